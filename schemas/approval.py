@@ -1,0 +1,39 @@
+"""What people decide, and what they command."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.message import Id, Message, Slug, Text
+
+
+class Command(Message):
+    """Something a person or an operator wants of a run."""
+
+    run_id: Id
+    tenant: Slug
+    by: str = Field(min_length=1, max_length=200, description="Who it was.")
+
+
+class CancelRun(Command):
+    """End the run; what is in flight is thrown away."""
+
+    reason: Text
+
+
+class PauseRun(Command):
+    """Dispatch nothing more until `ResumeRun`; what is in flight is kept."""
+
+    reason: Text
+
+
+class ResumeRun(Command):
+    """Go on from where `PauseRun` stopped."""
+
+
+class HumanDecided(Command):
+    """The answer to a `HelpRequested`."""
+
+    request_id: Id
+    decision: Literal["approve", "reject"]
+    answer: str = Field("", max_length=20_000, description="What the agent shall know; with a rejection: why.")

@@ -1,0 +1,57 @@
+"""What a run may spend, and what it has spent."""
+
+from pydantic import Field
+
+from schemas.message import Part
+
+
+class Budget(Part):
+    """Limits of one run, over all of its services."""
+
+    tokens: int = Field(400_000, ge=0, description="Prompt and completion tokens together.")
+    output_tokens: int = Field(50_000, ge=0, description="Completion tokens.")
+    cost_usd: float = Field(2.0, ge=0, description="Money for model calls, in US dollars.")
+    model_calls: int = Field(80, ge=0, description="Model calls.")
+    tool_calls: int = Field(25, ge=0, description="Tool calls.")
+    steps: int = Field(12, ge=1, le=40, description="Steps a plan may have.")
+    seconds: float = Field(120.0, gt=0, description="Wall clock from intake to result, waiting for people not counted.")
+
+    def exceeded_by(self, usage: "Usage") -> str | None:
+        """The first limit that `usage` has passed, as a sentence; None while all hold."""
+        spent = {
+            "tokens": usage.prompt_tokens + usage.completion_tokens,
+            "output_tokens": usage.completion_tokens,
+            "cost_usd": usage.cost_usd,
+            "model_calls": usage.model_calls,
+            "tool_calls": usage.tool_calls,
+        }
+        for name, amount in spent.items():
+            limit = getattr(self, name)
+            if amount > limit:
+                return f"budget.{name} is {limit}, {amount} were used"
+        return None
+
+    def less(self, usage: "Usage") -> "Budget":
+        """What is left after `usage`; never below zero."""
+        return self.model_copy(
+            update={
+                "tokens": max(0, self.tokens - usage.prompt_tokens - usage.completion_tokens),
+                "output_tokens": max(0, self.output_tokens - usage.completion_tokens),
+                "cost_usd": max(0.0, self.cost_usd - usage.cost_usd),
+                "model_calls": max(0, self.model_calls - usage.model_calls),
+                "tool_calls": max(0, self.tool_calls - usage.tool_calls),
+            }
+        )
+
+
+class Usage(Part):
+    """What was spent. Adds up with `+`."""
+
+    prompt_tokens: int = Field(0, ge=0)
+    completion_tokens: int = Field(0, ge=0)
+    cost_usd: float = Field(0.0, ge=0, description="US dollars, by the price list of the service that called.")
+    model_calls: int = Field(0, ge=0)
+    tool_calls: int = Field(0, ge=0)
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})

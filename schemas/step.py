@@ -1,0 +1,131 @@
+"""What goes to agents (handoffs, imperative) and what comes back (answers, past tense)."""
+
+from pydantic import Field, JsonValue
+
+from schemas.budget import Budget, Usage
+from schemas.error import ErrorInfo
+from schemas.message import Id, Instant, Message, Part, Slug
+from schemas.plan import AgentCard, Plan
+from schemas.task import Artefact, Shape, TaskContext
+
+
+class Source(Part):
+    """Where a statement comes from."""
+
+    title: str
+    uri: str
+
+
+class Output(Part):
+    """What a step found or made. Agents may return richer subclasses; this much travels."""
+
+    answer: str = Field(description="The result in Markdown, complete in itself.")
+    facts: dict[str, JsonValue] = Field(default_factory=dict, description="Values later steps may compute with.")
+    sources: list[Source] = Field(default_factory=list)
+    artefacts: list[Artefact] = Field(default_factory=list)
+    confidence: float = Field(0.5, ge=0, le=1)
+    caveats: list[str] = Field(default_factory=list)
+
+
+class StepOutput(Part):
+    """The output of an earlier step, given to a later one."""
+
+    step_id: str
+    agent: str
+    objective: str
+    output: Output
+
+
+class Handoff(Message):
+    """A typed request to one agent."""
+
+    id: Id = Field(description="Deterministic: the same request always has the same id.")
+    run_id: Id
+    task_id: str
+    parent_id: str | None = Field(None, description="The message that caused this one.")
+    tenant: Slug
+    agent: Slug
+    objective: str
+    context: TaskContext = Field(default_factory=TaskContext)
+    inputs: list[StepOutput] = Field(default_factory=list)
+    constraints: list[str] = Field(default_factory=list)
+    feedback: list[str] = Field(default_factory=list, description="Why an earlier try was not accepted.")
+    budget_left: Budget
+    timeout: float = Field(gt=0, description="Seconds the agent may work.")
+    deadline: Instant
+    attempt: int = Field(1, ge=1)
+    hop: int = Field(1, ge=1, description="How many handoffs led here, this one counted.")
+    dry_run: bool = False
+    session: str | None = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """Names the effect that is asked for: equal on every delivery of this handoff."""
+        return self.id
+
+
+class MakePlan(Handoff):
+    """Ask the planner for a plan; it carries nothing out."""
+
+    shape: Shape
+    agents: list[AgentCard]
+    max_steps: int = Field(ge=1)
+
+
+class DoStep(Handoff):
+    """Ask a specialist to carry out one step."""
+
+    step_id: Slug
+    tools: list[str] = Field(default_factory=list)
+
+
+class ReviewResult(Handoff):
+    """Ask the reviewer whether the outputs meet the objective and the constraints."""
+
+    plan: Plan
+
+
+class Answer(Message):
+    """What an agent reports to the run it works for."""
+
+    id: Id
+    run_id: Id
+    tenant: Slug
+    agent: Slug
+    handoff_id: Id
+    usage: Usage = Usage()
+    models: list[str] = Field(default_factory=list)
+    seconds: float = Field(0.0, ge=0)
+
+
+class PlanProposed(Answer):
+    """The planner's answer to `MakePlan`."""
+
+    plan: Plan
+
+
+class StepCompleted(Answer):
+    """A specialist's answer to `DoStep`."""
+
+    output: Output
+
+
+class ResultReviewed(Answer):
+    """The reviewer's answer to `ReviewResult`."""
+
+    accepted: bool
+    reasons: list[str] = Field(default_factory=list)
+    redo: list[Slug] = Field(default_factory=list, description="Steps to do again; empty: the last ones.")
+
+
+class HandoffFailed(Answer):
+    """An agent could not do what it was asked."""
+
+    error: ErrorInfo
+
+
+class HelpAsked(Answer):
+    """An agent needs a person's decision before it can go on."""
+
+    question: str
+    options: list[str] = Field(default_factory=list)

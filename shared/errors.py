@@ -1,0 +1,56 @@
+"""Errors named by what follows from them.
+
+WaggleError
+├── RetryableError    worth trying again, after `after` seconds
+├── TerminalError     trying again changes nothing: dead letter, or a failed step
+│   └── InvalidMessage    bytes, headers or payload no version of us can read
+├── NeedsHuman        only a person can decide how this goes on
+└── Conflict          somebody else changed the state first: load it again and decide again
+"""
+
+
+class WaggleError(Exception):
+    """Root of everything raised on purpose."""
+
+    code = "error"
+
+
+class RetryableError(WaggleError):
+    """Worth trying again, after `after` seconds."""
+
+    code = "retryable"
+
+    def __init__(self, message: str, *, after: float = 1.0) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class TerminalError(WaggleError):
+    """Trying again changes nothing; `code` says what kind it is, in one word a machine can match."""
+
+    def __init__(self, message: str, *, code: str = "terminal") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class InvalidMessage(TerminalError):
+    """Bytes, headers or payload that no version of this system can read."""
+
+    def __init__(self, message: str, *, code: str = "invalid_message") -> None:
+        super().__init__(message, code=code)
+
+
+class NeedsHuman(WaggleError):
+    """Only a person can decide how this goes on."""
+
+    code = "needs_human"
+
+    def __init__(self, question: str, *, options: tuple[str, ...] = ()) -> None:
+        super().__init__(question)
+        self.options = options
+
+
+class Conflict(WaggleError):
+    """Somebody else changed the state first."""
+
+    code = "conflict"

@@ -1,0 +1,68 @@
+"""What a tool is told about the call it serves, and how it refuses one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from schemas.error import ErrorInfo
+from schemas.task import Artefact, Attachment
+from shared.errors import WaggleError
+from shared.settings import Settings
+
+
+class Workspace(Protocol):
+    """The files of one step: what was attached or produced before it, and what it makes."""
+
+    @property
+    def folder(self) -> Path:
+        """An empty folder of this step's own, gone when the step ends."""
+        ...
+
+    def files(self) -> Sequence[Attachment | Artefact]:
+        """What the step may read: the task's attachments and the artefacts of earlier steps."""
+        ...
+
+    async def path(self, name: str) -> Path:
+        """The local path of the file of that name. Raises ToolError `unknown_file`, naming those there are."""
+        ...
+
+    async def save(self, name: str, content: bytes, media_type: str) -> Artefact:
+        """Keep a file in the archive as an artefact of the run. Raises ToolError `too_large`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The circumstances of one call. A tool that takes a keyword argument `call` is given this."""
+
+    run_id: str
+    step_id: str
+    call_id: str
+    idempotency_key: str
+    """Equal on every repetition of this call: pass it on to whatever is changed outside."""
+    tenant: str
+    workspace: Workspace
+    settings: Settings
+
+
+class ToolError(WaggleError):
+    """A call that did not work, as the structure the model is shown."""
+
+    def __init__(
+        self, code: str, message: str, *, retryable: bool = False, suggested_action: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retryable = retryable
+        self.suggested_action = suggested_action
+
+    @property
+    def info(self) -> ErrorInfo:
+        """The structure that travels."""
+        return ErrorInfo(
+            code=self.code,
+            message=str(self),
+            retryable=self.retryable,
+            suggested_action=self.suggested_action,
+        )

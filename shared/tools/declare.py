@@ -1,0 +1,123 @@
+"""`@tool`: from a typed function to something a model can call safely."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+
+from schemas.plan import Risk, ToolCard
+from shared.tools.call import ToolCall, ToolError
+
+
+class Effect(StrEnum):
+    """What calling a tool twice would do."""
+
+    READ = "read"
+    """Changes nothing."""
+    IDEMPOTENT = "idempotent"
+    """Twice with one idempotency key is once."""
+    COMPENSABLE = "compensable"
+    """Can be undone by another action."""
+    IRREVERSIBLE = "irreversible"
+    """Cannot be undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function a model may call, with everything that is to be known before it is called."""
+
+    name: str
+    description: str
+    risk: Risk
+    effect: Effect
+    timeout: float
+    """Seconds."""
+    arguments: type[BaseModel]
+    result: TypeAdapter[Any]
+    run: Callable[..., Awaitable[Any]]
+    takes_call: bool
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The strict JSON Schema of the arguments: no extra keys, bounds and enums kept."""
+        return self.arguments.model_json_schema()
+
+    @property
+    def card(self) -> ToolCard:
+        """What a planner is told."""
+        return ToolCard(name=self.name, description=self.description, risk=self.risk)
+
+    async def __call__(self, arguments: Mapping[str, Any], call: ToolCall) -> Any:
+        """Validate, run within the timeout, validate again.
+
+        Returns JSON-ready data. Raises ToolError for arguments that do not fit, for a timeout and for an output that
+        breaks its own type; whatever else the function raises is its defect and becomes ToolError `tool_failed`.
+        """
+        values = self._validated(arguments)
+        extra = {"call": call} if self.takes_call else {}
+        try:
+            async with asyncio.timeout(self.timeout):
+                output = await self.run(**values, **extra)
+            return self.result.dump_python(self.result.validate_python(output), mode="json")
+        except ToolError:
+            raise
+        except TimeoutError as late:
+            raise ToolError("timeout", f"{self.name} took longer than {self.timeout:g} s", retryable=True) from late
+        except ValidationError as wrong:
+            raise ToolError("invalid_output", f"{self.name} returned something else than it declares") from wrong
+        except Exception as defect:
+            raise ToolError("tool_failed", f"{self.name} failed: {type(defect).__name__}") from defect
+
+    def _validated(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            checked = self.arguments.model_validate(arguments)
+        except ValidationError as wrong:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in wrong.errors())
+            raise ToolError(
+                "invalid_arguments",
+                f"{self.name}: {problems}",
+                retryable=True,
+                suggested_action=f"call {self.name} again with arguments that fit its schema",
+            ) from None
+        return {name: getattr(checked, name) for name in type(checked).model_fields}
+
+
+def tool(
+    *, risk: Risk, effect: Effect, timeout: float = 30.0
+) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
+    """Declare an async function as a tool: its docstring is the model's description, its signature the schema.
+
+    Every parameter and the return value need annotations; a keyword parameter `call: ToolCall` is filled in.
+    Raises TypeError at import for a function that lacks a docstring or an annotation.
+    """
+
+    def declare(function: Callable[..., Awaitable[Any]]) -> Tool:
+        name = function.__name__
+        hints = get_type_hints(function, include_extras=True)
+        parameters = inspect.signature(function).parameters
+        if not function.__doc__ or "return" not in hints or any(p not in hints for p in parameters):
+            raise TypeError(f"tool {name} needs a docstring and an annotation on every parameter and its result")
+        fields: dict[str, Any] = {
+            p.name: (hints[p.name], ... if p.default is p.empty else p.default)
+            for p in parameters.values()
+            if p.name != "call"
+        }
+        return Tool(
+            name=name,
+            description=inspect.cleandoc(function.__doc__),
+            risk=risk,
+            effect=effect,
+            timeout=timeout,
+            arguments=create_model(name, __config__=ConfigDict(extra="forbid"), **fields),
+            result=TypeAdapter(hints["return"]),
+            run=function,
+            takes_call="call" in parameters,
+        )
+
+    return declare
+
+
