@@ -1,6 +1,6 @@
 """What goes to agents (handoffs, imperative) and what comes back (answers, past tense)."""
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
@@ -16,11 +16,27 @@ class Source(Part):
     uri: str
 
 
-class Output(Part):
-    """What a step found or made. Agents may return richer subclasses; this much travels."""
+class Fact(Part):
+    """A named value that a later step may compute with."""
+
+    name: str
+    value: str | int | float | bool
+
+
+class Findings(Part):
+    """What a model answers a step with. Every field is required, as strict structured output demands."""
 
     answer: str = Field(description="The result in Markdown, complete in itself.")
-    facts: dict[str, JsonValue] = Field(default_factory=dict, description="Values later steps may compute with.")
+    facts: list[Fact] = Field(description="Values later steps may compute with.")
+    sources: list[Source] = Field(description="Documents and pages the answer rests on.")
+    confidence: float = Field(ge=0, le=1, description="How sure you are.")
+    caveats: list[str] = Field(description="What the reader must know before relying on it.")
+
+
+class Output(Findings):
+    """What a step found or made: findings, and the files its tools kept."""
+
+    facts: list[Fact] = Field(default_factory=list)
     sources: list[Source] = Field(default_factory=list)
     artefacts: list[Artefact] = Field(default_factory=list)
     confidence: float = Field(0.5, ge=0, le=1)
