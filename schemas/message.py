@@ -34,5 +34,3 @@ class Message(Part):
         """The CloudEvents `type` of this message, such as `waggle.step-completed.v1`."""
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
         return f"waggle.{name}.v{cls.version}"
-
-

@@ -127,11 +127,15 @@ class Result(Message):
     task_id: str = Field(description="The CloudEvents id of the task event.")
     tenant: str
     status: Literal["complete", "rejected", "failed", "cancelled"]
-    answer: str | None = Field(None, description="Markdown. With status failed or cancelled: what was found until then.")
+    answer: str | None = Field(
+        None, description="Markdown. With status failed or cancelled: what was found until then."
+    )
     artefacts: list[Artefact] = Field(default_factory=list)
     steps: list[StepSummary] = Field(default_factory=list)
     usage: Usage = Usage()
-    confidence: float | None = Field(None, ge=0, le=1, description="The lowest confidence of any step behind the answer.")
+    confidence: float | None = Field(
+        None, ge=0, le=1, description="The lowest confidence of any step behind the answer."
+    )
     caveats: list[str] = Field(default_factory=list)
     error: ErrorInfo | None = None
     models: list[str] = Field(default_factory=list, description="Every model that took part.")

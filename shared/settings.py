@@ -35,13 +35,17 @@ class Settings(BaseSettings):
     gateway: str = Field("http://127.0.0.1:8080", description="Where the command line finds the gateway.")
 
     http_host: str = Field("127.0.0.1", description="Address the service's HTTP side listens on.")
-    http_port: int = Field(8080, ge=0, le=65535, description="Port for /live, /ready and /metrics (and the gateway's API).")
+    http_port: int = Field(
+        8080, ge=0, le=65535, description="Port for /live, /ready and /metrics (and the gateway's API)."
+    )
     log_level: str = Field("INFO", description="Least severe level that is logged.")
 
     topic_prefix: str = Field("waggle.", description="What every topic and consumer group name starts with.")
     max_in_flight: int = Field(16, ge=1, description="Messages one service works on at once.")
     max_message_bytes: int = Field(1_048_576, ge=1024, description="A larger message is dead-lettered, never retried.")
-    fetch_max_wait_ms: int = Field(5, ge=1, description="How long Kafka may hold an empty fetch; bounds a hop's latency.")
+    fetch_max_wait_ms: int = Field(
+        5, ge=1, description="How long Kafka may hold an empty fetch; bounds a hop's latency."
+    )
     step_timeout: float = Field(300.0, gt=0, description="Seconds one agent may work on one handoff.")
     human_timeout: float = Field(86_400.0, gt=0, description="Seconds a run waits for a person before it fails.")
     state_ttl: float = Field(604_800.0, gt=0, description="Seconds the blackboard keeps a run after its last change.")
@@ -59,11 +63,14 @@ class Settings(BaseSettings):
 
     documents: Paths = Field((), description="Folders the research agent may search and read.")
     databases: Pairs = Field(
-        default_factory=dict, description="Databases the data agent may read: `name=postgresql://…` or `name=/path.duckdb`."
+        default_factory=dict,
+        description="Databases the data agent may read: `name=postgresql://…` or `name=/path.duckdb`.",
     )
     fetch_allow: Names = Field((), description="Hosts that may be fetched although their address is not public.")
     webhook_allow: Names = Field((), description="Hosts the communication agent may post to.")
     smtp: str | None = Field(None, description="`smtp://[user:password@]host:port` (or `smtps://`) mail goes out by.")
     mail_from: str = Field("waggle@localhost", description="Sender of the mail the swarm sends.")
     sandbox: str = Field("auto", pattern="^(auto|bubblewrap|monty)$", description="What runs the code agent's Python.")
-    max_attachment_bytes: int = Field(64 * 1_048_576, ge=1, description="Largest file that may be attached or produced.")
+    max_attachment_bytes: int = Field(
+        64 * 1_048_576, ge=1, description="Largest file that may be attached or produced."
+    )

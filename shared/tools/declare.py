@@ -86,9 +86,7 @@ class Tool:
         return {name: getattr(checked, name) for name in type(checked).model_fields}
 
 
-def tool(
-    *, risk: Risk, effect: Effect, timeout: float = 30.0
-) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
+def tool(*, risk: Risk, effect: Effect, timeout: float = 30.0) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
     """Declare an async function as a tool: its docstring is the model's description, its signature the schema.
 
     Every parameter and the return value need annotations; a keyword parameter `call: ToolCall` is filled in.
@@ -119,5 +117,3 @@ def tool(
         )
 
     return declare
-
-

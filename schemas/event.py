@@ -1,0 +1,192 @@
+"""Facts about a run, in the past tense: what the run log keeps and what people follow live.
+
+A run is the fold of its events (`shared.runs.evolve`). Every event says when, by whom and why.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.budget import Usage
+from schemas.error import ErrorInfo
+from schemas.message import Id, Instant, Message, Slug
+from schemas.plan import Plan
+from schemas.step import Output
+from schemas.task import Task
+
+
+class State(StrEnum):
+    """Where a run stands."""
+
+    INTAKE = "INTAKE"
+    VALIDATING = "VALIDATING"
+    PLANNING = "PLANNING"
+    EXECUTING = "EXECUTING"
+    REVIEWING = "REVIEWING"
+    REVISING = "REVISING"
+    WAITING_HUMAN = "WAITING_HUMAN"
+    PAUSED = "PAUSED"
+    COMPLETE = "COMPLETE"
+    REJECTED = "REJECTED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class RunEvent(Message):
+    """Something that happened to a run."""
+
+    run_id: Id
+    tenant: Slug
+    at: Instant
+    by: str = Field(description="The service, agent or person it comes from.")
+
+
+class RunStarted(RunEvent):
+    """A task was taken in."""
+
+    task_id: str
+    task: Task
+    deadline: Instant
+
+
+class Moved(RunEvent):
+    """The run went from one state to another."""
+
+    source: State
+    target: State
+    reason: str
+    error: ErrorInfo | None = None
+
+
+class MoveRefused(RunEvent):
+    """Somebody wanted a move that the state does not allow; nothing changed."""
+
+    source: State
+    wanted: str
+    reason: str
+
+
+class AnswerIgnored(RunEvent):
+    """An answer came to a handoff that is not open (any more); nothing changed."""
+
+    handoff_id: str
+
+
+class Spent(RunEvent):
+    """An agent's usage was added to the run's."""
+
+    usage: Usage
+    models: list[str]
+
+
+class DeadlineMoved(RunEvent):
+    """Time spent waiting for people was given back."""
+
+    deadline: Instant
+
+
+class PlanRequested(RunEvent):
+    """The planner was asked."""
+
+    handoff_id: str
+
+
+class PlanAccepted(RunEvent):
+    """The plan can be carried out."""
+
+    plan: Plan
+
+
+class PlanRefused(RunEvent):
+    """The plan cannot be carried out, and why not."""
+
+    problems: list[str]
+
+
+class PlanDropped(RunEvent):
+    """The plan is given up; a new one is to be made."""
+
+    reason: str
+
+
+class StepDispatched(RunEvent):
+    """A step was handed to its agent."""
+
+    step_id: str
+    agent: str
+    objective: str
+    handoff_id: str
+    attempt: int
+
+
+class StepDone(RunEvent):
+    """A step has its output."""
+
+    step_id: str
+    output: Output
+    seconds: float
+    usage: Usage
+
+
+class StepAsked(RunEvent):
+    """A step needs a person."""
+
+    step_id: str
+    question: str
+    options: list[str]
+
+
+class AttemptFailed(RunEvent):
+    """A handoff failed. `final`: it is not tried again."""
+
+    handoff_id: str
+    error: ErrorInfo
+    final: bool
+
+
+class StepsReopened(RunEvent):
+    """Steps are to be done again, with reasons."""
+
+    step_ids: list[str]
+    feedback: list[str]
+
+
+class ReviewRequested(RunEvent):
+    """The reviewer was asked."""
+
+    handoff_id: str
+
+
+class ReviewGiven(RunEvent):
+    """The reviewer's verdict."""
+
+    accepted: bool
+    reasons: list[str]
+    redo: list[str]
+
+
+class HelpRequested(RunEvent):
+    """A person is asked; the run waits."""
+
+    request_id: str
+    about: Literal["plan", "step", "review"]
+    step_id: str | None
+    question: str
+    options: list[str]
+
+
+class HelpAnswered(RunEvent):
+    """A person has decided."""
+
+    request_id: str
+    decision: Literal["approve", "reject"]
+    answer: str
+
+
+class Progressed(RunEvent):
+    """What an agent is doing right now. Shown live; not part of the run's state."""
+
+    step_id: str
+    agent: str
+    doing: str

@@ -1,0 +1,22 @@
+"""The pure core: what a run is, what moves it, what follows. No I/O, no clock, no randomness."""
+
+from shared.runs.decide import Decision, Intake, decide
+from shared.runs.draft import Outgoing
+from shared.runs.evolve import evolve, replay
+from shared.runs.machine import ENDS, LEGAL_MOVES, may_move
+from shared.runs.run import Run, StepRecord, run_id_for
+
+__all__ = [
+    "ENDS",
+    "LEGAL_MOVES",
+    "Decision",
+    "Intake",
+    "Outgoing",
+    "Run",
+    "StepRecord",
+    "decide",
+    "evolve",
+    "may_move",
+    "replay",
+    "run_id_for",
+]

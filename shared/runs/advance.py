@@ -1,0 +1,148 @@
+"""Where a run goes from what is known: each state looks at the facts and moves on, asks, or rests.
+
+Facts are recorded first, whatever the state; then `advance` acts on them. So the order in which independent results
+arrive does not matter, and a run that was paused or waited for a person goes on from the facts it finds.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from schemas.error import ErrorInfo
+from schemas.event import DeadlineMoved, HelpRequested, ReviewGiven, State, StepsReopened
+from schemas.timer import DeadlinePassed, WaitExpired
+from shared.runs.dispatch import ask_for_plan, ask_for_review, dispatch
+from shared.runs.draft import Draft
+from shared.runs.planning import descendants, last_steps, ready
+from shared.runs.result import result_of
+from shared.runs.run import MAX_ATTEMPTS, MAX_REVISIONS
+
+HUMAN_TIMEOUT = timedelta(days=1)
+"""How long a run waits for a person before it fails."""
+
+
+def advance(draft: Draft) -> None:
+    """Go on until the run rests: something is awaited, or the run has ended."""
+    while (rule := _RULES.get(before := draft.run.state)) is not None:
+        rule(draft)
+        if draft.run.state is before:
+            return
+
+
+def end(draft: Draft, state: State, reason: str, *, error: ErrorInfo | None = None, by: str | None = None) -> None:
+    """End the run and publish its one result."""
+    draft.move(state, reason, error=error, by=by)
+    draft.send(f"{draft.run.id}/result", result_of(draft.run))
+
+
+def fail(draft: Draft, code: str, message: str, action: str | None = None) -> None:
+    """End the run as failed, with what was found until now as a partial answer."""
+    end(draft, State.FAILED, message, error=ErrorInfo(code=code, message=message, suggested_action=action))
+
+
+def set_deadline(draft: Draft) -> None:
+    """Have the run woken when its wall clock is used up."""
+    run = draft.run
+    passed = DeadlinePassed(run_id=run.id, tenant=run.tenant)
+    draft.send(f"{run.id}/deadline/{run.deadline.timestamp():.3f}", passed, run.deadline)
+
+
+def give_back_waiting_time(draft: Draft) -> None:
+    """Waiting for a person does not count: move the deadline by as long as the wait took."""
+    request = draft.run.request
+    if request is not None:
+        draft.record(DeadlineMoved, deadline=draft.run.deadline + (draft.now - request.at))
+        set_deadline(draft)
+
+
+def _planning(draft: Draft) -> None:
+    run = draft.run
+    if run.plan is not None:
+        draft.move(State.EXECUTING, "a plan was accepted")
+    elif run.planning.handoff_id is None and not _over_budget(draft):
+        if run.planning.attempts < MAX_ATTEMPTS:
+            ask_for_plan(draft)
+            if draft.run.plan is not None:
+                _planning(draft)
+        else:
+            why = run.planning.error.message if run.planning.error else "; ".join(run.feedback)
+            _trouble(draft, "plan", "no_plan", f"no plan could be accepted: {why}")
+
+
+def _executing(draft: Draft) -> None:
+    steps = draft.run.steps.values()
+    failed = next((record for record in steps if record.status == "failed"), None)
+    asking = next((record for record in steps if record.status == "asking"), None)
+    if failed is not None and failed.error is not None:
+        message = f"step `{failed.step.id}` ({failed.step.agent}) failed: {failed.error.message}"
+        fail(draft, failed.error.code, message, failed.error.suggested_action)
+    elif asking is not None and asking.question is not None:
+        _ask_person(draft, "step", asking.question, asking.options, asking.step.id)
+    elif all(record.status == "done" for record in steps):
+        draft.move(State.REVIEWING, "all steps are done")
+    else:
+        _dispatch_ready(draft)
+
+
+def _dispatch_ready(draft: Draft) -> None:
+    for record in ready(draft.run):
+        if _over_budget(draft):
+            return
+        dispatch(draft, record)
+
+
+def _reviewing(draft: Draft) -> None:
+    run = draft.run
+    if run.review is not None and run.review.accepted:
+        end(draft, State.COMPLETE, "the result was accepted", by=run.review.by)
+    elif run.review is not None:
+        _revise(draft, run.review)
+    elif run.reviewing.handoff_id is None and not _over_budget(draft):
+        if run.reviewing.attempts < MAX_ATTEMPTS:
+            ask_for_review(draft)
+        else:
+            why = run.reviewing.error.message if run.reviewing.error else "no verdict"
+            _trouble(draft, "review", "no_review", f"the result could not be reviewed: {why}")
+
+
+def _revise(draft: Draft, review: ReviewGiven) -> None:
+    reasons = "; ".join(review.reasons) or "no reason given"
+    if draft.run.revisions >= MAX_REVISIONS:
+        _trouble(
+            draft, "review", "not_accepted", f"the result was not accepted after {MAX_REVISIONS} revisions: {reasons}"
+        )
+        return
+    draft.move(State.REVISING, f"the reviewer asks for changes: {reasons}", by=review.by)
+    wanted = [key for key in review.redo if key in draft.run.steps] or last_steps(draft.run)
+    draft.record(StepsReopened, step_ids=descendants(draft.run, wanted), feedback=review.reasons)
+    draft.move(State.EXECUTING, "the steps to do again are open")
+
+
+def _trouble(draft: Draft, about: str, code: str, message: str) -> None:
+    if draft.run.task.on_trouble == "wait":
+        _ask_person(
+            draft, about, message, ["approve: try again or accept as it is", "reject: plan anew, with a reason"]
+        )
+    else:
+        fail(draft, code, message)
+
+
+def _ask_person(draft: Draft, about: str, question: str, options: list[str], step_id: str | None = None) -> None:
+    request_id = f"{draft.run.id}/help/{draft.run.requests + 1}"
+    draft.record(HelpRequested, request_id=request_id, about=about, step_id=step_id, question=question, options=options)
+    draft.move(State.WAITING_HUMAN, question)
+    expired = WaitExpired(run_id=draft.run.id, tenant=draft.run.tenant, request_id=request_id)
+    draft.send(f"{request_id}/expired", expired, draft.now + HUMAN_TIMEOUT)
+
+
+def _over_budget(draft: Draft) -> bool:
+    over = draft.run.task.budget.exceeded_by(draft.run.usage)
+    if over is not None:
+        fail(draft, "budget_exhausted", over, "give the task a larger budget, or ask for less")
+    return over is not None
+
+
+_RULES: dict[State, Callable[[Draft], None]] = {
+    State.PLANNING: _planning,
+    State.EXECUTING: _executing,
+    State.REVIEWING: _reviewing,
+}

@@ -1,0 +1,244 @@
+"""`decide(run, message, now, agents)`: what follows from a message. Nothing happens here; it is only said what shall."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from schemas import approval, event, step, timer
+from schemas.error import ErrorInfo
+from schemas.event import RunEvent, State
+from schemas.message import Message
+from schemas.task import Shape, Task
+from shared.runs.advance import advance, end, fail, give_back_waiting_time, set_deadline
+from shared.runs.draft import Draft, Outgoing
+from shared.runs.evolve import evolve
+from shared.runs.machine import ENDS, PAUSABLE
+from shared.runs.planning import Agents, problems
+from shared.runs.run import MAX_ATTEMPTS, MAX_REPLANS, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A task event, with the ids its envelope gave it."""
+
+    run_id: str
+    task_id: str
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What shall be recorded, then published; `run` is the state after that."""
+
+    run: Run
+    events: tuple[RunEvent, ...]
+    messages: tuple[Outgoing, ...]
+
+
+def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Agents) -> Decision | None:
+    """What follows from this message for this run; None when it concerns a run that does not exist.
+
+    Deterministic: the same arguments give the same decision. A message that comes too late, twice, or to the wrong state
+    changes nothing but leaves a record.
+    """
+    if isinstance(message, Intake):
+        draft = _take_in(message, now, agents) if run is None else Draft(run, now, agents)
+    elif run is None:
+        return None
+    else:
+        draft = Draft(run, now, agents)
+        _RULES[type(message)](draft, message)
+    return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
+
+
+def _take_in(intake: Intake, now: datetime, agents: Agents) -> Draft:
+    task = intake.task
+    latest = now + timedelta(seconds=task.budget.seconds)
+    started = event.RunStarted(
+        run_id=intake.run_id,
+        tenant=task.tenant,
+        at=now,
+        by="orchestrator",
+        task_id=intake.task_id,
+        task=task,
+        deadline=min(latest, task.deadline) if task.deadline else latest,
+    )
+    draft = Draft(evolve(None, started), now, agents, events=[started])
+    draft.move(State.VALIDATING, "the task was taken in")
+    objection = _objection(task, now, agents)
+    if objection is not None:
+        end(draft, State.REJECTED, objection.message, error=objection)
+        return draft
+    draft.move(State.PLANNING, "the task makes sense")
+    set_deadline(draft)
+    advance(draft)
+    return draft
+
+
+def _objection(task: Task, now: datetime, agents: Agents) -> ErrorInfo | None:
+    if task.deadline is not None and task.deadline <= now:
+        return ErrorInfo(code="deadline", message=f"the deadline {task.deadline.isoformat()} has passed already")
+    card = agents.get(task.agent or "")
+    if task.shape is Shape.SINGLE and (card is None or not card.plannable):
+        known = ", ".join(sorted(name for name, each in agents.items() if each.plannable)) or "none"
+        return ErrorInfo(code="unknown_agent", message=f"there is no agent `{task.agent}`; there are: {known}")
+    return None
+
+
+def _is_open(draft: Draft, answer: step.Answer) -> bool:
+    """Whether the answer is to a handoff that is awaited. Its usage counts in any case: it was spent."""
+    if draft.run.state not in ENDS:
+        draft.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models)
+    awaited = {draft.run.planning.handoff_id, draft.run.reviewing.handoff_id}
+    awaited |= {record.handoff_id for record in draft.run.steps.values()}
+    if draft.run.state not in ENDS and answer.handoff_id in awaited:
+        return True
+    draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id)
+    return False
+
+
+def _step_of(draft: Draft, answer: step.Answer) -> str | None:
+    return next((key for key, each in draft.run.steps.items() if each.handoff_id == answer.handoff_id), None)
+
+
+def _plan_proposed(draft: Draft, message: step.PlanProposed) -> None:
+    if not _is_open(draft, message) or draft.run.planning.handoff_id != message.handoff_id:
+        return
+    found = problems(message.plan, draft.run.task, draft.agents)
+    if found:
+        draft.record(event.PlanRefused, problems=found)
+    else:
+        draft.record(event.PlanAccepted, by=message.agent, plan=message.plan)
+    advance(draft)
+
+
+def _step_completed(draft: Draft, message: step.StepCompleted) -> None:
+    if _is_open(draft, message) and (step_id := _step_of(draft, message)):
+        draft.record(
+            event.StepDone,
+            by=message.agent,
+            step_id=step_id,
+            output=message.output,
+            seconds=message.seconds,
+            usage=message.usage,
+        )
+        advance(draft)
+
+
+def _reviewed(draft: Draft, message: step.ResultReviewed) -> None:
+    if _is_open(draft, message) and draft.run.reviewing.handoff_id == message.handoff_id:
+        verdict = {"accepted": message.accepted, "reasons": message.reasons, "redo": message.redo}
+        draft.record(event.ReviewGiven, by=message.agent, **verdict)
+        advance(draft)
+
+
+def _handoff_failed(draft: Draft, message: step.HandoffFailed) -> None:
+    if not _is_open(draft, message):
+        return
+    step_id = _step_of(draft, message)
+    attempts = draft.run.steps[step_id].attempts if step_id else 0
+    final = not message.error.retryable or attempts >= MAX_ATTEMPTS
+    draft.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=message.error, final=final)
+    advance(draft)
+
+
+def _help_asked(draft: Draft, message: step.HelpAsked) -> None:
+    if not _is_open(draft, message):
+        return
+    if step_id := _step_of(draft, message):
+        asked = {"question": message.question, "options": message.options}
+        draft.record(event.StepAsked, by=message.agent, step_id=step_id, **asked)
+    else:
+        error = ErrorInfo(code="needs_human", message=message.question)
+        draft.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=error, final=True)
+    advance(draft)
+
+
+def _human_decided(draft: Draft, message: approval.HumanDecided) -> None:
+    request, back = draft.run.request, draft.run.waiting_from
+    waiting = draft.run.state is State.WAITING_HUMAN and request is not None and back is not None
+    if not waiting or request is None or back is None or request.request_id != message.request_id:
+        _refuse(draft, message.by, "decide", "no such decision is awaited")
+        return
+    give_back_waiting_time(draft)
+    given = {"request_id": request.request_id, "decision": message.decision, "answer": message.answer}
+    draft.record(event.HelpAnswered, by=message.by, **given)
+    if message.decision == "reject":
+        _rejected(draft, message)
+        return
+    if request.about == "review":
+        draft.record(event.ReviewGiven, by=message.by, accepted=True, reasons=[message.answer], redo=[])
+    draft.move(back, "a person decided", by=message.by)
+    advance(draft)
+
+
+def _rejected(draft: Draft, message: approval.HumanDecided) -> None:
+    reason = message.answer or "rejected without a reason"
+    if draft.run.replans >= MAX_REPLANS:
+        fail(draft, "rejected", f"rejected by {message.by}: {reason}")
+        return
+    draft.record(event.PlanDropped, by=message.by, reason=reason)
+    draft.move(State.PLANNING, f"rejected: {reason}", by=message.by)
+    advance(draft)
+
+
+def _cancel(draft: Draft, message: approval.CancelRun) -> None:
+    if draft.run.state in ENDS:
+        _refuse(draft, message.by, "cancel", f"the run is {draft.run.state}")
+    else:
+        error = ErrorInfo(code="cancelled", message=f"cancelled by {message.by}: {message.reason}")
+        end(draft, State.CANCELLED, message.reason, error=error, by=message.by)
+
+
+def _pause(draft: Draft, message: approval.PauseRun) -> None:
+    if draft.run.state in PAUSABLE:
+        draft.move(State.PAUSED, message.reason, by=message.by)
+    else:
+        _refuse(draft, message.by, "pause", f"the run is {draft.run.state}")
+
+
+def _resume(draft: Draft, message: approval.ResumeRun) -> None:
+    if draft.run.state is State.PAUSED and draft.run.paused_from is not None:
+        draft.move(draft.run.paused_from, "resumed", by=message.by)
+        advance(draft)
+    else:
+        _refuse(draft, message.by, "resume", f"the run is {draft.run.state}")
+
+
+def _deadline_passed(draft: Draft, message: timer.DeadlinePassed) -> None:
+    run = draft.run
+    counting = run.state in PAUSABLE | {State.PAUSED} and run.request is None
+    if counting and draft.now >= run.deadline:
+        if run.state is State.PAUSED and run.paused_from is not None:
+            draft.move(run.paused_from, "the deadline passed")
+        seconds = (run.deadline - run.started).total_seconds()
+        fail(draft, "deadline", f"not finished within {seconds:.0f} s", "raise budget.seconds or the deadline")
+
+
+def _wait_expired(draft: Draft, message: timer.WaitExpired) -> None:
+    request = draft.run.request
+    if request is None or request.request_id != message.request_id or draft.run.state in ENDS:
+        return
+    if draft.run.state is State.PAUSED:
+        draft.move(State.WAITING_HUMAN, "the wait expired")
+    fail(draft, "no_decision", f"nobody answered in time: {request.question}")
+
+
+def _refuse(draft: Draft, by: str, wanted: str, reason: str) -> None:
+    draft.record(event.MoveRefused, by=by, source=draft.run.state, wanted=wanted, reason=reason)
+
+
+_RULES: dict[type[Message], Callable[[Draft, Any], None]] = {
+    step.PlanProposed: _plan_proposed,
+    step.StepCompleted: _step_completed,
+    step.ResultReviewed: _reviewed,
+    step.HandoffFailed: _handoff_failed,
+    step.HelpAsked: _help_asked,
+    approval.HumanDecided: _human_decided,
+    approval.CancelRun: _cancel,
+    approval.PauseRun: _pause,
+    approval.ResumeRun: _resume,
+    timer.DeadlinePassed: _deadline_passed,
+    timer.WaitExpired: _wait_expired,
+}

@@ -1,0 +1,50 @@
+"""A decision in the making: what was recorded so far, and the run as it is after that."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from schemas.error import ErrorInfo
+from schemas.event import Moved, RunEvent, State
+from schemas.message import Message
+from shared.runs.evolve import evolve
+from shared.runs.machine import may_move
+from shared.runs.planning import Agents
+from shared.runs.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to publish. `id` is deterministic; `due` None means at once."""
+
+    id: str
+    message: Message
+    due: datetime | None = None
+
+
+@dataclass(slots=True)
+class Draft:
+    """Collects events and messages; `run` always includes the events collected so far."""
+
+    run: Run
+    now: datetime
+    agents: Agents
+    by: str = "orchestrator"
+    events: list[RunEvent] = field(default_factory=list)
+    messages: list[Outgoing] = field(default_factory=list)
+
+    def record(self, kind: type[RunEvent], *, by: str | None = None, **facts: Any) -> None:
+        """Let something have happened."""
+        event = kind(run_id=self.run.id, tenant=self.run.tenant, at=self.now, by=by or self.by, **facts)
+        self.events.append(event)
+        self.run = evolve(self.run, event)
+
+    def move(self, target: State, reason: str, *, error: ErrorInfo | None = None, by: str | None = None) -> None:
+        """Go to another state. Raises AssertionError if the table does not have the move: a defect of the caller."""
+        source = self.run.state
+        assert may_move(source, target), f"{source} → {target} is not in the table"
+        self.record(Moved, by=by, source=source, target=target, reason=reason, error=error)
+
+    def send(self, id: str, message: Message, due: datetime | None = None) -> None:
+        """Publish a message once the events are safe."""
+        self.messages.append(Outgoing(id, message, due))

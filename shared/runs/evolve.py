@@ -1,0 +1,154 @@
+"""`evolve(run, event)`: how each event changes a run. The only place where a run changes."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from schemas import event as e
+from shared.runs.machine import ENDS
+from shared.runs.run import Job, Run, StepRecord
+
+
+def evolve(run: Run | None, event: e.RunEvent) -> Run:
+    """The run after the event. Events that carry no state leave it as it is. Raises KeyError for an unknown event."""
+    if isinstance(event, e.RunStarted):
+        return _started(event)
+    if run is None:
+        raise ValueError(f"{event.wire_type()} before the run has started")
+    return run.model_copy(update=_CHANGES[type(event)](run, event))
+
+
+def replay(events: Iterable[e.RunEvent]) -> Run | None:
+    """The run that these events, in their order, lead to."""
+    run = None
+    for event in events:
+        run = evolve(run, event)
+    return run
+
+
+def _started(event: e.RunStarted) -> Run:
+    return Run(
+        id=event.run_id,
+        task_id=event.task_id,
+        tenant=event.tenant,
+        task=event.task,
+        started=event.at,
+        deadline=event.deadline,
+    )
+
+
+def _moved(run: Run, event: e.Moved) -> dict[str, Any]:
+    change: dict[str, Any] = {"state": event.target, "reason": event.reason, "error": event.error}
+    if event.target is e.State.WAITING_HUMAN and event.source is not e.State.PAUSED:
+        change["waiting_from"] = event.source
+    if event.target is e.State.PAUSED:
+        change["paused_from"] = event.source
+    if event.target in ENDS:
+        change["finished"] = event.at
+    return change
+
+
+def _step(run: Run, step_id: str, **change: Any) -> dict[str, Any]:
+    return {"steps": run.steps | {step_id: run.steps[step_id].model_copy(update=change)}}
+
+
+def _plan_accepted(run: Run, event: e.PlanAccepted) -> dict[str, Any]:
+    steps = {step.id: StepRecord(step=step) for step in event.plan.steps}
+    return {"plan": event.plan, "steps": steps, "planning": Job(), "feedback": []}
+
+
+def _plan_refused(run: Run, event: e.PlanRefused) -> dict[str, Any]:
+    return {"planning": run.planning.model_copy(update={"handoff_id": None}), "feedback": event.problems}
+
+
+def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
+    cleared: dict[str, Any] = {"plan": None, "steps": {}, "review": None, "planning": Job(), "reviewing": Job()}
+    return cleared | {"feedback": [event.reason], "replans": run.replans + 1}
+
+
+def _asked(job: Job, handoff_id: str) -> Job:
+    return job.model_copy(update={"handoff_id": handoff_id, "attempts": job.attempts + 1})
+
+
+def _dispatched(run: Run, event: e.StepDispatched) -> dict[str, Any]:
+    change = _step(
+        run, event.step_id, status="running", handoff_id=event.handoff_id, attempts=event.attempt, question=None
+    )
+    return change | {"handoffs": run.handoffs + 1}
+
+
+def _failed(run: Run, event: e.AttemptFailed) -> dict[str, Any]:
+    for name in ("planning", "reviewing"):
+        job: Job = getattr(run, name)
+        if job.handoff_id == event.handoff_id:
+            return {name: job.model_copy(update={"handoff_id": None, "error": event.error})}
+    step_id = next(key for key, record in run.steps.items() if record.handoff_id == event.handoff_id)
+    status = "failed" if event.final else "waiting"
+    return _step(run, step_id, status=status, error=event.error, handoff_id=None)
+
+
+def _done(run: Run, event: e.StepDone) -> dict[str, Any]:
+    before = run.steps[event.step_id]
+    return _step(
+        run,
+        event.step_id,
+        status="done",
+        output=event.output,
+        error=None,
+        handoff_id=None,
+        seconds=before.seconds + event.seconds,
+        usage=before.usage + event.usage,
+    )
+
+
+def _reopened(run: Run, event: e.StepsReopened) -> dict[str, Any]:
+    fresh = {"status": "waiting", "handoff_id": None, "attempts": 0, "feedback": event.feedback}
+    steps = run.steps | {key: run.steps[key].model_copy(update=fresh) for key in event.step_ids}
+    return {"steps": steps, "review": None, "reviewing": Job(), "revisions": run.revisions + 1}
+
+
+def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
+    change: dict[str, Any] = {"request": None}
+    asked = run.request
+    if asked and asked.about == "step" and asked.step_id:
+        change |= _step(run, asked.step_id, status="waiting", attempts=0, question=None, feedback=[event.answer])
+    if asked and asked.about == "plan":
+        change |= {"planning": Job(), "feedback": [event.answer] if event.answer else run.feedback}
+    return change
+
+
+def _nothing(run: Run, event: e.RunEvent) -> dict[str, Any]:
+    return {}
+
+
+_CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
+    e.Moved: _moved,
+    e.MoveRefused: _nothing,
+    e.AnswerIgnored: _nothing,
+    e.Progressed: _nothing,
+    e.Spent: lambda run, ev: {
+        "usage": run.usage + ev.usage,
+        "models": sorted({*run.models, *ev.models}),
+    },
+    e.DeadlineMoved: lambda run, ev: {"deadline": ev.deadline},
+    e.PlanRequested: lambda run, ev: {
+        "planning": _asked(run.planning, ev.handoff_id),
+        "handoffs": run.handoffs + 1,
+    },
+    e.PlanAccepted: _plan_accepted,
+    e.PlanRefused: _plan_refused,
+    e.PlanDropped: _plan_dropped,
+    e.StepDispatched: _dispatched,
+    e.StepDone: _done,
+    e.StepAsked: lambda run, ev: _step(
+        run, ev.step_id, status="asking", handoff_id=None, question=ev.question, options=ev.options
+    ),
+    e.AttemptFailed: _failed,
+    e.StepsReopened: _reopened,
+    e.ReviewRequested: lambda run, ev: {
+        "reviewing": _asked(run.reviewing, ev.handoff_id),
+        "handoffs": run.handoffs + 1,
+    },
+    e.ReviewGiven: lambda run, ev: {"review": ev, "reviewing": Job()},
+    e.HelpRequested: lambda run, ev: {"request": ev, "requests": run.requests + 1},
+    e.HelpAnswered: _answered,
+}

@@ -1,0 +1,69 @@
+"""The run state machine: every state, every legal move, and when it is made. Any other move is refused and recorded."""
+
+from schemas.event import State
+
+_S = State
+
+LEGAL_MOVES: dict[State, dict[State, str]] = {
+    _S.INTAKE: {
+        _S.VALIDATING: "the task was taken in",
+        _S.REJECTED: "the task cannot be read",
+    },
+    _S.VALIDATING: {
+        _S.PLANNING: "the task makes sense",
+        _S.REJECTED: "the task cannot be carried out",
+    },
+    _S.PLANNING: {
+        _S.EXECUTING: "a plan was accepted",
+        _S.WAITING_HUMAN: "no plan was accepted and a person shall decide",
+        _S.FAILED: "no plan was accepted, or a limit was reached",
+    },
+    _S.EXECUTING: {
+        _S.REVIEWING: "all steps are done",
+        _S.WAITING_HUMAN: "a step needs a person",
+        _S.PLANNING: "the plan was dropped",
+        _S.FAILED: "a step failed for good, or a limit was reached",
+    },
+    _S.REVIEWING: {
+        _S.COMPLETE: "the result was accepted",
+        _S.REVISING: "the reviewer asks for changes",
+        _S.WAITING_HUMAN: "no verdict was reached and a person shall decide",
+        _S.FAILED: "the result was not accepted, or a limit was reached",
+    },
+    _S.REVISING: {
+        _S.EXECUTING: "the steps to do again are open",
+        _S.FAILED: "a limit was reached",
+    },
+    _S.WAITING_HUMAN: {
+        _S.PLANNING: "a person decided about the plan, or rejected with a reason",
+        _S.EXECUTING: "a person answered a step's question",
+        _S.REVIEWING: "a person decided about the result",
+        _S.FAILED: "nobody answered in time",
+    },
+    _S.PAUSED: {
+        _S.PLANNING: "resumed",
+        _S.EXECUTING: "resumed",
+        _S.REVIEWING: "resumed",
+        _S.WAITING_HUMAN: "resumed",
+    },
+    _S.COMPLETE: {},
+    _S.REJECTED: {},
+    _S.FAILED: {},
+    _S.CANCELLED: {},
+}
+
+ENDS = frozenset(state for state, targets in LEGAL_MOVES.items() if not targets)
+"""States nothing leads out of."""
+
+PAUSABLE = frozenset({_S.PLANNING, _S.EXECUTING, _S.REVIEWING, _S.WAITING_HUMAN})
+"""States in which a run rests between messages, so that an operator can find it there."""
+
+for _state in PAUSABLE:
+    LEGAL_MOVES[_state][_S.PAUSED] = "an operator paused the run"
+for _state in PAUSABLE | {_S.PAUSED}:
+    LEGAL_MOVES[_state][_S.CANCELLED] = "the run was cancelled"
+
+
+def may_move(source: State, target: State) -> bool:
+    """Whether the table has this move."""
+    return target in LEGAL_MOVES[source]

@@ -1,0 +1,89 @@
+"""What a plan must keep to be carried out, and which of its steps can start."""
+
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+
+from schemas.plan import AgentCard, Plan, PlannedStep
+from schemas.task import Shape, Task
+from shared.runs.run import Run, StepRecord
+
+Agents = Mapping[str, AgentCard]
+"""The agents of the swarm by name, as they announced themselves."""
+
+
+def problems(plan: Plan, task: Task, agents: Agents) -> list[str]:
+    """Why the plan cannot be carried out, one sentence a reason; empty when it can."""
+    return [
+        *_count_problems(plan, task),
+        *_name_problems(plan),
+        *(problem for step in plan.steps for problem in _step_problems(step, plan, agents)),
+        *_cycle_problems(plan),
+    ]
+
+
+def ready(run: Run) -> list[StepRecord]:
+    """The waiting steps all of whose dependencies are done, in the plan's order."""
+    return [
+        record
+        for record in run.steps.values()
+        if record.status == "waiting" and all(run.steps[key].status == "done" for key in record.step.depends_on)
+    ]
+
+
+def ancestors(run: Run, step_id: str) -> list[StepRecord]:
+    """Every step the given one builds on, directly or not, in the plan's order."""
+    found: set[str] = set()
+    open_ids = [step_id]
+    while open_ids:
+        fresh = [key for key in run.steps[open_ids.pop()].step.depends_on if key not in found]
+        found.update(fresh)
+        open_ids.extend(fresh)
+    return [record for key, record in run.steps.items() if key in found]
+
+
+def descendants(run: Run, step_ids: Iterable[str]) -> list[str]:
+    """The given steps and all that build on them, in the plan's order."""
+    roots = set(step_ids)
+    return [key for key in run.steps if key in roots or any(record.step.id in roots for record in ancestors(run, key))]
+
+
+def last_steps(run: Run) -> list[str]:
+    """The steps nothing else builds on: their outputs are the answer."""
+    needed = {key for record in run.steps.values() for key in record.step.depends_on}
+    return [key for key in run.steps if key not in needed]
+
+
+def _count_problems(plan: Plan, task: Task) -> list[str]:
+    if task.shape is Shape.ROUTER and len(plan.steps) != 1:
+        return [f"shape `router` takes exactly one step, not {len(plan.steps)}"]
+    if len(plan.steps) > task.budget.steps:
+        return [f"{len(plan.steps)} steps are more than the budget's {task.budget.steps}"]
+    return []
+
+
+def _name_problems(plan: Plan) -> list[str]:
+    ids = [step.id for step in plan.steps]
+    return [f"step id `{key}` is used twice" for key in sorted({key for key in ids if ids.count(key) > 1})]
+
+
+def _step_problems(step: PlannedStep, plan: Plan, agents: Agents) -> list[str]:
+    ids = {other.id for other in plan.steps}
+    found = [f"step `{step.id}` depends on `{key}`, which is no step" for key in step.depends_on if key not in ids]
+    card = agents.get(step.agent)
+    if card is None or not card.plannable:
+        known = ", ".join(sorted(name for name, each in agents.items() if each.plannable))
+        return [*found, f"step `{step.id}` names agent `{step.agent}`; there are: {known or 'none'}"]
+    has = {tool.name for tool in card.tools}
+    return found + [
+        f"step `{step.id}` wants tool `{name}`, which agent `{step.agent}` does not have"
+        for name in step.tools
+        if name not in has
+    ]
+
+
+def _cycle_problems(plan: Plan) -> list[str]:
+    try:
+        TopologicalSorter({step.id: set(step.depends_on) for step in plan.steps}).prepare()
+    except CycleError as cycle:
+        return [f"steps depend on each other in a circle: {' → '.join(cycle.args[1])}"]
+    return []

@@ -1,0 +1,64 @@
+"""What the caller gets: the result of a run that has ended."""
+
+from schemas.event import State
+from schemas.step import Output
+from schemas.task import Result, StepSummary
+from shared.runs.planning import last_steps
+from shared.runs.run import Run, StepRecord
+
+_STATUS = {
+    State.COMPLETE: "complete",
+    State.REJECTED: "rejected",
+    State.FAILED: "failed",
+    State.CANCELLED: "cancelled",
+}
+
+
+def result_of(run: Run) -> Result:
+    """The result of an ended run; of one that failed, the best partial answer there is."""
+    outputs = _outputs(run)
+    answers = _answers(run)
+    return Result.model_validate(
+        {
+            "run_id": run.id,
+            "task_id": run.task_id,
+            "tenant": run.tenant,
+            "status": _STATUS[run.state],
+            "answer": "\n\n".join(output.answer for output in answers) or None,
+            "artefacts": [artefact for output in outputs for artefact in output.artefacts],
+            "steps": [_summary(record) for record in run.steps.values()],
+            "usage": run.usage,
+            "confidence": min((output.confidence for output in outputs), default=None),
+            "caveats": list(dict.fromkeys(caveat for output in outputs for caveat in output.caveats)),
+            "error": run.error,
+            "models": run.models,
+            "session": run.task.session,
+            "idempotency_key": run.task.idempotency_key,
+            "started": run.started,
+            "finished": run.finished,
+        }
+    )
+
+
+def _outputs(run: Run) -> list[Output]:
+    return [record.output for record in run.steps.values() if record.output is not None]
+
+
+def _answers(run: Run) -> list[Output]:
+    last = [output for key in last_steps(run) if (output := run.steps[key].output) is not None]
+    return last or _outputs(run)
+
+
+def _summary(record: StepRecord) -> StepSummary:
+    status = "running" if record.status == "asking" else record.status
+    return StepSummary(
+        id=record.step.id,
+        agent=record.step.agent,
+        objective=record.step.objective,
+        status=status,
+        attempts=record.attempts,
+        answer=record.output.answer if record.output else None,
+        error=record.error,
+        seconds=record.seconds,
+        usage=record.usage,
+    )

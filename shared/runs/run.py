@@ -1,0 +1,89 @@
+"""What a run is at one moment: the fold of its events."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import NAMESPACE_URL, uuid5
+
+from pydantic import Field
+
+from schemas.budget import Usage
+from schemas.error import ErrorInfo
+from schemas.event import HelpRequested, ReviewGiven, State
+from schemas.message import Part
+from schemas.plan import Plan, PlannedStep
+from schemas.step import Output
+from schemas.task import Task
+
+StepStatus = Literal["waiting", "running", "asking", "done", "failed"]
+
+
+class StepRecord(Part):
+    """One step of the accepted plan and how far it is."""
+
+    step: PlannedStep
+    status: StepStatus = "waiting"
+    handoff_id: str | None = None
+    attempts: int = 0
+    feedback: list[str] = Field(default_factory=list)
+    question: str | None = None
+    options: list[str] = Field(default_factory=list)
+    output: Output | None = None
+    error: ErrorInfo | None = None
+    seconds: float = 0.0
+    usage: Usage = Usage()
+
+
+class Job(Part):
+    """A plan or a review that has been asked for. `handoff_id` is None when no answer is awaited."""
+
+    handoff_id: str | None = None
+    attempts: int = 0
+    error: ErrorInfo | None = None
+
+
+class Run(Part):
+    """The state of one run."""
+
+    id: str
+    task_id: str
+    tenant: str
+    task: Task
+    state: State = State.INTAKE
+    started: datetime
+    deadline: datetime
+    finished: datetime | None = None
+    reason: str = "the task was taken in"
+    error: ErrorInfo | None = None
+
+    planning: Job = Job()
+    reviewing: Job = Job()
+    plan: Plan | None = None
+    steps: dict[str, StepRecord] = Field(default_factory=dict)
+    review: ReviewGiven | None = None
+    feedback: list[str] = Field(default_factory=list)
+
+    handoffs: int = 0
+    replans: int = 0
+    revisions: int = 0
+    usage: Usage = Usage()
+    models: list[str] = Field(default_factory=list)
+
+    request: HelpRequested | None = None
+    requests: int = 0
+    waiting_from: State | None = None
+    paused_from: State | None = None
+
+
+MAX_ATTEMPTS = 3
+"""How often one handoff is tried before the run gives it up."""
+
+MAX_REPLANS = 2
+"""How often a person's rejection leads to a new plan."""
+
+MAX_REVISIONS = 2
+"""How often the reviewer may ask for changes."""
+
+
+def run_id_for(tenant: str, key: str) -> str:
+    """The id of the run of this idempotency key: the same key of the same tenant is the same run."""
+    return f"run-{uuid5(NAMESPACE_URL, f'waggle:{tenant}:{key}').hex}"
