@@ -52,6 +52,14 @@ class StepOutput(Part):
     output: Output
 
 
+class Verdict(Part):
+    """What a reviewer makes of a result."""
+
+    accepted: bool = Field(description="Whether the result meets the objective and the constraints.")
+    reasons: list[str] = Field(description="Why not; or what was checked.")
+    redo: list[str] = Field(description="Ids of the steps to do again; empty: the last ones.")
+
+
 class Handoff(Message):
     """A typed request to one agent."""
 

@@ -1,4 +1,4 @@
-"""`decide(run, message, now, agents)`: what follows from a message. Nothing happens here; it is only said what shall."""
+"""`decide(run, message, now, agents)`: what follows from a message. It only says what shall happen."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ class Decision:
 def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Agents) -> Decision | None:
     """What follows from this message for this run; None when it concerns a run that does not exist.
 
-    Deterministic: the same arguments give the same decision. A message that comes too late, twice, or to the wrong state
-    changes nothing but leaves a record.
+    Deterministic: the same arguments give the same decision. A message that comes too late, twice, or to the wrong
+    state changes nothing but leaves a record.
     """
     if isinstance(message, Intake):
         draft = _take_in(message, now, agents) if run is None else Draft(run, now, agents)

@@ -40,6 +40,8 @@ class Tool:
     result: TypeAdapter[Any]
     run: Callable[..., Awaitable[Any]]
     takes_call: bool
+    local: bool
+    """It acts on the step's own folder only: a replay runs it again, to have the folder as it was."""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -86,7 +88,9 @@ class Tool:
         return {name: getattr(checked, name) for name in type(checked).model_fields}
 
 
-def tool(*, risk: Risk, effect: Effect, timeout: float = 30.0) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
+def tool(
+    *, risk: Risk, effect: Effect, timeout: float = 30.0, local: bool = False
+) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
     """Declare an async function as a tool: its docstring is the model's description, its signature the schema.
 
     Every parameter and the return value need annotations; a keyword parameter `call: ToolCall` is filled in.
@@ -114,6 +118,7 @@ def tool(*, risk: Risk, effect: Effect, timeout: float = 30.0) -> Callable[[Call
             result=TypeAdapter(hints["return"]),
             run=function,
             takes_call="call" in parameters,
+            local=local,
         )
 
     return declare

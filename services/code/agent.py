@@ -1,0 +1,22 @@
+"""Code: writes small programs, runs and tests them in a sandbox."""
+
+from pathlib import Path
+
+from schemas.budget import Budget
+from schemas.step import DoStep, Findings
+from services.code.tools import keep_file, list_files, read_file, run_python, run_tests, write_file
+from shared.agent import Agent, Context
+
+agent = Agent(
+    "code",
+    description="Writes Python programs, runs and tests them in a sandbox, and reviews code.",
+    instructions=Path(__file__).with_name("instructions.md"),
+    tools=[write_file, read_file, list_files, run_python, run_tests, keep_file],
+    budget=Budget(tokens=100_000, tool_calls=20),
+)
+
+
+@agent.handles
+async def code(step: DoStep, ctx: Context) -> Findings:
+    """Write, run, test, and answer with what was run and what came out."""
+    return await ctx.think(step.objective, result=Findings)

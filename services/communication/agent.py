@@ -1,0 +1,22 @@
+"""Communication: writes reports and sends them to those the task names."""
+
+from pathlib import Path
+
+from schemas.budget import Budget
+from schemas.step import DoStep, Findings
+from services.communication.tools import post_webhook, send_email, summarise_files, write_report
+from shared.agent import Agent, Context
+
+agent = Agent(
+    "communication",
+    description="Writes reports and summaries, sends e-mail and webhooks to those the task names.",
+    instructions=Path(__file__).with_name("instructions.md"),
+    tools=[write_report, send_email, post_webhook, summarise_files],
+    budget=Budget(tokens=100_000, tool_calls=10),
+)
+
+
+@agent.handles
+async def communicate(step: DoStep, ctx: Context) -> Findings:
+    """Write what is to be said; send it only where the task says."""
+    return await ctx.think(step.objective, result=Findings)

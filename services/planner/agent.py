@@ -1,0 +1,19 @@
+"""Planner: turns a task into steps for specialists. It plans only; it carries nothing out."""
+
+from pathlib import Path
+
+from schemas.plan import Plan
+from schemas.step import MakePlan
+from shared.agent import Agent, Context
+
+agent = Agent(
+    "planner",
+    description="Turns a task into a plan of steps for specialists.",
+    instructions=Path(__file__).with_name("instructions.md"),
+)
+
+
+@agent.handles
+async def plan(request: MakePlan, ctx: Context) -> Plan:
+    """Ask for a plan; whether it can be carried out is checked by the orchestrator."""
+    return await ctx.think(request.objective, result=Plan)

@@ -1,0 +1,22 @@
+"""Research: answers a question with sourced findings."""
+
+from pathlib import Path
+
+from schemas.budget import Budget
+from schemas.step import DoStep, Findings
+from services.research.tools import fetch_page, read_document, search_documents
+from shared.agent import Agent, Context
+
+agent = Agent(
+    "research",
+    description="Finds and reads documents, runbooks and web pages, and answers with sources.",
+    instructions=Path(__file__).with_name("instructions.md"),
+    tools=[search_documents, read_document, fetch_page],
+    budget=Budget(tokens=100_000, tool_calls=15),
+)
+
+
+@agent.handles
+async def research(step: DoStep, ctx: Context) -> Findings:
+    """Search first, then read; what was not found is said."""
+    return await ctx.think(step.objective, result=Findings)

@@ -1,0 +1,158 @@
+"""`Context`: what a handler works with. `think` is the loop: ask, call tools, observe, until there is an answer."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from schemas.step import DoStep, Handoff
+from shared.agent.declare import Agent
+from shared.agent.prompt import opening
+from shared.agent.spend import Spend
+from shared.agent.toolbox import Toolbox, as_answer
+from shared.agent.workspace import StepWorkspace
+from shared.blackboard import Journal
+from shared.errors import TerminalError
+from shared.llm import Chat, Models, Reply, ToolRequest
+from shared.settings import Settings
+from shared.tools import ToolCall, ToolError
+
+T = TypeVar("T", bound=BaseModel)
+
+MOST_CORRECTIONS = 2
+"""How often a reply that does not fit its schema is asked for again."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One handoff being worked on."""
+
+    agent: Agent
+    handoff: Handoff
+    settings: Settings
+    models: Models
+    journal: Journal
+    workspace: StepWorkspace
+    spend: Spend
+    still_wanted: Callable[[], Awaitable[None]]
+    """Raises when the run has ended meanwhile."""
+    progress: Callable[[str], Awaitable[None]]
+    """Tells those who follow the run what is being done."""
+    _thoughts: int = field(default=0)
+
+    async def think(self, objective: str, *, result: type[T]) -> T:
+        """Let the model work on the objective with the agent's tools until it answers with a valid `result`.
+
+        Every reply and every tool result is recorded before anything follows from it; on redelivery the recorded
+        ones are used. Raises TerminalError `budget_exhausted`, `too_many_turns` or `invalid_reply`, RetryableError
+        when the model's endpoint is away.
+        """
+        self._thoughts += 1
+        wanted = self.handoff.tools if isinstance(self.handoff, DoStep) else []
+        toolbox = Toolbox(self.agent.tools, wanted, dry_run=self.handoff.dry_run)
+        instructions = self.agent.instructions.read_text()
+        chat = opening(self.agent.name, instructions, self.handoff, objective, list(self.workspace.files()))
+        thought = _Thought(self, f"think-{self._thoughts}", toolbox, chat)
+        return await thought.until(result)
+
+
+@dataclass(slots=True)
+class _Thought:
+    """One conversation with the model."""
+
+    context: Context
+    name: str
+    toolbox: Toolbox
+    chat: Chat
+    _told: int = 0
+    """How many messages of the chat are in the journal."""
+    _corrections: int = 0
+
+    async def until(self, result: type[T]) -> T:
+        for turn in range(1, self.context.settings.max_turns + 1):
+            await self.context.still_wanted()
+            reply = await self._ask(turn, result)
+            if reply.tool_requests:
+                await self._act(turn, reply)
+            elif (answer := self._read(reply, result)) is not None:
+                return answer
+        raise TerminalError(f"no answer within {self.context.settings.max_turns} turns", code="too_many_turns")
+
+    async def _ask(self, turn: int, result: type[BaseModel]) -> Reply:
+        """The model's reply of this turn, asked for once. The journal keeps it and what was added to the chat."""
+
+        async def ask() -> dict[str, Any]:
+            self.context.spend.before_model_call()
+            await self.context.progress(f"thinking (turn {turn})")
+            reply = await self.context.models.chat(
+                self.context.agent.model,
+                self.chat,
+                tools=self.toolbox.offered,
+                result=result,
+                max_output_tokens=self.context.spend.output_tokens_left,
+            )
+            entry: dict[str, Any] = {"added": self.chat[self._told :], "reply": reply.model_dump(mode="json")}
+            return entry | ({"tools": self.toolbox.offered, "result": result.__name__} if turn == 1 else {})
+
+        entry = await self.context.journal.once(f"{self.name}/turn-{turn}", ask)
+        reply = Reply.model_validate(entry["reply"])
+        self.context.spend.add_model_call(reply)
+        self._told = len(self.chat)
+        return reply
+
+    async def _act(self, turn: int, reply: Reply) -> None:
+        self.chat.append(_assistant(reply))
+        for number, request in enumerate(reply.tool_requests, 1):
+            answer = await self._call(f"{self.name}/turn-{turn}/call-{number}", request)
+            self.chat.append({"role": "tool", "tool_call_id": request.id, "content": answer})
+
+    async def _call(self, name: str, request: ToolRequest) -> str:
+        """The tool's answer, called once; a local tool runs again on replay, for what it does to the step's folder."""
+        call = ToolCall(
+            run_id=self.context.handoff.run_id,
+            step_id=getattr(self.context.handoff, "step_id", self.context.agent.name),
+            call_id=name,
+            idempotency_key=f"{self.context.handoff.idempotency_key}/{name}",
+            tenant=self.context.handoff.tenant,
+            workspace=self.context.workspace,
+            settings=self.context.settings,
+        )
+        if self.toolbox.is_local(request.name) and name in self.context.journal:
+            await self.toolbox.answer(request, call)
+
+        async def act() -> str:
+            await self.context.progress(f"{request.name} {request.arguments}"[:200])
+            return await self.toolbox.answer(request, call)
+
+        try:
+            self.context.spend.before_tool_call()
+        except ToolError as refused:
+            return as_answer(refused)
+        answer: str = await self.context.journal.once(name, act)
+        self.context.spend.add_tool_call()
+        return answer
+
+    def _read(self, reply: Reply, result: type[T]) -> T | None:
+        """The answer, or None after the model was told what is wrong with it."""
+        try:
+            return result.model_validate_json(reply.content or "")
+        except ValidationError as wrong:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in wrong.errors())
+        if reply.finish_reason == "length":
+            problems = f"the reply was cut off; {problems}"
+        if self._corrections == MOST_CORRECTIONS:
+            raise TerminalError(f"the model's answer does not fit its schema: {problems}"[:2_000], code="invalid_reply")
+        self._corrections += 1
+        self.chat.append({"role": "assistant", "content": reply.content or ""})
+        hint = f"Your answer does not fit the schema: {problems[:4_000]}. Answer again with JSON of the schema only."
+        self.chat.append({"role": "user", "content": hint})
+        return None
+
+
+def _assistant(reply: Reply) -> dict[str, Any]:
+    calls = [
+        {"id": r.id, "type": "function", "function": {"name": r.name, "arguments": r.arguments}}
+        for r in reply.tool_requests
+    ]
+    return {"role": "assistant", "content": reply.content, "tool_calls": calls}

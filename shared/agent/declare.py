@@ -1,0 +1,85 @@
+"""`Agent`: what one specialist is, declared in one place."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from pydantic import Field
+
+from schemas.budget import Budget
+from schemas.message import Part
+from schemas.plan import AgentCard, Plan
+from schemas.step import DoStep, Findings, Handoff, Verdict
+from shared.llm import Role
+from shared.tools import Tool
+
+if TYPE_CHECKING:
+    from shared.agent.context import Context
+
+MOST_TOOLS = 40
+"""An agent with more is refused: models choose badly among many tools. At most 30 is advised."""
+
+
+class AskHuman(Part):
+    """Returned by a handler that needs a person's decision."""
+
+    question: str
+    options: list[str] = Field(default_factory=list)
+
+
+ANSWERS = (Findings, Plan, Verdict, AskHuman)
+"""What a handler may return. The type says which event the run gets."""
+
+Handler = Callable[[Any, "Context"], Awaitable[Any]]
+
+
+@dataclass(slots=True)
+class Agent:
+    """One specialist: its own process, consumer group and topic `agents.<name>`."""
+
+    name: str
+    description: str
+    """One sentence for the planner: what to give it."""
+    instructions: Path
+    """Markdown: the system prompt."""
+    tools: Sequence[Tool] = ()
+    model: Role = Role.STRONG
+    budget: Budget | None = None
+    """What one handoff may use of the run's budget; None: all that is left."""
+    handler: Handler | None = None
+    accepts: type[Handoff] = DoStep
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work. Raises ValueError."""
+        if len(self.tools) > MOST_TOOLS:
+            raise ValueError(f"agent {self.name} has {len(self.tools)} tools; {MOST_TOOLS} is the most")
+        if not self.instructions.is_file():
+            raise ValueError(f"agent {self.name} has no instructions at {self.instructions.name}")
+
+    def handles(self, function: Handler) -> Handler:
+        """Register the handler. Its annotations are the contract: the handoff it takes, the answers it may give.
+
+        Raises TypeError when they are not a handoff and known answers.
+        """
+        hints = get_type_hints(function, localns={"Context": object})
+        first = next(iter(inspect.signature(function).parameters))
+        accepts, returns = hints.get(first), hints.get("return")
+        answers = get_args(returns) or (returns,)
+        if not (inspect.isclass(accepts) and issubclass(accepts, Handoff)):
+            raise TypeError(f"{self.name}: the first parameter of {function.__name__} must be a handoff")
+        if not all(inspect.isclass(each) and issubclass(each, ANSWERS) for each in answers):
+            raise TypeError(f"{self.name}: {function.__name__} must return {', '.join(a.__name__ for a in ANSWERS)}")
+        self.accepts, self.handler = accepts, function
+        return function
+
+    @property
+    def card(self) -> AgentCard:
+        """What the swarm is told about this agent."""
+        return AgentCard(
+            name=self.name,
+            description=self.description,
+            plannable=self.accepts is DoStep,
+            tools=[tool.card for tool in self.tools],
+        )

@@ -1,0 +1,44 @@
+"""What one handoff has used of what it may use."""
+
+from schemas.budget import Budget, Usage
+from shared.errors import TerminalError
+from shared.llm import Reply
+from shared.tools import ToolError
+
+
+class Spend:
+    """Adds up what was used, and refuses what would go beyond the limits."""
+
+    def __init__(self, *limits: Budget | None) -> None:
+        self._limits = [limit for limit in limits if limit is not None]
+        self.usage = Usage()
+        self.models: set[str] = set()
+
+    @property
+    def output_tokens_left(self) -> int:
+        """How long the next reply may be."""
+        return min(limit.output_tokens for limit in self._limits) - self.usage.completion_tokens
+
+    def before_model_call(self) -> None:
+        """Refuse another model call that is not allowed, with TerminalError `budget_exhausted`."""
+        over = self._exceeded(Usage(model_calls=1, prompt_tokens=1, completion_tokens=1))
+        if over is not None:
+            raise TerminalError(over, code="budget_exhausted")
+
+    def before_tool_call(self) -> None:
+        """Refuse another tool call that is not allowed, with ToolError `budget_exhausted`."""
+        over = self._exceeded(Usage(tool_calls=1))
+        if over is not None:
+            raise ToolError("budget_exhausted", over, suggested_action="answer with what you have")
+
+    def add_model_call(self, reply: Reply) -> None:
+        """Count a reply."""
+        self.usage += reply.usage
+        self.models.add(reply.model)
+
+    def add_tool_call(self) -> None:
+        """Count a tool call."""
+        self.usage += Usage(tool_calls=1)
+
+    def _exceeded(self, more: Usage) -> str | None:
+        return next((over for limit in self._limits if (over := limit.exceeded_by(self.usage + more))), None)

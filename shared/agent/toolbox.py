@@ -1,0 +1,74 @@
+"""The tools of one handoff: what the model is offered, and every call it makes, checked and bounded."""
+
+import json
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from shared.llm import ToolRequest
+from shared.tools import Effect, Tool, ToolCall, ToolError
+
+LARGEST_RESULT = 60_000
+"""Characters of one tool result the model is shown."""
+
+
+class Toolbox:
+    """Calls tools on behalf of a model. What goes wrong is an answer to the model, never an exception."""
+
+    def __init__(self, tools: Sequence[Tool], wanted: Sequence[str], *, dry_run: bool) -> None:
+        self._tools = {tool.name: tool for tool in tools if not wanted or tool.name in wanted}
+        self._dry_run = dry_run
+
+    @property
+    def offered(self) -> list[dict[str, Any]]:
+        """The tools as the wire protocol has them."""
+        return [
+            {"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.schema}}
+            for t in self._tools.values()
+        ]
+
+    def is_local(self, name: str) -> bool:
+        """Whether a replay has to run this tool again."""
+        return name in self._tools and self._tools[name].local
+
+    async def answer(self, request: ToolRequest, call: ToolCall) -> str:
+        """The tool's result as JSON, or `{"error": …}` with what the model can do about it."""
+        try:
+            return await self._run(request, call)
+        except ToolError as error:
+            return as_answer(error)
+
+    async def _run(self, request: ToolRequest, call: ToolCall) -> str:
+        tool = self._tools.get(request.name) or self._unknown(request.name)
+        arguments = _arguments(request)
+        if self._dry_run and tool.effect is not Effect.READ:
+            return json.dumps({"dry_run": True, "would_call": tool.name, "arguments": arguments}, ensure_ascii=False)
+        text = json.dumps(await tool(arguments, call), ensure_ascii=False)
+        if len(text) > LARGEST_RESULT:
+            raise ToolError(
+                "result_too_large",
+                f"the result of {tool.name} has {len(text)} characters, more than {LARGEST_RESULT}",
+                suggested_action="ask for less: a smaller limit, fewer columns, a narrower query",
+            )
+        return text
+
+    def _unknown(self, name: str) -> Tool:
+        near = get_close_matches(name, self._tools, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else "use one of the tools there are"
+        there = ", ".join(self._tools) or "none"
+        raise ToolError("unknown_tool", f"there is no tool `{name}`; there are: {there}", suggested_action=hint)
+
+
+def as_answer(error: ToolError) -> str:
+    """An error as the model is shown it."""
+    return json.dumps({"error": error.info.model_dump(mode="json")}, ensure_ascii=False)
+
+
+def _arguments(request: ToolRequest) -> dict[str, Any]:
+    try:
+        arguments = json.loads(request.arguments)
+    except ValueError as broken:
+        raise ToolError("invalid_arguments", f"the arguments of {request.name} are not JSON: {broken}") from None
+    if not isinstance(arguments, dict):
+        raise ToolError("invalid_arguments", f"the arguments of {request.name} must be a JSON object")
+    return arguments

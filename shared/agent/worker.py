@@ -1,0 +1,180 @@
+"""The way of a handoff through an agent: received, worked on once, answered to the run it belongs to."""
+
+import asyncio
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from faststream.kafka import KafkaBroker
+
+from schemas.error import ErrorInfo
+from schemas.event import Progressed
+from schemas.plan import Plan
+from schemas.step import (
+    Answer,
+    Findings,
+    Handoff,
+    HandoffFailed,
+    HelpAsked,
+    Output,
+    PlanProposed,
+    ResultReviewed,
+    StepCompleted,
+    Verdict,
+)
+from shared.agent.context import Context
+from shared.agent.declare import Agent, AskHuman
+from shared.agent.spend import Spend
+from shared.agent.workspace import StepWorkspace
+from shared.archive import BlobStore
+from shared.blackboard import Client, Journal, RunStore, note
+from shared.bus import Delivery, encode, publish
+from shared.errors import NeedsHuman, RetryableError, TerminalError
+from shared.llm import Models
+from shared.runs import ENDS
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+_ANSWER = "answer"
+
+
+class RunEnded(Exception):
+    """Nobody waits for the answer any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One agent and what it works with."""
+
+    agent: Agent
+    settings: Settings
+    broker: KafkaBroker
+    redis: Client
+    runs: RunStore
+    archive: BlobStore
+    models: Models
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Work on the handoff, record the answer, publish it. A redelivery goes on where the journal ends."""
+        handoff = delivery.message
+        if not isinstance(handoff, self.agent.accepts):
+            raise TerminalError(f"agent {self.agent.name} does not take {handoff.wire_type()}", code="wrong_message")
+        journal = await Journal(self.redis, handoff.tenant, handoff.id, self.settings.state_ttl).open()
+        try:
+            answer = await self._answer(handoff, journal)
+        except RunEnded:
+            log.info("the run has ended, its handoff is dropped", run=handoff.run_id, handoff=handoff.id)
+            return
+        record = encode(
+            answer,
+            id=answer.id,
+            source=f"waggle/{self.agent.name}",
+            prefix=self.settings.topic_prefix,
+            now=datetime.now(UTC),
+            cause=delivery.envelope.id,
+        )
+        await publish(self.broker, [record])
+
+    async def _answer(self, handoff: Handoff, journal: Journal) -> Answer:
+        started = time.monotonic()
+        spend = Spend(handoff.budget_left, self.agent.budget)
+
+        async def act() -> dict[str, Any]:
+            kind, facts = await self._outcome(handoff, journal, spend)
+            answer = kind(
+                id=f"{handoff.id}/answer",
+                run_id=handoff.run_id,
+                tenant=handoff.tenant,
+                agent=self.agent.name,
+                handoff_id=handoff.id,
+                usage=spend.usage,
+                models=sorted(spend.models),
+                seconds=round(time.monotonic() - started, 3),
+                **facts,
+            )
+            return {"kind": kind.__name__, "answer": answer.model_dump(mode="json")}
+
+        recorded = await journal.once(_ANSWER, act)
+        return _KINDS[recorded["kind"]].model_validate(recorded["answer"])
+
+    async def _outcome(self, handoff: Handoff, journal: Journal, spend: Spend) -> tuple[type[Answer], dict[str, Any]]:
+        """What becomes of the handoff: an answer of the agent, or the structured failure it ends in."""
+        seconds = min(handoff.timeout, self.settings.step_timeout, _until(handoff.deadline))
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._work(handoff, journal, spend)
+        except NeedsHuman as asked:
+            return HelpAsked, {"question": str(asked), "options": list(asked.options)}
+        except RetryableError as failure:
+            return _failed(failure.code, str(failure), retryable=True)
+        except TerminalError as failure:
+            return _failed(failure.code, str(failure))
+        except TimeoutError:
+            return _failed("timeout", f"agent {self.agent.name} did not finish within {seconds:.0f} s")
+
+    async def _work(self, handoff: Handoff, journal: Journal, spend: Spend) -> tuple[type[Answer], dict[str, Any]]:
+        assert self.agent.handler is not None, "an agent is served with a handler"
+        with tempfile.TemporaryDirectory(prefix="waggle-") as folder:
+            workspace = StepWorkspace(handoff, Path(folder), self.archive, journal, self.settings)
+            context = Context(
+                agent=self.agent,
+                handoff=handoff,
+                settings=self.settings,
+                models=self.models,
+                journal=journal,
+                workspace=workspace,
+                spend=spend,
+                still_wanted=lambda: self._still_wanted(handoff),
+                progress=lambda doing: self._progress(handoff, doing),
+            )
+            returned = await self.agent.handler(handoff, context)
+            return _answer_for(returned, workspace)
+
+    async def _still_wanted(self, handoff: Handoff) -> None:
+        if await self.runs.state(handoff.tenant, handoff.run_id) in ENDS:
+            raise RunEnded
+
+    async def _progress(self, handoff: Handoff, doing: str) -> None:
+        progressed = Progressed(
+            run_id=handoff.run_id,
+            tenant=handoff.tenant,
+            at=datetime.now(UTC),
+            by=self.agent.name,
+            step_id=getattr(handoff, "step_id", self.agent.name),
+            agent=self.agent.name,
+            doing=doing,
+        )
+        await note(self.redis, progressed)
+
+
+def _answer_for(returned: Any, workspace: StepWorkspace) -> tuple[type[Answer], dict[str, Any]]:
+    """The type of what a handler returned is the routing."""
+    match returned:
+        case Findings():
+            facts = {name: getattr(returned, name) for name in Findings.model_fields}
+            return StepCompleted, {"output": Output(**facts, artefacts=workspace.made)}
+        case Plan():
+            return PlanProposed, {"plan": returned}
+        case Verdict():
+            return ResultReviewed, returned.model_dump()
+        case AskHuman():
+            return HelpAsked, returned.model_dump()
+    raise TerminalError(f"a handler returned {type(returned).__name__}", code="defect")
+
+
+def _failed(code: str, message: str, *, retryable: bool = False) -> tuple[type[Answer], dict[str, Any]]:
+    return HandoffFailed, {"error": ErrorInfo(code=code, message=message, retryable=retryable)}
+
+
+def _until(deadline: datetime) -> float:
+    return max(0.0, (deadline - datetime.now(UTC)).total_seconds())
+
+
+_KINDS: dict[str, type[Answer]] = {
+    kind.__name__: kind for kind in (StepCompleted, PlanProposed, ResultReviewed, HelpAsked, HandoffFailed)
+}

@@ -1,0 +1,87 @@
+"""The files of one step: read from the archive when wanted, written to it when made."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from schemas.step import Handoff
+from schemas.task import Artefact, Attachment
+from shared.archive import BlobStore
+from shared.blackboard import Journal
+from shared.errors import TerminalError
+from shared.settings import Settings
+from shared.tools import ToolError
+from shared.tools.net import GuardedClient
+
+_ARTEFACT = "artefact:"
+
+
+class StepWorkspace:
+    """Implements `shared.tools.Workspace` for one handoff."""
+
+    def __init__(
+        self, handoff: Handoff, folder: Path, archive: BlobStore, journal: Journal, settings: Settings
+    ) -> None:
+        self.folder = folder / "work"
+        self._local = folder / "files"
+        self._handoff = handoff
+        self._archive = archive
+        self._journal = journal
+        self._settings = settings
+        self.folder.mkdir()
+        self._local.mkdir()
+
+    @property
+    def made(self) -> list[Artefact]:
+        """What this step has saved, on this delivery or on an earlier one."""
+        entries = self._journal.entries()
+        return [Artefact.model_validate(entries[name]) for name in entries if name.startswith(_ARTEFACT)]
+
+    def files(self) -> Sequence[Attachment | Artefact]:
+        """The task's attachments, the artefacts of earlier steps, and this step's own; of one name the latest."""
+        earlier = [artefact for each in self._handoff.inputs for artefact in each.output.artefacts]
+        everything: list[Attachment | Artefact] = [*self._handoff.context.attachments, *earlier, *self.made]
+        return list({file.name: file for file in everything}.values())
+
+    async def path(self, name: str) -> Path:
+        """The local path of a file. Raises ToolError `unknown_file`."""
+        file = next((each for each in self.files() if each.name == name), None)
+        if file is None:
+            raise self._unknown(name)
+        path = self._local / name
+        if not path.exists():
+            content = await self._content(file)
+            path.write_bytes(content)
+        return path
+
+    async def save(self, name: str, content: bytes, media_type: str) -> Artefact:
+        """Keep a file in the archive. Raises ToolError `too_large` or `bad_name`."""
+        if "/" in name or not name.strip() or name.startswith("."):
+            raise ToolError("bad_name", f"`{name}` is no plain file name", suggested_action="leave folders out")
+        try:
+            uri = await self._archive.put(self._handoff.tenant, content, media_type)
+        except TerminalError as refused:
+            raise ToolError(refused.code, str(refused)) from refused
+        artefact = Artefact(name=name, media_type=media_type, size=len(content), uri=uri)
+        await self._journal.write(_ARTEFACT + name, artefact.model_dump(mode="json"))
+        (self._local / name).write_bytes(content)
+        return artefact
+
+    async def _content(self, file: Attachment | Artefact) -> bytes:
+        if isinstance(file, Attachment) and file.text is not None:
+            return file.text.encode()
+        uri = file.uri or ""
+        if uri.startswith(("http://", "https://")):
+            fetched = await GuardedClient(self._settings.fetch_allow).get(uri)
+            return fetched.body
+        blob = await self._archive.get(self._handoff.tenant, uri)
+        if blob is None:
+            raise ToolError("missing_content", f"the archive does not hold `{file.name}` ({uri})")
+        return blob.content
+
+    def _unknown(self, name: str) -> ToolError:
+        names = [file.name for file in self.files()]
+        near = get_close_matches(name, names, n=1)
+        there = ", ".join(names) or "none"
+        hint = f"did you mean `{near[0]}`?" if near else None
+        return ToolError("unknown_file", f"there is no file `{name}`; there are: {there}", suggested_action=hint)

@@ -1,0 +1,84 @@
+"""Attachments and artefacts by content hash. Each belongs to a tenant; the same bytes twice are stored once."""
+
+import hashlib
+from dataclasses import dataclass
+
+import asyncpg
+
+from shared.errors import TerminalError
+
+OUTAGES: tuple[type[Exception], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InterfaceError,
+    OSError,
+)
+"""Postgres is away or not ready: the same call may work in a moment."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS blobs (
+    tenant     text        NOT NULL,
+    sha256     text        NOT NULL,
+    media_type text        NOT NULL,
+    content    bytea       NOT NULL,
+    stored_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant, sha256)
+)
+"""
+_SCHEMA_LOCK = 0x3A66
+
+SCHEME = "blob:"
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Stored content."""
+
+    content: bytes
+    media_type: str
+
+
+class BlobStore:
+    """Content by hash, tenant by tenant."""
+
+    def __init__(self, dsn: str, largest: int) -> None:
+        self._dsn = dsn
+        self._largest = largest
+        self._pool: asyncpg.Pool | None = None
+
+    async def put(self, tenant: str, content: bytes, media_type: str) -> str:
+        """Store and return the reference, `blob:<sha256>`. Raises TerminalError `too_large`."""
+        if len(content) > self._largest:
+            raise TerminalError(f"{len(content)} bytes are more than the {self._largest} allowed", code="too_large")
+        sha256 = hashlib.sha256(content).hexdigest()
+        pool = await self._connected()
+        await pool.execute(
+            "INSERT INTO blobs (tenant, sha256, media_type, content) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            tenant,
+            sha256,
+            media_type,
+            content,
+        )
+        return SCHEME + sha256
+
+    async def get(self, tenant: str, uri: str) -> Blob | None:
+        """The content of a reference; None when this tenant has no such content."""
+        pool = await self._connected()
+        row = await pool.fetchrow(
+            "SELECT content, media_type FROM blobs WHERE tenant = $1 AND sha256 = $2", tenant, uri.removeprefix(SCHEME)
+        )
+        return Blob(row["content"], row["media_type"]) if row else None
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def _connected(self) -> asyncpg.Pool:
+        if self._pool is None:
+            pool = await asyncpg.create_pool(self._dsn, min_size=0, max_size=4, command_timeout=60)
+            async with pool.acquire() as connection, connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", _SCHEMA_LOCK)
+                await connection.execute(_SCHEMA)
+            self._pool = pool
+        return self._pool

@@ -1,0 +1,46 @@
+"""What happens to a run, live: a stream that people follow and that can be taken up where it was left."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+from schemas.event import RunEvent
+from shared.blackboard import keys
+from shared.blackboard.connect import Client
+
+
+class LiveEvent(NamedTuple):
+    """One event of the stream."""
+
+    id: str
+    """Where it stands; give it to `follow` to go on after it."""
+    type: str
+    data: dict[str, Any]
+
+
+async def note(redis: Client, event: RunEvent) -> None:
+    """Show something that is not part of the run's state, such as what an agent is doing right now."""
+    key = keys.run(event.tenant, event.run_id, "events")
+    entry = json.dumps({"type": event.wire_type(), "data": event.model_dump(mode="json")})
+    await redis.xadd(key, {"event": entry}, maxlen=10_000, approximate=True)
+
+
+async def follow(redis: Client, tenant: str, run_id: str, after: str = "0") -> AsyncIterator[LiveEvent | None]:
+    """The run's events after the given id, for ever; None whenever a few seconds pass without one."""
+    key = keys.run(tenant, run_id, "events")
+    while True:
+        found = await redis.xread({key: after}, block=5_000, count=100)
+        if not found:
+            yield None
+        for after, fields in _entries(found):
+            entry = json.loads(fields["event"])
+            yield LiveEvent(after, entry["type"], entry["data"])
+
+
+def _entries(found: Any) -> list[tuple[str, dict[str, str]]]:
+    """The entries of the one stream that was read, whichever shape the protocol version gives them."""
+    streams = found.values() if isinstance(found, dict) else [entries for _, entries in found]
+    flat: list[tuple[str, dict[str, str]]] = []
+    for entries in streams:
+        flat.extend(entries[0] if entries and isinstance(entries[0], list) else entries)
+    return flat

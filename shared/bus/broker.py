@@ -1,0 +1,117 @@
+"""The one door to Kafka: publishing with acknowledgement, and subscribing in batches with manual acknowledgement."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.prometheus import KafkaPrometheusMiddleware
+from prometheus_client import CollectorRegistry
+
+from shared.bus.record import Record
+from shared.settings import Settings
+
+LARGEST_RECORD = 8 * 1_048_576
+"""Bytes. Topics take this much, so that an oversize message can be seen and refused clearly."""
+
+OUTAGES: tuple[type[Exception], ...] = (KafkaError, ConnectionError, TimeoutError)
+"""Kafka is away or not ready: the same call may work in a moment."""
+
+POLL_MS = 5
+"""How long an idle subscriber sleeps between looks: it bounds what batching adds to a hop."""
+
+
+def connect(settings: Settings, service: str, registry: CollectorRegistry) -> KafkaBroker:
+    """A broker that publishes idempotently, acknowledged by all replicas, and counts into `registry`."""
+    return KafkaBroker(
+        settings.kafka.split(","),
+        client_id=settings.topic_prefix + service,
+        acks="all",
+        enable_idempotence=True,
+        max_request_size=LARGEST_RECORD,
+        allow_auto_create_topics=False,
+        apply_types=False,
+        logger=logging.getLogger("waggle.bus"),
+        log_level=logging.DEBUG,
+        middlewares=[KafkaPrometheusMiddleware(registry=registry, app_name=service)],
+    )
+
+
+async def publish(broker: KafkaBroker, records: Iterable[Record]) -> None:
+    """Publish all and return when Kafka has acknowledged all. Raises what Kafka refuses them with."""
+    futures = [
+        await broker.publish(
+            record.value.encode(), record.topic, key=record.key.encode(), headers=record.headers, no_confirm=True
+        )
+        for record in records
+    ]
+    await asyncio.gather(*futures)
+
+
+async def publish_bytes(
+    broker: KafkaBroker, topic: str, key: bytes | None, value: bytes, headers: dict[str, str]
+) -> None:
+    """Publish bytes as they are and return when Kafka has acknowledged them."""
+    await broker.publish(value, topic, key=key, headers=headers)
+
+
+def subscribe(
+    broker: KafkaBroker,
+    topics: Sequence[str],
+    group: str,
+    handle: Callable[[Sequence[ConsumerRecord[bytes, bytes]]], Awaitable[None]],
+    *,
+    settings: Settings,
+    listener: ConsumerRebalanceListener,
+) -> Callable[[], AIOKafkaConsumer | None]:
+    """Hand batches of raw records to `handle`; nothing is acknowledged but by the offsets somebody commits.
+
+    Returns a function that gives the group's consumer, or None while the broker is not started.
+    """
+    subscriber = broker.subscriber(
+        *topics,
+        batch=True,
+        group_id=group,
+        ack_policy=AckPolicy.MANUAL,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=settings.fetch_max_wait_ms,
+        batch_timeout_ms=POLL_MS,
+        max_records=500,
+        max_partition_fetch_bytes=LARGEST_RECORD,
+        listener=listener,
+        parser=_raw_batch,
+        decoder=_undecoded,
+    )
+
+    @subscriber
+    async def take(message: KafkaMessage) -> None:
+        await handle(message.raw_message)
+
+    return lambda: subscriber.consumer
+
+
+async def _raw_batch(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> KafkaMessage:
+    """Leave headers and values as they are: what cannot be decoded must reach the dead-letter topic byte for byte."""
+    return KafkaMessage(body=[record.value or b"" for record in records], raw_message=records, consumer=_NO_CONSUMER)
+
+
+async def _undecoded(message: Any) -> Any:
+    return message
+
+
+class _NoConsumer:
+    """Offsets are committed by partition, never through a message."""
+
+    async def commit(self) -> None:
+        raise AssertionError("offsets are committed by partition")
+
+    def seek(self, partition: Any, offset: int) -> None:
+        raise AssertionError("nothing seeks")
+
+
+_NO_CONSUMER = _NoConsumer()

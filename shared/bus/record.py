@@ -1,0 +1,114 @@
+"""Between typed messages and Kafka records: CloudEvents attributes in the headers, JSON in the value."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from opentelemetry import propagate
+from pydantic import ValidationError
+from schemas.envelope import Envelope, from_headers, to_headers
+from schemas.registry import message_class, topic_of
+
+from schemas.message import Message, Part
+from shared.errors import InvalidMessage
+
+
+class Record(Part):
+    """A record to publish, or one that waits to be. Serialises to JSON for the outbox and the timers."""
+
+    id: str
+    topic: str
+    key: str
+    headers: dict[str, str]
+    value: str
+    due: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A record as it was received, decoded."""
+
+    envelope: Envelope
+    message: Message
+    topic: str
+    partition: int
+    offset: int
+
+
+def encode(
+    message: Message,
+    *,
+    id: str,
+    source: str,
+    prefix: str,
+    now: datetime,
+    key: str | None = None,
+    cause: str | None = None,
+    due: datetime | None = None,
+) -> Record:
+    """The record of a message. Its key, and so its order, is the run's id unless another is given.
+
+    The trace that is current where this is called goes with it.
+    """
+    subject = key or str(getattr(message, "run_id", id))
+    trace: dict[str, str] = {}
+    propagate.inject(trace)
+    envelope = Envelope(
+        id=id,
+        source=source,
+        type=message.wire_type(),
+        subject=subject,
+        time=now,
+        tenant=getattr(message, "tenant", None),
+        causationid=cause,
+        traceparent=trace.get("traceparent"),
+        tracestate=trace.get("tracestate"),
+    )
+    return Record(
+        id=id,
+        topic=prefix + topic_of(message),
+        key=subject,
+        headers=to_headers(envelope),
+        value=message.model_dump_json(),
+        due=due,
+    )
+
+
+def decode(record: Any, limit: int) -> Delivery:
+    """The message in a received record (aiokafka's ConsumerRecord).
+
+    Raises InvalidMessage, saying what is wrong, for a record of more than `limit` bytes, for missing or wrong headers,
+    for an unknown type or version, and for a payload that does not fit its schema.
+    """
+    value: bytes = record.value or b""
+    if len(value) > limit:
+        raise InvalidMessage(f"{len(value)} bytes are more than the {limit} allowed", code="too_large")
+    try:
+        envelope = from_headers(header_map(record.headers))
+        kind = message_class(envelope.type)
+    except ValueError as wrong:
+        raise InvalidMessage(str(wrong), code="invalid_envelope") from None
+    try:
+        message = kind.model_validate_json(value)
+    except ValidationError as wrong:
+        raise InvalidMessage(explain(wrong), code="invalid_payload") from None
+    return Delivery(envelope, message, record.topic, record.partition, record.offset)
+
+
+def explain(wrong: ValidationError) -> str:
+    """A validation error as one line: where, and what is wrong there."""
+    return "; ".join(
+        f"{'.'.join(map(str, error['loc'])) or 'payload'}: {error['msg']}" for error in wrong.errors(include_url=False)
+    )[:2_000]
+
+
+def header_map(headers: Any) -> Mapping[str, bytes]:
+    """Kafka's header pairs as a mapping; of a name that stands twice the last counts."""
+    return {name.lower(): value or b"" for name, value in headers}
+
+
+def content_id(*parts: str) -> str:
+    """An id derived from its parts: the same cause always gives the same id."""
+    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]

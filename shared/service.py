@@ -1,0 +1,180 @@
+"""What makes a process of a service: connections, consumer, health, metrics, signals. All wiring is here."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+import uvicorn
+from faststream.asgi import AsgiFastStream, AsgiResponse, get
+from faststream.asgi.types import Scope
+from faststream.kafka import KafkaBroker
+from prometheus_client import CollectorRegistry, ProcessCollector, make_asgi_app
+
+from shared import archive, blackboard, bus
+from shared.agent import Agent, Worker
+from shared.archive import BlobStore
+from shared.blackboard import Client, RunStore
+from shared.bus import Deliverer, Delivery, KeyedConsumer
+from shared.errors import RetryableError, WaggleError
+from shared.llm import Models
+from shared.settings import Settings
+from shared.telemetry.logs import start_logging
+from shared.telemetry.traces import start_tracing
+
+log = structlog.get_logger()
+
+GRACE = 15.0
+"""Seconds a stopping service gives what it is working on."""
+
+ANNOUNCE_EVERY = 5.0
+"""Seconds between announcements: so long an agent stays unknown after the blackboard was lost."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a service is made of. `connect` makes it once, at start."""
+
+    name: str
+    settings: Settings
+    registry: CollectorRegistry
+    broker: KafkaBroker
+    redis: Client
+    runs: RunStore
+    archive: BlobStore
+    stopping: bool = False
+    background: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def healthy(self) -> bool:
+        """Whether the service can work: not stopping, Kafka and Redis reachable."""
+        if self.stopping:
+            return False
+        with suppress(*blackboard.OUTAGES):
+            return bool(await self.broker.ping(5.0)) and bool(await self.redis.ping())
+        return False
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        for task in self.background:
+            task.cancel()
+        await self.redis.aclose()
+        await self.archive.close()
+
+
+def connect(name: str, settings: Settings) -> Parts:
+    """Set the process up: logs, traces, and clients that connect when they are first used."""
+    start_logging(settings.log_level, name)
+    start_tracing(name)
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    redis = blackboard.connect(settings.redis)
+    return Parts(
+        name=name,
+        settings=settings,
+        registry=registry,
+        broker=bus.connect(settings, name, registry),
+        redis=redis,
+        runs=RunStore(redis, settings.state_ttl),
+        archive=BlobStore(settings.postgres, settings.max_attachment_bytes),
+    )
+
+
+async def no_reply(record: object, error: WaggleError) -> None:
+    """Nobody waits to hear of this dead letter."""
+
+
+def serve(
+    parts: Parts,
+    topics: Sequence[str],
+    handle: Callable[[Delivery], Awaitable[None]],
+    *,
+    limit: int,
+    on_dead: Callable[[object, WaggleError], Awaitable[None]] = no_reply,
+    background: Sequence[Callable[[], Awaitable[None]]] = (),
+) -> None:
+    """Consume the topics with `handle` until SIGTERM or SIGINT. `limit` is the most bytes a record may have."""
+    deliver = Deliverer(
+        broker=parts.broker,
+        service=parts.name,
+        limit=limit,
+        handle=handle,
+        on_dead=on_dead,
+        transient=(RetryableError, *bus.OUTAGES, *blackboard.OUTAGES, *archive.OUTAGES),
+    )
+    prefix = parts.settings.topic_prefix
+    names = [prefix + topic for topic in topics]
+    consumer = KeyedConsumer(parts.broker, names, prefix + parts.name, deliver, parts.settings)
+
+    async def started() -> None:
+        consumer.start()
+        parts.background.extend(asyncio.create_task(_keep_running(each)) for each in background)
+        log.info("started", topics=names)
+
+    async def stopping() -> None:
+        parts.stopping = True
+        await consumer.stop(GRACE)
+
+    app = AsgiFastStream(
+        parts.broker,
+        asgi_routes=[*health_routes(parts), ("/metrics", make_asgi_app(parts.registry))],
+        after_startup=[started],
+        on_shutdown=[stopping],
+        after_shutdown=[parts.close],
+        logger=logging.getLogger("waggle.service"),
+    )
+    run_http(app, parts.settings)
+
+
+def serve_agent(agent: Agent) -> None:
+    """Run an agent as a service: its topic in, its answers out, its card announced."""
+    settings = Settings()
+    parts = connect(agent.name, settings)
+    worker = Worker(agent, settings, parts.broker, parts.redis, parts.runs, parts.archive, Models(settings))
+
+    async def announce() -> None:
+        while True:
+            await blackboard.announce(parts.redis, agent.card)
+            await asyncio.sleep(ANNOUNCE_EVERY)
+
+    serve(parts, [f"agents.{agent.name}"], worker.handle, limit=bus.LARGEST_RECORD, background=[announce])
+
+
+def health_routes(parts: Parts) -> list[tuple[str, Any]]:
+    """`/live`: the event loop turns. `/ready`: the service can work."""
+
+    @get(include_in_schema=False)
+    async def live(scope: Scope) -> AsgiResponse:
+        return AsgiResponse(b"live", 200)
+
+    @get(include_in_schema=False)
+    async def ready(scope: Scope) -> AsgiResponse:
+        return AsgiResponse(b"ready", 200) if await parts.healthy() else AsgiResponse(b"not ready", 503)
+
+    return [("/live", live), ("/ready", ready)]
+
+
+def run_http(app: Any, settings: Settings) -> None:
+    """Run an ASGI application until the process is asked to stop."""
+    uvicorn.run(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        loop="uvloop",
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=5,
+    )
+
+
+async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:
+    """A background task outlives whatever is away for a while; a defect is logged and tried again, never swallowed."""
+    while True:
+        try:
+            return await work()
+        except Exception:
+            log.exception("a background task failed and is started again")
+            await asyncio.sleep(1.0)

@@ -1,0 +1,40 @@
+"""One trace a task: the context comes in with a message's headers and goes out with every message it causes."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry import propagate, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind
+from schemas.envelope import Envelope
+
+_tracer = trace.get_tracer("waggle")
+
+
+def start_tracing(service: str) -> None:
+    """Make real spans; export them when the standard OTEL_EXPORTER_OTLP_ENDPOINT says where to."""
+    provider = TracerProvider(resource=Resource.create({"service.name": f"waggle-{service}"}))
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+
+
+@contextmanager
+def processing(envelope: Envelope, topic: str, service: str) -> Iterator[None]:
+    """The span of one delivery, child of the span that sent it. What is published inside continues the trace."""
+    carrier = {"traceparent": envelope.traceparent or "", "tracestate": envelope.tracestate or ""}
+    attributes = {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": topic,
+        "messaging.message.id": envelope.id,
+        "messaging.consumer.group.name": service,
+    }
+    with _tracer.start_as_current_span(
+        f"process {topic}", context=propagate.extract(carrier), kind=SpanKind.CONSUMER, attributes=attributes
+    ):
+        yield
