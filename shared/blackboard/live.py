@@ -32,9 +32,14 @@ async def follow(redis: Client, tenant: str, run_id: str, after: str = "0") -> A
         found = await redis.xread({key: after}, block=5_000, count=100)
         if not found:
             yield None
-        for after, fields in _entries(found):
-            entry = json.loads(fields["event"])
-            yield LiveEvent(after, entry["type"], entry["data"])
+        for event in map(_live, _entries(found)):
+            after = event.id
+            yield event
+
+
+def _live(entry: tuple[str, dict[str, str]]) -> LiveEvent:
+    event = json.loads(entry[1]["event"])
+    return LiveEvent(entry[0], event["type"], event["data"])
 
 
 def _entries(found: Any) -> list[tuple[str, dict[str, str]]]:

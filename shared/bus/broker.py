@@ -110,7 +110,7 @@ class _NoConsumer:
     async def commit(self) -> None:
         raise AssertionError("offsets are committed by partition")
 
-    def seek(self, partition: Any, offset: int) -> None:
+    def seek(self, partition: Any, offset: int) -> None:  # noqa: ARG002 -- the protocol names them
         raise AssertionError("nothing seeks")
 
 

@@ -1,0 +1,65 @@
+# `make help` lists what there is. Everything runs from a bare clone: Python 3.11 and pip are enough, but for `test-kafka`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo up down test kafka test-kafka lint types schemas check new-agent bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(READY) ## Make .venv with the locked dependencies (done by every other target)
+
+$(READY): requirements.lock pyproject.toml
+	@echo "Making $(VENV) with the locked dependencies; this takes about a minute the first time."
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Waggle needs Python 3.11 or newer; set PYTHON=…")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## Run the main job: an incident in 60,000 orders is found, explained and mailed
+	@$(BIN)/waggle demo
+
+up: setup ## Start everything here: Kafka, Redis, Postgres, a simulated model and all services
+	@$(BIN)/waggle up
+
+down: setup ## Stop what `make up` started
+	@$(BIN)/waggle down
+
+test: setup ## Run all tests on the embedded broker
+	$(BIN)/python -m pytest
+
+kafka: setup ## Start a real Apache Kafka without Docker (needs Java 17 and Maven), or use WAGGLE_KAFKA
+	@$(BIN)/python -m infra.kafka up
+
+test-kafka: setup ## Run the integration tests on real Apache Kafka (needs Java 17 and Maven, or WAGGLE_KAFKA)
+	$(BIN)/python -m pytest tests/integration tests/e2e --kafka real
+
+lint: setup ## Check style and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: setup ## Check types
+	$(BIN)/mypy
+
+schemas: setup ## Write schemas/published from the models
+	$(BIN)/python -m schemas.publish
+
+check: lint types ## Everything CI runs
+	$(BIN)/python -m schemas.publish --check
+	$(MAKE) test
+	$(MAKE) test-kafka
+
+new-agent: setup ## Make a new specialist: make new-agent name=translator
+	@$(BIN)/python -m infra.new_agent "$(name)"
+
+bench: setup ## Measure a hop and print the table
+	$(BIN)/python -m tests.bench.hop
+
+clean: ## Remove what the other targets made (not what runs: `make down`)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,47 @@
+"""Every message by its wire type, and the topic it travels on."""
+
+from schemas import approval, event, step, task, timer
+from schemas.message import Message
+
+
+class UnknownMessage(ValueError):
+    """No message of this type and version is known here."""
+
+
+TOPICS: dict[type[Message], str] = {
+    task.Task: "tasks",
+    task.Result: "results",
+    step.MakePlan: "agents",
+    step.DoStep: "agents",
+    step.ReviewResult: "agents",
+    step.PlanProposed: "runs",
+    step.StepCompleted: "runs",
+    step.ResultReviewed: "runs",
+    step.HandoffFailed: "runs",
+    step.HelpAsked: "runs",
+    timer.DeadlinePassed: "runs",
+    timer.WaitExpired: "runs",
+    approval.HumanDecided: "decisions",
+    approval.CancelRun: "control",
+    approval.PauseRun: "control",
+    approval.ResumeRun: "control",
+} | {kind: "runs.log" for kind in event.RunEvent.__subclasses__()}
+"""Where each message goes. Handoffs go to `agents.<name>` of the agent they name."""
+
+_BY_WIRE_TYPE = {kind.wire_type(): kind for kind in TOPICS}
+
+
+def message_class(wire_type: str) -> type[Message]:
+    """The message of this type. Raises UnknownMessage, naming the versions there are."""
+    kind = _BY_WIRE_TYPE.get(wire_type)
+    if kind is None:
+        name = wire_type.rpartition(".v")[0]
+        known = [each for each in _BY_WIRE_TYPE if each.rpartition(".v")[0] == name] or sorted(_BY_WIRE_TYPE)
+        raise UnknownMessage(f"unknown message type `{wire_type}`; known: {', '.join(known)}")
+    return kind
+
+
+def topic_of(message: Message) -> str:
+    """The topic a message goes to, without the prefix."""
+    topic = TOPICS[type(message)]
+    return f"agents.{message.agent}" if isinstance(message, step.Handoff) else topic
