@@ -19,7 +19,7 @@ Instant: TypeAlias = AwareDatetime
 
 
 class Part(BaseModel):
-    """A piece of a message. Frozen; unknown fields are ignored, so that an older reader takes a newer writer's message."""
+    """A piece of a message. Frozen; unknown fields are ignored: an older reader takes a newer writer's message."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

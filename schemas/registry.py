@@ -25,7 +25,8 @@ TOPICS: dict[type[Message], str] = {
     approval.CancelRun: "control",
     approval.PauseRun: "control",
     approval.ResumeRun: "control",
-} | {kind: "runs.log" for kind in event.RunEvent.__subclasses__()}
+    **dict.fromkeys(event.RunEvent.__subclasses__(), "runs.log"),
+}
 """Where each message goes. Handoffs go to `agents.<name>` of the agent they name."""
 
 _BY_WIRE_TYPE = {kind.wire_type(): kind for kind in TOPICS}
