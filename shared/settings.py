@@ -47,7 +47,6 @@ class Settings(BaseSettings):
         5, ge=1, description="How long Kafka may hold an empty fetch; bounds a hop's latency."
     )
     step_timeout: float = Field(300.0, gt=0, description="Seconds one agent may work on one handoff.")
-    human_timeout: float = Field(86_400.0, gt=0, description="Seconds a run waits for a person before it fails.")
     state_ttl: float = Field(604_800.0, gt=0, description="Seconds the blackboard keeps a run after its last change.")
 
     openai_base_url: str | None = Field(

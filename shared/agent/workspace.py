@@ -6,9 +6,9 @@ from pathlib import Path
 
 from schemas.step import Handoff
 from schemas.task import Artefact, Attachment
-from shared.archive import BlobStore
+from shared.archive import OUTAGES, BlobStore
 from shared.blackboard import Journal
-from shared.errors import TerminalError
+from shared.errors import RetryableError, TerminalError
 from shared.settings import Settings
 from shared.tools import ToolError
 from shared.tools.net import GuardedClient
@@ -62,6 +62,8 @@ class StepWorkspace:
             uri = await self._archive.put(self._handoff.tenant, content, media_type)
         except TerminalError as refused:
             raise ToolError(refused.code, str(refused)) from refused
+        except OUTAGES as away:
+            raise RetryableError("the archive is away", after=2.0) from away
         artefact = Artefact(name=name, media_type=media_type, size=len(content), uri=uri)
         await self._journal.write(_ARTEFACT + name, artefact.model_dump(mode="json"))
         (self._local / name).write_bytes(content)
@@ -74,7 +76,10 @@ class StepWorkspace:
         if uri.startswith(("http://", "https://")):
             fetched = await GuardedClient(self._settings.fetch_allow).get(uri)
             return fetched.body
-        blob = await self._archive.get(self._handoff.tenant, uri)
+        try:
+            blob = await self._archive.get(self._handoff.tenant, uri)
+        except OUTAGES as away:
+            raise RetryableError("the archive is away", after=2.0) from away
         if blob is None:
             raise ToolError("missing_content", f"the archive does not hold `{file.name}` ({uri})")
         return blob.content

@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
 from schemas.plan import Risk, ToolCard
+from shared.errors import WaggleError
 from shared.tools.call import ToolCall, ToolError
 
 
@@ -58,6 +59,7 @@ class Tool:
 
         Returns JSON-ready data. Raises ToolError for arguments that do not fit, for a timeout and for an output that
         breaks its own type; whatever else the function raises is its defect and becomes ToolError `tool_failed`.
+        RetryableError passes: the step as a whole is worth trying again.
         """
         values = self._validated(arguments)
         extra = {"call": call} if self.takes_call else {}
@@ -65,7 +67,7 @@ class Tool:
             async with asyncio.timeout(self.timeout):
                 output = await self.run(**values, **extra)
             return self.result.dump_python(self.result.validate_python(output), mode="json")
-        except ToolError:
+        except WaggleError:
             raise
         except TimeoutError as late:
             raise ToolError("timeout", f"{self.name} took longer than {self.timeout:g} s", retryable=True) from late
