@@ -91,15 +91,13 @@ def serve(
     topics: Sequence[str],
     handle: Callable[[Delivery], Awaitable[None]],
     *,
-    limit: int,
     on_dead: Callable[[object, WaggleError], Awaitable[None]] = no_reply,
     background: Sequence[Callable[[], Awaitable[None]]] = (),
 ) -> None:
-    """Consume the topics with `handle` until SIGTERM or SIGINT. `limit` is the most bytes a record may have."""
+    """Consume the topics with `handle` until SIGTERM or SIGINT."""
     deliver = Deliverer(
         broker=parts.broker,
         service=parts.name,
-        limit=limit,
         handle=handle,
         on_dead=on_dead,
         transient=(RetryableError, *bus.OUTAGES, *blackboard.OUTAGES, *archive.OUTAGES),
@@ -139,7 +137,13 @@ def serve_agent(agent: Agent) -> None:
             await blackboard.announce(parts.redis, agent.card)
             await asyncio.sleep(ANNOUNCE_EVERY)
 
-    serve(parts, [f"agents.{agent.name}"], worker.handle, limit=bus.LARGEST_RECORD, background=[announce])
+    serve(
+        parts,
+        [f"agents.{agent.name}"],
+        worker.handle,
+        on_dead=worker.on_dead,
+        background=[announce],
+    )
 
 
 def health_routes(parts: Parts) -> list[tuple[str, Any]]:

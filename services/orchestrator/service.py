@@ -17,7 +17,7 @@ from schemas.task import Result, Task
 from services.orchestrator.rejection import rejection_of
 from shared.blackboard import Write, due_records, fired, known_agents, wait_until
 from shared.bus import Delivery, Record, encode, publish
-from shared.errors import Conflict, WaggleError
+from shared.errors import Conflict, InvalidMessage, WaggleError
 from shared.runs import Decision, Intake, Run, decide, run_id_for
 from shared.service import Parts, connect, serve
 from shared.settings import Settings
@@ -37,7 +37,7 @@ class Orchestrator:
 
     async def handle(self, delivery: Delivery) -> None:
         """Let the message have its effect on its run, exactly once."""
-        message = _intake(delivery)
+        message = _intake(delivery, self.parts.settings.max_message_bytes)
         tenant, run_id = _whose(message)
         while True:
             try:
@@ -110,10 +110,12 @@ class Orchestrator:
         )
 
 
-def _intake(delivery: Delivery) -> Message | Intake:
+def _intake(delivery: Delivery, limit: int) -> Message | Intake:
     task = delivery.message
     if not isinstance(task, Task):
         return task
+    if delivery.size > limit:
+        raise InvalidMessage(f"{delivery.size} bytes are more than the {limit} a task may have", code="too_large")
     task_id = delivery.envelope.id
     return Intake(run_id_for(task.tenant, task.idempotency_key or task_id), task_id, task)
 
@@ -144,7 +146,6 @@ def main() -> None:
         parts,
         TOPICS,
         orchestrator.handle,
-        limit=settings.max_message_bytes,
         on_dead=orchestrator.on_dead,
         background=[orchestrator.fire_timers],
     )

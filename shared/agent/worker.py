@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,8 +33,8 @@ from shared.agent.spend import Spend
 from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
 from shared.blackboard import Client, Journal, RunStore, note
-from shared.bus import Delivery, encode, publish
-from shared.errors import NeedsHuman, RetryableError, TerminalError
+from shared.bus import Delivery, decode, encode, publish
+from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
 from shared.llm import Models
 from shared.runs import ENDS
 from shared.settings import Settings
@@ -70,15 +71,30 @@ class Worker:
         except RunEnded:
             log.info("the run has ended, its handoff is dropped", run=handoff.run_id, handoff=handoff.id)
             return
+        await self._publish(answer, cause=delivery.envelope.id)
+
+    async def on_dead(self, record: Any, error: WaggleError) -> None:
+        """Tell the run that its handoff was dead-lettered, if it can be read whose it is."""
+        with suppress(InvalidMessage):
+            delivery = decode(record)
+            if isinstance(delivery.message, Handoff):
+                kind, facts = _failed(error.code, str(error))
+                await self._publish(self._reply(kind, delivery.message, **facts), cause=delivery.envelope.id)
+
+    async def _publish(self, answer: Answer, cause: str) -> None:
         record = encode(
             answer,
             id=answer.id,
             source=f"waggle/{self.agent.name}",
             prefix=self.settings.topic_prefix,
             now=datetime.now(UTC),
-            cause=delivery.envelope.id,
+            cause=cause,
         )
         await publish(self.broker, [record])
+
+    def _reply(self, kind: type[Answer], handoff: Handoff, **facts: Any) -> Answer:
+        about = {"id": f"{handoff.id}/answer", "run_id": handoff.run_id, "tenant": handoff.tenant}
+        return kind.model_validate({**about, "agent": self.agent.name, "handoff_id": handoff.id, **facts})
 
     async def _answer(self, handoff: Handoff, journal: Journal) -> Answer:
         started = time.monotonic()
@@ -86,17 +102,9 @@ class Worker:
 
         async def act() -> dict[str, Any]:
             kind, facts = await self._outcome(handoff, journal, spend)
-            answer = kind(
-                id=f"{handoff.id}/answer",
-                run_id=handoff.run_id,
-                tenant=handoff.tenant,
-                agent=self.agent.name,
-                handoff_id=handoff.id,
-                usage=spend.usage,
-                models=sorted(spend.models),
-                seconds=round(time.monotonic() - started, 3),
-                **facts,
-            )
+            seconds = round(time.monotonic() - started, 3)
+            spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds}
+            answer = self._reply(kind, handoff, **spent, **facts)
             return {"kind": kind.__name__, "answer": answer.model_dump(mode="json")}
 
         recorded = await journal.once(_ANSWER, act)

@@ -30,8 +30,6 @@ class Deliverer:
 
     broker: KafkaBroker
     service: str
-    limit: int
-    """Bytes a record may have."""
     handle: Callable[[Delivery], Awaitable[None]]
     on_dead: Callable[[Any, WaggleError], Awaitable[None]]
     """Told of every record that was dead-lettered, with the reason, so that its sender can be told."""
@@ -61,7 +59,7 @@ class Deliverer:
                     return None
 
     async def _try(self, record: Any) -> None:
-        delivery = decode(record, self.limit)
+        delivery = decode(record)
         with processing(delivery.envelope, delivery.topic, self.service):
             await self.handle(delivery)
 

@@ -35,6 +35,8 @@ class Delivery:
     topic: str
     partition: int
     offset: int
+    size: int
+    """Bytes of the payload."""
 
 
 def encode(
@@ -76,15 +78,13 @@ def encode(
     )
 
 
-def decode(record: Any, limit: int) -> Delivery:
+def decode(record: Any) -> Delivery:
     """The message in a received record (aiokafka's ConsumerRecord).
 
-    Raises InvalidMessage, saying what is wrong, for a record of more than `limit` bytes, for missing or wrong headers,
-    for an unknown type or version, and for a payload that does not fit its schema.
+    Raises InvalidMessage, saying what is wrong: missing or wrong headers, an unknown type or version, a payload that
+    does not fit its schema.
     """
     value: bytes = record.value or b""
-    if len(value) > limit:
-        raise InvalidMessage(f"{len(value)} bytes are more than the {limit} allowed", code="too_large")
     try:
         envelope = from_headers(header_map(record.headers))
         kind = message_class(envelope.type)
@@ -94,7 +94,7 @@ def decode(record: Any, limit: int) -> Delivery:
         message = kind.model_validate_json(value)
     except ValidationError as wrong:
         raise InvalidMessage(explain(wrong), code="invalid_payload") from None
-    return Delivery(envelope, message, record.topic, record.partition, record.offset)
+    return Delivery(envelope, message, record.topic, record.partition, record.offset, len(value))
 
 
 def explain(wrong: ValidationError) -> str:

@@ -12,7 +12,9 @@ def start_logging(level: str, service: str) -> None:
     if threshold is None:
         raise ValueError(f"WAGGLE_LOG_LEVEL is {level!r}; use one of {', '.join(logging.getLevelNamesMapping())}")
     logging.basicConfig(level=max(threshold, logging.WARNING), format="%(levelname)s %(name)s %(message)s")
-    logging.getLogger("waggle.bus").setLevel(logging.ERROR)  # FastStream warns at each start that topics are ours to make
+    logging.getLogger("waggle.bus").setLevel(
+        logging.ERROR
+    )  # FastStream warns at each start that topics are ours to make
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
