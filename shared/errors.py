@@ -16,13 +16,12 @@ class WaggleError(Exception):
 
 
 class RetryableError(WaggleError):
-    """Worth trying again, after `after` seconds."""
+    """Worth trying again, after `after` seconds; `code` says in one word what is in the way."""
 
-    code = "retryable"
-
-    def __init__(self, message: str, *, after: float = 1.0) -> None:
+    def __init__(self, message: str, *, after: float = 1.0, code: str = "retryable") -> None:
         super().__init__(message)
         self.after = after
+        self.code = code
 
 
 class TerminalError(WaggleError):

@@ -15,12 +15,10 @@ from faststream.kafka import KafkaBroker
 from prometheus_client import CollectorRegistry, ProcessCollector, make_asgi_app
 
 from shared import archive, blackboard, bus
-from shared.agent import Agent, Worker
 from shared.archive import BlobStore
 from shared.blackboard import Client, RunStore
 from shared.bus import Deliverer, Delivery, KeyedConsumer
 from shared.errors import RetryableError, WaggleError
-from shared.llm import Models
 from shared.settings import Settings
 from shared.telemetry.logs import start_logging
 from shared.telemetry.traces import start_tracing
@@ -29,9 +27,6 @@ log = structlog.get_logger()
 
 GRACE = 15.0
 """Seconds a stopping service gives what it is working on."""
-
-ANNOUNCE_EVERY = 5.0
-"""Seconds between announcements: so long an agent stays unknown after the blackboard was lost."""
 
 
 @dataclass(slots=True)
@@ -124,26 +119,6 @@ def serve(
         logger=logging.getLogger("waggle.service"),
     )
     run_http(app, parts.settings)
-
-
-def serve_agent(agent: Agent) -> None:
-    """Run an agent as a service: its topic in, its answers out, its card announced."""
-    settings = Settings()
-    parts = connect(agent.name, settings)
-    worker = Worker(agent, settings, parts.broker, parts.redis, parts.runs, parts.archive, Models(settings))
-
-    async def announce() -> None:
-        while True:
-            await blackboard.announce(parts.redis, agent.card)
-            await asyncio.sleep(ANNOUNCE_EVERY)
-
-    serve(
-        parts,
-        [f"agents.{agent.name}"],
-        worker.handle,
-        on_dead=worker.on_dead,
-        background=[announce],
-    )
 
 
 def health_routes(parts: Parts) -> list[tuple[str, Any]]:

@@ -63,7 +63,7 @@ class StepWorkspace:
         except TerminalError as refused:
             raise ToolError(refused.code, str(refused)) from refused
         except OUTAGES as away:
-            raise RetryableError("the archive is away", after=2.0) from away
+            raise RetryableError("the archive is away", after=2.0, code="archive_unavailable") from away
         artefact = Artefact(name=name, media_type=media_type, size=len(content), uri=uri)
         await self._journal.write(_ARTEFACT + name, artefact.model_dump(mode="json"))
         (self._local / name).write_bytes(content)
@@ -79,7 +79,7 @@ class StepWorkspace:
         try:
             blob = await self._archive.get(self._handoff.tenant, uri)
         except OUTAGES as away:
-            raise RetryableError("the archive is away", after=2.0) from away
+            raise RetryableError("the archive is away", after=2.0, code="archive_unavailable") from away
         if blob is None:
             raise ToolError("missing_content", f"the archive does not hold `{file.name}` ({uri})")
         return blob.content

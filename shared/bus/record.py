@@ -8,10 +8,10 @@ from typing import Any
 
 from opentelemetry import propagate
 from pydantic import ValidationError
-from schemas.envelope import Envelope, from_headers, to_headers
-from schemas.registry import message_class, topic_of
 
+from schemas.envelope import Envelope, from_headers, to_headers
 from schemas.message import Message, Part
+from schemas.registry import message_class, topic_of
 from shared.errors import InvalidMessage
 
 

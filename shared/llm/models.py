@@ -19,6 +19,9 @@ Chat = list[dict[str, Any]]
 """Messages as the wire protocol has them."""
 
 
+UNAVAILABLE = "model_unavailable"
+
+
 class Role(StrEnum):
     """What a model is wanted for."""
 
@@ -85,13 +88,15 @@ class Models:
         try:
             return await self._client.chat.completions.create(**request)
         except (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError) as away:
-            raise RetryableError(f"the model endpoint: {type(away).__name__}", after=2.0) from away
+            raise RetryableError(f"the model endpoint: {type(away).__name__}", after=2.0, code=UNAVAILABLE) from away
         except openai.APIStatusError as refused:
             raise TerminalError(
                 f"the model endpoint refused the request with status {refused.status_code}", code="model_refused"
             ) from refused
         except (openai.APIResponseValidationError, ValueError) as garbled:
-            raise RetryableError("the model endpoint answered something that is not JSON", after=1.0) from garbled
+            raise RetryableError(
+                "the model endpoint answered something that is not JSON", after=1.0, code=UNAVAILABLE
+            ) from garbled
 
     async def close(self) -> None:
         """Close the connections."""
@@ -105,7 +110,7 @@ def _response_format(result: type[BaseModel]) -> dict[str, Any]:
 
 def _reply(completion: Any, seconds: float) -> Reply:
     if not completion.choices:
-        raise RetryableError("the model endpoint answered without a choice", after=1.0)
+        raise RetryableError("the model endpoint answered without a choice", after=1.0, code=UNAVAILABLE)
     choice = completion.choices[0]
     requests = [
         ToolRequest(id=call.id, name=call.function.name, arguments=call.function.arguments or "{}")

@@ -1,0 +1,27 @@
+"""What makes a service of an agent."""
+
+import asyncio
+
+from shared import blackboard
+from shared.agent.declare import Agent
+from shared.agent.worker import Worker
+from shared.llm import Models
+from shared.service import connect, serve
+from shared.settings import Settings
+
+ANNOUNCE_EVERY = 5.0
+"""Seconds between announcements: so long an agent stays unknown after the blackboard was lost."""
+
+
+def serve_agent(agent: Agent) -> None:
+    """Run an agent as a service: its topic in, its answers out, its card announced."""
+    settings = Settings()
+    parts = connect(agent.name, settings)
+    worker = Worker(agent, settings, parts.broker, parts.redis, parts.runs, parts.archive, Models(settings))
+
+    async def announce() -> None:
+        while True:
+            await blackboard.announce(parts.redis, agent.card)
+            await asyncio.sleep(ANNOUNCE_EVERY)
+
+    serve(parts, [f"agents.{agent.name}"], worker.handle, on_dead=worker.on_dead, background=[announce])
