@@ -1,0 +1,61 @@
+"""The reply when no scenario applies: by an agent's rule, or, for a request Waggle did not write, plainly."""
+
+import json
+from typing import Any
+
+from infra.simulated_model.reply import Call, Reply
+from infra.simulated_model.rules import next_reply
+from infra.simulated_model.situation import Situation
+
+HELLO = (
+    "This is Waggle's simulated model: it plays Waggle's agents by fixed rules and cannot answer free questions. "
+    "Set OPENAI_BASE_URL and WAGGLE_MODEL_STRONG to use a real model."
+)
+
+
+def free_reply(situation: Situation, schema: dict[str, Any] | None) -> Reply:
+    """By the rules; JSON that fits `schema` where one is demanded of somebody unknown."""
+    if situation.agent is None or situation.brief is None:
+        reply = Reply(content=HELLO if schema is None else json.dumps(fitting(schema, schema)))
+    else:
+        reply = next_reply(situation)
+    return reply if reply.calls or situation.must_call is None else _forced(situation, reply)
+
+
+def fitting(schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    """The smallest value that fits a JSON Schema; texts say that they are simulated."""
+    if "$ref" in schema:
+        return fitting(root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], root)
+    for name in ("anyOf", "oneOf", "allOf"):
+        if name in schema:
+            return fitting(schema[name][0], root)
+    if "enum" in schema or "const" in schema:
+        return schema["const"] if "const" in schema else schema["enum"][0]
+    return _plain(schema, root)
+
+
+def _plain(schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    match schema.get("type"):
+        case "object":
+            return {name: fitting(part, root) for name, part in schema.get("properties", {}).items()}
+        case "array":
+            return [fitting(schema.get("items", {}), root)] * schema.get("minItems", 0)
+        case "integer" | "number":
+            return schema.get("minimum", 0)
+        case "boolean":
+            return False
+        case "null":
+            return None
+        case _:
+            return "simulated"
+
+
+def _forced(situation: Situation, reply: Reply) -> Reply:
+    """A call the request insists on, arguments filled from the objective."""
+    name = situation.must_call if situation.must_call != "*" else next(iter(situation.tools), None)
+    tool = situation.tools.get(name or "")
+    if tool is None:
+        return reply
+    arguments = fitting(tool.parameters, tool.parameters)
+    wish = situation.brief.objective if situation.brief else situation.texts[-1]
+    return Reply(calls=(Call(tool.name, {k: wish if v == "simulated" else v for k, v in arguments.items()}),))

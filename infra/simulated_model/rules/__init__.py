@@ -1,0 +1,40 @@
+"""Which rule plays which agent, and how a rule becomes the next reply."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from infra.simulated_model.reply import Call, Reply
+from infra.simulated_model.rules import code, communication, data, planner, research, reviewer, unknown
+from infra.simulated_model.rules.ask import Rule
+from infra.simulated_model.situation import Situation, Told
+
+RULES: Final[Mapping[str, Callable[[Situation], Rule]]] = {
+    "planner": planner.plan,
+    "research": research.find,
+    "data": data.analyse,
+    "code": code.program,
+    "communication": communication.report,
+    "reviewer": reviewer.review,
+}
+
+
+def next_reply(situation: Situation) -> Reply:
+    """What the agent's rule does next, given everything the tools have told."""
+    rule = RULES.get(situation.agent or "", unknown.answer)(situation)
+    try:
+        wanted = next(rule)
+        while True:
+            known = [_known(situation, call) for call in wanted]
+            missing = tuple(call for call, told in zip(wanted, known, strict=True) if told is None)
+            if missing:
+                return Reply(calls=missing)
+            wanted = rule.send(tuple(told for told in known if told is not None))
+    except StopIteration as done:
+        return Reply(content=done.value.model_dump_json(indent=2))
+
+
+def _known(situation: Situation, call: Call) -> Told | None:
+    told = situation.answer_to(call)
+    if told is None and (call.name not in situation.tools or not situation.may_call):
+        return Told(error={"code": "not_available", "message": f"the tool {call.name} was not offered"})
+    return told

@@ -1,0 +1,128 @@
+"""Research: searches for what earlier steps found, reads the best document, quotes cause and remedy."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from infra.simulated_model.reply import Call
+from infra.simulated_model.rules.ask import Asking, Rule, ask, ask_all
+from infra.simulated_model.rules.passages import Section, sections, speaking_of
+from infra.simulated_model.rules.words import URL, is_table, keywords
+from infra.simulated_model.situation import Brief, Situation
+from schemas.step import Fact, Findings, Source
+
+READ_AT_MOST = 2
+"""Documents that are opened; a run has only so many tool calls."""
+TELLING = ("code", "error", "reason", "message", "value")
+"""Facts whose names contain one of these are what runbooks are written about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Something that was read."""
+
+    title: str
+    uri: str
+    body: str
+
+
+def find(situation: Situation) -> Rule:
+    """Pages the objective names, files of the task, then the document store."""
+    brief = situation.brief or Brief(objective="")
+    terms = search_terms(brief)
+    texts, problems = yield from _fetched(brief)
+    found, trouble = yield from _searched(terms)
+    return _findings(terms, [*texts, *found], [*problems, *trouble])
+
+
+def search_terms(brief: Brief) -> list[str]:
+    """Codes and values of earlier steps first, then the objective's own words."""
+    facts = [fact for step in brief.earlier_steps for fact in step.output.facts if isinstance(fact.value, str)]
+    codes = [str(f.value) for f in facts if any(part in f.name for part in TELLING) and len(str(f.value)) <= 60]
+    names = {file.name.lower() for file in brief.files if is_table(file.name)}
+    objective = brief.objective.rsplit("The task: ", 1)[-1]
+    spoken = [word for word in keywords(objective) if word not in names]
+    return list(dict.fromkeys([*sorted(codes, key=_unlike_a_code), *spoken]))[:14]
+
+
+def _unlike_a_code(value: str) -> bool:
+    return not (any(c.isupper() for c in value) and any(c in "_-0123456789" for c in value))
+
+
+def _fetched(brief: Brief) -> Asking[tuple[list[Text], list[str]]]:
+    urls = URL.findall(brief.objective)[:READ_AT_MOST]
+    told = yield from ask_all(*(Call("fetch_page", {"url": url}) for url in urls))
+    pages = [Text(str(t.get("title") or url), url, body(t.data)) for url, t in zip(urls, told, strict=True) if t.ok]
+    return pages, [f"{url} could not be read: {t.problem}" for url, t in zip(urls, told, strict=True) if not t.ok]
+
+
+def _searched(terms: list[str]) -> Asking[tuple[list[Text], list[str]]]:
+    told = yield from ask("search_documents", query=" ".join(terms[:8]), limit=5)
+    hits = entries(told.data)
+    if told.ok and not hits and len(terms) > 1:
+        told = yield from ask("search_documents", query=terms[0], limit=5)
+        hits = entries(told.data)
+    names = list(dict.fromkeys(_name(hit) for hit in hits if _name(hit)))[:READ_AT_MOST]
+    read = yield from ask_all(*(Call("read_document", {"document": name}) for name in names))
+    pairs = list(zip(names, read, strict=True))
+    texts = [Text(str(t.get("title") or n), str(t.get("uri") or n), body(t.data)) for n, t in pairs if t.ok]
+    return texts, [] if told.ok else [f"The documents could not be searched: {told.problem}"]
+
+
+def entries(data: Any) -> list[dict[str, Any]]:
+    """The hits of a search, whatever the list is called."""
+    if isinstance(data, dict):
+        data = next((value for value in data.values() if isinstance(value, list)), [])
+    return [hit for hit in data or [] if isinstance(hit, dict)]
+
+
+def body(data: Any) -> str:
+    """The text of a document or page."""
+    if isinstance(data, dict):
+        data = next((data[name] for name in ("text", "content", "body", "markdown") if data.get(name)), "")
+    return str(data or "")
+
+
+def _name(hit: dict[str, Any]) -> str:
+    return str(next((hit[name] for name in ("document", "name", "path", "id", "uri", "title") if hit.get(name)), ""))
+
+
+def _findings(terms: list[str], texts: list[Text], problems: list[str]) -> Findings:
+    ranked = [(text, section) for text in texts for section in sections(text.body)]
+    best = speaking_of(terms, texts, lambda text: text.body)
+    if best is None:
+        said = "Nothing was found that speaks of: " + ", ".join(terms[:8]) + "."
+        return Findings(answer=said, facts=[], sources=[], confidence=0.1, caveats=["No source found.", *problems])
+    chosen = [section for text, section in ranked if text is best]
+    cause, remedy = (
+        _pick(chosen, ("cause", "why", "symptom", "background")),
+        _pick(chosen, ("remed", "fix", "what to do", "step")),
+    )
+    return _quoted(best, terms, chosen, cause, remedy, problems)
+
+
+def _pick(chosen: list[Section], stems: tuple[str, ...]) -> Section | None:
+    return next((s for stem in stems for s in chosen if stem in s.heading.lower() and s.body), None)
+
+
+def _quoted(
+    best: Text,
+    terms: list[str],
+    chosen: list[Section],
+    cause: Section | None,
+    remedy: Section | None,
+    problems: list[str],
+) -> Findings:
+    facts = [Fact(name="document", value=best.title)]
+    facts += [Fact(name=n, value=s.plain) for n, s in (("cause", cause), ("remedy", remedy)) if s is not None]
+    parts = [f"**{s.heading}**\n\n{s.body}" for s in (cause, remedy) if s is not None]
+    passage = speaking_of(terms, chosen, lambda section: section.heading + " " + section.body)
+    quoted = parts or [passage.body if passage else best.body[:800]]
+    said = f"From “{best.title}”:\n\n" + "\n\n".join(quoted)
+    direct = terms[0].lower() in best.body.lower()
+    return Findings(
+        answer=said,
+        facts=facts,
+        sources=[Source(title=best.title, uri=best.uri)],
+        confidence=(0.9 if parts else 0.6) if direct else 0.4,
+        caveats=problems if direct else [f"The document does not mention {terms[0]} itself.", *problems],
+    )

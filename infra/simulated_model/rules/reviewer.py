@@ -1,0 +1,45 @@
+"""The reviewer: is there an answer, does it rest on what was found, was what had to be sent really sent?"""
+
+from infra.simulated_model.rules.ask import Rule, Verdict, ask_all
+from infra.simulated_model.rules.words import addresses
+from infra.simulated_model.situation import Brief, Situation
+
+
+def review(situation: Situation) -> Rule:
+    """Accept, or say what is missing and which steps are to be done again."""
+    yield from ask_all()
+    brief = situation.brief or Brief(objective="")
+    problems = _empty(brief) or [*_unsent(brief), *([] if brief.feedback else _unsupported(brief))]
+    reasons = [reason for _, reason in problems] or [
+        "Every step has an answer, and the last one rests on what was found."
+    ]
+    return Verdict(accepted=not problems, reasons=reasons, redo=sorted({step for step, _ in problems if step}))
+
+
+def _empty(brief: Brief) -> list[tuple[str, str]]:
+    if not brief.earlier_steps:
+        return [("", "There is no output to review.")]
+    return [
+        (s.step_id, f"Step {s.step_id} has an empty answer.")
+        for s in brief.earlier_steps
+        if not s.output.answer.strip()
+    ]
+
+
+def _unsent(brief: Brief) -> list[tuple[str, str]]:
+    """Mail that was asked for must be among the facts of the step that sends."""
+    wanted = addresses(" ".join([brief.objective, *brief.constraints]))
+    sender = next((step for step in reversed(brief.earlier_steps) if step.agent == "communication"), None)
+    if not wanted or sender is None:
+        return []
+    sent = " ".join(str(fact.value) for fact in sender.output.facts) + sender.output.answer
+    return [(sender.step_id, f"Nothing says that {to} was written to.") for to in wanted if to not in sent]
+
+
+def _unsupported(brief: Brief) -> list[tuple[str, str]]:
+    """The last answer must speak of what the steps before it found."""
+    *before, last = brief.earlier_steps
+    values = [str(fact.value) for step in before for fact in step.output.facts]
+    if not values or last.agent != "communication" or any(value in last.output.answer for value in values):
+        return []
+    return [(last.step_id, f"The answer of step {last.step_id} mentions none of the facts found before it.")]

@@ -1,0 +1,163 @@
+"""What the data rules know of a table: its columns, by what they can be used for."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from infra.simulated_model.rules.ask import Asking, ask
+from infra.simulated_model.situation import Brief, Told
+
+FAILED = frozenset(
+    "failed failure fail error errored declined cancelled canceled timeout timed_out rejected refused lost aborted ko crash "
+    "crashed denied expired returned down critical fault".split()
+)
+BAD_IF_TRUE = re.compile(r"fail|error|fraud|cancel|declin|timeout|crash|late|defect|churn", re.IGNORECASE)
+BAD_IF_FALSE = re.compile(r"^ok$|success|succeed|passed|healthy|delivered", re.IGNORECASE)
+DETAIL = re.compile(r"error|reason|message|cause|fault|exception|code", re.IGNORECASE)
+ID = re.compile(r"(^|_)(id|uuid|guid|key)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column as `describe_table` tells it."""
+
+    name: str
+    type: str
+    nulls: int
+    distinct: int
+    low: Any
+    high: Any
+    mean: Any
+    top: list[tuple[Any, int]]
+
+    @property
+    def sql(self) -> str:
+        """The name as an SQL identifier."""
+        return identifier(self.name)
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it holds dates or times."""
+        return self.type.upper().startswith(("TIMESTAMP", "DATE"))
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it holds numbers that may be averaged."""
+        kinds = (
+            "TINYINT",
+            "SMALLINT",
+            "INT",
+            "BIGINT",
+            "HUGEINT",
+            "UINT",
+            "UBIGINT",
+            "FLOAT",
+            "DOUBLE",
+            "REAL",
+            "DECIMAL",
+        )
+        return self.type.upper().startswith(kinds)
+
+    @property
+    def is_measure(self) -> bool:
+        """A number that is not just a name."""
+        return self.is_number and not ID.search(self.name)
+
+    @property
+    def is_detail(self) -> bool:
+        """Says what kind of failure a row is, and mostly nothing otherwise."""
+        return (
+            bool(DETAIL.search(self.name)) and not self.is_number or (bool(DETAIL.search(self.name)) and self.nulls > 0)
+        )
+
+    def is_dimension(self, rows: int) -> bool:
+        """Few values that come again and again."""
+        kind = self.type.upper()
+        few = 2 <= self.distinct <= max(2, min(60, rows // 3))
+        return few and (kind.startswith(("VARCHAR", "BOOL", "ENUM"))) and not self.is_detail
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table and its columns."""
+
+    name: str
+    rows: int
+    columns: list[Column]
+
+    @property
+    def sql(self) -> str:
+        """The name as an SQL identifier, schema and table apart."""
+        return (
+            ".".join(identifier(part) for part in self.name.split(".")) if "." in self.name else identifier(self.name)
+        )
+
+    @property
+    def time(self) -> Column | None:
+        """When a row happened."""
+        return next((column for column in self.columns if column.is_time and column.distinct > 1), None)
+
+    @property
+    def dimensions(self) -> list[Column]:
+        """What rows can be grouped by."""
+        return [column for column in self.columns if column.is_dimension(self.rows)]
+
+    @property
+    def measures(self) -> list[Column]:
+        """What can be summed and averaged."""
+        return [column for column in self.columns if column.is_measure]
+
+
+def identifier(name: str) -> str:
+    """Quoted for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: object) -> str:
+    """A text as SQL."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def list_names(told: Told) -> list[str]:
+    """The names out of `list_tables`, whether it gives texts or structures."""
+    found = told.data
+    if isinstance(found, dict):
+        found = next((value for value in found.values() if isinstance(value, list)), [])
+    return [
+        str(entry.get("name", entry.get("table"))) if isinstance(entry, dict) else str(entry) for entry in found or []
+    ]
+
+
+def chosen(names: list[str], brief: Brief) -> list[str]:
+    """Tables the objective names; without any, the first ones."""
+    text = brief.objective.lower()
+    named = [name for name in names if name.lower() in text or name.rsplit(".", 1)[0].lower() in text]
+    return (named or names)[:3]
+
+
+def described(told: Told, name: str) -> Table:
+    """What `describe_table` told."""
+    columns = [_column(column) for column in told.get("columns", [])]
+    return Table(name, int(told.get("rows", 0) or 0), columns)
+
+
+def rows(sql: str, limit: int = 100) -> Asking[list[dict[str, Any]]]:
+    """The rows of a query as mappings; none if it failed."""
+    told = yield from ask("query", sql=sql, limit=limit)
+    names = told.get("columns", [])
+    names = [column["name"] if isinstance(column, dict) else str(column) for column in names]
+    return [row if isinstance(row, dict) else dict(zip(names, row, strict=False)) for row in told.get("rows", [])]
+
+
+def _column(raw: dict[str, Any]) -> Column:
+    top = raw.get("top") or []
+    return Column(
+        name=str(raw.get("name")),
+        type=str(raw.get("type", "VARCHAR")),
+        nulls=int(raw.get("nulls") or 0),
+        distinct=int(raw.get("distinct") or 0),
+        low=raw.get("min"),
+        high=raw.get("max"),
+        mean=raw.get("mean"),
+        top=[(entry.get("value"), int(entry.get("count", 0))) for entry in top if isinstance(entry, dict)],
+    )

@@ -1,0 +1,89 @@
+"""An agent without a rule of its own: calls one reading tool if it can fill its arguments, and answers with what it has."""
+
+import json
+import re
+from typing import Any
+
+from infra.simulated_model.rules.ask import Rule, ask
+from infra.simulated_model.rules.words import URL, keywords, sentence
+from infra.simulated_model.situation import Brief, Situation
+from infra.simulated_model.wire import Function
+from schemas.step import Fact, Findings
+
+READS = (
+    "get",
+    "read",
+    "list",
+    "search",
+    "find",
+    "look",
+    "fetch",
+    "describe",
+    "query",
+    "show",
+    "count",
+    "check",
+    "convert",
+)
+
+
+def answer(situation: Situation) -> Rule:
+    """The result of the first reading tool whose required arguments the objective can fill, else what is known already."""
+    brief = situation.brief or Brief(objective="")
+    for tool in situation.tools.values():
+        arguments = _arguments(tool, brief)
+        if tool.name.split("_")[0] in READS and arguments is not None:
+            told = yield from ask(tool.name, **arguments)
+            if told.ok:
+                return _from_tool(tool.name, told.data)
+            return _from_brief(brief, f"{tool.name}: {told.problem}")
+    return _from_brief(brief)
+
+
+def _from_tool(name: str, data: Any) -> Findings:
+    text = data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False)
+    facts = (
+        [Fact(name=k, value=v) for k, v in data.items() if isinstance(v, str | int | float)]
+        if isinstance(data, dict)
+        else []
+    )
+    said = f"`{name}` says:\n\n```\n{text[:4000]}\n```"
+    return Findings(
+        answer=said,
+        facts=facts[:20],
+        sources=[],
+        confidence=0.5,
+        caveats=["A simulated model chose the tool by its name."],
+    )
+
+
+def _from_brief(brief: Brief, problem: str = "") -> Findings:
+    known = "\n\n".join(step.output.answer for step in brief.earlier_steps) or brief.context.text or ""
+    said = known or f"The simulated model has no rule for this objective: {sentence(brief.objective)}"
+    caveats = ["A simulated model without a rule for this agent answered with what it was given."]
+    return Findings(
+        answer=said, facts=[], sources=[], confidence=0.3, caveats=[*caveats, *([problem] if problem else [])]
+    )
+
+
+def _arguments(tool: Function, brief: Brief) -> dict[str, Any] | None:
+    """Values for the required arguments, or None if one cannot be had from the objective."""
+    parts = tool.parameters.get("properties", {})
+    found = {name: _value(name, parts.get(name, {}), brief) for name in tool.parameters.get("required", [])}
+    return None if None in found.values() else found
+
+
+def _value(name: str, schema: dict[str, Any], brief: Brief) -> Any:
+    if "enum" in schema:
+        return next((option for option in schema["enum"] if str(option).lower() in brief.objective.lower()), None)
+    if schema.get("type") in ("integer", "number"):
+        number = re.search(r"-?\d+(?:\.\d+)?", brief.objective)
+        kind = int if schema["type"] == "integer" else float
+        return kind(float(number[0])) if number else None
+    if schema.get("type") != "string":
+        return None
+    if "url" in name:
+        return next(iter(URL.findall(brief.objective)), None)
+    if name in ("file", "document", "path", "name"):
+        return next((file.name for file in brief.files if file.name in brief.objective or len(brief.files) == 1), None)
+    return " ".join(keywords(brief.objective)[:12]) or None

@@ -1,0 +1,152 @@
+"""What a request says: which agent is asked, for what, with which tools, and what the tools have told so far."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from infra.simulated_model.reply import Call
+from infra.simulated_model.wire import ChatRequest, Function
+from schemas.plan import AgentCard, Plan
+from schemas.step import StepOutput
+
+ROLE = re.compile(r"You are the (\S+) agent of Waggle\.")
+
+
+class File(BaseModel):
+    """A file the step may read."""
+
+    name: str
+    media_type: str = ""
+    size: int | None = None
+
+
+class Background(BaseModel):
+    """What the task's author added."""
+
+    text: str | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Brief(BaseModel):
+    """The user message of an agent's request."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    objective: str
+    constraints: list[str] = Field(default_factory=list)
+    feedback: list[str] = Field(default_factory=list)
+    context: Background = Field(default_factory=Background)
+    files: list[File] = Field(default_factory=list)
+    earlier_steps: list[StepOutput] = Field(default_factory=list)
+    shape: str = "auto"
+    agents: list[AgentCard] = Field(default_factory=list)
+    max_steps: int = 12
+    plan: Plan | None = None
+
+    def fact(self, name: str) -> str | int | float | bool | None:
+        """The value the latest earlier step gave that name; None if there is none."""
+        found = [fact.value for step in self.earlier_steps for fact in step.output.facts if fact.name == name]
+        return found[-1] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a tool call came back with."""
+
+    data: Any = None
+    error: dict[str, Any] | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it worked."""
+        return self.error is None
+
+    @property
+    def problem(self) -> str:
+        """What went wrong, for a person."""
+        return str((self.error or {}).get("message", "it did not work"))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field of the result, if it has fields."""
+        return self.data.get(name, default) if isinstance(self.data, dict) else default
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything the rules may look at."""
+
+    agent: str | None
+    brief: Brief | None
+    tools: Mapping[str, Function]
+    told: Mapping[str, Told]
+    turn: int
+    texts: tuple[str, ...]
+    may_call: bool = True
+    must_call: str | None = field(default=None)
+    """The one tool that has to be called, or `*` for any."""
+
+    def answer_to(self, call: Call) -> Told | None:
+        """What this very call came back with; None if it has not been made."""
+        return self.told.get(_key(call.name, call.text))
+
+
+def read(request: ChatRequest) -> Situation:
+    """Make sense of a request; one that Waggle did not write has neither agent nor brief."""
+    texts = tuple(message.text for message in request.messages)
+    role = ROLE.match(texts[0].strip()) if request.messages[0].role in ("system", "developer") else None
+    return Situation(
+        agent=role[1] if role else None,
+        brief=_brief(request),
+        tools={tool.function.name: tool.function for tool in request.tools},
+        told=_told(request),
+        turn=sum(message.role == "assistant" for message in request.messages),
+        texts=texts,
+        may_call=request.tool_choice != "none",
+        must_call=_must(request.tool_choice),
+    )
+
+
+def _brief(request: ChatRequest) -> Brief | None:
+    first = next((message.text for message in request.messages if message.role == "user"), "")
+    try:
+        return Brief.model_validate_json(first)
+    except ValidationError:
+        return None
+
+
+def _told(request: ChatRequest) -> dict[str, Told]:
+    made = {
+        call.id: _key(call.function.name, call.function.arguments)
+        for message in request.messages
+        for call in message.tool_calls or []
+    }
+    answers = [m for m in request.messages if m.role == "tool" and m.tool_call_id in made]
+    return {made[message.tool_call_id or ""]: _result(message.text) for message in answers}
+
+
+def _result(text: str) -> Told:
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return Told(text)
+    if isinstance(data, dict) and isinstance(data.get("error"), dict):
+        return Told(None, data["error"])
+    return Told(data)
+
+
+def _key(name: str, arguments: str) -> str:
+    try:
+        return f"{name} {json.dumps(json.loads(arguments), sort_keys=True)}"
+    except ValueError:
+        return f"{name} {arguments}"
+
+
+def _must(choice: str | dict[str, Any]) -> str | None:
+    if isinstance(choice, dict):
+        name = choice.get("function", {}).get("name")
+        return str(name) if name else None
+    return "*" if choice == "required" else None
