@@ -1,0 +1,181 @@
+"""Documents as text: which files there are, what they are called, what they say."""
+
+import io
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from pypdf import PdfReader
+
+from shared.tools import ToolError
+
+TEXT_SUFFIXES = frozenset({".txt", ".md", ".markdown", ".rst", ".log", ".json", ".csv", ".tsv", ".yaml", ".yml"})
+MAX_FILE_BYTES = 20_000_000
+MAX_CHARACTERS = 5_000_000
+"""What is read of one document."""
+MAX_FILES = 5_000
+"""Files taken from all folders together, in the order of their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file that may be read, under the name a model knows it by. A change of the file is a different Document."""
+
+    name: str
+    path: Path
+    size: int
+    """Bytes."""
+    modified: int
+    """Nanoseconds since the epoch."""
+    pdf: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a document says."""
+
+    title: str
+    text: str
+    note: str | None = None
+    """What is missing from the text, if anything is."""
+
+
+def kind_of(name: str, media_type: str = "") -> str | None:
+    """`pdf` or `text` for a file that can be read, else None."""
+    suffix = Path(name).suffix.lower()
+    if suffix == ".pdf" or media_type == "application/pdf":
+        return "pdf"
+    textual = media_type.startswith("text/") or media_type == "application/json" or media_type.endswith("+json")
+    return "text" if suffix in TEXT_SUFFIXES or textual else None
+
+
+def document(name: str, path: Path, kind: str) -> Document:
+    """The document at a path. Raises OSError when there is no regular file."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(f"{name} is not a regular file")
+    return Document(name, path, status.st_size, status.st_mtime_ns, kind == "pdf")
+
+
+def documents_in(folders: Iterable[Path]) -> tuple[list[Document], list[str]]:
+    """The documents under the folders, and a sentence about everything left out.
+
+    A document is called by its path below its folder, led by the folder's name when there are several folders. Hidden
+    files are passed over; so is a link that leads out of its folder.
+    """
+    found: list[Document] = []
+    left_out: list[str] = []
+    for label, folder in _labelled(list(folders)):
+        if not folder.is_dir():
+            left_out.append(f"the folder {folder.name} does not exist")
+        for path in _files(folder):
+            found += _documents_at(path, folder, label, left_out)
+    if len(found) > MAX_FILES:
+        left_out.append(f"{len(found) - MAX_FILES} files beyond the first {MAX_FILES}")
+    return found[:MAX_FILES], left_out
+
+
+def _documents_at(path: Path, folder: Path, label: str, left_out: list[str]) -> Iterator[Document]:
+    name = f"{label}{path.relative_to(folder).as_posix()}"
+    kind = kind_of(name)
+    if kind is None:
+        return
+    try:
+        real = path.resolve(strict=True)
+        if not real.is_relative_to(folder.resolve()):
+            left_out.append(f"{name} is a link out of its folder")
+            return
+        yield document(name, real, kind)
+    except (OSError, RuntimeError):
+        left_out.append(f"{name} cannot be opened")
+
+
+def _labelled(folders: list[Path]) -> Iterator[tuple[str, Path]]:
+    taken: set[str] = set()
+    for number, folder in enumerate(folders, start=1):
+        name = folder.name if folder.name not in taken else f"{folder.name}-{number}"
+        taken.add(name)
+        yield (f"{name}/" if len(folders) > 1 else ""), folder
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))
+
+
+@lru_cache(maxsize=16)
+def text_of(document: Document) -> Text:
+    """What the document says; read again only when its file changes. Raises ToolError `unreadable_document`."""
+    if document.size > MAX_FILE_BYTES:
+        raise _unreadable(document.name, f"is larger than {MAX_FILE_BYTES:,} bytes")
+    try:
+        content = _content(document.path)
+    except OSError as gone:
+        raise _unreadable(document.name, "cannot be opened") from gone
+    if document.pdf:
+        return pdf_text(content, document.name)
+    text = decoded(content)
+    return _bounded(_heading(text) or Path(document.name).name, text)
+
+
+def _content(path: Path) -> bytes:
+    # The path was resolved: a link in its place has been put there since.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        return file.read(MAX_FILE_BYTES)
+
+
+def decoded(content: bytes, charset: str | None = None) -> str:
+    """Text from bytes: by the charset named, else UTF-8 or UTF-16 by their marks, else Windows-1252."""
+    guesses = [charset] if charset else []
+    guesses.append("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+    for guess in guesses:
+        try:
+            return content.decode(guess)
+        except (LookupError, UnicodeDecodeError):
+            continue
+    return content.decode("cp1252", errors="replace")
+
+
+def pdf_text(content: bytes, name: str) -> Text:
+    """The text of a PDF, each page led by `[page N]`. Raises ToolError `unreadable_document`."""
+    try:
+        reader = PdfReader(io.BytesIO(content))
+        title = str((reader.metadata and reader.metadata.title) or "").strip()
+        text = _pages(reader)
+    except Exception as broken:  # What a broken file makes pypdf raise has no common root.
+        raise _unreadable(name, f"cannot be read as PDF ({type(broken).__name__})") from broken
+    if not text:
+        raise _unreadable(name, "is a PDF without text, perhaps scanned")
+    return _bounded(title or Path(name).name, text)
+
+
+def _pages(reader: PdfReader) -> str:
+    pages: list[str] = []
+    length = 0
+    for number, page in enumerate(reader.pages, start=1):
+        text = page.extract_text().strip()
+        pages += [f"[page {number}]\n{text}"] if text else []
+        length += len(text)
+        if length > MAX_CHARACTERS:
+            break
+    return "\n\n".join(pages)
+
+
+def _bounded(title: str, text: str) -> Text:
+    text = text.replace("\r\n", "\n").replace("\x00", "")
+    note = f"only the first {MAX_CHARACTERS:,} characters are read" if len(text) > MAX_CHARACTERS else None
+    return Text(title[:200], text[:MAX_CHARACTERS], note)
+
+
+def _heading(text: str) -> str | None:
+    found = re.search(r"^#[ \t]+(.+)$", text[:5_000], re.MULTILINE)
+    return found.group(1).strip() if found else None
+
+
+def _unreadable(name: str, why: str) -> ToolError:
+    return ToolError("unreadable_document", f"{name} {why}", suggested_action="go on without it and say so")
