@@ -1,0 +1,134 @@
+"""The blackboard on a real Redis."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from schemas.event import State
+from schemas.plan import AgentCard
+from schemas.task import Task
+from shared.blackboard import (
+    Journal,
+    RunStore,
+    Write,
+    announce,
+    due_records,
+    fired,
+    follow,
+    known_agents,
+    wait_until,
+)
+from shared.errors import Conflict
+from shared.runs import Intake, decide
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+AGENTS = {"data": AgentCard(name="data", description="tables")}
+
+
+def written(run_id: str, version: int = 0, message_id: str = "m1", tenant: str = "default") -> Write:
+    task = Task(objective="count", shape="single", agent="data", tenant=tenant)
+    decision = decide(None, Intake(run_id, "t1", task), NOW, AGENTS)
+    return Write(
+        message_id=message_id,
+        before=None,
+        after=decision.run,
+        version=version,
+        events=decision.events,
+        outbox={each.id: "record" for each in decision.messages},
+        author="orchestrator",
+        why="waggle.task.v1",
+    )
+
+
+@pytest.fixture
+def store(redis) -> RunStore:
+    return RunStore(redis, ttl=60)
+
+
+async def test_a_run_is_read_back_as_it_was_written(store):
+    write = written("run-a")
+    assert await store.commit(write)
+    assert await store.load("default", "run-a") == (write.after, 1)
+    assert await store.state("default", "run-a") is State.EXECUTING
+
+
+async def test_the_same_message_twice_writes_once(store):
+    assert await store.commit(written("run-b"))
+    assert not await store.commit(written("run-b"))
+    assert (await store.load("default", "run-b"))[1] == 1
+
+
+async def test_a_write_that_was_decided_on_an_old_version_is_refused(store):
+    await store.commit(written("run-c"))
+    with pytest.raises(Conflict):
+        await store.commit(written("run-c", version=0, message_id="m2"))
+
+
+async def test_the_outbox_is_written_with_the_state_and_emptied_when_published(store):
+    write = written("run-d")
+    await store.commit(write)
+    waiting = await store.outbox("default", "run-d")
+    assert set(waiting) == set(write.outbox)
+    await store.published("default", "run-d", list(waiting))
+    assert await store.outbox("default", "run-d") == {}
+
+
+async def test_every_write_says_who_when_and_why(store, redis):
+    await store.commit(written("run-e"))
+    fields = await redis.hgetall("waggle:default:run:run-e:state")
+    assert (fields["written_by"], fields["written_why"]) == ("orchestrator", "waggle.task.v1")
+    assert datetime.fromisoformat(fields["written_at"]) == NOW
+
+
+async def test_tenants_do_not_see_each_others_runs(store):
+    await store.commit(written("run-f", tenant="acme"))
+    assert await store.load("other", "run-f") == (None, 0)
+    assert await store.latest("other", 10) == []
+    assert [run.id for run in await store.latest("acme", 10)] == ["run-f"]
+
+
+async def test_everything_of_a_run_has_a_time_to_live(store, redis):
+    await store.commit(written("run-g"))
+    for part in ("state", "processed", "outbox", "events"):
+        assert 0 < await redis.pttl(f"waggle:default:run:run-g:{part}") <= 60_000
+
+
+async def test_live_events_can_be_taken_up_where_they_were_left(store, redis):
+    await store.commit(written("run-h"))
+    seen = []
+    async for event in follow(redis, "default", "run-h"):
+        seen.append(event)
+        if event.type == "waggle.step-dispatched.v1":
+            break
+    async for event in follow(redis, "default", "run-h", after=seen[0].id):
+        assert event == seen[1]
+        break
+
+
+async def test_a_journal_entry_is_made_once_and_found_again(redis):
+    calls = []
+
+    async def act():
+        calls.append(1)
+        return {"answer": 42}
+
+    first = await Journal(redis, "default", "run-i/s/1", 60).open()
+    assert await first.once("turn-1", act) == {"answer": 42}
+    again = await Journal(redis, "default", "run-i/s/1", 60).open()
+    assert await again.once("turn-1", act) == {"answer": 42}
+    assert len(calls) == 1
+
+
+async def test_a_timer_fires_when_it_is_due_and_stays_until_it_is_published(redis):
+    await wait_until(redis, "t1", "record", NOW + timedelta(seconds=5))
+    assert await due_records(redis, NOW) == {}
+    late = NOW + timedelta(seconds=6)
+    assert await due_records(redis, late) == {"t1": "record"}
+    assert await due_records(redis, late) == {"t1": "record"}
+    await fired(redis, ["t1"])
+    assert await due_records(redis, late) == {}
+
+
+async def test_an_agent_that_announced_itself_is_known(redis):
+    await announce(redis, AGENTS["data"])
+    assert (await known_agents(redis))["data"] == AGENTS["data"]

@@ -1,0 +1,224 @@
+"""The bus on a real broker: order within a key, nothing acknowledged too early, poison out of the way."""
+
+import asyncio
+import base64
+import json
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from prometheus_client import CollectorRegistry
+
+from schemas.step import HelpAsked
+from shared import bus
+from shared.bus import Deliverer, KeyedConsumer, encode, publish
+from shared.bus.broker import publish_bytes
+from shared.errors import RetryableError, TerminalError
+
+
+def question(number: int, run: str = "run-1"):
+    return HelpAsked(
+        id=f"q{number}", run_id=run, tenant="default", agent="data", handoff_id="h", question=str(number)
+    )
+
+
+def record(message, prefix: str, id: str | None = None):
+    return encode(message, id=id or message.id, source="/test", prefix=prefix, now=datetime.now(UTC))
+
+
+@asynccontextmanager
+async def consuming(settings, handle, group="g", topics=("runs",), dead=None):
+    broker = bus.connect(settings, "test", CollectorRegistry())
+
+    async def on_dead(raw, error):
+        if dead is not None:
+            dead.append((raw, error))
+
+    transient = (RetryableError, *bus.OUTAGES)
+    deliver = Deliverer(broker=broker, service="test", handle=handle, on_dead=on_dead, transient=transient)
+    names = [settings.topic_prefix + topic for topic in topics]
+    consumer = KeyedConsumer(broker, names, settings.topic_prefix + group, deliver, settings)
+    await broker.start()
+    consumer.start()
+    try:
+        yield broker, consumer
+    finally:
+        await consumer.stop(grace=1.0)
+        await broker.stop()
+
+
+async def until(condition, seconds=20.0):
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_messages_of_one_key_are_handled_in_order_and_keys_at_once(settings, topics):
+    seen: dict[str, list[str]] = {}
+    running, most = 0, 0
+
+    async def handle(delivery):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        seen.setdefault(delivery.message.run_id, []).append(delivery.message.question)
+        running -= 1
+
+    async with consuming(settings, handle) as (broker, _):
+        await publish(broker, [record(question(n, f"run-{n % 5}"), settings.topic_prefix) for n in range(50)])
+        await until(lambda: sum(map(len, seen.values())) == 50)
+    assert all(order == sorted(order, key=int) for order in seen.values())
+    assert most > 1
+
+
+async def test_a_slow_message_holds_up_its_own_key_only_and_is_not_committed_over(settings, topics):
+    release, done = asyncio.Event(), []
+
+    async def handle(delivery):
+        if delivery.message.run_id == "run-slow":
+            await release.wait()
+        done.append(delivery.message.id)
+
+    async with consuming(settings, handle) as (broker, _):
+        await publish(broker, [record(question(0, "run-slow"), settings.topic_prefix)])
+        await publish(broker, [record(question(n, f"run-{n}"), settings.topic_prefix) for n in range(1, 20)])
+        await until(lambda: len(done) == 19)
+        release.set()
+        await until(lambda: len(done) == 20)
+
+
+async def test_what_was_not_finished_is_delivered_again_to_the_next_consumer(settings, topics):
+    started = asyncio.Event()
+
+    async def hangs(delivery):
+        started.set()
+        await asyncio.sleep(60)
+
+    async with consuming(settings, hangs) as (broker, _):
+        await publish(broker, [record(question(1), settings.topic_prefix)])
+        await asyncio.wait_for(started.wait(), 20)
+
+    seen = []
+
+    async def handle(delivery):
+        seen.append(delivery.message.id)
+
+    async with consuming(settings, handle):
+        await until(lambda: seen == ["q1"], 30)
+
+
+async def test_what_was_finished_is_not_delivered_again(settings, topics):
+    first, second = [], []
+
+    async def handle(delivery):
+        first.append(delivery.message.id)
+
+    async with consuming(settings, handle) as (broker, _):
+        await publish(broker, [record(question(n), settings.topic_prefix) for n in range(5)])
+        await until(lambda: len(first) == 5)
+
+    async def again(delivery):
+        second.append(delivery.message.id)
+
+    async with consuming(settings, again) as (broker, _):
+        await publish(broker, [record(question(9), settings.topic_prefix)])
+        await until(lambda: "q9" in second)
+    assert second == ["q9"]
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "code"),
+    [
+        (b"{not json", {}, "invalid_payload"),
+        (b"\xff\xfe\x00", {}, "invalid_payload"),
+        (b'{"id": 1}', {}, "invalid_payload"),
+        (b"[]", {}, "invalid_payload"),
+        (b"", {}, "invalid_payload"),
+        (b"{}", {"ce_type": "waggle.help-asked.v9"}, "invalid_envelope"),
+        (b"{}", {"ce_type": ""}, "invalid_envelope"),
+        (b"{}", {"content-type": "text/plain"}, "invalid_envelope"),
+    ],
+)
+async def test_what_cannot_be_read_is_dead_lettered_at_once_with_its_bytes_and_the_rest_goes_on(
+    settings, topics, value, headers, code
+):
+    seen, dead = [], []
+
+    async def handle(delivery):
+        seen.append(delivery.message.id)
+
+    good = record(question(1), settings.topic_prefix)
+    async with consuming(settings, handle, dead=dead) as (broker, _):
+        await publish_bytes(broker, good.topic, b"run-1", value, good.headers | headers)
+        await publish(broker, [good])
+        await until(lambda: seen == ["q1"])
+        async with AIOKafkaConsumer(
+            good.topic + ".dlt", bootstrap_servers=settings.kafka, auto_offset_reset="earliest", fetch_max_wait_ms=5
+        ) as letters:
+            letter = await asyncio.wait_for(letters.getone(), 20)
+    found = dict(letter.headers)
+    assert letter.value == value
+    assert found["dlt-error"].decode() == code
+    assert found["dlt-topic"].decode() == good.topic
+    original = {name: base64.b64decode(each) for name, each in json.loads(found["dlt-headers"])}
+    assert original["ce_id"] == b"q1"
+    assert [error.code for _, error in dead] == [code]
+
+
+async def test_a_terminal_error_is_dead_lettered_after_one_try(settings, topics):
+    tries, dead = [], []
+
+    async def handle(delivery):
+        tries.append(1)
+        raise TerminalError("no use", code="no_use")
+
+    async with consuming(settings, handle, dead=dead) as (broker, _):
+        await publish(broker, [record(question(1), settings.topic_prefix)])
+        await until(lambda: bool(dead))
+    assert (len(tries), dead[0][1].code) == (1, "no_use")
+
+
+async def test_a_retryable_error_is_tried_again_until_it_passes(settings, topics):
+    tries = []
+
+    async def handle(delivery):
+        tries.append(1)
+        if len(tries) < 3:
+            raise RetryableError("not yet", after=0.01)
+
+    async with consuming(settings, handle) as (broker, _):
+        await publish(broker, [record(question(1), settings.topic_prefix)])
+        await until(lambda: len(tries) == 3)
+
+
+async def test_a_defect_is_tried_three_times_and_then_dead_lettered(settings, topics):
+    tries, dead = [], []
+
+    async def handle(delivery):
+        tries.append(1)
+        raise KeyError("a defect")
+
+    async with consuming(settings, handle, dead=dead) as (broker, _):
+        await publish(broker, [record(question(1), settings.topic_prefix)])
+        await until(lambda: bool(dead))
+    assert (len(tries), dead[0][1].code) == (3, "defect")
+
+
+async def test_the_trace_of_the_sender_goes_on_in_what_the_handler_publishes(settings, topics):
+    from shared.telemetry.traces import start_tracing
+
+    start_tracing("test")
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    found = []
+
+    async def handle(delivery):
+        found.append(record(question(2), settings.topic_prefix).headers["traceparent"])
+
+    async with consuming(settings, handle) as (broker, _):
+        sent = record(question(1), settings.topic_prefix)
+        await publish(broker, [sent.model_copy(update={"headers": sent.headers | {"traceparent": parent}})])
+        await until(lambda: bool(found))
+    assert found[0].split("-")[1] == parent.split("-")[1]
+    assert found[0] != parent
