@@ -1,0 +1,252 @@
+"""One agent working on handoffs: a real HTTP model server, a real Redis journal, the faults models have."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from schemas.budget import Budget
+from schemas.step import DoStep, Findings, HandoffFailed, StepCompleted
+from shared.agent import Agent, Context, Worker
+from shared.archive import BlobStore
+from shared.blackboard import Journal, RunStore
+from shared.llm import Models
+from shared.tools import Effect, Risk, tool
+
+FINDINGS = {"answer": "It is 3.", "facts": [], "sources": [], "confidence": 0.9, "caveats": []}
+FINAL = {"reply": {"json": FINDINGS}}
+called: list[tuple[int, int]] = []
+sent: list[str] = []
+
+
+@tool(risk=Risk.LOW, effect=Effect.READ)
+async def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    called.append((a, b))
+    return a + b
+
+
+@tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE)
+async def send(text: str) -> str:
+    """Send a text."""
+    sent.append(text)
+    return "sent"
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Agent:
+    called.clear()
+    sent.clear()
+    (tmp_path / "instructions.md").write_text("Calculate.")
+    name = f"calc-{uuid4().hex[:6]}"
+    made = Agent(name, description="d", instructions=tmp_path / "instructions.md", tools=[add, send])
+
+    @made.handles
+    async def work(step: DoStep, ctx: Context) -> Findings:
+        return await ctx.think(step.objective, result=Findings)
+
+    return made
+
+
+@pytest.fixture
+async def worker(agent, settings, redis, model):
+    settings = settings.model_copy(update={"openai_base_url": f"{model}/v1", "max_turns": 6})
+    models = Models(settings)
+    yield Worker(agent, settings, None, redis, RunStore(redis, 60), BlobStore("postgresql://unused", 1), models)
+    await models.close()
+
+
+def handoff(agent: Agent, **changes) -> DoStep:
+    run = f"run-{uuid4().hex[:8]}"
+    return DoStep(
+        **{
+            "id": f"{run}/s/1",
+            "run_id": run,
+            "task_id": "t",
+            "tenant": "default",
+            "agent": agent.name,
+            "objective": "What is 1 + 2?",
+            "budget_left": Budget(),
+            "timeout": 30,
+            "deadline": datetime.now(UTC) + timedelta(seconds=30),
+            "step_id": "s",
+        }
+        | changes
+    )
+
+
+async def scripted(model: str, agent: Agent, *scenarios: dict) -> None:
+    async with httpx.AsyncClient(base_url=model) as client:
+        for number, scenario in reversed(list(enumerate(scenarios))):
+            when = {"agent": agent.name} | scenario.get("when", {})
+            added = await client.post("/scenarios", json={"name": f"s{number}", **scenario, "when": when})
+            added.raise_for_status()
+
+
+async def calls_of(model: str, agent: Agent) -> int:
+    async with httpx.AsyncClient(base_url=model) as client:
+        return sum(call["agent"] == agent.name for call in (await client.get("/calls")).json()["calls"])
+
+
+async def answer(worker: Worker, step: DoStep):
+    journal = await Journal(worker.redis, step.tenant, step.id, 60).open()
+    return await worker._answer(step, journal), journal
+
+
+def calling(name: str = "add", **arguments) -> dict:
+    return {"when": {"turn": 0}, "reply": {"calls": [{"name": name, "arguments": arguments}]}}
+
+
+async def test_a_tool_is_called_its_result_shown_and_everything_counted(worker, agent, model):
+    await scripted(model, agent, calling(a=1, b=2), FINAL)
+    reply, _ = await answer(worker, handoff(agent))
+    assert isinstance(reply, StepCompleted)
+    assert reply.output.answer == "It is 3."
+    assert called == [(1, 2)]
+    assert (reply.usage.model_calls, reply.usage.tool_calls) == (2, 1)
+    assert reply.usage.prompt_tokens > 0
+    assert reply.models == ["waggle-simulated"]
+
+
+async def test_the_exact_prompt_of_every_turn_can_be_put_together_from_the_journal(worker, agent, model):
+    await scripted(model, agent, calling(a=1, b=2), FINAL)
+    _, journal = await answer(worker, handoff(agent))
+    entries = journal.entries()
+    first, second = entries["think-1/turn-1"], entries["think-1/turn-2"]
+    system, brief = first["added"]
+    assert system["content"].startswith(f"You are the {agent.name} agent of Waggle.\n\nCalculate.")
+    assert json.loads(brief["content"])["objective"] == "What is 1 + 2?"
+    assert [message["role"] for message in second["added"]] == ["assistant", "tool"]
+    assert second["added"][1]["content"] == "3"
+    assert [each["function"]["name"] for each in first["tools"]] == ["add", "send"]
+
+
+async def test_a_redelivered_handoff_is_answered_from_the_journal_alone(worker, agent, model):
+    await scripted(model, agent, calling(a=1, b=2), FINAL)
+    step = handoff(agent)
+    first, _ = await answer(worker, step)
+    asked = await calls_of(model, agent)
+    second, _ = await answer(worker, step)
+    assert second == first
+    assert await calls_of(model, agent) == asked
+    assert len(called) == 1
+
+
+async def test_after_a_crash_recorded_turns_are_replayed_and_the_tool_is_not_called_again(worker, agent, model):
+    crash = {"when": {"turn": 1}, "times": 1, "fault": {"delay": 60}}
+    await scripted(model, agent, calling(a=1, b=2), crash, FINAL)
+    step = handoff(agent)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(answer(worker, step), 2)
+    reply, _ = await answer(worker, step)
+    assert reply.output.answer == "It is 3."
+    assert called == [(1, 2)]
+    assert (reply.usage.model_calls, reply.usage.tool_calls) == (2, 1)
+    assert await calls_of(model, agent) == 3
+
+
+@pytest.mark.parametrize(
+    ("scenario", "code"),
+    [
+        (calling("drop_database"), "unknown_tool"),
+        (calling(a="many", b=2), "invalid_arguments"),
+        (calling(a=1, b=2, c=3), "invalid_arguments"),
+        ({"when": {"turn": 0}, "reply": {"calls": [{"name": "add", "raw": '{"a": 1, "b'}]}}, "invalid_arguments"),
+        ({"when": {"turn": 0}, "reply": {"calls": [{"name": "add", "raw": "[1, 2]"}]}}, "invalid_arguments"),
+    ],
+)
+async def test_a_call_that_cannot_be_made_is_a_structured_error_to_the_model(worker, agent, model, scenario, code):
+    await scripted(model, agent, scenario, FINAL)
+    reply, journal = await answer(worker, handoff(agent))
+    assert isinstance(reply, StepCompleted)
+    error = json.loads(journal.entries()["think-1/turn-1/call-1"])["error"]
+    assert error["code"] == code
+    assert called == []
+
+
+async def test_a_truncated_reply_is_asked_for_again_with_a_hint(worker, agent, model):
+    broken = {"when": {"turn": 0}, "reply": {"content": '{"answer": "It'}}
+    await scripted(model, agent, broken, FINAL)
+    reply, journal = await answer(worker, handoff(agent))
+    assert reply.output.answer == "It is 3."
+    hint = journal.entries()["think-1/turn-2"]["added"][-1]
+    assert hint["role"] == "user"
+    assert "does not fit the schema" in hint["content"]
+
+
+@pytest.mark.parametrize("content", ["", "certainly!", "{}", '{"answer": 1}'])
+async def test_a_model_that_never_answers_as_demanded_fails_the_step_with_the_reason(worker, agent, model, content):
+    await scripted(model, agent, {"reply": {"content": content}})
+    reply, _ = await answer(worker, handoff(agent))
+    assert isinstance(reply, HandoffFailed)
+    assert (reply.error.code, reply.error.retryable) == ("invalid_reply", False)
+    assert await calls_of(model, agent) == 3
+
+
+async def test_a_model_that_only_calls_tools_is_stopped_after_the_last_turn(worker, agent, model):
+    await scripted(model, agent, {"reply": {"calls": [{"name": "add", "arguments": {"a": 1, "b": 1}}]}})
+    reply, _ = await answer(worker, handoff(agent))
+    assert reply.error.code == "too_many_turns"
+    assert await calls_of(model, agent) == 6
+
+
+async def test_a_rate_limited_model_is_asked_again_after_the_time_it_names(worker, agent, model):
+    limited = {"times": 1, "fault": {"status": 429, "retry_after": 0.2}}
+    await scripted(model, agent, limited, FINAL)
+    reply, _ = await answer(worker, handoff(agent))
+    assert isinstance(reply, StepCompleted)
+
+
+async def test_a_model_that_is_away_makes_the_step_retryable(worker, agent, model):
+    await scripted(model, agent, {"fault": {"status": 500}})
+    reply, _ = await answer(worker, handoff(agent))
+    assert (reply.error.code, reply.error.retryable) == ("model_unavailable", True)
+
+
+async def test_a_model_that_does_not_exist_is_a_final_error(worker, agent, model):
+    settings = worker.settings.model_copy(update={"model_strong": "no-such-model"})
+    models = Models(settings)
+    stranger = Worker(agent, settings, None, worker.redis, worker.runs, worker.archive, models)
+    reply, _ = await answer(stranger, handoff(agent))
+    await models.close()
+    assert (reply.error.code, reply.error.retryable) == ("model_refused", False)
+
+
+async def test_no_model_call_is_made_beyond_the_budget(worker, agent, model):
+    await scripted(model, agent, calling(a=1, b=2), FINAL)
+    reply, _ = await answer(worker, handoff(agent, budget_left=Budget(model_calls=1)))
+    assert reply.error.code == "budget_exhausted"
+    assert await calls_of(model, agent) == 1
+
+
+async def test_a_tool_call_beyond_the_budget_is_refused_and_the_model_answers_with_what_it_has(worker, agent, model):
+    await scripted(model, agent, calling(a=1, b=2), FINAL)
+    reply, _ = await answer(worker, handoff(agent, budget_left=Budget(tool_calls=0)))
+    assert isinstance(reply, StepCompleted)
+    assert called == []
+
+
+async def test_a_dry_run_calls_reading_tools_and_only_names_the_others(worker, agent, model):
+    both = [{"name": "add", "arguments": {"a": 1, "b": 2}}, {"name": "send", "arguments": {"text": "hi"}}]
+    await scripted(model, agent, {"when": {"turn": 0}, "reply": {"calls": both}}, FINAL)
+    _, journal = await answer(worker, handoff(agent, dry_run=True))
+    assert called == [(1, 2)]
+    assert sent == []
+    assert json.loads(journal.entries()["think-1/turn-1/call-2"])["would_call"] == "send"
+
+
+async def test_a_step_is_offered_only_the_tools_its_plan_names(worker, agent, model):
+    await scripted(model, agent, calling("send", text="hi"), FINAL)
+    _, journal = await answer(worker, handoff(agent, tools=["add"]))
+    assert json.loads(journal.entries()["think-1/turn-1/call-1"])["error"]["code"] == "unknown_tool"
+    assert sent == []
+
+
+async def test_a_step_that_takes_too_long_fails_with_a_timeout(worker, agent, model):
+    await scripted(model, agent, {"fault": {"delay": 30}})
+    reply, _ = await answer(worker, handoff(agent, timeout=0.3))
+    assert reply.error.code == "timeout"
