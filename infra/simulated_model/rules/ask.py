@@ -17,14 +17,6 @@ Asking: TypeAlias = Generator[tuple[Call, ...], tuple[Told, ...], Answer]
 Rule: TypeAlias = Asking[BaseModel]
 
 
-class Verdict(BaseModel):
-    """The reviewer's final answer."""
-
-    accepted: bool
-    reasons: list[str]
-    redo: list[str]
-
-
 def ask(tool: str, **arguments: Any) -> Asking[Told]:
     """One tool call. A tool that was not offered is not called: its result is an error `not_available`."""
     (result,) = yield (Call(tool, arguments),)

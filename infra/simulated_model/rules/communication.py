@@ -80,20 +80,18 @@ def _delivered(brief: Brief, text: str) -> Asking[tuple[list[Fact], list[str]]]:
     images = [
         a.name for step in brief.earlier_steps for a in step.output.artefacts if a.media_type.startswith("image/")
     ]
-    calls = [_mail(to, _title(brief), text, images) for to in recipients]
+    mail = {"to": recipients, "subject": _title(brief), "body": text, "attachments": images}
+    calls = [Call("send_email", mail)] if recipients else []
     calls += [Call("post_webhook", {"url": url, "payload": {"title": _title(brief), "report": text}}) for url in hooks]
     told = yield from ask_all(*calls)
     facts, problems = [], []
-    for target, call, result in zip([*recipients, *hooks], calls, told, strict=True):
+    for call, result in zip(calls, told, strict=True):
+        targets = ", ".join(recipients) if call.name == "send_email" else call.arguments["url"]
         if result.ok:
-            facts.append(Fact(name="mail_sent_to" if call.name == "send_email" else "posted_to", value=target))
+            facts.append(Fact(name="mail_sent_to" if call.name == "send_email" else "posted_to", value=targets))
         else:
-            problems.append(f"{target} was not reached: {result.problem}")
+            problems.append(f"{targets} was not reached: {result.problem}")
     return facts, problems
-
-
-def _mail(to: str, subject: str, text: str, images: list[str]) -> Call:
-    return Call("send_email", {"to": to, "subject": subject, "body": text, "attachments": images})
 
 
 def _delivery(facts: list[Fact]) -> str:

@@ -1,11 +1,114 @@
-"""Finding an incident in a table: the window, the dimension that stands out in it, the detail inside that."""
+"""Finding an incident in a table, and saying what was found in numbers a program can check."""
 
-from infra.simulated_model.rules.ask import Asking, ask_all
-from infra.simulated_model.rules.tables import Table
-from schemas.step import Findings
+from typing import Any
+
+from infra.simulated_model.rules.ask import Asking, ask
+from infra.simulated_model.rules.outcome import outcome_of
+from infra.simulated_model.rules.search import Search, begun, culprit, detail, edges, window
+from infra.simulated_model.rules.tables import Table, rows
+from schemas.step import Fact, Findings
+
+CHART = "incident.png"
 
 
 def find_incident(table: Table) -> Asking[Findings | None]:
-    """None where the table has no time column to find a window in."""
-    yield from ask_all()
-    return None
+    """None where there is no time to find a window in, or nothing deviates."""
+    outcome = outcome_of(table)
+    search = begun(table, outcome) if outcome else None
+    found = (yield from window(search)) if search else None
+    if found is None:
+        return None
+    found = yield from culprit(found)
+    found = yield from edges(found)
+    found = yield from detail(found)
+    if not found.start:
+        return None
+    figures = yield from _figures(found)
+    drawn = yield from _chart(found)
+    return _findings(found, figures, drawn) if figures else None
+
+
+def _figures(s: Search) -> Asking[dict[str, Any]]:
+    m, inside = s.outcome.measure, f"{s.when} AND {s.who}"
+    found = yield from rows(
+        f"SELECT count(*) AS total_rows, count(*) FILTER ({inside}) AS rows_in_window, "
+        f"count(*) FILTER ({inside} AND {s.what}) AS affected_rows, avg({m}) FILTER ({inside}) AS inside, "
+        f"avg({m}) FILTER (NOT ({s.when}) AND {s.who}) AS outside, "
+        f"avg({m}) FILTER ({s.when} AND NOT ({s.who})) AS others FROM {s.table.sql}",
+        1,
+    )
+    return found[0] if found else {}
+
+
+def _chart(s: Search) -> Asking[str]:
+    unit = "hour" if s.step <= 3600 else "day"
+    value = f"round(100.0 * avg({s.outcome.measure}), 3)" if s.outcome.is_rate else f"avg({s.outcome.measure})"
+    sql = (
+        f"SELECT date_trunc('{unit}', {s.at}) AS moment, {value} AS amount FROM {s.table.sql} "
+        f"WHERE {s.who} AND {s.time.sql} IS NOT NULL GROUP BY 1 ORDER BY 1"
+    )
+    shown = f"{s.outcome.column.name} {'failed, % of rows' if s.outcome.is_rate else '(mean)'} per {unit}"
+    title = f"{shown}, {s.dimension.name} {s.value}" if s.dimension else shown
+    told = yield from ask("draw_chart", sql=sql, kind="line", x="moment", y="amount", title=title[:200], name=CHART)
+    return "" if told.ok else f"The chart could not be drawn: {told.problem}"
+
+
+def _findings(s: Search, figures: dict[str, Any], undrawn: str) -> Findings:
+    return Findings(
+        answer=_answer(s, figures, undrawn),
+        facts=_facts(s, figures),
+        sources=[],
+        confidence=0.9 if s.dimension and s.code else 0.7,
+        caveats=[*([undrawn] if undrawn else []), *([] if s.dimension else ["No single dimension explains it."])],
+    )
+
+
+def _summary(s: Search, figures: dict[str, Any]) -> str:
+    whose = f" of {s.dimension.name} {s.value}" if s.dimension else ""
+    if not s.outcome.is_rate:
+        told = f"{s.outcome.words(figures['inside'])} on average, otherwise {s.outcome.words(figures['outside'] or 0)}"
+        return f"From {s.start} to {s.end} the {s.outcome.column.name}{whose} was {told}."
+    code = f" with {s.detail.name} {s.code}" if s.detail else ""
+    return f"From {s.start} to {s.end}, {figures['affected_rows']} rows{whose} failed{code}."
+
+
+def _answer(s: Search, figures: dict[str, Any], undrawn: str) -> str:
+    words = s.outcome.words
+    whose = f"{s.dimension.name} = {s.value}" if s.dimension else "all rows"
+    kind = "Failure rate" if s.outcome.is_rate else f"Mean of {s.outcome.column.name}"
+    lines = [
+        _summary(s, figures),
+        "",
+        f"- Table: `{s.table.name}`, {figures['total_rows']} rows; time from `{s.time.name}`, outcome from `{s.outcome.column.name}`",
+        f"- Window: {s.start} to {s.end}",
+        f"- Concerned: {whose}; {figures['rows_in_window']} rows in the window, {figures['affected_rows']} of them affected",
+        f"- {kind}: {words(figures['inside'])} inside, {words(figures['outside'] or 0)} at other times",
+    ]
+    if s.dimension and figures["others"] is not None:
+        lines.append(f"- The rest in the same window: {words(figures['others'])}")
+    if s.detail:
+        lines.append(f"- Most frequent {s.detail.name} inside: `{s.code}`")
+    return "\n".join([*lines, *([] if undrawn else [f"- Chart: `{CHART}`"])])
+
+
+def _facts(s: Search, figures: dict[str, Any]) -> list[Fact]:
+    values: dict[str, Any] = {
+        "summary": _summary(s, figures),
+        "table": s.table.name,
+        "time_column": s.time.name,
+        "window_start": s.start,
+        "window_end": s.end,
+        "outcome_column": s.outcome.column.name,
+        "failed_values": "|".join(s.outcome.failed) or None,
+        "failed_from": s.outcome.least,
+        "dimension": s.dimension.name if s.dimension else None,
+        "dimension_value": s.value if s.dimension else None,
+        "detail_column": s.detail.name if s.detail else None,
+        "error_code": s.code or None,
+        "total_rows": figures["total_rows"],
+        "rows_in_window": figures["rows_in_window"],
+        "affected_rows": figures["affected_rows"],
+        "value_inside": round(figures["inside"], 6),
+        "value_outside": round(figures["outside"] or 0, 6),
+    }
+    return [Fact(name=name, value=value) for name, value in values.items() if value is not None]

@@ -1,8 +1,9 @@
-"""The reviewer: is there an answer, does it rest on what was found, was what had to be sent really sent?"""
+"""The reviewer: is there an answer, does it rest on what was found, was what had to be sent really sent."""
 
-from infra.simulated_model.rules.ask import Rule, Verdict, ask_all
+from infra.simulated_model.rules.ask import Rule, ask_all
 from infra.simulated_model.rules.words import addresses
 from infra.simulated_model.situation import Brief, Situation
+from schemas.step import Verdict
 
 
 def review(situation: Situation) -> Rule:

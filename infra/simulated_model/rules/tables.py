@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.simulated_model.rules.ask import Asking, ask
+from infra.simulated_model.rules.words import is_table
 from infra.simulated_model.situation import Brief, Told
 
 FAILED = frozenset(
@@ -87,10 +88,9 @@ class Table:
 
     @property
     def sql(self) -> str:
-        """The name as an SQL identifier, schema and table apart."""
-        return (
-            ".".join(identifier(part) for part in self.name.split(".")) if "." in self.name else identifier(self.name)
-        )
+        """The name as an SQL identifier; `catalog.schema.table` in parts, a file's name whole."""
+        parts = [self.name] if is_table(self.name) else self.name.split(".")
+        return ".".join(identifier(part) for part in parts)
 
     @property
     def time(self) -> Column | None:
