@@ -82,7 +82,7 @@ def _incident(random: Random) -> Incident:
         days=random.randint(3, DAYS - 3), hours=random.randint(8, 15), minutes=random.randint(0, 59)
     )
     return Incident(
-        start, start + timedelta(minutes=random.randint(150, 420)), runbook, value, random.uniform(0.4, 0.7)
+        start, start + timedelta(minutes=random.randint(150, 420)), runbook, value, random.uniform(0.5, 0.8)
     )
 
 

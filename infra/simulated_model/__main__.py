@@ -19,7 +19,9 @@ def main() -> None:
     chosen = parser.parse_args()
     scenarios = read_folder(chosen.scenarios) if chosen.scenarios else []
     app = create_app(scenarios, allow_control=chosen.allow_control)
-    uvicorn.run(app, host=chosen.host, port=chosen.port, log_level="warning", access_log=False)
+    uvicorn.run(
+        app, host=chosen.host, port=chosen.port, log_level="warning", access_log=False, timeout_graceful_shutdown=1
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,113 @@
 """Code: writes a small program and its test, runs both, and says what came out."""
 
+from dataclasses import dataclass
+from typing import Any
+
+from infra.simulated_model.reply import Call
 from infra.simulated_model.rules.ask import Rule, ask_all
-from infra.simulated_model.situation import Brief, Situation
-from schemas.step import Findings
+from infra.simulated_model.rules.programs import KNOWN, READER, SUM, incident, printing, testing
+from infra.simulated_model.rules.words import is_table, mentions, sentence
+from infra.simulated_model.situation import Brief, Situation, Told
+from schemas.step import Fact, Findings
+
+PROGRAM, TEST = "check.py", "test_check.py"
+COUNTED = ("total_rows", "rows_in_window", "affected_rows")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be written, and what it verifies, if anything."""
+
+    program: str
+    test: str
+    verifies: dict[str, Any]
 
 
 def program(situation: Situation) -> Rule:
-    """What the simulated model cannot write, it says."""
-    yield from ask_all()
-    said = f"The simulated model cannot write this program: {(situation.brief or Brief(objective='')).objective[:200]}"
-    return Findings(answer=said, facts=[], sources=[], confidence=0.1, caveats=["Nothing was verified by a program."])
+    """Write, run, test; what the simulated model cannot write, it says."""
+    brief = situation.brief or Brief(objective="")
+    work = _work(brief)
+    if work is None:
+        return _cannot(f"The simulated model cannot write this program: {sentence(_task(brief))}")
+    written = yield from ask_all(
+        Call("write_file", {"path": PROGRAM, "content": work.program}),
+        Call("write_file", {"path": TEST, "content": work.test}),
+    )
+    if not all(told.ok for told in written):
+        return _cannot(f"The program could not be written: {next(t.problem for t in written if not t.ok)}")
+    ran, tested, _ = yield from ask_all(
+        Call("run_python", {"path": PROGRAM}), Call("run_tests", {"path": TEST}), Call("keep_file", {"path": PROGRAM})
+    )
+    return _findings(work, ran, tested)
+
+
+def _task(brief: Brief) -> str:
+    return brief.objective.rsplit("The task: ", 1)[-1]
+
+
+def _work(brief: Brief) -> Work | None:
+    """An incident or a table to count again, else one of the programs it knows."""
+    facts = {fact.name: fact.value for step in brief.earlier_steps for fact in step.output.facts}
+    file = _csv(brief, str(facts.get("table", "")))
+    if file and "window_start" in facts:
+        expected = {name: facts[name] for name in COUNTED if name in facts}
+        return _counting(f"{READER}\n\n{incident(facts)}", file, expected)
+    for word, (body, asserts) in KNOWN.items():
+        if mentions(_task(brief), (word,)):
+            shown = asserts.split("\n")[0].removeprefix("assert ").split(" == ")[0]
+            return Work(f"{body}\n\nprint({shown!r}, '=', {shown})\n", testing(body, asserts), {})
+    if file:
+        expected = {"total_rows": facts["rows"]} if "rows" in facts else {}
+        return _counting(f"{READER}\n\n{SUM}", file, expected)
+    return None
+
+
+def _counting(body: str, file: str, expected: dict[str, Any]) -> Work:
+    call = f"figures({'inputs/' + file!r})"
+    asserts = [f"assert found[{name!r}] == {value!r}" for name, value in expected.items()]
+    lines = [f"found = {call}", *(asserts or ["assert found['total_rows'] >= 0"])]
+    return Work(printing(body, call), testing(body, "\n    ".join(lines)), expected)
+
+
+def _csv(brief: Brief, table: str) -> str | None:
+    """The CSV file behind a table, else the first there is."""
+    names = [file.name for file in brief.files if is_table(file.name) and file.name.lower().endswith(".csv")]
+    same = [name for name in names if name == table or name.rsplit(".", 1)[0] == table]
+    return next(iter([*same, *names]), None)
+
+
+def printed(told: Told) -> dict[str, str]:
+    """The `name = value` lines of a program's output."""
+    text = str(told.get("stdout") or told.get("output") or "")
+    pairs = [line.split(" = ", 1) for line in text.splitlines() if " = " in line]
+    return {name: value for name, value in pairs}
+
+
+def succeeded(told: Told) -> bool:
+    """Whether a program ended well, or all tests passed."""
+    return told.ok and not told.get("exit_code") and not told.get("failed") and told.get("ok") is not False
+
+
+def _findings(work: Work, ran: Told, tested: Told) -> Findings:
+    if not succeeded(ran):
+        return _cannot(f"The program did not run: {sentence(ran.problem if not ran.ok else str(ran.data))}")
+    found, passed = printed(ran), succeeded(tested)
+    facts = [Fact(name=f"program.{name}", value=value) for name, value in found.items()]
+    agrees = {name: str(value) == found.get(name) for name, value in work.verifies.items()}
+    if work.verifies:
+        facts.append(Fact(name="verified", value=passed and all(agrees.values())))
+    wrong = [name for name, same in agrees.items() if not same]
+    said = f"`{PROGRAM}` ran; `{TEST}` {'passed' if passed else 'failed'}.\n\n" + _shown(found, work.verifies)
+    caveats = [] if passed else ["A test failed: the figures are not confirmed."]
+    caveats += [f"The program comes to another {name}." for name in wrong]
+    return Findings(answer=said, facts=facts, sources=[], confidence=0.9 if not caveats else 0.3, caveats=caveats)
+
+
+def _shown(found: dict[str, str], expected: dict[str, Any]) -> str:
+    lines = ["| figure | program | reported before |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {name} | {value} | {expected.get(name, '')} |" for name, value in found.items())])
+
+
+def _cannot(why: str) -> Findings:
+    caveats = ["Nothing was verified by a program."]
+    return Findings(answer=why, facts=[], sources=[], confidence=0.1, caveats=caveats)

@@ -129,9 +129,9 @@ def _suspect(search: Search, dimensions: list[Column], found: list[dict[str, Any
 
 def edges(search: Search) -> Asking[Search]:
     """The exact first and last moment: the stretch of fine slots that lies most above the middle of in and out."""
-    fine = max(1, search.step * (search.last - search.first + 3) // 150)
+    fine = max(1, search.step * (search.last - search.first + 5) // 150)
     middle, sign = (search.inside + search.outside) / 2, 1 if search.inside >= search.outside else -1
-    near = f"{search.slot(search.step)} BETWEEN {search.first - 1} AND {search.last + 1} AND {search.who}"
+    near = f"{search.slot(search.step)} BETWEEN {search.first - 2} AND {search.last + 2} AND {search.who}"
     found = yield from rows(
         f"SELECT {search.slot(fine)} AS slot, {sign} * sum({search.outcome.measure} - {middle!r}) AS excess, "
         f"CAST(min({search.at}) FILTER ({search.outcome.bad}) AS VARCHAR) AS first_at, "
