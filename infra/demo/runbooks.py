@@ -24,7 +24,7 @@ class Runbook:
         return (
             f"# {self.title}\n\nError code: `{self.code}`\n\n## Symptoms\n\n{self.symptoms}\n\n"
             f"## Cause\n\n{self.cause}\n\n## Remedy\n\n{self.remedy}\n\n"
-            "## Afterwards\n\nWatch the failure rate for one hour, then close the incident and note the affected orders.\n"
+            "## Afterwards\n\nWatch the failure rate for one hour, then close the incident and list the orders.\n"
         )
 
 
@@ -105,13 +105,13 @@ RUNBOOKS: Final = (
 
 GENERAL: Final = {
     "on-call-handbook.md": "# On-call handbook\n\n## First minutes\n\nFind out what fails, since when and for whom, "
-    "before anything is changed. Write down every step.\n\n## Escalation\n\nAn incident that lasts longer than one hour "
+    "before anything is changed. Write down every step.\n\n## Escalation\n\nAn incident of more than one hour "
     "goes to the duty lead.\n",
     "refund-policy.md": "# Refunds after an incident\n\n## Rule\n\nA failed order was not charged and needs no refund. "
     "Orders charged twice are refunded within two days.\n",
     "release-calendar.md": "# Release calendar\n\n## Rule\n\nApp versions are released on Tuesdays; nothing is released "
     "on the day before a holiday. A release can be halted from the rollout page.\n",
-    "capacity-of-promotions.md": "# Capacity for promotions\n\n## What to expect\n\nA promotion raises the number of "
+    "capacity-of-promotions.md": "# Capacity for promotions\n\n## What to expect\n\nA promotion brings more "
     "orders for some hours. More orders alone are no incident as long as the share that fails stays the same.\n",
 }
 
@@ -140,8 +140,10 @@ def pdf(lines: tuple[str, ...]) -> bytes:
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
         "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
-        "/Resources << /Font << /F1 5 0 R >> >> >>",
+        (
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
+            "/Resources << /Font << /F1 5 0 R >> >> >>"
+        ),
         f"<< /Length {len(shown)} >>\nstream\n{shown}\nendstream",
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]

@@ -10,8 +10,9 @@ from typing import Final
 from infra.demo.runbooks import RUNBOOKS, Runbook, write_runbooks
 
 TASK: Final = (
-    "Something went wrong in orders.csv. Find out what went wrong, when and why, and what to do about it according to the "
-    "runbooks. Verify the figures with a program of your own, and mail a report with a chart to oncall@example.com."
+    "Something went wrong in orders.csv. Find out what went wrong, when and why, and what to do about it according "
+    "to the runbooks. Verify the figures with a program of your own, and mail a report with a chart to "
+    "oncall@example.com."
 )
 START: Final = datetime(2026, 3, 2)  # noqa: DTZ001  # The file's times carry no zone, as exports often do not.
 DAYS: Final = 14

@@ -79,8 +79,7 @@ def _csv(brief: Brief, table: str) -> str | None:
 def printed(told: Told) -> dict[str, str]:
     """The `name = value` lines of a program's output."""
     text = str(told.get("stdout") or told.get("output") or "")
-    pairs = [line.split(" = ", 1) for line in text.splitlines() if " = " in line]
-    return {name: value for name, value in pairs}
+    return {name: value for name, sign, value in (line.partition(" = ") for line in text.splitlines()) if sign}
 
 
 def succeeded(told: Told) -> bool:

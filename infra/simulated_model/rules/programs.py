@@ -117,11 +117,6 @@ KNOWN: dict[str, tuple[str, str]] = {
 def incident(facts: dict[str, Any]) -> str:
     """A program that counts an incident again from the CSV file alone."""
     dimension, detail = facts.get("dimension"), facts.get("detail_column")
-    values = str(facts.get("failed_values", "")).split("|")
-    least = facts.get("failed_from")
-    failed = (
-        f"float(row[outcome] or 0) >= {least}" if least is not None else f"row[outcome].lower() in {_lower(values)!r}"
-    )
     return INCIDENT.format(
         start=str(facts["window_start"])[:19],
         end=str(facts["window_end"])[:19],
@@ -131,7 +126,7 @@ def incident(facts: dict[str, Any]) -> str:
         value=facts.get("dimension_value"),
         code=f"header.index({detail!r})" if detail else None,
         error=facts.get("error_code"),
-        failed=failed,
+        failed=_failed(facts),
     )
 
 
@@ -145,5 +140,10 @@ def testing(body: str, asserts: str) -> str:
     return f"{body}\n\ndef test_figures():\n    {asserts}\n"
 
 
-def _lower(values: list[str]) -> list[str]:
-    return [value.lower() for value in values]
+def _failed(facts: dict[str, Any]) -> str:
+    """Python: the row failed; where there are no failures, that it has a value."""
+    if "failed_from" in facts:
+        return f"float(row[outcome] or 0) >= {facts['failed_from']}"
+    if "failed_values" in facts:
+        return f"row[outcome].lower() in {str(facts['failed_values']).lower().split('|')!r}"
+    return 'row[outcome] != ""'

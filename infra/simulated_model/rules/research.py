@@ -12,6 +12,9 @@ from schemas.step import Fact, Findings, Source
 
 READ_AT_MOST = 2
 """Documents that are opened; a run has only so many tool calls."""
+CAUSES = ("cause", "why", "symptom", "background")
+REMEDIES = ("remed", "fix", "what to do", "step")
+"""What headings contain that say so, the best first."""
 TELLING = ("code", "error", "reason", "message", "value")
 """Facts whose names contain one of these are what runbooks are written about."""
 
@@ -87,42 +90,30 @@ def _name(hit: dict[str, Any]) -> str:
 
 
 def _findings(terms: list[str], texts: list[Text], problems: list[str]) -> Findings:
-    ranked = [(text, section) for text in texts for section in sections(text.body)]
     best = speaking_of(terms, texts, lambda text: text.body)
     if best is None:
         said = "Nothing was found that speaks of: " + ", ".join(terms[:8]) + "."
         return Findings(answer=said, facts=[], sources=[], confidence=0.1, caveats=["No source found.", *problems])
-    chosen = [section for text, section in ranked if text is best]
-    cause, remedy = (
-        _pick(chosen, ("cause", "why", "symptom", "background")),
-        _pick(chosen, ("remed", "fix", "what to do", "step")),
-    )
-    return _quoted(best, terms, chosen, cause, remedy, problems)
+    direct = terms[0].lower() in best.body.lower()
+    caveats = problems if direct else [f"The document does not mention {terms[0]} itself.", *problems]
+    return _quoted(best, terms, direct=direct, caveats=caveats)
 
 
 def _pick(chosen: list[Section], stems: tuple[str, ...]) -> Section | None:
     return next((s for stem in stems for s in chosen if stem in s.heading.lower() and s.body), None)
 
 
-def _quoted(
-    best: Text,
-    terms: list[str],
-    chosen: list[Section],
-    cause: Section | None,
-    remedy: Section | None,
-    problems: list[str],
-) -> Findings:
-    facts = [Fact(name="document", value=best.title)]
-    facts += [Fact(name=n, value=s.plain) for n, s in (("cause", cause), ("remedy", remedy)) if s is not None]
-    parts = [f"**{s.heading}**\n\n{s.body}" for s in (cause, remedy) if s is not None]
-    passage = speaking_of(terms, chosen, lambda section: section.heading + " " + section.body)
-    quoted = parts or [passage.body if passage else best.body[:800]]
-    said = f"From “{best.title}”:\n\n" + "\n\n".join(quoted)
-    direct = terms[0].lower() in best.body.lower()
+def _quoted(best: Text, terms: list[str], *, direct: bool, caveats: list[str]) -> Findings:
+    """Cause and remedy if the document has such sections, else the passage that speaks most of what is searched."""
+    parts = sections(best.body)
+    named = {"cause": _pick(parts, CAUSES), "remedy": _pick(parts, REMEDIES)}
+    told = {name: section for name, section in named.items() if section is not None}
+    passage = speaking_of(terms, parts, lambda section: f"{section.heading} {section.body}")
+    quoted = [f"**{s.heading}**\n\n{s.body}" for s in told.values()] or [passage.body if passage else best.body[:800]]
     return Findings(
-        answer=said,
-        facts=facts,
+        answer=f"From “{best.title}”:\n\n" + "\n\n".join(quoted),
+        facts=[Fact(name="document", value=best.title), *(Fact(name=n, value=s.plain) for n, s in told.items())],
         sources=[Source(title=best.title, uri=best.uri)],
-        confidence=(0.9 if parts else 0.6) if direct else 0.4,
-        caveats=problems if direct else [f"The document does not mention {terms[0]} itself.", *problems],
+        confidence=(0.9 if told else 0.6) if direct else 0.4,
+        caveats=caveats,
     )

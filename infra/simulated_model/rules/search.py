@@ -1,4 +1,5 @@
 """The queries that narrow an incident down: when, for whom, exactly from when to when, with which detail."""
+# ruff: noqa: S608  # Names and values are quoted by `identifier` and `literal`; the data agent only reads.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -76,13 +77,14 @@ def window(search: Search) -> Asking[Search | None]:
         if search.outcome.is_rate
         else "1 / nullif(1.4826 * mad, 0)"
     )
+    high = "score" if search.outcome.is_rate else "abs(score)"
     centre = "(SELECT avg(m) FROM r)" if search.outcome.is_rate else "mid"
     found = yield from rows(
         f"WITH r AS (SELECT {search.slot(search.step)} AS slot, {search.outcome.measure} AS m FROM {search.table.sql} "
         f"WHERE {search.time.sql} IS NOT NULL), s AS (SELECT slot, count(m) AS n, avg(m) AS v FROM r GROUP BY 1), "
         f"c AS (SELECT median(v) AS mid, mad(v) AS mad FROM s), "
         f"z AS (SELECT slot, n, v, (v - {centre}) * {spread} AS score FROM s, c) "
-        f"SELECT slot, n, v, score FROM z WHERE {'score' if search.outcome.is_rate else 'abs(score)'} > {CLEARLY} ORDER BY slot",
+        f"SELECT slot, n, v, score FROM z WHERE {high} > {CLEARLY} ORDER BY slot",
         200,
     )
     groups = _joined([(int(row["slot"]), abs(float(row["score"]))) for row in found])
@@ -101,7 +103,8 @@ def culprit(search: Search) -> Asking[Search]:
     )
     dimensions = [c for c in search.table.dimensions if c.name != search.outcome.column.name]
     parts = [
-        f"SELECT {literal(c.name)} AS dimension, CAST({c.sql} AS VARCHAR) AS value, {figures} FROM {search.table.sql} GROUP BY 2"
+        f"SELECT {literal(c.name)} AS dimension, CAST({c.sql} AS VARCHAR) AS value, {figures} "
+        f"FROM {search.table.sql} GROUP BY 2"
         for c in dimensions
     ]
     whole = f"SELECT '' AS dimension, '' AS value, {figures} FROM {search.table.sql}"

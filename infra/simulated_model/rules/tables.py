@@ -9,8 +9,10 @@ from infra.simulated_model.rules.words import is_table
 from infra.simulated_model.situation import Brief, Told
 
 FAILED = frozenset(
-    "failed failure fail error errored declined cancelled canceled timeout timed_out rejected refused lost aborted ko crash "
-    "crashed denied expired returned down critical fault".split()
+    """
+    failed failure fail error errored declined cancelled canceled timeout timed_out rejected refused lost
+    aborted ko crash crashed denied expired returned down critical fault
+    """.split()  # noqa: SIM905  # A list of words reads as a text.
 )
 BAD_IF_TRUE = re.compile(r"fail|error|fraud|cancel|declin|timeout|crash|late|defect|churn", re.IGNORECASE)
 BAD_IF_FALSE = re.compile(r"^ok$|success|succeed|passed|healthy|delivered", re.IGNORECASE)
@@ -67,9 +69,7 @@ class Column:
     @property
     def is_detail(self) -> bool:
         """Says what kind of failure a row is, and mostly nothing otherwise."""
-        return (
-            bool(DETAIL.search(self.name)) and not self.is_number or (bool(DETAIL.search(self.name)) and self.nulls > 0)
-        )
+        return bool(DETAIL.search(self.name)) and (self.nulls > 0 or not self.is_number)
 
     def is_dimension(self, rows: int) -> bool:
         """Few values that come again and again."""

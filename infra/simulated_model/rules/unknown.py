@@ -1,4 +1,4 @@
-"""An agent without a rule of its own: calls one reading tool if it can fill its arguments, and answers with what it has."""
+"""An agent without a rule of its own: calls one reading tool it can fill, and answers with what it has."""
 
 import json
 import re
@@ -28,7 +28,7 @@ READS = (
 
 
 def answer(situation: Situation) -> Rule:
-    """The result of the first reading tool whose required arguments the objective can fill, else what is known already."""
+    """The first reading tool's result whose arguments the objective can fill, else what is known already."""
     brief = situation.brief or Brief(objective="")
     for tool in situation.tools.values():
         arguments = _arguments(tool, brief)

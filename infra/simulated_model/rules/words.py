@@ -7,11 +7,14 @@ EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 URL = re.compile(r"https?://[^\s<>\"')\]]+")
 TABLES = (".csv", ".tsv", ".parquet", ".xlsx", ".jsonl", ".ndjson", ".json", ".duckdb", ".db")
 STOP = frozenset(
-    "a about above after all also an and any are as at be because been before being between both but by can could did do does "
-    "doing down during each file files find for from further give had has have how if in into is it its just least made make "
-    "me mail more most must my no nor not now of off on once only or other our out over own please report run same "
-    "say send shall she should so some step such tell than that the their them then there these they this those through "
-    "to too under until up us use using very was we were what when where which while who why will with would you your".split()
+    """
+    a about above after all also an and any are as at be because been before being between both but by can
+    could did do does doing down during each file files find for from further give had has have how if in into
+    is it its just least made make me mail more most must my no nor not now of off on once only or other our
+    out over own please report run same say send shall she should so some step such tell than that the their
+    them then there these they this those through to too under until up us use using very was we were what
+    when where which while who why will with would you your
+    """.split()  # noqa: SIM905  # A list of words reads as a text.
 )
 
 
