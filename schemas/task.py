@@ -40,6 +40,8 @@ class Attachment(Part):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
+        if self.name in (".", ".."):
+            raise ValueError("an attachment's `name` is a file name, not a folder")
         if (self.text is None) == (self.uri is None):
             raise ValueError("an attachment has either `text` or `uri`")
         if self.uri is not None and not self.uri.startswith(("blob:", "https://", "http://")):

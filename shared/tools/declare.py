@@ -70,11 +70,17 @@ class Tool:
         except WaggleError:
             raise
         except TimeoutError as late:
-            raise ToolError("timeout", f"{self.name} took longer than {self.timeout:g} s", retryable=True) from late
+            raise self._late() from late
         except ValidationError as wrong:
             raise ToolError("invalid_output", f"{self.name} returned something else than it declares") from wrong
         except Exception as defect:
             raise ToolError("tool_failed", f"{self.name} failed: {type(defect).__name__}") from defect
+
+    def _late(self) -> ToolError:
+        again = self.effect in (Effect.READ, Effect.IDEMPOTENT)
+        advice = None if again else "it may have happened all the same: do not call it again"
+        message = f"{self.name} took longer than {self.timeout:g} s"
+        return ToolError("timeout", message, retryable=again, suggested_action=advice)
 
     def _validated(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         try:

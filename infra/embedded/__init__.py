@@ -1,0 +1,1 @@
+"""The swarm and everything it needs, on one machine, from pip alone."""

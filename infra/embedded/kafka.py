@@ -1,0 +1,90 @@
+"""`python -m infra.embedded.kafka`: a Kafka for trying and for tests, out of the confluent-kafka wheel.
+
+It is librdkafka's own broker: real TCP, consumer groups, commits, idempotent producers. It keeps at most 5 MB or 100,000
+messages a partition, in memory, and drops the oldest silently; nothing survives its end.
+"""
+
+import argparse
+import ctypes
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import confluent_kafka
+
+
+REBALANCE_DELAY_MS = 100
+"""How long a new group waits for more members; librdkafka's default of 3 s is for production."""
+
+_PRODUCER = 0
+
+
+def _library() -> ctypes.CDLL:
+    folder = Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs"
+    names = sorted(folder.glob("librdkafka*.so*")) or sorted(folder.glob("librdkafka*.dylib"))
+    if not names:
+        raise RuntimeError("the confluent-kafka wheel holds no librdkafka for this machine; set WAGGLE_KAFKA instead")
+    library = ctypes.CDLL(str(names[0]))
+    pointer, text = ctypes.c_void_p, ctypes.c_char_p
+    for name, result, arguments in (
+        ("rd_kafka_conf_new", pointer, []),
+        ("rd_kafka_new", pointer, [ctypes.c_int, pointer, text, ctypes.c_size_t]),
+        ("rd_kafka_mock_cluster_new", pointer, [pointer, ctypes.c_int]),
+        ("rd_kafka_mock_cluster_bootstraps", text, [pointer]),
+        ("rd_kafka_mock_topic_create", ctypes.c_int, [pointer, text, ctypes.c_int, ctypes.c_int]),
+        ("rd_kafka_mock_group_initial_rebalance_delay_ms", None, [pointer, ctypes.c_int32]),
+        ("rd_kafka_mock_cluster_destroy", None, [pointer]),
+        ("rd_kafka_destroy", None, [pointer]),
+    ):
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+class EmbeddedKafka:
+    """The broker, in this process."""
+
+    def __init__(self) -> None:
+        self._library = _library()
+        self._handle = self._library.rd_kafka_new(_PRODUCER, self._library.rd_kafka_conf_new(), None, 0)
+        self._cluster = self._library.rd_kafka_mock_cluster_new(self._handle, 1)
+        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, REBALANCE_DELAY_MS)
+
+    @property
+    def bootstrap(self) -> str:
+        """Where it listens: `host:port`."""
+        address: bytes = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster)
+        return address.decode()
+
+    def create(self, topics: Sequence[tuple[str, int]]) -> None:
+        """Create topics with so many partitions; others appear on first use, with 4."""
+        for name, partitions in topics:
+            self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
+
+    def close(self) -> None:
+        """End it; what it held is gone."""
+        self._library.rd_kafka_mock_cluster_destroy(self._cluster)
+        self._library.rd_kafka_destroy(self._handle)
+
+
+def main() -> None:
+    """Run until told to stop; write the address to a file once it can be reached."""
+    parser = argparse.ArgumentParser(prog="infra.embedded.kafka", description=__doc__)
+    parser.add_argument("--address-file", type=Path, required=True, help="where to write host:port")
+    parser.add_argument("topics", nargs="*", help="topics to create, as name:partitions")
+    chosen = parser.parse_args()
+    broker = EmbeddedKafka()
+    pairs = (topic.rpartition(":") for topic in chosen.topics)
+    broker.create([(name, int(partitions)) for name, _, partitions in pairs])
+    chosen.address_file.write_text(broker.bootstrap)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    while not stopped.wait(1.0):
+        pass
+    broker.close()
+
+
+if __name__ == "__main__":
+    main()

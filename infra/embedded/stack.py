@@ -1,0 +1,284 @@
+"""`Stack`: everything the swarm needs, started here as processes; whatever the environment names is used instead."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import psutil
+from aiokafka import AIOKafkaClient
+from aiokafka.errors import KafkaError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from infra import topics
+from infra.embedded import redis as embedded_redis
+from infra.embedded.child import Child, Say
+from infra.embedded.state import Started, StateFolder, stop
+
+GRACE = 20.0
+"""Seconds a process gets to end."""
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class AlreadyRunningError(RuntimeError):
+    """A stack of this clone runs already."""
+
+
+def free_port() -> int:
+    """A port nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def service_names() -> list[str]:
+    """Every service there is: the folders that can be run, but for the command line itself."""
+    found = sorted(path.parent.name for path in (REPOSITORY / "services").glob("*/__main__.py"))
+    return [name for name in found if name != "console"]
+
+
+class Stack:
+    """The processes of one clone."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        services: Sequence[str] | None = None,
+        say: Say = lambda name, line: None,
+    ) -> None:
+        self.state = StateFolder(root)
+        self.endpoints: dict[str, str] = {}
+        self._environment = dict(os.environ if environment is None else environment)
+        self._services = service_names() if services is None else list(services)
+        self._say = say
+        self._children: list[Child] = []
+        self._failed = asyncio.Event()
+
+    async def start(self) -> None:
+        """Start everything and return when it can be used.
+
+        Raises AlreadyRunningError, NotReadyError, and ConnectionError when a Kafka that was named cannot be reached.
+        """
+        if self.state.supervisor() is not None:
+            raise AlreadyRunningError(f"a stack of {self.state.root} runs already; `waggle down` stops it")
+        down(self.state.root)
+        self.state.prepare()
+        self._changed()
+        try:
+            await asyncio.gather(self._kafka(), self._redis(), self._postgres(), self._mail(), self._model())
+            await self._start_services()
+        except BaseException:
+            await self.stop()
+            raise
+        self.state.write_endpoints(self.endpoints)
+
+    async def wait(self) -> None:
+        """Return when something ended that cannot be started again."""
+        await self._failed.wait()
+
+    async def stop(self) -> None:
+        """Stop everything, services first."""
+        services = [child for child in self._children if child.name in self._services]
+        await asyncio.gather(*(child.stop(GRACE) for child in services))
+        await asyncio.gather(*(child.stop(GRACE) for child in self._children if child not in services))
+        self.state.forget()
+
+    async def _kafka(self) -> None:
+        prefix = self._environment.get("WAGGLE_TOPIC_PREFIX", "waggle.")
+        wanted = topics.declared()
+        if given := self._given("WAGGLE_KAFKA"):
+            await topics.create(given, prefix, wanted)
+            return
+        address = self.state.fresh_folder("kafka-embedded") / "address"
+        names = [f"{prefix}{topic.name}:{topic.partitions}" for topic in wanted]
+
+        async def ready() -> bool:
+            return address.exists() and await _kafka_answers(address.read_text())
+
+        arguments = ["--address-file", str(address), *names]
+        await self._run("kafka", ["-m", "infra.embedded.kafka", *arguments], ready, restart=False)
+        self.endpoints["WAGGLE_KAFKA"] = address.read_text()
+
+    async def _redis(self) -> None:
+        if self._given("WAGGLE_REDIS"):
+            return
+        port = free_port()
+        url = f"redis://127.0.0.1:{port}/0"
+        command = embedded_redis.command(port, self.state.fresh_folder("redis"))
+        await self._run("redis", command, lambda: _redis_answers(url), program=True)
+        self.endpoints["WAGGLE_REDIS"] = url
+
+    async def _postgres(self) -> None:
+        if self._given("WAGGLE_POSTGRES"):
+            return
+        address = self.state.fresh_folder("postgres-embedded") / "address"
+
+        async def ready() -> bool:
+            return address.exists()
+
+        arguments = ["--folder", str(self.state.postgres), "--address-file", str(address)]
+        await self._run("postgres", ["-W", "ignore", "-m", "infra.embedded.postgres", *arguments], ready)
+        self.endpoints["WAGGLE_POSTGRES"] = address.read_text()
+
+    async def _mail(self) -> None:
+        if self._given("WAGGLE_SMTP"):
+            return
+        port = free_port()
+        arguments = ["--port", str(port), "--folder", str(self.state.mailbox)]
+        await self._run("mail", ["-m", "infra.embedded.mail", *arguments], lambda: _listens(port))
+        self.endpoints["WAGGLE_SMTP"] = f"smtp://127.0.0.1:{port}"
+
+    async def _model(self) -> None:
+        if self._given("OPENAI_BASE_URL"):
+            self.endpoints["OPENAI_API_KEY"] = self._environment.get("OPENAI_API_KEY", "")
+            return
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        command = ["-m", "infra.simulated_model", "--port", str(port)]
+        await self._run("model", command, lambda: _answers(f"{url}/health"))
+        self.endpoints |= {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "simulated"}
+
+    async def _start_services(self) -> None:
+        await asyncio.gather(*(self._service(name, free_port()) for name in self._services))
+
+    async def _service(self, name: str, port: int) -> None:
+        url = f"http://127.0.0.1:{port}"
+        if name == "gateway":
+            port = int(self._environment.get("WAGGLE_HTTP_PORT", port))
+            url = self.endpoints["WAGGLE_GATEWAY"] = f"http://127.0.0.1:{port}"
+        own = {"WAGGLE_HTTP_PORT": str(port), "WAGGLE_HTTP_HOST": "127.0.0.1"}
+        await self._run(name, ["-m", f"services.{name}"], lambda: _answers(f"{url}/ready"), extra=own)
+
+    def _given(self, variable: str) -> str | None:
+        value = self._environment.get(variable)
+        if value:
+            self.endpoints[variable] = value
+        return value
+
+    async def _run(
+        self,
+        name: str,
+        command: Sequence[str],
+        ready: Callable[[], Awaitable[bool]],
+        *,
+        program: bool = False,
+        restart: bool = True,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
+        child = Child(
+            name,
+            command if program else [sys.executable, *command],
+            environment=self._environment | self.endpoints | dict(extra or {}),
+            log=self.state.logs / f"{name}.log",
+            ready=ready,
+            say=self._say,
+            cwd=REPOSITORY,
+            restart=restart,
+        )
+        self._children.append(child)
+        child.start(self._changed)
+        await child.await_ready()
+        if not restart:
+            asyncio.create_task(self._watch(child))  # noqa: RUF006 -- the event it sets is what is waited for
+
+    async def _watch(self, child: Child) -> None:
+        await child.ended()
+        self._say(child.name, "has ended; what it held is lost, so everything is stopped")
+        self._failed.set()
+
+    def _changed(self) -> None:
+        running = [Started.of("waggle up", os.getpid())]
+        for child in self._children:
+            if child.pid is not None:
+                running.append(Started.of(child.name, child.pid))
+        self.state.remember(running)
+
+
+async def up(root: Path, *, announce: Callable[[Stack], None], stack: Stack) -> None:
+    """Run a stack until SIGINT or SIGTERM, or until it cannot go on. `announce` is called once it can be used."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    starting = asyncio.create_task(stack.start())
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
+        return
+    starting.result()
+    announce(stack)
+    failing = asyncio.create_task(stack.wait())
+    await asyncio.wait({failing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    await stack.stop()
+
+
+def down(root: Path) -> list[str]:
+    """Stop what an `up` of this clone runs or left behind; returns what was stopped, by name."""
+    state = StateFolder(root)
+    remembered = state.remembered()
+    supervisor = state.supervisor()
+    if supervisor is not None:
+        stop([supervisor], 2 * GRACE + 5)
+    left = [process for each in remembered if (process := each.process()) is not None]
+    stop(left, GRACE)
+    postgres = _stop_postgres(state.postgres)
+    state.forget()
+    stopped = [each.name for each in remembered] if supervisor or left else []
+    return stopped + (["postgres"] if postgres and "postgres" not in stopped else [])
+
+
+def _stop_postgres(folder: Path) -> bool:
+    """Stop a Postgres that outlived the process that started it."""
+    try:
+        pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
+        process = psutil.Process(pid)
+        ours = str(folder) in " ".join(process.cmdline())
+    except (FileNotFoundError, PermissionError, ValueError, IndexError, psutil.Error):
+        return False
+    if ours:
+        stop([process], GRACE)
+    return ours
+
+
+async def _listens(port: int) -> bool:
+    with suppress(OSError):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+        return True
+    return False
+
+
+async def _answers(url: str) -> bool:
+    with suppress(httpx.HTTPError):
+        async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
+            return (await client.get(url)).status_code == httpx.codes.OK
+    return False
+
+
+async def _redis_answers(url: str) -> bool:
+    with suppress(RedisError, OSError):
+        async with Redis.from_url(url) as client:
+            return bool(await client.ping())
+    return False
+
+
+async def _kafka_answers(bootstrap: str) -> bool:
+    client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    try:
+        await client.bootstrap()
+    except KafkaError:
+        return False
+    finally:
+        await client.close()
+    return True

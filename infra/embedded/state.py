@@ -1,0 +1,114 @@
+"""What a clone remembers of the processes it started: the folder `.waggle/`."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A process, so that no other one that got its number later is taken for it."""
+
+    name: str
+    pid: int
+    created: float
+
+    @classmethod
+    def of(cls, name: str, pid: int) -> "Started":
+        """The process as it runs now. Raises psutil.NoSuchProcess."""
+        return cls(name, pid, psutil.Process(pid).create_time())
+
+    def process(self) -> psutil.Process | None:
+        """The process if it still runs."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < 0.1
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+
+class StateFolder:
+    """`.waggle/` of one clone."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = root / ".waggle"
+        self.logs = self.path / "logs"
+        self.mailbox = self.path / "mailbox"
+        self.endpoints = self.path / "endpoints.env"
+        self._processes = self.path / "processes.json"
+
+    @property
+    def postgres(self) -> Path:
+        """Where this clone's Postgres keeps its data: outside the clone, whose folders must stay unreadable."""
+        clone = hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:12]
+        return Path("/var/tmp") / f"waggle-{os.getuid()}-{clone}" / "postgres"  # noqa: S108 -- the data folder is 0700
+
+    def prepare(self) -> None:
+        """Make the folders."""
+        for folder in (self.path, self.logs, self.mailbox, self.path / "redis"):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def remember(self, processes: list[Started]) -> None:
+        """Write down what runs; the supervisor is the first."""
+        self._replace(self._processes, json.dumps([asdict(each) for each in processes], indent=1))
+
+    def remembered(self) -> list[Started]:
+        """What was written down last."""
+        try:
+            return [Started(**each) for each in json.loads(self._processes.read_text())]
+        except FileNotFoundError:
+            return []
+
+    def supervisor(self) -> psutil.Process | None:
+        """The running `waggle up` of this clone, if there is one."""
+        processes = self.remembered()
+        return processes[0].process() if processes else None
+
+    def write_endpoints(self, endpoints: dict[str, str]) -> None:
+        """Write where everything is, for people and programs to read."""
+        self._replace(self.endpoints, "".join(f"{name}={value}\n" for name, value in endpoints.items()))
+
+    def forget(self) -> None:
+        """Nothing runs any more."""
+        self._processes.unlink(missing_ok=True)
+        self.endpoints.unlink(missing_ok=True)
+
+    def fresh_folder(self, name: str) -> Path:
+        """An empty folder of that name."""
+        folder = self.path / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def _replace(self, path: Path, text: str) -> None:
+        draft = path.with_suffix(".new")
+        draft.touch(mode=0o600)
+        draft.write_text(text)
+        draft.replace(path)
+
+
+def stop(processes: list[psutil.Process], grace: float) -> None:
+    """Ask processes to end, wait, and end those that did not."""
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    _, left = psutil.wait_procs(processes, timeout=grace)
+    for process in left:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(left, timeout=5)
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    """Send a signal; a process that is gone is what was wanted."""
+    if process.is_running() and process.pid != os.getpid():
+        try:
+            process.send_signal(number)
+        except psutil.NoSuchProcess:
+            return

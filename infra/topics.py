@@ -1,0 +1,83 @@
+"""The topics declared in `topics.toml`, and creating them on a Kafka."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+_DECLARATION = Path(__file__).with_name("topics.toml")
+_SERVICES = Path(__file__).parents[1] / "services"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic, its name without the prefix."""
+
+    name: str
+    partitions: int
+    retention_hours: int
+    cleanup: str
+    max_message_bytes: int
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """As Kafka names them."""
+        return {
+            "retention.ms": str(self.retention_hours * 3_600_000),
+            "cleanup.policy": self.cleanup,
+            "max.message.bytes": str(self.max_message_bytes),
+        }
+
+
+def agents(services: Path = _SERVICES) -> list[str]:
+    """The agents there are: every service folder that declares one."""
+    return sorted(path.parent.name for path in services.glob("*/agent.py"))
+
+
+def declared(names: Iterable[str] | None = None) -> list[Topic]:
+    """Every declared topic, with one of each kind for each agent."""
+    content = tomllib.loads(_DECLARATION.read_text())
+    known = agents() if names is None else list(names)
+    return [
+        Topic(name=each, **(content["defaults"] | changes))
+        for template, changes in content["topics"].items()
+        for each in _expanded(template, known)
+    ]
+
+
+def _expanded(template: str, known: Iterable[str]) -> list[str]:
+    root, _, rest = template.partition(".")
+    if root != "agents":
+        return [template]
+    return [".".join(filter(None, ("agents", name, rest))) for name in known]
+
+
+async def create(bootstrap: str, prefix: str, topics: Iterable[Topic]) -> list[str]:
+    """Create those topics that do not exist and return their names.
+
+    Raises ConnectionError when the Kafka cannot be reached, KafkaError when it refuses.
+    """
+    wanted = [NewTopic(prefix + t.name, t.partitions, 1, topic_configs=t.settings) for t in topics]
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+    try:
+        await admin.start()
+    except KafkaError as away:
+        raise ConnectionError(f"no Kafka at {bootstrap}: is it running, and is WAGGLE_KAFKA right?") from away
+    try:
+        return _created(await admin.create_topics(wanted))
+    finally:
+        await admin.close()
+
+
+def _created(answer: Any) -> list[str]:
+    created = []
+    for name, code, *_ in answer.topic_errors:
+        if code == 0:
+            created.append(name)
+        elif for_code(code) is not TopicAlreadyExistsError:
+            raise for_code(code)(f"topic {name}")
+    return created
