@@ -109,7 +109,7 @@ GENERAL: Final = {
     "goes to the duty lead.\n",
     "refund-policy.md": "# Refunds after an incident\n\n## Rule\n\nA failed order was not charged and needs no refund. "
     "Orders charged twice are refunded within two days.\n",
-    "release-calendar.md": "# Release calendar\n\n## Rule\n\nApp versions are released on Tuesdays; nothing is released "
+    "release-calendar.md": "# Release calendar\n\n## Rule\n\nApp versions are released on Tuesdays; nothing goes out "
     "on the day before a holiday. A release can be halted from the rollout page.\n",
     "capacity-of-promotions.md": "# Capacity for promotions\n\n## What to expect\n\nA promotion brings more "
     "orders for some hours. More orders alone are no incident as long as the share that fails stays the same.\n",

@@ -10,6 +10,8 @@ from infra.simulated_model.rules.words import URL, is_table, keywords
 from infra.simulated_model.situation import Brief, Situation
 from schemas.step import Fact, Findings, Source
 
+READ_AT_ONCE = 4_000
+"""Characters from a document's beginning that a read surely covers."""
 READ_AT_MOST = 2
 """Documents that are opened; a run has only so many tool calls."""
 CAUSES = ("cause", "why", "symptom", "background")
@@ -64,11 +66,17 @@ def _searched(terms: list[str]) -> Asking[tuple[list[Text], list[str]]]:
     if told.ok and not hits and len(terms) > 1:
         told = yield from ask("search_documents", query=terms[0], limit=5)
         hits = entries(told.data)
-    names = list(dict.fromkeys(_name(hit) for hit in hits if _name(hit)))[:READ_AT_MOST]
-    read = yield from ask_all(*(Call("read_document", {"document": name}) for name in names))
+    places = {_name(hit): int(hit.get("offset") or 0) for hit in reversed(hits) if _name(hit)}
+    names = list(reversed(places))[:READ_AT_MOST]
+    read = yield from ask_all(*(Call("read_document", _part(name, places[name])) for name in names))
     pairs = list(zip(names, read, strict=True))
     texts = [Text(str(t.get("title") or n), str(t.get("uri") or n), body(t.data)) for n, t in pairs if t.ok]
     return texts, [] if told.ok else [f"The documents could not be searched: {told.problem}"]
+
+
+def _part(document: str, offset: int) -> dict[str, Any]:
+    """From the beginning, unless the passage lies beyond what is read at once."""
+    return {"document": document} | ({"offset": offset} if offset > READ_AT_ONCE else {})
 
 
 def entries(data: Any) -> list[dict[str, Any]]:
