@@ -16,47 +16,52 @@ class InvalidEnvelope(ValueError):
 class Envelope(Part):
     """Who sent what, when, about which run, because of what, in which trace."""
 
-    specversion: Annotated[str, StringConstraints(pattern=r"^1\.\d+$")] = "1.0"
-    id: Id
-    source: str = Field(min_length=1)
-    type: str = Field(min_length=1)
-    subject: str | None = None
-    time: AwareDatetime | None = None
-    datacontenttype: str = "application/json"
-    tenant: Slug | None = None
-    causationid: str | None = None
-    attempt: int = Field(1, ge=1)
-    traceparent: str | None = None
-    tracestate: str | None = None
+    specversion: Annotated[str, StringConstraints(pattern=r"^1\.\d+$")] = Field("1.0", description="`1.0`; any `1.x` is read.")
+    id: Id = Field(description="Names this event; the same id again is the same event, and changes nothing.")
+    source: str = Field(min_length=1, description="Who sent it, as a URI reference such as `/shop/orders`.")
+    type: str = Field(min_length=1, description="The message's wire type, such as `waggle.task.v1`.")
+    subject: str | None = Field(None, description="The run it is about.")
+    time: AwareDatetime | None = Field(None, description="When it was sent: RFC 3339, with an offset from UTC.")
+    datacontenttype: str = Field("application/json", description="`application/json`, or another type ending in +json.")
+    tenant: Slug | None = Field(None, description="Whose it is. For reading along; the payload's `tenant` decides.")
+    causationid: str | None = Field(None, description="The id of the event that this one follows from.")
+    attempt: int = Field(1, ge=1, description="Which delivery of the same message this is, in decimal digits.")
+    traceparent: str | None = Field(None, description="W3C Trace Context; the run continues this trace.")
+    tracestate: str | None = Field(None, description="W3C Trace Context, what vendors add.")
 
 
 _PLAIN = {"datacontenttype": "content-type", "traceparent": "traceparent", "tracestate": "tracestate"}
 """Attributes whose header has no `ce_` before it."""
 
-_HEADER = {name: _PLAIN.get(name, f"ce_{name}") for name in Envelope.model_fields}
+HEADER = {name: _PLAIN.get(name, f"ce_{name}") for name in Envelope.model_fields}
+"""The Kafka header of each attribute."""
+
+REQUIRED = ("specversion", "id", "source", "type")
+"""Attributes without which nothing is a CloudEvent."""
 
 
 def to_headers(envelope: Envelope) -> dict[str, str]:
     """The headers of an envelope; what is None has none."""
     values = {name: getattr(envelope, name) for name in Envelope.model_fields}
-    return {_HEADER[name]: _text(value) for name, value in values.items() if value is not None}
+    return {HEADER[name]: _text(value) for name, value in values.items() if value is not None}
 
 
 def from_headers(headers: Mapping[str, bytes | str]) -> Envelope:
     """The envelope in some headers, whatever their case. Raises InvalidEnvelope, naming the header that is wrong."""
     lower = {name.lower(): value for name, value in headers.items()}
-    found: dict[str, Any] = {name: _read(lower[header]) for name, header in _HEADER.items() if header in lower}
-    for required in ("specversion", "id", "source", "type"):
+    found: dict[str, Any] = {name: _read(lower[header]) for name, header in HEADER.items() if header in lower}
+    for required in REQUIRED:
         if not found.get(required):
-            raise InvalidEnvelope(f"header `{_HEADER[required]}` is missing: messages are CloudEvents in binary mode")
+            raise InvalidEnvelope(f"header `{HEADER[required]}` is missing: messages are CloudEvents in binary mode")
     media_type = found.get("datacontenttype", "application/json").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        raise InvalidEnvelope(f"header `content-type` is `{media_type}`; it must be application/json")
+    is_json = media_type == "application/json" or media_type.endswith("+json")
+    if not is_json or media_type.startswith("application/cloudevents"):
+        raise InvalidEnvelope(f"header `content-type` is `{media_type}`; it must be application/json (binary mode)")
     try:
         return Envelope.model_validate(found)
     except ValidationError as wrong:
         error = wrong.errors()[0]
-        raise InvalidEnvelope(f"header `{_HEADER[str(error['loc'][0])]}`: {error['msg']}") from None
+        raise InvalidEnvelope(f"header `{HEADER[str(error['loc'][0])]}`: {error['msg']}") from None
 
 
 def _text(value: object) -> str:
