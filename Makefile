@@ -34,7 +34,7 @@ test: setup ## Run all tests on the embedded broker
 	$(BIN)/python -m pytest
 
 kafka: setup ## Start a real Apache Kafka without Docker (needs Java 17 and Maven), or use WAGGLE_KAFKA
-	@$(BIN)/python -m infra.kafka up
+	@$(BIN)/python -m infra.kafka
 
 test-kafka: setup ## Run the integration tests on real Apache Kafka (needs Java 17 and Maven, or WAGGLE_KAFKA)
 	$(BIN)/python -m pytest tests/integration tests/e2e --kafka real

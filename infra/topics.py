@@ -4,8 +4,8 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from aiokafka import AIOKafkaClient
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
@@ -59,25 +59,36 @@ def _expanded(template: str, known: Iterable[str]) -> list[str]:
 async def create(bootstrap: str, prefix: str, topics: Iterable[Topic]) -> list[str]:
     """Create those topics that do not exist and return their names.
 
+    On the embedded broker, which has no controller, topics appear when they are first asked for; that is done here.
     Raises ConnectionError when the Kafka cannot be reached, KafkaError when it refuses.
     """
-    wanted = [NewTopic(prefix + t.name, t.partitions, 1, topic_configs=t.settings) for t in topics]
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+    client = AIOKafkaClient(bootstrap_servers=bootstrap.split(","))
     try:
-        await admin.start()
+        await client.bootstrap()
+        if client.cluster.controller is None:
+            await client.set_topics([prefix + topic.name for topic in topics])
+            return []
     except KafkaError as away:
         raise ConnectionError(f"no Kafka at {bootstrap}: is it running, and is WAGGLE_KAFKA right?") from away
+    finally:
+        await client.close()
+    return await _create(bootstrap, prefix, topics)
+
+
+async def _create(bootstrap: str, prefix: str, topics: Iterable[Topic]) -> list[str]:
+    wanted = [NewTopic(prefix + t.name, t.partitions, 1, topic_configs=t.settings) for t in topics]
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+    await admin.start()
     try:
-        return _created(await admin.create_topics(wanted))
+        answer = await admin.create_topics(wanted)
     finally:
         await admin.close()
+    return [name for name, code, *_ in answer.topic_errors if _is_new(name, code)]
 
 
-def _created(answer: Any) -> list[str]:
-    created = []
-    for name, code, *_ in answer.topic_errors:
-        if code == 0:
-            created.append(name)
-        elif for_code(code) is not TopicAlreadyExistsError:
-            raise for_code(code)(f"topic {name}")
-    return created
+def _is_new(name: str, code: int) -> bool:
+    if code == 0:
+        return True
+    if for_code(code) is TopicAlreadyExistsError:
+        return False
+    raise for_code(code)(f"topic {name}")

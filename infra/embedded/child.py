@@ -1,30 +1,23 @@
 """One supervised process: started, awaited, its output kept, started again when it dies."""
 
 import asyncio
-import ctypes
 import os
-import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from infra.probe import die_with_parent
+
 Say = Callable[[str, str], None]
 """Takes the name of a process and a line about or from it."""
 
-_PR_SET_PDEATHSIG = 1
 LONGEST_PAUSE = 5.0
 READY_WITHIN = 60.0
 
 
 class NotReadyError(RuntimeError):
     """A process did not become ready; the message has the end of its log."""
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Child:
@@ -114,7 +107,7 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
             limit=1 << 20,
         )
         changed()

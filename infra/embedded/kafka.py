@@ -1,7 +1,7 @@
 """`python -m infra.embedded.kafka`: a Kafka for trying and for tests, out of the confluent-kafka wheel.
 
-It is librdkafka's own broker: real TCP, consumer groups, commits, idempotent producers. It keeps at most 5 MB or 100,000
-messages a partition, in memory, and drops the oldest silently; nothing survives its end.
+It is librdkafka's own broker: real TCP, consumer groups, commits, idempotent producers. It keeps at most 5 MB or
+100,000 messages a partition, in memory, and drops the oldest silently; nothing survives its end.
 """
 
 import argparse
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import confluent_kafka
-
 
 REBALANCE_DELAY_MS = 100
 """How long a new group waits for more members; librdkafka's default of 3 s is for production."""

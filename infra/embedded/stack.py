@@ -3,23 +3,18 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import psutil
-from aiokafka import AIOKafkaClient
-from aiokafka.errors import KafkaError
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from infra import topics
 from infra.embedded import redis as embedded_redis
 from infra.embedded.child import Child, Say
 from infra.embedded.state import Started, StateFolder, stop
+from infra.probe import answers, free_port, kafka_answers, listens, redis_answers
 
 GRACE = 20.0
 """Seconds a process gets to end."""
@@ -29,13 +24,6 @@ REPOSITORY = Path(__file__).parents[2]
 
 class AlreadyRunningError(RuntimeError):
     """A stack of this clone runs already."""
-
-
-def free_port() -> int:
-    """A port nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def service_names() -> list[str]:
@@ -102,7 +90,7 @@ class Stack:
         names = [f"{prefix}{topic.name}:{topic.partitions}" for topic in wanted]
 
         async def ready() -> bool:
-            return address.exists() and await _kafka_answers(address.read_text())
+            return address.exists() and await kafka_answers(address.read_text())
 
         arguments = ["--address-file", str(address), *names]
         await self._run("kafka", ["-m", "infra.embedded.kafka", *arguments], ready, restart=False)
@@ -114,7 +102,7 @@ class Stack:
         port = free_port()
         url = f"redis://127.0.0.1:{port}/0"
         command = embedded_redis.command(port, self.state.fresh_folder("redis"))
-        await self._run("redis", command, lambda: _redis_answers(url), program=True)
+        await self._run("redis", command, lambda: redis_answers(url), program=True)
         self.endpoints["WAGGLE_REDIS"] = url
 
     async def _postgres(self) -> None:
@@ -134,7 +122,7 @@ class Stack:
             return
         port = free_port()
         arguments = ["--port", str(port), "--folder", str(self.state.mailbox)]
-        await self._run("mail", ["-m", "infra.embedded.mail", *arguments], lambda: _listens(port))
+        await self._run("mail", ["-m", "infra.embedded.mail", *arguments], lambda: listens(port))
         self.endpoints["WAGGLE_SMTP"] = f"smtp://127.0.0.1:{port}"
 
     async def _model(self) -> None:
@@ -144,7 +132,7 @@ class Stack:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         command = ["-m", "infra.simulated_model", "--port", str(port)]
-        await self._run("model", command, lambda: _answers(f"{url}/health"))
+        await self._run("model", command, lambda: answers(f"{url}/health"))
         self.endpoints |= {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "simulated"}
 
     async def _start_services(self) -> None:
@@ -156,7 +144,7 @@ class Stack:
             port = int(self._environment.get("WAGGLE_HTTP_PORT", port))
             url = self.endpoints["WAGGLE_GATEWAY"] = f"http://127.0.0.1:{port}"
         own = {"WAGGLE_HTTP_PORT": str(port), "WAGGLE_HTTP_HOST": "127.0.0.1"}
-        await self._run(name, ["-m", f"services.{name}"], lambda: _answers(f"{url}/ready"), extra=own)
+        await self._run(name, ["-m", f"services.{name}"], lambda: answers(f"{url}/ready"), extra=own)
 
     def _given(self, variable: str) -> str | None:
         value = self._environment.get(variable)
@@ -196,11 +184,8 @@ class Stack:
         self._failed.set()
 
     def _changed(self) -> None:
-        running = [Started.of("waggle up", os.getpid())]
-        for child in self._children:
-            if child.pid is not None:
-                running.append(Started.of(child.name, child.pid))
-        self.state.remember(running)
+        pids = {"waggle up": os.getpid()} | {child.name: child.pid for child in self._children}
+        self.state.remember([Started.of(name, pid) for name, pid in pids.items() if pid is not None])
 
 
 async def up(root: Path, *, announce: Callable[[Stack], None], stack: Stack) -> None:
@@ -249,36 +234,3 @@ def _stop_postgres(folder: Path) -> bool:
     if ours:
         stop([process], GRACE)
     return ours
-
-
-async def _listens(port: int) -> bool:
-    with suppress(OSError):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.close()
-        return True
-    return False
-
-
-async def _answers(url: str) -> bool:
-    with suppress(httpx.HTTPError):
-        async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
-            return (await client.get(url)).status_code == httpx.codes.OK
-    return False
-
-
-async def _redis_answers(url: str) -> bool:
-    with suppress(RedisError, OSError):
-        async with Redis.from_url(url) as client:
-            return bool(await client.ping())
-    return False
-
-
-async def _kafka_answers(bootstrap: str) -> bool:
-    client = AIOKafkaClient(bootstrap_servers=bootstrap)
-    try:
-        await client.bootstrap()
-    except KafkaError:
-        return False
-    finally:
-        await client.close()
-    return True

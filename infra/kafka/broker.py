@@ -1,0 +1,111 @@
+"""Resolving, formatting, starting and awaiting one Apache Kafka on loopback."""
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+from infra.probe import die_with_parent, free_port, kafka_answers
+
+_POM = Path(__file__).with_name("pom.xml")
+_READY_WITHIN = 60.0
+_CONFIGURATION = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+message.max.bytes=8388608
+replica.fetch.max.bytes=8388608
+group.initial.rebalance.delay.ms=100
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+"""
+
+
+class KafkaUnavailableError(RuntimeError):
+    """A real Kafka cannot be run here; the message says what is missing."""
+
+
+def libraries(root: Path) -> Path:
+    """The folder of Kafka's jars, resolved once. Raises KafkaUnavailableError, saying what to install."""
+    folder = root / ".waggle" / "kafka" / "libs"
+    if any(folder.glob("kafka_*.jar")):
+        return folder
+    if shutil.which("mvn") is None:
+        raise KafkaUnavailableError("Maven is missing: install `maven`, or set WAGGLE_KAFKA to a Kafka that runs")
+    command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+    resolved = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    if resolved.returncode != 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise KafkaUnavailableError(f"Maven could not resolve Apache Kafka:\n{resolved.stdout[-2_000:]}")
+    return folder
+
+
+@contextlib.contextmanager
+def running(root: Path) -> Iterator[str]:
+    """Run a Kafka with empty data and give its `host:port`; it ends with the block, or with this process.
+
+    Raises KafkaUnavailableError when Java or Maven is missing, or when it does not start within a minute.
+    """
+    if shutil.which("java") is None:
+        raise KafkaUnavailableError("Java is missing: install a Java 17 runtime, or set WAGGLE_KAFKA")
+    jars = f"{libraries(root)}/*"
+    with tempfile.TemporaryDirectory(prefix="waggle-kafka-") as folder:
+        port, configuration = _configure(Path(folder))
+        _java(jars, "kafka.tools.StorageTool", "format", "-t", uuid4().hex[:22], "-c", str(configuration))
+        log = Path(folder) / "kafka.log"
+        with log.open("wb") as output:
+            broker = subprocess.Popen(
+                ["java", "-Xmx512m", "-Xms256m", "-cp", jars, *_QUIET, "kafka.Kafka", str(configuration)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 -- it only sets a flag of its own process
+            )
+            try:
+                _await_ready(broker, f"127.0.0.1:{port}", log)
+                yield f"127.0.0.1:{port}"
+            finally:
+                broker.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    broker.wait(20)
+                broker.kill()
+                broker.wait()
+
+
+_QUIET = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+
+
+def _configure(folder: Path) -> tuple[int, Path]:
+    port, controller = free_port(), free_port()
+    configuration = folder / "server.properties"
+    configuration.write_text(_CONFIGURATION.format(port=port, controller=controller, data=folder / "data"))
+    return port, configuration
+
+
+def _java(jars: str, *arguments: str) -> None:
+    ran = subprocess.run(["java", "-cp", jars, *_QUIET, *arguments], capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        raise KafkaUnavailableError(f"{arguments[0]} failed:\n{ran.stdout[-2_000:]}{ran.stderr[-2_000:]}")
+
+
+def _await_ready(broker: subprocess.Popen[bytes], bootstrap: str, log: Path) -> None:
+    until = time.monotonic() + _READY_WITHIN
+    while broker.poll() is None and time.monotonic() < until:
+        if asyncio.run(kafka_answers(bootstrap)):
+            return
+        time.sleep(0.2)
+    raise KafkaUnavailableError(f"Apache Kafka did not start; the end of its log:\n{log.read_text()[-3_000:]}")

@@ -1,0 +1,111 @@
+"""The parts every test talks to, real and started once: Kafka (embedded, or Apache Kafka with `--kafka real`), Redis,
+Postgres, a mail sink and the simulated model."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from infra import topics as declared_topics
+from infra.embedded.kafka import EmbeddedKafka
+from infra.embedded.stack import Stack
+from infra.kafka.broker import running
+from infra.probe import answers, free_port
+from shared.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--kafka", choices=["embedded", "real"], default="embedded", help="which broker tests use")
+
+
+@pytest.fixture(scope="session")
+def kafka(request):
+    """The address of the broker under test."""
+    if request.config.getoption("kafka") == "embedded":
+        broker = EmbeddedKafka()
+        yield broker.bootstrap
+        broker.close()
+    elif given := os.environ.get("WAGGLE_KAFKA"):
+        yield given
+    else:
+        with running(ROOT) as bootstrap:
+            yield bootstrap
+
+
+@pytest.fixture(scope="session")
+async def model():
+    """The simulated model, scriptable: POST /scenarios, GET /calls."""
+    port = free_port()
+    server = subprocess.Popen([sys.executable, "-m", "infra.simulated_model", "--port", str(port), "--allow-control"])
+    url = f"http://127.0.0.1:{port}"
+    async with asyncio.timeout(30):
+        while not await answers(f"{url}/health"):
+            await asyncio.sleep(0.05)
+    yield url
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture(scope="session")
+async def parts(kafka, tmp_path_factory):
+    """Redis, Postgres and mail beside the broker, without services."""
+    environment = os.environ | {"WAGGLE_KAFKA": kafka, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    async with started(tmp_path_factory.mktemp("parts"), environment, services=[]) as stack:
+        yield stack.endpoints
+
+
+class started:  # noqa: N801 -- reads as a sentence
+    """A stack for as long as a block."""
+
+    def __init__(self, root: Path, environment: dict, services: list[str] | None = None) -> None:
+        prefix = {"WAGGLE_TOPIC_PREFIX": f"t{uuid4().hex[:8]}."}
+        self.stack = Stack(root, environment=environment | prefix, services=services)
+
+    async def __aenter__(self) -> Stack:
+        await self.stack.start()
+        return self.stack
+
+    async def __aexit__(self, *_) -> None:
+        await self.stack.stop()
+
+
+@pytest.fixture
+async def redis(parts):
+    """An empty Redis."""
+    client = Redis.from_url(parts["WAGGLE_REDIS"], decode_responses=True)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def settings(kafka, parts):
+    """Settings of one test: its topics are its own."""
+    return Settings(
+        kafka=kafka,
+        redis=parts["WAGGLE_REDIS"],
+        postgres=parts["WAGGLE_POSTGRES"],
+        smtp=parts["WAGGLE_SMTP"],
+        topic_prefix=f"t{uuid4().hex[:8]}.",
+    )
+
+
+@pytest.fixture
+async def topics(settings):
+    """The test's own topics, created."""
+    await declared_topics.create(settings.kafka, settings.topic_prefix, declared_topics.declared())
+
+
+@pytest.fixture(scope="session")
+async def swarm(kafka, model, tmp_path_factory):
+    """Every service as its own process."""
+    environment = os.environ | {"WAGGLE_KAFKA": kafka, "OPENAI_BASE_URL": f"{model}/v1", "OPENAI_API_KEY": "simulated"}
+    async with started(tmp_path_factory.mktemp("swarm"), environment) as stack:
+        yield stack
