@@ -1,0 +1,70 @@
+"""One self-contained JSON Schema (draft 2020-12) for each message."""
+
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from schemas.message import Message
+from schemas.registry import TOPICS
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_BEYOND_FIELDS: dict[str, dict[str, Any]] = {
+    "Task": {
+        "if": {"properties": {"shape": {"const": "single"}}, "required": ["shape"]},
+        "then": {"properties": {"agent": {"type": "string"}}, "required": ["agent"]},
+        "else": {"properties": {"agent": {"type": "null"}}},
+    },
+    "TaskContext": {"$comment": "Attachments need distinct names."},
+    "Attachment": {
+        "not": {"properties": {"name": {"enum": [".", ".."]}}, "required": ["name"]},
+        "oneOf": [
+            {"properties": {"text": {"type": "string"}, "uri": {"type": "null"}}, "required": ["text"]},
+            {
+                "properties": {"text": {"type": "null"}, "uri": {"type": "string", "pattern": "^(blob:|https?://)"}},
+                "required": ["uri"],
+            },
+        ],
+    },
+}
+"""What the models' validators demand of several fields together: pydantic cannot derive it."""
+
+
+class _Generator(GenerateJsonSchema):
+    """Pydantic's, with what it leaves out: defaults that a factory makes, and that stripped text must not be blank."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """No: a title would only repeat the field's name."""
+        del schema
+        return False
+
+    def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
+        """Also of a factory."""
+        factory: Any = schema.get("default_factory")
+        return factory() if factory is not None else super().get_default_value(schema)
+
+    def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
+        """Text that is stripped before it is measured needs a character that is no space."""
+        found = super().str_schema(schema)
+        if schema.get("strip_whitespace") and schema.get("min_length"):
+            found.setdefault("pattern", r"\S")
+        return found
+
+
+def schema_of(kind: type[Message]) -> dict[str, Any]:
+    """What a reader takes for this message. `$id` is `urn:waggle:schema:<wire type>`."""
+    body = kind.model_json_schema(schema_generator=_Generator)
+    for name, part in [(kind.__name__, body), *body.get("$defs", {}).items()]:
+        part.update(_BEYOND_FIELDS.get(name, {}))
+    return {"$schema": DIALECT, "$id": f"urn:waggle:schema:{kind.wire_type()}", **body}
+
+
+def file_of(kind: type[Message]) -> str:
+    """The name of this message's schema file."""
+    return f"{kind.wire_type()}.json"
+
+
+def message_schemas() -> dict[str, dict[str, Any]]:
+    """The schema of every message there is, by the name of its file."""
+    return {file_of(kind): schema_of(kind) for kind in TOPICS}

@@ -1,0 +1,206 @@
+"""One message of every type, with all there is to say, and the least that another language may write."""
+
+from datetime import UTC, datetime
+
+from schemas import approval, event, plan, step, task, timer
+from schemas.budget import Budget, Usage
+from schemas.error import ErrorInfo
+from schemas.message import Message
+
+NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+USAGE = Usage(prompt_tokens=1200, completion_tokens=80, cost_usd=0.012, model_calls=2, tool_calls=1)
+ERROR = ErrorInfo(code="timeout", message="no answer in 300 s", retryable=True, suggested_action="try again later")
+ARTEFACT = task.Artefact(name="chart.png", media_type="image/png", size=2048, uri="blob:" + "0f" * 32)
+CONTEXT = task.TaskContext(
+    text="Orders of November.",
+    data={"shop": "north", "weeks": [46, 47], "nested": {"deep": None}},
+    attachments=[
+        task.Attachment(name="note.txt", media_type="text/plain", text="Überraschung"),
+        task.Attachment(name="orders.csv", media_type="text/csv", uri="blob:" + "ab" * 32, size=12_345),
+        task.Attachment(name="page.html", uri="https://example.com/page"),
+    ],
+)
+TASK = task.Task(
+    objective="Find out why orders dropped",
+    type="incident",
+    shape=task.Shape.SINGLE,
+    agent="data",
+    context=CONTEXT,
+    constraints=["only figures from the table"],
+    budget=Budget(tokens=10_000, cost_usd=0.5, seconds=60),
+    deadline=NOW,
+    tenant="shop",
+    priority=task.Priority.HIGH,
+    dry_run=True,
+    session="conversation-7",
+    idempotency_key="order-4711/dropped",
+    on_trouble="wait",
+)
+STEP = plan.PlannedStep(id="count", objective="Count them", agent="data", tools=["query"], risk=plan.Risk.HIGH)
+PLAN = plan.Plan(steps=[STEP, STEP.model_copy(update={"id": "tell", "depends_on": ["count"]})], rationale="as asked")
+CARD = plan.AgentCard(
+    name="data",
+    description="Queries tables.",
+    tools=[plan.ToolCard(name="query", description="One SELECT.", risk=plan.Risk.LOW)],
+)
+OUTPUT = step.Output(
+    answer="**17 %** fewer",
+    facts=[
+        step.Fact(name="drop", value=0.17),
+        step.Fact(name="orders", value=60_000),
+        step.Fact(name="certain", value=True),
+        step.Fact(name="shop", value="north"),
+    ],
+    sources=[step.Source(title="orders.csv", uri="blob:" + "ab" * 32)],
+    artefacts=[ARTEFACT],
+    confidence=0.9,
+    caveats=["one day is missing"],
+)
+HANDOFF = {
+    "id": "run-1/step/count/1",
+    "run_id": "run-1",
+    "task_id": "task-1",
+    "parent_id": "task-1",
+    "tenant": "shop",
+    "agent": "data",
+    "objective": "Count them",
+    "context": CONTEXT,
+    "inputs": [step.StepOutput(step_id="find", agent="research", objective="Find them", output=OUTPUT)],
+    "constraints": ["only figures from the table"],
+    "feedback": ["the sum was wrong"],
+    "budget_left": Budget(),
+    "timeout": 300,
+    "deadline": NOW,
+    "attempt": 2,
+    "hop": 3,
+    "dry_run": True,
+    "session": "conversation-7",
+}
+ANSWER = {
+    "id": "run-1/step/count/1/answer",
+    "run_id": "run-1",
+    "tenant": "shop",
+    "agent": "data",
+    "handoff_id": "run-1/step/count/1",
+    "usage": USAGE,
+    "models": ["waggle-simulated"],
+    "seconds": 1.25,
+}
+COMMAND = {"run_id": "run-1", "tenant": "shop", "by": "ada@example.com"}
+FACT = {"run_id": "run-1", "tenant": "shop", "at": NOW, "by": "orchestrator"}
+SUMMARY = task.StepSummary(
+    id="count", agent="data", objective="Count them", status="failed", attempts=3, error=ERROR, seconds=9.5, usage=USAGE
+)
+
+FULL: list[Message] = [
+    TASK,
+    task.Result(
+        run_id="run-1",
+        task_id="task-1",
+        tenant="shop",
+        status="failed",
+        answer="**17 %** fewer",
+        artefacts=[ARTEFACT],
+        steps=[SUMMARY, SUMMARY.model_copy(update={"status": "done", "answer": "17 %", "error": None})],
+        usage=USAGE,
+        confidence=0.9,
+        caveats=["one day is missing"],
+        error=ERROR,
+        models=["waggle-simulated"],
+        session="conversation-7",
+        idempotency_key="order-4711/dropped",
+        started=NOW,
+        finished=NOW,
+    ),
+    step.MakePlan(**HANDOFF, shape=task.Shape.SUPERVISOR, agents=[CARD], max_steps=12),
+    step.DoStep(**HANDOFF, step_id="count", tools=["query"]),
+    step.ReviewResult(**HANDOFF, plan=PLAN),
+    step.PlanProposed(**ANSWER, plan=PLAN),
+    step.StepCompleted(**ANSWER, output=OUTPUT),
+    step.ResultReviewed(**ANSWER, accepted=False, reasons=["no source"], redo=["count"]),
+    step.HandoffFailed(**ANSWER, error=ERROR),
+    step.HelpAsked(**ANSWER, question="Send it?", options=["send", "do not"]),
+    timer.DeadlinePassed(run_id="run-1", tenant="shop"),
+    timer.WaitExpired(run_id="run-1", tenant="shop", request_id="run-1/help/1"),
+    approval.HumanDecided(**COMMAND, request_id="run-1/help/1", decision="reject", answer="not to customers"),
+    approval.CancelRun(**COMMAND, reason="no longer needed"),
+    approval.PauseRun(**COMMAND, reason="let me look"),
+    approval.ResumeRun(**COMMAND),
+    event.RunStarted(**FACT, task_id="task-1", task=TASK, deadline=NOW),
+    event.Moved(**FACT, source=event.State.PLANNING, target=event.State.FAILED, reason="no plan", error=ERROR),
+    event.MoveRefused(**FACT, source=event.State.COMPLETE, wanted="pause", reason="the run is COMPLETE"),
+    event.AnswerIgnored(**FACT, handoff_id="run-1/plan/1"),
+    event.Spent(**FACT, usage=USAGE, models=["waggle-simulated"]),
+    event.DeadlineMoved(**FACT, deadline=NOW),
+    event.PlanRequested(**FACT, handoff_id="run-1/plan/1"),
+    event.PlanAccepted(**FACT, plan=PLAN),
+    event.PlanRefused(**FACT, problems=["`tell` waits for itself"]),
+    event.PlanDropped(**FACT, reason="rejected"),
+    event.StepDispatched(
+        **FACT, step_id="count", agent="data", objective="Count", handoff_id="run-1/step/count/1", attempt=1
+    ),
+    event.StepDone(**FACT, step_id="count", output=OUTPUT, seconds=1.25, usage=USAGE),
+    event.StepAsked(**FACT, step_id="count", question="Send it?", options=["send"]),
+    event.AttemptFailed(**FACT, handoff_id="run-1/step/count/1", error=ERROR, final=True),
+    event.StepsReopened(**FACT, step_ids=["count"], feedback=["no source"]),
+    event.ReviewRequested(**FACT, handoff_id="run-1/review/1"),
+    event.ReviewGiven(**FACT, accepted=True, reasons=[], redo=[]),
+    event.HelpRequested(
+        **FACT, request_id="run-1/help/1", about="step", step_id=None, question="Send it?", options=["send"]
+    ),
+    event.HelpAnswered(**FACT, request_id="run-1/help/1", decision="approve", answer=""),
+    event.Progressed(**FACT, step_id="count", agent="data", doing="query"),
+]
+
+_AT = '"run_id": "run-1", "tenant": "shop", "at": "2026-11-20T13:30:00.5+01:00", "by": "orchestrator"'
+_BY = '"run_id": "run-1", "tenant": "shop", "by": "ada"'
+_ASKED = (
+    '"id": "h1", "run_id": "run-1", "task_id": "t1", "tenant": "shop", "agent": "data", "objective": "Count", '
+    '"budget_left": {}, "timeout": 30, "deadline": "2026-11-20T12:30:00Z"'
+)
+_SAID = '"id": "a1", "run_id": "run-1", "tenant": "shop", "agent": "data", "handoff_id": "h1"'
+_PLAN = '{"steps": [{"id": "count", "objective": "Count", "agent": "data"}]}'
+_TASK = '{"objective": "Count the orders"}'
+
+LEAST: dict[str, str] = {
+    "waggle.task.v1": _TASK,
+    "waggle.result.v1": '{"run_id": "r", "task_id": "t", "tenant": "shop", "status": "rejected", '
+    '"started": "2026-11-20T12:30:00Z", "finished": "2026-11-20T12:30:00Z"}',
+    "waggle.make-plan.v1": f'{{{_ASKED}, "shape": "auto", "agents": [], "max_steps": 1}}',
+    "waggle.do-step.v1": f'{{{_ASKED}, "step_id": "count"}}',
+    "waggle.review-result.v1": f'{{{_ASKED}, "plan": {_PLAN}}}',
+    "waggle.plan-proposed.v1": f'{{{_SAID}, "plan": {_PLAN}}}',
+    "waggle.step-completed.v1": f'{{{_SAID}, "output": {{"answer": "17"}}}}',
+    "waggle.result-reviewed.v1": f'{{{_SAID}, "accepted": true}}',
+    "waggle.handoff-failed.v1": f'{{{_SAID}, "error": {{"code": "timeout", "message": "too slow"}}}}',
+    "waggle.help-asked.v1": f'{{{_SAID}, "question": "Send it?"}}',
+    "waggle.deadline-passed.v1": '{"run_id": "run-1", "tenant": "shop"}',
+    "waggle.wait-expired.v1": '{"run_id": "run-1", "tenant": "shop", "request_id": "q1"}',
+    "waggle.human-decided.v1": f'{{{_BY}, "request_id": "q1", "decision": "approve"}}',
+    "waggle.cancel-run.v1": f'{{{_BY}, "reason": "no longer needed"}}',
+    "waggle.pause-run.v1": f'{{{_BY}, "reason": "let me look"}}',
+    "waggle.resume-run.v1": f"{{{_BY}}}",
+    "waggle.run-started.v1": f'{{{_AT}, "task_id": "t1", "task": {_TASK}, "deadline": "2026-11-20T12:30:00Z"}}',
+    "waggle.moved.v1": f'{{{_AT}, "source": "INTAKE", "target": "VALIDATING", "reason": "taken in"}}',
+    "waggle.move-refused.v1": f'{{{_AT}, "source": "COMPLETE", "wanted": "pause", "reason": "it has ended"}}',
+    "waggle.answer-ignored.v1": f'{{{_AT}, "handoff_id": "h1"}}',
+    "waggle.spent.v1": f'{{{_AT}, "usage": {{}}, "models": []}}',
+    "waggle.deadline-moved.v1": f'{{{_AT}, "deadline": "2026-11-20T12:30:00-05:00"}}',
+    "waggle.plan-requested.v1": f'{{{_AT}, "handoff_id": "h1"}}',
+    "waggle.plan-accepted.v1": f'{{{_AT}, "plan": {_PLAN}}}',
+    "waggle.plan-refused.v1": f'{{{_AT}, "problems": ["a cycle"]}}',
+    "waggle.plan-dropped.v1": f'{{{_AT}, "reason": "rejected"}}',
+    "waggle.step-dispatched.v1": f'{{{_AT}, "step_id": "count", "agent": "data", "objective": "Count", '
+    '"handoff_id": "h1", "attempt": 1}',
+    "waggle.step-done.v1": f'{{{_AT}, "step_id": "count", "output": {{"answer": "17"}}, "seconds": 1, "usage": {{}}}}',
+    "waggle.step-asked.v1": f'{{{_AT}, "step_id": "count", "question": "Send it?", "options": []}}',
+    "waggle.attempt-failed.v1": f'{{{_AT}, "handoff_id": "h1", "error": {{"code": "x", "message": "y"}}, '
+    '"final": false}',
+    "waggle.steps-reopened.v1": f'{{{_AT}, "step_ids": ["count"], "feedback": []}}',
+    "waggle.review-requested.v1": f'{{{_AT}, "handoff_id": "h1"}}',
+    "waggle.review-given.v1": f'{{{_AT}, "accepted": true, "reasons": [], "redo": []}}',
+    "waggle.help-requested.v1": f'{{{_AT}, "request_id": "q1", "about": "plan", "step_id": null, '
+    '"question": "How?", "options": []}',
+    "waggle.help-answered.v1": f'{{{_AT}, "request_id": "q1", "decision": "reject", "answer": "no"}}',
+    "waggle.progressed.v1": f'{{{_AT}, "step_id": "count", "agent": "data", "doing": "query"}}',
+}
