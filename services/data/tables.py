@@ -1,0 +1,204 @@
+"""Files and databases as tables of one DuckDB, which can reach nothing else once they are loaded."""
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import asyncpg
+import duckdb
+
+from shared.tools import ToolCall, ToolError
+
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".sqlite", ".sqlite3", ".db", ".duckdb")
+MOST_ROWS = 2_000_000
+"""Rows taken over from one table of a database."""
+
+_LOCKED = (
+    "SET memory_limit = '512MB'",
+    "SET threads = 2",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+
+
+@dataclass(eq=False)
+class Tables:
+    """The tables of one step."""
+
+    connection: Any
+    sources: dict[str, str] = field(default_factory=dict)
+    """Table → the file or database it comes from."""
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """File → why it is no table."""
+
+    def check(self, table: str) -> str:
+        """The table's name, quoted for SQL. Raises ToolError `unknown_table`."""
+        if table in self.sources:
+            return quoted(table)
+        why = "; ".join(f"{name} could not be read: {reason}" for name, reason in self.unreadable.items())
+        there = ", ".join(self.sources) or "none"
+        raise ToolError(
+            "unknown_table", f"there is no table `{table}`; there are: {there}" + (f"; {why}" if why else "")
+        )
+
+
+_OPEN: WeakValueDictionary[str, Tables] = WeakValueDictionary()
+_KEPT: list[Tables] = []
+_LOCK = asyncio.Lock()
+
+
+async def tables_of(call: ToolCall) -> Tables:
+    """The tables of this step, loaded at its first call."""
+    key = str(call.workspace.folder)
+    async with _LOCK:
+        if (known := _OPEN.get(key)) is None:
+            known = await _load(call)
+            _OPEN[key] = known
+            _KEPT.append(known)
+            del _KEPT[:-8]
+    return known
+
+
+async def _load(call: ToolCall) -> Tables:
+    names = [file.name for file in call.workspace.files() if Path(file.name).suffix.lower() in SUFFIXES]
+    files = [(name, await call.workspace.path(name)) for name in names]
+    rows = {name: await _postgres(dsn) for name, dsn in call.settings.databases.items() if "://" in dsn}
+    local = [(name, Path(dsn)) for name, dsn in call.settings.databases.items() if "://" not in dsn]
+    return await asyncio.to_thread(_open, files, local, rows)
+
+
+def _open(files: Iterable[tuple[str, Path]], local: Iterable[tuple[str, Path]], rows: dict[str, Any]) -> Tables:
+    tables = Tables(duckdb.connect(":memory:"))
+    for name, path in files:
+        _try(tables, name, path, _identifier(Path(name).stem))
+    for name, path in local:
+        _try(tables, name, path, _identifier(name))
+    for database, found in rows.items():
+        for table, (columns, records) in found.items():
+            _insert(tables, _free(tables, f"{_identifier(database)}.{table}"), columns, records, database)
+    for statement in _LOCKED:
+        tables.connection.execute(statement)
+    return tables
+
+
+def _try(tables: Tables, name: str, path: Path, identifier: str) -> None:
+    try:
+        if path.suffix.lower() in (".sqlite", ".sqlite3", ".db"):
+            _sqlite(tables, name, path, identifier)
+        elif path.suffix.lower() == ".duckdb":
+            _attached(tables, name, path, identifier)
+        else:
+            _file(tables, name, path, identifier)
+    except (duckdb.Error, sqlite3.Error, UnicodeError) as wrong:
+        tables.unreadable[name] = str(wrong).replace(str(path), name).splitlines()[0][:300]
+
+
+def _file(tables: Tables, name: str, path: Path, identifier: str) -> None:
+    table = _free(tables, identifier)
+    readers = _READERS.get(path.suffix.lower(), _READERS[".csv"])
+    for number, reader in enumerate(readers):
+        try:
+            tables.connection.execute(f"CREATE TABLE {quoted(table)} AS SELECT * FROM {reader}", [str(path)])
+            break
+        except duckdb.Error:
+            if number == len(readers) - 1:
+                raise
+    tables.sources[table] = name
+
+
+_READERS = {
+    ".csv": (
+        "read_csv(?, sample_size = 100000)",
+        "read_csv(?, encoding = 'latin-1', sample_size = 100000)",
+        "read_csv(?, all_varchar = true, strict_mode = false, null_padding = true)",
+        "read_csv(?, all_varchar = true, strict_mode = false, null_padding = true, encoding = 'latin-1')",
+    ),
+    ".json": ("read_json_auto(?)",),
+    ".jsonl": ("read_json_auto(?, format = 'newline_delimited')",),
+    ".ndjson": ("read_json_auto(?, format = 'newline_delimited')",),
+    ".parquet": ("read_parquet(?)",),
+}
+
+
+def _attached(tables: Tables, name: str, path: Path, identifier: str) -> None:
+    tables.connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS source (READ_ONLY)")
+    try:
+        for (table,) in tables.connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'source'"
+        ).fetchall():
+            free = _free(tables, f"{identifier}.{table}")
+            tables.connection.execute(f"CREATE TABLE {quoted(free)} AS SELECT * FROM source.{quoted(table)}")
+            tables.sources[free] = name
+    finally:
+        tables.connection.execute("DETACH source")
+
+
+def _sqlite(tables: Tables, name: str, path: Path, identifier: str) -> None:
+    """Read with the standard library: DuckDB would have to download an extension for it."""
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as source:
+        for (table,) in source.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            cursor = source.execute(f"SELECT * FROM {quoted(table)} LIMIT {MOST_ROWS}")
+            columns = [each[0] for each in cursor.description]
+            _insert(tables, _free(tables, f"{identifier}.{table}"), columns, cursor.fetchall(), name)
+
+
+async def _postgres(dsn: str) -> dict[str, tuple[list[str], list[Any]]]:
+    """Every table of the public schema, read in a read-only transaction."""
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        async with connection.transaction(readonly=True):
+            names = await connection.fetch(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+            )
+            return {row["table_name"]: await _postgres_rows(connection, row["table_name"]) for row in names}
+    finally:
+        await connection.close()
+
+
+async def _postgres_rows(connection: Any, table: str) -> tuple[list[str], list[Any]]:
+    statement = await connection.prepare(f"SELECT * FROM {quoted(table)} LIMIT {MOST_ROWS}")
+    columns = [attribute.name for attribute in statement.get_attributes()]
+    return columns, [tuple(row) for row in await statement.fetch()]
+
+
+def _insert(tables: Tables, table: str, columns: list[str], records: list[Any], source: str) -> None:
+    kinds = [_kind(records, index) for index in range(len(columns))]
+    declared = ", ".join(f"{quoted(column)} {kind}" for column, kind in zip(columns, kinds, strict=True))
+    tables.connection.execute(f"CREATE TABLE {quoted(table)} ({declared})")
+    if records:
+        marks = ", ".join("?" for _ in columns)
+        tables.connection.executemany(f"INSERT INTO {quoted(table)} VALUES ({marks})", records)
+    tables.sources[table] = source
+
+
+def _kind(records: list[Any], index: int) -> str:
+    kinds = {type(record[index]).__name__ for record in records if record[index] is not None}
+    known = {"int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "datetime": "TIMESTAMP", "date": "DATE"}
+    if kinds <= {"int", "float"} and kinds:
+        return "BIGINT" if kinds == {"int"} else "DOUBLE"
+    return known.get(next(iter(kinds)), "VARCHAR") if len(kinds) == 1 else "VARCHAR"
+
+
+def _identifier(name: str) -> str:
+    plain = re.sub(r"\W+", "_", name).strip("_").lower() or "table"
+    return f"t_{plain}" if plain[0].isdigit() else plain
+
+
+def _free(tables: Tables, name: str) -> str:
+    number, free = 1, name
+    while free in tables.sources:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def quoted(name: str) -> str:
+    """An identifier that SQL takes as it is."""
+    return '"' + name.replace('"', '""') + '"'
