@@ -48,7 +48,7 @@ def _task(brief: Brief) -> str:
 def _work(brief: Brief) -> Work | None:
     """An incident or a table to count again, else one of the programs it knows."""
     facts = {fact.name: fact.value for step in brief.earlier_steps for fact in step.output.facts}
-    file = _csv(brief, str(facts.get("table", "")))
+    file = _csv(brief, str(facts.get("file", "")))
     if file and "window_start" in facts:
         expected = {name: facts[name] for name in COUNTED if name in facts}
         return _counting(f"{READER}\n\n{incident(facts)}", file, expected)
@@ -69,11 +69,10 @@ def _counting(body: str, file: str, expected: dict[str, Any]) -> Work:
     return Work(printing(body, call), testing(body, "\n    ".join(lines)), expected)
 
 
-def _csv(brief: Brief, table: str) -> str | None:
+def _csv(brief: Brief, source: str) -> str | None:
     """The CSV file behind a table, else the first there is."""
     names = [file.name for file in brief.files if is_table(file.name) and file.name.lower().endswith(".csv")]
-    same = [name for name in names if name == table or name.rsplit(".", 1)[0] == table]
-    return next(iter([*same, *names]), None)
+    return source if source in names else next(iter(names), None)
 
 
 def printed(told: Told) -> dict[str, str]:

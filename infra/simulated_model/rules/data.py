@@ -3,7 +3,7 @@
 from infra.simulated_model.rules.ask import Rule, ask
 from infra.simulated_model.rules.incident import find_incident
 from infra.simulated_model.rules.summary import summarise
-from infra.simulated_model.rules.tables import Table, chosen, described, list_names
+from infra.simulated_model.rules.tables import Table, chosen, described
 from infra.simulated_model.rules.words import mentions
 from infra.simulated_model.situation import Brief, Situation
 from schemas.step import Findings
@@ -30,10 +30,10 @@ def analyse(situation: Situation) -> Rule:
     brief = situation.brief or Brief(objective="")
     listed = yield from ask("list_tables")
     tables: list[Table] = []
-    for name in chosen(list_names(listed), brief):
+    for name, source in chosen(listed, brief):
         told = yield from ask("describe_table", table=name)
         if told.ok:
-            tables.append(described(told, name))
+            tables.append(described(told, source))
     if not tables:
         return _nothing(listed.problem if not listed.ok else "there is no table that can be read")
     found = None

@@ -6,7 +6,7 @@ from typing import Any
 from infra.simulated_model.rules.ask import Asking, ask
 from infra.simulated_model.rules.outcome import outcome_of
 from infra.simulated_model.rules.search import Search, begun, culprit, detail, edges, window
-from infra.simulated_model.rules.tables import Table, rows
+from infra.simulated_model.rules.tables import Table, identifier, rows
 from schemas.step import Fact, Findings
 
 CHART = "incident.png"
@@ -44,13 +44,13 @@ def _figures(s: Search) -> Asking[dict[str, Any]]:
 def _chart(s: Search) -> Asking[str]:
     unit = "hour" if s.step <= 3600 else "day"
     value = f"round(100.0 * avg({s.outcome.measure}), 3)" if s.outcome.is_rate else f"avg({s.outcome.measure})"
+    shown = f"{s.outcome.column.name} {'failed, %' if s.outcome.is_rate else '(mean)'}"
     sql = (
-        f"SELECT date_trunc('{unit}', {s.at}) AS moment, {value} AS amount FROM {s.table.sql} "
+        f"SELECT date_trunc('{unit}', {s.at}) AS {unit}, {value} AS {identifier(shown)} FROM {s.table.sql} "
         f"WHERE {s.who} AND {s.time.sql} IS NOT NULL GROUP BY 1 ORDER BY 1"
     )
-    shown = f"{s.outcome.column.name} {'failed, % of rows' if s.outcome.is_rate else '(mean)'} per {unit}"
-    title = f"{shown}, {s.dimension.name} {s.value}" if s.dimension else shown
-    told = yield from ask("draw_chart", sql=sql, kind="line", x="moment", y="amount", title=title[:200], name=CHART)
+    title = f"{shown} per {unit}" + (f", {s.dimension.name} {s.value}" if s.dimension else "")
+    told = yield from ask("draw_chart", sql=sql, kind="line", x=unit, y=[shown], title=title[:120], name=CHART)
     return "" if told.ok else f"The chart could not be drawn: {told.problem}"
 
 
@@ -80,7 +80,7 @@ def _answer(s: Search, figures: dict[str, Any], undrawn: str) -> str:
     lines = [
         _summary(s, figures),
         "",
-        f"- Table: `{s.table.name}`, {figures['total_rows']} rows",
+        f"- Table: `{s.table.name}` of {s.table.source}, {figures['total_rows']} rows",
         f"- Columns: time from `{s.time.name}`, outcome from `{s.outcome.column.name}`",
         f"- Window: {s.start} to {s.end}",
         f"- Concerned: {whose}",
@@ -98,6 +98,7 @@ def _facts(s: Search, figures: dict[str, Any]) -> list[Fact]:
     values: dict[str, Any] = {
         "summary": _summary(s, figures),
         "table": s.table.name,
+        "file": s.table.source,
         "time_column": s.time.name,
         "window_start": s.start,
         "window_end": s.end,

@@ -7,7 +7,7 @@ from infra.simulated_model.reply import Call
 from infra.simulated_model.rules.ask import Asking, Rule, ask, ask_all
 from infra.simulated_model.rules.passages import Section, sections, speaking_of
 from infra.simulated_model.rules.words import URL, is_table, keywords
-from infra.simulated_model.situation import Brief, Situation
+from infra.simulated_model.situation import Brief, Situation, Told
 from schemas.step import Fact, Findings, Source
 
 READ_AT_ONCE = 4_000
@@ -56,21 +56,21 @@ def _unlike_a_code(value: str) -> bool:
 def _fetched(brief: Brief) -> Asking[tuple[list[Text], list[str]]]:
     urls = URL.findall(brief.objective)[:READ_AT_MOST]
     told = yield from ask_all(*(Call("fetch_page", {"url": url}) for url in urls))
-    pages = [Text(str(t.get("title") or url), url, body(t.data)) for url, t in zip(urls, told, strict=True) if t.ok]
+    pages = [Text(str(t.get("title") or url), url, _body(t.data)) for url, t in zip(urls, told, strict=True) if t.ok]
     return pages, [f"{url} could not be read: {t.problem}" for url, t in zip(urls, told, strict=True) if not t.ok]
 
 
 def _searched(terms: list[str]) -> Asking[tuple[list[Text], list[str]]]:
     told = yield from ask("search_documents", query=" ".join(terms[:8]), limit=5)
-    hits = entries(told.data)
+    hits = _documents(told)
     if told.ok and not hits and len(terms) > 1:
         told = yield from ask("search_documents", query=terms[0], limit=5)
-        hits = entries(told.data)
+        hits = _documents(told)
     places = {_name(hit): int(hit.get("offset") or 0) for hit in reversed(hits) if _name(hit)}
     names = list(reversed(places))[:READ_AT_MOST]
     read = yield from ask_all(*(Call("read_document", _part(name, places[name])) for name in names))
     pairs = list(zip(names, read, strict=True))
-    texts = [Text(str(t.get("title") or n), str(t.get("uri") or n), body(t.data)) for n, t in pairs if t.ok]
+    texts = [Text(str(t.get("title") or n), str(t.get("uri") or n), _body(t.data)) for n, t in pairs if t.ok]
     return texts, [] if told.ok else [f"The documents could not be searched: {told.problem}"]
 
 
@@ -79,22 +79,19 @@ def _part(document: str, offset: int) -> dict[str, Any]:
     return {"document": document} | ({"offset": offset} if offset > READ_AT_ONCE else {})
 
 
-def entries(data: Any) -> list[dict[str, Any]]:
-    """The hits of a search, whatever the list is called."""
-    if isinstance(data, dict):
-        data = next((value for value in data.values() if isinstance(value, list)), [])
-    return [hit for hit in data or [] if isinstance(hit, dict)]
+def _documents(told: Told) -> list[dict[str, Any]]:
+    """The hits of a search, without tables: they hold the words of many rows and explain none."""
+    hits = [hit for hit in told.data or [] if isinstance(hit, dict)] if isinstance(told.data, list) else []
+    return [hit for hit in hits if not is_table(_name(hit))]
 
 
-def body(data: Any) -> str:
+def _body(data: Any) -> str:
     """The text of a document or page."""
-    if isinstance(data, dict):
-        data = next((data[name] for name in ("text", "content", "body", "markdown") if data.get(name)), "")
-    return str(data or "")
+    return str(data.get("text") or "") if isinstance(data, dict) else ""
 
 
 def _name(hit: dict[str, Any]) -> str:
-    return str(next((hit[name] for name in ("document", "name", "path", "id", "uri", "title") if hit.get(name)), ""))
+    return str(hit.get("document") or "")
 
 
 def _findings(terms: list[str], texts: list[Text], problems: list[str]) -> Findings:

@@ -11,6 +11,8 @@ from infra.simulated_model.rules.tables import Column, Table, literal, rows
 
 CLEARLY = 4.5
 """Standard deviations from which a window counts as deviating."""
+MOST_DIMENSIONS = 12
+"""Dimensions that are compared; a query has only so many characters."""
 STEPS = (10, 60, 300, 900, 3600, 14_400, 86_400, 604_800)
 """Lengths of a slot, in seconds."""
 
@@ -101,7 +103,7 @@ def culprit(search: Search) -> Asking[Search]:
         f"count(*) FILTER ({inside}) AS n, avg({search.outcome.measure}) FILTER ({inside}) AS v_in, "
         f"avg({search.outcome.measure}) FILTER (NOT {inside}) AS v_out"
     )
-    dimensions = [c for c in search.table.dimensions if c.name != search.outcome.column.name]
+    dimensions = [c for c in search.table.dimensions if c.name != search.outcome.column.name][:MOST_DIMENSIONS]
     parts = [
         f"SELECT {literal(c.name)} AS dimension, CAST({c.sql} AS VARCHAR) AS value, {figures} "
         f"FROM {search.table.sql} GROUP BY 2"

@@ -4,7 +4,7 @@
 from typing import Any
 
 from infra.simulated_model.rules.ask import Asking, ask
-from infra.simulated_model.rules.tables import Column, Table, rows
+from infra.simulated_model.rules.tables import Column, Table, identifier, rows
 from schemas.step import Fact, Findings
 
 
@@ -25,7 +25,7 @@ def summarise(tables: list[Table], *, looked: bool) -> Asking[Findings]:
 
 
 def _outline(table: Table) -> str:
-    lines = [f"`{table.name}` has {table.rows} rows and {len(table.columns)} columns.", ""]
+    lines = [f"`{table.name}` of {table.source} has {table.rows} rows and {len(table.columns)} columns.", ""]
     lines += ["| column | type | empty | distinct | values |", "|---|---|---|---|---|"]
     lines += [f"| {c.name} | {c.type} | {c.nulls} | {c.distinct} | {_values(c)} |" for c in table.columns]
     return "\n".join(lines)
@@ -44,8 +44,12 @@ def figure(value: Any) -> str:
 
 
 def _facts(table: Table) -> list[Fact]:
-    facts = [Fact(name="table", value=table.name), Fact(name="rows", value=table.rows)]
-    facts.append(Fact(name="summary", value=f"{table.name} has {table.rows} rows and {len(table.columns)} columns."))
+    facts = [
+        Fact(name="table", value=table.name),
+        Fact(name="file", value=table.source),
+        Fact(name="rows", value=table.rows),
+    ]
+    facts.append(Fact(name="summary", value=f"{table.source} has {table.rows} rows and {len(table.columns)} columns."))
     for column in table.measures[:6]:
         values = {"min": column.low, "max": column.high, "mean": column.mean}
         facts += [Fact(name=f"{column.name}.{n}", value=v) for n, v in values.items() if isinstance(v, int | float)]
@@ -83,9 +87,12 @@ def _chart(table: Table) -> Asking[list[str]]:
     if by is None:
         return []
     measure = f"avg({table.measures[0].sql})" if table.measures else "count(*)"
-    title = f"{'Mean ' + table.measures[0].name if table.measures else 'Rows'} by {by[0]}"
-    sql = f"SELECT {by[1]} AS grouped, {measure} AS amount FROM {table.sql} GROUP BY 1 ORDER BY 1 LIMIT 200"
+    shown = f"mean {table.measures[0].name}" if table.measures else "rows"
+    title = f"{shown} by {by[0]}"[:120]
+    sql = (
+        f"SELECT {by[1]} AS grouped, {measure} AS {identifier(shown)} FROM {table.sql} GROUP BY 1 ORDER BY 1 LIMIT 200"
+    )
     kind = "line" if table.time else "bar"
-    told = yield from ask("draw_chart", sql=sql, kind=kind, x="grouped", y="amount", title=title, name="summary.png")
+    told = yield from ask("draw_chart", sql=sql, kind=kind, x="grouped", y=[shown], title=title, name="summary.png")
     missing = told.ok or (told.error or {}).get("code") == "not_available"
     return [] if missing else [f"The chart could not be drawn: {told.problem}"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.simulated_model.rules.ask import Asking, ask
-from infra.simulated_model.rules.words import is_table
+from infra.simulated_model.rules.words import words
 from infra.simulated_model.situation import Brief, Told
 
 FAILED = frozenset(
@@ -80,17 +80,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table and its columns."""
+    """A table, the file or database it comes from, and its columns."""
 
     name: str
+    source: str
     rows: int
     columns: list[Column]
 
     @property
     def sql(self) -> str:
-        """The name as an SQL identifier; `catalog.schema.table` in parts, a file's name whole."""
-        parts = [self.name] if is_table(self.name) else self.name.split(".")
-        return ".".join(identifier(part) for part in parts)
+        """The name as an SQL identifier."""
+        return identifier(self.name)
 
     @property
     def time(self) -> Column | None:
@@ -118,35 +118,26 @@ def literal(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def list_names(told: Told) -> list[str]:
-    """The names out of `list_tables`, whether it gives texts or structures."""
-    found = told.data
-    if isinstance(found, dict):
-        found = next((value for value in found.values() if isinstance(value, list)), [])
-    return [
-        str(entry.get("name", entry.get("table"))) if isinstance(entry, dict) else str(entry) for entry in found or []
-    ]
+def chosen(told: Told, brief: Brief) -> list[tuple[str, str]]:
+    """Names and sources of the tables the objective names; without any, of the first ones."""
+    listed = told.data if isinstance(told.data, list) else []
+    pairs = [(str(entry["table"]), str(entry.get("source", ""))) for entry in listed]
+    spoken = set(words(brief.objective))
+    named = [(table, source) for table, source in pairs if {table.lower(), source.lower()} & spoken]
+    return (named or pairs)[:3]
 
 
-def chosen(names: list[str], brief: Brief) -> list[str]:
-    """Tables the objective names; without any, the first ones."""
-    text = brief.objective.lower()
-    named = [name for name in names if name.lower() in text or name.rsplit(".", 1)[0].lower() in text]
-    return (named or names)[:3]
-
-
-def described(told: Told, name: str) -> Table:
+def described(told: Told, source: str) -> Table:
     """What `describe_table` told."""
     columns = [_column(column) for column in told.get("columns", [])]
-    return Table(name, int(told.get("rows", 0) or 0), columns)
+    return Table(str(told.get("table")), source, int(told.get("rows", 0)), columns)
 
 
 def rows(sql: str, limit: int = 100) -> Asking[list[dict[str, Any]]]:
     """The rows of a query as mappings; none if it failed."""
     told = yield from ask("query", sql=sql, limit=limit)
     names = told.get("columns", [])
-    names = [column["name"] if isinstance(column, dict) else str(column) for column in names]
-    return [row if isinstance(row, dict) else dict(zip(names, row, strict=False)) for row in told.get("rows", [])]
+    return [dict(zip(names, row, strict=True)) for row in told.get("rows", [])]
 
 
 def _column(raw: dict[str, Any]) -> Column:
