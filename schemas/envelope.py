@@ -16,7 +16,9 @@ class InvalidEnvelope(ValueError):
 class Envelope(Part):
     """Who sent what, when, about which run, because of what, in which trace."""
 
-    specversion: Annotated[str, StringConstraints(pattern=r"^1\.\d+$")] = Field("1.0", description="`1.0`; any `1.x` is read.")
+    specversion: Annotated[str, StringConstraints(pattern=r"^1\.\d+$")] = Field(
+        "1.0", description="`1.0`; any `1.x` is read."
+    )
     id: Id = Field(description="Names this event; the same id again is the same event, and changes nothing.")
     source: str = Field(min_length=1, description="Who sent it, as a URI reference such as `/shop/orders`.")
     type: str = Field(min_length=1, description="The message's wire type, such as `waggle.task.v1`.")
