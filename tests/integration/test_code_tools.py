@@ -1,0 +1,135 @@
+"""The code agent's tools: real programs in the real sandboxes, hostile ones among them."""
+
+import os
+import shutil
+
+import pytest
+from workspaces import call_in
+
+from services.code import sandbox
+from services.code.tools import keep_file, list_files, read_file, run_python, run_tests, write_file
+from shared.tools import ToolError
+
+BUBBLEWRAP = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bwrap is not installed")
+
+
+@pytest.fixture(params=["monty", pytest.param("bubblewrap", marks=BUBBLEWRAP)])
+def call(request, tmp_path):
+    made = call_in(tmp_path, sandbox=request.param)
+    (made.workspace.inputs / "orders.csv").write_text("id,amount\n1,10\n2,32\n")
+    return made
+
+
+async def run(call, source: str) -> dict:
+    await write_file({"path": "main.py", "content": source}, call)
+    return await run_python({"path": "main.py"}, call)
+
+
+async def test_a_program_reads_inputs_computes_and_prints(call):
+    source = "with open('inputs/orders.csv') as f:\n    rows = f.read().splitlines()[1:]\n"
+    outcome = await run(call, source + "print(sum(int(r.split(',')[1]) for r in rows))\n")
+    assert (outcome["exit_code"], outcome["stdout"], outcome["timed_out"]) == (0, "42\n", False)
+
+
+async def test_what_a_program_writes_can_be_read_and_kept(call):
+    await run(call, "with open('out.txt', 'w') as f:\n    f.write('done')\n")
+    assert (await read_file({"path": "out.txt"}, call))["text"] == "done"
+    assert (await keep_file({"path": "out.txt"}, call))["size"] == 4
+    assert {"main.py", "out.txt", "inputs/orders.csv"} <= {each["path"] for each in await list_files({}, call)}
+
+
+async def test_a_program_that_fails_shows_its_error(call):
+    outcome = await run(call, "raise ValueError('no good')")
+    assert outcome["exit_code"] != 0
+    assert "no good" in outcome["stderr"]
+
+
+async def test_tests_are_run_one_by_one(call):
+    source = "def test_right():\n    assert 1 + 1 == 2\n\ndef test_wrong():\n    assert 1 + 1 == 3\n"
+    await write_file({"path": "test_it.py", "content": source}, call)
+    outcome = await run_tests({"path": "test_it.py"}, call)
+    assert outcome["exit_code"] != 0
+    assert "PASS test_right" in outcome["stdout"]
+    assert "FAIL test_wrong" in outcome["stdout"]
+    assert "1 passed, 1 failed" in outcome["stdout"]
+
+
+@pytest.mark.parametrize(("content", "word"), [("x = 1\n", "no function"), ("def test_(:\n", "not valid Python")])
+async def test_a_file_without_tests_is_refused_with_the_reason(call, content, word):
+    await write_file({"path": "test_it.py", "content": content}, call)
+    with pytest.raises(ToolError, match=word):
+        await run_tests({"path": "test_it.py"}, call)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print(open('/etc/passwd').read())",
+        "import socket\nsocket.create_connection(('127.0.0.1', 22), 2)\nprint('connected')",
+        "open('inputs/orders.csv', 'w').write('x')",
+        "open('/usr/x', 'w').write('x')",
+    ],
+)
+async def test_a_program_reaches_neither_the_host_nor_the_network(call, source):
+    outcome = await run(call, source)
+    assert outcome["exit_code"] != 0
+    assert "root:" not in outcome["stdout"]
+    assert "connected" not in outcome["stdout"]
+
+
+async def test_no_secret_of_the_service_is_in_the_programs_environment(call, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    outcome = await run(call, "import os\nprint(open('/proc/1/environ').read())\nprint(dict(os.environ))")
+    assert "sk-secret" not in outcome["stdout"] + outcome["stderr"]
+    assert os.environ["OPENAI_API_KEY"] == "sk-secret"
+
+
+async def test_an_endless_loop_is_stopped(call, monkeypatch):
+    monkeypatch.setattr(sandbox, "SECONDS", 1.0)
+    outcome = await run(call, "while True:\n    pass")
+    assert outcome["exit_code"] != 0
+    assert outcome["timed_out"]
+    assert outcome["seconds"] < 10
+
+
+async def test_memory_is_bounded(call):
+    outcome = await run(call, "x = []\nwhile True:\n    x.append('a' * 10_000_000)")
+    assert outcome["exit_code"] != 0
+    assert "Memory" in outcome["stderr"]
+
+
+async def test_endless_output_is_cut_off(call, monkeypatch):
+    monkeypatch.setattr(sandbox, "SECONDS", 2.0)
+    outcome = await run(call, "while True:\n    print('x' * 1000)")
+    assert outcome["exit_code"] != 0
+    assert len(outcome["stdout"]) < 25_000
+
+
+@pytest.mark.parametrize("path", ["../x.py", "/etc/x", "a/../../x", "inputs/x"])
+async def test_nothing_is_written_outside_of_the_project(call, path, tmp_path):
+    with pytest.raises(ToolError):
+        await write_file({"path": path, "content": "x"}, call)
+    assert not (tmp_path / "x.py").exists()
+
+
+async def test_a_symlink_that_a_program_makes_leads_nowhere(call):
+    await run(call, "import os\nos.symlink('/etc/passwd', 'link')")
+    with pytest.raises(ToolError):
+        await read_file({"path": "link"}, call)
+
+
+@BUBBLEWRAP
+async def test_a_fork_bomb_ends_with_its_sandbox(tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "SECONDS", 2.0)
+    call = call_in(tmp_path, sandbox="bubblewrap")
+    outcome = await run(call, "import os\nfor _ in range(200):\n    if os.fork() == 0:\n        while True: pass\nwhile True: pass")
+    assert outcome["exit_code"] != 0
+    assert outcome["seconds"] < 15
+
+
+async def test_an_engine_that_is_demanded_and_missing_is_said_so_and_nothing_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "_bubblewrap_works", lambda: False)
+    with pytest.raises(ToolError) as missing:
+        await run(call_in(tmp_path, sandbox="bubblewrap"), "print(1)")
+    assert missing.value.code == "sandbox_missing"
+    assert sandbox.engine("auto") == "monty"
