@@ -66,8 +66,15 @@ class Told:
         return self.error is None
 
     @property
+    def done(self) -> bool:
+        """Whether it was really carried out; a dry run only says what it would do."""
+        return self.ok and not self.get("dry_run")
+
+    @property
     def problem(self) -> str:
-        """What went wrong, for a person."""
+        """Why it was not done, for a person."""
+        if self.ok:
+            return "this is a dry run"
         return str((self.error or {}).get("message", "it did not work"))
 
     def get(self, name: str, default: Any = None) -> Any:

@@ -33,8 +33,8 @@ def program(situation: Situation) -> Rule:
         Call("write_file", {"path": PROGRAM, "content": work.program}),
         Call("write_file", {"path": TEST, "content": work.test}),
     )
-    if not all(told.ok for told in written):
-        return _cannot(f"The program could not be written: {next(t.problem for t in written if not t.ok)}")
+    if not all(told.done for told in written):
+        return _cannot(f"The program could not be written: {next(t.problem for t in written if not t.done)}")
     ran, tested, _ = yield from ask_all(
         Call("run_python", {"path": PROGRAM}), Call("run_tests", {"path": TEST}), Call("keep_file", {"path": PROGRAM})
     )
@@ -77,18 +77,19 @@ def _csv(brief: Brief, source: str) -> str | None:
 
 def printed(told: Told) -> dict[str, str]:
     """The `name = value` lines of a program's output."""
-    text = str(told.get("stdout") or told.get("output") or "")
-    return {name: value for name, sign, value in (line.partition(" = ") for line in text.splitlines()) if sign}
+    lines = str(told.get("stdout") or "").splitlines()
+    return {name: value for name, sign, value in (line.partition(" = ") for line in lines) if sign}
 
 
 def succeeded(told: Told) -> bool:
     """Whether a program ended well, or all tests passed."""
-    return told.ok and not told.get("exit_code") and not told.get("failed") and told.get("ok") is not False
+    return told.done and told.get("exit_code") == 0
 
 
 def _findings(work: Work, ran: Told, tested: Told) -> Findings:
     if not succeeded(ran):
-        return _cannot(f"The program did not run: {sentence(ran.problem if not ran.ok else str(ran.data))}")
+        why = str(ran.get("stderr") or "it gave no reason") if ran.done else ran.problem
+        return _cannot(f"The program did not run: {sentence(why)}")
     found, passed = printed(ran), succeeded(tested)
     facts = [Fact(name=f"program.{name}", value=value) for name, value in found.items()]
     agrees = {name: str(value) == found.get(name) for name, value in work.verifies.items()}

@@ -16,9 +16,9 @@ def report(situation: Situation) -> Rule:
     text = compose(brief)
     kept = yield from ask("write_report", name=REPORT, title=_title(brief), body=text)
     facts, problems = yield from _delivered(brief, text)
-    if kept.ok:
+    if kept.done:
         facts.append(Fact(name="report", value=str(kept.get("name") or REPORT)))
-    elif kept.error and kept.error.get("code") != "not_available":
+    elif kept.error is not None and kept.error.get("code") != "not_available":
         problems.append(f"The report could not be kept as a file: {kept.problem}")
     sure = min((step.output.confidence for step in brief.earlier_steps), default=0.3)
     return Findings(
@@ -87,13 +87,17 @@ def _delivered(brief: Brief, text: str) -> Asking[tuple[list[Fact], list[str]]]:
     facts, problems = [], []
     for call, result in zip(calls, told, strict=True):
         targets = ", ".join(recipients) if call.name == "send_email" else call.arguments["url"]
-        if result.ok:
+        if result.done:
             facts.append(Fact(name="mail_sent_to" if call.name == "send_email" else "posted_to", value=targets))
+        elif result.ok:
+            facts.append(Fact(name="would_go_to", value=targets))
         else:
             problems.append(f"{targets} was not reached: {result.problem}")
     return facts, problems
 
 
 def _delivery(facts: list[Fact]) -> str:
-    targets = [str(fact.value) for fact in facts if fact.name in ("mail_sent_to", "posted_to")]
-    return f"\n\nDelivered to: {', '.join(targets)}." if targets else ""
+    sent = [str(fact.value) for fact in facts if fact.name in ("mail_sent_to", "posted_to")]
+    kept_back = [str(fact.value) for fact in facts if fact.name == "would_go_to"]
+    said = f"\n\nDelivered to: {', '.join(sent)}." if sent else ""
+    return said + (f"\n\nA dry run: not sent to {', '.join(kept_back)}." if kept_back else "")

@@ -51,7 +51,7 @@ def _chart(s: Search) -> Asking[str]:
     )
     title = f"{shown} per {unit}" + (f", {s.dimension.name} {s.value}" if s.dimension else "")
     told = yield from ask("draw_chart", sql=sql, kind="line", x=unit, y=[shown], title=title[:120], name=CHART)
-    return "" if told.ok else f"The chart could not be drawn: {told.problem}"
+    return "" if told.done else f"The chart could not be drawn: {told.problem}"
 
 
 def _findings(s: Search, figures: dict[str, Any], undrawn: str) -> Findings:

@@ -94,5 +94,5 @@ def _chart(table: Table) -> Asking[list[str]]:
     )
     kind = "line" if table.time else "bar"
     told = yield from ask("draw_chart", sql=sql, kind=kind, x="grouped", y=[shown], title=title, name="summary.png")
-    missing = told.ok or (told.error or {}).get("code") == "not_available"
+    missing = told.done or (told.error or {}).get("code") == "not_available"
     return [] if missing else [f"The chart could not be drawn: {told.problem}"]
