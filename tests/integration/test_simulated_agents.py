@@ -157,11 +157,11 @@ def facts(output: dict) -> dict:
     return {fact["name"]: fact["value"] for fact in output["output"]["facts"]}
 
 
-@pytest.mark.parametrize("seed", [3, 7, 15])
-async def test_the_demo_comes_to_the_truth_whatever_was_planted(client, mailbox, tmp_path, seed):
+@pytest.mark.parametrize(("seed", "sandbox"), [(3, "monty"), (7, "auto"), (15, "monty")])
+async def test_the_demo_comes_to_the_truth_whatever_was_planted(client, mailbox, tmp_path, seed, sandbox):
     truth = generate(tmp_path / "given", seed)
     mail = f"smtp://127.0.0.1:{mailbox.controller.port}"
-    settings = Settings(documents=(tmp_path / "given/runbooks",), smtp=mail, sandbox="monty")
+    settings = Settings(documents=(tmp_path / "given/runbooks",), smtp=mail, sandbox=sandbox)
     loop = Loop(client, settings, tmp_path / "given", tmp_path / "own")
     plan, done, verdict = await loop.carry_out(TASK)
     assert [step.agent for step in plan.steps] == ["data", "research", "code", "communication"]
@@ -313,9 +313,22 @@ async def test_a_reviewer_wants_the_mail_that_was_asked_for(client, tmp_path):
     assert accepted.accepted
 
 
-async def test_a_program_it_knows_is_written_run_and_tested_and_another_is_declined(client, tmp_path):
+async def test_what_a_dry_run_kept_back_is_not_called_sent(client, tmp_path):
+    class Dry(Loop):
+        async def _call(self, tools, call, desk, key):
+            return json.dumps({"dry_run": True, "would_call": call.function.name})
+
     (tmp_path / "none").mkdir()
-    loop = Loop(client, Settings(sandbox="monty"), tmp_path / "none", tmp_path / "own")
+    loop = Dry(client, Settings(), tmp_path / "none", tmp_path / "own")
+    found, _ = await loop.think("communication", objective="Mail hello to ada@example.org")
+    assert "not sent to ada@example.org" in found.answer
+    assert "mail_sent_to" not in {fact.name for fact in found.facts}
+
+
+async def test_a_program_it_knows_is_written_run_and_tested_and_another_is_declined(client, tmp_path):
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given/notes.txt").write_text("Nothing about primes.")
+    loop = Loop(client, Settings(sandbox="monty"), tmp_path / "given", tmp_path / "own")
     known, _ = await loop.think("code", objective="Write a function for the first primes, with tests")
     assert "passed" in known.answer
     assert "[2, 3, 5, 7, 11, 13, 17, 19, 23, 29]" in known.answer
