@@ -1,0 +1,65 @@
+"""What the gateway answers with, as far as the command line shows it."""
+
+from pydantic import Field
+
+from schemas.budget import Usage
+from schemas.error import ErrorInfo
+from schemas.event import State
+from schemas.message import Instant, Part
+from schemas.task import StepSummary
+
+
+class Question(Part):
+    """What a run waits for a person to decide."""
+
+    request_id: str
+    question: str
+    options: list[str] = Field(default_factory=list)
+    step_id: str | None = None
+
+
+class RunStatus(Part):
+    """Where one run stands."""
+
+    run_id: str
+    state: State
+    reason: str = ""
+    objective: str | None = None
+    started: Instant | None = None
+    finished: Instant | None = None
+    deadline: Instant | None = None
+    steps: list[StepSummary] = Field(default_factory=list)
+    usage: Usage = Usage()
+    models: list[str] = Field(default_factory=list)
+    waiting_for: Question | None = None
+    error: ErrorInfo | None = None
+
+
+class RunLine(Part):
+    """One run of a list."""
+
+    run_id: str
+    state: str
+    objective: str
+    started: Instant
+    finished: Instant | None = None
+    reason: str = ""
+    steps_done: int = 0
+    steps_total: int = 0
+    cost_usd: float = 0.0
+
+
+class Group(Part):
+    """How far a consumer group is behind."""
+
+    group: str
+    lag: int
+
+
+class Topic(Part):
+    """A topic and who reads it."""
+
+    topic: str
+    partitions: int
+    messages: int
+    groups: list[Group] = Field(default_factory=list)

@@ -1,0 +1,39 @@
+"""The command line `waggle`."""
+
+import typer
+
+from services.console import demo
+from services.console.commands import reading, stack, steering, submit
+from services.console.exits import EPILOGUE
+from services.console.options import ErrorsToExits
+
+app = typer.Typer(
+    cls=ErrorsToExits,
+    help="Submit tasks to a swarm of AI agents, watch them, answer them.",
+    epilog=EPILOGUE,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (
+    submit.submit,
+    reading.watch,
+    reading.status,
+    reading.result,
+    reading.runs,
+    reading.agents,
+    reading.topics,
+    steering.decide,
+    steering.cancel,
+    steering.pause,
+    steering.resume,
+    stack.up,
+    stack.down,
+    demo.demo,
+    demo.demo,
+):
+    app.command(epilog=EPILOGUE if command in (submit.submit, reading.watch, reading.result, demo.demo) else None)(
+        command
+    )

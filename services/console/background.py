@@ -1,0 +1,85 @@
+"""A stack that runs beside a command, for as long as it takes."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.console.commands.stack import running
+from services.console.exits import ConsoleError
+from services.console.text import Screen
+from services.console.where import STATE, endpoints
+
+READY_WITHIN = 120.0
+
+
+@contextmanager
+def background(screen: Screen, root: Path, documents: Path, *, keep: bool) -> Iterator[str]:
+    """The address of the gateway of this clone's stack; one that had to be started is stopped at the end."""
+    if address := endpoints(root).get("WAGGLE_GATEWAY"):
+        screen.note("Using what runs here already; it searches the documents it was started with.")
+        yield address
+        return
+    began = time.monotonic()
+    screen.say("Starting Kafka, Redis, Postgres, a mail sink, a model and the services …")
+    process = _start(root, documents)
+    try:
+        found = _await_ready(process, root)
+        screen.say(f"Everything runs after {time.monotonic() - began:.1f} s:")
+        running().show(screen, found)
+        yield found["WAGGLE_GATEWAY"]
+        _show_ways(screen, found["WAGGLE_GATEWAY"], keep=keep)
+    finally:
+        if not (keep and process.poll() is None and endpoints(root)):
+            _stop(process, root)
+
+
+def _start(root: Path, documents: Path) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"WAGGLE_DOCUMENTS": _with_documents(documents)}
+    command = [sys.executable, "-m", "services.console", "up", "--quiet"]
+    with _log(root).open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 -- this very program
+            command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _with_documents(documents: Path) -> str:
+    given = os.environ.get("WAGGLE_DOCUMENTS")
+    return f"{given},{documents}" if given else str(documents)
+
+
+def _log(root: Path) -> Path:
+    folder = root / STATE / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "up.log"
+
+
+def _await_ready(process: subprocess.Popen[bytes], root: Path) -> dict[str, str]:
+    until = time.monotonic() + READY_WITHIN
+    while time.monotonic() < until and process.poll() is None:
+        found = endpoints(root)
+        if "WAGGLE_GATEWAY" in found:
+            return found
+        time.sleep(0.1)
+    tail = "\n".join(_log(root).read_text(errors="replace").splitlines()[-15:])
+    raise ConsoleError(f"the services could not be started: {tail}", f"the whole of it: {_log(root)}")
+
+
+def _stop(process: subprocess.Popen[bytes], root: Path) -> None:
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        running().down(root)
+
+
+def _show_ways(screen: Screen, gateway: str, *, keep: bool) -> None:
+    if keep:
+        screen.say(f"Still running: waggle runs, waggle status RUN, {gateway}/docs; `waggle down` stops it.")
+    else:
+        screen.say(
+            "Stopping. `make up` keeps it running; then: waggle runs, waggle status RUN, and the gateway's /docs."
+        )

@@ -1,0 +1,166 @@
+"""The gateway's API for the command line: every failure is a ConsoleError that says what to do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from schemas.task import Attachment, Result, Task
+from services.console.exits import ConsoleError, Exit
+
+SILENCE = 60.0
+"""Seconds without a byte after which a stream of events is opened anew."""
+
+LARGEST_PAGE = 200
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_AWAY = {502, 503, 504}
+
+
+class NotFoundError(ConsoleError):
+    """The gateway knows no such thing."""
+
+
+class AwayError(ConsoleError):
+    """It cannot be had right now; trying again may help."""
+
+
+class UnreachableError(AwayError):
+    """Nothing answers at the gateway's address, or it went away."""
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(
+            f"cannot reach the gateway at {address} ({why})",
+            "is it running? `waggle up` starts everything here; --gateway or WAGGLE_GATEWAY names another one",
+            code=Exit.UNREACHABLE,
+        )
+
+
+class Gateway:
+    """One gateway, as one tenant."""
+
+    def __init__(self, address: str, tenant: str) -> None:
+        self.address = address
+        self.tenant = tenant
+        proxied = urlsplit(address).hostname not in _LOOPBACK
+        self._http = httpx.Client(
+            base_url=address, params={"tenant": tenant}, timeout=httpx.Timeout(30.0, connect=5.0), trust_env=proxied
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._http.close()
+
+    def submit(self, task: Task, key: str) -> dict[str, Any]:
+        """Hand a task in: `run_id`, `task_id`, `tenant`, `links`. The same key again is the same run."""
+        body = task.model_dump_json(exclude_defaults=True)
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        return self._object("POST", "/v1/tasks", content=body, headers=headers)
+
+    def upload(self, path: Path, name: str, media_type: str) -> Attachment:
+        """Keep a file in the archive; returns what a task refers to it by."""
+        with path.open("rb") as file:
+            request = {"content": file, "params": {"name": name}, "headers": {"Content-Type": media_type}}
+            return Attachment.model_validate(self._object("POST", "/v1/files", **request))
+
+    def download(self, sha256: str, path: Path) -> None:
+        """Write a file of the archive to `path`, whole or not at all."""
+        draft = path.with_name(f".{path.name}.part")
+        with self._open("GET", f"/v1/files/{quote(sha256, safe='')}") as response, draft.open("wb") as file:
+            for chunk in response.iter_bytes():
+                file.write(chunk)
+        draft.replace(path)
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """The state of a run."""
+        return self._object("GET", _run(run_id))
+
+    def result(self, run_id: str) -> Result:
+        """The result of a run that has ended."""
+        return Result.model_validate(self._object("GET", _run(run_id, "result")))
+
+    def runs(self, state: str | None, limit: int) -> list[dict[str, Any]]:
+        """The latest runs, at most `limit`."""
+        found: list[dict[str, Any]] = []
+        offset: int | None = 0
+        while offset is not None and len(found) < limit:
+            most = LARGEST_PAGE if state else min(limit - len(found), LARGEST_PAGE)
+            params = {"limit": str(most), "offset": str(offset)} | ({"state": state} if state else {})
+            page = self._object("GET", "/v1/runs", params=params)
+            found += page["runs"]
+            offset = page["next_offset"]
+        return found[:limit]
+
+    def agents(self) -> list[dict[str, Any]]:
+        """Every agent that told the swarm about itself."""
+        return list(self._json("GET", "/v1/agents"))
+
+    def topics(self) -> list[dict[str, Any]]:
+        """Every topic with its groups and their lag."""
+        return list(self._json("GET", "/v1/topics"))
+
+    def command(self, run_id: str, verb: str, **body: str) -> dict[str, Any]:
+        """Tell a run to `cancel`, `pause` or `resume`, or answer its request (`decisions`)."""
+        return self._object("POST", _run(run_id, verb), json=body)
+
+    @contextmanager
+    def events(self, run_id: str, after: str | None) -> Iterator[Iterator[bytes]]:
+        """The raw stream of a run's events, from the first, or from the one after `after`."""
+        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        headers |= {"Last-Event-ID": after} if after else {}
+        timeout = httpx.Timeout(30.0, connect=5.0, read=SILENCE)
+        with self._open("GET", _run(run_id, "events"), headers=headers, timeout=timeout) as response:
+            yield response.iter_bytes()
+
+    def _object(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        found = self._json(method, path, **request)
+        return found if isinstance(found, dict) else {}
+
+    def _json(self, method: str, path: str, **request: Any) -> Any:
+        with self._open(method, path, **request) as response:
+            response.read()
+            try:
+                return response.json()
+            except ValueError:
+                raise ConsoleError(
+                    f"{self.address} answered {method} {path} with something that is not JSON",
+                    "is this address Waggle's gateway?",
+                ) from None
+
+    @contextmanager
+    def _open(self, method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
+        try:
+            with self._http.stream(method, path, **request) as response:
+                if response.is_success:
+                    yield response
+                    return
+                response.read()
+                raise _refused(response)
+        except httpx.RequestError as gone:
+            raise UnreachableError(self.address, str(gone) or type(gone).__name__) from None
+
+
+def _run(run_id: str, verb: str = "") -> str:
+    return "/".join(part for part in ("/v1/runs", quote(run_id, safe=""), verb) if part)
+
+
+def _refused(response: httpx.Response) -> ConsoleError:
+    """What the gateway's error says; of an answer that is none of its errors, the status."""
+    try:
+        error = response.json()["error"]
+        message, action, code = str(error["message"]), error.get("suggested_action"), str(error["code"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        message, action, code = f"the gateway answered {response.status_code} {response.reason_phrase}", None, ""
+    if response.status_code in _AWAY:
+        return AwayError(message, action or "it cannot work right now; try again, or see .waggle/logs/gateway.log")
+    if response.status_code == httpx.codes.NOT_FOUND:
+        return NotFoundError(message, action, code=Exit.NOT_FOUND)
+    if code == "not_finished":
+        return ConsoleError(message, action, code=Exit.NOT_FINISHED)
+    return ConsoleError(message, action, code=Exit.USAGE if response.is_client_error else Exit.FAILED)

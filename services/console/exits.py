@@ -1,0 +1,49 @@
+"""How the command line ends: its exit codes, and the error that carries one."""
+
+from enum import IntEnum
+
+from schemas.event import State
+
+
+class Exit(IntEnum):
+    """Exit codes. `docs/cli.md` has the same table."""
+
+    COMPLETE = 0
+    FAILED = 1
+    USAGE = 2
+    REJECTED = 3
+    CANCELLED = 4
+    WAITING = 5
+    UNREACHABLE = 6
+    NOT_FOUND = 7
+    NOT_FINISHED = 8
+    INTERRUPTED = 130
+
+
+class ConsoleError(Exception):
+    """Ends the command with one line that says what is wrong, one that says what to do, and an exit code."""
+
+    def __init__(self, message: str, action: str | None = None, *, code: Exit = Exit.FAILED) -> None:
+        super().__init__(message)
+        self.message = message
+        self.action = action
+        self.code = code
+
+
+ENDED = {
+    State.COMPLETE: Exit.COMPLETE,
+    State.FAILED: Exit.FAILED,
+    State.REJECTED: Exit.REJECTED,
+    State.CANCELLED: Exit.CANCELLED,
+}
+"""The states a run ends in, and the exit code of each."""
+
+EPILOGUE = (
+    "Exit codes: 0 complete, 1 failed, 2 usage or bad input, 3 rejected, 4 cancelled, 5 waiting for a person, "
+    "6 cannot reach the gateway, 7 not found, 8 not finished yet, 130 interrupted (the run goes on)."
+)
+
+
+def exit_of(status: str) -> Exit:
+    """The exit code of a result's status, or of an ended run's state."""
+    return ENDED[State(status.upper())]

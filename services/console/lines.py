@@ -1,0 +1,83 @@
+"""One plain line an event: who, what, and how many seconds into the run."""
+
+from collections.abc import Callable
+from typing import Any
+
+from schemas import event as e
+from schemas.budget import Usage
+from services.console.board import Board
+from services.console.text import one_line
+
+WIDTH = 200
+"""Characters of prose in one line; the whole of it is in `waggle status` and `waggle result`."""
+
+Saying = tuple[str, str]
+"""Who, and what."""
+
+
+def line(board: Board, event: e.RunEvent) -> str | None:
+    """The line of an event that was just applied to the board; None for what is not worth one."""
+    say = _SAYINGS.get(type(event))
+    said = say(board, event) if say else None
+    if said is None:
+        return None
+    who, what = said
+    elapsed = (event.at - board.started).total_seconds() if board.started else 0.0
+    return f"{elapsed:7.1f} s  {one_line(who):<14} {one_line(what, WIDTH)}"
+
+
+def spent(usage: Usage) -> str:
+    """Tokens and money in a few characters."""
+    return f"{usage.prompt_tokens + usage.completion_tokens:,} tokens, ${usage.cost_usd:.4f}"
+
+
+def _moved(board: Board, event: e.Moved) -> Saying | None:
+    quiet = {e.State.VALIDATING, e.State.PLANNING, e.State.EXECUTING, e.State.REVIEWING}
+    if event.target in quiet and event.source not in {e.State.PAUSED, e.State.WAITING_HUMAN}:
+        return None
+    return "run", f"{event.target.value}: {event.reason}"
+
+
+def _planned(board: Board, event: e.PlanAccepted) -> Saying:
+    steps = ", ".join(f"{step.id} ({step.agent})" for step in event.plan.steps)
+    return "planner", f"plan accepted: {steps}"
+
+
+def _dispatched(board: Board, event: e.StepDispatched) -> Saying:
+    again = f" again (attempt {event.attempt})" if event.attempt > 1 else ""
+    return event.agent, f"{event.step_id} running{again}: {event.objective}"
+
+
+def _done(board: Board, event: e.StepDone) -> Saying:
+    return board.agent(event.step_id), f"{event.step_id} done in {event.seconds:.1f} s ({spent(event.usage)})"
+
+
+def _failed(board: Board, event: e.AttemptFailed) -> Saying:
+    row_id = board.handoffs.get(event.handoff_id, event.by)
+    then = "failed" if event.final else "failed, will be tried again"
+    return board.agent(row_id), f"{row_id} {then}: {event.error.message} [{event.error.code}]"
+
+
+def _reviewed(board: Board, event: e.ReviewGiven) -> Saying:
+    verdict = "accepted" if event.accepted else "wants changes"
+    return "reviewer", f"{verdict}: {'; '.join(event.reasons)}" if event.reasons else verdict
+
+
+_SAYINGS: dict[type[e.RunEvent], Callable[[Board, Any], Saying | None]] = {
+    e.RunStarted: lambda b, v: ("run", f"started: {v.task.objective}"),
+    e.Moved: _moved,
+    e.MoveRefused: lambda b, v: ("run", f"{v.wanted} refused in {v.source.value}: {v.reason}"),
+    e.PlanRequested: lambda b, v: ("planner", "running: make a plan"),
+    e.PlanAccepted: _planned,
+    e.PlanRefused: lambda b, v: ("planner", f"plan refused: {'; '.join(v.problems)}"),
+    e.PlanDropped: lambda b, v: ("planner", f"plan given up: {v.reason}"),
+    e.StepDispatched: _dispatched,
+    e.Progressed: lambda b, v: (v.agent, f"{v.step_id} {v.doing}" if v.step_id != v.agent else v.doing),
+    e.StepDone: _done,
+    e.StepAsked: lambda b, v: (b.agent(v.step_id), f"{v.step_id} asks: {v.question}"),
+    e.AttemptFailed: _failed,
+    e.StepsReopened: lambda b, v: (v.by, f"to be done again: {', '.join(v.step_ids)}: {'; '.join(v.feedback)}"),
+    e.ReviewRequested: lambda b, v: ("reviewer", "running: review the result"),
+    e.ReviewGiven: _reviewed,
+    e.HelpAnswered: lambda b, v: (v.by, f"decided: {v.decision} {v.answer}"),
+}

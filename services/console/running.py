@@ -1,0 +1,95 @@
+"""Runs the embedded stack in the foreground and says what runs where."""
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from zlib import crc32
+
+from rich.table import Table
+from rich.text import Text
+
+from infra.embedded.child import NotReadyError
+from infra.embedded.stack import AlreadyRunningError, Stack, down, service_names, up
+from services.console.exits import ConsoleError, Exit
+from services.console.text import Screen, clean
+
+__all__ = ["down", "run"]
+
+COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
+
+PARTS = {
+    "WAGGLE_KAFKA": ("Kafka", "embedded: in memory, at most 5 MB a partition, then the oldest messages are dropped"),
+    "WAGGLE_REDIS": ("Redis", "embedded"),
+    "WAGGLE_POSTGRES": ("Postgres", "embedded"),
+    "WAGGLE_SMTP": ("Mail", "embedded: nothing leaves this machine; mail is kept in .waggle/mailbox/"),
+    "OPENAI_BASE_URL": ("Model", "a simulation that follows rules, not a language model"),
+}
+"""What each address is of, and what must be known about it when it was started here."""
+
+
+def run(screen: Screen, root: Path, services: Sequence[str] | None, *, quiet: bool) -> None:
+    """Run everything until SIGINT or SIGTERM. Raises ConsoleError when something cannot be started, or is lost."""
+    check_names(services or ())
+    stack = Stack(root, services=services, say=_logs(screen, quiet=quiet))
+    screen.say(f"Starting in {root} …")
+    try:
+        lost = asyncio.run(_until_stopped(screen, root, stack))
+    except AlreadyRunningError as error:
+        raise ConsoleError(str(error), "`waggle runs` talks to it", code=Exit.USAGE) from None
+    except (NotReadyError, ConnectionError) as error:
+        screen.say(str(error))
+        raise ConsoleError("not everything could be started", f"see above, and {root}/.waggle/logs/") from None
+    if lost:
+        raise ConsoleError("something ended whose content is lost with it", "see above; `waggle up` starts afresh")
+    screen.say("Stopped.")
+
+
+def check_names(services: Sequence[str]) -> None:
+    """Raises ConsoleError for a service that does not exist."""
+    for name in services:
+        if name not in service_names():
+            raise ConsoleError(
+                f"there is no service `{name}`", f"there are: {', '.join(service_names())}", code=Exit.USAGE
+            )
+
+
+async def _until_stopped(screen: Screen, root: Path, stack: Stack) -> bool:
+    """Run; whether it ended because something was lost."""
+    losing: list[asyncio.Task[None]] = []
+
+    def announce(ready: Stack) -> None:
+        losing.append(asyncio.create_task(ready.wait()))
+        show(screen, ready.endpoints)
+        screen.say("Ready: waggle submit 'What …?' in another terminal. Ctrl-C stops everything.", style="bold")
+
+    await up(root, announce=announce, stack=stack)
+    return any(task.done() for task in losing)
+
+
+def show(screen: Screen, endpoints: dict[str, str]) -> None:
+    """What runs where."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for variable, (name, embedded) in PARTS.items():
+        if address := endpoints.get(variable):
+            note = f"as {variable} names it" if os.environ.get(variable) else embedded
+            table.add_row(Text(name, style="bold"), masked(address), note)
+    if gateway := endpoints.get("WAGGLE_GATEWAY"):
+        table.add_row(Text("Gateway", style="bold"), gateway, f"API described at {gateway}/docs")
+    screen.say(table)
+
+
+def masked(address: str) -> str:
+    """The address without its password."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", address)
+
+
+def _logs(screen: Screen, *, quiet: bool) -> Callable[[str, str], None]:
+    """Shows one line of a process's log behind its name."""
+
+    def say(name: str, line: str) -> None:
+        colour = COLOURS[crc32(name.encode()) % len(COLOURS)]
+        screen.say(Text.assemble((f"{name:<14}", colour), clean(line)))
+
+    return (lambda name, line: None) if quiet else say
