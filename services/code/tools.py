@@ -102,11 +102,11 @@ async def keep_file(path: ProjectPath, media_type: str = "text/plain", *, call: 
 
 async def _run(name: str, source: str, call: ToolCall) -> RunOutcome:
     project = await _project(call)
+    inputs = call.workspace.folder / "no-inputs"
+    await asyncio.to_thread(inputs.mkdir, exist_ok=True)
     for file in call.workspace.files():
-        await call.workspace.path(file.name)
-    names = [file.name for file in call.workspace.files()]
-    folder = (await call.workspace.path(names[0])).parent if names else project / "inputs"
-    return await sandbox.run(Program(name, source, project, folder), call.settings.sandbox)
+        inputs = (await call.workspace.path(file.name)).parent
+    return await sandbox.run(Program(name, source, project, inputs), call.settings.sandbox)
 
 
 async def _project(call: ToolCall) -> Path:

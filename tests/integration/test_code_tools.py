@@ -31,6 +31,11 @@ async def test_a_program_reads_inputs_computes_and_prints(call):
     assert (outcome["exit_code"], outcome["stdout"], outcome["timed_out"]) == (0, "42\n", False)
 
 
+async def test_a_program_runs_without_any_attached_file(call):
+    (call.workspace.inputs / "orders.csv").unlink()
+    assert (await run(call, "print(6 * 7)"))["stdout"] == "42\n"
+
+
 async def test_what_a_program_writes_can_be_read_and_kept(call):
     await run(call, "with open('out.txt', 'w') as f:\n    f.write('done')\n")
     assert (await read_file({"path": "out.txt"}, call))["text"] == "done"
