@@ -87,6 +87,7 @@ def serve(
     handle: Callable[[Delivery], Awaitable[None]],
     *,
     on_dead: Callable[[object, WaggleError], Awaitable[None]] = no_reply,
+    before_ready: Callable[[], Awaitable[None]] | None = None,
     background: Sequence[Callable[[], Awaitable[None]]] = (),
 ) -> None:
     """Consume the topics with `handle` until SIGTERM or SIGINT."""
@@ -103,6 +104,8 @@ def serve(
 
     async def started() -> None:
         consumer.start()
+        if before_ready is not None:
+            await before_ready()
         parts.background.extend(asyncio.create_task(_keep_running(each)) for each in background)
         log.info("started", topics=names)
 

@@ -1,28 +1,28 @@
-"""What the gateway shows of a run."""
+"""What is answered about runs."""
 
-from datetime import datetime
-
-from pydantic import BaseModel
+from pydantic import Field, JsonValue
 
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.event import HelpRequested, State
+from schemas.message import Instant, Part
 from schemas.plan import Plan
 from schemas.task import StepSummary
+from services.gateway.inputs import Standing
 from shared.runs import Run
 from shared.runs.result import summary
 
 
-class Links(BaseModel):
-    """Where to go on from here."""
+class Links(Part):
+    """Where to go on from here: paths at this gateway."""
 
     self: str
     events: str
     result: str
 
 
-class Accepted(BaseModel):
-    """A task is safe in Kafka and will become this run."""
+class Submitted(Part):
+    """A task that Kafka has."""
 
     run_id: str
     task_id: str
@@ -30,77 +30,125 @@ class Accepted(BaseModel):
     links: Links
 
 
-class RunLine(BaseModel):
+class Commanded(Part):
+    """A command that Kafka has; the run's events tell what comes of it."""
+
+    run_id: str
+    tenant: str
+    message_id: str
+
+
+class RunLine(Part):
     """A run in a list."""
 
     run_id: str
     state: State
     objective: str
-    started: datetime
-    finished: datetime | None
-    reason: str
+    started: Instant
+    finished: Instant | None
+    reason: str = Field(description="Why it is in this state.")
     steps_done: int
     steps_total: int
     cost_usd: float
 
-    @classmethod
-    def of(cls, run: Run) -> "RunLine":
-        """The line of a run."""
-        return cls(
-            run_id=run.id,
-            state=run.state,
-            objective=run.task.objective,
-            started=run.started,
-            finished=run.finished,
-            reason=run.reason,
-            steps_done=sum(record.status == "done" for record in run.steps.values()),
-            steps_total=len(run.steps),
-            cost_usd=run.usage.cost_usd,
-        )
 
-
-class RunList(BaseModel):
-    """A page of runs, newest first."""
+class RunPage(Part):
+    """Runs, the newest first."""
 
     runs: list[RunLine]
-    next_offset: int | None
+    next_offset: int | None = Field(description="Where the next page begins; null when there is none.")
 
 
-class RunView(BaseModel):
-    """A run as it stands."""
+class RunView(Part):
+    """A run as it stands now."""
 
     run_id: str
-    task_id: str | None = None
+    task_id: str
     tenant: str
     state: State
-    reason: str
-    objective: str | None = None
-    started: datetime | None = None
-    deadline: datetime | None = None
-    finished: datetime | None = None
-    version: int = 0
-    plan: Plan | None = None
-    steps: list[StepSummary] = []
-    usage: Usage = Usage()
-    models: list[str] = []
-    waiting_for: HelpRequested | None = None
-    error: ErrorInfo | None = None
+    reason: str = Field(description="Why it is in this state.")
+    objective: str
+    started: Instant
+    deadline: Instant | None
+    finished: Instant | None
+    version: int = Field(description="Rises with every change; 0 before the first.")
+    plan: Plan | None
+    steps: list[StepSummary] = Field(description="In the plan's order.")
+    usage: Usage
+    models: list[str]
+    waiting_for: HelpRequested | None = Field(description="The question that a person has to answer.")
+    error: ErrorInfo | None
 
-    @classmethod
-    def of(cls, run: Run, version: int) -> "RunView":
-        """The view of a run."""
-        same = ("task_id", "tenant", "state", "reason", "started", "deadline", "finished", "plan", "usage", "models")
-        return cls(
-            run_id=run.id,
-            objective=run.task.objective,
-            version=version,
-            steps=[summary(record) for record in run.steps.values()],
-            waiting_for=run.request,
-            error=run.error,
-            **{name: getattr(run, name) for name in same},
-        )
 
-    @classmethod
-    def submitted(cls, run_id: str, tenant: str) -> "RunView":
-        """The view of a task that is on its way to the orchestrator."""
-        return cls(run_id=run_id, tenant=tenant, state=State.INTAKE, reason="the task is on its way")
+class JournalView(Part):
+    """What was recorded while a handoff was worked on: prompts, replies, tool results."""
+
+    entries: dict[str, JsonValue]
+
+
+def links_to(run_id: str, tenant: str) -> Links:
+    """The paths of a run."""
+    run, whose = f"/v1/runs/{run_id}", f"?tenant={tenant}"
+    return Links(self=run + whose, events=f"{run}/events{whose}", result=f"{run}/result{whose}")
+
+
+def line_of(run: Run) -> RunLine:
+    """The run in a list."""
+    return RunLine(
+        run_id=run.id,
+        state=run.state,
+        objective=run.task.objective,
+        started=run.started,
+        finished=run.finished,
+        reason=run.reason,
+        steps_done=sum(record.status == "done" for record in run.steps.values()),
+        steps_total=len(run.steps),
+        cost_usd=run.usage.cost_usd,
+    )
+
+
+def view_of(standing: Standing) -> RunView:
+    """The run as it stands; a task on its way is a run in INTAKE."""
+    run, mark = standing.run, standing.mark
+    if run is not None:
+        return _view(run, standing.version)
+    assert mark is not None, "a standing has a run or a mark"
+    return RunView(
+        run_id=standing.id,
+        task_id=mark.task_id,
+        tenant=standing.tenant,
+        state=State.INTAKE,
+        reason="the task was accepted and is on its way",
+        objective=mark.objective,
+        started=mark.at,
+        deadline=None,
+        finished=None,
+        version=0,
+        plan=None,
+        steps=[],
+        usage=Usage(),
+        models=[],
+        waiting_for=None,
+        error=None,
+    )
+
+
+def _view(run: Run, version: int) -> RunView:
+    return RunView(
+        run_id=run.id,
+        task_id=run.task_id,
+        tenant=run.tenant,
+        state=run.state,
+        reason=run.reason,
+        objective=run.task.objective,
+        started=run.started,
+        deadline=run.deadline,
+        finished=run.finished,
+        version=version,
+        plan=run.plan,
+        steps=[summary(record) for record in run.steps.values()],
+        usage=run.usage,
+        models=run.models,
+        waiting_for=run.request,
+        error=run.error,
+    )

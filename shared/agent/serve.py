@@ -20,8 +20,18 @@ def serve_agent(agent: Agent) -> None:
     worker = Worker(agent, settings, parts.broker, parts.redis, parts.runs, parts.archive, Models(settings))
 
     async def announce() -> None:
-        while True:
-            await blackboard.announce(parts.redis, agent.card)
-            await asyncio.sleep(ANNOUNCE_EVERY)
+        await blackboard.announce(parts.redis, agent.card)
 
-    serve(parts, [f"agents.{agent.name}"], worker.handle, on_dead=worker.on_dead, background=[announce])
+    async def keep_announcing() -> None:
+        while True:
+            await asyncio.sleep(ANNOUNCE_EVERY)
+            await announce()
+
+    serve(
+        parts,
+        [f"agents.{agent.name}"],
+        worker.handle,
+        on_dead=worker.on_dead,
+        before_ready=announce,
+        background=[keep_announcing],
+    )
