@@ -1,60 +1,68 @@
-"""The gateway: the swarm over HTTP. It publishes tasks and commands, and reads the blackboard; it decides nothing."""
+"""The gateway: HTTP in front of the swarm. Tasks and commands go to Kafka, what is shown comes from the blackboard."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import make_asgi_app
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.gateway import errors
-from services.gateway.doors import Doors
-from services.gateway.errors import Failure
-from services.gateway.routes import runs, swarm, tasks
+from services.gateway.failures import answer_failures
+from services.gateway.limits import LimitedBodies
+from services.gateway.routes import ROUTERS
 from shared.service import Parts, connect, health_routes, run_http
 from shared.settings import Settings
 
-_DESCRIPTION = """\
-Submit tasks, read and follow runs, decide what they wait for. Every error has the shape
-`{"error": {code, message, retryable, suggested_action}}`.
-"""
+UPLOADS = "/v1/files"
 
 
-def create_app(parts: Parts) -> FastAPI:
-    """The application; its parts are connected while it runs."""
+def application(parts: Parts) -> ASGIApp:
+    """The gateway as an ASGI application. Its lifespan starts the broker and gives all connections back."""
+    api = api_of(parts)
+    inside: dict[str, Any] = {**dict(health_routes(parts)), "/metrics": make_asgi_app(parts.registry)}
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await parts.broker.start()
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        target = inside.get(scope["path"], api) if scope["type"] == "http" else api
+        await target(scope, receive, send)
+
+    return application
+
+
+def api_of(parts: Parts) -> FastAPI:
+    """The API with its description at `/openapi.json` and `/docs`."""
+    api = FastAPI(
+        title="Waggle gateway",
+        summary="Submit tasks to the swarm, follow their runs, decide what people have to decide.",
+        version=version("waggle"),
+        lifespan=lambda _: _lifespan(parts),
+        generate_unique_id_function=lambda route: route.name,
+    )
+    api.state.parts = parts
+    for router in ROUTERS:
+        api.include_router(router)
+    answer_failures(api)
+    api.add_middleware(LimitedBodies, limit_of=lambda path: _limit(parts.settings, path))
+    return api
+
+
+def _limit(settings: Settings, path: str) -> int:
+    return settings.max_attachment_bytes if path == UPLOADS else settings.max_message_bytes
+
+
+@asynccontextmanager
+async def _lifespan(parts: Parts) -> AsyncIterator[None]:
+    await parts.broker.start()
+    try:
         yield
+    finally:
         parts.stopping = True
         await parts.broker.stop()
         await parts.close()
-
-    failures: dict[int | str, dict[str, Any]] = {status: {"model": Failure} for status in (404, 409, 413, 422, 503)}
-    app = FastAPI(title="Waggle", version="1", description=_DESCRIPTION, lifespan=lifespan, responses=failures)
-    app.state.doors = Doors(parts)
-    for module in (tasks, runs, swarm):
-        app.include_router(module.router)
-    for path, endpoint in [*health_routes(parts), ("/metrics", make_asgi_app(parts.registry))]:
-        app.router.routes.append(Route(path, _Asgi(endpoint)))
-    errors.install(app)
-    return app
-
-
-class _Asgi:
-    """Marks an ASGI application as one: a route takes a plain function for a request handler."""
-
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
 
 
 def main() -> None:
     """Serve until asked to stop."""
     settings = Settings()
-    run_http(create_app(connect("gateway", settings)), settings)
+    run_http(application(connect("gateway", settings)), settings)

@@ -1,76 +1,83 @@
-"""How much is in each topic, and how far behind its consumers are."""
+"""How much each topic holds, and how far the groups that consume it have come."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from pydantic import BaseModel
+from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.settings import Settings
+from schemas.message import Part
 
-ORCHESTRATED = ("tasks", "runs", "control", "decisions")
-"""What the orchestrator consumes."""
+Partitions = Sequence[TopicPartition]
+Offsets = Mapping[TopicPartition, int]
+
+_BACKOFF_MS = 10
+"""The consumer learns of topics one by one and rests between them; its default of 100 ms would add up."""
 
 
-class GroupLag(BaseModel):
-    """How many messages of a topic a group has not finished."""
+class GroupLag(Part):
+    """A consumer group of a topic."""
 
     group: str
     lag: int
+    """Messages that it has not committed."""
 
 
-class TopicState(BaseModel):
-    """One topic."""
+class TopicLag(Part):
+    """A topic, its names with the prefix."""
 
     topic: str
     partitions: int
     messages: int
+    """Messages Kafka still holds."""
     groups: list[GroupLag]
 
 
-async def topic_states(settings: Settings, agents: Iterable[str]) -> list[TopicState]:
-    """The topics that begin with our prefix. Raises KafkaError when Kafka is away."""
-    prefix = settings.topic_prefix
-    groups = {prefix + topic: prefix + "orchestrator" for topic in ORCHESTRATED}
-    groups |= {f"{prefix}agents.{agent}": prefix + agent for agent in agents}
-    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka.split(",")) as consumer:
-        names = sorted(name for name in await consumer.topics() if name.startswith(prefix))
-        partitions = [TopicPartition(n, p) for n in names for p in consumer.partitions_for_topic(n) or ()]
-        begins = await consumer.beginning_offsets(partitions)
-        ends = await consumer.end_offsets(partitions)
-    done = await _committed(
-        settings, {groups[p.topic]: [] for p in partitions if p.topic in groups}, partitions, groups
-    )
-    return [_state(name, [p for p in partitions if p.topic == name], begins, ends, done, groups) for name in names]
+async def topics_with_lag(bootstrap: str, prefix: str, groups: Mapping[str, Sequence[str]]) -> list[TopicLag]:
+    """Every topic whose name begins with the prefix; `groups` says which groups consume which topic.
+
+    Groups are looked up by name, for a broker need not be able to list them. Raises KafkaError when Kafka is away.
+    """
+    servers = bootstrap.split(",")
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, retry_backoff_ms=_BACKOFF_MS)
+    try:
+        await admin.start()
+        await consumer.start()
+        found = await _partitions(admin, prefix)
+        everything = [partition for partitions in found.values() for partition in partitions]
+        first, end = await consumer.beginning_offsets(everything), await consumer.end_offsets(everything)
+        return [
+            TopicLag(
+                topic=topic,
+                partitions=len(partitions),
+                messages=_between(first, end, partitions),
+                groups=[await _lag(admin, group, partitions, first, end) for group in groups.get(topic, ())],
+            )
+            for topic, partitions in sorted(found.items())
+        ]
+    finally:
+        await consumer.stop()
+        await admin.close()
 
 
-async def _committed(
-    settings: Settings,
-    wanted: dict[str, list[TopicPartition]],
-    partitions: list[TopicPartition],
-    groups: dict[str, str],
-) -> dict[TopicPartition, int]:
-    """What each topic's group has committed; a group that never did counts from the beginning."""
-    found: dict[TopicPartition, int] = {}
-    for group in wanted:
-        async with AIOKafkaConsumer(bootstrap_servers=settings.kafka.split(","), group_id=group) as consumer:
-            for partition in partitions:
-                if groups.get(partition.topic) == group:
-                    found[partition] = await consumer.committed(partition) or 0
-    return found
+async def _partitions(admin: AIOKafkaAdminClient, prefix: str) -> dict[str, Partitions]:
+    """The partitions of every topic with the prefix."""
+    described = await admin.describe_topics()
+    return {
+        each["topic"]: [TopicPartition(each["topic"], part["partition"]) for part in each["partitions"]]
+        for each in described
+        if each["topic"].startswith(prefix)
+    }
 
 
-def _state(
-    name: str,
-    partitions: list[TopicPartition],
-    begins: dict[TopicPartition, int],
-    ends: dict[TopicPartition, int],
-    done: dict[TopicPartition, int],
-    groups: dict[str, str],
-) -> TopicState:
-    lag = sum(ends[p] - max(done.get(p, 0), begins[p]) for p in partitions)
-    return TopicState(
-        topic=name,
-        partitions=len(partitions),
-        messages=sum(ends[p] - begins[p] for p in partitions),
-        groups=[GroupLag(group=groups[name], lag=lag)] if name in groups else [],
-    )
+async def _lag(
+    admin: AIOKafkaAdminClient, group: str, partitions: Partitions, first: Offsets, end: Offsets
+) -> GroupLag:
+    """What lies behind the committed offsets; all there is for a group that has committed nothing."""
+    committed = await admin.list_consumer_group_offsets(group, partitions=partitions)
+    reached = {p: max(committed[p].offset, first[p]) if p in committed else first[p] for p in partitions}
+    return GroupLag(group=group, lag=_between(reached, end, partitions))
+
+
+def _between(low: Offsets, high: Offsets, partitions: Partitions) -> int:
+    return sum(max(0, high[each] - low[each]) for each in partitions)

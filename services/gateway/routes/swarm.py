@@ -1,23 +1,46 @@
-"""What the swarm consists of."""
+"""What the swarm is made of, and how far behind it is."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
 
 from fastapi import APIRouter
 
 from schemas.plan import AgentCard
-from services.gateway.doors import Opened
+from schemas.registry import TOPICS
+from services.gateway.failures import documented, unavailable
+from services.gateway.inputs import PartsOf
+from shared import bus
 from shared.blackboard import known_agents
-from shared.bus.lag import TopicState, topic_states
+from shared.bus.lag import TopicLag, topics_with_lag
 
-router = APIRouter(prefix="/v1")
+TIMEOUT = 9.0
+"""Seconds Kafka has to say how its topics stand."""
+
+ORCHESTRATED = set(TOPICS.values()) - {"agents", "results", "runs.log"}
+"""Every topic but handoffs, results and the log is addressed to the orchestrator."""
+
+router = APIRouter(tags=["swarm"], responses=documented())
 
 
-@router.get("/agents", summary="List agents")
-async def agents(opened: Opened) -> list[AgentCard]:
-    """The agents that have announced themselves."""
-    return list((await known_agents(opened.parts.redis)).values())
+@router.get("/v1/agents", summary="List the agents")
+async def list_agents(parts: PartsOf) -> list[AgentCard]:
+    """Every agent that has announced itself, with its tools; plans are made of these."""
+    return list((await known_agents(parts.redis)).values())
 
 
-@router.get("/topics", summary="List topics")
-async def topics(opened: Opened) -> list[TopicState]:
-    """The swarm's topics, how much is in them, and how far behind each consumer group is."""
-    known = await known_agents(opened.parts.redis)
-    return await topic_states(opened.parts.settings, known)
+@router.get("/v1/topics", summary="List the topics")
+async def list_topics(parts: PartsOf) -> list[TopicLag]:
+    """What each topic holds, and how many messages each group has still to finish."""
+    prefix = parts.settings.topic_prefix
+    groups = groups_by_topic(prefix, await known_agents(parts.redis))
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            return await topics_with_lag(parts.settings.kafka, prefix, groups)
+    except bus.OUTAGES as away:
+        raise unavailable("kafka_unavailable", "Kafka cannot be reached") from away
+
+
+def groups_by_topic(prefix: str, agents: Iterable[str]) -> Mapping[str, list[str]]:
+    """The consumer groups of each topic; both names begin with the prefix."""
+    handoffs = {f"{prefix}agents.{name}": [f"{prefix}{name}"] for name in agents}
+    return handoffs | {f"{prefix}{topic}": [f"{prefix}orchestrator"] for topic in ORCHESTRATED}

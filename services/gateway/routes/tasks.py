@@ -1,64 +1,75 @@
-"""Submitting tasks, and the files that belong to them."""
+"""Tasks come in."""
 
-from typing import Annotated, Any
+import asyncio
+from typing import Annotated
+from uuid import uuid4
 
-from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+import structlog
+from fastapi import APIRouter, Header, Request
 
 from schemas.message import Id
-from schemas.task import Attachment, Task
-from services.gateway.doors import Opened, Tenant
-from services.gateway.errors import not_found, read_body
-from services.gateway.views import Accepted
-from shared.archive import SCHEME
+from schemas.task import Task
+from services.gateway.failures import Refused, documented
+from services.gateway.inputs import DEFAULT_TENANT, GivenTenant, Mark, PartsOf
+from services.gateway.publishing import deliver
+from services.gateway.views import Submitted, links_to
+from shared import blackboard
+from shared.blackboard import keys
+from shared.runs import run_id_for
+from shared.service import Parts
 
-router = APIRouter()
-_TASK_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": Task.model_json_schema()}}}
-}
+MARK_TTL = 3600
+"""Seconds a task counts as on its way."""
+
+MARK_TIMEOUT = 2.0
+
+MISSED: tuple[type[Exception], ...] = (*blackboard.OUTAGES, TimeoutError)
+
+log = structlog.get_logger()
+router = APIRouter(tags=["tasks"])
+
+GivenKey = Annotated[
+    Id | None, Header(alias="Idempotency-Key", description="The same key of the same tenant is the same run.")
+]
 
 
-@router.post("/v1/tasks", status_code=202, summary="Submit a task", openapi_extra=_TASK_BODY)
-async def submit(
-    request: Request,
-    opened: Opened,
-    idempotency_key: Annotated[Id | None, Header(description="The same key twice is the same run.")] = None,
-) -> Accepted:
-    """Publish a task event; answers when Kafka has it. The body is a Task."""
-    body = await read_body(request, opened.parts.settings.max_message_bytes)
+@router.post(
+    "/v1/tasks", status_code=202, summary="Submit a task", responses=documented(413), response_description="Accepted"
+)
+async def submit_task(
+    task: Task, request: Request, parts: PartsOf, tenant: GivenTenant = None, key: GivenKey = None
+) -> Submitted:
+    """Accepted means that Kafka has it on disk or in all replicas: it will be worked on, once, whatever crashes."""
+    task = addressed(task, tenant, key)
+    task_id = f"task-{uuid4().hex}"
+    run_id = run_id_for(task.tenant, task.idempotency_key or task_id)
+    await deliver(parts, task, id=task_id, run_id=run_id, headers=request.headers)
+    await _mark(parts, task.tenant, run_id, Mark.of(task_id, task.objective))
+    return Submitted(run_id=run_id, task_id=task_id, tenant=task.tenant, links=links_to(run_id, task.tenant))
+
+
+def addressed(task: Task, tenant: str | None, key: str | None) -> Task:
+    """The task with the tenant and the key that the request gives it. Refuses a request that contradicts itself."""
+    own = task.tenant if "tenant" in task.model_fields_set else None
+    return task.model_copy(
+        update={
+            "tenant": _agreed("tenant", own, tenant) or DEFAULT_TENANT,
+            "idempotency_key": _agreed("idempotency_key", task.idempotency_key, key),
+        }
+    )
+
+
+def _agreed(field: str, inside: str | None, outside: str | None) -> str | None:
+    if inside is not None and outside is not None and inside != outside:
+        message = f"body.{field}: is `{inside}` in the task and `{outside}` in the request around it"
+        raise Refused(422, "invalid_request", message, action="give it once")
+    return inside if outside is None else outside
+
+
+async def _mark(parts: Parts, tenant: str, run_id: str, mark: Mark) -> None:
+    """Without a mark a read that comes before the run has begun finds nothing; the task is accepted all the same."""
     try:
-        task = Task.model_validate_json(body)
-    except ValidationError as wrong:
-        raise RequestValidationError(wrong.errors()) from None
-    if idempotency_key is not None:
-        task = task.model_copy(update={"idempotency_key": idempotency_key})
-    return await opened.submit(task, request.headers)
-
-
-@router.post("/v1/files", status_code=201, summary="Upload a file")
-async def upload(
-    request: Request,
-    opened: Opened,
-    name: Annotated[str, Query(description="File name, without a folder.")],
-    tenant: Tenant = "default",
-) -> Attachment:
-    """Keep a file in the archive. The answer can be put into a task's `context.attachments` as it is."""
-    content = await read_body(request, opened.parts.settings.max_attachment_bytes)
-    media_type = request.headers.get("content-type", "application/octet-stream")
-    try:
-        attachment = Attachment(name=name, media_type=media_type, size=len(content), uri=SCHEME)
-    except ValidationError as wrong:
-        raise RequestValidationError(wrong.errors()) from None
-    uri = await opened.parts.archive.put(tenant, content, media_type)
-    return attachment.model_copy(update={"uri": uri})
-
-
-@router.get("/v1/files/{sha256}", summary="Download a file", response_class=Response)
-async def download(sha256: str, opened: Opened, tenant: Tenant = "default") -> Response:
-    """The bytes of an attachment or an artefact."""
-    blob = await opened.parts.archive.get(tenant, sha256)
-    if blob is None:
-        raise not_found(f"file {sha256}")
-    headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
-    return Response(blob.content, media_type=blob.media_type, headers=headers)
+        async with asyncio.timeout(MARK_TIMEOUT):
+            await parts.redis.set(keys.submitted(tenant, run_id), mark.model_dump_json(), ex=MARK_TTL, nx=True)
+    except MISSED as away:
+        log.warning("an accepted task was not marked", run=run_id, error=repr(away))

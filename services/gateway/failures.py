@@ -1,0 +1,108 @@
+"""Every answer that is no success has one shape: `{"error": {code, message, retryable, suggested_action}}`."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from schemas.error import ErrorInfo
+from schemas.message import Part
+from shared import archive, blackboard, bus
+
+_RETRY_AFTER = {"Retry-After": "1"}
+
+
+class Failure(Part):
+    """The body of every 4xx and 5xx answer."""
+
+    error: ErrorInfo
+
+
+class Refused(HTTPException):
+    """A request that is answered with an error; raise it anywhere below a route."""
+
+    def __init__(
+        self, status: int, code: str, message: str, *, retryable: bool = False, action: str | None = None
+    ) -> None:
+        super().__init__(status, message)
+        self.error = ErrorInfo(code=code, message=message, retryable=retryable, suggested_action=action)
+
+
+def unavailable(code: str, message: str, action: str = "send the request again in a moment") -> Refused:
+    """Something the gateway stands on is away: 503, worth trying again."""
+    return Refused(503, code, message, retryable=True, action=action)
+
+
+def unknown_run(run_id: str) -> Refused:
+    """404: neither a run nor a task on its way."""
+    return Refused(404, "unknown_run", f"this tenant has no run {run_id}", action="GET /v1/runs lists the runs")
+
+
+def too_large(limit: int) -> Refused:
+    """413: more bytes than the limit."""
+    action = "put large content into files: POST /v1/files"
+    return Refused(413, "too_large", f"the request has more than the {limit} bytes allowed here", action=action)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route, for its OpenAPI description; what every route may answer is included."""
+    return {status: {"model": Failure, "description": HTTPStatus(status).phrase} for status in (*statuses, 422, 503)}
+
+
+def answer(status: int, error: ErrorInfo) -> JSONResponse:
+    """The response that carries an error."""
+    headers = _RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return JSONResponse(Failure(error=error).model_dump(mode="json"), status, headers)
+
+
+def explain(problems: Sequence[Any]) -> str:
+    """What validation found, as one line: where, and what is wrong there. The values themselves are left out."""
+    found = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
+    return "; ".join(found)[:2_000]
+
+
+def answer_failures(app: FastAPI) -> None:
+    """Have every failure answered in the one shape; nothing of a defect but its existence gets out."""
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _defect)
+    _answer_outages(app, archive.OUTAGES, "archive_unavailable", "Postgres cannot be reached")
+    _answer_outages(app, bus.OUTAGES[:1], "kafka_unavailable", "Kafka cannot be reached")
+    _answer_outages(app, blackboard.OUTAGES, "blackboard_unavailable", "Redis cannot be reached")
+
+
+def _answer_outages(app: FastAPI, kinds: Sequence[type[Exception]], code: str, message: str) -> None:
+    answering = _away(code, message)
+    for kind in kinds:
+        app.add_exception_handler(kind, answering)
+
+
+def _away(code: str, message: str) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+    async def respond(request: Request, error: Exception) -> JSONResponse:
+        return answer(503, unavailable(code, message).error)
+
+    return respond
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, Refused):
+        return answer(error.status_code, error.error)
+    assert isinstance(error, HTTPException), "registered for it"
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    return answer(
+        error.status_code, ErrorInfo(code=code, message=f"{request.method} {request.url.path}: {error.detail}")
+    )
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError), "registered for it"
+    action = "GET /openapi.json says what each route takes"
+    return answer(422, ErrorInfo(code="invalid_request", message=explain(error.errors()), suggested_action=action))
+
+
+async def _defect(request: Request, error: Exception) -> JSONResponse:
+    return answer(500, ErrorInfo(code="defect", message="the gateway failed; its log says why"))

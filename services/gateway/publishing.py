@@ -1,0 +1,60 @@
+"""From a request to a record that Kafka has acknowledged."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from opentelemetry import propagate, trace
+from opentelemetry.trace import SpanKind
+
+from schemas.message import Message
+from services.gateway.failures import too_large, unavailable
+from shared import bus
+from shared.service import Parts
+
+PRESENCE = 3.0
+"""Seconds Kafka has to show that it is there, before anything is sent."""
+
+ACKNOWLEDGEMENT = 6.0
+"""Seconds Kafka has to acknowledge what was sent."""
+
+_tracer = trace.get_tracer("waggle")
+
+
+async def deliver(parts: Parts, message: Message, *, id: str, run_id: str, headers: Mapping[str, str]) -> None:
+    """Publish the message and return when Kafka has it. The trace in the request's headers goes on in it.
+
+    Raises Refused: 413 when the message is larger than any service takes, 503 when Kafka is away. `kafka_unavailable`
+    says that nothing was sent, `outcome_unknown` that Kafka went away while it was.
+    """
+    with _receiving(headers, message.wire_type()):
+        record = bus.encode(
+            message,
+            id=id,
+            source="waggle/gateway",
+            prefix=parts.settings.topic_prefix,
+            now=datetime.now(UTC),
+            key=run_id,
+        )
+        if len(record.value.encode()) > parts.settings.max_message_bytes:
+            raise too_large(parts.settings.max_message_bytes)
+        await _publish(parts, record)
+
+
+async def _publish(parts: Parts, record: bus.Record) -> None:
+    """Look first: what a dead Kafka did not take would be sent when it is back, after the caller was told 503."""
+    if not await parts.broker.ping(PRESENCE):
+        raise unavailable("kafka_unavailable", "Kafka cannot be reached; nothing was accepted")
+    try:
+        async with asyncio.timeout(ACKNOWLEDGEMENT):
+            await bus.publish(parts.broker, [record])
+    except bus.OUTAGES as away:
+        message = "Kafka did not acknowledge in time; it may have the message or not"
+        raise unavailable("outcome_unknown", message, "send it again with the same Idempotency-Key") from away
+
+
+@contextmanager
+def _receiving(headers: Mapping[str, str], what: str) -> Iterator[None]:
+    with _tracer.start_as_current_span(f"receive {what}", context=propagate.extract(headers), kind=SpanKind.SERVER):
+        yield

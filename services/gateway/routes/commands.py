@@ -1,0 +1,86 @@
+"""People and operators tell runs what to do."""
+
+from typing import Literal
+from uuid import uuid4
+
+from fastapi import APIRouter, Request
+from pydantic import ConfigDict, Field
+
+from schemas.approval import CancelRun, Command, HumanDecided, PauseRun, ResumeRun
+from schemas.message import Id, Part, Text
+from services.gateway.failures import Refused, documented
+from services.gateway.inputs import PartsOf, Standing, StandingOf
+from services.gateway.publishing import deliver
+from services.gateway.views import Commanded
+from shared.runs import ENDS, Run
+from shared.service import Parts
+
+router = APIRouter(prefix="/v1/runs/{run_id}", tags=["commands"], responses=documented(404, 409, 413))
+
+
+class Order(Part):
+    """What is wanted, and by whom."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: str = Field(min_length=1, max_length=200, description="Who wants it.")
+
+
+class ReasonedOrder(Order):
+    """What is wanted, by whom and why."""
+
+    reason: Text
+
+
+class Decision(Order):
+    """A person's answer to the question in the run's `waiting_for`."""
+
+    request_id: Id
+    decision: Literal["approve", "reject"]
+    answer: str = Field("", max_length=20_000, description="What the agent shall know; with a rejection: why.")
+
+
+@router.post("/cancel", status_code=202, summary="Cancel a run")
+async def cancel_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf, request: Request) -> Commanded:
+    """End the run; what is in flight is thrown away."""
+    return await _command(parts, standing, CancelRun, order, request)
+
+
+@router.post("/pause", status_code=202, summary="Pause a run")
+async def pause_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf, request: Request) -> Commanded:
+    """Dispatch nothing more until the run is resumed; what is in flight is kept."""
+    return await _command(parts, standing, PauseRun, order, request)
+
+
+@router.post("/resume", status_code=202, summary="Resume a run")
+async def resume_run(order: Order, standing: StandingOf, parts: PartsOf, request: Request) -> Commanded:
+    """Go on from where the run was paused."""
+    return await _command(parts, standing, ResumeRun, order, request)
+
+
+@router.post("/decisions", status_code=202, summary="Answer a run's question")
+async def decide_for_run(order: Decision, standing: StandingOf, parts: PartsOf, request: Request) -> Commanded:
+    """Approve or reject what the run waits for: `request_id` is that of its `waiting_for`."""
+    asked = _living(standing).request
+    if asked is None or asked.request_id != order.request_id:
+        message = f"the run {standing.id} does not wait for a decision {order.request_id}"
+        raise Refused(409, "not_awaited", message, action="the run's `waiting_for` says what it waits for")
+    return await _command(parts, standing, HumanDecided, order, request)
+
+
+async def _command(parts: Parts, standing: Standing, kind: type[Command], order: Order, request: Request) -> Commanded:
+    run = _living(standing)
+    message = kind.model_validate({"run_id": run.id, "tenant": run.tenant, **order.model_dump()})
+    message_id = f"command-{uuid4().hex}"
+    await deliver(parts, message, id=message_id, run_id=run.id, headers=request.headers)
+    return Commanded(run_id=run.id, tenant=run.tenant, message_id=message_id)
+
+
+def _living(standing: Standing) -> Run:
+    """The run, if it can be told anything. A command that overtook the task on its way would find no run."""
+    run = standing.run
+    if run is None:
+        raise Refused(409, "not_started", f"the run {standing.id} has not begun yet", retryable=True)
+    if run.state in ENDS:
+        raise Refused(409, "ended", f"the run {standing.id} has ended: {run.state}")
+    return run

@@ -1,0 +1,55 @@
+"""Runs are followed live."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from schemas.event import Moved
+from services.gateway.failures import documented
+from services.gateway.inputs import PartsOf, StandingOf, mark_of
+from shared.blackboard import LiveEvent, follow
+from shared.runs import ENDS
+from shared.service import Parts
+
+router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=documented(404))
+
+LastEventId = Annotated[
+    str, Header(pattern=r"^\d{1,20}(-\d{1,20})?$", description="Go on after this event: an `id` of the stream.")
+]
+
+
+@router.get(
+    "/events",
+    summary="Follow a run",
+    response_class=EventSourceResponse,
+    response_description="Server-sent events until the run has ended",
+)
+async def follow_run(
+    standing: StandingOf, parts: PartsOf, last_event_id: LastEventId = "0"
+) -> AsyncIterator[ServerSentEvent]:
+    """Each event with its stream id, its wire type as `event` and its JSON as `data`; the past comes first.
+
+    The stream may be opened as soon as the task is accepted, and ends with the event that ends the run.
+    """
+    over = await _is_over(parts, standing.tenant, standing.id)
+    async for event in follow(parts.redis, standing.tenant, standing.id, last_event_id):
+        if event is not None:
+            yield ServerSentEvent(id=event.id, event=event.type, raw_data=event.json)
+        if over if event is None else ends(event):
+            return
+        if event is None:
+            yield ServerSentEvent(comment="nothing new")
+            over = await _is_over(parts, standing.tenant, standing.id)
+
+
+def ends(event: LiveEvent) -> bool:
+    """Whether nothing comes after it."""
+    return event.type == Moved.wire_type() and event.data["target"] in ENDS
+
+
+async def _is_over(parts: Parts, tenant: str, run_id: str) -> bool:
+    """Whether no new event will come. Those there are can still be unread: read once more before leaving."""
+    state = await parts.runs.state(tenant, run_id)
+    return state in ENDS if state else await mark_of(parts, tenant, run_id) is None

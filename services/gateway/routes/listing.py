@@ -1,0 +1,46 @@
+"""Runs are listed."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from schemas.event import State
+from services.gateway.failures import documented
+from services.gateway.inputs import PartsOf, Tenant
+from services.gateway.views import RunPage, line_of
+from shared.blackboard import keys
+from shared.runs import Run
+from shared.service import Parts
+
+SCAN = 100
+"""Runs loaded at once while looking for those in a state."""
+
+FURTHEST = 1_000
+"""Runs looked at for one page; a rare state may need several."""
+
+router = APIRouter(tags=["runs"])
+
+Limit = Annotated[int, Query(ge=1, le=200, description="Runs on a page, at most.")]
+Offset = Annotated[int, Query(ge=0, le=1_000_000, description="Where the page begins: an earlier `next_offset`.")]
+InState = Annotated[State | None, Query(description="Only runs in this state.")]
+
+
+@router.get("/v1/runs", summary="List runs", responses=documented())
+async def list_runs(
+    tenant: Tenant, parts: PartsOf, state: InState = None, limit: Limit = 50, offset: Offset = 0
+) -> RunPage:
+    """The newest first. With `state`, a page may hold fewer runs than `limit` and still have a next one."""
+    found: list[Run] = []
+    at, last = offset, offset + FURTHEST
+    while len(found) < limit and at < last:
+        runs = await parts.runs.latest(tenant, min(SCAN, limit) if state is None else SCAN, at)
+        fitting = [(n, run) for n, run in enumerate(runs, 1) if state in {None, run.state}][: limit - len(found)]
+        found += [run for _, run in fitting]
+        at += fitting[-1][0] if len(found) == limit else len(runs)
+        if at >= await _count(parts, tenant):
+            return RunPage(runs=[line_of(run) for run in found], next_offset=None)
+    return RunPage(runs=[line_of(run) for run in found], next_offset=at)
+
+
+async def _count(parts: Parts, tenant: str) -> int:
+    return int(await parts.redis.zcard(keys.runs(tenant)))
