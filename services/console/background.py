@@ -1,6 +1,7 @@
 """A stack that runs beside a command, for as long as it takes."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,19 +20,22 @@ READY_WITHIN = 120.0
 @contextmanager
 def background(screen: Screen, root: Path, documents: Path, *, keep: bool) -> Iterator[str]:
     """The address of the gateway of this clone's stack; one that had to be started is stopped at the end."""
-    if address := endpoints(root).get("WAGGLE_GATEWAY"):
+    address = endpoints(root).get("WAGGLE_GATEWAY")
+    if address and running().runs_here(root):
         screen.note("Using what runs here already; it searches the documents it was started with.")
         yield address
+        _show_ways(screen, address, kept=True)
         return
     began = time.monotonic()
-    screen.say("Starting Kafka, Redis, Postgres, a mail sink, a model and the services …")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     process = _start(root, documents)
     try:
-        found = _await_ready(process, root)
+        with screen.busy("Starting Kafka, Redis, Postgres, a mail sink, a model and the services …"):
+            found = _await_ready(process, root)
         screen.say(f"Everything runs after {time.monotonic() - began:.1f} s:")
         running().show(screen, found)
         yield found["WAGGLE_GATEWAY"]
-        _show_ways(screen, found["WAGGLE_GATEWAY"], keep=keep)
+        _show_ways(screen, found["WAGGLE_GATEWAY"], kept=keep)
     finally:
         if not (keep and process.poll() is None and endpoints(root)):
             _stop(process, root)
@@ -76,8 +80,8 @@ def _stop(process: subprocess.Popen[bytes], root: Path) -> None:
         running().down(root)
 
 
-def _show_ways(screen: Screen, gateway: str, *, keep: bool) -> None:
-    if keep:
+def _show_ways(screen: Screen, gateway: str, *, kept: bool) -> None:
+    if kept:
         screen.say(f"Still running: waggle runs, waggle status RUN, {gateway}/docs; `waggle down` stops it.")
     else:
         screen.say(

@@ -160,7 +160,8 @@ def _refused(response: httpx.Response) -> ConsoleError:
     if response.status_code in _AWAY:
         return AwayError(message, action or "it cannot work right now; try again, or see .waggle/logs/gateway.log")
     if response.status_code == httpx.codes.NOT_FOUND:
-        return NotFoundError(message, action, code=Exit.NOT_FOUND)
+        ways = "`waggle runs` lists the runs there are; --tenant names another tenant"
+        return NotFoundError(message, ways, code=Exit.NOT_FOUND)
     if code == "not_finished":
-        return ConsoleError(message, action, code=Exit.NOT_FINISHED)
+        return ConsoleError(message, "`waggle watch` follows it to its end", code=Exit.NOT_FINISHED)
     return ConsoleError(message, action, code=Exit.USAGE if response.is_client_error else Exit.FAILED)

@@ -8,7 +8,7 @@ from schemas.budget import Usage
 from services.console.board import Board
 from services.console.text import one_line
 
-WIDTH = 200
+WIDTH = 120
 """Characters of prose in one line; the whole of it is in `waggle status` and `waggle result`."""
 
 Saying = tuple[str, str]
@@ -31,6 +31,11 @@ def spent(usage: Usage) -> str:
     return f"{usage.prompt_tokens + usage.completion_tokens:,} tokens, ${usage.cost_usd:.4f}"
 
 
+def _said(step_id: str, agent: str, what: str) -> Saying:
+    """What an agent does, with the step it belongs to unless that is called the same."""
+    return agent, what if step_id == agent else f"{step_id} {what}"
+
+
 def _moved(board: Board, event: e.Moved) -> Saying | None:
     quiet = {e.State.VALIDATING, e.State.PLANNING, e.State.EXECUTING, e.State.REVIEWING}
     if event.target in quiet and event.source not in {e.State.PAUSED, e.State.WAITING_HUMAN}:
@@ -45,17 +50,18 @@ def _planned(board: Board, event: e.PlanAccepted) -> Saying:
 
 def _dispatched(board: Board, event: e.StepDispatched) -> Saying:
     again = f" again (attempt {event.attempt})" if event.attempt > 1 else ""
-    return event.agent, f"{event.step_id} running{again}: {event.objective}"
+    return _said(event.step_id, event.agent, f"running{again}: {event.objective}")
 
 
 def _done(board: Board, event: e.StepDone) -> Saying:
-    return board.agent(event.step_id), f"{event.step_id} done in {event.seconds:.1f} s ({spent(event.usage)})"
+    done = f"done in {event.seconds:.1f} s ({spent(event.usage)})"
+    return _said(event.step_id, board.agent(event.step_id), done)
 
 
 def _failed(board: Board, event: e.AttemptFailed) -> Saying:
     row_id = board.handoffs.get(event.handoff_id, event.by)
     then = "failed" if event.final else "failed, will be tried again"
-    return board.agent(row_id), f"{row_id} {then}: {event.error.message} [{event.error.code}]"
+    return _said(row_id, board.agent(row_id), f"{then}: {event.error.message} [{event.error.code}]")
 
 
 def _reviewed(board: Board, event: e.ReviewGiven) -> Saying:
@@ -72,9 +78,9 @@ _SAYINGS: dict[type[e.RunEvent], Callable[[Board, Any], Saying | None]] = {
     e.PlanRefused: lambda b, v: ("planner", f"plan refused: {'; '.join(v.problems)}"),
     e.PlanDropped: lambda b, v: ("planner", f"plan given up: {v.reason}"),
     e.StepDispatched: _dispatched,
-    e.Progressed: lambda b, v: (v.agent, f"{v.step_id} {v.doing}" if v.step_id != v.agent else v.doing),
+    e.Progressed: lambda b, v: _said(v.step_id, v.agent, v.doing),
     e.StepDone: _done,
-    e.StepAsked: lambda b, v: (b.agent(v.step_id), f"{v.step_id} asks: {v.question}"),
+    e.StepAsked: lambda b, v: _said(v.step_id, b.agent(v.step_id), f"asks: {v.question}"),
     e.AttemptFailed: _failed,
     e.StepsReopened: lambda b, v: (v.by, f"to be done again: {', '.join(v.step_ids)}: {'; '.join(v.feedback)}"),
     e.ReviewRequested: lambda b, v: ("reviewer", "running: review the result"),

@@ -1,6 +1,7 @@
 """Runs the embedded stack in the foreground and says what runs where."""
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -12,12 +13,15 @@ from rich.text import Text
 
 from infra.embedded.child import NotReadyError
 from infra.embedded.stack import AlreadyRunningError, Stack, down, service_names, up
+from infra.embedded.state import StateFolder
 from services.console.exits import ConsoleError, Exit
 from services.console.text import Screen, clean
 
-__all__ = ["down", "run"]
+__all__ = ["down", "run", "runs_here", "show"]
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
+
+LEVEL_STYLES = {"warning": "yellow", "error": "red", "critical": "bold red", "debug": "dim"}
 
 PARTS = {
     "WAGGLE_KAFKA": ("Kafka", "embedded: in memory, at most 5 MB a partition, then the oldest messages are dropped"),
@@ -44,6 +48,11 @@ def run(screen: Screen, root: Path, services: Sequence[str] | None, *, quiet: bo
     if lost:
         raise ConsoleError("something ended whose content is lost with it", "see above; `waggle up` starts afresh")
     screen.say("Stopped.")
+
+
+def runs_here(root: Path) -> bool:
+    """Whether a `waggle up` of this folder is alive."""
+    return StateFolder(root).supervisor() is not None
 
 
 def check_names(services: Sequence[str]) -> None:
@@ -90,6 +99,18 @@ def _logs(screen: Screen, *, quiet: bool) -> Callable[[str, str], None]:
 
     def say(name: str, line: str) -> None:
         colour = COLOURS[crc32(name.encode()) % len(COLOURS)]
-        screen.say(Text.assemble((f"{name:<14}", colour), clean(line)))
+        text, style = readable(line)
+        screen.say(Text.assemble((f"{name:<14}", colour), (clean(text), style)))
 
     return (lambda name, line: None) if quiet else say
+
+
+def readable(line: str) -> tuple[str, str]:
+    """A line of a log as a person reads it, and its style; of our services' JSON, the event and its details."""
+    try:
+        entry = json.loads(line)
+        event, level = str(entry.pop("event")), str(entry.pop("level", "info"))
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return line, ""
+    details = [f"{name}={value}" for name, value in entry.items() if name not in {"service", "timestamp"}]
+    return "  ".join([event, *details]), LEVEL_STYLES.get(level, "")

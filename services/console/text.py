@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -70,6 +71,13 @@ class Screen:
     def say(self, what: RenderableType, *, style: str | None = None) -> None:
         """Print for a person. Lines are left to the terminal to wrap, so that they can be copied whole."""
         self._print(self.console, what, style)
+
+    def busy(self, what: str) -> AbstractContextManager[object]:
+        """Show that something takes a while."""
+        if self.live:
+            return self.console.status(what)
+        self.say(what)
+        return nullcontext()
 
     def complain(self, message: str, action: str | None = None) -> None:
         """Say on stderr what is wrong and what to do."""

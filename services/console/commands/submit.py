@@ -2,6 +2,7 @@
 
 import sys
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -24,6 +25,19 @@ SECONDS = Budget().seconds
 AttachOption = Annotated[
     list[Path] | None, typer.Option(metavar="PATH", help="A file, or a folder with all its files; may be repeated.")
 ]
+ConstraintOption = Annotated[
+    list[str] | None, typer.Option(metavar="TEXT", help="A rule the result must keep; may be repeated.")
+]
+DeadlineOption = Annotated[
+    str | None, typer.Option(metavar="TIME", help="When the result is of no use any more: 2026-03-31T17:00.")
+]
+
+
+class OnTrouble(StrEnum):
+    """What becomes of a run whose planning or review cannot succeed."""
+
+    FAIL = "fail"
+    WAIT = "wait"
 
 
 def submit(
@@ -31,15 +45,12 @@ def submit(
     attach: AttachOption = None,
     shape: Annotated[Shape | None, typer.Option(help="How agents work together; the default is auto.")] = None,
     agent: Annotated[str | None, typer.Option(metavar="NAME", help="The one agent to use (shape single).")] = None,
-    constraint: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="A rule the result must keep; may be repeated.")
-    ] = None,
+    constraint: ConstraintOption = None,
     key: Annotated[str | None, typer.Option(help="The same key twice is the same run.")] = None,
-    deadline: Annotated[
-        str | None, typer.Option(metavar="TIME", help="When the result is of no use any more: 2026-03-31T17:00.")
-    ] = None,
+    deadline: DeadlineOption = None,
     seconds: Annotated[float, typer.Option(help="Seconds it may take.")] = SECONDS,
     priority: Annotated[Priority, typer.Option(help="How urgent beside your other tasks.")] = Priority.NORMAL,
+    on_trouble: Annotated[OnTrouble, typer.Option(help="When planning or review cannot succeed.")] = OnTrouble.FAIL,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Call no tool that changes anything.")] = False,
     session: Annotated[str | None, typer.Option(help="Ties tasks of one conversation together.")] = None,
     wait: Annotated[bool, typer.Option(help="Watch it and show the result, or only hand it in.")] = True,
@@ -50,7 +61,7 @@ def submit(
 ) -> None:
     """Hand in a task, show its steps as they happen, and end with the result."""
     fields = {
-        "objective": sys.stdin.read() if text == "-" else text,
+        "objective": _from_stdin() if text == "-" else text,
         "shape": shape or (Shape.SINGLE if agent else Shape.AUTO),
         "agent": agent,
         "constraints": constraint or [],
@@ -58,6 +69,7 @@ def submit(
         "deadline": moment(deadline) if deadline else None,
         "tenant": tenant,
         "priority": priority,
+        "on_trouble": on_trouble.value,
         "dry_run": dry_run,
         "session": session,
         "idempotency_key": key,
@@ -66,6 +78,13 @@ def submit(
     screen = Screen(json=json)
     with connect(gateway, tenant) as client:
         hand_in(screen, client, with_files(task, files.attach(client, attach or [])), wait=wait, save_to=save)
+
+
+def _from_stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError:
+        raise ConsoleError("what comes from stdin is no UTF-8 text", "attach it instead", code=Exit.USAGE) from None
 
 
 def moment(text: str) -> datetime:
