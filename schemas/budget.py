@@ -1,12 +1,14 @@
 """What a run may spend, and what it has spent."""
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from schemas.message import Part
 
 
 class Budget(Part):
-    """Limits of one run, over all of its services."""
+    """Limits of one run, over all of its services. A misspelt limit is refused: it must not be silently absent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens: int = Field(400_000, ge=0, description="Prompt and completion tokens together.")
     output_tokens: int = Field(50_000, ge=0, description="Completion tokens.")

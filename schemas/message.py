@@ -1,7 +1,7 @@
 """The root of everything that is published, and the rule that names its wire type."""
 
 import re
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, Self, TypeAlias
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
@@ -28,6 +28,14 @@ class Message(Part):
     """What stands alone in a Kafka record. Its wire type is `waggle.<name-of-the-class>.v<version>`."""
 
     version: ClassVar[int] = 1
+
+    @classmethod
+    def read(cls, payload: bytes | str) -> Self:
+        """The message in some JSON. What is unknown is ignored, also in the parts that a caller's task is strict about.
+
+        Raises pydantic's ValidationError.
+        """
+        return cls.model_validate_json(payload, extra="ignore")
 
     @classmethod
     def wire_type(cls) -> str:

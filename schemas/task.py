@@ -92,6 +92,11 @@ class Task(Message):
         "fail", description="When planning or review cannot succeed: end as failed, or wait for a person."
     )
 
+    @classmethod
+    def read(cls, payload: bytes | str) -> Self:
+        """The task in some JSON, refused if it holds anything unknown. Raises pydantic's ValidationError."""
+        return cls.model_validate_json(payload)
+
     @model_validator(mode="after")
     def _agent_for_single(self) -> Self:
         if (self.shape is Shape.SINGLE) != (self.agent is not None):

@@ -7,6 +7,7 @@ from pydantic_core import core_schema
 
 from schemas.message import Message
 from schemas.registry import TOPICS
+from schemas.task import Task
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -57,6 +58,8 @@ def schema_of(kind: type[Message]) -> dict[str, Any]:
     body = kind.model_json_schema(schema_generator=_Generator)
     for name, part in [(kind.__name__, body), *body.get("$defs", {}).items()]:
         part.update(_BEYOND_FIELDS.get(name, {}))
+        if kind is not Task and part.get("additionalProperties") is False:
+            del part["additionalProperties"]  # only a task that comes in is read strictly
     return {"$schema": DIALECT, "$id": f"urn:waggle:schema:{kind.wire_type()}", **body}
 
 

@@ -103,7 +103,8 @@ def _fields(run: Run | None) -> dict[str, str]:
 def _run(fields: Mapping[str, str]) -> Run:
     steps = sorted((json.loads(value) for name, value in fields.items() if name.startswith(_STEP)), key=_order)
     data = {name: json.loads(fields[name]) for name in Run.model_fields if name in fields}
-    return Run.model_validate(data | {"steps": {each["record"]["step"]["id"]: each["record"] for each in steps}})
+    records = {each["record"]["step"]["id"]: each["record"] for each in steps}
+    return Run.model_validate(data | {"steps": records}, extra="ignore")
 
 
 def _order(step: dict[str, Any]) -> int:

@@ -91,7 +91,7 @@ def decode(record: Any) -> Delivery:
     except ValueError as wrong:
         raise InvalidMessage(str(wrong), code="invalid_envelope") from None
     try:
-        message = kind.model_validate_json(value)
+        message = kind.read(value)
     except ValidationError as wrong:
         raise InvalidMessage(explain(wrong), code="invalid_payload") from None
     return Delivery(envelope, message, record.topic, record.partition, record.offset, len(value))
