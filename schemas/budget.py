@@ -6,7 +6,10 @@ from schemas.message import Part
 
 
 class Budget(Part):
-    """Limits of one run, over all of its services. A misspelt limit is refused: it must not be silently absent."""
+    """Limits of one run, over all of its services.
+
+    A misspelt limit is refused: it must not be silently absent.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
