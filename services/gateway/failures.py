@@ -53,6 +53,15 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Failure, "description": HTTPStatus(status).phrase} for status in (*statuses, 422, 503)}
 
 
+def documented_beside_stream(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """As `documented`, for a route whose success is no JSON: its errors are."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}
+    return {
+        status: {"description": described["description"], "content": content}
+        for status, described in documented(*statuses).items()
+    }
+
+
 def answer(status: int, error: ErrorInfo) -> JSONResponse:
     """The response that carries an error."""
     headers = _RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None

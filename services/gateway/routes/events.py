@@ -7,13 +7,13 @@ from fastapi import APIRouter, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from schemas.event import Moved
-from services.gateway.failures import documented
+from services.gateway.failures import documented_beside_stream
 from services.gateway.inputs import PartsOf, StandingOf, mark_of
 from shared.blackboard import LiveEvent, follow
 from shared.runs import ENDS
 from shared.service import Parts
 
-router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=documented(404))
+router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=documented_beside_stream(404))
 
 LastEventId = Annotated[
     str, Header(pattern=r"^\d{1,20}(-\d{1,20})?$", description="Go on after this event: an `id` of the stream.")

@@ -1,0 +1,107 @@
+"""A gateway on a loopback port, and runs for it to show."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import httpx
+import uvicorn
+from aiokafka import AIOKafkaConsumer
+
+from schemas.approval import CancelRun
+from schemas.plan import AgentCard
+from schemas.task import Task
+from services.gateway.service import application
+from shared.blackboard import RunStore, Write
+from shared.runs import Intake, Run, decide
+from shared.service import connect
+
+AGENTS = {"data": AgentCard(name="data", description="tables")}
+
+
+@asynccontextmanager
+async def serving(settings):
+    """A client of a gateway with these settings, served over real HTTP."""
+    app = application(connect("gateway", settings))
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on", timeout_graceful_shutdown=1)
+    )
+    running = asyncio.create_task(server.serve())
+    async with asyncio.timeout(20):
+        while not server.started:
+            assert not running.done(), "the gateway did not start"
+            await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        await running
+
+
+async def begin(store: RunStore, run_id: str, objective: str = "count", agent: str = "data", **task) -> Run:
+    """A run as the orchestrator would have begun it."""
+    wanted = Task(objective=objective, shape="single", agent=agent, **task)
+    return await _decide(store, None, 0, Intake(run_id, f"task-of-{run_id}", wanted))
+
+
+async def cancel(store: RunStore, tenant: str, run_id: str) -> Run:
+    """The run, ended."""
+    run, version = await store.load(tenant, run_id)
+    return await _decide(store, run, version, CancelRun(run_id=run_id, tenant=tenant, by="ops", reason="enough"))
+
+
+async def apply(store: RunStore, run_id: str, message, tenant: str = "default") -> Run:
+    """The run after a message."""
+    run, version = await store.load(tenant, run_id)
+    return await _decide(store, run, version, message)
+
+
+async def _decide(store, run, version, message) -> Run:
+    decision = decide(run, message, datetime.now(UTC), AGENTS)
+    write = Write(
+        message_id=f"m{version}",
+        before=run,
+        after=decision.run,
+        version=version,
+        events=decision.events,
+        outbox={},
+        author="orchestrator",
+        why="test",
+    )
+    assert await store.commit(write)
+    return decision.run
+
+
+async def records_of(settings, topic: str, count: int) -> list:
+    """The first records of a topic."""
+    found = []
+    async with (
+        AIOKafkaConsumer(
+            settings.topic_prefix + topic,
+            bootstrap_servers=settings.kafka,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=5,
+        ) as consumer,
+        asyncio.timeout(20),
+    ):
+        while len(found) < count:
+            found.append(await consumer.getone())
+    return found
+
+
+def error_of(response: httpx.Response, status: int) -> dict:
+    """The error in an answer, which has this status and the one shape."""
+    assert response.status_code == status, response.text
+    assert set(response.json()) == {"error"}
+    error = response.json()["error"]
+    assert set(error) == {"code", "message", "retryable", "suggested_action"}
+    assert "Traceback" not in response.text
+    return error
+
+
+def sent_events(text: str) -> list[dict]:
+    """The events in a stream, comments left out."""
+    blocks = [dict(line.split(": ", 1) for line in block.split("\n")) for block in text.strip().split("\n\n")]
+    return [block for block in blocks if "data" in block]

@@ -1,0 +1,56 @@
+"""What the gateway works out without asking anybody."""
+
+import pytest
+
+from schemas.event import State
+from schemas.task import Task
+from services.gateway.failures import Refused, explain
+from services.gateway.routes.events import ends
+from services.gateway.routes.swarm import ORCHESTRATED, groups_by_topic
+from services.gateway.routes.tasks import addressed
+from services.gateway.views import links_to
+from services.orchestrator.service import TOPICS
+from shared.blackboard import LiveEvent
+from shared.runs import ENDS
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "agreed"),
+    [({}, None, "default"), ({}, "shop", "shop"), ({"tenant": "shop"}, None, "shop"), ({"tenant": "a"}, "a", "a")],
+)
+def test_a_tasks_tenant_is_the_one_that_was_given(inside, outside, agreed):
+    assert addressed(Task(objective="x", **inside), outside, None).tenant == agreed
+
+
+@pytest.mark.parametrize("given", [("bank", None), ("default", None), ("shop", "other")])
+def test_a_task_is_never_moved_to_another_tenant_or_key(given):
+    task = Task(objective="x", tenant="shop", idempotency_key="mine")
+    with pytest.raises(Refused) as refused:
+        addressed(task, *given)
+    assert refused.value.status_code == 422
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_a_stream_ends_with_the_move_to_an_end_and_no_other_event(state):
+    assert ends(LiveEvent("1-0", "waggle.moved.v1", {"target": state.value})) == (state in ENDS)
+    assert not ends(LiveEvent("1-0", "waggle.step-done.v1", {"target": state.value}))
+
+
+def test_the_orchestrator_consumes_what_the_gateway_says_it_does():
+    assert set(TOPICS) == ORCHESTRATED
+
+
+def test_each_topic_has_the_group_of_the_service_that_consumes_it():
+    groups = groups_by_topic("w.", ["data"])
+    assert groups["w.agents.data"] == ["w.data"]
+    assert groups["w.tasks"] == ["w.orchestrator"]
+    assert "w.runs.log" not in groups
+
+
+def test_what_is_wrong_is_explained_without_repeating_what_was_sent():
+    said = explain([{"loc": ("body", "budget", "steps"), "msg": "too many", "input": "secret"}])
+    assert said == "body.budget.steps: too many"
+
+
+def test_links_name_the_tenant():
+    assert links_to("run-1", "shop").events == "/v1/runs/run-1/events?tenant=shop"
