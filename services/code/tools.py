@@ -88,7 +88,7 @@ async def run_python(path: ProjectPath, *, call: ToolCall) -> RunOutcome:
 
 @tool(risk=Risk.MEDIUM, effect=Effect.IDEMPOTENT, timeout=60, local=True)
 async def run_tests(path: ProjectPath, *, call: ToolCall) -> RunOutcome:
-    """Run every function `test_…` of a Python file in the sandbox; each prints PASS or FAIL, exit_code 0: all passed."""
+    """Run each function `test_…` of a Python file in the sandbox; each prints PASS or FAIL, exit_code 0: all passed."""
     source = runnable(path, (await _file(path, call)).read_text())
     return await _run(Path(path).name, source, call)
 

@@ -56,9 +56,8 @@ def profile(tables: Tables, table: str) -> TableProfile:
 def _column(cursor: Any, source: str, name: str, kind: str) -> ColumnProfile:
     column = quoted(name)
     mean = f"avg({column})" if kind.startswith(_NUMBERS) else "NULL"
-    nulls, distinct, low, high, average = cursor.execute(
-        f"SELECT count(*) - count({column}), count(DISTINCT {column}), min({column}), max({column}), {mean} FROM {source}"
-    ).fetchone()
+    figures = f"count(*) - count({column}), count(DISTINCT {column}), min({column}), max({column}), {mean}"
+    nulls, distinct, low, high, average = cursor.execute(f"SELECT {figures} FROM {source}").fetchone()
     top = cursor.execute(
         f"SELECT {column}, count(*) AS n FROM {source} WHERE {column} IS NOT NULL "
         f"GROUP BY 1 ORDER BY n DESC, 1 LIMIT {TOP}"

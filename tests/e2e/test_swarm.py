@@ -185,7 +185,10 @@ async def test_a_single_agent_can_be_named(gateway):
 
 async def test_a_router_picks_one_specialist(gateway):
     run_id = await submit(
-        gateway, "Summarise visitors.csv", shape="router", context={"attachments": [{"name": "visitors.csv", "text": CSV}]}
+        gateway,
+        "Summarise visitors.csv",
+        shape="router",
+        context={"attachments": [{"name": "visitors.csv", "text": CSV}]},
     )
     result = await result_of(gateway, run_id)
     assert (result["status"], len(result["steps"])) == ("complete", 1)
@@ -222,7 +225,8 @@ async def test_a_planner_that_never_makes_a_usable_plan_fails_the_run_with_the_r
     marker = f"marker{uuid4().hex[:6]}"
     await scripted(model, {"when": {"agent": "planner", "objective": marker}, "fault": fault})
     task = {"attachments": [{"name": "visitors.csv", "text": CSV}]}
-    run_id = await submit(gateway, f"Summarise visitors.csv and search documents and mail a@b.ch {marker}", context=task)
+    objective = f"Summarise visitors.csv and search documents and mail a@b.ch {marker}"
+    run_id = await submit(gateway, objective, context=task)
     result = await result_of(gateway, run_id)
     assert (result["status"], result["error"]["code"]) == ("failed", code)
 
@@ -230,7 +234,8 @@ async def test_a_planner_that_never_makes_a_usable_plan_fails_the_run_with_the_r
 async def test_an_unknown_agent_in_a_plan_is_refused_and_the_next_plan_is_carried_out(gateway, model):
     marker = f"marker{uuid4().hex[:6]}"
     plan = {"steps": [{"id": "a", "objective": "x", "agent": "nobody"}], "rationale": ""}
-    await scripted(model, {"when": {"agent": "planner", "objective": marker, "feedback": False}, "reply": {"json": plan}})
+    first = {"agent": "planner", "objective": marker, "feedback": False}
+    await scripted(model, {"when": first, "reply": {"json": plan}})
     run_id = await submit(gateway, f"Say hello {marker}")
     events = await follow(gateway, run_id)
     refused = [data for kind, data in events if kind == "waggle.plan-refused.v1"]
@@ -282,7 +287,7 @@ async def test_a_message_without_an_id_is_kept_byte_for_byte_as_a_dead_letter(sw
 
 async def test_a_person_is_asked_and_the_answer_reaches_the_agent(gateway, model):
     marker = f"marker{uuid4().hex[:6]}"
-    steps = [{"id": key, "objective": "x", "agent": "communication", "depends_on": [other]} for key, other in ("ab", "ba")]
+    steps = [{"id": a, "objective": "x", "agent": "communication", "depends_on": [b]} for a, b in ("ab", "ba")]
     circle = {"when": {"agent": "planner", "objective": marker}, "reply": {"json": {"steps": steps}}, "times": 3}
     await scripted(model, circle)
     run_id = await submit(gateway, f"Say hello {marker}", on_trouble="wait")
@@ -290,7 +295,8 @@ async def test_a_person_is_asked_and_the_answer_reaches_the_agent(gateway, model
         while (run := (await gateway.get(f"/v1/runs/{run_id}")).json())["state"] != "WAITING_HUMAN":
             await asyncio.sleep(0.1)
     assert "circle" in run["waiting_for"]["question"]
-    decision = {"by": "eva", "request_id": run["waiting_for"]["request_id"], "decision": "approve", "answer": "once more"}
+    request_id = run["waiting_for"]["request_id"]
+    decision = {"by": "eva", "request_id": request_id, "decision": "approve", "answer": "once more"}
     assert (await gateway.post(f"/v1/runs/{run_id}/decisions", json=decision)).status_code == 202
     result = await result_of(gateway, run_id)
     assert result["status"] == "complete", result["error"]

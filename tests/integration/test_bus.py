@@ -18,9 +18,7 @@ from shared.errors import RetryableError, TerminalError
 
 
 def question(number: int, run: str = "run-1"):
-    return HelpAsked(
-        id=f"q{number}", run_id=run, tenant="default", agent="data", handoff_id="h", question=str(number)
-    )
+    return HelpAsked(id=f"q{number}", run_id=run, tenant="default", agent="data", handoff_id="h", question=str(number))
 
 
 def record(message, prefix: str, id: str | None = None):

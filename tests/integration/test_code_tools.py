@@ -127,7 +127,9 @@ async def test_a_symlink_that_a_program_makes_leads_nowhere(call):
 async def test_a_fork_bomb_ends_with_its_sandbox(tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox, "SECONDS", 2.0)
     call = call_in(tmp_path, sandbox="bubblewrap")
-    outcome = await run(call, "import os\nfor _ in range(200):\n    if os.fork() == 0:\n        while True: pass\nwhile True: pass")
+    outcome = await run(
+        call, "import os\nfor _ in range(200):\n    if os.fork() == 0:\n        while True: pass\nwhile True: pass"
+    )
     assert outcome["exit_code"] != 0
     assert outcome["seconds"] < 15
 
