@@ -36,16 +36,16 @@ PARTS = {
 def run(screen: Screen, root: Path, services: Sequence[str] | None, *, quiet: bool) -> None:
     """Run everything until SIGINT or SIGTERM. Raises ConsoleError when something cannot be started, or is lost."""
     check_names(services or ())
-    stack = Stack(root, services=services, say=_logs(screen, quiet=quiet))
+    stack = Recorded(root, services=services, say=_logs(screen, quiet=quiet))
     screen.say(f"Starting in {root} …")
     try:
-        lost = asyncio.run(_until_stopped(screen, root, stack))
+        asyncio.run(up(root, announce=lambda ready: announce(screen, ready), stack=stack))
     except AlreadyRunningError as error:
         raise ConsoleError(str(error), "`waggle runs` talks to it", code=Exit.USAGE) from None
     except (NotReadyError, ConnectionError) as error:
         screen.say(str(error))
         raise ConsoleError("not everything could be started", f"see above, and {root}/.waggle/logs/") from None
-    if lost:
+    if stack.lost:
         raise ConsoleError("something ended whose content is lost with it", "see above; `waggle up` starts afresh")
     screen.say("Stopped.")
 
@@ -64,17 +64,21 @@ def check_names(services: Sequence[str]) -> None:
             )
 
 
-async def _until_stopped(screen: Screen, root: Path, stack: Stack) -> bool:
-    """Run; whether it ended because something was lost."""
-    losing: list[asyncio.Task[None]] = []
+class Recorded(Stack):
+    """A stack that knows afterwards whether it was stopped because something was lost."""
 
-    def announce(ready: Stack) -> None:
-        losing.append(asyncio.create_task(ready.wait()))
-        show(screen, ready.endpoints)
-        screen.say("Ready: waggle submit 'What …?' in another terminal. Ctrl-C stops everything.", style="bold")
+    lost = False
 
-    await up(root, announce=announce, stack=stack)
-    return any(task.done() for task in losing)
+    async def stop(self) -> None:
+        """Stop everything, services first."""
+        self.lost = self._failed.is_set()
+        await super().stop()
+
+
+def announce(screen: Screen, ready: Stack) -> None:
+    """Say what runs where, and what can be done with it."""
+    show(screen, ready.endpoints)
+    screen.say("Ready: waggle submit 'What …?' in another terminal. Ctrl-C stops everything.", style="bold")
 
 
 def show(screen: Screen, endpoints: dict[str, str]) -> None:

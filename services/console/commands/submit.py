@@ -60,7 +60,7 @@ def submit(
     json: JsonOption = False,
 ) -> None:
     """Hand in a task, show its steps as they happen, and end with the result."""
-    fields = {
+    fields: dict[str, object] = {
         "objective": _from_stdin() if text == "-" else text,
         "shape": shape or (Shape.SINGLE if agent else Shape.AUTO),
         "agent": agent,

@@ -1,0 +1,199 @@
+"""A gateway that plays runs from a script, over real HTTP on loopback."""
+
+import asyncio
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from infra.probe import free_port
+from schemas import event as e
+from schemas.budget import Usage
+from schemas.plan import Plan, PlannedStep
+from schemas.step import Output
+from schemas.task import Result, StepSummary, Task
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+RUN = "run-1"
+
+
+class Script:
+    """What the gateway answers, and what it was asked."""
+
+    def __init__(self):
+        self.events = {}
+        self.results = {}
+        self.runs = {}
+        self.files = {}
+        self.pages = []
+        self.refusal = None
+        self.cut_after = None
+        self.hang = False
+        self.unknown_at_first = 0
+        self.tasks, self.commands, self.resumed_after, self.uploads = [], [], [], []
+
+    def add(self, status="complete", events=None, **result):
+        """A run that ended."""
+        finished = {"status": status, "started": START, "finished": START + timedelta(seconds=9)}
+        step = StepSummary(id="s1", agent="research", objective="look", status="done", attempts=1, seconds=2.5)
+        defaults = {"answer": "It is **so**.", "steps": [step], "models": ["waggle-simulated"], "caveats": ["perhaps"]}
+        values = {"run_id": RUN, "task_id": "t", "tenant": "default"} | finished | defaults | result
+        self.results[RUN] = Result.model_validate(values)
+        self.events[RUN] = story(status) if events is None else events
+        self.runs[RUN] = view(status.upper())
+
+    def add_waiting(self):
+        """A run that waits for a person."""
+        asked = happened(e.HelpRequested, 5, request_id=f"{RUN}/help/1", about="step", step_id="s1", **QUESTION)
+        waits = moved(5, "EXECUTING", "WAITING_HUMAN")
+        self.events[RUN] = [*story("complete")[:-1], asked, waits]
+        self.runs[RUN] = view("WAITING_HUMAN") | {"waiting_for": asked.model_dump(mode="json")}
+
+
+QUESTION = {"question": "Send it?", "options": ["yes", "no"]}
+
+
+def view(state):
+    return {"run_id": RUN, "tenant": "default", "state": state, "objective": "ask", "started": START.isoformat()}
+
+
+def happened(kind, second, **fields):
+    at = START + timedelta(seconds=second)
+    return kind(run_id=RUN, tenant="default", at=at, by="orchestrator", **fields)
+
+
+def moved(second, source, target):
+    return happened(e.Moved, second, source=source, target=target, reason=f"now {target}")
+
+
+def story(status="complete", doing="reading page 3"):
+    """The events of a run with one step."""
+    plan = Plan(steps=[PlannedStep(id="s1", objective="look it up", agent="research")])
+    task = Task(objective="what is it?")
+    step = {"step_id": "s1", "agent": "research"}
+    done = {"output": Output(answer="so"), "seconds": 2.5, "usage": Usage(prompt_tokens=1200, cost_usd=0.0021)}
+    return [
+        happened(e.RunStarted, 0, task_id="t", task=task, deadline=START + timedelta(minutes=2)),
+        happened(e.PlanRequested, 0.1, handoff_id="h0"),
+        happened(e.PlanAccepted, 1, plan=plan),
+        happened(e.StepDispatched, 1.5, objective="look it up", handoff_id="h1", attempt=1, **step),
+        happened(e.Progressed, 2, doing=doing, **step),
+        happened(e.StepDone, 4, step_id="s1", **done),
+        moved(9, "REVIEWING", status.upper()),
+    ]
+
+
+class FakeGateway:
+    """Serves a script; can be stopped and started again at the same address."""
+
+    def __init__(self, script):
+        self.script = script
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        config = uvicorn.Config(app_of(self.script), port=self.port, log_config=None, timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive()
+            threading.Event().wait(0.01)
+
+    def stop(self):
+        self._server.should_exit = True
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+@contextmanager
+def serving(script):
+    gateway = FakeGateway(script)
+    gateway.start()
+    yield gateway
+    gateway.stop()
+
+
+def refused(status, code, message, action=None):
+    error = {"code": code, "message": message, "retryable": False, "suggested_action": action}
+    return JSONResponse({"error": error}, status_code=status)
+
+
+def app_of(script):  # noqa: C901 -- one route after the other
+    app = FastAPI()
+
+    @app.middleware("http")
+    async def refuse(request: Request, call_next):
+        return refused(*script.refusal) if script.refusal else await call_next(request)
+
+    @app.post("/v1/tasks")
+    async def submit(request: Request):
+        script.tasks.append((await request.json(), request.headers.get("idempotency-key"), dict(request.query_params)))
+        return JSONResponse({"run_id": RUN, "task_id": "t", "tenant": "default", "links": {}}, status_code=202)
+
+    @app.post("/v1/files")
+    async def upload(name: str, request: Request):
+        body, kind = await request.body(), request.headers["content-type"]
+        script.uploads.append((name, kind, body))
+        return JSONResponse({"name": name, "media_type": kind, "size": len(body), "uri": f"blob:{len(body):064}"}, 201)
+
+    @app.get("/v1/files/{sha256}")
+    async def download(sha256: str):
+        return Response(script.files[sha256])
+
+    @app.get("/v1/runs")
+    async def runs(offset: int = 0):
+        following = offset + 1 if offset + 1 < len(script.pages) else None
+        return {"runs": script.pages[offset], "next_offset": following}
+
+    @app.get("/v1/runs/{run_id}")
+    async def run(run_id: str):
+        return script.runs.get(run_id) or refused(404, "not_found", f"there is no run {run_id}")
+
+    @app.get("/v1/runs/{run_id}/result")
+    async def result(run_id: str):
+        if run_id in script.results:
+            return Response(script.results[run_id].model_dump_json(), media_type="application/json")
+        return refused(409, "not_finished", "the run is EXECUTING")
+
+    @app.get("/v1/runs/{run_id}/events")
+    async def events(run_id: str, request: Request):
+        if script.unknown_at_first or run_id not in script.events:
+            script.unknown_at_first -= 1
+            return refused(404, "not_found", f"there is no run {run_id}")
+        after = int(request.headers.get("last-event-id", "0"))
+        script.resumed_after.append(after)
+        return StreamingResponse(stream(script, run_id, after), media_type="text/event-stream")
+
+    @app.post("/v1/runs/{run_id}/{verb}")
+    async def command(run_id: str, verb: str, request: Request):
+        script.commands.append((run_id, verb, await request.json()))
+        return JSONResponse({"run_id": run_id}, status_code=202)
+
+    @app.get("/v1/agents")
+    async def agents():
+        tools = [{"name": "send", "description": "Sends.", "risk": "high"}]
+        return [{"name": "writer", "description": "Writes.", "tools": tools}]
+
+    @app.get("/v1/topics")
+    async def topics():
+        groups = [{"group": "waggle.orchestrator", "lag": 12}]
+        return [{"topic": "waggle.tasks", "partitions": 4, "messages": 30, "groups": groups}]
+
+    return app
+
+
+async def stream(script, run_id, after):
+    yield ": here\n\n"
+    for number, event in enumerate(script.events[run_id], 1):
+        if number <= after:
+            continue
+        if script.cut_after == number - 1:
+            script.cut_after = None
+            raise ConnectionError("cut by the script")
+        yield f"id: {number}\nevent: {event.wire_type()}\ndata: {event.model_dump_json()}\n\n"
+    while script.hang:  # noqa: ASYNC110 -- set from another thread
+        await asyncio.sleep(0.05)
