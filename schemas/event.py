@@ -185,7 +185,7 @@ class HelpAnswered(RunEvent):
 
 
 class Progressed(RunEvent):
-    """What an agent is doing right now. Shown live; not part of the run's state."""
+    """What an agent is doing right now. Only shown live, at the gateway: no part of the run, and not published."""
 
     step_id: str
     agent: str

@@ -25,7 +25,7 @@ TOPICS: dict[type[Message], str] = {
     approval.CancelRun: "control",
     approval.PauseRun: "control",
     approval.ResumeRun: "control",
-    **dict.fromkeys(event.RunEvent.__subclasses__(), "runs.log"),
+    **{kind: "runs.log" for kind in event.RunEvent.__subclasses__() if kind is not event.Progressed},
 }
 """Where each message goes. Handoffs go to `agents.<name>` of the agent they name."""
 

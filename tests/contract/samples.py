@@ -149,7 +149,6 @@ FULL: list[Message] = [
         **FACT, request_id="run-1/help/1", about="step", step_id=None, question="Send it?", options=["send"]
     ),
     event.HelpAnswered(**FACT, request_id="run-1/help/1", decision="approve", answer=""),
-    event.Progressed(**FACT, step_id="count", agent="data", doing="query"),
 ]
 
 _AT = '"run_id": "run-1", "tenant": "shop", "at": "2026-11-20T13:30:00.5+01:00", "by": "orchestrator"'
