@@ -1,9 +1,11 @@
 """How much each topic holds, and how far the groups that consume it have come."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from schemas.message import Part
 
@@ -12,6 +14,10 @@ Offsets = Mapping[TopicPartition, int]
 
 _BACKOFF_MS = 10
 """The consumer learns of topics one by one and rests between them; its default of 100 ms would add up."""
+
+
+_PAUSE = 0.1
+"""Seconds between tries."""
 
 
 class GroupLag(Part):
@@ -35,7 +41,8 @@ class TopicLag(Part):
 async def topics_with_lag(bootstrap: str, prefix: str, groups: Mapping[str, Sequence[str]]) -> list[TopicLag]:
     """Every topic whose name begins with the prefix; `groups` says which groups consume which topic.
 
-    Groups are looked up by name, for a broker need not be able to list them. Raises KafkaError when Kafka is away.
+    Groups are looked up by name, for a broker need not be able to list them. Raises KafkaError when Kafka is away; give
+    it a time limit, for it waits while Kafka says that it is about to be ready.
     """
     servers = bootstrap.split(",")
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
@@ -74,9 +81,22 @@ async def _lag(
     admin: AIOKafkaAdminClient, group: str, partitions: Partitions, first: Offsets, end: Offsets
 ) -> GroupLag:
     """What lies behind the committed offsets; all there is for a group that has committed nothing."""
-    committed = await admin.list_consumer_group_offsets(group, partitions=partitions)
-    reached = {p: max(committed[p].offset, first[p]) if p in committed else first[p] for p in partitions}
+    committed = await _committed(admin, group, partitions)
+    reached = {each: max(committed.get(each, 0), first[each]) for each in partitions}
     return GroupLag(group=group, lag=_between(reached, end, partitions))
+
+
+async def _committed(admin: AIOKafkaAdminClient, group: str, partitions: Partitions) -> Offsets:
+    """The group's offsets, -1 where there is none. A Kafka that has just started has no coordinator for a moment."""
+    while True:
+        try:
+            found = await admin.list_consumer_group_offsets(group, partitions=partitions)
+        except KafkaError as refused:
+            if not refused.retriable:
+                raise
+            await asyncio.sleep(_PAUSE)
+        else:
+            return {partition: committed.offset for partition, committed in found.items()}
 
 
 def _between(low: Offsets, high: Offsets, partitions: Partitions) -> int:
