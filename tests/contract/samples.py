@@ -201,5 +201,4 @@ LEAST: dict[str, str] = {
     "waggle.help-requested.v1": f'{{{_AT}, "request_id": "q1", "about": "plan", "step_id": null, '
     '"question": "How?", "options": []}',
     "waggle.help-answered.v1": f'{{{_AT}, "request_id": "q1", "decision": "reject", "answer": "no"}}',
-    "waggle.progressed.v1": f'{{{_AT}, "step_id": "count", "agent": "data", "doing": "query"}}',
 }
