@@ -40,12 +40,13 @@ class Parts:
     redis: Client
     runs: RunStore
     archive: BlobStore
+    started: bool = False
     stopping: bool = False
     background: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def healthy(self) -> bool:
-        """Whether the service can work: not stopping, Kafka and Redis reachable."""
-        if self.stopping:
+        """Whether the service can work: started, not stopping, Kafka and Redis reachable."""
+        if self.stopping or not self.started:
             return False
         with suppress(*blackboard.OUTAGES):
             return bool(await self.broker.ping(5.0)) and bool(await self.redis.ping())
@@ -107,6 +108,7 @@ def serve(
         if before_ready is not None:
             await before_ready()
         parts.background.extend(asyncio.create_task(_keep_running(each)) for each in background)
+        parts.started = True
         log.info("started", topics=names)
 
     async def stopping() -> None:

@@ -28,6 +28,7 @@ def background(screen: Screen, root: Path, documents: Path, *, keep: bool) -> It
         return
     began = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    running().down(root)
     process = _start(root, documents)
     try:
         with screen.busy("Starting Kafka, Redis, Postgres, a mail sink, a model and the services …"):

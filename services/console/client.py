@@ -30,14 +30,15 @@ class AwayError(ConsoleError):
 
 
 class UnreachableError(AwayError):
-    """Nothing answers at the gateway's address, or it went away."""
+    """Nothing answers at the gateway's address, or it went away. `asked`: perhaps only after it had the request."""
 
-    def __init__(self, address: str, why: str) -> None:
+    def __init__(self, address: str, why: str, *, asked: bool) -> None:
         super().__init__(
             f"cannot reach the gateway at {address} ({why})",
             "is it running? `waggle up` starts everything here; --gateway or WAGGLE_GATEWAY names another one",
             code=Exit.UNREACHABLE,
         )
+        self.asked = asked
 
 
 class Gateway:
@@ -61,7 +62,12 @@ class Gateway:
         """Hand a task in: `run_id`, `task_id`, `tenant`, `links`. The same key again is the same run."""
         body = task.model_dump_json(exclude_defaults=True)
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
-        return self._object("POST", "/v1/tasks", content=body, headers=headers)
+        try:
+            return self._object("POST", "/v1/tasks", content=body, headers=headers)
+        except UnreachableError as lost:
+            if lost.asked:
+                lost.action = f"the task may have been handed in: the same command with --key {key} makes no second run"
+            raise
 
     def upload(self, path: Path, name: str, media_type: str) -> Attachment:
         """Keep a file in the archive; returns what a task refers to it by."""
@@ -143,7 +149,8 @@ class Gateway:
                 response.read()
                 raise _refused(response)
         except httpx.RequestError as gone:
-            raise UnreachableError(self.address, str(gone) or type(gone).__name__) from None
+            asked = not isinstance(gone, httpx.ConnectError | httpx.ConnectTimeout)
+            raise UnreachableError(self.address, str(gone) or type(gone).__name__, asked=asked) from None
 
 
 def _run(run_id: str, verb: str = "") -> str:

@@ -27,8 +27,9 @@ STATE_STYLES = {
 
 def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None) -> None:
     """A result: answer, files, steps, cost, caveats, models. `paths`: where the artefacts lie; None: not saved."""
-    heading(screen, "Answer")
-    show_answer(screen, result.answer)
+    if result.answer:
+        heading(screen, "Answer")
+        show_answer(screen, result.answer)
     if result.error:
         _show_error(screen, result.error.message, result.error.code, result.error.suggested_action)
     show_artefacts(screen, result, paths)
@@ -38,10 +39,9 @@ def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None) ->
     _show_total(screen, result)
 
 
-def show_answer(screen: Screen, answer: str | None) -> None:
+def show_answer(screen: Screen, answer: str) -> None:
     """The answer, laid out on a terminal, as Markdown elsewhere. Links show their address."""
-    text = answer or "(no answer)"
-    screen.say(Markdown(text, hyperlinks=False) if screen.console.is_terminal else text)
+    screen.say(Markdown(answer, hyperlinks=False) if screen.console.is_terminal else answer)
 
 
 def show_artefacts(screen: Screen, result: Result, paths: Sequence[Path] | None) -> None:

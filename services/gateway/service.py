@@ -54,6 +54,7 @@ def _limit(settings: Settings, path: str) -> int:
 @asynccontextmanager
 async def _lifespan(parts: Parts) -> AsyncIterator[None]:
     await parts.broker.start()
+    parts.started = True
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from infra.probe import free_port
@@ -32,6 +32,7 @@ class Script:
         self.refusal = None
         self.cut_after = None
         self.hang = False
+        self.dies_at_submit = False
         self.unknown_at_first = 0
         self.tasks, self.commands, self.resumed_after, self.uploads = [], [], [], []
 
@@ -117,21 +118,31 @@ def serving(script):
     gateway.stop()
 
 
+class RefusedError(Exception):
+    pass
+
+
 def refused(status, code, message, action=None):
     error = {"code": code, "message": message, "retryable": False, "suggested_action": action}
     return JSONResponse({"error": error}, status_code=status)
 
 
 def app_of(script):  # noqa: C901 -- one route after the other
-    app = FastAPI()
+    async def refuse():
+        if script.refusal:
+            raise RefusedError
 
-    @app.middleware("http")
-    async def refuse(request: Request, call_next):
-        return refused(*script.refusal) if script.refusal else await call_next(request)
+    app = FastAPI(dependencies=[Depends(refuse)])
+
+    @app.exception_handler(RefusedError)
+    async def answer(request, error):
+        return refused(*script.refusal)
 
     @app.post("/v1/tasks")
     async def submit(request: Request):
         script.tasks.append((await request.json(), request.headers.get("idempotency-key"), dict(request.query_params)))
+        if script.dies_at_submit:
+            return StreamingResponse(broken(), status_code=202)
         return JSONResponse({"run_id": RUN, "task_id": "t", "tenant": "default", "links": {}}, status_code=202)
 
     @app.post("/v1/files")
@@ -195,5 +206,10 @@ async def stream(script, run_id, after):
             script.cut_after = None
             raise ConnectionError("cut by the script")
         yield f"id: {number}\nevent: {event.wire_type()}\ndata: {event.model_dump_json()}\n\n"
-    while script.hang:  # noqa: ASYNC110 -- set from another thread
+    while script.hang:
         await asyncio.sleep(0.05)
+
+
+async def broken():
+    yield '{"run_id": '
+    raise ConnectionError("cut by the script")

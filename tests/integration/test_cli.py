@@ -170,6 +170,13 @@ def test_a_refusal_is_shown_as_the_gateway_says_it(waggle, script, refusal, code
     assert "Traceback" not in ended.output
 
 
+def test_a_gateway_that_dies_with_the_task_in_its_hands_tells_how_to_try_again_safely(waggle, script):
+    script.dies_at_submit = True
+    ended = waggle("submit", "x")
+    assert ended.exit_code == 6, ended.output
+    assert f"--key {script.tasks[0][1]} makes no second run" in ended.stderr
+
+
 def test_something_that_is_no_gateway_is_said_to_be_none(waggle, script):
     script.runs[RUN] = {"hello": "world"}
     ended = waggle("status", RUN)
@@ -439,12 +446,13 @@ def test_up_says_what_runs_where_and_ends_with_everything_stopped(folder):
     assert CliRunner().invoke(app, ["runs"]).exit_code == 0, said
     assert CliRunner().invoke(app, ["up"]).exit_code == 2
     assert CliRunner().invoke(app, ["up", "--services", "nonsense"]).exit_code == 2
-    down = subprocess.run([*command[:3], "down"], capture_output=True, text=True, check=True)
+    down = subprocess.Popen([*command[:3], "down"], stdout=subprocess.PIPE, text=True)
     said += running.communicate(timeout=30)[0].splitlines()
+    stopped = down.communicate(timeout=30)[0]
     assert running.returncode == 0, said
     text = "\n".join(said)
     for expected in ("at most 5 MB a partition", "not a language model", "Gateway", "Postgres", "Redis", "Stopped."):
         assert expected in text
-    assert "gateway" in down.stdout
+    assert "gateway" in stopped
     assert CliRunner().invoke(app, ["runs"]).exit_code == 6
     assert "Nothing was running here." in CliRunner().invoke(app, ["down"]).stdout
