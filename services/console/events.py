@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.event import Moved, RunEvent, State
-from schemas.registry import UnknownMessage, message_class
 from services.console.client import AwayError, Gateway, NotFoundError
 from services.console.exits import ENDED, ConsoleError
 
@@ -18,6 +17,9 @@ PATIENCE = 60.0
 
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 3.0
+
+_KINDS = {kind.wire_type(): kind for kind in RunEvent.__subclasses__()}
+"""Also those that are only shown live and travel on no topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,12 @@ class Sent:
 
     @property
     def event(self) -> RunEvent | None:
-        """The event as its type; None for one that this version does not know."""
+        """The event as its type; None for one that this version cannot read."""
+        kind = _KINDS.get(self.type)
         try:
-            known = message_class(self.type).model_validate(self.data)
-        except (UnknownMessage, ValidationError):
+            return kind.model_validate(self.data) if kind else None
+        except ValidationError:
             return None
-        return known if isinstance(known, RunEvent) else None
 
     @property
     def ends(self) -> bool:
