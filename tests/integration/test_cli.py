@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from fake_gateway import QUESTION, RUN, FakeGateway, Script, happened, moved, serving, story, view
 from typer.testing import CliRunner
 
+from infra.embedded.state import StateFolder
 from infra.probe import free_port
 from schemas import event as e
 from schemas.task import Artefact, Result
@@ -456,3 +458,4 @@ def test_up_says_what_runs_where_and_ends_with_everything_stopped(folder):
     assert "gateway" in stopped
     assert CliRunner().invoke(app, ["runs"]).exit_code == 6
     assert "Nothing was running here." in CliRunner().invoke(app, ["down"]).stdout
+    shutil.rmtree(StateFolder(folder).postgres.parent)
