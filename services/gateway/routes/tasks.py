@@ -39,7 +39,7 @@ GivenKey = Annotated[
 async def submit_task(
     task: Task, request: Request, parts: PartsOf, tenant: GivenTenant = None, key: GivenKey = None
 ) -> Submitted:
-    """Accepted means that Kafka has acknowledged it (`acks=all`); send it again with the same key after any other answer."""
+    """Accepted means that Kafka has acknowledged it (`acks=all`). After a 503, send it again with the same key."""
     task = addressed(task, tenant, key)
     task_id = f"task-{uuid4().hex}"
     run_id = run_id_for(task.tenant, task.idempotency_key or task_id)
