@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import os
+import signal
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +27,9 @@ from shared.telemetry.logs import start_logging
 from shared.telemetry.traces import start_tracing
 
 log = structlog.get_logger()
+
+KAFKA_WITHIN = 30.0
+"""Seconds a starting service waits for Kafka."""
 
 GRACE = 15.0
 """Seconds a stopping service gives what it is working on."""
@@ -106,7 +112,7 @@ def serve(
     async def started() -> None:
         consumer.start()
         if before_ready is not None:
-            await before_ready()
+            await _keep_running(before_ready)
         parts.background.extend(asyncio.create_task(_keep_running(each)) for each in background)
         parts.started = True
         log.info("started", topics=names)
@@ -141,9 +147,16 @@ def health_routes(parts: Parts) -> list[tuple[str, Any]]:
 
 
 def run_http(app: Any, settings: Settings) -> None:
-    """Run an ASGI application until the process is asked to stop."""
+    """Run an ASGI application until the process is asked to stop.
+
+    Exits with a sentence when Kafka cannot be reached: whoever supervises the process starts it again.
+    """
+    try:
+        asyncio.run(bus.await_kafka(settings.kafka, KAFKA_WITHIN))
+    except ConnectionError as away:
+        sys.exit(str(away))
     uvicorn.run(
-        app,
+        _ending_with(app),
         host=settings.http_host,
         port=settings.http_port,
         loop="uvloop",
@@ -154,11 +167,28 @@ def run_http(app: Any, settings: Settings) -> None:
     )
 
 
+def _ending_with(app: Any) -> Any:
+    """The application, whose process ends when its start fails after HTTP was opened: it would never be ready."""
+
+    async def ending(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await app(scope, receive, send)
+        except BaseException:
+            if scope["type"] == "lifespan":
+                os.kill(os.getpid(), signal.SIGTERM)
+            raise
+
+    return ending
+
+
 async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:
-    """A background task outlives whatever is away for a while; a defect is logged and tried again, never swallowed."""
+    """Some work, begun again after whatever stopped it: an outage is waited out, a defect is logged."""
     while True:
         try:
             return await work()
+        except (*bus.OUTAGES, *blackboard.OUTAGES) as away:
+            log.warning("something is away, trying again", error=repr(away))
+            await asyncio.sleep(1.0)
         except Exception:
             log.exception("a background task failed and is started again")
             await asyncio.sleep(1.0)

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaClient, AIOKafkaConsumer, ConsumerRecord
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
@@ -40,6 +41,32 @@ def connect(settings: Settings, service: str, registry: CollectorRegistry) -> Ka
         log_level=logging.DEBUG,
         middlewares=[KafkaPrometheusMiddleware(registry=registry, app_name=service)],
     )
+
+
+async def await_kafka(bootstrap: str, within: float) -> None:
+    """Return when Kafka answers. Raises ConnectionError, saying what to check, after `within` seconds."""
+    deadline = time.monotonic() + within
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        while not await _answers(bootstrap):
+            if time.monotonic() > deadline:
+                raise ConnectionError(
+                    f"no Kafka at {bootstrap} within {within:g} s: is it running, is WAGGLE_KAFKA right?"
+                )
+            await asyncio.sleep(0.5)
+    finally:
+        logging.getLogger("aiokafka").setLevel(logging.NOTSET)
+
+
+async def _answers(bootstrap: str) -> bool:
+    client = AIOKafkaClient(bootstrap_servers=bootstrap.split(","))
+    try:
+        await client.bootstrap()
+    except KafkaError:
+        return False
+    finally:
+        await client.close()
+    return True
 
 
 async def publish(broker: KafkaBroker, records: Iterable[Record]) -> None:
