@@ -3,6 +3,7 @@ Postgres, a mail sink and the simulated model."""
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,7 @@ class started:  # noqa: N801 -- reads as a sentence
 
     async def __aexit__(self, *_) -> None:
         await self.stack.stop()
+        shutil.rmtree(self.stack.state.postgres.parent, ignore_errors=True)
 
 
 @pytest.fixture

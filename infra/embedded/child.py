@@ -45,7 +45,7 @@ class Child:
         self._cwd = cwd
         self._process: asyncio.subprocess.Process | None = None
         self._supervision: asyncio.Task[None] | None = None
-        self._stopping = False
+        self.stopping = False
 
     @property
     def pid(self) -> int | None:
@@ -74,7 +74,7 @@ class Child:
 
     async def stop(self, grace: float) -> None:
         """Ask it to end, wait, then end it."""
-        self._stopping = True
+        self.stopping = True
         process = self._process
         if process is not None and process.returncode is None:
             process.terminate()
@@ -89,10 +89,10 @@ class Child:
 
     async def _supervise(self, changed: Callable[[], None]) -> None:
         pause = 0.2
-        while not self._stopping:
+        while not self.stopping:
             began = time.monotonic()
             code = await self._run(changed)
-            if self._stopping or not self.restart:
+            if self.stopping or not self.restart:
                 return
             pause = 0.2 if time.monotonic() - began > 10 * LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
             self._say(self.name, f"ended with status {code}; started again in {pause:.1f} s")

@@ -69,6 +69,11 @@ class Stack:
             raise
         self.state.write_endpoints(self.endpoints)
 
+    @property
+    def lost(self) -> bool:
+        """Whether something ended whose content is lost with it."""
+        return self._failed.is_set()
+
     async def wait(self) -> None:
         """Return when something ended that cannot be started again."""
         await self._failed.wait()
@@ -180,6 +185,8 @@ class Stack:
 
     async def _watch(self, child: Child) -> None:
         await child.ended()
+        if child.stopping:
+            return
         self._say(child.name, "has ended; what it held is lost, so everything is stopped")
         self._failed.set()
 

@@ -36,7 +36,7 @@ PARTS = {
 def run(screen: Screen, root: Path, services: Sequence[str] | None, *, quiet: bool) -> None:
     """Run everything until SIGINT or SIGTERM. Raises ConsoleError when something cannot be started, or is lost."""
     check_names(services or ())
-    stack = Recorded(root, services=services, say=_logs(screen, quiet=quiet))
+    stack = Stack(root, services=services, say=_logs(screen, quiet=quiet))
     screen.say(f"Starting in {root} …")
     try:
         asyncio.run(up(root, announce=lambda ready: announce(screen, ready), stack=stack))
@@ -62,17 +62,6 @@ def check_names(services: Sequence[str]) -> None:
             raise ConsoleError(
                 f"there is no service `{name}`", f"there are: {', '.join(service_names())}", code=Exit.USAGE
             )
-
-
-class Recorded(Stack):
-    """A stack that knows afterwards whether it was stopped because something was lost."""
-
-    lost = False
-
-    async def stop(self) -> None:
-        """Stop everything, services first."""
-        self.lost = self._failed.is_set()
-        await super().stop()
 
 
 def announce(screen: Screen, ready: Stack) -> None:

@@ -10,6 +10,8 @@ from shared.errors import TerminalError
 OUTAGES: tuple[type[Exception], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    TimeoutError,
     asyncpg.InterfaceError,
     OSError,
 )
@@ -76,7 +78,7 @@ class BlobStore:
 
     async def _connected(self) -> asyncpg.Pool:
         if self._pool is None:
-            pool = await asyncpg.create_pool(self._dsn, min_size=0, max_size=4, command_timeout=60)
+            pool = await asyncpg.create_pool(self._dsn, min_size=0, max_size=4, timeout=10, command_timeout=60)
             async with pool.acquire() as connection, connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", _SCHEMA_LOCK)
                 await connection.execute(_SCHEMA)
