@@ -49,7 +49,7 @@ def set_deadline(draft: Draft) -> None:
 def give_back_waiting_time(draft: Draft) -> None:
     """Waiting for a person does not count: move the deadline by as long as the wait took."""
     request = draft.run.request
-    if request is not None:
+    if request is not None and draft.now > request.at:
         draft.record(DeadlineMoved, deadline=draft.run.deadline + (draft.now - request.at))
         set_deadline(draft)
 

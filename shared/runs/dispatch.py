@@ -1,6 +1,6 @@
 """How a run asks: the handoffs to planner, specialists and reviewer."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from schemas.event import PlanAccepted, PlanRequested, ReviewRequested, StepDispatched
@@ -14,8 +14,8 @@ from shared.runs.run import StepRecord
 PLANNER = "planner"
 REVIEWER = "reviewer"
 
-RETRY_DELAY = timedelta(seconds=1)
-"""Wait before a step's second attempt; doubled for each further one."""
+RETRY_DELAY = timedelta(seconds=3)
+"""Wait after a first failure; doubled for each further one."""
 
 
 def ask_for_plan(draft: Draft) -> None:
@@ -33,8 +33,9 @@ def ask_for_plan(draft: Draft) -> None:
         agents=[card for card in draft.agents.values() if card.plannable],
         max_steps=1 if task.shape is Shape.ROUTER else task.budget.steps,
     )
+    due = _due(draft, draft.run.planning.attempts) if draft.run.planning.error else None
     draft.record(PlanRequested, handoff_id=handoff.id)
-    draft.send(handoff.id, handoff)
+    draft.send(handoff.id, handoff, due)
 
 
 def dispatch(draft: Draft, record: StepRecord) -> None:
@@ -56,8 +57,7 @@ def dispatch(draft: Draft, record: StepRecord) -> None:
         handoff_id=handoff.id,
         attempt=attempt,
     )
-    delay = RETRY_DELAY * 2 ** (attempt - 2) if attempt > 1 else None
-    draft.send(handoff.id, handoff, draft.now + delay if delay else None)
+    draft.send(handoff.id, handoff, _due(draft, record.attempts))
 
 
 def ask_for_review(draft: Draft) -> None:
@@ -71,8 +71,14 @@ def ask_for_review(draft: Draft) -> None:
         inputs=[_output(record) for record in run.steps.values()],
         plan=run.plan,
     )
+    due = _due(draft, run.reviewing.attempts) if run.reviewing.error else None
     draft.record(ReviewRequested, handoff_id=handoff.id)
-    draft.send(handoff.id, handoff)
+    draft.send(handoff.id, handoff, due)
+
+
+def _due(draft: Draft, failures: int) -> datetime | None:
+    """When to try again after so many failures; None before the first: at once."""
+    return draft.now + RETRY_DELAY * 2 ** (failures - 1) if failures else None
 
 
 def _request(draft: Draft, what: str, agent: str, objective: str) -> dict[str, Any]:
