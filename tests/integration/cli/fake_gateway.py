@@ -127,7 +127,7 @@ def refused(status, code, message, action=None):
     return JSONResponse({"error": error}, status_code=status)
 
 
-def app_of(script):  # noqa: C901 -- one route after the other
+def app_of(script):
     async def refuse():
         if script.refusal:
             raise RefusedError
