@@ -156,8 +156,8 @@ def _confined(program: Program, script: Path) -> list[str]:
     return [
         *("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"),
         *("--uid", "65534", "--gid", "65534", "--hostname", "sandbox"),
-        *shown,
         *("--proc", "/proc", "--dev", "/dev", "--size", str(WRITTEN), "--tmpfs", "/tmp"),  # noqa: S108 -- the sandbox's own
+        *shown,
         *("--bind", str(program.project), "/project", "--ro-bind", str(program.inputs), "/project/inputs"),
         *("--ro-bind", str(script.parent), "/script", "--chdir", "/project"),
         *("--setenv", "HOME", "/tmp", "--setenv", "PYTHONDONTWRITEBYTECODE", "1"),  # noqa: S108 -- the sandbox's own
