@@ -1,6 +1,8 @@
 """What goes to agents (handoffs, imperative) and what comes back (answers, past tense)."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
@@ -19,15 +21,15 @@ class Source(Part):
 class Fact(Part):
     """A named value that a later step may compute with."""
 
-    name: str
-    value: str | int | float | bool
+    name: str = Field(max_length=200)
+    value: Annotated[str, StringConstraints(max_length=5_000)] | int | float | bool
 
 
 class Findings(Part):
     """What a model answers a step with. Every field is required, as strict structured output demands."""
 
-    answer: str = Field(description="The result in Markdown, complete in itself.")
-    facts: list[Fact] = Field(description="Values later steps may compute with.")
+    answer: str = Field(max_length=100_000, description="The result in Markdown, complete in itself.")
+    facts: list[Fact] = Field(max_length=500, description="Values later steps may compute with.")
     sources: list[Source] = Field(description="Documents and pages the answer rests on.")
     confidence: float = Field(ge=0, le=1, description="How sure you are.")
     caveats: list[str] = Field(description="What the reader must know before relying on it.")
@@ -36,7 +38,7 @@ class Findings(Part):
 class Output(Findings):
     """What a step found or made: findings, and the files its tools kept."""
 
-    facts: list[Fact] = Field(default_factory=list)
+    facts: list[Fact] = Field(default_factory=list, max_length=500)
     sources: list[Source] = Field(default_factory=list)
     artefacts: list[Artefact] = Field(default_factory=list)
     confidence: float = Field(0.5, ge=0, le=1)

@@ -8,17 +8,19 @@ from typing import Any
 
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, ConsumerRecord
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from prometheus_client import CollectorRegistry
 
 from shared.bus.record import Record
+from shared.errors import TerminalError
 from shared.settings import Settings
 
-LARGEST_RECORD = 8 * 1_048_576
-"""Bytes. Topics take this much, so that an oversize message can be seen and refused clearly."""
+LARGEST_RECORD = 9 * 1_048_576
+"""Bytes. Topics take 8 MiB, so that an oversize task can be seen and refused clearly; a dead letter of it is larger by
+its headers."""
 
 OUTAGES: tuple[type[Exception], ...] = (KafkaError, ConnectionError, TimeoutError)
 """Kafka is away or not ready: the same call may work in a moment."""
@@ -70,14 +72,20 @@ async def _answers(bootstrap: str) -> bool:
 
 
 async def publish(broker: KafkaBroker, records: Iterable[Record]) -> None:
-    """Publish all and return when Kafka has acknowledged all. Raises what Kafka refuses them with."""
-    futures = [
-        await broker.publish(
-            record.value.encode(), record.topic, key=record.key.encode(), headers=record.headers, no_confirm=True
-        )
-        for record in records
-    ]
-    await asyncio.gather(*futures)
+    """Publish all and return when Kafka has acknowledged all.
+
+    Raises TerminalError `too_large` for a record no retry makes smaller, KafkaError for anything else.
+    """
+    try:
+        futures = [
+            await broker.publish(
+                record.value.encode(), record.topic, key=record.key.encode(), headers=record.headers, no_confirm=True
+            )
+            for record in records
+        ]
+        await asyncio.gather(*futures)
+    except MessageSizeTooLargeError as refused:
+        raise TerminalError(f"a message is too large for Kafka: {refused}", code="too_large") from refused
 
 
 async def publish_bytes(

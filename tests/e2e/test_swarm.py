@@ -37,7 +37,7 @@ async def listening(swarm, *topics):
         bootstrap_servers=swarm.endpoints["WAGGLE_KAFKA"],
         auto_offset_reset="earliest",
         fetch_max_wait_ms=5,
-        max_partition_fetch_bytes=8 << 20,
+        max_partition_fetch_bytes=9 << 20,
     )
     await consumer.start()
     try:
@@ -47,7 +47,7 @@ async def listening(swarm, *topics):
 
 
 async def publish(swarm, topic, value: bytes, key: bytes | None = None, **headers: str) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=swarm.endpoints["WAGGLE_KAFKA"], max_request_size=8 << 20)
+    producer = AIOKafkaProducer(bootstrap_servers=swarm.endpoints["WAGGLE_KAFKA"], max_request_size=9 << 20)
     await producer.start()
     try:
         pairs = [(name.replace("content_type", "content-type"), each.encode()) for name, each in headers.items()]
@@ -351,3 +351,12 @@ async def test_every_service_says_that_it_lives_and_is_ready_and_counts(swarm):
 async def scripted(model: str, scenario: dict) -> None:
     async with httpx.AsyncClient(base_url=model) as client:
         (await client.post("/scenarios", json={"name": uuid4().hex, **scenario})).raise_for_status()
+
+
+async def test_a_task_as_large_as_the_topic_takes_is_dead_lettered_whole_and_does_not_stop_the_partition(swarm, prefix):
+    task_id = f"task-{uuid4().hex}"
+    value = b'{"objective": "' + b"x" * (8 * 1_048_576 - 2_000) + b'"}'
+    async with listening(swarm, prefix + "results") as results:
+        await publish(swarm, prefix + "tasks", value, **envelope(task_id))
+        result = await result_for(results, task_id)
+    assert result["status"] == "rejected"
