@@ -17,6 +17,9 @@ from shared.runs.machine import ENDS, PAUSABLE
 from shared.runs.planning import Agents, problems
 from shared.runs.run import MAX_ATTEMPTS, MAX_REPLANS, Run
 
+CLOCKS_DIFFER = timedelta(seconds=1)
+"""How far the clock that fired a timer may be ahead of ours. A timer comes once: taken for early, it would be lost."""
+
 
 @dataclass(frozen=True, slots=True)
 class Intake:
@@ -209,7 +212,7 @@ def _resume(draft: Draft, message: approval.ResumeRun) -> None:
 def _deadline_passed(draft: Draft, message: timer.DeadlinePassed) -> None:
     run = draft.run
     counting = run.state in PAUSABLE | {State.PAUSED} and run.request is None
-    if counting and draft.now >= run.deadline:
+    if counting and draft.now + CLOCKS_DIFFER >= run.deadline:
         if run.state is State.PAUSED and run.paused_from is not None:
             draft.move(run.paused_from, "the deadline passed")
         seconds = (run.deadline - run.started).total_seconds()

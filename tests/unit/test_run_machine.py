@@ -1,0 +1,48 @@
+"""The run machine where it is easy to get wrong: clocks, what people said, stray answers, hard deadlines."""
+
+from datetime import timedelta
+
+from run_world import World, plan_of
+
+from schemas.approval import HumanDecided
+from schemas.event import State
+from schemas.task import Task
+from schemas.timer import DeadlinePassed
+
+
+def world(**task) -> World:
+    return World(Task(objective="do it", **task)).start()
+
+
+def planned(plan, **task) -> World:
+    made = world(**task)
+    made.plan(plan)
+    return made
+
+
+def command(kind, **facts):
+    return kind(run_id="run-1", tenant="default", by="eva", **facts)
+
+
+def decided(w: World, decision: str, answer: str = "") -> None:
+    """A person answers what the run asks."""
+    w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision=decision, answer=answer))
+
+
+def test_a_deadline_fired_by_a_clock_that_is_a_little_ahead_still_ends_the_run():
+    w = world()
+    w.now = w.run.deadline - timedelta(milliseconds=20)
+    w.tell(DeadlinePassed(run_id="run-1", tenant="default"))
+    assert (w.run.state, w.results[0].error.code) == (State.FAILED, "deadline")
+
+
+def test_the_timer_of_a_deadline_that_was_moved_ends_nothing():
+    w = planned(plan_of(a=""))
+    (timer,) = w.waiting(DeadlinePassed)
+    w.ask("a")
+    w.now += timedelta(hours=2)
+    decided(w, "approve", "yes")
+    w.tell(timer)
+    assert w.run.state is State.EXECUTING
+    w.fire(DeadlinePassed)
+    assert w.results[0].error.code == "deadline"
