@@ -53,7 +53,9 @@ def _step(run: Run, step_id: str, **change: Any) -> dict[str, Any]:
 
 def _plan_accepted(run: Run, event: e.PlanAccepted) -> dict[str, Any]:
     steps = {step.id: StepRecord(step=step) for step in event.plan.steps}
-    return {"plan": event.plan, "steps": steps, "planning": Job(), "feedback": []}
+    # A planner has taken the feedback into its plan; where none was asked, the agents must still hear it.
+    feedback = [] if run.planning.handoff_id else run.feedback
+    return {"plan": event.plan, "steps": steps, "planning": Job(), "feedback": feedback}
 
 
 def _plan_refused(run: Run, event: e.PlanRefused) -> dict[str, Any]:

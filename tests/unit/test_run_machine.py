@@ -46,3 +46,18 @@ def test_the_timer_of_a_deadline_that_was_moved_ends_nothing():
     assert w.run.state is State.EXECUTING
     w.fire(DeadlinePassed)
     assert w.results[0].error.code == "deadline"
+
+
+def test_a_single_agent_hears_why_a_person_rejected_what_it_asked():
+    w = world(shape="single", agent="data")
+    w.ask("data")
+    decided(w, "reject", "too risky")
+    assert w.handoff("data").feedback == ["too risky"]
+
+
+def test_a_planner_that_heard_the_rejection_settles_it_and_the_steps_begin_afresh():
+    w = planned(plan_of(a=""))
+    w.ask("a")
+    decided(w, "reject", "too risky")
+    w.plan(plan_of(b=""))
+    assert w.handoff("b").feedback == []
