@@ -112,7 +112,8 @@ def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
     change: dict[str, Any] = {"request": None}
     asked = run.request
     if asked and asked.about == "step" and asked.step_id:
-        change |= _step(run, asked.step_id, status="waiting", attempts=0, question=None, feedback=[event.answer])
+        told = [*run.steps[asked.step_id].feedback, event.answer or f"approved: {asked.question}"]
+        change |= _step(run, asked.step_id, status="waiting", attempts=0, question=None, feedback=told)
     if asked and asked.about == "plan":
         change |= {"planning": Job(), "feedback": [event.answer] if event.answer else run.feedback}
     return change

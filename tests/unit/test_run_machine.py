@@ -61,3 +61,20 @@ def test_a_planner_that_heard_the_rejection_settles_it_and_the_steps_begin_afres
     decided(w, "reject", "too risky")
     w.plan(plan_of(b=""))
     assert w.handoff("b").feedback == []
+
+
+def test_an_agent_that_asks_again_keeps_the_answers_it_had_and_the_reasons_of_the_reviewer():
+    w = planned(plan_of(a=""))
+    w.done("a")
+    w.review(accepted=False, redo=("a",))
+    for answer in ("the year is 2024", "in euros"):
+        w.ask("a")
+        decided(w, "approve", answer)
+    assert w.handoff("a").feedback == ["because", "the year is 2024", "in euros"]
+
+
+def test_an_agent_learns_that_a_person_agreed_without_a_word():
+    w = planned(plan_of(a=""))
+    w.ask("a")
+    decided(w, "approve")
+    assert w.handoff("a").feedback == ["approved: may I?"]
