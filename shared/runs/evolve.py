@@ -59,7 +59,8 @@ def _plan_accepted(run: Run, event: e.PlanAccepted) -> dict[str, Any]:
 
 
 def _plan_refused(run: Run, event: e.PlanRefused) -> dict[str, Any]:
-    return {"planning": run.planning.model_copy(update={"handoff_id": None, "error": None}), "feedback": event.problems}
+    told = list(dict.fromkeys([*run.feedback, *event.problems]))
+    return {"planning": run.planning.model_copy(update={"handoff_id": None, "error": None}), "feedback": told}
 
 
 def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from run_world import World, plan_of
 
 from schemas.approval import HumanDecided
 from schemas.event import State
+from schemas.step import MakePlan
 from schemas.task import Task
 from schemas.timer import DeadlinePassed
 
@@ -78,3 +79,12 @@ def test_an_agent_learns_that_a_person_agreed_without_a_word():
     w.ask("a")
     decided(w, "approve")
     assert w.handoff("a").feedback == ["approved: may I?"]
+
+
+def test_a_planner_keeps_a_persons_reason_when_its_next_plan_is_refused():
+    w = planned(plan_of(a=""))
+    w.ask("a")
+    decided(w, "reject", "too risky")
+    w.plan(plan_of(a="z"))
+    w.plan(plan_of(a="z"))
+    assert w.waiting(MakePlan)[0].feedback == ["too risky", "step `a` depends on `z`, which is no step"]
