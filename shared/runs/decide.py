@@ -93,12 +93,21 @@ def _is_open(draft: Draft, answer: step.Answer) -> bool:
     """Whether the answer is to a handoff that is awaited. Its usage counts in any case: it was spent."""
     if draft.run.state not in ENDS:
         draft.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models)
-    awaited = {draft.run.planning.handoff_id, draft.run.reviewing.handoff_id}
-    awaited |= {record.handoff_id for record in draft.run.steps.values()}
-    if draft.run.state not in ENDS and answer.handoff_id in awaited:
-        return True
+        if answer.handoff_id in _awaited(draft.run, type(answer)):
+            return True
     draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id)
     return False
+
+
+def _awaited(run: Run, kind: type[step.Answer]) -> set[str | None]:
+    """The handoffs that an answer of this kind can be to. A failure or a question can be to any."""
+    steps = {record.handoff_id for record in run.steps.values()}
+    only: dict[type[step.Answer], set[str | None]] = {
+        step.PlanProposed: {run.planning.handoff_id},
+        step.StepCompleted: steps,
+        step.ResultReviewed: {run.reviewing.handoff_id},
+    }
+    return only.get(kind, steps | {run.planning.handoff_id, run.reviewing.handoff_id})
 
 
 def _step_of(draft: Draft, answer: step.Answer) -> str | None:
@@ -106,7 +115,7 @@ def _step_of(draft: Draft, answer: step.Answer) -> str | None:
 
 
 def _plan_proposed(draft: Draft, message: step.PlanProposed) -> None:
-    if not _is_open(draft, message) or draft.run.planning.handoff_id != message.handoff_id:
+    if not _is_open(draft, message):
         return
     found = problems(message.plan, draft.run.task, draft.agents)
     if found:
@@ -130,7 +139,7 @@ def _step_completed(draft: Draft, message: step.StepCompleted) -> None:
 
 
 def _reviewed(draft: Draft, message: step.ResultReviewed) -> None:
-    if _is_open(draft, message) and draft.run.reviewing.handoff_id == message.handoff_id:
+    if _is_open(draft, message):
         verdict = {"accepted": message.accepted, "reasons": message.reasons, "redo": message.redo}
         draft.record(event.ReviewGiven, by=message.agent, **verdict)
         advance(draft)

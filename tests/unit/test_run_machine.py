@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
 from run_world import World, plan_of
 
 from schemas.approval import HumanDecided
-from schemas.event import State
-from schemas.step import MakePlan
+from schemas.event import AnswerIgnored, State
+from schemas.step import MakePlan, Output, PlanProposed, ResultReviewed, StepCompleted
 from schemas.task import Task
 from schemas.timer import DeadlinePassed
 
@@ -88,3 +89,21 @@ def test_a_planner_keeps_a_persons_reason_when_its_next_plan_is_refused():
     w.plan(plan_of(a="z"))
     w.plan(plan_of(a="z"))
     assert w.waiting(MakePlan)[0].feedback == ["too risky", "step `a` depends on `z`, which is no step"]
+
+
+@pytest.mark.parametrize("kind", [StepCompleted, ResultReviewed])
+def test_an_answer_that_does_not_fit_what_was_asked_is_ignored_on_the_record_and_the_right_one_still_counts(kind):
+    w = world()
+    (asked,) = w.waiting(MakePlan)
+    facts = {"output": Output(answer="?")} if kind is StepCompleted else {"accepted": True}
+    w.tell(w.answer(asked, kind, **facts))
+    assert isinstance(w.events[-1], AnswerIgnored)
+    w.tell(w.answer(asked, PlanProposed, plan=plan_of(a="")))
+    assert w.dispatched == ["a"]
+
+
+def test_a_plan_proposed_by_the_agent_of_a_step_is_ignored_on_the_record():
+    w = planned(plan_of(a=""))
+    w.tell(w.answer(w.handoff("a"), PlanProposed, plan=plan_of(b="")))
+    assert isinstance(w.events[-1], AnswerIgnored)
+    assert list(w.run.steps) == ["a"]
