@@ -47,10 +47,14 @@ def set_deadline(draft: Draft) -> None:
 
 
 def give_back_waiting_time(draft: Draft) -> None:
-    """Waiting for a person does not count: move the deadline by as long as the wait took."""
-    request = draft.run.request
-    if request is not None and draft.now > request.at:
-        draft.record(DeadlineMoved, deadline=draft.run.deadline + (draft.now - request.at))
+    """Waiting for a person does not count: move the deadline by as long as the wait took, but not past the task's."""
+    run, request = draft.run, draft.run.request
+    if request is None:
+        return
+    moved = run.deadline + (draft.now - request.at)
+    latest = min(moved, run.task.deadline) if run.task.deadline else moved
+    if latest > run.deadline:
+        draft.record(DeadlineMoved, deadline=latest)
         set_deadline(draft)
 
 

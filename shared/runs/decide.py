@@ -220,8 +220,10 @@ def _resume(draft: Draft, message: approval.ResumeRun) -> None:
 
 def _deadline_passed(draft: Draft, message: timer.DeadlinePassed) -> None:
     run = draft.run
-    counting = run.state in PAUSABLE | {State.PAUSED} and run.request is None
-    if counting and draft.now + CLOCKS_DIFFER >= run.deadline:
+    now = draft.now + CLOCKS_DIFFER
+    of_use = run.task.deadline is None or now < run.task.deadline
+    excused = run.state in ENDS or (run.request is not None and of_use)
+    if now >= run.deadline and not excused:
         if run.state is State.PAUSED and run.paused_from is not None:
             draft.move(run.paused_from, "the deadline passed")
         seconds = (run.deadline - run.started).total_seconds()

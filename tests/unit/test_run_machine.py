@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from run_world import World, plan_of
+from run_world import START, World, plan_of
 
-from schemas.approval import HumanDecided
+from schemas.approval import HumanDecided, PauseRun
 from schemas.event import AnswerIgnored, State
 from schemas.step import MakePlan, Output, PlanProposed, ResultReviewed, StepCompleted
 from schemas.task import Task
@@ -107,3 +107,25 @@ def test_a_plan_proposed_by_the_agent_of_a_step_is_ignored_on_the_record():
     w.tell(w.answer(w.handoff("a"), PlanProposed, plan=plan_of(b="")))
     assert isinstance(w.events[-1], AnswerIgnored)
     assert list(w.run.steps) == ["a"]
+
+
+def test_a_wait_for_a_person_never_moves_the_deadline_past_the_one_the_task_names():
+    hard = START + timedelta(seconds=200)
+    w = planned(plan_of(a=""), deadline=hard)
+    w.ask("a")
+    w.now += timedelta(seconds=150)
+    decided(w, "approve", "yes")
+    assert w.run.deadline == hard
+    w.fire(DeadlinePassed)
+    assert w.results[0].error.code == "deadline"
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_run_that_waits_for_a_person_ends_when_its_result_is_of_no_use_any_more(paused):
+    w = planned(plan_of(a=""), deadline=START + timedelta(seconds=60))
+    w.ask("a")
+    if paused:
+        w.tell(command(PauseRun, reason="lunch"))
+    w.fire(DeadlinePassed)
+    assert (w.run.state, w.results[0].error.code) == (State.FAILED, "deadline")
+    assert w.now < START + timedelta(minutes=2)
