@@ -25,6 +25,9 @@ Raw: TypeAlias = ConsumerRecord[bytes, bytes]
 COMMIT_EVERY = 0.1
 """Seconds between commits: what is repeated after a crash, not what is lost."""
 
+AGAIN_AFTER = 1.0
+"""Seconds before a record is handled again whose handler raised although it must not."""
+
 log = structlog.get_logger()
 
 
@@ -51,6 +54,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._offsets: dict[TopicPartition, OffsetTracker] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._stopping = False
+        self._rebalancing = False
         self._committing: asyncio.Task[None] | None = None
         self._consumer = subscribe(broker, topics, group, self._take, settings=settings, listener=self)
 
@@ -85,7 +89,12 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return sum(map(len, self._lanes.values()))
 
     async def _take(self, records: Sequence[Raw]) -> None:
-        if self._stopping:
+        """Put records into their lanes.
+
+        A batch that was fetched before a rebalance and comes during it is dropped: it is fetched again, and taken twice
+        it would break the order in which offsets are followed.
+        """
+        if self._stopping or self._rebalancing:
             return
         for record in records:
             self._tracker(record).add(record.offset)
@@ -109,10 +118,19 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         while lane := self._lanes.get(key):
             tracker = self._tracker(lane[0])
             async with self._slots:
-                await self._handle(lane[0])
+                await self._handled(lane[0])
             tracker.finish(lane.popleft().offset)
             self._throttle()
         self._lanes.pop(key, None)
+
+    async def _handled(self, record: Raw) -> None:
+        """Handle a record, again and again if need be: a lane that died would hold up its partition in silence."""
+        while True:
+            try:
+                return await self._handle(record)
+            except Exception:
+                log.exception("a record could not be dealt with", topic=record.topic, offset=record.offset)
+                await asyncio.sleep(AGAIN_AFTER)
 
     def _throttle(self) -> None:
         consumer = self._consumer()
@@ -126,12 +144,14 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _commit_regularly(self) -> None:
         while True:
             await asyncio.sleep(COMMIT_EVERY)
-            await self._commit(self._offsets)
+            if not self._rebalancing:
+                await self._commit(self._offsets)
 
     async def _commit(self, partitions: Iterable[TopicPartition]) -> None:
         """Commit the watermarks that have risen. A commit that fails is tried again at the next turn."""
         consumer = self._consumer()
-        marks = {partition: self._offsets[partition].watermark for partition in partitions}
+        owned = consumer.assignment() if consumer is not None else set()
+        marks = {partition: self._offsets[partition].watermark for partition in partitions if partition in owned}
         risen = {p: mark for p, mark in marks.items() if mark is not None and mark != self._committed.get(p)}
         if not risen or consumer is None:
             return
@@ -145,6 +165,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Commit what is finished and forget what has not begun: its next owner gets it."""
         lost = set(revoked)
+        self._rebalancing = True
         await self._commit(lost & self._offsets.keys())
         for partition in lost:
             self._offsets.pop(partition, None)
@@ -155,5 +176,6 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 lane.pop()
             lane.extend(waiting)
 
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Nothing to do: fetching starts at the committed offsets."""
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # noqa: ARG002 -- aiokafka calls it so
+        """Take records again; fetching starts at the committed offsets."""
+        self._rebalancing = False

@@ -67,10 +67,14 @@ class Deliverer:
         """Retried until Kafka has it: a dead letter that is lost would be work that is lost."""
         headers = dead_letter_headers(record, error, service=self.service, attempts=attempts, now=datetime.now(UTC))
         log.error("dead letter", topic=record.topic, offset=record.offset, code=error.code, reason=str(error))
+        topic = record.topic + SUFFIX
+        await self._insist(lambda: publish_bytes(self.broker, topic, record.key, record.value or b"", headers))
+        await self._insist(lambda: self.on_dead(record, error))
+
+    async def _insist(self, act: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await publish_bytes(self.broker, record.topic + SUFFIX, record.key, record.value or b"", headers)
-                return await self.on_dead(record, error)
+                return await act()
             except self.transient as failure:
-                log.warning("dead letter will be tried again", topic=record.topic, error=repr(failure))
+                log.warning("dead letter will be tried again", error=repr(failure))
                 await asyncio.sleep(LONGEST_PAUSE / 10)

@@ -220,3 +220,37 @@ async def test_the_trace_of_the_sender_goes_on_in_what_the_handler_publishes(set
         await until(lambda: bool(found))
     assert found[0].split("-")[1] == parent.split("-")[1]
     assert found[0] != parent
+
+
+async def test_when_a_second_consumer_joins_in_the_middle_nothing_is_lost_and_in_the_end_all_is_committed(
+    settings, topics, request
+):
+    if request.config.getoption("kafka") == "embedded":
+        pytest.skip("the embedded broker fails a join while others commit; `make test-kafka` runs this")
+    seen: dict[str, list[str]] = {}
+
+    async def handle(delivery):
+        await asyncio.sleep(0.02)
+        seen.setdefault(delivery.message.run_id, []).append(delivery.message.id)
+
+    sent = [record(question(n, f"run-{n % 40}"), settings.topic_prefix) for n in range(400)]
+    async with consuming(settings, handle) as (broker, _):
+        await publish(broker, sent)
+        await until(lambda: sum(map(len, seen.values())) > 50)
+        async with consuming(settings, handle):
+            wanted = {each.id for each in sent}
+            await until(lambda: wanted <= {id for ids in seen.values() for id in ids}, 60)
+            await asyncio.sleep(0.5)
+    for ids in seen.values():
+        first = list(dict.fromkeys(ids))
+        assert first == sorted(first, key=lambda id: int(id[1:]))
+
+    again = []
+
+    async def late(delivery):
+        again.append(delivery.message.id)
+
+    async with consuming(settings, late) as (broker, _):
+        await publish(broker, [record(question(999, "run-late"), settings.topic_prefix)])
+        await until(lambda: "q999" in again, 30)
+    assert again == ["q999"]
