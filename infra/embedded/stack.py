@@ -8,12 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from infra import topics
 from infra.embedded import redis as embedded_redis
 from infra.embedded.child import Child, Say
-from infra.embedded.state import Started, StateFolder, stop
+from infra.embedded.state import StateFolder, postmaster, stop
 from infra.probe import answers, free_port, kafka_answers, listens, redis_answers
 
 GRACE = 20.0
@@ -26,14 +24,14 @@ class AlreadyRunningError(RuntimeError):
     """A stack of this clone runs already."""
 
 
-def service_names() -> list[str]:
+def service_names(source: Path = REPOSITORY) -> list[str]:
     """Every service there is: the folders that can be run, but for the command line itself."""
-    found = sorted(path.parent.name for path in (REPOSITORY / "services").glob("*/__main__.py"))
+    found = sorted(path.parent.name for path in (source / "services").glob("*/__main__.py"))
     return [name for name in found if name != "console"]
 
 
 class Stack:
-    """The processes of one clone."""
+    """The processes of one clone; its services are those in `source`."""
 
     def __init__(
         self,
@@ -42,11 +40,13 @@ class Stack:
         environment: Mapping[str, str] | None = None,
         services: Sequence[str] | None = None,
         say: Say = lambda name, line: None,
+        source: Path = REPOSITORY,
     ) -> None:
         self.state = StateFolder(root)
         self.endpoints: dict[str, str] = {}
         self._environment = dict(os.environ if environment is None else environment)
-        self._services = service_names() if services is None else list(services)
+        self._source = source
+        self._services = service_names(source) if services is None else list(services)
         self._say = say
         self._children: list[Child] = []
         self._failed = asyncio.Event()
@@ -56,8 +56,10 @@ class Stack:
 
         Raises AlreadyRunningError, NotReadyError, and ConnectionError when a Kafka that was named cannot be reached.
         """
-        if self.state.supervisor() is not None:
-            raise AlreadyRunningError(f"a stack of {self.state.root} runs already; `waggle down` stops it")
+        if not self.state.claim():
+            other = self.state.supervisor()
+            named = f" (process {other.pid})" if other else ""
+            raise AlreadyRunningError(f"a stack of {self.state.root} runs already{named}; `waggle down` stops it")
         down(self.state.root)
         self.state.prepare()
         self._changed()
@@ -87,7 +89,7 @@ class Stack:
 
     async def _kafka(self) -> None:
         prefix = self._environment.get("WAGGLE_TOPIC_PREFIX", "waggle.")
-        wanted = topics.declared()
+        wanted = topics.declared(topics.agents(self._source / "services"))
         if given := self._given("WAGGLE_KAFKA"):
             await topics.create(given, prefix, wanted)
             return
@@ -106,7 +108,9 @@ class Stack:
             return
         port = free_port()
         url = f"redis://127.0.0.1:{port}/0"
-        command = embedded_redis.command(port, self.state.fresh_folder("redis"))
+        if not self._environment.get("WAGGLE_KAFKA"):
+            self.state.fresh_folder("redis")  # what the embedded Kafka forgot, the blackboard must not wait for
+        command = embedded_redis.command(port, self.state.redis)
         await self._run("redis", command, lambda: redis_answers(url), program=True)
         self.endpoints["WAGGLE_REDIS"] = url
 
@@ -118,8 +122,10 @@ class Stack:
         async def ready() -> bool:
             return address.exists()
 
+        self.state.own_postgres()
+        own = {"TMPDIR": str(self.state.postgres.parent)}  # the wheel keeps a lock there that no other user could open
         arguments = ["--folder", str(self.state.postgres), "--address-file", str(address)]
-        await self._run("postgres", ["-W", "ignore", "-m", "infra.embedded.postgres", *arguments], ready)
+        await self._run("postgres", ["-W", "ignore", "-m", "infra.embedded.postgres", *arguments], ready, extra=own)
         self.endpoints["WAGGLE_POSTGRES"] = address.read_text()
 
     async def _mail(self) -> None:
@@ -174,7 +180,7 @@ class Stack:
             log=self.state.logs / f"{name}.log",
             ready=ready,
             say=self._say,
-            cwd=REPOSITORY,
+            cwd=self._source,
             restart=restart,
         )
         self._children.append(child)
@@ -192,7 +198,7 @@ class Stack:
 
     def _changed(self) -> None:
         pids = {"waggle up": os.getpid()} | {child.name: child.pid for child in self._children}
-        self.state.remember([Started.of(name, pid) for name, pid in pids.items() if pid is not None])
+        self.state.remember(pids)
 
 
 async def up(root: Path, *, announce: Callable[[Stack], None], stack: Stack) -> None:
@@ -232,12 +238,7 @@ def down(root: Path) -> list[str]:
 
 def _stop_postgres(folder: Path) -> bool:
     """Stop a Postgres that outlived the process that started it."""
-    try:
-        pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
-        process = psutil.Process(pid)
-        ours = str(folder) in " ".join(process.cmdline())
-    except (FileNotFoundError, PermissionError, ValueError, IndexError, psutil.Error):
-        return False
-    if ours:
-        stop([process], GRACE)
-    return ours
+    process = postmaster(folder)
+    if process is not None:
+        stop([process], GRACE, signal.SIGINT)  # Postgres's word for: do not wait for clients
+    return process is not None

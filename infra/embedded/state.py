@@ -1,12 +1,16 @@
 """What a clone remembers of the processes it started: the folder `.waggle/`."""
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import signal
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
@@ -42,23 +46,48 @@ class StateFolder:
         self.path = root / ".waggle"
         self.logs = self.path / "logs"
         self.mailbox = self.path / "mailbox"
+        self.redis = self.path / "redis"
         self.endpoints = self.path / "endpoints.env"
         self._processes = self.path / "processes.json"
+        self._claim: BinaryIO | None = None
 
     @property
     def postgres(self) -> Path:
         """Where this clone's Postgres keeps its data: outside the clone, whose folders must stay unreadable."""
         clone = hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:12]
-        return Path("/var/tmp") / f"waggle-{os.getuid()}-{clone}" / "postgres"  # noqa: S108 -- the data folder is 0700
+        return Path("/var/tmp") / f"waggle-{os.getuid()}-{clone}" / "postgres"  # noqa: S108 -- see own_postgres
+
+    def claim(self) -> bool:
+        """Make the folder ours until `forget`, or until this process ends. False: it is somebody else's."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = (self.path / "lock").open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return False
+        self._claim = lock
+        return True
 
     def prepare(self) -> None:
         """Make the folders."""
-        for folder in (self.path, self.logs, self.mailbox, self.path / "redis"):
+        for folder in (self.path, self.logs, self.mailbox, self.redis):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def remember(self, processes: list[Started]) -> None:
-        """Write down what runs; the supervisor is the first."""
-        self._replace(self._processes, json.dumps([asdict(each) for each in processes], indent=1))
+    def own_postgres(self) -> None:
+        """Make the folder around Postgres's data. Raises PermissionError if somebody else made it before us."""
+        folder = self.postgres.parent
+        folder.mkdir(exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            raise PermissionError(f"{folder} is somebody else's; Postgres's data cannot lie there")
+
+    def remember(self, pids: Mapping[str, int | None]) -> None:
+        """Write down what runs, by name; the supervisor is the first. What has ended meanwhile is left out."""
+        processes = []
+        for name, pid in pids.items():
+            with suppress(psutil.NoSuchProcess):
+                processes += [] if pid is None else [Started.of(name, pid)]
+        write_whole(self._processes, json.dumps([asdict(each) for each in processes], indent=1))
 
     def remembered(self) -> list[Started]:
         """What was written down last."""
@@ -74,12 +103,15 @@ class StateFolder:
 
     def write_endpoints(self, endpoints: dict[str, str]) -> None:
         """Write where everything is, for people and programs to read."""
-        self._replace(self.endpoints, "".join(f"{name}={value}\n" for name, value in endpoints.items()))
+        write_whole(self.endpoints, "".join(f"{name}={value}\n" for name, value in endpoints.items()))
 
     def forget(self) -> None:
         """Nothing runs any more."""
         self._processes.unlink(missing_ok=True)
         self.endpoints.unlink(missing_ok=True)
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
 
     def fresh_folder(self, name: str) -> Path:
         """An empty folder of that name."""
@@ -88,17 +120,29 @@ class StateFolder:
         folder.mkdir(parents=True)
         return folder
 
-    def _replace(self, path: Path, text: str) -> None:
-        draft = path.with_suffix(".new")
-        draft.touch(mode=0o600)
-        draft.write_text(text)
-        draft.replace(path)
+
+def postmaster(folder: Path) -> psutil.Process | None:
+    """The Postgres that runs on the data in `folder`, whoever started it."""
+    try:
+        process = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
+        ours = str(folder) in " ".join(process.cmdline())
+    except (FileNotFoundError, PermissionError, ValueError, IndexError, psutil.Error):
+        return None
+    return process if ours else None
 
 
-def stop(processes: list[psutil.Process], grace: float) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, so that nobody ever sees a part of it."""
+    draft = path.with_suffix(".new")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def stop(processes: list[psutil.Process], grace: float, ask: int = signal.SIGTERM) -> None:
     """Ask processes to end, wait, and end those that did not."""
     for process in processes:
-        _signal(process, signal.SIGTERM)
+        _signal(process, ask)
     _, left = psutil.wait_procs(processes, timeout=grace)
     for process in left:
         _signal(process, signal.SIGKILL)
