@@ -243,7 +243,7 @@ async def test_when_a_second_consumer_joins_in_the_middle_nothing_is_lost_and_in
             await asyncio.sleep(0.5)
     for ids in seen.values():
         first = list(dict.fromkeys(ids))
-        assert first == sorted(first, key=lambda id: int(id[1:]))
+        assert first == sorted(first, key=lambda each: int(each[1:]))
 
     again = []
 
