@@ -5,7 +5,7 @@ import asyncio
 import hashlib
 import os
 import signal
-from email import message_from_bytes, policy
+from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from aiosmtpd.controller import UnthreadedController
@@ -22,7 +22,7 @@ class Mailbox:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 -- aiosmtpd calls it so
         """Keep one mail, whole or not at all."""
         content = bytes(envelope.original_content or b"")
-        message_id = message_from_bytes(content, policy=policy.default)["Message-ID"] or ""
+        message_id = str(BytesHeaderParser().parsebytes(content)["Message-ID"] or "")
         name = hashlib.sha256(message_id.encode() or content).hexdigest()[:24]
         draft = self._folder / f".{name}"
         draft.write_bytes(content)

@@ -140,10 +140,11 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def stop(processes: list[psutil.Process], grace: float, ask: int = signal.SIGTERM) -> None:
-    """Ask processes to end, wait, and end those that did not."""
-    for process in processes:
+    """Ask processes to end, wait, and end those that did not; this one is left alone."""
+    others = [process for process in processes if process.pid != os.getpid()]
+    for process in others:
         _signal(process, ask)
-    _, left = psutil.wait_procs(processes, timeout=grace)
+    _, left = psutil.wait_procs(others, timeout=grace)
     for process in left:
         _signal(process, signal.SIGKILL)
     psutil.wait_procs(left, timeout=5)
@@ -151,7 +152,7 @@ def stop(processes: list[psutil.Process], grace: float, ask: int = signal.SIGTER
 
 def _signal(process: psutil.Process, number: int) -> None:
     """Send a signal; a process that is gone is what was wanted."""
-    if process.is_running() and process.pid != os.getpid():
+    if process.is_running():
         try:
             process.send_signal(number)
         except psutil.NoSuchProcess:

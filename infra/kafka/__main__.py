@@ -1,10 +1,15 @@
-"""`python -m infra.kafka`: run a real Apache Kafka here, with the swarm's topics, until Ctrl-C."""
+"""`python -m infra.kafka`: run a real Apache Kafka here, with the swarm's topics, until Ctrl-C.
 
+What it holds is kept in `.waggle/kafka/data` and there again the next time.
+"""
+
+import argparse
 import asyncio
-import contextlib
+import os
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from infra import topics
 from infra.kafka.broker import KafkaUnavailableError, running
@@ -12,15 +17,26 @@ from infra.kafka.broker import KafkaUnavailableError, running
 
 def main() -> None:
     """Run it and say how to use it."""
+    parser = argparse.ArgumentParser(prog="infra.kafka", description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path(), help="the clone whose .waggle/ it uses; default: here")
+    root = parser.parse_args().root.resolve()
+    signal.signal(signal.SIGTERM, _interrupt)
     print("Resolving Apache Kafka (the first time takes some seconds) and starting it …", flush=True)
-    with contextlib.suppress(KeyboardInterrupt), running(Path.cwd()) as bootstrap:
-        asyncio.run(topics.create(bootstrap, "waggle.", topics.declared()))
+    with running(root, root / ".waggle" / "kafka" / "data") as bootstrap:
+        prefix = os.environ.get("WAGGLE_TOPIC_PREFIX", "waggle.")
+        asyncio.run(topics.create(bootstrap, prefix, topics.declared()))
         print(f"Apache Kafka runs. In another terminal:\n  export WAGGLE_KAFKA={bootstrap}\n  make up", flush=True)
-        signal.sigwait([signal.SIGINT, signal.SIGTERM])
+        signal.pause()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
     try:
         main()
-    except KafkaUnavailableError as missing:
+    except KeyboardInterrupt:
+        sys.exit(0)
+    except (KafkaUnavailableError, ConnectionError) as missing:
         sys.exit(str(missing))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -42,31 +43,38 @@ class KafkaUnavailableError(RuntimeError):
 
 def libraries(root: Path) -> Path:
     """The folder of Kafka's jars, resolved once. Raises KafkaUnavailableError, saying what to install."""
-    folder = root / ".waggle" / "kafka" / "libs"
-    if any(folder.glob("kafka_*.jar")):
+    folder = root.resolve() / ".waggle" / "kafka" / f"libs-{hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]}"
+    if folder.exists():
         return folder
     if shutil.which("mvn") is None:
         raise KafkaUnavailableError("Maven is missing: install `maven`, or set WAGGLE_KAFKA to a Kafka that runs")
-    command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
-    resolved = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
-    if resolved.returncode != 0:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise KafkaUnavailableError(f"Maven could not resolve Apache Kafka:\n{resolved.stdout[-2_000:]}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="resolving-") as place:
+        draft = Path(place) / "libs"
+        command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={draft}"]
+        resolved = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+        if resolved.returncode != 0:
+            raise KafkaUnavailableError(f"Maven could not resolve Apache Kafka:\n{resolved.stdout[-2_000:]}")
+        if not folder.exists():  # nobody else resolved them meanwhile
+            draft.rename(folder)
     return folder
 
 
 @contextlib.contextmanager
-def running(root: Path) -> Iterator[str]:
-    """Run a Kafka with empty data and give its `host:port`; it ends with the block, or with this process.
+def running(root: Path, data: Path | None = None) -> Iterator[str]:
+    """Run a Kafka and give its `host:port`; it ends with the block, or with this process.
 
+    It keeps what it has in `data`, and goes on with what it finds there; without, it starts empty and keeps nothing.
     Raises KafkaUnavailableError when Java or Maven is missing, or when it does not start within a minute.
     """
     if shutil.which("java") is None:
         raise KafkaUnavailableError("Java is missing: install a Java 17 runtime, or set WAGGLE_KAFKA")
     jars = f"{libraries(root)}/*"
     with tempfile.TemporaryDirectory(prefix="waggle-kafka-") as folder:
-        port, configuration = _configure(Path(folder))
-        _java(jars, "kafka.tools.StorageTool", "format", "-t", uuid4().hex[:22], "-c", str(configuration))
+        data = data or Path(folder) / "data"
+        port, configuration = _configure(Path(folder), data)
+        if not (data / "meta.properties").exists():
+            _java(jars, "kafka.tools.StorageTool", "format", "-t", uuid4().hex[:22], "-c", str(configuration))
         log = Path(folder) / "kafka.log"
         with log.open("wb") as output:
             broker = subprocess.Popen(
@@ -89,10 +97,10 @@ def running(root: Path) -> Iterator[str]:
 _QUIET = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
 
 
-def _configure(folder: Path) -> tuple[int, Path]:
+def _configure(folder: Path, data: Path) -> tuple[int, Path]:
     port, controller = free_port(), free_port()
     configuration = folder / "server.properties"
-    configuration.write_text(_CONFIGURATION.format(port=port, controller=controller, data=folder / "data"))
+    configuration.write_text(_CONFIGURATION.format(port=port, controller=controller, data=data))
     return port, configuration
 
 
