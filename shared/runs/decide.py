@@ -43,7 +43,7 @@ def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Ag
     """What follows from this message for this run; None when it concerns a run that does not exist.
 
     Deterministic: the same arguments give the same decision. A message that comes too late, twice, or to the wrong
-    state changes nothing but leaves a record.
+    state leaves a record and changes nothing but what was spent: the caller drops messages whose id it has seen.
     """
     if isinstance(message, Intake):
         draft = _take_in(message, now, agents) if run is None else Draft(run, now, agents)

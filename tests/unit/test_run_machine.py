@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from run_world import START, World, plan_of
 
-from schemas.approval import HumanDecided, PauseRun
-from schemas.event import AnswerIgnored, State
+from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
+from schemas.budget import Usage
+from schemas.event import AnswerIgnored, MoveRefused, State
 from schemas.step import MakePlan, Output, PlanProposed, ResultReviewed, StepCompleted
 from schemas.task import Task
-from schemas.timer import DeadlinePassed
+from schemas.timer import DeadlinePassed, WaitExpired
 
 
 def world(**task) -> World:
@@ -129,3 +130,105 @@ def test_a_run_that_waits_for_a_person_ends_when_its_result_is_of_no_use_any_mor
     w.fire(DeadlinePassed)
     assert (w.run.state, w.results[0].error.code) == (State.FAILED, "deadline")
     assert w.now < START + timedelta(minutes=2)
+
+
+def test_the_timer_of_an_answered_question_does_not_end_the_wait_for_the_next_one():
+    w = planned(plan_of(a=""))
+    w.ask("a")
+    (first,) = w.waiting(WaitExpired)
+    decided(w, "approve", "yes")
+    w.ask("a")
+    w.tell(first)
+    assert w.run.state is State.WAITING_HUMAN
+    w.tell(WaitExpired(run_id="run-1", tenant="default", request_id=w.run.request.request_id))
+    assert w.results[0].error.code == "no_decision"
+
+
+def test_nobody_answering_ends_a_run_that_was_paused_while_it_waited():
+    w = planned(plan_of(a=""))
+    w.ask("a")
+    w.tell(command(PauseRun, reason="lunch"))
+    w.fire(WaitExpired)
+    assert w.results[0].error.code == "no_decision"
+
+
+def test_a_new_plan_after_a_rejected_result_is_reviewed_afresh():
+    w = planned(plan_of(a=""), on_trouble="wait")
+    for _ in range(3):
+        w.done("a")
+        w.review(accepted=False)
+    decided(w, "reject", "start over")
+    w.plan(plan_of(b=""))
+    w.done("b", "better")
+    w.review()
+    assert (w.run.state, w.results[0].answer) == (State.COMPLETE, "better")
+
+
+def test_a_result_a_person_accepts_is_complete_though_the_reviewer_refused_it():
+    w = planned(plan_of(a=""), on_trouble="wait")
+    for _ in range(3):
+        w.done("a")
+        w.review(accepted=False)
+    decided(w, "approve")
+    assert w.results[0].status == "complete"
+
+
+def test_a_reviewer_who_names_steps_that_do_not_exist_has_the_last_ones_done_again():
+    w = planned(plan_of(a="", b="a"))
+    w.done("a")
+    w.done("b")
+    w.review(accepted=False, redo=("nothing",))
+    assert w.dispatched == ["a", "b", "b"]
+
+
+def test_a_step_done_again_shows_what_both_times_cost():
+    w = planned(plan_of(a=""))
+    for tokens in (5, 7):
+        spent = {"usage": Usage(prompt_tokens=tokens), "seconds": 1.5}
+        w.tell(w.answer(w.handoff("a"), StepCompleted, output=Output(answer="a"), **spent))
+        w.review(accepted=tokens == 7)
+    (step,) = w.results[0].steps
+    assert (step.usage.prompt_tokens, step.seconds, w.results[0].usage.prompt_tokens) == (12, 3.0, 12)
+
+
+def test_a_router_carries_its_one_step_to_the_result():
+    w = planned(plan_of(a=""), shape="router")
+    w.done("a", "the answer")
+    w.review()
+    assert (w.results[0].status, w.results[0].answer) == ("complete", "the answer")
+
+
+@pytest.mark.parametrize("end", ["COMPLETE", "REJECTED", "FAILED", "CANCELLED"])
+def test_commands_and_decisions_leave_a_run_that_has_ended_as_it_is_but_for_a_record(end):
+    w = world(shape="single", agent="nobody") if end == "REJECTED" else planned(plan_of(a=""))
+    if end == "COMPLETE":
+        w.done("a")
+        w.review()
+    elif end == "FAILED":
+        w.fire(DeadlinePassed)
+    elif end == "CANCELLED":
+        w.tell(command(CancelRun, reason="no need"))
+    run, count = w.run, len(w.events)
+    assert run.state == end
+    w.tell(command(PauseRun, reason="lunch"))
+    w.tell(command(ResumeRun))
+    w.tell(command(CancelRun, reason="no need"))
+    w.tell(command(HumanDecided, request_id="run-1/help/1", decision="approve"))
+    assert w.run == run
+    assert [type(event) for event in w.events[count:]] == [MoveRefused] * 4
+    assert len(w.results) == 1
+
+
+@pytest.mark.parametrize("state", ["PLANNING", "EXECUTING", "REVIEWING", "WAITING_HUMAN"])
+def test_a_run_can_be_paused_wherever_it_rests_and_goes_on_from_there(state):
+    w = world() if state == "PLANNING" else planned(plan_of(a=""))
+    if state == "REVIEWING":
+        w.done("a")
+    if state == "WAITING_HUMAN":
+        w.ask("a")
+    sent = len(w.sent)
+    w.tell(command(PauseRun, reason="lunch"))
+    w.tell(command(PauseRun, reason="lunch again"))
+    assert (w.run.state, type(w.events[-1])) == (State.PAUSED, MoveRefused)
+    w.tell(command(ResumeRun))
+    assert (w.run.state, len(w.sent)) == (State(state), sent)
