@@ -1,0 +1,288 @@
+"""The run machine by example: what follows from what."""
+
+from datetime import timedelta
+
+import pytest
+from run_world import START, World, plan_of
+
+from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
+from schemas.budget import Budget, Usage
+from schemas.event import AnswerIgnored, MoveRefused, PlanRefused, State
+from schemas.plan import Plan, PlannedStep
+from schemas.step import DoStep, MakePlan, Output, ReviewResult, StepCompleted
+from schemas.task import Artefact, Task
+from schemas.timer import DeadlinePassed, WaitExpired
+from shared.runs import ENDS, LEGAL_MOVES
+
+
+def world(**task) -> World:
+    return World(Task(objective="do it", **task)).start()
+
+
+def planned(**depends_on: str) -> World:
+    made = world()
+    made.plan(plan_of(**depends_on))
+    return made
+
+
+def command(kind, **facts):
+    return kind(run_id="run-1", tenant="default", by="eva", **facts)
+
+
+def test_a_supervised_task_goes_from_plan_to_steps_to_review_to_its_result():
+    w = planned(a="", b="a")
+    w.done("a")
+    w.done("b", "the answer")
+    w.review()
+    assert w.run.state is State.COMPLETE
+    (result,) = w.results
+    assert (result.status, result.answer, result.confidence) == ("complete", "the answer", 0.8)
+
+
+def test_a_single_agent_needs_no_planner():
+    w = world(shape="single", agent="data")
+    assert w.waiting(MakePlan) == []
+    w.done("data")
+    w.review()
+    assert w.results[0].status == "complete"
+
+
+def test_independent_steps_are_dispatched_together_and_dependent_ones_after_them():
+    w = planned(a="", b="", c="a b")
+    assert w.dispatched == ["a", "b"]
+    w.done("b")
+    assert w.dispatched == ["a", "b"]
+    w.done("a")
+    assert w.dispatched == ["a", "b", "c"]
+    assert [each.step_id for each in w.handoff("c").inputs] == ["a", "b"]
+
+
+def test_a_step_sees_what_the_steps_it_builds_on_were_built_on():
+    w = planned(a="", b="a", c="b", d="")
+    for step in "abd":
+        w.done(step)
+    assert [each.step_id for each in w.handoff("c").inputs] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "word"),
+    [
+        (plan_of(a="b", b="a"), "circle"),
+        (plan_of(a="a"), "circle"),
+        (plan_of(a="z"), "no step"),
+        (Plan(steps=[PlannedStep(id="a", objective="x", agent="nobody")]), "nobody"),
+        (Plan(steps=[PlannedStep(id="a", objective="x", agent="data", tools=["hammer"])]), "hammer"),
+        (Plan(steps=[PlannedStep(id="a", objective="x", agent="data")] * 2), "twice"),
+        (plan_of(**{f"s{n}": "" for n in range(13)}), "more than"),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out_is_asked_for_again_with_the_reasons_and_given_up_after_three(plan, word):
+    w = world()
+    for attempt in (1, 2, 3):
+        (asked,) = w.waiting(MakePlan)
+        assert asked.attempt == attempt
+        assert attempt == 1 or word in " ".join(asked.feedback)
+        w.plan(plan)
+    assert sum(isinstance(event, PlanRefused) for event in w.events) == 3
+    assert w.dispatched == []
+    assert (w.results[0].status, w.results[0].error.code) == ("failed", "no_plan")
+    assert word in w.results[0].error.message
+
+
+def test_a_router_takes_one_step_only():
+    w = world(shape="router")
+    w.plan(plan_of(a="", b=""))
+    assert "exactly one" in w.waiting(MakePlan)[0].feedback[0]
+    w.plan(plan_of(a=""))
+    assert w.dispatched == ["a"]
+
+
+def test_a_step_that_may_succeed_later_is_tried_again_after_growing_delays_and_then_given_up():
+    w = planned(a="")
+    delays = []
+    for _ in range(3):
+        outgoing = w.open[w.handoff("a").id]
+        delays.append((outgoing.due - w.now).total_seconds() if outgoing.due else 0)
+        w.fail(w.handoff("a"))
+    assert delays[0] == 0 < delays[1] < delays[2]
+    assert (w.results[0].status, w.results[0].error.code) == ("failed", "broken")
+
+
+def test_a_planner_that_may_succeed_later_is_asked_again_after_a_delay():
+    w = world()
+    w.fail(w.waiting(MakePlan)[0])
+    (again,) = w.waiting(MakePlan)
+    assert w.open[again.id].due > w.now
+
+
+def test_a_step_that_cannot_succeed_is_not_tried_again_and_the_rest_is_a_partial_answer():
+    w = planned(a="", b="")
+    w.done("a", "half of it")
+    w.fail(w.handoff("b"), retryable=False)
+    (result,) = w.results
+    assert (result.status, result.answer) == ("failed", "half of it")
+
+
+def test_a_reviewer_can_have_a_step_and_all_that_builds_on_it_done_again_twice():
+    w = planned(a="", b="a", c="")
+    for step in "acb":
+        w.done(step)
+    w.review(accepted=False, redo=("a",))
+    assert w.waiting(DoStep)[0].feedback == ["because"]
+    for _ in range(2):
+        w.done("a")
+        w.done("b")
+        w.review(accepted=False, redo=("a",))
+    assert w.dispatched.count("c") == 1
+    assert (w.results[0].status, w.results[0].error.code) == ("failed", "not_accepted")
+
+
+def test_a_question_of_an_agent_waits_for_a_person_and_the_answer_reaches_it():
+    w = planned(a="")
+    w.ask("a")
+    assert w.run.state is State.WAITING_HUMAN
+    w.now += timedelta(hours=2)
+    deadline = w.run.deadline
+    w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision="approve", answer="yes, do"))
+    assert w.run.deadline == deadline + timedelta(hours=2)
+    assert w.handoff("a").feedback == ["yes, do"]
+    w.done("a")
+    w.review()
+    assert w.results[0].status == "complete"
+
+
+def test_two_questions_are_asked_one_after_the_other():
+    w = planned(a="", b="")
+    w.ask("a")
+    first = w.run.request.request_id
+    w.ask("b")
+    w.tell(command(HumanDecided, request_id=first, decision="approve", answer=""))
+    assert w.run.state is State.WAITING_HUMAN
+    assert w.run.request.step_id == "b"
+    assert w.run.request.request_id != first
+
+
+def test_a_rejection_leads_to_a_new_plan_with_its_reason_and_the_third_ends_the_run():
+    w = planned(a="")
+    for number in (1, 2, 3):
+        w.ask("a")
+        w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision="reject", answer="too risky"))
+        if number < 3:
+            assert w.waiting(MakePlan)[0].feedback == ["too risky"]
+            w.plan(plan_of(a=""))
+    assert (w.results[0].status, w.results[0].error.code) == ("failed", "rejected")
+
+
+def test_a_decision_counts_once_and_only_for_what_is_asked():
+    w = planned(a="")
+    w.ask("a")
+    decision = command(HumanDecided, request_id=w.run.request.request_id, decision="approve", answer="")
+    w.tell(command(HumanDecided, request_id="other", decision="approve", answer=""))
+    w.tell(decision)
+    w.tell(decision)
+    assert sum(isinstance(event, MoveRefused) for event in w.events) == 2
+    assert w.dispatched == ["a", "a"]
+
+
+def test_nobody_answering_ends_the_run():
+    w = planned(a="")
+    w.ask("a")
+    w.fire(WaitExpired)
+    assert (w.results[0].status, w.results[0].error.code) == ("failed", "no_decision")
+
+
+def test_trouble_waits_for_a_person_if_the_task_wants_that():
+    w = world(on_trouble="wait")
+    for _ in range(3):
+        w.plan(plan_of(a="a"))
+    assert w.run.state is State.WAITING_HUMAN
+    w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision="approve", answer="keep it simple"))
+    assert w.waiting(MakePlan)[0].feedback == ["keep it simple"]
+
+
+def test_a_paused_run_keeps_what_comes_and_hands_out_nothing_until_it_is_resumed():
+    w = planned(a="", b="a")
+    w.tell(command(PauseRun, reason="lunch"))
+    w.done("a")
+    assert w.dispatched == ["a"]
+    w.tell(command(ResumeRun))
+    assert w.dispatched == ["a", "b"]
+
+
+def test_a_run_paused_while_it_waits_for_a_person_waits_again_afterwards():
+    w = planned(a="")
+    w.ask("a")
+    w.tell(command(PauseRun, reason="lunch"))
+    w.tell(command(ResumeRun))
+    assert w.run.state is State.WAITING_HUMAN
+    w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision="approve", answer=""))
+    assert w.run.state is State.EXECUTING
+
+
+@pytest.mark.parametrize("prepare", ["planning", "executing", "waiting", "paused", "reviewing"])
+def test_a_run_can_be_cancelled_wherever_it_rests(prepare):
+    w = world() if prepare == "planning" else planned(a="")
+    if prepare == "waiting":
+        w.ask("a")
+    if prepare == "paused":
+        w.tell(command(PauseRun, reason="lunch"))
+    if prepare == "reviewing":
+        w.done("a")
+    w.tell(command(CancelRun, reason="no need"))
+    assert (w.run.state, w.results[0].status) == (State.CANCELLED, "cancelled")
+
+
+def test_the_deadline_ends_the_run_also_while_it_is_paused_but_not_while_a_person_is_asked():
+    running, paused, asking = planned(a=""), planned(a=""), planned(a="")
+    paused.tell(command(PauseRun, reason="lunch"))
+    asking.ask("a")
+    for w in (running, paused, asking):
+        w.fire(DeadlinePassed)
+    assert [w.results[0].error.code for w in (running, paused)] == ["deadline", "deadline"]
+    assert asking.run.state is State.WAITING_HUMAN
+
+
+def test_what_was_spent_beyond_the_budget_ends_the_run_before_anything_more_is_dispatched():
+    w = World(Task(objective="x", budget=Budget(tokens=100))).start()
+    w.plan(plan_of(a="", b="a"))
+    spent = Usage(prompt_tokens=90, completion_tokens=20)
+    w.tell(w.answer(w.handoff("a"), StepCompleted, output=Output(answer="a"), usage=spent))
+    assert w.dispatched == ["a"]
+    assert (w.results[0].error.code, w.results[0].answer) == ("budget_exhausted", "a")
+
+
+def test_a_late_a_repeated_and_an_unknown_answer_change_nothing_but_leave_a_record():
+    w = planned(a="", b="a")
+    handoff = w.handoff("a")
+    answer = w.answer(handoff, StepCompleted, output=Output(answer="once"))
+    w.tell(answer)
+    w.tell(answer)
+    w.tell(answer.model_copy(update={"handoff_id": "run-1/z/9"}))
+    assert sum(isinstance(event, AnswerIgnored) for event in w.events) == 2
+    assert w.run.steps["a"].output.answer == "once"
+
+
+def test_a_task_that_comes_too_late_or_names_nobody_is_rejected():
+    late = world(deadline=START - timedelta(seconds=1))
+    nobody = world(shape="single", agent="nobody")
+    assert [w.results[0].error.code for w in (late, nobody)] == ["deadline", "unknown_agent"]
+    assert "data" in nobody.results[0].error.message
+
+
+def test_a_result_brings_artefacts_caveats_and_the_lowest_confidence_together():
+    w = planned(a="", b="a")
+    chart = Artefact(name="a.png", media_type="image/png", size=1, uri="blob:1")
+    first = Output(answer="a", confidence=0.9, caveats=["rough"], artefacts=[chart])
+    w.tell(w.answer(w.handoff("a"), StepCompleted, output=first))
+    second = Output(answer="b", confidence=0.6, caveats=["rough", "late"])
+    w.tell(w.answer(w.handoff("b"), StepCompleted, output=second))
+    assert isinstance(w.waiting(ReviewResult)[0], ReviewResult)
+    w.review()
+    (result,) = w.results
+    assert (result.artefacts, result.caveats, result.confidence) == ([chart], ["rough", "late"], 0.6)
+
+
+def test_the_table_has_every_state_and_leads_out_of_all_but_the_ends():
+    assert set(LEGAL_MOVES) == set(State)
+    assert {State.COMPLETE, State.REJECTED, State.FAILED, State.CANCELLED} == ENDS
+    assert all(reason for targets in LEGAL_MOVES.values() for reason in targets.values())
