@@ -28,7 +28,7 @@ class PauseRun(Command):
 
 
 class ResumeRun(Command):
-    """Go on from where `PauseRun` stopped."""
+    """Go on from where `PauseRun` stopped, or take a failed run up again at the step that failed."""
 
 
 class HumanDecided(Command):

@@ -130,11 +130,12 @@ class StepDone(RunEvent):
 
 
 class StepAsked(RunEvent):
-    """A step needs a person."""
+    """A step needs a person. `call`: the tool call whose outcome is unknown, if it is about one."""
 
     step_id: str
     question: str
     options: list[str]
+    call: str | None = None
 
 
 class AttemptFailed(RunEvent):
@@ -182,6 +183,12 @@ class HelpAnswered(RunEvent):
     request_id: str
     decision: Literal["approve", "reject"]
     answer: str
+
+
+class RunResumed(RunEvent):
+    """A failed run is taken up again where it failed; what was recorded of its steps is kept."""
+
+    deadline: Instant
 
 
 class Progressed(RunEvent):

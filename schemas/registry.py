@@ -1,6 +1,6 @@
 """Every message by its wire type, and the topic it travels on."""
 
-from schemas import approval, event, step, task, timer
+from schemas import approval, event, log, step, task, timer
 from schemas.message import Message
 
 
@@ -25,9 +25,15 @@ TOPICS: dict[type[Message], str] = {
     approval.CancelRun: "control",
     approval.PauseRun: "control",
     approval.ResumeRun: "control",
-    **{kind: "runs.log" for kind in event.RunEvent.__subclasses__() if kind is not event.Progressed},
+    timer.TimerSet: "timers",
+    log.RunChanged: "runs.log",
+    log.JournalWritten: "journal",
+    log.AgentAnnounced: "cards",
 }
 """Where each message goes. Handoffs go to `agents.<name>` of the agent they name."""
+
+EVENTS = {kind.wire_type(): kind for kind in event.RunEvent.__subclasses__()}
+"""What the changes in `runs.log`, and the live stream of a run, are made of: by wire type."""
 
 _BY_WIRE_TYPE = {kind.wire_type(): kind for kind in TOPICS}
 

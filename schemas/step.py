@@ -8,7 +8,7 @@ from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import Id, Instant, Message, Part, Slug
 from schemas.plan import AgentCard, Plan
-from schemas.task import Artefact, Shape, TaskContext
+from schemas.task import Artefact, Priority, Shape, TaskContext
 
 
 class Source(Part):
@@ -66,6 +66,7 @@ class Handoff(Message):
     """A typed request to one agent."""
 
     id: Id = Field(description="Deterministic: the same request always has the same id.")
+    work_id: Id = Field("-", description="Names the work: equal for every attempt at it. `-`: the handoff's own id.")
     run_id: Id
     task_id: str
     parent_id: str | None = Field(None, description="The message that caused this one.")
@@ -80,14 +81,18 @@ class Handoff(Message):
     timeout: float = Field(gt=0, description="Seconds the agent may work.")
     deadline: Instant
     attempt: int = Field(1, ge=1)
+    priority: Priority = Priority.NORMAL
+    settled: dict[str, str] = Field(
+        default_factory=dict, description="Calls with an unknown outcome → what a person said about them."
+    )
     hop: int = Field(1, ge=1, description="How many handoffs led here, this one counted.")
     dry_run: bool = False
     session: str | None = None
 
     @property
     def idempotency_key(self) -> str:
-        """Names the effect that is asked for: equal on every delivery of this handoff."""
-        return self.id
+        """Names the effect that is asked for: equal on every delivery of every attempt at this work."""
+        return self.id if self.work_id == "-" else self.work_id
 
 
 class MakePlan(Handoff):
@@ -155,3 +160,4 @@ class HelpAsked(Answer):
 
     question: str
     options: list[str] = Field(default_factory=list)
+    call: str | None = Field(None, description="The tool call whose outcome is unknown, if that is what it is about.")

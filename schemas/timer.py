@@ -1,6 +1,8 @@
 """What time itself says to a run."""
 
-from schemas.message import Id, Message, Slug
+from pydantic import Field
+
+from schemas.message import Id, Instant, Message, Slug
 
 
 class DeadlinePassed(Message):
@@ -16,3 +18,13 @@ class WaitExpired(Message):
     run_id: Id
     tenant: Slug
     request_id: Id
+
+
+class TimerSet(Message):
+    """A record that waits until it is due. Its key names the timer; a record without a value clears it."""
+
+    due: Instant
+    topic: str = Field(description="Where the record goes, without the prefix.")
+    key: str
+    headers: dict[str, str]
+    value: str

@@ -5,7 +5,9 @@ WaggleError
 ├── TerminalError     trying again changes nothing: dead letter, or a failed step
 │   └── InvalidMessage    bytes, headers or payload no version of us can read
 ├── NeedsHuman        only a person can decide how this goes on
-└── Conflict          somebody else changed the state first: load it again and decide again
+├── BlackboardLost    Redis holds nothing, or something old: wait until it is rebuilt
+├── Conflict          somebody else changed the state first: load it again and decide again
+└── Fenced            somebody else has taken this work over: stop, change nothing
 """
 
 
@@ -44,12 +46,27 @@ class NeedsHuman(WaggleError):
 
     code = "needs_human"
 
-    def __init__(self, question: str, *, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, question: str, *, options: tuple[str, ...] = (), call: str | None = None) -> None:
         super().__init__(question)
         self.options = options
+        self.call = call
+        """The tool call whose outcome is unknown, if it is about one."""
+
+
+class BlackboardLost(WaggleError):
+    """Redis holds nothing, or something old; everybody waits until it is rebuilt from the logs."""
+
+    code = "blackboard_lost"
+    after = 0.1
 
 
 class Conflict(WaggleError):
     """Somebody else changed the state first."""
 
     code = "conflict"
+
+
+class Fenced(WaggleError):
+    """Somebody else has taken this work over; whatever is still to be done here must not be."""
+
+    code = "fenced"

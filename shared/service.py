@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +18,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector, make_asgi_app
 
 from shared import archive, blackboard, bus
 from shared.archive import BlobStore
-from shared.blackboard import Client, RunStore
-from shared.bus import Deliverer, Delivery, KeyedConsumer
-from shared.errors import RetryableError, WaggleError
+from shared.blackboard import Client, RunStore, Sentinel
+from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
+from shared.errors import WaggleError
 from shared.settings import Settings
 from shared.telemetry.logs import start_logging
 from shared.telemetry.traces import start_tracing
@@ -43,26 +42,33 @@ class Parts:
     settings: Settings
     registry: CollectorRegistry
     broker: KafkaBroker
-    redis: Client
+    sentinel: Sentinel
     runs: RunStore
     archive: BlobStore
     started: bool = False
     stopping: bool = False
     background: list[asyncio.Task[None]] = field(default_factory=list)
 
+    @property
+    def redis(self) -> Client:
+        """The blackboard's connection."""
+        return self.sentinel.client
+
     async def healthy(self) -> bool:
-        """Whether the service can work: started, not stopping, Kafka and Redis reachable."""
+        """Whether the service can work: started, not stopping, Kafka reachable, the blackboard whole."""
         if self.stopping or not self.started:
             return False
-        with suppress(*blackboard.OUTAGES):
-            return bool(await self.broker.ping(5.0)) and bool(await self.redis.ping())
-        return False
+        return await self.sentinel.look() and bool(await self.broker.ping(5.0))
+
+    def begin(self, *work: Callable[[], Awaitable[None]]) -> None:
+        """Do some work beside everything else until the service is closed."""
+        self.background.extend(asyncio.create_task(_keep_running(each)) for each in work)
 
     async def close(self) -> None:
         """Give the connections back."""
         for task in self.background:
             task.cancel()
-        await self.redis.aclose()
+        await self.sentinel.close()
         await self.archive.close()
 
 
@@ -72,14 +78,14 @@ def connect(name: str, settings: Settings) -> Parts:
     start_tracing(name)
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    redis = blackboard.connect(settings.redis)
+    sentinel = Sentinel(settings.redis)
     return Parts(
         name=name,
         settings=settings,
         registry=registry,
         broker=bus.connect(settings, name, registry),
-        redis=redis,
-        runs=RunStore(redis, settings.state_ttl),
+        sentinel=sentinel,
+        runs=RunStore(sentinel, settings.state_ttl),
         archive=BlobStore(settings.postgres, settings.max_attachment_bytes),
     )
 
@@ -101,9 +107,11 @@ def serve(
     deliver = Deliverer(
         broker=parts.broker,
         service=parts.name,
+        prefix=parts.settings.topic_prefix,
         handle=handle,
         on_dead=on_dead,
-        transient=(RetryableError, *bus.OUTAGES, *blackboard.OUTAGES, *archive.OUTAGES),
+        outages=(*bus.OUTAGES, *blackboard.OUTAGES, *archive.OUTAGES),
+        ready=parts.sentinel.whole,
     )
     prefix = parts.settings.topic_prefix
     names = [prefix + topic for topic in topics]
@@ -111,9 +119,9 @@ def serve(
 
     async def started() -> None:
         consumer.start()
+        parts.begin(parts.sentinel.watch, *background)
         if before_ready is not None:
             await _keep_running(before_ready)
-        parts.background.extend(asyncio.create_task(_keep_running(each)) for each in background)
         parts.started = True
         log.info("started", topics=names)
 
@@ -121,9 +129,42 @@ def serve(
         parts.stopping = True
         await consumer.stop(GRACE)
 
+    _run(parts, parts.healthy, started, stopping)
+
+
+def serve_table(
+    parts: Parts,
+    consumer: TableConsumer,
+    *,
+    background: Sequence[Callable[[], Awaitable[None]]],
+    closing: Callable[[], Awaitable[None]],
+) -> None:
+    """Keep a table from a compacted topic, and do the background work with it, until SIGTERM or SIGINT."""
+
+    async def started() -> None:
+        parts.begin(*background)
+        parts.started = True
+        log.info("started")
+
+    async def stopping() -> None:
+        parts.stopping = True
+        await closing()
+
+    async def healthy() -> bool:
+        return parts.started and not parts.stopping and not consumer.loading and bool(await parts.broker.ping(5.0))
+
+    _run(parts, healthy, started, stopping)
+
+
+def _run(
+    parts: Parts,
+    healthy: Callable[[], Awaitable[bool]],
+    started: Callable[[], Awaitable[None]],
+    stopping: Callable[[], Awaitable[None]],
+) -> None:
     app = AsgiFastStream(
         parts.broker,
-        asgi_routes=[*health_routes(parts), ("/metrics", make_asgi_app(parts.registry))],
+        asgi_routes=[*health_routes(healthy), ("/metrics", make_asgi_app(parts.registry))],
         after_startup=[started],
         on_shutdown=[stopping],
         after_shutdown=[parts.close],
@@ -132,7 +173,7 @@ def serve(
     run_http(app, parts.settings)
 
 
-def health_routes(parts: Parts) -> list[tuple[str, Any]]:
+def health_routes(healthy: Callable[[], Awaitable[bool]]) -> list[tuple[str, Any]]:
     """`/live`: the event loop turns. `/ready`: the service can work."""
 
     @get(include_in_schema=False)
@@ -141,7 +182,7 @@ def health_routes(parts: Parts) -> list[tuple[str, Any]]:
 
     @get(include_in_schema=False)
     async def ready(scope: Scope) -> AsgiResponse:
-        return AsgiResponse(b"ready", 200) if await parts.healthy() else AsgiResponse(b"not ready", 503)
+        return AsgiResponse(b"ready", 200) if await healthy() else AsgiResponse(b"not ready", 503)
 
     return [("/live", live), ("/ready", ready)]
 

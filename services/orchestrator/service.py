@@ -4,7 +4,6 @@ The way of a message: decoded → run loaded → `decide` → written with its o
 committed. A crash between any two of them means redelivery, and a redelivery changes nothing twice.
 """
 
-import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,12 +11,14 @@ from typing import Any
 import structlog
 
 from schemas.error import ErrorInfo
+from schemas.log import LoggedEvent, RunChanged
 from schemas.message import Message
 from schemas.task import Result, Task
 from services.orchestrator.rejection import rejection_of
-from shared.blackboard import Write, due_records, fired, known_agents, wait_until
-from shared.bus import Delivery, Record, encode, publish
+from shared.blackboard import KnownAgents, Write
+from shared.bus import Delivery, Record, encode, encode_at, publish
 from shared.errors import Conflict, InvalidMessage, WaggleError
+from shared.rebuild import rebuild_when_lost
 from shared.runs import Decision, Intake, Run, decide, run_id_for
 from shared.service import Parts, connect, serve
 from shared.settings import Settings
@@ -25,8 +26,7 @@ from shared.settings import Settings
 log = structlog.get_logger()
 
 TOPICS = ("tasks", "runs", "control", "decisions")
-TIMER_TICK = 0.1
-"""Seconds between looks at the timers: how late one may fire."""
+SOURCE = "waggle/orchestrator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Orchestrator:
     """The imperative shell around `decide`."""
 
     parts: Parts
+    agents: KnownAgents
 
     async def handle(self, delivery: Delivery) -> None:
         """Let the message have its effect on its run, exactly once."""
@@ -47,52 +48,52 @@ class Orchestrator:
 
     async def _apply(self, delivery: Delivery, message: Message | Intake, tenant: str, run_id: str) -> None:
         run, version = await self.parts.runs.load(tenant, run_id)
-        agents = await known_agents(self.parts.redis)
-        decision = decide(run, message, datetime.now(UTC), agents)
+        decision = decide(run, message, datetime.now(UTC), await self.agents.get())
         if decision is None:
             log.warning("a message for a run that does not exist", run=run_id, type=delivery.envelope.type)
-            return
-        if decision.events:
-            records = self._records(decision, version, delivery.envelope.id)
-            await self.parts.runs.commit(_write(delivery, run, version, decision, records))
-        await self._publish_outbox(tenant, run_id)
+        elif decision.events:
+            await self._carry_out(delivery, run, version, decision)
+        else:
+            await self._publish_outbox(tenant, run_id)
+
+    async def _carry_out(self, delivery: Delivery, run: Run | None, version: int, decision: Decision) -> None:
+        """Write, then publish what was written, with what an earlier write has left."""
+        records = self._records(decision, version, delivery.envelope.id)
+        committed = await self.parts.runs.commit(_write(delivery, run, version, decision, records))
+        tenant, run_id = decision.run.tenant, decision.run.id
+        if committed.fresh and not committed.left:
+            await publish(self.parts.broker, records)
+            await self.parts.runs.published(tenant, run_id, [record.id for record in records])
+        else:
+            await self._publish_outbox(tenant, run_id)
 
     def _records(self, decision: Decision, version: int, cause: str) -> list[Record]:
-        """Everything to publish: the events for the run log, in order, and the messages that follow."""
-        run_id = decision.run.id
-        events = [(f"{run_id}/log/{version + 1:06d}.{n:03d}", e, None) for n, e in enumerate(decision.events)]
-        messages = [(each.id, each.message, each.due) for each in decision.messages]
+        """Everything to publish: the change for the run log, and the messages that follow."""
+        run, now, prefix = decision.run, datetime.now(UTC), self.parts.settings.topic_prefix
+        change = RunChanged(
+            run_id=run.id,
+            tenant=run.tenant,
+            epoch=self.parts.sentinel.epoch,
+            number=version + 1,
+            cause=cause,
+            at=now,
+            events=[LoggedEvent(type=e.wire_type(), data=e.model_dump(mode="json")) for e in decision.events],
+        )
+        log_id = f"{run.id}/log/{change.epoch}.{change.number}"
         return [
-            encode(
-                message,
-                id=id,
-                source="waggle/orchestrator",
-                prefix=self.parts.settings.topic_prefix,
-                now=datetime.now(UTC),
-                cause=cause,
-                due=due,
-            )
-            for id, message, due in (*events, *messages)
+            encode(change, id=log_id, source=SOURCE, prefix=prefix, now=now, cause=cause),
+            *(
+                encode_at(each.message, each.due, id=each.id, source=SOURCE, prefix=prefix, now=now, cause=cause)
+                for each in decision.messages
+            ),
         ]
 
     async def _publish_outbox(self, tenant: str, run_id: str) -> None:
         """Publish what was written and not yet published, also what a crashed predecessor left."""
         waiting = await self.parts.runs.outbox(tenant, run_id)
-        records = [Record.model_validate_json(waiting[id]) for id in sorted(waiting)]
-        await publish(self.parts.broker, [record for record in records if record.due is None])
-        for record in records:
-            if record.due is not None:
-                await wait_until(self.parts.redis, record.id, record.model_dump_json(), record.due)
-        await self.parts.runs.published(tenant, run_id, list(waiting))
-
-    async def fire_timers(self) -> None:
-        """Publish what has become due, for ever. At least once: consumers drop repeats."""
-        while True:
-            due = await due_records(self.parts.redis, datetime.now(UTC))
-            if due:
-                await publish(self.parts.broker, [Record.model_validate_json(each) for each in due.values()])
-                await fired(self.parts.redis, list(due))
-            await asyncio.sleep(TIMER_TICK)
+        if waiting:
+            await publish(self.parts.broker, [Record.model_validate_json(each) for each in waiting.values()])
+            await self.parts.runs.published(tenant, run_id, list(waiting))
 
     async def on_dead(self, record: Any, error: WaggleError) -> None:
         """Tell the sender of a task that it was rejected, if the record says who that is."""
@@ -104,7 +105,7 @@ class Orchestrator:
         return encode(
             result,
             id=f"{result.run_id}/result",
-            source="waggle/orchestrator",
+            source=SOURCE,
             prefix=self.parts.settings.topic_prefix,
             now=result.finished,
         )
@@ -141,11 +142,9 @@ def main() -> None:
     """Serve until asked to stop."""
     settings = Settings()
     parts = connect("orchestrator", settings)
-    orchestrator = Orchestrator(parts)
-    serve(
-        parts,
-        TOPICS,
-        orchestrator.handle,
-        on_dead=orchestrator.on_dead,
-        background=[orchestrator.fire_timers],
-    )
+    orchestrator = Orchestrator(parts, KnownAgents(parts.redis))
+
+    async def rebuilding() -> None:
+        await rebuild_when_lost(parts.sentinel, settings)
+
+    serve(parts, TOPICS, orchestrator.handle, on_dead=orchestrator.on_dead, background=[rebuilding])

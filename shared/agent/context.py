@@ -1,5 +1,6 @@
 """`Context`: what a handler works with. `think` is the loop: ask, call tools, observe, until there is an answer."""
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -10,13 +11,13 @@ from schemas.step import DoStep, Handoff
 from shared.agent.declare import Agent
 from shared.agent.prompt import opening
 from shared.agent.spend import Spend
-from shared.agent.toolbox import Toolbox, as_answer
+from shared.agent.toolbox import Toolbox
+from shared.agent.toolcalls import ToolCalls
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.errors import TerminalError
 from shared.llm import Chat, Models, Reply, ToolRequest
 from shared.settings import Settings
-from shared.tools import ToolCall, ToolError
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -40,6 +41,7 @@ class Context:
     progress: Callable[[str], Awaitable[None]]
     """Tells those who follow the run what is being done."""
     _thoughts: int = field(default=0)
+    _calls: int = field(default=0)
 
     async def think(self, objective: str, *, result: type[T]) -> T:
         """Let the model work on the objective with the agent's tools until it answers with a valid `result`.
@@ -53,8 +55,30 @@ class Context:
         toolbox = Toolbox(self.agent.tools, wanted, dry_run=self.handoff.dry_run)
         instructions = self.agent.instructions.read_text()
         chat = opening(self.agent.name, instructions, self.handoff, objective, list(self.workspace.files()))
-        thought = _Thought(self, f"think-{self._thoughts}", toolbox, chat)
+        thought = _Thought(self, f"think-{self._thoughts}", toolbox, self._tool_calls(toolbox), chat)
         return await thought.until(result)
+
+    async def call(self, name: str, **arguments: Any) -> Any:
+        """Call one of the agent's tools from the handler itself: once, however often the handoff is delivered.
+
+        The handler must make the same calls in the same order each time. Returns JSON-ready data, or
+        `{"error": …}` as a model would be told it; raises NeedsHuman when it is not known whether it has happened.
+        """
+        self._calls += 1
+        request = ToolRequest(id=f"call-{self._calls}", name=name, arguments=json.dumps(arguments))
+        toolbox = Toolbox(self.agent.tools, [], dry_run=self.handoff.dry_run)
+        return json.loads(await self._tool_calls(toolbox).answer(request.id, request))
+
+    def _tool_calls(self, toolbox: Toolbox) -> ToolCalls:
+        return ToolCalls(
+            handoff=self.handoff,
+            toolbox=toolbox,
+            journal=self.journal,
+            workspace=self.workspace,
+            settings=self.settings,
+            spend=self.spend,
+            progress=self.progress,
+        )
 
 
 @dataclass(slots=True)
@@ -64,6 +88,7 @@ class _Thought:
     context: Context
     name: str
     toolbox: Toolbox
+    calls: ToolCalls
     chat: Chat
     _told: int = 0
     """How many messages of the chat are in the journal."""
@@ -104,34 +129,8 @@ class _Thought:
     async def _act(self, turn: int, reply: Reply) -> None:
         self.chat.append(_assistant(reply))
         for number, request in enumerate(reply.tool_requests, 1):
-            answer = await self._call(f"{self.name}/turn-{turn}/call-{number}", request)
+            answer = await self.calls.answer(f"{self.name}/turn-{turn}/call-{number}", request)
             self.chat.append({"role": "tool", "tool_call_id": request.id, "content": answer})
-
-    async def _call(self, name: str, request: ToolRequest) -> str:
-        """The tool's answer, called once; a local tool runs again on replay, for what it does to the step's folder."""
-        call = ToolCall(
-            run_id=self.context.handoff.run_id,
-            step_id=getattr(self.context.handoff, "step_id", self.context.agent.name),
-            call_id=name,
-            idempotency_key=f"{self.context.handoff.idempotency_key}/{name}",
-            tenant=self.context.handoff.tenant,
-            workspace=self.context.workspace,
-            settings=self.context.settings,
-        )
-        if self.toolbox.is_local(request.name) and name in self.context.journal:
-            await self.toolbox.answer(request, call)
-
-        async def act() -> str:
-            await self.context.progress(f"{request.name} {request.arguments}"[:200])
-            return await self.toolbox.answer(request, call)
-
-        try:
-            self.context.spend.before_tool_call()
-        except ToolError as refused:
-            return as_answer(refused)
-        answer: str = await self.context.journal.once(name, act)
-        self.context.spend.add_tool_call()
-        return answer
 
     def _read(self, reply: Reply, result: type[T]) -> T | None:
         """The answer, or None after the model was told what is wrong with it."""

@@ -1,10 +1,13 @@
 """What makes a service of an agent."""
 
 import asyncio
+from datetime import UTC, datetime
 
+from schemas.log import AgentAnnounced
 from shared import blackboard
 from shared.agent.declare import Agent
 from shared.agent.worker import Worker
+from shared.bus import encode, publish
 from shared.llm import Models
 from shared.service import connect, serve
 from shared.settings import Settings
@@ -17,10 +20,21 @@ def serve_agent(agent: Agent) -> None:
     """Run an agent as a service: its topic in, its answers out, its card announced."""
     settings = Settings()
     parts = connect(agent.name, settings)
-    worker = Worker(agent, settings, parts.broker, parts.redis, parts.runs, parts.archive, Models(settings))
+    worker = Worker(agent, settings, parts.broker, parts.sentinel, parts.runs, parts.archive, Models(settings))
 
     async def announce() -> None:
         await blackboard.announce(parts.redis, agent.card)
+
+    async def introduce() -> None:
+        """For good, too: whoever rebuilds the blackboard must know the agents that are down in that moment."""
+        card = AgentAnnounced(card=agent.card)
+        prefix, source = settings.topic_prefix, f"waggle/{agent.name}"
+        record = encode(
+            card, id=f"{agent.name}/card", source=source, prefix=prefix, now=datetime.now(UTC), key=agent.name
+        )
+        await publish(parts.broker, [record])
+        await parts.sentinel.whole()
+        await announce()
 
     async def keep_announcing() -> None:
         while True:
@@ -32,6 +46,6 @@ def serve_agent(agent: Agent) -> None:
         [f"agents.{agent.name}"],
         worker.handle,
         on_dead=worker.on_dead,
-        before_ready=announce,
+        before_ready=introduce,
         background=[keep_announcing],
     )

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from shared.llm import ToolRequest
-from shared.tools import Effect, Tool, ToolCall, ToolError
+from shared.tools import OUTCOME_UNKNOWN, Effect, Tool, ToolCall, ToolError
 
 LARGEST_RESULT = 60_000
 """Characters of one tool result the model is shown."""
@@ -31,11 +31,21 @@ class Toolbox:
         """Whether a replay has to run this tool again."""
         return name in self._tools and self._tools[name].local
 
+    def must_not_repeat(self, name: str) -> bool:
+        """Whether calling this tool twice would do something twice."""
+        found = self._tools.get(name)
+        return found is not None and not self._dry_run and found.effect in (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
+
     async def answer(self, request: ToolRequest, call: ToolCall) -> str:
-        """The tool's result as JSON, or `{"error": …}` with what the model can do about it."""
+        """The tool's result as JSON, or `{"error": …}` with what the model can do about it.
+
+        Raises ToolError only for a call that must not be repeated and whose outcome is unknown.
+        """
         try:
             return await self._run(request, call)
         except ToolError as error:
+            if error.code == OUTCOME_UNKNOWN and self.must_not_repeat(request.name):
+                raise
             return as_answer(error)
 
     async def _run(self, request: ToolRequest, call: ToolCall) -> str:

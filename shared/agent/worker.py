@@ -14,6 +14,8 @@ from faststream.kafka import KafkaBroker
 
 from schemas.error import ErrorInfo
 from schemas.event import Progressed
+from schemas.log import JournalWritten
+from schemas.message import Message
 from schemas.plan import Plan
 from schemas.step import (
     Answer,
@@ -32,16 +34,15 @@ from shared.agent.declare import Agent, AskHuman
 from shared.agent.spend import Spend
 from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
-from shared.blackboard import Client, Journal, RunStore, note
+from shared.blackboard import Journal, RunStore, Sentinel, note
+from shared.blackboard.journal import ANSWER
 from shared.bus import Delivery, decode, encode, publish
-from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
+from shared.errors import Fenced, InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
 from shared.llm import Models
 from shared.runs import ENDS
 from shared.settings import Settings
 
 log = structlog.get_logger()
-
-_ANSWER = "answer"
 
 
 class RunEnded(Exception):
@@ -55,7 +56,7 @@ class Worker:
     agent: Agent
     settings: Settings
     broker: KafkaBroker
-    redis: Client
+    sentinel: Sentinel
     runs: RunStore
     archive: BlobStore
     models: Models
@@ -65,11 +66,10 @@ class Worker:
         handoff = delivery.message
         if not isinstance(handoff, self.agent.accepts):
             raise TerminalError(f"agent {self.agent.name} does not take {handoff.wire_type()}", code="wrong_message")
-        journal = await Journal(self.redis, handoff.tenant, handoff.id, self.settings.state_ttl).open()
         try:
-            answer = await self._answer(handoff, journal)
-        except RunEnded:
-            log.info("the run has ended, its handoff is dropped", run=handoff.run_id, handoff=handoff.id)
+            answer = await self._answer(handoff, await self._journal(handoff).open())
+        except (RunEnded, Fenced) as moot:
+            log.info("the handoff is dropped", run=handoff.run_id, handoff=handoff.id, why=repr(moot))
             return
         await self._publish(answer, cause=delivery.envelope.id)
 
@@ -81,10 +81,27 @@ class Worker:
                 kind, facts = _failed(error.code, str(error))
                 await self._publish(self._reply(kind, delivery.message, **facts), cause=delivery.envelope.id)
 
+    def _journal(self, handoff: Handoff) -> Journal:
+        async def keep(name: str, epoch: int, entry: Any) -> None:
+            written = JournalWritten(
+                run_id=handoff.run_id,
+                tenant=handoff.tenant,
+                work_id=handoff.idempotency_key,
+                epoch=epoch,
+                name=name,
+                entry=entry,
+            )
+            await self._send(written, id=f"{handoff.idempotency_key}/{name}", cause=handoff.id)
+
+        return Journal(self.sentinel, handoff.tenant, handoff.idempotency_key, self.settings.state_ttl, keep)
+
     async def _publish(self, answer: Answer, cause: str) -> None:
+        await self._send(answer, id=answer.id, cause=cause)
+
+    async def _send(self, message: Message, *, id: str, cause: str) -> None:
         record = encode(
-            answer,
-            id=answer.id,
+            message,
+            id=id,
             source=f"waggle/{self.agent.name}",
             prefix=self.settings.topic_prefix,
             now=datetime.now(UTC),
@@ -107,7 +124,7 @@ class Worker:
             answer = self._reply(kind, handoff, **spent, **facts)
             return {"kind": kind.__name__, "answer": answer.model_dump(mode="json")}
 
-        recorded = await journal.once(_ANSWER, act)
+        recorded = await journal.once(ANSWER + handoff.id, act)
         return _KINDS[recorded["kind"]].model_validate(recorded["answer"])
 
     async def _outcome(self, handoff: Handoff, journal: Journal, spend: Spend) -> tuple[type[Answer], dict[str, Any]]:
@@ -117,7 +134,7 @@ class Worker:
             async with asyncio.timeout(seconds):
                 return await self._work(handoff, journal, spend)
         except NeedsHuman as asked:
-            return HelpAsked, {"question": str(asked), "options": list(asked.options)}
+            return HelpAsked, {"question": str(asked), "options": list(asked.options), "call": asked.call}
         except RetryableError as failure:
             return _failed(failure.code, str(failure), retryable=True)
         except TerminalError as failure:
@@ -157,7 +174,7 @@ class Worker:
             agent=self.agent.name,
             doing=doing,
         )
-        await note(self.redis, progressed)
+        await note(self.sentinel.client, progressed)
 
 
 def _answer_for(returned: Any, workspace: StepWorkspace) -> tuple[type[Answer], dict[str, Any]]:

@@ -1,25 +1,28 @@
 """Redis: the live state every service shares. A view of the run log; whoever writes says who, when, why."""
 
-from shared.blackboard.agents import announce, known_agents
-from shared.blackboard.connect import OUTAGES, Client, connect
-from shared.blackboard.journal import Journal
+from shared.blackboard.agents import KnownAgents, announce, known_agents
+from shared.blackboard.connect import OUTAGES, Client
+from shared.blackboard.journal import Journal, read_journal
 from shared.blackboard.live import LiveEvent, follow, note
-from shared.blackboard.runs import RunStore, Write
-from shared.blackboard.timers import due_records, fired, wait_until
+from shared.blackboard.restore import Restorer, RunRecord
+from shared.blackboard.runs import Committed, RunStore, Write
+from shared.blackboard.sentinel import Sentinel
 
 __all__ = [
     "OUTAGES",
     "Client",
+    "Committed",
     "Journal",
+    "KnownAgents",
     "LiveEvent",
+    "Restorer",
+    "RunRecord",
     "RunStore",
+    "Sentinel",
     "Write",
     "announce",
-    "connect",
-    "due_records",
-    "fired",
     "follow",
     "known_agents",
     "note",
-    "wait_until",
+    "read_journal",
 ]

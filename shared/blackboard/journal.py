@@ -1,47 +1,108 @@
-"""What was done for a handoff, entry by entry, so that a redelivery goes on instead of beginning again."""
+"""What was done for some work, entry by entry, so that a redelivery goes on instead of beginning again.
 
+Whoever takes the work over claims the journal; the claim gives a fencing epoch, and an entry with an older one is
+refused. An entry is written to the log in Kafka, from which Redis can be made again, and then to Redis, where it is
+looked up. That order matters: once Redis has taken it, every rebuild there may be finds it in the log.
+"""
+
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from shared.blackboard import keys
-from shared.blackboard.connect import Client
+from shared.blackboard.connect import CONNECTION_OUTAGES, Client
+from shared.blackboard.sentinel import Sentinel
+from shared.errors import Fenced
+
+Keep = Callable[[str, int, Any], Awaitable[None]]
+"""Appends an entry to the log in Kafka: its name, the fencing epoch, the entry."""
+
+AGAIN_AFTER = 0.2
+"""Seconds before an entry is written again that Redis did not take."""
+
+ANSWER = "answer/"
+"""What the name of an agent's answer begins with. It is published anyway, so the log does not keep it twice."""
+
+_EPOCH = "epoch"
+_CLAIM = Path(__file__).with_name("claim.lua").read_text()
+_WRITE = Path(__file__).with_name("write.lua").read_text()
 
 
 class Journal:
-    """The entries of one handoff. Each is written once, right after what it records, and is small: a delta."""
+    """The entries of one piece of work. Each is written once, right after what it records, and is small: a delta."""
 
-    def __init__(self, redis: Client, tenant: str, handoff_id: str, ttl: float) -> None:
-        self._redis = redis
-        self._key = keys.journal(tenant, handoff_id)
-        self._ttl = int(ttl)
+    def __init__(self, sentinel: Sentinel, tenant: str, work_id: str, ttl: float, keep: Keep) -> None:
+        self._sentinel = sentinel
+        self._key = keys.journal(tenant, work_id)
+        self._ttl = int(ttl * 1000)
+        self._keep = keep
+        self._claim = sentinel.client.register_script(_CLAIM)
+        self._write = sentinel.client.register_script(_WRITE)
         self._entries: dict[str, str] = {}
+        self.epoch = 0
+        """The fencing epoch of this claim; it rises with every claim of this work."""
 
     async def open(self) -> "Journal":
-        """Read what an earlier delivery left."""
-        self._entries = await self._redis.hgetall(self._key)
+        """Claim the work and read what an earlier delivery left. Raises BlackboardLost."""
+        found = await self._claim(
+            keys=[self._key, keys.SENTINEL], args=[self._ttl, self._sentinel.generation, self._sentinel.epoch]
+        )
+        if not found:
+            self._sentinel.doubt()
+        self._entries = dict(zip(found[::2], found[1::2], strict=True))
+        self.epoch = int(self._entries.pop(_EPOCH))
         return self
 
     def __contains__(self, name: str) -> bool:
         """Whether `name` is recorded."""
         return name in self._entries
 
+    def __getitem__(self, name: str) -> Any:
+        """What is recorded under `name`. Raises KeyError."""
+        return json.loads(self._entries[name])
+
     async def once(self, name: str, act: Callable[[], Awaitable[Any]]) -> Any:
-        """The recorded outcome of `name`; if there is none, act and record it. The outcome must be JSON-ready."""
-        if name in self._entries:
-            return json.loads(self._entries[name])
-        outcome = await act()
-        await self.write(name, outcome)
-        return outcome
+        """The recorded outcome of `name`; if there is none, act and record it. The outcome must be JSON-ready.
+
+        Raises Fenced and BlackboardLost.
+        """
+        if name not in self._entries:
+            await self.write(name, await act())
+        return self[name]
 
     async def write(self, name: str, outcome: Any) -> None:
-        """Record an entry."""
-        self._entries[name] = json.dumps(outcome)
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(self._key, name, self._entries[name])
-            pipe.expire(self._key, self._ttl)
-            await pipe.execute()
+        """Record an entry. Raises Fenced when somebody else has claimed the work, BlackboardLost."""
+        if not name.startswith(ANSWER):
+            await self._keep(name, self.epoch, outcome)
+        entry = json.dumps(outcome, ensure_ascii=False, separators=(",", ":"))
+        verdict = await self._put(name, entry)
+        if verdict == "lost":
+            self._sentinel.doubt()
+        if verdict == "fenced":
+            raise Fenced(f"{self._key} was claimed by somebody else")
+        self._entries[name] = entry
+
+    async def _put(self, name: str, entry: str) -> str:
+        """Tried until Redis answers: given up, an entry that the log has would count as one that nobody made."""
+        arguments = [str(self.epoch), self._sentinel.generation, name, entry]
+        while True:
+            try:
+                return str(await self._write(keys=[self._key, keys.SENTINEL], args=arguments))
+            except CONNECTION_OUTAGES:
+                await asyncio.sleep(AGAIN_AFTER)
 
     def entries(self) -> dict[str, Any]:
         """Everything recorded, by name."""
-        return {name: json.loads(entry) for name, entry in self._entries.items()}
+        return _read(self._entries)
+
+
+async def read_journal(redis: Client, tenant: str, work_id: str) -> dict[str, Any]:
+    """Everything recorded for some work, by name, without claiming it."""
+    found = await redis.hgetall(keys.journal(tenant, work_id))
+    return _read({name: entry for name, entry in found.items() if name != _EPOCH})
+
+
+def _read(entries: Mapping[str, str]) -> dict[str, Any]:
+    return {name: json.loads(entry) for name, entry in entries.items()}

@@ -3,11 +3,11 @@
 AGENTS = "waggle:agents"
 """Hash: agent name → its card."""
 
-TIMERS = "waggle:timers"
-"""Sorted set: id of a waiting record → when it is due."""
+SENTINEL = "waggle:sentinel"
+"""String: `<epoch>:<run id of the Redis server>`; absent or different: what Redis holds is not to be trusted."""
 
-TIMER_RECORDS = "waggle:timers:records"
-"""Hash: id of a waiting record → the record."""
+REBUILDING = "waggle:rebuilding"
+"""String with a time to live: who rebuilds the blackboard."""
 
 
 def run(tenant: str, run_id: str, part: str = "state") -> str:
@@ -25,6 +25,6 @@ def submitted(tenant: str, run_id: str) -> str:
     return f"waggle:{tenant}:submitted:{run_id}"
 
 
-def journal(tenant: str, handoff_id: str) -> str:
-    """Hash: what was done for one handoff, entry by entry."""
-    return f"waggle:{tenant}:journal:{handoff_id}"
+def journal(tenant: str, work_id: str) -> str:
+    """Hash: what was done for some work, entry by entry, and the fencing epoch of who does it."""
+    return f"waggle:{tenant}:journal:{work_id}"

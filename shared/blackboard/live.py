@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from schemas.event import RunEvent
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
+
+_NOTE = Path(__file__).with_name("note.lua").read_text()
 
 
 class LiveEvent(NamedTuple):
@@ -25,9 +28,8 @@ class LiveEvent(NamedTuple):
 
 async def note(redis: Client, event: RunEvent) -> None:
     """Show something that is not part of the run's state, such as what an agent is doing right now."""
-    key = keys.run(event.tenant, event.run_id, "events")
     entry = json.dumps({"type": event.wire_type(), "data": event.model_dump(mode="json")})
-    await redis.xadd(key, {"event": entry}, maxlen=10_000, approximate=True)
+    await redis.eval(_NOTE, 1, keys.run(event.tenant, event.run_id, "events"), entry)
 
 
 async def follow(redis: Client, tenant: str, run_id: str, after: str = "0") -> AsyncIterator[LiveEvent | None]:

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.event import RunEvent, State
 from shared.blackboard import keys
-from shared.blackboard.connect import Client
+from shared.blackboard.sentinel import Sentinel
 from shared.errors import Conflict
 from shared.runs import Run
 
@@ -33,38 +33,65 @@ class Write:
     why: str
 
 
+class Committed(NamedTuple):
+    """How a write went."""
+
+    fresh: bool
+    """False when the message was processed before, so that nothing was written."""
+    left: int
+    """How many records an earlier write has left in the outbox."""
+
+
 class RunStore:
     """The runs of all tenants. Every call names the tenant."""
 
-    def __init__(self, redis: Client, ttl: float) -> None:
-        self._redis = redis
+    def __init__(self, sentinel: Sentinel, ttl: float) -> None:
+        self._redis = sentinel.client
+        self._sentinel = sentinel
         self._ttl = int(ttl * 1000)
-        self._commit = redis.register_script(_SCRIPT)
+        self._commit = self._redis.register_script(_SCRIPT)
 
     async def load(self, tenant: str, run_id: str) -> tuple[Run | None, int]:
-        """The run and its version; None and 0 when there is none."""
-        fields = await self._redis.hgetall(keys.run(tenant, run_id))
+        """The run and its version; None and 0 when there is none. Raises BlackboardLost."""
+        fields = await self._whole("hgetall", keys.run(tenant, run_id))
         return (_run(fields), int(fields["version"])) if fields else (None, 0)
 
     async def state(self, tenant: str, run_id: str) -> State | None:
-        """Only where the run stands."""
-        value = await self._redis.hget(keys.run(tenant, run_id), "state")
+        """Only where the run stands. Raises BlackboardLost."""
+        value = await self._whole("hget", keys.run(tenant, run_id), "state")
         return State(json.loads(value)) if value else None
 
-    async def commit(self, write: Write) -> bool:
-        """Write, all or nothing. False when the message was processed before, so nothing was written.
+    async def _whole(self, command: str, *arguments: str) -> Any:
+        """What a reading command answers, if the blackboard was whole in the same moment."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.get(keys.SENTINEL)
+            getattr(pipe, command)(*arguments)
+            value, answer = await pipe.execute()
+        self._sentinel.check(value)
+        return answer
 
-        Raises Conflict when somebody else wrote since `before` was loaded.
+    async def commit(self, write: Write) -> Committed:
+        """Write, all or nothing.
+
+        Raises Conflict when somebody else wrote since `before` was loaded, BlackboardLost.
         """
         run = write.after
         parts = [keys.run(run.tenant, run.id, part) for part in ("state", "processed", "outbox", "events")]
-        verdict, version = await self._commit(
-            keys=[*parts, keys.runs(run.tenant)],
-            args=[write.version, write.message_id, self._ttl, json.dumps(_changes(write))],
+        verdict, version, left = await self._commit(
+            keys=[*parts, keys.runs(run.tenant), keys.SENTINEL],
+            args=[
+                write.version,
+                write.message_id,
+                self._ttl,
+                json.dumps(_changes(write)),
+                self._sentinel.generation,
+            ],
         )
+        if verdict == "lost":
+            self._sentinel.doubt()
         if verdict == "conflict":
             raise Conflict(f"{run.id} is at version {version}, not {write.version}")
-        return bool(verdict == "done")
+        return Committed(fresh=verdict == "done", left=int(left))
 
     async def outbox(self, tenant: str, run_id: str) -> dict[str, str]:
         """What was written to be published and has not been marked as published."""
@@ -72,9 +99,9 @@ class RunStore:
         return waiting
 
     async def published(self, tenant: str, run_id: str, ids: Sequence[str]) -> None:
-        """Mark as published."""
+        """Mark as published. Raises BlackboardLost when that may have been in vain: decide again then."""
         if ids:
-            await self._redis.hdel(keys.run(tenant, run_id, "outbox"), *ids)
+            await self._whole("hdel", keys.run(tenant, run_id, "outbox"), *ids)
 
     async def latest(self, tenant: str, limit: int, offset: int = 0) -> list[Run]:
         """The tenant's runs, newest first. Runs whose time to live is over are left out and forgotten."""
@@ -89,7 +116,7 @@ class RunStore:
         return [_run(fields) for fields in found if fields]
 
 
-def _fields(run: Run | None) -> dict[str, str]:
+def fields_of(run: Run | None) -> dict[str, str]:
     """The run as fields so small that a change writes little: one for each step, one for each other part."""
     if run is None:
         return {}
@@ -112,7 +139,7 @@ def _order(step: dict[str, Any]) -> int:
 
 
 def _changes(write: Write) -> dict[str, Any]:
-    before, after = _fields(write.before), _fields(write.after)
+    before, after = fields_of(write.before), fields_of(write.after)
     changed = {name: value for name, value in after.items() if before.get(name) != value}
     at = write.events[-1].at.isoformat() if write.events else write.after.started.isoformat()
     changed |= {"written_by": write.author, "written_at": at, "written_why": write.why}

@@ -3,21 +3,32 @@
 from shared.bus.broker import LARGEST_RECORD, OUTAGES, await_kafka, connect, publish
 from shared.bus.consumer import KeyedConsumer
 from shared.bus.deliver import Deliverer
+from shared.bus.history import history
 from shared.bus.record import Delivery, Record, content_id, decode, encode, explain, header_map
+from shared.bus.table import Eraser, Raw, Table, TableConsumer
+from shared.bus.timers import encode_at, until, wake
 
 __all__ = [
     "LARGEST_RECORD",
     "OUTAGES",
     "Deliverer",
     "Delivery",
+    "Eraser",
     "KeyedConsumer",
+    "Raw",
     "Record",
+    "Table",
+    "TableConsumer",
     "await_kafka",
     "connect",
     "content_id",
     "decode",
     "encode",
+    "encode_at",
     "explain",
     "header_map",
+    "history",
     "publish",
+    "until",
+    "wake",
 ]

@@ -1,13 +1,12 @@
 """Key-ordered parallel consumption: one lane per key, many lanes at once, only finished offsets committed.
 
-The subscriber keeps polling whatever the handlers do, so a handler of minutes costs no rebalance. When enough is in
-flight the partitions are paused. A record's offset counts as finished when its handler has returned, that is, when its
+The subscriber keeps polling whatever the handlers do, so a handler of minutes costs no rebalance. When enough was read
+ahead the partitions are paused. A record's offset counts as finished when its handler has returned, that is, when its
 outputs are published. A crash anywhere before that means redelivery.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import TypeAlias
 
 import structlog
@@ -16,7 +15,10 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
+from schemas.envelope import HEADER
+from schemas.task import Priority
 from shared.bus.broker import subscribe
+from shared.bus.lanes import Lanes
 from shared.bus.offsets import OffsetTracker
 from shared.settings import Settings
 
@@ -28,6 +30,14 @@ COMMIT_EVERY = 0.1
 AGAIN_AFTER = 1.0
 """Seconds before a record is handled again whose handler raised although it must not."""
 
+READ_AHEAD = 32
+"""Records read ahead for each that may be in flight: how far behind one tenant's flood another tenant is found."""
+
+READ_AHEAD_BYTES = 64 * 1_048_576
+"""Bytes read ahead, at most, but for the batch that passes it."""
+
+_URGENCY = {Priority.LOW.value.encode(): -1, Priority.HIGH.value.encode(): 1}
+
 log = structlog.get_logger()
 
 
@@ -35,7 +45,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """Runs `handle` for every record of some topics: in order within a key, at once across keys.
 
     `handle` must return only when the record is dealt with, and must not raise: it decides itself about retries and
-    dead letters.
+    dead letters. Tenants get equal shares, and a tenant's urgent records go first: both are read from the headers.
     """
 
     def __init__(
@@ -47,9 +57,9 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         settings: Settings,
     ) -> None:
         self._handle = handle
-        self._limit = settings.max_in_flight
-        self._slots = asyncio.Semaphore(settings.max_in_flight)
-        self._lanes: dict[bytes, deque[Raw]] = {}
+        self._read_ahead = READ_AHEAD * settings.max_in_flight
+        self._lanes: Lanes[Raw] = Lanes(settings.max_in_flight)
+        self._bytes = 0
         self._running: set[asyncio.Task[None]] = set()
         self._offsets: dict[TopicPartition, OffsetTracker] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -68,13 +78,15 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         What is not finished is redelivered to another consumer of the group.
         """
         self._stopping = True
-        self._lanes.clear()
         if self._running:
             await asyncio.wait(self._running, timeout=grace)
-        for task in self._running:
+        left = list(self._running)
+        for task in left:
             task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
         if self._committing is not None:
             self._committing.cancel()
+            await asyncio.gather(self._committing, return_exceptions=True)
         await self._commit(self._offsets)
 
     @property
@@ -85,8 +97,13 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def in_flight(self) -> int:
-        """Records taken and not finished."""
-        return sum(map(len, self._lanes.values()))
+        """Records being worked on."""
+        return self._lanes.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Records read ahead that have not begun."""
+        return len(self._lanes) - self._lanes.in_flight
 
     async def _take(self, records: Sequence[Raw]) -> None:
         """Put records into their lanes.
@@ -98,30 +115,32 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         for record in records:
             self._tracker(record).add(record.offset)
-            self._enqueue(record)
+            headers = dict(record.headers)
+            self._bytes += _size(record)
+            self._lanes.add(
+                _key(record),
+                record,
+                tenant=(headers.get(HEADER["tenant"]) or b"").decode(errors="replace"),
+                urgency=_URGENCY.get(headers.get(HEADER["priority"]) or b"", 0),
+            )
+        self._begin()
         self._throttle()
 
-    def _tracker(self, record: Raw) -> OffsetTracker:
-        return self._offsets.setdefault(TopicPartition(record.topic, record.partition), OffsetTracker())
+    def _begin(self) -> None:
+        """Begin with as many records as may be in flight."""
+        while not self._stopping and (found := self._lanes.next()) is not None:
+            task = asyncio.create_task(self._run(*found))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
 
-    def _enqueue(self, record: Raw) -> None:
-        key = record.key or b"%d/%d" % (record.partition, record.offset)
-        if (lane := self._lanes.get(key)) is not None:
-            lane.append(record)
-            return
-        self._lanes[key] = deque([record])
-        task = asyncio.create_task(self._run_lane(key))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def _run_lane(self, key: bytes) -> None:
-        while lane := self._lanes.get(key):
-            tracker = self._tracker(lane[0])
-            async with self._slots:
-                await self._handled(lane[0])
-            tracker.finish(lane.popleft().offset)
-            self._throttle()
-        self._lanes.pop(key, None)
+    async def _run(self, key: Hashable, record: Raw) -> None:
+        tracker = self._tracker(record)
+        await self._handled(record)
+        tracker.finish(record.offset)
+        self._bytes -= _size(record)
+        self._lanes.finish(key)
+        self._begin()
+        self._throttle()
 
     async def _handled(self, record: Raw) -> None:
         """Handle a record, again and again if need be: a lane that died would hold up its partition in silence."""
@@ -132,11 +151,14 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 log.exception("a record could not be dealt with", topic=record.topic, offset=record.offset)
                 await asyncio.sleep(AGAIN_AFTER)
 
+    def _tracker(self, record: Raw) -> OffsetTracker:
+        return self._offsets.setdefault(TopicPartition(record.topic, record.partition), OffsetTracker())
+
     def _throttle(self) -> None:
         consumer = self._consumer()
         if consumer is None:
             return
-        if self.in_flight >= 2 * self._limit:
+        if len(self._lanes) >= self._read_ahead or self._bytes >= READ_AHEAD_BYTES:
             consumer.pause(*consumer.assignment())
         elif paused := consumer.paused():
             consumer.resume(*paused)
@@ -170,12 +192,18 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition in lost:
             self._offsets.pop(partition, None)
             self._committed.pop(partition, None)
-        for lane in self._lanes.values():
-            waiting = [r for r in list(lane)[1:] if TopicPartition(r.topic, r.partition) not in lost]
-            while len(lane) > 1:
-                lane.pop()
-            lane.extend(waiting)
+        self._lanes.forget(lambda record: TopicPartition(record.topic, record.partition) in lost)
+        self._bytes = sum(map(_size, self._lanes.items()))
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # noqa: ARG002 -- aiokafka calls it so
         """Take records again; fetching starts at the committed offsets."""
         self._rebalancing = False
+
+
+def _key(record: Raw) -> Hashable:
+    """Records without a key have no order among each other."""
+    return record.key or (record.topic, record.partition, record.offset)
+
+
+def _size(record: Raw) -> int:
+    return len(record.value or b"")

@@ -11,6 +11,9 @@ from shared.errors import WaggleError
 
 SUFFIX = ".dlt"
 
+CAUSES = "waggle-causes"
+"""Header of a record that is tried again: a JSON list of why it was, oldest first."""
+
 
 def dead_letter_headers(
     record: Any, error: WaggleError, *, service: str, attempts: int, now: datetime
@@ -30,6 +33,7 @@ def dead_letter_headers(
         "dlt-error": error.code,
         "dlt-message": str(error),
         "dlt-attempts": str(attempts),
+        "dlt-causes": header_map(record.headers).get(CAUSES, b"[]").decode(errors="replace"),
         "dlt-service": service,
         "dlt-version": version("waggle"),
         "dlt-time": now.isoformat(),

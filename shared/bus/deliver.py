@@ -1,27 +1,48 @@
-"""What becomes of one delivery: done, tried again, or dead-lettered. Nothing is swallowed, nothing is dropped."""
+"""What becomes of one delivery: done, tried again later, or dead-lettered. Nothing is swallowed, nothing is dropped.
+
+| failure | what follows |
+|---|---|
+| something everybody needs is away | the record waits where it is: no other record would fare better |
+| RetryableError | it leaves its partition and comes back after a delay, with its attempts and their causes |
+| TerminalError, and what cannot be decoded | dead letter, at once |
+| anything else | taken for a defect: tried twice more, with delays, then dead letter |
+"""
 
 import asyncio
+import json
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from faststream.kafka import KafkaBroker
 
-from shared.bus.broker import publish_bytes
-from shared.bus.dead_letters import SUFFIX, dead_letter_headers
-from shared.bus.record import Delivery, decode
-from shared.errors import TerminalError, WaggleError
+from schemas.envelope import HEADER
+from shared.bus.broker import publish, publish_bytes
+from shared.bus.dead_letters import CAUSES, SUFFIX, dead_letter_headers
+from shared.bus.record import Delivery, Record, decode, header_map
+from shared.bus.timers import until
+from shared.errors import RetryableError, TerminalError, WaggleError
 from shared.telemetry.traces import processing
 
 log = structlog.get_logger()
 
-PATIENCE = 3
-"""How often a delivery is tried whose failure nobody has classified: it is taken for a defect after that."""
+DEFECT_ATTEMPTS = 3
+"""How often a delivery is tried whose failure nobody has classified."""
 
-LONGEST_PAUSE = 10.0
-"""Seconds between tries while something we depend on is away."""
+MOST_ATTEMPTS = 8
+"""How often a delivery is tried whose failures are all retryable."""
+
+DEFECT_DELAY = 1.0
+"""Seconds: the longest wait after a first defect."""
+
+LONGEST_DELAY = 60.0
+"""Seconds between tries, at most."""
+
+LONGEST_PAUSE = 5.0
+"""Seconds between looks while something everybody needs is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,51 +51,84 @@ class Deliverer:
 
     broker: KafkaBroker
     service: str
+    prefix: str
     handle: Callable[[Delivery], Awaitable[None]]
     on_dead: Callable[[Any, WaggleError], Awaitable[None]]
     """Told of every record that was dead-lettered, with the reason, so that its sender can be told."""
-    transient: tuple[type[Exception], ...]
-    """Failures that pass: tried again until they have, never dead-lettered."""
+    outages: tuple[type[Exception], ...]
+    """Failures that say that something everybody needs is away."""
+    ready: Callable[[], Awaitable[None]]
+    """Returns when there is use in trying."""
 
     async def __call__(self, record: Any) -> None:
         """Return when the record is dealt with. Raises nothing but cancellation."""
-        attempt = 0
+        pauses = 0
         while True:
-            attempt += 1
+            await self.ready()
             try:
-                return await self._try(record)
-            except self.transient as failure:
-                pause = getattr(failure, "after", min(0.1 * 2**attempt, LONGEST_PAUSE))
-                log.warning(
-                    "delivery will be tried again", topic=record.topic, offset=record.offset, error=repr(failure)
-                )
+                return await self._once(record)
+            except self.outages as away:
+                pauses += 1
+                pause = getattr(away, "after", min(0.1 * 2**pauses, LONGEST_PAUSE))
+                log.warning("a delivery waits", topic=record.topic, offset=record.offset, error=repr(away))
                 await asyncio.sleep(pause)
-            except TerminalError as final:
-                await self._bury(record, final, attempt)
-                return None
-            except Exception as defect:
-                log.exception("a handler failed", topic=record.topic, offset=record.offset, attempt=attempt)
-                if attempt >= PATIENCE:
-                    await self._bury(record, TerminalError(repr(defect), code="defect"), attempt)
-                    return None
 
-    async def _try(self, record: Any) -> None:
-        delivery = decode(record)
-        with processing(delivery.envelope, delivery.topic, self.service):
-            await self.handle(delivery)
+    async def _once(self, record: Any) -> None:
+        attempt = 1
+        try:
+            delivery = decode(record)
+            attempt = delivery.envelope.attempt
+            with processing(delivery.envelope, delivery.topic, self.service):
+                await self.handle(delivery)
+        except self.outages:
+            raise
+        except RetryableError as failure:
+            await self._later(record, failure, attempt, MOST_ATTEMPTS, failure.after)
+        except TerminalError as final:
+            await self._bury(record, final, attempt)
+        except Exception as defect:
+            log.exception("a handler failed", topic=record.topic, offset=record.offset, attempt=attempt)
+            unclassified = TerminalError(repr(defect), code="defect")
+            await self._later(record, unclassified, attempt, DEFECT_ATTEMPTS, DEFECT_DELAY)
+
+    async def _later(self, record: Any, failure: WaggleError, attempt: int, most: int, after: float) -> None:
+        """Let the record leave its partition and come back; bury it once it has been tried often enough.
+
+        The delay is exponential with full jitter, but never less than the failure itself asks for.
+        """
+        if attempt >= most:
+            await self._bury(record, failure, attempt)
+            return
+        longest = min(after * 2**attempt, LONGEST_DELAY)
+        due = datetime.now(UTC) + timedelta(seconds=random.uniform(min(after, longest), longest))  # noqa: S311 -- jitter
+        log.warning("tried again later", topic=record.topic, offset=record.offset, attempt=attempt, error=str(failure))
+        again = _again(record, failure, attempt)
+        timer = until(
+            again,
+            due,
+            id=f"{record.topic}/{again.id}/{attempt + 1}",
+            source=f"waggle/{self.service}",
+            prefix=self.prefix,
+            now=datetime.now(UTC),
+        )
+        await publish(self.broker, [timer])
 
     async def _bury(self, record: Any, error: WaggleError, attempts: int) -> None:
-        """Retried until Kafka has it: a dead letter that is lost would be work that is lost."""
+        """Told twice if need be: a dead letter that is lost would be work that is lost."""
         headers = dead_letter_headers(record, error, service=self.service, attempts=attempts, now=datetime.now(UTC))
         log.error("dead letter", topic=record.topic, offset=record.offset, code=error.code, reason=str(error))
-        topic = record.topic + SUFFIX
-        await self._insist(lambda: publish_bytes(self.broker, topic, record.key, record.value or b"", headers))
-        await self._insist(lambda: self.on_dead(record, error))
+        await publish_bytes(self.broker, record.topic + SUFFIX, record.key, record.value or b"", headers)
+        await self.on_dead(record, error)
 
-    async def _insist(self, act: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                return await act()
-            except self.transient as failure:
-                log.warning("dead letter will be tried again", error=repr(failure))
-                await asyncio.sleep(LONGEST_PAUSE / 10)
+
+def _again(record: Any, failure: WaggleError, attempt: int) -> Record:
+    """The same record, its next attempt, with one more cause."""
+    headers = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
+    causes = [*json.loads(headers.get(CAUSES, "[]")), f"{failure.code}: {failure}"[:500]]
+    return Record(
+        id=headers[HEADER["id"]],
+        topic=record.topic,
+        key=(record.key or b"").decode(errors="replace"),
+        headers=headers | {HEADER["attempt"]: str(attempt + 1), CAUSES: json.dumps(causes)},
+        value=(record.value or b"").decode(errors="replace"),
+    )

@@ -12,18 +12,18 @@ from pydantic import ValidationError
 from schemas.envelope import Envelope, from_headers, to_headers
 from schemas.message import Message, Part
 from schemas.registry import message_class, topic_of
+from schemas.task import Priority
 from shared.errors import InvalidMessage
 
 
 class Record(Part):
-    """A record to publish, or one that waits to be. Serialises to JSON for the outbox and the timers."""
+    """A record to publish, or one that waits to be. Serialises to JSON for the outbox."""
 
     id: str
     topic: str
     key: str
     headers: dict[str, str]
     value: str
-    due: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,6 @@ def encode(
     now: datetime,
     key: str | None = None,
     cause: str | None = None,
-    due: datetime | None = None,
 ) -> Record:
     """The record of a message. Its key, and so its order, is the run's id unless another is given.
 
@@ -64,6 +63,7 @@ def encode(
         subject=subject,
         time=now,
         tenant=getattr(message, "tenant", None),
+        priority=_priority(message),
         causationid=cause,
         traceparent=trace.get("traceparent"),
         tracestate=trace.get("tracestate"),
@@ -74,8 +74,13 @@ def encode(
         key=subject,
         headers=to_headers(envelope),
         value=message.model_dump_json(),
-        due=due,
     )
+
+
+def _priority(message: Message) -> str | None:
+    """Left out where it says nothing."""
+    priority = getattr(message, "priority", Priority.NORMAL)
+    return None if priority is Priority.NORMAL else str(priority)
 
 
 def decode(record: Any) -> Delivery:

@@ -4,6 +4,7 @@ from shared.runs.decide import Decision, Intake, decide
 from shared.runs.draft import Outgoing
 from shared.runs.evolve import evolve, replay
 from shared.runs.machine import ENDS, LEGAL_MOVES, may_move
+from shared.runs.reissue import reissue
 from shared.runs.run import Run, StepRecord, run_id_for
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "decide",
     "evolve",
     "may_move",
+    "reissue",
     "replay",
     "run_id_for",
 ]

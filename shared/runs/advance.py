@@ -14,7 +14,7 @@ from shared.runs.dispatch import ask_for_plan, ask_for_review, dispatch
 from shared.runs.draft import Draft
 from shared.runs.planning import descendants, last_steps, ready
 from shared.runs.result import result_of
-from shared.runs.run import MAX_ATTEMPTS, MAX_REVISIONS
+from shared.runs.run import MAX_PLANS, MAX_REVISIONS, Run
 
 HUMAN_TIMEOUT = timedelta(days=1)
 """How long a run waits for a person before it fails."""
@@ -31,7 +31,12 @@ def advance(draft: Draft) -> None:
 def end(draft: Draft, state: State, reason: str, *, error: ErrorInfo | None = None, by: str | None = None) -> None:
     """End the run and publish its one result."""
     draft.move(state, reason, error=error, by=by)
-    draft.send(f"{draft.run.id}/result", result_of(draft.run))
+    draft.send(result_id(draft.run), result_of(draft.run))
+
+
+def result_id(run: Run) -> str:
+    """Names the result of an ended run; one that was resumed and has ended again has another one."""
+    return f"{run.id}/result/{run.resumes}" if run.resumes else f"{run.id}/result"
 
 
 def fail(draft: Draft, code: str, message: str, action: str | None = None) -> None:
@@ -43,7 +48,12 @@ def set_deadline(draft: Draft) -> None:
     """Have the run woken when its wall clock is used up."""
     run = draft.run
     passed = DeadlinePassed(run_id=run.id, tenant=run.tenant)
-    draft.send(f"{run.id}/deadline/{run.deadline.timestamp():.3f}", passed, run.deadline)
+    draft.send(deadline_id(run), passed, run.deadline)
+
+
+def deadline_id(run: Run) -> str:
+    """Names the timer of the run's present deadline."""
+    return f"{run.id}/deadline/{run.deadline.timestamp():.3f}"
 
 
 def give_back_waiting_time(draft: Draft) -> None:
@@ -63,7 +73,7 @@ def _planning(draft: Draft) -> None:
     if run.plan is not None:
         draft.move(State.EXECUTING, "a plan was accepted")
     elif run.planning.handoff_id is None and not _over_budget(draft):
-        if run.planning.attempts < MAX_ATTEMPTS:
+        if not run.planning.given_up and run.planning.refusals < MAX_PLANS:
             ask_for_plan(draft)
             if draft.run.plan is not None:
                 _planning(draft)
@@ -101,7 +111,7 @@ def _reviewing(draft: Draft) -> None:
     elif run.review is not None:
         _revise(draft, run.review)
     elif run.reviewing.handoff_id is None and not _over_budget(draft):
-        if run.reviewing.attempts < MAX_ATTEMPTS:
+        if not run.reviewing.given_up:
             ask_for_review(draft)
         else:
             why = run.reviewing.error.message if run.reviewing.error else "no verdict"

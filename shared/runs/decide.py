@@ -148,18 +148,24 @@ def _reviewed(draft: Draft, message: step.ResultReviewed) -> None:
 def _handoff_failed(draft: Draft, message: step.HandoffFailed) -> None:
     if not _is_open(draft, message):
         return
-    step_id = _step_of(draft, message)
-    attempts = draft.run.steps[step_id].attempts if step_id else 0
-    final = not message.error.retryable or attempts >= MAX_ATTEMPTS
+    final = not message.error.retryable or _attempts(draft, message) >= MAX_ATTEMPTS
     draft.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=message.error, final=final)
     advance(draft)
+
+
+def _attempts(draft: Draft, answer: step.Answer) -> int:
+    """How often the work was tried that this is the answer to."""
+    if step_id := _step_of(draft, answer):
+        return draft.run.steps[step_id].attempts
+    jobs = (draft.run.planning, draft.run.reviewing)
+    return next(job.attempts - job.refusals for job in jobs if job.handoff_id == answer.handoff_id)
 
 
 def _help_asked(draft: Draft, message: step.HelpAsked) -> None:
     if not _is_open(draft, message):
         return
     if step_id := _step_of(draft, message):
-        asked = {"question": message.question, "options": message.options}
+        asked = {"question": message.question, "options": message.options, "call": message.call}
         draft.record(event.StepAsked, by=message.agent, step_id=step_id, **asked)
     else:
         error = ErrorInfo(code="needs_human", message=message.question)
@@ -211,11 +217,24 @@ def _pause(draft: Draft, message: approval.PauseRun) -> None:
 
 
 def _resume(draft: Draft, message: approval.ResumeRun) -> None:
-    if draft.run.state is State.PAUSED and draft.run.paused_from is not None:
-        draft.move(draft.run.paused_from, "resumed", by=message.by)
+    run = draft.run
+    if run.state is State.PAUSED and run.paused_from is not None:
+        draft.move(run.paused_from, "resumed", by=message.by)
+        advance(draft)
+    elif run.state is State.FAILED and run.failed_from is not None:
+        draft.record(event.RunResumed, by=message.by, deadline=_new_deadline(draft))
+        draft.move(run.failed_from, "an operator resumed the failed run", by=message.by)
+        set_deadline(draft)
         advance(draft)
     else:
         _refuse(draft, message.by, "resume", f"the run is {draft.run.state}")
+
+
+def _new_deadline(draft: Draft) -> datetime:
+    """A resumed run has its whole time again, but not past the task's own deadline if that is still ahead."""
+    task = draft.run.task
+    latest = draft.now + timedelta(seconds=task.budget.seconds)
+    return min(latest, task.deadline) if task.deadline and task.deadline > draft.now else latest
 
 
 def _deadline_passed(draft: Draft, message: timer.DeadlinePassed) -> None:

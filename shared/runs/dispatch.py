@@ -1,5 +1,6 @@
 """How a run asks: the handoffs to planner, specialists and reviewer."""
 
+import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,83 +9,119 @@ from schemas.plan import Plan, PlannedStep
 from schemas.step import DoStep, MakePlan, ReviewResult, StepOutput
 from schemas.task import Shape
 from shared.runs.draft import Draft
-from shared.runs.planning import ancestors
-from shared.runs.run import StepRecord
+from shared.runs.planning import Agents, ancestors
+from shared.runs.run import Job, Run, StepRecord
 
 PLANNER = "planner"
 REVIEWER = "reviewer"
 
-RETRY_DELAY = timedelta(seconds=3)
-"""Wait after a first failure; doubled for each further one."""
+RETRY_DELAY = timedelta(seconds=2)
+"""The longest wait after a first failure; doubled for each further one."""
+
+LONGEST_DELAY = timedelta(seconds=15)
+"""The longest wait after any number of failures."""
 
 
 def ask_for_plan(draft: Draft) -> None:
     """Ask the planner; for shape `single` the plan is plain and nobody needs to be asked."""
-    task = draft.run.task
+    task, job = draft.run.task, draft.run.planning
     if task.shape is Shape.SINGLE and task.agent:
         only = PlannedStep(id=task.agent, objective=task.objective, agent=task.agent)
         draft.record(PlanAccepted, plan=Plan(steps=[only], rationale="the task names its agent"))
         return
-    handoff = MakePlan(
-        **_request(draft, "plan", PLANNER, task.objective),
-        feedback=draft.run.feedback,
-        attempt=draft.run.planning.attempts + 1,
-        shape=task.shape,
-        agents=[card for card in draft.agents.values() if card.plannable],
-        max_steps=1 if task.shape is Shape.ROUTER else task.budget.steps,
-    )
-    due = _due(draft, draft.run.planning.attempts) if draft.run.planning.error else None
-    draft.record(PlanRequested, handoff_id=handoff.id)
-    draft.send(handoff.id, handoff, due)
+    handoff_id = _next_id(draft.run, "plan")
+    due = retry_at(draft.now, handoff_id, job.attempts) if job.error else None
+    handoff = plan_request(draft.run, handoff_id, draft.now, draft.agents)
+    draft.record(PlanRequested, handoff_id=handoff_id)
+    draft.send(handoff_id, handoff, due)
 
 
 def dispatch(draft: Draft, record: StepRecord) -> None:
     """Hand a step to its agent; after a failure with a delay that doubles."""
-    step, attempt = record.step, record.attempts + 1
-    handoff = DoStep(
-        **_request(draft, step.id, step.agent, step.objective),
-        feedback=[*draft.run.feedback, *record.feedback],
-        attempt=attempt,
-        inputs=[_output(each) for each in ancestors(draft.run, step.id)],
-        step_id=step.id,
-        tools=step.tools,
-    )
+    step = record.step
+    handoff_id = _next_id(draft.run, step.id)
+    handoff = step_request(draft.run, record, handoff_id, draft.now)
     draft.record(
         StepDispatched,
         step_id=step.id,
         agent=step.agent,
         objective=step.objective,
-        handoff_id=handoff.id,
-        attempt=attempt,
+        handoff_id=handoff_id,
+        attempt=handoff.attempt,
     )
-    draft.send(handoff.id, handoff, _due(draft, record.attempts))
+    draft.send(handoff_id, handoff, retry_at(draft.now, handoff_id, record.attempts))
 
 
 def ask_for_review(draft: Draft) -> None:
     """Ask the reviewer whether what the steps brought meets the objective."""
-    run = draft.run
-    assert run.plan is not None, "a review needs a plan"
-    handoff = ReviewResult(
-        **_request(draft, "review", REVIEWER, run.task.objective),
+    job = draft.run.reviewing
+    handoff_id = _next_id(draft.run, "review")
+    due = retry_at(draft.now, handoff_id, job.attempts) if job.error else None
+    handoff = review_request(draft.run, handoff_id, draft.now)
+    draft.record(ReviewRequested, handoff_id=handoff_id)
+    draft.send(handoff_id, handoff, due)
+
+
+def plan_request(run: Run, handoff_id: str, now: datetime, agents: Agents) -> MakePlan:
+    """The handoff of that id to the planner, to be asked for or asked for already."""
+    task = run.task
+    return MakePlan(
+        **_request(run, handoff_id, PLANNER, task.objective, run.planning, now),
         feedback=run.feedback,
-        attempt=run.reviewing.attempts + 1,
+        shape=task.shape,
+        agents=[card for card in agents.values() if card.plannable],
+        max_steps=1 if task.shape is Shape.ROUTER else task.budget.steps,
+    )
+
+
+def step_request(run: Run, record: StepRecord, handoff_id: str, now: datetime) -> DoStep:
+    """The handoff of that id to a step's agent, to be asked for or asked for already."""
+    step = record.step
+    return DoStep(
+        **_request(run, handoff_id, step.agent, step.objective, record, now),
+        feedback=[*run.feedback, *record.feedback],
+        inputs=[_output(each) for each in ancestors(run, step.id)],
+        step_id=step.id,
+        tools=step.tools,
+        settled=record.settled,
+    )
+
+
+def review_request(run: Run, handoff_id: str, now: datetime) -> ReviewResult:
+    """The handoff of that id to the reviewer, to be asked for or asked for already."""
+    assert run.plan is not None, "a review needs a plan"
+    return ReviewResult(
+        **_request(run, handoff_id, REVIEWER, run.task.objective, run.reviewing, now),
+        feedback=run.feedback,
         inputs=[_output(record) for record in run.steps.values()],
         plan=run.plan,
     )
-    due = _due(draft, run.reviewing.attempts) if run.reviewing.error else None
-    draft.record(ReviewRequested, handoff_id=handoff.id)
-    draft.send(handoff.id, handoff, due)
 
 
-def _due(draft: Draft, failures: int) -> datetime | None:
-    """When to try again after so many failures; None before the first: at once."""
-    return draft.now + RETRY_DELAY * 2 ** (failures - 1) if failures else None
+def retry_at(now: datetime, handoff_id: str, failures: int) -> datetime | None:
+    """When to try again after so many failures; None before the first: at once.
+
+    Exponential backoff with full jitter (anything between nothing and the longest wait), drawn from the handoff's id:
+    a decision has no chance in it.
+    """
+    if not failures:
+        return None
+    longest = min(RETRY_DELAY * 2 ** (failures - 1), LONGEST_DELAY)
+    drawn: float = int.from_bytes(hashlib.sha256(handoff_id.encode()).digest()[:4], "big") / 2**32
+    return now + drawn * longest
 
 
-def _request(draft: Draft, what: str, agent: str, objective: str) -> dict[str, Any]:
-    run, number = draft.run, draft.run.handoffs + 1
+def _next_id(run: Run, what: str) -> str:
+    return f"{run.id}/{what}/{run.handoffs + 1}"
+
+
+def _request(
+    run: Run, handoff_id: str, agent: str, objective: str, work: Job | StepRecord, now: datetime
+) -> dict[str, Any]:
+    asked_already = work.handoff_id == handoff_id
     return {
-        "id": f"{run.id}/{what}/{number}",
+        "id": handoff_id,
+        "work_id": work.work_id or handoff_id,
         "run_id": run.id,
         "task_id": run.task_id,
         "tenant": run.tenant,
@@ -93,9 +130,11 @@ def _request(draft: Draft, what: str, agent: str, objective: str) -> dict[str, A
         "context": run.task.context,
         "constraints": run.task.constraints,
         "budget_left": run.task.budget.less(run.usage),
-        "timeout": max(1.0, (run.deadline - draft.now).total_seconds()),
+        "timeout": max(1.0, (run.deadline - now).total_seconds()),
         "deadline": run.deadline,
-        "hop": number,
+        "attempt": work.attempts if asked_already else work.attempts + 1,
+        "priority": run.task.priority,
+        "hop": int(handoff_id.rpartition("/")[2]),
         "dry_run": run.task.dry_run,
         "session": run.task.session,
     }

@@ -42,6 +42,8 @@ def _moved(run: Run, event: e.Moved) -> dict[str, Any]:
         change["waiting_from"] = event.source
     if event.target is e.State.PAUSED:
         change["paused_from"] = event.source
+    if event.target is e.State.FAILED:
+        change["failed_from"] = run.waiting_from if event.source is e.State.WAITING_HUMAN else event.source
     if event.target in ENDS:
         change["finished"] = event.at
     return change
@@ -60,7 +62,8 @@ def _plan_accepted(run: Run, event: e.PlanAccepted) -> dict[str, Any]:
 
 def _plan_refused(run: Run, event: e.PlanRefused) -> dict[str, Any]:
     told = list(dict.fromkeys([*run.feedback, *event.problems]))
-    return {"planning": run.planning.model_copy(update={"handoff_id": None, "error": None}), "feedback": told}
+    fresh = {"handoff_id": None, "work_id": None, "error": None, "refusals": run.planning.refusals + 1}
+    return {"planning": run.planning.model_copy(update=fresh), "feedback": told}
 
 
 def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
@@ -69,12 +72,19 @@ def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
 
 
 def _asked(job: Job, handoff_id: str) -> Job:
-    return job.model_copy(update={"handoff_id": handoff_id, "attempts": job.attempts + 1})
+    work_id = job.work_id or handoff_id
+    return job.model_copy(update={"handoff_id": handoff_id, "work_id": work_id, "attempts": job.attempts + 1})
 
 
 def _dispatched(run: Run, event: e.StepDispatched) -> dict[str, Any]:
     change = _step(
-        run, event.step_id, status="running", handoff_id=event.handoff_id, attempts=event.attempt, question=None
+        run,
+        event.step_id,
+        status="running",
+        handoff_id=event.handoff_id,
+        work_id=run.steps[event.step_id].work_id or event.handoff_id,
+        attempts=event.attempt,
+        question=None,
     )
     return change | {"handoffs": run.handoffs + 1}
 
@@ -83,7 +93,8 @@ def _failed(run: Run, event: e.AttemptFailed) -> dict[str, Any]:
     for name in ("planning", "reviewing"):
         job: Job = getattr(run, name)
         if job.handoff_id == event.handoff_id:
-            return {name: job.model_copy(update={"handoff_id": None, "error": event.error})}
+            change = {"handoff_id": None, "error": event.error, "given_up": event.final}
+            return {name: job.model_copy(update=change)}
     step_id = next(key for key, record in run.steps.items() if record.handoff_id == event.handoff_id)
     status = "failed" if event.final else "waiting"
     return _step(run, step_id, status=status, error=event.error, handoff_id=None)
@@ -104,7 +115,7 @@ def _done(run: Run, event: e.StepDone) -> dict[str, Any]:
 
 
 def _reopened(run: Run, event: e.StepsReopened) -> dict[str, Any]:
-    fresh = {"status": "waiting", "handoff_id": None, "attempts": 0, "feedback": event.feedback}
+    fresh = _ANEW | {"feedback": event.feedback}
     steps = run.steps | {key: run.steps[key].model_copy(update=fresh) for key in event.step_ids}
     return {"steps": steps, "review": None, "reviewing": Job(), "revisions": run.revisions + 1}
 
@@ -113,16 +124,41 @@ def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
     change: dict[str, Any] = {"request": None}
     asked = run.request
     if asked and asked.about == "step" and asked.step_id:
-        told = [*run.steps[asked.step_id].feedback, event.answer or f"approved: {asked.question}"]
-        change |= _step(run, asked.step_id, status="waiting", attempts=0, question=None, feedback=told)
+        change |= _step_answered(run, asked.step_id, event.answer or f"approved: {asked.question}")
     if asked and asked.about == "plan":
         change |= {"planning": Job(), "feedback": [event.answer] if event.answer else run.feedback}
     return change
 
 
+def _step_answered(run: Run, step_id: str, answer: str) -> dict[str, Any]:
+    """An answer about one call settles that call, and the work goes on; any other answer begins the work anew."""
+    record = run.steps[step_id]
+    if record.uncertain:
+        settled = record.settled | {record.uncertain: answer}
+        return _step(run, step_id, status="waiting", attempts=0, question=None, uncertain=None, settled=settled)
+    return _step(run, step_id, **_ANEW, question=None, feedback=[*record.feedback, answer])
+
+
+def _resumed(run: Run, event: e.RunResumed) -> dict[str, Any]:
+    """What failed or was in flight is open again, as the same work: its journal is gone on from."""
+    again = {"status": "waiting", "handoff_id": None, "attempts": 0, "error": None}
+    steps = {
+        key: record.model_copy(update=again) if record.status in ("failed", "running") else record
+        for key, record in run.steps.items()
+    }
+    change: dict[str, Any] = {"steps": steps, "deadline": event.deadline, "resumes": run.resumes + 1, "request": None}
+    for name in ("planning", "reviewing"):
+        job: Job = getattr(run, name)
+        change[name] = Job(work_id=job.work_id)
+    return change | {"finished": None, "error": None}
+
+
 def _nothing(run: Run, event: e.RunEvent) -> dict[str, Any]:
     return {}
 
+
+_ANEW: dict[str, Any] = {"status": "waiting", "handoff_id": None, "work_id": None, "attempts": 0, "settled": {}}
+"""A step that begins again as other work than before."""
 
 _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.Moved: _moved,
@@ -144,7 +180,13 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.StepDispatched: _dispatched,
     e.StepDone: _done,
     e.StepAsked: lambda run, ev: _step(
-        run, ev.step_id, status="asking", handoff_id=None, question=ev.question, options=ev.options
+        run,
+        ev.step_id,
+        status="asking",
+        handoff_id=None,
+        question=ev.question,
+        options=ev.options,
+        uncertain=ev.call,
     ),
     e.AttemptFailed: _failed,
     e.StepsReopened: _reopened,
@@ -155,4 +197,5 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.ReviewGiven: lambda run, ev: {"review": ev, "reviewing": Job()},
     e.HelpRequested: lambda run, ev: {"request": ev, "requests": run.requests + 1},
     e.HelpAnswered: _answered,
+    e.RunResumed: _resumed,
 }

@@ -48,12 +48,16 @@ LEGAL_MOVES: dict[State, dict[State, str]] = {
     },
     _S.COMPLETE: {},
     _S.REJECTED: {},
-    _S.FAILED: {},
+    _S.FAILED: {
+        _S.PLANNING: "an operator resumed the failed run",
+        _S.EXECUTING: "an operator resumed the failed run",
+        _S.REVIEWING: "an operator resumed the failed run",
+    },
     _S.CANCELLED: {},
 }
 
-ENDS = frozenset(state for state, targets in LEGAL_MOVES.items() if not targets)
-"""States nothing leads out of."""
+ENDS = frozenset({_S.COMPLETE, _S.REJECTED, _S.FAILED, _S.CANCELLED})
+"""States in which a run has its result. Only an operator leads a run out of one, and only out of FAILED."""
 
 PAUSABLE = frozenset({_S.PLANNING, _S.EXECUTING, _S.REVIEWING, _S.WAITING_HUMAN})
 """States in which a run rests between messages, so that an operator can find it there."""

@@ -23,10 +23,16 @@ class StepRecord(Part):
     step: PlannedStep
     status: StepStatus = "waiting"
     handoff_id: str | None = None
+    work_id: str | None = None
+    """The first handoff of this work: attempts after it go on from its journal."""
     attempts: int = 0
     feedback: list[str] = Field(default_factory=list)
     question: str | None = None
     options: list[str] = Field(default_factory=list)
+    uncertain: str | None = None
+    """The call that the question is about, if its outcome is unknown."""
+    settled: dict[str, str] = Field(default_factory=dict)
+    """Such calls → what a person said about them."""
     output: Output | None = None
     error: ErrorInfo | None = None
     seconds: float = 0.0
@@ -37,7 +43,10 @@ class Job(Part):
     """A plan or a review that has been asked for. `handoff_id` is None when no answer is awaited."""
 
     handoff_id: str | None = None
+    work_id: str | None = None
     attempts: int = 0
+    refusals: int = 0
+    given_up: bool = False
     error: ErrorInfo | None = None
 
 
@@ -64,6 +73,7 @@ class Run(Part):
 
     handoffs: int = 0
     replans: int = 0
+    resumes: int = 0
     revisions: int = 0
     usage: Usage = Usage()
     models: list[str] = Field(default_factory=list)
@@ -72,10 +82,15 @@ class Run(Part):
     requests: int = 0
     waiting_from: State | None = None
     paused_from: State | None = None
+    failed_from: State | None = None
 
 
-MAX_ATTEMPTS = 3
-"""How often one handoff is tried before the run gives it up."""
+MAX_PLANS = 3
+"""How many plans may be refused before the run gives up planning."""
+
+MAX_ATTEMPTS = 12
+"""How often one handoff is tried whose failures are all retryable: with the delays between them about a minute and a
+half, so that a dependency may be away for half a minute."""
 
 MAX_REPLANS = 2
 """How often a person's rejection leads to a new plan."""

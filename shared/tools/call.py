@@ -41,9 +41,15 @@ class ToolCall:
     call_id: str
     idempotency_key: str
     """Equal on every repetition of this call: pass it on to whatever is changed outside."""
+    epoch: int
+    """The fencing epoch of who calls: whatever has seen a higher one for this work may refuse the call."""
     tenant: str
     workspace: Workspace
     settings: Settings
+
+
+OUTCOME_UNKNOWN = "outcome_unknown"
+"""Code of a ToolError: it may have happened or not."""
 
 
 class ToolError(WaggleError):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create
 
 from schemas.plan import Risk, ToolCard
 from shared.errors import WaggleError
-from shared.tools.call import ToolCall, ToolError
+from shared.tools.call import OUTCOME_UNKNOWN, ToolCall, ToolError
 
 
 class Effect(StrEnum):
@@ -59,7 +59,7 @@ class Tool:
 
         Returns JSON-ready data. Raises ToolError for arguments that do not fit, for a timeout and for an output that
         breaks its own type; whatever else the function raises is its defect and becomes ToolError `tool_failed`.
-        RetryableError passes: the step as a whole is worth trying again.
+        RetryableError passes: a tool raises it when nothing has happened and the step as a whole is worth trying again.
         """
         values = self._validated(arguments)
         extra = {"call": call} if self.takes_call else {}
@@ -77,10 +77,10 @@ class Tool:
             raise ToolError("tool_failed", f"{self.name} failed: {type(defect).__name__}") from defect
 
     def _late(self) -> ToolError:
-        again = self.effect in (Effect.READ, Effect.IDEMPOTENT)
-        advice = None if again else "it may have happened all the same: do not call it again"
         message = f"{self.name} took longer than {self.timeout:g} s"
-        return ToolError("timeout", message, retryable=again, suggested_action=advice)
+        if self.effect in (Effect.READ, Effect.IDEMPOTENT):
+            return ToolError("timeout", message, retryable=True)
+        return ToolError(OUTCOME_UNKNOWN, message, suggested_action="it may have happened: do not call it again")
 
     def _validated(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         try:

@@ -75,7 +75,7 @@ def resume(
     tenant: TenantOption = "default",
     json: JsonOption = False,
 ) -> None:
-    """Go on from where the run was paused."""
+    """Go on from where the run was paused, or, if it has failed, from the step that failed."""
     with connect(gateway, tenant) as client:
         found = client.command(run, "resume", by=_name(by))
     _confirm(found, "The run was told to go on", run, json=json)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field
 
 from schemas.approval import CancelRun, Command, HumanDecided, PauseRun, ResumeRun
+from schemas.event import State
 from schemas.message import Id, Part, Text
 from services.gateway.failures import Refused, documented
 from services.gateway.inputs import PartsOf, Standing, StandingOf
@@ -54,8 +55,11 @@ async def pause_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf, 
 
 @router.post("/resume", status_code=202, summary="Resume a run")
 async def resume_run(order: Order, standing: StandingOf, parts: PartsOf, request: Request) -> Commanded:
-    """Go on from where the run was paused."""
-    return await _command(parts, standing, ResumeRun, order, request)
+    """Go on from where the run was paused, or, if it has failed, from the step that failed."""
+    run = _begun(standing)
+    if run.state in ENDS - {State.FAILED}:
+        raise _ended(run)
+    return await _send(parts, run, ResumeRun, order, request)
 
 
 @router.post("/decisions", status_code=202, summary="Answer a run's question")
@@ -69,7 +73,10 @@ async def decide_for_run(order: Decision, standing: StandingOf, parts: PartsOf, 
 
 
 async def _command(parts: Parts, standing: Standing, kind: type[Command], order: Order, request: Request) -> Commanded:
-    run = _living(standing)
+    return await _send(parts, _living(standing), kind, order, request)
+
+
+async def _send(parts: Parts, run: Run, kind: type[Command], order: Order, request: Request) -> Commanded:
     message = kind.model_validate({"run_id": run.id, "tenant": run.tenant, **order.model_dump()})
     message_id = f"command-{uuid4().hex}"
     await deliver(parts, message, id=message_id, run_id=run.id, headers=request.headers)
@@ -77,10 +84,19 @@ async def _command(parts: Parts, standing: Standing, kind: type[Command], order:
 
 
 def _living(standing: Standing) -> Run:
-    """The run, if it can be told anything. A command that overtook the task on its way would find no run."""
-    run = standing.run
-    if run is None:
-        raise Refused(409, "not_started", f"the run {standing.id} has not begun yet", retryable=True)
+    """The run, if it has not ended."""
+    run = _begun(standing)
     if run.state in ENDS:
-        raise Refused(409, "ended", f"the run {standing.id} has ended: {run.state}")
+        raise _ended(run)
     return run
+
+
+def _begun(standing: Standing) -> Run:
+    """The run, if it has begun. A command that overtook the task on its way would find no run."""
+    if standing.run is None:
+        raise Refused(409, "not_started", f"the run {standing.id} has not begun yet", retryable=True)
+    return standing.run
+
+
+def _ended(run: Run) -> Refused:
+    return Refused(409, "ended", f"the run {run.id} has ended: {run.state}")

@@ -16,8 +16,8 @@ from shared.bus.lag import TopicLag, topics_with_lag
 TIMEOUT = 9.0
 """Seconds Kafka has to say how its topics stand."""
 
-ORCHESTRATED = set(TOPICS.values()) - {"agents", "results", "runs.log"}
-"""Every topic but handoffs, results and the log is addressed to the orchestrator."""
+ORCHESTRATED = set(TOPICS.values()) - {"agents", "results", "runs.log", "journal", "cards", "timers"}
+"""Every topic but handoffs, results and the logs is addressed to the orchestrator."""
 
 router = APIRouter(tags=["swarm"], responses=documented())
 

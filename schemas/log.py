@@ -1,0 +1,44 @@
+"""What the logs in Kafka keep, so that whatever the blackboard holds can be made again from them."""
+
+from typing import Any
+
+from pydantic import Field, JsonValue
+
+from schemas.message import Id, Instant, Message, Part, Slug
+from schemas.plan import AgentCard
+
+
+class LoggedEvent(Part):
+    """One event of a run."""
+
+    type: str = Field(description="Its wire type, such as `waggle.moved.v1`.")
+    data: dict[str, Any] = Field(description="As the schema of that type says.")
+
+
+class RunChanged(Message):
+    """Everything that one message led to, all or nothing. A run is the fold of the events of its changes."""
+
+    run_id: Id
+    tenant: Slug
+    epoch: int = Field(ge=0, description="Of two changes with one number, the one with the higher epoch counts.")
+    number: int = Field(ge=1, description="1 for a run's first change, then one more each.")
+    cause: Id = Field(description="The message that was decided about.")
+    at: Instant
+    events: list[LoggedEvent]
+
+
+class JournalWritten(Message):
+    """One entry of the journal of some work: a model's reply, a tool's result, or the intent to call a tool."""
+
+    run_id: Id
+    tenant: Slug
+    work_id: Id
+    epoch: int = Field(ge=0, description="The fencing epoch of the worker that wrote it.")
+    name: str
+    entry: JsonValue
+
+
+class AgentAnnounced(Message):
+    """An agent of the swarm, so that planners can choose it."""
+
+    card: AgentCard

@@ -1,0 +1,103 @@
+"""Tool calls that are made once: what was recorded is not called again, what may have happened is not repeated."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from schemas.step import Handoff
+from shared.agent.spend import Spend
+from shared.agent.toolbox import Toolbox, as_answer
+from shared.agent.workspace import StepWorkspace
+from shared.blackboard import Journal
+from shared.errors import NeedsHuman, RetryableError
+from shared.llm import ToolRequest
+from shared.settings import Settings
+from shared.tools import ToolCall, ToolError
+
+REPEAT = "repeat"
+"""What a person's answer begins with who knows that a call has not happened and wants it made."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalls:
+    """The calls of one handoff. `name` of a call is its place in the work: the same on every delivery and attempt."""
+
+    handoff: Handoff
+    toolbox: Toolbox
+    journal: Journal
+    workspace: StepWorkspace
+    settings: Settings
+    spend: Spend
+    progress: Callable[[str], Awaitable[None]]
+
+    async def answer(self, name: str, request: ToolRequest) -> str:
+        """The tool's answer as JSON, recorded; on replay a local tool runs again, for what it does to the folder.
+
+        A call that must not be made twice has its intent recorded first. Raises NeedsHuman for an intent without a
+        result: it may have happened.
+        """
+        if name in self.journal:
+            return await self._replayed(name, request)
+        try:
+            self.spend.before_tool_call()
+        except ToolError as refused:
+            return as_answer(refused)
+        answer = await self._made(name, request)
+        await self.journal.write(name, answer)
+        self.spend.add_tool_call()
+        return answer
+
+    async def _replayed(self, name: str, request: ToolRequest) -> str:
+        if self.toolbox.is_local(request.name):
+            await self.toolbox.answer(request, self._call(name))
+        self.spend.add_tool_call()
+        answer: str = self.journal[name]
+        return answer
+
+    async def _made(self, name: str, request: ToolRequest) -> str:
+        if not self.toolbox.must_not_repeat(request.name):
+            return await self._act(name, request)
+        intent = f"{name}/intent"
+        if intent in self.journal and self.journal[intent] is not None:
+            said = self.handoff.settled.get(name)
+            if said is None:
+                raise self._unknown(name, request)
+            if not said.lower().startswith(REPEAT):
+                return json.dumps({"settled_by_a_person": said}, ensure_ascii=False)
+        await self.journal.write(intent, {"tool": request.name, "arguments": request.arguments})
+        try:
+            return await self._act(name, request)
+        except RetryableError:
+            await self.journal.write(intent, None)  # a tool raises it only when nothing has happened
+            raise
+
+    async def _act(self, name: str, request: ToolRequest) -> str:
+        await self.progress(f"{request.name} {request.arguments}"[:200])
+        try:
+            return await self.toolbox.answer(request, self._call(name))
+        except ToolError as unknown:  # every other one has become an answer
+            raise self._unknown(name, request, f" ({unknown})") from unknown
+
+    def _unknown(self, name: str, request: ToolRequest, why: str = "") -> NeedsHuman:
+        return NeedsHuman(
+            f"{request.name} was called with {request.arguments[:1_000]} and it is not known whether it has "
+            f"happened{why}; its idempotency key is {self._call(name).idempotency_key}",
+            options=(
+                f"approve, answer beginning with `{REPEAT}`: it has not happened, call it",
+                "approve, any other answer: it has happened, go on (the agent is told your answer)",
+                "reject: plan anew, with a reason",
+            ),
+            call=name,
+        )
+
+    def _call(self, name: str) -> ToolCall:
+        return ToolCall(
+            run_id=self.handoff.run_id,
+            step_id=getattr(self.handoff, "step_id", self.handoff.agent),
+            call_id=name,
+            idempotency_key=f"{self.handoff.idempotency_key}/{name}",
+            epoch=self.journal.epoch,
+            tenant=self.handoff.tenant,
+            workspace=self.workspace,
+            settings=self.settings,
+        )

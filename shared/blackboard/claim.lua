@@ -1,0 +1,12 @@
+-- Take some work over: whoever had it before can write no more.
+-- KEYS: 1 journal, 2 sentinel  ARGV: 1 how long to keep it (ms), 2 the generation, 3 its epoch
+-- Returns the journal as {name, entry, …}, its field `epoch` being the new fencing epoch; or {} when the blackboard is
+-- not the caller's. A fencing epoch is <times claimed> + 2^20 * <epoch of the generation>: it rises also over a rebuild.
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then
+  return {}
+end
+local least = tonumber(ARGV[3]) * 1048576
+local held = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0')
+redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', math.max(held, least) + 1))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return redis.call('HGETALL', KEYS[1])

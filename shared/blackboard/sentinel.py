@@ -1,0 +1,124 @@
+"""Whether the blackboard is whole: the sentinel key says which rebuild it stems from, and on which Redis.
+
+A Redis that was emptied has no sentinel. One that was started again, perhaps from an old backup or without its last
+second, has another run id than the sentinel names. In both cases nobody reads or writes until the blackboard was
+rebuilt from the logs: every script checks the sentinel in the same step as it writes, every new connection checks the
+server's run id before its first command.
+"""
+
+import asyncio
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError  # noqa: A004 -- Redis's own: its client drops the connection
+
+from shared.blackboard import keys
+from shared.blackboard.connect import CONNECTION_OUTAGES, Client
+from shared.errors import BlackboardLost
+
+LOOK_EVERY = 0.25
+"""Seconds between looks: how long a loss can go unnoticed by a service that is idle."""
+
+log = structlog.get_logger()
+
+
+class Sentinel:
+    """What this process knows of the blackboard's generation.
+
+    `client` is what everybody works with; `own` asks no questions, for whoever looks or rebuilds.
+    """
+
+    def __init__(self, url: str) -> None:
+        timeouts: dict[str, Any] = {"socket_connect_timeout": 5, "socket_timeout": 30}
+        self.client: Client = Redis.from_url(url, decode_responses=True, redis_connect_func=self._met, **timeouts)
+        self.own: Client = Redis.from_url(url, decode_responses=True, socket_connect_timeout=2, socket_timeout=2)
+        self._whole = asyncio.Event()
+        self.generation = ""
+        """`<epoch>:<run id of the server>`; empty until it was first seen."""
+        self.reachable = False
+        """Whether Redis answered when it was last asked."""
+
+    @property
+    def epoch(self) -> int:
+        """How many times the blackboard was made."""
+        return int(self.generation.partition(":")[0] or 0)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it can be worked with, as far as is known."""
+        return self._whole.is_set()
+
+    async def whole(self) -> None:
+        """Return when it can be worked with."""
+        await self._whole.wait()
+
+    def check(self, value: str | None) -> None:
+        """Compare the sentinel that was just read with what is known. Raises BlackboardLost."""
+        if not self.generation and value:
+            self.generation = value
+        if not value or value != self.generation:
+            self.doubt()
+
+    def doubt(self) -> None:
+        """Something shows that the blackboard is not the one that was known. Raises BlackboardLost."""
+        self._close("the blackboard was lost or replaced; work waits until it is rebuilt")
+        raise BlackboardLost("the blackboard is not whole")
+
+    async def look(self) -> bool:
+        """Ask Redis now; whether the blackboard is whole."""
+        self.reachable = False
+        try:
+            value = await self.own.get(keys.SENTINEL)
+            server = (await self.own.info("server"))["run_id"]
+        except CONNECTION_OUTAGES as away:
+            self._close(f"Redis is away: {away}")
+            return False
+        self.reachable = True
+        if value is None or not value.endswith(f":{server}"):
+            self._close("the blackboard was lost or replaced; work waits until it is rebuilt")
+            return False
+        self.generation = value
+        self._open()
+        return True
+
+    async def watch(self) -> None:
+        """Look for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def renew(self, epoch: int) -> None:
+        """Declare the blackboard whole: it was rebuilt. Later writes of earlier generations are refused."""
+        server = (await self.own.info("server"))["run_id"]
+        await self.own.set(keys.SENTINEL, f"{epoch}:{server}")
+        await self.look()
+
+    async def remove(self) -> None:
+        """Declare it lost, so that everybody stops until it is rebuilt."""
+        await self.own.delete(keys.SENTINEL)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self.client.aclose()
+        await self.own.aclose()
+
+    async def _met(self, connection: Any) -> None:
+        """A new connection: let it talk only to the server that is known."""
+        await connection.on_connect()
+        if not self.generation:
+            return
+        await connection.send_command("INFO", "server")
+        if f"run_id:{self.generation.partition(':')[2]}" not in str(await connection.read_response()):
+            self._close("Redis was started again; work waits until the blackboard is rebuilt")
+            raise ConnectionError("this is another Redis than before")
+
+    def _open(self) -> None:
+        if not self._whole.is_set():
+            log.info("the blackboard is whole", generation=self.generation)
+        self._whole.set()
+
+    def _close(self, why: str) -> None:
+        if self._whole.is_set():
+            log.warning(why)
+        self._whole.clear()

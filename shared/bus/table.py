@@ -1,0 +1,110 @@
+"""A table kept in memory from a compacted topic: read from its beginning whenever partitions are assigned."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from faststream.kafka import KafkaBroker
+
+from shared.bus.broker import subscribe
+from shared.settings import Settings
+
+Raw: TypeAlias = ConsumerRecord[bytes, bytes]
+
+
+class Table(Protocol):
+    """What is fed. Partitions come and go whole."""
+
+    def put(self, partition: int, key: str, record: Raw) -> None:
+        """The key has this record now."""
+
+    def clear(self, partition: int, key: str) -> None:
+        """The key has none any more."""
+
+    def complete(self, partition: int) -> None:
+        """Everything that was there at the assignment has been put: from here on it is news."""
+
+    def drop(self, partition: int) -> None:
+        """The partition is somebody else's now, or begins anew."""
+
+
+class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Feeds a table. Nothing is ever committed, so whoever is assigned a partition begins at its beginning.
+
+    The group only shares the partitions among replicas.
+    """
+
+    def __init__(self, broker: KafkaBroker, topic: str, group: str, table: Table, settings: Settings) -> None:
+        self._topic = topic
+        self._table = table
+        self._ends: dict[int, int] = {}
+        self._rebalancing = False
+        self._consumer = subscribe(broker, [topic], group, self._take, settings=settings, listener=self)
+
+    @property
+    def loading(self) -> bool:
+        """Whether some partition has not been read to where it ended when it was assigned."""
+        return bool(self._ends) or self._rebalancing
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Forget them."""
+        self._rebalancing = True
+        for each in revoked:
+            self._ends.pop(each.partition, None)
+            self._table.drop(each.partition)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Find out how much there is to read."""
+        consumer, partitions = self._consumer(), list(assigned)
+        begins = await consumer.beginning_offsets(partitions) if consumer else {}
+        ends = await consumer.end_offsets(partitions) if consumer else {}
+        for each in partitions:
+            self._table.drop(each.partition)
+            self._ends[each.partition] = ends[each]
+            if begins[each] >= ends[each]:
+                self._complete(each.partition)
+        self._rebalancing = False
+
+    async def _take(self, records: Sequence[Raw]) -> None:
+        if self._rebalancing:
+            return
+        for record in records:
+            key = (record.key or b"").decode(errors="replace")
+            if record.value:
+                self._table.put(record.partition, key, record)
+            else:
+                self._table.clear(record.partition, key)
+            if record.offset + 1 >= self._ends.get(record.partition, record.offset + 2):
+                self._complete(record.partition)
+
+    def _complete(self, partition: int) -> None:
+        del self._ends[partition]
+        self._table.complete(partition)
+
+
+class Eraser:
+    """Takes keys out of a compacted topic, with records that have no value: FastStream cannot publish those."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._topic = topic
+        self._servers = settings.kafka.split(",")
+        self._producer: AIOKafkaProducer | None = None
+
+    async def erase(self, keys: Iterable[tuple[int, str]]) -> None:
+        """Take out (partition, key) and return when Kafka has acknowledged it. Raises KafkaError."""
+        producer = await self._started()
+        for sent in [await producer.send(self._topic, key=key.encode(), partition=number) for number, key in keys]:
+            await sent
+
+    async def _started(self) -> Any:
+        if self._producer is None:
+            producer = AIOKafkaProducer(bootstrap_servers=self._servers, acks="all", enable_idempotence=True)
+            await producer.start()
+            self._producer = producer
+        return self._producer
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        if self._producer is not None:
+            await self._producer.stop()

@@ -1,0 +1,40 @@
+"""Records that wait in the topic `timers`, until the timekeeper puts them where they belong."""
+
+from datetime import datetime
+
+from schemas.message import Message
+from schemas.timer import TimerSet
+from shared.bus.record import Record, encode
+
+
+def encode_at(
+    message: Message,
+    due: datetime | None,
+    *,
+    id: str,
+    source: str,
+    prefix: str,
+    now: datetime,
+    cause: str | None = None,
+) -> Record:
+    """The record of a message that is to be published when it is due; at once if `due` is None."""
+    record = encode(message, id=id, source=source, prefix=prefix, now=now, cause=cause)
+    return record if due is None else until(record, due, source=source, prefix=prefix, now=now)
+
+
+def until(record: Record, due: datetime, *, source: str, prefix: str, now: datetime, id: str | None = None) -> Record:
+    """The record that has another one wait. `id` names the timer, else the record's id does; the same replaces it."""
+    waiting = TimerSet(
+        due=due,
+        topic=record.topic.removeprefix(prefix),
+        key=record.key,
+        headers=record.headers,
+        value=record.value,
+    )
+    name = id or record.id
+    return encode(waiting, id=name, source=source, prefix=prefix, now=now, key=name)
+
+
+def wake(timer: TimerSet, id: str, prefix: str) -> Record:
+    """The record that has waited, as it was."""
+    return Record(id=id, topic=prefix + timer.topic, key=timer.key, headers=timer.headers, value=timer.value)

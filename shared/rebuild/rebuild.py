@@ -1,0 +1,200 @@
+"""One process rebuilds, all others wait until the sentinel stands again."""
+
+import asyncio
+import json
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import structlog
+
+from schemas.event import State
+from schemas.log import AgentAnnounced, JournalWritten, RunChanged
+from schemas.message import Message
+from schemas.plan import AgentCard
+from shared.blackboard import Restorer, RunRecord, Sentinel
+from shared.bus import Record, decode, encode_at, history
+from shared.errors import InvalidMessage
+from shared.rebuild.fold import Folded, fold, fold_journals
+from shared.runs import ENDS, Run, reissue
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+BATCH = 200
+"""Runs written in one pipeline."""
+
+LOST_FOR = 0.3
+"""Seconds between looks of one who waits for another's rebuild."""
+
+RESULTS_AGAIN = timedelta(hours=1)
+"""For so long after its end a run's result is kept ready to go out again: its last message may not be committed."""
+
+Say = Callable[[str], object]
+
+_OVER = ENDS - {State.FAILED}
+"""States nothing leads out of."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a rebuild found and did."""
+
+    epoch: int = 0
+    runs: int = 0
+    restored: int = 0
+    unfinished: int = 0
+    expired: int = 0
+    incomplete: list[str] = field(default_factory=list)
+    """Runs whose log does not reach back to their beginning, or holds something this version cannot read."""
+    works: int = 0
+    unreadable: int = 0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """One sentence for people."""
+        gaps = f"; {len(self.incomplete)} cannot be told from the log: {', '.join(self.incomplete[:5])}"
+        return (
+            f"generation {self.epoch}: {self.runs} runs in the log, {self.restored} put back, {self.unfinished} of all "
+            f"unfinished, {self.works} journals, {self.expired} expired, in {self.seconds:.1f} s"
+            + (gaps if self.incomplete else "")
+        )
+
+
+async def rebuild_when_lost(sentinel: Sentinel, settings: Settings) -> None:
+    """Watch for ever, and rebuild whenever the blackboard is lost and nobody else does."""
+    while True:
+        if not await sentinel.look() and sentinel.reachable:
+            await rebuild(sentinel, settings)
+        await asyncio.sleep(LOST_FOR)
+
+
+async def rebuild(sentinel: Sentinel, settings: Settings, say: Say = log.info) -> Report | None:
+    """Make the blackboard again; None when somebody else is doing it.
+
+    Safe at any time: what Redis has of a run is replaced only if the log is further. Raises KafkaError and Redis's
+    errors when one of them is away: begin again then.
+    """
+    restorer = Restorer(sentinel.own, uuid4().hex, settings.state_ttl)
+    if not await restorer.begin():
+        return None
+    try:
+        return await _rebuild(sentinel, restorer, settings, say)
+    finally:
+        await restorer.end()
+
+
+async def _rebuild(sentinel: Sentinel, restorer: Restorer, settings: Settings, say: Say) -> Report:
+    started, report = time.monotonic(), Report()
+    report.epoch = await restorer.sentinel_epoch()
+    await sentinel.remove()
+    say("rebuilding the blackboard from the logs")
+    cards: dict[str, AgentCard] = {}
+    async for found in _messages(settings, "cards", report):
+        cards |= {each.card.name: each.card for each in found if isinstance(each, AgentAnnounced)}
+    await restorer.write_cards(cards.values())
+    resumable = await _runs(restorer, cards, settings, report, say)
+    async for found in _messages(settings, "journal", report):
+        journals = fold_journals(m for m in found if isinstance(m, JournalWritten) and m.run_id in resumable)
+        await restorer.write_journals(journals)
+        report.works += len(journals)
+    report.epoch += 1
+    report.seconds = time.monotonic() - started
+    if not await restorer.still():
+        raise TimeoutError("the lock was lost while rebuilding")
+    await sentinel.renew(report.epoch)
+    say(f"the blackboard is rebuilt: {report}")
+    return report
+
+
+async def _runs(
+    restorer: Restorer, cards: Mapping[str, AgentCard], settings: Settings, report: Report, say: Say
+) -> set[str]:
+    """Put the runs back. Returns those that go on, or that an operator may let go on: their journals are needed."""
+    resumable: set[str] = set()
+    async for found in _messages(settings, "runs.log", report):
+        changes = [each for each in found if isinstance(each, RunChanged)]
+        report.epoch = max([report.epoch, *(each.epoch for each in changes)])
+        folded = list(_folded(changes, settings, report))
+        resumable |= {each.run.id for each in folded if each.run.state not in _OVER}
+        report.unfinished += sum(each.run.state not in ENDS for each in folded)
+        for batch in _batches(folded):
+            records = await restorer.newer([_record(each, cards, settings) for each in batch])
+            await restorer.write_runs(records)
+            report.restored += len(records)
+            if not await restorer.still():
+                raise TimeoutError("the lock was lost while rebuilding")
+        say(f"rebuilding: {report.runs} runs read")
+    return resumable
+
+
+async def _messages(settings: Settings, topic: str, report: Report) -> AsyncIterator[list[Message]]:
+    """What a log holds, one list for each partition."""
+    async for records in history(settings.kafka, settings.topic_prefix + topic):
+        found: list[Message] = []
+        for record in records:
+            try:
+                found.append(decode(record).message)
+            except InvalidMessage:
+                report.unreadable += 1
+        yield found
+
+
+def _folded(changes: Iterable[RunChanged], settings: Settings, report: Report) -> Iterator[Folded]:
+    """The runs of a partition that can be told and are not too old."""
+    oldest = datetime.now(UTC) - timedelta(seconds=settings.state_ttl)
+    by_run: dict[str, list[RunChanged]] = defaultdict(list)
+    for change in changes:
+        by_run[change.run_id].append(change)
+    report.runs += len(by_run)
+    for run_id, its_changes in by_run.items():
+        if its_changes[-1].at < oldest:
+            report.expired += 1
+        elif (folded := _told(its_changes)) is not None:
+            yield folded
+        else:
+            report.incomplete.append(run_id)
+
+
+def _told(changes: Iterable[RunChanged]) -> Folded | None:
+    try:
+        return fold(changes)
+    except (KeyError, ValueError) as unreadable:
+        log.exception("a run's log cannot be read by this version", error=repr(unreadable))
+        return None
+
+
+def _batches(items: Sequence[Folded]) -> Iterator[Sequence[Folded]]:
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
+
+
+def _record(folded: Folded, cards: Mapping[str, AgentCard], settings: Settings) -> RunRecord:
+    run, changes = folded
+    return RunRecord(
+        run=run,
+        version=len(changes),
+        causes=[change.cause for change in changes],
+        events=[[json.dumps(event.model_dump(mode="json")) for event in change.events] for change in changes],
+        outbox={record.id: record.model_dump_json() for record in _outbox(run, cards, settings)},
+    )
+
+
+def _outbox(run: Run, cards: Mapping[str, AgentCard], settings: Settings) -> list[Record]:
+    """What the run awaits goes out again with its next message, whatever had gone out; results only for a while."""
+    now = datetime.now(UTC)
+    if run.finished is not None and now - run.finished > RESULTS_AGAIN:
+        return []
+    return [
+        encode_at(
+            each.message,
+            each.due,
+            id=each.id,
+            source="waggle/orchestrator",
+            prefix=settings.topic_prefix,
+            now=now,
+        )
+        for each in reissue(run, now, cards)
+    ]

@@ -1,0 +1,40 @@
+"""What a run waits for, asked for once more: after the blackboard was rebuilt nobody knows what had gone out.
+
+Ids are those of the first time, so whoever has done it already says so again and does nothing twice.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from schemas.timer import DeadlinePassed, WaitExpired
+from shared.runs.advance import HUMAN_TIMEOUT, deadline_id, result_id
+from shared.runs.dispatch import plan_request, review_request, step_request
+from shared.runs.draft import Outgoing
+from shared.runs.machine import ENDS
+from shared.runs.planning import Agents
+from shared.runs.result import result_of
+from shared.runs.run import Run
+
+
+def reissue(run: Run, now: datetime, agents: Agents) -> list[Outgoing]:
+    """The messages that the run, as it is, has sent and whose answers it awaits; of an ended run its result."""
+    if run.state in ENDS:
+        return [Outgoing(result_id(run), result_of(run))]
+    return [*_handoffs(run, now, agents), *_timers(run)]
+
+
+def _handoffs(run: Run, now: datetime, agents: Agents) -> Iterator[Outgoing]:
+    if run.planning.handoff_id:
+        yield Outgoing(run.planning.handoff_id, plan_request(run, run.planning.handoff_id, now, agents))
+    if run.reviewing.handoff_id:
+        yield Outgoing(run.reviewing.handoff_id, review_request(run, run.reviewing.handoff_id, now))
+    for record in run.steps.values():
+        if record.handoff_id:
+            yield Outgoing(record.handoff_id, step_request(run, record, record.handoff_id, now))
+
+
+def _timers(run: Run) -> Iterator[Outgoing]:
+    yield Outgoing(deadline_id(run), DeadlinePassed(run_id=run.id, tenant=run.tenant), run.deadline)
+    if run.request is not None:
+        expired = WaitExpired(run_id=run.id, tenant=run.tenant, request_id=run.request.request_id)
+        yield Outgoing(f"{run.request.request_id}/expired", expired, run.request.at + HUMAN_TIMEOUT)
