@@ -29,8 +29,10 @@ TOPICS: dict[type[Message], str] = {
     log.RunChanged: "runs.log",
     log.JournalWritten: "journal",
     log.AgentAnnounced: "cards",
+    **{kind: "runs.log" for kind in event.RunEvent.__subclasses__() if kind is not event.Progressed},
 }
-"""Where each message goes. Handoffs go to `agents.<name>` of the agent they name."""
+"""Where each message goes. Handoffs go to `agents.<name>` of the agent they name; a run's events travel inside its
+changes."""
 
 EVENTS = {kind.wire_type(): kind for kind in event.RunEvent.__subclasses__()}
 """What the changes in `runs.log`, and the live stream of a run, are made of: by wire type."""

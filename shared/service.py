@@ -60,6 +60,13 @@ class Parts:
             return False
         return await self.sentinel.look() and bool(await self.broker.ping(5.0))
 
+    async def reachable(self) -> bool:
+        """Whether Kafka and Redis answer: all that a service needs that only takes in and shows."""
+        if self.stopping or not self.started:
+            return False
+        await self.sentinel.look()
+        return self.sentinel.reachable and bool(await self.broker.ping(5.0))
+
     def begin(self, *work: Callable[[], Awaitable[None]]) -> None:
         """Do some work beside everything else until the service is closed."""
         self.background.extend(asyncio.create_task(_keep_running(each)) for each in work)

@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     fetch_max_wait_ms: int = Field(
         5, ge=1, description="How long Kafka may hold an empty fetch; bounds a hop's latency."
     )
+    session_timeout: float = Field(
+        6.0,
+        ge=1,
+        description="Seconds after which Kafka gives a dead service's partitions to another one; "
+        "not below the broker's `group.min.session.timeout.ms`.",
+    )
     step_timeout: float = Field(300.0, gt=0, description="Seconds one agent may work on one handoff.")
     state_ttl: float = Field(604_800.0, gt=0, description="Seconds the blackboard keeps a run after its last change.")
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from redis.asyncio import Redis
 
 from infra import topics as declared_topics
 from infra.embedded.kafka import EmbeddedKafka
 from infra.embedded.stack import Stack
 from infra.kafka.broker import running
 from infra.probe import answers, free_port
+from shared.blackboard import Sentinel
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -79,12 +79,19 @@ class started:  # noqa: N801 -- reads as a sentence
 
 
 @pytest.fixture
-async def redis(parts):
-    """An empty Redis."""
-    client = Redis.from_url(parts["WAGGLE_REDIS"], decode_responses=True)
-    await client.flushall()
-    yield client
-    await client.aclose()
+async def sentinel(parts):
+    """An empty blackboard, declared whole."""
+    sentinel = Sentinel(parts["WAGGLE_REDIS"])
+    await sentinel.own.flushall()
+    await sentinel.renew(1)
+    yield sentinel
+    await sentinel.close()
+
+
+@pytest.fixture
+async def redis(sentinel):
+    """Its Redis."""
+    return sentinel.own
 
 
 @pytest.fixture

@@ -17,6 +17,9 @@ from infra.probe import answers, free_port, kafka_answers, listens, redis_answer
 GRACE = 20.0
 """Seconds a process gets to end."""
 
+SESSION_TIMEOUT = "4"
+"""Seconds, beside the embedded Kafka, which allows any: a service that was killed is back in about as many."""
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -155,6 +158,8 @@ class Stack:
             port = int(self._environment.get("WAGGLE_HTTP_PORT", port))
             url = self.endpoints["WAGGLE_GATEWAY"] = f"http://127.0.0.1:{port}"
         own = {"WAGGLE_HTTP_PORT": str(port), "WAGGLE_HTTP_HOST": "127.0.0.1"}
+        if "WAGGLE_KAFKA" not in self._environment:
+            own |= {"WAGGLE_SESSION_TIMEOUT": SESSION_TIMEOUT}
         await self._run(name, ["-m", f"services.{name}"], lambda: answers(f"{url}/ready"), extra=own)
 
     def _given(self, variable: str) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from schemas.envelope import HEADER, REQUIRED, Envelope
+from schemas.event import RunEvent
 from schemas.message import Message
 from schemas.publishing.json_schemas import file_of
 from schemas.registry import TOPICS
@@ -60,11 +61,28 @@ _TOPICS = {
         ("orchestrator",),
     ),
     "runs.log": _Topic(
-        "Every fact about every run, in order. A run is the fold of its events.", ("orchestrator",), ("caller",)
+        "Every change of every run, with its events. A run is the fold of them; so is the blackboard.",
+        ("orchestrator",),
+        ("caller", "orchestrator"),
+    ),
+    "journal": _Topic(
+        "What agents did for their work, entry by entry; the blackboard is made again from here.",
+        ("agent",),
+        ("orchestrator",),
+    ),
+    "cards": _Topic("The agents of the swarm.", ("agent",), ("orchestrator",), "The agent's name; the last counts."),
+    "timers": _Topic(
+        "Records that wait: retries, deadlines, the time people have to decide.",
+        ("agent", "orchestrator"),
+        ("timekeeper",),
+        "The timer's name. The same again replaces it, a record without a value clears it.",
     ),
     "decisions": _Topic("What people decided when a run asked for help.", ("caller", "gateway"), ("orchestrator",)),
     "control": _Topic("Pausing, resuming and cancelling runs.", ("caller", "gateway"), ("orchestrator",)),
 }
+
+_ALONE = [kind for kind in TOPICS if not issubclass(kind, RunEvent)]
+"""What travels as a record of its own: events travel inside a change."""
 
 _DEAD_LETTER_HEADERS = {
     "dlt-topic": "The topic it was in.",
@@ -75,6 +93,7 @@ _DEAD_LETTER_HEADERS = {
     "dlt-error": "What kind of failure it was, in one word.",
     "dlt-message": "What was wrong with it, for a person.",
     "dlt-attempts": "How often it was tried.",
+    "dlt-causes": "Why earlier tries failed, as a JSON list, oldest first.",
     "dlt-service": "The service that gave it up.",
     "dlt-version": "The version of that service.",
     "dlt-time": "When it was given up.",
@@ -107,7 +126,7 @@ def asyncapi() -> dict[str, Any]:
         | {"dead-letters": _dead_letters()},
         "operations": dict(_operations()),
         "components": {
-            "messages": {kind.wire_type(): _message(kind) for kind in TOPICS} | {"dead-letter": _dead_letter()},
+            "messages": {kind.wire_type(): _message(kind) for kind in _ALONE} | {"dead-letter": _dead_letter()},
             "parameters": {"prefix": _PREFIX},
             "schemas": {"headers": _headers()},
         },
@@ -126,8 +145,8 @@ def _channel(name: str, topic: _Topic) -> dict[str, Any]:
         "parameters": {"prefix": _ref("components", "parameters", "prefix")} | ({"agent": _AGENT} if handoffs else {}),
         "messages": {
             kind.wire_type(): _ref("components", "messages", kind.wire_type())
-            for kind, travels_on in TOPICS.items()
-            if travels_on == name
+            for kind in _ALONE
+            if TOPICS[kind] == name
         },
     }
 

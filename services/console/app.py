@@ -3,7 +3,7 @@
 import typer
 
 from services.console import demo
-from services.console.commands import reading, stack, steering, submit
+from services.console.commands import reading, rebuilding, stack, steering, submit
 from services.console.exits import EPILOGUE
 from services.console.options import ErrorsToExits
 
@@ -29,9 +29,9 @@ for command in (
     steering.cancel,
     steering.pause,
     steering.resume,
+    rebuilding.rebuild,
     stack.up,
     stack.down,
-    demo.demo,
     demo.demo,
 ):
     app.command(epilog=EPILOGUE if command in (submit.submit, reading.watch, reading.result, demo.demo) else None)(

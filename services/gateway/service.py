@@ -21,7 +21,7 @@ UPLOADS = "/v1/files"
 def application(parts: Parts) -> ASGIApp:
     """The gateway as an ASGI application. Its lifespan starts the broker and gives all connections back."""
     api = api_of(parts)
-    inside: dict[str, Any] = {**dict(health_routes(parts.healthy)), "/metrics": make_asgi_app(parts.registry)}
+    inside: dict[str, Any] = {**dict(health_routes(parts.reachable)), "/metrics": make_asgi_app(parts.registry)}
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         target = inside.get(scope["path"], api) if scope["type"] == "http" else api

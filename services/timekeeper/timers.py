@@ -26,7 +26,8 @@ class Timers:
     def set(self, partition: int, id: str, due: float, content: bytes) -> None:
         """Let a timer wait until `due`, in seconds since the epoch."""
         self._waiting.setdefault(partition, {})[id] = (due, content)
-        heapq.heappush(self._heap, (due, partition, id))
+        if partition in self._complete:
+            heapq.heappush(self._heap, (due, partition, id))
 
     def clear(self, partition: int, id: str) -> None:
         """Forget a timer."""

@@ -115,6 +115,8 @@ def subscribe(
         ack_policy=AckPolicy.MANUAL,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=settings.fetch_max_wait_ms,
+        session_timeout_ms=int(settings.session_timeout * 1_000),
+        heartbeat_interval_ms=int(settings.session_timeout * 250),
         batch_timeout_ms=POLL_MS,
         max_records=500,
         max_partition_fetch_bytes=LARGEST_RECORD,

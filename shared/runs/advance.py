@@ -53,7 +53,7 @@ def set_deadline(draft: Draft) -> None:
 
 def deadline_id(run: Run) -> str:
     """Names the timer of the run's present deadline."""
-    return f"{run.id}/deadline/{run.deadline.timestamp():.3f}"
+    return f"{run.id}/deadline/{run.resumes}.{run.deadline.timestamp():.3f}"
 
 
 def give_back_waiting_time(draft: Draft) -> None:

@@ -106,8 +106,8 @@ def retry_at(now: datetime, handoff_id: str, failures: int) -> datetime | None:
     """
     if not failures:
         return None
-    longest = min(RETRY_DELAY * 2 ** (failures - 1), LONGEST_DELAY)
-    drawn: float = int.from_bytes(hashlib.sha256(handoff_id.encode()).digest()[:4], "big") / 2**32
+    longest = min(RETRY_DELAY * (1 << (failures - 1)), LONGEST_DELAY)
+    drawn = int.from_bytes(hashlib.sha256(handoff_id.encode()).digest()[:4], "big") / 2.0**32
     return now + drawn * longest
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from schemas import approval, event, plan, step, task, timer
+from schemas import approval, event, log, plan, step, task, timer
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import Message
@@ -71,6 +71,9 @@ HANDOFF = {
     "budget_left": Budget(),
     "timeout": 300,
     "deadline": NOW,
+    "work_id": "run-1/step/count/0",
+    "priority": task.Priority.HIGH,
+    "settled": {"think-1/turn-1/call-1": "it was sent"},
     "attempt": 2,
     "hop": 3,
     "dry_run": True,
@@ -122,6 +125,20 @@ FULL: list[Message] = [
     step.HelpAsked(**ANSWER, question="Send it?", options=["send", "do not"]),
     timer.DeadlinePassed(run_id="run-1", tenant="shop"),
     timer.WaitExpired(run_id="run-1", tenant="shop", request_id="run-1/help/1"),
+    timer.TimerSet(due=NOW, topic="runs", key="run-1", headers={"ce_id": "d1"}, value='{"run_id": "run-1"}'),
+    log.RunChanged(
+        run_id="run-1",
+        tenant="shop",
+        epoch=2,
+        number=7,
+        cause="h1/answer",
+        at=NOW,
+        events=[log.LoggedEvent(type="waggle.plan-dropped.v1", data={"reason": "rejected"})],
+    ),
+    log.JournalWritten(
+        run_id="run-1", tenant="shop", work_id="run-1/count/1", epoch=3, name="think-1/turn-1", entry={"reply": [1]}
+    ),
+    log.AgentAnnounced(card=CARD),
     approval.HumanDecided(**COMMAND, request_id="run-1/help/1", decision="reject", answer="not to customers"),
     approval.CancelRun(**COMMAND, reason="no longer needed"),
     approval.PauseRun(**COMMAND, reason="let me look"),
@@ -149,6 +166,7 @@ FULL: list[Message] = [
         **FACT, request_id="run-1/help/1", about="step", step_id=None, question="Send it?", options=["send"]
     ),
     event.HelpAnswered(**FACT, request_id="run-1/help/1", decision="approve", answer=""),
+    event.RunResumed(**FACT, deadline=NOW),
 ]
 
 _AT = '"run_id": "run-1", "tenant": "shop", "at": "2026-11-20T13:30:00.5+01:00", "by": "orchestrator"'
@@ -175,6 +193,12 @@ LEAST: dict[str, str] = {
     "waggle.help-asked.v1": f'{{{_SAID}, "question": "Send it?"}}',
     "waggle.deadline-passed.v1": '{"run_id": "run-1", "tenant": "shop"}',
     "waggle.wait-expired.v1": '{"run_id": "run-1", "tenant": "shop", "request_id": "q1"}',
+    "waggle.timer-set.v1": '{"due": "2026-11-20T12:30:00Z", "topic": "runs", "key": "k", "headers": {}, "value": "{}"}',
+    "waggle.run-changed.v1": '{"run_id": "run-1", "tenant": "shop", "epoch": 1, "number": 1, "cause": "c1", '
+    '"at": "2026-11-20T12:30:00Z", "events": []}',
+    "waggle.journal-written.v1": '{"run_id": "run-1", "tenant": "shop", "work_id": "w1", "epoch": 1, "name": "n", '
+    '"entry": null}',
+    "waggle.agent-announced.v1": '{"card": {"name": "data", "description": "Queries tables."}}',
     "waggle.human-decided.v1": f'{{{_BY}, "request_id": "q1", "decision": "approve"}}',
     "waggle.cancel-run.v1": f'{{{_BY}, "reason": "no longer needed"}}',
     "waggle.pause-run.v1": f'{{{_BY}, "reason": "let me look"}}',
@@ -201,4 +225,5 @@ LEAST: dict[str, str] = {
     "waggle.help-requested.v1": f'{{{_AT}, "request_id": "q1", "about": "plan", "step_id": null, '
     '"question": "How?", "options": []}',
     "waggle.help-answered.v1": f'{{{_AT}, "request_id": "q1", "decision": "reject", "answer": "no"}}',
+    "waggle.run-resumed.v1": f'{{{_AT}, "deadline": "2026-11-20T12:30:00Z"}}',
 }

@@ -12,6 +12,7 @@ import pytest
 from reading import PUBLISHED, validator
 
 from infra.topics import declared
+from schemas.event import RunEvent
 from schemas.publish import differences, documents, incompatibilities, main
 from schemas.registry import TOPICS
 from shared.bus.dead_letters import dead_letter_headers
@@ -129,6 +130,8 @@ def test_every_reference_in_the_asyncapi_document_leads_somewhere():
 
 def test_every_message_is_in_exactly_the_channel_it_travels_on():
     for kind, topic in TOPICS.items():
+        if issubclass(kind, RunEvent):
+            continue  # it travels inside a change
         assert [name for name, each in CHANNELS.items() if kind.wire_type() in each["messages"]] == [topic]
         assert MESSAGES[kind.wire_type()]["payload"] == {"$ref": f"./{kind.wire_type()}.json"}
         of_its_type = MESSAGES[kind.wire_type()]["headers"]["allOf"][1]["properties"]["ce_type"]

@@ -8,12 +8,14 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from schemas.budget import Budget
 from schemas.step import DoStep, Findings, HandoffFailed, StepCompleted
+from shared import bus
 from shared.agent import Agent, Context, Worker
 from shared.archive import BlobStore
-from shared.blackboard import Journal, RunStore
+from shared.blackboard import RunStore
 from shared.llm import Models
 from shared.tools import Effect, Risk, tool
 
@@ -53,10 +55,14 @@ def agent(tmp_path: Path) -> Agent:
 
 
 @pytest.fixture
-async def worker(agent, settings, redis, model):
+async def worker(agent, settings, topics, sentinel, model):
     settings = settings.model_copy(update={"openai_base_url": f"{model}/v1", "max_turns": 6})
     models = Models(settings)
-    yield Worker(agent, settings, None, redis, RunStore(redis, 60), BlobStore("postgresql://unused", 1), models)
+    broker = bus.connect(settings, agent.name, CollectorRegistry())
+    await broker.start()
+    archive = BlobStore("postgresql://unused", 1)
+    yield Worker(agent, settings, broker, sentinel, RunStore(sentinel, 60), archive, models)
+    await broker.stop()
     await models.close()
 
 
@@ -93,7 +99,7 @@ async def calls_of(model: str, agent: Agent) -> int:
 
 
 async def answer(worker: Worker, step: DoStep):
-    journal = await Journal(worker.redis, step.tenant, step.id, 60).open()
+    journal = await worker._journal(step).open()
     return await worker._answer(step, journal), journal
 
 
@@ -210,7 +216,7 @@ async def test_a_model_that_is_away_makes_the_step_retryable(worker, agent, mode
 async def test_a_model_that_does_not_exist_is_a_final_error(worker, agent, model):
     settings = worker.settings.model_copy(update={"model_strong": "no-such-model"})
     models = Models(settings)
-    stranger = Worker(agent, settings, None, worker.redis, worker.runs, worker.archive, models)
+    stranger = Worker(agent, settings, worker.broker, worker.sentinel, worker.runs, worker.archive, models)
     reply, _ = await answer(stranger, handoff(agent))
     await models.close()
     assert (reply.error.code, reply.error.retryable) == ("model_refused", False)

@@ -1,24 +1,14 @@
 """The blackboard on a real Redis."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
-from schemas.event import State
+from schemas.event import Progressed, State
 from schemas.plan import AgentCard
 from schemas.task import Task
-from shared.blackboard import (
-    Journal,
-    RunStore,
-    Write,
-    announce,
-    due_records,
-    fired,
-    follow,
-    known_agents,
-    wait_until,
-)
-from shared.errors import Conflict
+from shared.blackboard import RunStore, Sentinel, Write, announce, follow, known_agents, note
+from shared.errors import BlackboardLost, Conflict
 from shared.runs import Intake, decide
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,20 +31,20 @@ def written(run_id: str, version: int = 0, message_id: str = "m1", tenant: str =
 
 
 @pytest.fixture
-def store(redis) -> RunStore:
-    return RunStore(redis, ttl=60)
+def store(sentinel) -> RunStore:
+    return RunStore(sentinel, ttl=60)
 
 
 async def test_a_run_is_read_back_as_it_was_written(store):
     write = written("run-a")
-    assert await store.commit(write)
+    assert (await store.commit(write)).fresh
     assert await store.load("default", "run-a") == (write.after, 1)
     assert await store.state("default", "run-a") is State.EXECUTING
 
 
 async def test_the_same_message_twice_writes_once(store):
-    assert await store.commit(written("run-b"))
-    assert not await store.commit(written("run-b"))
+    assert (await store.commit(written("run-b"))).fresh
+    assert not (await store.commit(written("run-b"))).fresh
     assert (await store.load("default", "run-b"))[1] == 1
 
 
@@ -69,8 +59,11 @@ async def test_the_outbox_is_written_with_the_state_and_emptied_when_published(s
     await store.commit(write)
     waiting = await store.outbox("default", "run-d")
     assert set(waiting) == set(write.outbox)
+    repeat = await store.commit(write)
+    assert (repeat.fresh, repeat.left) == (False, len(waiting))
     await store.published("default", "run-d", list(waiting))
     assert await store.outbox("default", "run-d") == {}
+    assert (await store.commit(write)).left == 0
 
 
 async def test_every_write_says_who_when_and_why(store, redis):
@@ -105,30 +98,42 @@ async def test_live_events_can_be_taken_up_where_they_were_left(store, redis):
         break
 
 
-async def test_a_journal_entry_is_made_once_and_found_again(redis):
-    calls = []
-
-    async def act():
-        calls.append(1)
-        return {"answer": 42}
-
-    first = await Journal(redis, "default", "run-i/s/1", 60).open()
-    assert await first.once("turn-1", act) == {"answer": 42}
-    again = await Journal(redis, "default", "run-i/s/1", 60).open()
-    assert await again.once("turn-1", act) == {"answer": 42}
-    assert len(calls) == 1
-
-
-async def test_a_timer_fires_when_it_is_due_and_stays_until_it_is_published(redis):
-    await wait_until(redis, "t1", "record", NOW + timedelta(seconds=5))
-    assert await due_records(redis, NOW) == {}
-    late = NOW + timedelta(seconds=6)
-    assert await due_records(redis, late) == {"t1": "record"}
-    assert await due_records(redis, late) == {"t1": "record"}
-    await fired(redis, ["t1"])
-    assert await due_records(redis, late) == {}
-
-
 async def test_an_agent_that_announced_itself_is_known(redis):
     await announce(redis, AGENTS["data"])
     assert (await known_agents(redis))["data"] == AGENTS["data"]
+
+
+async def test_what_is_noted_between_two_changes_is_shown_between_them(store, redis):
+    await store.commit(written("run-n"))
+    doing = Progressed(
+        run_id="run-n", tenant="default", at=NOW, by="data", step_id="data", agent="data", doing="thinking"
+    )
+    await note(redis, doing)
+    await store.commit(written("run-n", version=1, message_id="m2"))
+    ids = [id for id, _ in await redis.xrange("waggle:default:run:run-n:events")]
+    first = len(written("run-n").events)
+    assert ids[first - 1 : first + 2] == [f"1-{first}", f"1-{first + 1}", "2-1"]
+
+
+async def test_an_emptied_blackboard_takes_no_write_and_shows_nothing_until_it_is_declared_whole(store, sentinel):
+    await store.commit(written("run-x"))
+    await sentinel.own.flushall()
+    with pytest.raises(BlackboardLost):
+        await store.load("default", "run-x")
+    with pytest.raises(BlackboardLost):
+        await store.commit(written("run-x"))
+    assert not sentinel.is_whole
+    assert await sentinel.own.keys() == []
+    await sentinel.renew(2)
+    assert await store.load("default", "run-x") == (None, 0)
+
+
+async def test_who_worked_with_an_earlier_generation_cannot_write_to_a_later_one(store, sentinel, parts):
+    other = Sentinel(parts["WAGGLE_REDIS"])
+    await other.look()
+    await sentinel.renew(2)
+    with pytest.raises(BlackboardLost):
+        await RunStore(other, 60).commit(written("run-z"))
+    await other.look()
+    assert (await RunStore(other, 60).commit(written("run-z"))).fresh
+    await other.close()

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from keeping_time import timekeeping
 from prometheus_client import CollectorRegistry
 
 from schemas.step import HelpAsked
 from shared import bus
 from shared.bus import Deliverer, KeyedConsumer, encode, publish
 from shared.bus.broker import publish_bytes
+from shared.bus.dead_letters import dead_letter_headers
 from shared.errors import RetryableError, TerminalError
 
 
@@ -33,8 +35,18 @@ async def consuming(settings, handle, group="g", topics=("runs",), dead=None):
         if dead is not None:
             dead.append((raw, error))
 
-    transient = (RetryableError, *bus.OUTAGES)
-    deliver = Deliverer(broker=broker, service="test", handle=handle, on_dead=on_dead, transient=transient)
+    async def ready():
+        pass
+
+    deliver = Deliverer(
+        broker=broker,
+        service="test",
+        prefix=settings.topic_prefix,
+        handle=handle,
+        on_dead=on_dead,
+        outages=bus.OUTAGES,
+        ready=ready,
+    )
     names = [settings.topic_prefix + topic for topic in topics]
     consumer = KeyedConsumer(broker, names, settings.topic_prefix + group, deliver, settings)
     await broker.start()
@@ -186,9 +198,33 @@ async def test_a_retryable_error_is_tried_again_until_it_passes(settings, topics
         if len(tries) < 3:
             raise RetryableError("not yet", after=0.01)
 
-    async with consuming(settings, handle) as (broker, _):
+    async with timekeeping(settings), consuming(settings, handle) as (broker, _):
         await publish(broker, [record(question(1), settings.topic_prefix)])
         await until(lambda: len(tries) == 3)
+
+
+async def test_a_message_that_waits_for_its_retry_holds_up_nothing_and_carries_its_causes(settings, topics):
+    done, attempts, dead = [], [], []
+
+    async def handle(delivery):
+        if delivery.message.id != "q1":
+            done.append(delivery.message.id)
+            return
+        attempts.append(delivery.envelope.attempt)
+        if len(attempts) < 3:
+            raise RetryableError(f"not yet {len(attempts)}", after=0.2)
+        raise TerminalError("and never", code="never")
+
+    async with timekeeping(settings), consuming(settings, handle, dead=dead) as (broker, _):
+        await publish(broker, [record(question(n), settings.topic_prefix) for n in (1, 2, 3)])
+        await until(lambda: done == ["q2", "q3"])
+        assert attempts == [1]
+        await until(lambda: bool(dead))
+    assert attempts == [1, 2, 3]
+    raw, error = dead[0]
+    headers = dead_letter_headers(raw, error, service="test", attempts=3, now=datetime.now(UTC))
+    assert json.loads(headers["dlt-causes"]) == ["retryable: not yet 1", "retryable: not yet 2"]
+    assert raw.key == b"run-1"
 
 
 async def test_a_defect_is_tried_three_times_and_then_dead_lettered(settings, topics):
@@ -198,7 +234,7 @@ async def test_a_defect_is_tried_three_times_and_then_dead_lettered(settings, to
         tries.append(1)
         raise KeyError("a defect")
 
-    async with consuming(settings, handle, dead=dead) as (broker, _):
+    async with timekeeping(settings), consuming(settings, handle, dead=dead) as (broker, _):
         await publish(broker, [record(question(1), settings.topic_prefix)])
         await until(lambda: bool(dead))
     assert (len(tries), dead[0][1].code) == (3, "defect")

@@ -81,7 +81,7 @@ async def post():
 
 def calling(folder, **configured):
     return ToolCall(
-        run_id="r", step_id="s", call_id="c", idempotency_key="run:step:call", tenant="t",
+        run_id="r", step_id="s", call_id="c", idempotency_key="run:step:call", epoch=1, tenant="t",
         workspace=Files(folder), settings=Settings(mail_from="Waggle <swarm@example.org>", **configured),
     )  # fmt: skip
 

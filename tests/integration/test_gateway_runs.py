@@ -3,6 +3,7 @@
 import asyncio
 import json
 from itertools import chain
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
@@ -25,8 +26,8 @@ async def gateway(settings, topics, redis):
 
 
 @pytest.fixture
-def store(redis) -> RunStore:
-    return RunStore(redis, ttl=60)
+def store(sentinel) -> RunStore:
+    return RunStore(sentinel, ttl=60)
 
 
 async def test_runs_are_listed_newest_first_page_by_page_and_by_state(gateway, store, redis):
@@ -178,10 +179,11 @@ async def test_a_decision_reaches_the_run_that_waits_for_it_and_no_other(gateway
     assert "decision" in error_of(unclear, 422)["message"]
 
 
-async def test_a_journal_is_shown_of_a_handoff_of_the_run_only(gateway, store, redis):
+async def test_a_journal_is_shown_of_a_handoff_of_the_run_only(gateway, store, sentinel):
     await begin(store, "run-j")
-    await Journal(redis, "default", "run-j/s/1", ttl=60).write("turn-1", {"prompt": "count"})
-    await Journal(redis, "default", "run-k/s/1", ttl=60).write("turn-1", {"prompt": "secret"})
+    for work_id, prompt in (("run-j/s/1", "count"), ("run-k/s/1", "secret")):
+        journal = await Journal(sentinel, "default", work_id, 60, AsyncMock()).open()
+        await journal.write("turn-1", {"prompt": prompt})
 
     async def journal(handoff: str) -> httpx.Response:
         return await gateway.get("/v1/runs/run-j/journal", params={"handoff_id": handoff})

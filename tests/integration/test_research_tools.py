@@ -56,7 +56,7 @@ def call(tmp_path, house):
 
 def calling(folder, **configured):
     return ToolCall(
-        run_id="r", step_id="s", call_id="c", idempotency_key="k", tenant="t",
+        run_id="r", step_id="s", call_id="c", idempotency_key="k", epoch=1, tenant="t",
         workspace=Files(folder), settings=Settings(**configured),
     )  # fmt: skip
 

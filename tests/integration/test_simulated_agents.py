@@ -128,7 +128,7 @@ class Loop:
     async def _call(self, tools, call, desk, key):
         self.calls[call.function.name] += 1
         circumstances = ToolCall(
-            run_id="r", step_id="s", call_id=call.id, idempotency_key=f"{key}-{call.id}", tenant="t",
+            run_id="r", step_id="s", call_id=call.id, idempotency_key=f"{key}-{call.id}", epoch=1, tenant="t",
             workspace=desk, settings=self.settings,
         )  # fmt: skip
         try:

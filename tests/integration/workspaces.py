@@ -36,6 +36,7 @@ def call_in(root: Path, **settings) -> ToolCall:
         step_id="s",
         call_id="c",
         idempotency_key="run-1/s/c",
+        epoch=1,
         tenant="default",
         workspace=FolderWorkspace(root),
         settings=Settings(**settings),

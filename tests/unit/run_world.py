@@ -21,7 +21,7 @@ from schemas.step import (
     StepCompleted,
 )
 from schemas.task import Result, Task
-from shared.runs import Intake, Outgoing, Run, decide, may_move, replay
+from shared.runs import ENDS, Intake, Outgoing, Run, decide, may_move, reissue, replay
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 AGENTS = {
@@ -69,6 +69,16 @@ class World:
             self.sent.append(outgoing)
             self.open[outgoing.id] = outgoing
         assert replay(self.events) == self.run, "the events do not tell the run"
+        asked = {each.id: each for each in reissue(self.run, self.now, AGENTS)}
+        assert asked.keys() <= {each.id for each in self.sent}, "something is asked again that never was asked"
+        if self.run.state not in ENDS:
+            again = {id for id, each in asked.items() if isinstance(each.message, Handoff)}
+            assert self._awaited() == again, "what is awaited is not what is asked again"
+
+    def _awaited(self) -> set[str | None]:
+        run = self.run
+        ids = {run.planning.handoff_id, run.reviewing.handoff_id, *(each.handoff_id for each in run.steps.values())}
+        return ids - {None}
 
     def _check_moves(self, events: tuple[RunEvent, ...]) -> None:
         state = self.run.state if self.run else None
@@ -93,7 +103,7 @@ class World:
         return kind(id=f"{handoff.id}/answer", handoff_id=handoff.id, **about, **facts)
 
     def plan(self, plan: Plan) -> None:
-        (asked,) = self.waiting(MakePlan)
+        asked = self.waiting(MakePlan)[-1]
         self.tell(self.answer(asked, PlanProposed, plan=plan))
 
     def done(self, step_id: str, answer: str | None = None) -> None:

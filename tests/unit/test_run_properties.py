@@ -13,7 +13,7 @@ from run_world import START, World, plan_of
 from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
-from schemas.event import AnswerIgnored, MoveRefused, State
+from schemas.event import AnswerIgnored, MoveRefused, RunResumed, State
 from schemas.message import Message
 from schemas.step import (
     Answer,
@@ -31,6 +31,7 @@ from schemas.step import (
 from schemas.task import Task
 from schemas.timer import DeadlinePassed, WaitExpired
 from shared.runs import ENDS, Intake, Run
+from shared.runs.run import MAX_ATTEMPTS, MAX_PLANS
 
 RESTING = ENDS | {State.PAUSED, State.WAITING_HUMAN}
 PICK = st.integers(0, 11)
@@ -92,7 +93,7 @@ class Life(RuleBasedStateMachine):
         self.world.tell(message)
         if isinstance(message, Answer) and not ended:
             self.spent += message.usage
-        if ended:
+        if ended and not any(isinstance(event, RunResumed) for event in self.world.events[events:]):
             assert all(isinstance(event, AnswerIgnored | MoveRefused) for event in self.world.events[events:])
             assert len(self.world.sent) == sent
         if self.run.state in RESTING:
@@ -191,7 +192,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def there_is_one_result_when_the_run_has_ended_and_none_before(self):
-        assert len(self.world.results) == (self.run.state in ENDS)
+        assert len(self.world.results) == self.run.resumes + (self.run.state in ENDS)
         assert (self.run.finished is not None) == (self.run.state in ENDS)
 
     @invariant()
@@ -204,8 +205,9 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def limits_hold(self):
-        assert all(record.attempts <= 3 for record in self.run.steps.values())
-        assert max(self.run.planning.attempts, self.run.reviewing.attempts) <= 3
+        assert all(record.attempts <= MAX_ATTEMPTS for record in self.run.steps.values())
+        assert self.run.planning.attempts <= MAX_ATTEMPTS + MAX_PLANS
+        assert self.run.reviewing.attempts <= MAX_ATTEMPTS
         assert max(self.run.replans, self.run.revisions // (self.run.replans + 1)) <= 2
 
     @invariant()
@@ -230,7 +232,7 @@ class Life(RuleBasedStateMachine):
             while self.armed:
                 self.fire()
             assert self.run.state in ENDS
-            assert len(self.world.results) == 1
+            assert len(self.world.results) == self.run.resumes + 1
 
 
 Life.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)

@@ -9,8 +9,8 @@ from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
 from schemas.budget import Budget, Usage
 from schemas.event import AnswerIgnored, MoveRefused, PlanRefused, State
 from schemas.plan import Plan, PlannedStep
-from schemas.step import DoStep, MakePlan, Output, ReviewResult, StepCompleted
-from schemas.task import Artefact, Task
+from schemas.step import DoStep, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
+from schemas.task import Artefact, Result, Task
 from schemas.timer import DeadlinePassed, WaitExpired
 from shared.runs import ENDS, LEGAL_MOVES
 
@@ -100,11 +100,15 @@ def test_a_router_takes_one_step_only():
 def test_a_step_that_may_succeed_later_is_tried_again_after_growing_delays_and_then_given_up():
     w = planned(a="")
     delays = []
-    for _ in range(3):
-        outgoing = w.open[w.handoff("a").id]
+    for _ in range(12):
+        handoff = w.handoff("a")
+        outgoing = w.open[handoff.id]
         delays.append((outgoing.due - w.now).total_seconds() if outgoing.due else 0)
-        w.fail(w.handoff("a"))
-    assert delays[0] == 0 < delays[1] < delays[2]
+        assert handoff.idempotency_key == "run-1/a/2", "every attempt goes on with the same work"
+        w.fail(handoff)
+    assert delays[0] == 0
+    assert all(0 <= delay <= min(2 * 2**n, 15) for n, delay in enumerate(delays[1:]))
+    assert max(delays) > 4
     assert (w.results[0].status, w.results[0].error.code) == ("failed", "broken")
 
 
@@ -286,3 +290,60 @@ def test_the_table_has_every_state_and_leads_out_of_all_but_the_ends():
     assert set(LEGAL_MOVES) == set(State)
     assert {State.COMPLETE, State.REJECTED, State.FAILED, State.CANCELLED} == ENDS
     assert all(reason for targets in LEGAL_MOVES.values() for reason in targets.values())
+
+
+def test_a_failed_run_is_taken_up_again_at_the_step_that_failed_and_ends_with_another_result():
+    w = planned(a="", b="a")
+    w.done("a")
+    failed = w.handoff("b")
+    w.fail(failed, retryable=False)
+    assert w.run.state is State.FAILED
+    w.now += timedelta(hours=1)
+    w.tell(command(ResumeRun))
+    again = w.handoff("b")
+    assert (w.run.state, again.id != failed.id, again.idempotency_key) == (
+        State.EXECUTING,
+        True,
+        failed.idempotency_key,
+    )
+    assert w.dispatched == ["a", "b", "b"]
+    w.done("b")
+    w.review()
+    assert [(result.status, each.id) for each, result in zip(results_of(w), w.results, strict=True)] == [
+        ("failed", "run-1/result"),
+        ("complete", "run-1/result/1"),
+    ]
+    assert w.results[1].error is None
+
+
+def test_what_was_in_flight_when_a_run_failed_is_asked_for_again_as_the_same_work():
+    w = planned(a="", b="")
+    running, failed = w.handoff("a"), w.handoff("b")
+    w.fail(failed, retryable=False)
+    w.tell(w.answer(running, StepCompleted, output=Output(answer="too late")))
+    w.tell(command(ResumeRun))
+    assert w.handoff("a").idempotency_key == running.idempotency_key
+
+
+def test_a_person_settles_a_call_whose_outcome_is_unknown_and_the_same_work_goes_on():
+    w = planned(a="")
+    asked = w.handoff("a")
+    w.tell(w.answer(asked, HelpAsked, question="was it sent?", call="think-1/turn-1/call-1"))
+    assert w.run.state is State.WAITING_HUMAN
+    decision = {"request_id": w.run.request.request_id, "decision": "approve", "answer": "it was"}
+    w.tell(command(HumanDecided, **decision))
+    again = w.handoff("a")
+    assert (again.settled, again.idempotency_key) == ({"think-1/turn-1/call-1": "it was"}, asked.idempotency_key)
+
+
+def test_an_answer_to_a_question_of_the_agents_own_begins_the_work_anew():
+    w = planned(a="")
+    asked = w.handoff("a")
+    w.ask("a")
+    w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision="approve", answer="yes"))
+    again = w.handoff("a")
+    assert (again.idempotency_key != asked.idempotency_key, again.feedback) == (True, ["yes"])
+
+
+def results_of(w: World) -> list:
+    return [each for each in w.sent if isinstance(each.message, Result)]

@@ -1,0 +1,30 @@
+"""A timekeeper in the test's own process."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+
+from services.timekeeper.service import TOPIC, Timekeeper
+from services.timekeeper.timers import Timers
+from shared import bus
+from shared.bus import Eraser, TableConsumer
+from shared.service import Parts
+
+
+@asynccontextmanager
+async def timekeeping(settings, name="timekeeper"):
+    """Runs until the block ends, then stops without a word, as if it were killed."""
+    broker = bus.connect(settings, name, CollectorRegistry())
+    topic = settings.topic_prefix + TOPIC
+    parts = Parts(name, settings, CollectorRegistry(), broker, None, None, None)
+    keeper = Timekeeper(parts, Timers(), Eraser(settings, topic), asyncio.Event())
+    consumer = TableConsumer(broker, topic, settings.topic_prefix + name, keeper, settings)
+    await broker.start()
+    firing = asyncio.create_task(keeper.fire())
+    try:
+        yield keeper, consumer
+    finally:
+        firing.cancel()
+        await keeper.eraser.close()
+        await broker.stop()

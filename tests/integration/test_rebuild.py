@@ -1,0 +1,189 @@
+"""The blackboard made again from the logs of a real Kafka on a real Redis."""
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from schemas.event import State
+from schemas.log import JournalWritten
+from schemas.plan import AgentCard
+from schemas.step import HelpAsked, Output, StepCompleted
+from schemas.task import Task
+from services.orchestrator.service import Orchestrator
+from shared import bus
+from shared.blackboard import Journal, KnownAgents, RunStore, Sentinel, announce, read_journal
+from shared.bus import Delivery, encode, publish
+from shared.errors import BlackboardLost
+from shared.rebuild import rebuild
+from shared.runs import run_id_for
+from shared.service import Parts
+
+RUN = run_id_for("default", "k1")
+CARD = AgentCard(name="data", description="tables")
+
+
+@asynccontextmanager
+async def orchestrating(settings, sentinel):
+    broker = bus.connect(settings, "orchestrator", CollectorRegistry())
+    parts = Parts(
+        "orchestrator", settings, CollectorRegistry(), broker, sentinel, RunStore(sentinel, settings.state_ttl), None
+    )
+    await broker.start()
+    try:
+        yield Orchestrator(parts, KnownAgents(sentinel.client))
+    finally:
+        await broker.stop()
+
+
+@pytest.fixture
+async def orchestrator(settings, topics, sentinel):
+    await announce(sentinel.own, CARD)
+    async with orchestrating(settings, sentinel) as found:
+        yield found
+
+
+def delivery(message, id: str) -> Delivery:
+    record = encode(message, id=id, source="/test", prefix="", now=datetime.now(UTC))
+    raw = type("Raw", (), {})()
+    raw.value, raw.topic, raw.partition, raw.offset, raw.key = record.value.encode(), record.topic, 0, 0, b""
+    raw.headers = [(name, value.encode()) for name, value in record.headers.items()]
+    return bus.decode(raw)
+
+
+def task(**more) -> Delivery:
+    return delivery(Task(objective="count", shape="single", agent="data", idempotency_key="k1", **more), "t1")
+
+
+async def handoff_of(orchestrator) -> str:
+    run, _ = await orchestrator.parts.runs.load("default", RUN)
+    return run.steps["data"].handoff_id
+
+
+def completed(handoff_id: str) -> Delivery:
+    about = {"id": f"{handoff_id}/answer", "run_id": RUN, "tenant": "default", "agent": "data"}
+    return delivery(StepCompleted(**about, handoff_id=handoff_id, output=Output(answer="3")), f"{handoff_id}/answer")
+
+
+async def everything(redis) -> dict:
+    """All that stands on the blackboard of the run, but for times to live and outbox."""
+    found = {}
+    for key in await redis.keys("waggle:default:*"):
+        kind = await redis.type(key)
+        if key.endswith(":outbox"):
+            continue
+        read = {"hash": redis.hgetall, "set": redis.smembers, "stream": redis.xrange}.get(kind)
+        found[key] = await read(key) if read else await redis.zrange(key, 0, -1, withscores=True)
+    return {
+        key: {k: v for k, v in value.items() if not k.startswith("written_")} if isinstance(value, dict) else value
+        for key, value in found.items()
+    }
+
+
+async def test_a_flushed_blackboard_is_the_same_after_a_rebuild(orchestrator, sentinel, settings):
+    await orchestrator.handle(task())
+    await orchestrator.handle(completed(await handoff_of(orchestrator)))
+    before = await everything(sentinel.own)
+    await sentinel.own.flushall()
+    report = await rebuild(sentinel, settings)
+    assert (report.runs, report.restored, report.unfinished, report.incomplete, report.epoch) == (1, 1, 1, [], 2)
+    assert await everything(sentinel.own) == before
+    assert sentinel.generation.startswith("2:")
+
+
+async def test_a_message_that_was_decided_about_before_the_loss_changes_nothing_after_it(
+    orchestrator, sentinel, settings
+):
+    await orchestrator.handle(task())
+    answer = completed(await handoff_of(orchestrator))
+    await orchestrator.handle(answer)
+    await sentinel.own.flushall()
+    with pytest.raises(BlackboardLost):
+        await orchestrator.handle(answer)
+    await rebuild(sentinel, settings)
+    before = await orchestrator.parts.runs.load("default", RUN)
+    await orchestrator.handle(answer)
+    assert await orchestrator.parts.runs.load("default", RUN) == before
+
+
+async def test_what_a_run_waits_for_goes_out_again_when_its_last_message_comes_again(orchestrator, sentinel, settings):
+    await orchestrator.handle(task())
+    asked = await handoff_of(orchestrator)
+    await sentinel.own.flushall()
+    await rebuild(sentinel, settings)
+    waiting = await orchestrator.parts.runs.outbox("default", RUN)
+    assert asked in waiting
+    await orchestrator.handle(task())
+    assert await orchestrator.parts.runs.outbox("default", RUN) == {}
+
+
+async def test_a_run_that_is_further_in_redis_than_in_the_log_is_left_alone(orchestrator, sentinel, settings):
+    await orchestrator.handle(task())
+    asked = await handoff_of(orchestrator)
+    await sentinel.remove()
+    report = await rebuild(sentinel, settings)
+    assert (report.runs, report.restored) == (1, 0)
+    assert await handoff_of(orchestrator) == asked
+
+
+async def test_of_two_changes_with_one_number_the_one_of_the_later_generation_counts(orchestrator, sentinel, settings):
+    """A frozen orchestrator published its change only after the blackboard had been rebuilt without it."""
+    await orchestrator.handle(task())
+    asked = await handoff_of(orchestrator)
+    late = orchestrator._records((await decided(orchestrator, completed(asked))), 1, f"{asked}/answer")
+    await sentinel.own.flushall()
+    await rebuild(sentinel, settings)
+    question = HelpAsked(
+        id=f"{asked}/answer", run_id=RUN, tenant="default", agent="data", handoff_id=asked, question="may I?"
+    )
+    await orchestrator.handle(delivery(question, f"{asked}/answer"))
+    await publish(orchestrator.parts.broker, late[:1])
+    await sentinel.own.flushall()
+    report = await rebuild(sentinel, settings)
+    assert report.incomplete == []
+    assert await orchestrator.parts.runs.state("default", RUN) is State.WAITING_HUMAN
+
+
+async def decided(orchestrator, message):
+    from shared.runs import decide
+
+    run, _ = await orchestrator.parts.runs.load("default", RUN)
+    return decide(run, message.message, datetime.now(UTC), {"data": CARD})
+
+
+async def test_journals_of_runs_that_go_on_are_put_back_and_the_higher_fencing_epoch_counts(
+    orchestrator, sentinel, settings
+):
+    await orchestrator.handle(task())
+    work = await handoff_of(orchestrator)
+
+    async def keep(name, epoch, entry):
+        about = {"run_id": RUN, "tenant": "default", "work_id": work}
+        written = JournalWritten(**about, epoch=epoch, name=name, entry=entry)
+        record = encode(written, id=f"{work}/{name}", source="/t", prefix=settings.topic_prefix, now=datetime.now(UTC))
+        await publish(orchestrator.parts.broker, [record])
+
+    journal = await Journal(sentinel, "default", work, 60, keep).open()
+    await journal.write("turn-1", {"reply": "first"})
+    await keep("turn-1", journal.epoch - 1, {"reply": "from the grave"})
+    await sentinel.own.flushall()
+    report = await rebuild(sentinel, settings)
+    assert report.works == 1
+    assert await read_journal(sentinel.own, "default", work) == {"turn-1": {"reply": "first"}}
+
+
+async def test_only_one_rebuilds_at_a_time(orchestrator, sentinel, settings, parts):
+    await sentinel.own.set("waggle:rebuilding", "somebody else", px=5_000)
+    assert await rebuild(sentinel, settings) is None
+    other = Sentinel(parts["WAGGLE_REDIS"])
+    assert await other.look()
+    await other.close()
+
+
+async def test_runs_too_old_to_be_kept_are_not_brought_back(orchestrator, sentinel, settings):
+    await orchestrator.handle(task())
+    await sentinel.own.flushall()
+    short = settings.model_copy(update={"state_ttl": timedelta(milliseconds=1).total_seconds()})
+    report = await rebuild(sentinel, short)
+    assert (report.expired, report.restored) == (1, 0)

@@ -1,0 +1,107 @@
+"""The timekeeper on a real broker: nothing early, nothing lost, in memory what is in the topic."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from aiokafka import AIOKafkaConsumer
+from keeping_time import timekeeping
+from prometheus_client import CollectorRegistry
+
+from schemas.timer import DeadlinePassed
+from shared import bus
+from shared.bus import Eraser, encode_at, publish
+
+
+@asynccontextmanager
+async def publishing(settings):
+    broker = bus.connect(settings, "test", CollectorRegistry())
+    await broker.start()
+    yield broker
+    await broker.stop()
+
+
+def timer(settings, id: str, seconds: float):
+    now = datetime.now(UTC)
+    message = DeadlinePassed(run_id=f"run-{id}", tenant="default")
+    due = now + timedelta(seconds=seconds)
+    return encode_at(message, due, id=id, source="/test", prefix=settings.topic_prefix, now=now)
+
+
+@asynccontextmanager
+async def watching(settings):
+    """What arrives on `runs`: (id, moment)."""
+    found: list[tuple[str, float]] = []
+    async with AIOKafkaConsumer(
+        settings.topic_prefix + "runs",
+        bootstrap_servers=settings.kafka,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=5,
+    ) as consumer:
+
+        async def watch():
+            while True:
+                record = await consumer.getone()
+                found.append((dict(record.headers)["ce_id"].decode(), time.time()))
+
+        task = asyncio.create_task(watch())
+        yield found
+        task.cancel()
+
+
+async def until(condition, seconds=20.0):
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_records_come_back_when_they_are_due_never_early_and_hardly_late(settings, topics):
+    async with timekeeping(settings), publishing(settings) as broker, watching(settings) as found:
+        await asyncio.sleep(1)
+        begun = time.time()
+        await publish(broker, [timer(settings, f"t{n}", 0.2 + n / 20) for n in range(20)])
+        await until(lambda: len(found) == 20)
+    late = {id: at - begun - 0.2 - int(id[1:]) / 20 for id, at in found}
+    assert sorted(late) == sorted(f"t{n}" for n in range(20))
+    assert min(late.values()) >= 0
+    assert max(late.values()) < 0.5
+
+
+async def test_what_waits_survives_a_kill_and_what_became_due_meanwhile_fires_at_once(settings, topics):
+    async with publishing(settings) as broker, watching(settings) as found:
+        async with timekeeping(settings) as (keeper, _):
+            await publish(broker, [timer(settings, "soon", 1.0), timer(settings, "later", 3.0)])
+            await until(lambda: len(keeper.timers) == 2)
+        await asyncio.sleep(1.2)
+        assert found == []
+        async with timekeeping(settings):
+            await until(lambda: len(found) == 2, 30)
+    assert sorted(id for id, _ in found) == ["later", "soon"]
+
+
+async def test_what_has_fired_does_not_fire_again_after_a_restart(settings, topics):
+    async with publishing(settings) as broker, watching(settings) as found:
+        async with timekeeping(settings) as (keeper, _):
+            await publish(broker, [timer(settings, "once", 0.1)])
+            await until(lambda: bool(found) and not len(keeper.timers))
+        async with timekeeping(settings) as (keeper, consumer):
+            await asyncio.sleep(0.5)
+            await until(lambda: not consumer.loading)
+            await publish(broker, [timer(settings, "last", 0.1)])
+            await until(lambda: found[-1][0] == "last")
+    assert [id for id, _ in found] == ["once", "last"]
+
+
+async def test_a_timer_that_is_set_again_replaces_the_first_and_a_cleared_one_never_fires(settings, topics):
+    async with timekeeping(settings) as (keeper, _), publishing(settings) as broker, watching(settings) as found:
+        await publish(broker, [timer(settings, "moved", 30), timer(settings, "cleared", 1.0)])
+        await until(lambda: len(keeper.timers) == 2)
+        place = next(number for number, ids in keeper.timers._waiting.items() if "cleared" in ids)
+        eraser = Eraser(settings, settings.topic_prefix + "timers")
+        await eraser.erase([(place, "cleared")])
+        await eraser.close()
+        await publish(broker, [timer(settings, "moved", 1.2)])
+        await until(lambda: bool(found))
+        await asyncio.sleep(0.3)
+    assert [id for id, _ in found] == ["moved"]
