@@ -144,11 +144,13 @@ def serve_table(
     consumer: TableConsumer,
     *,
     background: Sequence[Callable[[], Awaitable[None]]],
+    opening: Callable[[], Awaitable[None]],
     closing: Callable[[], Awaitable[None]],
 ) -> None:
     """Keep a table from a compacted topic, and do the background work with it, until SIGTERM or SIGINT."""
 
     async def started() -> None:
+        await _keep_running(opening)
         parts.begin(*background)
         parts.started = True
         log.info("started")

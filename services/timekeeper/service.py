@@ -107,4 +107,4 @@ def main() -> None:
     topic = settings.topic_prefix + TOPIC
     keeper = Timekeeper(parts, Timers(), Eraser(settings, topic), asyncio.Event())
     consumer = TableConsumer(parts.broker, topic, settings.topic_prefix + parts.name, keeper, settings)
-    serve_table(parts, consumer, background=[keeper.fire], closing=keeper.eraser.close)
+    serve_table(parts, consumer, background=[keeper.fire], opening=keeper.eraser.start, closing=keeper.eraser.close)

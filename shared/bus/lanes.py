@@ -63,8 +63,8 @@ class Lanes(Generic[T]):
             return None
         tenant = self._tenants[name]
         _, _, key = heapq.heappop(tenant.ready)
-        tenant.in_flight += 1
-        tenant.served = self._turn
+        self._turn += 1
+        tenant.in_flight, tenant.served = tenant.in_flight + 1, self._turn
         self._busy[key] = name
         return key, self._lanes[key][0][2]
 

@@ -1,7 +1,7 @@
 """A table kept in memory from a compacted topic: read from its beginning whenever partitions are assigned."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -93,15 +93,17 @@ class Eraser:
 
     async def erase(self, keys: Iterable[tuple[int, str]]) -> None:
         """Take out (partition, key) and return when Kafka has acknowledged it. Raises KafkaError."""
-        producer = await self._started()
-        for sent in [await producer.send(self._topic, key=key.encode(), partition=number) for number, key in keys]:
+        for sent in [await self._open.send(self._topic, key=key.encode(), partition=number) for number, key in keys]:
             await sent
 
-    async def _started(self) -> Any:
-        if self._producer is None:
-            producer = AIOKafkaProducer(bootstrap_servers=self._servers, acks="all", enable_idempotence=True)
-            await producer.start()
-            self._producer = producer
+    async def start(self) -> None:
+        """Connect. Raises KafkaError."""
+        self._producer = AIOKafkaProducer(bootstrap_servers=self._servers, acks="all", enable_idempotence=True)
+        await self._producer.start()
+
+    @property
+    def _open(self) -> AIOKafkaProducer:
+        assert self._producer is not None, "an eraser is started before it is used"
         return self._producer
 
     async def close(self) -> None:

@@ -20,11 +20,13 @@ async def timekeeping(settings, name="timekeeper"):
     parts = Parts(name, settings, CollectorRegistry(), broker, None, None, None)
     keeper = Timekeeper(parts, Timers(), Eraser(settings, topic), asyncio.Event())
     consumer = TableConsumer(broker, topic, settings.topic_prefix + name, keeper, settings)
+    await keeper.eraser.start()
     await broker.start()
     firing = asyncio.create_task(keeper.fire())
     try:
         yield keeper, consumer
     finally:
         firing.cancel()
+        await asyncio.gather(firing, return_exceptions=True)
         await keeper.eraser.close()
         await broker.stop()

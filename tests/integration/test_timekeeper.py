@@ -99,6 +99,7 @@ async def test_a_timer_that_is_set_again_replaces_the_first_and_a_cleared_one_ne
         await until(lambda: len(keeper.timers) == 2)
         place = next(number for number, ids in keeper.timers._waiting.items() if "cleared" in ids)
         eraser = Eraser(settings, settings.topic_prefix + "timers")
+        await eraser.start()
         await eraser.erase([(place, "cleared")])
         await eraser.close()
         await publish(broker, [timer(settings, "moved", 1.2)])

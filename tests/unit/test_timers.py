@@ -1,0 +1,67 @@
+"""The timekeeper's timers, told the time."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.timekeeper.timers import Timers
+
+MOVES = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), st.integers(0, 4), st.integers(0, 20)),
+        st.tuples(st.just("clear"), st.integers(0, 4), st.just(0)),
+        st.tuples(st.just("pass"), st.just(0), st.integers(0, 10)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(MOVES)
+def test_a_timer_fires_when_it_is_due_and_not_before_once_for_each_time_it_is_set(moves):
+    timers, now, waiting = Timers(), 0.0, {}
+    timers.complete(0)
+    for move, number, moment in moves:
+        if move == "set":
+            timers.set(0, str(number), float(moment), b"x")
+            waiting[str(number)] = float(moment)
+        elif move == "clear":
+            timers.clear(0, str(number))
+            waiting.pop(str(number), None)
+        else:
+            now += moment
+        fired = timers.due(now, 100)
+        assert sorted({each.id for each in fired}) == sorted(id for id, due in waiting.items() if due <= now)
+        for each in fired:
+            timers.clear(0, each.id)
+            waiting.pop(each.id, None)
+    assert len(timers) == len(waiting)
+
+
+def test_nothing_fires_before_everything_is_known():
+    timers = Timers()
+    timers.set(0, "t", 1.0, b"x")
+    assert timers.due(10.0, 10) == []
+    timers.clear(0, "t")
+    timers.complete(0)
+    assert timers.due(10.0, 10) == []
+
+
+def test_a_partition_that_went_to_somebody_else_is_forgotten():
+    timers = Timers()
+    timers.complete(0)
+    timers.set(0, "t", 1.0, b"x")
+    timers.drop(0)
+    assert timers.due(10.0, 10) == []
+    assert len(timers) == 0
+
+
+def test_what_could_not_be_published_is_due_again_unless_it_was_cleared():
+    timers = Timers()
+    timers.complete(0)
+    for name in ("kept", "cleared"):
+        timers.set(0, name, 1.0, b"x")
+    due = timers.due(2.0, 10)
+    timers.clear(0, "cleared")
+    timers.again(due, 5.0)
+    assert timers.due(4.0, 10) == []
+    assert [each.id for each in timers.due(5.0, 10)] == ["kept"]
