@@ -3,7 +3,7 @@
 import typer
 
 from services.console import demo
-from services.console.commands import reading, rebuilding, stack, steering, submit
+from services.console.commands import dead, reading, rebuilding, stack, steering, submit
 from services.console.exits import EPILOGUE
 from services.console.options import ErrorsToExits
 
@@ -16,6 +16,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(dead.dead, name="dead")
 
 for command in (
     submit.submit,

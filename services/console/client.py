@@ -111,6 +111,18 @@ class Gateway:
         """Every topic with its groups and their lag."""
         return list(self._json("GET", "/v1/topics"))
 
+    def dead_letters(self, **described: str) -> list[dict[str, Any]]:
+        """The dead letters that fit, the newest first."""
+        return list(self._json("GET", "/v1/dead-letters", params={"tenant": self.tenant} | described))
+
+    def dead_letter(self, name: str) -> dict[str, Any]:
+        """One dead letter with all that is known of it."""
+        return self._object("GET", f"/v1/dead-letters/{quote(name)}")
+
+    def handle_dead_letter(self, verb: str, name: str, order: dict[str, str]) -> dict[str, Any]:
+        """`redrive` or `discard` one dead letter."""
+        return self._object("POST", f"/v1/dead-letters/{verb}", json={"name": name} | order)
+
     def command(self, run_id: str, verb: str, **body: str) -> dict[str, Any]:
         """Tell a run to `cancel`, `pause` or `resume`, or answer its request (`decisions`)."""
         return self._object("POST", _run(run_id, verb), json=body)

@@ -1,8 +1,9 @@
 """Results, runs and lists as a person reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.markdown import Markdown
 from rich.table import Table
@@ -10,10 +11,10 @@ from rich.text import Text
 
 from schemas.plan import AgentCard
 from schemas.task import Artefact, Result, StepSummary
-from services.console.answers import RunLine, RunStatus, Topic
+from services.console.answers import DeadLetterLine, RunLine, RunStatus, Topic
 from services.console.lines import spent
 from services.console.live import STYLES
-from services.console.text import Screen, one_line
+from services.console.text import Screen, clean, one_line
 
 SIMULATED = "waggle-simulated"
 STATE_STYLES = {
@@ -127,6 +128,37 @@ def show_topics(screen: Screen, topics: Sequence[Topic]) -> None:
             first = (one_line(topic.topic), str(topic.partitions), f"{topic.messages:,}")
             table.add_row(*(first if number == 0 else ("", "", "")), name, lag)
     screen.say(table)
+
+
+def show_dead_letters(screen: Screen, letters: Sequence[DeadLetterLine]) -> None:
+    """Dead letters, the newest first."""
+    if not letters:
+        screen.say("There is none.")
+        return
+    table = _table("name", "error", "tenant", "given up", "attempts", "what was wrong", right=4, left_again=5)
+    for each in letters:
+        done = f"{each.handled.action} by {one_line(each.handled.by)}: " if each.handled else ""
+        table.add_row(
+            one_line(each.name),
+            one_line(each.error),
+            one_line(each.tenant or ""),
+            f"{each.at:%Y-%m-%d %H:%M:%S}",
+            str(each.attempts),
+            done + one_line(each.message, 100),
+        )
+    screen.say(table)
+
+
+def show_dead_letter(screen: Screen, letter: Mapping[str, Any]) -> None:
+    """One dead letter, everything that is known of it."""
+    for name, value in letter.items():
+        if name == "headers":
+            screen.say("headers")
+            for header, content in value.items():
+                screen.say(f"  {one_line(header)}: {one_line(content)}")
+        elif value not in (None, [], "") and name not in ("text", "base64"):
+            screen.say(f"{name}: {one_line(value)}")
+    screen.say(f"\n{clean(str(letter['text']))}" if letter.get("text") is not None else f"base64: {letter['base64']}")
 
 
 def models(names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from shared.blackboard.agents import KnownAgents, announce, known_agents
 from shared.blackboard.connect import OUTAGES, Client
 from shared.blackboard.journal import Journal, read_journal
 from shared.blackboard.live import LiveEvent, follow, note
+from shared.blackboard.locks import lock
 from shared.blackboard.restore import Restorer, RunRecord
 from shared.blackboard.runs import Committed, RunStore, Write
 from shared.blackboard.sentinel import Sentinel
@@ -23,6 +24,7 @@ __all__ = [
     "announce",
     "follow",
     "known_agents",
+    "lock",
     "note",
     "read_journal",
 ]

@@ -28,3 +28,8 @@ def submitted(tenant: str, run_id: str) -> str:
 def journal(tenant: str, work_id: str) -> str:
     """Hash: what was done for some work, entry by entry, and the fencing epoch of who does it."""
     return f"waggle:{tenant}:journal:{work_id}"
+
+
+def lock(name: str) -> str:
+    """String with a time to live: who does what may be done by one at a time only."""
+    return f"waggle:lock:{name}"

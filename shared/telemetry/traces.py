@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from opentelemetry import propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Link, SpanKind
 
 from schemas.envelope import Envelope
 
@@ -39,3 +40,17 @@ def processing(envelope: Envelope, topic: str, service: str) -> Iterator[None]:
         f"process {topic}", context=propagate.extract(carrier), kind=SpanKind.CONSUMER, attributes=attributes
     ):
         yield
+
+
+@contextmanager
+def redriving(traceparent: str, topic: str) -> Iterator[dict[str, str]]:
+    """The span of putting a record back: a trace of its own, linked to the old one. Gives the headers that carry it."""
+    old = trace.get_current_span(propagate.extract({"traceparent": traceparent})).get_span_context()
+    links = [Link(old)] if old.is_valid else []
+    attributes = {"messaging.system": "kafka", "messaging.destination.name": topic}
+    with _tracer.start_as_current_span(
+        f"redrive {topic}", context=Context(), kind=SpanKind.PRODUCER, links=links, attributes=attributes
+    ):
+        carrier: dict[str, str] = {}
+        propagate.inject(carrier)
+        yield carrier

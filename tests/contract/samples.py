@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from schemas import approval, event, log, plan, step, task, timer
+from schemas import approval, dead, event, log, plan, step, task, timer
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import Message
@@ -139,6 +139,7 @@ FULL: list[Message] = [
         run_id="run-1", tenant="shop", work_id="run-1/count/1", epoch=3, name="think-1/turn-1", entry={"reply": [1]}
     ),
     log.AgentAnnounced(card=CARD),
+    dead.DeadLetterHandled(name="tasks.dlt/0/7", action="discarded", by="ada", at=NOW, reason="a test"),
     approval.HumanDecided(**COMMAND, request_id="run-1/help/1", decision="reject", answer="not to customers"),
     approval.CancelRun(**COMMAND, reason="no longer needed"),
     approval.PauseRun(**COMMAND, reason="let me look"),
@@ -198,6 +199,8 @@ LEAST: dict[str, str] = {
     '"at": "2026-11-20T12:30:00Z", "events": []}',
     "waggle.journal-written.v1": '{"run_id": "run-1", "tenant": "shop", "work_id": "w1", "epoch": 1, "name": "n", '
     '"entry": null}',
+    "waggle.dead-letter-handled.v1": '{"name": "tasks.dlt/0/7", "action": "redriven", "by": "ada", '
+    '"at": "2026-11-20T12:30:00Z"}',
     "waggle.agent-announced.v1": '{"card": {"name": "data", "description": "Queries tables."}}',
     "waggle.human-decided.v1": f'{{{_BY}, "request_id": "q1", "decision": "approve"}}',
     "waggle.cancel-run.v1": f'{{{_BY}, "reason": "no longer needed"}}',

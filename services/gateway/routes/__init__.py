@@ -1,7 +1,7 @@
 """The routes, by subject."""
 
-from services.gateway.routes import commands, events, files, listing, runs, swarm, tasks
+from services.gateway.routes import commands, dead, events, files, listing, runs, swarm, tasks
 
-ROUTERS = (tasks.router, files.router, listing.router, runs.router, events.router, commands.router, swarm.router)
+ROUTERS = tuple(each.router for each in (tasks, files, listing, runs, events, commands, swarm, dead))
 
 __all__ = ["ROUTERS"]

@@ -16,7 +16,7 @@ from shared.bus.lag import TopicLag, topics_with_lag
 TIMEOUT = 9.0
 """Seconds Kafka has to say how its topics stand."""
 
-ORCHESTRATED = set(TOPICS.values()) - {"agents", "results", "runs.log", "journal", "cards", "timers"}
+ORCHESTRATED = set(TOPICS.values()) - {"agents", "results", "runs.log", "journal", "cards", "timers", "dead.actions"}
 """Every topic but handoffs, results and the logs is addressed to the orchestrator."""
 
 router = APIRouter(tags=["swarm"], responses=documented())
