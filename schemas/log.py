@@ -1,8 +1,8 @@
 """What the logs in Kafka keep, so that whatever the blackboard holds can be made again from them."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, WithJsonSchema
 
 from schemas.message import Id, Instant, Message, Part, Slug
 from schemas.plan import AgentCard
@@ -12,7 +12,7 @@ class LoggedEvent(Part):
     """One event of a run."""
 
     type: str = Field(description="Its wire type, such as `waggle.moved.v1`.")
-    data: dict[str, Any] = Field(description="As the schema of that type says.")
+    data: Annotated[Any, WithJsonSchema({"type": "object"})] = Field(description="As the schema of that type says.")
 
 
 class RunChanged(Message):

@@ -47,8 +47,12 @@ class Orchestrator:
                 log.info("somebody else was first, deciding again", run=run_id, conflict=str(conflict))
 
     async def _apply(self, delivery: Delivery, message: Message | Intake, tenant: str, run_id: str) -> None:
-        run, version = await self.parts.runs.load(tenant, run_id)
+        remembered = self.parts.runs.recall(tenant, run_id)
+        run, version = remembered or await self.parts.runs.load(tenant, run_id)
         decision = decide(run, message, datetime.now(UTC), await self.agents.get())
+        if remembered and (decision is None or not decision.events):  # somebody else may have written since
+            run, version = await self.parts.runs.load(tenant, run_id)
+            decision = decide(run, message, datetime.now(UTC), await self.agents.get())
         if decision is None:
             log.warning("a message for a run that does not exist", run=run_id, type=delivery.envelope.type)
         elif decision.events:
@@ -58,8 +62,9 @@ class Orchestrator:
 
     async def _carry_out(self, delivery: Delivery, run: Run | None, version: int, decision: Decision) -> None:
         """Write, then publish what was written, with what an earlier write has left."""
-        records = self._records(decision, version, delivery.envelope.id)
-        committed = await self.parts.runs.commit(_write(delivery, run, version, decision, records))
+        change = self._change(decision, version, delivery.envelope.id)
+        records = self._records(decision, change)
+        committed = await self.parts.runs.commit(_write(delivery, run, version, decision, change, records))
         tenant, run_id = decision.run.tenant, decision.run.id
         if committed.fresh and not committed.left:
             await publish(self.parts.broker, records)
@@ -67,19 +72,22 @@ class Orchestrator:
         else:
             await self._publish_outbox(tenant, run_id)
 
-    def _records(self, decision: Decision, version: int, cause: str) -> list[Record]:
-        """Everything to publish: the change for the run log, and the messages that follow."""
-        run, now, prefix = decision.run, datetime.now(UTC), self.parts.settings.topic_prefix
-        change = RunChanged(
-            run_id=run.id,
-            tenant=run.tenant,
+    def _change(self, decision: Decision, version: int, cause: str) -> RunChanged:
+        """What the run log keeps of a decision."""
+        return RunChanged(
+            run_id=decision.run.id,
+            tenant=decision.run.tenant,
             epoch=self.parts.sentinel.epoch,
             number=version + 1,
             cause=cause,
-            at=now,
-            events=[LoggedEvent(type=e.wire_type(), data=e.model_dump(mode="json")) for e in decision.events],
+            at=datetime.now(UTC),
+            events=[LoggedEvent(type=event.wire_type(), data=event) for event in decision.events],
         )
-        log_id = f"{run.id}/log/{change.epoch}.{change.number}"
+
+    def _records(self, decision: Decision, change: RunChanged) -> list[Record]:
+        """Everything to publish: the change for the run log, and the messages that follow."""
+        now, cause, prefix = change.at, change.cause, self.parts.settings.topic_prefix
+        log_id = f"{change.run_id}/log/{change.epoch}.{change.number}"
         return [
             encode(change, id=log_id, source=SOURCE, prefix=prefix, now=now, cause=cause),
             *(
@@ -125,15 +133,18 @@ def _whose(message: Any) -> tuple[str, str]:
     return (message.task.tenant if isinstance(message, Intake) else message.tenant), message.run_id
 
 
-def _write(delivery: Delivery, run: Run | None, version: int, decision: Decision, records: list[Record]) -> Write:
+def _write(
+    delivery: Delivery, run: Run | None, version: int, decision: Decision, change: RunChanged, records: list[Record]
+) -> Write:
     return Write(
         message_id=delivery.envelope.id,
         before=run,
         after=decision.run,
         version=version,
-        events=decision.events,
+        events=[event.model_dump_json() for event in change.events],
         outbox={record.id: record.model_dump_json() for record in records},
         author="orchestrator",
+        at=change.at.isoformat(),
         why=delivery.envelope.type,
     )
 

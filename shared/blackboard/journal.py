@@ -8,11 +8,11 @@ looked up. That order matters: once Redis has taken it, every rebuild there may 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from shared.blackboard import keys
 from shared.blackboard.connect import CONNECTION_OUTAGES, Client
+from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
 from shared.errors import Fenced
 
@@ -26,8 +26,7 @@ ANSWER = "answer/"
 """What the name of an agent's answer begins with. It is published anyway, so the log does not keep it twice."""
 
 _EPOCH = "epoch"
-_CLAIM = Path(__file__).with_name("claim.lua").read_text()
-_WRITE = Path(__file__).with_name("write.lua").read_text()
+_CLAIM, _WRITE = script("claim"), script("write")
 
 
 class Journal:
@@ -38,16 +37,15 @@ class Journal:
         self._key = keys.journal(tenant, work_id)
         self._ttl = int(ttl * 1000)
         self._keep = keep
-        self._claim = sentinel.client.register_script(_CLAIM)
-        self._write = sentinel.client.register_script(_WRITE)
+        self._scripts = sentinel.scripts
         self._entries: dict[str, str] = {}
         self.epoch = 0
         """The fencing epoch of this claim; it rises with every claim of this work."""
 
     async def open(self) -> "Journal":
         """Claim the work and read what an earlier delivery left. Raises BlackboardLost."""
-        found = await self._claim(
-            keys=[self._key, keys.SENTINEL], args=[self._ttl, self._sentinel.generation, self._sentinel.epoch]
+        found = await self._scripts.run(
+            _CLAIM, [self._key, keys.SENTINEL], [self._ttl, self._sentinel.generation, self._sentinel.epoch]
         )
         if not found:
             self._sentinel.doubt()
@@ -89,7 +87,7 @@ class Journal:
         arguments = [str(self.epoch), self._sentinel.generation, name, entry]
         while True:
             try:
-                return str(await self._write(keys=[self._key, keys.SENTINEL], args=arguments))
+                return str(await self._scripts.run(_WRITE, [self._key, keys.SENTINEL], arguments))
             except CONNECTION_OUTAGES:
                 await asyncio.sleep(AGAIN_AFTER)
 

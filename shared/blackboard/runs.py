@@ -1,19 +1,29 @@
-"""Runs on the blackboard: loaded whole, written by difference, with compare-and-set on their version."""
+"""Runs on the blackboard: written by difference, with compare-and-set on their version."""
 
-import json
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
-from schemas.event import RunEvent, State
+from pydantic import TypeAdapter
+
+from schemas.event import State
 from shared.blackboard import keys
+from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
 from shared.errors import Conflict
-from shared.runs import Run
+from shared.runs import Run, StepRecord
 
-_SCRIPT = Path(__file__).with_name("commit.lua").read_text()
+_COMMIT, _PUBLISHED, _READ = script("commit"), script("published"), script("read")
 _STEP = "step:"
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {
+    name: TypeAdapter(kind)
+    for name, kind in get_type_hints(Run).items()
+    if name in Run.model_fields and name != "steps"
+}
+
+REMEMBERED = 1_000
+"""Runs a process remembers as it last wrote them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +36,12 @@ class Write:
     after: Run
     version: int
     """The version `before` was loaded with."""
-    events: Sequence[RunEvent]
+    events: Sequence[str]
+    """For the live stream, as JSON: {type, data}."""
     outbox: Mapping[str, str]
     """Id → encoded record."""
     author: str
+    at: str
     why: str
 
 
@@ -48,50 +60,59 @@ class RunStore:
     def __init__(self, sentinel: Sentinel, ttl: float) -> None:
         self._redis = sentinel.client
         self._sentinel = sentinel
+        self._scripts = sentinel.scripts
         self._ttl = int(ttl * 1000)
-        self._commit = self._redis.register_script(_SCRIPT)
+        self._remembered: OrderedDict[tuple[str, str, str], tuple[Run, int]] = OrderedDict()
 
     async def load(self, tenant: str, run_id: str) -> tuple[Run | None, int]:
         """The run and its version; None and 0 when there is none. Raises BlackboardLost."""
-        fields = await self._whole("hgetall", keys.run(tenant, run_id))
-        return (_run(fields), int(fields["version"])) if fields else (None, 0)
+        value, fields = await self._scripts.run(_READ, [keys.run(tenant, run_id), keys.SENTINEL], [])
+        self._sentinel.check(value)
+        return read_run(dict(zip(fields[::2], fields[1::2], strict=True)))
+
+    def recall(self, tenant: str, run_id: str) -> tuple[Run | None, int] | None:
+        """The run as this process last wrote it; None if it has not.
+
+        Somebody else may have written since: `commit` finds out. Decide nothing on it that is not committed.
+        """
+        return self._remembered.get((self._sentinel.generation, tenant, run_id))
 
     async def state(self, tenant: str, run_id: str) -> State | None:
         """Only where the run stands. Raises BlackboardLost."""
-        value = await self._whole("hget", keys.run(tenant, run_id), "state")
-        return State(json.loads(value)) if value else None
-
-    async def _whole(self, command: str, *arguments: str) -> Any:
-        """What a reading command answers, if the blackboard was whole in the same moment."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.get(keys.SENTINEL)
-            getattr(pipe, command)(*arguments)
-            value, answer = await pipe.execute()
-        self._sentinel.check(value)
-        return answer
+            pipe.hget(keys.run(tenant, run_id), "state")
+            sentinel, state = await pipe.execute()
+        self._sentinel.check(sentinel)
+        return _ADAPTERS["state"].validate_json(state) if state else None
 
     async def commit(self, write: Write) -> Committed:
         """Write, all or nothing.
 
         Raises Conflict when somebody else wrote since `before` was loaded, BlackboardLost.
         """
-        run = write.after
+        run, generation = write.after, self._sentinel.generation
         parts = [keys.run(run.tenant, run.id, part) for part in ("state", "processed", "outbox", "events")]
-        verdict, version, left = await self._commit(
-            keys=[*parts, keys.runs(run.tenant), keys.SENTINEL],
-            args=[
-                write.version,
-                write.message_id,
-                self._ttl,
-                json.dumps(_changes(write)),
-                self._sentinel.generation,
-            ],
+        about: list[str | int] = [
+            write.version,
+            write.message_id,
+            self._ttl,
+            generation,
+            run.id,
+            str(run.started.timestamp()),
+        ]
+        verdict, version, left = await self._scripts.run(
+            _COMMIT, [*parts, keys.runs(run.tenant), keys.SENTINEL], [*about, *_lists(write)]
         )
+        if verdict == "done":
+            self._remember(generation, run, int(version))
+            return Committed(fresh=True, left=int(left))
+        self._remembered.pop((generation, run.tenant, run.id), None)
         if verdict == "lost":
             self._sentinel.doubt()
         if verdict == "conflict":
             raise Conflict(f"{run.id} is at version {version}, not {write.version}")
-        return Committed(fresh=verdict == "done", left=int(left))
+        return Committed(fresh=False, left=int(left))
 
     async def outbox(self, tenant: str, run_id: str) -> dict[str, str]:
         """What was written to be published and has not been marked as published."""
@@ -100,8 +121,9 @@ class RunStore:
 
     async def published(self, tenant: str, run_id: str, ids: Sequence[str]) -> None:
         """Mark as published. Raises BlackboardLost when that may have been in vain: decide again then."""
-        if ids:
-            await self._whole("hdel", keys.run(tenant, run_id, "outbox"), *ids)
+        outbox = keys.run(tenant, run_id, "outbox")
+        if not await self._scripts.run(_PUBLISHED, [outbox, keys.SENTINEL], [self._sentinel.generation, *ids]):
+            self._sentinel.doubt()
 
     async def latest(self, tenant: str, limit: int, offset: int = 0) -> list[Run]:
         """The tenant's runs, newest first. Runs whose time to live is over are left out and forgotten."""
@@ -109,45 +131,74 @@ class RunStore:
         async with self._redis.pipeline(transaction=False) as pipe:
             for run_id in ids:
                 pipe.hgetall(keys.run(tenant, run_id))
-            found = await pipe.execute()
-        gone = [run_id for run_id, fields in zip(ids, found, strict=True) if not fields]
+            found = [read_run(fields)[0] for fields in await pipe.execute()]
+        gone = [run_id for run_id, run in zip(ids, found, strict=True) if run is None]
         if gone:
             await self._redis.zrem(keys.runs(tenant), *gone)
-        return [_run(fields) for fields in found if fields]
+        return [run for run in found if run is not None]
+
+    def _remember(self, generation: str, run: Run, version: int) -> None:
+        key = (generation, run.tenant, run.id)
+        self._remembered[key] = (run, version)
+        self._remembered.move_to_end(key)
+        while len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)
 
 
-def fields_of(run: Run | None) -> dict[str, str]:
-    """The run as fields so small that a change writes little: one for each step, one for each other part."""
-    if run is None:
-        return {}
-    data = run.model_dump(mode="json")
-    steps = data.pop("steps")
-    return {name: json.dumps(value) for name, value in data.items()} | {
-        _STEP + key: json.dumps({"order": order, "record": record}) for order, (key, record) in enumerate(steps.items())
+def fields_of(run: Run, before: Run | None = None) -> dict[str, str]:
+    """The run as fields so small that a change writes little: one for each step, one for each other part.
+
+    With `before`, only what has changed since: parts of a run are immutable, so what is the same object is the same.
+    """
+    fields = {
+        name: adapter.dump_json(value).decode()
+        for name, adapter in _ADAPTERS.items()
+        if (value := getattr(run, name)) is not getattr(before, name, _NOTHING)
     }
+    known = before.steps if before else {}
+    for place, (key, record) in enumerate(run.steps.items()):
+        if known.get(key) is not record:
+            fields[_STEP + key] = f'{{"order":{place},"record":{record.model_dump_json()}}}'
+    return fields
 
 
-def _run(fields: Mapping[str, str]) -> Run:
-    steps = sorted((json.loads(value) for name, value in fields.items() if name.startswith(_STEP)), key=_order)
-    data = {name: json.loads(fields[name]) for name in Run.model_fields if name in fields}
-    records = {each["record"]["step"]["id"]: each["record"] for each in steps}
-    return Run.model_validate(data | {"steps": records}, extra="ignore")
+_NOTHING = object()
 
 
-def _order(step: dict[str, Any]) -> int:
-    return int(step["order"])
+class _Step(NamedTuple):
+    order: int
+    record: StepRecord
 
 
-def _changes(write: Write) -> dict[str, Any]:
-    before, after = fields_of(write.before), fields_of(write.after)
-    changed = {name: value for name, value in after.items() if before.get(name) != value}
-    at = write.events[-1].at.isoformat() if write.events else write.after.started.isoformat()
-    changed |= {"written_by": write.author, "written_at": at, "written_why": write.why}
-    return {
-        "fields": [part for pair in changed.items() for part in pair],
-        "gone": [name for name in before if name not in after],
-        "events": [json.dumps({"type": e.wire_type(), "data": e.model_dump(mode="json")}) for e in write.events],
-        "outbox": [part for pair in write.outbox.items() for part in pair],
-        "run_id": write.after.id,
-        "started": write.after.started.timestamp(),
-    }
+_STEPS = TypeAdapter(_Step)
+
+
+def read_run(fields: Mapping[str, str]) -> tuple[Run | None, int]:
+    """The run in these fields, and its version; None and 0 when there are none."""
+    if not fields:
+        return None, 0
+    steps = sorted(
+        (_STEPS.validate_json(value) for name, value in fields.items() if name.startswith(_STEP)),
+        key=lambda step: step.order,
+    )
+    parts = ",".join(f'"{name}":{fields[name]}' for name in _ADAPTERS if name in fields)
+    run = Run.model_validate_json(f"{{{parts}}}", extra="ignore")
+    return run.model_copy(update={"steps": {each.record.step.id: each.record for each in steps}}), int(
+        fields["version"]
+    )
+
+
+def _lists(write: Write) -> list[str | int]:
+    """What the script takes: names that are gone, fields, live events, outbox; each list after its length."""
+    changed = fields_of(write.after, write.before)
+    changed |= {"written_by": write.author, "written_at": write.at, "written_why": write.why}
+    gone = [_STEP + key for key in (write.before.steps if write.before else {}) if key not in write.after.steps]
+    lists: tuple[Sequence[str], ...] = (gone, _flat(changed), write.events, _flat(write.outbox))
+    items: list[str | int] = []
+    for each in lists:
+        items += [len(each), *each]
+    return items
+
+
+def _flat(pairs: Mapping[str, str]) -> list[str]:
+    return [part for pair in pairs.items() for part in pair]

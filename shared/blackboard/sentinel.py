@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError  # noqa: A004 -- Redis's own: its c
 
 from shared.blackboard import keys
 from shared.blackboard.connect import CONNECTION_OUTAGES, Client
+from shared.blackboard.scripts import Scripts
 from shared.errors import BlackboardLost
 
 LOOK_EVERY = 0.25
@@ -32,6 +33,7 @@ class Sentinel:
     def __init__(self, url: str) -> None:
         timeouts: dict[str, Any] = {"socket_connect_timeout": 5, "socket_timeout": 30}
         self.client: Client = Redis.from_url(url, decode_responses=True, redis_connect_func=self._met, **timeouts)
+        self.scripts = Scripts(self.client)
         self.own: Client = Redis.from_url(url, decode_responses=True, socket_connect_timeout=2, socket_timeout=2)
         self._whole = asyncio.Event()
         self.generation = ""

@@ -1,7 +1,6 @@
 """One process rebuilds, all others wait until the sentinel stands again."""
 
 import asyncio
-import json
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -177,7 +176,7 @@ def _record(folded: Folded, cards: Mapping[str, AgentCard], settings: Settings) 
         run=run,
         version=len(changes),
         causes=[change.cause for change in changes],
-        events=[[json.dumps(event.model_dump(mode="json")) for event in change.events] for change in changes],
+        events=[[event.model_dump_json() for event in change.events] for change in changes],
         outbox={record.id: record.model_dump_json() for record in _outbox(run, cards, settings)},
     )
 

@@ -9,6 +9,7 @@ import uvicorn
 from aiokafka import AIOKafkaConsumer
 
 from schemas.approval import CancelRun
+from schemas.log import LoggedEvent
 from schemas.plan import AgentCard
 from schemas.task import Task
 from services.gateway.service import application
@@ -61,11 +62,12 @@ async def apply(store: RunStore, run_id: str, message, tenant: str = "default") 
 async def _decide(store, run, version, message) -> Run:
     decision = decide(run, message, datetime.now(UTC), AGENTS)
     write = Write(
+        at=datetime.now(UTC).isoformat(),
         message_id=f"m{version}",
         before=run,
         after=decision.run,
         version=version,
-        events=decision.events,
+        events=[LoggedEvent(type=each.wire_type(), data=each).model_dump_json() for each in decision.events],
         outbox={},
         author="orchestrator",
         why="test",

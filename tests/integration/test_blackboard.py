@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.event import Progressed, State
+from schemas.log import LoggedEvent
 from schemas.plan import AgentCard
 from schemas.task import Task
 from shared.blackboard import RunStore, Sentinel, Write, announce, follow, known_agents, note
@@ -23,9 +24,10 @@ def written(run_id: str, version: int = 0, message_id: str = "m1", tenant: str =
         before=None,
         after=decision.run,
         version=version,
-        events=decision.events,
+        events=[LoggedEvent(type=each.wire_type(), data=each).model_dump_json() for each in decision.events],
         outbox={each.id: "record" for each in decision.messages},
         author="orchestrator",
+        at=NOW.isoformat(),
         why="waggle.task.v1",
     )
 

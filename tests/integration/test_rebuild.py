@@ -131,7 +131,8 @@ async def test_of_two_changes_with_one_number_the_one_of_the_later_generation_co
     """A frozen orchestrator published its change only after the blackboard had been rebuilt without it."""
     await orchestrator.handle(task())
     asked = await handoff_of(orchestrator)
-    late = orchestrator._records((await decided(orchestrator, completed(asked))), 1, f"{asked}/answer")
+    decision = await decided(orchestrator, completed(asked))
+    late = orchestrator._records(decision, orchestrator._change(decision, 1, f"{asked}/answer"))
     await sentinel.own.flushall()
     await rebuild(sentinel, settings)
     question = HelpAsked(
