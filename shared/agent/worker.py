@@ -1,12 +1,10 @@
 """The way of a handoff through an agent: received, worked on once, answered to the run it belongs to."""
 
 import asyncio
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -144,21 +142,22 @@ class Worker:
 
     async def _work(self, handoff: Handoff, journal: Journal, spend: Spend) -> tuple[type[Answer], dict[str, Any]]:
         assert self.agent.handler is not None, "an agent is served with a handler"
-        with tempfile.TemporaryDirectory(prefix="waggle-") as folder:
-            workspace = StepWorkspace(handoff, Path(folder), self.archive, journal, self.settings)
-            context = Context(
-                agent=self.agent,
-                handoff=handoff,
-                settings=self.settings,
-                models=self.models,
-                journal=journal,
-                workspace=workspace,
-                spend=spend,
-                still_wanted=lambda: self._still_wanted(handoff),
-                progress=lambda doing: self._progress(handoff, doing),
-            )
-            returned = await self.agent.handler(handoff, context)
-            return _answer_for(returned, workspace)
+        workspace = StepWorkspace(handoff, self.archive, journal, self.settings)
+        context = Context(
+            agent=self.agent,
+            handoff=handoff,
+            settings=self.settings,
+            models=self.models,
+            journal=journal,
+            workspace=workspace,
+            spend=spend,
+            still_wanted=lambda: self._still_wanted(handoff),
+            progress=lambda doing: self._progress(handoff, doing),
+        )
+        try:
+            return _answer_for(await self.agent.handler(handoff, context), workspace)
+        finally:
+            await workspace.close()
 
     async def _still_wanted(self, handoff: Handoff) -> None:
         if await self.runs.state(handoff.tenant, handoff.run_id) in ENDS:
@@ -174,7 +173,7 @@ class Worker:
             agent=self.agent.name,
             doing=doing,
         )
-        await note(self.sentinel.client, progressed)
+        await note(self.sentinel.scripts, progressed)
 
 
 def _answer_for(returned: Any, workspace: StepWorkspace) -> tuple[type[Answer], dict[str, Any]]:

@@ -1,5 +1,7 @@
 """The files of one step: read from the archive when wanted, written to it when made."""
 
+import asyncio
+import tempfile
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,17 +21,22 @@ _ARTEFACT = "artefact:"
 class StepWorkspace:
     """Implements `shared.tools.Workspace` for one handoff."""
 
-    def __init__(
-        self, handoff: Handoff, folder: Path, archive: BlobStore, journal: Journal, settings: Settings
-    ) -> None:
-        self.folder = folder / "work"
-        self._local = folder / "files"
+    def __init__(self, handoff: Handoff, archive: BlobStore, journal: Journal, settings: Settings) -> None:
+        self._root: tempfile.TemporaryDirectory[str] | None = None
         self._handoff = handoff
         self._archive = archive
         self._journal = journal
         self._settings = settings
-        self.folder.mkdir()
-        self._local.mkdir()
+
+    @property
+    def folder(self) -> Path:
+        """An empty folder of this step's own; made when it is first asked for, for most steps need none."""
+        return self._place("work")
+
+    async def close(self) -> None:
+        """Remove the step's files here."""
+        if self._root is not None:
+            await asyncio.to_thread(self._root.cleanup)
 
     @property
     def made(self) -> list[Artefact]:
@@ -48,7 +55,7 @@ class StepWorkspace:
         file = next((each for each in self.files() if each.name == name), None)
         if file is None:
             raise self._unknown(name)
-        path = self._local / name
+        path = self._place("files") / name
         if not path.exists():
             content = await self._content(file)
             path.write_bytes(content)
@@ -66,8 +73,15 @@ class StepWorkspace:
             raise RetryableError("the archive is away", after=2.0, code="archive_unavailable") from away
         artefact = Artefact(name=name, media_type=media_type, size=len(content), uri=uri)
         await self._journal.write(_ARTEFACT + name, artefact.model_dump(mode="json"))
-        (self._local / name).write_bytes(content)
+        (self._place("files") / name).write_bytes(content)
         return artefact
+
+    def _place(self, name: str) -> Path:
+        if self._root is None:
+            self._root = tempfile.TemporaryDirectory(prefix="waggle-")
+        place = Path(self._root.name) / name
+        place.mkdir(exist_ok=True)
+        return place
 
     async def _content(self, file: Attachment | Artefact) -> bytes:
         if isinstance(file, Attachment) and file.text is not None:

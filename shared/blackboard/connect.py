@@ -6,6 +6,14 @@ from redis.exceptions import BusyLoadingError, ConnectionError, OutOfMemoryError
 
 from shared.errors import BlackboardLost
 
+
+class TakesNoWrites(ConnectionError):
+    """Redis answers, but refuses what a script has to write: it is full, its disk is, or it is a replica."""
+
+
+REFUSALS = ("OOM ", "MISCONF ", "READONLY ", "NOREPLICAS ", "MASTERDOWN ", "LOADING ")
+"""How Redis begins to say so. Inside a script it is no error type of its own, only text."""
+
 CONNECTION_OUTAGES: tuple[type[Exception], ...] = (
     ConnectionError,
     TimeoutError,

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from schemas.event import RunEvent
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
+from shared.blackboard.scripts import Scripts, script
 
-_NOTE = Path(__file__).with_name("note.lua").read_text()
+_NOTE = script("note")
 
 
 class LiveEvent(NamedTuple):
@@ -26,10 +26,10 @@ class LiveEvent(NamedTuple):
         return json.dumps(self.data, ensure_ascii=False)
 
 
-async def note(redis: Client, event: RunEvent) -> None:
+async def note(scripts: Scripts, event: RunEvent) -> None:
     """Show something that is not part of the run's state, such as what an agent is doing right now."""
     entry = json.dumps({"type": event.wire_type(), "data": event.model_dump(mode="json")})
-    await redis.eval(_NOTE, 1, keys.run(event.tenant, event.run_id, "events"), entry)
+    await scripts.run(_NOTE, [keys.run(event.tenant, event.run_id, "events")], [entry])
 
 
 async def follow(redis: Client, tenant: str, run_id: str, after: str = "0") -> AsyncIterator[LiveEvent | None]:

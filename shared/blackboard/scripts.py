@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
-from shared.blackboard.connect import Client
+from shared.blackboard.connect import REFUSALS, Client, TakesNoWrites
 
 MOST = 200
 """Calls in one pipeline."""
@@ -77,6 +77,8 @@ class Scripts:
                 answer = failure
         if call.answer.done():
             return  # the caller was cancelled
+        if isinstance(answer, ResponseError) and any(refusal in str(answer) for refusal in REFUSALS):
+            answer = TakesNoWrites(str(answer))
         if isinstance(answer, Exception):
             call.answer.set_exception(answer)
         else:

@@ -19,6 +19,7 @@ async def history(bootstrap: str, topic: str, *, last: int | None = None) -> Asy
         topic,
         bootstrap_servers=bootstrap.split(","),
         enable_auto_commit=False,
+        auto_offset_reset="earliest",  # as the seek below: whichever of the two comes last
         max_partition_fetch_bytes=LARGEST_RECORD,
         fetch_max_wait_ms=50,
     )

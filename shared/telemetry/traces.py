@@ -10,6 +10,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Link, SpanKind
 
 from schemas.envelope import Envelope
@@ -18,10 +19,16 @@ _tracer = trace.get_tracer("waggle")
 
 
 def start_tracing(service: str) -> None:
-    """Make real spans; export them when the standard OTEL_EXPORTER_OTLP_ENDPOINT says where to."""
-    provider = TracerProvider(resource=Resource.create({"service.name": f"waggle-{service}"}))
+    """Export spans when the standard OTEL_EXPORTER_OTLP_ENDPOINT says where to, sampled as OTEL_TRACES_SAMPLER says.
+
+    Without it nothing is recorded, but every message carries its trace all the same.
+    """
+    resource = Resource.create({"service.name": f"waggle-{service}"})
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        provider = TracerProvider(resource=resource)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    else:
+        provider = TracerProvider(resource=resource, sampler=ALWAYS_OFF)
     trace.set_tracer_provider(provider)
 
 

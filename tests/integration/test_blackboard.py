@@ -8,7 +8,7 @@ from schemas.event import Progressed, State
 from schemas.log import LoggedEvent
 from schemas.plan import AgentCard
 from schemas.task import Task
-from shared.blackboard import RunStore, Sentinel, Write, announce, follow, known_agents, note
+from shared.blackboard import OUTAGES, RunStore, Sentinel, Write, announce, follow, known_agents, note
 from shared.errors import BlackboardLost, Conflict
 from shared.runs import Intake, decide
 
@@ -105,12 +105,12 @@ async def test_an_agent_that_announced_itself_is_known(redis):
     assert (await known_agents(redis))["data"] == AGENTS["data"]
 
 
-async def test_what_is_noted_between_two_changes_is_shown_between_them(store, redis):
+async def test_what_is_noted_between_two_changes_is_shown_between_them(store, redis, sentinel):
     await store.commit(written("run-n"))
     doing = Progressed(
         run_id="run-n", tenant="default", at=NOW, by="data", step_id="data", agent="data", doing="thinking"
     )
-    await note(redis, doing)
+    await note(sentinel.scripts, doing)
     await store.commit(written("run-n", version=1, message_id="m2"))
     ids = [id for id, _ in await redis.xrange("waggle:default:run:run-n:events")]
     first = len(written("run-n").events)
@@ -139,3 +139,13 @@ async def test_who_worked_with_an_earlier_generation_cannot_write_to_a_later_one
     await other.look()
     assert (await RunStore(other, 60).commit(written("run-z"))).fresh
     await other.close()
+
+
+async def test_a_redis_that_is_full_counts_as_away_not_as_a_defect(store, redis):
+    await redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(OUTAGES):
+            await store.commit(written("run-full"))
+    finally:
+        await redis.config_set("maxmemory", 0)
+    assert (await store.commit(written("run-full"))).fresh
