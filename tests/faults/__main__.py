@@ -1,0 +1,99 @@
+"""`python -m tests.faults`: run the table and write docs/faults.md from what was counted."""
+
+import argparse
+import asyncio
+import json
+import time
+import traceback
+from typing import Any
+
+from tests.faults.broker import ROOT
+from tests.faults.rows import BOTH, ROWS, NotRun, Row
+from tests.faults.runner import Runner
+
+RESULTS = ROOT / ".waggle" / "faults"
+PAGE = ROOT / "docs" / "faults.md"
+OPENING = """\
+# Faults
+
+What was done to the real swarm (real processes, Kafka and Redis; agents without a model), and what came of it. A ledger
+outside of the swarm counts what tools really did; it never drops a repeat. `make faults` runs this table again and writes
+this page; `tests/faults` says how each fault is done. Embedded and real are the two brokers: the one out of a wheel, and
+Apache Kafka.
+
+Every row holds when each task got one result, the one its plan leads to, when no compensable or irreversible call was
+made twice and no idempotent one under a second key, and when nothing was done out of order or in vain. What could have
+happened or not, nobody can know: those runs ask a person, and are counted.
+
+| fault | invariant | broker | counted | holds |
+|---|---|---|---|---|
+"""
+
+
+async def run(kind: str, rows: list[Row]) -> dict[str, dict[str, Any]]:
+    """What each row counted on that broker."""
+    runner, found = Runner(kind), {}
+    await runner.start()
+    try:
+        for row in rows:
+            if kind in row.brokers:
+                began = time.monotonic()
+                found[row.name] = await _one(runner, row)
+                print(f"{kind}  {time.monotonic() - began:5.1f} s  {row.name}: {found[row.name]}", flush=True)
+    finally:
+        await runner.stop()
+    return found
+
+
+async def _one(runner: Runner, row: Row) -> dict[str, Any]:
+    try:
+        outcome = await runner.run(row)
+    except NotRun as why:
+        return {"not_run": str(why)}
+    except Exception:
+        return {"counted": "", "problems": [traceback.format_exc()[-1_500:]]}
+    return {"counted": outcome.counted, "problems": outcome.problems}
+
+
+def page(results: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """The document."""
+    lines = [
+        f"| {row.name} | {row.invariant} | {kind} | {_counted(row, kind, results.get(kind, {}))} |\n"
+        for row in ROWS
+        for kind in row.brokers
+    ]
+    return OPENING + "".join(lines)
+
+
+def _counted(row: Row, kind: str, results: dict[str, dict[str, Any]]) -> str:
+    result = results.get(row.name)
+    if result is None:
+        return "| not run yet"
+    if "not_run" in result:
+        return f"{result['not_run']} | not run"
+    if result["problems"]:
+        why = row.breaks.get(kind) or "; ".join(result["problems"][:2])
+        return f"{result['counted']} | **no**: {' '.join(why.split())}"
+    return f"{result['counted']} | yes"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="tests.faults", description=__doc__)
+    parser.add_argument("--kafka", choices=BOTH, nargs="*", default=list(BOTH), help="which brokers; default: both")
+    parser.add_argument("--only", default="", help="rows whose name contains this")
+    parser.add_argument("--quick", action="store_true", help="only what CI runs on every change")
+    chosen = parser.parse_args()
+    rows = [row for row in ROWS if chosen.only in row.name and (row.quick or not chosen.quick)]
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    results = {}
+    for kind in BOTH:
+        kept = RESULTS / f"{kind}.json"
+        results[kind] = json.loads(kept.read_text()) if kept.exists() else {}
+        if kind in chosen.kafka:
+            results[kind] |= asyncio.run(run(kind, rows))
+            kept.write_text(json.dumps(results[kind], indent=1))
+    PAGE.write_text(page(results))
+
+
+if __name__ == "__main__":
+    main()
