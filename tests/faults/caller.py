@@ -84,9 +84,13 @@ class Caller:
                 while any(not self.results[planned.id] for planned in tasks):
                     await asyncio.sleep(0.05)
 
-    def duplicate(self) -> None:
+    async def duplicate(self) -> None:
         """From now on, deliver every message to the orchestrator and to agents twice."""
-        self._duplicating = asyncio.create_task(self._duplicate())
+        consumer = self._consumer("latest")
+        consumer.subscribe(pattern=rf"^{self.prefix}(tasks|runs|agents\.[a-z]+)$")
+        await consumer.start()
+        await asyncio.sleep(1)  # until it stands at the end of every partition
+        self._duplicating = asyncio.create_task(self._duplicate(consumer))
 
     async def _listen(self) -> None:
         consumer = self._consumer("earliest")
@@ -116,10 +120,7 @@ class Caller:
         pairs = headers(f"cancel-{request['request_id']}", "waggle.cancel-run.v1")
         await self.publish("control", json.dumps(command).encode(), pairs, request["run_id"].encode())
 
-    async def _duplicate(self) -> None:
-        consumer = self._consumer("latest")
-        consumer.subscribe(pattern=rf"^{self.prefix}(tasks|runs|agents\.[a-z]+)$")
-        await consumer.start()
+    async def _duplicate(self, consumer: AIOKafkaConsumer) -> None:
         again: set[tuple[str, bytes]] = set()
         try:
             async for record in consumer:

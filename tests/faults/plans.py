@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -97,7 +98,7 @@ class Planned:
         """Pairs of operations of which the first comes before the second."""
         for name, step in self.steps.items():
             ops = [call.op for call in step.calls]
-            yield from zip(ops, ops[1:], strict=False)
+            yield from pairwise(ops)
             for before in self._ancestors(name):
                 yield from ((call.op, op) for call in self.steps[before].calls for op in ops)
 

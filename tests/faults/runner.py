@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tests.faults.broker import Broker
-from tests.faults.rows import Row
+from tests.faults.table import Row
 from tests.faults.trial import Outcome, Trial
 from tests.faults.world import World
 
@@ -56,7 +56,7 @@ class Runner:
         except BaseException:
             await self.leave()
             raise
-        if outcome.problems:
+        if outcome.problems or trial.spoiled:
             await self.leave()
         return outcome
 

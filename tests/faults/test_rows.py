@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.faults.rows import ROWS, NotRun
+from tests.faults.rows import ROWS
+from tests.faults.table import NotRun
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 

@@ -50,8 +50,20 @@ class Trial:
     world: World
     may_ask: bool = False
     """Whether a call may be left of which nobody can know whether it happened."""
+    letters: int = 0
+    """How many dead letters there must be."""
+    spoiled: bool = False
+    """Whether the world is of no use to the next row."""
     tasks: list[Planned] = field(default_factory=list)
+    _letters_before: int = 0
     outcome: Outcome = field(default_factory=Outcome)
+
+    def __post_init__(self) -> None:
+        self._letters_before = len(self.world.caller.letters)
+
+    def own_letters(self) -> list[Any]:
+        """The dead letters since the row began."""
+        return self.world.caller.letters[self._letters_before :]
 
     async def submit(self, *planned: Planned, **task: Any) -> None:
         """Have the caller submit tasks."""
@@ -62,7 +74,7 @@ class Trial:
     async def until_effects(self, count: int, within: float = 30.0) -> None:
         """Return when the ledger has counted so many calls of this row: the runs are in the middle."""
         async with asyncio.timeout(within):
-            while len(await self._effects()) < count:
+            while len(await self.effects()) < count:
                 await asyncio.sleep(0.02)
 
     async def until_ordered(self, count: int, within: float = 60.0) -> None:
@@ -86,7 +98,7 @@ class Trial:
 
     async def judge(self) -> Outcome:
         """Compare what was counted with what must have happened."""
-        outcome, caller, effects = self.outcome, self.world.caller, await self._effects()
+        outcome, caller, effects = self.outcome, self.world.caller, await self.effects()
         for planned in self.tasks:
             results = caller.results[planned.id]
             asked = bool(caller.asked & {result["run_id"] for result in results})
@@ -99,10 +111,15 @@ class Trial:
             outcome.twice += _twice(planned, own)
             found = problems(planned, caller.result(planned.id), own, asked=asked)
             outcome.problems += found + ([f"{planned.id} asked a person"] if asked and not self.may_ask else [])
+        letters = self.own_letters()
+        reasons = sorted({dict(letter.headers)["dlt-error"].decode() for letter in letters})
+        said = f"{len(letters)} dead letters, not {self.letters} ({', '.join(reasons)})"
+        self.expect(true=len(letters) == self.letters, said=said)
         self.expect(true=outcome.faults > 0, said="the fault was not done")
         return outcome
 
-    async def _effects(self) -> list[dict[str, Any]]:
+    async def effects(self) -> list[dict[str, Any]]:
+        """What the ledger counted for the tasks of this row."""
         ids = {planned.id for planned in self.tasks}
         return [each for each in await self.world.effects("task-") if each["op"].partition("/")[0] in ids]
 

@@ -30,7 +30,7 @@ AGENTS = ("planner", "reviewer", *SPECIALISTS)
 CORE = tuple(name for name in ("orchestrator", "timekeeper") if (ROOT / "services" / name / "__main__.py").exists())
 """Services of the product a run needs, but for its agents."""
 
-SESSION_MS = 6_000
+SESSION_MS = {"embedded": 3_000, "real": 6_000}
 """How long Kafka waits for a member of a group that says nothing: the shortest that a real one allows."""
 
 
@@ -63,7 +63,7 @@ class World:
             "WAGGLE_POSTGRES": "postgresql://nobody@127.0.0.1:9/none",
             "WAGGLE_TOPIC_PREFIX": self.prefix,
             "FAULT_LEDGER": self.ledger_url,
-            CONSUMER: json.dumps({"session_timeout_ms": SESSION_MS, "heartbeat_interval_ms": 1_000}),
+            CONSUMER: json.dumps({"session_timeout_ms": SESSION_MS[self.broker.kind], "heartbeat_interval_ms": 1_000}),
         }
         self.environment = {**os.environ, **environment, **(await self._start_extras() if extras else {})}
         await asyncio.gather(*(self.start_service(name) for name in (*CORE, *AGENTS)))
