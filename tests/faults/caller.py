@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
@@ -22,13 +23,19 @@ def headers(id: str, type: str = "waggle.task.v1") -> list[tuple[str, bytes]]:
     return [(name, value.encode()) for name, value in {**values, "content-type": "application/json"}.items()]
 
 
+def body_of(planned: Planned) -> dict[str, Any]:
+    """The task as JSON."""
+    budget = {"seconds": SECONDS, "tool_calls": 1_000, "steps": 40, "model_calls": 1_000}
+    return {"objective": planned.id, "context": {"data": {"plan": planned.data()}}, "budget": budget}
+
+
 class Caller:
     """Publishes, listens, and answers for the person a run asks: by cancelling the run."""
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
         self.prefix = prefix
         self.results: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        """By the task's id: every result that was delivered."""
+        """By the task's id, or by the key it was posted under: every result that was delivered."""
         self.asked: set[str] = set()
         """Ids of the tasks whose run asked a person."""
         self.letters: list[ConsumerRecord] = []
@@ -53,17 +60,23 @@ class Caller:
 
     async def submit(self, planned: Planned, **task: Any) -> None:
         """Publish the task, again and again until Kafka has it, as any caller must."""
-        body = {
-            "objective": planned.id,
-            "context": {"data": {"plan": planned.data()}},
-            "budget": {"seconds": SECONDS, "tool_calls": 1_000, "steps": 40, "model_calls": 1_000},
-            **task,
-        }
+        body = json.dumps(body_of(planned) | task).encode()
         while True:
             with suppress(KafkaError, ConnectionError):
-                await self.publish("tasks", json.dumps(body).encode(), headers(planned.id), planned.id.encode())
+                await self.publish("tasks", body, headers(planned.id), planned.id.encode())
                 return
             await asyncio.sleep(0.5)
+
+    async def submit_to(self, gateway: str, planned: Planned) -> None:
+        """Post the task, again and again under one key until it is accepted."""
+        named = {"Idempotency-Key": planned.id}
+        async with httpx.AsyncClient(trust_env=False, base_url=gateway, timeout=10) as client:
+            while True:
+                with suppress(httpx.TransportError):
+                    answer = await client.post("/v1/tasks", json=body_of(planned), headers=named)
+                    if answer.status_code == httpx.codes.ACCEPTED:
+                        return
+                await asyncio.sleep(0.2)
 
     async def publish(
         self, topic: str, value: bytes, pairs: list[tuple[str, bytes]], key: bytes | None, partition: int | None = None
@@ -108,7 +121,7 @@ class Caller:
             return
         body = json.loads(record.value)
         if record.topic.endswith("results"):
-            self.results[body["task_id"]].append(body)
+            self.results[body["idempotency_key"] or body["task_id"]].append(body)
             return
         for event in _events(body):
             if "request_id" in event and "question" in event:

@@ -3,8 +3,9 @@
 import asyncio
 import signal
 
+from shared.tools import Effect
 from tests.faults.kills import slow_runs
-from tests.faults.plans import of_every_kind
+from tests.faults.plans import of_every_kind, one_call
 from tests.faults.table import REAL, Action, row
 from tests.faults.trial import Trial
 
@@ -39,7 +40,7 @@ def zombie(service: str, point: str) -> Action:
         before = world.ordered()
         for name in (service, other):  # whoever comes there first; the other's order is then taken back
             world.order(name, f"stop {point} 1")
-        await trial.submit(*(of_every_kind() for _ in range(6)))
+        await trial.submit(*(one_call(Effect.IRREVERSIBLE) for _ in range(4)), of_every_kind())
         await trial.until_ordered(before + 1)
         for name in (service, other):
             world.order(name)

@@ -73,6 +73,29 @@ for _when in ("before", "after"):
         )
 
 
+def gateway_killed(when: str) -> Action:
+    """Tasks posted under a key, while the gateway is killed around its publish."""
+
+    async def action(trial: Trial) -> None:
+        world, tasks = trial.world, slow_runs(4, 0.0)
+        trial.spoiled = True
+        trial.tasks += tasks
+        await world.start_service("gateway")
+        before = world.ordered()
+        world.order("gateway", *(f"kill {when}-publish {number}" for number in (1, 2)))
+        for planned in tasks:
+            await world.caller.submit_to(world.urls["gateway"], planned)
+        trial.outcome.faults = world.ordered() - before
+        trial.expect(true=trial.outcome.faults == 2, said=f"killed {trial.outcome.faults} times, not 2")
+        await trial.finish()
+
+    return action
+
+
+for _when in ("before", "after"):
+    row(f"SIGKILL of the gateway {_when} publish")(gateway_killed(_when))
+
+
 @row("SIGKILL of who keeps the time, while retries wait")
 async def timekeeper_killed(trial: Trial) -> None:
     await trial.submit(*(one_call(Effect.READ, fails=1) for _ in range(5)))

@@ -52,16 +52,18 @@ class Runner:
         try:
             await row.do(trial)
             outcome = await trial.judge()
-            await self._mend(trial.world)
+            if not outcome.problems and not trial.spoiled:
+                await self.mend()
+                return outcome
         except BaseException:
             await self.leave()
             raise
-        if outcome.problems or trial.spoiled:
-            await self.leave()
+        await self.leave()
         return outcome
 
-    async def _mend(self, world: World) -> None:
-        """Take back whatever the row did, so that the next one finds everything at work."""
+    async def mend(self) -> None:
+        """Take back whatever was done to the world, so that the next row finds everything at work."""
+        world = await self.world(extras=self._extras)
         for name, child in world.children.items():
             if child.pid is not None:
                 world.signal(name, signal.SIGCONT)

@@ -42,7 +42,8 @@ class World:
         self.folder = folder
         self.prefix = f"f{uuid4().hex[:8]}."
         self.children: dict[str, Child] = {}
-        self.commands: dict[str, tuple[list[str], dict[str, str], Path]] = {}
+        self.urls: dict[str, str] = {}
+        """Where the HTTP side of each service is."""
         self.redis_folder = folder / "redis"
         self._redis_port = free_port()
         self.redis_proxy = Proxy(self._redis_port)
@@ -93,12 +94,10 @@ class World:
         own = {"WAGGLE_HTTP_PORT": str(port), "WAGGLE_HTTP_HOST": "127.0.0.1", **(changes or {})}
         called = name + replica
         own[points.ORDERS] = str(self.orders(called))
-        module = [f"services.{name}"] if name in CORE else ["tests.faults.agents", name]
-        entry = ["tests.faults.entry"] if source == ROOT else []
-        url = f"http://127.0.0.1:{port}/ready"
-        return await self._run(
-            called, [sys.executable, "-m", *entry, *module], lambda: answers(url), self.environment | own, source
-        )
+        module = [f"services.{name}"] if name in (*CORE, "gateway") else ["tests.faults.agents", name]
+        url = self.urls[called] = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "tests.faults.entry", *module]
+        return await self._run(called, command, lambda: answers(f"{url}/ready"), self.environment | own, source)
 
     async def start_redis(self) -> None:
         command = embedded_redis.command(self._redis_port, self.redis_folder)
