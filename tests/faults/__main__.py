@@ -23,8 +23,8 @@ writes this page; `tests/faults` says how each fault is done. The two brokers: e
 real, an Apache Kafka.
 
 Every row holds when each task got one result, the one its plan leads to, when no compensable or irreversible call was
-made twice and no idempotent one under a second key, and when nothing was done out of order or in vain. What could have
-happened or not, nobody can know: those runs ask a person, and are counted.
+made twice and no idempotent one under a second key, and when nothing was done out of order or in vain. Of a call that
+may have happened or not, a person is asked, who looks into the ledger; those runs are counted.
 
 | fault | invariant | broker | counted | holds |
 |---|---|---|---|---|

@@ -15,8 +15,8 @@ from schemas.plan import Plan, PlannedStep
 from schemas.step import DoStep, Findings, MakePlan, ReviewResult, Verdict
 from shared.agent import Agent, Context
 from shared.agent.serve import serve_agent
-from shared.errors import NeedsHuman, RetryableError, TerminalError
-from shared.tools import Effect, Risk, ToolCall, ToolError, tool
+from shared.errors import RetryableError, TerminalError
+from shared.tools import OUTCOME_UNKNOWN, Effect, Risk, ToolCall, ToolError, tool
 from tests.faults.points import passage
 
 LEDGER = os.environ.get("FAULT_LEDGER", "http://127.0.0.1:9")
@@ -29,10 +29,8 @@ PATIENCE = 60.0
 async def _act(op: str, effect: Effect, call: ToolCall) -> int:
     """Have the ledger count one call."""
     passage("before-effect")
-    headers = {"Idempotency-Key": call.idempotency_key, "X-Caller": str(os.getpid())}
-    epoch = getattr(call, "epoch", None)
-    if epoch is not None:
-        headers["Fencing-Epoch"] = str(epoch)
+    own = {"X-Caller": str(os.getpid()), "Fencing-Epoch": str(call.epoch)}
+    headers = {"Idempotency-Key": call.idempotency_key, **own}
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             answer = await client.post(f"{LEDGER}/effects", json={"op": op, "effect": effect}, headers=headers)
@@ -53,7 +51,7 @@ async def _act(op: str, effect: Effect, call: ToolCall) -> int:
 def _unknown(op: str, effect: Effect) -> Exception:
     if effect in (Effect.READ, Effect.IDEMPOTENT):
         return RetryableError(f"nobody knows whether {op} has happened; it may be repeated")
-    return NeedsHuman(f"nobody knows whether {op} has happened")
+    return ToolError(OUTCOME_UNKNOWN, f"nobody knows whether {op} has happened")
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, timeout=120)
@@ -84,21 +82,10 @@ TOOLS = {Effect.READ: look, Effect.IDEMPOTENT: put, Effect.COMPENSABLE: book, Ef
 
 
 async def use(ctx: Context, effect: Effect, op: str) -> None:
-    """Call the tool of that effect class, journaled."""
-    chosen = TOOLS[effect]
-    if hasattr(ctx, "call"):
-        await ctx.call(chosen.name, op=op)
-        return
-    call = ToolCall(
-        run_id=ctx.handoff.run_id,
-        step_id=ctx.handoff.step_id,
-        call_id=op,
-        idempotency_key=f"{ctx.handoff.idempotency_key}/{op}",
-        tenant=ctx.handoff.tenant,
-        workspace=ctx.workspace,
-        settings=ctx.settings,
-    )
-    await ctx.journal.once(f"call/{op}", lambda: chosen({"op": op}, call))
+    """Call the tool of that effect class. An answer that says that it went wrong ends the step."""
+    answer = await ctx.call(TOOLS[effect].name, op=op)
+    if isinstance(answer, dict) and "error" in answer:
+        raise TerminalError(str(answer["error"]), code=answer["error"]["code"])
 
 
 async def plan(request: MakePlan, ctx: Context) -> Plan:

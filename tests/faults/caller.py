@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +18,11 @@ SECONDS = 300.0
 """Wall clock a run may take: longer than any fault here lasts, so that no run ends for that."""
 
 
+HUMAN_DECIDED = "waggle.human-decided.v1"
+OP = re.compile(r"task-[^\s\"\\]+")
+"""An operation of the ledger, as it stands in the question about a call."""
+
+
 def headers(id: str, type: str = "waggle.task.v1") -> list[tuple[str, bytes]]:
     """A CloudEvents envelope, written by hand as a caller in another language would."""
     values = {"ce_specversion": "1.0", "ce_id": id, "ce_source": "/faults", "ce_type": type}
@@ -30,14 +36,17 @@ def body_of(planned: Planned) -> dict[str, Any]:
 
 
 class Caller:
-    """Publishes, listens, and answers for the person a run asks: by cancelling the run."""
+    """Publishes, listens, and answers for the person a run asks, who looks into the ledger first."""
 
-    def __init__(self, bootstrap: str, prefix: str) -> None:
+    def __init__(self, bootstrap: str, prefix: str, ledger: str) -> None:
         self.prefix = prefix
+        self._ledger = ledger
         self.results: dict[str, list[dict[str, Any]]] = defaultdict(list)
         """By the task's id, or by the key it was posted under: every result that was delivered."""
         self.asked: set[str] = set()
-        """Ids of the tasks whose run asked a person."""
+        """Ids of the runs that asked a person."""
+        self.decided: dict[str, str] = {}
+        """What was decided: id of the request → the operation, or the question if it is about none."""
         self.letters: list[ConsumerRecord] = []
         """Dead letters."""
         self._bootstrap = bootstrap
@@ -125,13 +134,25 @@ class Caller:
             return
         for event in _events(body):
             if "request_id" in event and "question" in event:
-                await self._cancel(event)
+                await self._decide(event)
 
-    async def _cancel(self, request: dict[str, Any]) -> None:
+    async def _decide(self, request: dict[str, Any]) -> None:
+        """Say of a call whether it has happened, as a person can who looks. Anything else is a question too many."""
+        if request["request_id"] in self.decided:
+            return
+        op = OP.search(request["question"])
+        self.decided[request["request_id"]] = op[0] if op else request["question"]
         self.asked.add(request["run_id"])
-        command = {name: request[name] for name in ("run_id", "tenant")} | {"by": "eva", "reason": "nobody can know"}
-        pairs = headers(f"cancel-{request['request_id']}", "waggle.cancel-run.v1")
-        await self.publish("control", json.dumps(command).encode(), pairs, request["run_id"].encode())
+        about = {name: request[name] for name in ("run_id", "tenant")} | {"by": "eva"}
+        if op is None:
+            body, topic, kind = about | {"reason": "a question too many"}, "control", "waggle.cancel-run.v1"
+        else:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                counted = (await client.get(f"{self._ledger}/effects", params={"prefix": op[0]})).json()
+            said = {"decision": "approve", "answer": "it has happened" if counted else "repeat: it has not happened"}
+            body, topic, kind = about | {"request_id": request["request_id"]} | said, "decisions", HUMAN_DECIDED
+        pairs = headers(f"eva-{request['request_id']}", kind)
+        await self.publish(topic, json.dumps(body).encode(), pairs, request["run_id"].encode())
 
     async def _duplicate(self, consumer: AIOKafkaConsumer) -> None:
         again: set[tuple[str, bytes]] = set()

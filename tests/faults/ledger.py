@@ -67,13 +67,11 @@ class Ledger:
             file.write(json.dumps(asdict(effect)) + "\n")
         self.effects.append(effect)
 
-    def is_fenced(self, op: str, epoch: str | None) -> bool:
-        """Whether somebody with a higher fencing epoch was here before; a caller without one is let through."""
-        if epoch is None:
-            return False
-        highest = self.epochs[op] = max(self.epochs.get(op, 0), int(epoch))
-        self.fenced += int(epoch) < highest
-        return int(epoch) < highest
+    def is_fenced(self, op: str, epoch: int) -> bool:
+        """Whether somebody with a higher fencing epoch was here before."""
+        highest = self.epochs[op] = max(self.epochs.get(op, 0), epoch)
+        self.fenced += epoch < highest
+        return epoch < highest
 
     async def act(self, op: str, when: str, caller: int) -> Response | None:
         """Do what the first rule for this moment says; the response, if that is the end of the call."""
@@ -98,7 +96,7 @@ def application(ledger: Ledger) -> Starlette:
         op, key = body["op"], request.headers["idempotency-key"]
         if (ended := await ledger.act(op, "before", caller)) is not None:
             return ended
-        if ledger.is_fenced(op, request.headers.get("fencing-epoch")):
+        if ledger.is_fenced(op, int(request.headers["fencing-epoch"])):
             return JSONResponse({"error": "fenced"}, 409)
         ledger.count(Effect(op=op, key=key, effect=body["effect"], at=time.time(), caller=caller))
         ended = await ledger.act(op, "after", caller)

@@ -143,17 +143,17 @@ def random_plan(random: Random, task_id: str) -> Planned:
             for n in range(random.randint(0, 3))
         ]
         after = [each for each in names[:number] if random.random() < 0.4]
-        fails = random.choice([0] * 12 + [1, MAX_ATTEMPTS])
-        steps[name] = Step(random.choice(SPECIALISTS), calls, after, fails, dies=random.random() < 0.04)
+        fails = random.choice([0] * 12 + [1])
+        steps[name] = Step(random.choice(SPECIALISTS), calls, after, fails, dies=random.random() < 0.05)
     return Planned(task_id, steps)
 
 
 def problems(planned: Planned, status: str | None, effects: Iterable[Mapping[str, Any]], *, asked: bool) -> list[str]:
     """What is wrong with how a task went, one sentence each; `effects` is what the ledger counted for it.
 
-    A run that asked a person what nobody could know may end without having done everything.
+    A run that asked a person what is in no ledger was cancelled by that person, and has not done everything.
     """
-    counted = list(effects)
+    counted, cancelled = list(effects), asked and status == "cancelled"
     found = _status_problems(planned, status, asked=asked)
     for op, call in planned.calls.items():
         of_op = [each for each in counted if each["op"] == op]
@@ -162,7 +162,7 @@ def problems(planned: Planned, status: str | None, effects: Iterable[Mapping[str
             found.append(f"{op} ({call.effect}) was done {len(of_op)} times")
         if call.effect is Effect.IDEMPOTENT and len(keys) > 1:
             found.append(f"{op} ({call.effect}) was done under {len(keys)} keys")
-        if op in planned.must_happen() and not of_op and not asked:
+        if op in planned.must_happen() and not of_op and not cancelled:
             found.append(f"{op} ({call.effect}) was not done")
         if op not in planned.may_happen() and of_op:
             found.append(f"{op} ({call.effect}) was done although its step cannot have been")

@@ -18,7 +18,7 @@ class Outcome:
     runs: int = 0
     lost: int = 0
     asked: int = 0
-    """Runs that asked a person whether a call had happened; the person cancels them."""
+    """Runs that asked a person whether a call had happened. The person looks into the ledger and says so."""
     effects: int = 0
     twice: int = 0
     """Operations that were done more often than their class allows."""

@@ -29,7 +29,7 @@ SPREAD = 6.0
 """Seconds over which tasks are submitted and faults done."""
 POINTS = {
     "orchestrator": ("state", "publish", "commit"),
-    "timekeeper": ("publish", "commit"),
+    "timekeeper": ("publish",),
     **dict.fromkeys(AGENTS, ("journal", "publish", "commit")),
     **dict.fromkeys(SPECIALISTS, ("effect", "journal", "publish", "commit")),
 }

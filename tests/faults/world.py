@@ -68,7 +68,7 @@ class World:
         }
         self.environment = {**os.environ, **environment, **(await self._start_extras() if extras else {})}
         await asyncio.gather(*(self.start_service(name) for name in (*CORE, *AGENTS)))
-        self.caller = Caller(self.broker.address, self.prefix)
+        self.caller = Caller(self.broker.address, self.prefix, self.ledger_url)
         await self.caller.start()
         self.redis = Redis.from_url(f"redis://127.0.0.1:{self._redis_port}/0", decode_responses=True)
 
