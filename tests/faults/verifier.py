@@ -14,8 +14,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
+
+from redis.exceptions import RedisError
 
 from tests.faults.agents import SPECIALISTS
 from tests.faults.plans import Planned, random_plan
@@ -81,7 +84,10 @@ async def _freeze(world: World, strike: Strike) -> bool:
 
 
 async def _flush(world: World, strike: Strike) -> bool:
-    return bool(await world.redis.flushall())
+    """Not done when Redis is just being killed."""
+    with suppress(RedisError, OSError):
+        return bool(await world.redis.flushall())
+    return False
 
 
 async def _cut(world: World, strike: Strike) -> bool:
