@@ -44,7 +44,7 @@ def killed_in_call(when: str, *effects: Effect) -> Action:
             for op in planned.calls:
                 await trial.world.rule(op, "kill", when)
         await trial.submit(*tasks)
-        await trial.finish(120)
+        await trial.finish()
         trial.outcome.faults = (await trial.world.rules())["done"]
 
     return action

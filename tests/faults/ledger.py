@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -80,7 +81,8 @@ class Ledger:
             return None
         rule.done += 1
         if rule.do in SIGNALS:
-            os.kill(caller, SIGNALS[rule.do])
+            with suppress(ProcessLookupError):  # it was ended by somebody else just now
+                os.kill(caller, SIGNALS[rule.do])
             return JSONResponse({"error": "the caller was ended"}, 503)
         if rule.do == "delay":
             await asyncio.sleep(rule.seconds)

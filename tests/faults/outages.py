@@ -29,7 +29,7 @@ async def kafka_killed(trial: Trial) -> None:
     await asyncio.sleep(1)
     await broker.await_ready()
     await trial.submit(*slow_runs(4))
-    await trial.finish(150)
+    await trial.finish()
 
 
 @row("Kafka stands still for 15 s, in the middle of runs", brokers=REAL)
@@ -42,7 +42,7 @@ async def kafka_frozen(trial: Trial) -> None:
     await asyncio.sleep(15)
     os.kill(pid, signal.SIGCONT)
     trial.outcome.faults = 1
-    await trial.finish(150)
+    await trial.finish()
 
 
 @row("Redis is killed and starts again, in the middle of runs", quick=True)
@@ -143,7 +143,7 @@ def cut(which: str, mode: Mode, make: Action) -> Action:
         await asyncio.sleep(AWAY)
         await proxy.become("pass")
         trial.outcome.faults = proxy.broken
-        await trial.finish(150)
+        await trial.finish()
 
     return action
 
@@ -161,8 +161,8 @@ async def _runs_with_a_model(trial: Trial) -> None:
     await trial.submit(*(one_call(Effect.READ, delay=1, thinks=True) for _ in range(5)))
 
 
-row("Redis is away for 30 s: no connection is taken")(cut("redis_proxy", "refuse", _runs))
-row("Redis is away for 30 s: everything sent to it is swallowed")(cut("redis_proxy", "swallow", _runs))
+row("Redis is away for 30 s: no connection is taken", extras=True)(cut("redis_proxy", "refuse", _runs))
+row("Redis is away for 30 s: everything sent to it is swallowed", extras=True)(cut("redis_proxy", "swallow", _runs))
 row("Postgres is away for 30 s: no connection is taken", extras=True)(cut("postgres_proxy", "refuse", _runs_with_files))
 row("Postgres is away for 30 s: everything sent to it is swallowed", extras=True)(
     cut("postgres_proxy", "swallow", _runs_with_files)
@@ -173,13 +173,13 @@ row("the model is away for 30 s: everything sent to it is swallowed", extras=Tru
 )
 
 
-@row("Redis takes 0.2 s for every answer")
+@row("Redis takes 0.2 s for every answer", extras=True)
 async def redis_slow(trial: Trial) -> None:
     proxy = trial.world.redis_proxy
     proxy.delay = 0.1
     trial.outcome.faults = 1
     await trial.submit(*slow_runs())
-    await trial.finish(150)
+    await trial.finish()
     proxy.delay = 0.0
 
 
@@ -190,6 +190,6 @@ async def others_slow(trial: Trial) -> None:
         proxy.delay = 0.3
     trial.outcome.faults = len(proxies)
     await trial.submit(*(one_call(Effect.READ, thinks=True, keeps=1_000) for _ in range(5)))
-    await trial.finish(150)
+    await trial.finish()
     for proxy in proxies:
         proxy.delay = 0.0

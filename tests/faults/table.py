@@ -34,7 +34,7 @@ class Row:
     quick: bool = False
     """Part of what CI runs on every change."""
     extras: bool = False
-    """It needs Postgres and the model."""
+    """It needs Postgres, the model or a proxy."""
 
 
 ROWS: list[Row] = []

@@ -91,7 +91,7 @@ class Trial:
         if not true:
             self.outcome.problems.append(said)
 
-    async def finish(self, within: float = 90.0) -> None:
+    async def finish(self, within: float = 240.0) -> None:
         """Wait for the results and judge everything."""
         await self.world.caller.wait(self.tasks, within)
         await asyncio.sleep(SETTLE)

@@ -121,7 +121,7 @@ async def round_of(seed: int, world: World, kinds: Sequence[str]) -> tuple[Outco
         group.create_task(_submit(trial, tasks, times))
         done = [group.create_task(_done(world, strike)) for strike in strikes]
     trial.outcome.faults = sum(task.result() for task in done)
-    await trial.finish(120)
+    await trial.finish()
     ends = Counter(str(world.caller.result(planned.id)) for planned in tasks)
     return await trial.judge(), strikes, ends
 
@@ -145,7 +145,7 @@ async def verify(kind: str, seed: int, until: float, rounds: int, kinds: Sequenc
     number = 0
     try:
         while number < rounds and (number == 0 or time.monotonic() < until):
-            outcome, strikes, ends = await round_of(seed + number, await runner.world(), kinds)
+            outcome, strikes, ends = await round_of(seed + number, await runner.world(extras="cut" in kinds), kinds)
             said = f"seed {seed + number}: {outcome.counted} ({_ends(ends)}); {', '.join(map(str, strikes))}"
             print(said, *(f"  NOT HELD: {each}" for each in outcome.problems), sep="\n", flush=True)
             found += [f"seed {seed + number}: {each}" for each in outcome.problems]

@@ -15,6 +15,7 @@ import httpx
 from redis.asyncio import Redis
 
 from infra import topics
+from infra.embedded import child as supervision
 from infra.embedded import redis as embedded_redis
 from infra.embedded.child import Child
 from infra.embedded.stack import Stack
@@ -32,6 +33,10 @@ CORE = tuple(name for name in ("orchestrator", "timekeeper") if (ROOT / "service
 
 SESSION_MS = {"embedded": 3_000, "real": 6_000}
 """How long Kafka waits for a member of a group that says nothing: the shortest that a real one allows."""
+
+
+supervision.LONGEST_PAUSE = supervision.SHORTEST_PAUSE
+"""What is killed here shall be killed again soon, not rest between."""
 
 
 class World:
@@ -53,16 +58,17 @@ class World:
         self.model_proxy: Proxy | None = None
 
     async def start(self, *, extras: bool = False) -> None:
-        """Start everything. `extras`: Postgres and the model, which only some rows need."""
+        """Start everything. `extras`: Postgres, the model and the proxies, which only some rows need."""
         self.redis_folder.mkdir(parents=True)
         await topics.create(self.broker.address, self.prefix, topics.declared(AGENTS))
         await self.redis_proxy.start()
         await asyncio.gather(self.start_redis(), self._start_ledger())
         environment = {
             "WAGGLE_KAFKA": self.broker.address,
-            "WAGGLE_REDIS": f"redis://127.0.0.1:{self.redis_proxy.port}/0",
+            "WAGGLE_REDIS": f"redis://127.0.0.1:{self.redis_proxy.port if extras else self._redis_port}/0",
             "WAGGLE_POSTGRES": "postgresql://nobody@127.0.0.1:9/none",
             "WAGGLE_TOPIC_PREFIX": self.prefix,
+            "WAGGLE_FETCH_MAX_WAIT_MS": "50",  # some processes on few cores: no hop is timed here
             "FAULT_LEDGER": self.ledger_url,
             CONSUMER: json.dumps({"session_timeout_ms": SESSION_MS[self.broker.kind], "heartbeat_interval_ms": 1_000}),
         }
