@@ -45,6 +45,8 @@ class Caller:
         """By the task's id, or by the key it was posted under: every result that was delivered."""
         self.asked: set[str] = set()
         """Ids of the runs that asked a person."""
+        self.in_vain = 0
+        """How many of the calls that were asked about had not happened."""
         self.decided: dict[str, str] = {}
         """What was decided: id of the request → the operation, or the question if it is about none."""
         self.letters: list[ConsumerRecord] = []
@@ -149,6 +151,7 @@ class Caller:
         else:
             async with httpx.AsyncClient(trust_env=False) as client:
                 counted = (await client.get(f"{self._ledger}/effects", params={"prefix": op[0]})).json()
+            self.in_vain += not counted
             said = {"decision": "approve", "answer": "it has happened" if counted else "repeat: it has not happened"}
             body, topic, kind = about | {"request_id": request["request_id"]} | said, "decisions", HUMAN_DECIDED
         pairs = headers(f"eva-{request['request_id']}", kind)

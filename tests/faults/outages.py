@@ -45,7 +45,7 @@ async def kafka_frozen(trial: Trial) -> None:
     await trial.finish()
 
 
-@row("Redis is killed and starts again, in the middle of runs", quick=True)
+@row("Redis is killed and starts again, in the middle of runs", may_ask=True, quick=True)
 async def redis_killed(trial: Trial) -> None:
     await trial.submit(*slow_runs())
     for count in (2, 10, 20):

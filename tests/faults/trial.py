@@ -19,6 +19,8 @@ class Outcome:
     lost: int = 0
     asked: int = 0
     """Runs that asked a person whether a call had happened. The person looks into the ledger and says so."""
+    in_vain: int = 0
+    """Calls that were asked about and had not happened."""
     effects: int = 0
     twice: int = 0
     """Operations that were done more often than their class allows."""
@@ -34,7 +36,7 @@ class Outcome:
     def counted(self) -> str:
         """As one line."""
         parts = [f"{self.runs} runs, {self.lost} lost", f"{self.effects} effects, {self.twice} twice"]
-        parts += [f"{self.asked} asked a person"] if self.asked else []
+        parts += [f"{self.asked} asked a person, {self.in_vain} of a call not made"] if self.asked else []
         parts += [f"{self.repeats} results repeated"] if self.repeats else []
         parts += [f"fault done {self.faults}×"] if self.faults else []
         return "; ".join([*parts, *self.notes])
@@ -56,10 +58,12 @@ class Trial:
     """Whether the world is of no use to the next row."""
     tasks: list[Planned] = field(default_factory=list)
     _letters_before: int = 0
+    _in_vain_before: int = 0
     outcome: Outcome = field(default_factory=Outcome)
 
     def __post_init__(self) -> None:
         self._letters_before = len(self.world.caller.letters)
+        self._in_vain_before = self.world.caller.in_vain
 
     def own_letters(self) -> list[Any]:
         """The dead letters since the row began."""
@@ -111,6 +115,7 @@ class Trial:
             outcome.twice += _twice(planned, own)
             found = problems(planned, caller.result(planned.id), own, asked=asked)
             outcome.problems += found + ([f"{planned.id} asked a person"] if asked and not self.may_ask else [])
+        outcome.in_vain = caller.in_vain - self._in_vain_before
         letters = self.own_letters()
         reasons = sorted({dict(letter.headers)["dlt-error"].decode() for letter in letters})
         said = f"{len(letters)} dead letters, not {self.letters} ({', '.join(reasons)})"

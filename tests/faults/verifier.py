@@ -163,7 +163,7 @@ def _ends(ends: Counter[str]) -> str:
 
 
 def _add(total: Outcome, one: Outcome) -> None:
-    for name in ("runs", "lost", "asked", "effects", "twice", "repeats", "faults"):
+    for name in ("runs", "lost", "asked", "in_vain", "effects", "twice", "repeats", "faults"):
         setattr(total, name, getattr(total, name) + getattr(one, name))
 
 
