@@ -73,8 +73,8 @@ async def oversize(trial: Trial) -> None:
 async def long_handler(trial: Trial) -> None:
     trial.spoiled = True
     await trial.world.stop_child("left")
-    settings = json.loads(trial.world.environment[CONSUMER]) | {"max_poll_interval_ms": POLL_MS}
-    await trial.world.start_service("left", changes={CONSUMER: json.dumps(settings)})
+    changes = {CONSUMER: json.dumps({"max_poll_interval_ms": POLL_MS})}
+    await trial.world.start_service("left", changes=changes)
     await trial.submit(*(one_call(Effect.READ, delay=3 * POLL_MS / 1_000) for _ in range(4)))
     trial.outcome.faults = 4
     await trial.finish()

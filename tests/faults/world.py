@@ -1,7 +1,6 @@
 """The swarm under test, with everything around it: its processes, what they depend on, the ledger and the caller."""
 
 import asyncio
-import json
 import os
 import shutil
 import signal
@@ -24,15 +23,14 @@ from tests.faults import points
 from tests.faults.agents import SPECIALISTS
 from tests.faults.broker import ROOT, Broker
 from tests.faults.caller import Caller
-from tests.faults.entry import CONSUMER
 from tests.faults.proxy import Proxy
 
 AGENTS = ("planner", "reviewer", *SPECIALISTS)
 CORE = tuple(name for name in ("orchestrator", "timekeeper") if (ROOT / "services" / name / "__main__.py").exists())
 """Services of the product a run needs, but for its agents."""
 
-SESSION_MS = {"embedded": 3_000, "real": 6_000}
-"""How long Kafka waits for a member of a group that says nothing: the shortest that a real one allows."""
+SESSION = {"embedded": "3", "real": "6"}
+"""Seconds Kafka waits for a member of a group that says nothing: the shortest that a real one allows."""
 
 
 supervision.LONGEST_PAUSE = supervision.SHORTEST_PAUSE
@@ -70,7 +68,7 @@ class World:
             "WAGGLE_TOPIC_PREFIX": self.prefix,
             "WAGGLE_FETCH_MAX_WAIT_MS": "50",  # some processes on few cores: no hop is timed here
             "FAULT_LEDGER": self.ledger_url,
-            CONSUMER: json.dumps({"session_timeout_ms": SESSION_MS[self.broker.kind], "heartbeat_interval_ms": 1_000}),
+            "WAGGLE_SESSION_TIMEOUT": SESSION[self.broker.kind],
         }
         self.environment = {**os.environ, **environment, **(await self._start_extras() if extras else {})}
         await asyncio.gather(*(self.start_service(name) for name in (*CORE, *AGENTS)))
