@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 Mode = Literal["pass", "swallow", "refuse"]
@@ -11,16 +12,16 @@ CHUNK = 1 << 16
 
 
 class Proxy:
-    """One port on loopback in front of another."""
+    """A port on loopback in front of another, or of a Unix socket."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, target: int | Path) -> None:
         self.port = 0
         """Where it listens, once started."""
         self.delay = 0.0
         """Seconds each piece of data is held up, either way."""
         self.broken = 0
         """How many connections were cut, swallowed or refused."""
-        self._target = port
+        self._target = target
         self._mode: Mode = "pass"
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -71,7 +72,7 @@ class Proxy:
                 pass
             return
         try:
-            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            there_reader, there_writer = await self._open()
         except OSError:
             return
         ways = [asyncio.create_task(self._pipe(*way)) for way in ((reader, there_writer), (there_reader, writer))]
@@ -81,6 +82,11 @@ class Proxy:
             for way in ways:
                 way.cancel()
             there_writer.close()
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, Path):
+            return await asyncio.open_unix_connection(self._target)
+        return await asyncio.open_connection("127.0.0.1", self._target)
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):

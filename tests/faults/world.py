@@ -164,11 +164,12 @@ class World:
         await self._stack.start()
         there = self._stack.endpoints
         postgres, model = httpx.URL(there["WAGGLE_POSTGRES"]), httpx.URL(there["OPENAI_BASE_URL"])
-        self.postgres_proxy, self.model_proxy = Proxy(postgres.port or 5432), Proxy(model.port or 80)
+        self.postgres_proxy = Proxy(Path(postgres.params["host"]) / ".s.PGSQL.5432")
+        self.model_proxy = Proxy(model.port or 80)
         await self.postgres_proxy.start()
         await self.model_proxy.start()
         return {
-            "WAGGLE_POSTGRES": str(postgres.copy_with(port=self.postgres_proxy.port)),
+            "WAGGLE_POSTGRES": f"postgresql://postgres@127.0.0.1:{self.postgres_proxy.port}/waggle?sslmode=disable",
             "OPENAI_BASE_URL": str(model.copy_with(port=self.model_proxy.port)),
             "OPENAI_API_KEY": "simulated",
         }
