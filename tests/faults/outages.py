@@ -11,11 +11,19 @@ from shared.tools import Effect
 from tests.faults.kills import slow_runs
 from tests.faults.plans import one_call
 from tests.faults.proxy import Mode, Proxy
-from tests.faults.table import REAL, Action, NotRun, row
+from tests.faults.table import BOTH, REAL, Action, NotRun, row
 from tests.faults.trial import Trial
 
 AWAY = 30.0
 """Seconds."""
+
+HALF_READ = dict.fromkeys(
+    BOTH,
+    "a rebuild reads only some partitions of each log: `history` may stand at their end before it seeks their begin",
+)
+REFUSAL = dict.fromkeys(
+    BOTH, "a Redis that refuses to write counts as a defect of the handler: dead letters after three tries in seconds"
+)
 
 
 @row("Kafka is killed and starts again, in the middle of runs", brokers=REAL)
@@ -54,14 +62,14 @@ async def redis_killed(trial: Trial) -> None:
     await trial.finish()
 
 
-@row("Redis loses everything (FLUSHALL), in the middle of runs", may_ask=True, quick=True)
+@row("Redis loses everything (FLUSHALL), in the middle of runs", may_ask=True, quick=True, breaks=HALF_READ)
 async def redis_flushed(trial: Trial) -> None:
     await trial.submit(*slow_runs())
     for count in (2, 12):
         await trial.until_effects(count)
         await trial.world.redis.flushall()
         trial.outcome.faults += 1
-    await trial.finish()
+    await trial.finish(60)
 
 
 @row("Redis comes back with an old dump, in the middle of runs", may_ask=True)
@@ -79,7 +87,7 @@ async def redis_restored(trial: Trial) -> None:
     await trial.finish()
 
 
-@row("Redis refuses every write for 8 s: it is full", quick=True)
+@row("Redis refuses every write for 8 s: it is full", quick=True, breaks=REFUSAL)
 async def redis_full(trial: Trial) -> None:
     await trial.submit(*slow_runs())
     await trial.until_effects(4)
@@ -87,10 +95,10 @@ async def redis_full(trial: Trial) -> None:
     await asyncio.sleep(8)
     await trial.world.redis.config_set("maxmemory", "0")
     trial.outcome.faults = 1
-    await trial.finish()
+    await trial.finish(60)
 
 
-@row("the disk Redis writes to is full for 8 s")
+@row("the disk Redis writes to is full for 8 s", may_ask=True, breaks=REFUSAL)
 async def redis_disk_full(trial: Trial) -> None:
     world = trial.world
     await world.stop_child("redis")
@@ -103,7 +111,7 @@ async def redis_disk_full(trial: Trial) -> None:
         await asyncio.sleep(8)
         trial.outcome.faults = (world.redis_folder / "filler").stat().st_size > 0
         (world.redis_folder / "filler").unlink()
-        await trial.finish()
+        await trial.finish(60)
         await world.stop_child("redis")
 
 
