@@ -1,6 +1,8 @@
 """One fault, tried and counted: the tasks of a row, what happened to them, and what of it must not have happened."""
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -77,18 +79,26 @@ class Trial:
 
     async def until_effects(self, count: int, within: float = 30.0) -> None:
         """Return when the ledger has counted so many calls of this row: the runs are in the middle."""
-        async with asyncio.timeout(within):
-            while len(await self.effects()) < count:
-                await asyncio.sleep(0.02)
+
+        async def counted() -> int:
+            return len(await self.effects())
+
+        await self._until(counted, count, within, "effects were counted")
 
     async def until_ordered(self, count: int, within: float = 60.0) -> None:
-        """Return when so many orders were carried out in all, or when the time is over: the count then tells."""
-        try:
-            async with asyncio.timeout(within):
-                while self.world.ordered() < count:
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            self.expect(said=f"only {self.world.ordered()} of {count} orders were carried out", true=False)
+        """Return when so many orders were carried out in all."""
+
+        async def ordered() -> int:
+            return self.world.ordered()
+
+        await self._until(ordered, count, within, "orders were carried out")
+
+    async def _until(self, counted: Callable[[], Awaitable[int]], count: int, within: float, what: str) -> None:
+        """Return when there are so many, or when the time is over: that is noted."""
+        until = time.monotonic() + within
+        while (found := await counted()) < count and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        self.expect(true=found >= count, said=f"only {found} of {count} {what}")
 
     def expect(self, *, true: bool, said: str) -> None:
         """Note what did not hold."""
