@@ -17,10 +17,6 @@ from tests.faults.trial import Trial
 AWAY = 30.0
 """Seconds."""
 
-HALF_READ = dict.fromkeys(
-    BOTH,
-    "a rebuild reads only some partitions of each log: `history` may stand at their end before it seeks their begin",
-)
 REFUSAL = dict.fromkeys(
     BOTH, "a Redis that refuses to write counts as a defect of the handler: dead letters after three tries in seconds"
 )
@@ -62,7 +58,7 @@ async def redis_killed(trial: Trial) -> None:
     await trial.finish()
 
 
-@row("Redis loses everything (FLUSHALL), in the middle of runs", may_ask=True, quick=True, breaks=HALF_READ)
+@row("Redis loses everything (FLUSHALL), in the middle of runs", may_ask=True, quick=True)
 async def redis_flushed(trial: Trial) -> None:
     await trial.submit(*slow_runs())
     for count in (2, 12):
