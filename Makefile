@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up down test kafka test-kafka lint types schemas check new-agent bench clean
+.PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,13 @@ kafka: setup ## Start a real Apache Kafka without Docker (needs Java 17 and Mave
 
 test-kafka: setup ## Run the integration tests on real Apache Kafka (needs Java 17 and Maven, or WAGGLE_KAFKA)
 	$(BIN)/python -m pytest tests/integration tests/e2e --kafka real
+
+faults: setup ## Kill, freeze, cut off and fill up everything, count what happened, write docs/faults.md (needs Java and Maven)
+	$(BIN)/python -m tests.faults
+	$(BIN)/python -m tests.faults.verifier --minutes 10
+
+faults-slice: setup ## The part of `make faults` that CI runs: some minutes, on the embedded broker
+	$(BIN)/python -m pytest tests/faults -m "faults and quick"
 
 lint: setup ## Check style and layers
 	$(BIN)/ruff check .

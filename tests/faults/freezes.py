@@ -1,0 +1,69 @@
+"""Rows: processes that stand still and go on as if nothing had been."""
+
+import asyncio
+import signal
+
+from shared.tools import Effect
+from tests.faults.kills import slow_runs
+from tests.faults.plans import of_every_kind, one_call
+from tests.faults.table import REAL, Action, row
+from tests.faults.trial import Trial
+
+LONGER_THAN_A_SESSION = 9.0
+"""Seconds: Kafka gives a silent member's partitions away after six."""
+
+
+def frozen(*names: str, seconds: float = LONGER_THAN_A_SESSION) -> Action:
+    """Runs in the middle of which processes stand still."""
+
+    async def action(trial: Trial) -> None:
+        await trial.submit(*slow_runs())
+        await trial.until_effects(4)
+        for name in names:
+            trial.outcome.faults += trial.world.signal(name, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        for name in names:
+            trial.world.signal(name, signal.SIGCONT)
+        await trial.finish()
+
+    return action
+
+
+def zombie(service: str, point: str) -> Action:
+    """A replica freezes at a point, the other takes its work over and ends it, then the first thaws."""
+
+    async def action(trial: Trial) -> None:
+        world, other = trial.world, f"{service}.b"
+        trial.spoiled = True
+        await world.start_service(service, replica=".b")
+        await asyncio.sleep(2)
+        before = world.ordered()
+        for name in (service, other):  # whoever comes there first; the other's order is then taken back
+            world.order(name, f"stop {point} 1")
+        await trial.submit(*(one_call(Effect.IRREVERSIBLE) for _ in range(4)), of_every_kind())
+        await trial.until_ordered(before + 1)
+        for name in (service, other):
+            world.order(name)
+        trial.outcome.faults = world.ordered() - before
+        await trial.finish(60)
+        for name in (service, other):
+            world.signal(name, signal.SIGCONT)
+        await asyncio.sleep(4)
+        await trial.finish()
+
+    return action
+
+
+row("SIGSTOP of a specialist for longer than its session, then SIGCONT", may_ask=True, quick=True)(frozen("left"))
+row("SIGSTOP of the orchestrator for longer than its session, then SIGCONT")(frozen("orchestrator"))
+row("SIGSTOP of Redis for nine seconds, then SIGCONT")(frozen("redis"))
+row("a zombie: a specialist frozen before its effect thaws when another has done its work", may_ask=True, brokers=REAL)(
+    zombie("left", "before-effect")
+)
+row("a zombie: a specialist frozen after its effect, before the journal", may_ask=True, brokers=REAL)(
+    zombie("left", "before-journal")
+)
+row("a zombie: an orchestrator frozen before it writes the state", brokers=REAL)(zombie("orchestrator", "before-state"))
+row("a zombie: an orchestrator frozen after it wrote the state, before it publishes", brokers=REAL)(
+    zombie("orchestrator", "after-state")
+)

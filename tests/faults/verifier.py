@@ -1,0 +1,185 @@
+"""`python -m tests.faults.verifier --seed N --minutes M`: random plans under random faults, against a model.
+
+Each round draws plans (shape, dependencies, failures, delays, effect classes) and a schedule of faults from its seed,
+carries both out on the real swarm, and compares what the ledger counted and what came back with what the model says
+must, may and must not have happened. The same seed draws the same round; when exactly a fault meets a run is up to
+the machine.
+"""
+
+import argparse
+import asyncio
+import secrets
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+
+from redis.exceptions import RedisError
+
+from tests.faults.agents import SPECIALISTS
+from tests.faults.plans import Planned, random_plan
+from tests.faults.runner import Runner
+from tests.faults.table import BOTH
+from tests.faults.trial import Outcome, Trial
+from tests.faults.world import AGENTS, CORE, World
+
+TASKS = 12
+SPREAD = 6.0
+"""Seconds over which tasks are submitted and faults done."""
+POINTS = {
+    "orchestrator": ("state", "publish", "commit"),
+    "timekeeper": ("publish",),
+    **dict.fromkeys(AGENTS, ("journal", "publish", "commit")),
+    **dict.fromkeys(SPECIALISTS, ("effect", "journal", "publish", "commit")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault of a schedule."""
+
+    at: float
+    kind: str
+    target: str
+    detail: str = ""
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (f"{self.at:.1f}s", self.kind, self.target, self.detail)))
+
+
+def drawn(random: Random, kinds: Sequence[str]) -> list[Strike]:
+    """A schedule: one to five faults, in the order of their time."""
+    return sorted((_strike(random, random.choice(kinds)) for _ in range(random.randint(1, 5))), key=lambda s: s.at)
+
+
+def _strike(random: Random, kind: str) -> Strike:
+    at, target = round(random.uniform(0.2, SPREAD), 2), random.choice((*CORE, *AGENTS))
+    if kind == "point":
+        point = f"{random.choice(('before', 'after'))}-{random.choice(POINTS[target])}"
+        return Strike(at, kind, target, f"{point} {random.randint(1, 4)}")
+    if kind == "freeze":
+        return Strike(at, kind, target, seconds=round(random.uniform(0.5, 6), 1))
+    return Strike(at, kind, target if kind == "kill" else "redis")
+
+
+async def _kill(world: World, strike: Strike) -> bool:
+    return world.signal(strike.target, signal.SIGKILL)
+
+
+async def _point(world: World, strike: Strike) -> bool:
+    world.order(strike.target, f"kill {strike.detail}")
+    return True
+
+
+async def _freeze(world: World, strike: Strike) -> bool:
+    stopped = world.signal(strike.target, signal.SIGSTOP)
+    await asyncio.sleep(strike.seconds)
+    world.signal(strike.target, signal.SIGCONT)
+    return stopped
+
+
+async def _flush(world: World, strike: Strike) -> bool:
+    """Not done when Redis is just being killed."""
+    with suppress(RedisError, OSError):
+        return bool(await world.redis.flushall())
+    return False
+
+
+async def _cut(world: World, strike: Strike) -> bool:
+    await world.redis_proxy.become("refuse")
+    await asyncio.sleep(2)
+    await world.redis_proxy.become("pass")
+    return True
+
+
+KINDS: dict[str, Callable[[World, Strike], Awaitable[bool]]] = {
+    "kill": _kill,
+    "point": _point,
+    "freeze": _freeze,
+    "redis-killed": _kill,
+    "cut": _cut,
+    "flush": _flush,
+}
+"""What can be done. `point` is SIGKILL at a passage of a point, `cut` the way to Redis cut for two seconds."""
+
+
+async def round_of(seed: int, world: World, kinds: Sequence[str]) -> tuple[Outcome, list[Strike], Counter[str]]:
+    """One round: what was counted, what was done, and how the runs ended."""
+    random = Random(seed)
+    # A seed that is tried again on the same swarm must not meet its own runs.
+    tasks = [random_plan(random, f"task-{seed}-{number}-{secrets.token_hex(3)}") for number in range(TASKS)]
+    times = sorted(round(random.uniform(0, SPREAD), 2) for _ in tasks)
+    strikes = drawn(random, kinds)
+    touched = {strike.target for strike in strikes} & {*SPECIALISTS, "redis"}
+    trial = Trial(world, may_ask=bool(touched))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_submit(trial, tasks, times))
+        done = [group.create_task(_done(world, strike)) for strike in strikes]
+    trial.outcome.faults = sum(task.result() for task in done)
+    await trial.finish()
+    ends = Counter(str(world.caller.result(planned.id)) for planned in tasks)
+    return await trial.judge(), strikes, ends
+
+
+async def _submit(trial: Trial, tasks: list[Planned], times: list[float]) -> None:
+    began = time.monotonic()
+    for planned, at in zip(tasks, times, strict=True):
+        await asyncio.sleep(max(0.0, began + at - time.monotonic()))
+        await trial.submit(planned)
+
+
+async def _done(world: World, strike: Strike) -> bool:
+    await asyncio.sleep(strike.at)
+    return await KINDS[strike.kind](world, strike)
+
+
+async def verify(kind: str, seed: int, until: float, rounds: int, kinds: Sequence[str]) -> list[str]:
+    """Rounds with rising seeds until the time or their number is reached; the problems, each with its seed."""
+    runner, found, total = Runner(kind), [], Outcome()
+    await runner.start()
+    number = 0
+    try:
+        while number < rounds and (number == 0 or time.monotonic() < until):
+            outcome, strikes, ends = await round_of(seed + number, await runner.world(extras="cut" in kinds), kinds)
+            said = f"seed {seed + number}: {outcome.counted} ({_ends(ends)}); {', '.join(map(str, strikes))}"
+            print(said, *(f"  NOT HELD: {each}" for each in outcome.problems), sep="\n", flush=True)
+            found += [f"seed {seed + number}: {each}" for each in outcome.problems]
+            _add(total, outcome)
+            await (runner.leave() if outcome.problems else runner.mend())
+            number += 1
+    finally:
+        await runner.stop()
+    print(f"{number} rounds on {kind}: {total.counted}; {len(found)} problems", flush=True)
+    return found
+
+
+def _ends(ends: Counter[str]) -> str:
+    return ", ".join(f"{count} {how}" for how, count in sorted(ends.items()))
+
+
+def _add(total: Outcome, one: Outcome) -> None:
+    for name in ("runs", "lost", "asked", "in_vain", "effects", "twice", "repeats", "faults"):
+        setattr(total, name, getattr(total, name) + getattr(one, name))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="tests.faults.verifier", description=__doc__)
+    parser.add_argument("--seed", type=int, default=None, help="of the first round; default: a new one")
+    parser.add_argument("--minutes", type=float, default=None, help="how long to go on; default: one round")
+    parser.add_argument("--rounds", type=int, default=None, help="at most so many rounds")
+    parser.add_argument("--kafka", choices=BOTH, default="embedded")
+    parser.add_argument("--faults", nargs="*", choices=list(KINDS), default=list(KINDS), help="kinds; default: all")
+    chosen = parser.parse_args()
+    seed = secrets.randbelow(1_000_000) if chosen.seed is None else chosen.seed
+    rounds = chosen.rounds or (1 if chosen.minutes is None else sys.maxsize)
+    until = time.monotonic() + 60 * (chosen.minutes or 60)
+    sys.exit(1 if asyncio.run(verify(chosen.kafka, seed, until, rounds, chosen.faults)) else 0)
+
+
+if __name__ == "__main__":
+    main()
