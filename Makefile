@@ -65,8 +65,8 @@ check: lint types ## Everything CI runs
 new-agent: setup ## Make a new specialist: make new-agent name=translator
 	@$(BIN)/python -m infra.new_agent "$(name)"
 
-bench: setup ## Measure a hop and print the table
-	$(BIN)/python -m tests.bench.hop
+bench: setup ## Measure hops, runs, load, bytes and recovery beside raw Kafka, and print one table
+	$(BIN)/python -m tests.bench
 
 clean: ## Remove what the other targets made (not what runs: `make down`)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

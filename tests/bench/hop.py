@@ -1,144 +1,226 @@
-"""`python -m tests.bench.hop`: what a hop costs, on both brokers, beside raw aiokafka in the same run.
+"""What a hop costs: consume, decode, publish, acknowledge; ours beside raw aiokafka."""
 
-A ball is played between two consumers, one ball at a time: the time there and back, halved, is a hop. Raw aiokafka
-sends, polls and commits each message; ours decodes, traces, keeps keys in order and commits watermarks.
-"""
-
-import argparse
 import asyncio
-import logging
-import statistics
+import json
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
-from infra import topics
-from infra.embedded.kafka import EmbeddedKafka
-from infra.kafka.broker import KafkaUnavailableError, running
 from schemas.step import HelpAsked
 from shared import bus
+from shared.blackboard import Journal, Sentinel
 from shared.bus import Deliverer, KeyedConsumer, encode, publish
-from shared.settings import Settings
+from tests.bench.runs import percentile
+from tests.bench.stage import Stage
+from tests.bench.table import Row, against
 
-ROOT = Path(__file__).parents[2]
 PING, PONG = "runs", "results"
+SIZE = 900
+"""Bytes of a message."""
 
 
-async def raw(kafka: str, prefix: str, rounds: int, wait_ms: int) -> list[float]:
-    """Hops of raw aiokafka that commits after each message; seconds each."""
-    async with AsyncExitStack() as stack:
-        producer = await stack.enter_async_context(AIOKafkaProducer(bootstrap_servers=kafka, acks="all"))
-        sides = [
-            await stack.enter_async_context(
-                AIOKafkaConsumer(
-                    prefix + topic,
-                    bootstrap_servers=kafka,
-                    group_id=prefix + topic,
-                    enable_auto_commit=False,
-                    auto_offset_reset="earliest",
-                    fetch_max_wait_ms=wait_ms,
-                )
-            )
-            for topic in (PING, PONG)
+def message(number: int) -> HelpAsked:
+    """A message of about the size."""
+    about = {"id": f"q{number}", "run_id": f"run-{number % 200}", "tenant": "default", "agent": "data"}
+    return HelpAsked(**about, handoff_id="h", question="x" * (SIZE - 150))
+
+
+async def fill(stage: Stage, count: int) -> None:
+    """Let so many messages wait."""
+    broker = bus.connect(stage.settings(), "fill", CollectorRegistry())
+    await broker.start()
+    for start in range(0, count, 500):
+        now = datetime.now(UTC)
+        batch = [
+            encode(message(n), id=f"m{n}", source="/bench", prefix=stage.prefix, now=now)
+            for n in range(start, min(start + 500, count))
         ]
-        value = question(1).model_dump_json().encode()
+        await publish(broker, batch)
+    await broker.stop()
+
+
+@asynccontextmanager
+async def consumer(stage: Stage, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Raw, in a group, nothing committed by itself."""
+    async with AIOKafkaConsumer(
+        stage.prefix + topic,
+        bootstrap_servers=stage.kafka,
+        group_id=f"{stage.prefix}{topic}-{uuid4().hex[:6]}",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=5,
+    ) as found:
+        yield found
+
+
+async def raw(stage: Stage, count: int, *, commit: bool) -> tuple[float, float]:
+    """Messages a second and CPU seconds of raw aiokafka; with `commit`, each is published and committed by itself."""
+    async with consumer(stage, PING) as ping, AIOKafkaProducer(bootstrap_servers=stage.kafka, acks="all") as producer:
+        first = await ping.getone()
+        await producer.send_and_wait(stage.prefix + PONG, first.value, key=first.key)
+        started, cpu, futures = time.perf_counter(), time.process_time(), []
+        for _ in range(count - 1):
+            record = await ping.getone()
+            json.loads(record.value)
+            sent = await producer.send(stage.prefix + PONG, record.value, key=record.key, headers=record.headers)
+            if commit:
+                await sent
+                await ping.commit()
+            else:
+                futures.append(sent)
+        await asyncio.gather(*futures)
+        return (count - 1) / (time.perf_counter() - started), time.process_time() - cpu
+
+
+@asynccontextmanager
+async def ours(
+    stage: Stage, topic: str, handle: Callable[..., Awaitable[None]], **settings: object
+) -> AsyncIterator[object]:
+    """Our consumer and our deliverer; gives the broker to publish with."""
+    broker = bus.connect(stage.settings(), "bench", CollectorRegistry())
+
+    async def nothing(*_: object) -> None:
+        return
+
+    deliver = Deliverer(
+        broker=broker,
+        service="bench",
+        prefix=stage.prefix,
+        handle=lambda delivery: handle(delivery, broker),
+        on_dead=nothing,
+        outages=bus.OUTAGES,
+        ready=nothing,
+    )
+    group = f"{stage.prefix}{topic}-{uuid4().hex[:6]}"
+    keyed = KeyedConsumer(broker, [stage.prefix + topic], group, deliver, stage.settings(**settings))
+    await broker.start()
+    keyed.start()
+    try:
+        yield broker
+    finally:
+        await keyed.stop(1.0)
+        await broker.stop()
+
+
+async def durable(stage: Stage, count: int, *, journal: bool) -> tuple[float, float]:
+    """The same through our consumer; with `journal`, claimed and recorded as an agent does."""
+    sentinel = Sentinel(stage.redis)
+    await sentinel.renew(1)
+    done, finished = 0, asyncio.Event()
+    begun: list[tuple[float, float]] = []
+
+    async def keep(*_: object) -> None:
+        return
+
+    async def handle(delivery: bus.Delivery, broker: object) -> None:
+        nonlocal done
+        begun or begun.append((time.perf_counter(), time.process_time()))
+        if journal:
+            entries = await Journal(sentinel, "default", f"{stage.prefix}{delivery.envelope.id}", 60, keep).open()
+            await entries.write("answer/x", delivery.message.id)
+        record = encode(
+            delivery.message, id=delivery.envelope.id, source="/b", prefix=stage.prefix, now=datetime.now(UTC)
+        )
+        await publish(broker, [record.model_copy(update={"topic": stage.prefix + PONG})])
+        done += 1
+        if done == count:
+            finished.set()
+
+    async with ours(stage, PING, handle, max_in_flight=256):
+        async with asyncio.timeout(120):
+            await finished.wait()
+        wall, cpu = time.perf_counter() - begun[0][0], time.process_time() - begun[0][1]
+    await sentinel.close()
+    return count / wall, cpu
+
+
+async def throughput(stage: Stage, count: int) -> list[Row]:
+    """Messages that wait are worked off."""
+    figures = {}
+    for name, play in {
+        "raw, no commits": lambda: raw(stage, count, commit=False),
+        "raw, commit each": lambda: raw(stage, count, commit=True),
+        "durable hop": lambda: durable(stage, count, journal=False),
+        "durable hop with journal": lambda: durable(stage, count, journal=True),
+    }.items():
+        await stage.fresh()
+        await fill(stage, count)
+        figures[name] = await play()
+    base = figures["raw, commit each"][0]
+    return [
+        against(
+            f"throughput: {name}",
+            rate,
+            "messages/s",
+            base,
+            note=f"{1e6 * cpu / count:.0f} µs CPU each",
+            target="≥ 1.5" if name == "durable hop" else "",
+            reached=rate / base >= 1.5 if name == "durable hop" else None,
+        )
+        for name, (rate, cpu) in figures.items()
+    ]
+
+
+async def _raw_pong(stage: Stage, rounds: int) -> list[float]:
+    value = message(1).model_dump_json().encode()
+    async with (
+        consumer(stage, PING) as ping,
+        consumer(stage, PONG) as pong,
+        AIOKafkaProducer(bootstrap_servers=stage.kafka, acks="all") as producer,
+    ):
 
         async def answer() -> None:
-            async for record in sides[0]:
-                await producer.send_and_wait(prefix + PONG, record.value, key=record.key)
-                await sides[0].commit()
+            async for record in ping:
+                await producer.send_and_wait(stage.prefix + PONG, record.value, key=record.key)
+                await ping.commit()
 
         answering = asyncio.create_task(answer())
         hops = []
         for _ in range(rounds):
             started = time.perf_counter()
-            await producer.send_and_wait(prefix + PING, value, key=b"run-1")
-            await sides[1].getone()
-            await sides[1].commit()
+            await producer.send_and_wait(stage.prefix + PING, value, key=b"run-1")
+            await pong.getone()
+            await pong.commit()
             hops.append((time.perf_counter() - started) / 2)
         answering.cancel()
         return hops
 
 
-async def ours(kafka: str, prefix: str, rounds: int, wait_ms: int) -> list[float]:
-    """Hops through our consumer; seconds each."""
-    settings = Settings(kafka=kafka, topic_prefix=prefix, fetch_max_wait_ms=wait_ms)
-    broker = bus.connect(settings, "bench", CollectorRegistry())
+async def _our_pong(stage: Stage, rounds: int) -> list[float]:
     back = asyncio.Event()
 
-    async def ping(delivery):
-        record = encode(delivery.message, id=uuid4().hex, source="/bench", prefix=prefix, now=datetime.now(UTC))
-        await publish(broker, [record.model_copy(update={"topic": prefix + PONG})])
+    async def ping(delivery: bus.Delivery, broker: object) -> None:
+        record = encode(delivery.message, id=uuid4().hex, source="/b", prefix=stage.prefix, now=datetime.now(UTC))
+        await publish(broker, [record.model_copy(update={"topic": stage.prefix + PONG})])
 
-    async def pong(delivery):
+    async def pong(delivery: bus.Delivery, broker: object) -> None:
         back.set()
 
-    async def on_dead(record, error):
-        raise error
-
-    consumers = []
-    for topic, handle in ((PING, ping), (PONG, pong)):
-        deliver = Deliverer(broker=broker, service="bench", handle=handle, on_dead=on_dead, transient=bus.OUTAGES)
-        consumers.append(KeyedConsumer(broker, [prefix + topic], prefix + topic, deliver, settings))
-    await broker.start()
-    for consumer in consumers:
-        consumer.start()
     hops = []
-    for _ in range(rounds):
-        back.clear()
-        started = time.perf_counter()
-        record = encode(question(1), id=uuid4().hex, source="/bench", prefix=prefix, now=datetime.now(UTC))
-        await publish(broker, [record])
-        await back.wait()
-        hops.append((time.perf_counter() - started) / 2)
-    for consumer in consumers:
-        await consumer.stop(1.0)
-    await broker.stop()
+    async with ours(stage, PING, ping) as broker, ours(stage, PONG, pong):
+        for _ in range(rounds):
+            back.clear()
+            started = time.perf_counter()
+            sent = encode(message(1), id=uuid4().hex, source="/b", prefix=stage.prefix, now=datetime.now(UTC))
+            await publish(broker, [sent])
+            await back.wait()
+            hops.append((time.perf_counter() - started) / 2)
     return hops
 
 
-def question(number: int) -> HelpAsked:
-    """A small message."""
-    return HelpAsked(id=f"q{number}", run_id="run-1", tenant="default", agent="data", handoff_id="h", question="?")
-
-
-async def measure(name: str, kafka: str, rounds: int) -> None:
-    """Print the rows of one broker."""
-    base = None
-    for what, play, wait_ms in (
-        ("raw aiokafka", raw, 5),
-        ("waggle", ours, 5),
-        ("waggle, fetch wait 500 ms", ours, 500),
-    ):
-        prefix = f"b{uuid4().hex[:6]}."
-        await topics.create(kafka, prefix, topics.declared([]))
-        hops = (await play(kafka, prefix, rounds if wait_ms < 100 else max(10, rounds // 20), wait_ms))[5:]
-        p50 = statistics.median(hops) * 1000
-        p99 = statistics.quantiles(hops, n=100)[98] * 1000
-        base = base or p50
-        print(f"{name:10} {what:28} p50 {p50:7.2f} ms   p99 {p99:7.2f} ms   ratio {p50 / base:5.2f}", flush=True)
-
-
-def main() -> None:
-    """Measure on both brokers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=300)
-    rounds = parser.parse_args().rounds
-    logging.disable(logging.ERROR)
-    embedded = EmbeddedKafka()
-    asyncio.run(measure("embedded", embedded.bootstrap, rounds))
-    embedded.close()
-    try:
-        with running(ROOT) as kafka:
-            asyncio.run(measure("Apache", kafka, rounds))
-    except KafkaUnavailableError as missing:
-        print(f"Apache     not measured: {missing}")
-
-
-if __name__ == "__main__":
-    main()
+async def latency(stage: Stage, rounds: int) -> list[Row]:
+    """A ball is played between two consumers, one at a time; a hop is half of there and back."""
+    await stage.fresh()
+    base = (await _raw_pong(stage, rounds))[5:]
+    await stage.fresh()
+    mine = (await _our_pong(stage, rounds))[5:]
+    p50, raw_p50 = 1e3 * percentile(mine, 50), 1e3 * percentile(base, 50)
+    return [
+        against("latency: hop p50", p50, "ms", raw_p50, target="≤ 1.3", reached=p50 / raw_p50 <= 1.3),
+        against("latency: hop p99", 1e3 * percentile(mine, 99), "ms", 1e3 * percentile(base, 99)),
+    ]

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import statistics
 import time
 from uuid import uuid4
@@ -9,6 +11,7 @@ from uuid import uuid4
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from tests.bench.stage import Stage
+from tests.bench.table import Row, against
 
 HEADERS = {
     "ce_specversion": "1.0",
@@ -54,3 +57,63 @@ async def drive(stage: Stage, at_once: int, total: int, **task: object) -> tuple
 def percentile(values: list[float], percent: int) -> float:
     """Of a list of seconds, in seconds."""
     return statistics.quantiles(values, n=100)[percent - 1] if len(values) > 1 else values[0]
+
+
+async def speed(stage: Stage, scale: float) -> list[Row]:
+    """5-step runs at 1, 8 and 32 at once, all services running; then how many workers make it faster."""
+    rows = []
+    await stage.fresh()
+    await stage.swarm("planner", "worker", "reviewer")
+    await drive(stage, 8, int(40 * scale) + 8)
+    for at_once, total in ((1, 30), (8, 240), (32, 480)):
+        seconds, took = await drive(stage, at_once, max(10, int(total * scale)))
+        rate, p99 = len(took) / seconds, 1e3 * percentile(took, 99)
+        aim = {"target": "≥ 308/s (first 140/s)", "reached": rate >= 308} if at_once == 8 else {}
+        rows.append(Row(f"5-step runs, {at_once} at once", rate, "runs/s", **aim))
+        aim = {"target": "≤ 40 ms", "reached": p99 <= 40} if at_once == 8 else {}
+        p50 = f"p50 {1e3 * percentile(took, 50):.0f} ms"
+        rows.append(Row(f"5-step runs, {at_once} at once: p99", p99, "ms", note=p50, **aim))
+    await stage.clear()
+    return rows
+
+
+async def replicas(stage: Stage, scale: float) -> list[Row]:
+    """The same with 1, 2 and 4 workers, 32 at once."""
+    rows: list[Row] = []
+    for count in (1, 2, 4):
+        await stage.fresh()
+        await stage.swarm("planner", "reviewer", *(f"worker-{number}" for number in range(count)))
+        await drive(stage, 8, 16)
+        seconds, took = await drive(stage, 32, max(32, int(200 * scale)))
+        rate = len(took) / seconds
+        rows.append(against(f"5-step runs, {count} workers", rate, "runs/s", rows[0].value if rows else rate))
+        await stage.clear()
+    return rows
+
+
+async def recovery(stage: Stage, kills: int) -> list[Row]:
+    """A worker is killed and started again by its supervisor: how long until its next step is done."""
+    await stage.fresh()
+    await stage.swarm("planner", "worker", "reviewer")
+    await drive(stage, 4, 12)
+    gaps = []
+    async with AIOKafkaConsumer(stage.prefix + "runs", bootstrap_servers=stage.kafka, fetch_max_wait_ms=5) as answers:
+        await answers.seek_to_end()
+        for _ in range(kills):
+            driving = asyncio.create_task(drive(stage, 4, 12))
+            await asyncio.sleep(0.3)
+            killed = time.perf_counter()
+            os.kill(stage.children["worker"].pid, signal.SIGKILL)
+            await asyncio.sleep(0.05)  # what was on its way has arrived
+            await answers.seek_to_end()
+            async for record in answers:
+                if json.loads(record.value).get("agent") == "worker":
+                    break
+            gaps.append(time.perf_counter() - killed)
+            await driving
+    await stage.clear()
+    worst = max(gaps)
+    note = f"p50 {percentile(gaps, 50):.2f} s, {kills} kills"
+    return [
+        Row("kill -9 of a worker to its next step: worst", worst, "s", target="≤ 5 s", reached=worst <= 5, note=note)
+    ]

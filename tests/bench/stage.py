@@ -85,7 +85,9 @@ async def stage(kind: str) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="waggle-bench-")))
         if kind == "real":
-            kafka = stack.enter_context(running(ROOT))
+            apache = running(ROOT)
+            kafka = await asyncio.to_thread(apache.__enter__)
+            stack.push_async_callback(asyncio.to_thread, apache.__exit__, None, None, None)
         else:
             embedded = EmbeddedKafka()
             stack.callback(embedded.close)
