@@ -22,6 +22,8 @@ class Topic:
     retention_hours: int
     cleanup: str
     max_message_bytes: int
+    compression: str
+    """How Kafka keeps it: `producer` is as it was sent."""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -30,6 +32,7 @@ class Topic:
             "retention.ms": str(self.retention_hours * 3_600_000),
             "cleanup.policy": self.cleanup,
             "max.message.bytes": str(self.max_message_bytes),
+            "compression.type": self.compression,
         }
 
 

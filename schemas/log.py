@@ -30,12 +30,16 @@ class RunChanged(Message):
 class JournalWritten(Message):
     """One entry of the journal of some work: a model's reply, a tool's result, or the intent to call a tool."""
 
-    run_id: Id
-    tenant: Slug
-    work_id: Id
+    tenant: Slug = "default"
+    work_id: Id = Field(description="`<run>/<step>/<number>`")
     epoch: int = Field(ge=0, description="The fencing epoch of the worker that wrote it.")
     name: str
     entry: JsonValue
+
+    @property
+    def run_id(self) -> str:
+        """The run whose work it is."""
+        return self.work_id.partition("/")[0]
 
 
 class AgentAnnounced(Message):

@@ -52,6 +52,12 @@ class Settings(BaseSettings):
         description="Seconds after which Kafka gives a dead service's partitions to another one; "
         "not below the broker's `group.min.session.timeout.ms`.",
     )
+    instance: str = Field(
+        "",
+        description="Name of this replica, unique within its service and kept over restarts, such as the name of a "
+        "pod of a StatefulSet: Kafka then gives it its partitions back at once. Empty: a new member at each start, "
+        "which leaves the group when it stops.",
+    )
     step_timeout: float = Field(300.0, gt=0, description="Seconds one agent may work on one handoff.")
     state_ttl: float = Field(604_800.0, gt=0, description="Seconds the blackboard keeps a run after its last change.")
 

@@ -100,7 +100,7 @@ class Child:
             code = await self._run(changed)
             if self.stopping or not self.restart:
                 return
-            if time.monotonic() - began > 10 * LONGEST_PAUSE:
+            if time.monotonic() - began > LONGEST_PAUSE:
                 pause = SHORTEST_PAUSE
             self._say(self.name, f"ended with status {code}; started again in {pause:.1f} s")
             with suppress(TimeoutError):

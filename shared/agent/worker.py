@@ -13,7 +13,6 @@ from faststream.kafka import KafkaBroker
 from schemas.error import ErrorInfo
 from schemas.event import Progressed
 from schemas.log import JournalWritten
-from schemas.message import Message
 from schemas.plan import Plan
 from schemas.step import (
     Answer,
@@ -34,7 +33,7 @@ from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
 from shared.blackboard import Journal, RunStore, Sentinel, note
 from shared.blackboard.journal import ANSWER
-from shared.bus import Delivery, decode, encode, publish
+from shared.bus import Delivery, decode, encode, encode_lean, publish
 from shared.errors import Fenced, InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
 from shared.llm import Models
 from shared.runs import ENDS
@@ -82,25 +81,26 @@ class Worker:
     def _journal(self, handoff: Handoff) -> Journal:
         async def keep(name: str, epoch: int, entry: Any) -> None:
             written = JournalWritten(
-                run_id=handoff.run_id,
                 tenant=handoff.tenant,
                 work_id=handoff.idempotency_key,
                 epoch=epoch,
                 name=name,
                 entry=entry,
             )
-            await self._send(written, id=f"{handoff.idempotency_key}/{name}", cause=handoff.id)
+            record = encode_lean(written, key=handoff.run_id, source=self._source, prefix=self.settings.topic_prefix)
+            await publish(self.broker, [record])
 
         return Journal(self.sentinel, handoff.tenant, handoff.idempotency_key, self.settings.state_ttl, keep)
 
-    async def _publish(self, answer: Answer, cause: str) -> None:
-        await self._send(answer, id=answer.id, cause=cause)
+    @property
+    def _source(self) -> str:
+        return f"waggle/{self.agent.name}"
 
-    async def _send(self, message: Message, *, id: str, cause: str) -> None:
+    async def _publish(self, answer: Answer, cause: str) -> None:
         record = encode(
-            message,
-            id=id,
-            source=f"waggle/{self.agent.name}",
+            answer,
+            id=answer.id,
+            source=self._source,
             prefix=self.settings.topic_prefix,
             now=datetime.now(UTC),
             cause=cause,
@@ -115,15 +115,16 @@ class Worker:
         started = time.monotonic()
         spend = Spend(handoff.budget_left, self.agent.budget)
 
-        async def act() -> dict[str, Any]:
-            kind, facts = await self._outcome(handoff, journal, spend)
-            seconds = round(time.monotonic() - started, 3)
-            spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds}
-            answer = self._reply(kind, handoff, **spent, **facts)
-            return {"kind": kind.__name__, "answer": answer.model_dump(mode="json")}
-
-        recorded = await journal.once(ANSWER + handoff.id, act)
-        return _KINDS[recorded["kind"]].model_validate(recorded["answer"])
+        name = ANSWER + handoff.id
+        if name in journal:
+            recorded = journal[name]
+            return _KINDS[recorded["kind"]].model_validate(recorded["answer"])
+        kind, facts = await self._outcome(handoff, journal, spend)
+        seconds = round(time.monotonic() - started, 3)
+        spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds}
+        answer = self._reply(kind, handoff, **spent, **facts)
+        await journal.write(name, {"kind": kind.__name__, "answer": answer.model_dump(mode="json")})
+        return answer
 
     async def _outcome(self, handoff: Handoff, journal: Journal, spend: Spend) -> tuple[type[Answer], dict[str, Any]]:
         """What becomes of the handoff: an answer of the agent, or the structured failure it ends in."""

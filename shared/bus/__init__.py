@@ -5,7 +5,7 @@ from shared.bus.consumer import KeyedConsumer
 from shared.bus.dead_letters import DeadLetter
 from shared.bus.deliver import Deliverer
 from shared.bus.history import history
-from shared.bus.record import Delivery, Record, content_id, decode, encode, explain, header_map
+from shared.bus.record import Delivery, Record, content_id, decode, encode, encode_lean, explain, header_map
 from shared.bus.redrive import AlreadyHandled, DeadLetters, UnknownDeadLetter, Wanted
 from shared.bus.table import Eraser, Raw, Table, TableConsumer
 from shared.bus.timers import encode_at, until, wake
@@ -32,6 +32,7 @@ __all__ = [
     "decode",
     "encode",
     "encode_at",
+    "encode_lean",
     "explain",
     "header_map",
     "history",

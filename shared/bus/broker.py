@@ -115,6 +115,7 @@ def subscribe(
         ack_policy=AckPolicy.MANUAL,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=settings.fetch_max_wait_ms,
+        group_instance_id=settings.instance or None,
         session_timeout_ms=int(settings.session_timeout * 1_000),
         heartbeat_interval_ms=int(settings.session_timeout * 250),
         batch_timeout_ms=POLL_MS,

@@ -9,7 +9,7 @@ from typing import Any
 from opentelemetry import propagate
 from pydantic import ValidationError
 
-from schemas.envelope import Envelope, from_headers, to_headers
+from schemas.envelope import HEADER, REQUIRED, Envelope, from_headers, to_headers
 from schemas.message import Message, Part
 from schemas.registry import message_class, topic_of
 from schemas.task import Priority
@@ -75,6 +75,18 @@ def encode(
         headers=to_headers(envelope),
         value=message.model_dump_json(),
     )
+
+
+def encode_lean(message: Message, *, key: str, source: str, prefix: str) -> Record:
+    """The record of a log entry that nothing follows from: the four attributes a CloudEvent must have, no more.
+
+    Its id is that of its content: the same entry again is the same event.
+    """
+    value = message.model_dump_json(exclude_defaults=True)
+    envelope = Envelope(id=content_id(key, value)[:16], source=source, type=message.wire_type())
+    needed = envelope.model_dump(include=set(REQUIRED))
+    headers = {HEADER[name]: str(each) for name, each in needed.items()}
+    return Record(id=envelope.id, topic=prefix + topic_of(message), key=key, headers=headers, value=value)
 
 
 def _priority(message: Message) -> str | None:

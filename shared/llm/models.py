@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import cycle
 from typing import Any
 
 import openai
@@ -18,6 +19,9 @@ from shared.settings import Settings
 Chat = list[dict[str, Any]]
 """Messages as the wire protocol has them."""
 
+
+CALLS_A_CLIENT = 64
+"""Calls in flight that share a client: it looks through all its connections at every call, which costs their square."""
 
 UNAVAILABLE = "model_unavailable"
 
@@ -55,12 +59,8 @@ class Models:
 
     def __init__(self, settings: Settings) -> None:
         self._names = {Role.STRONG: settings.model_strong, Role.CHEAP: settings.model_cheap}
-        self._client = openai.AsyncOpenAI(
-            base_url=settings.openai_base_url,
-            api_key=settings.openai_api_key.get_secret_value(),
-            timeout=settings.model_timeout,
-            max_retries=3,
-        )
+        self._clients = [_client(settings) for _ in range(0, settings.max_in_flight, CALLS_A_CLIENT)]
+        self._turns = cycle(self._clients)
 
     async def chat(
         self,
@@ -86,7 +86,7 @@ class Models:
 
     async def _ask(self, request: dict[str, Any]) -> Any:
         try:
-            return await self._client.chat.completions.create(**request)
+            return await next(self._turns).chat.completions.create(**request)
         except (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError) as away:
             raise RetryableError(f"the model endpoint: {type(away).__name__}", after=2.0, code=UNAVAILABLE) from away
         except openai.APIStatusError as refused:
@@ -100,7 +100,17 @@ class Models:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        for client in self._clients:
+            await client.close()
+
+
+def _client(settings: Settings) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(
+        base_url=settings.openai_base_url,
+        api_key=settings.openai_api_key.get_secret_value(),
+        timeout=settings.model_timeout,
+        max_retries=3,
+    )
 
 
 def _response_format(result: type[BaseModel]) -> dict[str, Any]:

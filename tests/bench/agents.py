@@ -2,6 +2,7 @@
 
 import os
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import httpx
@@ -19,7 +20,7 @@ planner = Agent("planner", description="Plans a fixed chain.", instructions=INST
 worker = Agent("worker", description="Does nothing.", instructions=INSTRUCTIONS)
 sleeper = Agent("sleeper", description="Asks a model that takes its time.", instructions=INSTRUCTIONS)
 reviewer = Agent("reviewer", description="Accepts.", instructions=INSTRUCTIONS)
-_http = httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None, max_keepalive_connections=None))
+_clients = cycle([httpx.AsyncClient(timeout=60) for _ in range(100)])
 
 
 @planner.handles
@@ -42,7 +43,7 @@ async def work(step: DoStep, ctx: Context) -> Findings:
 @sleeper.handles
 async def sleep(step: DoStep, ctx: Context) -> Findings:
     async def ask() -> str:
-        return (await _http.get(os.environ["BENCH_MODEL"])).text
+        return (await next(_clients).get(os.environ["BENCH_MODEL"])).text
 
     return Findings(answer=await ctx.journal.once("reply", ask), facts=[], sources=[], confidence=1.0, caveats=[])
 

@@ -67,7 +67,7 @@ async def raw(stage: Stage, count: int, *, commit: bool) -> tuple[float, float]:
         for _ in range(count - 1):
             record = await ping.getone()
             json.loads(record.value)
-            sent = await producer.send(stage.prefix + PONG, record.value, key=record.key, headers=record.headers)
+            sent = await producer.send(stage.prefix + PONG, record.value, key=record.key, headers=list(record.headers))
             if commit:
                 await sent
                 await ping.commit()

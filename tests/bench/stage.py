@@ -50,7 +50,8 @@ class Stage:
             "WAGGLE_REDIS": self.redis,
             "WAGGLE_TOPIC_PREFIX": self.prefix,
             "WAGGLE_HTTP_PORT": str(port),
-            "WAGGLE_SESSION_TIMEOUT": "4",
+            **({"WAGGLE_SESSION_TIMEOUT": "2.5"} if self.name == "embedded" else {"WAGGLE_INSTANCE": name}),
+            "WAGGLE_FETCH_MAX_WAIT_MS": "5" if self.name == "embedded" else "500",
             "WAGGLE_LOG_LEVEL": "WARNING",
         }
         child = Child(

@@ -1,6 +1,5 @@
 """Bytes that Redis and Kafka hold for recorded turns of 1 KiB."""
 
-from datetime import UTC, datetime
 from uuid import uuid4
 
 from prometheus_client import CollectorRegistry
@@ -8,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from schemas.log import JournalWritten
 from shared import bus
 from shared.blackboard import Journal, Sentinel, keys
-from shared.bus import encode, history, publish
+from shared.bus import encode_lean, history, publish
 from tests.bench.stage import Stage
 from tests.bench.table import Row
 
@@ -30,10 +29,8 @@ async def stored(stage: Stage, counts: tuple[int, ...]) -> list[Row]:
         work = f"{run}/s1/3"
 
         async def keep(name: str, epoch: int, entry: object, run: str = run, work: str = work) -> None:
-            written = JournalWritten(run_id=run, tenant="default", work_id=work, epoch=epoch, name=name, entry=entry)
-            record = encode(
-                written, id=f"{work}/{name}", source="waggle/data", prefix=stage.prefix, now=datetime.now(UTC)
-            )
+            written = JournalWritten(tenant="default", work_id=work, epoch=epoch, name=name, entry=entry)
+            record = encode_lean(written, key=run, source="waggle/data", prefix=stage.prefix)
             await publish(broker, [record])
 
         journal = await Journal(sentinel, "default", work, 600, keep).open()

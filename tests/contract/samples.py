@@ -135,9 +135,7 @@ FULL: list[Message] = [
         at=NOW,
         events=[log.LoggedEvent(type="waggle.plan-dropped.v1", data={"reason": "rejected"})],
     ),
-    log.JournalWritten(
-        run_id="run-1", tenant="shop", work_id="run-1/count/1", epoch=3, name="think-1/turn-1", entry={"reply": [1]}
-    ),
+    log.JournalWritten(tenant="shop", work_id="run-1/count/1", epoch=3, name="think-1/turn-1", entry={"reply": [1]}),
     log.AgentAnnounced(card=CARD),
     dead.DeadLetterHandled(name="tasks.dlt/0/7", action="discarded", by="ada", at=NOW, reason="a test"),
     approval.HumanDecided(**COMMAND, request_id="run-1/help/1", decision="reject", answer="not to customers"),
@@ -197,8 +195,7 @@ LEAST: dict[str, str] = {
     "waggle.timer-set.v1": '{"due": "2026-11-20T12:30:00Z", "topic": "runs", "key": "k", "headers": {}, "value": "{}"}',
     "waggle.run-changed.v1": '{"run_id": "run-1", "tenant": "shop", "epoch": 1, "number": 1, "cause": "c1", '
     '"at": "2026-11-20T12:30:00Z", "events": []}',
-    "waggle.journal-written.v1": '{"run_id": "run-1", "tenant": "shop", "work_id": "w1", "epoch": 1, "name": "n", '
-    '"entry": null}',
+    "waggle.journal-written.v1": '{"tenant": "shop", "work_id": "w1", "epoch": 1, "name": "n", "entry": null}',
     "waggle.dead-letter-handled.v1": '{"name": "tasks.dlt/0/7", "action": "redriven", "by": "ada", '
     '"at": "2026-11-20T12:30:00Z"}',
     "waggle.agent-announced.v1": '{"card": {"name": "data", "description": "Queries tables."}}',

@@ -160,7 +160,7 @@ async def test_journals_of_runs_that_go_on_are_put_back_and_the_higher_fencing_e
     work = await handoff_of(orchestrator)
 
     async def keep(name, epoch, entry):
-        about = {"run_id": RUN, "tenant": "default", "work_id": work}
+        about = {"tenant": "default", "work_id": work}
         written = JournalWritten(**about, epoch=epoch, name=name, entry=entry)
         record = encode(written, id=f"{work}/{name}", source="/t", prefix=settings.topic_prefix, now=datetime.now(UTC))
         await publish(orchestrator.parts.broker, [record])
