@@ -105,7 +105,7 @@ async def redis_disk_full(trial: Trial) -> None:
         await trial.until_effects(4)
         fill(world.redis_folder / "filler")
         await asyncio.sleep(8)
-        trial.outcome.faults = (world.redis_folder / "filler").stat().st_size > 0
+        trial.outcome.faults = int((world.redis_folder / "filler").stat().st_size > 0)
         (world.redis_folder / "filler").unlink()
         await trial.finish(60)
         await world.stop_child("redis")
