@@ -61,6 +61,7 @@ check: lint types ## Everything CI runs
 	$(BIN)/python -m schemas.publish --check
 	$(MAKE) test
 	$(MAKE) test-kafka
+	$(MAKE) faults-slice
 
 new-agent: setup ## Make a new specialist: make new-agent name=translator
 	@$(BIN)/python -m infra.new_agent "$(name)"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -58,6 +59,7 @@ class Caller:
         self.duplicated = 0
 
     async def start(self) -> None:
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a Kafka that is away is what is tried here
         await self._producer.start()
         self._listening = asyncio.create_task(self._listen())
 
