@@ -14,10 +14,11 @@ from schemas.error import ErrorInfo
 from schemas.log import LoggedEvent, RunChanged
 from schemas.message import Message
 from schemas.task import Result, Task
+from schemas.timer import DeadlinePassed, WaitExpired
 from services.orchestrator.rejection import rejection_of
 from shared.blackboard import KnownAgents, Write
 from shared.bus import Delivery, Record, encode, encode_at, publish
-from shared.errors import Conflict, InvalidMessage, WaggleError
+from shared.errors import Conflict, InvalidMessage, TerminalError, WaggleError
 from shared.rebuild import rebuild_when_lost
 from shared.runs import Decision, Intake, Run, decide, run_id_for
 from shared.service import Parts, connect, serve
@@ -54,7 +55,7 @@ class Orchestrator:
             run, version = await self.parts.runs.load(tenant, run_id)
             decision = decide(run, message, datetime.now(UTC), await self.agents.get())
         if decision is None:
-            log.warning("a message for a run that does not exist", run=run_id, type=delivery.envelope.type)
+            _refuse_stray(message, run_id)
         elif decision.events:
             await self._carry_out(delivery, run, version, decision)
         else:
@@ -131,6 +132,12 @@ def _intake(delivery: Delivery, limit: int) -> Message | Intake:
 
 def _whose(message: Any) -> tuple[str, str]:
     return (message.task.tenant if isinstance(message, Intake) else message.tenant), message.run_id
+
+
+def _refuse_stray(message: Message | Intake, run_id: str) -> None:
+    """A message to a run that is not known may be kept for later as a dead letter; of a timer nothing is lost."""
+    if not isinstance(message, DeadlinePassed | WaitExpired):
+        raise TerminalError(f"there is no run {run_id} (any more)", code="unknown_run")
 
 
 def _write(

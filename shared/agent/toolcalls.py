@@ -9,6 +9,7 @@ from shared.agent.spend import Spend
 from shared.agent.toolbox import Toolbox, as_answer
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
+from shared.blackboard.journal import INTENT
 from shared.errors import NeedsHuman, RetryableError
 from shared.llm import ToolRequest
 from shared.settings import Settings
@@ -57,14 +58,15 @@ class ToolCalls:
     async def _made(self, name: str, request: ToolRequest) -> str:
         if not self.toolbox.must_not_repeat(request.name):
             return await self._act(name, request)
-        intent = f"{name}/intent"
+        intent = name + INTENT
         if intent in self.journal and self.journal[intent] is not None:
             said = self.handoff.settled.get(name)
             if said is None:
                 raise self._unknown(name, request)
             if not said.lower().startswith(REPEAT):
                 return json.dumps({"settled_by_a_person": said}, ensure_ascii=False)
-        await self.journal.write(intent, {"tool": request.name, "arguments": request.arguments})
+        about = {"tool": request.name, "arguments": request.arguments, "epoch": self.journal.epoch}
+        await self.journal.write(intent, about)
         try:
             return await self._act(name, request)
         except RetryableError:

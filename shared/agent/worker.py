@@ -3,7 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +32,7 @@ from shared.agent.spend import Spend
 from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
 from shared.blackboard import Journal, RunStore, Sentinel, note
-from shared.blackboard.journal import ANSWER
+from shared.blackboard.journal import ANSWER, Leftovers
 from shared.bus import Delivery, decode, encode, encode_lean, publish
 from shared.errors import Fenced, InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
 from shared.llm import Models
@@ -57,6 +57,7 @@ class Worker:
     runs: RunStore
     archive: BlobStore
     models: Models
+    leftovers: Leftovers = field(default_factory=dict)
 
     async def handle(self, delivery: Delivery) -> None:
         """Work on the handoff, record the answer, publish it. A redelivery goes on where the journal ends."""
@@ -90,7 +91,8 @@ class Worker:
             record = encode_lean(written, key=handoff.run_id, source=self._source, prefix=self.settings.topic_prefix)
             await publish(self.broker, [record])
 
-        return Journal(self.sentinel, handoff.tenant, handoff.idempotency_key, self.settings.state_ttl, keep)
+        ttl = self.settings.state_ttl
+        return Journal(self.sentinel, handoff.tenant, handoff.idempotency_key, ttl, keep, self.leftovers)
 
     @property
     def _source(self) -> str:

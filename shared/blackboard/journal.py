@@ -16,6 +16,15 @@ from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
 from shared.errors import Fenced
 
+Leftovers = dict[tuple[str, str], Any]
+"""(journal, name) → what a process appended to the log and could not put into Redis, because Redis was lost meanwhile.
+
+Shared by all journals of a process: only it knows that what follows from such an entry has not happened.
+"""
+
+INTENT = "/intent"
+"""What the name of an entry ends with that says what is about to be done; None takes it back."""
+
 Keep = Callable[[str, int, Any], Awaitable[None]]
 """Appends an entry to the log in Kafka: its name, the fencing epoch, the entry."""
 
@@ -32,11 +41,20 @@ _CLAIM, _WRITE = script("claim"), script("write")
 class Journal:
     """The entries of one piece of work. Each is written once, right after what it records, and is small: a delta."""
 
-    def __init__(self, sentinel: Sentinel, tenant: str, work_id: str, ttl: float, keep: Keep) -> None:
+    def __init__(
+        self,
+        sentinel: Sentinel,
+        tenant: str,
+        work_id: str,
+        ttl: float,
+        keep: Keep,
+        leftovers: Leftovers | None = None,
+    ) -> None:
         self._sentinel = sentinel
         self._key = keys.journal(tenant, work_id)
         self._ttl = int(ttl * 1000)
         self._keep = keep
+        self._leftovers: Leftovers = {} if leftovers is None else leftovers
         self._scripts = sentinel.scripts
         self._entries: dict[str, str] = {}
         self.epoch = 0
@@ -51,7 +69,18 @@ class Journal:
             self._sentinel.doubt()
         self._entries = dict(zip(found[::2], found[1::2], strict=True))
         self.epoch = int(self._entries.pop(_EPOCH))
+        for key, name in [each for each in self._leftovers if each[0] == self._key]:
+            await self._settle(name, self._leftovers.pop((key, name)))
         return self
+
+    async def _settle(self, name: str, outcome: Any) -> None:
+        """Redis was lost while this process wrote: an outcome is put back, an intent of its own is taken back."""
+        recorded = self.entries().get(name)
+        if name.endswith(INTENT):
+            if recorded == outcome:
+                await self.write(name, None)
+        elif recorded is None:
+            await self.write(name, outcome)
 
     def __contains__(self, name: str) -> bool:
         """Whether `name` is recorded."""
@@ -77,6 +106,7 @@ class Journal:
         entry = json.dumps(outcome, ensure_ascii=False, separators=(",", ":"))
         verdict = await self._put(name, entry)
         if verdict == "lost":
+            self._leftovers[self._key, name] = outcome
             self._sentinel.doubt()
         if verdict == "fenced":
             raise Fenced(f"{self._key} was claimed by somebody else")

@@ -34,7 +34,7 @@ class Sentinel:
         timeouts: dict[str, Any] = {"socket_connect_timeout": 5, "socket_timeout": 30}
         self.client: Client = Redis.from_url(url, decode_responses=True, redis_connect_func=self._met, **timeouts)
         self.scripts = Scripts(self.client)
-        self.own: Client = Redis.from_url(url, decode_responses=True, socket_connect_timeout=2, socket_timeout=2)
+        self.own: Client = Redis.from_url(url, decode_responses=True, socket_connect_timeout=5, socket_timeout=5)
         self._whole = asyncio.Event()
         self.generation = ""
         """`<epoch>:<run id of the server>`; empty until it was first seen."""

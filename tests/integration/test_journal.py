@@ -94,3 +94,37 @@ async def test_the_bytes_of_a_journal_grow_with_what_is_added_only(sentinel, log
         sizes.append(await sentinel.own.memory_usage("waggle:default:journal:work-1", samples=0))
     assert sizes[-1] < 1.3 * 100 * 1024
     assert len(json.dumps(log.kept)) < 1.1 * 100 * 1024
+
+
+async def test_an_intent_that_redis_was_lost_over_is_taken_back_by_the_process_that_knows_it_did_not_act(sentinel, log):
+    leftovers = {}
+    journal = await Journal(sentinel, "default", "work-1", 60, log.keep, leftovers).open()
+    await sentinel.own.flushall()
+    with pytest.raises(BlackboardLost):
+        await journal.write("call-1/intent", {"tool": "send", "epoch": journal.epoch})
+    await sentinel.renew(2)
+    rebuilt = await claimed(sentinel, log)
+    await rebuilt.write("call-1/intent", log.kept[0][2])  # as a rebuild finds it in the log
+    again = await Journal(sentinel, "default", "work-1", 60, log.keep, leftovers).open()
+    assert again["call-1/intent"] is None
+    assert log.kept[-1] == ("call-1/intent", again.epoch, None)
+    assert leftovers == {}
+
+
+async def test_an_intent_of_somebody_else_is_not_taken_back(sentinel, log):
+    leftovers = {("waggle:default:journal:work-1", "call-1/intent"): {"tool": "send", "epoch": 1}}
+    owner = await claimed(sentinel, log)
+    await owner.write("call-1/intent", {"tool": "send", "epoch": owner.epoch})
+    again = await Journal(sentinel, "default", "work-1", 60, log.keep, leftovers).open()
+    assert again["call-1/intent"]["epoch"] == owner.epoch
+
+
+async def test_a_result_that_redis_was_lost_over_is_put_back_by_the_process_that_has_it(sentinel, log):
+    leftovers = {}
+    journal = await Journal(sentinel, "default", "work-1", 60, log.keep, leftovers).open()
+    await sentinel.own.flushall()
+    with pytest.raises(BlackboardLost):
+        await journal.write("call-1", {"status": 200})
+    await sentinel.renew(2)
+    again = await Journal(sentinel, "default", "work-1", 60, log.keep, leftovers).open()
+    assert again["call-1"] == {"status": 200}
