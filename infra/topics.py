@@ -23,7 +23,7 @@ class Topic:
     cleanup: str
     max_message_bytes: int
     compression: str
-    """How Kafka keeps it: `producer` is as it was sent."""
+    """How Kafka keeps it: `producer` is as it was sent; gzip is what every client can read."""
 
     @property
     def settings(self) -> dict[str, str]:

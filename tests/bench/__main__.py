@@ -8,6 +8,8 @@ import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import uvloop
+
 from tests.bench import hop, load, runs, stored
 from tests.bench.stage import Stage, stage
 from tests.bench.table import Row, save, show
@@ -60,7 +62,8 @@ def main() -> None:
     tables = []
     everything: list[Row] = []
     for kind in ("embedded", "real") if chosen.kafka == "both" else (chosen.kafka,):
-        rows = asyncio.run(measure(kind, chosen.only, chosen.scale))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as services run
+            rows = runner.run(measure(kind, chosen.only, chosen.scale))
         everything += rows
         tables.append(f"### On {'the embedded broker' if kind == 'embedded' else 'Apache Kafka'}\n\n{show(rows)}\n")
         print(tables[-1], flush=True)

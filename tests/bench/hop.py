@@ -26,7 +26,7 @@ SIZE = 900
 
 def message(number: int) -> HelpAsked:
     """A message of about the size."""
-    about = {"id": f"q{number}", "run_id": f"run-{number % 200}", "tenant": "default", "agent": "data"}
+    about = {"id": f"q{number}", "run_id": f"run-{number % 2_000}", "tenant": "default", "agent": "data"}
     return HelpAsked(**about, handoff_id="h", question="x" * (SIZE - 150))
 
 
