@@ -42,6 +42,13 @@ class JournalWritten(Message):
         return self.work_id.partition("/")[0]
 
 
+class GenerationBegun(Message):
+    """The blackboard was made anew; the next making has a higher epoch, whatever Redis has forgotten."""
+
+    epoch: int = Field(ge=1)
+    at: Instant
+
+
 class AgentAnnounced(Message):
     """An agent of the swarm, so that planners can choose it."""
 

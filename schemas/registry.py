@@ -30,6 +30,7 @@ TOPICS: dict[type[Message], str] = {
     log.RunChanged: "runs.log",
     log.JournalWritten: "journal",
     log.AgentAnnounced: "cards",
+    log.GenerationBegun: "generations",
     **{kind: "runs.log" for kind in event.RunEvent.__subclasses__() if kind is not event.Progressed},
 }
 """Where each message goes. Handoffs go to `agents.<name>` of the agent they name; a run's events travel inside its

@@ -73,6 +73,9 @@ _TOPICS = {
     "dead.actions": _Topic(
         "What people did with dead letters.", ("gateway",), ("gateway",), "The dead letter's name; the last counts."
     ),
+    "generations": _Topic(
+        "Each making of the blackboard.", ("orchestrator",), ("orchestrator",), "Always `blackboard`; the last counts."
+    ),
     "cards": _Topic("The agents of the swarm.", ("agent",), ("orchestrator",), "The agent's name; the last counts."),
     "timers": _Topic(
         "Records that wait: retries, deadlines, the time people have to decide.",

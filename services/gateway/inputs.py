@@ -59,7 +59,7 @@ class Standing(Part):
 
 async def standing_of(run_id: RunId, tenant: Tenant, parts: PartsOf) -> Standing:
     """Where the run stands. 404 when there is neither a run nor a task on its way."""
-    run, version = await parts.runs.load(tenant, run_id)
+    run, version, _ = await parts.runs.load(tenant, run_id)
     mark = None if run else await mark_of(parts, tenant, run_id)
     if run is None and mark is None:
         raise unknown_run(run_id)

@@ -16,11 +16,12 @@ from schemas.message import Message
 from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, WaitExpired
 from services.orchestrator.rejection import rejection_of
-from shared.blackboard import KnownAgents, Write
+from shared.blackboard import KnownAgents, Loaded, Write
+from shared.blackboard.sentinel import epoch_of
 from shared.bus import Delivery, Record, encode, encode_at, publish
-from shared.errors import Conflict, InvalidMessage, TerminalError, WaggleError
+from shared.errors import Conflict, InvalidMessage, RetryableError, WaggleError
 from shared.rebuild import rebuild_when_lost
-from shared.runs import Decision, Intake, Run, decide, run_id_for
+from shared.runs import Decision, Intake, decide, run_id_for
 from shared.service import Parts, connect, serve
 from shared.settings import Settings
 
@@ -49,41 +50,29 @@ class Orchestrator:
 
     async def _apply(self, delivery: Delivery, message: Message | Intake, tenant: str, run_id: str) -> None:
         remembered = self.parts.runs.recall(tenant, run_id)
-        run, version = remembered or await self.parts.runs.load(tenant, run_id)
-        decision = decide(run, message, datetime.now(UTC), await self.agents.get())
+        loaded = remembered or await self.parts.runs.load(tenant, run_id)
+        decision = decide(loaded.run, message, datetime.now(UTC), await self.agents.get())
         if remembered and (decision is None or not decision.events):  # somebody else may have written since
-            run, version = await self.parts.runs.load(tenant, run_id)
-            decision = decide(run, message, datetime.now(UTC), await self.agents.get())
+            loaded = await self.parts.runs.load(tenant, run_id)
+            decision = decide(loaded.run, message, datetime.now(UTC), await self.agents.get())
         if decision is None:
             _refuse_stray(message, run_id)
         elif decision.events:
-            await self._carry_out(delivery, run, version, decision)
+            await self._carry_out(delivery, loaded, decision)
         else:
-            await self._publish_outbox(tenant, run_id)
+            await self._publish_outbox(tenant, run_id, loaded.generation)
 
-    async def _carry_out(self, delivery: Delivery, run: Run | None, version: int, decision: Decision) -> None:
+    async def _carry_out(self, delivery: Delivery, loaded: Loaded, decision: Decision) -> None:
         """Write, then publish what was written, with what an earlier write has left."""
-        change = self._change(decision, version, delivery.envelope.id)
+        change = _change(decision, loaded, delivery.envelope.id)
         records = self._records(decision, change)
-        committed = await self.parts.runs.commit(_write(delivery, run, version, decision, change, records))
+        committed = await self.parts.runs.commit(_write(delivery, loaded, decision, change, records))
         tenant, run_id = decision.run.tenant, decision.run.id
         if committed.fresh and not committed.left:
             await publish(self.parts.broker, records)
-            await self.parts.runs.published(tenant, run_id, [record.id for record in records])
+            await self.parts.runs.published(tenant, run_id, [record.id for record in records], loaded.generation)
         else:
-            await self._publish_outbox(tenant, run_id)
-
-    def _change(self, decision: Decision, version: int, cause: str) -> RunChanged:
-        """What the run log keeps of a decision."""
-        return RunChanged(
-            run_id=decision.run.id,
-            tenant=decision.run.tenant,
-            epoch=self.parts.sentinel.epoch,
-            number=version + 1,
-            cause=cause,
-            at=datetime.now(UTC),
-            events=[LoggedEvent(type=event.wire_type(), data=event) for event in decision.events],
-        )
+            await self._publish_outbox(tenant, run_id, loaded.generation)
 
     def _records(self, decision: Decision, change: RunChanged) -> list[Record]:
         """Everything to publish: the change for the run log, and the messages that follow."""
@@ -97,12 +86,12 @@ class Orchestrator:
             ),
         ]
 
-    async def _publish_outbox(self, tenant: str, run_id: str) -> None:
+    async def _publish_outbox(self, tenant: str, run_id: str, generation: str) -> None:
         """Publish what was written and not yet published, also what a crashed predecessor left."""
         waiting = await self.parts.runs.outbox(tenant, run_id)
         if waiting:
             await publish(self.parts.broker, [Record.model_validate_json(each) for each in waiting.values()])
-            await self.parts.runs.published(tenant, run_id, list(waiting))
+            await self.parts.runs.published(tenant, run_id, list(waiting), generation)
 
     async def on_dead(self, record: Any, error: WaggleError) -> None:
         """Tell the sender of a task that it was rejected, if the record says who that is."""
@@ -135,19 +124,31 @@ def _whose(message: Any) -> tuple[str, str]:
 
 
 def _refuse_stray(message: Message | Intake, run_id: str) -> None:
-    """A message to a run that is not known may be kept for later as a dead letter; of a timer nothing is lost."""
+    """A message to a run that is not known comes again later, and is a dead letter in the end; a timer is let go."""
     if not isinstance(message, DeadlinePassed | WaitExpired):
-        raise TerminalError(f"there is no run {run_id} (any more)", code="unknown_run")
+        raise RetryableError(f"there is no run {run_id}, or not yet again", code="unknown_run")
 
 
-def _write(
-    delivery: Delivery, run: Run | None, version: int, decision: Decision, change: RunChanged, records: list[Record]
-) -> Write:
+def _change(decision: Decision, loaded: Loaded, cause: str) -> RunChanged:
+    """What the run log keeps of a decision."""
+    return RunChanged(
+        run_id=decision.run.id,
+        tenant=decision.run.tenant,
+        epoch=epoch_of(loaded.generation),
+        number=loaded.version + 1,
+        cause=cause,
+        at=datetime.now(UTC),
+        events=[LoggedEvent(type=event.wire_type(), data=event) for event in decision.events],
+    )
+
+
+def _write(delivery: Delivery, loaded: Loaded, decision: Decision, change: RunChanged, records: list[Record]) -> Write:
     return Write(
         message_id=delivery.envelope.id,
-        before=run,
+        before=loaded.run,
         after=decision.run,
-        version=version,
+        version=loaded.version,
+        generation=loaded.generation,
         events=[event.model_dump_json() for event in change.events],
         outbox={record.id: record.model_dump_json() for record in records},
         author="orchestrator",

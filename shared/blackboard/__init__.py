@@ -6,7 +6,7 @@ from shared.blackboard.journal import Journal, read_journal
 from shared.blackboard.live import LiveEvent, follow, note
 from shared.blackboard.locks import lock
 from shared.blackboard.restore import Restorer, RunRecord
-from shared.blackboard.runs import Committed, RunStore, Write
+from shared.blackboard.runs import Committed, Loaded, RunStore, Write
 from shared.blackboard.sentinel import Sentinel
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Journal",
     "KnownAgents",
     "LiveEvent",
+    "Loaded",
     "Restorer",
     "RunRecord",
     "RunStore",

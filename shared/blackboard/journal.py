@@ -13,7 +13,7 @@ from typing import Any
 from shared.blackboard import keys
 from shared.blackboard.connect import CONNECTION_OUTAGES, Client
 from shared.blackboard.scripts import script
-from shared.blackboard.sentinel import Sentinel
+from shared.blackboard.sentinel import Sentinel, epoch_of
 from shared.errors import Fenced
 
 Leftovers = dict[tuple[str, str], Any]
@@ -57,20 +57,23 @@ class Journal:
         self._leftovers: Leftovers = {} if leftovers is None else leftovers
         self._scripts = sentinel.scripts
         self._entries: dict[str, str] = {}
+        self._generation = ""
+        """Of the blackboard at the claim: after a rebuild the work is to be claimed again."""
         self.epoch = 0
         """The fencing epoch of this claim; it rises with every claim of this work."""
 
     async def open(self) -> "Journal":
         """Claim the work and read what an earlier delivery left. Raises BlackboardLost."""
-        found = await self._scripts.run(
-            _CLAIM, [self._key, keys.SENTINEL], [self._ttl, self._sentinel.generation, self._sentinel.epoch]
-        )
+        generation = self._generation = self._sentinel.generation
+        arguments: list[str | int] = [self._ttl, generation, epoch_of(generation)]
+        found = await self._scripts.run(_CLAIM, [self._key, keys.SENTINEL], arguments)
         if not found:
             self._sentinel.doubt()
         self._entries = dict(zip(found[::2], found[1::2], strict=True))
         self.epoch = int(self._entries.pop(_EPOCH))
-        for key, name in [each for each in self._leftovers if each[0] == self._key]:
-            await self._settle(name, self._leftovers.pop((key, name)))
+        for place in [each for each in self._leftovers if each[0] == self._key]:
+            await self._settle(place[1], self._leftovers[place])
+            self._leftovers.pop(place)
         return self
 
     async def _settle(self, name: str, outcome: Any) -> None:
@@ -114,7 +117,7 @@ class Journal:
 
     async def _put(self, name: str, entry: str) -> str:
         """Tried until Redis answers: given up, an entry that the log has would count as one that nobody made."""
-        arguments = [str(self.epoch), self._sentinel.generation, name, entry]
+        arguments = [str(self.epoch), self._generation, name, entry]
         while True:
             try:
                 return str(await self._scripts.run(_WRITE, [self._key, keys.SENTINEL], arguments))

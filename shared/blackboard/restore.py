@@ -34,16 +34,16 @@ class Restorer:
 
     def __init__(self, redis: Client, name: str, ttl: float) -> None:
         self._redis = redis
-        self._name = name
+        self.name = name
         self._ttl = int(ttl * 1000)
 
     async def begin(self) -> bool:
         """Take the lock; False when somebody else has it."""
-        return bool(await self._redis.set(keys.REBUILDING, self._name, nx=True, px=LOCK_TTL))
+        return bool(await self._redis.set(keys.REBUILDING, self.name, nx=True, px=LOCK_TTL))
 
     async def still(self) -> bool:
         """Keep the lock for longer; False when it was lost."""
-        if await self._redis.get(keys.REBUILDING) != self._name:
+        if await self._redis.get(keys.REBUILDING) != self.name:
             return False
         return bool(await self._redis.pexpire(keys.REBUILDING, LOCK_TTL))
 

@@ -26,6 +26,15 @@ REMEMBERED = 1_000
 """Runs a process remembers as it last wrote them."""
 
 
+class Loaded(NamedTuple):
+    """A run as it was read, and what a write that is decided on it has to find unchanged."""
+
+    run: Run | None
+    version: int
+    generation: str
+    """Of the blackboard: a rebuild may give another run the same version."""
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One change of a run, with who made it, when and why, and what is to be published after it."""
@@ -36,6 +45,8 @@ class Write:
     after: Run
     version: int
     """The version `before` was loaded with."""
+    generation: str
+    """The generation it was loaded from."""
     events: Sequence[str]
     """For the live stream, as JSON: {type, data}."""
     outbox: Mapping[str, str]
@@ -62,15 +73,15 @@ class RunStore:
         self._sentinel = sentinel
         self._scripts = sentinel.scripts
         self._ttl = int(ttl * 1000)
-        self._remembered: OrderedDict[tuple[str, str, str], tuple[Run, int]] = OrderedDict()
+        self._remembered: OrderedDict[tuple[str, str, str], Loaded] = OrderedDict()
 
-    async def load(self, tenant: str, run_id: str) -> tuple[Run | None, int]:
+    async def load(self, tenant: str, run_id: str) -> Loaded:
         """The run and its version; None and 0 when there is none. Raises BlackboardLost."""
         value, fields = await self._scripts.run(_READ, [keys.run(tenant, run_id), keys.SENTINEL], [])
         self._sentinel.check(value)
-        return read_run(dict(zip(fields[::2], fields[1::2], strict=True)))
+        return Loaded(*read_run(dict(zip(fields[::2], fields[1::2], strict=True))), value)
 
-    def recall(self, tenant: str, run_id: str) -> tuple[Run | None, int] | None:
+    def recall(self, tenant: str, run_id: str) -> Loaded | None:
         """The run as this process last wrote it; None if it has not.
 
         Somebody else may have written since: `commit` finds out. Decide nothing on it that is not committed.
@@ -91,7 +102,7 @@ class RunStore:
 
         Raises Conflict when somebody else wrote since `before` was loaded, BlackboardLost.
         """
-        run, generation = write.after, self._sentinel.generation
+        run, generation = write.after, write.generation
         parts = [keys.run(run.tenant, run.id, part) for part in ("state", "processed", "outbox", "events")]
         about: list[str | int] = [
             write.version,
@@ -119,10 +130,10 @@ class RunStore:
         waiting: dict[str, str] = await self._redis.hgetall(keys.run(tenant, run_id, "outbox"))
         return waiting
 
-    async def published(self, tenant: str, run_id: str, ids: Sequence[str]) -> None:
+    async def published(self, tenant: str, run_id: str, ids: Sequence[str], generation: str) -> None:
         """Mark as published. Raises BlackboardLost when that may have been in vain: decide again then."""
         outbox = keys.run(tenant, run_id, "outbox")
-        if not await self._scripts.run(_PUBLISHED, [outbox, keys.SENTINEL], [self._sentinel.generation, *ids]):
+        if not await self._scripts.run(_PUBLISHED, [outbox, keys.SENTINEL], [generation, *ids]):
             self._sentinel.doubt()
 
     async def latest(self, tenant: str, limit: int, offset: int = 0) -> list[Run]:
@@ -139,7 +150,7 @@ class RunStore:
 
     def _remember(self, generation: str, run: Run, version: int) -> None:
         key = (generation, run.tenant, run.id)
-        self._remembered[key] = (run, version)
+        self._remembered[key] = Loaded(run, version, generation)
         self._remembered.move_to_end(key)
         while len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)

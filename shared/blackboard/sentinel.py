@@ -18,8 +18,20 @@ from shared.blackboard.connect import CONNECTION_OUTAGES, Client
 from shared.blackboard.scripts import Scripts
 from shared.errors import BlackboardLost
 
+
+def epoch_of(generation: str) -> int:
+    """How many times the blackboard was made."""
+    return int(generation.partition(":")[0] or 0)
+
+
 LOOK_EVERY = 0.25
 """Seconds between looks: how long a loss can go unnoticed by a service that is idle."""
+
+_RENEW = """
+if ARGV[2] ~= '' and redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+return 1
+"""
 
 log = structlog.get_logger()
 
@@ -40,11 +52,6 @@ class Sentinel:
         """`<epoch>:<run id of the server>`; empty until it was first seen."""
         self.reachable = False
         """Whether Redis answered when it was last asked."""
-
-    @property
-    def epoch(self) -> int:
-        """How many times the blackboard was made."""
-        return int(self.generation.partition(":")[0] or 0)
 
     @property
     def is_whole(self) -> bool:
@@ -90,11 +97,14 @@ class Sentinel:
             await self.look()
             await asyncio.sleep(LOOK_EVERY)
 
-    async def renew(self, epoch: int) -> None:
-        """Declare the blackboard whole: it was rebuilt. Later writes of earlier generations are refused."""
+    async def renew(self, epoch: int, *, owner: str = "") -> bool:
+        """Declare the blackboard whole: it was rebuilt. Later writes of earlier generations are refused.
+
+        `owner`: only if it still has the lock of rebuilding, in one step; False if not.
+        """
         server = (await self.own.info("server"))["run_id"]
-        await self.own.set(keys.SENTINEL, f"{epoch}:{server}")
-        await self.look()
+        renewed = await self.own.eval(_RENEW, 2, keys.SENTINEL, keys.REBUILDING, f"{epoch}:{server}", owner)
+        return await self.look() and bool(renewed)
 
     async def remove(self) -> None:
         """Declare it lost, so that everybody stops until it is rebuilt."""

@@ -1,6 +1,6 @@
 """Kafka: typed messages in and out, acknowledged only when what follows from them is safe."""
 
-from shared.bus.broker import LARGEST_RECORD, OUTAGES, await_kafka, connect, publish
+from shared.bus.broker import LARGEST_RECORD, OUTAGES, await_kafka, connect, publish, publish_once
 from shared.bus.consumer import KeyedConsumer
 from shared.bus.dead_letters import DeadLetter
 from shared.bus.deliver import Deliverer
@@ -37,6 +37,7 @@ __all__ = [
     "header_map",
     "history",
     "publish",
+    "publish_once",
     "until",
     "wake",
 ]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaClient, AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faststream import AckPolicy
@@ -86,6 +86,15 @@ async def publish(broker: KafkaBroker, records: Iterable[Record]) -> None:
         await asyncio.gather(*futures)
     except MessageSizeTooLargeError as refused:
         raise TerminalError(f"a message is too large for Kafka: {refused}", code="too_large") from refused
+
+
+async def publish_once(settings: Settings, record: Record) -> None:
+    """Publish one record without a broker that is started, and return when Kafka has acknowledged it."""
+    async with AIOKafkaProducer(
+        bootstrap_servers=settings.kafka.split(","), acks="all", enable_idempotence=True
+    ) as producer:
+        headers = [(name, value.encode()) for name, value in record.headers.items()]
+        await producer.send_and_wait(record.topic, record.value.encode(), key=record.key.encode(), headers=headers)
 
 
 async def publish_bytes(

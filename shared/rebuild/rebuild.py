@@ -11,17 +11,19 @@ from uuid import uuid4
 import structlog
 
 from schemas.event import State
-from schemas.log import AgentAnnounced, JournalWritten, RunChanged
+from schemas.log import AgentAnnounced, GenerationBegun, JournalWritten, RunChanged
 from schemas.message import Message
 from schemas.plan import AgentCard
 from shared.blackboard import Restorer, RunRecord, Sentinel
-from shared.bus import Record, decode, encode_at, history
+from shared.bus import Record, decode, encode, encode_at, history, publish_once
 from shared.errors import InvalidMessage
 from shared.rebuild.fold import Folded, fold, fold_journals
 from shared.runs import ENDS, Run, reissue
 from shared.settings import Settings
 
 log = structlog.get_logger()
+
+SOURCE = "waggle/orchestrator"
 
 BATCH = 200
 """Runs written in one pipeline."""
@@ -100,13 +102,25 @@ async def _rebuild(sentinel: Sentinel, restorer: Restorer, settings: Settings, s
         journals = fold_journals(m for m in found if isinstance(m, JournalWritten) and m.run_id in resumable)
         await restorer.write_journals(journals)
         report.works += len(journals)
-    report.epoch += 1
+    report.epoch = await _next_epoch(settings, report)
     report.seconds = time.monotonic() - started
-    if not await restorer.still():
-        raise TimeoutError("the lock was lost while rebuilding")
-    await sentinel.renew(report.epoch)
+    if not await sentinel.renew(report.epoch, owner=restorer.name):
+        raise TimeoutError("Redis was emptied while the blackboard was rebuilt")
     say(f"the blackboard is rebuilt: {report}")
     return report
+
+
+async def _next_epoch(settings: Settings, report: Report) -> int:
+    """An epoch that no generation has had, in Kafka before anybody works with it."""
+    async for found in _messages(settings, "generations", report):
+        report.epoch = max([report.epoch, *(each.epoch for each in found if isinstance(each, GenerationBegun))])
+    now = datetime.now(UTC)
+    begun = GenerationBegun(epoch=report.epoch + 1, at=now)
+    key, prefix = "blackboard", settings.topic_prefix
+    await publish_once(
+        settings, encode(begun, id=f"generation/{begun.epoch}", source=SOURCE, prefix=prefix, now=now, key=key)
+    )
+    return begun.epoch
 
 
 async def _runs(
@@ -191,7 +205,7 @@ def _outbox(run: Run, cards: Mapping[str, AgentCard], settings: Settings) -> lis
             each.message,
             each.due,
             id=each.id,
-            source="waggle/orchestrator",
+            source=SOURCE,
             prefix=settings.topic_prefix,
             now=now,
         )

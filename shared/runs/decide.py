@@ -10,7 +10,9 @@ from schemas.error import ErrorInfo
 from schemas.event import RunEvent, State
 from schemas.message import Message
 from schemas.task import Shape, Task
+from shared.errors import RetryableError
 from shared.runs.advance import advance, end, fail, give_back_waiting_time, set_deadline
+from shared.runs.dispatch import is_ahead
 from shared.runs.draft import Draft, Outgoing
 from shared.runs.evolve import evolve
 from shared.runs.machine import ENDS, PAUSABLE
@@ -44,6 +46,7 @@ def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Ag
 
     Deterministic: the same arguments give the same decision. A message that comes too late, twice, or to the wrong
     state leaves a record and changes nothing but what was spent: the caller drops messages whose id it has seen.
+    Raises RetryableError for an answer to what was not asked yet: after a loss of the blackboard it will be.
     """
     if isinstance(message, Intake):
         draft = _take_in(message, now, agents) if run is None else Draft(run, now, agents)
@@ -92,6 +95,8 @@ def _objection(task: Task, now: datetime, agents: Agents) -> ErrorInfo | None:
 def _is_open(draft: Draft, answer: step.Answer) -> bool:
     """Whether the answer is to a handoff that is awaited. Its usage counts in any case: it was spent."""
     if draft.run.state not in ENDS:
+        if is_ahead(draft.run, answer.handoff_id):
+            raise RetryableError(f"{answer.handoff_id} is answered and was not asked yet", after=0.5, code="ahead")
         draft.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models)
         if answer.handoff_id in _awaited(draft.run, type(answer)):
             return True

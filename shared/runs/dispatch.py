@@ -15,6 +15,9 @@ from shared.runs.run import Job, Run, StepRecord
 PLANNER = "planner"
 REVIEWER = "reviewer"
 
+PLAN, REVIEW = "@plan", "@review"
+"""What ids of handoffs to planner and reviewer say instead of a step's id, which cannot begin so."""
+
 RETRY_DELAY = timedelta(seconds=2)
 """The longest wait after a first failure; doubled for each further one."""
 
@@ -29,7 +32,7 @@ def ask_for_plan(draft: Draft) -> None:
         only = PlannedStep(id=task.agent, objective=task.objective, agent=task.agent)
         draft.record(PlanAccepted, plan=Plan(steps=[only], rationale="the task names its agent"))
         return
-    handoff_id = _next_id(draft.run, "plan")
+    handoff_id = _next_id(draft.run, PLAN, job)
     due = retry_at(draft.now, handoff_id, job.attempts) if job.error else None
     handoff = plan_request(draft.run, handoff_id, draft.now, draft.agents)
     draft.record(PlanRequested, handoff_id=handoff_id)
@@ -39,7 +42,7 @@ def ask_for_plan(draft: Draft) -> None:
 def dispatch(draft: Draft, record: StepRecord) -> None:
     """Hand a step to its agent; after a failure with a delay that doubles."""
     step = record.step
-    handoff_id = _next_id(draft.run, step.id)
+    handoff_id = _next_id(draft.run, step.id, record)
     handoff = step_request(draft.run, record, handoff_id, draft.now)
     draft.record(
         StepDispatched,
@@ -55,7 +58,7 @@ def dispatch(draft: Draft, record: StepRecord) -> None:
 def ask_for_review(draft: Draft) -> None:
     """Ask the reviewer whether what the steps brought meets the objective."""
     job = draft.run.reviewing
-    handoff_id = _next_id(draft.run, "review")
+    handoff_id = _next_id(draft.run, REVIEW, job)
     due = retry_at(draft.now, handoff_id, job.attempts) if job.error else None
     handoff = review_request(draft.run, handoff_id, draft.now)
     draft.record(ReviewRequested, handoff_id=handoff_id)
@@ -111,8 +114,23 @@ def retry_at(now: datetime, handoff_id: str, failures: int) -> datetime | None:
     return now + drawn * longest
 
 
-def _next_id(run: Run, what: str) -> str:
-    return f"{run.id}/{what}/{run.handoffs + 1}"
+def is_ahead(run: Run, handoff_id: str) -> bool:
+    """Whether the run has not asked for this yet: it did, before the blackboard was lost, and will again."""
+    try:
+        what, place = handoff_id.removeprefix(f"{run.id}/").split("/")
+        replans, round_, tries = map(int, place.split("."))
+    except ValueError:
+        return False
+    if replans != run.replans:
+        return replans > run.replans
+    works: dict[str, Job | StepRecord] = {PLAN: run.planning, REVIEW: run.reviewing} | run.steps
+    work = works.get(what)
+    return run.plan is None if work is None else (round_, tries) > (work.round, work.tries)
+
+
+def _next_id(run: Run, what: str, work: Job | StepRecord) -> str:
+    """`<run>/<what>/<plans given up>.<round>.<try>`: the same for the same request, in whatever order things come."""
+    return f"{run.id}/{what}/{run.replans}.{work.round}.{work.tries + 1}"
 
 
 def _request(
@@ -121,7 +139,7 @@ def _request(
     asked_already = work.handoff_id == handoff_id
     return {
         "id": handoff_id,
-        "work_id": work.work_id or handoff_id,
+        "work_id": handoff_id.rpartition(".")[0],
         "run_id": run.id,
         "task_id": run.task_id,
         "tenant": run.tenant,
@@ -132,9 +150,9 @@ def _request(
         "budget_left": run.task.budget.less(run.usage),
         "timeout": max(1.0, (run.deadline - now).total_seconds()),
         "deadline": run.deadline,
-        "attempt": work.attempts if asked_already else work.attempts + 1,
+        "attempt": work.attempts + getattr(work, "refusals", 0) + (not asked_already),
         "priority": run.task.priority,
-        "hop": int(handoff_id.rpartition("/")[2]),
+        "hop": run.handoffs + (not asked_already),
         "dry_run": run.task.dry_run,
         "session": run.task.session,
     }

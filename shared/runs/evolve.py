@@ -57,13 +57,12 @@ def _plan_accepted(run: Run, event: e.PlanAccepted) -> dict[str, Any]:
     steps = {step.id: StepRecord(step=step) for step in event.plan.steps}
     # A planner has taken the feedback into its plan; where none was asked, the agents must still hear it.
     feedback = [] if run.planning.handoff_id else run.feedback
-    return {"plan": event.plan, "steps": steps, "planning": Job(), "feedback": feedback}
+    return {"plan": event.plan, "steps": steps, "planning": _anew(run.planning), "feedback": feedback}
 
 
 def _plan_refused(run: Run, event: e.PlanRefused) -> dict[str, Any]:
     told = list(dict.fromkeys([*run.feedback, *event.problems]))
-    fresh = {"handoff_id": None, "work_id": None, "error": None, "refusals": run.planning.refusals + 1}
-    return {"planning": run.planning.model_copy(update=fresh), "feedback": told}
+    return {"planning": _anew(run.planning, refusals=run.planning.refusals + 1), "feedback": told}
 
 
 def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
@@ -72,8 +71,13 @@ def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
 
 
 def _asked(job: Job, handoff_id: str) -> Job:
-    work_id = job.work_id or handoff_id
-    return job.model_copy(update={"handoff_id": handoff_id, "work_id": work_id, "attempts": job.attempts + 1})
+    asked = {"handoff_id": handoff_id, "tries": job.tries + 1, "attempts": job.attempts + 1}
+    return job.model_copy(update=asked)
+
+
+def _anew(job: Job, *, refusals: int = 0) -> Job:
+    """To be asked for as other work than before."""
+    return Job(round=job.round + 1, refusals=refusals)
 
 
 def _dispatched(run: Run, event: e.StepDispatched) -> dict[str, Any]:
@@ -82,7 +86,7 @@ def _dispatched(run: Run, event: e.StepDispatched) -> dict[str, Any]:
         event.step_id,
         status="running",
         handoff_id=event.handoff_id,
-        work_id=run.steps[event.step_id].work_id or event.handoff_id,
+        tries=run.steps[event.step_id].tries + 1,
         attempts=event.attempt,
         question=None,
     )
@@ -115,9 +119,14 @@ def _done(run: Run, event: e.StepDone) -> dict[str, Any]:
 
 
 def _reopened(run: Run, event: e.StepsReopened) -> dict[str, Any]:
-    fresh = _ANEW | {"feedback": event.feedback}
-    steps = run.steps | {key: run.steps[key].model_copy(update=fresh) for key in event.step_ids}
-    return {"steps": steps, "review": None, "reviewing": Job(), "revisions": run.revisions + 1}
+    steps = run.steps | {key: _begun_anew(run.steps[key], feedback=event.feedback) for key in event.step_ids}
+    return {"steps": steps, "review": None, "revisions": run.revisions + 1}
+
+
+def _begun_anew(record: StepRecord, **change: Any) -> StepRecord:
+    """A step that begins again as other work than before."""
+    fresh = {"status": "waiting", "handoff_id": None, "round": record.round + 1, "tries": 0, "attempts": 0}
+    return record.model_copy(update=fresh | {"settled": {}, "question": None} | change)
 
 
 def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
@@ -126,7 +135,7 @@ def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
     if asked and asked.about == "step" and asked.step_id:
         change |= _step_answered(run, asked.step_id, event.answer or f"approved: {asked.question}")
     if asked and asked.about == "plan":
-        change |= {"planning": Job(), "feedback": [event.answer] if event.answer else run.feedback}
+        change |= {"planning": _anew(run.planning), "feedback": [event.answer] if event.answer else run.feedback}
     return change
 
 
@@ -136,7 +145,7 @@ def _step_answered(run: Run, step_id: str, answer: str) -> dict[str, Any]:
     if record.uncertain:
         settled = record.settled | {record.uncertain: answer}
         return _step(run, step_id, status="waiting", attempts=0, question=None, uncertain=None, settled=settled)
-    return _step(run, step_id, **_ANEW, question=None, feedback=[*record.feedback, answer])
+    return {"steps": run.steps | {step_id: _begun_anew(record, feedback=[*record.feedback, answer])}}
 
 
 def _resumed(run: Run, event: e.RunResumed) -> dict[str, Any]:
@@ -149,16 +158,13 @@ def _resumed(run: Run, event: e.RunResumed) -> dict[str, Any]:
     change: dict[str, Any] = {"steps": steps, "deadline": event.deadline, "resumes": run.resumes + 1, "request": None}
     for name in ("planning", "reviewing"):
         job: Job = getattr(run, name)
-        change[name] = Job(work_id=job.work_id)
+        change[name] = Job(round=job.round, tries=job.tries)
     return change | {"finished": None, "error": None}
 
 
 def _nothing(run: Run, event: e.RunEvent) -> dict[str, Any]:
     return {}
 
-
-_ANEW: dict[str, Any] = {"status": "waiting", "handoff_id": None, "work_id": None, "attempts": 0, "settled": {}}
-"""A step that begins again as other work than before."""
 
 _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.Moved: _moved,
@@ -194,7 +200,7 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
         "reviewing": _asked(run.reviewing, ev.handoff_id),
         "handoffs": run.handoffs + 1,
     },
-    e.ReviewGiven: lambda run, ev: {"review": ev, "reviewing": Job()},
+    e.ReviewGiven: lambda run, ev: {"review": ev, "reviewing": _anew(run.reviewing)},
     e.HelpRequested: lambda run, ev: {"request": ev, "requests": run.requests + 1},
     e.HelpAnswered: _answered,
     e.RunResumed: _resumed,

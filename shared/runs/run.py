@@ -23,9 +23,12 @@ class StepRecord(Part):
     step: PlannedStep
     status: StepStatus = "waiting"
     handoff_id: str | None = None
-    work_id: str | None = None
-    """The first handoff of this work: attempts after it go on from its journal."""
+    round: int = 0
+    """How often it was begun anew as other work: after a revision, or an answer to a question of its own."""
+    tries: int = 0
+    """Handoffs of this round."""
     attempts: int = 0
+    """Of those, since an operator or a person let it go on."""
     feedback: list[str] = Field(default_factory=list)
     question: str | None = None
     options: list[str] = Field(default_factory=list)
@@ -43,8 +46,12 @@ class Job(Part):
     """A plan or a review that has been asked for. `handoff_id` is None when no answer is awaited."""
 
     handoff_id: str | None = None
-    work_id: str | None = None
+    round: int = 0
+    """How often it was asked for anew: after a plan was refused, a review given, a person's answer."""
+    tries: int = 0
+    """Handoffs of this round."""
     attempts: int = 0
+    """Of those, since an operator let it go on."""
     refusals: int = 0
     given_up: bool = False
     error: ErrorInfo | None = None

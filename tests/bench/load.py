@@ -46,7 +46,8 @@ def handoff(number: int, prefix: str) -> DoStep:
     """A step of a run of its own."""
     run = f"run-{prefix}{number}"
     return DoStep(
-        id=f"{run}/s/1",
+        id=f"{run}/s/0.0.1",
+        work_id=f"{run}/s/0.0",
         run_id=run,
         task_id="t",
         tenant="default",

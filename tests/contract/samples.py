@@ -137,6 +137,7 @@ FULL: list[Message] = [
     ),
     log.JournalWritten(tenant="shop", work_id="run-1/count/1", epoch=3, name="think-1/turn-1", entry={"reply": [1]}),
     log.AgentAnnounced(card=CARD),
+    log.GenerationBegun(epoch=3, at=NOW),
     dead.DeadLetterHandled(name="tasks.dlt/0/7", action="discarded", by="ada", at=NOW, reason="a test"),
     approval.HumanDecided(**COMMAND, request_id="run-1/help/1", decision="reject", answer="not to customers"),
     approval.CancelRun(**COMMAND, reason="no longer needed"),
@@ -198,6 +199,7 @@ LEAST: dict[str, str] = {
     "waggle.journal-written.v1": '{"tenant": "shop", "work_id": "w1", "epoch": 1, "name": "n", "entry": null}',
     "waggle.dead-letter-handled.v1": '{"name": "tasks.dlt/0/7", "action": "redriven", "by": "ada", '
     '"at": "2026-11-20T12:30:00Z"}',
+    "waggle.generation-begun.v1": '{"epoch": 1, "at": "2026-11-20T12:30:00Z"}',
     "waggle.agent-announced.v1": '{"card": {"name": "data", "description": "Queries tables."}}',
     "waggle.human-decided.v1": f'{{{_BY}, "request_id": "q1", "decision": "approve"}}',
     "waggle.cancel-run.v1": f'{{{_BY}, "reason": "no longer needed"}}',

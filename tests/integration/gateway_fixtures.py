@@ -49,13 +49,13 @@ async def begin(store: RunStore, run_id: str, objective: str = "count", agent: s
 
 async def cancel(store: RunStore, tenant: str, run_id: str) -> Run:
     """The run, ended."""
-    run, version = await store.load(tenant, run_id)
+    run, version, _ = await store.load(tenant, run_id)
     return await _decide(store, run, version, CancelRun(run_id=run_id, tenant=tenant, by="ops", reason="enough"))
 
 
 async def apply(store: RunStore, run_id: str, message, tenant: str = "default") -> Run:
     """The run after a message."""
-    run, version = await store.load(tenant, run_id)
+    run, version, _ = await store.load(tenant, run_id)
     return await _decide(store, run, version, message)
 
 
@@ -67,6 +67,7 @@ async def _decide(store, run, version, message) -> Run:
         before=run,
         after=decision.run,
         version=version,
+        generation=store._sentinel.generation,
         events=[LoggedEvent(type=each.wire_type(), data=each).model_dump_json() for each in decision.events],
         outbox={},
         author="orchestrator",

@@ -70,7 +70,8 @@ def handoff(agent: Agent, **changes) -> DoStep:
     run = f"run-{uuid4().hex[:8]}"
     return DoStep(
         **{
-            "id": f"{run}/s/1",
+            "id": f"{run}/s/0.0.1",
+            "work_id": f"{run}/s/0.0",
             "run_id": run,
             "task_id": "t",
             "tenant": "default",

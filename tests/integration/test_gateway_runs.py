@@ -181,16 +181,16 @@ async def test_a_decision_reaches_the_run_that_waits_for_it_and_no_other(gateway
 
 async def test_a_journal_is_shown_of_a_handoff_of_the_run_only(gateway, store, sentinel):
     await begin(store, "run-j")
-    for work_id, prompt in (("run-j/s/1", "count"), ("run-k/s/1", "secret")):
+    for work_id, prompt in (("run-j/s/0.0", "count"), ("run-k/s/0.0", "secret")):
         journal = await Journal(sentinel, "default", work_id, 60, AsyncMock()).open()
         await journal.write("turn-1", {"prompt": prompt})
 
     async def journal(handoff: str) -> httpx.Response:
         return await gateway.get("/v1/runs/run-j/journal", params={"handoff_id": handoff})
 
-    assert (await journal("run-j/s/1")).json() == {"entries": {"turn-1": {"prompt": "count"}}}
+    assert (await journal("run-j/s/0.0.2")).json() == {"entries": {"turn-1": {"prompt": "count"}}}
     assert (await journal("run-j/s/2")).json() == {"entries": {}}
-    error_of(await journal("run-k/s/1"), 404)
+    error_of(await journal("run-k/s/0.0.1"), 404)
 
 
 async def test_topics_are_listed_with_what_they_hold_and_how_far_their_groups_are(gateway, settings, redis):

@@ -72,7 +72,7 @@ async def test_the_fencing_epoch_rises_over_a_rebuild_that_forgot_the_claims(sen
     await sentinel.renew(2)
     after = await claimed(sentinel, log)
     assert after.epoch > before.epoch
-    with pytest.raises(Fenced):
+    with pytest.raises(BlackboardLost):
         await before.write("turn-1", "from before")
 
 

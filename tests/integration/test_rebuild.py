@@ -11,7 +11,7 @@ from schemas.log import JournalWritten
 from schemas.plan import AgentCard
 from schemas.step import HelpAsked, Output, StepCompleted
 from schemas.task import Task
-from services.orchestrator.service import Orchestrator
+from services.orchestrator.service import Orchestrator, _change
 from shared import bus
 from shared.blackboard import Journal, KnownAgents, RunStore, Sentinel, announce, read_journal
 from shared.bus import Delivery, encode, publish
@@ -57,7 +57,7 @@ def task(**more) -> Delivery:
 
 
 async def handoff_of(orchestrator) -> str:
-    run, _ = await orchestrator.parts.runs.load("default", RUN)
+    run = (await orchestrator.parts.runs.load("default", RUN)).run
     return run.steps["data"].handoff_id
 
 
@@ -102,9 +102,9 @@ async def test_a_message_that_was_decided_about_before_the_loss_changes_nothing_
     with pytest.raises(BlackboardLost):
         await orchestrator.handle(answer)
     await rebuild(sentinel, settings)
-    before = await orchestrator.parts.runs.load("default", RUN)
+    before = (await orchestrator.parts.runs.load("default", RUN)).run
     await orchestrator.handle(answer)
-    assert await orchestrator.parts.runs.load("default", RUN) == before
+    assert (await orchestrator.parts.runs.load("default", RUN)).run == before
 
 
 async def test_what_a_run_waits_for_goes_out_again_when_its_last_message_comes_again(orchestrator, sentinel, settings):
@@ -132,7 +132,8 @@ async def test_of_two_changes_with_one_number_the_one_of_the_later_generation_co
     await orchestrator.handle(task())
     asked = await handoff_of(orchestrator)
     decision = await decided(orchestrator, completed(asked))
-    late = orchestrator._records(decision, orchestrator._change(decision, 1, f"{asked}/answer"))
+    loaded = await orchestrator.parts.runs.load("default", RUN)
+    late = orchestrator._records(decision, _change(decision, loaded, f"{asked}/answer"))
     await sentinel.own.flushall()
     await rebuild(sentinel, settings)
     question = HelpAsked(
@@ -149,7 +150,7 @@ async def test_of_two_changes_with_one_number_the_one_of_the_later_generation_co
 async def decided(orchestrator, message):
     from shared.runs import decide
 
-    run, _ = await orchestrator.parts.runs.load("default", RUN)
+    run = (await orchestrator.parts.runs.load("default", RUN)).run
     return decide(run, message.message, datetime.now(UTC), {"data": CARD})
 
 

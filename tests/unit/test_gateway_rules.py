@@ -37,7 +37,7 @@ def test_a_stream_ends_with_the_move_to_an_end_and_no_other_event(state):
 
 
 def test_the_orchestrator_consumes_what_the_gateway_says_it_does():
-    assert set(TOPICS) == ORCHESTRATED
+    assert set(TOPICS) == set(ORCHESTRATED)
 
 
 def test_each_topic_has_the_group_of_the_service_that_consumes_it():

@@ -104,7 +104,7 @@ def test_a_step_that_may_succeed_later_is_tried_again_after_growing_delays_and_t
         handoff = w.handoff("a")
         outgoing = w.open[handoff.id]
         delays.append((outgoing.due - w.now).total_seconds() if outgoing.due else 0)
-        assert handoff.idempotency_key == "run-1/a/2", "every attempt goes on with the same work"
+        assert handoff.idempotency_key == "run-1/a/0.0", "every attempt goes on with the same work"
         w.fail(handoff)
     assert delays[0] == 0
     assert all(0 <= delay <= min(2 * 2**n, 15) for n, delay in enumerate(delays[1:]))

@@ -11,9 +11,8 @@ from services.gateway.failures import Refused, documented
 from services.gateway.inputs import PartsOf, StandingOf
 from services.gateway.views import JournalView, RunView, view_of
 from shared.blackboard import read_journal
-from shared.runs import ENDS, Run, StepRecord
+from shared.runs import ENDS
 from shared.runs.result import result_of
-from shared.runs.run import Job
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=documented(404))
 
@@ -45,13 +44,5 @@ async def show_journal(
     """The exact prompts, replies and tool results, by entry. Empty when the agent has recorded nothing yet."""
     if not handoff_id.startswith(f"{standing.id}/"):
         raise Refused(404, "unknown_handoff", f"the run {standing.id} has no handoff {handoff_id}")
-    work_id = _work_of(standing.run, handoff_id)
+    work_id = handoff_id.rpartition(".")[0]  # every attempt goes on with the same journal
     return JournalView(entries=await read_journal(parts.redis, standing.tenant, work_id))
-
-
-def _work_of(run: Run | None, handoff_id: str) -> str:
-    """The work that a handoff is an attempt at: its first attempt, unless the run's present state knows better."""
-    if run is None:
-        return handoff_id
-    works: list[Job | StepRecord] = [run.planning, run.reviewing, *run.steps.values()]
-    return next((each.work_id for each in works if each.handoff_id == handoff_id and each.work_id), handoff_id)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from fastapi import APIRouter
 
 from schemas.plan import AgentCard
-from schemas.registry import TOPICS
 from services.gateway.failures import documented, unavailable
 from services.gateway.inputs import PartsOf
 from shared import bus
@@ -16,8 +15,8 @@ from shared.bus.lag import TopicLag, topics_with_lag
 TIMEOUT = 9.0
 """Seconds Kafka has to say how its topics stand."""
 
-ORCHESTRATED = set(TOPICS.values()) - {"agents", "results", "runs.log", "journal", "cards", "timers", "dead.actions"}
-"""Every topic but handoffs, results and the logs is addressed to the orchestrator."""
+ORCHESTRATED = ("tasks", "runs", "control", "decisions")
+"""The topics that the orchestrator consumes."""
 
 router = APIRouter(tags=["swarm"], responses=documented())
 
