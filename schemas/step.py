@@ -94,6 +94,12 @@ class Handoff(Message):
         """Names the effect that is asked for: equal on every delivery of every attempt at this work."""
         return self.id if self.work_id == "-" else self.work_id
 
+    @property
+    def tries(self) -> int:
+        """Which handoff of this work it is, counted from 1."""
+        last = self.id.rpartition(".")[2]
+        return int(last) if last.isdecimal() else 1
+
 
 class MakePlan(Handoff):
     """Ask the planner for a plan; it carries nothing out."""

@@ -67,7 +67,7 @@ class Context:
         self._calls += 1
         request = ToolRequest(id=f"call-{self._calls}", name=name, arguments=json.dumps(arguments))
         toolbox = Toolbox(self.agent.tools, [], dry_run=self.handoff.dry_run)
-        return json.loads(await self._tool_calls(toolbox).answer(request.id, request))
+        return json.loads(await self._tool_calls(toolbox).answer(request.id, request, own=self.handoff.tries == 1))
 
     def _tool_calls(self, toolbox: Toolbox) -> ToolCalls:
         return ToolCalls(
@@ -93,6 +93,8 @@ class _Thought:
     _told: int = 0
     """How many messages of the chat are in the journal."""
     _corrections: int = 0
+    _own: bool = True
+    """Whether the present turn was taken in this try; what an earlier one cost, an earlier answer has told."""
 
     async def until(self, result: type[T]) -> T:
         for turn in range(1, self.context.settings.max_turns + 1):
@@ -118,18 +120,21 @@ class _Thought:
                 max_output_tokens=self.context.spend.output_tokens_left,
             )
             entry: dict[str, Any] = {"added": self.chat[self._told :], "reply": reply.model_dump(mode="json")}
+            entry["try"] = self.context.handoff.tries
             return entry | ({"tools": self.toolbox.offered, "result": result.__name__} if turn == 1 else {})
 
         entry = await self.context.journal.once(f"{self.name}/turn-{turn}", ask)
         reply = Reply.model_validate(entry["reply"])
-        self.context.spend.add_model_call(reply)
+        self._own = entry["try"] == self.context.handoff.tries
+        if self._own:
+            self.context.spend.add_model_call(reply)
         self._told = len(self.chat)
         return reply
 
     async def _act(self, turn: int, reply: Reply) -> None:
         self.chat.append(_assistant(reply))
         for number, request in enumerate(reply.tool_requests, 1):
-            answer = await self.calls.answer(f"{self.name}/turn-{turn}/call-{number}", request)
+            answer = await self.calls.answer(f"{self.name}/turn-{turn}/call-{number}", request, own=self._own)
             self.chat.append({"role": "tool", "tool_call_id": request.id, "content": answer})
 
     def _read(self, reply: Reply, result: type[T]) -> T | None:

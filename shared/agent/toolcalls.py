@@ -31,14 +31,14 @@ class ToolCalls:
     spend: Spend
     progress: Callable[[str], Awaitable[None]]
 
-    async def answer(self, name: str, request: ToolRequest) -> str:
+    async def answer(self, name: str, request: ToolRequest, *, own: bool) -> str:
         """The tool's answer as JSON, recorded; on replay a local tool runs again, for what it does to the folder.
 
         A call that must not be made twice has its intent recorded first. Raises NeedsHuman for an intent without a
-        result: it may have happened.
+        result: it may have happened. `own`: whether a recorded call was made in this try, and is to be counted.
         """
         if name in self.journal:
-            return await self._replayed(name, request)
+            return await self._replayed(name, request, own=own)
         try:
             self.spend.before_tool_call()
         except ToolError as refused:
@@ -48,10 +48,11 @@ class ToolCalls:
         self.spend.add_tool_call()
         return answer
 
-    async def _replayed(self, name: str, request: ToolRequest) -> str:
+    async def _replayed(self, name: str, request: ToolRequest, *, own: bool) -> str:
         if self.toolbox.is_local(request.name):
             await self.toolbox.answer(request, self._call(name))
-        self.spend.add_tool_call()
+        if own:
+            self.spend.add_tool_call()
         answer: str = self.journal[name]
         return answer
 

@@ -93,14 +93,17 @@ async def test_a_rebuild_by_hand_says_what_it_found_and_work_goes_on(swarm, gate
 async def test_a_failed_run_is_resumed_and_keeps_what_was_done(swarm, gateway):
     attachment = {"name": "visitors.csv", "text": CSV}
     run_id = await submit(
-        gateway, "Summarise visitors.csv", context={"attachments": [attachment]}, budget={"seconds": 0.05}
+        gateway, "Summarise visitors.csv", context={"attachments": [attachment]}, budget={"model_calls": 2}
     )
-    assert (await result_of(gateway, run_id))["error"]["code"] == "deadline"
+    failed = await result_of(gateway, run_id)
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "budget_exhausted")
     resumed = waggle(swarm, "resume", run_id)
     assert resumed.returncode == 0, resumed.stderr
     async with asyncio.timeout(20):
         while "waggle.run-resumed.v1" not in {kind for kind, _ in await follow(gateway, run_id)}:
             await asyncio.sleep(0.2)
+    again = await result_of(gateway, run_id)
+    assert again["usage"]["model_calls"] == failed["usage"]["model_calls"], "what was recorded is not asked for again"
 
 
 async def test_a_dead_letter_is_found_shown_and_put_back_from_the_command_line(swarm, gateway, tmp_path):

@@ -8,7 +8,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from schemas.event import Moved
 from services.gateway.failures import documented_beside_stream
-from services.gateway.inputs import PartsOf, StandingOf, mark_of
+from services.gateway.inputs import PartsOf, Standing, StandingOf, mark_of
 from shared.blackboard import LiveEvent, follow
 from shared.runs import ENDS
 from shared.service import Parts
@@ -33,11 +33,12 @@ async def follow_run(
 
     The stream may be opened as soon as the task is accepted, and ends with the event that ends the run.
     """
-    over = await _is_over(parts, standing.tenant, standing.id)
+    over, ended = await _is_over(parts, standing.tenant, standing.id), 0
     async for event in follow(parts.redis, standing.tenant, standing.id, last_event_id):
         if event is not None:
             yield ServerSentEvent(id=event.id, event=event.type, raw_data=event.json)
-        if over if event is None else ends(event):
+            ended += ends(event)
+        if over if event is None else ends(event) and ended > await _resumes(parts, standing):
             return
         if event is None:
             yield ServerSentEvent(comment="nothing new")
@@ -45,8 +46,14 @@ async def follow_run(
 
 
 def ends(event: LiveEvent) -> bool:
-    """Whether nothing comes after it."""
+    """Whether the run ends with it; only an operator's `resume` comes after that."""
     return event.type == Moved.wire_type() and event.data["target"] in ENDS
+
+
+async def _resumes(parts: Parts, standing: Standing) -> int:
+    """How often the run was taken up again after it had ended."""
+    run = (await parts.runs.load(standing.tenant, standing.id)).run
+    return run.resumes if run else 0
 
 
 async def _is_over(parts: Parts, tenant: str, run_id: str) -> bool:
