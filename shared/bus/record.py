@@ -78,13 +78,13 @@ def encode(
 
 
 def encode_lean(message: Message, *, key: str, source: str, prefix: str) -> Record:
-    """The record of a log entry that nothing follows from: the four attributes a CloudEvent must have, no more.
+    """The record of a log entry that nothing follows from: what a CloudEvent must have, and no more.
 
     Its id is that of its content: the same entry again is the same event.
     """
     value = message.model_dump_json(exclude_defaults=True)
     envelope = Envelope(id=content_id(key, value)[:16], source=source, type=message.wire_type())
-    needed = envelope.model_dump(include=set(REQUIRED))
+    needed = envelope.model_dump(include={*REQUIRED, "datacontenttype"})
     headers = {HEADER[name]: str(each) for name, each in needed.items()}
     return Record(id=envelope.id, topic=prefix + topic_of(message), key=key, headers=headers, value=value)
 

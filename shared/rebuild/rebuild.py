@@ -58,10 +58,12 @@ class Report:
     def __str__(self) -> str:
         """One sentence for people."""
         gaps = f"; {len(self.incomplete)} cannot be told from the log: {', '.join(self.incomplete[:5])}"
+        unread = f"; {self.unreadable} records could not be read: what they say is not known"
         return (
             f"generation {self.epoch}: {self.runs} runs in the log, {self.restored} put back, {self.unfinished} of all "
             f"unfinished, {self.works} journals, {self.expired} expired, in {self.seconds:.1f} s"
             + (gaps if self.incomplete else "")
+            + (unread if self.unreadable else "")
         )
 
 
@@ -151,8 +153,9 @@ async def _messages(settings: Settings, topic: str, report: Report) -> AsyncIter
         for record in records:
             try:
                 found.append(decode(record).message)
-            except InvalidMessage:
+            except InvalidMessage as unreadable:
                 report.unreadable += 1
+                log.error("a record cannot be read", topic=topic, offset=record.offset, why=str(unreadable))  # noqa: TRY400 -- said
         yield found
 
 

@@ -14,7 +14,7 @@ from schemas.task import Task
 from services.orchestrator.service import Orchestrator, _change
 from shared import bus
 from shared.blackboard import Journal, KnownAgents, RunStore, Sentinel, announce, read_journal
-from shared.bus import Delivery, encode, publish
+from shared.bus import Delivery, encode, encode_lean, publish
 from shared.errors import BlackboardLost
 from shared.rebuild import rebuild
 from shared.runs import run_id_for
@@ -88,6 +88,7 @@ async def test_a_flushed_blackboard_is_the_same_after_a_rebuild(orchestrator, se
     await sentinel.own.flushall()
     report = await rebuild(sentinel, settings)
     assert (report.runs, report.restored, report.unfinished, report.incomplete, report.epoch) == (1, 1, 1, [], 2)
+    assert report.unreadable == 0
     assert await everything(sentinel.own) == before
     assert sentinel.generation.startswith("2:")
 
@@ -163,7 +164,7 @@ async def test_journals_of_runs_that_go_on_are_put_back_and_the_higher_fencing_e
     async def keep(name, epoch, entry):
         about = {"tenant": "default", "work_id": work}
         written = JournalWritten(**about, epoch=epoch, name=name, entry=entry)
-        record = encode(written, id=f"{work}/{name}", source="/t", prefix=settings.topic_prefix, now=datetime.now(UTC))
+        record = encode_lean(written, key=RUN, source="/t", prefix=settings.topic_prefix)
         await publish(orchestrator.parts.broker, [record])
 
     journal = await Journal(sentinel, "default", work, 60, keep).open()
@@ -171,7 +172,7 @@ async def test_journals_of_runs_that_go_on_are_put_back_and_the_higher_fencing_e
     await keep("turn-1", journal.epoch - 1, {"reply": "from the grave"})
     await sentinel.own.flushall()
     report = await rebuild(sentinel, settings)
-    assert report.works == 1
+    assert (report.works, report.unreadable) == (1, 0)
     assert await read_journal(sentinel.own, "default", work) == {"turn-1": {"reply": "first"}}
 
 
