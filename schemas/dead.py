@@ -1,4 +1,4 @@
-"""What people did with dead letters."""
+"""What people did about dead letters."""
 
 from typing import Literal
 
@@ -8,10 +8,17 @@ from schemas.message import Instant, Message
 
 
 class DeadLetterHandled(Message):
-    """Somebody put a dead letter back where it came from, or threw it away."""
+    """Somebody redrove a dead letter or discarded it. Of several for one dead letter the last counts."""
 
-    name: str = Field(description="`<dead-letter topic>/<partition>/<offset>`, the topic without the prefix.")
-    action: Literal["redriven", "discarded"]
-    by: str = Field(min_length=1, max_length=200)
+    name: str = Field(
+        min_length=1, description="`<topic>.dlt/<partition>/<offset>` of the dead letter, without the prefix."
+    )
+    action: Literal["redriven", "discarded"] = Field(
+        description="`redriven`: put back where it was; `discarded`: given up for good."
+    )
+    by: str = Field(min_length=1, description="Who did it.")
     at: Instant
-    reason: str = Field("", max_length=20_000)
+    reason: str = Field("", description="Why; never empty for a discarded one.")
+    died: Instant = Field(
+        description="Kafka's timestamp of the dead letter. If another one has its name now, its topic was made anew."
+    )

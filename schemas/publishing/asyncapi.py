@@ -70,9 +70,6 @@ _TOPICS = {
         ("agent",),
         ("orchestrator",),
     ),
-    "dead.actions": _Topic(
-        "What people did with dead letters.", ("gateway",), ("gateway",), "The dead letter's name; the last counts."
-    ),
     "generations": _Topic(
         "Each making of the blackboard.", ("orchestrator",), ("orchestrator",), "Always `blackboard`; the last counts."
     ),
@@ -85,6 +82,12 @@ _TOPICS = {
     ),
     "decisions": _Topic("What people decided when a run asked for help.", ("caller", "gateway"), ("orchestrator",)),
     "control": _Topic("Pausing, resuming and cancelling runs.", ("caller", "gateway"), ("orchestrator",)),
+    "dead.actions": _Topic(
+        "What became of dead letters: who redrove or discarded which, when and why. Compacted.",
+        ("gateway",),
+        ("gateway", "operator"),
+        "The dead letter's name: the last word on each is kept.",
+    ),
 }
 
 _ALONE = [kind for kind in TOPICS if not issubclass(kind, RunEvent)]
@@ -104,6 +107,11 @@ _DEAD_LETTER_HEADERS = {
     "dlt-version": "The version of that service.",
     "dlt-time": "When it was given up.",
     "traceparent": "The trace it belongs to; empty if it had none.",
+}
+
+_REDRIVEN_HEADERS = {
+    "redriven-from": "Only on a record that was put back after it had been a dead letter: the name of that.",
+    "redriven-by": "Who put it back.",
 }
 
 _PREFIX = {
@@ -211,7 +219,8 @@ def _headers() -> dict[str, Any]:
         "properties": {
             HEADER[name]: {"type": "string", "description": fields[name]["description"]}
             for name in Envelope.model_fields
-        },
+        }
+        | {name: {"type": "string", "description": each} for name, each in _REDRIVEN_HEADERS.items()},
         "required": sorted(HEADER[name] for name in REQUIRED),
     }
 

@@ -3,7 +3,6 @@
 from pydantic import Field
 
 from schemas.budget import Usage
-from schemas.dead import DeadLetterHandled
 from schemas.error import ErrorInfo
 from schemas.event import State
 from schemas.message import Instant, Part
@@ -64,16 +63,3 @@ class Topic(Part):
     partitions: int
     messages: int
     groups: list[Group] = Field(default_factory=list)
-
-
-class DeadLetterLine(Part):
-    """One dead letter of a list."""
-
-    name: str
-    topic: str
-    error: str
-    message: str
-    tenant: str | None = None
-    attempts: int
-    at: Instant
-    handled: DeadLetterHandled | None = None

@@ -17,8 +17,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.add_typer(dead.dead, name="dead")
-
 for command in (
     submit.submit,
     reading.watch,
@@ -39,3 +37,5 @@ for command in (
     app.command(epilog=EPILOGUE if command in (submit.submit, reading.watch, reading.result, demo.demo) else None)(
         command
     )
+
+app.add_typer(dead.app, name="dead")

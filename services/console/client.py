@@ -1,6 +1,7 @@
 """The gateway's API for the command line: every failure is a ConsoleError that says what to do."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +18,18 @@ SILENCE = 60.0
 
 LARGEST_PAGE = 200
 
+AGAIN = "`waggle dead redrive NAME --again --reason TEXT` puts it back all the same"
+"""What to do about a dead letter that was handled before."""
+
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _AWAY = {502, 503, 504}
+_DEAD = "/v1/dead-letters"
+_WAYS = {
+    "": "`waggle runs` lists the runs there are; --tenant names another tenant",
+    "unknown_dead_letter": "`waggle dead list --state any` lists those there are",
+    "unknown_topic": "`waggle dead list` lists those of all topics",
+}
+"""What to do when something is not found, by the error's code."""
 
 
 class NotFoundError(ConsoleError):
@@ -42,14 +53,17 @@ class UnreachableError(AwayError):
 
 
 class Gateway:
-    """One gateway, as one tenant."""
+    """One gateway, as one tenant; as none for what belongs to operators."""
 
-    def __init__(self, address: str, tenant: str) -> None:
+    def __init__(self, address: str, tenant: str | None) -> None:
         self.address = address
         self.tenant = tenant
         proxied = urlsplit(address).hostname not in _LOOPBACK
         self._http = httpx.Client(
-            base_url=address, params={"tenant": tenant}, timeout=httpx.Timeout(30.0, connect=5.0), trust_env=proxied
+            base_url=address,
+            params={"tenant": tenant} if tenant else {},
+            timeout=httpx.Timeout(30.0, connect=5.0),
+            trust_env=proxied,
         )
 
     def __enter__(self) -> Self:
@@ -111,21 +125,27 @@ class Gateway:
         """Every topic with its groups and their lag."""
         return list(self._json("GET", "/v1/topics"))
 
-    def dead_letters(self, **described: str) -> list[dict[str, Any]]:
-        """The dead letters that fit, the newest first."""
-        return list(self._json("GET", "/v1/dead-letters", params={"tenant": self.tenant} | described))
-
-    def dead_letter(self, name: str) -> dict[str, Any]:
-        """One dead letter with all that is known of it."""
-        return self._object("GET", f"/v1/dead-letters/{quote(name)}")
-
-    def handle_dead_letter(self, verb: str, name: str, order: dict[str, str]) -> dict[str, Any]:
-        """`redrive` or `discard` one dead letter."""
-        return self._object("POST", f"/v1/dead-letters/{verb}", json={"name": name} | order)
-
     def command(self, run_id: str, verb: str, **body: str) -> dict[str, Any]:
         """Tell a run to `cancel`, `pause` or `resume`, or answer its request (`decisions`)."""
         return self._object("POST", _run(run_id, verb), json=body)
+
+    def dead_letters(self, search: Mapping[str, str | int]) -> dict[str, Any]:
+        """The dead letters that fit: `letters`, `complete`, `not_looked_at`."""
+        return self._object("GET", _DEAD, params=dict(search))
+
+    def dead_letter(self, name: str) -> dict[str, Any]:
+        """All that is known of a dead letter."""
+        return self._object("GET", _letter(name))
+
+    def handle(self, name: str, verb: str, **order: Any) -> dict[str, Any]:
+        """`redrive` or `discard` a dead letter; says who did what when."""
+        return self._object("POST", f"{_letter(name)}/{verb}", json=order)
+
+    def handle_many(self, verb: str, **order: Any) -> Iterator[dict[str, Any]]:
+        """`redrive` or `discard` many: how many there are, then what became of each, as it happens."""
+        with self._open("POST", f"{_DEAD}/{verb}", json=order) as response:
+            for line in _lines(response.iter_bytes()):
+                yield json.loads(line)
 
     @contextmanager
     def events(self, run_id: str, after: str | None) -> Iterator[Iterator[bytes]]:
@@ -165,6 +185,22 @@ class Gateway:
             raise UnreachableError(self.address, str(gone) or type(gone).__name__, asked=asked) from None
 
 
+def _letter(name: str) -> str:
+    """The path of a dead letter. Raises ConsoleError for what cannot be a name."""
+    parts = name.split("/")
+    if len(parts) != 3 or not (parts[0] and parts[1].isdecimal() and parts[2].isdecimal()):
+        raise ConsoleError(f"`{name}` is no dead letter's name", "for example tasks.dlt/0/17", code=Exit.USAGE)
+    return "/".join((_DEAD, *(quote(part, safe="") for part in parts)))
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines in some bytes. Only a line feed ends one: httpx takes separators inside a text for ends, too."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+
+
 def _run(run_id: str, verb: str = "") -> str:
     return "/".join(part for part in ("/v1/runs", quote(run_id, safe=""), verb) if part)
 
@@ -179,8 +215,9 @@ def _refused(response: httpx.Response) -> ConsoleError:
     if response.status_code in _AWAY:
         return AwayError(message, action or "it cannot work right now; try again, or see .waggle/logs/gateway.log")
     if response.status_code == httpx.codes.NOT_FOUND:
-        ways = "`waggle runs` lists the runs there are; --tenant names another tenant"
-        return NotFoundError(message, ways, code=Exit.NOT_FOUND)
+        return NotFoundError(message, _WAYS.get(code, _WAYS[""]), code=Exit.NOT_FOUND)
+    if code == "already_handled":
+        return ConsoleError(message, AGAIN, code=Exit.ALREADY)
     if code == "not_finished":
         return ConsoleError(message, "`waggle watch` follows it to its end", code=Exit.NOT_FINISHED)
     return ConsoleError(message, action, code=Exit.USAGE if response.is_client_error else Exit.FAILED)

@@ -17,6 +17,7 @@ class Exit(IntEnum):
     UNREACHABLE = 6
     NOT_FOUND = 7
     NOT_FINISHED = 8
+    ALREADY = 9
     INTERRUPTED = 130
 
 
@@ -40,7 +41,7 @@ ENDED = {
 
 EPILOGUE = (
     "Exit codes: 0 complete, 1 failed, 2 usage or bad input, 3 rejected, 4 cancelled, 5 waiting for a person, "
-    "6 cannot reach the gateway, 7 not found, 8 not finished yet, 130 interrupted (the run goes on)."
+    "6 cannot reach the gateway, 7 not found, 8 not finished yet, 9 done before, 130 interrupted (the run goes on)."
 )
 
 

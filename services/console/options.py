@@ -40,6 +40,6 @@ class ErrorsToExits(TyperGroup):
             raise typer.Exit(Exit.INTERRUPTED) from None
 
 
-def connect(gateway: str | None, tenant: str) -> Gateway:
+def connect(gateway: str | None, tenant: str | None) -> Gateway:
     """A client of the gateway. Raises ConsoleError when the address is none."""
     return Gateway(gateway_address(gateway), tenant)

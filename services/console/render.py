@@ -1,9 +1,8 @@
 """Results, runs and lists as a person reads them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.markdown import Markdown
 from rich.table import Table
@@ -11,10 +10,10 @@ from rich.text import Text
 
 from schemas.plan import AgentCard
 from schemas.task import Artefact, Result, StepSummary
-from services.console.answers import DeadLetterLine, RunLine, RunStatus, Topic
+from services.console.answers import RunLine, RunStatus, Topic
 from services.console.lines import spent
 from services.console.live import STYLES
-from services.console.text import Screen, clean, one_line
+from services.console.text import Screen, one_line
 
 SIMULATED = "waggle-simulated"
 STATE_STYLES = {
@@ -61,7 +60,7 @@ def show_steps(screen: Screen, steps: Sequence[StepSummary]) -> None:
     if not steps:
         return
     heading(screen, "Steps")
-    table = _table("step", "agent", "status", "attempts", "seconds", "tokens", "cost", right=3)
+    table = plain_table("step", "agent", "status", "attempts", "seconds", "tokens", "cost", right=3)
     for step in steps:
         tokens = step.usage.prompt_tokens + step.usage.completion_tokens
         numbers = (str(step.attempts), f"{step.seconds:.1f}", f"{tokens:,}", f"${step.usage.cost_usd:.4f}")
@@ -94,7 +93,7 @@ def show_status(screen: Screen, run: RunStatus) -> None:
 
 def show_runs(screen: Screen, runs: Sequence[RunLine]) -> None:
     """A table of runs, the latest first as the gateway sent them."""
-    table = _table("run", "state", "started", "seconds", "steps", "cost", "objective", right=3, left_again=6)
+    table = plain_table("run", "state", "started", "seconds", "steps", "cost", "objective", right=3, left_again=6)
     for run in runs:
         ends = run.finished or datetime.now(UTC)
         table.add_row(
@@ -121,44 +120,13 @@ def show_agents(screen: Screen, agents: Sequence[AgentCard]) -> None:
 
 def show_topics(screen: Screen, topics: Sequence[Topic]) -> None:
     """Every topic, its messages, and how far each group is behind."""
-    table = _table("topic", "partitions", "messages", "group", "lag", right=1, left_again=3)
+    table = plain_table("topic", "partitions", "messages", "group", "lag", right=1, left_again=3)
     for topic in topics:
         groups = [(one_line(group.group), f"{group.lag:,}") for group in topic.groups] or [("", "")]
         for number, (name, lag) in enumerate(groups):
             first = (one_line(topic.topic), str(topic.partitions), f"{topic.messages:,}")
             table.add_row(*(first if number == 0 else ("", "", "")), name, lag)
     screen.say(table)
-
-
-def show_dead_letters(screen: Screen, letters: Sequence[DeadLetterLine]) -> None:
-    """Dead letters, the newest first."""
-    if not letters:
-        screen.say("There is none.")
-        return
-    table = _table("name", "error", "tenant", "given up", "attempts", "what was wrong", right=4, left_again=5)
-    for each in letters:
-        done = f"{each.handled.action} by {one_line(each.handled.by)}: " if each.handled else ""
-        table.add_row(
-            one_line(each.name),
-            one_line(each.error),
-            one_line(each.tenant or ""),
-            f"{each.at:%Y-%m-%d %H:%M:%S}",
-            str(each.attempts),
-            done + one_line(each.message, 100),
-        )
-    screen.say(table)
-
-
-def show_dead_letter(screen: Screen, letter: Mapping[str, Any]) -> None:
-    """One dead letter, everything that is known of it."""
-    for name, value in letter.items():
-        if name == "headers":
-            screen.say("headers")
-            for header, content in value.items():
-                screen.say(f"  {one_line(header)}: {one_line(content)}")
-        elif value not in (None, [], "") and name not in ("text", "base64"):
-            screen.say(f"{name}: {one_line(value)}")
-    screen.say(f"\n{clean(str(letter['text']))}" if letter.get("text") is not None else f"base64: {letter['base64']}")
 
 
 def models(names: Sequence[str]) -> str:
@@ -214,7 +182,7 @@ def heading(screen: Screen, text: str) -> None:
     screen.say(Text(text, style="bold"))
 
 
-def _table(*names: str, right: int, left_again: int = 99) -> Table:
+def plain_table(*names: str, right: int, left_again: int = 99) -> Table:
     """A plain table; the columns from `right` up to `left_again` hold numbers."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for number, name in enumerate(names):

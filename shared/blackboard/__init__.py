@@ -1,10 +1,10 @@
 """Redis: the live state every service shares. A view of the run log; whoever writes says who, when, why."""
 
 from shared.blackboard.agents import KnownAgents, announce, known_agents
+from shared.blackboard.alone import alone
 from shared.blackboard.connect import OUTAGES, Client
 from shared.blackboard.journal import Journal, read_journal
 from shared.blackboard.live import LiveEvent, follow, note
-from shared.blackboard.locks import lock
 from shared.blackboard.restore import Restorer, RunRecord
 from shared.blackboard.runs import Committed, Loaded, RunStore, Write
 from shared.blackboard.sentinel import Sentinel
@@ -22,10 +22,10 @@ __all__ = [
     "RunStore",
     "Sentinel",
     "Write",
+    "alone",
     "announce",
     "follow",
     "known_agents",
-    "lock",
     "note",
     "read_journal",
 ]

@@ -30,6 +30,6 @@ def journal(tenant: str, work_id: str) -> str:
     return f"waggle:{tenant}:journal:{work_id}"
 
 
-def lock(name: str) -> str:
-    """String with a time to live: who does what may be done by one at a time only."""
-    return f"waggle:lock:{name}"
+def dead_letter(name: str) -> str:
+    """Held by whoever deals with a dead letter right now."""
+    return f"waggle:dead:{name}"

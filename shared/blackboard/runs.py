@@ -78,7 +78,7 @@ class RunStore:
     async def load(self, tenant: str, run_id: str) -> Loaded:
         """The run and its version; None and 0 when there is none. Raises BlackboardLost."""
         value, fields = await self._scripts.run(_READ, [keys.run(tenant, run_id), keys.SENTINEL], [])
-        self._sentinel.check(value)
+        await self._sentinel.agree(value)
         return Loaded(*read_run(dict(zip(fields[::2], fields[1::2], strict=True))), value)
 
     def recall(self, tenant: str, run_id: str) -> Loaded | None:
@@ -94,7 +94,7 @@ class RunStore:
             pipe.get(keys.SENTINEL)
             pipe.hget(keys.run(tenant, run_id), "state")
             sentinel, state = await pipe.execute()
-        self._sentinel.check(sentinel)
+        await self._sentinel.agree(sentinel)
         return _ADAPTERS["state"].validate_json(state) if state else None
 
     async def commit(self, write: Write) -> Committed:

@@ -62,10 +62,13 @@ class Sentinel:
         """Return when it can be worked with."""
         await self._whole.wait()
 
-    def check(self, value: str | None) -> None:
-        """Compare the sentinel that was just read with what is known. Raises BlackboardLost."""
-        if not self.generation and value:
-            self.generation = value
+    async def agree(self, value: str | None) -> None:
+        """Compare the sentinel that was just read with what is known; of a rebuild nobody has told of, learn now.
+
+        Raises BlackboardLost.
+        """
+        if value != self.generation and await self.look() and value == self.generation:
+            return
         if not value or value != self.generation:
             self.doubt()
 

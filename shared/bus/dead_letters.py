@@ -1,17 +1,18 @@
-"""Where records go that nobody can work on: the dead-letter topic, with their bytes and the reason."""
+"""Where records go that nobody can work on: the dead-letter topic, with their bytes and the reason. And back."""
 
 import base64
+import binascii
 import json
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from schemas.dead import DeadLetterHandled
-from schemas.envelope import HEADER
-from schemas.message import Instant, Part
+from pydantic_core import from_json
+
 from shared.bus.record import header_map
-from shared.errors import WaggleError
+from shared.errors import TerminalError, WaggleError
 
 SUFFIX = ".dlt"
 
@@ -19,34 +20,10 @@ CAUSES = "waggle-causes"
 """Header of a record that is tried again: a JSON list of why it was, oldest first."""
 
 REDRIVEN_FROM = "redriven-from"
+"""Header of a record that was put back: the name of the dead letter it was."""
+
 REDRIVEN_BY = "redriven-by"
-"""Headers of a record that was put back: the dead letter it was, and who put it back."""
-
-
-class DeadLetter(Part):
-    """A record that nobody could work on, and what was done with it since."""
-
-    name: str
-    """`<dead-letter topic>/<partition>/<offset>`, the topic without the prefix."""
-    topic: str
-    """Where the record was, without the prefix."""
-    partition: int
-    offset: int
-    key: bytes
-    headers: Sequence[tuple[str, bytes]]
-    value: bytes
-    error: str
-    message: str
-    attempts: int
-    causes: list[str]
-    service: str
-    version: str
-    at: Instant
-    tenant: str | None
-    trace_id: str | None
-    redriven_from: str | None
-    """The dead letter that this record was before, if it was put back and failed again."""
-    handled: DeadLetterHandled | None = None
+"""Header of a record that was put back: by whom."""
 
 
 def dead_letter_headers(
@@ -56,8 +33,8 @@ def dead_letter_headers(
 
     Its own headers are kept byte for byte in `dlt-headers`: a JSON list of `[name, base64]`.
     """
-    own = header_map(record.headers)
     original = [[name, base64.b64encode(value or b"").decode()] for name, value in record.headers]
+    own = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
     return {
         "dlt-topic": record.topic,
         "dlt-partition": str(record.partition),
@@ -67,48 +44,110 @@ def dead_letter_headers(
         "dlt-error": error.code,
         "dlt-message": str(error),
         "dlt-attempts": str(attempts),
-        "dlt-causes": own.get(CAUSES, b"[]").decode(errors="replace"),
+        "dlt-causes": own.get(CAUSES, "[]"),
         "dlt-service": service,
         "dlt-version": version("waggle"),
         "dlt-time": now.isoformat(),
-        "traceparent": own.get("traceparent", b"").decode(errors="replace"),
+        "traceparent": own.get("traceparent", ""),
     }
 
 
-def dead_letter_of(record: Any, prefix: str) -> DeadLetter:
-    """What a record of a dead-letter topic says. Raises ValueError for one that nobody of us has written."""
-    told = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
-    try:
-        headers = [(name, base64.b64decode(value)) for name, value in json.loads(told["dlt-headers"])]
-        own = {name: value.decode(errors="replace") for name, value in header_map(headers).items()}
-        return DeadLetter(
-            name=f"{record.topic.removeprefix(prefix)}/{record.partition}/{record.offset}",
-            topic=told["dlt-topic"].removeprefix(prefix),
-            partition=int(told["dlt-partition"]),
-            offset=int(told["dlt-offset"]),
-            key=base64.b64decode(told["dlt-key"]),
-            headers=headers,
-            value=record.value or b"",
-            error=told["dlt-error"],
-            message=told["dlt-message"],
-            attempts=int(told["dlt-attempts"]),
-            causes=json.loads(told.get("dlt-causes") or "[]"),
-            service=told["dlt-service"],
-            version=told["dlt-version"],
-            at=datetime.fromisoformat(told["dlt-time"]),
-            tenant=own.get(HEADER["tenant"]) or _tenant_in(record.value),
-            trace_id=told["traceparent"].split("-")[1] if told.get("traceparent", "").count("-") == 3 else None,
-            redriven_from=own.get(REDRIVEN_FROM),
-        )
-    except (KeyError, TypeError) as missing:
-        raise ValueError(f"no dead letter of this swarm: {missing!r}") from None
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record of a dead-letter topic, read back. Whatever its headers do not say, or not readably, is empty."""
+
+    topic: str
+    """The dead-letter topic, without the prefix."""
+    partition: int
+    offset: int
+    at: datetime
+    """When it came there, as Kafka says it."""
+    key: bytes | None
+    value: bytes
+    notes: Mapping[str, str]
+    """What `dead_letter_headers` wrote."""
+    headers: Sequence[tuple[str, bytes]]
+    """The original headers, in their order, also those whose name stands twice."""
+
+    @property
+    def name(self) -> str:
+        """What people call it by: `<topic>.dlt/<partition>/<offset>`."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def origin(self) -> str:
+        """The topic it was in, without the prefix."""
+        return self.topic.removesuffix(SUFFIX)
+
+    @property
+    def came_from(self) -> str | None:
+        """The dead letter that it was before it was redriven and failed again."""
+        return self.header(REDRIVEN_FROM)
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace it belongs to."""
+        parts = self.notes.get("traceparent", "").split("-")
+        return parts[1] if len(parts) == 4 else None
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose it is: the payload's word, if that is readable JSON, else the envelope's."""
+        try:
+            said = from_json(self.value)
+        except ValueError:
+            said = None
+        inside = said.get("tenant") if isinstance(said, dict) else None
+        return inside if isinstance(inside, str) else self.header("ce_tenant")
+
+    @property
+    def causes(self) -> Any:
+        """The failures before the last one, if they were written down."""
+        said = self.notes.get("dlt-causes")
+        try:
+            return None if said is None else from_json(said)
+        except ValueError:
+            return said
+
+    def header(self, name: str) -> str | None:
+        """An original header as text."""
+        found = header_map(self.headers).get(name)
+        return None if found is None else found.decode(errors="replace")
 
 
-def _tenant_in(value: bytes | None) -> str | None:
-    """The tenant that the payload names, if it can be read so far."""
+def read_dead_letter(record: Any, prefix: str) -> DeadLetter:
+    """A record of a dead-letter topic as a dead letter; one that somebody else put there is one, too."""
+    notes = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
+    return DeadLetter(
+        topic=record.topic.removeprefix(prefix),
+        partition=record.partition,
+        offset=record.offset,
+        at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        key=record.key,
+        value=record.value or b"",
+        notes=notes,
+        headers=_original(notes.get("dlt-headers", "[]")) or (),
+    )
+
+
+def headers_back(letter: DeadLetter, prefix: str, by: str, trace: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    """The headers to put it back with: the original ones, in a new trace, and where they come from.
+
+    Raises TerminalError `not_redrivable` when the letter does not say what it was.
+    """
+    said = letter.notes.get("dlt-topic")
+    if said != prefix + letter.origin or _original(letter.notes.get("dlt-headers", "")) is None:
+        message = f"{letter.name} does not say what it was: it was not written as a dead letter of {letter.origin}"
+        raise TerminalError(message, code="not_redrivable")
+    new = {REDRIVEN_FROM: letter.name, REDRIVEN_BY: by, **trace}
+    replaced = {*new, "tracestate"}
+    kept = [(name, value) for name, value in letter.headers if name.lower() not in replaced]
+    return kept + [(name, value.encode()) for name, value in new.items()]
+
+
+def _original(text: str) -> list[tuple[str, bytes]] | None:
+    """The headers in `dlt-headers`; None when that is not readable."""
     try:
-        found = json.loads(value or b"")
-    except (ValueError, RecursionError):
+        return [(str(name), base64.b64decode(value, validate=True)) for name, value in from_json(text)]
+    except (ValueError, TypeError, binascii.Error):
         return None
-    tenant = found.get("tenant") if isinstance(found, dict) else None
-    return tenant if isinstance(tenant, str) else None

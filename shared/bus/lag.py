@@ -8,8 +8,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.message import Part
+from shared.bus.past import Partitions, partitions_of
 
-Partitions = Sequence[TopicPartition]
 Offsets = Mapping[TopicPartition, int]
 
 _BACKOFF_MS = 10
@@ -50,7 +50,7 @@ async def topics_with_lag(bootstrap: str, prefix: str, groups: Mapping[str, Sequ
     try:
         await admin.start()
         await consumer.start()
-        found = await _partitions(admin, prefix)
+        found = await partitions_of(admin, prefix)
         everything = [partition for partitions in found.values() for partition in partitions]
         first, end = await consumer.beginning_offsets(everything), await consumer.end_offsets(everything)
         return [
@@ -65,16 +65,6 @@ async def topics_with_lag(bootstrap: str, prefix: str, groups: Mapping[str, Sequ
     finally:
         await consumer.stop()
         await admin.close()
-
-
-async def _partitions(admin: AIOKafkaAdminClient, prefix: str) -> dict[str, Partitions]:
-    """The partitions of every topic with the prefix."""
-    described = await admin.describe_topics()
-    return {
-        each["topic"]: [TopicPartition(each["topic"], part["partition"]) for part in each["partitions"]]
-        for each in described
-        if each["topic"].startswith(prefix)
-    }
 
 
 async def _lag(

@@ -1,176 +1,163 @@
-"""Looking at dead letters, and putting them back where they came from."""
+"""What is done about dead letters: put back where they were, or given up. By whom and why is recorded."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import uuid4
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 
 from schemas.dead import DeadLetterHandled
-from schemas.message import Instant, Part
+from shared.blackboard import Client, alone, keys
 from shared.bus.broker import LARGEST_RECORD
-from shared.bus.dead_letters import REDRIVEN_BY, REDRIVEN_FROM, SUFFIX, DeadLetter, dead_letter_of
-from shared.bus.history import history
-from shared.bus.record import decode, encode
-from shared.errors import WaggleError
+from shared.bus.dead_actions import ACTIONS
+from shared.bus.dead_letters import SUFFIX, DeadLetter, headers_back
+from shared.bus.dead_search import DeadLetters
+from shared.bus.past import reading
+from shared.bus.record import encode
+from shared.errors import Conflict, TerminalError
+from shared.settings import Settings
 from shared.telemetry.traces import redriving
 
-ACTIONS = "dead.actions"
+log = structlog.get_logger()
 
-FURTHEST = 10_000
-"""Records of a partition that are looked at, the newest: older ones are found by name only."""
+WITHIN = 15.0
+"""Seconds one dead letter may take."""
+
+HELD = 2 * WITHIN
+"""Seconds after which a dead letter is free again whose operator has died."""
 
 
-class AlreadyHandled(WaggleError):
-    """Somebody has dealt with this dead letter; doing it again would do something twice."""
+class AlreadyHandled(Conflict):
+    """Somebody has redriven or discarded the dead letter before."""
 
     code = "already_handled"
 
-
-class UnknownDeadLetter(WaggleError):
-    """There is no such dead letter (any more)."""
-
-    code = "unknown_dead_letter"
-
-
-class Wanted(Part):
-    """Which dead letters are meant; what is None does not matter."""
-
-    topic: str | None = None
-    """Where the record was: `tasks`, `runs`, `agents.data`."""
-    error: str | None = None
-    tenant: str | None = None
-    since: Instant | None = None
-    until: Instant | None = None
-    handled: bool | None = False
-    """False: those nobody has dealt with. None: all."""
-
-    def matches(self, letter: DeadLetter) -> bool:
-        """Whether this one is meant."""
-        return (
-            self.topic in (None, letter.topic)
-            and self.error in (None, letter.error)
-            and self.tenant in (None, letter.tenant)
-            and (self.since is None or letter.at >= self.since)
-            and (self.until is None or letter.at < self.until)
-            and self.handled in (None, letter.handled is not None)
+    def __init__(self, handled: DeadLetterHandled) -> None:
+        because = f": {handled.reason}" if handled.reason else ""
+        super().__init__(
+            f"{handled.name} was {handled.action} by {handled.by} at {handled.at:%Y-%m-%d %H:%M:%S %Z}{because}"
         )
+        self.handled = handled
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetters:
-    """The dead letters of one installation. Every call may raise KafkaError."""
+class Redriver:
+    """Deals with dead letters, one at a time, each by one operator at a time.
 
-    bootstrap: str
-    prefix: str
+    The order is: hold the letter (Redis), look whether it was handled (`dead.actions`), put it back, record it. It is
+    recorded only once Kafka has acknowledged what was put back, so nothing counts as redriven that was not. A crash
+    between the two leaves the letter open. Redriving it again is harmless: the record's id is the same, and whoever
+    has worked on it drops it. To record the intention first would cost a write each and leave, after a crash, letters
+    of which nobody knows whether they were put back; the answer would be to put them back again, as now. The hold ends
+    by itself, after all its work must have ended.
 
-    async def find(self, wanted: Wanted, topics: Iterable[str], limit: int) -> list[DeadLetter]:
-        """Those that are meant, the newest first, at most `limit`; `topics` may have dead letters."""
-        handled = await self.handled()
-        names = [topic for topic in topics if wanted.topic in (None, topic)]
-        found = [
-            letter.model_copy(update={"handled": handled.get(letter.name)})
-            for name in names
-            for letter in await self._read(name)
-        ]
-        return sorted(filter(wanted.matches, found), key=lambda each: each.at, reverse=True)[:limit]
+    Every call raises RetryableError `busy` when another operator deals with the letter right now, TerminalError
+    `unknown_dead_letter`, AlreadyHandled, and TimeoutError when Kafka did not answer in time: it may be done or not.
+    """
 
-    async def get(self, name: str) -> DeadLetter:
-        """The one of that name. Raises UnknownDeadLetter."""
-        topic, partition, offset = _parts(name)
-        async with self._consumer() as consumer:
-            place = TopicPartition(self.prefix + topic, partition)
-            consumer.assign([place])
-            first = (await consumer.beginning_offsets([place]))[place]
-            end = (await consumer.end_offsets([place]))[place]
-            if not first <= offset < end:
-                raise UnknownDeadLetter(f"there is no {name}; the offsets of {topic} go from {first} to {end - 1}")
-            consumer.seek(place, offset)
-            letter = dead_letter_of(await consumer.getone(place), self.prefix)
-        return letter.model_copy(update={"handled": (await self.handled()).get(name)})
+    letters: DeadLetters
+    producer: AIOKafkaProducer
+    redis: Client
 
-    async def handled(self) -> Mapping[str, DeadLetterHandled]:
-        """What was dealt with, by name: the last action counts."""
-        found: dict[str, DeadLetterHandled] = {}
-        async for records in history(self.bootstrap, self.prefix + ACTIONS):
-            for record in records:
-                action = decode(record).message
-                if isinstance(action, DeadLetterHandled):
-                    found[action.name] = action
-        return found
+    async def redrive(self, name: str, by: str, reason: str = "", *, again: bool = False) -> DeadLetterHandled:
+        """Put the original bytes, key and headers back on the original topic; `again` also what was handled before.
 
-    async def redrive(self, letter: DeadLetter, *, by: str, now: datetime, reason: str = "") -> None:
-        """Put the record back as it was: its id is the same, so that a consumer that did it already does nothing.
-
-        It is put back first and noted after that: if this process ends between the two, putting it back again does
-        nothing twice, while a note without the record would be work that is lost.
-        Raises AlreadyHandled. The caller sees to it that two do not do this at once.
+        Raises TerminalError `not_redrivable` or `too_large` for what cannot be put back.
         """
-        _must_be_open(letter)
-        with redriving(dict(letter.headers).get("traceparent", b"").decode(errors="replace"), letter.topic) as trace:
-            own = {name.lower() for name in (*trace, REDRIVEN_FROM, REDRIVEN_BY)}
-            kept = [(name, value) for name, value in letter.headers if name.lower() not in own]
-            added = {**trace, REDRIVEN_FROM: letter.name, REDRIVEN_BY: by}
-            headers = [*kept, *((name, value.encode()) for name, value in added.items())]
-            async with self._producer() as producer:
-                await producer.send_and_wait(
-                    self.prefix + letter.topic, letter.value, key=letter.key or None, headers=headers
-                )
-                await self._note(producer, letter, "redriven", by, now, reason)
+        async with self._held(name):
+            letter = await self._open(name, again=again)
+            await self._put_back(letter, by)
+            return await self._record(letter, "redriven", by, reason)
 
-    async def discard(self, letter: DeadLetter, *, by: str, now: datetime, reason: str) -> None:
-        """Note that nobody will deal with it. Raises AlreadyHandled."""
-        _must_be_open(letter)
-        async with self._producer() as producer:
-            await self._note(producer, letter, "discarded", by, now, reason)
+    async def discard(self, name: str, by: str, reason: str) -> DeadLetterHandled:
+        """Give it up. It stays in its topic for as long as Kafka keeps it."""
+        async with self._held(name):
+            letter = await self._open(name, again=False)
+            return await self._record(letter, "discarded", by, reason)
 
-    async def _note(
-        self, producer: AIOKafkaProducer, letter: DeadLetter, action: str, by: str, now: datetime, reason: str
-    ) -> None:
-        handled = DeadLetterHandled.model_validate(
-            {"name": letter.name, "action": action, "by": by, "at": now, "reason": reason}
-        )
+    @asynccontextmanager
+    async def _held(self, name: str) -> AsyncIterator[None]:
+        async with alone(self.redis, keys.dead_letter(name), HELD, name), asyncio.timeout(WITHIN):
+            yield
+
+    async def _open(self, name: str, *, again: bool) -> DeadLetter:
+        letter, handled = await self.letters.find(name)
+        if handled and not again:
+            raise AlreadyHandled(handled)
+        if ACTIONS not in self.letters.past.partitions:
+            message = f"the topic {ACTIONS} is missing: what is done could not be recorded"
+            raise TerminalError(message, code="not_recordable")
+        return letter
+
+    async def _put_back(self, letter: DeadLetter, by: str) -> None:
+        partitions = self.letters.past.partitions.get(letter.origin, ())
+        if not partitions:
+            raise TerminalError(f"the topic {letter.origin} does not exist any more", code="not_redrivable")
+        prefix = self.letters.past.prefix
+        topic = prefix + letter.origin
+        with redriving(topic, letter.notes.get("traceparent", ""), letter.name) as trace:
+            headers = headers_back(letter, prefix, by, trace)
+            place = _partition(letter, len(partitions))
+            try:
+                await self.producer.send_and_wait(topic, letter.value, letter.key, place, headers=headers)
+            except MessageSizeTooLargeError as refused:
+                raise TerminalError(f"{letter.name} is too large for {letter.origin}", code="too_large") from refused
+
+    async def _record(
+        self, letter: DeadLetter, action: Literal["redriven", "discarded"], by: str, reason: str
+    ) -> DeadLetterHandled:
+        now = datetime.now(UTC)
+        handled = DeadLetterHandled(name=letter.name, action=action, by=by, at=now, reason=reason, died=letter.at)
         record = encode(
-            handled, id=f"{letter.name}/{action}", source="waggle/gateway", prefix=self.prefix, now=now, key=letter.name
+            handled,
+            id=f"dead-{uuid4().hex}",
+            source="waggle/redrive",
+            prefix=self.letters.past.prefix,
+            now=now,
+            key=letter.name,
         )
         headers = [(name, value.encode()) for name, value in record.headers.items()]
-        await producer.send_and_wait(record.topic, record.value.encode(), key=record.key.encode(), headers=headers)
+        await self.producer.send_and_wait(record.topic, record.value.encode(), record.key.encode(), headers=headers)
+        log.info("dead letter handled", name=letter.name, action=action, by=by, reason=reason)
+        return handled
 
-    async def _read(self, topic: str) -> list[DeadLetter]:
-        letters: list[DeadLetter] = []
-        async for records in history(self.bootstrap, self.prefix + topic + SUFFIX, last=FURTHEST):
-            for record in records:
-                try:
-                    letters.append(dead_letter_of(record, self.prefix))
-                except ValueError:
-                    continue  # not one of ours: whoever wrote it there has to know what it is
-        return letters
 
-    def _consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap.split(","),
-            enable_auto_commit=False,
-            max_partition_fetch_bytes=2 * LARGEST_RECORD,
-        )
+def _partition(letter: DeadLetter, partitions: int) -> int | None:
+    """The one it was in, whatever put it there; if that is gone its key decides."""
+    said = letter.notes.get("dlt-partition", "")
+    return int(said) if said.isdecimal() and int(said) < partitions else None
 
-    def _producer(self) -> AIOKafkaProducer:
-        return AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap.split(","),
+
+@asynccontextmanager
+async def dead_letters(settings: Settings) -> AsyncIterator[DeadLetters]:
+    """Look at dead letters. Raises KafkaError when Kafka is away."""
+    async with reading(settings, lambda topic: topic.endswith(SUFFIX) or topic == ACTIONS) as past:
+        yield DeadLetters.in_the(past)
+
+
+@asynccontextmanager
+async def redriver(settings: Settings, redis: Client) -> AsyncIterator[Redriver]:
+    """Deal with dead letters. Raises KafkaError when Kafka is away.
+
+    Its producer is its own: FastStream's writes headers of its own and cannot write bytes or a name twice.
+    """
+    async with dead_letters(settings) as letters:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=settings.kafka.split(","),
+            client_id=settings.topic_prefix + "redrive",
             acks="all",
             enable_idempotence=True,
             max_request_size=LARGEST_RECORD,
+            request_timeout_ms=int(WITHIN * 1000 / 2),
         )
-
-
-def _parts(name: str) -> tuple[str, int, int]:
-    topic, _, place = name.partition("/")
-    partition, _, offset = place.partition("/")
-    if not (topic.endswith(SUFFIX) and partition.isdecimal() and offset.isdecimal()):
-        raise UnknownDeadLetter(f"`{name}` names no dead letter: they are called <topic>.dlt/<partition>/<offset>")
-    return topic, int(partition), int(offset)
-
-
-def _must_be_open(letter: DeadLetter) -> None:
-    done = letter.handled
-    if done is not None:
-        raise AlreadyHandled(f"{letter.name} was {done.action} by {done.by} at {done.at:%Y-%m-%d %H:%M:%S %Z}")
+        try:
+            await producer.start()
+            yield Redriver(letters, producer, redis)
+        finally:
+            await producer.stop()

@@ -148,7 +148,7 @@ async def _runs(
 
 async def _messages(settings: Settings, topic: str, report: Report) -> AsyncIterator[list[Message]]:
     """What a log holds, one list for each partition."""
-    async for records in history(settings.kafka, settings.topic_prefix + topic):
+    async for records in history(settings, topic):
         found: list[Message] = []
         for record in records:
             try:

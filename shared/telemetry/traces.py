@@ -50,13 +50,21 @@ def processing(envelope: Envelope, topic: str, service: str) -> Iterator[None]:
 
 
 @contextmanager
-def redriving(traceparent: str, topic: str) -> Iterator[dict[str, str]]:
-    """The span of putting a record back: a trace of its own, linked to the old one. Gives the headers that carry it."""
-    old = trace.get_current_span(propagate.extract({"traceparent": traceparent})).get_span_context()
-    links = [Link(old)] if old.is_valid else []
-    attributes = {"messaging.system": "kafka", "messaging.destination.name": topic}
+def redriving(topic: str, traceparent: str, name: str) -> Iterator[dict[str, str]]:
+    """The span of putting a dead letter back: it begins a new trace, linked to the old one that `traceparent` names.
+
+    Gives the headers that carry the new trace.
+    """
+    old = trace.get_current_span(propagate.extract({"traceparent": traceparent}, context=Context()))
+    links = [Link(old.get_span_context())] if old.get_span_context().is_valid else []
+    attributes = {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": topic,
+        "waggle.redriven_from": name,
+    }
     with _tracer.start_as_current_span(
-        f"redrive {topic}", context=Context(), kind=SpanKind.PRODUCER, links=links, attributes=attributes
+        f"redrive {topic}", context=Context(), kind=SpanKind.PRODUCER, attributes=attributes, links=links
     ):
         carrier: dict[str, str] = {}
         propagate.inject(carrier)

@@ -50,7 +50,7 @@ async def stored(stage: Stage, counts: tuple[int, ...]) -> list[Row]:
 async def _kafka_bytes(stage: Stage, run: str) -> int:
     """Uncompressed, as a consumer is given them, with what Kafka adds to each."""
     total = 0
-    async for records in history(stage.kafka, stage.prefix + "journal"):
+    async for records in history(stage.settings(), "journal"):
         for record in records:
             if record.key == run.encode():
                 headers = sum(len(name) + len(value or b"") + 2 for name, value in record.headers)

@@ -138,11 +138,13 @@ FULL: list[Message] = [
     log.JournalWritten(tenant="shop", work_id="run-1/count/1", epoch=3, name="think-1/turn-1", entry={"reply": [1]}),
     log.AgentAnnounced(card=CARD),
     log.GenerationBegun(epoch=3, at=NOW),
-    dead.DeadLetterHandled(name="tasks.dlt/0/7", action="discarded", by="ada", at=NOW, reason="a test"),
     approval.HumanDecided(**COMMAND, request_id="run-1/help/1", decision="reject", answer="not to customers"),
     approval.CancelRun(**COMMAND, reason="no longer needed"),
     approval.PauseRun(**COMMAND, reason="let me look"),
     approval.ResumeRun(**COMMAND),
+    dead.DeadLetterHandled(
+        name="agents.data.dlt/0/7", action="discarded", by="ada", at=NOW, reason="a test of theirs", died=NOW
+    ),
     event.RunStarted(**FACT, task_id="task-1", task=TASK, deadline=NOW),
     event.Moved(**FACT, source=event.State.PLANNING, target=event.State.FAILED, reason="no plan", error=ERROR),
     event.MoveRefused(**FACT, source=event.State.COMPLETE, wanted="pause", reason="the run is COMPLETE"),
@@ -197,14 +199,14 @@ LEAST: dict[str, str] = {
     "waggle.run-changed.v1": '{"run_id": "run-1", "tenant": "shop", "epoch": 1, "number": 1, "cause": "c1", '
     '"at": "2026-11-20T12:30:00Z", "events": []}',
     "waggle.journal-written.v1": '{"tenant": "shop", "work_id": "w1", "epoch": 1, "name": "n", "entry": null}',
-    "waggle.dead-letter-handled.v1": '{"name": "tasks.dlt/0/7", "action": "redriven", "by": "ada", '
-    '"at": "2026-11-20T12:30:00Z"}',
     "waggle.generation-begun.v1": '{"epoch": 1, "at": "2026-11-20T12:30:00Z"}',
     "waggle.agent-announced.v1": '{"card": {"name": "data", "description": "Queries tables."}}',
     "waggle.human-decided.v1": f'{{{_BY}, "request_id": "q1", "decision": "approve"}}',
     "waggle.cancel-run.v1": f'{{{_BY}, "reason": "no longer needed"}}',
     "waggle.pause-run.v1": f'{{{_BY}, "reason": "let me look"}}',
     "waggle.resume-run.v1": f"{{{_BY}}}",
+    "waggle.dead-letter-handled.v1": '{"name": "tasks.dlt/0/7", "action": "redriven", "by": "ada", '
+    '"at": "2026-11-20T12:30:00Z", "died": "2026-11-20T12:00:00Z"}',
     "waggle.run-started.v1": f'{{{_AT}, "task_id": "t1", "task": {_TASK}, "deadline": "2026-11-20T12:30:00Z"}}',
     "waggle.moved.v1": f'{{{_AT}, "source": "INTAKE", "target": "VALIDATING", "reason": "taken in"}}',
     "waggle.move-refused.v1": f'{{{_AT}, "source": "COMPLETE", "wanted": "pause", "reason": "it has ended"}}',

@@ -115,12 +115,11 @@ async def test_a_dead_letter_is_found_shown_and_put_back_from_the_command_line(s
     assert listed.returncode == 0, listed.stderr
     name = next(word for line in listed.stdout.splitlines() for word in line.split() if word.startswith("tasks.dlt/"))
     assert '{"objective": 7}' in waggle(swarm, "dead", "show", name).stdout
-    assert "1 of 1" in waggle(swarm, "dead", "redrive", name, "--dry-run").stdout
+    assert "Would redrive" in waggle(swarm, "dead", "redrive", name, "--dry-run").stdout
     assert waggle(swarm, "dead", "redrive", name, "--by", "ada").returncode == 0
     again = waggle(swarm, "dead", "redrive", name)
-    assert again.returncode == 1
+    assert again.returncode == 9
     assert "ada" in again.stderr
-    everything = waggle(swarm, "dead", "discard", "--reason", "tests")
-    assert (everything.returncode, "which" in everything.stderr) == (2, True)
+    assert waggle(swarm, "dead", "discard", "--reason", "tests").returncode == 2
     assert waggle(swarm, "dead", "discard", "--all", "--reason", "tests").returncode == 0
-    assert "none" in waggle(swarm, "dead", "list").stdout
+    assert "tasks.dlt" not in waggle(swarm, "dead", "list").stdout

@@ -1,172 +1,190 @@
-"""`waggle dead`: what nobody could work on is looked at, put back, thrown away."""
+"""`waggle dead`: what nobody could work on is looked at, put back, or given up."""
 
-import time
-from datetime import datetime
+import re
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from services.console.answers import DeadLetterLine
-from services.console.client import Gateway
-from services.console.commands.steering import ByOption, name_of
-from services.console.exits import ConsoleError, Exit
-from services.console.options import ErrorsToExits, GatewayOption, JsonOption, connect
-from services.console.render import show_dead_letter, show_dead_letters
-from services.console.text import Screen, one_line
+from services.console.commands.steering import ByOption, author
+from services.console.commands.submit import moment
+from services.console.dealing import many, one
+from services.console.exits import EPILOGUE, ConsoleError, Exit
+from services.console.letters import Found, Letter, show_letter, show_list
+from services.console.options import GatewayOption, JsonOption, connect
+from services.console.text import Screen
 
-dead = typer.Typer(
-    cls=ErrorsToExits,
-    help="Dead letters: records nobody could work on. Look at them, put them back, throw them away.",
-    no_args_is_help=True,
+app = typer.Typer(
+    help="Look at messages nobody could work on; put them back or give them up.", no_args_is_help=True, epilog=EPILOGUE
 )
 
-NamesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME]...", help="Which; else all open ones that the options describe.")
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="As `waggle dead list` names it: tasks.dlt/0/17.")]
+OneOrMany = Annotated[str | None, typer.Argument(metavar="NAME", help="One dead letter; or say which by filters.")]
+TopicOption = Annotated[
+    str | None, typer.Option("--topic", metavar="TOPIC", help="Only of this topic: tasks, agents.data.")
 ]
-TopicOption = Annotated[str | None, typer.Option(help="Where the record was, such as tasks or agents.data.")]
-ErrorOption = Annotated[str | None, typer.Option(metavar="CODE", help="What kind of failure it was.")]
-OwnerOption = Annotated[str, typer.Option("--tenant", metavar="NAME", help="Whose they are; else all tenants'.")]
-SinceOption = Annotated[datetime | None, typer.Option(help="Given up at or after this moment (UTC).")]
-UntilOption = Annotated[datetime | None, typer.Option(help="Given up before this moment (UTC).")]
-AllOption = Annotated[bool, typer.Option("--all", help="All open ones, without any description.")]
-DryOption = Annotated[bool, typer.Option("--dry-run", help="Only say which they are.")]
-LimitOption = Annotated[int, typer.Option(min=1, max=1_000, help="How many at most.")]
+ErrorOption = Annotated[str | None, typer.Option("--error", metavar="CODE", help="Only with this error code.")]
+OfTenantOption = Annotated[str | None, typer.Option("--tenant", metavar="NAME", help="Only of this tenant.")]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Dead since: 2026-03-31T17:00, or 2h, 30m, 7d ago.")
+]
+UntilOption = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Dead before; as --since.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All that are open, without any filter.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
+RateOption = Annotated[float, typer.Option("--rate", min=0.1, max=1000, help="So many a second, at most.")]
+ManyLimit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most; the newest are taken.")]
+
+_AGO = re.compile(r"(\d{1,9})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-@dead.command("list")
-def list_(
+class State(StrEnum):
+    """What became of a dead letter."""
+
+    OPEN = "open"
+    REDRIVEN = "redriven"
+    DISCARDED = "discarded"
+    ANY = "any"
+
+
+@app.command("list")
+def list_letters(
     topic: TopicOption = None,
     error: ErrorOption = None,
-    tenant: OwnerOption = "",
+    tenant: OfTenantOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    state: Annotated[str, typer.Option(help="open, handled or all.")] = "open",
-    limit: LimitOption = 50,
+    state: Annotated[State, typer.Option(case_sensitive=False, help="What became of them.")] = State.OPEN,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 50,
     gateway: GatewayOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List dead letters, the newest first."""
-    with connect(gateway, tenant) as client:
-        found = client.dead_letters(**_described(topic, error, since, until), state=state, limit=str(limit))
+    """List dead letters, the newest first: those that are open, unless --state says otherwise."""
+    search = filters(topic, error, tenant, since, until) | {"state": state.value, "limit": limit}
+    screen = Screen(json=json)
+    with connect(gateway, None) as client:
+        found = client.dead_letters(search)
     if json:
-        Screen(json=True).document(found)
+        screen.document(found)
     else:
-        show_dead_letters(Screen(), [DeadLetterLine.model_validate(each) for each in found])
+        show_list(screen, Found.model_validate(found))
 
 
-@dead.command()
-def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As `waggle dead list` names it.")],
-    gateway: GatewayOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Show a dead letter: bytes, headers, why it was given up, what was done with it."""
-    with connect(gateway, "") as client:
+@app.command()
+def show(name: NameArgument, gateway: GatewayOption = None, json: JsonOption = False) -> None:
+    """Show everything about one: error, original headers, payload, trace, and what became of it."""
+    screen = Screen(json=json)
+    with connect(gateway, None) as client:
         found = client.dead_letter(name)
     if json:
-        Screen(json=True).document(found)
+        screen.document(found)
     else:
-        show_dead_letter(Screen(), found)
+        show_letter(screen, Letter.model_validate(found))
 
 
-@dead.command()
+@app.command(epilog=EPILOGUE)
 def redrive(
-    names: NamesArgument = None,
+    name: OneOrMany = None,
     topic: TopicOption = None,
     error: ErrorOption = None,
-    tenant: OwnerOption = "",
+    tenant: OfTenantOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     everything: AllOption = False,
-    dry_run: DryOption = False,
-    rate: Annotated[float, typer.Option(min=0.01, max=1_000, help="Records a second.")] = 10.0,
-    limit: LimitOption = 1_000,
+    limit: ManyLimit = 1000,
+    rate: RateOption = 10.0,
+    dry_run: DryRunOption = False,
+    again: Annotated[bool, typer.Option("--again", help="Also if it was handled before; needs --reason.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "",
     by: ByOption = None,
-    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
     gateway: GatewayOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Put dead letters back where they came from, as they were. What was done already does nothing again."""
-    described = _described(topic, error, since, until)
-    with connect(gateway, tenant) as client:
-        chosen = _chosen(client, names, described, everything=everything or bool(tenant), limit=limit)
-        _each(client, "redrive", chosen, {"by": name_of(by), "reason": reason}, 1 / rate, dry_run=dry_run, json=json)
+    """Put the original message back on its topic: one by its name, or all open ones that fit the filters.
+
+    Nothing is put back twice: whoever did it before is shown. Many are put back in the order in which they died.
+    """
+    if again and not (name and reason.strip()):
+        raise ConsoleError("--again needs a NAME and a --reason", "waggle dead redrive --help", code=Exit.USAGE)
+    search = chosen(name, filters(topic, error, tenant, since, until), everything=everything)
+    order: dict[str, Any] = {"by": author(by), "reason": reason}
+    screen = Screen(json=json)
+    with connect(gateway, None) as client:
+        if name:
+            one(screen, client, name, "redrive", order | {"again": again}, dry_run=dry_run)
+        else:
+            many(
+                screen,
+                client,
+                "redrive",
+                order,
+                {"letters": search | {"limit": limit}, "rate": rate, "dry_run": dry_run},
+            )
 
 
-@dead.command()
+@app.command(epilog=EPILOGUE)
 def discard(
-    names: NamesArgument = None,
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
+    name: OneOrMany = None,
     topic: TopicOption = None,
     error: ErrorOption = None,
-    tenant: OwnerOption = "",
+    tenant: OfTenantOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     everything: AllOption = False,
-    dry_run: DryOption = False,
-    limit: LimitOption = 1_000,
+    limit: ManyLimit = 1000,
+    rate: RateOption = 10.0,
+    dry_run: DryRunOption = False,
     by: ByOption = None,
-    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
     gateway: GatewayOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Throw dead letters away: they are no longer listed as open."""
-    if not reason:
-        raise ConsoleError("a reason is needed", "--reason says why nobody shall deal with it", code=Exit.USAGE)
-    described = _described(topic, error, since, until)
-    with connect(gateway, tenant) as client:
-        chosen = _chosen(client, names, described, everything=everything or bool(tenant), limit=limit)
-        _each(client, "discard", chosen, {"by": name_of(by), "reason": reason}, 0.0, dry_run=dry_run, json=json)
+    """Give up one by its name, or all open ones that fit the filters: they are listed no more.
+
+    Kafka keeps them for as long as their topic's retention says; `--state discarded` lists them.
+    """
+    search = chosen(name, filters(topic, error, tenant, since, until), everything=everything)
+    order = {"by": author(by), "reason": reason}
+    screen = Screen(json=json)
+    with connect(gateway, None) as client:
+        if name:
+            one(screen, client, name, "discard", order, dry_run=dry_run)
+        else:
+            many(
+                screen,
+                client,
+                "discard",
+                order,
+                {"letters": search | {"limit": limit}, "rate": rate, "dry_run": dry_run},
+            )
 
 
-def _described(topic: str | None, error: str | None, since: datetime | None, until: datetime | None) -> dict[str, str]:
-    moments = {name: f"{at.isoformat()}Z" for name, at in (("since", since), ("until", until)) if at}
-    return {name: value for name, value in (("topic", topic), ("error", error)) if value} | moments
+def filters(
+    topic: str | None, error: str | None, tenant: str | None, since: str | None, until: str | None
+) -> dict[str, Any]:
+    """The filters that were given. Raises ConsoleError for a time that is none."""
+    times = {name: ago(text).isoformat() for name, text in (("since", since), ("until", until)) if text}
+    given = {"topic": topic, "error": error, "tenant": tenant}
+    return {name: value for name, value in given.items() if value is not None} | times
 
 
-def _chosen(
-    client: Gateway, names: list[str] | None, described: dict[str, str], *, everything: bool, limit: int
-) -> list[str]:
-    """The names that are meant. Nothing said is not everything meant."""
-    if names:
-        return names
-    if not described and not everything:
-        raise ConsoleError(
-            "which dead letters?", "give names, or options that describe them, or --all", code=Exit.USAGE
-        )
-    return [str(each["name"]) for each in client.dead_letters(**described, state="open", limit=str(limit))]
-
-
-def _each(
-    client: Gateway,
-    verb: str,
-    names: list[str],
-    order: dict[str, str],
-    pause: float,
-    *,
-    dry_run: bool,
-    json: bool,
-) -> None:
-    """Deal with one after the other and say how far it is. Ends with 1 if some could not be dealt with."""
-    screen, refused, done = Screen(json=json), list[dict[str, Any]](), list[str]()
-    for number, name in enumerate(names, 1):
-        place = f"{number} of {len(names)}: {one_line(name)}"
+def ago(text: str) -> datetime:
+    """A time: so long ago, or ISO. Raises ConsoleError."""
+    if found := _AGO.fullmatch(text):
         try:
-            if not dry_run:
-                client.handle_dead_letter(verb, name, order)
-        except ConsoleError as error:
-            refused.append({"name": name, "error": error.message})
-            screen.complain(f"{place}: {one_line(error.message)}")
-            continue
-        done.append(name)
-        screen.say(f"{place} {'would be' if dry_run else 'was'} {_DONE[verb]}")
-        if not dry_run and number < len(names):
-            time.sleep(pause)
-    if json:
-        screen.document({"names": done, "refused": refused, "dry_run": dry_run})
-    elif not names:
-        screen.say("There is none.")
-    if refused:
-        raise typer.Exit(Exit.FAILED)
+            return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
+        except OverflowError:
+            raise ConsoleError(f"`{text}` is too long ago", "for example 7d", code=Exit.USAGE) from None
+    return moment(text)
 
 
-_DONE = {"redrive": "put back", "discard": "discarded"}
+def chosen(name: str | None, search: dict[str, Any], *, everything: bool) -> dict[str, Any]:
+    """The filters, if the command says in one way which ones it is about. Raises ConsoleError."""
+    if (name is not None) + bool(search) + everything != 1:
+        raise ConsoleError(
+            "say which: one NAME, or filters such as --topic and --error, or --all",
+            "`waggle dead list` with the same filters shows them",
+            code=Exit.USAGE,
+        )
+    return search

@@ -36,7 +36,7 @@ def decide(
         if asked is None:
             raise ConsoleError("the run waits for nobody", f"waggle status {run}", code=Exit.USAGE)
         body = {"request_id": asked.request_id, "decision": decision.value, "answer": answer}
-        found = client.command(run, "decisions", by=name_of(by), **body)
+        found = client.command(run, "decisions", by=author(by), **body)
     _confirm(found, f"Decided: {decision.value} ({one_line(asked.question, 120)})", run, json=json)
 
 
@@ -50,7 +50,7 @@ def cancel(
 ) -> None:
     """End a run; what it is working on is thrown away."""
     with connect(gateway, tenant) as client:
-        found = client.command(run, "cancel", by=name_of(by), reason=reason)
+        found = client.command(run, "cancel", by=author(by), reason=reason)
     _confirm(found, "The run was told to end", run, json=json)
 
 
@@ -64,7 +64,7 @@ def pause(
 ) -> None:
     """Begin no more steps until `waggle resume`; what is being worked on is kept."""
     with connect(gateway, tenant) as client:
-        found = client.command(run, "pause", by=name_of(by), reason=reason)
+        found = client.command(run, "pause", by=author(by), reason=reason)
     _confirm(found, "The run was told to pause", run, json=json)
 
 
@@ -77,11 +77,11 @@ def resume(
 ) -> None:
     """Go on from where the run was paused, or, if it has failed, from the step that failed."""
     with connect(gateway, tenant) as client:
-        found = client.command(run, "resume", by=name_of(by))
+        found = client.command(run, "resume", by=author(by))
     _confirm(found, "The run was told to go on", run, json=json)
 
 
-def name_of(given: str | None) -> str:
+def author(given: str | None) -> str:
     """Who gives the command."""
     try:
         return given or getpass.getuser()

@@ -2,6 +2,16 @@
 
 from services.gateway.routes import commands, dead, events, files, listing, runs, swarm, tasks
 
-ROUTERS = tuple(each.router for each in (tasks, files, listing, runs, events, commands, swarm, dead))
+ROUTERS = (
+    tasks.router,
+    files.router,
+    listing.router,
+    runs.router,
+    events.router,
+    commands.router,
+    swarm.router,
+    dead.router,
+    dead.one,
+)
 
 __all__ = ["ROUTERS"]

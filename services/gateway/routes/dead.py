@@ -1,221 +1,143 @@
-"""Dead letters are looked at, put back, thrown away."""
+"""Dead letters are looked at, put back, or given up. Operators see those of all tenants, unless they ask for one."""
 
-import asyncio
-import base64
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Annotated, Literal
+from collections.abc import AsyncIterator
+from typing import Annotated, Self
 
-from fastapi import APIRouter, Query
-from pydantic import ConfigDict, Field
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field, field_validator, model_validator
 
 from schemas.dead import DeadLetterHandled
-from schemas.message import Instant, Part
-from schemas.registry import TOPICS
-from services.gateway.failures import Refused, documented
-from services.gateway.inputs import PartsOf
-from shared.blackboard import known_agents, lock
-from shared.bus import AlreadyHandled, DeadLetter, DeadLetters, UnknownDeadLetter, Wanted
-from shared.service import Parts
+from schemas.message import Text
+from services.gateway.dead_letters import DeadLetterView, Progress, Selection, refusing, view_of_letter
+from services.gateway.dealing import deal
+from services.gateway.failures import documented
+from services.gateway.inputs import PartsOf, SettingsOf
+from services.gateway.routes.commands import Order, ReasonedOrder
+from shared.bus.dead_search import Found, Search
+from shared.bus.redrive import Redriver, dead_letters, redriver
+from shared.settings import Settings
 
-MOST = 1_000
-"""Dead letters dealt with by one request."""
-
-router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
-
-Topic = Annotated[str | None, Query(description="Where the record was, such as `tasks` or `agents.data`.")]
-Code = Annotated[str | None, Query(description="What kind of failure it was.")]
-OfTenant = Annotated[str, Query(alias="tenant", description="Whose record it was; all tenants' unless given.")]
-Since = Annotated[Instant | None, Query(description="Given up at or after this moment.")]
-Until = Annotated[Instant | None, Query(description="Given up before this moment.")]
-InState = Annotated[Literal["open", "handled", "all"], Query(description="`open`: nobody has dealt with it.")]
-_STATE = {"open": False, "handled": True, "all": None}
+router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], responses=documented(404))
+one = APIRouter(
+    prefix="/v1/dead-letters/{topic}/{partition}/{offset}", tags=["dead letters"], responses=documented(404)
+)
 
 
-class DeadLetterLine(Part):
-    """A dead letter in a list."""
+class Redrive(Order):
+    """Who wants it put back."""
 
-    name: str
-    topic: str
-    error: str
-    message: str
-    tenant: str | None
-    attempts: int
-    at: Instant
-    handled: DeadLetterHandled | None
+    reason: str = Field("", max_length=20_000, description="Why; needed with `again`.")
+    again: bool = Field(default=False, description="Also what was redriven or discarded before.")
 
-
-class DeadLetterView(DeadLetterLine):
-    """A dead letter with everything that is known of it."""
-
-    partition: int
-    offset: int
-    key: str
-    headers: dict[str, str]
-    text: str | None = Field(description="Its bytes, if they are text.")
-    base64: str | None = Field(description="Its bytes, if they are no text.")
-    causes: list[str] = Field(description="Why earlier tries failed, oldest first.")
-    service: str
-    version: str
-    trace_id: str | None
-    redriven_from: str | None
+    @model_validator(mode="after")
+    def _again_has_a_reason(self) -> Self:
+        if self.again and not self.reason.strip():
+            raise ValueError("`again` needs a `reason`")
+        return self
 
 
-class Handling(Part):
-    """Which dead letters are meant, and by whom: either one `name`, or all open ones that fit."""
+class Many(Order):
+    """Which open dead letters to deal with, and how fast."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    letters: Search = Field(description="Which ones; an empty object means all that are open, up to its limit.")
+    rate: float = Field(10.0, ge=0.1, le=1000, description="So many a second, at most.")
+    dry_run: bool = Field(default=False, description="Only say which ones.")
 
-    by: str = Field(min_length=1, max_length=200, description="Who wants it.")
-    reason: str = Field("", max_length=20_000)
-    name: str | None = None
-    topic: str | None = None
-    error: str | None = None
-    tenant: str | None = None
-    since: Instant | None = None
-    until: Instant | None = None
-    limit: int = Field(100, ge=1, le=MOST)
-    dry_run: bool = Field(False, description="Only say which they are.")
+    @field_validator("letters")
+    @classmethod
+    def _open_ones(cls, letters: Search) -> Search:
+        if letters.state != "open":
+            raise ValueError("only open ones can be dealt with in bulk; name any other")
+        return letters
 
 
-class Redriving(Handling):
-    """Which dead letters go back."""
+class RedriveMany(Many):
+    """Which open dead letters to put back."""
 
-    rate: float = Field(10.0, gt=0, le=1_000, description="Records a second.")
-
-
-class Discarding(Handling):
-    """Which dead letters are thrown away, and why."""
-
-    reason: str = Field(min_length=1, max_length=20_000)
+    reason: str = Field("", max_length=20_000, description="Why.")
 
 
-class Handled(Part):
-    """What was done; with `dry_run`, what would be."""
+class DiscardMany(Many):
+    """Which open dead letters to give up."""
 
-    names: list[str]
-    skipped: list[str] = Field(description="Somebody else dealt with these meanwhile.")
-    dry_run: bool
+    reason: Text
 
 
-@router.get("", summary="List dead letters", responses=documented())
-async def list_dead_letters(
-    parts: PartsOf,
-    topic: Topic = None,
-    error: Code = None,
-    tenant: OfTenant = "",
-    since: Since = None,
-    until: Until = None,
-    state: InState = "open",
-    limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
-) -> list[DeadLetterLine]:
-    """The newest first. The newest 10,000 records of each dead-letter partition are looked through."""
-    wanted = Wanted(topic=topic, error=error, tenant=tenant or None, since=since, until=until, handled=_STATE[state])
-    return [_line(each) for each in await _letters(parts).find(wanted, await _topics(parts), limit)]
+async def name_of(
+    topic: Annotated[str, Path(description="Its dead-letter topic, such as `tasks.dlt`.", max_length=255)],
+    partition: Annotated[int, Path(ge=0, description="Its partition there.")],
+    offset: Annotated[int, Path(ge=0, description="Its offset there.")],
+) -> str:
+    """The name of a dead letter, as its path has it."""
+    return f"{topic}/{partition}/{offset}"
 
 
-@router.get("/{name:path}", summary="Show a dead letter", responses=documented(404))
-async def show_dead_letter(name: str, parts: PartsOf) -> DeadLetterView:
-    """Its bytes and headers as they were, why it was given up, and what was done with it."""
-    return _view(await _one(parts, name))
+Name = Annotated[str, Depends(name_of)]
 
 
-@router.post("/redrive", summary="Put dead letters back", responses=documented(404, 409))
-async def redrive(order: Redriving, parts: PartsOf) -> Handled:
-    """Each goes back to its topic byte for byte, with its id, once. With `name`, 409 if it was dealt with before."""
-
-    async def act(letter: DeadLetter) -> None:
-        await _letters(parts).redrive(letter, by=order.by, now=datetime.now(UTC), reason=order.reason)
-
-    return await _handle(parts, order, act, 1 / order.rate)
+@router.get("", summary="List dead letters")
+async def list_dead_letters(wanted: Annotated[Search, Query()], settings: SettingsOf) -> Found:
+    """The newest first. A list that is not `complete` can be narrowed by topic and time."""
+    return await _found(settings, wanted)
 
 
-@router.post("/discard", summary="Throw dead letters away", responses=documented(404, 409))
-async def discard(order: Discarding, parts: PartsOf) -> Handled:
-    """They stay in Kafka until their retention ends, but are no longer listed as open."""
-
-    async def act(letter: DeadLetter) -> None:
-        await _letters(parts).discard(letter, by=order.by, now=datetime.now(UTC), reason=order.reason)
-
-    return await _handle(parts, order, act, 0.0)
+@one.get("", summary="Show a dead letter")
+async def show_dead_letter(name: Name, settings: SettingsOf) -> DeadLetterView:
+    """Where it was and why it could not be worked on, its original headers and bytes, and what became of it."""
+    async with refusing(), dead_letters(settings) as letters:
+        return view_of_letter(*await letters.find(name))
 
 
-async def _handle(parts: Parts, order: Handling, act: Callable[[DeadLetter], Awaitable[None]], pause: float) -> Handled:
-    names, skipped = [], []
-    for letter in await _meant(parts, order):
-        if not order.dry_run and not await _once(parts, letter, act, strict=order.name is not None):
-            skipped.append(letter.name)
-            continue
-        names.append(letter.name)
-        if not order.dry_run:
-            await asyncio.sleep(pause)
-    return Handled(names=names, skipped=skipped, dry_run=order.dry_run)
+@one.post("/redrive", summary="Redrive a dead letter", responses=documented(404, 409))
+async def redrive_dead_letter(name: Name, order: Redrive, parts: PartsOf) -> DeadLetterHandled:
+    """Put the original record back on its topic. 409 `already_handled`, saying by whom, when somebody did something."""
+    async with refusing(), redriver(parts.settings, parts.redis) as desk:
+        return await desk.redrive(name, order.by, order.reason, again=order.again)
 
 
-async def _meant(parts: Parts, order: Handling) -> list[DeadLetter]:
-    if order.name is not None:
-        return [await _one(parts, order.name)]
-    wanted = Wanted(topic=order.topic, error=order.error, tenant=order.tenant, since=order.since, until=order.until)
-    return await _letters(parts).find(wanted, await _topics(parts), order.limit)
+@one.post("/discard", summary="Discard a dead letter", responses=documented(404, 409))
+async def discard_dead_letter(name: Name, order: ReasonedOrder, parts: PartsOf) -> DeadLetterHandled:
+    """Give it up for good. 409 `already_handled`, saying by whom, when somebody did something."""
+    async with refusing(), redriver(parts.settings, parts.redis) as desk:
+        return await desk.discard(name, order.by, order.reason)
 
 
-async def _once(
-    parts: Parts, letter: DeadLetter, act: Callable[[DeadLetter], Awaitable[None]], *, strict: bool
-) -> bool:
-    """Deal with it, one person at a time, as it stands now. False if somebody else has; 409 instead if `strict`."""
-    async with lock(parts.redis, f"dead:{letter.name}") as had:
-        if not had:
-            return _passed_over(f"somebody else deals with {letter.name} right now", strict=strict)
-        try:
-            await act(await _letters(parts).get(letter.name))
-        except AlreadyHandled as done:
-            return _passed_over(str(done), strict=strict)
-    return True
+async def found_to_redrive(order: RedriveMany, settings: SettingsOf) -> Found:
+    """What the order means, looked up before the answer begins: after that nothing can be refused."""
+    return await _found(settings, order.letters)
 
 
-def _passed_over(why: str, *, strict: bool) -> bool:
-    if strict:
-        raise Refused(409, AlreadyHandled.code, why, action="look at it: it says what was done with it, and by whom")
-    return False
+async def found_to_discard(order: DiscardMany, settings: SettingsOf) -> Found:
+    """As `found_to_redrive`."""
+    return await _found(settings, order.letters)
 
 
-async def _one(parts: Parts, name: str) -> DeadLetter:
-    try:
-        return await _letters(parts).get(name)
-    except UnknownDeadLetter as unknown:
-        raise Refused(404, unknown.code, str(unknown), action="GET /v1/dead-letters lists those there are") from None
+@router.post("/redrive", summary="Redrive many dead letters")
+async def redrive_dead_letters(
+    order: RedriveMany, found: Annotated[Found, Depends(found_to_redrive)], parts: PartsOf
+) -> AsyncIterator[Selection | Progress]:
+    """One line of JSON that says how many, then one for each as it is put back. It stops when the caller goes away."""
+
+    async def act(desk: Redriver, name: str) -> DeadLetterHandled:
+        return await desk.redrive(name, order.by, order.reason)
+
+    async for line in deal(parts, found, act, rate=order.rate, dry_run=order.dry_run):
+        yield line
 
 
-def _letters(parts: Parts) -> DeadLetters:
-    return DeadLetters(parts.settings.kafka, parts.settings.topic_prefix)
+@router.post("/discard", summary="Discard many dead letters")
+async def discard_dead_letters(
+    order: DiscardMany, found: Annotated[Found, Depends(found_to_discard)], parts: PartsOf
+) -> AsyncIterator[Selection | Progress]:
+    """One line of JSON that says how many, then one for each as it is given up. It stops when the caller goes away."""
+
+    async def act(desk: Redriver, name: str) -> DeadLetterHandled:
+        return await desk.discard(name, order.by, order.reason)
+
+    async for line in deal(parts, found, act, rate=order.rate, dry_run=order.dry_run):
+        yield line
 
 
-async def _topics(parts: Parts) -> list[str]:
-    """Every topic that a service consumes record by record."""
-    agents = [f"agents.{name}" for name in await known_agents(parts.redis)]
-    return sorted({"tasks", "runs", "control", "decisions"} & set(TOPICS.values())) + agents
-
-
-def _line(letter: DeadLetter) -> DeadLetterLine:
-    return DeadLetterLine(**{name: getattr(letter, name) for name in DeadLetterLine.model_fields})
-
-
-def _view(letter: DeadLetter) -> DeadLetterView:
-    text = _text(letter.value)
-    facts = {name: getattr(letter, name) for name in DeadLetterView.model_fields if hasattr(letter, name)}
-    return DeadLetterView(
-        **facts
-        | {
-            "key": letter.key.decode(errors="replace"),
-            "headers": {name: value.decode(errors="replace") for name, value in letter.headers},
-            "text": text,
-            "base64": None if text is not None else base64.b64encode(letter.value).decode(),
-        }
-    )
-
-
-def _text(value: bytes) -> str | None:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return None
+async def _found(settings: Settings, wanted: Search) -> Found:
+    async with refusing(), dead_letters(settings) as letters:
+        return await letters.search(wanted)

@@ -1,6 +1,7 @@
 """A gateway that plays runs from a script, over real HTTP on loopback."""
 
 import asyncio
+import json
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,8 @@ class Script:
         self.hang = False
         self.dies_at_submit = False
         self.unknown_at_first = 0
+        self.dead, self.many, self.complete, self.dies_after = {}, [], True, None
+        self.searches, self.orders = [], []
         self.tasks, self.commands, self.resumed_after, self.uploads = [], [], [], []
 
     def add(self, status="complete", events=None, **result):
@@ -194,7 +197,54 @@ def app_of(script):
         groups = [{"group": "waggle.orchestrator", "lag": 12}]
         return [{"topic": "waggle.tasks", "partitions": 4, "messages": 30, "groups": groups}]
 
+    @app.get("/v1/dead-letters")
+    async def dead_letters(request: Request):
+        script.searches.append(dict(request.query_params))
+        return {"letters": list(script.dead.values()), "complete": script.complete, "not_looked_at": 1200}
+
+    @app.get("/v1/dead-letters/{name:path}")
+    async def dead_letter(name: str):
+        return script.dead.get(name) or refused(404, "unknown_dead_letter", f"there is no dead letter `{name}`")
+
+    @app.post("/v1/dead-letters/{verb}")
+    async def handle_many(verb: str, request: Request):
+        script.orders.append((None, verb, await request.json()))
+        return StreamingResponse(told(script), media_type="application/jsonl")
+
+    @app.post("/v1/dead-letters/{name:path}/{verb}")
+    async def handle(name: str, verb: str, request: Request):
+        order = await request.json()
+        script.orders.append((name, verb, order))
+        if script.dead[name]["handled"] and not order.get("again"):
+            return refused(409, "already_handled", f"{name} was redriven by grace")
+        return handled(name, f"{verb}ed".replace("redriveed", "redriven"), order)
+
     return app
+
+
+def handled(name, action, order):
+    """What the gateway says of a dead letter that was dealt with."""
+    at = START.isoformat()
+    return {"name": name, "action": action, "by": order["by"], "at": at, "reason": order["reason"], "died": at}
+
+
+def dead_letter(name, **fields):
+    """All that a gateway says of a dead letter."""
+    known = {"topic": "tasks", "at": START.isoformat(), "error": "defect", "message": "no use", "attempts": "3"}
+    known |= {"tenant": "shop", "size": 2, "came_from": None, "state": "open", "handled": None, "partition": "1"}
+    known |= {"offset": "9", "service": "orchestrator", "version": "0.1.0", "trace_id": "ab12", "causes": None}
+    known |= {"redriven_by": None, "key": {"text": "k"}, "headers": [{"name": "ce_id", "text": "t1"}]}
+    return {"name": name, "payload": {"text": "{}"}} | known | fields
+
+
+async def told(script):
+    yield json.dumps({"of": len(script.many), "complete": script.complete, "not_looked_at": 0}) + "\n"
+    for n, (name, outcome) in enumerate(script.many, 1):
+        if script.dies_after == n - 1:
+            raise ConnectionError("cut by the script")
+        error = {"code": "x", "message": "a\u2028b"} if outcome in {"failed", "skipped"} else None
+        line = {"n": n, "of": len(script.many), "name": name, "outcome": outcome, "error": error}
+        yield json.dumps(line, ensure_ascii=False) + "\n"
 
 
 async def stream(script, run_id, after):

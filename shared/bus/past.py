@@ -1,0 +1,96 @@
+"""What topics hold, read without a group: nothing is committed, nobody else's reading is disturbed."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from shared.bus.broker import LARGEST_RECORD
+from shared.settings import Settings
+
+Partitions = Sequence[TopicPartition]
+
+_BACKOFF_MS = 10
+"""The consumer rests so long between looks for a leader; its default of 100 ms would add up over partitions."""
+
+_WAIT_MS = 200
+"""How long one look for records may take before the position is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Reads one range at a time. Every call waits for as long as Kafka is away: give it a time limit."""
+
+    prefix: str
+    consumer: AIOKafkaConsumer
+    partitions: Mapping[str, Partitions]
+    """Of every topic, its name without the prefix."""
+
+    async def held(self, partition: TopicPartition) -> tuple[int, int]:
+        """The first offset Kafka still holds, and the one that comes next."""
+        first = await self.consumer.beginning_offsets([partition])
+        end = await self.consumer.end_offsets([partition])
+        return first[partition], end[partition]
+
+    async def from_time(self, partition: TopicPartition, at: datetime) -> int | None:
+        """The first offset at or after the time; None when there is none, or the broker keeps no times."""
+        found = await self.consumer.offsets_for_times({partition: max(0, int(at.timestamp() * 1000))})
+        return found[partition].offset if found.get(partition) else None
+
+    async def between(self, partition: TopicPartition, first: int, end: int) -> AsyncIterator[Any]:
+        """The records from `first` up to, but not including, `end`. Read to its end before another range is begun."""
+        if first >= end:
+            return
+        self.consumer.seek(partition, first)
+        self.consumer.resume(partition)
+        while await self.consumer.position(partition) < end:
+            found = await self.consumer.getmany(partition, timeout_ms=_WAIT_MS)
+            for record in found.get(partition, ()):
+                if record.offset < end:
+                    yield record
+        self.consumer.pause(partition)
+
+
+@asynccontextmanager
+async def reading(settings: Settings, wanted: Callable[[str], bool]) -> AsyncIterator[Past]:
+    """What those of the installation's topics hold now that are wanted, by their names without the prefix.
+
+    They are assigned all at once, and fetched only while a range is read: assigning one after the other is ten times
+    slower. Raises KafkaError when Kafka is away.
+    """
+    servers = settings.kafka.split(",")
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        fetch_max_wait_ms=settings.fetch_max_wait_ms,
+        max_partition_fetch_bytes=LARGEST_RECORD,
+        retry_backoff_ms=_BACKOFF_MS,
+    )
+    prefix = settings.topic_prefix
+    try:
+        await admin.start()
+        await consumer.start()
+        found = await partitions_of(admin, prefix)
+        read = [partition for topic, each in found.items() if wanted(topic.removeprefix(prefix)) for partition in each]
+        consumer.assign(read)
+        consumer.pause(*read)
+        yield Past(prefix, consumer, {topic.removeprefix(prefix): each for topic, each in found.items()})
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+async def partitions_of(admin: AIOKafkaAdminClient, prefix: str) -> dict[str, Partitions]:
+    """The partitions of every topic whose name begins with the prefix."""
+    described = await admin.describe_topics()
+    return {
+        each["topic"]: [TopicPartition(each["topic"], part["partition"]) for part in each["partitions"]]
+        for each in described
+        if each["topic"].startswith(prefix)
+    }
