@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,9 @@ log = structlog.get_logger()
 
 KAFKA_WITHIN = 30.0
 """Seconds a starting service waits for Kafka."""
+
+LONGEST_PAUSE = 4.0
+"""Seconds before a background task that fails again and again is begun once more."""
 
 GRACE = 15.0
 """Seconds a stopping service gives what it is working on."""
@@ -233,12 +237,14 @@ def _ending_with(app: Any) -> Any:
 
 async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:
     """Some work, begun again after whatever stopped it: an outage is waited out, a defect is logged."""
+    pause, began = 0.5, time.monotonic()
     while True:
         try:
             return await work()
         except (*bus.OUTAGES, *blackboard.OUTAGES) as away:
             log.warning("something is away, trying again", error=repr(away))
-            await asyncio.sleep(1.0)
         except Exception:
             log.exception("a background task failed and is started again")
-            await asyncio.sleep(1.0)
+        pause = 1.0 if time.monotonic() - began > 2 * LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
+        await asyncio.sleep(pause)
+        began = time.monotonic()

@@ -15,6 +15,9 @@ LOCK_TTL = 15_000
 """Milliseconds after which a rebuild whose process died is begun again by another one."""
 
 
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run as its log tells it."""
@@ -48,8 +51,8 @@ class Restorer:
         return bool(await self._redis.pexpire(keys.REBUILDING, LOCK_TTL))
 
     async def end(self) -> None:
-        """Give the lock back."""
-        await self._redis.delete(keys.REBUILDING)
+        """Give the lock back, if it is still held."""
+        await self._redis.eval(_RELEASE, 1, keys.REBUILDING, self.name)
 
     async def sentinel_epoch(self) -> int:
         """The epoch that the blackboard itself names; 0 if none."""

@@ -63,6 +63,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._running: set[asyncio.Task[None]] = set()
         self._offsets: dict[TopicPartition, OffsetTracker] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._behind = False
         self._stopping = False
         self._rebalancing = False
         self._committing: asyncio.Task[None] | None = None
@@ -180,9 +181,12 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await consumer.commit(risen)
         except KafkaError as refused:
-            log.warning("offsets not committed yet", error=repr(refused))
+            if not self._behind:
+                log.warning("offsets are not committed until Kafka takes them again", error=repr(refused))
+            self._behind = True
         else:
             self._committed |= risen
+            self._behind = False
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Commit what is finished and forget what has not begun: its next owner gets it."""

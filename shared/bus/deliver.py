@@ -70,7 +70,8 @@ class Deliverer:
             except self.outages as away:
                 pauses += 1
                 pause = getattr(away, "after", min(0.1 * 2**pauses, LONGEST_PAUSE))
-                log.warning("a delivery waits", topic=record.topic, offset=record.offset, error=repr(away))
+                if pauses == 1:
+                    log.warning("a delivery waits", topic=record.topic, offset=record.offset, error=repr(away))
                 await asyncio.sleep(pause)
 
     async def _once(self, record: Any) -> None:
