@@ -218,7 +218,7 @@ async def test_a_run_that_takes_too_long_ends_at_its_deadline(gateway, model):
     [
         ({"cyclic_plan": True}, "no_plan"),
         ({"truncate": True}, "no_plan"),
-        ({"status": 500}, "no_plan"),
+        ({"status": 500}, "deadline"),
     ],
 )
 async def test_a_planner_that_never_makes_a_usable_plan_fails_the_run_with_the_reason(gateway, model, fault, code):
@@ -226,7 +226,7 @@ async def test_a_planner_that_never_makes_a_usable_plan_fails_the_run_with_the_r
     await scripted(model, {"when": {"agent": "planner", "objective": marker}, "fault": fault})
     task = {"attachments": [{"name": "visitors.csv", "text": CSV}]}
     objective = f"Summarise visitors.csv and search documents and mail a@b.ch {marker}"
-    run_id = await submit(gateway, objective, context=task)
+    run_id = await submit(gateway, objective, context=task, budget={"seconds": 20})
     result = await result_of(gateway, run_id)
     assert (result["status"], result["error"]["code"]) == ("failed", code)
 
