@@ -62,6 +62,13 @@ class Verdict(Part):
     redo: list[str] = Field(description="Ids of the steps to do again; empty: the last ones.")
 
 
+class Settlement(Part):
+    """What a person said about a call whose outcome is unknown. It allows one call, not one at each delivery."""
+
+    request_id: Id
+    answer: str
+
+
 class Handoff(Message):
     """A typed request to one agent."""
 
@@ -82,7 +89,7 @@ class Handoff(Message):
     deadline: Instant
     attempt: int = Field(1, ge=1)
     priority: Priority = Priority.NORMAL
-    settled: dict[str, str] = Field(
+    settled: dict[str, Settlement] = Field(
         default_factory=dict, description="Calls with an unknown outcome → what a person said about them."
     )
     hop: int = Field(1, ge=1, description="How many handoffs led here, this one counted.")

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
-from schemas.step import Handoff
+from schemas.step import Handoff, Settlement
 from shared.agent.spend import Spend
 from shared.agent.toolbox import Toolbox, as_answer
 from shared.agent.workspace import StepWorkspace
@@ -60,19 +61,26 @@ class ToolCalls:
         if not self.toolbox.must_not_repeat(request.name):
             return await self._act(name, request)
         intent = name + INTENT
-        if intent in self.journal and self.journal[intent] is not None:
-            said = self.handoff.settled.get(name)
-            if said is None:
+        earlier, said = self.journal.entries().get(intent), self.handoff.settled.get(name)
+        if earlier is not None:
+            if said is None or said.request_id == earlier["permitted_by"]:  # a permission is used up by one call
                 raise self._unknown(name, request)
-            if not said.lower().startswith(REPEAT):
-                return json.dumps({"settled_by_a_person": said}, ensure_ascii=False)
-        about = {"tool": request.name, "arguments": request.arguments, "epoch": self.journal.epoch}
-        await self.journal.write(intent, about)
+            if not said.answer.lower().startswith(REPEAT):
+                return json.dumps({"settled_by_a_person": said.answer}, ensure_ascii=False)
+        await self.journal.write(intent, self._intent(request, said))
         try:
             return await self._act(name, request)
         except RetryableError:
             await self.journal.write(intent, None)  # a tool raises it only when nothing has happened
             raise
+
+    def _intent(self, request: ToolRequest, said: Settlement | None) -> dict[str, Any]:
+        return {
+            "tool": request.name,
+            "arguments": request.arguments,
+            "epoch": self.journal.epoch,
+            "permitted_by": said.request_id if said else None,
+        }
 
     async def _act(self, name: str, request: ToolRequest) -> str:
         await self.progress(f"{request.name} {request.arguments}"[:200])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from schemas import event as e
+from schemas.step import Settlement
 from shared.runs.machine import ENDS
 from shared.runs.run import Job, Run, StepRecord
 
@@ -133,19 +134,20 @@ def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
     change: dict[str, Any] = {"request": None}
     asked = run.request
     if asked and asked.about == "step" and asked.step_id:
-        change |= _step_answered(run, asked.step_id, event.answer or f"approved: {asked.question}")
+        answer = event.answer or f"approved: {asked.question}"
+        change |= _step_answered(run, asked.step_id, Settlement(request_id=event.request_id, answer=answer))
     if asked and asked.about == "plan":
         change |= {"planning": _anew(run.planning), "feedback": [event.answer] if event.answer else run.feedback}
     return change
 
 
-def _step_answered(run: Run, step_id: str, answer: str) -> dict[str, Any]:
+def _step_answered(run: Run, step_id: str, said: Settlement) -> dict[str, Any]:
     """An answer about one call settles that call, and the work goes on; any other answer begins the work anew."""
     record = run.steps[step_id]
     if record.uncertain:
-        settled = record.settled | {record.uncertain: answer}
+        settled = record.settled | {record.uncertain: said}
         return _step(run, step_id, status="waiting", attempts=0, question=None, uncertain=None, settled=settled)
-    return {"steps": run.steps | {step_id: _begun_anew(record, feedback=[*record.feedback, answer])}}
+    return {"steps": run.steps | {step_id: _begun_anew(record, feedback=[*record.feedback, said.answer])}}
 
 
 def _resumed(run: Run, event: e.RunResumed) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from schemas.error import ErrorInfo
 from schemas.event import HelpRequested, ReviewGiven, State
 from schemas.message import Part
 from schemas.plan import Plan, PlannedStep
-from schemas.step import Output
+from schemas.step import Output, Settlement
 from schemas.task import Task
 
 StepStatus = Literal["waiting", "running", "asking", "done", "failed"]
@@ -34,7 +34,7 @@ class StepRecord(Part):
     options: list[str] = Field(default_factory=list)
     uncertain: str | None = None
     """The call that the question is about, if its outcome is unknown."""
-    settled: dict[str, str] = Field(default_factory=dict)
+    settled: dict[str, Settlement] = Field(default_factory=dict)
     """Such calls → what a person said about them."""
     output: Output | None = None
     error: ErrorInfo | None = None

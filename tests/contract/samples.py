@@ -73,7 +73,7 @@ HANDOFF = {
     "deadline": NOW,
     "work_id": "run-1/step/count/0",
     "priority": task.Priority.HIGH,
-    "settled": {"think-1/turn-1/call-1": "it was sent"},
+    "settled": {"think-1/turn-1/call-1": step.Settlement(request_id="run-1/help/1", answer="it was sent")},
     "attempt": 2,
     "hop": 3,
     "dry_run": True,

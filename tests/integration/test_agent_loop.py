@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from schemas.budget import Budget
-from schemas.step import DoStep, Findings, HandoffFailed, StepCompleted
+from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, Settlement, StepCompleted
 from shared import bus
 from shared.agent import Agent, Context, Worker
 from shared.archive import BlobStore
@@ -257,3 +257,45 @@ async def test_a_step_that_takes_too_long_fails_with_a_timeout(worker, agent, mo
     await scripted(model, agent, {"fault": {"delay": 30}})
     reply, _ = await answer(worker, handoff(agent, timeout=0.3))
     assert reply.error.code == "timeout"
+
+
+async def interrupted(worker, agent, model, step):
+    """A call whose intent is recorded and whose outcome nobody knows."""
+    journal = await worker._journal(step).open()
+    entry = {"tool": "send", "arguments": "{}", "epoch": journal.epoch, "permitted_by": None}
+    await scripted(model, agent, calling("send", text="hello"), FINAL)
+    await journal.write("think-1/turn-1/call-1/intent", entry)
+
+
+async def test_a_call_that_may_have_happened_is_never_made_again_but_asked_about(worker, agent, model):
+    step = handoff(agent)
+    await interrupted(worker, agent, model, step)
+    reply, _ = await answer(worker, step)
+    assert isinstance(reply, HelpAsked)
+    assert reply.call == "think-1/turn-1/call-1"
+    assert sent == []
+
+
+@pytest.mark.parametrize(("said", "times"), [("repeat: it never arrived", 1), ("it has happened", 0)])
+async def test_what_a_person_says_about_it_settles_it(worker, agent, model, said, times):
+    step = handoff(agent)
+    await interrupted(worker, agent, model, step)
+    settled = {"think-1/turn-1/call-1": Settlement(request_id="help/1", answer=said)}
+    again = step.model_copy(update={"id": step.id[:-1] + "2", "settled": settled})
+    reply, journal = await answer(worker, again)
+    assert isinstance(reply, StepCompleted)
+    assert len(sent) == times
+    assert ("settled_by_a_person" in journal["think-1/turn-1/call-1"]) is (times == 0)
+
+
+async def test_a_permission_to_repeat_a_call_is_used_up_by_one_call(worker, agent, model):
+    step = handoff(agent)
+    await interrupted(worker, agent, model, step)
+    settled = {"think-1/turn-1/call-1": Settlement(request_id="help/1", answer="repeat")}
+    again = step.model_copy(update={"id": step.id[:-1] + "2", "settled": settled})
+    journal = await worker._journal(again).open()
+    entry = {"tool": "send", "arguments": "{}", "epoch": journal.epoch, "permitted_by": "help/1"}
+    await journal.write("think-1/turn-1/call-1/intent", entry)
+    reply, _ = await answer(worker, again)
+    assert isinstance(reply, HelpAsked)
+    assert sent == []

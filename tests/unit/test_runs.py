@@ -333,7 +333,9 @@ def test_a_person_settles_a_call_whose_outcome_is_unknown_and_the_same_work_goes
     decision = {"request_id": w.run.request.request_id, "decision": "approve", "answer": "it was"}
     w.tell(command(HumanDecided, **decision))
     again = w.handoff("a")
-    assert (again.settled, again.idempotency_key) == ({"think-1/turn-1/call-1": "it was"}, asked.idempotency_key)
+    (said,) = again.settled.values()
+    assert (said.answer, said.request_id) == ("it was", decision["request_id"])
+    assert again.idempotency_key == asked.idempotency_key
 
 
 def test_an_answer_to_a_question_of_the_agents_own_begins_the_work_anew():
