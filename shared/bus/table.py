@@ -38,33 +38,35 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, broker: KafkaBroker, topic: str, group: str, table: Table, settings: Settings) -> None:
         self._topic = topic
         self._table = table
+        self._loading: set[int] = set()
         self._ends: dict[int, int] = {}
+        self._reached: dict[int, int] = {}
         self._rebalancing = False
         self._consumer = subscribe(broker, [topic], group, self._take, settings=settings, listener=self)
 
     @property
     def loading(self) -> bool:
         """Whether some partition has not been read to where it ended when it was assigned."""
-        return bool(self._ends) or self._rebalancing
+        return bool(self._loading) or self._rebalancing
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Forget them."""
         self._rebalancing = True
         for each in revoked:
-            self._ends.pop(each.partition, None)
-            self._table.drop(each.partition)
+            self._forget(each.partition)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Find out how much there is to read."""
+        """Begin anew, and find out how much there is to read. Records come already while that is asked."""
         consumer, partitions = self._consumer(), list(assigned)
+        for each in partitions:
+            self._forget(each.partition)
+            self._loading.add(each.partition)
+        self._rebalancing = False
         begins = await consumer.beginning_offsets(partitions) if consumer else {}
         ends = await consumer.end_offsets(partitions) if consumer else {}
         for each in partitions:
-            self._table.drop(each.partition)
-            self._ends[each.partition] = ends[each]
-            if begins[each] >= ends[each]:
-                self._complete(each.partition)
-        self._rebalancing = False
+            self._ends[each.partition] = ends[each] if begins[each] < ends[each] else 0
+            self._look(each.partition)
 
     async def _take(self, records: Sequence[Raw]) -> None:
         if self._rebalancing:
@@ -75,12 +77,21 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._table.put(record.partition, key, record)
             else:
                 self._table.clear(record.partition, key)
-            if record.offset + 1 >= self._ends.get(record.partition, record.offset + 2):
-                self._complete(record.partition)
+            self._reached[record.partition] = record.offset + 1
+            self._look(record.partition)
 
-    def _complete(self, partition: int) -> None:
-        del self._ends[partition]
-        self._table.complete(partition)
+    def _look(self, partition: int) -> None:
+        """Whether everything has been read that there was."""
+        end = self._ends.get(partition)
+        if partition in self._loading and end is not None and self._reached.get(partition, 0) >= end:
+            self._loading.remove(partition)
+            self._table.complete(partition)
+
+    def _forget(self, partition: int) -> None:
+        self._loading.discard(partition)
+        self._ends.pop(partition, None)
+        self._reached.pop(partition, None)
+        self._table.drop(partition)
 
 
 class Eraser:
