@@ -20,7 +20,7 @@ OPENING = """\
 What was done to the real swarm (real processes, Kafka and Redis; agents without a model), and what came of it. A
 ledger outside of the swarm counts what tools really did, every repeat too. `make faults` runs this table again and
 writes this page; `tests/faults` says how each fault is done. The two brokers: embedded, the one out of a wheel, and
-real, an Apache Kafka.
+real, an Apache Kafka. A row keeps what it counted when it last ran.
 
 Every row holds when each task got one result, the one its plan leads to, when no compensable or irreversible call was
 made twice and no idempotent one under a second key, and when nothing was done out of order or in vain. Of a call that
