@@ -44,7 +44,10 @@ class Settings(BaseSettings):
     max_in_flight: int = Field(16, ge=1, description="Messages one service works on at once.")
     max_message_bytes: int = Field(1_048_576, ge=1024, description="A larger message is dead-lettered, never retried.")
     fetch_max_wait_ms: int = Field(
-        5, ge=1, description="How long Kafka may hold an empty fetch; bounds a hop's latency."
+        100,
+        ge=1,
+        description="How long Kafka may hold an empty fetch, in ms. Kafka answers at once when something comes; the "
+        "embedded broker does not, it is used with 5.",
     )
     session_timeout: float = Field(
         6.0,

@@ -13,7 +13,7 @@ import pytest
 
 from infra import topics as declared_topics
 from infra.embedded.kafka import EmbeddedKafka
-from infra.embedded.stack import Stack
+from infra.embedded.stack import FETCH_MAX_WAIT_MS, Stack
 from infra.kafka.broker import running
 from infra.probe import answers, free_port
 from shared.blackboard import Sentinel
@@ -24,6 +24,11 @@ ROOT = Path(__file__).parents[1]
 
 def pytest_addoption(parser):
     parser.addoption("--kafka", choices=["embedded", "real"], default="embedded", help="which broker tests use")
+
+
+def pytest_configure(config):
+    if config.getoption("kafka") == "embedded":
+        os.environ.setdefault("WAGGLE_FETCH_MAX_WAIT_MS", FETCH_MAX_WAIT_MS)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,9 @@ GRACE = 20.0
 SESSION_TIMEOUT = "2.5"
 """Seconds, beside the embedded Kafka, which allows any: a killed service is back in less than twice as many."""
 
+FETCH_MAX_WAIT_MS = "5"
+"""The embedded Kafka holds an empty fetch for its whole wait, also when a record comes: each hop pays it."""
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -160,7 +163,7 @@ class Stack:
             url = self.endpoints["WAGGLE_GATEWAY"] = f"http://127.0.0.1:{port}"
         own = {"WAGGLE_HTTP_PORT": str(port), "WAGGLE_HTTP_HOST": "127.0.0.1"}
         if "WAGGLE_KAFKA" not in self._environment:
-            own |= {"WAGGLE_SESSION_TIMEOUT": SESSION_TIMEOUT}
+            own |= {"WAGGLE_SESSION_TIMEOUT": SESSION_TIMEOUT, "WAGGLE_FETCH_MAX_WAIT_MS": FETCH_MAX_WAIT_MS}
         else:  # one replica each, of this folder: it has its partitions back as soon as it is started again
             own |= {"WAGGLE_INSTANCE": f"{name}-{sha256(str(self.state.root).encode()).hexdigest()[:8]}"}
         await self._run(name, ["-m", f"services.{name}"], lambda: answers(f"{url}/ready"), extra=own)

@@ -15,7 +15,8 @@ from shared.settings import Settings
 Partitions = Sequence[TopicPartition]
 
 _BACKOFF_MS = 10
-"""The consumer rests so long between looks for a leader; its default of 100 ms would add up over partitions."""
+"""The consumer rests so long between looks for a leader, and Kafka holds an empty fetch so long: their defaults of 100
+and 500 ms would add up over partitions."""
 
 _WAIT_MS = 200
 """How long one look for records may take before the position is looked at again."""
@@ -68,7 +69,7 @@ async def reading(settings: Settings, wanted: Callable[[str], bool]) -> AsyncIte
         bootstrap_servers=servers,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-        fetch_max_wait_ms=settings.fetch_max_wait_ms,
+        fetch_max_wait_ms=_BACKOFF_MS,
         max_partition_fetch_bytes=LARGEST_RECORD,
         retry_backoff_ms=_BACKOFF_MS,
     )
