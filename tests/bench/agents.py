@@ -2,10 +2,10 @@
 
 import os
 import sys
-from itertools import cycle
 from pathlib import Path
 
-import httpx
+import httpx2
+import openai
 
 from schemas.plan import Plan, PlannedStep
 from schemas.step import DoStep, Findings, MakePlan, ReviewResult, Verdict
@@ -20,7 +20,7 @@ planner = Agent("planner", description="Plans a fixed chain.", instructions=INST
 worker = Agent("worker", description="Does nothing.", instructions=INSTRUCTIONS)
 sleeper = Agent("sleeper", description="Asks a model that takes its time.", instructions=INSTRUCTIONS)
 reviewer = Agent("reviewer", description="Accepts.", instructions=INSTRUCTIONS)
-_clients = cycle([httpx.AsyncClient(timeout=60) for _ in range(100)])
+_client = openai.DefaultAioHttpClient(timeout=60, limits=httpx2.Limits(max_connections=10_000))
 
 
 @planner.handles
@@ -43,7 +43,7 @@ async def work(step: DoStep, ctx: Context) -> Findings:
 @sleeper.handles
 async def sleep(step: DoStep, ctx: Context) -> Findings:
     async def ask() -> str:
-        return (await next(_clients).get(os.environ["BENCH_MODEL"])).text
+        return (await _client.get(os.environ["BENCH_MODEL"])).text
 
     return Findings(answer=await ctx.journal.once("reply", ask), facts=[], sources=[], confidence=1.0, caveats=[])
 
