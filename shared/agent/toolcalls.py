@@ -58,6 +58,7 @@ class ToolCalls:
         return answer
 
     async def _made(self, name: str, request: ToolRequest) -> str:
+        await self.progress(f"{request.name} {request.arguments}"[:200])
         if not self.toolbox.must_not_repeat(request.name):
             return await self._act(name, request)
         intent = name + INTENT
@@ -83,7 +84,6 @@ class ToolCalls:
         }
 
     async def _act(self, name: str, request: ToolRequest) -> str:
-        await self.progress(f"{request.name} {request.arguments}"[:200])
         try:
             return await self.toolbox.answer(request, self._call(name))
         except ToolError as unknown:  # every other one has become an answer

@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import httpx
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
 
 from infra import topics
 from infra.embedded import child as supervision
@@ -74,7 +76,9 @@ class World:
         await asyncio.gather(*(self.start_service(name) for name in (*CORE, *AGENTS)))
         self.caller = Caller(self.broker.address, self.prefix, self.ledger_url)
         await self.caller.start()
-        self.redis = Redis.from_url(f"redis://127.0.0.1:{self._redis_port}/0", decode_responses=True)
+        self.redis = Redis.from_url(
+            f"redis://127.0.0.1:{self._redis_port}/0", decode_responses=True, retry=Retry(ConstantBackoff(0.1), 10)
+        )
 
     async def stop(self) -> None:
         await self.caller.stop()

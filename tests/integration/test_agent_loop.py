@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from schemas.budget import Budget
 from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, Settlement, StepCompleted
@@ -299,3 +300,20 @@ async def test_a_permission_to_repeat_a_call_is_used_up_by_one_call(worker, agen
     reply, _ = await answer(worker, again)
     assert isinstance(reply, HelpAsked)
     assert sent == []
+
+
+async def test_a_blackboard_that_goes_away_before_a_call_leaves_no_intent_behind(worker, agent, model, monkeypatch):
+    step = handoff(agent)
+    await scripted(model, agent, calling("send", text="hello"), FINAL)
+
+    async def away(_handoff, doing: str) -> None:
+        if doing.startswith("send"):
+            raise RedisConnectionError("gone")
+
+    with monkeypatch.context() as while_away:
+        while_away.setattr(Worker, "_progress", lambda _self, *told: away(*told))
+        with pytest.raises(RedisConnectionError):
+            await answer(worker, step)
+    reply, _ = await answer(worker, step)
+    assert isinstance(reply, StepCompleted)
+    assert sent == ["hello"]
