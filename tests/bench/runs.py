@@ -60,11 +60,11 @@ def percentile(values: list[float], percent: int) -> float:
 
 
 async def speed(stage: Stage, scale: float) -> list[Row]:
-    """5-step runs at 1, 8 and 32 at once, all services running; then how many workers make it faster."""
+    """5-step runs at 1, 8 and 32 at once, all services running and warm: a JVM's broker compiles what it runs."""
     rows = []
     await stage.fresh()
     await stage.swarm("planner", "worker", "reviewer")
-    await drive(stage, 8, int(40 * scale) + 8)
+    await drive(stage, 8, int(300 * scale) + 8)
     for at_once, total in ((1, 30), (8, 240), (32, 480)):
         seconds, took = await drive(stage, at_once, max(10, int(total * scale)))
         rate, p99 = len(took) / seconds, 1e3 * percentile(took, 99)
