@@ -48,6 +48,7 @@ class RunStarted(RunEvent):
     task_id: str
     task: Task
     deadline: Instant
+    traceparent: str | None = Field(None, description="W3C Trace Context: the span in which it was taken in.")
 
 
 class Moved(RunEvent):

@@ -142,6 +142,11 @@ class Answer(Message):
     seconds: float = Field(0.0, ge=0)
 
 
+def answer_id(handoff_id: str) -> str:
+    """The id of the answer to a handoff: there is one, however often it is given."""
+    return f"{handoff_id}/answer"
+
+
 class PlanProposed(Answer):
     """The planner's answer to `MakePlan`."""
 

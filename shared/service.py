@@ -15,6 +15,7 @@ import uvicorn
 from faststream.asgi import AsgiFastStream, AsgiResponse, get
 from faststream.asgi.types import Scope
 from faststream.kafka import KafkaBroker
+from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, ProcessCollector, make_asgi_app
 
 from shared import archive, blackboard, bus
@@ -23,8 +24,8 @@ from shared.blackboard import Client, RunStore, Sentinel
 from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
 from shared.errors import WaggleError
 from shared.settings import Settings
+from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import start_logging
-from shared.telemetry.traces import start_tracing
 
 log = structlog.get_logger()
 
@@ -45,6 +46,7 @@ class Parts:
     name: str
     settings: Settings
     registry: CollectorRegistry
+    tracing: TracerProvider
     broker: KafkaBroker
     sentinel: Sentinel
     runs: RunStore
@@ -81,12 +83,12 @@ class Parts:
             task.cancel()
         await self.sentinel.close()
         await self.archive.close()
+        await asyncio.to_thread(stop_tracing, self.tracing)
 
 
 def connect(name: str, settings: Settings) -> Parts:
     """Set the process up: logs, traces, and clients that connect when they are first used."""
     start_logging(settings.log_level, name)
-    start_tracing(name)
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     sentinel = Sentinel(settings.redis)
@@ -94,6 +96,7 @@ def connect(name: str, settings: Settings) -> Parts:
         name=name,
         settings=settings,
         registry=registry,
+        tracing=start_tracing(name, registry),
         broker=bus.connect(settings, name, registry),
         sentinel=sentinel,
         runs=RunStore(sentinel, settings.state_ttl),

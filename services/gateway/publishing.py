@@ -1,12 +1,7 @@
 """From a request to a record that Kafka has acknowledged."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
-
-from opentelemetry import propagate, trace
-from opentelemetry.trace import SpanKind
 
 from schemas.message import Message
 from services.gateway.failures import too_large, unavailable
@@ -19,27 +14,24 @@ PRESENCE = 3.0
 ACKNOWLEDGEMENT = 6.0
 """Seconds Kafka has to acknowledge what was sent."""
 
-_tracer = trace.get_tracer("waggle")
 
-
-async def deliver(parts: Parts, message: Message, *, id: str, run_id: str, headers: Mapping[str, str]) -> None:
-    """Publish the message and return when Kafka has it. The trace in the request's headers goes on in it.
+async def deliver(parts: Parts, message: Message, *, id: str, run_id: str) -> None:
+    """Publish the message and return when Kafka has it. The request's trace, which is the caller's, goes on in it.
 
     Raises Refused: 413 when the message is larger than any service takes, 503 when Kafka is away. `kafka_unavailable`
     says that nothing was sent, `outcome_unknown` that Kafka went away while it was.
     """
-    with _receiving(headers, message.wire_type()):
-        record = bus.encode(
-            message,
-            id=id,
-            source="waggle/gateway",
-            prefix=parts.settings.topic_prefix,
-            now=datetime.now(UTC),
-            key=run_id,
-        )
-        if len(record.value.encode()) > parts.settings.max_message_bytes:
-            raise too_large(parts.settings.max_message_bytes)
-        await _publish(parts, record)
+    record = bus.encode(
+        message,
+        id=id,
+        source="waggle/gateway",
+        prefix=parts.settings.topic_prefix,
+        now=datetime.now(UTC),
+        key=run_id,
+    )
+    if len(record.value.encode()) > parts.settings.max_message_bytes:
+        raise too_large(parts.settings.max_message_bytes)
+    await _publish(parts, record)
 
 
 async def _publish(parts: Parts, record: bus.Record) -> None:
@@ -52,9 +44,3 @@ async def _publish(parts: Parts, record: bus.Record) -> None:
     except bus.OUTAGES as away:
         message = "Kafka did not acknowledge in time; it may have the message or not"
         raise unavailable("outcome_unknown", message, "send it again with the same Idempotency-Key") from away
-
-
-@contextmanager
-def _receiving(headers: Mapping[str, str], what: str) -> Iterator[None]:
-    with _tracer.start_as_current_span(f"receive {what}", context=propagate.extract(headers), kind=SpanKind.SERVER):
-        yield

@@ -1,6 +1,6 @@
 """The gateway: HTTP in front of the swarm. Tasks and commands go to Kafka, what is shown comes from the blackboard."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -30,6 +30,11 @@ def application(parts: Parts) -> ASGIApp:
     return application
 
 
+def _not_traced(scope: MutableMapping[str, Any]) -> bool:
+    """Looking at something is no part of a task."""
+    return bool(scope.get("method") == "GET")
+
+
 def api_of(parts: Parts) -> FastAPI:
     """The API with its description at `/openapi.json` and `/docs`."""
     api = FastAPI(
@@ -38,6 +43,7 @@ def api_of(parts: Parts) -> FastAPI:
         version=version("waggle"),
         lifespan=lambda _: _lifespan(parts),
         generate_unique_id_function=lambda route: route.name,
+        telemetry={"operation_spans": False, "metrics": False, "logs": False, "exclude": _not_traced},
     )
     api.state.parts = parts
     for router in ROUTERS:

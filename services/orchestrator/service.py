@@ -21,9 +21,11 @@ from shared.blackboard.sentinel import epoch_of
 from shared.bus import Delivery, Record, encode, encode_at, publish
 from shared.errors import Conflict, InvalidMessage, RetryableError, WaggleError
 from shared.rebuild import rebuild_when_lost
-from shared.runs import Decision, Intake, decide, run_id_for
+from shared.runs import ENDS, Decision, Intake, Run, decide, run_id_for
 from shared.service import Parts, connect, serve
 from shared.settings import Settings
+from shared.telemetry.carried import here, within
+from shared.telemetry.traces import about, workflow
 
 log = structlog.get_logger()
 
@@ -65,9 +67,12 @@ class Orchestrator:
     async def _carry_out(self, delivery: Delivery, loaded: Loaded, decision: Decision) -> None:
         """Write, then publish what was written, with what an earlier write has left."""
         change = _change(decision, loaded, delivery.envelope.id)
-        records = self._records(decision, change)
-        committed = await self.parts.runs.commit(_write(delivery, loaded, decision, change, records))
         tenant, run_id = decision.run.tenant, decision.run.id
+        with within(decision.run.traceparent, run_id, at_intake=loaded.run is None):
+            records = self._records(decision, change)
+        committed = await self.parts.runs.commit(_write(delivery, loaded, decision, change, records))
+        if committed.fresh:
+            _tell(decision.run, loaded.run)
         if committed.fresh and not committed.left:
             await publish(self.parts.broker, records)
             await self.parts.runs.published(tenant, run_id, [record.id for record in records], loaded.generation)
@@ -79,9 +84,18 @@ class Orchestrator:
         now, cause, prefix = change.at, change.cause, self.parts.settings.topic_prefix
         log_id = f"{change.run_id}/log/{change.epoch}.{change.number}"
         return [
-            encode(change, id=log_id, source=SOURCE, prefix=prefix, now=now, cause=cause),
+            encode(change, id=log_id, source=SOURCE, prefix=prefix, now=now, cause=cause, shown=False),
             *(
-                encode_at(each.message, each.due, id=each.id, source=SOURCE, prefix=prefix, now=now, cause=cause)
+                encode_at(
+                    each.message,
+                    each.due,
+                    id=each.id,
+                    source=SOURCE,
+                    prefix=prefix,
+                    now=now,
+                    cause=cause,
+                    follows=[id for id in each.follows if id != cause],
+                )
                 for each in decision.messages
             ),
         ]
@@ -116,7 +130,9 @@ def _intake(delivery: Delivery, limit: int) -> Message | Intake:
     if delivery.size > limit:
         raise InvalidMessage(f"{delivery.size} bytes are more than the {limit} a task may have", code="too_large")
     task_id = delivery.envelope.id
-    return Intake(run_id_for(task.tenant, task.idempotency_key or task_id), task_id, task)
+    run_id = run_id_for(task.tenant, task.idempotency_key or task_id)
+    about(run=run_id, tenant=task.tenant)
+    return Intake(run_id, task_id, task, here() or None)
 
 
 def _whose(message: Any) -> tuple[str, str]:
@@ -127,6 +143,13 @@ def _refuse_stray(message: Message | Intake, run_id: str) -> None:
     """A message to a run that is not known comes again later, and is a dead letter in the end; a timer is let go."""
     if not isinstance(message, DeadlinePassed | WaitExpired):
         raise RetryableError(f"there is no run {run_id}, or not yet again", code="unknown_run")
+
+
+def _tell(run: Run, before: Run | None) -> None:
+    """Show the whole run when it ends for the first time; what a resumed one does is in its trace all the same."""
+    if run.state in ENDS and not run.resumes and (before is None or before.state not in ENDS):
+        error = run.error.code if run.error else None
+        workflow(run.id, run.traceparent, run.started, run.state, error, run.usage)
 
 
 def _change(decision: Decision, loaded: Loaded, cause: str) -> RunChanged:
@@ -150,7 +173,7 @@ def _write(delivery: Delivery, loaded: Loaded, decision: Decision, change: RunCh
         version=loaded.version,
         generation=loaded.generation,
         events=[event.model_dump_json() for event in change.events],
-        outbox={record.id: record.model_dump_json() for record in records},
+        outbox={record.id: record.model_dump_json(exclude_defaults=True) for record in records},
         author="orchestrator",
         at=change.at.isoformat(),
         why=delivery.envelope.type,

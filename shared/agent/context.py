@@ -18,6 +18,7 @@ from shared.blackboard import Journal
 from shared.errors import TerminalError
 from shared.llm import Chat, Models, Reply, ToolRequest
 from shared.settings import Settings
+from shared.telemetry import traces
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -123,7 +124,10 @@ class _Thought:
             entry["try"] = self.context.handoff.tries
             return entry | ({"tools": self.toolbox.offered, "result": result.__name__} if turn == 1 else {})
 
-        entry = await self.context.journal.once(f"{self.name}/turn-{turn}", ask)
+        name = f"{self.name}/turn-{turn}"
+        if name in self.context.journal:
+            traces.replayed(name)
+        entry = await self.context.journal.once(name, ask)
         reply = Reply.model_validate(entry["reply"])
         self._own = entry["try"] == self.context.handoff.tries
         if self._own:

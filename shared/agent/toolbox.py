@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from shared.llm import ToolRequest
+from shared.telemetry import traces
+from shared.telemetry.conventions import GEN_AI_TOOL_RESULT
 from shared.tools import OUTCOME_UNKNOWN, Effect, Tool, ToolCall, ToolError
 
 LARGEST_RESULT = 60_000
@@ -36,17 +38,22 @@ class Toolbox:
         found = self._tools.get(name)
         return found is not None and not self._dry_run and found.effect in (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
 
-    async def answer(self, request: ToolRequest, call: ToolCall) -> str:
+    async def answer(self, request: ToolRequest, call: ToolCall, *, replay: bool = False) -> str:
         """The tool's result as JSON, or `{"error": …}` with what the model can do about it.
 
-        Raises ToolError only for a call that must not be repeated and whose outcome is unknown.
+        `replay`: it was answered before, and runs again for what it does to the folder. Raises ToolError only for a
+        call that must not be repeated and whose outcome is unknown.
         """
-        try:
-            return await self._run(request, call)
-        except ToolError as error:
-            if error.code == OUTCOME_UNKNOWN and self.must_not_repeat(request.name):
-                raise
-            return as_answer(error)
+        with traces.executing_tool(request.name, call.call_id, request.arguments, replay=replay) as span:
+            try:
+                answer = await self._run(request, call)
+            except ToolError as error:
+                if error.code == OUTCOME_UNKNOWN and self.must_not_repeat(request.name):
+                    raise
+                traces.failed(span, error.code, str(error))
+                answer = as_answer(error)
+            traces.content(span, GEN_AI_TOOL_RESULT, answer)
+            return answer
 
     async def _run(self, request: ToolRequest, call: ToolCall) -> str:
         tool = self._tools.get(request.name) or self._unknown(request.name)

@@ -51,7 +51,7 @@ class ToolCalls:
 
     async def _replayed(self, name: str, request: ToolRequest, *, own: bool) -> str:
         if self.toolbox.is_local(request.name):
-            await self.toolbox.answer(request, self._call(name))
+            await self.toolbox.answer(request, self._call(name), replay=True)
         if own:
             self.spend.add_tool_call()
         answer: str = self.journal[name]

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +26,7 @@ from schemas.step import (
     ResultReviewed,
     StepCompleted,
     Verdict,
+    answer_id,
 )
 from shared.agent.context import Context
 from shared.agent.declare import Agent, AskHuman
@@ -38,6 +40,7 @@ from shared.errors import Fenced, InvalidMessage, NeedsHuman, RetryableError, Te
 from shared.llm import Models
 from shared.runs import ENDS
 from shared.settings import Settings
+from shared.telemetry import traces
 
 log = structlog.get_logger()
 
@@ -110,7 +113,7 @@ class Worker:
         await publish(self.broker, [record])
 
     def _reply(self, kind: type[Answer], handoff: Handoff, **facts: Any) -> Answer:
-        about = {"id": f"{handoff.id}/answer", "run_id": handoff.run_id, "tenant": handoff.tenant}
+        about = {"id": answer_id(handoff.id), "run_id": handoff.run_id, "tenant": handoff.tenant}
         return kind.model_validate({**about, "agent": self.agent.name, "handoff_id": handoff.id, **facts})
 
     async def _answer(self, handoff: Handoff, journal: Journal) -> Answer:
@@ -133,7 +136,8 @@ class Worker:
         seconds = min(handoff.timeout, self.settings.step_timeout, _until(handoff.deadline))
         try:
             async with asyncio.timeout(seconds):
-                return await self._work(handoff, journal, spend)
+                with self._invoking(handoff, spend):
+                    return await self._work(handoff, journal, spend)
         except NeedsHuman as asked:
             return HelpAsked, {"question": str(asked), "options": list(asked.options), "call": asked.call}
         except RetryableError as failure:
@@ -142,6 +146,15 @@ class Worker:
             return _failed(failure.code, str(failure))
         except TimeoutError:
             return _failed("timeout", f"agent {self.agent.name} did not finish within {seconds:.0f} s")
+
+    @contextmanager
+    def _invoking(self, handoff: Handoff, spend: Spend) -> Iterator[None]:
+        step = getattr(handoff, "step_id", self.agent.name)
+        with traces.invoking_agent(self.agent.name, handoff.run_id, step, handoff.id) as span:
+            try:
+                yield
+            finally:
+                traces.spent(span, spend.usage)
 
     async def _work(self, handoff: Handoff, journal: Journal, spend: Spend) -> tuple[type[Answer], dict[str, Any]]:
         assert self.agent.handler is not None, "an agent is served with a handler"

@@ -12,11 +12,13 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
+from opentelemetry.trace import INVALID_SPAN, Span
 from prometheus_client import CollectorRegistry
 
 from shared.bus.record import Record
 from shared.errors import TerminalError
 from shared.settings import Settings
+from shared.telemetry.traces import send, sending
 
 LARGEST_RECORD = 9 * 1_048_576
 """Bytes. Topics take 8 MiB, so that an oversize task can be seen and refused clearly; a dead letter of it is larger by
@@ -79,6 +81,7 @@ async def publish(broker: KafkaBroker, records: Iterable[Record]) -> None:
 
     Raises TerminalError `too_large` for a record no retry makes smaller, KafkaError for anything else.
     """
+    sending = [(record, _span(record)) for record in records]
     try:
         futures = [
             await broker.publish(
@@ -89,11 +92,21 @@ async def publish(broker: KafkaBroker, records: Iterable[Record]) -> None:
                 correlation_id=_NO_CORRELATION,
                 no_confirm=True,
             )
-            for record in records
+            for record, _ in sending
         ]
         await asyncio.gather(*futures)
+        for _, span in sending:
+            span.end()
     except MessageSizeTooLargeError as refused:
         raise TerminalError(f"a message is too large for Kafka: {refused}", code="too_large") from refused
+
+
+def _span(record: Record) -> Span:
+    """The span of sending it, begun."""
+    if record.parent is None:
+        return INVALID_SPAN
+    traceparent = record.headers.get("traceparent", "")
+    return send(record.topic, traceparent, record.parent, record.links, record.id, record.key)
 
 
 async def publish_once(settings: Settings, record: Record) -> None:
@@ -109,7 +122,8 @@ async def publish_bytes(
     broker: KafkaBroker, topic: str, key: bytes | None, value: bytes, headers: dict[str, str]
 ) -> None:
     """Publish bytes as they are and return when Kafka has acknowledged them."""
-    await broker.publish(value, topic, key=key, headers=headers)
+    with sending(topic):
+        await broker.publish(value, topic, key=key, headers=headers)
 
 
 def subscribe(

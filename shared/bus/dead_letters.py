@@ -131,7 +131,7 @@ def read_dead_letter(record: Any, prefix: str) -> DeadLetter:
 
 
 def headers_back(letter: DeadLetter, prefix: str, by: str, trace: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """The headers to put it back with: the original ones, in a new trace, and where they come from.
+    """The headers to put it back with: the original ones, further on in their trace, and where they come from.
 
     Raises TerminalError `not_redrivable` when the letter does not say what it was.
     """
@@ -140,8 +140,7 @@ def headers_back(letter: DeadLetter, prefix: str, by: str, trace: Mapping[str, s
         message = f"{letter.name} does not say what it was: it was not written as a dead letter of {letter.origin}"
         raise TerminalError(message, code="not_redrivable")
     new = {REDRIVEN_FROM: letter.name, REDRIVEN_BY: by, **trace}
-    replaced = {*new, "tracestate"}
-    kept = [(name, value) for name, value in letter.headers if name.lower() not in replaced]
+    kept = [(name, value) for name, value in letter.headers if name.lower() not in new]
     return kept + [(name, value.encode()) for name, value in new.items()]
 
 

@@ -12,12 +12,14 @@ import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from faststream.kafka import KafkaBroker
+from opentelemetry.trace import Span
 
 from schemas.envelope import HEADER
 from shared.bus.broker import publish, publish_bytes
@@ -25,7 +27,16 @@ from shared.bus.dead_letters import CAUSES, SUFFIX, dead_letter_headers
 from shared.bus.record import Delivery, Record, decode, header_map
 from shared.bus.timers import until
 from shared.errors import RetryableError, TerminalError, WaggleError
-from shared.telemetry.traces import processing
+from shared.telemetry.carried import resent
+from shared.telemetry.conventions import (
+    MESSAGING_GROUP,
+    MESSAGING_KAFKA_KEY,
+    MESSAGING_KAFKA_OFFSET,
+    MESSAGING_MESSAGE_ID,
+    MESSAGING_PARTITION,
+)
+from shared.telemetry.traces import about, processing
+from shared.telemetry.traces import failed as span_failed
 
 log = structlog.get_logger()
 
@@ -75,22 +86,44 @@ class Deliverer:
                 await asyncio.sleep(pause)
 
     async def _once(self, record: Any) -> None:
-        attempt = 1
-        try:
-            delivery = decode(record)
-            attempt = delivery.envelope.attempt
-            with processing(delivery.envelope, delivery.topic, self.service):
+        with self._processing(record) as span:
+            attempt = 1
+            try:
+                delivery = decode(record)
+                attempt = delivery.envelope.attempt
+                about(attempt=attempt, tenant=delivery.envelope.tenant, run=getattr(delivery.message, "run_id", None))
                 await self.handle(delivery)
-        except self.outages:
-            raise
-        except RetryableError as failure:
-            await self._later(record, failure, attempt, MOST_ATTEMPTS, failure.after)
-        except TerminalError as final:
-            await self._bury(record, final, attempt)
-        except Exception as defect:
-            log.exception("a handler failed", topic=record.topic, offset=record.offset, attempt=attempt)
-            unclassified = TerminalError(repr(defect), code="defect")
-            await self._later(record, unclassified, attempt, DEFECT_ATTEMPTS, DEFECT_DELAY)
+            except self.outages:
+                raise
+            except Exception as failure:  # noqa: BLE001 -- every failure is dealt with, by its kind
+                await self._failed(record, failure, attempt)
+                span_failed(span, getattr(failure, "code", type(failure).__qualname__), str(failure))
+
+    def _processing(self, record: Any) -> AbstractContextManager[Span]:
+        """The span of this delivery."""
+        key = (record.key or b"").decode(errors="replace")
+        headers = header_map(record.headers)
+        attributes = {
+            MESSAGING_MESSAGE_ID: headers.get(HEADER["id"], b"").decode(errors="replace"),
+            MESSAGING_KAFKA_KEY: key,
+            MESSAGING_PARTITION: str(record.partition),
+            MESSAGING_KAFKA_OFFSET: record.offset,
+            MESSAGING_GROUP: self.prefix + self.service,
+        }
+        return processing(headers, attributes, record.topic)
+
+    async def _failed(self, record: Any, failure: Exception, attempt: int) -> None:
+        match failure:
+            case RetryableError():
+                await self._later(record, failure, attempt, MOST_ATTEMPTS, failure.after)
+            case TerminalError():
+                await self._bury(record, failure, attempt)
+            case _:
+                log.error(
+                    "a handler failed", topic=record.topic, offset=record.offset, attempt=attempt, exc_info=failure
+                )
+                unclassified = TerminalError(repr(failure), code="defect")
+                await self._later(record, unclassified, attempt, DEFECT_ATTEMPTS, DEFECT_DELAY)
 
     async def _later(self, record: Any, failure: WaggleError, attempt: int, most: int, after: float) -> None:
         """Let the record leave its partition and come back; bury it once it has been tried often enough.
@@ -126,10 +159,12 @@ def _again(record: Any, failure: WaggleError, attempt: int) -> Record:
     """The same record, its next attempt, with one more cause."""
     headers = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
     causes = [*json.loads(headers.get(CAUSES, "[]")), f"{failure.code}: {failure}"[:500]]
+    id, trace = headers[HEADER["id"]], headers.get("traceparent", "")
+    again = {HEADER["attempt"]: str(attempt + 1), CAUSES: json.dumps(causes)}
     return Record(
-        id=headers[HEADER["id"]],
+        id=id,
         topic=record.topic,
         key=(record.key or b"").decode(errors="replace"),
-        headers=headers | {HEADER["attempt"]: str(attempt + 1), CAUSES: json.dumps(causes)},
+        headers=headers | again | {"traceparent": resent(trace, f"{id}/{attempt + 1}")},
         value=(record.value or b"").decode(errors="replace"),
     )

@@ -1,12 +1,11 @@
 """Between typed messages and Kafka records: CloudEvents attributes in the headers, JSON in the value."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from opentelemetry import propagate
 from pydantic import ValidationError
 
 from schemas.envelope import HEADER, REQUIRED, Envelope, from_headers, to_headers
@@ -14,6 +13,7 @@ from schemas.message import Message, Part
 from schemas.registry import message_class, topic_of
 from schemas.task import Priority
 from shared.errors import InvalidMessage
+from shared.telemetry.carried import Carried, carried, here
 
 
 class Record(Part):
@@ -24,6 +24,10 @@ class Record(Part):
     key: str
     headers: dict[str, str]
     value: str
+    parent: str | None = None
+    """The span it is sent in, as a `traceparent`; None: its sending is not shown."""
+    links: tuple[str, ...] = ()
+    """Spans it follows from besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +52,16 @@ def encode(
     now: datetime,
     key: str | None = None,
     cause: str | None = None,
+    follows: Sequence[str] = (),
+    shown: bool = True,
 ) -> Record:
     """The record of a message. Its key, and so its order, is the run's id unless another is given.
 
-    The trace that is current where this is called goes with it.
+    The trace that is current where this is called goes with it; `follows` are ids of messages it also follows from.
+    What is not `shown`, such as an entry of a log, has no span of its own.
     """
     subject = key or str(getattr(message, "run_id", id))
-    trace: dict[str, str] = {}
-    propagate.inject(trace)
+    trace = carried(id, follows=follows) if shown else Carried(here(), None, None, ())
     envelope = Envelope(
         id=id,
         source=source,
@@ -65,8 +71,8 @@ def encode(
         tenant=getattr(message, "tenant", None),
         priority=_priority(message),
         causationid=cause,
-        traceparent=trace.get("traceparent"),
-        tracestate=trace.get("tracestate"),
+        traceparent=trace.traceparent or None,
+        tracestate=trace.tracestate,
     )
     return Record(
         id=id,
@@ -74,6 +80,8 @@ def encode(
         key=subject,
         headers=to_headers(envelope),
         value=message.model_dump_json(),
+        parent=trace.parent,
+        links=trace.links,
     )
 
 

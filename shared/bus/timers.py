@@ -1,10 +1,12 @@
 """Records that wait in the topic `timers`, until the timekeeper puts them where they belong."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from schemas.message import Message
 from schemas.timer import TimerSet
 from shared.bus.record import Record, encode
+from shared.telemetry.carried import resent
 
 
 def encode_at(
@@ -16,9 +18,10 @@ def encode_at(
     prefix: str,
     now: datetime,
     cause: str | None = None,
+    follows: Sequence[str] = (),
 ) -> Record:
     """The record of a message that is to be published when it is due; at once if `due` is None."""
-    record = encode(message, id=id, source=source, prefix=prefix, now=now, cause=cause)
+    record = encode(message, id=id, source=source, prefix=prefix, now=now, cause=cause, follows=follows)
     return record if due is None else until(record, due, source=source, prefix=prefix, now=now)
 
 
@@ -32,9 +35,20 @@ def until(record: Record, due: datetime, *, source: str, prefix: str, now: datet
         value=record.value,
     )
     name = id or record.id
-    return encode(waiting, id=name, source=source, prefix=prefix, now=now, key=name)
+    return encode(waiting, id=_TIMER + name, source=source, prefix=prefix, now=now, key=name)
 
 
 def wake(timer: TimerSet, id: str, prefix: str) -> Record:
-    """The record that has waited, as it was."""
-    return Record(id=id, topic=prefix + timer.topic, key=timer.key, headers=timer.headers, value=timer.value)
+    """The record that has waited, as it was: it is sent in the span that had it wait."""
+    return Record(
+        id=id,
+        topic=prefix + timer.topic,
+        key=timer.key,
+        headers=timer.headers,
+        value=timer.value,
+        parent=resent(timer.headers.get("traceparent", ""), _TIMER + id),
+    )
+
+
+_TIMER = "timer/"
+"""Before the name of a timer in its record's id: what waits has an id of its own."""

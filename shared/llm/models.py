@@ -15,6 +15,7 @@ from shared.errors import RetryableError, TerminalError
 from shared.llm.prices import cost_usd
 from shared.llm.schema import strict_schema
 from shared.settings import Settings
+from shared.telemetry import traces
 
 Chat = list[dict[str, Any]]
 """Messages as the wire protocol has them."""
@@ -56,6 +57,7 @@ class Models:
     def __init__(self, settings: Settings) -> None:
         self._names = {Role.STRONG: settings.model_strong, Role.CHEAP: settings.model_cheap}
         self._client = _client(settings)
+        self._server = (self._client.base_url.host, self._client.base_url.port)
 
     async def chat(
         self,
@@ -75,9 +77,12 @@ class Models:
         }
         if tools:
             request["tools"] = list(tools)
-        started = time.monotonic()
-        completion = await self._ask(request)
-        return _reply(completion, time.monotonic() - started)
+        with traces.chatting(request["model"], max_output_tokens, messages, *self._server) as span:
+            started = time.monotonic()
+            reply = _reply(await self._ask(request), time.monotonic() - started)
+            traces.answered(span, reply.model, reply.finish_reason, reply.content or reply.tool_requests)
+            traces.spent(span, reply.usage)
+            return reply
 
     async def _ask(self, request: dict[str, Any]) -> Any:
         try:

@@ -20,6 +20,7 @@ from shared.errors import InvalidMessage
 from shared.rebuild.fold import Folded, fold, fold_journals
 from shared.runs import ENDS, Run, reissue
 from shared.settings import Settings
+from shared.telemetry.carried import within
 
 log = structlog.get_logger()
 
@@ -194,7 +195,7 @@ def _record(folded: Folded, cards: Mapping[str, AgentCard], settings: Settings) 
         version=len(changes),
         causes=[change.cause for change in changes],
         events=[[event.model_dump_json() for event in change.events] for change in changes],
-        outbox={record.id: record.model_dump_json() for record in _outbox(run, cards, settings)},
+        outbox={record.id: record.model_dump_json(exclude_defaults=True) for record in _outbox(run, cards, settings)},
     )
 
 
@@ -203,14 +204,8 @@ def _outbox(run: Run, cards: Mapping[str, AgentCard], settings: Settings) -> lis
     now = datetime.now(UTC)
     if run.finished is not None and now - run.finished > RESULTS_AGAIN:
         return []
-    return [
-        encode_at(
-            each.message,
-            each.due,
-            id=each.id,
-            source=SOURCE,
-            prefix=settings.topic_prefix,
-            now=now,
-        )
-        for each in reissue(run, now, cards)
-    ]
+    with within(run.traceparent, run.id):
+        return [
+            encode_at(each.message, each.due, id=each.id, source=SOURCE, prefix=settings.topic_prefix, now=now)
+            for each in reissue(run, now, cards)
+        ]

@@ -30,6 +30,7 @@ class Intake:
     run_id: str
     task_id: str
     task: Task
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def _take_in(intake: Intake, now: datetime, agents: Agents) -> Draft:
         task_id=intake.task_id,
         task=task,
         deadline=min(latest, task.deadline) if task.deadline else latest,
+        traceparent=intake.traceparent,
     )
     draft = Draft(evolve(None, started), now, agents, events=[started])
     draft.move(State.VALIDATING, "the task was taken in")

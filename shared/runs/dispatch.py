@@ -10,7 +10,7 @@ from schemas.step import DoStep, MakePlan, ReviewResult, StepOutput
 from schemas.task import Shape
 from shared.runs.draft import Draft
 from shared.runs.planning import Agents, ancestors
-from shared.runs.run import Job, Run, StepRecord
+from shared.runs.run import Job, Run, StepRecord, handoff_name
 
 PLANNER = "planner"
 REVIEWER = "reviewer"
@@ -52,7 +52,8 @@ def dispatch(draft: Draft, record: StepRecord) -> None:
         handoff_id=handoff_id,
         attempt=handoff.attempt,
     )
-    draft.send(handoff_id, handoff, retry_at(draft.now, handoff_id, record.attempts))
+    due = retry_at(draft.now, handoff_id, record.attempts)
+    draft.send(handoff_id, handoff, due, follows=(draft.run.steps[id] for id in step.depends_on))
 
 
 def ask_for_review(draft: Draft) -> None:
@@ -62,7 +63,7 @@ def ask_for_review(draft: Draft) -> None:
     due = retry_at(draft.now, handoff_id, job.attempts) if job.error else None
     handoff = review_request(draft.run, handoff_id, draft.now)
     draft.record(ReviewRequested, handoff_id=handoff_id)
-    draft.send(handoff_id, handoff, due)
+    draft.send(handoff_id, handoff, due, follows=draft.run.steps.values())
 
 
 def plan_request(run: Run, handoff_id: str, now: datetime, agents: Agents) -> MakePlan:
@@ -129,8 +130,7 @@ def is_ahead(run: Run, handoff_id: str) -> bool:
 
 
 def _next_id(run: Run, what: str, work: Job | StepRecord) -> str:
-    """`<run>/<what>/<plans given up>.<round>.<try>`: the same for the same request, in whatever order things come."""
-    return f"{run.id}/{what}/{run.replans}.{work.round}.{work.tries + 1}"
+    return handoff_name(run, what, work, work.tries + 1)
 
 
 def _request(

@@ -1,5 +1,6 @@
 """A decision in the making: what was recorded so far, and the run as it is after that."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ from schemas.message import Message
 from shared.runs.evolve import evolve
 from shared.runs.machine import may_move
 from shared.runs.planning import Agents
-from shared.runs.run import Run
+from shared.runs.run import Run, StepRecord, last_answer_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Outgoing:
     id: str
     message: Message
     due: datetime | None = None
+    follows: tuple[str, ...] = ()
+    """Ids of the messages it follows from, besides the one that is decided about."""
 
 
 @dataclass(slots=True)
@@ -45,6 +48,6 @@ class Draft:
         assert may_move(source, target), f"{source} → {target} is not in the table"
         self.record(Moved, by=by, source=source, target=target, reason=reason, error=error)
 
-    def send(self, id: str, message: Message, due: datetime | None = None) -> None:
-        """Publish a message once the events are safe."""
-        self.messages.append(Outgoing(id, message, due))
+    def send(self, id: str, message: Message, due: datetime | None = None, follows: Iterable[StepRecord] = ()) -> None:
+        """Publish a message once the events are safe. It also follows from the answers to the steps `follows`."""
+        self.messages.append(Outgoing(id, message, due, tuple(last_answer_id(self.run, each) for each in follows)))

@@ -34,6 +34,7 @@ def _started(event: e.RunStarted) -> Run:
         task=event.task,
         started=event.at,
         deadline=event.deadline,
+        traceparent=event.traceparent,
     )
 
 

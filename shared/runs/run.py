@@ -11,7 +11,7 @@ from schemas.error import ErrorInfo
 from schemas.event import HelpRequested, ReviewGiven, State
 from schemas.message import Part
 from schemas.plan import Plan, PlannedStep
-from schemas.step import Output, Settlement
+from schemas.step import Output, Settlement, answer_id
 from schemas.task import Task
 
 StepStatus = Literal["waiting", "running", "asking", "done", "failed"]
@@ -91,6 +91,9 @@ class Run(Part):
     paused_from: State | None = None
     failed_from: State | None = None
 
+    traceparent: str | None = None
+    """The span it was taken in with: its trace."""
+
 
 MAX_PLANS = 3
 """How many plans may be refused before the run gives up planning."""
@@ -104,6 +107,16 @@ MAX_REPLANS = 2
 
 MAX_REVISIONS = 2
 """How often the reviewer may ask for changes."""
+
+
+def handoff_name(run: Run, what: str, work: Job | StepRecord, number: int) -> str:
+    """`<run>/<what>/<plans given up>.<round>.<try>`: the same for the same request, in whatever order things come."""
+    return f"{run.id}/{what}/{run.replans}.{work.round}.{number}"
+
+
+def last_answer_id(run: Run, record: StepRecord) -> str:
+    """The id of the answer to the last handoff of a step."""
+    return answer_id(handoff_name(run, record.step.id, record, record.tries))
 
 
 def run_id_for(tenant: str, key: str) -> str:

@@ -1,71 +1,220 @@
-"""One trace a task: the context comes in with a message's headers and goes out with every message it causes."""
+"""The spans of a task: one `send` and one `process` a hop, and inside `process` what an agent, a model, a tool did.
 
+The context comes in with a message's headers and goes out with every message it causes. docs/traces.md has the tree.
+"""
+
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import Link, SpanKind
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode
+from opentelemetry.util.types import AttributeValue
 
-from schemas.envelope import Envelope
+from schemas.budget import Usage
+from shared.telemetry import conventions as c
+from shared.telemetry.carried import context_of, links_to, workflow_context
+from shared.telemetry.export import as_span
+
+CONTENTS = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+"""Environment variable: `true` puts prompts, replies, arguments and results on spans."""
+
+MOST_CONTENT = 16_000
+"""Characters of one content on a span."""
 
 _tracer = trace.get_tracer("waggle")
 
 
-def start_tracing(service: str) -> None:
-    """Export spans when the standard OTEL_EXPORTER_OTLP_ENDPOINT says where to, sampled as OTEL_TRACES_SAMPLER says.
+@contextmanager
+def _span(
+    name: str,
+    attributes: Mapping[str, AttributeValue],
+    kind: SpanKind = SpanKind.INTERNAL,
+    context: Context | None = None,
+    links: Iterable[Link] = (),
+) -> Iterator[Span]:
+    """A span around a block; an exception that leaves it marks it as failed."""
+    with _tracer.start_as_current_span(name, context, kind, attributes, list(links)) as span:
+        try:
+            yield span
+        except Exception as failure:
+            span.set_attribute(c.ERROR_TYPE, _kind(failure))
+            raise
 
-    Without it nothing is recorded, but every message carries its trace all the same.
-    """
-    resource = Resource.create({"service.name": f"waggle-{service}"})
-    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        provider = TracerProvider(resource=resource)
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    else:
-        provider = TracerProvider(resource=resource, sampler=ALWAYS_OFF)
-    trace.set_tracer_provider(provider)
+
+def failed(span: Span, code: str, message: str) -> None:
+    """Mark a span whose block ends without an exception."""
+    span.set_attribute(c.ERROR_TYPE, code)
+    span.set_status(StatusCode.ERROR, message[:500])
 
 
 @contextmanager
-def processing(envelope: Envelope, topic: str, service: str) -> Iterator[None]:
-    """The span of one delivery, child of the span that sent it. What is published inside continues the trace."""
-    carrier = {"traceparent": envelope.traceparent or "", "tracestate": envelope.tracestate or ""}
-    attributes = {
-        "messaging.system": "kafka",
-        "messaging.operation.type": "process",
-        "messaging.destination.name": topic,
-        "messaging.message.id": envelope.id,
-        "messaging.consumer.group.name": service,
+def processing(headers: Mapping[str, bytes], attributes: Mapping[str, AttributeValue], topic: str) -> Iterator[Span]:
+    """One delivery of a record, in the span that sent it. What is sent inside continues the trace."""
+    carrier = {
+        name: headers[name].decode(errors="replace") for name in ("traceparent", "tracestate") if name in headers
     }
-    with _tracer.start_as_current_span(
-        f"process {topic}", context=propagate.extract(carrier), kind=SpanKind.CONSUMER, attributes=attributes
-    ):
-        yield
+    known = {
+        c.MESSAGING_SYSTEM: c.KAFKA,
+        c.MESSAGING_OPERATION_TYPE: c.PROCESS,
+        c.MESSAGING_OPERATION_NAME: c.PROCESS,
+        c.MESSAGING_DESTINATION: topic,
+    }
+    with _span(f"{c.PROCESS} {topic}", known | dict(attributes), SpanKind.CONSUMER, propagate.extract(carrier)) as span:
+        yield span
+
+
+def send(topic: str, traceparent: str, parent: str | None, links: Iterable[str], id: str, key: str) -> Span:
+    """The span of sending a record, begun: its id is the one the record carries. End it when Kafka has the record."""
+    sent = context_of(traceparent)
+    if not sent.trace_flags.sampled:
+        return trace.INVALID_SPAN
+    attributes = _sending(topic) | {c.MESSAGING_MESSAGE_ID: id, c.MESSAGING_KAFKA_KEY: key}
+    outer = trace.set_span_in_context(trace.NonRecordingSpan(context_of(parent or "")), Context())
+    with as_span(sent.span_id):
+        return _tracer.start_span(f"{c.SEND} {topic}", outer, SpanKind.PRODUCER, attributes, links_to(links))
+
+
+@contextmanager
+def sending(topic: str) -> Iterator[Span]:
+    """The span of sending a record that carries its own trace, such as a dead letter."""
+    with _span(f"{c.SEND} {topic}", _sending(topic), SpanKind.PRODUCER) as span:
+        yield span
 
 
 @contextmanager
 def redriving(topic: str, traceparent: str, name: str) -> Iterator[dict[str, str]]:
-    """The span of putting a dead letter back: it begins a new trace, linked to the old one that `traceparent` names.
+    """The span of putting a dead letter back: in the trace it was in, which `traceparent` names, linked to who did it.
 
-    Gives the headers that carry the new trace.
+    Gives the headers that carry the trace on.
     """
-    old = trace.get_current_span(propagate.extract({"traceparent": traceparent}, context=Context()))
-    links = [Link(old.get_span_context())] if old.get_span_context().is_valid else []
-    attributes = {
-        "messaging.system": "kafka",
-        "messaging.operation.type": "send",
-        "messaging.destination.name": topic,
-        "waggle.redriven_from": name,
-    }
-    with _tracer.start_as_current_span(
-        f"redrive {topic}", context=Context(), kind=SpanKind.PRODUCER, attributes=attributes, links=links
-    ):
+    now = trace.get_current_span().get_span_context()
+    before = propagate.extract({"traceparent": traceparent}, context=Context())
+    attributes = _sending(topic) | {c.REDRIVEN_FROM: name}
+    links = [Link(now)] if now.is_valid else []
+    with _span(f"{c.SEND} {topic}", attributes, SpanKind.PRODUCER, before, links):
         carrier: dict[str, str] = {}
         propagate.inject(carrier)
         yield carrier
+
+
+def _sending(topic: str) -> dict[str, AttributeValue]:
+    return {
+        c.MESSAGING_SYSTEM: c.KAFKA,
+        c.MESSAGING_OPERATION_TYPE: c.SEND,
+        c.MESSAGING_OPERATION_NAME: c.SEND,
+        c.MESSAGING_DESTINATION: topic,
+    }
+
+
+def about(**attributes: AttributeValue | None) -> None:
+    """Say of the current span what was found out meanwhile: `waggle.` attributes by their last name."""
+    span = trace.get_current_span()
+    for name, value in attributes.items():
+        if value is not None:
+            span.set_attribute(f"waggle.{name}", value)
+
+
+def workflow(
+    run_id: str, traceparent: str | None, started: datetime, state: str, error: str | None, usage: Usage
+) -> None:
+    """The span of a whole run, told at its end: everything the run sent is in it."""
+    origin = context_of(traceparent or "")
+    if not origin.trace_flags.sampled:
+        return
+    attributes = {
+        c.GEN_AI_OPERATION: c.INVOKE_WORKFLOW,
+        c.GEN_AI_WORKFLOW: "waggle",
+        c.GEN_AI_CONVERSATION: run_id,
+        c.RUN: run_id,
+        c.STATE: state,
+    }
+    outer = trace.set_span_in_context(trace.NonRecordingSpan(origin), Context())
+    with as_span(workflow_context(origin, run_id).span_id):
+        began = int(started.timestamp() * 1e9)
+        span = _tracer.start_span(f"{c.INVOKE_WORKFLOW} waggle", outer, attributes=attributes, start_time=began)
+    spent(span, usage)
+    if error is not None:
+        failed(span, error, f"the run ended {state}")
+    span.end()
+
+
+@contextmanager
+def invoking_agent(name: str, run_id: str, step: str, handoff: str) -> Iterator[Span]:
+    """An agent's work on a handoff."""
+    attributes = {
+        c.GEN_AI_OPERATION: c.INVOKE_AGENT,
+        c.GEN_AI_AGENT: name,
+        c.GEN_AI_CONVERSATION: run_id,
+        c.RUN: run_id,
+        c.STEP: step,
+        c.HANDOFF: handoff,
+    }
+    with _span(f"{c.INVOKE_AGENT} {name}", attributes) as span:
+        yield span
+
+
+def replayed(what: str) -> None:
+    """A recorded turn was taken over: no model was asked."""
+    trace.get_current_span().add_event(c.REPLAYED, {"waggle.entry": what})
+
+
+@contextmanager
+def chatting(model: str, max_tokens: int, messages: Any, host: str | None, port: int | None) -> Iterator[Span]:
+    """One call of a model."""
+    attributes: dict[str, AttributeValue] = {
+        c.GEN_AI_OPERATION: c.CHAT,
+        c.GEN_AI_PROVIDER: c.OPENAI,
+        c.GEN_AI_REQUEST_MODEL: model,
+        c.GEN_AI_REQUEST_MAX_TOKENS: max_tokens,
+    }
+    if host:
+        attributes[c.SERVER_ADDRESS] = host
+    if port:
+        attributes[c.SERVER_PORT] = port
+    with _span(f"{c.CHAT} {model}", attributes, SpanKind.CLIENT) as span:
+        content(span, c.GEN_AI_INPUT_MESSAGES, messages)
+        yield span
+
+
+def answered(span: Span, model: str, finish_reason: str, said: Any) -> None:
+    """What a model replied."""
+    span.set_attributes({c.GEN_AI_RESPONSE_MODEL: model, c.GEN_AI_FINISH_REASONS: [finish_reason]})
+    content(span, c.GEN_AI_OUTPUT_MESSAGES, said)
+
+
+def spent(span: Span, usage: Usage) -> None:
+    """What a model call, or all of an agent's work, took."""
+    tokens = {c.GEN_AI_INPUT_TOKENS: usage.prompt_tokens, c.GEN_AI_OUTPUT_TOKENS: usage.completion_tokens}
+    span.set_attributes(tokens | {c.COST_USD: usage.cost_usd})
+
+
+@contextmanager
+def executing_tool(name: str, call_id: str, arguments: str, *, replay: bool) -> Iterator[Span]:
+    """One call of a tool."""
+    attributes: dict[str, AttributeValue] = {
+        c.GEN_AI_OPERATION: c.EXECUTE_TOOL,
+        c.GEN_AI_TOOL: name,
+        c.GEN_AI_TOOL_TYPE: c.FUNCTION,
+        c.GEN_AI_TOOL_CALL_ID: call_id,
+    }
+    if replay:
+        attributes[c.REPLAYED] = True
+    with _span(f"{c.EXECUTE_TOOL} {name}", attributes) as span:
+        content(span, c.GEN_AI_TOOL_ARGUMENTS, arguments)
+        yield span
+
+
+def content(span: Span, name: str, what: Any) -> None:
+    """Put what was said on a span, if whoever runs this wants that."""
+    if span.is_recording() and os.environ.get(CONTENTS, "").lower() == "true":
+        text = what if isinstance(what, str) else json.dumps(what, ensure_ascii=False)
+        span.set_attribute(name, text[:MOST_CONTENT])
+
+
+def _kind(failure: Exception) -> str:
+    return str(getattr(failure, "code", None) or type(failure).__qualname__)

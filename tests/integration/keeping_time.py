@@ -17,7 +17,7 @@ async def timekeeping(settings, name="timekeeper"):
     """Runs until the block ends, then stops without a word, as if it were killed."""
     broker = bus.connect(settings, name, CollectorRegistry())
     topic = settings.topic_prefix + TOPIC
-    parts = Parts(name, settings, CollectorRegistry(), broker, None, None, None)
+    parts = Parts(name, settings, CollectorRegistry(), None, broker, None, None, None)
     keeper = Timekeeper(parts, Timers(), Eraser(settings, topic), asyncio.Event())
     consumer = TableConsumer(broker, topic, settings.topic_prefix + name, keeper, settings)
     await keeper.eraser.start()

@@ -241,9 +241,9 @@ async def test_a_defect_is_tried_three_times_and_then_dead_lettered(settings, to
 
 
 async def test_the_trace_of_the_sender_goes_on_in_what_the_handler_publishes(settings, topics):
-    from shared.telemetry.traces import start_tracing
+    from shared.telemetry.export import start_tracing
 
-    start_tracing("test")
+    start_tracing("test", CollectorRegistry())
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     found = []
 

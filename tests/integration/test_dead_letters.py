@@ -98,7 +98,7 @@ async def count(gateway, settings, topic="tasks"):
     return topics[settings.topic_prefix + topic]
 
 
-async def test_a_redriven_record_is_what_it_was_in_a_new_trace_and_says_where_it_comes_from(
+async def test_a_redriven_record_is_what_it_was_in_its_old_trace_and_says_where_it_comes_from(
     gateway, bury, settings, monkeypatch
 ):
     headers = [("ce_id", b"t1"), ("twice", b"1"), ("twice", b"\xff\x00"), ("traceparent", TRACE.encode())]
@@ -114,13 +114,18 @@ async def test_a_redriven_record_is_what_it_was_in_a_new_trace_and_says_where_it
     assert (record.value, record.key, record.partition) == (b"\xff\x00 not json", b"\xfe", 2)
     assert list(record.headers[:3]) == headers[:3]
     put = dict(record.headers)
-    assert sorted(name for name, _ in record.headers[3:]) == ["redriven-by", "redriven-from", "traceparent"]
+    assert sorted(name for name, _ in record.headers[3:]) == [
+        "redriven-by",
+        "redriven-from",
+        "traceparent",
+        "tracestate",
+    ]
     assert (put["redriven-from"], put["redriven-by"]) == (name.encode(), b"ada")
-    [span] = [each for each in spans.get_finished_spans() if each.name.startswith("redrive ")]
-    old, new = TRACE.split("-")[1], put["traceparent"].decode().split("-")[1]
-    assert new == f"{span.context.trace_id:032x}" != old
-    assert [f"{link.context.trace_id:032x}" for link in span.links] == [old]
-    assert span.parent is None
+    [span] = [each for each in spans.get_finished_spans() if each.name.startswith("send ")]
+    _, trace_id, span_id, _ = TRACE.split("-")
+    assert (f"{span.parent.trace_id:032x}", f"{span.parent.span_id:016x}") == (trace_id, span_id)
+    assert put["traceparent"].decode() == f"00-{trace_id}-{span.context.span_id:016x}-01"
+    assert put["tracestate"] == b"old=1"
 
 
 async def test_a_record_without_key_and_headers_is_put_back_without(gateway, bury, settings):

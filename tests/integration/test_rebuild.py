@@ -27,9 +27,8 @@ CARD = AgentCard(name="data", description="tables")
 @asynccontextmanager
 async def orchestrating(settings, sentinel):
     broker = bus.connect(settings, "orchestrator", CollectorRegistry())
-    parts = Parts(
-        "orchestrator", settings, CollectorRegistry(), broker, sentinel, RunStore(sentinel, settings.state_ttl), None
-    )
+    runs = RunStore(sentinel, settings.state_ttl)
+    parts = Parts("orchestrator", settings, CollectorRegistry(), None, broker, sentinel, runs, None)
     await broker.start()
     try:
         yield Orchestrator(parts, KnownAgents(sentinel.client))

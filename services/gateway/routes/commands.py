@@ -3,7 +3,7 @@
 from typing import Literal
 from uuid import uuid4
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
 from schemas.approval import CancelRun, Command, HumanDecided, PauseRun, ResumeRun
@@ -42,44 +42,44 @@ class Decision(Order):
 
 
 @router.post("/cancel", status_code=202, summary="Cancel a run")
-async def cancel_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf, request: Request) -> Commanded:
+async def cancel_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf) -> Commanded:
     """End the run; what is in flight is thrown away."""
-    return await _command(parts, standing, CancelRun, order, request)
+    return await _command(parts, standing, CancelRun, order)
 
 
 @router.post("/pause", status_code=202, summary="Pause a run")
-async def pause_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf, request: Request) -> Commanded:
+async def pause_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf) -> Commanded:
     """Dispatch nothing more until the run is resumed; what is in flight is kept."""
-    return await _command(parts, standing, PauseRun, order, request)
+    return await _command(parts, standing, PauseRun, order)
 
 
 @router.post("/resume", status_code=202, summary="Resume a run")
-async def resume_run(order: Order, standing: StandingOf, parts: PartsOf, request: Request) -> Commanded:
+async def resume_run(order: Order, standing: StandingOf, parts: PartsOf) -> Commanded:
     """Go on from where the run was paused, or, if it has failed, from the step that failed."""
     run = _begun(standing)
     if run.state in ENDS - {State.FAILED}:
         raise _ended(run)
-    return await _send(parts, run, ResumeRun, order, request)
+    return await _send(parts, run, ResumeRun, order)
 
 
 @router.post("/decisions", status_code=202, summary="Answer a run's question")
-async def decide_for_run(order: Decision, standing: StandingOf, parts: PartsOf, request: Request) -> Commanded:
+async def decide_for_run(order: Decision, standing: StandingOf, parts: PartsOf) -> Commanded:
     """Approve or reject what the run waits for: `request_id` is that of its `waiting_for`."""
     asked = _living(standing).request
     if asked is None or asked.request_id != order.request_id:
         message = f"the run {standing.id} does not wait for a decision {order.request_id}"
         raise Refused(409, "not_awaited", message, action="the run's `waiting_for` says what it waits for")
-    return await _command(parts, standing, HumanDecided, order, request)
+    return await _command(parts, standing, HumanDecided, order)
 
 
-async def _command(parts: Parts, standing: Standing, kind: type[Command], order: Order, request: Request) -> Commanded:
-    return await _send(parts, _living(standing), kind, order, request)
+async def _command(parts: Parts, standing: Standing, kind: type[Command], order: Order) -> Commanded:
+    return await _send(parts, _living(standing), kind, order)
 
 
-async def _send(parts: Parts, run: Run, kind: type[Command], order: Order, request: Request) -> Commanded:
+async def _send(parts: Parts, run: Run, kind: type[Command], order: Order) -> Commanded:
     message = kind.model_validate({"run_id": run.id, "tenant": run.tenant, **order.model_dump()})
     message_id = f"command-{uuid4().hex}"
-    await deliver(parts, message, id=message_id, run_id=run.id, headers=request.headers)
+    await deliver(parts, message, id=message_id, run_id=run.id)
     return Commanded(run_id=run.id, tenant=run.tenant, message_id=message_id)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import uuid4
 
 import structlog
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header
 
 from schemas.message import Id
 from schemas.task import Task
@@ -36,14 +36,12 @@ GivenKey = Annotated[
 @router.post(
     "/v1/tasks", status_code=202, summary="Submit a task", responses=documented(413), response_description="Accepted"
 )
-async def submit_task(
-    task: Task, request: Request, parts: PartsOf, tenant: GivenTenant = None, key: GivenKey = None
-) -> Submitted:
+async def submit_task(task: Task, parts: PartsOf, tenant: GivenTenant = None, key: GivenKey = None) -> Submitted:
     """Accepted means that Kafka has acknowledged it (`acks=all`). After a 503, send it again with the same key."""
     task = addressed(task, tenant, key)
     task_id = f"task-{uuid4().hex}"
     run_id = run_id_for(task.tenant, task.idempotency_key or task_id)
-    await deliver(parts, task, id=task_id, run_id=run_id, headers=request.headers)
+    await deliver(parts, task, id=task_id, run_id=run_id)
     await _mark(parts, task.tenant, run_id, Mark.of(task_id, task.objective))
     return Submitted(run_id=run_id, task_id=task_id, tenant=task.tenant, links=links_to(run_id, task.tenant))
 

@@ -1,0 +1,202 @@
+"""Where spans go: by OTLP to wherever the standard OTEL variables say, never at the cost of the work."""
+
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
+from opentelemetry.trace import SpanContext, StatusCode, TraceFlags
+from prometheus_client import CollectorRegistry, Counter
+
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""Without one of these nothing is recorded."""
+
+CLOSING = 2.0
+"""Seconds a stopping process gives the spans it still has."""
+
+UNSAMPLED = 1_000
+"""Unsampled deliveries in progress whose spans are kept until it is known whether they fail."""
+
+log = structlog.get_logger()
+
+_chosen: ContextVar[int | None] = ContextVar("chosen", default=None)
+
+
+@contextmanager
+def as_span(span_id: int) -> Iterator[None]:
+    """The span that is started in this block has that id."""
+    chosen = _chosen.set(span_id)
+    try:
+        yield
+    finally:
+        _chosen.reset(chosen)
+
+
+class _Ids(RandomIdGenerator):
+    """Random ids, but for spans whose id follows from what they show."""
+
+    def generate_span_id(self) -> int:
+        return _chosen.get() or super().generate_span_id()
+
+
+def start_tracing(service: str, registry: CollectorRegistry) -> TracerProvider:
+    """Export spans if OTEL_EXPORTER_OTLP_ENDPOINT says where to, sampled as OTEL_TRACES_SAMPLER says.
+
+    Deliveries that fail are exported whatever the sampler says. Without an endpoint nothing is recorded, but every
+    message carries its trace all the same. Spans that could not be exported are counted in `registry`.
+    """
+    resource = Resource.create({"service.name": f"waggle-{service}"})
+    if not any(os.environ.get(name) for name in ENDPOINTS):
+        provider = TracerProvider(sampler=ALWAYS_OFF, resource=resource, id_generator=_Ids())
+    else:
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # the counter says it, and one line of ours
+        provider = TracerProvider(resource=resource, id_generator=_Ids(), shutdown_on_exit=False)
+        provider.sampler = RecordingSampler(provider.sampler)
+        provider.add_span_processor(FailuresToo(BatchSpanProcessor(CountingExporter(OTLPSpanExporter(), registry))))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+def stop_tracing(provider: TracerProvider) -> None:
+    """Export what there is, for a moment only: an exporter that is down must not hold up a stopping process."""
+    flushing = threading.Thread(target=provider.force_flush, args=(int(CLOSING * 1000),), daemon=True)
+    flushing.start()
+    flushing.join(CLOSING)
+
+
+class CountingExporter(SpanExporter):
+    """Counts the spans that its exporter could not export, and says once that it cannot."""
+
+    def __init__(self, exporter: SpanExporter, registry: CollectorRegistry) -> None:
+        self._exporter = exporter
+        self._lost = Counter("waggle_spans_lost", "Spans that could not be exported.", registry=registry)
+        self._failing = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export, and count what could not be."""
+        result = self._exporter.export(spans)
+        failing = result is not SpanExportResult.SUCCESS
+        if failing:
+            self._lost.inc(len(spans))
+        if failing != self._failing:
+            log.warning("spans cannot be exported" if failing else "spans are exported again")
+        self._failing = failing
+        return result
+
+    def shutdown(self) -> None:
+        """Let go."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Export what there is."""
+        return self._exporter.force_flush(timeout_millis)
+
+
+class RecordingSampler(Sampler):
+    """Records also what another sampler drops: whether it fails is only known at its end."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    def should_sample(self, *args: object, **kwargs: object) -> SamplingResult:
+        """What the other sampler says, but nothing is dropped."""
+        decided = self._sampler.should_sample(*args, **kwargs)  # type: ignore[arg-type]
+        if decided.decision is not Decision.DROP:
+            return decided
+        return SamplingResult(Decision.RECORD_ONLY, decided.attributes, decided.trace_state)
+
+    def get_description(self) -> str:
+        """For people."""
+        return f"failures too, else {self._sampler.get_description()}"
+
+
+class FailuresToo(SpanProcessor):
+    """Passes sampled spans on, and of unsampled ones those of a delivery in which something failed.
+
+    A delivery's spans are known by their local root, the span whose parent is in another process.
+    """
+
+    def __init__(self, inner: SpanProcessor) -> None:
+        self._inner = inner
+        self._roots: OrderedDict[int, int] = OrderedDict()
+        """Unsampled span in progress → its local root."""
+        self._kept: dict[int, list[ReadableSpan]] = {}
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Begin with a span."""
+        context, parent = span.get_span_context(), span.parent
+        if context.trace_flags.sampled:
+            self._inner.on_start(span, parent_context)
+            return
+        root = self._roots.get(parent.span_id) if parent is not None else None
+        self._roots[context.span_id] = root or context.span_id
+        while len(self._roots) > UNSAMPLED:
+            forgotten, _ = self._roots.popitem(last=False)
+            self._kept.pop(forgotten, None)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Pass a span on, or keep it until its delivery is over."""
+        context = _context(span)
+        if context.trace_flags.sampled:
+            self._inner.on_end(span)
+            return
+        root = self._roots.pop(context.span_id, context.span_id)
+        self._kept.setdefault(root, []).append(span)
+        if root == context.span_id:
+            self._judge(self._kept.pop(root))
+
+    def _judge(self, spans: Sequence[ReadableSpan]) -> None:
+        if any(span.status.status_code is StatusCode.ERROR for span in spans):
+            for span in spans:
+                self._inner.on_end(_sampled(span))
+
+    def shutdown(self) -> None:
+        """Let go."""
+        self._inner.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Export what there is."""
+        return self._inner.force_flush(timeout_millis)
+
+
+def _context(span: ReadableSpan) -> SpanContext:
+    context = span.get_span_context()
+    assert context is not None, "a span that was started has a context"
+    return context
+
+
+def _sampled(span: ReadableSpan) -> ReadableSpan:
+    """The same span, as if it had been sampled."""
+    context = _context(span)
+    return ReadableSpan(
+        name=span.name,
+        context=SpanContext(
+            context.trace_id,
+            context.span_id,
+            is_remote=False,
+            trace_flags=TraceFlags(TraceFlags.SAMPLED),
+            trace_state=context.trace_state,
+        ),
+        parent=span.parent,
+        resource=span.resource,
+        attributes=span.attributes,
+        events=span.events,
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )

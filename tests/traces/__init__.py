@@ -1,0 +1,1 @@
+"""Traces: what the swarm exports, received and compared."""
