@@ -19,6 +19,9 @@ from infra.probe import answers, free_port, redis_answers
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+FETCH_MAX_WAIT_MS = {"embedded": 5, "real": 500}
+"""Kafka answers a fetch as soon as something comes; the embedded broker holds it for its whole wait."""
+
 AGENTS = ("planner", "worker", "sleeper", "reviewer")
 
 
@@ -35,7 +38,8 @@ class Stage:
 
     def settings(self, **changes: object) -> Settings:
         """Settings of a service on this stage."""
-        return Settings(kafka=self.kafka, redis=self.redis, topic_prefix=self.prefix, **changes)
+        own = {"topic_prefix": self.prefix, "fetch_max_wait_ms": FETCH_MAX_WAIT_MS[self.name], **changes}
+        return Settings(kafka=self.kafka, redis=self.redis, **own)
 
     async def fresh(self, names: tuple[str, ...] = AGENTS) -> None:
         """Topics that nobody has used."""
@@ -51,7 +55,7 @@ class Stage:
             "WAGGLE_TOPIC_PREFIX": self.prefix,
             "WAGGLE_HTTP_PORT": str(port),
             **({"WAGGLE_SESSION_TIMEOUT": "2.5"} if self.name == "embedded" else {"WAGGLE_INSTANCE": name}),
-            "WAGGLE_FETCH_MAX_WAIT_MS": "5" if self.name == "embedded" else "500",
+            "WAGGLE_FETCH_MAX_WAIT_MS": str(FETCH_MAX_WAIT_MS[self.name]),
             "WAGGLE_LOG_LEVEL": "WARNING",
         }
         child = Child(

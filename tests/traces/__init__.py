@@ -1,1 +1,0 @@
-"""Traces: what the swarm exports, received and compared."""
