@@ -26,6 +26,7 @@ from shared.errors import WaggleError
 from shared.settings import Settings
 from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import start_logging
+from shared.telemetry.metrics import COMMIT_AGE, CONSUMER_LAG, IN_FLIGHT, READ_AHEAD, Metrics
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class Parts:
     name: str
     settings: Settings
     registry: CollectorRegistry
+    metrics: Metrics
     tracing: TracerProvider
     broker: KafkaBroker
     sentinel: Sentinel
@@ -91,13 +93,16 @@ def connect(name: str, settings: Settings) -> Parts:
     start_logging(settings.log_level, name)
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    metrics = Metrics(registry)
     sentinel = Sentinel(settings.redis)
+    metrics.blackboard_whole.set_function(lambda: sentinel.is_whole)
     return Parts(
         name=name,
         settings=settings,
         registry=registry,
+        metrics=metrics,
         tracing=start_tracing(name, registry),
-        broker=bus.connect(settings, name, registry),
+        broker=bus.connect(settings, name),
         sentinel=sentinel,
         runs=RunStore(sentinel, settings.state_ttl),
         archive=BlobStore(settings.postgres, settings.max_attachment_bytes),
@@ -126,10 +131,12 @@ def serve(
         on_dead=on_dead,
         outages=(*bus.OUTAGES, *blackboard.OUTAGES, *archive.OUTAGES),
         ready=parts.sentinel.whole,
+        metrics=parts.metrics,
     )
     prefix = parts.settings.topic_prefix
     names = [prefix + topic for topic in topics]
     consumer = KeyedConsumer(parts.broker, names, prefix + parts.name, deliver, parts.settings)
+    _show(consumer, parts.metrics)
 
     async def started() -> None:
         consumer.start()
@@ -144,6 +151,15 @@ def serve(
         await consumer.stop(GRACE)
 
     _run(parts, parts.healthy, started, stopping)
+
+
+def _show(consumer: KeyedConsumer, metrics: Metrics) -> None:
+    """Let the consumer's gauges be read."""
+    group = consumer.group
+    metrics.watch(*IN_FLIGHT, lambda: {(group,): consumer.in_flight})
+    metrics.watch(*READ_AHEAD, lambda: {(group,): consumer.waiting})
+    metrics.watch(*CONSUMER_LAG, lambda: {(topic, group): lag for topic, lag in consumer.lag().items()})
+    metrics.watch(*COMMIT_AGE, lambda: {(topic, group): age for topic, age in consumer.standing().items()})
 
 
 def serve_table(

@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     )
     model_strong: str = Field("waggle-simulated", description="Model for reasoning: planning, working, reviewing.")
     model_cheap: str = Field("waggle-simulated", description="Model for parsing, extraction and summaries.")
+    context_window: int = Field(
+        128_000, ge=1, description="Tokens the models' context holds: what the metric of its use is a share of."
+    )
     model_timeout: float = Field(120.0, gt=0, description="Seconds one model call may take.")
     max_turns: int = Field(16, ge=1, description="Model calls an agent may make for one handoff.")
 

@@ -15,6 +15,7 @@ from schemas.log import LoggedEvent, RunChanged
 from schemas.message import Message
 from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, WaitExpired
+from services.orchestrator.counting import Counting
 from services.orchestrator.rejection import rejection_of
 from shared.blackboard import KnownAgents, Loaded, Write
 from shared.blackboard.sentinel import epoch_of
@@ -39,6 +40,7 @@ class Orchestrator:
 
     parts: Parts
     agents: KnownAgents
+    counting: Counting
 
     async def handle(self, delivery: Delivery) -> None:
         """Let the message have its effect on its run, exactly once."""
@@ -73,6 +75,7 @@ class Orchestrator:
         committed = await self.parts.runs.commit(_write(delivery, loaded, decision, change, records))
         if committed.fresh:
             _tell(decision.run, loaded.run)
+            self.counting.changed(decision.run, decision.events)
         if committed.fresh and not committed.left:
             await publish(self.parts.broker, records)
             await self.parts.runs.published(tenant, run_id, [record.id for record in records], loaded.generation)
@@ -184,9 +187,9 @@ def main() -> None:
     """Serve until asked to stop."""
     settings = Settings()
     parts = connect("orchestrator", settings)
-    orchestrator = Orchestrator(parts, KnownAgents(parts.redis))
+    orchestrator = Orchestrator(parts, KnownAgents(parts.redis), Counting(parts.metrics))
 
     async def rebuilding() -> None:
-        await rebuild_when_lost(parts.sentinel, settings)
+        await rebuild_when_lost(parts.sentinel, settings, parts.metrics)
 
     serve(parts, TOPICS, orchestrator.handle, on_dead=orchestrator.on_dead, background=[rebuilding])

@@ -82,8 +82,11 @@ class Timekeeper:
             log.warning("timers that are due wait for Kafka", timers=len(due), error=repr(away))
             self.timers.again(due, time.time() + AGAIN_AFTER)
             return
+        metrics = self.parts.metrics
         for each in due:
             self.timers.clear(each.partition, each.id)
+            metrics.timers_fired.inc()
+            metrics.timer_lateness.observe(max(0.0, time.time() - each.due))
 
     def _record(self, due: Due) -> Record:
         return wake(TimerSet.read(due.content), due.id, self.parts.settings.topic_prefix)
@@ -106,5 +109,6 @@ def main() -> None:
     parts = connect("timekeeper", settings)
     topic = settings.topic_prefix + TOPIC
     keeper = Timekeeper(parts, Timers(), Eraser(settings, topic), asyncio.Event())
+    parts.metrics.timers_waiting.set_function(lambda: len(keeper.timers))
     consumer = TableConsumer(parts.broker, topic, settings.topic_prefix + parts.name, keeper, settings)
     serve_table(parts, consumer, background=[keeper.fire], opening=keeper.eraser.start, closing=keeper.eraser.close)

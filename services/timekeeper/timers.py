@@ -10,6 +10,8 @@ class Due(NamedTuple):
     partition: int
     id: str
     content: bytes
+    due: float
+    """Seconds since the epoch."""
 
 
 class Timers:
@@ -55,7 +57,7 @@ class Timers:
             due, partition, id = heapq.heappop(self._heap)
             known = self._waiting.get(partition, {}).get(id)
             if known is not None and known[0] == due and partition in self._complete:
-                found.append(Due(partition, id, known[1]))
+                found.append(Due(partition, id, known[1], due))
         return found
 
     def again(self, timers: list[Due], due: float) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.step import DoStep, Handoff
 from shared.agent.declare import Agent
+from shared.agent.metering import meter_reply, metering_model
 from shared.agent.prompt import opening
 from shared.agent.spend import Spend
 from shared.agent.toolbox import Toolbox
@@ -19,6 +20,7 @@ from shared.errors import TerminalError
 from shared.llm import Chat, Models, Reply, ToolRequest
 from shared.settings import Settings
 from shared.telemetry import traces
+from shared.telemetry.metrics import Metrics
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -33,6 +35,7 @@ class Context:
     agent: Agent
     handoff: Handoff
     settings: Settings
+    metrics: Metrics
     models: Models
     journal: Journal
     workspace: StepWorkspace
@@ -53,7 +56,7 @@ class Context:
         """
         self._thoughts += 1
         wanted = self.handoff.tools if isinstance(self.handoff, DoStep) else []
-        toolbox = Toolbox(self.agent.tools, wanted, dry_run=self.handoff.dry_run)
+        toolbox = Toolbox(self.agent.tools, wanted, dry_run=self.handoff.dry_run, metrics=self.metrics)
         instructions = self.agent.instructions.read_text()
         chat = opening(self.agent.name, instructions, self.handoff, objective, list(self.workspace.files()))
         thought = _Thought(self, f"think-{self._thoughts}", toolbox, self._tool_calls(toolbox), chat)
@@ -67,7 +70,7 @@ class Context:
         """
         self._calls += 1
         request = ToolRequest(id=f"call-{self._calls}", name=name, arguments=json.dumps(arguments))
-        toolbox = Toolbox(self.agent.tools, [], dry_run=self.handoff.dry_run)
+        toolbox = Toolbox(self.agent.tools, [], dry_run=self.handoff.dry_run, metrics=self.metrics)
         return json.loads(await self._tool_calls(toolbox).answer(request.id, request, own=self.handoff.tries == 1))
 
     def _tool_calls(self, toolbox: Toolbox) -> ToolCalls:
@@ -113,13 +116,7 @@ class _Thought:
         async def ask() -> dict[str, Any]:
             self.context.spend.before_model_call()
             await self.context.progress(f"thinking (turn {turn})")
-            reply = await self.context.models.chat(
-                self.context.agent.model,
-                self.chat,
-                tools=self.toolbox.offered,
-                result=result,
-                max_output_tokens=self.context.spend.output_tokens_left,
-            )
+            reply = await self._chat(result)
             entry: dict[str, Any] = {"added": self.chat[self._told :], "reply": reply.model_dump(mode="json")}
             entry["try"] = self.context.handoff.tries
             return entry | ({"tools": self.toolbox.offered, "result": result.__name__} if turn == 1 else {})
@@ -133,6 +130,20 @@ class _Thought:
         if self._own:
             self.context.spend.add_model_call(reply)
         self._told = len(self.chat)
+        return reply
+
+    async def _chat(self, result: type[BaseModel]) -> Reply:
+        context = self.context
+        agent = context.agent
+        with metering_model(context.metrics, context.models.name_of(agent.model), agent.name):
+            reply = await context.models.chat(
+                agent.model,
+                self.chat,
+                tools=self.toolbox.offered,
+                result=result,
+                max_output_tokens=context.spend.output_tokens_left,
+            )
+        meter_reply(context.metrics, reply, agent.name, context.handoff.tenant, context.settings.context_window)
         return reply
 
     async def _act(self, turn: int, reply: Reply) -> None:

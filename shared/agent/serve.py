@@ -20,7 +20,8 @@ def serve_agent(agent: Agent) -> None:
     """Run an agent as a service: its topic in, its answers out, its card announced."""
     settings = Settings()
     parts = connect(agent.name, settings)
-    worker = Worker(agent, settings, parts.broker, parts.sentinel, parts.runs, parts.archive, Models(settings))
+    models = Models(settings)
+    worker = Worker(agent, settings, parts.broker, parts.sentinel, parts.runs, parts.archive, models, parts.metrics)
 
     async def announce() -> None:
         await blackboard.announce(parts.redis, agent.card)

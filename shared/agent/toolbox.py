@@ -1,13 +1,16 @@
 """The tools of one handoff: what the model is offered, and every call it makes, checked and bounded."""
 
 import json
+import time
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from shared.agent.metering import OK, meter_tool
 from shared.llm import ToolRequest
 from shared.telemetry import traces
 from shared.telemetry.conventions import GEN_AI_TOOL_RESULT
+from shared.telemetry.metrics import Metrics
 from shared.tools import OUTCOME_UNKNOWN, Effect, Tool, ToolCall, ToolError
 
 LARGEST_RESULT = 60_000
@@ -17,9 +20,10 @@ LARGEST_RESULT = 60_000
 class Toolbox:
     """Calls tools on behalf of a model. What goes wrong is an answer to the model, never an exception."""
 
-    def __init__(self, tools: Sequence[Tool], wanted: Sequence[str], *, dry_run: bool) -> None:
+    def __init__(self, tools: Sequence[Tool], wanted: Sequence[str], *, dry_run: bool, metrics: Metrics) -> None:
         self._tools = {tool.name: tool for tool in tools if not wanted or tool.name in wanted}
         self._dry_run = dry_run
+        self._metrics = metrics
 
     @property
     def offered(self) -> list[dict[str, Any]]:
@@ -45,13 +49,18 @@ class Toolbox:
         call that must not be repeated and whose outcome is unknown.
         """
         with traces.executing_tool(request.name, call.call_id, request.arguments, replay=replay) as span:
+            began, outcome = time.monotonic(), OK
             try:
                 answer = await self._run(request, call)
             except ToolError as error:
-                if error.code == OUTCOME_UNKNOWN and self.must_not_repeat(request.name):
+                outcome = error.code
+                if outcome == OUTCOME_UNKNOWN and self.must_not_repeat(request.name):
                     raise
-                traces.failed(span, error.code, str(error))
+                traces.failed(span, outcome, str(error))
                 answer = as_answer(error)
+            finally:
+                known = request.name if request.name in self._tools else "unknown"
+                meter_tool(self._metrics, known, outcome, time.monotonic() - began)
             traces.content(span, GEN_AI_TOOL_RESULT, answer)
             return answer
 

@@ -41,6 +41,7 @@ from shared.llm import Models
 from shared.runs import ENDS
 from shared.settings import Settings
 from shared.telemetry import traces
+from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class Worker:
     runs: RunStore
     archive: BlobStore
     models: Models
+    metrics: Metrics
     leftovers: Leftovers = field(default_factory=dict)
 
     async def handle(self, delivery: Delivery) -> None:
@@ -163,6 +165,7 @@ class Worker:
             agent=self.agent,
             handoff=handoff,
             settings=self.settings,
+            metrics=self.metrics,
             models=self.models,
             journal=journal,
             workspace=workspace,

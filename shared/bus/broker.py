@@ -11,9 +11,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
-from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from opentelemetry.trace import INVALID_SPAN, Span
-from prometheus_client import CollectorRegistry
 
 from shared.bus.record import Record
 from shared.errors import TerminalError
@@ -34,8 +32,8 @@ POLL_MS = 5
 """How long an idle subscriber sleeps between looks: it bounds what batching adds to a hop."""
 
 
-def connect(settings: Settings, service: str, registry: CollectorRegistry) -> KafkaBroker:
-    """A broker that publishes idempotently, acknowledged by all replicas, and counts into `registry`."""
+def connect(settings: Settings, service: str) -> KafkaBroker:
+    """A broker that publishes idempotently, acknowledged by all replicas."""
     return KafkaBroker(
         settings.kafka.split(","),
         client_id=settings.topic_prefix + service,
@@ -46,7 +44,6 @@ def connect(settings: Settings, service: str, registry: CollectorRegistry) -> Ka
         apply_types=False,
         logger=logging.getLogger("waggle.bus"),
         log_level=logging.DEBUG,
-        middlewares=[KafkaPrometheusMiddleware(registry=registry, app_name=service)],
     )
 
 

@@ -56,6 +56,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         handle: Callable[[Raw], Awaitable[None]],
         settings: Settings,
     ) -> None:
+        self.group = group
         self._handle = handle
         self._read_ahead = READ_AHEAD * settings.max_in_flight
         self._lanes: Lanes[Raw] = Lanes(settings.max_in_flight)
@@ -105,6 +106,23 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def waiting(self) -> int:
         """Records read ahead that have not begun."""
         return len(self._lanes) - self._lanes.in_flight
+
+    def lag(self) -> dict[str, int]:
+        """Records of each topic that are not done, in the partitions this consumer has read from."""
+        consumer, found = self._consumer(), dict[str, int]()
+        if consumer is None:
+            return found
+        for partition in consumer.assignment() & self._offsets.keys():
+            behind = self._offsets[partition].behind(consumer.highwater(partition) or 0)
+            found[partition.topic] = found.get(partition.topic, 0) + behind
+        return found
+
+    def standing(self) -> dict[str, float]:
+        """Of each topic the seconds for which a partition's offset to commit has stood still, the longest."""
+        found: dict[str, float] = {}
+        for partition, tracker in self._offsets.items():
+            found[partition.topic] = max(found.get(partition.topic, 0.0), tracker.standing)
+        return found
 
     async def _take(self, records: Sequence[Raw]) -> None:
         """Put records into their lanes.

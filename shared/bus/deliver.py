@@ -35,6 +35,7 @@ from shared.telemetry.conventions import (
     MESSAGING_MESSAGE_ID,
     MESSAGING_PARTITION,
 )
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.traces import about, processing
 from shared.telemetry.traces import failed as span_failed
 
@@ -70,6 +71,7 @@ class Deliverer:
     """Failures that say that something everybody needs is away."""
     ready: Callable[[], Awaitable[None]]
     """Returns when there is use in trying."""
+    metrics: Metrics
 
     async def __call__(self, record: Any) -> None:
         """Return when the record is dealt with. Raises nothing but cancellation."""
@@ -77,9 +79,11 @@ class Deliverer:
         while True:
             await self.ready()
             try:
-                return await self._once(record)
+                with self.metrics.delivery_seconds.labels(record.topic).time():
+                    return await self._once(record)
             except self.outages as away:
                 pauses += 1
+                self.metrics.outages.labels(record.topic).inc()
                 pause = getattr(away, "after", min(0.1 * 2**pauses, LONGEST_PAUSE))
                 if pauses == 1:
                     log.warning("a delivery waits", topic=record.topic, offset=record.offset, error=repr(away))
@@ -135,6 +139,7 @@ class Deliverer:
             return
         longest = min(after * 2**attempt, LONGEST_DELAY)
         due = datetime.now(UTC) + timedelta(seconds=random.uniform(min(after, longest), longest))  # noqa: S311 -- jitter
+        self.metrics.retries.labels(record.topic, self.metrics.error(failure.code)).inc()
         log.warning("tried again later", topic=record.topic, offset=record.offset, attempt=attempt, error=str(failure))
         again = _again(record, failure, attempt)
         timer = until(
@@ -152,6 +157,7 @@ class Deliverer:
         headers = dead_letter_headers(record, error, service=self.service, attempts=attempts, now=datetime.now(UTC))
         log.error("dead letter", topic=record.topic, offset=record.offset, code=error.code, reason=str(error))
         await publish_bytes(self.broker, record.topic + SUFFIX, record.key, record.value or b"", headers)
+        self.metrics.dead_letters.labels(record.topic, self.metrics.error(error.code)).inc()
         await self.on_dead(record, error)
 
 

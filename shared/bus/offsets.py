@@ -1,5 +1,6 @@
 """Which offset of a partition may be committed while its messages finish in any order."""
 
+import time
 from collections import deque
 
 
@@ -11,9 +12,13 @@ class OffsetTracker:
         self._finished: set[int] = set()
         self.watermark: int | None = None
         """The offset to commit: everything below it is done. None before the first is."""
+        self._since = time.monotonic()
+        """When the watermark rose last, or the first message was taken after all were done."""
 
     def add(self, offset: int) -> None:
         """A message was taken."""
+        if not self._taken:
+            self._since = time.monotonic()
         self._taken.append(offset)
 
     def finish(self, offset: int) -> None:
@@ -23,3 +28,14 @@ class OffsetTracker:
             done = self._taken.popleft()
             self._finished.remove(done)
             self.watermark = done + 1
+            self._since = time.monotonic()
+
+    def behind(self, end: int) -> int:
+        """How many messages before `end` are not done."""
+        first = self._taken[0] if self._taken else self.watermark
+        return 0 if first is None else max(0, end - first - len(self._finished))
+
+    @property
+    def standing(self) -> float:
+        """Seconds for which the watermark has stood still although messages were taken."""
+        return time.monotonic() - self._since if self._taken else 0.0

@@ -59,6 +59,10 @@ class Models:
         self._client = _client(settings)
         self._server = (self._client.base_url.host, self._client.base_url.port)
 
+    def name_of(self, role: Role) -> str:
+        """The model of that role."""
+        return self._names[role]
+
     async def chat(
         self,
         role: Role,

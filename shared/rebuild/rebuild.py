@@ -21,6 +21,7 @@ from shared.rebuild.fold import Folded, fold, fold_journals
 from shared.runs import ENDS, Run, reissue
 from shared.settings import Settings
 from shared.telemetry.carried import within
+from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -68,11 +69,12 @@ class Report:
         )
 
 
-async def rebuild_when_lost(sentinel: Sentinel, settings: Settings) -> None:
+async def rebuild_when_lost(sentinel: Sentinel, settings: Settings, metrics: Metrics) -> None:
     """Watch for ever, and rebuild whenever the blackboard is lost and nobody else does."""
     while True:
         if not await sentinel.look() and sentinel.reachable:
-            await rebuild(sentinel, settings)
+            with metrics.rebuilding.track_inprogress():
+                metrics.rebuilds.inc(await rebuild(sentinel, settings) is not None)
         await asyncio.sleep(LOST_FOR)
 
 

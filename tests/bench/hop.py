@@ -15,6 +15,7 @@ from schemas.step import HelpAsked
 from shared import bus
 from shared.blackboard import Journal, Sentinel
 from shared.bus import Deliverer, KeyedConsumer, encode, publish
+from shared.telemetry.metrics import Metrics
 from tests.bench.runs import percentile
 from tests.bench.stage import Stage
 from tests.bench.table import Row, against
@@ -32,7 +33,7 @@ def message(number: int) -> HelpAsked:
 
 async def fill(stage: Stage, count: int) -> None:
     """Let so many messages wait."""
-    broker = bus.connect(stage.settings(), "fill", CollectorRegistry())
+    broker = bus.connect(stage.settings(), "fill")
     await broker.start()
     for start in range(0, count, 500):
         now = datetime.now(UTC)
@@ -82,7 +83,7 @@ async def ours(
     stage: Stage, topic: str, handle: Callable[..., Awaitable[None]], **settings: object
 ) -> AsyncIterator[object]:
     """Our consumer and our deliverer; gives the broker to publish with."""
-    broker = bus.connect(stage.settings(), "bench", CollectorRegistry())
+    broker = bus.connect(stage.settings(), "bench")
 
     async def nothing(*_: object) -> None:
         return
@@ -95,6 +96,7 @@ async def ours(
         on_dead=nothing,
         outages=bus.OUTAGES,
         ready=nothing,
+        metrics=Metrics(CollectorRegistry()),
     )
     group = f"{stage.prefix}{topic}-{uuid4().hex[:6]}"
     keyed = KeyedConsumer(broker, [stage.prefix + topic], group, deliver, stage.settings(**settings))

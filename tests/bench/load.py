@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import psutil
 from aiokafka import AIOKafkaConsumer
-from prometheus_client import CollectorRegistry
 
 from infra.probe import free_port, listens
 from schemas.budget import Budget
@@ -92,7 +91,7 @@ async def steps(stage: Stage, count: int) -> list[Row]:
 async def _measured(stage: Stage, pid: int | None, count: int) -> list[Row]:
     process = psutil.Process(pid)
     idle, most = process.memory_info().rss, 0
-    broker = bus.connect(stage.settings(), "bench", CollectorRegistry())
+    broker = bus.connect(stage.settings(), "bench")
     await broker.start()
     async with AIOKafkaConsumer(stage.prefix + "runs", bootstrap_servers=stage.kafka, fetch_max_wait_ms=5) as answers:
         await answers.seek_to_end()

@@ -2,8 +2,6 @@
 
 from uuid import uuid4
 
-from prometheus_client import CollectorRegistry
-
 from schemas.log import JournalWritten
 from shared import bus
 from shared.blackboard import Journal, Sentinel, keys
@@ -21,7 +19,7 @@ async def stored(stage: Stage, counts: tuple[int, ...]) -> list[Row]:
     await stage.fresh()
     sentinel = Sentinel(stage.redis)
     await sentinel.renew(1)
-    broker = bus.connect(stage.settings(), "bench", CollectorRegistry())
+    broker = bus.connect(stage.settings(), "bench")
     await broker.start()
     rows: list[Row] = []
     for count in counts:

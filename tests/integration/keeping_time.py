@@ -10,14 +10,15 @@ from services.timekeeper.timers import Timers
 from shared import bus
 from shared.bus import Eraser, TableConsumer
 from shared.service import Parts
+from shared.telemetry.metrics import Metrics
 
 
 @asynccontextmanager
 async def timekeeping(settings, name="timekeeper"):
     """Runs until the block ends, then stops without a word, as if it were killed."""
-    broker = bus.connect(settings, name, CollectorRegistry())
+    broker = bus.connect(settings, name)
     topic = settings.topic_prefix + TOPIC
-    parts = Parts(name, settings, CollectorRegistry(), None, broker, None, None, None)
+    parts = Parts(name, settings, CollectorRegistry(), Metrics(CollectorRegistry()), None, broker, None, None, None)
     keeper = Timekeeper(parts, Timers(), Eraser(settings, topic), asyncio.Event())
     consumer = TableConsumer(broker, topic, settings.topic_prefix + name, keeper, settings)
     await keeper.eraser.start()

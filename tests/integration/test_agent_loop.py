@@ -18,6 +18,7 @@ from shared.agent import Agent, Context, Worker
 from shared.archive import BlobStore
 from shared.blackboard import RunStore
 from shared.llm import Models
+from shared.telemetry.metrics import Metrics
 from shared.tools import Effect, Risk, tool
 
 FINDINGS = {"answer": "It is 3.", "facts": [], "sources": [], "confidence": 0.9, "caveats": []}
@@ -59,10 +60,12 @@ def agent(tmp_path: Path) -> Agent:
 async def worker(agent, settings, topics, sentinel, model):
     settings = settings.model_copy(update={"openai_base_url": f"{model}/v1", "max_turns": 6})
     models = Models(settings)
-    broker = bus.connect(settings, agent.name, CollectorRegistry())
+    broker = bus.connect(settings, agent.name)
     await broker.start()
     archive = BlobStore("postgresql://unused", 1)
-    yield Worker(agent, settings, broker, sentinel, RunStore(sentinel, 60), archive, models)
+    yield Worker(
+        agent, settings, broker, sentinel, RunStore(sentinel, 60), archive, models, Metrics(CollectorRegistry())
+    )
     await broker.stop()
     await models.close()
 
@@ -218,7 +221,9 @@ async def test_a_model_that_is_away_makes_the_step_retryable(worker, agent, mode
 async def test_a_model_that_does_not_exist_is_a_final_error(worker, agent, model):
     settings = worker.settings.model_copy(update={"model_strong": "no-such-model"})
     models = Models(settings)
-    stranger = Worker(agent, settings, worker.broker, worker.sentinel, worker.runs, worker.archive, models)
+    stranger = Worker(
+        agent, settings, worker.broker, worker.sentinel, worker.runs, worker.archive, models, worker.metrics
+    )
     reply, _ = await answer(stranger, handoff(agent))
     await models.close()
     assert (reply.error.code, reply.error.retryable) == ("model_refused", False)

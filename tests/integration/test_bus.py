@@ -17,6 +17,7 @@ from shared.bus import Deliverer, KeyedConsumer, encode, publish
 from shared.bus.broker import publish_bytes
 from shared.bus.dead_letters import dead_letter_headers
 from shared.errors import RetryableError, TerminalError
+from shared.telemetry.metrics import Metrics
 
 
 def question(number: int, run: str = "run-1"):
@@ -29,7 +30,7 @@ def record(message, prefix: str, id: str | None = None):
 
 @asynccontextmanager
 async def consuming(settings, handle, group="g", topics=("runs",), dead=None):
-    broker = bus.connect(settings, "test", CollectorRegistry())
+    broker = bus.connect(settings, "test")
 
     async def on_dead(raw, error):
         if dead is not None:
@@ -46,6 +47,7 @@ async def consuming(settings, handle, group="g", topics=("runs",), dead=None):
         on_dead=on_dead,
         outages=bus.OUTAGES,
         ready=ready,
+        metrics=Metrics(CollectorRegistry()),
     )
     names = [settings.topic_prefix + topic for topic in topics]
     consumer = KeyedConsumer(broker, names, settings.topic_prefix + group, deliver, settings)

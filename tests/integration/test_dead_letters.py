@@ -21,6 +21,7 @@ from infra import topics as declared_topics
 from infra.embedded.kafka import EmbeddedKafka
 from schemas.dead import DeadLetterHandled
 from schemas.task import Task
+from services.orchestrator.counting import Counting
 from services.orchestrator.service import Orchestrator
 from shared import bus
 from shared.blackboard import KnownAgents, keys
@@ -28,6 +29,7 @@ from shared.bus import Deliverer, KeyedConsumer, dead_search, decode, encode, re
 from shared.bus.dead_letters import dead_letter_headers
 from shared.errors import TerminalError
 from shared.service import connect
+from shared.telemetry.metrics import Metrics
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -209,7 +211,7 @@ async def test_a_crash_before_the_record_leaves_it_open_and_whoever_worked_on_it
     once, repeat = await records_of(settings, "tasks", 2)
     parts = connect("orchestrator", settings)
     await parts.broker.start()
-    orchestrator = Orchestrator(parts, KnownAgents(parts.redis))
+    orchestrator = Orchestrator(parts, KnownAgents(parts.redis), Counting(parts.metrics))
     await orchestrator.handle(decode(once))
     [run] = await parts.runs.latest("default", 10, 0)
     before = (await parts.runs.load("default", run.id)).run
@@ -221,7 +223,7 @@ async def test_a_crash_before_the_record_leaves_it_open_and_whoever_worked_on_it
 
 
 async def test_one_that_fails_again_is_a_new_dead_letter_that_says_which_it_was(gateway, bury, settings):
-    broker = bus.connect(settings, "test", CollectorRegistry())
+    broker = bus.connect(settings, "test")
     died = asyncio.Event()
 
     async def fails(delivery):
@@ -235,6 +237,7 @@ async def test_one_that_fails_again_is_a_new_dead_letter_that_says_which_it_was(
 
     prefix = settings.topic_prefix
     how = {"broker": broker, "service": "test", "prefix": prefix, "outages": bus.OUTAGES, "ready": ready}
+    how["metrics"] = Metrics(CollectorRegistry())
     deliver = Deliverer(handle=fails, on_dead=on_dead, **how)
     consumer = KeyedConsumer(broker, [f"{settings.topic_prefix}runs"], f"{settings.topic_prefix}g", deliver, settings)
     first = await bury(topic="runs")

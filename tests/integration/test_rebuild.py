@@ -11,6 +11,7 @@ from schemas.log import JournalWritten
 from schemas.plan import AgentCard
 from schemas.step import HelpAsked, Output, StepCompleted
 from schemas.task import Task
+from services.orchestrator.counting import Counting
 from services.orchestrator.service import Orchestrator, _change
 from shared import bus
 from shared.blackboard import Journal, KnownAgents, RunStore, Sentinel, announce, read_journal
@@ -19,6 +20,7 @@ from shared.errors import BlackboardLost
 from shared.rebuild import rebuild
 from shared.runs import run_id_for
 from shared.service import Parts
+from shared.telemetry.metrics import Metrics
 
 RUN = run_id_for("default", "k1")
 CARD = AgentCard(name="data", description="tables")
@@ -26,12 +28,14 @@ CARD = AgentCard(name="data", description="tables")
 
 @asynccontextmanager
 async def orchestrating(settings, sentinel):
-    broker = bus.connect(settings, "orchestrator", CollectorRegistry())
+    broker = bus.connect(settings, "orchestrator")
     runs = RunStore(sentinel, settings.state_ttl)
-    parts = Parts("orchestrator", settings, CollectorRegistry(), None, broker, sentinel, runs, None)
+    parts = Parts(
+        "orchestrator", settings, CollectorRegistry(), Metrics(CollectorRegistry()), None, broker, sentinel, runs, None
+    )
     await broker.start()
     try:
-        yield Orchestrator(parts, KnownAgents(sentinel.client))
+        yield Orchestrator(parts, KnownAgents(sentinel.client), Counting(parts.metrics))
     finally:
         await broker.stop()
 

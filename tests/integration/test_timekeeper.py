@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaConsumer
 from keeping_time import timekeeping
-from prometheus_client import CollectorRegistry
 
 from schemas.timer import DeadlinePassed
 from shared import bus
@@ -16,7 +15,7 @@ from shared.bus import Eraser, encode_at, publish
 
 @asynccontextmanager
 async def publishing(settings):
-    broker = bus.connect(settings, "test", CollectorRegistry())
+    broker = bus.connect(settings, "test")
     await broker.start()
     yield broker
     await broker.stop()

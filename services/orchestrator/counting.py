@@ -1,0 +1,84 @@
+"""What is counted of a run's change, once it is recorded."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from schemas import event as e
+from schemas.budget import Budget, Usage
+from shared.runs import ENDS, Run
+from shared.telemetry.metrics import Metrics
+
+MOST_RUNS = 10_000
+"""Runs in progress whose handoffs are watched."""
+
+
+class Counting:
+    """Counts events, and keeps in view which run in progress has made the most handoffs."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._handoffs: dict[str, int] = {}
+        metrics.run_handoffs_highest.set_function(lambda: max(self._handoffs.values(), default=0))
+
+    def changed(self, run: Run, events: Sequence[e.RunEvent]) -> None:
+        """A change was recorded."""
+        for event in events:
+            if (count := _COUNTED.get(type(event))) is not None:
+                count(self._metrics, run, event)
+        if run.state in ENDS:
+            self._handoffs.pop(run.id, None)
+        elif run.id in self._handoffs or len(self._handoffs) < MOST_RUNS:
+            self._handoffs[run.id] = run.handoffs
+
+
+def _started(metrics: Metrics, run: Run, event: e.RunStarted) -> None:
+    metrics.runs_started.labels(metrics.tenant(run.tenant)).inc()
+
+
+def _moved(metrics: Metrics, run: Run, event: e.Moved) -> None:
+    if event.target not in ENDS:
+        return
+    metrics.runs_finished.labels(event.target.value, metrics.tenant(run.tenant)).inc()
+    metrics.run_seconds.labels(event.target.value).observe((event.at - run.started).total_seconds())
+    metrics.run_handoffs.observe(run.handoffs)
+    metrics.run_cost.observe(run.usage.cost_usd)
+    for limit, share in used(run.task.budget, run.usage).items():
+        metrics.budget_used.labels(limit).observe(share)
+
+
+def used(budget: Budget, usage: Usage) -> Mapping[str, float]:
+    """Of each limit the share that was used; limits of nothing are left out."""
+    spent = {
+        "tokens": usage.prompt_tokens + usage.completion_tokens,
+        "output_tokens": usage.completion_tokens,
+        "cost_usd": usage.cost_usd,
+        "model_calls": usage.model_calls,
+        "tool_calls": usage.tool_calls,
+    }
+    return {name: amount / limit for name, amount in spent.items() if (limit := getattr(budget, name)) > 0}
+
+
+def _step_done(metrics: Metrics, run: Run, event: e.StepDone) -> None:
+    metrics.step_seconds.labels(run.steps[event.step_id].step.agent).observe(event.seconds)
+
+
+def _attempt_failed(metrics: Metrics, run: Run, event: e.AttemptFailed) -> None:
+    metrics.step_failures.labels(event.by, metrics.error(event.error.code)).inc()
+
+
+def _asked(metrics: Metrics, run: Run, event: e.HelpRequested) -> None:
+    metrics.escalations.labels(event.about).inc()
+
+
+def _answered(metrics: Metrics, run: Run, event: e.HelpAnswered) -> None:
+    metrics.decisions.labels(event.decision).inc()
+
+
+_COUNTED: Mapping[type[e.RunEvent], Callable[[Metrics, Run, Any], None]] = {
+    e.RunStarted: _started,
+    e.Moved: _moved,
+    e.StepDone: _step_done,
+    e.AttemptFailed: _attempt_failed,
+    e.HelpRequested: _asked,
+    e.HelpAnswered: _answered,
+}

@@ -1,0 +1,42 @@
+"""What models and tools did, counted where they are called: a replay calls nobody and counts nothing."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shared.errors import WaggleError
+from shared.llm import Reply
+from shared.telemetry.metrics import Metrics
+
+OK = "ok"
+
+
+@contextmanager
+def metering_model(metrics: Metrics, model: str, agent: str) -> Iterator[None]:
+    """One call of a model: how it went and how long it took."""
+    labels, outcome, began = metrics.model(model), OK, time.monotonic()
+    try:
+        yield
+    except WaggleError as failure:
+        outcome = metrics.error(failure.code)
+        raise
+    finally:
+        metrics.model_calls.labels(labels, agent, outcome).inc()
+        metrics.model_seconds.labels(labels).observe(time.monotonic() - began)
+
+
+def meter_reply(metrics: Metrics, reply: Reply, agent: str, tenant: str, window: int) -> None:
+    """What a reply took. `window`: tokens the model's context holds."""
+    model, tenant = metrics.model(reply.model), metrics.tenant(tenant)
+    used = {"input": reply.usage.prompt_tokens, "output": reply.usage.completion_tokens}
+    for kind, tokens in used.items():
+        metrics.tokens.labels(model, agent, tenant, kind).inc(tokens)
+    metrics.cost.labels(model, agent, tenant).inc(reply.usage.cost_usd)
+    metrics.context_used.labels(model).observe(reply.usage.prompt_tokens / window)
+
+
+def meter_tool(metrics: Metrics, tool: str, outcome: str, seconds: float) -> None:
+    """One call of a tool. `outcome`: `ok` or an error's code."""
+    name = metrics.tool(tool)
+    metrics.tool_calls.labels(name, outcome if outcome == OK else metrics.error(outcome)).inc()
+    metrics.tool_seconds.labels(name).observe(seconds)
