@@ -26,7 +26,7 @@ from shared.errors import WaggleError
 from shared.settings import Settings
 from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import start_logging
-from shared.telemetry.metrics import COMMIT_AGE, CONSUMER_LAG, IN_FLIGHT, READ_AHEAD, Metrics
+from shared.telemetry.metrics import BLACKBOARD_WHOLE, COMMIT_AGE, CONSUMER_LAG, IN_FLIGHT, READ_AHEAD, Metrics
 
 log = structlog.get_logger()
 
@@ -95,7 +95,6 @@ def connect(name: str, settings: Settings) -> Parts:
     ProcessCollector(registry=registry)
     metrics = Metrics(registry)
     sentinel = Sentinel(settings.redis)
-    metrics.blackboard_whole.set_function(lambda: sentinel.is_whole)
     return Parts(
         name=name,
         settings=settings,
@@ -137,6 +136,7 @@ def serve(
     names = [prefix + topic for topic in topics]
     consumer = KeyedConsumer(parts.broker, names, prefix + parts.name, deliver, parts.settings)
     _show(consumer, parts.metrics)
+    watch_blackboard(parts)
 
     async def started() -> None:
         consumer.start()
@@ -151,6 +151,11 @@ def serve(
         await consumer.stop(GRACE)
 
     _run(parts, parts.healthy, started, stopping)
+
+
+def watch_blackboard(parts: Parts) -> None:
+    """Show whether the blackboard is whole, as far as this service knows."""
+    parts.metrics.watch(*BLACKBOARD_WHOLE, lambda: {(): float(parts.sentinel.is_whole)})
 
 
 def _show(consumer: KeyedConsumer, metrics: Metrics) -> None:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.gateway.failures import answer_failures
 from services.gateway.limits import LimitedBodies
 from services.gateway.routes import ROUTERS
-from shared.service import Parts, connect, health_routes, run_http
+from shared.service import Parts, connect, health_routes, run_http, watch_blackboard
 from shared.settings import Settings
 
 UPLOADS = "/v1/files"
@@ -61,6 +61,7 @@ def _limit(settings: Settings, path: str) -> int:
 async def _lifespan(parts: Parts) -> AsyncIterator[None]:
     await parts.broker.start()
     parts.begin(parts.sentinel.watch)
+    watch_blackboard(parts)
     parts.started = True
     try:
         yield

@@ -115,8 +115,7 @@ class Metrics:
             "waggle_timer_lateness_seconds", "How much later than due a timer fired.", _SECONDS
         )
 
-        # --- the blackboard (everybody; rebuilds: orchestrator) ------------------------------------------------------
-        self.blackboard_whole = gauge("waggle_blackboard_whole", "1 while the blackboard can be worked with, else 0.")
+        # --- rebuilds (orchestrator) ---------------------------------------------------------------------------------
         self.rebuilds = counter("waggle_rebuilds_total", "Times this process has made the blackboard again.")
         self.rebuilding = gauge(
             "waggle_rebuild_in_progress", "1 while this process makes the blackboard again, else 0."
@@ -137,8 +136,9 @@ COMMIT_AGE = (
     "How long the offset to commit has stood still although records wait or are worked on.",
     ("topic", "group"),
 )
-WATCHED = (CONSUMER_LAG, IN_FLIGHT, READ_AHEAD, COMMIT_AGE)
-"""Gauges of a consumer, read when somebody asks: name, what it is, labels."""
+BLACKBOARD_WHOLE = ("waggle_blackboard_whole", "1 while the blackboard can be worked with, else 0.", ())
+WATCHED = (CONSUMER_LAG, IN_FLIGHT, READ_AHEAD, COMMIT_AGE, BLACKBOARD_WHOLE)
+"""Gauges that are read when somebody asks: name, what it is, labels. Only services that know them show them."""
 
 
 class _Watched:
