@@ -7,7 +7,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from shared.settings import Settings
+from shared.settings import Settings, variable
 
 PAGE = Path("docs/configuration.md")
 _HEAD = """\
@@ -27,9 +27,7 @@ def page() -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    alias = getattr(field.validation_alias, "choices", None)
-    variable = alias[0] if alias else f"WAGGLE_{name.upper()}"
-    return f"| `{variable}` | {_default(field)} | {field.description} |\n"
+    return f"| `{variable(name, field)}` | {_default(field)} | {field.description} |\n"
 
 
 def _default(field: FieldInfo) -> str:

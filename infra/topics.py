@@ -1,9 +1,10 @@
 """The topics declared in `topics.toml`, and creating them on a Kafka."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aiokafka import AIOKafkaClient
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -59,13 +60,16 @@ def _expanded(template: str, known: Iterable[str]) -> list[str]:
     return [".".join(filter(None, ("agents", name, rest))) for name in known]
 
 
-async def create(bootstrap: str, prefix: str, topics: Iterable[Topic]) -> list[str]:
-    """Create those topics that do not exist and return their names.
+async def create(
+    bootstrap: str, prefix: str, topics: Iterable[Topic], *, secured: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Create those topics that do not exist and return their names; `secured` is `shared.bus.security.secured`.
 
     On the embedded broker, which has no controller, topics appear when they are first asked for; that is done here.
     Raises ConnectionError when the Kafka cannot be reached, KafkaError when it refuses.
     """
-    client = AIOKafkaClient(bootstrap_servers=bootstrap.split(","))
+    connection: dict[str, Any] = {"bootstrap_servers": bootstrap.split(","), **(secured or {})}
+    client = AIOKafkaClient(**connection)
     try:
         await client.bootstrap()
         if client.cluster.controller is None:
@@ -75,12 +79,12 @@ async def create(bootstrap: str, prefix: str, topics: Iterable[Topic]) -> list[s
         raise ConnectionError(f"no Kafka at {bootstrap}: is it running, and is WAGGLE_KAFKA right?") from away
     finally:
         await client.close()
-    return await _create(bootstrap, prefix, topics)
+    return await _create(connection, prefix, topics)
 
 
-async def _create(bootstrap: str, prefix: str, topics: Iterable[Topic]) -> list[str]:
+async def _create(connection: Mapping[str, Any], prefix: str, topics: Iterable[Topic]) -> list[str]:
     wanted = [NewTopic(prefix + t.name, t.partitions, 1, topic_configs=t.settings) for t in topics]
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+    admin = AIOKafkaAdminClient(**connection)
     await admin.start()
     try:
         answer = await admin.create_topics(wanted)

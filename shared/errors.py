@@ -5,6 +5,7 @@ WaggleError
 ├── TerminalError     trying again changes nothing: dead letter, or a failed step
 │   └── InvalidMessage    bytes, headers or payload no version of us can read
 ├── NeedsHuman        only a person can decide how this goes on
+├── Misconfigured     a setting must be changed first: do not start
 ├── BlackboardLost    Redis holds nothing, or something old: wait until it is rebuilt
 ├── Conflict          somebody else changed the state first: load it again and decide again
 └── Fenced            somebody else has taken this work over: stop, change nothing
@@ -51,6 +52,12 @@ class NeedsHuman(WaggleError):
         self.options = options
         self.call = call
         """The tool call whose outcome is unknown, if it is about one."""
+
+
+class Misconfigured(WaggleError):
+    """A setting must be changed before anything can work; the message names it, and never shows a password."""
+
+    code = "misconfigured"
 
 
 class BlackboardLost(WaggleError):

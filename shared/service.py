@@ -22,7 +22,7 @@ from shared import archive, blackboard, bus
 from shared.archive import BlobStore
 from shared.blackboard import Client, RunStore, Sentinel
 from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
-from shared.errors import WaggleError
+from shared.errors import Misconfigured, WaggleError
 from shared.settings import Settings
 from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import start_logging
@@ -94,7 +94,7 @@ def connect(name: str, settings: Settings) -> Parts:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     metrics = Metrics(registry)
-    sentinel = Sentinel(settings.redis)
+    sentinel = Sentinel(settings.redis, blackboard.tls(settings))
     return Parts(
         name=name,
         settings=settings,
@@ -227,12 +227,13 @@ def health_routes(healthy: Callable[[], Awaitable[bool]]) -> list[tuple[str, Any
 def run_http(app: Any, settings: Settings) -> None:
     """Run an ASGI application until the process is asked to stop.
 
-    Exits with a sentence when Kafka cannot be reached: whoever supervises the process starts it again.
+    Exits with a sentence when Kafka cannot be reached, or when Kafka, Redis or Postgres refuse what the settings say:
+    whoever supervises the process starts it again.
     """
     try:
-        asyncio.run(bus.await_kafka(settings.kafka, KAFKA_WITHIN))
-    except ConnectionError as away:
-        sys.exit(str(away))
+        asyncio.run(_let_in(settings))
+    except (ConnectionError, Misconfigured) as why:
+        sys.exit(f"waggle cannot start: {why}")
     uvicorn.run(
         _ending_with(app),
         host=settings.http_host,
@@ -242,6 +243,15 @@ def run_http(app: Any, settings: Settings) -> None:
         access_log=False,
         lifespan="on",
         timeout_graceful_shutdown=5,
+    )
+
+
+async def _let_in(settings: Settings) -> None:
+    """Return when Kafka answers. A Redis or Postgres that is away is waited for later, one that refuses us is not."""
+    await asyncio.gather(
+        bus.await_kafka(settings, KAFKA_WITHIN),
+        blackboard.check_redis(settings),
+        archive.check_postgres(settings.postgres),
     )
 
 

@@ -1,10 +1,15 @@
 """Every setting of every service: read from the environment once, at start, and passed down."""
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import NoDecode
+
+from shared.transport import Transport
 
 
 def _list(value: object) -> object:
@@ -22,16 +27,9 @@ Paths: TypeAlias = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_list)]
 Pairs: TypeAlias = Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping)]
 
 
-class Settings(BaseSettings):
+class Settings(Transport):
     """A field `name` is read from `WAGGLE_NAME`; lists are comma-separated, mappings `key=value` pairs."""
 
-    model_config = SettingsConfigDict(env_prefix="WAGGLE_", frozen=True, extra="ignore", populate_by_name=True)
-
-    kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, comma-separated.")
-    redis: str = Field("redis://127.0.0.1:6379/0", description="Redis URL of the blackboard.")
-    postgres: str = Field(
-        "postgresql://waggle@127.0.0.1:5432/waggle", description="Postgres URL of the archive (attachments, artefacts)."
-    )
     gateway: str = Field("http://127.0.0.1:8080", description="Where the command line finds the gateway.")
 
     http_host: str = Field("127.0.0.1", description="Address the service's HTTP side listens on.")
@@ -81,13 +79,49 @@ class Settings(BaseSettings):
     documents: Paths = Field((), description="Folders the research agent may search and read.")
     databases: Pairs = Field(
         default_factory=dict,
+        repr=False,
         description="Databases the data agent may read: `name=postgresql://…` or `name=/path.duckdb`.",
     )
     fetch_allow: Names = Field((), description="Hosts that may be fetched although their address is not public.")
     webhook_allow: Names = Field((), description="Hosts the communication agent may post to.")
-    smtp: str | None = Field(None, description="`smtp://[user:password@]host:port` (or `smtps://`) mail goes out by.")
+    smtp: str | None = Field(
+        None, repr=False, description="`smtp://[user:password@]host:port` (or `smtps://`) mail goes out by."
+    )
     mail_from: str = Field("waggle@localhost", description="Sender of the mail the swarm sends.")
     sandbox: str = Field("auto", pattern="^(auto|bubblewrap|monty)$", description="What runs the code agent's Python.")
     max_attachment_bytes: int = Field(
         64 * 1_048_576, ge=1, description="Largest file that may be attached or produced."
     )
+
+
+def read_settings() -> Settings:
+    """The settings of this process. Leaves it with a sentence for each variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as wrong:
+        sys.exit("\n".join(f"waggle cannot start: {problem}" for problem in wrong_settings(wrong)))
+
+
+def settings_of(environment: Mapping[str, str]) -> Settings:
+    """The settings that a process with this environment has, but for what is set here and not there."""
+    variables = {name: variable(name, field) for name, field in Settings.model_fields.items()}
+    given: dict[str, Any] = {name: environment[each] for name, each in variables.items() if environment.get(each)}
+    return Settings(**given)
+
+
+def wrong_settings(wrong: ValidationError) -> list[str]:
+    """What is wrong, by variable and without the values: they may be passwords."""
+    return [_problem(error) for error in wrong.errors(include_url=False, include_input=False, include_context=False)]
+
+
+def variable(name: str, field: FieldInfo) -> str:
+    """The environment variable a field is read from."""
+    choices = getattr(field.validation_alias, "choices", None)
+    return str(choices[0]) if choices else f"WAGGLE_{name.upper()}"
+
+
+def _problem(error: Any) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    where = str(error["loc"][0]) if error["loc"] else ""
+    name = variable(where, Settings.model_fields[where]) if where in Settings.model_fields else where
+    return f"{name}: {message}" if name else message

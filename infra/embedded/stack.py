@@ -14,9 +14,15 @@ from infra.embedded import redis as embedded_redis
 from infra.embedded.child import Child, Say
 from infra.embedded.state import StateFolder, postmaster, stop
 from infra.probe import answers, free_port, kafka_answers, listens, redis_answers
+from shared.bus import await_kafka
+from shared.bus.security import secured
+from shared.settings import settings_of
 
 GRACE = 20.0
 """Seconds a process gets to end."""
+
+KAFKA_WITHIN = 5.0
+"""Seconds a Kafka that was named has to answer."""
 
 SESSION_TIMEOUT = "2.5"
 """Seconds, beside the embedded Kafka, which allows any: a killed service is back in less than twice as many."""
@@ -61,7 +67,8 @@ class Stack:
     async def start(self) -> None:
         """Start everything and return when it can be used.
 
-        Raises AlreadyRunningError, NotReadyError, and ConnectionError when a Kafka that was named cannot be reached.
+        Raises AlreadyRunningError, NotReadyError, and, of a Kafka that was named, ConnectionError when it cannot be
+        reached and Misconfigured when it refuses us.
         """
         if not self.state.claim():
             other = self.state.supervisor()
@@ -98,7 +105,9 @@ class Stack:
         prefix = self._environment.get("WAGGLE_TOPIC_PREFIX", "waggle.")
         wanted = topics.declared(topics.agents(self._source / "services"))
         if given := self._given("WAGGLE_KAFKA"):
-            await topics.create(given, prefix, wanted)
+            settings = settings_of(self._environment)
+            await await_kafka(settings, KAFKA_WITHIN)
+            await topics.create(given, prefix, wanted, secured=secured(settings))
             return
         address = self.state.fresh_folder("kafka-embedded") / "address"
         names = [f"{prefix}{topic.name}:{topic.partitions}" for topic in wanted]

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from zlib import crc32
@@ -16,6 +15,8 @@ from infra.embedded.stack import AlreadyRunningError, Stack, down, service_names
 from infra.embedded.state import StateFolder
 from services.console.exits import ConsoleError, Exit
 from services.console.text import Screen, clean
+from shared.errors import Misconfigured
+from shared.urls import without_password
 
 __all__ = ["down", "run", "runs_here", "show"]
 
@@ -42,7 +43,7 @@ def run(screen: Screen, root: Path, services: Sequence[str] | None, *, quiet: bo
         asyncio.run(up(root, announce=lambda ready: announce(screen, ready), stack=stack))
     except AlreadyRunningError as error:
         raise ConsoleError(str(error), "`waggle runs` talks to it", code=Exit.USAGE) from None
-    except (NotReadyError, ConnectionError) as error:
+    except (NotReadyError, ConnectionError, Misconfigured) as error:
         screen.say(str(error))
         raise ConsoleError("not everything could be started", f"see above, and {root}/.waggle/logs/") from None
     if stack.lost:
@@ -76,15 +77,10 @@ def show(screen: Screen, endpoints: dict[str, str]) -> None:
     for variable, (name, embedded) in PARTS.items():
         if address := endpoints.get(variable):
             note = f"as {variable} names it" if os.environ.get(variable) else embedded
-            table.add_row(Text(name, style="bold"), masked(address), note)
+            table.add_row(Text(name, style="bold"), without_password(address), note)
     if gateway := endpoints.get("WAGGLE_GATEWAY"):
         table.add_row(Text("Gateway", style="bold"), gateway, f"API described at {gateway}/docs")
     screen.say(table)
-
-
-def masked(address: str) -> str:
-    """The address without its password."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", address)
 
 
 def _logs(screen: Screen, *, quiet: bool) -> Callable[[str, str], None]:

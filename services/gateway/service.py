@@ -13,7 +13,7 @@ from services.gateway.failures import answer_failures
 from services.gateway.limits import LimitedBodies
 from services.gateway.routes import ROUTERS
 from shared.service import Parts, connect, health_routes, run_http, watch_blackboard
-from shared.settings import Settings
+from shared.settings import Settings, read_settings
 
 UPLOADS = "/v1/files"
 
@@ -73,5 +73,5 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
 
 def main() -> None:
     """Serve until asked to stop."""
-    settings = Settings()
+    settings = read_settings()
     run_http(application(connect("gateway", settings)), settings)

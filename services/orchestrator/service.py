@@ -24,7 +24,7 @@ from shared.errors import Conflict, InvalidMessage, RetryableError, WaggleError
 from shared.rebuild import rebuild_when_lost
 from shared.runs import ENDS, Decision, Intake, Run, decide, run_id_for
 from shared.service import Parts, connect, serve
-from shared.settings import Settings
+from shared.settings import read_settings
 from shared.telemetry.carried import here, within
 from shared.telemetry.traces import about, workflow
 
@@ -185,7 +185,7 @@ def _write(delivery: Delivery, loaded: Loaded, decision: Decision, change: RunCh
 
 def main() -> None:
     """Serve until asked to stop."""
-    settings = Settings()
+    settings = read_settings()
     parts = connect("orchestrator", settings)
     orchestrator = Orchestrator(parts, KnownAgents(parts.redis), Counting(parts.metrics))
 

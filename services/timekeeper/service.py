@@ -16,7 +16,7 @@ from services.timekeeper.timers import Due, Timers
 from shared import bus
 from shared.bus import Eraser, Raw, Record, TableConsumer, explain, publish, wake
 from shared.service import Parts, connect, serve_table
-from shared.settings import Settings
+from shared.settings import read_settings
 
 TOPIC = "timers"
 
@@ -105,7 +105,7 @@ class Timekeeper:
 
 def main() -> None:
     """Serve until asked to stop."""
-    settings = Settings()
+    settings = read_settings()
     parts = connect("timekeeper", settings)
     topic = settings.topic_prefix + TOPIC
     keeper = Timekeeper(parts, Timers(), Eraser(settings, topic), asyncio.Event())

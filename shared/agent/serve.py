@@ -10,7 +10,7 @@ from shared.agent.worker import Worker
 from shared.bus import encode, publish
 from shared.llm import Models
 from shared.service import connect, serve
-from shared.settings import Settings
+from shared.settings import read_settings
 
 ANNOUNCE_EVERY = 5.0
 """Seconds between announcements: so long an agent stays unknown after the blackboard was lost."""
@@ -18,7 +18,7 @@ ANNOUNCE_EVERY = 5.0
 
 def serve_agent(agent: Agent) -> None:
     """Run an agent as a service: its topic in, its answers out, its card announced."""
-    settings = Settings()
+    settings = read_settings()
     parts = connect(agent.name, settings)
     models = Models(settings)
     worker = Worker(agent, settings, parts.broker, parts.sentinel, parts.runs, parts.archive, models, parts.metrics)

@@ -2,7 +2,7 @@
 
 from shared.blackboard.agents import KnownAgents, announce, known_agents
 from shared.blackboard.alone import alone
-from shared.blackboard.connect import OUTAGES, Client
+from shared.blackboard.connect import OUTAGES, Client, check_redis, tls
 from shared.blackboard.journal import Journal, read_journal
 from shared.blackboard.live import LiveEvent, follow, note
 from shared.blackboard.restore import Restorer, RunRecord
@@ -24,8 +24,10 @@ __all__ = [
     "Write",
     "alone",
     "announce",
+    "check_redis",
     "follow",
     "known_agents",
     "note",
     "read_journal",
+    "tls",
 ]

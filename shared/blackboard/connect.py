@@ -1,10 +1,24 @@
 """The one door to Redis."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from redis.exceptions import BusyLoadingError, ConnectionError, OutOfMemoryError, ReadOnlyError, TimeoutError  # noqa: A004 -- these are Redis's own
+from redis.asyncio import Redis
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,  # noqa: A004 -- Redis's own
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError,  # noqa: A004 -- as above
+)
 
-from shared.errors import BlackboardLost
+from shared.blackboard import keys
+from shared.errors import BlackboardLost, Misconfigured
+from shared.refusals import tls_refusal
+from shared.settings import Settings
+from shared.urls import without_password
 
 
 class TakesNoWrites(ConnectionError):
@@ -29,3 +43,38 @@ OUTAGES: tuple[type[Exception], ...] = (*CONNECTION_OUTAGES, BlackboardLost)
 
 Client = Any
 """A connected `redis.asyncio.Redis`. Its stubs mix bytes and str, so answers are typed where they are read."""
+
+
+def tls(settings: Settings) -> Mapping[str, Any]:
+    """What a client of `rediss:` takes beside the URL; the server's name and chain are always verified."""
+    files = {
+        "ssl_ca_certs": settings.redis_ca,
+        "ssl_certfile": settings.redis_certificate,
+        "ssl_keyfile": settings.redis_key,
+    }
+    return {name: str(path) for name, path in files.items() if path}
+
+
+async def check_redis(settings: Settings) -> None:
+    """Raises Misconfigured when Redis refuses the user, a command or TLS; says nothing when it is away."""
+    seconds: dict[str, Any] = {"socket_connect_timeout": 3, "socket_timeout": 3}
+    client: Client = Redis.from_url(settings.redis, **tls(settings), **seconds)
+    try:
+        await client.info("server")
+        await client.get(keys.SENTINEL)
+        await client.eval("return 1", 0)
+    except (NoPermissionError, ConnectionError, TimeoutError) as error:
+        if refused := _refusal(error, f"Redis at {without_password(settings.redis)}"):
+            raise Misconfigured(refused) from None
+    finally:
+        await client.aclose()
+
+
+def _refusal(error: Exception, server: str) -> str | None:
+    """What to do when no waiting helps."""
+    match error:
+        case AuthenticationError():
+            return f"{server} refuses the user or the password in WAGGLE_REDIS ({error})"
+        case NoPermissionError():
+            return f"{server} does not let the user in WAGGLE_REDIS do what a service must ({error}): widen its ACL"
+    return tls_refusal(error, server, "WAGGLE_REDIS")

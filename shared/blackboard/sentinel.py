@@ -7,6 +7,7 @@ server's run id before its first command.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -39,14 +40,15 @@ log = structlog.get_logger()
 class Sentinel:
     """What this process knows of the blackboard's generation.
 
-    `client` is what everybody works with; `own` asks no questions, for whoever looks or rebuilds.
+    `client` is what everybody works with; `own` asks no questions, for whoever looks or rebuilds. `tls` is what both
+    take beside a `rediss:` URL.
     """
 
-    def __init__(self, url: str) -> None:
-        timeouts: dict[str, Any] = {"socket_connect_timeout": 5, "socket_timeout": 30}
-        self.client: Client = Redis.from_url(url, decode_responses=True, redis_connect_func=self._met, **timeouts)
+    def __init__(self, url: str, tls: Mapping[str, Any] | None = None) -> None:
+        given: dict[str, Any] = {"decode_responses": True, "socket_connect_timeout": 5, **(tls or {})}
+        self.client: Client = Redis.from_url(url, redis_connect_func=self._met, socket_timeout=30, **given)
         self.scripts = Scripts(self.client)
-        self.own: Client = Redis.from_url(url, decode_responses=True, socket_connect_timeout=5, socket_timeout=5)
+        self.own: Client = Redis.from_url(url, socket_timeout=5, **given)
         self._whole = asyncio.Event()
         self.generation = ""
         """`<epoch>:<run id of the server>`; empty until it was first seen."""

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faststream import AckPolicy
@@ -14,6 +13,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from shared.bus.record import Record
+from shared.bus.security import connection, security
 from shared.errors import TerminalError
 from shared.settings import Settings
 from shared.telemetry.traces import send, sending
@@ -36,6 +36,7 @@ def connect(settings: Settings, service: str) -> KafkaBroker:
     """A broker that publishes idempotently, acknowledged by all replicas."""
     return KafkaBroker(
         settings.kafka.split(","),
+        security=security(settings),
         client_id=settings.topic_prefix + service,
         acks="all",
         enable_idempotence=True,
@@ -45,32 +46,6 @@ def connect(settings: Settings, service: str) -> KafkaBroker:
         logger=logging.getLogger("waggle.bus"),
         log_level=logging.DEBUG,
     )
-
-
-async def await_kafka(bootstrap: str, within: float) -> None:
-    """Return when Kafka answers. Raises ConnectionError, saying what to check, after `within` seconds."""
-    deadline = time.monotonic() + within
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    try:
-        while not await _answers(bootstrap):
-            if time.monotonic() > deadline:
-                raise ConnectionError(
-                    f"no Kafka at {bootstrap} within {within:g} s: is it running, is WAGGLE_KAFKA right?"
-                )
-            await asyncio.sleep(0.5)
-    finally:
-        logging.getLogger("aiokafka").setLevel(logging.NOTSET)
-
-
-async def _answers(bootstrap: str) -> bool:
-    client = AIOKafkaClient(bootstrap_servers=bootstrap.split(","))
-    try:
-        await client.bootstrap()
-    except KafkaError:
-        return False
-    finally:
-        await client.close()
-    return True
 
 
 async def publish(broker: KafkaBroker, records: Iterable[Record]) -> None:
@@ -108,9 +83,7 @@ def _span(record: Record) -> Span:
 
 async def publish_once(settings: Settings, record: Record) -> None:
     """Publish one record without a broker that is started, and return when Kafka has acknowledged it."""
-    async with AIOKafkaProducer(
-        bootstrap_servers=settings.kafka.split(","), acks="all", enable_idempotence=True
-    ) as producer:
+    async with AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True) as producer:
         headers = [(name, value.encode()) for name, value in record.headers.items()]
         await producer.send_and_wait(record.topic, record.value.encode(), key=record.key.encode(), headers=headers)
 

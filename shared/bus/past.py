@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.bus.broker import LARGEST_RECORD
+from shared.bus.security import connection
 from shared.settings import Settings
 
 Partitions = Sequence[TopicPartition]
@@ -63,10 +64,9 @@ async def reading(settings: Settings, wanted: Callable[[str], bool]) -> AsyncIte
     They are assigned all at once, and fetched only while a range is read: assigning one after the other is ten times
     slower. Raises KafkaError when Kafka is away.
     """
-    servers = settings.kafka.split(",")
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(**connection(settings))
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=servers,
+        **connection(settings),
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         fetch_max_wait_ms=_BACKOFF_MS,

@@ -20,6 +20,7 @@ from shared.bus.dead_letters import SUFFIX, DeadLetter, headers_back
 from shared.bus.dead_search import DeadLetters
 from shared.bus.past import reading
 from shared.bus.record import encode
+from shared.bus.security import connection
 from shared.errors import Conflict, TerminalError
 from shared.settings import Settings
 from shared.telemetry.traces import redriving
@@ -149,7 +150,7 @@ async def redriver(settings: Settings, redis: Client) -> AsyncIterator[Redriver]
     """
     async with dead_letters(settings) as letters:
         producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka.split(","),
+            **connection(settings),
             client_id=settings.topic_prefix + "redrive",
             acks="all",
             enable_idempotence=True,

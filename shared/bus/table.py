@@ -8,6 +8,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from faststream.kafka import KafkaBroker
 
 from shared.bus.broker import subscribe
+from shared.bus.security import connection
 from shared.settings import Settings
 
 Raw: TypeAlias = ConsumerRecord[bytes, bytes]
@@ -99,7 +100,7 @@ class Eraser:
 
     def __init__(self, settings: Settings, topic: str) -> None:
         self._topic = topic
-        self._servers = settings.kafka.split(",")
+        self._connection = connection(settings)
         self._producer: AIOKafkaProducer | None = None
 
     async def erase(self, keys: Iterable[tuple[int, str]]) -> None:
@@ -109,7 +110,7 @@ class Eraser:
 
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
-        self._producer = AIOKafkaProducer(bootstrap_servers=self._servers, acks="all", enable_idempotence=True)
+        self._producer = AIOKafkaProducer(**self._connection, acks="all", enable_idempotence=True)
         await self._producer.start()
 
     @property

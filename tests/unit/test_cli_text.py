@@ -15,9 +15,10 @@ from services.console.events import read
 from services.console.exits import EPILOGUE, ConsoleError, Exit
 from services.console.files import safe_name
 from services.console.render import seconds, size
-from services.console.running import masked, readable
+from services.console.running import readable
 from services.console.text import Clean, clean, one_line
 from services.console.where import gateway_address, root_folder
+from shared.urls import without_password
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -105,8 +106,11 @@ def test_amounts_are_said_as_people_say_them():
 
 
 def test_passwords_in_addresses_are_not_shown():
-    assert masked("postgresql://me:secret@db/x") == "postgresql://me:***@db/x"
-    assert masked("redis://127.0.0.1:6379/0") == "redis://127.0.0.1:6379/0"
+    assert without_password("postgresql://me:secret@db/x") == "postgresql://me:***@db/x"
+    assert without_password("postgresql://me:se/cr@et@db/x") == "postgresql://me:***@db/x"
+    assert without_password("rediss://:secret@db:1/0") == "rediss://:***@db:1/0"
+    assert without_password("postgresql:///x?user=me&password=secret") == "postgresql:///x?user=me&password=***"
+    assert without_password("redis://127.0.0.1:6379/0") == "redis://127.0.0.1:6379/0"
 
 
 def test_a_log_line_is_made_readable_and_any_other_is_left_alone():

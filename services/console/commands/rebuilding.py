@@ -42,8 +42,8 @@ def rebuild(json: JsonOption = False) -> None:
 
 
 async def _rebuilt(settings: Settings, screen: Screen, *, quiet: bool) -> Report | None:
-    await bus.await_kafka(settings.kafka, 5.0)
-    sentinel = Sentinel(settings.redis)
+    await bus.await_kafka(settings, 5.0)
+    sentinel = Sentinel(settings.redis, blackboard.tls(settings))
     try:
         return await remake(sentinel, settings, say=(lambda line: None) if quiet else screen.say)
     finally:

@@ -1,0 +1,39 @@
+"""Whether Postgres lets us in."""
+
+import asyncpg
+
+from shared.errors import Misconfigured
+from shared.refusals import tls_refusal
+from shared.urls import without_password
+
+_WITHIN = 3.0
+"""Seconds it may take to answer."""
+
+
+async def check_postgres(dsn: str) -> None:
+    """Raises Misconfigured when Postgres refuses the user, the database or TLS; says nothing when it is away."""
+    try:
+        connection = await asyncpg.connect(dsn, timeout=_WITHIN)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+        if refused := _refusal(error, f"Postgres at {without_password(dsn)}"):
+            raise Misconfigured(refused) from None
+    else:
+        await connection.close()
+
+
+def _refusal(error: Exception, server: str) -> str | None:
+    """What to do when no waiting helps."""
+    match error:
+        case asyncpg.InvalidPasswordError():
+            return f"{server} refuses the user or the password in WAGGLE_POSTGRES"
+        case asyncpg.InvalidAuthorizationSpecificationError():
+            return f"{server} does not let this user in ({error}): correct WAGGLE_POSTGRES, or the server's pg_hba.conf"
+        case asyncpg.InvalidCatalogNameError():
+            return f"{server} has no such database: create it, or correct WAGGLE_POSTGRES"
+        case asyncpg.ClientConfigurationError():
+            return (
+                "WAGGLE_POSTGRES cannot be used as a Postgres URL: see docs/secure-transport.md for how one is written"
+            )
+        case ConnectionError() if "rejected SSL upgrade" in str(error):
+            return f"{server} does not speak TLS, which sslmode in WAGGLE_POSTGRES asks for"
+    return tls_refusal(error, server, "WAGGLE_POSTGRES")
