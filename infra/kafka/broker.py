@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,9 +20,10 @@ _CONFIGURATION = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 log.dirs={data}
 auto.create.topics.enable=false
 message.max.bytes=8388608
@@ -36,6 +38,29 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """What a broker has beside its plain listener, for trying out how clients are let in."""
+
+    listeners: Mapping[str, tuple[str, int]]
+    """Of each further listener its security protocol and its port on loopback."""
+    properties: Mapping[str, str]
+    """Further lines of the configuration: certificates, mechanisms."""
+    users: Mapping[str, str]
+    """Name → password, for both SCRAM mechanisms."""
+
+    def format_arguments(self) -> list[str]:
+        """What makes the users when the storage is formatted."""
+        return [
+            f"--add-scram={mechanism}=[name={name},password={password}]"
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
+            for name, password in self.users.items()
+        ]
+
+
+PLAIN = Secured({}, {}, {})
 
 
 class KafkaUnavailableError(RuntimeError):
@@ -62,8 +87,8 @@ def libraries(root: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running(root: Path, data: Path | None = None) -> Iterator[str]:
-    """Run a Kafka and give its `host:port`; it ends with the block, or with this process.
+def running(root: Path, data: Path | None = None, secured: Secured = PLAIN) -> Iterator[str]:
+    """Run a Kafka and give its plain listener's `host:port`; it ends with the block, or with this process.
 
     It keeps what it has in `data`, and goes on with what it finds there; without, it starts empty and keeps nothing.
     Raises KafkaUnavailableError when Java or Maven is missing, or when it does not start within a minute.
@@ -73,9 +98,10 @@ def running(root: Path, data: Path | None = None) -> Iterator[str]:
     jars = f"{libraries(root)}/*"
     with tempfile.TemporaryDirectory(prefix="waggle-kafka-") as folder:
         data = data or Path(folder) / "data"
-        port, configuration = _configure(Path(folder), data)
+        port, configuration = _configure(Path(folder), data, secured)
         if not (data / "meta.properties").exists():
-            _java(jars, "kafka.tools.StorageTool", "format", "-t", uuid4().hex[:22], "-c", str(configuration))
+            users = secured.format_arguments()
+            _java(jars, "kafka.tools.StorageTool", "format", "-t", uuid4().hex[:22], "-c", str(configuration), *users)
         log = Path(folder) / "kafka.log"
         with log.open("wb") as output:
             broker = subprocess.Popen(
@@ -98,10 +124,18 @@ def running(root: Path, data: Path | None = None) -> Iterator[str]:
 _QUIET = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
 
 
-def _configure(folder: Path, data: Path) -> tuple[int, Path]:
+def _configure(folder: Path, data: Path, secured: Secured) -> tuple[int, Path]:
     port, controller = free_port(), free_port()
     configuration = folder / "server.properties"
-    configuration.write_text(_CONFIGURATION.format(port=port, controller=controller, data=data))
+    named = secured.listeners.items()
+    text = _CONFIGURATION.format(
+        port=port,
+        controller=controller,
+        data=data,
+        listeners="".join(f",{name}://127.0.0.1:{number}" for name, (_, number) in named),
+        protocols="".join(f",{name}:{protocol}" for name, (protocol, _) in named),
+    )
+    configuration.write_text(text + "".join(f"{name}={value}\n" for name, value in secured.properties.items()))
     return port, configuration
 
 

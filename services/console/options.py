@@ -10,6 +10,8 @@ from services.console.client import Gateway
 from services.console.exits import ConsoleError, Exit
 from services.console.text import Screen, one_line
 from services.console.where import gateway_address
+from shared.errors import Misconfigured
+from shared.settings import Settings, wrong_settings
 
 GatewayOption = Annotated[
     str | None,
@@ -30,7 +32,13 @@ class ErrorsToExits(TyperGroup):
         except ConsoleError as error:
             Screen().complain(one_line(error.message), one_line(error.action) if error.action else None)
             raise typer.Exit(error.code) from None
+        except Misconfigured as error:
+            Screen().complain(one_line(str(error)), "`waggle doctor` checks the other settings too")
+            raise typer.Exit(Exit.USAGE) from None
         except ValidationError as error:
+            if error.title == Settings.__name__:
+                Screen().complain(one_line("; ".join(wrong_settings(error))))
+                raise typer.Exit(Exit.USAGE) from None
             Screen().complain(
                 f"the gateway's answer cannot be read as {error.title}: {one_line(error.errors()[0]['msg'])}",
                 "is this address Waggle's gateway, and of the same version as this command?",

@@ -31,9 +31,7 @@ def _refusal(error: Exception, server: str) -> str | None:
         case asyncpg.InvalidCatalogNameError():
             return f"{server} has no such database: create it, or correct WAGGLE_POSTGRES"
         case asyncpg.ClientConfigurationError():
-            return (
-                "WAGGLE_POSTGRES cannot be used as a Postgres URL: see docs/secure-transport.md for how one is written"
-            )
+            return "WAGGLE_POSTGRES is no usable Postgres URL: docs/secure-transport.md says how it is written"
         case ConnectionError() if "rejected SSL upgrade" in str(error):
             return f"{server} does not speak TLS, which sslmode in WAGGLE_POSTGRES asks for"
     return tls_refusal(error, server, "WAGGLE_POSTGRES")

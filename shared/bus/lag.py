@@ -9,6 +9,8 @@ from aiokafka.errors import KafkaError
 
 from schemas.message import Part
 from shared.bus.past import Partitions, partitions_of
+from shared.bus.security import connection
+from shared.settings import Settings
 
 Offsets = Mapping[TopicPartition, int]
 
@@ -38,15 +40,15 @@ class TopicLag(Part):
     groups: list[GroupLag]
 
 
-async def topics_with_lag(bootstrap: str, prefix: str, groups: Mapping[str, Sequence[str]]) -> list[TopicLag]:
+async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]]) -> list[TopicLag]:
     """Every topic whose name begins with the prefix; `groups` says which groups consume which topic.
 
     Groups are looked up by name, for a broker need not be able to list them. Raises KafkaError when Kafka is away; give
     it a time limit, for it waits while Kafka says that it is about to be ready.
     """
-    servers = bootstrap.split(",")
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    consumer = AIOKafkaConsumer(bootstrap_servers=servers, retry_backoff_ms=_BACKOFF_MS)
+    prefix = settings.topic_prefix
+    admin = AIOKafkaAdminClient(**connection(settings))
+    consumer = AIOKafkaConsumer(**connection(settings), retry_backoff_ms=_BACKOFF_MS)
     try:
         await admin.start()
         await consumer.start()

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 HOST = "127.0.0.1"
 
@@ -16,9 +17,12 @@ class Pair:
 
     @property
     def keystore(self) -> Path:
-        """Both in one file, as Kafka reads them."""
+        """Both in one file, the key as PKCS 8: as Kafka reads them."""
+        key = serialization.load_pem_private_key(self.key.read_bytes(), None).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         both = self.certificate.with_name(self.certificate.stem + "-both.pem")
-        both.write_bytes(self.key.read_bytes() + self.certificate.read_bytes())
+        both.write_bytes(key + self.certificate.read_bytes())
         return both
 
 

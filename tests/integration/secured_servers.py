@@ -1,9 +1,11 @@
 """Real Kafka, Redis and Postgres that let nobody in without a password or a certificate."""
 
-import asyncio
+import os
 import pwd
 import shutil
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 from certificates import Certificates, Pair
 
 from infra.kafka.broker import Secured
-from infra.probe import free_port, listens
+from infra.probe import free_port
 
 USER, PASSWORD = "waggle", "s3cret-of-the-hive"
 
@@ -57,19 +59,28 @@ def redis_with_tls() -> str | None:
     binary = shutil.which("redis-server")
     if binary is None:
         return None
-    refused = subprocess.run([binary, "--tls-port", "0", "--version"], capture_output=True, check=False)
-    return binary if refused.returncode == 0 else None
+    refused = subprocess.run([binary, "--tls-port", "x"], capture_output=True, text=True, check=False)
+    return binary if "couldn't be parsed" in refused.stdout + refused.stderr else None  # others know no such directive
 
 
 @contextmanager
-def secured_redis(binary: str, folder: Path, made: Certificates, acl: str, pair: Pair, *, mutual: bool) -> Iterator[int]:
+def secured_redis(
+    binary: str, folder: Path, made: Certificates, acl: str, pair: Pair, *, mutual: bool
+) -> Iterator[int]:
     """The port of a Redis that speaks only TLS and knows the users of an ACL."""
     port = free_port()
     users = folder / f"users-{port}.acl"
     users.write_text(f"user default off\n{acl}\nuser root on >root ~* &* +@all\n")
     command = [
         *(binary, "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""),
-        *("--tls-cert-file", str(pair.certificate), "--tls-key-file", str(pair.key), "--tls-ca-cert-file", str(made.ca)),
+        *(
+            "--tls-cert-file",
+            str(pair.certificate),
+            "--tls-key-file",
+            str(pair.key),
+            "--tls-ca-cert-file",
+            str(made.ca),
+        ),
         *("--tls-auth-clients", "yes" if mutual else "no", "--aclfile", str(users), "--loglevel", "warning"),
     ]
     with _process(command, port):
@@ -88,15 +99,19 @@ def secured_postgres(binaries: Path, folder: Path, pair: Pair) -> Iterator[int]:
     """The port of a Postgres that takes passwords over TLS only."""
     port, data = free_port(), folder / "data"
     user = _unprivileged(folder)
-    run = {"user": user, "capture_output": True, "check": True, "cwd": "/"} if user else {"capture_output": True, "check": True}
     word = folder / "password"
     word.write_text(PASSWORD)
-    for path in (word, shutil.copy(pair.certificate, folder / "server.crt"), shutil.copy(pair.key, folder / "server.key")):
+    for path in (
+        word,
+        shutil.copy(pair.certificate, folder / "server.crt"),
+        shutil.copy(pair.key, folder / "server.key"),
+    ):
         Path(path).chmod(0o600)
         if user:
             shutil.chown(path, user)
     options = ["-U", USER, "--pwfile", str(word), "--auth-local", "trust", "--auth-host", "scram-sha-256", "-N"]
-    subprocess.run([str(binaries / "initdb"), "-D", str(data), *options], **run)
+    command = [str(binaries / "initdb"), "-D", str(data), *options]
+    subprocess.run(command, user=user, cwd="/", capture_output=True, check=True)
     rules = data / "pg_hba.conf"
     rules.write_text("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n")
     settings = {
@@ -116,8 +131,6 @@ def secured_postgres(binaries: Path, folder: Path, pair: Pair) -> Iterator[int]:
 
 def _unprivileged(folder: Path) -> str | None:
     """Postgres does not run as root: the user it runs as then, who is given the folder."""
-    import os
-
     if os.getuid() != 0:
         return None
     name = next(each for each in ("postgres", "nobody") if _exists(each))
@@ -140,12 +153,20 @@ def _process(command: list[str], port: int, user: str | None = None) -> Iterator
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, user=user, cwd="/")
     try:
         for _ in range(200):
-            if asyncio.run(listens(port)):
+            if _listens(port):
                 break
             assert process.poll() is None, process.stdout.read().decode()
-            asyncio.run(asyncio.sleep(0.05))
+            time.sleep(0.05)
         yield
     finally:
         process.terminate()
         process.wait(20)
         process.stdout.close()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True

@@ -34,7 +34,7 @@ async def list_topics(parts: PartsOf) -> list[TopicLag]:
     groups = groups_by_topic(prefix, await known_agents(parts.redis))
     try:
         async with asyncio.timeout(TIMEOUT):
-            return await topics_with_lag(parts.settings.kafka, prefix, groups)
+            return await topics_with_lag(parts.settings, groups)
     except bus.OUTAGES as away:
         raise unavailable("kafka_unavailable", "Kafka cannot be reached") from away
 
