@@ -53,7 +53,9 @@ class Group(Part):
     """How far a consumer group is behind."""
 
     group: str
-    lag: int
+    lag: int | None = None
+    members: int | None = None
+    state: str | None = None
 
 
 class Topic(Part):
@@ -62,4 +64,5 @@ class Topic(Part):
     topic: str
     partitions: int
     messages: int
+    written: int = 0
     groups: list[Group] = Field(default_factory=list)

@@ -1,5 +1,7 @@
 """Whether Postgres lets us in."""
 
+import time
+
 import asyncpg
 
 from shared.errors import Misconfigured
@@ -35,3 +37,14 @@ def _refusal(error: Exception, server: str) -> str | None:
         case ConnectionError() if "rejected SSL upgrade" in str(error):
             return f"{server} does not speak TLS, which sslmode in WAGGLE_POSTGRES asks for"
     return tls_refusal(error, server, "WAGGLE_POSTGRES")
+
+
+async def survey(dsn: str) -> tuple[int, float]:
+    """Postgres's major release, and the seconds its clock is ahead of this machine's. Raises its errors."""
+    connection = await asyncpg.connect(dsn, timeout=_WITHIN)
+    try:
+        before = time.time()
+        theirs = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+        return connection.get_server_version().major, theirs - (before + time.time()) / 2
+    finally:
+        await connection.close()

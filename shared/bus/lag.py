@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.message import Part
+from shared.bus.groups import TABLE, states_of
 from shared.bus.past import Partitions, partitions_of
 from shared.bus.security import connection
 from shared.settings import Settings
@@ -26,8 +27,12 @@ class GroupLag(Part):
     """A consumer group of a topic."""
 
     group: str
-    lag: int
-    """Messages that it has not committed."""
+    lag: int | None
+    """Messages that it has not committed; None for a group that commits nothing."""
+    members: int | None = None
+    """Services in it; None when the broker cannot tell."""
+    state: str | None = None
+    """As Kafka names it: `Stable`, `PreparingRebalance`, `Empty`, `Dead`; None when the broker cannot tell."""
 
 
 class TopicLag(Part):
@@ -37,6 +42,8 @@ class TopicLag(Part):
     partitions: int
     messages: int
     """Messages Kafka still holds."""
+    written: int
+    """Messages ever written to it: twice asked for, it gives the rate."""
     groups: list[GroupLag]
 
 
@@ -53,6 +60,7 @@ async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]
         await admin.start()
         await consumer.start()
         found = await partitions_of(admin, prefix)
+        states = await states_of(admin, sorted({name for names in groups.values() for name in names}))
         everything = [partition for partitions in found.values() for partition in partitions]
         first, end = await consumer.beginning_offsets(everything), await consumer.end_offsets(everything)
         return [
@@ -60,7 +68,16 @@ async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]
                 topic=topic,
                 partitions=len(partitions),
                 messages=_between(first, end, partitions),
-                groups=[await _lag(admin, group, partitions, first, end) for group in groups.get(topic, ())],
+                written=sum(end[each] for each in partitions),
+                groups=[
+                    GroupLag(
+                        group=group,
+                        lag=None if topic == prefix + TABLE else await _lag(admin, group, partitions, first, end),
+                        members=states[group].members if group in states else None,
+                        state=states[group].state if group in states else None,
+                    )
+                    for group in groups.get(topic, ())
+                ],
             )
             for topic, partitions in sorted(found.items())
         ]
@@ -71,11 +88,11 @@ async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]
 
 async def _lag(
     admin: AIOKafkaAdminClient, group: str, partitions: Partitions, first: Offsets, end: Offsets
-) -> GroupLag:
+) -> int:
     """What lies behind the committed offsets; all there is for a group that has committed nothing."""
     committed = await _committed(admin, group, partitions)
     reached = {each: max(committed.get(each, 0), first[each]) for each in partitions}
-    return GroupLag(group=group, lag=_between(reached, end, partitions))
+    return _between(reached, end, partitions)
 
 
 async def _committed(admin: AIOKafkaAdminClient, group: str, partitions: Partitions) -> Offsets:

@@ -218,7 +218,7 @@ async def test_a_run_passes_through_a_swarm_on_guarded_connections_only(
                 content=b"n,v\n1,10\n2,20\n",
                 headers={"Content-Type": "text/csv"},
             )
-            task = {"objective": "Write a report on n.csv", "attachments": [kept.json()]}
+            task = {"objective": "Write a report on n.csv", "context": {"attachments": [kept.json()]}}
             run = (await http.post("/v1/tasks", json=task)).json()["run_id"]
             async with asyncio.timeout(60):
                 while (state := (await http.get(f"/v1/runs/{run}")).json().get("state")) not in {"COMPLETE", "FAILED"}:

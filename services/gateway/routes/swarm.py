@@ -1,7 +1,6 @@
 """What the swarm is made of, and how far behind it is."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
 
 from fastapi import APIRouter
 
@@ -10,13 +9,11 @@ from services.gateway.failures import documented, unavailable
 from services.gateway.inputs import PartsOf
 from shared import bus
 from shared.blackboard import known_agents
+from shared.bus.groups import groups_by_topic
 from shared.bus.lag import TopicLag, topics_with_lag
 
 TIMEOUT = 9.0
 """Seconds Kafka has to say how its topics stand."""
-
-ORCHESTRATED = ("tasks", "runs", "control", "decisions")
-"""The topics that the orchestrator consumes."""
 
 router = APIRouter(tags=["swarm"], responses=documented())
 
@@ -29,7 +26,7 @@ async def list_agents(parts: PartsOf) -> list[AgentCard]:
 
 @router.get("/v1/topics", summary="List the topics")
 async def list_topics(parts: PartsOf) -> list[TopicLag]:
-    """What each topic holds, and how many messages each group has still to finish."""
+    """What each topic holds; of each group its state, its members, and how many messages it has still to finish."""
     prefix = parts.settings.topic_prefix
     groups = groups_by_topic(prefix, await known_agents(parts.redis))
     try:
@@ -37,9 +34,3 @@ async def list_topics(parts: PartsOf) -> list[TopicLag]:
             return await topics_with_lag(parts.settings, groups)
     except bus.OUTAGES as away:
         raise unavailable("kafka_unavailable", "Kafka cannot be reached") from away
-
-
-def groups_by_topic(prefix: str, agents: Iterable[str]) -> Mapping[str, list[str]]:
-    """The consumer groups of each topic; both names begin with the prefix."""
-    handoffs = {f"{prefix}agents.{name}": [f"{prefix}{name}"] for name in agents}
-    return handoffs | {f"{prefix}{topic}": [f"{prefix}orchestrator"] for topic in ORCHESTRATED}

@@ -1,0 +1,43 @@
+"""What a Redis is, looked at without changing anything."""
+
+import time
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from shared.blackboard.connect import Client, tls
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSurvey:
+    """A Redis."""
+
+    version: tuple[int, ...]
+    evicts: bool
+    """Whether it throws keys away when it is full."""
+    keeps: bool
+    """Whether it writes what it has to disk as it happens (AOF)."""
+    ahead: float
+    """Seconds its clock is ahead of this machine's, as far as the way there and back allows."""
+
+
+async def survey(settings: Settings) -> RedisSurvey:
+    """Look. Raises Redis's errors: call `check_redis` first."""
+    client: Client = Redis.from_url(
+        settings.redis, socket_connect_timeout=3, socket_timeout=3, decode_responses=True, **tls(settings)
+    )
+    try:
+        await client.ping()
+        before = time.time()
+        seconds, micros = await client.time()
+        middle = (before + time.time()) / 2
+        about = await client.info()
+    finally:
+        await client.aclose()
+    return RedisSurvey(
+        version=tuple(int(part) for part in str(about["redis_version"]).split(".")[:3]),
+        evicts=about.get("maxmemory_policy", "noeviction") != "noeviction",
+        keeps=bool(about.get("aof_enabled")),
+        ahead=seconds + micros / 1e6 - middle,
+    )

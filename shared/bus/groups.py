@@ -1,0 +1,55 @@
+"""Consumer groups: which there should be, and whether anybody is in them."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
+
+ORCHESTRATED = ("tasks", "runs", "control", "decisions")
+"""The topics that the orchestrator consumes."""
+
+TABLE = "timers"
+"""The topic that the timekeeper reads from its beginning at every start; its group commits nothing."""
+
+_PAUSE = 0.1
+"""Seconds between tries."""
+
+
+class GroupState(NamedTuple):
+    """A group as Kafka describes it."""
+
+    state: str
+    members: int
+
+
+def groups_by_topic(prefix: str, agents: Iterable[str]) -> Mapping[str, list[str]]:
+    """The consumer groups of each topic; both names begin with the prefix."""
+    handoffs = {f"{prefix}agents.{name}": [f"{prefix}{name}"] for name in agents}
+    orchestrated = {f"{prefix}{topic}": [f"{prefix}orchestrator"] for topic in ORCHESTRATED}
+    return handoffs | orchestrated | {prefix + TABLE: [f"{prefix}timekeeper"]}
+
+
+async def states_of(admin: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[str, GroupState]:
+    """The groups by name, without those Kafka does not tell us about; none when it cannot describe any at all.
+
+    A Kafka that has just started has no coordinator for a moment: it is asked again until it has.
+    """
+    while names:
+        try:
+            answers = await admin.describe_consumer_groups(list(names))
+        except IncompatibleBrokerVersion:
+            break
+        except KafkaError as refused:
+            if not refused.retriable:
+                raise
+            await asyncio.sleep(_PAUSE)
+        else:
+            found = [group for answer in answers for group in answer.to_object()["groups"]]
+            return {
+                each["group"]: GroupState(each["state"], len(each["members"]))
+                for each in found
+                if each["error_code"] == 0
+            }
+    return {}
