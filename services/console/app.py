@@ -3,7 +3,7 @@
 import typer
 
 from services.console import demo
-from services.console.commands import dead, reading, rebuilding, stack, steering, submit
+from services.console.commands import dead, doctor, reading, rebuilding, stack, steering, submit, topics
 from services.console.exits import EPILOGUE
 from services.console.options import ErrorsToExits
 
@@ -24,7 +24,8 @@ for command in (
     reading.result,
     reading.runs,
     reading.agents,
-    reading.topics,
+    topics.topics,
+    doctor.doctor,
     steering.decide,
     steering.cancel,
     steering.pause,

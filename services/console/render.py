@@ -10,7 +10,7 @@ from rich.text import Text
 
 from schemas.plan import AgentCard
 from schemas.task import Artefact, Result, StepSummary
-from services.console.answers import RunLine, RunStatus, Topic
+from services.console.answers import RunLine, RunStatus
 from services.console.lines import spent
 from services.console.live import STYLES
 from services.console.text import Screen, one_line
@@ -116,17 +116,6 @@ def show_agents(screen: Screen, agents: Sequence[AgentCard]) -> None:
             screen.say(f"  {one_line(tool.name)} ({tool.risk.value} risk): {one_line(tool.description, 100)}")
     if not agents:
         screen.say("No agent has started yet: waggle up")
-
-
-def show_topics(screen: Screen, topics: Sequence[Topic]) -> None:
-    """Every topic, its messages, and how far each group is behind."""
-    table = plain_table("topic", "partitions", "messages", "group", "lag", right=1, left_again=3)
-    for topic in topics:
-        groups = [(one_line(group.group), f"{group.lag:,}") for group in topic.groups] or [("", "")]
-        for number, (name, lag) in enumerate(groups):
-            first = (one_line(topic.topic), str(topic.partitions), f"{topic.messages:,}")
-            table.add_row(*(first if number == 0 else ("", "", "")), name, lag)
-    screen.say(table)
 
 
 def models(names: Sequence[str]) -> str:

@@ -86,9 +86,7 @@ async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]
         await admin.close()
 
 
-async def _lag(
-    admin: AIOKafkaAdminClient, group: str, partitions: Partitions, first: Offsets, end: Offsets
-) -> int:
+async def _lag(admin: AIOKafkaAdminClient, group: str, partitions: Partitions, first: Offsets, end: Offsets) -> int:
     """What lies behind the committed offsets; all there is for a group that has committed nothing."""
     committed = await _committed(admin, group, partitions)
     reached = {each: max(committed.get(each, 0), first[each]) for each in partitions}

@@ -1,4 +1,4 @@
-"""Commands that look: watch, status, result, runs, agents, topics."""
+"""Commands that look: watch, status, result, runs, agents."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +9,13 @@ from schemas.event import State
 from schemas.plan import AgentCard
 from schemas.task import Result
 from services.console import watching
-from services.console.answers import RunLine, RunStatus, Topic
+from services.console.answers import RunLine, RunStatus
 from services.console.client import Gateway
 from services.console.exits import exit_of
 from services.console.files import place_for, save
 from services.console.live import view_for
 from services.console.options import GatewayOption, JsonOption, RunArgument, TenantOption, connect
-from services.console.render import show_agents, show_result, show_runs, show_status, show_topics
+from services.console.render import show_agents, show_result, show_runs, show_status
 from services.console.text import Screen
 
 SaveOption = Annotated[
@@ -108,14 +108,3 @@ def agents(gateway: GatewayOption = None, tenant: TenantOption = "default", json
         screen.document(found)
     else:
         show_agents(screen, [AgentCard.model_validate(each) for each in found])
-
-
-def topics(gateway: GatewayOption = None, tenant: TenantOption = "default", json: JsonOption = False) -> None:
-    """List the topics and how far each consumer group is behind."""
-    screen = Screen(json=json)
-    with connect(gateway, tenant) as client:
-        found = client.topics()
-    if json:
-        screen.document(found)
-    else:
-        show_topics(screen, [Topic.model_validate(each) for each in found])

@@ -1,0 +1,100 @@
+"""Whether the model endpoint, the gateway, the trace collector and the mail server answer."""
+
+import asyncio
+import smtplib
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+from services.console.checks.finding import Finding, fail, ok, warn
+from shared.settings import Settings
+from shared.urls import without_password
+
+_WITHIN = 5.0
+"""Seconds one endpoint has to answer."""
+
+_OPENAI = "https://api.openai.com/v1"
+
+
+async def check_endpoints(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
+    """Those that are set."""
+    async with httpx.AsyncClient(timeout=_WITHIN) as http:
+        found = [await _model(http, settings), await _gateway(http, settings.gateway)]
+        if collector := environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+            found.append(await _collector(http, collector))
+    if settings.smtp:
+        found.append(await asyncio.to_thread(_mail, settings.smtp))
+    return found
+
+
+async def _model(http: httpx.AsyncClient, settings: Settings) -> Finding:
+    url = (settings.openai_base_url or _OPENAI).rstrip("/")
+    headers = {"Authorization": f"Bearer {settings.openai_api_key.get_secret_value()}"}
+    try:
+        answer = await http.get(f"{url}/models", headers=headers)
+    except httpx.HTTPError as away:
+        return fail("model", f"nothing answers at {url}: {_reason(away)}", "start it, or correct OPENAI_BASE_URL")
+    if answer.status_code in {401, 403}:
+        return fail("model", f"{url} refuses the key", "correct OPENAI_API_KEY")
+    if not answer.is_success:
+        do = "make sure that it is OpenAI-compatible; it may work all the same"
+        return warn("model", f"{url} answers {answer.status_code} when asked for its models", do)
+    return _models(url, answer, {settings.model_strong, settings.model_cheap})
+
+
+def _models(url: str, answer: httpx.Response, wanted: set[str]) -> Finding:
+    try:
+        listed = {str(each["id"]) for each in answer.json()["data"]}
+    except (ValueError, KeyError, TypeError):
+        return warn("model", f"{url} lists its models in a form of its own", "make sure that it is OpenAI-compatible")
+    if missing := sorted(wanted - listed):
+        do = "correct WAGGLE_MODEL_STRONG and WAGGLE_MODEL_CHEAP, or load it there"
+        return warn("model", f"{url} does not list {', '.join(missing)}", do)
+    return ok("model", f"{url} has {', '.join(sorted(wanted))}")
+
+
+async def _gateway(http: httpx.AsyncClient, url: str) -> Finding:
+    try:
+        answer = await http.get(f"{url.rstrip('/')}/ready")
+    except httpx.HTTPError as away:
+        return fail("gateway", f"nothing answers at {url}: {_reason(away)}", "start it, or correct WAGGLE_GATEWAY")
+    if answer.text != "ready":
+        return fail("gateway", f"{url} answers {answer.status_code}, not ready", "see its log, and what fails above")
+    return ok("gateway", f"{url} is ready")
+
+
+async def _collector(http: httpx.AsyncClient, url: str) -> Finding:
+    """Hand it no spans, as OTLP allows."""
+    target = f"{url.rstrip('/')}/v1/traces"
+    try:
+        answer = await http.post(target, content=b"", headers={"Content-Type": "application/x-protobuf"})
+    except httpx.HTTPError as away:
+        do = "start it, or correct OTEL_EXPORTER_OTLP_ENDPOINT; without it traces are lost, and nothing else"
+        return warn("traces", f"nothing answers at {target}: {_reason(away)}", do)
+    if not answer.is_success:
+        return warn(
+            "traces", f"{target} answers {answer.status_code}", "name an endpoint of OTLP over HTTP (port 4318)"
+        )
+    return ok("traces", f"{target} takes them")
+
+
+def _mail(url: str) -> Finding:
+    at, parts = without_password(url), urlsplit(url)
+    kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
+    try:
+        with kind(parts.hostname or "", parts.port or 0, timeout=_WITHIN) as server:
+            if parts.username and parts.scheme == "smtp" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
+                server.starttls()
+            if parts.username:
+                server.login(unquote(parts.username), unquote(parts.password or ""))
+            server.noop()
+    except smtplib.SMTPAuthenticationError:
+        return fail("mail", f"{at} refuses the user or the password", "correct WAGGLE_SMTP")
+    except (OSError, smtplib.SMTPException, ValueError) as away:
+        return fail("mail", f"{at} cannot be used: {type(away).__name__}", "start it, or correct WAGGLE_SMTP")
+    return ok("mail", f"{at} takes mail")
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
