@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from services.console.checks.finding import Finding, fail, ok, warn
 from shared.settings import Settings, settings_of, variable, wrong_settings
 
+PREFIX = "WAGGLE_"
 KNOWN = frozenset(variable(name, field) for name, field in Settings.model_fields.items())
 
 
@@ -25,9 +26,9 @@ def check_variables(environment: Mapping[str, str]) -> tuple[Settings | None, li
 
 def _unknown(environment: Mapping[str, str]) -> Iterator[Finding]:
     for name in sorted(environment):
-        if name.startswith("WAGGLE_") and name not in KNOWN:
-            near = get_close_matches(name, KNOWN, n=1)
-            do = f"is {near[0]} meant?" if near else "docs/configuration.md lists those there are"
+        if name.startswith(PREFIX) and name not in KNOWN:
+            near = get_close_matches(name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in KNOWN], n=1)
+            do = f"is {PREFIX}{near[0]} meant?" if near else "docs/configuration.md lists those there are"
             yield warn("settings", f"{name} is no variable of Waggle and is not read", do)
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import typer
@@ -28,8 +29,8 @@ def doctor(json: JsonOption = False) -> None:
     Looks from here, with the environment a service would have; of what that does not name, what `waggle up` runs here.
     """
     screen = Screen(json=json)
-    logging.disable(logging.CRITICAL)  # clients that cannot connect say so many times; it is said once below
-    findings = asyncio.run(findings_in({**endpoints(root_folder()), **os.environ}))
+    with quiet():
+        findings = asyncio.run(findings_in({**endpoints(root_folder()), **os.environ}))
     failed = any(each.level == "fail" for each in findings)
     if json:
         screen.document({"ok": not failed, "findings": [asdict(each) for each in findings]})
@@ -37,6 +38,16 @@ def doctor(json: JsonOption = False) -> None:
         for each in findings:
             show(screen, each)
     raise typer.Exit(Exit.FAILED if failed else Exit.COMPLETE)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what clients log that cannot connect: it is said once, by the finding."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 async def findings_in(environment: Mapping[str, str]) -> list[Finding]:

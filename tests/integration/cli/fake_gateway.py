@@ -36,7 +36,7 @@ class Script:
         self.dies_at_submit = False
         self.unknown_at_first = 0
         self.dead, self.many, self.complete, self.dies_after = {}, [], True, None
-        self.searches, self.orders = [], []
+        self.searches, self.orders, self.looks = [], [], 0
         self.tasks, self.commands, self.resumed_after, self.uploads = [], [], [], []
 
     def add(self, status="complete", events=None, **result):
@@ -194,8 +194,11 @@ def app_of(script):
 
     @app.get("/v1/topics")
     async def topics():
-        groups = [{"group": "waggle.orchestrator", "lag": 12}]
-        return [{"topic": "waggle.tasks", "partitions": 4, "messages": 30, "groups": groups}]
+        script.looks += 1
+        group = {"group": "waggle.orchestrator", "lag": 12, "members": 2, "state": "Stable"}
+        topic = {"topic": "waggle.tasks", "partitions": 4, "messages": 30, "written": 100 * script.looks}
+        table = {"group": "waggle.timekeeper", "lag": None, "members": None, "state": None}
+        return [{**topic, "groups": [group]}, {**topic, "topic": "waggle.timers", "groups": [table]}]
 
     @app.get("/v1/dead-letters")
     async def dead_letters(request: Request):

@@ -1,0 +1,224 @@
+"""`waggle doctor` against the real thing, whole and broken."""
+
+import asyncio
+import json
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from typer.testing import CliRunner
+
+from infra import topics as declared_topics
+from infra.probe import free_port
+from services.console.app import app
+from services.console.checks.finding import clock
+
+
+@pytest.fixture
+def environment(parts, kafka, model, monkeypatch):
+    """What a service beside the real parts would have; its topics do not exist."""
+    given = {
+        **{name: parts[name] for name in ("WAGGLE_KAFKA", "WAGGLE_REDIS", "WAGGLE_POSTGRES", "WAGGLE_SMTP")},
+        "WAGGLE_TOPIC_PREFIX": f"t{uuid4().hex[:8]}.",
+        "OPENAI_BASE_URL": f"{model}/v1",
+        "WAGGLE_GATEWAY": f"http://127.0.0.1:{free_port()}",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    return given
+
+
+WIDE = ("runs.log", "journal", "timers")
+"""The topics with more partitions than four."""
+
+
+def make(environment, topics):
+    asyncio.run(declared_topics.create(environment["WAGGLE_KAFKA"], environment["WAGGLE_TOPIC_PREFIX"], topics))
+
+
+def examined():
+    """The findings by what was looked at, and the exit code."""
+    ended = CliRunner().invoke(app, ["doctor", "--json"])
+    document = json.loads(ended.stdout)
+    assert document["ok"] == (ended.exit_code == 0)
+    found = {}
+    for each in document["findings"]:
+        found.setdefault(each["subject"], []).append(each)
+    return found, ended.exit_code
+
+
+def only(found, subject, level):
+    [finding] = found[subject]
+    assert finding["level"] == level, finding
+    assert finding["do"] or level == "ok"
+    return finding["found"] + " " + finding["do"]
+
+
+def test_a_running_swarm_has_nothing_that_fails(swarm, request, monkeypatch):
+    for name, value in swarm.endpoints.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WAGGLE_TOPIC_PREFIX", swarm._environment["WAGGLE_TOPIC_PREFIX"])
+    found, code = examined()
+    assert code == 0, found
+    for subject in ("settings", "kafka", "redis", "postgres", "model", "gateway", "mail", "redis clock"):
+        only(found, subject, "ok")
+    real = request.config.getoption("kafka") == "real"
+    if real:
+        assert "as infra/topics.toml declares them" in only(found, "topics", "ok")
+    else:  # the embedded broker makes topics that are asked for with 4 partitions, whatever is wanted
+        assert {name for name in found if name.startswith("topic")} == {f"topic {name}" for name in WIDE}
+    assert ("all 8 consumer groups have members" if real else "does not tell") in only(found, "groups", "ok")
+    shown = CliRunner().invoke(app, ["doctor"])
+    assert shown.exit_code == 0
+    assert "ok   kafka: 1 broker at" in shown.stdout
+
+
+def test_a_missing_topic_fails_and_is_told_how_to_make(environment):
+    make(environment, [each for each in declared_topics.declared() if each.name != "timers"])
+    found, code = examined()
+    assert code == 1
+    told = only(found, "topic timers", "fail")
+    assert "create it with 8 partitions" in told
+    assert "cleanup.policy=compact" in told
+    assert "topic tasks" not in found
+    assert "nothing answers" in only(found, "gateway", "fail")
+
+
+def test_too_few_partitions_are_warned_of(environment):
+    make(environment, [replace(each, partitions=min(4, each.partitions)) for each in declared_topics.declared()])
+    found, _ = examined()
+    assert "it has 4 partitions, not 8" in only(found, "topic runs.log", "warn")
+
+
+def test_topics_that_forget_are_told_of_and_groups_nobody_is_in(environment, request):
+    if request.config.getoption("kafka") != "real":
+        pytest.skip("the embedded broker has neither topic settings nor descriptions of groups: --kafka real")
+    changes = {
+        "timers": {"cleanup": "delete"},
+        "tasks": {"cleanup": "compact"},
+        "journal": {"retention_hours": 1},
+        "runs": {"max_message_bytes": 1000},
+    }
+    make(environment, [replace(each, **changes.get(each.name, {})) for each in declared_topics.declared()])
+    found, code = examined()
+    assert code == 1
+    assert "set cleanup.policy=compact" in only(found, "topic timers", "fail")
+    assert "set cleanup.policy=delete" in only(found, "topic tasks", "fail")
+    assert "it keeps 1 h" in only(found, "topic journal", "warn")
+    assert "set max.message.bytes=8388608" in only(found, "topic runs", "fail")
+    group = f"group {environment['WAGGLE_TOPIC_PREFIX']}orchestrator"
+    assert "start the service orchestrator" in only(found, group, "warn")
+
+
+def test_a_record_from_the_future_shows_a_wrong_clock(environment):
+    make(environment, declared_topics.declared())
+    ahead = int((datetime.now(UTC) + timedelta(minutes=5)).timestamp() * 1000)
+
+    async def write():
+        async with AIOKafkaProducer(bootstrap_servers=environment["WAGGLE_KAFKA"]) as producer:
+            topic = environment["WAGGLE_TOPIC_PREFIX"] + "runs.log"
+            await producer.send_and_wait(topic, b"x", timestamp_ms=ahead)
+
+    asyncio.run(write())
+    found, _ = examined()
+    assert "s in the future" in only(found, "kafka clock", "warn")
+
+
+@pytest.mark.parametrize(("ahead", "level"), [(0.3, "ok"), (-1.9, "ok"), (2.5, "warn"), (-60.0, "warn")])
+def test_clocks_may_differ_by_two_seconds(ahead, level):
+    assert clock("redis clock", ahead).level == level
+
+
+def test_what_is_down_fails_without_its_password_and_the_rest_is_checked_all_the_same(environment, monkeypatch):
+    nowhere = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("WAGGLE_REDIS", f"redis://bee:hunter2@{nowhere}/0")
+    monkeypatch.setenv("WAGGLE_POSTGRES", f"postgresql://bee:hunter2@{nowhere}/hive")
+    monkeypatch.setenv("WAGGLE_SMTP", f"smtp://bee:hunter2@{nowhere}")
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://{nowhere}/v1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{nowhere}")
+    found, code = examined()
+    assert code == 1
+    for subject in ("redis", "postgres", "mail", "model"):
+        only(found, subject, "fail")
+    assert "traces are lost, and nothing else" in only(found, "traces", "warn")
+    only(found, "kafka", "ok")
+    assert "bee:***@" in only(found, "redis", "fail")
+    assert "hunter2" not in json.dumps(found)
+
+
+def test_a_kafka_that_is_down_fails_within_seconds(environment, monkeypatch):
+    monkeypatch.setenv("WAGGLE_KAFKA", f"127.0.0.1:{free_port()}")
+    found, code = examined()
+    assert code == 1
+    assert "start it, or correct WAGGLE_KAFKA" in only(found, "kafka", "fail")
+    only(found, "redis", "ok")
+
+
+def test_a_kafka_that_says_nothing_is_given_up(environment, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("WAGGLE_KAFKA", f"127.0.0.1:{silent.getsockname()[1]}")
+        found, code = examined()
+    assert code == 1
+    only(found, "kafka", "fail")
+
+
+def test_an_unknown_variable_is_told_with_the_nearest_right_one(environment, monkeypatch):
+    monkeypatch.setenv("WAGGLE_POSTGRESS", "x")
+    monkeypatch.setenv("WAGGLE_QQQQ", "x")
+    found, _ = examined()
+    told = " ".join(each["found"] + " " + each["do"] for each in found["settings"])
+    assert "WAGGLE_POSTGRESS is no variable of Waggle and is not read is WAGGLE_POSTGRES meant?" in told
+    assert "WAGGLE_QQQQ is no variable of Waggle and is not read docs/configuration.md" in told
+
+
+def test_settings_that_do_not_fit_fail_each_by_its_variable(environment, monkeypatch):
+    monkeypatch.setenv("WAGGLE_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("WAGGLE_KAFKA_USERNAME", "bee")
+    found, code = examined()
+    assert code == 1
+    told = [each["found"] for each in found["settings"]]
+    assert [each.partition(" ")[0] for each in told] == ["WAGGLE_KAFKA_SASL_MECHANISM", "WAGGLE_KAFKA_PASSWORD"]
+    assert {each["level"] for each in found["settings"]} == {"fail"}
+
+
+@pytest.fixture
+def endpoint():
+    """An endpoint that answers everything with one status."""
+
+    class Answer(BaseHTTPRequestHandler):
+        status = 200
+
+        def do_GET(self):
+            self.send_response(Answer.status)
+            self.end_headers()
+
+        def do_POST(self):
+            self.do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", Answer
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "level", "traces"), [(401, "fail", "warn"), (404, "warn", "warn"), (200, "warn", "ok")]
+)
+def test_a_model_endpoint_that_refuses_the_key_fails_and_a_collector_is_tried(
+    environment, monkeypatch, endpoint, status, level, traces
+):
+    url, answer = endpoint
+    answer.status = status
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+    found, _ = examined()
+    only(found, "model", level)
+    only(found, "traces", traces)
