@@ -1,5 +1,6 @@
 """Where Kafka, Redis and Postgres are, how a service makes itself known there, and whether all that fits together."""
 
+import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,12 @@ Protocol: TypeAlias = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism: TypeAlias = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_DEFAULT_ROOT = Path("~/.postgresql/root.crt")
+"""Where authorities are looked for that the URL does not name."""
+
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*)(:\d+)?")
+"""A host's name or address, and perhaps its port."""
+
 _POSTGRES_FILES = ("sslrootcert", "sslcert", "sslkey")
 
 
@@ -111,12 +118,14 @@ def _redis(given: Transport) -> Iterator[str]:
 
 
 def _postgres(url: str) -> Iterator[str]:
-    if not _readable(url, ("postgresql", "postgres"), one_host=False):
-        yield "WAGGLE_POSTGRES is no Postgres URL: write postgresql://[user:password@]host:port/database"
+    if not _readable(url, ("postgresql", "postgres")):
+        yield "WAGGLE_POSTGRES is no Postgres URL: write postgresql://[user:password@]host:port/database, %40 for @"
         return
     named = {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
     if (mode := named.get("sslmode", "prefer")) not in _SSL_MODES:
         yield f"WAGGLE_POSTGRES has sslmode={mode}: use one of {', '.join(_SSL_MODES)}"
+    if mode.startswith("verify") and "sslrootcert" not in named and not _DEFAULT_ROOT.expanduser().exists():
+        yield f"WAGGLE_POSTGRES has sslmode={mode} without sslrootcert: name the file of the authority"
     for name in _POSTGRES_FILES:
         if name in named and not Path(named[name]).is_file():
             yield f"WAGGLE_POSTGRES names a file in {name} that does not exist: {named[name]}"
@@ -124,14 +133,15 @@ def _postgres(url: str) -> Iterator[str]:
         yield "WAGGLE_POSTGRES has sslkey without sslcert: name both files"
 
 
-def _readable(url: str, schemes: tuple[str, ...], *, one_host: bool = True) -> bool:
-    """Whether it can be taken apart. What urlsplit says about a wrong one is not passed on: it may show a password."""
+def _readable(url: str, schemes: tuple[str, ...]) -> bool:
+    """Whether it can be taken apart. What a parser says about a wrong one is not passed on: it may show a password."""
     try:
         parts = urlsplit(url)
-        unusable = one_host and parts.port == 0
     except ValueError:
         return False
-    return parts.scheme in schemes and not unusable
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    whole = parts.netloc.count("@") <= 1 and "@" not in parts.path
+    return parts.scheme in schemes and whole and all(_HOST.fullmatch(host) for host in hosts)
 
 
 def _files(kind: str, ca: Path | None, certificate: Path | None, key: Path | None, unused: str | None) -> Iterator[str]:

@@ -151,7 +151,10 @@ def _sqlite(tables: Tables, name: str, path: Path, identifier: str) -> None:
 
 async def _postgres(dsn: str) -> dict[str, tuple[list[str], list[Any]]]:
     """Every table of the public schema, read in a read-only transaction."""
-    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        connection = await asyncpg.connect(dsn, timeout=10)
+    except ValueError:  # says which part it cannot read, perhaps one of the password
+        raise ToolError("not_configured", "WAGGLE_DATABASES holds an address that cannot be used") from None
     try:
         async with connection.transaction(readonly=True):
             names = await connection.fetch(

@@ -32,11 +32,12 @@ def _refusal(error: Exception, server: str) -> str | None:
             return f"{server} does not let this user in ({error}): correct WAGGLE_POSTGRES, or the server's pg_hba.conf"
         case asyncpg.InvalidCatalogNameError():
             return f"{server} has no such database: create it, or correct WAGGLE_POSTGRES"
-        case asyncpg.ClientConfigurationError():
-            return "WAGGLE_POSTGRES is no usable Postgres URL: docs/secure-transport.md says how it is written"
         case ConnectionError() if "rejected SSL upgrade" in str(error):
             return f"{server} does not speak TLS, which sslmode in WAGGLE_POSTGRES asks for"
-    return tls_refusal(error, server, "WAGGLE_POSTGRES")
+    if refused := tls_refusal(error, server, "WAGGLE_POSTGRES"):
+        return refused
+    unusable = "WAGGLE_POSTGRES is no usable Postgres URL: docs/secure-transport.md says how it is written"
+    return unusable if isinstance(error, ValueError) else None
 
 
 async def survey(dsn: str) -> tuple[int, float]:

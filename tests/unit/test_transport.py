@@ -46,6 +46,9 @@ SASL = {"kafka_security_protocol": "SASL_SSL", "kafka_username": "bee", "kafka_p
         ({"redis": "redis://h", "redis_ca": "/nowhere"}, "WAGGLE_REDIS_CA is set but not used"),
         ({"redis": "rediss://h", "redis_key": "/nowhere"}, "WAGGLE_REDIS_KEY names a file that cannot be read"),
         ({"postgres": f"mysql://bee:{SECRET}@h/x"}, "WAGGLE_POSTGRES is no Postgres URL"),
+        ({"postgres": f"postgresql://bee:{SECRET}/x@h/y"}, "WAGGLE_POSTGRES is no Postgres URL"),
+        ({"postgres": f"postgresql://bee:1/{SECRET}@h/y"}, "WAGGLE_POSTGRES is no Postgres URL"),
+        ({"postgres": "postgresql://h/x?sslmode=verify-full"}, "without sslrootcert"),
         ({"postgres": f"postgresql://b:{SECRET}@h/x?sslmode=full"}, "WAGGLE_POSTGRES has sslmode=full"),
         ({"postgres": "postgresql://h/x?sslrootcert=/nowhere"}, "names a file in sslrootcert that does not exist"),
     ],
@@ -64,6 +67,18 @@ def test_a_file_that_holds_no_certificate_is_refused(file):
     assert "WAGGLE_KAFKA_CA" in problems(kafka_security_protocol="SSL", kafka_ca=file)
     both = {"redis_certificate": file, "redis_key": file}
     assert "WAGGLE_REDIS_CERTIFICATE" in problems(redis="rediss://h", **both)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://postgres:@/waggle?host=/var/run/postgresql",
+        "postgresql://bee:p%40w@one:5432,two:5433/hive",
+        "postgresql://[::1]:5432/hive",
+    ],
+)
+def test_every_kind_of_postgres_address_is_taken(url):
+    assert Settings(postgres=url).postgres == url
 
 
 def test_passwords_are_in_no_representation_of_the_settings():
