@@ -1,8 +1,8 @@
 """Consumer groups: which there should be, and whether anybody is in them."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
@@ -31,25 +31,28 @@ def groups_by_topic(prefix: str, agents: Iterable[str]) -> Mapping[str, list[str
     return handoffs | orchestrated | {prefix + TABLE: [f"{prefix}timekeeper"]}
 
 
-async def states_of(admin: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[str, GroupState]:
+async def states_of(admin: AIOKafkaAdminClient, names: Iterable[str]) -> Mapping[str, GroupState]:
     """The groups by name, without those Kafka does not tell us about; none when it cannot describe any at all.
 
-    A Kafka that has just started has no coordinator for a moment: it is asked again until it has.
+    One is asked for after the other: aiokafka 0.14 cannot read an answer about several.
     """
-    while names:
+    try:
+        described = [await _described(admin, name) for name in names]
+    except IncompatibleBrokerVersion:
+        return {}
+    return {
+        each["group"]: GroupState(each["state"], len(each["members"])) for each in described if each["error_code"] == 0
+    }
+
+
+async def _described(admin: AIOKafkaAdminClient, name: str) -> Any:
+    """A Kafka that has just started has no coordinator for a moment: it is asked again until it has."""
+    while True:
         try:
-            answers = await admin.describe_consumer_groups(list(names))
-        except IncompatibleBrokerVersion:
-            break
+            [answer] = await admin.describe_consumer_groups([name])
         except KafkaError as refused:
             if not refused.retriable:
                 raise
             await asyncio.sleep(_PAUSE)
         else:
-            found = [group for answer in answers for group in answer.to_object()["groups"]]
-            return {
-                each["group"]: GroupState(each["state"], len(each["members"]))
-                for each in found
-                if each["error_code"] == 0
-            }
-    return {}
+            return answer.to_object()["groups"][0]

@@ -14,7 +14,7 @@ from shared.bus.past import reading
 from shared.bus.security import connection, secured
 from shared.settings import Settings
 
-_PRODUCE, _JOIN_GROUP, _DESCRIBE_CLUSTER, _GROUP_HEARTBEAT = 0, 11, 60, 68
+_FETCH, _JOIN_GROUP, _DESCRIBE_CLUSTER, _GROUP_HEARTBEAT = 1, 11, 60, 68
 """Numbers of requests in Kafka's protocol."""
 
 
@@ -73,7 +73,7 @@ async def _release(settings: Settings) -> tuple[int, int] | None:
         await opened.close()
     takes = {key: (low, high) for key, low, high in answer.api_versions}
     signs = {
-        (4, 0): takes[_PRODUCE][0] >= 3,
+        (4, 0): takes[_FETCH][0] >= 4,
         (3, 5): _GROUP_HEARTBEAT in takes,
         (2, 8): _DESCRIBE_CLUSTER in takes,
         (2, 3): takes[_JOIN_GROUP][1] >= 5,
