@@ -23,6 +23,7 @@ from shared.bus.redrive import redriver
 from shared.bus.security import connection, secured
 from shared.errors import Misconfigured
 from shared.settings import Settings
+from shared.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 WRONG = "not-the-password"
@@ -78,9 +79,16 @@ async def test_with_the_right_credentials_every_connection_to_kafka_works(guarde
         asked = HelpAsked(id=number, run_id="run-1", tenant="default", agent="data", handoff_id="h", question="?")
         return encode(asked, id=number, source="/test", prefix=prefix, now=datetime.now(UTC))
 
-    broker = bus.connect(settings, "test", CollectorRegistry())
+    broker = bus.connect(settings, "test")
     deliver = Deliverer(
-        broker=broker, service="test", prefix=prefix, handle=handle, on_dead=nothing, outages=bus.OUTAGES, ready=nothing
+        broker=broker,
+        service="test",
+        prefix=prefix,
+        handle=handle,
+        on_dead=nothing,
+        outages=bus.OUTAGES,
+        ready=nothing,
+        metrics=Metrics(CollectorRegistry()),
     )
     consumer = KeyedConsumer(broker, [prefix + "runs"], prefix + "orchestrator", deliver, settings)
     await broker.start()
