@@ -6,11 +6,11 @@ from schemas.event import State
 from schemas.task import Task
 from services.gateway.failures import Refused, explain
 from services.gateway.routes.events import ends
-from services.gateway.routes.swarm import ORCHESTRATED, groups_by_topic
 from services.gateway.routes.tasks import addressed
 from services.gateway.views import links_to
 from services.orchestrator.service import TOPICS
 from shared.blackboard import LiveEvent
+from shared.bus.groups import ORCHESTRATED, groups_by_topic
 from shared.runs import ENDS
 
 
