@@ -4,6 +4,7 @@ The way of a message: decoded → run loaded → `decide` → written with its o
 committed. A crash between any two of them means redelivery, and a redelivery changes nothing twice.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,10 +20,10 @@ from services.orchestrator.counting import Counting
 from services.orchestrator.rejection import rejection_of
 from shared.blackboard import KnownAgents, Loaded, Write
 from shared.blackboard.sentinel import epoch_of
-from shared.bus import Delivery, Record, encode, encode_at, publish
+from shared.bus import Delivery, Record, encode, encode_at, fits, publish
 from shared.errors import Conflict, InvalidMessage, RetryableError, WaggleError
 from shared.rebuild import rebuild_when_lost
-from shared.runs import ENDS, Decision, Intake, Run, decide, run_id_for
+from shared.runs import ENDS, Decision, Intake, Run, decide, give_up, run_id_for
 from shared.service import Parts, connect, serve
 from shared.settings import read_settings
 from shared.telemetry.carried import here, within
@@ -32,6 +33,8 @@ log = structlog.get_logger()
 
 TOPICS = ("tasks", "runs", "control", "decisions")
 SOURCE = "waggle/orchestrator"
+
+_TOO_LARGE = "what its steps have brought is more than one message holds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,7 @@ class Orchestrator:
                 log.info("somebody else was first, deciding again", run=run_id, conflict=str(conflict))
 
     async def _apply(self, delivery: Delivery, message: Message | Intake, tenant: str, run_id: str) -> None:
-        remembered = self.parts.runs.recall(tenant, run_id)
-        loaded = remembered or await self.parts.runs.load(tenant, run_id)
-        decision = decide(loaded.run, message, datetime.now(UTC), await self.agents.get())
-        if remembered and (decision is None or not decision.events):  # somebody else may have written since
-            loaded = await self.parts.runs.load(tenant, run_id)
-            decision = decide(loaded.run, message, datetime.now(UTC), await self.agents.get())
+        loaded, decision = await self._decide(message, tenant, run_id)
         if decision is None:
             _refuse_stray(message, run_id)
         elif decision.events:
@@ -66,12 +64,25 @@ class Orchestrator:
         else:
             await self._publish_outbox(tenant, run_id, loaded.generation)
 
+    async def _decide(self, message: Message | Intake, tenant: str, run_id: str) -> tuple[Loaded, Decision | None]:
+        """Decide on the run as it is remembered if that leads to a write, which finds out whether it is still so."""
+        agents, now = await self.agents.get(), datetime.now(UTC)
+        remembered = self.parts.runs.recall(tenant, run_id)
+        if remembered is not None:
+            with suppress(RetryableError):
+                decision = decide(remembered.run, message, now, agents)
+                if decision is not None and decision.events:
+                    return remembered, decision
+        loaded = await self.parts.runs.load(tenant, run_id)
+        return loaded, decide(loaded.run, message, now, agents)
+
     async def _carry_out(self, delivery: Delivery, loaded: Loaded, decision: Decision) -> None:
         """Write, then publish what was written, with what an earlier write has left."""
-        change = _change(decision, loaded, delivery.envelope.id)
+        change, records = self._prepare(delivery, loaded, decision)
+        if loaded.run is not None and not all(map(fits, records)):
+            decision = give_up(loaded.run, change.at, _TOO_LARGE)
+            change, records = self._prepare(delivery, loaded, decision)
         tenant, run_id = decision.run.tenant, decision.run.id
-        with within(decision.run.traceparent, run_id, at_intake=loaded.run is None):
-            records = self._records(decision, change)
         committed = await self.parts.runs.commit(_write(delivery, loaded, decision, change, records))
         if committed.fresh:
             _tell(decision.run, loaded.run)
@@ -81,6 +92,12 @@ class Orchestrator:
             await self.parts.runs.published(tenant, run_id, [record.id for record in records], loaded.generation)
         else:
             await self._publish_outbox(tenant, run_id, loaded.generation)
+
+    def _prepare(self, delivery: Delivery, loaded: Loaded, decision: Decision) -> tuple[RunChanged, list[Record]]:
+        """What the log keeps of the decision, and everything to publish."""
+        change = _change(decision, loaded, delivery.envelope.id)
+        with within(decision.run.traceparent, decision.run.id, at_intake=loaded.run is None):
+            return change, self._records(decision, change)
 
     def _records(self, decision: Decision, change: RunChanged) -> list[Record]:
         """Everything to publish: the change for the run log, and the messages that follow."""

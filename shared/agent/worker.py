@@ -36,7 +36,7 @@ from shared.archive import BlobStore
 from shared.blackboard import Journal, RunStore, Sentinel, note
 from shared.blackboard.journal import ANSWER, Leftovers
 from shared.bus import Delivery, decode, encode, encode_lean, publish
-from shared.errors import Fenced, InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
+from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
 from shared.llm import Models
 from shared.runs import ENDS
 from shared.settings import Settings
@@ -65,14 +65,17 @@ class Worker:
     leftovers: Leftovers = field(default_factory=dict)
 
     async def handle(self, delivery: Delivery) -> None:
-        """Work on the handoff, record the answer, publish it. A redelivery goes on where the journal ends."""
+        """Work on the handoff, record the answer, publish it. A redelivery goes on where the journal ends.
+
+        Raises Fenced when another worker has claimed it meanwhile.
+        """
         handoff = delivery.message
         if not isinstance(handoff, self.agent.accepts):
             raise TerminalError(f"agent {self.agent.name} does not take {handoff.wire_type()}", code="wrong_message")
         try:
             answer = await self._answer(handoff, await self._journal(handoff).open())
-        except (RunEnded, Fenced) as moot:
-            log.info("the handoff is dropped", run=handoff.run_id, handoff=handoff.id, why=repr(moot))
+        except RunEnded:
+            log.info("the handoff is dropped: its run has ended", run=handoff.run_id, handoff=handoff.id)
             return
         await self._publish(answer, cause=delivery.envelope.id)
 
@@ -126,6 +129,7 @@ class Worker:
         if name in journal:
             recorded = journal[name]
             return _KINDS[recorded["kind"]].model_validate(recorded["answer"])
+        await self._still_wanted(handoff)
         kind, facts = await self._outcome(handoff, journal, spend)
         seconds = round(time.monotonic() - started, 3)
         spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds}
@@ -179,7 +183,11 @@ class Worker:
             await workspace.close()
 
     async def _still_wanted(self, handoff: Handoff) -> None:
-        if await self.runs.state(handoff.tenant, handoff.run_id) in ENDS:
+        """Raises RunEnded, RetryableError `unknown_run` for a run nobody knows, or not yet again."""
+        state = await self.runs.state(handoff.tenant, handoff.run_id)
+        if state is None:
+            raise RetryableError(f"there is no run {handoff.run_id}, or not yet again", code="unknown_run")
+        if state in ENDS:
             raise RunEnded
 
     async def _progress(self, handoff: Handoff, doing: str) -> None:

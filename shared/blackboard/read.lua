@@ -1,4 +1,4 @@
--- A run as it is, if the blackboard is whole.
--- KEYS: 1 run, 2 sentinel
+-- A hash as it is, with what says whether the blackboard is whole.
+-- KEYS: 1 hash, 2 sentinel
 -- Returns {the sentinel or "", {name, value, …}}.
 return {redis.call('GET', KEYS[2]) or '', redis.call('HGETALL', KEYS[1])}

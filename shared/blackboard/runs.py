@@ -126,9 +126,10 @@ class RunStore:
         return Committed(fresh=False, left=int(left))
 
     async def outbox(self, tenant: str, run_id: str) -> dict[str, str]:
-        """What was written to be published and has not been marked as published."""
-        waiting: dict[str, str] = await self._redis.hgetall(keys.run(tenant, run_id, "outbox"))
-        return waiting
+        """What was written to be published and has not been marked as published. Raises BlackboardLost."""
+        value, fields = await self._scripts.run(_READ, [keys.run(tenant, run_id, "outbox"), keys.SENTINEL], [])
+        await self._sentinel.agree(value)
+        return dict(zip(fields[::2], fields[1::2], strict=True))
 
     async def published(self, tenant: str, run_id: str, ids: Sequence[str], generation: str) -> None:
         """Mark as published. Raises BlackboardLost when that may have been in vain: decide again then."""

@@ -1,6 +1,6 @@
 """Kafka: typed messages in and out, acknowledged only when what follows from them is safe."""
 
-from shared.bus.broker import LARGEST_RECORD, OUTAGES, connect, publish, publish_once
+from shared.bus.broker import LARGEST_RECORD, OUTAGES, connect, fits, publish, publish_once
 from shared.bus.consumer import KeyedConsumer
 from shared.bus.deliver import Deliverer
 from shared.bus.history import history
@@ -28,6 +28,7 @@ __all__ = [
     "encode_at",
     "encode_lean",
     "explain",
+    "fits",
     "header_map",
     "history",
     "publish",

@@ -2,12 +2,21 @@
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownProducerId,
+)
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from opentelemetry.trace import INVALID_SPAN, Span
@@ -18,9 +27,12 @@ from shared.errors import TerminalError
 from shared.settings import Settings
 from shared.telemetry.traces import send, sending
 
+LARGEST_MESSAGE = 8 * 1_048_576 - 4_096
+"""Bytes of key, headers and value. Topics take batches of 8 MiB, so that an oversize task can be seen and refused
+clearly; the rest is for what Kafka puts around a record."""
+
 LARGEST_RECORD = 9 * 1_048_576
-"""Bytes. Topics take 8 MiB, so that an oversize task can be seen and refused clearly; a dead letter of it is larger by
-its headers."""
+"""Bytes of a batch that a dead-letter topic takes: a dead letter is larger than what it was by its headers."""
 
 OUTAGES: tuple[type[Exception], ...] = (KafkaError, ConnectionError, TimeoutError)
 """Kafka is away or not ready: the same call may work in a moment."""
@@ -28,8 +40,18 @@ OUTAGES: tuple[type[Exception], ...] = (KafkaError, ConnectionError, TimeoutErro
 _NO_CORRELATION = "-"
 """What correlates messages is in the CloudEvents attributes; left out, FastStream makes up 36 bytes for each."""
 
+_BROKEN: tuple[type[Exception], ...] = (
+    OutOfOrderSequenceNumber,
+    UnknownProducerId,
+    InvalidProducerEpoch,
+    ProducerFenced,
+)
+"""An idempotent producer that is told this will be told it for ever: its numbers and the broker's have parted."""
+
 POLL_MS = 5
 """How long an idle subscriber sleeps between looks: it bounds what batching adds to a hop."""
+
+log = structlog.get_logger()
 
 
 def connect(settings: Settings, service: str) -> KafkaBroker:
@@ -48,11 +70,29 @@ def connect(settings: Settings, service: str) -> KafkaBroker:
     )
 
 
-async def publish(broker: KafkaBroker, records: Iterable[Record]) -> None:
+def fits(record: Record) -> bool:
+    """Whether an ordinary topic takes it."""
+    headers = [(name, value.encode()) for name, value in record.headers.items()]
+    return size_of(record.key.encode(), record.value.encode(), headers) <= LARGEST_MESSAGE
+
+
+def size_of(key: bytes | None, value: bytes, headers: Iterable[tuple[str, bytes]]) -> int:
+    """Bytes of a record, to be looked at before it is sent.
+
+    One that Kafka refuses leaves a gap in the numbers of an idempotent producer, and Kafka takes nothing from it again.
+    """
+    return len(key or b"") + len(value) + sum(len(name) + len(said) for name, said in headers)
+
+
+async def publish(broker: KafkaBroker, records: Sequence[Record]) -> None:
     """Publish all and return when Kafka has acknowledged all.
 
-    Raises TerminalError `too_large` for a record no retry makes smaller, KafkaError for anything else.
+    Raises TerminalError `too_large`, before any is sent, for a record no retry makes smaller, KafkaError for anything
+    else.
     """
+    for record in records:
+        if not fits(record):
+            raise TerminalError(f"{record.id} is too large for one message of {record.topic}", code="too_large")
     sending = [(record, _span(record)) for record in records]
     try:
         futures = [
@@ -69,8 +109,15 @@ async def publish(broker: KafkaBroker, records: Iterable[Record]) -> None:
         await asyncio.gather(*futures)
         for _, span in sending:
             span.end()
-    except MessageSizeTooLargeError as refused:
-        raise TerminalError(f"a message is too large for Kafka: {refused}", code="too_large") from refused
+    except _BROKEN:
+        _end()
+        raise
+
+
+def _end() -> None:
+    """Let whoever supervises the process start it again, with a new producer; what is unfinished is redelivered."""
+    log.critical("Kafka no longer takes what this producer sends: the process ends, to be started again")
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _span(record: Record) -> Span:
@@ -92,8 +139,12 @@ async def publish_bytes(
     broker: KafkaBroker, topic: str, key: bytes | None, value: bytes, headers: dict[str, str]
 ) -> None:
     """Publish bytes as they are and return when Kafka has acknowledged them."""
-    with sending(topic):
-        await broker.publish(value, topic, key=key, headers=headers)
+    try:
+        with sending(topic):
+            await broker.publish(value, topic, key=key, headers=headers)
+    except _BROKEN:
+        _end()
+        raise
 
 
 def subscribe(

@@ -7,7 +7,7 @@ outputs are published. A crash anywhere before that means redelivery.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
@@ -20,6 +20,7 @@ from schemas.task import Priority
 from shared.bus.broker import subscribe
 from shared.bus.lanes import Lanes
 from shared.bus.offsets import OffsetTracker
+from shared.errors import Fenced
 from shared.settings import Settings
 
 Raw: TypeAlias = ConsumerRecord[bytes, bytes]
@@ -28,13 +29,29 @@ COMMIT_EVERY = 0.1
 """Seconds between commits: what is repeated after a crash, not what is lost."""
 
 AGAIN_AFTER = 1.0
-"""Seconds before a record is handled again whose handler raised although it must not."""
+"""Seconds before a record is handled again that somebody else claimed, or whose handler raised although it must not."""
 
 READ_AHEAD = 32
 """Records read ahead for each that may be in flight: how far behind one tenant's flood another tenant is found."""
 
 READ_AHEAD_BYTES = 64 * 1_048_576
 """Bytes read ahead, at most, but for the batch that passes it."""
+
+
+class _Taken(NamedTuple):
+    """A record, with the tracker its partition had when it was read."""
+
+    record: Raw
+    tracker: OffsetTracker
+
+    @property
+    def partition(self) -> TopicPartition:
+        return TopicPartition(self.record.topic, self.record.partition)
+
+    @property
+    def size(self) -> int:
+        return len(self.record.value or b"")
+
 
 _URGENCY = {Priority.LOW.value.encode(): -1, Priority.HIGH.value.encode(): 1}
 
@@ -44,8 +61,10 @@ log = structlog.get_logger()
 class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """Runs `handle` for every record of some topics: in order within a key, at once across keys.
 
-    `handle` must return only when the record is dealt with, and must not raise: it decides itself about retries and
-    dead letters. Tenants get equal shares, and a tenant's urgent records go first: both are read from the headers.
+    `handle` must return only when the record is dealt with, and decides itself about retries and dead letters. It may
+    raise Fenced: somebody else has claimed the work. If the partition is still ours, that was somebody whose time is
+    over, and the record is handled again; if not, it is let go. Tenants get equal shares, and a tenant's urgent records
+    go first: both are read from the headers.
     """
 
     def __init__(
@@ -59,7 +78,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.group = group
         self._handle = handle
         self._read_ahead = READ_AHEAD * settings.max_in_flight
-        self._lanes: Lanes[Raw] = Lanes(settings.max_in_flight)
+        self._lanes: Lanes[_Taken] = Lanes(settings.max_in_flight)
         self._bytes = 0
         self._running: set[asyncio.Task[None]] = set()
         self._offsets: dict[TopicPartition, OffsetTracker] = {}
@@ -90,12 +109,6 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._committing.cancel()
             await asyncio.gather(self._committing, return_exceptions=True)
         await self._commit(self._offsets)
-
-    @property
-    def assigned(self) -> bool:
-        """Whether the group has given this consumer any partition."""
-        consumer = self._consumer()
-        return consumer is not None and bool(consumer.assignment())
 
     @property
     def in_flight(self) -> int:
@@ -133,12 +146,13 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._stopping or self._rebalancing:
             return
         for record in records:
-            self._tracker(record).add(record.offset)
+            taken = self._taken(record)
+            taken.tracker.add(record.offset)
             headers = dict(record.headers)
-            self._bytes += _size(record)
+            self._bytes += taken.size
             self._lanes.add(
                 _key(record),
-                record,
+                taken,
                 tenant=(headers.get(HEADER["tenant"]) or b"").decode(errors="replace"),
                 urgency=_URGENCY.get(headers.get(HEADER["priority"]) or b"", 0),
             )
@@ -146,32 +160,42 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._throttle()
 
     def _begin(self) -> None:
-        """Begin with as many records as may be in flight."""
-        while not self._stopping and (found := self._lanes.next()) is not None:
+        """Begin with as many records as may be in flight, but during a rebalance with none: they may be another's."""
+        while not self._stopping and not self._rebalancing and (found := self._lanes.next()) is not None:
             task = asyncio.create_task(self._run(*found))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _run(self, key: Hashable, record: Raw) -> None:
-        tracker = self._tracker(record)
-        await self._handled(record)
-        tracker.finish(record.offset)
-        self._bytes -= _size(record)
+    async def _run(self, key: Hashable, taken: _Taken) -> None:
+        await self._handled(taken)
+        taken.tracker.finish(taken.record.offset)
+        self._bytes -= taken.size
         self._lanes.finish(key)
         self._begin()
         self._throttle()
 
-    async def _handled(self, record: Raw) -> None:
+    async def _handled(self, taken: _Taken) -> None:
         """Handle a record, again and again if need be: a lane that died would hold up its partition in silence."""
-        while True:
-            try:
-                return await self._handle(record)
-            except Exception:
-                log.exception("a record could not be dealt with", topic=record.topic, offset=record.offset)
-                await asyncio.sleep(AGAIN_AFTER)
+        while not await self._dealt_with(taken):
+            await asyncio.sleep(AGAIN_AFTER)
 
-    def _tracker(self, record: Raw) -> OffsetTracker:
-        return self._offsets.setdefault(TopicPartition(record.topic, record.partition), OffsetTracker())
+    async def _dealt_with(self, taken: _Taken) -> bool:
+        """Handle it once; whether that was all there is to do about it here."""
+        record = taken.record
+        try:
+            await self._handle(record)
+        except Fenced as fenced:
+            log.warning("claimed by another", topic=record.topic, offset=record.offset, why=str(fenced))
+            return self._offsets.get(taken.partition) is not taken.tracker
+        except Exception:
+            log.exception("a record could not be dealt with", topic=record.topic, offset=record.offset)
+            return False
+        else:
+            return True
+
+    def _taken(self, record: Raw) -> _Taken:
+        partition = TopicPartition(record.topic, record.partition)
+        return _Taken(record, self._offsets.setdefault(partition, OffsetTracker()))
 
     def _throttle(self) -> None:
         consumer = self._consumer()
@@ -214,18 +238,15 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition in lost:
             self._offsets.pop(partition, None)
             self._committed.pop(partition, None)
-        self._lanes.forget(lambda record: TopicPartition(record.topic, record.partition) in lost)
-        self._bytes = sum(map(_size, self._lanes.items()))
+        self._lanes.forget(lambda taken: taken.partition in lost)
+        self._bytes = sum(taken.size for taken in self._lanes.items())
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # noqa: ARG002 -- aiokafka calls it so
         """Take records again; fetching starts at the committed offsets."""
         self._rebalancing = False
+        self._begin()
 
 
 def _key(record: Raw) -> Hashable:
     """Records without a key have no order among each other."""
     return record.key or (record.topic, record.partition, record.offset)
-
-
-def _size(record: Raw) -> int:
-    return len(record.value or b"")

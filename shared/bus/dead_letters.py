@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from shared.bus.broker import size_of
 from shared.bus.record import header_map
 from shared.errors import TerminalError, WaggleError
 
@@ -26,13 +28,31 @@ REDRIVEN_BY = "redriven-by"
 """Header of a record that was put back: by whom."""
 
 
+LARGEST = 9 * 1_048_576 - 4_096
+"""Bytes of key, headers and value of a dead letter: what its topic takes, less what Kafka puts around a record."""
+
+_ORIGINAL = ("dlt-headers", "dlt-key", "dlt-causes")
+"""Headers that repeat what somebody else has written, and so are as large as that was."""
+
+
 def dead_letter_headers(
     record: Any, error: WaggleError, *, service: str, attempts: int, now: datetime
 ) -> dict[str, str]:
     """Where the record came from and why it could not be worked on.
 
-    Its own headers are kept byte for byte in `dlt-headers`: a JSON list of `[name, base64]`.
+    Its own headers are kept byte for byte in `dlt-headers`: a JSON list of `[name, base64]`. If they do not fit beside
+    the value, `dlt-lost` says how many bytes they were and their SHA-256: they stay in the topic they came from, at the
+    offset that is named, for as long as that keeps them.
     """
+    headers = _headers(record, error, service, attempts, now)
+    if size_of(record.key, record.value or b"", [(name, said.encode()) for name, said in headers.items()]) <= LARGEST:
+        return headers
+    lost = {name: headers.pop(name).encode() for name in _ORIGINAL}
+    said = {name: {"bytes": len(each), "sha256": hashlib.sha256(each).hexdigest()} for name, each in lost.items()}
+    return headers | {"dlt-lost": json.dumps(said)}
+
+
+def _headers(record: Any, error: WaggleError, service: str, attempts: int, now: datetime) -> dict[str, str]:
     original = [[name, base64.b64encode(value or b"").decode()] for name, value in record.headers]
     own = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
     return {
@@ -42,13 +62,13 @@ def dead_letter_headers(
         "dlt-key": base64.b64encode(record.key or b"").decode(),
         "dlt-headers": json.dumps(original),
         "dlt-error": error.code,
-        "dlt-message": str(error),
+        "dlt-message": str(error)[:4_000],
         "dlt-attempts": str(attempts),
         "dlt-causes": own.get(CAUSES, "[]"),
         "dlt-service": service,
         "dlt-version": version("waggle"),
         "dlt-time": now.isoformat(),
-        "traceparent": own.get("traceparent", ""),
+        "traceparent": own.get("traceparent", "")[:200],
     }
 
 
@@ -137,7 +157,7 @@ def headers_back(letter: DeadLetter, prefix: str, by: str, trace: Mapping[str, s
     """
     said = letter.notes.get("dlt-topic")
     if said != prefix + letter.origin or _original(letter.notes.get("dlt-headers", "")) is None:
-        message = f"{letter.name} does not say what it was: it was not written as a dead letter of {letter.origin}"
+        message = f"{letter.name} does not say what it was: its headers are not there, or it is no dead letter of ours"
         raise TerminalError(message, code="not_redrivable")
     new = {REDRIVEN_FROM: letter.name, REDRIVEN_BY: by, **trace}
     kept = [(name, value) for name, value in letter.headers if name.lower() not in new]

@@ -22,11 +22,11 @@ from faststream.kafka import KafkaBroker
 from opentelemetry.trace import Span
 
 from schemas.envelope import HEADER
-from shared.bus.broker import publish, publish_bytes
+from shared.bus.broker import fits, publish, publish_bytes
 from shared.bus.dead_letters import CAUSES, SUFFIX, dead_letter_headers
 from shared.bus.record import Delivery, Record, decode, header_map
 from shared.bus.timers import until
-from shared.errors import RetryableError, TerminalError, WaggleError
+from shared.errors import Fenced, RetryableError, TerminalError, WaggleError
 from shared.telemetry.carried import resent
 from shared.telemetry.conventions import (
     MESSAGING_GROUP,
@@ -74,7 +74,7 @@ class Deliverer:
     metrics: Metrics
 
     async def __call__(self, record: Any) -> None:
-        """Return when the record is dealt with. Raises nothing but cancellation."""
+        """Return when the record is dealt with. Raises nothing but Fenced and cancellation."""
         pauses = 0
         while True:
             await self.ready()
@@ -97,6 +97,8 @@ class Deliverer:
                 attempt = delivery.envelope.attempt
                 about(attempt=attempt, tenant=delivery.envelope.tenant, run=getattr(delivery.message, "run_id", None))
                 await self.handle(delivery)
+            except Fenced:
+                raise
             except self.outages:
                 raise
             except Exception as failure:  # noqa: BLE001 -- every failure is dealt with, by its kind
@@ -139,8 +141,6 @@ class Deliverer:
             return
         longest = min(after * 2**attempt, LONGEST_DELAY)
         due = datetime.now(UTC) + timedelta(seconds=random.uniform(min(after, longest), longest))  # noqa: S311 -- jitter
-        self.metrics.retries.labels(record.topic, self.metrics.error(failure.code)).inc()
-        log.warning("tried again later", topic=record.topic, offset=record.offset, attempt=attempt, error=str(failure))
         again = _again(record, failure, attempt)
         timer = until(
             again,
@@ -150,13 +150,18 @@ class Deliverer:
             prefix=self.prefix,
             now=datetime.now(UTC),
         )
+        if not fits(timer):  # a record in a record is larger than it was
+            await self._bury(record, failure, attempt)
+            return
         await publish(self.broker, [timer])
+        self.metrics.retries.labels(record.topic, self.metrics.error(failure.code)).inc()
+        log.warning("tried again later", topic=record.topic, offset=record.offset, attempt=attempt, error=str(failure))
 
     async def _bury(self, record: Any, error: WaggleError, attempts: int) -> None:
         """Told twice if need be: a dead letter that is lost would be work that is lost."""
         headers = dead_letter_headers(record, error, service=self.service, attempts=attempts, now=datetime.now(UTC))
-        log.error("dead letter", topic=record.topic, offset=record.offset, code=error.code, reason=str(error))
         await publish_bytes(self.broker, record.topic + SUFFIX, record.key, record.value or b"", headers)
+        log.error("dead letter", topic=record.topic, offset=record.offset, code=error.code, reason=str(error))
         self.metrics.dead_letters.labels(record.topic, self.metrics.error(error.code)).inc()
         await self.on_dead(record, error)
 

@@ -10,11 +10,10 @@ from uuid import uuid4
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError
 
 from schemas.dead import DeadLetterHandled
 from shared.blackboard import Client, alone, keys
-from shared.bus.broker import LARGEST_RECORD
+from shared.bus.broker import LARGEST_MESSAGE, LARGEST_RECORD, size_of
 from shared.bus.dead_actions import ACTIONS
 from shared.bus.dead_letters import SUFFIX, DeadLetter, headers_back
 from shared.bus.dead_search import DeadLetters
@@ -104,11 +103,10 @@ class Redriver:
         topic = prefix + letter.origin
         with redriving(topic, letter.notes.get("traceparent", ""), letter.name) as trace:
             headers = headers_back(letter, prefix, by, trace)
+            if size_of(letter.key, letter.value, headers) > LARGEST_MESSAGE:
+                raise TerminalError(f"{letter.name} is too large for {letter.origin}", code="too_large")
             place = _partition(letter, len(partitions))
-            try:
-                await self.producer.send_and_wait(topic, letter.value, letter.key, place, headers=headers)
-            except MessageSizeTooLargeError as refused:
-                raise TerminalError(f"{letter.name} is too large for {letter.origin}", code="too_large") from refused
+            await self.producer.send_and_wait(topic, letter.value, letter.key, place, headers=headers)
 
     async def _record(
         self, letter: DeadLetter, action: Literal["redriven", "discarded"], by: str, reason: str

@@ -1,6 +1,6 @@
 """The pure core: what a run is, what moves it, what follows. No I/O, no clock, no randomness."""
 
-from shared.runs.decide import Decision, Intake, decide
+from shared.runs.decide import Decision, Intake, decide, give_up
 from shared.runs.draft import Outgoing
 from shared.runs.evolve import evolve, replay
 from shared.runs.machine import ENDS, LEGAL_MOVES, may_move
@@ -17,6 +17,7 @@ __all__ = [
     "StepRecord",
     "decide",
     "evolve",
+    "give_up",
     "may_move",
     "reissue",
     "replay",

@@ -10,13 +10,14 @@ from schemas.error import ErrorInfo
 from schemas.event import RunEvent, State
 from schemas.message import Message
 from schemas.task import Shape, Task
-from shared.errors import RetryableError
+from shared.errors import RetryableError, TerminalError
 from shared.runs.advance import advance, end, fail, give_back_waiting_time, set_deadline
 from shared.runs.dispatch import is_ahead
 from shared.runs.draft import Draft, Outgoing
 from shared.runs.evolve import evolve
 from shared.runs.machine import ENDS, PAUSABLE
 from shared.runs.planning import Agents, problems
+from shared.runs.result import TOO_LARGE
 from shared.runs.run import MAX_ATTEMPTS, MAX_REPLANS, Run
 
 CLOCKS_DIFFER = timedelta(seconds=1)
@@ -56,6 +57,20 @@ def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Ag
     else:
         draft = Draft(run, now, agents)
         _RULES[type(message)](draft, message)
+    return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
+
+
+def give_up(run: Run, now: datetime, message: str) -> Decision:
+    """End a run whose next messages would be too large to be sent; its result is without what its steps have brought.
+
+    Raises TerminalError `run_too_large` for a run that has ended already: nothing becomes smaller by ending it again.
+    """
+    if run.state in ENDS:
+        raise TerminalError(message, code=TOO_LARGE)
+    draft = Draft(run, now, {})
+    if run.state is State.PAUSED and run.paused_from is not None:
+        draft.move(run.paused_from, "it cannot go on")
+    fail(draft, TOO_LARGE, message, "let the steps keep what they bring in files")
     return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
 
 
@@ -157,7 +172,8 @@ def _handoff_failed(draft: Draft, message: step.HandoffFailed) -> None:
         return
     final = not message.error.retryable or _attempts(draft, message) >= MAX_ATTEMPTS
     draft.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=message.error, final=final)
-    advance(draft)
+    if not _ended_late(draft):  # a step that stops at the deadline may tell so before the timer does
+        advance(draft)
 
 
 def _attempts(draft: Draft, answer: step.Answer) -> int:
@@ -245,15 +261,22 @@ def _new_deadline(draft: Draft) -> datetime:
 
 
 def _deadline_passed(draft: Draft, message: timer.DeadlinePassed) -> None:
+    _ended_late(draft)
+
+
+def _ended_late(draft: Draft) -> bool:
+    """Whether the deadline has passed and nothing excuses it; the run has failed then."""
     run = draft.run
     now = draft.now + CLOCKS_DIFFER
     of_use = run.task.deadline is None or now < run.task.deadline
     excused = run.state in ENDS or (run.request is not None and of_use)
-    if now >= run.deadline and not excused:
-        if run.state is State.PAUSED and run.paused_from is not None:
-            draft.move(run.paused_from, "the deadline passed")
-        seconds = (run.deadline - run.started).total_seconds()
-        fail(draft, "deadline", f"not finished within {seconds:.0f} s", "raise budget.seconds or the deadline")
+    if now < run.deadline or excused:
+        return False
+    if run.state is State.PAUSED and run.paused_from is not None:
+        draft.move(run.paused_from, "the deadline passed")
+    seconds = (run.deadline - run.started).total_seconds()
+    fail(draft, "deadline", f"not finished within {seconds:.0f} s", "raise budget.seconds or the deadline")
+    return True
 
 
 def _wait_expired(draft: Draft, message: timer.WaitExpired) -> None:

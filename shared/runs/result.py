@@ -13,9 +13,15 @@ _STATUS = {
     State.CANCELLED: "cancelled",
 }
 
+TOO_LARGE = "run_too_large"
+"""The error of a run that ended because what its steps have brought is more than a message holds."""
+
 
 def result_of(run: Run) -> Result:
-    """The result of an ended run; of one that failed, the best partial answer there is."""
+    """The result of an ended run; of one that failed, the best partial answer there is that a message holds."""
+    if run.error and run.error.code == TOO_LARGE:
+        bare = {key: record.model_copy(update={"output": None}) for key, record in run.steps.items()}
+        run = run.model_copy(update={"steps": bare})
     outputs = _outputs(run)
     answers = _answers(run)
     return Result.model_validate(

@@ -1,12 +1,14 @@
-"""Servers that let nobody in without credentials, for the tests of secure transport."""
+"""Servers that let nobody in without credentials, for the tests of secure transport; an orchestrator."""
 
 from pathlib import Path
 
 import pytest
 from certificates import Certificates
+from orchestrating import CARD, orchestrating
 from secured_servers import postgres_binaries, redis_with_tls, secured_kafka, secured_postgres
 
 from infra.kafka.broker import running
+from shared.blackboard import announce
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,3 +53,11 @@ def expired_postgres(postgres_folder, made, tmp_path_factory):
     """The port of a Postgres whose certificate has expired."""
     with secured_postgres(postgres_folder, tmp_path_factory.mktemp("expired"), made.expired) as port:
         yield port
+
+
+@pytest.fixture
+async def orchestrator(settings, topics, sentinel):
+    """One that knows the agent `data`."""
+    await announce(sentinel.own, CARD)
+    async with orchestrating(settings, sentinel) as found:
+        yield found

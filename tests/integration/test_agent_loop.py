@@ -12,11 +12,16 @@ from prometheus_client import CollectorRegistry
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from schemas.budget import Budget
+from schemas.envelope import from_headers
+from schemas.event import State
 from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, Settlement, StepCompleted
 from shared import bus
 from shared.agent import Agent, Context, Worker
 from shared.archive import BlobStore
-from shared.blackboard import RunStore
+from shared.blackboard import RunStore, keys
+from shared.bus import encode
+from shared.bus.history import history
+from shared.errors import Fenced, RetryableError
 from shared.llm import Models
 from shared.telemetry.metrics import Metrics
 from shared.tools import Effect, Risk, tool
@@ -103,7 +108,13 @@ async def calls_of(model: str, agent: Agent) -> int:
         return sum(call["agent"] == agent.name for call in (await client.get("/calls")).json()["calls"])
 
 
+async def underway(worker: Worker, step: DoStep, state: State = State.EXECUTING) -> None:
+    """Let the step's run be one that is known."""
+    await worker.sentinel.own.hset(keys.run(step.tenant, step.run_id), "state", f'"{state}"')
+
+
 async def answer(worker: Worker, step: DoStep):
+    await underway(worker, step)
     journal = await worker._journal(step).open()
     return await worker._answer(step, journal), journal
 
@@ -322,3 +333,55 @@ async def test_a_blackboard_that_goes_away_before_a_call_leaves_no_intent_behind
     reply, _ = await answer(worker, step)
     assert isinstance(reply, StepCompleted)
     assert sent == ["hello"]
+
+
+async def told_by_calling(worker: Worker, agent: Agent) -> None:
+    """Let the agent's handler call its tool itself, with no model in between."""
+
+    async def work(step: DoStep, ctx: Context) -> Findings:
+        await ctx.call("send", text="hello")
+        return Findings(**FINDINGS)
+
+    agent.handler = work
+
+
+async def test_a_step_of_a_run_that_has_ended_is_not_worked_on(worker, agent):
+    step = handoff(agent)
+    await told_by_calling(worker, agent)
+    await underway(worker, step, State.CANCELLED)
+    await worker.handle(delivered(step))
+    assert sent == []
+
+
+async def test_a_step_of_a_run_that_is_not_known_waits_until_it_is(worker, agent):
+    step = handoff(agent)
+    await told_by_calling(worker, agent)
+    with pytest.raises(RetryableError) as failure:
+        await worker.handle(delivered(step))
+    assert (failure.value.code, sent) == ("unknown_run", [])
+    await underway(worker, step)
+    await worker.handle(delivered(step))
+    assert sent == ["hello"]
+
+
+async def test_who_was_fenced_says_so_and_answers_nothing(worker, agent, settings):
+    step = handoff(agent)
+
+    async def work(step: DoStep, ctx: Context) -> Findings:
+        await worker._journal(step).open()  # another one claims the work
+        await ctx.call("send", text="hello")
+        return Findings(**FINDINGS)
+
+    agent.handler = work
+    await underway(worker, step)
+    with pytest.raises(Fenced):
+        await worker.handle(delivered(step))
+    assert sent == []
+    assert [each async for part in history(settings, "runs") for each in part] == []
+
+
+def delivered(step: DoStep) -> bus.Delivery:
+    record = encode(step, id=step.id, source="/test", prefix="", now=datetime.now(UTC))
+    return bus.Delivery(
+        from_headers({name: said.encode() for name, said in record.headers.items()}), step, "t", 0, 0, 1
+    )

@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from keeping_time import timekeeping
 from prometheus_client import CollectorRegistry
 
 from schemas.step import HelpAsked
 from shared import bus
 from shared.bus import Deliverer, KeyedConsumer, encode, publish
-from shared.bus.broker import publish_bytes
-from shared.bus.dead_letters import dead_letter_headers
-from shared.errors import RetryableError, TerminalError
+from shared.bus.broker import LARGEST_MESSAGE, publish_bytes, size_of
+from shared.bus.dead_letters import dead_letter_headers, read_dead_letter
+from shared.errors import Fenced, RetryableError, TerminalError
 from shared.telemetry.metrics import Metrics
 
 
@@ -190,6 +190,123 @@ async def test_a_terminal_error_is_dead_lettered_after_one_try(settings, topics)
         await publish(broker, [record(question(1), settings.topic_prefix)])
         await until(lambda: bool(dead))
     assert (len(tries), dead[0][1].code) == (1, "no_use")
+
+
+async def test_a_record_whose_headers_fit_no_dead_letter_is_one_without_them(settings, topics):
+    dead = []
+
+    async def handle(delivery):
+        raise AssertionError
+
+    async with consuming(settings, handle, dead=dead) as (broker, _):
+        topic = settings.topic_prefix + "runs"
+        await publish_bytes(broker, topic, b"k" * 1000, b"x" * 4_000_000, {"big": "y" * 4_200_000})
+        await until(lambda: bool(dead))
+        async with AIOKafkaConsumer(
+            topic + ".dlt",
+            bootstrap_servers=settings.kafka,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=9 << 20,
+        ) as letters:
+            letter = await asyncio.wait_for(letters.getone(), 20)
+    lost = json.loads(dict(letter.headers)["dlt-lost"])
+    assert (letter.value, letter.key) == (b"x" * 4_000_000, b"k" * 1000)
+    assert lost["dlt-headers"]["bytes"] > 4_200_000 * 4 / 3
+    assert read_dead_letter(letter, settings.topic_prefix).headers == ()
+
+
+async def test_a_record_that_is_too_large_inside_a_timer_is_a_dead_letter_with_what_failed(settings, topics):
+    dead = []
+
+    async def handle(delivery):
+        raise RetryableError("not yet", code="not_yet")
+
+    message = question(1).model_copy(update={"question": '"' * 3_000_000})
+    async with consuming(settings, handle, dead=dead) as (broker, _):
+        await publish(broker, [record(message, settings.topic_prefix)])
+        await until(lambda: bool(dead))
+    assert dead[0][1].code == "not_yet"
+
+
+async def test_after_a_message_that_is_too_large_the_producer_goes_on(settings, topics):
+    broker = bus.connect(settings, "test")
+    await broker.start()
+    try:
+        large = question(1).model_copy(update={"question": "x" * 8_400_000})
+        for each in (question(1), large, question(2)):
+            if each is large:
+                with pytest.raises(TerminalError, match="too large"):
+                    await publish(broker, [record(each, settings.topic_prefix)])
+            else:
+                await asyncio.wait_for(publish(broker, [record(each, settings.topic_prefix)]), 20)
+    finally:
+        await broker.stop()
+
+
+async def test_the_largest_message_that_may_be_sent_is_one_that_kafka_takes(settings, topics):
+    broker = bus.connect(settings, "test")
+    await broker.start()
+    try:
+        bare = record(question(1), settings.topic_prefix)
+        headers = [(name, value.encode()) for name, value in bare.headers.items()]
+        room = LARGEST_MESSAGE - size_of(bare.key.encode(), b"", headers)
+        await asyncio.wait_for(publish(broker, [bare.model_copy(update={"value": "x" * room})]), 20)
+        with pytest.raises(TerminalError):
+            await publish(broker, [bare.model_copy(update={"value": "x" * (room + 1)})])
+    finally:
+        await broker.stop()
+
+
+async def test_who_owns_a_partition_works_again_on_what_another_has_claimed_for_a_moment(settings, topics, monkeypatch):
+    monkeypatch.setattr(bus.consumer, "AGAIN_AFTER", 0.05)
+    tries = []
+
+    async def handle(delivery):
+        tries.append(delivery.message.id)
+        if len(tries) < 3:
+            raise Fenced("by one that was frozen and does not know it yet")
+
+    async with consuming(settings, handle) as (broker, consumer):
+        await publish(broker, [record(question(1), settings.topic_prefix)])
+        await until(lambda: len(tries) == 3 and not consumer.in_flight)
+        assert not sum(consumer.lag().values())
+
+
+async def test_who_lost_a_partition_lets_go_of_what_its_next_owner_has_claimed(settings, topics, monkeypatch):
+    monkeypatch.setattr(bus.consumer, "AGAIN_AFTER", 0.05)
+    tries, released = [], asyncio.Event()
+
+    async def handle(delivery):
+        tries.append(delivery.message.id)
+        await released.wait()
+        raise Fenced("by the next owner")
+
+    async with consuming(settings, handle) as (broker, consumer):
+        await publish(broker, [record(question(1), settings.topic_prefix)])
+        await until(lambda: bool(tries))
+        mine = [TopicPartition(settings.topic_prefix + "runs", number) for number in range(4)]
+        await consumer.on_partitions_revoked(mine)
+        released.set()
+        await until(lambda: not consumer.in_flight)
+        assert tries == ["q1"]
+
+
+async def test_during_a_rebalance_nothing_is_begun(settings, topics):
+    tries, released = [], asyncio.Event()
+
+    async def handle(delivery):
+        tries.append(delivery.message.id)
+        await released.wait()
+
+    async with consuming(settings, handle) as (broker, consumer):
+        await publish(broker, [record(question(n), settings.topic_prefix) for n in (1, 2)])
+        await until(lambda: consumer.waiting == 1)
+        await consumer.on_partitions_revoked([])
+        released.set()
+        await until(lambda: not consumer.in_flight)
+        assert tries == ["q1"]
+        await consumer.on_partitions_assigned([])
+        await until(lambda: tries == ["q1", "q2"])
 
 
 async def test_a_retryable_error_is_tried_again_until_it_passes(settings, topics):

@@ -1,72 +1,18 @@
 """The blackboard made again from the logs of a real Kafka on a real Redis."""
 
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from prometheus_client import CollectorRegistry
+from orchestrating import CARD, RUN, completed, delivery, handoff_of, task
 
 from schemas.event import State
 from schemas.log import JournalWritten
-from schemas.plan import AgentCard
-from schemas.step import HelpAsked, Output, StepCompleted
-from schemas.task import Task
-from services.orchestrator.counting import Counting
-from services.orchestrator.service import Orchestrator, _change
-from shared import bus
-from shared.blackboard import Journal, KnownAgents, RunStore, Sentinel, announce, read_journal
-from shared.bus import Delivery, encode, encode_lean, publish
+from schemas.step import HelpAsked
+from services.orchestrator.service import _change
+from shared.blackboard import Journal, Sentinel, read_journal
+from shared.bus import encode_lean, publish
 from shared.errors import BlackboardLost
 from shared.rebuild import rebuild
-from shared.runs import run_id_for
-from shared.service import Parts
-from shared.telemetry.metrics import Metrics
-
-RUN = run_id_for("default", "k1")
-CARD = AgentCard(name="data", description="tables")
-
-
-@asynccontextmanager
-async def orchestrating(settings, sentinel):
-    broker = bus.connect(settings, "orchestrator")
-    runs = RunStore(sentinel, settings.state_ttl)
-    parts = Parts(
-        "orchestrator", settings, CollectorRegistry(), Metrics(CollectorRegistry()), None, broker, sentinel, runs, None
-    )
-    await broker.start()
-    try:
-        yield Orchestrator(parts, KnownAgents(sentinel.client), Counting(parts.metrics))
-    finally:
-        await broker.stop()
-
-
-@pytest.fixture
-async def orchestrator(settings, topics, sentinel):
-    await announce(sentinel.own, CARD)
-    async with orchestrating(settings, sentinel) as found:
-        yield found
-
-
-def delivery(message, id: str) -> Delivery:
-    record = encode(message, id=id, source="/test", prefix="", now=datetime.now(UTC))
-    raw = type("Raw", (), {})()
-    raw.value, raw.topic, raw.partition, raw.offset, raw.key = record.value.encode(), record.topic, 0, 0, b""
-    raw.headers = [(name, value.encode()) for name, value in record.headers.items()]
-    return bus.decode(raw)
-
-
-def task(**more) -> Delivery:
-    return delivery(Task(objective="count", shape="single", agent="data", idempotency_key="k1", **more), "t1")
-
-
-async def handoff_of(orchestrator) -> str:
-    run = (await orchestrator.parts.runs.load("default", RUN)).run
-    return run.steps["data"].handoff_id
-
-
-def completed(handoff_id: str) -> Delivery:
-    about = {"id": f"{handoff_id}/answer", "run_id": RUN, "tenant": "default", "agent": "data"}
-    return delivery(StepCompleted(**about, handoff_id=handoff_id, output=Output(answer="3")), f"{handoff_id}/answer")
 
 
 async def everything(redis) -> dict:
