@@ -103,7 +103,7 @@ _DEAD_LETTER_HEADERS = {
     "dlt-message": "What was wrong with it, for a person.",
     "dlt-attempts": "How often it was tried.",
     "dlt-causes": "Why earlier tries failed, as a JSON list, oldest first.",
-    "dlt-lost": "Only where `dlt-headers`, `dlt-key` and `dlt-causes` would not fit and are left out: bytes and SHA-256.",
+    "dlt-lost": "Only where `dlt-headers`, `dlt-key` and `dlt-causes` do not fit: bytes and SHA-256 of each.",
     "dlt-service": "The service that gave it up.",
     "dlt-version": "The version of that service.",
     "dlt-time": "When it was given up.",

@@ -176,22 +176,18 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _handled(self, taken: _Taken) -> None:
         """Handle a record, again and again if need be: a lane that died would hold up its partition in silence."""
-        while not await self._dealt_with(taken):
+        record, owned = taken.record, True
+        while owned:
+            try:
+                await self._handle(record)
+            except Fenced as fenced:
+                log.warning("claimed by another", topic=record.topic, offset=record.offset, why=str(fenced))
+                owned = self._offsets.get(taken.partition) is taken.tracker
+            except Exception:
+                log.exception("a record could not be dealt with", topic=record.topic, offset=record.offset)
+            else:
+                return
             await asyncio.sleep(AGAIN_AFTER)
-
-    async def _dealt_with(self, taken: _Taken) -> bool:
-        """Handle it once; whether that was all there is to do about it here."""
-        record = taken.record
-        try:
-            await self._handle(record)
-        except Fenced as fenced:
-            log.warning("claimed by another", topic=record.topic, offset=record.offset, why=str(fenced))
-            return self._offsets.get(taken.partition) is not taken.tracker
-        except Exception:
-            log.exception("a record could not be dealt with", topic=record.topic, offset=record.offset)
-            return False
-        else:
-            return True
 
     def _taken(self, record: Raw) -> _Taken:
         partition = TopicPartition(record.topic, record.partition)
