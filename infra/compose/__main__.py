@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from infra.compose import collector, image, rules, tools
@@ -15,7 +15,7 @@ CACHE = ROOT / ".waggle" / "tools"
 def specification() -> list[str]:
     """What the compose specification's loader says, with and without .env.example."""
     loader, file = tools.loader(CACHE), ROOT / "docker-compose.yml"
-    return _said([loader, "-format", "json", file]) + _said([loader, "-format", "json", file], **example(ROOT))
+    return _said([loader, "-format", "json", file]) + _said([loader, "-format", "json", file], example(ROOT))
 
 
 def names() -> list[str]:
@@ -25,7 +25,8 @@ def names() -> list[str]:
 
 def dockerfile() -> list[str]:
     """The linter's findings and our own."""
-    return _said([tools.hadolint(CACHE), "--failure-threshold", "style", ROOT / "infra" / "Dockerfile"]) + image.problems(ROOT)
+    command: list[str | Path] = [tools.hadolint(CACHE), "--failure-threshold", "style", ROOT / "infra" / "Dockerfile"]
+    return _said(command) + image.problems(ROOT)
 
 
 def prometheus() -> list[str]:
@@ -42,13 +43,13 @@ def content() -> list[str]:
     """Whether everything that is run can be imported from what the image holds."""
     built = tools.image(ROOT, CACHE)
     modules = [f"services.{name}.__main__" for name in read(ROOT).swarm()]
-    modules += ["infra.topics", "infra.ready", "infra.demo.__main__", "infra.simulated_model.__main__", "services.console.app"]
-    return _said([built / "bin" / "python", "-c", f"import {', '.join(modules)}"], PYTHONPATH=str(built / "app"))
+    modules += ["infra.topics", "infra.ready", "infra.demo.__main__", "infra.simulated_model.__main__"]
+    return _said([built / "bin" / "python", "-I", "-c", f"import services.console.app, {', '.join(modules)}"])
 
 
-def _said(command: list[str | Path], **environment: str) -> list[str]:
+def _said(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> list[str]:
     try:
-        tools.run(command, cwd=ROOT, **environment)
+        tools.run(command, cwd=ROOT, environment=environment)
     except tools.MissingToolError as failed:
         return [str(failed)]
     return []

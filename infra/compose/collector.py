@@ -113,7 +113,8 @@ class Collector(Part):
         for name, pipeline in self.service.pipelines.items():
             declared = {"otlp"}, {"memory_limiter", "batch"}, self.exporters.keys()
             used = pipeline.receivers, pipeline.processors, pipeline.exporters
-            if unknown := [part for known, names in zip(declared, used, strict=True) for part in names if part not in known]:
+            unknown = [part for known, names in zip(declared, used, strict=True) for part in names if part not in known]
+            if unknown:
                 raise ValueError(f"pipeline {name} names {', '.join(unknown)}, which is not declared")
             if pipeline.processors[0] != "memory_limiter":
                 raise ValueError(f"pipeline {name}: memory_limiter has to come first")

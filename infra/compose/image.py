@@ -6,6 +6,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from infra.compose.tools import shipped
+
 _PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
 _STEP = re.compile(r"^(\w+) (.*(?:\\\n.*)*)", re.MULTILINE)
 
@@ -33,14 +35,15 @@ def problems(root: Path) -> list[str]:
 
 
 def _copies(root: Path) -> Iterator[str]:
-    allowed = {line[1:] for line in (root / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    allowed = shipped(root)
     for source in allowed:
         if not (root / source).exists():
             yield f".dockerignore lets {source} in, which does not exist"
     for rest in _steps(root, "COPY"):
-        source = rest.split()[0]
-        if not source.startswith("--") and not any(each.split("/")[0] == source for each in allowed):
-            yield f"infra/Dockerfile copies {source}, which .dockerignore keeps out"
+        sources = [] if rest.startswith("--from") else rest.split()[:-1]
+        for source in sources:
+            if not any(each.split("/")[0] == source for each in allowed):
+                yield f"infra/Dockerfile copies {source}, which .dockerignore keeps out"
 
 
 def _rights(root: Path) -> Iterator[str]:
@@ -58,9 +61,10 @@ def _lock(root: Path) -> Iterator[str]:
     again = "make requirements.runtime.lock again as pyproject.toml says"
     for name in sorted(_names(project["dependencies"]) - runtime.keys()):
         yield f"requirements.runtime.lock has no {name}: {again}"
-    for name, version in runtime.items():
+    built_with = dict(_PINNED.findall((root / "requirements.build.lock").read_text()))
+    for name, version in (runtime | built_with).items():
         if everything.get(name) != version:
-            yield f"requirements.runtime.lock has {name} {version}, requirements.lock another: {again}"
+            yield f"the image gets {name} {version}, requirements.lock says another: {again}"
     for extra, wanted in project["optional-dependencies"].items():
         for name in sorted(_names(wanted) & runtime.keys() - _shared(text)):
             yield f"requirements.runtime.lock has {name}, which only the extra `{extra}` needs: {again}"

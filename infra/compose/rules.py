@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
 from infra.compose.reading import Compose, Model, Mount, example, mounts, settings_file
+from infra.compose.tools import shipped
 from infra.embedded.stack import service_names
 from infra.kafka import broker
 from shared.settings import Settings
@@ -149,12 +150,12 @@ def _over(model: Model, path: str) -> list[Mount]:
 
 
 def _modules_are_in_the_image(compose: Compose) -> Iterator[str]:
-    shipped = (compose.root / ".dockerignore").read_text().splitlines()
+    inside = set(shipped(compose.root))
     for name, model in compose.ours().items():
         for words in (_words(model, "command"), _test(model)):
             for module in (words[place + 1] for place, word in enumerate(words) if word == "-m"):
                 path = module.replace(".", "/")
-                if find_spec(module) is None or not {f"!{path}", f"!{path}.py"} & set(shipped):
+                if find_spec(module) is None or not {path, f"{path}.py"} & inside:
                     yield f"{name}: the image has no module {module}"
 
 

