@@ -6,15 +6,30 @@ from email import message_from_bytes, policy
 from urllib.parse import urlsplit
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra.compose import tools
 from infra.compose.__main__ import CACHE, ROOT
 from infra.compose.reading import read
 from infra.compose.swarm import Swarm
 from infra.demo import sample
+from infra.kafka.broker import running
 from tests.conftest import started
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
+
+OF_THE_CONTAINER = {
+    "KAFKA_HEAP_OPTS",
+    "KAFKA_NODE_ID",
+    "KAFKA_CONTROLLER_QUORUM_VOTERS",
+    "KAFKA_LISTENERS",
+    "KAFKA_ADVERTISED_LISTENERS",
+    "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP",
+    "KAFKA_INTER_BROKER_LISTENER_NAME",
+    "KAFKA_LOG_DIRS",
+}
+"""What is about the JVM, or says where things are in a container."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +67,26 @@ async def test_every_health_check_of_ours_is_answered(swarm):
     for name in swarm._lasting():
         asked = swarm.health(name)
         assert asked.returncode == 0, f"{name}: {asked.stderr}"
+
+
+async def test_apache_kafka_takes_and_has_every_setting_it_is_given():
+    given = read(ROOT).services["kafka"]["environment"]
+    names = {name: name.removeprefix("KAFKA_").lower().replace("_", ".") for name in given if name.startswith("KAFKA_")}
+    wanted = {property_: given[name] for name, property_ in names.items() if name not in OF_THE_CONTAINER}
+    with running(ROOT, properties="".join(f"{name}={value}\n" for name, value in wanted.items())) as bootstrap:
+        has = await broker_settings(bootstrap)
+    assert {name: has.get(name) for name in wanted} == wanted
+
+
+async def broker_settings(bootstrap) -> dict[str, str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.BROKER, "1")])
+    finally:
+        await admin.close()
+    ((_, _, _, _, entries),) = answer.resources
+    return {entry[0]: entry[1] for entry in entries}
 
 
 def waggle(swarm, *words):
