@@ -1,5 +1,6 @@
 """The processes of docker-compose.yml, from what its image holds, with its environment, against real servers here."""
 
+import asyncio
 import re
 import subprocess
 from email import message_from_bytes, policy
@@ -69,12 +70,12 @@ async def test_every_health_check_of_ours_is_answered(swarm):
         assert asked.returncode == 0, f"{name}: {asked.stderr}"
 
 
-async def test_apache_kafka_takes_and_has_every_setting_it_is_given():
+def test_apache_kafka_takes_and_has_every_setting_it_is_given():
     given = read(ROOT).services["kafka"]["environment"]
     names = {name: name.removeprefix("KAFKA_").lower().replace("_", ".") for name in given if name.startswith("KAFKA_")}
     wanted = {property_: given[name] for name, property_ in names.items() if name not in OF_THE_CONTAINER}
     with running(ROOT, properties="".join(f"{name}={value}\n" for name, value in wanted.items())) as bootstrap:
-        has = await broker_settings(bootstrap)
+        has = asyncio.run(broker_settings(bootstrap))
     assert {name: has.get(name) for name in wanted} == wanted
 
 
