@@ -1,4 +1,4 @@
-"""`python -m infra.demo FOLDER`: write the demo's orders.csv and runbooks/ into a folder."""
+"""`python -m infra.demo FOLDER`: write the demo's orders.csv, runbooks/ and task.txt into a folder."""
 
 import argparse
 from pathlib import Path
@@ -7,13 +7,14 @@ from infra.demo import sample
 
 
 def main() -> None:
-    """Write them and say what the demo asks about them."""
+    """Write them and say so."""
     parser = argparse.ArgumentParser(prog="infra.demo", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=7, help="which incident is hidden in the data")
     chosen = parser.parse_args()
     sample.generate(chosen.folder, seed=chosen.seed)
-    print(f"Wrote {chosen.folder / 'orders.csv'} and {chosen.folder / 'runbooks'}. The task:\n{sample.TASK}")
+    (chosen.folder / "task.txt").write_text(f"{sample.TASK}\n", encoding="utf-8")
+    print(f"Wrote orders.csv, runbooks/ and task.txt into {chosen.folder}.")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ async def swarm(servers, tmp_path_factory):
 async def test_the_demo_task_ends_right_with_runbooks_out_of_the_volume(swarm, servers):
     folder = swarm.place("/demo", "gateway")
     truth = sample.generate(folder.parent / "again")
-    said = waggle(swarm, "submit", "--attach", folder / "orders.csv", sample.TASK)
+    said = waggle(swarm, "submit", "-", "--attach", folder / "orders.csv", asked=(folder / "task.txt").read_text())
     assert said.returncode == 0, said.stdout + said.stderr
     for fact in (truth.value, truth.error_code, truth.remedy):
         assert fact in re.sub(r"\s+", " ", said.stdout)
@@ -90,12 +90,13 @@ async def broker_settings(bootstrap) -> dict[str, str]:
     return {entry[0]: entry[1] for entry in entries}
 
 
-def waggle(swarm, *words):
+def waggle(swarm, *words, asked):
     environment = swarm._environment("gateway") | {"WAGGLE_GATEWAY": swarm.gateway}
     return subprocess.run(
         [swarm._built / "bin" / "waggle", *map(str, words)],
         env=environment,
         cwd=swarm._folder,
+        input=asked,
         capture_output=True,
         text=True,
         timeout=300,

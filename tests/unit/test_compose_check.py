@@ -24,7 +24,7 @@ COPIED = [
     "requirements.lock",
     "requirements.build.lock",
     "requirements.runtime.lock",
-    "docs",
+    "documents",
     "infra",
     "schemas",
     "services",
