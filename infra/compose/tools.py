@@ -108,8 +108,14 @@ def image(root: Path, cache: Path) -> Path:
         options = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", "dist"]
         run([sys.executable, "-m", "pip", "wheel", *options, "."], cwd=Path(folder))
         (wheel,) = (Path(folder) / "dist").glob("*.whl")
-        run([*_pip(installed / "bin" / "python"), "--no-deps", "--no-index", "--force-reinstall", wheel])
+        _replace(installed / "bin" / "python", wheel)
     return installed
+
+
+def _replace(python: Path, wheel: Path) -> None:
+    """Without an index, as in the Dockerfile: it fails when the lock has not all that pyproject.toml asks for."""
+    run([python, "-m", "pip", "uninstall", "--quiet", "--yes", "waggle"])
+    run([*_pip(python), "--no-index", wheel])
 
 
 def shipped(root: Path) -> list[str]:

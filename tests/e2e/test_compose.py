@@ -15,7 +15,7 @@ from infra.compose.__main__ import CACHE, ROOT
 from infra.compose.reading import read
 from infra.compose.swarm import Swarm
 from infra.demo import sample
-from infra.kafka.broker import running
+from infra.kafka.broker import Secured, running
 from tests.conftest import started
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
@@ -74,7 +74,7 @@ def test_apache_kafka_takes_and_has_every_setting_it_is_given():
     given = read(ROOT).services["kafka"]["environment"]
     names = {name: name.removeprefix("KAFKA_").lower().replace("_", ".") for name in given if name.startswith("KAFKA_")}
     wanted = {property_: given[name] for name, property_ in names.items() if name not in OF_THE_CONTAINER}
-    with running(ROOT, properties="".join(f"{name}={value}\n" for name, value in wanted.items())) as bootstrap:
+    with running(ROOT, secured=Secured({}, wanted, {})) as bootstrap:
         has = asyncio.run(broker_settings(bootstrap))
     assert {name: has.get(name) for name in wanted} == wanted
 
