@@ -12,7 +12,8 @@ from aiokafka import AIOKafkaClient
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from shared.settings import Settings
+from shared.bus.security import secured
+from shared.settings import read_settings
 
 _DECLARATION = Path(__file__).with_name("topics.toml")
 _SERVICES = Path(__file__).parents[1] / "services"
@@ -107,9 +108,9 @@ def _is_new(name: str, code: int) -> bool:
 
 def main() -> None:
     """Create what is missing on the Kafka that the settings name, and say so."""
-    settings = Settings()
+    settings = read_settings()
     try:
-        made = asyncio.run(create(settings.kafka, settings.topic_prefix, declared()))
+        made = asyncio.run(create(settings.kafka, settings.topic_prefix, declared(), secured=secured(settings)))
     except (ConnectionError, KafkaError) as failed:
         sys.exit(str(failed))
     print(f"Created {len(made)} topics of {len(declared())} on {settings.kafka}.")

@@ -50,7 +50,7 @@ def content() -> list[str]:
 def _said(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> list[str]:
     try:
         tools.run(command, cwd=ROOT, environment=environment)
-    except tools.MissingToolError as failed:
+    except tools.CommandFailedError as failed:
         return [str(failed)]
     return []
 
@@ -85,5 +85,5 @@ def _told(title: str, check: Callable[[], list[str]]) -> list[str]:
 if __name__ == "__main__":
     try:
         main()
-    except tools.MissingToolError as missing:
-        sys.exit(str(missing))
+    except tools.CommandFailedError as failed:
+        sys.exit(str(failed))

@@ -47,6 +47,7 @@ UNASKED = frozenset({"collector"})
 
 _ADDRESS = re.compile(r"(?<![\w.-])([a-z][a-z0-9-]*):(\d{2,5})(?!\d)")
 _SECRET = re.compile(r"PASSWORD|KEY$|SECRET|TOKEN")
+_SOURCE = re.compile(r'"datasource":\s*\{[^}]*"uid":\s*"([^"]*)"')
 _OWN_PORT = 8080
 
 Rule = Callable[[Compose], Iterator[str]]
@@ -72,6 +73,16 @@ def _prometheus_asks_every_service(compose: Compose) -> Iterator[str]:
     asked = set(job["dns_sd_configs"][0]["names"])
     for name in asked ^ set(compose.swarm()):
         yield f"infra/prometheus/prometheus.yml and docker-compose.yml differ in `{name}`"
+
+
+def _dashboards_ask_sources_there_are(compose: Compose) -> Iterator[str]:
+    grafana = compose.root / "infra" / "grafana"
+    sources = settings_file(grafana / "provisioning" / "datasources" / "waggle.yml")["datasources"]
+    for path in sorted((grafana / "dashboards").glob("*.json")):
+        asked = set(_SOURCE.findall(path.read_text())) - {source["uid"] for source in sources}
+        yield from (
+            f"infra/grafana/dashboards/{path.name}: no data source has the uid `{uid}`" for uid in sorted(asked)
+        )
 
 
 def _variables_are_in_the_example(compose: Compose) -> Iterator[str]:
@@ -222,6 +233,7 @@ def _words(model: Model, part: str) -> list[str]:
 RULES: tuple[Rule, ...] = (
     _every_service_is_there,
     _prometheus_asks_every_service,
+    _dashboards_ask_sources_there_are,
     _variables_are_in_the_example,
     _variables_are_settings,
     _addresses_lead_somewhere,

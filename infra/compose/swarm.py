@@ -18,7 +18,7 @@ from infra.embedded.child import Child
 from infra.probe import free_port
 
 ONCE_WITHIN = 120.0
-"""Seconds a process that is to end may take."""
+"""Seconds a command that is to end may take."""
 
 _GRACE = 20.0
 
@@ -39,7 +39,7 @@ class Swarm:
     async def __aenter__(self) -> Self:
         try:
             await asyncio.gather(*(self._run_once(name) for name in self._ending()))
-            await asyncio.gather(*(self._start(name) for name in self._lasting()))
+            await asyncio.gather(*(self._start(name) for name in self.lasting()))
         except BaseException:
             await self.stop()
             raise
@@ -52,10 +52,9 @@ class Swarm:
         """Ask every process to end, as an engine does."""
         await asyncio.gather(*(child.stop(_GRACE) for child in self._children.values()))
 
-    @property
-    def gateway(self) -> str:
-        """The gateway's address."""
-        return f"http://127.0.0.1:{self._ports['gateway']}"
+    def address(self, name: str) -> str:
+        """Where a process has its HTTP side."""
+        return f"http://127.0.0.1:{self._ports[name]}"
 
     def place(self, path: str, name: str) -> Path:
         """Where here a path of a container is."""
@@ -68,25 +67,34 @@ class Swarm:
     def health(self, name: str) -> subprocess.CompletedProcess[str]:
         """What its health check says."""
         words = self._compose.services[name]["healthcheck"]["test"]
-        return self._done(name, words[1:])
+        return self.run(name, words[1:])
+
+    def run(self, name: str, words: list[str], *, asked: str = "") -> subprocess.CompletedProcess[str]:
+        """What a command says that is run in a container, given this on its standard input."""
+        return subprocess.run(
+            [self._here(word, name) for word in words],
+            env=self._environment(name),
+            cwd=self._folder,
+            timeout=ONCE_WITHIN,
+            input=asked,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def lasting(self) -> list[str]:
+        """Those that go on running."""
+        ours = self._compose.ours().items()
+        return [name for name, model in ours if name not in self._ending() and "core" in model["profiles"]]
 
     def _ending(self) -> list[str]:
         restarts = {name: model["restart"] for name, model in self._compose.ours().items()}
         return [name for name, restart in restarts.items() if restart.startswith("on-failure")]
 
-    def _lasting(self) -> list[str]:
-        ours = self._compose.ours().items()
-        return [name for name, model in ours if name not in self._ending() and "core" in model["profiles"]]
-
     async def _run_once(self, name: str) -> None:
-        ran = await asyncio.to_thread(self._done, name, self._command(name))
+        ran = await asyncio.to_thread(self.run, name, self._command(name))
         if ran.returncode != 0:
             raise ChildProcessError(f"{name} ended with {ran.returncode}:\n{ran.stdout}{ran.stderr}")
-
-    def _done(self, name: str, words: list[str]) -> subprocess.CompletedProcess[str]:
-        command = [self._here(word, name) for word in words]
-        own = {"env": self._environment(name), "cwd": self._folder, "timeout": ONCE_WITHIN}
-        return subprocess.run(command, capture_output=True, text=True, check=False, **own)  # type: ignore[call-overload,no-any-return]
 
     async def _start(self, name: str) -> None:
         async def healthy() -> bool:

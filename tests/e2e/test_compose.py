@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import subprocess
 from email import message_from_bytes, policy
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from infra.compose.reading import read
 from infra.compose.swarm import Swarm
 from infra.demo import sample
 from infra.kafka.broker import Secured, running
+from infra.ready import failing
 from tests.conftest import started
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
@@ -56,7 +56,8 @@ async def swarm(servers, tmp_path_factory):
 async def test_the_demo_task_ends_right_with_runbooks_out_of_the_volume(swarm, servers):
     folder = swarm.place("/demo", "gateway")
     truth = sample.generate(folder.parent / "again")
-    said = waggle(swarm, "submit", "-", "--attach", folder / "orders.csv", asked=(folder / "task.txt").read_text())
+    command = "WAGGLE_GATEWAY=http://127.0.0.1:8080 waggle submit - --attach /demo/orders.csv"
+    said = swarm.run("gateway", ["env", *command.split()], asked=(folder / "task.txt").read_text())
     assert said.returncode == 0, said.stdout + said.stderr
     for fact in (truth.value, truth.error_code, truth.remedy):
         assert fact in re.sub(r"\s+", " ", said.stdout)
@@ -65,9 +66,14 @@ async def test_the_demo_task_ends_right_with_runbooks_out_of_the_volume(swarm, s
 
 
 async def test_every_health_check_of_ours_is_answered(swarm):
-    for name in swarm._lasting():
+    for name in swarm.lasting():
         asked = swarm.health(name)
         assert asked.returncode == 0, f"{name}: {asked.stderr}"
+
+
+async def test_metrics_are_where_prometheus_asks_for_them(swarm):
+    asked = [f"{swarm.address(name)}/metrics" for name in read(ROOT).swarm()]
+    assert failing(asked) == []
 
 
 def test_apache_kafka_takes_and_has_every_setting_it_is_given():
@@ -88,17 +94,3 @@ async def broker_settings(bootstrap) -> dict[str, str]:
         await admin.close()
     ((_, _, _, _, entries),) = answer.resources
     return {entry[0]: entry[1] for entry in entries}
-
-
-def waggle(swarm, *words, asked):
-    environment = swarm._environment("gateway") | {"WAGGLE_GATEWAY": swarm.gateway}
-    return subprocess.run(
-        [swarm._built / "bin" / "waggle", *map(str, words)],
-        env=environment,
-        cwd=swarm._folder,
-        input=asked,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )

@@ -108,6 +108,14 @@ def test_what_is_broken_is_noticed(clone, name, old, new, said):
     assert any(said in problem for problem in found(clone)), found(clone)
 
 
+def test_a_dashboard_that_asks_a_source_there_is_not_is_noticed(clone):
+    board = clone / "infra" / "grafana" / "dashboards" / "one.json"
+    board.write_text('{"panels": [{"datasource": {"type": "prometheus", "uid": "prometheus"}}]}')
+    assert found(clone) == []
+    change(clone, "infra/grafana/dashboards/one.json", '"uid": "prometheus"', '"uid": "loki"')
+    assert found(clone) == ["infra/grafana/dashboards/one.json: no data source has the uid `loki`"]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
