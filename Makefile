@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench clean
+.PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench clean compose-check
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,11 +57,16 @@ types: setup ## Check types
 schemas: setup ## Write schemas/published from the models
 	$(BIN)/python -m schemas.publish
 
+compose-check: setup ## Prove of docker-compose.yml what can be proved with no engine, and run its processes here
+	$(BIN)/python -m infra.compose
+	$(BIN)/python -m pytest tests/e2e/test_compose.py -m compose
+
 check: lint types ## Everything CI runs
 	$(BIN)/python -m schemas.publish --check
 	$(MAKE) test
 	$(MAKE) test-kafka
 	$(MAKE) faults-slice
+	$(MAKE) compose-check
 
 new-agent: setup ## Make a new specialist: make new-agent name=translator
 	@$(BIN)/python -m infra.new_agent "$(name)"

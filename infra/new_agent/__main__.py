@@ -1,9 +1,11 @@
-"""`python -m infra.new_agent NAME`: make `services/NAME` and its test."""
+"""`python -m infra.new_agent NAME`: make `services/NAME` and its test, and have the compose file run it."""
 
 import re
 import sys
 from pathlib import Path
 from string import Template
+
+from infra.compose import stanza
 
 _TEMPLATE = Path(__file__).with_name("template")
 _PLACES = {
@@ -36,10 +38,10 @@ def main() -> None:
     """Make the agent named on the command line and say what to do next."""
     name = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
-        made = make(name, Path.cwd())
+        made = make(name, Path.cwd()) + stanza.add(name, Path.cwd())
     except ValueError as wrong:
         sys.exit(f"{wrong}\nUsage: make new-agent name=translator")
-    print("Made:", *(f"  {path.relative_to(Path.cwd())}" for path in made), sep="\n")
+    print("Made or changed:", *(f"  {path.relative_to(Path.cwd())}" for path in made), sep="\n")
     print(f"Now say in services/{name}/agent.py what it is for and give it tools; `make up` starts it with the others.")
 
 

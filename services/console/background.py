@@ -12,14 +12,21 @@ from pathlib import Path
 from services.console.commands.stack import running
 from services.console.exits import ConsoleError
 from services.console.text import Screen
-from services.console.where import STATE, endpoints
+from services.console.where import STATE, endpoints, gateway_address
 
 READY_WITHIN = 120.0
 
 
 @contextmanager
 def background(screen: Screen, root: Path, documents: Path, *, keep: bool) -> Iterator[str]:
-    """The address of the gateway of this clone's stack; one that had to be started is stopped at the end."""
+    """The address of a gateway: what WAGGLE_GATEWAY names, else of this clone's stack.
+
+    A stack that had to be started is stopped at the end.
+    """
+    if given := os.environ.get("WAGGLE_GATEWAY"):
+        screen.note("Using what WAGGLE_GATEWAY names: its research agent needs the runbooks, its mail arrives there.")
+        yield gateway_address(given)
+        return
     address = endpoints(root).get("WAGGLE_GATEWAY")
     if address and running().runs_here(root):
         screen.note("Using what runs here already; it searches the documents it was started with.")

@@ -1,0 +1,89 @@
+"""`python -m infra.compose`: prove of docker-compose.yml and what it names all that can be proved with no engine."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from infra.compose import collector, image, rules, tools
+from infra.compose.reading import example, read
+
+ROOT = Path(__file__).parents[2]
+CACHE = ROOT / ".waggle" / "tools"
+
+
+def specification() -> list[str]:
+    """What the compose specification's loader says, with and without .env.example."""
+    loader, file = tools.loader(CACHE), ROOT / "docker-compose.yml"
+    return _said([loader, "-format", "json", file]) + _said([loader, "-format", "json", file], example(ROOT))
+
+
+def names() -> list[str]:
+    """The rules, with and without .env.example."""
+    return rules.problems(read(ROOT)) + rules.problems(read(ROOT, example(ROOT)))
+
+
+def dockerfile() -> list[str]:
+    """The linter's findings and our own."""
+    command: list[str | Path] = [tools.hadolint(CACHE), "--failure-threshold", "style", ROOT / "infra" / "Dockerfile"]
+    return _said(command) + image.problems(ROOT)
+
+
+def prometheus() -> list[str]:
+    """What Prometheus says of its configuration and the alerts it names."""
+    return _said([tools.promtool(CACHE), "check", "config", ROOT / "infra" / "prometheus" / "prometheus.yml"])
+
+
+def traces() -> list[str]:
+    """The collector's configuration, by what the collector's documentation allows."""
+    return collector.problems(ROOT / "infra" / "otel" / "collector.yaml")
+
+
+def content() -> list[str]:
+    """Whether everything that is run can be imported from what the image holds."""
+    built = tools.image(ROOT, CACHE)
+    modules = [f"services.{name}.__main__" for name in read(ROOT).swarm()]
+    modules += ["infra.topics", "infra.ready", "infra.demo.__main__", "infra.simulated_model.__main__"]
+    return _said([built / "bin" / "python", "-I", "-c", f"import services.console.app, {', '.join(modules)}"])
+
+
+def _said(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> list[str]:
+    try:
+        tools.run(command, cwd=ROOT, environment=environment)
+    except tools.CommandFailedError as failed:
+        return [str(failed)]
+    return []
+
+
+CHECKS: dict[str, Callable[[], list[str]]] = {
+    "the compose specification (compose-go)": specification,
+    "variables, ports, paths, health, dependencies": names,
+    "the Dockerfile (hadolint) and its lock": dockerfile,
+    "Prometheus' configuration (promtool)": prometheus,
+    "the collector's configuration (its documented fields)": traces,
+    "what the image holds can be imported": content,
+}
+
+
+def main() -> None:
+    """Say of each check whether it holds, and leave with 1 if one does not."""
+    found = [problem for title, check in CHECKS.items() for problem in _told(title, check)]
+    if found:
+        sys.exit(f"{len(found)} problems.")
+    print("docker-compose.yml holds. That the same processes do the demo's task: tests/e2e/test_compose.py.")
+
+
+def _told(title: str, check: Callable[[], list[str]]) -> list[str]:
+    began = time.monotonic()
+    problems = check()
+    print(f"{'FAILS' if problems else 'holds'}  {title}  ({time.monotonic() - began:.1f} s)", flush=True)
+    for problem in problems:
+        print(f"       {problem}")
+    return problems
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except tools.CommandFailedError as failed:
+        sys.exit(str(failed))

@@ -1,0 +1,130 @@
+"""What the OpenTelemetry collector's documentation allows of the components our configuration names."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from infra.compose.reading import settings_file
+
+Endpoint = Annotated[str, Field(pattern=r"^[a-z0-9.-]+:\d+$")]
+Duration = Annotated[str, Field(pattern=r"^\d+(ms|s|m)$")]
+Percent = Annotated[int, Field(gt=0, le=100)]
+
+
+class Part(BaseModel):
+    """A part of the configuration: the collector refuses names it does not know, so does this."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Listener(Part):
+    """Where a protocol is listened to."""
+
+    endpoint: Endpoint
+
+
+class Protocols(Part):
+    """The two ways OTLP comes in."""
+
+    http: Listener
+    grpc: Listener
+
+
+class Otlp(Part):
+    """The receiver `otlp`."""
+
+    protocols: Protocols
+
+
+class Receivers(Part):
+    """Our receivers."""
+
+    otlp: Otlp
+
+
+class MemoryLimiter(Part):
+    """The processor `memory_limiter`."""
+
+    check_interval: Duration
+    limit_percentage: Percent
+    spike_limit_percentage: Percent
+
+
+class Batch(Part):
+    """The processor `batch`."""
+
+    timeout: Duration
+
+
+class Processors(Part):
+    """Our processors."""
+
+    memory_limiter: MemoryLimiter
+    batch: Batch
+
+
+class Tls(Part):
+    """How the exporter encrypts."""
+
+    insecure: bool
+
+
+class Exporter(Part):
+    """An exporter `otlp`."""
+
+    endpoint: Endpoint
+    tls: Tls
+
+
+class Pipeline(Part):
+    """What goes through what."""
+
+    receivers: list[str]
+    processors: list[str]
+    exporters: list[str]
+
+
+class Service(Part):
+    """What is in use."""
+
+    extensions: list[str]
+    pipelines: dict[str, Pipeline]
+    telemetry: dict[str, Any]
+
+
+class Extensions(Part):
+    """Our extensions."""
+
+    health_check: Listener
+
+
+class Collector(Part):
+    """The whole file."""
+
+    receivers: Receivers
+    processors: Processors
+    exporters: dict[str, Exporter]
+    extensions: Extensions
+    service: Service
+
+    @model_validator(mode="after")
+    def _pipelines_name_what_is_declared(self) -> "Collector":
+        for name, pipeline in self.service.pipelines.items():
+            declared = {"otlp"}, {"memory_limiter", "batch"}, self.exporters.keys()
+            used = pipeline.receivers, pipeline.processors, pipeline.exporters
+            unknown = [part for known, names in zip(declared, used, strict=True) for part in names if part not in known]
+            if unknown:
+                raise ValueError(f"pipeline {name} names {', '.join(unknown)}, which is not declared")
+            if pipeline.processors[0] != "memory_limiter":
+                raise ValueError(f"pipeline {name}: memory_limiter has to come first")
+        return self
+
+
+def problems(path: Path) -> list[str]:
+    """What is wrong with the file."""
+    try:
+        Collector.model_validate(settings_file(path))
+    except ValidationError as wrong:
+        return [f"{path.name}: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in wrong.errors()]
+    return []
