@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench clean
+.PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench k8s-check clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,11 @@ types: setup ## Check types
 
 schemas: setup ## Write schemas/published from the models
 	$(BIN)/python -m schemas.publish
+
+k8s-check: setup ## Prove that k8s/ is valid, passes a strict linter and fits the code (fetches its tools once, needs Maven)
+	@command -v mvn >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends maven >/dev/null; }
+	@$(BIN)/python -m infra.manifests check
 
 check: lint types ## Everything CI runs
 	$(BIN)/python -m schemas.publish --check
