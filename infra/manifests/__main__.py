@@ -1,4 +1,4 @@
-"""`python -m infra.manifests check|write`: prove that `k8s/` is right, or write the parts of it that follow from code."""
+"""`python -m infra.manifests check|write`: proves that `k8s/` is right, or writes what of it follows from code."""
 
 import sys
 import tomllib

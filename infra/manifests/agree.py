@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from pydantic import ValidationError
@@ -63,8 +62,8 @@ def _image(container: Mapping[str, Any], version: str) -> Iterator[str]:
     if tag != version:
         yield f"its image is `{container['image']}`, but this is version {version}"
     command = container["command"]
-    if command[:2] != ["python", "-m"] or find_spec(f"{command[2]}") is None:
-        yield f"`{' '.join(command)}` runs no module there is"
+    if command[:2] != ["python", "-m"] or not code.runnable(command[2]):
+        yield f"`{' '.join(command)}` runs no module that can be run"
 
 
 def _environment(objects: Sequence[Object], container: Mapping[str, Any]) -> Iterator[str]:
@@ -128,7 +127,9 @@ def _identity(deployment: Object) -> Iterator[str]:
     name = object_name(service_of(deployment))
     pod = deployment["spec"]["template"]["spec"]
     names = {deployment["metadata"]["name"], pod["serviceAccountName"]}
-    names |= {each["value"] for each in _container(deployment).get("env", ()) if each["name"] == "WAGGLE_KAFKA_USERNAME"}
+    names |= {
+        each["value"] for each in _container(deployment).get("env", ()) if each["name"] == "WAGGLE_KAFKA_USERNAME"
+    }
     if names != {name}:
         yield f"everything of services/{name} should be called {name}, not {', '.join(sorted(names - {name}))}"
     if pod.get("automountServiceAccountToken") is not False:
@@ -141,5 +142,7 @@ def unprotected(objects: Sequence[Object]) -> Iterator[str]:
         if each["metadata"]["labels"].get("pod-security.kubernetes.io/enforce") != "restricted":
             yield f"{called(each)}: it does not enforce restricted pods"
     denying = [each for each in of_kind(objects, "NetworkPolicy") if each["spec"]["podSelector"] == {}]
-    if not any({"Ingress", "Egress"} <= set(each["spec"]["policyTypes"]) and len(each["spec"]) == 2 for each in denying):
+    if not any(
+        {"Ingress", "Egress"} <= set(each["spec"]["policyTypes"]) and len(each["spec"]) == 2 for each in denying
+    ):
         yield "no NetworkPolicy denies what no other names"

@@ -35,6 +35,13 @@ def services() -> set[str]:
     return {path.parent.name for path in (ROOT / "services").glob("*/__main__.py")} - NOT_DEPLOYED
 
 
+def runnable(module: str) -> bool:
+    """Whether `python -m` does something with it."""
+    place = ROOT.joinpath(*module.split("."))
+    file = place.with_suffix(".py")
+    return (place / "__main__.py").exists() or (file.exists() and '__name__ == "__main__"' in file.read_text())
+
+
 def variables() -> Mapping[str, str]:
     """The environment variables the settings are read from, each with its field."""
     return {_variable(name): name for name in Settings.model_fields}

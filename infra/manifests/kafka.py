@@ -54,7 +54,7 @@ def _unwatched(watched: Mapping[str, set[str]]) -> Iterator[str]:
 
 
 def topics(objects: Sequence[Object]) -> Iterator[str]:
-    """What is wrong with KafkaTopics. An overlay without any has them made by `infra.make_topics`."""
+    """What is wrong with KafkaTopics. An overlay without any has them made by `infra.topics`."""
     made = {each["spec"]["topicName"]: each for each in of_kind(objects, "KafkaTopic")}
     if not made:
         return

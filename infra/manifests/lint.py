@@ -58,7 +58,16 @@ def exemptions() -> list[Exemption]:
 
 def findings(overlay: str, objects: Sequence[Object], tools: Tools) -> list[Finding]:
     """Everything below full marks."""
-    command = [tools.kube_score, "score", *_STRICT, "--kubernetes-version", kubernetes_version(), "-o", "json", "-"]
+    command: list[str | Path] = [
+        tools.kube_score,
+        "score",
+        *_STRICT,
+        "--kubernetes-version",
+        kubernetes_version(),
+        "-o",
+        "json",
+        "-",
+    ]
     ran = subprocess.run(command, input=yaml.safe_dump_all(objects), capture_output=True, text=True, check=False)
     return list(_findings(overlay, json.loads(ran.stdout)))
 

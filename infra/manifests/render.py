@@ -18,9 +18,7 @@ K8S = ROOT / "k8s"
 
 def render(kustomize: Path, overlay: str) -> list[Object]:
     """Raises Unfit when kustomize refuses the overlay."""
-    ran = subprocess.run(
-        [kustomize, "build", K8S / "overlays" / overlay], capture_output=True, text=True, check=False
-    )
+    ran = subprocess.run([kustomize, "build", K8S / "overlays" / overlay], capture_output=True, text=True, check=False)
     if ran.returncode:
         raise Unfit(f"kustomize refuses the overlay {overlay}: {ran.stderr.strip()}")
     return [each for each in yaml.safe_load_all(ran.stdout) if each]

@@ -44,7 +44,7 @@ class Tools:
     @property
     def kubernetes(self) -> Path:
         """Folder of JSON schemas that refuse unknown fields."""
-        version = _pins()["kubernetes"]
+        version: str = _pins()["kubernetes"]
         schemas = self.folder / "wheels" / "kubernetes_validate" / "kubernetes-json-schema"
         return schemas / f"v{version}-local-strict"
 
@@ -56,14 +56,20 @@ class Tools:
 
 def kubernetes_version() -> str:
     """Major and minor, as `v1.34`."""
-    return "v" + _pins()["kubernetes"].rpartition(".")[0]
+    version: str = _pins()["kubernetes"]
+    return "v" + version.rpartition(".")[0]
+
+
+def installed() -> bool:
+    """Whether `tools` has nothing to fetch."""
+    return _folder().exists()
 
 
 def tools() -> Tools:
     """Everything, fetched and built first if it is not there: some minutes. Raises Unfit."""
-    folder = _CACHE / f"manifests-{_digest()}"
+    folder = _folder()
     if not folder.exists():
-        print(f"Fetching and building the tools into {folder.relative_to(ROOT)}: two to four minutes, once.", flush=True)
+        print(f"Fetching and building the tools into {folder.relative_to(ROOT)}: some minutes, once.", flush=True)
         _CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=_CACHE) as draft:
             _fill(Path(draft) / "made")
@@ -71,9 +77,10 @@ def tools() -> Tools:
     return Tools(folder)
 
 
-def _digest() -> str:
-    """Of all pins: other pins are another folder."""
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_PINS.iterdir()))).hexdigest()[:12]
+def _folder() -> Path:
+    """Named by all pins: other pins are another folder."""
+    pins = b"".join(path.read_bytes() for path in sorted(_PINS.iterdir()))
+    return _CACHE / f"manifests-{hashlib.sha256(pins).hexdigest()[:12]}"
 
 
 def _pins() -> dict[str, Any]:
@@ -111,7 +118,17 @@ def _strimzi(java: Path, into: Path) -> None:
     if shutil.which("mvn") is None:
         raise Unfit("Maven is missing, which brings Strimzi's schemas: apt-get install maven")
     with tempfile.TemporaryDirectory() as jars:
-        _run(["mvn", "-q", "-B", "-f", _PINS / "strimzi.xml", "dependency:copy-dependencies", f"-DoutputDirectory={jars}"])
+        _run(
+            [
+                "mvn",
+                "-q",
+                "-B",
+                "-f",
+                _PINS / "strimzi.xml",
+                "dependency:copy-dependencies",
+                f"-DoutputDirectory={jars}",
+            ]
+        )
         if (found := _digest_of(Path(jars))) != (pinned := _pins()["strimzi_jars"]):
             raise Unfit(f"Strimzi's jars have the checksum {found}, not {pinned}: do not use them, ask why")
         kinds = [f"io.strimzi.api.kafka.model.{kind}={into}/{kind}.yaml" for kind in _pins()["strimzi_kinds"]]
@@ -127,7 +144,13 @@ def _go(root: Path, arguments: Sequence[str]) -> str:
     program = root / "bin" / "go"
     for each in [*(root / "bin").iterdir(), *(root / "pkg" / "tool").rglob("*")]:
         each.chmod(0o755)  # wheels do not always keep it
-    own = {"GOROOT": str(root), "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOSUMDB": "off", "CGO_ENABLED": "0"}
+    own = {
+        "GOROOT": str(root),
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-mod=readonly",
+        "GOSUMDB": "off",
+        "CGO_ENABLED": "0",
+    }
     return _run([program, *arguments], environment=own)
 
 
