@@ -10,7 +10,7 @@ from infra.manifests import code
 from infra.manifests.access import Access, access
 from infra.topics import Topic, declared
 
-FOLDER = code.ROOT / "k8s" / "overlays" / "production" / "kafka"
+FOLDER = Path("k8s/overlays/production/kafka")
 SCALER = "scaler"
 """The user KEDA looks at lags as."""
 
@@ -22,24 +22,26 @@ Object = dict[str, Any]
 
 
 def files() -> Mapping[Path, str]:
-    """What each generated file must hold."""
+    """What each generated file must hold, by its place in the project."""
     return {
         FOLDER / "topics.yaml": _dump(map(_topic, declared())),
         FOLDER / "users.yaml": _dump([*(_user(each, access(each)) for each in sorted(code.services())), _scaler()]),
     }
 
 
-def stale() -> Iterator[str]:
+def stale(root: Path = code.ROOT) -> Iterator[str]:
     """What is not as the code says."""
     for path, content in files().items():
-        if not path.exists() or path.read_text() != content:
-            yield f"{path.relative_to(code.ROOT)} is not what the code says: run python -m infra.manifests write"
+        there = root / path
+        if not there.exists() or there.read_text() != content:
+            yield f"{path} is not what the code says: run python -m infra.manifests write"
 
 
-def write() -> None:
-    """Write all generated files."""
+def write(root: Path = code.ROOT) -> list[Path]:
+    """Write all generated files and return where they are."""
     for path, content in files().items():
-        path.write_text(content)
+        (root / path).write_text(content)
+    return [root / path for path in files()]
 
 
 def object_name(name: str) -> str:

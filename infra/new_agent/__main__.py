@@ -1,11 +1,11 @@
-"""`python -m infra.new_agent NAME`: make `services/NAME`, its test, and what a cluster needs to run it."""
+"""`python -m infra.new_agent NAME`: make `services/NAME` and its test, and have a cluster run it."""
 
 import re
 import sys
 from pathlib import Path
 from string import Template
 
-from infra.manifests import strimzi
+from infra.manifests import stanza as manifests
 
 _TEMPLATE = Path(__file__).with_name("template")
 _PLACES = {
@@ -15,10 +15,7 @@ _PLACES = {
     "instructions.md": "services/$name/instructions.md",
     "README.md": "services/$name/README.md",
     "test.py.txt": "tests/unit/test_${name}_agent.py",
-    "account.yaml": "k8s/base/$name/account.yaml",
-    "kustomization.yaml": "k8s/base/$name/kustomization.yaml",
 }
-_DEPLOYED = "k8s/base/kustomization.yaml"
 
 
 def make(name: str, root: Path) -> list[Path]:
@@ -27,22 +24,8 @@ def make(name: str, root: Path) -> list[Path]:
         raise ValueError(f"`{name}` is no agent name: lower-case letters, digits and _, such as `translator`")
     if (root / "services" / name).exists():
         raise ValueError(f"there is a service `{name}` already")
-    words = {
-        "name": name,
-        "title": name.replace("_", " ").capitalize(),
-        "object": strimzi.object_name(name),
-    }
-    made = [_write(root / Template(place).substitute(words), source, words) for source, place in _PLACES.items()]
-    return [*made, _deploy(name, root / _DEPLOYED)]
-
-
-def _deploy(name: str, kustomization: Path) -> Path:
-    """Put the agent beside the other services."""
-    lines = kustomization.read_text().splitlines()
-    after = max(number for number, line in enumerate(lines) if line.startswith("  - ") and ":" not in line)
-    lines.insert(after + 1, f"  - {name}")
-    kustomization.write_text("\n".join(lines) + "\n")
-    return kustomization
+    words = {"name": name, "title": name.replace("_", " ").capitalize()}
+    return [_write(root / Template(place).substitute(words), source, words) for source, place in _PLACES.items()]
 
 
 def _write(path: Path, source: str, words: dict[str, str]) -> Path:
@@ -55,15 +38,10 @@ def main() -> None:
     """Make the agent named on the command line and say what to do next."""
     name = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
-        made = make(name, Path.cwd())
-        strimzi.write()
+        made = make(name, Path.cwd()) + manifests.add(name, Path.cwd())
     except ValueError as wrong:
         sys.exit(f"{wrong}\nUsage: make new-agent name=translator")
-    print(
-        "Made or changed, with topics.yaml and users.yaml in k8s/overlays/production/kafka:",
-        *(f"  {path.relative_to(Path.cwd())}" for path in made),
-        sep="\n",
-    )
+    print("Made or changed:", *(f"  {path.relative_to(Path.cwd())}" for path in made), sep="\n")
     print(f"Now say in services/{name}/agent.py what it is for and give it tools; `make up` starts it with the others.")
 
 

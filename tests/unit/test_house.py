@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from shutil import copytree
 
 import pytest
 
@@ -48,7 +47,6 @@ def test_the_lock_names_no_index():
 
 
 def test_a_new_agent_passes_its_own_test_and_the_type_checker_finds_nothing(tmp_path):
-    copytree(ROOT / "k8s", tmp_path / "k8s")
     made = make("translator", tmp_path)
     (tmp_path / "services" / "__init__.py").touch()
     agent = next(path for path in made if path.name == "agent.py")
@@ -69,7 +67,6 @@ def test_a_bad_agent_name_is_refused(name, tmp_path):
 
 
 def test_an_agent_that_exists_is_not_overwritten(tmp_path):
-    copytree(ROOT / "k8s", tmp_path / "k8s")
     make("translator", tmp_path)
     with pytest.raises(ValueError, match="already"):
         make("translator", tmp_path)

@@ -5,12 +5,11 @@ from copy import deepcopy
 
 import pytest
 
-from infra.manifests import agree, code, kafka, lint, strimzi
+from infra.manifests import agree, code, kafka, lint, stanza, strimzi
 from infra.manifests.__main__ import problems, version
 from infra.manifests.render import OVERLAYS, render
 from infra.manifests.tools import installed, tools
 from infra.manifests.valid import closed
-from infra.new_agent.__main__ import make
 
 
 @pytest.fixture(scope="session")
@@ -211,15 +210,12 @@ def test_an_excuse_for_nothing_is_found():
     assert list(lint.unexcused([], [excuse])) == ["exceptions.toml: pod-probes for * in * excuses nothing: remove it"]
 
 
-def test_a_generated_file_that_somebody_edited_is_found(tmp_path, monkeypatch):
-    content = {tmp_path / "topics.yaml": "topics", tmp_path / "users.yaml": "users"}
-    for path, text in content.items():
-        path.write_text(text)
-    monkeypatch.setattr(strimzi, "files", lambda: content)
-    monkeypatch.setattr(code, "ROOT", tmp_path)
-    assert list(strimzi.stale()) == []
-    (tmp_path / "users.yaml").write_text("mine")
-    assert [each.partition(" ")[0] for each in strimzi.stale()] == ["users.yaml"]
+def test_a_generated_file_that_somebody_edited_is_found(tmp_path):
+    (tmp_path / strimzi.FOLDER).mkdir(parents=True)
+    users = next(path for path in strimzi.write(tmp_path) if path.name == "users.yaml")
+    assert list(strimzi.stale(tmp_path)) == []
+    users.write_text(users.read_text().replace("Read", "All", 1))
+    assert [each.partition(" ")[0] for each in strimzi.stale(tmp_path)] == [str(strimzi.FOLDER / "users.yaml")]
 
 
 def test_an_open_schema_is_left_open_and_a_closed_one_refuses_what_it_does_not_name():
@@ -230,11 +226,14 @@ def test_an_open_schema_is_left_open_and_a_closed_one_refuses_what_it_does_not_n
     assert "additionalProperties" not in named["properties"]["b"]
 
 
+SERVICES = code.services()
+
+
 def test_a_new_agent_is_deployed_and_one_without_its_stanza_is_missed(tmp_path, there, rendered, monkeypatch):
     shutil.copytree(code.ROOT / "k8s", tmp_path / "k8s")
-    make("term_translator", tmp_path)
+    stanza.add("term_translator", tmp_path)
     monkeypatch.setattr("infra.manifests.render.K8S", tmp_path / "k8s")
-    monkeypatch.setattr(agree.code, "services", lambda: {"term_translator", *code_services})
+    monkeypatch.setattr(agree.code, "services", lambda: {"term_translator", *SERVICES})
     new = render(there.kustomize, "production")
     deployed = find(new, "Deployment", "term-translator")["spec"]["template"]["spec"]["containers"][0]
     assert deployed["command"] == ["python", "-m", "services.term_translator"]
@@ -243,6 +242,3 @@ def test_a_new_agent_is_deployed_and_one_without_its_stanza_is_missed(tmp_path, 
     missed = list(agree.disagreements(rendered["production"], version()))
     assert [each for each in missed if "services/term_translator is not deployed" in each]
     assert [each for each in kafka.users(new) if "no KafkaUser for term-translator" in each]
-
-
-code_services = code.services()
