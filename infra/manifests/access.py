@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from infra.manifests import code
 from infra.topics import agents, declared
+from shared.bus.groups import TABLE
 
 DEAD = ".dlt"
 
@@ -28,7 +29,7 @@ def access(service: str) -> Access:
         case "gateway":
             return _gateway()
         case "timekeeper":
-            return Access(frozenset({"timers"}), _work() | {"timers"}, service)
+            return Access(frozenset(code.consumed()[service]), _work() | set(code.consumed()[service]), service)
         case "orchestrator":
             said = code.published(service, "receives") | set(code.consumed()[service])
             return Access(frozenset(said), _written(service, service), service)
@@ -49,7 +50,7 @@ def _gateway() -> Access:
 def _written(role: str, service: str) -> frozenset[str]:
     """What it sends, what has to wait, and what nobody can work on."""
     dead = {topic + DEAD for topic in code.consumed()[service]}
-    return _each_agent(code.published(role, "sends")) | {"timers"} | dead
+    return _each_agent(code.published(role, "sends")) | {TABLE} | dead
 
 
 def _work() -> frozenset[str]:

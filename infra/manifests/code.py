@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 from infra.topics import agents, declared
 from schemas.publishing.asyncapi import asyncapi
+from shared.bus.groups import TABLE, groups_by_topic
 from shared.service import health_routes
-from shared.settings import Settings
+from shared.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
 NOT_DEPLOYED = frozenset({"console"})
@@ -44,12 +44,7 @@ def runnable(module: str) -> bool:
 
 def variables() -> Mapping[str, str]:
     """The environment variables the settings are read from, each with its field."""
-    return {_variable(name): name for name in Settings.model_fields}
-
-
-def _variable(name: str) -> str:
-    choices = getattr(Settings.model_fields[name].validation_alias, "choices", None)
-    return str(choices[0]) if choices else f"WAGGLE_{name.upper()}"
+    return {variable(name, field): name for name, field in Settings.model_fields.items()}
 
 
 def routes() -> set[str]:
@@ -68,18 +63,17 @@ def partitions() -> Mapping[str, int]:
 
 @cache
 def consumed() -> Mapping[str, tuple[str, ...]]:
-    """What each service consumes in its group, as its module says. Loaded by name: infra is below the services."""
-    orchestrator, timekeeper = (import_module(f"services.{each}.service") for each in ("orchestrator", "timekeeper"))
-    return {
-        "orchestrator": tuple(orchestrator.TOPICS),
-        "timekeeper": (timekeeper.TOPIC,),
-        **{name: (f"agents.{name}",) for name in agents()},
-    }
+    """What each service consumes in its group, without the prefix."""
+    found: dict[str, tuple[str, ...]] = {}
+    for topic, groups in groups_by_topic("", agents()).items():
+        for group in groups:
+            found[group] = (*found.get(group, ()), topic)
+    return found
 
 
 def committing() -> set[str]:
-    """The services whose lag says what they have to do: those that commit. The timekeeper never does."""
-    return set(consumed()) - {"timekeeper"}
+    """The services whose lag says what they have to do: those that commit."""
+    return {service for service, topics in consumed().items() if TABLE not in topics}
 
 
 @cache
