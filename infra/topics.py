@@ -1,5 +1,7 @@
-"""The topics declared in `topics.toml`, and creating them on a Kafka."""
+"""The topics declared in `topics.toml`, and creating them on a Kafka: `python -m infra.topics`."""
 
+import asyncio
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,6 +11,9 @@ from typing import Any
 from aiokafka import AIOKafkaClient
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from shared.bus.security import secured
+from shared.settings import read_settings
 
 _DECLARATION = Path(__file__).with_name("topics.toml")
 _SERVICES = Path(__file__).parents[1] / "services"
@@ -99,3 +104,17 @@ def _is_new(name: str, code: int) -> bool:
     if for_code(code) is TopicAlreadyExistsError:
         return False
     raise for_code(code)(f"topic {name}")
+
+
+def main() -> None:
+    """Create what is missing on the Kafka that the settings name, and say so."""
+    settings = read_settings()
+    try:
+        made = asyncio.run(create(settings.kafka, settings.topic_prefix, declared(), secured=secured(settings)))
+    except (ConnectionError, KafkaError) as failed:
+        sys.exit(str(failed))
+    print(f"Created {len(made)} topics of {len(declared())} on {settings.kafka}.")
+
+
+if __name__ == "__main__":
+    main()
