@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from infra.manifests import code
+from infra.manifests.accepted import refused
 from infra.manifests.render import Object, called, of_kind, ours
 from infra.manifests.secrets import given, missing
 from infra.manifests.strimzi import object_name
@@ -25,7 +24,10 @@ def disagreements(objects: Sequence[Object], version: str) -> Iterator[str]:
     yield from _services(objects)
     yield from missing(objects)
     for each, container in ours(objects):
-        for problem in (*_image(container, version), *_environment(objects, container)):
+        for problem in (
+            *_image(container, version),
+            *_environment(objects, each["spec"]["template"]["spec"], container),
+        ):
             yield f"{called(each)}: {problem}"
     for each in _deployments(objects):
         for problem in (*_ports(objects, each), *_probes(each), *_times(each), *_identity(each)):
@@ -66,7 +68,7 @@ def _image(container: Mapping[str, Any], version: str) -> Iterator[str]:
         yield f"`{' '.join(command)}` runs no module that can be run"
 
 
-def _environment(objects: Sequence[Object], container: Mapping[str, Any]) -> Iterator[str]:
+def _environment(objects: Sequence[Object], pod: Mapping[str, Any], container: Mapping[str, Any]) -> Iterator[str]:
     known, environment = code.variables(), given(objects, container)
     referred = {name for value in environment.values() for name in _REFERENCE.findall(value or "")}
     for name in sorted(set(environment) - set(known) - code.OF_LIBRARIES - referred):
@@ -75,17 +77,7 @@ def _environment(objects: Sequence[Object], container: Mapping[str, Any]) -> Ite
         yield f"$({name}) refers to a variable that is not set before it"
     if container["command"][2].startswith("services."):
         yield from (f"{name} is not set" for name in NEEDED if name not in environment)
-    yield from _values({known[name]: value for name, value in environment.items() if value and name in known})
-
-
-def _values(fields: Mapping[str, str]) -> Iterator[str]:
-    """Values the settings refuse by themselves; files that only a pod has are not looked for."""
-    try:
-        Settings.model_validate(dict(fields))
-    except ValidationError as wrong:
-        for error in wrong.errors():
-            if error["loc"]:
-                yield f"the settings refuse {error['loc'][0]}: {error['msg']}"
+    yield from refused(pod, container, environment)
 
 
 def _ports(objects: Sequence[Object], deployment: Object) -> Iterator[str]:

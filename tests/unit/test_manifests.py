@@ -109,7 +109,23 @@ BROKEN = {
     "a setting nobody reads": (lambda o: settings(o).update(WAGGLE_LOGLEVEL="INFO"), "nothing reads the variable"),
     "a value the settings refuse": (
         lambda o: settings(o).update(WAGGLE_SANDBOX="docker"),
-        "the settings refuse sandbox",
+        "the settings refuse WAGGLE_SANDBOX",
+    ),
+    "a user without a password": (
+        lambda o: container(o)["env"].remove(variable(o, "WAGGLE_KAFKA_PASSWORD")),
+        "the settings refuse WAGGLE_KAFKA_PASSWORD is missing",
+    ),
+    "credentials that nobody asks for": (
+        lambda o: settings(o).update(WAGGLE_KAFKA_SECURITY_PROTOCOL="SSL"),
+        "the settings refuse WAGGLE_KAFKA_USERNAME is set but not used",
+    ),
+    "an authority that is not mounted": (
+        lambda o: settings(o).update(WAGGLE_KAFKA_CA="/etc/waggle/trust/kafkaa.pem"),
+        "WAGGLE_KAFKA_CA names a file that cannot be read: /etc/waggle/trust/kafkaa.pem",
+    ),
+    "an authority of Postgres that is not mounted": (
+        lambda o: container(o)["volumeMounts"].pop(),
+        "/etc/waggle/trust/postgres.pem",
     ),
     "a setting that is missing": (lambda o: settings(o).pop("WAGGLE_KAFKA"), "WAGGLE_KAFKA is not set"),
     "a reference to nothing": (
