@@ -58,8 +58,8 @@ schemas: setup ## Write schemas/published from the models
 	$(BIN)/python -m schemas.publish
 
 k8s-check: setup ## Prove that k8s/ is valid, passes a strict linter and fits the code (fetches its tools once, needs Maven)
-	@command -v mvn >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends maven >/dev/null; }
+	@command -v mvn >/dev/null || test "$$(id -u)" != 0 || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends maven >/dev/null; } || true
 	@$(BIN)/python -m infra.manifests check
 
 check: lint types ## Everything CI runs

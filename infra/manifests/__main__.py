@@ -4,7 +4,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 
-from infra.manifests import agree, kafka, lint, strimzi
+from infra.manifests import agree, kafka, lint, network, strimzi
 from infra.manifests.code import ROOT
 from infra.manifests.render import OVERLAYS, Object, render
 from infra.manifests.tools import Tools, Unfit, tools
@@ -16,6 +16,7 @@ def problems(objects: Sequence[Object], tools: Tools) -> Iterator[str]:
     yield from invalid(objects, tools)
     yield from agree.disagreements(objects, version())
     yield from agree.unprotected(objects)
+    yield from network.unreachable(objects)
     for each in (kafka.scaling, kafka.topics, kafka.users, kafka.brokers):
         yield from each(objects)
 

@@ -76,9 +76,21 @@ def users(objects: Sequence[Object]) -> Iterator[str]:
     wanted = {object_name(each) for each in code.services()} | {SCALER}
     yield from (f"there is no KafkaUser for {name}" for name in sorted(wanted - made.keys()))
     yield from (f"{called(made[name])}: no service is called so" for name in sorted(made.keys() - wanted))
+    for service in sorted(code.consumed().keys() & {each for each in code.services() if object_name(each) in made}):
+        yield from (
+            f"KafkaUser/{object_name(service)}: {each}" for each in _unread(service, made[object_name(service)])
+        )
     for each in made.values():
         for rule in each["spec"]["authorization"]["acls"]:
             yield from (f"{called(each)}: {problem}" for problem in _rule(rule))
+
+
+def _unread(service: str, user: Object) -> Iterator[str]:
+    """What it consumes, or consumes in, and may not read."""
+    rules = user["spec"]["authorization"]["acls"]
+    allowed = {(r["resource"]["type"], r["resource"]["name"]) for r in rules if "Read" in r["operations"]}
+    wanted = {("topic", code.PREFIX + topic) for topic in code.consumed()[service]} | {("group", code.PREFIX + service)}
+    yield from (f"it may not read the {kind} {name}, which it consumes" for kind, name in sorted(wanted - allowed))
 
 
 def _rule(rule: Said) -> Iterator[str]:

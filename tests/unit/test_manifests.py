@@ -191,6 +191,14 @@ BROKEN = {
         "not as infra/topics.toml declares",
     ),
     "a service without a user": (lambda o: drop(o, "KafkaUser", "data"), "no KafkaUser for data"),
+    "a consumer that may not read its topic": (
+        lambda o: rule(o).update(operations=["Describe"]),
+        "may not read the topic waggle.agents.planner",
+    ),
+    "a service that no policy lets out": (
+        lambda o: drop(o, "NetworkPolicy", "to-stores"),
+        "Deployment/planner: no NetworkPolicy lets it reach 9093, where WAGGLE_KAFKA is",
+    ),
     "a right on everything": (
         lambda o: rule(o)["resource"].update(name="waggle.", patternType="prefix"),
         "whatever begins with",
