@@ -123,8 +123,8 @@ BROKEN = {
         lambda o: settings(o).update(WAGGLE_KAFKA_CA="/etc/waggle/trust/kafkaa.pem"),
         "WAGGLE_KAFKA_CA names a file that cannot be read: /etc/waggle/trust/kafkaa.pem",
     ),
-    "an authority of Postgres that is not mounted": (
-        lambda o: container(o)["volumeMounts"].pop(),
+    "authorities that are not mounted": (
+        lambda o: container(o)["volumeMounts"].clear(),
         "/etc/waggle/trust/postgres.pem",
     ),
     "a setting that is missing": (lambda o: settings(o).pop("WAGGLE_KAFKA"), "WAGGLE_KAFKA is not set"),
