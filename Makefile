@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench clean compose-check
+.PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench \
+	compose-check k8s-check clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,12 +62,18 @@ compose-check: setup ## Prove of docker-compose.yml what can be proved with no e
 	$(BIN)/python -m infra.compose
 	$(BIN)/python -m pytest tests/e2e/test_compose.py -m compose
 
+k8s-check: setup ## Prove that k8s/ is valid, passes a strict linter and fits the code (fetches its tools once, needs Maven)
+	@command -v mvn >/dev/null || test "$$(id -u)" != 0 || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends maven >/dev/null; } || true
+	@$(BIN)/python -m infra.manifests check
+
 check: lint types ## Everything CI runs
 	$(BIN)/python -m schemas.publish --check
 	$(MAKE) test
 	$(MAKE) test-kafka
 	$(MAKE) faults-slice
 	$(MAKE) compose-check
+	$(MAKE) k8s-check
 
 new-agent: setup ## Make a new specialist: make new-agent name=translator
 	@$(BIN)/python -m infra.new_agent "$(name)"

@@ -1,4 +1,4 @@
-"""`python -m infra.new_agent NAME`: make `services/NAME` and its test, and have the compose file run it."""
+"""`python -m infra.new_agent NAME`: make `services/NAME` and its test, and have compose and a cluster run it."""
 
 import re
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 from string import Template
 
 from infra.compose import stanza
+from infra.manifests import stanza as manifests
 
 _TEMPLATE = Path(__file__).with_name("template")
 _PLACES = {
@@ -38,7 +39,7 @@ def main() -> None:
     """Make the agent named on the command line and say what to do next."""
     name = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
-        made = make(name, Path.cwd()) + stanza.add(name, Path.cwd())
+        made = make(name, Path.cwd()) + stanza.add(name, Path.cwd()) + manifests.add(name, Path.cwd())
     except ValueError as wrong:
         sys.exit(f"{wrong}\nUsage: make new-agent name=translator")
     print("Made or changed:", *(f"  {path.relative_to(Path.cwd())}" for path in made), sep="\n")

@@ -1,0 +1,55 @@
+"""`python -m infra.manifests check|write`: proves that `k8s/` is right, or writes what of it follows from code."""
+
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+
+from infra.manifests import agree, kafka, lint, network, strimzi
+from infra.manifests.code import ROOT
+from infra.manifests.render import OVERLAYS, Object, render
+from infra.manifests.tools import Tools, Unfit, tools
+from infra.manifests.valid import invalid
+
+
+def problems(objects: Sequence[Object], tools: Tools) -> Iterator[str]:
+    """Everything that is wrong with a rendered overlay, but for what the linter finds."""
+    yield from invalid(objects, tools)
+    yield from agree.disagreements(objects, version())
+    yield from agree.unprotected(objects)
+    yield from network.unreachable(objects)
+    for each in (kafka.scaling, kafka.topics, kafka.users, kafka.brokers):
+        yield from each(objects)
+
+
+def version() -> str:
+    """Of the project, which is the tag of its image."""
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+
+
+def _check() -> list[str]:
+    there, found, linted = tools(), list(strimzi.stale()), list[lint.Finding]()
+    for overlay in OVERLAYS:
+        objects = render(there.kustomize, overlay)
+        wrong = list(problems(objects, there))
+        linted += lint.findings(overlay, objects, there)
+        found += [f"{overlay}: {each}" for each in wrong]
+        print(f"{overlay}: {len(objects)} objects rendered and compared with their schemas and the code")
+    return found + list(lint.unexcused(linted, lint.exemptions()))
+
+
+def main() -> None:
+    """Do what the argument says; leave with 1 and one line for each problem."""
+    if sys.argv[1:] == ["write"]:
+        strimzi.write()
+    elif sys.argv[1:] == ["check"]:
+        try:
+            found = _check()
+        except Unfit as unfit:
+            sys.exit(str(unfit))
+        sys.exit("\n".join([*found, f"{len(found)} problems"]) if found else 0)
+    else:
+        sys.exit("Usage: python -m infra.manifests check|write")
+
+
+if __name__ == "__main__":
+    main()

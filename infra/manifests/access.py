@@ -1,0 +1,69 @@
+"""What each service may do on Kafka: what it does, and nothing else."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from infra.manifests import code
+from infra.topics import agents, declared
+from shared.bus.groups import TABLE
+
+DEAD = ".dlt"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Topics without the prefix."""
+
+    reads: frozenset[str]
+    writes: frozenset[str]
+    group: str | None
+    """The group it consumes in; None for who has none."""
+
+    looks: bool = False
+    """Whether it may see how far behind every group is."""
+
+
+def access(service: str) -> Access:
+    """Of one service."""
+    match service:
+        case "gateway":
+            return _gateway()
+        case "timekeeper":
+            return Access(frozenset(code.consumed()[service]), _work() | set(code.consumed()[service]), service)
+        case "orchestrator":
+            said = code.published(service, "receives") | set(code.consumed()[service])
+            return Access(frozenset(said), _written(service, service), service)
+    return Access(frozenset(code.consumed()[service]), _written("agent", service), service)
+
+
+def _gateway() -> Access:
+    """It redrives: a dead letter goes back to the topic it was in."""
+    dead = {topic.name for topic in declared() if topic.name.endswith(DEAD)}
+    return Access(
+        reads=frozenset(code.published("gateway", "receives") | dead),
+        writes=_each_agent(code.published("gateway", "sends")) | _redrivable(),
+        group=None,
+        looks=True,
+    )
+
+
+def _written(role: str, service: str) -> frozenset[str]:
+    """What it sends, what has to wait, and what nobody can work on."""
+    dead = {topic + DEAD for topic in code.consumed()[service]}
+    return _each_agent(code.published(role, "sends")) | {TABLE} | dead
+
+
+def _work() -> frozenset[str]:
+    """Whatever waits is put back where it belongs: wherever somebody commits."""
+    return frozenset(topic for service in code.committing() for topic in code.consumed()[service])
+
+
+def _redrivable() -> frozenset[str]:
+    """The topics that have dead letters."""
+    return frozenset(topic.name.removesuffix(DEAD) for topic in declared() if topic.name.endswith(DEAD))
+
+
+def _each_agent(topics: Iterable[str]) -> frozenset[str]:
+    """`agents` stands for one topic for each agent."""
+    handoffs = {f"agents.{name}" for name in agents()}
+    return frozenset({each for each in topics if each != "agents"} | (handoffs if "agents" in topics else set()))

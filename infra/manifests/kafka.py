@@ -1,0 +1,115 @@
+"""Whether what scales on Kafka and what is made on it are the topics and groups of the code."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from infra.manifests import code
+from infra.manifests.render import Object, called, of_kind
+from infra.manifests.strimzi import SCALER, object_name
+from infra.topics import declared
+from shared.bus import LARGEST_RECORD
+
+_METADATA = {"bootstrapServers", "consumerGroup", "topic", "lagThreshold", "offsetResetPolicy"}
+"""What a trigger may say. Its schema is free text, so a misspelt word would be ignored. `excludePersistentLag` is not
+among it: a long model call would look stuck."""
+
+Said = Mapping[str, Any]
+
+
+def scaling(objects: Sequence[Object]) -> Iterator[str]:
+    """What is wrong with ScaledObjects. An overlay without any is scaled by hand."""
+    scaled = of_kind(objects, "ScaledObject")
+    deployments = {each["metadata"]["name"] for each in of_kind(objects, "Deployment")}
+    watched: dict[str, set[str]] = {}
+    for each in scaled:
+        if each["spec"]["scaleTargetRef"]["name"] not in deployments:
+            yield f"{called(each)}: there is no Deployment {each['spec']['scaleTargetRef']['name']}"
+        for trigger in each["spec"]["triggers"]:
+            if trigger["type"] == "kafka":
+                yield from (f"{called(each)}: {problem}" for problem in _trigger(each, trigger["metadata"], watched))
+    if scaled:
+        yield from _unwatched(watched)
+
+
+def _trigger(each: Object, said: Said, watched: dict[str, set[str]]) -> Iterator[str]:
+    service = said["consumerGroup"].removeprefix(code.PREFIX)
+    topic = said["topic"].removeprefix(code.PREFIX)
+    watched.setdefault(service, set()).add(topic)
+    if object_name(service) != each["spec"]["scaleTargetRef"]["name"]:
+        yield f"it scales {each['spec']['scaleTargetRef']['name']} by the lag of {service}"
+    if topic not in code.consumed().get(service, ()) or service not in code.committing():
+        yield f"no group {said['consumerGroup']} commits on the topic {said['topic']}"
+    elif (most := each["spec"]["maxReplicaCount"]) > code.partitions()[topic]:
+        yield f"{most} replicas are more than the {code.partitions()[topic]} partitions of {said['topic']}"
+    if unknown := set(said) - _METADATA:
+        yield f"KEDA is told {', '.join(sorted(unknown))}, which is no word for it"
+    if said.get("offsetResetPolicy") != "earliest":
+        yield "offsetResetPolicy is not earliest, as the services' is"
+
+
+def _unwatched(watched: Mapping[str, set[str]]) -> Iterator[str]:
+    for service in sorted(code.committing()):
+        for topic in sorted(set(code.consumed()[service]) - watched.get(service, set())):
+            yield f"nothing scales {service} by its lag on {code.PREFIX}{topic}"
+
+
+def topics(objects: Sequence[Object]) -> Iterator[str]:
+    """What is wrong with KafkaTopics. An overlay without any has them made by `infra.topics`."""
+    made = {each["spec"]["topicName"]: each for each in of_kind(objects, "KafkaTopic")}
+    if not made:
+        return
+    wanted = {code.PREFIX + topic.name: topic for topic in declared()}
+    yield from (f"there is no KafkaTopic for {name}" for name in sorted(wanted.keys() - made.keys()))
+    yield from (f"{called(made[name])}: no code knows the topic" for name in sorted(made.keys() - wanted.keys()))
+    for name in sorted(wanted.keys() & made.keys()):
+        spec, topic = made[name]["spec"], wanted[name]
+        config = {key: str(value) for key, value in spec["config"].items()}
+        if spec["partitions"] != topic.partitions or not topic.settings.items() <= config.items():
+            yield f"{called(made[name])}: it is not as infra/topics.toml declares it"
+
+
+def users(objects: Sequence[Object]) -> Iterator[str]:
+    """Services without a user, users without a service, and rules on what does not exist or for everything."""
+    made = {each["metadata"]["name"]: each for each in of_kind(objects, "KafkaUser")}
+    if not made:
+        return
+    wanted = {object_name(each) for each in code.services()} | {SCALER}
+    yield from (f"there is no KafkaUser for {name}" for name in sorted(wanted - made.keys()))
+    yield from (f"{called(made[name])}: no service is called so" for name in sorted(made.keys() - wanted))
+    for service in sorted(code.consumed().keys() & {each for each in code.services() if object_name(each) in made}):
+        yield from (
+            f"KafkaUser/{object_name(service)}: {each}" for each in _unread(service, made[object_name(service)])
+        )
+    for each in made.values():
+        for rule in each["spec"]["authorization"]["acls"]:
+            yield from (f"{called(each)}: {problem}" for problem in _rule(rule))
+
+
+def _unread(service: str, user: Object) -> Iterator[str]:
+    """What it consumes, or consumes in, and may not read."""
+    rules = user["spec"]["authorization"]["acls"]
+    allowed = {(r["resource"]["type"], r["resource"]["name"]) for r in rules if "Read" in r["operations"]}
+    wanted = {("topic", code.PREFIX + topic) for topic in code.consumed()[service]} | {("group", code.PREFIX + service)}
+    yield from (f"it may not read the {kind} {name}, which it consumes" for kind, name in sorted(wanted - allowed))
+
+
+def _rule(rule: Said) -> Iterator[str]:
+    resource, operations = rule["resource"], rule["operations"]
+    name = resource["name"].removeprefix(code.PREFIX)
+    known = {"topic": set(code.partitions()), "group": set(code.consumed())}.get(resource["type"], set())
+    if resource["patternType"] == "prefix":
+        if operations != ["Describe"] or resource["name"] != code.PREFIX:
+            yield f"it may {', '.join(operations)} whatever begins with `{resource['name']}`"
+    elif name not in known:
+        yield f"it may use the {resource['type']} {resource['name']}, which nobody has"
+    if not set(operations) <= {"Read", "Write", "Describe"}:
+        yield f"it may {', '.join(operations)}, which no service does"
+
+
+def brokers(objects: Iterable[Object]) -> Iterator[str]:
+    """A broker must take the largest record the services send."""
+    for each in of_kind(objects, "Kafka"):
+        config = each["spec"]["kafka"]["config"]
+        for name in ("message.max.bytes", "replica.fetch.max.bytes"):
+            if int(config.get(name, 0)) < LARGEST_RECORD:
+                yield f"{called(each)}: {name} is below the {LARGEST_RECORD} bytes of a large dead letter"

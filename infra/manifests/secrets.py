@@ -1,0 +1,73 @@
+"""What containers are given from ConfigMaps and Secrets, and whether somebody makes these."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from infra.manifests.render import Object, called, of_kind, pods
+
+Keys = frozenset[str]
+
+
+def given(objects: Sequence[Object], container: Mapping[str, Any]) -> dict[str, str | None]:
+    """The environment of a container; None for a value that only the cluster knows."""
+    settings = {each["metadata"]["name"]: each["data"] for each in of_kind(objects, "ConfigMap")}
+    made, environment = secrets(objects), dict[str, str | None]()
+    for source in container.get("envFrom", ()):
+        if "configMapRef" in source:
+            environment |= settings.get(source["configMapRef"]["name"], {})
+        else:
+            environment |= dict.fromkeys(made.get(source["secretRef"]["name"], ()))
+    return environment | {each["name"]: each.get("value") for each in container.get("env", ())}
+
+
+def secrets(objects: Iterable[Object]) -> dict[str, Keys]:
+    """Every Secret there will be, with its keys, by whoever makes it."""
+    return {name: keys for each in objects for name, keys in _made_by(each)}
+
+
+def _made_by(each: Object) -> Iterator[tuple[str, Keys]]:
+    name = each["metadata"]["name"]
+    match each["kind"], each["apiVersion"].partition("/")[0]:
+        case "Secret", _:
+            yield name, frozenset({**each.get("data", {}), **each.get("stringData", {})})
+        case "ExternalSecret", _:
+            yield each["spec"]["target"]["name"], frozenset(item["secretKey"] for item in each["spec"]["data"])
+        case "KafkaUser", _:
+            yield name, frozenset({"password", "sasl.jaas.config"})
+        case "Kafka", _:
+            yield f"{name}-cluster-ca-cert", frozenset({"ca.crt", "ca.p12", "ca.password"})
+        case "Cluster", "postgresql.cnpg.io":
+            yield f"{name}-app", frozenset({"username", "password", "host", "port", "dbname", "uri"})
+            yield f"{name}-ca", frozenset({"ca.crt", "ca.key"})
+
+
+def missing(objects: Sequence[Object]) -> Iterator[str]:
+    """ConfigMaps and Secrets, or keys of them, that are used and made by nobody."""
+    settings = {each["metadata"]["name"] for each in of_kind(objects, "ConfigMap")}
+    made = secrets(objects)
+    for each, pod in pods(objects):
+        for container in pod["containers"]:
+            for source in container.get("envFrom", ()):
+                if "configMapRef" in source and source["configMapRef"]["name"] not in settings:
+                    yield f"{called(each)}: nobody makes the ConfigMap {source['configMapRef']['name']}"
+        for name, key in _used(pod):
+            if name not in made or (key and key not in made[name]):
+                yield f"{called(each)}: nobody makes the Secret {name}{f' with the key {key}' if key else ''}"
+    for each in of_kind(objects, "TriggerAuthentication"):
+        for item in each["spec"]["secretTargetRef"]:
+            if item["key"] not in made.get(item["name"], ()):
+                yield f"{called(each)}: nobody makes the Secret {item['name']} with the key {item['key']}"
+
+
+def _used(pod: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    for container in pod["containers"]:
+        for source in container.get("envFrom", ()):
+            if "secretRef" in source:
+                yield source["secretRef"]["name"], None
+        for each in container.get("env", ()):
+            if reference := each.get("valueFrom", {}).get("secretKeyRef"):
+                yield reference["name"], reference["key"]
+    for volume in pod.get("volumes", ()):
+        for source in volume.get("projected", {}).get("sources", ()):
+            for item in source["secret"]["items"]:
+                yield source["secret"]["name"], item["key"]

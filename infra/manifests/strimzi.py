@@ -1,0 +1,99 @@
+"""The KafkaTopics and KafkaUsers of the production overlay, made from the topic list and from what services do."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.manifests import code
+from infra.manifests.access import Access, access
+from infra.topics import Topic, declared
+
+FOLDER = Path("k8s/overlays/production/kafka")
+SCALER = "scaler"
+"""The user KEDA looks at lags as."""
+
+_HEAD = "# Written by `python -m infra.manifests write` from infra/topics.toml and the services; do not edit.\n"
+_REPLICAS = 3
+_INSYNC = "2"
+
+Object = dict[str, Any]
+
+
+def files() -> Mapping[Path, str]:
+    """What each generated file must hold, by its place in the project."""
+    return {
+        FOLDER / "topics.yaml": _dump(map(_topic, declared())),
+        FOLDER / "users.yaml": _dump([*(_user(each, access(each)) for each in sorted(code.services())), _scaler()]),
+    }
+
+
+def stale(root: Path = code.ROOT) -> Iterator[str]:
+    """What is not as the code says."""
+    for path, content in files().items():
+        there = root / path
+        if not there.exists() or there.read_text() != content:
+            yield f"{path} is not what the code says: run python -m infra.manifests write"
+
+
+def write(root: Path = code.ROOT) -> list[Path]:
+    """Write all generated files and return where they are."""
+    for path, content in files().items():
+        (root / path).write_text(content)
+    return [root / path for path in files()]
+
+
+def object_name(name: str) -> str:
+    """A name as Kubernetes takes it."""
+    return name.replace("_", "-")
+
+
+def _topic(topic: Topic) -> Object:
+    name = code.PREFIX + topic.name
+    return _resource("KafkaTopic", object_name(name)) | {
+        "spec": {
+            "topicName": name,
+            "partitions": topic.partitions,
+            "replicas": _REPLICAS,
+            "config": {**topic.settings, "min.insync.replicas": _INSYNC},
+        }
+    }
+
+
+def _user(service: str, may: Access) -> Object:
+    """Write includes Describe, and so does Read; an idempotent producer needs no more than Write."""
+    rules = [
+        *(_rule("topic", topic, "Read") for topic in sorted(may.reads)),
+        *(_rule("topic", topic, "Write") for topic in sorted(may.writes)),
+        *([_rule("group", may.group, "Read")] if may.group else []),
+        *(_looking() if may.looks else []),
+    ]
+    return _with_rules(object_name(service), rules)
+
+
+def _scaler() -> Object:
+    return _with_rules(SCALER, _looking())
+
+
+def _looking() -> list[Object]:
+    return [_rule(kind, "", "Describe", pattern="prefix") for kind in ("topic", "group")]
+
+
+def _with_rules(name: str, rules: Iterable[Object]) -> Object:
+    spec = {"authentication": {"type": "scram-sha-512"}, "authorization": {"type": "simple", "acls": list(rules)}}
+    return _resource("KafkaUser", name) | {"spec": spec}
+
+
+def _rule(kind: str, name: str, operation: str, *, pattern: str = "literal") -> Object:
+    resource = {"type": kind, "name": code.PREFIX + name, "patternType": pattern}
+    return {"resource": resource, "operations": [operation]}
+
+
+def _resource(kind: str, name: str) -> Object:
+    metadata = {"name": name, "labels": {"strimzi.io/cluster": "waggle"}}
+    return {"apiVersion": "kafka.strimzi.io/v1", "kind": kind, "metadata": metadata}
+
+
+def _dump(objects: Iterable[Object]) -> str:
+    return _HEAD + str(yaml.safe_dump_all(objects, sort_keys=False, width=120))

@@ -1,0 +1,268 @@
+"""The check of the manifests finds nothing in a rendered overlay, and each single thing that is broken in it."""
+
+import shutil
+from copy import deepcopy
+
+import pytest
+
+from infra.manifests import agree, code, kafka, lint, stanza, strimzi
+from infra.manifests.__main__ import problems, version
+from infra.manifests.render import OVERLAYS, render
+from infra.manifests.tools import installed, tools
+from infra.manifests.valid import closed
+
+
+@pytest.fixture(scope="session")
+def there():
+    if not installed():
+        pytest.skip("the tools are not there: `make k8s-check` fetches and builds them, which takes minutes")
+    return tools()
+
+
+@pytest.fixture(scope="session")
+def rendered(there):
+    return {overlay: render(there.kustomize, overlay) for overlay in OVERLAYS}
+
+
+@pytest.fixture
+def production(rendered):
+    return deepcopy(rendered["production"])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_nothing_is_wrong_with_an_overlay(overlay, rendered, there):
+    assert list(problems(rendered[overlay], there)) == []
+
+
+def test_the_linter_finds_only_what_is_excused_with_a_reason(rendered, there):
+    found = [each for overlay in OVERLAYS for each in lint.findings(overlay, rendered[overlay], there)]
+    assert found
+    assert list(lint.unexcused(found, lint.exemptions())) == []
+
+
+def test_the_generated_files_are_what_the_code_says():
+    assert list(strimzi.stale()) == []
+
+
+def find(objects, kind, name):
+    return next(each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name)
+
+
+def container(objects, name="planner"):
+    return find(objects, "Deployment", name)["spec"]["template"]["spec"]["containers"][0]
+
+
+def metadata(objects, name="planner"):
+    return find(objects, "ScaledObject", name)["spec"]["triggers"][0]["metadata"]
+
+
+def variable(objects, name):
+    return next(each for each in container(objects)["env"] if each["name"] == name)
+
+
+def settings(objects):
+    return next(each["data"] for each in objects if each["kind"] == "ConfigMap")
+
+
+def drop(objects, kind, name):
+    objects.remove(find(objects, kind, name))
+
+
+def rule(objects, name="planner"):
+    return find(objects, "KafkaUser", name)["spec"]["authorization"]["acls"][0]
+
+
+BROKEN = {
+    "a misspelt field of Kubernetes": (
+        lambda o: container(o).update(livenesProbe={}),
+        "livenesProbe",
+    ),
+    "a misspelt field of Strimzi": (
+        lambda o: find(o, "KafkaTopic", "waggle.tasks")["spec"].update(partition=4),
+        "partition",
+    ),
+    "a misspelt field of KEDA": (
+        lambda o: find(o, "ScaledObject", "planner")["spec"].update(maxReplicas=4),
+        "maxReplicas",
+    ),
+    "a misspelt field of External Secrets": (
+        lambda o: find(o, "ExternalSecret", "waggle-secrets")["spec"].update(refresh="1h"),
+        "refresh",
+    ),
+    "a wrong value for CloudNativePG": (
+        lambda o: find(o, "Cluster", "waggle-postgres")["spec"].update(instances="three"),
+        "three",
+    ),
+    "a kind nobody knows": (lambda o: find(o, "Kafka", "waggle").update(apiVersion="kafka.strimzi.io/v9"), "no schema"),
+    "a service that is not deployed": (
+        lambda o: drop(o, "Deployment", "research"),
+        "services/research is not deployed",
+    ),
+    "a service there is not": (
+        lambda o: container(o).update(command=["python", "-m", "services.plannner"]),
+        "there is no services/plannner",
+    ),
+    "a variable nobody reads": (
+        lambda o: container(o)["env"].append({"name": "WAGGLE_KAFKAA", "value": "kafka:9092"}),
+        "nothing reads the variable WAGGLE_KAFKAA",
+    ),
+    "a setting nobody reads": (lambda o: settings(o).update(WAGGLE_LOGLEVEL="INFO"), "nothing reads the variable"),
+    "a value the settings refuse": (
+        lambda o: settings(o).update(WAGGLE_SANDBOX="docker"),
+        "the settings refuse WAGGLE_SANDBOX",
+    ),
+    "a user without a password": (
+        lambda o: container(o)["env"].remove(variable(o, "WAGGLE_KAFKA_PASSWORD")),
+        "the settings refuse WAGGLE_KAFKA_PASSWORD is missing",
+    ),
+    "credentials that nobody asks for": (
+        lambda o: settings(o).update(WAGGLE_KAFKA_SECURITY_PROTOCOL="SSL"),
+        "the settings refuse WAGGLE_KAFKA_USERNAME is set but not used",
+    ),
+    "an authority that is not mounted": (
+        lambda o: settings(o).update(WAGGLE_KAFKA_CA="/etc/waggle/trust/kafkaa.pem"),
+        "WAGGLE_KAFKA_CA names a file that cannot be read: /etc/waggle/trust/kafkaa.pem",
+    ),
+    "authorities that are not mounted": (
+        lambda o: container(o)["volumeMounts"].clear(),
+        "/etc/waggle/trust/postgres.pem",
+    ),
+    "a setting that is missing": (lambda o: settings(o).pop("WAGGLE_KAFKA"), "WAGGLE_KAFKA is not set"),
+    "a reference to nothing": (
+        lambda o: variable(o, "WAGGLE_POSTGRES").update(value="postgresql://$(NOBODY)@db/waggle"),
+        "$(NOBODY)",
+    ),
+    "another port": (lambda o: settings(o).update(WAGGLE_HTTP_PORT="8081"), "listens on 8081"),
+    "a probe of a path there is not": (
+        lambda o: container(o)["livenessProbe"]["httpGet"].update(path="/healthz"),
+        "asks /healthz",
+    ),
+    "liveness that asks for readiness": (
+        lambda o: container(o)["livenessProbe"]["httpGet"].update(path="/ready"),
+        "says something else",
+    ),
+    "a probe of a port there is not": (
+        lambda o: container(o)["readinessProbe"]["httpGet"].update(port="web"),
+        "port web",
+    ),
+    "no time to drain": (
+        lambda o: find(o, "Deployment", "planner")["spec"]["template"]["spec"].update(terminationGracePeriodSeconds=15),
+        "may need 25 s",
+    ),
+    "no time to start": (lambda o: container(o)["startupProbe"].update(failureThreshold=5), "waits 30 s for Kafka"),
+    "another version's image": (
+        lambda o: container(o).update(image="registry.example.com/waggle:0.0.1"),
+        "this is version",
+    ),
+    "a token nobody needs": (
+        lambda o: find(o, "Deployment", "planner")["spec"]["template"]["spec"].pop("automountServiceAccountToken"),
+        "handed a token",
+    ),
+    "another service's Kafka user": (
+        lambda o: variable(o, "WAGGLE_KAFKA_USERNAME").update(value="gateway"),
+        "should be called planner",
+    ),
+    "a secret nobody makes": (lambda o: drop(o, "ExternalSecret", "waggle-redis-ca"), "Secret waggle-redis-ca"),
+    "a key nobody makes": (
+        lambda o: variable(o, "WAGGLE_KAFKA_PASSWORD")["valueFrom"]["secretKeyRef"].update(key="pass"),
+        "with the key pass",
+    ),
+    "scaling by a group there is not": (lambda o: metadata(o).update(consumerGroup="waggle.planners"), "no group"),
+    "scaling by a topic there is not": (
+        lambda o: metadata(o).update(topic="waggle.agents.plan"),
+        "nothing scales planner",
+    ),
+    "scaling by another service's lag": (
+        lambda o: metadata(o).update(consumerGroup="waggle.data", topic="waggle.agents.data"),
+        "by the lag of data",
+    ),
+    "more replicas than partitions": (
+        lambda o: find(o, "ScaledObject", "planner")["spec"].update(maxReplicaCount=5),
+        "5 replicas are more than the 4 partitions",
+    ),
+    "a word KEDA does not know": (lambda o: metadata(o).update(lagTreshold="8"), "lagTreshold"),
+    "a topic of the orchestrator nobody watches": (
+        lambda o: find(o, "ScaledObject", "orchestrator")["spec"]["triggers"].pop(),
+        "nothing scales orchestrator",
+    ),
+    "a topic that is not made": (lambda o: drop(o, "KafkaTopic", "waggle.journal"), "no KafkaTopic for waggle.journal"),
+    "a topic with fewer partitions": (
+        lambda o: find(o, "KafkaTopic", "waggle.journal")["spec"].update(partitions=1),
+        "not as infra/topics.toml declares",
+    ),
+    "a service without a user": (lambda o: drop(o, "KafkaUser", "data"), "no KafkaUser for data"),
+    "a consumer that may not read its topic": (
+        lambda o: rule(o).update(operations=["Describe"]),
+        "may not read the topic waggle.agents.planner",
+    ),
+    "a service that no policy lets out": (
+        lambda o: drop(o, "NetworkPolicy", "to-stores"),
+        "Deployment/planner: no NetworkPolicy lets it reach 9093, where WAGGLE_KAFKA is",
+    ),
+    "a right on everything": (
+        lambda o: rule(o)["resource"].update(name="waggle.", patternType="prefix"),
+        "whatever begins with",
+    ),
+    "a right nobody needs": (lambda o: rule(o).update(operations=["All"]), "which no service does"),
+    "a broker that refuses dead letters": (
+        lambda o: find(o, "Kafka", "waggle")["spec"]["kafka"]["config"].update({"message.max.bytes": 1048576}),
+        "below the 9437184 bytes",
+    ),
+    "no default-deny": (lambda o: drop(o, "NetworkPolicy", "default-deny"), "no NetworkPolicy denies"),
+    "a namespace that refuses nothing": (
+        lambda o: find(o, "Namespace", "waggle")["metadata"]["labels"].clear(),
+        "does not enforce restricted",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_broken_is_found(what, production, there):
+    breaks, says = BROKEN[what]
+    breaks(production)
+    assert any(says in each for each in problems(production, there))
+
+
+def test_a_container_that_may_write_its_root_is_found_by_the_linter(production, there):
+    container(production)["securityContext"]["readOnlyRootFilesystem"] = False
+    left = list(lint.unexcused(lint.findings("production", production, there), lint.exemptions()))
+    assert any("planner: container-security-context-readonlyrootfilesystem" in each for each in left)
+
+
+def test_an_excuse_for_nothing_is_found():
+    excuse = lint.Exemption(check="pod-probes", overlays="*", objects="*", reason="none")
+    assert list(lint.unexcused([], [excuse])) == ["exceptions.toml: pod-probes for * in * excuses nothing: remove it"]
+
+
+def test_a_generated_file_that_somebody_edited_is_found(tmp_path):
+    (tmp_path / strimzi.FOLDER).mkdir(parents=True)
+    users = next(path for path in strimzi.write(tmp_path) if path.name == "users.yaml")
+    assert list(strimzi.stale(tmp_path)) == []
+    users.write_text(users.read_text().replace("Read", "All", 1))
+    assert [each.partition(" ")[0] for each in strimzi.stale(tmp_path)] == [str(strimzi.FOLDER / "users.yaml")]
+
+
+def test_an_open_schema_is_left_open_and_a_closed_one_refuses_what_it_does_not_name():
+    free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"a": {}}}
+    named = closed({"type": "object", "properties": {"free": free, "b": {"type": "object"}}})
+    assert named["additionalProperties"] is False
+    assert "additionalProperties" not in named["properties"]["free"]
+    assert "additionalProperties" not in named["properties"]["b"]
+
+
+SERVICES = code.services()
+
+
+def test_a_new_agent_is_deployed_and_one_without_its_stanza_is_missed(tmp_path, there, rendered, monkeypatch):
+    shutil.copytree(code.ROOT / "k8s", tmp_path / "k8s")
+    stanza.add("term_translator", tmp_path)
+    monkeypatch.setattr("infra.manifests.render.K8S", tmp_path / "k8s")
+    monkeypatch.setattr(agree.code, "services", lambda: {"term_translator", *SERVICES})
+    new = render(there.kustomize, "production")
+    deployed = find(new, "Deployment", "term-translator")["spec"]["template"]["spec"]["containers"][0]
+    assert deployed["command"] == ["python", "-m", "services.term_translator"]
+    assert metadata(new, "term-translator")["topic"] == "waggle.agents.term_translator"
+    assert not [each for each in agree.disagreements(new, version()) if "services/term_translator is not" in each]
+    missed = list(agree.disagreements(rendered["production"], version()))
+    assert [each for each in missed if "services/term_translator is not deployed" in each]
+    assert [each for each in kafka.users(new) if "no KafkaUser for term-translator" in each]
