@@ -27,6 +27,7 @@ from shared.bus.dead_letters import CAUSES, SUFFIX, dead_letter_headers
 from shared.bus.record import Delivery, Record, decode, header_map
 from shared.bus.timers import until
 from shared.errors import Fenced, RetryableError, TerminalError, WaggleError
+from shared.telemetry import logs
 from shared.telemetry.carried import resent
 from shared.telemetry.conventions import (
     MESSAGING_GROUP,
@@ -95,6 +96,7 @@ class Deliverer:
             try:
                 delivery = decode(record)
                 attempt = delivery.envelope.attempt
+                logs.about(delivery.message)
                 about(attempt=attempt, tenant=delivery.envelope.tenant, run=getattr(delivery.message, "run_id", None))
                 await self.handle(delivery)
             except Fenced:
