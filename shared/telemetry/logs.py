@@ -35,7 +35,7 @@ def handling() -> Iterator[None]:
 
 
 def about(message: Any) -> None:
-    """This message is being handled."""
+    """Say in every line that `message` is being handled."""
     _handled.set(message)
 
 

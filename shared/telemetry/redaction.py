@@ -45,7 +45,12 @@ class Redaction:
         wanted = sorted({each for each in known if len(each) >= SHORTEST}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, wanted))) if wanted else None
 
-    def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def __call__(
+        self,
+        logger: Any,  # noqa: ARG002 -- structlog calls processors so
+        method: str,  # noqa: ARG002 -- as above
+        event: MutableMapping[str, Any],
+    ) -> MutableMapping[str, Any]:
         """The same line without its secrets."""
         return self._mapping(event)
 

@@ -89,11 +89,11 @@ def test_what_a_library_logs_has_the_same_form_and_fields_and_is_quiet_below_a_w
 
 def test_a_traceback_is_one_line_without_secrets(written):
     try:
-        raise ValueError(f"refused: password={KEY}")
+        int(f"password={KEY}")
     except ValueError:
         structlog.get_logger().exception("failed")
     (line,) = written()
-    assert "ValueError: refused" in line["exception"]
+    assert "ValueError: invalid literal" in line["exception"]
     assert KEY not in json.dumps(line)
 
 
