@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench clean
+.PHONY: help setup demo up down test kafka test-kafka lint types schemas alerts-check check faults faults-slice new-agent bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,8 +57,12 @@ types: setup ## Check types
 schemas: setup ## Write schemas/published from the models
 	$(BIN)/python -m schemas.publish
 
+alerts-check: setup ## Check the alert rules and try each as it fires and as it is silent (promtool, got from Debian)
+	$(BIN)/python -m infra.promtool
+
 check: lint types ## Everything CI runs
 	$(BIN)/python -m schemas.publish --check
+	$(MAKE) alerts-check
 	$(MAKE) test
 	$(MAKE) test-kafka
 	$(MAKE) faults-slice

@@ -16,13 +16,15 @@ PAGE = Path("docs/metrics.md")
 _HEAD = f"""\
 # Metrics
 
-Each service, the gateway too, shows them at `/metrics` on its HTTP port, in Prometheus' form; those it has no part in stay
-empty, and `process_…` are beside them. No label is a run's id: which run it was, its trace says. Labels whose values come
-from outside (tenant, model, tool, error) keep the first {MOST_VALUES} values a process sees, further ones are `other`.
+Each service, the gateway too, shows them at `/metrics` on its HTTP port, in Prometheus' form; those it has no part in
+stay empty, and `process_…` are beside them. No label is a run's id: which run it was, its trace says. Labels whose
+values come from outside (tenant, model, tool, error) keep the first {MOST_VALUES} values a process sees, further ones
+are `other`.
 
 Runs and steps are counted by the orchestrator once the change is recorded, model and tool calls by the agent that makes
-them: neither a redelivered message nor a replayed turn counts again. `waggle_consumer_lag` and `waggle_commit_age_seconds`
-come from the consumer that owns the partitions: sum the one over the consumers of a group, take the highest of the other.
+them: neither a redelivered message nor a replayed turn counts again. `waggle_consumer_lag` and
+`waggle_commit_age_seconds` come from the consumer that owns the partitions: sum the one over the consumers of a group,
+take the highest of the other.
 
 What is alerted on is in [`infra/prometheus/alerts.yml`](../infra/prometheus/alerts.yml), what to do then in
 [operate](operate.md#alerts); dashboards are in [`infra/grafana/dashboards`](../infra/grafana/dashboards).

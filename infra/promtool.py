@@ -1,47 +1,47 @@
 """`python -m infra.promtool`: checks the rules and tries them, with Prometheus' own tool.
 
-The tool is taken from `PROMTOOL`, or from Debian's package, unpacked into a cache folder: nothing is installed.
+The tool is the installed one, else the one of Debian's package, unpacked below `.waggle`: nothing is installed.
 """
 
-import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-VERSION = "2.42.0+ds-5+deb12u1"
-"""Of Debian's package `prometheus`."""
-
-RULES = Path("infra/prometheus/alerts.yml")
-TESTS = Path("infra/prometheus/tests")
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "waggle" / f"prometheus-{VERSION}"
+ROOT = Path(__file__).parents[1]
+RULES = ROOT / "infra" / "prometheus" / "alerts.yml"
+TESTS = ROOT / "infra" / "prometheus" / "tests"
+_UNPACKED = ROOT / ".waggle" / "tools" / "prometheus"
 
 
 def promtool() -> Path:
     """The tool; it is fetched if it is not there. Exits with what to do when it cannot be had."""
-    if given := os.environ.get("PROMTOOL"):
-        return Path(given)
-    tool = _CACHE / "usr" / "bin" / "promtool"
+    if found := shutil.which("promtool"):
+        return Path(found)
+    tool = _UNPACKED / "usr" / "bin" / "promtool"
     if not tool.exists():
         _fetch()
     return tool
 
 
 def _fetch() -> None:
-    print(f"Fetching promtool {VERSION} into {_CACHE}; this is done once.")
-    _CACHE.parent.mkdir(parents=True, exist_ok=True)
+    print(f"Fetching promtool into {_UNPACKED}; this is done once.", flush=True)
+    _UNPACKED.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(dir=_CACHE.parent) as folder:
-            subprocess.run(
-                ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", f"prometheus={VERSION}"],
-                cwd=folder,
-                check=True,
-            )
-            [package] = Path(folder).glob("*.deb")
-            subprocess.run(["dpkg-deb", "-x", package, Path(folder) / "unpacked"], check=True)
-            (Path(folder) / "unpacked").rename(_CACHE)
+        with tempfile.TemporaryDirectory(dir=_UNPACKED.parent) as folder:
+            _download(Path(folder)).rename(_UNPACKED)
     except (OSError, subprocess.CalledProcessError) as failed:
-        sys.exit(f"promtool cannot be had from Debian ({failed}): run apt-get update, or set PROMTOOL to one")
+        sys.exit(f"promtool cannot be had from Debian ({failed}): run apt-get update, or put promtool on PATH")
+
+
+def _download(folder: Path) -> Path:
+    """The package, unpacked in the folder."""
+    apt = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", "prometheus"]
+    subprocess.run(apt, cwd=folder, check=True)
+    [package] = folder.glob("*.deb")
+    subprocess.run(["dpkg-deb", "-x", package, folder / "unpacked"], check=True)
+    return folder / "unpacked"
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 
 from infra.dashboards.__main__ import files
@@ -11,7 +12,11 @@ from shared.telemetry.metrics import MOST_VALUES, Metrics
 from tests.queries import DASHBOARDS, ROOT, RULE_LIST, UnknownName, chosen, drawn, exposed, labels_of
 
 ALERTS = [rule for rule in RULE_LIST if "alert" in rule]
+DRAWN = list(drawn())
 KNOWN = exposed()
+CASES = yaml.safe_load((ROOT / "infra/prometheus/tests/alerts_test.yml").read_text())["tests"]
+TRIED = [case for group in CASES for case in group.get("alert_rule_test", [])]
+GIVEN = {each["series"] for group in CASES for each in group["input_series"]}
 LABELS = {
     "state", "limit", "about", "decision", "kind",  # few values each, all written in the code
     "agent", "topic", "group",  # as many as there are services
@@ -26,13 +31,13 @@ def test_a_rule_uses_only_metrics_and_labels_that_are_exposed(rule):
     assert set(re.findall(r"\$labels\.(\w+)", said)) <= labels
 
 
-@pytest.mark.parametrize(("panel", "query", "legend"), drawn(), ids=lambda each: each.split(" (")[0])
+@pytest.mark.parametrize(("panel", "query", "legend"), DRAWN, ids=[f"{panel}: {legend}" for panel, _, legend in DRAWN])
 def test_a_panel_uses_only_metrics_and_labels_that_are_exposed(panel, query, legend):
     labels = labels_of(query, KNOWN)
     assert set(re.findall(r"{{(\w+)}}", legend)) <= labels
 
 
-@pytest.mark.parametrize(("board", "metric", "label"), chosen())
+@pytest.mark.parametrize(("board", "metric", "label"), list(chosen()))
 def test_a_variable_is_filled_from_a_label_that_is_exposed(board, metric, label):
     assert label in KNOWN[metric]
 
@@ -76,9 +81,9 @@ def test_panels_do_not_overlap_and_each_asks_a_provisioned_source():
 
 
 def test_every_metric_is_shown_on_a_dashboard_or_named_here():
-    asked = " ".join([query for _, query, _ in drawn()] + [rule["expr"] for rule in RULE_LIST])
+    asked = " ".join([query for _, query, _ in DRAWN] + [rule["expr"] for rule in RULE_LIST])
     unseen = {each.name for each in catalogue() if each.name not in asked}
-    assert unseen == {"waggle_decisions_total", "waggle_runs_started_total"}, "how many came and were answered is told apart"
+    assert unseen == {"waggle_decisions_total", "waggle_runs_started_total"}, "draw it, or name it here"
 
 
 def test_the_dashboards_are_what_the_declarations_say():
@@ -119,6 +124,17 @@ def test_an_alert_says_what_it_is_and_its_runbook_is_there(alert):
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
-def test_every_alert_is_tried_as_it_fires(alert):
-    tried = (ROOT / "infra/prometheus/tests/alerts_test.yml").read_text()
-    assert re.search(rf"alertname: {alert['alert']}\n +exp_alerts:", tried)
+def test_every_alert_is_tried_as_it_fires_and_as_it_is_silent(alert):
+    expected = [case.get("exp_alerts", []) for case in TRIED if case["alertname"] == alert["alert"]]
+    assert any(expected)
+    assert not all(expected)
+
+
+def test_of_every_alert_that_is_tried_there_is_a_rule():
+    """An alert that is not there is always silent."""
+    assert {case["alertname"] for case in TRIED} == {alert["alert"] for alert in ALERTS}
+
+
+@pytest.mark.parametrize("series", sorted(GIVEN))
+def test_what_alerts_are_tried_with_is_exposed_like_that(series):
+    labels_of(series, KNOWN)
