@@ -11,6 +11,7 @@
 import asyncio
 import json
 import random
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -79,9 +80,9 @@ class Deliverer:
         pauses = 0
         while True:
             await self.ready()
+            began = time.monotonic()
             try:
-                with self.metrics.delivery_seconds.labels(record.topic).time():
-                    return await self._once(record)
+                await self._once(record)
             except self.outages as away:
                 pauses += 1
                 self.metrics.outages.labels(record.topic).inc()
@@ -89,6 +90,9 @@ class Deliverer:
                 if pauses == 1:
                     log.warning("a delivery waits", topic=record.topic, offset=record.offset, error=repr(away))
                 await asyncio.sleep(pause)
+            else:
+                self.metrics.delivery_seconds.labels(record.topic).observe(time.monotonic() - began)
+                return
 
     async def _once(self, record: Any) -> None:
         with self._processing(record) as span:

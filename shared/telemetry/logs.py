@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import structlog
 from opentelemetry import trace
@@ -20,23 +20,35 @@ from shared.telemetry.redaction import Redaction
 _FIELDS = {"run": "run_id", "step": "step_id", "tenant": "tenant"}
 """Field of a line → attribute of a message."""
 
-_handled: ContextVar[Any] = ContextVar("handled", default=None)
-"""The message that is being handled. What a line says of it is looked up when one is written: few are."""
+
+class _Handled(NamedTuple):
+    """The message that is being handled. What a line says of it is looked up when one is written: few are."""
+
+    message: Any
+    run: str | None
+    span: trace.SpanContext
+
+
+_NOTHING = _Handled(None, None, trace.INVALID_SPAN_CONTEXT)
+_handled: ContextVar[_Handled] = ContextVar("handled", default=_NOTHING)
 
 
 @contextmanager
 def handling() -> Iterator[None]:
     """What `about` says is said until the end of the block."""
-    before = _handled.set(None)
+    before = _handled.set(_NOTHING)
     try:
         yield
     finally:
         _handled.reset(before)
 
 
-def about(message: Any) -> None:
-    """Say in every line that `message` is being handled."""
-    _handled.set(message)
+def about(message: Any, run: str | None = None) -> None:
+    """Say in every line that `message` is being handled, in the span that is current now: also in lines after its end.
+
+    `run`: the message's run, if it does not name one itself.
+    """
+    _handled.set(_Handled(message, run, trace.get_current_span().get_span_context()))
 
 
 def start_logging(level: str, service: str, secrets: Iterable[str] = (), out: TextIO | None = None) -> None:
@@ -75,9 +87,11 @@ def _facts(service: str, redaction: Redaction) -> list[Processor]:
 
 
 def _place() -> dict[str, str]:
-    """Whose the message is that is being handled, and which span is current."""
-    message, span = _handled.get(), trace.get_current_span().get_span_context()
-    place = {name: getattr(message, attribute, None) for name, attribute in _FIELDS.items()}
+    """Whose the message is that is being handled, and which span is current, or was while it was handled."""
+    handled, span = _handled.get(), trace.get_current_span().get_span_context()
+    place = {name: getattr(handled.message, attribute, None) for name, attribute in _FIELDS.items()}
+    place["run"] = place["run"] or handled.run
+    span = span if span.is_valid else handled.span
     if span.is_valid:
         place |= {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
     return {name: value for name, value in place.items() if value}

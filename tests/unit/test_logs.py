@@ -1,6 +1,5 @@
 """What a line of the log says, and what it never says."""
 
-import io
 import json
 import logging
 
@@ -14,6 +13,7 @@ from shared.settings import Settings
 from shared.telemetry import logs
 from shared.telemetry.logs import about, handling, start_logging
 from shared.telemetry.redaction import HIDDEN, Redaction, secrets_of
+from tests.lines import logging_as
 
 KEY = "correct-horse-battery"
 
@@ -25,14 +25,8 @@ class Handoff:
 @pytest.fixture
 def written():
     """Configures logging into a buffer; gives the lines written."""
-    out, root = io.StringIO(), logging.getLogger()
-    before, handlers = root.level, root.handlers[:]
-    start_logging("INFO", "planner", [KEY], out)
-    yield lambda: [json.loads(line) for line in out.getvalue().splitlines()]
-    root.handlers[:] = handlers
-    root.setLevel(before)
-    logging.getLogger("waggle.bus").setLevel(logging.NOTSET)
-    structlog.reset_defaults()
+    with logging_as("planner", KEY) as lines:
+        yield lines
 
 
 def test_a_line_written_while_a_message_is_handled_says_whose_it_is(written):
@@ -55,6 +49,22 @@ def test_a_line_written_while_a_message_is_handled_says_whose_it_is(written):
             "span_id": trace.format_span_id(place.span_id),
         }.items()
     )
+
+
+def test_a_line_written_after_the_span_has_ended_still_says_which_it_was(written):
+    tracer = TracerProvider().get_tracer("test")
+    with handling():
+        with tracer.start_as_current_span("process") as span:
+            about(Handoff())
+        structlog.get_logger().info("waiting")
+    assert written()[0]["trace_id"] == trace.format_trace_id(span.get_span_context().trace_id)
+
+
+def test_a_message_that_does_not_name_its_run_is_told_which_it_is(written):
+    with handling():
+        about(object(), "run-7")
+        structlog.get_logger().info("taken in")
+    assert written()[0]["run"] == "run-7"
 
 
 def test_the_next_message_does_not_have_the_fields_of_the_one_before(written):
