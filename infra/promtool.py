@@ -48,7 +48,8 @@ def main() -> None:
     """Check and try all rules; exit with 1 when one is wrong."""
     tool = promtool()
     tests = sorted(TESTS.glob("*.yml"))
-    for command in (["check", "rules", RULES], ["test", "rules", *tests]):
+    commands: list[list[str | Path]] = [["check", "rules", RULES], ["test", "rules", *tests]]
+    for command in commands:
         if subprocess.run([tool, *command], check=False).returncode:
             sys.exit(1)
 
