@@ -7,6 +7,7 @@ from test_bus import consuming, question, record, until
 
 from shared.bus import publish
 from shared.errors import RetryableError, TerminalError
+from shared.rebuild import rebuild
 from tests.lines import logging_as
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -37,6 +38,13 @@ async def test_a_line_about_a_failure_says_whose_message_it_was(settings, topics
             await until(lambda: any(line["event"] == said for line in lines()))
     [line] = [line for line in lines() if line["event"] == said]
     assert (line["run"], line["tenant"], line["service"], line["trace_id"]) == ("run-1", "default", "test", TRACE)
+
+
+async def test_what_a_rebuild_says_is_lines_like_all_others(settings, topics, sentinel):
+    with logging_as("orchestrator") as lines:
+        await rebuild(sentinel, settings)
+    said = [line for line in lines() if "rebuil" in line["event"]]
+    assert [line["service"] for line in said] == ["orchestrator"] * 2, "where there are no runs, none are counted"
 
 
 async def test_a_delivery_that_waits_for_an_outage_is_counted_when_it_is_done(settings, topics):
