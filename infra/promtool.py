@@ -3,6 +3,7 @@
 The tool is the installed one, else the one of Debian's package, unpacked below `.waggle`: nothing is installed.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,8 @@ def _fetch() -> None:
 
 def _download(folder: Path) -> Path:
     """The package, unpacked in the folder."""
+    if os.geteuid() == 0:  # a new machine has no lists of packages, an old one may name a version that is gone
+        subprocess.run(["apt-get", "-qq", "update"], check=True)
     apt = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", "prometheus"]
     subprocess.run(apt, cwd=folder, check=True)
     [package] = folder.glob("*.deb")
