@@ -181,12 +181,14 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         while owned:
             with handling():
                 try:
-                    return await self._handle(record)
+                    await self._handle(record)
                 except Fenced as fenced:
                     log.warning("claimed by another", topic=record.topic, offset=record.offset, why=str(fenced))
                     owned = self._offsets.get(taken.partition) is taken.tracker
                 except Exception:
                     log.exception("a record could not be dealt with", topic=record.topic, offset=record.offset)
+                else:
+                    return
             await asyncio.sleep(AGAIN_AFTER)
 
     def _taken(self, record: Raw) -> _Taken:
