@@ -54,11 +54,11 @@ lint: setup ## Check style and layers
 types: setup ## Check types
 	$(BIN)/mypy
 
-schemas: setup ## Write schemas/published from the models
-	$(BIN)/python -m schemas.publish
-
 alerts-check: setup ## Check the alert rules and try each as it fires and as it is silent (promtool, got from Debian)
 	$(BIN)/python -m infra.promtool
+
+schemas: setup ## Write schemas/published from the models
+	$(BIN)/python -m schemas.publish
 
 check: lint types ## Everything CI runs
 	$(BIN)/python -m schemas.publish --check
