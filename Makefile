@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench \
-	compose-check k8s-check clean
+	alerts-check compose-check k8s-check clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ lint: setup ## Check style and layers
 types: setup ## Check types
 	$(BIN)/mypy
 
+alerts-check: setup ## Check the alert rules and try each as it fires and as it is silent (promtool, got from Debian)
+	$(BIN)/python -m infra.promtool
+
 schemas: setup ## Write schemas/published from the models
 	$(BIN)/python -m schemas.publish
 
@@ -69,6 +72,7 @@ k8s-check: setup ## Prove that k8s/ is valid, passes a strict linter and fits th
 
 check: lint types ## Everything CI runs
 	$(BIN)/python -m schemas.publish --check
+	$(MAKE) alerts-check
 	$(MAKE) test
 	$(MAKE) test-kafka
 	$(MAKE) faults-slice

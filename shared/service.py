@@ -27,6 +27,7 @@ from shared.settings import Settings
 from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import start_logging
 from shared.telemetry.metrics import BLACKBOARD_WHOLE, COMMIT_AGE, CONSUMER_LAG, IN_FLIGHT, READ_AHEAD, Metrics
+from shared.telemetry.redaction import secrets_of
 
 log = structlog.get_logger()
 
@@ -90,7 +91,7 @@ class Parts:
 
 def connect(name: str, settings: Settings) -> Parts:
     """Set the process up: logs, traces, and clients that connect when they are first used."""
-    start_logging(settings.log_level, name)
+    start_logging(settings.log_level, name, secrets_of(settings))
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     metrics = Metrics(registry)
@@ -239,7 +240,7 @@ def run_http(app: Any, settings: Settings) -> None:
         host=settings.http_host,
         port=settings.http_port,
         loop="uvloop",
-        log_level="warning",
+        log_config=None,
         access_log=False,
         lifespan="on",
         timeout_graceful_shutdown=5,

@@ -26,6 +26,7 @@ from shared.rebuild import rebuild_when_lost
 from shared.runs import ENDS, Decision, Intake, Run, decide, give_up, run_id_for
 from shared.service import Parts, connect, serve
 from shared.settings import read_settings
+from shared.telemetry import logs
 from shared.telemetry.carried import here, within
 from shared.telemetry.traces import about, workflow
 
@@ -152,6 +153,7 @@ def _intake(delivery: Delivery, limit: int) -> Message | Intake:
     task_id = delivery.envelope.id
     run_id = run_id_for(task.tenant, task.idempotency_key or task_id)
     about(run=run_id, tenant=task.tenant)
+    logs.about(task, run_id)
     return Intake(run_id, task_id, task, here() or None)
 
 

@@ -22,6 +22,7 @@ from shared.bus.lanes import Lanes
 from shared.bus.offsets import OffsetTracker
 from shared.errors import Fenced
 from shared.settings import Settings
+from shared.telemetry.logs import handling
 
 Raw: TypeAlias = ConsumerRecord[bytes, bytes]
 
@@ -178,15 +179,16 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Handle a record, again and again if need be: a lane that died would hold up its partition in silence."""
         record, owned = taken.record, True
         while owned:
-            try:
-                await self._handle(record)
-            except Fenced as fenced:
-                log.warning("claimed by another", topic=record.topic, offset=record.offset, why=str(fenced))
-                owned = self._offsets.get(taken.partition) is taken.tracker
-            except Exception:
-                log.exception("a record could not be dealt with", topic=record.topic, offset=record.offset)
-            else:
-                return
+            with handling():
+                try:
+                    await self._handle(record)
+                except Fenced as fenced:
+                    log.warning("claimed by another", topic=record.topic, offset=record.offset, why=str(fenced))
+                    owned = self._offsets.get(taken.partition) is taken.tracker
+                except Exception:
+                    log.exception("a record could not be dealt with", topic=record.topic, offset=record.offset)
+                else:
+                    return
             await asyncio.sleep(AGAIN_AFTER)
 
     def _taken(self, record: Raw) -> _Taken:

@@ -11,6 +11,7 @@
 import asyncio
 import json
 import random
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from shared.bus.dead_letters import CAUSES, SUFFIX, dead_letter_headers
 from shared.bus.record import Delivery, Record, decode, header_map
 from shared.bus.timers import until
 from shared.errors import Fenced, RetryableError, TerminalError, WaggleError
+from shared.telemetry import logs
 from shared.telemetry.carried import resent
 from shared.telemetry.conventions import (
     MESSAGING_GROUP,
@@ -78,9 +80,9 @@ class Deliverer:
         pauses = 0
         while True:
             await self.ready()
+            began = time.monotonic()
             try:
-                with self.metrics.delivery_seconds.labels(record.topic).time():
-                    return await self._once(record)
+                await self._once(record)
             except self.outages as away:
                 pauses += 1
                 self.metrics.outages.labels(record.topic).inc()
@@ -88,6 +90,9 @@ class Deliverer:
                 if pauses == 1:
                     log.warning("a delivery waits", topic=record.topic, offset=record.offset, error=repr(away))
                 await asyncio.sleep(pause)
+            else:
+                self.metrics.delivery_seconds.labels(record.topic).observe(time.monotonic() - began)
+                return
 
     async def _once(self, record: Any) -> None:
         with self._processing(record) as span:
@@ -95,6 +100,7 @@ class Deliverer:
             try:
                 delivery = decode(record)
                 attempt = delivery.envelope.attempt
+                logs.about(delivery.message)
                 about(attempt=attempt, tenant=delivery.envelope.tenant, run=getattr(delivery.message, "run_id", None))
                 await self.handle(delivery)
             except Fenced:

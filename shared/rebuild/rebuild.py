@@ -78,7 +78,12 @@ async def rebuild_when_lost(sentinel: Sentinel, settings: Settings, metrics: Met
         await asyncio.sleep(LOST_FOR)
 
 
-async def rebuild(sentinel: Sentinel, settings: Settings, say: Say = log.info) -> Report | None:
+def _logged(line: str) -> None:
+    """Log it as logging is configured by then: `log.info` itself, as a default, would be bound at import."""
+    log.info(line)
+
+
+async def rebuild(sentinel: Sentinel, settings: Settings, say: Say = _logged) -> Report | None:
     """Make the blackboard again; None when somebody else is doing it.
 
     Safe at any time: what Redis has of a run is replaced only if the log is further. Raises KafkaError and Redis's
@@ -145,7 +150,8 @@ async def _runs(
             report.restored += len(records)
             if not await restorer.still():
                 raise TimeoutError("the lock was lost while rebuilding")
-        say(f"rebuilding: {report.runs} runs read")
+        if changes:
+            say(f"rebuilding: {report.runs} runs read")
     return resumable
 
 

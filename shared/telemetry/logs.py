@@ -1,29 +1,118 @@
-"""Structured logs: one line an event, readable on a terminal, JSON elsewhere."""
+"""Structured logs: one line an event, readable on a terminal, JSON elsewhere.
+
+What other libraries log goes the same way. A line that is written while a message is handled says whose it is: its run,
+step and tenant, and the span that is current.
+"""
 
 import logging
 import sys
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple, TextIO
 
 import structlog
+from opentelemetry import trace
+from structlog.typing import Processor
+
+from shared.telemetry.redaction import Redaction
+
+_FIELDS = {"run": "run_id", "step": "step_id", "tenant": "tenant"}
+"""Field of a line → attribute of a message."""
 
 
-def start_logging(level: str, service: str) -> None:
-    """Configure the process's logging once, at start. Raises ValueError for an unknown level."""
+class _Handled(NamedTuple):
+    """The message that is being handled. What a line says of it is looked up when one is written: few are."""
+
+    message: Any
+    run: str | None
+    span: trace.SpanContext
+
+
+_NOTHING = _Handled(None, None, trace.INVALID_SPAN_CONTEXT)
+_handled: ContextVar[_Handled] = ContextVar("handled", default=_NOTHING)
+
+
+@contextmanager
+def handling() -> Iterator[None]:
+    """What `about` says is said until the end of the block."""
+    before = _handled.set(_NOTHING)
+    try:
+        yield
+    finally:
+        _handled.reset(before)
+
+
+def about(message: Any, run: str | None = None) -> None:
+    """Say in every line that `message` is being handled, in the span that is current now: also in lines after its end.
+
+    `run`: the message's run, if it does not name one itself.
+    """
+    _handled.set(_Handled(message, run, trace.get_current_span().get_span_context()))
+
+
+def start_logging(level: str, service: str, secrets: Iterable[str] = (), out: TextIO | None = None) -> None:
+    """Configure the process's logging once, at start; `secrets` are shown nowhere. `out`: standard error.
+
+    Raises ValueError for an unknown level.
+    """
     threshold = logging.getLevelNamesMapping().get(level.upper())
     if threshold is None:
         raise ValueError(f"WAGGLE_LOG_LEVEL is {level!r}; use one of {', '.join(logging.getLevelNamesMapping())}")
-    logging.basicConfig(level=max(threshold, logging.WARNING), format="%(levelname)s %(name)s %(message)s")
-    logging.getLogger("waggle.bus").setLevel(
-        logging.ERROR
-    )  # FastStream warns at each start that topics are ours to make
+    out = out or sys.stderr
+    facts = _facts(service, Redaction(secrets))
+    renderer = _renderer(out)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
-        ],
+        processors=[*facts, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(out),
     )
-    structlog.contextvars.bind_contextvars(service=service)
+    _take_in(max(threshold, logging.WARNING), facts, renderer, out)
+
+
+def _facts(service: str, redaction: Redaction) -> list[Processor]:
+    """What every line goes through, ours or a library's, before it is rendered. Redaction is last: it sees all."""
+
+    def placed(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {**event, **{name: value for name, value in _place().items() if name not in event}, "service": service}
+
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        placed,
+        structlog.processors.format_exc_info,
+        redaction,
+    ]
+
+
+def _place() -> dict[str, str]:
+    """Whose the message is that is being handled, and which span is current, or was while it was handled."""
+    handled, span = _handled.get(), trace.get_current_span().get_span_context()
+    place = {name: getattr(handled.message, attribute, None) for name, attribute in _FIELDS.items()}
+    place["run"] = place["run"] or handled.run
+    span = span if span.is_valid else handled.span
+    if span.is_valid:
+        place |= {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
+    return {name: value for name, value in place.items() if value}
+
+
+def _renderer(out: TextIO) -> Processor:
+    """Tracebacks are plain text: rich ones would show the values of variables."""
+    if out.isatty():
+        return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    return structlog.processors.JSONRenderer()
+
+
+def _take_in(threshold: int, facts: list[Processor], renderer: Processor, out: TextIO) -> None:
+    """Let what aiokafka, uvicorn, httpx and others log go the same way."""
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *facts],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(level=threshold, handlers=[handler], force=True)
+    # FastStream warns at each start that topics are ours to make.
+    logging.getLogger("waggle.bus").setLevel(logging.ERROR)

@@ -29,7 +29,7 @@ def record(message, prefix: str, id: str | None = None):
 
 
 @asynccontextmanager
-async def consuming(settings, handle, group="g", topics=("runs",), dead=None):
+async def consuming(settings, handle, group="g", topics=("runs",), dead=None, registry=None):
     broker = bus.connect(settings, "test")
 
     async def on_dead(raw, error):
@@ -47,7 +47,7 @@ async def consuming(settings, handle, group="g", topics=("runs",), dead=None):
         on_dead=on_dead,
         outages=bus.OUTAGES,
         ready=ready,
-        metrics=Metrics(CollectorRegistry()),
+        metrics=Metrics(registry or CollectorRegistry()),
     )
     names = [settings.topic_prefix + topic for topic in topics]
     consumer = KeyedConsumer(broker, names, settings.topic_prefix + group, deliver, settings)

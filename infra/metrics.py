@@ -1,0 +1,89 @@
+"""`python -m infra.metrics [--check]`: writes docs/metrics.md from what the services really register."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+
+from shared.telemetry.export import CountingExporter
+from shared.telemetry.metrics import MOST_VALUES, WATCHED, Metrics
+
+PAGE = Path("docs/metrics.md")
+_HEAD = f"""\
+# Metrics
+
+Each service, the gateway too, shows them at `/metrics` on its HTTP port, in Prometheus' form; those it has no part in
+stay empty, and `process_…` are beside them. No label is a run's id: which run it was, its trace says. Labels whose
+values come from outside (tenant, model, tool, error) keep the first {MOST_VALUES} values a process sees, further ones
+are `other`.
+
+Runs and steps are counted by the orchestrator once the change is recorded, model and tool calls by the agent that makes
+them: neither a redelivered message nor a replayed turn counts again. `waggle_consumer_lag` and
+`waggle_commit_age_seconds` come from the consumer that owns the partitions: sum the one over the consumers of a group,
+take the highest of the other.
+
+What is alerted on is in [`infra/prometheus/alerts.yml`](../infra/prometheus/alerts.yml), what to do then in
+[operate](operate.md#alerts); dashboards are in [`infra/grafana/dashboards`](../infra/grafana/dashboards).
+
+| metric | kind | labels | meaning |
+|---|---|---|---|
+"""
+
+
+class Metric(NamedTuple):
+    """One metric as Prometheus names it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    about: str
+
+    def samples(self) -> Iterator[tuple[str, frozenset[str]]]:
+        """The names queries may use, with the labels each has."""
+        if self.kind == "histogram":
+            yield f"{self.name}_bucket", frozenset({*self.labels, "le"})
+            yield f"{self.name}_count", frozenset(self.labels)
+            yield f"{self.name}_sum", frozenset(self.labels)
+        else:
+            yield self.name, frozenset(self.labels)
+
+
+def catalogue() -> list[Metric]:
+    """Every metric of ours, in the order they are declared in."""
+    registry = CollectorRegistry()
+    owners = Metrics(registry), CountingExporter(ConsoleSpanExporter(), registry)
+    registered = [each for owner in owners for each in vars(owner).values() if isinstance(each, MetricWrapperBase)]
+    watched = [Metric(name, "gauge", tuple(labels), about) for name, about, labels in WATCHED]
+    return [*map(_metric, registered), *watched]
+
+
+def _metric(registered: MetricWrapperBase) -> Metric:
+    [family] = registered.describe()
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    return Metric(name, family.type, tuple(registered._labelnames), family.documentation)  # noqa: SLF001 -- told nowhere else
+
+
+def page() -> str:
+    """The whole page."""
+    return _HEAD + "".join(map(_row, catalogue()))
+
+
+def _row(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
+    return f"| `{metric.name}` | {metric.kind} | {labels} | {metric.about} |\n"
+
+
+def main() -> None:
+    """Write the page; with --check only say whether it is up to date."""
+    if "--check" not in sys.argv:
+        PAGE.write_text(page())
+    elif PAGE.read_text() != page():
+        sys.exit(f"{PAGE} is out of date: run python -m infra.metrics")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""No secret gets into a log: neither one that the settings know, nor what looks like one."""
+
+import re
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+from shared.settings import Settings
+
+HIDDEN = "***"
+
+SHORTEST = 6
+"""Characters. A known secret that is shorter is not looked for: it would be found in ordinary words."""
+
+_NAMES = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|authorization|cookie)"
+_SECRET_NAME = re.compile(rf"(?i){_NAMES}$")
+_REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # A password in a URL. Up to the last `@` before the path: it may hold one itself.
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/]+@", re.IGNORECASE), rf"\1:{HIDDEN}@"),
+    # `Authorization: Bearer …`, also as a pair of strings.
+    (
+        re.compile(r"(\bauthorization[\"']?\s*[:=,]\s*b?[\"']?)(?:[a-z]+\s+)?[^\s\"',;)}]+", re.IGNORECASE),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{16,}"), rf"\1 {HIDDEN}"),
+    # `password=…`, `"api_key": "…"`
+    (re.compile(rf"([\w-]*{_NAMES}[\"']?\s*[:=]\s*[\"']?)[^\s\"',;&)}}]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # Keys whose form tells what they are: OpenAI and its like, GitHub, Slack, AWS, Google, JSON web tokens.
+    (
+        re.compile(
+            r"\b(?:(?:sk|pk|rk)-[\w-]{16,}|gh[pousr]_\w{20,}|xox[abeprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}"
+            r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
+        ),
+        HIDDEN,
+    ),
+)
+
+
+class Redaction:
+    """A processor of structlog: hides the secrets in everything a line says."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        wanted = sorted({each for each in known if len(each) >= SHORTEST}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, wanted))) if wanted else None
+
+    def __call__(
+        self,
+        logger: Any,  # noqa: ARG002 -- structlog calls processors so
+        method: str,  # noqa: ARG002 -- as above
+        event: MutableMapping[str, Any],
+    ) -> MutableMapping[str, Any]:
+        """The same line without its secrets."""
+        return self._mapping(event)
+
+    def text(self, text: str) -> str:
+        """The text without its secrets."""
+        if self._known is not None:
+            text = self._known.sub(HIDDEN, text)
+        for pattern, replacement in _REPLACEMENTS:
+            text = pattern.sub(replacement, text)
+        return text
+
+    def _mapping(self, pairs: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: HIDDEN if _SECRET_NAME.search(str(name)) else self._value(pairs[name]) for name in pairs}
+
+    def _value(self, value: Any) -> Any:
+        """What has no form of its own in a line is shown as its `repr`."""
+        match value:
+            case None | bool() | int() | float():
+                return value
+            case str():
+                return self.text(value)
+            case Mapping():
+                return self._mapping(value)
+            case list() | tuple() | set() | frozenset():
+                return [self._value(each) for each in value]
+        return self.text(repr(value))
+
+
+def secrets_of(settings: Settings) -> set[str]:
+    """Every secret the settings hold: those declared as such, and the passwords in addresses."""
+    return {found for name in type(settings).model_fields for found in _secrets(getattr(settings, name))}
+
+
+def _secrets(value: Any) -> Iterable[str]:
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+        case str() if "://" in value:
+            password = urlsplit(value).password or ""
+            yield from (password, unquote(password))
+        case Mapping():
+            for each in value.values():
+                yield from _secrets(each)

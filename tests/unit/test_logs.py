@@ -1,0 +1,185 @@
+"""What a line of the log says, and what it never says."""
+
+import json
+import logging
+
+import pytest
+import structlog
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from pydantic import SecretStr
+
+from shared.settings import Settings
+from shared.telemetry import logs
+from shared.telemetry.logs import about, handling, start_logging
+from shared.telemetry.redaction import HIDDEN, Redaction, secrets_of
+from tests.lines import logging_as
+
+KEY = "correct-horse-battery"
+
+
+class Handoff:
+    run_id, step_id, tenant = "run-1", "step-2", "acme"
+
+
+@pytest.fixture
+def written():
+    """Configures logging into a buffer; gives the lines written."""
+    with logging_as("planner", KEY) as lines:
+        yield lines
+
+
+def test_a_line_written_while_a_message_is_handled_says_whose_it_is(written):
+    tracer = TracerProvider().get_tracer("test")
+    with handling(), tracer.start_as_current_span("process") as span:
+        about(Handoff())
+        structlog.get_logger().info("working", turn=3)
+    place = span.get_span_context()
+    assert (
+        written()[0].items()
+        >= {
+            "event": "working",
+            "level": "info",
+            "turn": 3,
+            "service": "planner",
+            "run": "run-1",
+            "step": "step-2",
+            "tenant": "acme",
+            "trace_id": trace.format_trace_id(place.trace_id),
+            "span_id": trace.format_span_id(place.span_id),
+        }.items()
+    )
+
+
+def test_a_line_written_after_the_span_has_ended_still_says_which_it_was(written):
+    tracer = TracerProvider().get_tracer("test")
+    with handling():
+        with tracer.start_as_current_span("process") as span:
+            about(Handoff())
+        structlog.get_logger().info("waiting")
+    assert written()[0]["trace_id"] == trace.format_trace_id(span.get_span_context().trace_id)
+
+
+def test_a_message_that_does_not_name_its_run_is_told_which_it_is(written):
+    with handling():
+        about(object(), "run-7")
+        structlog.get_logger().info("taken in")
+    assert written()[0]["run"] == "run-7"
+
+
+def test_the_next_message_does_not_have_the_fields_of_the_one_before(written):
+    with handling():
+        about(Handoff())
+    structlog.get_logger().info("idle")
+    assert written()[0].keys() == {"event", "level", "timestamp", "service"}
+
+
+def test_a_field_the_line_names_itself_is_kept(written):
+    with handling():
+        about(Handoff())
+        structlog.get_logger().info("another", run="run-9")
+    assert written()[0]["run"] == "run-9"
+
+
+def test_what_a_library_logs_has_the_same_form_and_fields_and_is_quiet_below_a_warning(written):
+    with handling():
+        about(Handoff())
+        logging.getLogger("aiokafka").info("joined the group")
+        logging.getLogger("httpx").warning("asked %s", f"https://u:{KEY}@host/")
+    (line,) = written()
+    said = {
+        "logger": "httpx",
+        "level": "warning",
+        "run": "run-1",
+        "service": "planner",
+        "event": "asked https://u:***@host/",
+    }
+    assert line.items() >= said.items()
+
+
+def test_a_traceback_is_one_line_without_secrets(written):
+    try:
+        int(f"password={KEY}")
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    (line,) = written()
+    assert "ValueError: invalid literal" in line["exception"]
+    assert KEY not in json.dumps(line)
+
+
+def test_an_unknown_level_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="use one of"):
+        start_logging("LOUD", "planner")
+
+
+SECRETS = {
+    "a password in a URL": ("redis://waggle:hunter2@redis:6379/0", "redis://waggle:***@redis:6379/0"),
+    "a password with an @ in a URL": ("redis://:p@ss@redis:6379", "redis://:***@redis:6379"),
+    "a bearer's header": ("Authorization: Bearer abcdef", "Authorization: ***"),
+    "a header as a pair": ("[('Authorization', 'Basic dTpw')]", "[('Authorization', '***')]"),
+    "a bearer's token alone": ("sent Bearer abcdefghijklmnopqrst now", "sent Bearer *** now"),
+    "a key of OpenAI's form": ("used sk-proj-abcdefghijklmnop1234", "used ***"),
+    "a token of GitHub's form": ("ghp_abcdefghijklmnopqrstuvwxyz", "***"),
+    "a JSON web token": ("eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl", "***"),
+    "a connection string": ("host=db password=hunter2 user=w", "host=db password=*** user=w"),
+    "JSON": ('{"api_key": "hunter2", "n": 1}', '{"api_key": "***", "n": 1}'),
+}
+
+
+@pytest.mark.parametrize(("said", "shown"), SECRETS.values(), ids=SECRETS)
+def test_what_looks_like_a_secret_is_hidden(said, shown):
+    assert Redaction().text(said) == shown
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "http://127.0.0.1:8080/v1/runs?mail=a@b.example",
+        "used 512 tokens",
+        "Basic needs are met",
+        "prompt_tokens=5",
+        "a task-force",
+    ],
+)
+def test_what_is_no_secret_is_shown(said):
+    assert Redaction().text(said) == said
+
+
+def test_secrets_are_hidden_by_their_names_and_at_any_depth():
+    said = {
+        "event": "x",
+        "smtp_password": "p",
+        "made": [{"token": 1, "at": (f"…{KEY}…",)}],
+        "count": 2,
+        "raw": KEY.encode(),
+    }
+    shown = Redaction([KEY])(None, "info", said)
+    assert shown == {
+        "event": "x",
+        "smtp_password": HIDDEN,
+        "made": [{"token": HIDDEN, "at": ["…***…"]}],
+        "count": 2,
+        "raw": "b'***'",
+    }
+
+
+def test_the_settings_name_their_secrets_also_those_in_addresses():
+    settings = Settings(
+        openai_api_key=SecretStr("key-of-the-model"),
+        redis="redis://:redis%2Fpass@host",
+        databases={"sales": "postgresql://u:sales-pass@host/sales"},
+        smtp="smtp://u:mail-pass@host:25",
+    )
+    assert secrets_of(settings) >= {"key-of-the-model", "redis/pass", "redis%2Fpass", "sales-pass", "mail-pass"}
+
+
+def test_a_short_known_secret_does_not_mangle_words():
+    assert Redaction(["none"]).text("there are none") == "there are none"
+
+
+def test_telling_of_a_message_costs_next_to_nothing_until_a_line_is_written(written, monkeypatch):
+    monkeypatch.setattr(logs, "_place", lambda: pytest.fail("looked up without a line"))
+    with handling():
+        about(Handoff())
+        structlog.get_logger().debug("not shown")
+    assert written() == []
