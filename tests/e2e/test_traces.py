@@ -202,7 +202,7 @@ async def test_a_dead_letter_and_its_redrive_are_in_the_trace_of_what_died(upstr
             await asyncio.sleep(0.2)
     answer = await gateway.post(f"/v1/dead-letters/{found[0]['name']}/redrive", json={"by": "ada"})
     assert answer.status_code == 200, answer.text
-    await upstream.comes_to(died + "send agents.research\n" + indented(died, 1))
+    await upstream.comes_to(died + indented("send agents.research\n" + indented(died, 1), 2))
     [redriven] = upstream.named("send agents.research")
     assert len(redriven.links) == 1, "the operator's request"
 
