@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench \
-	alerts-check compose-check k8s-check clean
+	alerts-check compose-check k8s-check trace-check clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -84,6 +84,9 @@ new-agent: setup ## Make a new specialist: make new-agent name=translator
 
 bench: setup ## Measure hops, runs, load, bytes and recovery beside raw Kafka, and print one table
 	$(BIN)/python -m tests.bench
+
+trace-check: setup ## Run the demo against a real Jaeger and compare the trace (needs Go; builds Jaeger the first time)
+	$(BIN)/python -m tests.traces
 
 clean: ## Remove what the other targets made (not what runs: `make down`)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -49,6 +49,52 @@ class RunLine(Part):
     cost_usd: float = 0.0
 
 
+class TracedAction(Part):
+    """A turn of a model, or a call of a tool."""
+
+    what: str
+    at: Instant | None = None
+    seconds: float | None = None
+    model: str | None = None
+    usage: Usage | None = None
+
+
+class TracedAttempt(Part):
+    """One handoff, or one question to a person."""
+
+    at: Instant
+    seconds: float | None = None
+    status: str
+    note: str = ""
+    error: ErrorInfo | None = None
+    actions: list[TracedAction] = Field(default_factory=list)
+
+
+class TracedWork(Part):
+    """A step, or the planner's, the reviewer's or a person's part."""
+
+    id: str
+    agent: str
+    seconds: float
+    usage: Usage
+    retries: int
+    attempts: list[TracedAttempt]
+
+
+class RunTrace(Part):
+    """What a run did so far."""
+
+    run_id: str
+    trace_id: str | None = None
+    state: str
+    reason: str = ""
+    started: Instant
+    seconds: float
+    usage: Usage
+    retries: int
+    works: list[TracedWork]
+
+
 class Group(Part):
     """How far a consumer group is behind."""
 

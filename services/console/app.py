@@ -3,7 +3,7 @@
 import typer
 
 from services.console import demo
-from services.console.commands import dead, doctor, reading, rebuilding, stack, steering, submit, topics
+from services.console.commands import dead, doctor, reading, rebuilding, stack, steering, submit, topics, tracing
 from services.console.exits import EPILOGUE
 from services.console.options import ErrorsToExits
 
@@ -22,6 +22,7 @@ for command in (
     reading.watch,
     reading.status,
     reading.result,
+    tracing.trace,
     reading.runs,
     reading.agents,
     topics.topics,

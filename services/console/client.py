@@ -105,6 +105,10 @@ class Gateway:
         """The result of a run that has ended."""
         return Result.model_validate(self._object("GET", _run(run_id, "result")))
 
+    def trace(self, run_id: str) -> dict[str, Any]:
+        """What a run did so far."""
+        return self._object("GET", _run(run_id, "trace"))
+
     def runs(self, state: str | None, limit: int) -> list[dict[str, Any]]:
         """The latest runs, at most `limit`."""
         found: list[dict[str, Any]] = []

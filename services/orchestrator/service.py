@@ -21,6 +21,7 @@ from services.orchestrator.rejection import rejection_of
 from shared.blackboard import KnownAgents, Loaded, Write
 from shared.blackboard.sentinel import epoch_of
 from shared.bus import Delivery, Record, encode, encode_at, fits, publish
+from shared.bus.groups import ORCHESTRATED
 from shared.errors import Conflict, InvalidMessage, RetryableError, WaggleError
 from shared.rebuild import rebuild_when_lost
 from shared.runs import ENDS, Decision, Intake, Run, decide, give_up, run_id_for
@@ -32,7 +33,6 @@ from shared.telemetry.traces import about, workflow
 
 log = structlog.get_logger()
 
-TOPICS = ("tasks", "runs", "control", "decisions")
 SOURCE = "waggle/orchestrator"
 
 _TOO_LARGE = "what its steps have brought is more than one message holds"
@@ -211,4 +211,4 @@ def main() -> None:
     async def rebuilding() -> None:
         await rebuild_when_lost(parts.sentinel, settings, parts.metrics)
 
-    serve(parts, TOPICS, orchestrator.handle, on_dead=orchestrator.on_dead, background=[rebuilding])
+    serve(parts, ORCHESTRATED, orchestrator.handle, on_dead=orchestrator.on_dead, background=[rebuilding])

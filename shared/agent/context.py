@@ -147,7 +147,7 @@ class _Thought:
         return reply
 
     async def _act(self, turn: int, reply: Reply) -> None:
-        self.chat.append(_assistant(reply))
+        self.chat.append(reply.message)
         for number, request in enumerate(reply.tool_requests, 1):
             answer = await self.calls.answer(f"{self.name}/turn-{turn}/call-{number}", request, own=self._own)
             self.chat.append({"role": "tool", "tool_call_id": request.id, "content": answer})
@@ -167,11 +167,3 @@ class _Thought:
         hint = f"Your answer does not fit the schema: {problems[:4_000]}. Answer again with JSON of the schema only."
         self.chat.append({"role": "user", "content": hint})
         return None
-
-
-def _assistant(reply: Reply) -> dict[str, Any]:
-    calls = [
-        {"id": r.id, "type": "function", "function": {"name": r.name, "arguments": r.arguments}}
-        for r in reply.tool_requests
-    ]
-    return {"role": "assistant", "content": reply.content, "tool_calls": calls}

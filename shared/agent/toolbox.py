@@ -9,6 +9,7 @@ from typing import Any
 from shared.agent.metering import OK, meter_tool
 from shared.llm import ToolRequest
 from shared.telemetry import traces
+from shared.telemetry.contents import content
 from shared.telemetry.conventions import GEN_AI_TOOL_RESULT
 from shared.telemetry.metrics import Metrics
 from shared.tools import OUTCOME_UNKNOWN, Effect, Tool, ToolCall, ToolError
@@ -61,7 +62,7 @@ class Toolbox:
             finally:
                 known = request.name if request.name in self._tools else "unknown"
                 meter_tool(self._metrics, known, outcome, time.monotonic() - began)
-            traces.content(span, GEN_AI_TOOL_RESULT, answer)
+            content(span, GEN_AI_TOOL_RESULT, answer)
             return answer
 
     async def _run(self, request: ToolRequest, call: ToolCall) -> str:

@@ -4,7 +4,7 @@ from shared.blackboard.agents import KnownAgents, announce, known_agents
 from shared.blackboard.alone import alone
 from shared.blackboard.connect import OUTAGES, Client, check_redis, tls
 from shared.blackboard.journal import Journal, read_journal
-from shared.blackboard.live import LiveEvent, follow, note
+from shared.blackboard.live import LiveEvent, follow, note, told
 from shared.blackboard.restore import Restorer, RunRecord
 from shared.blackboard.runs import Committed, Loaded, RunStore, Write
 from shared.blackboard.sentinel import Sentinel
@@ -30,4 +30,5 @@ __all__ = [
     "note",
     "read_journal",
     "tls",
+    "told",
 ]

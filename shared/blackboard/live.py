@@ -32,6 +32,11 @@ async def note(scripts: Scripts, event: RunEvent) -> None:
     await scripts.run(_NOTE, [keys.run(event.tenant, event.run_id, "events")], [entry])
 
 
+async def told(redis: Client, tenant: str, run_id: str) -> list[LiveEvent]:
+    """The run's events so far."""
+    return [_live(entry) for entry in await redis.xrange(keys.run(tenant, run_id, "events"))]
+
+
 async def follow(redis: Client, tenant: str, run_id: str, after: str = "0") -> AsyncIterator[LiveEvent | None]:
     """The run's events after the given id, for ever; None whenever a few seconds pass without one."""
     key = keys.run(tenant, run_id, "events")

@@ -25,6 +25,7 @@ from shared.bus.record import Record
 from shared.bus.security import connection, security
 from shared.errors import TerminalError
 from shared.settings import Settings
+from shared.telemetry.carried import here
 from shared.telemetry.traces import send, sending
 
 LARGEST_MESSAGE = 8 * 1_048_576 - 4_096
@@ -138,10 +139,11 @@ async def publish_once(settings: Settings, record: Record) -> None:
 async def publish_bytes(
     broker: KafkaBroker, topic: str, key: bytes | None, value: bytes, headers: dict[str, str]
 ) -> None:
-    """Publish bytes as they are and return when Kafka has acknowledged them."""
+    """Publish bytes as they are, with where that is in the trace, and return when Kafka has acknowledged them."""
     try:
         with sending(topic):
-            await broker.publish(value, topic, key=key, headers=headers)
+            place = here() or headers.get("traceparent", "")
+            await broker.publish(value, topic, key=key, headers=headers | {"traceparent": place})
     except _BROKEN:
         _end()
         raise

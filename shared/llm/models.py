@@ -50,6 +50,15 @@ class Reply(Part):
     seconds: float
     usage: Usage
 
+    @property
+    def message(self) -> dict[str, Any]:
+        """What the model said, as a message of a chat."""
+        calls = [
+            {"id": each.id, "type": "function", "function": {"name": each.name, "arguments": each.arguments}}
+            for each in self.tool_requests
+        ]
+        return {"role": "assistant", "content": self.content, "tool_calls": calls}
+
 
 class Models:
     """Models by role. `chat` raises RetryableError when trying later may help, TerminalError when it will not."""
@@ -84,7 +93,7 @@ class Models:
         with traces.chatting(request["model"], max_output_tokens, messages, *self._server) as span:
             started = time.monotonic()
             reply = _reply(await self._ask(request), time.monotonic() - started)
-            traces.answered(span, reply.model, reply.finish_reason, reply.content or reply.tool_requests)
+            traces.answered(span, reply.model, reply.finish_reason, reply.message)
             traces.spent(span, reply.usage)
             return reply
 

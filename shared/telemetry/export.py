@@ -12,6 +12,7 @@ import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_QUEUE_SIZE
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -25,6 +26,9 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 CLOSING = 2.0
 """Seconds a stopping process gives the spans it still has."""
+
+WAITING = 2_048
+"""Spans that wait to be exported, unless OTEL_BSP_MAX_QUEUE_SIZE says otherwise."""
 
 UNSAMPLED = 1_000
 """Unsampled deliveries in progress whose spans are kept until it is known whether they fail."""
@@ -55,7 +59,7 @@ def start_tracing(service: str, registry: CollectorRegistry) -> TracerProvider:
     """Export spans if OTEL_EXPORTER_OTLP_ENDPOINT says where to, sampled as OTEL_TRACES_SAMPLER says.
 
     Deliveries that fail are exported whatever the sampler says. Without an endpoint nothing is recorded, but every
-    message carries its trace all the same. Spans that could not be exported are counted in `registry`.
+    message carries its trace all the same. Spans that are lost are counted in `registry`.
     """
     resource = Resource.create({"service.name": f"waggle-{service}"})
     if not any(os.environ.get(name) for name in ENDPOINTS):
@@ -64,7 +68,7 @@ def start_tracing(service: str, registry: CollectorRegistry) -> TracerProvider:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # the counter says it, and one line of ours
         provider = TracerProvider(resource=resource, id_generator=_Ids(), shutdown_on_exit=False)
         provider.sampler = RecordingSampler(provider.sampler)
-        provider.add_span_processor(FailuresToo(BatchSpanProcessor(CountingExporter(OTLPSpanExporter(), registry))))
+        provider.add_span_processor(FailuresToo(Bounded(CountingExporter(OTLPSpanExporter(), registry))))
     trace.set_tracer_provider(provider)
     return provider
 
@@ -77,15 +81,28 @@ def stop_tracing(provider: TracerProvider) -> None:
 
 
 class CountingExporter(SpanExporter):
-    """Counts the spans that its exporter could not export, and says once that it cannot."""
+    """Counts the spans that could not be exported or were too many to wait for it, and says once that it is failing."""
 
     def __init__(self, exporter: SpanExporter, registry: CollectorRegistry) -> None:
         self._exporter = exporter
-        self._lost = Counter("waggle_spans_lost", "Spans that could not be exported.", registry=registry)
+        self._lost = Counter("waggle_spans_lost", "Spans that were not exported.", registry=registry)
         self._failing = False
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    def admit(self, most: int) -> bool:
+        """Whether one more span may wait when `most` may; one that may not is counted."""
+        with self._lock:
+            admitted = self._waiting < most
+            self._waiting += admitted
+        if not admitted:
+            self._lost.inc()
+        return admitted
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export, and count what could not be."""
+        with self._lock:
+            self._waiting -= len(spans)
         result = self._exporter.export(spans)
         failing = result is not SpanExportResult.SUCCESS
         if failing:
@@ -102,6 +119,20 @@ class CountingExporter(SpanExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Export what there is."""
         return self._exporter.force_flush(timeout_millis)
+
+
+class Bounded(BatchSpanProcessor):
+    """Hands spans over in batches. When the receiver is away as many wait as OTEL_BSP_MAX_QUEUE_SIZE says."""
+
+    def __init__(self, exporter: CountingExporter) -> None:
+        self._most = int(os.environ.get(OTEL_BSP_MAX_QUEUE_SIZE, WAITING))
+        self._counting = exporter
+        super().__init__(exporter, max_queue_size=self._most)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Let a span wait for its batch."""
+        if self._counting.admit(self._most):
+            super().on_end(span)
 
 
 class RecordingSampler(Sampler):

@@ -3,9 +3,7 @@
 The context comes in with a message's headers and goes out with every message it causes. docs/traces.md has the tree.
 """
 
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -18,13 +16,8 @@ from opentelemetry.util.types import AttributeValue
 from schemas.budget import Usage
 from shared.telemetry import conventions as c
 from shared.telemetry.carried import context_of, links_to, workflow_context
+from shared.telemetry.contents import content, messages
 from shared.telemetry.export import as_span
-
-CONTENTS = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-"""Environment variable: `true` puts prompts, replies, arguments and results on spans."""
-
-MOST_CONTENT = 16_000
-"""Characters of one content on a span."""
 
 _tracer = trace.get_tracer("waggle")
 
@@ -164,7 +157,9 @@ def replayed(what: str) -> None:
 
 
 @contextmanager
-def chatting(model: str, max_tokens: int, messages: Any, host: str | None, port: int | None) -> Iterator[Span]:
+def chatting(
+    model: str, max_tokens: int, chat: Sequence[Mapping[str, Any]], host: str | None, port: int | None
+) -> Iterator[Span]:
     """One call of a model."""
     attributes: dict[str, AttributeValue] = {
         c.GEN_AI_OPERATION: c.CHAT,
@@ -177,14 +172,14 @@ def chatting(model: str, max_tokens: int, messages: Any, host: str | None, port:
     if port:
         attributes[c.SERVER_PORT] = port
     with _span(f"{c.CHAT} {model}", attributes, SpanKind.CLIENT) as span:
-        content(span, c.GEN_AI_INPUT_MESSAGES, messages)
+        messages(span, c.GEN_AI_INPUT_MESSAGES, chat)
         yield span
 
 
-def answered(span: Span, model: str, finish_reason: str, said: Any) -> None:
+def answered(span: Span, model: str, finish_reason: str, said: Mapping[str, Any]) -> None:
     """What a model replied."""
     span.set_attributes({c.GEN_AI_RESPONSE_MODEL: model, c.GEN_AI_FINISH_REASONS: [finish_reason]})
-    content(span, c.GEN_AI_OUTPUT_MESSAGES, said)
+    messages(span, c.GEN_AI_OUTPUT_MESSAGES, [said])
 
 
 def spent(span: Span, usage: Usage) -> None:
@@ -207,13 +202,6 @@ def executing_tool(name: str, call_id: str, arguments: str, *, replay: bool) -> 
     with _span(f"{c.EXECUTE_TOOL} {name}", attributes) as span:
         content(span, c.GEN_AI_TOOL_ARGUMENTS, arguments)
         yield span
-
-
-def content(span: Span, name: str, what: Any) -> None:
-    """Put what was said on a span, if whoever runs this wants that."""
-    if span.is_recording() and os.environ.get(CONTENTS, "").lower() == "true":
-        text = what if isinstance(what, str) else json.dumps(what, ensure_ascii=False)
-        span.set_attribute(name, text[:MOST_CONTENT])
 
 
 def _kind(failure: Exception) -> str:

@@ -181,6 +181,27 @@ async def test_a_retry_is_in_the_same_trace_after_its_delay(upstream, model):
     await upstream.comes_to(run("send agents.communication\n" + indented(failed, 1) + indented(again, 4)))
 
 
+async def test_what_the_gateway_tells_of_a_run_agrees_with_its_spans(upstream, gateway, model):
+    marker, task = marked(shape="single", agent="communication")
+    await planned(model, marker, a=[])
+    away = {"agent": "communication", "objective": marker}
+    await scripted(model, {"when": away, "fault": {"status": 503, "retry_after": 0}, "times": 4})
+    await upstream.publish(task)
+    async with asyncio.timeout(20):
+        while not (whole := upstream.named("invoke_workflow waggle")):
+            await asyncio.sleep(0.1)
+    spent = whole[0].attributes
+    told = (await gateway.get(f"/v1/runs/{spent['waggle.run']}/trace")).json()
+    assert (told["trace_id"], told["state"]) == (upstream.trace, spent["waggle.state"])
+    assert told["usage"]["prompt_tokens"] == spent["gen_ai.usage.input_tokens"]
+    assert [(each["id"], each["retries"]) for each in told["works"]] == [("communication", 1), ("reviewer", 0)]
+    assert [each["status"] for each in told["works"][0]["attempts"]] == ["failed", "done"]
+    turns = [each for work in told["works"] for attempt in work["attempts"] for each in attempt["actions"]]
+    answered = [each["usage"]["prompt_tokens"] for each in turns if each["usage"]]
+    assert len(answered) == 2
+    assert sum(answered) == told["usage"]["prompt_tokens"]
+
+
 async def test_a_task_that_fails_marks_the_whole_run(upstream, model):
     marker, task = marked(shape="single", agent="communication")
     await scripted(model, {"when": {"agent": "communication", "objective": marker}, "fault": {"status": 401}})
@@ -202,7 +223,7 @@ async def test_a_dead_letter_and_its_redrive_are_in_the_trace_of_what_died(upstr
             await asyncio.sleep(0.2)
     answer = await gateway.post(f"/v1/dead-letters/{found[0]['name']}/redrive", json={"by": "ada"})
     assert answer.status_code == 200, answer.text
-    await upstream.comes_to(died + "send agents.research\n" + indented(died, 1))
+    await upstream.comes_to(died + indented("send agents.research\n" + indented(died, 1), 2))
     [redriven] = upstream.named("send agents.research")
     assert len(redriven.links) == 1, "the operator's request"
 

@@ -78,6 +78,17 @@ def test_an_exporter_that_is_down_costs_a_counter_and_a_moment_at_the_end(export
     assert lost == 2
 
 
+def test_spans_that_find_no_room_while_the_receiver_is_away_are_counted_at_once_and_cost_no_time(exported):
+    received, registry, provider = exported(OTEL_BSP_MAX_QUEUE_SIZE="512")
+    received.refusing = True
+    tracer, began = provider.get_tracer("test"), time.monotonic()
+    for _ in range(5_000):
+        tracer.start_span("work").end()
+    assert time.monotonic() - began < 2.0
+    assert registry.get_sample_value("waggle_spans_lost_total") >= 5_000 - 2 * 512
+    provider.shutdown()
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_contents_are_on_spans_only_if_somebody_wants_that(exported, wanted):
     received, _, provider = exported(OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=str(wanted).lower())

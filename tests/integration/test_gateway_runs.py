@@ -87,7 +87,7 @@ async def test_a_run_is_shown_as_it_stands_and_has_a_result_when_it_has_ended(ga
     assert (await gateway.get("/v1/runs/run-a")).json()["error"]["code"] == "cancelled"
 
 
-@pytest.mark.parametrize("path", ["", "/result", "/events", "/journal?handoff_id=run-x/1"])
+@pytest.mark.parametrize("path", ["", "/result", "/events", "/trace", "/journal?handoff_id=run-x/1"])
 async def test_an_unknown_run_is_not_found(gateway, path):
     assert error_of(await gateway.get(f"/v1/runs/run-x{path}"), 404)["code"] == "unknown_run"
 

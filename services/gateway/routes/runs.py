@@ -6,11 +6,13 @@ from fastapi import APIRouter, Query
 
 from schemas.event import State
 from schemas.message import Id
+from schemas.registry import EVENTS
 from schemas.task import Result
 from services.gateway.failures import Refused, documented
 from services.gateway.inputs import PartsOf, StandingOf
+from services.gateway.trace import RunTrace, account, trace_of
 from services.gateway.views import JournalView, RunView, view_of
-from shared.blackboard import read_journal
+from shared.blackboard import read_journal, told
 from shared.runs import ENDS
 from shared.runs.result import result_of
 
@@ -35,6 +37,21 @@ async def get_result(standing: StandingOf) -> Result:
     return result_of(run)
 
 
+@router.get("/trace", summary="Show what a run did")
+async def show_trace(standing: StandingOf, parts: PartsOf) -> RunTrace:
+    """Who worked when, for how long, how often and at what cost, with every turn and call so far; its trace's id."""
+    kept = await told(parts.redis, standing.tenant, standing.id)
+    events = [EVENTS[each.type].model_validate(each.data) for each in kept if each.type in EVENTS]
+    trace = trace_of(standing, events)
+    journals = {
+        work_id: await read_journal(parts.redis, standing.tenant, work_id)
+        for work_id in {work_of(attempt.handoff_id) for attempt in trace.attempts}
+    }
+    for attempt in trace.attempts:
+        account(attempt, journals[work_of(attempt.handoff_id)])
+    return trace
+
+
 @router.get("/journal", summary="Show how a handoff was worked on")
 async def show_journal(
     standing: StandingOf,
@@ -44,5 +61,9 @@ async def show_journal(
     """The exact prompts, replies and tool results, by entry. Empty when the agent has recorded nothing yet."""
     if not handoff_id.startswith(f"{standing.id}/"):
         raise Refused(404, "unknown_handoff", f"the run {standing.id} has no handoff {handoff_id}")
-    work_id = handoff_id.rpartition(".")[0]  # every attempt goes on with the same journal
-    return JournalView(entries=await read_journal(parts.redis, standing.tenant, work_id))
+    return JournalView(entries=await read_journal(parts.redis, standing.tenant, work_of(handoff_id)))
+
+
+def work_of(handoff_id: str) -> str:
+    """What a handoff is an attempt at: every one goes on with the same journal."""
+    return handoff_id.rpartition(".")[0]

@@ -27,7 +27,7 @@ class Script:
     def __init__(self):
         self.events = {}
         self.results = {}
-        self.runs = {}
+        self.runs, self.traces = {}, {}
         self.files = {}
         self.pages = []
         self.refusal = None
@@ -172,6 +172,10 @@ def app_of(script):
         if run_id in script.results:
             return Response(script.results[run_id].model_dump_json(), media_type="application/json")
         return refused(409, "not_finished", "the run is EXECUTING")
+
+    @app.get("/v1/runs/{run_id}/trace")
+    async def trace(run_id: str):
+        return script.traces.get(run_id) or refused(404, "unknown_run", f"there is no run {run_id}")
 
     @app.get("/v1/runs/{run_id}/events")
     async def events(run_id: str, request: Request):

@@ -1,0 +1,1 @@
+"""What a real tracing backend has of the demo."""

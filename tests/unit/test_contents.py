@@ -1,0 +1,61 @@
+"""What was said, on spans: as OpenTelemetry's GenAI conventions write it, and only if somebody wants that."""
+
+import json
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
+from schemas.budget import Usage
+from shared.llm.models import Reply, ToolRequest
+from shared.telemetry import traces
+from shared.telemetry.contents import CONTENTS, MOST_CONTENT
+
+USAGE = Usage()
+CALL = ToolRequest(id="c1", name="add", arguments='{"a": 1}')
+WANTS_A_TOOL = Reply(content=None, tool_requests=[CALL], finish_reason="tool_calls", model="m", seconds=1, usage=USAGE)
+CHAT = [
+    {"role": "system", "content": "Calculate."},
+    {"role": "user", "content": "1 + 2?"},
+    WANTS_A_TOOL.message,
+    {"role": "tool", "tool_call_id": "c1", "content": "3"},
+]
+WRITTEN_CALL = {"type": "tool_call", "id": "c1", "name": "add", "arguments": '{"a": 1}'}
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The attributes of a model call's span."""
+    monkeypatch.setattr(traces, "_tracer", TracerProvider().get_tracer("test"))
+
+    def of(chat, reply: Reply, wanted: str = "true"):
+        monkeypatch.setenv(CONTENTS, wanted)
+        with traces.chatting("m", 10, chat, None, None) as span:
+            traces.answered(span, reply.model, reply.finish_reason, reply.message)
+        return span.attributes
+
+    return of
+
+
+def test_prompts_calls_and_results_are_messages_with_parts(said):
+    told = said(CHAT, WANTS_A_TOOL)
+    assert json.loads(told["gen_ai.input.messages"]) == [
+        {"role": "system", "parts": [{"type": "text", "content": "Calculate."}]},
+        {"role": "user", "parts": [{"type": "text", "content": "1 + 2?"}]},
+        {"role": "assistant", "parts": [WRITTEN_CALL]},
+        {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "3"}]},
+    ]
+    assert json.loads(told["gen_ai.output.messages"]) == [{"role": "assistant", "parts": [WRITTEN_CALL]}]
+
+
+def test_what_is_long_is_cut_off_and_stays_json(said):
+    long = [{**each, "content": "é" * 3 * MOST_CONTENT} for each in CHAT]
+    calls = [CALL.model_copy(update={"arguments": "x" * MOST_CONTENT})] * 5
+    told = said(long, WANTS_A_TOOL.model_copy(update={"content": "y" * MOST_CONTENT, "tool_requests": calls}))
+    for name in ("gen_ai.input.messages", "gen_ai.output.messages"):
+        assert len(json.loads(told[name]))
+        assert len(told[name]) < 2.2 * MOST_CONTENT
+
+
+@pytest.mark.parametrize("wanted", ["", "false", "yes"])
+def test_nothing_that_was_said_is_on_a_span_that_nobody_wants_it_on(said, wanted):
+    assert not any("messages" in name for name in said(CHAT, WANTS_A_TOOL, wanted))
