@@ -15,10 +15,9 @@ from schemas.timer import TimerSet
 from services.timekeeper.timers import Due, Timers
 from shared import bus
 from shared.bus import Eraser, Raw, Record, TableConsumer, explain, publish, wake
+from shared.bus.groups import TABLE
 from shared.service import Parts, connect, serve_table
 from shared.settings import read_settings
-
-TOPIC = "timers"
 
 LONGEST_SLEEP = 0.25
 """Seconds: how long a clock that was set forward goes unnoticed."""
@@ -107,7 +106,7 @@ def main() -> None:
     """Serve until asked to stop."""
     settings = read_settings()
     parts = connect("timekeeper", settings)
-    topic = settings.topic_prefix + TOPIC
+    topic = settings.topic_prefix + TABLE
     keeper = Timekeeper(parts, Timers(), Eraser(settings, topic), asyncio.Event())
     parts.metrics.timers_waiting.set_function(lambda: len(keeper.timers))
     consumer = TableConsumer(parts.broker, topic, settings.topic_prefix + parts.name, keeper, settings)

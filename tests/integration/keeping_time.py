@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
-from services.timekeeper.service import TOPIC, Timekeeper
+from services.timekeeper.service import Timekeeper
 from services.timekeeper.timers import Timers
 from shared import bus
 from shared.bus import Eraser, TableConsumer
+from shared.bus.groups import TABLE
 from shared.service import Parts
 from shared.telemetry.metrics import Metrics
 
@@ -17,7 +18,7 @@ from shared.telemetry.metrics import Metrics
 async def timekeeping(settings, name="timekeeper"):
     """Runs until the block ends, then stops without a word, as if it were killed."""
     broker = bus.connect(settings, name)
-    topic = settings.topic_prefix + TOPIC
+    topic = settings.topic_prefix + TABLE
     parts = Parts(name, settings, CollectorRegistry(), Metrics(CollectorRegistry()), None, broker, None, None, None)
     keeper = Timekeeper(parts, Timers(), Eraser(settings, topic), asyncio.Event())
     consumer = TableConsumer(broker, topic, settings.topic_prefix + name, keeper, settings)
