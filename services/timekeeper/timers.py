@@ -60,8 +60,12 @@ class Timers:
                 found.append(Due(partition, id, known[1], due))
         return found
 
+    def has(self, timer: Due) -> bool:
+        """Whether it still waits as it was when it became due: neither cleared nor set again."""
+        return self._waiting.get(timer.partition, {}).get(timer.id) == (timer.due, timer.content)
+
     def again(self, timers: list[Due], due: float) -> None:
-        """These could not be put where they belong: they are due once more at `due`, if they still wait."""
+        """These could not be put where they belong: they are due once more at `due`, if they wait as they were."""
         for each in timers:
-            if each.id in self._waiting.get(each.partition, {}):
+            if self.has(each):
                 self.set(each.partition, each.id, due, each.content)

@@ -6,9 +6,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import UnknownTopicOrPartitionError
 from keeping_time import timekeeping
+from structlog.testing import capture_logs
 
 from schemas.timer import DeadlinePassed
+from services.timekeeper import service
 from shared import bus
 from shared.bus import Eraser, encode_at, publish
 
@@ -105,3 +108,30 @@ async def test_a_timer_that_is_set_again_replaces_the_first_and_a_cleared_one_ne
         await until(lambda: bool(found))
         await asyncio.sleep(0.3)
     assert [id for id, _ in found] == ["moved"]
+
+
+async def test_timers_that_cannot_be_published_hold_up_no_other_and_are_told_of_once(settings, topics, monkeypatch):
+    refused = []
+
+    async def refusing(broker, records):
+        (record,) = records
+        if record.id == "gone":
+            refused.append(record.id)
+            raise UnknownTopicOrPartitionError
+        if record.id == "broken":
+            refused.append(record.id)
+            raise ValueError("whatever")
+        await publish(broker, records)
+
+    monkeypatch.setattr(service, "publish", refusing)
+    monkeypatch.setattr(service, "AGAIN_AFTER", 0.05)
+    wanted = [timer(settings, id, 0.1) for id in ("a", "gone", "b", "broken", "c")]
+    with capture_logs() as logged:
+        async with timekeeping(settings) as (keeper, _), publishing(settings) as broker, watching(settings) as found:
+            await publish(broker, wanted)
+            await until(lambda: len(found) == 3 and refused.count("gone") > 5 and refused.count("broken") > 5)
+            await asyncio.sleep(0.3)
+            assert len(keeper.timers) == 2
+    assert sorted(id for id, _ in found) == ["a", "b", "c"]
+    told = [each["error"] for each in logged if "cannot fire" in each["event"]]
+    assert sorted(told) == ["UnknownTopicOrPartitionError()", "ValueError('whatever')"]
