@@ -15,7 +15,7 @@ from shared.telemetry.metrics import Metrics
 from shared.tools import OUTCOME_UNKNOWN, Effect, Tool, ToolCall, ToolError
 
 LARGEST_RESULT = 60_000
-"""Characters of one tool result the model is shown."""
+"""Characters of one tool result the model is shown; of a larger one it is shown the half at most, as text."""
 
 
 class Toolbox:
@@ -41,7 +41,7 @@ class Toolbox:
     def must_not_repeat(self, name: str) -> bool:
         """Whether calling this tool twice would do something twice."""
         found = self._tools.get(name)
-        return found is not None and not self._dry_run and found.effect in (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
+        return found is not None and not self._dry_run and found.must_not_repeat
 
     async def answer(self, request: ToolRequest, call: ToolCall, *, replay: bool = False) -> str:
         """The tool's result as JSON, or `{"error": …}` with what the model can do about it.
@@ -71,13 +71,15 @@ class Toolbox:
         if self._dry_run and tool.effect is not Effect.READ:
             return json.dumps({"dry_run": True, "would_call": tool.name, "arguments": arguments}, ensure_ascii=False)
         text = json.dumps(await tool(arguments, call), ensure_ascii=False)
-        if len(text) > LARGEST_RESULT:
+        if len(text) <= LARGEST_RESULT:
+            return text
+        if tool.effect is Effect.READ:
             raise ToolError(
                 "result_too_large",
                 f"the result of {tool.name} has {len(text)} characters, more than {LARGEST_RESULT}",
                 suggested_action="ask for less: a smaller limit, fewer columns, a narrower query",
             )
-        return text
+        return _cut(text)
 
     def _unknown(self, name: str) -> Tool:
         near = get_close_matches(name, self._tools, n=1)
@@ -89,6 +91,12 @@ class Toolbox:
 def as_answer(error: ToolError) -> str:
     """An error as the model is shown it."""
     return json.dumps({"error": error.info.model_dump(mode="json")}, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
+    """Of a result that is too large its beginning: refused, it would look as if nothing had happened."""
+    beginning = text[: LARGEST_RESULT // 2]
+    return json.dumps({"cut": True, "characters": len(text), "beginning": beginning}, ensure_ascii=False)
 
 
 def _arguments(request: ToolRequest) -> dict[str, Any]:

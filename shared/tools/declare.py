@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
 from schemas.plan import Risk, ToolCard
-from shared.errors import WaggleError
+from shared.errors import TerminalError, WaggleError
 from shared.tools.call import OUTCOME_UNKNOWN, ToolCall, ToolError
 
 
@@ -54,32 +54,43 @@ class Tool:
         """What a planner is told."""
         return ToolCard(name=self.name, description=self.description, risk=self.risk)
 
+    @property
+    def must_not_repeat(self) -> bool:
+        """Whether calling it twice would do something twice."""
+        return self.effect in (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
+
     async def __call__(self, arguments: Mapping[str, Any], call: ToolCall) -> Any:
         """Validate, run within the timeout, validate again.
 
-        Returns JSON-ready data. Raises ToolError for arguments that do not fit, for a timeout and for an output that
-        breaks its own type; whatever else the function raises is its defect and becomes ToolError `tool_failed`.
-        RetryableError passes: a tool raises it when nothing has happened and the step as a whole is worth trying again.
+        Returns JSON-ready data. Raises ToolError for arguments that do not fit, `timeout`, `invalid_output` for what
+        breaks its declared type, `tool_failed` for whatever else goes wrong; once a function has begun that must not be
+        repeated, `outcome_unknown` instead. What a function raises on purpose passes: ToolError and RetryableError,
+        which it raises only when nothing has happened (or as `outcome_unknown`).
         """
         values = self._validated(arguments)
         extra = {"call": call} if self.takes_call else {}
+        limit = asyncio.timeout(self.timeout)
         try:
-            async with asyncio.timeout(self.timeout):
+            async with limit:
                 output = await self.run(**values, **extra)
             return self.result.dump_python(self.result.validate_python(output), mode="json")
-        except WaggleError:
+        except WaggleError as said:
+            if self.must_not_repeat and isinstance(said, TerminalError):
+                raise self._unknown(f"{self.name} failed: {said.code}") from said
             raise
-        except TimeoutError as late:
-            raise self._late() from late
-        except ValidationError as wrong:
-            raise ToolError("invalid_output", f"{self.name} returned something else than it declares") from wrong
         except Exception as defect:
-            raise ToolError("tool_failed", f"{self.name} failed: {type(defect).__name__}") from defect
+            raise self._failed(defect, late=limit.expired()) from defect
 
-    def _late(self) -> ToolError:
-        message = f"{self.name} took longer than {self.timeout:g} s"
-        if self.effect in (Effect.READ, Effect.IDEMPOTENT):
-            return ToolError("timeout", message, retryable=True)
+    def _failed(self, defect: Exception, *, late: bool) -> ToolError:
+        """What a failure means that the function did not raise on purpose."""
+        code, message = "tool_failed", f"{self.name} failed: {type(defect).__name__}"
+        if late and isinstance(defect, TimeoutError):
+            code, message = "timeout", f"{self.name} took longer than {self.timeout:g} s"
+        elif isinstance(defect, ValidationError):
+            code, message = "invalid_output", f"{self.name} returned something else than it declares"
+        return self._unknown(message) if self.must_not_repeat else ToolError(code, message, retryable=code == "timeout")
+
+    def _unknown(self, message: str) -> ToolError:
         return ToolError(OUTCOME_UNKNOWN, message, suggested_action="it may have happened: do not call it again")
 
     def _validated(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

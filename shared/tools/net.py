@@ -22,8 +22,9 @@ from shared.tools.call import ToolError
 MAX_BYTES = 5_000_000
 MAX_REDIRECTS = 5
 TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-NOT_TAKEN_IN = frozenset({429, 503})
-"""Statuses of a POST after which nothing has happened over there."""
+REFUSALS = frozenset({301, 307, 308, *range(400, 500)})
+"""Statuses of a POST after which nothing has happened over there. Of a failing server that is not known, nor of one
+that sends the client to look elsewhere (302, 303)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,10 @@ class GuardedClient:
             raise _unreachable(target, str(broken) or type(broken).__name__) from broken
 
     async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Fetched:
-        """Post once, following no redirect.
+        """Post once, following no redirect; of the answer only the status and headers are read.
 
-        Raises ToolError as `get` does, and `outcome_unknown` when the connection broke after the request had gone out.
+        Raises ToolError: `refused_address`, `unreachable` and `http_error` when nothing has happened over there, else
+        `outcome_unknown`: the connection broke after the request had gone out, or the status does not say.
         """
         target = parse_url(url)
         try:
@@ -121,14 +123,14 @@ class GuardedClient:
         except (httpcore.ConnectError, httpcore.ConnectTimeout) as broken:
             raise _unreachable(target, str(broken) or type(broken).__name__) from broken
         except (TimeoutError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as broken:
-            raise _outcome_unknown(target) from broken
-        return _successful(answer, NOT_TAKEN_IN)
+            raise _outcome_unknown(f"the connection to {target.host} broke before it answered") from broken
+        return _taken_in(answer)
 
     async def _follow(self, url: httpx.URL) -> Fetched:
         for _ in range(MAX_REDIRECTS + 1):
             answer, location = await self._exchange("GET", url, b"", {})
             if location is None:
-                return _successful(answer, TRY_AGAIN)
+                return _successful(answer)
             url = parse_url(str(joined(url, location)))
         raise ToolError("http_error", f"more than {MAX_REDIRECTS} redirects, the last to {url.host}")
 
@@ -148,7 +150,7 @@ class GuardedClient:
         ):
             received = httpx.Headers(response.headers)
             location = received.get("location") if 300 <= response.status < 400 else None
-            body = b"" if location else await self._body(response, received)
+            body = b"" if location or method == "POST" else await self._body(response, received)
         return _fetched(url, response.status, received, body), location
 
     def _limits(self) -> dict[str, dict[str, float]]:
@@ -194,23 +196,33 @@ def _fetched(url: httpx.URL, status: int, headers: httpx.Headers, body: bytes) -
     return Fetched(str(url), status, media_type, content_type.get_content_charset(), body)
 
 
-def _successful(answer: Fetched, try_again: Collection[int]) -> Fetched:
+def _successful(answer: Fetched) -> Fetched:
     if 200 <= answer.status < 300:
         return answer
-    raise ToolError(
-        "http_error",
-        f"{httpx.URL(answer.url).host} answered with status {answer.status}",
-        retryable=answer.status in try_again,
-    )
+    raise _http_error(answer)
+
+
+def _taken_in(answer: Fetched) -> Fetched:
+    """The answer to a POST, if it says that it was carried out."""
+    if 200 <= answer.status < 300:
+        return answer
+    if answer.status in REFUSALS:
+        raise _http_error(answer)
+    raise _outcome_unknown(f"{httpx.URL(answer.url).host} answered with status {answer.status}")
+
+
+def _http_error(answer: Fetched) -> ToolError:
+    message = f"{httpx.URL(answer.url).host} answered with status {answer.status}"
+    return ToolError("http_error", message, retryable=answer.status in TRY_AGAIN)
 
 
 def _unreachable(url: httpx.URL, why: str) -> ToolError:
     return ToolError("unreachable", f"{url.host} could not be reached: {why}", retryable=True)
 
 
-def _outcome_unknown(url: httpx.URL) -> ToolError:
+def _outcome_unknown(why: str) -> ToolError:
     return ToolError(
         "outcome_unknown",
-        f"the connection to {url.host} broke before it answered; the request may have been carried out",
+        f"{why}; the request may have been carried out",
         suggested_action="do not send it again; say that the outcome is unknown",
     )

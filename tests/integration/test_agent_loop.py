@@ -46,13 +46,28 @@ async def send(text: str) -> str:
     return "sent"
 
 
+@tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE)
+async def send_and_break(text: str) -> str:
+    """Send a text."""
+    sent.append(text)
+    raise ConnectionResetError("the peer went away after it had taken the text")
+
+
+@tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE)
+async def send_and_tell_all(text: str) -> str:
+    """Send a text."""
+    sent.append(text)
+    return "x" * 70_000
+
+
 @pytest.fixture
 def agent(tmp_path: Path) -> Agent:
     called.clear()
     sent.clear()
     (tmp_path / "instructions.md").write_text("Calculate.")
     name = f"calc-{uuid4().hex[:6]}"
-    made = Agent(name, description="d", instructions=tmp_path / "instructions.md", tools=[add, send])
+    tools = [add, send, send_and_break, send_and_tell_all]
+    made = Agent(name, description="d", instructions=tmp_path / "instructions.md", tools=tools)
 
     @made.handles
     async def work(step: DoStep, ctx: Context) -> Findings:
@@ -144,7 +159,7 @@ async def test_the_exact_prompt_of_every_turn_can_be_put_together_from_the_journ
     assert json.loads(brief["content"])["objective"] == "What is 1 + 2?"
     assert [message["role"] for message in second["added"]] == ["assistant", "tool"]
     assert second["added"][1]["content"] == "3"
-    assert [each["function"]["name"] for each in first["tools"]] == ["add", "send"]
+    assert [each["function"]["name"] for each in first["tools"]][:2] == ["add", "send"]
 
 
 async def test_a_redelivered_handoff_is_answered_from_the_journal_alone(worker, agent, model):
@@ -291,6 +306,28 @@ async def test_a_call_that_may_have_happened_is_never_made_again_but_asked_about
     assert isinstance(reply, HelpAsked)
     assert reply.call == "think-1/turn-1/call-1"
     assert sent == []
+
+
+async def test_a_call_that_broke_after_it_began_is_asked_about_and_never_offered_again(worker, agent, model):
+    await scripted(model, agent, calling("send_and_break", text="hello"), FINAL)
+    step = handoff(agent)
+    for number in (1, 2):
+        reply, journal = await answer(worker, step.model_copy(update={"id": f"{step.id[:-1]}{number}"}))
+        assert isinstance(reply, HelpAsked)
+        assert reply.call == "think-1/turn-1/call-1"
+        assert "ConnectionResetError" in reply.question or number == 2
+        assert "think-1/turn-1/call-1" not in journal
+    assert sent == ["hello"]
+
+
+async def test_a_result_that_is_too_large_is_cut_when_the_call_has_done_something(worker, agent, model):
+    await scripted(model, agent, calling("send_and_tell_all", text="hello"), FINAL)
+    reply, journal = await answer(worker, handoff(agent))
+    assert isinstance(reply, StepCompleted)
+    told = json.loads(journal["think-1/turn-1/call-1"])
+    assert (told["cut"], told["characters"], told["beginning"][:4]) == (True, 70_002, '"xxx')
+    assert len(journal["think-1/turn-1/call-1"]) < 60_000
+    assert sent == ["hello"]
 
 
 @pytest.mark.parametrize(("said", "times"), [("repeat: it never arrived", 1), ("it has happened", 0)])

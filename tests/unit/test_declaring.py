@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ from pydantic import BaseModel, Field
 from schemas.plan import Plan
 from schemas.step import DoStep, Findings, MakePlan
 from shared.agent import Agent, AskHuman, Context
+from shared.errors import RetryableError, TerminalError
 from shared.llm.prices import cost_usd
 from shared.llm.schema import strict_schema
 from shared.tools import Effect, Risk, ToolError, tool
@@ -40,8 +42,6 @@ async def test_a_call_that_does_not_fit_the_schema_never_reaches_the_function(ar
 
 
 async def test_a_tool_that_takes_too_long_is_a_structured_retryable_error():
-    import asyncio
-
     @tool(risk=Risk.LOW, effect=Effect.READ, timeout=0.01)
     async def sleepy() -> int:
         """Sleep."""
@@ -74,6 +74,55 @@ async def test_an_output_of_another_type_than_declared_is_refused():
     with pytest.raises(ToolError) as wrong:
         await liar({}, None)
     assert wrong.value.code == "invalid_output"
+
+
+async def _slow() -> int:
+    await asyncio.sleep(1)
+    return 1
+
+
+async def _reset() -> int:
+    raise ConnectionResetError
+
+
+async def _ended() -> int:
+    raise TerminalError("gone", code="gone")
+
+
+async def _of_another_type() -> int:
+    return "many"  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("effect", [Effect.COMPENSABLE, Effect.IRREVERSIBLE])
+@pytest.mark.parametrize("act", [_slow, _reset, _ended, _of_another_type])
+async def test_what_must_not_be_repeated_has_an_unknown_outcome_whatever_goes_wrong_in_it(act, effect):
+    act.__doc__ = "Act."
+    with pytest.raises(ToolError) as unknown:
+        await tool(risk=Risk.HIGH, effect=effect, timeout=0.05)(act)({}, None)
+    assert (unknown.value.code, unknown.value.retryable) == ("outcome_unknown", False)
+
+
+@pytest.mark.parametrize("said", [ToolError("full", "no room"), RetryableError("busy")])
+async def test_what_a_tool_raises_on_purpose_says_that_nothing_has_happened(said):
+    @tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE)
+    async def send() -> int:
+        """Send."""
+        raise said
+
+    with pytest.raises(type(said)) as raised:
+        await send({}, None)
+    assert raised.value is said
+
+
+async def test_a_timeout_of_the_tools_own_is_not_taken_for_the_end_of_its_time():
+    @tool(risk=Risk.LOW, effect=Effect.READ, timeout=10)
+    async def look() -> int:
+        """Look."""
+        raise TimeoutError
+
+    with pytest.raises(ToolError) as failed:
+        await look({}, None)
+    assert (failed.value.code, "longer" in str(failed.value)) == ("tool_failed", False)
 
 
 def test_a_tool_without_a_docstring_or_annotation_is_refused_at_import():

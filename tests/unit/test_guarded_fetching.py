@@ -224,6 +224,33 @@ async def test_a_post_whose_answer_is_lost_is_not_to_be_repeated():
     assert (raised.value.code, raised.value.retryable) == ("outcome_unknown", False)
 
 
+async def posted(answer: bytes, **limits):
+    network = Network(answer)
+    client = GuardedClient(resolve=resolver(a_example=[PUBLIC]), network=network, **limits)
+    return await client.post("http://a.example/", b"{}", {})
+
+
+@pytest.mark.parametrize("status", [302, 303, 500, 502, 503, 504])
+async def test_a_post_to_a_server_that_fails_or_sends_elsewhere_may_have_been_carried_out(status):
+    with pytest.raises(ToolError) as raised:
+        await posted(f"HTTP/1.1 {status} No\r\nLocation: /\r\nContent-Length: 0\r\n\r\n".encode())
+    assert (raised.value.code, raised.value.retryable) == ("outcome_unknown", False)
+    assert str(status) in str(raised.value)
+
+
+@pytest.mark.parametrize(("status", "retryable"), [(301, False), (308, False), (400, False), (408, True), (429, True)])
+async def test_a_post_that_was_refused_has_not_been_carried_out(status, retryable):
+    with pytest.raises(ToolError) as raised:
+        await posted(f"HTTP/1.1 {status} No\r\nLocation: /\r\nContent-Length: 0\r\n\r\n".encode())
+    assert (raised.value.code, raised.value.retryable) == ("http_error", retryable)
+
+
+@pytest.mark.parametrize("head", ["Content-Length: 100", "Content-Length: 3\r\nContent-Encoding: br"])
+async def test_a_post_is_carried_out_whatever_comes_after_the_status(head):
+    answer = await posted(f"HTTP/1.1 201 Made\r\n{head}\r\n\r\nabc".encode(), max_bytes=10)
+    assert answer.status == 201
+
+
 async def test_the_environments_proxy_plays_no_part(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     network = Network()
