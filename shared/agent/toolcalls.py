@@ -36,15 +36,28 @@ class ToolCalls:
         """The tool's answer as JSON, recorded; on replay a local tool runs again, for what it does to the folder.
 
         A call that must not be made twice has its intent recorded first. Raises NeedsHuman for an intent without a
-        result: it may have happened. `own`: whether a recorded call was made in this try, and is to be counted.
+        result: it may have happened. What a person then says is the outcome, whatever the journal says or has lost.
+        `own`: whether a recorded call was made in this try, and is to be counted.
         """
+        settled = self._settled(name, request)
+        if settled is not None and (name not in self.journal or self.journal[name] != settled):
+            return await self._recorded(name, settled)
         if name in self.journal:
             return await self._replayed(name, request, own=own)
         try:
             self.spend.before_tool_call()
         except ToolError as refused:
             return as_answer(refused)
-        answer = await self._made(name, request)
+        return await self._recorded(name, await self._made(name, request))
+
+    def _settled(self, name: str, request: ToolRequest) -> str | None:
+        """What the model is told of a call a person has said has happened; None if nobody has."""
+        said = self.handoff.settled.get(name)
+        if said is None or _permits(said) or not self.toolbox.must_not_repeat(request.name):
+            return None
+        return json.dumps({"settled_by_a_person": said.answer}, ensure_ascii=False)
+
+    async def _recorded(self, name: str, answer: str) -> str:
         await self.journal.write(name, answer)
         self.spend.add_tool_call()
         return answer
@@ -62,25 +75,23 @@ class ToolCalls:
         if not self.toolbox.must_not_repeat(request.name):
             return await self._act(name, request)
         intent = name + INTENT
-        earlier, said = self.journal.entries().get(intent), self.handoff.settled.get(name)
-        if earlier is not None:
-            if said is None or said.request_id == earlier["permitted_by"]:  # a permission is used up by one call
-                raise self._unknown(name, request)
-            if not said.answer.lower().startswith(REPEAT):
-                return json.dumps({"settled_by_a_person": said.answer}, ensure_ascii=False)
-        await self.journal.write(intent, self._intent(request, said))
+        earlier = self.journal.entries().get(intent)
+        permission = self.handoff.settled.get(name)
+        if earlier is not None and (permission is None or permission.request_id == earlier["permitted_by"]):
+            raise self._unknown(name, request)  # a permission is used up by one call
+        await self.journal.write(intent, self._intent(request, permission))
         try:
             return await self._act(name, request)
         except RetryableError:
             await self.journal.write(intent, None)  # a tool raises it only when nothing has happened
             raise
 
-    def _intent(self, request: ToolRequest, said: Settlement | None) -> dict[str, Any]:
+    def _intent(self, request: ToolRequest, permission: Settlement | None) -> dict[str, Any]:
         return {
             "tool": request.name,
             "arguments": request.arguments,
             "epoch": self.journal.epoch,
-            "permitted_by": said.request_id if said else None,
+            "permitted_by": permission.request_id if permission else None,
         }
 
     async def _act(self, name: str, request: ToolRequest) -> str:
@@ -112,3 +123,8 @@ class ToolCalls:
             workspace=self.workspace,
             settings=self.settings,
         )
+
+
+def _permits(said: Settlement) -> bool:
+    """Whether it is the permission to make the call once more."""
+    return said.answer.lower().startswith(REPEAT)

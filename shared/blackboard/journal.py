@@ -34,12 +34,18 @@ AGAIN_AFTER = 0.2
 ANSWER = "answer/"
 """What the name of an agent's answer begins with. It is published anyway, so the log does not keep it twice."""
 
+OUTLIVES = 2
+"""How many times as long as the state of a run its journals are kept: what was done must not be forgotten before it."""
+
 _EPOCH = "epoch"
 _CLAIM, _WRITE = script("claim"), script("write")
 
 
 class Journal:
-    """The entries of one piece of work. Each is written once, right after what it records, and is small: a delta."""
+    """The entries of one piece of work. Each is written once, right after what it records, and is small: a delta.
+
+    `ttl` is how long the state of its run is kept, in seconds.
+    """
 
     def __init__(
         self,
@@ -52,7 +58,7 @@ class Journal:
     ) -> None:
         self._sentinel = sentinel
         self._key = keys.journal(tenant, work_id)
-        self._ttl = int(ttl * 1000)
+        self._ttl = int(OUTLIVES * ttl * 1000)
         self._keep = keep
         self._leftovers: Leftovers = {} if leftovers is None else leftovers
         self._scripts = sentinel.scripts

@@ -8,6 +8,7 @@ from typing import Any
 from schemas.plan import AgentCard
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
+from shared.blackboard.journal import OUTLIVES
 from shared.blackboard.runs import fields_of
 from shared.runs import Run
 
@@ -98,7 +99,7 @@ class Restorer:
                 key = keys.journal(tenant, work_id)
                 for name, entry in entries.items():
                     pipe.hsetnx(key, name, json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
-                pipe.pexpire(key, self._ttl)
+                pipe.pexpire(key, OUTLIVES * self._ttl)
             await pipe.execute()
 
     async def write_cards(self, cards: Iterable[AgentCard]) -> None:

@@ -342,6 +342,24 @@ async def test_what_a_person_says_about_it_settles_it(worker, agent, model, said
     assert ("settled_by_a_person" in journal["think-1/turn-1/call-1"]) is (times == 0)
 
 
+@pytest.mark.parametrize("recorded", [{}, {"think-1/turn-1/call-1": '"sent"'}])
+async def test_what_a_person_has_said_is_the_outcome_whatever_the_journal_has_or_has_lost(
+    worker, agent, model, recorded
+):
+    await scripted(model, agent, calling("send", text="hello"), FINAL)
+    settled = {"think-1/turn-1/call-1": Settlement(request_id="help/1", answer="it has happened")}
+    step = handoff(agent, settled=settled)
+    journal = await worker._journal(step).open()
+    for name, entry in recorded.items():
+        await journal.write(name, entry)
+    for _ in range(2):
+        reply, journal = await answer(worker, step)
+        assert isinstance(reply, StepCompleted)
+        assert reply.usage.tool_calls == 1
+        assert json.loads(journal["think-1/turn-1/call-1"]) == {"settled_by_a_person": "it has happened"}
+    assert sent == []
+
+
 async def test_a_permission_to_repeat_a_call_is_used_up_by_one_call(worker, agent, model):
     step = handoff(agent)
     await interrupted(worker, agent, model, step)

@@ -43,6 +43,11 @@ async def test_an_entry_is_made_once_and_found_again(sentinel, log):
     assert await read_journal(sentinel.own, "default", "work-1") == {"turn-1": {"answer": 42}}
 
 
+async def test_a_journal_is_kept_twice_as_long_as_the_run_it_belongs_to(sentinel, log):
+    await claimed(sentinel, log)
+    assert 110 < await sentinel.own.ttl("waggle:default:journal:work-1") <= 120
+
+
 async def test_the_log_has_an_entry_before_redis_has_it(sentinel, log):
     await (await claimed(sentinel, log)).write("turn-1", "a reply")
     assert log.redis_had == [["epoch"]]

@@ -123,6 +123,8 @@ async def test_journals_of_runs_that_go_on_are_put_back_and_the_higher_fencing_e
     report = await rebuild(sentinel, settings)
     assert (report.works, report.unreadable) == (1, 0)
     assert await read_journal(sentinel.own, "default", work) == {"turn-1": {"reply": "first"}}
+    kept = await sentinel.own.ttl(f"waggle:default:journal:{work}")
+    assert kept > 1.9 * await sentinel.own.ttl(f"waggle:default:run:{RUN}:state")
 
 
 async def test_only_one_rebuilds_at_a_time(orchestrator, sentinel, settings, parts):
