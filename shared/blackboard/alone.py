@@ -1,14 +1,12 @@
 """One at a time: who holds a name keeps everybody else from it, until done or until a time is up."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
-from shared.blackboard.connect import OUTAGES, Client
+from shared.blackboard.connect import Client
+from shared.blackboard.lock import Lock
 from shared.errors import RetryableError
-
-_RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
-"""Only by whoever holds it: after the time it may be another's."""
 
 
 @asynccontextmanager
@@ -17,11 +15,10 @@ async def alone(redis: Client, key: str, seconds: float, what: str) -> AsyncIter
 
     Raises RetryableError `busy` at once when somebody else holds it.
     """
-    token = uuid4().hex
-    if not await redis.set(key, token, nx=True, px=int(seconds * 1000)):
+    lock = Lock(redis, key, uuid4().hex, int(seconds * 1000))
+    if not await lock.take():
         raise RetryableError(f"somebody else is dealing with {what} right now", after=1.0, code="busy")
     try:
         yield
     finally:
-        with suppress(*OUTAGES):  # it ends by itself, and what was done inside stays done
-            await redis.eval(_RELEASE, 1, key, token)
+        await lock.release()

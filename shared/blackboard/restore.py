@@ -1,22 +1,23 @@
 """Writing to an empty or an outdated blackboard what was folded from the logs."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from schemas.plan import AgentCard
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
 from shared.blackboard.journal import OUTLIVES
+from shared.blackboard.lock import Lock
 from shared.blackboard.runs import fields_of
+from shared.errors import BlackboardLost
 from shared.runs import Run
 
 LOCK_TTL = 15_000
 """Milliseconds after which a rebuild whose process died is begun again by another one."""
 
-
-_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,46 +35,57 @@ class RunRecord:
 
 
 class Restorer:
-    """The one who rebuilds. Nobody else writes while there is no sentinel."""
+    """The one who rebuilds. Nobody else writes while there is no sentinel.
+
+    Every write raises BlackboardLost instead of being done when the lock is not held in that moment.
+    """
 
     def __init__(self, redis: Client, name: str, ttl: float) -> None:
         self._redis = redis
+        self._lock = Lock(redis, keys.REBUILDING, name, LOCK_TTL)
         self.name = name
         self._ttl = int(ttl * 1000)
 
     async def begin(self) -> bool:
         """Take the lock; False when somebody else has it."""
-        return bool(await self._redis.set(keys.REBUILDING, self.name, nx=True, px=LOCK_TTL))
+        return await self._lock.take()
 
-    async def still(self) -> bool:
-        """Keep the lock for longer; False when it was lost."""
-        if await self._redis.get(keys.REBUILDING) != self.name:
-            return False
-        return bool(await self._redis.pexpire(keys.REBUILDING, LOCK_TTL))
+    async def during(self, work: Coroutine[Any, Any, T]) -> T:
+        """The work's outcome, with the lock kept all the while. Raises BlackboardLost when it is lost all the same."""
+        return await self._lock.during(work)
 
     async def end(self) -> None:
         """Give the lock back, if it is still held."""
-        await self._redis.eval(_RELEASE, 1, keys.REBUILDING, self.name)
+        await self._lock.release()
+
+    def lost(self) -> BlackboardLost:
+        """The error that says that the lock was lost."""
+        return self._lock.lost()
 
     async def sentinel_epoch(self) -> int:
         """The epoch that the blackboard itself names; 0 if none."""
         value = await self._redis.get(keys.SENTINEL)
         return int(value.partition(":")[0]) if value else 0
 
-    async def newer(self, records: Sequence[RunRecord]) -> list[RunRecord]:
-        """Those that are further in the log than on the blackboard."""
+    async def not_behind(self, records: Sequence[RunRecord]) -> list[RunRecord]:
+        """Those that are as far in the log as on the blackboard, or further.
+
+        Of one version Redis may have another change than the log: it was decided before a rebuild that did not know it.
+        """
         async with self._redis.pipeline(transaction=False) as pipe:
             for record in records:
                 pipe.hget(keys.run(record.run.tenant, record.run.id), "version")
             versions = await pipe.execute()
-        return [each for each, version in zip(records, versions, strict=True) if each.version > int(version or 0)]
+        return [each for each, version in zip(records, versions, strict=True) if each.version >= int(version or 0)]
 
     async def write_runs(self, records: Iterable[RunRecord]) -> None:
         """Put runs back, whatever stood in their place."""
-        async with self._redis.pipeline(transaction=False) as pipe:
+
+        def fill(pipe: Any) -> None:
             for record in records:
                 self._write_run(pipe, record)
-            await pipe.execute()
+
+        await self._write(fill)
 
     def _write_run(self, pipe: Any, record: RunRecord) -> None:
         run = record.run
@@ -93,17 +105,33 @@ class Restorer:
             pipe.pexpire(part, self._ttl)
 
     async def write_journals(self, journals: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
-        """Put back journal entries that are missing: (tenant, work) → entries by name."""
-        async with self._redis.pipeline(transaction=False) as pipe:
+        """Put journal entries back, whatever stood in their place: (tenant, work) → entries by name.
+
+        The log is written first, so what Redis has under the same name is nothing newer, but perhaps something older.
+        """
+
+        def fill(pipe: Any) -> None:
             for (tenant, work_id), entries in journals.items():
                 key = keys.journal(tenant, work_id)
                 for name, entry in entries.items():
-                    pipe.hsetnx(key, name, json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
+                    pipe.hset(key, name, json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
                 pipe.pexpire(key, OUTLIVES * self._ttl)
-            await pipe.execute()
+
+        await self._write(fill)
 
     async def write_cards(self, cards: Iterable[AgentCard]) -> None:
         """Make agents known again."""
         mapping = {card.name: card.model_dump_json() for card in cards}
         if mapping:
-            await self._redis.hset(keys.AGENTS, mapping=mapping)
+            await self._write(lambda pipe: pipe.hset(keys.AGENTS, mapping=mapping))
+
+    async def _write(self, fill: Callable[[Any], object]) -> None:
+        """Do what `fill` puts into the pipeline, all or nothing, if nobody else has got the lock meanwhile."""
+
+        async def act(pipe: Any) -> None:
+            if await pipe.get(keys.REBUILDING) != self.name:
+                raise self.lost()
+            pipe.multi()
+            fill(pipe)
+
+        await self._redis.transaction(act, keys.REBUILDING)

@@ -40,13 +40,15 @@ def event_of(logged: LoggedEvent) -> RunEvent:
 
 
 def fold_journals(entries: Iterable[JournalWritten]) -> Mapping[tuple[str, str], Mapping[str, Any]]:
-    """(tenant, work) → entries by name; of two with one name the one with the higher fencing epoch, then the later."""
-    newest: dict[tuple[str, str, str], JournalWritten] = {}
-    for entry in entries:
-        place = (entry.tenant, entry.work_id, entry.name)
-        if place not in newest or entry.epoch >= newest[place].epoch:
-            newest[place] = entry
+    """(tenant, work) → entries by name, the later of two with one name.
+
+    What comes behind an entry with a higher fencing epoch was written by one who had lost the work: Redis refused it.
+    """
     folded: dict[tuple[str, str], dict[str, Any]] = {}
-    for (tenant, work_id, name), entry in newest.items():
-        folded.setdefault((tenant, work_id), {})[name] = entry.entry
+    highest: dict[tuple[str, str], int] = {}
+    for entry in entries:
+        work = entry.tenant, entry.work_id
+        if entry.epoch >= highest.get(work, 0):
+            highest[work] = entry.epoch
+            folded.setdefault(work, {})[entry.name] = entry.entry
     return folded

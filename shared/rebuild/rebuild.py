@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import uuid4
 
 import structlog
@@ -15,7 +16,7 @@ from schemas.log import AgentAnnounced, GenerationBegun, JournalWritten, RunChan
 from schemas.message import Message
 from schemas.plan import AgentCard
 from shared.blackboard import Restorer, RunRecord, Sentinel
-from shared.bus import Record, decode, encode, encode_at, history, publish_once
+from shared.bus import Raw, Record, decode, encode, encode_at, history, publish_once
 from shared.errors import InvalidMessage
 from shared.rebuild.fold import Folded, fold, fold_journals
 from shared.runs import ENDS, Run, reissue
@@ -28,7 +29,7 @@ log = structlog.get_logger()
 SOURCE = "waggle/orchestrator"
 
 BATCH = 200
-"""Runs written in one pipeline."""
+"""Runs, or journals, written in one transaction."""
 
 LOST_FOR = 0.3
 """Seconds between looks of one who waits for another's rebuild."""
@@ -37,6 +38,7 @@ RESULTS_AGAIN = timedelta(hours=1)
 """For so long after its end a run's result is kept ready to go out again: its last message may not be committed."""
 
 Say = Callable[[str], object]
+T = TypeVar("T")
 
 _OVER = ENDS - {State.FAILED}
 """States nothing leads out of."""
@@ -86,14 +88,14 @@ def _logged(line: str) -> None:
 async def rebuild(sentinel: Sentinel, settings: Settings, say: Say = _logged) -> Report | None:
     """Make the blackboard again; None when somebody else is doing it.
 
-    Safe at any time: what Redis has of a run is replaced only if the log is further. Raises KafkaError and Redis's
-    errors when one of them is away: begin again then.
+    Safe at any time: what Redis has of a run is left alone if it is further than the log. Raises KafkaError and Redis's
+    errors when one of them is away, BlackboardLost when another process may have begun meanwhile: begin again then.
     """
     restorer = Restorer(sentinel.own, uuid4().hex, settings.state_ttl)
     if not await restorer.begin():
         return None
     try:
-        return await _rebuild(sentinel, restorer, settings, say)
+        return await restorer.during(_rebuild(sentinel, restorer, settings, say))
     finally:
         await restorer.end()
 
@@ -109,13 +111,15 @@ async def _rebuild(sentinel: Sentinel, restorer: Restorer, settings: Settings, s
     await restorer.write_cards(cards.values())
     resumable = await _runs(restorer, cards, settings, report, say)
     async for found in _messages(settings, "journal", report):
-        journals = fold_journals(m for m in found if isinstance(m, JournalWritten) and m.run_id in resumable)
-        await restorer.write_journals(journals)
+        wanted = [each for each in found if isinstance(each, JournalWritten) and each.run_id in resumable]
+        journals = await asyncio.to_thread(fold_journals, wanted)
+        for batch in _batches(list(journals.items())):
+            await restorer.write_journals(dict(batch))
         report.works += len(journals)
     report.epoch = await _next_epoch(settings, report)
     report.seconds = time.monotonic() - started
     if not await sentinel.renew(report.epoch, owner=restorer.name):
-        raise TimeoutError("Redis was emptied while the blackboard was rebuilt")
+        raise restorer.lost()
     say(f"the blackboard is rebuilt: {report}")
     return report
 
@@ -141,47 +145,56 @@ async def _runs(
     async for found in _messages(settings, "runs.log", report):
         changes = [each for each in found if isinstance(each, RunChanged)]
         report.epoch = max([report.epoch, *(each.epoch for each in changes)])
-        folded = list(_folded(changes, settings, report))
+        folded = await asyncio.to_thread(_folded, changes, settings, report)
         resumable |= {each.run.id for each in folded if each.run.state not in _OVER}
         report.unfinished += sum(each.run.state not in ENDS for each in folded)
         for batch in _batches(folded):
-            records = await restorer.newer([_record(each, cards, settings) for each in batch])
+            records = await restorer.not_behind([_record(each, cards, settings) for each in batch])
             await restorer.write_runs(records)
             report.restored += len(records)
-            if not await restorer.still():
-                raise TimeoutError("the lock was lost while rebuilding")
         if changes:
             say(f"rebuilding: {report.runs} runs read")
     return resumable
 
 
 async def _messages(settings: Settings, topic: str, report: Report) -> AsyncIterator[list[Message]]:
-    """What a log holds, one list for each partition."""
+    """What a log holds, one list for each partition.
+
+    Decoded in a thread, as everything here is that takes long: the lock has to be renewed meanwhile.
+    """
     async for records in history(settings, topic):
-        found: list[Message] = []
-        for record in records:
-            try:
-                found.append(decode(record).message)
-            except InvalidMessage as unreadable:
-                report.unreadable += 1
-                log.error("a record cannot be read", topic=topic, offset=record.offset, why=str(unreadable))  # noqa: TRY400 -- said
+        found = await asyncio.to_thread(_decoded, records, topic)
+        report.unreadable += len(records) - len(found)
         yield found
 
 
-def _folded(changes: Iterable[RunChanged], settings: Settings, report: Report) -> Iterator[Folded]:
+def _decoded(records: Sequence[Raw], topic: str) -> list[Message]:
+    """Those that can be read."""
+    found: list[Message] = []
+    for record in records:
+        try:
+            found.append(decode(record).message)
+        except InvalidMessage as unreadable:
+            log.error("a record cannot be read", topic=topic, offset=record.offset, why=str(unreadable))  # noqa: TRY400 -- said
+    return found
+
+
+def _folded(changes: Iterable[RunChanged], settings: Settings, report: Report) -> list[Folded]:
     """The runs of a partition that can be told and are not too old."""
     oldest = datetime.now(UTC) - timedelta(seconds=settings.state_ttl)
     by_run: dict[str, list[RunChanged]] = defaultdict(list)
     for change in changes:
         by_run[change.run_id].append(change)
     report.runs += len(by_run)
+    told: list[Folded] = []
     for run_id, its_changes in by_run.items():
         if its_changes[-1].at < oldest:
             report.expired += 1
         elif (folded := _told(its_changes)) is not None:
-            yield folded
+            told.append(folded)
         else:
             report.incomplete.append(run_id)
+    return told
 
 
 def _told(changes: Iterable[RunChanged]) -> Folded | None:
@@ -192,7 +205,7 @@ def _told(changes: Iterable[RunChanged]) -> Folded | None:
         return None
 
 
-def _batches(items: Sequence[Folded]) -> Iterator[Sequence[Folded]]:
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
     return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
 
 

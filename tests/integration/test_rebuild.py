@@ -1,18 +1,26 @@
 """The blackboard made again from the logs of a real Kafka on a real Redis."""
 
+import asyncio
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from orchestrating import CARD, RUN, completed, delivery, handoff_of, task
+from redis.asyncio import Redis
 
 from schemas.event import State
 from schemas.log import JournalWritten
 from schemas.step import HelpAsked
+from services.orchestrator import service as orchestrator_service
 from services.orchestrator.service import _change
-from shared.blackboard import Journal, Sentinel, read_journal
-from shared.bus import encode_lean, publish
+from shared.blackboard import Journal, Sentinel, read_journal, restore
+from shared.bus import Delivery, encode_lean, history, publish
 from shared.errors import BlackboardLost
 from shared.rebuild import rebuild
+from shared.rebuild.fold import fold
+
+rebuilding = sys.modules["shared.rebuild.rebuild"]
 
 
 async def everything(redis) -> dict:
@@ -68,13 +76,58 @@ async def test_what_a_run_waits_for_goes_out_again_when_its_last_message_comes_a
     assert await orchestrator.parts.runs.outbox("default", RUN) == {}
 
 
-async def test_a_run_that_is_further_in_redis_than_in_the_log_is_left_alone(orchestrator, sentinel, settings):
+async def test_a_run_that_is_further_in_redis_than_in_the_log_is_left_alone(
+    orchestrator, sentinel, settings, monkeypatch
+):
     await orchestrator.handle(task())
     asked = await handoff_of(orchestrator)
+    with monkeypatch.context() as killed_before_it_published:
+        killed_before_it_published.setattr(orchestrator_service, "publish", killed)
+        with pytest.raises(asyncio.CancelledError):
+            await orchestrator.handle(completed(asked))
+    before = await everything(sentinel.own)
     await sentinel.remove()
     report = await rebuild(sentinel, settings)
     assert (report.runs, report.restored) == (1, 0)
-    assert await handoff_of(orchestrator) == asked
+    assert await everything(sentinel.own) == before
+
+
+async def killed(*_):
+    raise asyncio.CancelledError
+
+
+async def test_a_run_of_the_same_version_that_an_old_dump_brought_back_is_told_by_the_log(
+    orchestrator, sentinel, settings, raw
+):
+    """The dump has a second change that was decided in a generation whose log was lost; the log has another one."""
+    await orchestrator.handle(task())
+    asked = await handoff_of(orchestrator)
+    await orchestrator.handle(question(asked))
+    state = f"waggle:default:run:{RUN}:state"
+    version = await sentinel.own.hget(state, "version")
+    await sentinel.own.hset(state, "state", '"succeeded"')
+    dump = await raw.dump(state)
+    await sentinel.own.flushall()
+    await rebuild(sentinel, settings)
+    await raw.restore(state, 0, dump, replace=True)
+    await sentinel.remove()
+    report = await rebuild(sentinel, settings)
+    assert report.restored == 1
+    assert await sentinel.own.hget(state, "version") == version
+    assert await orchestrator.parts.runs.state("default", RUN) is State.WAITING_HUMAN
+
+
+@pytest.fixture
+async def raw(settings):
+    """Redis without text in between: a dump is bytes."""
+    client = Redis.from_url(settings.redis)
+    yield client
+    await client.aclose()
+
+
+def question(handoff_id: str) -> Delivery:
+    about = {"id": f"{handoff_id}/answer", "run_id": RUN, "tenant": "default", "agent": "data"}
+    return delivery(HelpAsked(**about, handoff_id=handoff_id, question="may I?"), f"{handoff_id}/answer")
 
 
 async def test_of_two_changes_with_one_number_the_one_of_the_later_generation_counts(orchestrator, sentinel, settings):
@@ -86,10 +139,7 @@ async def test_of_two_changes_with_one_number_the_one_of_the_later_generation_co
     late = orchestrator._records(decision, _change(decision, loaded, f"{asked}/answer"))
     await sentinel.own.flushall()
     await rebuild(sentinel, settings)
-    question = HelpAsked(
-        id=f"{asked}/answer", run_id=RUN, tenant="default", agent="data", handoff_id=asked, question="may I?"
-    )
-    await orchestrator.handle(delivery(question, f"{asked}/answer"))
+    await orchestrator.handle(question(asked))
     await publish(orchestrator.parts.broker, late[:1])
     await sentinel.own.flushall()
     report = await rebuild(sentinel, settings)
@@ -104,11 +154,8 @@ async def decided(orchestrator, message):
     return decide(run, message.message, datetime.now(UTC), {"data": CARD})
 
 
-async def test_journals_of_runs_that_go_on_are_put_back_and_the_higher_fencing_epoch_counts(
-    orchestrator, sentinel, settings
-):
-    await orchestrator.handle(task())
-    work = await handoff_of(orchestrator)
+def keeping(orchestrator, settings, work):
+    """Appends to the log of journals."""
 
     async def keep(name, epoch, entry):
         about = {"tenant": "default", "work_id": work}
@@ -116,6 +163,16 @@ async def test_journals_of_runs_that_go_on_are_put_back_and_the_higher_fencing_e
         record = encode_lean(written, key=RUN, source="/t", prefix=settings.topic_prefix)
         await publish(orchestrator.parts.broker, [record])
 
+    return keep
+
+
+async def test_journals_of_runs_that_go_on_are_put_back_and_the_higher_fencing_epoch_counts(
+    orchestrator, sentinel, settings
+):
+    await orchestrator.handle(task())
+    work = await handoff_of(orchestrator)
+
+    keep = keeping(orchestrator, settings, work)
     journal = await Journal(sentinel, "default", work, 60, keep).open()
     await journal.write("turn-1", {"reply": "first"})
     await keep("turn-1", journal.epoch - 1, {"reply": "from the grave"})
@@ -125,6 +182,78 @@ async def test_journals_of_runs_that_go_on_are_put_back_and_the_higher_fencing_e
     assert await read_journal(sentinel.own, "default", work) == {"turn-1": {"reply": "first"}}
     kept = await sentinel.own.ttl(f"waggle:default:journal:{work}")
     assert kept > 1.9 * await sentinel.own.ttl(f"waggle:default:run:{RUN}:state")
+
+
+async def test_a_journal_that_an_old_dump_brought_back_is_overwritten_by_the_log(orchestrator, sentinel, settings, raw):
+    await orchestrator.handle(task())
+    work = await handoff_of(orchestrator)
+    journal = await Journal(sentinel, "default", work, 60, keeping(orchestrator, settings, work)).open()
+    await journal.write("call-1/intent", None)
+    key = f"waggle:default:journal:{work}"
+    dump = await raw.dump(key)
+    await journal.write("call-1/intent", {"tool": "send"})
+    await raw.restore(key, 0, dump, replace=True)
+    await sentinel.remove()
+    await rebuild(sentinel, settings)
+    assert await read_journal(sentinel.own, "default", work) == {"call-1/intent": {"tool": "send"}}
+
+
+async def slow(settings, topic):
+    """A log whose reading takes longer than the lock is held."""
+    async for records in history(settings, topic):
+        await asyncio.sleep(0.1)
+        yield records
+
+
+async def test_a_rebuild_keeps_its_lock_however_long_each_of_its_phases_takes(
+    orchestrator, sentinel, settings, monkeypatch
+):
+    await orchestrator.handle(task())
+    await sentinel.own.flushall()
+    monkeypatch.setattr(restore, "LOCK_TTL", 300)
+    monkeypatch.setattr(rebuilding, "history", slow)
+
+    def folding(changes):
+        time.sleep(0.6)
+        return fold(changes)
+
+    monkeypatch.setattr(rebuilding, "fold", folding)
+    first = asyncio.create_task(rebuild(sentinel, settings))
+    await asyncio.sleep(0.05)
+    others = []
+    while not first.done():
+        others.append(await rebuild(sentinel, settings))
+        await asyncio.sleep(0.02)
+    assert (await first).restored == 1
+    assert len(others) > 20
+    assert set(others[:-1]) == {None}
+
+
+async def test_a_rebuild_that_lost_its_lock_stops_says_so_and_writes_nothing_more(
+    orchestrator, sentinel, settings, monkeypatch
+):
+    await orchestrator.handle(task())
+    await sentinel.own.flushall()
+    monkeypatch.setattr(rebuilding, "history", slow)
+    monkeypatch.setattr(restore, "LOCK_TTL", 300)
+    lost = asyncio.create_task(rebuild(sentinel, settings))
+    await asyncio.sleep(0.2)
+    await sentinel.own.set("waggle:rebuilding", "somebody else")
+    with pytest.raises(BlackboardLost, match=r"somebody else.*nothing more was written"):
+        await asyncio.wait_for(lost, 5)
+    assert await sentinel.own.get("waggle:rebuilding") == "somebody else"
+    assert await sentinel.own.keys("waggle:default:*") == []
+
+
+async def test_one_who_restores_without_the_lock_writes_nothing(sentinel):
+    restorer = restore.Restorer(sentinel.own, "frozen", 60)
+    assert await restorer.begin()
+    await sentinel.own.set("waggle:rebuilding", "somebody else")
+    with pytest.raises(BlackboardLost):
+        await restorer.write_journals({("default", "work-1"): {"turn-1": "from the grave"}})
+    await restorer.end()
+    assert await sentinel.own.keys("waggle:default:*") == []
+    assert await sentinel.own.get("waggle:rebuilding") == "somebody else"
 
 
 async def test_only_one_rebuilds_at_a_time(orchestrator, sentinel, settings, parts):

@@ -10,6 +10,7 @@ from services.console.text import Screen
 from services.console.where import endpoints, root_folder
 from shared import blackboard, bus
 from shared.blackboard import Sentinel
+from shared.errors import BlackboardLost
 from shared.rebuild import Report
 from shared.rebuild import rebuild as remake
 from shared.settings import Settings
@@ -20,9 +21,9 @@ _NAMES = {"WAGGLE_KAFKA": "kafka", "WAGGLE_REDIS": "redis"}
 def rebuild(json: JsonOption = False) -> None:
     """Make what Redis holds again from the logs in Kafka; services wait meanwhile, then go on.
 
-    They do it themselves when Redis was emptied or started again. Safe at any time: what Redis has of a run is replaced
-    only where the log is further. Talks to Kafka and Redis directly: WAGGLE_KAFKA and WAGGLE_REDIS, or what `waggle up`
-    runs here.
+    They do it themselves when Redis was emptied or started again. Safe at any time: what Redis has of a run is left
+    alone where it is further than the log. Talks to Kafka and Redis directly: WAGGLE_KAFKA and WAGGLE_REDIS, or
+    what `waggle up` runs here.
     """
     screen = Screen()
     running = endpoints(root_folder())
@@ -30,6 +31,8 @@ def rebuild(json: JsonOption = False) -> None:
     settings = Settings(**given)  # type: ignore[arg-type]  # two fields that are text
     try:
         report = asyncio.run(_rebuilt(settings, screen, quiet=json))
+    except BlackboardLost as lost:
+        raise ConsoleError(str(lost), "services wait until a rebuild has succeeded; give the command again") from None
     except (*bus.OUTAGES, *blackboard.OUTAGES) as away:
         action = "is it running? services wait until a rebuild has succeeded; give the command again"
         raise ConsoleError(f"Kafka or Redis is away: {away}", action, code=Exit.UNREACHABLE) from None
