@@ -186,6 +186,7 @@ def serve_table(
 
     async def stopping() -> None:
         parts.stopping = True
+        consumer.close()
         await closing()
 
     async def healthy() -> bool:

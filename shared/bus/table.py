@@ -1,10 +1,13 @@
 """A table kept in memory from a compacted topic: read from its beginning whenever partitions are assigned."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeAlias
 
+import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
 from shared.bus.broker import subscribe
@@ -12,6 +15,11 @@ from shared.bus.security import connection
 from shared.settings import Settings
 
 Raw: TypeAlias = ConsumerRecord[bytes, bytes]
+
+AGAIN_AFTER = 1.0
+"""Seconds before Kafka is asked again how much there is to read, when it did not say."""
+
+log = structlog.get_logger()
 
 
 class Table(Protocol):
@@ -43,6 +51,7 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._ends: dict[int, int] = {}
         self._reached: dict[int, int] = {}
         self._rebalancing = False
+        self._asking: asyncio.Task[None] | None = None
         self._consumer = subscribe(broker, [topic], group, self._take, settings=settings, listener=self)
 
     @property
@@ -50,24 +59,42 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Whether some partition has not been read to where it ended when it was assigned."""
         return bool(self._loading) or self._rebalancing
 
+    def close(self) -> None:
+        """Ask Kafka nothing more."""
+        if self._asking is not None:
+            self._asking.cancel()
+
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Forget them."""
         self._rebalancing = True
+        self.close()
         for each in revoked:
             self._forget(each.partition)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Begin anew, and find out how much there is to read. Records come already while that is asked."""
-        consumer, partitions = self._consumer(), list(assigned)
+        self.close()
+        partitions = list(assigned)
         for each in partitions:
             self._forget(each.partition)
             self._loading.add(each.partition)
         self._rebalancing = False
-        begins = await consumer.beginning_offsets(partitions) if consumer else {}
-        ends = await consumer.end_offsets(partitions) if consumer else {}
-        for each in partitions:
-            self._ends[each.partition] = ends[each] if begins[each] < ends[each] else 0
-            self._look(each.partition)
+        self._asking = asyncio.create_task(self._ask(partitions))
+
+    async def _ask(self, partitions: list[TopicPartition]) -> None:
+        """Find out how much there is to read, however long Kafka does not say it: the group must not wait for that."""
+        while (consumer := self._consumer()) is not None:
+            try:
+                begins = await consumer.beginning_offsets(partitions)
+                ends = await consumer.end_offsets(partitions)
+            except KafkaError as away:
+                log.warning("how much there is to read is asked again", topic=self._topic, error=repr(away))
+                await asyncio.sleep(AGAIN_AFTER)
+                continue
+            for each in partitions:
+                self._ends[each.partition] = ends[each] if begins[each] < ends[each] else 0
+                self._look(each.partition)
+            return
 
     async def _take(self, records: Sequence[Raw]) -> None:
         if self._rebalancing:

@@ -29,6 +29,7 @@ async def timekeeping(settings, name="timekeeper"):
         yield keeper, consumer
     finally:
         firing.cancel()
+        consumer.close()
         await asyncio.gather(firing, return_exceptions=True)
         await keeper.eraser.close()
         await broker.stop()

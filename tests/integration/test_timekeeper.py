@@ -5,15 +5,15 @@ import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError
 from keeping_time import timekeeping
 from structlog.testing import capture_logs
 
 from schemas.timer import DeadlinePassed
 from services.timekeeper import service
 from shared import bus
-from shared.bus import Eraser, encode_at, publish
+from shared.bus import Eraser, encode_at, publish, table
 
 
 @asynccontextmanager
@@ -135,3 +135,37 @@ async def test_timers_that_cannot_be_published_hold_up_no_other_and_are_told_of_
     assert sorted(id for id, _ in found) == ["a", "b", "c"]
     told = [each["error"] for each in logged if "cannot fire" in each["event"]]
     assert sorted(told) == ["UnknownTopicOrPartitionError()", "ValueError('whatever')"]
+
+
+async def test_a_kafka_that_does_not_say_how_much_there_is_to_read_is_asked_again(settings, topics, monkeypatch):
+    asked, real = [], AIOKafkaConsumer.beginning_offsets
+
+    async def away_at_first(self, partitions):
+        asked.append(len(asked))
+        if len(asked) < 3:
+            raise KafkaConnectionError("gone")
+        return await real(self, partitions)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "beginning_offsets", away_at_first)
+    monkeypatch.setattr(table, "AGAIN_AFTER", 0.05)
+    async with publishing(settings) as broker, watching(settings) as found, timekeeping(settings):
+        await publish(broker, [timer(settings, "t", 0.1)])
+        await until(lambda: bool(found))
+    assert len(asked) >= 3
+
+
+async def test_a_kafka_that_never_answers_holds_up_neither_the_group_nor_the_end(settings, topics, monkeypatch):
+    asked = asyncio.Event()
+
+    async def silent(self, partitions):
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(AIOKafkaConsumer, "beginning_offsets", silent)
+    async with timekeeping(settings) as (_, consumer), asyncio.timeout(20):
+        await asked.wait()
+        async with asyncio.timeout(1):
+            await consumer.on_partitions_assigned([TopicPartition(settings.topic_prefix + "timers", 0)])
+        assert consumer.loading
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
