@@ -12,7 +12,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 from faststream.kafka import KafkaBroker
 from opentelemetry.trace import Span
+from pydantic_core import from_json
 
 from schemas.envelope import HEADER
 from shared.bus.broker import fits, publish, publish_bytes
@@ -175,7 +176,7 @@ class Deliverer:
 def _again(record: Any, failure: WaggleError, attempt: int) -> Record:
     """The same record, its next attempt, with one more cause."""
     headers = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
-    causes = [*json.loads(headers.get(CAUSES, "[]")), f"{failure.code}: {failure}"[:500]]
+    causes = [*_causes(headers), f"{failure.code}: {failure}"[:500]]
     id, trace = headers[HEADER["id"]], headers.get("traceparent", "")
     again = {HEADER["attempt"]: str(attempt + 1), CAUSES: json.dumps(causes)}
     return Record(
@@ -185,3 +186,15 @@ def _again(record: Any, failure: WaggleError, attempt: int) -> Record:
         headers=headers | again | {"traceparent": resent(trace, f"{id}/{attempt + 1}")},
         value=(record.value or b"").decode(errors="replace"),
     )
+
+
+def _causes(headers: Mapping[str, str]) -> list[Any]:
+    """Why it failed before; nothing when that cannot be read: anybody may have written it."""
+    try:
+        found = from_json(headers.get(CAUSES, "[]"))
+    except ValueError:
+        found = None
+    if isinstance(found, list):
+        return found
+    log.warning("why a message failed before cannot be read and is left out", header=CAUSES, id=headers[HEADER["id"]])
+    return []

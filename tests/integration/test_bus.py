@@ -346,6 +346,24 @@ async def test_a_message_that_waits_for_its_retry_holds_up_nothing_and_carries_i
     assert raw.key == b"run-1"
 
 
+@pytest.mark.parametrize("causes", ["not json", '"text"', "{}", "[" * 100_000])
+async def test_a_message_whose_earlier_causes_cannot_be_read_is_tried_again_all_the_same(settings, topics, causes):
+    attempts, dead = [], []
+
+    async def handle(delivery):
+        attempts.append(delivery.envelope.attempt)
+        if len(attempts) < 2:
+            raise RetryableError("not yet", after=0.1)
+        raise TerminalError("and never", code="never")
+
+    async with timekeeping(settings), consuming(settings, handle, dead=dead) as (broker, _):
+        sent = record(question(1), settings.topic_prefix)
+        await publish(broker, [sent.model_copy(update={"headers": sent.headers | {"waggle-causes": causes}})])
+        await until(lambda: bool(dead))
+    assert attempts == [1, 2]
+    assert json.loads(dict(dead[0][0].headers)["waggle-causes"]) == ["retryable: not yet"]
+
+
 async def test_a_defect_is_tried_three_times_and_then_dead_lettered(settings, topics):
     tries, dead = [], []
 
