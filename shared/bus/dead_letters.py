@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from schemas.envelope import HEADER
 from shared.bus.broker import size_of
 from shared.bus.record import header_map
 from shared.errors import TerminalError, WaggleError
@@ -20,6 +21,9 @@ SUFFIX = ".dlt"
 
 CAUSES = "waggle-causes"
 """Header of a record that is tried again: a JSON list of why it was, oldest first."""
+
+_COUNTED = {HEADER["attempt"], CAUSES}
+"""Headers of a record that is tried again."""
 
 REDRIVEN_FROM = "redriven-from"
 """Header of a record that was put back: the name of the dead letter it was."""
@@ -153,6 +157,7 @@ def read_dead_letter(record: Any, prefix: str) -> DeadLetter:
 def headers_back(letter: DeadLetter, prefix: str, by: str, trace: Mapping[str, str]) -> list[tuple[str, bytes]]:
     """The headers to put it back with: the original ones, further on in their trace, and where they come from.
 
+    What counts its attempts is left out: it has all of them again.
     Raises TerminalError `not_redrivable` when the letter does not say what it was.
     """
     said = letter.notes.get("dlt-topic")
@@ -160,7 +165,7 @@ def headers_back(letter: DeadLetter, prefix: str, by: str, trace: Mapping[str, s
         message = f"{letter.name} does not say what it was: its headers are not there, or it is no dead letter of ours"
         raise TerminalError(message, code="not_redrivable")
     new = {REDRIVEN_FROM: letter.name, REDRIVEN_BY: by, **trace}
-    kept = [(name, value) for name, value in letter.headers if name.lower() not in new]
+    kept = [(name, value) for name, value in letter.headers if name.lower() not in new and name.lower() not in _COUNTED]
     return kept + [(name, value.encode()) for name, value in new.items()]
 
 

@@ -132,6 +132,15 @@ async def test_a_redriven_record_is_what_it_was_in_its_old_trace_and_says_where_
     assert put["tracestate"] == b"old=1"
 
 
+async def test_a_redriven_record_has_all_its_attempts_again(gateway, bury, settings):
+    headers = [("ce_id", b"t1"), ("ce_attempt", b"8"), ("Waggle-Causes", b'["busy: x"]'), ("own", b"1")]
+    await act(gateway, await bury(headers=headers), "redrive")
+    [record] = await records_of(settings, "tasks", 1)
+    put = dict(record.headers)
+    assert list(record.headers[:2]) == [("ce_id", b"t1"), ("own", b"1")]
+    assert not {"ce_attempt", "Waggle-Causes", "waggle-causes"} & put.keys()
+
+
 async def test_a_record_without_key_and_headers_is_put_back_without(gateway, bury, settings):
     name = await bury(key=None, headers=[], value=b"")
     assert (await act(gateway, name, "redrive")).status_code == 200
