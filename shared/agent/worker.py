@@ -140,8 +140,9 @@ class Worker:
     async def _outcome(self, handoff: Handoff, journal: Journal, spend: Spend) -> tuple[type[Answer], dict[str, Any]]:
         """What becomes of the handoff: an answer of the agent, or the structured failure it ends in."""
         seconds = min(handoff.timeout, self.settings.step_timeout, _until(handoff.deadline))
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds):
+            async with limit:
                 with self._invoking(handoff, spend):
                     return await self._work(handoff, journal, spend)
         except NeedsHuman as asked:
@@ -150,8 +151,11 @@ class Worker:
             return _failed(failure.code, str(failure), retryable=True)
         except TerminalError as failure:
             return _failed(failure.code, str(failure))
-        except TimeoutError:
-            return _failed("timeout", f"agent {self.agent.name} did not finish within {seconds:.0f} s")
+        except TimeoutError as own:
+            if limit.expired():
+                return _failed("timeout", f"agent {self.agent.name} did not finish within {seconds:.0f} s")
+            message = f"agent {self.agent.name} gave up waiting for something: {own!r}"
+            return _failed("gave_up_waiting", message, retryable=True)
 
     @contextmanager
     def _invoking(self, handoff: Handoff, spend: Spend) -> Iterator[None]:

@@ -8,7 +8,7 @@ server's run id before its first command.
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from redis.asyncio import Redis
@@ -74,7 +74,7 @@ class Sentinel:
         if not value or value != self.generation:
             self.doubt()
 
-    def doubt(self) -> None:
+    def doubt(self) -> NoReturn:
         """Something shows that the blackboard is not the one that was known. Raises BlackboardLost."""
         self._close("the blackboard was lost or replaced; work waits until it is rebuilt")
         raise BlackboardLost("the blackboard is not whole")

@@ -291,6 +291,18 @@ async def test_a_step_that_takes_too_long_fails_with_a_timeout(worker, agent, mo
     assert reply.error.code == "timeout"
 
 
+async def test_a_timeout_of_the_handlers_own_is_not_taken_for_the_end_of_the_steps_time(worker, agent):
+    agent.handler = None
+
+    @agent.handles
+    async def work(step: DoStep, ctx: Context) -> Findings:
+        raise TimeoutError("the archive of the handler's own")
+
+    reply, _ = await answer(worker, handoff(agent))
+    assert (reply.error.code, reply.error.retryable) == ("gave_up_waiting", True)
+    assert "the archive of the handler's own" in reply.error.message
+
+
 async def interrupted(worker, agent, model, step):
     """A call whose intent is recorded and whose outcome nobody knows."""
     journal = await worker._journal(step).open()
