@@ -206,7 +206,7 @@ def main() -> None:
     """Serve until asked to stop."""
     settings = read_settings()
     parts = connect("orchestrator", settings)
-    orchestrator = Orchestrator(parts, KnownAgents(parts.redis), Counting(parts.metrics))
+    orchestrator = Orchestrator(parts, KnownAgents(parts.sentinel), Counting(parts.metrics))
 
     async def rebuilding() -> None:
         await rebuild_when_lost(parts.sentinel, settings, parts.metrics)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from schemas.plan import AgentCard
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
+from shared.blackboard.sentinel import Sentinel
 
 FRESH_FOR = 0.5
 """Seconds for which what was read of the agents is used again."""
@@ -23,16 +24,19 @@ async def known_agents(redis: Client) -> dict[str, AgentCard]:
 
 
 class KnownAgents:
-    """`known_agents`, read at most every half second."""
+    """`known_agents`, read at most every half second and anew after every rebuild."""
 
-    def __init__(self, redis: Client) -> None:
-        self._redis = redis
+    def __init__(self, sentinel: Sentinel) -> None:
+        self._sentinel = sentinel
+        self._generation = ""
         self._found: Mapping[str, AgentCard] = {}
         self._until = 0.0
 
     async def get(self) -> Mapping[str, AgentCard]:
         """The agents that have announced themselves, by name."""
-        if not self._found or time.monotonic() > self._until:
-            self._found = await known_agents(self._redis)
+        generation = self._sentinel.generation
+        if not self._found or generation != self._generation or time.monotonic() > self._until:
+            self._found = await known_agents(self._sentinel.client)
+            self._generation = generation
             self._until = time.monotonic() + FRESH_FOR
         return self._found

@@ -30,7 +30,7 @@ async def orchestrating(settings, sentinel):
     )
     await broker.start()
     try:
-        yield Orchestrator(parts, KnownAgents(sentinel.client), Counting(parts.metrics))
+        yield Orchestrator(parts, KnownAgents(sentinel), Counting(parts.metrics))
     finally:
         await broker.stop()
 

@@ -9,7 +9,18 @@ from schemas.event import Progressed, State
 from schemas.log import LoggedEvent
 from schemas.plan import AgentCard
 from schemas.task import Task
-from shared.blackboard import OUTAGES, RunStore, Sentinel, Write, announce, follow, known_agents, note
+from shared.blackboard import (
+    OUTAGES,
+    KnownAgents,
+    RunStore,
+    Sentinel,
+    Write,
+    agents,
+    announce,
+    follow,
+    known_agents,
+    note,
+)
 from shared.errors import BlackboardLost, Conflict
 from shared.runs import Intake, decide
 
@@ -156,3 +167,15 @@ async def test_a_redis_that_is_full_counts_as_away_not_as_a_defect(store, redis)
     finally:
         await redis.config_set("maxmemory", 0)
     assert (await commit(store, written("run-full"))).fresh
+
+
+async def test_the_agents_of_before_a_rebuild_are_not_remembered_after_it(sentinel, redis, monkeypatch):
+    monkeypatch.setattr(agents, "FRESH_FOR", 60.0)
+    known = KnownAgents(sentinel)
+    await announce(redis, AgentCard(name="old", description="d"))
+    assert list(await known.get()) == ["old"]
+    await redis.flushall()
+    await announce(redis, AgentCard(name="new", description="d"))
+    assert list(await known.get()) == ["old"]
+    await sentinel.renew(2)
+    assert list(await known.get()) == ["new"]

@@ -222,7 +222,7 @@ async def test_a_crash_before_the_record_leaves_it_open_and_whoever_worked_on_it
     once, repeat = await records_of(settings, "tasks", 2)
     parts = connect("orchestrator", settings)
     await parts.broker.start()
-    orchestrator = Orchestrator(parts, KnownAgents(parts.redis), Counting(parts.metrics))
+    orchestrator = Orchestrator(parts, KnownAgents(parts.sentinel), Counting(parts.metrics))
     await orchestrator.handle(decode(once))
     [run] = await parts.runs.latest("default", 10, 0)
     before = (await parts.runs.load("default", run.id)).run
