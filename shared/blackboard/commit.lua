@@ -5,6 +5,7 @@
 --       gone; fields and their values; live events; ids in the outbox and their records
 -- Returns {verdict, version, left}: "done", "repeat" (the message was processed before), "conflict" (decide again) or
 -- "lost" (the blackboard is not the writer's); `left` is how much an earlier write still has in the outbox.
+-- A new run looks at ten of the tenant's others and takes out of the index what has expired: it grows with what there is.
 if redis.call('GET', KEYS[6]) ~= ARGV[4] then
   return {'lost', '0', 0}
 end
@@ -33,5 +34,11 @@ end)
 each(2, function(id, record) redis.call('HSET', KEYS[3], id, record) end)
 redis.call('SADD', KEYS[2], ARGV[2])
 redis.call('ZADD', KEYS[5], 'NX', ARGV[6], ARGV[5])
-for i = 1, 4 do redis.call('PEXPIRE', KEYS[i], ARGV[3]) end
+for i = 1, 5 do redis.call('PEXPIRE', KEYS[i], ARGV[3]) end
+if version == 1 then
+  local prefix = string.sub(KEYS[1], 1, -#(ARGV[5] .. ':state') - 1)
+  for _, id in ipairs(redis.call('ZRANDMEMBER', KEYS[5], 10)) do
+    if redis.call('EXISTS', prefix .. id .. ':state') == 0 then redis.call('ZREM', KEYS[5], id) end
+  end
+end
 return {'done', tostring(version), left}

@@ -101,8 +101,8 @@ class Restorer:
             for place, event in enumerate(change, 1):
                 pipe.xadd(events, {"event": event}, id=f"{number}-{place}", maxlen=10_000, approximate=True)
         pipe.zadd(keys.runs(run.tenant), {run.id: run.started.timestamp()})
-        for part in parts:
-            pipe.pexpire(part, self._ttl)
+        for key in (*parts, keys.runs(run.tenant)):
+            pipe.pexpire(key, self._ttl)
 
     async def write_journals(self, journals: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
         """Put journal entries back, whatever stood in their place: (tenant, work) → entries by name.

@@ -100,6 +100,16 @@ async def test_tenants_do_not_see_each_others_runs(store):
     assert [run.id for run in await store.latest("acme", 10)] == ["run-f"]
 
 
+async def test_the_index_of_runs_forgets_what_has_expired_and_expires_with_the_last(store, redis):
+    for number in range(8):
+        await commit(store, written(f"run-{number}"))
+    for number in range(7):
+        await redis.delete(f"waggle:default:run:run-{number}:state")
+    await commit(store, written("run-new"))
+    assert sorted(await redis.zrange("waggle:default:runs", 0, -1)) == ["run-7", "run-new"]
+    assert 0 < await redis.pttl("waggle:default:runs") <= 60_000
+
+
 async def test_everything_of_a_run_has_a_time_to_live(store, redis):
     await commit(store, written("run-g"))
     for part in ("state", "processed", "outbox", "events"):
