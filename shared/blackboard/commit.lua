@@ -38,7 +38,7 @@ for i = 1, 5 do redis.call('PEXPIRE', KEYS[i], ARGV[3]) end
 if version == 1 then
   local prefix = string.sub(KEYS[1], 1, -#(ARGV[5] .. ':state') - 1)
   for _, id in ipairs(redis.call('ZRANDMEMBER', KEYS[5], 10)) do
-    if redis.call('EXISTS', prefix .. id .. ':state') == 0 then redis.call('ZREM', KEYS[5], id) end
+    if redis.call('HLEN', prefix .. id .. ':state') == 0 then redis.call('ZREM', KEYS[5], id) end
   end
 end
 return {'done', tostring(version), left}

@@ -11,11 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 from secured_servers import PASSWORD, USER, secured_redis
+from test_blackboard import commit, written
 
 from infra.embedded.stack import Stack
 from shared import archive, blackboard
 from shared.archive import BlobStore
-from shared.blackboard import Sentinel
+from shared.blackboard import Restorer, RunRecord, RunStore, Sentinel
 from shared.errors import Misconfigured
 from shared.settings import Settings
 
@@ -52,6 +53,22 @@ async def test_the_least_user_of_the_page_can_use_redis_over_mutual_tls(guarded_
     await sentinel.renew(1)
     assert await sentinel.look()
     assert await sentinel.client.get("waggle:sentinel") == sentinel.generation
+    await sentinel.close()
+
+
+async def test_the_least_user_of_the_page_can_keep_runs_and_put_them_back(guarded_redis, made):
+    settings = redis_settings(guarded_redis, made)
+    sentinel = Sentinel(settings.redis, blackboard.tls(settings))
+    await sentinel.renew(1)
+    write = written("run-a")
+    assert (await commit(RunStore(sentinel, ttl=60), write)).fresh
+    restorer = Restorer(sentinel.own, "me", 60)
+    assert await restorer.begin()
+    records = [RunRecord(run=write.after, version=2, causes=["m1"], events=[write.events], outbox=write.outbox)]
+    await restorer.during(restorer.write_runs(await restorer.not_behind(records)))
+    await restorer.write_journals({("default", "work-1"): {"turn-1": "x"}})
+    await restorer.end()
+    assert (await RunStore(sentinel, ttl=60).load("default", "run-a"))[:2] == (write.after, 2)
     await sentinel.close()
 
 
