@@ -60,7 +60,11 @@ class Settings(Transport):
         "which leaves the group when it stops.",
     )
     step_timeout: float = Field(300.0, gt=0, description="Seconds one agent may work on one handoff.")
-    state_ttl: float = Field(604_800.0, gt=0, description="Seconds the blackboard keeps a run after its last change.")
+    state_ttl: float = Field(
+        604_800.0,
+        gt=0,
+        description="Seconds the blackboard keeps a run after its last change; its journals twice as long.",
+    )
 
     openai_base_url: str | None = Field(
         None, validation_alias=AliasChoices("OPENAI_BASE_URL"), description="Any OpenAI-compatible endpoint."
