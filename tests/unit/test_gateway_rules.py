@@ -8,9 +8,8 @@ from services.gateway.failures import Refused, explain
 from services.gateway.routes.events import ends
 from services.gateway.routes.tasks import addressed
 from services.gateway.views import links_to
-from services.orchestrator.service import TOPICS
 from shared.blackboard import LiveEvent
-from shared.bus.groups import ORCHESTRATED, groups_by_topic
+from shared.bus.groups import groups_by_topic
 from shared.runs import ENDS
 
 
@@ -34,10 +33,6 @@ def test_a_task_is_never_moved_to_another_tenant_or_key(given):
 def test_a_stream_ends_with_the_move_to_an_end_and_no_other_event(state):
     assert ends(LiveEvent("1-0", "waggle.moved.v1", {"target": state.value})) == (state in ENDS)
     assert not ends(LiveEvent("1-0", "waggle.step-done.v1", {"target": state.value}))
-
-
-def test_the_orchestrator_consumes_what_the_gateway_says_it_does():
-    assert set(TOPICS) == set(ORCHESTRATED)
 
 
 def test_each_topic_has_the_group_of_the_service_that_consumes_it():
