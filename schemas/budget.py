@@ -23,18 +23,19 @@ class Budget(Part):
 
     def exceeded_by(self, usage: "Usage") -> str | None:
         """The first limit that `usage` has passed, as a sentence; None while all hold."""
-        spent = {
-            "tokens": usage.prompt_tokens + usage.completion_tokens,
-            "output_tokens": usage.completion_tokens,
-            "cost_usd": usage.cost_usd,
-            "model_calls": usage.model_calls,
-            "tool_calls": usage.tool_calls,
-        }
-        for name, amount in spent.items():
+        for name, amount in _spent(usage).items():
             limit = getattr(self, name)
             if amount > limit:
                 return f"budget.{name} is {limit}, {amount} were used"
         return None
+
+    def share(self, usage: "Usage") -> tuple[float, str]:
+        """How much of the limit that is nearest is used, 1.0 being all of it, and that limit's name."""
+        return max(
+            (amount / limit if limit else float(amount > 0), name)
+            for name, amount in _spent(usage).items()
+            for limit in [getattr(self, name)]
+        )
 
     def less(self, usage: "Usage") -> "Budget":
         """What is left after `usage`; never below zero."""
@@ -49,6 +50,16 @@ class Budget(Part):
         )
 
 
+class DayBudget(Part):
+    """Limits of all runs of one tenant together, on one day in UTC. What is not said is not limited."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tokens: int | None = Field(None, ge=0, description="Prompt and completion tokens together.")
+    cost_usd: float | None = Field(None, ge=0, description="Money for model calls, in US dollars.")
+    model_calls: int | None = Field(None, ge=0, description="Model calls.")
+
+
 class Usage(Part):
     """What was spent. Adds up with `+`."""
 
@@ -60,3 +71,14 @@ class Usage(Part):
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
+
+
+def _spent(usage: Usage) -> dict[str, float]:
+    """What was used, by the limit it counts towards."""
+    return {
+        "tokens": usage.prompt_tokens + usage.completion_tokens,
+        "output_tokens": usage.completion_tokens,
+        "cost_usd": usage.cost_usd,
+        "model_calls": usage.model_calls,
+        "tool_calls": usage.tool_calls,
+    }

@@ -81,6 +81,13 @@ class Spent(RunEvent):
     models: list[str]
 
 
+class BudgetReached(RunEvent):
+    """A share of the budget is used up: half of it, or so much that the run goes on by cheaper means."""
+
+    share: float = Field(description="0.5 or 0.8.")
+    limit: str = Field(description="The limit that is nearest.")
+
+
 class DeadlineMoved(RunEvent):
     """Time spent waiting for people was given back."""
 

@@ -84,7 +84,9 @@ class Handoff(Message):
     inputs: list[StepOutput] = Field(default_factory=list)
     constraints: list[str] = Field(default_factory=list)
     feedback: list[str] = Field(default_factory=list, description="Why an earlier try was not accepted.")
-    budget_left: Budget
+    budget: Budget | None = Field(None, description="The limits of the whole run, for what all its steps share.")
+    budget_left: Budget = Field(description="What was left of them when this was asked.")
+    frugal: bool = Field(False, description="The budget is nearly used up: cheaper models, shorter replies.")
     timeout: float = Field(gt=0, description="Seconds the agent may work.")
     deadline: Instant
     attempt: int = Field(1, ge=1)

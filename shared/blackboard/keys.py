@@ -11,8 +11,18 @@ REBUILDING = "waggle:rebuilding"
 
 
 def run(tenant: str, run_id: str, part: str = "state") -> str:
-    """A part of one run: `state`, `processed`, `outbox`, `events`."""
+    """A part of one run: `state`, `processed`, `outbox`, `events`, `ledger`."""
     return f"waggle:{tenant}:run:{run_id}:{part}"
+
+
+def ledger(tenant: str, run_id: str) -> str:
+    """Hash: what the run has spent and what its calls under way have reserved, and of each call how it stands."""
+    return run(tenant, run_id, "ledger")
+
+
+def tenant_ledger(tenant: str) -> str:
+    """Hash: what the tenant has spent on the day it names, and what all its calls under way have reserved."""
+    return f"waggle:{tenant}:ledger"
 
 
 def runs(tenant: str) -> str:

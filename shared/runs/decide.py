@@ -18,7 +18,7 @@ from shared.runs.evolve import evolve
 from shared.runs.machine import ENDS, PAUSABLE
 from shared.runs.planning import Agents, problems
 from shared.runs.result import TOO_LARGE
-from shared.runs.run import MAX_ATTEMPTS, MAX_REPLANS, Run
+from shared.runs.run import MAX_ATTEMPTS, MAX_REPLANS, NOTICED, Run
 
 CLOCKS_DIFFER = timedelta(seconds=1)
 """How far the clock that fired a timer may be ahead of ours. A timer comes once: taken for early, it would be lost."""
@@ -115,10 +115,20 @@ def _is_open(draft: Draft, answer: step.Answer) -> bool:
         if is_ahead(draft.run, answer.handoff_id):
             raise RetryableError(f"{answer.handoff_id} is answered and was not asked yet", after=0.5, code="ahead")
         draft.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models)
+        _notice_budget(draft)
         if answer.handoff_id in _awaited(draft.run, type(answer)):
             return True
     draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id)
     return False
+
+
+def _notice_budget(draft: Draft) -> None:
+    """Record each share of the budget once, when it is first reached."""
+    run = draft.run
+    share, limit = run.task.budget.share(run.usage)
+    for noticed in NOTICED:
+        if run.budget_reached < noticed <= share:
+            draft.record(event.BudgetReached, share=noticed, limit=limit)
 
 
 def _awaited(run: Run, kind: type[step.Answer]) -> set[str | None]:

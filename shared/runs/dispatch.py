@@ -10,7 +10,7 @@ from schemas.step import DoStep, MakePlan, ReviewResult, StepOutput
 from schemas.task import Shape
 from shared.runs.draft import Draft
 from shared.runs.planning import Agents, ancestors
-from shared.runs.run import Job, Run, StepRecord, handoff_name
+from shared.runs.run import FRUGAL_FROM, Job, Run, StepRecord, handoff_name
 
 PLANNER = "planner"
 REVIEWER = "reviewer"
@@ -147,7 +147,9 @@ def _request(
         "objective": objective,
         "context": run.task.context,
         "constraints": run.task.constraints,
+        "budget": run.task.budget,
         "budget_left": run.task.budget.less(run.usage),
+        "frugal": run.budget_reached >= FRUGAL_FROM,
         "timeout": max(1.0, (run.deadline - now).total_seconds()),
         "deadline": run.deadline,
         "attempt": work.attempts + getattr(work, "refusals", 0) + (not asked_already),

@@ -178,6 +178,7 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
         "usage": run.usage + ev.usage,
         "models": sorted({*run.models, *ev.models}),
     },
+    e.BudgetReached: lambda run, ev: {"budget_reached": ev.share},
     e.DeadlineMoved: lambda run, ev: {"deadline": ev.deadline},
     e.PlanRequested: lambda run, ev: {
         "planning": _asked(run.planning, ev.handoff_id),

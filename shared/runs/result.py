@@ -4,7 +4,7 @@ from schemas.event import State
 from schemas.step import Output
 from schemas.task import Result, StepSummary
 from shared.runs.planning import last_steps
-from shared.runs.run import Run, StepRecord
+from shared.runs.run import FRUGAL_FROM, Run, StepRecord
 
 _STATUS = {
     State.COMPLETE: "complete",
@@ -35,7 +35,7 @@ def result_of(run: Run) -> Result:
             "steps": [summary(record) for record in run.steps.values()],
             "usage": run.usage,
             "confidence": min((output.confidence for output in outputs), default=None),
-            "caveats": list(dict.fromkeys(caveat for output in outputs for caveat in output.caveats)),
+            "caveats": list(dict.fromkeys([*_frugality(run), *(c for output in outputs for c in output.caveats)])),
             "error": run.error,
             "models": run.models,
             "session": run.task.session,
@@ -44,6 +44,14 @@ def result_of(run: Run) -> Result:
             "finished": run.finished,
         }
     )
+
+
+def _frugality(run: Run) -> list[str]:
+    if run.budget_reached < FRUGAL_FROM:
+        return []
+    return [
+        f"over {FRUGAL_FROM:.0%} of the budget was used: the rest was done by the cheaper model, with shorter replies"
+    ]
 
 
 def _outputs(run: Run) -> list[Output]:

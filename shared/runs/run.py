@@ -83,6 +83,8 @@ class Run(Part):
     resumes: int = 0
     revisions: int = 0
     usage: Usage = Usage()
+    budget_reached: float = 0.0
+    """The highest share of the budget that was noticed: none, half, or FRUGAL_FROM."""
     models: list[str] = Field(default_factory=list)
 
     request: HelpRequested | None = None
@@ -94,6 +96,12 @@ class Run(Part):
     traceparent: str | None = None
     """The span it was taken in with: its trace."""
 
+
+FRUGAL_FROM = 0.8
+"""The share of any limit from which a run goes on by cheaper means: the cheap model, shorter replies."""
+
+NOTICED = (0.5, FRUGAL_FROM)
+"""The shares that are events."""
 
 MAX_PLANS = 3
 """How many plans may be refused before the run gives up planning."""

@@ -102,13 +102,13 @@ class World:
         about = {"run_id": handoff.run_id, "tenant": handoff.tenant, "agent": handoff.agent}
         return kind(id=f"{handoff.id}/answer", handoff_id=handoff.id, **about, **facts)
 
-    def plan(self, plan: Plan) -> None:
+    def plan(self, plan: Plan, **facts: Any) -> None:
         asked = self.waiting(MakePlan)[-1]
-        self.tell(self.answer(asked, PlanProposed, plan=plan))
+        self.tell(self.answer(asked, PlanProposed, plan=plan, **facts))
 
-    def done(self, step_id: str, answer: str | None = None) -> None:
+    def done(self, step_id: str, answer: str | None = None, **facts: Any) -> None:
         output = Output(answer=answer or f"{step_id} is done", confidence=0.8)
-        self.tell(self.answer(self.handoff(step_id), StepCompleted, output=output))
+        self.tell(self.answer(self.handoff(step_id), StepCompleted, output=output, **facts))
 
     def fail(self, handoff: Handoff, *, retryable: bool = True) -> None:
         error = ErrorInfo(code="broken", message="it broke", retryable=retryable)

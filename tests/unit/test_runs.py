@@ -7,7 +7,7 @@ from run_world import START, World, plan_of
 
 from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
 from schemas.budget import Budget, Usage
-from schemas.event import AnswerIgnored, MoveRefused, PlanRefused, State
+from schemas.event import AnswerIgnored, BudgetReached, MoveRefused, PlanRefused, State
 from schemas.plan import Plan, PlannedStep
 from schemas.step import DoStep, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
 from schemas.task import Artefact, Result, Task
@@ -55,6 +55,29 @@ def test_independent_steps_are_dispatched_together_and_dependent_ones_after_them
     w.done("a")
     assert w.dispatched == ["a", "b", "c"]
     assert [each.step_id for each in w.handoff("c").inputs] == ["a", "b"]
+
+
+def test_half_and_most_of_the_budget_are_noticed_once_and_the_rest_is_done_by_cheaper_means():
+    w = world(budget=Budget(tokens=100))
+    w.plan(plan_of(a="", b="a", c="b", d="c"), usage=Usage(prompt_tokens=40, completion_tokens=15))
+    assert not w.handoff("a").frugal
+    w.done("a", usage=Usage(prompt_tokens=30))
+    w.done("b", usage=Usage(prompt_tokens=1))
+    assert [(each.share, each.limit) for each in w.events if isinstance(each, BudgetReached)] == [
+        (0.5, "tokens"),
+        (0.8, "tokens"),
+    ]
+    assert w.handoff("c").frugal
+    assert w.handoff("c").budget == Budget(tokens=100)
+    w.done("c")
+    w.done("d")
+    w.review()
+    assert "80%" in w.results[0].caveats[0]
+
+
+def test_a_limit_of_nothing_is_reached_by_the_first_use():
+    assert Budget(tool_calls=0).share(Usage()) == (0.0, "tool_calls")
+    assert Budget(tool_calls=0).share(Usage(tool_calls=1)) == (1.0, "tool_calls")
 
 
 def test_a_step_sees_what_the_steps_it_builds_on_were_built_on():

@@ -1,0 +1,136 @@
+"""What runs and tenants may spend, have spent, and have reserved: shared by all services and parallel steps.
+
+A call reserves the most it can cost before it is made, and settles what it has cost once that is in its journal. So the
+limits hold whatever happens in between: a call that was never settled is spent as it was reserved, as soon as the same
+call is tried again; a call that is settled twice is spent once.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from schemas.budget import Budget, DayBudget, Usage
+from shared.blackboard import keys
+from shared.blackboard.scripts import script
+from shared.blackboard.sentinel import Sentinel
+
+_RESERVE, _SETTLE = script("reserve"), script("settle")
+
+NANO = 1_000_000_000
+"""Money is counted in billionths of a US dollar: a token of the cheapest models costs a few dozen of them."""
+
+
+class Amounts(NamedTuple):
+    """What a call costs, or may cost at most. Whole numbers: sums of them are exact."""
+
+    tokens: int = 0
+    """Prompt and completion tokens together."""
+    output_tokens: int = 0
+    nano_usd: int = 0
+    model_calls: int = 0
+    tool_calls: int = 0
+
+    @classmethod
+    def of(cls, usage: Usage) -> "Amounts":
+        """What was used, money rounded up."""
+        return cls(
+            tokens=usage.prompt_tokens + usage.completion_tokens,
+            output_tokens=usage.completion_tokens,
+            nano_usd=_nano(usage.cost_usd),
+            model_calls=usage.model_calls,
+            tool_calls=usage.tool_calls,
+        )
+
+    @property
+    def usage(self) -> Usage:
+        """The same as usage."""
+        return Usage(
+            prompt_tokens=self.tokens - self.output_tokens,
+            completion_tokens=self.output_tokens,
+            cost_usd=self.nano_usd / NANO,
+            model_calls=self.model_calls,
+            tool_calls=self.tool_calls,
+        )
+
+
+class Verdict(StrEnum):
+    """What the ledger says to a call."""
+
+    GRANTED = "granted"
+    WAIT = "wait"
+    """Calls under way have reserved what is left; some of it may come back."""
+    REFUSED = "refused"
+    """Too much is spent for it."""
+
+
+class Reserved(NamedTuple):
+    """The ledger's answer."""
+
+    verdict: Verdict
+    what: str
+    """The amount in the way, by the name of its field; empty when granted."""
+    left: int
+    """How much of it is left."""
+    lost: Amounts | None
+    """What an earlier attempt had reserved of which nobody knows how it ended: it counts as spent now."""
+
+
+class Ledger:
+    """The ledger of one run, within that of its tenant."""
+
+    def __init__(
+        self, sentinel: Sentinel, tenant: str, run_id: str, limits: Budget, day: DayBudget, ttl: float
+    ) -> None:
+        self._sentinel = sentinel
+        self._keys = [keys.ledger(tenant, run_id), keys.tenant_ledger(tenant), keys.SENTINEL]
+        self._limits = [*_limits(limits), *_day_limits(day)]
+        self._ttl = int(ttl * 1000)
+
+    async def reserve(self, call: str, attempt: str, most: Amounts) -> Reserved:
+        """Reserve the most a call may cost. The same attempt again is granted again. Raises BlackboardLost."""
+        today = datetime.now(UTC).date().isoformat()
+        about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, today, len(most)]
+        arguments = [*about, *Amounts._fields, *most, *self._limits]
+        verdict, what, left, lost = await self._sentinel.scripts.run(_RESERVE, self._keys, arguments)
+        if verdict == "lost":
+            self._sentinel.doubt()
+        return Reserved(Verdict(verdict), what, int(left), Amounts(*map(int, lost)) if lost else None)
+
+    async def settle(self, call: str, attempt: str, cost: Amounts) -> None:
+        """Replace what was reserved by what it has cost; once, however often it is said. Raises BlackboardLost."""
+        about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, len(cost)]
+        said = await self._sentinel.scripts.run(_SETTLE, self._keys, [*about, *Amounts._fields, *cost])
+        if said == "lost":
+            self._sentinel.doubt()
+
+    async def spent(self) -> Amounts:
+        """What the run has spent."""
+        found = await self._sentinel.client.hmget(self._keys[0], [f"spent:{name}" for name in Amounts._fields])
+        return Amounts(*(int(each or 0) for each in found))
+
+
+def _nano(usd: float) -> int:
+    """Rounded up, but for what floating point adds below a thousandth of a billionth."""
+    return -int(-round(usd * NANO, 3) // 1)
+
+
+def _limits(budget: Budget) -> Amounts:
+    return Amounts(
+        tokens=budget.tokens,
+        output_tokens=budget.output_tokens,
+        nano_usd=round(budget.cost_usd * NANO),
+        model_calls=budget.model_calls,
+        tool_calls=budget.tool_calls,
+    )
+
+
+def _day_limits(day: DayBudget) -> list[int]:
+    """-1: no limit."""
+    none = -1
+    return [
+        none if day.tokens is None else day.tokens,
+        none,
+        none if day.cost_usd is None else round(day.cost_usd * NANO),
+        none if day.model_calls is None else day.model_calls,
+        none,
+    ]

@@ -1,0 +1,134 @@
+"""The ledger on a real Redis: what is reserved, what is spent, and that neither passes a limit."""
+
+import asyncio
+import random
+
+import pytest
+
+from schemas.budget import Budget, DayBudget, Usage
+from shared.blackboard import Sentinel
+from shared.blackboard.ledger import NANO, Amounts, Ledger, Verdict
+from shared.errors import BlackboardLost
+
+CALL = Amounts(tokens=100, output_tokens=50, nano_usd=1_000, model_calls=1)
+
+
+def ledger_of(sentinel, run="run-1", tenant="default", day=None, **limits) -> Ledger:
+    return Ledger(sentinel, tenant, run, Budget(**limits), day or DayBudget(), 60)
+
+
+async def test_what_was_reserved_is_replaced_by_what_it_cost(sentinel):
+    ledger = ledger_of(sentinel)
+    assert (await ledger.reserve("a", "1", CALL)).verdict is Verdict.GRANTED
+    await ledger.settle("a", "1", Amounts(tokens=30, output_tokens=10, nano_usd=7, model_calls=1))
+    assert await ledger.spent() == Amounts(30, 10, 7, 1, 0)
+    left = await ledger.reserve("b", "1", Amounts(tokens=400_000 - 30))
+    assert left.verdict is Verdict.GRANTED
+
+
+async def test_a_call_that_does_not_fit_is_refused_with_what_is_in_its_way_and_what_is_left(sentinel):
+    ledger = ledger_of(sentinel, output_tokens=80)
+    await ledger.reserve("a", "1", CALL)
+    await ledger.settle("a", "1", CALL)
+    refused = await ledger.reserve("b", "1", CALL)
+    assert refused == (Verdict.REFUSED, "output_tokens", 30, None)
+
+
+async def test_a_call_that_only_others_under_way_keep_out_is_to_wait(sentinel):
+    ledger = ledger_of(sentinel, output_tokens=80)
+    await ledger.reserve("a", "1", CALL)
+    assert (await ledger.reserve("b", "1", CALL))[:3] == (Verdict.WAIT, "output_tokens", 30)
+    await ledger.settle("a", "1", Amounts(tokens=10, output_tokens=5, model_calls=1))
+    assert (await ledger.reserve("b", "1", CALL)).verdict is Verdict.GRANTED
+
+
+async def test_a_reservation_or_a_settlement_that_is_said_twice_counts_once(sentinel):
+    ledger = ledger_of(sentinel)
+    for _ in range(2):
+        assert (await ledger.reserve("a", "1", CALL)).verdict is Verdict.GRANTED
+    for _ in range(2):
+        await ledger.settle("a", "1", CALL)
+    assert await ledger.spent() == CALL
+    held = await sentinel.own.hget("waggle:default:run:run-1:ledger", "held:tokens")
+    assert held == "0"
+
+
+async def test_an_attempt_of_which_nobody_knows_how_it_ended_is_spent_as_it_was_reserved(sentinel):
+    ledger = ledger_of(sentinel)
+    await ledger.reserve("a", "1", CALL)
+    again = await ledger.reserve("a", "2", CALL)
+    assert (again.verdict, again.lost) == (Verdict.GRANTED, CALL)
+    await ledger.settle("a", "1", Amounts(tokens=1))  # by one who was thought dead: it is spent already
+    await ledger.settle("a", "2", Amounts(tokens=7, model_calls=1))
+    assert await ledger.spent() == Amounts(107, 50, 1_000, 2, 0)
+
+
+async def test_a_tenants_day_is_limited_over_all_its_runs_and_begins_anew(sentinel):
+    day = DayBudget(cost_usd=1_500 / NANO)
+    one, other = ledger_of(sentinel, "run-1", day=day), ledger_of(sentinel, "run-2", day=day)
+    await one.reserve("a", "1", CALL)
+    assert (await other.reserve("b", "1", CALL))[:3] == (Verdict.WAIT, "nano_usd", 500)
+    await one.settle("a", "1", CALL)
+    assert (await other.reserve("b", "1", CALL))[:3] == (Verdict.REFUSED, "nano_usd", 500)
+    elsewhere = ledger_of(sentinel, "run-3", tenant="shop", day=day)
+    assert (await elsewhere.reserve("c", "1", CALL)).verdict is Verdict.GRANTED
+    await sentinel.own.hset("waggle:default:ledger", "day", "2001-01-01")
+    assert (await other.reserve("b", "1", CALL)).verdict is Verdict.GRANTED
+
+
+async def test_nothing_is_reserved_or_settled_on_a_blackboard_that_was_lost(sentinel):
+    ledger = ledger_of(sentinel)
+    await ledger.reserve("a", "1", CALL)
+    await sentinel.own.flushall()
+    with pytest.raises(BlackboardLost):
+        await ledger.reserve("b", "1", CALL)
+    with pytest.raises(BlackboardLost):
+        await ledger.settle("a", "1", CALL)
+    assert await sentinel.own.keys() == []
+
+
+async def test_forty_at_once_with_crashes_and_repeats_never_pass_a_limit_and_leave_it_exact(sentinel, parts):
+    """Two processes' worth of clients; each call costs less than it reserved, some die under way, some repeat."""
+    drawn = random.Random(7)
+    sentinels = [Sentinel(parts["WAGGLE_REDIS"]) for _ in range(2)]
+    costs, lost, most = [], [], 0
+    limits = {"tokens": 2_000, "output_tokens": 100_000, "model_calls": 10_000, "cost_usd": 100}
+
+    async def step(number: int) -> None:
+        nonlocal most
+        ledger = ledger_of(sentinels[number % 2], **limits)
+        for turn in range(5):
+            attempt = 1
+            while (said := await ledger.reserve(f"{number}/{turn}", str(attempt), CALL)).verdict is Verdict.WAIT:
+                await asyncio.sleep(0.002)
+            if said.verdict is Verdict.REFUSED:
+                return
+            if drawn.random() < 0.2:  # the process dies; the next one tries the same call again
+                lost.append(CALL.tokens)
+                attempt = 2
+                while (said := await ledger.reserve(f"{number}/{turn}", "2", CALL)).verdict is Verdict.WAIT:
+                    await asyncio.sleep(0.002)
+                if said.verdict is Verdict.REFUSED:
+                    return
+            cost = drawn.randint(1, CALL.tokens)
+            costs.append(cost)
+            for _ in range(drawn.randint(1, 2)):
+                await ledger.settle(f"{number}/{turn}", str(attempt), Amounts(tokens=cost, model_calls=1))
+            most = max(most, (await ledger.spent()).tokens)
+
+    for each in sentinels:
+        await each.look()
+    await asyncio.gather(*map(step, range(40)))
+    spent = (await ledger_of(sentinel, **limits).spent()).tokens
+    assert spent == sum(costs) + sum(lost)
+    assert most <= spent <= limits["tokens"]
+    assert limits["tokens"] - spent < CALL.tokens
+    for each in sentinels:
+        await each.close()
+
+
+def test_money_is_rounded_up_and_never_by_what_floating_point_adds():
+    assert Amounts.of(Usage(cost_usd=0.1)).nano_usd == 100_000_000
+    assert Amounts.of(Usage(cost_usd=1.5e-9)).nano_usd == 2
+    assert Amounts.of(Usage(cost_usd=0.1 + 0.2)).nano_usd == 300_000_000
+    assert Amounts(nano_usd=5).usage.cost_usd == 5e-9
