@@ -80,6 +80,10 @@ class Settings(Transport):
     model_timeout: float = Field(120.0, gt=0, description="Seconds one model call may take.")
     max_turns: int = Field(16, ge=1, description="Model calls an agent may make for one handoff.")
 
+    day_tokens: int | None = Field(None, ge=0, description="Tokens each tenant may use a day (UTC). Empty: no limit.")
+    day_cost_usd: float | None = Field(None, ge=0, description="US dollars each tenant may spend a day on models.")
+    day_model_calls: int | None = Field(None, ge=0, description="Model calls each tenant may make a day.")
+
     documents: Paths = Field((), description="Folders the research agent may search and read.")
     databases: Pairs = Field(
         default_factory=dict,

@@ -8,21 +8,27 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from schemas.step import DoStep, Handoff
+from shared.agent.account import Account
 from shared.agent.declare import Agent
 from shared.agent.metering import meter_reply, metering_model
 from shared.agent.prompt import opening
-from shared.agent.spend import Spend
 from shared.agent.toolbox import Toolbox
 from shared.agent.toolcalls import ToolCalls
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.errors import TerminalError
-from shared.llm import Chat, Models, Reply, ToolRequest
+from shared.llm import Chat, Models, Reply, Role, ToolRequest
 from shared.settings import Settings
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
 
 T = TypeVar("T", bound=BaseModel)
+
+LONGEST_REPLY = 8_192
+"""Tokens of one reply, at most: so much of the run's budget each call reserves, and parallel steps share it."""
+
+FRUGAL_REPLY = 2_048
+"""Tokens of one reply once the budget is nearly used up."""
 
 MOST_CORRECTIONS = 2
 """How often a reply that does not fit its schema is asked for again."""
@@ -39,7 +45,7 @@ class Context:
     models: Models
     journal: Journal
     workspace: StepWorkspace
-    spend: Spend
+    account: Account
     still_wanted: Callable[[], Awaitable[None]]
     """Raises when the run has ended meanwhile."""
     progress: Callable[[str], Awaitable[None]]
@@ -80,7 +86,7 @@ class Context:
             journal=self.journal,
             workspace=self.workspace,
             settings=self.settings,
-            spend=self.spend,
+            account=self.account,
             progress=self.progress,
         )
 
@@ -114,34 +120,41 @@ class _Thought:
         """The model's reply of this turn, asked for once. The journal keeps it and what was added to the chat."""
 
         async def ask() -> dict[str, Any]:
-            self.context.spend.before_model_call()
-            await self.context.progress(f"thinking (turn {turn})")
-            reply = await self._chat(result)
+            context = self.context
+            context.account.spend.before_model_call()
+            await context.progress(f"thinking (turn {turn})")
+            reply = await self._chat(name, result)
             entry: dict[str, Any] = {"added": self.chat[self._told :], "reply": reply.model_dump(mode="json")}
-            entry["try"] = self.context.handoff.tries
+            entry |= {"try": context.handoff.tries, "attempt": context.account.attempt_at(name)}
             return entry | ({"tools": self.toolbox.offered, "result": result.__name__} if turn == 1 else {})
 
-        name = f"{self.name}/turn-{turn}"
+        name, replayed = f"{self.name}/turn-{turn}", False
         if name in self.context.journal:
             traces.replayed(name)
+            replayed = True
         entry = await self.context.journal.once(name, ask)
         reply = Reply.model_validate(entry["reply"])
+        if replayed:
+            await self.context.account.replayed(name, entry.get("attempt", ""), reply.usage)
         self._own = entry["try"] == self.context.handoff.tries
         if self._own:
-            self.context.spend.add_model_call(reply)
+            self.context.account.spend.add_model_call(reply)
         self._told = len(self.chat)
         return reply
 
-    async def _chat(self, result: type[BaseModel]) -> Reply:
+    async def _chat(self, name: str, result: type[BaseModel]) -> Reply:
         context = self.context
-        agent = context.agent
-        with metering_model(context.metrics, context.models.name_of(agent.model), agent.name):
+        agent, frugal = context.agent, context.handoff.frugal
+        role = Role.CHEAP if frugal else agent.model
+        longest = FRUGAL_REPLY if frugal else LONGEST_REPLY
+        with metering_model(context.metrics, context.models.name_of(role), agent.name):
             reply = await context.models.chat(
-                agent.model,
+                role,
                 self.chat,
                 tools=self.toolbox.offered,
                 result=result,
-                max_output_tokens=context.spend.output_tokens_left,
+                max_output_tokens=min(longest, context.account.spend.output_tokens_left),
+                spending=context.account.spending(name),
             )
         meter_reply(context.metrics, reply, agent.name, context.handoff.tenant, context.settings.context_window)
         return reply

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.step import Handoff, Settlement
-from shared.agent.spend import Spend
+from shared.agent.account import Account
 from shared.agent.toolbox import Toolbox, as_answer
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
@@ -29,7 +29,7 @@ class ToolCalls:
     journal: Journal
     workspace: StepWorkspace
     settings: Settings
-    spend: Spend
+    account: Account
     progress: Callable[[str], Awaitable[None]]
 
     async def answer(self, name: str, request: ToolRequest, *, own: bool) -> str:
@@ -45,7 +45,7 @@ class ToolCalls:
         if name in self.journal:
             return await self._replayed(name, request, own=own)
         try:
-            self.spend.before_tool_call()
+            await self.account.before_tool_call(name)
         except ToolError as refused:
             return as_answer(refused)
         return await self._recorded(name, await self._made(name, request))
@@ -59,14 +59,14 @@ class ToolCalls:
 
     async def _recorded(self, name: str, answer: str) -> str:
         await self.journal.write(name, answer)
-        self.spend.add_tool_call()
+        self.account.spend.add_tool_call()
         return answer
 
     async def _replayed(self, name: str, request: ToolRequest, *, own: bool) -> str:
         if self.toolbox.is_local(request.name):
             await self.toolbox.answer(request, self._call(name), replay=True)
         if own:
-            self.spend.add_tool_call()
+            self.account.spend.add_tool_call()
         answer: str = self.journal[name]
         return answer
 

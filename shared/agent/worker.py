@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from faststream.kafka import KafkaBroker
 
+from schemas.budget import DayBudget
 from schemas.error import ErrorInfo
 from schemas.event import Progressed
 from schemas.log import JournalWritten
@@ -28,6 +29,7 @@ from schemas.step import (
     Verdict,
     answer_id,
 )
+from shared.agent.account import Account
 from shared.agent.context import Context
 from shared.agent.declare import Agent, AskHuman
 from shared.agent.spend import Spend
@@ -35,6 +37,7 @@ from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
 from shared.blackboard import Journal, RunStore, Sentinel, note
 from shared.blackboard.journal import ANSWER, Leftovers
+from shared.blackboard.ledger import Ledger
 from shared.bus import Delivery, decode, encode, encode_lean, publish
 from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
 from shared.llm import Models
@@ -168,6 +171,8 @@ class Worker:
 
     async def _work(self, handoff: Handoff, journal: Journal, spend: Spend) -> tuple[type[Answer], dict[str, Any]]:
         assert self.agent.handler is not None, "an agent is served with a handler"
+        account = Account(handoff, spend, self._ledger(handoff), journal)
+        account.recall()
         workspace = StepWorkspace(handoff, self.archive, journal, self.settings)
         context = Context(
             agent=self.agent,
@@ -177,7 +182,7 @@ class Worker:
             models=self.models,
             journal=journal,
             workspace=workspace,
-            spend=spend,
+            account=account,
             still_wanted=lambda: self._still_wanted(handoff),
             progress=lambda doing: self._progress(handoff, doing),
         )
@@ -185,6 +190,14 @@ class Worker:
             return _answer_for(await self.agent.handler(handoff, context), workspace)
         finally:
             await workspace.close()
+
+    def _ledger(self, handoff: Handoff) -> Ledger:
+        settings = self.settings
+        day = DayBudget(
+            tokens=settings.day_tokens, cost_usd=settings.day_cost_usd, model_calls=settings.day_model_calls
+        )
+        limits = handoff.budget or handoff.budget_left
+        return Ledger(self.sentinel, handoff.tenant, handoff.run_id, limits, day, settings.state_ttl)
 
     async def _still_wanted(self, handoff: Handoff) -> None:
         """Raises RunEnded, RetryableError `unknown_run` for a run nobody knows, or not yet again."""

@@ -5,6 +5,7 @@ limits hold whatever happens in between: a call that was never settled is spent 
 call is tried again; a call that is settled twice is spent once.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -41,6 +42,10 @@ class Amounts(NamedTuple):
             tool_calls=usage.tool_calls,
         )
 
+    def plus(self, other: "Amounts") -> "Amounts":
+        """Both together."""
+        return Amounts(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
     @property
     def usage(self) -> Usage:
         """The same as usage."""
@@ -67,12 +72,21 @@ class Reserved(NamedTuple):
     """The ledger's answer."""
 
     verdict: Verdict
+    whose: str
+    """`run` or `tenant`: whose limit is in the way; empty when granted."""
     what: str
     """The amount in the way, by the name of its field; empty when granted."""
     left: int
     """How much of it is left."""
     lost: Amounts | None
     """What an earlier attempt had reserved of which nobody knows how it ended: it counts as spent now."""
+
+
+class RunLedger(NamedTuple):
+    """What a run has spent, and its calls that count as settled: name → attempt."""
+
+    calls: Mapping[str, str] = {}
+    spent: Amounts = Amounts()
 
 
 class Ledger:
@@ -91,10 +105,10 @@ class Ledger:
         today = datetime.now(UTC).date().isoformat()
         about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, today, len(most)]
         arguments = [*about, *Amounts._fields, *most, *self._limits]
-        verdict, what, left, lost = await self._sentinel.scripts.run(_RESERVE, self._keys, arguments)
+        verdict, whose, what, left, lost = await self._sentinel.scripts.run(_RESERVE, self._keys, arguments)
         if verdict == "lost":
             self._sentinel.doubt()
-        return Reserved(Verdict(verdict), what, int(left), Amounts(*map(int, lost)) if lost else None)
+        return Reserved(Verdict(verdict), whose, what, int(left), Amounts(*map(int, lost)) if lost else None)
 
     async def settle(self, call: str, attempt: str, cost: Amounts) -> None:
         """Replace what was reserved by what it has cost; once, however often it is said. Raises BlackboardLost."""
@@ -134,3 +148,9 @@ def _day_limits(day: DayBudget) -> list[int]:
         none if day.model_calls is None else day.model_calls,
         none,
     ]
+
+
+def ledger_fields(ledger: RunLedger) -> dict[str, str]:
+    """A run's ledger as it stands on the blackboard, nothing reserved."""
+    spent = {f"spent:{name}": str(amount) for name, amount in ledger.spent._asdict().items()}
+    return spent | {f"call:{call}": f"spent {attempt}" for call, attempt in ledger.calls.items()}

@@ -2,11 +2,11 @@
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel
 -- ARGV: 1 the generation, 2 how long to keep the run's ledger (ms), 3 the call, 4 which attempt at it, 5 the day, 6 how
 --       many amounts there are (n), then n names, n amounts, n limits of the run, n limits of the tenant's day (-1: none)
--- Returns {verdict, name, left, lost}: "granted"; "wait" (what others have reserved is in the way and may come back) or
--- "refused" (what is spent is), with the first amount in the way and how much of it is left; or "lost" (the blackboard
--- is not the caller's). `lost`: the amounts of an earlier attempt of which nobody knows how it ended: they are spent.
+-- Returns {verdict, whose, name, left, lost}: "granted"; "wait" (what others have reserved is in the way and may come back) or
+-- "refused" (what is spent is), with whose limit is in the way ("run" or "tenant"), of which amount, and how much is
+-- left of it; or "lost" (the blackboard is not the caller's). `lost`: the amounts of an earlier attempt of which nobody knows how it ended: they are spent.
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
-  return {'lost', '', '0', {}}
+  return {'lost', '', '', '0', {}}
 end
 local call, attempt, day, n = 'call:' .. ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local function list(place)
@@ -14,7 +14,7 @@ local function list(place)
   for i = 1, n do items[i] = ARGV[6 + place * n + i] end
   return items
 end
-local names, amounts, limits = list(0), list(1), {list(2), list(3)}
+local names, amounts, limits, scopes = list(0), list(1), {list(2), list(3)}, {'run', 'tenant'}
 if redis.call('HGET', KEYS[2], 'day') ~= day then
   local gone = {}
   for _, name in ipairs(names) do gone[#gone + 1] = 'spent:' .. name end
@@ -30,7 +30,7 @@ local known = redis.call('HGET', KEYS[1], call)
 if known and string.sub(known, 1, 5) == 'held ' then
   local held = cjson.decode(string.sub(known, 6))
   if held.attempt == attempt then
-    return {'granted', '', '0', {}}
+    return {'granted', '', '', '0', {}}
   end
   for i, name in ipairs(names) do
     add('held:', name, string.format('%.0f', 0 - held.amounts[i]))
@@ -39,7 +39,7 @@ if known and string.sub(known, 1, 5) == 'held ' then
   end
   redis.call('HSET', KEYS[1], call, 'spent ' .. held.attempt)
 end
-local verdict, which, left = 'granted', '', 0
+local verdict, whose, which, left = 'granted', '', '', 0
 for scope = 1, 2 do
   for i, name in ipairs(names) do
     local limit = tonumber(limits[scope][i])
@@ -48,9 +48,9 @@ for scope = 1, 2 do
       local held = tonumber(redis.call('HGET', KEYS[scope], 'held:' .. name) or '0')
       local wanted = tonumber(amounts[i])
       if spent + wanted > limit then
-        verdict, which, left = 'refused', name, limit - spent
+        verdict, whose, which, left = 'refused', scopes[scope], name, limit - spent
       elseif verdict == 'granted' and spent + held + wanted > limit then
-        verdict, which, left = 'wait', name, limit - spent - held
+        verdict, whose, which, left = 'wait', scopes[scope], name, limit - spent - held
       end
     end
   end
@@ -64,4 +64,4 @@ if verdict == 'granted' then
   redis.call('HSET', KEYS[1], call, 'held ' .. cjson.encode({attempt = attempt, amounts = numbers}))
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return {verdict, which, string.format('%.0f', left), lost}
+return {verdict, whose, which, string.format('%.0f', left), lost}

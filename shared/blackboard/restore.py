@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from schemas.plan import AgentCard
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
 from shared.blackboard.journal import OUTLIVES
+from shared.blackboard.ledger import Amounts, RunLedger, ledger_fields
 from shared.blackboard.lock import Lock
 from shared.blackboard.runs import fields_of
 from shared.errors import BlackboardLost
@@ -116,6 +118,30 @@ class Restorer:
                 for name, entry in entries.items():
                     pipe.hset(key, name, json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
                 pipe.pexpire(key, OUTLIVES * self._ttl)
+
+        await self._write(fill)
+
+    async def write_ledgers(self, ledgers: Mapping[tuple[str, str], RunLedger]) -> None:
+        """Put back what runs have spent, whatever stood in its place: (tenant, run) → ledger."""
+
+        def fill(pipe: Any) -> None:
+            for (tenant, run_id), ledger in ledgers.items():
+                key = keys.ledger(tenant, run_id)
+                pipe.delete(key)
+                pipe.hset(key, mapping=ledger_fields(ledger))
+                pipe.pexpire(key, OUTLIVES * self._ttl)
+
+        await self._write(fill)
+
+    async def write_tenants(self, spent: Mapping[str, Amounts]) -> None:
+        """Put back what tenants have spent today."""
+        today = datetime.now(UTC).date().isoformat()
+
+        def fill(pipe: Any) -> None:
+            for tenant, amounts in spent.items():
+                key = keys.tenant_ledger(tenant)
+                pipe.delete(key)
+                pipe.hset(key, mapping=ledger_fields(RunLedger({}, amounts)) | {"day": today})
 
         await self._write(fill)
 

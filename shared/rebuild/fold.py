@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from schemas.budget import Usage
 from schemas.event import RunEvent
 from schemas.log import JournalWritten, LoggedEvent, RunChanged
 from schemas.registry import EVENTS
+from shared.blackboard.journal import INTENT, LOST
+from shared.blackboard.ledger import Amounts, RunLedger
 from shared.runs import Run, replay
 
 
@@ -52,3 +55,29 @@ def fold_journals(entries: Iterable[JournalWritten]) -> Mapping[tuple[str, str],
             highest[work] = entry.epoch
             folded.setdefault(work, {})[entry.name] = entry.entry
     return folded
+
+
+def fold_ledgers(journals: Mapping[tuple[str, str], Mapping[str, Any]]) -> Mapping[tuple[str, str], RunLedger]:
+    """(tenant, run) → what its journals say was spent. Of calls that were under way nobody knows any more."""
+    ledgers: dict[tuple[str, str], RunLedger] = {}
+    for (tenant, work_id), entries in journals.items():
+        run = tenant, work_id.partition("/")[0]
+        ledger = ledgers.get(run, RunLedger())
+        for name, entry in entries.items():
+            ledger = _entered(ledger, f"{work_id}/{name}", entry)
+        ledgers[run] = ledger
+    return ledgers
+
+
+def _entered(ledger: RunLedger, name: str, entry: Any) -> RunLedger:
+    """The ledger after one entry of a journal."""
+    calls, spent = ledger
+    match entry:
+        case {"lost": [*lost]} if LOST in name:
+            return RunLedger(calls, spent.plus(Amounts(*lost)))
+        case {"reply": {"usage": usage}}:
+            cost = Amounts.of(Usage.model_validate(usage, extra="ignore"))
+            return RunLedger({**calls, name: entry.get("attempt", "")}, spent.plus(cost))
+        case _ if "/call-" in name and not name.endswith(INTENT):
+            return RunLedger(calls, spent.plus(Amounts(tool_calls=1)))
+    return ledger

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import structlog
@@ -16,9 +16,10 @@ from schemas.log import AgentAnnounced, GenerationBegun, JournalWritten, RunChan
 from schemas.message import Message
 from schemas.plan import AgentCard
 from shared.blackboard import Restorer, RunRecord, Sentinel
+from shared.blackboard.ledger import Amounts
 from shared.bus import Raw, Record, decode, encode, encode_at, history, publish_once
 from shared.errors import InvalidMessage
-from shared.rebuild.fold import Folded, fold, fold_journals
+from shared.rebuild.fold import Folded, fold, fold_journals, fold_ledgers
 from shared.runs import ENDS, Run, reissue
 from shared.settings import Settings
 from shared.telemetry.carried import within
@@ -109,13 +110,16 @@ async def _rebuild(sentinel: Sentinel, restorer: Restorer, settings: Settings, s
     async for found in _messages(settings, "cards", report):
         cards |= {each.card.name: each.card for each in found if isinstance(each, AgentAnnounced)}
     await restorer.write_cards(cards.values())
-    resumable = await _runs(restorer, cards, settings, report, say)
+    tenants: dict[str, Amounts] = {}
+    resumable = await _runs(restorer, cards, settings, report, say, tenants)
     async for found in _messages(settings, "journal", report):
         wanted = [each for each in found if isinstance(each, JournalWritten) and each.run_id in resumable]
         journals = await asyncio.to_thread(fold_journals, wanted)
         for batch in _batches(list(journals.items())):
             await restorer.write_journals(dict(batch))
+        await _ledgers(restorer, journals, tenants)
         report.works += len(journals)
+    await restorer.write_tenants(tenants)
     report.epoch = await _next_epoch(settings, report)
     report.seconds = time.monotonic() - started
     if not await sentinel.renew(report.epoch, owner=restorer.name):
@@ -138,15 +142,24 @@ async def _next_epoch(settings: Settings, report: Report) -> int:
 
 
 async def _runs(
-    restorer: Restorer, cards: Mapping[str, AgentCard], settings: Settings, report: Report, say: Say
+    restorer: Restorer,
+    cards: Mapping[str, AgentCard],
+    settings: Settings,
+    report: Report,
+    say: Say,
+    tenants: dict[str, Amounts],
 ) -> set[str]:
-    """Put the runs back. Returns those that go on, or that an operator may let go on: their journals are needed."""
+    """Put the runs back, and count for their tenants what those have spent today that are over.
+
+    Returns those that go on, or that an operator may let go on: their journals are needed.
+    """
     resumable: set[str] = set()
     async for found in _messages(settings, "runs.log", report):
         changes = [each for each in found if isinstance(each, RunChanged)]
         report.epoch = max([report.epoch, *(each.epoch for each in changes)])
         folded = await asyncio.to_thread(_folded, changes, settings, report)
         resumable |= {each.run.id for each in folded if each.run.state not in _OVER}
+        _count_over(folded, tenants)
         report.unfinished += sum(each.run.state not in ENDS for each in folded)
         for batch in _batches(folded):
             records = await restorer.not_behind([_record(each, cards, settings) for each in batch])
@@ -155,6 +168,24 @@ async def _runs(
         if changes:
             say(f"rebuilding: {report.runs} runs read")
     return resumable
+
+
+async def _ledgers(
+    restorer: Restorer, journals: Mapping[tuple[str, str], Mapping[str, Any]], tenants: dict[str, Amounts]
+) -> None:
+    """Put back what runs have spent that go on, and count it for their tenants' day: all of it."""
+    ledgers = fold_ledgers(journals)
+    for (tenant, _), ledger in ledgers.items():
+        tenants[tenant] = tenants.get(tenant, Amounts()).plus(ledger.spent)
+    for batch in _batches(list(ledgers.items())):
+        await restorer.write_ledgers(dict(batch))
+
+
+def _count_over(folded: Iterable[Folded], tenants: dict[str, Amounts]) -> None:
+    today = datetime.now(UTC).date()
+    for run, _ in folded:
+        if run.state in _OVER and run.finished is not None and run.finished.date() == today:
+            tenants[run.tenant] = tenants.get(run.tenant, Amounts()).plus(Amounts.of(run.usage))
 
 
 async def _messages(settings: Settings, topic: str, report: Report) -> AsyncIterator[list[Message]]:

@@ -31,13 +31,13 @@ async def test_a_call_that_does_not_fit_is_refused_with_what_is_in_its_way_and_w
     await ledger.reserve("a", "1", CALL)
     await ledger.settle("a", "1", CALL)
     refused = await ledger.reserve("b", "1", CALL)
-    assert refused == (Verdict.REFUSED, "output_tokens", 30, None)
+    assert refused == (Verdict.REFUSED, "run", "output_tokens", 30, None)
 
 
 async def test_a_call_that_only_others_under_way_keep_out_is_to_wait(sentinel):
     ledger = ledger_of(sentinel, output_tokens=80)
     await ledger.reserve("a", "1", CALL)
-    assert (await ledger.reserve("b", "1", CALL))[:3] == (Verdict.WAIT, "output_tokens", 30)
+    assert (await ledger.reserve("b", "1", CALL))[:4] == (Verdict.WAIT, "run", "output_tokens", 30)
     await ledger.settle("a", "1", Amounts(tokens=10, output_tokens=5, model_calls=1))
     assert (await ledger.reserve("b", "1", CALL)).verdict is Verdict.GRANTED
 
@@ -67,9 +67,9 @@ async def test_a_tenants_day_is_limited_over_all_its_runs_and_begins_anew(sentin
     day = DayBudget(cost_usd=1_500 / NANO)
     one, other = ledger_of(sentinel, "run-1", day=day), ledger_of(sentinel, "run-2", day=day)
     await one.reserve("a", "1", CALL)
-    assert (await other.reserve("b", "1", CALL))[:3] == (Verdict.WAIT, "nano_usd", 500)
+    assert (await other.reserve("b", "1", CALL))[:4] == (Verdict.WAIT, "tenant", "nano_usd", 500)
     await one.settle("a", "1", CALL)
-    assert (await other.reserve("b", "1", CALL))[:3] == (Verdict.REFUSED, "nano_usd", 500)
+    assert (await other.reserve("b", "1", CALL))[:4] == (Verdict.REFUSED, "tenant", "nano_usd", 500)
     elsewhere = ledger_of(sentinel, "run-3", tenant="shop", day=day)
     assert (await elsewhere.reserve("c", "1", CALL)).verdict is Verdict.GRANTED
     await sentinel.own.hset("waggle:default:ledger", "day", "2001-01-01")

@@ -1,7 +1,9 @@
 """Journals as their log tells them."""
 
+from schemas.budget import Usage
 from schemas.log import JournalWritten
-from shared.rebuild.fold import fold_journals
+from shared.blackboard.ledger import Amounts, RunLedger
+from shared.rebuild.fold import fold_journals, fold_ledgers
 
 
 def written(name: str, epoch: int, entry: object, work: str = "w") -> JournalWritten:
@@ -24,4 +26,23 @@ def test_what_comes_from_one_who_has_lost_the_work_is_left_out_whatever_it_is_na
     assert fold_journals(log) == {
         ("default", "w"): {"turn-1": "first", "turn-2": "owner"},
         ("default", "v"): {"turn-3": "of other work"},
+    }
+
+
+def test_what_a_run_has_spent_is_in_its_journals():
+    usage = Usage(prompt_tokens=10, completion_tokens=5, cost_usd=0.001, model_calls=1)
+    turn = {"reply": {"usage": usage.model_dump()}, "attempt": "3.1"}
+    one = {
+        "think-1/turn-1": turn,
+        "think-1/turn-1/call-1/intent": {"tool": "send"},
+        "think-1/turn-1/call-1": "sent",
+        "think-1/turn-2/lost-3.2": {"try": 1, "lost": [100, 50, 7, 1, 0]},
+        "call-1/intent": None,
+    }
+    ledgers = fold_ledgers({("shop", "run-1/a/0.0"): one, ("shop", "run-1/b/0.0"): {"think-1/turn-1": turn}})
+    assert ledgers == {
+        ("shop", "run-1"): RunLedger(
+            {"run-1/a/0.0/think-1/turn-1": "3.1", "run-1/b/0.0/think-1/turn-1": "3.1"},
+            Amounts(tokens=130, output_tokens=60, nano_usd=2_000_007, model_calls=3, tool_calls=1),
+        )
     }

@@ -1,0 +1,154 @@
+"""What a handoff spends: reserved in the ledger of its run before each request, settled after it, nothing beyond."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from schemas.budget import Usage
+from schemas.step import Handoff
+from shared.agent.spend import Spend
+from shared.blackboard import Journal
+from shared.blackboard.journal import LOST
+from shared.blackboard.ledger import NANO, Amounts, Ledger, Reserved, Verdict
+from shared.errors import BlackboardLost, TerminalError
+from shared.llm.spending import Demand, Spending
+from shared.tools import ToolError
+
+SHORTEST_REPLY = 256
+"""Tokens: a reply that would have to be shorter than this is not asked for."""
+
+ASK_AGAIN_AFTER = 0.05
+"""Seconds between looks while other calls of the run have reserved what is left."""
+
+_LIMITS = {"nano_usd": "cost_usd"}
+"""Amounts of the ledger that go by another name in a budget."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Permit:
+    """One request that may be made."""
+
+    attempt: str
+    max_output_tokens: int
+    usage: Usage | None = None
+
+    def settle(self, usage: Usage) -> None:
+        """It was answered and took this much."""
+        self.usage = usage
+
+
+@dataclass(slots=True)
+class Account:
+    """The spending of one handoff. Its calls go by their names in the journal."""
+
+    handoff: Handoff
+    spend: Spend
+    ledger: Ledger
+    journal: Journal
+    _requests: int = field(default=0)
+    _attempts: dict[str, str] = field(default_factory=dict)
+
+    def recall(self) -> None:
+        """Count what an earlier delivery of the handoff has found lost."""
+        for name, entry in self.journal.entries().items():
+            if LOST in name and entry["try"] == self.handoff.tries:
+                self.spend.usage += Amounts(*entry["lost"]).usage
+
+    def attempt_at(self, name: str) -> str:
+        """Which attempt at the call was answered."""
+        return self._attempts.get(name, "")
+
+    def spending(self, name: str) -> Spending:
+        """What every request for this call has to pass."""
+
+        @asynccontextmanager
+        async def spending(demand: Demand) -> AsyncIterator[_Permit]:
+            permit = await self._permit(name, demand)
+            try:
+                yield permit
+            finally:
+                if permit.usage is not None:
+                    await self._settle(name, permit)
+
+        return spending
+
+    async def replayed(self, name: str, attempt: str, usage: Usage) -> None:
+        """The journal has the call: whoever made it may have been unable to settle it."""
+        await self.ledger.settle(self._call(name), attempt, Amounts.of(usage))
+
+    async def before_tool_call(self, name: str) -> None:
+        """Count a tool call that is about to be made. Raises ToolError `budget_exhausted`."""
+        self.spend.before_tool_call()
+        call, one, attempt = self._call(name), Amounts(tool_calls=1), str(self.journal.epoch)
+        said = await self.ledger.reserve(call, attempt, one)
+        if said.verdict is not Verdict.GRANTED:
+            raise ToolError("budget_exhausted", _why(said), suggested_action="answer with what you have")
+        await self.ledger.settle(call, attempt, one)
+
+    async def _permit(self, name: str, demand: Demand) -> _Permit:
+        """Wait until the request fits, with as long a reply as fits. Raises TerminalError `budget_exhausted`."""
+        self._requests += 1
+        permit = _Permit(f"{self.journal.epoch}.{self._requests}", demand.max_output_tokens)
+        while True:
+            most = _most(demand, permit.max_output_tokens)
+            said = await self.ledger.reserve(self._call(name), permit.attempt, most)
+            if said.lost is not None:
+                await self._count_lost(f"{name}{LOST}{permit.attempt}", said.lost)
+            if said.verdict is Verdict.GRANTED:
+                return permit
+            shorter = min(_longest_reply(said, demand), permit.max_output_tokens - 1)
+            if shorter >= SHORTEST_REPLY:
+                permit.max_output_tokens = shorter
+            elif said.verdict is Verdict.REFUSED:
+                raise TerminalError(_why(said), code="budget_exhausted")
+            else:
+                await asyncio.sleep(ASK_AGAIN_AFTER)
+
+    async def _count_lost(self, name: str, lost: Amounts) -> None:
+        """Of an earlier request nobody knows what it cost: it counts as all that it could cost."""
+        log.warning("a request of unknown outcome counts as dear as it could be", call=name, tokens=lost.tokens)
+        await self.journal.write(name, {"try": self.handoff.tries, "lost": list(lost)})
+        self.spend.usage += lost.usage
+
+    async def _settle(self, name: str, permit: _Permit) -> None:
+        assert permit.usage is not None, "it was answered"
+        self._attempts[name] = permit.attempt
+        try:
+            await self.ledger.settle(self._call(name), permit.attempt, Amounts.of(permit.usage))
+        except BlackboardLost:  # the reply is paid for and must reach the journal: settled when that is read again
+            log.warning("settled once the blackboard is rebuilt", call=name)
+
+    def _call(self, name: str) -> str:
+        return f"{self.handoff.idempotency_key}/{name}"
+
+
+def _most(demand: Demand, output_tokens: int) -> Amounts:
+    """The most a request can cost: no tokenizer makes more tokens than there are bytes."""
+    dollars = demand.price.cost_usd(demand.request_bytes, output_tokens)
+    usage = Usage(prompt_tokens=demand.request_bytes, completion_tokens=output_tokens, cost_usd=dollars, model_calls=1)
+    return Amounts.of(usage)
+
+
+def _longest_reply(said: Reserved, demand: Demand) -> int:
+    """Tokens a reply may have so that the request fits into what is left; 0 when none would."""
+    match said.what:
+        case "output_tokens":
+            return said.left
+        case "tokens":
+            return said.left - demand.request_bytes
+        case "nano_usd" if demand.price.completion > 0:
+            left = said.left / NANO - demand.price.cost_usd(demand.request_bytes, 0)
+            return int(left / demand.price.cost_usd(0, 1))
+    return 0
+
+
+def _why(said: Reserved) -> str:
+    limit = _LIMITS.get(said.what, said.what)
+    left = said.left / NANO if said.what == "nano_usd" else said.left
+    budget = f"budget.{limit}" if said.whose == "run" else f"the tenant's {limit} of today"
+    return f"{budget} leaves {max(left, 0):g}, too little for another call"
