@@ -215,6 +215,7 @@ LEAST: dict[str, str] = {
     "waggle.move-refused.v1": f'{{{_AT}, "source": "COMPLETE", "wanted": "pause", "reason": "it has ended"}}',
     "waggle.answer-ignored.v1": f'{{{_AT}, "handoff_id": "h1"}}',
     "waggle.spent.v1": f'{{{_AT}, "usage": {{}}, "models": []}}',
+    "waggle.budget-reached.v1": f'{{{_AT}, "share": 0.5, "limit": "tokens"}}',
     "waggle.deadline-moved.v1": f'{{{_AT}, "deadline": "2026-11-20T12:30:00-05:00"}}',
     "waggle.plan-requested.v1": f'{{{_AT}, "handoff_id": "h1"}}',
     "waggle.plan-accepted.v1": f'{{{_AT}, "plan": {_PLAN}}}',
