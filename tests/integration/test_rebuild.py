@@ -199,9 +199,9 @@ async def test_a_journal_that_an_old_dump_brought_back_is_overwritten_by_the_log
 
 
 async def slow(settings, topic):
-    """A log whose reading takes longer than the lock is held."""
+    """A log of journals whose reading takes seconds."""
     async for records in history(settings, topic):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.8 if topic == "journal" else 0)
         yield records
 
 
@@ -210,11 +210,11 @@ async def test_a_rebuild_keeps_its_lock_however_long_each_of_its_phases_takes(
 ):
     await orchestrator.handle(task())
     await sentinel.own.flushall()
-    monkeypatch.setattr(restore, "LOCK_TTL", 300)
+    monkeypatch.setattr(restore, "LOCK_TTL", 2_000)
     monkeypatch.setattr(rebuilding, "history", slow)
 
     def folding(changes):
-        time.sleep(0.6)
+        time.sleep(3)
         return fold(changes)
 
     monkeypatch.setattr(rebuilding, "fold", folding)
@@ -223,7 +223,7 @@ async def test_a_rebuild_keeps_its_lock_however_long_each_of_its_phases_takes(
     others = []
     while not first.done():
         others.append(await rebuild(sentinel, settings))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
     assert (await first).restored == 1
     assert len(others) > 20
     assert set(others[:-1]) == {None}
@@ -234,13 +234,20 @@ async def test_a_rebuild_that_lost_its_lock_stops_says_so_and_writes_nothing_mor
 ):
     await orchestrator.handle(task())
     await sentinel.own.flushall()
-    monkeypatch.setattr(rebuilding, "history", slow)
-    monkeypatch.setattr(restore, "LOCK_TTL", 300)
+    begun = asyncio.Event()
+
+    async def stuck(settings, topic):
+        begun.set()
+        await asyncio.Event().wait()
+        yield []
+
+    monkeypatch.setattr(rebuilding, "history", stuck)
+    monkeypatch.setattr(restore, "LOCK_TTL", 1_000)
     lost = asyncio.create_task(rebuild(sentinel, settings))
-    await asyncio.sleep(0.2)
+    await begun.wait()
     await sentinel.own.set("waggle:rebuilding", "somebody else")
     with pytest.raises(BlackboardLost, match=r"somebody else.*nothing more was written"):
-        await asyncio.wait_for(lost, 5)
+        await asyncio.wait_for(lost, 20)
     assert await sentinel.own.get("waggle:rebuilding") == "somebody else"
     assert await sentinel.own.keys("waggle:default:*") == []
 
