@@ -7,6 +7,7 @@ WaggleError
 ├── NeedsHuman        only a person can decide how this goes on
 ├── Misconfigured     a setting must be changed first: do not start
 ├── BlackboardLost    Redis holds nothing, or something old: wait until it is rebuilt
+├── Stopped           an operator has stopped it: wait until it is started again
 ├── Conflict          somebody else changed the state first: load it again and decide again
 └── Fenced            somebody else has taken this work over: stop, change nothing
 """
@@ -65,6 +66,13 @@ class BlackboardLost(WaggleError):
 
     code = "blackboard_lost"
     after = 0.1
+
+
+class Stopped(WaggleError):
+    """An operator has stopped this work; it waits where it is until it is started again."""
+
+    code = "stopped"
+    after = 0.5
 
 
 class Conflict(WaggleError):

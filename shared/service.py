@@ -22,7 +22,7 @@ from shared import archive, blackboard, bus
 from shared.archive import BlobStore
 from shared.blackboard import Client, RunStore, Sentinel
 from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
-from shared.errors import Misconfigured, WaggleError
+from shared.errors import Misconfigured, Stopped, WaggleError
 from shared.settings import Settings
 from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import start_logging
@@ -121,16 +121,25 @@ def serve(
     on_dead: Callable[[object, WaggleError], Awaitable[None]] = no_reply,
     before_ready: Callable[[], Awaitable[None]] | None = None,
     background: Sequence[Callable[[], Awaitable[None]]] = (),
+    when: Sequence[Callable[[], Awaitable[None]]] = (),
 ) -> None:
-    """Consume the topics with `handle` until SIGTERM or SIGINT."""
+    """Consume the topics with `handle` until SIGTERM or SIGINT.
+
+    `background` runs beside it for ever. Nothing is handled before each of `when` returns, besides a whole blackboard.
+    """
+
+    async def ready() -> None:
+        for each in (parts.sentinel.whole, *when):
+            await each()
+
     deliver = Deliverer(
         broker=parts.broker,
         service=parts.name,
         prefix=parts.settings.topic_prefix,
         handle=handle,
         on_dead=on_dead,
-        outages=(*bus.OUTAGES, *blackboard.OUTAGES, *archive.OUTAGES),
-        ready=parts.sentinel.whole,
+        outages=(*bus.OUTAGES, *blackboard.OUTAGES, *archive.OUTAGES, Stopped),
+        ready=ready,
         metrics=parts.metrics,
     )
     prefix = parts.settings.topic_prefix

@@ -82,6 +82,12 @@ _TOPICS = {
     ),
     "decisions": _Topic("What people decided when a run asked for help.", ("caller", "gateway"), ("orchestrator",)),
     "control": _Topic("Pausing, resuming and cancelling runs.", ("caller", "gateway"), ("orchestrator",)),
+    "stops": _Topic(
+        "What operators have stopped. Compacted.",
+        ("gateway", "operator"),
+        ("agent",),
+        "The scope: `all`, `tenant:NAME`, `agent:NAME` or `run:ID`. A record without a value lets it go on.",
+    ),
     "dead.actions": _Topic(
         "What became of dead letters: who redrove or discarded which, when and why. Compacted.",
         ("gateway",),

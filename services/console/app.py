@@ -3,7 +3,18 @@
 import typer
 
 from services.console import demo
-from services.console.commands import dead, doctor, reading, rebuilding, stack, steering, submit, topics, tracing
+from services.console.commands import (
+    dead,
+    doctor,
+    reading,
+    rebuilding,
+    stack,
+    steering,
+    stopping,
+    submit,
+    topics,
+    tracing,
+)
 from services.console.exits import EPILOGUE
 from services.console.options import ErrorsToExits
 
@@ -31,6 +42,9 @@ for command in (
     steering.cancel,
     steering.pause,
     steering.resume,
+    stopping.stop,
+    stopping.start,
+    stopping.stops,
     rebuilding.rebuild,
     stack.up,
     stack.down,

@@ -133,6 +133,18 @@ class Gateway:
         """Tell a run to `cancel`, `pause` or `resume`, or answer its request (`decisions`)."""
         return self._object("POST", _run(run_id, verb), json=body)
 
+    def stop(self, scope: str, **order: str) -> dict[str, Any]:
+        """Stop agents' work for `all`, `tenant:NAME`, `agent:NAME` or `run:ID`."""
+        return self._object("PUT", f"/v1/stops/{quote(scope, safe='')}", json=order)
+
+    def start(self, scope: str) -> dict[str, Any]:
+        """Let it go on: `scope`, and `was`, who had stopped it."""
+        return self._object("DELETE", f"/v1/stops/{quote(scope, safe='')}")
+
+    def stops(self) -> list[dict[str, Any]]:
+        """Everything that is stopped."""
+        return list(self._json("GET", "/v1/stops"))
+
     def dead_letters(self, search: Mapping[str, str | int]) -> dict[str, Any]:
         """The dead letters that fit: `letters`, `complete`, `not_looked_at`."""
         return self._object("GET", _DEAD, params=dict(search))

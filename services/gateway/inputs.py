@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Query, Request
 from schemas.message import Id, Instant, Part, Slug
 from services.gateway.failures import unknown_run
 from shared.blackboard import keys
+from shared.bus.stops import Stops
 from shared.runs import Run
 from shared.service import Parts
 from shared.settings import Settings
@@ -73,6 +74,15 @@ async def mark_of(parts: Parts, tenant: str, run_id: str) -> Mark | None:
 
 
 StandingOf = Annotated[Standing, Depends(standing_of)]
+
+
+def stops_of(request: Request) -> Stops:
+    """What is stopped."""
+    stops: Stops = request.app.state.stops
+    return stops
+
+
+StopsOf = Annotated[Stops, Depends(stops_of)]
 
 
 def settings_of(parts: PartsOf) -> Settings:

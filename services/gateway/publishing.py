@@ -34,6 +34,19 @@ async def deliver(parts: Parts, message: Message, *, id: str, run_id: str) -> No
     await _publish(parts, record)
 
 
+async def clear(parts: Parts, topic: str, key: str) -> None:
+    """Take a key out of a compacted topic. Raises Refused: 503 when Kafka is away."""
+    eraser = bus.Eraser(parts.settings, parts.settings.topic_prefix + topic)
+    try:
+        async with asyncio.timeout(ACKNOWLEDGEMENT):
+            await eraser.start()
+            await eraser.erase([(None, key)])
+    except bus.OUTAGES as away:
+        raise unavailable("kafka_unavailable", "Kafka did not acknowledge in time", "send it again") from away
+    finally:
+        await eraser.close()
+
+
 async def _publish(parts: Parts, record: bus.Record) -> None:
     """Look first: what a dead Kafka did not take would be sent when it is back, after the caller was told 503."""
     if not await parts.broker.ping(PRESENCE):

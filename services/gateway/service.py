@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.gateway.failures import answer_failures
 from services.gateway.limits import LimitedBodies
 from services.gateway.routes import ROUTERS
+from shared.bus.stops import Stops
 from shared.service import Parts, connect, health_routes, run_http, watch_blackboard
 from shared.settings import Settings, read_settings
 
@@ -41,11 +42,11 @@ def api_of(parts: Parts) -> FastAPI:
         title="Waggle gateway",
         summary="Submit tasks to the swarm, follow their runs, decide what people have to decide.",
         version=version("waggle"),
-        lifespan=lambda _: _lifespan(parts),
+        lifespan=lambda api: _lifespan(parts, api.state.stops),
         generate_unique_id_function=lambda route: route.name,
         telemetry={"operation_spans": False, "metrics": False, "logs": False, "exclude": _not_traced},
     )
-    api.state.parts = parts
+    api.state.parts, api.state.stops = parts, Stops(parts.settings)
     for router in ROUTERS:
         api.include_router(router)
     answer_failures(api)
@@ -58,9 +59,9 @@ def _limit(settings: Settings, path: str) -> int:
 
 
 @asynccontextmanager
-async def _lifespan(parts: Parts) -> AsyncIterator[None]:
+async def _lifespan(parts: Parts, stops: Stops) -> AsyncIterator[None]:
     await parts.broker.start()
-    parts.begin(parts.sentinel.watch)
+    parts.begin(parts.sentinel.watch, stops.follow)
     watch_blackboard(parts)
     parts.started = True
     try:

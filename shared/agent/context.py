@@ -16,6 +16,7 @@ from shared.agent.toolbox import Toolbox
 from shared.agent.toolcalls import ToolCalls
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
+from shared.bus.stops import Guard
 from shared.errors import TerminalError
 from shared.llm import Chat, Models, Reply, Role, ToolRequest
 from shared.settings import Settings
@@ -46,6 +47,7 @@ class Context:
     journal: Journal
     workspace: StepWorkspace
     account: Account
+    guard: Guard
     still_wanted: Callable[[], Awaitable[None]]
     """Raises when the run has ended meanwhile."""
     progress: Callable[[str], Awaitable[None]]
@@ -87,6 +89,7 @@ class Context:
             workspace=self.workspace,
             settings=self.settings,
             account=self.account,
+            guard=self.guard,
             progress=self.progress,
         )
 
@@ -109,6 +112,7 @@ class _Thought:
     async def until(self, result: type[T]) -> T:
         for turn in range(1, self.context.settings.max_turns + 1):
             await self.context.still_wanted()
+            self.context.guard.check()
             reply = await self._ask(turn, result)
             if reply.tool_requests:
                 await self._act(turn, reply)
@@ -148,7 +152,7 @@ class _Thought:
         role = Role.CHEAP if frugal else agent.model
         longest = FRUGAL_REPLY if frugal else LONGEST_REPLY
         with metering_model(context.metrics, context.models.name_of(role), agent.name):
-            reply = await context.models.chat(
+            asking = context.models.chat(
                 role,
                 self.chat,
                 tools=self.toolbox.offered,
@@ -156,6 +160,7 @@ class _Thought:
                 max_output_tokens=min(longest, context.account.spend.output_tokens_left),
                 spending=context.account.spending(name),
             )
+            reply = await context.guard.unless_stopped(asking)
         meter_reply(context.metrics, reply, agent.name, context.handoff.tenant, context.settings.context_window)
         return reply
 

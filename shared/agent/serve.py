@@ -8,6 +8,7 @@ from shared import blackboard
 from shared.agent.declare import Agent
 from shared.agent.worker import Worker
 from shared.bus import encode, publish
+from shared.bus.stops import Stops
 from shared.llm import Models
 from shared.service import connect, serve
 from shared.settings import read_settings
@@ -21,7 +22,10 @@ def serve_agent(agent: Agent) -> None:
     settings = read_settings()
     parts = connect(agent.name, settings)
     models = Models(settings)
-    worker = Worker(agent, settings, parts.broker, parts.sentinel, parts.runs, parts.archive, models, parts.metrics)
+    stops = Stops(settings)
+    worker = Worker(
+        agent, settings, parts.broker, parts.sentinel, parts.runs, parts.archive, models, parts.metrics, stops
+    )
 
     async def announce() -> None:
         await blackboard.announce(parts.redis, agent.card)
@@ -48,5 +52,6 @@ def serve_agent(agent: Agent) -> None:
         worker.handle,
         on_dead=worker.on_dead,
         before_ready=introduce,
-        background=[keep_announcing],
+        background=[keep_announcing, stops.follow],
+        when=[stops.loaded],
     )

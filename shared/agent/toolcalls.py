@@ -11,6 +11,7 @@ from shared.agent.toolbox import Toolbox, as_answer
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT
+from shared.bus.stops import Guard
 from shared.errors import NeedsHuman, RetryableError
 from shared.llm import ToolRequest
 from shared.settings import Settings
@@ -30,6 +31,7 @@ class ToolCalls:
     workspace: StepWorkspace
     settings: Settings
     account: Account
+    guard: Guard
     progress: Callable[[str], Awaitable[None]]
 
     async def answer(self, name: str, request: ToolRequest, *, own: bool) -> str:
@@ -71,9 +73,10 @@ class ToolCalls:
         return answer
 
     async def _made(self, name: str, request: ToolRequest) -> str:
+        self.guard.check()
         await self.progress(f"{request.name} {request.arguments}"[:200])
         if not self.toolbox.must_not_repeat(request.name):
-            return await self._act(name, request)
+            return await self.guard.unless_stopped(self._act(name, request))
         intent = name + INTENT
         earlier = self.journal.entries().get(intent)
         permission = self.handoff.settled.get(name)

@@ -39,6 +39,7 @@ from shared.blackboard import Journal, RunStore, Sentinel, note
 from shared.blackboard.journal import ANSWER, Leftovers
 from shared.blackboard.ledger import Ledger
 from shared.bus import Delivery, decode, encode, encode_lean, publish
+from shared.bus.stops import Guard, Stops, Whose
 from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
 from shared.llm import Models
 from shared.runs import ENDS
@@ -65,16 +66,18 @@ class Worker:
     archive: BlobStore
     models: Models
     metrics: Metrics
+    stops: Stops
     leftovers: Leftovers = field(default_factory=dict)
 
     async def handle(self, delivery: Delivery) -> None:
         """Work on the handoff, record the answer, publish it. A redelivery goes on where the journal ends.
 
-        Raises Fenced when another worker has claimed it meanwhile.
+        Raises Fenced when another worker has claimed it meanwhile, Stopped when an operator has stopped it.
         """
         handoff = delivery.message
         if not isinstance(handoff, self.agent.accepts):
             raise TerminalError(f"agent {self.agent.name} does not take {handoff.wire_type()}", code="wrong_message")
+        self.stops.check(self._whose(handoff))
         try:
             answer = await self._answer(handoff, await self._journal(handoff).open())
         except RunEnded:
@@ -183,6 +186,7 @@ class Worker:
             journal=journal,
             workspace=workspace,
             account=account,
+            guard=Guard(self.stops, self._whose(handoff)),
             still_wanted=lambda: self._still_wanted(handoff),
             progress=lambda doing: self._progress(handoff, doing),
         )
@@ -190,6 +194,9 @@ class Worker:
             return _answer_for(await self.agent.handler(handoff, context), workspace)
         finally:
             await workspace.close()
+
+    def _whose(self, handoff: Handoff) -> Whose:
+        return Whose(handoff.tenant, self.agent.name, handoff.run_id)
 
     def _ledger(self, handoff: Handoff) -> Ledger:
         settings = self.settings

@@ -130,8 +130,11 @@ class Eraser:
         self._connection = connection(settings)
         self._producer: AIOKafkaProducer | None = None
 
-    async def erase(self, keys: Iterable[tuple[int, str]]) -> None:
-        """Take out (partition, key) and return when Kafka has acknowledged it. Raises KafkaError."""
+    async def erase(self, keys: Iterable[tuple[int | None, str]]) -> None:
+        """Take out (partition, or None for the key's own; key) and return when Kafka has acknowledged it.
+
+        Raises KafkaError.
+        """
         for sent in [await self._open.send(self._topic, key=key.encode(), partition=number) for number, key in keys]:
             await sent
 

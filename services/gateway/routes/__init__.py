@@ -1,6 +1,6 @@
 """The routes, by subject."""
 
-from services.gateway.routes import commands, dead, events, files, listing, runs, swarm, tasks
+from services.gateway.routes import commands, dead, events, files, listing, runs, stops, swarm, tasks
 
 ROUTERS = (
     tasks.router,
@@ -10,6 +10,7 @@ ROUTERS = (
     events.router,
     commands.router,
     swarm.router,
+    stops.router,
     dead.router,
     dead.one,
 )

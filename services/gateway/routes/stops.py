@@ -1,0 +1,72 @@
+"""The kill switch: operators stop agents' work, and let it go on."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import uuid4
+
+from fastapi import APIRouter, Path
+from pydantic import ConfigDict, Field
+
+from schemas.message import Part, Text
+from schemas.stop import SCOPE, WorkStopped
+from services.gateway.failures import documented, unavailable
+from services.gateway.inputs import PartsOf, StopsOf
+from services.gateway.publishing import clear, deliver
+from shared.bus.stops import TOPIC, Stops
+
+router = APIRouter(prefix="/v1/stops", tags=["stops"], responses=documented())
+
+WITHIN = 5.0
+"""Seconds Kafka has to say what is stopped."""
+
+ScopeOf = Annotated[
+    str, Path(pattern=SCOPE, max_length=200, description="`all`, `tenant:NAME`, `agent:NAME`, `run:ID`.")
+]
+
+
+class StopOrder(Part):
+    """Who wants it stopped, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: str = Field(min_length=1, max_length=200, description="Who wants it.")
+    reason: Text
+
+
+class Started(Part):
+    """What may go on."""
+
+    scope: str
+    was: WorkStopped | None = Field(description="Who had stopped it and why, if it was known to be stopped.")
+
+
+@router.get("", summary="List what is stopped")
+async def list_stops(stops: StopsOf) -> list[WorkStopped]:
+    """Everything that operators have stopped and not started again."""
+    return sorted(await _known(stops), key=lambda stop: stop.scope)
+
+
+@router.put("/{scope}", status_code=202, summary="Stop something")
+async def stop(scope: ScopeOf, order: StopOrder, parts: PartsOf) -> WorkStopped:
+    """Let agents call no model and no tool for it any more: calls under way are cancelled where they can be."""
+    stopped = WorkStopped(scope=scope, by=order.by, reason=order.reason, at=datetime.now(UTC))
+    await deliver(parts, stopped, id=f"stop-{uuid4().hex}", run_id=scope)
+    return stopped
+
+
+@router.delete("/{scope}", status_code=202, summary="Let it go on")
+async def start(scope: ScopeOf, parts: PartsOf, stops: StopsOf) -> Started:
+    """What waited goes on where it stood."""
+    was = next((each for each in await _known(stops) if each.scope == scope), None)
+    await clear(parts, TOPIC, scope)
+    return Started(scope=scope, was=was)
+
+
+async def _known(stops: Stops) -> list[WorkStopped]:
+    try:
+        async with asyncio.timeout(WITHIN):
+            await stops.loaded()
+    except TimeoutError:
+        raise unavailable("kafka_unavailable", "Kafka has not said yet what is stopped") from None
+    return list(stops)

@@ -1,0 +1,144 @@
+"""The kill switch: what operators have stopped, in a compacted topic that every process follows by itself.
+
+Kafka keeps it, so it outlives restarts of everything and needs no Redis; each replica knows of a change as soon as
+Kafka has it. What is stopped loses nothing: its messages wait where they are.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from pydantic import ValidationError
+
+from schemas.stop import WorkStopped
+from shared.bus.security import connection
+from shared.errors import Stopped
+from shared.settings import Settings
+
+TOPIC = "stops"
+
+LONGEST_WAIT_MS = 200
+"""How long Kafka may hold an empty fetch. Kafka answers at once when something comes, the embedded broker does not."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+class Whose(NamedTuple):
+    """Whom some work is for, and who does it."""
+
+    tenant: str
+    agent: str
+    run: str
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Every scope that it can be stopped by."""
+        return ("all", f"tenant:{self.tenant}", f"agent:{self.agent}", f"run:{self.run}")
+
+
+@dataclass(slots=True)
+class Stops:
+    """What is stopped, as far as this process has read. `follow` must be running."""
+
+    settings: Settings
+    _stopped: dict[str, WorkStopped] = field(default_factory=dict)
+    _running: dict[asyncio.Task[Any], Whose] = field(default_factory=dict)
+    _loaded: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __iter__(self) -> Iterator[WorkStopped]:
+        """Everything that is stopped."""
+        return iter(self._stopped.values())
+
+    async def loaded(self) -> None:
+        """Return when everything has been read that was stopped before this process began."""
+        await self._loaded.wait()
+
+    def check(self, whose: Whose) -> None:
+        """Raises Stopped when this work may not go on."""
+        for scope in whose.scopes:
+            if stop := self._stopped.get(scope):
+                raise Stopped(f"{scope} was stopped by {stop.by}: {stop.reason}")
+
+    async def unless_stopped(self, whose: Whose, work: Coroutine[Any, Any, T]) -> T:
+        """The outcome of the work, which is cancelled in the middle when it is stopped. Raises Stopped then."""
+        task = asyncio.ensure_future(work)
+        self._running[task] = whose
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if _caller_is_cancelled():
+                task.cancel()
+                raise
+            self.check(whose)
+            raise
+        finally:
+            del self._running[task]
+
+    async def follow(self) -> None:
+        """Read what is stopped, for ever. Raises KafkaError when Kafka is away: begin again then."""
+        topic = self.settings.topic_prefix + TOPIC
+        consumer = AIOKafkaConsumer(
+            topic,
+            **connection(self.settings),
+            group_id=None,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=LONGEST_WAIT_MS,
+        )
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets(consumer.assignment())
+            read: dict[str, WorkStopped] = {}
+            while True:
+                if all([await consumer.position(each) >= end for each, end in ends.items()]):
+                    self._obey(read)
+                for records in (await consumer.getmany(timeout_ms=1_000)).values():
+                    for record in records:
+                        _take(read, (record.key or b"").decode(errors="replace"), record.value)
+        finally:
+            await consumer.stop()
+
+    def _obey(self, stopped: dict[str, WorkStopped]) -> None:
+        """From now on this is what is stopped, also in the middle of a call."""
+        self._stopped = stopped
+        self._loaded.set()
+        for task, whose in self._running.items():
+            if not stopped.keys().isdisjoint(whose.scopes):
+                task.cancel()
+
+
+def _take(stopped: dict[str, WorkStopped], scope: str, value: bytes | None) -> None:
+    """Somebody has stopped something, or let it go on."""
+    if not value:
+        stopped.pop(scope, None)
+        return
+    try:
+        stopped[scope] = stop = WorkStopped.read(value)
+    except ValidationError:
+        log.exception("an order to stop cannot be read and is not obeyed", scope=scope)
+        return
+    log.warning("stopped", scope=scope, by=stop.by, reason=stop.reason)
+
+
+class Guard(NamedTuple):
+    """Stands before the calls of one handoff."""
+
+    stops: Stops
+    whose: Whose
+
+    def check(self) -> None:
+        """Raises Stopped when it may not go on."""
+        self.stops.check(self.whose)
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """The outcome of the work, which is cancelled when it is stopped. Raises Stopped then."""
+        return await self.stops.unless_stopped(self.whose, work)
+
+
+def _caller_is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
