@@ -98,13 +98,24 @@ async def _answer(request: ChatRequest, situation: Situation, scenario: Scenario
     reply = fault.spoil(reply, situation).at_most(request.most_tokens)
     if fault.drop:
         return StreamingResponse(_broken(), headers=SAID, media_type="application/json")
-    return _written(request, reply)
+    return _written(request, reply, fault)
 
 
-def _written(request: ChatRequest, reply: Reply) -> Response:
+def _written(request: ChatRequest, reply: Reply, fault: Fault) -> Response:
     if request.stream:
         return StreamingResponse(chunks(request, reply), headers=SAID, media_type="text/event-stream")
-    return JSONResponse(completion(request, reply), headers=SAID)
+    return JSONResponse(completion(request, reply) | _claimed(fault), headers=SAID)
+
+
+def _claimed(fault: Fault) -> dict[str, Any]:
+    """What a provider says of its usage that does not say what is so."""
+    match fault.usage:
+        case None:
+            return {}
+        case "none":
+            return {"usage": None}
+        case (prompt, said):
+            return {"usage": {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}}
 
 
 def _refused(fault: Fault) -> JSONResponse:

@@ -1,6 +1,7 @@
 """`Context`: what a handler works with. `think` is the loop: ask, call tools, observe, until there is an answer."""
 
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -40,6 +41,8 @@ class Context:
     journal: Journal
     workspace: StepWorkspace
     spend: Spend
+    ends: float
+    """When the time for this handoff is over, by `time.monotonic()`."""
     still_wanted: Callable[[], Awaitable[None]]
     """Raises when the run has ended meanwhile."""
     progress: Callable[[str], Awaitable[None]]
@@ -124,8 +127,10 @@ class _Thought:
         name = f"{self.name}/turn-{turn}"
         if name in self.context.journal:
             traces.replayed(name)
+            self.chat[self._told :] = self.context.journal[name]["added"]  # what the model was shown, word for word
         entry = await self.context.journal.once(name, ask)
         reply = Reply.model_validate(entry["reply"])
+        self.context.spend.note(reply)
         self._own = entry["try"] == self.context.handoff.tries
         if self._own:
             self.context.spend.add_model_call(reply)
@@ -142,6 +147,7 @@ class _Thought:
                 tools=self.toolbox.offered,
                 result=result,
                 max_output_tokens=context.spend.output_tokens_left,
+                within=max(0.1, context.ends - time.monotonic()),
             )
         meter_reply(context.metrics, reply, agent.name, context.handoff.tenant, context.settings.context_window)
         return reply
