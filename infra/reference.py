@@ -20,10 +20,49 @@ Every service reads the same environment variables, once, at start. Lists are co
 |---|---|---|
 """
 
+_TAIL = """
+## Several models
+
+Without `WAGGLE_MODELS` the strong, the cheap, the judge and the embedding model are all at `OPENAI_BASE_URL`. The
+file that it names says for each role which endpoints there are, the preferred one first:
+
+```toml
+[roles]
+strong = ["main", "spare"]      # must be there; cheap and judge are like it unless they are
+cheap = ["small", "spare"]
+
+[endpoints.main]
+model = "large-1"               # at OPENAI_BASE_URL, with OPENAI_API_KEY
+requests_per_minute = 500       # else WAGGLE_MODEL_REQUESTS_PER_MINUTE
+tokens_per_minute = 200_000     # else WAGGLE_MODEL_TOKENS_PER_MINUTE
+price = [1.25, 10.0]            # US dollars per million tokens of prompt and reply; else WAGGLE_MODEL_PRICES
+
+[endpoints.small]
+model = "small-1"
+
+[endpoints.spare]
+model = "llama-3.3-70b"
+base_url = "http://10.0.0.5:8000/v1"    # its key: WAGGLE_MODEL_KEYS=spare=…
+price = [0, 0]
+```
+
+The next endpoint of a role is asked when one fails (5xx, connection, timeout, an answer that cannot be read), refuses
+the key or the model (401, 403, 404), has said `Retry-After`, or is out of its limits for more than a second. A
+stalling endpoint has half of the time that is left. What answers though it was not preferred is told in the step's
+caveats, the log, and `waggle_model_fallbacks_total`. All replicas together keep to the limits, to `Retry-After` (ten
+minutes at most) and to the circuit breaker: five failures in a row, and an endpoint is asked nothing for five
+seconds, then one request at a time until one works. When no endpoint may be asked a call waits, as long as its step
+has time. Limits count over any 60 seconds; a prompt's tokens are estimated before and corrected after, so replies can
+go over the limit of tokens for a moment.
+
+A provider that tells no usage, or less than a token for 16 bytes, is not believed: tokens are estimated, a quarter of
+the bytes, and counted in `usage.estimated`.
+"""
+
 
 def page() -> str:
     """The whole page."""
-    return _HEAD + "".join(_row(name, field) for name, field in Settings.model_fields.items())
+    return _HEAD + "".join(_row(name, field) for name, field in Settings.model_fields.items()) + _TAIL
 
 
 def _row(name: str, field: FieldInfo) -> str:

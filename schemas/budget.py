@@ -68,6 +68,9 @@ class Usage(Part):
     cost_usd: float = Field(0.0, ge=0, description="US dollars, by the price list of the service that called.")
     model_calls: int = Field(0, ge=0)
     tool_calls: int = Field(0, ge=0)
+    estimated: int = Field(
+        0, ge=0, description="Of the model calls: how many have estimated tokens, for want of figures that can be."
+    )
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})

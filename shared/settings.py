@@ -22,9 +22,18 @@ def _mapping(value: object) -> object:
     return dict(part.strip().split("=", 1) for part in value.split(",") if "=" in part)
 
 
+def _prices(value: object) -> object:
+    pairs = _mapping(value)
+    if not isinstance(value, str) or not isinstance(pairs, dict):
+        return pairs
+    return {model: tuple(price.split("/")) for model, price in pairs.items()}
+
+
 Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)]
 Paths: TypeAlias = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_list)]
 Pairs: TypeAlias = Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping)]
+Secrets: TypeAlias = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_mapping)]
+Prices: TypeAlias = Annotated[dict[str, tuple[float, float]], NoDecode, BeforeValidator(_prices)]
 
 
 class Settings(Transport):
@@ -74,6 +83,29 @@ class Settings(Transport):
     )
     model_strong: str = Field("waggle-simulated", description="Model for reasoning: planning, working, reviewing.")
     model_cheap: str = Field("waggle-simulated", description="Model for parsing, extraction and summaries.")
+    model_judge: str = Field("", description="Model for judging what another one wrote; empty: the strong one.")
+    model_embed: str = Field("", description="Model that turns texts into vectors; empty: there is none.")
+    models: Path | None = Field(
+        None,
+        description="TOML file with the models of each role, a chain of them where one shall stand in for another, "
+        "instead of the four variables above; see [several models](#several-models).",
+    )
+    model_keys: Secrets = Field(
+        default_factory=dict,
+        repr=False,
+        description="Keys of the endpoints in that file: `name=key`.",
+    )
+    model_requests_per_minute: int = Field(
+        0, ge=0, description="Requests a minute that all services together may make of one model; 0: any number."
+    )
+    model_tokens_per_minute: int = Field(
+        0, ge=0, description="Tokens a minute, prompt and reply, of one model; 0: any number."
+    )
+    model_prices: Prices = Field(
+        default_factory=dict,
+        description="US dollars per million tokens of prompt and reply: `model=1.25/10`. A model without a price "
+        "here, in that file or in `shared/llm/prices.toml` counts as a dear one.",
+    )
     context_window: int = Field(
         128_000, ge=1, description="Tokens the models' context holds: what the metric of its use is a share of."
     )

@@ -185,6 +185,29 @@ def agents() -> Json:
             ],
             [
                 graph(
+                    "Requests to models' endpoints",
+                    {"{{endpoint}}: {{outcome}}": _rate("waggle_model_requests_total", "endpoint", "outcome")},
+                    "ops",
+                    "Those that were repeated or asked elsewhere are counted each.",
+                ),
+                graph(
+                    "Held back by limits and breakers, p95",
+                    {"{{endpoint}}": _quantile(0.95, "waggle_model_wait_duration_seconds", "endpoint")},
+                    "s",
+                ),
+                graph(
+                    "Replies of an endpoint that stood in, and breakers",
+                    {
+                        "{{endpoint}} for {{instead_of}}": _rate(
+                            "waggle_model_fallbacks_total", "endpoint", "instead_of"
+                        ),
+                        "breaker of {{breaker}} {{state}}": _rate("waggle_breaker_changes_total", "breaker", "state"),
+                    },
+                    "ops",
+                ),
+            ],
+            [
+                graph(
                     "Tokens",
                     {"{{agent}}, {{kind}}": _rate("waggle_tokens_total", "agent", "kind", only=mine)},
                     stacked=True,

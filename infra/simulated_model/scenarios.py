@@ -19,7 +19,7 @@ would have said. JSON files have the same shape.
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -89,6 +89,9 @@ class Fault(Strict):
     truncate: bool = Field(False, description="Break the content's JSON off half-way; finish_reason `length`.")
     unknown_tool: bool = Field(False, description="Call a tool that was not offered.")
     invalid_arguments: bool = Field(False, description="Call an offered tool with arguments that fit no schema.")
+    usage: tuple[int, int] | Literal["none"] | None = Field(
+        None, description="Claim these prompt and completion tokens, or tell none at all."
+    )
     cyclic_plan: bool = Field(False, description="Let the steps of a plan depend on one another.")
 
     def spoil(self, reply: Reply, situation: Situation) -> Reply:

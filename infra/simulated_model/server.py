@@ -13,7 +13,7 @@ from infra.simulated_model.free import free_reply
 from infra.simulated_model.reply import Reply
 from infra.simulated_model.scenarios import Fault, Scenario, Script
 from infra.simulated_model.situation import Situation, read
-from infra.simulated_model.wire import CREATED, MODEL, ChatRequest, chunks, completion, error
+from infra.simulated_model.wire import CREATED, MODEL, ChatRequest, chunks, completion, error, usage
 
 SAID = {"x-waggle-simulated": "1"}
 REMEMBERED = 10_000
@@ -27,18 +27,19 @@ class Seen:
         self.count = 0
         self.latest: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
 
-    def note(self, request: ChatRequest, situation: Situation, scenario: Scenario | None) -> None:
-        """Count one call."""
+    def note(self, request: ChatRequest, situation: Situation, scenario: Scenario | None) -> dict[str, Any]:
+        """Count one call. Returns its summary; `usage` is what it really takes, None if it was refused."""
         self.count += 1
-        self.latest.append(
-            {
-                "agent": situation.agent,
-                "model": request.model,
-                "objective": situation.brief.objective[:200] if situation.brief else None,
-                "turn": situation.turn,
-                "scenario": scenario.name if scenario else None,
-            }
-        )
+        summary = {
+            "agent": situation.agent,
+            "model": request.model,
+            "objective": situation.brief.objective[:200] if situation.brief else None,
+            "turn": situation.turn,
+            "scenario": scenario.name if scenario else None,
+            "usage": None,
+        }
+        self.latest.append(summary)
+        return summary
 
 
 def create_app(scenarios: Sequence[Scenario] = (), *, allow_control: bool = False) -> FastAPI:
@@ -64,8 +65,7 @@ def create_app(scenarios: Sequence[Scenario] = (), *, allow_control: bool = Fals
     async def chat(request: ChatRequest) -> Response:
         situation = read(request)
         scenario = script.take(situation, request.model)
-        seen.note(request, situation, scenario)
-        return await _answer(request, situation, scenario)
+        return await _answer(request, situation, scenario, seen.note(request, situation, scenario))
 
     @app.get("/calls")
     async def calls() -> dict[str, Any]:
@@ -85,7 +85,9 @@ def create_app(scenarios: Sequence[Scenario] = (), *, allow_control: bool = Fals
     return app
 
 
-async def _answer(request: ChatRequest, situation: Situation, scenario: Scenario | None) -> Response:
+async def _answer(
+    request: ChatRequest, situation: Situation, scenario: Scenario | None, summary: dict[str, Any]
+) -> Response:
     if not request.model.startswith(MODEL):
         message = f"The model `{request.model}` does not exist; this server has `{MODEL}`."
         return _failed(404, message, "invalid_request_error", "model_not_found")
@@ -96,15 +98,27 @@ async def _answer(request: ChatRequest, situation: Situation, scenario: Scenario
     scripted = scenario.reply if scenario else None
     reply = scripted.reply() if scripted else free_reply(situation, request.answer_schema)
     reply = fault.spoil(reply, situation).at_most(request.most_tokens)
+    summary["usage"] = usage(request, reply)
     if fault.drop:
         return StreamingResponse(_broken(), headers=SAID, media_type="application/json")
-    return _written(request, reply)
+    return _written(request, reply, fault)
 
 
-def _written(request: ChatRequest, reply: Reply) -> Response:
+def _written(request: ChatRequest, reply: Reply, fault: Fault) -> Response:
     if request.stream:
         return StreamingResponse(chunks(request, reply), headers=SAID, media_type="text/event-stream")
-    return JSONResponse(completion(request, reply), headers=SAID)
+    return JSONResponse(completion(request, reply) | _claimed(fault), headers=SAID)
+
+
+def _claimed(fault: Fault) -> dict[str, Any]:
+    """What a provider says of its usage that does not say what is so."""
+    match fault.usage:
+        case None:
+            return {}
+        case "none":
+            return {"usage": None}
+        case (prompt, said):
+            return {"usage": {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}}
 
 
 def _refused(fault: Fault) -> JSONResponse:

@@ -143,7 +143,7 @@ def _longest_reply(said: Reserved, demand: Demand) -> int:
             return said.left - demand.request_bytes
         case "nano_usd" if demand.price.completion > 0:
             left = said.left / NANO - demand.price.cost_usd(demand.request_bytes, 0)
-            return int(left / demand.price.cost_usd(0, 1))
+            return int(left / demand.price.cost_usd(0, 1))  # how many such tokens that pays for
     return 0
 
 

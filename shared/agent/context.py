@@ -1,6 +1,7 @@
 """`Context`: what a handler works with. `think` is the loop: ask, call tools, observe, until there is an answer."""
 
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -48,6 +49,8 @@ class Context:
     workspace: StepWorkspace
     account: Account
     guard: Guard
+    ends: float
+    """When the time for this handoff is over, by `time.monotonic()`."""
     still_wanted: Callable[[], Awaitable[None]]
     """Raises when the run has ended meanwhile."""
     progress: Callable[[str], Awaitable[None]]
@@ -132,12 +135,14 @@ class _Thought:
             entry |= {"try": context.handoff.tries, "attempt": context.account.attempt_at(name)}
             return entry | ({"tools": self.toolbox.offered, "result": result.__name__} if turn == 1 else {})
 
-        name, replayed = f"{self.name}/turn-{turn}", False
-        if name in self.context.journal:
+        name = f"{self.name}/turn-{turn}"
+        replayed = name in self.context.journal
+        if replayed:
             traces.replayed(name)
-            replayed = True
+            self.chat[self._told :] = self.context.journal[name]["added"]  # what the model was shown, word for word
         entry = await self.context.journal.once(name, ask)
         reply = Reply.model_validate(entry["reply"])
+        self.context.account.spend.note(reply)
         if replayed:
             await self.context.account.replayed(name, entry.get("attempt", ""), reply.usage)
         self._own = entry["try"] == self.context.handoff.tries
@@ -158,6 +163,7 @@ class _Thought:
                 tools=self.toolbox.offered,
                 result=result,
                 max_output_tokens=min(longest, context.account.spend.output_tokens_left),
+                within=max(0.1, context.ends - time.monotonic()),
                 spending=context.account.spending(name),
             )
             reply = await context.guard.unless_stopped(asking)

@@ -1,6 +1,7 @@
 """What makes a service of an agent."""
 
 import asyncio
+import sys
 from datetime import UTC, datetime
 
 from schemas.log import AgentAnnounced
@@ -9,19 +10,28 @@ from shared.agent.declare import Agent
 from shared.agent.worker import Worker
 from shared.bus import encode, publish
 from shared.bus.stops import Stops
+from shared.errors import Misconfigured
 from shared.llm import Models
-from shared.service import connect, serve
-from shared.settings import read_settings
+from shared.service import Parts, connect, serve
+from shared.settings import Settings, read_settings
 
 ANNOUNCE_EVERY = 5.0
 """Seconds between announcements: so long an agent stays unknown after the blackboard was lost."""
+
+
+def _models(settings: Settings, parts: Parts) -> Models:
+    """The models. Leaves the process with a sentence when the settings name some that cannot be."""
+    try:
+        return Models(settings, parts.sentinel.scripts, parts.metrics)
+    except Misconfigured as why:
+        sys.exit(f"waggle cannot start: {why}")
 
 
 def serve_agent(agent: Agent) -> None:
     """Run an agent as a service: its topic in, its answers out, its card announced."""
     settings = read_settings()
     parts = connect(agent.name, settings)
-    models = Models(settings)
+    models = _models(settings, parts)
     stops = Stops(settings)
     worker = Worker(
         agent, settings, parts.broker, parts.sentinel, parts.runs, parts.archive, models, parts.metrics, stops

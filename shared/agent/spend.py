@@ -13,6 +13,7 @@ class Spend:
         self._limits = [limit for limit in limits if limit is not None]
         self.usage = Usage()
         self.models: set[str] = set()
+        self._stood_in: set[tuple[str, str]] = set()
 
     @property
     def output_tokens_left(self) -> int:
@@ -35,6 +36,16 @@ class Spend:
         """Count a reply."""
         self.usage += reply.usage
         self.models.add(reply.model)
+
+    def note(self, reply: Reply) -> None:
+        """Remember who answered, in this try or in an earlier one."""
+        if reply.instead_of:
+            self._stood_in.add((reply.endpoint, reply.instead_of))
+
+    @property
+    def caveats(self) -> list[str]:
+        """What a reader must know of how the models were."""
+        return [f"The model {name} answered where {wanted} could not." for name, wanted in sorted(self._stood_in)]
 
     def add_tool_call(self) -> None:
         """Count a tool call."""

@@ -150,7 +150,7 @@ class Worker:
         try:
             async with limit:
                 with self._invoking(handoff, spend):
-                    return await self._work(handoff, journal, spend)
+                    return await self._work(handoff, journal, spend, time.monotonic() + seconds)
         except NeedsHuman as asked:
             return HelpAsked, {"question": str(asked), "options": list(asked.options), "call": asked.call}
         except RetryableError as failure:
@@ -172,7 +172,9 @@ class Worker:
             finally:
                 traces.spent(span, spend.usage)
 
-    async def _work(self, handoff: Handoff, journal: Journal, spend: Spend) -> tuple[type[Answer], dict[str, Any]]:
+    async def _work(
+        self, handoff: Handoff, journal: Journal, spend: Spend, ends: float
+    ) -> tuple[type[Answer], dict[str, Any]]:
         assert self.agent.handler is not None, "an agent is served with a handler"
         account = Account(handoff, spend, self._ledger(handoff), journal)
         account.recall()
@@ -187,11 +189,12 @@ class Worker:
             workspace=workspace,
             account=account,
             guard=Guard(self.stops, self._whose(handoff)),
+            ends=ends,
             still_wanted=lambda: self._still_wanted(handoff),
             progress=lambda doing: self._progress(handoff, doing),
         )
         try:
-            return _answer_for(await self.agent.handler(handoff, context), workspace)
+            return _answer_for(await self.agent.handler(handoff, context), workspace, spend.caveats)
         finally:
             await workspace.close()
 
@@ -227,11 +230,12 @@ class Worker:
         await note(self.sentinel.scripts, progressed)
 
 
-def _answer_for(returned: Any, workspace: StepWorkspace) -> tuple[type[Answer], dict[str, Any]]:
+def _answer_for(returned: Any, workspace: StepWorkspace, caveats: list[str]) -> tuple[type[Answer], dict[str, Any]]:
     """The type of what a handler returned is the routing."""
     match returned:
         case Findings():
             facts = {name: getattr(returned, name) for name in Findings.model_fields}
+            facts["caveats"] = [*returned.caveats, *caveats]
             return StepCompleted, {"output": Output(**facts, artefacts=workspace.made)}
         case Plan():
             return PlanProposed, {"plan": returned}

@@ -43,3 +43,13 @@ def journal(tenant: str, work_id: str) -> str:
 def dead_letter(name: str) -> str:
     """Held by whoever deals with a dead letter right now."""
     return f"waggle:dead:{name}"
+
+
+def breaker(name: str) -> str:
+    """Hash: whether something that is called is worth calling."""
+    return f"waggle:breaker:{name}"
+
+
+def bucket(name: str) -> str:
+    """Hash: how much of something may be used right now."""
+    return f"waggle:bucket:{name}"

@@ -21,9 +21,9 @@ class Script(NamedTuple):
     sha: str
 
 
-def script(name: str) -> Script:
-    """The script in the file of that name beside this one."""
-    text = Path(__file__).with_name(f"{name}.lua").read_text()
+def script(name: str, folder: Path = Path(__file__).parent) -> Script:
+    """The script in the file of that name, beside this one or in another folder."""
+    text = (folder / f"{name}.lua").read_text()
     return Script(text, hashlib.sha1(text.encode()).hexdigest())  # noqa: S324 -- the hash that Redis uses
 
 

@@ -1,5 +1,8 @@
 """Language models over the OpenAI wire protocol."""
 
-from shared.llm.models import Chat, Models, Reply, Role, ToolRequest
+from shared.llm.endpoints import Role
+from shared.llm.models import Chat, Models
+from shared.llm.reply import Reply, ToolRequest
+from shared.llm.spending import Demand, Permit, Spending
 
-__all__ = ["Chat", "Models", "Reply", "Role", "ToolRequest"]
+__all__ = ["Chat", "Demand", "Models", "Permit", "Reply", "Role", "Spending", "ToolRequest"]

@@ -81,6 +81,24 @@ class Metrics:
             "waggle_model_calls_total", "Model calls, by outcome: `ok` or an error.", "model", "agent", "outcome"
         )
         self.model_seconds = histogram("waggle_model_call_duration_seconds", "What a model needed.", _SECONDS, "model")
+        self.model_requests = counter(
+            "waggle_model_requests_total",
+            "Requests to models' endpoints, each repetition counted, by outcome: `ok` or an error.",
+            "endpoint",
+            "outcome",
+        )
+        self.model_waits = histogram(
+            "waggle_model_wait_duration_seconds",
+            "How long requests were held back by limits a minute, `Retry-After` or an open breaker.",
+            _SECONDS,
+            "endpoint",
+        )
+        self.model_fallbacks = counter(
+            "waggle_model_fallbacks_total", "Replies of an endpoint that stood in.", "endpoint", "instead_of"
+        )
+        self.breaker_changes = counter(
+            "waggle_breaker_changes_total", "Times a circuit breaker was opened or closed.", "breaker", "state"
+        )
         self.tokens = counter(
             "waggle_tokens_total", "Tokens used; `kind` is input or output.", "model", "agent", "tenant", "kind"
         )

@@ -21,6 +21,7 @@ LABELS = {
     "state", "limit", "about", "decision", "kind",  # few values each, all written in the code
     "agent", "topic", "group",  # as many as there are services
     "tenant", "model", "tool", "error", "outcome",  # bounded
+    "endpoint", "instead_of", "breaker",  # bounded too
 }  # fmt: skip
 
 

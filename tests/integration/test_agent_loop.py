@@ -21,6 +21,7 @@ from shared.archive import BlobStore
 from shared.blackboard import RunStore, keys
 from shared.bus import encode
 from shared.bus.history import history
+from shared.bus.stops import Stops
 from shared.errors import Fenced, RetryableError
 from shared.llm import Models
 from shared.telemetry.metrics import Metrics
@@ -79,13 +80,12 @@ def agent(tmp_path: Path) -> Agent:
 @pytest.fixture
 async def worker(agent, settings, topics, sentinel, model):
     settings = settings.model_copy(update={"openai_base_url": f"{model}/v1", "max_turns": 6})
-    models = Models(settings)
+    metrics = Metrics(CollectorRegistry())
+    models = Models(settings, sentinel.scripts, metrics)
     broker = bus.connect(settings, agent.name)
     await broker.start()
     archive = BlobStore("postgresql://unused", 1)
-    yield Worker(
-        agent, settings, broker, sentinel, RunStore(sentinel, 60), archive, models, Metrics(CollectorRegistry())
-    )
+    yield Worker(agent, settings, broker, sentinel, RunStore(sentinel, 60), archive, models, metrics, Stops(settings))
     await broker.stop()
     await models.close()
 
@@ -246,9 +246,17 @@ async def test_a_model_that_is_away_makes_the_step_retryable(worker, agent, mode
 
 async def test_a_model_that_does_not_exist_is_a_final_error(worker, agent, model):
     settings = worker.settings.model_copy(update={"model_strong": "no-such-model"})
-    models = Models(settings)
+    models = Models(settings, worker.sentinel.scripts, worker.metrics)
     stranger = Worker(
-        agent, settings, worker.broker, worker.sentinel, worker.runs, worker.archive, models, worker.metrics
+        agent,
+        settings,
+        worker.broker,
+        worker.sentinel,
+        worker.runs,
+        worker.archive,
+        models,
+        worker.metrics,
+        worker.stops,
     )
     reply, _ = await answer(stranger, handoff(agent))
     await models.close()

@@ -1,0 +1,6 @@
+"""Limits that all replicas share over Redis: how often something is called, and whether it is worth calling."""
+
+from shared.limits.breaker import Admission, Breaker, Outcome
+from shared.limits.bucket import Buckets, Rate
+
+__all__ = ["Admission", "Breaker", "Buckets", "Outcome", "Rate"]

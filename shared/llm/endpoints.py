@@ -1,0 +1,130 @@
+"""Which models there are, where, and in what order they are asked for each role: read from the settings at start."""
+
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from shared.errors import Misconfigured
+from shared.llm.prices import Price, price_of
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Role(StrEnum):
+    """What a model is wanted for."""
+
+    STRONG = "strong"
+    """Reasoning: planning, working, reviewing."""
+    CHEAP = "cheap"
+    """Parsing, extraction, summaries."""
+    JUDGE = "judge"
+    """Judging what another model wrote."""
+    EMBED = "embed"
+    """Turning texts into vectors."""
+
+
+class Endpoint(BaseModel):
+    """One model at one address."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """What its limits are shared under, and what logs call it."""
+    model: str = Field(min_length=1)
+    base_url: str | None
+    api_key: SecretStr
+    requests_per_minute: int = Field(ge=0)
+    tokens_per_minute: int = Field(ge=0)
+    price: Price
+
+
+class _Declared(BaseModel):
+    """An endpoint as the file has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1)
+    base_url: str | None = None
+    requests_per_minute: int | None = Field(None, ge=0)
+    tokens_per_minute: int | None = Field(None, ge=0)
+    price: tuple[float, float] | None = None
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    roles: dict[Role, list[str]]
+    endpoints: dict[str, _Declared]
+
+
+Chains = Mapping[Role, tuple[Endpoint, ...]]
+"""The endpoints of each role, the preferred one first. A role without any is not there."""
+
+
+def chains_of(settings: Settings) -> Chains:
+    """The endpoints that the settings name. Raises Misconfigured."""
+    found = _of_file(settings) if settings.models else _of_variables(settings)
+    for endpoint in {each.name: each for chain in found.values() for each in chain}.values():
+        if not endpoint.price.known:
+            log.warning("no price is known: the model counts as dear; set WAGGLE_MODEL_PRICES", model=endpoint.model)
+    return found
+
+
+def _of_variables(settings: Settings) -> Chains:
+    models = {
+        Role.STRONG: settings.model_strong,
+        Role.CHEAP: settings.model_cheap,
+        Role.JUDGE: settings.model_judge or settings.model_strong,
+        Role.EMBED: settings.model_embed,
+    }
+    where = urlsplit(settings.openai_base_url or "").hostname or "openai"
+    named = {role: model for role, model in models.items() if model}
+    return {role: (_endpoint(f"{where}/{model}", _Declared(model=model), settings),) for role, model in named.items()}
+
+
+def _of_file(settings: Settings) -> Chains:
+    file = _read(settings)
+    made = {name: _endpoint(name, declared, settings) for name, declared in file.endpoints.items()}
+    if unknown := {name for chain in file.roles.values() for name in chain} - set(made):
+        raise Misconfigured(f"{settings.models}: roles name {', '.join(sorted(unknown))}, which no [endpoints.…] is")
+    chains = {role: tuple(made[name] for name in names) for role, names in file.roles.items() if names}
+    if Role.STRONG not in chains:
+        raise Misconfigured(f"{settings.models}: [roles] names no endpoint for `strong`")
+    return {Role.CHEAP: chains[Role.STRONG], Role.JUDGE: chains[Role.STRONG]} | chains
+
+
+def _read(settings: Settings) -> _File:
+    assert settings.models is not None, "a file is read that was named"
+    try:
+        return _File.model_validate(tomllib.loads(settings.models.read_text()))
+    except OSError as unreadable:
+        raise Misconfigured(f"WAGGLE_MODELS: {settings.models} cannot be read: {unreadable.strerror}") from None
+    except tomllib.TOMLDecodeError as wrong:
+        raise Misconfigured(f"{settings.models} is not TOML: {wrong}") from None
+    except ValidationError as wrong:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in wrong.errors())
+        raise Misconfigured(f"{settings.models}: {problems}") from None
+
+
+def _endpoint(name: str, declared: _Declared, settings: Settings) -> Endpoint:
+    """A key goes only to the address it is meant for."""
+    ours: dict[str, Any] = {"base_url": settings.openai_base_url, "api_key": settings.openai_api_key}
+    own: dict[str, Any] = {"base_url": declared.base_url, "api_key": SecretStr("none")}
+    where = own if declared.base_url else ours
+    if name in settings.model_keys:
+        where["api_key"] = settings.model_keys[name]
+    requests, tokens = declared.requests_per_minute, declared.tokens_per_minute
+    return Endpoint(
+        name=name,
+        model=declared.model,
+        requests_per_minute=settings.model_requests_per_minute if requests is None else requests,
+        tokens_per_minute=settings.model_tokens_per_minute if tokens is None else tokens,
+        price=Price(*declared.price) if declared.price else price_of(declared.model, settings.model_prices),
+        **where,
+    )

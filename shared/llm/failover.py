@@ -1,0 +1,125 @@
+"""One call over a chain of endpoints: the first that answers.
+
+An endpoint that is free within a second is waited for; else the next one is asked, and also after a failure. When none
+may be asked, the one that is free first is waited for, as long as there is time: that is back-pressure, no error.
+When all have failed, all are asked again after a pause, in `ROUNDS` rounds at most; a round in which they were only
+too busy does not count.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from shared.errors import RetryableError, TerminalError
+from shared.limits import Outcome
+from shared.llm.endpoints import Endpoint
+from shared.llm.gate import Closed, Gate
+from shared.llm.request import NotAnswered
+
+T = TypeVar("T")
+
+Send = Callable[[Endpoint, float], Awaitable[tuple[T, int]]]
+"""One request to that endpoint, within so many seconds; returns the answer and the tokens it took.
+
+Raises NotAnswered.
+"""
+
+UNAVAILABLE = "model_unavailable"
+REFUSED = "model_refused"
+
+ROUNDS = 3
+"""How often each endpoint may fail for one call."""
+
+SOON = 1.0
+"""Seconds that an endpoint is waited for although there is another."""
+
+PAUSE = 0.5
+"""Seconds: the longest pause after the first round; it doubles with each."""
+
+LONGEST_PAUSE = 8.0
+
+
+class Failover:
+    """One call. `within`: the seconds there are for it, `longest`: for one request."""
+
+    def __init__(self, chain: Sequence[Gate], within: float, longest: float) -> None:
+        self._chain = chain
+        self._ends = time.monotonic() + within
+        self._longest = longest
+        self._failures: dict[str, NotAnswered] = {}
+        """Of this round, by endpoint."""
+
+    @property
+    def _left(self) -> float:
+        return self._ends - time.monotonic()
+
+    async def ask(self, send: Send[T], tokens: int) -> T:
+        """The answer. `tokens`: what it will probably take.
+
+        Raises RetryableError `model_unavailable`, TerminalError `model_refused`, and Redis's errors.
+        """
+        rounds = failed = 0
+        while not (answers := await self._round(send, tokens)):
+            failed += any(failure.outcome is Outcome.FAILED for failure in self._failures.values())
+            if failed == ROUNDS or self._left <= 0 or self._hopeless:
+                raise self._given_up()
+            await asyncio.sleep(random.uniform(0, min(PAUSE * 2**rounds, LONGEST_PAUSE)))  # noqa: S311 -- jitter
+            rounds += 1
+        return answers[0]
+
+    async def _round(self, send: Send[T], tokens: int) -> list[T]:
+        """Ask each that may be asked until one answers: its answer, or nothing."""
+        closed: dict[Gate, float] = {}
+        self._failures.clear()
+        for gate in self._chain:
+            try:
+                return [await self._at(gate, send, tokens, self._left if len(self._chain) == 1 else SOON)]
+            except Closed as wait:
+                closed[gate] = wait.wait
+            except NotAnswered as failure:
+                self._note(gate, failure)
+        if len(closed) < len(self._chain):
+            return []
+        return await self._wait_for(min(closed, key=lambda gate: closed[gate]), send, tokens)
+
+    async def _wait_for(self, gate: Gate, send: Send[T], tokens: int) -> list[T]:
+        """Ask the one that is free first; nobody else can be asked earlier."""
+        try:
+            return [await self._at(gate, send, tokens, self._left)]
+        except NotAnswered as failure:
+            self._note(gate, failure)
+            return []
+        except Closed as closed:
+            message = f"no model may be asked for {closed.wait:.0f} s ({closed})"
+            raise RetryableError(message, after=closed.wait, code=UNAVAILABLE) from None
+
+    async def _at(self, gate: Gate, send: Send[T], tokens: int, patience: float) -> T:
+        async def once() -> tuple[T, int]:
+            return await send(gate.endpoint, self._seconds(gate))
+
+        return await gate.through(once, tokens, max(0.0, patience))
+
+    def _seconds(self, gate: Gate) -> float:
+        """For one request: half of what is left while there is another endpoint that could answer in the other half."""
+        share = self._left if gate is self._chain[-1] else self._left / 2
+        return max(0.1, min(self._longest, share))
+
+    def _note(self, gate: Gate, failure: NotAnswered) -> None:
+        self._failures[gate.endpoint.name] = failure
+        if not failure.elsewhere:
+            raise TerminalError(f"the model endpoint refused the request ({failure.code})", code=REFUSED) from failure
+
+    @property
+    def _hopeless(self) -> bool:
+        """Whether all refuse, and will again."""
+        return all(gate.endpoint.name in self._failures for gate in self._chain) and all(
+            failure.free and not failure.hold for failure in self._failures.values()
+        )
+
+    def _given_up(self) -> RetryableError | TerminalError:
+        said = ", ".join(f"{name}: {failure.code}" for name, failure in self._failures.items())
+        if self._hopeless:
+            return TerminalError(f"every model endpoint refused the request ({said})", code=REFUSED)
+        return RetryableError(f"no model endpoint answered ({said})", after=2.0, code=UNAVAILABLE)

@@ -1,0 +1,92 @@
+"""One request to one endpoint: no repeats in here, so that whoever counts requests sees each of them."""
+
+import asyncio
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+import openai
+
+from shared.limits import Outcome
+from shared.llm.endpoints import Endpoint
+from shared.settings import Settings
+
+REFUSED_HERE = {401, 403, 404}
+"""Statuses that say more about the endpoint than about the request: its key, its models."""
+
+AGAIN_AFTER = 1.0
+"""Seconds that an endpoint is left alone which has too much to do and does not say for how long."""
+
+
+class NotAnswered(Exception):
+    """A request without a usable reply."""
+
+    def __init__(
+        self, code: str, outcome: Outcome, *, hold: float = 0.0, elsewhere: bool = True, free: bool = False
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        """What happened, in a word for metrics and logs."""
+        self.outcome = outcome
+        """What it says about the endpoint."""
+        self.hold = hold
+        """Seconds for which nobody shall ask there again."""
+        self.elsewhere = elsewhere
+        """Whether another endpoint may do better."""
+        self.free = free
+        """Whether it has certainly cost nothing."""
+
+
+def client_of(endpoint: Endpoint, settings: Settings) -> openai.AsyncOpenAI:
+    """A client on aiohttp's transport: with a thousand calls at once, each costs half of what it does without."""
+    return openai.AsyncOpenAI(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key.get_secret_value(),
+        timeout=settings.model_timeout,
+        max_retries=0,
+        http_client=openai.DefaultAioHttpClient(limits=httpx2.Limits(max_connections=settings.max_in_flight)),
+    )
+
+
+async def complete(client: openai.AsyncOpenAI, body: dict[str, Any], seconds: float) -> Any:
+    """The provider's completion. Raises NotAnswered."""
+    try:
+        async with asyncio.timeout(seconds):  # the client's own starts anew with every byte
+            completion = await client.chat.completions.create(**body, timeout=seconds)
+    except (openai.APIError, ValueError, TimeoutError) as failure:
+        raise not_answered(failure) from failure
+    if not getattr(completion, "choices", None):
+        raise NotAnswered("no_choice", Outcome.FAILED)
+    return completion
+
+
+def not_answered(failure: Exception) -> NotAnswered:
+    """What follows from the client's error."""
+    match failure:
+        case openai.RateLimitError():
+            hold = _retry_after(failure.response.headers) or AGAIN_AFTER
+            return NotAnswered("rate_limited", Outcome.WORKED, hold=hold, free=True)
+        case openai.APIStatusError(status_code=status) if status >= 500 or status in {408, 409}:
+            return NotAnswered(f"status_{status}", Outcome.FAILED, hold=_retry_after(failure.response.headers))
+        case openai.APIStatusError(status_code=status):
+            here = status in REFUSED_HERE
+            return NotAnswered(f"status_{status}", Outcome.WORKED, elsewhere=here, free=True)
+        case openai.APITimeoutError() | TimeoutError():
+            return NotAnswered("timeout", Outcome.FAILED)
+        case openai.APIConnectionError():
+            return NotAnswered("connection", Outcome.FAILED)
+    return NotAnswered("garbled", Outcome.FAILED)
+
+
+def _retry_after(headers: Any) -> float:
+    """Seconds, from a number of them or from a date; 0 when it says nothing that can be read."""
+    value = headers.get("retry-after", "")
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
