@@ -33,7 +33,8 @@ def access(service: str) -> Access:
         case "orchestrator":
             said = code.published(service, "receives") | set(code.consumed()[service])
             return Access(frozenset(said), _written(service, service), service)
-    return Access(frozenset(code.consumed()[service]), _written("agent", service), service)
+    followed = code.published("agent", "receives") - {"agents"}
+    return Access(frozenset(followed | set(code.consumed()[service])), _written("agent", service), service)
 
 
 def _gateway() -> Access:

@@ -85,7 +85,7 @@ _TOPICS = {
     "stops": _Topic(
         "What operators have stopped. Compacted.",
         ("gateway", "operator"),
-        ("agent",),
+        ("agent", "gateway"),
         "The scope: `all`, `tenant:NAME`, `agent:NAME` or `run:ID`. A record without a value lets it go on.",
     ),
     "dead.actions": _Topic(

@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from schemas.budget import Usage
-from shared.llm.models import Reply, ToolRequest
+from shared.llm import Reply, ToolRequest
 from shared.telemetry import traces
 from shared.telemetry.contents import CONTENTS, MOST_CONTENT
 
