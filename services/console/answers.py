@@ -95,6 +95,54 @@ class RunTrace(Part):
     works: list[TracedWork]
 
 
+class Function(Part):
+    """What a model may call, or has called."""
+
+    name: str
+    description: str = ""
+    arguments: str = ""
+
+
+class Called(Part):
+    """A tool in a list of them."""
+
+    function: Function
+
+
+class Spoken(Part):
+    """One message of a conversation with a model."""
+
+    role: str
+    content: str | None = None
+    tool_calls: list[Called] = Field(default_factory=list)
+
+
+class Requested(Part):
+    """A call the model asks for."""
+
+    name: str
+    arguments: str
+
+
+class Replied(Part):
+    """What a model said."""
+
+    content: str | None = None
+    tool_requests: list[Requested] = Field(default_factory=list)
+    model: str = ""
+    usage: Usage = Usage()
+
+
+class TurnAnswer(Part):
+    """One question to a model and its reply."""
+
+    handoff_id: str
+    messages: list[Spoken]
+    tools: list[Called]
+    result: str = ""
+    reply: Replied
+
+
 class Group(Part):
     """How far a consumer group is behind."""
 

@@ -6,6 +6,7 @@ from services.console import demo
 from services.console.commands import (
     dead,
     doctor,
+    prompting,
     reading,
     rebuilding,
     stack,
@@ -34,6 +35,7 @@ for command in (
     reading.status,
     reading.result,
     tracing.trace,
+    prompting.prompt,
     reading.runs,
     reading.agents,
     topics.topics,

@@ -27,6 +27,9 @@ _DEAD = "/v1/dead-letters"
 _WAYS = {
     "": "`waggle runs` lists the runs there are; --tenant names another tenant",
     "unknown_dead_letter": "`waggle dead list --state any` lists those there are",
+    "unknown_step": "`waggle trace RUN` lists the run's steps",
+    "unknown_turn": "`waggle trace RUN` lists the step's turns",
+    "unknown_handoff": "`waggle trace RUN --json` has the handoffs' ids",
     "unknown_topic": "`waggle dead list` lists those of all topics",
 }
 """What to do when something is not found, by the error's code."""
@@ -108,6 +111,11 @@ class Gateway:
     def trace(self, run_id: str) -> dict[str, Any]:
         """What a run did so far."""
         return self._object("GET", _run(run_id, "trace"))
+
+    def turn(self, run_id: str, step_id: str, turn: int, **which: str) -> dict[str, Any]:
+        """What a model was asked in a turn, and what it replied. `which`: `thought`, `handoff_id`."""
+        path = f"{_run(run_id)}/steps/{quote(step_id, safe='')}/turns/{turn}"
+        return self._object("GET", path, params=which)
 
     def runs(self, state: str | None, limit: int) -> list[dict[str, Any]]:
         """The latest runs, at most `limit`."""

@@ -28,7 +28,8 @@ def line(board: Board, event: e.RunEvent) -> str | None:
 
 def spent(usage: Usage) -> str:
     """Tokens and money in a few characters."""
-    return f"{usage.prompt_tokens + usage.completion_tokens:,} tokens, ${usage.cost_usd:.4f}"
+    about = "about " if usage.estimated else ""
+    return f"{about}{usage.prompt_tokens + usage.completion_tokens:,} tokens, ${usage.cost_usd:.4f}"
 
 
 def _said(step_id: str, agent: str, what: str) -> Saying:

@@ -15,6 +15,7 @@ from schemas.budget import Budget
 from schemas.envelope import from_headers
 from schemas.event import State
 from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, Settlement, StepCompleted
+from services.gateway.turns import turn_of
 from shared import bus
 from shared.agent import Agent, Context, Worker
 from shared.archive import BlobStore
@@ -23,7 +24,8 @@ from shared.bus import encode
 from shared.bus.history import history
 from shared.bus.stops import Stops
 from shared.errors import Fenced, RetryableError
-from shared.llm import Models
+from shared.llm import Models, models
+from shared.llm.request import complete
 from shared.telemetry.metrics import Metrics
 from shared.tools import Effect, Risk, tool
 
@@ -160,6 +162,48 @@ async def test_the_exact_prompt_of_every_turn_can_be_put_together_from_the_journ
     assert [message["role"] for message in second["added"]] == ["assistant", "tool"]
     assert second["added"][1]["content"] == "3"
     assert [each["function"]["name"] for each in first["tools"]][:2] == ["add", "send"]
+
+
+async def test_what_the_journal_has_of_a_turn_is_what_was_sent_also_after_a_redelivery_that_finds_more_files(
+    worker, agent, model, monkeypatch
+):
+    sent_messages: list[list] = []
+
+    async def noted(client, body, seconds):
+        sent_messages.append([dict(message) for message in body["messages"]])
+        return await complete(client, body, seconds)
+
+    monkeypatch.setattr(models, "complete", noted)
+    crash = {"when": {"turn": 1}, "times": 1, "fault": {"delay": 3}}
+    await scripted(model, agent, calling(a=1, b=2), crash, FINAL)
+    step = handoff(agent)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(answer(worker, step), 1.5)
+    made = {"name": "new.txt", "media_type": "text/plain", "size": 1, "uri": "waggle://sha256/1"}
+    await (await worker._journal(step).open()).write("artefact:new.txt", made)
+    _, journal = await answer(worker, step)
+    first, second = (turn_of(journal.entries(), "r", "s", "w", 1, number) for number in (1, 2))
+    assert sent_messages == [first.messages, second.messages, second.messages]
+
+
+async def test_an_answer_that_another_model_had_a_part_in_says_so(worker, agent, model, tmp_path):
+    file = tmp_path / "models.toml"
+    gone, there = "http://127.0.0.1:9/v1", f"{model}/v1"
+    file.write_text(
+        '[roles]\nstrong = ["main", "spare"]\n[endpoints.main]\nmodel = "large"\n'
+        f'base_url = "{gone}"\n[endpoints.spare]\nmodel = "waggle-simulated"\nbase_url = "{there}"\n'
+    )
+    settings = worker.settings.model_copy(update={"models": file})
+    await scripted(model, agent, FINAL)
+    chained = Models(settings, worker.sentinel.scripts, worker.metrics)
+    other = Worker(
+        agent, settings, worker.broker, worker.sentinel, worker.runs, worker.archive, chained, worker.metrics
+    )
+    step = handoff(agent)
+    reply, _ = await answer(other, step)
+    await chained.close()
+    assert reply.models == ["waggle-simulated"]
+    assert reply.output.caveats == ["The model spare answered where main could not."]
 
 
 async def test_a_redelivered_handoff_is_answered_from_the_journal_alone(worker, agent, model):

@@ -2,19 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from schemas.event import State
 from schemas.message import Id
 from schemas.registry import EVENTS
 from schemas.task import Result
 from services.gateway.failures import Refused, documented
-from services.gateway.inputs import PartsOf, StandingOf
+from services.gateway.inputs import PartsOf, Standing, StandingOf
 from services.gateway.trace import RunTrace, account, trace_of
+from services.gateway.turns import Turn, turn_of, turns_in
 from services.gateway.views import JournalView, RunView, view_of
 from shared.blackboard import read_journal, told
 from shared.runs import ENDS
 from shared.runs.result import result_of
+from shared.service import Parts
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=documented(404))
 
@@ -40,9 +42,7 @@ async def get_result(standing: StandingOf) -> Result:
 @router.get("/trace", summary="Show what a run did")
 async def show_trace(standing: StandingOf, parts: PartsOf) -> RunTrace:
     """Who worked when, for how long, how often and at what cost, with every turn and call so far; its trace's id."""
-    kept = await told(parts.redis, standing.tenant, standing.id)
-    events = [EVENTS[each.type].model_validate(each.data) for each in kept if each.type in EVENTS]
-    trace = trace_of(standing, events)
+    trace = await _trace(standing, parts)
     journals = {
         work_id: await read_journal(parts.redis, standing.tenant, work_id)
         for work_id in {work_of(attempt.handoff_id) for attempt in trace.attempts}
@@ -50,6 +50,37 @@ async def show_trace(standing: StandingOf, parts: PartsOf) -> RunTrace:
     for attempt in trace.attempts:
         account(attempt, journals[work_of(attempt.handoff_id)])
     return trace
+
+
+@router.get("/steps/{step_id}/turns/{turn}", summary="Show the prompt of a turn")
+async def show_turn(
+    standing: StandingOf,
+    parts: PartsOf,
+    step_id: Annotated[Id, Path(description="The step; or `planner`, `reviewer`.")],
+    turn: Annotated[int, Path(ge=1, le=10_000)],
+    thought: Annotated[int, Query(ge=1, le=10_000, description="Which one, if the agent thinks several times.")] = 1,
+    handoff_id: Annotated[Id | None, Query(description="Of an earlier round of the step; else its latest.")] = None,
+) -> Turn:
+    """The messages and tools the model was sent, word for word, and its reply. Once the turn was answered."""
+    trace = await _trace(standing, parts)
+    handoffs = [each.handoff_id for work in trace.works if work.id == step_id for each in work.attempts]
+    if not handoffs:
+        action = f"there are: {', '.join(work.id for work in trace.works) or 'none yet'}"
+        raise Refused(404, "unknown_step", f"the run {standing.id} has begun no step {step_id}", action=action)
+    if handoff_id is not None and handoff_id not in handoffs:
+        raise Refused(404, "unknown_handoff", f"the step {step_id} has no handoff {handoff_id}")
+    work_id = work_of(handoff_id or handoffs[-1])
+    journal = await read_journal(parts.redis, standing.tenant, work_id)
+    found = turn_of(journal, standing.id, step_id, work_id, thought, turn)
+    if found is None:
+        action = f"it has {turns_in(journal, thought)} so far; `thought` and `handoff_id` name others"
+        raise Refused(404, "unknown_turn", f"the step {step_id} has no turn {turn}", action=action)
+    return found
+
+
+async def _trace(standing: Standing, parts: Parts) -> RunTrace:
+    kept = await told(parts.redis, standing.tenant, standing.id)
+    return trace_of(standing, [EVENTS[each.type].model_validate(each.data) for each in kept if each.type in EVENTS])
 
 
 @router.get("/journal", summary="Show how a handoff was worked on")
