@@ -6,14 +6,11 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from shared.errors import Misconfigured
 from shared.llm.prices import Price, price_of
 from shared.settings import Settings
-
-log = structlog.get_logger()
 
 
 class Role(StrEnum):
@@ -69,11 +66,12 @@ Chains = Mapping[Role, tuple[Endpoint, ...]]
 
 def chains_of(settings: Settings) -> Chains:
     """The endpoints that the settings name. Raises Misconfigured."""
-    found = _of_file(settings) if settings.models else _of_variables(settings)
-    for endpoint in {each.name: each for chain in found.values() for each in chain}.values():
-        if not endpoint.price.known:
-            log.warning("no price is known: the model counts as dear; set WAGGLE_MODEL_PRICES", model=endpoint.model)
-    return found
+    return _of_file(settings) if settings.models else _of_variables(settings)
+
+
+def endpoints_in(chains: Chains) -> list[Endpoint]:
+    """Each endpoint once."""
+    return list({each.name: each for chain in chains.values() for each in chain}.values())
 
 
 def _of_variables(settings: Settings) -> Chains:

@@ -4,11 +4,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from pydantic import BaseModel
 
 from schemas.budget import Usage
 from shared.blackboard.scripts import Scripts
-from shared.llm.endpoints import Endpoint, Role, chains_of
+from shared.llm.endpoints import Endpoint, Role, chains_of, endpoints_in
 from shared.llm.failover import Failover
 from shared.llm.gate import Gate
 from shared.llm.reply import Reply, reply_of
@@ -19,6 +20,8 @@ from shared.llm.usage import estimated_tokens, size_of
 from shared.settings import Settings
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
+
+log = structlog.get_logger()
 
 Chat = list[dict[str, Any]]
 """Messages as the wire protocol has them."""
@@ -37,7 +40,9 @@ class Models:
         self._settings = settings
         self._metrics = metrics
         chains = chains_of(settings)
-        endpoints = {each.name: each for chain in chains.values() for each in chain}
+        endpoints = {each.name: each for each in endpoints_in(chains)}
+        for dear in (each for each in endpoints.values() if not each.price.known):
+            log.warning("no price is known: the model counts as dear; set WAGGLE_MODEL_PRICES", model=dear.model)
         lease = settings.model_timeout + _GRACE
         gates = {name: Gate(each, scripts, metrics, lease) for name, each in endpoints.items()}
         self._clients = {name: client_of(each, settings) for name, each in endpoints.items()}

@@ -1,4 +1,4 @@
-"""Whether the model endpoint, the gateway, the trace collector and the mail server answer."""
+"""Whether the models' endpoints, the gateway, the trace collector and the mail server answer."""
 
 import asyncio
 import smtplib
@@ -8,50 +8,23 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from services.console.checks.finding import Finding, fail, ok, warn
+from services.console.checks.models import check_models
 from shared.settings import Settings
 from shared.urls import without_password
 
 _WITHIN = 5.0
 """Seconds one endpoint has to answer."""
 
-_OPENAI = "https://api.openai.com/v1"
-
 
 async def check_endpoints(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
     """Those that are set."""
     async with httpx.AsyncClient(timeout=_WITHIN) as http:
-        found = [await _model(http, settings), await _gateway(http, settings.gateway)]
+        found = [*await check_models(http, settings), await _gateway(http, settings.gateway)]
         if collector := environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
             found.append(await _collector(http, collector))
     if settings.smtp:
         found.append(await asyncio.to_thread(_mail, settings.smtp))
     return found
-
-
-async def _model(http: httpx.AsyncClient, settings: Settings) -> Finding:
-    url = (settings.openai_base_url or _OPENAI).rstrip("/")
-    headers = {"Authorization": f"Bearer {settings.openai_api_key.get_secret_value()}"}
-    try:
-        answer = await http.get(f"{url}/models", headers=headers)
-    except httpx.HTTPError as away:
-        return fail("model", f"nothing answers at {url}: {_reason(away)}", "start it, or correct OPENAI_BASE_URL")
-    if answer.status_code in {401, 403}:
-        return fail("model", f"{url} refuses the key", "correct OPENAI_API_KEY")
-    if not answer.is_success:
-        do = "make sure that it is OpenAI-compatible; it may work all the same"
-        return warn("model", f"{url} answers {answer.status_code} when asked for its models", do)
-    return _models(url, answer, {settings.model_strong, settings.model_cheap})
-
-
-def _models(url: str, answer: httpx.Response, wanted: set[str]) -> Finding:
-    try:
-        listed = {str(each["id"]) for each in answer.json()["data"]}
-    except (ValueError, KeyError, TypeError):
-        return warn("model", f"{url} lists its models in a form of its own", "make sure that it is OpenAI-compatible")
-    if missing := sorted(wanted - listed):
-        do = "correct WAGGLE_MODEL_STRONG and WAGGLE_MODEL_CHEAP, or load it there"
-        return warn("model", f"{url} does not list {', '.join(missing)}", do)
-    return ok("model", f"{url} has {', '.join(sorted(wanted))}")
 
 
 async def _gateway(http: httpx.AsyncClient, url: str) -> Finding:

@@ -209,6 +209,25 @@ def endpoint():
         server.shutdown()
 
 
+def test_every_endpoint_of_a_chain_is_checked_and_a_price_nobody_has_named_is_told(
+    environment, monkeypatch, model, tmp_path
+):
+    file, nowhere = tmp_path / "models.toml", f"http://127.0.0.1:{free_port()}/v1"
+    file.write_text(
+        f'[roles]\nstrong = ["main", "spare"]\n[endpoints.main]\nmodel = "waggle-simulated"\nbase_url = "{model}/v1"\n'
+        f'[endpoints.spare]\nmodel = "other"\nbase_url = "{nowhere}"\n'
+    )
+    monkeypatch.setenv("WAGGLE_MODELS", str(file))
+    found, code = examined()
+    assert code == 1
+    there, gone = found["model"]
+    assert (there["level"], gone["level"]) == ("ok", "fail")
+    assert "correct WAGGLE_MODELS" in gone["do"]
+    assert "other" in only(found, "prices", "warn")
+    file.write_text("[roles]")
+    assert "models.toml" in only(examined()[0], "model", "fail")
+
+
 @pytest.mark.parametrize(
     ("status", "level", "traces"), [(401, "fail", "warn"), (404, "warn", "warn"), (200, "warn", "ok")]
 )
