@@ -115,7 +115,7 @@ class Failover:
     def _hopeless(self) -> bool:
         """Whether all refuse, and will again."""
         return all(gate.endpoint.name in self._failures for gate in self._chain) and all(
-            failure.free and not failure.hold for failure in self._failures.values()
+            failure.outcome is Outcome.WORKED and not failure.hold for failure in self._failures.values()
         )
 
     def _given_up(self) -> RetryableError | TerminalError:

@@ -88,7 +88,7 @@ class Models:
         async with spending(demand) as permit:
             body = request | {"model": endpoint.model, "max_completion_tokens": permit.max_output_tokens}
             try:
-                reply = await self._request(endpoint, body, demand.request_bytes, seconds)
+                reply = await self._request(endpoint, body, seconds)
             except NotAnswered as failure:
                 if failure.free:
                     permit.settle(Usage())
@@ -96,12 +96,13 @@ class Models:
             permit.settle(reply.usage)
             return reply
 
-    async def _request(self, endpoint: Endpoint, body: dict[str, Any], size: int, seconds: float) -> Reply:
+    async def _request(self, endpoint: Endpoint, body: dict[str, Any], seconds: float) -> Reply:
         client = self._clients[endpoint.name]
         where = (client.base_url.host, client.base_url.port)
         with traces.chatting(endpoint.model, body["max_completion_tokens"], body["messages"], *where) as span:
             started = time.monotonic()
             completion = await complete(client, body, seconds)
+            size = size_of([*body["messages"], *body.get("tools", ())])  # not every provider counts the schema
             reply = reply_of(completion, endpoint, size, time.monotonic() - started)
             traces.answered(span, reply.model, reply.finish_reason, reply.message)
             traces.spent(span, reply.usage)

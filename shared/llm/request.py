@@ -68,15 +68,21 @@ def not_answered(failure: Exception) -> NotAnswered:
             hold = _retry_after(failure.response.headers) or AGAIN_AFTER
             return NotAnswered("rate_limited", Outcome.WORKED, hold=hold, free=True)
         case openai.APIStatusError(status_code=status) if status >= 500 or status in {408, 409}:
-            return NotAnswered(f"status_{status}", Outcome.FAILED, hold=_retry_after(failure.response.headers))
+            return NotAnswered(
+                f"status_{status}", Outcome.FAILED, hold=_retry_after(failure.response.headers), free=True
+            )
         case openai.APIStatusError(status_code=status):
             here = status in REFUSED_HERE
             return NotAnswered(f"status_{status}", Outcome.WORKED, elsewhere=here, free=True)
         case openai.APITimeoutError() | TimeoutError():
-            return NotAnswered("timeout", Outcome.FAILED)
+            return NotAnswered("timeout", Outcome.FAILED, free=_never_sent(failure))
         case openai.APIConnectionError():
-            return NotAnswered("connection", Outcome.FAILED)
+            return NotAnswered("connection", Outcome.FAILED, free=_never_sent(failure))
     return NotAnswered("garbled", Outcome.FAILED)
+
+
+def _never_sent(failure: Exception) -> bool:
+    return isinstance(failure.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
 
 
 def _retry_after(headers: Any) -> float:

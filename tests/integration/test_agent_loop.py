@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -196,9 +197,7 @@ async def test_an_answer_that_another_model_had_a_part_in_says_so(worker, agent,
     settings = worker.settings.model_copy(update={"models": file})
     await scripted(model, agent, FINAL)
     chained = Models(settings, worker.sentinel.scripts, worker.metrics)
-    other = Worker(
-        agent, settings, worker.broker, worker.sentinel, worker.runs, worker.archive, chained, worker.metrics
-    )
+    other = replace(worker, settings=settings, models=chained)
     step = handoff(agent)
     reply, _ = await answer(other, step)
     await chained.close()

@@ -290,11 +290,25 @@ class Ledger:
             yield Noted()
 
 
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"status": 403}, None])
+async def test_a_request_that_was_refused_or_never_sent_is_settled_as_free(sentinel, chain, model, fault):
+    changed, ledger = chain(), Ledger(50)
+    if fault:
+        play(model, times=1, fault=fault)
+    else:
+        changed.models.write_text(
+            changed.models.read_text().replace(f"{model}/v1", f"http://127.0.0.1:{free_port()}/v1")
+        )
+    async with replica(changed) as models:
+        reply = await ask(models, spending=ledger.spending)
+    assert ledger.settled == [Usage(), reply.usage]
+
+
 async def test_whoever_keeps_account_is_asked_before_every_single_request_and_told_what_became_of_it(
     sentinel, chain, model, spare
 ):
     play(model, times=1, fault={"status": 429})
-    play(spare, times=1, fault={"status": 500})
+    play(spare, times=1, fault={"drop": True})
     before, ledger = count(model) + count(spare), Ledger(1)
     async with replica(chain()) as models:
         reply = await ask(models, spending=ledger.spending)
