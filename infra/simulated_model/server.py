@@ -13,6 +13,7 @@ from infra.simulated_model.free import free_reply
 from infra.simulated_model.reply import Reply
 from infra.simulated_model.scenarios import Fault, Scenario, Script
 from infra.simulated_model.situation import Situation, read
+from infra.simulated_model.vectors import EmbeddingRequest, embeddings
 from infra.simulated_model.wire import CREATED, MODEL, ChatRequest, chunks, completion, error, usage
 
 SAID = {"x-waggle-simulated": "1"}
@@ -67,30 +68,39 @@ def create_app(scenarios: Sequence[Scenario] = (), *, allow_control: bool = Fals
         scenario = script.take(situation, request.model)
         return await _answer(request, situation, scenario, seen.note(request, situation, scenario))
 
+    @app.post("/v1/embeddings")
+    async def embed(request: EmbeddingRequest) -> Response:
+        if not request.model.startswith(MODEL):
+            return _no_model(request.model)
+        return JSONResponse(embeddings(request), headers=SAID)
+
     @app.get("/calls")
     async def calls() -> dict[str, Any]:
         return {"count": seen.count, "calls": list(seen.latest)}
 
     if allow_control:
-
-        @app.post("/scenarios", status_code=201)
-        async def add(scenario: Scenario) -> dict[str, int]:
-            script.add_first(scenario)
-            return {"scenarios": len(script.scenarios)}
-
-        @app.delete("/scenarios", status_code=204)
-        async def clear() -> None:
-            script.clear()
-
+        _control(app, script)
     return app
+
+
+def _control(app: FastAPI, script: Script) -> None:
+    """Let callers change the scenarios."""
+
+    @app.post("/scenarios", status_code=201)
+    async def add(scenario: Scenario) -> dict[str, int]:
+        script.add_first(scenario)
+        return {"scenarios": len(script.scenarios)}
+
+    @app.delete("/scenarios", status_code=204)
+    async def clear() -> None:
+        script.clear()
 
 
 async def _answer(
     request: ChatRequest, situation: Situation, scenario: Scenario | None, summary: dict[str, Any]
 ) -> Response:
     if not request.model.startswith(MODEL):
-        message = f"The model `{request.model}` does not exist; this server has `{MODEL}`."
-        return _failed(404, message, "invalid_request_error", "model_not_found")
+        return _no_model(request.model)
     fault = (scenario.fault if scenario else None) or Fault()
     await asyncio.sleep(fault.delay)
     if fault.status is not None:
@@ -128,6 +138,11 @@ def _refused(fault: Fault) -> JSONResponse:
     if fault.retry_after is not None:
         refusal.headers["retry-after"] = f"{fault.retry_after:g}"
     return refusal
+
+
+def _no_model(name: str) -> JSONResponse:
+    message = f"The model `{name}` does not exist; this server has `{MODEL}`."
+    return _failed(404, message, "invalid_request_error", "model_not_found")
 
 
 def _failed(status: int, message: str, kind: str, code: str | None = None) -> JSONResponse:

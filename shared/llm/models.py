@@ -1,25 +1,28 @@
 """The one door to language models: OpenAI-compatible endpoints, a chain of them for each role."""
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import structlog
 from pydantic import BaseModel
 
 from schemas.budget import Usage
 from shared.blackboard.scripts import Scripts
+from shared.errors import TerminalError
 from shared.llm.endpoints import Endpoint, Role, chains_of, endpoints_in
 from shared.llm.failover import Failover
 from shared.llm.gate import Gate
-from shared.llm.reply import Reply, reply_of
-from shared.llm.request import NotAnswered, client_of, complete
+from shared.llm.reply import Reply, Vectors, reply_of, vectors_of
+from shared.llm.request import NotAnswered, client_of, complete, vectorize
 from shared.llm.schema import strict_schema
 from shared.llm.spending import Demand, Spending, unlimited
 from shared.llm.usage import estimated_tokens, size_of
 from shared.settings import Settings
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
+
+Told = TypeVar("Told", Reply, Vectors)
 
 log = structlog.get_logger()
 
@@ -73,28 +76,41 @@ class Models:
         size = size_of([*messages, *tools, request["response_format"]])
 
         async def send(endpoint: Endpoint, seconds: float) -> tuple[Reply, int]:
+            async def ask(most: int) -> Reply:
+                body = request | {"model": endpoint.model, "max_completion_tokens": most}
+                return await self._request(endpoint, body, seconds)
+
             demand = Demand(endpoint.model, size, max_output_tokens, endpoint.price)
-            reply = await self._spend(endpoint, request, demand, spending, seconds)
+            reply = await _spend(demand, spending, ask)
             return reply, reply.usage.prompt_tokens + reply.usage.completion_tokens
 
         chain = self._chains[role]
         ours = Failover(chain, within or self._settings.step_timeout, self._settings.model_timeout)
         return self._told(await ours.ask(send, estimated_tokens(size)), chain[0].endpoint)
 
-    async def _spend(
-        self, endpoint: Endpoint, request: dict[str, Any], demand: Demand, spending: Spending, seconds: float
-    ) -> Reply:
-        """One request, with what is kept account of."""
-        async with spending(demand) as permit:
-            body = request | {"model": endpoint.model, "max_completion_tokens": permit.max_output_tokens}
-            try:
-                reply = await self._request(endpoint, body, seconds)
-            except NotAnswered as failure:
-                if failure.free:
-                    permit.settle(Usage())
-                raise
-            permit.settle(reply.usage)
-            return reply
+    async def embed(
+        self, texts: Sequence[str], *, within: float | None = None, spending: Spending = unlimited
+    ) -> Vectors:
+        """Turn texts into vectors, by the model of the role `embed`; `within` and `spending` as for `chat`.
+
+        A chain there is for endpoints that have the same model: another one's vectors mean something else. Raises
+        TerminalError `no_embedding_model` when the settings name none.
+        """
+        if Role.EMBED not in self._chains:
+            raise TerminalError("no model for embeddings is set: WAGGLE_MODEL_EMBED", code="no_embedding_model")
+        size = sum(len(text.encode(errors="replace")) for text in texts)
+
+        async def send(endpoint: Endpoint, seconds: float) -> tuple[Vectors, int]:
+            body = {"model": endpoint.model, "input": list(texts)}
+
+            async def ask(_: int) -> Vectors:
+                return vectors_of(await vectorize(self._clients[endpoint.name], body, seconds), endpoint, size)
+
+            found = await _spend(Demand(endpoint.model, size, 0, endpoint.price), spending, ask)
+            return found, found.usage.prompt_tokens
+
+        ours = Failover(self._chains[Role.EMBED], within or self._settings.step_timeout, self._settings.model_timeout)
+        return await ours.ask(send, estimated_tokens(size))
 
     async def _request(self, endpoint: Endpoint, body: dict[str, Any], seconds: float) -> Reply:
         client = self._clients[endpoint.name]
@@ -120,6 +136,19 @@ class Models:
         """Close the connections."""
         for client in self._clients.values():
             await client.close()
+
+
+async def _spend(demand: Demand, spending: Spending, ask: Callable[[int], Awaitable[Told]]) -> Told:
+    """One request, with what is kept account of. `ask` is given how many tokens the reply may have."""
+    async with spending(demand) as permit:
+        try:
+            told = await ask(permit.max_output_tokens)
+        except NotAnswered as failure:
+            if failure.free:
+                permit.settle(Usage())
+            raise
+        permit.settle(told.usage)
+        return told
 
 
 def _response_format(result: type[BaseModel]) -> dict[str, Any]:

@@ -44,6 +44,25 @@ class Reply(Part):
         return {"role": "assistant", "content": self.content, "tool_calls": calls}
 
 
+class Vectors(Part):
+    """Texts as vectors, in their order, with what it took."""
+
+    vectors: list[list[float]]
+    model: str
+    """Vectors of different models cannot be compared."""
+    usage: Usage
+
+
+def vectors_of(found: Any, endpoint: Endpoint, request_bytes: int) -> Vectors:
+    """The vectors in a provider's answer. Raises NotAnswered when they cannot be read."""
+    try:
+        inputs = sorted(found.data, key=lambda each: each.index)
+        usage = usage_of(found.usage, request_bytes, 0, endpoint.price)
+        return Vectors(vectors=[each.embedding for each in inputs], model=found.model or endpoint.model, usage=usage)
+    except (AttributeError, TypeError, ValidationError) as garbled:
+        raise NotAnswered("garbled", Outcome.FAILED) from garbled
+
+
 def reply_of(completion: Any, endpoint: Endpoint, request_bytes: int, seconds: float) -> Reply:
     """The reply in a completion. Raises NotAnswered when there is none that can be read."""
     try:

@@ -1,6 +1,7 @@
 """One request to one endpoint: no repeats in here, so that whoever counts requests sees each of them."""
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -51,14 +52,26 @@ def client_of(endpoint: Endpoint, settings: Settings) -> openai.AsyncOpenAI:
 
 async def complete(client: openai.AsyncOpenAI, body: dict[str, Any], seconds: float) -> Any:
     """The provider's completion. Raises NotAnswered."""
-    try:
-        async with asyncio.timeout(seconds):  # the client's own starts anew with every byte
-            completion = await client.chat.completions.create(**body, timeout=seconds)
-    except (openai.APIError, ValueError, TimeoutError) as failure:
-        raise not_answered(failure) from failure
+    completion = await _answer(client.chat.completions.create(**body, timeout=seconds), seconds)
     if not getattr(completion, "choices", None):
         raise NotAnswered("no_choice", Outcome.FAILED)
     return completion
+
+
+async def vectorize(client: openai.AsyncOpenAI, body: dict[str, Any], seconds: float) -> Any:
+    """The provider's embeddings, as many as there are texts. Raises NotAnswered."""
+    found = await _answer(client.embeddings.create(**body, encoding_format="float", timeout=seconds), seconds)
+    if len(getattr(found, "data", None) or []) != len(body["input"]):
+        raise NotAnswered("garbled", Outcome.FAILED)
+    return found
+
+
+async def _answer(asking: Coroutine[Any, Any, Any], seconds: float) -> Any:
+    try:
+        async with asyncio.timeout(seconds):  # the client's own starts anew with every byte
+            return await asking
+    except (openai.APIError, ValueError, TimeoutError) as failure:
+        raise not_answered(failure) from failure
 
 
 def not_answered(failure: Exception) -> NotAnswered:

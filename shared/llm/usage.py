@@ -26,7 +26,7 @@ def estimated_tokens(size: int) -> int:
 def usage_of(told: Any, request_bytes: int, reply_bytes: int, price: Price) -> Usage:
     """Usage of one call. `told`: what the provider's answer has as its usage, perhaps None."""
     prompt, prompt_guessed = _tokens(getattr(told, "prompt_tokens", None), request_bytes)
-    completion, completion_guessed = _tokens(getattr(told, "completion_tokens", None), reply_bytes)
+    completion, completion_guessed = _tokens(getattr(told, "completion_tokens", 0 if told else None), reply_bytes)
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,

@@ -318,3 +318,23 @@ async def test_whoever_keeps_account_is_asked_before_every_single_request_and_to
     assert ledger.demands[0].request_bytes >= 400
     assert ledger.demands[1].price.prompt == 3
     assert (reply.finish_reason, reply.usage.completion_tokens) == ("length", 1)
+
+
+async def test_texts_become_vectors_by_the_first_endpoint_that_can(sentinel, chain, spare):
+    settings, ledger = chain(), Ledger(0)
+    file = settings.models
+    file.write_text(file.read_text().replace("[roles]", '[roles]\nembed = ["main", "spare"]'))
+    file.write_text(file.read_text().replace('model = "waggle-simulated"\n', 'model = "none-such"\n'))
+    async with replica(settings) as models:
+        found = await models.embed(["red bees", "bees red", "a blue wall"], spending=ledger.spending)
+    same, again, other = found.vectors
+    assert same == again != other
+    assert sum(x * x for x in same) == pytest.approx(1)
+    assert (found.model, found.usage.estimated, found.usage.completion_tokens) == ("waggle-simulated-b", 0, 0)
+    assert ledger.settled == [Usage(), found.usage]
+
+
+async def test_without_an_embedding_model_that_is_said(sentinel, alone):
+    async with replica(alone) as models:
+        with pytest.raises(TerminalError, match="WAGGLE_MODEL_EMBED"):
+            await models.embed(["x"])
