@@ -10,7 +10,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
-from shared.bus.broker import subscribe
+from shared.bus.broker import ending_if_broken, subscribe
 from shared.bus.security import connection
 from shared.settings import Settings
 
@@ -132,8 +132,9 @@ class Eraser:
 
     async def erase(self, keys: Iterable[tuple[int, str]]) -> None:
         """Take out (partition, key) and return when Kafka has acknowledged it. Raises KafkaError."""
-        for sent in [await self._open.send(self._topic, key=key.encode(), partition=number) for number, key in keys]:
-            await sent
+        with ending_if_broken():
+            sent = [await self._open.send(self._topic, key=key.encode(), partition=number) for number, key in keys]
+            await asyncio.gather(*sent)
 
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
