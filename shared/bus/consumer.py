@@ -176,7 +176,10 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._throttle()
 
     async def _handled(self, taken: _Taken) -> None:
-        """Handle a record, again and again if need be: a lane that died would hold up its partition in silence."""
+        """Handle a record, again and again while its partition is ours: a lane that died would hold that up in silence.
+
+        Whose it is is looked at after the pause: it may go to its next owner meanwhile.
+        """
         record, owned = taken.record, True
         while owned:
             with handling():
@@ -184,12 +187,12 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._handle(record)
                 except Fenced as fenced:
                     log.warning("claimed by another", topic=record.topic, offset=record.offset, why=str(fenced))
-                    owned = self._offsets.get(taken.partition) is taken.tracker
                 except Exception:
                     log.exception("a record could not be dealt with", topic=record.topic, offset=record.offset)
                 else:
                     return
             await asyncio.sleep(AGAIN_AFTER)
+            owned = self._offsets.get(taken.partition) is taken.tracker
 
     def _taken(self, record: Raw) -> _Taken:
         partition = TopicPartition(record.topic, record.partition)
