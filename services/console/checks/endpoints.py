@@ -14,6 +14,8 @@ from shared.urls import without_password
 _WITHIN = 5.0
 """Seconds one endpoint has to answer."""
 
+_AWAY = (httpx.HTTPError, httpx.InvalidURL)
+
 _OPENAI = "https://api.openai.com/v1"
 
 
@@ -30,17 +32,17 @@ async def check_endpoints(settings: Settings, environment: Mapping[str, str]) ->
 
 async def _model(http: httpx.AsyncClient, settings: Settings) -> Finding:
     url = (settings.openai_base_url or _OPENAI).rstrip("/")
-    headers = {"Authorization": f"Bearer {settings.openai_api_key.get_secret_value()}"}
+    at, headers = without_password(url), {"Authorization": f"Bearer {settings.openai_api_key.get_secret_value()}"}
     try:
         answer = await http.get(f"{url}/models", headers=headers)
-    except httpx.HTTPError as away:
-        return fail("model", f"nothing answers at {url}: {_reason(away)}", "start it, or correct OPENAI_BASE_URL")
+    except _AWAY as away:
+        return fail("model", f"nothing answers at {at}: {_reason(away)}", "start it, or correct OPENAI_BASE_URL")
     if answer.status_code in {401, 403}:
-        return fail("model", f"{url} refuses the key", "correct OPENAI_API_KEY")
+        return fail("model", f"{at} refuses the key", "correct OPENAI_API_KEY")
     if not answer.is_success:
         do = "make sure that it is OpenAI-compatible; it may work all the same"
-        return warn("model", f"{url} answers {answer.status_code} when asked for its models", do)
-    return _models(url, answer, {settings.model_strong, settings.model_cheap})
+        return warn("model", f"{at} answers {answer.status_code} when asked for its models", do)
+    return _models(at, answer, {settings.model_strong, settings.model_cheap})
 
 
 def _models(url: str, answer: httpx.Response, wanted: set[str]) -> Finding:
@@ -55,28 +57,28 @@ def _models(url: str, answer: httpx.Response, wanted: set[str]) -> Finding:
 
 
 async def _gateway(http: httpx.AsyncClient, url: str) -> Finding:
+    at = without_password(url)
     try:
         answer = await http.get(f"{url.rstrip('/')}/ready")
-    except httpx.HTTPError as away:
-        return fail("gateway", f"nothing answers at {url}: {_reason(away)}", "start it, or correct WAGGLE_GATEWAY")
+    except _AWAY as away:
+        return fail("gateway", f"nothing answers at {at}: {_reason(away)}", "start it, or correct WAGGLE_GATEWAY")
     if answer.text != "ready":
-        return fail("gateway", f"{url} answers {answer.status_code}, not ready", "see its log, and what fails above")
-    return ok("gateway", f"{url} is ready")
+        return fail("gateway", f"{at} answers {answer.status_code}, not ready", "see its log, and what fails above")
+    return ok("gateway", f"{at} is ready")
 
 
 async def _collector(http: httpx.AsyncClient, url: str) -> Finding:
     """Hand it no spans, as OTLP allows."""
     target = f"{url.rstrip('/')}/v1/traces"
+    at = without_password(target)
     try:
         answer = await http.post(target, content=b"", headers={"Content-Type": "application/x-protobuf"})
-    except httpx.HTTPError as away:
+    except _AWAY as away:
         do = "start it, or correct OTEL_EXPORTER_OTLP_ENDPOINT; without it traces are lost, and nothing else"
-        return warn("traces", f"nothing answers at {target}: {_reason(away)}", do)
+        return warn("traces", f"nothing answers at {at}: {_reason(away)}", do)
     if not answer.is_success:
-        return warn(
-            "traces", f"{target} answers {answer.status_code}", "name an endpoint of OTLP over HTTP (port 4318)"
-        )
-    return ok("traces", f"{target} takes them")
+        return warn("traces", f"{at} answers {answer.status_code}", "name an endpoint of OTLP over HTTP (port 4318)")
+    return ok("traces", f"{at} takes them")
 
 
 def _mail(url: str) -> Finding:
