@@ -161,6 +161,13 @@ def test_an_address_that_does_not_answer_or_is_none_fails_without_its_password(e
         assert "geheim" not in only(found, subject, level)
 
 
+def test_a_kafka_of_which_some_servers_are_down_is_examined_all_the_same(environment, monkeypatch):
+    down = [f"127.0.0.1:{free_port()}" for _ in range(9)]
+    monkeypatch.setenv("WAGGLE_KAFKA", ",".join([*down, environment["WAGGLE_KAFKA"]]))
+    found, _ = examined()
+    only(found, "kafka", "ok")
+
+
 def test_a_kafka_that_is_down_fails_within_seconds(environment, monkeypatch):
     monkeypatch.setenv("WAGGLE_KAFKA", f"127.0.0.1:{free_port()}")
     found, code = examined()
