@@ -151,7 +151,10 @@ def serve(
         parts.stopping = True
         await consumer.stop(GRACE)
 
-    _run(parts, parts.healthy, started, stopping)
+    async def healthy() -> bool:
+        return consumer.joined and await parts.healthy()
+
+    _run(parts, healthy, started, stopping)
 
 
 def watch_blackboard(parts: Parts) -> None:

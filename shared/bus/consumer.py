@@ -86,7 +86,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._committed: dict[TopicPartition, int] = {}
         self._behind = False
         self._stopping = False
-        self._rebalancing = False
+        self._rebalancing = True  # until the first assignment
         self._committing: asyncio.Task[None] | None = None
         self._consumer = subscribe(broker, topics, group, self._take, settings=settings, listener=self)
 
@@ -110,6 +110,11 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._committing.cancel()
             await asyncio.gather(self._committing, return_exceptions=True)
         await self._commit(self._offsets)
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is a member of its group, and no rebalance goes on. It may own no partition all the same."""
+        return not self._rebalancing
 
     @property
     def in_flight(self) -> int:

@@ -50,7 +50,7 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._loading: set[int] = set()
         self._ends: dict[int, int] = {}
         self._reached: dict[int, int] = {}
-        self._rebalancing = False
+        self._rebalancing = True  # until the first assignment
         self._asking: asyncio.Task[None] | None = None
         self._consumer = subscribe(broker, [topic], group, self._take, settings=settings, listener=self)
 

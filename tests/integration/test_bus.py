@@ -311,6 +311,14 @@ async def test_who_lost_a_partition_does_not_try_again_what_could_not_be_dealt_w
         assert tries == [0]
 
 
+async def test_it_has_joined_once_partitions_were_assigned_and_not_while_they_are_shared_out_anew(settings, topics):
+    assert not KeyedConsumer(bus.connect(settings, "test"), ["none"], "g", None, settings).joined
+    async with consuming(settings, None) as (_, consumer):
+        await until(lambda: consumer.joined)
+        await consumer.on_partitions_revoked([])
+        assert not consumer.joined
+
+
 async def test_during_a_rebalance_nothing_is_begun(settings, topics):
     tries, released = [], asyncio.Event()
 

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from schemas.timer import DeadlinePassed
 from services.timekeeper import service
 from shared import bus
-from shared.bus import Eraser, encode_at, publish, table
+from shared.bus import Eraser, TableConsumer, encode_at, publish, table
 
 
 @asynccontextmanager
@@ -189,3 +189,10 @@ async def test_a_process_whose_eraser_is_refused_for_ever_ends_instead_of_firing
         await publish(broker, [timer(settings, "a", 0.1)])
         await until(lambda: ended)
     assert ended[0] == (os.getpid(), signal.SIGTERM)
+
+
+async def test_timers_count_as_loading_until_partitions_were_assigned(settings, topics):
+    topic = settings.topic_prefix + "timers"
+    assert TableConsumer(bus.connect(settings, "test"), topic, "g", None, settings).loading
+    async with timekeeping(settings) as (_, consumer):
+        await until(lambda: not consumer.loading)
