@@ -56,7 +56,7 @@ types: setup ## Check types
 	$(BIN)/mypy
 
 alerts-check: setup ## Check the alert rules and try each as it fires and as it is silent (promtool, got from Debian)
-	$(BIN)/python -m infra.promtool
+	@$(BIN)/python -m infra.alerts
 
 schemas: setup ## Write schemas/published from the models
 	$(BIN)/python -m schemas.publish
