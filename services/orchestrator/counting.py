@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from schemas import event as e
-from schemas.budget import Budget, Usage
+from schemas.budget import Budget, Usage, by_limit
 from shared.runs import ENDS, Run
 from shared.telemetry.metrics import Metrics
 
@@ -61,14 +61,8 @@ def _moved(metrics: Metrics, run: Run, event: e.Moved) -> None:
 
 def used(budget: Budget, usage: Usage) -> Mapping[str, float]:
     """Of each limit the share that was used; limits of nothing are left out."""
-    spent = {
-        "tokens": usage.prompt_tokens + usage.completion_tokens,
-        "output_tokens": usage.completion_tokens,
-        "cost_usd": usage.cost_usd,
-        "model_calls": usage.model_calls,
-        "tool_calls": usage.tool_calls,
-    }
-    return {name: amount / limit for name, amount in spent.items() if (limit := getattr(budget, name)) > 0}
+    spent = by_limit(usage).items()
+    return {name: amount / limit for name, amount in spent if (limit := getattr(budget, name)) > 0}
 
 
 def _step_done(metrics: Metrics, run: Run, event: e.StepDone) -> None:
