@@ -6,6 +6,7 @@ outputs are published. A crash anywhere before that means redelivery.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -84,7 +85,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._running: set[asyncio.Task[None]] = set()
         self._offsets: dict[TopicPartition, OffsetTracker] = {}
         self._committed: dict[TopicPartition, int] = {}
-        self._behind = False
+        self._refused_since: float | None = None
         self._stopping = False
         self._rebalancing = True  # until the first assignment
         self._committing: asyncio.Task[None] | None = None
@@ -115,6 +116,16 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def joined(self) -> bool:
         """Whether it is a member of its group, and no rebalance goes on. It may own no partition all the same."""
         return not self._rebalancing
+
+    @property
+    def deaf_for(self) -> float:
+        """Seconds for which Kafka has answered no fetch or taken no commit: it is away, or this has lost its group."""
+        consumer = self._consumer()
+        reading = consumer.assignment() - consumer.paused() if consumer is not None else set()
+        polls = [at for at in map(consumer.last_poll_timestamp, reading) if at] if consumer is not None else []
+        unheard = time.time() - max(polls) / 1_000 if polls else 0.0
+        refused = time.monotonic() - self._refused_since if self._refused_since is not None else 0.0
+        return max(unheard, refused)
 
     @property
     def in_flight(self) -> int:
@@ -229,12 +240,12 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await consumer.commit(risen)
         except KafkaError as refused:
-            if not self._behind:
+            if self._refused_since is None:
                 log.warning("offsets are not committed until Kafka takes them again", error=repr(refused))
-            self._behind = True
+                self._refused_since = time.monotonic()
         else:
             self._committed |= risen
-            self._behind = False
+            self._refused_since = None
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Commit what is finished and forget what has not begun: its next owner gets it."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError
 from keeping_time import timekeeping
 from opentelemetry import trace
 from prometheus_client import CollectorRegistry
@@ -335,6 +336,30 @@ async def test_during_a_rebalance_nothing_is_begun(settings, topics):
         assert tries == ["q1"]
         await consumer.on_partitions_assigned([])
         await until(lambda: tries == ["q1", "q2"])
+
+
+async def test_a_consumer_that_hears_kafka_is_not_deaf_and_one_whose_commits_are_refused_is(
+    settings, topics, monkeypatch
+):
+    done = []
+
+    async def handle(delivery):
+        done.append(delivery.message.id)
+
+    async with consuming(settings, handle) as (broker, consumer):
+        await publish(broker, [record(question(1), settings.topic_prefix)])
+        await until(lambda: bool(done))
+        await asyncio.sleep(0.5)
+        assert consumer.deaf_for < 0.5
+
+        async def refuse(_offsets):
+            raise CommitFailedError
+
+        monkeypatch.setattr(consumer._consumer(), "commit", refuse)
+        await publish(broker, [record(question(2), settings.topic_prefix)])
+        await until(lambda: consumer.deaf_for > 0.6)
+        monkeypatch.undo()
+        await until(lambda: consumer.deaf_for < 0.5)
 
 
 async def test_a_retryable_error_is_tried_again_until_it_passes(settings, topics):
