@@ -26,7 +26,7 @@ class Span:
     events: tuple[str, ...]
     start: int
     end: int
-    text: str
+    text: str = ""
     """All of it."""
 
 

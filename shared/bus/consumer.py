@@ -36,7 +36,7 @@ AGAIN_AFTER = 1.0
 READ_AHEAD = 32
 """Records read ahead for each that may be in flight: how far behind one tenant's flood another tenant is found."""
 
-READ_AHEAD_BYTES = 64 * 1_048_576
+READ_AHEAD_BYTES = 32 * 1_048_576
 """Bytes read ahead, at most, but for the batch that passes it."""
 
 
