@@ -55,8 +55,8 @@ lint: setup ## Check style and layers
 types: setup ## Check types
 	$(BIN)/mypy
 
-alerts-check: setup ## Check the alert rules and try each as it fires and as it is silent (promtool, got from Debian)
-	$(BIN)/python -m infra.promtool
+alerts-check: setup ## Check the alert rules and try each as it fires and as it is silent (promtool: the installed one, or Debian's)
+	@$(BIN)/python -m infra.alerts
 
 schemas: setup ## Write schemas/published from the models
 	$(BIN)/python -m schemas.publish
@@ -65,19 +65,17 @@ compose-check: setup ## Prove of docker-compose.yml what can be proved with no e
 	$(BIN)/python -m infra.compose
 	$(BIN)/python -m pytest tests/e2e/test_compose.py -m compose
 
-k8s-check: setup ## Prove that k8s/ is valid, passes a strict linter and fits the code (fetches its tools once, needs Maven)
-	@command -v mvn >/dev/null || test "$$(id -u)" != 0 || { apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends maven >/dev/null; } || true
+k8s-check: setup ## Prove that k8s/ is valid, passes a strict linter and fits the code (needs Maven; fetches the rest once)
 	@$(BIN)/python -m infra.manifests check
 
 check: lint types ## Everything CI runs
 	$(BIN)/python -m schemas.publish --check
 	$(MAKE) alerts-check
+	$(MAKE) k8s-check
 	$(MAKE) test
 	$(MAKE) test-kafka
 	$(MAKE) faults-slice
 	$(MAKE) compose-check
-	$(MAKE) k8s-check
 
 new-agent: setup ## Make a new specialist: make new-agent name=translator
 	@$(BIN)/python -m infra.new_agent "$(name)"
@@ -85,7 +83,7 @@ new-agent: setup ## Make a new specialist: make new-agent name=translator
 bench: setup ## Measure hops, runs, load, bytes and recovery beside raw Kafka, and print one table
 	$(BIN)/python -m tests.bench
 
-trace-check: setup ## Run the demo against a real Jaeger and compare the trace (needs Go; builds Jaeger the first time)
+trace-check: setup ## Run the demo against a real Jaeger and compare the trace (not in `check`: building Jaeger takes minutes, once)
 	$(BIN)/python -m tests.traces
 
 clean: ## Remove what the other targets made (not what runs: `make down`)

@@ -1,6 +1,5 @@
 """`python -m infra.metrics [--check]`: writes docs/metrics.md from what the services really register."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
+from infra.generated import write_or_check
 from shared.telemetry.export import CountingExporter
 from shared.telemetry.metrics import MOST_VALUES, WATCHED, Metrics
 
@@ -79,10 +79,7 @@ def _row(metric: Metric) -> str:
 
 def main() -> None:
     """Write the page; with --check only say whether it is up to date."""
-    if "--check" not in sys.argv:
-        PAGE.write_text(page())
-    elif PAGE.read_text() != page():
-        sys.exit(f"{PAGE} is out of date: run python -m infra.metrics")
+    write_or_check({PAGE: page()}, "infra.metrics")
 
 
 if __name__ == "__main__":

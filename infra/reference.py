@@ -1,12 +1,12 @@
 """`python -m infra.reference [--check]`: writes docs/configuration.md from the settings."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from infra.generated import write_or_check
 from shared.settings import Settings, variable
 
 PAGE = Path("docs/configuration.md")
@@ -78,10 +78,7 @@ def _default(field: FieldInfo) -> str:
 
 def main() -> None:
     """Write the page; with --check only say whether it is up to date."""
-    if "--check" not in sys.argv:
-        PAGE.write_text(page())
-    elif PAGE.read_text() != page():
-        sys.exit(f"{PAGE} is out of date: run python -m infra.reference")
+    write_or_check({PAGE: page()}, "infra.reference")
 
 
 if __name__ == "__main__":

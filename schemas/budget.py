@@ -23,7 +23,7 @@ class Budget(Part):
 
     def exceeded_by(self, usage: "Usage") -> str | None:
         """The first limit that `usage` has passed, as a sentence; None while all hold."""
-        for name, amount in _spent(usage).items():
+        for name, amount in by_limit(usage).items():
             limit = getattr(self, name)
             if amount > limit:
                 return f"budget.{name} is {limit}, {amount} were used"
@@ -33,7 +33,7 @@ class Budget(Part):
         """How much of the limit that is nearest is used, 1.0 being all of it, and that limit's name."""
         return max(
             (amount / limit if limit else float(amount > 0), name)
-            for name, amount in _spent(usage).items()
+            for name, amount in by_limit(usage).items()
             for limit in [getattr(self, name)]
         )
 
@@ -76,7 +76,7 @@ class Usage(Part):
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
 
 
-def _spent(usage: Usage) -> dict[str, float]:
+def by_limit(usage: Usage) -> dict[str, float]:
     """What was used, by the limit it counts towards."""
     return {
         "tokens": usage.prompt_tokens + usage.completion_tokens,

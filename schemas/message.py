@@ -8,7 +8,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 Slug: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 """A name that is safe in topic names, Redis keys and paths."""
 
-Id: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+LONGEST_ID = 255
+"""Characters of an identifier."""
+
+Id: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"^[\x21-\x7e]+$")]
 """An opaque identifier: printable ASCII without spaces."""
 
 Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]

@@ -37,6 +37,9 @@ KAFKA_WITHIN = 30.0
 LONGEST_PAUSE = 4.0
 """Seconds before a background task that fails again and again is begun once more."""
 
+DEAF_AFTER = 60.0
+"""Seconds after which a consumer counts as dead that hears nothing of a Kafka which answers otherwise."""
+
 GRACE = 15.0
 """Seconds a stopping service gives what it is working on."""
 
@@ -91,7 +94,8 @@ class Parts:
 
 def connect(name: str, settings: Settings) -> Parts:
     """Set the process up: logs, traces, and clients that connect when they are first used."""
-    start_logging(settings.log_level, name, secrets_of(settings))
+    secrets = secrets_of(settings)
+    start_logging(settings.log_level, name, secrets)
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     metrics = Metrics(registry)
@@ -101,7 +105,7 @@ def connect(name: str, settings: Settings) -> Parts:
         settings=settings,
         registry=registry,
         metrics=metrics,
-        tracing=start_tracing(name, registry),
+        tracing=start_tracing(name, registry, secrets),
         broker=bus.connect(settings, name),
         sentinel=sentinel,
         runs=RunStore(sentinel, settings.state_ttl),
@@ -160,7 +164,13 @@ def serve(
         parts.stopping = True
         await consumer.stop(GRACE)
 
-    _run(parts, parts.healthy, started, stopping)
+    async def healthy() -> bool:
+        return consumer.joined and await parts.healthy()
+
+    async def alive() -> bool:
+        return consumer.deaf_for < DEAF_AFTER or not await parts.broker.ping(5.0)
+
+    _run(parts, healthy, started, stopping, alive)
 
 
 def watch_blackboard(parts: Parts) -> None:
@@ -209,10 +219,11 @@ def _run(
     healthy: Callable[[], Awaitable[bool]],
     started: Callable[[], Awaitable[None]],
     stopping: Callable[[], Awaitable[None]],
+    alive: Callable[[], Awaitable[bool]] | None = None,
 ) -> None:
     app = AsgiFastStream(
         parts.broker,
-        asgi_routes=[*health_routes(healthy), ("/metrics", make_asgi_app(parts.registry))],
+        asgi_routes=[*health_routes(healthy, alive), ("/metrics", make_asgi_app(parts.registry))],
         after_startup=[started],
         on_shutdown=[stopping],
         after_shutdown=[parts.close],
@@ -221,12 +232,14 @@ def _run(
     run_http(app, parts.settings)
 
 
-def health_routes(healthy: Callable[[], Awaitable[bool]]) -> list[tuple[str, Any]]:
-    """`/live`: the event loop turns. `/ready`: the service can work."""
+def health_routes(
+    healthy: Callable[[], Awaitable[bool]], alive: Callable[[], Awaitable[bool]] | None = None
+) -> list[tuple[str, Any]]:
+    """`/live`: the event loop turns, and Kafka, if it is there, is heard. `/ready`: the service can work."""
 
     @get(include_in_schema=False)
     async def live(scope: Scope) -> AsgiResponse:
-        return AsgiResponse(b"live", 200)
+        return AsgiResponse(b"live", 200) if alive is None or await alive() else AsgiResponse(b"deaf", 503)
 
     @get(include_in_schema=False)
     async def ready(scope: Scope) -> AsgiResponse:

@@ -175,6 +175,8 @@ def _unfit(kind: str, ca: Path | None, certificate: Path | None, key: Path | Non
         tls_context(ca, None, None)
     except OSError as unreadable:
         yield f"WAGGLE_{kind}_CA ({ca}) holds no certificate in PEM form: {_reason(unreadable)}"
+    if certificate is None:
+        return
     try:
         tls_context(None, certificate, key)
     except OSError as unfit:

@@ -41,7 +41,7 @@ def kafka(request):
     elif given := os.environ.get("WAGGLE_KAFKA"):
         yield given
     else:
-        with running(ROOT) as bootstrap:
+        with running() as bootstrap:
             yield bootstrap
 
 

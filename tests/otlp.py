@@ -26,6 +26,8 @@ class Span:
     events: tuple[str, ...]
     start: int
     end: int
+    text: str = ""
+    """All of it."""
 
 
 @dataclass(slots=True)
@@ -109,6 +111,7 @@ def _read(request: Any) -> Iterator[Span]:
                     events=tuple(event.name for event in span.events),
                     start=span.start_time_unix_nano,
                     end=span.end_time_unix_nano,
+                    text=str(span),
                 )
 
 

@@ -18,6 +18,9 @@ DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "infra
 TARGET = frozenset({"job", "instance", "service"})
 """What Prometheus adds to each sample: prometheus.yml names the service."""
 
+FOREIGN = {"up": TARGET, "kube_deployment_spec_replicas": TARGET | {"namespace", "deployment"}}
+"""What is exposed by Prometheus itself, and in a cluster by kube-state-metrics."""
+
 _VARIABLES = {"$__rate_interval": "5m", "$__range": "6h"}
 _LABEL_VALUES = re.compile(r"label_values\((\w+), (\w+)\)")
 
@@ -28,7 +31,7 @@ class UnknownName(Exception):
 
 def exposed() -> dict[str, frozenset[str]]:
     """Sample name → its labels: what the services register, what Prometheus adds, what the rules record."""
-    found = {name: labels | TARGET for metric in catalogue() for name, labels in metric.samples()} | {"up": TARGET}
+    found = {name: labels | TARGET for metric in catalogue() for name, labels in metric.samples()} | FOREIGN
     for rule in RULE_LIST:
         if "record" in rule:
             found[rule["record"]] = labels_of(rule["expr"], found)
@@ -54,10 +57,15 @@ def _labels(expr, known) -> frozenset[str]:
             return _combined(expr, _labels(expr.lhs, known), _labels(expr.rhs, known))
         case p.Call():
             inside = frozenset[str]().union(*(_labels(each, known) for each in expr.args))
-            return inside - {"le"} if expr.func.name == "histogram_quantile" else inside
+            return inside - {"le"} if expr.func.name == "histogram_quantile" else inside | _replaced(expr)
         case p.ParenExpr() | p.SubqueryExpr() | p.UnaryExpr():
             return _labels(expr.expr, known)
     return frozenset()
+
+
+def _replaced(call) -> frozenset[str]:
+    """The label that `label_replace` adds."""
+    return frozenset({call.args[1].val}) if call.func.name == "label_replace" else frozenset()
 
 
 def _selected(selector, known) -> frozenset[str]:

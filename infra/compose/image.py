@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from infra.compose.tools import shipped
+from infra.compose.content import shipped
 
 _PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
 _STEP = re.compile(r"^(\w+) (.*(?:\\\n.*)*)", re.MULTILINE)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
+from infra.compose.content import shipped
 from infra.compose.reading import Compose, Model, Mount, example, mounts, settings_file
-from infra.compose.tools import shipped
 from infra.embedded.stack import service_names
 from infra.kafka import broker
 from shared.settings import Settings

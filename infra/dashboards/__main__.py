@@ -1,10 +1,10 @@
 """`python -m infra.dashboards [--check]`: writes infra/grafana/dashboards."""
 
 import json
-import sys
 from pathlib import Path
 
 from infra.dashboards.boards import BOARDS
+from infra.generated import write_or_check
 
 FOLDER = Path("infra/grafana/dashboards")
 
@@ -19,11 +19,7 @@ def files() -> dict[Path, str]:
 
 def main() -> None:
     """Write the files; with --check only say whether they are up to date."""
-    for path, content in files().items():
-        if "--check" not in sys.argv:
-            path.write_text(content)
-        elif not path.exists() or path.read_text() != content:
-            sys.exit(f"{path} is out of date: run python -m infra.dashboards")
+    write_or_check(files(), "infra.dashboards")
 
 
 if __name__ == "__main__":

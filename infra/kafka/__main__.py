@@ -22,7 +22,7 @@ def main() -> None:
     root = parser.parse_args().root.resolve()
     signal.signal(signal.SIGTERM, _interrupt)
     print("Resolving Apache Kafka (the first time takes some seconds) and starting it …", flush=True)
-    with running(root, root / ".waggle" / "kafka" / "data") as bootstrap:
+    with running(root / ".waggle" / "kafka" / "data") as bootstrap:
         prefix = os.environ.get("WAGGLE_TOPIC_PREFIX", "waggle.")
         asyncio.run(topics.create(bootstrap, prefix, topics.declared()))
         print(f"Apache Kafka runs. In another terminal:\n  export WAGGLE_KAFKA={bootstrap}\n  make up", flush=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from infra import toolchain
 from infra.probe import die_with_parent, free_port, kafka_answers
 
-_POM = Path(__file__).with_name("pom.xml")
 _READY_WITHIN = 60.0
 _CONFIGURATION = """\
 process.roles=broker,controller
@@ -67,27 +66,16 @@ class KafkaUnavailableError(RuntimeError):
     """A real Kafka cannot be run here; the message says what is missing."""
 
 
-def libraries(root: Path) -> Path:
+def libraries() -> Path:
     """The folder of Kafka's jars, resolved once. Raises KafkaUnavailableError, saying what to install."""
-    folder = root.resolve() / ".waggle" / "kafka" / f"libs-{hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]}"
-    if folder.exists():
-        return folder
-    if shutil.which("mvn") is None:
-        raise KafkaUnavailableError("Maven is missing: install `maven`, or set WAGGLE_KAFKA to a Kafka that runs")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="resolving-") as place:
-        draft = Path(place) / "libs"
-        command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={draft}"]
-        resolved = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
-        if resolved.returncode != 0:
-            raise KafkaUnavailableError(f"Maven could not resolve Apache Kafka:\n{resolved.stdout[-2_000:]}")
-        if not folder.exists():  # nobody else resolved them meanwhile
-            draft.rename(folder)
-    return folder
+    try:
+        return toolchain.jars("kafka")
+    except toolchain.ToolMissing as missing:
+        raise KafkaUnavailableError(f"{missing}\nOr set WAGGLE_KAFKA to a Kafka that runs.") from missing
 
 
 @contextlib.contextmanager
-def running(root: Path, data: Path | None = None, secured: Secured = PLAIN) -> Iterator[str]:
+def running(data: Path | None = None, secured: Secured = PLAIN) -> Iterator[str]:
     """Run a Kafka and give its plain listener's `host:port`; it ends with the block, or with this process.
 
     It keeps what it has in `data`, and goes on with what it finds there; without, it starts empty and keeps nothing.
@@ -95,7 +83,7 @@ def running(root: Path, data: Path | None = None, secured: Secured = PLAIN) -> I
     """
     if shutil.which("java") is None:
         raise KafkaUnavailableError("Java is missing: install a Java 17 runtime, or set WAGGLE_KAFKA")
-    jars = f"{libraries(root)}/*"
+    jars = f"{libraries()}/*"
     with tempfile.TemporaryDirectory(prefix="waggle-kafka-") as folder:
         data = data or Path(folder) / "data"
         port, configuration = _configure(Path(folder), data, secured)

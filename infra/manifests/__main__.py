@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from infra.manifests import agree, kafka, lint, network, strimzi
 from infra.manifests.code import ROOT
 from infra.manifests.render import OVERLAYS, Object, render
-from infra.manifests.tools import Tools, Unfit, tools
+from infra.manifests.tools import Tools, tools
 from infra.manifests.valid import invalid
+from infra.toolchain import CommandFailed, ToolMissing
 
 
 def problems(objects: Sequence[Object], tools: Tools) -> Iterator[str]:
@@ -44,8 +45,8 @@ def main() -> None:
     elif sys.argv[1:] == ["check"]:
         try:
             found = _check()
-        except Unfit as unfit:
-            sys.exit(str(unfit))
+        except (CommandFailed, ToolMissing) as failed:
+            sys.exit(str(failed))
         sys.exit("\n".join([*found, f"{len(found)} problems"]) if found else 0)
     else:
         sys.exit("Usage: python -m infra.manifests check|write")

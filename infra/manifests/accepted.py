@@ -1,6 +1,9 @@
 """Whether the settings accept what a container is given, as they would at its start."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import certifi
@@ -20,12 +23,17 @@ def refused(pod: Mapping[str, Any], container: Mapping[str, Any], environment: M
     """A sentence for each variable that would keep a service from starting; a file that is not mounted is one."""
     known, files = code.variables(), mounted(pod, container)
     given = {name: _SECRETS.get(name, "word") if value is None else value for name, value in environment.items()}
+    values = {known[name]: _there(value, files) for name, value in given.items() if value and name in known}
+    return [f"the settings refuse {problem}" for problem in _wrong(frozenset(values.items()))]
+
+
+@cache
+def _wrong(values: frozenset[tuple[str, str]]) -> list[str]:
+    """Remembered: the settings read files, and many containers are given the same."""
     try:
-        Settings.model_validate(
-            {known[name]: _there(value, files) for name, value in given.items() if value and name in known}
-        )
+        Settings.model_validate(dict(values))
     except ValidationError as wrong:
-        return [f"the settings refuse {problem}" for problem in wrong_settings(wrong)]
+        return wrong_settings(wrong)
     return []
 
 
@@ -47,5 +55,17 @@ def _projected(volume: Mapping[str, Any]) -> Iterator[str]:
 def _there(value: str, files: frozenset[str]) -> str:
     """With a file of this machine for each that only a pod has: the settings look into them."""
     for path in files:
-        value = value.replace(path, certifi.where())
+        value = value.replace(path, str(_authority()))
     return value
+
+
+@cache
+def _authority() -> Path:
+    """A file with one certificate, quickly read, which lasts as long as this process."""
+    file = Path(_kept.name) / "authority.pem"
+    one, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")
+    file.write_text(f"{one}{end}\n")
+    return file
+
+
+_kept = TemporaryDirectory(prefix="waggle-manifests-")

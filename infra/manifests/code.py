@@ -56,6 +56,7 @@ def routes() -> set[str]:
     return {path for path, _ in health_routes(healthy)} | {"/metrics"}
 
 
+@cache
 def partitions() -> Mapping[str, int]:
     """Of every topic, its name without the prefix."""
     return {topic.name: topic.partitions for topic in declared()}

@@ -45,6 +45,13 @@ def _trigger(each: Object, said: Said, watched: dict[str, set[str]]) -> Iterator
         yield f"KEDA is told {', '.join(sorted(unknown))}, which is no word for it"
     if said.get("offsetResetPolicy") != "earliest":
         yield "offsetResetPolicy is not earliest, as the services' is"
+    yield from (f"KEDA asks from its own namespace, where {each} is no name" for each in _of_here(said))
+
+
+def _of_here(said: Said) -> list[str]:
+    """Servers named so that only pods of their own namespace find them."""
+    hosts = [each.rpartition(":")[0] for each in said["bootstrapServers"].split(",")]
+    return [host for host in hosts if "." not in host]
 
 
 def _unwatched(watched: Mapping[str, set[str]]) -> Iterator[str]:

@@ -12,10 +12,11 @@ from typing import Any
 import yaml
 
 from infra.manifests.render import Object
-from infra.manifests.tools import Tools, kubernetes_version
+from infra.manifests.tools import KUBERNETES, Tools
 
 _EXCEPTIONS = Path(__file__).with_name("exceptions.toml")
 _PASSED = 10
+_VERSION = "v" + KUBERNETES.rpartition(".")[0]
 _STRICT = ("--all-default-optional", "--disable-ignore-checks-annotations", "--disable-optional-checks-annotations")
 
 
@@ -63,7 +64,7 @@ def findings(overlay: str, objects: Sequence[Object], tools: Tools) -> list[Find
         "score",
         *_STRICT,
         "--kubernetes-version",
-        kubernetes_version(),
+        _VERSION,
         "-o",
         "json",
         "-",

@@ -1,6 +1,5 @@
 """From an overlay to the objects a cluster would be given."""
 
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import yaml
 
 from infra.manifests.code import ROOT
-from infra.manifests.tools import Unfit
+from infra.toolchain import run
 
 Object = dict[str, Any]
 
@@ -17,11 +16,9 @@ K8S = ROOT / "k8s"
 
 
 def render(kustomize: Path, overlay: str) -> list[Object]:
-    """Raises Unfit when kustomize refuses the overlay."""
-    ran = subprocess.run([kustomize, "build", K8S / "overlays" / overlay], capture_output=True, text=True, check=False)
-    if ran.returncode:
-        raise Unfit(f"kustomize refuses the overlay {overlay}: {ran.stderr.strip()}")
-    return [each for each in yaml.safe_load_all(ran.stdout) if each]
+    """Raises CommandFailed when kustomize refuses the overlay."""
+    rendered = run([kustomize, "build", K8S / "overlays" / overlay])
+    return [each for each in yaml.safe_load_all(rendered) if each]
 
 
 def of_kind(objects: Iterable[Object], *kinds: str) -> list[Object]:

@@ -91,8 +91,8 @@ def show_status(screen: Screen, run: RunStatus) -> None:
     show_steps(screen, run.steps)
 
 
-def show_runs(screen: Screen, runs: Sequence[RunLine]) -> None:
-    """A table of runs, the latest first as the gateway sent them."""
+def show_runs(screen: Screen, runs: Sequence[RunLine], *, of_one_state: bool) -> None:
+    """A table of runs, the latest first as the gateway sent them; `of_one_state`: others were left out."""
     table = plain_table("run", "state", "started", "seconds", "steps", "cost", "objective", right=3, left_again=6)
     for run in runs:
         ends = run.finished or datetime.now(UTC)
@@ -105,7 +105,8 @@ def show_runs(screen: Screen, runs: Sequence[RunLine]) -> None:
             f"${run.cost_usd:.4f}",
             one_line(run.objective, 60),
         )
-    screen.say(table if runs else "No runs yet: waggle submit 'What …?'")
+    none = "No run is in this state." if of_one_state else "No runs yet: waggle submit 'What …?'"
+    screen.say(table if runs else none)
 
 
 def show_agents(screen: Screen, agents: Sequence[AgentCard]) -> None:

@@ -1,15 +1,20 @@
 """What is counted of a run's change, once it is recorded."""
 
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from schemas import event as e
-from schemas.budget import Budget, Usage
+from schemas.budget import Budget, Usage, by_limit
 from shared.runs import ENDS, Run
 from shared.telemetry.metrics import Metrics
 
 MOST_RUNS = 10_000
 """Runs in progress whose handoffs are watched."""
+
+WATCHED = 900.0
+"""Seconds after its last change for which a run is watched: it may go on, and end, in another replica."""
 
 
 class Counting:
@@ -17,18 +22,26 @@ class Counting:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._handoffs: dict[str, int] = {}
-        metrics.run_handoffs_highest.set_function(lambda: max(self._handoffs.values(), default=0))
+        self._handoffs: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        """Handoffs of each run and when it changed, the one longest ago first."""
+        metrics.run_handoffs_highest.set_function(self._highest)
 
     def changed(self, run: Run, events: Sequence[e.RunEvent]) -> None:
         """A change was recorded."""
         for event in events:
             if (count := _COUNTED.get(type(event))) is not None:
                 count(self._metrics, run, event)
-        if run.state in ENDS:
-            self._handoffs.pop(run.id, None)
-        elif run.id in self._handoffs or len(self._handoffs) < MOST_RUNS:
-            self._handoffs[run.id] = run.handoffs
+        self._handoffs.pop(run.id, None)
+        if run.state not in ENDS:
+            self._handoffs[run.id] = run.handoffs, time.monotonic()
+        if len(self._handoffs) > MOST_RUNS:
+            self._handoffs.popitem(last=False)
+
+    def _highest(self) -> int:
+        too_old = time.monotonic() - WATCHED
+        while self._handoffs and next(iter(self._handoffs.values()))[1] < too_old:
+            self._handoffs.popitem(last=False)
+        return max((handoffs for handoffs, _ in self._handoffs.values()), default=0)
 
 
 def _started(metrics: Metrics, run: Run, event: e.RunStarted) -> None:
@@ -48,14 +61,8 @@ def _moved(metrics: Metrics, run: Run, event: e.Moved) -> None:
 
 def used(budget: Budget, usage: Usage) -> Mapping[str, float]:
     """Of each limit the share that was used; limits of nothing are left out."""
-    spent = {
-        "tokens": usage.prompt_tokens + usage.completion_tokens,
-        "output_tokens": usage.completion_tokens,
-        "cost_usd": usage.cost_usd,
-        "model_calls": usage.model_calls,
-        "tool_calls": usage.tool_calls,
-    }
-    return {name: amount / limit for name, amount in spent.items() if (limit := getattr(budget, name)) > 0}
+    spent = by_limit(usage).items()
+    return {name: amount / limit for name, amount in spent if (limit := getattr(budget, name)) > 0}
 
 
 def _step_done(metrics: Metrics, run: Run, event: e.StepDone) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -95,7 +96,7 @@ async def publish(broker: KafkaBroker, records: Sequence[Record]) -> None:
         if not fits(record):
             raise TerminalError(f"{record.id} is too large for one message of {record.topic}", code="too_large")
     sending = [(record, _span(record)) for record in records]
-    try:
+    with ending_if_broken():
         futures = [
             await broker.publish(
                 record.value.encode(),
@@ -110,15 +111,20 @@ async def publish(broker: KafkaBroker, records: Sequence[Record]) -> None:
         await asyncio.gather(*futures)
         for _, span in sending:
             span.end()
+
+
+@contextmanager
+def ending_if_broken() -> Iterator[None]:
+    """When a producer breaks in this block the process ends: whoever supervises it starts it again, with a new one.
+
+    What is unfinished is redelivered.
+    """
+    try:
+        yield
     except _BROKEN:
-        _end()
+        log.critical("Kafka no longer takes what this producer sends: the process ends, to be started again")
+        os.kill(os.getpid(), signal.SIGTERM)
         raise
-
-
-def _end() -> None:
-    """Let whoever supervises the process start it again, with a new producer; what is unfinished is redelivered."""
-    log.critical("Kafka no longer takes what this producer sends: the process ends, to be started again")
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _span(record: Record) -> Span:
@@ -140,13 +146,9 @@ async def publish_bytes(
     broker: KafkaBroker, topic: str, key: bytes | None, value: bytes, headers: dict[str, str]
 ) -> None:
     """Publish bytes as they are, with where that is in the trace, and return when Kafka has acknowledged them."""
-    try:
-        with sending(topic):
-            place = here() or headers.get("traceparent", "")
-            await broker.publish(value, topic, key=key, headers=headers | {"traceparent": place})
-    except _BROKEN:
-        _end()
-        raise
+    with ending_if_broken(), sending(topic):
+        place = here() or headers.get("traceparent", "")
+        await broker.publish(value, topic, key=key, headers=headers | {"traceparent": place})
 
 
 def subscribe(

@@ -6,6 +6,7 @@ outputs are published. A crash anywhere before that means redelivery.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -35,7 +36,7 @@ AGAIN_AFTER = 1.0
 READ_AHEAD = 32
 """Records read ahead for each that may be in flight: how far behind one tenant's flood another tenant is found."""
 
-READ_AHEAD_BYTES = 64 * 1_048_576
+READ_AHEAD_BYTES = 32 * 1_048_576
 """Bytes read ahead, at most, but for the batch that passes it."""
 
 
@@ -84,9 +85,9 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._running: set[asyncio.Task[None]] = set()
         self._offsets: dict[TopicPartition, OffsetTracker] = {}
         self._committed: dict[TopicPartition, int] = {}
-        self._behind = False
+        self._refused_since: float | None = None
         self._stopping = False
-        self._rebalancing = False
+        self._rebalancing = True  # until the first assignment
         self._committing: asyncio.Task[None] | None = None
         self._consumer = subscribe(broker, topics, group, self._take, settings=settings, listener=self)
 
@@ -110,6 +111,21 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._committing.cancel()
             await asyncio.gather(self._committing, return_exceptions=True)
         await self._commit(self._offsets)
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is a member of its group, and no rebalance goes on. It may own no partition all the same."""
+        return not self._rebalancing
+
+    @property
+    def deaf_for(self) -> float:
+        """Seconds for which Kafka has answered no fetch or taken no commit: it is away, or this has lost its group."""
+        consumer = self._consumer()
+        reading = consumer.assignment() - consumer.paused() if consumer is not None else set()
+        polls = [at for at in map(consumer.last_poll_timestamp, reading) if at] if consumer is not None else []
+        unheard = time.time() - max(polls) / 1_000 if polls else 0.0
+        refused = time.monotonic() - self._refused_since if self._refused_since is not None else 0.0
+        return max(unheard, refused)
 
     @property
     def in_flight(self) -> int:
@@ -176,7 +192,10 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._throttle()
 
     async def _handled(self, taken: _Taken) -> None:
-        """Handle a record, again and again if need be: a lane that died would hold up its partition in silence."""
+        """Handle a record, again and again while its partition is ours: a lane that died would hold that up in silence.
+
+        Whose it is is looked at after the pause: it may go to its next owner meanwhile.
+        """
         record, owned = taken.record, True
         while owned:
             with handling():
@@ -184,12 +203,12 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._handle(record)
                 except Fenced as fenced:
                     log.warning("claimed by another", topic=record.topic, offset=record.offset, why=str(fenced))
-                    owned = self._offsets.get(taken.partition) is taken.tracker
                 except Exception:
                     log.exception("a record could not be dealt with", topic=record.topic, offset=record.offset)
                 else:
                     return
             await asyncio.sleep(AGAIN_AFTER)
+            owned = self._offsets.get(taken.partition) is taken.tracker
 
     def _taken(self, record: Raw) -> _Taken:
         partition = TopicPartition(record.topic, record.partition)
@@ -221,12 +240,12 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await consumer.commit(risen)
         except KafkaError as refused:
-            if not self._behind:
+            if self._refused_since is None:
                 log.warning("offsets are not committed until Kafka takes them again", error=repr(refused))
-            self._behind = True
+                self._refused_since = time.monotonic()
         else:
             self._committed |= risen
-            self._behind = False
+            self._refused_since = None
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Commit what is finished and forget what has not begun: its next owner gets it."""

@@ -30,7 +30,7 @@ from shared.bus.record import Delivery, Record, decode, header_map
 from shared.bus.timers import until
 from shared.errors import Fenced, RetryableError, TerminalError, WaggleError
 from shared.telemetry import logs
-from shared.telemetry.carried import resent
+from shared.telemetry.carried import here, resent
 from shared.telemetry.conventions import (
     MESSAGING_GROUP,
     MESSAGING_KAFKA_KEY,
@@ -59,6 +59,9 @@ LONGEST_DELAY = 60.0
 LONGEST_PAUSE = 5.0
 """Seconds between looks while something everybody needs is away."""
 
+LONGEST_REASON = 2_000
+"""Characters of a defect that are passed on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deliverer:
@@ -78,12 +81,15 @@ class Deliverer:
 
     async def __call__(self, record: Any) -> None:
         """Return when the record is dealt with. Raises nothing but Fenced and cancellation."""
+        await self._patiently(record, self._timed)
+
+    async def _patiently(self, record: Any, work: Callable[[Any], Awaitable[None]]) -> None:
+        """Do something about the record; once more whenever something everybody needs was away."""
         pauses = 0
         while True:
             await self.ready()
-            began = time.monotonic()
             try:
-                await self._once(record)
+                return await work(record)
             except self.outages as away:
                 pauses += 1
                 self.metrics.outages.labels(record.topic).inc()
@@ -91,9 +97,11 @@ class Deliverer:
                 if pauses == 1:
                     log.warning("a delivery waits", topic=record.topic, offset=record.offset, error=repr(away))
                 await asyncio.sleep(pause)
-            else:
-                self.metrics.delivery_seconds.labels(record.topic).observe(time.monotonic() - began)
-                return
+
+    async def _timed(self, record: Any) -> None:
+        began = time.monotonic()
+        await self._once(record)
+        self.metrics.delivery_seconds.labels(record.topic).observe(time.monotonic() - began)
 
     async def _once(self, record: Any) -> None:
         with self._processing(record) as span:
@@ -135,7 +143,7 @@ class Deliverer:
                 log.error(
                     "a handler failed", topic=record.topic, offset=record.offset, attempt=attempt, exc_info=failure
                 )
-                unclassified = TerminalError(repr(failure), code="defect")
+                unclassified = TerminalError(repr(failure)[:LONGEST_REASON], code="defect")
                 await self._later(record, unclassified, attempt, DEFECT_ATTEMPTS, DEFECT_DELAY)
 
     async def _later(self, record: Any, failure: WaggleError, attempt: int, most: int, after: float) -> None:
@@ -146,8 +154,8 @@ class Deliverer:
         if attempt >= most:
             await self._bury(record, failure, attempt)
             return
-        longest = min(after * 2**attempt, LONGEST_DELAY)
-        due = datetime.now(UTC) + timedelta(seconds=random.uniform(min(after, longest), longest))  # noqa: S311 -- jitter
+        longest = max(after, min(after * 2**attempt, LONGEST_DELAY))
+        due = datetime.now(UTC) + timedelta(seconds=random.uniform(after, longest))  # noqa: S311 -- jitter
         again = _again(record, failure, attempt)
         timer = until(
             again,
@@ -170,20 +178,33 @@ class Deliverer:
         await publish_bytes(self.broker, record.topic + SUFFIX, record.key, record.value or b"", headers)
         log.error("dead letter", topic=record.topic, offset=record.offset, code=error.code, reason=str(error))
         self.metrics.dead_letters.labels(record.topic, self.metrics.error(error.code)).inc()
-        await self.on_dead(record, error)
+        await self._patiently(record, lambda dead: self._tell(dead, error))
+
+    async def _tell(self, record: Any, error: WaggleError) -> None:
+        """A sender that cannot be told must not have the record be buried again and again."""
+        try:
+            await self.on_dead(record, error)
+        except Fenced:
+            raise
+        except self.outages:
+            raise
+        except Exception:
+            log.exception("nobody was told of a dead letter", topic=record.topic, offset=record.offset)
 
 
 def _again(record: Any, failure: WaggleError, attempt: int) -> Record:
     """The same record, its next attempt, with one more cause."""
     headers = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
     causes = [*_causes(headers), f"{failure.code}: {failure}"[:500]]
-    id, trace = headers[HEADER["id"]], headers.get("traceparent", "")
+    id = headers[HEADER["id"]]
+    place = f"{id}/{attempt + 1}"
+    trace = resent(headers.get("traceparent", ""), place) or resent(here(), place)
     again = {HEADER["attempt"]: str(attempt + 1), CAUSES: json.dumps(causes)}
     return Record(
         id=id,
         topic=record.topic,
         key=(record.key or b"").decode(errors="replace"),
-        headers=headers | again | {"traceparent": resent(trace, f"{id}/{attempt + 1}")},
+        headers=headers | again | {"traceparent": trace},
         value=(record.value or b"").decode(errors="replace"),
     )
 

@@ -15,6 +15,9 @@ from schemas.task import Priority
 from shared.errors import InvalidMessage
 from shared.telemetry.carried import Carried, carried, here
 
+_LONGEST = 2_000
+"""Characters of what is said about a message that cannot be read: it may repeat what stands in it."""
+
 
 class Record(Part):
     """A record to publish, or one that waits to be. Serialises to JSON for the outbox."""
@@ -114,7 +117,7 @@ def decode(record: Any) -> Delivery:
         envelope = from_headers(header_map(record.headers))
         kind = message_class(envelope.type)
     except ValueError as wrong:
-        raise InvalidMessage(str(wrong), code="invalid_envelope") from None
+        raise InvalidMessage(str(wrong)[:_LONGEST], code="invalid_envelope") from None
     try:
         message = kind.read(value)
     except ValidationError as wrong:
@@ -126,7 +129,7 @@ def explain(wrong: ValidationError) -> str:
     """A validation error as one line: where, and what is wrong there."""
     return "; ".join(
         f"{'.'.join(map(str, error['loc'])) or 'payload'}: {error['msg']}" for error in wrong.errors(include_url=False)
-    )[:2_000]
+    )[:_LONGEST]
 
 
 def header_map(headers: Any) -> Mapping[str, bytes]:

@@ -1,13 +1,14 @@
 """What a Kafka is and how its topics are set up, looked at without changing anything."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 from aiokafka.protocol.admin import ApiVersionRequest
 
 from shared.bus.past import reading
@@ -65,8 +66,7 @@ async def newest(settings: Settings, topic: str) -> datetime | None:
 
 async def _release(settings: Settings) -> tuple[int, int] | None:
     """Kafka does not tell its release: the requests it takes and those it has given up bound it from below."""
-    host, port, _ = collect_hosts(settings.kafka.split(","))[0]
-    opened = await create_conn(host, port, **secured(settings))
+    opened = await _some_server(settings)
     try:
         answer = await opened.send(ApiVersionRequest())
     finally:
@@ -79,6 +79,16 @@ async def _release(settings: Settings) -> tuple[int, int] | None:
         (2, 3): takes[_JOIN_GROUP][1] >= 5,
     }
     return next((release for release, shown in signs.items() if shown), None)
+
+
+async def _some_server(settings: Settings) -> AIOKafkaConnection:
+    """A connection to the first server that lets us in. Raises the last one's error when none does."""
+    *others, last = collect_hosts(settings.kafka.split(","))
+    for host, port, _ in others:
+        with suppress(KafkaError, OSError):
+            return await create_conn(host, port, **secured(settings))
+    host, port, _ = last
+    return await create_conn(host, port, **secured(settings))
 
 
 async def _settings(admin: AIOKafkaAdminClient, prefix: str, topics: list[str]) -> Mapping[str, Mapping[str, str]]:

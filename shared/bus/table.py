@@ -10,7 +10,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
-from shared.bus.broker import subscribe
+from shared.bus.broker import ending_if_broken, subscribe
 from shared.bus.security import connection
 from shared.settings import Settings
 
@@ -50,7 +50,7 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._loading: set[int] = set()
         self._ends: dict[int, int] = {}
         self._reached: dict[int, int] = {}
-        self._rebalancing = False
+        self._rebalancing = True  # until the first assignment
         self._asking: asyncio.Task[None] | None = None
         self._consumer = subscribe(broker, [topic], group, self._take, settings=settings, listener=self)
 
@@ -135,8 +135,9 @@ class Eraser:
 
         Raises KafkaError.
         """
-        for sent in [await self._open.send(self._topic, key=key.encode(), partition=number) for number, key in keys]:
-            await sent
+        with ending_if_broken():
+            sent = [await self._open.send(self._topic, key=key.encode(), partition=number) for number, key in keys]
+            await asyncio.gather(*sent)
 
     async def start(self) -> None:
         """Connect. Raises KafkaError."""

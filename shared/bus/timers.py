@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from schemas.message import Message
+from schemas.message import LONGEST_ID, Message
 from schemas.timer import TimerSet
-from shared.bus.record import Record, encode
+from shared.bus.record import Record, content_id, encode
 from shared.telemetry.carried import resent
 
 
@@ -34,7 +34,7 @@ def until(record: Record, due: datetime, *, source: str, prefix: str, now: datet
         headers=record.headers,
         value=record.value,
     )
-    name = id or record.id
+    name = _name(id or record.id)
     return encode(waiting, id=_TIMER + name, source=source, prefix=prefix, now=now, key=name)
 
 
@@ -48,6 +48,11 @@ def wake(timer: TimerSet, id: str, prefix: str) -> Record:
         value=timer.value,
         parent=resent(timer.headers.get("traceparent", ""), _TIMER + id),
     )
+
+
+def _name(wanted: str) -> str:
+    """Ids may be as long as ids may be; one that is made of them is made short if need be."""
+    return wanted if len(_TIMER + wanted) <= LONGEST_ID else content_id(wanted)
 
 
 _TIMER = "timer/"

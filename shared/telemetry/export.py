@@ -4,9 +4,10 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import structlog
 from opentelemetry import trace
@@ -14,12 +15,15 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_QUEUE_SIZE
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
-from opentelemetry.trace import SpanContext, StatusCode, TraceFlags
+from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.util.types import Attributes, AttributeValue
 from prometheus_client import CollectorRegistry, Counter
+
+from shared.telemetry.redaction import Redaction
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """Without one of these nothing is recorded."""
@@ -55,20 +59,21 @@ class _Ids(RandomIdGenerator):
         return _chosen.get() or super().generate_span_id()
 
 
-def start_tracing(service: str, registry: CollectorRegistry) -> TracerProvider:
+def start_tracing(service: str, registry: CollectorRegistry, secrets: Iterable[str] = ()) -> TracerProvider:
     """Export spans if OTEL_EXPORTER_OTLP_ENDPOINT says where to, sampled as OTEL_TRACES_SAMPLER says.
 
     Deliveries that fail are exported whatever the sampler says. Without an endpoint nothing is recorded, but every
-    message carries its trace all the same. Spans that are lost are counted in `registry`.
+    message carries its trace all the same. Spans that are lost are counted in `registry`; `secrets` are shown in none.
     """
     resource = Resource.create({"service.name": f"waggle-{service}"})
     if not any(os.environ.get(name) for name in ENDPOINTS):
         provider = TracerProvider(sampler=ALWAYS_OFF, resource=resource, id_generator=_Ids())
     else:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # the counter says it, and one line of ours
+        exporter = RedactingExporter(OTLPSpanExporter(), Redaction(secrets))
         provider = TracerProvider(resource=resource, id_generator=_Ids(), shutdown_on_exit=False)
         provider.sampler = RecordingSampler(provider.sampler)
-        provider.add_span_processor(FailuresToo(Bounded(CountingExporter(OTLPSpanExporter(), registry))))
+        provider.add_span_processor(FailuresToo(Bounded(CountingExporter(exporter, registry))))
     trace.set_tracer_provider(provider)
     return provider
 
@@ -78,6 +83,38 @@ def stop_tracing(provider: TracerProvider) -> None:
     flushing = threading.Thread(target=provider.force_flush, args=(int(CLOSING * 1000),), daemon=True)
     flushing.start()
     flushing.join(CLOSING)
+
+
+class RedactingExporter(SpanExporter):
+    """Hides secrets in what spans say of failures and, where contents are shown, in those."""
+
+    def __init__(self, exporter: SpanExporter, redaction: Redaction) -> None:
+        self._exporter = exporter
+        self._redaction = redaction
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export what has no secret in it."""
+        return self._exporter.export([self._redacted(span) for span in spans])
+
+    def _redacted(self, span: ReadableSpan) -> ReadableSpan:
+        events = [Event(each.name, self._shown(each.attributes), each.timestamp) for each in span.events]
+        status = span.status
+        if status.description:
+            status = Status(status.status_code, self._redaction.text(status.description))
+        return _like(span, attributes=self._shown(span.attributes), events=events, status=status)
+
+    def _shown(self, attributes: Attributes) -> dict[str, AttributeValue]:
+        """Texts without their secrets; numbers and lists as they are."""
+        shown = dict(attributes or {})
+        return {name: self._redaction.text(said) if isinstance(said, str) else said for name, said in shown.items()}
+
+    def shutdown(self) -> None:
+        """Let go."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Export what there is."""
+        return self._exporter.force_flush(timeout_millis)
 
 
 class CountingExporter(SpanExporter):
@@ -211,8 +248,8 @@ def _context(span: ReadableSpan) -> SpanContext:
 def _sampled(span: ReadableSpan) -> ReadableSpan:
     """The same span, as if it had been sampled."""
     context = _context(span)
-    return ReadableSpan(
-        name=span.name,
+    return _like(
+        span,
         context=SpanContext(
             context.trace_id,
             context.span_id,
@@ -220,14 +257,23 @@ def _sampled(span: ReadableSpan) -> ReadableSpan:
             trace_flags=TraceFlags(TraceFlags.SAMPLED),
             trace_state=context.trace_state,
         ),
-        parent=span.parent,
-        resource=span.resource,
-        attributes=span.attributes,
-        events=span.events,
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
     )
+
+
+def _like(span: ReadableSpan, **changes: Any) -> ReadableSpan:
+    """The same span but for these parts of it."""
+    parts: dict[str, Any] = {
+        "name": span.name,
+        "context": _context(span),
+        "parent": span.parent,
+        "resource": span.resource,
+        "attributes": span.attributes,
+        "events": span.events,
+        "links": span.links,
+        "kind": span.kind,
+        "status": span.status,
+        "start_time": span.start_time,
+        "end_time": span.end_time,
+        "instrumentation_scope": span.instrumentation_scope,
+    }
+    return ReadableSpan(**parts | changes)

@@ -61,7 +61,8 @@ class Metrics:
         )
         self.run_handoffs = histogram("waggle_run_handoffs", "Handoffs an ended run has made.", _COUNTS)
         self.run_handoffs_highest = gauge(
-            "waggle_run_handoffs_highest", "Handoffs of the run in progress that has made the most."
+            "waggle_run_handoffs_highest",
+            "Handoffs of the run in progress that has made the most, of those changed within 15 minutes.",
         )
         self.run_cost = histogram("waggle_run_cost_usd", "US dollars an ended run has cost.", _DOLLARS)
         self.budget_used = histogram(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -14,23 +14,39 @@ HIDDEN = "***"
 SHORTEST = 6
 """Characters. A known secret that is shorter is not looked for: it would be found in ordinary words."""
 
-_NAMES = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|authorization|cookie)"
+LONGEST = 20_000
+"""Characters of one value: what is longer is cut off."""
+
+_MARGIN = 4_096
+"""Characters looked at beyond those: a secret is found that begins before the cut."""
+
+_NAMES = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|signature|authorization|cookie)"
 _SECRET_NAME = re.compile(rf"(?i){_NAMES}$")
+_IS = r"(?:\\?[\"'])?\s*[:=]\s*"
+
+# No pattern may look at one place from many beginnings: a word of 20,000 letters would take a minute, in which the
+# process does nothing else.
 _REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
     # A password in a URL. Up to the last `@` before the path: it may hold one itself.
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/]+@", re.IGNORECASE), rf"\1:{HIDDEN}@"),
+    (re.compile(r"(://[^\s/:@]*):[^\s/]+@"), rf"\1:{HIDDEN}@"),
+    # A token in its place.
+    (re.compile(r"(https?://)[^\s/:@]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
     # `Authorization: Bearer …`, also as a pair of strings.
     (
         re.compile(r"(\bauthorization[\"']?\s*[:=,]\s*b?[\"']?)(?:[a-z]+\s+)?[^\s\"',;)}]+", re.IGNORECASE),
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{16,}"), rf"\1 {HIDDEN}"),
-    # `password=…`, `"api_key": "…"`
-    (re.compile(rf"([\w-]*{_NAMES}[\"']?\s*[:=]\s*[\"']?)[^\s\"',;&)}}]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # `password="…"` as a whole, `password=…`, `"api_key": "…"`, also in JSON within a string.
+    (re.compile(rf"({_NAMES}{_IS})([\"'])(?:\\.|(?!\2)[^\\])*+\2", re.IGNORECASE | re.DOTALL), rf"\1\2{HIDDEN}\2"),
+    (re.compile(rf"({_NAMES}{_IS}(?:\\?[\"'])?)[^\s\"',;&)}}\\]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # A signed address is a key.
+    (re.compile(r"([?&]sig=)[^\s&#\"']+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[^-]*"), rf"\1{HIDDEN}"),
     # Keys whose form tells what they are: OpenAI and its like, GitHub, Slack, AWS, Google, JSON web tokens.
     (
         re.compile(
-            r"\b(?:(?:sk|pk|rk)-[\w-]{16,}|gh[pousr]_\w{20,}|xox[abeprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}"
+            r"(?<![\w-])(?:(?:sk|pk|rk)-[\w-]{16,}|gh[pousr]_\w{20,}|xox[abeprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}"
             r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
         ),
         HIDDEN,
@@ -55,12 +71,13 @@ class Redaction:
         return self._mapping(event)
 
     def text(self, text: str) -> str:
-        """The text without its secrets."""
+        """The text without its secrets, cut off if it is long."""
+        shown = text[: LONGEST + _MARGIN]
         if self._known is not None:
-            text = self._known.sub(HIDDEN, text)
+            shown = self._known.sub(HIDDEN, shown)
         for pattern, replacement in _REPLACEMENTS:
-            text = pattern.sub(replacement, text)
-        return text
+            shown = pattern.sub(replacement, shown)
+        return shown if len(text) <= LONGEST else f"{shown[:LONGEST]}… ({len(text):,} characters)"
 
     def _mapping(self, pairs: Mapping[str, Any]) -> dict[str, Any]:
         return {name: HIDDEN if _SECRET_NAME.search(str(name)) else self._value(pairs[name]) for name in pairs}
@@ -89,8 +106,10 @@ def _secrets(value: Any) -> Iterable[str]:
         case SecretStr():
             yield value.get_secret_value()
         case str() if "://" in value:
-            password = urlsplit(value).password or ""
+            address = urlsplit(value)
+            password = address.password or ""
             yield from (password, unquote(password))
+            yield from (said for name, said in parse_qsl(address.query) if _SECRET_NAME.search(name))
         case Mapping():
             for each in value.values():
                 yield from _secrets(each)

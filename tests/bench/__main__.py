@@ -45,8 +45,13 @@ async def measure(kind: str, names: list[str], scale: float) -> list[Row]:
             except Exception as failure:  # noqa: BLE001 -- said in the table
                 traceback.print_exc()
                 await at.clear()
-                rows.append(Row(f"{name}: failed with {failure!r}", 0, "", reached=False))
+                rows.append(Row(f"{name}: failed with {_last_line(failure)}", 0, "", reached=False))
     return rows
+
+
+def _last_line(failure: Exception) -> str:
+    """Of what it says: what comes before, a log's end with paths, is shown where it happens and not in the table."""
+    return (str(failure).strip(" \n)'\"").splitlines() or [type(failure).__name__])[-1]
 
 
 def main() -> None:

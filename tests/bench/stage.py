@@ -90,7 +90,7 @@ async def stage(kind: str) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="waggle-bench-")))
         if kind == "real":
-            apache = running(ROOT)
+            apache = running()
             kafka = await asyncio.to_thread(apache.__enter__)
             stack.push_async_callback(asyncio.to_thread, apache.__exit__, None, None, None)
         else:

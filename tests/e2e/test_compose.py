@@ -9,8 +9,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from infra.compose import tools
-from infra.compose.__main__ import CACHE, ROOT
+from infra.compose import content
+from infra.compose.__main__ import ROOT
 from infra.compose.reading import read
 from infra.compose.swarm import Swarm
 from infra.demo import sample
@@ -48,7 +48,7 @@ async def swarm(servers, tmp_path_factory):
         "postgres:5432": found["WAGGLE_POSTGRES"],
         "mail:1025": urlsplit(found["WAGGLE_SMTP"]).netloc,
     }
-    built = tools.image(ROOT, CACHE)
+    built = content.environment(ROOT)
     async with Swarm(read(ROOT), built, tmp_path_factory.mktemp("volumes"), here) as swarm:
         yield swarm
 
@@ -80,7 +80,7 @@ def test_apache_kafka_takes_and_has_every_setting_it_is_given():
     given = read(ROOT).services["kafka"]["environment"]
     names = {name: name.removeprefix("KAFKA_").lower().replace("_", ".") for name in given if name.startswith("KAFKA_")}
     wanted = {property_: given[name] for name, property_ in names.items() if name not in OF_THE_CONTAINER}
-    with running(ROOT, secured=Secured({}, wanted, {})) as bootstrap:
+    with running(secured=Secured({}, wanted, {})) as bootstrap:
         has = asyncio.run(broker_settings(bootstrap))
     assert {name: has.get(name) for name in wanted} == wanted
 

@@ -1,6 +1,7 @@
 """The whole swarm through what must not hurt it: an emptied Redis, a failed run, a rebuild by hand, dead letters."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -86,6 +87,7 @@ async def test_a_rebuild_by_hand_says_what_it_found_and_work_goes_on(swarm, gate
     assert done.returncode == 0, done.stderr
     assert "Rebuilt: generation" in done.stdout
     assert "cannot be told" not in done.stdout
+    assert json.loads(waggle(swarm, "rebuild", "--json").stdout)["epoch"] > 1
     run_id = await submit(gateway, "Say hello", shape="single", agent="communication")
     assert (await result_of(gateway, run_id))["status"] == "complete"
 

@@ -55,7 +55,7 @@ class Broker:
         return [sys.executable, "-m", "infra.embedded.kafka", "--address-file", str(self._folder / "address")]
 
     def _apache(self) -> list[str]:
-        jars = f"{apache.libraries(ROOT)}/*"
+        jars = f"{apache.libraries()}/*"
         port, configuration = apache._configure(self._folder, self._folder / "data")
         self.address = f"127.0.0.1:{port}"
         apache._java(jars, "kafka.tools.StorageTool", "format", "-t", uuid4().hex[:22], "-c", str(configuration))

@@ -25,7 +25,7 @@ def guarded(request, made):
     if request.config.getoption("kafka") != "real":
         pytest.skip("the embedded broker knows neither TLS nor SASL: --kafka real")
     ways = secured_kafka(made)
-    with running(ROOT, secured=ways):
+    with running(secured=ways):
         yield {name: f"127.0.0.1:{port}" for name, (_, port) in ways.listeners.items()}
 
 

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError
 from keeping_time import timekeeping
+from opentelemetry import trace
 from prometheus_client import CollectorRegistry
 
 from schemas.step import HelpAsked
@@ -29,10 +31,10 @@ def record(message, prefix: str, id: str | None = None):
 
 
 @asynccontextmanager
-async def consuming(settings, handle, group="g", topics=("runs",), dead=None, registry=None):
+async def consuming(settings, handle, group="g", topics=("runs",), dead=None, registry=None, on_dead=None):
     broker = bus.connect(settings, "test")
 
-    async def on_dead(raw, error):
+    async def collect(raw, error):
         if dead is not None:
             dead.append((raw, error))
 
@@ -44,7 +46,7 @@ async def consuming(settings, handle, group="g", topics=("runs",), dead=None, re
         service="test",
         prefix=settings.topic_prefix,
         handle=handle,
-        on_dead=on_dead,
+        on_dead=on_dead or collect,
         outages=bus.OUTAGES,
         ready=ready,
         metrics=Metrics(registry or CollectorRegistry()),
@@ -291,6 +293,33 @@ async def test_who_lost_a_partition_lets_go_of_what_its_next_owner_has_claimed(s
         assert tries == ["q1"]
 
 
+async def test_who_lost_a_partition_does_not_try_again_what_could_not_be_dealt_with(settings, topics, monkeypatch):
+    monkeypatch.setattr(bus.consumer, "AGAIN_AFTER", 0.05)
+    tries, released = [], asyncio.Event()
+
+    async def handle(raw):
+        tries.append(raw.offset)
+        await released.wait()
+        raise RuntimeError("a defect of what deals with failures")
+
+    async with consuming(settings, None) as (broker, consumer):
+        monkeypatch.setattr(consumer, "_handle", handle)
+        await publish(broker, [record(question(1), settings.topic_prefix)])
+        await until(lambda: bool(tries))
+        await consumer.on_partitions_revoked([TopicPartition(settings.topic_prefix + "runs", n) for n in range(4)])
+        released.set()
+        await until(lambda: not consumer.in_flight, seconds=2)
+        assert tries == [0]
+
+
+async def test_it_has_joined_once_partitions_were_assigned_and_not_while_they_are_shared_out_anew(settings, topics):
+    assert not KeyedConsumer(bus.connect(settings, "test"), ["none"], "g", None, settings).joined
+    async with consuming(settings, None) as (_, consumer):
+        await until(lambda: consumer.joined)
+        await consumer.on_partitions_revoked([])
+        assert not consumer.joined
+
+
 async def test_during_a_rebalance_nothing_is_begun(settings, topics):
     tries, released = [], asyncio.Event()
 
@@ -307,6 +336,30 @@ async def test_during_a_rebalance_nothing_is_begun(settings, topics):
         assert tries == ["q1"]
         await consumer.on_partitions_assigned([])
         await until(lambda: tries == ["q1", "q2"])
+
+
+async def test_a_consumer_that_hears_kafka_is_not_deaf_and_one_whose_commits_are_refused_is(
+    settings, topics, monkeypatch
+):
+    done = []
+
+    async def handle(delivery):
+        done.append(delivery.message.id)
+
+    async with consuming(settings, handle) as (broker, consumer):
+        await publish(broker, [record(question(1), settings.topic_prefix)])
+        await until(lambda: bool(done))
+        await asyncio.sleep(0.5)
+        assert consumer.deaf_for < 0.5
+
+        async def refuse(_offsets):
+            raise CommitFailedError
+
+        monkeypatch.setattr(consumer._consumer(), "commit", refuse)
+        await publish(broker, [record(question(2), settings.topic_prefix)])
+        await until(lambda: consumer.deaf_for > 0.6)
+        monkeypatch.undo()
+        await until(lambda: consumer.deaf_for < 0.5)
 
 
 async def test_a_retryable_error_is_tried_again_until_it_passes(settings, topics):
@@ -362,6 +415,62 @@ async def test_a_message_whose_earlier_causes_cannot_be_read_is_tried_again_all_
         await until(lambda: bool(dead))
     assert attempts == [1, 2]
     assert json.loads(dict(dead[0][0].headers)["waggle-causes"]) == ["retryable: not yet"]
+
+
+async def test_a_message_whose_id_is_as_long_as_ids_may_be_is_tried_again(settings, topics):
+    tries = []
+
+    async def handle(delivery):
+        tries.append(delivery.envelope.attempt)
+        if len(tries) < 2:
+            raise RetryableError("not yet", after=0.01)
+
+    async with timekeeping(settings), consuming(settings, handle) as (broker, consumer):
+        await publish(broker, [record(question(1), settings.topic_prefix, id="x" * 255)])
+        await until(lambda: tries == [1, 2] and not consumer.in_flight)
+
+
+async def test_a_message_that_came_without_a_trace_stays_in_one_when_it_is_tried_again(settings, topics):
+    from shared.telemetry.export import start_tracing
+
+    start_tracing("test", CollectorRegistry())
+    places = []
+
+    async def handle(delivery):
+        places.append(trace.get_current_span().get_span_context())
+        if len(places) < 3:
+            raise RetryableError("not yet", after=0.01)
+
+    sent = record(question(1), settings.topic_prefix)
+    bare = {name: value for name, value in sent.headers.items() if name != "traceparent"}
+    async with timekeeping(settings), consuming(settings, handle) as (broker, _):
+        await publish(broker, [sent.model_copy(update={"headers": bare})])
+        await until(lambda: len(places) == 3)
+    assert len({each.trace_id for each in places}) == 1
+    assert len({each.span_id for each in places}) == 3
+
+
+@pytest.mark.parametrize("failure", [TerminalError("too large", code="too_large"), ConnectionError("away")])
+async def test_a_sender_who_cannot_be_told_has_its_record_dead_lettered_once(settings, topics, monkeypatch, failure):
+    handled, told = [], []
+
+    async def handle(delivery):
+        handled.append(delivery.message.id)
+        raise TerminalError("no use", code="no_use")
+
+    async def tell(raw, error):
+        told.append(error.code)
+        if len(told) < 3:
+            raise failure
+
+    registry = CollectorRegistry()
+    async with consuming(settings, handle, registry=registry, on_dead=tell) as (broker, consumer):
+        await publish(broker, [record(question(1), settings.topic_prefix)])
+        await until(lambda: told and not consumer.in_flight)
+    labels = {"topic": settings.topic_prefix + "runs", "error": "no_use"}
+    assert registry.get_sample_value("waggle_dead_letters_total", labels) == 1
+    assert handled == ["q1"]
+    assert len(told) == (3 if isinstance(failure, ConnectionError) else 1)
 
 
 async def test_a_defect_is_tried_three_times_and_then_dead_lettered(settings, topics):

@@ -28,7 +28,7 @@ def exported(monkeypatch):
             for name, value in variables.items():
                 monkeypatch.setenv(name, value)
             monkeypatch.setattr(trace, "set_tracer_provider", lambda _: None)
-            provider = start_tracing("test", registry)
+            provider = start_tracing("test", registry, ["correct-horse-battery"])
             monkeypatch.setattr(traces, "_tracer", provider.get_tracer("test"))
             return received, registry, provider
 
@@ -96,6 +96,20 @@ def test_contents_are_on_spans_only_if_somebody_wants_that(exported, wanted):
     provider.force_flush()
     [tool] = [span for span in received.spans if span.name.startswith("execute_tool")]
     assert tool.attributes.get("gen_ai.tool.call.arguments") == ('{"a": 1}' if wanted else None)
+
+
+def test_no_secret_is_in_a_span_neither_a_known_one_nor_what_looks_like_one(exported):
+    received, _, provider = exported()
+    with (
+        pytest.raises(ValueError, match="asked"),
+        traces.executing_tool("add", "1", "{}", replay=False),
+    ):
+        raise ValueError("asked https://eva:hunter2hunter2@host/ with correct-horse-battery")
+    provider.force_flush()
+    [span] = received.spans
+    assert "***" in span.text
+    assert "hunter2hunter2" not in span.text
+    assert "correct-horse-battery" not in span.text
 
 
 def test_a_message_that_is_published_twice_is_the_same_span(exported):

@@ -11,7 +11,7 @@ from schemas.event import State
 from schemas.plan import Plan, PlannedStep
 from schemas.step import Output, PlanProposed, Source, StepCompleted
 from schemas.task import Result, Task
-from services.orchestrator import service
+from services.orchestrator import counting, service
 from shared import bus
 from shared.bus.history import history
 from shared.errors import BlackboardLost, TerminalError
@@ -97,3 +97,19 @@ async def test_a_paused_run_can_be_given_up_and_one_that_has_ended_cannot(orches
     assert given_up.state is State.FAILED
     with pytest.raises(TerminalError, match="too much"):
         give_up(given_up, now, "too much")
+
+
+async def test_a_run_that_goes_on_in_another_replica_is_not_the_one_with_the_most_handoffs_for_ever(
+    orchestrator, monkeypatch
+):
+    def highest():
+        [family] = orchestrator.parts.metrics.run_handoffs_highest.collect()
+        return family.samples[0].value
+
+    await orchestrator.handle(task())
+    assert highest() == 1
+    monkeypatch.setattr(counting, "WATCHED", 0.0)
+    assert highest() == 0
+    monkeypatch.undo()
+    await orchestrator.handle(completed(await handoff_of(orchestrator)))
+    assert highest() == 2, "it is watched again with its next change here"

@@ -1,19 +1,21 @@
 """The timekeeper on a real broker: nothing early, nothing lost, in memory what is in the topic."""
 
 import asyncio
+import os
+import signal
 import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaConnectionError, OutOfOrderSequenceNumber, UnknownTopicOrPartitionError
 from keeping_time import timekeeping
 from structlog.testing import capture_logs
 
 from schemas.timer import DeadlinePassed
 from services.timekeeper import service
 from shared import bus
-from shared.bus import Eraser, encode_at, publish, table
+from shared.bus import Eraser, TableConsumer, encode_at, publish, table
 
 
 @asynccontextmanager
@@ -169,3 +171,28 @@ async def test_a_kafka_that_never_answers_holds_up_neither_the_group_nor_the_end
         assert consumer.loading
         began = time.monotonic()
     assert time.monotonic() - began < 5
+
+
+async def test_a_process_whose_eraser_is_refused_for_ever_ends_instead_of_firing_again_and_again(
+    settings, topics, monkeypatch
+):
+    ended = []
+    monkeypatch.setattr(bus.broker.os, "kill", lambda pid, sent: ended.append((pid, sent)))
+
+    async def refused(*_, **__):
+        failed = asyncio.get_running_loop().create_future()
+        failed.set_exception(OutOfOrderSequenceNumber())
+        return failed
+
+    async with timekeeping(settings) as (keeper, _), publishing(settings) as broker:
+        monkeypatch.setattr(keeper.eraser._producer, "send", refused)
+        await publish(broker, [timer(settings, "a", 0.1)])
+        await until(lambda: ended)
+    assert ended[0] == (os.getpid(), signal.SIGTERM)
+
+
+async def test_timers_count_as_loading_until_partitions_were_assigned(settings, topics):
+    topic = settings.topic_prefix + "timers"
+    assert TableConsumer(bus.connect(settings, "test"), topic, "g", None, settings).loading
+    async with timekeeping(settings) as (_, consumer):
+        await until(lambda: not consumer.loading)

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from infra import toolchain
 from tests.otlp import drawn, tree
 from tests.traces import jaeger
 
@@ -19,8 +20,12 @@ Edge = tuple[str, str]
 
 
 def main() -> None:
-    """Run the demo and compare. Exits with what differs."""
-    with jaeger.running(jaeger.binary()) as (otlp, query):
+    """Run the demo and compare. Exits with what differs, or with what to do to have Jaeger."""
+    try:
+        program = toolchain.built("jaeger")
+    except toolchain.ToolMissing as missing:
+        sys.exit(str(missing))
+    with jaeger.running(program) as (otlp, query):
         found = jaeger.trace_of(query, demo(otlp))
     print(drawn(tree(found)))
     roots, wanted, got = tree(found), edges(read(EXPECTED.read_text())), edges(tree(found))

@@ -1,6 +1,5 @@
-"""A Jaeger of our own: built from the Go module proxy once, kept in a cache folder, run on free ports."""
+"""A Jaeger of our own, run on free ports."""
 
-import json
 import os
 import subprocess
 import time
@@ -14,11 +13,6 @@ import httpx
 
 from infra.probe import free_port
 from tests.otlp import Span
-
-VERSION = "v1.76.0"
-"""Of the module; its `cmd/jaeger` is Jaeger 2. Tags from v2 on are not modules, for want of `/v2` in their path."""
-
-MODULE = "github.com/jaegertracing/jaeger"
 
 CONFIG = """
 service:
@@ -39,26 +33,6 @@ receivers:
 exporters:
   jaeger_storage_exporter: {{trace_storage: kept}}
 """
-
-
-def binary() -> Path:
-    """The program, built if the cache lacks it: some minutes, and needs Go 1.24.6 or newer."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "waggle" / f"jaeger-{VERSION}"
-    if not cache.exists():
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        _build(cache)
-    return cache
-
-
-def _build(program: Path) -> None:
-    """Build it where the module lies, with the versions and sums that its authors locked."""
-    with TemporaryDirectory() as folder:
-        command = ["go", "mod", "download", "-json", f"{MODULE}@{VERSION}"]
-        found = json.loads(subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE).stdout)
-    part = program.with_suffix(".part")
-    flags = ["-trimpath", "-ldflags=-s -w"]
-    subprocess.run(["go", "build", "-C", found["Dir"], *flags, "-o", str(part), "./cmd/jaeger"], check=True)
-    part.rename(program)
 
 
 @contextmanager

@@ -134,12 +134,12 @@ def test_a_broken_collector_configuration_is_noticed(clone, old, new):
 
 
 def test_a_new_agent_without_its_stanza_is_noticed_and_with_it_nothing_is_missing(clone):
-    make("translator", clone)
-    assert any("services/translator has no stanza" in problem for problem in found(clone))
-    assert [path.name for path in stanza.add("translator", clone)] == ["docker-compose.yml", "prometheus.yml"]
+    make("newcomer", clone)
+    assert any("services/newcomer has no stanza" in problem for problem in found(clone))
+    assert [path.name for path in stanza.add("newcomer", clone)] == ["docker-compose.yml", "prometheus.yml"]
     assert found(clone) == []
-    assert read(clone).swarm()["translator"]["build"]["args"] == {"SERVICE": "translator"}
-    assert stanza.add("translator", clone) == []
+    assert read(clone).swarm()["newcomer"]["build"]["args"] == {"SERVICE": "newcomer"}
+    assert stanza.add("newcomer", clone) == []
 
 
 @pytest.mark.parametrize("name", sorted(read(ROOT).swarm()))

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 
 import pytest
 import structlog
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 from shared.settings import Settings
 from shared.telemetry import logs
 from shared.telemetry.logs import about, handling, start_logging
-from shared.telemetry.redaction import HIDDEN, Redaction, secrets_of
+from shared.telemetry.redaction import HIDDEN, LONGEST, Redaction, secrets_of
 from tests.lines import logging_as
 
 KEY = "correct-horse-battery"
@@ -123,6 +124,15 @@ SECRETS = {
     "a JSON web token": ("eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl", "***"),
     "a connection string": ("host=db password=hunter2 user=w", "host=db password=*** user=w"),
     "JSON": ('{"api_key": "hunter2", "n": 1}', '{"api_key": "***", "n": 1}'),
+    "several words in quotes": ('password="two words" user=u', 'password="***" user=u'),
+    "quotes within quotes": ('{"token": "a\\"b", "n": 1}', '{"token": "***", "n": 1}'),
+    "JSON in JSON": ('"{\\"password\\": \\"abc\\"}"', '"{\\"password\\": \\"***\\"}"'),
+    "a token in an address": ("asked https://abcdef123@host/x", "asked https://***@host/x"),
+    "a signed address": ("GET https://h/f?a=1&sig=abc%3D&b=2", "GET https://h/f?a=1&sig=***&b=2"),
+    "a private key": (
+        "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY-----***-----END PRIVATE KEY-----",
+    ),
 }
 
 
@@ -167,10 +177,11 @@ def test_the_settings_name_their_secrets_also_those_in_addresses():
     settings = Settings(
         openai_api_key=SecretStr("key-of-the-model"),
         redis="redis://:redis%2Fpass@host",
-        databases={"sales": "postgresql://u:sales-pass@host/sales"},
+        databases={"sales": "postgresql://u:sales-pass@host/sales?sslpassword=key-pass"},
         smtp="smtp://u:mail-pass@host:25",
     )
-    assert secrets_of(settings) >= {"key-of-the-model", "redis/pass", "redis%2Fpass", "sales-pass", "mail-pass"}
+    found = {"key-of-the-model", "redis/pass", "redis%2Fpass", "sales-pass", "key-pass", "mail-pass"}
+    assert secrets_of(settings) >= found
 
 
 def test_a_short_known_secret_does_not_mangle_words():
@@ -183,3 +194,18 @@ def test_telling_of_a_message_costs_next_to_nothing_until_a_line_is_written(writ
         about(Handoff())
         structlog.get_logger().debug("not shown")
     assert written() == []
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "a.", "-eyJ", "sk-", "password=", "token ", "://a:b", 'password="\\"', "eyJaaaaaaaa.-"]
+)
+def test_a_long_text_takes_no_time_in_which_the_process_does_nothing_else(part):
+    began = time.process_time()
+    Redaction().text(part * (LONGEST // len(part)))
+    assert time.process_time() - began < 1
+
+
+def test_a_text_that_is_too_long_is_cut_and_shows_no_part_of_a_secret_at_the_cut():
+    said = "x" * (LONGEST - 5) + f" {KEY} " + "y" * LONGEST
+    shown = Redaction([KEY]).text(said)
+    assert shown == "x" * (LONGEST - 5) + f" *** … ({len(said):,} characters)"

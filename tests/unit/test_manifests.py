@@ -181,6 +181,10 @@ BROKEN = {
         "5 replicas are more than the 4 partitions",
     ),
     "a word KEDA does not know": (lambda o: metadata(o).update(lagTreshold="8"), "lagTreshold"),
+    "servers that only their own namespace finds": (
+        lambda o: metadata(o).update(bootstrapServers="waggle-kafka-bootstrap:9093"),
+        "KEDA asks from its own namespace, where waggle-kafka-bootstrap is no name",
+    ),
     "a topic of the orchestrator nobody watches": (
         lambda o: find(o, "ScaledObject", "orchestrator")["spec"]["triggers"].pop(),
         "nothing scales orchestrator",

@@ -15,6 +15,8 @@ from shared.urls import without_password
 _WITHIN = 5.0
 """Seconds one endpoint has to answer."""
 
+_AWAY = (httpx.HTTPError, httpx.InvalidURL)
+
 
 async def check_endpoints(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
     """Those that are set."""
@@ -28,28 +30,28 @@ async def check_endpoints(settings: Settings, environment: Mapping[str, str]) ->
 
 
 async def _gateway(http: httpx.AsyncClient, url: str) -> Finding:
+    at = without_password(url)
     try:
         answer = await http.get(f"{url.rstrip('/')}/ready")
-    except httpx.HTTPError as away:
-        return fail("gateway", f"nothing answers at {url}: {_reason(away)}", "start it, or correct WAGGLE_GATEWAY")
+    except _AWAY as away:
+        return fail("gateway", f"nothing answers at {at}: {_reason(away)}", "start it, or correct WAGGLE_GATEWAY")
     if answer.text != "ready":
-        return fail("gateway", f"{url} answers {answer.status_code}, not ready", "see its log, and what fails above")
-    return ok("gateway", f"{url} is ready")
+        return fail("gateway", f"{at} answers {answer.status_code}, not ready", "see its log, and what fails above")
+    return ok("gateway", f"{at} is ready")
 
 
 async def _collector(http: httpx.AsyncClient, url: str) -> Finding:
     """Hand it no spans, as OTLP allows."""
     target = f"{url.rstrip('/')}/v1/traces"
+    at = without_password(target)
     try:
         answer = await http.post(target, content=b"", headers={"Content-Type": "application/x-protobuf"})
-    except httpx.HTTPError as away:
+    except _AWAY as away:
         do = "start it, or correct OTEL_EXPORTER_OTLP_ENDPOINT; without it traces are lost, and nothing else"
-        return warn("traces", f"nothing answers at {target}: {_reason(away)}", do)
+        return warn("traces", f"nothing answers at {at}: {_reason(away)}", do)
     if not answer.is_success:
-        return warn(
-            "traces", f"{target} answers {answer.status_code}", "name an endpoint of OTLP over HTTP (port 4318)"
-        )
-    return ok("traces", f"{target} takes them")
+        return warn("traces", f"{at} answers {answer.status_code}", "name an endpoint of OTLP over HTTP (port 4318)")
+    return ok("traces", f"{at} takes them")
 
 
 def _mail(url: str) -> Finding:

@@ -96,7 +96,7 @@ def runs(
     if json:
         screen.document(found)
     else:
-        show_runs(screen, [RunLine.model_validate(each) for each in found])
+        show_runs(screen, [RunLine.model_validate(each) for each in found], of_one_state=state is not None)
 
 
 def agents(gateway: GatewayOption = None, tenant: TenantOption = "default", json: JsonOption = False) -> None:

@@ -14,6 +14,8 @@ from shared.errors import BlackboardLost
 from shared.rebuild import Report
 from shared.rebuild import rebuild as remake
 from shared.settings import Settings
+from shared.telemetry.logs import start_logging
+from shared.telemetry.redaction import secrets_of
 
 _NAMES = {"WAGGLE_KAFKA": "kafka", "WAGGLE_REDIS": "redis"}
 
@@ -29,6 +31,7 @@ def rebuild(json: JsonOption = False) -> None:
     running = endpoints(root_folder())
     given = {name: running[key] for key, name in _NAMES.items() if key in running and key not in os.environ}
     settings = Settings(**given)  # type: ignore[arg-type]  # two fields that are text
+    start_logging("WARNING", "console", secrets_of(settings))  # to standard error: stdout is for the report
     try:
         report = asyncio.run(_rebuilt(settings, screen, quiet=json))
     except BlackboardLost as lost:

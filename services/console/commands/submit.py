@@ -102,7 +102,8 @@ def checked(fields: dict[str, object]) -> Task:
     except ValidationError as wrong:
         error = wrong.errors()[0]
         name = ".".join(str(part) for part in error["loc"]) or "the task"
-        raise ConsoleError(f"{name}: {error['msg']}", "waggle submit --help", code=Exit.USAGE) from None
+        problem = error["msg"].removeprefix("Value error, ")
+        raise ConsoleError(f"{name}: {problem}", "waggle submit --help", code=Exit.USAGE) from None
 
 
 def with_files(task: Task, attachments: list[Attachment]) -> Task:

@@ -151,6 +151,23 @@ def test_what_is_down_fails_without_its_password_and_the_rest_is_checked_all_the
     assert "hunter2" not in json.dumps(found)
 
 
+@pytest.mark.parametrize("address", ["http://u:geheim@127.0.0.1:9", "http://u:geheim@[bad", "http://u:geheim@h:port"])
+def test_an_address_that_does_not_answer_or_is_none_fails_without_its_password(environment, monkeypatch, address):
+    for name in ("OPENAI_BASE_URL", "WAGGLE_GATEWAY", "OTEL_EXPORTER_OTLP_ENDPOINT"):
+        monkeypatch.setenv(name, address)
+    found, code = examined()
+    assert code != 0
+    for subject, level in (("model", "fail"), ("gateway", "fail"), ("traces", "warn")):
+        assert "geheim" not in only(found, subject, level)
+
+
+def test_a_kafka_of_which_some_servers_are_down_is_examined_all_the_same(environment, monkeypatch):
+    down = [f"127.0.0.1:{free_port()}" for _ in range(9)]
+    monkeypatch.setenv("WAGGLE_KAFKA", ",".join([*down, environment["WAGGLE_KAFKA"]]))
+    found, _ = examined()
+    only(found, "kafka", "ok")
+
+
 def test_a_kafka_that_is_down_fails_within_seconds(environment, monkeypatch):
     monkeypatch.setenv("WAGGLE_KAFKA", f"127.0.0.1:{free_port()}")
     found, code = examined()

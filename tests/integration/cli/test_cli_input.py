@@ -73,6 +73,7 @@ def test_bad_input_is_refused_before_anything_is_sent(waggle, script, folder, wr
     assert ended.exit_code == 2
     assert script.tasks == script.uploads == script.commands == []
     assert "Traceback" not in ended.output
+    assert "the task: Value error" not in ended.output
 
 
 def test_a_decision_answers_the_open_request(waggle, script):

@@ -97,6 +97,9 @@ def test_lists_are_readable(waggle, script):
     assert re.search(rf"{RUN} +COMPLETE .* 2/3 +\$0.5000 +ask", runs)
     assert "run-2" in runs
     assert "run-2" not in waggle("runs", "--limit", "1").stdout
+    script.pages = [[]]
+    assert "No runs yet" in waggle("runs").stdout
+    assert "No run is in this state" in waggle("runs", "--state", "failed").stdout
     assert "send (high risk): Sends." in waggle("agents").stdout
 
 

