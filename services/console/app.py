@@ -3,7 +3,7 @@
 import typer
 
 from services.console import demo
-from services.console.commands import dead, doctor, reading, rebuilding, stack, steering, submit, topics, tracing
+from services.console.commands import dead, doctor, mcp, reading, rebuilding, stack, steering, submit, topics, tracing
 from services.console.exits import EPILOGUE
 from services.console.options import ErrorsToExits
 
@@ -32,6 +32,7 @@ for command in (
     steering.pause,
     steering.resume,
     rebuilding.rebuild,
+    mcp.mcp,
     stack.up,
     stack.down,
     demo.demo,
