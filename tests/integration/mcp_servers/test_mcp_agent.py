@@ -6,9 +6,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from plugging import TIME
 from prometheus_client import CollectorRegistry
 from test_agent_loop import FINAL, answer, calling, handoff, scripted
-from test_mcp_servers import TIME
 
 from schemas.step import DoStep, Findings, HelpAsked, StepCompleted
 from shared import bus

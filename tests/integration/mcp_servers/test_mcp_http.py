@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from conftest import until
+from plugging import until
 
 from infra.probe import free_port, listens
 from shared.mcp import connection

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import until
+from plugging import until
 
 from infra.probe import free_port, listens
 

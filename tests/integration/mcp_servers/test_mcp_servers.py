@@ -4,22 +4,14 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import until
+from plugging import TIME, until
 
 from shared.mcp import connection, process
 from shared.tools import OUTCOME_UNKNOWN, Effect, Risk, ToolError
-
-TIME = f"""
-[servers.time]
-command = {json.dumps(str(Path(sys.executable).with_name("mcp-server-time")))}
-args = ["--local-timezone", "UTC"]
-agents = ["calc"]
-"""
 
 
 def reading(*names: str) -> str:
