@@ -88,7 +88,7 @@ class Connection:
     ) -> CallToolResult:
         """Call a tool, by the server's name for it. `within`: seconds.
 
-        Raises Lost when it was not sent; MCPError, and what the package raises for an answer that is none, when it was.
+        Raises Lost when it was not sent; MCPError, or whatever the package raises, when it may have been.
         """
         client = self._client
         if client is None:
@@ -96,12 +96,13 @@ class Connection:
         request = CallToolRequest(params=CallToolRequestParams(name=tool, arguments=arguments, _meta=dict(meta)))
         self._calls += 1
         try:
-            return await client.session.send_request(request, CallToolResult, request_read_timeout_seconds=within)
-        except MCPError:
+            result = await client.session.send_request(request, CallToolResult, request_read_timeout_seconds=within)
+        except MCPError as error:
             self._again.set()
-            raise
+            raise MCPError(error.code, self._server.hide(error.message)) from None
         finally:
             self._calls -= 1
+        return self._without_secrets(result)
 
     async def _once(self) -> None:
         """Connect, and stay so until something is wrong."""
@@ -133,6 +134,11 @@ class Connection:
         if self._server.url is not None:
             return http.connected(self._server)
         return process.running(self.name, self._server, self._give_up)
+
+    def _without_secrets(self, result: CallToolResult) -> CallToolResult:
+        if not self._server.secrets:
+            return result
+        return CallToolResult.model_validate_json(self._server.hide(result.model_dump_json(by_alias=True)))
 
     def _give_up(self, why: str) -> None:
         self._why = why
@@ -182,7 +188,7 @@ class Connection:
 
     def _lost(self, failure: BaseException | None, pause: float) -> None:
         self._count_loss()
-        why = self._why or _reason(failure)
+        why = self._server.hide(self._why or _reason(failure))
         log.warning(
             "an MCP server is away, its tools are refused",
             server=self.name,

@@ -1,5 +1,6 @@
 """What the file that WAGGLE_MCP names may say: which servers there are, who gets them, what their tools may do."""
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -7,10 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from schemas.plan import Risk
 from shared.errors import Misconfigured
+from shared.telemetry.redaction import HIDDEN, SHORTEST
 from shared.tools import Effect
 
 EVERYONE = "*"
@@ -69,6 +80,7 @@ class Declared(Rules):
         15.0, gt=0, le=600, description="Seconds it may take to start and to name its tools."
     )
     tools: dict[str, Rules] = Field(default_factory=dict)
+    _secrets: tuple[str, ...] = PrivateAttr(default=())
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
@@ -84,9 +96,38 @@ class Declared(Rules):
         """Whether a tool of that name is wanted."""
         return tool not in self.deny and (self.allow is None or tool in self.allow)
 
+    def named(self) -> set[str]:
+        """Every tool the file speaks of."""
+        return {*self.tools, *(self.allow or ()), *self.deny}
+
     def terms_of(self, tool: str) -> Terms:
         """What holds for one of its tools, by the server's name for it."""
         return Terms(**(self.said() | self.tools.get(tool, Rules()).said()))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What came from the environment: nobody but the server is shown it."""
+        return self._secrets
+
+    def hide(self, text: str) -> str:
+        """The text, or JSON, without the secrets."""
+        for each in self._secrets:
+            text = text.replace(each, HIDDEN).replace(json.dumps(each)[1:-1], HIDDEN)
+        return text
+
+    def filled(self, name: str, environment: Mapping[str, str]) -> "Declared":
+        """The server with the environment's values in `env` and `headers`. Raises Misconfigured for one not set."""
+        used: set[str] = set()
+
+        def value(where: str, said: str) -> str:
+            return _REFERENCE.sub(lambda found: _value(f"{name}.{where}", found[1], environment, used), said)
+
+        env = {key: value(f"env.{key}", said) for key, said in self.env.items()}
+        headers = {key: value(f"headers.{key}", said) for key, said in self.headers.items()}
+        made = self.model_copy(update={"env": env, "headers": headers})
+        secrets = sorted((each for each in used if len(each) >= SHORTEST), key=len, reverse=True)
+        made._secrets = tuple(secrets)  # noqa: SLF001 -- of its own kind
+        return made
 
     def is_for(self, agent: str) -> bool:
         """Whether the agent gets its tools."""
@@ -113,29 +154,14 @@ def servers_for(agent: str, path: Path | None, environment: Mapping[str, str]) -
     Raises Misconfigured for a variable that is not set.
     """
     found = declared_servers(path) if path else {}
-    return {name: _filled(name, server, environment) for name, server in found.items() if server.is_for(agent)}
+    return {name: server.filled(name, environment) for name, server in found.items() if server.is_for(agent)}
 
 
-def _filled(name: str, server: Declared, environment: Mapping[str, str]) -> Declared:
-    return server.model_copy(
-        update={
-            field: {
-                key: _value(f"{name}.{field}.{key}", said, environment) for key, said in getattr(server, field).items()
-            }
-            for field in ("env", "headers")
-        }
-    )
-
-
-def _value(where: str, said: str, environment: Mapping[str, str]) -> str:
-    """The text with each `${NAME}` replaced by that variable's value."""
-
-    def found(reference: re.Match[str]) -> str:
-        if reference[1] not in environment:
-            raise Misconfigured(f"WAGGLE_MCP: servers.{where} names the variable {reference[1]}, which is not set")
-        return environment[reference[1]]
-
-    return _REFERENCE.sub(found, said)
+def _value(where: str, variable: str, environment: Mapping[str, str], used: set[str]) -> str:
+    if variable not in environment:
+        raise Misconfigured(f"WAGGLE_MCP: servers.{where} names the variable {variable}, which is not set")
+    used.add(environment[variable])
+    return environment[variable]
 
 
 def _problems(wrong: ValidationError) -> str:

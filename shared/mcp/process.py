@@ -57,7 +57,7 @@ async def running(name: str, server: Declared, lost: Lost) -> AsyncGenerator[Str
             said: deque[str] = deque(maxlen=_ERRORS_KEPT)
             tasks.start_soon(_read, process, incoming, said, lost)
             tasks.start_soon(_write, process, outgoing)
-            tasks.start_soon(_listen_to_errors, name, process, said)
+            tasks.start_soon(_listen_to_errors, name, server, process, said)
             try:
                 yield read, write
             finally:
@@ -101,7 +101,7 @@ async def _write(process: Process, outgoing: ObjectReceiveStream[SessionMessage]
                 await process.stdin.send(said.encode() + b"\n")
 
 
-async def _listen_to_errors(name: str, process: Process, said: deque[str]) -> None:
+async def _listen_to_errors(name: str, server: Declared, process: Process, said: deque[str]) -> None:
     """Log what it writes to stderr, and keep the last lines: they say why it ended."""
     assert process.stderr is not None, "it was started with a pipe"
     rest = b""
@@ -109,7 +109,7 @@ async def _listen_to_errors(name: str, process: Process, said: deque[str]) -> No
         async for chunk in process.stderr:
             *lines, rest = (rest + chunk)[-8_192:].split(b"\n")
             for line in filter(None, lines):
-                text = clean(line.decode(errors="replace"), 300)
+                text = clean(server.hide(line.decode(errors="replace")), 300)
                 said.append(text)
                 log.debug("an MCP server says", server=name, text=text)
 

@@ -55,6 +55,8 @@ class Servers:
         self._changed(self.tools)
 
     def _add(self, server: Declared, connection: Connection) -> None:
+        if strangers := server.named() - {each.name for each in connection.listed}:
+            log.warning("a server has no such tools", server=connection.name, tools=sorted(strangers))
         for listed in connection.listed:
             if not server.takes(listed.name):
                 continue

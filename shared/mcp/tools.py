@@ -5,9 +5,8 @@ import re
 from copy import deepcopy
 from typing import Any, Self
 
-from mcp.shared.exceptions import MCPError
 from mcp.types import Tool as Listed
-from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, RootModel, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.mcp.connection import Connection, Lost
@@ -115,7 +114,7 @@ async def _called(
             retryable=True,
             suggested_action="try again later in this step, or go on without it and say so",
         ) from None
-    except (MCPError, ValidationError, RuntimeError, OSError) as error:
+    except Exception as error:
         raise failure(name, terms.effect, error) from error
 
 

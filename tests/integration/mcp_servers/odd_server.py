@@ -64,7 +64,8 @@ def call(name, arguments, meta):
             TOOLS.append(tool("grown"))
             send({"method": "notifications/tools/list_changed"})
         case "environment":
-            return text(json.dumps(dict(os.environ)))
+            (FOLDER / "environment").write_text(json.dumps(dict(os.environ)))
+            return text(json.dumps(dict(os.environ)), structuredContent=dict(os.environ))
         case "meta":
             return text(json.dumps(meta))
         case "child":

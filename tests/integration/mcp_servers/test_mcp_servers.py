@@ -70,12 +70,14 @@ async def test_an_error_of_a_tool_is_told_as_one(plugged):
         assert "Mars/Olympus" in str(error)
 
 
-async def test_a_server_gets_the_variables_it_was_given_and_no_other(plugged, odd, monkeypatch):
+async def test_a_server_gets_the_variables_it_was_given_alone_and_cannot_tell_secrets(plugged, odd, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "must not be seen")
     async with plugged(odd + 'env = { KEY = "Bearer ${TOKEN}", MODE = "x" }\n') as found:
-        seen = json.loads((await found.call("odd__environment"))["text"])
+        shown = (await found.call("odd__environment"))["data"]
+        seen = json.loads((found.folder / "environment").read_text())
         assert seen.keys() - {"LC_CTYPE"} == {"PATH", "HOME", "KEY", "MODE"}
         assert seen["KEY"] == "Bearer s3cret-token"
+        assert shown["KEY"] == "Bearer ***"
 
 
 async def test_the_idempotency_key_goes_along(plugged, odd):
