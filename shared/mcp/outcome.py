@@ -30,38 +30,37 @@ LARGEST_TEXT = 40_000
 
 LARGEST_ERROR = 1_000
 
+_REPEATABLE = frozenset({Effect.READ, Effect.IDEMPOTENT})
+
 _NOT_DONE = frozenset({METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH})
 """Errors after which nothing has happened. Others can come when something has."""
 
 
-def shown(source: str, result: CallToolResult, output: Validator | None) -> dict[str, Any]:
+def shown(source: str, effect: Effect, result: CallToolResult, output: Validator | None) -> dict[str, Any]:
     """What the agent is shown of a result: where it is from, and `data` or `text`.
 
-    Raises ToolError `tool_error` for a result that is an error, `invalid_output` and `result_too_large`.
+    Raises ToolError `tool_error` for a result that is an error; for one that is not what was declared `invalid_output`,
+    or, of a call that must not be repeated, `outcome_unknown`.
     """
     text, left_out = _text(result.content)
     if result.is_error:
         raise ToolError("tool_error", f"{source} says: {clean(text, LARGEST_ERROR) or 'it failed'}")
-    if output is not None or result.structured_content is not None:
-        return {"source": source, "data": _data(source, result.structured_content, output)}
-    return {"source": source, "text": clean(text, LARGEST_TEXT)} | ({"left_out": left_out} if left_out else {})
-
-
-def _data(source: str, data: Any, output: Validator | None) -> Any:
-    wrong = problems(output, data) if output is not None else []
-    if wrong:
-        raise ToolError("invalid_output", f"{source} has answered, with what it does not declare: {'; '.join(wrong)}")
+    if output is None and result.structured_content is None:
+        return {"source": source, "text": clean(text, LARGEST_TEXT)} | ({"left_out": left_out} if left_out else {})
     try:
-        cleaned = clean_data(data, LARGEST_TEXT)
-    except ValueError as deep:
-        raise ToolError("invalid_output", f"{source} has answered, with data {deep}") from None
-    if len(json.dumps(cleaned, ensure_ascii=False)) > LARGEST_TEXT:
-        raise ToolError(
-            "result_too_large",
-            f"{source} has answered, with more than {LARGEST_TEXT:,} characters of data",
-            suggested_action="if it can be called again, ask for less",
-        )
-    return cleaned
+        return {"source": source} | _data(result.structured_content, output)
+    except ValueError as wrong:
+        message = f"{source} has answered with what it does not declare: {wrong}"
+        raise (ToolError("invalid_output", message) if effect in _REPEATABLE else _unknown(message)) from None
+
+
+def _data(data: Any, output: Validator | None) -> dict[str, Any]:
+    """The data of a result; as text, and cut, when there is too much. Raises ValueError for what does not fit."""
+    if output is not None and (wrong := problems(output, data)):
+        raise ValueError("; ".join(wrong))
+    cleaned = clean_data(data, LARGEST_TEXT)
+    said = json.dumps(cleaned, ensure_ascii=False)
+    return {"data": cleaned} if len(said) <= LARGEST_TEXT else {"text": clean(said, LARGEST_TEXT)}
 
 
 def _text(content: list[ContentBlock]) -> tuple[str, list[str]]:
@@ -87,12 +86,14 @@ def failure(tool: str, effect: Effect, error: Exception) -> ToolError:
     said = clean(str(error), LARGEST_ERROR) if isinstance(error, MCPError) else "its answer cannot be read"
     if code in _NOT_DONE:
         return ToolError("refused_by_server", f"{tool} was refused by its server: {said}", retryable=True)
-    if effect not in (Effect.READ, Effect.IDEMPOTENT):
-        return ToolError(
-            OUTCOME_UNKNOWN, f"{tool}: {said}", suggested_action="it may have happened: do not call it again"
-        )
+    if effect not in _REPEATABLE:
+        return _unknown(f"{tool}: {said}")
     if code == REQUEST_TIMEOUT:
         return ToolError("timeout", f"{tool} took too long", retryable=True)
     if code == CONNECTION_CLOSED:
         return ToolError("server_lost", f"the server of {tool} went away before it answered", retryable=True)
     return ToolError("tool_failed", f"{tool}: {said}")
+
+
+def _unknown(message: str) -> ToolError:
+    return ToolError(OUTCOME_UNKNOWN, message, suggested_action="it may have happened: do not call it again")

@@ -65,7 +65,7 @@ def tool_of(server: Declared, listed: Listed, connection: Connection) -> Tool:
     async def run(root: dict[str, Any], call: ToolCall) -> dict[str, Any]:
         if not terms.permits(call.tenant):
             raise ToolError("not_permitted", f"{name} may not be called for the tenant {call.tenant}")
-        return shown(source, await _called(connection, listed.name, name, terms, root, call), output)
+        return shown(source, terms.effect, await _called(connection, listed.name, name, terms, root, call), output)
 
     return Tool(
         name=name,

@@ -151,13 +151,17 @@ async def test_a_long_text_is_cut_and_cleaned_and_says_so(plugged, odd):
         assert said.endswith("[cut: 90,002 characters, 40,000 shown]")
 
 
-async def test_too_much_data_is_an_error(plugged, odd):
+async def test_too_much_data_is_shown_as_text_and_cut(plugged, odd):
     async with plugged(odd) as found:
-        assert (await refused(found.call("odd__rows"))).code == "result_too_large"
+        said = (await found.call("odd__rows"))["text"]
+        assert said.startswith('{"rows": ["zzz')
+        assert said.endswith("40,000 shown]")
 
 
-async def test_output_that_is_not_what_was_declared_is_an_error(plugged, odd):
+async def test_output_that_is_not_what_was_declared_is_never_taken_for_a_result(plugged, odd):
     async with plugged(odd) as found:
+        assert (await refused(found.call("odd__liar"))).code == OUTCOME_UNKNOWN
+    async with plugged(odd + reading("liar")) as found:
         error = await refused(found.call("odd__liar"))
         assert error.code == "invalid_output"
         assert "$.n" in str(error)
