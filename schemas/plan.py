@@ -40,6 +40,7 @@ class ToolCard(Part):
     name: str
     description: str
     risk: Risk
+    source: str | None = Field(None, description="Where it is from, when it is no part of Waggle: `mcp:<server>`.")
 
 
 class AgentCard(Part):

@@ -87,6 +87,8 @@ class Parts:
         """Give the connections back."""
         for task in self.background:
             task.cancel()
+        if self.background:
+            await asyncio.wait(self.background, timeout=GRACE)
         await self.sentinel.close()
         await self.archive.close()
         await asyncio.to_thread(stop_tracing, self.tracing)

@@ -234,6 +234,11 @@ def agents() -> Json:
                     "A tool call, p95", {"{{tool}}": _quantile(0.95, "waggle_tool_call_duration_seconds", "tool")}, "s"
                 ),
             ],
+            [
+                graph("MCP servers connected", {"{{server}}": "min by (server) (waggle_mcp_connected)"}),
+                graph("Tools of an MCP server", {"{{server}}": "min by (server) (waggle_mcp_tools)"}),
+                graph("MCP servers lost", {"{{server}}": _rate("waggle_mcp_losses_total", "server")}, "ops"),
+            ],
         ],
         [choice("agent", "Agent", "label_values(waggle_model_calls_total, agent)")],
     )

@@ -6,6 +6,7 @@ from services.console import demo
 from services.console.commands import (
     dead,
     doctor,
+    mcp,
     prompting,
     reading,
     rebuilding,
@@ -48,6 +49,7 @@ for command in (
     stopping.start,
     stopping.stops,
     rebuilding.rebuild,
+    mcp.mcp,
     stack.up,
     stack.down,
     demo.demo,

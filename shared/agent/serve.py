@@ -1,19 +1,23 @@
 """What makes a service of an agent."""
 
 import asyncio
+import os
 import sys
 from datetime import UTC, datetime
 
 from schemas.log import AgentAnnounced
 from shared import blackboard
-from shared.agent.declare import Agent
+from shared.agent.declare import MOST_TOOLS, Agent
 from shared.agent.worker import Worker
-from shared.bus import encode, publish
+from shared.bus import Delivery, encode, publish
 from shared.bus.stops import Stops
 from shared.errors import Misconfigured
 from shared.llm import Models
+from shared.mcp import Servers, servers_for
 from shared.service import Parts, connect, serve
 from shared.settings import Settings, read_settings
+from shared.telemetry.metrics import Metrics
+from shared.tools import Tool
 
 ANNOUNCE_EVERY = 5.0
 """Seconds between announcements: so long an agent stays unknown after the blackboard was lost."""
@@ -36,6 +40,11 @@ def serve_agent(agent: Agent) -> None:
     worker = Worker(
         agent, settings, parts.broker, parts.sentinel, parts.runs, parts.archive, models, parts.metrics, stops
     )
+    servers = mcp_servers(agent, settings, parts.metrics)
+
+    async def handle(delivery: Delivery) -> None:
+        await servers.settled()
+        await worker.handle(delivery)
 
     async def announce() -> None:
         await blackboard.announce(parts.redis, agent.card)
@@ -52,16 +61,32 @@ def serve_agent(agent: Agent) -> None:
         await announce()
 
     async def keep_announcing() -> None:
+        known = agent.card
         while True:
             await asyncio.sleep(ANNOUNCE_EVERY)
-            await announce()
+            await (announce() if agent.card == known else introduce())
+            known = agent.card
 
     serve(
         parts,
         [f"agents.{agent.name}"],
-        worker.handle,
+        handle,
         on_dead=worker.on_dead,
         before_ready=introduce,
-        background=[keep_announcing, stops.follow],
+        background=[keep_announcing, stops.follow, servers.keep],
         when=[stops.loaded],
     )
+
+
+def mcp_servers(agent: Agent, settings: Settings, metrics: Metrics) -> Servers:
+    """The MCP servers whose tools the agent gets beside its own. Leaves the process when they are declared wrongly."""
+    own = tuple(agent.tools)
+
+    def changed(tools: list[Tool]) -> None:
+        agent.tools = [*own, *tools]
+
+    try:
+        declared = servers_for(agent.name, settings.mcp, os.environ)
+    except Misconfigured as wrong:
+        sys.exit(f"waggle cannot start: {wrong}")
+    return Servers(declared, most=MOST_TOOLS - len(own), metrics=metrics, changed=changed)

@@ -75,10 +75,10 @@ class ToolCalls:
     async def _made(self, name: str, request: ToolRequest) -> str:
         self.guard.check()
         await self.progress(f"{request.name} {request.arguments}"[:200])
-        if not self.toolbox.must_not_repeat(request.name):
-            return await self.guard.unless_stopped(self._act(name, request))
         intent = name + INTENT
         earlier = self.journal.entries().get(intent)
+        if earlier is None and not self.toolbox.must_not_repeat(request.name):
+            return await self.guard.unless_stopped(self._act(name, request))
         permission = self.handoff.settled.get(name)
         if earlier is not None and (permission is None or permission.request_id == earlier["permitted_by"]):
             raise self._unknown(name, request)  # a permission is used up by one call

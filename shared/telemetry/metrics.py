@@ -112,6 +112,11 @@ class Metrics:
         )
         self.tool_seconds = histogram("waggle_tool_call_duration_seconds", "What a tool needed.", _SECONDS, "tool")
 
+        # --- MCP servers (agents that get tools from some) -----------------------------------------------------------
+        self.mcp_losses = counter(
+            "waggle_mcp_losses_total", "Times an MCP server went away, or could not be connected.", "server"
+        )
+
         # --- messages (whoever consumes) -----------------------------------------------------------------------------
         self.delivery_seconds = histogram(
             "waggle_delivery_duration_seconds",
@@ -156,7 +161,9 @@ COMMIT_AGE = (
     ("topic", "group"),
 )
 BLACKBOARD_WHOLE = ("waggle_blackboard_whole", "1 while the blackboard can be worked with, else 0.", ())
-WATCHED = (CONSUMER_LAG, IN_FLIGHT, READ_AHEAD, COMMIT_AGE, BLACKBOARD_WHOLE)
+MCP_CONNECTED = ("waggle_mcp_connected", "1 while an MCP server is connected, else 0.", ("server",))
+MCP_TOOLS = ("waggle_mcp_tools", "Tools of an MCP server that the agent is offered.", ("server",))
+WATCHED = (CONSUMER_LAG, IN_FLIGHT, READ_AHEAD, COMMIT_AGE, BLACKBOARD_WHOLE, MCP_CONNECTED, MCP_TOOLS)
 """Gauges that are read when somebody asks: name, what it is, labels. Only services that know them show them."""
 
 

@@ -43,6 +43,8 @@ class Tool:
     takes_call: bool
     local: bool
     """It acts on the step's own folder only: a replay runs it again, to have the folder as it was."""
+    source: str | None = None
+    """Where it is from, when it is no part of Waggle: `mcp:<server>`."""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -52,7 +54,7 @@ class Tool:
     @property
     def card(self) -> ToolCard:
         """What a planner is told."""
-        return ToolCard(name=self.name, description=self.description, risk=self.risk)
+        return ToolCard(name=self.name, description=self.description, risk=self.risk, source=self.source)
 
     @property
     def must_not_repeat(self) -> bool:

@@ -1,0 +1,169 @@
+"""What the file that WAGGLE_MCP names may say: which servers there are, who gets them, what their tools may do."""
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from schemas.plan import Risk
+from shared.errors import Misconfigured
+from shared.telemetry.redaction import HIDDEN, SHORTEST
+from shared.tools import Effect
+
+EVERYONE = "*"
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+ServerName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*$", max_length=24)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rules(_Strict):
+    """What holds for a tool. Said of a server, for all of its tools; what is said nowhere is taken at its worst."""
+
+    risk: Risk | None = Field(None, description="What a call may cost if it goes wrong.")
+    effect: Effect | None = Field(None, description="What calling twice would do.")
+    timeout: float | None = Field(None, gt=0, le=3600, description="Seconds.")
+    tenants: tuple[str, ...] | None = Field(None, description="Whose runs may call it.")
+    extra_arguments: bool | None = Field(None, description="Let keys pass that the tool's schema does not name.")
+
+    def said(self) -> dict[str, Any]:
+        """The rules that are not left open."""
+        return {name: said for name in Rules.model_fields if (said := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for a tool in the end. Untold it is the worst; what the server says of it does not count."""
+
+    risk: Risk = Risk.HIGH
+    effect: Effect = Effect.IRREVERSIBLE
+    timeout: float = 30.0
+    tenants: tuple[str, ...] = (EVERYONE,)
+    extra_arguments: bool = False
+
+    def permits(self, tenant: str) -> bool:
+        """Whether the runs of that tenant may call it."""
+        return EVERYONE in self.tenants or tenant in self.tenants
+
+
+class Declared(Rules):
+    """One server: a command that is run here, or a URL."""
+
+    agents: tuple[str, ...] = Field(min_length=1, description="The agents that get its tools; `*`: all.")
+    command: str | None = Field(None, min_length=1)
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict, repr=False)
+    cwd: Path | None = None
+    url: HttpUrl | None = Field(None, repr=False)
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    allow: tuple[str, ...] | None = Field(None, description="The only tools that are taken, as the server names them.")
+    deny: tuple[str, ...] = ()
+    connect_timeout: float = Field(
+        15.0, gt=0, le=600, description="Seconds it may take to start and to name its tools."
+    )
+    tools: dict[str, Rules] = Field(default_factory=dict)
+    _secrets: tuple[str, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("give either `command` or `url`")
+        if self.url is not None and (self.args or self.env or self.cwd):
+            raise ValueError("`args`, `env` and `cwd` go with `command`")
+        if self.command is not None and self.headers:
+            raise ValueError("`headers` go with `url`")
+        return self
+
+    def takes(self, tool: str) -> bool:
+        """Whether a tool of that name is wanted."""
+        return tool not in self.deny and (self.allow is None or tool in self.allow)
+
+    def named(self) -> set[str]:
+        """Every tool the file speaks of."""
+        return {*self.tools, *(self.allow or ()), *self.deny}
+
+    def terms_of(self, tool: str) -> Terms:
+        """What holds for one of its tools, by the server's name for it."""
+        return Terms(**(self.said() | self.tools.get(tool, Rules()).said()))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What came from the environment: nobody but the server is shown it."""
+        return self._secrets
+
+    def hide(self, text: str) -> str:
+        """The text, or JSON, without the secrets."""
+        for each in self._secrets:
+            text = text.replace(each, HIDDEN).replace(json.dumps(each)[1:-1], HIDDEN)
+        return text
+
+    def filled(self, name: str, environment: Mapping[str, str]) -> "Declared":
+        """The server with the environment's values in `env` and `headers`. Raises Misconfigured for one not set."""
+        used: set[str] = set()
+
+        def value(where: str, said: str) -> str:
+            return _REFERENCE.sub(lambda found: _value(f"{name}.{where}", found[1], environment, used), said)
+
+        env = {key: value(f"env.{key}", said) for key, said in self.env.items()}
+        headers = {key: value(f"headers.{key}", said) for key, said in self.headers.items()}
+        made = self.model_copy(update={"env": env, "headers": headers})
+        secrets = sorted((each for each in used if len(each) >= SHORTEST), key=len, reverse=True)
+        made._secrets = tuple(secrets)  # noqa: SLF001 -- of its own kind
+        return made
+
+    def is_for(self, agent: str) -> bool:
+        """Whether the agent gets its tools."""
+        return EVERYONE in self.agents or agent in self.agents
+
+
+class _File(_Strict):
+    servers: dict[ServerName, Declared] = Field(default_factory=dict)
+
+
+def declared_servers(path: Path) -> dict[str, Declared]:
+    """The servers the file declares, by name. Raises Misconfigured, without the values: they may be secrets."""
+    try:
+        return _File.model_validate(tomllib.loads(path.read_text())).servers
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
+        raise Misconfigured(f"WAGGLE_MCP: {path} cannot be read: {wrong}") from None
+    except ValidationError as wrong:
+        raise Misconfigured(f"WAGGLE_MCP: {path}: {_problems(wrong)}") from None
+
+
+def servers_for(agent: str, path: Path | None, environment: Mapping[str, str]) -> dict[str, Declared]:
+    """The servers whose tools the agent gets, with the environment's values in `env` and `headers`.
+
+    Raises Misconfigured for a variable that is not set.
+    """
+    found = declared_servers(path) if path else {}
+    return {name: server.filled(name, environment) for name, server in found.items() if server.is_for(agent)}
+
+
+def _value(where: str, variable: str, environment: Mapping[str, str], used: set[str]) -> str:
+    if variable not in environment:
+        raise Misconfigured(f"WAGGLE_MCP: servers.{where} names the variable {variable}, which is not set")
+    used.add(environment[variable])
+    return environment[variable]
+
+
+def _problems(wrong: ValidationError) -> str:
+    errors = wrong.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in errors)

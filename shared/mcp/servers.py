@@ -1,0 +1,82 @@
+"""The MCP servers of one agent: their tools together, and the connections they stand on."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from shared.mcp.connection import Connection
+from shared.mcp.declare import Declared
+from shared.mcp.tools import Unusable, tool_of
+from shared.telemetry.metrics import MCP_CONNECTED, MCP_TOOLS, Metrics
+from shared.tools import Tool
+
+log = structlog.get_logger()
+
+
+class Servers:
+    """`keep` connects them; `tools` are those that can be offered now.
+
+    `most`: tools that are offered at most, in the order of the file. `changed` is told when they are others.
+    """
+
+    def __init__(
+        self, declared: Mapping[str, Declared], *, most: int, metrics: Metrics, changed: Callable[[list[Tool]], None]
+    ) -> None:
+        self.tools: list[Tool] = []
+        self._declared = declared
+        self._most = most
+        self._changed = changed
+        self._connections = {
+            name: Connection(name, each, self._gather, metrics.mcp_losses.labels(name).inc)
+            for name, each in declared.items()
+        }
+        self._offered: dict[str, int] = {}
+        self._show(metrics)
+
+    async def keep(self) -> None:
+        """Keep all of them connected until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for each in self._connections.values():
+                tasks.create_task(each.keep())
+
+    async def settled(self) -> None:
+        """Return when it is known of each whether it can be reached."""
+        for each in self._connections.values():
+            await each.tried.wait()
+
+    def _gather(self) -> None:
+        """Make the tools anew from what the servers list."""
+        self.tools = []
+        for name, connection in self._connections.items():
+            before = len(self.tools)
+            self._add(self._declared[name], connection)
+            self._offered[name] = len(self.tools) - before
+        self._changed(self.tools)
+
+    def _add(self, server: Declared, connection: Connection) -> None:
+        if strangers := server.named() - {each.name for each in connection.listed}:
+            log.warning("a server has no such tools", server=connection.name, tools=sorted(strangers))
+        for listed in connection.listed:
+            if not server.takes(listed.name):
+                continue
+            try:
+                tool = self._fitting(tool_of(server, listed, connection))
+            except Unusable as why:
+                log.warning("a tool is left out", server=connection.name, tool=listed.name[:100], why=str(why))
+            else:
+                self.tools.append(tool)
+
+    def _fitting(self, tool: Tool) -> Tool:
+        if len(self.tools) >= self._most:
+            raise Unusable(f"the agent has as many tools as it may have; no more than {self._most} come from servers")
+        if any(each.name == tool.name for each in self.tools):
+            raise Unusable(f"there is a tool {tool.name} already")
+        return tool
+
+    def _show(self, metrics: Metrics) -> None:
+        if not self._connections:
+            return
+        kept = self._connections
+        metrics.watch(*MCP_CONNECTED, lambda: {(name,): float(each.connected) for name, each in kept.items()})
+        metrics.watch(*MCP_TOOLS, lambda: {(name,): float(self._offered.get(name, 0)) for name in kept})

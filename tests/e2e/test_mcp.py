@@ -1,0 +1,64 @@
+"""A swarm whose research agent has the tools of a public MCP server, used by an MCP client."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from mcp import Client, StdioServerParameters
+
+from tests.conftest import started
+
+SERVICES = ["gateway", "orchestrator", "research", "reviewer", "timekeeper"]
+OBJECTIVE = "At what time in Tokyo is it noon in UTC?"
+
+
+@pytest.fixture(scope="module")
+async def swarm(kafka, model, tmp_path_factory):
+    """What a task for one agent takes."""
+    folder = tmp_path_factory.mktemp("swarm-with-mcp")
+    command = json.dumps(str(Path(sys.executable).with_name("mcp-server-time")))
+    (folder / "servers.toml").write_text(
+        f'[servers.time]\ncommand = {command}\nagents = ["research"]\n'
+        '[servers.time.tools.convert_time]\nrisk = "low"\neffect = "read"\n'
+    )
+    environment = os.environ | {
+        "WAGGLE_KAFKA": kafka,
+        "OPENAI_BASE_URL": f"{model}/v1",
+        "OPENAI_API_KEY": "simulated",
+        "WAGGLE_MCP": str(folder / "servers.toml"),
+    }
+    async with started(folder, environment, services=SERVICES) as stack:
+        yield stack
+
+
+async def test_an_mcp_client_gets_an_answer_that_a_tool_of_an_mcp_server_was_used_for(swarm, model):
+    wanted = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}
+    calls = [{"name": "time__convert_time", "arguments": wanted}]
+    when = {"agent": "research", "objective": OBJECTIVE, "turn": 0}
+    async with httpx.AsyncClient(base_url=model) as models:
+        scenario = {"name": "tokyo", "when": when, "reply": {"calls": calls}}
+        (await models.post("/scenarios", json=scenario)).raise_for_status()
+
+    gateway = swarm.endpoints["WAGGLE_GATEWAY"]
+    parameters = StdioServerParameters(
+        command=sys.executable, args=["-m", "services.console", "mcp", "--gateway", gateway]
+    )
+    async with Client(parameters) as waggle:
+        asked = {"objective": OBJECTIVE, "agent": "research"}
+        run = {"run_id": (await waggle.call_tool("submit_task", asked)).structured_content["run_id"]}
+        status = await waggle.call_tool("follow_run", run | {"seconds": 60})
+        assert status.structured_content["state"] == "COMPLETE", status
+        result = await waggle.call_tool("get_result", run)
+        assert result.structured_content["status"] == "complete"
+
+    async with httpx.AsyncClient(base_url=gateway) as asking:
+        trace = (await asking.get(f"/v1/runs/{run['run_id']}/trace")).json()
+        agents = (await asking.get("/v1/agents")).json()
+    done = [each["what"] for work in trace["works"] for attempt in work["attempts"] for each in attempt["actions"]]
+    assert any(each.startswith("time__convert_time") for each in done)
+    tools = {tool["name"]: tool.get("source") for card in agents for tool in card["tools"]}
+    assert tools["time__convert_time"] == "mcp:time"
+    assert tools["read_document"] is None
