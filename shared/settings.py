@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
+from shared.guard import read_policy
 from shared.transport import Transport
 
 
@@ -80,6 +81,9 @@ class Settings(Transport):
     model_timeout: float = Field(120.0, gt=0, description="Seconds one model call may take.")
     max_turns: int = Field(16, ge=1, description="Model calls an agent may make for one handoff.")
 
+    guardrails: Path | None = Field(
+        None, description="TOML with what the guardrails do where that differs from what is shipped."
+    )
     documents: Paths = Field((), description="Folders the research agent may search and read.")
     databases: Pairs = Field(
         default_factory=dict,
@@ -96,6 +100,12 @@ class Settings(Transport):
     max_attachment_bytes: int = Field(
         64 * 1_048_576, ge=1, description="Largest file that may be attached or produced."
     )
+
+    @field_validator("guardrails")
+    @classmethod
+    def _usable(cls, path: Path | None) -> Path | None:
+        read_policy(path)
+        return path
 
 
 def read_settings() -> Settings:

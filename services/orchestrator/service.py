@@ -23,10 +23,11 @@ from shared.blackboard.sentinel import epoch_of
 from shared.bus import Delivery, Record, encode, encode_at, fits, publish
 from shared.bus.groups import ORCHESTRATED
 from shared.errors import Conflict, InvalidMessage, RetryableError, WaggleError
+from shared.guard import read_policy, screened_task
 from shared.rebuild import rebuild_when_lost
 from shared.runs import ENDS, Decision, Intake, Run, decide, give_up, run_id_for
 from shared.service import Parts, connect, serve
-from shared.settings import read_settings
+from shared.settings import Settings, read_settings
 from shared.telemetry import logs
 from shared.telemetry.carried import here, within
 from shared.telemetry.traces import about, workflow
@@ -48,7 +49,7 @@ class Orchestrator:
 
     async def handle(self, delivery: Delivery) -> None:
         """Let the message have its effect on its run, exactly once."""
-        message = _intake(delivery, self.parts.settings.max_message_bytes)
+        message = _intake(delivery, self.parts.settings)
         tenant, run_id = _whose(message)
         while True:
             try:
@@ -144,17 +145,19 @@ class Orchestrator:
         )
 
 
-def _intake(delivery: Delivery, limit: int) -> Message | Intake:
+def _intake(delivery: Delivery, settings: Settings) -> Message | Intake:
     task = delivery.message
     if not isinstance(task, Task):
         return task
+    limit = settings.max_message_bytes
     if delivery.size > limit:
         raise InvalidMessage(f"{delivery.size} bytes are more than the {limit} a task may have", code="too_large")
     task_id = delivery.envelope.id
     run_id = run_id_for(task.tenant, task.idempotency_key or task_id)
     about(run=run_id, tenant=task.tenant)
+    task, tripped = screened_task(task, read_policy(settings.guardrails))
     logs.about(task, run_id)
-    return Intake(run_id, task_id, task, here() or None)
+    return Intake(run_id, task_id, task, here() or None, tripped)
 
 
 def _whose(message: Any) -> tuple[str, str]:

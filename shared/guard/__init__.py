@@ -4,6 +4,7 @@ No I/O but for the policy's file, once; no model. What it proves and what not: `
 """
 
 from shared.guard.finding import Finding, Kind
+from shared.guard.intake import screened_task
 from shared.guard.policy import Action, InvalidPolicy, Policy, parse_policy, read_policy
 from shared.guard.sanitise import sanitised, sanitised_deep
 from shared.guard.screen import Judge, Screened, Tripped, find, redacted, screen, strictest
@@ -24,5 +25,6 @@ __all__ = [
     "sanitised",
     "sanitised_deep",
     "screen",
+    "screened_task",
     "strictest",
 ]

@@ -63,14 +63,17 @@ def find(text: str, policy: Policy, kinds: Iterable[Kind] = tuple(Kind)) -> list
 
 
 def screen(text: str, policy: Policy, side: Side, *, tenant: str, where: str, judge: Judge | None = None) -> Screened:
-    """Look at a text and do what the policy says. `where`: what the text is called in messages, such as `objective`."""
+    """Look at a text and do what the policy says. What it is rejected for is redacted too: rejections are stored.
+
+    `where`: what the text is called in messages, such as `objective`.
+    """
     findings = find(text, policy, policy.wanted(side, tenant)) if text else []
     findings += judge(text) if judge and text else []
     acted = [(found, policy.action(found.kind, side, tenant)) for found in findings]
     acted = [(found, action) for found, action in acted if action is not Action.ALLOW]
     if not acted:
         return Screened(text)
-    hidden = [found for found, action in acted if action is Action.REDACT]
+    hidden = [found for found, action in acted if action in (Action.REDACT, Action.REJECT)]
     return Screened(redacted(text, hidden), _summed(acted, where))
 
 

@@ -54,5 +54,5 @@ def test_the_strictest_action_wins_and_the_rest_is_still_told():
     policy = parse_policy('[input]\nemail = "redact"\n[words.abuse]\nwords = ["damn"]')
     done = screen("damn, a.b@c.example", policy, "input", tenant="default", where="objective")
     assert done.action is Action.REJECT
-    assert done.text == "damn, [email]"
+    assert done.text == "***, [email]"
     assert [str(each) for each in done.tripped] == ["objective is on the list", "objective is an e-mail address"]
