@@ -10,13 +10,14 @@ from pydantic import BaseModel, ValidationError
 from schemas.step import DoStep, Handoff
 from shared.agent.declare import Agent
 from shared.agent.metering import meter_reply, metering_model
-from shared.agent.prompt import opening
+from shared.agent.prompt import opening, origins
 from shared.agent.spend import Spend
 from shared.agent.toolbox import Toolbox
 from shared.agent.toolcalls import ToolCalls
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.errors import TerminalError
+from shared.guard import Taint, unwrapped
 from shared.llm import Chat, Models, Reply, ToolRequest
 from shared.settings import Settings
 from shared.telemetry import traces
@@ -44,8 +45,14 @@ class Context:
     """Raises when the run has ended meanwhile."""
     progress: Callable[[str], Awaitable[None]]
     """Tells those who follow the run what is being done."""
+    taint: Taint = field(init=False)
+    """The untrusted content that has entered, from the handoff and from tools: the same on every replay."""
     _thoughts: int = field(default=0)
     _calls: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        """Begin with what the handoff brings."""
+        self.taint = Taint(origins(self.handoff, self.workspace.files()))
 
     async def think(self, objective: str, *, result: type[T]) -> T:
         """Let the model work on the objective with the agent's tools until it answers with a valid `result`.
@@ -71,7 +78,7 @@ class Context:
         self._calls += 1
         request = ToolRequest(id=f"call-{self._calls}", name=name, arguments=json.dumps(arguments))
         toolbox = Toolbox(self.agent.tools, [], dry_run=self.handoff.dry_run, metrics=self.metrics)
-        return json.loads(await self._tool_calls(toolbox).answer(request.id, request, own=self.handoff.tries == 1))
+        return unwrapped(await self._tool_calls(toolbox).answer(request.id, request, own=self.handoff.tries == 1))
 
     def _tool_calls(self, toolbox: Toolbox) -> ToolCalls:
         return ToolCalls(
@@ -82,6 +89,7 @@ class Context:
             settings=self.settings,
             spend=self.spend,
             progress=self.progress,
+            taint=self.taint,
         )
 
 

@@ -12,6 +12,7 @@ from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT
 from shared.errors import NeedsHuman, RetryableError
+from shared.guard import Taint, origin_in
 from shared.llm import ToolRequest
 from shared.settings import Settings
 from shared.tools import ToolCall, ToolError
@@ -31,6 +32,8 @@ class ToolCalls:
     settings: Settings
     spend: Spend
     progress: Callable[[str], Awaitable[None]]
+    taint: Taint
+    """What untrusted content the context holds; what these calls answer enters it."""
 
     async def answer(self, name: str, request: ToolRequest, *, own: bool) -> str:
         """The tool's answer as JSON, recorded; on replay a local tool runs again, for what it does to the folder.
@@ -43,7 +46,7 @@ class ToolCalls:
         if settled is not None and (name not in self.journal or self.journal[name] != settled):
             return await self._recorded(name, settled)
         if name in self.journal:
-            return await self._replayed(name, request, own=own)
+            return self._entered(await self._replayed(name, request, own=own))
         try:
             self.spend.before_tool_call()
         except ToolError as refused:
@@ -60,6 +63,11 @@ class ToolCalls:
     async def _recorded(self, name: str, answer: str) -> str:
         await self.journal.write(name, answer)
         self.spend.add_tool_call()
+        return self._entered(answer)
+
+    def _entered(self, answer: str) -> str:
+        if (origin := origin_in(answer)) is not None:
+            self.taint.enter(origin)
         return answer
 
     async def _replayed(self, name: str, request: ToolRequest, *, own: bool) -> str:

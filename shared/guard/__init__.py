@@ -5,6 +5,7 @@ No I/O but for the policy's file, once; no model. What it proves and what not: `
 
 from shared.guard.finding import Finding, Kind
 from shared.guard.intake import screened_task
+from shared.guard.origin import Taint, named, origin_in, origin_of, unwrapped, wrap, wrap_error
 from shared.guard.policy import Action, InvalidPolicy, Policy, parse_policy, read_policy
 from shared.guard.sanitise import sanitised, sanitised_deep
 from shared.guard.screen import Judge, Screened, Tripped, find, redacted, screen, strictest
@@ -17,8 +18,12 @@ __all__ = [
     "Kind",
     "Policy",
     "Screened",
+    "Taint",
     "Tripped",
     "find",
+    "named",
+    "origin_in",
+    "origin_of",
     "parse_policy",
     "read_policy",
     "redacted",
@@ -27,4 +32,7 @@ __all__ = [
     "screen",
     "screened_task",
     "strictest",
+    "unwrapped",
+    "wrap",
+    "wrap_error",
 ]
