@@ -13,7 +13,7 @@ from shared.agent.metering import meter_reply, metering_model
 from shared.agent.prompt import opening, origins
 from shared.agent.spend import Spend
 from shared.agent.toolbox import Toolbox
-from shared.agent.toolcalls import ToolCalls
+from shared.agent.toolcalls import Answered, ToolCalls
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.errors import TerminalError
@@ -47,6 +47,8 @@ class Context:
     """Tells those who follow the run what is being done."""
     taint: Taint = field(init=False)
     """The untrusted content that has entered, from the handoff and from tools: the same on every replay."""
+    answered: list[Answered] = field(default_factory=list)
+    """Every tool call so far and its answer, in order."""
     _thoughts: int = field(default=0)
     _calls: int = field(default=0)
 
@@ -90,6 +92,7 @@ class Context:
             spend=self.spend,
             progress=self.progress,
             taint=self.taint,
+            answered=self.answered,
         )
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.step import Handoff, Settlement
 from shared.agent.spend import Spend
@@ -21,6 +21,14 @@ REPEAT = "repeat"
 """What a person's answer begins with who knows that a call has not happened and wants it made."""
 
 
+class Answered(NamedTuple):
+    """A tool call and what the model was shown of its result, both as JSON."""
+
+    tool: str
+    arguments: str
+    answer: str
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCalls:
     """The calls of one handoff. `name` of a call is its place in the work: the same on every delivery and attempt."""
@@ -34,6 +42,8 @@ class ToolCalls:
     progress: Callable[[str], Awaitable[None]]
     taint: Taint
     """What untrusted content the context holds; what these calls answer enters it."""
+    answered: list[Answered]
+    """Every call so far and its answer, in order; these calls are added."""
 
     async def answer(self, name: str, request: ToolRequest, *, own: bool) -> str:
         """The tool's answer as JSON, recorded; on replay a local tool runs again, for what it does to the folder.
@@ -44,14 +54,14 @@ class ToolCalls:
         """
         settled = self._settled(name, request)
         if settled is not None and (name not in self.journal or self.journal[name] != settled):
-            return await self._recorded(name, settled)
+            return await self._recorded(name, request, settled)
         if name in self.journal:
-            return self._entered(await self._replayed(name, request, own=own))
+            return self._entered(request, await self._replayed(name, request, own=own))
         try:
             self.spend.before_tool_call()
         except ToolError as refused:
             return as_answer(refused)
-        return await self._recorded(name, await self._made(name, request))
+        return await self._recorded(name, request, await self._made(name, request))
 
     def _settled(self, name: str, request: ToolRequest) -> str | None:
         """What the model is told of a call a person has said has happened; None if nobody has."""
@@ -60,12 +70,13 @@ class ToolCalls:
             return None
         return json.dumps({"settled_by_a_person": said.answer}, ensure_ascii=False)
 
-    async def _recorded(self, name: str, answer: str) -> str:
+    async def _recorded(self, name: str, request: ToolRequest, answer: str) -> str:
         await self.journal.write(name, answer)
         self.spend.add_tool_call()
-        return self._entered(answer)
+        return self._entered(request, answer)
 
-    def _entered(self, answer: str) -> str:
+    def _entered(self, request: ToolRequest, answer: str) -> str:
+        self.answered.append(Answered(request.name, request.arguments, answer))
         if (origin := origin_in(answer)) is not None:
             self.taint.enter(origin)
         return answer

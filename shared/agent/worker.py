@@ -30,6 +30,7 @@ from schemas.step import (
 )
 from shared.agent.context import Context
 from shared.agent.declare import Agent, AskHuman
+from shared.agent.outgoing import guarded
 from shared.agent.spend import Spend
 from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
@@ -37,6 +38,7 @@ from shared.blackboard import Journal, RunStore, Sentinel, note
 from shared.blackboard.journal import ANSWER, Leftovers
 from shared.bus import Delivery, decode, encode, encode_lean, publish
 from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
+from shared.guard import read_policy
 from shared.llm import Models
 from shared.runs import ENDS
 from shared.settings import Settings
@@ -182,7 +184,10 @@ class Worker:
             progress=lambda doing: self._progress(handoff, doing),
         )
         try:
-            return _answer_for(await self.agent.handler(handoff, context), workspace)
+            returned = await self.agent.handler(handoff, context)
+            if isinstance(returned, Findings):
+                returned = guarded(returned, read_policy(self.settings.guardrails), handoff.tenant)
+            return _answer_for(returned, workspace)
         finally:
             await workspace.close()
 

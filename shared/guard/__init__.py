@@ -9,8 +9,11 @@ from shared.guard.origin import Taint, named, origin_in, origin_of, unwrapped, w
 from shared.guard.policy import Action, InvalidPolicy, Policy, parse_policy, read_policy
 from shared.guard.sanitise import sanitised, sanitised_deep
 from shared.guard.screen import Judge, Screened, Tripped, find, redacted, screen, strictest
+from shared.guard.screening import Screening
+from shared.guard.secrets import KEY_FORMS, secrets
 
 __all__ = [
+    "KEY_FORMS",
     "Action",
     "Finding",
     "InvalidPolicy",
@@ -18,6 +21,7 @@ __all__ = [
     "Kind",
     "Policy",
     "Screened",
+    "Screening",
     "Taint",
     "Tripped",
     "find",
@@ -31,6 +35,7 @@ __all__ = [
     "sanitised_deep",
     "screen",
     "screened_task",
+    "secrets",
     "strictest",
     "unwrapped",
     "wrap",

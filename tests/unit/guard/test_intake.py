@@ -42,11 +42,11 @@ def test_a_secret_is_taken_out_of_every_part_of_the_task_and_no_event_shows_it()
     world = world_of(task_with(KEY, constraints=[f"use {KEY}"], context=context))
     assert world.run.task.objective == "Count the rows. [secret]"
     assert [event.where for event in world.events if isinstance(event, GuardrailTripped)] == [
+        "objective",
+        "constraints[0]",
         "context.text",
         "context.data.a[0].b",
         "attachment n.txt",
-        "objective",
-        "constraints[0]",
     ]
     assert not any(KEY in event.model_dump_json() for event in world.events)
     assert KEY not in world.waiting(MakePlan)[0].model_dump_json()
