@@ -42,7 +42,8 @@ _ORDERS = (
     _order(
         _OVERRIDE,
         "ignorier|vergiss|missacht|vergesst|vernachlässig|beachte",
-        r"\b(?:ignorier(?:e|t|en)?|vergiss|vergesst|missachtet?)\b(?!\W+nicht)(?:\W+\w+){0,4}?\W+(?:anweisung|instruktion|regel|"
+        r"\b(?:ignoriere?|ignorieren\W+sie|ignoriert(?=\W+(?:bitte|alle|sämtliche))|vergiss|vergesst|missachtet?)\b"
+        r"(?!\W+nicht)(?:\W+\w+){0,4}?\W+(?:anweisung|instruktion|regel|"
         r"vorgabe|befehl|prompt)\w*",
         r"\bbeachte\W+(?:die|deine)\W+(?:\w+\W+){0,3}(?:anweisung|regel|vorgabe)\w*\W+nicht\b",
     ),

@@ -21,7 +21,7 @@ _LOOSE = re.compile(
     r"(?<=[\u200c\u200d\ufe0e\ufe0f])[\u200c\ufe0e\ufe0f]+|(?<=[\u200c\u200d])\u200d+"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_STYLED = re.compile("[\uff21-\uff3a\uff41-\uff5a\u24b6-\u24e9\U0001d400-\U0001d7ff\U0001f130-\U0001f149]+")
+_STYLED = re.compile("[\uff21-\uff3a\uff41-\uff5a\u24b6-\u24e9\U0001d400-\U0001d7ff\U0001f130-\U0001f149]{2,}")
 """Full-width, circled, squared and mathematical letters: alphabets that are drawn differently and read the same."""
 
 _CYRILLIC = dict(zip("аеорсухіјѕԁԛԝһӏАВЕЅІЈКМНОРСТУХ", "aeopcyxijsdqwhlABESIJKMHOPCTYX", strict=True))
@@ -36,7 +36,7 @@ _MIXED = re.compile(
 _SPECIAL = re.compile(
     r"<(?=\|[a-zA-Z_]{2,40}\|>)"  # <|im_start|>, <|system|>
     r"|<(?=/?(?:antml:)?(?:tool_calls?|tool_results?|function_calls?|function_results?|function|invoke|parameter|"
-    r"tool_use|tool_outputs?|system|assistant|developer|untrusted|s)(?:[\s>=/]))"
+    r"tool_use|tool_outputs?|system|assistant|developer|untrusted)(?:[\s>=/]))"
     r"|<(?=<SYS>>|</SYS>>)|\[(?=/?INST\])",
     re.IGNORECASE,
 )

@@ -23,7 +23,7 @@ _FORMS: tuple[tuple[str, str, str], ...] = (
     ("Google API key", "AIza", r"\bAIza[\w-]{30,}"),
     ("Google OAuth token", "ya29.", r"\bya29\.[\w-]{20,}"),
     ("Stripe key", "_live_", r"\b[spr]k_live_\w{16,}"),
-    ("model provider's key", "sk- pk- rk-", r"\b(?:sk|pk|rk)-[\w-]{16,}"),
+    ("model provider's key", "sk- pk- rk-", r"\b(?:sk|pk|rk)-(?:[\w-]{32,}|(?:[a-z]+-)?[A-Za-z0-9]{16,})"),
     ("SendGrid key", "SG.", r"\bSG\.[\w-]{16,}\.[\w-]{16,}"),
     ("Hugging Face token", "hf_", r"\bhf_[A-Za-z0-9]{30,}"),
     ("npm token", "npm_", r"\bnpm_[A-Za-z0-9]{36}"),
@@ -60,7 +60,8 @@ _STEMS = (
 )
 
 _NO_SECRET = re.compile(
-    r"(?i)^[<$%]|[({\[]|\*{3}|\.{3}|x{4}|^(?:your|my|the|none|null|true|false|env|os|self|str|test)\b|example|"
+    r"(?i)^[<$%]|[({\[\]]|\*{3}|\.{3}|x{4}|^(?:your|my|the|none|null|true|false|env|os|self|str|test)\b|"
+    r"^(?:pass|password|passwort|passwd|pw|guest)\b|example|"
     r"changeme|placeholder|redacted|dummy|://"
 )
 """Placeholders, references and code in the place of a value."""
