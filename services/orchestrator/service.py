@@ -4,8 +4,9 @@ The way of a message: decoded → run loaded → `decide` → written with its o
 committed. A crash between any two of them means redelivery, and a redelivery changes nothing twice.
 """
 
+import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,7 +50,9 @@ class Orchestrator:
 
     async def handle(self, delivery: Delivery) -> None:
         """Let the message have its effect on its run, exactly once."""
-        message = _intake(delivery, self.parts.settings)
+        message = _intake(delivery, self.parts.settings.max_message_bytes)
+        if isinstance(message, Intake):  # a large one takes a while: others are not to wait for it
+            message = await asyncio.to_thread(_screened, message, self.parts.settings)
         tenant, run_id = _whose(message)
         while True:
             try:
@@ -145,19 +148,23 @@ class Orchestrator:
         )
 
 
-def _intake(delivery: Delivery, settings: Settings) -> Message | Intake:
+def _intake(delivery: Delivery, limit: int) -> Message | Intake:
     task = delivery.message
     if not isinstance(task, Task):
         return task
-    limit = settings.max_message_bytes
     if delivery.size > limit:
         raise InvalidMessage(f"{delivery.size} bytes are more than the {limit} a task may have", code="too_large")
     task_id = delivery.envelope.id
     run_id = run_id_for(task.tenant, task.idempotency_key or task_id)
     about(run=run_id, tenant=task.tenant)
-    task, tripped = screened_task(task, read_policy(settings.guardrails))
     logs.about(task, run_id)
-    return Intake(run_id, task_id, task, here() or None, tripped)
+    return Intake(run_id, task_id, task, here() or None)
+
+
+def _screened(intake: Intake, settings: Settings) -> Intake:
+    """The task as the guardrails leave it: nothing else of it is stored, planned or logged."""
+    task, tripped = screened_task(intake.task, read_policy(settings.guardrails))
+    return replace(intake, task=task, tripped=tripped)
 
 
 def _whose(message: Any) -> tuple[str, str]:

@@ -186,7 +186,8 @@ class Worker:
         try:
             returned = await self.agent.handler(handoff, context)
             if isinstance(returned, Findings):
-                returned = guarded(returned, read_policy(self.settings.guardrails), handoff.tenant)
+                policy = read_policy(self.settings.guardrails)
+                returned = await asyncio.to_thread(guarded, returned, policy, handoff.tenant)
             return _answer_for(returned, workspace)
         finally:
             await workspace.close()

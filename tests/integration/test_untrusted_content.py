@@ -100,3 +100,14 @@ async def test_what_has_entered_is_the_same_when_the_work_is_delivered_again(wor
     again = await worker._journal(step).open()
     await worker._outcome(step, again, Spend(step.budget_left))
     assert seen[1] == first == ("page:https://a.example/",)
+
+
+async def test_a_secret_a_model_answers_with_is_not_in_the_answer_that_is_recorded_and_published(
+    worker, agent, model, seen
+):
+    key = "ghp_" + "a1B2c3D4e5F6" * 3
+    final = {"answer": f"The key is {key}.", "facts": [], "sources": [], "confidence": 0.9, "caveats": []}
+    await scripted(model, agent, {"reply": {"json": final}})
+    reply, _ = await answer(worker, handoff(agent))
+    assert reply.output.answer == "The key is [secret]."
+    assert key not in reply.model_dump_json()
