@@ -51,6 +51,16 @@ class RunStarted(RunEvent):
     traceparent: str | None = Field(None, description="W3C Trace Context: the span in which it was taken in.")
 
 
+class GuardrailTripped(RunEvent):
+    """Something in the task was found that the guardrails' policy names. Says what and where, never the text itself."""
+
+    guardrail: str = Field(description="The kind of what was found, such as `secret`.")
+    action: str = Field(description="What was done: `mark`, `redact`, `ask` or `reject`.")
+    where: str = Field(description="Which part of the task.")
+    why: str
+    count: int = Field(1, ge=1, description="How often it was found there.")
+
+
 class Moved(RunEvent):
     """The run went from one state to another."""
 

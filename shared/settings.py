@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
+from shared.guard import read_policy
 from shared.transport import Transport
 
 
@@ -116,6 +117,9 @@ class Settings(Transport):
     day_cost_usd: float | None = Field(None, ge=0, description="US dollars each tenant may spend a day on models.")
     day_model_calls: int | None = Field(None, ge=0, description="Model calls each tenant may make a day.")
 
+    guardrails: Path | None = Field(
+        None, description="TOML with what the guardrails do where that differs from what is shipped."
+    )
     documents: Paths = Field((), description="Folders the research agent may search and read.")
     databases: Pairs = Field(
         default_factory=dict,
@@ -133,6 +137,12 @@ class Settings(Transport):
     max_attachment_bytes: int = Field(
         64 * 1_048_576, ge=1, description="Largest file that may be attached or produced."
     )
+
+    @field_validator("guardrails")
+    @classmethod
+    def _usable(cls, path: Path | None) -> Path | None:
+        read_policy(path)
+        return path
 
 
 def read_settings() -> Settings:

@@ -142,6 +142,8 @@ def _result(text: str) -> Told:
         return Told(text)
     if isinstance(data, dict) and isinstance(data.get("error"), dict):
         return Told(None, data["error"])
+    if isinstance(data, dict) and data.keys() == {"origin", "result"}:
+        return Told(data["result"])
     return Told(data)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 from pydantic import BaseModel, Field, JsonValue
 
 from schemas.task import Artefact
+from services.communication.leaving import check_leaving
 from services.communication.mail import File, compose, deliver, server
 from shared.tools import Effect, Risk, ToolCall, ToolError, tool
 from shared.tools.addresses import is_listed, parse_url
@@ -73,6 +74,7 @@ async def send_email(
     out = server(call.settings.smtp)
     recipients = list(dict.fromkeys(to))
     files = await _files(attachments, call)
+    check_leaving(call, files, subject=subject, body=body)
     mail = compose(call.settings.mail_from, recipients, subject, body, files=files, key=call.idempotency_key)
     refused = await deliver(mail, recipients, out)
     taken = [recipient for recipient in recipients if recipient not in refused]
@@ -91,6 +93,7 @@ async def post_webhook(
             f"webhooks to {target.host} are not allowed; WAGGLE_WEBHOOK_ALLOW lists those that are",
             suggested_action="say that the webhook was not called and why",
         )
+    check_leaving(call, url=url, payload=payload)
     content = json.dumps(payload, ensure_ascii=False).encode()
     if len(content) > MAX_PAYLOAD_BYTES:
         raise ToolError("too_large", f"the payload is larger than {MAX_PAYLOAD_BYTES:,} bytes")
@@ -108,6 +111,7 @@ async def write_report(
     call: ToolCall,
 ) -> Artefact:
     """Keep a Markdown report as a file of this task. The title becomes its first heading; the file can be attached."""
+    check_leaving(call, title=title, body=body)
     return await call.workspace.save(name, f"# {title}\n\n{body.strip()}\n".encode(), "text/markdown")
 
 

@@ -4,8 +4,9 @@ The way of a message: decoded → run loaded → `decide` → written with its o
 committed. A crash between any two of them means redelivery, and a redelivery changes nothing twice.
 """
 
+import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,10 +24,11 @@ from shared.blackboard.sentinel import epoch_of
 from shared.bus import Delivery, Record, encode, encode_at, fits, publish
 from shared.bus.groups import ORCHESTRATED
 from shared.errors import Conflict, InvalidMessage, RetryableError, WaggleError
+from shared.guard import read_policy, screened_task
 from shared.rebuild import rebuild_when_lost
 from shared.runs import ENDS, Decision, Intake, Run, decide, give_up, run_id_for
 from shared.service import Parts, connect, serve
-from shared.settings import read_settings
+from shared.settings import Settings, read_settings
 from shared.telemetry import logs
 from shared.telemetry.carried import here, within
 from shared.telemetry.traces import about, workflow
@@ -49,6 +51,8 @@ class Orchestrator:
     async def handle(self, delivery: Delivery) -> None:
         """Let the message have its effect on its run, exactly once."""
         message = _intake(delivery, self.parts.settings.max_message_bytes)
+        if isinstance(message, Intake):  # a large one takes a while: others are not to wait for it
+            message = await asyncio.to_thread(_screened, message, self.parts.settings)
         tenant, run_id = _whose(message)
         while True:
             try:
@@ -155,6 +159,12 @@ def _intake(delivery: Delivery, limit: int) -> Message | Intake:
     about(run=run_id, tenant=task.tenant)
     logs.about(task, run_id)
     return Intake(run_id, task_id, task, here() or None)
+
+
+def _screened(intake: Intake, settings: Settings) -> Intake:
+    """The task as the guardrails leave it: nothing else of it is stored, planned or logged."""
+    task, tripped = screened_task(intake.task, read_policy(settings.guardrails))
+    return replace(intake, task=task, tripped=tripped)
 
 
 def _whose(message: Any) -> tuple[str, str]:

@@ -12,13 +12,14 @@ from schemas.step import DoStep, Handoff
 from shared.agent.account import Account
 from shared.agent.declare import Agent
 from shared.agent.metering import meter_reply, metering_model
-from shared.agent.prompt import opening
+from shared.agent.prompt import opening, origins
 from shared.agent.toolbox import Toolbox
-from shared.agent.toolcalls import ToolCalls
+from shared.agent.toolcalls import Answered, ToolCalls
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
-from shared.bus.stops import Guard
+from shared.bus.stops import Switch
 from shared.errors import TerminalError
+from shared.guard import Taint, unwrapped
 from shared.llm import Chat, Models, Reply, Role, ToolRequest
 from shared.settings import Settings
 from shared.telemetry import traces
@@ -48,15 +49,23 @@ class Context:
     journal: Journal
     workspace: StepWorkspace
     account: Account
-    guard: Guard
+    switch: Switch
     ends: float
     """When the time for this handoff is over, by `time.monotonic()`."""
     still_wanted: Callable[[], Awaitable[None]]
     """Raises when the run has ended meanwhile."""
     progress: Callable[[str], Awaitable[None]]
     """Tells those who follow the run what is being done."""
+    taint: Taint = field(init=False)
+    """The untrusted content that has entered, from the handoff and from tools: the same on every replay."""
+    answered: list[Answered] = field(default_factory=list)
+    """Every tool call so far and its answer, in order."""
     _thoughts: int = field(default=0)
     _calls: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        """Begin with what the handoff brings."""
+        self.taint = Taint(origins(self.handoff, self.workspace.files()))
 
     async def think(self, objective: str, *, result: type[T]) -> T:
         """Let the model work on the objective with the agent's tools until it answers with a valid `result`.
@@ -82,7 +91,7 @@ class Context:
         self._calls += 1
         request = ToolRequest(id=f"call-{self._calls}", name=name, arguments=json.dumps(arguments))
         toolbox = Toolbox(self.agent.tools, [], dry_run=self.handoff.dry_run, metrics=self.metrics)
-        return json.loads(await self._tool_calls(toolbox).answer(request.id, request, own=self.handoff.tries == 1))
+        return unwrapped(await self._tool_calls(toolbox).answer(request.id, request, own=self.handoff.tries == 1))
 
     def _tool_calls(self, toolbox: Toolbox) -> ToolCalls:
         return ToolCalls(
@@ -92,8 +101,10 @@ class Context:
             workspace=self.workspace,
             settings=self.settings,
             account=self.account,
-            guard=self.guard,
+            switch=self.switch,
             progress=self.progress,
+            taint=self.taint,
+            answered=self.answered,
         )
 
 
@@ -115,7 +126,7 @@ class _Thought:
     async def until(self, result: type[T]) -> T:
         for turn in range(1, self.context.settings.max_turns + 1):
             await self.context.still_wanted()
-            self.context.guard.check()
+            self.context.switch.check()
             reply = await self._ask(turn, result)
             if reply.tool_requests:
                 await self._act(turn, reply)
@@ -166,7 +177,7 @@ class _Thought:
                 within=max(0.1, context.ends - time.monotonic()),
                 spending=context.account.spending(name),
             )
-            reply = await context.guard.unless_stopped(asking)
+            reply = await context.switch.unless_stopped(asking)
         meter_reply(context.metrics, reply, agent.name, context.handoff.tenant, context.settings.context_window)
         return reply
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from shared.agent.metering import OK, meter_tool
+from shared.guard import named, origin_of, wrap, wrap_error
 from shared.llm import ToolRequest
 from shared.telemetry import traces
 from shared.telemetry.contents import content
@@ -44,7 +45,7 @@ class Toolbox:
         return found is not None and not self._dry_run and found.must_not_repeat
 
     async def answer(self, request: ToolRequest, call: ToolCall, *, replay: bool = False) -> str:
-        """The tool's result as JSON, or `{"error": …}` with what the model can do about it.
+        """The tool's result as JSON, sanitised and with its origin, or an `error` with what the model can do about it.
 
         `replay`: it was answered before, and runs again for what it does to the folder. Raises ToolError only for a
         call that must not be repeated and whose outcome is unknown.
@@ -58,7 +59,7 @@ class Toolbox:
                 if outcome == OUTCOME_UNKNOWN and self.must_not_repeat(request.name):
                     raise
                 traces.failed(span, outcome, str(error))
-                answer = as_answer(error)
+                answer = _outside(error, request)
             finally:
                 known = request.name if request.name in self._tools else "unknown"
                 meter_tool(self._metrics, known, outcome, time.monotonic() - began)
@@ -70,16 +71,17 @@ class Toolbox:
         arguments = _arguments(request)
         if self._dry_run and tool.effect is not Effect.READ:
             return json.dumps({"dry_run": True, "would_call": tool.name, "arguments": arguments}, ensure_ascii=False)
-        text = json.dumps(await tool(arguments, call), ensure_ascii=False)
+        answer = wrap(origin_of(tool.name, arguments), await tool(arguments, call))
+        text = json.dumps(answer["result"], ensure_ascii=False)
         if len(text) <= LARGEST_RESULT:
-            return text
+            return json.dumps(answer, ensure_ascii=False)
         if tool.effect is Effect.READ:
             raise ToolError(
                 "result_too_large",
                 f"the result of {tool.name} has {len(text)} characters, more than {LARGEST_RESULT}",
                 suggested_action="ask for less: a smaller limit, fewer columns, a narrower query",
             )
-        return _cut(text)
+        return json.dumps(answer | {"result": _cut(text)}, ensure_ascii=False)
 
     def _unknown(self, name: str) -> Tool:
         near = get_close_matches(name, self._tools, n=1)
@@ -88,15 +90,20 @@ class Toolbox:
         raise ToolError("unknown_tool", f"there is no tool `{name}`; there are: {there}", suggested_action=hint)
 
 
+def _outside(error: ToolError, request: ToolRequest) -> str:
+    """An error of a tool as the model is shown it: its message may quote what came from outside."""
+    told = wrap_error(named("tool", request.name), error.info.model_dump(mode="json"))
+    return json.dumps(told, ensure_ascii=False)
+
+
 def as_answer(error: ToolError) -> str:
-    """An error as the model is shown it."""
+    """An error of ours as the model is shown it."""
     return json.dumps({"error": error.info.model_dump(mode="json")}, ensure_ascii=False)
 
 
-def _cut(text: str) -> str:
+def _cut(text: str) -> dict[str, Any]:
     """Of a result that is too large its beginning: refused, it would look as if nothing had happened."""
-    beginning = text[: LARGEST_RESULT // 2]
-    return json.dumps({"cut": True, "characters": len(text), "beginning": beginning}, ensure_ascii=False)
+    return {"cut": True, "characters": len(text), "beginning": text[: LARGEST_RESULT // 2]}
 
 
 def _arguments(request: ToolRequest) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.step import Handoff, Settlement
 from shared.agent.account import Account
@@ -11,14 +11,23 @@ from shared.agent.toolbox import Toolbox, as_answer
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT
-from shared.bus.stops import Guard
+from shared.bus.stops import Switch
 from shared.errors import NeedsHuman, RetryableError
+from shared.guard import Taint, origin_in
 from shared.llm import ToolRequest
 from shared.settings import Settings
 from shared.tools import ToolCall, ToolError
 
 REPEAT = "repeat"
 """What a person's answer begins with who knows that a call has not happened and wants it made."""
+
+
+class Answered(NamedTuple):
+    """A tool call and what the model was shown of its result, both as JSON."""
+
+    tool: str
+    arguments: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +40,12 @@ class ToolCalls:
     workspace: StepWorkspace
     settings: Settings
     account: Account
-    guard: Guard
+    switch: Switch
     progress: Callable[[str], Awaitable[None]]
+    taint: Taint
+    """What untrusted content the context holds; what these calls answer enters it."""
+    answered: list[Answered]
+    """Every call so far and its answer, in order; these calls are added."""
 
     async def answer(self, name: str, request: ToolRequest, *, own: bool) -> str:
         """The tool's answer as JSON, recorded; on replay a local tool runs again, for what it does to the folder.
@@ -43,14 +56,14 @@ class ToolCalls:
         """
         settled = self._settled(name, request)
         if settled is not None and (name not in self.journal or self.journal[name] != settled):
-            return await self._recorded(name, settled)
+            return await self._recorded(name, request, settled)
         if name in self.journal:
-            return await self._replayed(name, request, own=own)
+            return self._entered(request, await self._replayed(name, request, own=own))
         try:
             await self.account.before_tool_call(name)
         except ToolError as refused:
             return as_answer(refused)
-        return await self._recorded(name, await self._made(name, request))
+        return await self._recorded(name, request, await self._made(name, request))
 
     def _settled(self, name: str, request: ToolRequest) -> str | None:
         """What the model is told of a call a person has said has happened; None if nobody has."""
@@ -59,9 +72,15 @@ class ToolCalls:
             return None
         return json.dumps({"settled_by_a_person": said.answer}, ensure_ascii=False)
 
-    async def _recorded(self, name: str, answer: str) -> str:
+    async def _recorded(self, name: str, request: ToolRequest, answer: str) -> str:
         await self.journal.write(name, answer)
         self.account.spend.add_tool_call()
+        return self._entered(request, answer)
+
+    def _entered(self, request: ToolRequest, answer: str) -> str:
+        self.answered.append(Answered(request.name, request.arguments, answer))
+        if (origin := origin_in(answer)) is not None:
+            self.taint.enter(origin)
         return answer
 
     async def _replayed(self, name: str, request: ToolRequest, *, own: bool) -> str:
@@ -73,12 +92,12 @@ class ToolCalls:
         return answer
 
     async def _made(self, name: str, request: ToolRequest) -> str:
-        self.guard.check()
+        self.switch.check()
         await self.progress(f"{request.name} {request.arguments}"[:200])
         intent = name + INTENT
         earlier = self.journal.entries().get(intent)
         if earlier is None and not self.toolbox.must_not_repeat(request.name):
-            return await self.guard.unless_stopped(self._act(name, request))
+            return await self.switch.unless_stopped(self._act(name, request))
         permission = self.handoff.settled.get(name)
         if earlier is not None and (permission is None or permission.request_id == earlier["permitted_by"]):
             raise self._unknown(name, request)  # a permission is used up by one call

@@ -32,6 +32,7 @@ from schemas.step import (
 from shared.agent.account import Account
 from shared.agent.context import Context
 from shared.agent.declare import Agent, AskHuman
+from shared.agent.outgoing import guarded
 from shared.agent.spend import Spend
 from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
@@ -39,8 +40,9 @@ from shared.blackboard import Journal, RunStore, Sentinel, note
 from shared.blackboard.journal import ANSWER, Leftovers
 from shared.blackboard.ledger import Ledger
 from shared.bus import Delivery, decode, encode, encode_lean, publish
-from shared.bus.stops import Guard, Stops, Whose
+from shared.bus.stops import Switch, Stops, Whose
 from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
+from shared.guard import read_policy
 from shared.llm import Models
 from shared.runs import ENDS
 from shared.settings import Settings
@@ -188,13 +190,17 @@ class Worker:
             journal=journal,
             workspace=workspace,
             account=account,
-            guard=Guard(self.stops, self._whose(handoff)),
+            switch=Switch(self.stops, self._whose(handoff)),
             ends=ends,
             still_wanted=lambda: self._still_wanted(handoff),
             progress=lambda doing: self._progress(handoff, doing),
         )
         try:
-            return _answer_for(await self.agent.handler(handoff, context), workspace, spend.caveats)
+            returned = await self.agent.handler(handoff, context)
+            if isinstance(returned, Findings):
+                policy = read_policy(self.settings.guardrails)
+                returned = await asyncio.to_thread(guarded, returned, policy, handoff.tenant)
+            return _answer_for(returned, workspace, spend.caveats)
         finally:
             await workspace.close()
 

@@ -11,6 +11,7 @@ from schemas.task import Artefact, Attachment
 from shared.archive import OUTAGES, BlobStore
 from shared.blackboard import Journal
 from shared.errors import RetryableError, TerminalError
+from shared.guard import sanitised
 from shared.settings import Settings
 from shared.tools import ToolError
 from shared.tools.net import GuardedClient
@@ -52,10 +53,10 @@ class StepWorkspace:
 
     async def path(self, name: str) -> Path:
         """The local path of a file. Raises ToolError `unknown_file`."""
-        file = next((each for each in self.files() if each.name == name), None)
+        file = next((each for each in self.files() if name in (each.name, sanitised(each.name))), None)
         if file is None:
             raise self._unknown(name)
-        path = self._place("files") / name
+        path = self._place("files") / file.name
         if not path.exists():
             content = await self._content(file)
             path.write_bytes(content)

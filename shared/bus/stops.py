@@ -124,7 +124,7 @@ def _take(stopped: dict[str, WorkStopped], scope: str, value: bytes | None) -> N
     log.warning("stopped", scope=scope, by=stop.by, reason=stop.reason)
 
 
-class Guard(NamedTuple):
+class Switch(NamedTuple):
     """Stands before the calls of one handoff."""
 
     stops: Stops

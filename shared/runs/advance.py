@@ -90,7 +90,7 @@ def _executing(draft: Draft) -> None:
         message = f"step `{failed.step.id}` ({failed.step.agent}) failed: {failed.error.message}"
         fail(draft, failed.error.code, message, failed.error.suggested_action)
     elif asking is not None and asking.question is not None:
-        _ask_person(draft, "step", asking.question, asking.options, asking.step.id)
+        ask_person(draft, "step", asking.question, asking.options, asking.step.id)
     elif all(record.status == "done" for record in steps):
         draft.move(State.REVIEWING, "all steps are done")
     else:
@@ -133,14 +133,13 @@ def _revise(draft: Draft, review: ReviewGiven) -> None:
 
 def _trouble(draft: Draft, about: str, code: str, message: str) -> None:
     if draft.run.task.on_trouble == "wait":
-        _ask_person(
-            draft, about, message, ["approve: try again or accept as it is", "reject: plan anew, with a reason"]
-        )
+        ask_person(draft, about, message, ["approve: try again or accept as it is", "reject: plan anew, with a reason"])
     else:
         fail(draft, code, message)
 
 
-def _ask_person(draft: Draft, about: str, question: str, options: list[str], step_id: str | None = None) -> None:
+def ask_person(draft: Draft, about: str, question: str, options: list[str], step_id: str | None = None) -> None:
+    """Wait until a person has decided, but not for ever."""
     request_id = f"{draft.run.id}/help/{draft.run.requests + 1}"
     draft.record(HelpRequested, request_id=request_id, about=about, step_id=step_id, question=question, options=options)
     draft.move(State.WAITING_HUMAN, question)

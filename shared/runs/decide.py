@@ -11,7 +11,8 @@ from schemas.event import RunEvent, State
 from schemas.message import Message
 from schemas.task import Shape, Task
 from shared.errors import RetryableError, TerminalError
-from shared.runs.advance import advance, end, fail, give_back_waiting_time, set_deadline
+from shared.guard import Action, Tripped, strictest
+from shared.runs.advance import advance, ask_person, end, fail, give_back_waiting_time, set_deadline
 from shared.runs.dispatch import is_ahead
 from shared.runs.draft import Draft, Outgoing
 from shared.runs.evolve import evolve
@@ -32,6 +33,8 @@ class Intake:
     task_id: str
     task: Task
     traceparent: str | None = None
+    tripped: tuple[Tripped, ...] = ()
+    """The guardrails that have tripped; the task is as they have left it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +92,37 @@ def _take_in(intake: Intake, now: datetime, agents: Agents) -> Draft:
     )
     draft = Draft(evolve(None, started), now, agents, events=[started])
     draft.move(State.VALIDATING, "the task was taken in")
-    objection = _objection(task, now, agents)
+    for each in intake.tripped:
+        facts = {"guardrail": each.kind, "action": each.action, "where": each.where, "why": each.why}
+        draft.record(event.GuardrailTripped, count=each.count, **facts)
+    objection = _objection(task, now, agents) or _guardrail(intake.tripped)
     if objection is not None:
         end(draft, State.REJECTED, objection.message, error=objection)
         return draft
     draft.move(State.PLANNING, "the task makes sense")
     set_deadline(draft)
-    advance(draft)
+    if strictest(intake.tripped) is Action.ASK:
+        ask_person(draft, "plan", f"shall this be done? {_reasons(intake.tripped, Action.ASK)}", _MAY_IT)
+    else:
+        advance(draft)
     return draft
+
+
+_MAY_IT = ["approve: plan it and carry it out", "reject: end it, with a reason"]
+
+
+def _guardrail(tripped: tuple[Tripped, ...]) -> ErrorInfo | None:
+    if strictest(tripped) is not Action.REJECT:
+        return None
+    return ErrorInfo(
+        code="guardrail",
+        message=_reasons(tripped, Action.REJECT),
+        suggested_action="take it out of the task, or have the operator change the guardrails",
+    )
+
+
+def _reasons(tripped: tuple[Tripped, ...], action: Action) -> str:
+    return "; ".join(f"guardrail `{each.kind}`: {each}" for each in tripped if each.action is action)[:2_000]
 
 
 def _objection(task: Task, now: datetime, agents: Agents) -> ErrorInfo | None:
@@ -226,7 +252,8 @@ def _human_decided(draft: Draft, message: approval.HumanDecided) -> None:
 
 def _rejected(draft: Draft, message: approval.HumanDecided) -> None:
     reason = message.answer or "rejected without a reason"
-    if draft.run.replans >= MAX_REPLANS:
+    nothing_to_change = not draft.run.handoffs  # nobody has planned: it was the task that was asked about
+    if nothing_to_change or draft.run.replans >= MAX_REPLANS:
         fail(draft, "rejected", f"rejected by {message.by}: {reason}")
         return
     draft.record(event.PlanDropped, by=message.by, reason=reason)

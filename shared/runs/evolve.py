@@ -51,6 +51,12 @@ def _moved(run: Run, event: e.Moved) -> dict[str, Any]:
     return change
 
 
+def _tripped(run: Run, event: e.GuardrailTripped) -> dict[str, Any]:
+    done = {"mark": "", "redact": ": it was taken out", "ask": ": a person is asked"}.get(event.action)
+    caveat = f"guardrail `{event.guardrail}`: {event.where} {event.why}{done}"
+    return {} if done is None else {"caveats": [*run.caveats, caveat]}
+
+
 def _step(run: Run, step_id: str, **change: Any) -> dict[str, Any]:
     return {"steps": run.steps | {step_id: run.steps[step_id].model_copy(update=change)}}
 
@@ -171,6 +177,7 @@ def _nothing(run: Run, event: e.RunEvent) -> dict[str, Any]:
 
 _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.Moved: _moved,
+    e.GuardrailTripped: _tripped,
     e.MoveRefused: _nothing,
     e.AnswerIgnored: _nothing,
     e.Progressed: _nothing,

@@ -35,7 +35,7 @@ def result_of(run: Run) -> Result:
             "steps": [summary(record) for record in run.steps.values()],
             "usage": run.usage,
             "confidence": min((output.confidence for output in outputs), default=None),
-            "caveats": list(dict.fromkeys([*_frugality(run), *(c for output in outputs for c in output.caveats)])),
+            "caveats": list(dict.fromkeys([*run.caveats, *_frugality(run), *_caveats(outputs)])),
             "error": run.error,
             "models": run.models,
             "session": run.task.session,
@@ -52,6 +52,10 @@ def _frugality(run: Run) -> list[str]:
     return [
         f"over {FRUGAL_FROM:.0%} of the budget was used: the rest was done by the cheaper model, with shorter replies"
     ]
+
+
+def _caveats(outputs: list[Output]) -> list[str]:
+    return [caveat for output in outputs for caveat in output.caveats]
 
 
 def _outputs(run: Run) -> list[Output]:

@@ -87,6 +87,9 @@ class Run(Part):
     """The highest share of the budget that was noticed: none, half, or FRUGAL_FROM."""
     models: list[str] = Field(default_factory=list)
 
+    caveats: list[str] = Field(default_factory=list)
+    """What the guardrails have found in the task and let pass, or taken out."""
+
     request: HelpRequested | None = None
     requests: int = 0
     waiting_from: State | None = None

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import SecretStr
 
+from shared.guard import KEY_FORMS
 from shared.settings import Settings
 
 HIDDEN = "***"
@@ -43,14 +44,8 @@ _REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
     # A signed address is a key.
     (re.compile(r"([?&]sig=)[^\s&#\"']+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[^-]*"), rf"\1{HIDDEN}"),
-    # Keys whose form tells what they are: OpenAI and its like, GitHub, Slack, AWS, Google, JSON web tokens.
-    (
-        re.compile(
-            r"(?<![\w-])(?:(?:sk|pk|rk)-[\w-]{16,}|gh[pousr]_\w{20,}|xox[abeprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}"
-            r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
-        ),
-        HIDDEN,
-    ),
+    # Keys whose form tells what they are.
+    (re.compile(KEY_FORMS), HIDDEN),
 )
 
 

@@ -149,6 +149,9 @@ FULL: list[Message] = [
     ),
     event.RunStarted(**FACT, task_id="task-1", task=TASK, deadline=NOW),
     event.Moved(**FACT, source=event.State.PLANNING, target=event.State.FAILED, reason="no plan", error=ERROR),
+    event.GuardrailTripped(
+        **FACT, guardrail="secret", action="redact", where="objective", why="has the form of a GitHub token", count=2
+    ),
     event.MoveRefused(**FACT, source=event.State.COMPLETE, wanted="pause", reason="the run is COMPLETE"),
     event.AnswerIgnored(**FACT, handoff_id="run-1/plan/1"),
     event.Spent(**FACT, usage=USAGE, models=["waggle-simulated"]),
@@ -214,6 +217,8 @@ LEAST: dict[str, str] = {
     '"at": "2026-11-20T12:30:00Z", "died": "2026-11-20T12:00:00Z"}',
     "waggle.run-started.v1": f'{{{_AT}, "task_id": "t1", "task": {_TASK}, "deadline": "2026-11-20T12:30:00Z"}}',
     "waggle.moved.v1": f'{{{_AT}, "source": "INTAKE", "target": "VALIDATING", "reason": "taken in"}}',
+    "waggle.guardrail-tripped.v1": f'{{{_AT}, "guardrail": "secret", "action": "redact", "where": "objective", '
+    '"why": "is a private key"}',
     "waggle.move-refused.v1": f'{{{_AT}, "source": "COMPLETE", "wanted": "pause", "reason": "it has ended"}}',
     "waggle.answer-ignored.v1": f'{{{_AT}, "handoff_id": "h1"}}',
     "waggle.spent.v1": f'{{{_AT}, "usage": {{}}, "models": []}}',

@@ -161,7 +161,7 @@ async def test_the_exact_prompt_of_every_turn_can_be_put_together_from_the_journ
     assert system["content"].startswith(f"You are the {agent.name} agent of Waggle.\n\nCalculate.")
     assert json.loads(brief["content"])["objective"] == "What is 1 + 2?"
     assert [message["role"] for message in second["added"]] == ["assistant", "tool"]
-    assert second["added"][1]["content"] == "3"
+    assert json.loads(second["added"][1]["content"]) == {"origin": "tool:add", "result": 3}
     assert [each["function"]["name"] for each in first["tools"]][:2] == ["add", "send"]
 
 
@@ -387,7 +387,7 @@ async def test_a_result_that_is_too_large_is_cut_when_the_call_has_done_somethin
     await scripted(model, agent, calling("send_and_tell_all", text="hello"), FINAL)
     reply, journal = await answer(worker, handoff(agent))
     assert isinstance(reply, StepCompleted)
-    told = json.loads(journal["think-1/turn-1/call-1"])
+    told = json.loads(journal["think-1/turn-1/call-1"])["result"]
     assert (told["cut"], told["characters"], told["beginning"][:4]) == (True, 70_002, '"xxx')
     assert len(journal["think-1/turn-1/call-1"]) < 60_000
     assert sent == ["hello"]

@@ -1,0 +1,36 @@
+"""The output guardrails on what leaves the house: mails with their files, webhooks, reports.
+
+What would have to be taken out is refused instead: a mail must not say something else than its author wrote.
+"""
+
+from typing import Any
+
+import structlog
+
+from services.communication.mail import File
+from shared.guard import Action, Screening, Tripped, read_policy
+from shared.tools import ToolCall, ToolError
+
+log = structlog.get_logger()
+
+_TEXT = ("text/", "application/json", "application/xml", "application/yaml")
+
+
+def check_leaving(call: ToolCall, files: list[File] | None = None, **material: Any) -> None:
+    """Let JSON-ready material and text files pass, or raise ToolError `guardrail` that says what is wrong where."""
+    screening = Screening(read_policy(call.settings.guardrails), "output", call.tenant)
+    for name, value in material.items():
+        screening.deep(value, name)
+    for file in files or []:
+        if file.media_type.startswith(_TEXT):
+            screening.text(file.content.decode(errors="replace"), f"file {file.name}")
+    refused = [each for each in screening.tripped if each.action in (Action.REDACT, Action.REJECT)]
+    if refused:
+        raise _refusal(refused)
+    for each in screening.tripped:
+        log.info("a guardrail has tripped", guardrail=each.kind, where=each.where, why=each.why)
+
+
+def _refusal(tripped: list[Tripped]) -> ToolError:
+    said = "; ".join(str(each) for each in tripped)[:1_000]
+    return ToolError("guardrail", f"this must not leave the house: {said}", suggested_action="leave it out")

@@ -1,0 +1,94 @@
+"""Text made harmless to read: what cannot be seen is taken out, what pretends is made plain, the rest is kept.
+
+Ordinary text comes back as it was, byte for byte. Doing it twice changes nothing more.
+"""
+
+import re
+import unicodedata
+from typing import Any
+
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+"""Soft hyphens, fillers, zero-width characters, direction controls, tags and variation selectors that carry bytes."""
+_CONTROLS = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f"
+
+_UNSEEN = re.compile(f"[{_INVISIBLE}{_CONTROLS}]+")
+# Emoji and some scripts need joiners and presentation selectors: one, between characters beyond Latin.
+_LOOSE = re.compile(
+    r"(?<![^\x00-\u024f])[\u200c\u200d\ufe0e\ufe0f]+|[\u200c\u200d](?![^\x00-\u024f])|"
+    r"(?<=[\u200c\u200d\ufe0e\ufe0f])[\u200c\ufe0e\ufe0f]+|(?<=[\u200c\u200d])\u200d+"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_STYLED = re.compile("[\uff21-\uff3a\uff41-\uff5a\u24b6-\u24e9\U0001d400-\U0001d7ff\U0001f130-\U0001f149]{2,}")
+"""Full-width, circled, squared and mathematical letters: alphabets that are drawn differently and read the same."""
+
+_CYRILLIC = dict(zip("аеорсухіјѕԁԛԝһӏАВЕЅІЈКМНОРСТУХ", "aeopcyxijsdqwhlABESIJKMHOPCTYX", strict=True))
+_GREEK = dict(zip("οανικρυτχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "oavikpytxABEZHIKMNOPTYX", strict=True))
+_ALIKE = str.maketrans(_CYRILLIC | _GREEK)
+_LETTERS = "".join(map(chr, _ALIKE))
+_MIXED = re.compile(
+    rf"(?<![^\W\d_])(?=[A-Za-z]*[{_LETTERS}])(?=[{_LETTERS}]*[A-Za-z])[A-Za-z{_LETTERS}]{{4,}}(?![^\W\d_])"
+)
+"""A word of four or more letters, Latin ones and such as look like Latin ones."""
+
+_SPECIAL = re.compile(
+    r"<(?=\|[a-zA-Z_]{2,40}\|>)"  # <|im_start|>, <|system|>
+    r"|<(?=/?(?:antml:)?(?:tool_calls?|tool_results?|function_calls?|function_results?|function|invoke|parameter|"
+    r"tool_use|tool_outputs?|system|assistant|developer|untrusted)(?:[\s>=/]))"
+    r"|<(?=<SYS>>|</SYS>>)|\[(?=/?INST\])",
+    re.IGNORECASE,
+)
+"""The first character of what chat templates and tool protocols are made of."""
+_PLAIN = {"<": "‹", "[": "⟦"}
+
+_IMAGE = re.compile(r"!+(?=\[[^\]\n]{0,500}\]\(\s*<?(?:https?:|//|data:)[^)\s]{0,4000}[?#=;,][^)]{0,4000}\))")
+_IMAGE_TAG = re.compile(r"<(?=img\b[^>]{0,4000}src\s*=\s*[\"']?(?:https?:|//)[^\s\"'>]{0,4000}\?)", re.IGNORECASE)
+
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+
+
+def sanitised(text: str) -> str:
+    """The text without disguises, marks of chat templates and tool calls, and images that carry data. Never raises."""
+    text = _SPECIAL.sub(lambda match: _PLAIN[match.group()], unhidden(text))
+    return _IMAGE_TAG.sub("‹", _IMAGE.sub("", text))
+
+
+def unhidden(text: str) -> str:
+    """The text without what cannot be seen, and with disguised letters as what they look like."""
+    if text.isascii() and not _CONTROL.search(text):
+        return text
+    text = _SURROGATE.sub("\ufffd", text)
+    text = _UNSEEN.sub("", text)
+    text = _LOOSE.sub("", text)
+    text = _STYLED.sub(lambda match: unicodedata.normalize("NFKC", match.group()), text)
+    return _MIXED.sub(lambda match: match.group().translate(_ALIKE), text)
+
+
+def sanitised_deep(material: Any) -> Any:
+    """JSON-ready data with every text in it sanitised, names of fields too."""
+    match material:
+        case str():
+            return sanitised(material)
+        case dict():
+            return {sanitised(str(name)): sanitised_deep(value) for name, value in material.items()}
+        case list() | tuple():
+            return [sanitised_deep(each) for each in material]
+    return material
+
+
+def invisible_spans(text: str) -> list[tuple[int, int]]:
+    """Where there are characters that cannot be seen, several in a row or of the kinds that only deceive."""
+    return [match.span() for match in _DECEIVING.finditer(text)]
+
+
+def alike_spans(text: str) -> list[tuple[int, int]]:
+    """Words that mix Latin letters with others that look like them."""
+    return [match.span() for match in _MIXED.finditer(text)]
+
+
+_DECEIVING = re.compile(
+    "[\u202d\u202e\U000e0020-\U000e007f\U000e0100-\U000e01ef\u2061-\u2064]+|[\u200b-\u200d\u2060\ufeff]{3,}"
+    "|(?<=[A-Za-z])[\u200b-\u200d\u2060\ufeff\u115f\u1160\u3164]+(?=[A-Za-z])|[\ufe00-\ufe0f]{2,}"
+)
