@@ -12,8 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".waggle" / "tools"
 
-PATIENCE = 1_200.0
-"""Seconds a command may take: the longest, a build of Jaeger on two busy cores, has taken half of it."""
+PATIENCE = 600.0
+"""Seconds a command may take that is given no other time."""
 
 
 class CommandFailed(RuntimeError):
