@@ -40,7 +40,7 @@ from shared.blackboard import Journal, RunStore, Sentinel, note
 from shared.blackboard.journal import ANSWER, Leftovers
 from shared.blackboard.ledger import Ledger
 from shared.bus import Delivery, decode, encode, encode_lean, publish
-from shared.bus.stops import Switch, Stops, Whose
+from shared.bus.stops import Stops, Switch, Whose
 from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
 from shared.guard import read_policy
 from shared.llm import Models
