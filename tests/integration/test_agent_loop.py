@@ -225,7 +225,7 @@ async def test_after_a_crash_recorded_turns_are_replayed_and_the_tool_is_not_cal
     reply, _ = await answer(worker, step)
     assert reply.output.answer == "It is 3."
     assert called == [(1, 2)]
-    assert (reply.usage.model_calls, reply.usage.tool_calls) == (2, 1)
+    assert (reply.usage.model_calls, reply.usage.tool_calls) == (3, 1)  # the one that was cut off may have cost, too
     assert await calls_of(model, agent) == 3
 
 
