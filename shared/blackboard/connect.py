@@ -55,8 +55,19 @@ def tls(settings: Settings) -> Mapping[str, Any]:
     return {name: str(path) for name, path in files.items() if path}
 
 
+TRIES = 3
+"""How often Redis is tried before it counts as away: one that refuses a certificate may hang up before it says so."""
+
+
 async def check_redis(settings: Settings) -> None:
     """Raises Misconfigured when Redis refuses the user, a command or TLS; says nothing when it is away."""
+    for _ in range(TRIES):
+        if await _answers(settings):
+            return
+
+
+async def _answers(settings: Settings) -> bool:
+    """Whether Redis lets us do what a service must. Raises Misconfigured when it refuses that."""
     seconds: dict[str, Any] = {"socket_connect_timeout": 3, "socket_timeout": 3}
     client: Client = Redis.from_url(settings.redis, **tls(settings), **seconds)
     try:
@@ -66,6 +77,9 @@ async def check_redis(settings: Settings) -> None:
     except (NoPermissionError, ConnectionError, TimeoutError) as error:
         if refused := _refusal(error, f"Redis at {without_password(settings.redis)}"):
             raise Misconfigured(refused) from None
+        return False
+    else:
+        return True
     finally:
         await client.aclose()
 

@@ -210,11 +210,11 @@ async def test_a_rebuild_keeps_its_lock_however_long_each_of_its_phases_takes(
 ):
     await orchestrator.handle(task())
     await sentinel.own.flushall()
-    monkeypatch.setattr(restore, "LOCK_TTL", 2_000)
+    monkeypatch.setattr(restore, "LOCK_TTL", 5_000)
     monkeypatch.setattr(rebuilding, "history", slow)
 
     def folding(changes):
-        time.sleep(3)
+        time.sleep(6)
         return fold(changes)
 
     monkeypatch.setattr(rebuilding, "fold", folding)
