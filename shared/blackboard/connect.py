@@ -1,7 +1,10 @@
 """The one door to Redis."""
 
+import asyncio
+import socket
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.exceptions import (
@@ -18,6 +21,7 @@ from shared.blackboard import keys
 from shared.errors import BlackboardLost, Misconfigured
 from shared.refusals import tls_refusal
 from shared.settings import Settings
+from shared.transport import tls_context
 from shared.urls import without_password
 
 
@@ -55,19 +59,8 @@ def tls(settings: Settings) -> Mapping[str, Any]:
     return {name: str(path) for name, path in files.items() if path}
 
 
-TRIES = 3
-"""How often Redis is tried before it counts as away: one that refuses a certificate may hang up before it says so."""
-
-
 async def check_redis(settings: Settings) -> None:
     """Raises Misconfigured when Redis refuses the user, a command or TLS; says nothing when it is away."""
-    for _ in range(TRIES):
-        if await _answers(settings):
-            return
-
-
-async def _answers(settings: Settings) -> bool:
-    """Whether Redis lets us do what a service must. Raises Misconfigured when it refuses that."""
     seconds: dict[str, Any] = {"socket_connect_timeout": 3, "socket_timeout": 3}
     client: Client = Redis.from_url(settings.redis, **tls(settings), **seconds)
     try:
@@ -75,13 +68,27 @@ async def _answers(settings: Settings) -> bool:
         await client.get(keys.SENTINEL)
         await client.eval("return 1", 0)
     except (NoPermissionError, ConnectionError, TimeoutError) as error:
-        if refused := _refusal(error, f"Redis at {without_password(settings.redis)}"):
+        server = f"Redis at {without_password(settings.redis)}"
+        refused = _refusal(error, server) or await asyncio.to_thread(_refusal_read, settings, server)
+        if refused:
             raise Misconfigured(refused) from None
-        return False
-    else:
-        return True
     finally:
         await client.aclose()
+
+
+def _refusal_read(settings: Settings, server: str) -> str | None:
+    """Why a server has hung up: it may have said so, and what was written to it meanwhile made it unreadable."""
+    address = urlsplit(settings.redis)
+    if address.scheme != "rediss":
+        return None
+    context = tls_context(settings.redis_ca, settings.redis_certificate, settings.redis_key)
+    place = (address.hostname or "localhost", address.port or 6379)
+    try:
+        with socket.create_connection(place, 3) as plain, context.wrap_socket(plain, server_hostname=place[0]) as heard:
+            heard.recv(1)
+    except OSError as error:
+        return tls_refusal(error, server, "WAGGLE_REDIS")
+    return None
 
 
 def _refusal(error: Exception, server: str) -> str | None:
