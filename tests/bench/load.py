@@ -12,9 +12,10 @@ from aiokafka import AIOKafkaConsumer
 
 from infra.probe import free_port, listens
 from schemas.budget import Budget
+from schemas.event import State
 from schemas.step import DoStep
 from shared import bus
-from shared.blackboard import Sentinel
+from shared.blackboard import Sentinel, keys
 from shared.bus import encode, publish
 from tests.bench import hop
 from tests.bench.runs import percentile
@@ -79,7 +80,7 @@ async def steps(stage: Stage, count: int) -> list[Row]:
         BENCH_MODEL=f"http://127.0.0.1:{port}/",
     )
     try:
-        return await _measured(stage, worker.pid, count)
+        return await _measured(stage, sentinel, worker.pid, count)
     finally:
         model.kill()
         await model.wait()
@@ -88,16 +89,26 @@ async def steps(stage: Stage, count: int) -> list[Row]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def _measured(stage: Stage, pid: int | None, count: int) -> list[Row]:
+async def _underway(sentinel: Sentinel, handoffs: list[DoStep]) -> None:
+    """Let their runs be known: nobody works for a run there is not."""
+    async with sentinel.own.pipeline(transaction=False) as pipe:
+        for each in handoffs:
+            pipe.hset(keys.run(each.tenant, each.run_id), "state", f'"{State.EXECUTING}"')
+        await pipe.execute()
+
+
+async def _measured(stage: Stage, sentinel: Sentinel, pid: int | None, count: int) -> list[Row]:
     process = psutil.Process(pid)
     idle, most = process.memory_info().rss, 0
     broker = bus.connect(stage.settings(), "bench")
     await broker.start()
     async with AIOKafkaConsumer(stage.prefix + "runs", bootstrap_servers=stage.kafka, fetch_max_wait_ms=5) as answers:
         await answers.seek_to_end()
+        handoffs = _handoffs(count)
+        await _underway(sentinel, handoffs)
         started = time.perf_counter()
         now = datetime.now(UTC)
-        sent = [encode(m, id=m.id, source="/b", prefix=stage.prefix, now=now) for m in _handoffs(count)]
+        sent = [encode(m, id=m.id, source="/b", prefix=stage.prefix, now=now) for m in handoffs]
         await publish(broker, sent)
         done = 0
         while done < count:
