@@ -10,19 +10,16 @@ from schemas.error import ErrorInfo
 from schemas.event import RunEvent, State
 from schemas.message import Message
 from schemas.task import Shape, Task
-from shared.errors import RetryableError, TerminalError
+from shared.errors import TerminalError
 from shared.guard import Action, Tripped, strictest
-from shared.runs.advance import advance, ask_person, end, fail, give_back_waiting_time, set_deadline
-from shared.runs.dispatch import is_ahead
+from shared.runs import answers, deadlines, orders
+from shared.runs.advance import advance, ask_person, end, fail, set_deadline
 from shared.runs.draft import Draft, Outgoing
 from shared.runs.evolve import evolve
-from shared.runs.machine import ENDS, PAUSABLE
-from shared.runs.planning import Agents, problems
+from shared.runs.machine import ENDS
+from shared.runs.planning import Agents
 from shared.runs.result import TOO_LARGE
-from shared.runs.run import MAX_ATTEMPTS, MAX_REPLANS, NOTICED, Run
-
-CLOCKS_DIFFER = timedelta(seconds=1)
-"""How far the clock that fired a timer may be ahead of ours. A timer comes once: taken for early, it would be lost."""
+from shared.runs.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,210 +132,16 @@ def _objection(task: Task, now: datetime, agents: Agents) -> ErrorInfo | None:
     return None
 
 
-def _is_open(draft: Draft, answer: step.Answer) -> bool:
-    """Whether the answer is to a handoff that is awaited. Its usage counts in any case: it was spent."""
-    if draft.run.state not in ENDS:
-        if is_ahead(draft.run, answer.handoff_id):
-            raise RetryableError(f"{answer.handoff_id} is answered and was not asked yet", after=0.5, code="ahead")
-        draft.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models)
-        _notice_budget(draft)
-        if answer.handoff_id in _awaited(draft.run, type(answer)):
-            return True
-    draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id)
-    return False
-
-
-def _notice_budget(draft: Draft) -> None:
-    """Record each share of the budget once, when it is first reached."""
-    run = draft.run
-    share, limit = run.task.budget.share(run.usage)
-    for noticed in NOTICED:
-        if run.budget_reached < noticed <= share:
-            draft.record(event.BudgetReached, share=noticed, limit=limit)
-
-
-def _awaited(run: Run, kind: type[step.Answer]) -> set[str | None]:
-    """The handoffs that an answer of this kind can be to. A failure or a question can be to any."""
-    steps = {record.handoff_id for record in run.steps.values()}
-    only: dict[type[step.Answer], set[str | None]] = {
-        step.PlanProposed: {run.planning.handoff_id},
-        step.StepCompleted: steps,
-        step.ResultReviewed: {run.reviewing.handoff_id},
-    }
-    return only.get(kind, steps | {run.planning.handoff_id, run.reviewing.handoff_id})
-
-
-def _step_of(draft: Draft, answer: step.Answer) -> str | None:
-    return next((key for key, each in draft.run.steps.items() if each.handoff_id == answer.handoff_id), None)
-
-
-def _plan_proposed(draft: Draft, message: step.PlanProposed) -> None:
-    if not _is_open(draft, message):
-        return
-    found = problems(message.plan, draft.run.task, draft.agents)
-    if found:
-        draft.record(event.PlanRefused, problems=found)
-    else:
-        draft.record(event.PlanAccepted, by=message.agent, plan=message.plan)
-    advance(draft)
-
-
-def _step_completed(draft: Draft, message: step.StepCompleted) -> None:
-    if _is_open(draft, message) and (step_id := _step_of(draft, message)):
-        draft.record(
-            event.StepDone,
-            by=message.agent,
-            step_id=step_id,
-            output=message.output,
-            seconds=message.seconds,
-            usage=message.usage,
-        )
-        advance(draft)
-
-
-def _reviewed(draft: Draft, message: step.ResultReviewed) -> None:
-    if _is_open(draft, message):
-        verdict = {"accepted": message.accepted, "reasons": message.reasons, "redo": message.redo}
-        draft.record(event.ReviewGiven, by=message.agent, **verdict)
-        advance(draft)
-
-
-def _handoff_failed(draft: Draft, message: step.HandoffFailed) -> None:
-    if not _is_open(draft, message):
-        return
-    final = not message.error.retryable or _attempts(draft, message) >= MAX_ATTEMPTS
-    draft.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=message.error, final=final)
-    if not _ended_late(draft):  # a step that stops at the deadline may tell so before the timer does
-        advance(draft)
-
-
-def _attempts(draft: Draft, answer: step.Answer) -> int:
-    """How often the work was tried that this is the answer to."""
-    if step_id := _step_of(draft, answer):
-        return draft.run.steps[step_id].attempts
-    jobs = (draft.run.planning, draft.run.reviewing)
-    return next(job.attempts - job.refusals for job in jobs if job.handoff_id == answer.handoff_id)
-
-
-def _help_asked(draft: Draft, message: step.HelpAsked) -> None:
-    if not _is_open(draft, message):
-        return
-    if step_id := _step_of(draft, message):
-        asked = {"question": message.question, "options": message.options, "call": message.call}
-        draft.record(event.StepAsked, by=message.agent, step_id=step_id, **asked)
-    else:
-        error = ErrorInfo(code="needs_human", message=message.question)
-        draft.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=error, final=True)
-    advance(draft)
-
-
-def _human_decided(draft: Draft, message: approval.HumanDecided) -> None:
-    request, back = draft.run.request, draft.run.waiting_from
-    waiting = draft.run.state is State.WAITING_HUMAN and request is not None and back is not None
-    if not waiting or request is None or back is None or request.request_id != message.request_id:
-        _refuse(draft, message.by, "decide", "no such decision is awaited")
-        return
-    give_back_waiting_time(draft)
-    given = {"request_id": request.request_id, "decision": message.decision, "answer": message.answer}
-    draft.record(event.HelpAnswered, by=message.by, **given)
-    if message.decision == "reject":
-        _rejected(draft, message)
-        return
-    if request.about == "review":
-        draft.record(event.ReviewGiven, by=message.by, accepted=True, reasons=[message.answer], redo=[])
-    draft.move(back, "a person decided", by=message.by)
-    advance(draft)
-
-
-def _rejected(draft: Draft, message: approval.HumanDecided) -> None:
-    reason = message.answer or "rejected without a reason"
-    nothing_to_change = not draft.run.handoffs  # nobody has planned: it was the task that was asked about
-    if nothing_to_change or draft.run.replans >= MAX_REPLANS:
-        fail(draft, "rejected", f"rejected by {message.by}: {reason}")
-        return
-    draft.record(event.PlanDropped, by=message.by, reason=reason)
-    draft.move(State.PLANNING, f"rejected: {reason}", by=message.by)
-    advance(draft)
-
-
-def _cancel(draft: Draft, message: approval.CancelRun) -> None:
-    if draft.run.state in ENDS:
-        _refuse(draft, message.by, "cancel", f"the run is {draft.run.state}")
-    else:
-        error = ErrorInfo(code="cancelled", message=f"cancelled by {message.by}: {message.reason}")
-        end(draft, State.CANCELLED, message.reason, error=error, by=message.by)
-
-
-def _pause(draft: Draft, message: approval.PauseRun) -> None:
-    if draft.run.state in PAUSABLE:
-        draft.move(State.PAUSED, message.reason, by=message.by)
-    else:
-        _refuse(draft, message.by, "pause", f"the run is {draft.run.state}")
-
-
-def _resume(draft: Draft, message: approval.ResumeRun) -> None:
-    run = draft.run
-    if run.state is State.PAUSED and run.paused_from is not None:
-        draft.move(run.paused_from, "resumed", by=message.by)
-        advance(draft)
-    elif run.state is State.FAILED and run.failed_from is not None:
-        draft.record(event.RunResumed, by=message.by, deadline=_new_deadline(draft))
-        draft.move(run.failed_from, "an operator resumed the failed run", by=message.by)
-        set_deadline(draft)
-        advance(draft)
-    else:
-        _refuse(draft, message.by, "resume", f"the run is {draft.run.state}")
-
-
-def _new_deadline(draft: Draft) -> datetime:
-    """A resumed run has its whole time again, but not past the task's own deadline if that is still ahead."""
-    task = draft.run.task
-    latest = draft.now + timedelta(seconds=task.budget.seconds)
-    return min(latest, task.deadline) if task.deadline and task.deadline > draft.now else latest
-
-
-def _deadline_passed(draft: Draft, message: timer.DeadlinePassed) -> None:
-    _ended_late(draft)
-
-
-def _ended_late(draft: Draft) -> bool:
-    """Whether the deadline has passed and nothing excuses it; the run has failed then."""
-    run = draft.run
-    now = draft.now + CLOCKS_DIFFER
-    of_use = run.task.deadline is None or now < run.task.deadline
-    excused = run.state in ENDS or (run.request is not None and of_use)
-    if now < run.deadline or excused:
-        return False
-    if run.state is State.PAUSED and run.paused_from is not None:
-        draft.move(run.paused_from, "the deadline passed")
-    seconds = (run.deadline - run.started).total_seconds()
-    fail(draft, "deadline", f"not finished within {seconds:.0f} s", "raise budget.seconds or the deadline")
-    return True
-
-
-def _wait_expired(draft: Draft, message: timer.WaitExpired) -> None:
-    request = draft.run.request
-    if request is None or request.request_id != message.request_id or draft.run.state in ENDS:
-        return
-    if draft.run.state is State.PAUSED:
-        draft.move(State.WAITING_HUMAN, "the wait expired")
-    fail(draft, "no_decision", f"nobody answered in time: {request.question}")
-
-
-def _refuse(draft: Draft, by: str, wanted: str, reason: str) -> None:
-    draft.record(event.MoveRefused, by=by, source=draft.run.state, wanted=wanted, reason=reason)
-
-
 _RULES: dict[type[Message], Callable[[Draft, Any], None]] = {
-    step.PlanProposed: _plan_proposed,
-    step.StepCompleted: _step_completed,
-    step.ResultReviewed: _reviewed,
-    step.HandoffFailed: _handoff_failed,
-    step.HelpAsked: _help_asked,
-    approval.HumanDecided: _human_decided,
-    approval.CancelRun: _cancel,
-    approval.PauseRun: _pause,
-    approval.ResumeRun: _resume,
-    timer.DeadlinePassed: _deadline_passed,
-    timer.WaitExpired: _wait_expired,
+    step.PlanProposed: answers.plan_proposed,
+    step.StepCompleted: answers.step_completed,
+    step.ResultReviewed: answers.reviewed,
+    step.HandoffFailed: answers.handoff_failed,
+    step.HelpAsked: answers.help_asked,
+    approval.HumanDecided: orders.human_decided,
+    approval.CancelRun: orders.cancel,
+    approval.PauseRun: orders.pause,
+    approval.ResumeRun: orders.resume,
+    timer.DeadlinePassed: deadlines.deadline_passed,
+    timer.WaitExpired: deadlines.wait_expired,
 }
