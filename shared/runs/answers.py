@@ -1,0 +1,114 @@
+"""What follows from agents' answers: facts are recorded whatever the state, then the run goes on from them."""
+
+from schemas import event, step
+from schemas.error import ErrorInfo
+from shared.errors import RetryableError
+from shared.runs.advance import advance
+from shared.runs.deadlines import ended_late
+from shared.runs.dispatch import is_ahead
+from shared.runs.draft import Draft
+from shared.runs.machine import ENDS
+from shared.runs.planning import problems
+from shared.runs.run import MAX_ATTEMPTS, NOTICED, Run
+
+
+def _is_open(draft: Draft, answer: step.Answer) -> bool:
+    """Whether the answer is to a handoff that is awaited. Its usage counts in any case: it was spent."""
+    if draft.run.state not in ENDS:
+        if is_ahead(draft.run, answer.handoff_id):
+            raise RetryableError(f"{answer.handoff_id} is answered and was not asked yet", after=0.5, code="ahead")
+        draft.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models)
+        _notice_budget(draft)
+        if answer.handoff_id in _awaited(draft.run, type(answer)):
+            return True
+    draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id)
+    return False
+
+
+def _notice_budget(draft: Draft) -> None:
+    """Record each share of the budget once, when it is first reached."""
+    run = draft.run
+    share, limit = run.task.budget.share(run.usage)
+    for noticed in NOTICED:
+        if run.budget_reached < noticed <= share:
+            draft.record(event.BudgetReached, share=noticed, limit=limit)
+
+
+def _awaited(run: Run, kind: type[step.Answer]) -> set[str | None]:
+    """The handoffs that an answer of this kind can be to. A failure or a question can be to any."""
+    steps = {record.handoff_id for record in run.steps.values()}
+    only: dict[type[step.Answer], set[str | None]] = {
+        step.PlanProposed: {run.planning.handoff_id},
+        step.StepCompleted: steps,
+        step.ResultReviewed: {run.reviewing.handoff_id},
+    }
+    return only.get(kind, steps | {run.planning.handoff_id, run.reviewing.handoff_id})
+
+
+def _step_of(draft: Draft, answer: step.Answer) -> str | None:
+    return next((key for key, each in draft.run.steps.items() if each.handoff_id == answer.handoff_id), None)
+
+
+def plan_proposed(draft: Draft, message: step.PlanProposed) -> None:
+    """The planner has made a plan: it is taken if it can be carried out."""
+    if not _is_open(draft, message):
+        return
+    found = problems(message.plan, draft.run.task, draft.agents)
+    if found:
+        draft.record(event.PlanRefused, problems=found)
+    else:
+        draft.record(event.PlanAccepted, by=message.agent, plan=message.plan)
+    advance(draft)
+
+
+def step_completed(draft: Draft, message: step.StepCompleted) -> None:
+    """A specialist has done its step."""
+    if _is_open(draft, message) and (step_id := _step_of(draft, message)):
+        draft.record(
+            event.StepDone,
+            by=message.agent,
+            step_id=step_id,
+            output=message.output,
+            seconds=message.seconds,
+            usage=message.usage,
+        )
+        advance(draft)
+
+
+def reviewed(draft: Draft, message: step.ResultReviewed) -> None:
+    """The reviewer has given its verdict."""
+    if _is_open(draft, message):
+        verdict = {"accepted": message.accepted, "reasons": message.reasons, "redo": message.redo}
+        draft.record(event.ReviewGiven, by=message.agent, **verdict)
+        advance(draft)
+
+
+def handoff_failed(draft: Draft, message: step.HandoffFailed) -> None:
+    """An agent could not do what it was asked: it is asked again, or the work is given up."""
+    if not _is_open(draft, message):
+        return
+    final = not message.error.retryable or _attempts(draft, message) >= MAX_ATTEMPTS
+    draft.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=message.error, final=final)
+    if not ended_late(draft):  # a step that stops at the deadline may tell so before the timer does
+        advance(draft)
+
+
+def _attempts(draft: Draft, answer: step.Answer) -> int:
+    """How often the work was tried that this is the answer to."""
+    if step_id := _step_of(draft, answer):
+        return draft.run.steps[step_id].attempts
+    jobs = (draft.run.planning, draft.run.reviewing)
+    return next(job.attempts - job.refusals for job in jobs if job.handoff_id == answer.handoff_id)
+
+
+def help_asked(draft: Draft, message: step.HelpAsked) -> None:
+    """An agent needs a person."""
+    if not _is_open(draft, message):
+        return
+    if step_id := _step_of(draft, message):
+        asked = {"question": message.question, "options": message.options, "call": message.call}
+        draft.record(event.StepAsked, by=message.agent, step_id=step_id, **asked)
+    else:
+        error = ErrorInfo(code="needs_human", message=message.question)
+        draft.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=error, final=True)
+    advance(draft)

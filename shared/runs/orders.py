@@ -1,0 +1,84 @@
+"""What follows from what people decide and command."""
+
+from datetime import datetime, timedelta
+
+from schemas import approval, event
+from schemas.error import ErrorInfo
+from schemas.event import State
+from shared.runs.advance import advance, end, fail, give_back_waiting_time, set_deadline
+from shared.runs.draft import Draft
+from shared.runs.machine import ENDS, PAUSABLE
+from shared.runs.run import MAX_REPLANS
+
+
+def human_decided(draft: Draft, message: approval.HumanDecided) -> None:
+    """A person has answered what the run waits for."""
+    request, back = draft.run.request, draft.run.waiting_from
+    waiting = draft.run.state is State.WAITING_HUMAN and request is not None and back is not None
+    if not waiting or request is None or back is None or request.request_id != message.request_id:
+        _refuse(draft, message.by, "decide", "no such decision is awaited")
+        return
+    give_back_waiting_time(draft)
+    given = {"request_id": request.request_id, "decision": message.decision, "answer": message.answer}
+    draft.record(event.HelpAnswered, by=message.by, **given)
+    if message.decision == "reject":
+        _rejected(draft, message)
+        return
+    if request.about == "review":
+        draft.record(event.ReviewGiven, by=message.by, accepted=True, reasons=[message.answer], redo=[])
+    draft.move(back, "a person decided", by=message.by)
+    advance(draft)
+
+
+def _rejected(draft: Draft, message: approval.HumanDecided) -> None:
+    reason = message.answer or "rejected without a reason"
+    nothing_to_change = not draft.run.handoffs  # nobody has planned: it was the task that was asked about
+    if nothing_to_change or draft.run.replans >= MAX_REPLANS:
+        fail(draft, "rejected", f"rejected by {message.by}: {reason}")
+        return
+    draft.record(event.PlanDropped, by=message.by, reason=reason)
+    draft.move(State.PLANNING, f"rejected: {reason}", by=message.by)
+    advance(draft)
+
+
+def cancel(draft: Draft, message: approval.CancelRun) -> None:
+    """End the run, unless it has ended."""
+    if draft.run.state in ENDS:
+        _refuse(draft, message.by, "cancel", f"the run is {draft.run.state}")
+    else:
+        error = ErrorInfo(code="cancelled", message=f"cancelled by {message.by}: {message.reason}")
+        end(draft, State.CANCELLED, message.reason, error=error, by=message.by)
+
+
+def pause(draft: Draft, message: approval.PauseRun) -> None:
+    """Dispatch nothing more."""
+    if draft.run.state in PAUSABLE:
+        draft.move(State.PAUSED, message.reason, by=message.by)
+    else:
+        _refuse(draft, message.by, "pause", f"the run is {draft.run.state}")
+
+
+def resume(draft: Draft, message: approval.ResumeRun) -> None:
+    """Go on where the run was paused, or where it has failed."""
+    run = draft.run
+    if run.state is State.PAUSED and run.paused_from is not None:
+        draft.move(run.paused_from, "resumed", by=message.by)
+        advance(draft)
+    elif run.state is State.FAILED and run.failed_from is not None:
+        draft.record(event.RunResumed, by=message.by, deadline=_new_deadline(draft))
+        draft.move(run.failed_from, "an operator resumed the failed run", by=message.by)
+        set_deadline(draft)
+        advance(draft)
+    else:
+        _refuse(draft, message.by, "resume", f"the run is {draft.run.state}")
+
+
+def _new_deadline(draft: Draft) -> datetime:
+    """A resumed run has its whole time again, but not past the task's own deadline if that is still ahead."""
+    task = draft.run.task
+    latest = draft.now + timedelta(seconds=task.budget.seconds)
+    return min(latest, task.deadline) if task.deadline and task.deadline > draft.now else latest
+
+
+def _refuse(draft: Draft, by: str, wanted: str, reason: str) -> None:
+    draft.record(event.MoveRefused, by=by, source=draft.run.state, wanted=wanted, reason=reason)
