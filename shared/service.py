@@ -2,18 +2,12 @@
 
 import asyncio
 import logging
-import os
-import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
-import uvicorn
-from faststream.asgi import AsgiFastStream, AsgiResponse, get
-from faststream.asgi.types import Scope
+from faststream.asgi import AsgiFastStream
 from faststream.kafka import KafkaBroker
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, ProcessCollector, make_asgi_app
@@ -22,7 +16,8 @@ from shared import archive, blackboard, bus
 from shared.archive import BlobStore
 from shared.blackboard import Client, RunStore, Sentinel
 from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
-from shared.errors import Misconfigured, Stopped, WaggleError
+from shared.errors import Stopped, WaggleError
+from shared.serving import health_routes, run_http
 from shared.settings import Settings
 from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import start_logging
@@ -30,9 +25,6 @@ from shared.telemetry.metrics import BLACKBOARD_WHOLE, COMMIT_AGE, CONSUMER_LAG,
 from shared.telemetry.redaction import secrets_of
 
 log = structlog.get_logger()
-
-KAFKA_WITHIN = 30.0
-"""Seconds a starting service waits for Kafka."""
 
 LONGEST_PAUSE = 4.0
 """Seconds before a background task that fails again and again is begun once more."""
@@ -232,67 +224,6 @@ def _run(
         logger=logging.getLogger("waggle.service"),
     )
     run_http(app, parts.settings)
-
-
-def health_routes(
-    healthy: Callable[[], Awaitable[bool]], alive: Callable[[], Awaitable[bool]] | None = None
-) -> list[tuple[str, Any]]:
-    """`/live`: the event loop turns, and Kafka, if it is there, is heard. `/ready`: the service can work."""
-
-    @get(include_in_schema=False)
-    async def live(scope: Scope) -> AsgiResponse:
-        return AsgiResponse(b"live", 200) if alive is None or await alive() else AsgiResponse(b"deaf", 503)
-
-    @get(include_in_schema=False)
-    async def ready(scope: Scope) -> AsgiResponse:
-        return AsgiResponse(b"ready", 200) if await healthy() else AsgiResponse(b"not ready", 503)
-
-    return [("/live", live), ("/ready", ready)]
-
-
-def run_http(app: Any, settings: Settings) -> None:
-    """Run an ASGI application until the process is asked to stop.
-
-    Exits with a sentence when Kafka cannot be reached, or when Kafka, Redis or Postgres refuse what the settings say:
-    whoever supervises the process starts it again.
-    """
-    try:
-        asyncio.run(_let_in(settings))
-    except (ConnectionError, Misconfigured) as why:
-        sys.exit(f"waggle cannot start: {why}")
-    uvicorn.run(
-        _ending_with(app),
-        host=settings.http_host,
-        port=settings.http_port,
-        loop="uvloop",
-        log_config=None,
-        access_log=False,
-        lifespan="on",
-        timeout_graceful_shutdown=5,
-    )
-
-
-async def _let_in(settings: Settings) -> None:
-    """Return when Kafka answers. A Redis or Postgres that is away is waited for later, one that refuses us is not."""
-    await asyncio.gather(
-        bus.await_kafka(settings, KAFKA_WITHIN),
-        blackboard.check_redis(settings),
-        archive.check_postgres(settings.postgres),
-    )
-
-
-def _ending_with(app: Any) -> Any:
-    """The application, whose process ends when its start fails after HTTP was opened: it would never be ready."""
-
-    async def ending(scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await app(scope, receive, send)
-        except BaseException:
-            if scope["type"] == "lifespan":
-                os.kill(os.getpid(), signal.SIGTERM)
-            raise
-
-    return ending
 
 
 async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from infra.topics import agents, declared
 from schemas.publishing.asyncapi import asyncapi
 from shared.bus.groups import TABLE, groups_by_topic
-from shared.service import health_routes
+from shared.serving import health_routes
 from shared.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,8 @@ from services.gateway.failures import answer_failures
 from services.gateway.limits import LimitedBodies
 from services.gateway.routes import ROUTERS
 from shared.bus.stops import Stops
-from shared.service import Parts, connect, health_routes, run_http, watch_blackboard
+from shared.service import Parts, connect, watch_blackboard
+from shared.serving import health_routes, run_http
 from shared.settings import Settings, read_settings
 
 UPLOADS = "/v1/files"
