@@ -1,5 +1,6 @@
 """A swarm whose research agent has the tools of a public MCP server, used by an MCP client."""
 
+import asyncio
 import json
 import os
 import sys
@@ -56,9 +57,15 @@ async def test_an_mcp_client_gets_an_answer_that_a_tool_of_an_mcp_server_was_use
 
     async with httpx.AsyncClient(base_url=gateway) as asking:
         trace = (await asking.get(f"/v1/runs/{run['run_id']}/trace")).json()
-        agents = (await asking.get("/v1/agents")).json()
+        async with asyncio.timeout(15):  # an agent announces a changed card within five seconds
+            while "time__convert_time" not in (tools := tools_in((await asking.get("/v1/agents")).json())):
+                await asyncio.sleep(0.2)
     done = [each["what"] for work in trace["works"] for attempt in work["attempts"] for each in attempt["actions"]]
     assert any(each.startswith("time__convert_time") for each in done)
-    tools = {tool["name"]: tool.get("source") for card in agents for tool in card["tools"]}
     assert tools["time__convert_time"] == "mcp:time"
     assert tools["read_document"] is None
+
+
+def tools_in(agents: list[dict]) -> dict[str, str | None]:
+    """Every tool's name and where it comes from."""
+    return {tool["name"]: tool.get("source") for card in agents for tool in card["tools"]}

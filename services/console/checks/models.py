@@ -5,6 +5,7 @@ import httpx
 from services.console.checks.finding import Finding, fail, ok, warn
 from shared.errors import Misconfigured
 from shared.settings import Settings
+from shared.urls import without_password
 
 _OPENAI = "https://api.openai.com/v1"
 
@@ -26,20 +27,20 @@ async def check_models(http: httpx.AsyncClient, settings: Settings) -> list[Find
 
 
 async def _server(http: httpx.AsyncClient, url: str, key: str, wanted: set[str], settings: Settings) -> Finding:
-    where = "WAGGLE_MODELS" if settings.models else "OPENAI_BASE_URL"
+    where, at = "WAGGLE_MODELS" if settings.models else "OPENAI_BASE_URL", without_password(url)
     try:
         answer = await http.get(f"{url}/models", headers={"Authorization": f"Bearer {key}"})
-    except httpx.HTTPError as away:
+    except (httpx.HTTPError, httpx.InvalidURL) as away:
         reason = str(away) or type(away).__name__
-        return fail("model", f"nothing answers at {url}: {reason}", f"start it, or correct {where}")
+        return fail("model", f"nothing answers at {at}: {reason}", f"start it, or correct {where}")
     if answer.status_code in {401, 403}:
         keys = "WAGGLE_MODEL_KEYS or OPENAI_API_KEY" if settings.models else "OPENAI_API_KEY"
-        return fail("model", f"{url} refuses the key", f"correct {keys}")
+        return fail("model", f"{at} refuses the key", f"correct {keys}")
     if not answer.is_success:
         do = "make sure that it is OpenAI-compatible; it may work all the same"
-        return warn("model", f"{url} answers {answer.status_code} when asked for its models", do)
+        return warn("model", f"{at} answers {answer.status_code} when asked for its models", do)
     names = "WAGGLE_MODELS" if settings.models else "WAGGLE_MODEL_STRONG and WAGGLE_MODEL_CHEAP"
-    return _listed(url, answer, wanted, f"correct {names}, or load it there")
+    return _listed(at, answer, wanted, f"correct {names}, or load it there")
 
 
 def _listed(url: str, answer: httpx.Response, wanted: set[str], do: str) -> Finding:

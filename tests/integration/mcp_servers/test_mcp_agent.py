@@ -16,6 +16,7 @@ from shared.agent import Agent, Context, Worker
 from shared.agent.serve import mcp_servers
 from shared.archive import BlobStore
 from shared.blackboard import RunStore
+from shared.bus.stops import Stops
 from shared.llm import Models
 from shared.telemetry.metrics import Metrics
 
@@ -54,12 +55,12 @@ async def working(agent, topics, sentinel, model):
         metrics = Metrics(CollectorRegistry())
         servers = mcp_servers(agent, settings, metrics)
         keeping = asyncio.create_task(servers.keep())
-        models, broker = Models(settings), bus.connect(settings, agent.name)
+        models, broker = Models(settings, sentinel.scripts, metrics), bus.connect(settings, agent.name)
         closing.append((keeping, models, broker))
         await asyncio.wait_for(servers.settled(), 30)
         await broker.start()
         archive, runs = BlobStore("postgresql://unused", 1), RunStore(sentinel, 60)
-        return Worker(agent, settings, broker, sentinel, runs, archive, models, metrics)
+        return Worker(agent, settings, broker, sentinel, runs, archive, models, metrics, Stops(settings))
 
     yield start
     for keeping, models, broker in closing:
