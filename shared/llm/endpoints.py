@@ -81,9 +81,16 @@ def _of_variables(settings: Settings) -> Chains:
         Role.JUDGE: settings.model_judge or settings.model_strong,
         Role.EMBED: settings.model_embed,
     }
-    where = urlsplit(settings.openai_base_url or "").hostname or "openai"
+    where = _host(settings.openai_base_url) or "openai"
     named = {role: model for role, model in models.items() if model}
     return {role: (_endpoint(f"{where}/{model}", _Declared(model=model), settings),) for role, model in named.items()}
+
+
+def _host(url: str | None) -> str | None:
+    try:
+        return urlsplit(url or "").hostname
+    except ValueError as wrong:
+        raise Misconfigured(f"OPENAI_BASE_URL is no address: {wrong}") from None
 
 
 def _of_file(settings: Settings) -> Chains:

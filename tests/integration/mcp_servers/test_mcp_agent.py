@@ -77,7 +77,7 @@ async def test_a_model_calls_a_tool_of_a_server_nobody_here_wrote(agent, declare
     await scripted(model, agent, calling("time__convert_time", **wanted), FINAL)
     reply, journal = await answer(worker, handoff(agent))
     assert isinstance(reply, StepCompleted)
-    told = json.loads(journal.entries()["think-1/turn-1/call-1"])
+    told = json.loads(journal.entries()["think-1/turn-1/call-1"])["result"]
     assert told["source"] == "mcp:time"
     assert "T21:00:00+09:00" in told["data"]["target"]["datetime"]
     assert {card.name: card.source for card in agent.card.tools} == {
