@@ -8,13 +8,14 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from conftest import started
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.aiokafka import AIOKafkaInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from otlp import drawn, receiver, tree
 from test_swarm import envelope, publish, result_of, scripted, submit
+
+from tests.conftest import started
 
 AGENT = """\
 process agents.{0}
