@@ -129,7 +129,7 @@ async def test_work_that_is_started_again_while_it_still_ends_is_stopped_and_not
             await asyncio.sleep(0.05)
 
     mine = asyncio.create_task(stops.unless_stopped(MINE, work()))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
     obey(stops, all="enough")
     await ending.wait()
     obey(stops)
@@ -148,9 +148,9 @@ async def test_work_that_is_stopped_once_is_not_cancelled_again_by_other_orders_
             ended.append("whole")
 
     mine = asyncio.create_task(stops.unless_stopped(MINE, work()))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
     obey(stops, all="enough")
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
     obey(stops, all="enough still")
     with pytest.raises(Stopped):
         await mine
