@@ -48,6 +48,8 @@ class Stops:
     settings: Settings
     _stopped: dict[str, WorkStopped] = field(default_factory=dict)
     _running: dict[asyncio.Task[Any], Whose] = field(default_factory=dict)
+    _cancelled: dict[asyncio.Task[Any], Stopped] = field(default_factory=dict)
+    """Running work that was stopped and has not ended yet, and why."""
     _loaded: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __iter__(self) -> Iterator[WorkStopped]:
@@ -60,12 +62,24 @@ class Stops:
 
     def check(self, whose: Whose) -> None:
         """Raises Stopped when this work may not go on."""
+        if stopped := self._order(whose):
+            raise stopped
+
+    def _order(self, whose: Whose) -> Stopped | None:
+        """Why this work may not go on; None when it may."""
         for scope in whose.scopes:
             if stop := self._stopped.get(scope):
-                raise Stopped(f"{scope} was stopped by {stop.by}: {stop.reason}")
+                return Stopped(f"{scope} was stopped by {stop.by}: {stop.reason}")
+        return None
 
     async def unless_stopped(self, whose: Whose, work: Coroutine[Any, Any, T]) -> T:
-        """The outcome of the work, which is cancelled in the middle when it is stopped. Raises Stopped then."""
+        """The outcome of the work, which is cancelled in the middle when it is stopped. Raises Stopped then.
+
+        Work that is stopped already is not begun. Work that was cancelled stays stopped though it may go on meanwhile.
+        """
+        if stopped := self._order(whose):
+            work.close()
+            raise stopped
         task = asyncio.ensure_future(work)
         self._running[task] = whose
         try:
@@ -74,10 +88,10 @@ class Stops:
             if _caller_is_cancelled():
                 task.cancel()
                 raise
-            self.check(whose)
-            raise
+            raise self._cancelled.get(task, Stopped("the work was cancelled in the middle")) from None
         finally:
             del self._running[task]
+            self._cancelled.pop(task, None)
 
     async def follow(self) -> None:
         """Read what is stopped, for ever. Raises KafkaError when Kafka is away: begin again then."""
@@ -107,7 +121,8 @@ class Stops:
         self._stopped = stopped
         self._loaded.set()
         for task, whose in self._running.items():
-            if not stopped.keys().isdisjoint(whose.scopes):
+            if task not in self._cancelled and (order := self._order(whose)):
+                self._cancelled[task] = order
                 task.cancel()
 
 

@@ -106,6 +106,68 @@ async def test_work_is_cancelled_in_the_middle_and_only_that_which_is_meant(sett
             await other
 
 
+def obeying(**orders: str) -> Stops:
+    """A replica that has read these orders: scope → reason."""
+    stops = Stops(None)
+    obey(stops, **orders)
+    return stops
+
+
+def obey(stops: Stops, **orders: str) -> None:
+    now = datetime.now(UTC)
+    stops._obey({scope: WorkStopped(scope=scope, by="eva", reason=why, at=now) for scope, why in orders.items()})
+
+
+async def test_work_that_is_started_again_while_it_still_ends_is_stopped_and_not_a_cancelled_delivery():
+    stops, ending = obeying(), asyncio.Event()
+
+    async def work():
+        try:
+            await asyncio.sleep(30)
+        finally:  # as a model call does, which tells Redis how it went
+            ending.set()
+            await asyncio.sleep(0.05)
+
+    mine = asyncio.create_task(stops.unless_stopped(MINE, work()))
+    await asyncio.sleep(0.01)
+    obey(stops, all="enough")
+    await ending.wait()
+    obey(stops)
+    with pytest.raises(Stopped, match="by eva: enough"):
+        await mine
+
+
+async def test_work_that_is_stopped_once_is_not_cancelled_again_by_other_orders_while_it_ends():
+    stops, ended = obeying(), []
+
+    async def work():
+        try:
+            await asyncio.sleep(30)
+        finally:
+            await asyncio.sleep(0.05)
+            ended.append("whole")
+
+    mine = asyncio.create_task(stops.unless_stopped(MINE, work()))
+    await asyncio.sleep(0.01)
+    obey(stops, all="enough")
+    await asyncio.sleep(0.01)
+    obey(stops, all="enough still")
+    with pytest.raises(Stopped):
+        await mine
+    assert ended == ["whole"]
+
+
+async def test_work_that_was_stopped_before_it_is_begun_is_not_begun():
+    begun = []
+
+    async def work():
+        begun.append(True)
+
+    with pytest.raises(Stopped):
+        await obeying(all="enough").unless_stopped(MINE, work())
+    assert begun == []
+
+
 async def test_the_outcome_of_work_that_nobody_stops_is_its_own(settings, switch):
     async def work():
         return 7
