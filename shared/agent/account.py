@@ -10,10 +10,10 @@ import structlog
 from schemas.budget import Usage
 from schemas.step import Handoff
 from shared.agent.spend import Spend
-from shared.blackboard import Journal
+from shared.blackboard import OUTAGES, Journal
 from shared.blackboard.journal import LOST
 from shared.blackboard.ledger import NANO, Amounts, Ledger, Reserved, Verdict
-from shared.errors import BlackboardLost, TerminalError
+from shared.errors import TerminalError
 from shared.llm.spending import Demand, Spending
 from shared.tools import ToolError
 
@@ -52,6 +52,7 @@ class Account:
     journal: Journal
     _requests: int = field(default=0)
     _attempts: dict[str, str] = field(default_factory=dict)
+    _unsettled: set[str] = field(default_factory=set)
 
     def recall(self) -> None:
         """Count what an earlier delivery of the handoff has found lost."""
@@ -77,9 +78,10 @@ class Account:
 
         return spending
 
-    async def replayed(self, name: str, attempt: str, usage: Usage) -> None:
+    async def recorded(self, name: str, attempt: str, usage: Usage, *, replayed: bool) -> None:
         """The journal has the call: whoever made it may have been unable to settle it."""
-        await self.ledger.settle(self._call(name), attempt, Amounts.of(usage))
+        if replayed or name in self._unsettled:
+            await self.ledger.settle(self._call(name), attempt, Amounts.of(usage))
 
     async def before_tool_call(self, name: str) -> None:
         """Count a tool call that is about to be made. Raises ToolError `budget_exhausted`."""
@@ -101,13 +103,12 @@ class Account:
                 await self._count_lost(f"{name}{LOST}{permit.attempt}", said.lost)
             if said.verdict is Verdict.GRANTED:
                 return permit
-            shorter = min(_longest_reply(said, demand), permit.max_output_tokens - 1)
-            if shorter >= SHORTEST_REPLY:
-                permit.max_output_tokens = shorter
-            elif said.verdict is Verdict.REFUSED:
-                raise TerminalError(_why(said), code="budget_exhausted")
-            else:
+            if said.verdict is Verdict.WAIT:
                 await asyncio.sleep(ASK_AGAIN_AFTER)
+                continue
+            permit.max_output_tokens = min(_longest_reply(said, demand), permit.max_output_tokens - 1)
+            if permit.max_output_tokens < SHORTEST_REPLY:
+                raise TerminalError(_why(said), code="budget_exhausted")
 
     async def _count_lost(self, name: str, lost: Amounts) -> None:
         """Of an earlier request nobody knows what it cost: it counts as all that it could cost."""
@@ -120,8 +121,9 @@ class Account:
         self._attempts[name] = permit.attempt
         try:
             await self.ledger.settle(self._call(name), permit.attempt, Amounts.of(permit.usage))
-        except BlackboardLost:  # the reply is paid for and must reach the journal: settled when that is read again
-            log.warning("settled once the blackboard is rebuilt", call=name)
+        except OUTAGES:  # the reply is paid for and must reach the journal: it is settled with that
+            self._unsettled.add(name)
+            log.warning("a call is settled later", call=name)
 
     def _call(self, name: str) -> str:
         return f"{self.handoff.idempotency_key}/{name}"

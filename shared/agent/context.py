@@ -154,8 +154,7 @@ class _Thought:
         entry = await self.context.journal.once(name, ask)
         reply = Reply.model_validate(entry["reply"])
         self.context.account.spend.note(reply)
-        if replayed:
-            await self.context.account.replayed(name, entry.get("attempt", ""), reply.usage)
+        await self.context.account.recorded(name, entry.get("attempt", ""), reply.usage, replayed=replayed)
         self._own = entry["try"] == self.context.handoff.tries
         if self._own:
             self.context.account.spend.add_model_call(reply)

@@ -44,6 +44,11 @@ class Toolbox:
         found = self._tools.get(name)
         return found is not None and not self._dry_run and found.must_not_repeat
 
+    def only_reads(self, name: str) -> bool:
+        """Whether calling this tool changes nothing outside, so that it may be cut off."""
+        found = self._tools.get(name)
+        return found is None or self._dry_run or found.local or found.effect is Effect.READ
+
     async def answer(self, request: ToolRequest, call: ToolCall, *, replay: bool = False) -> str:
         """The tool's result as JSON, sanitised and with its origin, or an `error` with what the model can do about it.
 

@@ -10,7 +10,7 @@ from shared.agent.account import Account
 from shared.agent.toolbox import Toolbox, as_answer
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
-from shared.blackboard.journal import INTENT
+from shared.blackboard.journal import INTENT, REFUSED
 from shared.bus.stops import Switch
 from shared.errors import NeedsHuman, RetryableError
 from shared.guard import Taint, origin_in
@@ -59,10 +59,15 @@ class ToolCalls:
             return await self._recorded(name, request, settled)
         if name in self.journal:
             return self._entered(request, await self._replayed(name, request, own=own))
+        if name + REFUSED in self.journal:
+            return str(self.journal[name + REFUSED])
         try:
             await self.account.before_tool_call(name)
-        except ToolError as refused:
-            return as_answer(refused)
+        except (
+            ToolError
+        ) as error:  # recorded: a later try may have room for it, after the model was told it was not made
+            await self.journal.write(name + REFUSED, as_answer(error))
+            return as_answer(error)
         return await self._recorded(name, request, await self._made(name, request))
 
     def _settled(self, name: str, request: ToolRequest) -> str | None:
@@ -96,8 +101,10 @@ class ToolCalls:
         await self.progress(f"{request.name} {request.arguments}"[:200])
         intent = name + INTENT
         earlier = self.journal.entries().get(intent)
-        if earlier is None and not self.toolbox.must_not_repeat(request.name):
+        if earlier is None and self.toolbox.only_reads(request.name):
             return await self.switch.unless_stopped(self._act(name, request))
+        if earlier is None and not self.toolbox.must_not_repeat(request.name):
+            return await self._act(name, request)
         permission = self.handoff.settled.get(name)
         if earlier is not None and (permission is None or permission.request_id == earlier["permitted_by"]):
             raise self._unknown(name, request)  # a permission is used up by one call

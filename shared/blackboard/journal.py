@@ -25,6 +25,9 @@ Shared by all journals of a process: only it knows that what follows from such a
 INTENT = "/intent"
 """What the name of an entry ends with that says what is about to be done; None takes it back."""
 
+REFUSED = "/refused"
+"""What the name of an entry ends with that says why a call was not made."""
+
 LOST = "/lost-"
 """What the name of an entry has in it that says what a request of unknown outcome counts as, before its attempt."""
 

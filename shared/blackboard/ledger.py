@@ -6,7 +6,6 @@ call is tried again; a call that is settled twice is spent once.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from schemas.budget import Budget, DayBudget, Usage
 from shared.blackboard import keys
 from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
+from shared.errors import Fenced
 
 _RESERVE, _SETTLE = script("reserve"), script("settle")
 
@@ -101,13 +101,17 @@ class Ledger:
         self._ttl = int(ttl * 1000)
 
     async def reserve(self, call: str, attempt: str, most: Amounts) -> Reserved:
-        """Reserve the most a call may cost. The same attempt again is granted again. Raises BlackboardLost."""
-        today = datetime.now(UTC).date().isoformat()
-        about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, today, len(most)]
+        """Reserve the most a call may cost. The same attempt again is granted again.
+
+        Raises BlackboardLost, and Fenced when a worker with a higher fencing epoch has made an attempt.
+        """
+        about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, len(most)]
         arguments = [*about, *Amounts._fields, *most, *self._limits]
         verdict, whose, what, left, lost = await self._sentinel.scripts.run(_RESERVE, self._keys, arguments)
         if verdict == "lost":
             self._sentinel.doubt()
+        if verdict == "fenced":
+            raise Fenced(f"{call} was taken over by somebody else")
         return Reserved(Verdict(verdict), whose, what, int(left), Amounts(*map(int, lost)) if lost else None)
 
     async def settle(self, call: str, attempt: str, cost: Amounts) -> None:

@@ -1,34 +1,51 @@
 -- Reserve for one call what it may cost at most, if the limits of the run and of its tenant's day hold with it.
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel
--- ARGV: 1 the generation, 2 how long to keep the run's ledger (ms), 3 the call, 4 which attempt at it, 5 the day, 6 how
---       many amounts there are (n), then n names, n amounts, n limits of the run, n limits of the tenant's day (-1: none)
+-- ARGV: 1 the generation, 2 how long to keep the run's ledger (ms), 3 the call, 4 which attempt at it (it begins with the
+--       fencing epoch), 5 how many amounts there are (n), then n names, n amounts, n limits of the run, n limits of the
+--       tenant's day (-1: none)
 -- Returns {verdict, whose, name, left, lost}: "granted"; "wait" (what others have reserved is in the way and may come back) or
 -- "refused" (what is spent is), with whose limit is in the way ("run" or "tenant"), of which amount, and how much is
--- left of it; or "lost" (the blackboard is not the caller's). `lost`: the amounts of an earlier attempt of which nobody knows how it ended: they are spent.
+-- left of it; "fenced" (somebody else has taken the work over); or "lost" (the blackboard is not the caller's). `lost`: the amounts of an earlier attempt of which nobody knows how it ended: they are spent.
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
   return {'lost', '', '', '0', {}}
 end
-local call, attempt, day, n = 'call:' .. ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+local call, attempt, n = 'call:' .. ARGV[3], ARGV[4], tonumber(ARGV[5])
+local day = tostring(math.floor(tonumber(redis.call('TIME')[1]) / 86400))
 local function list(place)
   local items = {}
-  for i = 1, n do items[i] = ARGV[6 + place * n + i] end
+  for i = 1, n do items[i] = ARGV[5 + place * n + i] end
   return items
 end
 local names, amounts, limits, scopes = list(0), list(1), {list(2), list(3)}, {'run', 'tenant'}
 if redis.call('HGET', KEYS[2], 'day') ~= day then
   local gone = {}
-  for _, name in ipairs(names) do gone[#gone + 1] = 'spent:' .. name end
+  for _, name in ipairs(names) do
+    gone[#gone + 1] = 'spent:' .. name
+    gone[#gone + 1] = 'held:' .. name  -- of calls that nobody ever settled; those under way may be settled below nothing
+  end
   redis.call('HDEL', KEYS[2], unpack(gone))
   redis.call('HSET', KEYS[2], 'day', day)
 end
+local function epoch(attempt)
+  return tonumber(string.match(attempt, '^%d+')) or 0
+end
 local function add(field, name, amount)
-  redis.call('HINCRBY', KEYS[1], field .. name, amount)
-  redis.call('HINCRBY', KEYS[2], field .. name, amount)
+  for scope = 1, 2 do
+    if redis.call('HINCRBY', KEYS[scope], field .. name, amount) < 0 then
+      redis.call('HSET', KEYS[scope], field .. name, 0)
+    end
+  end
 end
 local lost = {}
 local known = redis.call('HGET', KEYS[1], call)
+if known and string.sub(known, 1, 6) == 'spent ' and epoch(string.sub(known, 7)) > epoch(attempt) then
+  return {'fenced', '', '', '0', {}}
+end
 if known and string.sub(known, 1, 5) == 'held ' then
   local held = cjson.decode(string.sub(known, 6))
+  if epoch(held.attempt) > epoch(attempt) then
+    return {'fenced', '', '', '0', {}}
+  end
   if held.attempt == attempt then
     return {'granted', '', '', '0', {}}
   end

@@ -1,9 +1,9 @@
 """Writing to an empty or an outdated blackboard what was folded from the logs."""
 
 import json
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from schemas.plan import AgentCard
@@ -135,7 +135,7 @@ class Restorer:
 
     async def write_tenants(self, spent: Mapping[str, Amounts]) -> None:
         """Put back what tenants have spent today."""
-        today = datetime.now(UTC).date().isoformat()
+        today = str(int(time.time()) // 86_400)
 
         def fill(pipe: Any) -> None:
             for tenant, amounts in spent.items():

@@ -22,7 +22,9 @@ for i = 1, n do
   local name, amount = ARGV[5 + i], ARGV[5 + n + i]
   for scope = 1, 2 do
     if held then
-      redis.call('HINCRBY', KEYS[scope], 'held:' .. name, string.format('%.0f', 0 - held.amounts[i]))
+      if redis.call('HINCRBY', KEYS[scope], 'held:' .. name, string.format('%.0f', 0 - held.amounts[i])) < 0 then
+        redis.call('HSET', KEYS[scope], 'held:' .. name, 0)  -- a new day, or a rebuild, has begun without it
+      end
     end
     redis.call('HINCRBY', KEYS[scope], 'spent:' .. name, amount)
   end

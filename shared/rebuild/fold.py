@@ -7,7 +7,7 @@ from schemas.budget import Usage
 from schemas.event import RunEvent
 from schemas.log import JournalWritten, LoggedEvent, RunChanged
 from schemas.registry import EVENTS
-from shared.blackboard.journal import INTENT, LOST
+from shared.blackboard.journal import INTENT, LOST, REFUSED
 from shared.blackboard.ledger import Amounts, RunLedger
 from shared.runs import Run, replay
 
@@ -78,6 +78,6 @@ def _entered(ledger: RunLedger, name: str, entry: Any) -> RunLedger:
         case {"reply": {"usage": usage}}:
             cost = Amounts.of(Usage.model_validate(usage, extra="ignore"))
             return RunLedger({**calls, name: entry.get("attempt", "")}, spent.plus(cost))
-        case _ if "/call-" in name and not name.endswith(INTENT):
+        case _ if "/call-" in name and not name.endswith((INTENT, REFUSED)):
             return RunLedger(calls, spent.plus(Amounts(tool_calls=1)))
     return ledger

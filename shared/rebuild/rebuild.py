@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -111,13 +111,13 @@ async def _rebuild(sentinel: Sentinel, restorer: Restorer, settings: Settings, s
         cards |= {each.card.name: each.card for each in found if isinstance(each, AgentAnnounced)}
     await restorer.write_cards(cards.values())
     tenants: dict[str, Amounts] = {}
-    resumable = await _runs(restorer, cards, settings, report, say, tenants)
+    resumable, ended = await _runs(restorer, cards, settings, report, say, tenants)
     async for found in _messages(settings, "journal", report):
         wanted = [each for each in found if isinstance(each, JournalWritten) and each.run_id in resumable]
         journals = await asyncio.to_thread(fold_journals, wanted)
         for batch in _batches(list(journals.items())):
             await restorer.write_journals(dict(batch))
-        await _ledgers(restorer, journals, tenants)
+        await _ledgers(restorer, journals, tenants, ended)
         report.works += len(journals)
     await restorer.write_tenants(tenants)
     report.epoch = await _next_epoch(settings, report)
@@ -148,17 +148,19 @@ async def _runs(
     report: Report,
     say: Say,
     tenants: dict[str, Amounts],
-) -> set[str]:
+) -> tuple[set[str], set[str]]:
     """Put the runs back, and count for their tenants what those have spent today that are over.
 
-    Returns those that go on, or that an operator may let go on: their journals are needed.
+    Returns those that go on, or that an operator may let go on: their journals are needed; and those that have ended.
     """
     resumable: set[str] = set()
+    ended: set[str] = set()
     async for found in _messages(settings, "runs.log", report):
         changes = [each for each in found if isinstance(each, RunChanged)]
         report.epoch = max([report.epoch, *(each.epoch for each in changes)])
         folded = await asyncio.to_thread(_folded, changes, settings, report)
         resumable |= {each.run.id for each in folded if each.run.state not in _OVER}
+        ended |= {each.run.id for each in folded if each.run.state in ENDS}
         _count_over(folded, tenants)
         report.unfinished += sum(each.run.state not in ENDS for each in folded)
         for batch in _batches(folded):
@@ -167,15 +169,20 @@ async def _runs(
             report.restored += len(records)
         if changes:
             say(f"rebuilding: {report.runs} runs read")
-    return resumable
+    return resumable, ended
 
 
 async def _ledgers(
-    restorer: Restorer, journals: Mapping[tuple[str, str], Mapping[str, Any]], tenants: dict[str, Amounts]
+    restorer: Restorer,
+    journals: Mapping[tuple[str, str], Mapping[str, Any]],
+    tenants: dict[str, Amounts],
+    ended: Container[str],
 ) -> None:
     """Put back what runs have spent that go on, and count it for their tenants' day: all of it."""
     ledgers = fold_ledgers(journals)
-    for (tenant, _), ledger in ledgers.items():
+    for (tenant, run), ledger in ledgers.items():
+        if run in ended:
+            continue
         tenants[tenant] = tenants.get(tenant, Amounts()).plus(ledger.spent)
     for batch in _batches(list(ledgers.items())):
         await restorer.write_ledgers(dict(batch))
@@ -184,7 +191,7 @@ async def _ledgers(
 def _count_over(folded: Iterable[Folded], tenants: dict[str, Amounts]) -> None:
     today = datetime.now(UTC).date()
     for run, _ in folded:
-        if run.state in _OVER and run.finished is not None and run.finished.date() == today:
+        if run.state in ENDS and run.finished is not None and run.finished.date() == today:
             tenants[run.tenant] = tenants.get(run.tenant, Amounts()).plus(Amounts.of(run.usage))
 
 

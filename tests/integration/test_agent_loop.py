@@ -306,6 +306,19 @@ async def test_a_model_that_does_not_exist_is_a_final_error(worker, agent, model
     assert (reply.error.code, reply.error.retryable) == ("model_refused", False)
 
 
+async def test_a_call_that_was_refused_is_not_made_by_a_later_try_that_has_room_for_it(worker, agent, model):
+    both = [{"name": "send", "arguments": {"text": text}} for text in ("one", "two")]
+    turns = {"when": {"turn": 0}, "reply": {"calls": both}}
+    await scripted(model, agent, turns, {"when": {"turn": 1}, "fault": {"status": 500}, "times": 3}, FINAL)
+    first = handoff(agent, budget_left=Budget(tool_calls=1), budget=Budget())
+    failed, _ = await answer(worker, first)
+    assert isinstance(failed, HandoffFailed)
+    again = first.model_copy(update={"id": first.id[:-1] + "2", "budget_left": Budget()})
+    reply, _ = await answer(worker, again)
+    assert isinstance(reply, StepCompleted)
+    assert sent == ["one"]
+
+
 async def test_no_model_call_is_made_beyond_the_budget(worker, agent, model):
     await scripted(model, agent, calling(a=1, b=2), FINAL)
     reply, _ = await answer(worker, handoff(agent, budget_left=Budget(model_calls=1)))

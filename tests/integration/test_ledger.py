@@ -8,7 +8,7 @@ import pytest
 from schemas.budget import Budget, DayBudget, Usage
 from shared.blackboard import Sentinel
 from shared.blackboard.ledger import NANO, Amounts, Ledger, Verdict
-from shared.errors import BlackboardLost
+from shared.errors import BlackboardLost, Fenced
 
 CALL = Amounts(tokens=100, output_tokens=50, nano_usd=1_000, model_calls=1)
 
@@ -61,6 +61,28 @@ async def test_an_attempt_of_which_nobody_knows_how_it_ended_is_spent_as_it_was_
     await ledger.settle("a", "1", Amounts(tokens=1))  # by one who was thought dead: it is spent already
     await ledger.settle("a", "2", Amounts(tokens=7, model_calls=1))
     assert await ledger.spent() == Amounts(107, 50, 1_000, 2, 0)
+
+
+async def test_who_was_fenced_reserves_nothing_and_leaves_the_owners_reservation_alone(sentinel):
+    ledger = ledger_of(sentinel)
+    await ledger.reserve("a", "1.1", CALL)
+    await ledger.reserve("a", "2.1", CALL)
+    with pytest.raises(Fenced):
+        await ledger.reserve("a", "1.2", CALL)
+    await ledger.settle("a", "2.1", Amounts(tokens=7, model_calls=1))
+    with pytest.raises(Fenced):
+        await ledger.reserve("a", "1.3", CALL)
+    assert (await ledger.spent()).tokens == CALL.tokens + 7
+
+
+async def test_a_call_that_is_settled_on_the_next_day_leaves_no_debt_behind(sentinel):
+    ledger = ledger_of(sentinel)
+    await ledger.reserve("a", "1", CALL)
+    await sentinel.own.hset("waggle:default:ledger", "day", "yesterday")
+    await ledger.reserve("b", "1", Amounts(tokens=1))
+    await ledger.settle("a", "1", CALL)
+    await ledger.settle("b", "1", Amounts(tokens=1))
+    assert await sentinel.own.hget("waggle:default:ledger", "held:tokens") == "0"
 
 
 async def test_a_tenants_day_is_limited_over_all_its_runs_and_begins_anew(sentinel):
