@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -22,6 +22,9 @@ SHORTEST_REPLY = 256
 
 ASK_AGAIN_AFTER = 0.05
 """Seconds between looks while other calls of the run have reserved what is left."""
+
+FORFEIT_WITHIN = 2.0
+"""Seconds that a call which was cut off may take to say so."""
 
 _LIMITS = {"nano_usd": "cost_usd"}
 """Amounts of the ledger that go by another name in a budget."""
@@ -73,8 +76,7 @@ class Account:
             try:
                 yield permit
             finally:
-                if permit.usage is not None:
-                    await self._settle(name, permit)
+                await (self._forfeit(name, permit) if permit.usage is None else self._settle(name, permit))
 
         return spending
 
@@ -124,6 +126,12 @@ class Account:
         except OUTAGES:  # the reply is paid for and must reach the journal: it is settled with that
             self._unsettled.add(name)
             log.warning("a call is settled later", call=name)
+
+    async def _forfeit(self, name: str, permit: _Permit) -> None:
+        """What is reserved must not keep others waiting; if Redis does not take it, the next attempt finds it."""
+        with suppress(TimeoutError, *OUTAGES):
+            async with asyncio.timeout(FORFEIT_WITHIN):
+                await self.ledger.forfeit(self._call(name), permit.attempt)
 
     def _call(self, name: str) -> str:
         return f"{self.handoff.idempotency_key}/{name}"

@@ -15,7 +15,7 @@ from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
 from shared.errors import Fenced
 
-_RESERVE, _SETTLE = script("reserve"), script("settle")
+_RESERVE, _SETTLE, _FORFEIT = script("reserve"), script("settle"), script("forfeit")
 
 NANO = 1_000_000_000
 """Money is counted in billionths of a US dollar: a token of the cheapest models costs a few dozen of them."""
@@ -119,6 +119,12 @@ class Ledger:
         about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, len(cost)]
         said = await self._sentinel.scripts.run(_SETTLE, self._keys, [*about, *Amounts._fields, *cost])
         if said == "lost":
+            self._sentinel.doubt()
+
+    async def forfeit(self, call: str, attempt: str) -> None:
+        """Take what was reserved for spent: nobody knows how the request ended. Raises BlackboardLost."""
+        arguments: list[str | int] = [self._sentinel.generation, call, attempt, *Amounts._fields]
+        if await self._sentinel.scripts.run(_FORFEIT, self._keys, arguments) == "lost":
             self._sentinel.doubt()
 
     async def spent(self) -> Amounts:

@@ -41,7 +41,8 @@ local known = redis.call('HGET', KEYS[1], call)
 if known and string.sub(known, 1, 6) == 'spent ' and epoch(string.sub(known, 7)) > epoch(attempt) then
   return {'fenced', '', '', '0', {}}
 end
-if known and string.sub(known, 1, 5) == 'held ' then
+if known and (string.sub(known, 1, 5) == 'held ' or string.sub(known, 1, 5) == 'lost ') then
+  local counted = string.sub(known, 1, 5) == 'lost '
   local held = cjson.decode(string.sub(known, 6))
   if epoch(held.attempt) > epoch(attempt) then
     return {'fenced', '', '', '0', {}}
@@ -50,8 +51,10 @@ if known and string.sub(known, 1, 5) == 'held ' then
     return {'granted', '', '', '0', {}}
   end
   for i, name in ipairs(names) do
-    add('held:', name, string.format('%.0f', 0 - held.amounts[i]))
-    add('spent:', name, string.format('%.0f', held.amounts[i]))
+    if not counted then
+      add('held:', name, string.format('%.0f', 0 - held.amounts[i]))
+      add('spent:', name, string.format('%.0f', held.amounts[i]))
+    end
     lost[i] = string.format('%.0f', held.amounts[i])
   end
   redis.call('HSET', KEYS[1], call, 'spent ' .. held.attempt)
