@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from infra import topics as declared_topics
 from infra.embedded.kafka import EmbeddedKafka
@@ -112,9 +113,16 @@ def settings(kafka, parts):
 
 
 @pytest.fixture
-async def topics(settings):
-    """The test's own topics, created."""
-    await declared_topics.create(settings.kafka, settings.topic_prefix, declared_topics.declared())
+async def topics(settings, request):
+    """The test's own topics, created; and removed from a real Kafka, which thousands of partitions would slow down."""
+    declared = declared_topics.declared()
+    await declared_topics.create(settings.kafka, settings.topic_prefix, declared)
+    yield
+    if request.config.getoption("kafka") == "real":
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+        await admin.start()
+        await admin.delete_topics([settings.topic_prefix + topic.name for topic in declared])
+        await admin.close()
 
 
 @pytest.fixture(scope="session")
