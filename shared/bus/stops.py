@@ -103,8 +103,8 @@ class Stops:
             auto_offset_reset="earliest",
             fetch_max_wait_ms=LONGEST_WAIT_MS,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             ends = await consumer.end_offsets(consumer.assignment())
             read: dict[str, WorkStopped] = {}
             while True:
