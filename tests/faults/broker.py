@@ -56,7 +56,7 @@ class Broker:
 
     def _apache(self) -> list[str]:
         jars = f"{apache.libraries()}/*"
-        port, configuration = apache._configure(self._folder, self._folder / "data", apache.Secured())
+        port, configuration = apache._configure(self._folder, self._folder / "data", apache.Secured({}, {}, {}))
         self.address = f"127.0.0.1:{port}"
         apache._java(jars, "kafka.tools.StorageTool", "format", "-t", uuid4().hex[:22], "-c", str(configuration))
         return ["java", "-Xmx512m", "-Xms256m", "-cp", jars, *QUIET, "kafka.Kafka", str(configuration)]
