@@ -188,7 +188,7 @@ class Deliverer:
             raise
         except self.outages:
             raise
-        except Exception:
+        except Exception:  # told in the log only: raised, the record would be buried again and again
             log.exception("nobody was told of a dead letter", topic=record.topic, offset=record.offset)
 
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
+from test_agent_loop import scripted
 
 from schemas.budget import Budget, Usage
 from schemas.event import State
@@ -60,14 +61,6 @@ async def worker(agent, settings, topics, sentinel, model):
     yield Worker(agent, settings, broker, sentinel, RunStore(sentinel, 60), archive, models, metrics, Stops(settings))
     await broker.stop()
     await models.close()
-
-
-async def scripted(model: str, agent: Agent, *scenarios: dict) -> None:
-    async with httpx.AsyncClient(base_url=model) as client:
-        for number, scenario in reversed(list(enumerate(scenarios))):
-            when = {"agent": agent.name} | scenario.get("when", {})
-            added = await client.post("/scenarios", json={"name": f"s{number}", **scenario, "when": when})
-            added.raise_for_status()
 
 
 async def counted(model: str, agent: Agent) -> tuple[int, int]:
