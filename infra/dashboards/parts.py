@@ -1,0 +1,154 @@
+"""The dashboards of what the swarm works with: agents, models and tools; Kafka and Redis."""
+
+from infra.dashboards.panels import Json, board, choice, graph, number
+from infra.dashboards.queries import quantile, rate, within
+
+
+def agents() -> Json:
+    """What agents, models and tools do."""
+    mine = 'agent=~"$agent"'
+    return board(
+        "waggle-agents",
+        "Waggle: agents and tools",
+        "How long steps take, what models and tools are called, what they cost and how they fail.",
+        [
+            [
+                graph(
+                    "A step, median",
+                    {"{{agent}}": quantile(0.5, "waggle_step_duration_seconds", "agent", only=mine)},
+                    "s",
+                ),
+                graph(
+                    "A step, p95",
+                    {"{{agent}}": quantile(0.95, "waggle_step_duration_seconds", "agent", only=mine)},
+                    "s",
+                ),
+                graph(
+                    "Failed handoffs",
+                    {"{{agent}}: {{error}}": rate("waggle_step_failures_total", "agent", "error", only=mine)},
+                    "ops",
+                ),
+            ],
+            [
+                graph(
+                    "Model calls",
+                    {"{{model}}: {{outcome}}": rate("waggle_model_calls_total", "model", "outcome", only=mine)},
+                    "ops",
+                ),
+                graph(
+                    "A model call, p95",
+                    {"{{model}}": quantile(0.95, "waggle_model_call_duration_seconds", "model")},
+                    "s",
+                ),
+                graph(
+                    "Share of the context window, p90",
+                    {"{{model}}": quantile(0.9, "waggle_context_used_ratio", "model")},
+                    "percentunit",
+                    "At 1 a prompt is cut off or refused.",
+                ),
+            ],
+            [
+                graph(
+                    "Requests to models' endpoints",
+                    {"{{endpoint}}: {{outcome}}": rate("waggle_model_requests_total", "endpoint", "outcome")},
+                    "ops",
+                    "Those that were repeated or asked elsewhere are counted each.",
+                ),
+                graph(
+                    "Held back by limits and breakers, p95",
+                    {"{{endpoint}}": quantile(0.95, "waggle_model_wait_duration_seconds", "endpoint")},
+                    "s",
+                ),
+                graph(
+                    "Replies of an endpoint that stood in, and breakers",
+                    {
+                        "{{endpoint}} for {{instead_of}}": rate(
+                            "waggle_model_fallbacks_total", "endpoint", "instead_of"
+                        ),
+                        "breaker of {{breaker}} {{state}}": rate("waggle_breaker_changes_total", "breaker", "state"),
+                    },
+                    "ops",
+                ),
+            ],
+            [
+                graph(
+                    "Tokens",
+                    {"{{agent}}, {{kind}}": rate("waggle_tokens_total", "agent", "kind", only=mine)},
+                    stacked=True,
+                ),
+                graph("Cost by model", {"{{model}}": rate("waggle_cost_usd_total", "model", only=mine)}, "currencyUSD"),
+                graph(
+                    "Cost by tenant", {"{{tenant}}": rate("waggle_cost_usd_total", "tenant", only=mine)}, "currencyUSD"
+                ),
+            ],
+            [
+                graph("Tool calls", {"{{tool}}": rate("waggle_tool_calls_total", "tool")}, "ops"),
+                graph(
+                    "Tool errors",
+                    {"{{tool}}: {{outcome}}": rate("waggle_tool_calls_total", "tool", "outcome", only='outcome!="ok"')},
+                    "ops",
+                ),
+                graph(
+                    "A tool call, p95", {"{{tool}}": quantile(0.95, "waggle_tool_call_duration_seconds", "tool")}, "s"
+                ),
+            ],
+            [
+                graph("MCP servers connected", {"{{server}}": "min by (server) (waggle_mcp_connected)"}),
+                graph("Tools of an MCP server", {"{{server}}": "min by (server) (waggle_mcp_tools)"}),
+                graph("MCP servers lost", {"{{server}}": rate("waggle_mcp_losses_total", "server")}, "ops"),
+            ],
+        ],
+        [choice("agent", "Agent", "label_values(waggle_model_calls_total, agent)")],
+    )
+
+
+def kafka_and_redis() -> Json:
+    """How messages flow, as the services see it."""
+    return board(
+        "waggle-kafka-redis",
+        "Waggle: Kafka and Redis",
+        "As the services see them: neither Kafka nor Redis is asked.",
+        [
+            (
+                4,
+                [
+                    number(
+                        "Blackboard whole", "min(waggle_blackboard_whole)", about="1: every service can work with it."
+                    ),
+                    number("Rebuilding", "max(waggle_rebuild_in_progress)", bad_above=1),
+                    number("Rebuilds", within("waggle_rebuilds_total")),
+                    number("Timers waiting", "sum(waggle_timers_waiting)"),
+                    number("Oldest commit", "max(waggle_commit_age_seconds)", "s", bad_above=600),
+                    number("Spans lost", within("waggle_spans_lost_total"), bad_above=1),
+                ],
+            ),
+            [
+                graph("Lag", {"{{group}} ← {{topic}}": "waggle:consumer_lag:sum"}),
+                graph("Deliveries", {"{{topic}}": rate("waggle_delivery_duration_seconds_count", "topic")}, "ops"),
+                graph(
+                    "A delivery, p95", {"{{topic}}": quantile(0.95, "waggle_delivery_duration_seconds", "topic")}, "s"
+                ),
+            ],
+            [
+                graph("Being worked on", {"{{group}}": "sum by (group) (waggle_in_flight)"}),
+                graph("Read ahead", {"{{group}}": "sum by (group) (waggle_read_ahead)"}),
+                graph(
+                    "Offset stands still",
+                    {"{{group}} ← {{topic}}": "max by (topic, group) (waggle_commit_age_seconds)"},
+                    "s",
+                ),
+            ],
+            [
+                graph("Retries", {"{{topic}}: {{error}}": rate("waggle_retries_total", "topic", "error")}, "ops"),
+                graph("Dead letters", {"{{topic}}: {{error}}": "sum by (topic, error) (waggle_dead_letters_total)"}),
+                graph(
+                    "Waiting for Kafka, Redis or Postgres", {"{{topic}}": rate("waggle_outages_total", "topic")}, "ops"
+                ),
+            ],
+            [
+                graph("Timers fired", {"": rate("waggle_timers_fired_total")}, "ops"),
+                graph("Later than due, p95", {"": quantile(0.95, "waggle_timer_lateness_seconds")}, "s"),
+                graph("Blackboard whole", {"{{service}}": "min by (service) (waggle_blackboard_whole)"}),
+            ],
+        ],
+    )
