@@ -37,3 +37,6 @@ class HumanDecided(Command):
     request_id: Id
     decision: Literal["approve", "reject"]
     answer: str = Field("", max_length=20_000, description="What the agent shall know; with a rejection: why.")
+    digest: str | None = Field(
+        None, description="Of the proposal that was looked at; another one is not approved by it."
+    )

@@ -14,6 +14,7 @@ from schemas.message import Id, Instant, Message, Slug
 from schemas.plan import Plan
 from schemas.step import Output
 from schemas.task import Task
+from schemas.verdict import Judgement, Proposal
 
 
 class State(StrEnum):
@@ -98,6 +99,13 @@ class BudgetReached(RunEvent):
     limit: str = Field(description="The limit that is nearest.")
 
 
+class ActionsJudged(RunEvent):
+    """What the gate said of an agent's actions while it worked on a handoff, with the rules that said it."""
+
+    handoff_id: str
+    judged: list[Judgement]
+
+
 class DeadlineMoved(RunEvent):
     """Time spent waiting for people was given back."""
 
@@ -114,6 +122,7 @@ class PlanAccepted(RunEvent):
     """The plan can be carried out."""
 
     plan: Plan
+    tainted: bool = Field(False, description="Whether the planner had read untrusted content.")
 
 
 class PlanRefused(RunEvent):
@@ -148,12 +157,13 @@ class StepDone(RunEvent):
 
 
 class StepAsked(RunEvent):
-    """A step needs a person. `call`: the tool call whose outcome is unknown, if it is about one."""
+    """A step needs a person. `call`: the tool call it is about, if any; `proposal`: that call, if it was not made."""
 
     step_id: str
     question: str
     options: list[str]
     call: str | None = None
+    proposal: Proposal | None = None
 
 
 class AttemptFailed(RunEvent):
@@ -193,6 +203,8 @@ class HelpRequested(RunEvent):
     step_id: str | None
     question: str
     options: list[str]
+    proposal: Proposal | None = Field(None, description="The tool call that an approval permits, if it is about one.")
+    expires: Instant | None = Field(None, description="When nobody is waited for any more.")
 
 
 class HelpAnswered(RunEvent):

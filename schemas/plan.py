@@ -16,6 +16,19 @@ class Risk(StrEnum):
     CRITICAL = "critical"
 
 
+class Effect(StrEnum):
+    """What calling a tool twice would do."""
+
+    READ = "read"
+    """Changes nothing."""
+    IDEMPOTENT = "idempotent"
+    """Twice with one idempotency key is once."""
+    COMPENSABLE = "compensable"
+    """Can be undone by another action."""
+    IRREVERSIBLE = "irreversible"
+    """Cannot be undone."""
+
+
 class PlannedStep(Part):
     """One unit of work for one agent."""
 

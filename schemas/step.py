@@ -1,14 +1,16 @@
 """What goes to agents (handoffs, imperative) and what comes back (answers, past tense)."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import Id, Instant, Message, Part, Slug
-from schemas.plan import AgentCard, Plan
+from schemas.plan import AgentCard, Plan, Risk
 from schemas.task import Artefact, Priority, Shape, TaskContext
+from schemas.verdict import Judgement, Proposal
 
 
 class Source(Part):
@@ -62,11 +64,31 @@ class Verdict(Part):
     redo: list[str] = Field(description="Ids of the steps to do again; empty: the last ones.")
 
 
+REPEAT = "repeat"
+"""What a person's answer begins with who knows that a call has not happened and wants it made."""
+
+
 class Settlement(Part):
-    """What a person said about a call whose outcome is unknown. It allows one call, not one at each delivery."""
+    """What a person said about a call: one whose outcome is unknown, or one that nobody may make without a person.
+
+    It allows one call, not one at each delivery.
+    """
 
     request_id: Id
     answer: str
+    asked: Literal["outcome", "permission"] = "outcome"
+    digest: str | None = Field(None, description="Of the call that may be made; no other one may.")
+    until: Instant | None = Field(None, description="When the permission is of no use any more.")
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it lets a call be made, rather than saying that it has happened."""
+        return self.asked == "permission" or self.answer.lower().startswith(REPEAT)
+
+    def permits(self, digest: str | None, now: datetime) -> bool:
+        """Whether the call with that digest may be made now. A call of unknown outcome is known by its place alone."""
+        this_one = self.digest == digest if self.asked == "permission" else True
+        return self.repeats and this_one and (self.until is None or now <= self.until)
 
 
 class Handoff(Message):
@@ -80,6 +102,8 @@ class Handoff(Message):
     tenant: Slug
     agent: Slug
     objective: str
+    task_objective: str = Field("", description="What the caller asked for, word for word.")
+    destinations: list[str] = Field(default_factory=list, description="Where the caller lets data go, besides.")
     context: TaskContext = Field(default_factory=TaskContext)
     inputs: list[StepOutput] = Field(default_factory=list)
     constraints: list[str] = Field(default_factory=list)
@@ -92,7 +116,7 @@ class Handoff(Message):
     attempt: int = Field(1, ge=1)
     priority: Priority = Priority.NORMAL
     settled: dict[str, Settlement] = Field(
-        default_factory=dict, description="Calls with an unknown outcome → what a person said about them."
+        default_factory=dict, description="Calls that a person was asked about → what was said."
     )
     hop: int = Field(1, ge=1, description="How many handoffs led here, this one counted.")
     dry_run: bool = False
@@ -123,6 +147,8 @@ class DoStep(Handoff):
 
     step_id: Slug
     tools: list[str] = Field(default_factory=list)
+    risk: Risk = Field(Risk.LOW, description="What the planner thinks the step may cost if it goes wrong.")
+    plan_is_tainted: bool = Field(False, description="Whether who wrote the objective had read untrusted content.")
 
 
 class ReviewResult(Handoff):
@@ -142,6 +168,7 @@ class Answer(Message):
     usage: Usage = Usage()
     models: list[str] = Field(default_factory=list)
     seconds: float = Field(0.0, ge=0)
+    judged: list[Judgement] = Field(default_factory=list, description="What the gate said, in order.")
 
 
 def answer_id(handoff_id: str) -> str:
@@ -153,6 +180,7 @@ class PlanProposed(Answer):
     """The planner's answer to `MakePlan`."""
 
     plan: Plan
+    tainted: bool = Field(False, description="Whether the planner had read untrusted content.")
 
 
 class StepCompleted(Answer):
@@ -180,4 +208,5 @@ class HelpAsked(Answer):
 
     question: str
     options: list[str] = Field(default_factory=list)
-    call: str | None = Field(None, description="The tool call whose outcome is unknown, if that is what it is about.")
+    call: str | None = Field(None, description="The tool call that it is about, if it is about one.")
+    proposal: Proposal | None = Field(None, description="That call, if it was not made and a person may permit it.")

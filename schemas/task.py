@@ -81,6 +81,11 @@ class Task(Message):
     agent: Slug | None = Field(None, description="The one agent to use; required by, and only for, shape `single`.")
     context: TaskContext = Field(default_factory=TaskContext)
     constraints: list[Text] = Field(default_factory=list, max_length=50, description="Rules the result must keep.")
+    destinations: list[Text] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Mail addresses, web addresses and hosts that data may go to, besides those the objective names.",
+    )
     budget: Budget = Field(default_factory=Budget)
     deadline: Instant | None = Field(None, description="When the result is of no use any more.")
     tenant: Slug = Field("default", description="Whose task it is; tenants never see each other's.")

@@ -12,6 +12,8 @@ WaggleError
 └── Fenced            somebody else has taken this work over: stop, change nothing
 """
 
+from schemas.verdict import Proposal
+
 
 class WaggleError(Exception):
     """Root of everything raised on purpose."""
@@ -48,11 +50,20 @@ class NeedsHuman(WaggleError):
 
     code = "needs_human"
 
-    def __init__(self, question: str, *, options: tuple[str, ...] = (), call: str | None = None) -> None:
+    def __init__(
+        self,
+        question: str,
+        *,
+        options: tuple[str, ...] = (),
+        call: str | None = None,
+        proposal: Proposal | None = None,
+    ) -> None:
         super().__init__(question)
         self.options = options
         self.call = call
-        """The tool call whose outcome is unknown, if it is about one."""
+        """The tool call that it is about, if it is about one."""
+        self.proposal = proposal
+        """That call, if it was not made and may be made with a person's permission."""
 
 
 class Misconfigured(WaggleError):

@@ -9,6 +9,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
+from shared.gate import read_gate
 from shared.guard import read_policy
 from shared.transport import Transport
 
@@ -120,6 +121,10 @@ class Settings(Transport):
     guardrails: Path | None = Field(
         None, description="TOML with what the guardrails do where that differs from what is shipped."
     )
+    gate: Path | None = Field(
+        None,
+        description="TOML with what the gate does where that differs from what is shipped: docs/gate.md.",
+    )
     documents: Paths = Field((), description="Folders the research agent may search and read.")
     databases: Pairs = Field(
         default_factory=dict,
@@ -142,6 +147,12 @@ class Settings(Transport):
     @classmethod
     def _usable(cls, path: Path | None) -> Path | None:
         read_policy(path)
+        return path
+
+    @field_validator("gate")
+    @classmethod
+    def _rules(cls, path: Path | None) -> Path | None:
+        read_gate(path)
         return path
 
 

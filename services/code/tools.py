@@ -41,7 +41,7 @@ class FileEntry(BaseModel):
     size: int
 
 
-@tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, local=True)
+@tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, local=True, destinations=())
 async def write_file(
     path: ProjectPath, content: Annotated[str, Field(max_length=200_000)], *, call: ToolCall
 ) -> WrittenFile:
@@ -57,7 +57,7 @@ async def write_file(
     return WrittenFile(path=path, size=len(content.encode()))
 
 
-@tool(risk=Risk.LOW, effect=Effect.READ)
+@tool(risk=Risk.LOW, effect=Effect.READ, destinations=())
 async def read_file(
     path: ProjectPath,
     offset: Annotated[int, Field(ge=0)] = 0,
@@ -71,7 +71,7 @@ async def read_file(
     return FileText(path=path, text=text[offset:end], offset=offset, next_offset=end if end < len(text) else None)
 
 
-@tool(risk=Risk.LOW, effect=Effect.READ)
+@tool(risk=Risk.LOW, effect=Effect.READ, destinations=())
 async def list_files(*, call: ToolCall) -> list[FileEntry]:
     """List the files of the project and those below inputs/."""
     project = await _project(call)
@@ -79,21 +79,21 @@ async def list_files(*, call: ToolCall) -> list[FileEntry]:
     return [*_entries(project), *inputs]
 
 
-@tool(risk=Risk.MEDIUM, effect=Effect.IDEMPOTENT, timeout=60, local=True)
+@tool(risk=Risk.MEDIUM, effect=Effect.IDEMPOTENT, timeout=60, local=True, destinations=())
 async def run_python(path: ProjectPath, *, call: ToolCall) -> RunOutcome:
     """Run a Python file of the project in a sandbox: no network, only the project and inputs/, 20 s, 512 MB."""
     source = (await _file(path, call)).read_text()
     return await _run(Path(path).name, source, call)
 
 
-@tool(risk=Risk.MEDIUM, effect=Effect.IDEMPOTENT, timeout=60, local=True)
+@tool(risk=Risk.MEDIUM, effect=Effect.IDEMPOTENT, timeout=60, local=True, destinations=())
 async def run_tests(path: ProjectPath, *, call: ToolCall) -> RunOutcome:
     """Run each function `test_…` of a Python file in the sandbox; each prints PASS or FAIL, exit_code 0: all passed."""
     source = runnable(path, (await _file(path, call)).read_text())
     return await _run(Path(path).name, source, call)
 
 
-@tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT)
+@tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, destinations=())
 async def keep_file(path: ProjectPath, media_type: str = "text/plain", *, call: ToolCall) -> Artefact:
     """Keep a file of the project as a result the caller gets."""
     target = await _file(path, call)

@@ -55,7 +55,7 @@ class FileSummary(BaseModel):
     size: int | None = Field(description="Bytes; null if unknown.")
 
 
-@tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE, timeout=60)
+@tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE, timeout=60, destinations=("to",))
 async def send_email(
     to: Annotated[list[Email], Field(min_length=1, max_length=10, description="Recipients the task names.")],
     subject: OneLine,
@@ -81,7 +81,7 @@ async def send_email(
     return Sent(message_id=str(mail["Message-ID"]), recipients=taken, subject=subject, refused=refused)
 
 
-@tool(risk=Risk.HIGH, effect=Effect.COMPENSABLE, timeout=30)
+@tool(risk=Risk.HIGH, effect=Effect.COMPENSABLE, timeout=30, destinations=("url",))
 async def post_webhook(
     url: Annotated[str, Field(min_length=1, max_length=2_000)], payload: dict[str, JsonValue], *, call: ToolCall
 ) -> Posted:
@@ -102,7 +102,7 @@ async def post_webhook(
     return Posted(status=answer.status, url=answer.url)
 
 
-@tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT)
+@tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, destinations=())
 async def write_report(
     name: Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f\x7f]{1,196}\.md$", description="File name ending in .md.")],
     title: OneLine,
@@ -115,7 +115,7 @@ async def write_report(
     return await call.workspace.save(name, f"# {title}\n\n{body.strip()}\n".encode(), "text/markdown")
 
 
-@tool(risk=Risk.LOW, effect=Effect.READ)
+@tool(risk=Risk.LOW, effect=Effect.READ, destinations=())
 async def summarise_files(*, call: ToolCall) -> list[FileSummary]:
     """List the files of this task, with media types and sizes: what can be attached to a mail."""
     return [FileSummary(name=file.name, media_type=file.media_type, size=file.size) for file in call.workspace.files()]

@@ -34,7 +34,7 @@ class QueryResult(BaseModel):
     truncated: bool
 
 
-@tool(risk=Risk.LOW, effect=Effect.READ, timeout=120)
+@tool(risk=Risk.LOW, effect=Effect.READ, timeout=120, destinations=())
 async def list_tables(*, call: ToolCall) -> list[TableInfo]:
     """List the tables there are: one for each attached table file, and those of the configured databases.
 
@@ -47,7 +47,7 @@ async def list_tables(*, call: ToolCall) -> list[TableInfo]:
     return [await _info(tables, table, source) for table, source in tables.sources.items()]
 
 
-@tool(risk=Risk.LOW, effect=Effect.READ, timeout=120)
+@tool(risk=Risk.LOW, effect=Effect.READ, timeout=120, destinations=())
 async def describe_table(table: str, *, call: ToolCall) -> TableProfile:
     """Say what a table is like: its rows, and each column's type, range, mean, empty and most frequent values.
 
@@ -57,14 +57,14 @@ async def describe_table(table: str, *, call: ToolCall) -> TableProfile:
     return await asyncio.to_thread(profile, tables, table)
 
 
-@tool(risk=Risk.LOW, effect=Effect.READ, timeout=120)
+@tool(risk=Risk.LOW, effect=Effect.READ, timeout=120, destinations=())
 async def query(sql: Sql, limit: Annotated[int, Field(ge=1, le=500)] = 50, *, call: ToolCall) -> QueryResult:
     """Run one SELECT over the tables. Aggregate in SQL; do not fetch rows to count them."""
     columns, rows, more = await select(await tables_of(call), sql, limit)
     return QueryResult(columns=columns, rows=rows, row_count=len(rows), truncated=more)
 
 
-@tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, timeout=120)
+@tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, timeout=120, destinations=())
 async def draw_chart(
     sql: Sql,
     kind: Kind,

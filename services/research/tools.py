@@ -50,7 +50,7 @@ class PageText(BaseModel):
     total_characters: int
 
 
-@tool(risk=Risk.LOW, effect=Effect.READ, timeout=60)
+@tool(risk=Risk.LOW, effect=Effect.READ, timeout=60, destinations=())
 async def search_documents(
     query: Annotated[str, Field(min_length=1, max_length=500, description="A few telling words.")],
     limit: Annotated[int, Field(ge=1, le=20)] = 5,
@@ -80,7 +80,7 @@ async def search_documents(
     ]
 
 
-@tool(risk=Risk.LOW, effect=Effect.READ, timeout=60)
+@tool(risk=Risk.LOW, effect=Effect.READ, timeout=60, destinations=())
 async def read_document(
     document: Annotated[str, Field(min_length=1, max_length=500, description="A name as the search returned it.")],
     offset: Offset = 0,
@@ -99,7 +99,7 @@ async def read_document(
     return DocumentText(document=document, note=whole.note, **_part(whole, offset, limit))
 
 
-@tool(risk=Risk.LOW, effect=Effect.READ, timeout=60)
+@tool(risk=Risk.LOW, effect=Effect.READ, timeout=60, destinations=("url",))
 async def fetch_page(
     url: Annotated[str, Field(min_length=1, max_length=2_000, description="An http or https address.")],
     offset: Offset = 0,

@@ -2,7 +2,7 @@
 
 from shared.agent.context import Context
 from shared.agent.declare import Agent, AskHuman
-from shared.agent.toolcalls import Answered
+from shared.agent.gate import Answered
 from shared.agent.worker import Worker
 
 __all__ = ["Agent", "Answered", "AskHuman", "Context", "Worker"]

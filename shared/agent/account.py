@@ -87,12 +87,10 @@ class Account:
 
     async def before_tool_call(self, name: str) -> None:
         """Count a tool call that is about to be made. Raises ToolError `budget_exhausted`."""
-        self.spend.before_tool_call()
         call, one, attempt = self._call(name), Amounts(tool_calls=1), str(self.journal.epoch)
-        said = await self.ledger.reserve(call, attempt, one)
+        said = await self.ledger.take(call, attempt, one)
         if said.verdict is not Verdict.GRANTED:
             raise ToolError("budget_exhausted", _why(said), suggested_action="answer with what you have")
-        await self.ledger.settle(call, attempt, one)
 
     async def _permit(self, name: str, demand: Demand) -> _Permit:
         """Wait until the request fits, with as long a reply as fits. Raises TerminalError `budget_exhausted`."""

@@ -11,15 +11,15 @@ from pydantic import BaseModel, ValidationError
 from schemas.step import DoStep, Handoff
 from shared.agent.account import Account
 from shared.agent.declare import Agent
+from shared.agent.gate import Answered, Gate
 from shared.agent.metering import meter_reply, metering_model
-from shared.agent.prompt import opening, origins
+from shared.agent.prompt import opening
 from shared.agent.toolbox import Toolbox
-from shared.agent.toolcalls import Answered, ToolCalls
+from shared.agent.toolcalls import ToolCalls
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
-from shared.bus.stops import Switch
 from shared.errors import TerminalError
-from shared.guard import Taint, unwrapped
+from shared.guard import unwrapped
 from shared.llm import Chat, Models, Reply, Role, ToolRequest
 from shared.settings import Settings
 from shared.telemetry import traces
@@ -49,23 +49,25 @@ class Context:
     journal: Journal
     workspace: StepWorkspace
     account: Account
-    switch: Switch
+    gate: Gate
     ends: float
     """When the time for this handoff is over, by `time.monotonic()`."""
     still_wanted: Callable[[], Awaitable[None]]
     """Raises when the run has ended meanwhile."""
     progress: Callable[[str], Awaitable[None]]
     """Tells those who follow the run what is being done."""
-    taint: Taint = field(init=False)
-    """The untrusted content that has entered, from the handoff and from tools: the same on every replay."""
-    answered: list[Answered] = field(default_factory=list)
-    """Every tool call so far and its answer, in order."""
     _thoughts: int = field(default=0)
     _calls: int = field(default=0)
 
-    def __post_init__(self) -> None:
-        """Begin with what the handoff brings."""
-        self.taint = Taint(origins(self.handoff, self.workspace.files()))
+    @property
+    def taint(self) -> tuple[str, ...]:
+        """Where the untrusted content is from that has entered, from the handoff and from tools."""
+        return self.gate.taint.origins
+
+    @property
+    def answered(self) -> list[Answered]:
+        """Every tool call so far and its answer, in order."""
+        return self.gate.answered
 
     async def think(self, objective: str, *, result: type[T]) -> T:
         """Let the model work on the objective with the agent's tools until it answers with a valid `result`.
@@ -101,10 +103,8 @@ class Context:
             workspace=self.workspace,
             settings=self.settings,
             account=self.account,
-            switch=self.switch,
+            gate=self.gate,
             progress=self.progress,
-            taint=self.taint,
-            answered=self.answered,
         )
 
 
@@ -126,7 +126,6 @@ class _Thought:
     async def until(self, result: type[T]) -> T:
         for turn in range(1, self.context.settings.max_turns + 1):
             await self.context.still_wanted()
-            self.context.switch.check()
             reply = await self._ask(turn, result)
             if reply.tool_requests:
                 await self._act(turn, reply)
@@ -139,7 +138,7 @@ class _Thought:
 
         async def ask() -> dict[str, Any]:
             context = self.context
-            context.account.spend.before_model_call()
+            context.gate.before_model_call(name, self._role)
             await context.progress(f"thinking (turn {turn})")
             reply = await self._chat(name, result)
             entry: dict[str, Any] = {"added": self.chat[self._told :], "reply": reply.model_dump(mode="json")}
@@ -150,6 +149,7 @@ class _Thought:
         replayed = name in self.context.journal
         if replayed:
             traces.replayed(name)
+            self.context.gate.replayed_model_call(name, self._role)
             self.chat[self._told :] = self.context.journal[name]["added"]  # what the model was shown, word for word
         entry = await self.context.journal.once(name, ask)
         reply = Reply.model_validate(entry["reply"])
@@ -161,11 +161,14 @@ class _Thought:
         self._told = len(self.chat)
         return reply
 
+    @property
+    def _role(self) -> Role:
+        return Role.CHEAP if self.context.handoff.frugal else self.context.agent.model
+
     async def _chat(self, name: str, result: type[BaseModel]) -> Reply:
         context = self.context
-        agent, frugal = context.agent, context.handoff.frugal
-        role = Role.CHEAP if frugal else agent.model
-        longest = FRUGAL_REPLY if frugal else LONGEST_REPLY
+        agent, role = context.agent, self._role
+        longest = FRUGAL_REPLY if context.handoff.frugal else LONGEST_REPLY
         with metering_model(context.metrics, context.models.name_of(role), agent.name):
             asking = context.models.chat(
                 role,
@@ -176,7 +179,7 @@ class _Thought:
                 within=max(0.1, context.ends - time.monotonic()),
                 spending=context.account.spending(name),
             )
-            reply = await context.switch.unless_stopped(asking)
+            reply = await context.gate.switch.unless_stopped(asking)
         meter_reply(context.metrics, reply, agent.name, context.handoff.tenant, context.settings.context_window)
         return reply
 

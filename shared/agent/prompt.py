@@ -4,10 +4,9 @@ The brief is JSON so that no text inside it, from a file or from another agent, 
 """
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
-from schemas.step import Handoff, MakePlan, ReviewResult
+from schemas.step import DoStep, Handoff, MakePlan, ReviewResult
 from schemas.task import Artefact, Attachment
 from shared.guard import named, sanitised, sanitised_deep
 from shared.llm import Chat
@@ -50,12 +49,26 @@ def _from(kind: str, name: str, material: dict[str, Any]) -> dict[str, Any]:
     return {"origin": named(kind, name), **sanitised_deep(material)}
 
 
-def origins(handoff: Handoff, files: Iterable[Attachment | Artefact]) -> list[str]:
-    """Where the material of a brief is from. A step's objective is the planner's, and not counted as material."""
+def origins(handoff: Handoff) -> list[str]:
+    """Where the untrusted material of a handoff is from, whoever else has read it before writing what is asked."""
     has_context = handoff.context.text or handoff.context.data
+    files = [each.name for each in handoff.context.attachments]
+    files += [made.name for each in handoff.inputs for made in each.output.artefacts]
     return [
         *([named("task", "context")] if has_context else []),
-        *(named("file", file.name) for file in files),
+        *(named("file", name) for name in files),
         *(named("agent", each.agent) for each in handoff.inputs),
-        *([named("agent", "planner")] if isinstance(handoff, ReviewResult) else []),
+        *([named("agent", "feedback")] if handoff.feedback else []),
+        *([named("agent", "planner")] if _planned_after_reading(handoff) else []),
+        *(_described_by(handoff) if isinstance(handoff, MakePlan) else []),
     ]
+
+
+def _planned_after_reading(handoff: Handoff) -> bool:
+    """Whether a planner that had read untrusted material has written the objective or the plan."""
+    return isinstance(handoff, ReviewResult) or (isinstance(handoff, DoStep) and handoff.plan_is_tainted)
+
+
+def _described_by(handoff: MakePlan) -> list[str]:
+    """The servers whose own words about their tools a planner reads."""
+    return [tool.source for card in handoff.agents for tool in card.tools if tool.source is not None]

@@ -20,17 +20,17 @@ class Spend:
         """How long the next reply may be."""
         return min(limit.output_tokens for limit in self._limits) - self.usage.completion_tokens
 
-    def before_model_call(self) -> None:
-        """Refuse another model call that is not allowed, with TerminalError `budget_exhausted`."""
+    def model_calls_used_up(self) -> TerminalError | None:
+        """Why there must be no further model call: `budget_exhausted`."""
         over = self._exceeded(Usage(model_calls=1, prompt_tokens=1, completion_tokens=1))
-        if over is not None:
-            raise TerminalError(over, code="budget_exhausted")
+        return None if over is None else TerminalError(over, code="budget_exhausted")
 
-    def before_tool_call(self) -> None:
-        """Refuse another tool call that is not allowed, with ToolError `budget_exhausted`."""
+    def tool_calls_used_up(self) -> ToolError | None:
+        """Why there must be no further tool call: `budget_exhausted`."""
         over = self._exceeded(Usage(tool_calls=1))
-        if over is not None:
-            raise ToolError("budget_exhausted", over, suggested_action="answer with what you have")
+        return (
+            None if over is None else ToolError("budget_exhausted", over, suggested_action="answer with what you have")
+        )
 
     def add_model_call(self, reply: Reply) -> None:
         """Count a reply."""

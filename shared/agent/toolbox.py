@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from shared.agent.gate import Call
 from shared.agent.metering import OK, meter_tool
 from shared.guard import named, origin_of, wrap, wrap_error
 from shared.llm import ToolRequest
@@ -49,6 +50,31 @@ class Toolbox:
         found = self._tools.get(name)
         return found is None or self._dry_run or found.local or found.effect is Effect.READ
 
+    def read(self, request: ToolRequest) -> Call:
+        """The call that a model asks for, and what is wrong with it."""
+        try:
+            tool = self._tools.get(request.name) or self._unknown(request.name)
+        except ToolError as unknown:
+            return Call(None, {}, unknown)
+        try:
+            arguments = _arguments(request)
+        except ToolError as unreadable:
+            return Call(tool, {}, unreadable)
+        return Call(tool, arguments, tool.misfit(arguments))
+
+    def is_dry(self, call: Call) -> bool:
+        """Whether the call is shown only: it would change something, and nothing shall be changed."""
+        return self._dry_run and call.tool is not None and call.tool.effect is not Effect.READ
+
+    def refuse(self, request: ToolRequest, call_id: str, error: ToolError) -> str:
+        """What the model is told of a call that is not made, which is traced and counted like one that failed."""
+        with traces.executing_tool(request.name, call_id, request.arguments, replay=False) as span:
+            traces.failed(span, error.code, str(error))
+            answer = json.dumps({"error": error.info.model_dump(mode="json")}, ensure_ascii=False)
+            content(span, GEN_AI_TOOL_RESULT, answer)
+        meter_tool(self._metrics, self._known(request), error.code, 0.0)
+        return answer
+
     async def answer(self, request: ToolRequest, call: ToolCall, *, replay: bool = False) -> str:
         """The tool's result as JSON, sanitised and with its origin, or an `error` with what the model can do about it.
 
@@ -66,16 +92,12 @@ class Toolbox:
                 traces.failed(span, outcome, str(error))
                 answer = _outside(error, request)
             finally:
-                known = request.name if request.name in self._tools else "unknown"
-                meter_tool(self._metrics, known, outcome, time.monotonic() - began)
+                meter_tool(self._metrics, self._known(request), outcome, time.monotonic() - began)
             content(span, GEN_AI_TOOL_RESULT, answer)
             return answer
 
     async def _run(self, request: ToolRequest, call: ToolCall) -> str:
-        tool = self._tools.get(request.name) or self._unknown(request.name)
-        arguments = _arguments(request)
-        if self._dry_run and tool.effect is not Effect.READ:
-            return json.dumps({"dry_run": True, "would_call": tool.name, "arguments": arguments}, ensure_ascii=False)
+        tool, arguments = self._tools.get(request.name) or self._unknown(request.name), _arguments(request)
         answer = wrap(origin_of(tool.name, arguments), await tool(arguments, call))
         text = json.dumps(answer["result"], ensure_ascii=False)
         if len(text) <= LARGEST_RESULT:
@@ -88,6 +110,9 @@ class Toolbox:
             )
         return json.dumps(answer | {"result": _cut(text)}, ensure_ascii=False)
 
+    def _known(self, request: ToolRequest) -> str:
+        return request.name if request.name in self._tools else "unknown"
+
     def _unknown(self, name: str) -> Tool:
         near = get_close_matches(name, self._tools, n=1)
         hint = f"did you mean `{near[0]}`?" if near else "use one of the tools there are"
@@ -99,11 +124,6 @@ def _outside(error: ToolError, request: ToolRequest) -> str:
     """An error of a tool as the model is shown it: its message may quote what came from outside."""
     told = wrap_error(named("tool", request.name), error.info.model_dump(mode="json"))
     return json.dumps(told, ensure_ascii=False)
-
-
-def as_answer(error: ToolError) -> str:
-    """An error of ours as the model is shown it."""
-    return json.dumps({"error": error.info.model_dump(mode="json")}, ensure_ascii=False)
 
 
 def _cut(text: str) -> dict[str, Any]:

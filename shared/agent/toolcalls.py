@@ -3,31 +3,21 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from schemas.step import Handoff, Settlement
+from schemas.error import ErrorInfo
+from schemas.step import REPEAT, Handoff, Settlement
 from shared.agent.account import Account
-from shared.agent.toolbox import Toolbox, as_answer
+from shared.agent.gate import Answered, Call, Gate
+from shared.agent.toolbox import Toolbox
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT, REFUSED
-from shared.bus.stops import Switch
 from shared.errors import NeedsHuman, RetryableError
-from shared.guard import Taint, origin_in
+from shared.gate import Deny
 from shared.llm import ToolRequest
 from shared.settings import Settings
 from shared.tools import ToolCall, ToolError
-
-REPEAT = "repeat"
-"""What a person's answer begins with who knows that a call has not happened and wants it made."""
-
-
-class Answered(NamedTuple):
-    """A tool call and what the model was shown of its result, both as JSON."""
-
-    tool: str
-    arguments: str
-    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,56 +30,74 @@ class ToolCalls:
     workspace: StepWorkspace
     settings: Settings
     account: Account
-    switch: Switch
+    gate: Gate
     progress: Callable[[str], Awaitable[None]]
-    taint: Taint
-    """What untrusted content the context holds; what these calls answer enters it."""
-    answered: list[Answered]
-    """Every call so far and its answer, in order; these calls are added."""
 
     async def answer(self, name: str, request: ToolRequest, *, own: bool) -> str:
         """The tool's answer as JSON, recorded; on replay a local tool runs again, for what it does to the folder.
 
-        A call that must not be made twice has its intent recorded first. Raises NeedsHuman for an intent without a
-        result: it may have happened. What a person then says is the outcome, whatever the journal says or has lost.
-        `own`: whether a recorded call was made in this try, and is to be counted.
+        A call that must not be made twice has its intent recorded first. Raises NeedsHuman for a call that the gate
+        asks a person about, and for an intent without a result: it may have happened. What a person then says is the
+        outcome, whatever the journal says or has lost. `own`: whether a recorded call was made in this try, and is to
+        be counted.
         """
+        call = self.toolbox.read(request)
         settled = self._settled(name, request)
         if settled is not None and (name not in self.journal or self.journal[name] != settled):
-            return await self._recorded(name, request, settled)
+            return await self._recorded(name, request, call, settled)
         if name in self.journal:
-            return self._entered(request, await self._replayed(name, request, own=own))
+            return self._entered(request, call, await self._replayed(name, request, call, own=own))
         if name + REFUSED in self.journal:
-            return str(self.journal[name + REFUSED])
-        try:
-            await self.account.before_tool_call(name)
-        except (
-            ToolError
-        ) as error:  # recorded: a later try may have room for it, after the model was told it was not made
-            await self.journal.write(name + REFUSED, as_answer(error))
-            return as_answer(error)
-        return await self._recorded(name, request, await self._made(name, request))
+            return self._refused_before(name, call)
+        if self.toolbox.is_dry(call) and call.invalid is None:
+            return await self._recorded(name, request, call, self._shown(name, call))
+        if self._is_uncertain(name):
+            raise self._unknown(name, request)
+        verdict = await self.gate.before_tool_call(name, call, self.gate.digest(name, call))
+        if isinstance(verdict, Deny):
+            return await self._refused(name, request, verdict)
+        return await self._recorded(name, request, call, await self._made(name, request))
+
+    async def _refused(self, name: str, request: ToolRequest, verdict: Deny) -> str:
+        """Recorded, for a later try may have room for the call, after the model was told it was not made."""
+        answer = self.toolbox.refuse(request, name, ToolError.of(verdict.error))
+        await self.journal.write(name + REFUSED, answer)
+        return answer
+
+    def _refused_before(self, name: str, call: Call) -> str:
+        answer: str = self.journal[name + REFUSED]
+        error = ToolError.of(ErrorInfo.model_validate(json.loads(answer)["error"]))
+        self.gate.replayed(name, call, self.gate.digest(name, call), error)
+        return answer
+
+    def _shown(self, name: str, call: Call) -> str:
+        """What a dry run answers instead of making the call."""
+        assert call.tool is not None, "only a tool that is offered is shown"
+        digest = self.gate.digest(name, call)
+        verdict = self.gate.dry(name, call, digest)
+        shown = {"dry_run": True, "would_call": call.tool.name, "arguments": call.arguments, "digest": digest}
+        said = {"verdict": type(verdict).__name__.lower(), "rule": verdict.rule, "reason": verdict.reason}
+        return json.dumps(shown | said, ensure_ascii=False)
 
     def _settled(self, name: str, request: ToolRequest) -> str | None:
         """What the model is told of a call a person has said has happened; None if nobody has."""
         said = self.handoff.settled.get(name)
-        if said is None or _permits(said) or not self.toolbox.must_not_repeat(request.name):
+        if said is None or said.repeats or not self.toolbox.must_not_repeat(request.name):
             return None
         return json.dumps({"settled_by_a_person": said.answer}, ensure_ascii=False)
 
-    async def _recorded(self, name: str, request: ToolRequest, answer: str) -> str:
+    async def _recorded(self, name: str, request: ToolRequest, call: Call, answer: str) -> str:
         await self.journal.write(name, answer)
         self.account.spend.add_tool_call()
-        return self._entered(request, answer)
+        return self._entered(request, call, answer)
 
-    def _entered(self, request: ToolRequest, answer: str) -> str:
-        self.answered.append(Answered(request.name, request.arguments, answer))
-        if (origin := origin_in(answer)) is not None:
-            self.taint.enter(origin)
+    def _entered(self, request: ToolRequest, call: Call, answer: str) -> str:
+        self.gate.learn(call, Answered(request.name, request.arguments, answer))
         return answer
 
-    async def _replayed(self, name: str, request: ToolRequest, *, own: bool) -> str:
-        if self.toolbox.is_local(request.name):
+    async def _replayed(self, name: str, request: ToolRequest, call: Call, *, own: bool) -> str:
+        self.gate.replayed(name, call, self.gate.digest(name, call))
+        if self.toolbox.is_local(request.name) and not self.toolbox.is_dry(call):
             await self.toolbox.answer(request, self._call(name), replay=True)
         if own:
             self.account.spend.add_tool_call()
@@ -97,23 +105,27 @@ class ToolCalls:
         return answer
 
     async def _made(self, name: str, request: ToolRequest) -> str:
-        self.switch.check()
         await self.progress(f"{request.name} {request.arguments}"[:200])
+        if name + INTENT not in self.journal and not self.toolbox.must_not_repeat(request.name):
+            return await self._repeatable(name, request)
         intent = name + INTENT
-        earlier = self.journal.entries().get(intent)
-        if earlier is None and self.toolbox.only_reads(request.name):
-            return await self.switch.unless_stopped(self._act(name, request))
-        if earlier is None and not self.toolbox.must_not_repeat(request.name):
-            return await self._act(name, request)
-        permission = self.handoff.settled.get(name)
-        if earlier is not None and (permission is None or permission.request_id == earlier["permitted_by"]):
-            raise self._unknown(name, request)  # a permission is used up by one call
-        await self.journal.write(intent, self._intent(request, permission))
+        await self.journal.write(intent, self._intent(request, self.handoff.settled.get(name)))
         try:
             return await self._act(name, request)
         except RetryableError:
             await self.journal.write(intent, None)  # a tool raises it only when nothing has happened
             raise
+
+    async def _repeatable(self, name: str, request: ToolRequest) -> str:
+        """Made without further ado, for it may be made twice; what only reads is broken off when it is stopped."""
+        act = self._act(name, request)
+        return await (self.gate.switch.unless_stopped(act) if self.toolbox.only_reads(request.name) else act)
+
+    def _is_uncertain(self, name: str) -> bool:
+        """Whether it was begun and no person has said since how it ended: one permission is for one call."""
+        earlier = self.journal.entries().get(name + INTENT)
+        said = self.handoff.settled.get(name)
+        return earlier is not None and (said is None or said.request_id == earlier["permitted_by"])
 
     def _intent(self, request: ToolRequest, permission: Settlement | None) -> dict[str, Any]:
         return {
@@ -152,8 +164,3 @@ class ToolCalls:
             workspace=self.workspace,
             settings=self.settings,
         )
-
-
-def _permits(said: Settlement) -> bool:
-    """Whether it is the permission to make the call once more."""
-    return said.answer.lower().startswith(REPEAT)

@@ -32,6 +32,7 @@ from schemas.step import (
 from shared.agent.account import Account
 from shared.agent.context import Context
 from shared.agent.declare import Agent, AskHuman
+from shared.agent.gate import Gate
 from shared.agent.outgoing import guarded
 from shared.agent.spend import Spend
 from shared.agent.workspace import StepWorkspace
@@ -42,6 +43,7 @@ from shared.blackboard.ledger import Ledger
 from shared.bus import Delivery, decode, encode, encode_lean, publish
 from shared.bus.stops import Stops, Switch, Whose
 from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
+from shared.gate import read_gate
 from shared.guard import read_policy
 from shared.llm import Models
 from shared.runs import ENDS
@@ -133,28 +135,32 @@ class Worker:
         started = time.monotonic()
         spend = Spend(handoff.budget_left, self.agent.budget)
 
+        account = Account(handoff, spend, self._ledger(handoff), journal)
+        gate = self._gate(handoff, account)
         name = ANSWER + handoff.id
         if name in journal:
             recorded = journal[name]
             return _KINDS[recorded["kind"]].model_validate(recorded["answer"])
         await self._still_wanted(handoff)
-        kind, facts = await self._outcome(handoff, journal, spend)
+        kind, facts = await self._outcome(handoff, journal, gate)
+        gate.before_message(kind.wire_type())
         seconds = round(time.monotonic() - started, 3)
-        spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds}
+        spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds, "judged": gate.judged}
         answer = self._reply(kind, handoff, **spent, **facts)
         await journal.write(name, {"kind": kind.__name__, "answer": answer.model_dump(mode="json")})
         return answer
 
-    async def _outcome(self, handoff: Handoff, journal: Journal, spend: Spend) -> tuple[type[Answer], dict[str, Any]]:
+    async def _outcome(self, handoff: Handoff, journal: Journal, gate: Gate) -> tuple[type[Answer], dict[str, Any]]:
         """What becomes of the handoff: an answer of the agent, or the structured failure it ends in."""
         seconds = min(handoff.timeout, self.settings.step_timeout, _until(handoff.deadline))
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                with self._invoking(handoff, spend):
-                    return await self._work(handoff, journal, spend, time.monotonic() + seconds)
+                with self._invoking(handoff, gate.account.spend):
+                    return await self._work(handoff, journal, gate, time.monotonic() + seconds)
         except NeedsHuman as asked:
-            return HelpAsked, {"question": str(asked), "options": list(asked.options), "call": asked.call}
+            about = {"call": asked.call, "proposal": asked.proposal}
+            return HelpAsked, {"question": str(asked), "options": list(asked.options), **about}
         except RetryableError as failure:
             return _failed(failure.code, str(failure), retryable=True)
         except TerminalError as failure:
@@ -175,11 +181,10 @@ class Worker:
                 traces.spent(span, spend.usage)
 
     async def _work(
-        self, handoff: Handoff, journal: Journal, spend: Spend, ends: float
+        self, handoff: Handoff, journal: Journal, gate: Gate, ends: float
     ) -> tuple[type[Answer], dict[str, Any]]:
         assert self.agent.handler is not None, "an agent is served with a handler"
-        account = Account(handoff, spend, self._ledger(handoff), journal)
-        account.recall()
+        gate.account.recall()
         workspace = StepWorkspace(handoff, self.archive, journal, self.settings)
         context = Context(
             agent=self.agent,
@@ -189,8 +194,8 @@ class Worker:
             models=self.models,
             journal=journal,
             workspace=workspace,
-            account=account,
-            switch=Switch(self.stops, self._whose(handoff)),
+            account=gate.account,
+            gate=gate,
             ends=ends,
             still_wanted=lambda: self._still_wanted(handoff),
             progress=lambda doing: self._progress(handoff, doing),
@@ -200,9 +205,19 @@ class Worker:
             if isinstance(returned, Findings):
                 policy = read_policy(self.settings.guardrails)
                 returned = await asyncio.to_thread(guarded, returned, policy, handoff.tenant)
-            return _answer_for(returned, workspace, spend.caveats)
+            return _answer_for(returned, workspace, gate)
         finally:
             await workspace.close()
+
+    def _gate(self, handoff: Handoff, account: Account) -> Gate:
+        return Gate(
+            handoff=handoff,
+            policy=read_gate(self.settings.gate).of(handoff.tenant),
+            account=account,
+            switch=Switch(self.stops, self._whose(handoff)),
+            metrics=self.metrics,
+            tools=self.agent.tools,
+        )
 
     def _whose(self, handoff: Handoff) -> Whose:
         return Whose(handoff.tenant, self.agent.name, handoff.run_id)
@@ -236,15 +251,15 @@ class Worker:
         await note(self.sentinel.scripts, progressed)
 
 
-def _answer_for(returned: Any, workspace: StepWorkspace, caveats: list[str]) -> tuple[type[Answer], dict[str, Any]]:
+def _answer_for(returned: Any, workspace: StepWorkspace, gate: Gate) -> tuple[type[Answer], dict[str, Any]]:
     """The type of what a handler returned is the routing."""
     match returned:
         case Findings():
             facts = {name: getattr(returned, name) for name in Findings.model_fields}
-            facts["caveats"] = [*returned.caveats, *caveats]
+            facts["caveats"] = [*returned.caveats, *gate.account.spend.caveats]
             return StepCompleted, {"output": Output(**facts, artefacts=workspace.made)}
         case Plan():
-            return PlanProposed, {"plan": returned}
+            return PlanProposed, {"plan": returned, "tainted": bool(gate.taint)}
         case Verdict():
             return ResultReviewed, returned.model_dump()
         case AskHuman():

@@ -105,8 +105,15 @@ class Ledger:
 
         Raises BlackboardLost, and Fenced when a worker with a higher fencing epoch has made an attempt.
         """
-        about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, len(most)]
-        arguments = [*about, *Amounts._fields, *most, *self._limits]
+        return await self._asked(call, attempt, most, "held")
+
+    async def take(self, call: str, attempt: str, cost: Amounts) -> Reserved:
+        """Reserve and settle at once what is known to cost exactly that. Raises as `reserve` does."""
+        return await self._asked(call, attempt, cost, "spent")
+
+    async def _asked(self, call: str, attempt: str, amounts: Amounts, becomes: str) -> Reserved:
+        about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, becomes, len(amounts)]
+        arguments = [*about, *Amounts._fields, *amounts, *self._limits]
         verdict, whose, what, left, lost = await self._sentinel.scripts.run(_RESERVE, self._keys, arguments)
         if verdict == "lost":
             self._sentinel.doubt()

@@ -1,7 +1,7 @@
 -- Reserve for one call what it may cost at most, if the limits of the run and of its tenant's day hold with it.
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel
 -- ARGV: 1 the generation, 2 how long to keep the run's ledger (ms), 3 the call, 4 which attempt at it (it begins with the
---       fencing epoch), 5 how many amounts there are (n), then n names, n amounts, n limits of the run, n limits of the
+--       fencing epoch), 5 what they become ("held", or "spent" at once), 6 how many amounts there are (n), then n names, n amounts, n limits of the run, n limits of the
 --       tenant's day (-1: none)
 -- Returns {verdict, whose, name, left, lost}: "granted"; "wait" (what others have reserved is in the way and may come back) or
 -- "refused" (what is spent is), with whose limit is in the way ("run" or "tenant"), of which amount, and how much is
@@ -9,11 +9,11 @@
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
   return {'lost', '', '', '0', {}}
 end
-local call, attempt, n = 'call:' .. ARGV[3], ARGV[4], tonumber(ARGV[5])
+local call, attempt, becomes, n = 'call:' .. ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local day = tostring(math.floor(tonumber(redis.call('TIME')[1]) / 86400))
 local function list(place)
   local items = {}
-  for i = 1, n do items[i] = ARGV[5 + place * n + i] end
+  for i = 1, n do items[i] = ARGV[6 + place * n + i] end
   return items
 end
 local names, amounts, limits, scopes = list(0), list(1), {list(2), list(3)}, {'run', 'tenant'}
@@ -38,8 +38,13 @@ local function add(field, name, amount)
 end
 local lost = {}
 local known = redis.call('HGET', KEYS[1], call)
-if known and string.sub(known, 1, 6) == 'spent ' and epoch(string.sub(known, 7)) > epoch(attempt) then
-  return {'fenced', '', '', '0', {}}
+if known and string.sub(known, 1, 6) == 'spent ' then
+  if epoch(string.sub(known, 7)) > epoch(attempt) then
+    return {'fenced', '', '', '0', {}}
+  end
+  if becomes == 'spent' and string.sub(known, 7) == attempt then
+    return {'granted', '', '', '0', {}}
+  end
 end
 if known and (string.sub(known, 1, 5) == 'held ' or string.sub(known, 1, 5) == 'lost ') then
   local counted = string.sub(known, 1, 5) == 'lost '
@@ -79,9 +84,10 @@ if verdict == 'granted' then
   local numbers = {}
   for i, name in ipairs(names) do
     numbers[i] = tonumber(amounts[i])
-    add('held:', name, amounts[i])
+    add(becomes .. ':', name, amounts[i])
   end
-  redis.call('HSET', KEYS[1], call, 'held ' .. cjson.encode({attempt = attempt, amounts = numbers}))
+  local kept = becomes == 'held' and cjson.encode({attempt = attempt, amounts = numbers}) or attempt
+  redis.call('HSET', KEYS[1], call, becomes .. ' ' .. kept)
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {verdict, whose, which, string.format('%.0f', left), lost}

@@ -62,14 +62,14 @@ class Stops:
 
     def check(self, whose: Whose) -> None:
         """Raises Stopped when this work may not go on."""
-        if stopped := self._order(whose):
-            raise stopped
+        if reason := self.reason(whose):
+            raise Stopped(reason)
 
-    def _order(self, whose: Whose) -> Stopped | None:
+    def reason(self, whose: Whose) -> str | None:
         """Why this work may not go on; None when it may."""
         for scope in whose.scopes:
             if stop := self._stopped.get(scope):
-                return Stopped(f"{scope} was stopped by {stop.by}: {stop.reason}")
+                return f"{scope} was stopped by {stop.by}: {stop.reason}"
         return None
 
     async def unless_stopped(self, whose: Whose, work: Coroutine[Any, Any, T]) -> T:
@@ -77,9 +77,9 @@ class Stops:
 
         Work that is stopped already is not begun. Work that was cancelled stays stopped though it may go on meanwhile.
         """
-        if stopped := self._order(whose):
+        if reason := self.reason(whose):
             work.close()
-            raise stopped
+            raise Stopped(reason)
         task = asyncio.ensure_future(work)
         self._running[task] = whose
         try:
@@ -121,8 +121,8 @@ class Stops:
         self._stopped = stopped
         self._loaded.set()
         for task, whose in self._running.items():
-            if task not in self._cancelled and (order := self._order(whose)):
-                self._cancelled[task] = order
+            if task not in self._cancelled and (reason := self.reason(whose)):
+                self._cancelled[task] = Stopped(reason)
                 task.cancel()
 
 
@@ -145,9 +145,10 @@ class Switch(NamedTuple):
     stops: Stops
     whose: Whose
 
-    def check(self) -> None:
-        """Raises Stopped when it may not go on."""
-        self.stops.check(self.whose)
+    @property
+    def reason(self) -> str | None:
+        """Why it may not go on; None when it may."""
+        return self.stops.reason(self.whose)
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """The outcome of the work, which is cancelled when it is stopped. Raises Stopped then."""

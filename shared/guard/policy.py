@@ -1,7 +1,6 @@
 """What shall happen when a guardrail trips: one table, safe by default, overridden by an operator and per tenant."""
 
 import re
-import tomllib
 from enum import StrEnum
 from functools import lru_cache
 from importlib.resources import files
@@ -9,14 +8,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from phonenumbers import SUPPORTED_REGIONS
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from schemas.message import Slug
 from shared.guard.finding import Kind
+from shared.overlay import InvalidTable, merged, parsed, validated
 
-
-class InvalidPolicy(ValueError):
-    """The guardrails cannot be used; the message says which entry is wrong and what it may be."""
+InvalidPolicy = InvalidTable
+"""The guardrails cannot be used; the message says which entry is wrong and what it may be."""
 
 
 class Action(StrEnum):
@@ -109,7 +108,7 @@ class Policy(Sides):
 
 def parse_policy(text: str = "") -> Policy:
     """The shipped policy with an operator's TOML over it. Raises InvalidPolicy."""
-    return _validated(_merged(_shipped(), _toml(text)))
+    return validated(Policy, merged(_shipped(), parsed(text, "guardrails")))
 
 
 @lru_cache(maxsize=8)
@@ -124,34 +123,4 @@ def read_policy(path: Path | None) -> Policy:
 
 
 def _shipped() -> dict[str, Any]:
-    return tomllib.loads(files("shared.guard").joinpath("guardrails.toml").read_text())
-
-
-def _toml(text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as wrong:
-        raise InvalidPolicy(f"the guardrails are not TOML: {wrong}") from wrong
-
-
-def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    both = {name: _merged(under[name], over[name]) for name in under.keys() & over.keys() if _tables(name, under, over)}
-    return {**under, **over, **both}
-
-
-def _tables(name: str, *pair: dict[str, Any]) -> bool:
-    return all(isinstance(each[name], dict) for each in pair)
-
-
-def _validated(table: dict[str, Any]) -> Policy:
-    try:
-        return Policy.model_validate(table)
-    except ValidationError as wrong:
-        problems = [f"{'.'.join(map(str, error['loc']))}: {_said(error)}" for error in wrong.errors()]
-        raise InvalidPolicy("; ".join(problems)) from None
-
-
-def _said(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "there is no such entry"
-    return str(error["msg"]).removeprefix("Value error, ")
+    return parsed(files("shared.guard").joinpath("guardrails.toml").read_text(), "guardrails")

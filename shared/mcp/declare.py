@@ -42,6 +42,11 @@ class Rules(_Strict):
     effect: Effect | None = Field(None, description="What calling twice would do.")
     timeout: float | None = Field(None, gt=0, le=3600, description="Seconds.")
     tenants: tuple[str, ...] | None = Field(None, description="Whose runs may call it.")
+    destinations: tuple[str, ...] | None = Field(
+        None, description="The arguments that say where data goes or what is acted on; untold: any may."
+    )
+    money: str | None = Field(None, description="The argument that says how much money a call moves.")
+    rows: str | None = Field(None, description="The argument that says how many records a call moves.")
     extra_arguments: bool | None = Field(None, description="Let keys pass that the tool's schema does not name.")
 
     def said(self) -> dict[str, Any]:
@@ -57,7 +62,15 @@ class Terms:
     effect: Effect = Effect.IRREVERSIBLE
     timeout: float = 30.0
     tenants: tuple[str, ...] = (EVERYONE,)
+    destinations: tuple[str, ...] | None = None
+    money: str | None = None
+    rows: str | None = None
     extra_arguments: bool = False
+
+    @property
+    def magnitudes(self) -> dict[str, str]:
+        """`money`, `rows` → the argument that says how much."""
+        return {kind: name for kind in ("money", "rows") if (name := getattr(self, kind)) is not None}
 
     def permits(self, tenant: str) -> bool:
         """Whether the runs of that tenant may call it."""

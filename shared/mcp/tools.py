@@ -78,6 +78,8 @@ def tool_of(server: Declared, listed: Listed, connection: Connection) -> Tool:
         run=run,
         takes_call=True,
         local=False,
+        destinations=terms.destinations,
+        magnitudes=terms.magnitudes,
         source=source,
     )
 

@@ -6,6 +6,7 @@ arrive does not matter, and a run that was paused or waited for a person goes on
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from schemas.error import ErrorInfo
 from schemas.event import DeadlineMoved, HelpRequested, ReviewGiven, State, StepsReopened
@@ -14,7 +15,7 @@ from shared.runs.dispatch import ask_for_plan, ask_for_review, dispatch
 from shared.runs.draft import Draft
 from shared.runs.planning import descendants, last_steps, ready
 from shared.runs.result import result_of
-from shared.runs.run import MAX_PLANS, MAX_REVISIONS, Run
+from shared.runs.run import MAX_PLANS, MAX_REVISIONS, Run, StepRecord
 
 HUMAN_TIMEOUT = timedelta(days=1)
 """How long a run waits for a person before it fails."""
@@ -90,7 +91,7 @@ def _executing(draft: Draft) -> None:
         message = f"step `{failed.step.id}` ({failed.step.agent}) failed: {failed.error.message}"
         fail(draft, failed.error.code, message, failed.error.suggested_action)
     elif asking is not None and asking.question is not None:
-        ask_person(draft, "step", asking.question, asking.options, asking.step.id)
+        ask_person(draft, "step", asking.question, asking.options, asking)
     elif all(record.status == "done" for record in steps):
         draft.move(State.REVIEWING, "all steps are done")
     else:
@@ -138,13 +139,17 @@ def _trouble(draft: Draft, about: str, code: str, message: str) -> None:
         fail(draft, code, message)
 
 
-def ask_person(draft: Draft, about: str, question: str, options: list[str], step_id: str | None = None) -> None:
+def ask_person(draft: Draft, about: str, question: str, options: list[str], asking: StepRecord | None = None) -> None:
     """Wait until a person has decided, but not for ever."""
     request_id = f"{draft.run.id}/help/{draft.run.requests + 1}"
-    draft.record(HelpRequested, request_id=request_id, about=about, step_id=step_id, question=question, options=options)
+    proposal = asking.proposal if asking else None
+    expires = draft.now + (timedelta(seconds=proposal.expires) if proposal else HUMAN_TIMEOUT)
+    step_id = asking.step.id if asking else None
+    asked: dict[str, Any] = {"about": about, "step_id": step_id, "question": question, "options": options}
+    draft.record(HelpRequested, request_id=request_id, proposal=proposal, expires=expires, **asked)
     draft.move(State.WAITING_HUMAN, question)
     expired = WaitExpired(run_id=draft.run.id, tenant=draft.run.tenant, request_id=request_id)
-    draft.send(f"{request_id}/expired", expired, draft.now + HUMAN_TIMEOUT)
+    draft.send(f"{request_id}/expired", expired, expires)
 
 
 def _over_budget(draft: Draft) -> bool:

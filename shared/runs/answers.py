@@ -18,6 +18,8 @@ def _is_open(draft: Draft, answer: step.Answer) -> bool:
         if is_ahead(draft.run, answer.handoff_id):
             raise RetryableError(f"{answer.handoff_id} is answered and was not asked yet", after=0.5, code="ahead")
         draft.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models)
+        if answer.judged:
+            draft.record(event.ActionsJudged, by=answer.agent, handoff_id=answer.handoff_id, judged=answer.judged)
         _notice_budget(draft)
         if answer.handoff_id in _awaited(draft.run, type(answer)):
             return True
@@ -57,7 +59,7 @@ def plan_proposed(draft: Draft, message: step.PlanProposed) -> None:
     if found:
         draft.record(event.PlanRefused, problems=found)
     else:
-        draft.record(event.PlanAccepted, by=message.agent, plan=message.plan)
+        draft.record(event.PlanAccepted, by=message.agent, plan=message.plan, tainted=message.tainted)
     advance(draft)
 
 
@@ -106,7 +108,7 @@ def help_asked(draft: Draft, message: step.HelpAsked) -> None:
     if not _is_open(draft, message):
         return
     if step_id := _step_of(draft, message):
-        asked = {"question": message.question, "options": message.options, "call": message.call}
+        asked = message.model_dump(include={"question", "options", "call", "proposal"})
         draft.record(event.StepAsked, by=message.agent, step_id=step_id, **asked)
     else:
         error = ErrorInfo(code="needs_human", message=message.question)

@@ -87,6 +87,8 @@ def step_request(run: Run, record: StepRecord, handoff_id: str, now: datetime) -
         inputs=[_output(each) for each in ancestors(run, step.id)],
         step_id=step.id,
         tools=step.tools,
+        risk=step.risk,
+        plan_is_tainted=run.plan_is_tainted,
         settled=record.settled,
     )
 
@@ -145,6 +147,8 @@ def _request(
         "tenant": run.tenant,
         "agent": agent,
         "objective": objective,
+        "task_objective": run.task.objective,
+        "destinations": run.task.destinations,
         "context": run.task.context,
         "constraints": run.task.constraints,
         "budget": run.task.budget,

@@ -1,6 +1,7 @@
 """`evolve(run, event)`: how each event changes a run. The only place where a run changes."""
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Any
 
 from schemas import event as e
@@ -65,7 +66,8 @@ def _plan_accepted(run: Run, event: e.PlanAccepted) -> dict[str, Any]:
     steps = {step.id: StepRecord(step=step) for step in event.plan.steps}
     # A planner has taken the feedback into its plan; where none was asked, the agents must still hear it.
     feedback = [] if run.planning.handoff_id else run.feedback
-    return {"plan": event.plan, "steps": steps, "planning": _anew(run.planning), "feedback": feedback}
+    made = {"plan": event.plan, "plan_is_tainted": event.tainted, "steps": steps}
+    return made | {"planning": _anew(run.planning), "feedback": feedback}
 
 
 def _plan_refused(run: Run, event: e.PlanRefused) -> dict[str, Any]:
@@ -134,7 +136,7 @@ def _reopened(run: Run, event: e.StepsReopened) -> dict[str, Any]:
 def _begun_anew(record: StepRecord, **change: Any) -> StepRecord:
     """A step that begins again as other work than before."""
     fresh = {"status": "waiting", "handoff_id": None, "round": record.round + 1, "tries": 0, "attempts": 0}
-    return record.model_copy(update=fresh | {"settled": {}, "question": None} | change)
+    return record.model_copy(update=fresh | {"settled": {}, "question": None, "proposal": None} | change)
 
 
 def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
@@ -142,10 +144,18 @@ def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
     asked = run.request
     if asked and asked.about == "step" and asked.step_id:
         answer = event.answer or f"approved: {asked.question}"
-        change |= _step_answered(run, asked.step_id, Settlement(request_id=event.request_id, answer=answer))
+        change |= _step_answered(run, asked.step_id, _settlement(event, asked, answer))
     if asked and asked.about == "plan":
         change |= {"planning": _anew(run.planning), "feedback": [event.answer] if event.answer else run.feedback}
     return change
+
+
+def _settlement(event: e.HelpAnswered, asked: e.HelpRequested, answer: str) -> Settlement:
+    said = Settlement(request_id=event.request_id, answer=answer)
+    if asked.proposal is None:
+        return said
+    until = event.at + timedelta(seconds=asked.proposal.usable)
+    return said.model_copy(update={"asked": "permission", "digest": asked.proposal.digest, "until": until})
 
 
 def _step_answered(run: Run, step_id: str, said: Settlement) -> dict[str, Any]:
@@ -153,7 +163,8 @@ def _step_answered(run: Run, step_id: str, said: Settlement) -> dict[str, Any]:
     record = run.steps[step_id]
     if record.uncertain:
         settled = record.settled | {record.uncertain: said}
-        return _step(run, step_id, status="waiting", attempts=0, question=None, uncertain=None, settled=settled)
+        asked = {"question": None, "uncertain": None, "proposal": None}
+        return _step(run, step_id, status="waiting", attempts=0, settled=settled, **asked)
     return {"steps": run.steps | {step_id: _begun_anew(record, feedback=[*record.feedback, said.answer])}}
 
 
@@ -185,6 +196,7 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
         "usage": run.usage + ev.usage,
         "models": sorted({*run.models, *ev.models}),
     },
+    e.ActionsJudged: _nothing,
     e.BudgetReached: lambda run, ev: {"budget_reached": ev.share},
     e.DeadlineMoved: lambda run, ev: {"deadline": ev.deadline},
     e.PlanRequested: lambda run, ev: {
@@ -204,6 +216,7 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
         question=ev.question,
         options=ev.options,
         uncertain=ev.call,
+        proposal=ev.proposal,
     ),
     e.AttemptFailed: _failed,
     e.StepsReopened: _reopened,

@@ -18,6 +18,10 @@ def human_decided(draft: Draft, message: approval.HumanDecided) -> None:
     if not waiting or request is None or back is None or request.request_id != message.request_id:
         _refuse(draft, message.by, "decide", "no such decision is awaited")
         return
+    seen = request.proposal.digest if request.proposal else None
+    if message.digest not in (None, seen):
+        _refuse(draft, message.by, "decide", "it is about another call than the one that is awaited")
+        return
     give_back_waiting_time(draft)
     given = {"request_id": request.request_id, "decision": message.decision, "answer": message.answer}
     draft.record(event.HelpAnswered, by=message.by, **given)

@@ -13,6 +13,7 @@ from schemas.message import Part
 from schemas.plan import Plan, PlannedStep
 from schemas.step import Output, Settlement, answer_id
 from schemas.task import Task
+from schemas.verdict import Proposal
 
 StepStatus = Literal["waiting", "running", "asking", "done", "failed"]
 
@@ -33,9 +34,11 @@ class StepRecord(Part):
     question: str | None = None
     options: list[str] = Field(default_factory=list)
     uncertain: str | None = None
-    """The call that the question is about, if its outcome is unknown."""
+    """The call that the question is about."""
+    proposal: Proposal | None = None
+    """That call, if it was not made and an approval permits it; otherwise its outcome is unknown."""
     settled: dict[str, Settlement] = Field(default_factory=dict)
-    """Such calls → what a person said about them."""
+    """Calls that were asked about → what a person said."""
     output: Output | None = None
     error: ErrorInfo | None = None
     seconds: float = 0.0
@@ -74,6 +77,8 @@ class Run(Part):
     planning: Job = Job()
     reviewing: Job = Job()
     plan: Plan | None = None
+    plan_is_tainted: bool = False
+    """Whether who made it had read untrusted content."""
     steps: dict[str, StepRecord] = Field(default_factory=dict)
     review: ReviewGiven | None = None
     feedback: list[str] = Field(default_factory=list)

@@ -112,6 +112,10 @@ class Metrics:
         )
         self.tool_seconds = histogram("waggle_tool_call_duration_seconds", "What a tool needed.", _SECONDS, "tool")
 
+        self.verdicts = counter(
+            "waggle_verdicts_total", "What the gate said to actions: allow, ask or deny.", "action", "verdict", "rule"
+        )
+
         # --- MCP servers (agents that get tools from some) -----------------------------------------------------------
         self.mcp_losses = counter(
             "waggle_mcp_losses_total", "Times an MCP server went away, or could not be connected.", "server"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from schemas.error import ErrorInfo
 from schemas.task import Artefact, Attachment
@@ -62,6 +62,11 @@ class ToolError(WaggleError):
         self.code = code
         self.retryable = retryable
         self.suggested_action = suggested_action
+
+    @classmethod
+    def of(cls, info: ErrorInfo) -> Self:
+        """The error that has travelled as this."""
+        return cls(info.code, info.message, retryable=info.retryable, suggested_action=info.suggested_action)
 
     @property
     def info(self) -> ErrorInfo:

@@ -3,28 +3,14 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
-from schemas.plan import Risk, ToolCard
+from schemas.plan import Effect, Risk, ToolCard
 from shared.errors import TerminalError, WaggleError
 from shared.tools.call import OUTCOME_UNKNOWN, ToolCall, ToolError
-
-
-class Effect(StrEnum):
-    """What calling a tool twice would do."""
-
-    READ = "read"
-    """Changes nothing."""
-    IDEMPOTENT = "idempotent"
-    """Twice with one idempotency key is once."""
-    COMPENSABLE = "compensable"
-    """Can be undone by another action."""
-    IRREVERSIBLE = "irreversible"
-    """Cannot be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +29,10 @@ class Tool:
     takes_call: bool
     local: bool
     """It acts on the step's own folder only: a replay runs it again, to have the folder as it was."""
+    destinations: tuple[str, ...] | None = None
+    """The arguments that say where data goes or what is acted on; None: not declared, so any may."""
+    magnitudes: Mapping[str, str] = field(default_factory=dict)
+    """`money` (in the task's currency), `rows` → the argument that says how much a call moves."""
     source: str | None = None
     """Where it is from, when it is no part of Waggle: `mcp:<server>`."""
 
@@ -83,6 +73,14 @@ class Tool:
         except Exception as defect:
             raise self._failed(defect, late=limit.expired()) from defect
 
+    def misfit(self, arguments: Mapping[str, Any]) -> ToolError | None:
+        """Why the arguments do not fit the schema; None when they do."""
+        try:
+            self._validated(arguments)
+        except ToolError as wrong:
+            return wrong
+        return None
+
     def _failed(self, defect: Exception, *, late: bool) -> ToolError:
         """What a failure means that the function did not raise on purpose."""
         code, message = "tool_failed", f"{self.name} failed: {type(defect).__name__}"
@@ -110,12 +108,20 @@ class Tool:
 
 
 def tool(
-    *, risk: Risk, effect: Effect, timeout: float = 30.0, local: bool = False
+    *,
+    risk: Risk,
+    effect: Effect,
+    timeout: float = 30.0,
+    local: bool = False,
+    destinations: tuple[str, ...] | None = None,
+    magnitudes: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
     """Declare an async function as a tool: its docstring is the model's description, its signature the schema.
 
     Every parameter and the return value need annotations; a keyword parameter `call: ToolCall` is filled in.
-    Raises TypeError at import for a function that lacks a docstring or an annotation.
+    `destinations` names the parameters that say where data goes or what is acted on, `()` when nothing leaves; of a
+    tool that says nothing every value counts. Raises TypeError at import for a function that lacks a docstring, an
+    annotation or a parameter that is named.
     """
 
     def declare(function: Callable[..., Awaitable[Any]]) -> Tool:
@@ -124,6 +130,8 @@ def tool(
         parameters = inspect.signature(function).parameters
         if not function.__doc__ or "return" not in hints or any(p not in hints for p in parameters):
             raise TypeError(f"tool {name} needs a docstring and an annotation on every parameter and its result")
+        if missing := {*(destinations or ()), *(magnitudes or {}).values()} - set(parameters):
+            raise TypeError(f"tool {name} has no parameter {', '.join(sorted(missing))}")
         fields: dict[str, Any] = {
             p.name: (hints[p.name], ... if p.default is p.empty else p.default)
             for p in parameters.values()
@@ -140,6 +148,8 @@ def tool(
             run=function,
             takes_call="call" in parameters,
             local=local,
+            destinations=destinations,
+            magnitudes=magnitudes or {},
         )
 
     return declare

@@ -39,6 +39,9 @@ class Decision(Order):
     request_id: Id
     decision: Literal["approve", "reject"]
     answer: str = Field("", max_length=20_000, description="What the agent shall know; with a rejection: why.")
+    digest: str | None = Field(
+        None, description="`digest` of the `proposal` that was looked at: another one is not approved by mistake."
+    )
 
 
 @router.post("/cancel", status_code=202, summary="Cancel a run")
@@ -69,6 +72,9 @@ async def decide_for_run(order: Decision, standing: StandingOf, parts: PartsOf) 
     if asked is None or asked.request_id != order.request_id:
         message = f"the run {standing.id} does not wait for a decision {order.request_id}"
         raise Refused(409, "not_awaited", message, action="the run's `waiting_for` says what it waits for")
+    if order.digest not in (None, asked.proposal.digest if asked.proposal else None):
+        message = f"the run {standing.id} waits for a decision about another call"
+        raise Refused(409, "not_awaited", message, action="look again: the run's `waiting_for` says about which")
     return await _command(parts, standing, HumanDecided, order)
 
 

@@ -1,0 +1,229 @@
+"""The gate of one handoff: what it has read and done until now, and what may be done next."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from schemas.error import ErrorInfo
+from schemas.plan import Risk
+from schemas.step import DoStep, Handoff
+from schemas.verdict import Judgement
+from shared.agent.account import Account
+from shared.agent.asking import Work, permission_for
+from shared.agent.prompt import origins
+from shared.bus.stops import Switch
+from shared.errors import Stopped, TerminalError, WaggleError
+from shared.gate import (
+    Action,
+    Allow,
+    Ask,
+    Deny,
+    Kind,
+    Policy,
+    Situation,
+    Trusted,
+    Verdict,
+    acts,
+    authorize,
+    deed_of,
+    digest_of,
+    host_of,
+    places,
+)
+from shared.guard import Taint, origin_in
+from shared.telemetry.metrics import Metrics
+from shared.tools import Effect, Tool, ToolError
+
+_READ_AT = ("page:", "file:")
+"""Origins of what others have written, not the model: a link that stands there says nothing of what it knows."""
+
+
+class Call(NamedTuple):
+    """A tool call a model wants, read. `tool` is None for one that is not offered; `invalid` says what does not fit."""
+
+    tool: Tool | None
+    arguments: dict[str, object]
+    invalid: ToolError | None
+
+
+class Answered(NamedTuple):
+    """A tool call and what the model was shown of its result, both as JSON."""
+
+    tool: str
+    arguments: str
+    answer: str
+
+
+@dataclass(slots=True)
+class Gate:
+    """Everything an agent does for a handoff passes here. The same on every replay of its journal."""
+
+    handoff: Handoff
+    policy: Policy
+    account: Account
+    switch: Switch
+    metrics: Metrics
+    tools: Sequence[Tool]
+    taint: Taint = field(init=False)
+    """The untrusted content that has entered, from the handoff and from tools."""
+    answered: list[Answered] = field(default_factory=list)
+    """Every tool call so far and its answer, in order."""
+    judged: list[Judgement] = field(default_factory=list)
+    """Every verdict so far, in order."""
+    _trusted: Trusted = field(init=False)
+    _read: list[str] = field(default_factory=list)
+    _hosts: set[str] = field(default_factory=set)
+    _acted: set[tuple[str, ...]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Begin with what the handoff brings."""
+        handoff = self.handoff
+        said = [each.answer for each in handoff.settled.values()]
+        words = [handoff.task_objective, *handoff.constraints, *handoff.destinations, *said]
+        self._trusted = Trusted(tuple(each.casefold() for each in words))
+        self.taint = Taint([*origins(handoff), *(tool.source for tool in self.tools if tool.source)])
+        if handoff.context.text or handoff.context.data:
+            self._read.append(json.dumps([handoff.context.text, handoff.context.data], ensure_ascii=False).casefold())
+
+    def before_model_call(self, call: str, role: str) -> None:
+        """Raises Stopped, and TerminalError `budget_exhausted`."""
+        verdict = self._judge(Action(Kind.MODEL_CALL, call, role), self.account.spend.model_calls_used_up())
+        if isinstance(verdict, Deny):
+            raise TerminalError(verdict.reason, code=verdict.error.code)
+
+    def replayed_model_call(self, call: str, role: str) -> None:
+        """It was made in an earlier delivery."""
+        self._record(Action(Kind.MODEL_CALL, call, role), Allow("journal", "it was made before"))
+
+    def before_message(self, kind: str) -> None:
+        """Raises Stopped."""
+        self._judge(Action(Kind.MESSAGE, "answer", kind))
+
+    async def before_tool_call(self, name: str, call: Call, digest: str) -> Allow | Deny:
+        """The verdict on a call that is about to be made; it is counted then. Raises NeedsHuman and Stopped."""
+        action = _tool_call(name, call, digest)
+        verdict = self._judge(action, self.account.spend.tool_calls_used_up(), counted=True)
+        if isinstance(verdict, Ask):
+            raise permission_for(action, verdict, self._work)
+        if isinstance(verdict, Deny):
+            return verdict
+        return await self._counted(action, verdict)
+
+    async def _counted(self, action: Action, allowed: Allow) -> Allow | Deny:
+        """The verdict once the call is taken from what the whole run shares."""
+        try:
+            await self.account.before_tool_call(action.call)
+        except ToolError as over:
+            denied = Deny("budget", over.info)
+            self._record(action, denied)
+            return denied
+        self._record(action, allowed)
+        return allowed
+
+    def dry(self, name: str, call: Call, digest: str) -> Verdict:
+        """What would be said to a call that is only shown."""
+        return self._judge(_tool_call(name, call, digest))
+
+    def replayed(self, name: str, call: Call, digest: str, refused: ToolError | None = None) -> None:
+        """A call was made in an earlier delivery, or refused: its verdict is given again, as it was then."""
+        action = _tool_call(name, call, digest)
+        verdict = authorize(action, self._situation(then=True))
+        if refused is not None and not isinstance(verdict, Deny):
+            verdict = Deny("budget", refused.info)
+        elif refused is None and not isinstance(verdict, Allow):
+            verdict = Allow("journal", "it was made before")
+        self._record(action, verdict)
+
+    def learn(self, call: Call, asked: Answered) -> None:
+        """A call was answered: what it brought has been read from now on, and what it did is done."""
+        self.answered.append(asked)
+        origin = origin_in(asked.answer)
+        if call.tool is not None and origin is not None:
+            self._remember(call.tool, call, asked.answer, origin)
+        if origin is not None:
+            self.taint.enter(origin)
+
+    def digest(self, name: str, call: Call) -> str:
+        """Of exactly this call of this work."""
+        handoff = self.handoff
+        tool = f"{call.tool.source or ''}/{call.tool.name}" if call.tool else ""
+        return digest_of(handoff.tenant, handoff.run_id, handoff.idempotency_key, name, tool, call.arguments)
+
+    def _remember(self, tool: Tool, call: Call, answer: str, origin: str) -> None:
+        if acts(tool):
+            self._acted.add(deed_of(tool, call.arguments))
+        if tool.effect is not Effect.READ:
+            return
+        if not self.taint:
+            self._hosts |= {host for place in places(tool, call.arguments) if (host := host_of(place))}
+        if origin.startswith(_READ_AT):
+            self._read.append(answer.casefold())
+
+    def _judge(self, action: Action, used_up: WaggleError | None = None, *, counted: bool = False) -> Verdict:
+        """`counted`: to be counted yet when it is allowed, and recorded after that."""
+        verdict = authorize(action, self._situation(used_up))
+        if not (counted and isinstance(verdict, Allow)):
+            self._record(action, verdict)
+        if isinstance(verdict, Deny) and verdict.rule == "kill_switch":
+            raise Stopped(verdict.reason)
+        return verdict
+
+    def _situation(self, used_up: WaggleError | None = None, *, then: bool = False) -> Situation:
+        """`then`: as it was when the call was made, for all that time has changed since."""
+        handoff = self.handoff
+        return Situation(
+            policy=self.policy,
+            trusted=self._trusted,
+            now=datetime.min.replace(tzinfo=UTC) if then else datetime.now(UTC),
+            stopped=None if then else self.switch.reason,
+            used_up=_info(used_up),
+            origins=self.taint.origins,
+            read=self._read,
+            hosts=self._hosts,
+            confidence=self._confidence,
+            step_risk=handoff.risk if isinstance(handoff, DoStep) else Risk.LOW,
+            settled=handoff.settled,
+            acted=self._acted,
+        )
+
+    @property
+    def _work(self) -> Work:
+        tried, read = [_told(each) for each in self.answered], self.taint.origins
+        return Work(self.handoff, self._confidence, read, tried, self.account.spend.usage, self.policy.approvals)
+
+    @property
+    def _confidence(self) -> float:
+        return min((each.output.confidence for each in self.handoff.inputs), default=1.0)
+
+    def _record(self, action: Action, verdict: Verdict) -> None:
+        said = type(verdict).__name__.lower()
+        self.metrics.verdicts.labels(action.kind, said, verdict.rule).inc()
+        self.judged.append(
+            Judgement(
+                call=action.call,
+                action=action.kind.value,
+                name=action.name,
+                verdict=said,
+                rule=verdict.rule,
+                reason=verdict.reason[:500],
+                digest=action.digest,
+            )
+        )
+
+
+def _tool_call(name: str, call: Call, digest: str) -> Action:
+    wanted = call.tool.name if call.tool else "unknown"
+    return Action(Kind.TOOL_CALL, name, wanted, call.tool, call.arguments, _info(call.invalid), digest)
+
+
+def _info(error: WaggleError | None) -> ErrorInfo | None:
+    if error is None:
+        return None
+    return error.info if isinstance(error, ToolError) else ErrorInfo(code=error.code, message=str(error))
+
+
+def _told(each: Answered) -> str:
+    outcome = "failed" if "error" in json.loads(each.answer) else "answered"
+    return f"{each.tool} {each.arguments[:120]}: {outcome}"

@@ -1,0 +1,35 @@
+"""What stands between an agent's decision and the world: one table of rules, and what they judge by. No I/O.
+
+What it proves and what not: `docs/gate.md`.
+"""
+
+from shared.gate.action import Action, Allow, Ask, Deed, Deny, Kind, Verdict, digest_of
+from shared.gate.destinations import Trusted, deed_of, host_of, places
+from shared.gate.policy import Approvals, Policy, parse_gate, read_gate
+from shared.gate.risk import acts, risk_of
+from shared.gate.rules import RULES, authorize
+from shared.gate.situation import Situation
+
+__all__ = [
+    "RULES",
+    "Action",
+    "Allow",
+    "Approvals",
+    "Ask",
+    "Deed",
+    "Deny",
+    "Kind",
+    "Policy",
+    "Situation",
+    "Trusted",
+    "Verdict",
+    "acts",
+    "authorize",
+    "deed_of",
+    "digest_of",
+    "host_of",
+    "parse_gate",
+    "places",
+    "read_gate",
+    "risk_of",
+]

@@ -1,0 +1,108 @@
+"""What an agent is about to do, and what the gate says to it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias
+
+from schemas.error import ErrorInfo
+from schemas.plan import Effect, Risk
+
+
+class Kind(StrEnum):
+    """The kinds of action there are."""
+
+    MODEL_CALL = "model_call"
+    TOOL_CALL = "tool_call"
+    MESSAGE = "message"
+
+
+class Deed(Protocol):
+    """What is to be known of a tool before it is called."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def risk(self) -> Risk:
+        """What a call may cost if it goes wrong, as declared."""
+        ...
+
+    @property
+    def effect(self) -> Effect:
+        """What calling it twice would do."""
+        ...
+
+    @property
+    def local(self) -> bool:
+        """Whether it acts on the step's own folder only."""
+        ...
+
+    @property
+    def destinations(self) -> tuple[str, ...] | None:
+        """The arguments that say where data goes or what is acted on; None: not declared, so all may."""
+        ...
+
+    @property
+    def magnitudes(self) -> Mapping[str, str]:
+        """`money`, `rows` → the argument that says how much."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One action. `call` is its place in the work: the same on every delivery and attempt."""
+
+    kind: Kind
+    call: str
+    name: str
+    tool: Deed | None = None
+    """None for what is no tool call, and for a tool that is not offered."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    invalid: ErrorInfo | None = None
+    """Why it cannot be carried out: no such tool, or arguments that do not fit its schema."""
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """It may be done."""
+
+    rule: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A person has to permit it."""
+
+    rule: str
+    reason: str
+    risk: Risk
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """It must not be done; `error` is what the model is told."""
+
+    rule: str
+    error: ErrorInfo
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+        return self.error.message
+
+
+Verdict: TypeAlias = Allow | Ask | Deny
+
+
+def digest_of(tenant: str, run_id: str, work_id: str, call: str, tool: str, arguments: Mapping[str, Any]) -> str:
+    """SHA-256 of exactly one call: another run, plan, place or argument has another one."""
+    named = [tenant, run_id, work_id, call, tool, arguments]
+    canonical = json.dumps(named, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()

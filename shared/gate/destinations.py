@@ -1,0 +1,87 @@
+"""Where an action would send data or act, and whether that place is one that somebody trusted has named."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import urlsplit
+
+from schemas.plan import Effect
+from shared.gate.action import Deed
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|^\s*[^@\s]+@[^@\s]+\.[^@\s]+\s*$", re.IGNORECASE)
+_BEFORE, _AFTER = r"(?<![\w@.+%/:-])", r"(?![\w@/%&=?#+:-]|\.\w)"
+"""What may not stand next to a name in a text: `bob@example.org` does not name `notbob@example.org.evil.test`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """What may name a place: texts that people wrote, and patterns of the operator."""
+
+    texts: tuple[str, ...]
+    """In small letters."""
+    patterns: tuple[str, ...] = ()
+
+    def names(self, place: str) -> bool:
+        """Whether the place, whole, stands in a text or fits a pattern. An empty one is no place."""
+        wanted = place.strip().casefold()
+        return not wanted or any(_fits(pattern, wanted) for pattern in self.patterns) or stands_in(wanted, self.texts)
+
+    def names_host(self, host: str) -> bool:
+        """Whether the host stands in a text, by itself or in an address, or fits a pattern."""
+        about = re.compile(rf"(?<![\w.@-]){re.escape(host)}(?![\w-]|\.\w)", re.IGNORECASE)
+        fitting = any(_fits(pattern, host) for pattern in self.patterns)
+        return fitting or any(about.search(text) for text in self.texts)
+
+
+def _fits(pattern: str, place: str) -> bool:
+    """Whether a place fits an operator's pattern: a pattern for hosts fits an address by its host."""
+    pattern = pattern.casefold()
+    if "://" not in pattern and "@" not in pattern and "://" in place:
+        return fnmatchcase(host_of(place) or "", pattern)
+    return fnmatchcase(place, pattern)
+
+
+def stands_in(place: str, texts: Iterable[str]) -> bool:
+    """Whether the place, whole, stands in one of the texts. All of them in small letters."""
+    about = re.compile(_BEFORE + re.escape(place) + _AFTER)
+    return any(place in text and about.search(text) for text in texts)
+
+
+def host_of(address: str) -> str | None:
+    """The host of a web address; None for one that has none."""
+    try:
+        found = urlsplit(address.strip())
+        return found.hostname.casefold() if found.hostname and found.username is None else None
+    except ValueError:
+        return None
+
+
+def places(tool: Deed, arguments: Mapping[str, Any]) -> list[str]:
+    """The places of a call. Of a tool that says nothing of them all its values; if it only reads, the addresses."""
+    if tool.destinations is not None:
+        return [leaf for name in tool.destinations for leaf in _leaves(arguments.get(name))]
+    leaves = [leaf for value in arguments.values() for leaf in _leaves(value)]
+    return [leaf for leaf in leaves if _ADDRESS.search(leaf)] if tool.effect is Effect.READ else leaves
+
+
+def deed_of(tool: Deed, arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tool and the places of a call: calls with the same ones count as the same deed."""
+    return (tool.name, *sorted({place.strip().casefold() for place in places(tool, arguments)}))
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """Every value in some arguments as text, and the names in objects; what can only be true or false says nothing."""
+    match value:
+        case None | bool():
+            return
+        case dict():
+            for name, inner in value.items():
+                yield str(name)
+                yield from _leaves(inner)
+        case list() | tuple():
+            for inner in value:
+                yield from _leaves(inner)
+        case _:
+            yield str(value)
