@@ -101,34 +101,32 @@ class Gate:
         """Raises Stopped."""
         self._judge(Action(Kind.MESSAGE, "answer", kind))
 
-    async def before_tool_call(self, name: str, call: Call, digest: str) -> Allow | Deny:
-        """The verdict on a call that is about to be made; it is counted then. Raises NeedsHuman and Stopped."""
-        action = _tool_call(name, call, digest)
+    async def before_tool_call(self, name: str, call: Call, *, dry: bool = False) -> Verdict:
+        """The verdict on a call that is about to be made, or only to be shown; unless denied, it is counted then.
+
+        Raises Stopped, and NeedsHuman where a person is asked about a call that is not only shown.
+        """
+        action = self._action(name, call)
         verdict = self._judge(action, self.account.spend.tool_calls_used_up(), counted=True)
-        if isinstance(verdict, Ask):
+        if isinstance(verdict, Ask) and not dry:
+            self._record(action, verdict)
             raise permission_for(action, verdict, self._work)
         if isinstance(verdict, Deny):
             return verdict
         return await self._counted(action, verdict)
 
-    async def _counted(self, action: Action, allowed: Allow) -> Allow | Deny:
+    async def _counted(self, action: Action, verdict: Verdict) -> Verdict:
         """The verdict once the call is taken from what the whole run shares."""
         try:
             await self.account.before_tool_call(action.call)
         except ToolError as over:
-            denied = Deny("budget", over.info)
-            self._record(action, denied)
-            return denied
-        self._record(action, allowed)
-        return allowed
+            verdict = Deny("budget", over.info)
+        self._record(action, verdict)
+        return verdict
 
-    def dry(self, name: str, call: Call, digest: str) -> Verdict:
-        """What would be said to a call that is only shown."""
-        return self._judge(_tool_call(name, call, digest))
-
-    def replayed(self, name: str, call: Call, digest: str, refused: ToolError | None = None) -> None:
+    def replayed(self, name: str, call: Call, refused: ToolError | None = None) -> None:
         """A call was made in an earlier delivery, or refused: its verdict is given again, as it was then."""
-        action = _tool_call(name, call, digest)
+        action = self._action(name, call)
         verdict = authorize(action, self._situation(then=True))
         if refused is not None and not isinstance(verdict, Deny):
             verdict = Deny("budget", refused.info)
@@ -161,10 +159,15 @@ class Gate:
         if origin.startswith(_READ_AT):
             self._read.append(answer.casefold())
 
+    def _action(self, name: str, call: Call) -> Action:
+        wanted = call.tool.name if call.tool else "unknown"
+        invalid = _info(call.invalid)
+        return Action(Kind.TOOL_CALL, name, wanted, call.tool, call.arguments, invalid, self.digest(name, call))
+
     def _judge(self, action: Action, used_up: WaggleError | None = None, *, counted: bool = False) -> Verdict:
-        """`counted`: to be counted yet when it is allowed, and recorded after that."""
+        """`counted`: to be counted yet unless it is denied, and recorded after that."""
         verdict = authorize(action, self._situation(used_up))
-        if not (counted and isinstance(verdict, Allow)):
+        if not counted or isinstance(verdict, Deny):
             self._record(action, verdict)
         if isinstance(verdict, Deny) and verdict.rule == "kill_switch":
             raise Stopped(verdict.reason)
@@ -211,11 +214,6 @@ class Gate:
                 digest=action.digest,
             )
         )
-
-
-def _tool_call(name: str, call: Call, digest: str) -> Action:
-    wanted = call.tool.name if call.tool else "unknown"
-    return Action(Kind.TOOL_CALL, name, wanted, call.tool, call.arguments, _info(call.invalid), digest)
 
 
 def _info(error: WaggleError | None) -> ErrorInfo | None:

@@ -14,7 +14,7 @@ from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT, REFUSED
 from shared.errors import NeedsHuman, RetryableError
-from shared.gate import Deny
+from shared.gate import Deny, Verdict
 from shared.llm import ToolRequest
 from shared.settings import Settings
 from shared.tools import ToolCall, ToolError
@@ -49,17 +49,19 @@ class ToolCalls:
             return self._entered(request, call, await self._replayed(name, request, call, own=own))
         if name + REFUSED in self.journal:
             return self._refused_before(name, call)
-        if self.toolbox.is_dry(call) and call.invalid is None:
-            return await self._recorded(name, request, call, self._shown(name, call))
         if self._is_uncertain(name):
             raise self._unknown(name, request)
-        verdict = await self.gate.before_tool_call(name, call, self.gate.digest(name, call))
+        dry = self.toolbox.is_dry(call)
+        verdict = await self.gate.before_tool_call(name, call, dry=dry)
         if isinstance(verdict, Deny):
             return await self._refused(name, request, verdict)
+        if dry:
+            return await self._recorded(name, request, call, self._shown(name, call, verdict))
         return await self._recorded(name, request, call, await self._made(name, request))
 
     async def _refused(self, name: str, request: ToolRequest, verdict: Deny) -> str:
         """Recorded, for a later try may have room for the call, after the model was told it was not made."""
+        await self.progress(f"{request.name} denied by `{verdict.rule}`: {verdict.reason}"[:200])
         answer = self.toolbox.refuse(request, name, ToolError.of(verdict.error))
         await self.journal.write(name + REFUSED, answer)
         return answer
@@ -67,15 +69,14 @@ class ToolCalls:
     def _refused_before(self, name: str, call: Call) -> str:
         answer: str = self.journal[name + REFUSED]
         error = ToolError.of(ErrorInfo.model_validate(json.loads(answer)["error"]))
-        self.gate.replayed(name, call, self.gate.digest(name, call), error)
+        self.gate.replayed(name, call, error)
         return answer
 
-    def _shown(self, name: str, call: Call) -> str:
+    def _shown(self, name: str, call: Call, verdict: Verdict) -> str:
         """What a dry run answers instead of making the call."""
         assert call.tool is not None, "only a tool that is offered is shown"
-        digest = self.gate.digest(name, call)
-        verdict = self.gate.dry(name, call, digest)
-        shown = {"dry_run": True, "would_call": call.tool.name, "arguments": call.arguments, "digest": digest}
+        shown = {"dry_run": True, "would_call": call.tool.name, "arguments": call.arguments}
+        shown |= {"digest": self.gate.digest(name, call)}
         said = {"verdict": type(verdict).__name__.lower(), "rule": verdict.rule, "reason": verdict.reason}
         return json.dumps(shown | said, ensure_ascii=False)
 
@@ -96,7 +97,7 @@ class ToolCalls:
         return answer
 
     async def _replayed(self, name: str, request: ToolRequest, call: Call, *, own: bool) -> str:
-        self.gate.replayed(name, call, self.gate.digest(name, call))
+        self.gate.replayed(name, call)
         if self.toolbox.is_local(request.name) and not self.toolbox.is_dry(call):
             await self.toolbox.answer(request, self._call(name), replay=True)
         if own:

@@ -104,6 +104,7 @@ def handoff(agent: Agent, **changes) -> DoStep:
             "tenant": "default",
             "agent": agent.name,
             "objective": "What is 1 + 2?",
+            "task_objective": "What is 1 + 2? Send hello, hi, one and two.",
             "budget_left": Budget(),
             "timeout": 30,
             "deadline": datetime.now(UTC) + timedelta(seconds=30),
@@ -243,7 +244,7 @@ async def test_a_call_that_cannot_be_made_is_a_structured_error_to_the_model(wor
     await scripted(model, agent, scenario, FINAL)
     reply, journal = await answer(worker, handoff(agent))
     assert isinstance(reply, StepCompleted)
-    error = json.loads(journal.entries()["think-1/turn-1/call-1"])["error"]
+    error = json.loads(journal.entries()["think-1/turn-1/call-1/refused"])["error"]
     assert error["code"] == code
     assert called == []
 
@@ -345,7 +346,7 @@ async def test_a_dry_run_calls_reading_tools_and_only_names_the_others(worker, a
 async def test_a_step_is_offered_only_the_tools_its_plan_names(worker, agent, model):
     await scripted(model, agent, calling("send", text="hi"), FINAL)
     _, journal = await answer(worker, handoff(agent, tools=["add"]))
-    assert json.loads(journal.entries()["think-1/turn-1/call-1"])["error"]["code"] == "unknown_tool"
+    assert json.loads(journal.entries()["think-1/turn-1/call-1/refused"])["error"]["code"] == "unknown_tool"
     assert sent == []
 
 

@@ -8,6 +8,7 @@ from test_agent_loop import FINAL, agent, answer, calling, handoff, scripted, wo
 from schemas.step import Findings, Output, StepOutput
 from schemas.task import Attachment, TaskContext
 from shared.agent import Context
+from shared.agent.account import Account
 from shared.agent.spend import Spend
 from shared.tools import Effect, Risk, ToolError, tool
 
@@ -35,9 +36,9 @@ def seen(agent):
     agent.tools, found = [fetch, fail], []
 
     async def work(step, ctx: Context) -> Findings:
-        found.append(ctx.taint.origins)
+        found.append(ctx.taint)
         result = await ctx.think(step.objective, result=Findings)
-        found.extend([ctx.taint.origins, await ctx.call("fetch", url="https://b.example/"), await ctx.call("fail")])
+        found.extend([ctx.taint, await ctx.call("fetch", url="https://b.example/"), await ctx.call("fail")])
         return result
 
     agent.handler = work
@@ -66,7 +67,7 @@ async def test_a_context_knows_what_has_entered_it_and_a_handler_gets_plain_resu
     await scripted(model, agent, calling("fetch", url="https://a.example/"), FINAL)
     context = TaskContext(text="mind this", attachments=[Attachment(name="orders.csv", text="a\n1\n")])
     earlier = StepOutput(step_id="r", agent="research", objective="o", output=Output(answer="x"))
-    step = handoff(agent, context=context, inputs=[earlier])
+    step = handoff(agent, context=context, inputs=[earlier], destinations=["a.example", "b.example"])
     await answer(worker, step)
     before, after, result, error = seen
     assert before == ("task:context", "file:orders.csv", "agent:research")
@@ -98,7 +99,8 @@ async def test_what_has_entered_is_the_same_when_the_work_is_delivered_again(wor
     first = seen[1]
     seen.clear()
     again = await worker._journal(step).open()
-    await worker._outcome(step, again, Spend(step.budget_left))
+    account = Account(step, Spend(step.budget_left), worker._ledger(step), again)
+    await worker._outcome(step, again, worker._gate(step, account))
     assert seen[1] == first == ("page:https://a.example/",)
 
 
