@@ -93,6 +93,17 @@ def agents() -> Json:
                 ),
             ],
             [
+                graph(
+                    "Verdicts of the gate that are not `allow`",
+                    {
+                        "{{verdict}}: {{rule}}": rate(
+                            "waggle_verdicts_total", "verdict", "rule", only='verdict!="allow"'
+                        )
+                    },
+                    "ops",
+                ),
+            ],
+            [
                 graph("MCP servers connected", {"{{server}}": "min by (server) (waggle_mcp_connected)"}),
                 graph("Tools of an MCP server", {"{{server}}": "min by (server) (waggle_mcp_tools)"}),
                 graph("MCP servers lost", {"{{server}}": rate("waggle_mcp_losses_total", "server")}, "ops"),

@@ -7,6 +7,7 @@ from schemas.error import ErrorInfo
 from schemas.event import State
 from schemas.message import Instant, Part
 from schemas.task import StepSummary
+from schemas.verdict import Proposal
 
 
 class Question(Part):
@@ -16,6 +17,18 @@ class Question(Part):
     question: str
     options: list[str] = Field(default_factory=list)
     step_id: str | None = None
+    at: Instant | None = None
+    expires: Instant | None = None
+    proposal: Proposal | None = None
+
+
+class Approval(Part):
+    """A question of one run."""
+
+    run_id: str
+    objective: str
+    asked: Question
+    usage: Usage = Usage()
 
 
 class RunStatus(Part):

@@ -4,6 +4,7 @@ import typer
 
 from services.console import demo
 from services.console.commands import (
+    approving,
     dead,
     doctor,
     mcp,
@@ -58,4 +59,5 @@ for command in (
         command
     )
 
+app.add_typer(approving.app, name="approvals")
 app.add_typer(dead.app, name="dead")

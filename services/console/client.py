@@ -129,6 +129,16 @@ class Gateway:
             offset = page["next_offset"]
         return found[:limit]
 
+    def approvals(self) -> list[dict[str, Any]]:
+        """Everything that waits for a person."""
+        found: list[dict[str, Any]] = []
+        offset: int | None = 0
+        while offset is not None:
+            page = self._object("GET", "/v1/approvals", params={"limit": str(LARGEST_PAGE), "offset": str(offset)})
+            found += page["approvals"]
+            offset = page["next_offset"]
+        return found
+
     def agents(self) -> list[dict[str, Any]]:
         """Every agent that told the swarm about itself."""
         return list(self._json("GET", "/v1/agents"))

@@ -5,6 +5,7 @@ from typing import Any
 
 from schemas import event as e
 from schemas.budget import Usage
+from schemas.verdict import Judgement
 from services.console.board import Board
 from services.console.text import one_line
 
@@ -65,6 +66,17 @@ def _failed(board: Board, event: e.AttemptFailed) -> Saying:
     return _said(row_id, board.agent(row_id), f"{then}: {event.error.message} [{event.error.code}]")
 
 
+def _judged(board: Board, event: e.ActionsJudged) -> Saying | None:
+    """Only what was not simply allowed."""
+    said = [f"{each.name}: {each.verdict} by `{each.rule}`: {each.reason}" for each in event.judged if _is_told(each)]
+    row_id = board.handoffs.get(event.handoff_id, event.by)
+    return _said(row_id, board.agent(row_id), f"gate: {'; '.join(said)}") if said else None
+
+
+def _is_told(judged: Judgement) -> bool:
+    return judged.verdict != "allow"
+
+
 def _reviewed(board: Board, event: e.ReviewGiven) -> Saying:
     verdict = "accepted" if event.accepted else "wants changes"
     return "reviewer", f"{verdict}: {'; '.join(event.reasons)}" if event.reasons else verdict
@@ -81,6 +93,7 @@ _SAYINGS: dict[type[e.RunEvent], Callable[[Board, Any], Saying | None]] = {
     e.StepDispatched: _dispatched,
     e.Progressed: lambda b, v: _said(v.step_id, v.agent, v.doing),
     e.StepDone: _done,
+    e.ActionsJudged: _judged,
     e.StepAsked: lambda b, v: _said(v.step_id, b.agent(v.step_id), f"asks: {v.question}"),
     e.AttemptFailed: _failed,
     e.StepsReopened: lambda b, v: (v.by, f"to be done again: {', '.join(v.step_ids)}: {'; '.join(v.feedback)}"),

@@ -42,8 +42,9 @@ def tell_question(screen: Screen, waiting: RunStatus) -> None:
     screen.note(f"The run waits for a person: {one_line(asked.question if asked else waiting.reason)}")
     for option in asked.options if asked else []:
         screen.note(f"  - {one_line(option)}")
-    decide = f"waggle decide {one_line(waiting.run_id)}"
-    screen.note(f"Answer: {decide} approve --answer '…'   or   {decide} reject --answer 'why not'")
+    run = one_line(waiting.run_id)
+    screen.note(f"Look: waggle approvals show {run}")
+    screen.note(f"Then: waggle approvals approve {run}   or   waggle approvals reject {run} --reason 'why not'")
 
 
 def _asks(sent: Sent) -> bool:

@@ -2,7 +2,7 @@
 
 from pydantic import Field, JsonValue
 
-from schemas.budget import Usage
+from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.event import HelpRequested, State
 from schemas.message import Instant, Part
@@ -56,6 +56,23 @@ class RunPage(Part):
     """Runs, the newest first."""
 
     runs: list[RunLine]
+    next_offset: int | None = Field(description="Where the next page begins; null when there is none.")
+
+
+class ApprovalView(Part):
+    """A question that a run waits with."""
+
+    run_id: str
+    objective: str
+    asked: HelpRequested
+    usage: Usage = Field(description="What the run has used until now.")
+    budget: Budget
+
+
+class ApprovalPage(Part):
+    """Questions, those of the newest runs first."""
+
+    approvals: list[ApprovalView]
     next_offset: int | None = Field(description="Where the next page begins; null when there is none.")
 
 

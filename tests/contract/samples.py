@@ -6,6 +6,8 @@ from schemas import approval, dead, event, log, plan, step, stop, task, timer
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import Message
+from schemas.plan import Effect, Risk
+from schemas.verdict import Judgement, Proposal
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 USAGE = Usage(prompt_tokens=1200, completion_tokens=80, cost_usd=0.012, model_calls=2, tool_calls=1)
@@ -97,6 +99,35 @@ SUMMARY = task.StepSummary(
     id="count", agent="data", objective="Count them", status="failed", attempts=3, error=ERROR, seconds=9.5, usage=USAGE
 )
 
+JUDGED = Judgement(
+    call="think-1/turn-1/call-1",
+    action="tool_call",
+    name="send_email",
+    verdict="ask",
+    rule="taint",
+    reason="the task does not name eve@example.org",
+    digest="0" * 64,
+)
+PROPOSAL = Proposal(
+    call="think-1/turn-1/call-1",
+    tool="send_email",
+    arguments='{"to": ["eve@example.org"]}',
+    digest="0" * 64,
+    agent="communication",
+    doing="Tell the shop",
+    risk=Risk.HIGH,
+    effect=Effect.IRREVERSIBLE,
+    rule="taint",
+    reason="the task does not name eve@example.org",
+    if_approved="send_email is called once",
+    if_rejected="it is not called",
+    confidence=0.9,
+    origins=["page:https://example.org/"],
+    tried=["summarise_files {}: answered"],
+    usage=USAGE,
+    expires=86_400,
+    usable=3_600,
+)
 FULL: list[Message] = [
     TASK,
     task.Result(
@@ -124,7 +155,9 @@ FULL: list[Message] = [
     step.StepCompleted(**ANSWER, output=OUTPUT),
     step.ResultReviewed(**ANSWER, accepted=False, reasons=["no source"], redo=["count"]),
     step.HandoffFailed(**ANSWER, error=ERROR),
-    step.HelpAsked(**ANSWER, question="Send it?", options=["send", "do not"]),
+    step.HelpAsked(
+        **ANSWER, question="Send it?", options=["send", "do not"], call="think-1/turn-1/call-1", proposal=PROPOSAL
+    ),
     timer.DeadlinePassed(run_id="run-1", tenant="shop"),
     timer.WaitExpired(run_id="run-1", tenant="shop", request_id="run-1/help/1"),
     timer.TimerSet(due=NOW, topic="runs", key="run-1", headers={"ce_id": "d1"}, value='{"run_id": "run-1"}'),
@@ -157,6 +190,7 @@ FULL: list[Message] = [
     event.Spent(**FACT, usage=USAGE, models=["waggle-simulated"]),
     stop.WorkStopped(scope="tenant:shop", by="eva", reason="it spends too much", at=NOW),
     event.BudgetReached(**FACT, share=0.8, limit="tokens"),
+    event.ActionsJudged(**FACT, handoff_id="run-1/tell/0.0.1", judged=[JUDGED]),
     event.DeadlineMoved(**FACT, deadline=NOW),
     event.PlanRequested(**FACT, handoff_id="run-1/plan/1"),
     event.PlanAccepted(**FACT, plan=PLAN),

@@ -1,13 +1,13 @@
 """Runs are listed."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from schemas.event import State
 from services.gateway.failures import documented
 from services.gateway.inputs import PartsOf, Tenant
-from services.gateway.views import RunPage, line_of
+from services.gateway.views import ApprovalPage, ApprovalView, RunPage, line_of
 from shared.blackboard import keys
 from shared.runs import Run
 from shared.service import Parts
@@ -30,6 +30,27 @@ async def list_runs(
     tenant: Tenant, parts: PartsOf, state: InState = None, limit: Limit = 50, offset: Offset = 0
 ) -> RunPage:
     """The newest first. With `state`, a page may hold fewer runs than `limit` and still have a next one."""
+    found, following = await _page(parts, tenant, state, limit, offset)
+    return RunPage(runs=[line_of(run) for run in found], next_offset=following)
+
+
+@router.get("/v1/approvals", summary="List what waits for a person", responses=documented())
+async def list_approvals(tenant: Tenant, parts: PartsOf, limit: Limit = 50, offset: Offset = 0) -> ApprovalPage:
+    """Every question a run of the tenant waits with, with all there is to know about the call it is about."""
+    found, following = await _page(parts, tenant, State.WAITING_HUMAN, limit, offset)
+    asked = [ApprovalView(run_id=run.id, objective=run.task.objective, **_asked(run)) for run in found if run.request]
+    return ApprovalPage(approvals=asked, next_offset=following)
+
+
+def _asked(run: Run) -> dict[str, Any]:
+    assert run.request is not None, "it waits with a question"
+    return {"asked": run.request, "usage": run.usage, "budget": run.task.budget}
+
+
+async def _page(
+    parts: Parts, tenant: str, state: State | None, limit: int, offset: int
+) -> tuple[list[Run], int | None]:
+    """Runs in a state, and where the next page begins."""
     found: list[Run] = []
     at, last = offset, offset + FURTHEST
     while len(found) < limit and at < last:
@@ -38,8 +59,8 @@ async def list_runs(
         found += [run for _, run in fitting]
         at += fitting[-1][0] if len(found) == limit else len(runs)
         if at >= await _count(parts, tenant):
-            return RunPage(runs=[line_of(run) for run in found], next_offset=None)
-    return RunPage(runs=[line_of(run) for run in found], next_offset=at)
+            return found, None
+    return found, at
 
 
 async def _count(parts: Parts, tenant: str) -> int:

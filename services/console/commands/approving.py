@@ -1,0 +1,138 @@
+"""`waggle approvals`: what waits for a person, and what a person says to it."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from services.console.answers import Approval, Question
+from services.console.client import Gateway
+from services.console.commands.steering import ByOption, author
+from services.console.exits import ConsoleError, Exit
+from services.console.options import GatewayOption, JsonOption, RunArgument, TenantOption, connect
+from services.console.render import plain_table
+from services.console.text import Screen, clean, one_line
+
+app = typer.Typer(help="Look at what waits for a person, and decide.", no_args_is_help=True)
+
+DigestOption = Annotated[
+    str | None, typer.Option(metavar="DIGEST", min=8, help="Of the call you looked at, or its beginning.")
+]
+
+
+@app.command("list")
+def list_approvals(gateway: GatewayOption = None, tenant: TenantOption = "default", json: JsonOption = False) -> None:
+    """List what waits for a person."""
+    screen = Screen(json=json)
+    with connect(gateway, tenant) as client:
+        answer = client.approvals()
+    if json:
+        screen.document(answer)
+    elif not answer:
+        screen.say("Nothing waits for a person.")
+    else:
+        screen.say(_table([Approval.model_validate(each) for each in answer]))
+
+
+@app.command()
+def show(
+    run: RunArgument, gateway: GatewayOption = None, tenant: TenantOption = "default", json: JsonOption = False
+) -> None:
+    """Show what a run asks: what it was doing, the call with its arguments, what would follow, what led to it."""
+    screen = Screen(json=json)
+    with connect(gateway, tenant) as client:
+        answer = _waiting(client, run)
+    if json:
+        screen.document(answer)
+        return
+    asked = Question.model_validate(answer)
+    for line in _told(asked):
+        screen.say(line)
+    digest = f" --digest {asked.proposal.digest[:12]}" if asked.proposal else ""
+    screen.say(f"Decide:    waggle approvals approve {one_line(run)}{digest}")
+    screen.say(f"           waggle approvals reject {one_line(run)} --reason '…'")
+
+
+@app.command()
+def approve(
+    run: RunArgument,
+    answer: Annotated[str, typer.Option(help="What the agent shall know.")] = "",
+    digest: DigestOption = None,
+    by: ByOption = None,
+    gateway: GatewayOption = None,
+    tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """Permit what a run asks for: this call with these arguments, once."""
+    with connect(gateway, tenant) as client:
+        _decide(client, run, "approve", answer, digest, author(by), Screen(json=json))
+
+
+@app.command()
+def reject(
+    run: RunArgument,
+    reason: Annotated[str, typer.Option(help="Why not; the run is planned anew with it.")],
+    digest: DigestOption = None,
+    by: ByOption = None,
+    gateway: GatewayOption = None,
+    tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """Refuse what a run asks for; it is planned anew with your reason."""
+    with connect(gateway, tenant) as client:
+        _decide(client, run, "reject", reason, digest, author(by), Screen(json=json))
+
+
+def _decide(client: Gateway, run: str, decision: str, answer: str, digest: str | None, by: str, screen: Screen) -> None:
+    asked = Question.model_validate(_waiting(client, run))
+    seen = asked.proposal.digest if asked.proposal else None
+    if digest is not None and not (seen or "").startswith(digest):
+        message = f"the run now asks about another call{f', {seen[:12]}' if seen else ''}"
+        raise ConsoleError(message, f"waggle approvals show {run}", code=Exit.USAGE)
+    body = {"request_id": asked.request_id, "decision": decision, "answer": answer} | ({"digest": seen} if seen else {})
+    found = client.command(run, "decisions", by=by, **body)
+    if screen.json:
+        screen.document(found)
+    else:
+        screen.say(f"Decided: {decision} ({one_line(asked.question, 120)}): waggle status {one_line(run)}")
+
+
+def _waiting(client: Gateway, run: str) -> dict[str, object]:
+    asked = client.run(run).get("waiting_for")
+    if not isinstance(asked, dict):
+        raise ConsoleError("the run waits for nobody", f"waggle status {run}", code=Exit.USAGE)
+    return asked
+
+
+def _table(found: list[Approval]) -> Table:
+    table = plain_table("run", "since", "call", "risk", "question", right=99)
+    for each in found:
+        asked, proposal = each.asked, each.asked.proposal
+        since = f"{asked.at:%Y-%m-%d %H:%M:%S}Z" if asked.at else ""
+        call = (proposal.tool, proposal.risk.value) if proposal else ("", "")
+        table.add_row(each.run_id, since, *call, one_line(asked.question, 120))
+    return table
+
+
+def _told(asked: Question) -> list[str]:
+    lines = [f"Question:  {one_line(asked.question)}"]
+    if asked.expires:
+        lines.append(f"Until:     {asked.expires:%Y-%m-%d %H:%M:%S}Z, then the run fails")
+    proposal = asked.proposal
+    if proposal is None:
+        return lines + [f"  - {one_line(option)}" for option in asked.options]
+    source = f" from {one_line(proposal.source)}" if proposal.source else ""
+    cost = f"{proposal.usage.model_calls} model calls, ${proposal.usage.cost_usd:.4f}"
+    return [
+        *lines,
+        f"Doing:     {one_line(proposal.doing, 500)} ({one_line(proposal.agent)})",
+        f"Call:      {one_line(proposal.tool)}{source}; {proposal.risk} risk, {proposal.effect}",
+        f"           {clean(proposal.arguments)}",
+        f"Digest:    {proposal.digest}",
+        f"Rule:      {one_line(proposal.rule)}: {one_line(proposal.reason)}",
+        f"Confidence {proposal.confidence:.2f}; spent in this step: {cost}",
+        *[f"Has read:  {one_line(each)}" for each in proposal.origins],
+        *[f"Did:       {one_line(each)}" for each in proposal.tried],
+        f"Approve:   {one_line(proposal.if_approved)}, within {proposal.usable:.0f} s",
+        f"Reject:    {one_line(proposal.if_rejected)}",
+    ]

@@ -1,0 +1,320 @@
+"""The gate's table: what it says to an action, rule by rule, and that no rule can be talked past."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.error import ErrorInfo
+from schemas.plan import Effect, Risk
+from schemas.step import Settlement
+from shared.gate import (
+    RULES,
+    Action,
+    Allow,
+    Ask,
+    Deny,
+    Kind,
+    Situation,
+    Trusted,
+    authorize,
+    deed_of,
+    digest_of,
+    parse_gate,
+    risk_of,
+)
+from shared.overlay import InvalidTable
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+POLICY = parse_gate().of("default")
+PAGE = ("page:https://evil.test/",)
+
+
+@dataclass(frozen=True)
+class Some:
+    """A tool."""
+
+    name: str = "send_email"
+    risk: Risk = Risk.HIGH
+    effect: Effect = Effect.IRREVERSIBLE
+    local: bool = False
+    destinations: tuple[str, ...] | None = ("to",)
+    magnitudes: dict[str, str] = field(default_factory=dict)
+
+
+FETCH = Some("fetch_page", Risk.LOW, Effect.READ, destinations=("url",))
+UNDECLARED = Some("crm__update", destinations=None)
+
+
+def call(tool: Some = Some(), invalid: ErrorInfo | None = None, **arguments) -> Action:  # noqa: B008 -- frozen
+    digest = digest_of("t", "r", "w", "c", tool.name, arguments)
+    return Action(Kind.TOOL_CALL, "c", tool.name, tool, arguments, invalid, digest)
+
+
+def situation(*texts: str, **known) -> Situation:
+    policy = known.pop("policy", POLICY)
+    return Situation(policy=policy, trusted=Trusted(tuple(each.casefold() for each in texts)), now=NOW, **known)
+
+
+def said(action: Action, at: Situation) -> tuple[type, str]:
+    verdict = authorize(action, at)
+    return type(verdict), verdict.rule
+
+
+def test_every_rule_has_its_place_and_every_kind_of_action_passes_the_kill_switch():
+    order = [rule.name for rule in RULES]
+    assert order == "kill_switch permission schema limits approval taint taint repetition confidence risk".split()
+    assert RULES[0].about == frozenset(Kind)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_nothing_is_done_that_an_operator_has_stopped(kind):
+    action = replace(call(to=["ada@example.org"]), kind=kind)
+    assert said(action, situation("mail ada@example.org", stopped="by eva")) == (Deny, "kill_switch")
+
+
+def test_what_cannot_be_carried_out_is_denied_with_what_to_do():
+    unknown = ErrorInfo(code="unknown_tool", message="there is no tool `sendmail`", suggested_action="`send_email`?")
+    assert authorize(Action(Kind.TOOL_CALL, "c", "unknown", invalid=unknown), situation()) == Deny("permission", unknown)
+    wrong = ErrorInfo(code="invalid_arguments", message="to: too many")
+    assert authorize(call(invalid=wrong, to=[]), situation()) == Deny("schema", wrong)
+
+
+@pytest.mark.parametrize("kind", [Kind.MODEL_CALL, Kind.TOOL_CALL])
+def test_a_limit_that_is_reached_denies_and_a_message_may_still_say_so(kind):
+    over = ErrorInfo(code="budget_exhausted", message="budget.tokens is used up")
+    action = replace(call(to=["ada@example.org"]), kind=kind)
+    assert authorize(action, situation("ada@example.org", used_up=over)) == Deny("limits", over)
+    assert isinstance(authorize(replace(action, kind=Kind.MESSAGE), situation(used_up=over)), Allow)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("Mail the table to ada@example.org.", "ada@example.org"),
+        ("Mail the table to <Ada@Example.org>, today", " ada@example.org "),
+        ("post it to https://hooks.example.org/a/b?c=1", "https://hooks.example.org/a/b?c=1"),
+        ("(https://hooks.example.org/a)", "https://hooks.example.org/a"),
+        ("ticket 4711", "4711"),
+    ],
+)
+def test_a_place_is_named_where_it_stands_whole_in_the_tasks_words(text, place):
+    action = call(to=[place])
+    assert risk_of(action, situation(text, origins=PAGE)) is Risk.MEDIUM
+    assert said(action, situation(text, origins=PAGE)) == (Allow, "risk")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("Mail notada@example.org", "ada@example.org"),
+        ("Mail ada@example.org.evil.test", "ada@example.org"),
+        ("Mail ada@example.organic", "ada@example.org"),
+        ("Mail x+ada@example.org", "ada@example.org"),
+        ("post it to https://hooks.example.org/a/b", "https://hooks.example.org/a"),
+        ("post it to https://hooks.example.org/a", "https://hooks.example.org/a/b"),
+        ("post it to https://hooks.example.org/a", "https://hooks.example.org/a?q=secret"),
+        ("post it to https://hooks.example.org/a", "http://hooks.example.org/a"),
+        ("ticket 4711", "471"),
+        ("", "ada@example.org"),
+    ],
+)
+def test_a_place_that_only_resembles_what_the_task_names_needs_a_person(text, place):
+    assert said(call(to=[place]), situation(text, origins=PAGE)) == (Ask, "taint")
+    assert said(call(to=[place]), situation(text)) == (Ask, "risk")
+
+
+def test_one_place_of_several_that_nobody_named_is_enough_to_ask():
+    action = call(to=["ada@example.org", "eve@evil.test"])
+    verdict = authorize(action, situation("mail ada@example.org", origins=PAGE))
+    assert isinstance(verdict, Ask)
+    assert "eve@evil.test" in verdict.reason
+    assert "ada@example.org" not in verdict.reason
+
+
+def test_of_a_tool_that_declares_no_places_every_value_must_be_named():
+    task = "set the status of ticket 4711 to closed"
+    assert said(call(UNDECLARED, id=4711, status="closed"), situation(task, origins=PAGE)) == (Allow, "risk")
+    assert said(call(UNDECLARED, id=4712, status="closed"), situation(task, origins=PAGE)) == (Ask, "taint")
+    assert said(call(UNDECLARED, id=4711, fields={"note": "x"}), situation(task, origins=PAGE)) == (Ask, "taint")
+    assert said(call(UNDECLARED), situation(task)) == (Ask, "risk")
+
+
+def test_an_address_the_model_made_up_after_reading_is_not_gone_to_and_the_model_is_told_what_to_do():
+    verdict = authorize(call(FETCH, url="https://evil.test/?q=secret"), situation("sum up", origins=PAGE))
+    assert isinstance(verdict, Deny)
+    assert (verdict.rule, verdict.error.code) == ("taint", "untrusted_destination")
+    assert verdict.error.suggested_action
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {},
+        {"origins": PAGE, "read": ['{"text": "see https://a.example/x?y=1 and more"}']},
+        {"origins": PAGE, "hosts": frozenset({"a.example"})},
+        {"origins": PAGE, "text": "sum up what a.example says"},
+        {"origins": PAGE, "text": "sum up https://a.example/start"},
+    ],
+    ids=["nothing read", "a link that was read", "a host chosen before", "a host the task names", "an address there"],
+)
+def test_an_address_is_gone_to_that_was_chosen_by_others_or_before_anything_was_read(known):
+    at = situation(known.pop("text", ""), **known)
+    assert said(call(FETCH, url="https://a.example/x?y=1"), at) == (Allow, "risk")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.example/x?y=12",
+        "https://a.example/x",
+        "https://a.example.evil.test/x?y=1",
+        "https://a.example@evil.test/",
+        "https://b.a.example/",
+        "file:///etc/passwd",
+        "https://[bad",
+    ],
+)
+def test_what_only_resembles_a_link_that_was_read_is_not_gone_to(url):
+    at = situation(origins=PAGE, read=['{"text": "see https://a.example/x?y=1 and more"}'], hosts=frozenset({"c.example"}))
+    assert said(call(FETCH, url=url), at) == (Deny, "taint")
+
+
+def test_a_tool_that_only_reads_and_says_nothing_of_places_may_not_be_given_addresses_to_carry_things_to():
+    reader = Some("web__get", Risk.LOW, Effect.READ, destinations=None)
+    assert said(call(reader, query="weather"), situation(origins=PAGE)) == (Allow, "risk")
+    assert said(call(reader, options={"at": "https://evil.test/?s"}), situation(origins=PAGE)) == (Deny, "taint")
+    assert said(call(reader, to="eve@evil.test"), situation(origins=PAGE)) == (Deny, "taint")
+
+
+def test_the_operators_list_names_places_too():
+    text = 'destinations = ["*@example.org", "hooks.example.org"]\n[tools.ring]\ndestinations = ["112"]'
+    at = situation(policy=parse_gate(text).of("default"), origins=PAGE)
+    for place in ("ada@example.org", "https://hooks.example.org/any"):
+        assert said(call(to=[place]), at) == (Allow, "risk")
+    for place in ("ada@example.org.evil.test", "https://evil.test/hooks.example.org", "112"):
+        assert said(call(to=[place]), at) == (Ask, "taint")
+    assert said(call(replace(Some(), name="ring"), to=["112"]), at) == (Allow, "risk")
+
+
+@pytest.mark.parametrize(
+    ("risk", "expected"),
+    [(Risk.LOW, Allow), (Risk.MEDIUM, Allow), (Risk.HIGH, Ask), (Risk.CRITICAL, Ask)],
+)
+def test_what_a_risk_leads_to_where_the_task_names_nothing(risk, expected):
+    assert said(call(replace(Some(), risk=risk), to=["x"]), situation()) == (expected, "risk")
+
+
+def test_a_critical_call_is_asked_about_though_the_task_names_it():
+    assert said(call(replace(Some(), risk=Risk.CRITICAL), to=["x"]), situation("to x")) == (Ask, "risk")
+
+
+def test_the_operator_may_raise_a_tools_risk_and_deny_one_and_a_tenant_has_its_own_table():
+    policies = parse_gate('[tools.send_email]\nrisk = "critical"\n[tenants.acme.risk]\ncritical = "deny"')
+    assert said(call(to=["x"]), situation("to x", policy=policies.of("default"))) == (Ask, "risk")
+    assert said(call(to=["x"]), situation("to x", policy=policies.of("acme"))) == (Deny, "risk")
+
+
+def test_a_step_that_is_planned_as_risky_raises_the_risk_of_what_changes_something_and_of_nothing_else():
+    assert said(call(replace(Some(), risk=Risk.LOW), to=["x"]), situation(step_risk=Risk.HIGH)) == (Ask, "risk")
+    assert said(call(FETCH, url="https://a.example/"), situation(step_risk=Risk.CRITICAL)) == (Allow, "risk")
+
+
+@pytest.mark.parametrize(
+    ("magnitudes", "arguments"),
+    [
+        ({"money": "amount"}, {"amount": 101}),
+        ({"money": "amount"}, {"amount": -500}),
+        ({"money": "amount"}, {"amount": "1e9"}),
+        ({"money": "amount"}, {"amount": "all of it"}),
+        ({"money": "amount"}, {"amount": float("nan")}),
+        ({"rows": "ids"}, {"ids": list(range(10_001))}),
+        ({}, {"to": [f"a{n}" for n in range(6)]}),
+    ],
+)
+def test_what_moves_much_counts_as_one_risk_higher(magnitudes, arguments):
+    tool = replace(Some(), risk=Risk.MEDIUM, magnitudes=magnitudes)
+    assert authorize(call(tool, **({"to": "x"} | arguments)), situation()).rule == "risk"
+    assert isinstance(authorize(call(tool, **({"to": "x"} | arguments)), situation()), Ask)
+    assert isinstance(authorize(call(tool, to="x", amount=100, ids=[1]), situation()), Allow)
+
+
+def test_who_is_not_sure_asks_before_what_cannot_be_undone_and_reads_freely():
+    named = situation("mail ada@example.org", confidence=0.49)
+    assert said(call(to=["ada@example.org"]), named) == (Ask, "confidence")
+    assert said(call(to=["ada@example.org"]), replace(named, confidence=0.5)) == (Allow, "risk")
+    undone = replace(Some(), effect=Effect.COMPENSABLE)
+    assert said(call(undone, to=["ada@example.org"]), replace(named, confidence=0.3)) == (Allow, "risk")
+    assert said(call(FETCH, url="https://a.example/"), replace(named, confidence=0.0)) == (Allow, "risk")
+    assert said(call(replace(Some(), local=True), to=["ada@example.org"]), named) == (Allow, "risk")
+
+
+def test_the_same_thing_for_good_is_done_once_without_a_person():
+    action = call(to=["ada@example.org"])
+    done = frozenset({deed_of(Some(), {"to": [" Ada@example.org"], "body": "another"})})
+    assert said(action, situation("mail ada@example.org", acted=done)) == (Ask, "repetition")
+
+
+def test_a_permission_is_for_exactly_that_call_and_for_a_while():
+    action = call(to=["eve@evil.test"])
+    until = NOW + timedelta(seconds=1)
+    given_ = Settlement(request_id="r1", answer="approved", asked="permission", digest=action.digest, until=until)
+    at = situation(origins=PAGE, settled={"c": given_})
+    assert said(action, at) == (Allow, "approval")
+    assert said(call(to=["eve@evil.test", "mallory@evil.test"]), at) == (Ask, "taint")
+    assert said(action, replace(at, now=NOW + timedelta(seconds=2))) == (Ask, "taint")
+    assert said(action, replace(at, settled={"other": given_})) == (Ask, "taint")
+    assert said(action, replace(at, stopped="by eva")) == (Deny, "kill_switch")
+
+
+def test_a_person_who_says_that_a_call_has_happened_permits_none():
+    action = call(to=["eve@evil.test"])
+    happened = Settlement(request_id="r1", answer="it has happened")
+    assert said(action, situation(origins=PAGE, settled={"c": happened})) == (Ask, "taint")
+    again = replace(situation(origins=PAGE), settled={"c": Settlement(request_id="r1", answer="Repeat it")})
+    assert said(action, again) == (Allow, "approval")
+
+
+def test_a_digest_is_of_one_call_of_one_work_alone():
+    parts = ["t", "r", "w", "c", "send", {"a": 1, "b": [2]}]
+    first = digest_of(*parts)
+    assert first == digest_of("t", "r", "w", "c", "send", {"b": [2], "a": 1})
+    others = [[*parts[:n], {"a": 1, "b": ["2"]} if n == 5 else "x", *parts[n + 1 :]] for n in range(6)]
+    assert len({first, *(digest_of(*each) for each in others)}) == 7
+
+
+@given(
+    st.sampled_from(Risk),
+    st.sampled_from(Effect),
+    st.none() | st.just(("to",)),
+    st.recursive(st.text(max_size=20) | st.integers() | st.none() | st.booleans(), lambda s: st.lists(s, max_size=3)),
+    st.text(max_size=200),
+    st.floats(0, 1),
+)
+def test_whatever_is_asked_for_the_gate_answers_and_a_risky_deed_never_goes_to_an_unnamed_place_after_reading(
+    risk, effect, destinations, to, text, confidence
+):
+    tool = Some("t", risk, effect, destinations=destinations)
+    at = situation(text, origins=PAGE, confidence=confidence)
+    verdict = authorize(call(tool, to=to), at)
+    if isinstance(verdict, Allow) and effect is not Effect.READ and risk in (Risk.HIGH, Risk.CRITICAL):
+        assert risk_of(call(tool, to=to), at) is Risk.MEDIUM
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("[risk]\nhigh = 'perhaps'", "risk.high"),
+        ("[risks]\nhigh = 'ask'", "risks: there is no such entry"),
+        ("[thresholds]\nrecipients = -1", "thresholds.recipients"),
+        ("[tenants.acme.risk]\nhigh = 'no'", "tenants.acme: risk.high"),
+        ("[tenants.'no tenant'.risk]\nhigh = 'ask'", "tenants.no tenant"),
+        ("tenants = 1", "tenants"),
+        ("risk = [", "TOML"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused_with_the_entry(text, where):
+    with pytest.raises(InvalidTable, match=where.replace(".", r"\.")):
+        parse_gate(text)
