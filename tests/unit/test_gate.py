@@ -77,7 +77,9 @@ def test_nothing_is_done_that_an_operator_has_stopped(kind):
 
 def test_what_cannot_be_carried_out_is_denied_with_what_to_do():
     unknown = ErrorInfo(code="unknown_tool", message="there is no tool `sendmail`", suggested_action="`send_email`?")
-    assert authorize(Action(Kind.TOOL_CALL, "c", "unknown", invalid=unknown), situation()) == Deny("permission", unknown)
+    assert authorize(Action(Kind.TOOL_CALL, "c", "unknown", invalid=unknown), situation()) == Deny(
+        "permission", unknown
+    )
     wrong = ErrorInfo(code="invalid_arguments", message="to: too many")
     assert authorize(call(invalid=wrong, to=[]), situation()) == Deny("schema", wrong)
 
@@ -178,7 +180,9 @@ def test_an_address_is_gone_to_that_was_chosen_by_others_or_before_anything_was_
     ],
 )
 def test_what_only_resembles_a_link_that_was_read_is_not_gone_to(url):
-    at = situation(origins=PAGE, read=['{"text": "see https://a.example/x?y=1 and more"}'], hosts=frozenset({"c.example"}))
+    at = situation(
+        origins=PAGE, read=['{"text": "see https://a.example/x?y=1 and more"}'], hosts=frozenset({"c.example"})
+    )
     assert said(call(FETCH, url=url), at) == (Deny, "taint")
 
 
