@@ -42,6 +42,6 @@ class Proposal(Part):
     confidence: float = Field(ge=0, le=1, description="The lowest of what the step builds on.")
     origins: list[str] = Field(default_factory=list, description="The untrusted content the model has read.")
     tried: list[str] = Field(default_factory=list, description="The calls made before in this work, and how they went.")
-    usage: Usage = Field(default_factory=Usage, description="What this work has cost until now.")
+    usage: Usage = Field(default_factory=Usage, description="What this try has cost until now.")
     expires: float = Field(gt=0, description="Seconds after which nobody is waited for any more.")
     usable: float = Field(gt=0, description="Seconds after the approval within which the call must be made.")

@@ -48,7 +48,7 @@ FETCH = Some("fetch_page", Risk.LOW, Effect.READ, destinations=("url",))
 UNDECLARED = Some("crm__update", destinations=None)
 
 
-def call(tool: Some = Some(), invalid: ErrorInfo | None = None, **arguments) -> Action:  # noqa: B008 -- frozen
+def call(tool: Some = Some(), invalid: ErrorInfo | None = None, **arguments) -> Action:
     digest = digest_of("t", "r", "w", "c", tool.name, arguments)
     return Action(Kind.TOOL_CALL, "c", tool.name, tool, arguments, invalid, digest)
 
@@ -64,8 +64,8 @@ def said(action: Action, at: Situation) -> tuple[type, str]:
 
 
 def test_every_rule_has_its_place_and_every_kind_of_action_passes_the_kill_switch():
-    order = [rule.name for rule in RULES]
-    assert order == "kill_switch permission schema limits approval taint taint repetition confidence risk".split()
+    looked_at = ["taint", "taint", "repetition", "confidence", "risk"]
+    assert [rule.name for rule in RULES] == ["kill_switch", "permission", "schema", "limits", "approval", *looked_at]
     assert RULES[0].about == frozenset(Kind)
 
 
@@ -77,9 +77,8 @@ def test_nothing_is_done_that_an_operator_has_stopped(kind):
 
 def test_what_cannot_be_carried_out_is_denied_with_what_to_do():
     unknown = ErrorInfo(code="unknown_tool", message="there is no tool `sendmail`", suggested_action="`send_email`?")
-    assert authorize(Action(Kind.TOOL_CALL, "c", "unknown", invalid=unknown), situation()) == Deny(
-        "permission", unknown
-    )
+    not_there = Action(Kind.TOOL_CALL, "c", "unknown", invalid=unknown)
+    assert authorize(not_there, situation()) == Deny("permission", unknown)
     wrong = ErrorInfo(code="invalid_arguments", message="to: too many")
     assert authorize(call(invalid=wrong, to=[]), situation()) == Deny("schema", wrong)
 
@@ -180,9 +179,8 @@ def test_an_address_is_gone_to_that_was_chosen_by_others_or_before_anything_was_
     ],
 )
 def test_what_only_resembles_a_link_that_was_read_is_not_gone_to(url):
-    at = situation(
-        origins=PAGE, read=['{"text": "see https://a.example/x?y=1 and more"}'], hosts=frozenset({"c.example"})
-    )
+    read = ['{"text": "see https://a.example/x?y=1 and more"}']
+    at = situation(origins=PAGE, read=read, hosts=frozenset({"c.example"}))
     assert said(call(FETCH, url=url), at) == (Deny, "taint")
 
 

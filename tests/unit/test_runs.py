@@ -7,12 +7,31 @@ from run_world import START, World, plan_of
 
 from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
 from schemas.budget import Budget, Usage
-from schemas.event import AnswerIgnored, BudgetReached, MoveRefused, PlanRefused, State
-from schemas.plan import Plan, PlannedStep
+from schemas.event import ActionsJudged, AnswerIgnored, BudgetReached, MoveRefused, PlanRefused, State
+from schemas.plan import Effect, Plan, PlannedStep, Risk
 from schemas.step import DoStep, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
 from schemas.task import Artefact, Result, Task
 from schemas.timer import DeadlinePassed, WaitExpired
+from schemas.verdict import Judgement, Proposal
 from shared.runs import ENDS, LEGAL_MOVES
+
+PROPOSAL = Proposal(
+    call="think-1/turn-1/call-1",
+    tool="send_email",
+    arguments="{}",
+    digest="0" * 64,
+    agent="data",
+    doing="a",
+    risk=Risk.HIGH,
+    effect=Effect.IRREVERSIBLE,
+    rule="risk",
+    reason="nobody named it",
+    if_approved="it is called",
+    if_rejected="it is not",
+    confidence=1.0,
+    expires=86_400,
+    usable=3_600,
+)
 
 
 def world(**task) -> World:
@@ -359,6 +378,67 @@ def test_a_person_settles_a_call_whose_outcome_is_unknown_and_the_same_work_goes
     (said,) = again.settled.values()
     assert (said.answer, said.request_id) == ("it was", decision["request_id"])
     assert again.idempotency_key == asked.idempotency_key
+
+
+def a_run_that_asks_to_send() -> tuple[World, DoStep]:
+    w = planned(a="")
+    asked = w.handoff("a")
+    w.tell(w.answer(asked, HelpAsked, question="may it?", call=PROPOSAL.call, proposal=PROPOSAL))
+    return w, asked
+
+
+def decision(w: World, **facts) -> HumanDecided:
+    return command(HumanDecided, request_id=w.run.request.request_id, **({"decision": "approve"} | facts))
+
+
+def test_a_permission_goes_to_the_same_work_with_the_digest_it_is_for_and_its_end():
+    w, asked = a_run_that_asks_to_send()
+    assert (w.run.request.proposal, w.run.request.expires) == (PROPOSAL, w.now + timedelta(days=1))
+    w.tell(decision(w, digest=PROPOSAL.digest))
+    again = w.handoff("a")
+    (said,) = again.settled.values()
+    assert (said.asked, said.digest, said.until) == ("permission", PROPOSAL.digest, w.now + timedelta(hours=1))
+    assert again.idempotency_key == asked.idempotency_key
+
+
+def test_a_decision_about_another_call_than_is_asked_about_changes_nothing():
+    w, _ = a_run_that_asks_to_send()
+    w.tell(decision(w, digest="1" * 64))
+    assert w.run.state is State.WAITING_HUMAN
+    assert isinstance(w.events[-1], MoveRefused)
+
+
+def test_a_permission_is_given_once():
+    w, _ = a_run_that_asks_to_send()
+    first = decision(w)
+    w.tell(first)
+    w.tell(first)
+    assert isinstance(w.events[-1], MoveRefused)
+    assert len(w.dispatched) == 2
+
+
+def test_what_is_refused_is_planned_anew_with_the_reason():
+    w, _ = a_run_that_asks_to_send()
+    w.tell(decision(w, decision="reject", answer="not to them"))
+    assert w.run.state is State.PLANNING
+    assert w.run.feedback == ["not to them"]
+
+
+def test_a_request_expires_when_its_policy_says():
+    w = planned(a="")
+    brief = PROPOSAL.model_copy(update={"expires": 60.0})
+    w.tell(w.answer(w.handoff("a"), HelpAsked, question="may it?", call=brief.call, proposal=brief))
+    timer = next(each for each in w.sent if isinstance(each.message, WaitExpired))
+    assert timer.due == w.now + timedelta(seconds=60)
+    w.tell(timer.message)
+    assert (w.run.state, w.run.error.code) == (State.FAILED, "no_decision")
+
+
+def test_what_the_gate_said_is_part_of_the_runs_history():
+    w = planned(a="")
+    judged = [Judgement(call="c", action="tool_call", name="query", verdict="allow", rule="risk")]
+    w.tell(w.answer(w.handoff("a"), StepCompleted, output=Output(answer="x"), judged=judged))
+    assert [each.judged for each in w.events if isinstance(each, ActionsJudged)] == [judged]
 
 
 def test_an_answer_to_a_question_of_the_agents_own_begins_the_work_anew():
