@@ -31,6 +31,12 @@ class ResumeRun(Command):
     """Go on from where `PauseRun` stopped, or take a failed run up again at the step that failed."""
 
 
+class CarryOut(Command):
+    """Make the calls that a dry run has shown, as they are."""
+
+    digest: str = Field(description="`effects_digest` of the dry run's result: what was looked at.")
+
+
 class HumanDecided(Command):
     """The answer to a `HelpRequested`."""
 

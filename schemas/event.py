@@ -221,6 +221,13 @@ class RunResumed(RunEvent):
     deadline: Instant
 
 
+class EffectsApproved(RunEvent):
+    """A person has the calls made that a dry run has shown: those, in that order, and no other."""
+
+    digest: str
+    deadline: Instant
+
+
 class Progressed(RunEvent):
     """What an agent is doing right now. Only shown live, at the gateway: no part of the run, and not published."""
 

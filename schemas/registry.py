@@ -22,6 +22,7 @@ TOPICS: dict[type[Message], str] = {
     timer.DeadlinePassed: "runs",
     timer.WaitExpired: "runs",
     approval.HumanDecided: "decisions",
+    approval.CarryOut: "control",
     approval.CancelRun: "control",
     approval.PauseRun: "control",
     approval.ResumeRun: "control",

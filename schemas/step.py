@@ -10,7 +10,7 @@ from schemas.error import ErrorInfo
 from schemas.message import Id, Instant, Message, Part, Slug
 from schemas.plan import AgentCard, Plan, Risk
 from schemas.task import Artefact, Priority, Shape, TaskContext
-from schemas.verdict import Judgement, Proposal
+from schemas.verdict import Judgement, PlannedEffect, Proposal
 
 
 class Source(Part):
@@ -45,6 +45,7 @@ class Output(Findings):
     artefacts: list[Artefact] = Field(default_factory=list)
     confidence: float = Field(0.5, ge=0, le=1)
     caveats: list[str] = Field(default_factory=list)
+    effects: list[PlannedEffect] = Field(default_factory=list, description="Of a dry run: the calls it did not make.")
 
 
 class StepOutput(Part):
@@ -148,6 +149,9 @@ class DoStep(Handoff):
     step_id: Slug
     tools: list[str] = Field(default_factory=list)
     risk: Risk = Field(Risk.LOW, description="What the planner thinks the step may cost if it goes wrong.")
+    effects: list[PlannedEffect] = Field(
+        default_factory=list, description="Calls a person has approved: they are made in this order, and nothing else."
+    )
     plan_is_tainted: bool = Field(False, description="Whether who wrote the objective had read untrusted content.")
 
 

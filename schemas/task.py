@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import Id, Instant, Message, Part, Slug, Text
+from schemas.verdict import PlannedEffect
 
 
 class Shape(StrEnum):
@@ -143,6 +144,10 @@ class Result(Message):
         None, description="Markdown. With status failed or cancelled: what was found until then."
     )
     artefacts: list[Artefact] = Field(default_factory=list)
+    effects: list[PlannedEffect] = Field(
+        default_factory=list, description="Of a dry run: the calls it would have made, and what the gate says to them."
+    )
+    effects_digest: str | None = Field(None, description="Of those calls in their order: `CarryOut` names it.")
     steps: list[StepSummary] = Field(default_factory=list)
     usage: Usage = Usage()
     confidence: float | None = Field(

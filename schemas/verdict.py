@@ -45,3 +45,19 @@ class Proposal(Part):
     usage: Usage = Field(default_factory=Usage, description="What this try has cost until now.")
     expires: float = Field(gt=0, description="Seconds after which nobody is waited for any more.")
     usable: float = Field(gt=0, description="Seconds after the approval within which the call must be made.")
+
+
+class PlannedEffect(Part):
+    """A call that a dry run has shown instead of making it, with what the gate says to it."""
+
+    call: str
+    tool: str
+    source: str | None = Field(None, description="Where the tool is from, when it is no part of Waggle.")
+    arguments: str = Field(description="JSON, as the model wrote it.")
+    digest: str
+    risk: Risk
+    effect: Effect
+    verdict: Literal["allow", "ask"]
+    rule: str
+    reason: str = ""
+    moves: dict[str, float] = Field(default_factory=dict, description="How much `money`, how many `rows`.")

@@ -46,6 +46,7 @@ for command in (
     steering.cancel,
     steering.pause,
     steering.resume,
+    approving.carry_out,
     stopping.stop,
     stopping.start,
     stopping.stops,

@@ -33,6 +33,7 @@ def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None) ->
     if result.error:
         _show_error(screen, result.error.message, result.error.code, result.error.suggested_action)
     show_artefacts(screen, result, paths)
+    show_effects(screen, result)
     show_steps(screen, result.steps)
     for caveat in result.caveats:
         screen.say(Text(f"Caveat: {one_line(caveat)}", style="yellow"))
@@ -42,6 +43,17 @@ def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None) ->
 def show_answer(screen: Screen, answer: str) -> None:
     """The answer, laid out on a terminal, as Markdown elsewhere. Links show their address."""
     screen.say(Markdown(answer, hyperlinks=False) if screen.console.is_terminal else answer)
+
+
+def show_effects(screen: Screen, result: Result) -> None:
+    """The calls a dry run has shown, and how to have them made."""
+    if not result.effects or result.effects_digest is None:
+        return
+    heading(screen, "Not done: this was a dry run")
+    for number, effect in enumerate(result.effects, 1):
+        screen.say(f"{number}. {one_line(effect.tool)} {one_line(effect.arguments, 300)}")
+        screen.say(f"   {effect.risk} risk, {effect.effect}; the gate says {effect.verdict}: {one_line(effect.reason)}")
+    screen.say(f"Do it: waggle carry-out {one_line(result.run_id)} --digest {result.effects_digest[:12]}")
 
 
 def show_artefacts(screen: Screen, result: Result, paths: Sequence[Path] | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from schemas.step import DoStep, Handoff
+from schemas.verdict import PlannedEffect
 from shared.agent.account import Account
 from shared.agent.declare import Agent
 from shared.agent.gate import Answered, Gate
@@ -21,6 +22,7 @@ from shared.blackboard import Journal
 from shared.errors import TerminalError
 from shared.guard import unwrapped
 from shared.llm import Chat, Models, Reply, Role, ToolRequest
+from shared.runs.run import effect_call
 from shared.settings import Settings
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
@@ -94,6 +96,12 @@ class Context:
         request = ToolRequest(id=f"call-{self._calls}", name=name, arguments=json.dumps(arguments))
         toolbox = Toolbox(self.agent.tools, [], dry_run=self.handoff.dry_run, metrics=self.metrics)
         return unwrapped(await self._tool_calls(toolbox).answer(request.id, request, own=self.handoff.tries == 1))
+
+    async def carry_out(self, number: int, effect: PlannedEffect) -> str:
+        """Make an approved call, once; `number` is its place, from 1. Its answer, as JSON."""
+        request = ToolRequest(id=f"effect-{number}", name=effect.tool, arguments=effect.arguments)
+        toolbox = Toolbox(self.agent.tools, [], dry_run=False, metrics=self.metrics)
+        return await self._tool_calls(toolbox).answer(effect_call(number), request, own=self.handoff.tries == 1)
 
     def _tool_calls(self, toolbox: Toolbox) -> ToolCalls:
         return ToolCalls(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from schemas.error import ErrorInfo
 from schemas.plan import Risk
 from schemas.step import DoStep, Handoff
-from schemas.verdict import Judgement
+from schemas.verdict import Judgement, PlannedEffect
 from shared.agent.account import Account
 from shared.agent.asking import Work, permission_for
 from shared.agent.prompt import origins
@@ -30,7 +30,10 @@ from shared.gate import (
     deed_of,
     digest_of,
     host_of,
+    moved_by,
     places,
+    risk_of,
+    tool_named,
 )
 from shared.guard import Taint, origin_in
 from shared.telemetry.metrics import Metrics
@@ -72,6 +75,8 @@ class Gate:
     """Every tool call so far and its answer, in order."""
     judged: list[Judgement] = field(default_factory=list)
     """Every verdict so far, in order."""
+    shown: list[PlannedEffect] = field(default_factory=list)
+    """The calls a dry run has shown so far, in order."""
     _trusted: Trusted = field(init=False)
     _read: list[str] = field(default_factory=list)
     _hosts: set[str] = field(default_factory=set)
@@ -134,6 +139,24 @@ class Gate:
             verdict = Allow("journal", "it was made before")
         self._record(action, verdict)
 
+    def show(self, name: str, call: Call, verdict: Allow | Ask) -> PlannedEffect:
+        """The call as a dry run shows it."""
+        tool = call.tool
+        assert tool is not None, "only a tool that is offered is shown"
+        return PlannedEffect(
+            call=name,
+            tool=tool.name,
+            source=tool.source,
+            arguments=json.dumps(call.arguments, ensure_ascii=False),
+            digest=self.digest(name, call),
+            risk=risk_of(self._action(name, call), self._situation()),
+            effect=tool.effect,
+            verdict="ask" if isinstance(verdict, Ask) else "allow",
+            rule=verdict.rule,
+            reason=verdict.reason,
+            moves=moved_by(tool, call.arguments),
+        )
+
     def learn(self, call: Call, asked: Answered) -> None:
         """A call was answered: what it brought has been read from now on, and what it did is done."""
         self.answered.append(asked)
@@ -146,7 +169,7 @@ class Gate:
     def digest(self, name: str, call: Call) -> str:
         """Of exactly this call of this work."""
         handoff = self.handoff
-        tool = f"{call.tool.source or ''}/{call.tool.name}" if call.tool else ""
+        tool = tool_named(call.tool.source, call.tool.name) if call.tool else ""
         return digest_of(handoff.tenant, handoff.run_id, handoff.idempotency_key, name, tool, call.arguments)
 
     def _remember(self, tool: Tool, call: Call, answer: str, origin: str) -> None:

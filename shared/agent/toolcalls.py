@@ -7,6 +7,7 @@ from typing import Any
 
 from schemas.error import ErrorInfo
 from schemas.step import REPEAT, Handoff, Settlement
+from schemas.verdict import PlannedEffect
 from shared.agent.account import Account
 from shared.agent.gate import Answered, Call, Gate
 from shared.agent.toolbox import Toolbox
@@ -14,7 +15,7 @@ from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT, REFUSED
 from shared.errors import NeedsHuman, RetryableError
-from shared.gate import Deny, Verdict
+from shared.gate import Allow, Ask, Deny
 from shared.llm import ToolRequest
 from shared.settings import Settings
 from shared.tools import ToolCall, ToolError
@@ -72,13 +73,10 @@ class ToolCalls:
         self.gate.replayed(name, call, error)
         return answer
 
-    def _shown(self, name: str, call: Call, verdict: Verdict) -> str:
+    def _shown(self, name: str, call: Call, verdict: Allow | Ask) -> str:
         """What a dry run answers instead of making the call."""
-        assert call.tool is not None, "only a tool that is offered is shown"
-        shown = {"dry_run": True, "would_call": call.tool.name, "arguments": call.arguments}
-        shown |= {"digest": self.gate.digest(name, call)}
-        said = {"verdict": type(verdict).__name__.lower(), "rule": verdict.rule, "reason": verdict.reason}
-        return json.dumps(shown | said, ensure_ascii=False)
+        effect = self.gate.show(name, call, verdict).model_dump(mode="json")
+        return json.dumps({"dry_run": True, "would_call": effect["tool"], "effect": effect}, ensure_ascii=False)
 
     def _settled(self, name: str, request: ToolRequest) -> str | None:
         """What the model is told of a call a person has said has happened; None if nobody has."""
@@ -93,6 +91,8 @@ class ToolCalls:
         return self._entered(request, call, answer)
 
     def _entered(self, request: ToolRequest, call: Call, answer: str) -> str:
+        if self.toolbox.is_dry(call):
+            self.gate.shown.append(PlannedEffect.model_validate(json.loads(answer)["effect"]))
         self.gate.learn(call, Answered(request.name, request.arguments, answer))
         return answer
 

@@ -18,6 +18,7 @@ from schemas.log import JournalWritten
 from schemas.plan import Plan
 from schemas.step import (
     Answer,
+    DoStep,
     Findings,
     Handoff,
     HandoffFailed,
@@ -30,6 +31,7 @@ from schemas.step import (
     answer_id,
 )
 from shared.agent.account import Account
+from shared.agent.carry_out import carry_out
 from shared.agent.context import Context
 from shared.agent.declare import Agent, AskHuman
 from shared.agent.gate import Gate
@@ -201,7 +203,10 @@ class Worker:
             progress=lambda doing: self._progress(handoff, doing),
         )
         try:
-            returned = await self.agent.handler(handoff, context)
+            if isinstance(handoff, DoStep) and handoff.effects:
+                returned = await carry_out(handoff, context)
+            else:
+                returned = await self.agent.handler(handoff, context)
             if isinstance(returned, Findings):
                 policy = read_policy(self.settings.guardrails)
                 returned = await asyncio.to_thread(guarded, returned, policy, handoff.tenant)
@@ -257,7 +262,7 @@ def _answer_for(returned: Any, workspace: StepWorkspace, gate: Gate) -> tuple[ty
         case Findings():
             facts = {name: getattr(returned, name) for name in Findings.model_fields}
             facts["caveats"] = [*returned.caveats, *gate.account.spend.caveats]
-            return StepCompleted, {"output": Output(**facts, artefacts=workspace.made)}
+            return StepCompleted, {"output": Output(**facts, artefacts=workspace.made, effects=gate.shown)}
         case Plan():
             return PlanProposed, {"plan": returned, "tainted": bool(gate.taint)}
         case Verdict():

@@ -3,10 +3,10 @@
 What it proves and what not: `docs/gate.md`.
 """
 
-from shared.gate.action import Action, Allow, Ask, Deed, Deny, Kind, Verdict, digest_of
+from shared.gate.action import Action, Allow, Ask, Deed, Deny, Kind, Verdict, digest_of, digest_of_all, tool_named
 from shared.gate.destinations import Trusted, deed_of, host_of, places
 from shared.gate.policy import Approvals, Policy, parse_gate, read_gate
-from shared.gate.risk import acts, risk_of
+from shared.gate.risk import acts, moved_by, risk_of
 from shared.gate.rules import RULES, authorize
 from shared.gate.situation import Situation
 
@@ -27,9 +27,12 @@ __all__ = [
     "authorize",
     "deed_of",
     "digest_of",
+    "digest_of_all",
     "host_of",
+    "moved_by",
     "parse_gate",
     "places",
     "read_gate",
     "risk_of",
+    "tool_named",
 ]

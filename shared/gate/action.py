@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
@@ -99,6 +99,16 @@ class Deny:
 
 
 Verdict: TypeAlias = Allow | Ask | Deny
+
+
+def tool_named(source: str | None, name: str) -> str:
+    """A tool with where it is from: another server's tool of the same name is another one."""
+    return f"{source or ''}/{name}"
+
+
+def digest_of_all(digests: Iterable[str]) -> str:
+    """SHA-256 of some calls in their order."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def digest_of(tenant: str, run_id: str, work_id: str, call: str, tool: str, arguments: Mapping[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """What a call may cost if it goes wrong, with everything that is known of it."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from schemas.plan import Effect, Risk
 from shared.gate.action import Action, Deed
@@ -8,6 +10,7 @@ from shared.gate.destinations import places
 from shared.gate.situation import Situation
 
 _RISKS = list(Risk)
+_LASTING = (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
 _HIGH = _RISKS.index(Risk.HIGH)
 
 
@@ -19,7 +22,7 @@ def risk_of(action: Action, situation: Situation) -> Risk:
     tool = action.tool
     assert tool is not None, "only tool calls have a risk"
     declared = situation.policy.rules_of(tool.name).risk or tool.risk
-    planned = situation.step_risk if acts(tool) else Risk.LOW
+    planned = situation.step_risk if tool.effect in _LASTING else Risk.LOW
     rank = max(_RISKS.index(declared), _RISKS.index(planned)) + _moves_much(tool, action, situation)
     risk = _RISKS[min(rank, len(_RISKS) - 1)]
     return Risk.MEDIUM if risk is Risk.HIGH and is_named(action, situation) else risk
@@ -50,9 +53,13 @@ def unnamed(action: Action, situation: Situation) -> str:
     return ", ".join(each[:80] for each in missing[:3])
 
 
+def moved_by(tool: Deed, arguments: Mapping[str, Any]) -> dict[str, float]:
+    """How much `money`, how many `rows` a call moves, as far as its tool says where that stands."""
+    return {kind: _number(arguments.get(argument)) for kind, argument in tool.magnitudes.items()}
+
+
 def _moves_much(tool: Deed, action: Action, situation: Situation) -> bool:
-    most = situation.policy.thresholds
-    moved = {kind: _number(action.arguments.get(argument)) for kind, argument in tool.magnitudes.items()}
+    most, moved = situation.policy.thresholds, moved_by(tool, action.arguments)
     recipients = len(places(tool, action.arguments)) if acts(tool) and tool.destinations else 0
     return recipients > most.recipients or moved.get("rows", 0) > most.rows or moved.get("money", 0) > most.money
 

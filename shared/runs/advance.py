@@ -107,7 +107,9 @@ def _dispatch_ready(draft: Draft) -> None:
 
 def _reviewing(draft: Draft) -> None:
     run = draft.run
-    if run.review is not None and run.review.accepted:
+    if run.carried_out_by is not None:
+        end(draft, State.COMPLETE, "what was approved is done", by=run.carried_out_by)
+    elif run.review is not None and run.review.accepted:
         end(draft, State.COMPLETE, "the result was accepted", by=run.review.by)
     elif run.review is not None:
         _revise(draft, run.review)

@@ -139,6 +139,7 @@ _RULES: dict[type[Message], Callable[[Draft, Any], None]] = {
     step.HandoffFailed: answers.handoff_failed,
     step.HelpAsked: answers.help_asked,
     approval.HumanDecided: orders.human_decided,
+    approval.CarryOut: orders.carry_out,
     approval.CancelRun: orders.cancel,
     approval.PauseRun: orders.pause,
     approval.ResumeRun: orders.resume,

@@ -90,6 +90,7 @@ def step_request(run: Run, record: StepRecord, handoff_id: str, now: datetime) -
         risk=step.risk,
         plan_is_tainted=run.plan_is_tainted,
         settled=record.settled,
+        effects=record.effects,
     )
 
 
@@ -159,7 +160,7 @@ def _request(
         "attempt": work.attempts + getattr(work, "refusals", 0) + (not asked_already),
         "priority": run.task.priority,
         "hop": run.handoffs + (not asked_already),
-        "dry_run": run.task.dry_run,
+        "dry_run": run.task.dry_run and run.carried_out_by is None,
         "session": run.task.session,
     }
 

@@ -1,13 +1,16 @@
 """`evolve(run, event)`: how each event changes a run. The only place where a run changes."""
 
+import json
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
 from schemas import event as e
 from schemas.step import Settlement
+from schemas.verdict import PlannedEffect
+from shared.gate import digest_of, tool_named
 from shared.runs.machine import ENDS
-from shared.runs.run import Job, Run, StepRecord
+from shared.runs.run import Job, Run, StepRecord, effect_call, handoff_name
 
 
 def evolve(run: Run | None, event: e.RunEvent) -> Run:
@@ -77,7 +80,8 @@ def _plan_refused(run: Run, event: e.PlanRefused) -> dict[str, Any]:
 
 def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
     cleared: dict[str, Any] = {"plan": None, "steps": {}, "review": None, "planning": Job(), "reviewing": Job()}
-    return cleared | {"feedback": [event.reason], "replans": run.replans + 1}
+    cleared |= {"carried_out_by": None, "feedback": [event.reason]}
+    return cleared | {"replans": run.replans + 1}
 
 
 def _asked(job: Job, handoff_id: str) -> Job:
@@ -182,6 +186,39 @@ def _resumed(run: Run, event: e.RunResumed) -> dict[str, Any]:
     return change | {"finished": None, "error": None}
 
 
+def _carried_out(run: Run, event: e.EffectsApproved) -> dict[str, Any]:
+    """Steps with calls to make are begun anew, as work of its own; each call is permitted as it was shown."""
+    steps = {
+        key: _approved(run, record, event) if record.output and record.output.effects else record
+        for key, record in run.steps.items()
+    }
+    change = {"steps": steps, "deadline": event.deadline, "resumes": run.resumes + 1, "carried_out_by": event.by}
+    return change | {"review": None, "reviewing": _anew(run.reviewing), "finished": None, "error": None}
+
+
+def _approved(run: Run, record: StepRecord, event: e.EffectsApproved) -> StepRecord:
+    assert record.output is not None, "only what a step has shown is approved"
+    effects = record.output.effects
+    anew = _begun_anew(record, effects=effects, output=None)
+    work_id = handoff_name(run, record.step.id, anew, 1).rpartition(".")[0]
+    settled = {
+        effect_call(n): Settlement(
+            request_id=f"{run.id}/carry-out",
+            answer="approved as shown",
+            asked="permission",
+            digest=_digest(run, work_id, effect_call(n), each),
+            until=event.deadline,
+        )
+        for n, each in enumerate(effects, 1)
+    }
+    return anew.model_copy(update={"settled": settled})
+
+
+def _digest(run: Run, work_id: str, call: str, effect: PlannedEffect) -> str:
+    named = tool_named(effect.source, effect.tool)
+    return digest_of(run.tenant, run.id, work_id, call, named, json.loads(effect.arguments))
+
+
 def _nothing(run: Run, event: e.RunEvent) -> dict[str, Any]:
     return {}
 
@@ -228,4 +265,5 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.HelpRequested: lambda run, ev: {"request": ev, "requests": run.requests + 1},
     e.HelpAnswered: _answered,
     e.RunResumed: _resumed,
+    e.EffectsApproved: _carried_out,
 }

@@ -46,7 +46,9 @@ LEGAL_MOVES: dict[State, dict[State, str]] = {
         _S.REVIEWING: "resumed",
         _S.WAITING_HUMAN: "resumed",
     },
-    _S.COMPLETE: {},
+    _S.COMPLETE: {
+        _S.EXECUTING: "a person has made what a dry run has shown",
+    },
     _S.REJECTED: {},
     _S.FAILED: {
         _S.PLANNING: "an operator resumed the failed run",
@@ -57,7 +59,7 @@ LEGAL_MOVES: dict[State, dict[State, str]] = {
 }
 
 ENDS = frozenset({_S.COMPLETE, _S.REJECTED, _S.FAILED, _S.CANCELLED})
-"""States in which a run has its result. Only an operator leads a run out of one, and only out of FAILED."""
+"""States in which a run has its result. Only a person leads out of one: of FAILED, or a dry run's COMPLETE."""
 
 PAUSABLE = frozenset({_S.PLANNING, _S.EXECUTING, _S.REVIEWING, _S.WAITING_HUMAN})
 """States in which a run rests between messages, so that an operator can find it there."""

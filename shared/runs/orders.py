@@ -8,7 +8,8 @@ from schemas.event import State
 from shared.runs.advance import advance, end, fail, give_back_waiting_time, set_deadline
 from shared.runs.draft import Draft
 from shared.runs.machine import ENDS, PAUSABLE
-from shared.runs.run import MAX_REPLANS
+from shared.runs.result import effects_digest
+from shared.runs.run import MAX_REPLANS, Run
 
 
 def human_decided(draft: Draft, message: approval.HumanDecided) -> None:
@@ -75,6 +76,29 @@ def resume(draft: Draft, message: approval.ResumeRun) -> None:
         advance(draft)
     else:
         _refuse(draft, message.by, "resume", f"the run is {draft.run.state}")
+
+
+def carry_out(draft: Draft, message: approval.CarryOut) -> None:
+    """Make the calls that a dry run has shown: those that were looked at, and once."""
+    run = draft.run
+    if why := _not_to_be_carried_out(run, message.digest):
+        _refuse(draft, message.by, "carry out", why)
+        return
+    draft.record(event.EffectsApproved, by=message.by, digest=message.digest, deadline=_new_deadline(draft))
+    draft.move(State.EXECUTING, "what the dry run has shown is approved", by=message.by)
+    set_deadline(draft)
+    advance(draft)
+
+
+def _not_to_be_carried_out(run: Run, digest: str) -> str | None:
+    if run.state is not State.COMPLETE:
+        return f"the run is {run.state}"
+    if run.carried_out_by is not None:
+        return f"it was carried out already, by {run.carried_out_by}"
+    shown = effects_digest(run)
+    if shown is None:
+        return "it has shown no calls"
+    return None if digest == shown else "it has shown other calls than those"
 
 
 def _new_deadline(draft: Draft) -> datetime:

@@ -3,6 +3,8 @@
 from schemas.event import State
 from schemas.step import Output
 from schemas.task import Result, StepSummary
+from schemas.verdict import PlannedEffect
+from shared.gate import digest_of_all
 from shared.runs.planning import last_steps
 from shared.runs.run import FRUGAL_FROM, Run, StepRecord
 
@@ -32,6 +34,8 @@ def result_of(run: Run) -> Result:
             "status": _STATUS[run.state],
             "answer": "\n\n".join(output.answer for output in answers) or None,
             "artefacts": [artefact for output in outputs for artefact in output.artefacts],
+            "effects": _effects(run),
+            "effects_digest": effects_digest(run),
             "steps": [summary(record) for record in run.steps.values()],
             "usage": run.usage,
             "confidence": min((output.confidence for output in outputs), default=None),
@@ -44,6 +48,16 @@ def result_of(run: Run) -> Result:
             "finished": run.finished,
         }
     )
+
+
+def effects_digest(run: Run) -> str | None:
+    """Of the calls that a dry run has shown, in their order; None when there are none."""
+    shown = _effects(run)
+    return digest_of_all(each.digest for each in shown) if shown else None
+
+
+def _effects(run: Run) -> list[PlannedEffect]:
+    return [effect for output in _outputs(run) for effect in output.effects]
 
 
 def _frugality(run: Run) -> list[str]:

@@ -13,7 +13,7 @@ from schemas.message import Part
 from schemas.plan import Plan, PlannedStep
 from schemas.step import Output, Settlement, answer_id
 from schemas.task import Task
-from schemas.verdict import Proposal
+from schemas.verdict import PlannedEffect, Proposal
 
 StepStatus = Literal["waiting", "running", "asking", "done", "failed"]
 
@@ -39,6 +39,8 @@ class StepRecord(Part):
     """That call, if it was not made and an approval permits it; otherwise its outcome is unknown."""
     settled: dict[str, Settlement] = Field(default_factory=dict)
     """Calls that were asked about → what a person said."""
+    effects: list[PlannedEffect] = Field(default_factory=list)
+    """Calls a person has approved: what is to be done instead of letting the agent work."""
     output: Output | None = None
     error: ErrorInfo | None = None
     seconds: float = 0.0
@@ -87,6 +89,8 @@ class Run(Part):
     replans: int = 0
     resumes: int = 0
     revisions: int = 0
+    carried_out_by: str | None = None
+    """Who has had the calls made that this dry run has shown; None: they were only shown."""
     usage: Usage = Usage()
     budget_reached: float = 0.0
     """The highest share of the budget that was noticed: none, half, or FRUGAL_FROM."""
@@ -128,6 +132,11 @@ MAX_REVISIONS = 2
 def handoff_name(run: Run, what: str, work: Job | StepRecord, number: int) -> str:
     """`<run>/<what>/<plans given up>.<round>.<try>`: the same for the same request, in whatever order things come."""
     return f"{run.id}/{what}/{run.replans}.{work.round}.{number}"
+
+
+def effect_call(number: int) -> str:
+    """The place of an approved call in the work of making them, counted from 1."""
+    return f"effect/call-{number}"
 
 
 def last_answer_id(run: Run, record: StepRecord) -> str:

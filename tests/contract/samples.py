@@ -7,7 +7,7 @@ from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import Message
 from schemas.plan import Effect, Risk
-from schemas.verdict import Judgement, Proposal
+from schemas.verdict import Judgement, PlannedEffect, Proposal
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 USAGE = Usage(prompt_tokens=1200, completion_tokens=80, cost_usd=0.012, model_calls=2, tool_calls=1)
@@ -128,6 +128,11 @@ PROPOSAL = Proposal(
     expires=86_400,
     usable=3_600,
 )
+EFFECT = PlannedEffect(
+    **PROPOSAL.model_dump(include={"call", "tool", "arguments", "digest", "risk", "effect", "rule", "reason"}),
+    verdict="ask",
+    moves={"money": 12.5},
+)
 FULL: list[Message] = [
     TASK,
     task.Result(
@@ -149,7 +154,7 @@ FULL: list[Message] = [
         finished=NOW,
     ),
     step.MakePlan(**HANDOFF, shape=task.Shape.SUPERVISOR, agents=[CARD], max_steps=12),
-    step.DoStep(**HANDOFF, step_id="count", tools=["query"]),
+    step.DoStep(**HANDOFF, step_id="count", tools=["query"], effects=[EFFECT]),
     step.ReviewResult(**HANDOFF, plan=PLAN),
     step.PlanProposed(**ANSWER, plan=PLAN),
     step.StepCompleted(**ANSWER, output=OUTPUT),
@@ -174,6 +179,7 @@ FULL: list[Message] = [
     log.AgentAnnounced(card=CARD),
     log.GenerationBegun(epoch=3, at=NOW),
     approval.HumanDecided(**COMMAND, request_id="run-1/help/1", decision="reject", answer="not to customers"),
+    approval.CarryOut(**COMMAND, digest="0" * 64),
     approval.CancelRun(**COMMAND, reason="no longer needed"),
     approval.PauseRun(**COMMAND, reason="let me look"),
     approval.ResumeRun(**COMMAND),
@@ -191,6 +197,7 @@ FULL: list[Message] = [
     stop.WorkStopped(scope="tenant:shop", by="eva", reason="it spends too much", at=NOW),
     event.BudgetReached(**FACT, share=0.8, limit="tokens"),
     event.ActionsJudged(**FACT, handoff_id="run-1/tell/0.0.1", judged=[JUDGED]),
+    event.EffectsApproved(**FACT, digest="0" * 64, deadline=NOW),
     event.DeadlineMoved(**FACT, deadline=NOW),
     event.PlanRequested(**FACT, handoff_id="run-1/plan/1"),
     event.PlanAccepted(**FACT, plan=PLAN),
@@ -243,6 +250,7 @@ LEAST: dict[str, str] = {
     "waggle.generation-begun.v1": '{"epoch": 1, "at": "2026-11-20T12:30:00Z"}',
     "waggle.agent-announced.v1": '{"card": {"name": "data", "description": "Queries tables."}}',
     "waggle.human-decided.v1": f'{{{_BY}, "request_id": "q1", "decision": "approve"}}',
+    "waggle.carry-out.v1": f'{{{_BY}, "digest": "{"0" * 64}"}}',
     "waggle.cancel-run.v1": f'{{{_BY}, "reason": "no longer needed"}}',
     "waggle.pause-run.v1": f'{{{_BY}, "reason": "let me look"}}',
     "waggle.resume-run.v1": f"{{{_BY}}}",
@@ -257,6 +265,8 @@ LEAST: dict[str, str] = {
     "waggle.answer-ignored.v1": f'{{{_AT}, "handoff_id": "h1"}}',
     "waggle.spent.v1": f'{{{_AT}, "usage": {{}}, "models": []}}',
     "waggle.budget-reached.v1": f'{{{_AT}, "share": 0.5, "limit": "tokens"}}',
+    "waggle.actions-judged.v1": f'{{{_AT}, "handoff_id": "h1", "judged": []}}',
+    "waggle.effects-approved.v1": f'{{{_AT}, "digest": "{"0" * 64}", "deadline": "2026-11-20T12:30:00Z"}}',
     "waggle.deadline-moved.v1": f'{{{_AT}, "deadline": "2026-11-20T12:30:00-05:00"}}',
     "waggle.plan-requested.v1": f'{{{_AT}, "handoff_id": "h1"}}',
     "waggle.plan-accepted.v1": f'{{{_AT}, "plan": {_PLAN}}}',

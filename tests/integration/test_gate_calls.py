@@ -5,15 +5,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from test_agent_loop import FINAL, add, agent, answer, calling, handoff, scripted, sent, worker
+from test_agent_loop import FINAL, add, agent, answer, calling, calls_of, handoff, scripted, sent, worker
 
 from schemas.plan import Effect, Risk
-from schemas.step import HelpAsked, Output, Settlement, StepCompleted, StepOutput
+from schemas.step import DoStep, HandoffFailed, HelpAsked, Output, Settlement, StepCompleted, StepOutput
 from schemas.stop import WorkStopped
 from schemas.task import TaskContext
 from shared.bus.stops import Stops
 from shared.errors import Stopped
-from shared.tools import tool
+from shared.gate import digest_of
+from shared.runs.run import effect_call
+from shared.tools import ToolError, tool
 
 __all__ = ["agent", "worker"]
 
@@ -27,6 +29,12 @@ async def fetch(url: str) -> str:
     """Fetch a page."""
     gone_to.append(url)
     return "See https://linked.example/page?n=1 and go on."
+
+
+@tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT)
+async def refuse() -> str:
+    """Refuse."""
+    raise ToolError("closed", "the office is closed")
 
 
 def verdicts(reply) -> list[tuple[str, str, str, str]]:
@@ -195,8 +203,67 @@ async def test_a_dry_run_shows_the_verdict_of_a_call_and_asks_nobody(worker, age
     reply, journal = await answer(worker, handoff(agent, dry_run=True))
     assert isinstance(reply, StepCompleted)
     shown = json.loads(journal[CALL])
-    assert (shown["would_call"], shown["verdict"], shown["rule"]) == ("send", "ask", "risk")
+    assert (shown["would_call"], shown["effect"]["verdict"], shown["effect"]["rule"]) == ("send", "ask", "risk")
     assert sent == []
+
+
+async def test_what_a_dry_run_has_shown_is_done_once_without_a_model_when_it_is_approved(worker, agent, model):
+    calls = [{"name": "send", "arguments": {"text": text}} for text in ("the keys", "more")]
+    await scripted(model, agent, {"when": {"turn": 0}, "reply": {"calls": calls}}, FINAL)
+    step = handoff(agent, dry_run=True)
+    for number in (1, 2):  # delivered again it shows the same
+        shown, _ = await answer(worker, next_try(step, number))
+        assert [json.loads(each.arguments) for each in shown.output.effects] == [each["arguments"] for each in calls]
+    asked_before = await calls_of(model, agent)
+    run = evolved(step, shown)
+    for number in (1, 2):
+        reply, _ = await answer(worker, next_try(run, number))
+        assert isinstance(reply, StepCompleted)
+    assert sent == ["the keys", "more"]
+    assert await calls_of(model, agent) == asked_before
+    assert verdicts(reply)[:2] == [("tool_call", "send", "allow", "approval")] * 2
+
+
+async def test_effects_that_nobody_has_approved_are_not_made(worker, agent, model):
+    await scripted(model, agent, calling("send", text="the keys"), FINAL)
+    step = handoff(agent, dry_run=True)
+    shown, _ = await answer(worker, step)
+    forged = evolved(step, shown).model_copy(update={"settled": {}})
+    reply, _ = await answer(worker, forged)
+    assert isinstance(reply, HelpAsked)
+    changed = [shown.output.effects[0].model_copy(update={"arguments": '{"text": "something else"}'})]
+    other, _ = await answer(worker, evolved(step, shown).model_copy(update={"effects": changed}))
+    assert isinstance(other, HelpAsked)
+    assert sent == []
+
+
+async def test_the_first_approved_call_that_cannot_be_made_ends_the_step_and_says_what_was_done(worker, agent, model):
+    calls = [{"name": name, "arguments": {"text": name}} for name in ("send", "send_and_break", "send_and_tell_all")]
+    agent.tools = [*agent.tools, refuse]
+    calls.insert(1, {"name": "refuse", "arguments": {}})
+    await scripted(model, agent, {"when": {"turn": 0}, "reply": {"calls": calls}}, FINAL)
+    step = handoff(agent, dry_run=True)
+    shown, _ = await answer(worker, step)
+    reply, _ = await answer(worker, evolved(step, shown))
+    assert isinstance(reply, HandoffFailed)
+    assert reply.error.code == "effect_failed"
+    assert "1 of 4 calls were made" in reply.error.message
+    assert sent == ["send"]
+
+
+def evolved(step: DoStep, shown: StepCompleted) -> DoStep:
+    """The handoff that a person's approval of the shown calls leads to."""
+    effects = shown.output.effects
+    work_id = f"{step.run_id}/s/0.1"
+    settled = {}
+    for number, each in enumerate(effects, 1):
+        call = effect_call(number)
+        digest = digest_of(step.tenant, step.run_id, work_id, call, f"/{each.tool}", json.loads(each.arguments))
+        until = datetime.now(UTC) + timedelta(seconds=60)
+        said = Settlement(request_id="carry-out", answer="ok", asked="permission", digest=digest, until=until)
+        settled[call] = said
+    changes = {"id": f"{work_id}.1", "work_id": work_id, "effects": effects, "settled": settled, "dry_run": False}
+    return step.model_copy(update=changes)
 
 
 async def test_what_is_stopped_makes_no_call_and_waits(worker, agent, model):

@@ -222,6 +222,8 @@ def test_the_operator_may_raise_a_tools_risk_and_deny_one_and_a_tenant_has_its_o
 def test_a_step_that_is_planned_as_risky_raises_the_risk_of_what_changes_something_and_of_nothing_else():
     assert said(call(replace(Some(), risk=Risk.LOW), to=["x"]), situation(step_risk=Risk.HIGH)) == (Ask, "risk")
     assert said(call(FETCH, url="https://a.example/"), situation(step_risk=Risk.CRITICAL)) == (Allow, "risk")
+    report = replace(Some(), risk=Risk.LOW, effect=Effect.IDEMPOTENT, destinations=())
+    assert said(call(report, name="x"), situation(step_risk=Risk.CRITICAL)) == (Allow, "risk")
 
 
 @pytest.mark.parametrize(

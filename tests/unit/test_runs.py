@@ -5,14 +5,15 @@ from datetime import timedelta
 import pytest
 from run_world import START, World, plan_of
 
-from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
+from schemas.approval import CancelRun, CarryOut, HumanDecided, PauseRun, ResumeRun
 from schemas.budget import Budget, Usage
 from schemas.event import ActionsJudged, AnswerIgnored, BudgetReached, MoveRefused, PlanRefused, State
 from schemas.plan import Effect, Plan, PlannedStep, Risk
 from schemas.step import DoStep, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
 from schemas.task import Artefact, Result, Task
 from schemas.timer import DeadlinePassed, WaitExpired
-from schemas.verdict import Judgement, Proposal
+from schemas.verdict import Judgement, PlannedEffect, Proposal
+from shared.gate import digest_of
 from shared.runs import ENDS, LEGAL_MOVES
 
 PROPOSAL = Proposal(
@@ -439,6 +440,64 @@ def test_what_the_gate_said_is_part_of_the_runs_history():
     judged = [Judgement(call="c", action="tool_call", name="query", verdict="allow", rule="risk")]
     w.tell(w.answer(w.handoff("a"), StepCompleted, output=Output(answer="x"), judged=judged))
     assert [each.judged for each in w.events if isinstance(each, ActionsJudged)] == [judged]
+
+
+EFFECT = PlannedEffect(
+    call="think-1/turn-1/call-1",
+    tool="send_email",
+    arguments='{"to": ["ada@example.org"]}',
+    digest="a" * 64,
+    risk=Risk.MEDIUM,
+    effect=Effect.IRREVERSIBLE,
+    verdict="allow",
+    rule="risk",
+)
+
+
+def dry_run() -> World:
+    """A dry run that has ended; its second step would have sent something."""
+    w = world(dry_run=True)
+    w.plan(plan_of(a="", b="a"))
+    w.done("a")
+    w.tell(w.answer(w.handoff("b"), StepCompleted, output=Output(answer="would send", effects=[EFFECT])))
+    w.review()
+    return w
+
+
+def test_what_a_dry_run_has_shown_is_made_as_it_was_shown_and_no_more():
+    w = dry_run()
+    (shown,) = w.results
+    assert shown.effects == [EFFECT]
+    w.tell(command(CarryOut, digest=shown.effects_digest))
+    (asked,) = w.waiting(DoStep)
+    assert (asked.step_id, asked.effects, asked.dry_run) == ("b", [EFFECT], False)
+    ((call, said),) = asked.settled.items()
+    expected = digest_of("default", "run-1", asked.idempotency_key, call, "/send_email", {"to": ["ada@example.org"]})
+    assert (said.digest, said.asked) == (expected, "permission")
+    w.tell(w.answer(asked, StepCompleted, output=Output(answer="sent")))
+    assert w.run.state is State.COMPLETE
+    assert [each.answer for each in w.results] == ["would send", "sent"]
+    assert w.results[1].effects == []
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, None])
+def test_what_was_not_looked_at_or_is_done_already_is_not_carried_out(digest):
+    w = dry_run()
+    order = command(CarryOut, digest=digest or w.results[0].effects_digest)
+    if digest is None:
+        w.tell(order)
+        w.tell(w.answer(w.handoff("b"), StepCompleted, output=Output(answer="sent")))
+    w.tell(order)
+    assert isinstance(w.events[-1], MoveRefused)
+    assert w.run.state is State.COMPLETE
+
+
+def test_a_run_that_was_no_dry_run_has_nothing_to_carry_out():
+    w = planned(a="")
+    w.done("a")
+    w.review()
+    w.tell(command(CarryOut, digest="0" * 64))
+    assert isinstance(w.events[-1], MoveRefused)
 
 
 def test_an_answer_to_a_question_of_the_agents_own_begins_the_work_anew():

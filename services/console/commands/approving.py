@@ -15,8 +15,25 @@ from services.console.text import Screen, clean, one_line
 
 app = typer.Typer(help="Look at what waits for a person, and decide.", no_args_is_help=True)
 
+
+def _long_enough(given: str | None) -> str | None:
+    if given is not None and len(given) < SHORTEST_DIGEST:
+        raise typer.BadParameter(f"at least the first {SHORTEST_DIGEST} characters")
+    return given
+
+
+SHORTEST_DIGEST = 8
+"""Characters of its beginning that name a digest."""
+
 DigestOption = Annotated[
-    str | None, typer.Option(metavar="DIGEST", min=8, help="Of the call you looked at, or its beginning.")
+    str | None,
+    typer.Option(metavar="DIGEST", callback=_long_enough, help="Of the call you looked at, or its beginning."),
+]
+ShownDigestOption = Annotated[
+    str,
+    typer.Option(
+        "--digest", metavar="DIGEST", callback=_long_enough, help="As `waggle result` shows it, or its beginning."
+    ),
 ]
 
 
@@ -81,6 +98,28 @@ def reject(
     """Refuse what a run asks for; it is planned anew with your reason."""
     with connect(gateway, tenant) as client:
         _decide(client, run, "reject", reason, digest, author(by), Screen(json=json))
+
+
+def carry_out(
+    run: RunArgument,
+    digest: ShownDigestOption,
+    by: ByOption = None,
+    gateway: GatewayOption = None,
+    tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """Make the calls a dry run has shown: as they were shown, in that order, once."""
+    screen = Screen(json=json)
+    with connect(gateway, tenant) as client:
+        shown = client.result(run).effects_digest
+        if shown is None or not shown.startswith(digest):
+            message = "the run has shown other calls" if shown else "the run has shown no calls; was it a dry run?"
+            raise ConsoleError(message, f"waggle result {run}", code=Exit.USAGE)
+        found = client.command(run, "carry-out", by=author(by), digest=shown)
+    if json:
+        screen.document(found)
+    else:
+        screen.say(f"The calls are being made: waggle watch {one_line(run)}")
 
 
 def _decide(client: Gateway, run: str, decision: str, answer: str, digest: str | None, by: str, screen: Screen) -> None:

@@ -6,7 +6,7 @@ from uuid import uuid4
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
-from schemas.approval import CancelRun, Command, HumanDecided, PauseRun, ResumeRun
+from schemas.approval import CancelRun, CarryOut, Command, HumanDecided, PauseRun, ResumeRun
 from schemas.event import State
 from schemas.message import Id, Part, Text
 from services.gateway.failures import Refused, documented
@@ -14,6 +14,7 @@ from services.gateway.inputs import PartsOf, Standing, StandingOf
 from services.gateway.publishing import deliver
 from services.gateway.views import Commanded
 from shared.runs import ENDS, Run
+from shared.runs.result import effects_digest
 from shared.service import Parts
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["commands"], responses=documented(404, 409, 413))
@@ -63,6 +64,25 @@ async def resume_run(order: Order, standing: StandingOf, parts: PartsOf) -> Comm
     if run.state in ENDS - {State.FAILED}:
         raise _ended(run)
     return await _send(parts, run, ResumeRun, order)
+
+
+class CarryOutOrder(Order):
+    """The calls a dry run has shown, by the digest of its result."""
+
+    digest: str = Field(min_length=64, max_length=64, description="`effects_digest` of the run's result.")
+
+
+@router.post("/carry-out", status_code=202, summary="Make the calls a dry run has shown")
+async def carry_out_run(order: CarryOutOrder, standing: StandingOf, parts: PartsOf) -> Commanded:
+    """Make them in their order and as they were shown, once, and nothing else; no model is asked."""
+    run = _begun(standing)
+    shown = effects_digest(run)
+    if run.state is not State.COMPLETE or run.carried_out_by is not None or shown is None:
+        raise Refused(409, "nothing_to_carry_out", f"the run {run.id} has no calls that are only shown")
+    if shown != order.digest:
+        action = "look again: the run's result says which"
+        raise Refused(409, "not_awaited", f"the run {run.id} has shown other calls", action=action)
+    return await _send(parts, run, CarryOut, order)
 
 
 @router.post("/decisions", status_code=202, summary="Answer a run's question")
