@@ -37,7 +37,7 @@ _ENDS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_
 
 _ABOUT = """\
 Waggle is a swarm of AI agents. Hand a task in with submit_task, follow it with follow_run until it has ended, then read
-get_result. A run that waits for a person says so; a person answers it with `waggle decide`, not you."""
+get_result. A run that waits for a person says so; a person answers it with `waggle approvals`, not you."""
 
 
 def server(connect: Callable[[], Gateway]) -> MCPServer:
