@@ -11,8 +11,10 @@ from schemas.plan import Effect
 from shared.gate.action import Deed
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|^\s*[^@\s]+@[^@\s]+\.[^@\s]+\s*$", re.IGNORECASE)
-_BEFORE, _AFTER = r"(?<![\w@.+%/:-])", r"(?![\w@/%&=?#+:-]|\.\w)"
-"""What may not stand next to a name in a text: `bob@example.org` does not name `notbob@example.org.evil.test`."""
+_JOINS_BEFORE = frozenset("@.+%/:-_")
+_JOINS_AFTER = frozenset("@/%&=?#+:-_")
+"""What may not stand next to a name in a text, beside letters and digits: `bob@example.org` does not stand in
+`notbob@example.org.evil.test`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,11 @@ class Trusted:
 
     def names_host(self, host: str) -> bool:
         """Whether the host stands in a text, by itself or in an address, or fits a pattern."""
-        about = re.compile(rf"(?<![\w.@-]){re.escape(host)}(?![\w-]|\.\w)", re.IGNORECASE)
         fitting = any(_fits(pattern, host) for pattern in self.patterns)
-        return fitting or any(about.search(text) for text in self.texts)
+        return fitting or any(_stands(host, text, _JOINS_HOST, frozenset("-_")) for text in self.texts)
+
+
+_JOINS_HOST = frozenset("@.-_")
 
 
 def _fits(pattern: str, place: str) -> bool:
@@ -45,8 +49,24 @@ def _fits(pattern: str, place: str) -> bool:
 
 def stands_in(place: str, texts: Iterable[str]) -> bool:
     """Whether the place, whole, stands in one of the texts. All of them in small letters."""
-    about = re.compile(_BEFORE + re.escape(place) + _AFTER)
-    return any(place in text and about.search(text) for text in texts)
+    return any(_stands(place, text, _JOINS_BEFORE, _JOINS_AFTER) for text in texts)
+
+
+def _stands(place: str, text: str, before: frozenset[str], after: frozenset[str]) -> bool:
+    """Whether it stands in the text with nothing beside it that would make it part of something longer."""
+    at = text.find(place)
+    while at >= 0:
+        end = at + len(place)
+        joined = (at > 0 and _joins(text[at - 1], before)) or _joins(text[end : end + 1], after)
+        dotted = text[end : end + 1] == "." and text[end + 1 : end + 2].isalnum()
+        if not joined and not dotted:
+            return True
+        at = text.find(place, at + 1)
+    return False
+
+
+def _joins(letter: str, joining: frozenset[str]) -> bool:
+    return letter.isalnum() or letter in joining
 
 
 def host_of(address: str) -> str | None:

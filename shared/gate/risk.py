@@ -1,36 +1,90 @@
-"""What a call may cost if it goes wrong, with everything that is known of it."""
+"""One action in its situation: where it goes, who has named that, and what it may cost if it goes wrong."""
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from schemas.plan import Effect, Risk
 from shared.gate.action import Action, Deed
-from shared.gate.destinations import places
+from shared.gate.destinations import Trusted, places
 from shared.gate.situation import Situation
 
 _RISKS = list(Risk)
-_LASTING = (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
 _HIGH = _RISKS.index(Risk.HIGH)
+_LASTING = (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
+
+
+class Case:
+    """What several rules ask about an action, each found out once."""
+
+    def __init__(self, action: Action, situation: Situation) -> None:
+        self.action = action
+        self.situation = situation
+
+    @property
+    def tool(self) -> Deed:
+        """The tool that is called. Only tool calls have one, and one that is not offered is denied before."""
+        assert self.action.tool is not None, "this is no call of a tool that is offered"
+        return self.action.tool
+
+    @cached_property
+    def places(self) -> list[str]:
+        """Where the call would send data, or what it would act on."""
+        return places(self.tool, self.action.arguments)
+
+    @cached_property
+    def trusted(self) -> Trusted:
+        """What may name those places."""
+        return self.situation.trusted_for(self.tool.name)
+
+    @cached_property
+    def unnamed(self) -> list[str]:
+        """Those that nobody trusted has named."""
+        return [place for place in self.places if not self.trusted.names(place)]
+
+    @property
+    def is_named(self) -> bool:
+        """Whether there are places, and somebody trusted has named each."""
+        return bool(self.places) and not self.unnamed
+
+    @property
+    def told(self) -> str:
+        """The first that nobody has named, for a person to read."""
+        return ", ".join(each[:80] for each in self.unnamed[:3])
+
+    @property
+    def acts(self) -> bool:
+        """Whether the call changes something outside the step's own folder."""
+        return acts(self.tool)
+
+    @cached_property
+    def risk(self) -> Risk:
+        """As declared, or as the plan or the operator has it; one higher if it moves much.
+
+        A high risk counts as a medium one when the task itself names every place: asking for it was permitting it.
+        """
+        declared = self.situation.policy.rules_of(self.tool.name).risk or self.tool.risk
+        planned = self.situation.step_risk if self.tool.effect in _LASTING else Risk.LOW
+        rank = max(_RISKS.index(declared), _RISKS.index(planned)) + self._moves_much
+        risk = _RISKS[min(rank, len(_RISKS) - 1)]
+        return Risk.MEDIUM if risk is Risk.HIGH and self.is_named else risk
+
+    @property
+    def is_high(self) -> bool:
+        """Whether the risk is high or more."""
+        return _RISKS.index(self.risk) >= _HIGH
+
+    @property
+    def _moves_much(self) -> bool:
+        most, moved = self.situation.policy.thresholds, moved_by(self.tool, self.action.arguments)
+        recipients = len(self.places) if self.acts and self.tool.destinations else 0
+        return recipients > most.recipients or moved.get("rows", 0) > most.rows or moved.get("money", 0) > most.money
 
 
 def risk_of(action: Action, situation: Situation) -> Risk:
-    """As declared, or as the plan or the operator has it; one higher if it moves much.
-
-    A high risk counts as a medium one when the task itself names every place: asking for it was permitting it.
-    """
-    tool = action.tool
-    assert tool is not None, "only tool calls have a risk"
-    declared = situation.policy.rules_of(tool.name).risk or tool.risk
-    planned = situation.step_risk if tool.effect in _LASTING else Risk.LOW
-    rank = max(_RISKS.index(declared), _RISKS.index(planned)) + _moves_much(tool, action, situation)
-    risk = _RISKS[min(rank, len(_RISKS) - 1)]
-    return Risk.MEDIUM if risk is Risk.HIGH and is_named(action, situation) else risk
-
-
-def is_high(risk: Risk) -> bool:
-    """Whether it is high or more."""
-    return _RISKS.index(risk) >= _HIGH
+    """What counts as the risk of a tool call."""
+    return Case(action, situation).risk
 
 
 def acts(tool: Deed) -> bool:
@@ -38,30 +92,9 @@ def acts(tool: Deed) -> bool:
     return tool.effect is not Effect.READ and not tool.local
 
 
-def is_named(action: Action, situation: Situation) -> bool:
-    """Whether the call has places, and the task or the operator names each of them."""
-    assert action.tool is not None, "only tool calls have places"
-    return bool(places(action.tool, action.arguments)) and not unnamed(action, situation)
-
-
-def unnamed(action: Action, situation: Situation) -> str:
-    """The first places that nobody trusted has named, for a person to read; empty when there is none."""
-    tool = action.tool
-    assert tool is not None, "only tool calls have places"
-    trusted = situation.trusted_for(tool.name)
-    missing = [place for place in places(tool, action.arguments) if not trusted.names(place)]
-    return ", ".join(each[:80] for each in missing[:3])
-
-
 def moved_by(tool: Deed, arguments: Mapping[str, Any]) -> dict[str, float]:
     """How much `money`, how many `rows` a call moves, as far as its tool says where that stands."""
     return {kind: _number(arguments.get(argument)) for kind, argument in tool.magnitudes.items()}
-
-
-def _moves_much(tool: Deed, action: Action, situation: Situation) -> bool:
-    most, moved = situation.policy.thresholds, moved_by(tool, action.arguments)
-    recipients = len(places(tool, action.arguments)) if acts(tool) and tool.destinations else 0
-    return recipients > most.recipients or moved.get("rows", 0) > most.rows or moved.get("money", 0) > most.money
 
 
 def _number(value: object) -> float:

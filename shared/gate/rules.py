@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from schemas.error import ErrorInfo
 from schemas.plan import Effect
-from shared.gate.action import Action, Allow, Ask, Deed, Deny, Kind, Verdict
-from shared.gate.destinations import deed_of, places
+from shared.gate.action import Action, Allow, Ask, Deny, Kind, Verdict
+from shared.gate.destinations import deed_of
 from shared.gate.policy import Consequence
-from shared.gate.risk import acts, is_high, is_named, risk_of, unnamed
+from shared.gate.risk import Case
 from shared.gate.situation import Situation
 
 
@@ -22,93 +22,92 @@ class Rule(NamedTuple):
 
     name: str
     about: frozenset[Kind]
-    judge: Callable[[Action, Situation], Verdict | None]
+    judge: Callable[[Case], Verdict | None]
 
 
 def authorize(action: Action, situation: Situation) -> Verdict:
     """Whether the action may be done now. No I/O."""
+    case = Case(action, situation)
     for rule in RULES:
-        if action.kind in rule.about and (verdict := rule.judge(action, situation)) is not None:
+        if action.kind in rule.about and (verdict := rule.judge(case)) is not None:
             return verdict
     return Allow("default")
 
 
-def _stopped(action: Action, situation: Situation) -> Verdict | None:
-    if situation.stopped is None:
-        return None
-    return _deny("kill_switch", "stopped", situation.stopped, "it goes on when an operator lets it")
+def _stopped(case: Case) -> Verdict | None:
+    why = case.situation.stopped
+    return None if why is None else _deny("kill_switch", "stopped", why, "it goes on when an operator lets it")
 
 
-def _permitted(action: Action, situation: Situation) -> Verdict | None:
-    return Deny("permission", action.invalid) if action.tool is None and action.invalid is not None else None
+def _permitted(case: Case) -> Verdict | None:
+    invalid = case.action.invalid
+    return Deny("permission", invalid) if case.action.tool is None and invalid is not None else None
 
 
-def _fits(action: Action, situation: Situation) -> Verdict | None:
-    return Deny("schema", action.invalid) if action.invalid is not None else None
+def _fits(case: Case) -> Verdict | None:
+    invalid = case.action.invalid
+    return None if invalid is None else Deny("schema", invalid)
 
 
-def _limited(action: Action, situation: Situation) -> Verdict | None:
-    return Deny("limits", situation.used_up) if situation.used_up is not None else None
+def _limited(case: Case) -> Verdict | None:
+    used_up = case.situation.used_up
+    return None if used_up is None else Deny("limits", used_up)
 
 
-def _approved(action: Action, situation: Situation) -> Verdict | None:
+def _approved(case: Case) -> Verdict | None:
     """A person has permitted exactly this call, not long ago."""
-    said = situation.settled.get(action.call)
-    if said is None or not said.permits(action.digest, situation.now):
+    said = case.situation.settled.get(case.action.call)
+    if said is None or not said.permits(case.action.digest, case.situation.now):
         return None
     return Allow("approval", f"permitted by a person, {said.request_id}")
 
 
-def _destined(action: Action, situation: Situation) -> Verdict | None:
+def _destined(case: Case) -> Verdict | None:
     """Reading somewhere tells that place what is asked."""
-    tool = _tool(action)
-    if tool.effect is not Effect.READ or not situation.origins:
+    situation = case.situation
+    if case.tool.effect is not Effect.READ or not situation.origins:
         return None
-    trusted = situation.trusted_for(tool.name)
-    for place in places(tool, action.arguments):
-        if not situation.may_read(place, trusted):
-            why = f"{tool.name} would go to {place[:200]}, which neither the task nor a link in what was read names"
-            return _deny("taint", "untrusted_destination", why, "go only where the task or a link in a page leads")
-    return None
+    unknown = next((place for place in case.places if not situation.may_read(place, case.trusted)), None)
+    if unknown is None:
+        return None
+    why = f"{case.tool.name} would go to {unknown[:200]}, which neither the task nor a link in what was read names"
+    return _deny("taint", "untrusted_destination", why, "go only where the task or a link in a page leads")
 
 
-def _tainted(action: Action, situation: Situation) -> Verdict | None:
+def _tainted(case: Case) -> Verdict | None:
     """Untrusted content may speak in this call."""
-    risk = risk_of(action, situation)
-    if not acts(_tool(action)) or not situation.origins or not is_high(risk) or is_named(action, situation):
+    origins = case.situation.origins
+    if not case.acts or not origins or not case.is_high or case.is_named:
         return None
-    read = ", ".join(situation.origins[:5])
-    return Ask("taint", f"the task does not name {unnamed(action, situation)}; the agent has read {read}", risk)
+    why = f"the task does not name {case.told}; " if case.unnamed else ""
+    return Ask("taint", f"{why}the agent has read {', '.join(origins[:5])}", case.risk)
 
 
-def _repeated(action: Action, situation: Situation) -> Verdict | None:
+def _repeated(case: Case) -> Verdict | None:
     """What is asked for once is done once."""
-    tool = _tool(action)
-    if tool.effect is not Effect.IRREVERSIBLE or deed_of(tool, action.arguments) not in situation.acted:
+    tool = case.tool
+    if tool.effect is not Effect.IRREVERSIBLE or deed_of(tool, case.action.arguments) not in case.situation.acted:
         return None
-    why = f"{tool.name} was called before with the same destination in this work"
-    return Ask("repetition", why, risk_of(action, situation))
+    return Ask("repetition", f"{tool.name} was called before with the same destination in this work", case.risk)
 
 
-def _unsure(action: Action, situation: Situation) -> Verdict | None:
+def _unsure(case: Case) -> Verdict | None:
     """Who is not sure asks before what is hard to undo."""
-    tool = _tool(action)
-    least = 0.0 if tool.local else situation.policy.confidence.get(tool.effect, 0.0)
-    if situation.confidence >= least:
+    tool, sure = case.tool, case.situation.confidence
+    least = 0.0 if tool.local else case.situation.policy.confidence.get(tool.effect, 0.0)
+    if sure >= least:
         return None
-    why = f"{tool.effect} call with confidence {situation.confidence:.2f}, below {least:.2f}"
-    return Ask("confidence", why, risk_of(action, situation))
+    return Ask("confidence", f"{tool.effect} call with confidence {sure:.2f}, below {least:.2f}", case.risk)
 
 
-def _risky(action: Action, situation: Situation) -> Verdict | None:
-    tool, risk = _tool(action), risk_of(action, situation)
-    match situation.policy.risk[risk]:
+def _risky(case: Case) -> Verdict | None:
+    match case.situation.policy.risk[case.risk]:
         case Consequence.ALLOW:
-            return Allow("risk", f"{risk} risk")
+            return Allow("risk", f"{case.risk} risk")
         case Consequence.ASK:
-            return Ask("risk", f"{risk} risk: {_why(action, situation)}", risk)
+            return Ask("risk", f"{case.risk} risk: {_why(case)}", case.risk)
         case Consequence.DENY:
-            why = f"{tool.name} has a {risk} risk, which is not allowed"
+            why = f"{case.tool.name} has a {case.risk} risk, which is not allowed"
             return _deny("risk", "not_permitted", why, "do without it and say so")
 
 
@@ -131,14 +130,8 @@ RULES = (
 """The rules in their order. After them, with Redis: `budget`, `rate`, `breaker`."""
 
 
-def _tool(action: Action) -> Deed:
-    assert action.tool is not None, "a tool that is not offered is denied before"
-    return action.tool
-
-
-def _why(action: Action, situation: Situation) -> str:
-    where = unnamed(action, situation)
-    return f"the task does not name {where}" if where else f"{_tool(action).name} is declared so, or moves that much"
+def _why(case: Case) -> str:
+    return f"the task does not name {case.told}" if case.unnamed else f"{case.tool.name} is declared so, or moves much"
 
 
 def _deny(rule: str, code: str, message: str, action: str) -> Deny:
