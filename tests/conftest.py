@@ -2,6 +2,7 @@
 Postgres, a mail sink and the simulated model."""
 
 import asyncio
+import gc
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from redis.asyncio import Connection
 
 from infra import topics as declared_topics
 from infra.embedded.kafka import EmbeddedKafka
@@ -30,6 +32,15 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if config.getoption("kafka") == "embedded":
         os.environ.setdefault("WAGGLE_FETCH_MAX_WAIT_MS", FETCH_MAX_WAIT_MS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def nothing_left_open():
+    """A command of redis-py that is cancelled while it connects may leave its connection open; without a loop to close
+    it in, that would be an error of whatever comes last."""
+    yield
+    for left in [each for each in gc.get_objects() if isinstance(each, Connection) and each.is_connected]:
+        await left.disconnect(nowait=True)
 
 
 @pytest.fixture(scope="session")

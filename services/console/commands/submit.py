@@ -28,6 +28,10 @@ AttachOption = Annotated[
 ConstraintOption = Annotated[
     list[str] | None, typer.Option(metavar="TEXT", help="A rule the result must keep; may be repeated.")
 ]
+DestinationOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PLACE", help="An address or host data may go to, besides those the text names; repeatable."),
+]
 DeadlineOption = Annotated[
     str | None, typer.Option(metavar="TIME", help="When the result is of no use any more: 2026-03-31T17:00.")
 ]
@@ -46,6 +50,7 @@ def submit(
     shape: Annotated[Shape | None, typer.Option(help="How agents work together; the default is auto.")] = None,
     agent: Annotated[str | None, typer.Option(metavar="NAME", help="The one agent to use (shape single).")] = None,
     constraint: ConstraintOption = None,
+    destination: DestinationOption = None,
     key: Annotated[str | None, typer.Option(help="The same key twice is the same run.")] = None,
     deadline: DeadlineOption = None,
     seconds: Annotated[float, typer.Option(help="Seconds it may take.")] = SECONDS,
@@ -65,6 +70,7 @@ def submit(
         "shape": shape or (Shape.SINGLE if agent else Shape.AUTO),
         "agent": agent,
         "constraints": constraint or [],
+        "destinations": destination or [],
         "budget": {"seconds": seconds},
         "deadline": moment(deadline) if deadline else None,
         "tenant": tenant,
