@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from shared.agent.toolcalls import Answered, ToolCalls
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.bus.stops import Switch
+from shared.dependable import Dependable
 from shared.errors import TerminalError
 from shared.guard import Taint, unwrapped
 from shared.llm import Chat, Models, Reply, Role, ToolRequest
@@ -50,6 +51,7 @@ class Context:
     workspace: StepWorkspace
     account: Account
     switch: Switch
+    dependable: Dependable
     ends: float
     """When the time for this handoff is over, by `time.monotonic()`."""
     still_wanted: Callable[[], Awaitable[None]]
@@ -76,7 +78,7 @@ class Context:
         """
         self._thoughts += 1
         wanted = self.handoff.tools if isinstance(self.handoff, DoStep) else []
-        toolbox = Toolbox(self.agent.tools, wanted, dry_run=self.handoff.dry_run, metrics=self.metrics)
+        toolbox = self._toolbox(wanted)
         instructions = self.agent.instructions.read_text()
         chat = opening(self.agent.name, instructions, self.handoff, objective, list(self.workspace.files()))
         thought = _Thought(self, f"think-{self._thoughts}", toolbox, self._tool_calls(toolbox), chat)
@@ -90,8 +92,21 @@ class Context:
         """
         self._calls += 1
         request = ToolRequest(id=f"call-{self._calls}", name=name, arguments=json.dumps(arguments))
-        toolbox = Toolbox(self.agent.tools, [], dry_run=self.handoff.dry_run, metrics=self.metrics)
+        toolbox = self._toolbox([])
         return unwrapped(await self._tool_calls(toolbox).answer(request.id, request, own=self.handoff.tries == 1))
+
+    def _toolbox(self, wanted: Sequence[str]) -> Toolbox:
+        def made(tool: str) -> int:
+            return sum(each.tool == tool for each in self.answered)
+
+        return Toolbox(
+            self.agent.tools,
+            wanted,
+            dry_run=self.handoff.dry_run,
+            metrics=self.metrics,
+            dependable=self.dependable,
+            made=made,
+        )
 
     def _tool_calls(self, toolbox: Toolbox) -> ToolCalls:
         return ToolCalls(

@@ -41,6 +41,7 @@ from shared.blackboard.journal import ANSWER, Leftovers
 from shared.blackboard.ledger import Ledger
 from shared.bus import Delivery, decode, encode, encode_lean, publish
 from shared.bus.stops import Stops, Switch, Whose
+from shared.dependable import Dependable
 from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
 from shared.guard import read_policy
 from shared.llm import Models
@@ -181,6 +182,7 @@ class Worker:
         account = Account(handoff, spend, self._ledger(handoff), journal)
         account.recall()
         workspace = StepWorkspace(handoff, self.archive, journal, self.settings)
+        switch = Switch(self.stops, self._whose(handoff))
         context = Context(
             agent=self.agent,
             handoff=handoff,
@@ -190,7 +192,8 @@ class Worker:
             journal=journal,
             workspace=workspace,
             account=account,
-            switch=Switch(self.stops, self._whose(handoff)),
+            switch=switch,
+            dependable=self._dependable(ends, switch),
             ends=ends,
             still_wanted=lambda: self._still_wanted(handoff),
             progress=lambda doing: self._progress(handoff, doing),
@@ -203,6 +206,9 @@ class Worker:
             return _answer_for(returned, workspace, spend.caveats)
         finally:
             await workspace.close()
+
+    def _dependable(self, ends: float, switch: Switch) -> Dependable:
+        return Dependable.over(self.sentinel.scripts, self.settings.tools, self.metrics, ends=ends, check=switch.check)
 
     def _whose(self, handoff: Handoff) -> Whose:
         return Whose(handoff.tenant, self.agent.name, handoff.run_id)

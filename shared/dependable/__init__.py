@@ -1,0 +1,7 @@
+"""Tool calls that can be relied on: admitted within limits, repeated where safe, answered from memory at need."""
+
+from shared.dependable.admission import Admissions, Admitted, Refused
+from shared.dependable.calls import Dependable, Done
+from shared.dependable.configured import check_limits, limits_in
+
+__all__ = ["Admissions", "Admitted", "Dependable", "Done", "Refused", "check_limits", "limits_in"]
