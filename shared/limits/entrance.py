@@ -3,7 +3,7 @@
 | breaker | buckets | a call |
 |---|---|---|
 | lets nobody through | | is refused, and takes nothing from the buckets |
-| closed, or half-open: this is the probe | have enough, or will within the caller's patience | is made, after the wait |
+| closed; half-open, and this is the probe | have enough, or soon will | is made, after the wait |
 | as above | have too little | is refused as `limited`; another call may be the probe |
 
 While Redis is away nothing is let through: the error is one of `shared.blackboard.OUTAGES`.
