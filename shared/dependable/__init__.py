@@ -3,5 +3,6 @@
 from shared.dependable.admission import Admissions, Admitted, Refused
 from shared.dependable.calls import Dependable, Done
 from shared.dependable.configured import check_limits, limits_in
+from shared.dependable.last_good import LastGood
 
-__all__ = ["Admissions", "Admitted", "Dependable", "Done", "Refused", "check_limits", "limits_in"]
+__all__ = ["Admissions", "Admitted", "Dependable", "Done", "LastGood", "Refused", "check_limits", "limits_in"]
