@@ -35,7 +35,7 @@ class Done(NamedTuple):
 
     result: Any
     stale: dict[str, Any] | None = None
-    """Of an earlier result that stands in: `age_seconds`, and the `error` it stands in for."""
+    """Of an earlier result that stands in: `age_seconds`, and `because` of which error's code."""
 
     @property
     def marks(self) -> dict[str, Any]:
@@ -168,7 +168,7 @@ class Dependable:
         if found.age > oldest:
             raise _too_stale(error, found.age, oldest) from error
         self.admissions.metrics.tool_stale.labels(self.admissions.metrics.tool(ours.tool.name)).inc()
-        return Done(found.result, {"age_seconds": round(found.age), "error": error.info.model_dump(mode="json")})
+        return Done(found.result, {"age_seconds": round(found.age), "because": error.code})
 
 
 def _pause(ours: _Call, failure: ToolError, tried: int) -> float | None:

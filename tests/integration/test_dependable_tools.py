@@ -172,7 +172,7 @@ async def test_a_failing_page_is_fetched_again_and_what_the_server_says_of_waiti
     began = time.monotonic()
     assert await two[0].code("fetch_page", url=web.url("/slow")) == "http_error"
     assert await two[1].code("fetch_page", url=web.url("/other")) == "breaker_open"
-    assert (await two[1].ask("fetch_page", url=web.url("/once")))["stale"]["error"]["code"] == "breaker_open"
+    assert (await two[1].ask("fetch_page", url=web.url("/once")))["stale"]["because"] == "breaker_open"
     assert time.monotonic() - began < 2
     assert web.asked == ["/once", "/once", "/slow"]
 
@@ -368,11 +368,11 @@ async def test_the_last_good_result_stands_in_with_its_age_when_a_call_fails_or_
     answer = await other.ask("recall", text="x")
     assert (answer["origin"], answer["result"]) == ("tool:recall", "first")
     assert answer["stale"]["age_seconds"] == 1
-    assert answer["stale"]["error"]["code"] == "busy"
+    assert answer["stale"]["because"] == "busy"
     for _ in range(4):
         await one.ask("recall", text="x")
     before = len(called)
-    assert (await other.ask("recall", text="x"))["stale"]["error"]["code"] == "breaker_open"
+    assert (await other.ask("recall", text="x"))["stale"]["because"] == "breaker_open"
     assert len(called) == before
     assert other.metric("waggle_tool_stale_results_total", tool="recall") == 2
 

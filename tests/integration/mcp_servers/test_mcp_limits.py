@@ -34,12 +34,13 @@ async def test_an_effect_whose_outcome_nobody_knows_counts_and_is_not_repeated(p
 async def test_an_operator_can_do_without_the_breaker_and_keep_results(plugged, odd, sentinel, parts, tmp_path):
     file = tmp_path / "tools.toml"
     file.write_text("[tools.odd__broken]\nbreaker = false\n[tools.odd__echo]\ncache_for = 60\n")
-    async with plugged(odd + READS + '[servers.odd.tools.echo]\neffect = "read"\n') as found:
-        async with replica(parts["WAGGLE_REDIS"], tmp_path / "a", found.servers.tools, file=file) as one:
-            for _ in range(6):
-                assert await one.code("odd__broken") == "tool_failed"
-            assert "stale" not in await one.ask("odd__echo", text="aaa")
-            found.servers._connections["odd"]._client = None
-            answer = await one.ask("odd__echo", text="aaa")
-            assert answer["result"] == {"source": "mcp:odd", "text": "aaa"}
-            assert answer["stale"]["error"]["code"] == "server_unavailable"
+    read = odd + READS + '[servers.odd.tools.echo]\neffect = "read"\n'
+    url = parts["WAGGLE_REDIS"]
+    async with plugged(read) as found, replica(url, tmp_path / "a", found.servers.tools, file=file) as one:
+        for _ in range(6):
+            assert await one.code("odd__broken") == "tool_failed"
+        assert "stale" not in await one.ask("odd__echo", text="aaa")
+        found.servers._connections["odd"]._client = None
+        answer = await one.ask("odd__echo", text="aaa")
+        assert answer["result"] == {"source": "mcp:odd", "text": "aaa"}
+        assert answer["stale"]["because"] == "server_unavailable"
