@@ -16,7 +16,7 @@ from shared.guard import unwrapped
 from shared.limits import breaker as rules
 from shared.tools import Effect, Limits, Risk, ToolError, tool
 
-REST = 0.4
+REST = 0.8
 said: list[ToolError | Exception | str] = []
 """What the declared tools do, one call after the other, and then the last for ever."""
 called: list[str] = []
@@ -160,7 +160,7 @@ async def test_repetitions_end_with_the_steps_time(two, monkeypatch, parts, tmp_
     monkeypatch.setattr(calls, "FIRST_PAUSE", 0.4)
     monkeypatch.setattr(calls.random, "uniform", lambda low, high: high)
     said[:] = [passing()]
-    async with replica(parts["WAGGLE_REDIS"], tmp_path / "r", TOOLS, seconds=0.6) as one:
+    async with replica(parts["WAGGLE_REDIS"], tmp_path / "r", TOOLS, seconds=1.0) as one:
         assert await one.code("read", text="x") == "busy"
     assert len(called) == 2
 
