@@ -104,7 +104,7 @@ async def read_document(
     risk=Risk.LOW,
     effect=Effect.READ,
     timeout=60,
-    limits=Limits(breaker=True, most_per_step=20, cache_for=3_600),
+    limits=Limits(breaker=True, most_per_step=20, cache_for=900),
     dependency=host_of("url"),
 )
 async def fetch_page(

@@ -54,7 +54,7 @@ def test_an_operator_overrides_what_is_declared_field_by_field(file):
     said = limits_in(file("[tools.fetch_page]\nper_minute = 60\nbreaker = false\n"))["fetch_page"]
     both = fetch_page.limits.under(said)
     assert (both.per_minute, both.breaker) == (60, False)
-    assert (both.cache_for, both.most_per_step, both.retries) == (3_600, 20, 2)
+    assert (both.cache_for, both.most_per_step, both.retries) == (900, 20, 2)
     assert fetch_page.limits.under(None) == fetch_page.limits
 
 
