@@ -62,8 +62,10 @@ async def replica(url: str, folder: Path, tools: list, *, file: Path | None = No
     """A replica for as long as a block."""
     sentinel = Sentinel(url)
     await sentinel.look()
-    yield Replica(sentinel, call_in(folder, **settings), tools, file, seconds)
-    await sentinel.close()
+    try:
+        yield Replica(sentinel, call_in(folder, **settings), tools, file, seconds)
+    finally:
+        await sentinel.close()
 
 
 class Web:

@@ -156,6 +156,15 @@ async def test_repetitions_end_with_the_tools_time(two, monkeypatch, limited, pa
     assert time.monotonic() - began < 1
 
 
+@pytest.mark.parametrize(("after", "tries"), [(0.4, 2), (3.0, 1)])
+async def test_what_wants_to_be_left_alone_is_called_again_after_that_or_not_at_all(two, after, tries):
+    said[:] = [ToolError("busy", "not now", retryable=True, after=after), "fine"]
+    began = time.monotonic()
+    assert await two[0].code("read", text="x") == ("ok" if tries == 2 else "busy")
+    assert len(called) == tries
+    assert (time.monotonic() - began >= after) is (tries == 2)
+
+
 async def test_repetitions_end_with_the_steps_time(two, monkeypatch, parts, tmp_path):
     monkeypatch.setattr(calls, "FIRST_PAUSE", 0.4)
     monkeypatch.setattr(calls.random, "uniform", lambda low, high: high)
