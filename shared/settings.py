@@ -132,6 +132,7 @@ class Settings(Transport):
         description="Databases the data agent may read: `name=postgresql://…` or `name=/path.duckdb`.",
     )
     mcp: Path | None = Field(None, description="TOML file of the MCP servers whose tools agents get: docs/mcp.md.")
+    tools: Path | None = Field(None, description="TOML file with the limits of tools: docs/tools.md.")
     fetch_allow: Names = Field((), description="Hosts that may be fetched although their address is not public.")
     webhook_allow: Names = Field((), description="Hosts the communication agent may post to.")
     smtp: str | None = Field(

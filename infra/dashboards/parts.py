@@ -91,6 +91,15 @@ def agents() -> Json:
                 graph(
                     "A tool call, p95", {"{{tool}}": quantile(0.95, "waggle_tool_call_duration_seconds", "tool")}, "s"
                 ),
+                graph(
+                    "Tools called again, and earlier results that stood in",
+                    {
+                        "{{tool}} again": rate("waggle_tool_repetitions_total", "tool"),
+                        "{{tool}} stale": rate("waggle_tool_stale_results_total", "tool"),
+                    },
+                    "ops",
+                    "What is left alone meanwhile is under breakers.",
+                ),
             ],
             [
                 graph(

@@ -27,7 +27,8 @@ def runnable(name: str, source: str) -> str:
     try:
         tree = ast.parse(source, name)
     except SyntaxError as wrong:
-        raise ToolError("bad_test", f"{name} is not valid Python: {wrong.msg} (line {wrong.lineno})") from None
+        why = f"{name} is not valid Python: {wrong.msg} (line {wrong.lineno})"
+        raise ToolError("bad_test", why, suggested_action="correct it and write it again") from None
     names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
     if not names:
         raise ToolError("bad_test", f"{name} has no function `test_…`", suggested_action="write one with asserts")

@@ -49,9 +49,11 @@ async def write_file(
     project = await _project(call)
     target = _inside(project, path)
     if target.relative_to(project).parts[0] == "inputs":
-        raise ToolError("read_only", "files below inputs/ can only be read")
+        action = "write it elsewhere in the project"
+        raise ToolError("read_only", "files below inputs/ can only be read", suggested_action=action)
     if not target.exists() and len(_entries(project)) >= MOST_FILES:
-        raise ToolError("too_many_files", f"a project has at most {MOST_FILES} files")
+        action = "write into a file there is"
+        raise ToolError("too_many_files", f"a project has at most {MOST_FILES} files", suggested_action=action)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(content)
     return WrittenFile(path=path, size=len(content.encode()))
@@ -123,14 +125,16 @@ async def _file(path: str, call: ToolCall) -> Path:
     target = _inside(project, path)
     if not target.is_file():
         there = ", ".join(entry.path for entry in _entries(project)) or "none"
-        raise ToolError("unknown_file", f"there is no file `{path}` in the project; there are: {there}")
+        message = f"there is no file `{path}` in the project; there are: {there}"
+        raise ToolError("unknown_file", message, suggested_action="use one of them, or write it first")
     return target
 
 
 def _inside(project: Path, path: str) -> Path:
     target = (project / path).resolve()
     if not target.is_relative_to(project) or target == project:
-        raise ToolError("outside_project", f"`{path}` is not inside the project")
+        action = "use a path in the project, such as `main.py`"
+        raise ToolError("outside_project", f"`{path}` is not inside the project", suggested_action=action)
     return target
 
 

@@ -17,6 +17,8 @@ from shared.tools import ToolError
 
 SECONDS_TO_CONNECT = 10.0
 SECONDS_TO_SEND = 40.0
+_UNSENT = "say that no mail could be sent and why"
+_LATER = f"call it again later in this step, or {_UNSENT}"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # Raw HTML stays text; an image would call its server, with whatever is in the address, when the mail is opened.
 _MARKDOWN = MarkdownIt("js-default").disable("image")
@@ -126,10 +128,11 @@ async def _connect(client: aiosmtplib.SMTP, server: Server) -> None:
     except (aiosmtplib.SMTPConnectError, aiosmtplib.SMTPServerDisconnected, OSError) as broken:
         client.close()
         why = f"the mail server {server.host}:{server.port} cannot be reached"
-        raise ToolError("unreachable", why, retryable=True) from broken
+        raise ToolError("unreachable", why, retryable=True, suggested_action=_LATER) from broken
     except aiosmtplib.SMTPException as unfit:
         client.close()
-        raise ToolError("smtp_refused", f"the mail server cannot be used: {unfit.message}") from unfit
+        why = f"the mail server cannot be used: {unfit.message}"
+        raise ToolError("smtp_refused", why, suggested_action=_UNSENT) from unfit
 
 
 async def _send(client: aiosmtplib.SMTP, mail: EmailMessage, recipients: Sequence[str]) -> list[str]:
@@ -168,12 +171,14 @@ def _is_loopback(host: str) -> bool:
 
 
 def _refused(code: int, message: str) -> ToolError:
+    passing = 400 <= code < 500
     return ToolError(
         "smtp_refused",
         f"the mail server refused with {code}: {_CONTROL.sub(' ', message)[:300]}",
-        retryable=400 <= code < 500,
+        retryable=passing,
+        suggested_action=_LATER if passing else f"correct the recipients if that is why, or {_UNSENT}",
     )
 
 
 def _not_configured(why: str) -> ToolError:
-    return ToolError("not_configured", why, suggested_action="say that no mail could be sent and why")
+    return ToolError("not_configured", why, suggested_action=_UNSENT)

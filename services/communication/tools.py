@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field, JsonValue
 from schemas.task import Artefact
 from services.communication.leaving import check_leaving
 from services.communication.mail import File, compose, deliver, server
-from shared.tools import Effect, Risk, ToolCall, ToolError, tool
-from shared.tools.addresses import is_listed, parse_url
+from shared.tools import Effect, Limits, Risk, ToolCall, ToolError, tool
+from shared.tools.addresses import host_of, is_listed, parse_url
 from shared.tools.net import GuardedClient
 
 MAX_MAIL_BYTES = 20_000_000
@@ -55,7 +55,14 @@ class FileSummary(BaseModel):
     size: int | None = Field(description="Bytes; null if unknown.")
 
 
-@tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE, timeout=60, destinations=("to",))
+@tool(
+    risk=Risk.HIGH,
+    effect=Effect.IRREVERSIBLE,
+    timeout=60,
+    limits=Limits(breaker=True, most_per_step=10),
+    destinations=("to",),
+    dependency="smtp",
+)
 async def send_email(
     to: Annotated[list[Email], Field(min_length=1, max_length=10, description="Recipients the task names.")],
     subject: OneLine,
@@ -81,7 +88,14 @@ async def send_email(
     return Sent(message_id=str(mail["Message-ID"]), recipients=taken, subject=subject, refused=refused)
 
 
-@tool(risk=Risk.HIGH, effect=Effect.COMPENSABLE, timeout=30, destinations=("url",))
+@tool(
+    risk=Risk.HIGH,
+    effect=Effect.COMPENSABLE,
+    timeout=30,
+    limits=Limits(breaker=True, most_per_step=10),
+    destinations=("url",),
+    dependency=host_of("url"),
+)
 async def post_webhook(
     url: Annotated[str, Field(min_length=1, max_length=2_000)], payload: dict[str, JsonValue], *, call: ToolCall
 ) -> Posted:
@@ -96,7 +110,8 @@ async def post_webhook(
     check_leaving(call, url=url, payload=payload)
     content = json.dumps(payload, ensure_ascii=False).encode()
     if len(content) > MAX_PAYLOAD_BYTES:
-        raise ToolError("too_large", f"the payload is larger than {MAX_PAYLOAD_BYTES:,} bytes")
+        message = f"the payload is larger than {MAX_PAYLOAD_BYTES:,} bytes"
+        raise ToolError("too_large", message, suggested_action="send less, or name where the rest can be had")
     headers = {"Content-Type": "application/json", "Idempotency-Key": call.idempotency_key}
     answer = await GuardedClient(call.settings.webhook_allow).post(url, content, headers)
     return Posted(status=answer.status, url=answer.url)
@@ -129,6 +144,7 @@ async def _files(names: list[str], call: ToolCall) -> list[File]:
         path = await call.workspace.path(name)
         left -= path.stat().st_size
         if left < 0:
-            raise ToolError("too_large", f"the attachments come to more than {MAX_MAIL_BYTES:,} bytes")
+            message = f"the attachments come to more than {MAX_MAIL_BYTES:,} bytes"
+            raise ToolError("too_large", message, suggested_action="attach less, and say in the mail what is missing")
         files.append(File(name, types.get(name, "application/octet-stream"), await asyncio.to_thread(path.read_bytes)))
     return files

@@ -53,7 +53,7 @@ def _run(tables: Tables, sql: str, limit: int) -> tuple[list[str], list[list[Any
 
 
 def _bad(wrong: Exception) -> ToolError:
-    return ToolError("bad_sql", str(wrong)[:1_000], retryable=True, suggested_action="correct the SQL (DuckDB dialect)")
+    return ToolError("bad_sql", str(wrong)[:1_000], suggested_action="correct the SQL (DuckDB dialect)")
 
 
 def plain(value: Any) -> Any:

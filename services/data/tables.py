@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 import asyncpg
 import duckdb
 
-from shared.tools import ToolCall, ToolError
+from shared.tools import WITHOUT_IT, ToolCall, ToolError
 
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".sqlite", ".sqlite3", ".db", ".duckdb")
 MOST_ROWS = 2_000_000
@@ -44,9 +44,8 @@ class Tables:
             return quoted(table)
         why = "; ".join(f"{name} could not be read: {reason}" for name, reason in self.unreadable.items())
         there = ", ".join(self.sources) or "none"
-        raise ToolError(
-            "unknown_table", f"there is no table `{table}`; there are: {there}" + (f"; {why}" if why else "")
-        )
+        message = f"there is no table `{table}`; there are: {there}" + (f"; {why}" if why else "")
+        raise ToolError("unknown_table", message, suggested_action="use a name that list_tables returns")
 
 
 _OPEN: WeakValueDictionary[str, Tables] = WeakValueDictionary()
@@ -154,7 +153,8 @@ async def _postgres(dsn: str) -> dict[str, tuple[list[str], list[Any]]]:
     try:
         connection = await asyncpg.connect(dsn, timeout=10)
     except ValueError:  # says which part it cannot read, perhaps one of the password
-        raise ToolError("not_configured", "WAGGLE_DATABASES holds an address that cannot be used") from None
+        why = "WAGGLE_DATABASES holds an address that cannot be used"
+        raise ToolError("not_configured", why, suggested_action=WITHOUT_IT) from None
     try:
         async with connection.transaction(readonly=True):
             names = await connection.fetch(

@@ -10,7 +10,7 @@ from services.data.charts import Kind, draw
 from services.data.profile import TableProfile, profile
 from services.data.queries import select
 from services.data.tables import quoted, tables_of
-from shared.tools import Effect, Risk, ToolCall, ToolError, tool
+from shared.tools import WITHOUT_IT, Effect, Risk, ToolCall, ToolError, tool
 
 MOST_POINTS = 5_000
 Sql = Annotated[str, Field(min_length=1, max_length=10_000, description="One SELECT in DuckDB's dialect.")]
@@ -43,7 +43,7 @@ async def list_tables(*, call: ToolCall) -> list[TableInfo]:
     tables = await tables_of(call)
     if not tables.sources and tables.unreadable:
         name, why = next(iter(tables.unreadable.items()))
-        raise ToolError("unreadable_file", f"{name} could not be read as a table: {why}")
+        raise ToolError("unreadable_file", f"{name} could not be read as a table: {why}", suggested_action=WITHOUT_IT)
     return [await _info(tables, table, source) for table, source in tables.sources.items()]
 
 
@@ -81,7 +81,8 @@ async def draw_chart(
         why = f"more than {MOST_POINTS} rows" if more else "no rows"
         raise ToolError("bad_chart", f"the query gives {why}", suggested_action="aggregate in SQL first")
     if missing := [name for name in (x, *y) if name not in columns]:
-        raise ToolError("bad_chart", f"the query has no column {', '.join(missing)}; it has {', '.join(columns)}")
+        message = f"the query has no column {', '.join(missing)}; it has {', '.join(columns)}"
+        raise ToolError("bad_chart", message, suggested_action="use columns the query has, or select these too")
     series = {column: [_number(row[columns.index(column)], column) for row in rows] for column in y}
     xs = [row[columns.index(x)] for row in rows]
     content = await asyncio.to_thread(draw, kind, xs, series, (title, x))
@@ -97,4 +98,5 @@ async def _info(tables: Any, table: str, source: str) -> TableInfo:
 def _number(value: Any, column: str) -> float | None:
     if value is None or isinstance(value, int | float):
         return value
-    raise ToolError("bad_chart", f"column {column} holds `{value}`, which is no number")
+    message = f"column {column} holds `{value}`, which is no number"
+    raise ToolError("bad_chart", message, suggested_action="choose another column, or CAST it in SQL")

@@ -6,7 +6,7 @@ import trafilatura
 
 from services.research.documents import Text, decoded, pdf_text
 from shared.tools import ToolError
-from shared.tools.net import Fetched
+from shared.tools.net import ELSEWHERE, Fetched
 
 HTML = frozenset({"text/html", "application/xhtml+xml"})
 TEXTUAL = ("text/", "application/json", "application/xml", "application/yaml", "application/x-yaml")
@@ -28,7 +28,8 @@ def _readable(page: Fetched) -> Text:
         return pdf_text(page.body, page.url)
     if kind.startswith(TEXTUAL) or kind.endswith(("+json", "+xml")):
         return Text(page.url, decoded(page.body, page.charset))
-    raise ToolError("unsupported_content", f"{page.url} is {kind[:100]}; only HTML, PDF, text and JSON can be read")
+    message = f"{page.url} is {kind[:100]}; only HTML, PDF, text and JSON can be read"
+    raise ToolError("unsupported_content", message, suggested_action=ELSEWHERE)
 
 
 def _sniffed(body: bytes) -> str:

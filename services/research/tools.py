@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 from services.research.documents import Document, Text, document, documents_in, kind_of, text_of
 from services.research.fetching import readable
 from services.research.index import index_of
-from shared.tools import Effect, Risk, ToolCall, ToolError, tool
+from shared.tools import Effect, Limits, Risk, ToolCall, ToolError, tool
+from shared.tools.addresses import host_of
 from shared.tools.net import GuardedClient
 
 Offset = Annotated[int, Field(ge=0, description="Where to begin, in characters.")]
@@ -99,7 +100,14 @@ async def read_document(
     return DocumentText(document=document, note=whole.note, **_part(whole, offset, limit))
 
 
-@tool(risk=Risk.LOW, effect=Effect.READ, timeout=60, destinations=("url",))
+@tool(
+    risk=Risk.LOW,
+    effect=Effect.READ,
+    timeout=60,
+    limits=Limits(breaker=True, most_per_step=20, cache_for=900),
+    destinations=("url",),
+    dependency=host_of("url"),
+)
 async def fetch_page(
     url: Annotated[str, Field(min_length=1, max_length=2_000, description="An http or https address.")],
     offset: Offset = 0,
@@ -160,6 +168,5 @@ def _unknown(name: str, known: list[str]) -> ToolError:
     return ToolError(
         "unknown_document",
         f"there is no document {name!r}; near it: {', '.join(near) or 'none'}",
-        retryable=True,
         suggested_action="use a name that search_documents returned",
     )

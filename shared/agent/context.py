@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from shared.agent.toolbox import Toolbox
 from shared.agent.toolcalls import ToolCalls
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
+from shared.dependable import Dependable
 from shared.errors import TerminalError
 from shared.guard import unwrapped
 from shared.llm import Chat, Models, Reply, Role, ToolRequest
@@ -52,6 +53,7 @@ class Context:
     workspace: StepWorkspace
     account: Account
     gate: Gate
+    dependable: Dependable
     ends: float
     """When the time for this handoff is over, by `time.monotonic()`."""
     still_wanted: Callable[[], Awaitable[None]]
@@ -80,7 +82,7 @@ class Context:
         """
         self._thoughts += 1
         wanted = self.handoff.tools if isinstance(self.handoff, DoStep) else []
-        toolbox = Toolbox(self.agent.tools, wanted, dry_run=self.handoff.dry_run, metrics=self.metrics)
+        toolbox = self._toolbox(wanted)
         instructions = self.agent.instructions.read_text()
         chat = opening(self.agent.name, instructions, self.handoff, objective, list(self.workspace.files()))
         thought = _Thought(self, f"think-{self._thoughts}", toolbox, self._tool_calls(toolbox), chat)
@@ -94,14 +96,27 @@ class Context:
         """
         self._calls += 1
         request = ToolRequest(id=f"call-{self._calls}", name=name, arguments=json.dumps(arguments))
-        toolbox = Toolbox(self.agent.tools, [], dry_run=self.handoff.dry_run, metrics=self.metrics)
+        toolbox = self._toolbox([])
         return unwrapped(await self._tool_calls(toolbox).answer(request.id, request, own=self.handoff.tries == 1))
 
     async def carry_out(self, number: int, effect: PlannedEffect) -> str:
         """Make an approved call, once; `number` is its place, from 1. Its answer, as JSON."""
         request = ToolRequest(id=f"effect-{number}", name=effect.tool, arguments=effect.arguments)
-        toolbox = Toolbox(self.agent.tools, [], dry_run=False, metrics=self.metrics)
+        toolbox = self._toolbox([])
         return await self._tool_calls(toolbox).answer(effect_call(number), request, own=self.handoff.tries == 1)
+
+    def _toolbox(self, wanted: Sequence[str]) -> Toolbox:
+        def made(tool: str) -> int:
+            return sum(each.tool == tool for each in self.answered)
+
+        return Toolbox(
+            self.agent.tools,
+            wanted,
+            dry_run=self.handoff.dry_run,
+            metrics=self.metrics,
+            dependable=self.dependable,
+            made=made,
+        )
 
     def _tool_calls(self, toolbox: Toolbox) -> ToolCalls:
         return ToolCalls(

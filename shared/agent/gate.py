@@ -1,10 +1,10 @@
 """The gate of one handoff: what it has read and done until now, and what may be done next."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.error import ErrorInfo
 from schemas.plan import Risk
@@ -14,6 +14,7 @@ from shared.agent.account import Account
 from shared.agent.asking import Work, permission_for
 from shared.agent.prompt import origins
 from shared.bus.stops import Switch
+from shared.dependable import REFUSALS
 from shared.errors import Stopped, TerminalError, WaggleError
 from shared.gate import (
     Action,
@@ -41,6 +42,10 @@ from shared.tools import Effect, Tool, ToolError
 
 _READ_AT = ("page:", "file:")
 """Origins of what others have written, not the model: a link that stands there says nothing of what it knows."""
+
+
+LONGEST_REASON = 500
+"""Characters."""
 
 
 class Call(NamedTuple):
@@ -161,7 +166,10 @@ class Gate:
         """A call was answered: what it brought has been read from now on, and what it did is done."""
         self.answered.append(asked)
         origin = origin_in(asked.answer)
-        if call.tool is not None and origin is not None:
+        error = _error_in(asked.answer)
+        if error is not None:
+            self._turned_away(error)
+        elif call.tool is not None and origin is not None:
             self._remember(call.tool, call, asked.answer, origin)
         if origin is not None:
             self.taint.enter(origin)
@@ -171,6 +179,15 @@ class Gate:
         handoff = self.handoff
         tool = tool_named(call.tool.source, call.tool.name) if call.tool else ""
         return digest_of(handoff.tenant, handoff.run_id, handoff.idempotency_key, name, tool, call.arguments)
+
+    def _turned_away(self, error: Mapping[str, Any]) -> None:
+        """The verdict on the call that was just answered, if what its tool shares with others has no room for it."""
+        last = self.judged[-1]
+        if (rule := REFUSALS.get(error["code"])) is None or last.verdict != "allow":
+            return
+        self.metrics.verdicts.labels(last.action, "deny", rule).inc()
+        denied = {"verdict": "deny", "rule": rule, "reason": error["message"][:LONGEST_REASON]}
+        self.judged[-1] = last.model_copy(update=denied)
 
     def _remember(self, tool: Tool, call: Call, answer: str, origin: str) -> None:
         if acts(tool):
@@ -233,7 +250,7 @@ class Gate:
                 name=action.name,
                 verdict=said,
                 rule=verdict.rule,
-                reason=verdict.reason[:500],
+                reason=verdict.reason[:LONGEST_REASON],
                 digest=action.digest,
             )
         )
@@ -246,5 +263,10 @@ def _info(error: WaggleError | None) -> ErrorInfo | None:
 
 
 def _told(each: Answered) -> str:
-    outcome = "failed" if "error" in json.loads(each.answer) else "answered"
+    outcome = "failed" if _error_in(each.answer) else "answered"
     return f"{each.tool} {each.arguments[:120]}: {outcome}"
+
+
+def _error_in(answer: str) -> dict[str, Any] | None:
+    data = json.loads(answer)
+    return data.get("error") if isinstance(data, dict) else None

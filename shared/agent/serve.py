@@ -11,6 +11,7 @@ from shared.agent.declare import MOST_TOOLS, Agent
 from shared.agent.worker import Worker
 from shared.bus import Delivery, encode, publish
 from shared.bus.stops import Stops
+from shared.dependable import check_limits
 from shared.errors import Misconfigured
 from shared.llm import Models
 from shared.mcp import Servers, servers_for
@@ -31,10 +32,19 @@ def _models(settings: Settings, parts: Parts) -> Models:
         sys.exit(f"waggle cannot start: {why}")
 
 
+def _check_tools(agent: Agent, settings: Settings) -> None:
+    """Leaves the process with a sentence when the limits of tools cannot be."""
+    try:
+        check_limits(settings.tools, agent.tools)
+    except Misconfigured as why:
+        sys.exit(f"waggle cannot start: {why}")
+
+
 def serve_agent(agent: Agent) -> None:
     """Run an agent as a service: its topic in, its answers out, its card announced."""
     settings = read_settings()
     parts = connect(agent.name, settings)
+    _check_tools(agent, settings)
     models = _models(settings, parts)
     stops = Stops(settings)
     worker = Worker(

@@ -2,12 +2,13 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from shared.agent.gate import Call
 from shared.agent.metering import OK, meter_tool
+from shared.dependable import Dependable
 from shared.guard import named, origin_of, wrap, wrap_error
 from shared.llm import ToolRequest
 from shared.telemetry import traces
@@ -15,18 +16,33 @@ from shared.telemetry.contents import content
 from shared.telemetry.conventions import GEN_AI_TOOL_RESULT
 from shared.telemetry.metrics import Metrics
 from shared.tools import OUTCOME_UNKNOWN, Effect, Tool, ToolCall, ToolError
+from shared.tools.call import INVALID_ARGUMENTS
 
 LARGEST_RESULT = 60_000
 """Characters of one tool result the model is shown; of a larger one it is shown the half at most, as text."""
 
 
 class Toolbox:
-    """Calls tools on behalf of a model. What goes wrong is an answer to the model, never an exception."""
+    """Calls tools on behalf of a model. What goes wrong is an answer to the model, never an exception.
 
-    def __init__(self, tools: Sequence[Tool], wanted: Sequence[str], *, dry_run: bool, metrics: Metrics) -> None:
+    `made`: how many calls of a tool the step has made so far.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        wanted: Sequence[str],
+        *,
+        dry_run: bool,
+        metrics: Metrics,
+        dependable: Dependable,
+        made: Callable[[str], int],
+    ) -> None:
         self._tools = {tool.name: tool for tool in tools if not wanted or tool.name in wanted}
         self._dry_run = dry_run
         self._metrics = metrics
+        self._dependable = dependable
+        self._made = made
 
     @property
     def offered(self) -> list[dict[str, Any]]:
@@ -98,7 +114,8 @@ class Toolbox:
 
     async def _run(self, request: ToolRequest, call: ToolCall) -> str:
         tool, arguments = self._tools.get(request.name) or self._unknown(request.name), _arguments(request)
-        answer = wrap(origin_of(tool.name, arguments), await tool(arguments, call))
+        done = await self._dependable.run(tool, arguments, call, made=self._made(tool.name))
+        answer = wrap(origin_of(tool.name, arguments), done.result) | done.marks
         text = json.dumps(answer["result"], ensure_ascii=False)
         if len(text) <= LARGEST_RESULT:
             return json.dumps(answer, ensure_ascii=False)
@@ -135,7 +152,13 @@ def _arguments(request: ToolRequest) -> dict[str, Any]:
     try:
         arguments = json.loads(request.arguments)
     except ValueError as broken:
-        raise ToolError("invalid_arguments", f"the arguments of {request.name} are not JSON: {broken}") from None
+        raise _unfit(f"the arguments of {request.name} are not JSON: {broken}") from None
     if not isinstance(arguments, dict):
-        raise ToolError("invalid_arguments", f"the arguments of {request.name} must be a JSON object")
+        raise _unfit(f"the arguments of {request.name} must be a JSON object")
     return arguments
+
+
+def _unfit(message: str) -> ToolError:
+    return ToolError(
+        INVALID_ARGUMENTS, message, suggested_action="call it again with a JSON object that fits its schema"
+    )

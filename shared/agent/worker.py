@@ -44,6 +44,7 @@ from shared.blackboard.journal import ANSWER, Leftovers
 from shared.blackboard.ledger import Ledger
 from shared.bus import Delivery, decode, encode, encode_lean, publish
 from shared.bus.stops import Stops, Switch, Whose
+from shared.dependable import Dependable
 from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
 from shared.gate import read_gate
 from shared.guard import read_policy
@@ -198,6 +199,7 @@ class Worker:
             workspace=workspace,
             account=gate.account,
             gate=gate,
+            dependable=self._dependable(ends, gate.switch),
             ends=ends,
             still_wanted=lambda: self._still_wanted(handoff),
             progress=lambda doing: self._progress(handoff, doing),
@@ -223,6 +225,9 @@ class Worker:
             metrics=self.metrics,
             tools=self.agent.tools,
         )
+
+    def _dependable(self, ends: float, switch: Switch) -> Dependable:
+        return Dependable.over(self.sentinel.scripts, self.settings.tools, self.metrics, ends=ends, check=switch.check)
 
     def _whose(self, handoff: Handoff) -> Whose:
         return Whose(handoff.tenant, self.agent.name, handoff.run_id)

@@ -13,7 +13,7 @@ from shared.blackboard import Journal
 from shared.errors import RetryableError, TerminalError
 from shared.guard import sanitised
 from shared.settings import Settings
-from shared.tools import ToolError
+from shared.tools import WITHOUT_IT, ToolError
 from shared.tools.net import GuardedClient
 
 _ARTEFACT = "artefact:"
@@ -69,7 +69,7 @@ class StepWorkspace:
         try:
             uri = await self._archive.put(self._handoff.tenant, content, media_type)
         except TerminalError as refused:
-            raise ToolError(refused.code, str(refused)) from refused
+            raise ToolError(refused.code, str(refused), suggested_action="keep less, or in several files") from refused
         except OUTAGES as away:
             raise RetryableError("the archive is away", after=2.0, code="archive_unavailable") from away
         artefact = Artefact(name=name, media_type=media_type, size=len(content), uri=uri)
@@ -96,12 +96,13 @@ class StepWorkspace:
         except OUTAGES as away:
             raise RetryableError("the archive is away", after=2.0, code="archive_unavailable") from away
         if blob is None:
-            raise ToolError("missing_content", f"the archive does not hold `{file.name}` ({uri})")
+            message = f"the archive does not hold `{file.name}` ({uri})"
+            raise ToolError("missing_content", message, suggested_action=WITHOUT_IT)
         return blob.content
 
     def _unknown(self, name: str) -> ToolError:
         names = [file.name for file in self.files()]
         near = get_close_matches(name, names, n=1)
         there = ", ".join(names) or "none"
-        hint = f"did you mean `{near[0]}`?" if near else None
+        hint = f"did you mean `{near[0]}`?" if near else "use one of the files there are"
         return ToolError("unknown_file", f"there is no file `{name}`; there are: {there}", suggested_action=hint)

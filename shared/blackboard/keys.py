@@ -45,11 +45,16 @@ def dead_letter(name: str) -> str:
     return f"waggle:dead:{name}"
 
 
-def breaker(name: str) -> str:
-    """Hash: whether something that is called is worth calling."""
-    return f"waggle:breaker:{name}"
+def breaker(name: str, tenant: str | None = None) -> str:
+    """Hash: whether something that is called is worth calling; of one tenant's own, or for everybody."""
+    return f"waggle:{tenant}:breaker:{name}" if tenant else f"waggle:breaker:{name}"
 
 
-def bucket(name: str) -> str:
-    """Hash: how much of something may be used right now."""
-    return f"waggle:bucket:{name}"
+def bucket(name: str, tenant: str | None = None) -> str:
+    """Hash: how much of something may be used right now; by one tenant, or by everybody together."""
+    return f"waggle:{tenant}:bucket:{name}" if tenant else f"waggle:bucket:{name}"
+
+
+def last_good(tenant: str, tool: str, digest: str) -> str:
+    """String: when a tool has last worked with these arguments, and its result."""
+    return f"waggle:{tenant}:last-good:{tool}:{digest}"

@@ -21,9 +21,13 @@ class Script(NamedTuple):
     sha: str
 
 
-def script(name: str, folder: Path = Path(__file__).parent) -> Script:
-    """The script in the file of that name, beside this one or in another folder."""
-    text = (folder / f"{name}.lua").read_text()
+def script(name: str, folder: Path = Path(__file__).parent, *, using: Sequence[str] = ()) -> Script:
+    """The script in the file of that name, beside this one or in another folder.
+
+    `using`: scripts beside it that it calls, as functions of KEYS and ARGV.
+    """
+    functions = [f"local function {each}(KEYS, ARGV)\n{(folder / f'{each}.lua').read_text()}end\n" for each in using]
+    text = "".join(functions) + (folder / f"{name}.lua").read_text()
     return Script(text, hashlib.sha1(text.encode()).hexdigest())  # noqa: S324 -- the hash that Redis uses
 
 

@@ -150,6 +150,10 @@ class Switch(NamedTuple):
         """Why it may not go on; None when it may."""
         return self.stops.reason(self.whose)
 
+    def check(self) -> None:
+        """Raises Stopped when it may not go on."""
+        self.stops.check(self.whose)
+
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """The outcome of the work, which is cancelled when it is stopped. Raises Stopped then."""
         return await self.stops.unless_stopped(self.whose, work)

@@ -2,5 +2,6 @@
 
 from shared.limits.breaker import Admission, Breaker, Outcome
 from shared.limits.bucket import Buckets, Rate
+from shared.limits.entrance import LIMITED, Entrance
 
-__all__ = ["Admission", "Breaker", "Buckets", "Outcome", "Rate"]
+__all__ = ["LIMITED", "Admission", "Breaker", "Buckets", "Entrance", "Outcome", "Rate"]

@@ -12,7 +12,7 @@ never heard of again is given up after its time. A breaker that Redis lost is cl
 let through: the error is one of `shared.blackboard.OUTAGES`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -55,9 +55,9 @@ class Admission:
 
     granted: bool
     state: str
-    """`closed`, `probe`, `open`, `probing` or `held`."""
+    """`closed`, `probe`, `open`, `probing` or `held`; of an entrance also `limited`."""
     wait: float
-    """Seconds after which there is use in asking again."""
+    """Seconds after which there is use in asking again; of one that is granted, to wait before the call."""
     token: str = ""
     """Of the probe; empty: it is none."""
 
@@ -71,22 +71,37 @@ class Breaker:
     lease: float
     changed: Callable[[str], None] = lambda change: None
     """Told `opened` and `closed`, by the replica whose call has done it."""
+    tenant: str | None = None
+    """Whose own it is; None: everybody's."""
 
     async def admit(self) -> Admission:
         """Ask whether to call now."""
-        token = uuid4().hex
-        arguments: list[str | int] = [token, _ms(self.lease), _ms(LOOK_AGAIN)]
-        state, wait = await self.scripts.run(_ADMIT, [keys.breaker(self.name)], arguments)
-        granted = state in ("closed", "probe")
-        return Admission(granted, state, int(wait) / 1000, token if state == "probe" else "")
+        arguments = self.asking()
+        state, wait = await self.scripts.run(_ADMIT, [self.key], arguments)
+        return admission(state, wait, arguments)
+
+    @property
+    def key(self) -> str:
+        """Where it is kept."""
+        return keys.breaker(self.name, self.tenant)
+
+    def asking(self) -> list[str | int]:
+        """What the script that admits is told; the first is a token for a probe."""
+        return [uuid4().hex, _ms(self.lease), _ms(LOOK_AGAIN)]
 
     async def report(self, admission: Admission, outcome: Outcome, *, hold: float = 0.0) -> None:
         """Say how the admitted call went. `hold`: for so many seconds nobody shall call."""
         asked_for = _ms(min(hold, LONGEST_HOLD))
         arguments: list[str | int] = [admission.token, outcome, FAILURES, _ms(REST), asked_for, _ms(REMEMBERED)]
-        change = await self.scripts.run(_REPORT, [keys.breaker(self.name)], arguments)
+        change = await self.scripts.run(_REPORT, [self.key], arguments)
         if change:
             self.changed(change)
+
+
+def admission(state: str, wait: int, asked: Sequence[str | int]) -> Admission:
+    """What the script has answered to a question of `Breaker.asking`."""
+    granted = state in ("closed", "probe")
+    return Admission(granted, state, int(wait) / 1000, str(asked[0]) if state == "probe" else "")
 
 
 def _ms(seconds: float) -> int:

@@ -59,8 +59,12 @@ class Buckets:
     async def _run(self, amounts: Sequence[float], patience: int) -> tuple[bool, float]:
         if not self._keys:
             return True, 0.0
-        arguments: list[str | int] = [patience]
-        for rate, amount in zip(self._rates, amounts, strict=True):
-            arguments += [repr(float(rate.capacity)), repr(float(rate.per_second)), repr(float(amount))]
+        arguments = [patience, *asking(self._rates, amounts)]
         taken, wait = await self._scripts.run(_TAKE, self._keys, arguments)
         return bool(taken), int(wait) / 1000
+
+
+def asking(rates: Sequence[Rate], amounts: Sequence[float]) -> list[str | int]:
+    """What the script that takes is told of each bucket."""
+    told = zip(rates, amounts, strict=True)
+    return [repr(float(part)) for rate, amount in told for part in (rate.capacity, rate.per_second, amount)]

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
@@ -11,6 +9,7 @@ import openai
 
 from shared.limits import Outcome
 from shared.llm.endpoints import Endpoint
+from shared.retry_after import retry_after
 from shared.settings import Settings
 
 REFUSED_HERE = {401, 403, 404}
@@ -78,11 +77,11 @@ def not_answered(failure: Exception) -> NotAnswered:
     """What follows from the client's error."""
     match failure:
         case openai.RateLimitError():
-            hold = _retry_after(failure.response.headers) or AGAIN_AFTER
+            hold = retry_after(failure.response.headers) or AGAIN_AFTER
             return NotAnswered("rate_limited", Outcome.WORKED, hold=hold, free=True)
         case openai.APIStatusError(status_code=status) if status >= 500 or status in {408, 409}:
             return NotAnswered(
-                f"status_{status}", Outcome.FAILED, hold=_retry_after(failure.response.headers), free=True
+                f"status_{status}", Outcome.FAILED, hold=retry_after(failure.response.headers), free=True
             )
         case openai.APIStatusError(status_code=status):
             here = status in REFUSED_HERE
@@ -96,16 +95,3 @@ def not_answered(failure: Exception) -> NotAnswered:
 
 def _never_sent(failure: Exception) -> bool:
     return isinstance(failure.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
-
-
-def _retry_after(headers: Any) -> float:
-    """Seconds, from a number of them or from a date; 0 when it says nothing that can be read."""
-    value = headers.get("retry-after", "")
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0

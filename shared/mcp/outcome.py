@@ -23,7 +23,7 @@ from mcp.types import (
 
 from shared.mcp.schema import problems
 from shared.mcp.text import clean, clean_data
-from shared.tools import OUTCOME_UNKNOWN, Effect, ToolError
+from shared.tools import OUTCOME_UNKNOWN, WITHOUT_IT, Effect, ToolError
 
 LARGEST_TEXT = 40_000
 """Characters of a result that are shown."""
@@ -44,14 +44,17 @@ def shown(source: str, effect: Effect, result: CallToolResult, output: Validator
     """
     text, left_out = _text(result.content)
     if result.is_error:
-        raise ToolError("tool_error", f"{source} says: {clean(text, LARGEST_ERROR) or 'it failed'}")
+        said = clean(text, LARGEST_ERROR) or "it failed"
+        action = f"call it otherwise if that tells how, or {WITHOUT_IT}"
+        raise ToolError("tool_error", f"{source} says: {said}", suggested_action=action)
     if output is None and result.structured_content is None:
         return {"source": source, "text": clean(text, LARGEST_TEXT)} | ({"left_out": left_out} if left_out else {})
     try:
         return {"source": source} | _data(result.structured_content, output)
     except ValueError as wrong:
         message = f"{source} has answered with what it does not declare: {wrong}"
-        raise (ToolError("invalid_output", message) if effect in _REPEATABLE else _unknown(message)) from None
+        broken = ToolError("invalid_output", message, suggested_action=WITHOUT_IT)
+        raise (broken if effect in _REPEATABLE else _unknown(message)) from None
 
 
 def _data(data: Any, output: Validator | None) -> dict[str, Any]:
@@ -85,14 +88,19 @@ def failure(tool: str, effect: Effect, error: Exception) -> ToolError:
     code = error.code if isinstance(error, MCPError) else None
     said = clean(str(error), LARGEST_ERROR) if isinstance(error, MCPError) else "its answer cannot be read"
     if code in _NOT_DONE:
-        return ToolError("refused_by_server", f"{tool} was refused by its server: {said}", retryable=True)
+        action = f"call it otherwise if that tells how, or {WITHOUT_IT}"
+        return ToolError("refused_by_server", f"{tool} was refused by its server: {said}", suggested_action=action)
     if effect not in _REPEATABLE:
         return _unknown(f"{tool}: {said}")
     if code == REQUEST_TIMEOUT:
-        return ToolError("timeout", f"{tool} took too long", retryable=True)
+        return _passing("timeout", f"{tool} took too long")
     if code == CONNECTION_CLOSED:
-        return ToolError("server_lost", f"the server of {tool} went away before it answered", retryable=True)
-    return ToolError("tool_failed", f"{tool}: {said}")
+        return _passing("server_lost", f"the server of {tool} went away before it answered")
+    return ToolError("tool_failed", f"{tool}: {said}", suggested_action=WITHOUT_IT)
+
+
+def _passing(code: str, message: str) -> ToolError:
+    return ToolError(code, message, retryable=True, suggested_action=f"try again later in this step, or {WITHOUT_IT}")
 
 
 def _unknown(message: str) -> ToolError:

@@ -14,7 +14,7 @@ from shared.mcp.declare import Declared, Terms
 from shared.mcp.outcome import failure, shown
 from shared.mcp.schema import UnusableSchema, problems, strict, validator_of
 from shared.mcp.text import clean, is_seen
-from shared.tools import Tool, ToolCall, ToolError
+from shared.tools import WITHOUT_IT, Limits, Tool, ToolCall, ToolError
 
 LONGEST_NAME = 64
 """Characters of a function's name, as model endpoints have it."""
@@ -24,6 +24,9 @@ LONGEST_DESCRIPTION = 1_000
 IDEMPOTENCY_KEY = "waggle/idempotency-key"
 EPOCH = "waggle/epoch"
 """Keys of a call's `_meta`: what `ToolCall` says of them holds."""
+
+_LIMITS = Limits(breaker=True)
+"""Of every tool. The breaker is the server's: its tools share it."""
 
 _MARGIN = 2.0
 """Seconds a call has beyond its timeout, so that the server can be told that it is over."""
@@ -64,7 +67,8 @@ def tool_of(server: Declared, listed: Listed, connection: Connection) -> Tool:
 
     async def run(root: dict[str, Any], call: ToolCall) -> dict[str, Any]:
         if not terms.permits(call.tenant):
-            raise ToolError("not_permitted", f"{name} may not be called for the tenant {call.tenant}")
+            message = f"{name} may not be called for the tenant {call.tenant}"
+            raise ToolError("not_permitted", message, suggested_action=WITHOUT_IT)
         return shown(source, terms.effect, await _called(connection, listed.name, name, terms, root, call), output)
 
     return Tool(
@@ -81,6 +85,8 @@ def tool_of(server: Declared, listed: Listed, connection: Connection) -> Tool:
         destinations=terms.destinations,
         magnitudes=terms.magnitudes,
         source=source,
+        limits=_LIMITS,
+        dependency=source,
     )
 
 
@@ -114,7 +120,7 @@ async def _called(
             "server_unavailable",
             f"{name} was not called: the MCP server {connection.name} is away and is being started again",
             retryable=True,
-            suggested_action="try again later in this step, or go on without it and say so",
+            suggested_action=f"try again later in this step, or {WITHOUT_IT}",
         ) from None
     except Exception as error:
         raise failure(name, terms.effect, error) from error

@@ -110,6 +110,12 @@ class Metrics:
         self.tool_calls = counter(
             "waggle_tool_calls_total", "Tool calls, by outcome: `ok` or an error.", "tool", "outcome"
         )
+        self.tool_repetitions = counter(
+            "waggle_tool_repetitions_total", "Times a tool was called again within one call.", "tool"
+        )
+        self.tool_stale = counter(
+            "waggle_tool_stale_results_total", "Earlier results that stood in for ones that could not be had.", "tool"
+        )
         self.tool_seconds = histogram("waggle_tool_call_duration_seconds", "What a tool needed.", _SECONDS, "tool")
 
         self.verdicts = counter(

@@ -2,9 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import httpx
 
@@ -98,6 +98,19 @@ def joined(url: httpx.URL, location: str) -> httpx.URL:
         return url.join(location)
     except (httpx.InvalidURL, ValueError) as wrong:
         raise refused(f"a redirect leads to what is not a URL: {wrong}") from None
+
+
+def host_of(argument: str) -> Callable[[Mapping[str, Any]], str]:
+    """What a tool stands on that is given a URL by this argument: its host and port.
+
+    Raises ToolError `refused_address` for what is no URL.
+    """
+
+    def host(arguments: Mapping[str, Any]) -> str:
+        url = parse_url(str(arguments.get(argument, "")))
+        return f"host:{url.host}:{port(url)}"
+
+    return host
 
 
 def refused(why: str) -> ToolError:

@@ -51,17 +51,34 @@ class ToolCall:
 OUTCOME_UNKNOWN = "outcome_unknown"
 """Code of a ToolError: it may have happened or not."""
 
+INVALID_ARGUMENTS, TIMEOUT, TOOL_FAILED = "invalid_arguments", "timeout", "tool_failed"
+"""Codes of a ToolError: nothing was called; it took too long; something went wrong that nobody has foreseen."""
+
+WITHOUT_IT = "go on without it and say so"
+"""What a model can do when a tool cannot be had."""
+
 
 class ToolError(WaggleError):
-    """A call that did not work, as the structure the model is shown."""
+    """A call that did not work, as the structure the model is shown.
+
+    `retryable`: the same call may work later; a tool that may be called twice is called again at once. `after`: seconds
+    for which what was called wants to be left alone.
+    """
 
     def __init__(
-        self, code: str, message: str, *, retryable: bool = False, suggested_action: str | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        retryable: bool = False,
+        suggested_action: str | None = None,
+        after: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.retryable = retryable
         self.suggested_action = suggested_action
+        self.after = after
 
     @classmethod
     def of(cls, info: ErrorInfo) -> Self:

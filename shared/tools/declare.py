@@ -4,13 +4,26 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from typing import Any, TypeAlias, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
 from schemas.plan import Effect, Risk, ToolCard
 from shared.errors import TerminalError, WaggleError
-from shared.tools.call import OUTCOME_UNKNOWN, ToolCall, ToolError
+from shared.tools.call import (
+    INVALID_ARGUMENTS,
+    OUTCOME_UNKNOWN,
+    TIMEOUT,
+    TOOL_FAILED,
+    WITHOUT_IT,
+    ToolCall,
+    ToolError,
+)
+from shared.tools.limits import NONE, Limits
+
+Dependency: TypeAlias = str | Callable[[Mapping[str, Any]], str]
+"""What a tool stands on: tools that name the same share its breaker. The operator's by a name; one that the arguments
+choose by a function of them, and then each tenant has its own breaker, so that nobody closes a host to everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,14 @@ class Tool:
     """`money` (in the task's currency), `rows` → the argument that says how much a call moves."""
     source: str | None = None
     """Where it is from, when it is no part of Waggle: `mcp:<server>`."""
+    limits: Limits = NONE
+    dependency: Dependency = ""
+    """Empty: the tool's own name."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be. Raises TypeError."""
+        if self.limits.cache_for and self.effect is not Effect.READ:
+            raise TypeError(f"tool {self.name} does not only read: an earlier result cannot stand in for a call")
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -59,7 +80,7 @@ class Tool:
         repeated, `outcome_unknown` instead. What a function raises on purpose passes: ToolError and RetryableError,
         which it raises only when nothing has happened (or as `outcome_unknown`).
         """
-        values = self._validated(arguments)
+        values = self.validated(arguments)
         extra = {"call": call} if self.takes_call else {}
         limit = asyncio.timeout(self.timeout)
         try:
@@ -76,35 +97,38 @@ class Tool:
     def misfit(self, arguments: Mapping[str, Any]) -> ToolError | None:
         """Why the arguments do not fit the schema; None when they do."""
         try:
-            self._validated(arguments)
+            self.validated(arguments)
         except ToolError as wrong:
             return wrong
         return None
 
-    def _failed(self, defect: Exception, *, late: bool) -> ToolError:
-        """What a failure means that the function did not raise on purpose."""
-        code, message = "tool_failed", f"{self.name} failed: {type(defect).__name__}"
-        if late and isinstance(defect, TimeoutError):
-            code, message = "timeout", f"{self.name} took longer than {self.timeout:g} s"
-        elif isinstance(defect, ValidationError):
-            code, message = "invalid_output", f"{self.name} returned something else than it declares"
-        return self._unknown(message) if self.must_not_repeat else ToolError(code, message, retryable=code == "timeout")
-
-    def _unknown(self, message: str) -> ToolError:
-        return ToolError(OUTCOME_UNKNOWN, message, suggested_action="it may have happened: do not call it again")
-
-    def _validated(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def validated(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments as the function takes them. Raises ToolError `invalid_arguments`."""
         try:
             checked = self.arguments.model_validate(arguments)
         except ValidationError as wrong:
             problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in wrong.errors())
             raise ToolError(
-                "invalid_arguments",
+                INVALID_ARGUMENTS,
                 f"{self.name}: {problems}",
-                retryable=True,
                 suggested_action=f"call {self.name} again with arguments that fit its schema",
             ) from None
         return {name: getattr(checked, name) for name in type(checked).model_fields}
+
+    def _failed(self, defect: Exception, *, late: bool) -> ToolError:
+        """What a failure means that the function did not raise on purpose."""
+        code, message, action = TOOL_FAILED, f"{self.name} failed: {type(defect).__name__}", WITHOUT_IT
+        if late and isinstance(defect, TimeoutError):
+            code, message = TIMEOUT, f"{self.name} took longer than {self.timeout:g} s"
+            action = f"ask for less at once, or {WITHOUT_IT}"
+        elif isinstance(defect, ValidationError):
+            code, message = "invalid_output", f"{self.name} returned something else than it declares"
+        if self.must_not_repeat:
+            return self._unknown(message)
+        return ToolError(code, message, retryable=code == TIMEOUT, suggested_action=action)
+
+    def _unknown(self, message: str) -> ToolError:
+        return ToolError(OUTCOME_UNKNOWN, message, suggested_action="it may have happened: do not call it again")
 
 
 def tool(
@@ -115,6 +139,8 @@ def tool(
     local: bool = False,
     destinations: tuple[str, ...] | None = None,
     magnitudes: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+    dependency: Dependency = "",
 ) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
     """Declare an async function as a tool: its docstring is the model's description, its signature the schema.
 
@@ -150,6 +176,8 @@ def tool(
             local=local,
             destinations=destinations,
             magnitudes=magnitudes or {},
+            limits=limits or NONE,
+            dependency=dependency,
         )
 
     return declare

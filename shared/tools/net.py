@@ -16,11 +16,14 @@ from functools import cache
 import httpcore
 import httpx
 
+from shared.retry_after import retry_after
 from shared.tools.addresses import PORTS, Resolve, is_listed, is_public, joined, parse_url, port, refused, resolve
-from shared.tools.call import ToolError
+from shared.tools.call import WITHOUT_IT, ToolError
 
 MAX_BYTES = 5_000_000
 MAX_REDIRECTS = 5
+ELSEWHERE = f"use another address, or {WITHOUT_IT}"
+LATER = f"try it again later in this step, use another address, or {WITHOUT_IT}"
 TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 REFUSALS = frozenset({301, 307, 308, *range(400, 500)})
 """Statuses of a POST after which nothing has happened over there. Of a failing server that is not known, nor of one
@@ -38,6 +41,8 @@ class Fetched:
     """Lower case, without parameters; empty if the server named none."""
     charset: str | None
     body: bytes
+    retry_after: float = 0.0
+    """Seconds for which the server wants to be left alone."""
 
 
 class _CheckedNetwork(httpcore.AsyncNetworkBackend):
@@ -132,7 +137,8 @@ class GuardedClient:
             if location is None:
                 return _successful(answer)
             url = parse_url(str(joined(url, location)))
-        raise ToolError("http_error", f"more than {MAX_REDIRECTS} redirects, the last to {url.host}")
+        message = f"more than {MAX_REDIRECTS} redirects, the last to {url.host}"
+        raise ToolError("http_error", message, suggested_action=ELSEWHERE)
 
     async def _exchange(
         self, method: str, url: httpx.URL, content: bytes, headers: Mapping[str, str]
@@ -171,17 +177,18 @@ class GuardedClient:
         if encoding in ("", "identity") or not body:
             return body
         if encoding not in ("gzip", "x-gzip"):
-            raise ToolError("unsupported_content", f"content encoding {encoding[:40]!r} was not asked for")
+            raise _unsupported(f"content encoding {encoding[:40]!r} was not asked for")
         try:
             whole = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, self._max_bytes + 1)
         except zlib.error:
-            raise ToolError("unsupported_content", f"the body is not {encoding}, as its header says") from None
+            raise _unsupported(f"the body is not {encoding}, as its header says") from None
         if len(whole) > self._max_bytes:
             raise self._too_large()
         return whole
 
     def _too_large(self) -> ToolError:
-        return ToolError("too_large", f"the response is larger than {self._max_bytes:,} bytes")
+        message = f"the response is larger than {self._max_bytes:,} bytes"
+        return ToolError("too_large", message, suggested_action=ELSEWHERE)
 
 
 @cache
@@ -193,7 +200,7 @@ def _fetched(url: httpx.URL, status: int, headers: httpx.Headers, body: bytes) -
     content_type = Message()
     content_type["content-type"] = headers.get("content-type", "")
     media_type = content_type.get_content_type() if "content-type" in headers else ""
-    return Fetched(str(url), status, media_type, content_type.get_content_charset(), body)
+    return Fetched(str(url), status, media_type, content_type.get_content_charset(), body, retry_after(headers))
 
 
 def _successful(answer: Fetched) -> Fetched:
@@ -213,11 +220,18 @@ def _taken_in(answer: Fetched) -> Fetched:
 
 def _http_error(answer: Fetched) -> ToolError:
     message = f"{httpx.URL(answer.url).host} answered with status {answer.status}"
-    return ToolError("http_error", message, retryable=answer.status in TRY_AGAIN)
+    passing = answer.status in TRY_AGAIN
+    action = LATER if passing else ELSEWHERE
+    return ToolError("http_error", message, retryable=passing, suggested_action=action, after=answer.retry_after)
+
+
+def _unsupported(why: str) -> ToolError:
+    return ToolError("unsupported_content", why, suggested_action=ELSEWHERE)
 
 
 def _unreachable(url: httpx.URL, why: str) -> ToolError:
-    return ToolError("unreachable", f"{url.host} could not be reached: {why}", retryable=True)
+    message = f"{url.host} could not be reached: {why}"
+    return ToolError("unreachable", message, retryable=True, suggested_action=LATER)
 
 
 def _outcome_unknown(why: str) -> ToolError:

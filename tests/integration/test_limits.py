@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from shared.blackboard import OUTAGES, Sentinel
-from shared.limits import Breaker, Buckets, Outcome, Rate
+from shared.limits import LIMITED, Breaker, Buckets, Entrance, Outcome, Rate
 from shared.limits import breaker as rules
 
 
@@ -195,3 +198,38 @@ async def test_everything_about_a_limit_is_forgotten_in_time(breakers, clients, 
     await Buckets(clients[0], {"b": Rate(2, 1)}).take([1], 0)
     assert 0 < await redis.pttl("waggle:breaker:thing") <= 3_600_000
     assert 0 < await redis.pttl("waggle:bucket:b") <= 2_000
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(Outcome)), max_size=25),
+    st.integers(1, 20),
+)
+async def test_an_entrance_admits_what_its_breaker_and_its_bucket_both_would_and_takes_only_for_that(
+    clients, calls, room
+):
+    name = uuid4().hex
+    rates = {f"waggle:bucket:{name}": Rate(room, 1e-6)}
+    entrances = [Entrance(each, Breaker(each, name, 60), rates) for each in clients]
+    failures = 0
+    for replica, outcome in calls:
+        admission = await entrances[replica].admit(0)
+        expected = "open" if failures == rules.FAILURES else "closed" if room else LIMITED
+        assert (admission.state, admission.granted) == (expected, expected == "closed")
+        if not admission.granted:
+            continue
+        room -= 1
+        await entrances[replica].report(admission, outcome)
+        failures = {Outcome.WORKED: 0, Outcome.FAILED: failures + 1}.get(outcome, failures)
+
+
+async def test_a_probe_that_finds_no_room_leaves_the_probe_to_another(clients, monkeypatch):
+    monkeypatch.setattr(rules, "REST", 0.2)
+    breakers = [Breaker(each, "thing", 60) for each in clients]
+    await failing(breakers[0], 5)
+    await asyncio.sleep(0.25)
+    full = Entrance(clients[0], breakers[0], {"waggle:bucket:full": Rate(1, 1e-6)})
+    free = Entrance(clients[1], breakers[1], {})
+    await Buckets(clients[2], {"full": Rate(1, 1e-6)}).take([1], 0)
+    assert (await full.admit(0)).state == LIMITED
+    assert (await free.admit(0)).state == "probe"

@@ -10,15 +10,21 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from secured_servers import PASSWORD, USER, secured_redis
 from test_blackboard import commit, written
 
 from infra.embedded.stack import Stack
+from services.research.tools import fetch_page
 from shared import archive, blackboard
 from shared.archive import BlobStore
 from shared.blackboard import Restorer, RunRecord, RunStore, Sentinel
+from shared.dependable import Admissions, LastGood, Refused
 from shared.errors import Misconfigured
+from shared.limits import Outcome
 from shared.settings import Settings
+from shared.telemetry.metrics import Metrics
+from shared.tools import Limits
 
 ROOT = Path(__file__).parents[2]
 WRONG = "not-the-password"
@@ -144,6 +150,20 @@ async def test_who_is_refused_by_postgres_is_told_what_to_correct(guarded_postgr
 async def test_an_expired_postgres_certificate_is_refused(expired_postgres, made):
     with pytest.raises(Misconfigured, match="expired"):
         await archive.check_postgres(postgres_settings(expired_postgres, made).postgres)
+
+
+async def test_the_least_user_of_the_page_can_limit_tools_and_keep_their_results(guarded_redis, made):
+    settings = redis_settings(guarded_redis, made)
+    sentinel = Sentinel(settings.redis, blackboard.tls(settings))
+    admissions = Admissions(sentinel.scripts, Metrics(CollectorRegistry()))
+    limits, asked = Limits(breaker=True, per_minute=60), {"url": "https://a.example/"}
+    for _ in range(5):
+        await admissions.report(await admissions.admit(fetch_page, limits, asked, tenant="t", made=0), Outcome.FAILED)
+    assert isinstance(await admissions.admit(fetch_page, limits, asked, tenant="t", made=0), Refused)
+    kept = LastGood(sentinel.scripts)
+    await kept.keep("t", "fetch_page", asked, ["a"], seconds=60)
+    assert (await kept.find("t", "fetch_page", asked)).result == ["a"]
+    await sentinel.close()
 
 
 def service_with(**environment):

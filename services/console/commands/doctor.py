@@ -14,6 +14,7 @@ from services.console.checks.endpoints import check_endpoints
 from services.console.checks.finding import Finding
 from services.console.checks.kafka import check_kafka
 from services.console.checks.stores import check_stores
+from services.console.checks.tools import check_tools
 from services.console.checks.variables import check_variables
 from services.console.exits import Exit
 from services.console.options import JsonOption
@@ -55,7 +56,9 @@ async def findings_in(environment: Mapping[str, str]) -> list[Finding]:
     settings, found = check_variables(environment)
     if settings is None:
         return found
-    rest = await asyncio.gather(check_kafka(settings), check_stores(settings), check_endpoints(settings, environment))
+    rest = await asyncio.gather(
+        check_kafka(settings), check_stores(settings), check_endpoints(settings, environment), check_tools(settings)
+    )
     return [*found, *(each for part in rest for each in part)]
 
 

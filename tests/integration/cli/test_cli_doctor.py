@@ -15,8 +15,11 @@ from typer.testing import CliRunner
 
 from infra import topics as declared_topics
 from infra.probe import free_port
+from schemas.plan import AgentCard, Risk, ToolCard
 from services.console.app import app
 from services.console.checks.finding import clock
+from shared.blackboard import Sentinel, announce
+from shared.dependable import limits_in
 
 
 @pytest.fixture
@@ -258,3 +261,25 @@ def test_a_model_endpoint_that_refuses_the_key_fails_and_a_collector_is_tried(
     found, _ = examined()
     only(found, "model", level)
     only(found, "traces", traces)
+
+
+async def introduced(environment):
+    """Let one agent with one tool be known."""
+    sentinel = Sentinel(environment["WAGGLE_REDIS"])
+    tools = [ToolCard(name="add", description="d", risk=Risk.LOW)]
+    await announce(sentinel.own, AgentCard(name="calc", description="d", tools=tools))
+    await sentinel.close()
+
+
+def test_limits_of_tools_that_nobody_has_are_named_and_a_file_that_cannot_be_used_fails(
+    environment, tmp_path, monkeypatch
+):
+    asyncio.run(introduced(environment))
+    file = tmp_path / "tools.toml"
+    monkeypatch.setenv("WAGGLE_TOOLS", str(file))
+    file.write_text("[tools.add]\nper_minute = 5\n[tools.ad]\nper_minute = 5\n")
+    named, known = examined()[0]["tools"]
+    assert (named["level"], named["do"], known["level"]) == ("warn", "is add meant?", "ok")
+    limits_in.cache_clear()
+    file.write_text("[tools.add]\nper_minute = -5\n")
+    assert "tools.add.per_minute" in only(examined()[0], "tools", "fail")
