@@ -19,8 +19,10 @@ from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, Settlement,
 from services.gateway.turns import turn_of
 from shared import bus
 from shared.agent import Agent, Context, Worker
+from shared.agent.account import Account
+from shared.agent.spend import Spend
 from shared.archive import BlobStore
-from shared.blackboard import RunStore, keys
+from shared.blackboard import Journal, RunStore, keys
 from shared.bus import encode
 from shared.bus.history import history
 from shared.bus.stops import Stops
@@ -136,6 +138,11 @@ async def answer(worker: Worker, step: DoStep):
     await underway(worker, step)
     journal = await worker._journal(step).open()
     return await worker._answer(step, journal), journal
+
+
+def account_of(worker: Worker, step: DoStep, journal: Journal) -> Account:
+    """What a worker keeps of the spending of a handoff."""
+    return Account(step, Spend(step.budget_left), worker._ledger(step), journal)
 
 
 def calling(name: str = "add", **arguments) -> dict:

@@ -1,11 +1,10 @@
 """The limits of tools in an agent's steps: a real HTTP model server, a real Redis, redelivery."""
 
 import pytest
-from test_agent_loop import FINAL, agent, answer, calling, handoff, scripted, worker
+from test_agent_loop import FINAL, account_of, agent, answer, calling, handoff, scripted, worker
 
 from schemas.step import Findings, HandoffFailed, StepCompleted
 from shared.agent import Context, Worker
-from shared.agent.spend import Spend
 from shared.blackboard import Sentinel
 from shared.dependable import Dependable
 from shared.tools import Effect, Limits, Risk, tool
@@ -38,9 +37,10 @@ async def test_calls_are_counted_over_redeliveries_and_refused_beyond_the_most_o
 
     posting.handler = work
     await scripted(model, posting, calling("post", text="one more"), FINAL)
-    step = handoff(posting)
+    step = handoff(posting, destinations=["0", "1", "2", "one more"])
     _, journal = await answer(worker, step)
-    await worker._outcome(step, await worker._journal(step).open(), Spend(step.budget_left))
+    again = await worker._journal(step).open()
+    await worker._outcome(step, again, worker._gate(step, account_of(worker, step, again)))
     assert found[0] == found[1]
     assert found[0][:2] == ["posted", "posted"]
     assert found[0][2]["error"]["code"] == "too_many_calls"
@@ -81,6 +81,6 @@ async def test_the_operators_file_holds_in_a_step(worker, posting, model, tmp_pa
         {"when": {"turn": 0}, "reply": {"calls": [{"name": "post", "arguments": {"text": n}} for n in "ab"]}},
         FINAL,
     )
-    _, journal = await answer(worker, handoff(posting))
+    _, journal = await answer(worker, handoff(posting, destinations=["a", "b"]))
     assert "too_many_calls" in journal["think-1/turn-1/call-2"]
     assert sent == ["a"]

@@ -3,13 +3,11 @@
 import json
 
 import pytest
-from test_agent_loop import FINAL, agent, answer, calling, handoff, scripted, worker
+from test_agent_loop import FINAL, account_of, agent, answer, calling, handoff, scripted, worker
 
 from schemas.step import Findings, Output, StepOutput
 from schemas.task import Attachment, TaskContext
 from shared.agent import Context
-from shared.agent.account import Account
-from shared.agent.spend import Spend
 from shared.tools import Effect, Risk, ToolError, tool
 
 __all__ = ["agent", "worker"]
@@ -99,8 +97,7 @@ async def test_what_has_entered_is_the_same_when_the_work_is_delivered_again(wor
     first = seen[1]
     seen.clear()
     again = await worker._journal(step).open()
-    account = Account(step, Spend(step.budget_left), worker._ledger(step), again)
-    await worker._outcome(step, again, worker._gate(step, account))
+    await worker._outcome(step, again, worker._gate(step, account_of(worker, step, again)))
     assert seen[1] == first == ("page:https://a.example/",)
 
 
