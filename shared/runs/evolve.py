@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from schemas import event as e
+from schemas.error import ErrorInfo
 from schemas.step import Settlement
 from shared.runs.machine import ENDS
-from shared.runs.run import Job, Run, StepRecord
+from shared.runs.run import LOOP, Job, Run, StepRecord
+from shared.runs.sameness import output_digest, plan_digest
 
 
 def evolve(run: Run | None, event: e.RunEvent) -> Run:
@@ -70,12 +72,21 @@ def _plan_accepted(run: Run, event: e.PlanAccepted) -> dict[str, Any]:
 
 def _plan_refused(run: Run, event: e.PlanRefused) -> dict[str, Any]:
     told = list(dict.fromkeys([*run.feedback, *event.problems]))
-    return {"planning": _anew(run.planning, refusals=run.planning.refusals + 1), "feedback": told}
+    planning = _anew(run.planning, refusals=run.planning.refusals + 1)
+    if event.digest in run.refused_plans:
+        error = ErrorInfo(code=LOOP, message="; ".join(told))
+        planning = planning.model_copy(update={"given_up": True, "error": error})
+    return {"planning": planning, "feedback": told, "refused_plans": _with(run.refused_plans, event.digest)}
+
+
+def _with(digests: list[str], digest: str | None) -> list[str]:
+    return digests if digest is None or digest in digests else [*digests, digest]
 
 
 def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
     cleared: dict[str, Any] = {"plan": None, "steps": {}, "review": None, "planning": Job(), "reviewing": Job()}
-    return cleared | {"feedback": [event.reason], "replans": run.replans + 1}
+    refused = _with(run.refused_plans, run.plan and plan_digest(run.plan))
+    return cleared | {"feedback": [event.reason], "replans": run.replans + 1, "refused_plans": refused}
 
 
 def _asked(job: Job, handoff_id: str) -> Job:
@@ -127,8 +138,20 @@ def _done(run: Run, event: e.StepDone) -> dict[str, Any]:
 
 
 def _reopened(run: Run, event: e.StepsReopened) -> dict[str, Any]:
-    steps = run.steps | {key: _begun_anew(run.steps[key], feedback=event.feedback) for key in event.step_ids}
+    steps = {
+        key: _reopened_step(record, event.feedback) if key in event.step_ids else _output_forgotten(record)
+        for key, record in run.steps.items()
+    }
     return {"steps": steps, "review": None, "revisions": run.revisions + 1}
+
+
+def _reopened_step(record: StepRecord, feedback: list[str]) -> StepRecord:
+    before = record.output and output_digest(record.output)
+    return _begun_anew(record, feedback=feedback, output_before=before)
+
+
+def _output_forgotten(record: StepRecord) -> StepRecord:
+    return record.model_copy(update={"output_before": None})
 
 
 def _begun_anew(record: StepRecord, **change: Any) -> StepRecord:
@@ -162,7 +185,7 @@ def _resumed(run: Run, event: e.RunResumed) -> dict[str, Any]:
     again = {"status": "waiting", "handoff_id": None, "attempts": 0, "error": None}
     steps = {
         key: record.model_copy(update=again) if record.status in ("failed", "running") else record
-        for key, record in run.steps.items()
+        for key, record in ((key, _output_forgotten(each)) for key, each in run.steps.items())
     }
     change: dict[str, Any] = {"steps": steps, "deadline": event.deadline, "resumes": run.resumes + 1, "request": None}
     for name in ("planning", "reviewing"):

@@ -37,6 +37,8 @@ class StepRecord(Part):
     settled: dict[str, Settlement] = Field(default_factory=dict)
     """Such calls → what a person said about them."""
     output: Output | None = None
+    output_before: str | None = None
+    """Digest of the output that the reviewer has not accepted, once the step is to be done again."""
     error: ErrorInfo | None = None
     seconds: float = 0.0
     usage: Usage = Usage()
@@ -74,6 +76,8 @@ class Run(Part):
     planning: Job = Job()
     reviewing: Job = Job()
     plan: Plan | None = None
+    refused_plans: list[str] = Field(default_factory=list)
+    """Digests of the plans that were refused, or dropped because a person has rejected them."""
     steps: dict[str, StepRecord] = Field(default_factory=dict)
     review: ReviewGiven | None = None
     feedback: list[str] = Field(default_factory=list)
@@ -108,6 +112,9 @@ NOTICED = (0.5, FRUGAL_FROM)
 
 MAX_PLANS = 3
 """How many plans may be refused before the run gives up planning."""
+
+LOOP = "loop"
+"""The error of a run that would only do again what it has done."""
 
 MAX_ATTEMPTS = 12
 """How often one handoff is tried whose failures are all retryable: with the delays between them about a minute and a

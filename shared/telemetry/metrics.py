@@ -111,6 +111,14 @@ class Metrics:
             "waggle_tool_calls_total", "Tool calls, by outcome: `ok` or an error.", "tool", "outcome"
         )
         self.tool_seconds = histogram("waggle_tool_call_duration_seconds", "What a tool needed.", _SECONDS, "tool")
+        self.loops = counter(
+            "waggle_loops_total",
+            "Loops of models, by what repeats (`same_call`, `cycle`, `nothing_new`) and what followed: the model was "
+            "`told`, or `stopped`.",
+            "agent",
+            "kind",
+            "then",
+        )
 
         # --- MCP servers (agents that get tools from some) -----------------------------------------------------------
         self.mcp_losses = counter(
