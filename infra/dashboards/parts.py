@@ -30,7 +30,11 @@ def agents() -> Json:
                 ),
                 graph(
                     "Models going round in circles",
-                    {"{{agent}}: {{kind}}, {{then}}": rate("waggle_loops_total", "agent", "kind", "then", only=mine)},
+                    {
+                        "{{agent}}: {{kind}}, {{outcome}}": rate(
+                            "waggle_loops_total", "agent", "kind", "outcome", only=mine
+                        )
+                    },
                     "ops",
                     "They are told so first, then stopped.",
                 ),

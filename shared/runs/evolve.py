@@ -85,7 +85,7 @@ def _with(digests: list[str], digest: str | None) -> list[str]:
 
 def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
     cleared: dict[str, Any] = {"plan": None, "steps": {}, "review": None, "planning": Job(), "reviewing": Job()}
-    refused = _with(run.refused_plans, run.plan and plan_digest(run.plan))
+    refused = _with(run.refused_plans, plan_digest(run.plan) if run.plan else None)
     return cleared | {"feedback": [event.reason], "replans": run.replans + 1, "refused_plans": refused}
 
 
