@@ -117,7 +117,7 @@ class Metrics:
             "`told`, or `stopped`.",
             "agent",
             "kind",
-            "then",
+            "outcome",
         )
 
         # --- MCP servers (agents that get tools from some) -----------------------------------------------------------
