@@ -1,5 +1,6 @@
 """What a model said, and what it took."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,7 +10,10 @@ from schemas.message import Part
 from shared.limits import Outcome
 from shared.llm.endpoints import Endpoint
 from shared.llm.request import NotAnswered
-from shared.llm.usage import size_of, usage_of
+from shared.llm.usage import NOTHING, Amount, reply_amount, usage_of
+
+MOST_CALLS = 64
+"""Tool calls of one reply; the others were not made, and the chat does not have them."""
 
 
 class ToolRequest(Part):
@@ -53,38 +57,44 @@ class Vectors(Part):
     usage: Usage
 
 
-def vectors_of(found: Any, endpoint: Endpoint, request_bytes: int) -> Vectors:
+def vectors_of(found: Any, endpoint: Endpoint, prompt: Amount) -> Vectors:
     """The vectors in a provider's answer. Raises NotAnswered when they cannot be read."""
     try:
         inputs = sorted(found.data, key=lambda each: each.index)
-        usage = usage_of(found.usage, request_bytes, 0, endpoint.price)
+        usage = usage_of(found.usage, prompt, NOTHING, endpoint.price)
         return Vectors(vectors=[each.embedding for each in inputs], model=found.model or endpoint.model, usage=usage)
     except (AttributeError, TypeError, ValidationError) as garbled:
         raise NotAnswered("garbled", Outcome.FAILED) from garbled
 
 
-def reply_of(completion: Any, endpoint: Endpoint, request_bytes: int, seconds: float) -> Reply:
-    """The reply in a completion. Raises NotAnswered when there is none that can be read."""
+def reply_of(completion: Any, endpoint: Endpoint, prompt: Amount, longest: int, seconds: float) -> Reply:
+    """The reply in a completion, for which so many tokens were asked for. Raises NotAnswered when none can be read."""
     try:
-        return _reply(completion, endpoint, request_bytes, seconds)
+        return _reply(completion, endpoint, prompt, longest, seconds)
     except (AttributeError, TypeError, IndexError, ValidationError) as garbled:
         raise NotAnswered("garbled", Outcome.FAILED) from garbled
 
 
-def _reply(completion: Any, endpoint: Endpoint, request_bytes: int, seconds: float) -> Reply:
+def _reply(completion: Any, endpoint: Endpoint, prompt: Amount, longest: int, seconds: float) -> Reply:
     choice = completion.choices[0]
-    requests = [
-        ToolRequest(id=call.id, name=call.function.name, arguments=call.function.arguments or "{}")
-        for call in choice.message.tool_calls or []
-        if call.type == "function"
-    ]
-    said = [{"": choice.message.content or ""}, *({each.name: each.arguments} for each in requests)]
+    content, calls = choice.message.content, choice.message.tool_calls or []
+    said = [(call.function.name, call.function.arguments or "") for call in calls if call.type == "function"]
     return Reply(
-        content=choice.message.content,
-        tool_requests=requests,
+        content=content,
+        tool_requests=_requests(calls[:MOST_CALLS]),
         finish_reason=choice.finish_reason or "stop",
         model=completion.model or endpoint.model,
         seconds=seconds,
-        usage=usage_of(completion.usage, request_bytes, size_of(said) - 8, endpoint.price),
+        usage=usage_of(completion.usage, prompt, reply_amount(content or "", said, longest), endpoint.price),
         endpoint=endpoint.name,
     )
+
+
+def _requests(calls: Sequence[Any]) -> list[ToolRequest]:
+    """Each with an id of its own: the next request is refused by providers if an id is missing or is there twice."""
+    requests: dict[str, ToolRequest] = {}
+    for number, call in enumerate(calls, 1):
+        if call.type == "function":
+            id = call.id if call.id and call.id not in requests else f"call-{number}-of-{len(calls)}"
+            requests[id] = ToolRequest(id=id, name=call.function.name, arguments=call.function.arguments or "{}")
+    return list(requests.values())
