@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import httpx2
 import openai
 
@@ -25,6 +26,12 @@ class BoundedClient(openai.DefaultAioHttpClient):
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **more: Any) -> httpx2.Response:
         """The response with its body, or as much of one as there may be. Raises TooLarge."""
+        try:
+            return await self._whole(request, stream, more)
+        except aiohttp.ClientError as broken:  # what the transport has no name for: it is no HTTP
+            raise httpx2.RemoteProtocolError(type(broken).__name__, request=request) from broken
+
+    async def _whole(self, request: httpx2.Request, stream: bool, more: dict[str, Any]) -> httpx2.Response:
         response = await super().send(request, stream=True, **more)
         if stream:
             return response

@@ -1,6 +1,7 @@
 """What a model said, and what it took."""
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 from pydantic import ValidationError
@@ -77,24 +78,36 @@ def reply_of(completion: Any, endpoint: Endpoint, prompt: Amount, longest: int, 
 
 def _reply(completion: Any, endpoint: Endpoint, prompt: Amount, longest: int, seconds: float) -> Reply:
     choice = completion.choices[0]
-    content, calls = choice.message.content, choice.message.tool_calls or []
-    said = [(call.function.name, call.function.arguments or "") for call in calls if call.type == "function"]
+    content, calls = _sound(choice.message.content), choice.message.tool_calls or []
+    wanted = [_request(call) for call in calls if call.type == "function"]
+    said = [(call.name, call.arguments) for call in wanted]
     return Reply(
         content=content,
-        tool_requests=_requests(calls[:MOST_CALLS]),
-        finish_reason=choice.finish_reason or "stop",
-        model=completion.model or endpoint.model,
+        tool_requests=_told_apart(wanted[:MOST_CALLS]),
+        finish_reason=_sound(choice.finish_reason) or "stop",
+        model=_sound(completion.model) or endpoint.model,
         seconds=seconds,
         usage=usage_of(completion.usage, prompt, reply_amount(content or "", said, longest), endpoint.price),
         endpoint=endpoint.name,
     )
 
 
-def _requests(calls: Sequence[Any]) -> list[ToolRequest]:
+def _request(call: Any) -> ToolRequest:
+    name, arguments = _sound(call.function.name), _sound(call.function.arguments)
+    return ToolRequest(id=_sound(call.id) or "", name=name, arguments=arguments or "{}")
+
+
+def _told_apart(requests: Sequence[ToolRequest]) -> list[ToolRequest]:
     """Each with an id of its own: the next request is refused by providers if an id is missing or is there twice."""
-    requests: dict[str, ToolRequest] = {}
-    for number, call in enumerate(calls, 1):
-        if call.type == "function":
-            id = call.id if call.id and call.id not in requests else f"call-{number}-of-{len(calls)}"
-            requests[id] = ToolRequest(id=id, name=call.function.name, arguments=call.function.arguments or "{}")
-    return list(requests.values())
+    taken = {request.id for request in requests} | {""}
+    fresh = (id for number in count(1) if (id := f"call-{number}") not in taken)
+    apart: dict[str, ToolRequest] = {}
+    for request in requests:
+        id = next(fresh) if not request.id or request.id in apart else request.id
+        apart[id] = request.model_copy(update={"id": id})
+    return list(apart.values())
+
+
+def _sound(text: Any) -> Any:
+    """A text that can be written down: JSON may hold halves of characters."""
+    return text.encode(errors="replace").decode() if isinstance(text, str) else text

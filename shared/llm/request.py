@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import aiohttp
 import httpx2
 import openai
 
@@ -104,7 +105,9 @@ def not_answered(failure: Exception) -> NotAnswered:
 
 
 def _never_sent(failure: Exception) -> bool:
-    return isinstance(failure.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+    """What the transport says tells nothing: it calls also a connection that broke after the request a timeout."""
+    below = getattr(failure.__cause__, "__cause__", None)
+    return isinstance(below, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
 
 
 def _retry_after(headers: Any) -> float:

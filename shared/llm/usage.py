@@ -81,7 +81,8 @@ def prompt_amount(
 def reply_amount(content: str, calls: Sequence[tuple[str, str]], longest: int) -> Amount:
     """What a reply is, when so many tokens were asked for. `calls`: the names of tools and their arguments."""
     texts = [content, *(text for call in calls for text in call)]
-    size = size_of([{"": content}, *({name: arguments} for name, arguments in calls)]) - 8
+    size = len(content.encode(errors="replace"))
+    size += size_of({"name": name, "arguments": arguments} for name, arguments in calls)
     return Amount(texts, size, max(longest, size))
 
 
