@@ -44,9 +44,14 @@ async def test_a_reply_of_a_hundred_megabytes_is_not_read_to_its_end_and_counts_
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 60
 
 
-async def test_a_reply_longer_than_was_asked_for_is_charged_as_it_is_and_ends_the_spending(worker):
+@pytest.mark.parametrize("size", [320_000, 900_000, 3_900_000])
+@pytest.mark.parametrize("kind", ["call", "answer"])
+async def test_a_reply_longer_than_was_asked_for_is_charged_as_it_is_and_ends_the_spending(worker, size, kind):
+    long = "the sea " * (size // 8)
+
     async def move(asked: Asked) -> None:
-        await asked.reply(calls({"at": "the sea " * 40_000}), {"prompt_tokens": 500, "completion_tokens": 5})
+        message = calls({"at": long}) if kind == "call" else {"content": long}
+        await asked.reply(message, {"prompt_tokens": 500, "completion_tokens": 5})
 
     async with asking(worker, move) as (beset, server):
         step = await step_of(beset)
