@@ -55,8 +55,8 @@ seconds, then one request at a time until one works. When no endpoint may be ask
 has time. Limits count over any 60 seconds; a prompt's tokens are estimated before and corrected after, so replies can
 go over the limit of tokens for a moment.
 
-A provider that tells no usage, or less than a token for 16 bytes, is not believed: tokens are estimated, a quarter of
-the bytes, and counted in `usage.estimated`.
+What a provider says of usage is believed if it can be true ([budgets](budgets.md#usage)). An answer is read up to 4 MB
+(embeddings: 64 MB), redirects are not followed.
 """
 
 

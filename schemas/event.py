@@ -126,9 +126,10 @@ class PlanAccepted(RunEvent):
 
 
 class PlanRefused(RunEvent):
-    """The plan cannot be carried out, and why not."""
+    """The plan cannot be carried out, or is one that was refused before, and why not."""
 
     problems: list[str]
+    digest: str | None = Field(None, description="Equal for plans with the same steps.")
 
 
 class PlanDropped(RunEvent):

@@ -28,6 +28,16 @@ def agents() -> Json:
                     {"{{agent}}: {{error}}": rate("waggle_step_failures_total", "agent", "error", only=mine)},
                     "ops",
                 ),
+                graph(
+                    "Models going round in circles",
+                    {
+                        "{{agent}}: {{kind}}, {{outcome}}": rate(
+                            "waggle_loops_total", "agent", "kind", "outcome", only=mine
+                        )
+                    },
+                    "ops",
+                    "They are told so first, then stopped.",
+                ),
             ],
             [
                 graph(

@@ -13,7 +13,8 @@ from schemas.verdict import PlannedEffect
 from shared.agent.account import Account
 from shared.agent.declare import Agent
 from shared.agent.gate import Answered, Gate
-from shared.agent.metering import meter_reply, metering_model
+from shared.agent.loops import Loops, Made, Noticed
+from shared.agent.metering import meter_loop, meter_reply, metering_model
 from shared.agent.prompt import opening
 from shared.agent.toolbox import Toolbox
 from shared.agent.toolcalls import ToolCalls
@@ -77,8 +78,8 @@ class Context:
         """Let the model work on the objective with the agent's tools until it answers with a valid `result`.
 
         Every reply and every tool result is recorded before anything follows from it; on redelivery the recorded
-        ones are used. Raises TerminalError `budget_exhausted`, `too_many_turns` or `invalid_reply`, RetryableError
-        when the model's endpoint is away.
+        ones are used. Raises TerminalError `budget_exhausted`, `loop`, `too_many_turns` or `invalid_reply`,
+        RetryableError when the model's endpoint is away.
         """
         self._thoughts += 1
         wanted = self.handoff.tools if isinstance(self.handoff, DoStep) else []
@@ -140,6 +141,7 @@ class _Thought:
     toolbox: Toolbox
     calls: ToolCalls
     chat: Chat
+    loops: Loops = field(default_factory=Loops)
     _told: int = 0
     """How many messages of the chat are in the journal."""
     _corrections: int = 0
@@ -151,9 +153,13 @@ class _Thought:
             await self.context.still_wanted()
             reply = await self._ask(turn, result)
             if reply.tool_requests:
-                await self._act(turn, reply)
+                noticed = self.loops.after_calls(await self._act(turn, reply))
             elif (answer := self._read(reply, result)) is not None:
                 return answer
+            else:
+                noticed = self.loops.after_unfit(reply.content or "")
+            if noticed is not None:
+                await self._break_out(turn, noticed)
         raise TerminalError(f"no answer within {self.context.settings.max_turns} turns", code="too_many_turns")
 
     async def _ask(self, turn: int, result: type[BaseModel]) -> Reply:
@@ -206,11 +212,24 @@ class _Thought:
         meter_reply(context.metrics, reply, agent.name, context.handoff.tenant, context.settings.context_window)
         return reply
 
-    async def _act(self, turn: int, reply: Reply) -> None:
+    async def _break_out(self, turn: int, noticed: Noticed) -> None:
+        """Tell the model that it goes round in circles, or stop it; told to others only when it happens."""
+        if f"{self.name}/turn-{turn + 1}" not in self.context.journal:
+            meter_loop(self.context.metrics, self.context.agent.name, noticed.kind, stopped=noticed.stop)
+            await self.context.progress(f"loop: {noticed.what}"[:200])
+        if noticed.stop:
+            raise TerminalError(f"the model went round in circles: {noticed.what}", code="loop")
+        self.chat.append({"role": "user", "content": noticed.hint})
+
+    async def _act(self, turn: int, reply: Reply) -> list[Made]:
+        made = []
         self.chat.append(reply.message)
         for number, request in enumerate(reply.tool_requests, 1):
             answer = await self.calls.answer(f"{self.name}/turn-{turn}/call-{number}", request, own=self._own)
             self.chat.append({"role": "tool", "tool_call_id": request.id, "content": answer})
+            reads = self.toolbox.only_reads(request.name) and not self.toolbox.is_local(request.name)
+            made.append(Made(request.name, request.arguments, answer, reads))
+        return made
 
     def _read(self, reply: Reply, result: type[T]) -> T | None:
         """The answer, or None after the model was told what is wrong with it."""
@@ -223,7 +242,9 @@ class _Thought:
         if self._corrections == MOST_CORRECTIONS:
             raise TerminalError(f"the model's answer does not fit its schema: {problems}"[:2_000], code="invalid_reply")
         self._corrections += 1
-        self.chat.append({"role": "assistant", "content": reply.content or ""})
-        hint = f"Your answer does not fit the schema: {problems[:4_000]}. Answer again with JSON of the schema only."
-        self.chat.append({"role": "user", "content": hint})
+        said = {"role": "assistant", "content": reply.content or ""}
+        again = " It is the same answer as before." if said in self.chat else ""
+        wrong_with_it = f"Your answer does not fit the schema: {problems[:4_000]}.{again}"
+        hint = f"{wrong_with_it} Answer again with JSON of the schema only."
+        self.chat += [said, {"role": "user", "content": hint}]
         return None

@@ -35,6 +35,11 @@ def meter_reply(metrics: Metrics, reply: Reply, agent: str, tenant: str, window:
     metrics.context_used.labels(model).observe(reply.usage.prompt_tokens / window)
 
 
+def meter_loop(metrics: Metrics, agent: str, kind: str, *, stopped: bool) -> None:
+    """A model that does what it has done. `kind`: what repeats."""
+    metrics.loops.labels(agent, kind, "stopped" if stopped else "told").inc()
+
+
 def meter_tool(metrics: Metrics, tool: str, outcome: str, seconds: float) -> None:
     """One call of a tool. `outcome`: `ok` or an error's code."""
     name = metrics.tool(tool)

@@ -151,7 +151,7 @@ def _cut(text: str) -> dict[str, Any]:
 def _arguments(request: ToolRequest) -> dict[str, Any]:
     try:
         arguments = json.loads(request.arguments)
-    except ValueError as broken:
+    except (ValueError, RecursionError) as broken:
         raise _unfit(f"the arguments of {request.name} are not JSON: {broken}") from None
     if not isinstance(arguments, dict):
         raise _unfit(f"the arguments of {request.name} must be a JSON object")

@@ -12,13 +12,15 @@ never heard of again is given up after its time. A breaker that Redis lost is cl
 let through: the error is one of `shared.blackboard.OUTAGES`.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from uuid import uuid4
 
-from shared.blackboard import keys
+from shared.blackboard import OUTAGES, keys
 from shared.blackboard.scripts import Scripts, script
 
 _ADMIT, _REPORT = script("admit", Path(__file__).parent), script("report", Path(__file__).parent)
@@ -34,6 +36,9 @@ LONGEST_HOLD = 600.0
 
 LOOK_AGAIN = 0.25
 """Seconds between looks at whether somebody else's probe has ended."""
+
+GIVE_BACK_WITHIN = 2.0
+"""Seconds that a caller who was cut off may take to say so."""
 
 REMEMBERED = 3_600.0
 """Seconds after the last call for which failures are remembered."""
@@ -77,7 +82,11 @@ class Breaker:
     async def admit(self) -> Admission:
         """Ask whether to call now."""
         arguments = self.asking()
-        state, wait = await self.scripts.run(_ADMIT, [self.key], arguments)
+        try:
+            state, wait = await self.scripts.run(_ADMIT, [self.key], arguments)
+        except asyncio.CancelledError:  # it may be the probe by now, without knowing it
+            await self.give_back(str(arguments[0]))
+            raise
         return admission(state, wait, arguments)
 
     @property
@@ -88,6 +97,12 @@ class Breaker:
     def asking(self) -> list[str | int]:
         """What the script that admits is told; the first is a token for a probe."""
         return [uuid4().hex, _ms(self.lease), _ms(LOOK_AGAIN)]
+
+    async def give_back(self, token: str) -> None:
+        """Whoever was cut off while asking may be the probe: let another one be."""
+        with suppress(TimeoutError, *OUTAGES):
+            async with asyncio.timeout(GIVE_BACK_WITHIN):
+                await self.report(Admission(granted=True, state="probe", wait=0.0, token=token), Outcome.UNKNOWN)
 
     async def report(self, admission: Admission, outcome: Outcome, *, hold: float = 0.0) -> None:
         """Say how the admitted call went. `hold`: for so many seconds nobody shall call."""

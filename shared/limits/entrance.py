@@ -9,6 +9,7 @@
 While Redis is away nothing is let through: the error is one of `shared.blackboard.OUTAGES`.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,12 @@ class Entrance:
         asked = self.breaker.asking() if self.breaker else []
         keys = [*([self.breaker.key] if self.breaker else []), *self.rates]
         told = [int(patience * 1000), *asking(list(self.rates.values()), [1] * len(self.rates))]
-        state, wait = await self.scripts.run(_ENTER, keys, [int(bool(self.breaker)), *asked, *told])
+        try:
+            state, wait = await self.scripts.run(_ENTER, keys, [int(bool(self.breaker)), *asked, *told])
+        except asyncio.CancelledError:
+            if self.breaker is not None:
+                await self.breaker.give_back(str(asked[0]))
+            raise
         return admission(state, wait, asked or [""])
 
     async def report(self, admission: Admission, outcome: Outcome, *, hold: float = 0.0) -> None:

@@ -4,27 +4,43 @@ An endpoint that is free within a second is waited for; else the next one is ask
 may be asked, the one that is free first is waited for, as long as there is time: that is back-pressure, no error.
 When all have failed, all are asked again after a pause, in `ROUNDS` rounds at most; a round in which they were only
 too busy does not count.
+
+What a request may cost is reserved before it waits for its turn: others are not kept from an endpoint by somebody who
+waits for money. What was not sent costs nothing.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
+from schemas.budget import Usage
 from shared.errors import RetryableError, TerminalError
 from shared.limits import Outcome
 from shared.llm.endpoints import Endpoint
 from shared.llm.gate import Closed, Gate
+from shared.llm.reply import Reply, Vectors
 from shared.llm.request import NotAnswered
+from shared.llm.spending import Demand, Permit, Spending
+from shared.llm.usage import estimated_tokens
 
-T = TypeVar("T")
+T = TypeVar("T", Reply, Vectors)
 
-Send = Callable[[Endpoint, float], Awaitable[tuple[T, int]]]
-"""One request to that endpoint, within so many seconds; returns the answer and the tokens it took.
 
-Raises NotAnswered.
-"""
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """What is asked, of whichever endpoint answers."""
+
+    demand: Callable[[Endpoint], Demand]
+    """What one request there may cost."""
+    spending: Spending
+    send: Callable[[Endpoint, int, float], Awaitable[T]]
+    """One request there, for a reply of so many tokens at most, within so many seconds. Raises NotAnswered."""
+    tokens: int
+    """What it will probably take."""
+
 
 UNAVAILABLE = "model_unavailable"
 REFUSED = "model_refused"
@@ -34,6 +50,9 @@ ROUNDS = 3
 
 SOON = 1.0
 """Seconds that an endpoint is waited for although there is another."""
+
+FRAME = 4_096
+"""Bytes of an answer that are around the reply."""
 
 PAUSE = 0.5
 """Seconds: the longest pause after the first round; it doubles with each."""
@@ -55,13 +74,13 @@ class Failover:
     def _left(self) -> float:
         return self._ends - time.monotonic()
 
-    async def ask(self, send: Send[T], tokens: int) -> T:
-        """The answer. `tokens`: what it will probably take.
+    async def ask(self, call: Call[T]) -> T:
+        """The answer.
 
         Raises RetryableError `model_unavailable`, TerminalError `model_refused`, and Redis's errors.
         """
         rounds = failed = 0
-        while not (answers := await self._round(send, tokens)):
+        while not (answers := await self._round(call)):
             failed += any(failure.outcome is Outcome.FAILED for failure in self._failures.values())
             if failed == ROUNDS or self._left <= 0 or self._hopeless:
                 raise self._given_up()
@@ -69,25 +88,25 @@ class Failover:
             rounds += 1
         return answers[0]
 
-    async def _round(self, send: Send[T], tokens: int) -> list[T]:
+    async def _round(self, call: Call[T]) -> list[T]:
         """Ask each that may be asked until one answers: its answer, or nothing."""
         closed: dict[Gate, float] = {}
         self._failures.clear()
         for gate in self._chain:
             try:
-                return [await self._at(gate, send, tokens, self._left if len(self._chain) == 1 else SOON)]
+                return [await self._at(gate, call, patient=len(self._chain) == 1)]
             except Closed as wait:
                 closed[gate] = wait.wait
             except NotAnswered as failure:
                 self._note(gate, failure)
         if len(closed) < len(self._chain):
             return []
-        return await self._wait_for(min(closed, key=lambda gate: closed[gate]), send, tokens)
+        return await self._wait_for(min(closed, key=lambda gate: closed[gate]), call)
 
-    async def _wait_for(self, gate: Gate, send: Send[T], tokens: int) -> list[T]:
+    async def _wait_for(self, gate: Gate, call: Call[T]) -> list[T]:
         """Ask the one that is free first; nobody else can be asked earlier."""
         try:
-            return [await self._at(gate, send, tokens, self._left)]
+            return [await self._at(gate, call, patient=True)]
         except NotAnswered as failure:
             self._note(gate, failure)
             return []
@@ -95,11 +114,31 @@ class Failover:
             message = f"no model may be asked for {closed.wait:.0f} s ({closed})"
             raise RetryableError(message, after=closed.wait, code=UNAVAILABLE) from None
 
-    async def _at(self, gate: Gate, send: Send[T], tokens: int, patience: float) -> T:
-        async def once() -> tuple[T, int]:
-            return await send(gate.endpoint, self._seconds(gate))
+    async def _at(self, gate: Gate, call: Call[T], *, patient: bool) -> T:
+        async with call.spending(call.demand(gate.endpoint)) as permit:
+            return await self._charged(gate, call, permit, max(0.0, self._left if patient else SOON))
 
-        return await gate.through(once, tokens, max(0.0, patience))
+    async def _charged(self, gate: Gate, call: Call[T], permit: Permit, patience: float) -> T:
+        sent = False
+
+        async def once() -> tuple[T, int]:
+            nonlocal sent
+            sent = True
+            answer = await call.send(gate.endpoint, permit.max_output_tokens, self._seconds(gate))
+            permit.settle(answer.usage)
+            return answer, answer.usage.prompt_tokens + answer.usage.completion_tokens
+
+        try:
+            return await gate.through(once, call.tokens, patience)
+        except NotAnswered as failure:
+            if failure.free:
+                permit.settle(Usage())
+            elif (came := estimated_tokens(failure.received - FRAME)) > permit.max_output_tokens:
+                permit.settle(_flooded(call.demand(gate.endpoint), came))
+            raise
+        finally:
+            if not sent:
+                permit.settle(Usage())
 
     def _seconds(self, gate: Gate) -> float:
         """For one request: half of what is left while there is another endpoint that could answer in the other half."""
@@ -123,3 +162,14 @@ class Failover:
         if self._hopeless:
             return TerminalError(f"every model endpoint refused the request ({said})", code=REFUSED)
         return RetryableError(f"no model endpoint answered ({said})", after=2.0, code=UNAVAILABLE)
+
+
+def _flooded(demand: Demand, tokens: int) -> Usage:
+    """What counts when more came than was asked for, and nothing that can be read: more than was reserved."""
+    return Usage(
+        prompt_tokens=demand.request_bytes,
+        completion_tokens=tokens,
+        cost_usd=demand.price.cost_usd(demand.request_bytes, tokens),
+        model_calls=1,
+        estimated=1,
+    )

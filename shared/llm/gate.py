@@ -88,13 +88,13 @@ class Gate:
     async def _take(self, admission: Admission, tokens: int, patience: float) -> float:
         """Seconds to wait before what was taken is there."""
         amounts = [1 if kind == "requests" else tokens for kind in self._limited]
+        taken = False
         try:
             taken, wait = await self._buckets.take(amounts, patience)
-        except OUTAGES:
-            await self._leave(admission, Outcome.UNKNOWN, 0.0)
-            raise
+        finally:  # also when cancelled: a probe that nobody makes would keep all others waiting
+            if not taken:
+                await self._leave(admission, Outcome.UNKNOWN, 0.0)
         if not taken:
-            await self._leave(admission, Outcome.UNKNOWN, 0.0)
             raise Closed(wait, "limit a minute")
         return wait
 

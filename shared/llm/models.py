@@ -1,28 +1,25 @@
 """The one door to language models: OpenAI-compatible endpoints, a chain of them for each role."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import structlog
 from pydantic import BaseModel
 
-from schemas.budget import Usage
 from shared.blackboard.scripts import Scripts
 from shared.errors import TerminalError
 from shared.llm.endpoints import Endpoint, Role, chains_of, endpoints_in
-from shared.llm.failover import Failover
+from shared.llm.failover import Call, Failover
 from shared.llm.gate import Gate
 from shared.llm.reply import Reply, Vectors, reply_of, vectors_of
-from shared.llm.request import NotAnswered, client_of, complete, vectorize
+from shared.llm.request import client_of, complete, vectorize
 from shared.llm.schema import strict_schema
 from shared.llm.spending import Demand, Spending, unlimited
-from shared.llm.usage import estimated_tokens, size_of
+from shared.llm.usage import Amount, estimated_tokens, prompt_amount
 from shared.settings import Settings
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
-
-Told = TypeVar("Told", Reply, Vectors)
 
 log = structlog.get_logger()
 
@@ -73,20 +70,19 @@ class Models:
         """
         request: dict[str, Any] = {"messages": messages, "response_format": _response_format(result)}
         request |= {"tools": list(tools)} if tools else {}
-        size = size_of([*messages, *tools, request["response_format"]])
+        prompt = prompt_amount(messages, tools, request["response_format"])
 
-        async def send(endpoint: Endpoint, seconds: float) -> tuple[Reply, int]:
-            async def ask(most: int) -> Reply:
-                body = request | {"model": endpoint.model, "max_completion_tokens": most}
-                return await self._request(endpoint, body, seconds)
+        def demand(endpoint: Endpoint) -> Demand:
+            return Demand(endpoint.model, prompt.most, max_output_tokens, endpoint.price)
 
-            demand = Demand(endpoint.model, size, max_output_tokens, endpoint.price)
-            reply = await _spend(demand, spending, ask)
-            return reply, reply.usage.prompt_tokens + reply.usage.completion_tokens
+        async def send(endpoint: Endpoint, longest: int, seconds: float) -> Reply:
+            body = request | {"model": endpoint.model, "max_completion_tokens": longest}
+            return await self._request(endpoint, body, prompt, seconds)
 
         chain = self._chains[role]
         ours = Failover(chain, within or self._settings.step_timeout, self._settings.model_timeout)
-        return self._told(await ours.ask(send, estimated_tokens(size)), chain[0].endpoint)
+        call = Call(demand, spending, send, estimated_tokens(prompt.most))
+        return self._told(await ours.ask(call), chain[0].endpoint)
 
     async def embed(
         self, texts: Sequence[str], *, within: float | None = None, spending: Spending = unlimited
@@ -99,27 +95,26 @@ class Models:
         if Role.EMBED not in self._chains:
             raise TerminalError("no model for embeddings is set: WAGGLE_MODEL_EMBED", code="no_embedding_model")
         size = sum(len(text.encode(errors="replace")) for text in texts)
+        prompt = Amount(texts, size, size)
 
-        async def send(endpoint: Endpoint, seconds: float) -> tuple[Vectors, int]:
+        def demand(endpoint: Endpoint) -> Demand:
+            return Demand(endpoint.model, size, 0, endpoint.price)
+
+        async def send(endpoint: Endpoint, _: int, seconds: float) -> Vectors:
             body = {"model": endpoint.model, "input": list(texts)}
-
-            async def ask(_: int) -> Vectors:
-                return vectors_of(await vectorize(self._clients[endpoint.name], body, seconds), endpoint, size)
-
-            found = await _spend(Demand(endpoint.model, size, 0, endpoint.price), spending, ask)
-            return found, found.usage.prompt_tokens
+            return vectors_of(await vectorize(self._clients[endpoint.name], body, seconds), endpoint, prompt)
 
         ours = Failover(self._chains[Role.EMBED], within or self._settings.step_timeout, self._settings.model_timeout)
-        return await ours.ask(send, estimated_tokens(size))
+        return await ours.ask(Call(demand, spending, send, estimated_tokens(size)))
 
-    async def _request(self, endpoint: Endpoint, body: dict[str, Any], seconds: float) -> Reply:
+    async def _request(self, endpoint: Endpoint, body: dict[str, Any], prompt: Amount, seconds: float) -> Reply:
         client = self._clients[endpoint.name]
         where = (client.base_url.host, client.base_url.port)
-        with traces.chatting(endpoint.model, body["max_completion_tokens"], body["messages"], *where) as span:
+        longest = body["max_completion_tokens"]
+        with traces.chatting(endpoint.model, longest, body["messages"], *where) as span:
             started = time.monotonic()
             completion = await complete(client, body, seconds)
-            size = size_of([*body["messages"], *body.get("tools", ())])  # not every provider counts the schema
-            reply = reply_of(completion, endpoint, size, time.monotonic() - started)
+            reply = reply_of(completion, endpoint, prompt, longest, time.monotonic() - started)
             traces.answered(span, reply.model, reply.finish_reason, reply.message)
             traces.spent(span, reply.usage)
             return reply
@@ -136,19 +131,6 @@ class Models:
         """Close the connections."""
         for client in self._clients.values():
             await client.close()
-
-
-async def _spend(demand: Demand, spending: Spending, ask: Callable[[int], Awaitable[Told]]) -> Told:
-    """One request, with what is kept account of. `ask` is given how many tokens the reply may have."""
-    async with spending(demand) as permit:
-        try:
-            told = await ask(permit.max_output_tokens)
-        except NotAnswered as failure:
-            if failure.free:
-                permit.settle(Usage())
-            raise
-        permit.settle(told.usage)
-        return told
 
 
 def _response_format(result: type[BaseModel]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What a model said, and what it took."""
 
+from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,7 +11,10 @@ from schemas.message import Part
 from shared.limits import Outcome
 from shared.llm.endpoints import Endpoint
 from shared.llm.request import NotAnswered
-from shared.llm.usage import size_of, usage_of
+from shared.llm.usage import NOTHING, Amount, reply_amount, usage_of
+
+MOST_CALLS = 64
+"""Tool calls of one reply; the others were not made, and the chat does not have them."""
 
 
 class ToolRequest(Part):
@@ -53,38 +58,56 @@ class Vectors(Part):
     usage: Usage
 
 
-def vectors_of(found: Any, endpoint: Endpoint, request_bytes: int) -> Vectors:
+def vectors_of(found: Any, endpoint: Endpoint, prompt: Amount) -> Vectors:
     """The vectors in a provider's answer. Raises NotAnswered when they cannot be read."""
     try:
         inputs = sorted(found.data, key=lambda each: each.index)
-        usage = usage_of(found.usage, request_bytes, 0, endpoint.price)
+        usage = usage_of(found.usage, prompt, NOTHING, endpoint.price)
         return Vectors(vectors=[each.embedding for each in inputs], model=found.model or endpoint.model, usage=usage)
     except (AttributeError, TypeError, ValidationError) as garbled:
         raise NotAnswered("garbled", Outcome.FAILED) from garbled
 
 
-def reply_of(completion: Any, endpoint: Endpoint, request_bytes: int, seconds: float) -> Reply:
-    """The reply in a completion. Raises NotAnswered when there is none that can be read."""
+def reply_of(completion: Any, endpoint: Endpoint, prompt: Amount, longest: int, seconds: float) -> Reply:
+    """The reply in a completion, for which so many tokens were asked for. Raises NotAnswered when none can be read."""
     try:
-        return _reply(completion, endpoint, request_bytes, seconds)
+        return _reply(completion, endpoint, prompt, longest, seconds)
     except (AttributeError, TypeError, IndexError, ValidationError) as garbled:
         raise NotAnswered("garbled", Outcome.FAILED) from garbled
 
 
-def _reply(completion: Any, endpoint: Endpoint, request_bytes: int, seconds: float) -> Reply:
+def _reply(completion: Any, endpoint: Endpoint, prompt: Amount, longest: int, seconds: float) -> Reply:
     choice = completion.choices[0]
-    requests = [
-        ToolRequest(id=call.id, name=call.function.name, arguments=call.function.arguments or "{}")
-        for call in choice.message.tool_calls or []
-        if call.type == "function"
-    ]
-    said = [{"": choice.message.content or ""}, *({each.name: each.arguments} for each in requests)]
+    content, calls = _sound(choice.message.content), choice.message.tool_calls or []
+    wanted = [_request(call) for call in calls if call.type == "function"]
+    said = [(call.name, call.arguments) for call in wanted]
     return Reply(
-        content=choice.message.content,
-        tool_requests=requests,
-        finish_reason=choice.finish_reason or "stop",
-        model=completion.model or endpoint.model,
+        content=content,
+        tool_requests=_told_apart(wanted[:MOST_CALLS]),
+        finish_reason=_sound(choice.finish_reason) or "stop",
+        model=_sound(completion.model) or endpoint.model,
         seconds=seconds,
-        usage=usage_of(completion.usage, request_bytes, size_of(said) - 8, endpoint.price),
+        usage=usage_of(completion.usage, prompt, reply_amount(content or "", said, longest), endpoint.price),
         endpoint=endpoint.name,
     )
+
+
+def _request(call: Any) -> ToolRequest:
+    name, arguments = _sound(call.function.name), _sound(call.function.arguments)
+    return ToolRequest(id=_sound(call.id) or "", name=name, arguments=arguments or "{}")
+
+
+def _told_apart(requests: Sequence[ToolRequest]) -> list[ToolRequest]:
+    """Each with an id of its own: the next request is refused by providers if an id is missing or is there twice."""
+    taken = {request.id for request in requests} | {""}
+    fresh = (id for number in count(1) if (id := f"call-{number}") not in taken)
+    apart: dict[str, ToolRequest] = {}
+    for request in requests:
+        id = next(fresh) if not request.id or request.id in apart else request.id
+        apart[id] = request.model_copy(update={"id": id})
+    return list(apart.values())
+
+
+def _sound(text: Any) -> Any:
+    """A text that can be written down: JSON may hold halves of characters."""
+    return text.encode(errors="replace").decode() if isinstance(text, str) else text

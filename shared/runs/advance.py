@@ -15,7 +15,8 @@ from shared.runs.dispatch import ask_for_plan, ask_for_review, dispatch
 from shared.runs.draft import Draft
 from shared.runs.planning import descendants, last_steps, ready
 from shared.runs.result import result_of
-from shared.runs.run import MAX_PLANS, MAX_REVISIONS, Run, StepRecord
+from shared.runs.run import LOOP, MAX_PLANS, MAX_REVISIONS, Run, StepRecord
+from shared.runs.sameness import redone_unchanged
 
 HUMAN_TIMEOUT = timedelta(days=1)
 """How long a run waits for a person before it fails."""
@@ -79,8 +80,9 @@ def _planning(draft: Draft) -> None:
             if draft.run.plan is not None:
                 _planning(draft)
         else:
-            why = run.planning.error.message if run.planning.error else "; ".join(run.feedback)
-            _trouble(draft, "plan", "no_plan", f"no plan could be accepted: {why}")
+            error = run.planning.error or ErrorInfo(code="no_plan", message="; ".join(run.feedback))
+            code = LOOP if error.code == LOOP else "no_plan"
+            _trouble(draft, "plan", code, f"no plan could be accepted: {error.message}")
 
 
 def _executing(draft: Draft) -> None:
@@ -114,11 +116,19 @@ def _reviewing(draft: Draft) -> None:
     elif run.review is not None:
         _revise(draft, run.review)
     elif run.reviewing.handoff_id is None and not _over_budget(draft):
-        if not run.reviewing.given_up:
+        if same := redone_unchanged(run):
+            _trouble(draft, "review", LOOP, _nothing_changed(same))
+        elif not run.reviewing.given_up:
             ask_for_review(draft)
         else:
             why = run.reviewing.error.message if run.reviewing.error else "no verdict"
             _trouble(draft, "review", "no_review", f"the result could not be reviewed: {why}")
+
+
+def _nothing_changed(steps: list[StepRecord]) -> str:
+    named = ", ".join(f"`{record.step.id}`" for record in steps)
+    reasons = "; ".join(dict.fromkeys(reason for record in steps for reason in record.feedback))
+    return f"the reviewer asked for changes ({reasons}); done again, {named} brought the same as before"
 
 
 def _revise(draft: Draft, review: ReviewGiven) -> None:

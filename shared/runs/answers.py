@@ -10,6 +10,7 @@ from shared.runs.draft import Draft
 from shared.runs.machine import ENDS
 from shared.runs.planning import problems
 from shared.runs.run import MAX_ATTEMPTS, NOTICED, Run
+from shared.runs.sameness import plan_digest
 
 
 def _is_open(draft: Draft, answer: step.Answer) -> bool:
@@ -55,9 +56,11 @@ def plan_proposed(draft: Draft, message: step.PlanProposed) -> None:
     """The planner has made a plan: it is taken if it can be carried out."""
     if not _is_open(draft, message):
         return
-    found = problems(message.plan, draft.run.task, draft.agents)
+    digest = plan_digest(message.plan)
+    again = ["it is the same plan again that was not accepted"] if digest in draft.run.refused_plans else []
+    found = [*problems(message.plan, draft.run.task, draft.agents), *again]
     if found:
-        draft.record(event.PlanRefused, problems=found)
+        draft.record(event.PlanRefused, problems=found, digest=digest)
     else:
         draft.record(event.PlanAccepted, by=message.agent, plan=message.plan, tainted=message.tainted)
     advance(draft)

@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from schemas import event as e
+from schemas.error import ErrorInfo
 from schemas.step import Settlement
 from schemas.verdict import PlannedEffect
 from shared.gate import digest_of, tool_named
 from shared.runs.machine import ENDS
-from shared.runs.run import Job, Run, StepRecord, effect_call, handoff_name
+from shared.runs.run import LOOP, Job, Run, StepRecord, effect_call, handoff_name
+from shared.runs.sameness import output_digest, plan_digest
 
 
 def evolve(run: Run | None, event: e.RunEvent) -> Run:
@@ -75,12 +77,21 @@ def _plan_accepted(run: Run, event: e.PlanAccepted) -> dict[str, Any]:
 
 def _plan_refused(run: Run, event: e.PlanRefused) -> dict[str, Any]:
     told = list(dict.fromkeys([*run.feedback, *event.problems]))
-    return {"planning": _anew(run.planning, refusals=run.planning.refusals + 1), "feedback": told}
+    planning = _anew(run.planning, refusals=run.planning.refusals + 1)
+    if event.digest in run.refused_plans:
+        error = ErrorInfo(code=LOOP, message="; ".join(told))
+        planning = planning.model_copy(update={"given_up": True, "error": error})
+    return {"planning": planning, "feedback": told, "refused_plans": _with(run.refused_plans, event.digest)}
+
+
+def _with(digests: list[str], digest: str | None) -> list[str]:
+    return digests if digest is None or digest in digests else [*digests, digest]
 
 
 def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
     cleared: dict[str, Any] = {"plan": None, "steps": {}, "review": None, "planning": Job(), "reviewing": Job()}
-    cleared |= {"carried_out_by": None, "feedback": [event.reason]}
+    refused = _with(run.refused_plans, plan_digest(run.plan) if run.plan else None)
+    cleared |= {"carried_out_by": None, "feedback": [event.reason], "refused_plans": refused}
     return cleared | {"replans": run.replans + 1}
 
 
@@ -133,8 +144,20 @@ def _done(run: Run, event: e.StepDone) -> dict[str, Any]:
 
 
 def _reopened(run: Run, event: e.StepsReopened) -> dict[str, Any]:
-    steps = run.steps | {key: _begun_anew(run.steps[key], feedback=event.feedback) for key in event.step_ids}
+    steps = {
+        key: _reopened_step(record, event.feedback) if key in event.step_ids else _output_forgotten(record)
+        for key, record in run.steps.items()
+    }
     return {"steps": steps, "review": None, "revisions": run.revisions + 1}
+
+
+def _reopened_step(record: StepRecord, feedback: list[str]) -> StepRecord:
+    before = record.output and output_digest(record.output)
+    return _begun_anew(record, feedback=feedback, output_before=before)
+
+
+def _output_forgotten(record: StepRecord) -> StepRecord:
+    return record.model_copy(update={"output_before": None})
 
 
 def _begun_anew(record: StepRecord, **change: Any) -> StepRecord:
@@ -177,7 +200,7 @@ def _resumed(run: Run, event: e.RunResumed) -> dict[str, Any]:
     again = {"status": "waiting", "handoff_id": None, "attempts": 0, "error": None}
     steps = {
         key: record.model_copy(update=again) if record.status in ("failed", "running") else record
-        for key, record in run.steps.items()
+        for key, record in ((key, _output_forgotten(each)) for key, each in run.steps.items())
     }
     change: dict[str, Any] = {"steps": steps, "deadline": event.deadline, "resumes": run.resumes + 1, "request": None}
     for name in ("planning", "reviewing"):

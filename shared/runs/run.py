@@ -42,6 +42,8 @@ class StepRecord(Part):
     effects: list[PlannedEffect] = Field(default_factory=list)
     """Calls a person has approved: what is to be done instead of letting the agent work."""
     output: Output | None = None
+    output_before: str | None = None
+    """Digest of the output that the reviewer has not accepted, once the step is to be done again."""
     error: ErrorInfo | None = None
     seconds: float = 0.0
     usage: Usage = Usage()
@@ -81,6 +83,8 @@ class Run(Part):
     plan: Plan | None = None
     plan_is_tainted: bool = False
     """Whether who made it had read untrusted content."""
+    refused_plans: list[str] = Field(default_factory=list)
+    """Digests of the plans that were refused, or dropped because a person has rejected them."""
     steps: dict[str, StepRecord] = Field(default_factory=dict)
     review: ReviewGiven | None = None
     feedback: list[str] = Field(default_factory=list)
@@ -117,6 +121,9 @@ NOTICED = (0.5, FRUGAL_FROM)
 
 MAX_PLANS = 3
 """How many plans may be refused before the run gives up planning."""
+
+LOOP = "loop"
+"""The error of a run that would only do again what it has done."""
 
 MAX_ATTEMPTS = 12
 """How often one handoff is tried whose failures are all retryable: with the delays between them about a minute and a

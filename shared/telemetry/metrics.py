@@ -117,6 +117,14 @@ class Metrics:
             "waggle_tool_stale_results_total", "Earlier results that stood in for ones that could not be had.", "tool"
         )
         self.tool_seconds = histogram("waggle_tool_call_duration_seconds", "What a tool needed.", _SECONDS, "tool")
+        self.loops = counter(
+            "waggle_loops_total",
+            "Loops of models, by what repeats (`same_call`, `cycle`, `nothing_new`) and what followed: the model was "
+            "`told`, or `stopped`.",
+            "agent",
+            "kind",
+            "outcome",
+        )
 
         self.verdicts = counter(
             "waggle_verdicts_total", "What the gate said to actions: allow, ask or deny.", "action", "verdict", "rule"

@@ -276,10 +276,86 @@ async def test_a_model_that_never_answers_as_demanded_fails_the_step_with_the_re
 
 
 async def test_a_model_that_only_calls_tools_is_stopped_after_the_last_turn(worker, agent, model):
-    await scripted(model, agent, {"reply": {"calls": [{"name": "add", "arguments": {"a": 1, "b": 1}}]}})
+    new = [calling(a=1, b=turn) | {"when": {"turn": turn}} for turn in range(6)]
+    await scripted(model, agent, *new)
     reply, _ = await answer(worker, handoff(agent))
     assert reply.error.code == "too_many_turns"
     assert await calls_of(model, agent) == 6
+
+
+AGAIN = {"reply": {"calls": [{"name": "add", "arguments": {"a": 1, "b": 1}}]}}
+
+
+def loops(worker: Worker, agent: Agent, then: str) -> float:
+    return worker.metrics.loops.labels(agent.name, "same_call", then)._value.get()
+
+
+async def test_a_model_that_makes_the_same_call_again_and_again_is_told_and_then_stopped(worker, agent, model):
+    await scripted(model, agent, AGAIN)
+    reply, journal = await answer(worker, handoff(agent))
+    assert (reply.error.code, reply.error.retryable) == ("loop", False)
+    assert "`add` 5 times" in reply.error.message
+    assert await calls_of(model, agent) == 5
+    hints = [
+        turn
+        for turn in range(1, 6)
+        for message in journal[f"think-1/turn-{turn}"]["added"]
+        if message["role"] == "user" and "round in circles" in message["content"]
+    ]
+    assert hints == [4]
+    assert (loops(worker, agent, "told"), loops(worker, agent, "stopped")) == (1, 1)
+
+
+async def test_a_model_that_heeds_the_hint_goes_on(worker, agent, model):
+    three = [AGAIN | {"when": {"turn": turn}} for turn in range(3)]
+    await scripted(model, agent, *three, FINAL)
+    reply, _ = await answer(worker, handoff(agent))
+    assert isinstance(reply, StepCompleted)
+
+
+@pytest.mark.parametrize("turn", [3, 4])
+async def test_a_redelivery_in_the_middle_of_a_loop_tells_the_model_the_same_at_the_same_turn(
+    worker, agent, model, turn, monkeypatch
+):
+    shown: list[list] = []
+
+    async def noted(client, body, seconds):
+        shown.append([dict(message) for message in body["messages"]])
+        return await complete(client, body, seconds)
+
+    monkeypatch.setattr(models, "complete", noted)
+    await scripted(model, agent, {"when": {"turn": turn}, "times": 1, "fault": {"delay": 3}}, AGAIN)
+    step = handoff(agent)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(answer(worker, step), 2)
+    reply, _ = await answer(worker, step)
+    assert reply.error.code == "loop"
+    assert shown[turn + 1] == shown[turn]
+    assert [len(each) for each in shown if "round in circles" in str(each[-1])] == [9] * (5 - turn)
+    assert await calls_of(model, agent) == 6
+
+
+async def test_a_loop_is_shown_to_those_who_follow_the_run(worker, agent, model, monkeypatch):
+    doing: list[str] = []
+
+    async def told(_handoff, what: str) -> None:
+        doing.append(what)
+
+    monkeypatch.setattr(Worker, "_progress", lambda _self, *what: told(*what))
+    await scripted(model, agent, AGAIN)
+    await answer(worker, handoff(agent))
+    assert [each for each in doing if each.startswith("loop: ")] == [
+        "loop: `add` 3 times, the same each time",
+        "loop: `add` 5 times, the same each time",
+    ]
+
+
+async def test_an_unfit_answer_that_is_given_again_is_said_to_be_the_same(worker, agent, model):
+    await scripted(model, agent, {"reply": {"content": "certainly!"}})
+    _, journal = await answer(worker, handoff(agent))
+    second, third = (journal[f"think-1/turn-{turn}"]["added"][-1]["content"] for turn in (2, 3))
+    assert "same answer as before" not in second
+    assert "same answer as before" in third
 
 
 async def test_a_rate_limited_model_is_asked_again_after_the_time_it_names(worker, agent, model):

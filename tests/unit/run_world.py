@@ -39,6 +39,12 @@ def plan_of(**depends_on: str) -> Plan:
     return Plan(steps=steps)
 
 
+def reworded(plan: Plan, number: int) -> Plan:
+    """The same plan as far as problems go, and another one."""
+    steps = [step.model_copy(update={"objective": f"{step.objective} {number}"}) for step in plan.steps]
+    return Plan(steps=steps)
+
+
 @dataclass
 class World:
     """One run and everything that was said about it. Checks the laws that hold at every single decision."""

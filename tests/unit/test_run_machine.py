@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from run_world import START, World, plan_of
+from run_world import START, World, plan_of, reworded
 
 from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
 from schemas.budget import Usage
@@ -88,7 +88,7 @@ def test_a_planner_keeps_a_persons_reason_when_its_next_plan_is_refused():
     w.ask("a")
     decided(w, "reject", "too risky")
     w.plan(plan_of(a="z"))
-    w.plan(plan_of(a="z"))
+    w.plan(reworded(plan_of(a="z"), 1))
     assert w.waiting(MakePlan)[0].feedback == ["too risky", "step `a` depends on `z`, which is no step"]
 
 
@@ -154,8 +154,8 @@ def test_nobody_answering_ends_a_run_that_was_paused_while_it_waited():
 
 def test_a_new_plan_after_a_rejected_result_is_reviewed_afresh():
     w = planned(plan_of(a=""), on_trouble="wait")
-    for _ in range(3):
-        w.done("a")
+    for number in range(3):
+        w.done("a", f"try {number}")
         w.review(accepted=False)
     decided(w, "reject", "start over")
     w.plan(plan_of(b=""))
@@ -166,8 +166,8 @@ def test_a_new_plan_after_a_rejected_result_is_reviewed_afresh():
 
 def test_a_result_a_person_accepts_is_complete_though_the_reviewer_refused_it():
     w = planned(plan_of(a=""), on_trouble="wait")
-    for _ in range(3):
-        w.done("a")
+    for number in range(3):
+        w.done("a", f"try {number}")
         w.review(accepted=False)
     decided(w, "approve")
     assert w.results[0].status == "complete"
@@ -185,7 +185,7 @@ def test_a_step_done_again_shows_what_both_times_cost():
     w = planned(plan_of(a=""))
     for tokens in (5, 7):
         spent = {"usage": Usage(prompt_tokens=tokens), "seconds": 1.5}
-        w.tell(w.answer(w.handoff("a"), StepCompleted, output=Output(answer="a"), **spent))
+        w.tell(w.answer(w.handoff("a"), StepCompleted, output=Output(answer=f"a {tokens}"), **spent))
         w.review(accepted=tokens == 7)
     (step,) = w.results[0].steps
     assert (step.usage.prompt_tokens, step.seconds, w.results[0].usage.prompt_tokens) == (12, 3.0, 12)

@@ -65,10 +65,10 @@ def command(kind, **facts):
     return kind(run_id="run-1", tenant="default", by="eva", **facts)
 
 
-def facts_for(kind: type[Answer], plan, accepted: bool, redo: list[str]) -> dict:
+def facts_for(kind: type[Answer], plan, accepted: bool, redo: list[str], pick: int) -> dict:
     return {
         PlanProposed: {"plan": plan},
-        StepCompleted: {"output": Output(answer="found")},
+        StepCompleted: {"output": Output(answer=f"found {pick % 5}")},
         ResultReviewed: {"accepted": accepted, "reasons": ["because"], "redo": redo},
     }[kind]
 
@@ -105,7 +105,7 @@ class Life(RuleBasedStateMachine):
         if handoffs := self.world.waiting(Handoff):
             handoff = handoffs[pick % len(handoffs)]
             kind = kind or ANSWERS[type(handoff)]
-            facts = facts or facts_for(kind, plan_of(a=""), True, [])
+            facts = facts or facts_for(kind, plan_of(a=""), True, [], pick)
             self.say(self.world.answer(handoff, kind, usage=Usage(prompt_tokens=pick), models=["m"], **facts))
             if kind not in (ANSWERS[type(handoff)], HandoffFailed, HelpAsked):
                 self.world.open[handoff.id] = next(each for each in self.world.sent if each.id == handoff.id)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from run_world import START, World, plan_of
+from run_world import START, World, plan_of, reworded
 
 from schemas.approval import CancelRun, CarryOut, HumanDecided, PauseRun, ResumeRun
 from schemas.budget import Budget, Usage
@@ -125,7 +125,7 @@ def test_a_plan_that_cannot_be_carried_out_is_asked_for_again_with_the_reasons_a
         (asked,) = w.waiting(MakePlan)
         assert asked.attempt == attempt
         assert attempt == 1 or word in " ".join(asked.feedback)
-        w.plan(plan)
+        w.plan(reworded(plan, attempt))
     assert sum(isinstance(event, PlanRefused) for event in w.events) == 3
     assert w.dispatched == []
     assert (w.results[0].status, w.results[0].error.code) == ("failed", "no_plan")
@@ -177,7 +177,7 @@ def test_a_reviewer_can_have_a_step_and_all_that_builds_on_it_done_again_twice()
     w.review(accepted=False, redo=("a",))
     assert w.waiting(DoStep)[0].feedback == ["because"]
     for _ in range(2):
-        w.done("a")
+        w.done("a", f"{len(w.events)}")
         w.done("b")
         w.review(accepted=False, redo=("a",))
     assert w.dispatched.count("c") == 1
@@ -216,7 +216,7 @@ def test_a_rejection_leads_to_a_new_plan_with_its_reason_and_the_third_ends_the_
         w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision="reject", answer="too risky"))
         if number < 3:
             assert w.waiting(MakePlan)[0].feedback == ["too risky"]
-            w.plan(plan_of(a=""))
+            w.plan(reworded(plan_of(a=""), number))
     assert (w.results[0].status, w.results[0].error.code) == ("failed", "rejected")
 
 
@@ -240,8 +240,8 @@ def test_nobody_answering_ends_the_run():
 
 def test_trouble_waits_for_a_person_if_the_task_wants_that():
     w = world(on_trouble="wait")
-    for _ in range(3):
-        w.plan(plan_of(a="a"))
+    for number in range(3):
+        w.plan(reworded(plan_of(a="a"), number))
     assert w.run.state is State.WAITING_HUMAN
     w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision="approve", answer="keep it simple"))
     assert w.waiting(MakePlan)[0].feedback == ["keep it simple"]

@@ -1,0 +1,82 @@
+"""An HTTP client that does not read more than an answer can have: a server decides what it sends, not what we hold."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import httpx2
+import openai
+
+LARGEST_REPLY = 4 * 1_048_576
+"""Bytes of an answer, unpacked: the longest reply that is asked for has a few hundred thousand, escapes included."""
+
+LARGEST_VECTORS = 64 * 1_048_576
+"""Bytes of an answer with embeddings: a text has up to a hundred thousand."""
+
+
+class TooLarge(httpx2.ReadError):
+    """The answer was longer than any that was asked for; the rest was not read."""
+
+
+class BoundedClient(openai.DefaultAioHttpClient):
+    """A client on aiohttp's transport: with a thousand calls at once, each costs half of what it does without."""
+
+    async def send(self, request: httpx2.Request, *, stream: bool = False, **more: Any) -> httpx2.Response:
+        """The response with its body, or as much of one as there may be. Raises TooLarge."""
+        try:
+            return await self._whole(request, stream, more)
+        except aiohttp.ClientError as broken:  # what the transport has no name for: it is no HTTP
+            raise httpx2.RemoteProtocolError(type(broken).__name__, request=request) from broken
+
+    async def _whole(self, request: httpx2.Request, stream: bool, more: dict[str, Any]) -> httpx2.Response:
+        response = await super().send(request, stream=True, **more)
+        if stream:
+            return response
+        try:
+            content = await _read(
+                response, LARGEST_VECTORS if request.url.path.endswith("/embeddings") else LARGEST_REPLY
+            )
+        finally:
+            await response.aclose()
+        plain = [(name, value) for name, value in response.headers.raw if name.lower() not in _OF_THE_WIRE]
+        return httpx2.Response(
+            response.status_code, headers=plain, content=content, request=request, extensions=response.extensions
+        )
+
+
+_OF_THE_WIRE = {b"content-encoding", b"content-length", b"transfer-encoding"}
+"""Headers that say how the body came; it is unpacked now."""
+
+
+@dataclass(slots=True)
+class Received:
+    """Bytes of answers, unpacked."""
+
+    bytes: int = 0
+
+
+_COUNTED: ContextVar[Received | None] = ContextVar("received", default=None)
+
+
+@contextmanager
+def counting() -> Iterator[Received]:
+    """What comes in the block, also when nothing can be made of it."""
+    received = Received()
+    before = _COUNTED.set(received)
+    try:
+        yield received
+    finally:
+        _COUNTED.reset(before)
+
+
+async def _read(response: httpx2.Response, most: int) -> bytes:
+    content, received = bytearray(), _COUNTED.get() or Received()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        received.bytes = len(content)
+        if len(content) > most:
+            raise TooLarge(f"more than {most} bytes", request=response.request)
+    return bytes(content)
