@@ -9,7 +9,9 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
+from schemas.budget import DayBudget
 from shared.guard import read_policy
+from shared.tenants import read_tenants
 from shared.transport import Transport
 
 
@@ -120,6 +122,9 @@ class Settings(Transport):
     guardrails: Path | None = Field(
         None, description="TOML with what the guardrails do where that differs from what is shipped."
     )
+    tenants: Path | None = Field(
+        None, description="TOML file with tenants and tiers: docs/access.md. Unset, every tenant may do everything."
+    )
     documents: Paths = Field((), description="Folders the research agent may search and read.")
     databases: Pairs = Field(
         default_factory=dict,
@@ -143,6 +148,20 @@ class Settings(Transport):
     def _usable(cls, path: Path | None) -> Path | None:
         read_policy(path)
         return path
+
+    @field_validator("tenants")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        read_tenants(path)
+        return path
+
+    def day_budget(self, tenant: str) -> DayBudget:
+        """What all runs of this tenant may spend on one day: its own limits, else those for everybody."""
+        tenants = read_tenants(self.tenants)
+        terms = tenants.of(tenant) if tenants else None
+        own = terms.day.model_dump(exclude_none=True) if terms else {}
+        general = {"tokens": self.day_tokens, "cost_usd": self.day_cost_usd, "model_calls": self.day_model_calls}
+        return DayBudget(**(general | own))
 
 
 def read_settings() -> Settings:

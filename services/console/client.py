@@ -77,7 +77,7 @@ class Gateway:
 
     def submit(self, task: Task, key: str) -> dict[str, Any]:
         """Hand a task in: `run_id`, `task_id`, `tenant`, `links`. The same key again is the same run."""
-        body = task.model_dump_json(exclude_defaults=True)
+        body = task.written()
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         try:
             return self._object("POST", "/v1/tasks", content=body, headers=headers)
