@@ -11,6 +11,7 @@ from pydantic_settings import NoDecode
 
 from schemas.budget import DayBudget
 from shared.guard import read_policy
+from shared.principals import presentable, read_principals
 from shared.tenants import read_tenants
 from shared.transport import Transport
 
@@ -47,6 +48,16 @@ class Settings(Transport):
     http_host: str = Field("127.0.0.1", description="Address the service's HTTP side listens on.")
     http_port: int = Field(
         8080, ge=0, le=65535, description="Port for /live, /ready and /metrics (and the gateway's API)."
+    )
+    principals: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("WAGGLE_KEYS"),
+        description="TOML file of who may use the gateway, with hashes of their keys: docs/access.md. Unset, nobody is "
+        "asked for a key.",
+    )
+    key: SecretStr | None = Field(None, description="Key the command line shows the gateway.")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port for the gateway's /metrics, apart from its callers; 0: the HTTP port."
     )
     log_level: str = Field("INFO", description="Least severe level that is logged.")
 
@@ -151,8 +162,21 @@ class Settings(Transport):
 
     @field_validator("tenants")
     @classmethod
-    def _readable(cls, path: Path | None) -> Path | None:
+    def _known_tenants(cls, path: Path | None) -> Path | None:
         read_tenants(path)
+        return path
+
+    @field_validator("key")
+    @classmethod
+    def _presentable(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not presentable(key.get_secret_value()):
+            raise ValueError("it is no key; copy it again, as `waggle keys new` has printed it")
+        return key
+
+    @field_validator("principals")
+    @classmethod
+    def _known_principals(cls, path: Path | None) -> Path | None:
+        read_principals(path)
         return path
 
     def day_budget(self, tenant: str) -> DayBudget:

@@ -6,6 +6,7 @@ from services.console import demo
 from services.console.commands import (
     dead,
     doctor,
+    keys,
     mcp,
     prompting,
     reading,
@@ -59,3 +60,4 @@ for command in (
     )
 
 app.add_typer(dead.app, name="dead")
+app.add_typer(keys.app, name="keys")

@@ -68,6 +68,16 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Failure, "description": HTTPStatus(status).phrase} for status in (*statuses, 422, 503)}
 
 
+UNAUTHENTICATED: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": HTTPStatus(status).phrase,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
+    }
+    for status in (401, 403)
+}
+"""What every route answers where keys are asked for."""
+
+
 def documented_beside_stream(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """As `documented`, for a route whose success is no JSON: its errors are."""
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}
