@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -145,6 +146,12 @@ def test_a_days_limits_are_the_tenants_before_its_tiers_before_everybodys(declar
     assert settings.day_budget("acme") == DayBudget(tokens=50_000, cost_usd=5, model_calls=7)
     assert settings.day_budget("big") == DayBudget(tokens=1, model_calls=7)
     assert Settings(day_tokens=1).day_budget("acme") == DayBudget(tokens=1)
+
+
+def test_the_file_for_kubernetes_lets_every_tenant_do_everything_until_it_is_changed():
+    tenants = read_tenants(Path(__file__).parents[2] / "k8s" / "overlays" / "production" / "tenants.toml")
+    granted, refused = grant(Task(objective="count", tenant="anybody"), tenants)
+    assert (granted, refused) == (Task(objective="count", tenant="anybody", budget=Budget()), None)
 
 
 @given(st.sets(st.sampled_from(sorted(Budget.model_fields))))
