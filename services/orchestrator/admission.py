@@ -29,4 +29,4 @@ async def admit(intake: Intake, attempt: int, parts: Parts) -> None:
         message = (
             f"tenant `{intake.task.tenant}` may begin {most} tasks a minute; it is this one's turn in {wait:.0f} s"
         )
-        raise RetryableError(message, after=wait, code="rate_limited")
+        raise RetryableError(message, after=wait, code="rate_limited", exact=True)
