@@ -40,6 +40,10 @@ class Message(Part):
         """
         return cls.model_validate_json(payload, extra="ignore")
 
+    def written(self) -> str:
+        """The message as JSON for a record."""
+        return self.model_dump_json()
+
     @classmethod
     def wire_type(cls) -> str:
         """The CloudEvents `type` of this message, such as `waggle.step-completed.v1`."""

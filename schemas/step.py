@@ -119,6 +119,9 @@ class Handoff(Message):
     settled: dict[str, Settlement] = Field(
         default_factory=dict, description="Calls that a person was asked about → what was said."
     )
+    permitted: list[str] | None = Field(
+        None, description="The only tools that may be called; None: every one there is."
+    )
     hop: int = Field(1, ge=1, description="How many handoffs led here, this one counted.")
     dry_run: bool = False
     session: str | None = None

@@ -91,6 +91,15 @@ class Task(Message):
     deadline: Instant | None = Field(None, description="When the result is of no use any more.")
     tenant: Slug = Field("default", description="Whose task it is; tenants never see each other's.")
     priority: Priority = Priority.NORMAL
+    agents: list[Slug] | None = Field(
+        None,
+        min_length=1,
+        max_length=100,
+        description="The only agents a plan may use; left out: all the tenant may use.",
+    )
+    tools: list[str] | None = Field(
+        None, max_length=500, description="The only tools agents may call for it; left out: all the tenant may use."
+    )
     dry_run: bool = Field(False, description="Plan and show, but call no tool that changes anything.")
     session: Id | None = Field(None, description="Ties tasks of one conversation together.")
     idempotency_key: Id | None = Field(None, description="The same key twice is the same run; default: the event's id.")
@@ -102,6 +111,10 @@ class Task(Message):
     def read(cls, payload: bytes | str) -> Self:
         """The task in some JSON, refused if it holds anything unknown. Raises pydantic's ValidationError."""
         return cls.model_validate_json(payload)
+
+    def written(self) -> str:
+        """What the caller has left out is left out: defaults are its tenant's, and filled in at intake."""
+        return self.model_dump_json(exclude_unset=True)
 
     @model_validator(mode="after")
     def _agent_for_single(self) -> Self:

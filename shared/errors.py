@@ -22,11 +22,15 @@ class WaggleError(Exception):
 
 
 class RetryableError(WaggleError):
-    """Worth trying again, after `after` seconds; `code` says in one word what is in the way."""
+    """Worth trying again, after `after` seconds; `code` says in one word what is in the way.
 
-    def __init__(self, message: str, *, after: float = 1.0, code: str = "retryable") -> None:
+    `exact`: then and not some time later, because its turn was reckoned; else many must not come back at once.
+    """
+
+    def __init__(self, message: str, *, after: float = 1.0, code: str = "retryable", exact: bool = False) -> None:
         super().__init__(message)
         self.after = after
+        self.exact = exact
         self.code = code
 
 

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from shared.declared import problems_of
+
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -31,11 +33,4 @@ def validated(kind: type[T], table: dict[str, Any]) -> T:
     try:
         return kind.model_validate(table)
     except ValidationError as wrong:
-        problems = [f"{'.'.join(map(str, error['loc']))}: {_said(error)}" for error in wrong.errors()]
-        raise InvalidTable("; ".join(problems)) from None
-
-
-def _said(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "there is no such entry"
-    return str(error["msg"]).removeprefix("Value error, ")
+        raise InvalidTable(problems_of(wrong)) from None

@@ -9,8 +9,11 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
+from schemas.budget import DayBudget
 from shared.gate import read_gate
 from shared.guard import read_policy
+from shared.principals import presentable, read_principals
+from shared.tenants import read_tenants
 from shared.transport import Transport
 
 
@@ -46,6 +49,16 @@ class Settings(Transport):
     http_host: str = Field("127.0.0.1", description="Address the service's HTTP side listens on.")
     http_port: int = Field(
         8080, ge=0, le=65535, description="Port for /live, /ready and /metrics (and the gateway's API)."
+    )
+    principals: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("WAGGLE_KEYS"),
+        description="TOML file of who may use the gateway, with hashes of their keys: docs/access.md. Unset, nobody is "
+        "asked for a key.",
+    )
+    key: SecretStr | None = Field(None, description="Key the command line shows the gateway.")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port for the gateway's /metrics, apart from its callers; 0: the HTTP port."
     )
     log_level: str = Field("INFO", description="Least severe level that is logged.")
 
@@ -125,6 +138,9 @@ class Settings(Transport):
         None,
         description="TOML with what the gate does where that differs from what is shipped: docs/gate.md.",
     )
+    tenants: Path | None = Field(
+        None, description="TOML file with tenants and tiers: docs/access.md. Unset, every tenant may do everything."
+    )
     documents: Paths = Field((), description="Folders the research agent may search and read.")
     databases: Pairs = Field(
         default_factory=dict,
@@ -155,6 +171,33 @@ class Settings(Transport):
     def _rules(cls, path: Path | None) -> Path | None:
         read_gate(path)
         return path
+
+    @field_validator("tenants")
+    @classmethod
+    def _known_tenants(cls, path: Path | None) -> Path | None:
+        read_tenants(path)
+        return path
+
+    @field_validator("key")
+    @classmethod
+    def _presentable(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not presentable(key.get_secret_value()):
+            raise ValueError("it is no key; copy it again, as `waggle keys new` has printed it")
+        return key
+
+    @field_validator("principals")
+    @classmethod
+    def _known_principals(cls, path: Path | None) -> Path | None:
+        read_principals(path)
+        return path
+
+    def day_budget(self, tenant: str) -> DayBudget:
+        """What all runs of this tenant may spend on one day: its own limits, else those for everybody."""
+        tenants = read_tenants(self.tenants)
+        terms = tenants.of(tenant) if tenants else None
+        own = terms.day.model_dump(exclude_none=True) if terms else {}
+        general = {"tokens": self.day_tokens, "cost_usd": self.day_cost_usd, "model_calls": self.day_model_calls}
+        return DayBudget(**(general | own))
 
 
 def read_settings() -> Settings:

@@ -70,9 +70,16 @@ def _every_service_is_there(compose: Compose) -> Iterator[str]:
 def _prometheus_asks_every_service(compose: Compose) -> Iterator[str]:
     config = settings_file(compose.root / "infra" / "prometheus" / "prometheus.yml")
     (job,) = [job for job in config["scrape_configs"] if job["job_name"] == "waggle"]
-    asked = set(job["dns_sd_configs"][0]["names"])
-    for name in asked ^ set(compose.swarm()):
-        yield f"infra/prometheus/prometheus.yml and docker-compose.yml differ in `{name}`"
+    asked = {name: str(each["port"]) for each in job["dns_sd_configs"] for name in each["names"]}
+    there = {name: _metrics_port(model) for name, model in compose.swarm().items()}
+    for name in sorted(asked.keys() | there.keys()):
+        if asked.get(name) != there.get(name):
+            yield f"infra/prometheus/prometheus.yml and docker-compose.yml differ in `{name}`"
+
+
+def _metrics_port(model: Model) -> str:
+    environment = model.get("environment", {})
+    return str(environment.get("WAGGLE_METRICS_PORT") or environment["WAGGLE_HTTP_PORT"])
 
 
 def _dashboards_ask_sources_there_are(compose: Compose) -> Iterator[str]:

@@ -22,6 +22,8 @@ ONCE_WITHIN = 120.0
 
 _GRACE = 20.0
 
+_APART = "WAGGLE_METRICS_PORT"
+
 
 class Swarm:
     """Our containers' processes, run by `python` of the folder that has what the image has."""
@@ -32,6 +34,8 @@ class Swarm:
         self._built = built
         self._folder = folder
         self._ports = {name: free_port() for name in compose.ours()}
+        apart = (name for name, model in compose.ours().items() if _APART in model.get("environment", {}))
+        self._metrics = self._ports | {name: free_port() for name in apart}
         self._servers = dict(servers) | {f"{name}:8080": f"127.0.0.1:{port}" for name, port in self._ports.items()}
         self._children: dict[str, Child] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,6 +59,10 @@ class Swarm:
     def address(self, name: str) -> str:
         """Where a process has its HTTP side."""
         return f"http://127.0.0.1:{self._ports[name]}"
+
+    def metrics(self, name: str) -> str:
+        """Where a process has its metrics."""
+        return f"http://127.0.0.1:{self._metrics[name]}/metrics"
 
     def place(self, path: str, name: str) -> Path:
         """Where here a path of a container is."""
@@ -126,6 +134,7 @@ class Swarm:
             "SERVICE": model["build"]["args"]["SERVICE"],
             "WAGGLE_HTTP_HOST": "127.0.0.1",
             "WAGGLE_HTTP_PORT": str(self._ports[name]),
+            **({_APART: str(self._metrics[name])} if _APART in model.get("environment", {}) else {}),
             "OTEL_EXPORTER_OTLP_ENDPOINT": "",
             "MPLCONFIGDIR": str(self._folder / "matplotlib"),
         }

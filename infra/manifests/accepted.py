@@ -18,12 +18,18 @@ _SECRETS = {
 }
 """What stands for a value that only the cluster knows, where not every word does."""
 
+_FILES = {
+    "WAGGLE_KEYS": f'[principals.one]\nsha256 = "{"0" * 64}"\ntenants = ["*"]\nroles = ["read"]\n',
+    "WAGGLE_TENANTS": "",
+}
+"""What stands in files that only the cluster knows, where a certificate would be refused."""
+
 
 def refused(pod: Mapping[str, Any], container: Mapping[str, Any], environment: Mapping[str, str | None]) -> list[str]:
     """A sentence for each variable that would keep a service from starting; a file that is not mounted is one."""
     known, files = code.variables(), mounted(pod, container)
     given = {name: _SECRETS.get(name, "word") if value is None else value for name, value in environment.items()}
-    values = {known[name]: _there(value, files) for name, value in given.items() if value and name in known}
+    values = {known[name]: _there(name, value, files) for name, value in given.items() if value and name in known}
     return [f"the settings refuse {problem}" for problem in _wrong(frozenset(values.items()))]
 
 
@@ -38,7 +44,7 @@ def _wrong(values: frozenset[tuple[str, str]]) -> list[str]:
 
 
 def mounted(pod: Mapping[str, Any], container: Mapping[str, Any]) -> frozenset[str]:
-    """The files that come from Secrets, by their whole path."""
+    """The files that come from Secrets and ConfigMaps, by their whole path."""
     volumes = {each["name"]: each for each in pod.get("volumes", ())}
     return frozenset(
         f"{mount['mountPath']}/{path}"
@@ -49,14 +55,22 @@ def mounted(pod: Mapping[str, Any], container: Mapping[str, Any]) -> frozenset[s
 
 def _projected(volume: Mapping[str, Any]) -> Iterator[str]:
     for source in volume.get("projected", {}).get("sources", ()):
-        yield from (item["path"] for item in source["secret"]["items"])
+        yield from (item["path"] for each in source.values() for item in each["items"])
 
 
-def _there(value: str, files: frozenset[str]) -> str:
+def _there(name: str, value: str, files: frozenset[str]) -> str:
     """With a file of this machine for each that only a pod has: the settings look into them."""
     for path in files:
-        value = value.replace(path, str(_authority()))
+        value = value.replace(path, str(_file(name) if name in _FILES else _authority()))
     return value
+
+
+@cache
+def _file(name: str) -> Path:
+    """A file such as the variable names, which lasts as long as this process."""
+    file = Path(_kept.name) / f"{name}.toml"
+    file.write_text(_FILES[name])
+    return file
 
 
 @cache

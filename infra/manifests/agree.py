@@ -83,13 +83,17 @@ def _environment(objects: Sequence[Object], pod: Mapping[str, Any], container: M
 
 def _ports(objects: Sequence[Object], deployment: Object) -> Iterator[str]:
     container = _container(deployment)
-    wanted = given(objects, container).get("WAGGLE_HTTP_PORT") or str(Settings.model_fields["http_port"].default)
+    environment = given(objects, container)
+    http = environment.get("WAGGLE_HTTP_PORT") or str(Settings.model_fields["http_port"].default)
+    apart = environment.get("WAGGLE_METRICS_PORT")
+    wanted = {"http": http} | ({"metrics": apart} if apart else {})
     ports = {each["name"]: str(each["containerPort"]) for each in container.get("ports", ())}
-    if ports != {"http": wanted}:
-        yield f"it listens on {wanted} (WAGGLE_HTTP_PORT), but names the ports {ports}"
+    if ports != wanted:
+        listens = " and ".join(wanted.values())
+        yield f"it listens on {listens} (WAGGLE_HTTP_PORT, WAGGLE_METRICS_PORT), but names the ports {ports}"
     noted = deployment["spec"]["template"]["metadata"].get("annotations", {})
-    if noted.get("prometheus.io/port") != wanted or noted.get("prometheus.io/path") != "/metrics":
-        yield f"its metrics are at {wanted}/metrics, but Prometheus is told otherwise"
+    if noted.get("prometheus.io/port") != (apart or http) or noted.get("prometheus.io/path") != "/metrics":
+        yield f"its metrics are at {apart or http}/metrics, but Prometheus is told otherwise"
 
 
 def _probes(deployment: Object) -> Iterator[str]:

@@ -46,10 +46,8 @@ def missing(objects: Sequence[Object]) -> Iterator[str]:
     settings = {each["metadata"]["name"] for each in of_kind(objects, "ConfigMap")}
     made = secrets(objects)
     for each, pod in pods(objects):
-        for container in pod["containers"]:
-            for source in container.get("envFrom", ()):
-                if "configMapRef" in source and source["configMapRef"]["name"] not in settings:
-                    yield f"{called(each)}: nobody makes the ConfigMap {source['configMapRef']['name']}"
+        for name in sorted(_configured(pod) - settings):
+            yield f"{called(each)}: nobody makes the ConfigMap {name}"
         for name, key in _used(pod):
             if name not in made or (key and key not in made[name]):
                 yield f"{called(each)}: nobody makes the Secret {name}{f' with the key {key}' if key else ''}"
@@ -57,6 +55,15 @@ def missing(objects: Sequence[Object]) -> Iterator[str]:
         for item in each["spec"]["secretTargetRef"]:
             if item["key"] not in made.get(item["name"], ()):
                 yield f"{called(each)}: nobody makes the Secret {item['name']} with the key {item['key']}"
+
+
+def _configured(pod: Mapping[str, Any]) -> set[str]:
+    """The ConfigMaps that a pod has variables or files from."""
+    variables = [source for container in pod["containers"] for source in container.get("envFrom", ())]
+    files = [each for volume in pod.get("volumes", ()) for each in volume.get("projected", {}).get("sources", ())]
+    return {
+        found["name"] for each in (*variables, *files) if (found := each.get("configMapRef") or each.get("configMap"))
+    }
 
 
 def _used(pod: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
@@ -69,5 +76,5 @@ def _used(pod: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
                 yield reference["name"], reference["key"]
     for volume in pod.get("volumes", ()):
         for source in volume.get("projected", {}).get("sources", ()):
-            for item in source["secret"]["items"]:
+            for item in source.get("secret", {}).get("items", ()):
                 yield source["secret"]["name"], item["key"]

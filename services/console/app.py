@@ -7,6 +7,7 @@ from services.console.commands import (
     approving,
     dead,
     doctor,
+    keys,
     mcp,
     prompting,
     reading,
@@ -62,3 +63,4 @@ for command in (
 
 app.add_typer(approving.app, name="approvals")
 app.add_typer(dead.app, name="dead")
+app.add_typer(keys.app, name="keys")

@@ -21,6 +21,8 @@ LARGEST_PAGE = 200
 AGAIN = "`waggle dead redrive NAME --again --reason TEXT` puts it back all the same"
 """What to do about a dead letter that was handled before."""
 
+_KEY = "set WAGGLE_KEY to yours; an operator makes one by `waggle keys new NAME`"
+
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _AWAY = {502, 503, 504}
 _DEAD = "/v1/dead-letters"
@@ -58,13 +60,14 @@ class UnreachableError(AwayError):
 class Gateway:
     """One gateway, as one tenant; as none for what belongs to operators."""
 
-    def __init__(self, address: str, tenant: str | None) -> None:
+    def __init__(self, address: str, tenant: str | None, key: str | None = None) -> None:
         self.address = address
         self.tenant = tenant
         proxied = urlsplit(address).hostname not in _LOOPBACK
         self._http = httpx.Client(
             base_url=address,
             params={"tenant": tenant} if tenant else {},
+            headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=httpx.Timeout(30.0, connect=5.0),
             trust_env=proxied,
         )
@@ -77,7 +80,7 @@ class Gateway:
 
     def submit(self, task: Task, key: str) -> dict[str, Any]:
         """Hand a task in: `run_id`, `task_id`, `tenant`, `links`. The same key again is the same run."""
-        body = task.model_dump_json(exclude_defaults=True)
+        body = task.written()
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         try:
             return self._object("POST", "/v1/tasks", content=body, headers=headers)
@@ -248,6 +251,8 @@ def _refused(response: httpx.Response) -> ConsoleError:
         message, action, code = f"the gateway answered {response.status_code} {response.reason_phrase}", None, ""
     if response.status_code in _AWAY:
         return AwayError(message, action or "it cannot work right now; try again, or see .waggle/logs/gateway.log")
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        return ConsoleError(f"the gateway lets nobody in without a key: {message}", _KEY, code=Exit.USAGE)
     if response.status_code == httpx.codes.NOT_FOUND:
         return NotFoundError(message, _WAYS.get(code, _WAYS[""]), code=Exit.NOT_FOUND)
     if code == "already_handled":

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from services.console.client import Gateway
 from services.console.exits import ConsoleError, Exit
 from services.console.text import Screen, one_line
-from services.console.where import gateway_address
+from services.console.where import gateway_address, gateway_key
 from shared.errors import Misconfigured
 from shared.settings import Settings, wrong_settings
 
@@ -50,4 +50,4 @@ class ErrorsToExits(TyperGroup):
 
 def connect(gateway: str | None, tenant: str | None) -> Gateway:
     """A client of the gateway. Raises ConsoleError when the address is none."""
-    return Gateway(gateway_address(gateway), tenant)
+    return Gateway(gateway_address(gateway), tenant, gateway_key())

@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from services.console.exits import ConsoleError, Exit
+from shared.principals import presentable
 from shared.settings import Settings
 
 STATE = ".waggle"
@@ -42,6 +43,14 @@ def gateway_address(given: str | None) -> str:
     running = endpoints(folder.parent) if folder else {}
     address = given or os.environ.get("WAGGLE_GATEWAY") or running.get("WAGGLE_GATEWAY") or Settings().gateway
     return _checked(address if "://" in address else f"http://{address}")
+
+
+def gateway_key() -> str | None:
+    """What is shown the gateway; None where no key is set. Raises ConsoleError for what cannot be one."""
+    key = os.environ.get("WAGGLE_KEY", "").strip()
+    if not presentable(key):
+        raise ConsoleError("WAGGLE_KEY is no key", "copy it again, as it was printed", code=Exit.USAGE)
+    return key or None
 
 
 def _checked(address: str) -> str:

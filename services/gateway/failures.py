@@ -1,6 +1,7 @@
 """Every answer that is no success has one shape: `{"error": {code, message, retryable, suggested_action}}`."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -26,9 +27,16 @@ class Refused(HTTPException):
     """A request that is answered with an error; raise it anywhere below a route."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, retryable: bool = False, action: str | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retryable: bool = False,
+        action: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(status, message)
+        super().__init__(status, message, headers)
         self.error = ErrorInfo(code=code, message=message, retryable=retryable, suggested_action=action)
 
 
@@ -48,9 +56,26 @@ def too_large(limit: int) -> Refused:
     return Refused(413, "too_large", f"the request has more than the {limit} bytes allowed here", action=action)
 
 
+def too_many(message: str, wait: float) -> Refused:
+    """429: worth trying again after so many seconds."""
+    seconds = str(max(1, math.ceil(wait)))
+    action = f"send it again in {seconds} s"
+    return Refused(429, "rate_limited", message, retryable=True, action=action, headers={"Retry-After": seconds})
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route, for its OpenAPI description; what every route may answer is included."""
     return {status: {"model": Failure, "description": HTTPStatus(status).phrase} for status in (*statuses, 422, 503)}
+
+
+UNAUTHENTICATED: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": HTTPStatus(status).phrase,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
+    }
+    for status in (401, 403)
+}
+"""What every route answers where keys are asked for."""
 
 
 def documented_beside_stream(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -62,10 +87,10 @@ def documented_beside_stream(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def answer(status: int, error: ErrorInfo) -> JSONResponse:
+def answer(status: int, error: ErrorInfo, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The response that carries an error."""
-    headers = _RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return JSONResponse(Failure(error=error).model_dump(mode="json"), status, headers)
+    usual = _RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return JSONResponse(Failure(error=error).model_dump(mode="json"), status, {**usual, **(headers or {})})
 
 
 def explain(problems: Sequence[Any]) -> str:
@@ -99,7 +124,7 @@ def _away(code: str, message: str) -> Callable[[Request, Exception], Awaitable[J
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, Refused):
-        return answer(error.status_code, error.error)
+        return answer(error.status_code, error.error, error.headers)
     assert isinstance(error, HTTPException), "registered for it"
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
     return answer(

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Query, Request, Security
+from fastapi.security import HTTPBearer
 
 from schemas.message import Id, Instant, Part, Slug
+from services.gateway.access import CALLER, Caller
 from services.gateway.failures import unknown_run
 from shared.blackboard import keys
 from shared.bus.stops import Stops
@@ -14,6 +16,9 @@ from shared.service import Parts
 from shared.settings import Settings
 
 DEFAULT_TENANT = "default"
+
+_BEARER = HTTPBearer(auto_error=False, description="A key of `waggle keys new`, where the gateway asks for one.")
+"""Only described here: keys are looked at before a request is read."""
 
 
 def parts_of(request: Request) -> Parts:
@@ -27,9 +32,23 @@ GivenTenant = Annotated[Slug | None, Query(alias="tenant", description="Whose it
 RunId = Annotated[Id, Path(description="The run, as `POST /v1/tasks` named it.")]
 
 
-def tenant_of(tenant: GivenTenant = None) -> str:
-    """Whose request it is."""
-    return tenant or DEFAULT_TENANT
+def caller_of(request: Request) -> Caller:
+    """Who asks."""
+    caller: Caller = request.scope[CALLER]
+    return caller
+
+
+CallerOf = Annotated[Caller, Depends(caller_of)]
+
+
+def authorize(request: Request, caller: CallerOf, key: Annotated[object, Security(_BEARER)]) -> None:
+    """Part of every route: the caller has a role that it takes. 403 otherwise, and for a route without an entry."""
+    caller.need(request.scope["route"].name)
+
+
+def tenant_of(caller: CallerOf, tenant: GivenTenant = None) -> str:
+    """Whose request it is. 403 when the caller may not act for that tenant."""
+    return caller.act_for(tenant or DEFAULT_TENANT)
 
 
 Tenant = Annotated[str, Depends(tenant_of)]

@@ -1,21 +1,28 @@
 """The gateway: HTTP in front of the swarm. Tasks and commands go to Kafka, what is shown comes from the blackboard."""
 
-from collections.abc import AsyncIterator, MutableMapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI
-from prometheus_client import make_asgi_app
+import structlog
+from fastapi import Depends, FastAPI
+from prometheus_client import start_http_server
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.gateway.failures import answer_failures
+from services.gateway.access import Keys, Refusals
+from services.gateway.failures import UNAUTHENTICATED, answer_failures
+from services.gateway.inputs import authorize
 from services.gateway.limits import LimitedBodies
-from services.gateway.routes import ROUTERS
+from services.gateway.routes import ROUTERS, metrics
 from shared.bus.stops import Stops
+from shared.principals import read_principals
 from shared.service import Parts, connect, watch_blackboard
 from shared.serving import health_routes, run_http
 from shared.settings import Settings, read_settings
+
+log = structlog.get_logger()
 
 UPLOADS = "/v1/files"
 
@@ -23,7 +30,7 @@ UPLOADS = "/v1/files"
 def application(parts: Parts) -> ASGIApp:
     """The gateway as an ASGI application. Its lifespan starts the broker and gives all connections back."""
     api = api_of(parts)
-    inside: dict[str, Any] = {**dict(health_routes(parts.reachable)), "/metrics": make_asgi_app(parts.registry)}
+    inside: dict[str, Any] = dict(health_routes(parts.reachable))
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         target = inside.get(scope["path"], api) if scope["type"] == "http" else api
@@ -45,13 +52,19 @@ def api_of(parts: Parts) -> FastAPI:
         version=version("waggle"),
         lifespan=lambda api: _lifespan(parts, api.state.stops),
         generate_unique_id_function=lambda route: route.name,
+        dependencies=[Depends(authorize)],
+        responses=UNAUTHENTICATED,
         telemetry={"operation_spans": False, "metrics": False, "logs": False, "exclude": _not_traced},
     )
     api.state.parts, api.state.stops = parts, Stops(parts.settings)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *([] if parts.settings.metrics_port else [metrics.router])):
         api.include_router(router)
     answer_failures(api)
     api.add_middleware(LimitedBodies, limit_of=lambda path: _limit(parts.settings, path))
+    principals = read_principals(parts.settings.principals)
+    api.add_middleware(Keys, principals=principals, refusals=Refusals(parts.metrics))
+    if principals is None:
+        log.warning("nobody is asked for a key: whoever reaches the port may do everything; set WAGGLE_KEYS")
     return api
 
 
@@ -64,13 +77,28 @@ async def _lifespan(parts: Parts, stops: Stops) -> AsyncIterator[None]:
     await parts.broker.start()
     parts.begin(parts.sentinel.watch, stops.follow)
     watch_blackboard(parts)
+    stop_metrics = _serve_metrics(parts)
     parts.started = True
     try:
         yield
     finally:
         parts.stopping = True
+        await asyncio.to_thread(stop_metrics)
         await parts.broker.stop()
         await parts.close()
+
+
+def _serve_metrics(parts: Parts) -> Callable[[], None]:
+    """Metrics on a port of their own, which callers need not reach; returns what stops that."""
+    if not parts.settings.metrics_port:
+        return lambda: None
+    server, _ = start_http_server(parts.settings.metrics_port, parts.settings.http_host, parts.registry)
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+
+    return stop
 
 
 def main() -> None:

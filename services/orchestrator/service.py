@@ -17,6 +17,7 @@ from schemas.log import LoggedEvent, RunChanged
 from schemas.message import Message
 from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, WaitExpired
+from services.orchestrator.admission import admit
 from services.orchestrator.counting import Counting
 from services.orchestrator.rejection import rejection_of
 from shared.blackboard import KnownAgents, Loaded, Write
@@ -32,6 +33,7 @@ from shared.settings import Settings, read_settings
 from shared.telemetry import logs
 from shared.telemetry.carried import here, within
 from shared.telemetry.traces import about, workflow
+from shared.tenants import grant, read_tenants
 
 log = structlog.get_logger()
 
@@ -52,6 +54,7 @@ class Orchestrator:
         """Let the message have its effect on its run, exactly once."""
         message = _intake(delivery, self.parts.settings.max_message_bytes)
         if isinstance(message, Intake):  # a large one takes a while: others are not to wait for it
+            await admit(message, delivery.envelope.attempt, self.parts)
             message = await asyncio.to_thread(_screened, message, self.parts.settings)
         tenant, run_id = _whose(message)
         while True:
@@ -162,9 +165,10 @@ def _intake(delivery: Delivery, limit: int) -> Message | Intake:
 
 
 def _screened(intake: Intake, settings: Settings) -> Intake:
-    """The task as the guardrails leave it: nothing else of it is stored, planned or logged."""
+    """The task as its tenant may have it and the guardrails leave it: nothing else is stored, planned or logged."""
     task, tripped = screened_task(intake.task, read_policy(settings.guardrails))
-    return replace(intake, task=task, tripped=tripped)
+    granted, refused = grant(task, read_tenants(settings.tenants))
+    return replace(intake, task=granted, tripped=tripped, refused=refused)
 
 
 def _whose(message: Any) -> tuple[str, str]:

@@ -1,8 +1,8 @@
 """`Agent`: what one specialist is, declared in one place."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -73,6 +73,12 @@ class Agent:
             raise TypeError(f"{self.name}: {function.__name__} must return {', '.join(a.__name__ for a in ANSWERS)}")
         self.accepts, self.handler = accepts, function
         return function
+
+    def with_tools(self, names: Collection[str] | None) -> "Agent":
+        """The same agent with only these of its tools; None: with all."""
+        if names is None:
+            return self
+        return replace(self, tools=[tool for tool in self.tools if tool.name in names])
 
     @property
     def card(self) -> AgentCard:

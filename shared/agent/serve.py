@@ -3,9 +3,12 @@
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from schemas.log import AgentAnnounced
+from schemas.message import Message
+from schemas.step import Handoff
 from shared import blackboard
 from shared.agent.declare import MOST_TOOLS, Agent
 from shared.agent.worker import Worker
@@ -40,6 +43,12 @@ def _check_tools(agent: Agent, settings: Settings) -> None:
         sys.exit(f"waggle cannot start: {why}")
 
 
+def limited(worker: Worker, message: Message) -> Worker:
+    """The worker with the tools that may be called for this message."""
+    permitted = message.permitted if isinstance(message, Handoff) else None
+    return replace(worker, agent=worker.agent.with_tools(permitted))
+
+
 def serve_agent(agent: Agent) -> None:
     """Run an agent as a service: its topic in, its answers out, its card announced."""
     settings = read_settings()
@@ -54,7 +63,7 @@ def serve_agent(agent: Agent) -> None:
 
     async def handle(delivery: Delivery) -> None:
         await servers.settled()
-        await worker.handle(delivery)
+        await limited(worker, delivery.message).handle(delivery)
 
     async def announce() -> None:
         await blackboard.announce(parts.redis, agent.card)

@@ -11,7 +11,6 @@ from typing import Any
 import structlog
 from faststream.kafka import KafkaBroker
 
-from schemas.budget import DayBudget
 from schemas.error import ErrorInfo
 from schemas.event import Progressed
 from schemas.log import JournalWritten
@@ -234,9 +233,7 @@ class Worker:
 
     def _ledger(self, handoff: Handoff) -> Ledger:
         settings = self.settings
-        day = DayBudget(
-            tokens=settings.day_tokens, cost_usd=settings.day_cost_usd, model_calls=settings.day_model_calls
-        )
+        day = settings.day_budget(handoff.tenant)
         limits = handoff.budget or handoff.budget_left
         return Ledger(self.sentinel, handoff.tenant, handoff.run_id, limits, day, settings.state_ttl)
 

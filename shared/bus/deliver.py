@@ -149,12 +149,12 @@ class Deliverer:
     async def _later(self, record: Any, failure: WaggleError, attempt: int, most: int, after: float) -> None:
         """Let the record leave its partition and come back; bury it once it has been tried often enough.
 
-        The delay is exponential with full jitter, but never less than the failure itself asks for.
+        The delay is exponential with full jitter, but never less than the failure itself asks for; or exactly that.
         """
         if attempt >= most:
             await self._bury(record, failure, attempt)
             return
-        longest = max(after, min(after * 2**attempt, LONGEST_DELAY))
+        longest = after if getattr(failure, "exact", False) else max(after, min(after * 2**attempt, LONGEST_DELAY))
         due = datetime.now(UTC) + timedelta(seconds=random.uniform(after, longest))  # noqa: S311 -- jitter
         again = _again(record, failure, attempt)
         timer = until(

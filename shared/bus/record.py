@@ -82,7 +82,7 @@ def encode(
         topic=prefix + topic_of(message),
         key=subject,
         headers=to_headers(envelope),
-        value=message.model_dump_json(),
+        value=message.written(),
         parent=trace.parent,
         links=trace.links,
     )

@@ -6,10 +6,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from schemas.message import Slug
 from schemas.plan import Effect, Risk
+from shared.declared import Strict
 from shared.overlay import InvalidTable, merged, parsed, validated
 
 _WHAT = "gate's rules"
@@ -23,11 +24,7 @@ class Consequence(StrEnum):
     DENY = "deny"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Thresholds(_Strict):
+class Thresholds(Strict):
     """How much a call may move before it counts as one risk higher."""
 
     recipients: int = Field(ge=0)
@@ -35,21 +32,21 @@ class Thresholds(_Strict):
     money: float = Field(ge=0)
 
 
-class Approvals(_Strict):
+class Approvals(Strict):
     """How long people are waited for, and how long what they permit may be done. Seconds."""
 
     expires: float = Field(gt=0, le=2_592_000)
     usable: float = Field(gt=0, le=2_592_000)
 
 
-class ToolRules(_Strict):
+class ToolRules(Strict):
     """What holds for one tool."""
 
     risk: Risk | None = None
     destinations: tuple[str, ...] = ()
 
 
-class Policy(_Strict):
+class Policy(Strict):
     """The table for one tenant."""
 
     destinations: tuple[str, ...]

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from phonenumbers import SUPPORTED_REGIONS
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from schemas.message import Slug
+from shared.declared import Strict
 from shared.guard.finding import Kind
 from shared.overlay import InvalidTable, merged, parsed, validated
 
@@ -37,11 +38,7 @@ Side: TypeAlias = Literal["input", "output"]
 Actions: TypeAlias = dict[Kind, Action]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class WordList(_Strict):
+class WordList(Strict):
     """Words, found whole and in any case, and regular expressions."""
 
     words: list[str] = Field(default_factory=list, max_length=5_000)
@@ -58,14 +55,14 @@ class WordList(_Strict):
         return patterns
 
 
-class Lists(_Strict):
+class Lists(Strict):
     """The word lists."""
 
     abuse: WordList = WordList()
     out_of_scope: WordList = WordList()
 
 
-class Sides(_Strict):
+class Sides(Strict):
     """Actions on what comes in and on what goes out."""
 
     input: Actions = Field(default_factory=dict)

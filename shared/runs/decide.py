@@ -17,7 +17,7 @@ from shared.runs.advance import advance, ask_person, end, fail, set_deadline
 from shared.runs.draft import Draft, Outgoing
 from shared.runs.evolve import evolve
 from shared.runs.machine import ENDS
-from shared.runs.planning import Agents
+from shared.runs.planning import Agents, usable
 from shared.runs.result import TOO_LARGE
 from shared.runs.run import Run
 
@@ -32,6 +32,8 @@ class Intake:
     traceparent: str | None = None
     tripped: tuple[Tripped, ...] = ()
     """The guardrails that have tripped; the task is as they have left it."""
+    refused: ErrorInfo | None = None
+    """Why its tenant may not have it; the task is then as it came, else as its tenant's terms have filled it in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,12 @@ def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Ag
     Raises RetryableError for an answer to what was not asked yet: after a loss of the blackboard it will be.
     """
     if isinstance(message, Intake):
-        draft = _take_in(message, now, agents) if run is None else Draft(run, now, agents)
+        may = usable(agents, message.task)
+        draft = _take_in(message, now, may) if run is None else Draft(run, now, may)
     elif run is None:
         return None
     else:
-        draft = Draft(run, now, agents)
+        draft = Draft(run, now, usable(agents, run.task))
         _RULES[type(message)](draft, message)
     return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
 
@@ -92,7 +95,7 @@ def _take_in(intake: Intake, now: datetime, agents: Agents) -> Draft:
     for each in intake.tripped:
         facts = {"guardrail": each.kind, "action": each.action, "where": each.where, "why": each.why}
         draft.record(event.GuardrailTripped, count=each.count, **facts)
-    objection = _objection(task, now, agents) or _guardrail(intake.tripped)
+    objection = intake.refused or _objection(task, now, agents) or _guardrail(intake.tripped)
     if objection is not None:
         end(draft, State.REJECTED, objection.message, error=objection)
         return draft

@@ -159,6 +159,7 @@ def _request(
         "deadline": run.deadline,
         "attempt": work.attempts + getattr(work, "refusals", 0) + (not asked_already),
         "priority": run.task.priority,
+        "permitted": run.task.tools,
         "hop": run.handoffs + (not asked_already),
         "dry_run": run.task.dry_run and run.carried_out_by is None,
         "session": run.task.session,

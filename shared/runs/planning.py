@@ -21,6 +21,18 @@ def problems(plan: Plan, task: Task, agents: Agents) -> list[str]:
     ]
 
 
+def usable(agents: Agents, task: Task) -> Agents:
+    """The agents the task may use, each with the tools that it may use."""
+    may = {name: card for name, card in agents.items() if task.agents is None or name in task.agents}
+    if task.tools is None:
+        return may
+    return {name: _with_tools(card, task.tools) for name, card in may.items()}
+
+
+def _with_tools(card: AgentCard, names: Iterable[str]) -> AgentCard:
+    return card.model_copy(update={"tools": [tool for tool in card.tools if tool.name in names]})
+
+
 def ready(run: Run) -> list[StepRecord]:
     """The waiting steps all of whose dependencies are done, in the plan's order."""
     return [

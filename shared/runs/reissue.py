@@ -11,7 +11,7 @@ from shared.runs.advance import HUMAN_TIMEOUT, deadline_id, result_id
 from shared.runs.dispatch import plan_request, review_request, step_request
 from shared.runs.draft import Outgoing
 from shared.runs.machine import ENDS
-from shared.runs.planning import Agents
+from shared.runs.planning import Agents, usable
 from shared.runs.result import result_of
 from shared.runs.run import Run
 
@@ -25,7 +25,8 @@ def reissue(run: Run, now: datetime, agents: Agents) -> list[Outgoing]:
 
 def _handoffs(run: Run, now: datetime, agents: Agents) -> Iterator[Outgoing]:
     if run.planning.handoff_id:
-        yield Outgoing(run.planning.handoff_id, plan_request(run, run.planning.handoff_id, now, agents))
+        may = usable(agents, run.task)
+        yield Outgoing(run.planning.handoff_id, plan_request(run, run.planning.handoff_id, now, may))
     if run.reviewing.handoff_id:
         yield Outgoing(run.reviewing.handoff_id, review_request(run, run.reviewing.handoff_id, now))
     for record in run.steps.values():

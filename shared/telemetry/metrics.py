@@ -135,6 +135,13 @@ class Metrics:
             "waggle_mcp_losses_total", "Times an MCP server went away, or could not be connected.", "server"
         )
 
+        # --- gateway -------------------------------------------------------------------------------------------------
+        self.refusals = counter(
+            "waggle_gateway_refusals_total",
+            "Requests refused for their caller, by reason: `no_key`, `unknown_key`, `role` or `tenant`.",
+            "reason",
+        )
+
         # --- messages (whoever consumes) -----------------------------------------------------------------------------
         self.delivery_seconds = histogram(
             "waggle_delivery_duration_seconds",

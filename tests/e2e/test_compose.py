@@ -72,7 +72,7 @@ async def test_every_health_check_of_ours_is_answered(swarm):
 
 
 async def test_metrics_are_where_prometheus_asks_for_them(swarm):
-    asked = [f"{swarm.address(name)}/metrics" for name in read(ROOT).swarm()]
+    asked = [swarm.metrics(name) for name in read(ROOT).swarm()]
     assert failing(asked) == []
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -397,6 +398,23 @@ async def test_a_message_that_waits_for_its_retry_holds_up_nothing_and_carries_i
     headers = dead_letter_headers(raw, error, service="test", attempts=3, now=datetime.now(UTC))
     assert json.loads(headers["dlt-causes"]) == ["retryable: not yet 1", "retryable: not yet 2"]
     assert raw.key == b"run-1"
+
+
+async def test_what_has_its_turn_at_a_certain_time_comes_back_then_and_not_some_time_later(settings, topics):
+    late = []
+
+    async def handle(delivery):
+        if delivery.envelope.attempt == 1:
+            turn = 0.2 * int(delivery.message.id.removeprefix("q"))
+            late.append(-time.monotonic() - turn)
+            raise RetryableError("not yet", after=turn, exact=True)
+        late.append(time.monotonic())
+
+    async with timekeeping(settings), consuming(settings, handle) as (broker, _):
+        await publish(broker, [record(question(n), settings.topic_prefix) for n in range(1, 9)])
+        await until(lambda: len(late) == 16)
+    came, turns = sorted(each for each in late if each > 0), sorted(-each for each in late if each < 0)
+    assert all(0 <= after - turn < 0.5 for after, turn in zip(came, turns, strict=True))
 
 
 @pytest.mark.parametrize("causes", ["not json", '"text"', "{}", "[" * 100_000])

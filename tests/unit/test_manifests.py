@@ -60,6 +60,10 @@ def variable(objects, name):
     return next(each for each in container(objects)["env"] if each["name"] == name)
 
 
+def mount(objects, name):
+    return next(each for each in container(objects)["volumeMounts"] if each["name"] == name)
+
+
 def settings(objects):
     return next(each["data"] for each in objects if each["kind"] == "ConfigMap")
 
@@ -115,6 +119,24 @@ BROKEN = {
         lambda o: container(o)["env"].remove(variable(o, "WAGGLE_KAFKA_PASSWORD")),
         "the settings refuse WAGGLE_KAFKA_PASSWORD is missing",
     ),
+    "keys that nobody brings": (
+        lambda o: drop(o, "ExternalSecret", "waggle-keys"),
+        "nobody makes the Secret waggle-keys with the key keys.toml",
+    ),
+    "a file that nobody mounts": (
+        lambda o: container(o, "gateway").update(volumeMounts=[]),
+        "the settings refuse WAGGLE_KEYS",
+    ),
+    "tenants that nobody writes down": (
+        lambda o: o.remove(next(each for each in o if "tenants.toml" in each.get("data", ()))),
+        "nobody makes the ConfigMap waggle-tenants",
+    ),
+    "metrics that Prometheus looks for elsewhere": (
+        lambda o: find(o, "Deployment", "gateway")["spec"]["template"]["metadata"]["annotations"].update(
+            {"prometheus.io/port": "8080"}
+        ),
+        "its metrics are at 9464/metrics",
+    ),
     "credentials that nobody asks for": (
         lambda o: settings(o).update(WAGGLE_KAFKA_SECURITY_PROTOCOL="SSL"),
         "the settings refuse WAGGLE_KAFKA_USERNAME is set but not used",
@@ -124,7 +146,7 @@ BROKEN = {
         "WAGGLE_KAFKA_CA names a file that cannot be read: /etc/waggle/trust/kafkaa.pem",
     ),
     "authorities that are not mounted": (
-        lambda o: container(o)["volumeMounts"].clear(),
+        lambda o: container(o)["volumeMounts"].remove(mount(o, "trust")),
         "/etc/waggle/trust/postgres.pem",
     ),
     "a setting that is missing": (lambda o: settings(o).pop("WAGGLE_KAFKA"), "WAGGLE_KAFKA is not set"),

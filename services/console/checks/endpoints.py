@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 import httpx
+from pydantic import SecretStr
 
 from services.console.checks.finding import Finding, fail, ok, warn
 from services.console.checks.models import check_models
@@ -15,13 +16,15 @@ from shared.urls import without_password
 _WITHIN = 5.0
 """Seconds one endpoint has to answer."""
 
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
 _AWAY = (httpx.HTTPError, httpx.InvalidURL)
 
 
 async def check_endpoints(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
     """Those that are set."""
     async with httpx.AsyncClient(timeout=_WITHIN) as http:
-        found = [*await check_models(http, settings), await _gateway(http, settings.gateway)]
+        found = [*await check_models(http, settings), *await _gateway(http, settings)]
         if collector := environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
             found.append(await _collector(http, collector))
     if settings.smtp:
@@ -29,15 +32,37 @@ async def check_endpoints(settings: Settings, environment: Mapping[str, str]) ->
     return found
 
 
-async def _gateway(http: httpx.AsyncClient, url: str) -> Finding:
-    at = without_password(url)
+async def _gateway(http: httpx.AsyncClient, settings: Settings) -> list[Finding]:
+    url, at = settings.gateway.rstrip("/"), without_password(settings.gateway)
     try:
-        answer = await http.get(f"{url.rstrip('/')}/ready")
+        answer = await http.get(f"{url}/ready")
+        if answer.text != "ready":
+            do = "see its log, and what fails above"
+            return [fail("gateway", f"{at} answers {answer.status_code}, not ready", do)]
+        return [ok("gateway", f"{at} is ready"), await _access(http, url, settings.key)]
     except _AWAY as away:
-        return fail("gateway", f"nothing answers at {at}: {_reason(away)}", "start it, or correct WAGGLE_GATEWAY")
-    if answer.text != "ready":
-        return fail("gateway", f"{at} answers {answer.status_code}, not ready", "see its log, and what fails above")
-    return ok("gateway", f"{at} is ready")
+        do = "start it, or correct WAGGLE_GATEWAY"
+        return [fail("gateway", f"nothing answers at {at}: {_reason(away)}", do)]
+
+
+async def _access(http: httpx.AsyncClient, url: str, key: SecretStr | None) -> Finding:
+    """Whether the gateway asks for a key, and takes ours."""
+    asked = f"{url}/v1/agents"
+    if (await http.get(asked)).status_code != httpx.codes.UNAUTHORIZED:
+        return _open(url)
+    if key is None:
+        return fail("access", "the gateway asks for a key", "set WAGGLE_KEY; docs/access.md says who makes one")
+    answer = await http.get(asked, headers={"Authorization": f"Bearer {key.get_secret_value()}"})
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        return fail("access", "the gateway does not know this key", "correct WAGGLE_KEY, or have its hash added")
+    return ok("access", "the gateway asks for a key, and takes this one")
+
+
+def _open(url: str) -> Finding:
+    if urlsplit(url).hostname in _LOOPBACK:
+        return ok("access", "the gateway asks nobody for a key, and is asked from this machine")
+    found = "the gateway asks nobody for a key: whoever reaches it may do everything"
+    return warn("access", found, "set its WAGGLE_KEYS (docs/access.md)")
 
 
 async def _collector(http: httpx.AsyncClient, url: str) -> Finding:
@@ -59,7 +84,7 @@ def _mail(url: str) -> Finding:
     kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
     try:
         with kind(parts.hostname or "", parts.port or 0, timeout=_WITHIN) as server:
-            if parts.username and parts.scheme == "smtp" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
+            if parts.username and parts.scheme == "smtp" and parts.hostname not in _LOOPBACK:
                 server.starttls()
             if parts.username:
                 server.login(unquote(parts.username), unquote(parts.password or ""))

@@ -6,7 +6,7 @@ import typer
 
 from services.console.client import Gateway
 from services.console.options import GatewayOption, TenantOption
-from services.console.where import gateway_address
+from services.console.where import gateway_address, gateway_key
 
 PortOption = Annotated[
     int | None,
@@ -18,8 +18,8 @@ def mcp(gateway: GatewayOption = None, tenant: TenantOption = "default", port: P
     """Let an MCP client hand in tasks, follow them and read their results."""
     from services.console.tools import server  # noqa: PLC0415 -- half a second no other command shall wait
 
-    address = gateway_address(gateway)
-    made = server(lambda: Gateway(address, tenant))
+    address, key = gateway_address(gateway), gateway_key()
+    made = server(lambda: Gateway(address, tenant, key))
     if port is None:
         made.run("stdio")
     else:

@@ -10,7 +10,6 @@ from uuid import uuid4
 import typer
 from pydantic import ValidationError
 
-from schemas.budget import Budget
 from schemas.task import Attachment, Priority, Shape, Task, TaskContext
 from services.console import files, watching
 from services.console.client import Gateway
@@ -19,8 +18,6 @@ from services.console.exits import ConsoleError, Exit
 from services.console.live import Silence, view_for
 from services.console.options import GatewayOption, JsonOption, TenantOption, connect
 from services.console.text import Screen, one_line
-
-SECONDS = Budget().seconds
 
 AttachOption = Annotated[
     list[Path] | None, typer.Option(metavar="PATH", help="A file, or a folder with all its files; may be repeated.")
@@ -53,7 +50,9 @@ def submit(
     destination: DestinationOption = None,
     key: Annotated[str | None, typer.Option(help="The same key twice is the same run.")] = None,
     deadline: DeadlineOption = None,
-    seconds: Annotated[float, typer.Option(help="Seconds it may take.")] = SECONDS,
+    seconds: Annotated[
+        float | None, typer.Option(help="Seconds it may take; else what the tenant's tasks get.")
+    ] = None,
     priority: Annotated[Priority, typer.Option(help="How urgent beside your other tasks.")] = Priority.NORMAL,
     on_trouble: Annotated[OnTrouble, typer.Option(help="When planning or review cannot succeed.")] = OnTrouble.FAIL,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Call no tool that changes anything.")] = False,
@@ -71,7 +70,7 @@ def submit(
         "agent": agent,
         "constraints": constraint or [],
         "destinations": destination or [],
-        "budget": {"seconds": seconds},
+        "budget": {} if seconds is None else {"seconds": seconds},
         "deadline": moment(deadline) if deadline else None,
         "tenant": tenant,
         "priority": priority,
@@ -80,7 +79,7 @@ def submit(
         "session": session,
         "idempotency_key": key,
     }
-    task = checked(fields)
+    task = checked({name: value for name, value in fields.items() if value is not None})
     screen = Screen(json=json)
     with connect(gateway, tenant) as client:
         hand_in(screen, client, with_files(task, files.attach(client, attach or [])), wait=wait, save_to=save)

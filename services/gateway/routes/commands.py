@@ -9,8 +9,9 @@ from pydantic import ConfigDict, Field
 from schemas.approval import CancelRun, CarryOut, Command, HumanDecided, PauseRun, ResumeRun
 from schemas.event import State
 from schemas.message import Id, Part, Text
+from services.gateway.access import Caller
 from services.gateway.failures import Refused, documented
-from services.gateway.inputs import PartsOf, Standing, StandingOf
+from services.gateway.inputs import CallerOf, PartsOf, Standing, StandingOf
 from services.gateway.publishing import deliver
 from services.gateway.views import Commanded
 from shared.runs import ENDS, Run
@@ -20,12 +21,15 @@ from shared.service import Parts
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["commands"], responses=documented(404, 409, 413))
 
 
+BY = "Who wants it. Where a key is asked for, its owner's name counts instead; elsewhere it is needed."
+
+
 class Order(Part):
     """What is wanted, and by whom."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    by: str = Field(min_length=1, max_length=200, description="Who wants it.")
+    by: str | None = Field(None, min_length=1, max_length=200, description=BY)
 
 
 class ReasonedOrder(Order):
@@ -46,24 +50,24 @@ class Decision(Order):
 
 
 @router.post("/cancel", status_code=202, summary="Cancel a run")
-async def cancel_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf) -> Commanded:
+async def cancel_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf, caller: CallerOf) -> Commanded:
     """End the run; what is in flight is thrown away."""
-    return await _command(parts, standing, CancelRun, order)
+    return await _command(parts, standing, CancelRun, order, caller)
 
 
 @router.post("/pause", status_code=202, summary="Pause a run")
-async def pause_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf) -> Commanded:
+async def pause_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf, caller: CallerOf) -> Commanded:
     """Dispatch nothing more until the run is resumed; what is in flight is kept."""
-    return await _command(parts, standing, PauseRun, order)
+    return await _command(parts, standing, PauseRun, order, caller)
 
 
 @router.post("/resume", status_code=202, summary="Resume a run")
-async def resume_run(order: Order, standing: StandingOf, parts: PartsOf) -> Commanded:
+async def resume_run(order: Order, standing: StandingOf, parts: PartsOf, caller: CallerOf) -> Commanded:
     """Go on from where the run was paused, or, if it has failed, from the step that failed."""
     run = _begun(standing)
     if run.state in ENDS - {State.FAILED}:
         raise _ended(run)
-    return await _send(parts, run, ResumeRun, order)
+    return await _send(parts, run, ResumeRun, order, caller)
 
 
 class CarryOutOrder(Order):
@@ -73,7 +77,7 @@ class CarryOutOrder(Order):
 
 
 @router.post("/carry-out", status_code=202, summary="Make the calls a dry run has shown")
-async def carry_out_run(order: CarryOutOrder, standing: StandingOf, parts: PartsOf) -> Commanded:
+async def carry_out_run(order: CarryOutOrder, standing: StandingOf, parts: PartsOf, caller: CallerOf) -> Commanded:
     """Make them in their order and as they were shown, once, and nothing else; no model is asked."""
     run = _begun(standing)
     shown = effects_digest(run)
@@ -82,11 +86,11 @@ async def carry_out_run(order: CarryOutOrder, standing: StandingOf, parts: Parts
     if shown != order.digest:
         action = "look again: the run's result says which"
         raise Refused(409, "not_awaited", f"the run {run.id} has shown other calls", action=action)
-    return await _send(parts, run, CarryOut, order)
+    return await _send(parts, run, CarryOut, order, caller)
 
 
 @router.post("/decisions", status_code=202, summary="Answer a run's question")
-async def decide_for_run(order: Decision, standing: StandingOf, parts: PartsOf) -> Commanded:
+async def decide_for_run(order: Decision, standing: StandingOf, parts: PartsOf, caller: CallerOf) -> Commanded:
     """Approve or reject what the run waits for: `request_id` is that of its `waiting_for`."""
     asked = _living(standing).request
     if asked is None or asked.request_id != order.request_id:
@@ -95,15 +99,16 @@ async def decide_for_run(order: Decision, standing: StandingOf, parts: PartsOf) 
     if order.digest not in (None, asked.proposal.digest if asked.proposal else None):
         message = f"the run {standing.id} waits for a decision about another call"
         raise Refused(409, "not_awaited", message, action="look again: the run's `waiting_for` says about which")
-    return await _command(parts, standing, HumanDecided, order)
+    return await _command(parts, standing, HumanDecided, order, caller)
 
 
-async def _command(parts: Parts, standing: Standing, kind: type[Command], order: Order) -> Commanded:
-    return await _send(parts, _living(standing), kind, order)
+async def _command(parts: Parts, standing: Standing, kind: type[Command], order: Order, caller: Caller) -> Commanded:
+    return await _send(parts, _living(standing), kind, order, caller)
 
 
-async def _send(parts: Parts, run: Run, kind: type[Command], order: Order) -> Commanded:
-    message = kind.model_validate({"run_id": run.id, "tenant": run.tenant, **order.model_dump()})
+async def _send(parts: Parts, run: Run, kind: type[Command], order: Order, caller: Caller) -> Commanded:
+    whose = {"run_id": run.id, "tenant": run.tenant, "by": caller.signed(order.by)}
+    message = kind.model_validate(order.model_dump() | whose)
     message_id = f"command-{uuid4().hex}"
     await deliver(parts, message, id=message_id, run_id=run.id)
     return Commanded(run_id=run.id, tenant=run.tenant, message_id=message_id)

@@ -11,7 +11,7 @@ from schemas.message import Text
 from services.gateway.dead_letters import DeadLetterView, Progress, Selection, refusing, view_of_letter
 from services.gateway.dealing import deal
 from services.gateway.failures import documented
-from services.gateway.inputs import PartsOf, SettingsOf
+from services.gateway.inputs import CallerOf, PartsOf, SettingsOf
 from services.gateway.routes.commands import Order, ReasonedOrder
 from shared.bus.dead_search import Found, Search
 from shared.bus.redrive import Redriver, dead_letters, redriver
@@ -89,37 +89,39 @@ async def show_dead_letter(name: Name, settings: SettingsOf) -> DeadLetterView:
 
 
 @one.post("/redrive", summary="Redrive a dead letter", responses=documented(404, 409))
-async def redrive_dead_letter(name: Name, order: Redrive, parts: PartsOf) -> DeadLetterHandled:
+async def redrive_dead_letter(name: Name, order: Redrive, parts: PartsOf, caller: CallerOf) -> DeadLetterHandled:
     """Put the original record back on its topic. 409 `already_handled`, saying by whom, when somebody did something."""
     async with refusing(), redriver(parts.settings, parts.redis) as desk:
-        return await desk.redrive(name, order.by, order.reason, again=order.again)
+        return await desk.redrive(name, caller.signed(order.by), order.reason, again=order.again)
 
 
 @one.post("/discard", summary="Discard a dead letter", responses=documented(404, 409))
-async def discard_dead_letter(name: Name, order: ReasonedOrder, parts: PartsOf) -> DeadLetterHandled:
+async def discard_dead_letter(name: Name, order: ReasonedOrder, parts: PartsOf, caller: CallerOf) -> DeadLetterHandled:
     """Give it up for good. 409 `already_handled`, saying by whom, when somebody did something."""
     async with refusing(), redriver(parts.settings, parts.redis) as desk:
-        return await desk.discard(name, order.by, order.reason)
+        return await desk.discard(name, caller.signed(order.by), order.reason)
 
 
-async def found_to_redrive(order: RedriveMany, settings: SettingsOf) -> Found:
+async def found_to_redrive(order: RedriveMany, settings: SettingsOf, caller: CallerOf) -> Found:
     """What the order means, looked up before the answer begins: after that nothing can be refused."""
+    caller.signed(order.by)
     return await _found(settings, order.letters)
 
 
-async def found_to_discard(order: DiscardMany, settings: SettingsOf) -> Found:
+async def found_to_discard(order: DiscardMany, settings: SettingsOf, caller: CallerOf) -> Found:
     """As `found_to_redrive`."""
+    caller.signed(order.by)
     return await _found(settings, order.letters)
 
 
 @router.post("/redrive", summary="Redrive many dead letters")
 async def redrive_dead_letters(
-    order: RedriveMany, found: Annotated[Found, Depends(found_to_redrive)], parts: PartsOf
+    order: RedriveMany, found: Annotated[Found, Depends(found_to_redrive)], parts: PartsOf, caller: CallerOf
 ) -> AsyncIterator[Selection | Progress]:
     """One line of JSON that says how many, then one for each as it is put back. It stops when the caller goes away."""
 
     async def act(desk: Redriver, name: str) -> DeadLetterHandled:
-        return await desk.redrive(name, order.by, order.reason)
+        return await desk.redrive(name, caller.signed(order.by), order.reason)
 
     async for line in deal(parts, found, act, rate=order.rate, dry_run=order.dry_run):
         yield line
@@ -127,12 +129,12 @@ async def redrive_dead_letters(
 
 @router.post("/discard", summary="Discard many dead letters")
 async def discard_dead_letters(
-    order: DiscardMany, found: Annotated[Found, Depends(found_to_discard)], parts: PartsOf
+    order: DiscardMany, found: Annotated[Found, Depends(found_to_discard)], parts: PartsOf, caller: CallerOf
 ) -> AsyncIterator[Selection | Progress]:
     """One line of JSON that says how many, then one for each as it is given up. It stops when the caller goes away."""
 
     async def act(desk: Redriver, name: str) -> DeadLetterHandled:
-        return await desk.discard(name, order.by, order.reason)
+        return await desk.discard(name, caller.signed(order.by), order.reason)
 
     async for line in deal(parts, found, act, rate=order.rate, dry_run=order.dry_run):
         yield line

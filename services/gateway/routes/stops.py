@@ -5,24 +5,36 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import uuid4
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
 from pydantic import ConfigDict, Field
 
 from schemas.message import Part, Text
 from schemas.stop import SCOPE, WorkStopped
 from services.gateway.failures import documented, unavailable
-from services.gateway.inputs import PartsOf, StopsOf
+from services.gateway.inputs import CallerOf, PartsOf, StopsOf
 from services.gateway.publishing import clear, deliver
+from services.gateway.routes.commands import BY
 from shared.bus.stops import TOPIC, Stops
+from shared.principals import EVERY
 
 router = APIRouter(prefix="/v1/stops", tags=["stops"], responses=documented())
 
 WITHIN = 5.0
 """Seconds Kafka has to say what is stopped."""
 
-ScopeOf = Annotated[
+GivenScope = Annotated[
     str, Path(pattern=SCOPE, max_length=200, description="`all`, `tenant:NAME`, `agent:NAME`, `run:ID`.")
 ]
+
+
+def scope_of(scope: GivenScope, caller: CallerOf) -> str:
+    """What is meant. 403 for a tenant that is not the caller's, and for what concerns more than one tenant."""
+    kind, _, name = scope.partition(":")
+    caller.act_for(name if kind == "tenant" else EVERY)
+    return scope
+
+
+ScopeOf = Annotated[str, Depends(scope_of)]
 
 
 class StopOrder(Part):
@@ -30,7 +42,7 @@ class StopOrder(Part):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    by: str = Field(min_length=1, max_length=200, description="Who wants it.")
+    by: str | None = Field(None, min_length=1, max_length=200, description=BY)
     reason: Text
 
 
@@ -48,9 +60,9 @@ async def list_stops(stops: StopsOf) -> list[WorkStopped]:
 
 
 @router.put("/{scope}", status_code=202, summary="Stop something")
-async def stop(scope: ScopeOf, order: StopOrder, parts: PartsOf) -> WorkStopped:
+async def stop(scope: ScopeOf, order: StopOrder, parts: PartsOf, caller: CallerOf) -> WorkStopped:
     """Let agents call no model and no tool for it any more: calls under way are cancelled where they can be."""
-    stopped = WorkStopped(scope=scope, by=order.by, reason=order.reason, at=datetime.now(UTC))
+    stopped = WorkStopped(scope=scope, by=caller.signed(order.by), reason=order.reason, at=datetime.now(UTC))
     await deliver(parts, stopped, id=f"stop-{uuid4().hex}", run_id=scope)
     return stopped
 

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Header
 
 from schemas.message import Id
 from schemas.task import Task
+from services.gateway.admission import admit
 from services.gateway.failures import Refused, documented
-from services.gateway.inputs import DEFAULT_TENANT, GivenTenant, Mark, PartsOf
+from services.gateway.inputs import DEFAULT_TENANT, CallerOf, GivenTenant, Mark, PartsOf
 from services.gateway.publishing import deliver
 from services.gateway.views import Submitted, links_to
 from shared import blackboard
@@ -34,11 +35,18 @@ GivenKey = Annotated[
 
 
 @router.post(
-    "/v1/tasks", status_code=202, summary="Submit a task", responses=documented(413), response_description="Accepted"
+    "/v1/tasks",
+    status_code=202,
+    summary="Submit a task",
+    responses=documented(413, 429),
+    response_description="Accepted",
 )
-async def submit_task(task: Task, parts: PartsOf, tenant: GivenTenant = None, key: GivenKey = None) -> Submitted:
+async def submit_task(
+    task: Task, parts: PartsOf, caller: CallerOf, tenant: GivenTenant = None, key: GivenKey = None
+) -> Submitted:
     """Accepted means that Kafka has acknowledged it (`acks=all`). After a 503, send it again with the same key."""
     task = addressed(task, tenant, key)
+    await admit(parts, caller.act_for(task.tenant))
     task_id = f"task-{uuid4().hex}"
     run_id = run_id_for(task.tenant, task.idempotency_key or task_id)
     await deliver(parts, task, id=task_id, run_id=run_id)

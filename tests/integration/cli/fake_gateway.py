@@ -31,6 +31,7 @@ class Script:
         self.files = {}
         self.pages = []
         self.refusal = None
+        self.key, self.shown = None, set()
         self.cut_after = None
         self.hang = False
         self.dies_at_submit = False
@@ -131,7 +132,11 @@ def refused(status, code, message, action=None):
 
 
 def app_of(script):
-    async def refuse():
+    async def refuse(request: Request):
+        key = request.headers.get("authorization")
+        script.shown.add(key)
+        if script.key and key != f"Bearer {script.key}":
+            script.refusal = (401, "unauthenticated", "nobody has this key" if key else "a key is needed here", None)
         if script.refusal:
             raise RefusedError
 

@@ -1,0 +1,170 @@
+"""Who asks, and whether it may: one table says what each route needs. A route that is not in it is closed."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services.gateway.failures import Refused, answer
+from shared.principals import EVERY, Principal, Principals, Role
+from shared.telemetry.metrics import Metrics
+
+log = structlog.get_logger()
+
+CALLER = "waggle.caller"
+"""Where a request's scope has its caller."""
+
+OPEN = frozenset({"/docs", "/docs/oauth2-redirect", "/openapi.json"})
+"""The description of the API needs no key; nor do `/live` and `/ready`, which never come here."""
+
+TOLD_EVERY = 1.0
+"""Seconds between log lines about refusals for the same reason: whoever is refused must not fill the log."""
+
+
+class Needs(NamedTuple):
+    """Any of the roles; `everywhere`: for all tenants, because what is shown or done belongs to no single one."""
+
+    roles: frozenset[Role]
+    everywhere: bool = False
+
+
+def _any(*roles: Role, everywhere: bool = False) -> Needs:
+    return Needs(frozenset(roles), everywhere)
+
+
+_READ, _ALL = _any(Role.READ), _any(Role.OPERATE, everywhere=True)
+
+NEEDS: Mapping[str, Needs] = {
+    "submit_task": _any(Role.SUBMIT),
+    "upload_file": _any(Role.SUBMIT),
+    "download_file": _READ,
+    "list_runs": _READ,
+    "show_run": _READ,
+    "get_result": _READ,
+    "show_trace": _READ,
+    "show_turn": _READ,
+    "show_journal": _READ,
+    "follow_run": _READ,
+    "list_agents": _READ,
+    "decide_for_run": _any(Role.DECIDE),
+    "cancel_run": _any(Role.SUBMIT, Role.OPERATE),
+    "pause_run": _any(Role.OPERATE),
+    "resume_run": _any(Role.OPERATE),
+    "stop": _any(Role.OPERATE),
+    "start": _any(Role.OPERATE),
+    "list_stops": _ALL,
+    "list_topics": _ALL,
+    "list_dead_letters": _ALL,
+    "show_dead_letter": _ALL,
+    "redrive_dead_letter": _ALL,
+    "discard_dead_letter": _ALL,
+    "redrive_dead_letters": _ALL,
+    "discard_dead_letters": _ALL,
+    "show_metrics": _ALL,
+}
+"""By the name of a route's function."""
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Counts every refusal, and tells of them in the log, but not more often than once a second."""
+
+    metrics: Metrics
+    _told: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def note(self, reason: str, name: str | None, scope: Scope) -> None:
+        """Somebody was refused. `reason`: `no_key`, `unknown_key`, `role` or `tenant`."""
+        self.metrics.refusals.labels(reason).inc()
+        last, unsaid = self._told.get(reason, (-TOLD_EVERY, 0))
+        now = time.monotonic()
+        if now - last < TOLD_EVERY:
+            self._told[reason] = last, unsaid + 1
+            return
+        self._told[reason] = now, 0
+        about = {"peer": (scope.get("client") or ("",))[0], "path": scope["path"], "unsaid": unsaid}
+        log.warning("a request was refused", reason=reason, principal=name, **about)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. Without a principal nobody is asked for a key, and everybody may do everything."""
+
+    name: str | None
+    principal: Principal | None
+    refusals: Refusals
+    scope: Scope
+
+    def need(self, route: str) -> None:
+        """Raises Refused 403 unless the caller has a role that the route takes, and for all tenants if it is so."""
+        if self.principal is None:
+            return
+        needs = NEEDS.get(route, Needs(frozenset()))
+        if not needs.roles & {*self.principal.roles}:
+            wanted = " or ".join(sorted(needs.roles)) or "none there is"
+            action = f"ask an operator for the role; `{self.name}` has: {', '.join(self.principal.roles)}"
+            raise self._refused("role", f"this needs the role {wanted}", action)
+        if needs.everywhere:
+            self.act_for(EVERY)
+
+    def act_for(self, tenant: str) -> str:
+        """The tenant. Raises Refused 403 for one that the caller may not act for."""
+        if self.principal is None or self.principal.acts_for(tenant):
+            return tenant
+        whom = "all tenants at once" if tenant == EVERY else f"tenant `{tenant}`"
+        action = f"name one of its tenants (?tenant=…, --tenant …): {', '.join(self.principal.tenants)}"
+        raise self._refused("tenant", f"`{self.name}` may not act for {whom}", action)
+
+    def signed(self, claimed: str | None) -> str:
+        """Whose order it is: the key's owner's, whatever is claimed. Raises Refused 422 if nobody says who it is."""
+        name = self.name or claimed
+        if name is None:
+            raise Refused(422, "invalid_request", "body.by: Field required", action="say who wants it: `by`")
+        return name
+
+    def _refused(self, reason: str, message: str, action: str) -> Refused:
+        self.refusals.note(reason, self.name, self.scope)
+        return Refused(403, "forbidden", message, action=action)
+
+
+class Keys:
+    """Lets nobody in without a key, before anything of the request is read; with `principals` None, everybody."""
+
+    def __init__(self, app: ASGIApp, principals: Principals | None, refusals: Refusals) -> None:
+        self._app = app
+        self._principals = principals
+        self._refusals = refusals
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 401, or pass the request on with its caller."""
+        if scope["type"] == "lifespan" or scope["path"] in OPEN:
+            return await self._app(scope, receive, send)
+        caller = self._caller(scope)
+        if isinstance(caller, Caller):
+            return await self._app({**scope, CALLER: caller}, receive, send)
+        if scope["type"] != "http":
+            return await send({"type": "websocket.close", "code": 1008})
+        return await answer(401, caller.error, caller.headers)(scope, receive, send)
+
+    def _caller(self, scope: Scope) -> Caller | Refused:
+        if self._principals is None:
+            return Caller(None, None, self._refusals, scope)
+        given = Headers(scope=scope).getlist("authorization")
+        scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        if scheme.lower() != "bearer" or not key.strip():
+            self._refusals.note("no_key", None, scope)
+            return _unauthenticated(
+                "a key is needed here", "send `Authorization: Bearer KEY`; `waggle` has it from WAGGLE_KEY"
+            )
+        name = self._principals.whose(key.strip())
+        if name is None:
+            self._refusals.note("unknown_key", None, scope)
+            return _unauthenticated("nobody has this key", "ask an operator for one: `waggle keys new NAME`")
+        return Caller(name, self._principals.principals[name], self._refusals, scope)
+
+
+def _unauthenticated(message: str, action: str) -> Refused:
+    return Refused(401, "unauthenticated", message, action=action, headers={"WWW-Authenticate": "Bearer"})

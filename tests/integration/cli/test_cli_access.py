@@ -1,0 +1,129 @@
+"""Keys on the command line: made, shown to the gateway, and never shown to anybody else."""
+
+import asyncio
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from fake_gateway import RUN
+from gateway_fixtures import serving
+from mcp import Client, StdioServerParameters
+from typer.testing import CliRunner
+
+from infra.probe import free_port
+from services.console.app import app
+from services.console.checks.endpoints import _open
+from shared.principals import digest, new_key, read_principals
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def key(monkeypatch, script):
+    script.key = new_key()
+    monkeypatch.setenv("WAGGLE_KEY", script.key)
+    return script.key
+
+
+def made(*arguments: str) -> dict:
+    ended = CliRunner().invoke(app, ["keys", "new", *arguments, "--json"])
+    assert ended.exit_code == 0, ended.output
+    return json.loads(ended.stdout)
+
+
+def test_a_new_key_is_printed_once_with_the_entry_that_knows_only_its_hash(tmp_path):
+    found = made("ada@example.com", "--tenant", "acme", "--tenant", "shop", "--role", "decide")
+    assert found["key"] not in found["entry"]
+    path = tmp_path / "keys.toml"
+    path.write_text(found["entry"])
+    assert read_principals(path).whose(found["key"]) == "ada@example.com"
+    [entry] = tomllib.loads(found["entry"])["principals"].values()
+    assert entry == {"sha256": digest(found["key"]), "tenants": ["acme", "shop"], "roles": ["decide"]}
+
+
+def test_what_is_printed_for_a_person_can_be_copied_as_it_is(tmp_path):
+    shown = CliRunner().invoke(app, ["keys", "new", "ada"]).stdout
+    path = tmp_path / "keys.toml"
+    path.write_text(shown[shown.index("[principals") :])
+    [key] = [line for line in shown.splitlines() if line.startswith("wgl_")]
+    assert read_principals(path).whose(key) == "ada"
+
+
+@pytest.mark.parametrize("arguments", [["a b"], ["ada", "--tenant", "A B"], ["ada", "--role", "admin"]])
+def test_what_can_be_no_entry_is_refused(arguments):
+    ended = CliRunner().invoke(app, ["keys", "new", *arguments])
+    assert ended.exit_code == 2
+    assert "wgl_" not in ended.output
+
+
+def test_the_key_is_shown_to_the_gateway_with_every_request_and_to_nobody_else(waggle, script, key):
+    script.add()
+    for command in (["submit", "count", "--no-wait"], ["watch", RUN], ["runs"], ["stop", "all", "--reason", "x"]):
+        ended = waggle(*command)
+        assert key not in ended.output
+    assert script.shown == {f"Bearer {key}"}
+
+
+def test_without_a_key_or_with_a_wrong_one_it_is_said_what_to_do(waggle, script, key, monkeypatch):
+    for wrong in ("", new_key()):
+        monkeypatch.setenv("WAGGLE_KEY", wrong)
+        ended = waggle("runs")
+        assert ended.exit_code == 2
+        assert "lets nobody in without a key" in ended.stderr
+        assert "set WAGGLE_KEY" in ended.stderr
+        assert not wrong or wrong not in ended.output
+    monkeypatch.setenv("WAGGLE_KEY", "two words")
+    ended = waggle("runs")
+    assert (ended.exit_code, "two words" in ended.output) == (2, False)
+
+
+async def test_the_mcp_server_shows_the_key_too(gateway, script, key):
+    script.add()
+    command = ["-m", "services.console", "mcp", "--gateway", gateway.url]
+    own = {"WAGGLE_KEY": key}
+    async with Client(StdioServerParameters(command=sys.executable, args=command, cwd=ROOT, env=own)) as client:
+        answer = await client.call_tool("run_status", {"run_id": RUN})
+    assert not answer.is_error
+    assert script.shown == {f"Bearer {key}"}
+
+
+@pytest.fixture
+def closed(settings, tmp_path):
+    found = made("ada", "--role", "read")
+    path = tmp_path / "keys.toml"
+    path.write_text(found["entry"])
+    return settings.model_copy(update={"principals": path}), found["key"]
+
+
+async def examined(monkeypatch, url: str, key: str) -> dict:
+    monkeypatch.setenv("WAGGLE_GATEWAY", url)
+    monkeypatch.setenv("WAGGLE_KEY", key)
+    monkeypatch.setenv("WAGGLE_KAFKA", f"127.0.0.1:{free_port()}")
+    ended = await asyncio.to_thread(CliRunner().invoke, app, ["doctor", "--json"])
+    assert key == "" or key not in ended.output
+    findings = json.loads(ended.stdout)["findings"]
+    return next(each for each in findings if each["subject"] == "access")
+
+
+async def test_the_doctor_says_whether_the_gateway_asks_for_a_key_and_takes_ours(closed, topics, redis, monkeypatch):
+    settings, key = closed
+    async with serving(settings) as client:
+        url = str(client.base_url)
+        taken = await examined(monkeypatch, url, key)
+        assert (taken["level"], "takes this one" in taken["found"]) == ("ok", True)
+        wanted = await examined(monkeypatch, url, "")
+        assert (wanted["level"], "set WAGGLE_KEY" in wanted["do"]) == ("fail", True)
+        refused = await examined(monkeypatch, url, new_key())
+        assert (refused["level"], "does not know this key" in refused["found"]) == ("fail", True)
+
+
+async def test_the_doctor_warns_of_a_gateway_that_others_can_reach_and_that_asks_nobody(
+    settings, topics, redis, monkeypatch
+):
+    async with serving(settings) as client:
+        here = await examined(monkeypatch, str(client.base_url), "")
+        assert here["level"] == "ok"
+    elsewhere = _open("http://gateway.example:8080")
+    assert (elsewhere.level, "whoever reaches it may do everything" in elsewhere.found) == ("warn", True)

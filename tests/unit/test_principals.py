@@ -1,0 +1,73 @@
+"""Keys and the file that knows their hashes."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shared.declared import InvalidFile
+from shared.principals import digest, new_key, presentable, read_principals
+from shared.settings import Settings
+
+HASH = "0" * 64
+
+
+@pytest.fixture
+def declare(tmp_path):
+    def declared(text: str):
+        path = tmp_path / f"{abs(hash(text))}.toml"
+        path.write_text(text)
+        return path
+
+    return declared
+
+
+def entry(name: str = "ada", **changes) -> str:
+    facts = {"sha256": f'"{HASH}"', "tenants": '["acme"]', "roles": '["read"]'} | changes
+    return f"[principals.{name}]\n" + "\n".join(f"{key} = {value}" for key, value in facts.items() if value) + "\n"
+
+
+def test_a_key_is_random_and_told_by_its_hash(declare):
+    keys = [new_key() for _ in range(100)]
+    assert len(set(keys)) == 100
+    assert all(len(key) >= 47 and presentable(key) for key in keys)
+    found = read_principals(declare(entry("ada", sha256=f'"{digest(keys[0])}"') + entry("bob")))
+    assert found.whose(keys[0]) == "ada"
+    assert [found.whose(key) for key in (keys[1], "", HASH, digest(keys[0]), keys[0][:-1], "ü")] == [None] * 6
+
+
+def test_looking_a_key_up_is_the_same_from_every_thread(declare):
+    key = new_key()
+    found = read_principals(declare(entry(sha256=f'["{HASH}", "{digest(key)}"]')))
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(found.whose, [key] * 200)) == {"ada"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (entry(sha256='"abc"'), "principals.ada.sha256.0: String should match pattern"),
+        (entry(sha256="[]"), "principals.ada.sha256: Value should have at least 1 item"),
+        (entry(sha256=None), "principals.ada.sha256: Field required"),
+        (entry(roles='["admin"]'), "Input should be 'submit', 'read', 'decide' or 'operate'"),
+        (entry(roles="[]"), "principals.ada.roles"),
+        (entry(tenants="[]"), "principals.ada.tenants"),
+        (entry(tenants='["A B"]'), "principals.ada.tenants.0"),
+        (entry(key='"wgl_…"'), "principals.ada.key: there is no such entry"),
+        (entry('"a b"'), "principals.a b"),
+        (entry() + entry("bob"), "principals.bob.sha256: the same key is ada's"),
+        ("", "principals: Field required"),
+        ("[principals]", "principals: Dictionary should have at least 1 item"),
+    ],
+)
+def test_a_wrong_entry_is_named(declare, text, said):
+    with pytest.raises(InvalidFile, match=re.escape(said)):
+        read_principals(declare(text))
+
+
+def test_a_key_is_in_no_representation_of_the_settings_and_what_is_none_is_refused_without_it():
+    key = new_key()
+    assert key not in repr(Settings(key=key)) + str(Settings(key=key))
+    with pytest.raises(ValueError, match="it is no key") as refused:
+        Settings(key="wgl_ with spaces")
+    assert "with spaces" not in str(refused.value.errors(include_input=False)[0])
