@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, JsonValue
 from schemas.task import Artefact
 from services.communication.leaving import check_leaving
 from services.communication.mail import File, compose, deliver, server
+from shared.gate import POST, SEND
 from shared.tools import Effect, Limits, Risk, ToolCall, ToolError, tool
 from shared.tools.addresses import host_of, is_listed, parse_url
 from shared.tools.net import GuardedClient
@@ -61,6 +62,7 @@ class FileSummary(BaseModel):
     timeout=60,
     limits=Limits(breaker=True, most_per_step=10),
     destinations=("to",),
+    asked_by=SEND,
     dependency="smtp",
 )
 async def send_email(
@@ -94,6 +96,7 @@ async def send_email(
     timeout=30,
     limits=Limits(breaker=True, most_per_step=10),
     destinations=("url",),
+    asked_by=POST,
     dependency=host_of("url"),
 )
 async def post_webhook(

@@ -30,18 +30,16 @@ from shared.gate import (
     authorize,
     deed_of,
     digest_of,
-    host_of,
     moved_by,
-    places,
     risk_of,
     tool_named,
 )
-from shared.guard import Taint, origin_in
+from shared.guard import Taint, named, origin_in
 from shared.telemetry.metrics import Metrics
 from shared.tools import Effect, Tool, ToolError
 
-_READ_AT = ("page:", "file:")
-"""Origins of what others have written, not the model: a link that stands there says nothing of what it knows."""
+_PUBLIC = ("page:", "mcp:")
+"""Origins of what everybody may know."""
 
 
 LONGEST_REASON = 500
@@ -83,19 +81,26 @@ class Gate:
     shown: list[PlannedEffect] = field(default_factory=list)
     """The calls a dry run has shown so far, in order."""
     _trusted: Trusted = field(init=False)
-    _read: list[str] = field(default_factory=list)
-    _hosts: set[str] = field(default_factory=set)
+    _links: list[str] = field(default_factory=list)
+    """What the caller and the operator have given, in small letters."""
+    _pages: list[str] = field(default_factory=list)
+    """What strangers have written."""
+    _made: set[str] = field(default_factory=set)
+    """Names of files that agents have written; one that this work may have written links nowhere either."""
+    _writes: bool = False
     _acted: set[tuple[str, ...]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Begin with what the handoff brings."""
         handoff = self.handoff
         said = [each.answer for each in handoff.settled.values()]
-        words = [handoff.task_objective, *handoff.constraints, *handoff.destinations, *said]
-        self._trusted = Trusted(tuple(each.casefold() for each in words))
+        words = [handoff.task_objective, *handoff.constraints, *said]
+        texts = tuple(each.casefold().replace("mailto:", " ") for each in words)
+        self._trusted = Trusted(texts, tuple(handoff.destinations))
+        self._made = {named("file", made.name) for each in handoff.inputs for made in each.output.artefacts}
         self.taint = Taint([*origins(handoff), *(tool.source for tool in self.tools if tool.source)])
         if handoff.context.text or handoff.context.data:
-            self._read.append(json.dumps([handoff.context.text, handoff.context.data], ensure_ascii=False).casefold())
+            self._links.append(json.dumps([handoff.context.text, handoff.context.data], ensure_ascii=False).casefold())
 
     def before_model_call(self, call: str, role: str) -> None:
         """Raises Stopped, and TerminalError `budget_exhausted`."""
@@ -193,11 +198,11 @@ class Gate:
         if acts(tool):
             self._acted.add(deed_of(tool, call.arguments))
         if tool.effect is not Effect.READ:
-            return
-        if not self.taint:
-            self._hosts |= {host for place in places(tool, call.arguments) if (host := host_of(place))}
-        if origin.startswith(_READ_AT):
-            self._read.append(answer.casefold())
+            self._writes = True
+        elif origin.startswith("page:"):
+            self._pages.append(answer.casefold())
+        elif origin.startswith("file:") and not self._writes and origin not in self._made:
+            self._links.append(answer.casefold())
 
     def _action(self, name: str, call: Call) -> Action:
         wanted = call.tool.name if call.tool else "unknown"
@@ -223,13 +228,17 @@ class Gate:
             stopped=None if then else self.switch.reason,
             used_up=_info(used_up),
             origins=self.taint.origins,
-            read=self._read,
-            hosts=self._hosts,
+            links=self._links if self._knows_something else [*self._links, *self._pages],
             confidence=self._confidence,
             step_risk=handoff.risk if isinstance(handoff, DoStep) else Risk.LOW,
             settled=handoff.settled,
             acted=self._acted,
         )
+
+    @property
+    def _knows_something(self) -> bool:
+        """Whether it has read anything that is not public: which links it follows would tell a stranger of it."""
+        return any(not origin.startswith(_PUBLIC) for origin in self.taint.origins)
 
     @property
     def _work(self) -> Work:

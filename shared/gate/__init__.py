@@ -4,6 +4,7 @@ What it proves and what not: `docs/gate.md`.
 """
 
 from shared.gate.action import Action, Allow, Ask, Deed, Deny, Kind, Verdict, digest_of, digest_of_all, tool_named
+from shared.gate.asked import POST, SEND
 from shared.gate.destinations import Trusted, deed_of, host_of, places
 from shared.gate.policy import Approvals, Policy, parse_gate, read_gate
 from shared.gate.risk import acts, moved_by, risk_of
@@ -11,7 +12,9 @@ from shared.gate.rules import RULES, authorize
 from shared.gate.situation import Situation
 
 __all__ = [
+    "POST",
     "RULES",
+    "SEND",
     "Action",
     "Allow",
     "Approvals",

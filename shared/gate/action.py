@@ -48,6 +48,11 @@ class Deed(Protocol):
         ...
 
     @property
+    def asked_by(self) -> frozenset[str]:
+        """Words by which a task asks for it; none: no task permits it by its text."""
+        ...
+
+    @property
     def magnitudes(self) -> Mapping[str, str]:
         """`money`, `rows` → the argument that says how much."""
         ...

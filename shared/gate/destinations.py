@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 from schemas.plan import Effect
 from shared.gate.action import Deed
+from shared.gate.asked import PLACE, asks_for
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|^\s*[^@\s]+@[^@\s]+\.[^@\s]+\s*$", re.IGNORECASE)
 _JOINS_BEFORE = frozenset("@.+%/:-_")
+_IDEOGRAPHS = "\u2e80"
 _JOINS_AFTER = frozenset("@/%&=?#+:-_")
 """What may not stand next to a name in a text, beside letters and digits: `bob@example.org` does not stand in
 `notbob@example.org.evil.test`."""
@@ -19,21 +21,36 @@ _JOINS_AFTER = frozenset("@/%&=?#+:-_")
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """What may name a place: texts that people wrote, and patterns of the operator."""
+    """What may name a place: texts that people wrote, and the patterns of the caller and the operator."""
 
     texts: tuple[str, ...]
     """In small letters."""
     patterns: tuple[str, ...] = ()
+    """`*@example.org`, `hooks.example.org`, `https://api.example.org/*`."""
+
+    def permits(self, place: str) -> bool:
+        """Whether a pattern says that data may go there. An empty place is none."""
+        wanted = place.strip().casefold()
+        return not wanted or any(_fits(pattern, wanted) for pattern in self.patterns)
 
     def names(self, place: str) -> bool:
-        """Whether the place, whole, stands in a text or fits a pattern. An empty one is no place."""
-        wanted = place.strip().casefold()
-        return not wanted or any(_fits(pattern, wanted) for pattern in self.patterns) or stands_in(wanted, self.texts)
+        """Whether a text has it, whole, or a pattern permits it."""
+        return self.permits(place) or stands_in(place.strip().casefold(), self.texts)
 
-    def names_host(self, host: str) -> bool:
-        """Whether the host stands in a text, by itself or in an address, or fits a pattern."""
-        fitting = any(_fits(pattern, host) for pattern in self.patterns)
-        return fitting or any(_stands(host, text, _JOINS_HOST, frozenset("-_")) for text in self.texts)
+    def asks(self, words: frozenset[str], place: str) -> bool:
+        """Whether a text asks for the deed that the words are for to be done there, or a pattern permits it."""
+        marked = (_marked(place.strip().casefold(), text) for text in self.texts)
+        return self.permits(place) or any(asks_for(words, text) for text in marked)
+
+    def names_site(self, address: str) -> bool:
+        """Whether it is the first page of a host that a text names: the address tells nothing but that."""
+        try:
+            parts = urlsplit(address.strip().casefold())
+            plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.port or parts.username)
+        except ValueError:
+            return False
+        host = parts.hostname or ""
+        return plain and any(_stands(host, text, _JOINS_HOST, frozenset("-_")) for text in self.texts if host)
 
 
 _JOINS_HOST = frozenset("@.-_")
@@ -53,20 +70,31 @@ def stands_in(place: str, texts: Iterable[str]) -> bool:
 
 
 def _stands(place: str, text: str, before: frozenset[str], after: frozenset[str]) -> bool:
-    """Whether it stands in the text with nothing beside it that would make it part of something longer."""
+    return next(_found(place, text, before, after), None) is not None
+
+
+def _marked(place: str, text: str) -> str:
+    """The text with the place, where it stands whole, as one mark: its dots and commas end no clause."""
+    for at in reversed(list(_found(place, text, _JOINS_BEFORE, _JOINS_AFTER))):
+        text = text[:at] + PLACE + text[at + len(place) :]
+    return text
+
+
+def _found(place: str, text: str, before: frozenset[str], after: frozenset[str]) -> Iterator[int]:
+    """Where it stands with nothing beside it that would make it part of something longer."""
     at = text.find(place)
     while at >= 0:
         end = at + len(place)
         joined = (at > 0 and _joins(text[at - 1], before)) or _joins(text[end : end + 1], after)
         dotted = text[end : end + 1] == "." and text[end + 1 : end + 2].isalnum()
         if not joined and not dotted:
-            return True
-        at = text.find(place, at + 1)
-    return False
+            yield at
+        at = text.find(place, end)
 
 
 def _joins(letter: str, joining: frozenset[str]) -> bool:
-    return letter.isalnum() or letter in joining
+    """Letters of scripts that write words without spaces join nothing."""
+    return letter in joining or (letter.isalnum() and letter < _IDEOGRAPHS)
 
 
 def host_of(address: str) -> str | None:

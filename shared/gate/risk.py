@@ -40,17 +40,17 @@ class Case:
 
     @cached_property
     def unnamed(self) -> list[str]:
-        """Those that nobody trusted has named."""
-        return [place for place in self.places if not self.trusted.names(place)]
+        """Those that nobody trusted has asked to do it with."""
+        return [place for place in self.places if not self.trusted.asks(self.tool.asked_by, place)]
 
     @property
     def is_named(self) -> bool:
-        """Whether there are places, and somebody trusted has named each."""
+        """Whether there are places, and somebody trusted has asked for it with each."""
         return bool(self.places) and not self.unnamed
 
     @property
     def told(self) -> str:
-        """The first that nobody has named, for a person to read."""
+        """The first of those, for a person to read."""
         return ", ".join(each[:80] for each in self.unnamed[:3])
 
     @property
@@ -62,7 +62,7 @@ class Case:
     def risk(self) -> Risk:
         """As declared, or as the plan or the operator has it; one higher if it moves much.
 
-        A high risk counts as a medium one when the task itself names every place: asking for it was permitting it.
+        A high risk counts as a medium one when the task itself asks for it: that was permitting it.
         """
         declared = self.situation.policy.rules_of(self.tool.name).risk or self.tool.risk
         planned = self.situation.step_risk if self.tool.effect in _LASTING else Risk.LOW

@@ -79,7 +79,7 @@ def _tainted(case: Case) -> Verdict | None:
     origins = case.situation.origins
     if not case.acts or not origins or not case.is_high or case.is_named:
         return None
-    why = f"the task does not name {case.told}; " if case.unnamed else ""
+    why = f"the task does not ask for it with {case.told}; " if case.unnamed else ""
     return Ask("taint", f"{why}the agent has read {', '.join(origins[:5])}", case.risk)
 
 
@@ -131,7 +131,11 @@ RULES = (
 
 
 def _why(case: Case) -> str:
-    return f"the task does not name {case.told}" if case.unnamed else f"{case.tool.name} is declared so, or moves much"
+    return (
+        f"the task does not ask for it with {case.told}"
+        if case.unnamed
+        else f"{case.tool.name} is declared so, or moves much"
+    )
 
 
 def _deny(rule: str, code: str, message: str, action: str) -> Deny:

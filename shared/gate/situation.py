@@ -8,7 +8,7 @@ from datetime import datetime
 from schemas.error import ErrorInfo
 from schemas.plan import Risk
 from schemas.step import Settlement
-from shared.gate.destinations import Trusted, host_of, stands_in
+from shared.gate.destinations import Trusted, stands_in
 from shared.gate.policy import Policy
 
 
@@ -26,10 +26,8 @@ class Situation:
     """The limit of this work that is reached."""
     origins: Sequence[str] = ()
     """Of the untrusted content the model has read. While there is none, its choices come from the task alone."""
-    read: Sequence[str] = ()
-    """Pages and files it has read, in small letters: what links there are stands in them."""
-    hosts: AbstractSet[str] = frozenset()
-    """Hosts it has gone to before it had read anything untrusted."""
+    links: Sequence[str] = ()
+    """Texts whose links may be followed, in small letters, as they were shown: no model has written them."""
     confidence: float = 1.0
     """The lowest of what the work builds on."""
     step_risk: Risk = Risk.LOW
@@ -45,12 +43,12 @@ class Situation:
         return replace(self.trusted, patterns=listed)
 
     def may_read(self, address: str, trusted: Trusted) -> bool:
-        """Whether asking that address tells nobody anything: it was chosen by the task, or before, or by what was read.
+        """Whether asking that address tells nobody anything: somebody trusted has named it, or it stands in `links`.
 
         An address that the model has made up itself may carry what it has read.
         """
-        host = host_of(address)
-        if host is None:
-            return trusted.names(address)
-        known = host in self.hosts or trusted.names_host(host) or trusted.names(address)
-        return known or stands_in(address.strip().casefold(), self.read)
+        return trusted.names(address) or trusted.names_site(address) or stands_in(_plain(address), self.links)
+
+
+def _plain(address: str) -> str:
+    return address.strip().casefold()

@@ -45,6 +45,7 @@ class Rules(_Strict):
     destinations: tuple[str, ...] | None = Field(
         None, description="The arguments that say where data goes or what is acted on; untold: any may."
     )
+    asked_by: tuple[str, ...] | None = Field(None, description="Words by which a task asks for it: pay, transfer.")
     money: str | None = Field(None, description="The argument that says how much money a call moves.")
     rows: str | None = Field(None, description="The argument that says how many records a call moves.")
     extra_arguments: bool | None = Field(None, description="Let keys pass that the tool's schema does not name.")
@@ -63,6 +64,7 @@ class Terms:
     timeout: float = 30.0
     tenants: tuple[str, ...] = (EVERYONE,)
     destinations: tuple[str, ...] | None = None
+    asked_by: tuple[str, ...] = ()
     money: str | None = None
     rows: str | None = None
     extra_arguments: bool = False

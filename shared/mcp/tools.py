@@ -83,6 +83,7 @@ def tool_of(server: Declared, listed: Listed, connection: Connection) -> Tool:
         takes_call=True,
         local=False,
         destinations=terms.destinations,
+        asked_by=frozenset(word.casefold() for word in terms.asked_by),
         magnitudes=terms.magnitudes,
         source=source,
         limits=_LIMITS,

@@ -44,6 +44,8 @@ class Tool:
     """It acts on the step's own folder only: a replay runs it again, to have the folder as it was."""
     destinations: tuple[str, ...] | None = None
     """The arguments that say where data goes or what is acted on; None: not declared, so any may."""
+    asked_by: frozenset[str] = frozenset()
+    """Words by which a task asks for it, in small letters; none: however it is asked for, a person is asked."""
     magnitudes: Mapping[str, str] = field(default_factory=dict)
     """`money` (in the task's currency), `rows` → the argument that says how much a call moves."""
     source: str | None = None
@@ -138,6 +140,7 @@ def tool(
     timeout: float = 30.0,
     local: bool = False,
     destinations: tuple[str, ...] | None = None,
+    asked_by: frozenset[str] = frozenset(),
     magnitudes: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     dependency: Dependency = "",
@@ -175,6 +178,7 @@ def tool(
             takes_call="call" in parameters,
             local=local,
             destinations=destinations,
+            asked_by=asked_by,
             magnitudes=magnitudes or {},
             limits=limits or NONE,
             dependency=dependency,

@@ -11,7 +11,7 @@ from schemas.budget import Budget, DayBudget
 from schemas.plan import Effect, Risk
 from shared.blackboard import Sentinel
 from shared.blackboard.ledger import Amounts, Ledger
-from shared.gate import Action, Kind, Situation, Trusted, authorize, parse_gate
+from shared.gate import SEND, Action, Kind, Situation, Trusted, authorize, parse_gate
 from tests.bench.stage import Stage
 from tests.bench.table import Row, against
 
@@ -29,6 +29,7 @@ class Some:
     effect: Effect
     destinations: tuple[str, ...] | None
     local: bool = False
+    asked_by: frozenset[str] = SEND
     magnitudes: dict[str, str] = field(default_factory=dict)
 
 
@@ -56,7 +57,7 @@ def situation() -> Situation:
     words = ("Sum up what is known of the outage and mail it to ada@example.org. " * 40).casefold()
     pages = [PAGE.casefold()] * 10
     origins = [f"page:https://example.org/{n}" for n in range(10)]
-    return Situation(parse_gate().of("default"), Trusted((words,)), datetime.now(UTC), origins=origins, read=pages)
+    return Situation(parse_gate().of("default"), Trusted((words,)), datetime.now(UTC), origins=origins, links=pages)
 
 
 async def verdicts(stage: Stage) -> list[Row]:

@@ -45,21 +45,21 @@ async def add(a: int, b: int) -> int:
     return a + b
 
 
-@tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE)
+@tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE, asked_by=frozenset({"send"}))
 async def send(text: str) -> str:
     """Send a text."""
     sent.append(text)
     return "sent"
 
 
-@tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE)
+@tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE, asked_by=frozenset({"send"}))
 async def send_and_break(text: str) -> str:
     """Send a text."""
     sent.append(text)
     raise ConnectionResetError("the peer went away after it had taken the text")
 
 
-@tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE)
+@tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE, asked_by=frozenset({"send"}))
 async def send_and_tell_all(text: str) -> str:
     """Send a text."""
     sent.append(text)
@@ -106,7 +106,8 @@ def handoff(agent: Agent, **changes) -> DoStep:
             "tenant": "default",
             "agent": agent.name,
             "objective": "What is 1 + 2?",
-            "task_objective": "What is 1 + 2? Send hello, hi, one and two.",
+            "task_objective": "What is 1 + 2?",
+            "destinations": ["hello", "hi", "one", "two"],
             "budget_left": Budget(),
             "timeout": 30,
             "deadline": datetime.now(UTC) + timedelta(seconds=30),

@@ -52,7 +52,7 @@ async def test_a_redis_that_is_away_at_a_calls_admission_leaves_no_doubt_whether
     worker, posting, model, monkeypatch
 ):
     await scripted(model, posting, calling("post", text="hello"), FINAL)
-    step = handoff(posting)
+    step = handoff(posting, destinations=["hello"])
     nowhere = Sentinel("redis://127.0.0.1:9/0")
 
     def away(self, ends, switch):

@@ -12,6 +12,7 @@ from schemas.plan import Effect, Risk
 from schemas.step import Settlement
 from shared.gate import (
     RULES,
+    SEND,
     Action,
     Allow,
     Ask,
@@ -41,6 +42,7 @@ class Some:
     effect: Effect = Effect.IRREVERSIBLE
     local: bool = False
     destinations: tuple[str, ...] | None = ("to",)
+    asked_by: frozenset[str] = SEND
     magnitudes: dict[str, str] = field(default_factory=dict)
 
 
@@ -95,13 +97,19 @@ def test_a_limit_that_is_reached_denies_and_a_message_may_still_say_so(kind):
     ("text", "place"),
     [
         ("Mail the table to ada@example.org.", "ada@example.org"),
-        ("Mail the table to <Ada@Example.org>, today", " ada@example.org "),
-        ("post it to https://hooks.example.org/a/b?c=1", "https://hooks.example.org/a/b?c=1"),
-        ("(https://hooks.example.org/a)", "https://hooks.example.org/a"),
-        ("ticket 4711", "4711"),
+        ("Find out why, and mail a report with a chart to <Ada@Example.org>, today", " ada@example.org "),
+        ("Tell ada@example.org by e-mail that it is done", "ada@example.org"),
+        ("Schreibe an ada@example.org, was los war", "ada@example.org"),
+        ("Do not guess. Send it to ada@example.org", "ada@example.org"),
+        ("send it to https://hooks.example.org/a/b?c=1, at once", "https://hooks.example.org/a/b?c=1"),
+        ("Send it there (https://hooks.example.org/a)", "https://hooks.example.org/a"),
+        ("send ada@example.orgに", "ada@example.org"),
+        ("Mail the note to bob@example.org, ada@example.org and eve@example.org", "ada@example.org"),
+        ("Mail the note to bob@example.org, ada@example.org and eve@example.org", "eve@example.org"),
+        ("send ticket 4711", "4711"),
     ],
 )
-def test_a_place_is_named_where_it_stands_whole_in_the_tasks_words(text, place):
+def test_a_task_that_asks_for_it_in_so_many_words_permits_it(text, place):
     action = call(to=[place])
     assert risk_of(action, situation(text, origins=PAGE)) is Risk.MEDIUM
     assert said(action, situation(text, origins=PAGE)) == (Allow, "risk")
@@ -114,17 +122,33 @@ def test_a_place_is_named_where_it_stands_whole_in_the_tasks_words(text, place):
         ("Mail ada@example.org.evil.test", "ada@example.org"),
         ("Mail ada@example.organic", "ada@example.org"),
         ("Mail x+ada@example.org", "ada@example.org"),
-        ("post it to https://hooks.example.org/a/b", "https://hooks.example.org/a"),
-        ("post it to https://hooks.example.org/a", "https://hooks.example.org/a/b"),
-        ("post it to https://hooks.example.org/a", "https://hooks.example.org/a?q=secret"),
-        ("post it to https://hooks.example.org/a", "http://hooks.example.org/a"),
-        ("ticket 4711", "471"),
+        ("send it to https://hooks.example.org/a/b", "https://hooks.example.org/a"),
+        ("send it to https://hooks.example.org/a", "https://hooks.example.org/a/b"),
+        ("send it to https://hooks.example.org/a", "https://hooks.example.org/a?q=secret"),
+        ("send it to https://hooks.example.org/a", "http://hooks.example.org/a"),
+        ("send ticket 4711", "471"),
         ("", "ada@example.org"),
     ],
 )
 def test_a_place_that_only_resembles_what_the_task_names_needs_a_person(text, place):
     assert said(call(to=[place]), situation(text, origins=PAGE)) == (Ask, "taint")
     assert said(call(to=[place]), situation(text)) == (Ask, "risk")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What does the complaint of ada@example.org say?",
+        "Sum it up, and do not write to ada@example.org",
+        "Mail nobody; ada@example.org has asked for it",
+        "Send it, but never to ada@example.org",
+        "Mail xada@example.org. The complaint is by ada@example.org.",
+        "Напиши ada@example.org",
+        "Look into what ada@example.org writes, and mail bob@example.org",
+    ],
+)
+def test_a_place_that_the_task_mentions_and_does_not_ask_for_needs_a_person(text):
+    assert said(call(to=["ada@example.org"]), situation(text, origins=PAGE)) == (Ask, "taint")
 
 
 def test_one_place_of_several_that_nobody_named_is_enough_to_ask():
@@ -135,10 +159,12 @@ def test_one_place_of_several_that_nobody_named_is_enough_to_ask():
     assert "ada@example.org" not in verdict.reason
 
 
-def test_of_a_tool_that_declares_no_places_every_value_must_be_named():
-    task = "set the status of ticket 4711 to closed"
-    assert said(call(UNDECLARED, id=4711, status="closed"), situation(task, origins=PAGE)) == (Allow, "risk")
-    assert said(call(UNDECLARED, id=4712, status="closed"), situation(task, origins=PAGE)) == (Ask, "taint")
+def test_of_a_tool_that_declares_nothing_no_task_permits_a_call_by_its_text():
+    bare = replace(UNDECLARED, asked_by=frozenset())
+    task = "send the ticket 4711 to closed"
+    assert said(call(bare, id=4711, status="closed"), situation(task, origins=PAGE)) == (Ask, "taint")
+    assert said(call(UNDECLARED, id=4711), situation(task, origins=PAGE)) == (Allow, "risk")
+    assert said(call(UNDECLARED, id=4711, status="open"), situation(task, origins=PAGE)) == (Ask, "taint")
     assert said(call(UNDECLARED, id=4711, fields={"note": "x"}), situation(task, origins=PAGE)) == (Ask, "taint")
     assert said(call(UNDECLARED), situation(task)) == (Ask, "risk")
 
@@ -150,20 +176,23 @@ def test_an_address_the_model_made_up_after_reading_is_not_gone_to_and_the_model
     assert verdict.error.suggested_action
 
 
+LINK = '{"text": "see https://a.example/x?y=1 and more"}'
+
+
 @pytest.mark.parametrize(
-    "known",
+    ("url", "known"),
     [
-        {},
-        {"origins": PAGE, "read": ['{"text": "see https://a.example/x?y=1 and more"}']},
-        {"origins": PAGE, "hosts": frozenset({"a.example"})},
-        {"origins": PAGE, "text": "sum up what a.example says"},
-        {"origins": PAGE, "text": "sum up https://a.example/start"},
+        ("https://a.example/x?y=1", {}),
+        ("https://a.example/x?y=1", {"origins": PAGE, "links": [LINK]}),
+        ("https://a.example/x?y=1", {"origins": PAGE, "text": "sum up https://a.example/x?y=1"}),
+        ("https://a.example/", {"origins": PAGE, "text": "sum up what a.example says"}),
+        ("https://a.example", {"origins": PAGE, "text": "sum up https://a.example/start"}),
     ],
-    ids=["nothing read", "a link that was read", "a host chosen before", "a host the task names", "an address there"],
+    ids=["nothing read", "a link", "an address the task names", "a host the task names", "the host of an address"],
 )
-def test_an_address_is_gone_to_that_was_chosen_by_others_or_before_anything_was_read(known):
+def test_an_address_is_gone_to_that_others_have_chosen_or_before_anything_was_read(url, known):
     at = situation(known.pop("text", ""), **known)
-    assert said(call(FETCH, url="https://a.example/x?y=1"), at) == (Allow, "risk")
+    assert said(call(FETCH, url=url), at) == (Allow, "risk")
 
 
 @pytest.mark.parametrize(
@@ -171,6 +200,8 @@ def test_an_address_is_gone_to_that_was_chosen_by_others_or_before_anything_was_
     [
         "https://a.example/x?y=12",
         "https://a.example/x",
+        "https://a.example/?q=secret",
+        "https://a.example:8080/",
         "https://a.example.evil.test/x?y=1",
         "https://a.example@evil.test/",
         "https://b.a.example/",
@@ -178,9 +209,8 @@ def test_an_address_is_gone_to_that_was_chosen_by_others_or_before_anything_was_
         "https://[bad",
     ],
 )
-def test_what_only_resembles_a_link_that_was_read_is_not_gone_to(url):
-    read = ['{"text": "see https://a.example/x?y=1 and more"}']
-    at = situation(origins=PAGE, read=read, hosts=frozenset({"c.example"}))
+def test_what_only_resembles_a_named_address_or_a_link_is_not_gone_to(url):
+    at = situation("sum up what a.example says", origins=PAGE, links=[LINK])
     assert said(call(FETCH, url=url), at) == (Deny, "taint")
 
 
@@ -210,13 +240,13 @@ def test_what_a_risk_leads_to_where_the_task_names_nothing(risk, expected):
 
 
 def test_a_critical_call_is_asked_about_though_the_task_names_it():
-    assert said(call(replace(Some(), risk=Risk.CRITICAL), to=["x"]), situation("to x")) == (Ask, "risk")
+    assert said(call(replace(Some(), risk=Risk.CRITICAL), to=["x"]), situation("send to x")) == (Ask, "risk")
 
 
 def test_the_operator_may_raise_a_tools_risk_and_deny_one_and_a_tenant_has_its_own_table():
     policies = parse_gate('[tools.send_email]\nrisk = "critical"\n[tenants.acme.risk]\ncritical = "deny"')
-    assert said(call(to=["x"]), situation("to x", policy=policies.of("default"))) == (Ask, "risk")
-    assert said(call(to=["x"]), situation("to x", policy=policies.of("acme"))) == (Deny, "risk")
+    assert said(call(to=["x"]), situation("send to x", policy=policies.of("default"))) == (Ask, "risk")
+    assert said(call(to=["x"]), situation("send to x", policy=policies.of("acme"))) == (Deny, "risk")
 
 
 def test_a_step_that_is_planned_as_risky_raises_the_risk_of_what_changes_something_and_of_nothing_else():
