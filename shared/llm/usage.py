@@ -42,7 +42,7 @@ class Amount:
     def least(self) -> int:
         """Fewer cannot be. Counts words, which takes milliseconds for long texts."""
         words = sum(sum(1 for _ in _WORD.finditer(text)) for text in self.texts)
-        return max(words * 9 // 10, self.size // _MOST)
+        return max(words * 9 // 10, -(-self.size // _MOST))
 
     @property
     def probable(self) -> int:

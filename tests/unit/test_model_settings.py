@@ -8,7 +8,7 @@ from shared.errors import Misconfigured
 from shared.llm import Role
 from shared.llm.endpoints import chains_of
 from shared.llm.prices import Price, price_of
-from shared.llm.usage import usage_of
+from shared.llm.usage import NOTHING, Amount, usage_of
 from shared.settings import Settings
 from shared.telemetry.redaction import secrets_of
 
@@ -115,11 +115,12 @@ def test_the_settings_price_comes_first_and_a_dated_version_costs_what_its_model
 )
 def test_figures_that_cannot_be_are_estimated_and_marked(told, tokens, estimated):
     figures = told and SimpleNamespace(prompt_tokens=told[0], completion_tokens=told[1])
-    usage = usage_of(figures, 1_000, 100, Price(1, 1))
+    usage = usage_of(figures, Amount((), 1_000, 1_000), Amount((), 100, 100), Price(1, 1))
     assert (usage.prompt_tokens, usage.completion_tokens) == tokens
     assert usage.estimated == estimated
     assert usage.cost_usd == pytest.approx(sum(tokens) / 1_000_000)
 
 
 def test_an_empty_reply_may_have_taken_no_tokens():
-    assert usage_of(SimpleNamespace(prompt_tokens=100, completion_tokens=0), 1_000, 0, Price(1, 1)).estimated == 0
+    told = SimpleNamespace(prompt_tokens=100, completion_tokens=0)
+    assert usage_of(told, Amount((), 1_000, 1_000), NOTHING, Price(1, 1)).estimated == 0

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from hostile_model import PRICE, Asked, Hostile, calls, final
+from hostile_model import PRICE, Hostile
+from malice import honest
 
 from schemas.budget import Budget
 from schemas.event import State
@@ -95,16 +96,3 @@ async def endured(worker: Worker, move, *, budget: Budget = BUDGET, seconds: flo
     async with asking(worker, honest) as (calm, _):
         assert isinstance(await worked(calm, await step_of(calm)), StepCompleted)
     return answer, server
-
-
-async def honest(asked: Asked) -> None:
-    await asked.reply(final())
-
-
-def always_new(usage: object):
-    """Calls a tool for ever, each time with something else, and says that of its usage."""
-
-    async def move(asked: Asked) -> None:
-        await asked.reply(calls({"at": f"thing {asked.turn} in the corner of the room on the left"}), usage)
-
-    return move

@@ -6,16 +6,18 @@ import json
 import random
 
 import pytest
-from enduring import BUDGET, always_new, asking, endured, honest, looked, step_of, steps_of, worked
+from enduring import BUDGET, asking, endured, looked, step_of, steps_of, worked
 from hostile_model import FINDINGS, Asked, Hostile, calls, final
 from malice import (
     LIES,
     a_page,
+    always_new,
     cut_arguments,
     cut_json,
     failing,
     half_a_body,
     half_a_stream,
+    honest,
     invalid_json,
     nested_body,
     no_http,

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,6 +13,8 @@ PRICE = (1.0, 2.0)
 """US dollars per million tokens of prompt and reply."""
 
 BYTES_A_TOKEN = 4
+
+MARKER = re.compile(r"marker[0-9a-f]{6}")
 
 FINDINGS = {"answer": "It is 3.", "facts": [], "sources": [], "confidence": 0.9, "caveats": []}
 
@@ -23,6 +27,8 @@ class Hostile:
     requests: int = 0
     prompt_tokens: int = 0
     reply_tokens: int = 0
+    runs: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    """The same by the marker that a run's objective has."""
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task] = field(default_factory=set)
 
@@ -89,8 +95,13 @@ class Asked:
 
     def bill(self, said: int | None = None) -> None:
         """Count the request, and a reply of so many bytes; None: as long as was asked for, wherever it went."""
+        reply = self.longest if said is None else said // BYTES_A_TOKEN
         self.server.prompt_tokens += self.prompt_tokens
-        self.server.reply_tokens += self.longest if said is None else said // BYTES_A_TOKEN
+        self.server.reply_tokens += reply
+        marker = MARKER.search(json.dumps(self.body["messages"]))
+        of_run = self.server.runs[marker[0] if marker else ""]
+        of_run[0] += self.prompt_tokens
+        of_run[1] += reply
 
     async def send(self, content: bytes, status: int = 200, **headers: object) -> None:
         """One whole answer."""

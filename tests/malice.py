@@ -3,7 +3,21 @@
 import asyncio
 import json
 
-from hostile_model import FINDINGS, Asked, calls
+from hostile_model import FINDINGS, Asked, calls, final
+
+
+async def honest(asked: Asked) -> None:
+    await asked.reply(final())
+
+
+def always_new(usage: object):
+    """Calls a tool for ever, each time with something else, and says that of its usage."""
+
+    async def move(asked: Asked) -> None:
+        await asked.reply(calls({"at": f"thing {asked.turn} in the corner of the room on the left"}), usage)
+
+    return move
+
 
 LIES = {
     "none": "none",
