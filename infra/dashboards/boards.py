@@ -72,6 +72,12 @@ def overview() -> Json:
                     {"{{agent}}: {{error}}": rate("waggle_step_failures_total", "agent", "error")},
                     "ops",
                 ),
+                graph(
+                    "Refused at the gateway",
+                    {"{{reason}}": rate("waggle_gateway_refusals_total", "reason")},
+                    "reqps",
+                    about="Without a key, with one that nobody has, without the role, or for another tenant.",
+                ),
                 graph("Asked of people", {"{{about}}": rate("waggle_escalations_total", "about")}, "ops"),
             ],
         ],

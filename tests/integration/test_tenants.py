@@ -111,7 +111,7 @@ async def test_a_tool_the_handoff_does_not_permit_is_neither_offered_nor_called(
     assert isinstance(reply, StepCompleted)
     offered = journal["think-1/turn-1"]["tools"]
     assert [each["function"]["name"] for each in offered] == ["add"]
-    assert "there is no tool `send`; there are: add" in journal["think-1/turn-1/call-1"]
+    assert "there is no tool `send`; there are: add" in journal["think-1/turn-1/call-1/refused"]
     assert limited(worker, handoff(agent)).agent is worker.agent
 
 

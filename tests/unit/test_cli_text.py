@@ -124,7 +124,7 @@ def test_the_page_and_the_help_name_every_exit_code_and_every_command():
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     assert codes == {code.value for code in Exit} == {int(code) for code in re.findall(r"\d+", EPILOGUE)}
     shown = CliRunner().invoke(app, ["--help"]).stdout
-    names = [command.callback.__name__ for command in app.registered_commands]
+    names = [command.callback.__name__.replace("_", "-") for command in app.registered_commands]
     assert all(f"`waggle {name}" in page and f" {name} " in shown for name in names)
     for group in app.registered_groups:
         parts = [command.name or command.callback.__name__ for command in group.typer_instance.registered_commands]
