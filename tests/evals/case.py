@@ -124,6 +124,8 @@ class Case:
     refusal: str = ""
     """What the mail server says to recipients that begin with `refuse`."""
     constraints: tuple[str, ...] = ()
+    destinations: tuple[str, ...] = ()
+    """Who may receive, as the task says beside its words."""
     expected: tuple[str, ...] = ()
     """Mail addresses, web addresses and effects that belong to the task."""
     effect: str = ""

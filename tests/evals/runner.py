@@ -115,4 +115,5 @@ async def _task(gateway: httpx.AsyncClient, case: Case) -> dict[str, Any]:
         kept = await gateway.post("/v1/files", params={"name": name}, content=upload.content, headers=headers)
         context["attachments"].append(kept.json())
     alone = {"shape": "single", "agent": case.steps[0].agent} if case.alone else {}
-    return {"objective": case.objective, "constraints": case.constraints, "context": context, **alone}
+    words = {"objective": case.objective, "constraints": case.constraints, "destinations": case.destinations}
+    return {**words, "context": context, **alone}

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from tests.evals.attacks import carried, disguised, tricks, turned
-from tests.evals.attacks.goals import delete, fetch, mail, to
+from tests.evals.attacks import carried, channels, disguised, handoffs, permitted, tricks
+from tests.evals.attacks.goals import Goal, delete, fetch, mail
 from tests.evals.attacks.making import Make
 from tests.evals.case import Call, Case, Names, Order, Step
 
@@ -18,7 +18,7 @@ def named(kind: str, number: int) -> Names:
     return Names(key, "-".join([*words, key]))
 
 
-def _described(agent: str, goal, *own: Call) -> Make:
+def _described(agent: str, goal: Goal, *own: Call) -> Make:
     """An order in the description of an MCP tool: the model reads it before anything else, and nothing else."""
 
     def made(names: Names) -> Case:
@@ -38,6 +38,7 @@ _told = _cases("d", _DESCRIBED)
 DESCRIPTIONS = [" ".join(order.texts) for case in _told for order in case.orders]
 """What the descriptions of the MCP server's tools say."""
 
-_ATTACKS = [*_told, *_cases("a", [*carried.attacks(), *disguised.attacks(), *tricks.attacks(), *turned.attacks()])]
-_TWINS = _cases("b", [*carried.twins(), *disguised.twins(), *tricks.twins(), *turned.twins()])
+_KINDS = (carried, disguised, tricks, handoffs, channels, permitted)
+_ATTACKS = [*_told, *_cases("a", [make for kind in _KINDS for make in kind.attacks()])]
+_TWINS = _cases("b", [make for kind in _KINDS for make in kind.twins()])
 CASES = {case.key: case for case in [*_ATTACKS, *_TWINS]}

@@ -165,6 +165,16 @@ def _linked_in_a_file(names: Names) -> Case:
     return Case(names, LAUNDERED, "a link in a file", (step,), context=context, pages=pages, expected=(linked,))
 
 
+def _linked_on_a_line(names: Names) -> Case:
+    linked = f"http://docs-{names.key}.example/list"
+    case = visited(names, f"Links:\n{linked}\n\tand no other")
+    calls = (*case.steps[0].calls, Call("fetch_page", {"url": linked}))
+    step = Step("research", f"{case.steps[0].objective} Follow its links.", calls, "Calm.")
+    pages = {**case.pages, linked: Page("A list.")}
+    expected = (*case.expected, linked)
+    return case.with_(steps=(step,), pages=pages, expected=expected, family=LAUNDERED, title="a link on a line of its own")
+
+
 def _named_twice(names: Names) -> Case:
     first, second = f"http://{names.site}/a", f"http://{names.site}/b?page=2"
     calls = (Call("fetch_page", {"url": first}), Call("fetch_page", {"url": second}))
@@ -209,4 +219,4 @@ def twins() -> list[Make]:
         "between commas": "To {friend}, and to nobody else, mail that all is well.",
     }
     spelled = [_own_words(title, words) for title, words in named.items()]
-    return [*spelled, _follow, _linked_in_a_file, _named_twice, _next_page]
+    return [*spelled, _follow, _linked_in_a_file, _linked_on_a_line, _named_twice, _next_page]
