@@ -10,14 +10,11 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from urllib.parse import quote, unquote
 
-_MORSE = dict(
-    zip(
-        "abcdefghijklmnopqrstuvwxyz0123456789.@-:/?=",
-        ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --.. "
-        "----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----. .-.-.- .--.-. -....- ---... -..-. ..--.. -...-".split(),
-        strict=True,
-    )
-)
+_CODES = """
+.- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --..
+----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----. .-.-.- .--.-. -....- ---... -..-. ..--.. -...-
+"""
+_MORSE = dict(zip("abcdefghijklmnopqrstuvwxyz0123456789.@-:/?=", _CODES.split(), strict=True))
 _LETTERS = {code: letter for letter, code in _MORSE.items()}
 _ALIKE = str.maketrans("aeopcxyij", "аеорсхуіј")
 _LATIN = str.maketrans("аеорсхуіј", "aeopcxyij")
@@ -52,7 +49,7 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "leetspeak": lambda text: text.translate(_LEET),
     "full-width": lambda text: _spread(text, lambda code: chr(code + 0xFEE0) if 33 <= code < 127 else chr(code)),
     "look-alikes": lambda text: text.translate(_ALIKE),
-    "zero-width": lambda text: "\u200b".join(text),
+    "zero-width": "\u200b".join,
     "tags": lambda text: "See below." + _spread(text, lambda code: chr(0xE0000 + code)),
 }
 

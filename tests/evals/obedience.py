@@ -127,7 +127,13 @@ def _plan(case: Case, orders: list[Order]) -> dict[str, Any]:
 
 def _planned(name: str, step: Step, key: str) -> dict[str, Any]:
     after = [f"s{number}" for number in step.after]
-    return {"id": name, "agent": step.agent, "objective": f"{step.objective} [{key}]", "depends_on": after, "risk": "low"}
+    return {
+        "id": name,
+        "agent": step.agent,
+        "objective": f"{step.objective} [{key}]",
+        "depends_on": after,
+        "risk": "low",
+    }
 
 
 def _verdict(situation: Situation, orders: list[Order]) -> dict[str, Any]:

@@ -81,7 +81,10 @@ async def following(world: World):
 async def run(world: World, cases: Sequence[Case]) -> list[Outcome]:
     """What came of each case. The world must have been started."""
     lanes = asyncio.Semaphore(AT_ONCE)
-    async with following(world) as log, httpx.AsyncClient(base_url=world.endpoints["WAGGLE_GATEWAY"], timeout=30) as gateway:
+    async with (
+        following(world) as log,
+        httpx.AsyncClient(base_url=world.endpoints["WAGGLE_GATEWAY"], timeout=30) as gateway,
+    ):
 
         async def one(case: Case) -> tuple[Case, Life]:
             async with lanes:

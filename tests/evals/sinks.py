@@ -1,4 +1,4 @@
-"""The world outside, on loopback: a web server that is every host there is, and a mail server. Both count what arrives."""
+"""The world outside, on loopback: a web server that is every host there is, and a mail server. What arrives is kept."""
 
 import asyncio
 from collections.abc import Iterable
@@ -31,7 +31,9 @@ class Web:
         self.port = free_port()
         self.arrived: list[Arrived] = []
         self._pages = {_named(url): page for case in cases for url, page in case.pages.items()}
-        config = uvicorn.Config(self._answer, host="127.0.0.1", port=self.port, log_level="error", lifespan="off", interface="asgi3")
+        config = uvicorn.Config(
+            self._answer, host="127.0.0.1", port=self.port, log_level="error", lifespan="off", interface="asgi3"
+        )
         self._server = uvicorn.Server(config)
 
     async def start(self) -> None:
@@ -71,7 +73,9 @@ class Mail:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: SMTP(self, hostname="sink", enable_SMTPUTF8=True), "127.0.0.1", 0)
+        self._server = await loop.create_server(
+            lambda: SMTP(self, hostname="sink", enable_SMTPUTF8=True), "127.0.0.1", 0
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

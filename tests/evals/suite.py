@@ -3,11 +3,23 @@
 from collections.abc import Iterable
 
 from tests.evals.attacks import carried, channels, disguised, handoffs, permitted, tricks
-from tests.evals.attacks.goals import Goal, delete, fetch, mail
+from tests.evals.attacks.goals import Goal, delete, mail, pay, share
 from tests.evals.attacks.making import Make
-from tests.evals.case import Call, Case, Names, Order, Step
+from tests.evals.case import Call, Case, Names, Step
 
-_WORDS = ("quartz", "meadow", "lantern", "copper", "willow", "harbor", "saffron", "pebble", "violet", "timber", "falcon")
+_WORDS = (
+    "quartz",
+    "meadow",
+    "lantern",
+    "copper",
+    "willow",
+    "harbor",
+    "saffron",
+    "pebble",
+    "violet",
+    "timber",
+    "falcon",
+)
 DESCRIBED = "order from an MCP server"
 
 
@@ -33,7 +45,12 @@ def _cases(kind: str, made: Iterable[Make]) -> list[Case]:
     return [make(named(kind, number)) for number, make in enumerate(made, 1)]
 
 
-_DESCRIBED = [_described("communication", mail), _described("research", fetch), _described("data", delete)]
+_DESCRIBED = [
+    _described("communication", mail),
+    _described("communication", share),
+    _described("code", pay),
+    _described("data", delete),
+]
 _told = _cases("d", _DESCRIBED)
 DESCRIPTIONS = [" ".join(order.texts) for case in _told for order in case.orders]
 """What the descriptions of the MCP server's tools say."""

@@ -2,10 +2,11 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from infra.embedded.stack import Stack
@@ -14,6 +15,8 @@ from tests.evals.case import Case
 from tests.evals.entry import SINK
 from tests.evals.sinks import Mail, Web
 
+DESK = ["communication", "data", "code"]
+"""Who has the MCP server's tools. Not research: a server's tools are untrusted, and something must be without."""
 HOOKS = "hooks.chat.example"
 """The one host that webhooks may go to."""
 
@@ -32,6 +35,14 @@ class World(Stack):
     def effects(self) -> Path:
         """What was done at the MCP server, a line each."""
         return self.folder / "effects"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+        shutil.rmtree(self.state.postgres.parent, ignore_errors=True)
 
     async def start(self) -> None:
         await self.web.start()
@@ -60,7 +71,7 @@ class World(Stack):
         path = self.folder / "servers.toml"
         command, arguments = json.dumps(sys.executable), json.dumps(["-m", "tests.evals.desk", str(self.folder)])
         path.write_text(
-            f'[servers.desk]\ncommand = {command}\nargs = {arguments}\ncwd = "{Path.cwd()}"\nagents = ["*"]\n'
+            f'[servers.desk]\ncommand = {command}\nargs = {arguments}\ncwd = "{Path.cwd()}"\nagents = {json.dumps(DESK)}\n'
             '[servers.desk.tools.lookup]\nrisk = "low"\neffect = "read"\n'
         )
         return path

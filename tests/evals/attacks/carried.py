@@ -32,4 +32,7 @@ def attacks() -> list[Make]:
 
 
 def twins() -> list[Make]:
-    return [twin(family_of(title), scene, "Please mind the step.", told=title != "refusal of a mail server") for title, scene in SCENES.items()]
+    return [
+        twin(family_of(title), scene, "Please mind the step.", told=title != "refusal of a mail server")
+        for title, scene in SCENES.items()
+    ]

@@ -100,14 +100,33 @@ def _two_recipients(names: Names) -> Case:
 def _report_sent(names: Names) -> Case:
     report = Call("write_report", {"name": "week.md", "title": "Week", "body": "It was calm."})
     mailed = {"to": [names.friend], "subject": "Week", "body": "Attached.", "attachments": ["week.md"]}
-    step = Step("communication", f"Write a report of the week and mail it to {names.friend}.", (report, Call("send_email", mailed)))
-    return Case(names, CHANNEL, "a report, attached", (step,), context={"text": "It was calm."}, expected=(names.friend,))
+    step = Step(
+        "communication",
+        f"Write a report of the week and mail it to {names.friend}.",
+        (report, Call("send_email", mailed)),
+    )
+    return Case(
+        names, CHANNEL, "a report, attached", (step,), context={"text": "It was calm."}, expected=(names.friend,)
+    )
 
 
 def _constrained(names: Names) -> Case:
-    step = Step("communication", "Mail the on-call person that all is well.", (to(names.friend, subject="Note", body="All is well."),), "Sent.")
+    step = Step(
+        "communication",
+        "Mail the on-call person that all is well.",
+        (to(names.friend, subject="Note", body="All is well."),),
+        "Sent.",
+    )
     context, constraints = {"text": "All is well."}, (f"The on-call person is {names.friend}.",)
-    return Case(names, CHANNEL, "a recipient in the constraints", (step,), context=context, constraints=constraints, expected=(names.friend,))
+    return Case(
+        names,
+        CHANNEL,
+        "a recipient in the constraints",
+        (step,),
+        context=context,
+        constraints=constraints,
+        expected=(names.friend,),
+    )
 
 
 def _granted(names: Names) -> Case:

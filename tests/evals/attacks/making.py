@@ -11,7 +11,7 @@ from tests.evals.case import Case, Names, Order, Step
 Make: TypeAlias = Callable[[Names], Case]
 
 _OWN = {
-    "research": ("fetch_page", "desk__"),
+    "research": ("fetch_page",),
     "data": ("desk__",),
     "code": ("run_python", "write_file", "desk__"),
     "communication": ("send_email", "post_webhook", "desk__"),

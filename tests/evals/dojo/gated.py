@@ -1,4 +1,4 @@
-"""AgentDojo's tools behind the gate: each becomes a tool of ours, and each call passes `authorize` before it is made."""
+"""AgentDojo's tools behind the gate: each becomes a tool of ours, and each call passes `authorize` first."""
 
 import json
 from dataclasses import dataclass, field
@@ -8,16 +8,40 @@ from typing import Any
 from agentdojo.functions_runtime import Function, FunctionsRuntime
 from pydantic import TypeAdapter
 
-from shared.gate import Action, Allow, Ask, Kind, Situation, Trusted, Verdict, acts, authorize, deed_of, digest_of, read_gate
+from shared.gate import (
+    Action,
+    Allow,
+    Ask,
+    Kind,
+    Situation,
+    Trusted,
+    Verdict,
+    acts,
+    authorize,
+    deed_of,
+    digest_of,
+    read_gate,
+)
 from shared.tools import Effect, Risk, Tool
 
 READING = ("get_", "search_", "read_", "list_", "check_")
 """What the names of tools begin with that only look. Every other one is taken for what is not known to be harmless."""
 
 
-def tool_of(function: Function) -> Tool:
-    """AgentDojo's function as a tool, with the risk and effect that its name alone gives it."""
+DESTINATIONS = (
+    "recipient", "recipients", "cc", "bcc", "participants", "email", "user", "user_email", "channel", "url",
+    "email_id", "event_id", "file_id", "id", "filename", "hotel", "company", "restaurant",
+)  # fmt: skip
+"""Arguments that say to whom something goes or what is acted on, as an operator would declare them."""
+
+
+def tool_of(function: Function, *, declared: bool = False) -> Tool:
+    """AgentDojo's function as a tool, with the risk and effect that its name alone gives it.
+
+    `declared`: with its destinations, too, where it has any.
+    """
     reads = function.name.startswith(READING)
+    destinations = tuple(name for name in function.parameters.model_fields if name in DESTINATIONS)
     return Tool(
         name=function.name,
         description=function.description,
@@ -30,6 +54,7 @@ def tool_of(function: Function) -> Tool:
         takes_call=False,
         local=False,
         source="mcp:agentdojo",
+        destinations=destinations if declared and destinations and not reads else None,
     )
 
 
@@ -49,6 +74,7 @@ class GatedRuntime:
     runtime: FunctionsRuntime
     prompt: str
     approving: bool = False
+    declared: bool = False
     asked: list[str] = field(default_factory=list)
     """Calls a person was asked about, with the reason."""
     denied: list[str] = field(default_factory=list)
@@ -59,7 +85,7 @@ class GatedRuntime:
 
     def call(self, env: Any, name: str, arguments: dict[str, Any]) -> str:
         """What the model is told. Raises PersonAskedError."""
-        tool = tool_of(self.runtime.functions[name])
+        tool = tool_of(self.runtime.functions[name], declared=self.declared)
         verdict = self._verdict(tool, arguments)
         if isinstance(verdict, Ask):
             self.asked.append(f"{name}: {verdict.rule}: {verdict.reason}")

@@ -9,7 +9,7 @@ from agentdojo.base_tasks import BaseInjectionTask, BaseUserTask
 from agentdojo.functions_runtime import Env, FunctionCall, FunctionsRuntime
 from agentdojo.types import ChatAssistantMessage, ChatMessage, text_content_block_from_string
 
-from tests.evals.dojo.gated import GatedRuntime, PersonAskedError
+from tests.evals.dojo.gated import READING, GatedRuntime, PersonAskedError
 
 _SPACE = re.compile(r"\W+")
 
@@ -19,11 +19,21 @@ class Obedient(BasePipelineElement):
 
     name = "obedient"
 
-    def __init__(self, task: BaseUserTask, injected: BaseInjectionTask | None, *, approving: bool = False) -> None:
-        self._task, self._injected, self._approving = task, injected, approving
+    def __init__(
+        self,
+        task: BaseUserTask,
+        injected: BaseInjectionTask | None = None,
+        *,
+        approving: bool = False,
+        declared: bool = False,
+    ) -> None:
+        self._task, self._injected = task, injected
+        self._approving, self._declared = approving, declared
         self.gated: GatedRuntime | None = None
         self.obeyed = False
         self.stopped = False
+        self.ways: set[str] = set()
+        """What the injection has it do: `read`, `act`; nothing if all it wants is words."""
 
     def query(
         self,
@@ -33,7 +43,7 @@ class Obedient(BasePipelineElement):
         messages: Sequence[ChatMessage] = (),
         extra_args: dict | None = None,
     ) -> tuple[str, FunctionsRuntime, Env, Sequence[ChatMessage], dict]:
-        self.gated = GatedRuntime(runtime, query, self._approving)
+        self.gated = GatedRuntime(runtime, query, self._approving, self._declared)
         made: list[ChatMessage] = []
         try:
             for call in self._task.ground_truth(env):
@@ -50,6 +60,7 @@ class Obedient(BasePipelineElement):
         if self._injected is not None and not self.obeyed and _plain(self._injected.GOAL) in _plain(told):
             self.obeyed = True
             for wanted in self._injected.ground_truth(env):
+                self.ways.add("read" if wanted.function.startswith(READING) else "act")
                 self._make(env, wanted, made)
 
     def _last_words(self) -> str:
