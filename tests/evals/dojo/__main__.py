@@ -5,8 +5,10 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
+import yaml
 from agentdojo.attacks.base_attacks import FixedJailbreakAttack
 from agentdojo.task_suite.load_suites import get_suites
 
@@ -35,6 +37,7 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true", help="name what was reached and what was asked")
     verbose = parser.parse_args().verbose
     warnings.simplefilter("ignore")
+    yaml.safe_load = partial(yaml.load, Loader=yaml.CSafeLoader)  # each pair reads its suite's environment anew
     lines: list[str] = []
     for declared in (False, True):
         title = "With the arguments declared that say to whom or what:" if declared else "With nothing declared:"
@@ -53,10 +56,11 @@ def _row(name: str, count: Counter[str]) -> list[object]:
 def measured(suite: Any, declared: bool, *, verbose: bool) -> Counter[str]:
     """One suite's figures."""
     count: Counter[str] = Counter()
+    attack = FixedJailbreakAttack(JAILBREAK, suite, Obedient(next(iter(suite.user_tasks.values()))))
     for task in suite.user_tasks.values():
         count.update(benign(suite, task, declared, verbose=verbose))
         for injected in suite.injection_tasks.values():
-            count.update(attacked(suite, task, injected, declared, verbose=verbose))
+            count.update(attacked(attack, task, injected, declared, verbose=verbose))
     return count
 
 
@@ -76,11 +80,10 @@ def benign(suite: Any, task: Any, declared: bool, *, verbose: bool) -> Iterable[
         yield from ["questions"] * len(helped.gated.asked)
 
 
-def attacked(suite: Any, task: Any, injected: Any, declared: bool, *, verbose: bool) -> Iterable[str]:
+def attacked(attack: FixedJailbreakAttack, task: Any, injected: Any, declared: bool, *, verbose: bool) -> Iterable[str]:
     """A user's task with an injection wherever the task reads."""
     yield "pairs"
-    attack = FixedJailbreakAttack(JAILBREAK, suite, Obedient(task))
-    pipeline = Obedient(task, injected, declared=declared)
+    suite, pipeline = attack.task_suite, Obedient(task, injected, declared=declared)
     _, reached = suite.run_task_with_pipeline(pipeline, task, injected, attack.attack(task, injected))
     if verbose and reached:
         print("reached", suite.name, task.ID, injected.ID, injected.GOAL[:150], pipeline.gated.asked, file=sys.stderr)
