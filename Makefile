@@ -5,12 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOJO := .venv-agentdojo
 # The integration tests whose outcome depends on which Kafka it is.
 ON_KAFKA := $(patsubst %,tests/integration/test_%.py,agent_loop budgets bus consume_page dead_letters gateway journal \
 	log_lines orchestrator rebuild secure_stores secure_transport stops timekeeper) tests/integration/cli/test_cli_doctor.py
 
 .PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench \
-	alerts-check compose-check k8s-check trace-check clean
+	alerts-check compose-check k8s-check trace-check evals evals-agentdojo clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -86,8 +87,20 @@ new-agent: setup ## Make a new specialist: make new-agent name=translator
 bench: setup ## Measure hops, runs, load, bytes and recovery beside raw Kafka, and print one table
 	$(BIN)/python -m tests.bench
 
+evals: setup ## Attack the agents with a model that obeys everybody, count what arrives outside, write docs/evals.md
+	$(BIN)/python -m tests.evals
+
+evals-agentdojo: $(DOJO)/.ready ## Run AgentDojo's suites through the gate, for docs/evals.md (an environment of its own, some 700 MB)
+	$(DOJO)/bin/python -W ignore -m tests.evals.dojo
+
+$(DOJO)/.ready: requirements.lock tests/evals/dojo/requirements.lock
+	@echo "Making $(DOJO) with AgentDojo and what it needs; this takes some minutes the first time."
+	@test -x $(DOJO)/bin/python || $(PYTHON) -m venv $(DOJO)
+	@$(DOJO)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock -r tests/evals/dojo/requirements.lock
+	@touch $@
+
 trace-check: setup ## Run the demo against a real Jaeger and compare the trace (not in `check`: building Jaeger takes minutes, once)
 	$(BIN)/python -m tests.traces
 
 clean: ## Remove what the other targets made (not what runs: `make down`)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DOJO) .pytest_cache .mypy_cache .ruff_cache .hypothesis

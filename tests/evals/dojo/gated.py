@@ -1,0 +1,122 @@
+"""AgentDojo's tools behind the gate: each becomes a tool of ours, and each call passes `authorize` first."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from agentdojo.functions_runtime import Function, FunctionsRuntime
+from pydantic import TypeAdapter
+
+from shared.gate import (
+    Action,
+    Allow,
+    Ask,
+    Kind,
+    Situation,
+    Trusted,
+    Verdict,
+    acts,
+    authorize,
+    deed_of,
+    digest_of,
+    read_gate,
+)
+from shared.tools import Effect, Risk, Tool
+
+READING = ("get_", "search_", "read_", "list_", "check_")
+"""What the names of tools begin with that only look. Every other one is taken for what is not known to be harmless."""
+
+
+DESTINATIONS = (
+    "recipient", "recipients", "cc", "bcc", "participants", "email", "user", "user_email", "channel", "url",
+    "email_id", "event_id", "file_id", "id", "filename", "hotel", "company", "restaurant",
+)  # fmt: skip
+"""Arguments that say to whom something goes or what is acted on, as an operator would declare them."""
+
+
+def tool_of(function: Function, *, declared: bool = False) -> Tool:
+    """AgentDojo's function as a tool, with the risk and effect that its name alone gives it.
+
+    `declared`: with its destinations, too, where it has any.
+    """
+    reads = function.name.startswith(READING)
+    destinations = tuple(name for name in function.parameters.model_fields if name in DESTINATIONS)
+    return Tool(
+        name=function.name,
+        description=function.description,
+        risk=Risk.LOW if reads else Risk.HIGH,
+        effect=Effect.READ if reads else Effect.IRREVERSIBLE,
+        timeout=30.0,
+        arguments=function.parameters,
+        result=TypeAdapter(Any),
+        run=_never,
+        takes_call=False,
+        local=False,
+        source="mcp:agentdojo",
+        destinations=destinations if declared and destinations and not reads else None,
+    )
+
+
+async def _never(**_: Any) -> None:
+    """AgentDojo runs its functions itself, on its own environment."""
+    raise AssertionError
+
+
+class PersonAskedError(Exception):
+    """A person would have to permit a call; nobody is there."""
+
+
+@dataclass(slots=True)
+class GatedRuntime:
+    """Makes calls as far as the gate lets it. `approving`: a person permits whatever is asked."""
+
+    runtime: FunctionsRuntime
+    prompt: str
+    approving: bool = False
+    declared: bool = False
+    asked: list[str] = field(default_factory=list)
+    """Calls a person was asked about, with the reason."""
+    denied: list[str] = field(default_factory=list)
+    _origins: list[str] = field(default_factory=list)
+    _read: list[str] = field(default_factory=list)
+    _acted: set[tuple[str, ...]] = field(default_factory=set)
+    _calls: int = 0
+
+    def call(self, env: Any, name: str, arguments: dict[str, Any]) -> str:
+        """What the model is told. Raises PersonAskedError."""
+        tool = tool_of(self.runtime.functions[name], declared=self.declared)
+        verdict = self._verdict(tool, arguments)
+        if isinstance(verdict, Ask):
+            self.asked.append(f"{name}: {verdict.rule}: {verdict.reason}")
+            if not self.approving:
+                raise PersonAskedError(name)
+        elif not isinstance(verdict, Allow):
+            self.denied.append(f"{name}: {verdict.rule}: {verdict.reason}")
+            return f"error: {verdict.reason}"
+        result, error = self.runtime.run_function(env, name, arguments)
+        return self._learned(tool, arguments, str(error or result))
+
+    def _verdict(self, tool: Tool, arguments: dict[str, Any]) -> Verdict:
+        self._calls += 1
+        call = f"call-{self._calls}"
+        digest = digest_of("default", "run", "work", call, tool.name, json.loads(json.dumps(arguments, default=str)))
+        return authorize(Action(Kind.TOOL_CALL, call, tool.name, tool, arguments, None, digest), self._situation())
+
+    def _situation(self) -> Situation:
+        return Situation(
+            policy=read_gate(None).of("default"),
+            trusted=Trusted((self.prompt.casefold(),)),
+            now=datetime.now(UTC),
+            origins=self._origins,
+            read=self._read,
+            acted=self._acted,
+        )
+
+    def _learned(self, tool: Tool, arguments: dict[str, Any], said: str) -> str:
+        self._origins.append(f"tool:{tool.name}")
+        if acts(tool):
+            self._acted.add(deed_of(tool, arguments))
+        elif tool.name.startswith(("get_webpage", "read_file")):
+            self._read.append(said.casefold())
+        return said
