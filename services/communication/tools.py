@@ -10,6 +10,7 @@ from schemas.task import Artefact
 from services.communication.leaving import check_leaving
 from services.communication.mail import File, compose, deliver, server
 from shared.gate import POST, SEND
+from shared.guard import unloading
 from shared.tools import Effect, Limits, Risk, ToolCall, ToolError, tool
 from shared.tools.addresses import host_of, is_listed, parse_url
 from shared.tools.net import GuardedClient
@@ -130,7 +131,7 @@ async def write_report(
 ) -> Artefact:
     """Keep a Markdown report as a file of this task. The title becomes its first heading; the file can be attached."""
     check_leaving(call, title=title, body=body)
-    return await call.workspace.save(name, f"# {title}\n\n{body.strip()}\n".encode(), "text/markdown")
+    return await call.workspace.save(name, f"# {title}\n\n{unloading(body.strip())}\n".encode(), "text/markdown")
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, destinations=())

@@ -2,11 +2,15 @@
 
 from schemas.step import Findings
 from shared.errors import TerminalError
-from shared.guard import Action, Policy, Screening, strictest
+from shared.guard import Action, Policy, Screening, strictest, unloading
 
 
 def guarded(findings: Findings, policy: Policy, tenant: str) -> Findings:
-    """The findings as the policy leaves them, with a caveat for what was found. Raises TerminalError `guardrail`."""
+    """The findings as the policy leaves them, with a caveat for what was found, and an answer that loads nothing.
+
+    Raises TerminalError `guardrail`.
+    """
+    findings = findings.model_copy(update={"answer": unloading(findings.answer)})
     screening = Screening(policy, "output", tenant)
     told = screening.deep(findings.model_dump(mode="json"), "the answer")
     tripped = screening.tripped

@@ -7,7 +7,7 @@ from shared.guard.finding import Finding, Kind
 from shared.guard.intake import screened_task
 from shared.guard.origin import Taint, named, origin_in, origin_of, unwrapped, wrap, wrap_error
 from shared.guard.policy import Action, InvalidPolicy, Policy, parse_policy, read_policy
-from shared.guard.sanitise import sanitised, sanitised_deep
+from shared.guard.sanitise import sanitised, sanitised_deep, unloading
 from shared.guard.screen import Judge, Screened, Tripped, find, redacted, screen, strictest
 from shared.guard.screening import Screening
 from shared.guard.secrets import KEY_FORMS, secrets
@@ -37,6 +37,7 @@ __all__ = [
     "screened_task",
     "secrets",
     "strictest",
+    "unloading",
     "unwrapped",
     "wrap",
     "wrap_error",

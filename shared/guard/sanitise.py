@@ -49,6 +49,30 @@ _IMAGE_TAG = re.compile(r"<(?=img\b[^>]{0,4000}src\s*=\s*[\"']?(?:https?:|//)[^\
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 
 
+_LOCAL = r"\[[^\[\]]{0,500}\]\((?![a-z][a-z0-9+.-]*:|[/\\<\s])[^\s)]{1,500}\)"
+_REMOTE_IMAGE = re.compile(rf"!+(?=\[)(?!{_LOCAL})", re.IGNORECASE)
+_LOADING_TAG = re.compile(
+    r"<(?=/?(?:img|image|picture|source|video|audio|track|i?frame|embed|object|link|style|script|svg|input|meta|base)\b)",
+    re.IGNORECASE,
+)
+
+
+_FENCE = re.compile(r" {0,3}(?:```|~~~)")
+
+
+def unloading(text: str) -> str:
+    """Markdown that loads nothing when it is shown, for an address may carry what was read.
+
+    Images that are not files beside it become links, tags that load something become text; code stays as it is.
+    """
+    lines, code = [], False
+    for line in text.split("\n"):
+        fence = _FENCE.match(line) is not None
+        lines.append(line if code or fence else _LOADING_TAG.sub("‹", _REMOTE_IMAGE.sub("", line)))
+        code ^= fence
+    return "\n".join(lines)
+
+
 def sanitised(text: str) -> str:
     """The text without disguises, marks of chat templates and tool calls, and images that carry data. Never raises."""
     text = _SPECIAL.sub(lambda match: _PLAIN[match.group()], unhidden(text))
