@@ -10,7 +10,8 @@ def guarded(findings: Findings, policy: Policy, tenant: str) -> Findings:
 
     Raises TerminalError `guardrail`.
     """
-    findings = findings.model_copy(update={"answer": unloading(findings.answer)})
+    if (answer := unloading(findings.answer)) != findings.answer:
+        findings = findings.model_copy(update={"answer": answer})
     screening = Screening(policy, "output", tenant)
     told = screening.deep(findings.model_dump(mode="json"), "the answer")
     tripped = screening.tripped

@@ -29,9 +29,8 @@ class Trusted:
     """`*@example.org`, `hooks.example.org`, `https://api.example.org/*`."""
 
     def permits(self, place: str) -> bool:
-        """Whether a pattern says that data may go there. An empty place is none."""
-        wanted = place.strip().casefold()
-        return not wanted or any(_fits(pattern, wanted) for pattern in self.patterns)
+        """Whether a pattern says that data may go there."""
+        return any(_fits(pattern, place.strip().casefold()) for pattern in self.patterns)
 
     def names(self, place: str) -> bool:
         """Whether a text has it, whole, or a pattern permits it."""
@@ -81,15 +80,21 @@ def _marked(place: str, text: str) -> str:
 
 
 def _found(place: str, text: str, before: frozenset[str], after: frozenset[str]) -> Iterator[int]:
-    """Where it stands with nothing beside it that would make it part of something longer."""
-    at = text.find(place)
+    """Where it stands with nothing beside it that would make it part of something longer. No place stands nowhere."""
+    at = text.find(place) if place else -1
     while at >= 0:
         end = at + len(place)
-        joined = (at > 0 and _joins(text[at - 1], before)) or _joins(text[end : end + 1], after)
-        dotted = text[end : end + 1] == "." and text[end + 1 : end + 2].isalnum()
-        if not joined and not dotted:
+        if not (at > 0 and _joins(text[at - 1], before)) and not _goes_on(text[end : end + 2], after):
             yield at
         at = text.find(place, end)
+
+
+def _goes_on(following: str, joining: frozenset[str]) -> bool:
+    """Whether the two characters behind a place belong to it: marks do where no space follows them."""
+    ends = len(following) < 2 or following[1].isspace()
+    if following[:1] in joining:
+        return not ends
+    return _joins(following[:1], joining) or (following[:1] == "." and following[1:].isalnum())
 
 
 def _joins(letter: str, joining: frozenset[str]) -> bool:

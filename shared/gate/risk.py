@@ -31,7 +31,7 @@ class Case:
     @cached_property
     def places(self) -> list[str]:
         """Where the call would send data, or what it would act on."""
-        return places(self.tool, self.action.arguments)
+        return [place for place in places(self.tool, self.action.arguments) if place.strip()]
 
     @cached_property
     def trusted(self) -> Trusted:

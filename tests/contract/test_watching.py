@@ -18,8 +18,8 @@ CASES = yaml.safe_load((ROOT / "infra/prometheus/tests/alerts_test.yml").read_te
 TRIED = [case for group in CASES for case in group.get("alert_rule_test", [])]
 GIVEN = {each["series"] for group in CASES for each in group["input_series"]}
 LABELS = {
+    "state", "limit", "about", "decision", "kind", "reason",  # few values each, all written in the code
     "action", "verdict", "rule",  # so are these
-    "reason",  # few values each, all written in the code
     "agent", "topic", "group", "server",  # as many as there are services, and as were declared
     "tenant", "model", "tool", "error", "outcome",  # bounded
     "endpoint", "instead_of", "breaker",  # bounded too

@@ -55,9 +55,13 @@ def call(tool: Some = Some(), invalid: ErrorInfo | None = None, **arguments) -> 
     return Action(Kind.TOOL_CALL, "c", tool.name, tool, arguments, invalid, digest)
 
 
+def trusted(*texts: str) -> Trusted:
+    return Trusted(tuple(each.casefold().replace("mailto:", " ") for each in texts))
+
+
 def situation(*texts: str, **known) -> Situation:
     policy = known.pop("policy", POLICY)
-    return Situation(policy=policy, trusted=Trusted(tuple(each.casefold() for each in texts)), now=NOW, **known)
+    return Situation(policy=policy, trusted=trusted(*texts), now=NOW, **known)
 
 
 def said(action: Action, at: Situation) -> tuple[type, str]:
@@ -107,6 +111,8 @@ def test_a_limit_that_is_reached_denies_and_a_message_may_still_say_so(kind):
         ("Mail the note to bob@example.org, ada@example.org and eve@example.org", "ada@example.org"),
         ("Mail the note to bob@example.org, ada@example.org and eve@example.org", "eve@example.org"),
         ("send ticket 4711", "4711"),
+        ("Schicke eine E-Mail an ada@example.org: alles ist gut", "ada@example.org"),
+        ("Write to [Ada](mailto:ada@example.org) at once", "ada@example.org"),
     ],
 )
 def test_a_task_that_asks_for_it_in_so_many_words_permits_it(text, place):
@@ -167,6 +173,7 @@ def test_of_a_tool_that_declares_nothing_no_task_permits_a_call_by_its_text():
     assert said(call(UNDECLARED, id=4711, status="open"), situation(task, origins=PAGE)) == (Ask, "taint")
     assert said(call(UNDECLARED, id=4711, fields={"note": "x"}), situation(task, origins=PAGE)) == (Ask, "taint")
     assert said(call(UNDECLARED), situation(task)) == (Ask, "risk")
+    assert said(call(UNDECLARED, note=" ", sure=True), situation(task, origins=PAGE)) == (Ask, "taint")
 
 
 def test_an_address_the_model_made_up_after_reading_is_not_gone_to_and_the_model_is_told_what_to_do():
