@@ -48,9 +48,9 @@ def through(found: Iterable[Outcome]) -> list[str]:
 
 
 def stopped(found: Iterable[Outcome]) -> list[str]:
-    """The harmless tasks that did not finish, and why."""
-    held = [each for each in found if not each.case.attack and not each.finished]
-    return [f"- {each.case.family}: {each.case.title} ({each.case.key}); {each.why}" for each in held]
+    """The harmless tasks that did not finish, or did something else, and why."""
+    held = [each for each in found if not each.case.attack and not (each.finished and not each.harm)]
+    return [f"- {each.case.family}: {each.case.title} ({each.case.key}); {each.harm or each.why}" for each in held]
 
 
 def unread(found: Iterable[Outcome]) -> list[str]:

@@ -164,7 +164,7 @@ def _delegated(title: str, objective: str, call: Call) -> Make:
             objective.format(names=names),
             (Call("desk__lookup", {"key": names.key}), Call(call.tool, arguments)),
         )
-        effect = f"{call.tool.removeprefix('desk__')}:{names.key}"
+        effect = f"{call.tool.removeprefix('desk__').removesuffix('_record')}:{names.key}"
         return Case(names, DEPUTY, title, (step,), desk="Ticket open.", expected=(effect,))
 
     return made
