@@ -7,6 +7,7 @@ Kafka has it. What is stopped loses nothing: its messages wait where they are.
 import asyncio
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
@@ -132,10 +133,13 @@ def _take(stopped: dict[str, WorkStopped], scope: str, value: bytes | None) -> N
         stopped.pop(scope, None)
         return
     try:
-        stopped[scope] = stop = WorkStopped.read(value)
+        stop = WorkStopped.read(value)
     except ValidationError:
-        log.exception("an order to stop cannot be read and is not obeyed", scope=scope)
-        return
+        log.exception("an order to stop cannot be read and is obeyed all the same", scope=scope)
+        stop = WorkStopped.model_construct(
+            scope=scope, by="somebody", reason="the order cannot be read", at=datetime.now(UTC)
+        )
+    stopped[scope] = stop
     log.warning("stopped", scope=scope, by=stop.by, reason=stop.reason)
 
 

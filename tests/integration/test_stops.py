@@ -82,6 +82,16 @@ async def test_what_is_stopped_stays_so_for_every_replica_and_those_to_come_unti
         await until(lambda: not is_stopped(one, MINE) and not is_stopped(two, MINE))
 
 
+async def test_an_order_that_cannot_be_read_stops_what_it_names(settings, topics):
+    broker = bus.connect(settings, "operator")
+    await broker.start()
+    async with following(settings) as stops:
+        await broker.publish(b"{", settings.topic_prefix + "stops", key=b"tenant:shop")
+        await until(lambda: is_stopped(stops, MINE))
+        assert not is_stopped(stops, MINE._replace(tenant="x"))
+    await broker.stop()
+
+
 async def test_work_is_cancelled_in_the_middle_and_only_that_which_is_meant(settings, switch):
     ended = []
 
