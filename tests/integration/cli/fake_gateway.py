@@ -50,9 +50,11 @@ class Script:
         self.events[RUN] = story(status) if events is None else events
         self.runs[RUN] = view(status.upper())
 
-    def add_waiting(self):
+    def add_waiting(self, **facts):
         """A run that waits for a person."""
-        asked = happened(e.HelpRequested, 5, request_id=f"{RUN}/help/1", about="step", step_id="s1", **QUESTION)
+        asked = happened(
+            e.HelpRequested, 5, request_id=f"{RUN}/help/1", about="step", step_id="s1", **QUESTION, **facts
+        )
         waits = moved(5, "EXECUTING", "WAITING_HUMAN")
         self.events[RUN] = [*story("complete")[:-1], asked, waits]
         self.runs[RUN] = view("WAITING_HUMAN") | {"waiting_for": asked.model_dump(mode="json")}

@@ -41,7 +41,7 @@ def test_a_run_that_waits_for_a_person_shows_the_question_and_how_to_answer(wagg
     ended = waggle("submit", "x")
     assert ended.exit_code == 5
     assert QUESTION["question"] in ended.stderr
-    assert f"waggle decide {RUN} approve" in ended.stderr
+    assert f"waggle approvals approve {RUN}" in ended.stderr
 
 
 def test_a_wait_that_is_over_does_not_end_the_watching(waggle, script):

@@ -1,0 +1,58 @@
+"""`waggle approvals` against a scripted gateway: what is shown, what is sent, what is refused."""
+
+import pytest
+from fake_gateway import RUN
+
+DIGEST = "5f0c9a7d21b4" + "0" * 52
+PROPOSAL = {
+    "call": "think-1/turn-1/call-1",
+    "tool": "send_email",
+    "arguments": '{"to": ["eve@example.org"]}',
+    "digest": DIGEST,
+    "agent": "communication",
+    "doing": "Tell the shop \x1b[31mred",
+    "risk": "high",
+    "effect": "irreversible",
+    "rule": "taint",
+    "reason": "the task does not ask for it",
+    "if_approved": "it is sent",
+    "if_rejected": "it is planned anew",
+    "confidence": 0.5,
+    "origins": ["page:https://example.org/"],
+    "tried": ["summarise_files {}: answered"],
+    "expires": 60,
+    "usable": 60,
+}
+
+
+@pytest.fixture
+def asked(script):
+    script.add_waiting(proposal=PROPOSAL)
+    return script
+
+
+def test_everything_a_person_needs_is_shown_and_nothing_steers_the_terminal(waggle, asked):
+    shown = waggle("approvals", "show", RUN).stdout
+    for each in ("send_email", "eve@example.org", DIGEST, "taint", "page:https://example.org/", "it is sent", "Tell"):
+        assert each in shown
+    assert "\x1b" not in shown
+
+
+def test_an_approval_names_the_call_that_was_looked_at(waggle, asked):
+    assert waggle("approvals", "approve", RUN, "--digest", DIGEST[:12], "--by", "eva").exit_code == 0
+    _, _, sent = asked.commands[-1]
+    assert (sent["decision"], sent["digest"], sent["by"]) == ("approve", DIGEST, "eva")
+
+
+@pytest.mark.parametrize(("digest", "said"), [("0" * 12, "another call"), ("5f0c", "at least the first 8")])
+def test_another_calls_digest_or_a_short_one_approves_nothing(waggle, asked, digest, said):
+    ended = waggle("approvals", "approve", RUN, "--digest", digest)
+    assert ended.exit_code == 2
+    assert said in ended.stderr
+    assert asked.commands == []
+
+
+def test_a_rejection_needs_a_reason(waggle, asked):
+    assert waggle("approvals", "reject", RUN).exit_code == 2
+    assert waggle("approvals", "reject", RUN, "--reason", "not to her").exit_code == 0
+    assert asked.commands[-1][2]["answer"] == "not to her"
