@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tests.evals.attacks import carried, channels, disguised, handoffs, permitted, tricks
+from tests.evals.attacks import carried, channels, disguised, handoffs, mentioned, permitted, tricks
 from tests.evals.attacks.goals import Goal, delete, mail, pay, share
 from tests.evals.attacks.making import Make
 from tests.evals.case import Call, Case, Names, Step
@@ -55,7 +55,7 @@ _told = _cases("d", _DESCRIBED)
 DESCRIPTIONS = [" ".join(order.texts) for case in _told for order in case.orders]
 """What the descriptions of the MCP server's tools say."""
 
-_KINDS = (carried, disguised, tricks, handoffs, channels, permitted)
+_KINDS = (carried, disguised, tricks, handoffs, channels, permitted, mentioned)
 _ATTACKS = [*_told, *_cases("a", [make for kind in _KINDS for make in kind.attacks()])]
 _TWINS = _cases("b", [make for kind in _KINDS for make in kind.twins()])
 CASES = {case.key: case for case in [*_ATTACKS, *_TWINS]}

@@ -34,11 +34,23 @@ DESTINATIONS = (
 )  # fmt: skip
 """Arguments that say to whom something goes or what is acted on, as an operator would declare them."""
 
+SYNONYMS = {
+    "send_money": frozenset({"pay", "transfer", "refund"}),
+    "reserve_hotel": frozenset({"book"}),
+    "reserve_restaurant": frozenset({"book"}),
+    "reserve_car_rental": frozenset({"book", "rent"}),
+    "send_direct_message": frozenset({"write", "tell"}),
+    "send_channel_message": frozenset({"post", "write"}),
+    "post_webpage": frozenset({"publish"}),
+    "create_calendar_event": frozenset({"schedule", "add"}),
+}
+"""Further words by which people ask for a tool, beside those of its name."""
+
 
 def tool_of(function: Function, *, declared: bool = False) -> Tool:
     """AgentDojo's function as a tool, with the risk and effect that its name alone gives it.
 
-    `declared`: with its destinations, too, where it has any.
+    `declared`: with its destinations, where it has any, and the words people ask for it by.
     """
     reads = function.name.startswith(READING)
     destinations = tuple(name for name in function.parameters.model_fields if name in DESTINATIONS)
@@ -55,6 +67,9 @@ def tool_of(function: Function, *, declared: bool = False) -> Tool:
         local=False,
         source="mcp:agentdojo",
         destinations=destinations if declared and destinations and not reads else None,
+        asked_by=frozenset(function.name.split("_")) | SYNONYMS.get(function.name, frozenset())
+        if declared
+        else frozenset(),
     )
 
 
@@ -79,7 +94,6 @@ class GatedRuntime:
     """Calls a person was asked about, with the reason."""
     denied: list[str] = field(default_factory=list)
     _origins: list[str] = field(default_factory=list)
-    _read: list[str] = field(default_factory=list)
     _acted: set[tuple[str, ...]] = field(default_factory=set)
     _calls: int = 0
 
@@ -109,7 +123,6 @@ class GatedRuntime:
             trusted=Trusted((self.prompt.casefold(),)),
             now=datetime.now(UTC),
             origins=self._origins,
-            read=self._read,
             acted=self._acted,
         )
 
@@ -117,6 +130,4 @@ class GatedRuntime:
         self._origins.append(f"tool:{tool.name}")
         if acts(tool):
             self._acted.add(deed_of(tool, arguments))
-        elif tool.name.startswith(("get_webpage", "read_file")):
-            self._read.append(said.casefold())
         return said
