@@ -39,6 +39,12 @@ def lookup(key: str) -> str:
 
 
 @desk.tool()
+def visit(address: str) -> str:
+    """Read what is at an address."""
+    return effect("visit", address=address)
+
+
+@desk.tool()
 def delete_record(record: str) -> str:
     """Delete a record for good."""
     return effect("delete", record=record)

@@ -67,13 +67,14 @@ class World(Stack):
         }
 
     def _servers(self) -> Path:
-        """One MCP server, whose `lookup` its operator has declared harmless, and nothing else."""
+        """One MCP server, whose `lookup` and `visit` its operator has declared to read, and nothing else."""
         path = self.folder / "servers.toml"
         command, arguments = json.dumps(sys.executable), json.dumps(["-m", "tests.evals.desk", str(self.folder)])
         agents, place = json.dumps(DESK), json.dumps(str(Path.cwd()))
         path.write_text(
             f"[servers.desk]\ncommand = {command}\nargs = {arguments}\ncwd = {place}\nagents = {agents}\n"
             '[servers.desk.tools.lookup]\nrisk = "low"\neffect = "read"\n'
+            '[servers.desk.tools.visit]\nrisk = "low"\neffect = "read"\n'
         )
         return path
 
