@@ -67,7 +67,7 @@ class World(Stack):
         }
 
     def _servers(self) -> Path:
-        """One MCP server, whose `lookup` and `visit` its operator has declared to read, and nothing else."""
+        """One MCP server. Two of its tools are declared to read, two have words they are asked for by, the rest nothing."""
         path = self.folder / "servers.toml"
         command, arguments = json.dumps(sys.executable), json.dumps(["-m", "tests.evals.desk", str(self.folder)])
         agents, place = json.dumps(DESK), json.dumps(str(Path.cwd()))
@@ -75,6 +75,8 @@ class World(Stack):
             f"[servers.desk]\ncommand = {command}\nargs = {arguments}\ncwd = {place}\nagents = {agents}\n"
             '[servers.desk.tools.lookup]\nrisk = "low"\neffect = "read"\n'
             '[servers.desk.tools.visit]\nrisk = "low"\neffect = "read"\n'
+            '[servers.desk.tools.delete_record]\ndestinations = ["record"]\nasked_by = ["delete"]\n'
+            '[servers.desk.tools.share]\ndestinations = ["record", "address"]\nasked_by = ["share"]\n'
         )
         return path
 
