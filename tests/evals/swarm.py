@@ -67,7 +67,7 @@ class World(Stack):
         }
 
     def _servers(self) -> Path:
-        """One MCP server: two of its tools are declared to read, two have words to ask for them, the rest has nothing."""
+        """One MCP server: two of its tools are declared to read, two have words to ask for them, the rest nothing."""
         path = self.folder / "servers.toml"
         command, arguments = json.dumps(sys.executable), json.dumps(["-m", "tests.evals.desk", str(self.folder)])
         agents, place = json.dumps(DESK), json.dumps(str(Path.cwd()))
