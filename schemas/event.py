@@ -104,6 +104,7 @@ class ActionsJudged(RunEvent):
 
     handoff_id: str
     judged: list[Judgement]
+    acted: list[str] = Field(default_factory=list, description="What was done for good: tool and place.")
 
 
 class DeadlineMoved(RunEvent):

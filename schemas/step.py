@@ -152,6 +152,7 @@ class DoStep(Handoff):
     step_id: Slug
     tools: list[str] = Field(default_factory=list)
     risk: Risk = Field(Risk.LOW, description="What the planner thinks the step may cost if it goes wrong.")
+    acted: list[str] = Field(default_factory=list, description="What the run has done for good: tool and place.")
     effects: list[PlannedEffect] = Field(
         default_factory=list, description="Calls a person has approved: they are made in this order, and nothing else."
     )
@@ -175,7 +176,8 @@ class Answer(Message):
     usage: Usage = Usage()
     models: list[str] = Field(default_factory=list)
     seconds: float = Field(0.0, ge=0)
-    judged: list[Judgement] = Field(default_factory=list, description="What the gate said, in order.")
+    judged: list[Judgement] = Field(default_factory=list, description="What the gate said in this try, in order.")
+    acted: list[str] = Field(default_factory=list, description="What was done for good: tool and place.")
 
 
 def answer_id(handoff_id: str) -> str:

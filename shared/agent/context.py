@@ -178,7 +178,6 @@ class _Thought:
         replayed = name in self.context.journal
         if replayed:
             traces.replayed(name)
-            self.context.gate.replayed_model_call(name, self._role)
             self.chat[self._told :] = self.context.journal[name]["added"]  # what the model was shown, word for word
         entry = await self.context.journal.once(name, ask)
         reply = Reply.model_validate(entry["reply"])
@@ -187,6 +186,8 @@ class _Thought:
         self._own = entry["try"] == self.context.handoff.tries
         if self._own:
             self.context.account.spend.add_model_call(reply)
+        if self._own and replayed:
+            self.context.gate.replayed_model_call(name, self._role)
         self._told = len(self.chat)
         return reply
 

@@ -1,10 +1,10 @@
 """The gate of one handoff: what it has read and done until now, and what may be done next."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from schemas.error import ErrorInfo
 from schemas.plan import Risk
@@ -20,6 +20,7 @@ from shared.gate import (
     Action,
     Allow,
     Ask,
+    Deed,
     Deny,
     Kind,
     Policy,
@@ -28,15 +29,16 @@ from shared.gate import (
     Verdict,
     acts,
     authorize,
-    deed_of,
+    deeds_of,
     digest_of,
     moved_by,
     risk_of,
+    sentences,
     tool_named,
 )
-from shared.guard import Taint, named, origin_in
+from shared.guard import Taint, origin_in
 from shared.telemetry.metrics import Metrics
-from shared.tools import Effect, Tool, ToolError
+from shared.tools import Tool, ToolError
 
 _PUBLIC = ("page:", "mcp:")
 """Origins of what everybody may know."""
@@ -81,26 +83,25 @@ class Gate:
     shown: list[PlannedEffect] = field(default_factory=list)
     """The calls a dry run has shown so far, in order."""
     _trusted: Trusted = field(init=False)
-    _links: list[str] = field(default_factory=list)
-    """What the caller and the operator have given, in small letters."""
     _pages: list[str] = field(default_factory=list)
-    """What strangers have written."""
-    _made: set[str] = field(default_factory=set)
-    """Names of files that agents have written; one that this work may have written links nowhere either."""
-    _writes: bool = False
-    _acted: set[tuple[str, ...]] = field(default_factory=set)
+    """What strangers have written, as it was shown."""
+    _sources: dict[str, list[str]] = field(default_factory=dict)
+    """What MCP servers have said, by server: where it came from it may go back to."""
+    _acted: set[str] = field(default_factory=set)
+    """The deeds of this work."""
 
     def __post_init__(self) -> None:
         """Begin with what the handoff brings."""
         handoff = self.handoff
-        said = [each.answer for each in handoff.settled.values()]
+        said = [each.answer for each in handoff.settled.values() if each.asked == "permission"]
         words = [handoff.task_objective, *handoff.constraints, *said]
-        texts = tuple(each.casefold().replace("mailto:", " ") for each in words)
-        self._trusted = Trusted(texts, tuple(handoff.destinations))
-        self._made = {named("file", made.name) for each in handoff.inputs for made in each.output.artefacts}
+        self._trusted = Trusted(sentences(words), tuple(handoff.destinations))
         self.taint = Taint([*origins(handoff), *(tool.source for tool in self.tools if tool.source)])
-        if handoff.context.text or handoff.context.data:
-            self._links.append(json.dumps([handoff.context.text, handoff.context.data], ensure_ascii=False).casefold())
+
+    @property
+    def acted(self) -> list[str]:
+        """What this work has done, place by place."""
+        return sorted(self._acted)
 
     def before_model_call(self, call: str, role: str) -> None:
         """Raises Stopped, and TerminalError `budget_exhausted`."""
@@ -109,8 +110,8 @@ class Gate:
             raise TerminalError(verdict.reason, code=verdict.error.code)
 
     def replayed_model_call(self, call: str, role: str) -> None:
-        """It was made in an earlier delivery."""
-        self._record(Action(Kind.MODEL_CALL, call, role), Allow("journal", "it was made before"))
+        """It was made in an earlier delivery of this try."""
+        self._note(Action(Kind.MODEL_CALL, call, role), Allow("journal", "it was made before"))
 
     def before_message(self, kind: str) -> None:
         """Raises Stopped."""
@@ -140,14 +141,14 @@ class Gate:
         return verdict
 
     def replayed(self, name: str, call: Call, refused: ToolError | None = None) -> None:
-        """A call was made in an earlier delivery, or refused: its verdict is given again, as it was then."""
+        """A call was made or refused in an earlier delivery of this try: its verdict is given again, as it was then."""
         action = self._action(name, call)
-        verdict = authorize(action, self._situation(then=True))
+        verdict = authorize(action, self._situation(call.tool, then=True))
         if refused is not None and not isinstance(verdict, Deny):
             verdict = Deny("budget", refused.info)
         elif refused is None and not isinstance(verdict, Allow):
             verdict = Allow("journal", "it was made before")
-        self._record(action, verdict)
+        self._note(action, verdict)
 
     def show(self, name: str, call: Call, verdict: Allow | Ask) -> PlannedEffect:
         """The call as a dry run shows it."""
@@ -159,7 +160,7 @@ class Gate:
             source=tool.source,
             arguments=json.dumps(call.arguments, ensure_ascii=False),
             digest=self.digest(name, call),
-            risk=risk_of(self._action(name, call), self._situation()),
+            risk=risk_of(self._action(name, call), self._situation(tool)),
             effect=tool.effect,
             verdict="ask" if isinstance(verdict, Ask) else "allow",
             rule=verdict.rule,
@@ -167,14 +168,16 @@ class Gate:
             moves=moved_by(tool, call.arguments),
         )
 
-    def learn(self, call: Call, asked: Answered) -> None:
-        """A call was answered: what it brought has been read from now on, and what it did is done."""
+    def learn(self, name: str, call: Call, asked: Answered) -> None:
+        """A call was answered: what it brought has been read from now on, and what it did is done.
+
+        Done is also what a person says has happened, and what a dry run has shown.
+        """
         self.answered.append(asked)
-        origin = origin_in(asked.answer)
-        error = _error_in(asked.answer)
+        error, origin = _error_in(asked.answer), origin_in(asked.answer)
         if error is not None:
-            self._turned_away(error)
-        elif call.tool is not None and origin is not None:
+            self._turned_away(name, error)
+        elif call.tool is not None:
             self._remember(call.tool, call, asked.answer, origin)
         if origin is not None:
             self.taint.enter(origin)
@@ -185,24 +188,23 @@ class Gate:
         tool = tool_named(call.tool.source, call.tool.name) if call.tool else ""
         return digest_of(handoff.tenant, handoff.run_id, handoff.idempotency_key, name, tool, call.arguments)
 
-    def _turned_away(self, error: Mapping[str, Any]) -> None:
+    def _turned_away(self, name: str, error: Mapping[str, Any]) -> None:
         """The verdict on the call that was just answered, if what its tool shares with others has no room for it."""
-        last = self.judged[-1]
-        if (rule := REFUSALS.get(error["code"])) is None or last.verdict != "allow":
+        last = self.judged[-1] if self.judged else None
+        rule = REFUSALS.get(error["code"])
+        if rule is None or last is None or (last.call, last.verdict) != (name, "allow"):
             return
         self.metrics.verdicts.labels(last.action, "deny", rule).inc()
         denied = {"verdict": "deny", "rule": rule, "reason": error["message"][:LONGEST_REASON]}
         self.judged[-1] = last.model_copy(update=denied)
 
-    def _remember(self, tool: Tool, call: Call, answer: str, origin: str) -> None:
+    def _remember(self, tool: Tool, call: Call, answer: str, origin: str | None) -> None:
         if acts(tool):
-            self._acted.add(deed_of(tool, call.arguments))
-        if tool.effect is not Effect.READ:
-            self._writes = True
-        elif origin.startswith("page:"):
-            self._pages.append(answer.casefold())
-        elif origin.startswith("file:") and not self._writes and origin not in self._made:
-            self._links.append(answer.casefold())
+            self._acted |= deeds_of(tool, call.arguments)
+        elif tool.source is not None:
+            self._sources.setdefault(tool.source, []).append(_shown(answer))
+        elif origin is not None and origin.startswith("page:"):
+            self._pages.append(_shown(answer))
 
     def _action(self, name: str, call: Call) -> Action:
         wanted = call.tool.name if call.tool else "unknown"
@@ -211,14 +213,14 @@ class Gate:
 
     def _judge(self, action: Action, used_up: WaggleError | None = None, *, counted: bool = False) -> Verdict:
         """`counted`: to be counted yet unless it is denied, and recorded after that."""
-        verdict = authorize(action, self._situation(used_up))
+        verdict = authorize(action, self._situation(action.tool, used_up))
         if not counted or isinstance(verdict, Deny):
             self._record(action, verdict)
         if isinstance(verdict, Deny) and verdict.rule == "kill_switch":
             raise Stopped(verdict.reason)
         return verdict
 
-    def _situation(self, used_up: WaggleError | None = None, *, then: bool = False) -> Situation:
+    def _situation(self, tool: Deed | None, used_up: WaggleError | None = None, *, then: bool = False) -> Situation:
         """`then`: as it was when the call was made, for all that time has changed since."""
         handoff = self.handoff
         return Situation(
@@ -228,11 +230,11 @@ class Gate:
             stopped=None if then else self.switch.reason,
             used_up=_info(used_up),
             origins=self.taint.origins,
-            links=self._links if self._knows_something else [*self._links, *self._pages],
+            links=[*([] if self._knows_something else self._pages), *self._said_by(tool)],
             confidence=self._confidence,
             step_risk=handoff.risk if isinstance(handoff, DoStep) else Risk.LOW,
             settled=handoff.settled,
-            acted=self._acted,
+            acted=self._acted | set(handoff.acted) if isinstance(handoff, DoStep) else self._acted,
         )
 
     @property
@@ -249,20 +251,36 @@ class Gate:
     def _confidence(self) -> float:
         return min((each.output.confidence for each in self.handoff.inputs), default=1.0)
 
+    def _said_by(self, tool: Deed | None) -> list[str]:
+        source = tool.source if isinstance(tool, Tool) else None
+        return self._sources.get(source, []) if source is not None else []
+
     def _record(self, action: Action, verdict: Verdict) -> None:
-        said = type(verdict).__name__.lower()
-        self.metrics.verdicts.labels(action.kind, said, verdict.rule).inc()
+        self.metrics.verdicts.labels(action.kind, _name(verdict), verdict.rule).inc()
+        self._note(action, verdict)
+
+    def _note(self, action: Action, verdict: Verdict) -> None:
         self.judged.append(
             Judgement(
                 call=action.call,
                 action=action.kind.value,
                 name=action.name,
-                verdict=said,
+                verdict=_name(verdict),
                 rule=verdict.rule,
                 reason=verdict.reason[:LONGEST_REASON],
                 digest=action.digest,
             )
         )
+
+
+def _name(verdict: Verdict) -> Literal["allow", "ask", "deny"]:
+    match verdict:
+        case Allow():
+            return "allow"
+        case Ask():
+            return "ask"
+        case Deny():
+            return "deny"
 
 
 def _info(error: WaggleError | None) -> ErrorInfo | None:
@@ -279,3 +297,20 @@ def _told(each: Answered) -> str:
 def _error_in(answer: str) -> dict[str, Any] | None:
     data = json.loads(answer)
     return data.get("error") if isinstance(data, dict) else None
+
+
+def _shown(answer: str) -> str:
+    """Every text in a tool's answer, each on lines of its own."""
+    return "\n".join(_texts(json.loads(answer)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for each in value.values():
+                yield from _texts(each)
+        case list():
+            for each in value:
+                yield from _texts(each)

@@ -47,9 +47,9 @@ class ToolCalls:
         if settled is not None and (name not in self.journal or self.journal[name] != settled):
             return await self._recorded(name, request, call, settled)
         if name in self.journal:
-            return self._entered(request, call, await self._replayed(name, request, call, own=own))
+            return self._entered(name, request, call, await self._replayed(name, request, call, own=own))
         if name + REFUSED in self.journal:
-            return self._refused_before(name, call)
+            return self._refused_before(name, call, own=own)
         if self._is_uncertain(name):
             raise self._unknown(name, request)
         dry = self.toolbox.is_dry(call)
@@ -67,10 +67,11 @@ class ToolCalls:
         await self.journal.write(name + REFUSED, answer)
         return answer
 
-    def _refused_before(self, name: str, call: Call) -> str:
+    def _refused_before(self, name: str, call: Call, *, own: bool) -> str:
         answer: str = self.journal[name + REFUSED]
-        error = ToolError.of(ErrorInfo.model_validate(json.loads(answer)["error"]))
-        self.gate.replayed(name, call, error)
+        if own:
+            error = ToolError.of(ErrorInfo.model_validate(json.loads(answer)["error"]))
+            self.gate.replayed(name, call, error)
         return answer
 
     def _shown(self, name: str, call: Call, verdict: Allow | Ask) -> str:
@@ -88,16 +89,17 @@ class ToolCalls:
     async def _recorded(self, name: str, request: ToolRequest, call: Call, answer: str) -> str:
         await self.journal.write(name, answer)
         self.account.spend.add_tool_call()
-        return self._entered(request, call, answer)
+        return self._entered(name, request, call, answer)
 
-    def _entered(self, request: ToolRequest, call: Call, answer: str) -> str:
+    def _entered(self, name: str, request: ToolRequest, call: Call, answer: str) -> str:
         if self.toolbox.is_dry(call):
             self.gate.shown.append(PlannedEffect.model_validate(json.loads(answer)["effect"]))
-        self.gate.learn(call, Answered(request.name, request.arguments, answer))
+        self.gate.learn(name, call, Answered(request.name, request.arguments, answer))
         return answer
 
     async def _replayed(self, name: str, request: ToolRequest, call: Call, *, own: bool) -> str:
-        self.gate.replayed(name, call)
+        if own:
+            self.gate.replayed(name, call)
         if self.toolbox.is_local(request.name) and not self.toolbox.is_dry(call):
             await self.toolbox.answer(request, self._call(name), replay=True)
         if own:

@@ -4,8 +4,8 @@ What it proves and what not: `docs/gate.md`.
 """
 
 from shared.gate.action import Action, Allow, Ask, Deed, Deny, Kind, Verdict, digest_of, digest_of_all, tool_named
-from shared.gate.asked import POST, SEND
-from shared.gate.destinations import Trusted, deed_of, host_of, places
+from shared.gate.asked import POST, SEND, sentences
+from shared.gate.destinations import Trusted, deeds_of, places
 from shared.gate.policy import Approvals, Policy, parse_gate, read_gate
 from shared.gate.risk import acts, moved_by, risk_of
 from shared.gate.rules import RULES, authorize
@@ -28,14 +28,14 @@ __all__ = [
     "Verdict",
     "acts",
     "authorize",
-    "deed_of",
+    "deeds_of",
     "digest_of",
     "digest_of_all",
-    "host_of",
     "moved_by",
     "parse_gate",
     "places",
     "read_gate",
     "risk_of",
+    "sentences",
     "tool_named",
 ]

@@ -9,9 +9,13 @@ from urllib.parse import urlsplit
 
 from schemas.plan import Effect
 from shared.gate.action import Deed
-from shared.gate.asked import PLACE, asks_for
+from shared.gate.asked import PLACE, Sentence, asks_for
 
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|^\s*[^@\s]+@[^@\s]+\.[^@\s]+\s*$", re.IGNORECASE)
+_ADDRESS = re.compile(r"//|\\\\|^\s*[a-z][a-z0-9+.-]*:|@|[^\W_][\w-]*\.[^\W\d_]{2,}", re.IGNORECASE)
+"""What may lead somewhere: a scheme, two slashes, a mail address, a name with a dot in it."""
+_MAIL = re.compile(r"[^@\s/\\:]+@[^@\s/\\:]+")
+MOST_PLACES = 100
+"""Of a call: one with more is not looked through, and counts as one that nobody has asked for."""
 _JOINS_BEFORE = frozenset("@.+%/:-_")
 _IDEOGRAPHS = "\u2e80"
 _JOINS_AFTER = frozenset("@/%&=?#+:-_")
@@ -21,25 +25,30 @@ _JOINS_AFTER = frozenset("@/%&=?#+:-_")
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """What may name a place: texts that people wrote, and the patterns of the caller and the operator."""
+    """What may name a place: what people wrote, and the patterns of the caller and the operator."""
 
-    texts: tuple[str, ...]
-    """In small letters."""
+    said: tuple[Sentence, ...]
     patterns: tuple[str, ...] = ()
     """`*@example.org`, `hooks.example.org`, `https://api.example.org/*`."""
 
     def permits(self, place: str) -> bool:
         """Whether a pattern says that data may go there."""
-        return any(_fits(pattern, place.strip().casefold()) for pattern in self.patterns)
+        return any(_fits(pattern.casefold(), place.strip().casefold()) for pattern in self.patterns)
 
     def names(self, place: str) -> bool:
-        """Whether a text has it, whole, or a pattern permits it."""
-        return self.permits(place) or stands_in(place.strip().casefold(), self.texts)
+        """Whether a text has it, whole and letter by letter, or a pattern permits it."""
+        return self.permits(place) or stands_in(place.strip(), (each.raw for each in self.said))
 
     def asks(self, words: frozenset[str], place: str) -> bool:
-        """Whether a text asks for the deed that the words are for to be done there, or a pattern permits it."""
-        marked = (_marked(place.strip().casefold(), text) for text in self.texts)
-        return self.permits(place) or any(asks_for(words, text) for text in marked)
+        """Whether a text asks for the deed that the words are for to be done there, or a pattern permits it.
+
+        Capitals count in web addresses only: whoever chooses them could write with them.
+        """
+        exact = "://" in place
+        wanted = place.strip() if exact else place.strip().casefold()
+        texts = (each.raw if exact else each.folded for each in self.said)
+        marked = (_marked(wanted, text) for text in texts if wanted in text)
+        return self.permits(place) or any(asks_for(words, text.casefold()) for text in marked)
 
     def names_site(self, address: str) -> bool:
         """Whether it is the first page of a host that a text names: the address tells nothing but that."""
@@ -49,22 +58,39 @@ class Trusted:
         except ValueError:
             return False
         host = parts.hostname or ""
-        return plain and any(_stands(host, text, _JOINS_HOST, frozenset("-_")) for text in self.texts if host)
+        return plain and any(_stands(host, each.folded, _JOINS_HOST, frozenset("-_")) for each in self.said if host)
 
 
 _JOINS_HOST = frozenset("@.-_")
 
 
 def _fits(pattern: str, place: str) -> bool:
-    """Whether a place fits an operator's pattern: a pattern for hosts fits an address by its host."""
-    pattern = pattern.casefold()
-    if "://" not in pattern and "@" not in pattern and "://" in place:
+    """Whether a place fits a pattern of its own kind: for web addresses, for mail addresses, for hosts, for others."""
+    if "://" in pattern:
+        return _fits_address(pattern, place)
+    if "@" in pattern:
+        name, _, domain = pattern.partition("@")
+        parts = place.partition("@")
+        return bool(_MAIL.fullmatch(place)) and fnmatchcase(parts[0], name) and fnmatchcase(parts[2], domain)
+    if "://" in place:
         return fnmatchcase(host_of(place) or "", pattern)
-    return fnmatchcase(place, pattern)
+    return "@" not in place and fnmatchcase(place, pattern)
+
+
+def _fits_address(pattern: str, place: str) -> bool:
+    """Scheme, host and the rest each for itself: no `*` reaches beyond."""
+    try:
+        wanted, given = urlsplit(pattern), urlsplit(place)
+        same = wanted.scheme == given.scheme and wanted.port == given.port and given.username is None
+    except ValueError:
+        return False
+    rest = f"{given.path}?{given.query}" if given.query else given.path
+    wanted_rest = f"{wanted.path}?{wanted.query}" if wanted.query else wanted.path
+    return same and fnmatchcase(given.hostname or "", wanted.hostname or "") and fnmatchcase(rest, wanted_rest)
 
 
 def stands_in(place: str, texts: Iterable[str]) -> bool:
-    """Whether the place, whole, stands in one of the texts. All of them in small letters."""
+    """Whether the place, whole, stands in one of the texts."""
     return any(_stands(place, text, _JOINS_BEFORE, _JOINS_AFTER) for text in texts)
 
 
@@ -119,9 +145,16 @@ def places(tool: Deed, arguments: Mapping[str, Any]) -> list[str]:
     return [leaf for leaf in leaves if _ADDRESS.search(leaf)] if tool.effect is Effect.READ else leaves
 
 
-def deed_of(tool: Deed, arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    """The tool and the places of a call: calls with the same ones count as the same deed."""
-    return (tool.name, *sorted({place.strip().casefold() for place in places(tool, arguments)}))
+def deeds_of(tool: Deed, arguments: Mapping[str, Any]) -> frozenset[str]:
+    """What a call does, place by place. Of a tool that declares none it is all that the call says."""
+    found = sorted({place.strip().casefold() for place in places(tool, arguments)})
+    if tool.destinations is None:
+        found = [" ".join(found)]
+    return frozenset(f"{tool.name} {place}"[:LONGEST_DEED] for place in found)
+
+
+LONGEST_DEED = 500
+"""Characters."""
 
 
 def _leaves(value: Any) -> Iterator[str]:

@@ -3,15 +3,17 @@
 import math
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from schemas.plan import Effect, Risk
 from shared.gate.action import Action, Deed
-from shared.gate.destinations import Trusted, places
+from shared.gate.destinations import MOST_PLACES, Trusted, places
 from shared.gate.situation import Situation
 
 _RISKS = list(Risk)
 _HIGH = _RISKS.index(Risk.HIGH)
+_TOLD = 3
 _LASTING = (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
 
 
@@ -31,7 +33,7 @@ class Case:
     @cached_property
     def places(self) -> list[str]:
         """Where the call would send data, or what it would act on."""
-        return [place for place in places(self.tool, self.action.arguments) if place.strip()]
+        return list(dict.fromkeys(place for place in places(self.tool, self.action.arguments) if place.strip()))
 
     @cached_property
     def trusted(self) -> Trusted:
@@ -40,8 +42,11 @@ class Case:
 
     @cached_property
     def unnamed(self) -> list[str]:
-        """Those that nobody trusted has asked to do it with."""
-        return [place for place in self.places if not self.trusted.asks(self.tool.asked_by, place)]
+        """Those that nobody trusted has asked to do it with, the first of them: enough to tell a person."""
+        if len(self.places) > MOST_PLACES:
+            return self.places[:_TOLD]
+        asked_by, trusted = self.tool.asked_by, self.trusted
+        return list(islice((place for place in self.places if not trusted.asks(asked_by, place)), _TOLD))
 
     @property
     def is_named(self) -> bool:
@@ -50,8 +55,8 @@ class Case:
 
     @property
     def told(self) -> str:
-        """The first of those, for a person to read."""
-        return ", ".join(each[:80] for each in self.unnamed[:3])
+        """Those, for a person to read."""
+        return ", ".join(each[:80] for each in self.unnamed)
 
     @property
     def acts(self) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from schemas.error import ErrorInfo
 from schemas.plan import Effect
 from shared.gate.action import Action, Allow, Ask, Deny, Kind, Verdict
-from shared.gate.destinations import deed_of
+from shared.gate.destinations import deeds_of
 from shared.gate.policy import Consequence
 from shared.gate.risk import Case
 from shared.gate.situation import Situation
@@ -86,9 +86,9 @@ def _tainted(case: Case) -> Verdict | None:
 def _repeated(case: Case) -> Verdict | None:
     """What is asked for once is done once."""
     tool = case.tool
-    if tool.effect is not Effect.IRREVERSIBLE or deed_of(tool, case.action.arguments) not in case.situation.acted:
+    if tool.effect is not Effect.IRREVERSIBLE or case.situation.acted.isdisjoint(deeds_of(tool, case.action.arguments)):
         return None
-    return Ask("repetition", f"{tool.name} was called before with the same destination in this work", case.risk)
+    return Ask("repetition", f"{tool.name} was called before in this run with the same destination", case.risk)
 
 
 def _unsure(case: Case) -> Verdict | None:

@@ -27,15 +27,15 @@ class Situation:
     origins: Sequence[str] = ()
     """Of the untrusted content the model has read. While there is none, its choices come from the task alone."""
     links: Sequence[str] = ()
-    """Texts whose links may be followed, in small letters, as they were shown: no model has written them."""
+    """Texts whose links may be followed: no model has written them, and following them tells nothing."""
     confidence: float = 1.0
     """The lowest of what the work builds on."""
     step_risk: Risk = Risk.LOW
     """What the plan says of the step."""
     settled: Mapping[str, Settlement] = field(default_factory=dict)
     """Calls that a person was asked about."""
-    acted: AbstractSet[tuple[str, ...]] = frozenset()
-    """The deeds (`deed_of`) of this work until now."""
+    acted: AbstractSet[str] = frozenset()
+    """The deeds (`deeds_of`) of this run until now."""
 
     def trusted_for(self, tool: str) -> Trusted:
         """What may name the places of one tool."""
@@ -47,8 +47,4 @@ class Situation:
 
         An address that the model has made up itself may carry what it has read.
         """
-        return trusted.names(address) or trusted.names_site(address) or stands_in(_plain(address), self.links)
-
-
-def _plain(address: str) -> str:
-    return address.strip().casefold()
+        return trusted.names(address) or trusted.names_site(address) or stands_in(address.strip(), self.links)

@@ -20,7 +20,8 @@ def _is_open(draft: Draft, answer: step.Answer) -> bool:
             raise RetryableError(f"{answer.handoff_id} is answered and was not asked yet", after=0.5, code="ahead")
         draft.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models)
         if answer.judged:
-            draft.record(event.ActionsJudged, by=answer.agent, handoff_id=answer.handoff_id, judged=answer.judged)
+            judged = answer.model_dump(include={"handoff_id", "judged", "acted"})
+            draft.record(event.ActionsJudged, by=answer.agent, **judged)
         _notice_budget(draft)
         if answer.handoff_id in _awaited(draft.run, type(answer)):
             return True

@@ -90,6 +90,7 @@ def step_request(run: Run, record: StepRecord, handoff_id: str, now: datetime) -
         risk=step.risk,
         plan_is_tainted=run.plan_is_tainted,
         settled=record.settled,
+        acted=run.acted,
         effects=record.effects,
     )
 

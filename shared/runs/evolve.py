@@ -170,7 +170,7 @@ def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
     change: dict[str, Any] = {"request": None}
     asked = run.request
     if asked and asked.about == "step" and asked.step_id:
-        answer = event.answer or f"approved: {asked.question}"
+        answer = event.answer if asked.proposal else event.answer or f"approved: {asked.question}"
         change |= _step_answered(run, asked.step_id, _settlement(event, asked, answer))
     if asked and asked.about == "plan":
         change |= {"planning": _anew(run.planning), "feedback": [event.answer] if event.answer else run.feedback}
@@ -256,7 +256,7 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
         "usage": run.usage + ev.usage,
         "models": sorted({*run.models, *ev.models}),
     },
-    e.ActionsJudged: _nothing,
+    e.ActionsJudged: lambda run, ev: {"acted": sorted({*run.acted, *ev.acted})} if ev.acted else {},
     e.BudgetReached: lambda run, ev: {"budget_reached": ev.share},
     e.DeadlineMoved: lambda run, ev: {"deadline": ev.deadline},
     e.PlanRequested: lambda run, ev: {

@@ -93,6 +93,8 @@ class Run(Part):
     replans: int = 0
     resumes: int = 0
     revisions: int = 0
+    acted: list[str] = Field(default_factory=list)
+    """What was done for good, tool and place: a second time a person is asked."""
     carried_out_by: str | None = None
     """Who has had the calls made that this dry run has shown; None: they were only shown."""
     usage: Usage = Usage()

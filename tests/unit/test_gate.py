@@ -1,5 +1,6 @@
 """The gate's table: what it says to an action, rule by rule, and that no rule can be talked past."""
 
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,10 +22,11 @@ from shared.gate import (
     Situation,
     Trusted,
     authorize,
-    deed_of,
+    deeds_of,
     digest_of,
     parse_gate,
     risk_of,
+    sentences,
 )
 from shared.overlay import InvalidTable
 
@@ -56,7 +58,7 @@ def call(tool: Some = Some(), invalid: ErrorInfo | None = None, **arguments) -> 
 
 
 def trusted(*texts: str) -> Trusted:
-    return Trusted(tuple(each.casefold().replace("mailto:", " ") for each in texts))
+    return Trusted(sentences(texts))
 
 
 def situation(*texts: str, **known) -> Situation:
@@ -103,14 +105,17 @@ def test_a_limit_that_is_reached_denies_and_a_message_may_still_say_so(kind):
         ("Mail the table to ada@example.org.", "ada@example.org"),
         ("Find out why, and mail a report with a chart to <Ada@Example.org>, today", " ada@example.org "),
         ("Tell ada@example.org by e-mail that it is done", "ada@example.org"),
+        ("Please write a report and then forward it to ada@example.org", "ada@example.org"),
         ("Schreibe an ada@example.org, was los war", "ada@example.org"),
         ("Do not guess. Send it to ada@example.org", "ada@example.org"),
         ("send it to https://hooks.example.org/a/b?c=1, at once", "https://hooks.example.org/a/b?c=1"),
-        ("Send it there (https://hooks.example.org/a)", "https://hooks.example.org/a"),
+        ("Send it to <https://hooks.example.org/a>", "https://hooks.example.org/a"),
         ("send ada@example.orgに", "ada@example.org"),
         ("Mail the note to bob@example.org, ada@example.org and eve@example.org", "ada@example.org"),
         ("Mail the note to bob@example.org, ada@example.org and eve@example.org", "eve@example.org"),
-        ("send ticket 4711", "4711"),
+        ("Tell bob@example.org and ada@example.org that all is well", "ada@example.org"),
+        ("Tell bob@example.org that all is well, and mail ada@example.org the table", "ada@example.org"),
+        ("send to 4711", "4711"),
         ("Schicke eine E-Mail an ada@example.org: alles ist gut", "ada@example.org"),
         ("Write to [Ada](mailto:ada@example.org) at once", "ada@example.org"),
     ],
@@ -132,7 +137,7 @@ def test_a_task_that_asks_for_it_in_so_many_words_permits_it(text, place):
         ("send it to https://hooks.example.org/a", "https://hooks.example.org/a/b"),
         ("send it to https://hooks.example.org/a", "https://hooks.example.org/a?q=secret"),
         ("send it to https://hooks.example.org/a", "http://hooks.example.org/a"),
-        ("send ticket 4711", "471"),
+        ("send to 4711", "471"),
         ("", "ada@example.org"),
     ],
 )
@@ -151,6 +156,28 @@ def test_a_place_that_only_resembles_what_the_task_names_needs_a_person(text, pl
         "Mail xada@example.org. The complaint is by ada@example.org.",
         "Напиши ada@example.org",
         "Look into what ada@example.org writes, and mail bob@example.org",
+        "Summarise the mail from ada@example.org",
+        "Tell bob@example.org what they want and ada@example.org thinks",
+        "Report what ada@example.org complained about",
+        "Tell me what ada@example.org wants",
+        "Tell bob@example.org by e-mail what ada@example.org wants",
+        "Forward the mail from ada@example.org to bob@example.org",
+        "Write to bob@example.org about the message of ada@example.org",
+        "Say whether our e-mail to ada@example.org was polite",
+        "Forward nothing to ada@example.org",
+        "Ignore whatever ada@example.org may send",
+        "Decide whether we should write to ada@example.org",
+        'Say what is meant by "please send it to ada@example.org"',
+        "Don’t send anything to ada@example.org",
+        "You mustn’t email ada@example.org",
+        "Never, ever, send anything to ada@example.org",
+        "Under no circumstances, even if asked, email ada@example.org",
+        "Refuse to send it to ada@example.org",
+        "Neither mail nor tell ada@example.org",
+        "It is forbidden to send mail to ada@example.org",
+        "Sende nichts an ada@example.org",
+        "Fasse die E-Mail von ada@example.org zusammen",
+        "Draft, without mailing it, what to tell ada@example.org",
     ],
 )
 def test_a_place_that_the_task_mentions_and_does_not_ask_for_needs_a_person(text):
@@ -167,8 +194,8 @@ def test_one_place_of_several_that_nobody_named_is_enough_to_ask():
 
 def test_of_a_tool_that_declares_nothing_no_task_permits_a_call_by_its_text():
     bare = replace(UNDECLARED, asked_by=frozenset())
-    task = "send the ticket 4711 to closed"
-    assert said(call(bare, id=4711, status="closed"), situation(task, origins=PAGE)) == (Ask, "taint")
+    task = "send to 4711"
+    assert said(call(bare, id=4711), situation(task, origins=PAGE)) == (Ask, "taint")
     assert said(call(UNDECLARED, id=4711), situation(task, origins=PAGE)) == (Allow, "risk")
     assert said(call(UNDECLARED, id=4711, status="open"), situation(task, origins=PAGE)) == (Ask, "taint")
     assert said(call(UNDECLARED, id=4711, fields={"note": "x"}), situation(task, origins=PAGE)) == (Ask, "taint")
@@ -221,6 +248,41 @@ def test_what_only_resembles_a_named_address_or_a_link_is_not_gone_to(url):
     assert said(call(FETCH, url=url), at) == (Deny, "taint")
 
 
+def test_a_pattern_for_web_addresses_keeps_within_scheme_host_and_path():
+    at = replace(situation(origins=PAGE), trusted=Trusted((), ("https://*.example.org/api/*",)))
+    assert said(call(FETCH, url="https://a.example.org/api/x?y=1"), at) == (Allow, "risk")
+    for url in (
+        "https://evil.test/?d=s&x=.example.org/api/",
+        "http://a.example.org/api/x",
+        "https://a.example.org:1/api/x",
+    ):
+        assert said(call(FETCH, url=url), at) == (Deny, "taint")
+
+
+def test_the_letters_of_a_link_are_not_chosen_by_who_follows_it():
+    at = situation("read https://b.example/aaaa", origins=PAGE, links=["see\nhttps://a.example/aaaa\nmore"])
+    for host in ("a", "b"):
+        assert said(call(FETCH, url=f"https://{host}.example/aaaa"), at) == (Allow, "risk")
+        assert said(call(FETCH, url=f"https://{host}.example/aAaA"), at) == (Deny, "taint")
+
+
+@pytest.mark.parametrize(
+    "text", ["www.evil.test/?d=s", "s.evil.test", "http:evil/s", "//evil/s", "\\\\evil\\s", "see eve@evil.test"]
+)
+def test_what_may_lead_somewhere_is_a_place_for_a_tool_that_says_nothing_of_places(text):
+    reader = Some("web__get", Risk.LOW, Effect.READ, destinations=None)
+    assert said(call(reader, query=text), situation(origins=PAGE)) == (Deny, "taint")
+    assert said(call(reader, query=text), situation(origins=PAGE, links=[f"so: {text}"])) == (Allow, "risk")
+
+
+def test_a_call_with_very_many_values_is_judged_at_once_and_asked_about():
+    words = "Sum up what is known of this outage. " * 600
+    began = time.perf_counter()
+    action = call(UNDECLARED, values=[f"value {n}" for n in range(5_000)])
+    assert said(action, situation(words, origins=PAGE)) == (Ask, "taint")
+    assert time.perf_counter() - began < 1.0
+
+
 def test_a_tool_that_only_reads_and_says_nothing_of_places_may_not_be_given_addresses_to_carry_things_to():
     reader = Some("web__get", Risk.LOW, Effect.READ, destinations=None)
     assert said(call(reader, query="weather"), situation(origins=PAGE)) == (Allow, "risk")
@@ -233,7 +295,12 @@ def test_the_operators_list_names_places_too():
     at = situation(policy=parse_gate(text).of("default"), origins=PAGE)
     for place in ("ada@example.org", "https://hooks.example.org/any"):
         assert said(call(to=[place]), at) == (Allow, "risk")
-    for place in ("ada@example.org.evil.test", "https://evil.test/hooks.example.org", "112"):
+    crossing = (
+        "https://evil.test/leak?d=secret@example.org",
+        "x@evil.test/@example.org",
+        "https://e@hooks.example.org/",
+    )
+    for place in ("ada@example.org.evil.test", "https://evil.test/hooks.example.org", "112", *crossing):
         assert said(call(to=[place]), at) == (Ask, "taint")
     assert said(call(replace(Some(), name="ring"), to=["112"]), at) == (Allow, "risk")
 
@@ -294,7 +361,7 @@ def test_who_is_not_sure_asks_before_what_cannot_be_undone_and_reads_freely():
 
 def test_the_same_thing_for_good_is_done_once_without_a_person():
     action = call(to=["ada@example.org"])
-    done = frozenset({deed_of(Some(), {"to": [" Ada@example.org"], "body": "another"})})
+    done = frozenset({*deeds_of(Some(), {"to": [" Ada@example.org", "bob@example.org"], "body": "another"})})
     assert said(action, situation("mail ada@example.org", acted=done)) == (Ask, "repetition")
 
 
