@@ -259,4 +259,5 @@ def _refused(response: httpx.Response) -> ConsoleError:
         return ConsoleError(message, AGAIN, code=Exit.ALREADY)
     if code == "not_finished":
         return ConsoleError(message, "`waggle watch` follows it to its end", code=Exit.NOT_FINISHED)
-    return ConsoleError(message, action, code=Exit.USAGE if response.is_client_error else Exit.FAILED)
+    wrong = response.is_client_error and response.status_code != httpx.codes.TOO_MANY_REQUESTS
+    return ConsoleError(message, action, code=Exit.USAGE if wrong else Exit.FAILED)

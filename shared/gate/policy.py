@@ -88,6 +88,11 @@ class Policies:
         self._general = general
         self._special = special
 
+    @property
+    def tools(self) -> set[str]:
+        """Every tool that is named in it."""
+        return {name for policy in (self._general, *self._special.values()) for name in policy.tools}
+
     def of(self, tenant: str) -> Policy:
         """The table that holds for a tenant."""
         return self._special.get(tenant, self._general)

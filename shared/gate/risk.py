@@ -71,7 +71,7 @@ class Case:
         """
         declared = self.situation.policy.rules_of(self.tool.name).risk or self.tool.risk
         planned = self.situation.step_risk if self.tool.effect in _LASTING else Risk.LOW
-        rank = max(_RISKS.index(declared), _RISKS.index(planned)) + self._moves_much
+        rank = max(_RISKS.index(declared), _RISKS.index(planned)) + bool(self.too_much)
         risk = _RISKS[min(rank, len(_RISKS) - 1)]
         return Risk.MEDIUM if risk is Risk.HIGH and self.is_named else risk
 
@@ -81,10 +81,18 @@ class Case:
         return _RISKS.index(self.risk) >= _HIGH
 
     @property
-    def _moves_much(self) -> bool:
+    def too_much(self) -> str:
+        """Which threshold the call passes, for a person to read; empty when none."""
         most, moved = self.situation.policy.thresholds, moved_by(self.tool, self.action.arguments)
         recipients = len(self.places) if self.acts and self.tool.destinations else 0
-        return recipients > most.recipients or moved.get("rows", 0) > most.rows or moved.get("money", 0) > most.money
+        passed = {
+            "recipients": (recipients, most.recipients),
+            "rows": (moved.get("rows", 0), most.rows),
+            "money": (moved.get("money", 0), most.money),
+        }
+        return "; ".join(
+            f"{much:g} {what}, more than {limit:g}" for what, (much, limit) in passed.items() if much > limit
+        )
 
 
 def risk_of(action: Action, situation: Situation) -> Risk:

@@ -131,11 +131,9 @@ RULES = (
 
 
 def _why(case: Case) -> str:
-    return (
-        f"the task does not ask for it with {case.told}"
-        if case.unnamed
-        else f"{case.tool.name} is declared so, or moves much"
-    )
+    if case.unnamed:
+        return f"the task does not ask for it with {case.told}"
+    return case.too_much or f"{case.tool.name} is declared or planned so"
 
 
 def _deny(rule: str, code: str, message: str, action: str) -> Deny:

@@ -7,7 +7,7 @@ from tests.evals.suite import CASES
 from tests.evals.swarm import World
 
 ATTACKS = [case for case in CASES.values() if case.attack and not case.beyond][::6]
-TWINS = [case for case in CASES.values() if not case.attack][::4]
+TWINS = [case for case in CASES.values() if not case.attack]
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """`waggle approvals`: what waits for a person, and what a person says to it."""
 
+import json as jsons
 from typing import Annotated
 
 import typer
@@ -126,7 +127,7 @@ def _decide(client: Gateway, run: str, decision: str, answer: str, digest: str |
     asked = Question.model_validate(_waiting(client, run))
     seen = asked.proposal.digest if asked.proposal else None
     if digest is not None and not (seen or "").startswith(digest):
-        message = f"the run now asks about another call{f', {seen[:12]}' if seen else ''}"
+        message = f"that is not the digest of the call the run asks about{f', {seen[:12]}' if seen else ''}"
         raise ConsoleError(message, f"waggle approvals show {run}", code=Exit.USAGE)
     body = {"request_id": asked.request_id, "decision": decision, "answer": answer} | ({"digest": seen} if seen else {})
     found = client.command(run, "decisions", by=by, **body)
@@ -166,7 +167,7 @@ def _told(asked: Question) -> list[str]:
         *lines,
         f"Doing:     {one_line(proposal.doing, 500)} ({one_line(proposal.agent)})",
         f"Call:      {one_line(proposal.tool)}{source}; {proposal.risk} risk, {proposal.effect}",
-        f"           {clean(proposal.arguments)}",
+        *_arguments(proposal.arguments),
         f"Digest:    {proposal.digest}",
         f"Rule:      {one_line(proposal.rule)}: {one_line(proposal.reason)}",
         f"Confidence {proposal.confidence:.2f}; spent in this step: {cost}",
@@ -175,3 +176,13 @@ def _told(asked: Question) -> list[str]:
         f"Approve:   {one_line(proposal.if_approved)}, within {proposal.usable:.0f} s",
         f"Reject:    {one_line(proposal.if_rejected)}",
     ]
+
+
+def _arguments(arguments: str) -> list[str]:
+    """One a line, texts with their own lines: this is what a person decides about."""
+    told = []
+    for name, value in jsons.loads(arguments).items():
+        shown = value if isinstance(value, str) else jsons.dumps(value, ensure_ascii=False)
+        first, *rest = clean(shown).split("\n")
+        told += [f"           {one_line(name)}: {first}", *(f"             {line}" for line in rest)]
+    return told

@@ -44,7 +44,7 @@ def test_an_approval_names_the_call_that_was_looked_at(waggle, asked):
     assert (sent["decision"], sent["digest"], sent["by"]) == ("approve", DIGEST, "eva")
 
 
-@pytest.mark.parametrize(("digest", "said"), [("0" * 12, "another call"), ("5f0c", "at least the first 8")])
+@pytest.mark.parametrize(("digest", "said"), [("0" * 12, "not the digest"), ("5f0c", "at least the first 8")])
 def test_another_calls_digest_or_a_short_one_approves_nothing(waggle, asked, digest, said):
     ended = waggle("approvals", "approve", RUN, "--digest", digest)
     assert ended.exit_code == 2

@@ -283,3 +283,16 @@ def test_limits_of_tools_that_nobody_has_are_named_and_a_file_that_cannot_be_use
     limits_in.cache_clear()
     file.write_text("[tools.add]\nper_minute = -5\n")
     assert "tools.add.per_minute" in only(examined()[0], "tools", "fail")
+
+
+def test_tools_and_agents_that_files_name_and_nobody_knows_are_told(environment, tmp_path, monkeypatch):
+    asyncio.run(introduced(environment))
+    gate, tenants, servers = (tmp_path / f"{name}.toml" for name in ("gate", "tenants", "servers"))
+    gate.write_text('[tools.sub]\nrisk = "low"\n')
+    tenants.write_text('unknown = "all"\n[tiers.all]\ntools = ["add"]\nagents = ["cal"]\n')
+    servers.write_text('[servers.time]\ncommand = "x"\nagents = ["nobody"]\n')
+    for variable, path in (("GATE", gate), ("TENANTS", tenants), ("MCP", servers)):
+        monkeypatch.setenv(f"WAGGLE_{variable}", str(path))
+    said = {(each["level"], each["found"].split(",")[0]) for each in examined()[0]["tools"]}
+    unknown = ("GATE names the tool sub", "TENANTS names the agent cal", "MCP names the agent nobody")
+    assert said == {("ok", "WAGGLE_TENANTS names the tool add"), *(("warn", f"WAGGLE_{each}") for each in unknown)}
