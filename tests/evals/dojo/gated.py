@@ -18,9 +18,10 @@ from shared.gate import (
     Verdict,
     acts,
     authorize,
-    deed_of,
+    deeds_of,
     digest_of,
     read_gate,
+    sentences,
 )
 from shared.tools import Effect, Risk, Tool
 
@@ -94,7 +95,7 @@ class GatedRuntime:
     """Calls a person was asked about, with the reason."""
     denied: list[str] = field(default_factory=list)
     _origins: list[str] = field(default_factory=list)
-    _acted: set[tuple[str, ...]] = field(default_factory=set)
+    _acted: set[str] = field(default_factory=set)
     _calls: int = 0
 
     def call(self, env: Any, name: str, arguments: dict[str, Any]) -> str:
@@ -120,7 +121,7 @@ class GatedRuntime:
     def _situation(self) -> Situation:
         return Situation(
             policy=read_gate(None).of("default"),
-            trusted=Trusted((self.prompt.casefold(),)),
+            trusted=Trusted(sentences([self.prompt])),
             now=datetime.now(UTC),
             origins=self._origins,
             acted=self._acted,
@@ -129,5 +130,5 @@ class GatedRuntime:
     def _learned(self, tool: Tool, arguments: dict[str, Any], said: str) -> str:
         self._origins.append(f"tool:{tool.name}")
         if acts(tool):
-            self._acted.add(deed_of(tool, arguments))
+            self._acted |= deeds_of(tool, arguments)
         return said
