@@ -14,7 +14,7 @@ LONGEST_TOLD = 500
 async def carry_out(step: DoStep, ctx: Context) -> Findings:
     """Make each call as it was shown. Raises TerminalError `effect_failed` at the first that cannot be made.
 
-    Those before it stay made, and are not made again when the run is resumed.
+    When the run is resumed that one is tried again; those before it stay made, and are not made again.
     """
     done: list[str] = []
     for number, effect in enumerate(step.effects, 1):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.error import ErrorInfo
-from schemas.step import REPEAT, Handoff, Settlement
+from schemas.step import REPEAT, DoStep, Handoff, Settlement
 from schemas.verdict import PlannedEffect
 from shared.agent.account import Account
 from shared.agent.gate import Answered, Call, Gate
@@ -19,6 +19,7 @@ from shared.gate import Allow, Ask, Deny
 from shared.llm import ToolRequest
 from shared.settings import Settings
 from shared.tools import ToolCall, ToolError
+from shared.tools.call import TOOL_ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,14 @@ class ToolCalls:
         return await self._recorded(name, request, call, await self._made(name, request))
 
     async def _refused(self, name: str, request: ToolRequest, verdict: Deny) -> str:
-        """Recorded, for a later try may have room for the call, after the model was told it was not made."""
+        """Recorded, for a later try may have room for the call, after the model was told it was not made.
+
+        No model is told of an approved call: a later try makes it if it can.
+        """
         await self.progress(f"{request.name} denied by `{verdict.rule}`: {verdict.reason}"[:200])
         answer = self.toolbox.refuse(request, name, ToolError.of(verdict.error))
-        await self.journal.write(name + REFUSED, answer)
+        if not self._carries_out:
+            await self.journal.write(name + REFUSED, answer)
         return answer
 
     def _refused_before(self, name: str, call: Call, *, own: bool) -> str:
@@ -87,9 +92,23 @@ class ToolCalls:
         return json.dumps({"settled_by_a_person": said.answer}, ensure_ascii=False)
 
     async def _recorded(self, name: str, request: ToolRequest, call: Call, answer: str) -> str:
-        await self.journal.write(name, answer)
+        error = json.loads(answer).get("error")
+        if error and self._carries_out:
+            await self._left_open(name, error["code"])
+        else:
+            await self.journal.write(name, answer)
         self.account.spend.add_tool_call()
         return self._entered(name, request, call, answer)
+
+    @property
+    def _carries_out(self) -> bool:
+        """Whether it makes approved calls, and nothing else."""
+        return isinstance(self.handoff, DoStep) and bool(self.handoff.effects)
+
+    async def _left_open(self, name: str, code: str) -> None:
+        """An approved call that was not made is made by the next try; where it may have been, a person is asked."""
+        if name + INTENT in self.journal and code != TOOL_ERROR:
+            await self.journal.write(name + INTENT, None)
 
     def _entered(self, name: str, request: ToolRequest, call: Call, answer: str) -> str:
         if self.toolbox.is_dry(call):

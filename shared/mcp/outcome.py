@@ -24,6 +24,7 @@ from mcp.types import (
 from shared.mcp.schema import problems
 from shared.mcp.text import clean, clean_data
 from shared.tools import OUTCOME_UNKNOWN, WITHOUT_IT, Effect, ToolError
+from shared.tools.call import TOOL_ERROR
 
 LARGEST_TEXT = 40_000
 """Characters of a result that are shown."""
@@ -46,7 +47,7 @@ def shown(source: str, effect: Effect, result: CallToolResult, output: Validator
     if result.is_error:
         said = clean(text, LARGEST_ERROR) or "it failed"
         action = f"call it otherwise if that tells how, or {WITHOUT_IT}"
-        raise ToolError("tool_error", f"{source} says: {said}", suggested_action=action)
+        raise ToolError(TOOL_ERROR, f"{source} says: {said}", suggested_action=action)
     if output is None and result.structured_content is None:
         return {"source": source, "text": clean(text, LARGEST_TEXT)} | ({"left_out": left_out} if left_out else {})
     try:

@@ -1,6 +1,5 @@
 """`evolve(run, event)`: how each event changes a run. The only place where a run changes."""
 
-import json
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
@@ -8,10 +7,9 @@ from typing import Any
 from schemas import event as e
 from schemas.error import ErrorInfo
 from schemas.step import Settlement
-from schemas.verdict import PlannedEffect
-from shared.gate import digest_of, tool_named
 from shared.runs.machine import ENDS
-from shared.runs.run import LOOP, Job, Run, StepRecord, effect_call, handoff_name
+from shared.runs.permissions import permissions, renewed
+from shared.runs.run import LOOP, Job, Run, StepRecord, handoff_name
 from shared.runs.sameness import output_digest, plan_digest
 
 
@@ -163,7 +161,8 @@ def _output_forgotten(record: StepRecord) -> StepRecord:
 def _begun_anew(record: StepRecord, **change: Any) -> StepRecord:
     """A step that begins again as other work than before."""
     fresh = {"status": "waiting", "handoff_id": None, "round": record.round + 1, "tries": 0, "attempts": 0}
-    return record.model_copy(update=fresh | {"settled": {}, "question": None, "proposal": None} | change)
+    asked: dict[str, Any] = {"settled": {}, "question": None, "uncertain": None, "proposal": None}
+    return record.model_copy(update=fresh | asked | change)
 
 
 def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
@@ -197,16 +196,19 @@ def _step_answered(run: Run, step_id: str, said: Settlement) -> dict[str, Any]:
 
 def _resumed(run: Run, event: e.RunResumed) -> dict[str, Any]:
     """What failed or was in flight is open again, as the same work: its journal is gone on from."""
-    again = {"status": "waiting", "handoff_id": None, "attempts": 0, "error": None}
-    steps = {
-        key: record.model_copy(update=again) if record.status in ("failed", "running") else record
-        for key, record in ((key, _output_forgotten(each)) for key, each in run.steps.items())
-    }
+    steps = {key: _open_again(run, record, event) for key, record in run.steps.items()}
     change: dict[str, Any] = {"steps": steps, "deadline": event.deadline, "resumes": run.resumes + 1, "request": None}
     for name in ("planning", "reviewing"):
         job: Job = getattr(run, name)
         change[name] = Job(round=job.round, tries=job.tries)
     return change | {"finished": None, "error": None}
+
+
+def _open_again(run: Run, record: StepRecord, event: e.RunResumed) -> StepRecord:
+    change: dict[str, Any] = {"output_before": None, "settled": renewed(run, record.settled, event.deadline)}
+    if record.status in ("failed", "running"):
+        change |= {"status": "waiting", "handoff_id": None, "attempts": 0, "error": None}
+    return record.model_copy(update=change)
 
 
 def _carried_out(run: Run, event: e.EffectsApproved) -> dict[str, Any]:
@@ -224,22 +226,7 @@ def _approved(run: Run, record: StepRecord, event: e.EffectsApproved) -> StepRec
     effects = record.output.effects
     anew = _begun_anew(record, effects=effects, output=None)
     work_id = handoff_name(run, record.step.id, anew, 1).rpartition(".")[0]
-    settled = {
-        effect_call(n): Settlement(
-            request_id=f"{run.id}/carry-out",
-            answer="approved as shown",
-            asked="permission",
-            digest=_digest(run, work_id, effect_call(n), each),
-            until=event.deadline,
-        )
-        for n, each in enumerate(effects, 1)
-    }
-    return anew.model_copy(update={"settled": settled})
-
-
-def _digest(run: Run, work_id: str, call: str, effect: PlannedEffect) -> str:
-    named = tool_named(effect.source, effect.tool)
-    return digest_of(run.tenant, run.id, work_id, call, named, json.loads(effect.arguments))
+    return anew.model_copy(update={"settled": permissions(run, work_id, effects, event.deadline)})
 
 
 def _nothing(run: Run, event: e.RunEvent) -> dict[str, Any]:

@@ -33,8 +33,23 @@ def _with_tools(card: AgentCard, names: Iterable[str]) -> AgentCard:
     return card.model_copy(update={"tools": [tool for tool in card.tools if tool.name in names]})
 
 
+def in_order(run: Run) -> list[StepRecord]:
+    """Every step after all it builds on, and otherwise in the plan's order."""
+    left, placed = dict(run.steps), []
+    while left:
+        key = next(key for key, record in left.items() if left.keys().isdisjoint(record.step.depends_on))
+        placed.append(left.pop(key))
+    return placed
+
+
 def ready(run: Run) -> list[StepRecord]:
-    """The waiting steps all of whose dependencies are done, in the plan's order."""
+    """The waiting steps all of whose dependencies are done, in the plan's order.
+
+    Approved calls are made one step after the other, as they were shown: a failure leaves the rest unmade.
+    """
+    if run.carried_out_by is not None:
+        undone = [record for record in in_order(run) if record.status != "done"]
+        return [record for record in undone[:1] if record.status == "waiting"]
     return [
         record
         for record in run.steps.values()

@@ -38,4 +38,5 @@ def _timers(run: Run) -> Iterator[Outgoing]:
     yield Outgoing(deadline_id(run), DeadlinePassed(run_id=run.id, tenant=run.tenant), run.deadline)
     if run.request is not None:
         expired = WaitExpired(run_id=run.id, tenant=run.tenant, request_id=run.request.request_id)
-        yield Outgoing(f"{run.request.request_id}/expired", expired, run.request.at + HUMAN_TIMEOUT)
+        due = run.request.expires or run.request.at + HUMAN_TIMEOUT
+        yield Outgoing(f"{run.request.request_id}/expired", expired, due)

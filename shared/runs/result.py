@@ -5,7 +5,7 @@ from schemas.step import Output
 from schemas.task import Result, StepSummary
 from schemas.verdict import PlannedEffect
 from shared.gate import digest_of_all
-from shared.runs.planning import last_steps
+from shared.runs.planning import in_order, last_steps
 from shared.runs.run import FRUGAL_FROM, Run, StepRecord
 
 _STATUS = {
@@ -57,7 +57,7 @@ def effects_digest(run: Run) -> str | None:
 
 
 def _effects(run: Run) -> list[PlannedEffect]:
-    return [effect for output in _outputs(run) for effect in output.effects]
+    return [effect for record in in_order(run) if record.output for effect in record.output.effects]
 
 
 def _frugality(run: Run) -> list[str]:

@@ -54,6 +54,9 @@ OUTCOME_UNKNOWN = "outcome_unknown"
 INVALID_ARGUMENTS, TIMEOUT, TOOL_FAILED = "invalid_arguments", "timeout", "tool_failed"
 """Codes of a ToolError: nothing was called; it took too long; something went wrong that nobody has foreseen."""
 
+TOOL_ERROR = "tool_error"
+"""Code of a ToolError: it was called and says that it has failed; it may have done a part."""
+
 WITHOUT_IT = "go on without it and say so"
 """What a model can do when a tool cannot be had."""
 

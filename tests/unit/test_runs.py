@@ -3,18 +3,18 @@
 from datetime import timedelta
 
 import pytest
-from run_world import START, World, plan_of, reworded
+from run_world import AGENTS, START, World, plan_of, reworded
 
 from schemas.approval import CancelRun, CarryOut, HumanDecided, PauseRun, ResumeRun
 from schemas.budget import Budget, Usage
-from schemas.event import ActionsJudged, AnswerIgnored, BudgetReached, MoveRefused, PlanRefused, State
+from schemas.event import ActionsJudged, AnswerIgnored, BudgetReached, MoveRefused, PlanRefused, State, StepsReopened
 from schemas.plan import Effect, Plan, PlannedStep, Risk
 from schemas.step import DoStep, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
 from schemas.task import Artefact, Result, Task
 from schemas.timer import DeadlinePassed, WaitExpired
 from schemas.verdict import Judgement, PlannedEffect, Proposal
 from shared.gate import digest_of
-from shared.runs import ENDS, LEGAL_MOVES
+from shared.runs import ENDS, LEGAL_MOVES, evolve, reissue
 
 PROPOSAL = Proposal(
     call="think-1/turn-1/call-1",
@@ -498,6 +498,97 @@ def test_a_run_that_was_no_dry_run_has_nothing_to_carry_out():
     w.review()
     w.tell(command(CarryOut, digest="0" * 64))
     assert isinstance(w.events[-1], MoveRefused)
+
+
+def carried_out(showing: str, **depends_on: str) -> World:
+    """A dry run of that plan whose steps named in `showing` have each shown a call, approved now."""
+    w = world(dry_run=True)
+    w.plan(plan_of(**depends_on))
+    while w.waiting(DoStep):
+        key = w.waiting(DoStep)[0].step_id
+        effects = [EFFECT.model_copy(update={"call": key})] if key in showing else []
+        w.tell(w.answer(w.handoff(key), StepCompleted, output=Output(answer=key, effects=effects)))
+    w.review()
+    w.tell(command(CarryOut, digest=w.results[0].effects_digest))
+    return w
+
+
+def asked_of(w: World) -> list[str]:
+    return [each.step_id for each in w.waiting(DoStep)]
+
+
+def test_a_step_that_shows_no_call_stays_done_between_two_that_are_carried_out():
+    w = carried_out("ab", a="", c="a", b="c")
+    assert asked_of(w) == ["a"]
+    w.done("a", "sent")
+    assert asked_of(w) == ["b"]
+    assert [(each.step_id, each.output.answer) for each in w.handoff("b").inputs] == [("a", "sent"), ("c", "c")]
+    w.done("b")
+    assert w.run.state is State.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("plan", "order"),
+    [
+        ({"c": "", "a": "", "b": ""}, "cab"),
+        ({"b": "a", "c": "b", "a": ""}, "abc"),
+        ({"a": "", "c": "b", "b": "a"}, "abc"),
+    ],
+)
+def test_calls_are_made_one_step_after_the_other_in_the_order_in_which_they_were_shown(plan, order):
+    w = carried_out("abc", **plan)
+    assert [each.call for each in w.results[0].effects] == list(order)
+    for key in order:
+        assert asked_of(w) == [key]
+        w.done(key)
+    assert w.run.state is State.COMPLETE
+
+
+def test_a_call_that_cannot_be_made_leaves_those_after_it_unmade_and_resumed_it_is_the_first_to_be_made():
+    w = carried_out("abc", a="", b="", c="")
+    w.done("a")
+    first = w.handoff("b")
+    w.fail(first, retryable=False)
+    assert (w.run.state, asked_of(w)) == (State.FAILED, [])
+    w.now += timedelta(days=1)
+    w.tell(command(ResumeRun))
+    assert asked_of(w) == ["b"]
+    (before,), (now,) = first.settled.values(), w.handoff("b").settled.values()
+    assert before.until < w.now < now.until == w.run.deadline
+    assert now.model_copy(update={"until": before.until}) == before
+    w.done("b")
+    (last,) = w.handoff("c").settled.values()
+    assert last.until == w.run.deadline
+    w.done("c")
+    assert w.run.state is State.COMPLETE
+
+
+def test_what_a_person_has_permitted_beside_the_approved_calls_is_not_made_to_last_by_resuming():
+    w = carried_out("a", a="")
+    w.tell(w.answer(w.handoff("a"), HelpAsked, question="may it?", call=PROPOSAL.call, proposal=PROPOSAL))
+    w.tell(decision(w))
+    until = w.handoff("a").settled[PROPOSAL.call].until
+    w.fail(w.handoff("a"), retryable=False)
+    w.now += timedelta(hours=1)
+    w.tell(command(ResumeRun))
+    assert w.handoff("a").settled[PROPOSAL.call].until == until
+
+
+@pytest.mark.parametrize("seconds", [60.0, 2_592_000.0])
+def test_after_a_rebuild_a_person_is_waited_for_as_long_as_was_said(seconds):
+    w = planned(a="")
+    proposal = PROPOSAL.model_copy(update={"expires": seconds})
+    w.tell(w.answer(w.handoff("a"), HelpAsked, question="may it?", call=PROPOSAL.call, proposal=proposal))
+    (timer,) = (each for each in reissue(w.run, w.now, AGENTS) if isinstance(each.message, WaitExpired))
+    assert timer.due == w.now + timedelta(seconds=seconds)
+
+
+def test_work_that_begins_anew_has_no_call_of_its_past_to_be_asked_about():
+    w, _ = a_run_that_asks_to_send()
+    assert w.run.steps["a"].uncertain == PROPOSAL.call
+    about = {"run_id": "run-1", "tenant": "default", "at": w.now, "by": "reviewer"}
+    anew = evolve(w.run, StepsReopened(**about, step_ids=["a"], feedback=[])).steps["a"]
+    assert (anew.status, anew.uncertain, anew.proposal) == ("waiting", None, None)
 
 
 def test_an_answer_to_a_question_of_the_agents_own_begins_the_work_anew():
