@@ -166,8 +166,11 @@ def _begun_anew(record: StepRecord, **change: Any) -> StepRecord:
 
 
 def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
+    """A rejection settles nothing: what was asked about stays open, or is dropped with the plan."""
     change: dict[str, Any] = {"request": None}
     asked = run.request
+    if event.decision == "reject":
+        return change
     if asked and asked.about == "step" and asked.step_id:
         answer = event.answer if asked.proposal else event.answer or f"approved: {asked.question}"
         change |= _step_answered(run, asked.step_id, _settlement(event, asked, answer))

@@ -15,6 +15,7 @@ from schemas.timer import DeadlinePassed, WaitExpired
 from schemas.verdict import Judgement, PlannedEffect, Proposal
 from shared.gate import digest_of
 from shared.runs import ENDS, LEGAL_MOVES, evolve, reissue
+from shared.runs.run import MAX_REPLANS
 
 PROPOSAL = Proposal(
     call="think-1/turn-1/call-1",
@@ -423,6 +424,19 @@ def test_what_is_refused_is_planned_anew_with_the_reason():
     w.tell(decision(w, decision="reject", answer="not to them"))
     assert w.run.state is State.PLANNING
     assert w.run.feedback == ["not to them"]
+
+
+def test_what_was_refused_to_the_end_is_asked_about_again_when_the_run_is_resumed():
+    w, _ = a_run_that_asks_to_send()
+    for number in range(MAX_REPLANS):
+        w.tell(decision(w, decision="reject", answer=f"no {number}"))
+        w.plan(plan_of(**{f"a{number}": ""}))
+        w.tell(w.answer(w.handoff(f"a{number}"), HelpAsked, question="may it?", call=PROPOSAL.call, proposal=PROPOSAL))
+    w.tell(decision(w, decision="reject", answer="no"))
+    assert w.run.state is State.FAILED
+    w.tell(command(ResumeRun))
+    assert w.run.state is State.WAITING_HUMAN
+    assert all(not record.settled for record in w.run.steps.values())
 
 
 def test_a_request_expires_when_its_policy_says():
