@@ -28,6 +28,8 @@ POST = SEND | _LISTS["post"]
 _SENTENCES = re.compile(r"[.!?;](?=\s|$)|[。！？\n]")
 _CLAUSES = re.compile(r"[,:](?=\s|$)|\s(?:and|then|und|dann|et|puis|y|luego|e|poi|en|dan)\s")
 _LINK = re.compile(r"\[[^\]\n]{0,200}\]\(\s*(?:mailto:)?|mailto:", re.IGNORECASE)
+_NAME = re.compile(r"[^\W\d_a-z][\w.'-]*\s+<(?=[^\s<>@]+@[^\s<>]+>)")
+"""The name in `Ada <ada@example.org>`."""
 _TOKENS = re.compile(rf"{PLACE}|\S+@\S+|\S+://\S+|[^\W\d_]+(?:['\-][^\W\d_]+)*")
 _OTHER = "@"
 """The token of a place that is not asked about."""
@@ -43,15 +45,19 @@ class Sentence(NamedTuple):
 
 def sentences(texts: Iterable[str]) -> tuple[Sentence, ...]:
     """The sentences of some texts."""
-    parts = (part for text in texts for part in _SENTENCES.split(_LINK.sub(" ", text).replace("’", "'")))
+    plain = (_NAME.sub("<", _LINK.sub(" ", text)).replace("’", "'") for text in texts)
+    parts = (part for text in plain for part in _SENTENCES.split(text))
     return tuple(Sentence(part, part.casefold()) for part in parts if part.strip())
 
 
-def asks_for(words: frozenset[str], sentence: str) -> bool:
-    """Whether a clause of the sentence, in small letters and with its place marked, asks for the deed there."""
+def asks_for(words: frozenset[str], sentence: str, *, address: bool) -> bool:
+    """Whether a clause of the sentence, in small letters and with its place marked, asks for the deed there.
+
+    `address`: the place is an address; before others their kind may stand, as in *delete the ticket 4711*.
+    """
     if not _LISTS["taken_back"].isdisjoint(_TOKENS.findall(sentence)):
         return False
-    return any(_asks(words, clause) for clause in _clauses(sentence))
+    return any(_asks(words, clause, address=address) for clause in _clauses(sentence))
 
 
 def _clauses(sentence: str) -> Iterator[list[str]]:
@@ -66,11 +72,12 @@ def _clauses(sentence: str) -> Iterator[list[str]]:
     yield clause
 
 
-def _asks(words: frozenset[str], clause: list[str]) -> bool:
+def _asks(words: frozenset[str], clause: list[str], *, address: bool) -> bool:
     said = list(dropwhile(_LISTS["before"].__contains__, clause))
     if not said or said[0] not in words:
         return False
-    return any(_is_target(said, at) for at, word in enumerate(said) if word == PLACE)
+    kind = not address and len(said) > 1 and said[1] in _LISTS["articles"]
+    return any(_is_target(said, at) or (kind and at == 3) for at, word in enumerate(said) if word == PLACE)
 
 
 def _is_target(said: list[str], at: int) -> bool:

@@ -48,7 +48,8 @@ class Trusted:
         wanted = place.strip() if exact else place.strip().casefold()
         texts = (each.raw if exact else each.folded for each in self.said)
         marked = (_marked(wanted, text) for text in texts if wanted in text)
-        return self.permits(place) or any(asks_for(words, text.casefold()) for text in marked)
+        address = exact or "@" in place
+        return self.permits(place) or any(asks_for(words, text.casefold(), address=address) for text in marked)
 
     def names_site(self, address: str) -> bool:
         """Whether it is the first page of a host that a text names: the address tells nothing but that."""
