@@ -7,6 +7,7 @@ from schemas.verdict import PlannedEffect
 from shared.agent.context import Context
 from shared.errors import TerminalError
 
+LONGEST_ARGUMENTS = 200
 LONGEST_TOLD = 500
 """Characters of what a call has answered."""
 
@@ -22,13 +23,17 @@ async def carry_out(step: DoStep, ctx: Context) -> Findings:
         if "error" in said:
             raise TerminalError(_stopped(effect, said["error"], done, len(step.effects)), code="effect_failed")
         told = json.dumps(said.get("result", said), ensure_ascii=False)
-        done.append(f"- {_named(effect)}: {told[:LONGEST_TOLD]}")
+        done.append(f"- {_named(effect)}: {_cut(told, LONGEST_TOLD)}")
     answer = "\n".join(["Carried out as approved:", "", *done])
     return Findings(answer=answer, facts=[], sources=[], confidence=1.0, caveats=[])
 
 
 def _named(effect: PlannedEffect) -> str:
-    return f"`{effect.tool}` {effect.arguments[:200]}"
+    return f"`{effect.tool}` {_cut(effect.arguments, LONGEST_ARGUMENTS)}"
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _stopped(effect: PlannedEffect, error: dict[str, str], done: list[str], there_are: int) -> str:

@@ -77,6 +77,8 @@ def _outputs(run: Run) -> list[Output]:
 
 
 def _answers(run: Run) -> list[Output]:
+    if run.carried_out_by is not None:
+        return [record.output for record in in_order(run) if record.effects and record.output is not None]
     last = [output for key in last_steps(run) if (output := run.steps[key].output) is not None]
     return last or _outputs(run)
 

@@ -1,11 +1,14 @@
 """The kill switch: `waggle stop`, `waggle start`, `waggle stops`."""
 
+from contextlib import suppress
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from schemas.stop import WorkStopped
+from services.console.client import Gateway
 from services.console.commands.steering import ByOption, author
 from services.console.exits import ConsoleError, Exit
 from services.console.options import GatewayOption, JsonOption, connect
@@ -37,6 +40,8 @@ def stop(
     scope = _scope(kind, name)
     with connect(gateway, None) as client:
         found = client.stop(scope, by=author(by), reason=reason)
+        if kind is Kind.AGENT:
+            _doubt(client, str(name), Screen(json=json))
     _confirm(found, f"Stopped: {scope}. `waggle start {scope.replace(':', ' ')}` lets it go on.", json=json)
 
 
@@ -64,6 +69,15 @@ def stops(gateway: GatewayOption = None, json: JsonOption = False) -> None:
         screen.say("Nothing is stopped.")
     for each in () if json else found:
         screen.say(f"{each.scope}  since {each.at:%Y-%m-%d %H:%M:%S}Z  by {one_line(each.by)}: {one_line(each.reason)}")
+
+
+def _doubt(client: Gateway, agent: str, screen: Screen) -> None:
+    """Say so when no agent of that name has ever started: it is stopped, but another one may be meant."""
+    with suppress(ConsoleError):
+        known = [str(each["name"]) for each in client.agents()]
+        if agent not in known:
+            near = get_close_matches(agent, known, n=1)
+            screen.note(f"no agent {one_line(agent)} is known{f'; is {near[0]} meant?' if near else ''}")
 
 
 def _scope(kind: Kind, name: str | None) -> str:
