@@ -115,7 +115,7 @@ class Toolbox:
     async def _run(self, request: ToolRequest, call: ToolCall) -> str:
         tool, arguments = self._tools.get(request.name) or self._unknown(request.name), _arguments(request)
         done = await self._dependable.run(tool, arguments, call, made=self._made(tool.name))
-        answer = wrap(origin_of(tool.name, arguments), done.result) | done.marks
+        answer = wrap(origin_of(tool.name, arguments, ours=tool.source is None), done.result) | done.marks
         text = json.dumps(answer["result"], ensure_ascii=False)
         if len(text) <= LARGEST_RESULT:
             return json.dumps(answer, ensure_ascii=False)
