@@ -149,8 +149,13 @@ def _cut(text: str) -> dict[str, Any]:
 
 
 def _arguments(request: ToolRequest) -> dict[str, Any]:
+    """What can also be written down: JSON may escape half a surrogate pair, which is no character."""
     try:
         arguments = json.loads(request.arguments)
+        json.dumps(arguments, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        message = f"the arguments of {request.name} hold half a character (\\ud800 to \\udfff without its other half)"
+        raise _unfit(message, hint="call it again with whole characters only") from None
     except (ValueError, RecursionError) as broken:
         raise _unfit(f"the arguments of {request.name} are not JSON: {broken}") from None
     if not isinstance(arguments, dict):
@@ -158,7 +163,5 @@ def _arguments(request: ToolRequest) -> dict[str, Any]:
     return arguments
 
 
-def _unfit(message: str) -> ToolError:
-    return ToolError(
-        INVALID_ARGUMENTS, message, suggested_action="call it again with a JSON object that fits its schema"
-    )
+def _unfit(message: str, hint: str = "call it again with a JSON object that fits its schema") -> ToolError:
+    return ToolError(INVALID_ARGUMENTS, message, suggested_action=hint)
