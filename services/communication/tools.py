@@ -131,7 +131,8 @@ async def write_report(
 ) -> Artefact:
     """Keep a Markdown report as a file of this task. The title becomes its first heading; the file can be attached."""
     check_leaving(call, title=title, body=body)
-    return await call.workspace.save(name, f"# {title}\n\n{unloading(body.strip())}\n".encode(), "text/markdown")
+    report = unloading(f"# {title}\n\n{body.strip()}\n")
+    return await call.workspace.save(name, report.encode(), "text/markdown")
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, destinations=())

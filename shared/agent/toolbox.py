@@ -115,7 +115,7 @@ class Toolbox:
     async def _run(self, request: ToolRequest, call: ToolCall) -> str:
         tool, arguments = self._tools.get(request.name) or self._unknown(request.name), _arguments(request)
         done = await self._dependable.run(tool, arguments, call, made=self._made(tool.name))
-        answer = wrap(origin_of(tool.name, arguments), done.result) | done.marks
+        answer = wrap(origin_of(tool.name, arguments, ours=tool.source is None), done.result) | done.marks
         text = json.dumps(answer["result"], ensure_ascii=False)
         if len(text) <= LARGEST_RESULT:
             return json.dumps(answer, ensure_ascii=False)
@@ -149,8 +149,13 @@ def _cut(text: str) -> dict[str, Any]:
 
 
 def _arguments(request: ToolRequest) -> dict[str, Any]:
+    """What can also be written down: JSON may escape half a surrogate pair, which is no character."""
     try:
         arguments = json.loads(request.arguments)
+        json.dumps(arguments, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        message = f"the arguments of {request.name} hold half a character (\\ud800 to \\udfff without its other half)"
+        raise _unfit(message, hint="call it again with whole characters only") from None
     except (ValueError, RecursionError) as broken:
         raise _unfit(f"the arguments of {request.name} are not JSON: {broken}") from None
     if not isinstance(arguments, dict):
@@ -158,7 +163,5 @@ def _arguments(request: ToolRequest) -> dict[str, Any]:
     return arguments
 
 
-def _unfit(message: str) -> ToolError:
-    return ToolError(
-        INVALID_ARGUMENTS, message, suggested_action="call it again with a JSON object that fits its schema"
-    )
+def _unfit(message: str, hint: str = "call it again with a JSON object that fits its schema") -> ToolError:
+    return ToolError(INVALID_ARGUMENTS, message, suggested_action=hint)

@@ -10,12 +10,15 @@ LONGEST_ORIGIN = 300
 """Characters. An address or a name may be chosen by whoever wants to be read."""
 
 _NAMED_BY = (("url", "page"), ("document", "file"), ("file", "file"), ("path", "file"))
-"""Arguments that tell where a tool reads, and what their value is."""
+"""Arguments that tell where a tool of ours reads, and what their value is."""
 
 
-def origin_of(tool: str, arguments: Mapping[str, Any]) -> str:
-    """Where a tool's result is from: `page:<address>` or `file:<name>` if an argument names one, or `tool:<name>`."""
-    for argument, kind in _NAMED_BY:
+def origin_of(tool: str, arguments: Mapping[str, Any], *, ours: bool) -> str:
+    """Where a tool's result is from: `page:<address>` or `file:<name>` if an argument names one, or `tool:<name>`.
+
+    `ours`: what its arguments mean is known. Another's `url` may be of what is not public.
+    """
+    for argument, kind in _NAMED_BY if ours else ():
         if isinstance(value := arguments.get(argument), str) and value:
             return named(kind, value)
     return named("tool", tool)

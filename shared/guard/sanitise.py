@@ -5,7 +5,11 @@ Ordinary text comes back as it was, byte for byte. Doing it twice changes nothin
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 _INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
@@ -48,29 +52,51 @@ _IMAGE_TAG = re.compile(r"<(?=img\b[^>]{0,4000}src\s*=\s*[\"']?(?:https?:|//)[^\
 
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 
-
-_LOCAL = r"\[[^\[\]]{0,500}\]\((?![a-z][a-z0-9+.-]*:|[/\\<\s])[^\s)]{1,500}\)"
-_REMOTE_IMAGE = re.compile(rf"!+(?=\[)(?!{_LOCAL})", re.IGNORECASE)
+# Nothing in the description may hide its end from a reader of Markdown: no escape, code, tag or bracket.
+_LOCAL = r"\[[^\[\]\\`<\r\n]{0,500}\]\([\w.-]{1,255}(?:/[\w.-]{1,255}){0,20}\)"
+_REMOTE_IMAGE = re.compile(rf"!+(?=\[)(?!{_LOCAL})")
 _LOADING_TAG = re.compile(
-    r"<(?=/?(?:img|image|picture|source|video|audio|track|i?frame|embed|object|link|style|script|svg|input|meta|base)\b)",
+    r"<(?=/?(?:img|image|picture|source|video|audio|track|i?frame|embed|object|link|style|script|svg|input|meta|base)\b)"
+    # Any other tag may load by an attribute. An address is no tag, and even where it is taken for one has no attribute.
+    r"|<(?!(?:https?|mailto):[^\s<>=?]*(?:\?[^\s<>/\"']*)?>)(?=[a-z][^\s/<>]*(?:<|[\s/]+[^\s/>]))",
     re.IGNORECASE,
 )
 
+_LINE_END = re.compile(r"(\r\n?|\n)")
 
-_FENCE = re.compile(r" {0,3}(?:```|~~~)")
+
+def _reader(*, html: bool) -> MarkdownIt:
+    reader = MarkdownIt("commonmark", {"html": html})
+    reader.core.ruler.enableOnly(["normalize", "block"])
+    return reader
+
+
+_READERS = (_reader(html=True), _reader(html=False))
+"""What shows Markdown may or may not take HTML in it for HTML."""
 
 
 def unloading(text: str) -> str:
     """Markdown that loads nothing when it is shown, for an address may carry what was read.
 
-    Images that are not files beside it become links, tags that load something become text; code stays as it is.
+    Images that are not files beside it become links, tags that load something become text; fenced code stays as it is.
     """
-    lines, code = [], False
-    for line in text.split("\n"):
-        fence = _FENCE.match(line) is not None
-        lines.append(line if code or fence else _LOADING_TAG.sub("‹", _REMOTE_IMAGE.sub("", line)))
-        code ^= fence
-    return "\n".join(lines)
+    plain = _LOADING_TAG.sub("‹", _REMOTE_IMAGE.sub("", text))
+    if plain == text:
+        return text
+    before, after = _LINE_END.split(text), _LINE_END.split(plain)
+    for line in _fenced(plain):
+        after[2 * line] = before[2 * line]
+    return "".join(after)
+
+
+def _fenced(text: str) -> set[int]:
+    """The lines that are code inside fences for every reader."""
+    return set.intersection(*(_code(reader.parse(text)) for reader in _READERS))
+
+
+def _code(blocks: Sequence[Token]) -> set[int]:
+    fences = [each.map for each in blocks if each.type == "fence" and each.map]
+    return {line for opening, end in fences for line in range(opening + 1, end)}
 
 
 def sanitised(text: str) -> str:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
+from pydantic import JsonValue
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from schemas.budget import Budget
@@ -43,6 +44,13 @@ async def add(a: int, b: int) -> int:
     """Add two numbers."""
     called.append((a, b))
     return a + b
+
+
+@tool(risk=Risk.LOW, effect=Effect.READ)
+async def keep(payload: dict[str, JsonValue]) -> int:
+    """Take whatever it is."""
+    called.append((len(payload), 0))
+    return len(payload)
 
 
 @tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE, asked_by=frozenset({"send"}))
@@ -150,6 +158,11 @@ def calling(name: str = "add", **arguments) -> dict:
     return {"when": {"turn": 0}, "reply": {"calls": [{"name": name, "arguments": arguments}]}}
 
 
+def raw(arguments: str, name: str = "add") -> dict:
+    """A call whose arguments are written as they are."""
+    return {"when": {"turn": 0}, "reply": {"calls": [{"name": name, "raw": arguments}]}}
+
+
 async def test_a_tool_is_called_its_result_shown_and_everything_counted(worker, agent, model):
     await scripted(model, agent, calling(a=1, b=2), FINAL)
     reply, _ = await answer(worker, handoff(agent))
@@ -244,16 +257,20 @@ async def test_after_a_crash_recorded_turns_are_replayed_and_the_tool_is_not_cal
         (calling("drop_database"), "unknown_tool"),
         (calling(a="many", b=2), "invalid_arguments"),
         (calling(a=1, b=2, c=3), "invalid_arguments"),
-        ({"when": {"turn": 0}, "reply": {"calls": [{"name": "add", "raw": '{"a": 1, "b'}]}}, "invalid_arguments"),
-        ({"when": {"turn": 0}, "reply": {"calls": [{"name": "add", "raw": "[1, 2]"}]}}, "invalid_arguments"),
+        (raw('{"a": 1, "b'), "invalid_arguments"),
+        (raw("[1, 2]"), "invalid_arguments"),
+        (raw(r'{"payload": {"a": ["\ud800"]}}', "keep"), "invalid_arguments"),
+        (raw(r'{"payload": {"a": {"\udfff": 3}}}', "keep"), "invalid_arguments"),
     ],
 )
 async def test_a_call_that_cannot_be_made_is_a_structured_error_to_the_model(worker, agent, model, scenario, code):
+    agent.tools = [*agent.tools, keep]
     await scripted(model, agent, scenario, FINAL)
     reply, journal = await answer(worker, handoff(agent))
     assert isinstance(reply, StepCompleted)
     error = json.loads(journal.entries()["think-1/turn-1/call-1/refused"])["error"]
     assert error["code"] == code
+    assert error["suggested_action"]
     assert called == []
 
 

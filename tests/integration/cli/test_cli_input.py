@@ -27,7 +27,8 @@ def test_files_and_folders_are_uploaded_and_named_in_the_task(waggle, script, fo
 def test_every_option_reaches_the_task(waggle, script):
     script.add()
     options = "--agent code --constraint a --constraint b --tenant acme --key k --seconds 30 --priority high --dry-run"
-    waggle("submit", "-", *options.split(), "--session", "s", "--on-trouble", "wait", "--no-wait", input="from stdin\n")
+    options += " --destination ada@example.org --destination hooks.example.org --session s --on-trouble wait --no-wait"
+    waggle("submit", "-", *options.split(), input="from stdin\n")
     task, key, query = script.tasks[0]
     assert key == "k"
     assert query == {"tenant": "acme"}
@@ -36,6 +37,7 @@ def test_every_option_reaches_the_task(waggle, script):
         "shape": "single",
         "agent": "code",
         "constraints": ["a", "b"],
+        "destinations": ["ada@example.org", "hooks.example.org"],
         "tenant": "acme",
         "budget": {"seconds": 30.0},
         "priority": "high",

@@ -36,7 +36,7 @@ async def test_a_client_is_told_what_there_is(client):
         tools = {tool.name: tool for tool in (await found.list_tools()).tools}
         assert tools.keys() == {"submit_task", "run_status", "follow_run", "get_result", "cancel_run"}
         assert tools["cancel_run"].annotations.destructive_hint
-        assert "decide" in found.instructions
+        assert "waggle approvals" in found.instructions
 
 
 async def test_a_task_is_handed_in_once_for_a_key(client, script):

@@ -86,10 +86,20 @@ async def test_a_model_calls_a_tool_of_a_server_nobody_here_wrote(agent, declare
     }
 
 
+async def test_what_a_servers_tool_reads_at_an_address_is_not_taken_for_a_public_page(
+    agent, declare, odd, working, model
+):
+    terms = 'risk = "low"\neffect = "read"\ndestinations = []\nextra_arguments = true\n'
+    worker = await working(declare(f"{odd}[servers.odd.tools.echo]\n{terms}"))
+    await scripted(model, agent, calling("odd__echo", text="a", url="https://intranet.example/", path="a.txt"), FINAL)
+    _, journal = await answer(worker, handoff(agent))
+    assert json.loads(journal.entries()["think-1/turn-1/call-1"])["origin"] == "tool:odd__echo"
+
+
 async def test_a_server_that_dies_in_a_call_that_may_have_happened_has_a_person_asked(
     agent, declare, odd, working, model, tmp_path
 ):
-    worker = await working(declare(odd))
+    worker = await working(declare(odd + '[servers.odd.tools.die]\nrisk = "low"\n'))
     await scripted(model, agent, calling("odd__die"), FINAL)
     step = handoff(agent)
     reply, _ = await answer(worker, step)
@@ -110,7 +120,7 @@ async def test_a_call_that_may_have_happened_is_asked_about_although_its_tool_is
 
 
 async def test_in_a_dry_run_only_tools_that_are_said_to_read_are_called(agent, declare, odd, working, model, tmp_path):
-    worker = await working(declare(odd + '[servers.odd.tools.echo]\neffect = "read"\n'))
+    worker = await working(declare(odd + '[servers.odd.tools.echo]\nrisk = "low"\neffect = "read"\n'))
     both = [{"name": "odd__echo", "arguments": {"text": "a"}}, {"name": "odd__long", "arguments": {}}]
     await scripted(model, agent, {"when": {"turn": 0}, "reply": {"calls": both}}, FINAL)
     _, journal = await answer(worker, handoff(agent, dry_run=True))
