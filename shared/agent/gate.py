@@ -23,6 +23,7 @@ from shared.gate import (
     Deed,
     Deny,
     Kind,
+    Page,
     Policy,
     Situation,
     Trusted,
@@ -31,7 +32,9 @@ from shared.gate import (
     authorize,
     deeds_of,
     digest_of,
+    host_of,
     moved_by,
+    places,
     risk_of,
     sentences,
     tool_named,
@@ -83,7 +86,7 @@ class Gate:
     shown: list[PlannedEffect] = field(default_factory=list)
     """The calls a dry run has shown so far, in order."""
     _trusted: Trusted = field(init=False)
-    _pages: list[str] = field(default_factory=list)
+    _pages: list[Page] = field(default_factory=list)
     """What strangers have written, as it was shown."""
     _sources: dict[str, list[str]] = field(default_factory=dict)
     """What MCP servers have said, by server: where it came from it may go back to."""
@@ -204,7 +207,8 @@ class Gate:
         elif tool.source is not None:
             self._sources.setdefault(tool.source, []).append(_shown(answer))
         elif origin is not None and origin.startswith("page:"):
-            self._pages.append(_shown(answer))
+            hosts = {host for place in places(tool, call.arguments) if (host := host_of(place))}
+            self._pages += [Page(host, _shown(answer)) for host in hosts]
 
     def _action(self, name: str, call: Call) -> Action:
         wanted = call.tool.name if call.tool else "unknown"
@@ -230,7 +234,8 @@ class Gate:
             stopped=None if then else self.switch.reason,
             used_up=_info(used_up),
             origins=self.taint.origins,
-            links=[*([] if self._knows_something else self._pages), *self._said_by(tool)],
+            links=self._said_by(tool),
+            pages=[] if self._knows_something else self._pages,
             confidence=self._confidence,
             step_risk=handoff.risk if isinstance(handoff, DoStep) else Risk.LOW,
             settled=handoff.settled,

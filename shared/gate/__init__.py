@@ -5,11 +5,11 @@ What it proves and what not: `docs/gate.md`.
 
 from shared.gate.action import Action, Allow, Ask, Deed, Deny, Kind, Verdict, digest_of, digest_of_all, tool_named
 from shared.gate.asked import POST, SEND, sentences
-from shared.gate.destinations import Trusted, deeds_of, places
+from shared.gate.destinations import Trusted, deeds_of, host_of, places
 from shared.gate.policy import Approvals, Policy, parse_gate, read_gate
 from shared.gate.risk import acts, moved_by, risk_of
 from shared.gate.rules import RULES, authorize
-from shared.gate.situation import Situation
+from shared.gate.situation import Page, Situation
 
 __all__ = [
     "POST",
@@ -22,6 +22,7 @@ __all__ = [
     "Deed",
     "Deny",
     "Kind",
+    "Page",
     "Policy",
     "Situation",
     "Trusted",
@@ -31,6 +32,7 @@ __all__ = [
     "deeds_of",
     "digest_of",
     "digest_of_all",
+    "host_of",
     "moved_by",
     "parse_gate",
     "places",

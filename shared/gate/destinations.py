@@ -58,8 +58,12 @@ class Trusted:
             plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.port or parts.username)
         except ValueError:
             return False
-        host = parts.hostname or ""
-        return plain and any(_stands(host, each.folded, _JOINS_HOST, frozenset("-_")) for each in self.said if host)
+        return plain and parts.hostname is not None and self.names_host(parts.hostname)
+
+    def names_host(self, host: str) -> bool:
+        """Whether a text has the host, by itself or in an address, or a pattern permits it."""
+        said = any(_stands(host, each.folded, _JOINS_HOST, frozenset("-_")) for each in self.said)
+        return said or self.permits(f"https://{host}/")
 
 
 _JOINS_HOST = frozenset("@.-_")

@@ -4,7 +4,7 @@ from enum import StrEnum
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -50,6 +50,7 @@ class Policy(Strict):
     """The table for one tenant."""
 
     destinations: tuple[str, ...]
+    links: Literal["site", "any"]
     risk: dict[Risk, Consequence]
     confidence: dict[Effect, float]
     thresholds: Thresholds

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from schemas.error import ErrorInfo
 from schemas.plan import Risk
 from schemas.step import Settlement
-from shared.gate.destinations import Trusted, stands_in
+from shared.gate.destinations import Trusted, host_of, stands_in
 from shared.gate.policy import Policy
 
 
@@ -27,7 +28,9 @@ class Situation:
     origins: Sequence[str] = ()
     """Of the untrusted content the model has read. While there is none, its choices come from the task alone."""
     links: Sequence[str] = ()
-    """Texts whose links may be followed: no model has written them, and following them tells nothing."""
+    """Texts that may be given back to where they are from, whatever they lead to."""
+    pages: Sequence["Page"] = ()
+    """Public pages that were read, while nothing else was."""
     confidence: float = 1.0
     """The lowest of what the work builds on."""
     step_risk: Risk = Risk.LOW
@@ -47,4 +50,18 @@ class Situation:
 
         An address that the model has made up itself may carry what it has read.
         """
-        return trusted.names(address) or trusted.names_site(address) or stands_in(address.strip(), self.links)
+        named = trusted.names(address) or trusted.names_site(address)
+        return named or stands_in(address.strip(), self.links) or self._is_linked(address.strip(), trusted)
+
+    def _is_linked(self, address: str, trusted: Trusted) -> bool:
+        """Whether a page links there: not to another host, for who has many can have a text spelled to them."""
+        host = host_of(address)
+        anywhere = self.policy.links == "any" or (host is not None and trusted.names_host(host))
+        return any(stands_in(address, [page.text]) for page in self.pages if anywhere or page.host == host)
+
+
+class Page(NamedTuple):
+    """A page that was read."""
+
+    host: str
+    text: str

@@ -11,7 +11,7 @@ from schemas.budget import Budget, DayBudget
 from schemas.plan import Effect, Risk
 from shared.blackboard import Sentinel
 from shared.blackboard.ledger import Amounts, Ledger
-from shared.gate import SEND, Action, Kind, Situation, Trusted, authorize, parse_gate
+from shared.gate import SEND, Action, Kind, Page, Situation, Trusted, authorize, parse_gate, sentences
 from tests.bench.stage import Stage
 from tests.bench.table import Row, against
 
@@ -54,10 +54,10 @@ CALLS = {
 
 def situation() -> Situation:
     """A step that has read ten large pages."""
-    words = ("Sum up what is known of the outage and mail it to ada@example.org. " * 40).casefold()
-    pages = [PAGE.casefold()] * 10
+    words = sentences(["Sum up what is known of the outage and mail it to ada@example.org. " * 40])
+    pages = [Page("example.org", PAGE)] * 10
     origins = [f"page:https://example.org/{n}" for n in range(10)]
-    return Situation(parse_gate().of("default"), Trusted((words,)), datetime.now(UTC), origins=origins, links=pages)
+    return Situation(parse_gate().of("default"), Trusted(words), datetime.now(UTC), origins=origins, pages=pages)
 
 
 async def verdicts(stage: Stage) -> list[Row]:

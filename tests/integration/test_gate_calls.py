@@ -30,7 +30,7 @@ door: list[str] = []
 async def fetch(url: str) -> str:
     """Fetch a page."""
     gone_to.append(url)
-    return "See https://linked.example/page?n=1 and go on."
+    return "See https://first.example/page?n=1 and go on."
 
 
 @tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT)
@@ -172,7 +172,7 @@ async def test_after_reading_an_agent_goes_only_where_the_task_or_a_link_leads(w
     agent.tools = [fetch]
     first, link, made_up = (
         "https://first.example/",
-        "https://linked.example/page?n=1",
+        "https://first.example/page?n=1",
         "https://made-up.example/?q=secret",
     )
     turns = [calling("fetch", url=url) | {"when": {"turn": n}} for n, url in enumerate((first, link, made_up))]

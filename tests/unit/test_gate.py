@@ -19,6 +19,7 @@ from shared.gate import (
     Ask,
     Deny,
     Kind,
+    Page,
     Situation,
     Trusted,
     authorize,
@@ -221,12 +222,20 @@ LINK = '{"text": "see https://a.example/x?y=1 and more"}'
     ("url", "known"),
     [
         ("https://a.example/x?y=1", {}),
-        ("https://a.example/x?y=1", {"origins": PAGE, "links": [LINK]}),
+        ("https://a.example/x?y=1", {"origins": PAGE, "pages": [Page("a.example", LINK)]}),
+        ("https://a.example/x?y=1", {"origins": PAGE, "pages": [Page("b.example", LINK)], "text": "sum up a.example"}),
         ("https://a.example/x?y=1", {"origins": PAGE, "text": "sum up https://a.example/x?y=1"}),
         ("https://a.example/", {"origins": PAGE, "text": "sum up what a.example says"}),
         ("https://a.example", {"origins": PAGE, "text": "sum up https://a.example/start"}),
     ],
-    ids=["nothing read", "a link", "an address the task names", "a host the task names", "the host of an address"],
+    ids=[
+        "nothing read",
+        "a link",
+        "a link to a named host",
+        "an address the task names",
+        "a host the task names",
+        "the host of an address",
+    ],
 )
 def test_an_address_is_gone_to_that_others_have_chosen_or_before_anything_was_read(url, known):
     at = situation(known.pop("text", ""), **known)
@@ -248,8 +257,15 @@ def test_an_address_is_gone_to_that_others_have_chosen_or_before_anything_was_re
     ],
 )
 def test_what_only_resembles_a_named_address_or_a_link_is_not_gone_to(url):
-    at = situation("sum up what a.example says", origins=PAGE, links=[LINK])
+    at = situation("sum up what a.example says", origins=PAGE, pages=[Page("a.example", LINK)])
     assert said(call(FETCH, url=url), at) == (Deny, "taint")
+
+
+def test_a_link_to_another_host_is_followed_only_where_the_operator_lets_it():
+    at = situation(origins=PAGE, pages=[Page("evil.test", LINK)])
+    assert said(call(FETCH, url="https://a.example/x?y=1"), at) == (Deny, "taint")
+    anywhere = replace(at, policy=parse_gate('links = "any"').of("default"))
+    assert said(call(FETCH, url="https://a.example/x?y=1"), anywhere) == (Allow, "risk")
 
 
 def test_a_pattern_for_web_addresses_keeps_within_scheme_host_and_path():
@@ -264,7 +280,9 @@ def test_a_pattern_for_web_addresses_keeps_within_scheme_host_and_path():
 
 
 def test_the_letters_of_a_link_are_not_chosen_by_who_follows_it():
-    at = situation("read https://b.example/aaaa", origins=PAGE, links=["see\nhttps://a.example/aaaa\nmore"])
+    at = situation(
+        "read https://b.example/aaaa", origins=PAGE, pages=[Page("a.example", "see\nhttps://a.example/aaaa\nmore")]
+    )
     for host in ("a", "b"):
         assert said(call(FETCH, url=f"https://{host}.example/aaaa"), at) == (Allow, "risk")
         assert said(call(FETCH, url=f"https://{host}.example/aAaA"), at) == (Deny, "taint")
