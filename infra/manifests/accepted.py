@@ -20,7 +20,7 @@ _SECRETS = {
 
 _FILES = {
     "WAGGLE_KEYS": f'[principals.one]\nsha256 = "{"0" * 64}"\ntenants = ["*"]\nroles = ["read"]\n',
-    "WAGGLE_TENANTS": "",
+    **dict.fromkeys(("WAGGLE_TENANTS", "WAGGLE_GATE", "WAGGLE_TOOLS", "WAGGLE_GUARDRAILS"), ""),
 }
 """What stands in files that only the cluster knows, where a certificate would be refused."""
 

@@ -131,7 +131,7 @@ async def write_report(
 ) -> Artefact:
     """Keep a Markdown report as a file of this task. The title becomes its first heading; the file can be attached."""
     check_leaving(call, title=title, body=body)
-    report = unloading(f"# {title}\n\n{body.strip()}\n")
+    report = await asyncio.to_thread(unloading, f"# {title}\n\n{body.strip()}\n")
     return await call.workspace.save(name, report.encode(), "text/markdown")
 
 

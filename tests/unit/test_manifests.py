@@ -129,7 +129,7 @@ BROKEN = {
     ),
     "tenants that nobody writes down": (
         lambda o: o.remove(next(each for each in o if "tenants.toml" in each.get("data", ()))),
-        "nobody makes the ConfigMap waggle-tenants",
+        "nobody makes the ConfigMap waggle-rules",
     ),
     "metrics that Prometheus looks for elsewhere": (
         lambda o: find(o, "Deployment", "gateway")["spec"]["template"]["metadata"]["annotations"].update(
