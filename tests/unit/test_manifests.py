@@ -65,7 +65,8 @@ def mount(objects, name):
 
 
 def settings(objects):
-    return next(each["data"] for each in objects if each["kind"] == "ConfigMap")
+    maps = [each for each in objects if each["kind"] == "ConfigMap"]
+    return next(each["data"] for each in maps if each["metadata"]["name"].startswith("waggle-settings"))
 
 
 def drop(objects, kind, name):
