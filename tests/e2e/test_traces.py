@@ -243,7 +243,7 @@ async def test_what_follows_from_a_persons_decision_is_in_the_runs_trace_and_lin
     _, received = traced
     marker = f"marker{uuid4().hex[:8]}"
     steps = [{"id": a, "objective": "x", "agent": "communication", "depends_on": [b]} for a, b in ("ab", "ba")]
-    circle = {"when": {"agent": "planner", "objective": marker}, "reply": {"json": {"steps": steps}}, "times": 3}
+    circle = {"when": {"agent": "planner", "objective": marker}, "reply": {"json": {"steps": steps}}, "times": 2}
     await planned(model, marker, a=[])
     await scripted(model, circle)
     run_id = await submit(gateway, f"Say hello {marker}", on_trouble="wait")
