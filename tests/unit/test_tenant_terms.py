@@ -149,7 +149,7 @@ def test_a_days_limits_are_the_tenants_before_its_tiers_before_everybodys(declar
 
 
 def test_the_file_for_kubernetes_lets_every_tenant_do_everything_until_it_is_changed():
-    tenants = read_tenants(Path(__file__).parents[2] / "k8s" / "overlays" / "production" / "tenants.toml")
+    tenants = read_tenants(Path(__file__).parents[2] / "k8s" / "overlays" / "production" / "rules" / "tenants.toml")
     granted, refused = grant(Task(objective="count", tenant="anybody"), tenants)
     assert (granted, refused) == (Task(objective="count", tenant="anybody", budget=Budget()), None)
 
