@@ -11,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 from schemas.step import DoStep, Handoff
 from schemas.verdict import PlannedEffect
 from shared.agent.account import Account
+from shared.agent.calls import Answered
 from shared.agent.declare import Agent
-from shared.agent.gate import Answered, Gate
+from shared.agent.gate import Gate
 from shared.agent.loops import Loops, Made, Noticed
 from shared.agent.metering import meter_loop, meter_reply, metering_model
 from shared.agent.prompt import opening

@@ -1,10 +1,10 @@
 """The gate of one handoff: what it has read and done until now, and what may be done next."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from schemas.error import ErrorInfo
 from schemas.plan import Risk
@@ -12,6 +12,7 @@ from schemas.step import DoStep, Handoff
 from schemas.verdict import Judgement, PlannedEffect
 from shared.agent.account import Account
 from shared.agent.asking import Work, permission_for
+from shared.agent.calls import Answered, Call
 from shared.agent.prompt import origins
 from shared.bus.stops import Switch
 from shared.dependable import REFUSALS
@@ -46,25 +47,8 @@ from shared.tools import Tool, ToolError
 _PUBLIC = ("page:", "mcp:")
 """Origins of what everybody may know."""
 
-
 LONGEST_REASON = 500
 """Characters."""
-
-
-class Call(NamedTuple):
-    """A tool call a model wants, read. `tool` is None for one that is not offered; `invalid` says what does not fit."""
-
-    tool: Tool | None
-    arguments: dict[str, object]
-    invalid: ToolError | None
-
-
-class Answered(NamedTuple):
-    """A tool call and what the model was shown of its result, both as JSON."""
-
-    tool: str
-    arguments: str
-    answer: str
 
 
 @dataclass(slots=True)
@@ -177,11 +161,11 @@ class Gate:
         Done is also what a person says has happened, and what a dry run has shown.
         """
         self.answered.append(asked)
-        error, origin = _error_in(asked.answer), origin_in(asked.answer)
+        error, origin = asked.error, origin_in(asked.answer)
         if error is not None:
             self._turned_away(name, error)
         elif call.tool is not None:
-            self._remember(call.tool, call, asked.answer, origin)
+            self._remember(call.tool, call, asked, origin)
         if origin is not None:
             self.taint.enter(origin)
 
@@ -201,14 +185,14 @@ class Gate:
         denied = {"verdict": "deny", "rule": rule, "reason": error["message"][:LONGEST_REASON]}
         self.judged[-1] = last.model_copy(update=denied)
 
-    def _remember(self, tool: Tool, call: Call, answer: str, origin: str | None) -> None:
+    def _remember(self, tool: Tool, call: Call, asked: Answered, origin: str | None) -> None:
         if acts(tool):
             self._acted |= deeds_of(tool, call.arguments)
         elif tool.source is not None:
-            self._sources.setdefault(tool.source, []).append(_shown(answer))
+            self._sources.setdefault(tool.source, []).append(asked.text)
         elif origin is not None and origin.startswith("page:"):
             hosts = {host for place in places(tool, call.arguments) if (host := host_of(place))}
-            self._pages += [Page(host, _shown(answer)) for host in hosts]
+            self._pages += [Page(host, asked.text) for host in hosts]
 
     def _action(self, name: str, call: Call) -> Action:
         wanted = call.tool.name if call.tool else "unknown"
@@ -249,7 +233,7 @@ class Gate:
 
     @property
     def _work(self) -> Work:
-        tried, read = [_told(each) for each in self.answered], self.taint.origins
+        tried, read = [each.told for each in self.answered], self.taint.origins
         return Work(self.handoff, self._confidence, read, tried, self.account.spend.usage, self.policy.approvals)
 
     @property
@@ -292,30 +276,3 @@ def _info(error: WaggleError | None) -> ErrorInfo | None:
     if error is None:
         return None
     return error.info if isinstance(error, ToolError) else ErrorInfo(code=error.code, message=str(error))
-
-
-def _told(each: Answered) -> str:
-    outcome = "failed" if _error_in(each.answer) else "answered"
-    return f"{each.tool} {each.arguments[:120]}: {outcome}"
-
-
-def _error_in(answer: str) -> dict[str, Any] | None:
-    data = json.loads(answer)
-    return data.get("error") if isinstance(data, dict) else None
-
-
-def _shown(answer: str) -> str:
-    """Every text in a tool's answer, each on lines of its own."""
-    return "\n".join(_texts(json.loads(answer)))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case dict():
-            for each in value.values():
-                yield from _texts(each)
-        case list():
-            for each in value:
-                yield from _texts(each)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from shared.agent.gate import Call
+from shared.agent.calls import Call
 from shared.agent.metering import OK, meter_tool
 from shared.dependable import Dependable
 from shared.guard import named, origin_of, wrap, wrap_error

@@ -9,7 +9,8 @@ from schemas.error import ErrorInfo
 from schemas.step import REPEAT, DoStep, Handoff, Settlement
 from schemas.verdict import PlannedEffect
 from shared.agent.account import Account
-from shared.agent.gate import Answered, Call, Gate
+from shared.agent.calls import Answered, Call
+from shared.agent.gate import Gate
 from shared.agent.toolbox import Toolbox
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
