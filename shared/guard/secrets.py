@@ -41,10 +41,8 @@ KEY_FORMS = "|".join(f"(?:{form})" for _, _, form in _FORMS)
 
 _COMPILED = tuple((what, signs.split(), re.compile(form)) for what, signs, form in _FORMS)
 
-_PRIVATE_KEY = re.compile(
-    r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:[\s\S]{0,20000}?-----END (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----|[A-Za-z0-9+/=\s]*)"
-)
+_KEY_EDGE = re.compile(r"-----(?P<edge>BEGIN|END) (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----")
+_KEY_BODY = re.compile(r"[A-Za-z0-9+/=\s]*")
 _IN_URL = re.compile(r"://[^\s/:@'\"<>]{0,64}:(?P<value>[^\s/@'\"<>]{3,200})@")
 _BEARER = re.compile(r"\b(?:bearer|basic)\s{1,3}(?P<value>[\w.~+/=-]{16,})", re.IGNORECASE)
 
@@ -70,6 +68,9 @@ _NO_SECRET = re.compile(
 LONGEST = 4_096
 """Characters of the longest key that is found."""
 
+LONGEST_PEM = 20_000
+"""Characters between the first and the last line of a private key in PEM form."""
+
 LEAST_ENTROPY = 2.8
 """Bits a character. Random text of ten characters has about 3.2, an English word of that length about 2.7."""
 
@@ -85,8 +86,28 @@ def _by_form(text: str) -> Iterator[Finding]:
             if _is_varied(match.group()):
                 yield Finding(*match.span(), Kind.SECRET, 0.95, f"has the form of a {what}")
     if "PRIVATE KEY" in text:
-        for match in _PRIVATE_KEY.finditer(text):
-            yield Finding(*match.span(), Kind.SECRET, 0.99, "is a private key")
+        for span in _private_keys(text):
+            yield Finding(*span, Kind.SECRET, 0.99, "is a private key")
+
+
+def _private_keys(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of PEM private keys: up to the END that follows, or as far as one without an END goes on.
+
+    Edges are found in one pass, so that many BEGINs without an END cost no more than other text.
+    """
+    edges = list(_KEY_EDGE.finditer(text))
+    past = 0
+    for edge, following in zip(edges, [*edges[1:], None], strict=True):
+        if edge["edge"] == "BEGIN" and edge.start() >= past:
+            past = _end_of_key(text, edge, following)
+            yield edge.start(), past
+
+
+def _end_of_key(text: str, begin: re.Match[str], following: re.Match[str] | None) -> int:
+    if following is not None and following["edge"] == "END" and following.start() - begin.end() <= LONGEST_PEM:
+        return following.end()
+    body = _KEY_BODY.match(text, begin.end())
+    return body.end() if body else begin.end()
 
 
 def _by_place(text: str) -> Iterator[Finding]:

@@ -7,7 +7,11 @@ import pytest
 from shared.guard import find, parse_policy, sanitised, unloading
 
 POLICY = parse_policy()
-LENGTH = 50_000
+SHORT, LONG = 5_000, 50_000
+STEEPEST = 40
+"""Times the cost of the short text that the tenfold text may have: linear is 10, quadratic is 100."""
+MEASURABLE = 0.002
+"""Seconds: below this the clock, not the text, is measured."""
 UNITS = [
     *("ignore ", "ignore" + " " * 200, "send passwords to ", "you are now a ", " ai: ", "\nsystem", "<|a"),
     *("A", "%41", "a ", "ab ", "&#65;", "\u200d", "aа", "![a](https:", "<img src="),
@@ -18,10 +22,16 @@ UNITS = [
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_fifty_kilobytes_of_anything_take_less_than_two_seconds(unit):
-    text = unit * (LENGTH // len(unit))
+def test_the_detectors_cost_grows_about_linearly_with_the_text(unit):
+    short = min(seconds_for(unit, SHORT) for _ in range(3))
+    assert seconds_for(unit, LONG) < STEEPEST * max(short, MEASURABLE)
+
+
+def seconds_for(unit, length):
+    """CPU time that all detectors take for a text of that many characters."""
+    text = unit * (length // len(unit))
     began = time.process_time()
     find(text, POLICY)
     sanitised(text)
     unloading(f"![]\n{text}")
-    assert time.process_time() - began < 2
+    return time.process_time() - began
