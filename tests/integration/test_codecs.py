@@ -1,0 +1,43 @@
+"""Producers choose how they compress: what any of them writes is read."""
+
+import asyncio
+
+import pytest
+from aiokafka.codec import has_gzip, has_lz4, has_snappy, has_zstd
+from confluent_kafka import Producer
+from test_bus import consuming, question, record, until
+
+from shared.bus.past import reading
+
+
+def test_every_codec_of_kafka_is_installed():
+    assert all(installed() for installed in (has_gzip, has_lz4, has_snappy, has_zstd))
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "lz4", "snappy", "zstd"])
+async def test_records_compressed_by_another_client_are_consumed_and_found_in_the_log(settings, topics, codec):
+    messages = [record(question(n), settings.topic_prefix) for n in range(20)]
+    await asyncio.to_thread(_produce, settings.kafka, codec, messages)
+    seen = []
+
+    async def handle(delivery):
+        seen.append(delivery.message.id)
+
+    async with consuming(settings, handle):
+        await until(lambda: len(seen) == 20)
+    assert seen == [message.id for message in messages]
+    async with reading(settings, lambda topic: topic == "runs") as past:
+        held = [
+            dict(found.headers)["ce_id"].decode()
+            for partition in past.partitions["runs"]
+            async for found in past.between(partition, *await past.held(partition))
+        ]
+    assert held == seen
+
+
+def _produce(bootstrap, codec, messages):
+    """Another client than ours, with batches large enough to be compressed."""
+    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "linger.ms": 50})
+    for message in messages:
+        producer.produce(message.topic, message.value, message.key, headers=dict(message.headers))
+    assert producer.flush(20) == 0
