@@ -104,7 +104,7 @@ class Account:
             if said.verdict is Verdict.GRANTED:
                 return permit
             if said.verdict is Verdict.WAIT:
-                await asyncio.sleep(ASK_AGAIN_AFTER)
+                await demand.pause(ASK_AGAIN_AFTER)
                 continue
             permit.max_output_tokens = min(_longest_reply(said, demand), permit.max_output_tokens - 1)
             if permit.max_output_tokens < SHORTEST_REPLY:

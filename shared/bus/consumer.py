@@ -18,9 +18,10 @@ from faststream.kafka import KafkaBroker
 
 from schemas.envelope import HEADER
 from schemas.task import Priority
-from shared.bus.broker import subscribe
+from shared.bus.broker import size_of, subscribe
 from shared.bus.lanes import Lanes
 from shared.bus.offsets import OffsetTracker
+from shared.bus.shares import OUTSIDE, tenant_of
 from shared.errors import Fenced
 from shared.settings import Settings
 from shared.telemetry.logs import handling
@@ -52,7 +53,7 @@ class _Taken(NamedTuple):
 
     @property
     def size(self) -> int:
-        return len(self.record.value or b"")
+        return size_of(self.record.key, self.record.value or b"", self.record.headers)
 
 
 _URGENCY = {Priority.LOW.value.encode(): -1, Priority.HIGH.value.encode(): 1}
@@ -66,7 +67,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     `handle` must return only when the record is dealt with, and decides itself about retries and dead letters. It may
     raise Fenced: somebody else has claimed the work. If the partition is still ours, that was somebody whose time is
     over, and the record is handled again; if not, it is let go. Tenants get equal shares, and a tenant's urgent records
-    go first: both are read from the headers.
+    go first. On topics written from outside the tenant is read from the payload, elsewhere from the headers.
     """
 
     def __init__(
@@ -78,6 +79,9 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         settings: Settings,
     ) -> None:
         self.group = group
+        self._outside = frozenset(settings.topic_prefix + topic for topic in OUTSIDE)
+        self._longest = settings.max_message_bytes
+        self._paused = False
         self._handle = handle
         self._read_ahead = READ_AHEAD * settings.max_in_flight
         self._lanes: Lanes[_Taken] = Lanes(settings.max_in_flight)
@@ -170,7 +174,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._lanes.add(
                 _key(record),
                 taken,
-                tenant=(headers.get(HEADER["tenant"]) or b"").decode(errors="replace"),
+                tenant=tenant_of(record, outside=record.topic in self._outside, longest=self._longest),
                 urgency=_URGENCY.get(headers.get(HEADER["priority"]) or b"", 0),
             )
         self._begin()
@@ -215,13 +219,16 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return _Taken(record, self._offsets.setdefault(partition, OffsetTracker()))
 
     def _throttle(self) -> None:
+        """Pause or resume fetching. Kafka's client is asked only when that changes: it looks at every partition."""
+        full = len(self._lanes) >= self._read_ahead or self._bytes >= READ_AHEAD_BYTES
         consumer = self._consumer()
-        if consumer is None:
+        if consumer is None or full == self._paused:
             return
-        if len(self._lanes) >= self._read_ahead or self._bytes >= READ_AHEAD_BYTES:
+        if full:
             consumer.pause(*consumer.assignment())
-        elif paused := consumer.paused():
-            consumer.resume(*paused)
+        else:
+            consumer.resume(*consumer.paused())
+        self._paused = full
 
     async def _commit_regularly(self) -> None:
         while True:
@@ -259,9 +266,11 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._bytes = sum(taken.size for taken in self._lanes.items())
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # noqa: ARG002 -- aiokafka calls it so
-        """Take records again; fetching starts at the committed offsets."""
+        """Take records again; fetching starts at the committed offsets, with nothing paused."""
         self._rebalancing = False
+        self._paused = False
         self._begin()
+        self._throttle()
 
 
 def _key(record: Raw) -> Hashable:

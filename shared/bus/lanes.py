@@ -8,6 +8,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+CEILING = 2
+"""Times the limit that may be in flight when every record beyond the limit belongs to a tenant that had none."""
+
 
 @dataclass(slots=True)
 class _Tenant:
@@ -21,8 +24,9 @@ class _Tenant:
 class Lanes(Generic[T]):
     """Records that were taken and not finished. A lane is the records of one key; one of them at a time is in flight.
 
-    At most `limit` records are in flight, but a tenant that has none in flight need not wait until others finish: one
-    tenant's slow flood does not keep another one out. Beyond that, the tenant with the fewest in flight is served next.
+    At most `limit` records are in flight. A tenant with none in flight may begin one beyond that, so that one tenant's
+    slow flood does not keep another one out, but never more than `CEILING` times the limit, however many tenants there
+    are. The tenant with the fewest in flight is served next.
     """
 
     def __init__(self, limit: int) -> None:
@@ -105,7 +109,9 @@ class Lanes(Generic[T]):
         heapq.heappush(self._tenants.setdefault(name, _Tenant()).ready, (-urgency, self._turn, key))
 
     def _next_tenant(self) -> str | None:
-        """The tenant with the fewest in flight, of several the one served longest ago."""
+        """Return the tenant with the fewest in flight, of several the one served longest ago."""
+        if len(self._busy) >= CEILING * self._limit:
+            return None
         full = len(self._busy) >= self._limit
         waiting = (
             (each.in_flight, each.served, name)

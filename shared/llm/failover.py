@@ -5,14 +5,15 @@ may be asked, the one that is free first is waited for, as long as there is time
 When all have failed, all are asked again after a pause, in `ROUNDS` rounds at most; a round in which they were only
 too busy does not count.
 
-What a request may cost is reserved before it waits for its turn: others are not kept from an endpoint by somebody who
-waits for money. What was not sent costs nothing.
+A request first takes one of the endpoint's seats, then reserves what it may cost, then passes the breaker and the
+limits a minute; whatever it has to wait for there, it waits for without the seat. What was not sent costs nothing.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -23,6 +24,7 @@ from shared.llm.endpoints import Endpoint
 from shared.llm.gate import Closed, Gate
 from shared.llm.reply import Reply, Vectors
 from shared.llm.request import NotAnswered
+from shared.llm.seats import Seat
 from shared.llm.spending import Demand, Permit, Spending
 from shared.llm.usage import estimated_tokens
 
@@ -115,10 +117,23 @@ class Failover:
             raise RetryableError(message, after=closed.wait, code=UNAVAILABLE) from None
 
     async def _at(self, gate: Gate, call: Call[T], *, patient: bool) -> T:
-        async with call.spending(call.demand(gate.endpoint)) as permit:
-            return await self._charged(gate, call, permit, max(0.0, self._left if patient else SOON))
+        async with self._seated(gate) as seat:
+            demand = call.demand(gate.endpoint)._replace(pause=seat.aside)
+            async with call.spending(demand) as permit:
+                return await self._charged(gate, call, permit, max(0.0, self._left if patient else SOON), seat)
 
-    async def _charged(self, gate: Gate, call: Call[T], permit: Permit, patience: float) -> T:
+    @asynccontextmanager
+    async def _seated(self, gate: Gate) -> AsyncIterator[Seat]:
+        """Wait for a seat for as long as the call has. Raises Closed when none became free."""
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(max(0.0, self._left)):
+                    seat = await held.enter_async_context(gate.seats.seat())
+            except TimeoutError:
+                raise Closed(0.0, "every connection is in use") from None
+            yield seat
+
+    async def _charged(self, gate: Gate, call: Call[T], permit: Permit, patience: float, seat: Seat) -> T:
         sent = False
 
         async def once() -> tuple[T, int]:
@@ -129,7 +144,7 @@ class Failover:
             return answer, answer.usage.prompt_tokens + answer.usage.completion_tokens
 
         try:
-            return await gate.through(once, call.tokens, patience)
+            return await gate.through(once, call.tokens, patience, seat.aside)
         except NotAnswered as failure:
             if failure.free:
                 permit.settle(Usage())

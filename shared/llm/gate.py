@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import structlog
 
@@ -14,9 +14,12 @@ from shared.blackboard.scripts import Scripts
 from shared.limits import Admission, Breaker, Buckets, Outcome, Rate
 from shared.llm.endpoints import Endpoint
 from shared.llm.request import NotAnswered
+from shared.llm.seats import Seats
 from shared.telemetry.metrics import Metrics
 
 T = TypeVar("T")
+
+Pause: TypeAlias = Callable[[float], Awaitable[None]]
 
 log = structlog.get_logger()
 
@@ -32,8 +35,9 @@ class Closed(Exception):
 class Gate:
     """The way to one endpoint."""
 
-    def __init__(self, endpoint: Endpoint, scripts: Scripts, metrics: Metrics, lease: float) -> None:
+    def __init__(self, endpoint: Endpoint, scripts: Scripts, metrics: Metrics, lease: float, connections: int) -> None:
         self.endpoint = endpoint
+        self.seats = Seats(connections)
         self._metrics = metrics
         self._label = metrics.model(endpoint.name)
         self._breaker = Breaker(scripts, f"model:{endpoint.name}", lease, self._changed)
@@ -42,13 +46,15 @@ class Gate:
         rates = {f"model:{endpoint.name}:{kind}": Rate.per_minute(limits[kind]) for kind in self._limited}
         self._buckets = Buckets(scripts, rates)
 
-    async def through(self, send: Callable[[], Awaitable[tuple[T, int]]], tokens: int, patience: float) -> T:
+    async def through(
+        self, send: Callable[[], Awaitable[tuple[T, int]]], tokens: int, patience: float, pause: Pause = asyncio.sleep
+    ) -> T:
         """Send when it may be sent; `send` says also how many tokens it took, `tokens` how many that may be.
 
         Raises Closed when it would have to wait for longer than so many seconds, NotAnswered, and Redis's errors as
-        long as nothing was sent.
+        long as nothing was sent. `pause` is how it waits.
         """
-        admission = await self._enter(tokens, patience)
+        admission = await self._enter(tokens, patience, pause)
         outcome, hold, result = Outcome.UNKNOWN, 0.0, "given_up"
         try:
             answer, used = await send()
@@ -63,14 +69,14 @@ class Gate:
         await self._correct(used - tokens)
         return answer
 
-    async def _enter(self, tokens: int, patience: float) -> Admission:
-        """Admitted by the breaker, with what the request needs taken from the buckets."""
+    async def _enter(self, tokens: int, patience: float, pause: Pause) -> Admission:
+        """Return once admitted by the breaker, with what the request needs taken from the buckets."""
         began, taken = time.monotonic(), False
         while True:
             admission = await self._breaker.admit()
             left = began + patience - time.monotonic()
             if not admission.granted:
-                await self._wait(admission.wait, left, admission.state)
+                await _wait(admission.wait, left, admission.state, pause)
                 continue
             wait = 0.0 if taken else await self._take(admission, tokens, left)
             if not wait:
@@ -78,12 +84,7 @@ class Gate:
                 return admission
             taken = True
             await self._leave(admission, Outcome.UNKNOWN, 0.0)
-            await asyncio.sleep(wait)
-
-    async def _wait(self, wait: float, left: float, why: str) -> None:
-        if wait > left:
-            raise Closed(wait, why)
-        await asyncio.sleep(wait + random.uniform(0, 0.05))  # noqa: S311 -- so that not all ask at once
+            await pause(wait)
 
     async def _take(self, admission: Admission, tokens: int, patience: float) -> float:
         """Seconds to wait before what was taken is there."""
@@ -113,3 +114,9 @@ class Gate:
     def _changed(self, change: str) -> None:
         log.warning("the breaker of a model has changed", endpoint=self.endpoint.name, change=change)
         self._metrics.breaker_changes.labels(self._label, change).inc()
+
+
+async def _wait(wait: float, left: float, why: str, pause: Pause) -> None:
+    if wait > left:
+        raise Closed(wait, why)
+    await pause(wait + random.uniform(0, 0.05))  # noqa: S311 -- so that not all ask at once

@@ -44,7 +44,7 @@ class Models:
         for dear in (each for each in endpoints.values() if not each.price.known):
             log.warning("no price is known: the model counts as dear; set WAGGLE_MODEL_PRICES", model=dear.model)
         lease = settings.model_timeout + _GRACE
-        gates = {name: Gate(each, scripts, metrics, lease) for name, each in endpoints.items()}
+        gates = {name: Gate(each, scripts, metrics, lease, settings.max_in_flight) for name, each in endpoints.items()}
         self._clients = {name: client_of(each, settings) for name, each in endpoints.items()}
         self._chains = {role: [gates[each.name] for each in chain] for role, chain in chains.items()}
 

@@ -1,6 +1,7 @@
 """The seam to whoever keeps account of money: told of each request before it is made and after it was answered."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -17,6 +18,8 @@ class Demand(NamedTuple):
     """Of messages and tools. No tokenizer makes more tokens than bytes; most make a quarter."""
     max_output_tokens: int
     price: Price
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """Waits for some seconds without keeping others from the endpoint."""
 
 
 class Permit(Protocol):

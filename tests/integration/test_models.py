@@ -338,3 +338,48 @@ async def test_without_an_embedding_model_that_is_said(sentinel, alone):
     async with replica(alone) as models:
         with pytest.raises(TerminalError, match="WAGGLE_MODEL_EMBED"):
             await models.embed(["x"])
+
+
+async def test_more_calls_than_connections_wait_for_one_without_being_charged_or_opening_the_breaker(
+    sentinel, alone, model
+):
+    """Six rounds of 0.4 s on four connections: longer than one request may take, shorter than the step."""
+    play(model, fault={"delay": 0.4})
+    few, ledger = alone.model_copy(update={"max_in_flight": 4, "model_timeout": 1.5}), Ledger(50)
+    before = count(model)
+    async with replica(few) as models:
+        replies = await asyncio.gather(*(ask(models, spending=ledger.spending) for _ in range(24)))
+        assert measured(models, "waggle_breaker_changes_total", breaker="main", state="opened") == 0
+    assert count(model) - before == len(ledger.demands) == len(replies) == 24
+    assert None not in ledger.settled
+
+
+async def test_a_call_that_waits_for_money_does_not_keep_a_connection_from_others(sentinel, alone):
+    granted, waiting = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def poor(demand: Demand):
+        while not granted.is_set():
+            waiting.set()
+            await demand.pause(0.01)
+        async with unlimited(demand) as permit:
+            yield permit
+
+    async with replica(alone.model_copy(update={"max_in_flight": 1})) as models:
+        poor_call = asyncio.create_task(ask(models, spending=poor))
+        await waiting.wait()
+        assert (await ask(models)).usage.model_calls == 1
+        granted.set()
+        assert (await poor_call).usage.model_calls == 1
+
+
+async def test_a_call_whose_time_is_over_before_a_connection_is_free_is_worth_a_retry_and_free(sentinel, alone, model):
+    play(model, fault={"delay": 2})
+    ledger = Ledger(50)
+    async with replica(alone.model_copy(update={"max_in_flight": 1})) as models:
+        first = asyncio.create_task(ask(models))
+        await asyncio.sleep(0.2)
+        with pytest.raises(RetryableError, match="every connection is in use"):
+            await ask(models, within=0.5, spending=ledger.spending)
+        assert ledger.demands == []
+        await first

@@ -87,3 +87,39 @@ def test_what_is_urgent_goes_before_the_rest_of_its_tenant():
     for name, urgency in (("low", -1), ("first", 0), ("second", 0), ("high", 1)):
         lanes.add(name, name, tenant="a", urgency=urgency)
     assert drain(lanes) == ["high", "first", "second", "low"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 100)), max_size=300),
+    st.integers(1, 6),
+    st.randoms(use_true_random=False),
+)
+def test_never_more_than_twice_the_limit_is_in_flight_however_many_tenants_there_are(records, limit, random):
+    lanes: Lanes = Lanes(limit)
+    tenants, running = {}, []
+    for number, (key, tenant) in enumerate(records):
+        lanes.add(key, (key, number), tenant=str(tenants.setdefault(key, tenant)))
+        while (found := lanes.next()) is not None:
+            beyond = len(running) >= limit
+            tenant_now = tenants[found[0]]
+            assert not beyond or tenant_now not in {tenants[each] for each, _ in running}, "only one with none may pass"
+            running.append(found)
+        assert lanes.in_flight <= 2 * limit
+        if running and random.random() < 0.4:
+            lanes.finish(running.pop(random.randrange(len(running)))[0])
+    done = len(running)
+    for key, _ in running:
+        lanes.finish(key)
+    assert len(drain(lanes)) + done <= len(records)
+    assert (len(lanes), lanes.in_flight) == (0, 0)
+
+
+def test_five_hundred_made_up_tenants_do_not_lift_the_limit():
+    lanes: Lanes = Lanes(16)
+    for number in range(500):
+        lanes.add(number, number, tenant=f"tenant-{number}")
+    begun = 0
+    while lanes.next() is not None:
+        begun += 1
+    assert begun == 32
