@@ -57,6 +57,11 @@ class Settings(Transport):
         "asked for a key.",
     )
     key: SecretStr | None = Field(None, description="Key the command line shows the gateway.")
+    allowed_hosts: Names = Field(
+        (),
+        description="Host names the gateway may be asked by, beside loopback and the address a request arrives at; "
+        "`*`: any. Unset, a gateway that asks for keys takes any.",
+    )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port for the gateway's /metrics, apart from its callers; 0: the HTTP port."
     )

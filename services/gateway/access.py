@@ -79,7 +79,7 @@ class Refusals:
     _told: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def note(self, reason: str, name: str | None, scope: Scope) -> None:
-        """Somebody was refused. `reason`: `no_key`, `unknown_key`, `role` or `tenant`."""
+        """Count a refusal. `reason`: `unknown_host`, `cross_site`, `no_key`, `unknown_key`, `role`, `tenant`."""
         self.metrics.refusals.labels(reason).inc()
         last, unsaid = self._told.get(reason, (-TOLD_EVERY, 0))
         now = time.monotonic()

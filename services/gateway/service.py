@@ -12,6 +12,7 @@ from prometheus_client import start_http_server
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.access import Keys, Refusals
+from services.gateway.browsers import OwnPages, hosts_of
 from services.gateway.failures import UNAUTHENTICATED, answer_failures
 from services.gateway.inputs import authorize
 from services.gateway.limits import LimitedBodies
@@ -62,7 +63,9 @@ def api_of(parts: Parts) -> FastAPI:
     answer_failures(api)
     api.add_middleware(LimitedBodies, limit_of=lambda path: _limit(parts.settings, path))
     principals = read_principals(parts.settings.principals)
-    api.add_middleware(Keys, principals=principals, refusals=Refusals(parts.metrics))
+    refusals = Refusals(parts.metrics)
+    api.add_middleware(Keys, principals=principals, refusals=refusals)
+    api.add_middleware(OwnPages, hosts=hosts_of(parts.settings), refusals=refusals)
     if principals is None:
         log.warning("nobody is asked for a key: whoever reaches the port may do everything; set WAGGLE_KEYS")
     return api

@@ -138,7 +138,7 @@ class Metrics:
         # --- gateway -------------------------------------------------------------------------------------------------
         self.refusals = counter(
             "waggle_gateway_refusals_total",
-            "Requests refused for their caller, by reason: `no_key`, `unknown_key`, `role` or `tenant`.",
+            "Requests refused, by reason: `unknown_host`, `cross_site`, `no_key`, `unknown_key`, `role` or `tenant`.",
             "reason",
         )
 
