@@ -2,7 +2,7 @@
 
 from pydantic import ConfigDict, Field
 
-from schemas.message import Part
+from schemas.message import MOST, MOST_SECONDS, MOST_USD, Count, Part
 
 
 class Budget(Part):
@@ -13,13 +13,18 @@ class Budget(Part):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tokens: int = Field(400_000, ge=0, description="Prompt and completion tokens together.")
-    output_tokens: int = Field(50_000, ge=0, description="Completion tokens.")
-    cost_usd: float = Field(2.0, ge=0, description="Money for model calls, in US dollars.")
-    model_calls: int = Field(80, ge=0, description="Model calls.")
-    tool_calls: int = Field(25, ge=0, description="Tool calls.")
+    tokens: int = Field(400_000, ge=0, le=MOST, description="Prompt and completion tokens together.")
+    output_tokens: int = Field(50_000, ge=0, le=MOST, description="Completion tokens.")
+    cost_usd: float = Field(2.0, ge=0, le=MOST_USD, description="Money for model calls, in US dollars.")
+    model_calls: int = Field(80, ge=0, le=MOST, description="Model calls.")
+    tool_calls: int = Field(25, ge=0, le=MOST, description="Tool calls.")
     steps: int = Field(12, ge=1, le=40, description="Steps a plan may have.")
-    seconds: float = Field(120.0, gt=0, description="Wall clock from intake to result, waiting for people not counted.")
+    seconds: float = Field(
+        120.0,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Wall clock from intake to result, waiting for people not counted.",
+    )
 
     def exceeded_by(self, usage: "Usage") -> str | None:
         """The first limit that `usage` has passed, as a sentence; None while all hold."""
@@ -55,25 +60,31 @@ class DayBudget(Part):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tokens: int | None = Field(None, ge=0, description="Prompt and completion tokens together.")
-    cost_usd: float | None = Field(None, ge=0, description="Money for model calls, in US dollars.")
-    model_calls: int | None = Field(None, ge=0, description="Model calls.")
+    tokens: int | None = Field(None, ge=0, le=MOST, description="Prompt and completion tokens together.")
+    cost_usd: float | None = Field(None, ge=0, le=MOST_USD, description="Money for model calls, in US dollars.")
+    model_calls: int | None = Field(None, ge=0, le=MOST, description="Model calls.")
 
 
 class Usage(Part):
-    """What was spent. Adds up with `+`."""
+    """What was spent. Adds up with `+`; a sum stays at the bound of its field."""
 
-    prompt_tokens: int = Field(0, ge=0)
-    completion_tokens: int = Field(0, ge=0)
-    cost_usd: float = Field(0.0, ge=0, description="US dollars, by the price list of the service that called.")
-    model_calls: int = Field(0, ge=0)
-    tool_calls: int = Field(0, ge=0)
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cost_usd: float = Field(
+        0.0, ge=0, le=MOST_USD, description="US dollars, by the price list of the service that called."
+    )
+    model_calls: Count = 0
+    tool_calls: Count = 0
     estimated: int = Field(
-        0, ge=0, description="Of the model calls: how many have estimated tokens, for want of figures that can be."
+        0,
+        ge=0,
+        le=MOST,
+        description="Of the model calls: how many have estimated tokens, for want of figures that can be.",
     )
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
+        sums = {name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields}
+        return Usage(**{name: min(amount, MOST_USD if name == "cost_usd" else MOST) for name, amount in sums.items()})
 
 
 def by_limit(usage: Usage) -> dict[str, float]:

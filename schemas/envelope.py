@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
 
-from schemas.message import Id, Part, Slug
+from schemas.message import MOST, Id, Part, Slug
 
 
 class InvalidEnvelope(ValueError):
@@ -28,7 +28,7 @@ class Envelope(Part):
     tenant: Slug | None = Field(None, description="Whose it is. For reading along; the payload's `tenant` decides.")
     causationid: str | None = Field(None, description="The id of the event that this one follows from.")
     priority: str | None = Field(None, description="How urgent it is beside its tenant's others: low, normal or high.")
-    attempt: int = Field(1, ge=1, description="Which delivery of the same message this is, in decimal digits.")
+    attempt: int = Field(1, ge=1, le=MOST, description="Which delivery of the same message this is, in decimal digits.")
     traceparent: str | None = Field(None, description="W3C Trace Context; the run continues this trace.")
     tracestate: str | None = Field(None, description="W3C Trace Context, what vendors add.")
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
-from schemas.message import Id, Instant, Message, Slug
+from schemas.message import MOST, Count, Id, Instant, Message, Seconds, Slug
 from schemas.plan import Plan
 from schemas.step import Output
 from schemas.task import Task
@@ -59,7 +59,7 @@ class GuardrailTripped(RunEvent):
     action: str = Field(description="What was done: `mark`, `redact`, `ask` or `reject`.")
     where: str = Field(description="Which part of the task.")
     why: str
-    count: int = Field(1, ge=1, description="How often it was found there.")
+    count: int = Field(1, ge=1, le=MOST, description="How often it was found there.")
 
 
 class Moved(RunEvent):
@@ -95,7 +95,7 @@ class Spent(RunEvent):
 class BudgetReached(RunEvent):
     """A share of the budget is used up: half of it, or so much that the run goes on by cheaper means."""
 
-    share: float = Field(description="0.5 or 0.8.")
+    share: float = Field(ge=0, le=MOST, description="0.5 or 0.8.")
     limit: str = Field(description="The limit that is nearest.")
 
 
@@ -146,7 +146,7 @@ class StepDispatched(RunEvent):
     agent: str
     objective: str
     handoff_id: str
-    attempt: int
+    attempt: Count
 
 
 class StepDone(RunEvent):
@@ -154,7 +154,7 @@ class StepDone(RunEvent):
 
     step_id: str
     output: Output
-    seconds: float
+    seconds: Seconds
     usage: Usage
 
 

@@ -4,8 +4,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, WithJsonSchema
 
-from schemas.message import Id, Instant, Message, Part, Slug
+from schemas.message import MOST, Id, Instant, Message, Part, Slug
 from schemas.plan import AgentCard
+
+MOST_EPOCH = 2**53
+"""Upper bound of an epoch: the largest number that Redis's scripts count exactly."""
 
 
 class LoggedEvent(Part):
@@ -20,8 +23,10 @@ class RunChanged(Message):
 
     run_id: Id
     tenant: Slug
-    epoch: int = Field(ge=0, description="Of two changes with one number, the one with the higher epoch counts.")
-    number: int = Field(ge=1, description="1 for a run's first change, then one more each.")
+    epoch: int = Field(
+        ge=0, le=MOST_EPOCH, description="Of two changes with one number, the one with the higher epoch counts."
+    )
+    number: int = Field(ge=1, le=MOST, description="1 for a run's first change, then one more each.")
     cause: Id = Field(description="The message that was decided about.")
     at: Instant
     events: list[LoggedEvent]
@@ -32,7 +37,7 @@ class JournalWritten(Message):
 
     tenant: Slug = "default"
     work_id: Id = Field(description="`<run>/<step>/<number>`")
-    epoch: int = Field(ge=0, description="The fencing epoch of the worker that wrote it.")
+    epoch: int = Field(ge=0, le=MOST_EPOCH, description="The fencing epoch of the worker that wrote it.")
     name: str
     entry: JsonValue
 
@@ -45,7 +50,7 @@ class JournalWritten(Message):
 class GenerationBegun(Message):
     """The blackboard was made anew; the next making has a higher epoch, whatever Redis has forgotten."""
 
-    epoch: int = Field(ge=1)
+    epoch: int = Field(ge=1, le=MOST_EPOCH)
     at: Instant
 
 

@@ -1,9 +1,10 @@
 """The root of everything that is published, and the rule that names its wire type."""
 
+import math
 import re
-from typing import Annotated, ClassVar, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 Slug: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 """A name that is safe in topic names, Redis keys and paths."""
@@ -21,10 +22,47 @@ Instant: TypeAlias = AwareDatetime
 """A moment with its offset from UTC."""
 
 
-class Part(BaseModel):
-    """A piece of a message. Frozen; unknown fields are ignored: an older reader takes a newer writer's message."""
+MOST = 1_000_000_000_000
+"""Upper bound of anything that is counted: tokens, bytes, calls. A double holds sums of thousands of them exactly."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+MOST_USD = 1_000_000.0
+"""Upper bound of an amount of money. In billionths of a dollar it stays exact in Redis's scripts."""
+
+MOST_SECONDS = 2_592_000.0
+"""Upper bound of a duration: 30 days, for which `runs.log` is kept."""
+
+Count: TypeAlias = Annotated[int, Field(ge=0, le=MOST)]
+"""A number of things."""
+
+Amount: TypeAlias = Annotated[float, Field(ge=-1e300, le=1e300)]
+"""A finite number of something that is not only counted, such as money that a tool moves."""
+
+Seconds: TypeAlias = Annotated[float, Field(ge=0, le=MOST_SECONDS)]
+"""A duration that may be nothing."""
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    """Refuse infinity and NaN, which are no JSON: written down they would become null."""
+    waiting: list[Any] = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, float) and not math.isfinite(each):
+            raise ValueError("holds a number that is not finite")
+        waiting.extend(each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+    return value
+
+
+Json: TypeAlias = Annotated[JsonValue, AfterValidator(_finite)]
+"""Any JSON value; its numbers are finite."""
+
+
+class Part(BaseModel):
+    """A piece of a message. Frozen; unknown fields are ignored: an older reader takes a newer writer's message.
+
+    Numbers are finite, and each field gives them bounds: what passes validation can be computed with and written down.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class Message(Part):

@@ -1,13 +1,13 @@
 """What goes to agents (handoffs, imperative) and what comes back (answers, past tense)."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
 
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
-from schemas.message import Id, Instant, Message, Part, Slug
+from schemas.message import MOST, MOST_SECONDS, Amount, Id, Instant, Message, Part, Seconds, Slug
 from schemas.plan import AgentCard, Plan, Risk
 from schemas.task import Artefact, Priority, Shape, TaskContext
 from schemas.verdict import Judgement, PlannedEffect, Proposal
@@ -20,11 +20,17 @@ class Source(Part):
     uri: str
 
 
+_LARGEST = 2**53
+
+_Whole: TypeAlias = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)]
+"""Integers that every reader of JSON keeps exact."""
+
+
 class Fact(Part):
     """A named value that a later step may compute with."""
 
     name: str = Field(max_length=200)
-    value: Annotated[str, StringConstraints(max_length=5_000)] | int | float | bool
+    value: Annotated[str, StringConstraints(max_length=5_000)] | _Whole | Amount | bool
 
 
 class Findings(Part):
@@ -112,9 +118,9 @@ class Handoff(Message):
     budget: Budget | None = Field(None, description="The limits of the whole run, for what all its steps share.")
     budget_left: Budget = Field(description="What was left of them when this was asked.")
     frugal: bool = Field(False, description="The budget is nearly used up: cheaper models, shorter replies.")
-    timeout: float = Field(gt=0, description="Seconds the agent may work.")
+    timeout: float = Field(gt=0, le=MOST_SECONDS, description="Seconds the agent may work.")
     deadline: Instant
-    attempt: int = Field(1, ge=1)
+    attempt: int = Field(1, ge=1, le=MOST)
     priority: Priority = Priority.NORMAL
     settled: dict[str, Settlement] = Field(
         default_factory=dict, description="Calls that a person was asked about → what was said."
@@ -122,7 +128,7 @@ class Handoff(Message):
     permitted: list[str] | None = Field(
         None, description="The only tools that may be called; None: every one there is."
     )
-    hop: int = Field(1, ge=1, description="How many handoffs led here, this one counted.")
+    hop: int = Field(1, ge=1, le=MOST, description="How many handoffs led here, this one counted.")
     dry_run: bool = False
     session: str | None = None
 
@@ -143,7 +149,7 @@ class MakePlan(Handoff):
 
     shape: Shape
     agents: list[AgentCard]
-    max_steps: int = Field(ge=1)
+    max_steps: int = Field(ge=1, le=MOST)
 
 
 class DoStep(Handoff):
@@ -175,7 +181,7 @@ class Answer(Message):
     handoff_id: Id
     usage: Usage = Usage()
     models: list[str] = Field(default_factory=list)
-    seconds: float = Field(0.0, ge=0)
+    seconds: Seconds = 0.0
     judged: list[Judgement] = Field(default_factory=list, description="What the gate said in this try, in order.")
     acted: list[str] = Field(default_factory=list, description="What was done for good: tool and place.")
 

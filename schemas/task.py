@@ -3,11 +3,11 @@
 from enum import StrEnum
 from typing import ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
-from schemas.message import Id, Instant, Message, Part, Slug, Text
+from schemas.message import MOST, Count, Id, Instant, Json, Message, Part, Seconds, Slug, Text
 from schemas.verdict import PlannedEffect
 
 
@@ -37,7 +37,7 @@ class Attachment(Part):
     media_type: str = Field("application/octet-stream", max_length=200)
     text: str | None = Field(None, description="The content itself, if it is text and small.")
     uri: str | None = Field(None, description="`blob:<sha256>` of an uploaded file, or an `https:` address.")
-    size: int | None = Field(None, ge=0, description="Bytes, if known.")
+    size: int | None = Field(None, ge=0, le=MOST, description="Bytes, if known.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -56,7 +56,7 @@ class TaskContext(Part):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str | None = Field(None, max_length=100_000, description="Background in prose.")
-    data: dict[str, JsonValue] = Field(default_factory=dict, description="Background as structured values.")
+    data: dict[str, Json] = Field(default_factory=dict, description="Background as structured values.")
     attachments: list[Attachment] = Field(default_factory=list, max_length=100)
 
     @model_validator(mode="after")
@@ -128,7 +128,7 @@ class Artefact(Part):
 
     name: str
     media_type: str
-    size: int = Field(ge=0, description="Bytes.")
+    size: int = Field(ge=0, le=MOST, description="Bytes.")
     uri: str = Field(description="`blob:<sha256>` in the tenant's archive.")
 
 
@@ -139,10 +139,10 @@ class StepSummary(Part):
     agent: str
     objective: str
     status: Literal["waiting", "running", "done", "failed"]
-    attempts: int
+    attempts: Count
     answer: str | None = None
     error: ErrorInfo | None = None
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
     usage: Usage = Usage()
 
 

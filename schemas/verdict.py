@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.budget import Usage
-from schemas.message import Part, Slug
+from schemas.message import MOST_SECONDS, Amount, Part, Slug
 from schemas.plan import Effect, Risk
 
 
@@ -43,8 +43,10 @@ class Proposal(Part):
     origins: list[str] = Field(default_factory=list, description="The untrusted content the model has read.")
     tried: list[str] = Field(default_factory=list, description="The calls made before in this work, and how they went.")
     usage: Usage = Field(default_factory=Usage, description="What this try has cost until now.")
-    expires: float = Field(gt=0, description="Seconds after which nobody is waited for any more.")
-    usable: float = Field(gt=0, description="Seconds after the approval within which the call must be made.")
+    expires: float = Field(gt=0, le=MOST_SECONDS, description="Seconds after which nobody is waited for any more.")
+    usable: float = Field(
+        gt=0, le=MOST_SECONDS, description="Seconds after the approval within which the call must be made."
+    )
 
 
 class PlannedEffect(Part):
@@ -60,4 +62,4 @@ class PlannedEffect(Part):
     verdict: Literal["allow", "ask"]
     rule: str
     reason: str = ""
-    moves: dict[str, float] = Field(default_factory=dict, description="How much `money`, how many `rows`.")
+    moves: dict[str, Amount] = Field(default_factory=dict, description="How much `money`, how many `rows`.")

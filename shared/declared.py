@@ -14,7 +14,7 @@ class InvalidFile(ValueError):
 class Strict(BaseModel):
     """A table in such a file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 T = TypeVar("T", bound=Strict)

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 from schemas.budget import DayBudget
+from schemas.message import MOST_SECONDS
 from shared.gate import read_gate
 from shared.guard import read_policy
 from shared.principals import presentable, read_principals
@@ -88,10 +89,11 @@ class Settings(Transport):
         "pod of a StatefulSet: Kafka then gives it its partitions back at once. Empty: a new member at each start, "
         "which leaves the group when it stops.",
     )
-    step_timeout: float = Field(300.0, gt=0, description="Seconds one agent may work on one handoff.")
+    step_timeout: float = Field(300.0, gt=0, le=MOST_SECONDS, description="Seconds one agent may work on one handoff.")
     state_ttl: float = Field(
         604_800.0,
         gt=0,
+        le=31_536_000,
         description="Seconds the blackboard keeps a run after its last change; its journals twice as long.",
     )
 
@@ -129,7 +131,7 @@ class Settings(Transport):
     context_window: int = Field(
         128_000, ge=1, description="Tokens the models' context holds: what the metric of its use is a share of."
     )
-    model_timeout: float = Field(120.0, gt=0, description="Seconds one model call may take.")
+    model_timeout: float = Field(120.0, gt=0, le=86_400, description="Seconds one model call may take.")
     max_turns: int = Field(16, ge=1, description="Model calls an agent may make for one handoff.")
 
     day_tokens: int | None = Field(None, ge=0, description="Tokens each tenant may use a day (UTC). Empty: no limit.")

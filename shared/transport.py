@@ -33,6 +33,7 @@ class Transport(BaseSettings):
         extra="ignore",
         populate_by_name=True,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, comma-separated.")

@@ -7,6 +7,10 @@ after another, and other teams' consumers much later.
 Tasks are asked the first question only. Those who run the swarm upgrade its services before anybody publishes the new
 kind of task, so a further optional field or enum value harms nobody, although a task with unknown fields is refused.
 
+A number that had no bound may be given one once, if no honest writer passes it: an upper bound of a million or more, a
+lower bound of zero or less. Infinity and 1e300 pass an unbounded schema and break whatever computes with them; they are
+refused where they come in, with the field's name, and a stored record that holds one is reported as unreadable.
+
 The rules know the keywords that pydantic writes. A keyword they do not know may not change at all. Objects that ignore
 unknown fields are taken to hold only the fields they name.
 """
@@ -33,6 +37,8 @@ _ANNOTATIONS = {
 _JUDGED = {"additionalProperties", "anyOf", "const", "enum", "items", "properties", "required", "type"}
 _LOWER = (("minimum", "exclusiveMinimum"), ("minLength", None), ("minItems", None))
 _UPPER = (("maximum", "exclusiveMaximum"), ("maxLength", None), ("maxItems", None))
+_GENEROUS = {"minimum": 0, "maximum": 1_000_000}
+"""First bounds of a number that count as no break, or further out."""
 _BOUNDS = {name for pair in (*_LOWER, *_UPPER) for name in pair if name}
 
 
@@ -156,9 +162,16 @@ def _bounds_rule(place: _Place) -> Iterator[str]:
     for bounds, sign in ((_LOWER, 1), (_UPPER, -1)):
         for inclusive, exclusive in bounds:
             taken, written = (_bound(each, inclusive, exclusive, sign) for each in (place.reader, place.writer))
-            if taken is not None and (written is None or written < taken):
+            if taken is None or (written is None and place.reader_is_new and _is_generous(inclusive, taken[0] * sign)):
+                continue
+            if written is None or written < taken:
                 limit = f"limited to {inclusive} {written[0] * sign}" if written else f"without {inclusive}"
                 yield place.says(f"is taken with {inclusive} {taken[0] * sign}, but is written {limit}")
+
+
+def _is_generous(inclusive: str, limit: float) -> bool:
+    least = _GENEROUS.get(inclusive)
+    return least is not None and (limit <= least if inclusive == "minimum" else limit >= least)
 
 
 def _bound(schema: Schema, inclusive: str, exclusive: str | None, sign: int) -> tuple[float, int] | None:

@@ -13,7 +13,7 @@ from shared.tools import Effect, Limits, Tool
 
 
 class _File(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     tools: dict[str, Limits] = Field(default_factory=dict)
 

@@ -29,7 +29,7 @@ class Role(StrEnum):
 class Endpoint(BaseModel):
     """One model at one address."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     """What its limits are shared under, and what logs call it."""
@@ -44,7 +44,7 @@ class Endpoint(BaseModel):
 class _Declared(BaseModel):
     """An endpoint as the file has it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     model: str = Field(min_length=1)
     base_url: str | None = None
@@ -54,7 +54,7 @@ class _Declared(BaseModel):
 
 
 class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     roles: dict[Role, list[str]]
     endpoints: dict[str, _Declared]

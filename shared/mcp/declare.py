@@ -32,7 +32,7 @@ ServerName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Rules(_Strict):

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from schemas.event import PlanAccepted, PlanRequested, ReviewRequested, StepDispatched
+from schemas.message import MOST_SECONDS
 from schemas.plan import Plan, PlannedStep
 from schemas.step import DoStep, MakePlan, ReviewResult, StepOutput
 from schemas.task import Shape
@@ -156,7 +157,7 @@ def _request(
         "budget": run.task.budget,
         "budget_left": run.task.budget.less(run.usage),
         "frugal": run.budget_reached >= FRUGAL_FROM,
-        "timeout": max(1.0, (run.deadline - now).total_seconds()),
+        "timeout": min(max(1.0, (run.deadline - now).total_seconds()), MOST_SECONDS),
         "deadline": run.deadline,
         "attempt": work.attempts + getattr(work, "refusals", 0) + (not asked_already),
         "priority": run.task.priority,

@@ -6,6 +6,7 @@ from typing import Any
 
 from schemas import event as e
 from schemas.error import ErrorInfo
+from schemas.message import MOST_SECONDS
 from schemas.step import Settlement
 from shared.runs.machine import ENDS
 from shared.runs.permissions import permissions, renewed
@@ -136,7 +137,7 @@ def _done(run: Run, event: e.StepDone) -> dict[str, Any]:
         output=event.output,
         error=None,
         handoff_id=None,
-        seconds=before.seconds + event.seconds,
+        seconds=min(before.seconds + event.seconds, MOST_SECONDS),
         usage=before.usage + event.usage,
     )
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Limits(BaseModel):
     """Declared where the tool is, and overridden by an operator, field by field. What is not said limits nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     per_minute: float | None = Field(
         None, gt=0, description="Calls in any 60 seconds, by all replicas and tenants together."

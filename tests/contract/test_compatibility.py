@@ -166,6 +166,8 @@ BREAKING_OLD_CONSUMERS = {
 }
 
 HARMLESS = {
+    "a number gets its first bound, far out": ("properties/share/maximum", 1_000_000),
+    "a number gets its first lower bound": ("properties/data/additionalProperties/minimum", 0),
     "nothing": ("type", "object"),
     "an optional field is new": ("properties/later", {"type": "string", "default": ""}),
     "a nested optional field is new": ("$defs/Limits/properties/calls", {"type": "integer"}),

@@ -54,6 +54,10 @@ async def test_the_same_key_is_the_same_run_and_another_tenants_is_another(gatew
     [
         (b'{"objective": "x", "objectiv": "y"}', "objectiv"),
         (b'{"objective": "x", "budget": {"token": 5}}', "token"),
+        (b'{"objective": "x", "budget": {"cost_usd": 1e999}}', "cost_usd"),
+        (b'{"objective": "x", "budget": {"cost_usd": Infinity}}', "cost_usd"),
+        (b'{"objective": "x", "budget": {"seconds": 1e12}}', "seconds"),
+        (b'{"objective": "x", "context": {"data": {"n": NaN}}}', "data.n"),
         (b'{"objective": "  "}', "objective"),
         (b"{}", "objective"),
         (b'{"objective": "x", "deadline": "soon"}', "deadline"),
