@@ -12,7 +12,7 @@ from faststream.kafka import KafkaBroker
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, ProcessCollector, make_asgi_app
 
-from shared import archive, blackboard, bus
+from shared import blackboard, bus
 from shared.archive import BlobStore
 from shared.blackboard import Client, RunStore, Sentinel
 from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
@@ -136,7 +136,7 @@ def serve(
         prefix=parts.settings.topic_prefix,
         handle=handle,
         on_dead=on_dead,
-        outages=(*bus.OUTAGES, *blackboard.OUTAGES, *archive.OUTAGES, Stopped),
+        outages=(*bus.OUTAGES, *blackboard.OUTAGES, Stopped),
         ready=ready,
         metrics=parts.metrics,
     )

@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 from schemas.dead import DeadLetterHandled
 from schemas.error import ErrorInfo
 from services.gateway.dead_letters import Progress, Selection, refused
-from shared import blackboard, bus
+from services.gateway.failures import UNANSWERED
+from shared import blackboard
 from shared.bus.dead_search import Found
 from shared.bus.redrive import Redriver, redriver
 from shared.errors import Conflict, RetryableError, TerminalError
@@ -57,7 +58,7 @@ async def _work(parts: Parts, names: list[str], act: Act, pause: float, told: To
                 if gone.is_set():
                     return
                 told.put_nowait(await _one(desk, act, n, name, len(names)))
-    except (*bus.OUTAGES, *blackboard.OUTAGES) as away:
+    except (*UNANSWERED, *blackboard.OUTAGES) as away:
         error = ErrorInfo(code="outcome_unknown", message=f"Kafka or Redis is away: {away!r}", retryable=True)
         told.put_nowait(Progress(n=n, of=len(names), name=names[n - 1], outcome="failed", error=error))
     finally:

@@ -16,6 +16,9 @@ from shared import archive, blackboard, bus
 
 _RETRY_AFTER = {"Retry-After": "1"}
 
+UNANSWERED: tuple[type[Exception], ...] = (TimeoutError, *bus.OUTAGES)
+"""Kafka did not answer, or not within the time it was given."""
+
 
 class Failure(Part):
     """The body of every 4xx and 5xx answer."""
@@ -105,7 +108,7 @@ def answer_failures(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _defect)
     _answer_outages(app, archive.OUTAGES, "archive_unavailable", "Postgres cannot be reached")
-    _answer_outages(app, bus.OUTAGES[:1], "kafka_unavailable", "Kafka cannot be reached")
+    _answer_outages(app, bus.OUTAGES, "kafka_unavailable", "Kafka cannot be reached")
     _answer_outages(app, blackboard.OUTAGES, "blackboard_unavailable", "Redis cannot be reached")
 
 

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from schemas.message import Message
-from services.gateway.failures import too_large, unavailable
+from services.gateway.failures import UNANSWERED, too_large, unavailable
 from shared import bus
 from shared.service import Parts
 
@@ -41,7 +41,7 @@ async def clear(parts: Parts, topic: str, key: str) -> None:
         async with asyncio.timeout(ACKNOWLEDGEMENT):
             await eraser.start()
             await eraser.erase([(None, key)])
-    except bus.OUTAGES as away:
+    except UNANSWERED as away:
         raise unavailable("kafka_unavailable", "Kafka did not acknowledge in time", "send it again") from away
     finally:
         await eraser.close()
@@ -54,6 +54,6 @@ async def _publish(parts: Parts, record: bus.Record) -> None:
     try:
         async with asyncio.timeout(ACKNOWLEDGEMENT):
             await bus.publish(parts.broker, [record])
-    except bus.OUTAGES as away:
+    except UNANSWERED as away:
         message = "Kafka did not acknowledge in time; it may have the message or not"
         raise unavailable("outcome_unknown", message, "send it again with the same Idempotency-Key") from away

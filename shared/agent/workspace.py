@@ -8,9 +8,9 @@ from pathlib import Path
 
 from schemas.step import Handoff
 from schemas.task import Artefact, Attachment
-from shared.archive import OUTAGES, BlobStore
+from shared.archive import BlobStore
 from shared.blackboard import Journal
-from shared.errors import RetryableError, TerminalError
+from shared.errors import TerminalError
 from shared.guard import sanitised
 from shared.settings import Settings
 from shared.tools import WITHOUT_IT, ToolError
@@ -52,7 +52,7 @@ class StepWorkspace:
         return list({file.name: file for file in everything}.values())
 
     async def path(self, name: str) -> Path:
-        """The local path of a file. Raises ToolError `unknown_file`."""
+        """Return the local path of a file. Raises ToolError `unknown_file`, and ArchiveUnavailable."""
         file = next((each for each in self.files() if name in (each.name, sanitised(each.name))), None)
         if file is None:
             raise self._unknown(name)
@@ -63,15 +63,13 @@ class StepWorkspace:
         return path
 
     async def save(self, name: str, content: bytes, media_type: str) -> Artefact:
-        """Keep a file in the archive. Raises ToolError `too_large` or `bad_name`."""
+        """Keep a file in the archive. Raises ToolError `too_large` or `bad_name`, and ArchiveUnavailable."""
         if "/" in name or not name.strip() or name.startswith("."):
             raise ToolError("bad_name", f"`{name}` is no plain file name", suggested_action="leave folders out")
         try:
             uri = await self._archive.put(self._handoff.tenant, content, media_type)
         except TerminalError as refused:
             raise ToolError(refused.code, str(refused), suggested_action="keep less, or in several files") from refused
-        except OUTAGES as away:
-            raise RetryableError("the archive is away", after=2.0, code="archive_unavailable") from away
         artefact = Artefact(name=name, media_type=media_type, size=len(content), uri=uri)
         await self._journal.write(_ARTEFACT + name, artefact.model_dump(mode="json"))
         (self._place("files") / name).write_bytes(content)
@@ -91,10 +89,7 @@ class StepWorkspace:
         if uri.startswith(("http://", "https://")):
             fetched = await GuardedClient(self._settings.fetch_allow).get(uri)
             return fetched.body
-        try:
-            blob = await self._archive.get(self._handoff.tenant, uri)
-        except OUTAGES as away:
-            raise RetryableError("the archive is away", after=2.0, code="archive_unavailable") from away
+        blob = await self._archive.get(self._handoff.tenant, uri)
         if blob is None:
             message = f"the archive does not hold `{file.name}` ({uri})"
             raise ToolError("missing_content", message, suggested_action=WITHOUT_IT)

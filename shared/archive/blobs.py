@@ -1,21 +1,13 @@
 """Attachments and artefacts by content hash. Each belongs to a tenant; the same bytes twice are stored once."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 
 import asyncpg
 
+from shared.archive.outages import mapped
 from shared.errors import TerminalError
-
-OUTAGES: tuple[type[Exception], ...] = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    OSError,
-)
-"""Postgres is away or not ready: the same call may work in a moment."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS blobs (
@@ -29,6 +21,9 @@ CREATE TABLE IF NOT EXISTS blobs (
 """
 _SCHEMA_LOCK = 0x3A66
 
+_PUT = "INSERT INTO blobs (tenant, sha256, media_type, content) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
+_GET = "SELECT content, media_type FROM blobs WHERE tenant = $1 AND sha256 = $2"
+
 SCHEME = "blob:"
 
 
@@ -41,46 +36,56 @@ class Blob:
 
 
 class BlobStore:
-    """Content by hash, tenant by tenant."""
+    """Content by hash, tenant by tenant. Every call raises ArchiveUnavailable while Postgres does not answer."""
 
     def __init__(self, dsn: str, largest: int) -> None:
         self._dsn = dsn
         self._largest = largest
         self._pool: asyncpg.Pool | None = None
+        self._connecting: asyncio.Task[asyncpg.Pool] | None = None
 
     async def put(self, tenant: str, content: bytes, media_type: str) -> str:
         """Store and return the reference, `blob:<sha256>`. Raises TerminalError `too_large`."""
         if len(content) > self._largest:
             raise TerminalError(f"{len(content)} bytes are more than the {self._largest} allowed", code="too_large")
         sha256 = hashlib.sha256(content).hexdigest()
-        pool = await self._connected()
-        await pool.execute(
-            "INSERT INTO blobs (tenant, sha256, media_type, content) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-            tenant,
-            sha256,
-            media_type,
-            content,
-        )
+        with mapped():
+            pool = await self._connected()
+            await pool.execute(_PUT, tenant, sha256, media_type, content)
         return SCHEME + sha256
 
     async def get(self, tenant: str, uri: str) -> Blob | None:
         """The content of a reference; None when this tenant has no such content."""
-        pool = await self._connected()
-        row = await pool.fetchrow(
-            "SELECT content, media_type FROM blobs WHERE tenant = $1 AND sha256 = $2", tenant, uri.removeprefix(SCHEME)
-        )
+        with mapped():
+            pool = await self._connected()
+            row = await pool.fetchrow(_GET, tenant, uri.removeprefix(SCHEME))
         return Blob(row["content"], row["media_type"]) if row else None
 
     async def close(self) -> None:
         """Give the connections back."""
+        if self._connecting is not None and not self._connecting.done():
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
         if self._pool is not None:
             await self._pool.close()
 
     async def _connected(self) -> asyncpg.Pool:
-        if self._pool is None:
-            pool = await asyncpg.create_pool(self._dsn, min_size=0, max_size=4, timeout=10, command_timeout=60)
+        """Return the pool. All who come before there is one share one attempt, and its failure."""
+        if self._pool is not None:
+            return self._pool
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._prepared())
+        self._pool = await asyncio.shield(self._connecting)
+        return self._pool
+
+    async def _prepared(self) -> asyncpg.Pool:
+        """Return a pool whose database has the table."""
+        pool = await asyncpg.create_pool(self._dsn, min_size=0, max_size=4, timeout=10, command_timeout=60)
+        try:
             async with pool.acquire() as connection, connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", _SCHEMA_LOCK)
                 await connection.execute(_SCHEMA)
-            self._pool = pool
-        return self._pool
+        except BaseException:
+            pool.terminate()
+            raise
+        return pool

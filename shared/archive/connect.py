@@ -4,6 +4,7 @@ import time
 
 import asyncpg
 
+from shared.archive.outages import mapped
 from shared.errors import Misconfigured
 from shared.refusals import tls_refusal
 from shared.urls import without_password
@@ -41,7 +42,12 @@ def _refusal(error: Exception, server: str) -> str | None:
 
 
 async def survey(dsn: str) -> tuple[int, float]:
-    """Postgres's major release, and the seconds its clock is ahead of this machine's. Raises its errors."""
+    """Return Postgres's major release and how many seconds its clock is ahead. Raises ArchiveUnavailable."""
+    with mapped():
+        return await _surveyed(dsn)
+
+
+async def _surveyed(dsn: str) -> tuple[int, float]:
     connection = await asyncpg.connect(dsn, timeout=_WITHIN)
     try:
         before = time.time()

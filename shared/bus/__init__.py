@@ -1,9 +1,10 @@
 """Kafka: typed messages in and out, acknowledged only when what follows from them is safe."""
 
-from shared.bus.broker import LARGEST_RECORD, OUTAGES, connect, fits, publish, publish_once
+from shared.bus.broker import LARGEST_RECORD, connect, fits, publish, publish_once
 from shared.bus.consumer import KeyedConsumer
 from shared.bus.deliver import Deliverer
 from shared.bus.history import history
+from shared.bus.outages import OUTAGES
 from shared.bus.reach import await_kafka
 from shared.bus.record import Delivery, Record, content_id, decode, encode, encode_lean, explain, header_map
 from shared.bus.table import Eraser, Raw, Table, TableConsumer

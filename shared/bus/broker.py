@@ -13,7 +13,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import (
     InvalidProducerEpoch,
-    KafkaError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
     UnknownProducerId,
@@ -22,6 +21,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from opentelemetry.trace import INVALID_SPAN, Span
 
+from shared.bus.outages import mapped
 from shared.bus.record import Record
 from shared.bus.security import connection, security
 from shared.errors import TerminalError
@@ -35,9 +35,6 @@ clearly; the rest is for what Kafka puts around a record."""
 
 LARGEST_RECORD = 9 * 1_048_576
 """Bytes of a batch that a dead-letter topic takes: a dead letter is larger than what it was by its headers."""
-
-OUTAGES: tuple[type[Exception], ...] = (KafkaError, ConnectionError, TimeoutError)
-"""Kafka is away or not ready: the same call may work in a moment."""
 
 _NO_CORRELATION = "-"
 """What correlates messages is in the CloudEvents attributes; left out, FastStream makes up 36 bytes for each."""
@@ -115,12 +112,13 @@ async def publish(broker: KafkaBroker, records: Sequence[Record]) -> None:
 
 @contextmanager
 def ending_if_broken() -> Iterator[None]:
-    """When a producer breaks in this block the process ends: whoever supervises it starts it again, with a new one.
+    """End the process when a producer breaks in this block: its supervisor starts it again, with a new one.
 
-    What is unfinished is redelivered.
+    What is unfinished is redelivered. Raises KafkaError for everything that says that Kafka is unavailable.
     """
     try:
-        yield
+        with mapped():
+            yield
     except _BROKEN:
         log.critical("Kafka no longer takes what this producer sends: the process ends, to be started again")
         os.kill(os.getpid(), signal.SIGTERM)
@@ -137,9 +135,11 @@ def _span(record: Record) -> Span:
 
 async def publish_once(settings: Settings, record: Record) -> None:
     """Publish one record without a broker that is started, and return when Kafka has acknowledged it."""
-    async with AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True) as producer:
-        headers = [(name, value.encode()) for name, value in record.headers.items()]
-        await producer.send_and_wait(record.topic, record.value.encode(), key=record.key.encode(), headers=headers)
+    headers = [(name, value.encode()) for name, value in record.headers.items()]
+    producer = AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True)
+    with mapped():
+        async with producer:
+            await producer.send_and_wait(record.topic, record.value.encode(), key=record.key.encode(), headers=headers)
 
 
 async def publish_bytes(

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.message import Part
 from shared.bus.groups import TABLE, states_of
+from shared.bus.outages import mapped
 from shared.bus.past import Partitions, partitions_of
 from shared.bus.security import connection
 from shared.settings import Settings
@@ -57,8 +58,9 @@ async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]
     admin = AIOKafkaAdminClient(**connection(settings))
     consumer = AIOKafkaConsumer(**connection(settings), retry_backoff_ms=_BACKOFF_MS)
     try:
-        await admin.start()
-        await consumer.start()
+        with mapped():
+            await admin.start()
+            await consumer.start()
         found = await partitions_of(admin, prefix)
         states = await states_of(admin, sorted({name for names in groups.values() for name in names}))
         everything = [partition for partitions in found.values() for partition in partitions]

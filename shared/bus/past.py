@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.bus.broker import LARGEST_RECORD
+from shared.bus.outages import mapped
 from shared.bus.security import connection
 from shared.settings import Settings
 
@@ -75,8 +76,9 @@ async def reading(settings: Settings, wanted: Callable[[str], bool]) -> AsyncIte
     )
     prefix = settings.topic_prefix
     try:
-        await admin.start()
-        await consumer.start()
+        with mapped():
+            await admin.start()
+            await consumer.start()
         found = await partitions_of(admin, prefix)
         read = [partition for topic, each in found.items() if wanted(topic.removeprefix(prefix)) for partition in each]
         consumer.assign(read)

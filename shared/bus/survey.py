@@ -11,6 +11,7 @@ from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 from aiokafka.protocol.admin import ApiVersionRequest
 
+from shared.bus.outages import mapped
 from shared.bus.past import reading
 from shared.bus.security import connection, secured
 from shared.settings import Settings
@@ -37,7 +38,8 @@ async def survey(settings: Settings) -> KafkaSurvey:
     """Look. Raises KafkaError when Kafka is away: call `await_kafka` first, and give it a time limit."""
     admin = AIOKafkaAdminClient(**connection(settings))
     try:
-        await admin.start()
+        with mapped():
+            await admin.start()
         cluster = await admin.describe_cluster()
         prefix = settings.topic_prefix
         found = {each["topic"]: len(each["partitions"]) for each in await admin.describe_topics()}
@@ -66,11 +68,12 @@ async def newest(settings: Settings, topic: str) -> datetime | None:
 
 async def _release(settings: Settings) -> tuple[int, int] | None:
     """Kafka does not tell its release: the requests it takes and those it has given up bound it from below."""
-    opened = await _some_server(settings)
-    try:
-        answer = await opened.send(ApiVersionRequest())
-    finally:
-        await opened.close()
+    with mapped():
+        opened = await _some_server(settings)
+        try:
+            answer = await opened.send(ApiVersionRequest())
+        finally:
+            await opened.close()
     takes = {key: (low, high) for key, low, high in answer.api_versions}
     signs = {
         (4, 0): takes[_FETCH][0] >= 4,

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
 from shared.bus.broker import ending_if_broken, subscribe
+from shared.bus.outages import mapped
 from shared.bus.security import connection
 from shared.settings import Settings
 
@@ -142,7 +143,8 @@ class Eraser:
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
         self._producer = AIOKafkaProducer(**self._connection, acks="all", enable_idempotence=True)
-        await self._producer.start()
+        with mapped():
+            await self._producer.start()
 
     @property
     def _open(self) -> AIOKafkaProducer:

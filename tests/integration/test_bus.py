@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, KafkaConnectionError
 from keeping_time import timekeeping
 from opentelemetry import trace
 from prometheus_client import CollectorRegistry
@@ -468,7 +468,7 @@ async def test_a_message_that_came_without_a_trace_stays_in_one_when_it_is_tried
     assert len({each.span_id for each in places}) == 3
 
 
-@pytest.mark.parametrize("failure", [TerminalError("too large", code="too_large"), ConnectionError("away")])
+@pytest.mark.parametrize("failure", [TerminalError("too large", code="too_large"), KafkaConnectionError("away")])
 async def test_a_sender_who_cannot_be_told_has_its_record_dead_lettered_once(settings, topics, monkeypatch, failure):
     handled, told = [], []
 
@@ -488,15 +488,27 @@ async def test_a_sender_who_cannot_be_told_has_its_record_dead_lettered_once(set
     labels = {"topic": settings.topic_prefix + "runs", "error": "no_use"}
     assert registry.get_sample_value("waggle_dead_letters_total", labels) == 1
     assert handled == ["q1"]
-    assert len(told) == (3 if isinstance(failure, ConnectionError) else 1)
+    assert len(told) == (3 if isinstance(failure, KafkaConnectionError) else 1)
 
 
-async def test_a_defect_is_tried_three_times_and_then_dead_lettered(settings, topics):
+@pytest.mark.parametrize(
+    "defect",
+    [
+        KeyError("a defect"),
+        FileNotFoundError("a missing file"),
+        PermissionError("no"),
+        TimeoutError(),
+        ConnectionError(),
+    ],
+    ids=lambda defect: type(defect).__name__,
+)
+async def test_a_defect_is_tried_three_times_and_then_dead_lettered(settings, topics, monkeypatch, defect):
+    monkeypatch.setattr("shared.bus.deliver.DEFECT_DELAY", 0.1)
     tries, dead = [], []
 
     async def handle(delivery):
         tries.append(1)
-        raise KeyError("a defect")
+        raise defect
 
     async with timekeeping(settings), consuming(settings, handle, dead=dead) as (broker, _):
         await publish(broker, [record(question(1), settings.topic_prefix)])

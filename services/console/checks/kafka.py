@@ -25,6 +25,8 @@ TRIED_ON = (4, 0)
 LOG = "runs.log"
 """Every service that decides writes to it, with the time of its own clock."""
 
+_AWAY: tuple[type[Exception], ...] = (ConnectionError, TimeoutError, *bus.OUTAGES)
+
 _DECLARED = "infra/topics.toml declares it"
 
 
@@ -38,7 +40,7 @@ async def check_kafka(settings: Settings) -> list[Finding]:
             return [_server(settings, found), *topics, *await _groups(settings), await _clock(settings)]
     except Misconfigured as refused:
         return [fail("kafka", str(refused), "correct that setting; docs/secure-transport.md has examples")]
-    except bus.OUTAGES as away:
+    except _AWAY as away:
         return [fail("kafka", str(away) or "it did not answer in time", "start it, or correct WAGGLE_KAFKA")]
 
 

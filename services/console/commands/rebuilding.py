@@ -17,6 +17,8 @@ from shared.settings import Settings
 from shared.telemetry.logs import start_logging
 from shared.telemetry.redaction import secrets_of
 
+_AWAY: tuple[type[Exception], ...] = (ConnectionError, *bus.OUTAGES, *blackboard.OUTAGES)
+
 _NAMES = {"WAGGLE_KAFKA": "kafka", "WAGGLE_REDIS": "redis"}
 
 
@@ -36,7 +38,7 @@ def rebuild(json: JsonOption = False) -> None:
         report = asyncio.run(_rebuilt(settings, screen, quiet=json))
     except BlackboardLost as lost:
         raise ConsoleError(str(lost), "services wait until a rebuild has succeeded; give the command again") from None
-    except (*bus.OUTAGES, *blackboard.OUTAGES) as away:
+    except _AWAY as away:
         action = "is it running? services wait until a rebuild has succeeded; give the command again"
         raise ConsoleError(f"Kafka or Redis is away: {away}", action, code=Exit.UNREACHABLE) from None
     if report is None:

@@ -5,9 +5,8 @@ import asyncio
 from fastapi import APIRouter
 
 from schemas.plan import AgentCard
-from services.gateway.failures import documented, unavailable
+from services.gateway.failures import UNANSWERED, documented, unavailable
 from services.gateway.inputs import PartsOf
-from shared import bus
 from shared.blackboard import known_agents
 from shared.bus.groups import groups_by_topic
 from shared.bus.lag import TopicLag, topics_with_lag
@@ -32,5 +31,5 @@ async def list_topics(parts: PartsOf) -> list[TopicLag]:
     try:
         async with asyncio.timeout(TIMEOUT):
             return await topics_with_lag(parts.settings, groups)
-    except bus.OUTAGES as away:
+    except UNANSWERED as away:
         raise unavailable("kafka_unavailable", "Kafka cannot be reached") from away
