@@ -47,6 +47,7 @@ class RunStarted(RunEvent):
     """A task was taken in."""
 
     task_id: str
+    source: str | None = Field(None, description="The CloudEvents source of the task event.")
     task: Task
     deadline: Instant
     traceparent: str | None = Field(None, description="W3C Trace Context: the span in which it was taken in.")

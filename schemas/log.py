@@ -28,6 +28,7 @@ class RunChanged(Message):
     )
     number: int = Field(ge=1, le=MOST, description="1 for a run's first change, then one more each.")
     cause: Id = Field(description="The message that was decided about.")
+    mark: str | None = Field(None, description="Digest that names that message by its type, source and id.")
     at: Instant
     events: list[LoggedEvent]
 

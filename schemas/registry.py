@@ -54,6 +54,16 @@ def message_class(wire_type: str) -> type[Message]:
     return kind
 
 
+RETRIES = "retries."
+"""Before an agent's name: the topic in which that agent, and no other service, has its own deliveries wait."""
+
+
+def travels_on(message: Message, topic: str) -> bool:
+    """Return true if the message belongs on the topic, which is named without the prefix."""
+    own = isinstance(message, timer.TimerSet) and topic.startswith(RETRIES)
+    return own or topic == topic_of(message)
+
+
 def topic_of(message: Message) -> str:
     """The topic a message goes to, without the prefix."""
     topic = TOPICS[type(message)]

@@ -102,7 +102,9 @@ class Task(Message):
     )
     dry_run: bool = Field(False, description="Plan and show, but call no tool that changes anything.")
     session: Id | None = Field(None, description="Ties tasks of one conversation together.")
-    idempotency_key: Id | None = Field(None, description="The same key twice is the same run; default: the event's id.")
+    idempotency_key: Id | None = Field(
+        None, description="The same key twice is the same run; default: the event's source and id."
+    )
     on_trouble: Literal["fail", "wait"] = Field(
         "fail", description="When planning or review cannot succeed: end as failed, or wait for a person."
     )
@@ -151,6 +153,7 @@ class Result(Message):
 
     run_id: str
     task_id: str = Field(description="The CloudEvents id of the task event.")
+    source: str | None = Field(None, description="The CloudEvents source of the task event; ids are its own.")
     tenant: str
     status: Literal["complete", "rejected", "failed", "cancelled"]
     answer: str | None = Field(

@@ -8,6 +8,9 @@ from services.gateway.failures import UNANSWERED, too_large, unavailable
 from shared import bus
 from shared.service import Parts
 
+SOURCE = "waggle/gateway"
+"""The CloudEvents source of what comes over HTTP."""
+
 PRESENCE = 3.0
 """Seconds Kafka has to show that it is there, before anything is sent."""
 
@@ -24,7 +27,7 @@ async def deliver(parts: Parts, message: Message, *, id: str, run_id: str) -> No
     record = bus.encode(
         message,
         id=id,
-        source="waggle/gateway",
+        source=SOURCE,
         prefix=parts.settings.topic_prefix,
         now=datetime.now(UTC),
         key=run_id,

@@ -19,15 +19,17 @@ _ID: TypeAdapter[str] = TypeAdapter(Id)
 
 def rejection_of(record: Any, error: ErrorInfo, now: datetime) -> Result | None:
     """A REJECTED result for the task in `record`; None when it has no readable id in its `ce_id` header."""
-    task_id = _read(_ID, header_map(record.headers).get("ce_id", b"").decode(errors="replace"))
+    headers = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
+    task_id, source = _read(_ID, headers.get("ce_id")), headers.get("ce_source", "")
     if task_id is None:
         return None
     payload = _payload(record.value)
     tenant = _read(_SLUG, payload.get("tenant")) or "default"
     key = _read(_ID, payload.get("idempotency_key"))
     return Result(
-        run_id=run_id_for(tenant, f"rejected:{key or task_id}"),
+        run_id=run_id_for(tenant, key and f"rejected:{key}", source, f"rejected:{task_id}"),
         task_id=task_id,
+        source=source or None,
         tenant=tenant,
         status="rejected",
         error=error,

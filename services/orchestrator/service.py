@@ -103,7 +103,7 @@ class Orchestrator:
 
     def _prepare(self, delivery: Delivery, loaded: Loaded, decision: Decision) -> tuple[RunChanged, list[Record]]:
         """What the log keeps of the decision, and everything to publish."""
-        change = _change(decision, loaded, delivery.envelope.id)
+        change = _change(decision, loaded, delivery)
         with within(decision.run.traceparent, decision.run.id, at_intake=loaded.run is None):
             return change, self._records(decision, change)
 
@@ -158,10 +158,11 @@ def _intake(delivery: Delivery, limit: int) -> Message | Intake:
     if delivery.size > limit:
         raise InvalidMessage(f"{delivery.size} bytes are more than the {limit} a task may have", code="too_large")
     task_id = delivery.envelope.id
-    run_id = run_id_for(task.tenant, task.idempotency_key or task_id)
+    source = delivery.envelope.source
+    run_id = run_id_for(task.tenant, task.idempotency_key, source, task_id)
     about(run=run_id, tenant=task.tenant)
     logs.about(task, run_id)
-    return Intake(run_id, task_id, task, here() or None)
+    return Intake(run_id, task_id, task, here() or None, source=source)
 
 
 def _screened(intake: Intake, settings: Settings) -> Intake:
@@ -188,14 +189,15 @@ def _tell(run: Run, before: Run | None) -> None:
         workflow(run.id, run.traceparent, run.started, run.state, error, run.usage)
 
 
-def _change(decision: Decision, loaded: Loaded, cause: str) -> RunChanged:
+def _change(decision: Decision, loaded: Loaded, delivery: Delivery) -> RunChanged:
     """What the run log keeps of a decision."""
     return RunChanged(
         run_id=decision.run.id,
         tenant=decision.run.tenant,
         epoch=epoch_of(loaded.generation),
         number=loaded.version + 1,
-        cause=cause,
+        cause=delivery.envelope.id,
+        mark=delivery.mark,
         at=datetime.now(UTC),
         events=[LoggedEvent(type=event.wire_type(), data=event) for event in decision.events],
     )
@@ -203,7 +205,8 @@ def _change(decision: Decision, loaded: Loaded, cause: str) -> RunChanged:
 
 def _write(delivery: Delivery, loaded: Loaded, decision: Decision, change: RunChanged, records: list[Record]) -> Write:
     return Write(
-        message_id=delivery.envelope.id,
+        message_id=delivery.mark,
+        former_id=delivery.envelope.id,
         before=loaded.run,
         after=decision.run,
         version=loaded.version,

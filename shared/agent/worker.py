@@ -94,7 +94,7 @@ class Worker:
     async def on_dead(self, record: Any, error: WaggleError) -> None:
         """Tell the run that its handoff was dead-lettered, if it can be read whose it is."""
         with suppress(InvalidMessage):
-            delivery = decode(record)
+            delivery = decode(record, self.settings.topic_prefix)
             if isinstance(delivery.message, Handoff):
                 kind, facts = _failed(error.code, str(error))
                 await self._publish(self._reply(kind, delivery.message, **facts), cause=delivery.envelope.id)

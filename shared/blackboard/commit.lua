@@ -1,8 +1,9 @@
 -- One write to a run: state change, processed mark, live events and outbox, all or nothing.
 -- KEYS: 1 run, 2 processed messages, 3 outbox, 4 live events, 5 index of the tenant's runs, 6 sentinel
 -- ARGV: 1 the version the writer decided on, 2 the message it decided about, 3 how long to keep it (ms), 4 the writer's
---       generation, 5 the run's id, 6 when it started, then four lists, each after its length: names of fields that are
---       gone; fields and their values; live events; ids in the outbox and their records
+--       generation, 5 the run's id, 6 when it started, 7 what an earlier version called that message, then four lists,
+--       each after its length: names of fields that are gone; fields and their values; live events; ids in the outbox
+--       and their records
 -- Returns {verdict, version, left}: "done", "repeat" (the message was processed before), "conflict" (decide again) or
 -- "lost" (the blackboard is not the writer's); `left` is how much an earlier write still has in the outbox.
 -- A new run looks at ten of the tenant's others and takes out of the index what has expired: it grows with what there is.
@@ -11,13 +12,13 @@ if redis.call('GET', KEYS[6]) ~= ARGV[4] then
 end
 local left = redis.call('HLEN', KEYS[3])
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
-if redis.call('SISMEMBER', KEYS[2], ARGV[2]) == 1 then
+if redis.call('SISMEMBER', KEYS[2], ARGV[2]) == 1 or redis.call('SISMEMBER', KEYS[2], ARGV[7]) == 1 then
   return {'repeat', version, left}
 end
 if version ~= ARGV[1] then
   return {'conflict', version, left}
 end
-local at = 7
+local at = 8
 local function each(width, act)
   local length = tonumber(ARGV[at])
   for i = at + 1, at + length, width do act(ARGV[i], ARGV[i + 1]) end

@@ -29,7 +29,7 @@ class RunRecord:
     run: Run
     version: int
     causes: Sequence[str]
-    """The messages that were decided about."""
+    """Marks of the messages that were decided about."""
     events: Sequence[Sequence[str]]
     """Of each change, its events for the live stream."""
     outbox: Mapping[str, str]

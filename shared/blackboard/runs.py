@@ -40,7 +40,7 @@ class Write:
     """One change of a run, with who made it, when and why, and what is to be published after it."""
 
     message_id: str
-    """The message that was decided about: a second write for it does nothing."""
+    """Names the message that was decided about: a second write for it does nothing."""
     before: Run | None
     after: Run
     version: int
@@ -54,6 +54,8 @@ class Write:
     author: str
     at: str
     why: str
+    former_id: str = ""
+    """What an earlier version called that message."""
 
 
 class Committed(NamedTuple):
@@ -111,6 +113,7 @@ class RunStore:
             generation,
             run.id,
             str(run.started.timestamp()),
+            write.former_id,
         ]
         verdict, version, left = await self._scripts.run(
             _COMMIT, [*parts, keys.runs(run.tenant), keys.SENTINEL], [*about, *_lists(write)]

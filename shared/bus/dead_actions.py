@@ -39,7 +39,7 @@ class Actions:
 
     def _take(self, record: object) -> None:
         try:
-            message = decode(record).message
+            message = decode(record, self.past.prefix).message
         except InvalidMessage as unreadable:
             log.warning("an unreadable record among the actions on dead letters", error=str(unreadable))
             return

@@ -26,7 +26,7 @@ from pydantic_core import from_json
 from schemas.envelope import HEADER
 from shared.bus.broker import fits, publish, publish_bytes
 from shared.bus.dead_letters import CAUSES, SUFFIX, dead_letter_headers
-from shared.bus.record import Delivery, Record, decode, header_map
+from shared.bus.record import Delivery, Record, decode, fingerprint, header_map
 from shared.bus.timers import until
 from shared.errors import Fenced, RetryableError, TerminalError, WaggleError
 from shared.telemetry import logs
@@ -107,10 +107,11 @@ class Deliverer:
         with self._processing(record) as span:
             attempt = 1
             try:
-                delivery = decode(record)
+                delivery = decode(record, self.prefix)
                 attempt = delivery.envelope.attempt
                 logs.about(delivery.message)
-                about(attempt=attempt, tenant=delivery.envelope.tenant, run=getattr(delivery.message, "run_id", None))
+                tenant, run = (getattr(delivery.message, name, None) for name in ("tenant", "run_id"))
+                about(attempt=attempt, tenant=tenant, run=run)
                 await self.handle(delivery)
             except Fenced:
                 raise
@@ -160,7 +161,7 @@ class Deliverer:
         timer = until(
             again,
             due,
-            id=f"{record.topic}/{again.id}/{attempt + 1}",
+            id=f"{fingerprint(record)}/{attempt + 1}",
             source=f"waggle/{self.service}",
             prefix=self.prefix,
             now=datetime.now(UTC),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from schemas.envelope import HEADER, REQUIRED, Envelope, from_headers, to_headers
 from schemas.message import Message, Part
-from schemas.registry import message_class, topic_of
+from schemas.registry import message_class, topic_of, travels_on
 from schemas.task import Priority
 from shared.errors import InvalidMessage
 from shared.telemetry.carried import Carried, carried, here
@@ -44,6 +44,16 @@ class Delivery:
     offset: int
     size: int
     """Bytes of the payload."""
+
+    @property
+    def mark(self) -> str:
+        """Digest that names the event, by which a repetition of it is recognised.
+
+        A CloudEvent is named by its source and id. The token is part of it, so that a forged answer does not have the
+        genuine one taken for a repetition.
+        """
+        envelope, token = self.envelope, getattr(self.message, "token", None)
+        return content_id(envelope.type, envelope.source, envelope.id, token or "")
 
 
 def encode(
@@ -106,15 +116,25 @@ def _priority(message: Message) -> str | None:
     return None if priority is Priority.NORMAL else str(priority)
 
 
-def decode(record: Any) -> Delivery:
+def decode(record: Any, prefix: str) -> Delivery:
     """The message in a received record (aiokafka's ConsumerRecord).
 
-    Raises InvalidMessage, saying what is wrong: missing or wrong headers, an unknown type or version, a payload that
-    does not fit its schema.
+    Raises InvalidMessage as `read` does.
     """
     value: bytes = record.value or b""
+    envelope, message = read(record.topic.removeprefix(prefix), header_map(record.headers), value)
+    return Delivery(envelope, message, record.topic, record.partition, record.offset, len(value))
+
+
+def read(topic: str, headers: Mapping[str, bytes | str], value: bytes) -> tuple[Envelope, Message]:
+    """The envelope and the message of a record on the topic, which is named without the prefix.
+
+    Raises InvalidMessage, saying what is wrong: missing or wrong headers, an unknown type or version, a payload that
+    does not fit its schema, a message that belongs on another topic. Who may write a topic is decided by Kafka's ACLs,
+    so a message is obeyed only where those who may send it write.
+    """
     try:
-        envelope = from_headers(header_map(record.headers))
+        envelope = from_headers(headers)
         kind = message_class(envelope.type)
     except ValueError as wrong:
         raise InvalidMessage(str(wrong)[:_LONGEST], code="invalid_envelope") from None
@@ -122,7 +142,10 @@ def decode(record: Any) -> Delivery:
         message = kind.read(value)
     except ValidationError as wrong:
         raise InvalidMessage(explain(wrong), code="invalid_payload") from None
-    return Delivery(envelope, message, record.topic, record.partition, record.offset, len(value))
+    if not travels_on(message, topic):
+        where = f"{message.wire_type()} belongs on `{topic_of(message)}`, not on `{topic}`"
+        raise InvalidMessage(where, code="wrong_topic")
+    return envelope, message
 
 
 def explain(wrong: ValidationError) -> str:
@@ -135,6 +158,14 @@ def explain(wrong: ValidationError) -> str:
 def header_map(headers: Any) -> Mapping[str, bytes]:
     """Kafka's header pairs as a mapping; of a name that stands twice the last counts."""
     return {name.lower(): value or b"" for name, value in headers}
+
+
+def fingerprint(record: Any) -> str:
+    """Digest that names a received record by what it is, not by where it lies: equal for a repetition of it alone."""
+    headers = header_map(record.headers)
+    named = [headers.get(HEADER[name], b"") for name in ("type", "source", "id")]
+    parts = [record.topic.encode(), *named, record.key or b"", record.value or b""]
+    return content_id(*(hashlib.sha256(part).hexdigest() for part in parts))
 
 
 def content_id(*parts: str) -> str:

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from pydantic import ValidationError
 
 from schemas.stop import WorkStopped
+from shared.bus.record import decode
 from shared.bus.security import connection
-from shared.errors import Stopped
+from shared.errors import InvalidMessage, Stopped
 from shared.settings import Settings
 
 TOPIC = "stops"
@@ -113,7 +113,7 @@ class Stops:
                     self._obey(read)
                 for records in (await consumer.getmany(timeout_ms=1_000)).values():
                     for record in records:
-                        _take(read, (record.key or b"").decode(errors="replace"), record.value)
+                        _take(read, record, self.settings.topic_prefix)
         finally:
             await consumer.stop()
 
@@ -127,20 +127,39 @@ class Stops:
                 task.cancel()
 
 
-def _take(stopped: dict[str, WorkStopped], scope: str, value: bytes | None) -> None:
-    """Somebody has stopped something, or let it go on."""
-    if not value:
+def _take(stopped: dict[str, WorkStopped], record: Any, prefix: str) -> None:
+    """Apply a record of the topic: its key names the scope; without a value, work on that scope may go on."""
+    scope = (record.key or b"").decode(errors="replace")
+    if not record.value:
         stopped.pop(scope, None)
         return
     try:
-        stop = WorkStopped.read(value)
-    except ValidationError:
-        log.exception("an order to stop cannot be read and is obeyed all the same", scope=scope)
-        stop = WorkStopped.model_construct(
-            scope=scope, by="somebody", reason="the order cannot be read", at=datetime.now(UTC)
-        )
+        stop = _order(record, prefix)
+    except InvalidMessage as wrong:
+        log.error("stop_refused", scope=scope, error=str(wrong))  # noqa: TRY400 -- the error says it all
+        return
     stopped[scope] = stop
     log.warning("stopped", scope=scope, by=stop.by, reason=stop.reason)
+
+
+def _order(record: Any, prefix: str) -> WorkStopped:
+    """The order in a record; one that cannot be read stops its scope all the same.
+
+    Raises InvalidMessage for another kind of message, which is no order to stop.
+    """
+    try:
+        message = decode(record, prefix).message
+    except InvalidMessage as wrong:
+        if wrong.code == "wrong_topic":
+            raise
+        log.exception("stop_unreadable_and_obeyed", offset=record.offset)
+        message = None
+    if isinstance(message, WorkStopped):
+        return message
+    scope = (record.key or b"").decode(errors="replace")
+    return WorkStopped.model_construct(
+        scope=scope, by="unknown", reason="the order is unreadable", at=datetime.now(UTC)
+    )
 
 
 class Switch(NamedTuple):

@@ -201,17 +201,17 @@ async def _messages(settings: Settings, topic: str, report: Report) -> AsyncIter
     Decoded in a thread, as everything here is that takes long: the lock has to be renewed meanwhile.
     """
     async for records in history(settings, topic):
-        found = await asyncio.to_thread(_decoded, records, topic)
+        found = await asyncio.to_thread(_decoded, records, topic, settings.topic_prefix)
         report.unreadable += len(records) - len(found)
         yield found
 
 
-def _decoded(records: Sequence[Raw], topic: str) -> list[Message]:
+def _decoded(records: Sequence[Raw], topic: str, prefix: str) -> list[Message]:
     """Those that can be read."""
     found: list[Message] = []
     for record in records:
         try:
-            found.append(decode(record).message)
+            found.append(decode(record, prefix).message)
         except InvalidMessage as unreadable:
             log.error("a record cannot be read", topic=topic, offset=record.offset, why=str(unreadable))  # noqa: TRY400 -- said
     return found
@@ -252,7 +252,7 @@ def _record(folded: Folded, cards: Mapping[str, AgentCard], settings: Settings) 
     return RunRecord(
         run=run,
         version=len(changes),
-        causes=[change.cause for change in changes],
+        causes=[change.mark or change.cause for change in changes],
         events=[[event.model_dump_json() for event in change.events] for change in changes],
         outbox={record.id: record.model_dump_json(exclude_defaults=True) for record in _outbox(run, cards, settings)},
     )

@@ -32,6 +32,8 @@ class Intake:
     traceparent: str | None = None
     tripped: tuple[Tripped, ...] = ()
     """The guardrails that have tripped; the task is as they have left it."""
+    source: str | None = None
+    """The CloudEvents source of the task."""
     refused: ErrorInfo | None = None
     """Why its tenant may not have it; the task is then as it came, else as its tenant's terms have filled it in."""
 
@@ -86,6 +88,7 @@ def _take_in(intake: Intake, now: datetime, agents: Agents) -> Draft:
         at=now,
         by="orchestrator",
         task_id=intake.task_id,
+        source=intake.source,
         task=task,
         deadline=min(latest, task.deadline) if task.deadline else latest,
         traceparent=intake.traceparent,

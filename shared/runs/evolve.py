@@ -35,6 +35,7 @@ def _started(event: e.RunStarted) -> Run:
     return Run(
         id=event.run_id,
         task_id=event.task_id,
+        source=event.source,
         tenant=event.tenant,
         task=event.task,
         started=event.at,

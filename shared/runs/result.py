@@ -30,6 +30,7 @@ def result_of(run: Run) -> Result:
         {
             "run_id": run.id,
             "task_id": run.task_id,
+            "source": run.source,
             "tenant": run.tenant,
             "status": _STATUS[run.state],
             "answer": "\n\n".join(output.answer for output in answers) or None,

@@ -69,6 +69,8 @@ class Run(Part):
 
     id: str
     task_id: str
+    source: str | None = None
+    """The CloudEvents source of the task; None for a run that an earlier version began."""
     tenant: str
     task: Task
     state: State = State.INTAKE
@@ -153,6 +155,10 @@ def last_answer_id(run: Run, record: StepRecord) -> str:
     return answer_id(handoff_name(run, record.step.id, record, record.tries))
 
 
-def run_id_for(tenant: str, key: str) -> str:
-    """The id of the run of this idempotency key: the same key of the same tenant is the same run."""
-    return f"run-{uuid5(NAMESPACE_URL, f'waggle:{tenant}:{key}').hex}"
+def run_id_for(tenant: str, key: str | None, source: str = "", task_id: str = "") -> str:
+    """The id of a task's run: the same idempotency key of a tenant is the same run.
+
+    A task without a key is named by its event's source and id together: two systems may use the same ids.
+    """
+    named = f"{tenant}:{key}" if key else f"{tenant}\0{source}\0{task_id}"
+    return f"run-{uuid5(NAMESPACE_URL, f'waggle:{named}').hex}"

@@ -82,7 +82,7 @@ async def test_the_python_snippet_publishes_a_task_that_our_services_read(kafka,
     printed = await run(at(kafka, prefix, PUBLISHING["python"]))
     async with AIOKafkaConsumer(f"{prefix}tasks", bootstrap_servers=kafka, auto_offset_reset="earliest") as consumer:
         record = await asyncio.wait_for(consumer.getone(), 30)
-    delivery = decode(record)
+    delivery = decode(record, prefix)
     assert delivery.envelope.id == printed == record.key.decode()
     assert delivery.message == Task(objective="Why did orders drop on Friday?", budget={"cost_usd": 0.5})
 

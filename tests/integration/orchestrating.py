@@ -35,12 +35,12 @@ async def orchestrating(settings, sentinel):
         await broker.stop()
 
 
-def delivery(message, id: str) -> Delivery:
-    record = encode(message, id=id, source="/test", prefix="", now=datetime.now(UTC))
+def delivery(message, id: str, source: str = "/test") -> Delivery:
+    record = encode(message, id=id, source=source, prefix="", now=datetime.now(UTC))
     raw = type("Raw", (), {})()
     raw.value, raw.topic, raw.partition, raw.offset, raw.key = record.value.encode(), record.topic, 0, 0, b""
     raw.headers = [(name, value.encode()) for name, value in record.headers.items()]
-    return bus.decode(raw)
+    return bus.decode(raw, "")
 
 
 def task(**more) -> Delivery:

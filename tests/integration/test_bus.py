@@ -376,6 +376,23 @@ async def test_a_retryable_error_is_tried_again_until_it_passes(settings, topics
         await until(lambda: len(tries) == 3)
 
 
+async def test_records_of_two_sources_that_share_an_id_and_a_key_are_both_tried_again(settings, topics):
+    tries = []
+
+    async def handle(delivery):
+        tries.append((delivery.envelope.source, delivery.envelope.attempt))
+        if delivery.envelope.attempt == 1:
+            raise RetryableError("busy", after=0.2)
+
+    def of(source):
+        return encode(question(1), id="1001", source=source, prefix=settings.topic_prefix, now=datetime.now(UTC))
+
+    async with timekeeping(settings), consuming(settings, handle) as (broker, _):
+        await publish(broker, [of("/shop"), of("/crm")])
+        await until(lambda: len(tries) == 4)
+    assert sorted(tries) == [("/crm", 1), ("/crm", 2), ("/shop", 1), ("/shop", 2)]
+
+
 async def test_a_message_that_waits_for_its_retry_holds_up_nothing_and_carries_its_causes(settings, topics):
     done, attempts, dead = [], [], []
 

@@ -223,10 +223,10 @@ async def test_a_crash_before_the_record_leaves_it_open_and_whoever_worked_on_it
     parts = connect("orchestrator", settings)
     await parts.broker.start()
     orchestrator = Orchestrator(parts, KnownAgents(parts.sentinel), Counting(parts.metrics))
-    await orchestrator.handle(decode(once))
+    await orchestrator.handle(decode(once, settings.topic_prefix))
     [run] = await parts.runs.latest("default", 10, 0)
     before = (await parts.runs.load("default", run.id)).run
-    await orchestrator.handle(decode(repeat))
+    await orchestrator.handle(decode(repeat, settings.topic_prefix))
     assert (await parts.runs.load("default", run.id)).run == before
     assert len(await parts.runs.latest("default", 10, 0)) == 1
     await parts.broker.stop()
@@ -427,7 +427,7 @@ async def test_many_are_discarded_with_one_reason(gateway, bury, settings):
     done = lines(await act_on_many(gateway, "discard", {"topic": "tasks"}, reason="an old bug"))
     assert [(line["name"], line["outcome"]) for line in done[1:]] == [(name, "discarded") for name in names]
     records = await records_of(settings, "dead.actions", 2)
-    handled = [decode(record).message for record in records]
+    handled = [decode(record, settings.topic_prefix).message for record in records]
     assert [each.reason for each in handled] == ["an old bug"] * 2
     assert sorted(record.key.decode() for record in records) == names
 

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from gateway_fixtures import records_of
 from orchestrating import RUN, completed, delivery, handoff_of, orchestrating, task
 
 from schemas.approval import PauseRun
@@ -13,6 +14,7 @@ from schemas.step import Output, PlanProposed, Source, StepCompleted
 from schemas.task import Result, Task
 from services.orchestrator import counting, service
 from shared import bus
+from shared.blackboard import keys
 from shared.bus.history import history
 from shared.errors import BlackboardLost, TerminalError
 from shared.rebuild import rebuild
@@ -81,7 +83,8 @@ async def test_a_run_whose_steps_bring_more_than_a_message_holds_fails_with_the_
         await orchestrator.handle(brought(handoff_id, large))
     run = await run_of(orchestrator)
     assert (run.state, run.error.code) == (State.FAILED, "run_too_large")
-    results = [bus.decode(each) async for part in history(settings, "results") for each in part]
+    prefix = settings.topic_prefix
+    results = [bus.decode(each, prefix) async for part in history(settings, "results") for each in part]
     [result] = [each.message for each in results]
     assert isinstance(result, Result)
     assert (result.status, result.answer, result.error.code) == ("failed", None, "run_too_large")
@@ -113,3 +116,38 @@ async def test_a_run_that_goes_on_in_another_replica_is_not_the_one_with_the_mos
     monkeypatch.undo()
     await orchestrator.handle(completed(await handoff_of(orchestrator)))
     assert highest() == 2, "it is watched again with its next change here"
+
+
+def ordered(source: str, tenant: str = "default"):
+    task = Task(objective=f"of {source}", shape="single", agent="nobody", tenant=tenant)
+    return delivery(task, "1001", source=source)
+
+
+async def test_tasks_of_two_systems_that_share_an_id_are_two_runs_each_with_a_result_its_sender_knows(
+    orchestrator, settings
+):
+    for source in ("/shop", "/crm", "/shop"):
+        await orchestrator.handle(ordered(source))
+    results = [Result.read(each.value) for each in await records_of(settings, "results", 2)]
+    assert len({each.run_id for each in results}) == 2
+    assert sorted((each.source, each.task_id) for each in results) == [("/crm", "1001"), ("/shop", "1001")]
+
+
+async def test_an_answer_is_not_taken_for_a_repetition_of_another_systems_message_with_its_id(orchestrator):
+    await orchestrator.handle(task())
+    answer = completed(await handoff_of(orchestrator))
+    await orchestrator.handle(
+        delivery(PauseRun(run_id=RUN, tenant="default", by="ada", reason="r"), answer.envelope.id)
+    )
+    await orchestrator.handle(answer)
+    assert (await run_of(orchestrator)).steps["data"].status == "done"
+
+
+async def test_a_message_that_an_earlier_version_has_marked_as_processed_changes_nothing(orchestrator, redis):
+    await orchestrator.handle(task())
+    answer = completed(await handoff_of(orchestrator))
+    await redis.sadd(keys.run("default", RUN, "processed"), answer.envelope.id)
+    before = await run_of(orchestrator)
+    await orchestrator.handle(answer)
+    orchestrator.parts.runs._remembered.clear()
+    assert await run_of(orchestrator) == before

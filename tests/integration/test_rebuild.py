@@ -134,9 +134,10 @@ async def test_of_two_changes_with_one_number_the_one_of_the_later_generation_co
     """A frozen orchestrator published its change only after the blackboard had been rebuilt without it."""
     await orchestrator.handle(task())
     asked = await handoff_of(orchestrator)
-    decision = await decided(orchestrator, completed(asked))
+    answer = completed(asked)
+    decision = await decided(orchestrator, answer)
     loaded = await orchestrator.parts.runs.load("default", RUN)
-    late = orchestrator._records(decision, _change(decision, loaded, f"{asked}/answer"))
+    late = orchestrator._records(decision, _change(decision, loaded, answer))
     await sentinel.own.flushall()
     await rebuild(sentinel, settings)
     await orchestrator.handle(question(asked))

@@ -12,7 +12,7 @@ from schemas.task import Task
 from services.gateway.admission import admit
 from services.gateway.failures import Refused, documented
 from services.gateway.inputs import DEFAULT_TENANT, CallerOf, GivenTenant, Mark, PartsOf
-from services.gateway.publishing import deliver
+from services.gateway.publishing import SOURCE, deliver
 from services.gateway.views import Submitted, links_to
 from shared import blackboard
 from shared.blackboard import keys
@@ -48,7 +48,7 @@ async def submit_task(
     task = addressed(task, tenant, key)
     await admit(parts, caller.act_for(task.tenant))
     task_id = f"task-{uuid4().hex}"
-    run_id = run_id_for(task.tenant, task.idempotency_key or task_id)
+    run_id = run_id_for(task.tenant, task.idempotency_key, SOURCE, task_id)
     await deliver(parts, task, id=task_id, run_id=run_id)
     await _mark(parts, task.tenant, run_id, Mark.of(task_id, task.objective))
     return Submitted(run_id=run_id, task_id=task_id, tenant=task.tenant, links=links_to(run_id, task.tenant))
