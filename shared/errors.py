@@ -9,7 +9,8 @@ WaggleError
 ├── BlackboardLost    Redis holds nothing, or something old: wait until it is rebuilt
 ├── Stopped           an operator has stopped it: wait until it is started again
 ├── Conflict          somebody else changed the state first: load it again and decide again
-└── Fenced            somebody else has taken this work over: stop, change nothing
+├── Fenced            somebody else has taken this work over: stop, change nothing
+└── Unwanted          the run no longer awaits this work: make no further call, report what was spent
 """
 
 from schemas.verdict import Proposal
@@ -100,3 +101,9 @@ class Fenced(WaggleError):
     """Somebody else has taken this work over; whatever is still to be done here must not be."""
 
     code = "fenced"
+
+
+class Unwanted(WaggleError):
+    """The run no longer awaits this handoff: it ended, dropped the plan, or asked again."""
+
+    code = "unwanted"

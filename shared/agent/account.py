@@ -13,7 +13,7 @@ from shared.agent.spend import Spend
 from shared.blackboard import OUTAGES, Journal
 from shared.blackboard.journal import LOST
 from shared.blackboard.ledger import NANO, Amounts, Ledger, Reserved, Verdict
-from shared.errors import TerminalError
+from shared.errors import TerminalError, Unwanted
 from shared.llm.spending import Demand, Spending
 from shared.tools import ToolError
 
@@ -86,14 +86,18 @@ class Account:
             await self.ledger.settle(self._call(name), attempt, Amounts.of(usage))
 
     async def before_tool_call(self, name: str) -> None:
-        """Count a tool call that is about to be made. Raises ToolError `budget_exhausted`."""
+        """Count a tool call that is about to be made. Raises ToolError `budget_exhausted`, and Unwanted."""
         call, one, attempt = self._call(name), Amounts(tool_calls=1), str(self.journal.epoch)
         said = await self.ledger.take(call, attempt, one)
+        _check_wanted(said)
         if said.verdict is not Verdict.GRANTED:
             raise ToolError("budget_exhausted", _why(said), suggested_action="answer with what you have")
 
     async def _permit(self, name: str, demand: Demand) -> _Permit:
-        """Wait until the request fits, with as long a reply as fits. Raises TerminalError `budget_exhausted`."""
+        """Wait until the request fits, with as long a reply as fits.
+
+        Raises TerminalError `budget_exhausted`, and Unwanted when the run stops awaiting the handoff meanwhile.
+        """
         self._requests += 1
         permit = _Permit(f"{self.journal.epoch}.{self._requests}", demand.max_output_tokens)
         while True:
@@ -101,6 +105,7 @@ class Account:
             said = await self.ledger.reserve(self._call(name), permit.attempt, most)
             if said.lost is not None:
                 await self._count_lost(f"{name}{LOST}{permit.attempt}", said.lost)
+            _check_wanted(said)
             if said.verdict is Verdict.GRANTED:
                 return permit
             if said.verdict is Verdict.WAIT:
@@ -133,6 +138,11 @@ class Account:
 
     def _call(self, name: str) -> str:
         return f"{self.handoff.idempotency_key}/{name}"
+
+
+def _check_wanted(said: Reserved) -> None:
+    if said.verdict is Verdict.UNWANTED:
+        raise Unwanted("the run does not await this handoff")
 
 
 def _most(demand: Demand, output_tokens: int) -> Amounts:

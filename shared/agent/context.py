@@ -58,8 +58,6 @@ class Context:
     dependable: Dependable
     ends: float
     """When the time for this handoff is over, by `time.monotonic()`."""
-    still_wanted: Callable[[], Awaitable[None]]
-    """Raises when the run has ended meanwhile."""
     progress: Callable[[str], Awaitable[None]]
     """Tells those who follow the run what is being done."""
     _thoughts: int = field(default=0)
@@ -80,7 +78,7 @@ class Context:
 
         Every reply and every tool result is recorded before anything follows from it; on redelivery the recorded
         ones are used. Raises TerminalError `budget_exhausted`, `loop`, `too_many_turns` or `invalid_reply`,
-        RetryableError when the model's endpoint is away.
+        RetryableError when the model's endpoint is unavailable, Unwanted when the run no longer awaits the handoff.
         """
         self._thoughts += 1
         wanted = self.handoff.tools if isinstance(self.handoff, DoStep) else []
@@ -151,7 +149,6 @@ class _Thought:
 
     async def until(self, result: type[T]) -> T:
         for turn in range(1, self.context.settings.max_turns + 1):
-            await self.context.still_wanted()
             reply = await self._ask(turn, result)
             if reply.tool_requests:
                 noticed = self.loops.after_calls(await self._act(turn, reply))

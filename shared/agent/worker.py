@@ -40,24 +40,19 @@ from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
 from shared.blackboard import Journal, RunStore, Sentinel, note
 from shared.blackboard.journal import ANSWER, Leftovers
-from shared.blackboard.ledger import Ledger
+from shared.blackboard.ledger import Ledger, unknown_run
 from shared.bus import Delivery, decode, encode, encode_lean, publish
 from shared.bus.stops import Stops, Switch, Whose
 from shared.dependable import Dependable
-from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, WaggleError
+from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, Unwanted, WaggleError
 from shared.gate import read_gate
 from shared.guard import read_policy
 from shared.llm import Models
-from shared.runs import ENDS
 from shared.settings import Settings
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
-
-
-class RunEnded(Exception):
-    """Nobody waits for the answer any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +79,7 @@ class Worker:
         if not isinstance(handoff, self.agent.accepts):
             raise TerminalError(f"agent {self.agent.name} does not take {handoff.wire_type()}", code="wrong_message")
         self.stops.check(self._whose(handoff))
-        try:
-            answer = await self._answer(handoff, await self._journal(handoff).open())
-        except RunEnded:
-            log.info("the handoff is dropped: its run has ended", run=handoff.run_id, handoff=handoff.id)
-            return
+        answer = await self._answer(handoff, await self._journal(handoff).open())
         await self._publish(answer, cause=delivery.envelope.id)
 
     async def on_dead(self, record: Any, error: WaggleError) -> None:
@@ -143,8 +134,12 @@ class Worker:
         if name in journal:
             recorded = journal[name]
             return _KINDS[recorded["kind"]].model_validate(recorded["answer"])
-        await self._still_wanted(handoff)
-        kind, facts = await self._outcome(handoff, journal, gate)
+        try:
+            await self._check_wanted(handoff)
+            kind, facts = await self._outcome(handoff, journal, gate)
+        except Unwanted as why:
+            log.info("handoff_unwanted", run=handoff.run_id, handoff=handoff.id)
+            kind, facts = _failed(why.code, str(why), retryable=True)
         gate.before_message(kind.wire_type())
         seconds = round(time.monotonic() - started, 3)
         spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds, "judged": gate.judged}
@@ -201,7 +196,6 @@ class Worker:
             gate=gate,
             dependable=self._dependable(ends, gate.switch),
             ends=ends,
-            still_wanted=lambda: self._still_wanted(handoff),
             progress=lambda doing: self._progress(handoff, doing),
         )
         try:
@@ -236,15 +230,15 @@ class Worker:
         settings = self.settings
         day = settings.day_budget(handoff.tenant)
         limits = handoff.budget or handoff.budget_left
-        return Ledger(self.sentinel, handoff.tenant, handoff.run_id, limits, day, settings.state_ttl)
+        return Ledger(self.sentinel, handoff.tenant, handoff.run_id, limits, day, settings.state_ttl, handoff.id)
 
-    async def _still_wanted(self, handoff: Handoff) -> None:
-        """Raises RunEnded, RetryableError `unknown_run` for a run nobody knows, or not yet again."""
-        state = await self.runs.state(handoff.tenant, handoff.run_id)
-        if state is None:
-            raise RetryableError(f"there is no run {handoff.run_id}, or not yet again", code="unknown_run")
-        if state in ENDS:
-            raise RunEnded
+    async def _check_wanted(self, handoff: Handoff) -> None:
+        """Raises Unwanted, and RetryableError `unknown_run`."""
+        wanted = await self.runs.awaits(handoff.tenant, handoff.run_id, handoff.id)
+        if wanted is None:
+            raise unknown_run(handoff.run_id)
+        if not wanted:
+            raise Unwanted("the run does not await this handoff")
 
     async def _progress(self, handoff: Handoff, doing: str) -> None:
         progressed = Progressed(

@@ -13,9 +13,13 @@ from schemas.budget import Budget, DayBudget, Usage
 from shared.blackboard import keys
 from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
-from shared.errors import Fenced
+from shared.errors import Fenced, RetryableError
+from shared.runs import ENDS
 
 _RESERVE, _SETTLE, _FORFEIT = script("reserve"), script("settle"), script("forfeit")
+
+_ENDS = " ".join(f'"{state}"' for state in sorted(ENDS))
+"""As the field `state` of a run has them."""
 
 NANO = 1_000_000_000
 """Money is counted in billionths of a US dollar: a token of the cheapest models costs a few dozen of them."""
@@ -66,6 +70,8 @@ class Verdict(StrEnum):
     """Calls under way have reserved what is left; some of it may come back."""
     REFUSED = "refused"
     """Too much is spent for it."""
+    UNWANTED = "unwanted"
+    """The run does not await the handoff that the call is made for."""
 
 
 class Reserved(NamedTuple):
@@ -90,20 +96,33 @@ class RunLedger(NamedTuple):
 
 
 class Ledger:
-    """The ledger of one run, within that of its tenant."""
+    """The ledger of one run, within that of its tenant.
+
+    Given a handoff, every reservation also asks the run whether it still awaits that handoff.
+    """
 
     def __init__(
-        self, sentinel: Sentinel, tenant: str, run_id: str, limits: Budget, day: DayBudget, ttl: float
+        self,
+        sentinel: Sentinel,
+        tenant: str,
+        run_id: str,
+        limits: Budget,
+        day: DayBudget,
+        ttl: float,
+        handoff_id: str = "",
     ) -> None:
         self._sentinel = sentinel
         self._keys = [keys.ledger(tenant, run_id), keys.tenant_ledger(tenant), keys.SENTINEL]
+        self._run = keys.run(tenant, run_id)
+        self._handoff_id = handoff_id
         self._limits = [*_limits(limits), *_day_limits(day)]
         self._ttl = int(ttl * 1000)
 
     async def reserve(self, call: str, attempt: str, most: Amounts) -> Reserved:
         """Reserve the most a call may cost. The same attempt again is granted again.
 
-        Raises BlackboardLost, and Fenced when a worker with a higher fencing epoch has made an attempt.
+        Raises BlackboardLost, Fenced when a worker with a higher fencing epoch has made an attempt, and RetryableError
+        `unknown_run` when the blackboard does not know the run.
         """
         return await self._asked(call, attempt, most, "held")
 
@@ -112,13 +131,17 @@ class Ledger:
         return await self._asked(call, attempt, cost, "spent")
 
     async def _asked(self, call: str, attempt: str, amounts: Amounts, becomes: str) -> Reserved:
-        about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, becomes, len(amounts)]
-        arguments = [*about, *Amounts._fields, *amounts, *self._limits]
-        verdict, whose, what, left, lost = await self._sentinel.scripts.run(_RESERVE, self._keys, arguments)
+        about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, becomes]
+        amount: list[str | int] = [len(amounts), *Amounts._fields, *amounts, *self._limits]
+        arguments = [*about, self._handoff_id, _ENDS, *amount]
+        said = await self._sentinel.scripts.run(_RESERVE, [*self._keys, self._run], arguments)
+        verdict, whose, what, left, lost = said
         if verdict == "lost":
             self._sentinel.doubt()
         if verdict == "fenced":
             raise Fenced(f"{call} was taken over by somebody else")
+        if verdict == "unknown":
+            raise unknown_run(self._run)
         return Reserved(Verdict(verdict), whose, what, int(left), Amounts(*map(int, lost)) if lost else None)
 
     async def settle(self, call: str, attempt: str, cost: Amounts) -> None:
@@ -138,6 +161,11 @@ class Ledger:
         """What the run has spent."""
         found = await self._sentinel.client.hmget(self._keys[0], [f"spent:{name}" for name in Amounts._fields])
         return Amounts(*(int(each or 0) for each in found))
+
+
+def unknown_run(run: str) -> RetryableError:
+    """The error for a run that is not, or not yet again, on the blackboard."""
+    return RetryableError(f"there is no run {run}, or not yet again", code="unknown_run")
 
 
 def _nano(usd: float) -> int:

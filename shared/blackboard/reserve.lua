@@ -1,19 +1,21 @@
 -- Reserve for one call what it may cost at most, if the limits of the run and of its tenant's day hold with it.
--- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel
+-- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel, 4 the run
 -- ARGV: 1 the generation, 2 how long to keep the run's ledger (ms), 3 the call, 4 which attempt at it (it begins with the
---       fencing epoch), 5 what they become ("held", or "spent" at once), 6 how many amounts there are (n), then n names, n amounts, n limits of the run, n limits of the
---       tenant's day (-1: none)
+--       fencing epoch), 5 what they become ("held", or "spent" at once), 6 the handoff the call is made for (empty: the run is
+--       not asked), 7 the states in which a run has ended, 8 how many amounts there are (n), then n names, n amounts,
+--       n limits of the run, n limits of the tenant's day (-1: none)
 -- Returns {verdict, whose, name, left, lost}: "granted"; "wait" (what others have reserved is in the way and may come back) or
 -- "refused" (what is spent is), with whose limit is in the way ("run" or "tenant"), of which amount, and how much is
--- left of it; "fenced" (somebody else has taken the work over); or "lost" (the blackboard is not the caller's). `lost`: the amounts of an earlier attempt of which nobody knows how it ended: they are spent.
+-- left of it; "unwanted" (the run does not await the handoff) or "unknown" (there is no such run): nothing is reserved;
+-- "fenced" (somebody else has taken the work over); or "lost" (the blackboard is not the caller's). `lost`: the amounts of an earlier attempt of which nobody knows how it ended: they are spent.
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
   return {'lost', '', '', '0', {}}
 end
-local call, attempt, becomes, n = 'call:' .. ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+local call, attempt, becomes, n = 'call:' .. ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[8])
 local day = tostring(math.floor(tonumber(redis.call('TIME')[1]) / 86400))
 local function list(place)
   local items = {}
-  for i = 1, n do items[i] = ARGV[6 + place * n + i] end
+  for i = 1, n do items[i] = ARGV[8 + place * n + i] end
   return items
 end
 local names, amounts, limits, scopes = list(0), list(1), {list(2), list(3)}, {'run', 'tenant'}
@@ -25,6 +27,20 @@ if redis.call('HGET', KEYS[2], 'day') ~= day then
   end
   redis.call('HDEL', KEYS[2], unpack(gone))
   redis.call('HSET', KEYS[2], 'day', day)
+end
+local function objection(handoff)
+  if handoff == '' then
+    return nil
+  end
+  local state, awaited = unpack(redis.call('HMGET', KEYS[4], 'state', 'awaited'))
+  if not state then
+    return 'unknown'
+  end
+  local wanted = awaited and string.find(awaited, '"' .. handoff .. '"', 1, true)
+  if not awaited then  -- written by a version that names none: every handoff is awaited until the run ends
+    wanted = not string.find(ARGV[7], state, 1, true)
+  end
+  return not wanted and 'unwanted' or nil
 end
 local function epoch(attempt)
   return tonumber(string.match(attempt, '^%d+')) or 0
@@ -43,7 +59,7 @@ if known and string.sub(known, 1, 6) == 'spent ' then
     return {'fenced', '', '', '0', {}}
   end
   if becomes == 'spent' and string.sub(known, 7) == attempt then
-    return {'granted', '', '', '0', {}}
+    return {objection(ARGV[6]) or 'granted', '', '', '0', {}}
   end
 end
 if known and (string.sub(known, 1, 5) == 'held ' or string.sub(known, 1, 5) == 'lost ') then
@@ -53,7 +69,7 @@ if known and (string.sub(known, 1, 5) == 'held ' or string.sub(known, 1, 5) == '
     return {'fenced', '', '', '0', {}}
   end
   if held.attempt == attempt then
-    return {'granted', '', '', '0', {}}
+    return {objection(ARGV[6]) or 'granted', '', '', '0', {}}
   end
   for i, name in ipairs(names) do
     if not counted then
@@ -64,11 +80,11 @@ if known and (string.sub(known, 1, 5) == 'held ' or string.sub(known, 1, 5) == '
   end
   redis.call('HSET', KEYS[1], call, 'spent ' .. held.attempt)
 end
-local verdict, whose, which, left = 'granted', '', '', 0
+local verdict, whose, which, left = objection(ARGV[6]) or 'granted', '', '', 0
 for scope = 1, 2 do
   for i, name in ipairs(names) do
     local limit = tonumber(limits[scope][i])
-    if limit >= 0 and verdict ~= 'refused' then
+    if limit >= 0 and (verdict == 'granted' or verdict == 'wait') then
       local spent = tonumber(redis.call('HGET', KEYS[scope], 'spent:' .. name) or '0')
       local held = tonumber(redis.call('HGET', KEYS[scope], 'held:' .. name) or '0')
       local wanted = tonumber(amounts[i])

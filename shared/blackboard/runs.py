@@ -1,5 +1,6 @@
 """Runs on the blackboard: written by difference, with compare-and-set on their version."""
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from shared.blackboard import keys
 from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
 from shared.errors import Conflict
-from shared.runs import Run, StepRecord
+from shared.runs import ENDS, Run, StepRecord, awaited
 
 _COMMIT, _PUBLISHED, _READ = script("commit"), script("published"), script("read")
 _STEP = "step:"
+_AWAITED = "awaited"
+"""Field: the ids of the handoffs the run awaits, as JSON. `reserve.lua` asks it before each call of a handoff."""
+
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(kind)
     for name, kind in get_type_hints(Run).items()
@@ -99,6 +103,17 @@ class RunStore:
         await self._sentinel.agree(sentinel)
         return _ADAPTERS["state"].validate_json(state) if state else None
 
+    async def awaits(self, tenant: str, run_id: str, handoff_id: str) -> bool | None:
+        """Return whether the run awaits the handoff; None for an unknown run. Raises BlackboardLost."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.get(keys.SENTINEL)
+            pipe.hmget(keys.run(tenant, run_id), "state", _AWAITED)
+            sentinel, (state, ids) = await pipe.execute()
+        await self._sentinel.agree(sentinel)
+        if state is None:
+            return None
+        return handoff_id in json.loads(ids) if ids else _ADAPTERS["state"].validate_json(state) not in ENDS
+
     async def commit(self, write: Write) -> Committed:
         """Write, all or nothing.
 
@@ -174,7 +189,8 @@ def fields_of(run: Run, before: Run | None = None) -> dict[str, str]:
     for place, (key, record) in enumerate(run.steps.items()):
         if known.get(key) is not record:
             fields[_STEP + key] = f'{{"order":{place},"record":{record.model_dump_json()}}}'
-    return fields
+    ids = awaited(run)
+    return fields if before and ids == awaited(before) else fields | {_AWAITED: json.dumps(ids)}
 
 
 _NOTHING = object()

@@ -1,5 +1,6 @@
 """The pure core: what a run is, what moves it, what follows. No I/O, no clock, no randomness."""
 
+from shared.runs.awaiting import awaited
 from shared.runs.decide import Decision, Intake, decide, give_up
 from shared.runs.draft import Outgoing
 from shared.runs.evolve import evolve, replay
@@ -15,6 +16,7 @@ __all__ = [
     "Outgoing",
     "Run",
     "StepRecord",
+    "awaited",
     "decide",
     "evolve",
     "give_up",

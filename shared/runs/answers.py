@@ -4,6 +4,7 @@ from schemas import event, step
 from schemas.error import ErrorInfo
 from shared.errors import RetryableError
 from shared.runs.advance import advance
+from shared.runs.awaiting import in_flight
 from shared.runs.deadlines import ended_late
 from shared.runs.dispatch import is_ahead
 from shared.runs.draft import Draft
@@ -40,13 +41,12 @@ def _notice_budget(draft: Draft) -> None:
 
 def _awaited(run: Run, kind: type[step.Answer]) -> set[str | None]:
     """The handoffs that an answer of this kind can be to. A failure or a question can be to any."""
-    steps = {record.handoff_id for record in run.steps.values()}
     only: dict[type[step.Answer], set[str | None]] = {
         step.PlanProposed: {run.planning.handoff_id},
-        step.StepCompleted: steps,
+        step.StepCompleted: {record.handoff_id for record in run.steps.values()},
         step.ResultReviewed: {run.reviewing.handoff_id},
     }
-    return only.get(kind, steps | {run.planning.handoff_id, run.reviewing.handoff_id})
+    return only.get(kind, set(in_flight(run)))
 
 
 def _step_of(draft: Draft, answer: step.Answer) -> str | None:
