@@ -51,6 +51,8 @@ class RunStarted(RunEvent):
     task: Task
     deadline: Instant
     traceparent: str | None = Field(None, description="W3C Trace Context: the span in which it was taken in.")
+    unread: bool = Field(False, description="The task, or the run, could not be read: `task` only stands for it.")
+    resumes: Count = Field(0, description="Results that this run has published before it began again.")
 
 
 class GuardrailTripped(RunEvent):

@@ -13,6 +13,9 @@ from starlette.exceptions import HTTPException
 from schemas.error import ErrorInfo
 from schemas.message import Part
 from shared import archive, blackboard, bus
+from shared.blackboard import UnreadableRun
+
+CANCEL = "POST /v1/runs/{run_id}/cancel, or `waggle cancel`"
 
 _RETRY_AFTER = {"Retry-After": "1"}
 
@@ -106,6 +109,7 @@ def answer_failures(app: FastAPI) -> None:
     """Have every failure answered in the one shape; nothing of a defect but its existence gets out."""
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(UnreadableRun, _unreadable)
     app.add_exception_handler(Exception, _defect)
     _answer_outages(app, archive.OUTAGES, "archive_unavailable", "Postgres cannot be reached")
     _answer_outages(app, bus.OUTAGES, "kafka_unavailable", "Kafka cannot be reached")
@@ -139,6 +143,11 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError), "registered for it"
     action = "GET /openapi.json says what each route takes"
     return answer(422, ErrorInfo(code="invalid_request", message=explain(error.errors()), suggested_action=action))
+
+
+async def _unreadable(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, UnreadableRun), "registered for it"
+    return answer(409, ErrorInfo(code=error.code, message=str(error), suggested_action=f"cancel it: {CANCEL}"))
 
 
 async def _defect(request: Request, error: Exception) -> JSONResponse:

@@ -9,6 +9,7 @@ from schemas.message import Instant, Part
 from schemas.plan import Plan
 from schemas.task import StepSummary
 from services.gateway.inputs import Standing
+from shared.blackboard import UnreadableRun
 from shared.runs import Run
 from shared.runs.result import summary
 
@@ -50,6 +51,7 @@ class RunLine(Part):
     steps_done: int
     steps_total: int
     cost_usd: float
+    unreadable: bool = Field(False, description="Its record cannot be read; `reason` says why. It can be cancelled.")
 
 
 class RunPage(Part):
@@ -73,6 +75,9 @@ class ApprovalPage(Part):
     """Questions, those of the newest runs first."""
 
     approvals: list[ApprovalView]
+    unreadable: list[RunLine] = Field(
+        default_factory=list, description="Runs that wait for a person and whose records cannot be read."
+    )
     next_offset: int | None = Field(description="Where the next page begins; null when there is none.")
 
 
@@ -109,8 +114,10 @@ def links_to(run_id: str, tenant: str) -> Links:
     return Links(self=run + whose, events=f"{run}/events{whose}", result=f"{run}/result{whose}")
 
 
-def line_of(run: Run) -> RunLine:
+def line_of(run: Run | UnreadableRun) -> RunLine:
     """The run in a list."""
+    if isinstance(run, UnreadableRun):
+        return _unreadable_line(run)
     return RunLine(
         run_id=run.id,
         state=run.state,
@@ -121,6 +128,22 @@ def line_of(run: Run) -> RunLine:
         steps_done=sum(record.status == "done" for record in run.steps.values()),
         steps_total=len(run.steps),
         cost_usd=run.usage.cost_usd,
+    )
+
+
+def _unreadable_line(run: UnreadableRun) -> RunLine:
+    """What can be said of a run whose record cannot be read."""
+    return RunLine(
+        run_id=run.run_id,
+        state=run.state,
+        objective="(unreadable)",
+        started=run.started,
+        finished=None,
+        reason=str(run),
+        steps_done=0,
+        steps_total=0,
+        cost_usd=0.0,
+        unreadable=True,
     )
 
 

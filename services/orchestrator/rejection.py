@@ -1,42 +1,47 @@
-"""The result of a task that could not even be read, if it can be told whose it is."""
+"""The intake of a task that could not be read or decided: its run is rejected, under the id its caller was given."""
 
 import json
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from schemas.approval import CancelRun
 from schemas.error import ErrorInfo
 from schemas.message import Id, Slug
-from schemas.task import Result
+from schemas.task import Task
+from schemas.timer import DeadlinePassed, WaitExpired
+from shared.blackboard import UnreadableRun
 from shared.bus import header_map
-from shared.runs import run_id_for
+from shared.runs import Intake, run_id_for
+
+UNREAD = "(this task could not be read)"
+"""Objective of the task that stands for an unread one: what it said may hold secrets no guardrail has looked at."""
 
 _SLUG: TypeAdapter[str] = TypeAdapter(Slug)
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 
 
-def rejection_of(record: Any, error: ErrorInfo, now: datetime) -> Result | None:
-    """A REJECTED result for the task in `record`; None when it has no readable id in its `ce_id` header."""
+def unread_intake(record: Any, error: ErrorInfo) -> Intake | None:
+    """A rejected intake for the task in `record`; None when it has no readable id in its `ce_id` header."""
     headers = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
     task_id, source = _read(_ID, headers.get("ce_id")), headers.get("ce_source", "")
     if task_id is None:
         return None
     payload = _payload(record.value)
     tenant = _read(_SLUG, payload.get("tenant")) or "default"
-    key = _read(_ID, payload.get("idempotency_key"))
-    return Result(
-        run_id=run_id_for(tenant, key and f"rejected:{key}", source, f"rejected:{task_id}"),
-        task_id=task_id,
-        source=source or None,
-        tenant=tenant,
-        status="rejected",
-        error=error,
-        idempotency_key=key,
-        started=now,
-        finished=now,
-    )
+    key, session = _read(_ID, payload.get("idempotency_key")), _read(_ID, payload.get("session"))
+    task = Task(objective=UNREAD, tenant=tenant, idempotency_key=key, session=session)
+    run_id = run_id_for(tenant, key, source, task_id)
+    return Intake(run_id, task_id, task, refused=error, source=source, unread=True)
+
+
+def standing_in(unreadable: UnreadableRun, message: CancelRun | DeadlinePassed | WaitExpired) -> Intake:
+    """A rejected intake that replaces the record of a run that cannot be read."""
+    why = f"cancelled by {message.by}: {message.reason}" if isinstance(message, CancelRun) else "its time is up"
+    error = ErrorInfo(code=unreadable.code, message=f"{why}; {unreadable}")
+    task = Task(objective=UNREAD, tenant=message.tenant)
+    return Intake(unreadable.run_id, unreadable.task_id, task, refused=error, unread=True, resumes=unreadable.resumes)
 
 
 def _payload(value: bytes | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ committed. A crash between any two of them means redelivery, and a redelivery ch
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,17 +13,20 @@ from typing import Any
 
 import structlog
 
+from schemas.approval import CancelRun
+from schemas.envelope import Envelope
 from schemas.error import ErrorInfo
 from schemas.log import LoggedEvent, RunChanged
 from schemas.message import Message
-from schemas.task import Result, Task
+from schemas.step import Answer
+from schemas.task import Task
 from schemas.timer import DeadlinePassed, WaitExpired
 from services.orchestrator.admission import admit
 from services.orchestrator.counting import Counting
-from services.orchestrator.rejection import rejection_of
-from shared.blackboard import KnownAgents, Loaded, Write
+from services.orchestrator.rejection import standing_in, unread_intake
+from shared.blackboard import KnownAgents, Loaded, UnreadableRun, Write
 from shared.blackboard.sentinel import epoch_of
-from shared.bus import Delivery, Record, encode, encode_at, fits, publish
+from shared.bus import Delivery, Record, content_id, decode, encode, encode_at, fits, publish
 from shared.bus.groups import ORCHESTRATED
 from shared.errors import Conflict, InvalidMessage, RetryableError, WaggleError
 from shared.guard import read_policy, screened_task
@@ -38,6 +42,9 @@ from shared.tenants import grant, read_tenants
 log = structlog.get_logger()
 
 SOURCE = "waggle/orchestrator"
+
+_AWAITED = (Answer, DeadlinePassed, WaitExpired)
+"""Messages without which a run stands still."""
 
 _TOO_LARGE = "what its steps have brought is more than one message holds"
 
@@ -56,15 +63,23 @@ class Orchestrator:
         if isinstance(message, Intake):  # a large one takes a while: others are not to wait for it
             await admit(message, delivery.envelope.attempt, self.parts)
             message = await asyncio.to_thread(_screened, message, self.parts.settings)
+        await self._settle(delivery, message)
+
+    async def _settle(self, delivery: Delivery, message: Message | Intake) -> None:
+        """Apply the message, again after each conflict with another writer."""
         tenant, run_id = _whose(message)
         while True:
             try:
                 return await self._apply(delivery, message, tenant, run_id)
             except Conflict as conflict:
-                log.info("somebody else was first, deciding again", run=run_id, conflict=str(conflict))
+                log.info("decision_conflict", run=run_id, conflict=str(conflict))
 
     async def _apply(self, delivery: Delivery, message: Message | Intake, tenant: str, run_id: str) -> None:
-        loaded, decision = await self._decide(message, tenant, run_id)
+        try:
+            loaded, decision = await self._decide(message, tenant, run_id)
+        except UnreadableRun as unreadable:
+            await self._replace(delivery, message, unreadable)
+            return
         if decision is None:
             _refuse_stray(message, run_id)
         elif decision.events:
@@ -84,14 +99,29 @@ class Orchestrator:
         loaded = await self.parts.runs.load(tenant, run_id)
         return loaded, decide(loaded.run, message, now, agents)
 
-    async def _carry_out(self, delivery: Delivery, loaded: Loaded, decision: Decision) -> None:
-        """Write, then publish what was written, with what an earlier write has left."""
+    async def _replace(self, delivery: Delivery, message: Message | Intake, unreadable: UnreadableRun) -> None:
+        """End an unreadable run if it is cancelled or its time is up. Raises it for any other message."""
+        if not isinstance(message, CancelRun | DeadlinePassed | WaitExpired) or unreadable.state in ENDS:
+            raise unreadable
+        log.error("unreadable_run_ended", run=unreadable.run_id, tenant=message.tenant, why=str(unreadable))
+        now, loaded = datetime.now(UTC), Loaded(None, unreadable.version, unreadable.generation)
+        decision = decide(None, standing_in(unreadable, message), now, {})
+        assert decision is not None, "an intake is always decided"
+        await self._carry_out(delivery, loaded, decision, unreadable.names)
+
+    async def _carry_out(
+        self, delivery: Delivery, loaded: Loaded, decision: Decision, gone: Sequence[str] = ()
+    ) -> None:
+        """Write, then publish what was written, with what an earlier write has left. `gone`: fields it replaces."""
         change, records = self._prepare(delivery, loaded, decision)
-        if loaded.run is not None and not all(map(fits, records)):
+        if not all(map(fits, records)):
+            if loaded.run is None:
+                raise InvalidMessage("what follows from the task is more than one message holds", code="too_large")
             decision = give_up(loaded.run, change.at, _TOO_LARGE)
             change, records = self._prepare(delivery, loaded, decision)
         tenant, run_id = decision.run.tenant, decision.run.id
-        committed = await self.parts.runs.commit(_write(delivery, loaded, decision, change, records))
+        write = replace(_write(delivery, loaded, decision, change, records), gone=gone)
+        committed = await self.parts.runs.commit(write)
         if committed.fresh:
             _tell(decision.run, loaded.run)
             self.counting.changed(decision.run, decision.events)
@@ -136,19 +166,25 @@ class Orchestrator:
             await self.parts.runs.published(tenant, run_id, list(waiting), generation)
 
     async def on_dead(self, record: Any, error: WaggleError) -> None:
-        """Tell the sender of a task that it was rejected, if the record says who that is."""
-        result = rejection_of(record, ErrorInfo(code=error.code, message=str(error)), datetime.now(UTC))
-        if result is not None and record.topic == self.parts.settings.topic_prefix + "tasks":
-            await publish(self.parts.broker, [self._result(result)])
+        """End the run of a dead letter that it depends on, so that each accepted task has its one result."""
+        if record.topic == self.parts.settings.topic_prefix + "tasks":
+            intake = unread_intake(record, ErrorInfo(code=error.code, message=str(error)))
+            if intake is not None:
+                await self._settle(_standing_for(record, intake), intake)
+        elif error.code == "defect" and isinstance((delivery := decode(record)).message, _AWAITED):
+            await self._give_up(delivery, f"{delivery.envelope.type} could not be handled: {error}")
 
-    def _result(self, result: Result) -> Record:
-        return encode(
-            result,
-            id=f"{result.run_id}/result",
-            source=SOURCE,
-            prefix=self.parts.settings.topic_prefix,
-            now=result.finished,
-        )
+    async def _give_up(self, delivery: Delivery, why: str) -> None:
+        """End the run that waits for this message: it is a dead letter, and nothing else would move the run on."""
+        loaded = await self.parts.runs.load(*_whose(delivery.message))
+        if loaded.run is not None and loaded.run.state not in ENDS:
+            await self._carry_out(delivery, loaded, give_up(loaded.run, datetime.now(UTC), why, "defect"))
+
+
+def _standing_for(record: Any, intake: Intake) -> Delivery:
+    """The delivery of a task that could not be read. Its id differs: the task itself may be redriven."""
+    envelope = Envelope(id=content_id("unread", intake.source or "", intake.task_id), source=SOURCE, type=Task.wire_type())
+    return Delivery(envelope, intake.task, record.topic, record.partition, record.offset, len(record.value or b""))
 
 
 def _intake(delivery: Delivery, limit: int) -> Message | Intake:

@@ -8,6 +8,7 @@ from shared.blackboard.live import LiveEvent, follow, note, told
 from shared.blackboard.restore import Restorer, RunRecord
 from shared.blackboard.runs import Committed, Loaded, RunStore, Write
 from shared.blackboard.sentinel import Sentinel
+from shared.blackboard.unreadable import UnreadableRun
 
 __all__ = [
     "OUTAGES",
@@ -21,6 +22,7 @@ __all__ = [
     "RunRecord",
     "RunStore",
     "Sentinel",
+    "UnreadableRun",
     "Write",
     "alone",
     "announce",

@@ -12,6 +12,7 @@ from schemas.event import State
 from shared.blackboard import keys
 from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
+from shared.blackboard.unreadable import UnreadableRun
 from shared.errors import Conflict
 from shared.runs import ENDS, Run, StepRecord, awaited
 
@@ -60,6 +61,8 @@ class Write:
     why: str
     former_id: str = ""
     """What an earlier version called that message."""
+    gone: Sequence[str] = ()
+    """Fields of a record that this one replaces, beside those that `before` knows."""
 
 
 class Committed(NamedTuple):
@@ -82,10 +85,14 @@ class RunStore:
         self._remembered: OrderedDict[tuple[str, str, str], Loaded] = OrderedDict()
 
     async def load(self, tenant: str, run_id: str) -> Loaded:
-        """The run and its version; None and 0 when there is none. Raises BlackboardLost."""
-        value, fields = await self._scripts.run(_READ, [keys.run(tenant, run_id), keys.SENTINEL], [])
+        """The run and its version; None and 0 when there is none. Raises BlackboardLost, UnreadableRun."""
+        value, found = await self._scripts.run(_READ, [keys.run(tenant, run_id), keys.SENTINEL], [])
         await self._sentinel.agree(value)
-        return Loaded(*read_run(dict(zip(fields[::2], fields[1::2], strict=True))), value)
+        fields = dict(zip(found[::2], found[1::2], strict=True))
+        try:
+            return Loaded(*read_run(fields), value)
+        except (ValueError, KeyError) as wrong:
+            raise UnreadableRun(run_id, fields, value, wrong) from None
 
     def recall(self, tenant: str, run_id: str) -> Loaded | None:
         """The run as this process last wrote it; None if it has not.
@@ -155,13 +162,14 @@ class RunStore:
         if not await self._scripts.run(_PUBLISHED, [outbox, keys.SENTINEL], [generation, *ids]):
             self._sentinel.doubt()
 
-    async def latest(self, tenant: str, limit: int, offset: int = 0) -> list[Run]:
+    async def latest(self, tenant: str, limit: int, offset: int = 0) -> list[Run | UnreadableRun]:
         """The tenant's runs, newest first. Runs whose time to live is over are left out and forgotten."""
         ids = await self._redis.zrevrange(keys.runs(tenant), offset, offset + limit - 1)
         async with self._redis.pipeline(transaction=False) as pipe:
             for run_id in ids:
                 pipe.hgetall(keys.run(tenant, run_id))
-            found = [read_run(fields)[0] for fields in await pipe.execute()]
+            records = await pipe.execute()
+        found = [_run_or_why(run_id, fields) for run_id, fields in zip(ids, records, strict=True)]
         gone = [run_id for run_id, run in zip(ids, found, strict=True) if run is None]
         if gone:
             await self._redis.zrem(keys.runs(tenant), *gone)
@@ -219,11 +227,20 @@ def read_run(fields: Mapping[str, str]) -> tuple[Run | None, int]:
     )
 
 
+def _run_or_why(run_id: str, fields: Mapping[str, str]) -> Run | UnreadableRun | None:
+    """One entry of a list, which must survive a record that cannot be read."""
+    try:
+        return read_run(fields)[0]
+    except (ValueError, KeyError) as wrong:
+        return UnreadableRun(run_id, fields, "", wrong)
+
+
 def _lists(write: Write) -> list[str | int]:
     """What the script takes: names that are gone, fields, live events, outbox; each list after its length."""
     changed = fields_of(write.after, write.before)
     changed |= {"written_by": write.author, "written_at": write.at, "written_why": write.why}
     gone = [_STEP + key for key in (write.before.steps if write.before else {}) if key not in write.after.steps]
+    gone += [name for name in write.gone if name not in {*changed, "version"}]
     lists: tuple[Sequence[str], ...] = (gone, _flat(changed), write.events, _flat(write.outbox))
     items: list[str | int] = []
     for each in lists:

@@ -36,6 +36,10 @@ class Intake:
     """The CloudEvents source of the task."""
     refused: ErrorInfo | None = None
     """Why its tenant may not have it; the task is then as it came, else as its tenant's terms have filled it in."""
+    unread: bool = False
+    """True if `task` stands for one that could not be read or decided; `refused` says why."""
+    resumes: int = 0
+    """Results that the run has published already: of an unread run that is ended by replacing it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Ag
     """
     if isinstance(message, Intake):
         may = usable(agents, message.task)
-        draft = _take_in(message, now, may) if run is None else Draft(run, now, may)
+        redriven = run is not None and run.unread and not message.unread
+        draft = _take_in(message, now, may, run) if run is None or redriven else Draft(run, now, may)
     elif run is None:
         return None
     else:
@@ -65,21 +70,22 @@ def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Ag
     return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
 
 
-def give_up(run: Run, now: datetime, message: str) -> Decision:
-    """End a run whose next messages would be too large to be sent; its result is without what its steps have brought.
+def give_up(run: Run, now: datetime, message: str, code: str = TOO_LARGE) -> Decision:
+    """End a run that cannot proceed. With `run_too_large` its result leaves out what its steps have brought.
 
-    Raises TerminalError `run_too_large` for a run that has ended already: nothing becomes smaller by ending it again.
+    Raises TerminalError with that code for a run that has ended already: ending it again would change nothing.
     """
     if run.state in ENDS:
-        raise TerminalError(message, code=TOO_LARGE)
+        raise TerminalError(message, code=code)
     draft = Draft(run, now, {})
     if run.state is State.PAUSED and run.paused_from is not None:
         draft.move(run.paused_from, "it cannot go on")
-    fail(draft, TOO_LARGE, message, "let the steps keep what they bring in files")
+    fail(draft, code, message, "let the steps keep what they bring in files" if code == TOO_LARGE else None)
     return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
 
 
-def _take_in(intake: Intake, now: datetime, agents: Agents) -> Draft:
+def _take_in(intake: Intake, now: datetime, agents: Agents, before: Run | None) -> Draft:
+    """Begin the run. `before` is the rejected stand-in of the same task, if it is redriven: its result stays."""
     task = intake.task
     latest = now + timedelta(seconds=task.budget.seconds)
     started = event.RunStarted(
@@ -92,6 +98,8 @@ def _take_in(intake: Intake, now: datetime, agents: Agents) -> Draft:
         task=task,
         deadline=min(latest, task.deadline) if task.deadline else latest,
         traceparent=intake.traceparent,
+        unread=intake.unread,
+        resumes=before.resumes + 1 if before else intake.resumes,
     )
     draft = Draft(evolve(None, started), now, agents, events=[started])
     draft.move(State.VALIDATING, "the task was taken in")

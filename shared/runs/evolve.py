@@ -41,6 +41,8 @@ def _started(event: e.RunStarted) -> Run:
         started=event.at,
         deadline=event.deadline,
         traceparent=event.traceparent,
+        unread=event.unread,
+        resumes=event.resumes,
     )
 
 

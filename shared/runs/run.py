@@ -115,6 +115,8 @@ class Run(Part):
 
     traceparent: str | None = None
     """The span it was taken in with: its trace."""
+    unread: bool = False
+    """True if the task or an earlier record of the run could not be read: `task` only stands for it."""
 
 
 FRUGAL_FROM = 0.8

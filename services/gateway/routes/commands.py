@@ -11,9 +11,10 @@ from schemas.event import State
 from schemas.message import Id, Part, Text
 from services.gateway.access import Caller
 from services.gateway.failures import Refused, documented
-from services.gateway.inputs import CallerOf, PartsOf, Standing, StandingOf
+from services.gateway.inputs import CallerOf, PartsOf, RunId, Standing, StandingOf, Tenant, standing_of
 from services.gateway.publishing import deliver
 from services.gateway.views import Commanded
+from shared.blackboard import UnreadableRun
 from shared.runs import ENDS, Run
 from shared.runs.result import effects_digest
 from shared.service import Parts
@@ -50,9 +51,16 @@ class Decision(Order):
 
 
 @router.post("/cancel", status_code=202, summary="Cancel a run")
-async def cancel_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf, caller: CallerOf) -> Commanded:
-    """End the run; what is in flight is thrown away."""
-    return await _command(parts, standing, CancelRun, order, caller)
+async def cancel_run(
+    order: ReasonedOrder, run_id: RunId, tenant: Tenant, parts: PartsOf, caller: CallerOf
+) -> Commanded:
+    """End the run; what is in flight is thrown away. A run whose record cannot be read is ended, too."""
+    try:
+        _living(await standing_of(run_id, tenant, parts))
+    except UnreadableRun as unreadable:
+        if unreadable.state in ENDS:
+            raise
+    return await _send(parts, run_id, tenant, CancelRun, order, caller)
 
 
 @router.post("/pause", status_code=202, summary="Pause a run")
@@ -67,7 +75,7 @@ async def resume_run(order: Order, standing: StandingOf, parts: PartsOf, caller:
     run = _begun(standing)
     if run.state in ENDS - {State.FAILED}:
         raise _ended(run)
-    return await _send(parts, run, ResumeRun, order, caller)
+    return await _send(parts, run.id, run.tenant, ResumeRun, order, caller)
 
 
 class CarryOutOrder(Order):
@@ -86,7 +94,7 @@ async def carry_out_run(order: CarryOutOrder, standing: StandingOf, parts: Parts
     if shown != order.digest:
         action = "look again: the run's result says which"
         raise Refused(409, "not_awaited", f"the run {run.id} has shown other calls", action=action)
-    return await _send(parts, run, CarryOut, order, caller)
+    return await _send(parts, run.id, run.tenant, CarryOut, order, caller)
 
 
 @router.post("/decisions", status_code=202, summary="Answer a run's question")
@@ -103,15 +111,16 @@ async def decide_for_run(order: Decision, standing: StandingOf, parts: PartsOf, 
 
 
 async def _command(parts: Parts, standing: Standing, kind: type[Command], order: Order, caller: Caller) -> Commanded:
-    return await _send(parts, _living(standing), kind, order, caller)
+    run = _living(standing)
+    return await _send(parts, run.id, run.tenant, kind, order, caller)
 
 
-async def _send(parts: Parts, run: Run, kind: type[Command], order: Order, caller: Caller) -> Commanded:
-    whose = {"run_id": run.id, "tenant": run.tenant, "by": caller.signed(order.by)}
+async def _send(parts: Parts, run_id: str, tenant: str, kind: type[Command], order: Order, caller: Caller) -> Commanded:
+    whose = {"run_id": run_id, "tenant": tenant, "by": caller.signed(order.by)}
     message = kind.model_validate(order.model_dump() | whose)
     message_id = f"command-{uuid4().hex}"
-    await deliver(parts, message, id=message_id, run_id=run.id)
-    return Commanded(run_id=run.id, tenant=run.tenant, message_id=message_id)
+    await deliver(parts, message, id=message_id, run_id=run_id)
+    return Commanded(run_id=run_id, tenant=tenant, message_id=message_id)
 
 
 def _living(standing: Standing) -> Run:

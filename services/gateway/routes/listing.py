@@ -1,6 +1,6 @@
 """Runs are listed."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -8,7 +8,7 @@ from schemas.event import State
 from services.gateway.failures import documented
 from services.gateway.inputs import PartsOf, Tenant
 from services.gateway.views import ApprovalPage, ApprovalView, RunPage, line_of
-from shared.blackboard import keys
+from shared.blackboard import UnreadableRun, keys
 from shared.runs import Run
 from shared.service import Parts
 
@@ -38,20 +38,26 @@ async def list_runs(
 async def list_approvals(tenant: Tenant, parts: PartsOf, limit: Limit = 50, offset: Offset = 0) -> ApprovalPage:
     """Every question a run of the tenant waits with, with all there is to know about the call it is about."""
     found, following = await _page(parts, tenant, State.WAITING_HUMAN, limit, offset)
-    asked = [ApprovalView(run_id=run.id, objective=run.task.objective, **_asked(run)) for run in found if run.request]
-    return ApprovalPage(approvals=asked, next_offset=following)
-
-
-def _asked(run: Run) -> dict[str, Any]:
-    assert run.request is not None, "it waits with a question"
-    return {"asked": run.request, "usage": run.usage, "budget": run.task.budget}
+    asked = [
+        ApprovalView(
+            run_id=run.id,
+            objective=run.task.objective,
+            asked=run.request,
+            usage=run.usage,
+            budget=run.task.budget,
+        )
+        for run in found
+        if isinstance(run, Run) and run.request
+    ]
+    unreadable = [line_of(run) for run in found if isinstance(run, UnreadableRun)]
+    return ApprovalPage(approvals=asked, unreadable=unreadable, next_offset=following)
 
 
 async def _page(
     parts: Parts, tenant: str, state: State | None, limit: int, offset: int
-) -> tuple[list[Run], int | None]:
+) -> tuple[list[Run | UnreadableRun], int | None]:
     """Runs in a state, and where the next page begins."""
-    found: list[Run] = []
+    found: list[Run | UnreadableRun] = []
     at, last = offset, offset + FURTHEST
     while len(found) < limit and at < last:
         runs = await parts.runs.latest(tenant, min(SCAN, limit) if state is None else SCAN, at)

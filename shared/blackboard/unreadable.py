@@ -1,0 +1,42 @@
+"""A run whose record on the blackboard no reader of this version can read. It is reported; an operator can end it."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import AwareDatetime, TypeAdapter
+
+from schemas.event import State
+from shared.errors import TerminalError
+
+T = TypeVar("T")
+
+_STATE, _TEXT, _NUMBER = TypeAdapter(State), TypeAdapter(str), TypeAdapter(int)
+_MOMENT: TypeAdapter[AwareDatetime] = TypeAdapter(AwareDatetime)
+
+_LONGEST = 500
+"""Characters of the reason that are passed on: it may repeat what is stored."""
+
+
+class UnreadableRun(TerminalError):
+    """A run that cannot be read, with what of it still can be: enough to list it and to end it."""
+
+    def __init__(self, run_id: str, fields: Mapping[str, str], generation: str, why: Exception) -> None:
+        reason = " ".join(str(why).split())[:_LONGEST]
+        super().__init__(f"the record of the run {run_id} cannot be read: {reason}", code="unreadable_run")
+        self.run_id = run_id
+        self.generation = generation
+        self.names = tuple(fields)
+        """The fields of its record."""
+        self.version = int(fields.get("version", "0"))
+        self.state = _field(_STATE, fields, "state", State.INTAKE)
+        self.task_id = _field(_TEXT, fields, "task_id", run_id)
+        self.resumes = _field(_NUMBER, fields, "resumes", 0)
+        self.started = _field(_MOMENT, fields, "started", datetime.fromtimestamp(0, UTC))
+
+
+def _field(kind: TypeAdapter[T], fields: Mapping[str, str], name: str, otherwise: T) -> T:
+    with suppress(ValueError, KeyError):
+        return kind.validate_json(fields[name])
+    return otherwise
