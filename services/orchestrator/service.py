@@ -31,7 +31,7 @@ from shared.bus.groups import ORCHESTRATED
 from shared.errors import Conflict, InvalidMessage, RetryableError, WaggleError
 from shared.guard import read_policy, screened_task
 from shared.rebuild import rebuild_when_lost
-from shared.runs import ENDS, Decision, Intake, Run, decide, give_up, run_id_for
+from shared.runs import ENDS, Decision, Intake, Run, awaited, decide, give_up, run_id_for
 from shared.service import Parts, connect, serve
 from shared.settings import Settings, read_settings
 from shared.telemetry import logs
@@ -171,19 +171,26 @@ class Orchestrator:
             intake = unread_intake(record, ErrorInfo(code=error.code, message=str(error)))
             if intake is not None:
                 await self._settle(_standing_for(record, intake), intake)
-        elif error.code == "defect" and isinstance((delivery := decode(record)).message, _AWAITED):
-            await self._give_up(delivery, f"{delivery.envelope.type} could not be handled: {error}")
+        elif error.code == "defect":
+            await self._give_up(decode(record, self.parts.settings.topic_prefix), error)
 
-    async def _give_up(self, delivery: Delivery, why: str) -> None:
+    async def _give_up(self, delivery: Delivery, error: WaggleError) -> None:
         """End the run that waits for this message: it is a dead letter, and nothing else would move the run on."""
-        loaded = await self.parts.runs.load(*_whose(delivery.message))
-        if loaded.run is not None and loaded.run.state not in ENDS:
+        message = delivery.message
+        if not isinstance(message, _AWAITED):
+            return
+        loaded = await self.parts.runs.load(*_whose(message))
+        expected = message.handoff_id in awaited(loaded.run) if loaded.run and isinstance(message, Answer) else True
+        if loaded.run is not None and loaded.run.state not in ENDS and expected:
+            why = f"{delivery.envelope.type} could not be handled: {error}"
             await self._carry_out(delivery, loaded, give_up(loaded.run, datetime.now(UTC), why, "defect"))
 
 
 def _standing_for(record: Any, intake: Intake) -> Delivery:
     """The delivery of a task that could not be read. Its id differs: the task itself may be redriven."""
-    envelope = Envelope(id=content_id("unread", intake.source or "", intake.task_id), source=SOURCE, type=Task.wire_type())
+    envelope = Envelope(
+        id=content_id("unread", intake.source or "", intake.task_id), source=SOURCE, type=Task.wire_type()
+    )
     return Delivery(envelope, intake.task, record.topic, record.partition, record.offset, len(record.value or b""))
 
 

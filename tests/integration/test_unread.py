@@ -23,7 +23,11 @@ DEFECT = TerminalError("OverflowError('date value out of range')", code="defect"
 
 
 def dead(settings, value: bytes, id: str = "t1", topic: str = "tasks", **headers):
-    pairs = [("ce_id", id.encode()), ("ce_source", b"/test"), *((name, each.encode()) for name, each in headers.items())]
+    pairs = [
+        ("ce_id", id.encode()),
+        ("ce_source", b"/test"),
+        *((name, each.encode()) for name, each in headers.items()),
+    ]
     return SimpleNamespace(
         topic=settings.topic_prefix + topic, partition=0, offset=3, key=b"k", value=value, headers=pairs
     )
