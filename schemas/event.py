@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from schemas.acting import ActingCall
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.message import MOST, Count, Id, Instant, Message, Seconds, Slug
@@ -108,6 +109,7 @@ class ActionsJudged(RunEvent):
     handoff_id: str
     judged: list[Judgement]
     acted: list[str] = Field(default_factory=list, description="What was done for good: tool and place.")
+    effected: list[ActingCall] = Field(default_factory=list, description="Acting calls of the work, with outcomes.")
 
 
 class DeadlineMoved(RunEvent):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
 
+from schemas.acting import ActingCall
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import MOST, MOST_SECONDS, Amount, Id, Instant, Message, Part, Seconds, Slug
@@ -131,6 +132,10 @@ class Handoff(Message):
     hop: int = Field(1, ge=1, le=MOST, description="How many handoffs led here, this one counted.")
     dry_run: bool = False
     session: str | None = None
+    effected: list[ActingCall] = Field(
+        default_factory=list, description="Acting calls of the run so far, in any plan, and their outcomes."
+    )
+    effected_dropped: int = Field(0, ge=0, description="Earlier acting calls that are not in that list.")
 
     @property
     def idempotency_key(self) -> str:
@@ -184,6 +189,9 @@ class Answer(Message):
     seconds: Seconds = 0.0
     judged: list[Judgement] = Field(default_factory=list, description="What the gate said in this try, in order.")
     acted: list[str] = Field(default_factory=list, description="What was done for good: tool and place.")
+    effected: list[ActingCall] = Field(
+        default_factory=list, description="Acting calls of this work until now, and their outcomes."
+    )
 
 
 def answer_id(handoff_id: str) -> str:

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from schemas.acting import ActingCall
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import MOST, Count, Id, Instant, Json, Message, Part, Seconds, Slug, Text
@@ -164,6 +165,14 @@ class Result(Message):
         default_factory=list, description="Of a dry run: the calls it would have made, and what the gate says to them."
     )
     effects_digest: str | None = Field(None, description="Of those calls in their order: `CarryOut` names it.")
+    applied_by: str | None = Field(None, description="Who had the calls of this dry run made.")
+    acting_calls: list[ActingCall] = Field(
+        default_factory=list,
+        description="Calls that act outside the run: made, failed, refused, unknown.",
+    )
+    incomplete_effects: bool = Field(
+        False, description="True when one of them was not made, or may not have been, and nothing made up for it."
+    )
     steps: list[StepSummary] = Field(default_factory=list)
     usage: Usage = Usage()
     confidence: float | None = Field(

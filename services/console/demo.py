@@ -15,7 +15,7 @@ from services.console import watching
 from services.console.background import background
 from services.console.client import Gateway
 from services.console.commands.submit import with_files
-from services.console.exits import Exit, exit_of
+from services.console.exits import Exit, exit_of_result
 from services.console.files import attach, safe_name, save
 from services.console.live import view_for
 from services.console.options import connect
@@ -59,7 +59,7 @@ def investigate(screen: Screen, client: Gateway, root: Path, orders: Path) -> Ex
     folder = root / STATE / "results" / safe_name(run_id)
     show_result(screen, result, save(client, result.artefacts, folder))
     show_mails(screen, [path for path in mails(root) if path not in before])
-    return exit_of(result.status)
+    return exit_of_result(result)
 
 
 def mails(root: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
+from schemas.acting import ActingCall
 from schemas.plan import AgentCard
 from schemas.task import Artefact, Result, StepSummary
 from services.console.answers import RunLine, RunStatus
@@ -34,6 +35,7 @@ def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None) ->
         _show_error(screen, result.error.message, result.error.code, result.error.suggested_action)
     show_artefacts(screen, result, paths)
     show_effects(screen, result)
+    show_acting_calls(screen, result.acting_calls)
     show_steps(screen, result.steps)
     for caveat in result.caveats:
         screen.say(Text(f"Caveat: {one_line(caveat)}", style="yellow"))
@@ -47,13 +49,27 @@ def show_answer(screen: Screen, answer: str) -> None:
 
 def show_effects(screen: Screen, result: Result) -> None:
     """The calls a dry run has shown, and how to have them made."""
-    if not result.effects or result.effects_digest is None:
+    if not result.effects or result.effects_digest is None or result.applied_by:
         return
     heading(screen, "Not done: this was a dry run")
     for number, effect in enumerate(result.effects, 1):
         screen.say(f"{number}. {one_line(effect.tool)} {one_line(effect.arguments, 300)}")
         screen.say(f"   {effect.risk} risk, {effect.effect}; the gate says {effect.verdict}: {one_line(effect.reason)}")
     screen.say(f"Do it: waggle carry-out {one_line(result.run_id)} --digest {result.effects_digest[:12]}")
+
+
+def show_acting_calls(screen: Screen, calls: Sequence[ActingCall]) -> None:
+    """The calls that acted outside the run, and those that were to."""
+    if not calls:
+        return
+    heading(screen, "Calls that act outside")
+    for number, call in enumerate(calls, 1):
+        told = call.result if call.outcome == "made" else call.reason
+        style = "" if call.outcome == "made" else "yellow"
+        line = f"{number}. {call.outcome}: {one_line(call.tool)} {one_line(call.arguments, 200)}"
+        screen.say(Text(line, style=style))
+        if told:
+            screen.say(f"   {one_line(told, 200)}")
 
 
 def show_artefacts(screen: Screen, result: Result, paths: Sequence[Path] | None) -> None:

@@ -13,6 +13,7 @@ from schemas.verdict import Judgement, PlannedEffect
 from shared.agent.account import Account
 from shared.agent.asking import Work, permission_for
 from shared.agent.calls import Answered, Call
+from shared.agent.effects import Effects, amounts, sameness
 from shared.agent.prompt import origins
 from shared.bus.stops import Switch
 from shared.dependable import REFUSALS
@@ -24,6 +25,7 @@ from shared.gate import (
     Deed,
     Deny,
     Kind,
+    Known,
     Page,
     Policy,
     Situation,
@@ -34,7 +36,6 @@ from shared.gate import (
     deeds_of,
     digest_of,
     host_of,
-    moved_by,
     places,
     risk_of,
     sentences,
@@ -67,6 +68,8 @@ class Gate:
     """Every tool call so far and its answer, in order."""
     judged: list[Judgement] = field(default_factory=list)
     """Every verdict so far, in order."""
+    effects: Effects = field(init=False)
+    """The acting calls of this delivery."""
     shown: list[PlannedEffect] = field(default_factory=list)
     """The calls a dry run has shown so far, in order."""
     _trusted: Trusted = field(init=False)
@@ -83,6 +86,7 @@ class Gate:
         said = [each.answer for each in handoff.settled.values() if each.asked == "permission"]
         words = [handoff.task_objective, *handoff.constraints, *said]
         self._trusted = Trusted(sentences(words), tuple(handoff.destinations))
+        self.effects = Effects(handoff)
         self.taint = Taint([*origins(handoff), *(tool.source for tool in self.tools if tool.source)])
 
     @property
@@ -114,9 +118,11 @@ class Gate:
         if isinstance(verdict, Ask) and not dry:
             self._record(action, verdict)
             raise permission_for(action, verdict, self._work)
+        if not isinstance(verdict, Deny):
+            verdict = await self._counted(action, verdict)
         if isinstance(verdict, Deny):
-            return verdict
-        return await self._counted(action, verdict)
+            self.effects.refused(name, call, verdict.rule, verdict.reason)
+        return verdict
 
     async def _counted(self, action: Action, verdict: Verdict) -> Verdict:
         """The verdict once the call is taken from what the whole run shares."""
@@ -130,11 +136,13 @@ class Gate:
     def replayed(self, name: str, call: Call, refused: ToolError | None = None) -> None:
         """A call was made or refused in an earlier delivery of this try: its verdict is given again, as it was then."""
         action = self._action(name, call)
-        verdict = authorize(action, self._situation(call.tool, then=True))
+        verdict = authorize(action, self._situation(call.tool, then=name))
         if refused is not None and not isinstance(verdict, Deny):
             verdict = Deny("budget", refused.info)
-        elif refused is None and not isinstance(verdict, Allow):
+        elif refused is None and not isinstance(verdict, Allow | Known):
             verdict = Allow("journal", "it was made before")
+        if isinstance(verdict, Deny):
+            self.effects.refused(name, call, verdict.rule, verdict.reason)
         self._note(action, verdict)
 
     def show(self, name: str, call: Call, verdict: Allow | Ask) -> PlannedEffect:
@@ -152,7 +160,7 @@ class Gate:
             verdict="ask" if isinstance(verdict, Ask) else "allow",
             rule=verdict.rule,
             reason=verdict.reason,
-            moves=moved_by(tool, call.arguments),
+            moves=amounts(tool, call.arguments),
         )
 
     def learn(self, name: str, call: Call, asked: Answered) -> None:
@@ -161,6 +169,7 @@ class Gate:
         Done is also what a person says has happened, and what a dry run has shown.
         """
         self.answered.append(asked)
+        self.effects.answered(name, call, asked)
         error, origin = asked.error, origin_in(asked.answer)
         if error is not None:
             self._turned_away(name, error)
@@ -197,7 +206,8 @@ class Gate:
     def _action(self, name: str, call: Call) -> Action:
         wanted = call.tool.name if call.tool else "unknown"
         invalid = _info(call.invalid)
-        return Action(Kind.TOOL_CALL, name, wanted, call.tool, call.arguments, invalid, self.digest(name, call))
+        same = sameness(call.tool, call.arguments) if call.tool else None
+        return Action(Kind.TOOL_CALL, name, wanted, call.tool, call.arguments, invalid, self.digest(name, call), same)
 
     def _judge(self, action: Action, used_up: WaggleError | None = None, *, counted: bool = False) -> Verdict:
         """`counted`: to be counted yet unless it is denied, and recorded after that."""
@@ -208,8 +218,10 @@ class Gate:
             raise Stopped(verdict.reason)
         return verdict
 
-    def _situation(self, tool: Deed | None, used_up: WaggleError | None = None, *, then: bool = False) -> Situation:
-        """`then`: as it was when the call was made, for all that time has changed since."""
+    def _situation(
+        self, tool: Deed | None, used_up: WaggleError | None = None, *, then: str | None = None
+    ) -> Situation:
+        """`then`: as it was when the call at that place was made, for all that time has changed since."""
         handoff = self.handoff
         return Situation(
             policy=self.policy,
@@ -224,6 +236,10 @@ class Gate:
             step_risk=handoff.risk if isinstance(handoff, DoStep) else Risk.LOW,
             settled=handoff.settled,
             acted=self._acted | set(handoff.acted) if isinstance(handoff, DoStep) else self._acted,
+            work_id=handoff.idempotency_key,
+            effected=self.effects.known(but=then),
+            effected_dropped=handoff.effected_dropped,
+            answered_from_record=self.effects.answered_from_record,
         )
 
     @property
@@ -268,7 +284,7 @@ def _name(verdict: Verdict) -> Literal["allow", "ask", "deny"]:
             return "allow"
         case Ask():
             return "ask"
-        case Deny():
+        case Deny() | Known():
             return "deny"
 
 

@@ -10,13 +10,14 @@ from schemas.step import REPEAT, DoStep, Handoff, Settlement
 from schemas.verdict import PlannedEffect
 from shared.agent.account import Account
 from shared.agent.calls import Answered, Call
+from shared.agent.effects import answer_from
 from shared.agent.gate import Gate
 from shared.agent.toolbox import Toolbox
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT, REFUSED
 from shared.errors import NeedsHuman, RetryableError
-from shared.gate import Allow, Ask, Deny
+from shared.gate import Allow, Ask, Deny, Known
 from shared.llm import ToolRequest
 from shared.settings import Settings
 from shared.tools import ToolCall, ToolError
@@ -53,14 +54,18 @@ class ToolCalls:
         if name + REFUSED in self.journal:
             return self._refused_before(name, call, own=own)
         if self._is_uncertain(name):
+            self.gate.effects.begun(name, call)
             raise self._unknown(name, request)
         dry = self.toolbox.is_dry(call)
         verdict = await self.gate.before_tool_call(name, call, dry=dry)
         if isinstance(verdict, Deny):
             return await self._refused(name, request, verdict)
+        if isinstance(verdict, Known):
+            answer = self.toolbox.recalled(request, name, answer_from(verdict.earlier))
+            return await self._recorded(name, request, call, answer)
         if dry:
             return await self._recorded(name, request, call, self._shown(name, call, verdict))
-        return await self._recorded(name, request, call, await self._made(name, request))
+        return await self._recorded(name, request, call, await self._made(name, request, call))
 
     async def _refused(self, name: str, request: ToolRequest, verdict: Deny) -> str:
         """Recorded, for a later try may have room for the call, after the model was told it was not made.
@@ -112,8 +117,8 @@ class ToolCalls:
             await self.journal.write(name + INTENT, None)
 
     def _entered(self, name: str, request: ToolRequest, call: Call, answer: str) -> str:
-        if self.toolbox.is_dry(call):
-            self.gate.shown.append(PlannedEffect.model_validate(json.loads(answer)["effect"]))
+        if self.toolbox.is_dry(call) and (effect := json.loads(answer).get("effect")):
+            self.gate.shown.append(PlannedEffect.model_validate(effect))
         self.gate.learn(name, call, Answered(request.name, request.arguments, answer))
         return answer
 
@@ -127,8 +132,17 @@ class ToolCalls:
         answer: str = self.journal[name]
         return answer
 
-    async def _made(self, name: str, request: ToolRequest) -> str:
+    async def _made(self, name: str, request: ToolRequest, call: Call) -> str:
+        """Make the call. Until it is answered it counts as one that may have been made."""
         await self.progress(f"{request.name} {request.arguments}"[:200])
+        self.gate.effects.begun(name, call)
+        try:
+            return await self._begun(name, request)
+        except RetryableError as failure:
+            self.gate.effects.not_made(name, call, f"{failure.code}: {failure}")
+            raise
+
+    async def _begun(self, name: str, request: ToolRequest) -> str:
         if name + INTENT not in self.journal and not self.toolbox.must_not_repeat(request.name):
             return await self._repeatable(name, request)
         intent = name + INTENT

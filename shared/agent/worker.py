@@ -143,7 +143,7 @@ class Worker:
         gate.before_message(kind.wire_type())
         seconds = round(time.monotonic() - started, 3)
         spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds, "judged": gate.judged}
-        spent["acted"] = gate.acted
+        spent |= {"acted": gate.acted, "effected": gate.effects.made}
         answer = self._reply(kind, handoff, **spent, **facts)
         await journal.write(name, {"kind": kind.__name__, "answer": answer.model_dump(mode="json")})
         return answer

@@ -3,11 +3,24 @@
 What it proves and what not: `docs/gate.md`.
 """
 
-from shared.gate.action import Action, Allow, Ask, Deed, Deny, Kind, Verdict, digest_of, digest_of_all, tool_named
+from shared.gate.action import (
+    Action,
+    Allow,
+    Ask,
+    Deed,
+    Deny,
+    Kind,
+    Known,
+    Verdict,
+    digest_of,
+    digest_of_all,
+    sameness_of,
+    tool_named,
+)
 from shared.gate.asked import POST, SEND, sentences
 from shared.gate.destinations import Trusted, deeds_of, host_of, places
 from shared.gate.policy import Approvals, Policy, parse_gate, read_gate
-from shared.gate.risk import acts, moved_by, risk_of
+from shared.gate.risk import acts, lasts, moved_by, risk_of
 from shared.gate.rules import RULES, authorize
 from shared.gate.situation import Page, Situation
 
@@ -22,6 +35,7 @@ __all__ = [
     "Deed",
     "Deny",
     "Kind",
+    "Known",
     "Page",
     "Policy",
     "Situation",
@@ -33,11 +47,13 @@ __all__ = [
     "digest_of",
     "digest_of_all",
     "host_of",
+    "lasts",
     "moved_by",
     "parse_gate",
     "places",
     "read_gate",
     "risk_of",
+    "sameness_of",
     "sentences",
     "tool_named",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
+from schemas.acting import ActingCall
 from schemas.error import ErrorInfo
 from schemas.plan import Effect, Risk
 
@@ -71,6 +72,8 @@ class Action:
     invalid: ErrorInfo | None = None
     """Why it cannot be carried out: no such tool, or arguments that do not fit its schema."""
     digest: str | None = None
+    sameness: str | None = None
+    """`sameness_of` a tool call: equal for equal calls at other places and in other work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,26 @@ class Deny:
         return self.error.message
 
 
-Verdict: TypeAlias = Allow | Ask | Deny
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The run has made an equal call: nothing is called, the recorded result is the answer."""
+
+    rule: str
+    reason: str
+    earlier: ActingCall
+
+
+Verdict: TypeAlias = Allow | Ask | Deny | Known
 
 
 def tool_named(source: str | None, name: str) -> str:
     """A tool with where it is from: another server's tool of the same name is another one."""
     return f"{source or ''}/{name}"
+
+
+def sameness_of(tool: str, arguments: Mapping[str, Any]) -> str:
+    """SHA-256 of a tool and its arguments: the same wherever in a run the call is made."""
+    return _sha256([tool, arguments])
 
 
 def digest_of_all(digests: Iterable[str]) -> str:
@@ -118,6 +135,9 @@ def digest_of_all(digests: Iterable[str]) -> str:
 
 def digest_of(tenant: str, run_id: str, work_id: str, call: str, tool: str, arguments: Mapping[str, Any]) -> str:
     """SHA-256 of exactly one call: another run, plan, place or argument has another one."""
-    named = [tenant, run_id, work_id, call, tool, arguments]
+    return _sha256([tenant, run_id, work_id, call, tool, arguments])
+
+
+def _sha256(named: list[Any]) -> str:
     canonical = json.dumps(named, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()

@@ -105,6 +105,11 @@ def acts(tool: Deed) -> bool:
     return tool.effect is not Effect.READ and not tool.local
 
 
+def lasts(tool: Deed) -> bool:
+    """True when a call has an effect beyond its run: an idempotent tool without destinations keeps things in it."""
+    return acts(tool) and not (tool.effect is Effect.IDEMPOTENT and tool.destinations == ())
+
+
 def moved_by(tool: Deed, arguments: Mapping[str, Any]) -> dict[str, float]:
     """How much `money`, how many `rows` a call moves, as far as its tool says where that stands."""
     return {kind: _number(arguments.get(argument)) for kind, argument in tool.magnitudes.items()}

@@ -13,6 +13,7 @@ from schemas.plan import Effect
 from shared.gate.action import Action, Allow, Ask, Deny, Kind, Verdict
 from shared.gate.destinations import deeds_of
 from shared.gate.policy import Consequence
+from shared.gate.repetition import known, similar
 from shared.gate.risk import Case
 from shared.gate.situation import Situation
 
@@ -83,9 +84,16 @@ def _tainted(case: Case) -> Verdict | None:
     return Ask("taint", f"{why}the agent has read {', '.join(origins[:5])}", case.risk)
 
 
+def _known(case: Case) -> Verdict | None:
+    """Answer a call that the run has made already from its record."""
+    return known(case)
+
+
 def _repeated(case: Case) -> Verdict | None:
-    """What is asked for once is done once."""
+    """Do once what is asked for once."""
     tool = case.tool
+    if (question := similar(case)) is not None:
+        return question
     if tool.effect is not Effect.IRREVERSIBLE or case.situation.acted.isdisjoint(deeds_of(tool, case.action.arguments)):
         return None
     return Ask("repetition", f"{tool.name} was called before in this run with the same destination", case.risk)
@@ -121,6 +129,7 @@ RULES = (
     Rule("schema", _EVERY, _fits),
     Rule("limits", _CALLS, _limited),
     Rule("approval", _TOOLS, _approved),
+    Rule("already_made", _TOOLS, _known),
     Rule("taint", _TOOLS, _destined),
     Rule("taint", _TOOLS, _tainted),
     Rule("repetition", _TOOLS, _repeated),

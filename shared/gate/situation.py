@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
+from schemas.acting import ActingCall
 from schemas.error import ErrorInfo
 from schemas.plan import Risk
 from schemas.step import Settlement
@@ -39,6 +40,14 @@ class Situation:
     """Calls that a person was asked about."""
     acted: AbstractSet[str] = frozenset()
     """The deeds (`deeds_of`) of this run until now."""
+    work_id: str = ""
+    """The work that is being done."""
+    effected: Sequence[ActingCall] = ()
+    """Acting calls of this run until now, in order, those of this work included."""
+    effected_dropped: int = 0
+    """Earlier ones that are recorded no more."""
+    answered_from_record: AbstractSet[str] = frozenset()
+    """`sameness_of` the calls of this work that were answered from the record."""
 
     def trusted_for(self, tool: str) -> Trusted:
         """What may name the places of one tool."""

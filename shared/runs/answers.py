@@ -20,9 +20,9 @@ def _is_open(draft: Draft, answer: step.Answer) -> bool:
         if is_ahead(draft.run, answer.handoff_id):
             raise RetryableError(f"{answer.handoff_id} is answered and was not asked yet", after=0.5, code="ahead")
         draft.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models)
-        if answer.judged:
-            judged = answer.model_dump(include={"handoff_id", "judged", "acted"})
-            draft.record(event.ActionsJudged, by=answer.agent, **judged)
+        if answer.judged or answer.effected:
+            facts = {name: getattr(answer, name) for name in ("handoff_id", "judged", "acted", "effected")}
+            draft.record(event.ActionsJudged, by=answer.agent, **facts)
         _notice_budget(draft)
         if answer.handoff_id in _awaited(draft.run, type(answer)):
             return True

@@ -165,6 +165,8 @@ def _request(
         "hop": run.handoffs + (not asked_already),
         "dry_run": run.task.dry_run and run.carried_out_by is None,
         "session": run.task.session,
+        "effected": run.effected,
+        "effected_dropped": run.effected_dropped,
     }
 
 

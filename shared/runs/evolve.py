@@ -8,6 +8,7 @@ from schemas import event as e
 from schemas.error import ErrorInfo
 from schemas.message import MOST_SECONDS
 from schemas.step import Settlement
+from shared.runs.effected import refused_by_person, with_effected
 from shared.runs.machine import ENDS
 from shared.runs.permissions import permissions, renewed
 from shared.runs.run import LOOP, Job, Run, StepRecord, handoff_name
@@ -174,7 +175,8 @@ def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
     change: dict[str, Any] = {"request": None}
     asked = run.request
     if event.decision == "reject":
-        return change
+        refused = refused_by_person(run, asked, event.by, event.answer) if asked else []
+        return change | with_effected(run, refused)
     if asked and asked.about == "step" and asked.step_id:
         answer = event.answer if asked.proposal else event.answer or f"approved: {asked.question}"
         change |= _step_answered(run, asked.step_id, _settlement(event, asked, answer))
@@ -231,9 +233,13 @@ def _carried_out(run: Run, event: e.EffectsApproved) -> dict[str, Any]:
 def _approved(run: Run, record: StepRecord, event: e.EffectsApproved) -> StepRecord:
     assert record.output is not None, "only what a step has shown is approved"
     effects = record.output.effects
-    anew = _begun_anew(record, effects=effects, output=None)
+    anew = _begun_anew(record, effects=effects, output=None, shown=record.output)
     work_id = handoff_name(run, record.step.id, anew, 1).rpartition(".")[0]
     return anew.model_copy(update={"settled": permissions(run, work_id, effects, event.deadline)})
+
+
+def _acted(run: Run, event: e.ActionsJudged) -> dict[str, Any]:
+    return {"acted": sorted({*run.acted, *event.acted})} if event.acted else {}
 
 
 def _nothing(run: Run, event: e.RunEvent) -> dict[str, Any]:
@@ -250,7 +256,7 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
         "usage": run.usage + ev.usage,
         "models": sorted({*run.models, *ev.models}),
     },
-    e.ActionsJudged: lambda run, ev: {"acted": sorted({*run.acted, *ev.acted})} if ev.acted else {},
+    e.ActionsJudged: lambda run, ev: _acted(run, ev) | with_effected(run, ev.effected),
     e.BudgetReached: lambda run, ev: {"budget_reached": ev.share},
     e.DeadlineMoved: lambda run, ev: {"deadline": ev.deadline},
     e.PlanRequested: lambda run, ev: {

@@ -1,10 +1,12 @@
 """What the caller gets: the result of a run that has ended."""
 
+from schemas.acting import ActingCall
 from schemas.event import State
 from schemas.step import Output
 from schemas.task import Result, StepSummary
 from schemas.verdict import PlannedEffect
 from shared.gate import digest_of_all
+from shared.runs.effected import not_effected
 from shared.runs.planning import in_order, last_steps
 from shared.runs.run import FRUGAL_FROM, Run, StepRecord
 
@@ -22,10 +24,11 @@ TOO_LARGE = "run_too_large"
 def result_of(run: Run) -> Result:
     """The result of an ended run; of one that failed, the best partial answer there is that a message holds."""
     if run.error and run.error.code == TOO_LARGE:
-        bare = {key: record.model_copy(update={"output": None}) for key, record in run.steps.items()}
+        bare = {key: record.model_copy(update={"output": None, "shown": None}) for key, record in run.steps.items()}
         run = run.model_copy(update={"steps": bare})
     outputs = _outputs(run)
     answers = _answers(run)
+    missing = not_effected(run.effected)
     return Result.model_validate(
         {
             "run_id": run.id,
@@ -37,10 +40,13 @@ def result_of(run: Run) -> Result:
             "artefacts": [artefact for output in outputs for artefact in output.artefacts],
             "effects": _effects(run),
             "effects_digest": effects_digest(run),
+            "applied_by": run.carried_out_by,
+            "acting_calls": run.effected,
+            "incomplete_effects": bool(missing),
             "steps": [summary(record) for record in run.steps.values()],
             "usage": run.usage,
             "confidence": min((output.confidence for output in outputs), default=None),
-            "caveats": list(dict.fromkeys([*run.caveats, *_frugality(run), *_caveats(outputs)])),
+            "caveats": list(dict.fromkeys([*run.caveats, *_frugality(run), *_missed(missing), *_caveats(outputs)])),
             "error": run.error,
             "models": run.models,
             "session": run.task.session,
@@ -58,7 +64,17 @@ def effects_digest(run: Run) -> str | None:
 
 
 def _effects(run: Run) -> list[PlannedEffect]:
-    return [effect for record in in_order(run) if record.output for effect in record.output.effects]
+    shown = [record.shown or record.output for record in in_order(run)]
+    return [effect for output in shown if output for effect in output.effects]
+
+
+def _missed(calls: list[ActingCall]) -> list[str]:
+    """A caveat for each call that was not made, or may not have been."""
+    how = {"unknown": "may or may not have been made"}
+    return [
+        f"the call of `{call.tool}` {how.get(call.outcome, 'was not made')}: {call.reason or call.outcome}"
+        for call in calls
+    ]
 
 
 def _frugality(run: Run) -> list[str]:
@@ -74,14 +90,19 @@ def _caveats(outputs: list[Output]) -> list[str]:
 
 
 def _outputs(run: Run) -> list[Output]:
-    return [record.output for record in run.steps.values() if record.output is not None]
+    return [each for record in run.steps.values() for each in (record.shown, record.output) if each is not None]
 
 
 def _answers(run: Run) -> list[Output]:
+    last = [output for key in last_steps(run) if (output := _reviewed(run.steps[key])) is not None]
     if run.carried_out_by is not None:
-        return [record.output for record in in_order(run) if record.effects and record.output is not None]
-    last = [output for key in last_steps(run) if (output := run.steps[key].output) is not None]
+        return last + [record.output for record in in_order(run) if record.effects and record.output is not None]
     return last or _outputs(run)
+
+
+def _reviewed(record: StepRecord) -> Output | None:
+    """What the reviewer has seen of a step: of an applied dry run what it had brought before."""
+    return record.shown or record.output
 
 
 def summary(record: StepRecord) -> StepSummary:

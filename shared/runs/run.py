@@ -6,6 +6,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import Field
 
+from schemas.acting import ActingCall
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.event import HelpRequested, ReviewGiven, State
@@ -42,6 +43,8 @@ class StepRecord(Part):
     effects: list[PlannedEffect] = Field(default_factory=list)
     """Calls a person has approved: what is to be done instead of letting the agent work."""
     output: Output | None = None
+    shown: Output | None = None
+    """What the dry run had brought, once its calls are approved."""
     output_before: str | None = None
     """Digest of the output that the reviewer has not accepted, once the step is to be done again."""
     error: ErrorInfo | None = None
@@ -97,6 +100,10 @@ class Run(Part):
     revisions: int = 0
     acted: list[str] = Field(default_factory=list)
     """What was done for good, tool and place: a second time a person is asked."""
+    effected: list[ActingCall] = Field(default_factory=list)
+    """Acting calls of all its plans and their outcomes, one for each place."""
+    effected_dropped: int = 0
+    """Earlier ones that were dropped to keep the record small."""
     carried_out_by: str | None = None
     """Who has had the calls made that this dry run has shown; None: they were only shown."""
     usage: Usage = Usage()

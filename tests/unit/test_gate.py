@@ -73,7 +73,7 @@ def said(action: Action, at: Situation) -> tuple[type, str]:
 
 
 def test_every_rule_has_its_place_and_every_kind_of_action_passes_the_kill_switch():
-    looked_at = ["taint", "taint", "repetition", "confidence", "risk"]
+    looked_at = ["already_made", "taint", "taint", "repetition", "confidence", "risk"]
     assert [rule.name for rule in RULES] == ["kill_switch", "permission", "schema", "limits", "approval", *looked_at]
     assert RULES[0].about == frozenset(Kind)
 

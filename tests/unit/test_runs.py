@@ -490,8 +490,8 @@ def test_what_a_dry_run_has_shown_is_made_as_it_was_shown_and_no_more():
     assert (said.digest, said.asked) == (expected, "permission")
     w.tell(w.answer(asked, StepCompleted, output=Output(answer="sent")))
     assert w.run.state is State.COMPLETE
-    assert [each.answer for each in w.results] == ["would send", "sent"]
-    assert w.results[1].effects == []
+    assert [each.answer for each in w.results] == ["would send", "would send\n\nsent"]
+    assert [(each.effects, each.applied_by) for each in w.results] == [([EFFECT], None), ([EFFECT], "eva")]
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, None])

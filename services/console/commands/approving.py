@@ -112,7 +112,11 @@ def carry_out(
     """Make the calls a dry run has shown: as they were shown, in that order, once."""
     screen = Screen(json=json)
     with connect(gateway, tenant) as client:
-        shown = client.result(run).effects_digest
+        ended = client.result(run)
+        if ended.applied_by:
+            message = f"the calls of this dry run were applied already, by {one_line(ended.applied_by)}"
+            raise ConsoleError(message, f"waggle result {run}", code=Exit.ALREADY)
+        shown = ended.effects_digest
         if shown is None or not shown.startswith(digest):
             message = "the run has shown other calls" if shown else "the run has shown no calls; was it a dry run?"
             raise ConsoleError(message, f"waggle result {run}", code=Exit.USAGE)

@@ -11,7 +11,7 @@ from schemas.task import Result
 from services.console import watching
 from services.console.answers import RunLine, RunStatus
 from services.console.client import Gateway
-from services.console.exits import exit_of
+from services.console.exits import exit_of_result
 from services.console.files import place_for, save
 from services.console.live import view_for
 from services.console.options import GatewayOption, JsonOption, RunArgument, TenantOption, connect
@@ -57,7 +57,7 @@ def leave(screen: Screen, client: Gateway, run: str, *, save_to: Path | None, do
         screen.document(found.model_dump(mode="json"))
     elif not screen.json:
         show_result(screen, found, saved(client, found, save_to, by_itself=True))
-    raise typer.Exit(exit_of(found.status))
+    raise typer.Exit(exit_of_result(found))
 
 
 def saved(client: Gateway, found: Result, folder: Path | None, *, by_itself: bool) -> list[Path] | None:

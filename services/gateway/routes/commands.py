@@ -89,7 +89,10 @@ async def carry_out_run(order: CarryOutOrder, standing: StandingOf, parts: Parts
     """Make them in their order and as they were shown, once, and nothing else; no model is asked."""
     run = _begun(standing)
     shown = effects_digest(run)
-    if run.state is not State.COMPLETE or run.carried_out_by is not None or shown is None:
+    if run.carried_out_by is not None:
+        message = f"the calls of the run {run.id} were applied already, by {run.carried_out_by}"
+        raise Refused(409, "already_applied", message, action="the run's result lists what was made")
+    if run.state is not State.COMPLETE or shown is None:
         raise Refused(409, "nothing_to_carry_out", f"the run {run.id} has no calls that are only shown")
     if shown != order.digest:
         action = "look again: the run's result says which"

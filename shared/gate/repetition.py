@@ -1,0 +1,107 @@
+"""Acting calls that a run has made before: an equal one is answered from the record, a similar one is asked about.
+
+| recorded call | the new one | verdict |
+|---|---|---|
+| equal, made in other work | first of its work | `Known`: answered from the record |
+| equal, made in this work or answered from the record there | again | ask; of an idempotent tool `Known` |
+| equal or similar, outcome unknown | in other work, or at the same place | ask |
+| same tool and target, irreversible | anywhere | ask |
+| same tool and target, from a plan or round that was given up | in its successor | ask |
+| same target and amount of money | in other work | ask |
+| failed or refused | anywhere | no objection |
+"""
+
+from collections.abc import Iterator
+
+from schemas.acting import ActingCall
+from schemas.plan import Effect
+from shared.gate.action import Ask, Known
+from shared.gate.destinations import deeds_of
+from shared.gate.risk import Case, lasts, moved_by
+
+RULE = "repetition"
+
+
+def known(case: Case) -> Known | None:
+    """The earlier call that this one equals, if its recorded result is the answer."""
+    if not lasts(case.tool):
+        return None
+    alike = list(_alike(case))
+    last = alike[-1] if alike else None
+    if last is None or last.outcome != "made" or last.digest != case.action.sameness:
+        return None
+    situation = case.situation
+    again = last.work_id == situation.work_id or last.digest in situation.answered_from_record
+    if again and last.call != case.action.call and case.tool.effect is not Effect.IDEMPOTENT:
+        return None
+    return Known("already_made", f"{case.tool.name} was called with equal arguments before in this run", last)
+
+
+def similar(case: Case) -> Ask | None:
+    """The question for a call that the run may have made before in other words."""
+    if not lasts(case.tool):
+        return None
+    last = next((each for each in reversed(list(_alike(case))) if _objects(each, case)), None)
+    if last is not None:
+        return Ask(RULE, _told(last, case), case.risk)
+    if case.situation.effected_dropped:
+        return Ask(RULE, "this run has made more calls than its record holds, perhaps this one", case.risk)
+    return None
+
+
+def _alike(case: Case) -> Iterator[ActingCall]:
+    """Recorded calls that may have happened and that equal this one or act on a target of its own."""
+    deeds, moves = deeds_of(case.tool, case.action.arguments), moved_by(case.tool, case.action.arguments)
+    for each in case.situation.effected:
+        if each.may_have_happened and (
+            each.digest == case.action.sameness
+            or not deeds.isdisjoint(each.targets)
+            or _same_money(each, case.places, moves)
+        ):
+            yield each
+
+
+def _same_money(each: ActingCall, places: list[str], moves: dict[str, float]) -> bool:
+    """True for equal amounts to an equal destination, with any tool; of a tool without destinations for equal ones."""
+    money = moves.get("money", 0)
+    there = {target.partition(" ")[2] for target in each.targets}
+    same_place = any(_folded(place) in there for place in places) or not (there or places)
+    return bool(money) and each.moves.get("money") == money and same_place
+
+
+def _folded(place: str) -> str:
+    return place.strip().casefold()
+
+
+def _objects(each: ActingCall, case: Case) -> bool:
+    """True where this call may repeat that one."""
+    situation, effect = case.situation, case.tool.effect
+    here = each.work_id == situation.work_id
+    if each.outcome == "unknown":
+        return not here or (each.call == case.action.call and effect is not Effect.IDEMPOTENT)
+    if effect is Effect.IRREVERSIBLE or each.digest == case.action.sameness:
+        return not here or effect is not Effect.IDEMPOTENT
+    if here:
+        return False
+    moves = moved_by(case.tool, case.action.arguments)
+    return _is_superseded(each.work_id, situation.work_id) or _same_money(each, case.places, moves)
+
+
+def _is_superseded(earlier: str, present: str) -> bool:
+    """True for work of an earlier plan, or of an earlier round of the present one."""
+    return _generation(earlier) < _generation(present)
+
+
+def _generation(work_id: str) -> tuple[int, ...]:
+    """`run/step/<plans given up>.<round>` → both numbers; work without a generation was never given up."""
+    try:
+        return tuple(map(int, work_id.rpartition("/")[2].split(".")))
+    except ValueError:
+        return ()
+
+
+def _told(each: ActingCall, case: Case) -> str:
+    equal = "equal arguments" if each.digest == case.action.sameness else f"{each.arguments[:200]}"
+    how = "may have been called" if each.outcome == "unknown" else "was called"
+    when = f" at {each.at:%Y-%m-%d %H:%M:%S}Z" if each.at else ""
+    return f"{each.tool} {how} before in this run with the same destination, with {equal}{when}"

@@ -1,0 +1,77 @@
+"""What a run has effected outside itself, over all its plans: bounded, one record for each place of a call."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from schemas.acting import ActingCall
+from schemas.event import HelpRequested
+from shared.gate import sameness_of, tool_named
+from shared.runs.run import Run, handoff_name
+
+MOST_RECORDS = 300
+"""Acting calls a run remembers; of older ones it knows only that there were some."""
+
+MOST_IN_FULL = 50
+"""Those whose arguments and results are kept; of older ones only what equal calls are known by."""
+
+BY_PERSON = "person"
+"""Rule of a call that a person has refused."""
+
+_BARE: dict[str, Any] = {"arguments": "", "result": "", "reason": ""}
+
+
+def with_effected(run: Run, reported: Iterable[ActingCall]) -> dict[str, Any]:
+    """The change that these records make to a run. A later report about a place replaces the earlier one."""
+    records = {each.place: each for each in run.effected}
+    for each in reported:
+        records[each.place] = each
+    if list(records.values()) == run.effected:
+        return {}
+    kept = list(records.values())[-MOST_RECORDS:]
+    in_full = len(kept) - MOST_IN_FULL
+    bare = [each.model_copy(update=_BARE) for each in kept[: max(0, in_full)]]
+    dropped = run.effected_dropped + len(records) - len(kept)
+    return {"effected": [*bare, *kept[len(bare) :]], "effected_dropped": dropped}
+
+
+def refused_by_person(run: Run, asked: HelpRequested, by: str, reason: str) -> list[ActingCall]:
+    """The record of a call that was proposed and that a person has refused."""
+    record, proposal = run.steps.get(asked.step_id or ""), asked.proposal
+    if record is None or proposal is None:
+        return []
+    work_id = handoff_name(run, record.step.id, record, 1).rpartition(".")[0]
+    return [
+        ActingCall(
+            work_id=work_id,
+            call=proposal.call,
+            agent=proposal.agent,
+            tool=proposal.tool,
+            source=proposal.source,
+            effect=proposal.effect,
+            arguments=proposal.arguments[:2_000],
+            digest=sameness_of(tool_named(proposal.source, proposal.tool), json.loads(proposal.arguments)),
+            outcome="refused",
+            reason=f"refused by {by}: {reason}"[:300],
+            rule=BY_PERSON,
+        )
+    ]
+
+
+def not_effected(records: Sequence[ActingCall]) -> list[ActingCall]:
+    """Calls that were not made, or may not have been, and that no later call made up for.
+
+    A person's refusal is a decision, not a failure.
+    """
+    return [
+        each
+        for number, each in enumerate(records)
+        if each.outcome != "made"
+        and each.rule != BY_PERSON
+        and not any(_makes_up(later, each) for later in records[number + 1 :])
+    ]
+
+
+def _makes_up(later: ActingCall, missed: ActingCall) -> bool:
+    same_target = later.tool == missed.tool and not set(later.targets).isdisjoint(missed.targets)
+    return later.outcome == "made" and (later.digest == missed.digest or same_target)
