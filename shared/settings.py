@@ -66,6 +66,8 @@ class Settings(Transport):
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port for the gateway's /metrics, apart from its callers; 0: the HTTP port."
     )
+    max_followers: int = Field(2_000, ge=1, description="Runs that one gateway lets be followed at once.")
+    max_followers_per_key: int = Field(500, ge=1, description="Runs that one key may follow at once, of each gateway.")
     log_level: str = Field("INFO", description="Least severe level that is logged.")
 
     topic_prefix: str = Field("waggle.", description="What every topic and consumer group name starts with.")

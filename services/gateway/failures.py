@@ -46,9 +46,11 @@ class Refused(HTTPException):
         self.error = ErrorInfo(code=code, message=message, retryable=retryable, suggested_action=action)
 
 
-def unavailable(code: str, message: str, action: str = "send the request again in a moment") -> Refused:
-    """Something the gateway stands on is away: 503, worth trying again."""
-    return Refused(503, code, message, retryable=True, action=action)
+def unavailable(
+    code: str, message: str, action: str = "send the request again in a moment", wait: float = 1.0
+) -> Refused:
+    """503: a dependency is unavailable or the gateway is full; worth a retry after so many seconds."""
+    return Refused(503, code, message, retryable=True, action=action, headers={"Retry-After": f"{math.ceil(wait)}"})
 
 
 def unknown_run(run_id: str) -> Refused:
@@ -114,6 +116,7 @@ def answer_failures(app: FastAPI) -> None:
     _answer_outages(app, archive.OUTAGES, "archive_unavailable", "Postgres cannot be reached")
     _answer_outages(app, bus.OUTAGES, "kafka_unavailable", "Kafka cannot be reached")
     _answer_outages(app, blackboard.OUTAGES, "blackboard_unavailable", "Redis cannot be reached")
+    _answer_outages(app, [blackboard.NoConnectionFree], "blackboard_busy", "too many requests wait for Redis")
 
 
 def _answer_outages(app: FastAPI, kinds: Sequence[type[Exception]], code: str, message: str) -> None:

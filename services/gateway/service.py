@@ -14,9 +14,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.gateway.access import Keys, Refusals
 from services.gateway.browsers import OwnPages, hosts_of
 from services.gateway.failures import UNAUTHENTICATED, answer_failures
+from services.gateway.following import Places
 from services.gateway.inputs import authorize
 from services.gateway.limits import LimitedBodies
 from services.gateway.routes import ROUTERS, metrics
+from shared.blackboard import Followers
 from shared.bus.stops import Stops
 from shared.principals import read_principals
 from shared.service import Parts, connect, watch_blackboard
@@ -51,13 +53,15 @@ def api_of(parts: Parts) -> FastAPI:
         title="Waggle gateway",
         summary="Submit tasks to the swarm, follow their runs, decide what people have to decide.",
         version=version("waggle"),
-        lifespan=lambda api: _lifespan(parts, api.state.stops),
+        lifespan=lambda api: _lifespan(parts, api.state.stops, api.state.places.followers),
         generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(authorize)],
         responses=UNAUTHENTICATED,
         telemetry={"operation_spans": False, "metrics": False, "logs": False, "exclude": _not_traced},
     )
     api.state.parts, api.state.stops = parts, Stops(parts.settings)
+    followers = Followers(parts.sentinel)
+    api.state.places = Places(followers, parts.settings.max_followers, parts.settings.max_followers_per_key)
     for router in (*ROUTERS, *([] if parts.settings.metrics_port else [metrics.router])):
         api.include_router(router)
     answer_failures(api)
@@ -76,7 +80,7 @@ def _limit(settings: Settings, path: str) -> int:
 
 
 @asynccontextmanager
-async def _lifespan(parts: Parts, stops: Stops) -> AsyncIterator[None]:
+async def _lifespan(parts: Parts, stops: Stops, followers: Followers) -> AsyncIterator[None]:
     await parts.broker.start()
     parts.begin(parts.sentinel.watch, stops.follow)
     watch_blackboard(parts)
@@ -86,6 +90,7 @@ async def _lifespan(parts: Parts, stops: Stops) -> AsyncIterator[None]:
         yield
     finally:
         parts.stopping = True
+        await followers.close()
         await asyncio.to_thread(stop_metrics)
         await parts.broker.stop()
         await parts.close()

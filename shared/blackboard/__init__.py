@@ -3,8 +3,10 @@
 from shared.blackboard.agents import KnownAgents, announce, known_agents
 from shared.blackboard.alone import alone
 from shared.blackboard.connect import OUTAGES, Client, check_redis, tls
+from shared.blackboard.followers import CutOff, Followers
 from shared.blackboard.journal import Journal, read_journal
-from shared.blackboard.live import LiveEvent, follow, note, told
+from shared.blackboard.live import LiveEvent, note, told
+from shared.blackboard.pool import NoConnectionFree
 from shared.blackboard.restore import Restorer, RunRecord
 from shared.blackboard.runs import Committed, Loaded, RunStore, Write
 from shared.blackboard.sentinel import Sentinel
@@ -14,10 +16,13 @@ __all__ = [
     "OUTAGES",
     "Client",
     "Committed",
+    "CutOff",
+    "Followers",
     "Journal",
     "KnownAgents",
     "LiveEvent",
     "Loaded",
+    "NoConnectionFree",
     "Restorer",
     "RunRecord",
     "RunStore",
@@ -27,7 +32,6 @@ __all__ = [
     "alone",
     "announce",
     "check_redis",
-    "follow",
     "known_agents",
     "note",
     "read_journal",

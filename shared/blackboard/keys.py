@@ -40,6 +40,11 @@ def journal(tenant: str, work_id: str) -> str:
     return f"waggle:{tenant}:journal:{work_id}"
 
 
+def wakes(process: str) -> str:
+    """Stream: an entry whenever the process that follows runs has to look for more of them."""
+    return f"waggle:wakes:{process}"
+
+
 def dead_letter(name: str) -> str:
     """Held by whoever deals with a dead letter right now."""
     return f"waggle:dead:{name}"

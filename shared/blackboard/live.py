@@ -1,8 +1,9 @@
 """What happens to a run, live: a stream that people follow and that can be taken up where it was left."""
 
 import json
-from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from schemas.event import RunEvent
 from shared.blackboard import keys
@@ -12,17 +13,18 @@ from shared.blackboard.scripts import Scripts, script
 _NOTE = script("note")
 
 
-class LiveEvent(NamedTuple):
+@dataclass(frozen=True)
+class LiveEvent:
     """One event of the stream."""
 
     id: str
-    """Where it stands; give it to `follow` to go on after it."""
+    """Where it stands; following resumes after it."""
     type: str
     data: dict[str, Any]
 
-    @property
+    @cached_property
     def json(self) -> str:
-        """Its data as one line of JSON."""
+        """Its data as one line of JSON: written once for all who follow."""
         return json.dumps(self.data, ensure_ascii=False)
 
 
@@ -34,30 +36,10 @@ async def note(scripts: Scripts, event: RunEvent) -> None:
 
 async def told(redis: Client, tenant: str, run_id: str) -> list[LiveEvent]:
     """The run's events so far."""
-    return [_live(entry) for entry in await redis.xrange(keys.run(tenant, run_id, "events"))]
+    return [live_event(entry) for entry in await redis.xrange(keys.run(tenant, run_id, "events"))]
 
 
-async def follow(redis: Client, tenant: str, run_id: str, after: str = "0") -> AsyncIterator[LiveEvent | None]:
-    """The run's events after the given id, for ever; None whenever a few seconds pass without one."""
-    key = keys.run(tenant, run_id, "events")
-    while True:
-        found = await redis.xread({key: after}, block=5_000, count=100)
-        if not found:
-            yield None
-        for event in map(_live, _entries(found)):
-            after = event.id
-            yield event
-
-
-def _live(entry: tuple[str, dict[str, str]]) -> LiveEvent:
+def live_event(entry: tuple[str, dict[str, str]]) -> LiveEvent:
+    """Return an entry of the stream as an event."""
     event = json.loads(entry[1]["event"])
     return LiveEvent(entry[0], event["type"], event["data"])
-
-
-def _entries(found: Any) -> list[tuple[str, dict[str, str]]]:
-    """The entries of the one stream that was read, whichever shape the protocol version gives them."""
-    streams = found.values() if isinstance(found, dict) else [entries for _, entries in found]
-    flat: list[tuple[str, dict[str, str]]] = []
-    for entries in streams:
-        flat.extend(entries[0] if entries and isinstance(entries[0], list) else entries)
-    return flat

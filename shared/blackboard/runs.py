@@ -16,7 +16,7 @@ from shared.blackboard.unreadable import UnreadableRun
 from shared.errors import Conflict
 from shared.runs import ENDS, Run, StepRecord, awaited
 
-_COMMIT, _PUBLISHED, _READ = script("commit"), script("published"), script("read")
+_COMMIT, _PUBLISHED, _READ, _STATE = script("commit"), script("published"), script("read"), script("state")
 _STEP = "step:"
 _AWAITED = "awaited"
 """Field: the ids of the handoffs the run awaits, as JSON. `reserve.lua` asks it before each call of a handoff."""
@@ -103,10 +103,7 @@ class RunStore:
 
     async def state(self, tenant: str, run_id: str) -> State | None:
         """Only where the run stands. Raises BlackboardLost."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.get(keys.SENTINEL)
-            pipe.hget(keys.run(tenant, run_id), "state")
-            sentinel, state = await pipe.execute()
+        sentinel, state = await self._scripts.run(_STATE, [keys.run(tenant, run_id), keys.SENTINEL], ["state"])
         await self._sentinel.agree(sentinel)
         return _ADAPTERS["state"].validate_json(state) if state else None
 

@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError  # noqa: A004 -- Redis's own: its c
 
 from shared.blackboard import keys
 from shared.blackboard.connect import CONNECTION_OUTAGES, Client
+from shared.blackboard.pool import working_client
 from shared.blackboard.scripts import Scripts
 from shared.errors import BlackboardLost
 
@@ -46,7 +47,8 @@ class Sentinel:
 
     def __init__(self, url: str, tls: Mapping[str, Any] | None = None) -> None:
         given: dict[str, Any] = {"decode_responses": True, "socket_connect_timeout": 5, **(tls or {})}
-        self.client: Client = Redis.from_url(url, redis_connect_func=self._met, socket_timeout=30, **given)
+        self._url, self._given = url, given
+        self.client: Client = working_client(url, redis_connect_func=self._met, socket_timeout=30, **given)
         self.scripts = Scripts(self.client)
         self.own: Client = Redis.from_url(url, socket_timeout=5, **given)
         self._whole = asyncio.Event()
@@ -59,6 +61,12 @@ class Sentinel:
     def is_whole(self) -> bool:
         """Whether it can be worked with, as far as is known."""
         return self._whole.is_set()
+
+    def apart(self) -> Client:
+        """Return a client with a connection of its own, for what waits long; whoever asks for it closes it."""
+        return Redis.from_url(
+            self._url, redis_connect_func=self._met, socket_timeout=30, max_connections=1, **self._given
+        )
 
     async def whole(self) -> None:
         """Return when it can be worked with."""

@@ -11,13 +11,13 @@ from schemas.plan import AgentCard
 from schemas.task import Task
 from shared.blackboard import (
     OUTAGES,
+    Followers,
     KnownAgents,
     RunStore,
     Sentinel,
     Write,
     agents,
     announce,
-    follow,
     known_agents,
     note,
 )
@@ -116,16 +116,18 @@ async def test_everything_of_a_run_has_a_time_to_live(store, redis):
         assert 0 < await redis.pttl(f"waggle:default:run:run-g:{part}") <= 60_000
 
 
-async def test_live_events_can_be_taken_up_where_they_were_left(store, redis):
+async def test_live_events_can_be_taken_up_where_they_were_left(store, sentinel):
     await commit(store, written("run-h"))
     seen = []
-    async for event in follow(redis, "default", "run-h"):
+    followers = Followers(sentinel)
+    async for event in followers.follow("default", "run-h"):
         seen.append(event)
         if event.type == "waggle.step-dispatched.v1":
             break
-    async for event in follow(redis, "default", "run-h", after=seen[0].id):
+    async for event in followers.follow("default", "run-h", after=seen[0].id):
         assert event == seen[1]
         break
+    await followers.close()
 
 
 async def test_an_agent_that_announced_itself_is_known(redis):

@@ -1,6 +1,7 @@
 """Runs are followed live."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Header
@@ -8,12 +9,13 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from schemas.event import Moved
 from services.gateway.failures import documented_beside_stream
+from services.gateway.following import FollowersOf
 from services.gateway.inputs import PartsOf, Standing, StandingOf, mark_of
-from shared.blackboard import LiveEvent, follow
+from shared.blackboard import CutOff, LiveEvent
 from shared.runs import ENDS
 from shared.service import Parts
 
-router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=documented_beside_stream(404))
+router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=documented_beside_stream(404, 429))
 
 LastEventId = Annotated[
     str, Header(pattern=r"^\d{1,20}(-\d{1,20})?$", description="Go on after this event: an `id` of the stream.")
@@ -27,22 +29,28 @@ LastEventId = Annotated[
     response_description="Server-sent events until the run has ended",
 )
 async def follow_run(
-    standing: StandingOf, parts: PartsOf, last_event_id: LastEventId = "0"
+    standing: StandingOf, parts: PartsOf, followers: FollowersOf, last_event_id: LastEventId = "0"
 ) -> AsyncIterator[ServerSentEvent]:
     """Each event with its stream id, its wire type as `event` and its JSON as `data`; the past comes first.
 
-    The stream may be opened as soon as the task is accepted, and ends with the event that ends the run.
+    The stream may be opened as soon as the task is accepted, and ends with the event that ends the run. A client that
+    reads more slowly than events come is cut off, and resumes with `Last-Event-ID`. 429 and 503 say that the key, or
+    this gateway, follows as many runs as it may.
     """
     over, ended = await _is_over(parts, standing.tenant, standing.id), 0
-    async for event in follow(parts.redis, standing.tenant, standing.id, last_event_id):
-        if event is not None:
-            yield ServerSentEvent(id=event.id, event=event.type, raw_data=event.json)
-            ended += ends(event)
-        if over if event is None else ends(event) and ended > await _resumes(parts, standing):
-            return
-        if event is None:
-            yield ServerSentEvent(comment="nothing new")
-            over = await _is_over(parts, standing.tenant, standing.id)
+    try:
+        async with aclosing(followers.follow(standing.tenant, standing.id, last_event_id)) as events:
+            async for event in events:
+                if event is not None:
+                    yield ServerSentEvent(id=event.id, event=event.type, raw_data=event.json)
+                    ended += ends(event)
+                if over if event is None else ends(event) and ended > await _resumes(parts, standing):
+                    return
+                if event is None:
+                    yield ServerSentEvent(comment="nothing new")
+                    over = await _is_over(parts, standing.tenant, standing.id)
+    except CutOff:
+        yield ServerSentEvent(comment="cut off: resume after the last id")
 
 
 def ends(event: LiveEvent) -> bool:
