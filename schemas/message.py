@@ -4,7 +4,18 @@ import math
 import re
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 Slug: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 """A name that is safe in topic names, Redis keys and paths."""
@@ -17,6 +28,27 @@ Id: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=LONGES
 
 Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
 """Prose that must not be empty."""
+
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA_TYPE = rf'^{_WORD}/{_WORD}([ \t]*;[ \t]*{_WORD}=({_WORD}|"[ !#-\[\]-~]*"))*$'
+UNKNOWN_MEDIA = "application/octet-stream"
+
+MediaType: TypeAlias = Annotated[str, StringConstraints(max_length=200, pattern=_MEDIA_TYPE)]
+"""A media type as RFC 9110 writes it, perhaps with parameters: it can be a header's value as it is."""
+
+_MEDIA_TYPES: TypeAdapter[str] = TypeAdapter(MediaType)
+
+
+def media_type_or_unknown(value: Any) -> Any:
+    """Return a media type that can be a header's value; every other text counts as unknown."""
+    try:
+        return _MEDIA_TYPES.validate_python(value)
+    except ValidationError:
+        return UNKNOWN_MEDIA if isinstance(value, str) else value
+
+
+StoredMediaType: TypeAlias = Annotated[str, BeforeValidator(media_type_or_unknown)]
+"""A media type in a message: an unfit one, which an older version may have written, is read as unknown."""
 
 Instant: TypeAlias = AwareDatetime
 """A moment with its offset from UTC."""
@@ -41,19 +73,23 @@ Seconds: TypeAlias = Annotated[float, Field(ge=0, le=MOST_SECONDS)]
 """A duration that may be nothing."""
 
 
-def _finite(value: JsonValue) -> JsonValue:
-    """Refuse infinity and NaN, which are no JSON: written down they would become null."""
+def _writable(value: JsonValue) -> JsonValue:
+    """Refuse what cannot be written down: infinity and NaN, which would become null, and halves of characters."""
     waiting: list[Any] = [value]
     while waiting:
         each = waiting.pop()
         if isinstance(each, float) and not math.isfinite(each):
             raise ValueError("holds a number that is not finite")
-        waiting.extend(each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+        if isinstance(each, str) and _SURROGATE.search(each):
+            raise ValueError("holds a surrogate, which is half a character")
+        waiting.extend((*each, *each.values()) if isinstance(each, dict) else each if isinstance(each, list) else ())
     return value
 
 
-Json: TypeAlias = Annotated[JsonValue, AfterValidator(_finite)]
-"""Any JSON value; its numbers are finite."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Json: TypeAlias = Annotated[JsonValue, AfterValidator(_writable)]
+"""Any JSON value that can be written down: its numbers are finite, its texts are Unicode."""
 
 
 class Part(BaseModel):

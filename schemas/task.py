@@ -8,7 +8,20 @@ from pydantic import ConfigDict, Field, model_validator
 from schemas.acting import ActingCall
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
-from schemas.message import MOST, Count, Id, Instant, Json, Message, Part, Seconds, Slug, Text
+from schemas.message import (
+    MOST,
+    UNKNOWN_MEDIA,
+    Count,
+    Id,
+    Instant,
+    Json,
+    Message,
+    Part,
+    Seconds,
+    Slug,
+    StoredMediaType,
+    Text,
+)
 from schemas.verdict import PlannedEffect
 
 
@@ -35,7 +48,9 @@ class Attachment(Part):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[^/\x00]{1,200}$", description="File name, without a folder.")
-    media_type: str = Field("application/octet-stream", max_length=200)
+    media_type: StoredMediaType = Field(
+        UNKNOWN_MEDIA, max_length=200, description="As RFC 9110 writes it; anything else counts as unknown."
+    )
     text: str | None = Field(None, description="The content itself, if it is text and small.")
     uri: str | None = Field(None, description="`blob:<sha256>` of an uploaded file, or an `https:` address.")
     size: int | None = Field(None, ge=0, le=MOST, description="Bytes, if known.")
@@ -130,7 +145,7 @@ class Artefact(Part):
     """A file a step produced, kept in the archive."""
 
     name: str
-    media_type: str
+    media_type: StoredMediaType
     size: int = Field(ge=0, le=MOST, description="Bytes.")
     uri: str = Field(description="`blob:<sha256>` in the tenant's archive.")
 

@@ -1,18 +1,12 @@
-"""Running Python that nobody has looked at: no network, none of the host's files, bounded in time, memory and output.
+"""Running Python that was not reviewed: no network, none of the host's files, bounded in time, memory and output.
 
 Two engines, one dialect. `bubblewrap` runs CPython in empty namespaces where it is installed and works; `monty` runs a
 subset of Python in an interpreter of its own, from pip alone. Nothing ever runs outside of a sandbox.
 """
 
 import asyncio
-import functools
-import os
-import resource
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +14,8 @@ from typing import Literal
 from pydantic import BaseModel
 from pydantic_monty import Monty, MontyCrashedError, MontyRuntimeError, MontySyntaxError, MountDir
 
+from services.code import bubblewrap
+from services.code.bubblewrap import Bounds, Ran
 from shared.tools import ToolError
 
 SECONDS = 20.0
@@ -28,8 +24,9 @@ OUTPUT = 20_000
 WRITTEN = 16 * 1_048_576
 """Bounds of one run: seconds of computing, bytes of memory, characters of output, bytes of one file."""
 
-_PROCESSES = 64
+_AT_ONCE = 4
 _CUT = "\n… cut off: more was printed than is kept …\n"
+_RUNNING = ThreadPoolExecutor(_AT_ONCE, "sandbox")
 
 Engine = Literal["bubblewrap", "monty"]
 
@@ -56,10 +53,10 @@ class Program:
 
 
 def engine(wanted: str) -> Engine:
-    """The engine to use for the setting `auto`, `bubblewrap` or `monty`. Raises ToolError `sandbox_missing`."""
-    if wanted == "monty" or (wanted == "auto" and not _bubblewrap_works()):
+    """Return the engine to use for the setting `auto`, `bubblewrap` or `monty`. Raises ToolError `sandbox_missing`."""
+    if wanted == "monty" or (wanted == "auto" and bubblewrap.usable() is None):
         return "monty"
-    if not _bubblewrap_works():
+    if bubblewrap.usable() is None:
         action = "install bubblewrap where it may make namespaces, or set WAGGLE_SANDBOX=auto"
         raise ToolError("sandbox_missing", "bubblewrap does not work here", suggested_action=action)
     return "bubblewrap"
@@ -67,22 +64,31 @@ def engine(wanted: str) -> Engine:
 
 async def run(program: Program, wanted: str) -> RunOutcome:
     """Run a program to its end or to its bounds."""
+    return await asyncio.get_running_loop().run_in_executor(_RUNNING, _run, program, wanted)
+
+
+def _run(program: Program, wanted: str) -> RunOutcome:
     chosen = engine(wanted)
     started = time.monotonic()
-    runner = _monty if chosen == "monty" else _bubblewrap
-    exit_code, stdout, stderr, timed_out = await asyncio.to_thread(runner, program)
+    ran = (_monty if chosen == "monty" else _bubblewrap)(program)
     return RunOutcome(
-        exit_code=exit_code,
-        stdout=_bounded(stdout),
-        stderr=_bounded(stderr),
+        exit_code=ran.exit_code,
+        stdout=_bounded(ran.stdout),
+        stderr=_bounded(ran.stderr),
         seconds=round(time.monotonic() - started, 3),
         engine=chosen,
-        timed_out=timed_out,
+        timed_out=ran.late,
     )
 
 
 def _bounded(text: str) -> str:
     return text if len(text) <= OUTPUT else text[:OUTPUT] + _CUT
+
+
+def _bubblewrap(program: Program) -> Ran:
+    bounds = Bounds(seconds=SECONDS, memory=MEMORY, written=WRITTEN)
+    script = (program.name, program.source)
+    return bubblewrap.run(bubblewrap.usable() or "", script, program.project, program.inputs, bounds)
 
 
 class _TooMuchOutputError(Exception):
@@ -101,9 +107,9 @@ class _Printed:
             raise _TooMuchOutputError
 
 
-def _monty(program: Program) -> tuple[int, str, str, bool]:
+def _monty(program: Program) -> Ran:
     printed = _Printed()
-    limits = {"max_feed_duration_secs": SECONDS, "max_memory": MEMORY, "max_suspensions": 100_000}
+    limits = {"max_feed_duration_secs": SECONDS, "max_memory": MEMORY, "max_suspensions": 20_000}
     with (
         MountDir(
             host_path=program.project, virtual_path="/project", mode="read-write", write_bytes_limit=WRITTEN
@@ -116,77 +122,5 @@ def _monty(program: Program) -> tuple[int, str, str, bool]:
             session.feed_run(program.source, print_callback=printed, mount=[own, inputs], cwd="/project")
         except (MontyRuntimeError, MontySyntaxError, MontyCrashedError) as failed:
             late = "time limit exceeded" in str(failed) or getattr(failed, "timed_out", False)
-            return 1, printed.text["stdout"], printed.text["stderr"] + str(failed), bool(late)
-    return 0, printed.text["stdout"], printed.text["stderr"], False
-
-
-def _bubblewrap(program: Program) -> tuple[int, str, str, bool]:
-    with tempfile.TemporaryDirectory(prefix="waggle-sandbox-") as folder:
-        script = Path(folder) / program.name
-        script.write_text(program.source)
-        outputs = [Path(folder) / "stdout", Path(folder) / "stderr"]
-        with outputs[0].open("wb") as stdout, outputs[1].open("wb") as stderr:
-            late = False
-            try:
-                ran = subprocess.run(
-                    [*_confined(program, script), sys.executable, "-I", f"/script/{program.name}"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=stdout,
-                    stderr=stderr,
-                    env={
-                        "PATH": os.defpath
-                    },  # the sandbox's first process is bwrap itself: its environment can be read
-                    timeout=SECONDS,
-                    check=False,
-                    preexec_fn=_limit,
-                )
-                code = ran.returncode
-            except subprocess.TimeoutExpired:
-                code, late = 124, True
-        texts = [path.read_bytes()[: 4 * OUTPUT].decode(errors="replace") for path in outputs]
-    if late:
-        texts[1] += f"\nstopped after {SECONDS:g} s"
-    return code, texts[0], texts[1], late
-
-
-def _confined(program: Program, script: Path) -> list[str]:
-    system = [folder for folder in ("/usr", "/lib", "/lib64", "/bin", "/etc/alternatives") if Path(folder).exists()]
-    interpreter = sorted({sys.base_prefix, sys.prefix} - set(system))
-    shown = [part for folder in (*system, *interpreter) for part in ("--ro-bind", folder, folder)]
-    return [
-        *("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"),
-        *("--uid", "65534", "--gid", "65534", "--hostname", "sandbox"),
-        *("--proc", "/proc", "--dev", "/dev", "--size", str(WRITTEN), "--tmpfs", "/tmp"),  # noqa: S108 -- the sandbox's own
-        *shown,
-        *("--bind", str(program.project), "/project", "--ro-bind", str(program.inputs), "/project/inputs"),
-        *("--ro-bind", str(script.parent), "/script", "--chdir", "/project"),
-        *("--setenv", "HOME", "/tmp", "--setenv", "PYTHONDONTWRITEBYTECODE", "1"),  # noqa: S108 -- the sandbox's own
-    ]
-
-
-def _limit() -> None:
-    for kind, most in (
-        (resource.RLIMIT_AS, MEMORY),
-        (resource.RLIMIT_CPU, int(SECONDS)),
-        (resource.RLIMIT_FSIZE, WRITTEN),
-        (resource.RLIMIT_NPROC, _PROCESSES),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(kind, (most, most))
-
-
-@functools.cache
-def _bubblewrap_works() -> bool:
-    """Whether it is installed and may make namespaces here, found out by running it."""
-    if shutil.which("bwrap") is None or not hasattr(os, "geteuid"):
-        return False
-    with tempfile.TemporaryDirectory() as folder:
-        probe = Program("probe.py", "", Path(folder) / "project", Path(folder) / "inputs")
-        probe.project.mkdir()
-        (probe.project / "inputs").mkdir()
-        probe.inputs.mkdir()
-        script = Path(folder) / "probe.py"
-        script.write_text("print('works')")
-        command = [*_confined(probe, script), sys.executable, "-I", "/script/probe.py"]
-        ran = subprocess.run(command, capture_output=True, timeout=20, check=False)
-    return ran.returncode == 0 and b"works" in ran.stdout
+            return Ran(1, printed.text["stdout"], printed.text["stderr"] + str(failed), bool(late))
+    return Ran(0, printed.text["stdout"], printed.text["stderr"], late=False)

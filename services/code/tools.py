@@ -1,18 +1,26 @@
 """What the code agent acts with: write files, run and test them in the sandbox, keep what came out."""
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ParamSpec, TypeVar
 
 from pydantic import BaseModel, Field
 
+from schemas.message import MediaType
 from schemas.task import Artefact
-from services.code import sandbox
+from services.code import project, sandbox
 from services.code.sandbox import Program, RunOutcome
 from services.code.testing import runnable
+from shared.files import local_name
 from shared.tools import Effect, Risk, ToolCall, ToolError, tool
 
-MOST_FILES = 100
+_FILES = ThreadPoolExecutor(4, "project-files")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
 ProjectPath = Annotated[
     str, Field(min_length=1, max_length=200, pattern=r"^[\w][\w./-]*$", description="Path in the project.")
 ]
@@ -46,17 +54,12 @@ async def write_file(
     path: ProjectPath, content: Annotated[str, Field(max_length=200_000)], *, call: ToolCall
 ) -> WrittenFile:
     """Write a file of the project, replacing what was there."""
-    project = await _project(call)
-    target = _inside(project, path)
-    if target.relative_to(project).parts[0] == "inputs":
+    if _inside(path)[0] == "inputs":
         action = "write it elsewhere in the project"
         raise ToolError("read_only", "files below inputs/ can only be read", suggested_action=action)
-    if not target.exists() and len(_entries(project)) >= MOST_FILES:
-        action = "write into a file there is"
-        raise ToolError("too_many_files", f"a project has at most {MOST_FILES} files", suggested_action=action)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(content)
-    return WrittenFile(path=path, size=len(content.encode()))
+    written = content.encode(errors="replace")
+    await _apart(project.write, await _project(call), path, written)
+    return WrittenFile(path=path, size=len(written))
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, destinations=())
@@ -68,76 +71,89 @@ async def read_file(
     call: ToolCall,
 ) -> FileText:
     """Read a text file of the project or below inputs/."""
-    text = (await _file(path, call)).read_text(errors="replace")
-    end = offset + limit
-    return FileText(path=path, text=text[offset:end], offset=offset, next_offset=end if end < len(text) else None)
+    content = await _content(path, call)
+    text, more = await _apart(_part, content, offset, limit)
+    return FileText(path=path, text=text, offset=offset, next_offset=offset + limit if more else None)
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, destinations=())
 async def list_files(*, call: ToolCall) -> list[FileEntry]:
     """List the files of the project and those below inputs/."""
-    project = await _project(call)
-    inputs = [FileEntry(path=f"inputs/{file.name}", size=file.size or 0) for file in call.workspace.files()]
-    return [*_entries(project), *inputs]
+    there = await _apart(project.entries, await _project(call))
+    inputs = [FileEntry(path=f"inputs/{local_name(file.name)}", size=file.size or 0) for file in call.workspace.files()]
+    return [*(FileEntry(path=path, size=size) for path, size in there), *inputs]
 
 
 @tool(risk=Risk.MEDIUM, effect=Effect.IDEMPOTENT, timeout=60, local=True, destinations=())
 async def run_python(path: ProjectPath, *, call: ToolCall) -> RunOutcome:
     """Run a Python file of the project in a sandbox: no network, only the project and inputs/, 20 s, 512 MB."""
-    source = (await _file(path, call)).read_text()
-    return await _run(Path(path).name, source, call)
+    return await _run(Path(path).name, await _source(path, call), call)
 
 
 @tool(risk=Risk.MEDIUM, effect=Effect.IDEMPOTENT, timeout=60, local=True, destinations=())
 async def run_tests(path: ProjectPath, *, call: ToolCall) -> RunOutcome:
     """Run each function `test_…` of a Python file in the sandbox; each prints PASS or FAIL, exit_code 0: all passed."""
-    source = runnable(path, (await _file(path, call)).read_text())
+    source = await _apart(runnable, path, await _source(path, call))
     return await _run(Path(path).name, source, call)
 
 
 @tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, destinations=())
-async def keep_file(path: ProjectPath, media_type: str = "text/plain", *, call: ToolCall) -> Artefact:
+async def keep_file(path: ProjectPath, media_type: MediaType = "text/plain", *, call: ToolCall) -> Artefact:
     """Keep a file of the project as a result the caller gets."""
-    target = await _file(path, call)
-    return await call.workspace.save(target.name, target.read_bytes(), media_type)
+    return await call.workspace.save(Path(path).name, await _content(path, call), media_type)
+
+
+async def _apart(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Run what blocks outside of the event loop, a few at once."""
+    return await asyncio.get_running_loop().run_in_executor(_FILES, partial(function, *args, **kwargs))
 
 
 async def _run(name: str, source: str, call: ToolCall) -> RunOutcome:
-    project = await _project(call)
+    folder = await _project(call)
     inputs = call.workspace.folder / "no-inputs"
     await asyncio.to_thread(inputs.mkdir, exist_ok=True)
+    missing = ""
     for file in call.workspace.files():
-        inputs = (await call.workspace.path(file.name)).parent
-    return await sandbox.run(Program(name, source, project, inputs), call.settings.sandbox)
+        try:
+            inputs = (await call.workspace.path(file.name)).parent
+        except ToolError as unreadable:
+            missing += f"\nnot below inputs/: {unreadable}"
+    outcome = await sandbox.run(Program(name, source, folder, inputs), call.settings.sandbox)
+    return outcome.model_copy(update={"stderr": outcome.stderr + missing[:2_000]})
 
 
 async def _project(call: ToolCall) -> Path:
     """The project's folder, with the place where inputs are shown to programs."""
-    project = call.workspace.folder / "project"
-    await asyncio.to_thread((project / "inputs").mkdir, parents=True, exist_ok=True)
-    return project.resolve()
+    folder = call.workspace.folder / "project"
+    await asyncio.to_thread((folder / "inputs").mkdir, parents=True, exist_ok=True)
+    return folder
 
 
-async def _file(path: str, call: ToolCall) -> Path:
-    if path.startswith("inputs/"):
-        return await call.workspace.path(path.removeprefix("inputs/"))
-    project = await _project(call)
-    target = _inside(project, path)
-    if not target.is_file():
-        there = ", ".join(entry.path for entry in _entries(project)) or "none"
-        message = f"there is no file `{path}` in the project; there are: {there}"
-        raise ToolError("unknown_file", message, suggested_action="use one of them, or write it first")
-    return target
+async def _source(path: str, call: ToolCall) -> str:
+    try:
+        return (await _content(path, call)).decode()
+    except UnicodeDecodeError:
+        action = "write it as UTF-8 text"
+        raise ToolError("not_text", f"`{path}` is not UTF-8 text", suggested_action=action) from None
 
 
-def _inside(project: Path, path: str) -> Path:
-    target = (project / path).resolve()
-    if not target.is_relative_to(project) or target == project:
+async def _content(path: str, call: ToolCall) -> bytes:
+    """What a file of the project, or one below inputs/, holds."""
+    if _inside(path)[0] == "inputs":
+        file = await call.workspace.path(path.removeprefix("inputs/"))
+        return await _apart(project.read, file.parent, file.name)
+    return await _apart(project.read, await _project(call), path)
+
+
+def _part(content: bytes, offset: int, limit: int) -> tuple[str, bool]:
+    text = content.decode(errors="replace")
+    return text[offset : offset + limit], offset + limit < len(text)
+
+
+def _inside(path: str) -> list[str]:
+    """The path's parts. Raises ToolError `outside_project`."""
+    parts = path.split("/")
+    if any(part in ("", ".", "..") for part in parts):
         action = "use a path in the project, such as `main.py`"
         raise ToolError("outside_project", f"`{path}` is not inside the project", suggested_action=action)
-    return target
-
-
-def _entries(project: Path) -> list[FileEntry]:
-    files = sorted(path for path in project.rglob("*") if path.is_file() and not path.is_symlink())
-    return [FileEntry(path=str(path.relative_to(project)), size=path.stat().st_size) for path in files]
+    return parts

@@ -102,9 +102,12 @@ def answer(status: int, error: ErrorInfo, headers: Mapping[str, str] | None = No
 
 
 def explain(problems: Sequence[Any]) -> str:
-    """What validation found, as one line: where, and what is wrong there. The values themselves are left out."""
+    """Return what validation found as one line: where, and what is wrong there. The values themselves are left out.
+
+    A path may hold a key of the request, and that half a character, which no answer can carry.
+    """
     found = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
-    return "; ".join(found)[:2_000]
+    return "; ".join(found)[:2_000].encode(errors="replace").decode()
 
 
 def answer_failures(app: FastAPI) -> None:

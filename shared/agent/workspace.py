@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from schemas.message import media_type_or_unknown
 from schemas.step import Handoff
 from schemas.task import Artefact, Attachment
 from shared.archive import BlobStore
 from shared.blackboard import Journal
 from shared.errors import TerminalError
+from shared.files import local_name, remove_tree
 from shared.guard import sanitised
 from shared.settings import Settings
 from shared.tools import WITHOUT_IT, ToolError
@@ -23,7 +25,7 @@ class StepWorkspace:
     """Implements `shared.tools.Workspace` for one handoff."""
 
     def __init__(self, handoff: Handoff, archive: BlobStore, journal: Journal, settings: Settings) -> None:
-        self._root: tempfile.TemporaryDirectory[str] | None = None
+        self._root: Path | None = None
         self._handoff = handoff
         self._archive = archive
         self._journal = journal
@@ -37,7 +39,7 @@ class StepWorkspace:
     async def close(self) -> None:
         """Remove the step's files here."""
         if self._root is not None:
-            await asyncio.to_thread(self._root.cleanup)
+            await asyncio.to_thread(remove_tree, self._root)
 
     @property
     def made(self) -> list[Artefact]:
@@ -52,39 +54,46 @@ class StepWorkspace:
         return list({file.name: file for file in everything}.values())
 
     async def path(self, name: str) -> Path:
-        """Return the local path of a file. Raises ToolError `unknown_file`, and ArchiveUnavailable."""
-        file = next((each for each in self.files() if name in (each.name, sanitised(each.name))), None)
+        """Return the local path of a file: a regular one, written here.
+
+        Its name there is `local_name` of its own, by which it is found, too. Raises ToolError `unknown_file`, and
+        ArchiveUnavailable.
+        """
+        file = next((each for each in self.files() if name in _names(each.name)), None)
         if file is None:
             raise self._unknown(name)
-        path = self._place("files") / file.name
+        path = self._place("files") / local_name(file.name)
         if not path.exists():
-            content = await self._content(file)
-            path.write_bytes(content)
+            await asyncio.to_thread(path.write_bytes, await self._content(file))
         return path
 
     async def save(self, name: str, content: bytes, media_type: str) -> Artefact:
-        """Keep a file in the archive. Raises ToolError `too_large` or `bad_name`, and ArchiveUnavailable."""
+        """Keep a file in the archive; an unfit media type is kept as unknown.
+
+        Raises ToolError `too_large` or `bad_name`, and ArchiveUnavailable.
+        """
         if "/" in name or not name.strip() or name.startswith("."):
             raise ToolError("bad_name", f"`{name}` is no plain file name", suggested_action="leave folders out")
+        media_type = media_type_or_unknown(media_type)
         try:
             uri = await self._archive.put(self._handoff.tenant, content, media_type)
         except TerminalError as refused:
             raise ToolError(refused.code, str(refused), suggested_action="keep less, or in several files") from refused
         artefact = Artefact(name=name, media_type=media_type, size=len(content), uri=uri)
         await self._journal.write(_ARTEFACT + name, artefact.model_dump(mode="json"))
-        (self._place("files") / name).write_bytes(content)
+        await asyncio.to_thread((self._place("files") / local_name(name)).write_bytes, content)
         return artefact
 
     def _place(self, name: str) -> Path:
         if self._root is None:
-            self._root = tempfile.TemporaryDirectory(prefix="waggle-")
-        place = Path(self._root.name) / name
+            self._root = Path(tempfile.mkdtemp(prefix="waggle-"))
+        place = self._root / name
         place.mkdir(exist_ok=True)
         return place
 
     async def _content(self, file: Attachment | Artefact) -> bytes:
         if isinstance(file, Attachment) and file.text is not None:
-            return file.text.encode()
+            return file.text.encode(errors="replace")
         uri = file.uri or ""
         if uri.startswith(("http://", "https://")):
             fetched = await GuardedClient(self._settings.fetch_allow).get(uri)
@@ -101,3 +110,7 @@ class StepWorkspace:
         there = ", ".join(names) or "none"
         hint = f"did you mean `{near[0]}`?" if near else "use one of the files there are"
         return ToolError("unknown_file", f"there is no file `{name}`; there are: {there}", suggested_action=hint)
+
+
+def _names(name: str) -> tuple[str, ...]:
+    return name, sanitised(name), local_name(name)

@@ -10,7 +10,7 @@ from reading import published, validator
 from samples import FULL, LEAST
 
 from schemas.registry import TOPICS, UnknownMessage, message_class, topic_of
-from schemas.task import Task
+from schemas.task import Artefact, Attachment, Task
 
 TASKS = validator(published("waggle.task.v1"))
 
@@ -174,3 +174,17 @@ def test_a_handoff_goes_to_the_topic_of_its_agent_and_the_rest_by_the_table():
     assert topics["waggle.moved.v1"] == "runs.log"
     assert topics["waggle.human-decided.v1"] == "decisions"
     assert topics["waggle.cancel-run.v1"] == "control"
+
+
+@pytest.mark.parametrize("fit", ["text/plain", "text/csv; charset=utf-8", 'a/b;c="d e"', "application/vnd.x+json"])
+def test_a_media_type_that_can_be_a_header_is_kept(fit):
+    assert Attachment(name="a", text="", media_type=fit).media_type == fit
+    assert Artefact(name="a", size=0, uri="blob:0", media_type=fit).media_type == fit
+
+
+@pytest.mark.parametrize(
+    "unfit", ["", "text", "text/html\r\nSet-Cookie: x=1", "text/€", "text/plain; x", "a/b\n", "a b/c", "a/" + "b" * 300]
+)
+def test_a_media_type_that_cannot_be_a_header_is_read_as_unknown(unfit):
+    assert Attachment(name="a", text="", media_type=unfit).media_type == "application/octet-stream"
+    assert Artefact(name="a", size=0, uri="blob:0", media_type=unfit).media_type == "application/octet-stream"
