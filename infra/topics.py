@@ -30,6 +30,8 @@ class Topic:
     max_message_bytes: int
     compression: str
     """How Kafka keeps it: `producer` is as it was sent; gzip is what every client can read."""
+    arrivals: bool = False
+    """Whether a record's time is that of its arrival, set by Kafka, rather than what its sender says."""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -39,6 +41,7 @@ class Topic:
             "cleanup.policy": self.cleanup,
             "max.message.bytes": str(self.max_message_bytes),
             "compression.type": self.compression,
+            **({"message.timestamp.type": "LogAppendTime"} if self.arrivals else {}),
         }
 
 

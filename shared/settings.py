@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -14,6 +14,7 @@ from schemas.message import MOST_SECONDS
 from shared.gate import read_gate
 from shared.guard import read_policy
 from shared.principals import presentable, read_principals
+from shared.signing import from_secret
 from shared.tenants import read_tenants
 from shared.transport import Transport
 
@@ -54,8 +55,19 @@ class Settings(Transport):
     principals: Path | None = Field(
         None,
         validation_alias=AliasChoices("WAGGLE_KEYS"),
-        description="TOML file of who may use the gateway, with hashes of their keys: docs/access.md. Unset, nobody is "
-        "asked for a key.",
+        description="TOML file of who may use the gateway and sign decisions, read by the gateway and the "
+        "orchestrator: docs/access.md. Unset, nobody is asked for a key.",
+    )
+    signing_key: SecretStr | None = Field(
+        None, description="Key of `waggle keys gateway`: the gateway signs with it what people decide. Nobody else's."
+    )
+    unsigned_decisions: Literal["refuse", "accept"] = Field(
+        "refuse",
+        description="Whether a decision without a signature is obeyed: `accept` where everybody who reaches Kafka or "
+        "the gateway may decide. `waggle up` sets it when no keys are named.",
+    )
+    decision_window: float = Field(
+        600.0, gt=0, le=86_400, description="Seconds between the signing of a decision and its arrival, at most."
     )
     key: SecretStr | None = Field(None, description="Key the command line shows the gateway.")
     allowed_hosts: Names = Field(
@@ -192,6 +204,13 @@ class Settings(Transport):
     def _presentable(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and not presentable(key.get_secret_value()):
             raise ValueError("it is no key; copy it again, as `waggle keys new` has printed it")
+        return key
+
+    @field_validator("signing_key")
+    @classmethod
+    def _signs(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            from_secret(key.get_secret_value())
         return key
 
     @field_validator("principals")

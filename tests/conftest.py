@@ -120,6 +120,7 @@ def settings(kafka, parts):
         postgres=parts["WAGGLE_POSTGRES"],
         smtp=parts["WAGGLE_SMTP"],
         topic_prefix=f"t{uuid4().hex[:8]}.",
+        unsigned_decisions="accept",
     )
 
 

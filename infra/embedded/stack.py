@@ -12,11 +12,14 @@ from pathlib import Path
 from infra import topics
 from infra.embedded import redis as embedded_redis
 from infra.embedded.child import Child, Say
-from infra.embedded.state import StateFolder, postmaster, stop
+from infra.embedded.state import StateFolder, postmaster, stop, write_whole
 from infra.probe import answers, free_port, kafka_answers, listens, redis_answers
 from shared.bus import await_kafka
 from shared.bus.security import secured
+from shared.declared import InvalidFile
+from shared.principals import read_principals
 from shared.settings import settings_of
+from shared.signing import from_secret, new_secret, public_half
 
 GRACE = 20.0
 """Seconds a process gets to end."""
@@ -58,6 +61,8 @@ class Stack:
         self.state = StateFolder(root)
         self.endpoints: dict[str, str] = {}
         self._environment = dict(os.environ if environment is None else environment)
+        self._signing_key = self._environment.pop("WAGGLE_SIGNING_KEY", "")
+        """The gateway's: no other process is given it."""
         self._source = source
         self._services = service_names(source) if services is None else list(services)
         self._say = say
@@ -77,6 +82,7 @@ class Stack:
         down(self.state.root)
         self.state.prepare()
         self._changed()
+        self._decide_who_decides()
         try:
             await asyncio.gather(self._kafka(), self._redis(), self._postgres(), self._mail(), self._model())
             await self._start_services()
@@ -162,6 +168,28 @@ class Stack:
         await self._run("model", command, lambda: answers(f"{url}/health"))
         self.endpoints |= {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "simulated"}
 
+    def _decide_who_decides(self) -> None:
+        """Have decisions obeyed: as they come where no keys are named, else signed with a key of the gateway's own.
+
+        A file of keys that cannot be read is left to the services, which say what is wrong with it.
+        """
+        if self._given("WAGGLE_UNSIGNED_DECISIONS") or self._signing_key:
+            return
+        named = self._environment.get("WAGGLE_KEYS")
+        if not named:
+            self.endpoints["WAGGLE_UNSIGNED_DECISIONS"] = "accept"
+            return
+        with suppress(InvalidFile):
+            if (principals := read_principals(Path(named))) and not principals.services:
+                self._sign_for(Path(named))
+
+    def _sign_for(self, principals: Path) -> None:
+        """Let the gateway sign for those in a file, by a key that lasts as long as this stack."""
+        self._signing_key = new_secret()
+        entry = f'[services.gateway]\ned25519 = "{public_half(from_secret(self._signing_key))}"\n'
+        write_whole(self.state.keys, f"{principals.read_text()}\n{entry}")
+        self.endpoints["WAGGLE_KEYS"] = str(self.state.keys)
+
     async def _start_services(self) -> None:
         await asyncio.gather(*(self._service(name, free_port()) for name in self._services))
 
@@ -171,6 +199,7 @@ class Stack:
             port = int(self._environment.get("WAGGLE_HTTP_PORT", port))
             url = self.endpoints["WAGGLE_GATEWAY"] = f"http://127.0.0.1:{port}"
         own = {"WAGGLE_HTTP_PORT": str(port), "WAGGLE_HTTP_HOST": "127.0.0.1"}
+        own |= {"WAGGLE_SIGNING_KEY": self._signing_key} if name == "gateway" else {}
         if "WAGGLE_KAFKA" not in self._environment:
             own |= {"WAGGLE_SESSION_TIMEOUT": SESSION_TIMEOUT, "WAGGLE_FETCH_MAX_WAIT_MS": FETCH_MAX_WAIT_MS}
         else:  # one replica each, of this folder: it has its partitions back as soon as it is started again

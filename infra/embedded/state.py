@@ -48,6 +48,7 @@ class StateFolder:
         self.mailbox = self.path / "mailbox"
         self.redis = self.path / "redis"
         self.endpoints = self.path / "endpoints.env"
+        self.keys = self.path / "keys.toml"
         self._processes = self.path / "processes.json"
         self._claim: BinaryIO | None = None
 

@@ -4,9 +4,12 @@ import asyncio
 from datetime import UTC, datetime
 
 from schemas.message import Message
-from services.gateway.failures import UNANSWERED, too_large, unavailable
+from services.gateway.failures import UNANSWERED, Refused, too_large, unavailable
 from shared import bus
+from shared.principals import SIGNED, signing_name
 from shared.service import Parts
+from shared.settings import Settings
+from shared.signing import from_secret, signed
 
 SOURCE = "waggle/gateway"
 """The CloudEvents source of what comes over HTTP."""
@@ -18,11 +21,13 @@ ACKNOWLEDGEMENT = 6.0
 """Seconds Kafka has to acknowledge what was sent."""
 
 
-async def deliver(parts: Parts, message: Message, *, id: str, run_id: str) -> None:
+async def deliver(parts: Parts, message: Message, *, id: str, run_id: str, authenticated: bool = False) -> None:
     """Publish the message and return when Kafka has it. The request's trace, which is the caller's, goes on in it.
 
-    Raises Refused: 413 when the message is larger than any service takes, 503 when Kafka is away. `kafka_unavailable`
-    says that nothing was sent, `outcome_unknown` that Kafka went away while it was.
+    What permits acting calls is signed, if the caller was `authenticated`.
+    Raises Refused: 413 when the message is larger than any service takes, 403 when it must be signed and cannot be, 503
+    when Kafka is away. `kafka_unavailable` says that nothing was sent, `outcome_unknown` that Kafka went away while it
+    was.
     """
     record = bus.encode(
         message,
@@ -34,7 +39,22 @@ async def deliver(parts: Parts, message: Message, *, id: str, run_id: str) -> No
     )
     if len(record.value.encode()) > parts.settings.max_message_bytes:
         raise too_large(parts.settings.max_message_bytes)
+    if type(message) in SIGNED:
+        record = _with_authority(record, parts.settings, authenticated=authenticated)
     await _publish(parts, record)
+
+
+def _with_authority(record: bus.Record, settings: Settings, *, authenticated: bool) -> bus.Record:
+    """Return the record as the orchestrator obeys it: signed for a caller whose key was seen, or as it is."""
+    if authenticated and settings.signing_key is not None:
+        key = from_secret(settings.signing_key.get_secret_value())
+        headers = signed(record.headers, record.value.encode(), signing_name("gateway"), key)
+        return record.model_copy(update={"headers": headers})
+    if settings.unsigned_decisions == "accept":
+        return record
+    missing = "WAGGLE_SIGNING_KEY" if authenticated else "WAGGLE_KEYS and WAGGLE_SIGNING_KEY"
+    message = "a decision must be signed to be obeyed, and this gateway does not sign"
+    raise Refused(403, "unsigned", message, action=f"an operator sets {missing} (docs/access.md); nothing was decided")
 
 
 async def clear(parts: Parts, topic: str, key: str) -> None:

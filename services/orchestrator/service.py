@@ -22,6 +22,7 @@ from schemas.step import Answer
 from schemas.task import Task
 from schemas.timer import DeadlinePassed, WaitExpired
 from services.orchestrator.admission import admit
+from services.orchestrator.authority import Authority
 from services.orchestrator.counting import Counting
 from services.orchestrator.rejection import standing_in, unread_intake
 from shared.blackboard import KnownAgents, Loaded, UnreadableRun, Write
@@ -56,9 +57,11 @@ class Orchestrator:
     parts: Parts
     agents: KnownAgents
     counting: Counting
+    authority: Authority
 
     async def handle(self, delivery: Delivery) -> None:
-        """Let the message have its effect on its run, exactly once."""
+        """Let the message have its effect on its run, exactly once, if its giver may order it."""
+        await self.authority.check(delivery)
         message = _intake(delivery, self.parts.settings.max_message_bytes)
         if isinstance(message, Intake):  # a large one takes a while: others are not to wait for it
             await admit(message, delivery.envelope.attempt, self.parts)
@@ -266,7 +269,8 @@ def main() -> None:
     """Serve until asked to stop."""
     settings = read_settings()
     parts = connect("orchestrator", settings)
-    orchestrator = Orchestrator(parts, KnownAgents(parts.sentinel), Counting(parts.metrics))
+    authority = Authority.of(settings, parts.redis, parts.metrics)
+    orchestrator = Orchestrator(parts, KnownAgents(parts.sentinel), Counting(parts.metrics), authority)
 
     async def rebuilding() -> None:
         await rebuild_when_lost(parts.sentinel, settings, parts.metrics)

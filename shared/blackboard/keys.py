@@ -50,6 +50,11 @@ def dead_letter(name: str) -> str:
     return f"waggle:dead:{name}"
 
 
+def order(digest: str) -> str:
+    """String: this signed order has arrived in time; by the SHA-256 of what was signed."""
+    return f"waggle:order:{digest}"
+
+
 def breaker(name: str, tenant: str | None = None) -> str:
     """Hash: whether something that is called is worth calling; of one tenant's own, or for everybody."""
     return f"waggle:{tenant}:breaker:{name}" if tenant else f"waggle:breaker:{name}"

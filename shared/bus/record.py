@@ -44,6 +44,8 @@ class Delivery:
     offset: int
     size: int
     """Bytes of the payload."""
+    raw: Any = None
+    """The record itself."""
 
     @property
     def mark(self) -> str:
@@ -123,7 +125,7 @@ def decode(record: Any, prefix: str) -> Delivery:
     """
     value: bytes = record.value or b""
     envelope, message = read(record.topic.removeprefix(prefix), header_map(record.headers), value)
-    return Delivery(envelope, message, record.topic, record.partition, record.offset, len(value))
+    return Delivery(envelope, message, record.topic, record.partition, record.offset, len(value), record)
 
 
 def read(topic: str, headers: Mapping[str, bytes | str], value: bytes) -> tuple[Envelope, Message]:

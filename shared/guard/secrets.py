@@ -30,7 +30,7 @@ _FORMS: tuple[tuple[str, str, str], ...] = (
     ("PyPI token", "pypi-AgE", r"\bpypi-AgE[\w-]{50,}"),
     ("DigitalOcean token", "_v1_", r"\bdo[por]_v1_[a-f0-9]{64}"),
     ("Shopify token", "shp", r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
-    ("Waggle key", "wgl_", r"\bwgl_[\w-]{43}"),
+    ("Waggle key", "wgl_ wgs_", r"\bwg[ls]_[\w-]{43}"),
     ("Telegram bot token", ":AA", r"\b\d{8,10}:AA[\w-]{33}"),
     ("JSON web token", "eyJ", r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"),
 )

@@ -70,6 +70,12 @@ class Metrics:
         )
         self.escalations = counter("waggle_escalations_total", "Questions asked of people.", "about")
         self.decisions = counter("waggle_decisions_total", "Questions people have answered.", "decision")
+        self.decisions_refused = counter(
+            "waggle_decisions_refused_total",
+            "Decisions that were not obeyed, by reason: `unsigned`, `unknown_signer`, `bad_signature`, `not_allowed`, "
+            "`stale_signature`.",
+            "reason",
+        )
 
         # --- steps (orchestrator) ------------------------------------------------------------------------------------
         self.step_seconds = histogram(

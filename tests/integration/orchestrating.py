@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from schemas.plan import AgentCard
 from schemas.step import Output, StepCompleted
 from schemas.task import Task
+from services.orchestrator.authority import Authority
 from services.orchestrator.counting import Counting
 from services.orchestrator.service import Orchestrator
 from shared import bus
@@ -30,7 +31,8 @@ async def orchestrating(settings, sentinel):
     )
     await broker.start()
     try:
-        yield Orchestrator(parts, KnownAgents(sentinel), Counting(parts.metrics))
+        authority = Authority.of(settings, parts.redis, parts.metrics)
+        yield Orchestrator(parts, KnownAgents(sentinel), Counting(parts.metrics), authority)
     finally:
         await broker.stop()
 

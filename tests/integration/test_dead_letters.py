@@ -21,6 +21,7 @@ from infra import topics as declared_topics
 from infra.embedded.kafka import EmbeddedKafka
 from schemas.dead import DeadLetterHandled
 from schemas.task import Task
+from services.orchestrator.authority import Authority
 from services.orchestrator.counting import Counting
 from services.orchestrator.service import Orchestrator
 from shared import bus
@@ -222,7 +223,8 @@ async def test_a_crash_before_the_record_leaves_it_open_and_whoever_worked_on_it
     once, repeat = await records_of(settings, "tasks", 2)
     parts = connect("orchestrator", settings)
     await parts.broker.start()
-    orchestrator = Orchestrator(parts, KnownAgents(parts.sentinel), Counting(parts.metrics))
+    authority = Authority.of(settings, parts.redis, parts.metrics)
+    orchestrator = Orchestrator(parts, KnownAgents(parts.sentinel), Counting(parts.metrics), authority)
     await orchestrator.handle(decode(once, settings.topic_prefix))
     [run] = await parts.runs.latest("default", 10, 0)
     before = (await parts.runs.load("default", run.id)).run

@@ -8,8 +8,10 @@ import pytest
 from shared.declared import InvalidFile
 from shared.principals import digest, new_key, presentable, read_principals
 from shared.settings import Settings
+from shared.signing import from_secret, new_secret, public_half
 
 HASH = "0" * 64
+PUBLIC = public_half(from_secret(new_secret()))
 
 
 @pytest.fixture
@@ -47,8 +49,19 @@ def test_looking_a_key_up_is_the_same_from_every_thread(declare):
     ("text", "said"),
     [
         (entry(sha256='"abc"'), "principals.ada.sha256.0: String should match pattern"),
-        (entry(sha256="[]"), "principals.ada.sha256: Value should have at least 1 item"),
-        (entry(sha256=None), "principals.ada.sha256: Field required"),
+        (entry(sha256="[]"), "principals.ada: it needs a key"),
+        (entry(sha256=None), "principals.ada: it needs a key"),
+        (entry(ed25519='"AAAA"'), "principals.ada.ed25519.0: a public key is 32 bytes"),
+        (entry(ed25519='"wgs_…"'), "principals.ada.ed25519.0: it is not in base64"),
+        (
+            entry() + f'[services.gateway]\ned25519 = ["{PUBLIC}"]\n[services.other]\ned25519 = "{PUBLIC}"',
+            "services.other",
+        ),
+        (entry() + "[services.gateway]\ned25519 = []", "services.gateway.ed25519"),
+        (
+            entry(ed25519=f'"{PUBLIC}"') + f'[services.gateway]\ned25519 = "{PUBLIC}"',
+            "services.gateway.ed25519: the same key is ada's",
+        ),
         (entry(roles='["admin"]'), "Input should be 'submit', 'read', 'decide' or 'operate'"),
         (entry(roles="[]"), "principals.ada.roles"),
         (entry(tenants="[]"), "principals.ada.tenants"),
@@ -71,3 +84,17 @@ def test_a_key_is_in_no_representation_of_the_settings_and_what_is_none_is_refus
     with pytest.raises(ValueError, match="it is no key") as refused:
         Settings(key="wgl_ with spaces")
     assert "with spaces" not in str(refused.value.errors(include_input=False)[0])
+
+
+def test_a_signing_key_is_in_no_representation_of_the_settings_and_what_is_none_is_refused_without_it():
+    key = new_secret()
+    assert key not in repr(Settings(signing_key=key)) + str(Settings(signing_key=key))
+    with pytest.raises(ValueError, match="it is no signing key") as refused:
+        Settings(signing_key="wgs_short")
+    assert "wgs_short" not in str(refused.value.errors(include_input=False)[0])
+
+
+def test_a_person_may_have_only_a_key_to_sign_with(declare):
+    found = read_principals(declare(entry(sha256=None, ed25519=f'["{PUBLIC}"]')))
+    assert found.signer("ada") == (PUBLIC,)
+    assert (found.signer("bob"), found.signer("services/gateway"), found.whose("")) == ((), (), None)

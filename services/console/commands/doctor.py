@@ -10,6 +10,7 @@ from dataclasses import asdict
 import typer
 from rich.text import Text
 
+from services.console.checks.decisions import check_decisions
 from services.console.checks.endpoints import check_endpoints
 from services.console.checks.finding import Finding
 from services.console.checks.kafka import check_kafka
@@ -59,7 +60,7 @@ async def findings_in(environment: Mapping[str, str]) -> list[Finding]:
     rest = await asyncio.gather(
         check_kafka(settings), check_stores(settings), check_endpoints(settings, environment), check_tools(settings)
     )
-    return [*found, *(each for part in rest for each in part)]
+    return [*found, *check_decisions(settings), *(each for part in rest for each in part)]
 
 
 def show(screen: Screen, finding: Finding) -> None:

@@ -122,7 +122,7 @@ async def _send(parts: Parts, run_id: str, tenant: str, kind: type[Command], ord
     whose = {"run_id": run_id, "tenant": tenant, "by": caller.signed(order.by)}
     message = kind.model_validate(order.model_dump() | whose)
     message_id = f"command-{uuid4().hex}"
-    await deliver(parts, message, id=message_id, run_id=run_id)
+    await deliver(parts, message, id=message_id, run_id=run_id, authenticated=caller.principal is not None)
     return Commanded(run_id=run_id, tenant=tenant, message_id=message_id)
 
 

@@ -8,14 +8,20 @@ from pathlib import Path
 
 import pytest
 from fake_gateway import RUN
-from gateway_fixtures import serving
+from gateway_fixtures import apply, begin, error_of, serving
 from mcp import Client, StdioServerParameters
 from typer.testing import CliRunner
 
+from infra.embedded.stack import Stack
 from infra.probe import free_port
+from schemas.step import HelpAsked
 from services.console.app import app
+from services.console.checks.decisions import check_decisions
 from services.console.checks.endpoints import _open
+from shared.blackboard import RunStore
 from shared.principals import digest, new_key, read_principals
+from shared.settings import Settings
+from shared.signing import from_secret, public_half
 
 ROOT = Path(__file__).parents[3]
 
@@ -127,3 +133,58 @@ async def test_the_doctor_warns_of_a_gateway_that_others_can_reach_and_that_asks
         assert here["level"] == "ok"
     elsewhere = _open("http://gateway.example:8080")
     assert (elsewhere.level, "whoever reaches it may do everything" in elsewhere.found) == ("warn", True)
+
+
+def test_what_decisions_come_to_is_said_by_the_doctor_for_every_way_to_set_it(tmp_path):
+    read, decide = made("ada", "--role", "read")["entry"], made("bob", "--role", "decide")["entry"]
+    gateway = json.loads(CliRunner().invoke(app, ["keys", "gateway", "--json"]).stdout)
+    file = tmp_path / "keys.toml"
+
+    def said(entries: list[str], **settings: str) -> str:
+        file.write_text("\n".join(entries))
+        read_principals.cache_clear()
+        named = {"principals": file} if entries else {}
+        [finding] = check_decisions(Settings(**named, **settings))
+        assert bool(finding.do) == (finding.level == "warn")
+        return f"{finding.level}: {finding.found}"
+
+    assert "warn: every decision will be refused: WAGGLE_KEYS names no file" in said([])
+    assert "warn: every decision will be refused: no person" in said([read, gateway["entry"]])
+    assert "warn: decisions over HTTP will be refused" in said([decide])
+    assert said([decide, gateway["entry"]]).startswith("ok: the orchestrator obeys what")
+    assert said([], unsigned_decisions="accept").startswith("ok: decisions are obeyed without a signature")
+    assert said([decide], unsigned_decisions="accept").startswith("warn: decisions are obeyed without a signature")
+    assert Settings(signing_key=gateway["key"]).signing_key
+
+
+async def test_a_gateway_that_cannot_sign_says_so_at_once_and_nothing_is_decided(settings, topics, redis, sentinel):
+    await begin(RunStore(sentinel, 60), "run-1")
+    run = (await RunStore(sentinel, 60).load("default", "run-1")).run
+    about = {"id": "a", "run_id": "run-1", "tenant": "default", "agent": "data"}
+    asked = HelpAsked(**about, handoff_id=run.steps["data"].handoff_id, question="may I?")
+    request_id = (await apply(RunStore(sentinel, 60), "run-1", asked)).request.request_id
+    body = {"by": "ada", "request_id": request_id, "decision": "approve"}
+    async with serving(settings.model_copy(update={"unsigned_decisions": "refuse"})) as client:
+        error = error_of(await client.post("/v1/runs/run-1/decisions", json=body), 403)
+        assert (error["code"], "WAGGLE_SIGNING_KEY" in error["suggested_action"]) == ("unsigned", True)
+        assert (await client.post("/v1/runs/run-1/pause", json={"by": "ada", "reason": "x"})).status_code == 202
+    async with serving(settings) as client:
+        assert (await client.post("/v1/runs/run-1/decisions", json=body)).status_code == 202
+
+
+def test_waggle_up_accepts_unsigned_decisions_without_keys_and_makes_the_gateways_key_with_them(tmp_path):
+    file = tmp_path / "keys.toml"
+    file.write_text(made("ada", "--role", "decide")["entry"])
+    alone = Stack(tmp_path, environment={})
+    alone._decide_who_decides()
+    assert alone.endpoints == {"WAGGLE_UNSIGNED_DECISIONS": "accept"}
+    keyed = Stack(tmp_path, environment={"WAGGLE_KEYS": str(file)})
+    keyed.state.prepare()
+    keyed._decide_who_decides()
+    [public] = read_principals(Path(keyed.endpoints["WAGGLE_KEYS"])).signer("services/gateway")
+    assert public == public_half(from_secret(keyed._signing_key))
+    assert keyed.state.keys.stat().st_mode & 0o777 == 0o600
+    assert "WAGGLE_UNSIGNED_DECISIONS" not in keyed.endpoints
+    strict = Stack(tmp_path, environment={"WAGGLE_UNSIGNED_DECISIONS": "refuse"})
+    strict._decide_who_decides()
+    assert strict.endpoints == {"WAGGLE_UNSIGNED_DECISIONS": "refuse"}

@@ -31,6 +31,7 @@ KEYS = {
     "JWT": f"eyJ{random_text(20)}.{random_text(30)}.{random_text(40)}",
     "Hugging Face": "hf_" + random_text(34),
     "Waggle": "wgl_" + random_text(43),
+    "Waggle signing": "wgs_" + random_text(43),
     "npm": "npm_" + random_text(36),
     "URL": f"postgresql://app:{random_text(12)}@db.example/x",
     "named": f'password = "{random_text(14)}"',
