@@ -68,6 +68,7 @@ class World:
             "WAGGLE_REDIS": f"redis://127.0.0.1:{self.redis_proxy.port if extras else self._redis_port}/0",
             "WAGGLE_POSTGRES": "postgresql://nobody@127.0.0.1:9/none",
             "WAGGLE_TOPIC_PREFIX": self.prefix,
+            "WAGGLE_UNSIGNED_DECISIONS": "accept",  # the caller here is everybody
             "WAGGLE_FETCH_MAX_WAIT_MS": "50",  # some processes on few cores: no hop is timed here
             "FAULT_LEDGER": self.ledger_url,
             "WAGGLE_SESSION_TIMEOUT": SESSION[self.broker.kind],

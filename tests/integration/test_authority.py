@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -224,6 +225,7 @@ async def test_the_documented_python_signs_what_is_obeyed(authority, signers):
     assert await code_of(authority, received(order, headers)) == "obeyed"
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed: apt-get install nodejs")
 async def test_the_documented_javascript_signs_what_is_obeyed_in_node(authority, signers):
     order = decision(answer="naïve – \u2028 ✓")
     call = [attributes(order), order.written(), ADA, pem(signers, ADA)]
