@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.message import Id, Instant, Part, Slug
+from schemas.message import Amount, Id, Instant, Part, Slug
 from schemas.plan import Effect
 
 
@@ -20,7 +20,7 @@ class ActingCall(Part):
     arguments: str = Field("", description="JSON; of long arguments the beginning.")
     digest: str = Field(description="SHA-256 of the tool and its arguments, the same in every work and at every place.")
     targets: list[str] = Field(default_factory=list, description="Tool and destination, one entry a destination.")
-    moves: dict[str, float] = Field(default_factory=dict, description="Amount of `money`, number of `rows`.")
+    moves: dict[str, Amount] = Field(default_factory=dict, description="Amount of `money`, number of `rows`.")
     outcome: Literal["made", "failed", "refused", "unknown"] = Field(
         description="`unknown`: the call may have been made."
     )

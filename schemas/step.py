@@ -135,7 +135,7 @@ class Handoff(Message):
     effected: list[ActingCall] = Field(
         default_factory=list, description="Acting calls of the run so far, in any plan, and their outcomes."
     )
-    effected_dropped: int = Field(0, ge=0, description="Earlier acting calls that are not in that list.")
+    effected_dropped: int = Field(0, ge=0, le=MOST, description="Earlier acting calls that are not in that list.")
 
     @property
     def idempotency_key(self) -> str:
