@@ -16,6 +16,7 @@ from shared.bus.security import secured
 from shared.settings import read_settings
 
 _DECLARATION = Path(__file__).with_name("topics.toml")
+_OF_EACH_AGENT = ("agents", "retries")
 _SERVICES = Path(__file__).parents[1] / "services"
 
 
@@ -63,9 +64,9 @@ def declared(names: Iterable[str] | None = None) -> list[Topic]:
 
 def _expanded(template: str, known: Iterable[str]) -> list[str]:
     root, _, rest = template.partition(".")
-    if root != "agents":
+    if root not in _OF_EACH_AGENT:
         return [template]
-    return [".".join(filter(None, ("agents", name, rest))) for name in known]
+    return [".".join(filter(None, (root, name, rest))) for name in known]
 
 
 async def create(

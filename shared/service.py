@@ -16,6 +16,7 @@ from shared import blackboard, bus
 from shared.archive import BlobStore
 from shared.blackboard import Client, RunStore, Sentinel
 from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
+from shared.bus.groups import table_of
 from shared.errors import Stopped, WaggleError
 from shared.serving import health_routes, run_http
 from shared.settings import Settings
@@ -86,8 +87,8 @@ class Parts:
         await asyncio.to_thread(stop_tracing, self.tracing)
 
 
-def connect(name: str, settings: Settings) -> Parts:
-    """Set the process up: logs, traces, and clients that connect when they are first used."""
+def connect(name: str, settings: Settings, *, relist: float = bus.RELIST) -> Parts:
+    """Set the process up: logs, traces, and clients that connect when they are first used; `relist`: `bus.connect`."""
     secrets = secrets_of(settings)
     start_logging(settings.log_level, name, secrets)
     registry = CollectorRegistry()
@@ -100,7 +101,7 @@ def connect(name: str, settings: Settings) -> Parts:
         registry=registry,
         metrics=metrics,
         tracing=start_tracing(name, registry, secrets),
-        broker=bus.connect(settings, name),
+        broker=bus.connect(settings, name, relist=relist),
         sentinel=sentinel,
         runs=RunStore(sentinel, settings.state_ttl),
         archive=BlobStore(settings.postgres, settings.max_attachment_bytes),
@@ -139,6 +140,7 @@ def serve(
         outages=(*bus.OUTAGES, *blackboard.OUTAGES, Stopped),
         ready=ready,
         metrics=parts.metrics,
+        table=table_of(parts.name),
     )
     prefix = parts.settings.topic_prefix
     names = [prefix + topic for topic in topics]

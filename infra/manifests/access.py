@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from infra.manifests import code
 from infra.topics import agents, declared
-from shared.bus.groups import TABLE
+from shared.bus.groups import ORCHESTRATOR, TIMEKEEPER, table_of
 
 DEAD = ".dlt"
 
@@ -28,9 +28,10 @@ def access(service: str) -> Access:
     match service:
         case "gateway":
             return _gateway()
-        case "timekeeper":
-            return Access(frozenset(code.consumed()[service]), _work() | set(code.consumed()[service]), service)
-        case "orchestrator":
+        case _ if service == TIMEKEEPER:
+            tables = frozenset(code.consumed()[service])
+            return Access(tables, _work() | tables | {topic + DEAD for topic in tables}, service)
+        case _ if service == ORCHESTRATOR:
             said = code.published(service, "receives") | set(code.consumed()[service])
             return Access(frozenset(said), _written(service, service), service)
     followed = code.published("agent", "receives") - {"agents"}
@@ -49,9 +50,9 @@ def _gateway() -> Access:
 
 
 def _written(role: str, service: str) -> frozenset[str]:
-    """What it sends, what has to wait, and what nobody can work on."""
+    """What it sends, its own table for what has to wait, and its dead letters."""
     dead = {topic + DEAD for topic in code.consumed()[service]}
-    return _each_agent(code.published(role, "sends")) | {TABLE} | dead
+    return _each_agent(code.published(role, "sends") - {"retries"}) | {table_of(service)} | dead
 
 
 def _work() -> frozenset[str]:

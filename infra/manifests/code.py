@@ -6,7 +6,7 @@ from pathlib import Path
 
 from infra.topics import agents, declared
 from schemas.publishing.asyncapi import asyncapi
-from shared.bus.groups import TABLE, groups_by_topic
+from shared.bus.groups import TIMEKEEPER, groups_by_topic
 from shared.serving import health_routes
 from shared.settings import Settings, variable
 
@@ -74,7 +74,7 @@ def consumed() -> Mapping[str, tuple[str, ...]]:
 
 def committing() -> set[str]:
     """The services whose lag says what they have to do: those that commit."""
-    return {service for service, topics in consumed().items() if TABLE not in topics}
+    return {service for service in consumed() if service != TIMEKEEPER}
 
 
 @cache

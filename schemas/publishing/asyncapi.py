@@ -46,6 +46,8 @@ class _Topic(NamedTuple):
     key: str = "The run's id: one run's records stay in order."
 
 
+_TIMER = "The timer's name. The same again replaces it, a record without a value clears it."
+
 _TOPICS = {
     "tasks": _Topic(
         "What callers ask for.",
@@ -75,10 +77,16 @@ _TOPICS = {
     ),
     "cards": _Topic("The agents of the swarm.", ("agent",), ("orchestrator",), "The agent's name; the last counts."),
     "timers": _Topic(
-        "Records that wait: retries, deadlines, the time people have to decide.",
-        ("agent", "orchestrator"),
+        "Records of the orchestrator that wait: retries, deadlines, the time people have to decide.",
+        ("orchestrator",),
         ("timekeeper",),
-        "The timer's name. The same again replaces it, a record without a value clears it.",
+        _TIMER,
+    ),
+    "retries": _Topic(
+        "Handoffs of one agent that wait to be tried again by it. They go back to that agent alone.",
+        ("agent",),
+        ("timekeeper",),
+        _TIMER,
     ),
     "decisions": _Topic("What people decided when a run asked for help.", ("caller", "gateway"), ("orchestrator",)),
     "control": _Topic("Pausing, resuming and cancelling runs.", ("caller", "gateway"), ("orchestrator",)),
@@ -159,15 +167,16 @@ def _ref(*path: str) -> dict[str, str]:
 
 
 def _channel(name: str, topic: _Topic) -> dict[str, Any]:
-    handoffs = name == "agents"
+    of_each_agent = name in ("agents", "retries")
     return {
-        "address": "{prefix}agents.{agent}" if handoffs else f"{{prefix}}{name}",
+        "address": f"{{prefix}}{name}.{{agent}}" if of_each_agent else f"{{prefix}}{name}",
         "description": topic.about,
-        "parameters": {"prefix": _ref("components", "parameters", "prefix")} | ({"agent": _AGENT} if handoffs else {}),
+        "parameters": {"prefix": _ref("components", "parameters", "prefix")}
+        | ({"agent": _AGENT} if of_each_agent else {}),
         "messages": {
             kind.wire_type(): _ref("components", "messages", kind.wire_type())
             for kind in _ALONE
-            if TOPICS[kind] == name
+            if TOPICS[kind] == ("timers" if name == "retries" else name)
         },
     }
 

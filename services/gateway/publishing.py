@@ -59,11 +59,11 @@ def _with_authority(record: bus.Record, settings: Settings, *, authenticated: bo
 
 async def clear(parts: Parts, topic: str, key: str) -> None:
     """Take a key out of a compacted topic. Raises Refused: 503 when Kafka is away."""
-    eraser = bus.Eraser(parts.settings, parts.settings.topic_prefix + topic)
+    eraser = bus.Eraser(parts.settings)
     try:
         async with asyncio.timeout(ACKNOWLEDGEMENT):
             await eraser.start()
-            await eraser.erase([(None, key)])
+            await eraser.erase([bus.Erased(parts.settings.topic_prefix + topic, key)])
     except UNANSWERED as away:
         raise unavailable("kafka_unavailable", "Kafka did not acknowledge in time", "send it again") from away
     finally:

@@ -1,8 +1,11 @@
 """The timekeeper: one durable service for everything that waits.
 
-The way of a timer: read from the compacted topic `timers` → waits in memory → due → its record is published → its key
-is erased from the topic. Each goes its way alone: one that cannot be published is due once more a little later. A crash
-between the last two lets it fire again: consumers drop repeats by id.
+The way of a timer: read from a compacted topic of its writer's (`timers`, `retries.<agent>`) → waits in memory → due →
+its record is published → its key is erased from the topic. Each goes its way alone: one that cannot be published is due
+once more a little later. A crash between the last two lets it fire again: consumers drop repeats by id.
+
+A timer that cannot be read, or that names a topic its writer may not have written to, goes the same way at once, but to
+the dead-letter topic.
 """
 
 import asyncio
@@ -10,13 +13,17 @@ import time
 from dataclasses import dataclass, field
 
 import structlog
-from pydantic import ValidationError
+from aiokafka import TopicPartition
 
 from schemas.timer import TimerSet
 from services.timekeeper.lanes import Lanes
 from services.timekeeper.timers import Due, Timers
-from shared.bus import Eraser, Raw, Record, TableConsumer, explain, publish, wake
-from shared.bus.groups import TABLE
+from shared.bus import Erased, Eraser, Raw, Record, TableConsumer, decode, publish, wake
+from shared.bus.bury import bury
+from shared.bus.dead_letters import SUFFIX
+from shared.bus.groups import TIMEKEEPER, tables
+from shared.bus.timers import check_target
+from shared.errors import InvalidMessage
 from shared.service import Parts, connect, serve_table
 from shared.settings import read_settings
 
@@ -32,6 +39,9 @@ AGAIN_AFTER = 1.0
 SAID_AGAIN_AFTER = 60.0
 """Seconds for which it is not said again that a topic takes no timers for the same reason."""
 
+RELIST = 5.0
+"""Seconds after which the topic of an agent that is new is noticed, at the latest."""
+
 log = structlog.get_logger()
 
 
@@ -45,30 +55,44 @@ class Timekeeper:
     news: asyncio.Event
     _said: dict[tuple[str, str], float] = field(default_factory=dict)
     """(topic, kind of failure) → when it was logged last, by the monotonic clock."""
+    _refused: dict[tuple[TopicPartition, str], tuple[Raw, InvalidMessage]] = field(default_factory=dict)
+    """Timers on their way to the dead-letter topic, and the reason."""
 
-    def put(self, partition: int, key: str, record: Raw) -> None:
-        """A timer was set."""
+    def put(self, place: TopicPartition, key: str, record: Raw) -> None:
+        """Take a timer that was set; one that may not be delivered is due at once, as a dead letter."""
+        self._refused.pop((place, key), None)
         try:
-            timer = TimerSet.read(record.value or b"")
-        except ValidationError as wrong:
-            log.error("a timer cannot be read and will not fire", timer=key, problems=explain(wrong))  # noqa: TRY400 -- said
-            return
-        self.timers.set(partition, key, timer.due.timestamp(), record.value or b"")
+            due = self._read(record).due.timestamp()
+        except InvalidMessage as wrong:
+            self._refused[place, key] = record, wrong
+            due = 0.0
+        self.timers.set(place, key, due, record.value or b"")
         self.news.set()
 
-    def clear(self, partition: int, key: str) -> None:
+    def _read(self, record: Raw) -> TimerSet:
+        """The timer in a record. Raises InvalidMessage when it, or what waits in it, may not be delivered."""
+        prefix = self.parts.settings.topic_prefix
+        timer = decode(record, prefix).message
+        assert isinstance(timer, TimerSet), "nothing else travels on the topics of timers"
+        check_target(timer, record.topic.removeprefix(prefix))
+        return timer
+
+    def clear(self, place: TopicPartition, key: str) -> None:
         """A timer has fired, or is not wanted any more."""
-        self.timers.clear(partition, key)
+        self._refused.pop((place, key), None)
+        self.timers.clear(place, key)
 
-    def complete(self, partition: int) -> None:
+    def complete(self, place: TopicPartition) -> None:
         """What is due may fire."""
-        self.timers.complete(partition)
-        log.info("timers are loaded", partition=partition, waiting=len(self.timers))
+        self.timers.complete(place)
+        log.info("timers_loaded", topic=place.topic, partition=place.partition, waiting=len(self.timers))
         self.news.set()
 
-    def drop(self, partition: int) -> None:
-        """Somebody else keeps these."""
-        self.timers.drop(partition)
+    def drop(self, place: TopicPartition) -> None:
+        """Forget timers that another replica keeps."""
+        for each in [each for each in self._refused if each[0] == place]:
+            del self._refused[each]
+        self.timers.drop(place)
 
     async def fire(self) -> None:
         """Put what has become due where it belongs, for ever."""
@@ -77,7 +101,7 @@ class Timekeeper:
             while True:
                 due = self.timers.due(time.time(), AT_ONCE)
                 for each in due:
-                    lanes.add(TimerSet.read(each.content).topic, each)
+                    lanes.add(self._target(each), each)
                 await (asyncio.sleep(0) if due else self._sleep())
 
     async def _fire(self, due: Due) -> None:
@@ -85,25 +109,42 @@ class Timekeeper:
         if not self.timers.has(due):
             return
         try:
-            await publish(self.parts.broker, [self._record(due)])
+            await self._deliver(due)
             if self.timers.has(due):
-                await self.eraser.erase([(due.partition, due.id)])
+                await self.eraser.erase([Erased(due.place.topic, due.id, due.place.partition)])
         except Exception as failure:  # noqa: BLE001 -- whatever is wrong with one must not keep the others from firing
             self._say(due, failure)
             self.timers.again([due], time.time() + AGAIN_AFTER)
             return
         self._fired(due)
 
+    async def _deliver(self, due: Due) -> None:
+        """Publish the record that has waited, or the dead letter of a timer that was refused."""
+        if (refused := self._refused.get((due.place, due.id))) is None:
+            await publish(self.parts.broker, [self._record(due)])
+            return
+        record, why = refused
+        await bury(self.parts.broker, record, why, service=TIMEKEEPER, attempts=1, metrics=self.parts.metrics)
+
+    def _target(self, due: Due) -> str:
+        """The topic that a timer goes to."""
+        if (due.place, due.id) in self._refused:
+            return f"{due.place.topic}{SUFFIX}"
+        return TimerSet.read(due.content).topic
+
     def _fired(self, due: Due) -> None:
+        refused = (due.place, due.id) in self._refused
         if self.timers.has(due):
-            self.timers.clear(due.partition, due.id)
+            self.clear(due.place, due.id)
+        if refused:
+            return
         metrics = self.parts.metrics
         metrics.timers_fired.inc()
         metrics.timer_lateness.observe(max(0.0, time.time() - due.due))
 
     def _say(self, due: Due, failure: Exception) -> None:
         """Log the failure, once a minute for all that fail in the same way on their way to one topic."""
-        topic, now = TimerSet.read(due.content).topic, time.monotonic()
+        topic, now = self._target(due), time.monotonic()
         kind = topic, type(failure).__name__
         if now - self._said.get(kind, -SAID_AGAIN_AFTER) < SAID_AGAIN_AFTER:
             return
@@ -128,9 +169,9 @@ class Timekeeper:
 def main() -> None:
     """Serve until asked to stop."""
     settings = read_settings()
-    parts = connect("timekeeper", settings)
-    topic = settings.topic_prefix + TABLE
-    keeper = Timekeeper(parts, Timers(), Eraser(settings, topic), asyncio.Event())
+    parts = connect(TIMEKEEPER, settings, relist=RELIST)
+    pattern = tables(settings.topic_prefix)
+    keeper = Timekeeper(parts, Timers(), Eraser(settings), asyncio.Event())
     parts.metrics.timers_waiting.set_function(lambda: len(keeper.timers))
-    consumer = TableConsumer(parts.broker, topic, settings.topic_prefix + parts.name, keeper, settings)
+    consumer = TableConsumer(parts.broker, pattern, settings.topic_prefix + parts.name, keeper, settings)
     serve_table(parts, consumer, background=[keeper.fire], opening=keeper.eraser.start, closing=keeper.eraser.close)

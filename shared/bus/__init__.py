@@ -1,20 +1,22 @@
 """Kafka: typed messages in and out, acknowledged only when what follows from them is safe."""
 
-from shared.bus.broker import LARGEST_RECORD, connect, fits, publish, publish_once
+from shared.bus.broker import LARGEST_RECORD, RELIST, connect, fits, publish, publish_once
 from shared.bus.consumer import KeyedConsumer
 from shared.bus.deliver import Deliverer
 from shared.bus.history import history
 from shared.bus.outages import OUTAGES
 from shared.bus.reach import await_kafka
 from shared.bus.record import Delivery, Record, content_id, decode, encode, encode_lean, explain, header_map
-from shared.bus.table import Eraser, Raw, Table, TableConsumer
+from shared.bus.table import Erased, Eraser, Raw, Table, TableConsumer
 from shared.bus.timers import encode_at, until, wake
 
 __all__ = [
     "LARGEST_RECORD",
     "OUTAGES",
+    "RELIST",
     "Deliverer",
     "Delivery",
+    "Erased",
     "Eraser",
     "KeyedConsumer",
     "Raw",

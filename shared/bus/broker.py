@@ -53,8 +53,15 @@ POLL_MS = 5
 log = structlog.get_logger()
 
 
-def connect(settings: Settings, service: str) -> KafkaBroker:
-    """A broker that publishes idempotently, acknowledged by all replicas."""
+RELIST = 300.0
+"""Seconds after which a client asks again where topics lie: aiokafka's default."""
+
+
+def connect(settings: Settings, service: str, *, relist: float = RELIST) -> KafkaBroker:
+    """A broker that publishes idempotently, acknowledged by all replicas.
+
+    A subscription by pattern notices a new topic after `relist` seconds at the latest.
+    """
     return KafkaBroker(
         settings.kafka.split(","),
         security=security(settings),
@@ -63,6 +70,7 @@ def connect(settings: Settings, service: str) -> KafkaBroker:
         enable_idempotence=True,
         max_request_size=LARGEST_RECORD,
         allow_auto_create_topics=False,
+        metadata_max_age_ms=int(relist * 1_000),
         apply_types=False,
         logger=logging.getLogger("waggle.bus"),
         log_level=logging.DEBUG,
@@ -159,13 +167,17 @@ def subscribe(
     *,
     settings: Settings,
     listener: ConsumerRebalanceListener,
+    pattern: str | None = None,
 ) -> Callable[[], AIOKafkaConsumer | None]:
-    """Hand batches of raw records to `handle`; nothing is acknowledged but by the offsets somebody commits.
+    """Hand batches of raw records to `handle`; offsets are committed by the caller alone.
+
+    `pattern`: a regular expression, instead of `topics`, for topics that may be created later.
 
     Returns a function that gives the group's consumer, or None while the broker is not started.
     """
     subscriber = broker.subscriber(
         *topics,
+        pattern=pattern,
         batch=True,
         group_id=group,
         ack_policy=AckPolicy.MANUAL,

@@ -24,8 +24,10 @@ from opentelemetry.trace import Span
 from pydantic_core import from_json
 
 from schemas.envelope import HEADER
-from shared.bus.broker import fits, publish, publish_bytes
-from shared.bus.dead_letters import CAUSES, SUFFIX, dead_letter_headers
+from shared.bus.broker import fits, publish
+from shared.bus.bury import bury
+from shared.bus.dead_letters import CAUSES
+from shared.bus.groups import TABLE
 from shared.bus.record import Delivery, Record, decode, fingerprint, header_map
 from shared.bus.timers import until
 from shared.errors import Fenced, RetryableError, TerminalError, WaggleError
@@ -78,6 +80,8 @@ class Deliverer:
     ready: Callable[[], Awaitable[None]]
     """Returns when there is use in trying."""
     metrics: Metrics
+    table: str = TABLE
+    """The topic in which this service has records wait, without the prefix."""
 
     async def __call__(self, record: Any) -> None:
         """Return when the record is dealt with. Raises nothing but Fenced and cancellation."""
@@ -161,6 +165,7 @@ class Deliverer:
         timer = until(
             again,
             due,
+            table=self.table,
             id=f"{fingerprint(record)}/{attempt + 1}",
             source=f"waggle/{self.service}",
             prefix=self.prefix,
@@ -174,11 +179,8 @@ class Deliverer:
         log.warning("tried again later", topic=record.topic, offset=record.offset, attempt=attempt, error=str(failure))
 
     async def _bury(self, record: Any, error: WaggleError, attempts: int) -> None:
-        """Told twice if need be: a dead letter that is lost would be work that is lost."""
-        headers = dead_letter_headers(record, error, service=self.service, attempts=attempts, now=datetime.now(UTC))
-        await publish_bytes(self.broker, record.topic + SUFFIX, record.key, record.value or b"", headers)
-        log.error("dead letter", topic=record.topic, offset=record.offset, code=error.code, reason=str(error))
-        self.metrics.dead_letters.labels(record.topic, self.metrics.error(error.code)).inc()
+        """Write a dead letter, and notify the sender."""
+        await bury(self.broker, record, error, service=self.service, attempts=attempts, metrics=self.metrics)
         await self._patiently(record, lambda dead: self._tell(dead, error))
 
     async def _tell(self, record: Any, error: WaggleError) -> None:

@@ -1,17 +1,24 @@
 """Consumer groups: which there should be, and whether anybody is in them."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 
+from schemas.registry import RETRIES
+
 ORCHESTRATED = ("tasks", "runs", "control", "decisions")
 """The topics that the orchestrator consumes."""
 
 TABLE = "timers"
-"""The topic that the timekeeper reads from its beginning at every start; its group commits nothing."""
+"""The topic in which the orchestrator has records wait."""
+
+ORCHESTRATOR, TIMEKEEPER = "orchestrator", "timekeeper"
+
+_TABLES = rf"({TABLE}|{re.escape(RETRIES)}[^.]+)"
 
 _PAUSE = 0.1
 """Seconds between tries."""
@@ -24,11 +31,22 @@ class GroupState(NamedTuple):
     members: int
 
 
-def groups_by_topic(prefix: str, agents: Iterable[str]) -> Mapping[str, list[str]]:
+def table_of(service: str) -> str:
+    """The topic in which a service has records wait: each writer has its own, and what it may set is limited by it."""
+    return TABLE if service == ORCHESTRATOR else RETRIES + service
+
+
+def tables(prefix: str) -> str:
+    """Regular expression for the topics that the timekeeper reads from their beginning; its group commits nothing."""
+    return f"^{re.escape(prefix)}{_TABLES}$"
+
+
+def groups_by_topic(prefix: str, agents: Collection[str]) -> Mapping[str, list[str]]:
     """The consumer groups of each topic; both names begin with the prefix."""
     handoffs = {f"{prefix}agents.{name}": [f"{prefix}{name}"] for name in agents}
-    orchestrated = {f"{prefix}{topic}": [f"{prefix}orchestrator"] for topic in ORCHESTRATED}
-    return handoffs | orchestrated | {prefix + TABLE: [f"{prefix}timekeeper"]}
+    orchestrated = {f"{prefix}{topic}": [f"{prefix}{ORCHESTRATOR}"] for topic in ORCHESTRATED}
+    waiting = {prefix + table_of(each): [f"{prefix}{TIMEKEEPER}"] for each in (ORCHESTRATOR, *agents)}
+    return handoffs | orchestrated | waiting
 
 
 async def states_of(admin: AIOKafkaAdminClient, names: Iterable[str]) -> Mapping[str, GroupState]:

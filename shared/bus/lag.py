@@ -1,6 +1,7 @@
 """How much each topic holds, and how far the groups that consume it have come."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -8,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.message import Part
-from shared.bus.groups import TABLE, states_of
+from shared.bus.groups import states_of, tables
 from shared.bus.outages import mapped
 from shared.bus.past import Partitions, partitions_of
 from shared.bus.security import connection
@@ -55,6 +56,7 @@ async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]
     it a time limit, for it waits while Kafka says that it is about to be ready.
     """
     prefix = settings.topic_prefix
+    whole = re.compile(tables(prefix)).match
     admin = AIOKafkaAdminClient(**connection(settings))
     consumer = AIOKafkaConsumer(**connection(settings), retry_backoff_ms=_BACKOFF_MS)
     try:
@@ -74,7 +76,7 @@ async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]
                 groups=[
                     GroupLag(
                         group=group,
-                        lag=None if topic == prefix + TABLE else await _lag(admin, group, partitions, first, end),
+                        lag=None if whole(topic) else await _lag(admin, group, partitions, first, end),
                         members=states[group].members if group in states else None,
                         state=states[group].state if group in states else None,
                     )

@@ -1,8 +1,8 @@
-"""A table kept in memory from a compacted topic: read from its beginning whenever partitions are assigned."""
+"""A table kept in memory from compacted topics: read from their beginning whenever partitions are assigned."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -26,34 +26,35 @@ log = structlog.get_logger()
 class Table(Protocol):
     """What is fed. Partitions come and go whole."""
 
-    def put(self, partition: int, key: str, record: Raw) -> None:
+    def put(self, place: TopicPartition, key: str, record: Raw) -> None:
         """The key has this record now."""
 
-    def clear(self, partition: int, key: str) -> None:
+    def clear(self, place: TopicPartition, key: str) -> None:
         """The key has none any more."""
 
-    def complete(self, partition: int) -> None:
+    def complete(self, place: TopicPartition) -> None:
         """Everything that was there at the assignment has been put: from here on it is news."""
 
-    def drop(self, partition: int) -> None:
+    def drop(self, place: TopicPartition) -> None:
         """The partition is somebody else's now, or begins anew."""
 
 
 class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Feeds a table. Nothing is ever committed, so whoever is assigned a partition begins at its beginning.
+    """Feeds a table from every topic that matches `pattern`, also from those that are created later.
 
-    The group only shares the partitions among replicas.
+    Nothing is ever committed: a partition is read from its beginning by each member that is assigned it. The group only
+    shares the partitions among replicas.
     """
 
-    def __init__(self, broker: KafkaBroker, topic: str, group: str, table: Table, settings: Settings) -> None:
-        self._topic = topic
+    def __init__(self, broker: KafkaBroker, pattern: str, group: str, table: Table, settings: Settings) -> None:
+        self._pattern = pattern
         self._table = table
-        self._loading: set[int] = set()
-        self._ends: dict[int, int] = {}
-        self._reached: dict[int, int] = {}
+        self._loading: set[TopicPartition] = set()
+        self._ends: dict[TopicPartition, int] = {}
+        self._reached: dict[TopicPartition, int] = {}
         self._rebalancing = True  # until the first assignment
         self._asking: asyncio.Task[None] | None = None
-        self._consumer = subscribe(broker, [topic], group, self._take, settings=settings, listener=self)
+        self._consumer = subscribe(broker, [], group, self._take, settings=settings, listener=self, pattern=pattern)
 
     @property
     def loading(self) -> bool:
@@ -70,15 +71,15 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._rebalancing = True
         self.close()
         for each in revoked:
-            self._forget(each.partition)
+            self._forget(each)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Begin anew, and find out how much there is to read. Records come already while that is asked."""
         self.close()
         partitions = list(assigned)
         for each in partitions:
-            self._forget(each.partition)
-            self._loading.add(each.partition)
+            self._forget(each)
+            self._loading.add(each)
         self._rebalancing = False
         self._asking = asyncio.create_task(self._ask(partitions))
 
@@ -89,55 +90,61 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 begins = await consumer.beginning_offsets(partitions)
                 ends = await consumer.end_offsets(partitions)
             except KafkaError as away:
-                log.warning("how much there is to read is asked again", topic=self._topic, error=repr(away))
+                log.warning("how much there is to read is asked again", topics=self._pattern, error=repr(away))
                 await asyncio.sleep(AGAIN_AFTER)
                 continue
             for each in partitions:
-                self._ends[each.partition] = ends[each] if begins[each] < ends[each] else 0
-                self._look(each.partition)
+                self._ends[each] = ends[each] if begins[each] < ends[each] else 0
+                self._look(each)
             return
 
     async def _take(self, records: Sequence[Raw]) -> None:
         if self._rebalancing:
             return
         for record in records:
+            place = TopicPartition(record.topic, record.partition)
             key = (record.key or b"").decode(errors="replace")
             if record.value:
-                self._table.put(record.partition, key, record)
+                self._table.put(place, key, record)
             else:
-                self._table.clear(record.partition, key)
-            self._reached[record.partition] = record.offset + 1
-            self._look(record.partition)
+                self._table.clear(place, key)
+            self._reached[place] = record.offset + 1
+            self._look(place)
 
-    def _look(self, partition: int) -> None:
-        """Whether everything has been read that there was."""
-        end = self._ends.get(partition)
-        if partition in self._loading and end is not None and self._reached.get(partition, 0) >= end:
-            self._loading.remove(partition)
-            self._table.complete(partition)
+    def _look(self, place: TopicPartition) -> None:
+        """Notice that everything has been read that there was."""
+        end = self._ends.get(place)
+        if place in self._loading and end is not None and self._reached.get(place, 0) >= end:
+            self._loading.remove(place)
+            self._table.complete(place)
 
-    def _forget(self, partition: int) -> None:
-        self._loading.discard(partition)
-        self._ends.pop(partition, None)
-        self._reached.pop(partition, None)
-        self._table.drop(partition)
+    def _forget(self, place: TopicPartition) -> None:
+        self._loading.discard(place)
+        self._ends.pop(place, None)
+        self._reached.pop(place, None)
+        self._table.drop(place)
+
+
+class Erased(NamedTuple):
+    """A key to take out of a compacted topic."""
+
+    topic: str
+    key: str
+    partition: int | None = None
+    """None: the key's own."""
 
 
 class Eraser:
-    """Takes keys out of a compacted topic, with records that have no value: FastStream cannot publish those."""
+    """Takes keys out of compacted topics, with records that have no value: FastStream cannot publish those."""
 
-    def __init__(self, settings: Settings, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, settings: Settings) -> None:
         self._connection = connection(settings)
         self._producer: AIOKafkaProducer | None = None
 
-    async def erase(self, keys: Iterable[tuple[int | None, str]]) -> None:
-        """Take out (partition, or None for the key's own; key) and return when Kafka has acknowledged it.
-
-        Raises KafkaError.
-        """
+    async def erase(self, keys: Iterable[Erased]) -> None:
+        """Take keys out and return when Kafka has acknowledged it. Raises KafkaError."""
         with ending_if_broken():
-            sent = [await self._open.send(self._topic, key=key.encode(), partition=number) for number, key in keys]
+            sent = [await self._open.send(each.topic, key=each.key.encode(), partition=each.partition) for each in keys]
             await asyncio.gather(*sent)
 
     async def start(self) -> None:

@@ -9,7 +9,7 @@ from services.timekeeper.service import Timekeeper
 from services.timekeeper.timers import Timers
 from shared import bus
 from shared.bus import Eraser, TableConsumer
-from shared.bus.groups import TABLE
+from shared.bus.groups import tables
 from shared.service import Parts
 from shared.telemetry.metrics import Metrics
 
@@ -17,11 +17,11 @@ from shared.telemetry.metrics import Metrics
 @asynccontextmanager
 async def timekeeping(settings, name="timekeeper"):
     """Runs until the block ends, then stops without a word, as if it were killed."""
-    broker = bus.connect(settings, name)
-    topic = settings.topic_prefix + TABLE
+    broker = bus.connect(settings, name, relist=0.5)
+    pattern = tables(settings.topic_prefix)
     parts = Parts(name, settings, CollectorRegistry(), Metrics(CollectorRegistry()), None, broker, None, None, None)
-    keeper = Timekeeper(parts, Timers(), Eraser(settings, topic), asyncio.Event())
-    consumer = TableConsumer(broker, topic, settings.topic_prefix + name, keeper, settings)
+    keeper = Timekeeper(parts, Timers(), Eraser(settings), asyncio.Event())
+    consumer = TableConsumer(broker, pattern, settings.topic_prefix + name, keeper, settings)
     await keeper.eraser.start()
     await broker.start()
     firing = asyncio.create_task(keeper.fire())

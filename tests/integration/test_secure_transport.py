@@ -17,7 +17,7 @@ from secured_servers import (
 from infra import topics as declared_topics
 from schemas.step import HelpAsked
 from shared import bus
-from shared.bus import Deliverer, Eraser, KeyedConsumer, encode, history, publish, publish_once
+from shared.bus import Deliverer, Erased, Eraser, KeyedConsumer, encode, history, publish, publish_once
 from shared.bus.lag import topics_with_lag
 from shared.bus.redrive import redriver
 from shared.bus.security import connection, secured
@@ -104,9 +104,9 @@ async def test_with_the_right_credentials_every_connection_to_kafka_works(guarde
             each.topic: each for each in await topics_with_lag(settings, {prefix + "runs": [prefix + "orchestrator"]})
         }
     assert lag[prefix + "runs"].groups[0].lag == 1  # the first was committed
-    eraser = Eraser(settings, prefix + "timers")
+    eraser = Eraser(settings)
     await eraser.start()
-    await eraser.erase([(0, "none")])
+    await eraser.erase([Erased(prefix + "timers", "none", 0)])
     await eraser.close()
     async with redriver(settings, None) as desk:
         assert desk.letters.past.partitions["runs"]

@@ -10,7 +10,7 @@ from gateway_fixtures import serving
 
 from schemas.stop import WorkStopped
 from shared import bus
-from shared.bus import Eraser, encode, publish
+from shared.bus import Erased, Eraser, encode, publish
 from shared.bus.stops import Stops, Whose
 from shared.errors import Stopped
 
@@ -35,14 +35,14 @@ async def switch(settings, topics):
     """Stops and starts scopes."""
     broker = bus.connect(settings, "test")
     await broker.start()
-    eraser = Eraser(settings, settings.topic_prefix + "stops")
+    eraser = Eraser(settings)
     await eraser.start()
 
     async def switch(scope: str, *, on: bool) -> None:
         stop = WorkStopped(scope=scope, by="eva", reason="enough", at=datetime.now(UTC))
         prefix, now = settings.topic_prefix, datetime.now(UTC)
         if on:
-            await eraser.erase([(None, scope)])
+            await eraser.erase([Erased(settings.topic_prefix + "stops", scope)])
         else:
             await publish(broker, [encode(stop, id=f"s-{scope}", source="/t", prefix=prefix, now=now, key=scope)])
 

@@ -7,15 +7,23 @@ import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, OutOfOrderSequenceNumber, UnknownTopicOrPartitionError
+from gateway_fixtures import records_of
 from keeping_time import timekeeping
 from structlog.testing import capture_logs
 
+from infra.topics import create, declared
+from schemas.approval import HumanDecided
+from schemas.budget import Budget
+from schemas.step import DoStep
 from schemas.timer import DeadlinePassed
 from services.timekeeper import service
 from shared import bus
-from shared.bus import Eraser, TableConsumer, encode_at, publish, table
+from shared.bus import Erased, Eraser, TableConsumer, encode, encode_at, publish, table, until
+from shared.bus.broker import publish_bytes
+from shared.bus.groups import tables
 
 
 @asynccontextmanager
@@ -31,6 +39,21 @@ def timer(settings, id: str, seconds: float):
     message = DeadlinePassed(run_id=f"run-{id}", tenant="default")
     due = now + timedelta(seconds=seconds)
     return encode_at(message, due, id=id, source="/test", prefix=settings.topic_prefix, now=now)
+
+
+def handoff(agent: str) -> DoStep:
+    return DoStep(
+        id="run-1/a/0.0.1",
+        run_id="run-1",
+        tenant="default",
+        task_id="t",
+        agent=agent,
+        objective="count",
+        budget_left=Budget(),
+        timeout=1,
+        deadline=datetime.now(UTC),
+        step_id="a",
+    )
 
 
 @asynccontextmanager
@@ -54,7 +77,7 @@ async def watching(settings):
         task.cancel()
 
 
-async def until(condition, seconds=20.0):
+async def eventually(condition, seconds=20.0):
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
@@ -65,7 +88,7 @@ async def test_records_come_back_when_they_are_due_never_early_and_hardly_late(s
         await asyncio.sleep(1)
         begun = time.time()
         await publish(broker, [timer(settings, f"t{n}", 0.2 + n / 20) for n in range(20)])
-        await until(lambda: len(found) == 20)
+        await eventually(lambda: len(found) == 20)
     late = {id: at - begun - 0.2 - int(id[1:]) / 20 for id, at in found}
     assert sorted(late) == sorted(f"t{n}" for n in range(20))
     assert min(late.values()) >= 0
@@ -76,11 +99,11 @@ async def test_what_waits_survives_a_kill_and_what_became_due_meanwhile_fires_at
     async with publishing(settings) as broker, watching(settings) as found:
         async with timekeeping(settings) as (keeper, _):
             await publish(broker, [timer(settings, "soon", 1.0), timer(settings, "later", 3.0)])
-            await until(lambda: len(keeper.timers) == 2)
+            await eventually(lambda: len(keeper.timers) == 2)
         await asyncio.sleep(1.2)
         assert found == []
         async with timekeeping(settings):
-            await until(lambda: len(found) == 2, 30)
+            await eventually(lambda: len(found) == 2, 30)
     assert sorted(id for id, _ in found) == ["later", "soon"]
 
 
@@ -88,26 +111,26 @@ async def test_what_has_fired_does_not_fire_again_after_a_restart(settings, topi
     async with publishing(settings) as broker, watching(settings) as found:
         async with timekeeping(settings) as (keeper, _):
             await publish(broker, [timer(settings, "once", 0.1)])
-            await until(lambda: bool(found) and not len(keeper.timers))
+            await eventually(lambda: bool(found) and not len(keeper.timers))
         async with timekeeping(settings) as (keeper, consumer):
             await asyncio.sleep(0.5)
-            await until(lambda: not consumer.loading)
+            await eventually(lambda: not consumer.loading)
             await publish(broker, [timer(settings, "last", 0.1)])
-            await until(lambda: found[-1][0] == "last")
+            await eventually(lambda: found[-1][0] == "last")
     assert [id for id, _ in found] == ["once", "last"]
 
 
 async def test_a_timer_that_is_set_again_replaces_the_first_and_a_cleared_one_never_fires(settings, topics):
     async with timekeeping(settings) as (keeper, _), publishing(settings) as broker, watching(settings) as found:
         await publish(broker, [timer(settings, "moved", 30), timer(settings, "cleared", 1.0)])
-        await until(lambda: len(keeper.timers) == 2)
-        place = next(number for number, ids in keeper.timers._waiting.items() if "cleared" in ids)
-        eraser = Eraser(settings, settings.topic_prefix + "timers")
+        await eventually(lambda: len(keeper.timers) == 2)
+        place = next(place for place, ids in keeper.timers._waiting.items() if "cleared" in ids)
+        eraser = Eraser(settings)
         await eraser.start()
-        await eraser.erase([(place, "cleared")])
+        await eraser.erase([Erased(place.topic, "cleared", place.partition)])
         await eraser.close()
         await publish(broker, [timer(settings, "moved", 1.2)])
-        await until(lambda: bool(found))
+        await eventually(lambda: bool(found))
         await asyncio.sleep(0.3)
     assert [id for id, _ in found] == ["moved"]
 
@@ -131,7 +154,7 @@ async def test_timers_that_cannot_be_published_hold_up_no_other_and_are_told_of_
     with capture_logs() as logged:
         async with timekeeping(settings) as (keeper, _), publishing(settings) as broker, watching(settings) as found:
             await publish(broker, wanted)
-            await until(lambda: len(found) == 3 and refused.count("gone") > 5 and refused.count("broken") > 5)
+            await eventually(lambda: len(found) == 3 and refused.count("gone") > 5 and refused.count("broken") > 5)
             await asyncio.sleep(0.3)
             assert len(keeper.timers) == 2
     assert sorted(id for id, _ in found) == ["a", "b", "c"]
@@ -152,7 +175,7 @@ async def test_a_kafka_that_does_not_say_how_much_there_is_to_read_is_asked_agai
     monkeypatch.setattr(table, "AGAIN_AFTER", 0.05)
     async with publishing(settings) as broker, watching(settings) as found, timekeeping(settings):
         await publish(broker, [timer(settings, "t", 0.1)])
-        await until(lambda: bool(found))
+        await eventually(lambda: bool(found))
     assert len(asked) >= 3
 
 
@@ -187,12 +210,83 @@ async def test_a_process_whose_eraser_is_refused_for_ever_ends_instead_of_firing
     async with timekeeping(settings) as (keeper, _), publishing(settings) as broker:
         monkeypatch.setattr(keeper.eraser._producer, "send", refused)
         await publish(broker, [timer(settings, "a", 0.1)])
-        await until(lambda: ended)
+        await eventually(lambda: ended)
     assert ended[0] == (os.getpid(), signal.SIGTERM)
 
 
 async def test_timers_count_as_loading_until_partitions_were_assigned(settings, topics):
-    topic = settings.topic_prefix + "timers"
-    assert TableConsumer(bus.connect(settings, "test"), topic, "g", None, settings).loading
+    pattern = tables(settings.topic_prefix)
+    assert TableConsumer(bus.connect(settings, "test"), pattern, "g", None, settings).loading
     async with timekeeping(settings) as (_, consumer):
-        await until(lambda: not consumer.loading)
+        await eventually(lambda: not consumer.loading)
+
+
+def set_in(settings, table: str, topic: str, message, id: str, seconds: float = 0.1):
+    """A timer in a table of somebody's choice, for a topic of somebody's choice."""
+    now, prefix = datetime.now(UTC), settings.topic_prefix
+    record = encode(message, id=id, source="/test", prefix=prefix, now=now)
+    due = now + timedelta(seconds=seconds)
+    record = record.model_copy(update={"topic": prefix + topic})
+    return until(record, due, table=table, source="/test", prefix=prefix, now=now)
+
+
+DECIDED = HumanDecided(run_id="run-1", tenant="default", by="me", request_id="r", decision="approve")
+PASSED = DeadlinePassed(run_id="run-1", tenant="default")
+
+
+@pytest.mark.parametrize(
+    ("table", "topic", "message", "code"),
+    [
+        ("retries.data", "decisions", DECIDED, "forbidden_target"),
+        ("retries.data", "runs", PASSED, "forbidden_target"),
+        ("retries.data", "agents.code", PASSED, "forbidden_target"),
+        ("timers", "stops", PASSED, "forbidden_target"),
+        ("timers", "results", PASSED, "forbidden_target"),
+        ("timers", "runs", DECIDED, "wrong_topic"),
+        ("retries.data", "agents.data", PASSED, "wrong_topic"),
+    ],
+)
+async def test_a_timer_that_its_writer_may_not_have_delivered_is_a_dead_letter_and_is_gone(
+    settings, topics, table, topic, message, code
+):
+    async with timekeeping(settings) as (keeper, _), publishing(settings) as broker:
+        await publish(broker, [set_in(settings, table, topic, message, "forged", 3600)])
+        [letter] = await records_of(settings, table + ".dlt", 1)
+        await eventually(lambda: not len(keeper.timers))
+    assert dict(letter.headers)["dlt-error"].decode() == code
+    assert keeper.parts.metrics.dead_letters.labels(settings.topic_prefix + table, code)._value.get() == 1
+    async with timekeeping(settings) as (keeper, consumer):
+        await eventually(lambda: not consumer.loading)
+        assert not len(keeper.timers)
+
+
+async def test_a_timer_that_cannot_be_read_is_a_dead_letter_and_holds_up_no_other(settings, topics):
+    async with timekeeping(settings), publishing(settings) as broker, watching(settings) as found:
+        await publish_bytes(broker, settings.topic_prefix + "timers", b"t", b"no timer", {"ce_id": "x"})
+        await publish(broker, [timer(settings, "good", 0.1)])
+        [letter] = await records_of(settings, "timers.dlt", 1)
+        await eventually(lambda: bool(found))
+    assert (letter.key, letter.value) == (b"t", b"no timer")
+
+
+async def test_a_good_timer_of_the_same_name_takes_the_place_of_one_that_was_refused(settings, topics, monkeypatch):
+    async def unavailable(*_, **__):
+        raise KafkaConnectionError("gone")
+
+    monkeypatch.setattr(service, "bury", unavailable)
+    async with timekeeping(settings) as (keeper, _), publishing(settings) as broker, watching(settings) as found:
+        await publish(broker, [set_in(settings, "timers", "stops", PASSED, "t")])
+        await eventually(lambda: bool(keeper._refused))
+        await publish(broker, [timer(settings, "t", 0.1)])
+        await eventually(lambda: bool(found) and not len(keeper.timers))
+
+
+async def test_the_handoffs_of_an_agent_that_came_after_the_timekeeper_come_back_to_it(settings, topics):
+    step = handoff(agent="newcomer")
+    names = declared(names=["newcomer"])
+    async with timekeeping(settings) as (_, consumer), publishing(settings) as broker:
+        await eventually(lambda: not consumer.loading)
+        await create(settings.kafka, settings.topic_prefix, names)
+        await publish(broker, [set_in(settings, "retries.newcomer", "agents.newcomer", step, step.id)])
+        [back] = await records_of(settings, "agents.newcomer", 1)
+    assert DoStep.read(back.value) == step
