@@ -1,24 +1,21 @@
 """Documents as text: which files there are, what they are called, what they say."""
 
-import io
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from pypdf import PdfReader
-
-from shared.tools import ToolError
+from services.research.text import Text, bounded, decoded, heading
+from shared.tools import WITHOUT_IT, ToolError
+from shared.tools.reading import Readers
 
 TEXT_SUFFIXES = frozenset({".txt", ".md", ".markdown", ".rst", ".log", ".json", ".csv", ".tsv", ".yaml", ".yml"})
 MAX_FILE_BYTES = 20_000_000
-MAX_CHARACTERS = 5_000_000
-"""What is read of one document."""
 MAX_FILES = 5_000
 """Files taken from all folders together, in the order of their names."""
+READERS = Readers("services.research.parsing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +29,6 @@ class Document:
     modified: int
     """Nanoseconds since the epoch."""
     pdf: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """What a document says."""
-
-    title: str
-    text: str
-    note: str | None = None
-    """What is missing from the text, if anything is."""
 
 
 def kind_of(name: str, media_type: str = "") -> str | None:
@@ -110,7 +97,10 @@ def _files(folder: Path) -> Iterator[Path]:
 
 @lru_cache(maxsize=16)
 def text_of(document: Document) -> Text:
-    """What the document says; read again only when its file changes. Raises ToolError `unreadable_document`."""
+    """Return what a document says; it is read again only when its file changes. Takes its time: call it in a thread.
+
+    Raises ToolError `unreadable_document`, or `too_costly` for a PDF that is made to keep its reader busy.
+    """
     if document.size > MAX_FILE_BYTES:
         raise _unreadable(document.name, f"is larger than {MAX_FILE_BYTES:,} bytes")
     try:
@@ -118,64 +108,18 @@ def text_of(document: Document) -> Text:
     except OSError as gone:
         raise _unreadable(document.name, "cannot be opened") from gone
     if document.pdf:
-        return pdf_text(content, document.name)
+        return Text(**READERS.read_blocking("pdf", content, document.name, {"name": document.name}))
     text = decoded(content)
-    return _bounded(_heading(text) or Path(document.name).name, text)
+    return bounded(heading(text) or Path(document.name).name, text)
 
 
 def _content(path: Path) -> bytes:
-    # The path was resolved: a link in its place has been put there since.
+    # The path was resolved: a link in its place has been put there since, as has anything that is no plain file.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("not a regular file")
         return file.read(MAX_FILE_BYTES)
 
 
-def decoded(content: bytes, charset: str | None = None) -> str:
-    """Text from bytes: by the charset named, else UTF-8 or UTF-16 by their marks, else Windows-1252."""
-    guesses = [charset] if charset else []
-    guesses.append("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
-    for guess in guesses:
-        try:
-            return content.decode(guess)
-        except (LookupError, UnicodeDecodeError):
-            continue
-    return content.decode("cp1252", errors="replace")
-
-
-def pdf_text(content: bytes, name: str) -> Text:
-    """The text of a PDF, each page led by `[page N]`. Raises ToolError `unreadable_document`."""
-    try:
-        reader = PdfReader(io.BytesIO(content))
-        title = str((reader.metadata and reader.metadata.title) or "").strip()
-        text = _pages(reader)
-    except Exception as broken:  # What a broken file makes pypdf raise has no common root.
-        raise _unreadable(name, f"cannot be read as PDF ({type(broken).__name__})") from broken
-    if not text:
-        raise _unreadable(name, "is a PDF without text, perhaps scanned")
-    return _bounded(title or Path(name).name, text)
-
-
-def _pages(reader: PdfReader) -> str:
-    pages: list[str] = []
-    length = 0
-    for number, page in enumerate(reader.pages, start=1):
-        text = page.extract_text().strip()
-        pages += [f"[page {number}]\n{text}"] if text else []
-        length += len(text)
-        if length > MAX_CHARACTERS:
-            break
-    return "\n\n".join(pages)
-
-
-def _bounded(title: str, text: str) -> Text:
-    text = text.replace("\r\n", "\n").replace("\x00", "")
-    note = f"only the first {MAX_CHARACTERS:,} characters are read" if len(text) > MAX_CHARACTERS else None
-    return Text(title[:200], text[:MAX_CHARACTERS], note)
-
-
-def _heading(text: str) -> str | None:
-    found = re.search(r"^#[ \t]+(.+)$", text[:5_000], re.MULTILINE)
-    return found.group(1).strip() if found else None
-
-
 def _unreadable(name: str, why: str) -> ToolError:
-    return ToolError("unreadable_document", f"{name} {why}", suggested_action="go on without it and say so")
+    return ToolError("unreadable_document", f"{name} {why}", suggested_action=WITHOUT_IT)

@@ -2,9 +2,8 @@
 
 import asyncio
 
-import trafilatura
-
-from services.research.documents import Text, decoded, pdf_text
+from services.research.documents import READERS
+from services.research.text import Text, decoded
 from shared.tools import ToolError
 from shared.tools.net import ELSEWHERE, Fetched
 
@@ -13,21 +12,19 @@ TEXTUAL = ("text/", "application/json", "application/xml", "application/yaml", "
 
 
 async def readable(page: Fetched) -> Text:
-    """The text of a fetched page: HTML without its furniture, PDF, plain text or JSON.
+    """Return the text of a fetched page: HTML without its furniture, PDF, plain text or JSON.
 
-    Raises ToolError `unsupported_content`, or `unreadable_document` for a broken PDF.
+    Raises ToolError `unsupported_content`, `unreadable_document` for a broken PDF, `too_costly` for what is made to
+    keep its reader busy.
     """
-    return await asyncio.to_thread(_readable, page)
-
-
-def _readable(page: Fetched) -> Text:
     kind = page.media_type or _sniffed(page.body)
     if kind in HTML:
-        return _html(page)
+        found = await READERS.read("html", page.body, page.url[:200], {"url": page.url, "charset": page.charset})
+        return Text(**found)
     if kind == "application/pdf":
-        return pdf_text(page.body, page.url)
+        return Text(**await READERS.read("pdf", page.body, page.url[:200], {"name": page.url[:200]}))
     if kind.startswith(TEXTUAL) or kind.endswith(("+json", "+xml")):
-        return Text(page.url, decoded(page.body, page.charset))
+        return Text(page.url, await asyncio.to_thread(decoded, page.body, page.charset))
     message = f"{page.url} is {kind[:100]}; only HTML, PDF, text and JSON can be read"
     raise ToolError("unsupported_content", message, suggested_action=ELSEWHERE)
 
@@ -39,13 +36,3 @@ def _sniffed(body: bytes) -> str:
     if start.startswith((b"<!doctype html", b"<html")):
         return "text/html"
     return "application/octet-stream" if b"\x00" in start else "text/plain"
-
-
-def _html(page: Fetched) -> Text:
-    # Without a charset in the header, trafilatura finds the one the page declares or the bytes suggest.
-    source = decoded(page.body, page.charset) if page.charset else page.body
-    if not source.strip():
-        return Text(page.url, "")
-    found = trafilatura.extract_with_metadata(source, url=page.url, output_format="markdown", include_comments=False)
-    text = (found and found.text) or trafilatura.html2txt(source)
-    return Text((found and found.title) or page.url, text or "")

@@ -72,9 +72,10 @@ def parse_url(url: str) -> httpx.URL:
     """The URL, if it is an http(s) one with a host and without credentials. Raises ToolError `refused_address`."""
     try:
         parsed = httpx.URL(url.strip())
-    except (httpx.InvalidURL, ValueError) as wrong:
+        host = parsed.host
+    except (httpx.InvalidURL, ValueError, RecursionError) as wrong:
         raise refused(f"{url[:200]!r} is not a URL: {wrong}") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
+    if parsed.scheme not in ("http", "https") or not host:
         raise refused(f"{url[:200]!r} is not an http or https URL with a host")
     if parsed.userinfo:
         raise refused("a URL must not carry a user name or password")
