@@ -41,6 +41,7 @@ class JournalWritten(Message):
     epoch: int = Field(ge=0, le=MOST_EPOCH, description="The fencing epoch of the worker that wrote it.")
     name: str
     entry: JsonValue
+    of: JsonValue = Field(None, description="What the entry is an answer to: the call, or the turn of a model.")
 
     @property
     def run_id(self) -> str:

@@ -60,7 +60,7 @@ class Account:
     def recall(self) -> None:
         """Count what an earlier delivery of the handoff has found lost."""
         for name, entry in self.journal.entries().items():
-            if LOST in name and entry["try"] == self.handoff.tries:
+            if LOST in name and entry is not None and entry["try"] == self.handoff.tries:
                 self.spend.usage += Amounts(*entry["lost"]).usage
 
     def attempt_at(self, name: str) -> str:

@@ -14,6 +14,7 @@ from shared.agent.account import Account
 from shared.agent.calls import Answered
 from shared.agent.declare import Agent
 from shared.agent.gate import Gate
+from shared.agent.identity import check, of_model_call
 from shared.agent.loops import Loops, Made, Noticed
 from shared.agent.metering import meter_loop, meter_reply, metering_model
 from shared.agent.prompt import opening
@@ -85,13 +86,14 @@ class Context:
         toolbox = self._toolbox(wanted)
         instructions = self.agent.instructions.read_text()
         chat = opening(self.agent.name, instructions, self.handoff, objective, list(self.workspace.files()))
-        thought = _Thought(self, f"think-{self._thoughts}", toolbox, self._tool_calls(toolbox), chat)
+        thought = _Thought(self, f"think-{self._thoughts}", objective, toolbox, self._tool_calls(toolbox), chat)
         return await thought.until(result)
 
     async def call(self, name: str, **arguments: Any) -> Any:
         """Call one of the agent's tools from the handler itself: once, however often the handoff is delivered.
 
-        The handler must make the same calls in the same order each time. Returns JSON-ready data, or
+        The handler must make the same calls in the same order each time; where a release changes them, the step begins
+        again, or a person decides if something was changed outside already. Returns JSON-ready data, or
         `{"error": …}` as a model would be told it; raises NeedsHuman when it is not known whether it has happened.
         """
         self._calls += 1
@@ -137,6 +139,7 @@ class _Thought:
 
     context: Context
     name: str
+    objective: str
     toolbox: Toolbox
     calls: ToolCalls
     chat: Chat
@@ -173,11 +176,13 @@ class _Thought:
             return entry | ({"tools": self.toolbox.offered, "result": result.__name__} if turn == 1 else {})
 
         name = f"{self.name}/turn-{turn}"
+        of = of_model_call(self.context.agent.name, self._role, self.objective, result.__name__)
+        check(self.context.journal, name, of)
         replayed = name in self.context.journal
         if replayed:
             traces.replayed(name)
             self.chat[self._told :] = self.context.journal[name]["added"]  # what the model was shown, word for word
-        entry = await self.context.journal.once(name, ask)
+        entry = await self.context.journal.once(name, ask, of=of)
         reply = Reply.model_validate(entry["reply"])
         self.context.account.spend.note(reply)
         await self.context.account.recorded(name, entry.get("attempt", ""), reply.usage, replayed=replayed)

@@ -2,13 +2,15 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from schemas.acting import ActingCall
 from schemas.step import Handoff
 from shared.agent.calls import Answered, Call
+from shared.blackboard import Journal
+from shared.blackboard.journal import INTENT, REFUSED
 from shared.dependable import REFUSALS
 from shared.gate import deeds_of, lasts, moved_by, sameness_of, tool_named
 from shared.guard import named, redacted, secrets, unwrapped, wrap
@@ -34,6 +36,8 @@ _REFUSED = frozenset({*REFUSALS, "budget_exhausted", "stopped"})
 _NO_CALL = frozenset({INVALID_ARGUMENTS, "unknown_tool"})
 """Errors of what the model wrote: no call that could be made."""
 
+_BEGUN = "it was begun and its outcome was not recorded"
+
 Outcome: TypeAlias = Literal["made", "failed", "refused", "unknown"]
 
 
@@ -43,24 +47,43 @@ class Effects:
     def __init__(self, handoff: Handoff) -> None:
         self._handoff = handoff
         self._records: dict[str, ActingCall] = {}
+        self._recalled: dict[str, ActingCall] = {}
+        """Those the journal has, whether this delivery comes to their places or not."""
         self._first = {each.place: each.at for each in handoff.effected}
         self.answered_from_record: set[str] = set()
         """Digests of the calls that were answered from the run's record."""
 
     @property
     def made(self) -> list[ActingCall]:
-        """Every acting call of this delivery, in order."""
-        return list(self._records.values())
+        """Every acting call of this work until now, as far as the journal and this delivery know them, in order."""
+        return list((self._recalled | self._records).values())
 
     def known(self, *, but: str | None = None) -> list[ActingCall]:
         """The run's acting calls, those of this delivery last; `but`: without those recorded at that place."""
-        whole = {each.place: each for each in self._handoff.effected} | {each.place: each for each in self.made}
+        whole = {each.place: each for each in self._handoff.effected} | {
+            each.place: each for each in self._records.values()
+        }
         whole.pop((self._handoff.idempotency_key, but or ""), None)
         return list(whole.values())
 
+    def recall(self, journal: Journal) -> None:
+        """Take in the acting calls that earlier deliveries of this work have recorded."""
+        for name, entry in journal.entries().items():
+            place, about = name.removesuffix(INTENT), journal.about(name)
+            if about is None or "acting" not in about or (name.endswith(INTENT) and place in journal):
+                continue
+            record = ActingCall.model_validate(about["acting"], extra="ignore")
+            if name.endswith(REFUSED) or entry is None:
+                continue
+            self._recalled[place] = record if name.endswith(INTENT) else _ended(record, str(entry))
+
+    def record(self, name: str, call: Call) -> ActingCall | None:
+        """The record of a call that may be made now; None for one that does not act outside the run."""
+        return self._record(name, call, "unknown", reason=_BEGUN)
+
     def begun(self, name: str, call: Call) -> None:
         """The call is about to be made: until it is answered its outcome is unknown."""
-        self._keep(name, call, "unknown", reason="it was begun and its outcome was not recorded")
+        self._keep(name, call, "unknown", reason=_BEGUN)
 
     def not_made(self, name: str, call: Call, why: str) -> None:
         """The call has failed and nothing has happened; of an idempotent tool that is not certain."""
@@ -82,16 +105,19 @@ class Effects:
         elif error is None:
             self._keep(name, call, "made", result=_excerpt(unwrapped(asked.answer)))
         else:
-            rule = REFUSALS.get(error["code"], "")
-            self._keep(name, call, _outcome(error["code"]), reason=f"{error['code']}: {error['message']}", rule=rule)
+            self._keep(name, call, _outcome(error["code"]), **_failure(error))
 
-    def _keep(
+    def _keep(self, name: str, call: Call, outcome: Outcome, **facts: str) -> None:
+        if (record := self._record(name, call, outcome, **facts)) is not None:
+            self._records[name] = record
+
+    def _record(
         self, name: str, call: Call, outcome: Outcome, *, result: str = "", reason: str = "", rule: str = ""
-    ) -> None:
+    ) -> ActingCall | None:
         tool, handoff = call.tool, self._handoff
         if tool is None or not lasts(tool) or handoff.dry_run:
-            return
-        self._records[name] = ActingCall(
+            return None
+        return ActingCall(
             work_id=handoff.idempotency_key,
             call=name,
             agent=handoff.agent,
@@ -138,6 +164,19 @@ def sameness(tool: Tool, arguments: dict[str, object]) -> str:
 def amounts(tool: Tool, arguments: dict[str, object]) -> dict[str, float]:
     """`moved_by` in numbers that JSON can hold."""
     return {kind: min(much, LARGEST_AMOUNT) for kind, much in moved_by(tool, arguments).items() if not math.isnan(much)}
+
+
+def _ended(record: ActingCall, answer: str) -> ActingCall:
+    """The record with the outcome that a recorded answer tells."""
+    error = Answered(record.tool, record.arguments, answer).error
+    if error is None:
+        return record.model_copy(update={"outcome": "made", "reason": "", "result": _excerpt(unwrapped(answer))})
+    return record.model_copy(update={"outcome": _outcome(error["code"]), **_failure(error)})
+
+
+def _failure(error: Mapping[str, Any]) -> dict[str, str]:
+    reason = _cut(_clean(f"{error['code']}: {error['message']}"), LONGEST_REASON)
+    return {"reason": reason, "rule": REFUSALS.get(error["code"], "")}
 
 
 def _outcome(code: str) -> Outcome:

@@ -94,6 +94,13 @@ class Gate:
         """What this work has done, place by place."""
         return sorted(self._acted)
 
+    def begin_again(self) -> None:
+        """Forget the calls of a conversation that is begun once more. What was read stays read."""
+        self.answered.clear()
+        self.shown.clear()
+        self._pages.clear()
+        self._sources.clear()
+
     def before_model_call(self, call: str, role: str) -> None:
         """Raises Stopped, and TerminalError `budget_exhausted`."""
         verdict = self._judge(Action(Kind.MODEL_CALL, call, role), self.account.spend.model_calls_used_up())

@@ -12,6 +12,7 @@ from shared.agent.account import Account
 from shared.agent.calls import Answered, Call
 from shared.agent.effects import answer_from
 from shared.agent.gate import Gate
+from shared.agent.identity import Identity, check, of_tool_call
 from shared.agent.toolbox import Toolbox
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
@@ -46,6 +47,7 @@ class ToolCalls:
         be counted.
         """
         call = self.toolbox.read(request)
+        check(self.journal, name, self._identity(name, request, call))
         settled = self._settled(name, request)
         if settled is not None and (name not in self.journal or self.journal[name] != settled):
             return await self._recorded(name, request, call, settled)
@@ -59,7 +61,7 @@ class ToolCalls:
         dry = self.toolbox.is_dry(call)
         verdict = await self.gate.before_tool_call(name, call, dry=dry)
         if isinstance(verdict, Deny):
-            return await self._refused(name, request, verdict)
+            return await self._refused(name, request, call, verdict)
         if isinstance(verdict, Known):
             answer = self.toolbox.recalled(request, name, answer_from(verdict.earlier))
             return await self._recorded(name, request, call, answer)
@@ -67,7 +69,10 @@ class ToolCalls:
             return await self._recorded(name, request, call, self._shown(name, call, verdict))
         return await self._recorded(name, request, call, await self._made(name, request, call))
 
-    async def _refused(self, name: str, request: ToolRequest, verdict: Deny) -> str:
+    def _identity(self, name: str, request: ToolRequest, call: Call) -> Identity:
+        return of_tool_call(request, call, name, self.gate.effects)
+
+    async def _refused(self, name: str, request: ToolRequest, call: Call, verdict: Deny) -> str:
         """Recorded, for a later try may have room for the call, after the model was told it was not made.
 
         No model is told of an approved call: a later try makes it if it can.
@@ -75,7 +80,7 @@ class ToolCalls:
         await self.progress(f"{request.name} denied by `{verdict.rule}`: {verdict.reason}"[:200])
         answer = self.toolbox.refuse(request, name, ToolError.of(verdict.error))
         if not self._carries_out:
-            await self.journal.write(name + REFUSED, answer)
+            await self.journal.write(name + REFUSED, answer, of=self._identity(name, request, call))
         return answer
 
     def _refused_before(self, name: str, call: Call, *, own: bool) -> str:
@@ -102,7 +107,7 @@ class ToolCalls:
         if error and self._carries_out:
             await self._left_open(name, error["code"])
         else:
-            await self.journal.write(name, answer)
+            await self.journal.write(name, answer, of=self._identity(name, request, call))
         self.account.spend.add_tool_call()
         return self._entered(name, request, call, answer)
 
@@ -137,16 +142,17 @@ class ToolCalls:
         await self.progress(f"{request.name} {request.arguments}"[:200])
         self.gate.effects.begun(name, call)
         try:
-            return await self._begun(name, request)
+            return await self._begun(name, request, call)
         except RetryableError as failure:
             self.gate.effects.not_made(name, call, f"{failure.code}: {failure}")
             raise
 
-    async def _begun(self, name: str, request: ToolRequest) -> str:
+    async def _begun(self, name: str, request: ToolRequest, call: Call) -> str:
         if name + INTENT not in self.journal and not self.toolbox.must_not_repeat(request.name):
             return await self._repeatable(name, request)
         intent = name + INTENT
-        await self.journal.write(intent, self._intent(request, self.handoff.settled.get(name)))
+        permission = self.handoff.settled.get(name)
+        await self.journal.write(intent, self._intent(request, permission), of=self._identity(name, request, call))
         try:
             return await self._act(name, request)
         except RetryableError:

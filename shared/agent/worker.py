@@ -34,6 +34,7 @@ from shared.agent.carry_out import carry_out
 from shared.agent.context import Context
 from shared.agent.declare import Agent, AskHuman
 from shared.agent.gate import Gate
+from shared.agent.identity import Diverged, begin_again
 from shared.agent.outgoing import guarded
 from shared.agent.spend import Spend
 from shared.agent.workspace import StepWorkspace
@@ -91,13 +92,14 @@ class Worker:
                 await self._publish(self._reply(kind, delivery.message, **facts), cause=delivery.envelope.id)
 
     def _journal(self, handoff: Handoff) -> Journal:
-        async def keep(name: str, epoch: int, entry: Any) -> None:
+        async def keep(name: str, epoch: int, entry: Any, of: Any) -> None:
             written = JournalWritten(
                 tenant=handoff.tenant,
                 work_id=handoff.idempotency_key,
                 epoch=epoch,
                 name=name,
                 entry=entry,
+                of=of,
             )
             record = encode_lean(written, key=handoff.run_id, source=self._source, prefix=self.settings.topic_prefix)
             await publish(self.broker, [record])
@@ -134,6 +136,8 @@ class Worker:
         if name in journal:
             recorded = journal[name]
             return _KINDS[recorded["kind"]].model_validate(recorded["answer"])
+        gate.effects.recall(journal)
+        account.recall()
         try:
             await self._check_wanted(handoff)
             kind, facts = await self._outcome(handoff, journal, gate)
@@ -155,7 +159,7 @@ class Worker:
         try:
             async with limit:
                 with self._invoking(handoff, gate.account.spend):
-                    return await self._work(handoff, journal, gate, time.monotonic() + seconds)
+                    return await self._work_as_recorded(handoff, journal, gate, time.monotonic() + seconds)
         except NeedsHuman as asked:
             about = {"call": asked.call, "proposal": asked.proposal}
             return HelpAsked, {"question": str(asked), "options": list(asked.options), **about}
@@ -178,11 +182,21 @@ class Worker:
             finally:
                 traces.spent(span, spend.usage)
 
+    async def _work_as_recorded(
+        self, handoff: Handoff, journal: Journal, gate: Gate, ends: float
+    ) -> tuple[type[Answer], dict[str, Any]]:
+        """Do the work; once more from its beginning if its journal was written by a version that did it otherwise."""
+        try:
+            return await self._work(handoff, journal, gate, ends)
+        except Diverged as diverged:
+            log.warning("journal_diverged", run=handoff.run_id, handoff=handoff.id, why=str(diverged))
+            await begin_again(journal, gate, diverged)
+        return await self._work(handoff, journal, gate, ends)
+
     async def _work(
         self, handoff: Handoff, journal: Journal, gate: Gate, ends: float
     ) -> tuple[type[Answer], dict[str, Any]]:
         assert self.agent.handler is not None, "an agent is served with a handler"
-        gate.account.recall()
         workspace = StepWorkspace(handoff, self.archive, journal, self.settings)
         context = Context(
             agent=self.agent,

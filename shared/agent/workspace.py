@@ -45,7 +45,8 @@ class StepWorkspace:
     def made(self) -> list[Artefact]:
         """What this step has saved, on this delivery or on an earlier one."""
         entries = self._journal.entries()
-        return [Artefact.model_validate(entries[name]) for name in entries if name.startswith(_ARTEFACT)]
+        kept = [entry for name, entry in entries.items() if name.startswith(_ARTEFACT) and entry is not None]
+        return [Artefact.model_validate(entry) for entry in kept]
 
     def files(self) -> Sequence[Attachment | Artefact]:
         """The task's attachments, the artefacts of earlier steps, and this step's own; of one name the latest."""

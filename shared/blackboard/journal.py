@@ -28,11 +28,14 @@ INTENT = "/intent"
 REFUSED = "/refused"
 """What the name of an entry ends with that says why a call was not made."""
 
+OF = "/of"
+"""What the name of an entry ends with that says what another one is an answer to: kept beside it, for older readers."""
+
 LOST = "/lost-"
 """What the name of an entry has in it that says what a request of unknown outcome counts as, before its attempt."""
 
-Keep = Callable[[str, int, Any], Awaitable[None]]
-"""Appends an entry to the log in Kafka: its name, the fencing epoch, the entry."""
+Keep = Callable[[str, int, Any, Any], Awaitable[None]]
+"""Appends an entry to the log in Kafka: its name, the fencing epoch, the entry, what it is an answer to."""
 
 AGAIN_AFTER = 0.2
 """Seconds before an entry is written again that Redis did not take."""
@@ -44,6 +47,7 @@ OUTLIVES = 2
 """How many times as long as the state of a run its journals are kept: what was done must not be forgotten before it."""
 
 _EPOCH = "epoch"
+_NOTHING = "null"
 _CLAIM, _WRITE = script("claim"), script("write")
 
 
@@ -98,38 +102,49 @@ class Journal:
             await self.write(name, outcome)
 
     def __contains__(self, name: str) -> bool:
-        """Whether `name` is recorded."""
-        return name in self._entries
+        """Whether `name` is recorded, and not taken back."""
+        return self._entries.get(name, _NOTHING) != _NOTHING
 
     def __getitem__(self, name: str) -> Any:
         """What is recorded under `name`. Raises KeyError."""
         return json.loads(self._entries[name])
 
-    async def once(self, name: str, act: Callable[[], Awaitable[Any]]) -> Any:
+    def about(self, name: str) -> Any:
+        """The identity of what the entry is an answer to; None for entries of versions that recorded none."""
+        about = self._entries.get(name + OF)
+        return None if about is None else json.loads(about)
+
+    async def once(self, name: str, act: Callable[[], Awaitable[Any]], *, of: Any = None) -> Any:
         """The recorded outcome of `name`; if there is none, act and record it. The outcome must be JSON-ready.
 
         Raises Fenced and BlackboardLost.
         """
-        if name not in self._entries:
-            await self.write(name, await act())
+        if name not in self:
+            await self.write(name, await act(), of=of)
         return self[name]
 
-    async def write(self, name: str, outcome: Any) -> None:
-        """Record an entry. Raises Fenced when somebody else has claimed the work, BlackboardLost."""
+    async def write(self, name: str, outcome: Any, *, of: Any = None) -> None:
+        """Record an entry, and what it is an answer to. None takes it back.
+
+        Raises Fenced when another worker has claimed the work, BlackboardLost.
+        """
         if not name.startswith(ANSWER):
-            await self._keep(name, self.epoch, outcome)
-        entry = json.dumps(outcome, ensure_ascii=False, separators=(",", ":"))
-        verdict = await self._put(name, entry)
+            await self._keep(name, self.epoch, outcome, of)
+        written = {name: _written(outcome)} | ({} if of is None else {name + OF: _written(of)})
+        verdict = await self._put(written)
         if verdict == "lost":
             self._leftovers[self._key, name] = outcome
+            if of is not None:
+                self._leftovers[self._key, name + OF] = of
             self._sentinel.doubt()
         if verdict == "fenced":
             raise Fenced(f"{self._key} was claimed by somebody else")
-        self._entries[name] = entry
+        self._entries |= written
 
-    async def _put(self, name: str, entry: str) -> str:
-        """Tried until Redis answers: given up, an entry that the log has would count as one that nobody made."""
-        arguments = [str(self.epoch), self._generation, name, entry]
+    async def _put(self, written: Mapping[str, str]) -> str:
+        """Retry until Redis answers: given up, an entry that the log has would count as one that was never made."""
+        entries = [part for entry in written.items() for part in entry]
+        arguments = [str(self.epoch), self._generation, *entries]
         while True:
             try:
                 return str(await self._scripts.run(_WRITE, [self._key, keys.SENTINEL], arguments))
@@ -137,14 +152,18 @@ class Journal:
                 await asyncio.sleep(AGAIN_AFTER)
 
     def entries(self) -> dict[str, Any]:
-        """Everything recorded, by name."""
-        return _read(self._entries)
+        """Everything recorded, by name; `about` says what an entry is an answer to."""
+        return _read({name: entry for name, entry in self._entries.items() if not name.endswith(OF)})
 
 
 async def read_journal(redis: Client, tenant: str, work_id: str) -> dict[str, Any]:
     """Everything recorded for some work, by name, without claiming it."""
     found = await redis.hgetall(keys.journal(tenant, work_id))
     return _read({name: entry for name, entry in found.items() if name != _EPOCH})
+
+
+def _written(outcome: Any) -> str:
+    return json.dumps(outcome, ensure_ascii=False, separators=(",", ":"))
 
 
 def _read(entries: Mapping[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from schemas.budget import Usage
 from schemas.event import RunEvent
 from schemas.log import JournalWritten, LoggedEvent, RunChanged
 from schemas.registry import EVENTS
-from shared.blackboard.journal import INTENT, LOST, REFUSED
+from shared.blackboard.journal import INTENT, LOST, OF, REFUSED
 from shared.blackboard.ledger import Amounts, RunLedger
 from shared.runs import Run, replay
 
@@ -54,6 +54,8 @@ def fold_journals(entries: Iterable[JournalWritten]) -> Mapping[tuple[str, str],
         if entry.epoch >= highest.get(work, 0):
             highest[work] = entry.epoch
             folded.setdefault(work, {})[entry.name] = entry.entry
+            if entry.of is not None:
+                folded[work][entry.name + OF] = entry.of
     return folded
 
 
@@ -78,6 +80,8 @@ def _entered(ledger: RunLedger, name: str, entry: Any) -> RunLedger:
         case {"reply": {"usage": usage}}:
             cost = Amounts.of(Usage.model_validate(usage, extra="ignore"))
             return RunLedger({**calls, name: entry.get("attempt", "")}, spent.plus(cost))
-        case _ if "/call-" in name and not name.endswith((INTENT, REFUSED)):
+        case None:
+            return ledger
+        case _ if "/call-" in name and not name.endswith((INTENT, REFUSED, OF)):
             return RunLedger(calls, spent.plus(Amounts(tool_calls=1)))
     return ledger

@@ -26,8 +26,8 @@ async def stored(stage: Stage, counts: tuple[int, ...]) -> list[Row]:
         run = f"run-{uuid4().hex}"
         work = f"{run}/s1/3"
 
-        async def keep(name: str, epoch: int, entry: object, run: str = run, work: str = work) -> None:
-            written = JournalWritten(tenant="default", work_id=work, epoch=epoch, name=name, entry=entry)
+        async def keep(name: str, epoch: int, entry: object, of: object, run: str = run, work: str = work) -> None:
+            written = JournalWritten(tenant="default", work_id=work, epoch=epoch, name=name, entry=entry, of=of)
             record = encode_lean(written, key=run, source="waggle/data", prefix=stage.prefix)
             await publish(broker, [record])
 

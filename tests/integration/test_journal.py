@@ -16,7 +16,7 @@ class Log:
         self.redis_had: list[list[str]] = []
         self._redis = sentinel.own
 
-    async def keep(self, name, epoch, entry):
+    async def keep(self, name, epoch, entry, of):
         self.kept.append((name, epoch, entry))
         self.redis_had.append(sorted(await self._redis.hkeys("waggle:default:journal:work-1")))
 

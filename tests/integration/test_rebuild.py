@@ -158,9 +158,9 @@ async def decided(orchestrator, message):
 def keeping(orchestrator, settings, work):
     """Appends to the log of journals."""
 
-    async def keep(name, epoch, entry):
+    async def keep(name, epoch, entry, of):
         about = {"tenant": "default", "work_id": work}
-        written = JournalWritten(**about, epoch=epoch, name=name, entry=entry)
+        written = JournalWritten(**about, epoch=epoch, name=name, entry=entry, of=of)
         record = encode_lean(written, key=RUN, source="/t", prefix=settings.topic_prefix)
         await publish(orchestrator.parts.broker, [record])
 
