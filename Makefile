@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOJO := .venv-agentdojo
 # The tests whose outcome depends on which Kafka it is.
-ON_KAFKA := $(patsubst %,tests/integration/test_%.py,agent_loop budgets bus consume_page dead_letters gateway journal \
-	log_lines orchestrator rebuild secure_stores secure_transport stops timekeeper) tests/integration/cli/test_cli_doctor.py \
+ON_KAFKA := $(patsubst %,tests/integration/test_%.py,agent_loop budgets bus codecs consume_page dead_letters gateway journal \
+	log_lines orchestrator rebuild secure_stores secure_transport stops timekeeper \
+	transactions unreadable_batches) tests/integration/cli/test_cli_doctor.py \
 	$(patsubst %,tests/e2e/test_%.py,durable swarm approvals)
 
 .PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench \

@@ -1,6 +1,6 @@
 """Every message by its wire type, and the topic it travels on."""
 
-from schemas import approval, dead, event, log, step, stop, task, timer
+from schemas import approval, dead, event, log, skip, step, stop, task, timer
 from schemas.message import Message
 
 
@@ -27,6 +27,7 @@ TOPICS: dict[type[Message], str] = {
     approval.PauseRun: "control",
     approval.ResumeRun: "control",
     stop.WorkStopped: "stops",
+    skip.BatchSkipped: "skips",
     dead.DeadLetterHandled: "dead.actions",
     timer.TimerSet: "timers",
     log.RunChanged: "runs.log",

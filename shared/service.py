@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
+from aiokafka import TopicPartition
 from faststream.asgi import AsgiFastStream
 from faststream.kafka import KafkaBroker
 from opentelemetry.sdk.trace import TracerProvider
@@ -17,12 +19,22 @@ from shared.archive import BlobStore
 from shared.blackboard import Client, RunStore, Sentinel
 from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
 from shared.bus.groups import table_of
+from shared.bus.reader import Held
+from shared.bus.skips import follow_skips
 from shared.errors import Stopped, WaggleError
 from shared.serving import health_routes, run_http
 from shared.settings import Settings
 from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import start_logging
-from shared.telemetry.metrics import BLACKBOARD_WHOLE, COMMIT_AGE, CONSUMER_LAG, IN_FLIGHT, READ_AHEAD, Metrics
+from shared.telemetry.metrics import (
+    BLACKBOARD_WHOLE,
+    COMMIT_AGE,
+    CONSUMER_LAG,
+    IN_FLIGHT,
+    PARTITION_HELD,
+    READ_AHEAD,
+    Metrics,
+)
 from shared.telemetry.redaction import secrets_of
 
 log = structlog.get_logger()
@@ -150,7 +162,7 @@ def serve(
 
     async def started() -> None:
         consumer.start()
-        parts.begin(parts.sentinel.watch, *background)
+        parts.begin(parts.sentinel.watch, partial(follow_skips, parts.settings, consumer.reader), *background)
         if before_ready is not None:
             await _keep_running(before_ready)
         parts.started = True
@@ -166,7 +178,7 @@ def serve(
     async def alive() -> bool:
         return consumer.deaf_for < DEAF_AFTER or not await parts.broker.ping(5.0)
 
-    _run(parts, healthy, started, stopping, alive)
+    _run(parts, healthy, started, stopping, lambda: consumer.held, alive)
 
 
 def watch_blackboard(parts: Parts) -> None:
@@ -181,6 +193,11 @@ def _show(consumer: KeyedConsumer, metrics: Metrics) -> None:
     metrics.watch(*READ_AHEAD, lambda: {(group,): consumer.waiting})
     metrics.watch(*CONSUMER_LAG, lambda: {(topic, group): lag for topic, lag in consumer.lag().items()})
     metrics.watch(*COMMIT_AGE, lambda: {(topic, group): age for topic, age in consumer.standing().items()})
+    metrics.watch(*PARTITION_HELD, lambda: _held(consumer.held))
+
+
+def _held(found: Mapping[TopicPartition, Held]) -> Mapping[tuple[str, ...], float]:
+    return {(each.topic, str(each.partition)): 1.0 for each in found}
 
 
 def serve_table(
@@ -195,7 +212,7 @@ def serve_table(
 
     async def started() -> None:
         await _keep_running(opening)
-        parts.begin(*background)
+        parts.begin(partial(follow_skips, parts.settings, consumer.reader), *background)
         parts.started = True
         log.info("started")
 
@@ -207,7 +224,8 @@ def serve_table(
     async def healthy() -> bool:
         return parts.started and not parts.stopping and not consumer.loading and bool(await parts.broker.ping(5.0))
 
-    _run(parts, healthy, started, stopping)
+    parts.metrics.watch(*PARTITION_HELD, lambda: _held(consumer.held))
+    _run(parts, healthy, started, stopping, lambda: consumer.held)
 
 
 def _run(
@@ -215,11 +233,12 @@ def _run(
     healthy: Callable[[], Awaitable[bool]],
     started: Callable[[], Awaitable[None]],
     stopping: Callable[[], Awaitable[None]],
+    held: Callable[[], Mapping[TopicPartition, Held]],
     alive: Callable[[], Awaitable[bool]] | None = None,
 ) -> None:
     app = AsgiFastStream(
         parts.broker,
-        asgi_routes=[*health_routes(healthy, alive), ("/metrics", make_asgi_app(parts.registry))],
+        asgi_routes=[*health_routes(healthy, alive, held), ("/metrics", make_asgi_app(parts.registry))],
         after_startup=[started],
         on_shutdown=[stopping],
         after_shutdown=[parts.close],

@@ -4,14 +4,16 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import uvicorn
+from aiokafka import TopicPartition
 from faststream.asgi import AsgiResponse, get
 from faststream.asgi.types import Scope
 
 from shared import archive, blackboard, bus
+from shared.bus.reader import Held, place
 from shared.errors import Misconfigured
 from shared.settings import Settings
 
@@ -20,9 +22,14 @@ KAFKA_WITHIN = 30.0
 
 
 def health_routes(
-    healthy: Callable[[], Awaitable[bool]], alive: Callable[[], Awaitable[bool]] | None = None
+    healthy: Callable[[], Awaitable[bool]],
+    alive: Callable[[], Awaitable[bool]] | None = None,
+    held: Callable[[], Mapping[TopicPartition, Held]] = dict,
 ) -> list[tuple[str, Any]]:
-    """`/live`: the event loop turns, and Kafka, if it is there, is heard. `/ready`: the service can work."""
+    """`/live`: the event loop turns, and Kafka, if it is there, is heard. `/ready`: the service can do all its work.
+
+    With a partition `held` at a batch it cannot read it does the rest, and `/ready` names that partition.
+    """
 
     @get(include_in_schema=False)
     async def live(scope: Scope) -> AsgiResponse:
@@ -30,7 +37,10 @@ def health_routes(
 
     @get(include_in_schema=False)
     async def ready(scope: Scope) -> AsgiResponse:
-        return AsgiResponse(b"ready", 200) if await healthy() else AsgiResponse(b"not ready", 503)
+        if not await healthy():
+            return AsgiResponse(b"not ready", 503)
+        stuck = [f"{place(each)} is held at offset {at.at}: {at.why}" for each, at in held().items()]
+        return AsgiResponse("\n".join(stuck or ["ready"]).encode(), 503 if stuck else 200)
 
     return [("/live", live), ("/ready", ready)]
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 from infra import toolchain
 from infra.probe import die_with_parent, free_port, kafka_answers
 
-_READY_WITHIN = 60.0
+_READY_WITHIN = 300.0
 _CONFIGURATION = """\
 process.roles=broker,controller
 node.id=1

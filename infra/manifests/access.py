@@ -30,7 +30,8 @@ def access(service: str) -> Access:
             return _gateway()
         case _ if service == TIMEKEEPER:
             tables = frozenset(code.consumed()[service])
-            return Access(tables, _work() | tables | {topic + DEAD for topic in tables}, service)
+            said = code.published(service, "receives") | tables
+            return Access(frozenset(said), _work() | tables | {topic + DEAD for topic in tables}, service)
         case _ if service == ORCHESTRATOR:
             said = code.published(service, "receives") | set(code.consumed()[service])
             return Access(frozenset(said), _written(service, service), service)

@@ -96,6 +96,12 @@ _TOPICS = {
         ("agent", "gateway"),
         "The scope: `all`, `tenant:NAME`, `agent:NAME` or `run:ID`. A record without a value lets it go on.",
     ),
+    "skips": _Topic(
+        "Batches that cannot be read and operators have skipped. Compacted.",
+        ("gateway",),
+        ("agent", "gateway", "orchestrator", "timekeeper"),
+        "`TOPIC/PARTITION/FIRST`.",
+    ),
     "dead.actions": _Topic(
         "What became of dead letters: who redrove or discarded which, when and why. Compacted.",
         ("gateway",),

@@ -41,7 +41,6 @@ for command in (
     prompting.prompt,
     reading.runs,
     reading.agents,
-    topics.topics,
     doctor.doctor,
     steering.decide,
     steering.cancel,
@@ -63,4 +62,5 @@ for command in (
 
 app.add_typer(approving.app, name="approvals")
 app.add_typer(dead.app, name="dead")
+app.add_typer(topics.app, name="topics")
 app.add_typer(keys.app, name="keys")

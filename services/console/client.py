@@ -150,6 +150,10 @@ class Gateway:
         """Every topic with its groups and their lag."""
         return list(self._json("GET", "/v1/topics"))
 
+    def skip(self, topic: str, partition: int, **order: Any) -> dict[str, Any]:
+        """Give up a batch that cannot be read: `first` and `end` say which offsets."""
+        return self._object("POST", f"/v1/topics/{quote(topic, safe='')}/partitions/{partition}/skip", json=order)
+
     def command(self, run_id: str, verb: str, **body: str) -> dict[str, Any]:
         """Tell a run to `cancel`, `pause` or `resume`, or answer its request (`decisions`)."""
         return self._object("POST", _run(run_id, verb), json=body)

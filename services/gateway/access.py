@@ -60,6 +60,7 @@ NEEDS: Mapping[str, Needs] = {
     "start": _any(Role.OPERATE),
     "list_stops": _ALL,
     "list_topics": _ALL,
+    "skip_batch": _ALL,
     "list_dead_letters": _ALL,
     "show_dead_letter": _ALL,
     "redrive_dead_letter": _ALL,

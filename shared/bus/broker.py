@@ -6,10 +6,11 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import (
     InvalidProducerEpoch,
@@ -22,6 +23,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from shared.bus.outages import mapped
+from shared.bus.reader import Reader
 from shared.bus.record import Record
 from shared.bus.security import connection, security
 from shared.errors import TerminalError
@@ -57,12 +59,22 @@ RELIST = 300.0
 """Seconds after which a client asks again where topics lie: aiokafka's default."""
 
 
+class _Broker(KafkaBroker):
+    """A broker whose subscribers read through a Reader."""
+
+    async def _connect(self) -> Callable[..., Reader]:
+        built = await super()._connect()
+        assert isinstance(built, partial), "FastStream gives the class with the connection's options"
+        self.config.broker_config.builder = reader = partial(Reader, **built.keywords)
+        return reader
+
+
 def connect(settings: Settings, service: str, *, relist: float = RELIST) -> KafkaBroker:
     """A broker that publishes idempotently, acknowledged by all replicas.
 
     A subscription by pattern notices a new topic after `relist` seconds at the latest.
     """
-    return KafkaBroker(
+    return _Broker(
         settings.kafka.split(","),
         security=security(settings),
         client_id=settings.topic_prefix + service,
@@ -168,7 +180,7 @@ def subscribe(
     settings: Settings,
     listener: ConsumerRebalanceListener,
     pattern: str | None = None,
-) -> Callable[[], AIOKafkaConsumer | None]:
+) -> Callable[[], Reader | None]:
     """Hand batches of raw records to `handle`; offsets are committed by the caller alone.
 
     `pattern`: a regular expression, instead of `topics`, for topics that may be created later.
@@ -189,6 +201,7 @@ def subscribe(
         batch_timeout_ms=POLL_MS,
         max_records=500,
         max_partition_fetch_bytes=LARGEST_RECORD,
+        isolation_level="read_committed",
         listener=listener,
         parser=_raw_batch,
         decoder=_undecoded,
@@ -198,7 +211,7 @@ def subscribe(
     async def take(message: KafkaMessage) -> None:
         await handle(message.raw_message)
 
-    return lambda: subscriber.consumer
+    return lambda: cast("Reader | None", subscriber.consumer)
 
 
 async def _raw_batch(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> KafkaMessage:

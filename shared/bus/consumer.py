@@ -7,7 +7,7 @@ outputs are published. A crash anywhere before that means redelivery.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import structlog
@@ -21,6 +21,7 @@ from schemas.task import Priority
 from shared.bus.broker import size_of, subscribe
 from shared.bus.lanes import Lanes
 from shared.bus.offsets import OffsetTracker
+from shared.bus.reader import Held
 from shared.bus.shares import OUTSIDE, tenant_of
 from shared.errors import Fenced
 from shared.settings import Settings
@@ -93,7 +94,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._stopping = False
         self._rebalancing = True  # until the first assignment
         self._committing: asyncio.Task[None] | None = None
-        self._consumer = subscribe(broker, topics, group, self._take, settings=settings, listener=self)
+        self.reader = subscribe(broker, topics, group, self._take, settings=settings, listener=self)
 
     def start(self) -> None:
         """Begin to commit. Call it once the broker is started."""
@@ -124,7 +125,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     @property
     def deaf_for(self) -> float:
         """Seconds for which Kafka has answered no fetch or taken no commit: it is away, or this has lost its group."""
-        consumer = self._consumer()
+        consumer = self.reader()
         reading = consumer.assignment() - consumer.paused() if consumer is not None else set()
         polls = [at for at in map(consumer.last_poll_timestamp, reading) if at] if consumer is not None else []
         unheard = time.time() - max(polls) / 1_000 if polls else 0.0
@@ -143,13 +144,19 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def lag(self) -> dict[str, int]:
         """Records of each topic that are not done, in the partitions this consumer has read from."""
-        consumer, found = self._consumer(), dict[str, int]()
+        consumer, found = self.reader(), dict[str, int]()
         if consumer is None:
             return found
         for partition in consumer.assignment() & self._offsets.keys():
             behind = self._offsets[partition].behind(consumer.highwater(partition) or 0)
             found[partition.topic] = found.get(partition.topic, 0) + behind
         return found
+
+    @property
+    def held(self) -> Mapping[TopicPartition, Held]:
+        """The partitions that wait at a batch which cannot be read."""
+        reader = self.reader()
+        return reader.held if reader is not None else {}
 
     def standing(self) -> dict[str, float]:
         """Of each topic the seconds for which a partition's offset to commit has stood still, the longest."""
@@ -221,7 +228,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def _throttle(self) -> None:
         """Pause or resume fetching. Kafka's client is asked only when that changes: it looks at every partition."""
         full = len(self._lanes) >= self._read_ahead or self._bytes >= READ_AHEAD_BYTES
-        consumer = self._consumer()
+        consumer = self.reader()
         if consumer is None or full == self._paused:
             return
         if full:
@@ -234,11 +241,18 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             await asyncio.sleep(COMMIT_EVERY)
             if not self._rebalancing:
+                self._pass()
                 await self._commit(self._offsets)
+
+    def _pass(self) -> None:
+        """Count as done what holds no records, or the end of a transaction would look like one that is not."""
+        if (consumer := self.reader()) is not None:
+            for partition in consumer.passed.keys() & consumer.assignment():
+                self._offsets.setdefault(partition, OffsetTracker()).passed(consumer.passed[partition])
 
     async def _commit(self, partitions: Iterable[TopicPartition]) -> None:
         """Commit the watermarks that have risen. A commit that fails is tried again at the next turn."""
-        consumer = self._consumer()
+        consumer = self.reader()
         owned = consumer.assignment() if consumer is not None else set()
         marks = {partition: self._offsets[partition].watermark for partition in partitions if partition in owned}
         risen = {p: mark for p, mark in marks.items() if mark is not None and mark != self._committed.get(p)}
@@ -262,6 +276,8 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition in lost:
             self._offsets.pop(partition, None)
             self._committed.pop(partition, None)
+            if (consumer := self.reader()) is not None:
+                consumer.forget(partition)
         self._lanes.forget(lambda taken: taken.partition in lost)
         self._bytes = sum(taken.size for taken in self._lanes.items())
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -12,6 +12,7 @@ from schemas.message import Part
 from shared.bus.groups import states_of, tables
 from shared.bus.outages import mapped
 from shared.bus.past import Partitions, partitions_of
+from shared.bus.reader import Reader
 from shared.bus.security import connection
 from shared.settings import Settings
 
@@ -58,7 +59,7 @@ async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]
     prefix = settings.topic_prefix
     whole = re.compile(tables(prefix)).match
     admin = AIOKafkaAdminClient(**connection(settings))
-    consumer = AIOKafkaConsumer(**connection(settings), retry_backoff_ms=_BACKOFF_MS)
+    consumer = Reader(**connection(settings), retry_backoff_ms=_BACKOFF_MS)
     try:
         with mapped():
             await admin.start()

@@ -30,6 +30,15 @@ class OffsetTracker:
             self.watermark = done + 1
             self._since = time.monotonic()
 
+    def passed(self, offset: int) -> None:
+        """Nothing but what is no record, such as a transaction's marker, lies between the last message and the offset.
+
+        Counts once every message is done: until then the offset to commit is theirs.
+        """
+        if not self._taken and offset > (self.watermark or 0):
+            self.watermark = offset
+            self._since = time.monotonic()
+
     def behind(self, end: int) -> int:
         """How many messages before `end` are not done."""
         first = self._taken[0] if self._taken else self.watermark

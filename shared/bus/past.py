@@ -6,13 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+import structlog
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from schemas.skip import BatchSkipped
 from shared.bus.broker import LARGEST_RECORD
 from shared.bus.outages import mapped
+from shared.bus.reader import Held, Reader, Unreadable
+from shared.bus.record import decode
 from shared.bus.security import connection
+from shared.errors import InvalidMessage
 from shared.settings import Settings
+
+SKIPS = "skips"
+"""The compacted topic of the batches that operators have skipped."""
 
 Partitions = Sequence[TopicPartition]
 
@@ -23,13 +31,15 @@ and 500 ms would add up over partitions."""
 _WAIT_MS = 200
 """How long one look for records may take before the position is looked at again."""
 
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
     """Reads one range at a time. Every call waits for as long as Kafka is away: give it a time limit."""
 
     prefix: str
-    consumer: AIOKafkaConsumer
+    consumer: Reader
     partitions: Mapping[str, Partitions]
     """Of every topic, its name without the prefix."""
 
@@ -45,7 +55,10 @@ class Past:
         return found[partition].offset if found.get(partition) else None
 
     async def between(self, partition: TopicPartition, first: int, end: int) -> AsyncIterator[Any]:
-        """The records from `first` up to, but not including, `end`. Read to its end before another range is begun."""
+        """The records from `first` up to, but not including, `end`. Read to its end before another range is begun.
+
+        What operators have skipped is left out. Raises Unreadable for what else cannot be read.
+        """
         if first >= end:
             return
         self.consumer.seek(partition, first)
@@ -55,7 +68,31 @@ class Past:
             for record in found.get(partition, ()):
                 if record.offset < end:
                     yield record
+            if held := self.consumer.held.get(partition):
+                self.consumer.release(partition, await self._behind(partition, held))
         self.consumer.pause(partition)
+
+    async def skipped(self) -> list[BatchSkipped]:
+        """Every batch that operators have skipped."""
+        found = list[BatchSkipped]()
+        for partition in self.partitions.get(SKIPS, ()):
+            async for record in self.between(partition, *await self.held(partition)):
+                try:
+                    message = decode(record, self.prefix).message
+                except InvalidMessage as wrong:
+                    log.warning("skip_unreadable", offset=record.offset, error=str(wrong))
+                    continue
+                if isinstance(message, BatchSkipped):
+                    found.append(message)
+        return found
+
+    async def _behind(self, partition: TopicPartition, held: Held) -> int:
+        """Where to go on behind an unreadable batch. Raises Unreadable unless an operator has skipped it."""
+        if partition.topic != self.prefix + SKIPS:
+            for order in await self.skipped():
+                if covers(order, partition, held, self.prefix):
+                    return order.end
+        raise Unreadable(partition, held)
 
 
 @asynccontextmanager
@@ -66,7 +103,7 @@ async def reading(settings: Settings, wanted: Callable[[str], bool]) -> AsyncIte
     slower. Raises KafkaError when Kafka is away.
     """
     admin = AIOKafkaAdminClient(**connection(settings))
-    consumer = AIOKafkaConsumer(
+    consumer = Reader(
         **connection(settings),
         auto_offset_reset="earliest",
         enable_auto_commit=False,
@@ -80,7 +117,8 @@ async def reading(settings: Settings, wanted: Callable[[str], bool]) -> AsyncIte
             await admin.start()
             await consumer.start()
         found = await partitions_of(admin, prefix)
-        read = [partition for topic, each in found.items() if wanted(topic.removeprefix(prefix)) for partition in each]
+        names = {name for name in found if name == prefix + SKIPS or wanted(name.removeprefix(prefix))}
+        read = [partition for name in names for partition in found[name]]
         consumer.assign(read)
         consumer.pause(*read)
         yield Past(prefix, consumer, {topic.removeprefix(prefix): each for topic, each in found.items()})
@@ -97,3 +135,9 @@ async def partitions_of(admin: AIOKafkaAdminClient, prefix: str) -> dict[str, Pa
         for each in described
         if each["topic"].startswith(prefix)
     }
+
+
+def covers(order: BatchSkipped, partition: TopicPartition, held: Held, prefix: str) -> bool:
+    """Return whether the order skips what the partition is held at."""
+    same = prefix + order.topic == partition.topic and order.partition == partition.partition
+    return same and order.first <= held.at < order.end

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer
 
 from schemas.stop import WorkStopped
+from shared.bus.reader import Reader
 from shared.bus.record import decode
 from shared.bus.security import connection
 from shared.errors import InvalidMessage, Stopped
@@ -97,7 +97,7 @@ class Stops:
     async def follow(self) -> None:
         """Read what is stopped, for ever. Raises KafkaError when Kafka is away: begin again then."""
         topic = self.settings.topic_prefix + TOPIC
-        consumer = AIOKafkaConsumer(
+        consumer = Reader(
             topic,
             **connection(self.settings),
             group_id=None,

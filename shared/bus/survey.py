@@ -19,6 +19,9 @@ from shared.settings import Settings
 _FETCH, _JOIN_GROUP, _DESCRIBE_CLUSTER, _GROUP_HEARTBEAT = 1, 11, 60, 68
 """Numbers of requests in Kafka's protocol."""
 
+_MARKS = 16
+"""Offsets at the end of a partition that are looked at: transactions leave marks behind their records."""
+
 
 @dataclass(frozen=True, slots=True)
 class KafkaSurvey:
@@ -61,7 +64,7 @@ async def newest(settings: Settings, topic: str) -> datetime | None:
     async with reading(settings, lambda name: name == topic) as past:
         for partition in past.partitions.get(topic, ()):
             first, end = await past.held(partition)
-            async for record in past.between(partition, max(first, end - 1), end):
+            async for record in past.between(partition, max(first, end - _MARKS), end):
                 times.append(datetime.fromtimestamp(record.timestamp / 1000, UTC))
     return max(times, default=None)
 

@@ -1,7 +1,7 @@
 """A table kept in memory from compacted topics: read from their beginning whenever partitions are assigned."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 import structlog
@@ -12,6 +12,7 @@ from faststream.kafka import KafkaBroker
 
 from shared.bus.broker import ending_if_broken, subscribe
 from shared.bus.outages import mapped
+from shared.bus.reader import Held
 from shared.bus.security import connection
 from shared.settings import Settings
 
@@ -19,6 +20,9 @@ Raw: TypeAlias = ConsumerRecord[bytes, bytes]
 
 AGAIN_AFTER = 1.0
 """Seconds before Kafka is asked again how much there is to read, when it did not say."""
+
+LOOK_EVERY = 0.1
+"""Seconds between looks at how far has been read, until everything is."""
 
 log = structlog.get_logger()
 
@@ -54,7 +58,13 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._reached: dict[TopicPartition, int] = {}
         self._rebalancing = True  # until the first assignment
         self._asking: asyncio.Task[None] | None = None
-        self._consumer = subscribe(broker, [], group, self._take, settings=settings, listener=self, pattern=pattern)
+        self.reader = subscribe(broker, [], group, self._take, settings=settings, listener=self, pattern=pattern)
+
+    @property
+    def held(self) -> Mapping[TopicPartition, Held]:
+        """The partitions that wait at a batch which cannot be read."""
+        reader = self.reader()
+        return reader.held if reader is not None else {}
 
     @property
     def loading(self) -> bool:
@@ -85,7 +95,7 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _ask(self, partitions: list[TopicPartition]) -> None:
         """Find out how much there is to read, however long Kafka does not say it: the group must not wait for that."""
-        while (consumer := self._consumer()) is not None:
+        while (consumer := self.reader()) is not None:
             try:
                 begins = await consumer.beginning_offsets(partitions)
                 ends = await consumer.end_offsets(partitions)
@@ -96,7 +106,17 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             for each in partitions:
                 self._ends[each] = ends[each] if begins[each] < ends[each] else 0
                 self._look(each)
+            await self._pass(partitions)
             return
+
+    async def _pass(self, partitions: list[TopicPartition]) -> None:
+        """Count as read what holds no records, such as a transaction's marker at the end, until all is read."""
+        while self._loading and (consumer := self.reader()) is not None:
+            for each in partitions:
+                passed = consumer.passed.get(each, 0)
+                self._reached[each] = max(passed, self._reached.get(each, 0))
+                self._look(each)
+            await asyncio.sleep(LOOK_EVERY)
 
     async def _take(self, records: Sequence[Raw]) -> None:
         if self._rebalancing:

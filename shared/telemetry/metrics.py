@@ -191,10 +191,15 @@ COMMIT_AGE = (
     "How long the offset to commit has stood still although records wait or are worked on.",
     ("topic", "group"),
 )
+PARTITION_HELD = (
+    "waggle_partition_held",
+    "1 while a partition is held at a batch that cannot be read.",
+    ("topic", "partition"),
+)
 BLACKBOARD_WHOLE = ("waggle_blackboard_whole", "1 while the blackboard can be worked with, else 0.", ())
 MCP_CONNECTED = ("waggle_mcp_connected", "1 while an MCP server is connected, else 0.", ("server",))
 MCP_TOOLS = ("waggle_mcp_tools", "Tools of an MCP server that the agent is offered.", ("server",))
-WATCHED = (CONSUMER_LAG, IN_FLIGHT, READ_AHEAD, COMMIT_AGE, BLACKBOARD_WHOLE, MCP_CONNECTED, MCP_TOOLS)
+WATCHED = (CONSUMER_LAG, IN_FLIGHT, READ_AHEAD, COMMIT_AGE, PARTITION_HELD, BLACKBOARD_WHOLE, MCP_CONNECTED, MCP_TOOLS)
 """Gauges that are read when somebody asks: name, what it is, labels. Only services that know them show them."""
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from schemas import approval, dead, event, log, plan, step, stop, task, timer
+from schemas import approval, dead, event, log, plan, skip, step, stop, task, timer
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import Message
@@ -194,6 +194,7 @@ FULL: list[Message] = [
     event.MoveRefused(**FACT, source=event.State.COMPLETE, wanted="pause", reason="the run is COMPLETE"),
     event.AnswerIgnored(**FACT, handoff_id="run-1/plan/1"),
     event.Spent(**FACT, usage=USAGE, models=["waggle-simulated"]),
+    skip.BatchSkipped(topic="tasks", partition=1, first=7, end=9, by="eva", reason="its disk failed", at=NOW),
     stop.WorkStopped(scope="tenant:shop", by="eva", reason="it spends too much", at=NOW),
     event.BudgetReached(**FACT, share=0.8, limit="tokens"),
     event.ActionsJudged(**FACT, handoff_id="run-1/tell/0.0.1", judged=[JUDGED]),
@@ -255,6 +256,8 @@ LEAST: dict[str, str] = {
     "waggle.pause-run.v1": f'{{{_BY}, "reason": "let me look"}}',
     "waggle.resume-run.v1": f"{{{_BY}}}",
     "waggle.work-stopped.v1": '{"scope": "all", "by": "eva", "reason": "stop", "at": "2026-11-20T12:30:00Z"}',
+    "waggle.batch-skipped.v1": '{"topic": "tasks", "partition": 1, "first": 7, "end": 9, "by": "eva", '
+    '"reason": "garbage", "at": "2026-11-20T12:30:00Z"}',
     "waggle.dead-letter-handled.v1": '{"name": "tasks.dlt/0/7", "action": "redriven", "by": "ada", '
     '"at": "2026-11-20T12:30:00Z", "died": "2026-11-20T12:00:00Z"}',
     "waggle.run-started.v1": f'{{{_AT}, "task_id": "t1", "task": {_TASK}, "deadline": "2026-11-20T12:30:00Z"}}',

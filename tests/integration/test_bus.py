@@ -356,7 +356,7 @@ async def test_a_consumer_that_hears_kafka_is_not_deaf_and_one_whose_commits_are
         async def refuse(_offsets):
             raise CommitFailedError
 
-        monkeypatch.setattr(consumer._consumer(), "commit", refuse)
+        monkeypatch.setattr(consumer.reader(), "commit", refuse)
         await publish(broker, [record(question(2), settings.topic_prefix)])
         await until(lambda: consumer.deaf_for > 0.6)
         monkeypatch.undo()

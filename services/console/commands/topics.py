@@ -12,9 +12,13 @@ from rich.table import Table
 
 from services.console.answers import Group, Topic
 from services.console.client import Gateway
+from services.console.commands.skipping import skip
 from services.console.options import GatewayOption, JsonOption, connect
 from services.console.render import plain_table
 from services.console.text import Clean, Screen, one_line
+
+app = typer.Typer(invoke_without_command=True)
+app.command("skip")(skip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,9 @@ class Sample:
         return [Topic.model_validate(each) for each in self.answer]
 
 
+@app.callback()
 def topics(
+    context: typer.Context,
     sample: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.2, max=60, help="How long to look, for the rates.")
     ] = 2.0,
@@ -42,6 +48,8 @@ def topics(
 
     With --json --watch: one line for each look.
     """
+    if context.invoked_subcommand:
+        return
     screen = Screen(json=json)
     with connect(gateway, None) as client:
         before = look(client)

@@ -211,6 +211,12 @@ def app_of(script):
         table = {"group": "waggle.timekeeper", "lag": None, "members": None, "state": None}
         return [{**topic, "groups": [group]}, {**topic, "topic": "waggle.timers", "groups": [table]}]
 
+    @app.post("/v1/topics/{topic}/partitions/{partition}/skip", status_code=202)
+    async def skip(topic: str, partition: int, request: Request):
+        order = await request.json()
+        script.orders.append((topic, partition, order))
+        return {"topic": topic, "partition": partition, "first": order["offset"], "end": order["offset"] + 3}
+
     @app.get("/v1/dead-letters")
     async def dead_letters(request: Request):
         script.searches.append(dict(request.query_params))

@@ -65,3 +65,10 @@ def test_a_running_swarm_tells_its_groups(swarm, request, folder):
         assert {(group["members"], group["state"]) for group in groups.values()} == {(1, "Stable")}
     else:
         assert {group["members"] for group in groups.values()} == {None}
+
+
+def test_a_batch_is_skipped_with_who_and_why_and_the_offsets_are_shown(waggle, script):
+    ended = waggle("topics", "skip", "tasks", "3", "--offset", "17", "--reason", "the disk failed", "--by", "eva")
+    assert ended.exit_code == 0, ended.output
+    assert script.orders == [("tasks", 3, {"offset": 17, "by": "eva", "reason": "the disk failed"})]
+    assert "tasks/3, offsets 17 to 19" in ended.stdout
