@@ -158,7 +158,7 @@ async def decided(orchestrator, message):
 def keeping(orchestrator, settings, work):
     """Appends to the log of journals."""
 
-    async def keep(name, epoch, entry, of):
+    async def keep(name, epoch, entry, of=None):
         about = {"tenant": "default", "work_id": work}
         written = JournalWritten(**about, epoch=epoch, name=name, entry=entry, of=of)
         record = encode_lean(written, key=RUN, source="/t", prefix=settings.topic_prefix)

@@ -173,8 +173,8 @@ async def test_a_step_of_a_dropped_plan_stops_beside_the_same_step_of_the_new_pl
     assert stopped.error.code == "unwanted"
     assert isinstance(done, StepCompleted | HelpAsked)
     journal = await worker._journal(old).open()
-    assert [name for name in journal.entries() if "/call-" in name] == [
+    assert {name for name in journal.entries() if "/call-" in name} == {
         "think-1/turn-1/call-1/intent",
         "think-1/turn-1/call-1",
-    ]
+    }
     assert json.loads(journal["think-1/turn-1/call-1"])
