@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from infra.compose.content import shipped
 from infra.compose.reading import Compose, Model, Mount, example, mounts, settings_file
 from infra.embedded.stack import service_names
+from infra.entrusted import SECRETS, entrusted, too_many
 from infra.kafka import broker
 from shared.settings import Settings
 
@@ -115,6 +116,17 @@ def known_variables() -> frozenset[str]:
     fields = Settings.model_fields.items()
     named = (getattr(field.validation_alias, "choices", [f"WAGGLE_{name.upper()}"])[0] for name, field in fields)
     return STANDARD | {str(name) for name in named}
+
+
+def _secrets_are_with_who_uses_them(compose: Compose) -> Iterator[str]:
+    swarm = compose.swarm()
+    for name, model in compose.ours().items():
+        given = model.get("environment", {})
+        excess = too_many(name, given) if name in swarm else sorted(SECRETS & given.keys())
+        yield from (f"{name}: it is given {variable}, which it does not use" for variable in excess)
+    for name, model in swarm.items():
+        missing = {"WAGGLE_REDIS", "WAGGLE_POSTGRES"} & entrusted(name) - model["environment"].keys()
+        yield from (f"{name}: it is not given {variable}" for variable in sorted(missing))
 
 
 def _addresses_lead_somewhere(compose: Compose) -> Iterator[str]:
@@ -243,6 +255,7 @@ RULES: tuple[Rule, ...] = (
     _dashboards_ask_sources_there_are,
     _variables_are_in_the_example,
     _variables_are_settings,
+    _secrets_are_with_who_uses_them,
     _addresses_lead_somewhere,
     _published_ports_are_listened_on,
     _sources_exist,

@@ -4,7 +4,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 
-from infra.manifests import agree, kafka, lint, network, strimzi
+from infra.manifests import agree, generated, kafka, lint, network
 from infra.manifests.code import ROOT
 from infra.manifests.render import OVERLAYS, Object, render
 from infra.manifests.tools import Tools, tools
@@ -28,7 +28,7 @@ def version() -> str:
 
 
 def _check() -> list[str]:
-    there, found, linted = tools(), list(strimzi.stale()), list[lint.Finding]()
+    there, found, linted = tools(), list(generated.stale()), list[lint.Finding]()
     for overlay in OVERLAYS:
         objects = render(there.kustomize, overlay)
         wrong = list(problems(objects, there))
@@ -41,7 +41,7 @@ def _check() -> list[str]:
 def main() -> None:
     """Do what the argument says; leave with 1 and one line for each problem."""
     if sys.argv[1:] == ["write"]:
-        strimzi.write()
+        generated.write()
     elif sys.argv[1:] == ["check"]:
         try:
             found = _check()

@@ -15,6 +15,7 @@ from shared.settings import Settings, wrong_settings
 _SECRETS = {
     "WAGGLE_POSTGRES": "postgresql://user:password@postgres:5432/waggle",
     "WAGGLE_REDIS": "rediss://user:password@redis:6379/0",
+    "WAGGLE_SIGNING_KEY": "wgs_" + "A" * 43,
 }
 """What stands for a value that only the cluster knows, where not every word does."""
 

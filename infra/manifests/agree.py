@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from infra.entrusted import entrusted
 from infra.manifests import code
 from infra.manifests.accepted import refused
+from infra.manifests.held import excess
 from infra.manifests.render import Object, called, of_kind, ours
 from infra.manifests.secrets import given, missing
 from infra.manifests.strimzi import object_name
@@ -16,7 +18,10 @@ from shared.settings import Settings
 CLOSING = 10.0
 """Seconds a service may need beside `GRACE`: five for open requests, and connections to give back."""
 
-NEEDED = ("WAGGLE_KAFKA", "WAGGLE_REDIS", "WAGGLE_POSTGRES", "WAGGLE_HTTP_HOST", "WAGGLE_HTTP_PORT")
+NEEDED = frozenset({"WAGGLE_KAFKA", "WAGGLE_HTTP_HOST", "WAGGLE_HTTP_PORT"})
+
+STORES = frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES"})
+"""Needed by a service that is entrusted with it."""
 _REFERENCE = re.compile(r"\$\((\w+)\)")
 
 
@@ -24,6 +29,7 @@ def disagreements(objects: Sequence[Object], version: str) -> Iterator[str]:
     """Everything an overlay says that the code does not, and the other way round."""
     yield from _services(objects)
     yield from missing(objects)
+    yield from _decisions(objects)
     for each, container in ours(objects):
         for problem in (
             *_image(container, version),
@@ -31,6 +37,7 @@ def disagreements(objects: Sequence[Object], version: str) -> Iterator[str]:
         ):
             yield f"{called(each)}: {problem}"
     for each in _deployments(objects):
+        yield from excess(objects, each, service_of(each))
         for problem in (*_ports(objects, each), *_probes(each), *_times(each), *_identity(each)):
             yield f"{called(each)}: {problem}"
 
@@ -60,6 +67,17 @@ def _services(objects: Iterable[Object]) -> Iterator[str]:
         yield f"services/{name} is deployed more than once"
 
 
+def _decisions(objects: Sequence[Object]) -> Iterator[str]:
+    """Where the gateway asks for keys, what people decide there must be signed, and its signature known."""
+    given_to = {service_of(each): given(objects, _container(each)) for each in _deployments(objects)}
+    gateway, orchestrator = given_to.get("gateway", {}), given_to.get("orchestrator", {})
+    if "WAGGLE_KEYS" in gateway:
+        if "WAGGLE_SIGNING_KEY" not in gateway:
+            yield "the gateway asks for keys, and has no WAGGLE_SIGNING_KEY to sign decisions with"
+        if "WAGGLE_KEYS" not in orchestrator:
+            yield "the gateway signs decisions, and the orchestrator has no WAGGLE_KEYS to know its key by"
+
+
 def _image(container: Mapping[str, Any], version: str) -> Iterator[str]:
     tag = container["image"].rpartition(":")[2]
     if tag != version:
@@ -76,8 +94,10 @@ def _environment(objects: Sequence[Object], pod: Mapping[str, Any], container: M
         yield f"nothing reads the variable {name}"
     for name in sorted(referred - set(environment)):
         yield f"$({name}) refers to a variable that is not set before it"
-    if container["command"][2].startswith("services."):
-        yield from (f"{name} is not set" for name in NEEDED if name not in environment)
+    module = container["command"][2]
+    if module.startswith("services."):
+        needed = NEEDED | STORES & entrusted(module.removeprefix("services."))
+        yield from (f"{name} is not set" for name in sorted(needed - set(environment)))
     yield from refused(pod, container, environment)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from string import Template
 
-from infra.manifests import strimzi
+from infra.manifests import generated, strimzi
 
 _TEMPLATE = Path(__file__).with_name("agent")
 _SERVICES = Path("k8s/base/kustomization.yaml")
@@ -13,7 +13,7 @@ def add(name: str, root: Path) -> list[Path]:
     """Write it, and return what was written or changed. The agent's folder in `services/` must be there."""
     words = {"name": name, "object": strimzi.object_name(name)}
     made = [_write(root / "k8s" / "base" / name / source.name, source, words) for source in _TEMPLATE.iterdir()]
-    return [*sorted(made), _deploy(name, root / _SERVICES), *strimzi.write(root)]
+    return [*sorted(made), _deploy(name, root / _SERVICES), *generated.write(root)]
 
 
 def _write(path: Path, source: Path, words: dict[str, str]) -> Path:

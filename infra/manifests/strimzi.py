@@ -1,10 +1,8 @@
 """The KafkaTopics and KafkaUsers of the production overlay, made from the topic list and from what services do."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from infra.manifests import code
 from infra.manifests.access import Access, access
@@ -14,34 +12,18 @@ FOLDER = Path("k8s/overlays/production/kafka")
 SCALER = "scaler"
 """The user KEDA looks at lags as."""
 
-_HEAD = "# Written by `python -m infra.manifests write` from infra/topics.toml and the services; do not edit.\n"
 _REPLICAS = 3
 _INSYNC = "2"
 
 Object = dict[str, Any]
 
 
-def files() -> Mapping[Path, str]:
-    """What each generated file must hold, by its place in the project."""
+def objects() -> Mapping[Path, list[Object]]:
+    """Return what each file must hold, by its place in the project."""
     return {
-        FOLDER / "topics.yaml": _dump(map(_topic, declared())),
-        FOLDER / "users.yaml": _dump([*(_user(each, access(each)) for each in sorted(code.services())), _scaler()]),
+        FOLDER / "topics.yaml": [_topic(each) for each in declared()],
+        FOLDER / "users.yaml": [*(_user(each, access(each)) for each in sorted(code.services())), _scaler()],
     }
-
-
-def stale(root: Path = code.ROOT) -> Iterator[str]:
-    """What is not as the code says."""
-    for path, content in files().items():
-        there = root / path
-        if not there.exists() or there.read_text() != content:
-            yield f"{path} is not what the code says: run python -m infra.manifests write"
-
-
-def write(root: Path = code.ROOT) -> list[Path]:
-    """Write all generated files and return where they are."""
-    for path, content in files().items():
-        (root / path).write_text(content)
-    return [root / path for path in files()]
 
 
 def object_name(name: str) -> str:
@@ -93,7 +75,3 @@ def _rule(kind: str, name: str, operation: str, *, pattern: str = "literal") -> 
 def _resource(kind: str, name: str) -> Object:
     metadata = {"name": name, "labels": {"strimzi.io/cluster": "waggle"}}
     return {"apiVersion": "kafka.strimzi.io/v1", "kind": kind, "metadata": metadata}
-
-
-def _dump(objects: Iterable[Object]) -> str:
-    return _HEAD + str(yaml.safe_dump_all(objects, sort_keys=False, width=120))

@@ -5,7 +5,7 @@ from copy import deepcopy
 
 import pytest
 
-from infra.manifests import agree, code, kafka, lint, stanza, strimzi
+from infra.manifests import agree, code, generated, kafka, lint, stanza, strimzi
 from infra.manifests.__main__ import problems, version
 from infra.manifests.render import OVERLAYS, render
 from infra.manifests.tools import installed, tools
@@ -41,7 +41,7 @@ def test_the_linter_finds_only_what_is_excused_with_a_reason(rendered, there):
 
 
 def test_the_generated_files_are_what_the_code_says():
-    assert list(strimzi.stale()) == []
+    assert list(generated.stale()) == []
 
 
 def find(objects, kind, name):
@@ -58,6 +58,22 @@ def metadata(objects, name="planner"):
 
 def variable(objects, name):
     return next(each for each in container(objects)["env"] if each["name"] == name)
+
+
+def variable_from(name, secret):
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": "x"}}}
+
+
+KEYS = {
+    "name": "keys",
+    "projected": {
+        "sources": [{"secret": {"name": "waggle-keys", "items": [{"key": "keys.toml", "path": "keys.toml"}]}}]
+    },
+}
+
+
+def pod(objects, name):
+    return find(objects, "Deployment", name)["spec"]["template"]["spec"]
 
 
 def mount(objects, name):
@@ -91,7 +107,7 @@ BROKEN = {
         "maxReplicas",
     ),
     "a misspelt field of External Secrets": (
-        lambda o: find(o, "ExternalSecret", "waggle-secrets")["spec"].update(refresh="1h"),
+        lambda o: find(o, "ExternalSecret", "gateway-secrets")["spec"].update(refresh="1h"),
         "refresh",
     ),
     "a wrong value for CloudNativePG": (
@@ -235,6 +251,32 @@ BROKEN = {
         lambda o: find(o, "Kafka", "waggle")["spec"]["kafka"]["config"].update({"message.max.bytes": 1048576}),
         "below the 9437184 bytes",
     ),
+    "a Secret of another service": (
+        lambda o: container(o, "code")["envFrom"][1]["secretRef"].update(name="communication-secrets"),
+        "Deployment/code: it is given WAGGLE_SMTP, which it does not use",
+    ),
+    "a model's key where none is asked": (
+        lambda o: container(o, "gateway")["env"].append(variable_from("OPENAI_API_KEY", "planner-secrets")),
+        "Deployment/gateway: it is given OPENAI_API_KEY, which it does not use",
+    ),
+    "a password of Postgres where there is no archive": (
+        lambda o: container(o, "timekeeper")["env"].append(variable_from("POSTGRES_PASSWORD", "waggle-postgres-app")),
+        "Deployment/timekeeper: it is given POSTGRES_PASSWORD, which it does not use",
+    ),
+    "keys that an agent can read": (
+        lambda o: pod(o, "code")["volumes"].append(KEYS),
+        "Deployment/code: it is given the file keys.toml of the Secret waggle-keys, which it does not use",
+    ),
+    "a gateway that cannot sign": (
+        lambda o: find(o, "ExternalSecret", "gateway-secrets")["spec"]["data"].pop(),
+        "no WAGGLE_SIGNING_KEY to sign decisions with",
+    ),
+    "an orchestrator that knows no keys": (
+        lambda o: container(o, "orchestrator")["env"].remove(
+            next(each for each in container(o, "orchestrator")["env"] if each["name"] == "WAGGLE_KEYS")
+        ),
+        "the orchestrator has no WAGGLE_KEYS",
+    ),
     "no default-deny": (lambda o: drop(o, "NetworkPolicy", "default-deny"), "no NetworkPolicy denies"),
     "a namespace that refuses nothing": (
         lambda o: find(o, "Namespace", "waggle")["metadata"]["labels"].clear(),
@@ -262,11 +304,10 @@ def test_an_excuse_for_nothing_is_found():
 
 
 def test_a_generated_file_that_somebody_edited_is_found(tmp_path):
-    (tmp_path / strimzi.FOLDER).mkdir(parents=True)
-    users = next(path for path in strimzi.write(tmp_path) if path.name == "users.yaml")
-    assert list(strimzi.stale(tmp_path)) == []
+    users = next(path for path in generated.write(tmp_path) if path.name == "users.yaml")
+    assert list(generated.stale(tmp_path)) == []
     users.write_text(users.read_text().replace("Read", "All", 1))
-    assert [each.partition(" ")[0] for each in strimzi.stale(tmp_path)] == [str(strimzi.FOLDER / "users.yaml")]
+    assert [each.partition(" ")[0] for each in generated.stale(tmp_path)] == [str(strimzi.FOLDER / "users.yaml")]
 
 
 def test_an_open_schema_is_left_open_and_a_closed_one_refuses_what_it_does_not_name():

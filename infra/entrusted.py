@@ -1,0 +1,30 @@
+"""The secrets each service is given, and no other is: one table for `docker-compose.yml` and `k8s/`.
+
+A service's own Kafka password is beside it. What stands in none of these rows is no secret.
+"""
+
+from collections.abc import Collection, Mapping
+
+AGENT = frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES", "OPENAI_API_KEY", "WAGGLE_MODEL_KEYS"})
+"""What every agent uses: state, files and models."""
+
+ENTRUSTED: Mapping[str, frozenset[str]] = {
+    "gateway": frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES", "WAGGLE_KEYS", "WAGGLE_SIGNING_KEY"}),
+    "orchestrator": frozenset({"WAGGLE_REDIS", "WAGGLE_KEYS"}),
+    "timekeeper": frozenset(),
+    "communication": AGENT | {"WAGGLE_SMTP"},
+    "data": AGENT | {"WAGGLE_DATABASES"},
+}
+"""By service. One that has no row is an agent like any other."""
+
+SECRETS = frozenset.union(AGENT, *ENTRUSTED.values())
+
+
+def entrusted(service: str) -> frozenset[str]:
+    """Return the secrets a service uses."""
+    return ENTRUSTED.get(service, AGENT)
+
+
+def too_many(service: str, given: Collection[str]) -> list[str]:
+    """Return the secrets among these variables that the service does not use."""
+    return sorted(SECRETS & set(given) - entrusted(service))

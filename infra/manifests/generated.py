@@ -1,0 +1,32 @@
+"""The files of `k8s/` that follow from the code: written, and compared with what is there."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+
+from infra.manifests import code, held, strimzi
+
+_HEAD = "# Written by `python -m infra.manifests write` from infra/ and the services; do not edit.\n"
+
+
+def files() -> Mapping[Path, str]:
+    """Return what each generated file must hold, by its place in the project."""
+    made = {**strimzi.objects(), **held.objects()}
+    return {path: _HEAD + str(yaml.safe_dump_all(each, sort_keys=False, width=120)) for path, each in made.items()}
+
+
+def stale(root: Path = code.ROOT) -> Iterator[str]:
+    """Yield a sentence for each file that is not as the code says."""
+    for path, content in files().items():
+        there = root / path
+        if not there.exists() or there.read_text() != content:
+            yield f"{path} is not what the code says: run python -m infra.manifests write"
+
+
+def write(root: Path = code.ROOT) -> list[Path]:
+    """Write all generated files and return where they are."""
+    for path, content in files().items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(content)
+    return [root / path for path in files()]
