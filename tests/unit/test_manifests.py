@@ -7,6 +7,7 @@ import pytest
 
 from infra.manifests import agree, code, generated, kafka, lint, stanza, strimzi
 from infra.manifests.__main__ import problems, version
+from infra.manifests.access import access
 from infra.manifests.render import OVERLAYS, render
 from infra.manifests.tools import installed, tools
 from infra.manifests.valid import closed
@@ -42,6 +43,12 @@ def test_the_linter_finds_only_what_is_excused_with_a_reason(rendered, there):
 
 def test_the_generated_files_are_what_the_code_says():
     assert list(generated.stale()) == []
+
+
+def test_only_the_gateway_and_who_puts_retries_back_may_write_orders():
+    for topic in ("decisions", "control", "stops"):
+        writers = {each for each in code.services() if topic in access(each).writes}
+        assert writers == ({"gateway"} if topic == "stops" else {"gateway", "timekeeper"}), topic
 
 
 def find(objects, kind, name):
