@@ -32,13 +32,13 @@ class ResumeRun(Command):
 
 
 class CarryOut(Command):
-    """Make the calls that a dry run has shown, as they are."""
+    """Make the calls that a dry run has shown, as they are. Obeyed only with a signature: docs/access.md."""
 
     digest: str = Field(description="`effects_digest` of the dry run's result: what was looked at.")
 
 
 class HumanDecided(Command):
-    """The answer to a `HelpRequested`."""
+    """The answer to a `HelpRequested`. Obeyed only with a signature of the person it is by: docs/access.md."""
 
     request_id: Id
     decision: Literal["approve", "reject"]

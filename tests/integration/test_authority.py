@@ -198,7 +198,8 @@ def retried(order, delivery):
     """As the timekeeper puts it back."""
     again = _again(delivery.raw, RetryableError("no run"), 1)
     now = datetime.now(UTC)
-    record = wake(TimerSet.read(until(again, now, source="/x", prefix="", now=now).value.encode()), "t", "")
+    waiting = until(again, now, table="timers", source="/x", prefix="", now=now)
+    record = wake(TimerSet.read(waiting.value.encode()), "t", "")
     assert record.headers["ce_attempt"] == "2"
     return received(order, record.headers, value=record.value.encode())
 
