@@ -73,10 +73,13 @@ def overview() -> Json:
                     "ops",
                 ),
                 graph(
-                    "Refused at the gateway",
-                    {"{{reason}}": rate("waggle_gateway_refusals_total", "reason")},
+                    "Requests and decisions refused",
+                    {
+                        "{{reason}}": rate("waggle_gateway_refusals_total", "reason"),
+                        "decision: {{reason}}": rate("waggle_decisions_refused_total", "reason"),
+                    },
                     "reqps",
-                    about="Without a key, with one that nobody has, without the role, or for another tenant.",
+                    about="By the gateway for host, page, key, role or tenant; by the orchestrator for a signature.",
                 ),
                 graph("Asked of people", {"{{about}}": rate("waggle_escalations_total", "about")}, "ops"),
             ],
