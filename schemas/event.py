@@ -52,6 +52,7 @@ class RunStarted(RunEvent):
     task: Task
     deadline: Instant
     traceparent: str | None = Field(None, description="W3C Trace Context: the span in which it was taken in.")
+    secret: str | None = Field(None, description="What the run's tokens are derived from; no follower is shown it.")
     unread: bool = Field(False, description="The task, or the run, could not be read: `task` only stands for it.")
     resumes: Count = Field(0, description="Results that this run has published before it began again.")
 
@@ -84,9 +85,10 @@ class MoveRefused(RunEvent):
 
 
 class AnswerIgnored(RunEvent):
-    """An answer came to a handoff that is not open (any more); nothing changed."""
+    """An answer came to a handoff that is not open (any more), or not from its agent; nothing changed."""
 
     handoff_id: str
+    reason: str = Field("", description="`wrong_token` or `wrong_agent` when it is not its agent's; else empty.")
 
 
 class Spent(RunEvent):

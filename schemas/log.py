@@ -17,6 +17,10 @@ class LoggedEvent(Part):
     type: str = Field(description="Its wire type, such as `waggle.moved.v1`.")
     data: Annotated[Any, WithJsonSchema({"type": "object"})] = Field(description="As the schema of that type says.")
 
+    def shown(self) -> str:
+        """The event as JSON for followers, without what only the swarm itself may know."""
+        return self.model_dump_json(exclude={"data": {"secret"}})
+
 
 class RunChanged(Message):
     """Everything that one message led to, all or nothing. A run is the fold of the events of its changes."""

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from schemas.acting import ActingCall
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
-from schemas.message import MOST, MOST_SECONDS, Amount, Id, Instant, Message, Part, Seconds, Slug
+from schemas.message import LONGEST_ID, MOST, MOST_SECONDS, Amount, Id, Instant, Message, Part, Seconds, Slug
 from schemas.plan import AgentCard, Plan, Risk
 from schemas.task import Artefact, Priority, Shape, TaskContext
 from schemas.verdict import Judgement, PlannedEffect, Proposal
@@ -132,6 +132,9 @@ class Handoff(Message):
     hop: int = Field(1, ge=1, le=MOST, description="How many handoffs led here, this one counted.")
     dry_run: bool = False
     session: str | None = None
+    token: str | None = Field(
+        None, max_length=LONGEST_ID, description="What the answer repeats, as proof of its author."
+    )
     effected: list[ActingCall] = Field(
         default_factory=list, description="Acting calls of the run so far, in any plan, and their outcomes."
     )
@@ -184,6 +187,9 @@ class Answer(Message):
     tenant: Slug
     agent: Slug
     handoff_id: Id
+    token: str | None = Field(
+        None, max_length=LONGEST_ID, description="The handoff's, which its agent alone was given."
+    )
     usage: Usage = Usage()
     models: list[str] = Field(default_factory=list)
     seconds: Seconds = 0.0

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from schemas.message import Id, Instant, Message, Slug
+from schemas.message import LONGEST_ID, Id, Instant, Message, Slug
 
 
 class DeadlinePassed(Message):
@@ -10,6 +10,7 @@ class DeadlinePassed(Message):
 
     run_id: Id
     tenant: Slug
+    token: str | None = Field(None, max_length=LONGEST_ID, description="Proof that the orchestrator has set the timer.")
 
 
 class WaitExpired(Message):

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -30,6 +31,10 @@ ACTION = {
     "not_recordable": "create the declared topics, then send the request again",
 }
 """What to do about a refusal, by its code."""
+
+
+_TOKEN = re.compile(rb"""(\\*"token\\*"\s*:\s*\\*")[^"\\]+""")
+"""A token in a payload, or in a payload inside another one: it authorises an answer, so nobody is shown it."""
 
 
 class Bytes(Part):
@@ -94,7 +99,7 @@ def view_of_letter(letter: DeadLetter, handled: DeadLetterHandled | None) -> Dea
         redriven_by=letter.header("redriven-by"),
         key=None if letter.key is None else _readable(letter.key),
         headers=[Header(name=name, **dict(_readable(value))) for name, value in letter.headers],
-        payload=_readable(letter.value),
+        payload=_readable(_TOKEN.sub(rb"\1***", letter.value)),
     )
 
 

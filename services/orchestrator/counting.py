@@ -81,11 +81,17 @@ def _answered(metrics: Metrics, run: Run, event: e.HelpAnswered) -> None:
     metrics.decisions.labels(event.decision).inc()
 
 
+def _ignored(metrics: Metrics, run: Run, event: e.AnswerIgnored) -> None:
+    if event.reason:
+        metrics.answers_refused.labels(event.reason).inc()
+
+
 _COUNTED: Mapping[type[e.RunEvent], Callable[[Metrics, Run, Any], None]] = {
     e.RunStarted: _started,
     e.Moved: _moved,
     e.StepDone: _step_done,
     e.AttemptFailed: _attempt_failed,
+    e.AnswerIgnored: _ignored,
     e.HelpRequested: _asked,
     e.HelpAnswered: _answered,
 }

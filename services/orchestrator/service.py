@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ import structlog
 from schemas.approval import CancelRun
 from schemas.envelope import Envelope
 from schemas.error import ErrorInfo
+from schemas.event import AnswerIgnored
 from schemas.log import LoggedEvent, RunChanged
 from schemas.message import Message
 from schemas.step import Answer
@@ -29,7 +31,7 @@ from shared.blackboard import KnownAgents, Loaded, UnreadableRun, Write
 from shared.blackboard.sentinel import epoch_of
 from shared.bus import Delivery, Record, content_id, decode, encode, encode_at, fits, publish
 from shared.bus.groups import ORCHESTRATED
-from shared.errors import Conflict, InvalidMessage, RetryableError, WaggleError
+from shared.errors import Conflict, InvalidMessage, RetryableError, TerminalError, WaggleError
 from shared.guard import read_policy, screened_task
 from shared.rebuild import rebuild_when_lost
 from shared.runs import ENDS, Decision, Intake, Run, awaited, decide, give_up, run_id_for
@@ -87,6 +89,7 @@ class Orchestrator:
             _refuse_stray(message, run_id)
         elif decision.events:
             await self._carry_out(delivery, loaded, decision)
+            _refuse_forged(decision)
         else:
             await self._publish_outbox(tenant, run_id, loaded.generation)
 
@@ -208,7 +211,7 @@ def _intake(delivery: Delivery, limit: int) -> Message | Intake:
     run_id = run_id_for(task.tenant, task.idempotency_key, source, task_id)
     about(run=run_id, tenant=task.tenant)
     logs.about(task, run_id)
-    return Intake(run_id, task_id, task, here() or None, source=source)
+    return Intake(run_id, task_id, task, here() or None, source=source, secret=token_hex(16))
 
 
 def _screened(intake: Intake, settings: Settings) -> Intake:
@@ -226,6 +229,13 @@ def _refuse_stray(message: Message | Intake, run_id: str) -> None:
     """A message to a run that is not known comes again later, and is a dead letter in the end; a timer is let go."""
     if not isinstance(message, DeadlinePassed | WaitExpired):
         raise RetryableError(f"there is no run {run_id}, or not yet again", code="unknown_run")
+
+
+def _refuse_forged(decision: Decision) -> None:
+    """An answer that is not its agent's is a dead letter, besides what the run's log says of it."""
+    for each in decision.events:
+        if isinstance(each, AnswerIgnored) and each.reason:
+            raise TerminalError(f"the answer to {each.handoff_id} is not its agent's", code=each.reason)
 
 
 def _tell(run: Run, before: Run | None) -> None:
@@ -257,7 +267,7 @@ def _write(delivery: Delivery, loaded: Loaded, decision: Decision, change: RunCh
         after=decision.run,
         version=loaded.version,
         generation=loaded.generation,
-        events=[event.model_dump_json() for event in change.events],
+        events=[event.shown() for event in change.events],
         outbox={record.id: record.model_dump_json(exclude_defaults=True) for record in records},
         author="orchestrator",
         at=change.at.isoformat(),

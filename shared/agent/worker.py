@@ -124,7 +124,9 @@ class Worker:
 
     def _reply(self, kind: type[Answer], handoff: Handoff, **facts: Any) -> Answer:
         about = {"id": answer_id(handoff.id), "run_id": handoff.run_id, "tenant": handoff.tenant}
-        return kind.model_validate({**about, "agent": self.agent.name, "handoff_id": handoff.id, **facts})
+        return kind.model_validate(
+            {**about, "agent": self.agent.name, "handoff_id": handoff.id, "token": handoff.token, **facts}
+        )
 
     async def _answer(self, handoff: Handoff, journal: Journal) -> Answer:
         started = time.monotonic()
@@ -135,7 +137,7 @@ class Worker:
         name = ANSWER + handoff.id
         if name in journal:
             recorded = journal[name]
-            return _KINDS[recorded["kind"]].model_validate(recorded["answer"])
+            return _KINDS[recorded["kind"]].model_validate(recorded["answer"] | {"token": handoff.token})
         gate.effects.recall(journal)
         account.recall()
         try:
@@ -149,7 +151,7 @@ class Worker:
         spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds, "judged": gate.judged}
         spent |= {"acted": gate.acted, "effected": gate.effects.made}
         answer = self._reply(kind, handoff, **spent, **facts)
-        await journal.write(name, {"kind": kind.__name__, "answer": answer.model_dump(mode="json")})
+        await journal.write(name, {"kind": kind.__name__, "answer": answer.model_dump(mode="json", exclude={"token"})})
         return answer
 
     async def _outcome(self, handoff: Handoff, journal: Journal, gate: Gate) -> tuple[type[Answer], dict[str, Any]]:

@@ -253,7 +253,7 @@ def _record(folded: Folded, cards: Mapping[str, AgentCard], settings: Settings) 
         run=run,
         version=len(changes),
         causes=[change.mark or change.cause for change in changes],
-        events=[[event.model_dump_json() for event in change.events] for change in changes],
+        events=[[event.shown() for event in change.events] for change in changes],
         outbox={record.id: record.model_dump_json(exclude_defaults=True) for record in _outbox(run, cards, settings)},
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 from schemas.error import ErrorInfo
 from schemas.event import DeadlineMoved, HelpRequested, ReviewGiven, State, StepsReopened
 from schemas.timer import DeadlinePassed, WaitExpired
+from shared.runs import tokens
 from shared.runs.dispatch import ask_for_plan, ask_for_review, dispatch
 from shared.runs.draft import Draft
 from shared.runs.planning import descendants, last_steps, ready
@@ -49,7 +50,7 @@ def fail(draft: Draft, code: str, message: str, action: str | None = None) -> No
 def set_deadline(draft: Draft) -> None:
     """Have the run woken when its wall clock is used up."""
     run = draft.run
-    passed = DeadlinePassed(run_id=run.id, tenant=run.tenant)
+    passed = DeadlinePassed(run_id=run.id, tenant=run.tenant, token=tokens.token_for(run, tokens.DEADLINE))
     draft.send(deadline_id(run), passed, run.deadline)
 
 
@@ -153,7 +154,7 @@ def _trouble(draft: Draft, about: str, code: str, message: str) -> None:
 
 def ask_person(draft: Draft, about: str, question: str, options: list[str], asking: StepRecord | None = None) -> None:
     """Wait until a person has decided, but not for ever."""
-    request_id = f"{draft.run.id}/help/{draft.run.requests + 1}"
+    request_id = tokens.request_id(draft.run, draft.run.requests + 1)
     proposal = asking.proposal if asking else None
     expires = draft.now + (timedelta(seconds=proposal.expires) if proposal else HUMAN_TIMEOUT)
     step_id = asking.step.id if asking else None

@@ -6,16 +6,23 @@ from shared.errors import RetryableError
 from shared.runs.advance import advance
 from shared.runs.awaiting import in_flight
 from shared.runs.deadlines import ended_late
-from shared.runs.dispatch import is_ahead
+from shared.runs.dispatch import PLANNER, REVIEWER, is_ahead
 from shared.runs.draft import Draft
 from shared.runs.machine import ENDS
 from shared.runs.planning import problems
 from shared.runs.run import MAX_ATTEMPTS, NOTICED, Run
 from shared.runs.sameness import plan_digest
+from shared.runs.tokens import proves
 
 
 def _is_open(draft: Draft, answer: step.Answer) -> bool:
-    """Whether the answer is to a handoff that is awaited. Its usage counts in any case: it was spent."""
+    """Return true if the answer is to a handoff that is awaited.
+
+    The usage of its agent counts in any case: it was spent. Of an answer that is not its agent's nothing counts.
+    """
+    if reason := _forged(draft.run, answer):
+        draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id, reason=reason)
+        return False
     if draft.run.state not in ENDS:
         if is_ahead(draft.run, answer.handoff_id):
             raise RetryableError(f"{answer.handoff_id} is answered and was not asked yet", after=0.5, code="ahead")
@@ -28,6 +35,15 @@ def _is_open(draft: Draft, answer: step.Answer) -> bool:
             return True
     draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id)
     return False
+
+
+def _forged(run: Run, answer: step.Answer) -> str:
+    """The reason why the answer cannot be its agent's; empty when it may be."""
+    if not proves(run, answer.token, answer.handoff_id, answer.agent):
+        return "wrong_token"
+    asked = {record.handoff_id: record.step.agent for record in run.steps.values()}
+    asked |= {run.planning.handoff_id: PLANNER, run.reviewing.handoff_id: REVIEWER}
+    return "" if asked.get(answer.handoff_id, answer.agent) == answer.agent else "wrong_agent"
 
 
 def _notice_budget(draft: Draft) -> None:

@@ -4,16 +4,20 @@ from datetime import timedelta
 
 from schemas import timer
 from schemas.event import State
+from shared.errors import TerminalError
 from shared.runs.advance import fail
 from shared.runs.draft import Draft
 from shared.runs.machine import ENDS
+from shared.runs.tokens import DEADLINE, proves
 
 CLOCKS_DIFFER = timedelta(seconds=1)
 """How far the clock that fired a timer may be ahead of ours. A timer comes once: taken for early, it would be lost."""
 
 
 def deadline_passed(draft: Draft, message: timer.DeadlinePassed) -> None:
-    """The timer of the run's deadline has fired."""
+    """The timer of the run's deadline has fired. Raises TerminalError for one that the orchestrator has not set."""
+    if not proves(draft.run, message.token, DEADLINE):
+        raise TerminalError(f"the orchestrator has not set this timer of {draft.run.id}", code="wrong_token")
     ended_late(draft)
 
 

@@ -34,6 +34,8 @@ class Intake:
     """The guardrails that have tripped; the task is as they have left it."""
     source: str | None = None
     """The CloudEvents source of the task."""
+    secret: str | None = None
+    """Unguessable, drawn by the caller: the core has no randomness of its own."""
     refused: ErrorInfo | None = None
     """Why its tenant may not have it; the task is then as it came, else as its tenant's terms have filled it in."""
     unread: bool = False
@@ -98,6 +100,7 @@ def _take_in(intake: Intake, now: datetime, agents: Agents, before: Run | None) 
         task=task,
         deadline=min(latest, task.deadline) if task.deadline else latest,
         traceparent=intake.traceparent,
+        secret=intake.secret,
         unread=intake.unread,
         resumes=before.resumes + 1 if before else intake.resumes,
     )

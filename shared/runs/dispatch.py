@@ -12,6 +12,7 @@ from schemas.task import Shape
 from shared.runs.draft import Draft
 from shared.runs.planning import Agents, ancestors
 from shared.runs.run import FRUGAL_FROM, Job, Run, StepRecord, handoff_name
+from shared.runs.tokens import token_for
 
 PLANNER = "planner"
 REVIEWER = "reviewer"
@@ -165,6 +166,7 @@ def _request(
         "hop": run.handoffs + (not asked_already),
         "dry_run": run.task.dry_run and run.carried_out_by is None,
         "session": run.task.session,
+        "token": token_for(run, handoff_id, agent),
         "effected": run.effected,
         "effected_dropped": run.effected_dropped,
     }

@@ -42,6 +42,7 @@ def _started(event: e.RunStarted) -> Run:
         started=event.at,
         deadline=event.deadline,
         traceparent=event.traceparent,
+        secret=event.secret,
         unread=event.unread,
         resumes=event.resumes,
     )

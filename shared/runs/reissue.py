@@ -14,6 +14,7 @@ from shared.runs.machine import ENDS
 from shared.runs.planning import Agents, usable
 from shared.runs.result import result_of
 from shared.runs.run import Run
+from shared.runs.tokens import DEADLINE, token_for
 
 
 def reissue(run: Run, now: datetime, agents: Agents) -> list[Outgoing]:
@@ -35,7 +36,8 @@ def _handoffs(run: Run, now: datetime, agents: Agents) -> Iterator[Outgoing]:
 
 
 def _timers(run: Run) -> Iterator[Outgoing]:
-    yield Outgoing(deadline_id(run), DeadlinePassed(run_id=run.id, tenant=run.tenant), run.deadline)
+    token = token_for(run, DEADLINE)
+    yield Outgoing(deadline_id(run), DeadlinePassed(run_id=run.id, tenant=run.tenant, token=token), run.deadline)
     if run.request is not None:
         expired = WaitExpired(run_id=run.id, tenant=run.tenant, request_id=run.request.request_id)
         due = run.request.expires or run.request.at + HUMAN_TIMEOUT

@@ -122,6 +122,8 @@ class Run(Part):
 
     traceparent: str | None = None
     """The span it was taken in with: its trace."""
+    secret: str | None = None
+    """What its tokens are derived from; None for a run that an earlier version began."""
     unread: bool = False
     """True if the task or an earlier record of the run could not be read: `task` only stands for it."""
 

@@ -83,6 +83,12 @@ class Metrics:
         )
         self.step_failures = counter("waggle_step_failures_total", "Handoffs that failed, by error.", "agent", "error")
 
+        self.answers_refused = counter(
+            "waggle_answers_refused_total",
+            "Answers that are not of the agent that was asked, by reason: `wrong_token` or `wrong_agent`.",
+            "reason",
+        )
+
         # --- models and tools (agents) -------------------------------------------------------------------------------
         self.model_calls = counter(
             "waggle_model_calls_total", "Model calls, by outcome: `ok` or an error.", "model", "agent", "outcome"

@@ -2,12 +2,15 @@
 
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from unittest.mock import patch
 
 from prometheus_client import CollectorRegistry
 
 from schemas.plan import AgentCard
 from schemas.step import Output, StepCompleted
 from schemas.task import Task
+from services.orchestrator import service
 from services.orchestrator.authority import Authority
 from services.orchestrator.counting import Counting
 from services.orchestrator.service import Orchestrator
@@ -15,10 +18,12 @@ from shared import bus
 from shared.blackboard import KnownAgents, RunStore
 from shared.bus import Delivery, encode
 from shared.runs import run_id_for
+from shared.runs.tokens import token_for
 from shared.service import Parts
 from shared.telemetry.metrics import Metrics
 
 RUN = run_id_for("default", "k1")
+SECRET = "drawn by the test"
 CARD = AgentCard(name="data", description="tables")
 
 
@@ -32,7 +37,8 @@ async def orchestrating(settings, sentinel):
     await broker.start()
     try:
         authority = Authority.of(settings, parts.redis, parts.metrics)
-        yield Orchestrator(parts, KnownAgents(sentinel), Counting(parts.metrics), authority)
+        with patch.object(service, "token_hex", lambda _: SECRET):
+            yield Orchestrator(parts, KnownAgents(sentinel), Counting(parts.metrics), authority)
     finally:
         await broker.stop()
 
@@ -43,6 +49,11 @@ def delivery(message, id: str, source: str = "/test") -> Delivery:
     raw.value, raw.topic, raw.partition, raw.offset, raw.key = record.value.encode(), record.topic, 0, 0, b""
     raw.headers = [(name, value.encode()) for name, value in record.headers.items()]
     return bus.decode(raw, "")
+
+
+def token(handoff_id: str, agent: str) -> str:
+    """The token of a handoff of a run that an orchestrator of this page has begun."""
+    return token_for(SimpleNamespace(secret=SECRET), handoff_id, agent)
 
 
 def task(**more) -> Delivery:
@@ -56,4 +67,5 @@ async def handoff_of(orchestrator) -> str:
 
 def completed(handoff_id: str) -> Delivery:
     about = {"id": f"{handoff_id}/answer", "run_id": RUN, "tenant": "default", "agent": "data"}
+    about["token"] = token(handoff_id, "data")
     return delivery(StepCompleted(**about, handoff_id=handoff_id, output=Output(answer="3")), f"{handoff_id}/answer")

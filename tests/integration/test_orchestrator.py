@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from gateway_fixtures import records_of
-from orchestrating import RUN, completed, delivery, handoff_of, orchestrating, task
+from orchestrating import RUN, completed, delivery, handoff_of, orchestrating, task, token
 
 from schemas.approval import PauseRun
 from schemas.event import State
@@ -28,11 +28,13 @@ async def run_of(orchestrator):
 def planned(handoff_id: str, *steps: str):
     plan = Plan(steps=[PlannedStep(id=each, objective="x", agent="data") for each in steps])
     about = {"id": f"{handoff_id}/answer", "run_id": RUN, "tenant": "default", "agent": "planner"}
+    about["token"] = token(handoff_id, "planner")
     return delivery(PlanProposed(**about, handoff_id=handoff_id, plan=plan), f"{handoff_id}/answer")
 
 
 def brought(handoff_id: str, output: Output):
     about = {"id": f"{handoff_id}/answer", "run_id": RUN, "tenant": "default", "agent": "data"}
+    about["token"] = token(handoff_id, "data")
     return delivery(StepCompleted(**about, handoff_id=handoff_id, output=output), f"{handoff_id}/answer")
 
 

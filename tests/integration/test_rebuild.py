@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from orchestrating import CARD, RUN, completed, delivery, handoff_of, task
+from orchestrating import CARD, RUN, completed, delivery, handoff_of, task, token
 from redis.asyncio import Redis
 
 from schemas.event import State
@@ -127,6 +127,7 @@ async def raw(settings):
 
 def question(handoff_id: str) -> Delivery:
     about = {"id": f"{handoff_id}/answer", "run_id": RUN, "tenant": "default", "agent": "data"}
+    about["token"] = token(handoff_id, "data")
     return delivery(HelpAsked(**about, handoff_id=handoff_id, question="may I?"), f"{handoff_id}/answer")
 
 

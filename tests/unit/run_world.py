@@ -58,7 +58,7 @@ class World:
     """Sent and not yet delivered, by id."""
 
     def start(self) -> "World":
-        self.tell(Intake("run-1", "task-1", self.task))
+        self.tell(Intake("run-1", "task-1", self.task, secret="drawn"))
         return self
 
     def tell(self, message: Message | Intake) -> None:
@@ -106,7 +106,8 @@ class World:
         """An agent's answer to a handoff, which is taken."""
         self.open.pop(handoff.id, None)
         about = {"run_id": handoff.run_id, "tenant": handoff.tenant, "agent": handoff.agent}
-        return kind(id=f"{handoff.id}/answer", handoff_id=handoff.id, **about, **facts)
+        about |= {"token": handoff.token} | facts
+        return kind(id=f"{handoff.id}/answer", handoff_id=handoff.id, **about)
 
     def plan(self, plan: Plan, **facts: Any) -> None:
         asked = self.waiting(MakePlan)[-1]

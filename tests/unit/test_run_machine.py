@@ -35,7 +35,7 @@ def decided(w: World, decision: str, answer: str = "") -> None:
 def test_a_deadline_fired_by_a_clock_that_is_a_little_ahead_still_ends_the_run():
     w = world()
     w.now = w.run.deadline - timedelta(milliseconds=20)
-    w.tell(DeadlinePassed(run_id="run-1", tenant="default"))
+    w.tell(w.waiting(DeadlinePassed)[-1])
     assert (w.run.state, w.results[0].error.code) == (State.FAILED, "deadline")
 
 
