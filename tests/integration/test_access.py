@@ -248,7 +248,7 @@ async def test_refusals_are_counted_and_told_in_the_log_without_the_key_and_with
 
 async def test_nothing_of_a_body_is_waited_for_from_whoever_has_no_key(gateway):
     reader, writer = await asyncio.open_connection(gateway.base_url.host, gateway.base_url.port)
-    writer.write(b"POST /v1/files?name=a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+    writer.write(b"POST /v1/files?name=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
     async with asyncio.timeout(5):
         assert b" 401 " in await reader.readline()
     writer.close()
