@@ -16,6 +16,7 @@ from schemas.plan import Plan
 from schemas.step import Output
 from schemas.task import Task
 from schemas.verdict import Judgement, Proposal
+from schemas.versions import Versions
 
 
 class State(StrEnum):
@@ -154,6 +155,7 @@ class StepDispatched(RunEvent):
     objective: str
     handoff_id: str
     attempt: Count
+    versions: Versions | None = Field(None, description="Of the agent, as it has announced itself.")
 
 
 class StepDone(RunEvent):
@@ -163,6 +165,7 @@ class StepDone(RunEvent):
     output: Output
     seconds: Seconds
     usage: Usage
+    versions: Versions | None = Field(None, description="Of the agent that did it.")
 
 
 class StepAsked(RunEvent):

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from schemas.message import Part, Slug, Text
+from schemas.versions import Versions
 
 
 class Risk(StrEnum):
@@ -63,3 +64,4 @@ class AgentCard(Part):
     description: str
     plannable: bool = Field(True, description="Whether a plan may give it steps.")
     tools: list[ToolCard] = Field(default_factory=list)
+    versions: Versions | None = Field(None, description="Of the agent, its instructions and its tools.")

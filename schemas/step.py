@@ -12,6 +12,7 @@ from schemas.message import LONGEST_ID, MOST, MOST_SECONDS, Amount, Id, Instant,
 from schemas.plan import AgentCard, Plan, Risk
 from schemas.task import Artefact, Priority, Shape, TaskContext
 from schemas.verdict import Judgement, PlannedEffect, Proposal
+from schemas.versions import Versions
 
 
 class Source(Part):
@@ -192,6 +193,7 @@ class Answer(Message):
     )
     usage: Usage = Usage()
     models: list[str] = Field(default_factory=list)
+    versions: Versions | None = Field(None, description="Of the agent that answers, and of what it works with.")
     seconds: Seconds = 0.0
     judged: list[Judgement] = Field(default_factory=list, description="What the gate said in this try, in order.")
     acted: list[str] = Field(default_factory=list, description="What was done for good: tool and place.")

@@ -23,6 +23,7 @@ from schemas.message import (
     Text,
 )
 from schemas.verdict import PlannedEffect
+from schemas.versions import Versions
 
 
 class Shape(StrEnum):
@@ -162,6 +163,7 @@ class StepSummary(Part):
     error: ErrorInfo | None = None
     seconds: Seconds = 0.0
     usage: Usage = Usage()
+    versions: Versions | None = Field(None, description="Of the agent that did it, or is to do it.")
 
 
 class Result(Message):

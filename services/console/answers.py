@@ -8,6 +8,7 @@ from schemas.event import State
 from schemas.message import Instant, Part
 from schemas.task import StepSummary
 from schemas.verdict import Proposal
+from schemas.versions import Versions
 
 
 class Question(Part):
@@ -70,6 +71,7 @@ class TracedAction(Part):
     seconds: float | None = None
     model: str | None = None
     usage: Usage | None = None
+    versions: Versions | None = None
 
 
 class TracedAttempt(Part):
@@ -153,6 +155,7 @@ class TurnAnswer(Part):
     messages: list[Spoken]
     tools: list[Called]
     result: str = ""
+    versions: Versions | None = None
     reply: Replied
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from schemas import event as e
 from schemas.budget import Usage
 from schemas.verdict import Judgement
+from schemas.versions import Versions
 from services.console.board import Board
 from services.console.text import one_line
 
@@ -101,3 +102,8 @@ _SAYINGS: dict[type[e.RunEvent], Callable[[Board, Any], Saying | None]] = {
     e.ReviewGiven: _reviewed,
     e.HelpAnswered: lambda b, v: (v.by, f"decided: {v.decision} {v.answer}"),
 }
+
+
+def versions(of: Versions) -> str:
+    """What an answer was made with, on one line."""
+    return one_line(f"agent {of.agent}, prompt {of.prompt}, tools {of.tools}, model {of.model or 'unknown'}")

@@ -10,6 +10,7 @@ from schemas import event as e
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.message import Instant
+from schemas.versions import Versions
 from services.gateway.inputs import Standing
 from services.gateway.views import view_of
 from shared.runs import ENDS
@@ -26,6 +27,7 @@ class Action(BaseModel):
     turn: int | None = Field(None, description="Which turn of the model; null: a tool.")
     model: str | None = None
     usage: Usage | None = Field(None, description="Of a turn; null when it was not answered.")
+    versions: Versions | None = Field(None, description="Of a turn: agent, instructions, tools and model.")
 
 
 class Attempt(BaseModel):
@@ -238,6 +240,7 @@ def account(attempt: Attempt, journal: dict[str, Any]) -> None:
         if found is None:
             found = Action(what=f"thinking (turn {turn})", at=None, turn=turn)
             attempt.actions.append(found)
+        found.versions = Versions.model_validate(entry["versions"]) if "versions" in entry else None
         found.model, found.usage = entry["reply"]["model"], Usage.model_validate(entry["reply"]["usage"])
 
 

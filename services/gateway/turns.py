@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from schemas.message import Part
+from schemas.versions import Versions
 
 
 class Turn(Part):
@@ -19,6 +20,7 @@ class Turn(Part):
     messages: list[dict[str, JsonValue]] = Field(description="All that the model was sent, in order.")
     tools: list[dict[str, JsonValue]] = Field(description="Those that were offered.")
     result: str = Field(description="The schema that the answer must fit.")
+    versions: Versions | None = Field(None, description="Of the agent, its instructions, its tools and the model.")
     reply: dict[str, JsonValue] = Field(description="With the model that answered, its tokens and what it cost.")
 
 
@@ -41,6 +43,7 @@ def turn_of(
         messages=[message for entry in entries if entry for message in entry["added"]],
         tools=first.get("tools", []),
         result=first.get("result", ""),
+        versions=last.get("versions"),
         reply=last["reply"],
     )
 

@@ -84,7 +84,7 @@ class Context:
         self._thoughts += 1
         wanted = self.handoff.tools if isinstance(self.handoff, DoStep) else []
         toolbox = self._toolbox(wanted)
-        instructions = self.agent.instructions.read_text()
+        instructions = self.agent.prompt
         chat = opening(self.agent.name, instructions, self.handoff, objective, list(self.workspace.files()))
         thought = _Thought(self, f"think-{self._thoughts}", objective, toolbox, self._tool_calls(toolbox), chat)
         return await thought.until(result)
@@ -173,6 +173,8 @@ class _Thought:
             reply = await self._chat(name, result)
             entry: dict[str, Any] = {"added": self.chat[self._told :], "reply": reply.model_dump(mode="json")}
             entry |= {"try": context.handoff.tries, "attempt": context.account.attempt_at(name)}
+            versions = context.agent.versions.model_copy(update={"model": reply.model})
+            entry["versions"] = versions.model_dump(mode="json")
             return entry | ({"tools": self.toolbox.offered, "result": result.__name__} if turn == 1 else {})
 
         name = f"{self.name}/turn-{turn}"

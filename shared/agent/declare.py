@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -12,6 +13,8 @@ from schemas.budget import Budget
 from schemas.message import Part
 from schemas.plan import AgentCard, Plan
 from schemas.step import DoStep, Findings, Handoff, Verdict
+from schemas.versions import Versions
+from shared.agent.versions import versions_of
 from shared.llm import Role
 from shared.tools import Tool
 
@@ -27,6 +30,12 @@ class AskHuman(Part):
 
     question: str
     options: list[str] = Field(default_factory=list)
+
+
+@lru_cache(maxsize=64)
+def _instructions(path: Path) -> str:
+    """The text of a file, read once: its version then stays true while the process runs."""
+    return path.read_text()
 
 
 ANSWERS = (Findings, Plan, Verdict, AskHuman)
@@ -81,6 +90,16 @@ class Agent:
         return replace(self, tools=[tool for tool in self.tools if tool.name in names])
 
     @property
+    def versions(self) -> Versions:
+        """The versions of what it consists of."""
+        return versions_of(self.prompt, self.tools, self.handler)
+
+    @property
+    def prompt(self) -> str:
+        """The instructions, as they were when the process read them first."""
+        return _instructions(self.instructions)
+
+    @property
     def card(self) -> AgentCard:
         """What the swarm is told about this agent."""
         return AgentCard(
@@ -88,4 +107,5 @@ class Agent:
             description=self.description,
             plannable=self.accepts is DoStep,
             tools=[tool.card for tool in self.tools],
+            versions=self.versions,
         )

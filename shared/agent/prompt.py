@@ -43,7 +43,7 @@ def _brief(handoff: Handoff, objective: str, files: list[Attachment | Artefact])
         calls = zip(handoff.effected, calls_shown(handoff.effected), strict=True)
         brief["already_done"] = [_from("tool", each.tool, told) for each, told in calls]
     if isinstance(handoff, MakePlan):
-        agents = [card.model_dump(mode="json") for card in handoff.agents]
+        agents = [card.model_dump(mode="json", exclude={"versions"}) for card in handoff.agents]
         brief |= {"shape": handoff.shape, "agents": agents, "max_steps": handoff.max_steps}
     if isinstance(handoff, ReviewResult):
         brief["plan"] = _from("agent", "planner", handoff.plan.model_dump(mode="json"))

@@ -29,6 +29,7 @@ from schemas.step import (
     Verdict,
     answer_id,
 )
+from schemas.versions import Versions
 from shared.agent.account import Account
 from shared.agent.carry_out import carry_out
 from shared.agent.context import Context
@@ -149,6 +150,7 @@ class Worker:
         gate.before_message(kind.wire_type())
         seconds = round(time.monotonic() - started, 3)
         spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds, "judged": gate.judged}
+        spent["versions"] = self._versions
         spent |= {"acted": gate.acted, "effected": gate.effects.made}
         answer = self._reply(kind, handoff, **spent, **facts)
         await journal.write(name, {"kind": kind.__name__, "answer": answer.model_dump(mode="json", exclude={"token"})})
@@ -178,7 +180,7 @@ class Worker:
     @contextmanager
     def _invoking(self, handoff: Handoff, spend: Spend) -> Iterator[None]:
         step = getattr(handoff, "step_id", self.agent.name)
-        with traces.invoking_agent(self.agent.name, handoff.run_id, step, handoff.id) as span:
+        with traces.invoking_agent(self.agent.name, handoff.run_id, step, handoff.id, self._versions) as span:
             try:
                 yield
             finally:
@@ -238,6 +240,10 @@ class Worker:
 
     def _dependable(self, ends: float, switch: Switch) -> Dependable:
         return Dependable.over(self.sentinel.scripts, self.settings.tools, self.metrics, ends=ends, check=switch.check)
+
+    @property
+    def _versions(self) -> Versions:
+        return self.agent.versions.model_copy(update={"model": self.models.name_of(self.agent.model)})
 
     def _whose(self, handoff: Handoff) -> Whose:
         return Whose(handoff.tenant, self.agent.name, handoff.run_id)

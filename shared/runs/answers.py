@@ -93,6 +93,7 @@ def step_completed(draft: Draft, message: step.StepCompleted) -> None:
             output=message.output,
             seconds=message.seconds,
             usage=message.usage,
+            versions=message.versions,
         )
         advance(draft)
 

@@ -43,7 +43,7 @@ def ask_for_plan(draft: Draft) -> None:
 
 def dispatch(draft: Draft, record: StepRecord) -> None:
     """Hand a step to its agent; after a failure with a delay that doubles."""
-    step = record.step
+    step, card = record.step, draft.agents.get(record.step.agent)
     handoff_id = _next_id(draft.run, step.id, record)
     handoff = step_request(draft.run, record, handoff_id, draft.now)
     draft.record(
@@ -53,6 +53,7 @@ def dispatch(draft: Draft, record: StepRecord) -> None:
         objective=step.objective,
         handoff_id=handoff_id,
         attempt=handoff.attempt,
+        versions=card.versions if card else None,
     )
     due = retry_at(draft.now, handoff_id, record.attempts)
     draft.send(handoff_id, handoff, due, follows=(draft.run.steps[id] for id in step.depends_on))

@@ -118,6 +118,7 @@ def _dispatched(run: Run, event: e.StepDispatched) -> dict[str, Any]:
         tries=run.steps[event.step_id].tries + 1,
         attempts=event.attempt,
         question=None,
+        versions=event.versions,
     )
     return change | {"handoffs": run.handoffs + 1}
 
@@ -144,6 +145,7 @@ def _done(run: Run, event: e.StepDone) -> dict[str, Any]:
         handoff_id=None,
         seconds=min(before.seconds + event.seconds, MOST_SECONDS),
         usage=before.usage + event.usage,
+        versions=event.versions or before.versions,
     )
 
 

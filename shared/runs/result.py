@@ -118,4 +118,5 @@ def summary(record: StepRecord) -> StepSummary:
         error=record.error,
         seconds=record.seconds,
         usage=record.usage,
+        versions=record.versions,
     )

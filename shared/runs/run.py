@@ -15,6 +15,7 @@ from schemas.plan import Plan, PlannedStep
 from schemas.step import Output, Settlement, answer_id
 from schemas.task import Task
 from schemas.verdict import PlannedEffect, Proposal
+from schemas.versions import Versions
 
 StepStatus = Literal["waiting", "running", "asking", "done", "failed"]
 
@@ -50,6 +51,7 @@ class StepRecord(Part):
     error: ErrorInfo | None = None
     seconds: float = 0.0
     usage: Usage = Usage()
+    versions: Versions | None = None
 
 
 class Job(Part):

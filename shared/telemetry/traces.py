@@ -14,6 +14,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from schemas.budget import Usage
+from schemas.versions import Versions
 from shared.telemetry import conventions as c
 from shared.telemetry.carried import context_of, links_to, workflow_context
 from shared.telemetry.contents import content, messages
@@ -137,7 +138,7 @@ def workflow(
 
 
 @contextmanager
-def invoking_agent(name: str, run_id: str, step: str, handoff: str) -> Iterator[Span]:
+def invoking_agent(name: str, run_id: str, step: str, handoff: str, versions: Versions) -> Iterator[Span]:
     """An agent's work on a handoff."""
     attributes = {
         c.GEN_AI_OPERATION: c.INVOKE_AGENT,
@@ -146,6 +147,9 @@ def invoking_agent(name: str, run_id: str, step: str, handoff: str) -> Iterator[
         c.RUN: run_id,
         c.STEP: step,
         c.HANDOFF: handoff,
+        c.AGENT_VERSION: versions.agent,
+        c.PROMPT_VERSION: versions.prompt,
+        c.TOOLS_VERSION: versions.tools,
     }
     with _span(f"{c.INVOKE_AGENT} {name}", attributes) as span:
         yield span

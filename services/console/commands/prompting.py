@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from services.console.answers import Replied, Spoken, TurnAnswer
-from services.console.lines import spent
+from services.console.lines import spent, versions
 from services.console.options import GatewayOption, JsonOption, RunArgument, TenantOption, connect
 from services.console.text import Screen, one_line
 
@@ -38,6 +38,8 @@ def _show(screen: Screen, turn: TurnAnswer) -> None:
     tools = "\n".join(f"{tool.function.name}: {one_line(tool.function.description)}" for tool in turn.tools)
     _section(screen, "tools", tools or "none")
     _section(screen, "answer must fit", turn.result)
+    if turn.versions is not None:
+        _section(screen, "versions", versions(turn.versions))
     _section(screen, f"reply of {one_line(turn.reply.model)}, {spent(turn.reply.usage)}", _replied(turn.reply))
 
 

@@ -58,7 +58,8 @@ def _attempt(run: RunTrace, attempt: TracedAttempt, number: int) -> str:
 
 def _action(run: RunTrace, action: TracedAction) -> str:
     cost = f"  {one_line(action.model)}, {spent(action.usage)}" if action.usage else ""
-    return f"{_since(run, action)}{one_line(action.what, WIDTH)}{_took(action)}{cost}"
+    version = f", prompt {one_line(action.versions.prompt)}" if action.versions else ""
+    return f"{_since(run, action)}{one_line(action.what, WIDTH)}{_took(action)}{cost}{version}"
 
 
 def _took(what: TracedAttempt | TracedAction) -> str:

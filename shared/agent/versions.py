@@ -1,0 +1,54 @@
+"""Versions of an agent: the installed package, and digests of handler, instructions and tools."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from pydantic import BaseModel
+
+from schemas.versions import Versions
+from shared.tools import Tool
+
+_DIGITS = 12
+_schemas: WeakKeyDictionary[type[BaseModel], str] = WeakKeyDictionary()
+
+
+def versions_of(instructions: str, tools: Sequence[Tool], handler: Callable[..., Any] | None) -> Versions:
+    """The versions of an agent with these parts. Schemas and sources are read once."""
+    prompt, offered = _digest(instructions), _digest(*sorted(map(_of_tool, tools)))
+    whole = _digest(prompt, offered, _source(handler) if handler else "")
+    return Versions(agent=_version(whole), prompt=_version(prompt), tools=_version(offered))
+
+
+def _of_tool(tool: Tool) -> str:
+    schema = _schemas.get(tool.arguments)
+    if schema is None:
+        schema = _schemas[tool.arguments] = json.dumps(tool.schema, sort_keys=True)
+    return json.dumps([tool.source, tool.name, tool.description, tool.effect, tool.risk, schema])
+
+
+@lru_cache(maxsize=64)
+def _source(handler: Callable[..., Any]) -> str:
+    """The handler's source; its name where there is none, as in a frozen application."""
+    try:
+        return inspect.getsource(handler)
+    except (OSError, TypeError):
+        return getattr(handler, "__qualname__", "")
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _version(digest: str) -> str:
+    return f"{_package()}+{digest[:_DIGITS]}"
+
+
+@lru_cache(maxsize=1)
+def _package() -> str:
+    return version("waggle")
