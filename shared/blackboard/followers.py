@@ -18,7 +18,10 @@ from shared.blackboard.live import LiveEvent, live_event
 from shared.blackboard.sentinel import Sentinel
 
 IDLE = 5.0
-"""Seconds without an event after which a follower is given None."""
+"""Seconds without an event after which a follower is first given None."""
+
+LONG_IDLE = 15.0
+"""Seconds between that and the next None: thousands who wait for nothing must cost next to nothing."""
 
 LONGEST_WAIT_MS = 1_000
 """How long one look for news waits: the longest a new follower waits for its first live event if it cannot be woken."""
@@ -53,10 +56,10 @@ class _Follower:
         """End it."""
         self.queue.put_nowait(why)
 
-    async def next(self) -> LiveEvent | None:
-        """Return the next event, or None when there is none for a while. Raises what has ended it."""
+    async def next(self, within: float) -> LiveEvent | None:
+        """Return the next event, or None when there is none within so many seconds. Raises what has ended it."""
         try:
-            async with asyncio.timeout(IDLE):
+            async with asyncio.timeout(within):
                 found = await self.queue.get()
         except TimeoutError:
             return None
@@ -100,8 +103,10 @@ class Followers:
                 async for missed in past:
                     reached = _number(missed.id)
                     yield missed
+            idle = IDLE
             while True:
-                event = await follower.next()
+                event = await follower.next(idle)
+                idle = LONG_IDLE if event is None else IDLE
                 if event is None or _number(event.id) > reached:
                     yield event
         finally:
