@@ -29,3 +29,8 @@ class TimerSet(Message):
     key: str
     headers: dict[str, str]
     value: str
+    parked_by: list[str] = Field(
+        default_factory=list,
+        max_length=10,
+        description="Scopes of the kill switch: the record is parked until none of them is stopped, or it is due.",
+    )

@@ -7,7 +7,7 @@ WaggleError
 ├── NeedsHuman        only a person can decide how this goes on
 ├── Misconfigured     a setting must be changed first: do not start
 ├── BlackboardLost    Redis holds nothing, or something old: wait until it is rebuilt
-├── Stopped           an operator has stopped it: wait until it is started again
+├── Stopped           an operator has stopped it: park it until it is started again
 ├── Conflict          somebody else changed the state first: load it again and decide again
 ├── Fenced            somebody else has taken this work over: stop, change nothing
 └── Unwanted          the run no longer awaits this work: make no further call, report what was spent
@@ -85,10 +85,17 @@ class BlackboardLost(WaggleError):
 
 
 class Stopped(WaggleError):
-    """An operator has stopped this work; it waits where it is until it is started again."""
+    """An operator has stopped this work: its message is parked until it is started again.
+
+    `scopes` are all by which it can be stopped.
+    """
 
     code = "stopped"
     after = 0.5
+
+    def __init__(self, reason: str, scopes: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.scopes = scopes
 
 
 class Conflict(WaggleError):

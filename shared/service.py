@@ -21,7 +21,7 @@ from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
 from shared.bus.groups import table_of
 from shared.bus.reader import Held
 from shared.bus.skips import follow_skips
-from shared.errors import Stopped, WaggleError
+from shared.errors import WaggleError
 from shared.serving import health_routes, run_http
 from shared.settings import Settings
 from shared.telemetry.export import start_tracing, stop_tracing
@@ -149,7 +149,7 @@ def serve(
         prefix=parts.settings.topic_prefix,
         handle=handle,
         on_dead=on_dead,
-        outages=(*bus.OUTAGES, *blackboard.OUTAGES, Stopped),
+        outages=(*bus.OUTAGES, *blackboard.OUTAGES),
         ready=ready,
         metrics=parts.metrics,
         table=table_of(parts.name),

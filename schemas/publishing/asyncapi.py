@@ -93,7 +93,7 @@ _TOPICS = {
     "stops": _Topic(
         "What operators have stopped. Compacted.",
         ("gateway", "operator"),
-        ("agent", "gateway"),
+        ("agent", "gateway", "timekeeper"),
         "The scope: `all`, `tenant:NAME`, `agent:NAME` or `run:ID`. A record without a value lets it go on.",
     ),
     "skips": _Topic(

@@ -32,6 +32,13 @@ class Approval(Part):
     usage: Usage = Usage()
 
 
+class ParkedWork(Part):
+    """Work of a run that an operator has stopped."""
+
+    agent: str
+    reason: str
+
+
 class RunStatus(Part):
     """Where one run stands."""
 
@@ -47,6 +54,7 @@ class RunStatus(Part):
     models: list[str] = Field(default_factory=list)
     waiting_for: Question | None = None
     error: ErrorInfo | None = None
+    parked: list[ParkedWork] = Field(default_factory=list)
 
 
 class RunLine(Part):

@@ -116,6 +116,8 @@ def show_status(screen: Screen, run: RunStatus) -> None:
             screen.say(f"  {name:<10} {value}")
     if run.error:
         _show_error(screen, run.error.message, run.error.code, run.error.suggested_action)
+    for parked in run.parked:
+        screen.say(Text(f"  parked     {one_line(parked.agent)}: {one_line(parked.reason)}", style="yellow"))
     show_steps(screen, run.steps)
 
 

@@ -1,5 +1,7 @@
 """What is answered about runs."""
 
+from collections.abc import Iterable
+
 from pydantic import Field, JsonValue
 
 from schemas.budget import Budget, Usage
@@ -7,10 +9,14 @@ from schemas.error import ErrorInfo
 from schemas.event import HelpRequested, State
 from schemas.message import Instant, Part
 from schemas.plan import Plan
+from schemas.stop import WorkStopped
 from schemas.task import StepSummary
 from services.gateway.inputs import Standing
 from shared.blackboard import UnreadableRun
+from shared.bus.stops import Whose, reason_among
 from shared.runs import Run
+from shared.runs.awaiting import awaited
+from shared.runs.dispatch import PLANNER, REVIEWER
 from shared.runs.result import summary
 
 
@@ -81,6 +87,14 @@ class ApprovalPage(Part):
     next_offset: int | None = Field(description="Where the next page begins; null when there is none.")
 
 
+class ParkedWork(Part):
+    """Work that an operator has stopped; it goes on when that is lifted."""
+
+    handoff_id: str
+    agent: str
+    reason: str = Field(description="What was stopped, by whom and why.")
+
+
 class RunView(Part):
     """A run as it stands now."""
 
@@ -100,6 +114,7 @@ class RunView(Part):
     models: list[str]
     waiting_for: HelpRequested | None = Field(description="The question that a person has to answer.")
     error: ErrorInfo | None
+    parked: list[ParkedWork] = Field(default_factory=list, description="Work under way that an operator has stopped.")
 
 
 class JournalView(Part):
@@ -147,11 +162,11 @@ def _unreadable_line(run: UnreadableRun) -> RunLine:
     )
 
 
-def view_of(standing: Standing) -> RunView:
-    """The run as it stands; a task on its way is a run in INTAKE."""
+def view_of(standing: Standing, stops: Iterable[WorkStopped] = ()) -> RunView:
+    """Return the run as it stands; a task on its way is a run in INTAKE. `stops`: what is stopped."""
     run, mark = standing.run, standing.mark
     if run is not None:
-        return _view(run, standing.version)
+        return _view(run, standing.version).model_copy(update={"parked": _parked(run, stops)})
     assert mark is not None, "a standing has a run or a mark"
     return RunView(
         run_id=standing.id,
@@ -192,3 +207,13 @@ def _view(run: Run, version: int) -> RunView:
         waiting_for=run.request,
         error=run.error,
     )
+
+
+def _parked(run: Run, stops: Iterable[WorkStopped]) -> list[ParkedWork]:
+    """Return what the run waits for that is stopped."""
+    stopped = {each.scope: each for each in stops}
+    workers = {run.planning.handoff_id: PLANNER, run.reviewing.handoff_id: REVIEWER}
+    workers |= {record.handoff_id: record.step.agent for record in run.steps.values()}
+    asked = ((id, workers[id]) for id in (awaited(run) if stopped else ()))
+    reasons = ((id, agent, reason_among(stopped, Whose(run.tenant, agent, run.id))) for id, agent in asked)
+    return [ParkedWork(handoff_id=id, agent=agent, reason=reason) for id, agent, reason in reasons if reason]

@@ -4,6 +4,8 @@ The way of a timer: read from a compacted topic of its writer's (`timers`, `retr
 its record is published → its key is erased from the topic. Each goes its way alone: one that cannot be published is due
 once more a little later. A crash between the last two lets it fire again: consumers drop repeats by id.
 
+What an operator has stopped is parked here, too: such a timer is due as soon as it may go on.
+
 A timer that cannot be read, or that names a topic its writer may not have written to, goes the same way at once, but to
 the dead-letter topic.
 """
@@ -22,6 +24,8 @@ from shared.bus import Erased, Eraser, Raw, Record, TableConsumer, decode, publi
 from shared.bus.bury import bury
 from shared.bus.dead_letters import SUFFIX
 from shared.bus.groups import TIMEKEEPER, tables
+from shared.bus.lookup import Lookup
+from shared.bus.stops import Stops
 from shared.bus.timers import check_target
 from shared.errors import InvalidMessage
 from shared.service import Parts, connect, serve_table
@@ -42,7 +46,14 @@ SAID_AGAIN_AFTER = 60.0
 RELIST = 5.0
 """Seconds after which the topic of an agent that is new is noticed, at the latest."""
 
+RELEASED_AFTER = 0.5
+"""Seconds before a record goes back that was parked although nothing of it is stopped: its agent will know soon."""
+
 log = structlog.get_logger()
+
+
+class TimerLost(Exception):
+    """A timer's content is neither in memory nor in the topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,8 @@ class Timekeeper:
     timers: Timers
     eraser: Eraser
     news: asyncio.Event
+    stops: Stops
+    lookup: Lookup
     _said: dict[tuple[str, str], float] = field(default_factory=dict)
     """(topic, kind of failure) → when it was logged last, by the monotonic clock."""
     _refused: dict[tuple[TopicPartition, str], tuple[Raw, InvalidMessage]] = field(default_factory=dict)
@@ -61,13 +74,23 @@ class Timekeeper:
     def put(self, place: TopicPartition, key: str, record: Raw) -> None:
         """Take a timer that was set; one that may not be delivered is due at once, as a dead letter."""
         self._refused.pop((place, key), None)
+        content, offset = record.value or b"", record.offset
         try:
-            due = self._read(record).due.timestamp()
+            timer = self._read(record)
         except InvalidMessage as wrong:
             self._refused[place, key] = record, wrong
-            due = 0.0
-        self.timers.set(place, key, due, record.value or b"")
+            self.timers.set(place, key, 0.0, content, topic=f"{place.topic}{SUFFIX}", offset=offset)
+        else:
+            due, scopes = self._due_of(timer), timer.parked_by
+            self.timers.set(place, key, due, content, topic=timer.topic, offset=offset, parked_by=scopes)
         self.news.set()
+
+    def _due_of(self, timer: TimerSet) -> float:
+        """When it is due: what is parked and not stopped goes soon, but not before its agent knows that, too."""
+        due, stopped = timer.due.timestamp(), self.stops.scopes
+        if timer.parked_by and stopped is not None and stopped.isdisjoint(timer.parked_by):
+            return min(due, time.time() + RELEASED_AFTER)
+        return due
 
     def _read(self, record: Raw) -> TimerSet:
         """The timer in a record. Raises InvalidMessage when it, or what waits in it, may not be delivered."""
@@ -99,9 +122,10 @@ class Timekeeper:
         async with asyncio.TaskGroup() as group:
             lanes = Lanes(group, self._fire, AT_ONCE)
             while True:
+                self.timers.release(self.stops.scopes, time.time())
                 due = self.timers.due(time.time(), AT_ONCE)
                 for each in due:
-                    lanes.add(self._target(each), each)
+                    lanes.add(each.topic, each)
                 await (asyncio.sleep(0) if due else self._sleep())
 
     async def _fire(self, due: Due) -> None:
@@ -121,16 +145,10 @@ class Timekeeper:
     async def _deliver(self, due: Due) -> None:
         """Publish the record that has waited, or the dead letter of a timer that was refused."""
         if (refused := self._refused.get((due.place, due.id))) is None:
-            await publish(self.parts.broker, [self._record(due)])
+            await publish(self.parts.broker, [await self._record(due)])
             return
         record, why = refused
         await bury(self.parts.broker, record, why, service=TIMEKEEPER, attempts=1, metrics=self.parts.metrics)
-
-    def _target(self, due: Due) -> str:
-        """The topic that a timer goes to."""
-        if (due.place, due.id) in self._refused:
-            return f"{due.place.topic}{SUFFIX}"
-        return TimerSet.read(due.content).topic
 
     def _fired(self, due: Due) -> None:
         refused = (due.place, due.id) in self._refused
@@ -144,15 +162,21 @@ class Timekeeper:
 
     def _say(self, due: Due, failure: Exception) -> None:
         """Log the failure, once a minute for all that fail in the same way on their way to one topic."""
-        topic, now = self._target(due), time.monotonic()
+        topic, now = due.topic, time.monotonic()
         kind = topic, type(failure).__name__
         if now - self._said.get(kind, -SAID_AGAIN_AFTER) < SAID_AGAIN_AFTER:
             return
         self._said[kind] = now
         log.warning("a due timer cannot fire and is tried again", timer=due.id, topic=topic, error=repr(failure))
 
-    def _record(self, due: Due) -> Record:
-        return wake(TimerSet.read(due.content), due.id, self.parts.settings.topic_prefix)
+    async def _record(self, due: Due) -> Record:
+        """Return the record that has waited. Raises KafkaError, and TimerLost."""
+        content = due.content
+        if content is None:
+            content = await self.lookup.value(due.place, due.offset, due.id)
+        if content is None:
+            raise TimerLost(f"{due.place.topic} does not hold offset {due.offset} of {due.place.partition} any more")
+        return wake(TimerSet.read(content), due.id, self.parts.settings.topic_prefix)
 
     async def _sleep(self) -> None:
         """Until the next one is due, or something changes."""
@@ -171,7 +195,13 @@ def main() -> None:
     settings = read_settings()
     parts = connect(TIMEKEEPER, settings, relist=RELIST)
     pattern = tables(settings.topic_prefix)
-    keeper = Timekeeper(parts, Timers(), Eraser(settings), asyncio.Event())
+    eraser, stops, lookup = Eraser(settings), Stops(settings), Lookup(settings)
+    keeper = Timekeeper(parts, Timers(), eraser, asyncio.Event(), stops, lookup)
     parts.metrics.timers_waiting.set_function(lambda: len(keeper.timers))
     consumer = TableConsumer(parts.broker, pattern, settings.topic_prefix + parts.name, keeper, settings)
-    serve_table(parts, consumer, background=[keeper.fire], opening=keeper.eraser.start, closing=keeper.eraser.close)
+
+    async def closing() -> None:
+        await eraser.close()
+        await lookup.close()
+
+    serve_table(parts, consumer, background=[keeper.fire, stops.follow], opening=eraser.start, closing=closing)

@@ -222,7 +222,7 @@ class Gate:
         if not counted or isinstance(verdict, Deny):
             self._record(action, verdict)
         if isinstance(verdict, Deny) and verdict.rule == "kill_switch":
-            raise Stopped(verdict.reason)
+            raise Stopped(verdict.reason, self.switch.whose.scopes)
         return verdict
 
     def _situation(

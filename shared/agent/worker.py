@@ -46,7 +46,7 @@ from shared.blackboard.ledger import Ledger, unknown_run
 from shared.bus import Delivery, decode, encode, encode_lean, publish
 from shared.bus.stops import Stops, Switch, Whose
 from shared.dependable import Dependable
-from shared.errors import InvalidMessage, NeedsHuman, RetryableError, TerminalError, Unwanted, WaggleError
+from shared.errors import InvalidMessage, NeedsHuman, RetryableError, Stopped, TerminalError, Unwanted, WaggleError
 from shared.gate import read_gate
 from shared.guard import read_policy
 from shared.llm import Models
@@ -80,8 +80,12 @@ class Worker:
         handoff = delivery.message
         if not isinstance(handoff, self.agent.accepts):
             raise TerminalError(f"agent {self.agent.name} does not take {handoff.wire_type()}", code="wrong_message")
-        self.stops.check(self._whose(handoff))
-        answer = await self._answer(handoff, await self._journal(handoff).open())
+        try:
+            await self._check_stopped(handoff)
+            answer = await self._answer(handoff, await self._journal(handoff).open())
+        except Stopped as stopped:
+            await self._progress(handoff, f"parked: {stopped}")
+            raise
         await self._publish(answer, cause=delivery.envelope.id)
 
     async def on_dead(self, record: Any, error: WaggleError) -> None:
@@ -253,6 +257,12 @@ class Worker:
         day = settings.day_budget(handoff.tenant)
         limits = handoff.budget or handoff.budget_left
         return Ledger(self.sentinel, handoff.tenant, handoff.run_id, limits, day, settings.state_ttl, handoff.id)
+
+    async def _check_stopped(self, handoff: Handoff) -> None:
+        """Raises Stopped. What the run does not await any more is not parked: it ends with the run."""
+        whose = self._whose(handoff)
+        if self.stops.reason(whose) and await self.runs.awaits(handoff.tenant, handoff.run_id, handoff.id):
+            self.stops.check(whose)
 
     async def _check_wanted(self, handoff: Handoff) -> None:
         """Raises Unwanted, and RetryableError `unknown_run`."""

@@ -3,6 +3,7 @@
 | failure | what follows |
 |---|---|
 | something everybody needs is away | the record waits where it is: no other record would fare better |
+| Stopped by an operator | it is parked: it leaves its partition and comes back when it may go on |
 | RetryableError | it leaves its partition and comes back after a delay, with its attempts and their causes |
 | TerminalError, and what cannot be decoded | dead letter, at once |
 | anything else | taken for a defect: tried twice more, with delays, then dead letter |
@@ -28,9 +29,10 @@ from shared.bus.broker import fits, publish
 from shared.bus.bury import bury
 from shared.bus.dead_letters import CAUSES
 from shared.bus.groups import TABLE
+from shared.bus.parking import parked
 from shared.bus.record import Delivery, Record, decode, fingerprint, header_map
 from shared.bus.timers import until
-from shared.errors import Fenced, RetryableError, TerminalError, WaggleError
+from shared.errors import Fenced, RetryableError, Stopped, TerminalError, WaggleError
 from shared.telemetry import logs
 from shared.telemetry.carried import here, resent
 from shared.telemetry.conventions import (
@@ -65,6 +67,13 @@ LONGEST_REASON = 2_000
 """Characters of a defect that are passed on."""
 
 
+class InPlace(WaggleError):
+    """A stopped record that cannot be parked waits where it is."""
+
+    code = "stopped"
+    after = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Deliverer:
     """Decodes each record, hands it to `handle`, and deals with whatever goes wrong."""
@@ -90,11 +99,12 @@ class Deliverer:
     async def _patiently(self, record: Any, work: Callable[[Any], Awaitable[None]]) -> None:
         """Do something about the record; once more whenever something everybody needs was away."""
         pauses = 0
+        waits: tuple[type[Exception], ...] = (InPlace, *self.outages)
         while True:
             await self.ready()
             try:
                 return await work(record)
-            except self.outages as away:
+            except waits as away:
                 pauses += 1
                 self.metrics.outages.labels(record.topic).inc()
                 pause = getattr(away, "after", min(0.1 * 2**pauses, LONGEST_PAUSE))
@@ -121,6 +131,9 @@ class Deliverer:
                 raise
             except self.outages:
                 raise
+            except Stopped as stopped:
+                await self._park(record, stopped, delivery.message)
+                span_failed(span, stopped.code, str(stopped))
             except Exception as failure:  # noqa: BLE001 -- every failure is dealt with, by its kind
                 await self._failed(record, failure, attempt)
                 span_failed(span, getattr(failure, "code", type(failure).__qualname__), str(failure))
@@ -137,6 +150,16 @@ class Deliverer:
             MESSAGING_GROUP: self.prefix + self.service,
         }
         return processing(headers, attributes, record.topic)
+
+    async def _park(self, record: Any, stopped: Stopped, message: Any) -> None:
+        """Let a stopped record leave its partition. Raises InPlace for one that is too large to be put into another."""
+        source, now = f"waggle/{self.service}", datetime.now(UTC)
+        timer = parked(record, stopped, message, table=self.table, source=source, prefix=self.prefix, now=now)
+        if not fits(timer):
+            raise InPlace(str(stopped))
+        await publish(self.broker, [timer])
+        self.metrics.parked.labels(record.topic).inc()
+        log.info("parked", topic=record.topic, offset=record.offset, reason=str(stopped))
 
     async def _failed(self, record: Any, failure: Exception, attempt: int) -> None:
         match failure:

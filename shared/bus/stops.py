@@ -1,11 +1,11 @@
 """The kill switch: what operators have stopped, in a compacted topic that every process follows by itself.
 
 Kafka keeps it, so it outlives restarts of everything and needs no Redis; each replica knows of a change as soon as
-Kafka has it. What is stopped loses nothing: its messages wait where they are.
+Kafka has it. What is stopped loses nothing: its messages are parked with the timekeeper, and hold up nobody else.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
@@ -57,6 +57,11 @@ class Stops:
         """Everything that is stopped."""
         return iter(self._stopped.values())
 
+    @property
+    def scopes(self) -> frozenset[str] | None:
+        """Every scope that is stopped; None while that is not known."""
+        return frozenset(self._stopped) if self._loaded.is_set() else None
+
     async def loaded(self) -> None:
         """Return when everything has been read that was stopped before this process began."""
         await self._loaded.wait()
@@ -64,14 +69,11 @@ class Stops:
     def check(self, whose: Whose) -> None:
         """Raises Stopped when this work may not go on."""
         if reason := self.reason(whose):
-            raise Stopped(reason)
+            raise Stopped(reason, whose.scopes)
 
     def reason(self, whose: Whose) -> str | None:
         """Why this work may not go on; None when it may."""
-        for scope in whose.scopes:
-            if stop := self._stopped.get(scope):
-                return f"{scope} was stopped by {stop.by}: {stop.reason}"
-        return None
+        return reason_among(self._stopped, whose)
 
     async def unless_stopped(self, whose: Whose, work: Coroutine[Any, Any, T]) -> T:
         """The outcome of the work, which is cancelled in the middle when it is stopped. Raises Stopped then.
@@ -80,7 +82,7 @@ class Stops:
         """
         if reason := self.reason(whose):
             work.close()
-            raise Stopped(reason)
+            raise Stopped(reason, whose.scopes)
         task = asyncio.ensure_future(work)
         self._running[task] = whose
         try:
@@ -89,7 +91,7 @@ class Stops:
             if _caller_is_cancelled():
                 task.cancel()
                 raise
-            raise self._cancelled.get(task, Stopped("the work was cancelled in the middle")) from None
+            raise self._cancelled.get(task, Stopped("the work was cancelled in the middle", whose.scopes)) from None
         finally:
             del self._running[task]
             self._cancelled.pop(task, None)
@@ -123,8 +125,16 @@ class Stops:
         self._loaded.set()
         for task, whose in self._running.items():
             if task not in self._cancelled and (reason := self.reason(whose)):
-                self._cancelled[task] = Stopped(reason)
+                self._cancelled[task] = Stopped(reason, whose.scopes)
                 task.cancel()
+
+
+def reason_among(stopped: Mapping[str, WorkStopped], whose: Whose) -> str | None:
+    """Return why this work may not go on while these scopes are stopped; None when it may."""
+    for scope in whose.scopes:
+        if stop := stopped.get(scope):
+            return f"{scope} was stopped by {stop.by}: {stop.reason}"
+    return None
 
 
 def _take(stopped: dict[str, WorkStopped], record: Any, prefix: str) -> None:

@@ -63,11 +63,20 @@ def encode_at(
 
 
 def until(
-    record: Record, due: datetime, *, table: str, source: str, prefix: str, now: datetime, id: str | None = None
+    record: Record,
+    due: datetime,
+    *,
+    table: str,
+    source: str,
+    prefix: str,
+    now: datetime,
+    id: str | None = None,
+    parked_by: Sequence[str] = (),
 ) -> Record:
-    """The record that has another one wait in the table of its writer.
+    """Return the record that has another one wait in the table of its writer.
 
-    `id` names the timer, else the record's id does; the same replaces it.
+    `id` names the timer, else the record's id does; the same replaces it. `parked_by`: scopes of the kill switch; the
+    record may go earlier, as soon as none of them is stopped.
     """
     waiting = TimerSet(
         due=due,
@@ -75,6 +84,7 @@ def until(
         key=record.key,
         headers=record.headers,
         value=record.value,
+        parked_by=list(parked_by),
     )
     name = _name(id or record.id)
     timer = encode(waiting, id=_TIMER + name, source=source, prefix=prefix, now=now, key=name)

@@ -161,6 +161,11 @@ class Metrics:
             _SECONDS,
             "topic",
         )
+        self.parked = counter(
+            "waggle_parked_total",
+            "Records that left their partition because an operator has stopped their work.",
+            "topic",
+        )
         self.retries = counter(
             "waggle_retries_total", "Records that left their partition to come back later.", "topic", "error"
         )

@@ -10,26 +10,32 @@ from services.timekeeper.timers import Timers
 from shared import bus
 from shared.bus import Eraser, TableConsumer
 from shared.bus.groups import tables
+from shared.bus.lookup import Lookup
+from shared.bus.stops import Stops
 from shared.service import Parts
 from shared.telemetry.metrics import Metrics
 
 
 @asynccontextmanager
-async def timekeeping(settings, name="timekeeper"):
+async def timekeeping(settings, name="timekeeper", most_kept=None):
     """Runs until the block ends, then stops without a word, as if it were killed."""
     broker = bus.connect(settings, name, relist=0.5)
     pattern = tables(settings.topic_prefix)
     parts = Parts(name, settings, CollectorRegistry(), Metrics(CollectorRegistry()), None, broker, None, None, None)
-    keeper = Timekeeper(parts, Timers(), Eraser(settings), asyncio.Event())
+    stops, lookup = Stops(settings), Lookup(settings)
+    kept = Timers() if most_kept is None else Timers(most_kept)
+    keeper = Timekeeper(parts, kept, Eraser(settings), asyncio.Event(), stops, lookup)
     consumer = TableConsumer(broker, pattern, settings.topic_prefix + name, keeper, settings)
     await keeper.eraser.start()
     await broker.start()
-    firing = asyncio.create_task(keeper.fire())
+    firing = [asyncio.create_task(keeper.fire()), asyncio.create_task(stops.follow())]
     try:
         yield keeper, consumer
     finally:
-        firing.cancel()
+        for each in firing:
+            each.cancel()
         consumer.close()
-        await asyncio.gather(firing, return_exceptions=True)
+        await asyncio.gather(*firing, return_exceptions=True)
         await keeper.eraser.close()
+        await lookup.close()
         await broker.stop()

@@ -19,7 +19,7 @@ FOLLOWERS = 2_000
 
 @pytest.fixture
 def store(sentinel) -> RunStore:
-    return RunStore(sentinel, ttl=60)
+    return RunStore(sentinel, ttl=3_600)
 
 
 @pytest.fixture

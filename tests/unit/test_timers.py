@@ -76,3 +76,39 @@ def test_a_timer_that_was_set_again_is_not_put_back_as_it_was():
     timers.again(due, 5.0)
     assert timers.due(8.0, 10) == []
     assert [each.content for each in timers.due(9.0, 10)] == [b"y"]
+
+
+def test_contents_beyond_the_bound_are_only_references_and_room_comes_back():
+    timers = Timers(most_kept=250)
+    timers.complete(0)
+    for number in range(5):
+        timers.set(0, str(number), 1.0, b"x" * 100, topic="tasks", offset=number)
+    assert timers.kept == 200
+    due = timers.due(2.0, 10)
+    assert sorted((each.id, each.offset, each.content is None) for each in due) == [
+        ("0", 0, False),
+        ("1", 1, False),
+        ("2", 2, True),
+        ("3", 3, True),
+        ("4", 4, True),
+    ]
+    timers.clear(0, "0")
+    timers.set(0, "5", 1.0, b"x" * 100)
+    assert timers.kept == 200
+    timers.drop(0)
+    assert (timers.kept, len(timers)) == (0, 0)
+
+
+def test_what_is_parked_is_due_when_nothing_it_names_is_stopped_or_when_its_time_is_over():
+    timers = Timers()
+    timers.complete(0)
+    for name, scopes in (("mine", ("all", "tenant:a")), ("other", ("all", "tenant:b")), ("plain", ())):
+        timers.set(0, name, 100.0, b"x", parked_by=scopes)
+    assert timers.parked == 2
+    timers.release(None, 1.0)
+    assert timers.due(1.0, 10) == [], "nothing goes before it is known what is stopped"
+    timers.release(frozenset({"all", "tenant:a"}), 1.0)
+    assert timers.due(1.0, 10) == []
+    timers.release(frozenset({"tenant:a"}), 2.0)
+    assert [each.id for each in timers.due(2.0, 10)] == ["other"]
+    assert sorted(each.id for each in timers.due(100.0, 10)) == ["mine", "plain"]

@@ -9,7 +9,7 @@ from schemas.message import Id
 from schemas.registry import EVENTS
 from schemas.task import Result
 from services.gateway.failures import Refused, documented
-from services.gateway.inputs import PartsOf, Standing, StandingOf
+from services.gateway.inputs import PartsOf, Standing, StandingOf, StopsOf
 from services.gateway.trace import RunTrace, account, trace_of
 from services.gateway.turns import Turn, turn_of, turns_in
 from services.gateway.views import JournalView, RunView, view_of
@@ -22,9 +22,9 @@ router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=document
 
 
 @router.get("", summary="Show a run")
-async def show_run(standing: StandingOf) -> RunView:
-    """State, plan, steps, cost, and the question a person has to answer, if there is one."""
-    return view_of(standing)
+async def show_run(standing: StandingOf, stops: StopsOf) -> RunView:
+    """State, plan, steps, cost, the question a person has to answer, and what of it an operator has stopped."""
+    return view_of(standing, stops)
 
 
 @router.get("/result", summary="Get the result", responses=documented(409))

@@ -1,0 +1,54 @@
+"""Single records, read again from where they stand."""
+
+import asyncio
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from shared.bus.outages import mapped
+from shared.bus.security import connection
+from shared.settings import Settings
+
+FETCHED = 65_536
+"""Bytes asked for at once; of a larger record Kafka sends the whole."""
+
+WITHIN = 5.0
+"""Seconds one record may take to be read."""
+
+
+class Lookup:
+    """Reads one record at a time. Connects when it is first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._turn = asyncio.Lock()
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def value(self, place: TopicPartition, offset: int, key: str) -> bytes | None:
+        """Return the value of the record there; None when it is gone or another key's. Raises KafkaError."""
+        async with self._turn:
+            with mapped():
+                consumer = await self._connected()
+                consumer.assign([place])
+                consumer.seek(place, offset)
+                async with asyncio.timeout(WITHIN):
+                    record = await consumer.getone(place)
+                consumer.pause(place)
+        return record.value if (record.offset, record.key) == (offset, key.encode()) else None
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                **connection(self._settings),
+                group_id=None,
+                auto_offset_reset="latest",
+                fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
+                max_partition_fetch_bytes=FETCHED,
+            )
+            await consumer.start()
+            self._consumer = consumer
+        return self._consumer
