@@ -11,6 +11,7 @@ class DeadlinePassed(Message):
     run_id: Id
     tenant: Slug
     token: str | None = Field(None, max_length=LONGEST_ID, description="Proof that the orchestrator has set the timer.")
+    deadline: Instant | None = Field(None, description="The deadline it was set for; another one has its own timer.")
 
 
 class WaitExpired(Message):

@@ -108,7 +108,8 @@ class Settings(Transport):
         604_800.0,
         gt=0,
         le=31_536_000,
-        description="Seconds the blackboard keeps a run after its last change; its journals twice as long.",
+        description="Seconds the blackboard keeps a run, with its journals and ledger, after it has ended; a live run "
+        "never expires. For so long its idempotency key names this run.",
     )
 
     openai_base_url: str | None = Field(

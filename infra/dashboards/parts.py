@@ -176,7 +176,11 @@ def kafka_and_redis() -> Json:
                 ),
             ],
             [
-                graph("Timers fired", {"": rate("waggle_timers_fired_total")}, "ops"),
+                graph(
+                    "Timers fired",
+                    {"": rate("waggle_timers_fired_total"), "of unknown runs": rate("waggle_stray_timers_total")},
+                    "ops",
+                ),
                 graph("Later than due, p95", {"": quantile(0.95, "waggle_timer_lateness_seconds")}, "s"),
                 graph("Blackboard whole", {"{{service}}": "min by (service) (waggle_blackboard_whole)"}),
             ],

@@ -23,7 +23,7 @@ from schemas.message import Message
 from schemas.step import Answer
 from schemas.task import Task
 from schemas.timer import DeadlinePassed, WaitExpired
-from services.orchestrator.admission import admit
+from services.orchestrator.admission import admit, await_agents
 from services.orchestrator.authority import Authority
 from services.orchestrator.counting import Counting
 from services.orchestrator.rejection import standing_in, unread_intake
@@ -85,8 +85,10 @@ class Orchestrator:
         except UnreadableRun as unreadable:
             await self._replace(delivery, message, unreadable)
             return
+        if isinstance(message, Intake) and loaded.run is None:
+            await_agents(message, delivery.envelope.attempt, await self.agents.get(), datetime.now(UTC))
         if decision is None:
-            _refuse_stray(message, run_id)
+            self._refuse_stray(message, tenant, run_id)
         elif decision.events:
             await self._carry_out(delivery, loaded, decision)
             _refuse_forged(decision)
@@ -171,6 +173,13 @@ class Orchestrator:
             await publish(self.parts.broker, [Record.model_validate_json(each) for each in waiting.values()])
             await self.parts.runs.published(tenant, run_id, list(waiting), generation)
 
+    def _refuse_stray(self, message: Message | Intake, tenant: str, run_id: str) -> None:
+        """Report a timer of an unknown run. Raises RetryableError for any other message: a dead letter in the end."""
+        if not isinstance(message, DeadlinePassed | WaitExpired):
+            raise RetryableError(f"there is no run {run_id}, or not yet again", code="unknown_run")
+        self.parts.metrics.stray_timers.inc()
+        log.warning("timer_of_unknown_run", run=run_id, tenant=tenant, timer=message.wire_type())
+
     async def on_dead(self, record: Any, error: WaggleError) -> None:
         """End the run of a dead letter that it depends on, so that each accepted task has its one result."""
         if record.topic == self.parts.settings.topic_prefix + "tasks":
@@ -223,12 +232,6 @@ def _screened(intake: Intake, settings: Settings) -> Intake:
 
 def _whose(message: Any) -> tuple[str, str]:
     return (message.task.tenant if isinstance(message, Intake) else message.tenant), message.run_id
-
-
-def _refuse_stray(message: Message | Intake, run_id: str) -> None:
-    """A message to a run that is not known comes again later, and is a dead letter in the end; a timer is let go."""
-    if not isinstance(message, DeadlinePassed | WaitExpired):
-        raise RetryableError(f"there is no run {run_id}, or not yet again", code="unknown_run")
 
 
 def _refuse_forged(decision: Decision) -> None:

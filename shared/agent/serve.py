@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -25,6 +26,9 @@ from shared.tools import Tool
 
 ANNOUNCE_EVERY = 5.0
 """Seconds between announcements: so long an agent stays unknown after the blackboard was lost."""
+
+INTRODUCE_EVERY = 60.0
+"""Seconds between records of an agent's card in Kafka: the compacted topic keeps the last one, however old it is."""
 
 
 def _models(settings: Settings, parts: Parts) -> Models:
@@ -80,11 +84,13 @@ def serve_agent(agent: Agent) -> None:
         await announce()
 
     async def keep_announcing() -> None:
-        known = agent.card
+        known, introduced = agent.card, time.monotonic()
         while True:
             await asyncio.sleep(ANNOUNCE_EVERY)
-            await (announce() if agent.card == known else introduce())
-            known = agent.card
+            due = agent.card != known or time.monotonic() - introduced > INTRODUCE_EVERY
+            await (introduce() if due else announce())
+            if due:
+                known, introduced = agent.card, time.monotonic()
 
     serve(
         parts,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -55,6 +55,9 @@ from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
+
+SKEW = timedelta(minutes=5)
+"""Largest difference between this host's clock and the orchestrator's: moments are never compared more closely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +309,8 @@ def _failed(code: str, message: str, *, retryable: bool = False) -> tuple[type[A
 
 
 def _until(deadline: datetime) -> float:
-    return max(0.0, (deadline - datetime.now(UTC)).total_seconds())
+    """Seconds until the deadline has passed by any clock within `SKEW`: the handoff's `timeout` is what counts."""
+    return max(0.0, (deadline + SKEW - datetime.now(UTC)).total_seconds())
 
 
 _KINDS: dict[str, type[Answer]] = {

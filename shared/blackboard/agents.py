@@ -6,21 +6,33 @@ from collections.abc import Mapping
 from schemas.plan import AgentCard
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
+from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
 
 FRESH_FOR = 0.5
 """Seconds for which what was read of the agents is used again."""
 
 
+GONE_AFTER = 300
+"""Seconds after its last announcement for which an agent is planned on: it may be restarting, its handoffs wait."""
+
+_ANNOUNCE = script("announce")
+
+
 async def announce(redis: Client, card: AgentCard) -> None:
-    """Make the agent known. It stays known while it restarts: its handoffs wait in its topic."""
-    await redis.hset(keys.AGENTS, card.name, card.model_dump_json())
+    """Make the agent known for `GONE_AFTER` seconds; it announces itself again every few seconds while it runs."""
+    await redis.eval(_ANNOUNCE.text, 2, keys.AGENTS, keys.AGENTS_SEEN, card.name, card.model_dump_json())
 
 
 async def known_agents(redis: Client) -> dict[str, AgentCard]:
-    """The agents that have announced themselves, by name."""
-    cards = await redis.hgetall(keys.AGENTS)
-    return {name: AgentCard.model_validate_json(card) for name, card in sorted(cards.items())}
+    """The agents that have announced themselves lately, by name."""
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.hgetall(keys.AGENTS)
+        pipe.zrange(keys.AGENTS_SEEN, 0, -1, withscores=True)
+        pipe.time()
+        cards, seen, (now, _) = await pipe.execute()
+    gone = {name for name, at in seen if at < now - GONE_AFTER}
+    return {name: AgentCard.model_validate_json(card) for name, card in sorted(cards.items()) if name not in gone}
 
 
 class KnownAgents:

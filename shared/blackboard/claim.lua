@@ -1,5 +1,6 @@
 -- Take some work over: whoever had it before can write no more.
--- KEYS: 1 journal, 2 sentinel  ARGV: 1 how long to keep it (ms), 2 the generation, 3 its epoch
+-- KEYS: 1 journal, 2 sentinel, 3 the run, 4 the run's journals
+-- ARGV: 1 how long to keep it if there is no such run (ms), 2 the generation, 3 its epoch
 -- Returns the journal as {name, entry, …}, its field `epoch` being the new fencing epoch; or {} when the blackboard is
 -- not the caller's. A fencing epoch is <times claimed> + 2^20 * <epoch of the generation>: it rises also over a rebuild.
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then
@@ -8,5 +9,7 @@ end
 local least = tonumber(ARGV[3]) * 1048576
 local held = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0')
 redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', math.max(held, least) + 1))
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('SADD', KEYS[4], KEYS[1])
+expire({KEYS[1], KEYS[3]}, ARGV)
+expire({KEYS[4], KEYS[3]}, ARGV)
 return redis.call('HGETALL', KEYS[1])

@@ -1,7 +1,8 @@
 -- One write to a run: state change, processed mark, live events and outbox, all or nothing.
--- KEYS: 1 run, 2 processed messages, 3 outbox, 4 live events, 5 index of the tenant's runs, 6 sentinel
--- ARGV: 1 the version the writer decided on, 2 the message it decided about, 3 how long to keep it (ms), 4 the writer's
---       generation, 5 the run's id, 6 when it started, 7 what an earlier version called that message, then four lists,
+-- KEYS: 1 run, 2 processed messages, 3 outbox, 4 live events, 5 index of the tenant's runs, 6 sentinel, 7 the run's
+--       ledger, 8 the names of its journals
+-- ARGV: 1 the version the writer decided on, 2 the message it decided about, 3 how long to keep it (ms; 0: for good,
+--       it is live), 4 the writer's generation, 5 the run's id, 6 when it started, 7 what an earlier version called that message, then four lists,
 --       each after its length: names of fields that are gone; fields and their values; live events; ids in the outbox
 --       and their records
 -- Returns {verdict, version, left}: "done", "repeat" (the message was processed before), "conflict" (decide again) or
@@ -10,6 +11,7 @@
 if redis.call('GET', KEYS[6]) ~= ARGV[4] then
   return {'lost', '0', 0}
 end
+local lived = redis.call('PTTL', KEYS[1])
 local left = redis.call('HLEN', KEYS[3])
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
 if redis.call('SISMEMBER', KEYS[2], ARGV[2]) == 1 or redis.call('SISMEMBER', KEYS[2], ARGV[7]) == 1 then
@@ -35,7 +37,16 @@ end)
 each(2, function(id, record) redis.call('HSET', KEYS[3], id, record) end)
 redis.call('SADD', KEYS[2], ARGV[2])
 redis.call('ZADD', KEYS[5], 'NX', ARGV[6], ARGV[5])
-for i = 1, 5 do redis.call('PEXPIRE', KEYS[i], ARGV[3]) end
+local function keep(key)
+  if ARGV[3] == '0' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, ARGV[3]) end
+end
+for i = 1, 4 do keep(KEYS[i]) end
+redis.call('PERSIST', KEYS[5])
+if ARGV[3] ~= '0' or lived ~= -1 then  -- it has ended, or it begins or is resumed: everything of it goes with it
+  keep(KEYS[7])
+  keep(KEYS[8])
+  for _, journal in ipairs(redis.call('SMEMBERS', KEYS[8])) do keep(journal) end
+end
 if version == 1 then
   local prefix = string.sub(KEYS[1], 1, -#(ARGV[5] .. ':state') - 1)
   for _, id in ipairs(redis.call('ZRANDMEMBER', KEYS[5], 10)) do

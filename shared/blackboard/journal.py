@@ -43,18 +43,15 @@ AGAIN_AFTER = 0.2
 ANSWER = "answer/"
 """What the name of an agent's answer begins with. It is published anyway, so the log does not keep it twice."""
 
-OUTLIVES = 2
-"""How many times as long as the state of a run its journals are kept: what was done must not be forgotten before it."""
-
 _EPOCH = "epoch"
 _NOTHING = "null"
-_CLAIM, _WRITE = script("claim"), script("write")
+_CLAIM, _WRITE = script("claim", using=("expire",)), script("write")
 
 
 class Journal:
     """The entries of one piece of work. Each is written once, right after what it records, and is small: a delta.
 
-    `ttl` is how long the state of its run is kept, in seconds.
+    It lives as long as its run's record; `ttl` is how many seconds it is kept if the blackboard has no such run.
     """
 
     def __init__(
@@ -68,7 +65,9 @@ class Journal:
     ) -> None:
         self._sentinel = sentinel
         self._key = keys.journal(tenant, work_id)
-        self._ttl = int(OUTLIVES * ttl * 1000)
+        self._ttl = int(ttl * 1000)
+        run_id = work_id.partition("/")[0]
+        self._run = [keys.run(tenant, run_id), keys.journals(tenant, run_id)]
         self._keep = keep
         self._leftovers: Leftovers = {} if leftovers is None else leftovers
         self._scripts = sentinel.scripts
@@ -82,7 +81,7 @@ class Journal:
         """Claim the work and read what an earlier delivery left. Raises BlackboardLost."""
         generation = self._generation = self._sentinel.generation
         arguments: list[str | int] = [self._ttl, generation, epoch_of(generation)]
-        found = await self._scripts.run(_CLAIM, [self._key, keys.SENTINEL], arguments)
+        found = await self._scripts.run(_CLAIM, [self._key, keys.SENTINEL, *self._run], arguments)
         if not found:
             self._sentinel.doubt()
         self._entries = dict(zip(found[::2], found[1::2], strict=True))

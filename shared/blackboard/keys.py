@@ -3,6 +3,9 @@
 AGENTS = "waggle:agents"
 """Hash: agent name → its card."""
 
+AGENTS_SEEN = "waggle:agents:seen"
+"""Sorted set: agent name → when it was last heard of, in seconds by Redis's clock."""
+
 SENTINEL = "waggle:sentinel"
 """String: `<epoch>:<run id of the Redis server>`; absent or different: what Redis holds is not to be trusted."""
 
@@ -13,6 +16,11 @@ REBUILDING = "waggle:rebuilding"
 def run(tenant: str, run_id: str, part: str = "state") -> str:
     """A part of one run: `state`, `processed`, `outbox`, `events`, `ledger`."""
     return f"waggle:{tenant}:run:{run_id}:{part}"
+
+
+def journals(tenant: str, run_id: str) -> str:
+    """Set: the keys of the run's journals, which live as long as the run's record."""
+    return run(tenant, run_id, "journals")
 
 
 def ledger(tenant: str, run_id: str) -> str:

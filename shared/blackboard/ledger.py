@@ -16,7 +16,8 @@ from shared.blackboard.sentinel import Sentinel
 from shared.errors import Fenced, RetryableError
 from shared.runs import ENDS
 
-_RESERVE, _SETTLE, _FORFEIT = script("reserve"), script("settle"), script("forfeit")
+_RESERVE, _SETTLE = script("reserve", using=("expire",)), script("settle", using=("expire",))
+_FORFEIT = script("forfeit")
 
 _ENDS = " ".join(f'"{state}"' for state in sorted(ENDS))
 """As the field `state` of a run has them."""
@@ -147,7 +148,7 @@ class Ledger:
     async def settle(self, call: str, attempt: str, cost: Amounts) -> None:
         """Replace what was reserved by what it has cost; once, however often it is said. Raises BlackboardLost."""
         about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, len(cost)]
-        said = await self._sentinel.scripts.run(_SETTLE, self._keys, [*about, *Amounts._fields, *cost])
+        said = await self._sentinel.scripts.run(_SETTLE, [*self._keys, self._run], [*about, *Amounts._fields, *cost])
         if said == "lost":
             self._sentinel.doubt()
 

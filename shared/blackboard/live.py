@@ -31,7 +31,7 @@ class LiveEvent:
 async def note(scripts: Scripts, event: RunEvent) -> None:
     """Show something that is not part of the run's state, such as what an agent is doing right now."""
     entry = json.dumps({"type": event.wire_type(), "data": event.model_dump(mode="json")})
-    await scripts.run(_NOTE, [keys.run(event.tenant, event.run_id, "events")], [entry])
+    await scripts.run(_NOTE, [keys.run(event.tenant, event.run_id, part) for part in ("events", "state")], [entry])
 
 
 async def told(redis: Client, tenant: str, run_id: str) -> list[LiveEvent]:

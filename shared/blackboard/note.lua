@@ -1,9 +1,16 @@
 -- Show something live between two changes of a run: after the last event, before those of the next change.
--- KEYS: 1 live events  ARGV: 1 the event
+-- KEYS: 1 live events, 2 the run  ARGV: 1 the event
+-- Of a run that there is not, nothing is shown: the key would stay for good.
+local left = redis.call('PTTL', KEYS[2])
+if left == -2 then
+  return false
+end
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 local id = '0-1'
 if last[1] then
   local change, number = string.match(last[1][1], '^(%d+)-(%d+)$')
   id = change .. '-' .. (tonumber(number) + 1)
 end
-return redis.call('XADD', KEYS[1], 'MAXLEN', '~', 10000, id, 'event', ARGV[1])
+local added = redis.call('XADD', KEYS[1], 'MAXLEN', '~', 10000, id, 'event', ARGV[1])
+if left >= 0 then redis.call('PEXPIRE', KEYS[1], left) end
+return added

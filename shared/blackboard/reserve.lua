@@ -1,6 +1,6 @@
 -- Reserve for one call what it may cost at most, if the limits of the run and of its tenant's day hold with it.
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel, 4 the run
--- ARGV: 1 the generation, 2 how long to keep the run's ledger (ms), 3 the call, 4 which attempt at it (it begins with the
+-- ARGV: 1 the generation, 2 how long to keep the ledger if there is no such run (ms), 3 the call, 4 which attempt at it (it begins with the
 --       fencing epoch), 5 what they become ("held", or "spent" at once), 6 the handoff the call is made for (empty: the run is
 --       not asked), 7 the states in which a run has ended, 8 how many amounts there are (n), then n names, n amounts,
 --       n limits of the run, n limits of the tenant's day (-1: none)
@@ -105,5 +105,5 @@ if verdict == 'granted' then
   local kept = becomes == 'held' and cjson.encode({attempt = attempt, amounts = numbers}) or attempt
   redis.call('HSET', KEYS[1], call, becomes .. ' ' .. kept)
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+expire({KEYS[1], KEYS[4]}, {ARGV[2]})
 return {verdict, whose, which, string.format('%.0f', left), lost}

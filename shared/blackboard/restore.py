@@ -9,17 +9,19 @@ from typing import Any, TypeVar
 from schemas.plan import AgentCard
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
-from shared.blackboard.journal import OUTLIVES
 from shared.blackboard.ledger import Amounts, RunLedger, ledger_fields
 from shared.blackboard.lock import Lock
 from shared.blackboard.runs import fields_of
+from shared.blackboard.scripts import script
 from shared.errors import BlackboardLost
-from shared.runs import Run
+from shared.runs import ENDS, Run
 
 LOCK_TTL = 15_000
 """Milliseconds after which a rebuild whose process died is begun again by another one."""
 
 T = TypeVar("T")
+
+_EXPIRE = script("expire")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class RunRecord:
     """Of each change, its events for the live stream."""
     outbox: Mapping[str, str]
     """What has to go out again if the last message is delivered again: id → encoded record."""
+    age: int = 0
+    """Milliseconds since its last change."""
 
 
 class Restorer:
@@ -103,8 +107,10 @@ class Restorer:
             for place, event in enumerate(change, 1):
                 pipe.xadd(events, {"event": event}, id=f"{number}-{place}", maxlen=10_000, approximate=True)
         pipe.zadd(keys.runs(run.tenant), {run.id: run.started.timestamp()})
-        for key in (*parts, keys.runs(run.tenant)):
-            pipe.pexpire(key, self._ttl)
+        pipe.persist(keys.runs(run.tenant))
+        if run.state in ENDS:
+            for key in parts:
+                pipe.pexpire(key, max(1, self._ttl - record.age))
 
     async def write_journals(self, journals: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
         """Put journal entries back, whatever stood in their place: (tenant, work) → entries by name.
@@ -117,7 +123,9 @@ class Restorer:
                 key = keys.journal(tenant, work_id)
                 for name, entry in entries.items():
                     pipe.hset(key, name, json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
-                pipe.pexpire(key, OUTLIVES * self._ttl)
+                run_id = work_id.partition("/")[0]
+                pipe.sadd(keys.journals(tenant, run_id), key)
+                self._expire(pipe, tenant, run_id, key, keys.journals(tenant, run_id))
 
         await self._write(fill)
 
@@ -129,9 +137,13 @@ class Restorer:
                 key = keys.ledger(tenant, run_id)
                 pipe.delete(key)
                 pipe.hset(key, mapping=ledger_fields(ledger))
-                pipe.pexpire(key, OUTLIVES * self._ttl)
+                self._expire(pipe, tenant, run_id, key)
 
         await self._write(fill)
+
+    def _expire(self, pipe: Any, tenant: str, run_id: str, *parts: str) -> None:
+        for key in parts:
+            pipe.eval(_EXPIRE.text, 2, key, keys.run(tenant, run_id), self._ttl)
 
     async def write_tenants(self, spent: Mapping[str, Amounts]) -> None:
         """Put back what tenants have spent today."""
@@ -146,10 +158,16 @@ class Restorer:
         await self._write(fill)
 
     async def write_cards(self, cards: Iterable[AgentCard]) -> None:
-        """Make agents known again."""
+        """Make agents known again; those that do not run are forgotten after a while."""
         mapping = {card.name: card.model_dump_json() for card in cards}
+        now, _ = await self._redis.time()
+
+        def fill(pipe: Any) -> None:
+            pipe.hset(keys.AGENTS, mapping=mapping)
+            pipe.zadd(keys.AGENTS_SEEN, dict.fromkeys(mapping, now), nx=True)
+
         if mapping:
-            await self._write(lambda pipe: pipe.hset(keys.AGENTS, mapping=mapping))
+            await self._write(fill)
 
     async def _write(self, fill: Callable[[Any], object]) -> None:
         """Do what `fill` puts into the pipeline, all or nothing, if nobody else has got the lock meanwhile."""

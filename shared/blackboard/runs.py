@@ -125,17 +125,18 @@ class RunStore:
         """
         run, generation = write.after, write.generation
         parts = [keys.run(run.tenant, run.id, part) for part in ("state", "processed", "outbox", "events")]
+        also = [keys.ledger(run.tenant, run.id), keys.journals(run.tenant, run.id)]
         about: list[str | int] = [
             write.version,
             write.message_id,
-            self._ttl,
+            self._ttl if run.state in ENDS else 0,
             generation,
             run.id,
             str(run.started.timestamp()),
             write.former_id,
         ]
         verdict, version, left = await self._scripts.run(
-            _COMMIT, [*parts, keys.runs(run.tenant), keys.SENTINEL], [*about, *_lists(write)]
+            _COMMIT, [*parts, keys.runs(run.tenant), keys.SENTINEL, *also], [*about, *_lists(write)]
         )
         if verdict == "done":
             self._remember(generation, run, int(version))

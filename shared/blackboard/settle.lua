@@ -1,6 +1,6 @@
 -- Replace what a call has reserved by what it has cost. Again, or by one whose reservation was taken for lost: nothing.
--- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel
--- ARGV: 1 the generation, 2 how long to keep the run's ledger (ms), 3 the call, 4 which attempt at it, 5 how many amounts
+-- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel, 4 the run
+-- ARGV: 1 the generation, 2 how long to keep the ledger if there is no such run (ms), 3 the call, 4 which attempt at it, 5 how many amounts
 --       there are (n), then n names, n amounts
 -- Returns "done", or "lost" (the blackboard is not the caller's).
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
@@ -30,5 +30,5 @@ for i = 1, n do
   end
 end
 redis.call('HSET', KEYS[1], call, 'spent ' .. attempt)
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+expire({KEYS[1], KEYS[4]}, {ARGV[2]})
 return 'done'

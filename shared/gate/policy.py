@@ -32,10 +32,14 @@ class Thresholds(Strict):
     money: float = Field(ge=0)
 
 
+LONGEST_WAIT = 29 * 86_400
+"""Seconds: a run that waits must be found whole in `runs.log`, which is kept for 30 days (infra/topics.toml)."""
+
+
 class Approvals(Strict):
     """How long people are waited for, and how long what they permit may be done. Seconds."""
 
-    expires: float = Field(gt=0, le=2_592_000)
+    expires: float = Field(gt=0, le=LONGEST_WAIT)
     usable: float = Field(gt=0, le=2_592_000)
 
 

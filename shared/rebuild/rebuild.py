@@ -226,12 +226,13 @@ def _folded(changes: Iterable[RunChanged], settings: Settings, report: Report) -
     report.runs += len(by_run)
     told: list[Folded] = []
     for run_id, its_changes in by_run.items():
-        if its_changes[-1].at < oldest:
-            report.expired += 1
-        elif (folded := _told(its_changes)) is not None:
-            told.append(folded)
-        else:
+        folded = _told(its_changes)
+        if folded is None:
             report.incomplete.append(run_id)
+        elif folded.run.state in ENDS and its_changes[-1].at < oldest:
+            report.expired += 1
+        else:
+            told.append(folded)
     return told
 
 
@@ -252,6 +253,7 @@ def _record(folded: Folded, cards: Mapping[str, AgentCard], settings: Settings) 
     return RunRecord(
         run=run,
         version=len(changes),
+        age=max(0, int((datetime.now(UTC) - changes[-1].at).total_seconds() * 1000)),
         causes=[change.mark or change.cause for change in changes],
         events=[[event.shown() for event in change.events] for change in changes],
         outbox={record.id: record.model_dump_json(exclude_defaults=True) for record in _outbox(run, cards, settings)},

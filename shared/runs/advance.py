@@ -50,7 +50,8 @@ def fail(draft: Draft, code: str, message: str, action: str | None = None) -> No
 def set_deadline(draft: Draft) -> None:
     """Have the run woken when its wall clock is used up."""
     run = draft.run
-    passed = DeadlinePassed(run_id=run.id, tenant=run.tenant, token=tokens.token_for(run, tokens.DEADLINE))
+    token = tokens.token_for(run, tokens.DEADLINE)
+    passed = DeadlinePassed(run_id=run.id, tenant=run.tenant, deadline=run.deadline, token=token)
     draft.send(deadline_id(run), passed, run.deadline)
 
 

@@ -37,7 +37,8 @@ def _handoffs(run: Run, now: datetime, agents: Agents) -> Iterator[Outgoing]:
 
 def _timers(run: Run) -> Iterator[Outgoing]:
     token = token_for(run, DEADLINE)
-    yield Outgoing(deadline_id(run), DeadlinePassed(run_id=run.id, tenant=run.tenant, token=token), run.deadline)
+    passed = DeadlinePassed(run_id=run.id, tenant=run.tenant, deadline=run.deadline, token=token)
+    yield Outgoing(deadline_id(run), passed, run.deadline)
     if run.request is not None:
         expired = WaitExpired(run_id=run.id, tenant=run.tenant, request_id=run.request.request_id)
         due = run.request.expires or run.request.at + HUMAN_TIMEOUT

@@ -177,6 +177,7 @@ class Metrics:
         # --- timers (timekeeper) -------------------------------------------------------------------------------------
         self.timers_waiting = gauge("waggle_timers_waiting", "Timers that are not due.")
         self.timers_fired = counter("waggle_timers_fired_total", "Timers that have fired.")
+        self.stray_timers = counter("waggle_stray_timers_total", "Timers of runs that the blackboard does not know.")
         self.timer_lateness = histogram(
             "waggle_timer_lateness_seconds", "How much later than due a timer fired.", _SECONDS
         )

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from schemas.approval import CancelRun
+from schemas.budget import Budget, DayBudget
 from schemas.event import Progressed, State
 from schemas.log import LoggedEvent
 from schemas.plan import AgentCard
@@ -12,6 +14,7 @@ from schemas.task import Task
 from shared.blackboard import (
     OUTAGES,
     Followers,
+    Journal,
     KnownAgents,
     RunStore,
     Sentinel,
@@ -21,6 +24,7 @@ from shared.blackboard import (
     known_agents,
     note,
 )
+from shared.blackboard.ledger import Amounts, Ledger
 from shared.errors import BlackboardLost, Conflict
 from shared.runs import Intake, decide
 
@@ -43,6 +47,15 @@ def written(run_id: str, version: int = 0, message_id: str = "m1", tenant: str =
         at=NOW.isoformat(),
         why="waggle.task.v1",
     )
+
+
+async def kept(*_) -> None:
+    """What the journal appends to the log."""
+
+
+def progressed(run_id: str) -> Progressed:
+    about = {"run_id": run_id, "tenant": "default", "at": NOW, "by": "data", "step_id": "data", "agent": "data"}
+    return Progressed(**about, doing="reading")
 
 
 def commit(store: RunStore, write: Write):
@@ -100,20 +113,72 @@ async def test_tenants_do_not_see_each_others_runs(store):
     assert [run.id for run in await store.latest("acme", 10)] == ["run-f"]
 
 
-async def test_the_index_of_runs_forgets_what_has_expired_and_expires_with_the_last(store, redis):
+async def test_the_index_of_runs_forgets_what_has_expired_and_outlives_live_runs(store, redis):
     for number in range(8):
         await commit(store, written(f"run-{number}"))
     for number in range(7):
         await redis.delete(f"waggle:default:run:run-{number}:state")
     await commit(store, written("run-new"))
     assert sorted(await redis.zrange("waggle:default:runs", 0, -1)) == ["run-7", "run-new"]
-    assert 0 < await redis.pttl("waggle:default:runs") <= 60_000
+    assert await redis.pttl("waggle:default:runs") == -1
 
 
-async def test_everything_of_a_run_has_a_time_to_live(store, redis):
+PARTS = [f"run:run-g:{part}" for part in ("state", "processed", "outbox", "events", "ledger", "journals")]
+
+
+async def lifetimes(redis) -> set[bool]:
+    """Whether each key of the run expires."""
+    keys = [f"waggle:default:{name}" for name in (*PARTS, "journal:run-g/data/0.0")]
+    assert await redis.exists(*keys) == len(keys)
+    return {await redis.pttl(key) > 0 for key in keys}
+
+
+async def test_a_live_run_never_expires_and_everything_of_an_ended_one_expires_together(store, redis, sentinel):
     await commit(store, written("run-g"))
-    for part in ("state", "processed", "outbox", "events"):
-        assert 0 < await redis.pttl(f"waggle:default:run:run-g:{part}") <= 60_000
+    ledger = Ledger(sentinel, "default", "run-g", Budget(), DayBudget(), 1.0)
+    journal = await Journal(sentinel, "default", "run-g/data/0.0", 1.0, kept).open()
+    await journal.write("answer/x", 1)
+    await ledger.reserve("c1", "1", Amounts(tokens=5))
+    await ledger.settle("c1", "1", Amounts(tokens=5))
+    assert await lifetimes(redis) == {False}
+    run, version, generation = await store.load("default", "run-g")
+    order = CancelRun(run_id="run-g", tenant="default", by="ops", reason="enough")
+    ended = decide(run, order, NOW, AGENTS).run
+    write = replace(written("run-g", version, "m2"), before=run, after=ended, generation=generation)
+    await store.commit(write)
+    assert await lifetimes(redis) == {True}
+    await (await Journal(sentinel, "default", "run-g/data/0.0", 1.0, kept).open()).write("answer/y", 2)
+    await ledger.reserve("c2", "1", Amounts(tokens=5))
+    await note(sentinel.scripts, progressed("run-g"))
+    assert await lifetimes(redis) == {True}, "what comes late goes with the run"
+    resumed = replace(written("run-g", version + 1, "m3"), before=ended, after=run, generation=generation)
+    await store.commit(resumed)
+    assert await lifetimes(redis) == {False}, "it was resumed"
+
+
+async def test_nothing_is_kept_for_good_of_a_run_that_there_is_not(redis, sentinel):
+    ledger = Ledger(sentinel, "default", "run-x", Budget(), DayBudget(), 60)
+    await ledger.reserve("c1", "1", Amounts(tokens=5))
+    await Journal(sentinel, "default", "run-x/data/0.0", 60, kept).open()
+    await note(sentinel.scripts, progressed("run-x"))
+    names = [name async for name in redis.scan_iter("*run-x*")]
+    assert len(names) == 3
+    for name in names:
+        assert 0 < await redis.pttl(name) <= 60_000
+
+
+async def test_an_agent_that_is_gone_is_not_planned_on_and_comes_back_with_its_next_announcement(redis):
+    for name in ("data", "research"):
+        await announce(redis, AgentCard(name=name, description="d"))
+    await redis.zincrby("waggle:agents:seen", -agents.GONE_AFTER - 5, "data")
+    assert list(await known_agents(redis)) == ["research"]
+    await announce(redis, AGENTS["data"])
+    assert list(await known_agents(redis)) == ["data", "research"]
+
+
+async def test_an_agent_of_an_earlier_version_that_says_no_time_is_known(redis):
+    await redis.hset("waggle:agents", "data", AGENTS["data"].model_dump_json())
+    assert list(await known_agents(redis)) == ["data"]
 
 
 async def test_live_events_can_be_taken_up_where_they_were_left(store, sentinel):

@@ -8,6 +8,7 @@ from gateway_fixtures import records_of
 from orchestrating import RUN, completed, delivery, handoff_of, orchestrating, task, token
 
 from schemas.approval import PauseRun
+from schemas.budget import Budget
 from schemas.event import State
 from schemas.plan import Plan, PlannedStep
 from schemas.step import Output, PlanProposed, Source, StepCompleted
@@ -121,7 +122,7 @@ async def test_a_run_that_goes_on_in_another_replica_is_not_the_one_with_the_mos
 
 
 def ordered(source: str, tenant: str = "default"):
-    task = Task(objective=f"of {source}", shape="single", agent="nobody", tenant=tenant)
+    task = Task(objective=f"of {source}", shape="single", agent="nobody", tenant=tenant, budget=Budget(seconds=1))
     return delivery(task, "1001", source=source)
 
 

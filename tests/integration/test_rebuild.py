@@ -9,6 +9,7 @@ import pytest
 from orchestrating import CARD, RUN, completed, delivery, handoff_of, task, token
 from redis.asyncio import Redis
 
+from schemas.approval import CancelRun
 from schemas.event import State
 from schemas.log import JournalWritten
 from schemas.step import HelpAsked
@@ -275,7 +276,18 @@ async def test_only_one_rebuilds_at_a_time(orchestrator, sentinel, settings, par
 
 async def test_runs_too_old_to_be_kept_are_not_brought_back(orchestrator, sentinel, settings):
     await orchestrator.handle(task())
+    order = CancelRun(run_id=RUN, tenant="default", by="ops", reason="enough")
+    await orchestrator.handle(delivery(order, "c1"))
     await sentinel.own.flushall()
     short = settings.model_copy(update={"state_ttl": timedelta(milliseconds=1).total_seconds()})
     report = await rebuild(sentinel, short)
     assert (report.expired, report.restored) == (1, 0)
+
+
+async def test_a_live_run_is_brought_back_however_old_it_is(orchestrator, sentinel, settings, redis):
+    await orchestrator.handle(task())
+    await sentinel.own.flushall()
+    short = settings.model_copy(update={"state_ttl": timedelta(milliseconds=1).total_seconds()})
+    report = await rebuild(sentinel, short)
+    assert (report.expired, report.restored) == (0, 1)
+    assert await redis.pttl(f"waggle:default:run:{RUN}:state") == -1

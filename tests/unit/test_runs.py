@@ -445,6 +445,7 @@ def test_a_request_expires_when_its_policy_says():
     w.tell(w.answer(w.handoff("a"), HelpAsked, question="may it?", call=brief.call, proposal=brief))
     timer = next(each for each in w.sent if isinstance(each.message, WaitExpired))
     assert timer.due == w.now + timedelta(seconds=60)
+    w.now = timer.due
     w.tell(timer.message)
     assert (w.run.state, w.run.error.code) == (State.FAILED, "no_decision")
 
