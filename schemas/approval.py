@@ -16,7 +16,7 @@ class Command(Message):
 
 
 class CancelRun(Command):
-    """End the run; what is in flight is thrown away."""
+    """End the run: no further call is made for it. A call under way is not broken off."""
 
     reason: Text
 

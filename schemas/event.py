@@ -75,6 +75,16 @@ class Moved(RunEvent):
     target: State
     reason: str
     error: ErrorInfo | None = None
+    settling: bool = Field(
+        False, description="The run has ended, and agents were at work: `ResultReleased` follows with the result."
+    )
+
+
+class ResultReleased(RunEvent):
+    """Agents that were at work when the run ended have reported, or time for that is over: the result is published."""
+
+    unanswered: list[str] = Field(description="Handoffs without a report: calls begun for them may still complete.")
+    too_large: bool = Field(False, description="The result is without what steps brought: no message holds it.")
 
 
 class MoveRefused(RunEvent):
@@ -97,6 +107,7 @@ class Spent(RunEvent):
 
     usage: Usage
     models: list[str]
+    step_id: str | None = Field(None, description="The step it was spent on, unless a `StepDone` says so.")
 
 
 class BudgetReached(RunEvent):

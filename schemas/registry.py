@@ -21,6 +21,7 @@ TOPICS: dict[type[Message], str] = {
     step.HelpAsked: "runs",
     timer.DeadlinePassed: "runs",
     timer.WaitExpired: "runs",
+    timer.ResultDue: "runs",
     approval.HumanDecided: "decisions",
     approval.CarryOut: "control",
     approval.CancelRun: "control",

@@ -22,6 +22,15 @@ class WaitExpired(Message):
     request_id: Id
 
 
+class ResultDue(Message):
+    """The result of an ended run waits no longer for agents that were at work at its end."""
+
+    run_id: Id
+    tenant: Slug
+    end: int = Field(ge=0, le=2**53, description="Which end of the run: how often it was resumed before.")
+    token: str | None = Field(None, max_length=LONGEST_ID, description="Proof that the orchestrator has set the timer.")
+
+
 class TimerSet(Message):
     """A record that waits until it is due. Its key names the timer; a record without a value clears it."""
 

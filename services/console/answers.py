@@ -44,6 +44,7 @@ class RunStatus(Part):
 
     run_id: str
     state: State
+    settling: bool = False
     reason: str = ""
     objective: str | None = None
     started: Instant | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from schemas.event import Moved, RunEvent, State
+from schemas.event import Moved, ResultReleased, RunEvent, State
 from services.console.client import AwayError, Gateway, NotFoundError
 from services.console.exits import ENDED, ConsoleError
 
@@ -41,9 +41,10 @@ class Sent:
 
     @property
     def ends(self) -> bool:
-        """Whether nothing comes after it."""
+        """Return true if nothing comes after it."""
         event = self.event
-        return isinstance(event, Moved) and event.target in ENDED
+        ended = isinstance(event, Moved) and event.target in ENDED and not event.settling
+        return ended or isinstance(event, ResultReleased)
 
 
 def read(chunks: Iterable[bytes]) -> Iterator[Sent]:
@@ -121,7 +122,8 @@ class Follower:
                     return
 
     def _has_ended(self) -> bool:
-        return State(self._gateway.run(self._run_id)["state"]) in ENDED
+        run = self._gateway.run(self._run_id)
+        return State(run["state"]) in ENDED and not run.get("settling")
 
     def _wait(self, error: ConsoleError, *, tell: bool) -> None:
         now = time.monotonic()

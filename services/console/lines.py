@@ -46,6 +46,11 @@ def _moved(board: Board, event: e.Moved) -> Saying | None:
     return "run", f"{event.target.value}: {event.reason}"
 
 
+def _released(board: Board, event: e.ResultReleased) -> Saying | None:
+    """Only what is missing in the result."""
+    return ("run", f"no report of {', '.join(event.unanswered)}") if event.unanswered else None
+
+
 def _planned(board: Board, event: e.PlanAccepted) -> Saying:
     steps = ", ".join(f"{step.id} ({step.agent})" for step in event.plan.steps)
     return "planner", f"plan accepted: {steps}"
@@ -86,6 +91,7 @@ def _reviewed(board: Board, event: e.ReviewGiven) -> Saying:
 _SAYINGS: dict[type[e.RunEvent], Callable[[Board, Any], Saying | None]] = {
     e.RunStarted: lambda b, v: ("run", f"started: {v.task.objective}"),
     e.Moved: _moved,
+    e.ResultReleased: _released,
     e.MoveRefused: lambda b, v: ("run", f"{v.wanted} refused in {v.source.value}: {v.reason}"),
     e.PlanRequested: lambda b, v: ("planner", "running: make a plan"),
     e.PlanAccepted: _planned,

@@ -90,7 +90,8 @@ class Tools:
             if (now := _summary(status)) != said:
                 told, said = told + 1, now
                 await ctx.report_progress(told, message=said)
-            if status.state in ENDED or status.state is State.WAITING_HUMAN or time.monotonic() >= until:
+            ended = status.state in ENDED and not status.settling
+            if ended or status.state is State.WAITING_HUMAN or time.monotonic() >= until:
                 return status
             await anyio.sleep(LOOK_EVERY)
 
@@ -101,7 +102,7 @@ class Tools:
     async def cancel_run(
         self, run_id: RunId, reason: Annotated[str, Field(description="Kept with the run.", min_length=1)]
     ) -> dict[str, Any]:
-        """End a run; what it is working on is thrown away."""
+        """End a run: no further call is made for it; a call under way may still complete."""
         return await self._ask(lambda gateway: gateway.command(run_id, "cancel", by="an MCP client", reason=reason))
 
     async def _status(self, run_id: str, until: float) -> RunStatus:

@@ -102,6 +102,7 @@ class RunView(Part):
     task_id: str
     tenant: str
     state: State
+    settling: bool = Field(False, description="It has ended; the result follows when agents at work have reported.")
     reason: str = Field(description="Why it is in this state.")
     objective: str
     started: Instant
@@ -194,6 +195,7 @@ def _view(run: Run, version: int) -> RunView:
         task_id=run.task_id,
         tenant=run.tenant,
         state=run.state,
+        settling=run.settling,
         reason=run.reason,
         objective=run.task.objective,
         started=run.started,

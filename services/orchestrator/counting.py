@@ -54,6 +54,16 @@ def _moved(metrics: Metrics, run: Run, event: e.Moved) -> None:
     metrics.runs_finished.labels(event.target.value, metrics.tenant(run.tenant)).inc()
     metrics.run_seconds.labels(event.target.value).observe((event.at - run.started).total_seconds())
     metrics.run_handoffs.observe(run.handoffs)
+    if not event.settling:
+        _count_spending(metrics, run)
+
+
+def _released(metrics: Metrics, run: Run, event: e.ResultReleased) -> None:
+    _count_spending(metrics, run)
+
+
+def _count_spending(metrics: Metrics, run: Run) -> None:
+    """Count what an ended run has used, once its result says so."""
     metrics.run_cost.observe(run.usage.cost_usd)
     for limit, share in used(run.task.budget, run.usage).items():
         metrics.budget_used.labels(limit).observe(share)
@@ -89,6 +99,7 @@ def _ignored(metrics: Metrics, run: Run, event: e.AnswerIgnored) -> None:
 _COUNTED: Mapping[type[e.RunEvent], Callable[[Metrics, Run, Any], None]] = {
     e.RunStarted: _started,
     e.Moved: _moved,
+    e.ResultReleased: _released,
     e.StepDone: _step_done,
     e.AttemptFailed: _attempt_failed,
     e.AnswerIgnored: _ignored,

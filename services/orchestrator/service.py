@@ -22,7 +22,7 @@ from schemas.log import LoggedEvent, RunChanged
 from schemas.message import Message
 from schemas.step import Answer
 from schemas.task import Task
-from schemas.timer import DeadlinePassed, WaitExpired
+from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from services.orchestrator.admission import admit, await_agents
 from services.orchestrator.authority import Authority
 from services.orchestrator.counting import Counting
@@ -175,7 +175,7 @@ class Orchestrator:
 
     def _refuse_stray(self, message: Message | Intake, tenant: str, run_id: str) -> None:
         """Report a timer of an unknown run. Raises RetryableError for any other message: a dead letter in the end."""
-        if not isinstance(message, DeadlinePassed | WaitExpired):
+        if not isinstance(message, DeadlinePassed | WaitExpired | ResultDue):
             raise RetryableError(f"there is no run {run_id}, or not yet again", code="unknown_run")
         self.parts.metrics.stray_timers.inc()
         log.warning("timer_of_unknown_run", run=run_id, tenant=tenant, timer=message.wire_type())
@@ -242,8 +242,8 @@ def _refuse_forged(decision: Decision) -> None:
 
 
 def _tell(run: Run, before: Run | None) -> None:
-    """Show the whole run when it ends for the first time; what a resumed one does is in its trace all the same."""
-    if run.state in ENDS and not run.resumes and (before is None or before.state not in ENDS):
+    """Record the span of the whole run at its first end; what a resumed run does is in its trace all the same."""
+    if run.over and not run.resumes and (before is None or not before.over):
         error = run.error.code if run.error else None
         workflow(run.id, run.traceparent, run.started, run.state, error, run.usage)
 

@@ -54,6 +54,9 @@ from shared.settings import Settings
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
 
+REPLAY_WITHIN = 30.0
+"""Seconds for the replay of a handoff that is not awaited any more: no new call is made in it."""
+
 log = structlog.get_logger()
 
 SKEW = timedelta(minutes=5)
@@ -149,8 +152,7 @@ class Worker:
         gate.effects.recall(journal)
         account.recall()
         try:
-            await self._check_wanted(handoff)
-            kind, facts = await self._outcome(handoff, journal, gate)
+            kind, facts = await self._outcome(handoff, journal, gate, await self._time_for(handoff, journal))
         except Unwanted as why:
             log.info("handoff_unwanted", run=handoff.run_id, handoff=handoff.id)
             kind, facts = _failed(why.code, str(why), retryable=True)
@@ -163,9 +165,24 @@ class Worker:
         await journal.write(name, {"kind": kind.__name__, "answer": answer.model_dump(mode="json", exclude={"token"})})
         return answer
 
-    async def _outcome(self, handoff: Handoff, journal: Journal, gate: Gate) -> tuple[type[Answer], dict[str, Any]]:
-        """What becomes of the handoff: an answer of the agent, or the structured failure it ends in."""
-        seconds = min(handoff.timeout, self.settings.step_timeout, _until(handoff.deadline))
+    async def _time_for(self, handoff: Handoff, journal: Journal) -> float:
+        """Seconds the agent may work. A handoff with a journal is replayed even when unwanted, to report what it did.
+
+        Raises Unwanted when there is nothing to report, and RetryableError `unknown_run`.
+        """
+        wanted = await self.runs.awaits(handoff.tenant, handoff.run_id, handoff.id)
+        if wanted is None:
+            raise unknown_run(handoff.run_id)
+        if wanted:
+            return min(handoff.timeout, self.settings.step_timeout, _until(handoff.deadline))
+        if not journal.entries():
+            raise Unwanted("the run does not await this handoff")
+        return min(REPLAY_WITHIN, self.settings.step_timeout)
+
+    async def _outcome(
+        self, handoff: Handoff, journal: Journal, gate: Gate, seconds: float
+    ) -> tuple[type[Answer], dict[str, Any]]:
+        """Return the agent's answer, or the structured failure the handoff ends in. Raises Unwanted."""
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
@@ -266,14 +283,6 @@ class Worker:
         whose = self._whose(handoff)
         if self.stops.reason(whose) and await self.runs.awaits(handoff.tenant, handoff.run_id, handoff.id):
             self.stops.check(whose)
-
-    async def _check_wanted(self, handoff: Handoff) -> None:
-        """Raises Unwanted, and RetryableError `unknown_run`."""
-        wanted = await self.runs.awaits(handoff.tenant, handoff.run_id, handoff.id)
-        if wanted is None:
-            raise unknown_run(handoff.run_id)
-        if not wanted:
-            raise Unwanted("the run does not await this handoff")
 
     async def _progress(self, handoff: Handoff, doing: str) -> None:
         progressed = Progressed(

@@ -159,7 +159,7 @@ async def _runs(
         changes = [each for each in found if isinstance(each, RunChanged)]
         report.epoch = max([report.epoch, *(each.epoch for each in changes)])
         folded = await asyncio.to_thread(_folded, changes, settings, report)
-        resumable |= {each.run.id for each in folded if each.run.state not in _OVER}
+        resumable |= {each.run.id for each in folded if each.run.state not in _OVER or each.run.settling}
         ended |= {each.run.id for each in folded if each.run.state in ENDS}
         _count_over(folded, tenants)
         report.unfinished += sum(each.run.state not in ENDS for each in folded)
@@ -263,7 +263,7 @@ def _record(folded: Folded, cards: Mapping[str, AgentCard], settings: Settings) 
 def _outbox(run: Run, cards: Mapping[str, AgentCard], settings: Settings) -> list[Record]:
     """What the run awaits goes out again with its next message, whatever had gone out; results only for a while."""
     now = datetime.now(UTC)
-    if run.finished is not None and now - run.finished > RESULTS_AGAIN:
+    if run.over and run.finished is not None and now - run.finished > RESULTS_AGAIN:
         return []
     with within(run.traceparent, run.id):
         return [

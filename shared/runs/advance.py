@@ -14,8 +14,8 @@ from schemas.timer import DeadlinePassed, WaitExpired
 from shared.runs import tokens
 from shared.runs.dispatch import ask_for_plan, ask_for_review, dispatch
 from shared.runs.draft import Draft
+from shared.runs.ending import end, fail
 from shared.runs.planning import descendants, last_steps, ready
-from shared.runs.result import result_of
 from shared.runs.run import LOOP, MAX_PLANS, MAX_REVISIONS, Run, StepRecord
 from shared.runs.sameness import redone_unchanged
 
@@ -29,22 +29,6 @@ def advance(draft: Draft) -> None:
         rule(draft)
         if draft.run.state is before:
             return
-
-
-def end(draft: Draft, state: State, reason: str, *, error: ErrorInfo | None = None, by: str | None = None) -> None:
-    """End the run and publish its one result."""
-    draft.move(state, reason, error=error, by=by)
-    draft.send(result_id(draft.run), result_of(draft.run))
-
-
-def result_id(run: Run) -> str:
-    """Names the result of an ended run; one that was resumed and has ended again has another one."""
-    return f"{run.id}/result/{run.resumes}" if run.resumes else f"{run.id}/result"
-
-
-def fail(draft: Draft, code: str, message: str, action: str | None = None) -> None:
-    """End the run as failed, with what was found until now as a partial answer."""
-    end(draft, State.FAILED, message, error=ErrorInfo(code=code, message=message, suggested_action=action))
 
 
 def set_deadline(draft: Draft) -> None:

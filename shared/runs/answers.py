@@ -6,8 +6,9 @@ from shared.errors import RetryableError
 from shared.runs.advance import advance
 from shared.runs.awaiting import in_flight
 from shared.runs.deadlines import ended_late
-from shared.runs.dispatch import PLANNER, REVIEWER, is_ahead
+from shared.runs.dispatch import PLANNER, REVIEWER, is_ahead, step_named
 from shared.runs.draft import Draft
+from shared.runs.ending import settle
 from shared.runs.machine import ENDS
 from shared.runs.planning import problems
 from shared.runs.run import MAX_ATTEMPTS, NOTICED, Run
@@ -18,23 +19,27 @@ from shared.runs.tokens import proves
 def _is_open(draft: Draft, answer: step.Answer) -> bool:
     """Return true if the answer is to a handoff that is awaited.
 
-    The usage of its agent counts in any case: it was spent. Of an answer that is not its agent's nothing counts.
+    What its agent spent and did counts in any case, also after the end. Of an answer that is not its agent's nothing
+    counts.
     """
     if reason := _forged(draft.run, answer):
         draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id, reason=reason)
         return False
-    if draft.run.state not in ENDS:
-        if is_ahead(draft.run, answer.handoff_id):
-            raise RetryableError(f"{answer.handoff_id} is answered and was not asked yet", after=0.5, code="ahead")
-        draft.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models)
-        if answer.judged or answer.effected:
-            facts = {name: getattr(answer, name) for name in ("handoff_id", "judged", "acted", "effected")}
-            draft.record(event.ActionsJudged, by=answer.agent, **facts)
+    ended = draft.run.state in ENDS
+    if not ended and is_ahead(draft.run, answer.handoff_id):
+        raise RetryableError(f"{answer.handoff_id} is answered and was not asked yet", after=0.5, code="ahead")
+    is_open = not ended and answer.handoff_id in _awaited(draft.run, type(answer))
+    step_id = None if is_open and isinstance(answer, step.StepCompleted) else step_named(draft.run, answer.handoff_id)
+    draft.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models, step_id=step_id)
+    if answer.judged or answer.acted or answer.effected:
+        facts = {name: getattr(answer, name) for name in ("handoff_id", "judged", "acted", "effected")}
+        draft.record(event.ActionsJudged, by=answer.agent, **facts)
+    if not ended:
         _notice_budget(draft)
-        if answer.handoff_id in _awaited(draft.run, type(answer)):
-            return True
-    draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id)
-    return False
+    if not is_open:
+        draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id)
+        settle(draft)
+    return is_open
 
 
 def _forged(run: Run, answer: step.Answer) -> str:

@@ -6,8 +6,8 @@ from schemas import timer
 from schemas.event import State
 from schemas.message import MOST_SECONDS
 from shared.errors import RetryableError, TerminalError
-from shared.runs.advance import fail
 from shared.runs.draft import Draft
+from shared.runs.ending import fail
 from shared.runs.machine import ENDS
 from shared.runs.run import Run
 from shared.runs.tokens import DEADLINE, proves

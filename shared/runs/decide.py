@@ -13,13 +13,13 @@ from schemas.task import Shape, Task
 from shared.errors import TerminalError
 from shared.guard import Action, Tripped, strictest
 from shared.runs import answers, deadlines, orders
-from shared.runs.advance import advance, ask_person, end, fail, set_deadline
+from shared.runs.advance import advance, ask_person, set_deadline
 from shared.runs.draft import Draft, Outgoing
+from shared.runs.ending import end, fail, release, result_due_passed
 from shared.runs.evolve import evolve
 from shared.runs.machine import ENDS
 from shared.runs.planning import Agents, usable
-from shared.runs.result import TOO_LARGE
-from shared.runs.run import Run
+from shared.runs.run import TOO_LARGE, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,15 @@ def give_up(run: Run, now: datetime, message: str, code: str = TOO_LARGE) -> Dec
 
     Raises TerminalError with that code for a run that has ended already: ending it again would change nothing.
     """
-    if run.state in ENDS:
+    if run.state in ENDS and not run.settling:
         raise TerminalError(message, code=code)
     draft = Draft(run, now, {})
     if run.state is State.PAUSED and run.paused_from is not None:
         draft.move(run.paused_from, "it cannot go on")
-    fail(draft, code, message, "let the steps keep what they bring in files" if code == TOO_LARGE else None)
+    if run.settling:
+        release(draft, too_large=code == TOO_LARGE)
+    else:
+        fail(draft, code, message, "let the steps keep what they bring in files" if code == TOO_LARGE else None)
     return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
 
 
@@ -162,4 +165,5 @@ _RULES: dict[type[Message], Callable[[Draft, Any], None]] = {
     approval.ResumeRun: orders.resume,
     timer.DeadlinePassed: deadlines.deadline_passed,
     timer.WaitExpired: deadlines.wait_expired,
+    timer.ResultDue: result_due_passed,
 }

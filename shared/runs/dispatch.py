@@ -136,6 +136,12 @@ def is_ahead(run: Run, handoff_id: str) -> bool:
     return run.plan is None if work is None else (round_, tries) > (work.round, work.tries)
 
 
+def step_named(run: Run, handoff_id: str) -> str | None:
+    """The step of the present plan that the handoff is one of; None for another plan's, a plan's or a review's."""
+    what, _, place = handoff_id.removeprefix(f"{run.id}/").partition("/")
+    return what if what in run.steps and place.startswith(f"{run.replans}.") else None
+
+
 def _next_id(run: Run, what: str, work: Job | StepRecord) -> str:
     return handoff_name(run, what, work, work.tries + 1)
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from schemas.error import ErrorInfo
 from schemas.event import Moved, RunEvent, State
 from schemas.message import Message
 from shared.runs.evolve import evolve
@@ -42,11 +41,11 @@ class Draft:
         self.events.append(event)
         self.run = evolve(self.run, event)
 
-    def move(self, target: State, reason: str, *, error: ErrorInfo | None = None, by: str | None = None) -> None:
+    def move(self, target: State, reason: str, **facts: Any) -> None:
         """Go to another state. Raises AssertionError if the table does not have the move: a defect of the caller."""
         source = self.run.state
         assert may_move(source, target), f"{source} → {target} is not in the table"
-        self.record(Moved, by=by, source=source, target=target, reason=reason, error=error)
+        self.record(Moved, source=source, target=target, reason=reason, **facts)
 
     def send(self, id: str, message: Message, due: datetime | None = None, follows: Iterable[StepRecord] = ()) -> None:
         """Publish a message once the events are safe. It also follows from the answers to the steps `follows`."""

@@ -8,10 +8,11 @@ from schemas import event as e
 from schemas.error import ErrorInfo
 from schemas.message import MOST_SECONDS
 from schemas.step import Settlement
+from shared.runs.awaiting import in_flight
 from shared.runs.effected import refused_by_person, with_effected
 from shared.runs.machine import ENDS
 from shared.runs.permissions import permissions, renewed
-from shared.runs.run import LOOP, Job, Run, StepRecord, handoff_name
+from shared.runs.run import LOOP, TOO_LARGE, Job, Run, StepRecord, handoff_name
 from shared.runs.sameness import output_digest, plan_digest
 
 
@@ -58,6 +59,31 @@ def _moved(run: Run, event: e.Moved) -> dict[str, Any]:
         change["failed_from"] = run.waiting_from if event.source is e.State.WAITING_HUMAN else event.source
     if event.target in ENDS:
         change["finished"] = event.at
+    if event.settling:
+        change |= {"settling": True, "unanswered": _with_all(run.unanswered, in_flight(run))}
+    return change
+
+
+def _with_all(ids: list[str], more: list[str]) -> list[str]:
+    return list(dict.fromkeys([*ids, *more]))
+
+
+def _released(run: Run, event: e.ResultReleased) -> dict[str, Any]:
+    if not event.too_large:
+        return {"settling": False}
+    error = ErrorInfo(code=TOO_LARGE, message="what its steps have brought is more than one message holds")
+    return {"settling": False, "error": error}
+
+
+def _ignored(run: Run, event: e.AnswerIgnored) -> dict[str, Any]:
+    """Nobody waits for that handoff any more, unless the answer was not its agent's."""
+    return {} if event.reason else {"unanswered": [id for id in run.unanswered if id != event.handoff_id]}
+
+
+def _spent(run: Run, event: e.Spent) -> dict[str, Any]:
+    change: dict[str, Any] = {"usage": run.usage + event.usage, "models": sorted({*run.models, *event.models})}
+    if event.step_id in run.steps:
+        change |= _step(run, event.step_id, usage=run.steps[event.step_id].usage + event.usage)
     return change
 
 
@@ -96,6 +122,7 @@ def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
     cleared: dict[str, Any] = {"plan": None, "steps": {}, "review": None, "planning": Job(), "reviewing": Job()}
     refused = _with(run.refused_plans, plan_digest(run.plan) if run.plan else None)
     cleared |= {"carried_out_by": None, "feedback": [event.reason], "refused_plans": refused}
+    cleared |= {"unanswered": _with_all(run.unanswered, in_flight(run))}
     return cleared | {"replans": run.replans + 1}
 
 
@@ -213,6 +240,8 @@ def _resumed(run: Run, event: e.RunResumed) -> dict[str, Any]:
     for name in ("planning", "reviewing"):
         job: Job = getattr(run, name)
         change[name] = Job(round=job.round, tries=job.tries)
+    asked_again = in_flight(run)
+    change["unanswered"] = [id for id in run.unanswered if id not in asked_again]
     return change | {"finished": None, "error": None}
 
 
@@ -253,12 +282,10 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.Moved: _moved,
     e.GuardrailTripped: _tripped,
     e.MoveRefused: _nothing,
-    e.AnswerIgnored: _nothing,
+    e.AnswerIgnored: _ignored,
+    e.ResultReleased: _released,
     e.Progressed: _nothing,
-    e.Spent: lambda run, ev: {
-        "usage": run.usage + ev.usage,
-        "models": sorted({*run.models, *ev.models}),
-    },
+    e.Spent: _spent,
     e.ActionsJudged: lambda run, ev: _acted(run, ev) | with_effected(run, ev.effected),
     e.BudgetReached: lambda run, ev: {"budget_reached": ev.share},
     e.DeadlineMoved: lambda run, ev: {"deadline": ev.deadline},

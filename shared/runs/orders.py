@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from schemas import approval, event
 from schemas.error import ErrorInfo
 from schemas.event import State
-from shared.runs.advance import advance, end, fail, give_back_waiting_time, set_deadline
+from shared.runs.advance import advance, give_back_waiting_time, set_deadline
 from shared.runs.draft import Draft
+from shared.runs.ending import end, fail, release
 from shared.runs.machine import ENDS, PAUSABLE
 from shared.runs.result import effects_digest
 from shared.runs.run import MAX_REPLANS, Run
@@ -70,6 +71,7 @@ def resume(draft: Draft, message: approval.ResumeRun) -> None:
         draft.move(run.paused_from, "resumed", by=message.by)
         advance(draft)
     elif run.state is State.FAILED and run.failed_from is not None:
+        release(draft)
         draft.record(event.RunResumed, by=message.by, deadline=_new_deadline(draft))
         draft.move(run.failed_from, "an operator resumed the failed run", by=message.by)
         set_deadline(draft)
@@ -84,6 +86,7 @@ def carry_out(draft: Draft, message: approval.CarryOut) -> None:
     if why := _not_to_be_carried_out(run, message.digest):
         _refuse(draft, message.by, "carry out", why)
         return
+    release(draft)
     draft.record(event.EffectsApproved, by=message.by, digest=message.digest, deadline=_new_deadline(draft))
     draft.move(State.EXECUTING, "what the dry run has shown is approved", by=message.by)
     set_deadline(draft)

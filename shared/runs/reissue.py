@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from schemas.timer import DeadlinePassed, WaitExpired
-from shared.runs.advance import HUMAN_TIMEOUT, deadline_id, result_id
+from shared.runs.advance import HUMAN_TIMEOUT, deadline_id
 from shared.runs.dispatch import plan_request, review_request, step_request
 from shared.runs.draft import Outgoing
+from shared.runs.ending import result_due, result_id
 from shared.runs.machine import ENDS
 from shared.runs.planning import Agents, usable
 from shared.runs.result import result_of
@@ -19,6 +20,8 @@ from shared.runs.tokens import DEADLINE, token_for
 
 def reissue(run: Run, now: datetime, agents: Agents) -> list[Outgoing]:
     """The messages that the run, as it is, has sent and whose answers it awaits; of an ended run its result."""
+    if run.settling:
+        return [result_due(run)]
     if run.state in ENDS:
         return [Outgoing(result_id(run), result_of(run))]
     return [*_handoffs(run, now, agents), *_timers(run)]

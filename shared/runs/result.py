@@ -1,6 +1,7 @@
 """What the caller gets: the result of a run that has ended."""
 
 from schemas.acting import ActingCall
+from schemas.error import ErrorInfo
 from schemas.event import State
 from schemas.step import Output
 from schemas.task import Result, StepSummary
@@ -8,7 +9,7 @@ from schemas.verdict import PlannedEffect
 from shared.gate import digest_of_all
 from shared.runs.effected import not_effected
 from shared.runs.planning import in_order, last_steps
-from shared.runs.run import FRUGAL_FROM, Run, StepRecord
+from shared.runs.run import FRUGAL_FROM, TOO_LARGE, Run, StepRecord
 
 _STATUS = {
     State.COMPLETE: "complete",
@@ -16,9 +17,6 @@ _STATUS = {
     State.FAILED: "failed",
     State.CANCELLED: "cancelled",
 }
-
-TOO_LARGE = "run_too_large"
-"""The error of a run that ended because what its steps have brought is more than a message holds."""
 
 
 def result_of(run: Run) -> Result:
@@ -43,10 +41,10 @@ def result_of(run: Run) -> Result:
             "applied_by": run.carried_out_by,
             "acting_calls": run.effected,
             "incomplete_effects": bool(missing),
-            "steps": [summary(record) for record in run.steps.values()],
+            "steps": [_at_the_end(summary(record)) for record in run.steps.values()],
             "usage": run.usage,
             "confidence": min((output.confidence for output in outputs), default=None),
-            "caveats": list(dict.fromkeys([*run.caveats, *_frugality(run), *_missed(missing), *_caveats(outputs)])),
+            "caveats": list(dict.fromkeys([*run.caveats, *_warnings(run, missing), *_caveats(outputs)])),
             "error": run.error,
             "models": run.models,
             "session": run.task.session,
@@ -77,12 +75,32 @@ def _missed(calls: list[ActingCall]) -> list[str]:
     ]
 
 
+def _warnings(run: Run, missing: list[ActingCall]) -> list[str]:
+    return [*_frugality(run), *_unreported(run), *_missed(missing)]
+
+
 def _frugality(run: Run) -> list[str]:
     if run.budget_reached < FRUGAL_FROM:
         return []
     return [
         f"over {FRUGAL_FROM:.0%} of the budget was used: the rest was done by the cheaper model, with shorter replies"
     ]
+
+
+def _unreported(run: Run) -> list[str]:
+    if not run.unanswered:
+        return []
+    who = "an agent that was" if len(run.unanswered) == 1 else f"{len(run.unanswered)} agents that were"
+    said = f"{who} at work when the run ended had not reported: calls under way may still have completed"
+    return [f"{said}, and what they cost is not counted here"]
+
+
+def _at_the_end(step: StepSummary) -> StepSummary:
+    """A step that was at work when the run ended is one that was not done."""
+    if step.status != "running":
+        return step
+    stopped = ErrorInfo(code="stopped", message="the run ended before the step was done")
+    return step.model_copy(update={"status": "failed", "error": step.error or stopped})
 
 
 def _caveats(outputs: list[Output]) -> list[str]:

@@ -16,6 +16,7 @@ from schemas.step import Output, Settlement, answer_id
 from schemas.task import Task
 from schemas.verdict import PlannedEffect, Proposal
 from schemas.versions import Versions
+from shared.runs.machine import ENDS
 
 StepStatus = Literal["waiting", "running", "asking", "done", "failed"]
 
@@ -116,6 +117,11 @@ class Run(Part):
     caveats: list[str] = Field(default_factory=list)
     """What the guardrails have found in the task and let pass, or taken out."""
 
+    unanswered: list[str] = Field(default_factory=list)
+    """Handoffs that are not awaited any more, of a dropped plan or at the end, and have not been answered."""
+    settling: bool = False
+    """The run has ended, and its result waits for those who have not answered."""
+
     request: HelpRequested | None = None
     requests: int = 0
     waiting_from: State | None = None
@@ -129,6 +135,11 @@ class Run(Part):
     unread: bool = False
     """True if the task or an earlier record of the run could not be read: `task` only stands for it."""
 
+    @property
+    def over(self) -> bool:
+        """Return true once the run has ended and its result is published."""
+        return self.state in ENDS and not self.settling
+
 
 FRUGAL_FROM = 0.8
 """The share of any limit from which a run goes on by cheaper means: the cheap model, shorter replies."""
@@ -138,6 +149,9 @@ NOTICED = (0.5, FRUGAL_FROM)
 
 MAX_PLANS = 3
 """How many plans may be refused before the run gives up planning."""
+
+TOO_LARGE = "run_too_large"
+"""The error of a run that ended because what its steps have brought is more than a message holds."""
 
 LOOP = "loop"
 """The error of a run that would only do again what it has done."""

@@ -12,6 +12,9 @@ from shared.runs.run import Run
 DEADLINE = "@deadline"
 """What the token of a run's deadline is derived from instead of a handoff's id."""
 
+RESULT = "@result"
+"""The same for the time that a result waits."""
+
 _SUFFIX = 10
 """Characters that are added to the id of a request: 50 bits, and short enough to be typed."""
 

@@ -165,6 +165,7 @@ FULL: list[Message] = [
     ),
     timer.DeadlinePassed(run_id="run-1", tenant="shop"),
     timer.WaitExpired(run_id="run-1", tenant="shop", request_id="run-1/help/1"),
+    timer.ResultDue(run_id="run-1", tenant="shop", end=0),
     timer.TimerSet(due=NOW, topic="runs", key="run-1", headers={"ce_id": "d1"}, value='{"run_id": "run-1"}'),
     log.RunChanged(
         run_id="run-1",
@@ -191,6 +192,7 @@ FULL: list[Message] = [
     event.GuardrailTripped(
         **FACT, guardrail="secret", action="redact", where="objective", why="has the form of a GitHub token", count=2
     ),
+    event.ResultReleased(**FACT, unanswered=["run-1/count/0.0.1"]),
     event.MoveRefused(**FACT, source=event.State.COMPLETE, wanted="pause", reason="the run is COMPLETE"),
     event.AnswerIgnored(**FACT, handoff_id="run-1/plan/1"),
     event.Spent(**FACT, usage=USAGE, models=["waggle-simulated"]),
@@ -244,6 +246,7 @@ LEAST: dict[str, str] = {
     "waggle.help-asked.v1": f'{{{_SAID}, "question": "Send it?"}}',
     "waggle.deadline-passed.v1": '{"run_id": "run-1", "tenant": "shop"}',
     "waggle.wait-expired.v1": '{"run_id": "run-1", "tenant": "shop", "request_id": "q1"}',
+    "waggle.result-due.v1": '{"run_id": "run-1", "tenant": "shop", "end": 1}',
     "waggle.timer-set.v1": '{"due": "2026-11-20T12:30:00Z", "topic": "runs", "key": "k", "headers": {}, "value": "{}"}',
     "waggle.run-changed.v1": '{"run_id": "run-1", "tenant": "shop", "epoch": 1, "number": 1, "cause": "c1", '
     '"at": "2026-11-20T12:30:00Z", "events": []}',
@@ -265,6 +268,7 @@ LEAST: dict[str, str] = {
     "waggle.guardrail-tripped.v1": f'{{{_AT}, "guardrail": "secret", "action": "redact", "where": "objective", '
     '"why": "is a private key"}',
     "waggle.move-refused.v1": f'{{{_AT}, "source": "COMPLETE", "wanted": "pause", "reason": "it has ended"}}',
+    "waggle.result-released.v1": f'{{{_AT}, "unanswered": []}}',
     "waggle.answer-ignored.v1": f'{{{_AT}, "handoff_id": "h1"}}',
     "waggle.spent.v1": f'{{{_AT}, "usage": {{}}, "models": []}}',
     "waggle.budget-reached.v1": f'{{{_AT}, "share": 0.5, "limit": "tokens"}}',

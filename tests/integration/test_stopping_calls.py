@@ -7,17 +7,19 @@ from datetime import UTC, datetime
 
 import gateway_fixtures
 import pytest
-from gateway_fixtures import apply, begin, cancel
+from gateway_fixtures import apply, begin, cancel, records_of
+from orchestrating import RUN, delivery, orchestrating
 from test_agent_loop import FINAL, FINDINGS, agent, answer, calls_of, delivered, handoff, scripted, underway, worker
 from test_gate_calls import evolved
 
-from schemas.approval import HumanDecided
+from schemas.approval import CancelRun, HumanDecided
 from schemas.event import State
 from schemas.plan import Plan, PlannedStep
 from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, MakePlan, PlanProposed, StepCompleted
 from schemas.task import Task
+from shared import bus
 from shared.agent import Context
-from shared.blackboard import keys
+from shared.blackboard import announce, keys
 from shared.runs import Intake, Run
 from shared.runs.dispatch import plan_request, step_request
 from shared.tools import Effect, Risk, tool
@@ -130,6 +132,29 @@ async def test_a_run_that_was_written_before_handoffs_were_named_awaits_them_unt
     assert await worker.runs.awaits("default", step.run_id, step.id) is False
 
 
+async def test_the_result_of_a_run_cancelled_over_kafka_says_what_the_model_server_counted(
+    worker, agent, model, monkeypatch, settings, sentinel
+):
+    await scripted(model, agent, {"when": {"turn": 0}, "reply": {"calls": SIX}}, FINAL)
+    await announce(sentinel.own, agent.card)
+    wanted = Task(objective="mail six letters", shape="single", agent=agent.name, idempotency_key="k1")
+    async with orchestrating(settings, sentinel) as orchestrator:
+        await orchestrator.handle(delivery(wanted, "t1"))
+        (asked,) = await records_of(settings, f"agents.{agent.name}", 1)
+        order = CancelRun(run_id=RUN, tenant="default", by="eva", reason="no need")
+        while_called(monkeypatch, lambda: orchestrator.handle(delivery(order, "c1")))
+        await worker.handle(bus.decode(asked, settings.topic_prefix))
+        run = (await orchestrator.parts.runs.load("default", RUN)).run
+        assert (run.state, run.over) == (State.CANCELLED, False)
+        (told,) = await records_of(settings, "runs", 1)
+        await orchestrator.handle(bus.decode(told, settings.topic_prefix))
+        (record,) = await records_of(settings, "results", 1)
+    result = bus.decode(record, settings.topic_prefix).message
+    assert (result.status, result.caveats, mailed) == ("cancelled", [], ["letter 0"])
+    assert (result.usage.model_calls, result.usage.tool_calls) == (await calls_of(model, agent), 1)
+    assert result.steps[0].usage == result.usage
+
+
 def planned(handoff: MakePlan, *steps: PlannedStep) -> PlanProposed:
     about = {"run_id": handoff.run_id, "tenant": "default", "agent": "planner", "handoff_id": handoff.id}
     return PlanProposed(id=f"{handoff.id}/answer", plan=Plan(steps=list(steps)), **about)
@@ -173,8 +198,6 @@ async def test_a_step_of_a_dropped_plan_stops_beside_the_same_step_of_the_new_pl
     assert stopped.error.code == "unwanted"
     assert isinstance(done, StepCompleted | HelpAsked)
     journal = await worker._journal(old).open()
-    assert {name for name in journal.entries() if "/call-" in name} == {
-        "think-1/turn-1/call-1/intent",
-        "think-1/turn-1/call-1",
-    }
+    calls = {name for name in journal.entries() if "/call-" in name}
+    assert calls == {"think-1/turn-1/call-1/intent", "think-1/turn-1/call-1"}
     assert json.loads(journal["think-1/turn-1/call-1"])

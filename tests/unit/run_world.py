@@ -5,7 +5,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas.error import ErrorInfo
-from schemas.event import Moved, RunEvent, StepDispatched
+from schemas.event import (
+    ActionsJudged,
+    AnswerIgnored,
+    Moved,
+    MoveRefused,
+    ResultReleased,
+    RunEvent,
+    Spent,
+    StepDispatched,
+)
 from schemas.message import Message
 from schemas.plan import AgentCard, Plan, PlannedStep, ToolCard
 from schemas.step import (
@@ -28,6 +37,9 @@ AGENTS = {
     name: AgentCard(name=name, description=name, tools=[ToolCard(name=f"{name}-tool", description="", risk="low")])
     for name in ("data", "research", "code")
 }
+
+AFTER_THE_END = Spent | ActionsJudged | AnswerIgnored | ResultReleased | MoveRefused
+"""What may still be recorded of a run that has ended."""
 
 
 def plan_of(**depends_on: str) -> Plan:

@@ -10,7 +10,7 @@ from schemas.budget import Usage
 from schemas.event import AnswerIgnored, MoveRefused, State
 from schemas.step import MakePlan, Output, PlanProposed, ResultReviewed, StepCompleted
 from schemas.task import Task
-from schemas.timer import DeadlinePassed, WaitExpired
+from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 
 
 def world(**task) -> World:
@@ -36,6 +36,7 @@ def test_a_deadline_fired_by_a_clock_that_is_a_little_ahead_still_ends_the_run()
     w = world()
     w.now = w.run.deadline - timedelta(milliseconds=20)
     w.tell(w.waiting(DeadlinePassed)[-1])
+    w.fire(ResultDue)
     assert (w.run.state, w.results[0].error.code) == (State.FAILED, "deadline")
 
 
@@ -48,6 +49,7 @@ def test_the_timer_of_a_deadline_that_was_moved_ends_nothing():
     w.tell(timer)
     assert w.run.state is State.EXECUTING
     w.fire(DeadlinePassed)
+    w.fire(ResultDue)
     assert w.results[0].error.code == "deadline"
 
 
@@ -118,6 +120,7 @@ def test_a_wait_for_a_person_never_moves_the_deadline_past_the_one_the_task_name
     decided(w, "approve", "yes")
     assert w.run.deadline == hard
     w.fire(DeadlinePassed)
+    w.fire(ResultDue)
     assert w.results[0].error.code == "deadline"
 
 
@@ -128,6 +131,7 @@ def test_a_run_that_waits_for_a_person_ends_when_its_result_is_of_no_use_any_mor
     if paused:
         w.tell(command(PauseRun, reason="lunch"))
     w.fire(DeadlinePassed)
+    w.fire(ResultDue)
     assert (w.run.state, w.results[0].error.code) == (State.FAILED, "deadline")
     assert w.now < START + timedelta(minutes=2)
 
@@ -217,6 +221,7 @@ def test_commands_and_decisions_leave_a_run_that_has_ended_as_it_is_but_for_a_re
     w.tell(command(HumanDecided, request_id="run-1/help/1", decision="approve"))
     assert w.run == run
     assert [type(event) for event in w.events[count:]] == [MoveRefused] * (3 if end == "FAILED" else 4)
+    w.fire(ResultDue)
     assert len(w.results) == 1
 
 

@@ -8,12 +8,12 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from run_world import START, World, plan_of
+from run_world import AFTER_THE_END, START, World, plan_of
 
 from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
-from schemas.event import AnswerIgnored, MoveRefused, RunResumed, State
+from schemas.event import RunResumed, State
 from schemas.message import Message
 from schemas.step import (
     Answer,
@@ -28,8 +28,8 @@ from schemas.step import (
     ReviewResult,
     StepCompleted,
 )
-from schemas.task import Task
-from schemas.timer import DeadlinePassed, WaitExpired
+from schemas.task import Result, Task
+from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from shared.runs import ENDS, Intake, Run
 from shared.runs.run import MAX_ATTEMPTS, MAX_PLANS
 
@@ -91,11 +91,11 @@ class Life(RuleBasedStateMachine):
         ended, events, sent = self.run.state in ENDS, len(self.world.events), len(self.world.sent)
         self.world.now += timedelta(milliseconds=1)
         self.world.tell(message)
-        if isinstance(message, Answer) and not ended:
+        if isinstance(message, Answer):
             self.spent += message.usage
         if ended and not any(isinstance(event, RunResumed) for event in self.world.events[events:]):
-            assert all(isinstance(event, AnswerIgnored | MoveRefused) for event in self.world.events[events:])
-            assert len(self.world.sent) == sent
+            assert all(isinstance(event, AFTER_THE_END) for event in self.world.events[events:])
+            assert all(isinstance(each.message, Result) for each in self.world.sent[sent:])
         if self.run.state in RESTING:
             assert not any(isinstance(each.message, Handoff) for each in self.world.sent[sent:])
         self.told.append(message)
@@ -181,7 +181,11 @@ class Life(RuleBasedStateMachine):
 
     @property
     def armed(self) -> list:
-        timers = [each for each in self.world.open.values() if isinstance(each.message, DeadlinePassed | WaitExpired)]
+        timers = [
+            each
+            for each in self.world.open.values()
+            if isinstance(each.message, DeadlinePassed | WaitExpired | ResultDue)
+        ]
         return sorted(timers, key=lambda each: each.due)
 
     def fire(self) -> None:
@@ -192,7 +196,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def there_is_one_result_when_the_run_has_ended_and_none_before(self):
-        assert len(self.world.results) == self.run.resumes + (self.run.state in ENDS)
+        assert len(self.world.results) == self.run.resumes + self.run.over
         assert (self.run.finished is not None) == (self.run.state in ENDS)
 
     @invariant()
@@ -211,7 +215,7 @@ class Life(RuleBasedStateMachine):
         assert max(self.run.replans, self.run.revisions // (self.run.replans + 1)) <= 2
 
     @invariant()
-    def every_answer_that_came_in_time_was_counted(self):
+    def every_answer_was_counted(self):
         assert self.run.usage == self.spent
 
     @invariant()
@@ -221,7 +225,9 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def a_run_that_goes_on_will_be_woken(self):
         timers = [each.message for each in self.armed]
-        if self.run.state not in ENDS and self.run.request is None:
+        if self.run.settling:
+            assert any(isinstance(each, ResultDue) for each in timers)
+        elif self.run.state not in ENDS and self.run.request is None:
             assert any(isinstance(each, DeadlinePassed) for each in timers)
         elif self.run.state not in ENDS:
             assert any(getattr(each, "request_id", None) == self.run.request.request_id for each in timers)

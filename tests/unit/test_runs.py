@@ -11,7 +11,7 @@ from schemas.event import ActionsJudged, AnswerIgnored, BudgetReached, MoveRefus
 from schemas.plan import Effect, Plan, PlannedStep, Risk
 from schemas.step import DoStep, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
 from schemas.task import Artefact, Result, Task
-from schemas.timer import DeadlinePassed, WaitExpired
+from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from schemas.verdict import Judgement, PlannedEffect, Proposal
 from shared.gate import digest_of
 from shared.runs import ENDS, LEGAL_MOVES, evolve, reissue
@@ -277,7 +277,9 @@ def test_a_run_can_be_cancelled_wherever_it_rests(prepare):
     if prepare == "reviewing":
         w.done("a")
     w.tell(command(CancelRun, reason="no need"))
-    assert (w.run.state, w.results[0].status) == (State.CANCELLED, "cancelled")
+    assert w.run.state is State.CANCELLED
+    w.fire(ResultDue)
+    assert [each.status for each in w.results] == ["cancelled"]
 
 
 def test_the_deadline_ends_the_run_also_while_it_is_paused_but_not_while_a_person_is_asked():
@@ -286,6 +288,8 @@ def test_the_deadline_ends_the_run_also_while_it_is_paused_but_not_while_a_perso
     asking.ask("a")
     for w in (running, paused, asking):
         w.fire(DeadlinePassed)
+    for w in (running, paused):
+        w.fire(ResultDue)
     assert [w.results[0].error.code for w in (running, paused)] == ["deadline", "deadline"]
     assert asking.run.state is State.WAITING_HUMAN
 

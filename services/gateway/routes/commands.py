@@ -54,7 +54,10 @@ class Decision(Order):
 async def cancel_run(
     order: ReasonedOrder, run_id: RunId, tenant: Tenant, parts: PartsOf, caller: CallerOf
 ) -> Commanded:
-    """End the run; what is in flight is thrown away. A run whose record cannot be read is ended, too."""
+    """End the run; no further call is made for it. The result follows once agents at work have reported.
+
+    A run whose record cannot be read is ended, too.
+    """
     try:
         _living(await standing_of(run_id, tenant, parts))
     except UnreadableRun as unreadable:

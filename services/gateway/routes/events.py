@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from schemas.event import Moved
+from schemas.event import Moved, ResultReleased
 from services.gateway.failures import documented_beside_stream
 from services.gateway.following import FollowersOf
 from services.gateway.inputs import PartsOf, Standing, StandingOf, mark_of
@@ -54,8 +54,10 @@ async def follow_run(
 
 
 def ends(event: LiveEvent) -> bool:
-    """Whether the run ends with it; only an operator's `resume` comes after that."""
-    return event.type == Moved.wire_type() and event.data["target"] in ENDS
+    """Return true for the event that the result of the run comes with; only an operator's `resume` follows it."""
+    if event.type == Moved.wire_type():
+        return event.data["target"] in ENDS and not event.data.get("settling")
+    return event.type == ResultReleased.wire_type()
 
 
 async def _resumes(parts: Parts, standing: Standing) -> int:
@@ -66,5 +68,5 @@ async def _resumes(parts: Parts, standing: Standing) -> int:
 
 async def _is_over(parts: Parts, tenant: str, run_id: str) -> bool:
     """Whether no new event will come. Those there are can still be unread: read once more before leaving."""
-    state = await parts.runs.state(tenant, run_id)
-    return state in ENDS if state else await mark_of(parts, tenant, run_id) is None
+    run = (await parts.runs.load(tenant, run_id)).run
+    return run.over if run else await mark_of(parts, tenant, run_id) is None

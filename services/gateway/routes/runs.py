@@ -14,7 +14,6 @@ from services.gateway.trace import RunTrace, account, trace_of
 from services.gateway.turns import Turn, turn_of, turns_in
 from services.gateway.views import JournalView, RunView, view_of
 from shared.blackboard import read_journal, told
-from shared.runs import ENDS
 from shared.runs.result import result_of
 from shared.service import Parts
 
@@ -31,9 +30,9 @@ async def show_run(standing: StandingOf, stops: StopsOf) -> RunView:
 async def get_result(standing: StandingOf) -> Result:
     """What the caller gets, once the run has ended; before that 409 `not_finished`."""
     run = standing.run
-    if run is None or run.state not in ENDS:
+    if run is None or not run.over:
         state = run.state if run else State.INTAKE
-        message = f"the run is {state}"
+        message = f"the run is {state}" + (", and agents are still to report" if run and run.settling else "")
         action = f"follow GET /v1/runs/{standing.id}/events until it ends"
         raise Refused(409, "not_finished", message, retryable=True, action=action)
     return result_of(run)
