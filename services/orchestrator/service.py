@@ -125,7 +125,7 @@ class Orchestrator:
         if not all(map(fits, records)):
             if loaded.run is None:
                 raise InvalidMessage("what follows from the task is more than one message holds", code="too_large")
-            decision = give_up(loaded.run, change.at, _TOO_LARGE)
+            decision = give_up(loaded.run, change.at, _TOO_LARGE, answer=delivery.message)
             change, records = self._prepare(delivery, loaded, decision)
         tenant, run_id = decision.run.tenant, decision.run.id
         write = replace(_write(delivery, loaded, decision, change, records), gone=gone)

@@ -118,6 +118,15 @@ class RunStore:
             return None
         return handoff_id in json.loads(ids) if ids else _ADAPTERS["state"].validate_json(state) not in ENDS
 
+    async def over(self, tenant: str, run_id: str) -> bool | None:
+        """Return whether the result of the run is published; None for an unknown run. Raises BlackboardLost."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.get(keys.SENTINEL)
+            pipe.hmget(keys.run(tenant, run_id), "state", "settling")
+            sentinel, (state, settling) = await pipe.execute()
+        await self._sentinel.agree(sentinel)
+        return _ADAPTERS["state"].validate_json(state) in ENDS and settling != "true" if state else None
+
     async def commit(self, write: Write) -> Committed:
         """Write, all or nothing.
 

@@ -42,6 +42,11 @@ def _is_open(draft: Draft, answer: step.Answer) -> bool:
     return is_open
 
 
+def reported(draft: Draft, answer: step.Answer) -> None:
+    """Take from the answer only what was spent and done."""
+    _is_open(draft, answer)
+
+
 def _forged(run: Run, answer: step.Answer) -> str:
     """The reason why the answer cannot be its agent's; empty when it may be."""
     if not proves(run, answer.token, answer.handoff_id, answer.agent):

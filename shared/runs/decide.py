@@ -72,8 +72,10 @@ def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Ag
     return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
 
 
-def give_up(run: Run, now: datetime, message: str, code: str = TOO_LARGE) -> Decision:
+def give_up(run: Run, now: datetime, message: str, code: str = TOO_LARGE, answer: Message | None = None) -> Decision:
     """End a run that cannot proceed. With `run_too_large` its result leaves out what its steps have brought.
+
+    `answer`: the message it gives up on; if it is an agent's answer, that agent has reported.
 
     Raises TerminalError with that code for a run that has ended already: ending it again would change nothing.
     """
@@ -86,6 +88,8 @@ def give_up(run: Run, now: datetime, message: str, code: str = TOO_LARGE) -> Dec
         release(draft, too_large=code == TOO_LARGE)
     else:
         fail(draft, code, message, "let the steps keep what they bring in files" if code == TOO_LARGE else None)
+        if isinstance(answer, step.Answer):
+            answers.reported(draft, answer)
     return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
 
 

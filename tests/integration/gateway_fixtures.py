@@ -12,6 +12,7 @@ from schemas.approval import CancelRun
 from schemas.log import LoggedEvent
 from schemas.plan import AgentCard
 from schemas.task import Task
+from schemas.timer import ResultDue
 from services.gateway.service import application
 from shared.blackboard import RunStore, Write
 from shared.runs import Intake, Run, decide
@@ -48,9 +49,11 @@ async def begin(store: RunStore, run_id: str, objective: str = "count", agent: s
 
 
 async def cancel(store: RunStore, tenant: str, run_id: str) -> Run:
-    """The run, ended."""
-    run, version, _ = await store.load(tenant, run_id)
-    return await _decide(store, run, version, CancelRun(run_id=run_id, tenant=tenant, by="ops", reason="enough"))
+    """The run, ended, and its result released."""
+    run = await apply(store, run_id, CancelRun(run_id=run_id, tenant=tenant, by="ops", reason="enough"), tenant)
+    if run.over:
+        return run
+    return await apply(store, run_id, ResultDue(run_id=run_id, tenant=tenant, end=run.resumes), tenant)
 
 
 async def apply(store: RunStore, run_id: str, message, tenant: str = "default") -> Run:

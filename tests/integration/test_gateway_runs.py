@@ -103,8 +103,11 @@ async def test_events_are_followed_from_before_the_run_begins_to_its_end_and_can
     answer = await asyncio.wait_for(following, 20)
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = sent_events(answer.text)
-    assert [each["event"] for each in events][:: len(events) - 1] == ["waggle.run-started.v1", "waggle.moved.v1"]
-    assert json.loads(events[-1]["data"])["target"] == "CANCELLED"
+    assert [each["event"] for each in events][:: len(events) - 1] == [
+        "waggle.run-started.v1",
+        "waggle.result-released.v1",
+    ]
+    assert json.loads(events[-2]["data"])["target"] == "CANCELLED"
     later = await gateway.get(submitted["links"]["events"], headers={"Last-Event-ID": events[2]["id"]})
     assert sent_events(later.text) == events[3:]
     nothing = await gateway.get(submitted["links"]["events"], headers={"Last-Event-ID": events[-1]["id"]})

@@ -91,7 +91,7 @@ async def test_a_run_whose_steps_bring_more_than_a_message_holds_fails_with_the_
     [result] = [each.message for each in results]
     assert isinstance(result, Result)
     assert (result.status, result.answer, result.error.code) == ("failed", None, "run_too_large")
-    assert [step.status for step in result.steps] == ["done", "done", "running"]
+    assert [step.status for step in result.steps] == ["done", "done", "failed"]
 
 
 async def test_a_paused_run_can_be_given_up_and_one_that_has_ended_cannot(orchestrator):
@@ -101,6 +101,8 @@ async def test_a_paused_run_can_be_given_up_and_one_that_has_ended_cannot(orches
     paused = decide(await run_of(orchestrator), pause, now, {}).run
     given_up = give_up(paused, now, "too much").run
     assert given_up.state is State.FAILED
+    given_up = give_up(given_up, now, "its result is too much as well").run
+    assert given_up.over
     with pytest.raises(TerminalError, match="too much"):
         give_up(given_up, now, "too much")
 
