@@ -1,8 +1,9 @@
 """The AsyncAPI 3.0 document: which message travels on which topic, from whom to whom, under which headers and key."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from schemas.approval import CarryOut, HumanDecided
 from schemas.envelope import HEADER, REQUIRED, Envelope
 from schemas.event import RunEvent
 from schemas.message import Message
@@ -209,7 +210,8 @@ def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _message(kind: type[Message]) -> dict[str, Any]:
     summary, _, description = (kind.__doc__ or "").partition("\n\n")
-    of_its_type = {"type": "object", "properties": {"ce_type": {"const": kind.wire_type()}}}
+    own = SIGNATURE_HEADERS if kind in SIGNED else {}
+    of_its_type = {"type": "object", "properties": {"ce_type": {"const": kind.wire_type()}} | _texts(own)}
     found = {
         "name": kind.wire_type(),
         "title": kind.__name__,
@@ -221,6 +223,19 @@ def _message(kind: type[Message]) -> dict[str, Any]:
     }
     found |= {"description": " ".join(description.split())} if description else {}
     return found | ({"correlationId": _CORRELATION[kind]} if kind in _CORRELATION else {})
+
+
+def _texts(headers: Mapping[str, str]) -> dict[str, Any]:
+    return {name: {"type": "string", "description": each} for name, each in headers.items()}
+
+
+SIGNED = (HumanDecided, CarryOut)
+"""Orders that are obeyed only with a signature."""
+
+SIGNATURE_HEADERS = {
+    "waggle-signer": "Whose key signed it: a name in the file of keys, and the payload's `by`.",
+    "waggle-signature": "Ed25519 signature in base64; docs/access.md says of which bytes.",
+}
 
 
 def _key(description: str) -> dict[str, str]:
@@ -242,7 +257,7 @@ def _headers() -> dict[str, Any]:
             HEADER[name]: {"type": "string", "description": fields[name]["description"]}
             for name in Envelope.model_fields
         }
-        | {name: {"type": "string", "description": each} for name, each in _REDRIVEN_HEADERS.items()},
+        | _texts(_REDRIVEN_HEADERS),
         "required": sorted(HEADER[name] for name in REQUIRED),
     }
 
@@ -255,9 +270,7 @@ def _dead_letter() -> dict[str, Any]:
         "contentType": "application/octet-stream",
         "headers": {
             "type": "object",
-            "properties": {
-                name: {"type": "string", "description": each} for name, each in _DEAD_LETTER_HEADERS.items()
-            },
+            "properties": _texts(_DEAD_LETTER_HEADERS),
             "required": sorted(_DEAD_LETTER_HEADERS),
         },
         "payload": {"description": "Any bytes."},

@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from schemas.publishing import asyncapi
 from shared.declared import InvalidFile
-from shared.principals import digest, new_key, presentable, read_principals
+from shared.principals import SIGNED, digest, new_key, presentable, read_principals
 from shared.settings import Settings
-from shared.signing import from_secret, new_secret, public_half
+from shared.signing import SIGNATURE, SIGNER, from_secret, new_secret, public_half
 
 HASH = "0" * 64
 PUBLIC = public_half(from_secret(new_secret()))
@@ -98,3 +99,8 @@ def test_a_person_may_have_only_a_key_to_sign_with(declare):
     found = read_principals(declare(entry(sha256=None, ed25519=f'["{PUBLIC}"]')))
     assert found.signer("ada") == (PUBLIC,)
     assert (found.signer("bob"), found.signer("services/gateway"), found.whose("")) == ((), (), None)
+
+
+def test_the_published_document_names_the_orders_and_headers_that_are_signed():
+    assert set(asyncapi.SIGNED) == set(SIGNED)
+    assert set(asyncapi.SIGNATURE_HEADERS) == {SIGNER, SIGNATURE}
