@@ -73,13 +73,14 @@ def overview() -> Json:
                     "ops",
                 ),
                 graph(
-                    "Requests and decisions refused",
+                    "Requests, decisions and answers refused",
                     {
                         "{{reason}}": rate("waggle_gateway_refusals_total", "reason"),
                         "decision: {{reason}}": rate("waggle_decisions_refused_total", "reason"),
+                        "answer: {{reason}}": rate("waggle_answers_refused_total", "reason"),
                     },
                     "reqps",
-                    about="By the gateway for host, page, key, role or tenant; by the orchestrator for a signature.",
+                    about="By the gateway for host, page, key, role, tenant; by the orchestrator for signature, token.",
                 ),
                 graph("Asked of people", {"{{about}}": rate("waggle_escalations_total", "about")}, "ops"),
             ],

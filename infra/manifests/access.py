@@ -30,7 +30,7 @@ def access(service: str) -> Access:
             return _gateway()
         case _ if service == TIMEKEEPER:
             tables = frozenset(code.consumed()[service])
-            said = code.published(service, "receives") | tables
+            said = code.published(service, "receives") - {"retries"} | tables
             return Access(frozenset(said), _work() | tables | {topic + DEAD for topic in tables}, service)
         case _ if service == ORCHESTRATOR:
             said = code.published(service, "receives") | set(code.consumed()[service])

@@ -20,7 +20,7 @@ GIVEN = {each["series"] for group in CASES for each in group["input_series"]}
 LABELS = {
     "state", "limit", "about", "decision", "kind", "reason",  # few values each, all written in the code
     "action", "verdict", "rule",  # so are these
-    "agent", "topic", "group", "server",  # as many as there are services, and as were declared
+    "agent", "topic", "partition", "group", "server",  # as many as there are services, and as were declared
     "tenant", "model", "tool", "error", "outcome",  # bounded
     "endpoint", "instead_of", "breaker",  # bounded too
 }  # fmt: skip

@@ -46,9 +46,9 @@ def test_the_generated_files_are_what_the_code_says():
 
 
 def test_only_the_gateway_and_who_puts_retries_back_may_write_orders():
-    for topic in ("decisions", "control", "stops"):
+    for topic in ("decisions", "control", "stops", "skips"):
         writers = {each for each in code.services() if topic in access(each).writes}
-        assert writers == ({"gateway"} if topic == "stops" else {"gateway", "timekeeper"}), topic
+        assert writers == ({"gateway"} if topic in {"stops", "skips"} else {"gateway", "timekeeper"}), topic
 
 
 def find(objects, kind, name):
