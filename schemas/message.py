@@ -91,6 +91,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 Json: TypeAlias = Annotated[JsonValue, AfterValidator(_writable)]
 """Any JSON value that can be written down: its numbers are finite, its texts are Unicode."""
 
+JsonObject: TypeAlias = Annotated[dict[str, Json], AfterValidator(_writable)]
+"""The same with names, which are texts too."""
+
 
 class Part(BaseModel):
     """A piece of a message. Frozen; unknown fields are ignored: an older reader takes a newer writer's message.

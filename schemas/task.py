@@ -14,7 +14,7 @@ from schemas.message import (
     Count,
     Id,
     Instant,
-    Json,
+    JsonObject,
     Message,
     Part,
     Seconds,
@@ -73,7 +73,7 @@ class TaskContext(Part):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str | None = Field(None, max_length=100_000, description="Background in prose.")
-    data: dict[str, Json] = Field(default_factory=dict, description="Background as structured values.")
+    data: JsonObject = Field(default_factory=dict, description="Background as structured values.")
     attachments: list[Attachment] = Field(default_factory=list, max_length=100)
 
     @model_validator(mode="after")

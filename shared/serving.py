@@ -15,6 +15,7 @@ from faststream.asgi.types import Scope
 from shared import archive, blackboard, bus
 from shared.bus.reader import Held, place
 from shared.errors import Misconfigured
+from shared.http import BoundedHeads
 from shared.settings import Settings
 
 KAFKA_WITHIN = 30.0
@@ -60,6 +61,7 @@ def run_http(app: Any, settings: Settings) -> None:
         host=settings.http_host,
         port=settings.http_port,
         loop="uvloop",
+        http=BoundedHeads,
         log_config=None,
         access_log=False,
         lifespan="on",

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 CALLER = "waggle.caller"
 """Where a request's scope has its caller."""
 
-OPEN = frozenset({"/docs", "/docs/oauth2-redirect", "/openapi.json"})
+OPEN = frozenset({"/docs", "/openapi.json"})
 """The description of the API needs no key; nor do `/live` and `/ready`, which never come here."""
 
 TOLD_EVERY = 1.0

@@ -64,6 +64,11 @@ def too_large(limit: int) -> Refused:
     return Refused(413, "too_large", f"the request has more than the {limit} bytes allowed here", action=action)
 
 
+def too_slow() -> Refused:
+    """408: the body has not come in time."""
+    return Refused(408, "too_slow", "the body did not come in time", retryable=True, headers={"Connection": "close"})
+
+
 def too_many(message: str, wait: float) -> Refused:
     """429: worth trying again after so many seconds."""
     seconds = str(max(1, math.ceil(wait)))
@@ -73,7 +78,9 @@ def too_many(message: str, wait: float) -> Refused:
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route, for its OpenAPI description; what every route may answer is included."""
-    return {status: {"model": Failure, "description": HTTPStatus(status).phrase} for status in (*statuses, 422, 503)}
+    return {
+        status: {"model": Failure, "description": HTTPStatus(status).phrase} for status in (400, *statuses, 422, 503)
+    }
 
 
 UNAUTHENTICATED: dict[int | str, dict[str, Any]] = {

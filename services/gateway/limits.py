@@ -1,11 +1,17 @@
-"""No request is read further than its route allows."""
+"""No request is read further than its route allows, nor waited for longer than a caller needs to send it."""
 
+import asyncio
+import time
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.failures import answer, too_large
+from services.gateway.failures import answer, too_large, too_slow
+
+STALLED = 20.0
+LONGEST = 600.0
+"""Seconds without a byte of a body, and seconds for the whole of it."""
 
 
 class LimitedBodies:
@@ -27,11 +33,18 @@ class LimitedBodies:
 
 
 def _counted(receive: Receive, limit: int) -> Receive:
-    taken = 0
+    taken, whole, ends = 0, False, time.monotonic() + LONGEST
 
     async def counted() -> Message:
-        nonlocal taken
-        message = await receive()
+        nonlocal taken, whole
+        if whole:  # what comes is that the caller has gone, whenever that is
+            return await receive()
+        try:
+            async with asyncio.timeout(min(STALLED, ends - time.monotonic())):
+                message = await receive()
+        except TimeoutError:
+            raise too_slow() from None
+        whole = not message.get("more_body", False)
         taken += len(message.get("body", b""))
         if taken > limit:
             raise too_large(limit)

@@ -12,12 +12,15 @@ from prometheus_client import start_http_server
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.access import Keys, Refusals
+from services.gateway.answers import SafeAnswers
 from services.gateway.browsers import OwnPages, hosts_of
+from services.gateway.described import describe
 from services.gateway.failures import UNAUTHENTICATED, answer_failures
 from services.gateway.following import Places
 from services.gateway.inputs import authorize
 from services.gateway.limits import LimitedBodies
 from services.gateway.routes import ROUTERS, metrics
+from services.gateway.uploads import Uploads
 from shared.blackboard import Followers
 from shared.bus.stops import Stops
 from shared.principals import read_principals
@@ -57,19 +60,24 @@ def api_of(parts: Parts) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(authorize)],
         responses=UNAUTHENTICATED,
+        docs_url=None,
+        redoc_url=None,
         telemetry={"operation_spans": False, "metrics": False, "logs": False, "exclude": _not_traced},
     )
     api.state.parts, api.state.stops = parts, Stops(parts.settings)
     followers = Followers(parts.sentinel)
     api.state.places = Places(followers, parts.settings.max_followers, parts.settings.max_followers_per_key)
+    api.state.uploads = Uploads()
     for router in (*ROUTERS, *([] if parts.settings.metrics_port else [metrics.router])):
         api.include_router(router)
+    describe(api)
     answer_failures(api)
     api.add_middleware(LimitedBodies, limit_of=lambda path: _limit(parts.settings, path))
     principals = read_principals(parts.settings.principals)
     refusals = Refusals(parts.metrics)
     api.add_middleware(Keys, principals=principals, refusals=refusals)
     api.add_middleware(OwnPages, hosts=hosts_of(parts.settings), refusals=refusals)
+    api.add_middleware(SafeAnswers)
     if principals is None:
         log.warning("nobody is asked for a key: whoever reaches the port may do everything; set WAGGLE_KEYS")
     return api

@@ -23,6 +23,8 @@ _SCHEMA_LOCK = 0x3A66
 
 _PUT = "INSERT INTO blobs (tenant, sha256, media_type, content) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 _GET = "SELECT content, media_type FROM blobs WHERE tenant = $1 AND sha256 = $2"
+_KNOWN = "SELECT media_type, octet_length(content) AS size FROM blobs WHERE tenant = $1 AND sha256 = $2"
+_PART = "SELECT substring(content FROM $3::int FOR $4::int) FROM blobs WHERE tenant = $1 AND sha256 = $2"
 
 SCHEME = "blob:"
 
@@ -48,7 +50,7 @@ class BlobStore:
         """Store and return the reference, `blob:<sha256>`. Raises TerminalError `too_large`."""
         if len(content) > self._largest:
             raise TerminalError(f"{len(content)} bytes are more than the {self._largest} allowed", code="too_large")
-        sha256 = hashlib.sha256(content).hexdigest()
+        sha256 = (await asyncio.to_thread(hashlib.sha256, content)).hexdigest()
         with mapped():
             pool = await self._connected()
             await pool.execute(_PUT, tenant, sha256, media_type, content)
@@ -60,6 +62,20 @@ class BlobStore:
             pool = await self._connected()
             row = await pool.fetchrow(_GET, tenant, uri.removeprefix(SCHEME))
         return Blob(row["content"], row["media_type"]) if row else None
+
+    async def known(self, tenant: str, uri: str) -> tuple[str, int] | None:
+        """Return the media type and the size of a reference; None when this tenant has no such content."""
+        with mapped():
+            pool = await self._connected()
+            row = await pool.fetchrow(_KNOWN, tenant, uri.removeprefix(SCHEME))
+        return (row["media_type"], row["size"]) if row else None
+
+    async def part(self, tenant: str, uri: str, offset: int, size: int) -> bytes:
+        """Return a part of the content of a reference, which must be known."""
+        with mapped():
+            pool = await self._connected()
+            content: bytes = await pool.fetchval(_PART, tenant, uri.removeprefix(SCHEME), offset + 1, size)
+        return content
 
     async def close(self) -> None:
         """Give the connections back."""

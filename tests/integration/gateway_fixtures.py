@@ -15,6 +15,7 @@ from schemas.task import Task
 from schemas.timer import ResultDue
 from services.gateway.service import application
 from shared.blackboard import RunStore, Write
+from shared.http import BoundedHeads
 from shared.runs import Intake, Run, decide
 from shared.service import connect
 
@@ -25,9 +26,9 @@ AGENTS = {"data": AgentCard(name="data", description="tables")}
 async def serving(settings):
     """A client of a gateway with these settings, served over real HTTP."""
     app = application(connect("gateway", settings))
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on", timeout_graceful_shutdown=1)
-    )
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on", http=BoundedHeads)
+    config.timeout_graceful_shutdown = 1
+    server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     async with asyncio.timeout(20):
         while not server.started:

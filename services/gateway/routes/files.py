@@ -1,43 +1,76 @@
 """Files go into the archive and come out of it."""
 
+import asyncio
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
+from schemas.message import UNKNOWN_MEDIA, MediaType, media_type_or_unknown
 from schemas.task import Attachment
 from services.gateway.failures import Refused, documented, explain
-from services.gateway.inputs import PartsOf, Tenant
+from services.gateway.inputs import CallerOf, PartsOf, Tenant
+from services.gateway.uploads import Uploads, spool, spooled
 
 router = APIRouter(tags=["files"])
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_RAW = {"requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}}
+_RAW = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 _STORED: dict[int | str, dict[str, Any]] = {200: {"description": "The file's bytes", "content": {"*/*": {}}}}
-_SAFE = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+_SAFE = {
+    "Content-Disposition": "attachment",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
 """Nothing that was uploaded runs in a browser as if it were the gateway's own."""
+_PART = 4 * 1_048_576
 
 
 def described(
     name: Annotated[str, Query(description="File name, without a folder.")],
-    content_type: Annotated[str, Header(description="Kept with the file.")] = "application/octet-stream",
+    content_type: Annotated[MediaType, Header(description="Kept with the file.")] = UNKNOWN_MEDIA,
 ) -> Attachment:
-    """What is said about a file, before its content is read."""
+    """Return what is said about a file, before its content is read."""
     try:
         return Attachment(name=name, media_type=content_type, text="")
     except ValidationError as wrong:
         raise Refused(422, "invalid_request", explain(wrong.errors(include_url=False))) from None
 
 
+def uploads_of(request: Request) -> Uploads:
+    """Return the places for uploads."""
+    uploads: Uploads = request.app.state.uploads
+    return uploads
+
+
 @router.post("/v1/files", status_code=201, summary="Upload a file", responses=documented(413), openapi_extra=_RAW)
 async def upload_file(
-    about: Annotated[Attachment, Depends(described)], request: Request, tenant: Tenant, parts: PartsOf
+    about: Annotated[Attachment, Depends(described)],
+    request: Request,
+    tenant: Tenant,
+    parts: PartsOf,
+    caller: CallerOf,
+    uploads: Annotated[Uploads, Depends(uploads_of)],
 ) -> Attachment:
     """The body is the file. The answer is ready to be put into a task's `context.attachments`."""
-    content = await request.body()
-    uri = await parts.archive.put(tenant, content, about.media_type)
-    return Attachment(name=about.name, media_type=about.media_type, uri=uri, size=len(content))
+    with uploads.place(caller.name), spool() as file:
+        size = await spooled(request.stream(), file)
+        async with uploads.storing:
+            content = await asyncio.to_thread(_whole, file)
+            uri = await parts.archive.put(tenant, content, about.media_type)
+    return Attachment(name=about.name, media_type=about.media_type, uri=uri, size=size)
+
+
+def _whole(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 @router.get(
@@ -45,7 +78,10 @@ async def upload_file(
 )
 async def download_file(sha256: str, tenant: Tenant, parts: PartsOf) -> Response:
     """A file that was uploaded or that an agent made: what stands after `blob:` in its `uri`."""
-    blob = await parts.archive.get(tenant, sha256) if _SHA256.fullmatch(sha256) else None
-    if blob is None:
+    known = await parts.archive.known(tenant, sha256) if _SHA256.fullmatch(sha256) else None
+    if known is None:
         raise Refused(404, "unknown_file", f"this tenant has no file {sha256}")
-    return Response(blob.content, headers=_SAFE | {"Content-Type": blob.media_type})
+    media_type, size = known
+    parted = (await parts.archive.part(tenant, sha256, at, _PART) for at in range(0, size, _PART))
+    headers = _SAFE | {"Content-Type": media_type_or_unknown(media_type), "Content-Length": str(size)}
+    return StreamingResponse(parted, headers=headers)
