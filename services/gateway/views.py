@@ -1,6 +1,7 @@
 """What is answered about runs."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from pydantic import Field, JsonValue
 
@@ -16,6 +17,7 @@ from shared.blackboard import UnreadableRun
 from shared.bus.stops import Whose, reason_among
 from shared.runs import Run
 from shared.runs.awaiting import awaited
+from shared.runs.clock import present_deadline
 from shared.runs.dispatch import PLANNER, REVIEWER
 from shared.runs.result import summary
 
@@ -199,7 +201,7 @@ def _view(run: Run, version: int) -> RunView:
         reason=run.reason,
         objective=run.task.objective,
         started=run.started,
-        deadline=run.deadline,
+        deadline=present_deadline(run, datetime.now(UTC)),
         finished=run.finished,
         version=version,
         plan=run.plan,

@@ -12,6 +12,7 @@ from schemas.error import ErrorInfo
 from schemas.event import DeadlineMoved, HelpRequested, ReviewGiven, State, StepsReopened
 from schemas.timer import DeadlinePassed, WaitExpired
 from shared.runs import tokens
+from shared.runs.clock import present_deadline
 from shared.runs.dispatch import ask_for_plan, ask_for_review, dispatch
 from shared.runs.draft import Draft
 from shared.runs.ending import end, fail
@@ -44,14 +45,18 @@ def deadline_id(run: Run) -> str:
     return f"{run.id}/deadline/{run.resumes}.{run.deadline.timestamp():.3f}"
 
 
-def give_back_waiting_time(draft: Draft) -> None:
-    """Waiting for a person does not count: move the deadline by as long as the wait took, but not past the task's."""
-    run, request = draft.run, draft.run.request
-    if request is None:
-        return
-    moved = run.deadline + (draft.now - request.at)
-    latest = min(moved, run.task.deadline) if run.task.deadline else moved
-    if latest > run.deadline:
+def wake_at_the_latest(draft: Draft) -> None:
+    """Have a paused run woken at the task's own deadline: the timer of its present one may fire in vain."""
+    run = draft.run
+    if run.task.deadline is not None and run.task.deadline > run.deadline:
+        passed = DeadlinePassed(run_id=run.id, tenant=run.tenant, token=tokens.token_for(run, tokens.DEADLINE))
+        draft.send(f"{run.id}/latest/{run.resumes}.{draft.now.timestamp():.3f}", passed, run.task.deadline)
+
+
+def give_back_time(draft: Draft) -> None:
+    """Move the deadline by as long as the clock has stood still."""
+    latest = present_deadline(draft.run, draft.now)
+    if latest > draft.run.deadline:
         draft.record(DeadlineMoved, deadline=latest)
         set_deadline(draft)
 

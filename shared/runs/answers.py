@@ -5,13 +5,14 @@ from schemas.error import ErrorInfo
 from shared.errors import RetryableError
 from shared.runs.advance import advance
 from shared.runs.awaiting import in_flight
+from shared.runs.clock import present_deadline
 from shared.runs.deadlines import ended_late
 from shared.runs.dispatch import PLANNER, REVIEWER, is_ahead, step_named
 from shared.runs.draft import Draft
 from shared.runs.ending import settle
 from shared.runs.machine import ENDS
 from shared.runs.planning import problems
-from shared.runs.run import MAX_ATTEMPTS, NOTICED, Run
+from shared.runs.run import MAX_ATTEMPTS, NOTICED, Job, Run, StepRecord
 from shared.runs.sameness import plan_digest
 from shared.runs.tokens import proves
 
@@ -120,10 +121,19 @@ def handoff_failed(draft: Draft, message: step.HandoffFailed) -> None:
     """An agent could not do what it was asked: it is asked again, or the work is given up."""
     if not _is_open(draft, message):
         return
-    final = not message.error.retryable or _attempts(draft, message) >= MAX_ATTEMPTS
+    again = message.error.retryable or _was_in_time(draft, message)
+    final = not again or _attempts(draft, message) >= MAX_ATTEMPTS
     draft.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=message.error, final=final)
     if not ended_late(draft):  # a step that stops at the deadline may tell so before the timer does
         advance(draft)
+
+
+def _was_in_time(draft: Draft, answer: step.HandoffFailed) -> bool:
+    """Return true for a time-out by a deadline that the run does not have any more: its clock has stood meanwhile."""
+    run = draft.run
+    works: list[Job | StepRecord] = [*run.steps.values(), run.planning, run.reviewing]
+    known = next((each.deadline for each in works if each.handoff_id == answer.handoff_id), None)
+    return answer.error.code == "timeout" and known is not None and present_deadline(run, draft.now) > known
 
 
 def _attempts(draft: Draft, answer: step.Answer) -> int:

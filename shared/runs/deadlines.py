@@ -41,9 +41,10 @@ def ended_late(draft: Draft) -> bool:
 
 
 def _excused(run: Run, now: datetime) -> bool:
-    """Return whether the run has ended, or waits for a person while its result is still of use."""
+    """Return true if the run has ended, or its clock stands still while its result is still of use."""
     of_use = run.task.deadline is None or now + CLOCKS_DIFFER < run.task.deadline
-    return run.state in ENDS or (run.request is not None and of_use)
+    stands = run.request is not None or run.state is State.PAUSED
+    return run.state in ENDS or (stands and of_use)
 
 
 def _wait_for(moment: datetime, now: datetime) -> None:

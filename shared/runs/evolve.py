@@ -54,7 +54,7 @@ def _moved(run: Run, event: e.Moved) -> dict[str, Any]:
     if event.target is e.State.WAITING_HUMAN and event.source is not e.State.PAUSED:
         change["waiting_from"] = event.source
     if event.target is e.State.PAUSED:
-        change["paused_from"] = event.source
+        change |= {"paused_from": event.source, "paused_at": event.at}
     if event.target is e.State.FAILED:
         change["failed_from"] = run.waiting_from if event.source is e.State.WAITING_HUMAN else event.source
     if event.target in ENDS:
@@ -126,8 +126,8 @@ def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
     return cleared | {"replans": run.replans + 1}
 
 
-def _asked(job: Job, handoff_id: str) -> Job:
-    asked = {"handoff_id": handoff_id, "tries": job.tries + 1, "attempts": job.attempts + 1}
+def _asked(run: Run, job: Job, handoff_id: str) -> Job:
+    asked = {"deadline": run.deadline, "handoff_id": handoff_id, "tries": job.tries + 1, "attempts": job.attempts + 1}
     return job.model_copy(update=asked)
 
 
@@ -144,6 +144,7 @@ def _dispatched(run: Run, event: e.StepDispatched) -> dict[str, Any]:
         handoff_id=event.handoff_id,
         tries=run.steps[event.step_id].tries + 1,
         attempts=event.attempt,
+        deadline=run.deadline,
         question=None,
         versions=event.versions,
     )
@@ -290,7 +291,7 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.BudgetReached: lambda run, ev: {"budget_reached": ev.share},
     e.DeadlineMoved: lambda run, ev: {"deadline": ev.deadline},
     e.PlanRequested: lambda run, ev: {
-        "planning": _asked(run.planning, ev.handoff_id),
+        "planning": _asked(run, run.planning, ev.handoff_id),
         "handoffs": run.handoffs + 1,
     },
     e.PlanAccepted: _plan_accepted,
@@ -311,7 +312,7 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.AttemptFailed: _failed,
     e.StepsReopened: _reopened,
     e.ReviewRequested: lambda run, ev: {
-        "reviewing": _asked(run.reviewing, ev.handoff_id),
+        "reviewing": _asked(run, run.reviewing, ev.handoff_id),
         "handoffs": run.handoffs + 1,
     },
     e.ReviewGiven: lambda run, ev: {"review": ev, "reviewing": _anew(run.reviewing)},

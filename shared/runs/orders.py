@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from schemas import approval, event
 from schemas.error import ErrorInfo
 from schemas.event import State
-from shared.runs.advance import advance, give_back_waiting_time, set_deadline
+from shared.runs.advance import advance, give_back_time, set_deadline, wake_at_the_latest
 from shared.runs.draft import Draft
 from shared.runs.ending import end, fail, release
 from shared.runs.machine import ENDS, PAUSABLE
@@ -14,9 +14,10 @@ from shared.runs.run import MAX_REPLANS, Run
 
 
 def human_decided(draft: Draft, message: approval.HumanDecided) -> None:
-    """A person has answered what the run waits for."""
+    """A person has answered what the run waits for. Of a paused run the answer is kept for when it is resumed."""
     request, back = draft.run.request, draft.run.waiting_from
-    waiting = draft.run.state is State.WAITING_HUMAN and request is not None and back is not None
+    paused = draft.run.state is State.PAUSED and draft.run.paused_from is State.WAITING_HUMAN
+    waiting = draft.run.state is State.WAITING_HUMAN or paused
     if not waiting or request is None or back is None or request.request_id != message.request_id:
         _refuse(draft, message.by, "decide", "no such decision is awaited")
         return
@@ -24,15 +25,19 @@ def human_decided(draft: Draft, message: approval.HumanDecided) -> None:
     if message.digest not in (None, seen):
         _refuse(draft, message.by, "decide", "it is about another call than the one that is awaited")
         return
-    give_back_waiting_time(draft)
+    if paused:
+        draft.move(State.WAITING_HUMAN, "a person decided", by=message.by)
+    give_back_time(draft)
     given = {"request_id": request.request_id, "decision": message.decision, "answer": message.answer}
     draft.record(event.HelpAnswered, by=message.by, **given)
     if message.decision == "reject":
         _rejected(draft, message)
-        return
-    if request.about == "review":
-        draft.record(event.ReviewGiven, by=message.by, accepted=True, reasons=[message.answer], redo=[])
-    draft.move(back, "a person decided", by=message.by)
+    else:
+        if request.about == "review":
+            draft.record(event.ReviewGiven, by=message.by, accepted=True, reasons=[message.answer], redo=[])
+        draft.move(back, "a person decided", by=message.by)
+    if paused and draft.run.state in PAUSABLE:
+        draft.move(State.PAUSED, "still paused: the decision is kept", by=message.by)
     advance(draft)
 
 
@@ -44,7 +49,6 @@ def _rejected(draft: Draft, message: approval.HumanDecided) -> None:
         return
     draft.record(event.PlanDropped, by=message.by, reason=reason)
     draft.move(State.PLANNING, f"rejected: {reason}", by=message.by)
-    advance(draft)
 
 
 def cancel(draft: Draft, message: approval.CancelRun) -> None:
@@ -57,9 +61,10 @@ def cancel(draft: Draft, message: approval.CancelRun) -> None:
 
 
 def pause(draft: Draft, message: approval.PauseRun) -> None:
-    """Dispatch nothing more."""
+    """Dispatch nothing more, and stop the clock; the task's own deadline holds all the same."""
     if draft.run.state in PAUSABLE:
         draft.move(State.PAUSED, message.reason, by=message.by)
+        wake_at_the_latest(draft)
     else:
         _refuse(draft, message.by, "pause", f"the run is {draft.run.state}")
 
@@ -68,6 +73,8 @@ def resume(draft: Draft, message: approval.ResumeRun) -> None:
     """Go on where the run was paused, or where it has failed."""
     run = draft.run
     if run.state is State.PAUSED and run.paused_from is not None:
+        if run.request is None:  # else the time is given back with the decision
+            give_back_time(draft)
         draft.move(run.paused_from, "resumed", by=message.by)
         advance(draft)
     elif run.state is State.FAILED and run.failed_from is not None:

@@ -40,6 +40,8 @@ class StepRecord(Part):
     """The call that the question is about."""
     proposal: Proposal | None = None
     """That call, if it was not made and an approval permits it; otherwise its outcome is unknown."""
+    deadline: datetime | None = None
+    """That of the run when the last handoff was dispatched: the agent knows no later one."""
     settled: dict[str, Settlement] = Field(default_factory=dict)
     """Calls that were asked about → what a person said."""
     effects: list[PlannedEffect] = Field(default_factory=list)
@@ -65,6 +67,8 @@ class Job(Part):
     """Handoffs of this round."""
     attempts: int = 0
     """Of those, since an operator let it go on."""
+    deadline: datetime | None = None
+    """That of the run when it was asked for last."""
     refusals: int = 0
     given_up: bool = False
     error: ErrorInfo | None = None
@@ -126,6 +130,7 @@ class Run(Part):
     requests: int = 0
     waiting_from: State | None = None
     paused_from: State | None = None
+    paused_at: datetime | None = None
     failed_from: State | None = None
 
     traceparent: str | None = None

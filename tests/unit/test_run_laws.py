@@ -81,6 +81,8 @@ def test_whatever_happens_every_run_ends_with_exactly_one_result(plan, shape, tr
         if ended and not any(isinstance(event, RunResumed) for event in added):
             assert all(isinstance(event, AFTER_THE_END) for event in added)
         assert len(world.results) == world.run.resumes + world.run.over
+    if world.run.state is State.PAUSED:
+        world.tell(command(ResumeRun))
     for _ in range(20):
         world.fire(WaitExpired)
         world.fire(DeadlinePassed)

@@ -227,6 +227,8 @@ class Life(RuleBasedStateMachine):
         timers = [each.message for each in self.armed]
         if self.run.settling:
             assert any(isinstance(each, ResultDue) for each in timers)
+        elif self.run.state is State.PAUSED:
+            return  # its clock stands still: somebody has to resume it
         elif self.run.state not in ENDS and self.run.request is None:
             assert any(isinstance(each, DeadlinePassed) for each in timers)
         elif self.run.state not in ENDS:
@@ -235,6 +237,7 @@ class Life(RuleBasedStateMachine):
     def teardown(self):
         """Nobody says anything more: time alone must end the run."""
         if hasattr(self, "world"):
+            self.say(command(ResumeRun))
             while self.armed:
                 self.fire()
             assert self.run.state in ENDS
