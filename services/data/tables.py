@@ -1,10 +1,16 @@
 """Files and databases as tables of one DuckDB, which can reach nothing else once they are loaded."""
 
 import asyncio
+import datetime as dt
 import re
 import sqlite3
-from collections.abc import Iterable
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -17,10 +23,14 @@ from shared.tools import WITHOUT_IT, ToolCall, ToolError
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".sqlite", ".sqlite3", ".db", ".duckdb")
 MOST_ROWS = 2_000_000
 """Rows taken over from one table of a database."""
+_AT_ONCE = 20_000
+"""Rows that are handed over together."""
 
+LOADING = 60.0
+"""Seconds for the tables of one file."""
+
+_BOUNDED = ("SET memory_limit = '512MB'", "SET threads = 2")
 _LOCKED = (
-    "SET memory_limit = '512MB'",
-    "SET threads = 2",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET enable_external_access = false",
@@ -67,14 +77,30 @@ async def tables_of(call: ToolCall) -> Tables:
 
 async def _load(call: ToolCall) -> Tables:
     names = [file.name for file in call.workspace.files() if Path(file.name).suffix.lower() in SUFFIXES]
-    files = [(name, await call.workspace.path(name)) for name in names]
+    files, missing = await _files(call, names)
     rows = {name: await _postgres(dsn) for name, dsn in call.settings.databases.items() if "://" in dsn}
     local = [(name, Path(dsn)) for name, dsn in call.settings.databases.items() if "://" not in dsn]
-    return await asyncio.to_thread(_open, files, local, rows)
+    tables = await asyncio.to_thread(_open, files, local, rows)
+    tables.unreadable |= missing
+    return tables
+
+
+async def _files(call: ToolCall, names: Iterable[str]) -> tuple[list[tuple[str, Path]], dict[str, str]]:
+    """Return where the files are here; and, of those that cannot be had, why."""
+    files: list[tuple[str, Path]] = []
+    missing: dict[str, str] = {}
+    for name in names:
+        try:
+            files.append((name, await call.workspace.path(name)))
+        except ToolError as why:
+            missing[name] = str(why)
+    return files, missing
 
 
 def _open(files: Iterable[tuple[str, Path]], local: Iterable[tuple[str, Path]], rows: dict[str, Any]) -> Tables:
     tables = Tables(duckdb.connect(":memory:"))
+    for statement in _BOUNDED:
+        tables.connection.execute(statement)
     for name, path in files:
         _try(tables, name, path, _identifier(Path(name).stem))
     for name, path in local:
@@ -88,15 +114,26 @@ def _open(files: Iterable[tuple[str, Path]], local: Iterable[tuple[str, Path]], 
 
 
 def _try(tables: Tables, name: str, path: Path, identifier: str) -> None:
+    """Load a file under a plain name: in its own, a reader might see a pattern, an option or an address."""
+    alarm = threading.Timer(LOADING, tables.connection.interrupt)
+    alarm.start()
     try:
-        if path.suffix.lower() in (".sqlite", ".sqlite3", ".db"):
-            _sqlite(tables, name, path, identifier)
-        elif path.suffix.lower() == ".duckdb":
-            _attached(tables, name, path, identifier)
-        else:
-            _file(tables, name, path, identifier)
-    except (duckdb.Error, sqlite3.Error, UnicodeError) as wrong:
-        tables.unreadable[name] = str(wrong).replace(str(path), name).splitlines()[0][:300]
+        with tempfile.TemporaryDirectory(prefix="waggle-table-") as folder:
+            plain = Path(folder, f"file{path.suffix.lower()}")
+            plain.symlink_to(path.resolve())
+            _reader(path)(tables, name, plain, identifier)
+    except duckdb.InterruptException:
+        tables.unreadable[name] = f"it took longer than {LOADING:g} s"
+    except (duckdb.Error, sqlite3.Error, UnicodeError, OSError) as wrong:
+        tables.unreadable[name] = (str(wrong).replace(str(path), name).splitlines() or [""])[0][:300]
+    finally:
+        alarm.cancel()
+
+
+def _reader(path: Path) -> Callable[[Tables, str, Path, str], None]:
+    if path.suffix.lower() in (".sqlite", ".sqlite3", ".db"):
+        return _sqlite
+    return _attached if path.suffix.lower() == ".duckdb" else _file
 
 
 def _file(tables: Tables, name: str, path: Path, identifier: str) -> None:
@@ -141,11 +178,26 @@ def _attached(tables: Tables, name: str, path: Path, identifier: str) -> None:
 
 def _sqlite(tables: Tables, name: str, path: Path, identifier: str) -> None:
     """Read with the standard library: DuckDB would have to download an extension for it."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as source:
+    ends = time.monotonic() + LOADING
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as source:
+        source.set_progress_handler(lambda: time.monotonic() > ends, 100_000)
         for (table,) in source.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             cursor = source.execute(f"SELECT * FROM {quoted(table)} LIMIT {MOST_ROWS}")
             columns = [each[0] for each in cursor.description]
-            _insert(tables, _free(tables, f"{identifier}.{table}"), columns, cursor.fetchall(), name)
+            kinds = [_sqlite_kind(source, table, column) for column in columns]
+            parts = iter(partial(cursor.fetchmany, _AT_ONCE), [])
+            _fill(tables, _free(tables, f"{identifier}.{table}"), dict(zip(columns, kinds, strict=True)), parts, name)
+
+
+def _sqlite_kind(source: sqlite3.Connection, table: str, column: str) -> str:
+    """Return the type that fits every value: in SQLite a column's values have types of their own."""
+    limited = f"SELECT {quoted(column)} AS value FROM {quoted(table)} LIMIT {MOST_ROWS}"
+    found = {kind for (kind,) in source.execute(f"SELECT DISTINCT typeof(value) FROM ({limited})")} - {"null"}
+    if found == {"integer"}:
+        return "BIGINT"
+    if found and found <= {"integer", "real"}:
+        return "DOUBLE"
+    return "BLOB" if found == {"blob"} else "VARCHAR"
 
 
 async def _postgres(dsn: str) -> dict[str, tuple[list[str], list[Any]]]:
@@ -172,18 +224,51 @@ async def _postgres_rows(connection: Any, table: str) -> tuple[list[str], list[A
 
 
 def _insert(tables: Tables, table: str, columns: list[str], records: list[Any], source: str) -> None:
-    kinds = [_kind(records, index) for index in range(len(columns))]
-    declared = ", ".join(f"{quoted(column)} {kind}" for column, kind in zip(columns, kinds, strict=True))
+    kinds = {column: _kind(records, index) for index, column in enumerate(columns)}
+    parts = (records[start : start + _AT_ONCE] for start in range(0, len(records), _AT_ONCE))
+    _fill(tables, table, kinds, parts, source)
+
+
+def _fill(tables: Tables, table: str, kinds: dict[str, str], parts: Iterable[list[Any]], source: str) -> None:
+    """Make a table of rows, many at once: each column of a part goes in as one list."""
+    declared = ", ".join(f"{quoted(column)} {kind}" for column, kind in kinds.items())
     tables.connection.execute(f"CREATE TABLE {quoted(table)} ({declared})")
-    if records:
-        marks = ", ".join("?" for _ in columns)
-        tables.connection.executemany(f"INSERT INTO {quoted(table)} VALUES ({marks})", records)
+    lists = ", ".join(f"unnest(?::{kind}[])" for kind in kinds.values())
+    for part in parts:
+        values = [
+            [_value(each, kind) for each in column]
+            for column, kind in zip(zip(*part, strict=True), kinds.values(), strict=True)
+        ]
+        tables.connection.execute(f"INSERT INTO {quoted(table)} SELECT {lists}", values)
     tables.sources[table] = source
+
+
+def _value(value: Any, kind: str) -> Any:
+    """Return a value as the list of its column takes it."""
+    match kind, value:
+        case _, None:
+            return None
+        case "DOUBLE", _:
+            return float(value)
+        case "VARCHAR", bytes():
+            return value.decode(errors="replace")
+        case "VARCHAR", _:
+            return str(value)
+        case "TIMESTAMP", dt.datetime() if value.tzinfo is not None:
+            return value.astimezone(dt.UTC).replace(tzinfo=None)
+    return value
 
 
 def _kind(records: list[Any], index: int) -> str:
     kinds = {type(record[index]).__name__ for record in records if record[index] is not None}
-    known = {"int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "datetime": "TIMESTAMP", "date": "DATE"}
+    known = {
+        "bytes": "BLOB",
+        "int": "BIGINT",
+        "float": "DOUBLE",
+        "bool": "BOOLEAN",
+        "datetime": "TIMESTAMP",
+        "date": "DATE",
+    }
     if kinds <= {"int", "float"} and kinds:
         return "BIGINT" if kinds == {"int"} else "DOUBLE"
     return known.get(next(iter(kinds)), "VARCHAR") if len(kinds) == 1 else "VARCHAR"

@@ -2,12 +2,14 @@
 
 import sqlite3
 import time
+from contextlib import closing
 
 import asyncpg
 import duckdb
 import pytest
 from workspaces import call_in
 
+from services.data import tables
 from services.data.tools import describe_table, draw_chart, list_tables, query
 from shared.tools import ToolError
 
@@ -187,3 +189,83 @@ async def test_sixty_thousand_rows_are_profiled_within_seconds(call):
     started = time.monotonic()
     assert (await describe_table({"table": "big"}, call))["rows"] == 60_000
     assert time.monotonic() - started < 10
+
+
+def sqlite(path, statements=(), rows=()):
+    with closing(sqlite3.connect(path)) as made:
+        for statement in statements:
+            made.execute(statement)
+        for statement, values in rows:
+            made.executemany(statement, values)
+        made.commit()
+
+
+async def test_a_large_database_is_there_within_seconds_with_its_types(call):
+    values = ((i, f"c{i % 500}", None if i % 3 else i * 0.5, b"\x00\xff", "1" if i % 2 else 2) for i in range(200_000))
+    sqlite(
+        call.workspace.inputs / "o.sqlite",
+        ["CREATE TABLE o (id INTEGER, c TEXT, a REAL, b BLOB, mixed)", "CREATE TABLE empty (x, y TEXT)"],
+        [("INSERT INTO o VALUES (?,?,?,?,?)", values)],
+    )
+    spent = time.process_time()
+    listed = {each["table"]: each["rows"] for each in await list_tables({}, call)}
+    assert time.process_time() - spent < 40  # row by row it is 0.8 ms each, 160 s
+    assert listed == {"o.o": 200_000, "o.empty": 0}
+    kinds = "typeof(id), typeof(c), typeof(a), typeof(b), typeof(mixed)"
+    sql = f'SELECT {kinds}, sum(id) OVER (), a, mixed FROM "o.o" ORDER BY id LIMIT 1'
+    (row,) = (await query({"sql": sql}, call))["rows"]
+    assert row == ["BIGINT", "VARCHAR", "DOUBLE", "BLOB", "VARCHAR", 19_999_900_000, 0.0, "2"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sales #2.db",
+        "q?.sqlite",
+        "100%25.db",
+        "a[1].csv",
+        "*.csv",
+        "it's.csv",
+        "two\nlines.csv",
+        "?mode=rwc.db",
+        "{a,b}.csv",
+    ],
+)
+async def test_a_name_is_never_a_pattern_an_option_or_an_address(call, name):
+    put(call, "other.csv", "a\n7\n8\n9\n")
+    if name.endswith(".csv"):
+        put(call, name, "a\n1\n")
+    else:
+        sqlite(call.workspace.inputs / name, ["CREATE TABLE t (a INTEGER)", "INSERT INTO t VALUES (1)"])
+    before = sorted(path.name for path in call.workspace.inputs.iterdir())
+    listed = {each["source"]: (each["table"], each["rows"]) for each in await list_tables({}, call)}
+    assert listed[name][1] == 1
+    assert listed["other.csv"][1] == 3
+    assert sorted(path.name for path in call.workspace.inputs.iterdir()) == before
+
+
+async def test_a_file_that_cannot_be_had_fails_no_other(call, monkeypatch):
+    put(call, "good.csv", "a\n1\n")
+    put(call, "gone.csv", "a\n1\n")
+    found = call.workspace.path
+
+    async def path(name):
+        if name == "gone.csv":
+            raise ToolError("missing_content", "the archive does not hold it")
+        return await found(name)
+
+    monkeypatch.setattr(call.workspace, "path", path)
+    assert [each["table"] for each in await list_tables({}, call)] == ["good"]
+    assert "the archive does not hold it" in str(await refused(describe_table, {"table": "gone"}, call))
+
+
+async def test_a_file_that_takes_too_long_is_given_up_and_said(call, monkeypatch):
+    monkeypatch.setattr(tables, "LOADING", 0.2)
+    put(call, "good.csv", "a\n1\n")
+    sqlite(
+        call.workspace.inputs / "slow.sqlite",
+        ["CREATE TABLE t (a INTEGER)"],
+        [("INSERT INTO t VALUES (?)", ((i,) for i in range(3_000_000)))],
+    )
+    assert [each["table"] for each in await list_tables({}, call)][:1] == ["good"]
+    assert "slow.sqlite" in str(await refused(describe_table, {"table": "nothing"}, call))
