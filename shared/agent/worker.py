@@ -59,6 +59,9 @@ REPLAY_WITHIN = 30.0
 
 log = structlog.get_logger()
 
+LEASE_MARGIN = 60.0
+"""Seconds beyond the time of a step after which what it has reserved counts as spent."""
+
 SKEW = timedelta(minutes=5)
 """Largest difference between this host's clock and the orchestrator's: moments are never compared more closely."""
 
@@ -155,6 +158,7 @@ class Worker:
             kind, facts = await self._outcome(handoff, journal, gate, await self._time_for(handoff, journal))
         except Unwanted as why:
             log.info("handoff_unwanted", run=handoff.run_id, handoff=handoff.id)
+            await account.ledger.abandon(handoff.idempotency_key)
             kind, facts = _failed(why.code, str(why), retryable=True)
         gate.before_message(kind.wire_type())
         seconds = round(time.monotonic() - started, 3)
@@ -276,7 +280,8 @@ class Worker:
         settings = self.settings
         day = settings.day_budget(handoff.tenant)
         limits = handoff.budget or handoff.budget_left
-        return Ledger(self.sentinel, handoff.tenant, handoff.run_id, limits, day, settings.state_ttl, handoff.id)
+        lease = min(handoff.timeout, settings.step_timeout) + LEASE_MARGIN
+        return Ledger(self.sentinel, handoff.tenant, handoff.run_id, limits, day, settings.state_ttl, handoff.id, lease)
 
     async def _check_stopped(self, handoff: Handoff) -> None:
         """Raises Stopped. What the run does not await any more is not parked: it ends with the run."""

@@ -5,23 +5,8 @@
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
   return 'lost'
 end
-local call = 'call:' .. ARGV[2]
-local known = redis.call('HGET', KEYS[1], call)
-if not known or string.sub(known, 1, 5) ~= 'held ' then
-  return 'done'
+local held = string.match(redis.call('HGET', KEYS[1], 'call:' .. ARGV[2]) or '', '^held (.*)$')
+if held and cjson.decode(held).attempt == ARGV[3] then
+  lose(KEYS, {ARGV[2], held, unpack(ARGV, 4)})
 end
-local held = cjson.decode(string.sub(known, 6))
-if held.attempt ~= ARGV[3] then
-  return 'done'
-end
-for i = 4, #ARGV do
-  local amount = held.amounts[i - 3]
-  for scope = 1, 2 do
-    if redis.call('HINCRBY', KEYS[scope], 'held:' .. ARGV[i], string.format('%.0f', 0 - amount)) < 0 then
-      redis.call('HSET', KEYS[scope], 'held:' .. ARGV[i], 0)  -- a new day, or a rebuild, has begun without it
-    end
-    redis.call('HINCRBY', KEYS[scope], 'spent:' .. ARGV[i], string.format('%.0f', amount))
-  end
-end
-redis.call('HSET', KEYS[1], call, 'lost ' .. string.sub(known, 6))
 return 'done'

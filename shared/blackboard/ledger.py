@@ -16,8 +16,12 @@ from shared.blackboard.sentinel import Sentinel
 from shared.errors import Fenced, RetryableError
 from shared.runs import ENDS
 
-_RESERVE, _SETTLE = script("reserve", using=("expire",)), script("settle", using=("expire",))
-_FORFEIT = script("forfeit")
+_RESERVE = script("reserve", using=("expire", "unhold", "lose", "overdue"))
+_SETTLE = script("settle", using=("expire", "unhold"))
+_FORFEIT, _ABANDON = (script(name, using=("unhold", "lose")) for name in ("forfeit", "abandon"))
+
+LEASE = 3_600.0
+"""Seconds after which a reservation counts as spent that was neither settled nor forfeited, unless it is set."""
 
 _ENDS = " ".join(f'"{state}"' for state in sorted(ENDS))
 """As the field `state` of a run has them."""
@@ -111,11 +115,13 @@ class Ledger:
         day: DayBudget,
         ttl: float,
         handoff_id: str = "",
+        lease: float = LEASE,
     ) -> None:
         self._sentinel = sentinel
         self._keys = [keys.ledger(tenant, run_id), keys.tenant_ledger(tenant), keys.SENTINEL]
         self._run = keys.run(tenant, run_id)
         self._handoff_id = handoff_id
+        self._lease = int(lease) + 1
         self._limits = [*_limits(limits), *_day_limits(day)]
         self._ttl = int(ttl * 1000)
 
@@ -134,7 +140,7 @@ class Ledger:
     async def _asked(self, call: str, attempt: str, amounts: Amounts, becomes: str) -> Reserved:
         about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, becomes]
         amount: list[str | int] = [len(amounts), *Amounts._fields, *amounts, *self._limits]
-        arguments = [*about, self._handoff_id, _ENDS, *amount]
+        arguments = [*about, self._handoff_id, _ENDS, self._lease, *amount]
         said = await self._sentinel.scripts.run(_RESERVE, [*self._keys, self._run], arguments)
         verdict, whose, what, left, lost = said
         if verdict == "lost":
@@ -156,6 +162,12 @@ class Ledger:
         """Take what was reserved for spent: nobody knows how the request ended. Raises BlackboardLost."""
         arguments: list[str | int] = [self._sentinel.generation, call, attempt, *Amounts._fields]
         if await self._sentinel.scripts.run(_FORFEIT, self._keys, arguments) == "lost":
+            self._sentinel.doubt()
+
+    async def abandon(self, work: str) -> None:
+        """Take everything for spent that calls of this work have reserved. Raises BlackboardLost."""
+        arguments: list[str | int] = [self._sentinel.generation, f"{work}/", *Amounts._fields]
+        if await self._sentinel.scripts.run(_ABANDON, self._keys, arguments) == "lost":
             self._sentinel.doubt()
 
     async def spent(self) -> Amounts:

@@ -2,8 +2,9 @@
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel, 4 the run
 -- ARGV: 1 the generation, 2 how long to keep the ledger if there is no such run (ms), 3 the call, 4 which attempt at it (it begins with the
 --       fencing epoch), 5 what they become ("held", or "spent" at once), 6 the handoff the call is made for (empty: the run is
---       not asked), 7 the states in which a run has ended, 8 how many amounts there are (n), then n names, n amounts,
---       n limits of the run, n limits of the tenant's day (-1: none)
+--       not asked), 7 the states in which a run has ended, 8 how long what is held stays so (s): after that it counts as
+--       spent, 9 how many amounts there are (n), then n names, n amounts, n limits of the run, n limits of the tenant's
+--       day (-1: none)
 -- Returns {verdict, whose, name, left, lost}: "granted"; "wait" (what others have reserved is in the way and may come back) or
 -- "refused" (what is spent is), with whose limit is in the way ("run" or "tenant"), of which amount, and how much is
 -- left of it; "unwanted" (the run does not await the handoff) or "unknown" (there is no such run): nothing is reserved;
@@ -11,21 +12,17 @@
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
   return {'lost', '', '', '0', {}}
 end
-local call, attempt, becomes, n = 'call:' .. ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[8])
-local day = tostring(math.floor(tonumber(redis.call('TIME')[1]) / 86400))
+local call, attempt, becomes, n = 'call:' .. ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[9])
+local now = tonumber(redis.call('TIME')[1])
+local day = tostring(math.floor(now / 86400))
 local function list(place)
   local items = {}
-  for i = 1, n do items[i] = ARGV[8 + place * n + i] end
+  for i = 1, n do items[i] = ARGV[9 + place * n + i] end
   return items
 end
 local names, amounts, limits, scopes = list(0), list(1), {list(2), list(3)}, {'run', 'tenant'}
 if redis.call('HGET', KEYS[2], 'day') ~= day then
-  local gone = {}
-  for _, name in ipairs(names) do
-    gone[#gone + 1] = 'spent:' .. name
-    gone[#gone + 1] = 'held:' .. name  -- of calls that nobody ever settled; those under way may be settled below nothing
-  end
-  redis.call('HDEL', KEYS[2], unpack(gone))
+  redis.call('DEL', KEYS[2])  -- what is held belongs to the day it was reserved in, and is settled without this one
   redis.call('HSET', KEYS[2], 'day', day)
 end
 local function objection(handoff)
@@ -71,30 +68,35 @@ if known and (string.sub(known, 1, 5) == 'held ' or string.sub(known, 1, 5) == '
   if held.attempt == attempt then
     return {objection(ARGV[6]) or 'granted', '', '', '0', {}}
   end
-  for i, name in ipairs(names) do
-    if not counted then
-      add('held:', name, string.format('%.0f', 0 - held.amounts[i]))
-      add('spent:', name, string.format('%.0f', held.amounts[i]))
-    end
-    lost[i] = string.format('%.0f', held.amounts[i])
+  if not counted then
+    lose(KEYS, {ARGV[3], string.sub(known, 6), unpack(names)})
   end
+  for i in ipairs(names) do lost[i] = string.format('%.0f', held.amounts[i]) end
   redis.call('HSET', KEYS[1], call, 'spent ' .. held.attempt)
 end
-local verdict, whose, which, left = objection(ARGV[6]) or 'granted', '', '', 0
-for scope = 1, 2 do
-  for i, name in ipairs(names) do
-    local limit = tonumber(limits[scope][i])
-    if limit >= 0 and (verdict == 'granted' or verdict == 'wait') then
-      local spent = tonumber(redis.call('HGET', KEYS[scope], 'spent:' .. name) or '0')
-      local held = tonumber(redis.call('HGET', KEYS[scope], 'held:' .. name) or '0')
-      local wanted = tonumber(amounts[i])
-      if spent + wanted > limit then
-        verdict, whose, which, left = 'refused', scopes[scope], name, limit - spent
-      elseif verdict == 'granted' and spent + held + wanted > limit then
-        verdict, whose, which, left = 'wait', scopes[scope], name, limit - spent - held
+local function judged()
+  local verdict, whose, which, left = objection(ARGV[6]) or 'granted', '', '', 0
+  for scope = 1, 2 do
+    for i, name in ipairs(names) do
+      local limit = tonumber(limits[scope][i])
+      if limit >= 0 and (verdict == 'granted' or verdict == 'wait') then
+        local spent = tonumber(redis.call('HGET', KEYS[scope], 'spent:' .. name) or '0')
+        local held = tonumber(redis.call('HGET', KEYS[scope], 'held:' .. name) or '0')
+        local wanted = tonumber(amounts[i])
+        if spent + wanted > limit then
+          verdict, whose, which, left = 'refused', scopes[scope], name, limit - spent
+        elseif verdict == 'granted' and spent + held + wanted > limit then
+          verdict, whose, which, left = 'wait', scopes[scope], name, limit - spent - held
+        end
       end
     end
   end
+  return verdict, whose, which, left
+end
+local verdict, whose, which, left = judged()
+if verdict == 'wait' then  -- perhaps for one who has died
+  overdue(KEYS, {now, unpack(names)})
+  verdict, whose, which, left = judged()
 end
 if verdict == 'granted' then
   local numbers = {}
@@ -102,7 +104,11 @@ if verdict == 'granted' then
     numbers[i] = tonumber(amounts[i])
     add(becomes .. ':', name, amounts[i])
   end
-  local kept = becomes == 'held' and cjson.encode({attempt = attempt, amounts = numbers}) or attempt
+  local kept = attempt
+  if becomes == 'held' then
+    kept = cjson.encode({attempt = attempt, amounts = numbers, lease = now + tonumber(ARGV[8])})
+    redis.call('HSET', KEYS[2], 'hold:' .. KEYS[1] .. ' ' .. ARGV[3], kept)
+  end
   redis.call('HSET', KEYS[1], call, becomes .. ' ' .. kept)
 end
 expire({KEYS[1], KEYS[4]}, {ARGV[2]})

@@ -18,15 +18,15 @@ if known then
     return 'done'
   end
 end
+local counts = {true, true}
+if held then
+  counts = unhold(KEYS, {ARGV[3], string.sub(known, 6), unpack(ARGV, 6, 5 + n)})
+end
 for i = 1, n do
-  local name, amount = ARGV[5 + i], ARGV[5 + n + i]
   for scope = 1, 2 do
-    if held then
-      if redis.call('HINCRBY', KEYS[scope], 'held:' .. name, string.format('%.0f', 0 - held.amounts[i])) < 0 then
-        redis.call('HSET', KEYS[scope], 'held:' .. name, 0)  -- a new day, or a rebuild, has begun without it
-      end
+    if counts[scope] then
+      redis.call('HINCRBY', KEYS[scope], 'spent:' .. ARGV[5 + i], ARGV[5 + n + i])
     end
-    redis.call('HINCRBY', KEYS[scope], 'spent:' .. name, amount)
   end
 end
 redis.call('HSET', KEYS[1], call, 'spent ' .. attempt)

@@ -168,3 +168,68 @@ def test_money_is_rounded_up_and_never_by_what_floating_point_adds():
     assert Amounts.of(Usage(cost_usd=1.5e-9)).nano_usd == 2
     assert Amounts.of(Usage(cost_usd=0.1 + 0.2)).nano_usd == 300_000_000
     assert Amounts(nano_usd=5).usage.cost_usd == 5e-9
+
+
+async def test_what_a_dead_worker_has_reserved_is_free_for_others_when_its_lease_is_over_and_counts_once(sentinel):
+    day = DayBudget(tokens=150)
+    dead = Ledger(sentinel, "default", "run-dead", Budget(), day, 60, lease=0)
+    other = ledger_of(sentinel, "run-other", day=day)
+    await dead.reserve("a", "1", CALL)
+    small = Amounts(tokens=40, model_calls=1)
+    assert (await other.reserve("big", "1", CALL)).verdict is Verdict.WAIT
+    assert (await other.reserve("b", "1", small)).verdict is Verdict.GRANTED
+    await asyncio.sleep(2.1)
+    refused = [await other.reserve("big", "1", CALL) for _ in range(2)][-1]
+    assert (refused.verdict, refused.whose) == (Verdict.REFUSED, "tenant"), "it is spent, not held any more"
+    found = await sentinel.own.hgetall("waggle:default:ledger")
+    assert (found["spent:tokens"], found["held:tokens"]) == ("100", "40")
+    await dead.settle("a", "1", Amounts(tokens=7, model_calls=1))
+    found = await sentinel.own.hgetall("waggle:default:ledger")
+    assert (found["spent:tokens"], found["held:tokens"]) == ("100", "40"), "settled late, the tenant pays once"
+    assert (await dead.spent()).tokens == 7
+
+
+async def test_a_step_of_the_same_run_does_not_wait_for_a_dead_one_for_ever(sentinel):
+    dead = Ledger(sentinel, "default", "run-1", Budget(output_tokens=120), DayBudget(), 60, lease=0)
+    await dead.reserve("a", "1", CALL)
+    assert (await dead.reserve("b", "1", Amounts(output_tokens=80))).verdict is Verdict.WAIT
+    await asyncio.sleep(2.1)
+    assert (await dead.reserve("b", "1", Amounts(output_tokens=80))).verdict is Verdict.REFUSED
+    assert (await dead.reserve("b", "1", Amounts(output_tokens=70))).verdict is Verdict.GRANTED
+    assert (await dead.reserve("a", "2", Amounts())).lost == CALL
+
+
+async def test_a_new_day_counts_only_what_was_reserved_in_it(sentinel):
+    """Calls under way at midnight neither burden the new day nor, when they are settled, eat what others hold in it."""
+    day = DayBudget(tokens=150)
+    late, fresh = ledger_of(sentinel, "run-late", day=day), ledger_of(sentinel, "run-fresh", day=day)
+    await late.reserve("a", "1", CALL)
+    await sentinel.own.hset("waggle:default:ledger", "day", "yesterday")
+    assert (await fresh.reserve("b", "1", CALL)).verdict is Verdict.GRANTED
+    await late.settle("a", "1", CALL)
+    found = await sentinel.own.hgetall("waggle:default:ledger")
+    assert (found["held:tokens"], found.get("spent:tokens", "0")) == ("100", "0")
+    assert (await fresh.reserve("c", "1", CALL)).verdict is Verdict.WAIT
+    assert (await late.spent()) == CALL
+
+
+async def test_work_that_is_given_up_frees_all_it_has_reserved_and_nothing_else(sentinel):
+    ledger = ledger_of(sentinel)
+    for call in ("work-1/a", "work-1/b", "work-10/a"):
+        await ledger.reserve(call, "1", CALL)
+    for _ in range(2):
+        await ledger.abandon("work-1")
+    for key in ("waggle:default:run:run-1:ledger", "waggle:default:ledger"):
+        found = await sentinel.own.hgetall(key)
+        assert (found["held:tokens"], found["spent:tokens"]) == ("100", "200")
+
+
+async def test_a_reservation_of_an_older_version_without_a_lease_is_settled_as_it_was(sentinel):
+    ledger = ledger_of(sentinel)
+    await ledger.reserve("a", "1", CALL)
+    await sentinel.own.hdel("waggle:default:ledger", "hold:waggle:default:run:run-1:ledger a")
+    old = '{"attempt":"1","amounts":[100,50,1000,1,0]}'
+    await sentinel.own.hset("waggle:default:run:run-1:ledger", "call:a", f"held {old}")
+    await ledger.settle("a", "1", Amounts(tokens=30, model_calls=1))
+    found = await sentinel.own.hgetall("waggle:default:ledger")
+    assert (found["held:tokens"], found["spent:tokens"]) == ("0", "30")

@@ -1,0 +1,11 @@
+-- Count what a call has reserved as spent: nobody knows how it ended. The next attempt at it is told so, once.
+-- KEYS: 1 the run's ledger, 2 the tenant's ledger  ARGV: as for `unhold`
+local held, counts = cjson.decode(ARGV[2]), unhold(KEYS, ARGV)
+for i = 3, #ARGV do
+  for scope = 1, 2 do
+    if counts[scope] then
+      redis.call('HINCRBY', KEYS[scope], 'spent:' .. ARGV[i], string.format('%.0f', held.amounts[i - 2]))
+    end
+  end
+end
+redis.call('HSET', KEYS[1], 'call:' .. ARGV[1], 'lost ' .. ARGV[2])
