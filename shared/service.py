@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, make_asgi_app
 from shared import blackboard, bus
 from shared.archive import BlobStore
 from shared.blackboard import Client, RunStore, Sentinel
+from shared.blackboard.attempts import Attempts
 from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
 from shared.bus.groups import table_of
 from shared.bus.reader import Held
@@ -153,6 +154,7 @@ def serve(
         ready=ready,
         metrics=parts.metrics,
         table=table_of(parts.name),
+        attempts=Attempts(parts.redis),
     )
     prefix = parts.settings.topic_prefix
     names = [prefix + topic for topic in topics]

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from schemas.task import Shape
+from shared.blackboard import keys
 from shared.errors import RetryableError
 from shared.limits import Buckets, Rate
 from shared.runs import Intake
@@ -44,20 +45,20 @@ def await_agents(intake: Intake, attempt: int, agents: Agents, now: datetime) ->
         raise RetryableError(message, after=after, code="unknown_agent", exact=True)
 
 
-async def admit(intake: Intake, attempt: int, parts: Parts) -> None:
+async def admit(intake: Intake, parts: Parts) -> None:
     """Return when the task may begin. Raises RetryableError `rate_limited` with the time of its turn.
 
-    A task that comes back has had its turn counted: it is let in.
+    A task has one turn, however often it is delivered; one whose run has begun needs none.
     """
     tenants = read_tenants(parts.settings.tenants)
     terms = tenants.of(intake.task.tenant) if tenants else None
-    if attempt > 1 or terms is None or terms.tasks_per_minute is None:
+    if terms is None or terms.tasks_per_minute is None:
         return
-    most = terms.tasks_per_minute
-    turns = Buckets(parts.sentinel.scripts, {f"tasks/{intake.task.tenant}": Rate.per_minute(most)})
-    _, wait = await turns.take([1], LONGEST)
+    tenant, most = intake.task.tenant, terms.tasks_per_minute
+    if await parts.runs.state(tenant, intake.run_id) is not None:
+        return
+    turns = Buckets(parts.sentinel.scripts, {f"tasks/{tenant}": Rate.per_minute(most)})
+    wait = await turns.turn(keys.turn(tenant, intake.run_id), [1], LONGEST)
     if wait > NEAR:
-        message = (
-            f"tenant `{intake.task.tenant}` may begin {most} tasks a minute; it is this one's turn in {wait:.0f} s"
-        )
+        message = f"tenant `{tenant}` may begin {most} tasks a minute; it is this one's turn in {wait:.0f} s"
         raise RetryableError(message, after=wait, code="rate_limited", exact=True)

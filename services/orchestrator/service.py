@@ -66,7 +66,7 @@ class Orchestrator:
         await self.authority.check(delivery)
         message = _intake(delivery, self.parts.settings.max_message_bytes)
         if isinstance(message, Intake):  # a large one takes a while: others are not to wait for it
-            await admit(message, delivery.envelope.attempt, self.parts)
+            await admit(message, self.parts)
             message = await asyncio.to_thread(_screened, message, self.parts.settings)
         await self._settle(delivery, message)
 

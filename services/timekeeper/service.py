@@ -108,7 +108,7 @@ class Timekeeper:
     def complete(self, place: TopicPartition) -> None:
         """What is due may fire."""
         self.timers.complete(place)
-        log.info("timers_loaded", topic=place.topic, partition=place.partition, waiting=len(self.timers))
+        log.debug("timers_loaded", topic=place.topic, partition=place.partition, waiting=len(self.timers))
         self.news.set()
 
     def drop(self, place: TopicPartition) -> None:

@@ -43,6 +43,16 @@ def submitted(tenant: str, run_id: str) -> str:
     return f"waggle:{tenant}:submitted:{run_id}"
 
 
+def turn(tenant: str, run_id: str) -> str:
+    """String: the time at which a task that its tenant's rate holds back may begin."""
+    return f"waggle:{tenant}:turn:{run_id}"
+
+
+def attempts(fingerprint: str) -> str:
+    """String: the attempt for which a record from outside the swarm was put back last."""
+    return f"waggle:attempts:{fingerprint}"
+
+
 def journal(tenant: str, work_id: str) -> str:
     """Hash: what was done for some work, entry by entry, and the fencing epoch of who does it."""
     return f"waggle:{tenant}:journal:{work_id}"

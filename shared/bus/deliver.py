@@ -25,12 +25,14 @@ from opentelemetry.trace import Span
 from pydantic_core import from_json
 
 from schemas.envelope import HEADER
+from shared.blackboard.attempts import Attempts
 from shared.bus.broker import fits, publish
 from shared.bus.bury import bury
 from shared.bus.dead_letters import CAUSES
 from shared.bus.groups import TABLE
 from shared.bus.parking import parked
 from shared.bus.record import Delivery, Record, decode, fingerprint, header_map
+from shared.bus.shares import OUTSIDE
 from shared.bus.timers import until
 from shared.errors import Fenced, RetryableError, Stopped, TerminalError, WaggleError
 from shared.telemetry import logs
@@ -91,6 +93,8 @@ class Deliverer:
     metrics: Metrics
     table: str = TABLE
     """The topic in which this service has records wait, without the prefix."""
+    attempts: Attempts | None = None
+    """What is known of the attempts of records from outside; None: nothing is consumed that comes from there."""
 
     async def __call__(self, record: Any) -> None:
         """Return when the record is dealt with. Raises nothing but Fenced and cancellation."""
@@ -122,7 +126,8 @@ class Deliverer:
             attempt = 1
             try:
                 delivery = decode(record, self.prefix)
-                attempt = delivery.envelope.attempt
+                attempt = await self._attempt(record, delivery.envelope.attempt)
+                delivery = delivery.tried(attempt)
                 logs.about(delivery.message)
                 tenant, run = (getattr(delivery.message, name, None) for name in ("tenant", "run_id"))
                 about(attempt=attempt, tenant=tenant, run=run)
@@ -137,6 +142,13 @@ class Deliverer:
             except Exception as failure:  # noqa: BLE001 -- every failure is dealt with, by its kind
                 await self._failed(record, failure, attempt)
                 span_failed(span, getattr(failure, "code", type(failure).__qualname__), str(failure))
+
+    async def _attempt(self, record: Any, claimed: int) -> int:
+        """The attempt that this is. A header proves nothing on a topic that is written from outside the swarm."""
+        outside = record.topic.removeprefix(self.prefix) in OUTSIDE
+        if claimed == 1 or not outside or self.attempts is None:
+            return claimed
+        return await self.attempts.believed(fingerprint(record), claimed)
 
     def _processing(self, record: Any) -> AbstractContextManager[Span]:
         """The span of this delivery."""
@@ -183,13 +195,15 @@ class Deliverer:
             await self._bury(record, failure, attempt)
             return
         longest = after if getattr(failure, "exact", False) else max(after, min(after * 2**attempt, LONGEST_DELAY))
-        due = datetime.now(UTC) + timedelta(seconds=random.uniform(after, longest))  # noqa: S311 -- jitter
+        pause = random.uniform(after, longest)  # noqa: S311 -- jitter
+        due = datetime.now(UTC) + timedelta(seconds=pause)
+        name = fingerprint(record)
         again = _again(record, failure, attempt)
         timer = until(
             again,
             due,
             table=self.table,
-            id=f"{fingerprint(record)}/{attempt + 1}",
+            id=f"{name}/{attempt + 1}",
             source=f"waggle/{self.service}",
             prefix=self.prefix,
             now=datetime.now(UTC),
@@ -197,6 +211,8 @@ class Deliverer:
         if not fits(timer):  # a record in a record is larger than it was
             await self._bury(record, failure, attempt)
             return
+        if self.attempts is not None and record.topic.removeprefix(self.prefix) in OUTSIDE:
+            await self.attempts.put_back(name, attempt + 1, pause)
         await publish(self.broker, [timer])
         self.metrics.retries.labels(record.topic, self.metrics.error(failure.code)).inc()
         log.warning("tried again later", topic=record.topic, offset=record.offset, attempt=attempt, error=str(failure))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -46,6 +46,12 @@ class Delivery:
     """Bytes of the payload."""
     raw: Any = None
     """The record itself."""
+
+    def tried(self, attempt: int) -> "Delivery":
+        """The same as that attempt, whatever its header says."""
+        if attempt == self.envelope.attempt:
+            return self
+        return replace(self, envelope=self.envelope.model_copy(update={"attempt": attempt}))
 
     @property
     def mark(self) -> str:

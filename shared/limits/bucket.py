@@ -52,15 +52,20 @@ class Buckets:
         """
         return await self._run(amounts, max(0, int(patience * 1000)))
 
+    async def turn(self, asker: str, amounts: Sequence[float], patience: float) -> float:
+        """Take as `take` does, once for an asker, which is a key; return the seconds until its turn."""
+        _, wait = await self._run(amounts, max(0, int(patience * 1000)), [asker])
+        return wait
+
     async def correct(self, amounts: Sequence[float]) -> None:
         """Take whatever the wait, or with negative amounts give back: the true figure is known only afterwards."""
         await self._run(amounts, -1)
 
-    async def _run(self, amounts: Sequence[float], patience: int) -> tuple[bool, float]:
+    async def _run(self, amounts: Sequence[float], patience: int, asker: Sequence[str] = ()) -> tuple[bool, float]:
         if not self._keys:
             return True, 0.0
         arguments = [patience, *asking(self._rates, amounts)]
-        taken, wait = await self._scripts.run(_TAKE, self._keys, arguments)
+        taken, wait = await self._scripts.run(_TAKE, [*self._keys, *asker], arguments)
         return bool(taken), int(wait) / 1000
 
 

@@ -15,7 +15,9 @@ from opentelemetry import trace
 from prometheus_client import CollectorRegistry
 
 from schemas.step import HelpAsked
+from schemas.task import Task
 from shared import bus
+from shared.blackboard.attempts import Attempts
 from shared.bus import Deliverer, KeyedConsumer, encode, publish
 from shared.bus.broker import LARGEST_MESSAGE, publish_bytes, size_of
 from shared.bus.dead_letters import dead_letter_headers, read_dead_letter
@@ -32,7 +34,9 @@ def record(message, prefix: str, id: str | None = None):
 
 
 @asynccontextmanager
-async def consuming(settings, handle, group="g", topics=("runs",), dead=None, registry=None, on_dead=None):
+async def consuming(
+    settings, handle, group="g", topics=("runs",), dead=None, registry=None, on_dead=None, attempts=None
+):
     broker = bus.connect(settings, "test")
 
     async def collect(raw, error):
@@ -51,6 +55,7 @@ async def consuming(settings, handle, group="g", topics=("runs",), dead=None, re
         outages=bus.OUTAGES,
         ready=ready,
         metrics=Metrics(registry or CollectorRegistry()),
+        attempts=attempts,
     )
     names = [settings.topic_prefix + topic for topic in topics]
     consumer = KeyedConsumer(broker, names, settings.topic_prefix + group, deliver, settings)
@@ -374,6 +379,27 @@ async def test_a_retryable_error_is_tried_again_until_it_passes(settings, topics
     async with timekeeping(settings), consuming(settings, handle) as (broker, _):
         await publish(broker, [record(question(1), settings.topic_prefix)])
         await until(lambda: len(tries) == 3)
+
+
+@pytest.mark.parametrize("claimed", [2, 8, 10**9])
+async def test_a_record_from_outside_has_all_its_attempts_whatever_it_says(settings, topics, redis, claimed):
+    tries, dead = [], []
+
+    async def handle(delivery):
+        tries.append(delivery.envelope.attempt)
+        raise RetryableError("busy", after=0.01) if len(tries) < 3 else TerminalError("no use", code="no_use")
+
+    prefix = settings.topic_prefix
+    task = encode(Task(objective="x"), id="t", source="/shop", prefix=prefix, now=datetime.now(UTC))
+    forged = task.model_copy(update={"headers": task.headers | {"ce_attempt": str(claimed)}})
+    attempts = Attempts(redis)
+    async with (
+        timekeeping(settings),
+        consuming(settings, handle, topics=["tasks"], dead=dead, attempts=attempts) as (broker, _),
+    ):
+        await publish(broker, [forged])
+        await until(lambda: bool(dead))
+    assert tries == [1, 2, 3]
 
 
 async def test_records_of_two_sources_that_share_an_id_and_a_key_are_both_tried_again(settings, topics):

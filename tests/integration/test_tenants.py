@@ -12,6 +12,7 @@ from schemas.event import State
 from schemas.step import HandoffFailed, StepCompleted
 from schemas.task import Task
 from shared.agent.serve import limited
+from shared.blackboard import keys
 from shared.errors import RetryableError
 from shared.rebuild import rebuild
 from shared.runs import run_id_for
@@ -87,8 +88,36 @@ async def test_tasks_above_the_rate_of_their_tenant_come_back_when_it_is_their_t
         await strict.handle(second)
     assert (later.value.code, 25 < later.value.after <= 30) == ("rate_limited", True)
     assert await run_of(strict, "slow")
-    await strict.handle(replace(second, envelope=second.envelope.model_copy(update={"attempt": 2})))
+    await passed(strict, "k2")
+    await strict.handle(second)
     assert (await strict.parts.runs.load("slow", run_id_for("slow", "k2"))).run.state is State.EXECUTING
+
+
+async def passed(orchestrator, key: str) -> None:
+    """Let the turn of a task come."""
+    name = keys.turn("slow", run_id_for("slow", key))
+    turn = float(await orchestrator.parts.redis.get(name))
+    await orchestrator.parts.redis.set(name, turn - 3600, keepttl=True)
+
+
+async def test_a_task_takes_one_turn_however_often_it_comes_and_none_once_its_run_has_begun(strict):
+    first, second, third = (delivery(wanting(tenant="slow", idempotency_key=f"k{n}"), f"t{n}") for n in (1, 2, 3))
+    for _ in range(5):
+        await strict.handle(first)
+    waits = []
+    for each in (second, second, second, third):
+        with pytest.raises(RetryableError) as later:
+            await strict.handle(each)
+        waits.append(later.value.after)
+    assert 25 < waits[2] <= waits[1] <= waits[0] <= 30
+    assert 55 < waits[3] <= 60
+
+
+async def test_a_task_that_says_it_was_tried_before_waits_for_its_turn_all_the_same(strict):
+    first, second = (delivery(wanting(tenant="slow", idempotency_key=key), key) for key in ("k1", "k2"))
+    await strict.handle(first)
+    with pytest.raises(RetryableError, match="2 tasks a minute"):
+        await strict.handle(replace(second, envelope=second.envelope.model_copy(update={"attempt": 2})))
 
 
 async def test_one_tenants_rate_does_not_hold_up_another(strict):
