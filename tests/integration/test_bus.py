@@ -453,7 +453,8 @@ async def test_what_has_its_turn_at_a_certain_time_comes_back_then_and_not_some_
             raise RetryableError("not yet", after=turn, exact=True)
         late.append(time.monotonic())
 
-    async with timekeeping(settings), consuming(settings, handle) as (broker, _):
+    async with timekeeping(settings) as (_, table), consuming(settings, handle) as (broker, _):
+        await until(lambda: not table.loading)
         await publish(broker, [record(question(n), settings.topic_prefix) for n in range(1, 9)])
         await until(lambda: len(late) == 16)
     came, turns = sorted(each for each in late if each > 0), sorted(-each for each in late if each < 0)
