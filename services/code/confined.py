@@ -29,6 +29,8 @@ _OPEN = 128
 """Folders that wait, open, to be looked into."""
 _DESCRIPTORS = 64
 """Files one process of a program may hold open: behind each can be kernel memory that no other limit counts."""
+_FIRST = 2
+"""Number of this process in the sandbox, where 1 is bubblewrap's; everything else there is the program's."""
 _MANIFEST = 2_000_000
 _CHUNK = 1_048_576
 _REGULAR = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -230,8 +232,9 @@ def _run(name: str, seconds: float, written: int) -> tuple[int, bool]:
         code, late = program.wait(seconds), False
     except subprocess.TimeoutExpired:
         code, late = 124, True
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(-1, signal.SIGKILL)
+    if os.getpid() == _FIRST:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
     return (code if code >= 0 else 128 - code), late
 
 

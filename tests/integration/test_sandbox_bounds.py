@@ -169,3 +169,18 @@ def test_a_program_that_ends_its_keeper_ends_itself(run):
     assert "alive" not in out
     assert "lost" in err
     assert files == 0
+
+
+def test_what_a_program_leaves_running_ends_with_it_and_its_files_are_kept(run):
+    source = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    while True:
+        open("late", "a").write("x")
+open("kept", "w").write("x")
+print(os.getppid())
+"""
+    code, out, _, files, _ = run(source)
+    assert (code, out) == (0, "2\n")
+    assert files in (1, 2)
