@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 from schemas.error import ErrorInfo
@@ -39,16 +39,17 @@ class ReadingLimits:
 
     cpu: float = 8.0
     seconds: float = 15.0
-    memory: int = 384 * 1_048_576
+    memory: int = 192 * 1_048_576
 
 
 class Readers:
     """Calls functions of one module, each in a process of its own, a few at once."""
 
-    def __init__(self, module: str, limits: ReadingLimits | None = None, at_once: int = 3) -> None:
+    def __init__(self, module: str, limits: ReadingLimits | None = None, at_once: int = 2) -> None:
         self._module = module
         self._limits = limits or ReadingLimits()
         self._threads = ThreadPoolExecutor(at_once, f"reading-{module.rpartition('.')[2]}")
+        self._places = BoundedSemaphore(at_once)
         self._lock = Lock()
         self._parent: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -65,7 +66,7 @@ class Readers:
     def read_blocking(self, function: str, content: bytes, name: str, arguments: dict[str, Any]) -> Any:
         """Do the same from a thread that may wait."""
         ours, theirs = socket.socketpair()
-        with ours:
+        with self._places, ours:
             with theirs:
                 self._hand_over(theirs)
             answer = self._asked(ours, {"function": function, "arguments": arguments, **asdict(self._limits)}, content)
