@@ -23,7 +23,7 @@ from shared.limits import Outcome
 from shared.llm.endpoints import Endpoint
 from shared.llm.gate import Closed, Gate
 from shared.llm.reply import Reply, Vectors
-from shared.llm.request import NotAnswered
+from shared.llm.request import CONTEXT, FILTERED, GARBLED, QUOTA, REFUSAL, NotAnswered
 from shared.llm.seats import Seat
 from shared.llm.spending import Demand, Permit, Spending
 from shared.llm.usage import estimated_tokens
@@ -46,6 +46,8 @@ class Call(Generic[T]):
 
 UNAVAILABLE = "model_unavailable"
 REFUSED = "model_refused"
+NAMED = {QUOTA, CONTEXT, FILTERED, REFUSAL, GARBLED}
+"""Causes that a run fails with under their own name."""
 
 ROUNDS = 3
 """How often each endpoint may fail for one call."""
@@ -71,6 +73,8 @@ class Failover:
         self._longest = longest
         self._failures: dict[str, NotAnswered] = {}
         """Of this round, by endpoint."""
+        self._last: NotAnswered | None = None
+        """Of all rounds: why this is not over yet."""
 
     @property
     def _left(self) -> float:
@@ -119,8 +123,11 @@ class Failover:
     async def _at(self, gate: Gate, call: Call[T], *, patient: bool) -> T:
         async with self._seated(gate) as seat:
             demand = call.demand(gate.endpoint)._replace(pause=seat.aside)
-            async with call.spending(demand) as permit:
-                return await self._charged(gate, call, permit, max(0.0, self._left if patient else SOON), seat)
+            try:
+                async with call.spending(demand) as permit:
+                    return await self._charged(gate, call, permit, max(0.0, self._left if patient else SOON), seat)
+            except TerminalError as over:
+                raise self._with_cause(over) from over
 
     @asynccontextmanager
     async def _seated(self, gate: Gate) -> AsyncIterator[Seat]:
@@ -150,6 +157,8 @@ class Failover:
                 permit.settle(Usage())
             elif (came := estimated_tokens(failure.received - FRAME)) > permit.max_output_tokens:
                 permit.settle(_flooded(call.demand(gate.endpoint), came))
+            elif failure.usage is not None:
+                permit.settle(failure.usage)
             raise
         finally:
             if not sent:
@@ -161,9 +170,17 @@ class Failover:
         return max(0.1, min(self._longest, share))
 
     def _note(self, gate: Gate, failure: NotAnswered) -> None:
-        self._failures[gate.endpoint.name] = failure
+        self._failures[gate.endpoint.name] = self._last = failure
         if not failure.elsewhere:
-            raise TerminalError(f"the model endpoint refused the request ({failure.code})", code=REFUSED) from failure
+            code = failure.code if failure.code in NAMED else REFUSED
+            raise TerminalError(f"the model endpoint refused the request ({failure})", code=code) from failure
+
+    def _with_cause(self, over: TerminalError) -> TerminalError:
+        """What ends the call, with what made it ask again: else the cause of a used-up budget is lost."""
+        if self._last is None:
+            return over
+        code = GARBLED if self._last.code == GARBLED else over.code
+        return TerminalError(f"{over}; the request before: {self._last}", code=code)
 
     @property
     def _hopeless(self) -> bool:
@@ -174,8 +191,11 @@ class Failover:
 
     def _given_up(self) -> RetryableError | TerminalError:
         said = ", ".join(f"{name}: {failure.code}" for name, failure in self._failures.items())
-        if self._hopeless:
-            return TerminalError(f"every model endpoint refused the request ({said})", code=REFUSED)
+        said += "".join(f"; {name} says: {each.words}" for name, each in self._failures.items() if each.words)
+        codes = {failure.code for failure in self._failures.values()}
+        named = codes.pop() if len(codes) == 1 and codes <= NAMED else None
+        if self._hopeless or named == GARBLED:
+            return TerminalError(f"every model endpoint refused the request ({said})", code=named or REFUSED)
         return RetryableError(f"no model endpoint answered ({said})", after=2.0, code=UNAVAILABLE)
 
 

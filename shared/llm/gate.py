@@ -61,7 +61,13 @@ class Gate:
             outcome, result = Outcome.WORKED, "ok"
         except NotAnswered as failure:
             outcome, hold, result = failure.outcome, failure.hold, failure.code
-            log.warning("a model did not answer", endpoint=self.endpoint.name, why=failure.code, hold=failure.hold)
+            log.warning(
+                "a model did not answer",
+                endpoint=self.endpoint.name,
+                why=failure.code,
+                words=failure.words,
+                hold=failure.hold,
+            )
             raise
         finally:
             self._metrics.model_requests.labels(self._label, self._metrics.error(result)).inc()

@@ -13,7 +13,7 @@ from shared.llm.endpoints import Endpoint, Role, chains_of, endpoints_in
 from shared.llm.failover import Call, Failover
 from shared.llm.gate import Gate
 from shared.llm.reply import Reply, Vectors, reply_of, vectors_of
-from shared.llm.request import client_of, complete, vectorize
+from shared.llm.request import NotAnswered, client_of, complete, taken, vectorize
 from shared.llm.schema import strict_schema
 from shared.llm.spending import Demand, Spending, unlimited
 from shared.llm.usage import Amount, estimated_tokens, prompt_amount
@@ -113,8 +113,12 @@ class Models:
         longest = body["max_completion_tokens"]
         with traces.chatting(endpoint.model, longest, body["messages"], *where) as span:
             started = time.monotonic()
-            completion = await complete(client, body, seconds)
-            reply = reply_of(completion, endpoint, prompt, longest, time.monotonic() - started)
+            try:
+                completion = await complete(client, body, seconds)
+                reply = reply_of(completion, endpoint, prompt, longest, time.monotonic() - started)
+            except NotAnswered as failure:
+                failure.usage = taken(failure, prompt, longest, endpoint.price)
+                raise
             traces.answered(span, reply.model, reply.finish_reason, reply.message)
             traces.spent(span, reply.usage)
             return reply

@@ -10,7 +10,7 @@ from schemas.budget import Usage
 from schemas.message import Part
 from shared.limits import Outcome
 from shared.llm.endpoints import Endpoint
-from shared.llm.request import NotAnswered
+from shared.llm.request import GARBLED, NotAnswered
 from shared.llm.usage import NOTHING, Amount, reply_amount, usage_of
 
 MOST_CALLS = 64
@@ -65,7 +65,7 @@ def vectors_of(found: Any, endpoint: Endpoint, prompt: Amount) -> Vectors:
         usage = usage_of(found.usage, prompt, NOTHING, endpoint.price)
         return Vectors(vectors=[each.embedding for each in inputs], model=found.model or endpoint.model, usage=usage)
     except (AttributeError, TypeError, ValidationError) as garbled:
-        raise NotAnswered("garbled", Outcome.FAILED) from garbled
+        raise NotAnswered(GARBLED, Outcome.FAILED, words="its parts are not where they should be") from garbled
 
 
 def reply_of(completion: Any, endpoint: Endpoint, prompt: Amount, longest: int, seconds: float) -> Reply:
@@ -73,7 +73,7 @@ def reply_of(completion: Any, endpoint: Endpoint, prompt: Amount, longest: int, 
     try:
         return _reply(completion, endpoint, prompt, longest, seconds)
     except (AttributeError, TypeError, IndexError, ValidationError) as garbled:
-        raise NotAnswered("garbled", Outcome.FAILED) from garbled
+        raise NotAnswered(GARBLED, Outcome.FAILED, words="its parts are not where they should be") from garbled
 
 
 def _reply(completion: Any, endpoint: Endpoint, prompt: Amount, longest: int, seconds: float) -> Reply:

@@ -23,6 +23,7 @@ _MARGIN = 4_096
 
 _NAMES = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|signature|authorization|cookie)"
 _SECRET_NAME = re.compile(rf"(?i){_NAMES}$")
+_SECRET_VARIABLE = re.compile(r"(?i)(?:_|^)(?:KEYS?|PASSWORD|SECRET|TOKEN|HEADERS)$")
 _IS = r"(?:\\?[\"'])?\s*[:=]\s*"
 
 # No pattern may look at one place from many beginnings: a word of 20,000 letters would take a minute, in which the
@@ -91,6 +92,26 @@ class Redaction:
         return self.text(repr(value))
 
 
+_process = Redaction()
+
+
+def remember(secrets: Iterable[str]) -> None:
+    """Have `shown` hide these secrets, which this process knows."""
+    global _process  # noqa: PLW0603 -- as logging, one for a process
+    _process = Redaction(secrets)
+
+
+def shown(text: str) -> str:
+    """A text of an exception, as it may be shown: in a result, a dead letter, an answer."""
+    return _process.text(text)
+
+
+def secrets_in(environment: Mapping[str, str]) -> set[str]:
+    """Every secret that an environment seems to hold, by the names of its variables and the forms of their values."""
+    named = {value for name, value in environment.items() if _SECRET_VARIABLE.search(name)}
+    return {each.strip() for each in named} | {found for value in environment.values() for found in _secrets(value)}
+
+
 def secrets_of(settings: Settings) -> set[str]:
     """Every secret the settings hold: those declared as such, and the passwords in addresses."""
     return {found for name in type(settings).model_fields for found in _secrets(getattr(settings, name))}
@@ -101,7 +122,10 @@ def _secrets(value: Any) -> Iterable[str]:
         case SecretStr():
             yield value.get_secret_value()
         case str() if "://" in value:
-            address = urlsplit(value)
+            try:
+                address = urlsplit(value)
+            except ValueError:  # refused elsewhere, and shown by nobody
+                return
             password = address.password or ""
             yield from (password, unquote(password))
             yield from (said for name, said in parse_qsl(address.query) if _SECRET_NAME.search(name))

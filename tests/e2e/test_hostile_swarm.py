@@ -96,4 +96,4 @@ async def test_runs_on_which_every_malice_is_tried_end_within_their_limits_and_t
 
 
 ENDINGS = {"budget_exhausted", "deadline", "invalid_reply", "loop", "no_plan", "timeout", "too_many_turns"}
-ENDINGS |= {"model_unavailable", "no_review", "not_accepted"}
+ENDINGS |= {"model_garbled", "model_unavailable", "no_review", "not_accepted"}

@@ -84,10 +84,10 @@ async def test_a_model_that_lies_about_the_length_of_its_reply_is_charged_for_wh
         (half_a_stream, {"budget_exhausted"}),
         (no_http, {"budget_exhausted"}),
         (no_word, {"budget_exhausted"}),
-        (invalid_json, {"budget_exhausted"}),
-        (a_page, {"budget_exhausted"}),
-        (nested_body, {"budget_exhausted"}),
-        (numbers_without_end, {"budget_exhausted"}),
+        (invalid_json, {"model_garbled"}),
+        (a_page, {"model_garbled"}),
+        (nested_body, {"model_garbled"}),
+        (numbers_without_end, {"model_garbled"}),
     ],
 )
 async def test_a_model_that_breaks_off_or_sends_what_nobody_can_read_fails_the_step_with_the_reason(

@@ -135,7 +135,7 @@ ODD = {
 async def test_a_reply_of_any_shape_ends_in_an_answer_or_in_a_failure_with_its_reason(worker, message):
     always, _ = await endured(worker, lambda asked: asked.reply(message))
     assert isinstance(always, HandoffFailed)
-    assert always.error.code in {"budget_exhausted", "invalid_reply", "loop", "model_unavailable"}
+    assert always.error.code in {"budget_exhausted", "invalid_reply", "loop", "model_garbled"}
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"x"', b"{}", b'{"choices": 1}', b'{"choices": [null]}'])
