@@ -3,10 +3,12 @@
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
+import mcp_types
 import structlog
 from mcp import Client
 from mcp.client.session import IncomingMessage
@@ -42,6 +44,9 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 LIVED = 60.0
 """Seconds after which a connection counts as one that worked, so that the next pause is short again."""
 
+LONGEST_WHY = 600
+"""Characters of why a server is lost."""
+
 MOST_PAGES = 20
 MOST_LISTED = 200
 
@@ -65,6 +70,10 @@ class Connection:
         self._client: Client | None = None
         self._again = asyncio.Event()
         self._why: str | None = None
+        self._said: deque[str] = deque(maxlen=process.LINES_KEPT)
+        """The last lines of its process that are no messages."""
+        self._within = server.connect_timeout
+        """Seconds it has to answer, at the moment."""
         self._calls = 0
 
     @property
@@ -107,12 +116,15 @@ class Connection:
     async def _once(self) -> None:
         """Connect, and stay so until something is wrong."""
         self._why = None
+        self._said.clear()
         self._again.clear()
+        self._within = self._server.connect_timeout
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self._server.connect_timeout):
                 client = await stack.enter_async_context(self._connecting())
                 listed = await _tools_of(client)
             self._client = client
+            self._within = ANSWER_WITHIN
             self._take(listed)
             log.info("an MCP server is connected", server=self.name, tools=len(listed), version=client.protocol_version)
             self.tried.set()
@@ -133,7 +145,7 @@ class Connection:
     def _transport(self) -> AbstractAsyncContextManager[Streams]:
         if self._server.url is not None:
             return http.connected(self._server)
-        return process.running(self.name, self._server, self._give_up)
+        return process.running(self.name, self._server, self._give_up, self._said)
 
     def _without_secrets(self, result: CallToolResult) -> CallToolResult:
         if not self._server.secrets:
@@ -188,13 +200,24 @@ class Connection:
 
     def _lost(self, failure: BaseException | None, pause: float) -> None:
         self._count_loss()
-        why = self._server.hide(self._why or _reason(failure))
+        why = self._server.hide("; ".join([self._why or self._reason(failure), *self._said]))
         log.warning(
             "an MCP server is away, its tools are refused",
             server=self.name,
-            why=clean(why, 300),
+            why=clean(why, LONGEST_WHY),
             again_in=round(pause, 1),
         )
+
+    def _reason(self, failure: BaseException | None) -> str:
+        """What is to be said of a failure: of a group of them, its first."""
+        while isinstance(failure, BaseExceptionGroup):
+            failure = failure.exceptions[0]
+        match failure:
+            case TimeoutError() | MCPError(code=mcp_types.REQUEST_TIMEOUT):
+                return f"it did not answer within {self._within:g} s"
+            case MCPError():
+                return f"it answered with the protocol error {failure.error.code}: {failure.error.message}"
+        return str(failure or "") or type(failure).__name__
 
 
 async def _end_of(work: Coroutine[Any, Any, None]) -> BaseException | None:
@@ -222,12 +245,3 @@ async def _tools_of(client: Client) -> list[Listed]:
         if cursor is None:
             return found
     raise Lost(f"it lists more than {MOST_LISTED} tools, or on more than {MOST_PAGES} pages")
-
-
-def _reason(failure: BaseException | None) -> str:
-    """What is to be said of a failure: of a group of them, its first."""
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    if isinstance(failure, TimeoutError):
-        return "it does not answer"
-    return str(failure or "") or type(failure).__name__

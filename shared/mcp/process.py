@@ -9,6 +9,7 @@ import subprocess
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
 
 import anyio
 import structlog
@@ -30,7 +31,12 @@ GRACE = 2.0
 """Seconds a server has to end by itself, and then once more after SIGTERM."""
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_ERRORS_KEPT = 5
+LINES_KEPT = 5
+"""Lines of what it writes that is no message, for the log."""
+
+LAST_WORDS = 1.0
+"""Seconds for its return code and its stderr to come after the end of its output."""
+
 _GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError)
 
 Lost = Callable[[str], None]
@@ -38,8 +44,11 @@ Lost = Callable[[str], None]
 
 
 @asynccontextmanager
-async def running(name: str, server: Declared, lost: Lost) -> AsyncGenerator[Streams]:
-    """Run the server's command for as long as the context lasts. Raises OSError when it cannot be started."""
+async def running(name: str, server: Declared, lost: Lost, said: deque[str]) -> AsyncGenerator[Streams]:
+    """Run the server's command for as long as the context lasts. Raises OSError when it cannot be started.
+
+    `said` gets the last lines of what it writes that is no message: they say why it does not work.
+    """
     assert server.command is not None, "it was declared with a command"
     process = await anyio.open_process(
         [server.command, *server.args],
@@ -54,13 +63,14 @@ async def running(name: str, server: Declared, lost: Lost) -> AsyncGenerator[Str
     write, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
     try:
         async with anyio.create_task_group() as tasks, incoming, read, write, outgoing:
-            said: deque[str] = deque(maxlen=_ERRORS_KEPT)
-            tasks.start_soon(_read, process, incoming, said, lost)
+            heard, leaving = anyio.Event(), anyio.Event()
+            tasks.start_soon(_read, process, incoming, _Ending(server, said, heard, leaving, lost))
             tasks.start_soon(_write, process, outgoing)
-            tasks.start_soon(_listen_to_errors, name, server, process, said)
+            tasks.start_soon(_listen_to_errors, name, server, process, said, heard)
             try:
                 yield read, write
             finally:
+                leaving.set()
                 with anyio.CancelScope(shield=True):
                     await _stop(process)
                 tasks.cancel_scope.cancel()
@@ -74,9 +84,47 @@ def environment(server: Declared, ours: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": ours.get("PATH", _PATH), "HOME": ours.get("HOME", "/"), **server.env}
 
 
-async def _read(
-    process: Process, incoming: ObjectSendStream[SessionMessage | Exception], said: deque[str], lost: Lost
-) -> None:
+class _Ending(NamedTuple):
+    """What is known when a process has ended."""
+
+    server: Declared
+    said: deque[str]
+    heard: anyio.Event
+    """Set when all of its stderr was read."""
+    leaving: anyio.Event
+    """Set when it is we who end it."""
+    lost: Lost
+
+    async def report(self, process: Process) -> None:
+        """Say how it ended: its status or signal, which come a moment after its output ends."""
+        if self.leaving.is_set():
+            return
+        with anyio.move_on_after(LAST_WORDS):
+            while process.returncode is None:  # noqa: ASYNC110 -- `wait` would wait for its pipes as well
+                await anyio.sleep(0.01)
+            await self.heard.wait()
+        self.lost(how_it_ended(process.returncode))
+
+    def strange(self, line: bytes) -> None:
+        """Keep a line of its output that is no message."""
+        text = clean(self.server.hide(line.decode(errors="replace")), 300)
+        if text:
+            self.said.append(f"no message: {text}")
+
+
+def how_it_ended(code: int | None) -> str:
+    """How a process ended that has this return code; None: its output has ended, and it runs on."""
+    if code is None:
+        return "it closed its output"
+    if code >= 0:
+        return f"it ended with status {code}"
+    try:
+        return f"it was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"it was ended by signal {-code}"
+
+
+async def _read(process: Process, incoming: ObjectSendStream[SessionMessage | Exception], ending: _Ending) -> None:
     """Hand on one message a line. A line that is none is what many servers print by mistake, and is passed over."""
     assert process.stdout is not None, "it was started with a pipe"
     lines = BufferedByteReceiveStream(process.stdout)
@@ -84,12 +132,16 @@ async def _read(
         try:
             while True:
                 line = await lines.receive_until(b"\n", LARGEST_MESSAGE)
-                with suppress(ValueError):
-                    await incoming.send(SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False)))
+                try:
+                    message = SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+                except ValueError:
+                    ending.strange(line)
+                    continue
+                await incoming.send(message)
         except anyio.DelimiterNotFound:
-            lost(f"it wrote a message of more than {LARGEST_MESSAGE:,} bytes")
+            ending.lost(f"it wrote a message of more than {LARGEST_MESSAGE:,} bytes")
         except (anyio.IncompleteRead, *_GONE):
-            lost("; ".join(["it ended", *said]))
+            await ending.report(process)
 
 
 async def _write(process: Process, outgoing: ObjectReceiveStream[SessionMessage]) -> None:
@@ -101,7 +153,9 @@ async def _write(process: Process, outgoing: ObjectReceiveStream[SessionMessage]
                 await process.stdin.send(said.encode() + b"\n")
 
 
-async def _listen_to_errors(name: str, server: Declared, process: Process, said: deque[str]) -> None:
+async def _listen_to_errors(
+    name: str, server: Declared, process: Process, said: deque[str], heard: anyio.Event
+) -> None:
     """Log what it writes to stderr, and keep the last lines: they say why it ended."""
     assert process.stderr is not None, "it was started with a pipe"
     rest = b""
@@ -112,6 +166,9 @@ async def _listen_to_errors(name: str, server: Declared, process: Process, said:
                 text = clean(server.hide(line.decode(errors="replace")), 300)
                 said.append(text)
                 log.debug("an MCP server says", server=name, text=text)
+    if rest:
+        said.append(clean(server.hide(rest.decode(errors="replace")), 300))
+    heard.set()
 
 
 async def _stop(process: Process) -> None:
