@@ -195,6 +195,9 @@ class Result(Message):
     confidence: float | None = Field(
         None, ge=0, le=1, description="The lowest confidence of any step behind the answer."
     )
+    doubtful: bool = Field(
+        False, description="True when it is complete with so low a confidence that nothing of use was found."
+    )
     caveats: list[str] = Field(default_factory=list)
     error: ErrorInfo | None = None
     models: list[str] = Field(default_factory=list, description="Every model that took part.")

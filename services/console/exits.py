@@ -19,6 +19,8 @@ class Exit(IntEnum):
     NOT_FOUND = 7
     NOT_FINISHED = 8
     ALREADY = 9
+    DOUBTFUL = 10
+    """Complete, but nothing of use was found."""
     INCOMPLETE = 11
     """Complete, but a call that acts outside was not made, or may not have been."""
     INTERRUPTED = 130
@@ -44,15 +46,17 @@ ENDED = {
 
 EPILOGUE = (
     "Exit codes: 0 complete, 1 failed, 2 usage or bad input, 3 rejected, 4 cancelled, 5 waiting for a person, "
-    "6 cannot reach the gateway, 7 not found, 8 not finished yet, 9 done before, 11 complete but a call was not made, "
-    "130 interrupted (the run goes on)."
+    "6 cannot reach the gateway, 7 not found, 8 not finished yet, 9 done before, 10 complete but nothing of use was "
+    "found, 11 complete but a call was not made, 130 interrupted (the run goes on)."
 )
 
 
 def exit_of_result(result: Result) -> Exit:
     """Return the exit code of a result, which says more than its status."""
     ended = exit_of(result.status)
-    return Exit.INCOMPLETE if ended is Exit.COMPLETE and result.incomplete_effects else ended
+    if ended is not Exit.COMPLETE:
+        return ended
+    return Exit.INCOMPLETE if result.incomplete_effects else Exit.DOUBTFUL if result.doubtful else ended
 
 
 def exit_of(status: str) -> Exit:

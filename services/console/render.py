@@ -37,6 +37,8 @@ def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None) ->
     show_effects(screen, result)
     show_acting_calls(screen, result.acting_calls)
     show_steps(screen, result.steps)
+    if result.doubtful:
+        screen.say(Text("Doubtful: nothing of use was found, or it is hardly more than a guess", style="yellow"))
     for caveat in result.caveats:
         screen.say(Text(f"Caveat: {one_line(caveat)}", style="yellow"))
     _show_total(screen, result)

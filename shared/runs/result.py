@@ -18,6 +18,9 @@ _STATUS = {
     State.CANCELLED: "cancelled",
 }
 
+DOUBTFUL = 0.2
+"""A complete run with a lower confidence is flagged: agents give 0.1 where they have found nothing."""
+
 
 def result_of(run: Run) -> Result:
     """The result of an ended run; of one that failed, the best partial answer there is that a message holds."""
@@ -43,7 +46,8 @@ def result_of(run: Run) -> Result:
             "incomplete_effects": bool(missing),
             "steps": [_at_the_end(summary(record)) for record in run.steps.values()],
             "usage": run.usage,
-            "confidence": min((output.confidence for output in outputs), default=None),
+            "confidence": (confidence := min((output.confidence for output in outputs), default=None)),
+            "doubtful": run.state is State.COMPLETE and confidence is not None and confidence < DOUBTFUL,
             "caveats": list(dict.fromkeys([*run.caveats, *_warnings(run, missing), *_caveats(outputs)])),
             "error": run.error,
             "models": run.models,

@@ -334,6 +334,15 @@ def test_a_result_brings_artefacts_caveats_and_the_lowest_confidence_together():
     assert (result.artefacts, result.caveats, result.confidence) == ([chart], ["rough", "late"], 0.6)
 
 
+@pytest.mark.parametrize(("confidence", "doubtful"), [(0.1, True), (0.2, False), (0.6, False)])
+def test_a_complete_result_with_next_to_no_confidence_is_flagged(confidence, doubtful):
+    w = planned(a="")
+    w.tell(w.answer(w.handoff("a"), StepCompleted, output=Output(answer="Nothing was found.", confidence=confidence)))
+    w.review()
+    (result,) = w.results
+    assert (result.status, result.doubtful) == ("complete", doubtful)
+
+
 def test_the_table_has_every_state_and_leads_out_of_all_but_the_ends():
     assert set(LEGAL_MOVES) == set(State)
     assert {State.COMPLETE, State.REJECTED, State.FAILED, State.CANCELLED} == ENDS

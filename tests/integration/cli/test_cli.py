@@ -36,6 +36,14 @@ def test_the_exit_code_says_how_the_run_ended(waggle, script, command, status, c
     assert waggle(*command).exit_code == code
 
 
+@pytest.mark.parametrize("command", [["submit", "x"], ["watch", RUN], ["result", RUN]], ids=lambda c: c[0])
+def test_an_answer_that_found_nothing_has_an_exit_code_of_its_own_and_says_so(waggle, script, command):
+    script.add(doubtful=True, confidence=0.1)
+    ended = waggle(*command)
+    assert ended.exit_code == 10
+    assert "confidence 0.10" in ended.output
+
+
 def test_a_run_that_waits_for_a_person_shows_the_question_and_how_to_answer(waggle, script):
     script.add_waiting()
     ended = waggle("submit", "x")
