@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from infra.probe import die_with_parent
+from infra.progress import Progress
 
 Say = Callable[[str, str], None]
 """Takes the name of a process and a line about or from it."""
@@ -16,7 +17,8 @@ Say = Callable[[str, str], None]
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds before a process that died is started again; doubled each time it does not live long."""
 
-READY_WITHIN = 60.0
+LOOK_EVERY = 0.05
+"""Seconds between looks at whether it can be used."""
 
 
 class NotReadyError(RuntimeError):
@@ -50,6 +52,7 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._supervision: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._was_ready = False
 
     @property
     def pid(self) -> int | None:
@@ -66,15 +69,19 @@ class Child:
         self._supervision = asyncio.create_task(self._supervise(changed))
 
     async def await_ready(self) -> None:
-        """Return when it can be used. Raises NotReadyError after a minute, or when it has ended for good."""
-        until = time.monotonic() + READY_WITHIN
-        while time.monotonic() < until:
-            if self._supervision is not None and self._supervision.done():
-                break
+        """Return when it can be used. Raises NotReadyError when it has ended for good, or does nothing any more."""
+        progress = Progress(self._log, self._log_begins)
+        while self._supervision is None or not self._supervision.done():
             if self.pid is not None and await self._ready():
+                self._was_ready = True
                 return
-            await asyncio.sleep(0.05)
-        raise NotReadyError(f"{self.name} did not become ready; the end of {self._log}:\n{self._tail()}")
+            if progress.stuck(self.pid):
+                break
+            if line := progress.due():
+                self._say(self.name, line)
+            await asyncio.sleep(LOOK_EVERY)
+        ended = self._process.returncode if self._process is not None else None
+        raise NotReadyError(f"{self.name} did not become ready: it {progress.why(ended)}")
 
     async def ended(self) -> None:
         """Return when it has ended for good."""
@@ -98,7 +105,8 @@ class Child:
         while not self.stopping:
             began = time.monotonic()
             code = await self._run(changed)
-            if self.stopping or not self.restart:
+            refused = not self._was_ready and code > 0
+            if self.stopping or not self.restart or refused:  # what refuses to start would do so for ever
                 return
             if time.monotonic() - began > LONGEST_PAUSE:
                 pause = SHORTEST_PAUSE
@@ -160,9 +168,3 @@ class Child:
                     self._say(self.name, line.decode(errors="replace").rstrip("\r"))
         if begun:
             self._say(self.name, begun.decode(errors="replace"))
-
-    def _tail(self) -> str:
-        with suppress(FileNotFoundError):
-            text = self._log.read_bytes()[self._log_begins :].decode(errors="replace")
-            return os.linesep.join(text.splitlines()[-20:])
-        return ""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -13,8 +14,8 @@ from uuid import uuid4
 
 from infra import toolchain
 from infra.probe import die_with_parent, free_port, kafka_answers
+from infra.progress import Progress
 
-_READY_WITHIN = 300.0
 _CONFIGURATION = """\
 process.roles=broker,controller
 node.id=1
@@ -79,7 +80,7 @@ def running(data: Path | None = None, secured: Secured = PLAIN) -> Iterator[str]
     """Run a Kafka and give its plain listener's `host:port`; it ends with the block, or with this process.
 
     It keeps what it has in `data`, and goes on with what it finds there; without, it starts empty and keeps nothing.
-    Raises KafkaUnavailableError when Java or Maven is missing, or when it does not start within a minute.
+    Raises KafkaUnavailableError when Java or Maven is missing, or when it ends, or is stuck, before it can be used.
     """
     if shutil.which("java") is None:
         raise KafkaUnavailableError("Java is missing: install a Java 17 runtime, or set WAGGLE_KAFKA")
@@ -134,9 +135,11 @@ def _java(jars: str, *arguments: str) -> None:
 
 
 def _await_ready(broker: subprocess.Popen[bytes], bootstrap: str, log: Path) -> None:
-    until = time.monotonic() + _READY_WITHIN
-    while broker.poll() is None and time.monotonic() < until:
+    progress = Progress(log)
+    while broker.poll() is None and not progress.stuck(broker.pid):
         if asyncio.run(kafka_answers(bootstrap)):
             return
+        if line := progress.due():
+            print(f"Apache Kafka: {line}", file=sys.stderr, flush=True)
         time.sleep(0.2)
-    raise KafkaUnavailableError(f"Apache Kafka did not start; the end of its log:\n{log.read_text()[-3_000:]}")
+    raise KafkaUnavailableError(f"Apache Kafka did not start: it {progress.why(broker.returncode)}")

@@ -14,8 +14,6 @@ from services.console.exits import ConsoleError
 from services.console.text import Screen
 from services.console.where import STATE, endpoints, gateway_address
 
-READY_WITHIN = 120.0
-
 
 @contextmanager
 def background(screen: Screen, root: Path, documents: Path, *, keep: bool) -> Iterator[str]:
@@ -70,14 +68,18 @@ def _log(root: Path) -> Path:
 
 
 def _await_ready(process: subprocess.Popen[bytes], root: Path) -> dict[str, str]:
-    until = time.monotonic() + READY_WITHIN
-    while time.monotonic() < until and process.poll() is None:
+    from infra.progress import Progress  # noqa: PLC0415 -- an optional extra
+
+    progress = Progress(_log(root))
+    while process.poll() is None and not progress.stuck(process.pid):
         found = endpoints(root)
         if "WAGGLE_GATEWAY" in found:
             return found
+        if line := progress.due():
+            Screen().note(line)
         time.sleep(0.1)
-    tail = "\n".join(_log(root).read_text(errors="replace").splitlines()[-15:])
-    raise ConsoleError(f"the services could not be started: {tail}", f"the whole of it: {_log(root)}")
+    why = progress.why(process.returncode)
+    raise ConsoleError(f"the services could not be started: `waggle up` {why}", f"the whole of it: {_log(root)}")
 
 
 def _stop(process: subprocess.Popen[bytes], root: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import smtplib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -13,10 +13,14 @@ from services.console.checks.models import check_models
 from shared.settings import Settings
 from shared.urls import without_password
 
-_WITHIN = 5.0
-"""Seconds one endpoint has to answer."""
+_WITHIN = httpx.Timeout(20.0, connect=5.0)
+"""Seconds one endpoint has to answer, and to take a connection: who has taken one is there, and perhaps busy."""
+
+_MAIL_WITHIN = 5.0
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+_BUSY = "is its machine busy? look again later"
 
 _AWAY = (httpx.HTTPError, httpx.InvalidURL)
 
@@ -24,12 +28,18 @@ _AWAY = (httpx.HTTPError, httpx.InvalidURL)
 async def check_endpoints(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
     """Those that are set."""
     async with httpx.AsyncClient(timeout=_WITHIN) as http:
-        found = [*await check_models(http, settings), *await _gateway(http, settings)]
-        if collector := environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-            found.append(await _collector(http, collector))
-    if settings.smtp:
-        found.append(await asyncio.to_thread(_mail, settings.smtp))
-    return found
+        collector = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        parts = await asyncio.gather(
+            check_models(http, settings),
+            _gateway(http, settings),
+            _if(collector, lambda url: _collector(http, url)),
+            _if(settings.smtp, lambda url: asyncio.to_thread(_mail, url)),
+        )
+    return [each for part in parts for each in part]
+
+
+async def _if(url: str | None, check: Callable[[str], Awaitable[Finding]]) -> list[Finding]:
+    return [await check(url)] if url else []
 
 
 async def _gateway(http: httpx.AsyncClient, settings: Settings) -> list[Finding]:
@@ -38,8 +48,10 @@ async def _gateway(http: httpx.AsyncClient, settings: Settings) -> list[Finding]
         answer = await http.get(f"{url}/ready")
         if answer.text != "ready":
             do = "see its log, and what fails above"
-            return [fail("gateway", f"{at} answers {answer.status_code}, not ready", do)]
+            return [fail("gateway", f"{at} answers {answer.status_code}: {answer.text[:300]}", do)]
         return [ok("gateway", f"{at} is ready"), await _access(http, url, settings.key)]
+    except httpx.ReadTimeout:
+        return [warn("gateway", f"{at} is slow: it takes connections, and does not answer in time", _BUSY)]
     except _AWAY as away:
         do = "start it, or correct WAGGLE_GATEWAY"
         return [fail("gateway", f"nothing answers at {at}: {_reason(away)}", do)]
@@ -83,7 +95,7 @@ def _mail(url: str) -> Finding:
     at, parts = without_password(url), urlsplit(url)
     kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
     try:
-        with kind(parts.hostname or "", parts.port or 0, timeout=_WITHIN) as server:
+        with kind(parts.hostname or "", parts.port or 0, timeout=_MAIL_WITHIN) as server:
             if parts.username and parts.scheme == "smtp" and parts.hostname not in _LOOPBACK:
                 server.starttls()
             if parts.username:

@@ -30,6 +30,9 @@ async def _server(http: httpx.AsyncClient, url: str, key: str, wanted: set[str],
     where, at = "WAGGLE_MODELS" if settings.models else "OPENAI_BASE_URL", without_password(url)
     try:
         answer = await http.get(f"{url}/models", headers={"Authorization": f"Bearer {key}"})
+    except httpx.ReadTimeout:
+        slow = f"{at} is slow: it takes connections, and does not answer in time"
+        return warn("model", slow, "is its machine busy? look again later")
     except (httpx.HTTPError, httpx.InvalidURL) as away:
         reason = str(away) or type(away).__name__
         return fail("model", f"nothing answers at {at}: {reason}", f"start it, or correct {where}")

@@ -1,5 +1,7 @@
 """Whether Redis and Postgres are there, of a supported release, and set up so that nothing is lost."""
 
+import asyncio
+
 from services.console.checks.finding import Finding, clock, fail, ok, warn
 from shared import archive, blackboard
 from shared.archive import check_postgres
@@ -20,7 +22,8 @@ _CORRECT = "correct that setting; docs/secure-transport.md has examples"
 
 async def check_stores(settings: Settings) -> list[Finding]:
     """Redis, then Postgres."""
-    return [*await _redis(settings), *await _postgres(settings.postgres)]
+    redis, postgres = await asyncio.gather(_redis(settings), _postgres(settings.postgres))
+    return [*redis, *postgres]
 
 
 async def _redis(settings: Settings) -> list[Finding]:

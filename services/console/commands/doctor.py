@@ -3,16 +3,18 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 
 import typer
 from rich.text import Text
 
 from services.console.checks.decisions import check_decisions
 from services.console.checks.endpoints import check_endpoints
-from services.console.checks.finding import Finding
+from services.console.checks.finding import Finding, warn
 from services.console.checks.kafka import check_kafka
 from services.console.checks.stores import check_stores
 from services.console.checks.tools import check_tools
@@ -21,6 +23,13 @@ from services.console.exits import Exit
 from services.console.options import JsonOption
 from services.console.text import Screen, one_line
 from services.console.where import endpoints, root_folder
+from shared.telemetry.redaction import remember, secrets_in, shown
+
+SLOW = 5.0
+"""Seconds after which a check is called slow."""
+
+WITHIN = 60.0
+"""Seconds a check may take. All run at once, so all of them take no longer."""
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -31,8 +40,10 @@ def doctor(json: JsonOption = False) -> None:
     Looks from here, with the environment a service would have; of what that does not name, what `waggle up` runs here.
     """
     screen = Screen(json=json)
+    environment = {**endpoints(root_folder()), **os.environ}
+    remember(secrets_in(environment))
     with quiet():
-        findings = asyncio.run(findings_in({**endpoints(root_folder()), **os.environ}))
+        findings = [_without_secrets(each) for each in asyncio.run(findings_in(environment))]
     failed = any(each.level == "fail" for each in findings)
     if json:
         screen.document({"ok": not failed, "findings": [asdict(each) for each in findings]})
@@ -40,6 +51,11 @@ def doctor(json: JsonOption = False) -> None:
         for each in findings:
             show(screen, each)
     raise typer.Exit(Exit.FAILED if failed else Exit.COMPLETE)
+
+
+def _without_secrets(finding: Finding) -> Finding:
+    """The finding as it may be shown: it repeats what a client has said, which may repeat what it was given."""
+    return replace(finding, found=shown(finding.found), do=shown(finding.do))
 
 
 @contextmanager
@@ -58,9 +74,28 @@ async def findings_in(environment: Mapping[str, str]) -> list[Finding]:
     if settings is None:
         return found
     rest = await asyncio.gather(
-        check_kafka(settings), check_stores(settings), check_endpoints(settings, environment), check_tools(settings)
+        timed("kafka", check_kafka(settings)),
+        timed("stores", check_stores(settings)),
+        timed("endpoints", check_endpoints(settings, environment)),
+        timed("tools", check_tools(settings)),
     )
     return [*found, *check_decisions(settings), *(each for part in rest for each in part)]
+
+
+async def timed(subject: str, check: Coroutine[Any, Any, list[Finding]]) -> list[Finding]:
+    """The findings of a check, and one that says so if it was slow: a busy machine is no failure."""
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(WITHIN):
+            found = await check
+    except TimeoutError:
+        said = f"slow: not finished after {WITHIN:g} s, which is no proof that anything is unavailable"
+        return [warn(f"{subject} speed", said, "look again when this machine is less busy; the logs say more")]
+    took = time.monotonic() - began
+    if took < SLOW or any(each.level == "fail" for each in found):
+        return found
+    said = f"slow: answered after {took:.0f} s"
+    return [*found, warn(f"{subject} speed", said, "is this machine, or the network, busy?")]
 
 
 def show(screen: Screen, finding: Finding) -> None:
