@@ -14,7 +14,10 @@ _HEAD = """\
 # Configuration
 
 Every service reads the same environment variables, once, at start. Lists are comma-separated, mappings are
-`key=value` pairs. Traces go to where the standard `OTEL_EXPORTER_OTLP_ENDPOINT` says; unset, they go nowhere.
+`key=value` pairs. Whitespace around a value is dropped, as files and secrets end in it; a line break or another
+control character inside one is refused at start, by the variable's name. Traces go to where the standard
+`OTEL_EXPORTER_OTLP_ENDPOINT` says; unset, they go nowhere. `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` hold as
+everywhere, but no proxy is ever asked for what runs on this machine.
 
 | variable | default | meaning |
 |---|---|---|
@@ -45,6 +48,10 @@ model = "llama-3.3-70b"
 base_url = "http://10.0.0.5:8000/v1"    # its key: WAGGLE_MODEL_KEYS=spare=…
 price = [0, 0]
 ```
+
+What a provider says in words of its own is in the error of the run, cut and without secrets. `quota_exhausted`,
+`context_length`, `refusal` and `content_filter` are asked once of each endpoint that may do better and are final;
+`model_garbled` (no JSON, no choices, cut off, nested without end) is final after three tries.
 
 The next endpoint of a role is asked when one fails (5xx, connection, timeout, an answer that cannot be read), refuses
 the key or the model (401, 403, 404), has said `Retry-After`, or is out of its limits for more than a second. A

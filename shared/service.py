@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from shared.errors import WaggleError
 from shared.serving import health_routes, run_http
 from shared.settings import Settings
 from shared.telemetry.export import start_tracing, stop_tracing
-from shared.telemetry.logs import start_logging
+from shared.telemetry.logs import SELDOM, start_logging
 from shared.telemetry.metrics import (
     BLACKBOARD_WHOLE,
     COMMIT_AGE,
@@ -36,7 +37,8 @@ from shared.telemetry.metrics import (
     READ_AHEAD,
     Metrics,
 )
-from shared.telemetry.redaction import secrets_of
+from shared.telemetry.redaction import remember, secrets_of
+from shared.urls import bypass_loopback
 
 log = structlog.get_logger()
 
@@ -102,7 +104,9 @@ class Parts:
 
 def connect(name: str, settings: Settings, *, relist: float = bus.RELIST) -> Parts:
     """Set the process up: logs, traces, and clients that connect when they are first used; `relist`: `bus.connect`."""
+    bypass_loopback(os.environ)
     secrets = secrets_of(settings)
+    remember(secrets)
     start_logging(settings.log_level, name, secrets)
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -256,7 +260,7 @@ async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:
         try:
             return await work()
         except (*bus.OUTAGES, *blackboard.OUTAGES) as away:
-            log.warning("something is away, trying again", error=repr(away))
+            log.warning("dependency_unavailable", error=repr(away), **SELDOM)
         except Exception:
             log.exception("a background task failed and is started again")
         pause = 1.0 if time.monotonic() - began > 2 * LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)

@@ -4,10 +4,10 @@ import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Protocol: TypeAlias = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -19,6 +19,10 @@ _DEFAULT_ROOT = Path("~/.postgresql/root.crt")
 
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*)(:\d+)?")
 """A host's name or address, and perhaps its port."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_BETWEEN = re.compile(r"\s*,\s*")
+"""A list may be written over several lines."""
 
 _POSTGRES_FILES = ("sslrootcert", "sslcert", "sslkey")
 
@@ -72,6 +76,22 @@ class Transport(BaseSettings):
         description="Postgres URL of the archive (attachments, artefacts); with TLS "
         "`postgresql://user:password@host/database?sslmode=verify-full&sslrootcert=/path`.",
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _trimmed(cls, value: Any) -> Any:
+        """Drop whitespace around a value, which files and secrets end in; refuse control characters inside it.
+
+        What is refused is named by its variable, and never shown.
+        """
+        if isinstance(value, SecretStr):
+            return SecretStr(cls._trimmed(value.get_secret_value()))
+        if not isinstance(value, str):
+            return value
+        value = value.strip()
+        if _CONTROL.search(_BETWEEN.sub(",", value)):
+            raise ValueError("it holds a line break or another control character; set it again, without")
+        return value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

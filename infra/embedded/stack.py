@@ -20,6 +20,7 @@ from shared.declared import InvalidFile
 from shared.principals import read_principals
 from shared.settings import settings_of
 from shared.signing import from_secret, new_secret, public_half
+from shared.urls import bypass_loopback
 
 GRACE = 20.0
 """Seconds a process gets to end."""
@@ -60,7 +61,9 @@ class Stack:
     ) -> None:
         self.state = StateFolder(root)
         self.endpoints: dict[str, str] = {}
-        self._environment = dict(os.environ if environment is None else environment)
+        given = os.environ if environment is None else environment
+        self._environment = {name: value.strip() for name, value in given.items()}
+        bypass_loopback(self._environment)
         self._signing_key = self._environment.pop("WAGGLE_SIGNING_KEY", "")
         """The gateway's: no other process is given it."""
         self._source = source

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 from collections.abc import Mapping
@@ -103,8 +104,8 @@ class StateFolder:
         return processes[0].process() if processes else None
 
     def write_endpoints(self, endpoints: dict[str, str]) -> None:
-        """Write where everything is, for people and programs to read."""
-        write_whole(self.endpoints, "".join(f"{name}={value}\n" for name, value in endpoints.items()))
+        """Write where everything is, for people and programs to read; a shell can take it in as it is."""
+        write_whole(self.endpoints, "".join(f"{name}={shlex.quote(value)}\n" for name, value in endpoints.items()))
 
     def forget(self) -> None:
         """Nothing runs any more."""

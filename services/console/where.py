@@ -1,6 +1,7 @@
 """Which gateway, and which folder: found from where the command is given."""
 
 import os
+import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,10 +32,10 @@ def endpoints(root: Path) -> dict[str, str]:
     """What `waggle up` wrote to `.waggle/endpoints.env` under this folder; empty when nothing runs."""
     path = root / STATE / "endpoints.env"
     try:
-        lines = path.read_text().splitlines()
-    except OSError:
+        words = shlex.split(path.read_text())
+    except (OSError, ValueError):  # nothing runs, or the file is cut off
         return {}
-    return dict(line.split("=", 1) for line in lines if "=" in line)
+    return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def gateway_address(given: str | None) -> str:

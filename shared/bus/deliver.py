@@ -44,7 +44,9 @@ from shared.telemetry.conventions import (
     MESSAGING_MESSAGE_ID,
     MESSAGING_PARTITION,
 )
+from shared.telemetry.logs import SELDOM
 from shared.telemetry.metrics import Metrics
+from shared.telemetry.redaction import shown
 from shared.telemetry.traces import about, processing
 from shared.telemetry.traces import failed as span_failed
 
@@ -113,7 +115,7 @@ class Deliverer:
                 self.metrics.outages.labels(record.topic).inc()
                 pause = getattr(away, "after", min(0.1 * 2**pauses, LONGEST_PAUSE))
                 if pauses == 1:
-                    log.warning("a delivery waits", topic=record.topic, offset=record.offset, error=repr(away))
+                    log.warning("delivery_waits", topic=record.topic, offset=record.offset, error=repr(away), **SELDOM)
                 await asyncio.sleep(pause)
 
     async def _timed(self, record: Any) -> None:
@@ -183,7 +185,7 @@ class Deliverer:
                 log.error(
                     "a handler failed", topic=record.topic, offset=record.offset, attempt=attempt, exc_info=failure
                 )
-                unclassified = TerminalError(repr(failure)[:LONGEST_REASON], code="defect")
+                unclassified = TerminalError(shown(repr(failure))[:LONGEST_REASON], code="defect")
                 await self._later(record, unclassified, attempt, DEFECT_ATTEMPTS, DEFECT_DELAY)
 
     async def _later(self, record: Any, failure: WaggleError, attempt: int, most: int, after: float) -> None:

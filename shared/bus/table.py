@@ -15,6 +15,7 @@ from shared.bus.outages import mapped
 from shared.bus.reader import Held
 from shared.bus.security import connection
 from shared.settings import Settings
+from shared.telemetry.logs import SELDOM
 
 Raw: TypeAlias = ConsumerRecord[bytes, bytes]
 
@@ -100,7 +101,7 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 begins = await consumer.beginning_offsets(partitions)
                 ends = await consumer.end_offsets(partitions)
             except KafkaError as away:
-                log.warning("how much there is to read is asked again", topics=self._pattern, error=repr(away))
+                log.warning("table_extent_unknown", topic=self._pattern, error=repr(away), **SELDOM)
                 await asyncio.sleep(AGAIN_AFTER)
                 continue
             for each in partitions:

@@ -23,6 +23,7 @@ from shared.rebuild.fold import Folded, fold, fold_journals, fold_ledgers
 from shared.runs import ENDS, Run, reissue
 from shared.settings import Settings
 from shared.telemetry.carried import within
+from shared.telemetry.logs import SELDOM
 from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
@@ -83,7 +84,7 @@ async def rebuild_when_lost(sentinel: Sentinel, settings: Settings, metrics: Met
 
 def _logged(line: str) -> None:
     """Log it as logging is configured by then: `log.info` itself, as a default, would be bound at import."""
-    log.info(line)
+    log.info(line, **SELDOM)
 
 
 async def rebuild(sentinel: Sentinel, settings: Settings, say: Say = _logged) -> Report | None:

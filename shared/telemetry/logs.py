@@ -1,12 +1,16 @@
 """Structured logs: one line an event, readable on a terminal, JSON elsewhere.
 
-What other libraries log goes the same way. A line that is written while a message is handled says whose it is: its run,
-step and tenant, and the span that is current.
+What other libraries log goes the same way, but one line a minute for each cause: while Kafka is down, its client has
+seventy a second to say. The same holds for lines of ours that are marked `SELDOM`. A line that is written while a
+message is handled says whose it is: its run, step and tenant, and the span that is current.
 """
 
 import logging
+import re
 import sys
-from collections.abc import Iterable, Iterator, MutableMapping
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple, TextIO
@@ -17,8 +21,64 @@ from structlog.typing import Processor
 
 from shared.telemetry.redaction import Redaction
 
+EVERY = 60.0
+"""Seconds between two lines of one cause."""
+
+MOST_CAUSES = 1_000
+"""Causes that are remembered: further ones, which no code has, are all taken for one."""
+
+SELDOM: Mapping[str, Any] = {"seldom": True}
+"""Fields of a line of ours that would be repeated for as long as something is wrong."""
+
+_VARIES = re.compile(r"0x[0-9a-f]+|\d+")
+
 _FIELDS = {"run": "run_id", "step": "step_id", "tenant": "tenant"}
 """Field of a line → attribute of a message."""
+
+
+class Calm:
+    """Lets one line a minute through for each cause, and says in the next how many it has held back."""
+
+    def __init__(self, every: float = EVERY, now: Callable[[], float] = time.monotonic) -> None:
+        self._every = every
+        self._now = now
+        self._causes: dict[Hashable, tuple[float, int]] = {}
+        self._lock = threading.Lock()
+
+    def suppressed(self, cause: Hashable) -> int | None:
+        """How many lines of this cause were held back since its last one; None when this one is to be held back."""
+        with self._lock:
+            if cause not in self._causes and len(self._causes) >= MOST_CAUSES:
+                cause = None
+            last, held = self._causes.get(cause, (-self._every, 0))
+            if self._now() - last < self._every:
+                self._causes[cause] = last, held + 1
+                return None
+            self._causes[cause] = self._now(), 0
+            return held
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take part as a filter of a handler. A cause is what a library has in its code, with the failure's type."""
+        failure = record.exc_info[0] if record.exc_info else None
+        cause = record.name, record.levelno, _VARIES.sub("#", str(record.msg)[:300]), failure
+        held = self.suppressed(cause)
+        if held:
+            record.msg, record.args = f"{record.getMessage()} [{held} more were suppressed]", None
+        return held is not None
+
+    def __call__(
+        self,
+        logger: Any,  # noqa: ARG002 -- structlog calls processors so
+        method: str,  # noqa: ARG002 -- as above
+        event: MutableMapping[str, Any],
+    ) -> MutableMapping[str, Any]:
+        """Take part as a processor of structlog. Raises DropEvent."""
+        if not event.pop("seldom", False):
+            return event
+        held = self.suppressed((event.get("event"), event.get("topic"), str(event.get("error", ""))[:40]))
+        if held is None:
+            raise structlog.DropEvent
+        return {**event, "suppressed": held} if held else event
 
 
 class _Handled(NamedTuple):
@@ -63,7 +123,7 @@ def start_logging(level: str, service: str, secrets: Iterable[str] = (), out: Te
     facts = _facts(service, Redaction(secrets))
     renderer = _renderer(out)
     structlog.configure(
-        processors=[*facts, renderer],
+        processors=[Calm(), *facts, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(out),
     )
@@ -113,6 +173,7 @@ def _take_in(threshold: int, facts: list[Processor], renderer: Processor, out: T
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(Calm())
     logging.basicConfig(level=threshold, handlers=[handler], force=True)
     # FastStream warns at each start that topics are ours to make.
     logging.getLogger("waggle.bus").setLevel(logging.ERROR)

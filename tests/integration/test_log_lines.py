@@ -1,22 +1,29 @@
 """Each line that is logged about a message says whose it is, whatever becomes of the message."""
 
+import asyncio
+import re
+from collections import Counter
+
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from prometheus_client import CollectorRegistry
 from test_bus import consuming, question, record, until
 
+from infra import topics as declared_topics
+from infra.embedded.kafka import EmbeddedKafka
 from shared.bus import publish
 from shared.errors import RetryableError, TerminalError
 from shared.rebuild import rebuild
 from tests.lines import logging_as
 
+VARIES = re.compile(r"\d+")
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 @pytest.mark.parametrize(
     ("failure", "said"),
     [
-        (KafkaConnectionError("away"), "a delivery waits"),
+        (KafkaConnectionError("away"), "delivery_waits"),
         (RetryableError("not yet", after=0.01), "tried again later"),
         (TerminalError("no use", code="no_use"), "dead letter"),
         (KeyError("a defect"), "a handler failed"),
@@ -64,3 +71,22 @@ async def test_a_delivery_that_waits_for_an_outage_is_counted_when_it_is_done(se
         await publish(broker, [record(question(1), settings.topic_prefix)])
         await until(lambda: counted("waggle_delivery_duration_seconds_count") == 1)
     assert (before, counted("waggle_outages_total")) == ([None] * 3, 2)
+
+
+async def test_a_broker_that_goes_away_is_a_handful_of_lines_and_not_seventy_a_second(settings):
+    broker = EmbeddedKafka()
+    mine = settings.model_copy(update={"kafka": broker.bootstrap})
+    await declared_topics.create(mine.kafka, mine.topic_prefix, declared_topics.declared())
+
+    async def handle(delivery):
+        pass
+
+    with logging_as("test") as lines:
+        async with consuming(mine, handle) as (_, consumer):
+            await until(lambda: consumer.joined)
+            broker.close()
+            await asyncio.sleep(5)
+            causes = Counter((line.get("logger"), VARIES.sub("#", line["event"])) for line in lines())
+    assert any(logger and logger.startswith("aiokafka") for logger, _ in causes), "its client has noticed"
+    assert max(causes.values()) == 1, causes
+    assert len(lines()) < 30

@@ -10,10 +10,11 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from pydantic import SecretStr
 
-from shared.settings import Settings
+from shared.settings import Settings, read_settings
 from shared.telemetry import logs
-from shared.telemetry.logs import about, handling, start_logging
-from shared.telemetry.redaction import HIDDEN, LONGEST, Redaction, secrets_of
+from shared.telemetry.logs import SELDOM, Calm, about, handling, start_logging
+from shared.telemetry.redaction import HIDDEN, LONGEST, Redaction, secrets_in, secrets_of
+from shared.urls import bypass_loopback
 from tests.lines import logging_as
 
 KEY = "correct-horse-battery"
@@ -209,3 +210,110 @@ def test_a_text_that_is_too_long_is_cut_and_shows_no_part_of_a_secret_at_the_cut
     said = "x" * (LONGEST - 5) + f" {KEY} " + "y" * LONGEST
     shown = Redaction([KEY]).text(said)
     assert shown == "x" * (LONGEST - 5) + f" *** … ({len(said):,} characters)"
+
+
+@pytest.fixture
+def clock():
+    """Seconds that pass when the test says so."""
+    return Clock()
+
+
+class Clock:
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def test_a_library_that_repeats_itself_is_heard_once_a_minute_for_each_cause(clock):
+    heard = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())
+    handler.addFilter(Calm(now=clock))
+    library = logging.getLogger("test.aiokafka.conn")
+    library.propagate = False
+    library.addHandler(handler)
+    for second in range(120):
+        clock.seconds = second
+        for node in range(70):
+            library.error("Unable connect to node with id %s: %s", node, ConnectionRefusedError(111))
+            library.error(f"Unable to update metadata from [{node}, 0x7f{node}]")
+    assert len(heard) == 4
+    assert "[4199 more were suppressed]" in heard[2]
+
+
+def test_two_failures_of_one_line_are_two_causes(clock):
+    calm = Calm(now=clock)
+    passed = []
+    for failure in (ValueError("a"), KeyError("b"), ValueError("c")):
+        record = logging.LogRecord("uvicorn", logging.ERROR, "", 1, "it failed", (), (type(failure), failure, None))
+        passed.append(calm.filter(record))
+    assert passed == [True, True, False]
+
+
+def test_our_own_lines_are_held_back_only_where_they_are_marked(written):
+    for number in range(10):
+        structlog.get_logger().warning("dependency_unavailable", error="Redis", **SELDOM)
+        structlog.get_logger().warning("dead letter", number=number)
+    events = [line["event"] for line in written()]
+    assert events.count("dependency_unavailable") == 1
+    assert events.count("dead letter") == 10
+    assert "seldom" not in written()[0]
+
+
+def test_what_is_remembered_of_causes_has_an_end(clock):
+    calm = Calm(now=clock)
+    assert sum(calm.suppressed(number) is not None for number in range(5_000)) <= 1_001
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [("sk-test\n", "sk-test"), (" \tsk-test\r\n ", "sk-test"), ("sk-test", "sk-test")]
+)
+def test_a_setting_from_a_file_loses_the_whitespace_around_it(monkeypatch, given, found):
+    monkeypatch.setenv("OPENAI_API_KEY", given)
+    monkeypatch.setenv("WAGGLE_KAFKA", "kafka.example:9092\n")
+    monkeypatch.setenv("WAGGLE_MODEL_KEYS", "a=sk-test\n,\nb=sk-test\n")
+    monkeypatch.setenv("WAGGLE_HTTP_PORT", "8081\n")
+    settings = Settings()
+    assert settings.openai_api_key.get_secret_value() == found
+    assert settings.kafka.endswith(":9092")
+    assert {key.get_secret_value() for key in settings.model_keys.values()} == {found}
+    assert settings.http_port == 8081
+
+
+@pytest.mark.parametrize(
+    "variable", ["OPENAI_API_KEY", "WAGGLE_KEY", "WAGGLE_REDIS", "WAGGLE_MODEL_KEYS", "WAGGLE_TOPIC_PREFIX"]
+)
+def test_a_control_character_inside_is_refused_by_variable_and_never_shown(monkeypatch, capsys, variable):
+    monkeypatch.setenv(variable, "sk-first\nsecond-half")
+    with pytest.raises(SystemExit) as ended:
+        read_settings()
+    assert str(ended.value).startswith(f"waggle cannot start: {variable}: ")
+    assert "sk-first" not in str(ended.value)
+    assert "second-half" not in str(ended.value)
+
+
+def test_secrets_of_an_environment_are_known_before_any_setting_is():
+    environment = {
+        "OPENAI_API_KEY": "sk-one\n",
+        "WAGGLE_REDIS": "redis://u:two-two@h:1/0",
+        "WAGGLE_KEYS": "/etc/keys.toml",
+        "HOME": "/root",
+    }
+    assert {"sk-one", "two-two"} <= secrets_in(environment)
+    assert "/root" not in secrets_in(environment)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({}, "127.0.0.1,localhost,::1"),
+        ({"NO_PROXY": "corp.example, 127.0.0.1"}, "corp.example,127.0.0.1,localhost,::1"),
+        ({"no_proxy": "a", "NO_PROXY": "b"}, "a,b,127.0.0.1,localhost,::1"),
+    ],
+)
+def test_no_proxy_is_asked_for_this_machine_and_others_stay_as_they_are(given, found):
+    environment = given | {"HTTP_PROXY": "http://proxy.example:3128"}
+    bypass_loopback(environment)
+    assert environment["no_proxy"] == environment["NO_PROXY"] == found
+    assert environment["HTTP_PROXY"] == "http://proxy.example:3128"
