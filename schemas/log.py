@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, WithJsonSchema
 
-from schemas.message import MOST, Id, Instant, Message, Part, Slug
+from schemas.message import MOST, Count, Id, Instant, Message, Part, Slug
 from schemas.plan import AgentCard
 
 MOST_EPOCH = 2**53
@@ -58,6 +58,9 @@ class GenerationBegun(Message):
 
     epoch: int = Field(ge=1, le=MOST_EPOCH)
     at: Instant
+    partitions: dict[str, Count] = Field(
+        default_factory=dict, description="How many partitions the logs had that it was made from."
+    )
 
 
 class AgentAnnounced(Message):

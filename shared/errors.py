@@ -7,6 +7,7 @@ WaggleError
 ├── NeedsHuman        only a person can decide how this goes on
 ├── Misconfigured     a setting must be changed first: do not start
 ├── BlackboardLost    Redis holds nothing, or something old: wait until it is rebuilt
+├── LogDamaged        a log in Kafka has lost records: an operator must restore it
 ├── Stopped           an operator has stopped it: park it until it is started again
 ├── Conflict          somebody else changed the state first: load it again and decide again
 ├── Fenced            somebody else has taken this work over: stop, change nothing
@@ -82,6 +83,12 @@ class BlackboardLost(WaggleError):
 
     code = "blackboard_lost"
     after = 0.1
+
+
+class LogDamaged(WaggleError):
+    """A log in Kafka lacks what it held before; the message says what to do. Nothing is rebuilt from it."""
+
+    code = "log_damaged"
 
 
 class Stopped(WaggleError):

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,10 +14,7 @@ from schemas.task import Task
 from schemas.timer import DeadlinePassed, WaitExpired
 from shared.blackboard import UnreadableRun
 from shared.bus import header_map
-from shared.runs import Intake, run_id_for
-
-UNREAD = "(this task could not be read)"
-"""Objective of the task that stands for an unread one: what it said may hold secrets no guardrail has looked at."""
+from shared.runs import UNREAD, Decision, Intake, end_unread, run_id_for
 
 _SLUG: TypeAdapter[str] = TypeAdapter(Slug)
 _ID: TypeAdapter[str] = TypeAdapter(Id)
@@ -36,12 +34,13 @@ def unread_intake(record: Any, error: ErrorInfo) -> Intake | None:
     return Intake(run_id, task_id, task, refused=error, source=source, unread=True)
 
 
-def standing_in(unreadable: UnreadableRun, message: CancelRun | DeadlinePassed | WaitExpired) -> Intake:
-    """A rejected intake that replaces the record of a run that cannot be read."""
+def ended(unreadable: UnreadableRun, message: CancelRun | DeadlinePassed | WaitExpired, now: datetime) -> Decision:
+    """The end of a run whose record cannot be read."""
     why = f"cancelled by {message.by}: {message.reason}" if isinstance(message, CancelRun) else "its time is up"
     error = ErrorInfo(code=unreadable.code, message=f"{why}; {unreadable}")
     task = Task(objective=UNREAD, tenant=message.tenant)
-    return Intake(unreadable.run_id, unreadable.task_id, task, refused=error, unread=True, resumes=unreadable.resumes)
+    stand_in = Intake(unreadable.run_id, unreadable.task_id, task, unread=True, resumes=unreadable.resumes)
+    return end_unread(stand_in, now, error)
 
 
 def _payload(value: bytes | None) -> dict[str, Any]:

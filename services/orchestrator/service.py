@@ -26,7 +26,7 @@ from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from services.orchestrator.admission import admit, await_agents
 from services.orchestrator.authority import Authority
 from services.orchestrator.counting import Counting
-from services.orchestrator.rejection import standing_in, unread_intake
+from services.orchestrator.rejection import ended, unread_intake
 from shared.blackboard import KnownAgents, Loaded, UnreadableRun, Write
 from shared.blackboard.sentinel import epoch_of
 from shared.bus import Delivery, Record, content_id, decode, encode, encode_at, fits, publish
@@ -113,9 +113,7 @@ class Orchestrator:
             raise unreadable
         log.error("unreadable_run_ended", run=unreadable.run_id, tenant=message.tenant, why=str(unreadable))
         now, loaded = datetime.now(UTC), Loaded(None, unreadable.version, unreadable.generation)
-        decision = decide(None, standing_in(unreadable, message), now, {})
-        assert decision is not None, "an intake is always decided"
-        await self._carry_out(delivery, loaded, decision, unreadable.names)
+        await self._carry_out(delivery, loaded, ended(unreadable, message, now), unreadable.names)
 
     async def _carry_out(
         self, delivery: Delivery, loaded: Loaded, decision: Decision, gone: Sequence[str] = ()

@@ -36,6 +36,8 @@ class RunRecord:
     """Of each change, its events for the live stream."""
     outbox: Mapping[str, str]
     """What has to go out again if the last message is delivered again: id → encoded record."""
+    first: int = 1
+    """The number of the first of those changes."""
     age: int = 0
     """Milliseconds since its last change."""
 
@@ -84,6 +86,10 @@ class Restorer:
             versions = await pipe.execute()
         return [each for each, version in zip(records, versions, strict=True) if each.version >= int(version or 0)]
 
+    async def version(self, tenant: str, run_id: str) -> int:
+        """The version of the run on the blackboard; 0 when it has none."""
+        return int(await self._redis.hget(keys.run(tenant, run_id), "version") or 0)
+
     async def write_runs(self, records: Iterable[RunRecord]) -> None:
         """Put runs back, whatever stood in their place."""
 
@@ -103,7 +109,7 @@ class Restorer:
         pipe.sadd(processed, *record.causes)
         if record.outbox:
             pipe.hset(outbox, mapping=dict(record.outbox))
-        for number, change in enumerate(record.events, 1):
+        for number, change in enumerate(record.events, record.first):
             for place, event in enumerate(change, 1):
                 pipe.xadd(events, {"event": event}, id=f"{number}-{place}", maxlen=10_000, approximate=True)
         pipe.zadd(keys.runs(run.tenant), {run.id: run.started.timestamp()})

@@ -3,7 +3,7 @@
 from shared.bus.broker import LARGEST_RECORD, RELIST, connect, fits, publish, publish_once
 from shared.bus.consumer import KeyedConsumer
 from shared.bus.deliver import Deliverer
-from shared.bus.history import history
+from shared.bus.history import history, partition_counts, stream
 from shared.bus.outages import OUTAGES
 from shared.bus.reach import await_kafka
 from shared.bus.record import Delivery, Record, content_id, decode, encode, encode_lean, explain, header_map
@@ -34,8 +34,10 @@ __all__ = [
     "fits",
     "header_map",
     "history",
+    "partition_counts",
     "publish",
     "publish_once",
+    "stream",
     "until",
     "wake",
 ]

@@ -1,5 +1,6 @@
 """What topics hold, read without a group: nothing is committed, nobody else's reading is disturbed."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,11 +17,14 @@ from shared.bus.outages import mapped
 from shared.bus.reader import Held, Reader, Unreadable
 from shared.bus.record import decode
 from shared.bus.security import connection
-from shared.errors import InvalidMessage
+from shared.errors import InvalidMessage, LogDamaged
 from shared.settings import Settings
 
 SKIPS = "skips"
 """The compacted topic of the batches that operators have skipped."""
+
+STALLED = 10.0
+"""Seconds without a record before it is asked whether the log has become shorter."""
 
 Partitions = Sequence[TopicPartition]
 
@@ -57,14 +61,20 @@ class Past:
     async def between(self, partition: TopicPartition, first: int, end: int) -> AsyncIterator[Any]:
         """The records from `first` up to, but not including, `end`. Read to its end before another range is begun.
 
-        What operators have skipped is left out. Raises Unreadable for what else cannot be read.
+        What operators have skipped is left out. Raises Unreadable for what else cannot be read, LogDamaged
+        when the log ends before `end`: records that were there are gone.
         """
         if first >= end:
             return
         self.consumer.seek(partition, first)
         self.consumer.resume(partition)
+        came = time.monotonic()
         while await self.consumer.position(partition) < end:
             found = await self.consumer.getmany(partition, timeout_ms=_WAIT_MS)
+            if found:
+                came = time.monotonic()
+            elif time.monotonic() - came > STALLED and (await self.held(partition))[1] < end:
+                raise shortened(partition, end)
             for record in found.get(partition, ()):
                 if record.offset < end:
                     yield record
@@ -93,6 +103,14 @@ class Past:
                 if covers(order, partition, held, self.prefix):
                     return order.end
         raise Unreadable(partition, held)
+
+
+def shortened(partition: TopicPartition, end: int) -> LogDamaged:
+    """The error of a log that has lost its last records."""
+    return LogDamaged(
+        f"{partition.topic}/{partition.partition} ends before offset {end}, which it had reached: Kafka has lost "
+        "records of it (an unclean leader election, or a topic that was made anew); restore the topic, then rebuild"
+    )
 
 
 @asynccontextmanager

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from schemas.budget import Usage
-from schemas.event import RunEvent
+from schemas.event import Moved, ResultReleased, RunEvent, RunStarted
 from schemas.log import JournalWritten, LoggedEvent, RunChanged
 from schemas.registry import EVENTS
 from shared.blackboard.journal import INTENT, LOST, OF, REFUSED
 from shared.blackboard.ledger import Amounts, RunLedger
-from shared.runs import Run, replay
+from shared.runs import ENDS, Run, replay
 
 
 class Folded(NamedTuple):
@@ -18,23 +18,100 @@ class Folded(NamedTuple):
     run: Run
     changes: list[RunChanged]
 
+    @property
+    def version(self) -> int:
+        """The number of its last change."""
+        return self.changes[-1].number
 
-def fold(changes: Iterable[RunChanged]) -> Folded | None:
-    """The run after all its changes; None when its beginning is missing.
+
+class Incomplete(NamedTuple):
+    """A run whose log lacks a change, or holds one that this version cannot read. It must not be taken for shorter."""
+
+    changes: list[RunChanged]
+    """Those that are known, in their order; perhaps none."""
+    before: Run | None
+    """The run up to the gap, if its beginning is known."""
+    ended: bool
+    """Whether the last move that is known has ended it: its result was published."""
+    why: str
+
+
+def fold(changes: Iterable[RunChanged | None]) -> Folded | Incomplete:
+    """The run after all its changes, which come in the order of the log; None stands for one that cannot be read.
 
     Of two changes with one number the later epoch counts, and in one epoch the later one: who wrote the other had lost
-    the blackboard. Changes behind a gap are left out: they were decided on something that is not known.
+    the blackboard. A first change after everything else begins another life of the run: the former had expired. A run
+    is told from its last beginning on, so a run that was ended because its log is not whole is whole again.
     """
-    by_number: dict[int, RunChanged] = {}
+    known: dict[int, RunChanged] = {}
+    unread = False
     for change in changes:
-        known = by_number.get(change.number)
-        if known is None or change.epoch >= known.epoch:
-            by_number[change.number] = change
-    whole: list[RunChanged] = []
-    while (following := by_number.get(len(whole) + 1)) is not None:
-        whole.append(following)
-    run = replay(event for change in whole for event in map(event_of, change.events))
-    return Folded(run, whole) if run is not None else None
+        if change is None:
+            unread = True
+        elif _begins_anew(change, known):
+            known, unread = {1: change}, False
+        elif _counts(change, known):
+            unread = unread and not _starts(change)
+            _take(change, known)
+    return _told(known, unread)
+
+
+def _begins_anew(change: RunChanged, known: Mapping[int, RunChanged]) -> bool:
+    """Return whether it is the first change of another life of the run, rather than a repetition."""
+    return change.number == 1 and all(each.at < change.at and each.epoch <= change.epoch for each in known.values())
+
+
+def _counts(change: RunChanged, known: Mapping[int, RunChanged]) -> bool:
+    """Return whether whoever wrote it still had the blackboard, as far as the changes before it show."""
+    if (same := known.get(change.number)) is not None:
+        return change.epoch >= same.epoch
+    last = max(known, default=0)
+    return change.number < last or not known or change.epoch >= known[last].epoch
+
+
+def _take(change: RunChanged, known: dict[int, RunChanged]) -> None:
+    known[change.number] = change
+    for number in [each for each in known if each > change.number and known[each].epoch < change.epoch]:
+        del known[number]  # decided on what this change replaces
+
+
+def _told(known: Mapping[int, RunChanged], unread: bool) -> Folded | Incomplete:
+    last = max(known, default=0)
+    start = max((number for number, change in known.items() if _starts(change)), default=1)
+    missing = [number for number in range(start, last + 1) if number not in known]
+    whole = [known[number] for number in range(start, min(missing, default=last + 1))]
+    why = f"change {missing[0]} of {last} is missing" if missing else "a record of it cannot be read" if unread else ""
+    try:
+        run = replay(event for change in whole for event in map(event_of, change.events))
+    except (KeyError, ValueError) as unreadable:
+        run, why = None, f"an event cannot be read by this version: {' '.join(str(unreadable).split())[:300]}"
+    if run is not None and not why:
+        return Folded(run, [known[number] for number in range(_first(known, start), last + 1)])
+    in_order = [known[number] for number in sorted(known)]
+    return Incomplete(in_order, run, bool(ends(in_order)), why or "its beginning is missing")
+
+
+def _first(known: Mapping[int, RunChanged], start: int) -> int:
+    """The first change from which on there is no gap: those before the last beginning are its history."""
+    while start - 1 in known:
+        start -= 1
+    return start
+
+
+def _starts(change: RunChanged) -> bool:
+    return any(event.type == RunStarted.wire_type() for event in change.events)
+
+
+def ends(changes: Iterable[RunChanged]) -> bool | None:
+    """Return whether these changes leave the run ended and its result published; None when they have no move."""
+    verdict: bool | None = None
+    for logged in (event for change in changes for event in change.events):
+        if logged.type == Moved.wire_type():
+            move = logged.data if isinstance(logged.data, dict) else {}
+            verdict = move.get("target") in ENDS and not move.get("settling")
+        elif logged.type == ResultReleased.wire_type():
+            verdict = True
+    return verdict
 
 
 def event_of(logged: LoggedEvent) -> RunEvent:

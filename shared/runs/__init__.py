@@ -1,7 +1,7 @@
 """The pure core: what a run is, what moves it, what follows. No I/O, no clock, no randomness."""
 
 from shared.runs.awaiting import awaited
-from shared.runs.decide import Decision, Intake, decide, give_up
+from shared.runs.decide import UNREAD, Decision, Intake, decide, end_unread, give_up
 from shared.runs.draft import Outgoing
 from shared.runs.evolve import evolve, replay
 from shared.runs.machine import ENDS, LEGAL_MOVES, may_move
@@ -11,6 +11,7 @@ from shared.runs.run import Run, StepRecord, run_id_for
 __all__ = [
     "ENDS",
     "LEGAL_MOVES",
+    "UNREAD",
     "Decision",
     "Intake",
     "Outgoing",
@@ -18,6 +19,7 @@ __all__ = [
     "StepRecord",
     "awaited",
     "decide",
+    "end_unread",
     "evolve",
     "give_up",
     "may_move",

@@ -21,6 +21,9 @@ from shared.runs.machine import ENDS
 from shared.runs.planning import Agents, usable
 from shared.runs.run import TOO_LARGE, Run
 
+UNREAD = "(this task could not be read)"
+"""Objective of the task that stands for an unread one: what it said may hold secrets no guardrail has looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Intake:
@@ -62,7 +65,7 @@ def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Ag
     """
     if isinstance(message, Intake):
         may = usable(agents, message.task)
-        redriven = run is not None and run.unread and not message.unread
+        redriven = run is not None and run.unread and run.state is State.REJECTED and not message.unread
         draft = _take_in(message, now, may, run) if run is None or redriven else Draft(run, now, may)
     elif run is None:
         return None
@@ -93,8 +96,21 @@ def give_up(run: Run, now: datetime, message: str, code: str = TOO_LARGE, answer
     return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
 
 
-def _take_in(intake: Intake, now: datetime, agents: Agents, before: Run | None) -> Draft:
-    """Begin the run. `before` is the rejected stand-in of the same task, if it is redriven: its result stays."""
+def end_unread(stand_in: Intake, now: datetime, error: ErrorInfo, before: Run | None = None) -> Decision:
+    """End a live run whose record or log cannot be read: what it has done is not known, so it is not begun again.
+
+    `before`: the run as far as it is known; what it had spent counts.
+    """
+    draft = _begun(stand_in, now, {}, stand_in.resumes)
+    if before is not None:
+        draft.record(event.Spent, usage=before.usage, models=before.models)
+    draft.move(State.PLANNING, "what the run has done is not known")
+    fail(draft, error.code, error.message, error.suggested_action)
+    return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
+
+
+def _begun(intake: Intake, now: datetime, agents: Agents, resumes: int) -> Draft:
+    """The run at its beginning."""
     task = intake.task
     latest = now + timedelta(seconds=task.budget.seconds)
     started = event.RunStarted(
@@ -109,10 +125,17 @@ def _take_in(intake: Intake, now: datetime, agents: Agents, before: Run | None) 
         traceparent=intake.traceparent,
         secret=intake.secret,
         unread=intake.unread,
-        resumes=before.resumes + 1 if before else intake.resumes,
+        resumes=resumes,
     )
     draft = Draft(evolve(None, started), now, agents, events=[started])
     draft.move(State.VALIDATING, "the task was taken in")
+    return draft
+
+
+def _take_in(intake: Intake, now: datetime, agents: Agents, before: Run | None) -> Draft:
+    """Begin the run. `before` is the rejected stand-in of the same task, if it is redriven: its result stays."""
+    task = intake.task
+    draft = _begun(intake, now, agents, before.resumes + 1 if before else intake.resumes)
     for each in intake.tripped:
         facts = {"guardrail": each.kind, "action": each.action, "where": each.where, "why": each.why}
         draft.record(event.GuardrailTripped, count=each.count, **facts)

@@ -77,7 +77,7 @@ def resume(draft: Draft, message: approval.ResumeRun) -> None:
             give_back_time(draft)
         draft.move(run.paused_from, "resumed", by=message.by)
         advance(draft)
-    elif run.state is State.FAILED and run.failed_from is not None:
+    elif run.state is State.FAILED and run.failed_from is not None and not run.unread:
         release(draft)
         draft.record(event.RunResumed, by=message.by, deadline=_new_deadline(draft))
         draft.move(run.failed_from, "an operator resumed the failed run", by=message.by)

@@ -16,9 +16,10 @@ from schemas.step import HelpAsked
 from services.orchestrator import service as orchestrator_service
 from services.orchestrator.service import _change
 from shared.blackboard import Journal, Sentinel, read_journal, restore
-from shared.bus import Delivery, encode_lean, history, publish
+from shared.bus import Delivery, encode_lean, publish, stream
 from shared.errors import BlackboardLost
-from shared.rebuild import rebuild
+from shared.rebuild import reading as rebuild_reading
+from shared.rebuild import rebuild, restoring
 from shared.rebuild.fold import fold
 
 rebuilding = sys.modules["shared.rebuild.rebuild"]
@@ -203,7 +204,7 @@ async def test_a_journal_that_an_old_dump_brought_back_is_overwritten_by_the_log
 
 async def slow(settings, topic):
     """A log of journals whose reading takes seconds."""
-    async for records in history(settings, topic):
+    async for records in stream(settings, topic):
         await asyncio.sleep(0.8 if topic == "journal" else 0)
         yield records
 
@@ -214,13 +215,13 @@ async def test_a_rebuild_keeps_its_lock_however_long_each_of_its_phases_takes(
     await orchestrator.handle(task())
     await sentinel.own.flushall()
     monkeypatch.setattr(restore, "LOCK_TTL", 5_000)
-    monkeypatch.setattr(rebuilding, "history", slow)
+    monkeypatch.setattr(rebuild_reading, "stream", slow)
 
     def folding(changes):
         time.sleep(6)
         return fold(changes)
 
-    monkeypatch.setattr(rebuilding, "fold", folding)
+    monkeypatch.setattr(restoring, "fold", folding)
     first = asyncio.create_task(rebuild(sentinel, settings))
     await asyncio.sleep(0.05)
     others = []

@@ -144,7 +144,7 @@ async def test_a_run_that_cannot_be_read_refuses_messages_and_ends_with_one_resu
     [result] = await results(settings, 1)
     assert (result.run_id, result.task_id, result.error.code) == (RUN, "t1", "unreadable_run")
     loaded = await orchestrator.parts.runs.load("default", RUN)
-    assert (loaded.run.state, loaded.run.steps, loaded.version) == (State.REJECTED, {}, 2)
+    assert (loaded.run.state, loaded.run.steps, loaded.version) == (State.FAILED, {}, 2)
     await sentinel.own.flushall()
     await rebuild(sentinel, settings)
     assert (await orchestrator.parts.runs.load("default", RUN)).run == loaded.run

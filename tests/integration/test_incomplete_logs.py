@@ -1,0 +1,122 @@
+"""Rebuilds from logs that are not whole, have other partitions than before, or are long."""
+
+import asyncio
+import sys
+
+import pytest
+from gateway_fixtures import records_of
+from orchestrating import RUN, completed, delivery, handoff_of, task
+
+from schemas.approval import PauseRun
+from schemas.event import State
+from schemas.log import GenerationBegun
+from schemas.task import Result
+from services.orchestrator import service
+from shared.bus import encode, publish_once
+from shared.errors import LogDamaged
+from shared.rebuild import rebuild
+
+rebuilding = sys.modules["shared.rebuild.rebuild"]
+
+
+@pytest.fixture
+def losing(monkeypatch):
+    """Have the second change of the run lost on its way to Kafka."""
+
+    def lose() -> None:
+        publish = service.publish
+
+        async def publishing(broker, records):
+            await publish(broker, [each for each in records if not each.id.endswith(".2")])
+
+        monkeypatch.setattr(service, "publish", publishing)
+
+    return lose
+
+
+async def test_a_live_run_with_a_gap_in_its_log_ends_with_one_result_that_says_so(
+    orchestrator, sentinel, settings, losing
+):
+    await orchestrator.handle(task())
+    losing()
+    await orchestrator.handle(completed(await handoff_of(orchestrator)))
+    await orchestrator.handle(delivery(PauseRun(run_id=RUN, tenant="default", by="ada", reason="wait"), "p1"))
+    for _ in range(2):
+        await sentinel.own.flushall()
+        report = await rebuild(sentinel, settings)
+    assert report.incomplete == []
+    [result] = [Result.read(each.value) for each in await records_of(settings, "results", 1)]
+    assert (result.run_id, result.task_id, result.status) == (RUN, "t1", "failed")
+    assert result.error.code == "incomplete_log"
+    loaded = await orchestrator.parts.runs.load("default", RUN)
+    assert (loaded.run.state, loaded.version) == (State.FAILED, 4)
+
+
+async def test_a_run_that_redis_still_has_whole_is_left_alone_whatever_its_log_lacks(
+    orchestrator, sentinel, settings, losing
+):
+    await orchestrator.handle(task())
+    losing()
+    await orchestrator.handle(completed(await handoff_of(orchestrator)))
+    before = await orchestrator.parts.runs.load("default", RUN)
+    await sentinel.remove()
+    report = await rebuild(sentinel, settings)
+    after = await orchestrator.parts.runs.load("default", RUN)
+    assert (report.ended, after.run, after.version) == ([], before.run, before.version)
+
+
+async def test_a_log_with_fewer_partitions_than_before_is_not_taken_for_the_whole(orchestrator, sentinel, settings):
+    await orchestrator.handle(task())
+    await rebuild(sentinel, settings)
+    begun = GenerationBegun(epoch=90, at=task().envelope.time, partitions={"runs.log": 64, "journal": 1})
+    how = {"source": "/test", "prefix": settings.topic_prefix, "now": begun.at, "key": "blackboard"}
+    await publish_once(settings, encode(begun, id="generation/90", **how))
+    with pytest.raises(LogDamaged, match=r"runs\.log has \d+ partitions; the blackboard was last made from 64"):
+        await rebuild(sentinel, settings)
+    assert await sentinel.look(), "it was left as it was"
+    again = begun.model_copy(update={"epoch": 91, "partitions": {"runs.log": 1}})
+    await publish_once(settings, encode(again, id="generation/91", **how))
+    assert (await rebuild(sentinel, settings)).epoch == 92
+
+
+MEASURED = """
+import asyncio, resource, sys
+sys.path.insert(0, "tests/unit")
+from test_fold_runs import changes_of
+from shared.blackboard import Restorer
+from shared.rebuild.report import Report
+from shared.rebuild.restoring import Restoring
+from shared.rebuild.spill import Row, Spill
+from shared.settings import Settings
+
+class Kept:
+    async def not_behind(self, records): return records
+    async def write_runs(self, records): pass
+
+def rss(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+async def main(count):
+    model = [each.written() for each in changes_of(cancelled=False)]
+    spill, report = Spill(), Report()
+    restoring = Restoring(Kept(), {}, Settings(), report)
+    before = rss()
+    for number in range(count):
+        name = f"run-{number:06}"
+        spill.add([Row(name, 10**12, 0, each.replace("run-1", name).encode()) for each in model])
+    spill.ready()
+    await restoring.runs(spill)
+    spill.close()
+    assert report.restored == count
+    print(rss() - before)
+
+asyncio.run(main(int(sys.argv[1])))
+"""
+
+
+async def test_a_rebuild_of_thousands_of_runs_takes_no_more_memory_than_one_of_a_few():
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", MEASURED, "1000", stdout=asyncio.subprocess.PIPE, env={"PYTHONPATH": "."}
+    )
+    out, _ = await child.communicate()
+    assert child.returncode == 0
+    assert float(out.split()[-1]) < 60
