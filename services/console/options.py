@@ -12,6 +12,7 @@ from services.console.text import Screen, one_line
 from services.console.where import gateway_address, gateway_key
 from shared.errors import Misconfigured
 from shared.settings import Settings, wrong_settings
+from shared.telemetry.redaction import shown
 
 GatewayOption = Annotated[
     str | None,
@@ -30,10 +31,11 @@ class ErrorsToExits(TyperGroup):
         try:
             return super().invoke(ctx)
         except ConsoleError as error:
-            Screen().complain(one_line(error.message), one_line(error.action) if error.action else None)
+            action = one_line(shown(error.action)) if error.action else None
+            Screen().complain(one_line(shown(error.message)), action)
             raise typer.Exit(error.code) from None
         except Misconfigured as error:
-            Screen().complain(one_line(str(error)), "`waggle doctor` checks the other settings too")
+            Screen().complain(one_line(shown(str(error))), "`waggle doctor` checks the other settings too")
             raise typer.Exit(Exit.USAGE) from None
         except ValidationError as error:
             if error.title == Settings.__name__:
