@@ -9,7 +9,7 @@ import pytest
 from orchestrating import CARD, RUN, completed, delivery, handoff_of, task, token
 from redis.asyncio import Redis
 
-from schemas.approval import CancelRun
+from schemas.budget import Budget
 from schemas.event import State
 from schemas.log import JournalWritten
 from schemas.step import HelpAsked
@@ -276,9 +276,7 @@ async def test_only_one_rebuilds_at_a_time(orchestrator, sentinel, settings, par
 
 
 async def test_runs_too_old_to_be_kept_are_not_brought_back(orchestrator, sentinel, settings):
-    await orchestrator.handle(task())
-    order = CancelRun(run_id=RUN, tenant="default", by="ops", reason="enough")
-    await orchestrator.handle(delivery(order, "c1"))
+    await orchestrator.handle(task(budget=Budget(steps=1, seconds=1), deadline=datetime(2026, 1, 1, tzinfo=UTC)))
     await sentinel.own.flushall()
     short = settings.model_copy(update={"state_ttl": timedelta(milliseconds=1).total_seconds()})
     report = await rebuild(sentinel, short)
