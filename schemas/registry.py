@@ -62,7 +62,8 @@ RETRIES = "retries."
 
 def travels_on(message: Message, topic: str) -> bool:
     """Return true if the message belongs on the topic, which is named without the prefix."""
-    own = isinstance(message, timer.TimerSet) and topic.startswith(RETRIES)
+    agent = topic.removeprefix(RETRIES)
+    own = isinstance(message, timer.TimerSet) and agent != topic and "." not in agent
     return own or topic == topic_of(message)
 
 
