@@ -90,7 +90,7 @@ class Swarm:
     """A run in the pure core whose steps a real worker does; `script` says which calls each step makes."""
 
     def __init__(self, worker, agent, **task) -> None:
-        agent.tools = [pay, book, put, erase]
+        agent.name, agent.tools = "data", [pay, book, put, erase]
         self.worker, self.script, self.said = worker, {}, {}
         self.world = World(Task(objective="pay ada", shape="supervisor", **task), now=datetime.now(UTC)).start()
 

@@ -44,6 +44,7 @@ def test_a_change_shows_in_the_version_of_its_part_and_of_the_agent(agent, chang
 
 
 async def test_a_run_shows_them_at_each_step_and_in_its_result(worker, agent, model):
+    agent.name = "data"  # the agent that the plan names
     await scripted(model, agent, FINAL)
     world = World(Task(objective="count", shape="supervisor"), now=datetime.now(UTC)).start()
     world.plan(plan_of(a=""))
