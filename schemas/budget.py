@@ -26,12 +26,13 @@ class Budget(Part):
         description="Wall clock from intake to result, waiting for people not counted.",
     )
 
-    def exceeded_by(self, usage: "Usage") -> str | None:
-        """The first limit that `usage` has passed, as a sentence; None while all hold."""
-        for name, amount in by_limit(usage).items():
+    def exceeded_by(self, usage: "Usage", more: "Usage | None" = None) -> str | None:
+        """The first limit that `usage`, with `more` that is wanted, passes, as a sentence; None while all hold."""
+        used = by_limit(usage)
+        for name, amount in by_limit(usage + more if more else usage).items():
             limit = getattr(self, name)
             if amount > limit:
-                return f"budget.{name} is {limit}, {amount} were used"
+                return f"budget.{name} is {limit}, {used[name]:g} were used" + (": too few are left" if more else "")
         return None
 
     def share(self, usage: "Usage") -> tuple[float, str]:

@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from schemas.budget import Usage
 from schemas.step import Handoff
 from shared.agent.spend import Spend
 from shared.blackboard import OUTAGES, Journal
-from shared.blackboard.journal import LOST
+from shared.blackboard.journal import INTENT, LOST, REFUSED
 from shared.blackboard.ledger import NANO, Amounts, Ledger, Reserved, Verdict
 from shared.errors import TerminalError, Unwanted
+from shared.llm import Reply
 from shared.llm.spending import Demand, Spending
 from shared.tools import ToolError
 
@@ -38,6 +41,7 @@ class _Permit:
 
     attempt: str
     max_output_tokens: int
+    most: Amounts = field(default_factory=Amounts)
     usage: Usage | None = None
 
     def settle(self, usage: Usage) -> None:
@@ -58,10 +62,18 @@ class Account:
     _unsettled: set[str] = field(default_factory=set)
 
     def recall(self) -> None:
-        """Count what an earlier delivery of the handoff has found lost."""
-        for name, entry in self.journal.entries().items():
-            if LOST in name and entry is not None and entry["try"] == self.handoff.tries:
+        """Count what earlier deliveries of this handoff have used, as the journal has it."""
+        entries = {name: entry for name, entry in self.journal.entries().items() if entry is not None}
+        own = {name: each for name, each in entries.items() if _try_of(each) == self.handoff.tries}
+        for name, entry in own.items():
+            if LOST in name:
                 self.spend.usage += Amounts(*entry["lost"]).usage
+            elif "reply" in entry:
+                self.spend.add_model_call(Reply.model_validate(entry["reply"]))
+        for name in filter(_is_tool_call, entries):
+            turn = name.rpartition("call-")[0].rstrip("/")
+            if turn in own or (self.handoff.tries == 1 and turn not in entries):
+                self.spend.add_tool_call()
 
     def attempt_at(self, name: str) -> str:
         """Which attempt at the call was answered."""
@@ -75,8 +87,10 @@ class Account:
             permit = await self._permit(name, demand)
             try:
                 yield permit
-            finally:
-                await (self._forfeit(name, permit) if permit.usage is None else self._settle(name, permit))
+            except BaseException:
+                await self._unanswered(name, permit)
+                raise
+            await self._settle(name, permit)
 
         return spending
 
@@ -107,6 +121,7 @@ class Account:
                 await self._count_lost(f"{name}{LOST}{permit.attempt}", said.lost)
             _check_wanted(said)
             if said.verdict is Verdict.GRANTED:
+                permit.most = most
                 return permit
             if said.verdict is Verdict.WAIT:
                 await demand.pause(ASK_AGAIN_AFTER)
@@ -130,14 +145,35 @@ class Account:
             self._unsettled.add(name)
             log.warning("a call is settled later", call=name)
 
-    async def _forfeit(self, name: str, permit: _Permit) -> None:
-        """What is reserved must not keep others waiting; if Redis does not take it, the next attempt finds it."""
+    async def _unanswered(self, name: str, permit: _Permit) -> None:
+        """Count a request without a reply: what it is known to have cost, or the most it can have cost.
+
+        No reply tells of it, so the journal does. If Redis or Kafka is unavailable the next attempt finds it.
+        """
+        cost = permit.most if permit.usage is None else Amounts.of(permit.usage)
+        told = False
+        with suppress(TimeoutError, *OUTAGES, KafkaError):
+            async with asyncio.timeout(FORFEIT_WITHIN):
+                if any(cost):
+                    await self._count_lost(f"{name}{LOST}{permit.attempt}", cost)
+                told = True
+        if permit.usage is not None:
+            await self._settle(name, permit)
+            return
         with suppress(TimeoutError, *OUTAGES):
             async with asyncio.timeout(FORFEIT_WITHIN):
-                await self.ledger.forfeit(self._call(name), permit.attempt)
+                await self.ledger.forfeit(self._call(name), permit.attempt, told=told)
 
     def _call(self, name: str) -> str:
         return f"{self.handoff.idempotency_key}/{name}"
+
+
+def _try_of(entry: Any) -> int | None:
+    return entry.get("try") if isinstance(entry, dict) else None
+
+
+def _is_tool_call(name: str) -> bool:
+    return "/call-" in f"/{name}" and LOST not in name and not name.endswith((INTENT, REFUSED))
 
 
 def _check_wanted(said: Reserved) -> None:

@@ -189,7 +189,7 @@ class _Thought:
         self.context.account.spend.note(reply)
         await self.context.account.recorded(name, entry.get("attempt", ""), reply.usage, replayed=replayed)
         self._own = entry["try"] == self.context.handoff.tries
-        if self._own:
+        if self._own and not replayed:  # what was replayed was counted when the journal was opened
             self.context.account.spend.add_model_call(reply)
         if self._own and replayed:
             self.context.gate.replayed_model_call(name, self._role)

@@ -11,7 +11,6 @@ from typing import Any
 
 from schemas.budget import Usage
 from schemas.step import Handoff
-from shared.agent.account import Account
 from shared.agent.calls import Call
 from shared.agent.effects import Effects
 from shared.agent.gate import Gate
@@ -96,7 +95,7 @@ async def begin_again(journal: Journal, gate: Gate, diverged: Diverged) -> None:
     if any(_may_have_acted(journal, name) for name in entries):
         raise _question(gate.handoff, gate.effects, diverged)
     for name, entry in entries.items():
-        await _keep_cost(journal, gate.handoff, gate.account, name, entry)
+        await _keep_cost(journal, name, entry)
         await journal.write(name, None)
     gate.begin_again()
 
@@ -113,7 +112,7 @@ def _may_have_acted(journal: Journal, name: str) -> bool:
     return "acting" in about and not name.endswith(REFUSED)
 
 
-async def _keep_cost(journal: Journal, handoff: Handoff, account: Account, name: str, entry: Any) -> None:
+async def _keep_cost(journal: Journal, name: str, entry: Any) -> None:
     """What was spent for an entry that is taken back stays spent."""
     match entry:
         case {"reply": {"usage": usage}, "try": int(tried)}:
@@ -123,8 +122,6 @@ async def _keep_cost(journal: Journal, handoff: Handoff, account: Account, name:
         case _:
             return
     await journal.write(f"{name}{LOST}again-{journal.epoch}", {"try": tried, "lost": list(cost)})
-    if tried == handoff.tries:
-        account.spend.usage += cost.usage
 
 
 def _question(handoff: Handoff, effects: Effects, diverged: Diverged) -> NeedsHuman:

@@ -52,4 +52,4 @@ class Spend:
         self.usage += Usage(tool_calls=1)
 
     def _exceeded(self, more: Usage) -> str | None:
-        return next((over for limit in self._limits if (over := limit.exceeded_by(self.usage + more))), None)
+        return next((over for limit in self._limits if (over := limit.exceeded_by(self.usage, more))), None)

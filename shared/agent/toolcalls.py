@@ -103,12 +103,13 @@ class ToolCalls:
         return json.dumps({"settled_by_a_person": said.answer}, ensure_ascii=False)
 
     async def _recorded(self, name: str, request: ToolRequest, call: Call, answer: str) -> str:
+        if name not in self.journal:  # else it was counted when the journal was opened
+            self.account.spend.add_tool_call()
         error = json.loads(answer).get("error")
         if error and self._carries_out:
             await self._left_open(name, error["code"])
         else:
             await self.journal.write(name, answer, of=self._identity(name, request, call))
-        self.account.spend.add_tool_call()
         return self._entered(name, request, call, answer)
 
     @property
@@ -132,8 +133,6 @@ class ToolCalls:
             self.gate.replayed(name, call)
         if self.toolbox.is_local(request.name) and not self.toolbox.is_dry(call):
             await self.toolbox.answer(request, self._call(name), replay=True)
-        if own:
-            self.account.spend.add_tool_call()
         answer: str = self.journal[name]
         return answer
 

@@ -103,7 +103,17 @@ class Worker:
             delivery = decode(record, self.settings.topic_prefix)
             if isinstance(delivery.message, Handoff):
                 kind, facts = _failed(error.code, str(error))
+                facts |= await self._recalled(delivery.message)
                 await self._publish(self._reply(kind, delivery.message, **facts), cause=delivery.envelope.id)
+
+    async def _recalled(self, handoff: Handoff) -> dict[str, Any]:
+        """Return what the journal has of this try, for a handoff that no handler brought to an end."""
+        journal, spend = await self._journal(handoff).open(), Spend(handoff.budget_left)
+        account = Account(handoff, spend, self._ledger(handoff), journal)
+        gate = self._gate(handoff, account)
+        gate.effects.recall(journal)
+        account.recall()
+        return {"usage": spend.usage, "models": sorted(spend.models), "effected": gate.effects.made}
 
     def _journal(self, handoff: Handoff) -> Journal:
         async def keep(name: str, epoch: int, entry: Any, of: Any) -> None:

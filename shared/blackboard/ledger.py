@@ -158,9 +158,13 @@ class Ledger:
         if said == "lost":
             self._sentinel.doubt()
 
-    async def forfeit(self, call: str, attempt: str) -> None:
-        """Take what was reserved for spent: nobody knows how the request ended. Raises BlackboardLost."""
-        arguments: list[str | int] = [self._sentinel.generation, call, attempt, *Amounts._fields]
+    async def forfeit(self, call: str, attempt: str, *, told: bool) -> None:
+        """Take what was reserved for spent: it is not known how the request ended. Raises BlackboardLost.
+
+        Unless the journal says so already (`told`), the next attempt at the call is told.
+        """
+        about: list[str | int] = [self._sentinel.generation, call, attempt, "told" if told else ""]
+        arguments = [*about, *Amounts._fields]
         if await self._sentinel.scripts.run(_FORFEIT, self._keys, arguments) == "lost":
             self._sentinel.doubt()
 

@@ -66,13 +66,13 @@ async def test_an_attempt_of_which_nobody_knows_how_it_ended_is_spent_as_it_was_
 async def test_an_attempt_that_was_cut_off_keeps_nobody_waiting_and_is_told_once_to_whoever_tries_again(sentinel):
     ledger = ledger_of(sentinel, output_tokens=200)
     await ledger.reserve("a", "1.1", CALL)
-    await ledger.forfeit("a", "1.1")
+    await ledger.forfeit("a", "1.1", told=False)
     assert await ledger.spent() == CALL
     assert await sentinel.own.hget("waggle:default:run:run-1:ledger", "held:tokens") == "0"
     again = await ledger.reserve("a", "1.2", CALL)
     assert (again.verdict, again.lost) == (Verdict.GRANTED, CALL)
     await ledger.settle("a", "1.2", CALL)
-    await ledger.forfeit("a", "1.2")
+    await ledger.forfeit("a", "1.2", told=False)
     assert (await ledger.reserve("a", "2.1", CALL)).lost is None
     assert await ledger.spent() == Amounts(200, 100, 2_000, 2, 0)
 

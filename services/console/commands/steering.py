@@ -48,7 +48,7 @@ def cancel(
     tenant: TenantOption = "default",
     json: JsonOption = False,
 ) -> None:
-    """End a run; what it is working on is thrown away."""
+    """End a run: no further call is made for it; a call under way may still complete."""
     with connect(gateway, tenant) as client:
         found = client.command(run, "cancel", by=author(by), reason=reason)
     _confirm(found, "The run was told to end", run, json=json)
