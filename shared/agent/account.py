@@ -107,6 +107,15 @@ class Account:
         if said.verdict is not Verdict.GRANTED:
             raise ToolError("budget_exhausted", _why(said), suggested_action="answer with what you have")
 
+    async def begun_elsewhere(self, name: str, digest: str, *, permitted: bool) -> str | None:
+        """The other work of the run that has begun an equal call; None, and it is this one's, when there is none."""
+        held = await self.ledger.claim(digest, self._call(name), force=permitted)
+        return held if held and not held.startswith(f"{self.handoff.idempotency_key}/") else None
+
+    async def not_made(self, name: str, digest: str) -> None:
+        """Let other work of the run make the call."""
+        await self.ledger.release(digest, self._call(name))
+
     async def _permit(self, name: str, demand: Demand) -> _Permit:
         """Wait until the request fits, with as long a reply as fits.
 

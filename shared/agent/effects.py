@@ -90,6 +90,11 @@ class Effects:
         sure = call.tool is not None and call.tool.must_not_repeat
         self._keep(name, call, "failed" if sure else "unknown", reason=why)
 
+    def is_undone(self, name: str) -> bool:
+        """True for a call that has certainly not been made."""
+        record = self._records.get(name)
+        return record is not None and not record.may_have_happened
+
     def refused(self, name: str, call: Call, rule: str, why: str) -> None:
         """The gate has denied the call. Calls that no tool could take are not recorded."""
         if rule not in ("permission", "schema"):

@@ -4,9 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
-from schemas.error import ErrorInfo
 from schemas.plan import Risk
 from schemas.step import DoStep, Handoff
 from schemas.verdict import Judgement, PlannedEffect
@@ -14,6 +13,7 @@ from shared.agent.account import Account
 from shared.agent.asking import Work, permission_for
 from shared.agent.calls import Answered, Call
 from shared.agent.effects import Effects, amounts, sameness
+from shared.agent.judging import LONGEST_REASON, info_of, judgement, named
 from shared.agent.prompt import origins
 from shared.bus.stops import Switch
 from shared.dependable import REFUSALS
@@ -36,6 +36,7 @@ from shared.gate import (
     deeds_of,
     digest_of,
     host_of,
+    lasts,
     places,
     risk_of,
     sentences,
@@ -47,9 +48,6 @@ from shared.tools import Tool, ToolError
 
 _PUBLIC = ("page:", "mcp:")
 """Origins of what everybody may know."""
-
-LONGEST_REASON = 500
-"""Characters."""
 
 
 @dataclass(slots=True)
@@ -127,6 +125,8 @@ class Gate:
             raise permission_for(action, verdict, self._work)
         if not isinstance(verdict, Deny):
             verdict = await self._counted(action, verdict)
+        if isinstance(verdict, Allow) and not dry:
+            await self._check_alone(action, verdict)
         if isinstance(verdict, Deny):
             self.effects.refused(name, call, verdict.rule, verdict.reason)
         return verdict
@@ -139,6 +139,23 @@ class Gate:
             verdict = Deny("budget", over.info)
         self._record(action, verdict)
         return verdict
+
+    async def _check_alone(self, action: Action, verdict: Allow) -> None:
+        """Raises NeedsHuman where other work has begun an equal call whose outcome the run does not know yet."""
+        if action.tool is None or action.sameness is None or not lasts(action.tool):
+            return
+        permitted = verdict.rule == "approval"
+        elsewhere = await self.account.begun_elsewhere(action.call, action.sameness, permitted=permitted)
+        if elsewhere is not None:
+            why = f"an equal call of {action.name} was begun at {elsewhere}, and its outcome is not reported yet"
+            ask = Ask("repetition", why, risk_of(action, self._situation(action.tool)))
+            self._record(action, ask)
+            raise permission_for(action, ask, self._work)
+
+    async def settle(self, name: str, call: Call) -> None:
+        """Let other work make a call that this one has tried and not made."""
+        if call.tool is not None and self.effects.is_undone(name):
+            await self.account.not_made(name, sameness(call.tool, call.arguments))
 
     def replayed(self, name: str, call: Call, refused: ToolError | None = None) -> None:
         """A call was made or refused in an earlier delivery of this try: its verdict is given again, as it was then."""
@@ -212,7 +229,7 @@ class Gate:
 
     def _action(self, name: str, call: Call) -> Action:
         wanted = call.tool.name if call.tool else "unknown"
-        invalid = _info(call.invalid)
+        invalid = info_of(call.invalid)
         same = sameness(call.tool, call.arguments) if call.tool else None
         return Action(Kind.TOOL_CALL, name, wanted, call.tool, call.arguments, invalid, self.digest(name, call), same)
 
@@ -235,7 +252,7 @@ class Gate:
             trusted=self._trusted,
             now=datetime.min.replace(tzinfo=UTC) if then else datetime.now(UTC),
             stopped=None if then else self.switch.reason,
-            used_up=_info(used_up),
+            used_up=info_of(used_up),
             origins=self.taint.origins,
             links=self._said_by(tool),
             pages=[] if self._knows_something else self._pages,
@@ -268,34 +285,8 @@ class Gate:
         return self._sources.get(source, []) if source is not None else []
 
     def _record(self, action: Action, verdict: Verdict) -> None:
-        self.metrics.verdicts.labels(action.kind, _name(verdict), verdict.rule).inc()
+        self.metrics.verdicts.labels(action.kind, named(verdict), verdict.rule).inc()
         self._note(action, verdict)
 
     def _note(self, action: Action, verdict: Verdict) -> None:
-        self.judged.append(
-            Judgement(
-                call=action.call,
-                action=action.kind.value,
-                name=action.name,
-                verdict=_name(verdict),
-                rule=verdict.rule,
-                reason=verdict.reason[:LONGEST_REASON],
-                digest=action.digest,
-            )
-        )
-
-
-def _name(verdict: Verdict) -> Literal["allow", "ask", "deny"]:
-    match verdict:
-        case Allow():
-            return "allow"
-        case Ask():
-            return "ask"
-        case Deny() | Known():
-            return "deny"
-
-
-def _info(error: WaggleError | None) -> ErrorInfo | None:
-    if error is None:
-        return None
-    return error.info if isinstance(error, ToolError) else ErrorInfo(code=error.code, message=str(error))
+        self.judged.append(judgement(action, verdict))

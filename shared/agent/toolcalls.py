@@ -110,7 +110,9 @@ class ToolCalls:
             await self._left_open(name, error["code"])
         else:
             await self.journal.write(name, answer, of=self._identity(name, request, call))
-        return self._entered(name, request, call, answer)
+        entered = self._entered(name, request, call, answer)
+        await self.gate.settle(name, call)
+        return entered
 
     @property
     def _carries_out(self) -> bool:
@@ -144,6 +146,7 @@ class ToolCalls:
             return await self._begun(name, request, call)
         except RetryableError as failure:
             self.gate.effects.not_made(name, call, f"{failure.code}: {failure}")
+            await self.gate.settle(name, call)
             raise
 
     async def _begun(self, name: str, request: ToolRequest, call: Call) -> str:

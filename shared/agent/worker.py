@@ -11,32 +11,25 @@ from typing import Any
 import structlog
 from faststream.kafka import KafkaBroker
 
-from schemas.error import ErrorInfo
 from schemas.event import Progressed
 from schemas.log import JournalWritten
-from schemas.plan import Plan
 from schemas.step import (
     Answer,
     DoStep,
     Findings,
     Handoff,
-    HandoffFailed,
     HelpAsked,
-    Output,
-    PlanProposed,
-    ResultReviewed,
-    StepCompleted,
-    Verdict,
     answer_id,
 )
 from schemas.versions import Versions
 from shared.agent.account import Account
 from shared.agent.carry_out import carry_out
 from shared.agent.context import Context
-from shared.agent.declare import Agent, AskHuman
+from shared.agent.declare import Agent
 from shared.agent.gate import Gate
 from shared.agent.identity import Diverged, begin_again
 from shared.agent.outgoing import guarded
+from shared.agent.replying import KINDS, answer_for, failed
 from shared.agent.spend import Spend
 from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
@@ -102,7 +95,7 @@ class Worker:
         with suppress(InvalidMessage):
             delivery = decode(record, self.settings.topic_prefix)
             if isinstance(delivery.message, Handoff):
-                kind, facts = _failed(error.code, str(error))
+                kind, facts = failed(error.code, str(error))
                 facts |= await self._recalled(delivery.message)
                 await self._publish(self._reply(kind, delivery.message, **facts), cause=delivery.envelope.id)
 
@@ -161,7 +154,7 @@ class Worker:
         name = ANSWER + handoff.id
         if name in journal:
             recorded = journal[name]
-            return _KINDS[recorded["kind"]].model_validate(recorded["answer"] | {"token": handoff.token})
+            return KINDS[recorded["kind"]].model_validate(recorded["answer"] | {"token": handoff.token})
         gate.effects.recall(journal)
         account.recall()
         try:
@@ -169,7 +162,7 @@ class Worker:
         except Unwanted as why:
             log.info("handoff_unwanted", run=handoff.run_id, handoff=handoff.id)
             await account.ledger.abandon(handoff.idempotency_key)
-            kind, facts = _failed(why.code, str(why), retryable=True)
+            kind, facts = failed(why.code, str(why), retryable=True)
         gate.before_message(kind.wire_type())
         seconds = round(time.monotonic() - started, 3)
         spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds, "judged": gate.judged}
@@ -206,14 +199,14 @@ class Worker:
             about = {"call": asked.call, "proposal": asked.proposal}
             return HelpAsked, {"question": str(asked), "options": list(asked.options), **about}
         except RetryableError as failure:
-            return _failed(failure.code, str(failure), retryable=True)
+            return failed(failure.code, str(failure), retryable=True)
         except TerminalError as failure:
-            return _failed(failure.code, str(failure))
+            return failed(failure.code, str(failure))
         except TimeoutError as own:
             if limit.expired():
-                return _failed("timeout", f"agent {self.agent.name} did not finish within {seconds:.0f} s")
+                return failed("timeout", f"agent {self.agent.name} did not finish within {seconds:.0f} s")
             message = f"agent {self.agent.name} gave up waiting for something: {own!r}"
-            return _failed("gave_up_waiting", message, retryable=True)
+            return failed("gave_up_waiting", message, retryable=True)
 
     @contextmanager
     def _invoking(self, handoff: Handoff, spend: Spend) -> Iterator[None]:
@@ -262,7 +255,7 @@ class Worker:
             if isinstance(returned, Findings):
                 policy = read_policy(self.settings.guardrails)
                 returned = await asyncio.to_thread(guarded, returned, policy, handoff.tenant)
-            return _answer_for(returned, workspace, gate)
+            return answer_for(returned, workspace, gate)
         finally:
             await workspace.close()
 
@@ -312,31 +305,6 @@ class Worker:
         await note(self.sentinel.scripts, progressed)
 
 
-def _answer_for(returned: Any, workspace: StepWorkspace, gate: Gate) -> tuple[type[Answer], dict[str, Any]]:
-    """The type of what a handler returned is the routing."""
-    match returned:
-        case Findings():
-            facts = {name: getattr(returned, name) for name in Findings.model_fields}
-            facts["caveats"] = [*returned.caveats, *gate.account.spend.caveats]
-            return StepCompleted, {"output": Output(**facts, artefacts=workspace.made, effects=gate.shown)}
-        case Plan():
-            return PlanProposed, {"plan": returned, "tainted": bool(gate.taint)}
-        case Verdict():
-            return ResultReviewed, returned.model_dump()
-        case AskHuman():
-            return HelpAsked, returned.model_dump()
-    raise TerminalError(f"a handler returned {type(returned).__name__}", code="defect")
-
-
-def _failed(code: str, message: str, *, retryable: bool = False) -> tuple[type[Answer], dict[str, Any]]:
-    return HandoffFailed, {"error": ErrorInfo(code=code, message=message, retryable=retryable)}
-
-
 def _until(deadline: datetime) -> float:
     """Seconds until the deadline has passed by any clock within `SKEW`: the handoff's `timeout` is what counts."""
     return max(0.0, (deadline + SKEW - datetime.now(UTC)).total_seconds())
-
-
-_KINDS: dict[str, type[Answer]] = {
-    kind.__name__: kind for kind in (StepCompleted, PlanProposed, ResultReviewed, HelpAsked, HandoffFailed)
-}

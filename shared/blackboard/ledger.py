@@ -20,6 +20,8 @@ _RESERVE = script("reserve", using=("expire", "unhold", "lose", "overdue"))
 _SETTLE = script("settle", using=("expire", "unhold"))
 _FORFEIT, _ABANDON = (script(name, using=("unhold", "lose")) for name in ("forfeit", "abandon"))
 
+_OCCUPY = script("occupy")
+
 LEASE = 3_600.0
 """Seconds after which a reservation counts as spent that was neither settled nor forfeited, unless it is set."""
 
@@ -173,6 +175,24 @@ class Ledger:
         arguments: list[str | int] = [self._sentinel.generation, f"{work}/", *Amounts._fields]
         if await self._sentinel.scripts.run(_ABANDON, self._keys, arguments) == "lost":
             self._sentinel.doubt()
+
+    async def claim(self, digest: str, place: str, *, force: bool = False) -> str | None:
+        """Note that the call is made at this place; return the place at which an equal one was begun, if there is one.
+
+        `force`: note it all the same. Raises BlackboardLost.
+        """
+        return await self._occupy(digest, place, "force" if force else "claim") or None
+
+    async def release(self, digest: str, place: str) -> None:
+        """Take that back: the call was not made. Raises BlackboardLost."""
+        await self._occupy(digest, place, "release")
+
+    async def _occupy(self, digest: str, place: str, what: str) -> str:
+        arguments = [self._sentinel.generation, digest, place, what]
+        verdict, held = await self._sentinel.scripts.run(_OCCUPY, [self._keys[0], keys.SENTINEL], arguments)
+        if verdict == "lost":
+            self._sentinel.doubt()
+        return str(held)
 
     async def spent(self) -> Amounts:
         """What the run has spent."""

@@ -81,9 +81,10 @@ async def counted(ledger: str) -> list[str]:
         return [each["op"] for each in (await client.get(f"{ledger}/effects")).json()]
 
 
-async def rule(ledger: str, op: str, do: str, when: str = "before") -> None:
+async def rule(ledger: str, op: str, do: str, when: str = "before", seconds: float = 0.0) -> None:
+    told = {"op": op, "do": do, "when": when, "seconds": seconds}
     async with httpx.AsyncClient(trust_env=False) as client:
-        (await client.post(f"{ledger}/rules", json={"op": op, "do": do, "when": when})).raise_for_status()
+        (await client.post(f"{ledger}/rules", json=told)).raise_for_status()
 
 
 class Swarm:
@@ -283,4 +284,37 @@ async def test_an_applied_dry_run_keeps_its_answer_and_lists_its_calls(worker, a
     assert applied.answer.startswith("one: ")
     assert (applied.effects, applied.effects_digest, applied.applied_by) == (shown.effects, shown.effects_digest, "eva")
     assert [(each.tool, each.outcome) for each in applied.acting_calls] == [("pay", "made")]
+    assert await counted(ledger) == ["pay ada 10"]
+
+
+async def test_a_call_that_a_dropped_plan_has_begun_and_not_reported_is_asked_about(worker, agent, ledger):
+    """The worker of the first call is killed in it: its answer comes after the new plan's step."""
+    swarm = Swarm(worker, agent)
+    swarm.script = {"one": [ADA], "two": [("erase", {"what": "all"})]}
+    swarm.world.plan(plan_of(one="", two=""))
+    killed = swarm.world.handoff("one")
+    await underway(worker, killed)
+    await rule(ledger, "pay ada 10", "delay", "after", seconds=4)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(worker._answer(killed, await worker._journal(killed).open()), 2)
+    await swarm.do("two")
+    swarm.decide("reject", "erase nothing")
+    swarm.plan(other=[ADA])
+    asked = await swarm.do("other")
+    assert isinstance(asked, HelpAsked)
+    assert (asked.proposal.rule, "was begun at run-1/one/0.0" in asked.proposal.reason) == ("repetition", True)
+    assert await counted(ledger) == ["pay ada 10"]
+    late = await worker._answer(killed, await worker._journal(killed).open())
+    assert [(each.tool, each.outcome) for each in late.effected] == [("pay", "unknown")]
+
+
+async def test_equal_calls_of_two_steps_at_once_are_made_once_and_asked_about(worker, agent, ledger):
+    swarm = Swarm(worker, agent)
+    swarm.script = {"one": [ADA], "two": [ADA]}
+    swarm.world.plan(plan_of(one="", two=""))
+    steps = [swarm.world.handoff(each) for each in ("one", "two")]
+    await underway(worker, steps[0])
+    journals = [await worker._journal(each).open() for each in steps]
+    replies = await asyncio.gather(*map(worker._answer, steps, journals))
+    assert {type(each) for each in replies} == {StepCompleted, HelpAsked}
     assert await counted(ledger) == ["pay ada 10"]
