@@ -20,6 +20,7 @@ class WaitExpired(Message):
     run_id: Id
     tenant: Slug
     request_id: Id
+    token: str | None = Field(None, max_length=LONGEST_ID, description="Proof that the orchestrator has set the timer.")
 
 
 class ResultDue(Message):

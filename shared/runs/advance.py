@@ -151,7 +151,8 @@ def ask_person(draft: Draft, about: str, question: str, options: list[str], aski
     asked: dict[str, Any] = {"about": about, "step_id": step_id, "question": question, "options": options}
     draft.record(HelpRequested, request_id=request_id, proposal=proposal, expires=expires, **asked)
     draft.move(State.WAITING_HUMAN, question)
-    expired = WaitExpired(run_id=draft.run.id, tenant=draft.run.tenant, request_id=request_id)
+    token = tokens.token_for(draft.run, tokens.WAIT)
+    expired = WaitExpired(run_id=draft.run.id, tenant=draft.run.tenant, request_id=request_id, token=token)
     draft.send(f"{request_id}/expired", expired, expires)
 
 

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from schemas import timer
 from schemas.event import State
 from schemas.message import MOST_SECONDS
-from shared.errors import RetryableError, TerminalError
+from shared.errors import RetryableError
 from shared.runs.draft import Draft
 from shared.runs.ending import fail
 from shared.runs.machine import ENDS
 from shared.runs.run import Run
-from shared.runs.tokens import DEADLINE, proves
+from shared.runs.tokens import DEADLINE, WAIT, check_timer
 
 CLOCKS_DIFFER = timedelta(seconds=1)
 """Difference of two clocks below which a timer counts as on time. One that comes earlier is set again."""
@@ -22,8 +22,7 @@ def deadline_passed(draft: Draft, message: timer.DeadlinePassed) -> None:
     Raises RetryableError `early` if it has not passed by our clock, TerminalError for one the orchestrator has not set.
     """
     run = draft.run
-    if not proves(run, message.token, DEADLINE):
-        raise TerminalError(f"the orchestrator has not set this timer of {run.id}", code="wrong_token")
+    check_timer(run, message.token, DEADLINE)
     if message.deadline in (None, run.deadline) and not (ended_late(draft) or _excused(run, draft.now)):
         _wait_for(run.deadline, draft.now)
 
@@ -60,7 +59,11 @@ def _wait_for(moment: datetime, now: datetime) -> None:
 
 
 def wait_expired(draft: Draft, message: timer.WaitExpired) -> None:
-    """Fail the run that got no answer in time. Raises RetryableError `early` if the time is not up by our clock."""
+    """Fail the run that got no answer in time.
+
+    Raises RetryableError `early` if the time is not up by our clock, TerminalError for a timer that is not ours.
+    """
+    check_timer(draft.run, message.token, WAIT)
     request = draft.run.request
     if request is None or request.request_id != message.request_id or draft.run.state in ENDS:
         return

@@ -5,12 +5,11 @@ from datetime import timedelta
 from schemas.error import ErrorInfo
 from schemas.event import ResultReleased, State
 from schemas.timer import ResultDue
-from shared.errors import TerminalError
 from shared.runs.awaiting import in_flight
 from shared.runs.draft import Draft, Outgoing
 from shared.runs.result import result_of
 from shared.runs.run import Run
-from shared.runs.tokens import RESULT, proves, token_for
+from shared.runs.tokens import RESULT, check_timer, token_for
 
 REPORT_WITHIN = timedelta(seconds=10)
 """How long a result waits for agents that were at work when the run ended: they stop at their next call and report."""
@@ -50,8 +49,7 @@ def result_due_passed(draft: Draft, message: ResultDue) -> None:
 
     Raises TerminalError `wrong_token` for a timer that the orchestrator has not set.
     """
-    if not proves(draft.run, message.token, RESULT):
-        raise TerminalError(f"the orchestrator has not set this timer of {draft.run.id}", code="wrong_token")
+    check_timer(draft.run, message.token, RESULT)
     if message.end == draft.run.resumes:
         release(draft)
 

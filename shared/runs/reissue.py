@@ -15,7 +15,7 @@ from shared.runs.machine import ENDS
 from shared.runs.planning import Agents, usable
 from shared.runs.result import result_of
 from shared.runs.run import Run
-from shared.runs.tokens import DEADLINE, token_for
+from shared.runs.tokens import DEADLINE, WAIT, token_for
 
 
 def reissue(run: Run, now: datetime, agents: Agents) -> list[Outgoing]:
@@ -43,6 +43,7 @@ def _timers(run: Run) -> Iterator[Outgoing]:
     passed = DeadlinePassed(run_id=run.id, tenant=run.tenant, deadline=run.deadline, token=token)
     yield Outgoing(deadline_id(run), passed, run.deadline)
     if run.request is not None:
-        expired = WaitExpired(run_id=run.id, tenant=run.tenant, request_id=run.request.request_id)
+        about = {"request_id": run.request.request_id, "token": token_for(run, WAIT)}
+        expired = WaitExpired(run_id=run.id, tenant=run.tenant, **about)
         due = run.request.expires or run.request.at + HUMAN_TIMEOUT
         yield Outgoing(f"{run.request.request_id}/expired", expired, due)

@@ -7,6 +7,7 @@ and answers to them need none.
 import base64
 import hmac
 
+from shared.errors import TerminalError
 from shared.runs.run import Run
 
 DEADLINE = "@deadline"
@@ -14,6 +15,9 @@ DEADLINE = "@deadline"
 
 RESULT = "@result"
 """The same for the time that a result waits."""
+
+WAIT = "@wait"
+"""The same for the time that a person has to decide."""
 
 _SUFFIX = 10
 """Characters that are added to the id of a request: 50 bits, and short enough to be typed."""
@@ -28,6 +32,12 @@ def proves(run: Run, token: str | None, name: str, agent: str = "") -> bool:
     """Return true if the token is the one of that handoff to that agent, or if the run has no secret."""
     expected = token_for(run, name, agent)
     return expected is None or hmac.compare_digest(expected.encode(), (token or "").encode())
+
+
+def check_timer(run: Run, token: str | None, name: str) -> None:
+    """Raise TerminalError `wrong_token` for a timer of the run that the orchestrator has not set."""
+    if not proves(run, token, name):
+        raise TerminalError(f"the orchestrator has not set this timer of {run.id}", code="wrong_token")
 
 
 def request_id(run: Run, number: int) -> str:

@@ -25,7 +25,7 @@ OBEYED = {
     "MakePlan": {"agents.data": {"orchestrator", "timekeeper", "gateway"}},
     "DoStep": {"agents.data": {"orchestrator", "timekeeper", "gateway"}},
     "ReviewResult": {"agents.data": {"orchestrator", "timekeeper", "gateway"}},
-    # An answer needs the token of its handoff besides, a deadline the run's: tests/unit/test_tokens.py.
+    # An answer needs the token of its handoff besides, a timer the run's: tests/unit/test_tokens.py.
     "PlanProposed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "StepCompleted": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "ResultReviewed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
@@ -111,6 +111,12 @@ def test_an_agent_writes_its_answers_journal_card_and_its_own_retries_and_nothin
     for name in agents():
         own = {f"retries.{name}", f"agents.{name}.dlt"}
         assert access(name).writes == {"runs", "journal", "cards"} | own, name
+
+
+def test_every_message_that_an_agent_may_write_to_a_run_carries_a_token():
+    kinds = {kind for kind, topic in TOPICS.items() if topic == "runs"}
+    assert {kind.__name__ for kind in kinds} == {name for name, places in OBEYED.items() if "runs" in places}
+    assert all("token" in kind.model_fields for kind in kinds)
 
 
 def test_no_message_but_a_timer_travels_on_two_topics():

@@ -11,7 +11,7 @@ from orchestrating import RUN, handoff_of, task
 from schemas.approval import CancelRun, HumanDecided, PauseRun
 from schemas.event import State
 from schemas.step import Output, StepCompleted
-from schemas.timer import DeadlinePassed, TimerSet
+from schemas.timer import DeadlinePassed, ResultDue, TimerSet, WaitExpired
 from shared import bus
 from shared.blackboard.attempts import Attempts
 from shared.bus import Deliverer, KeyedConsumer, encode, publish
@@ -98,8 +98,16 @@ async def test_a_forged_answer_is_a_dead_letter_and_the_genuine_one_is_taken(con
             await asyncio.sleep(0.02)
 
 
-async def test_a_forged_deadline_is_a_dead_letter(consuming, orchestrator, settings):
-    await forge(consuming, settings, DeadlinePassed(**ABOUT), "runs")
+TIMERS = [
+    DeadlinePassed(**ABOUT),
+    WaitExpired(**ABOUT, request_id=f"{RUN}/help/1"),
+    ResultDue(**ABOUT, end=0),
+]
+
+
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda each: type(each).__name__)
+async def test_a_forged_timer_is_a_dead_letter(consuming, orchestrator, settings, timer):
+    await forge(consuming, settings, timer, "runs")
     assert await reason(settings, "runs") == "wrong_token"
 
 

@@ -145,7 +145,7 @@ def test_the_timer_of_an_answered_question_does_not_end_the_wait_for_the_next_on
     w.tell(first)
     assert w.run.state is State.WAITING_HUMAN
     w.now = w.run.request.expires
-    w.tell(WaitExpired(run_id="run-1", tenant="default", request_id=w.run.request.request_id))
+    w.tell(w.waiting(WaitExpired)[-1])
     assert w.results[0].error.code == "no_decision"
 
 

@@ -1,6 +1,7 @@
 """An answer is taken from the agent that was asked alone; questions cannot be answered by guessing their id."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from run_world import START, World, plan_of
@@ -9,9 +10,10 @@ from schemas.event import AnswerIgnored, RunStarted, State, StepDispatched
 from schemas.log import LoggedEvent
 from schemas.step import DoStep, HandoffFailed, HelpAsked, MakePlan, Output, PlanProposed, StepCompleted
 from schemas.task import Task
-from schemas.timer import DeadlinePassed
+from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from shared.errors import TerminalError
 from shared.runs import Intake, reissue
+from shared.runs.tokens import DEADLINE, RESULT, WAIT, token_for
 
 
 def executing(secret: str | None = "drawn") -> World:
@@ -91,12 +93,47 @@ def test_what_is_asked_again_after_a_rebuild_carries_the_same_tokens():
     assert len(set(tokens)) == len(tokens) == 4
 
 
-def test_a_deadline_that_the_orchestrator_has_not_set_is_refused_and_its_own_ends_the_run():
+def asking() -> World:
     world = executing()
+    world.ask("a")
+    world.done("b")
+    return world
+
+
+def settling() -> World:
+    world = executing()
+    world.fail(world.handoff("a"), retryable=False)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("begin", "kind"),
+    [(executing, DeadlinePassed), (asking, WaitExpired), (settling, ResultDue)],
+)
+@pytest.mark.parametrize("token", [None, "0" * 32, "another timer's"])
+def test_a_timer_that_the_orchestrator_has_not_set_is_refused_and_its_own_takes_effect(begin, kind, token):
+    world = begin()
+    [genuine] = world.waiting(kind)
+    others = {DeadlinePassed: WAIT, WaitExpired: RESULT, ResultDue: DEADLINE}
+    token = token_for(world.run, others[kind]) if token == "another timer's" else token
+    before = world.run
+    world.now += timedelta(days=2)
     with pytest.raises(TerminalError) as refused:
-        world.tell(DeadlinePassed(run_id="run-1", tenant="default"))
-    assert refused.value.code == "wrong_token"
-    world.fire(DeadlinePassed)
+        world.tell(genuine.model_copy(update={"token": token}))
+    assert (refused.value.code, world.run) == ("wrong_token", before)
+    assert not world.run.over
+    world.tell(genuine)
+    assert world.run.state is State.FAILED
+    assert world.run.over or kind is not ResultDue
+
+
+def test_timers_of_runs_that_an_earlier_version_began_need_no_token():
+    world = executing(secret=None)
+    world.ask("a")
+    world.done("b")
+    [expired] = world.waiting(WaitExpired)
+    assert expired.token is None
+    world.fire(WaitExpired)
     assert world.run.state is State.FAILED
 
 
