@@ -169,7 +169,14 @@ def kafka_and_redis() -> Json:
                 ),
             ],
             [
-                graph("Retries", {"{{topic}}: {{error}}": rate("waggle_retries_total", "topic", "error")}, "ops"),
+                graph(
+                    "Retries, and work parked by a stop",
+                    {
+                        "{{topic}}: {{error}}": rate("waggle_retries_total", "topic", "error"),
+                        "{{topic}}: parked": rate("waggle_parked_total", "topic"),
+                    },
+                    "ops",
+                ),
                 graph("Dead letters", {"{{topic}}: {{error}}": "sum by (topic, error) (waggle_dead_letters_total)"}),
                 graph(
                     "Waiting for Kafka, Redis or Postgres", {"{{topic}}": rate("waggle_outages_total", "topic")}, "ops"
