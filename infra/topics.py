@@ -33,17 +33,42 @@ class Topic:
     """How Kafka keeps it: `producer` is as it was sent; gzip is what every client can read."""
     arrivals: bool = False
     """Whether a record's time is that of its arrival, set by Kafka, rather than what its sender says."""
+    segment_hours: int = 0
+    """A table's: after this a segment is closed, and can be compacted."""
+    dirty_ratio: float = 0.0
+    """A table's: the part of it that is new when it is compacted."""
+    lag_hours: int = 0
+    """A table's: it is compacted at the latest after this, however little of it is new."""
+    erased_hours: int = 0
+    """A table's: how long a record that erases a key is kept; a reader that is slower misses it."""
 
     @property
     def settings(self) -> dict[str, str]:
         """As Kafka names them."""
         return {
-            "retention.ms": str(self.retention_hours * 3_600_000),
+            "retention.ms": _ms(self.retention_hours),
             "cleanup.policy": self.cleanup,
             "max.message.bytes": str(self.max_message_bytes),
             "compression.type": self.compression,
             **({"message.timestamp.type": "LogAppendTime"} if self.arrivals else {}),
+            **self.compaction,
         }
+
+    @property
+    def compaction(self) -> dict[str, str]:
+        """What keeps a table close to what it holds; nothing for other topics."""
+        if not self.segment_hours:
+            return {}
+        return {
+            "segment.ms": _ms(self.segment_hours),
+            "min.cleanable.dirty.ratio": str(self.dirty_ratio),
+            "max.compaction.lag.ms": _ms(self.lag_hours),
+            "delete.retention.ms": _ms(self.erased_hours),
+        }
+
+
+def _ms(hours: int) -> str:
+    return str(hours * 3_600_000)
 
 
 def agents(services: Path = _SERVICES) -> list[str]:
@@ -55,8 +80,9 @@ def declared(names: Iterable[str] | None = None) -> list[Topic]:
     """Every declared topic, with one of each kind for each agent."""
     content = tomllib.loads(_DECLARATION.read_text())
     known = agents() if names is None else list(names)
+    usual = {"delete": content["defaults"], "compact": content["defaults"] | content["tables"]}
     return [
-        Topic(name=each, **(content["defaults"] | changes))
+        Topic(name=each, **(usual[changes.get("cleanup", "delete")] | changes))
         for template, changes in content["topics"].items()
         for each in _expanded(template, known)
     ]

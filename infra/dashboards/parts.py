@@ -184,8 +184,12 @@ def kafka_and_redis() -> Json:
             ],
             [
                 graph(
-                    "Timers fired",
-                    {"": rate("waggle_timers_fired_total"), "of unknown runs": rate("waggle_stray_timers_total")},
+                    "Timers",
+                    {
+                        "fired": rate("waggle_timers_fired_total"),
+                        "of unknown runs": rate("waggle_stray_timers_total"),
+                        "set: parked {{topic}}": rate("waggle_parked_total", "topic"),
+                    },
                     "ops",
                 ),
                 graph("Later than due, p95", {"": quantile(0.95, "waggle_timer_lateness_seconds")}, "s"),

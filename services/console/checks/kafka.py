@@ -99,6 +99,8 @@ def _settings(subject: str, wanted: Topic, there: Mapping[str, str]) -> Iterator
     if set(policy.split(",")) != {wanted.cleanup}:
         lost = "what it must keep is lost after a while" if wanted.cleanup == "compact" else "messages vanish from it"
         yield fail(subject, f"its cleanup.policy is {policy}: {lost}", f"set cleanup.policy={wanted.cleanup}")
+    elif late := _later_than(wanted, there):
+        yield warn(subject, "it is compacted late, and it is read whole at each start", f"set {' '.join(late)}")
     elif wanted.cleanup == "delete" and 0 <= int(there.get("retention.ms", "-1")) < wanted.retention_hours * 3_600_000:
         hours = int(there["retention.ms"]) / 3_600_000
         do = f"set retention.ms={wanted.settings['retention.ms']}"
@@ -106,6 +108,12 @@ def _settings(subject: str, wanted: Topic, there: Mapping[str, str]) -> Iterator
     if int(there.get("max.message.bytes", "0")) < wanted.max_message_bytes:
         do = f"set max.message.bytes={wanted.max_message_bytes}"
         yield fail(subject, f"it takes messages of {there['max.message.bytes']} bytes only", do)
+
+
+def _later_than(wanted: Topic, there: Mapping[str, str]) -> list[str]:
+    """The settings that a table needs to be compacted as early as declared."""
+    needed = wanted.compaction.items()
+    return [f"{name}={value}" for name, value in needed if float(there.get(name, value)) > float(value)]
 
 
 async def _groups(settings: Settings) -> list[Finding]:
