@@ -29,15 +29,18 @@ local function objection(handoff)
   if handoff == '' then
     return nil
   end
-  local state, awaited = unpack(redis.call('HMGET', KEYS[4], 'state', 'awaited'))
+  local state, version, awaited = unpack(redis.call('HMGET', KEYS[4], 'state', 'version', 'awaited'))
   if not state then
     return 'unknown'
   end
-  local wanted = awaited and string.find(awaited, '"' .. handoff .. '"', 1, true)
-  if not awaited then  -- written by a version that names none: every handoff is awaited until the run ends
-    wanted = not string.find(ARGV[7], state, 1, true)
+  if string.find(ARGV[7], state, 1, true) then
+    return 'unwanted'
   end
-  return not wanted and 'unwanted' or nil
+  local at, ids = string.match(awaited or '', '^(%d+) (.*)$')
+  if at ~= version then  -- last written by a release that does not keep it: any handoff may act until the run ends
+    return nil
+  end
+  return not string.find(ids, '"' .. handoff .. '"', 1, true) and 'unwanted' or nil
 end
 local function epoch(attempt)
   return tonumber(string.match(attempt, '^%d+')) or 0

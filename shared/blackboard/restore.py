@@ -105,7 +105,7 @@ class Restorer:
             keys.run(run.tenant, run.id, part) for part in ("state", "processed", "outbox", "events")
         ]
         pipe.delete(*parts)
-        pipe.hset(state, mapping=fields_of(run) | {"version": str(record.version)})
+        pipe.hset(state, mapping=fields_of(run, record.version) | {"version": str(record.version)})
         pipe.sadd(processed, *record.causes)
         if record.outbox:
             pipe.hset(outbox, mapping=dict(record.outbox))

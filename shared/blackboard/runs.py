@@ -19,7 +19,11 @@ from shared.runs import ENDS, Run, StepRecord, awaited
 _COMMIT, _PUBLISHED, _READ, _STATE = script("commit"), script("published"), script("read"), script("state")
 _STEP = "step:"
 _AWAITED = "awaited"
-"""Field: the ids of the handoffs the run awaits, as JSON. `reserve.lua` asks it before each call of a handoff."""
+"""Field: the version of the run that it belongs to, a space, and the ids of the handoffs the run awaits, as JSON.
+
+`reserve.lua` reads it before each call of a handoff. It counts for nothing when the run has another version: a release
+that does not know the field has written since.
+"""
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(kind)
@@ -111,12 +115,14 @@ class RunStore:
         """Return whether the run awaits the handoff; None for an unknown run. Raises BlackboardLost."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.get(keys.SENTINEL)
-            pipe.hmget(keys.run(tenant, run_id), "state", _AWAITED)
-            sentinel, (state, ids) = await pipe.execute()
+            pipe.hmget(keys.run(tenant, run_id), "state", "version", _AWAITED)
+            sentinel, (state, version, awaited) = await pipe.execute()
         await self._sentinel.agree(sentinel)
         if state is None:
             return None
-        return handoff_id in json.loads(ids) if ids else _ADAPTERS["state"].validate_json(state) not in ENDS
+        at, _, ids = (awaited or "").partition(" ")
+        ended = _ADAPTERS["state"].validate_json(state) in ENDS
+        return not ended and (at != version or handoff_id in json.loads(ids))
 
     async def over(self, tenant: str, run_id: str) -> bool | None:
         """Return whether the result of the run is published; None for an unknown run. Raises BlackboardLost."""
@@ -190,7 +196,7 @@ class RunStore:
             self._remembered.popitem(last=False)
 
 
-def fields_of(run: Run, before: Run | None = None) -> dict[str, str]:
+def fields_of(run: Run, version: int, before: Run | None = None) -> dict[str, str]:
     """The run as fields so small that a change writes little: one for each step, one for each other part.
 
     With `before`, only what has changed since: parts of a run are immutable, so what is the same object is the same.
@@ -204,8 +210,7 @@ def fields_of(run: Run, before: Run | None = None) -> dict[str, str]:
     for place, (key, record) in enumerate(run.steps.items()):
         if known.get(key) is not record:
             fields[_STEP + key] = f'{{"order":{place},"record":{record.model_dump_json()}}}'
-    ids = awaited(run)
-    return fields if before and ids == awaited(before) else fields | {_AWAITED: json.dumps(ids)}
+    return fields | {_AWAITED: f"{version} {json.dumps(awaited(run))}"}
 
 
 _NOTHING = object()
@@ -244,7 +249,7 @@ def _run_or_why(run_id: str, fields: Mapping[str, str]) -> Run | UnreadableRun |
 
 def _lists(write: Write) -> list[str | int]:
     """What the script takes: names that are gone, fields, live events, outbox; each list after its length."""
-    changed = fields_of(write.after, write.before)
+    changed = fields_of(write.after, write.version + 1, write.before)
     changed |= {"written_by": write.author, "written_at": write.at, "written_why": write.why}
     gone = [_STEP + key for key in (write.before.steps if write.before else {}) if key not in write.after.steps]
     gone += [name for name in write.gone if name not in {*changed, "version"}]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from schemas.approval import CancelRun
+from schemas.approval import CancelRun, PauseRun
 from schemas.budget import Budget, DayBudget
 from schemas.event import Progressed, State
 from schemas.log import LoggedEvent
@@ -21,6 +21,7 @@ from shared.blackboard import (
     Write,
     agents,
     announce,
+    keys,
     known_agents,
     note,
 )
@@ -256,3 +257,42 @@ async def test_the_agents_of_before_a_rebuild_are_not_remembered_after_it(sentin
     assert list(await known.get()) == ["old"]
     await sentinel.renew(2)
     assert list(await known.get()) == ["new"]
+
+
+async def held_back(sentinel, run_id: str, handoff_id: str) -> list[str]:
+    """What the ledger and the run say of a handoff: to a model call, to a tool call, to a worker."""
+    ledger = Ledger(sentinel, "default", run_id, Budget(), DayBudget(), 60, handoff_id)
+    model_call = await ledger.reserve(f"{handoff_id}/turn-1", "1.1", Amounts(tokens=1))
+    tool_call = await ledger.take(f"{handoff_id}/call-1", "1", Amounts(tool_calls=1))
+    wanted = await RunStore(sentinel, ttl=60).awaits("default", run_id, handoff_id)
+    return [model_call.verdict, tool_call.verdict, "granted" if wanted else "unwanted"]
+
+
+async def test_each_commit_refreshes_which_handoffs_are_awaited(store, sentinel):
+    write = written("run-j")
+    await commit(store, write)
+    first = write.after.steps["data"].handoff_id
+    pause = PauseRun(run_id="run-j", tenant="default", by="eva", reason="wait")
+    paused = decide(write.after, pause, NOW, AGENTS)
+    await commit(store, replace(write, message_id="m2", before=write.after, after=paused.run, version=1))
+    assert await held_back(sentinel, "run-j", first) == ["granted"] * 3
+    assert await held_back(sentinel, "run-j", "run-j/other/0.0.1") == ["unwanted"] * 3
+
+
+async def test_what_an_older_release_writes_decides_which_handoffs_may_act_after_a_rollback(store, sentinel):
+    write = written("run-k")
+    await commit(store, write)
+    key = keys.run("default", "run-k")
+    await sentinel.own.hincrby(key, "version", 1)  # it has dispatched a step, and does not know the field `awaited`
+    assert await held_back(sentinel, "run-k", "run-k/later/0.0.1") == ["granted"] * 3
+    await sentinel.own.hincrby(key, "version", 1)
+    await sentinel.own.hset(key, "state", '"CANCELLED"')
+    first = write.after.steps["data"].handoff_id
+    assert await held_back(sentinel, "run-k", first) == ["unwanted"] * 3
+
+
+async def test_no_handoff_may_act_for_a_run_that_has_ended_whatever_it_is_said_to_await(store, sentinel):
+    write = written("run-l")
+    await commit(store, write)
+    await sentinel.own.hset(keys.run("default", "run-l"), "state", '"CANCELLED"')
+    assert await held_back(sentinel, "run-l", write.after.steps["data"].handoff_id) == ["unwanted"] * 3
