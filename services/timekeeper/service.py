@@ -37,6 +37,9 @@ LONGEST_SLEEP = 0.25
 AT_ONCE = 500
 """Timers of one topic that are fired beside each other."""
 
+LOST_AGAIN_AFTER = 60.0
+"""Seconds before a timer is looked for again whose record its topic no longer holds."""
+
 AGAIN_AFTER = 1.0
 """Seconds before a timer fires again that could not be put where it belongs."""
 
@@ -138,7 +141,8 @@ class Timekeeper:
                 await self.eraser.erase([Erased(due.place.topic, due.id, due.place.partition)])
         except Exception as failure:  # noqa: BLE001 -- whatever is wrong with one must not keep the others from firing
             self._say(due, failure)
-            self.timers.again([due], time.time() + AGAIN_AFTER)
+            pause = LOST_AGAIN_AFTER if isinstance(failure, TimerLost) else AGAIN_AFTER
+            self.timers.again([due], time.time() + pause)
             return
         self._fired(due)
 

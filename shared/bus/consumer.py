@@ -232,9 +232,9 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if consumer is None or full == self._paused:
             return
         if full:
-            consumer.pause(*consumer.assignment())
+            consumer.halt()
         else:
-            consumer.resume(*consumer.paused())
+            consumer.proceed()
         self._paused = full
 
     async def _commit_regularly(self) -> None:
@@ -281,8 +281,12 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._lanes.forget(lambda taken: taken.partition in lost)
         self._bytes = sum(taken.size for taken in self._lanes.items())
 
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # noqa: ARG002 -- aiokafka calls it so
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Take records again; fetching starts at the committed offsets, with nothing paused."""
+        if (consumer := self.reader()) is not None:
+            for partition in assigned:
+                consumer.forget(partition)
+            consumer.proceed()
         self._rebalancing = False
         self._paused = False
         self._begin()

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 
 from shared.bus.outages import mapped
 from shared.bus.security import connection
@@ -31,8 +32,10 @@ class Lookup:
                 consumer.assign([place])
                 consumer.seek(place, offset)
                 async with asyncio.timeout(WITHIN):
-                    record = await consumer.getone(place)
+                    record = await _one(consumer, place)
                 consumer.pause(place)
+        if record is None:
+            return None
         return record.value if (record.offset, record.key) == (offset, key.encode()) else None
 
     async def close(self) -> None:
@@ -45,10 +48,18 @@ class Lookup:
             consumer = AIOKafkaConsumer(
                 **connection(self._settings),
                 group_id=None,
-                auto_offset_reset="latest",
+                auto_offset_reset="none",
                 fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
                 max_partition_fetch_bytes=FETCHED,
             )
             await consumer.start()
             self._consumer = consumer
         return self._consumer
+
+
+async def _one(consumer: AIOKafkaConsumer, place: TopicPartition) -> ConsumerRecord[bytes, bytes] | None:
+    """Return the record where the consumer stands; None when the log does not reach there."""
+    try:
+        return await consumer.getone(place)
+    except OffsetOutOfRangeError:
+        return None

@@ -22,7 +22,11 @@ LONGEST = timedelta(days=7)
 def parked(
     record: Any, stopped: Stopped, message: Any, *, table: str, source: str, prefix: str, now: datetime
 ) -> Record:
-    """Return the timer that parks a received record. Parked twice, it is parked once."""
+    """Return the timer that parks a received record.
+
+    A redelivery of the record replaces its timer. A record that was put back and is parked again has a timer of its
+    own: the timekeeper may still be erasing the one that has fired.
+    """
     deadline = getattr(message, "deadline", None) or now + LONGEST
     headers = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
     waiting = Record(
@@ -33,5 +37,5 @@ def parked(
         value=(record.value or b"").decode(errors="replace"),
     )
     due = min(max(deadline, now + SHORTEST), now + LONGEST)
-    name = f"parked/{fingerprint(record)}"
+    name = f"parked/{fingerprint(record)}/{record.partition}.{record.offset}"
     return until(waiting, due, table=table, source=source, prefix=prefix, now=now, id=name, parked_by=stopped.scopes)

@@ -77,6 +77,7 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
         self._held: dict[TopicPartition, Held] = {}
         self._doubted: set[TopicPartition] = set()
         self._reached: dict[TopicPartition, int] = {}
+        self._halted = False
         self.passed: dict[TopicPartition, int] = {}
         """Of each partition its position when `getmany` was called last: what it handed out before lies below, and so
         does what is no record, such as the mark of a transaction's end."""
@@ -119,11 +120,22 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
         """Fetch from these again, but for those that are held."""
         super().resume(*(each for each in partitions if each not in self._held))
 
+    def halt(self) -> None:
+        """Fetch nothing until `proceed`, also of a partition that is released meanwhile."""
+        self._halted = True
+        self.pause(*self.assignment())
+
+    def proceed(self) -> None:
+        """Fetch again."""
+        self._halted = False
+        self.resume(*self.paused())
+
     def release(self, partition: TopicPartition, offset: int) -> None:
         """Go on behind an unreadable batch."""
         self.seek(partition, offset)
         self.passed[partition] = offset
-        self.resume(partition)
+        if not self._halted:
+            self.resume(partition)
 
     async def _fetched(self, wanted: tuple[TopicPartition, ...], most: int | None) -> dict[TopicPartition, Records]:
         found: dict[TopicPartition, Records] = {}

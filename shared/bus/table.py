@@ -140,6 +140,8 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._table.complete(place)
 
     def _forget(self, place: TopicPartition) -> None:
+        if (reader := self.reader()) is not None:
+            reader.forget(place)
         self._loading.discard(place)
         self._ends.pop(place, None)
         self._reached.pop(place, None)

@@ -210,3 +210,19 @@ async def test_timers_beyond_what_memory_may_hold_fire_all_the_same(settings, to
         await until(lambda: not len(keeper.timers))
         assert keeper.timers.kept == 0
     assert sorted(done) == sorted(each.id for each in everything)
+
+
+async def test_work_that_is_parked_again_while_its_first_timer_is_erased_is_not_lost(
+    settings, topics, switch, monkeypatch
+):
+    monkeypatch.setattr("shared.bus.parking.SHORTEST", timedelta(seconds=1))
+    done = []
+    async with timekeeping(settings) as (keeper, _), following(settings) as stops:
+        await switch("all", on=False)
+        await until(lambda: stops.reason(Whose("acme", "data", "x")))
+        async with agent(settings, stops, done) as (broker, _consumer):
+            await publish(broker, records(settings, [handoff(n, "acme", deadline=0.1) for n in range(100)]))
+            await until(lambda: keeper.timers.parked == 100)
+            await asyncio.sleep(4)  # they come back and are parked again, several times
+            await switch("all", on=True)
+            await until(lambda: len(set(done)) == 100)

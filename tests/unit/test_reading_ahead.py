@@ -7,15 +7,26 @@ from aiokafka import ConsumerRecord
 
 from shared.bus import consumer as consuming
 from shared.bus.consumer import READ_AHEAD, READ_AHEAD_BYTES, KeyedConsumer
+from shared.bus.reader import Reader
 from shared.settings import Settings
 
 
 class Partitions:
-    """What aiokafka's consumer says of its partitions; counts how often it is asked."""
+    """A reader's partitions; counts how often it is asked about them."""
+
+    proceed, halt, release = Reader.proceed, Reader.halt, Reader.release
 
     def __init__(self) -> None:
         self.held: set = set()
+        self.passed: dict = {}
         self.asked = 0
+        self._halted = False
+
+    def forget(self, partition):
+        pass
+
+    def seek(self, partition, offset):
+        pass
 
     def assignment(self):
         return frozenset({("t", 0)})
@@ -45,6 +56,7 @@ async def reading(monkeypatch):
 
     found = KeyedConsumer(None, ["t"], "g", handle, Settings(max_in_flight=2))
     await found.on_partitions_assigned([])
+    partitions.asked = 0
     yield found, partitions, release
     release.set()
     await asyncio.sleep(0.01)
@@ -54,6 +66,16 @@ async def test_headers_count_towards_what_is_read_ahead(reading):
     consumer, partitions, _ = reading
     await consumer._take([raw(0, [("x", b"h" * READ_AHEAD_BYTES)])])
     assert partitions.held
+
+
+async def test_a_partition_that_is_released_while_much_is_read_ahead_stays_paused(reading):
+    consumer, partitions, release = reading
+    await consumer._take([raw(0, [("x", b"h" * READ_AHEAD_BYTES)])])
+    partitions.release(("t", 0), 1)
+    assert partitions.held
+    release.set()
+    await asyncio.sleep(0.01)
+    assert not partitions.held
 
 
 async def test_the_client_is_asked_about_its_partitions_only_when_reading_ahead_begins_or_ends(reading):
