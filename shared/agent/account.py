@@ -14,7 +14,7 @@ from schemas.step import Handoff
 from shared.agent.spend import Spend
 from shared.blackboard import OUTAGES, Journal
 from shared.blackboard.journal import INTENT, LOST, REFUSED
-from shared.blackboard.ledger import NANO, Amounts, Ledger, Reserved, Verdict
+from shared.blackboard.ledger import NANO, Amounts, Attempt, Ledger, Reserved, Verdict
 from shared.errors import TerminalError, Unwanted
 from shared.llm import Reply
 from shared.llm.spending import Demand, Spending
@@ -72,11 +72,22 @@ class Account:
                 self.spend.add_model_call(Reply.model_validate(entry["reply"]))
         for name in filter(_is_tool_call, entries):
             turn = name.rpartition("call-")[0].rstrip("/")
-            if turn in own or (self.handoff.tries == 1 and turn not in entries):
+            older = turn in own or (self.handoff.tries == 1 and turn not in entries)
+            if self.is_own(name, otherwise=older):
                 self.spend.add_tool_call()
 
+    def is_own(self, name: str, *, otherwise: bool) -> bool:
+        """True for an entry that was written in this try; `otherwise` for one of a version that noted no try."""
+        tried = (self.journal.about(name) or {}).get("try")
+        return otherwise if tried is None else bool(tried == self.handoff.tries)
+
+    async def close(self) -> None:
+        """Count what the ledger has of this work and the journal lacks: what workers that ended had under way."""
+        for attempt in await self.ledger.close(self.handoff.idempotency_key, self.journal.epoch):
+            await self._count_unrecorded(attempt)
+
     def attempt_at(self, name: str) -> str:
-        """Which attempt at the call was answered."""
+        """The attempt at the call that was paid for last in this delivery; empty if there was none."""
         return self._attempts.get(name, "")
 
     def spending(self, name: str) -> Spending:
@@ -103,9 +114,12 @@ class Account:
         """Count a tool call that is about to be made. Raises ToolError `budget_exhausted`, and Unwanted."""
         call, one, attempt = self._call(name), Amounts(tool_calls=1), str(self.journal.epoch)
         said = await self.ledger.take(call, attempt, one)
+        if said.lost is not None:
+            await self._count_unrecorded(said.lost)
         _check_wanted(said)
         if said.verdict is not Verdict.GRANTED:
             raise ToolError("budget_exhausted", _why(said), suggested_action="answer with what you have")
+        self._attempts[name] = attempt
 
     async def begun_elsewhere(self, name: str, digest: str, *, permitted: bool) -> str | None:
         """The other work of the run that has begun an equal call; None, and it is this one's, when there is none."""
@@ -127,7 +141,7 @@ class Account:
             most = _most(demand, permit.max_output_tokens)
             said = await self.ledger.reserve(self._call(name), permit.attempt, most)
             if said.lost is not None:
-                await self._count_lost(f"{name}{LOST}{permit.attempt}", said.lost)
+                await self._count_unrecorded(said.lost)
             _check_wanted(said)
             if said.verdict is Verdict.GRANTED:
                 permit.most = most
@@ -139,11 +153,26 @@ class Account:
             if permit.max_output_tokens < SHORTEST_REPLY:
                 raise TerminalError(_why(said), code="budget_exhausted")
 
-    async def _count_lost(self, name: str, lost: Amounts) -> None:
-        """Of an earlier request nobody knows what it cost: it counts as all that it could cost."""
-        log.warning("a request of unknown outcome counts as dear as it could be", call=name, tokens=lost.tokens)
-        await self.journal.write(name, {"try": self.handoff.tries, "lost": list(lost)})
-        self.spend.usage += lost.usage
+    async def _count_unrecorded(self, lost: Attempt) -> None:
+        name = lost.call.removeprefix(f"{self.handoff.idempotency_key}/")
+        if not self._is_recorded(name, lost.attempt):
+            log.warning("unrecorded_attempt_counted", call=name, attempt=lost.attempt, tokens=lost.cost.tokens)
+            await self._count_lost(name, lost.attempt, lost.cost)
+
+    def _is_recorded(self, name: str, attempt: str) -> bool:
+        """True for an attempt that the journal has, or will have once a person has said how its call ended."""
+        if f"{name}{LOST}{attempt}" in self.journal:
+            return True
+        if name not in self.journal:
+            return name + INTENT in self.journal
+        entry = self.journal[name]
+        about = entry if isinstance(entry, dict) else self.journal.about(name) or {}
+        return about.get("attempt", "") in ("", attempt)
+
+    async def _count_lost(self, name: str, attempt: str, cost: Amounts) -> None:
+        """Record an attempt that has no reply or result in the journal, and count it in this try."""
+        await self.journal.write(f"{name}{LOST}{attempt}", {"try": self.handoff.tries, "lost": list(cost)})
+        self.spend.usage += cost.usage
 
     async def _settle(self, name: str, permit: _Permit) -> None:
         assert permit.usage is not None, "it was answered"
@@ -157,21 +186,20 @@ class Account:
     async def _unanswered(self, name: str, permit: _Permit) -> None:
         """Count a request without a reply: what it is known to have cost, or the most it can have cost.
 
-        No reply tells of it, so the journal does. If Redis or Kafka is unavailable the next attempt finds it.
+        The ledger comes first: what the journal cannot take is found there, when the work is answered at the latest.
         """
-        cost = permit.most if permit.usage is None else Amounts.of(permit.usage)
-        told = False
-        with suppress(TimeoutError, *OUTAGES, KafkaError):
-            async with asyncio.timeout(FORFEIT_WITHIN):
-                if any(cost):
-                    await self._count_lost(f"{name}{LOST}{permit.attempt}", cost)
-                told = True
         if permit.usage is not None:
             await self._settle(name, permit)
+        else:
+            with suppress(TimeoutError, *OUTAGES):
+                async with asyncio.timeout(FORFEIT_WITHIN):
+                    await self.ledger.forfeit(self._call(name), permit.attempt)
+        cost = permit.most if permit.usage is None else Amounts.of(permit.usage)
+        if not any(cost):
             return
-        with suppress(TimeoutError, *OUTAGES):
+        with suppress(TimeoutError, *OUTAGES, KafkaError):
             async with asyncio.timeout(FORFEIT_WITHIN):
-                await self.ledger.forfeit(self._call(name), permit.attempt, told=told)
+                await self._count_lost(name, permit.attempt, cost)
 
     def _call(self, name: str) -> str:
         return f"{self.handoff.idempotency_key}/{name}"

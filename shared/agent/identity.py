@@ -113,15 +113,17 @@ def _may_have_acted(journal: Journal, name: str) -> bool:
 
 
 async def _keep_cost(journal: Journal, name: str, entry: Any) -> None:
-    """What was spent for an entry that is taken back stays spent."""
+    """What was spent for an entry that is taken back stays spent: under its attempt, which the ledger has as well."""
+    about = entry if isinstance(entry, dict) else journal.about(name) or {}
     match entry:
-        case {"reply": {"usage": usage}, "try": int(tried)}:
+        case {"reply": {"usage": usage}, "try": int()}:
             cost = Amounts.of(Usage.model_validate(usage, extra="ignore"))
         case str() if not name.endswith(REFUSED):
-            tried, cost = 0, Amounts(tool_calls=1)
+            cost = Amounts(tool_calls=1)
         case _:
             return
-    await journal.write(f"{name}{LOST}again-{journal.epoch}", {"try": tried, "lost": list(cost)})
+    attempt = about.get("attempt") or f"again-{journal.epoch}"
+    await journal.write(f"{name}{LOST}{attempt}", {"try": about.get("try", 0), "lost": list(cost)})
 
 
 def _question(handoff: Handoff, effects: Effects, diverged: Diverged) -> NeedsHuman:

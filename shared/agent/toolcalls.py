@@ -43,8 +43,8 @@ class ToolCalls:
 
         A call that must not be made twice has its intent recorded first. Raises NeedsHuman for a call that the gate
         asks a person about, and for an intent without a result: it may have happened. What a person then says is the
-        outcome, whatever the journal says or has lost. `own`: whether a recorded call was made in this try, and is to
-        be counted.
+        outcome, whatever the journal says or has lost. `own`: true if a recorded call was made in this try, where the
+        journal does not say so itself.
         """
         call = self.toolbox.read(request)
         check(self.journal, name, self._identity(name, request, call))
@@ -70,7 +70,11 @@ class ToolCalls:
         return await self._recorded(name, request, call, await self._made(name, request, call))
 
     def _identity(self, name: str, request: ToolRequest, call: Call) -> Identity:
-        return of_tool_call(request, call, name, self.gate.effects)
+        """Of the call, with the try and the attempt that are counted for it."""
+        paid: Identity = {"try": self.handoff.tries}
+        if attempt := self.account.attempt_at(name):
+            paid["attempt"] = attempt
+        return of_tool_call(request, call, name, self.gate.effects) | paid
 
     async def _refused(self, name: str, request: ToolRequest, call: Call, verdict: Deny) -> str:
         """Recorded, for a later try may have room for the call, after the model was told it was not made.
@@ -85,7 +89,7 @@ class ToolCalls:
 
     def _refused_before(self, name: str, call: Call, *, own: bool) -> str:
         answer: str = self.journal[name + REFUSED]
-        if own:
+        if self.account.is_own(name + REFUSED, otherwise=own):
             error = ToolError.of(ErrorInfo.model_validate(json.loads(answer)["error"]))
             self.gate.replayed(name, call, error)
         return answer
@@ -103,12 +107,12 @@ class ToolCalls:
         return json.dumps({"settled_by_a_person": said.answer}, ensure_ascii=False)
 
     async def _recorded(self, name: str, request: ToolRequest, call: Call, answer: str) -> str:
-        if name not in self.journal:  # else it was counted when the journal was opened
-            self.account.spend.add_tool_call()
         error = json.loads(answer).get("error")
-        if error and self._carries_out:
+        if error and self._carries_out:  # counted as the ledger has it, when the handoff is answered
             await self._left_open(name, error["code"])
         else:
+            if name not in self.journal:  # else it was counted when the journal was opened
+                self.account.spend.add_tool_call()
             await self.journal.write(name, answer, of=self._identity(name, request, call))
         entered = self._entered(name, request, call, answer)
         await self.gate.settle(name, call)
@@ -131,7 +135,7 @@ class ToolCalls:
         return answer
 
     async def _replayed(self, name: str, request: ToolRequest, call: Call, *, own: bool) -> str:
-        if own:
+        if self.account.is_own(name, otherwise=own):
             self.gate.replayed(name, call)
         if self.toolbox.is_local(request.name) and not self.toolbox.is_dry(call):
             await self.toolbox.answer(request, self._call(name), replay=True)

@@ -106,6 +106,7 @@ class Worker:
         gate = self._gate(handoff, account)
         gate.effects.recall(journal)
         account.recall()
+        await account.close()
         return {"usage": spend.usage, "models": sorted(spend.models), "effected": gate.effects.made}
 
     def _journal(self, handoff: Handoff) -> Journal:
@@ -161,8 +162,8 @@ class Worker:
             kind, facts = await self._outcome(handoff, journal, gate, await self._time_for(handoff, journal))
         except Unwanted as why:
             log.info("handoff_unwanted", run=handoff.run_id, handoff=handoff.id)
-            await account.ledger.abandon(handoff.idempotency_key)
             kind, facts = failed(why.code, str(why), retryable=True)
+        await account.close()
         gate.before_message(kind.wire_type())
         seconds = round(time.monotonic() - started, 3)
         spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds, "judged": gate.judged}

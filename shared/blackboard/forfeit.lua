@@ -1,16 +1,12 @@
 -- Take a request for spent of which nobody knows how it ended. Who tries the call again is told of it, once.
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel
--- ARGV: 1 the generation, 2 the call, 3 which attempt at it, 4 "told" if its journal has
---       what was lost, then the names of the amounts
+-- ARGV: 1 the generation, 2 the call, 3 which attempt at it, then the names of the amounts
 -- Returns "done", or "lost" (the blackboard is not the caller's).
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
   return 'lost'
 end
 local held = string.match(redis.call('HGET', KEYS[1], 'call:' .. ARGV[2]) or '', '^held (.*)$')
 if held and cjson.decode(held).attempt == ARGV[3] then
-  lose(KEYS, {ARGV[2], held, unpack(ARGV, 5)})
-  if ARGV[4] == 'told' then
-    redis.call('HSET', KEYS[1], 'call:' .. ARGV[2], 'spent ' .. ARGV[3])
-  end
+  lose(KEYS, {ARGV[2], held, unpack(ARGV, 4)})
 end
 return 'done'

@@ -32,7 +32,7 @@ OF = "/of"
 """What the name of an entry ends with that says what another one is an answer to: kept beside it, for older readers."""
 
 LOST = "/lost-"
-"""What the name of an entry has in it that says what a request of unknown outcome counts as, before its attempt."""
+"""Marks the entry for an attempt that has no reply or result: it says what the attempt counts as, and ends with it."""
 
 Keep = Callable[[str, int, Any, Any], Awaitable[None]]
 """Appends an entry to the log in Kafka: its name, the fencing epoch, the entry, what it is an answer to."""

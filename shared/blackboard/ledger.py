@@ -2,7 +2,8 @@
 
 A call reserves the most it can cost before it is made, and settles what it has cost once that is in its journal. So the
 limits hold whatever happens in between: a call that was never settled is spent as it was reserved, as soon as the same
-call is tried again; a call that is settled twice is spent once.
+call is tried again; a call that is settled twice is spent once. What each attempt has cost is kept with the call: the
+journal of its work may lack it, if a worker has ended between the two.
 """
 
 from collections.abc import Mapping
@@ -16,9 +17,9 @@ from shared.blackboard.sentinel import Sentinel
 from shared.errors import Fenced, RetryableError
 from shared.runs import ENDS
 
-_RESERVE = script("reserve", using=("expire", "unhold", "lose", "overdue"))
+_RESERVE = script("reserve", using=("expire", "unhold", "lose", "overdue", "attempted"))
 _SETTLE = script("settle", using=("expire", "unhold"))
-_FORFEIT, _ABANDON = (script(name, using=("unhold", "lose")) for name in ("forfeit", "abandon"))
+_FORFEIT, _CLOSE = script("forfeit", using=("unhold", "lose")), script("close", using=("unhold", "lose", "attempted"))
 
 _OCCUPY = script("occupy")
 
@@ -81,6 +82,19 @@ class Verdict(StrEnum):
     """The run does not await the handoff that the call is made for."""
 
 
+class Attempt(NamedTuple):
+    """One attempt at a call and its cost: as it was settled, or all it had reserved if its outcome is unknown."""
+
+    call: str
+    attempt: str
+    cost: Amounts
+
+    @classmethod
+    def read(cls, call: str, attempt: str, cost: str) -> "Attempt":
+        """An attempt as the ledger has it."""
+        return cls(call, attempt, Amounts(*map(int, cost.split())))
+
+
 class Reserved(NamedTuple):
     """The ledger's answer."""
 
@@ -91,8 +105,8 @@ class Reserved(NamedTuple):
     """The amount in the way, by the name of its field; empty when granted."""
     left: int
     """How much of it is left."""
-    lost: Amounts | None
-    """What an earlier attempt had reserved of which nobody knows how it ended: it counts as spent now."""
+    lost: Attempt | None
+    """The attempt before this one, which counts as spent; named once. The journal may have it already."""
 
 
 class RunLedger(NamedTuple):
@@ -151,7 +165,7 @@ class Ledger:
             raise Fenced(f"{call} was taken over by somebody else")
         if verdict == "unknown":
             raise unknown_run(self._run)
-        return Reserved(Verdict(verdict), whose, what, int(left), Amounts(*map(int, lost)) if lost else None)
+        return Reserved(Verdict(verdict), whose, what, int(left), Attempt.read(call, *lost) if lost else None)
 
     async def settle(self, call: str, attempt: str, cost: Amounts) -> None:
         """Replace what was reserved by what it has cost; once, however often it is said. Raises BlackboardLost."""
@@ -160,21 +174,22 @@ class Ledger:
         if said == "lost":
             self._sentinel.doubt()
 
-    async def forfeit(self, call: str, attempt: str, *, told: bool) -> None:
-        """Take what was reserved for spent: it is not known how the request ended. Raises BlackboardLost.
-
-        Unless the journal says so already (`told`), the next attempt at the call is told.
-        """
-        about: list[str | int] = [self._sentinel.generation, call, attempt, "told" if told else ""]
-        arguments = [*about, *Amounts._fields]
+    async def forfeit(self, call: str, attempt: str) -> None:
+        """Take what was reserved for spent: it is not known how the request ended. Raises BlackboardLost."""
+        arguments: list[str | int] = [self._sentinel.generation, call, attempt, *Amounts._fields]
         if await self._sentinel.scripts.run(_FORFEIT, self._keys, arguments) == "lost":
             self._sentinel.doubt()
 
-    async def abandon(self, work: str) -> None:
-        """Take everything for spent that calls of this work have reserved. Raises BlackboardLost."""
-        arguments: list[str | int] = [self._sentinel.generation, f"{work}/", *Amounts._fields]
-        if await self._sentinel.scripts.run(_ABANDON, self._keys, arguments) == "lost":
+    async def close(self, work: str, epoch: int) -> list[Attempt]:
+        """Take everything for spent that calls of this work have reserved, and list all their attempts.
+
+        Attempts of a worker with a higher fencing epoch are left alone. Raises BlackboardLost.
+        """
+        arguments: list[str | int] = [self._sentinel.generation, f"{work}/", epoch, *Amounts._fields]
+        verdict, listed = await self._sentinel.scripts.run(_CLOSE, self._keys, arguments)
+        if verdict == "lost":
             self._sentinel.doubt()
+        return [Attempt.read(*each) for each in zip(*[iter(listed)] * 3, strict=True)]
 
     async def claim(self, digest: str, place: str, *, force: bool = False) -> str | None:
         """Note that the call is made at this place; return the place at which an equal one was begun, if there is one.

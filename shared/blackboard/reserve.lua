@@ -8,7 +8,8 @@
 -- Returns {verdict, whose, name, left, lost}: "granted"; "wait" (what others have reserved is in the way and may come back) or
 -- "refused" (what is spent is), with whose limit is in the way ("run" or "tenant"), of which amount, and how much is
 -- left of it; "unwanted" (the run does not await the handoff) or "unknown" (there is no such run): nothing is reserved;
--- "fenced" (somebody else has taken the work over); or "lost" (the blackboard is not the caller's). `lost`: the amounts of an earlier attempt of which nobody knows how it ended: they are spent.
+-- "fenced" (somebody else has taken the work over); or "lost" (the blackboard is not the caller's). `lost`: the attempt before this one and its
+-- amounts, which are spent: as it was settled, or as it was reserved if nobody knows how it ended. Empty once it was returned.
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
   return {'lost', '', '', '0', {}}
 end
@@ -52,30 +53,25 @@ local function add(field, name, amount)
     end
   end
 end
-local lost = {}
-local known = redis.call('HGET', KEYS[1], call)
-if known and string.sub(known, 1, 6) == 'spent ' then
-  if epoch(string.sub(known, 7)) > epoch(attempt) then
+local lost, known = {}, redis.call('HGET', KEYS[1], call)
+if known then
+  local state, before, cost = unpack(attempted(KEYS, {known}))
+  if epoch(before) > epoch(attempt) then
     return {'fenced', '', '', '0', {}}
   end
-  if becomes == 'spent' and string.sub(known, 7) == attempt then
+  if before == attempt and (state ~= 'spent' or becomes == 'spent') then
     return {objection(ARGV[6]) or 'granted', '', '', '0', {}}
   end
-end
-if known and (string.sub(known, 1, 5) == 'held ' or string.sub(known, 1, 5) == 'lost ') then
-  local counted = string.sub(known, 1, 5) == 'lost '
-  local held = cjson.decode(string.sub(known, 6))
-  if epoch(held.attempt) > epoch(attempt) then
-    return {'fenced', '', '', '0', {}}
-  end
-  if held.attempt == attempt then
-    return {objection(ARGV[6]) or 'granted', '', '', '0', {}}
-  end
-  if not counted then
+  if state == 'held' then
     lose(KEYS, {ARGV[3], string.sub(known, 6), unpack(names)})
   end
-  for i in ipairs(names) do lost[i] = string.format('%.0f', held.amounts[i]) end
-  redis.call('HSET', KEYS[1], call, 'spent ' .. held.attempt)
+  if cost ~= '' then  -- the journal of the call may lack it: it is kept beside the attempts that follow
+    lost = {before, cost}
+    local past = cjson.decode(redis.call('HGET', KEYS[1], 'past:' .. ARGV[3]) or '{}')
+    past[before] = cost
+    redis.call('HSET', KEYS[1], 'past:' .. ARGV[3], cjson.encode(past))
+    redis.call('HSET', KEYS[1], call, 'spent ' .. before)
+  end
 end
 local function judged()
   local verdict, whose, which, left = objection(ARGV[6]) or 'granted', '', '', 0
@@ -107,7 +103,7 @@ if verdict == 'granted' then
     numbers[i] = tonumber(amounts[i])
     add(becomes .. ':', name, amounts[i])
   end
-  local kept = attempt
+  local kept = attempt .. ' ' .. table.concat(amounts, ' ')
   if becomes == 'held' then
     kept = cjson.encode({attempt = attempt, amounts = numbers, lease = now + tonumber(ARGV[8])})
     redis.call('HSET', KEYS[2], 'hold:' .. KEYS[1] .. ' ' .. ARGV[3], kept)

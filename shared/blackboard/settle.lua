@@ -1,4 +1,4 @@
--- Replace what a call has reserved by what it has cost. Again, or by one whose reservation was taken for lost: nothing.
+-- Replace what a call has reserved by what it has cost, and keep that with the call. Again, or by one whose reservation was taken for lost: nothing.
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel, 4 the run
 -- ARGV: 1 the generation, 2 how long to keep the ledger if there is no such run (ms), 3 the call, 4 which attempt at it, 5 how many amounts
 --       there are (n), then n names, n amounts
@@ -29,6 +29,6 @@ for i = 1, n do
     end
   end
 end
-redis.call('HSET', KEYS[1], call, 'spent ' .. attempt)
+redis.call('HSET', KEYS[1], call, 'spent ' .. attempt .. ' ' .. table.concat({unpack(ARGV, 6 + n, 5 + 2 * n)}, ' '))
 expire({KEYS[1], KEYS[4]}, {ARGV[2]})
 return 'done'

@@ -57,7 +57,7 @@ async def test_an_attempt_of_which_nobody_knows_how_it_ended_is_spent_as_it_was_
     ledger = ledger_of(sentinel)
     await ledger.reserve("a", "1", CALL)
     again = await ledger.reserve("a", "2", CALL)
-    assert (again.verdict, again.lost) == (Verdict.GRANTED, CALL)
+    assert (again.verdict, again.lost.cost) == (Verdict.GRANTED, CALL)
     await ledger.settle("a", "1", Amounts(tokens=1))  # by one who was thought dead: it is spent already
     await ledger.settle("a", "2", Amounts(tokens=7, model_calls=1))
     assert await ledger.spent() == Amounts(107, 50, 1_000, 2, 0)
@@ -66,13 +66,14 @@ async def test_an_attempt_of_which_nobody_knows_how_it_ended_is_spent_as_it_was_
 async def test_an_attempt_that_was_cut_off_keeps_nobody_waiting_and_is_told_once_to_whoever_tries_again(sentinel):
     ledger = ledger_of(sentinel, output_tokens=200)
     await ledger.reserve("a", "1.1", CALL)
-    await ledger.forfeit("a", "1.1", told=False)
+    await ledger.forfeit("a", "1.1")
     assert await ledger.spent() == CALL
     assert await sentinel.own.hget("waggle:default:run:run-1:ledger", "held:tokens") == "0"
     again = await ledger.reserve("a", "1.2", CALL)
-    assert (again.verdict, again.lost) == (Verdict.GRANTED, CALL)
+    assert (again.verdict, again.lost.cost) == (Verdict.GRANTED, CALL)
     await ledger.settle("a", "1.2", CALL)
-    await ledger.forfeit("a", "1.2", told=False)
+    await ledger.forfeit("a", "1.2")
+    assert (await ledger.reserve("a", "2.1", CALL)).lost == ("a", "1.2", CALL)
     assert (await ledger.reserve("a", "2.1", CALL)).lost is None
     assert await ledger.spent() == Amounts(200, 100, 2_000, 2, 0)
 
@@ -196,7 +197,7 @@ async def test_a_step_of_the_same_run_does_not_wait_for_a_dead_one_for_ever(sent
     await asyncio.sleep(2.1)
     assert (await dead.reserve("b", "1", Amounts(output_tokens=80))).verdict is Verdict.REFUSED
     assert (await dead.reserve("b", "1", Amounts(output_tokens=70))).verdict is Verdict.GRANTED
-    assert (await dead.reserve("a", "2", Amounts())).lost == CALL
+    assert (await dead.reserve("a", "2", Amounts())).lost.cost == CALL
 
 
 async def test_a_new_day_counts_only_what_was_reserved_in_it(sentinel):
@@ -218,7 +219,7 @@ async def test_work_that_is_given_up_frees_all_it_has_reserved_and_nothing_else(
     for call in ("work-1/a", "work-1/b", "work-10/a"):
         await ledger.reserve(call, "1", CALL)
     for _ in range(2):
-        await ledger.abandon("work-1")
+        await ledger.close("work-1", 1)
     for key in ("waggle:default:run:run-1:ledger", "waggle:default:ledger"):
         found = await sentinel.own.hgetall(key)
         assert (found["held:tokens"], found["spent:tokens"]) == ("100", "200")

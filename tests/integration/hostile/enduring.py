@@ -39,8 +39,10 @@ async def asking(worker: Worker, move):
         about = {"openai_base_url": server.url, "model_strong": name, "model_cheap": name}
         settings = worker.settings.model_copy(update=about | {"model_prices": {name: PRICE}})
         models = Models(settings, worker.sentinel.scripts, worker.metrics)
-        yield replace(worker, settings=settings, models=models), server
-        await models.close()
+        try:
+            yield replace(worker, settings=settings, models=models), server
+        finally:
+            await models.close()
 
 
 async def step_of(worker: Worker, budget: Budget = BUDGET, seconds: float = 8.0) -> DoStep:
