@@ -11,7 +11,7 @@ from schemas.approval import CancelRun
 from schemas.error import ErrorInfo
 from schemas.message import Id, Slug
 from schemas.task import Task
-from schemas.timer import DeadlinePassed, WaitExpired
+from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from shared.blackboard import UnreadableRun
 from shared.bus import header_map
 from shared.runs import UNREAD, Decision, Intake, end_unread, run_id_for
@@ -34,7 +34,9 @@ def unread_intake(record: Any, error: ErrorInfo) -> Intake | None:
     return Intake(run_id, task_id, task, refused=error, source=source, unread=True)
 
 
-def ended(unreadable: UnreadableRun, message: CancelRun | DeadlinePassed | WaitExpired, now: datetime) -> Decision:
+def ended(
+    unreadable: UnreadableRun, message: CancelRun | DeadlinePassed | WaitExpired | ResultDue, now: datetime
+) -> Decision:
     """The end of a run whose record cannot be read."""
     why = f"cancelled by {message.by}: {message.reason}" if isinstance(message, CancelRun) else "its time is up"
     error = ErrorInfo(code=unreadable.code, message=f"{why}; {unreadable}")

@@ -46,9 +46,6 @@ log = structlog.get_logger()
 
 SOURCE = "waggle/orchestrator"
 
-_AWAITED = (Answer, DeadlinePassed, WaitExpired)
-"""Messages without which a run stands still."""
-
 _TOO_LARGE = "what its steps have brought is more than one message holds"
 
 
@@ -109,8 +106,13 @@ class Orchestrator:
 
     async def _replace(self, delivery: Delivery, message: Message | Intake, unreadable: UnreadableRun) -> None:
         """End an unreadable run if it is cancelled or its time is up. Raises it for any other message."""
-        if not isinstance(message, CancelRun | DeadlinePassed | WaitExpired) or unreadable.state in ENDS:
-            raise unreadable
+        match message:
+            case CancelRun() | DeadlinePassed() | WaitExpired() if unreadable.state not in ENDS:
+                pass
+            case ResultDue() if unreadable.settling and message.end == unreadable.resumes:
+                pass
+            case _:
+                raise unreadable
         log.error("unreadable_run_ended", run=unreadable.run_id, tenant=message.tenant, why=str(unreadable))
         now, loaded = datetime.now(UTC), Loaded(None, unreadable.version, unreadable.generation)
         await self._carry_out(delivery, loaded, ended(unreadable, message, now), unreadable.names)
@@ -188,13 +190,15 @@ class Orchestrator:
             await self._give_up(decode(record, self.parts.settings.topic_prefix), error)
 
     async def _give_up(self, delivery: Delivery, error: WaggleError) -> None:
-        """End the run that waits for this message: it is a dead letter, and nothing else would move the run on."""
+        """End the run that waits for this message: it is a dead letter, and nothing else would move the run on.
+
+        Of a run that is settling, publish the result.
+        """
         message = delivery.message
-        if not isinstance(message, _AWAITED):
+        if not isinstance(message, Answer | DeadlinePassed | WaitExpired | ResultDue):
             return
         loaded = await self.parts.runs.load(*_whose(message))
-        expected = message.handoff_id in awaited(loaded.run) if loaded.run and isinstance(message, Answer) else True
-        if loaded.run is not None and loaded.run.state not in ENDS and expected:
+        if loaded.run is not None and _stands_still_without(message, loaded.run):
             why = f"{delivery.envelope.type} could not be handled: {error}"
             await self._carry_out(delivery, loaded, give_up(loaded.run, datetime.now(UTC), why, "defect"))
 
@@ -226,6 +230,16 @@ def _screened(intake: Intake, settings: Settings) -> Intake:
     task, tripped = screened_task(intake.task, read_policy(settings.guardrails))
     granted, refused = grant(task, read_tenants(settings.tenants))
     return replace(intake, task=granted, tripped=tripped, refused=refused)
+
+
+def _stands_still_without(message: Answer | DeadlinePassed | WaitExpired | ResultDue, run: Run) -> bool:
+    match message:
+        case Answer():
+            return message.handoff_id in awaited(run)
+        case ResultDue():
+            return run.settling and message.end == run.resumes
+        case _:
+            return run.state not in ENDS
 
 
 def _whose(message: Any) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from shared.errors import TerminalError
 
 T = TypeVar("T")
 
-_STATE, _TEXT, _NUMBER = TypeAdapter(State), TypeAdapter(str), TypeAdapter(int)
+_STATE, _TEXT, _NUMBER, _FLAG = TypeAdapter(State), TypeAdapter(str), TypeAdapter(int), TypeAdapter(bool)
 _MOMENT: TypeAdapter[AwareDatetime] = TypeAdapter(AwareDatetime)
 
 _LONGEST = 500
@@ -31,6 +31,7 @@ class UnreadableRun(TerminalError):
         """The fields of its record."""
         self.version = int(fields.get("version", "0"))
         self.state = _field(_STATE, fields, "state", State.INTAKE)
+        self.settling = _field(_FLAG, fields, "settling", otherwise=False)
         self.task_id = _field(_TEXT, fields, "task_id", run_id)
         self.resumes = _field(_NUMBER, fields, "resumes", 0)
         self.started = _field(_MOMENT, fields, "started", datetime.fromtimestamp(0, UTC))

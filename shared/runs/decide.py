@@ -15,7 +15,7 @@ from shared.guard import Action, Tripped, strictest
 from shared.runs import answers, deadlines, orders
 from shared.runs.advance import advance, ask_person, set_deadline
 from shared.runs.draft import Draft, Outgoing
-from shared.runs.ending import end, fail, release, result_due_passed
+from shared.runs.ending import end, fail, release, release_late, result_due_passed
 from shared.runs.evolve import evolve
 from shared.runs.machine import ENDS
 from shared.runs.planning import Agents, usable
@@ -72,6 +72,7 @@ def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Ag
     else:
         draft = Draft(run, now, usable(agents, run.task))
         _RULES[type(message)](draft, message)
+        release_late(draft)
     return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
 
 

@@ -44,6 +44,13 @@ def release(draft: Draft, *, too_large: bool = False) -> None:
         draft.send(result_id(draft.run), result_of(draft.run))
 
 
+def release_late(draft: Draft) -> None:
+    """Publish the result of an ended run whose time to wait is over, whatever has come of the timer of that time."""
+    finished = draft.run.finished
+    if draft.run.settling and finished is not None and draft.now > finished + REPORT_WITHIN:
+        release(draft)
+
+
 def result_due_passed(draft: Draft, message: ResultDue) -> None:
     """Publish the result whose time to wait is over. A timer of an earlier end changes nothing.
 

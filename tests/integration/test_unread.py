@@ -1,24 +1,27 @@
 """Tasks and runs that cannot be read: each accepted task ends in one result under its run's id, and lists survive."""
 
 import json
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
 from gateway_fixtures import begin, error_of, records_of, serving
-from orchestrating import RUN, completed, delivery, handoff_of, task
+from orchestrating import RUN, completed, delivery, handoff_of, task, token
 
 from schemas.approval import CancelRun
 from schemas.event import State
 from schemas.step import StepCompleted
 from schemas.task import Result
-from schemas.timer import DeadlinePassed
+from schemas.timer import DeadlinePassed, ResultDue
 from services.orchestrator import service
 from shared.blackboard import RunStore, UnreadableRun, keys
 from shared.errors import InvalidMessage, TerminalError
 from shared.rebuild import rebuild
 from shared.runs import run_id_for
+from shared.runs.tokens import RESULT
 
 WRONG = InvalidMessage("objectiv: extra fields are not permitted", code="invalid_payload")
+DUE = ResultDue(run_id=RUN, tenant="default", end=0, token=token(RESULT, ""))
 DEFECT = TerminalError("OverflowError('date value out of range')", code="defect")
 
 
@@ -91,9 +94,43 @@ async def test_a_run_whose_answer_cannot_be_handled_fails_with_the_reason_and_no
     await orchestrator.on_dead(record, WRONG)
     assert await orchestrator.parts.runs.state("default", RUN) is State.EXECUTING
     await orchestrator.on_dead(record, DEFECT)
+    await orchestrator.handle(delivery(DUE, "d1"))
     [result] = await results(settings, 1)
     assert (result.run_id, result.status, result.error.code) == (RUN, "failed", "defect")
     assert "OverflowError" in result.error.message
+
+
+async def settling(orchestrator) -> None:
+    """Let a run be cancelled while its step is at work."""
+    await orchestrator.handle(task())
+    order = CancelRun(run_id=RUN, tenant="default", by="ops", reason="not needed")
+    await orchestrator.handle(delivery(order, "c1"))
+    assert await orchestrator.parts.runs.over("default", RUN) is False
+
+
+async def test_the_result_that_waits_is_published_when_its_timer_cannot_be_handled(orchestrator, settings):
+    await settling(orchestrator)
+    headers = {"ce_type": ResultDue.wire_type(), "ce_specversion": "1.0"}
+    stale = DUE.model_copy(update={"end": 1})
+    for timer in (stale, DUE, DUE):
+        record = dead(settings, timer.model_dump_json().encode(), "d1", "runs", **headers)
+        with suppress(TerminalError):
+            await orchestrator.on_dead(record, DEFECT)
+        assert await orchestrator.parts.runs.over("default", RUN) is (timer is DUE)
+    [result] = await results(settings, 1)
+    assert (result.run_id, result.status, result.error.code) == (RUN, "cancelled", "cancelled")
+
+
+async def test_a_run_that_settles_and_cannot_be_read_has_its_result_when_that_is_due(orchestrator, settings, redis):
+    await settling(orchestrator)
+    await spoil(redis, "default", RUN)
+    orchestrator.parts.runs._remembered.clear()
+    with pytest.raises(UnreadableRun):
+        await orchestrator.handle(delivery(DUE.model_copy(update={"end": 1}), "d0"))
+    await orchestrator.handle(delivery(DUE, "d1"))
+    [result] = await results(settings, 1)
+    assert (result.run_id, result.error.code) == (RUN, "unreadable_run")
+    assert await orchestrator.parts.runs.over("default", RUN)
 
 
 async def test_what_follows_from_a_task_that_no_message_holds_is_an_error_of_the_task(orchestrator, monkeypatch):

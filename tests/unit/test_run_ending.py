@@ -1,5 +1,7 @@
 """The end of a run that agents work for: its state moves at once, its one result says what they spent and did."""
 
+from datetime import timedelta
+
 import pytest
 from run_world import AGENTS, World, plan_of, reworded
 
@@ -135,6 +137,26 @@ def test_what_goes_out_again_after_a_rebuild_is_the_timer_while_the_result_waits
     (again,) = reissue(w.run, w.now, AGENTS)
     assert isinstance(again.message, Result)
     assert again.message == w.results[0]
+
+
+@pytest.mark.parametrize("late", ["deadline", "answer", "forged answer", "order"])
+def test_a_result_whose_timer_is_lost_is_published_with_the_next_message_after_its_time(late):
+    w = working(a="", b="")
+    a, b = w.handoff("a"), w.handoff("b")
+    ended(w, "cancelled")
+    report(w, b)
+    assert w.results == []
+    w.now += REPORT_WITHIN + timedelta(seconds=1)
+    if late == "deadline":
+        w.fire(DeadlinePassed)
+    elif late == "order":
+        w.tell(command(CancelRun, reason="again"))
+    else:
+        facts = {"token": "guessed"} if late == "forged answer" else {}
+        w.tell(w.answer(b, StepCompleted, output=Output(answer="done"), **facts))
+    (result,) = w.results
+    assert (result.status, w.run.over) == ("cancelled", True)
+    assert w.events[-1].unanswered == [a.id]
 
 
 def test_a_result_that_turns_out_to_be_too_large_is_published_without_what_steps_brought():
