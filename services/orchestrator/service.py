@@ -33,7 +33,7 @@ from shared.bus import Delivery, Record, content_id, decode, encode, encode_at, 
 from shared.bus.groups import ORCHESTRATED
 from shared.errors import Conflict, InvalidMessage, RetryableError, TerminalError, WaggleError
 from shared.guard import read_policy, screened_task
-from shared.rebuild import rebuild_when_lost
+from shared.rebuild import keep_checkpoint, rebuild_when_lost
 from shared.runs import ENDS, Decision, Intake, Run, awaited, decide, give_up, run_id_for
 from shared.service import Parts, connect, serve
 from shared.settings import Settings, read_settings
@@ -300,4 +300,8 @@ def main() -> None:
     async def rebuilding() -> None:
         await rebuild_when_lost(parts.sentinel, settings, parts.metrics)
 
-    serve(parts, ORCHESTRATED, orchestrator.handle, on_dead=orchestrator.on_dead, background=[rebuilding])
+    async def checkpointing() -> None:
+        await keep_checkpoint(parts.sentinel, settings)
+
+    background = [rebuilding, checkpointing]
+    serve(parts, ORCHESTRATED, orchestrator.handle, on_dead=orchestrator.on_dead, background=background)

@@ -2,6 +2,7 @@
 
 from shared.blackboard.agents import KnownAgents, announce, known_agents
 from shared.blackboard.alone import alone
+from shared.blackboard.checkpoint import Checkpoint, advance, due, read_checkpoint
 from shared.blackboard.connect import OUTAGES, Client, check_redis, tls
 from shared.blackboard.followers import CutOff, Followers
 from shared.blackboard.journal import Journal, read_journal
@@ -14,6 +15,7 @@ from shared.blackboard.unreadable import UnreadableRun
 
 __all__ = [
     "OUTAGES",
+    "Checkpoint",
     "Client",
     "Committed",
     "CutOff",
@@ -29,11 +31,14 @@ __all__ = [
     "Sentinel",
     "UnreadableRun",
     "Write",
+    "advance",
     "alone",
     "announce",
     "check_redis",
+    "due",
     "known_agents",
     "note",
+    "read_checkpoint",
     "read_journal",
     "tls",
     "told",

@@ -127,10 +127,12 @@ class Journal:
 
         Raises Fenced when another worker has claimed the work, BlackboardLost.
         """
-        if not name.startswith(ANSWER):
-            await self._keep(name, self.epoch, outcome, of)
         written = {name: _written(outcome)} | ({} if of is None else {name + OF: _written(of)})
-        verdict = await self._put(written)
+        verdict, checkpoint = "late", self._sentinel.checkpoint
+        while verdict == "late":  # a restart of Redis would not find what was appended so long before
+            if not name.startswith(ANSWER):
+                await self._keep(name, self.epoch, outcome, of)
+            verdict, checkpoint = await self._put(written, checkpoint)
         if verdict == "lost":
             self._leftovers[self._key, name] = outcome
             if of is not None:
@@ -140,13 +142,17 @@ class Journal:
             raise Fenced(f"{self._key} was claimed by somebody else")
         self._entries |= written
 
-    async def _put(self, written: Mapping[str, str]) -> str:
-        """Retry until Redis answers: given up, an entry that the log has would count as one that was never made."""
+    async def _put(self, written: Mapping[str, str], checkpoint: str) -> tuple[str, str]:
+        """Return the verdict of Redis, and the token of its checkpoint.
+
+        Retry until Redis answers: given up, an entry that the log has would count as one that was never made.
+        """
         entries = [part for entry in written.items() for part in entry]
-        arguments = [str(self.epoch), self._generation, *entries]
+        arguments = [str(self.epoch), self._generation, checkpoint, *entries]
         while True:
             try:
-                return str(await self._scripts.run(_WRITE, [self._key, keys.SENTINEL], arguments))
+                verdict, token = await self._scripts.run(_WRITE, [self._key, keys.SENTINEL, keys.CHECKPOINT], arguments)
+                return str(verdict), str(token)
             except CONNECTION_OUTAGES:
                 await asyncio.sleep(AGAIN_AFTER)
 

@@ -12,6 +12,12 @@ SENTINEL = "waggle:sentinel"
 REBUILDING = "waggle:rebuilding"
 """String with a time to live: who rebuilds the blackboard."""
 
+CHECKPOINT = "waggle:checkpoint"
+"""Hash: offsets of the logs up to which this Redis holds everything, and the tokens of the last two checkpoints."""
+
+CHECKPOINTING = "waggle:checkpointing"
+"""String with a time to live: present while the next checkpoint is not yet due."""
+
 
 def run(tenant: str, run_id: str, part: str = "state") -> str:
     """A part of one run: `state`, `processed`, `outbox`, `events`, `ledger`."""

@@ -21,7 +21,7 @@ LOCK_TTL = 15_000
 
 T = TypeVar("T")
 
-_EXPIRE = script("expire")
+_EXPIRE, _SETTLE = script("expire"), script("settle", using=("expire", "unhold"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,21 @@ class Restorer:
         """The version of the run on the blackboard; 0 when it has none."""
         return int(await self._redis.hget(keys.run(tenant, run_id), "version") or 0)
 
+    async def behind(self, changes: Sequence[tuple[str, str, int, str]]) -> list[str]:
+        """The runs that lack one of these changes: (tenant, run, number, the mark of what was decided about)."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for tenant, run_id, _, mark in changes:
+                pipe.hget(keys.run(tenant, run_id), "version")
+                pipe.sismember(keys.run(tenant, run_id, "processed"), mark)
+            found = await pipe.execute()
+        has = zip(changes, found[::2], found[1::2], strict=True)
+        return [run for (_, run, number, _), version, known in has if not known or int(version or 0) < number]
+
+    async def journal(self, tenant: str, work_id: str, names: Sequence[str]) -> tuple[int, dict[str, str]]:
+        """The fencing epoch of a journal, and of the named entries those that it has, encoded."""
+        epoch, *found = await self._redis.hmget(keys.journal(tenant, work_id), "epoch", *names)
+        return int(epoch or 0), {name: each for name, each in zip(names, found, strict=True) if each is not None}
+
     async def write_runs(self, records: Iterable[RunRecord]) -> None:
         """Put runs back, whatever stood in their place."""
 
@@ -132,6 +147,18 @@ class Restorer:
                 run_id = work_id.partition("/")[0]
                 pipe.sadd(keys.journals(tenant, run_id), key)
                 self._expire(pipe, tenant, run_id, key, keys.journals(tenant, run_id))
+
+        await self._write(fill)
+
+    async def settle(self, costs: Sequence[tuple[str, str, str, str, Amounts]]) -> None:
+        """Count what calls have cost, unless it is counted: (tenant, run, call, attempt, amounts)."""
+        generation = await self._redis.get(keys.SENTINEL)
+
+        def fill(pipe: Any) -> None:
+            for tenant, run_id, call, attempt, cost in costs:
+                parts = keys.ledger(tenant, run_id), keys.tenant_ledger(tenant), keys.SENTINEL, keys.run(tenant, run_id)
+                about = generation, self._ttl, call, attempt, len(cost)
+                pipe.eval(_SETTLE.text, len(parts), *parts, *about, *Amounts._fields, *cost)
 
         await self._write(fill)
 

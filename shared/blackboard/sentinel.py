@@ -1,9 +1,9 @@
 """Whether the blackboard is whole: the sentinel key says which rebuild it stems from, and on which Redis.
 
 A Redis that was emptied has no sentinel. One that was started again, perhaps from an old backup or without its last
-second, has another run id than the sentinel names. In both cases nobody reads or writes until the blackboard was
-rebuilt from the logs: every script checks the sentinel in the same step as it writes, every new connection checks the
-server's run id before its first command.
+second, has another run id than the sentinel names. In both cases no service reads or writes until the blackboard was
+verified against the logs, or rebuilt from them: every script checks the sentinel in the same step as it writes, every
+new connection checks the server's run id before its first command.
 """
 
 import asyncio
@@ -56,6 +56,8 @@ class Sentinel:
         """`<epoch>:<run id of the server>`; empty until it was first seen."""
         self.reachable = False
         """Whether Redis answered when it was last asked."""
+        self.checkpoint = ""
+        """Token of the checkpoint that Redis had then; empty: none."""
 
     @property
     def is_whole(self) -> bool:
@@ -91,13 +93,16 @@ class Sentinel:
         """Ask Redis now; whether the blackboard is whole."""
         self.reachable = False
         try:
-            value = await self.own.get(keys.SENTINEL)
-            server = (await self.own.info("server"))["run_id"]
+            async with self.own.pipeline(transaction=False) as pipe:
+                pipe.get(keys.SENTINEL)
+                pipe.hget(keys.CHECKPOINT, "token")
+                pipe.info("server")
+                value, token, about = await pipe.execute()
         except CONNECTION_OUTAGES as away:
             self._close(f"Redis is away: {away}")
             return False
-        self.reachable = True
-        if value is None or not value.endswith(f":{server}"):
+        self.reachable, self.checkpoint = True, token or ""
+        if value is None or not value.endswith(f":{about['run_id']}"):
             self._close("the blackboard was lost or replaced; work waits until it is rebuilt")
             return False
         self.generation = value
@@ -120,8 +125,8 @@ class Sentinel:
         return await self.look() and bool(renewed)
 
     async def remove(self) -> None:
-        """Declare it lost, so that everybody stops until it is rebuilt."""
-        await self.own.delete(keys.SENTINEL)
+        """Declare it lost, and its checkpoint void, so that everybody stops until it is rebuilt."""
+        await self.own.delete(keys.SENTINEL, keys.CHECKPOINT)
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -3,7 +3,7 @@
 from shared.bus.broker import LARGEST_RECORD, RELIST, connect, fits, publish, publish_once
 from shared.bus.consumer import KeyedConsumer
 from shared.bus.deliver import Deliverer
-from shared.bus.history import history, partition_counts, stream
+from shared.bus.history import Ends, ends, history, partition_counts, stream
 from shared.bus.outages import OUTAGES
 from shared.bus.reach import await_kafka
 from shared.bus.record import Delivery, Record, content_id, decode, encode, encode_lean, explain, header_map
@@ -16,6 +16,7 @@ __all__ = [
     "RELIST",
     "Deliverer",
     "Delivery",
+    "Ends",
     "Erased",
     "Eraser",
     "KeyedConsumer",
@@ -30,6 +31,7 @@ __all__ = [
     "encode",
     "encode_at",
     "encode_lean",
+    "ends",
     "explain",
     "fits",
     "header_map",

@@ -24,6 +24,16 @@ class Folded(NamedTuple):
         return self.changes[-1].number
 
 
+class Cost(NamedTuple):
+    """What a call has cost."""
+
+    call: str
+    attempt: str
+    amounts: Amounts
+    answered: bool = False
+    """Whether it is a request that a model has answered."""
+
+
 class Incomplete(NamedTuple):
     """A run whose log lacks a change, or holds one that this version cannot read. It must not be taken for shorter."""
 
@@ -54,6 +64,17 @@ def fold(changes: Iterable[RunChanged | None]) -> Folded | Incomplete:
             unread = unread and not _starts(change)
             _take(change, known)
     return _told(known, unread)
+
+
+def counting(changes: Iterable[RunChanged]) -> list[RunChanged]:
+    """Those of the changes at the end of a run's log that count, by the rules of `fold`."""
+    known: dict[int, RunChanged] = {}
+    for change in changes:
+        if _begins_anew(change, known):
+            known = {1: change}
+        elif _counts(change, known):
+            _take(change, known)
+    return [known[number] for number in sorted(known)]
 
 
 def _begins_anew(change: RunChanged, known: Mapping[int, RunChanged]) -> bool:
@@ -150,15 +171,23 @@ def fold_ledgers(journals: Mapping[tuple[str, str], Mapping[str, Any]]) -> Mappi
 
 def _entered(ledger: RunLedger, name: str, entry: Any) -> RunLedger:
     """The ledger after one entry of a journal."""
-    calls, spent = ledger
+    if (cost := cost_of(name, entry)) is None:
+        return ledger
+    calls = {**ledger.calls, cost.call: cost.attempt} if cost.answered else ledger.calls
+    return RunLedger(calls, ledger.spent.plus(cost.amounts))
+
+
+def cost_of(name: str, entry: Any) -> Cost | None:
+    """The cost that an entry of a journal records; None when it records none."""
     match entry:
         case {"lost": [*lost]} if LOST in name:
-            return RunLedger(calls, spent.plus(Amounts(*lost)))
+            call, _, attempt = name.rpartition(LOST)
+            return Cost(call, attempt, Amounts(*lost))
         case {"reply": {"usage": usage}}:
-            cost = Amounts.of(Usage.model_validate(usage, extra="ignore"))
-            return RunLedger({**calls, name: entry.get("attempt", "")}, spent.plus(cost))
+            spent = Amounts.of(Usage.model_validate(usage, extra="ignore"))
+            return Cost(name, entry.get("attempt", ""), spent, answered=True)
         case None:
-            return ledger
+            return None
         case _ if "/call-" in name and not name.endswith((INTENT, REFUSED, OF)):
-            return RunLedger(calls, spent.plus(Amounts(tool_calls=1)))
-    return ledger
+            return Cost(name, "", Amounts(tool_calls=1))
+    return None

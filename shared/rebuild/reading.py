@@ -1,7 +1,7 @@
 """From a log in Kafka to a table on disk, by run."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,15 +22,19 @@ WARNED = 20
 
 
 async def spilled(
-    settings: Settings, topic: str, kind: type[Message], wanted: Callable[[str, int], bool] = lambda *_: True
+    settings: Settings,
+    topic: str,
+    kind: type[Message],
+    wanted: Callable[[str, int], bool] = lambda *_: True,
+    since: Mapping[str, int] | None = None,
 ) -> Spill:
     """The records of the log, undecoded, that are wanted by their run and time. Close it after use.
 
-    Raises KafkaError and LogDamaged.
+    `since`: only those from these offsets on, by partition. Raises KafkaError and LogDamaged.
     """
     spill = Spill()
     try:
-        async for records in stream(settings, topic):
+        async for records in stream(settings, topic, since):
             await asyncio.to_thread(spill.add, [row for row in _rows(records, kind) if wanted(row.run, row.at)])
         await asyncio.to_thread(spill.ready)
     except BaseException:

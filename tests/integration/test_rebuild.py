@@ -1,7 +1,6 @@
 """The blackboard made again from the logs of a real Kafka on a real Redis."""
 
 import asyncio
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -18,11 +17,9 @@ from services.orchestrator.service import _change
 from shared.blackboard import Journal, Sentinel, read_journal, restore
 from shared.bus import Delivery, encode_lean, publish, stream
 from shared.errors import BlackboardLost
+from shared.rebuild import generations, rebuild, restoring
 from shared.rebuild import reading as rebuild_reading
-from shared.rebuild import rebuild, restoring
 from shared.rebuild.fold import fold
-
-rebuilding = sys.modules["shared.rebuild.rebuild"]
 
 
 async def everything(redis) -> dict:
@@ -202,9 +199,9 @@ async def test_a_journal_that_an_old_dump_brought_back_is_overwritten_by_the_log
     assert await read_journal(sentinel.own, "default", work) == {"call-1/intent": {"tool": "send"}}
 
 
-async def slow(settings, topic):
+async def slow(settings, topic, since=None):
     """A log of journals whose reading takes seconds."""
-    async for records in stream(settings, topic):
+    async for records in stream(settings, topic, since):
         await asyncio.sleep(0.8 if topic == "journal" else 0)
         yield records
 
@@ -245,7 +242,7 @@ async def test_a_rebuild_that_lost_its_lock_stops_says_so_and_writes_nothing_mor
         await asyncio.Event().wait()
         yield []
 
-    monkeypatch.setattr(rebuilding, "history", stuck)
+    monkeypatch.setattr(generations, "history", stuck)
     monkeypatch.setattr(restore, "LOCK_TTL", 1_000)
     lost = asyncio.create_task(rebuild(sentinel, settings))
     await begun.wait()

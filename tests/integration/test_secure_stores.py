@@ -15,10 +15,23 @@ from secured_servers import PASSWORD, USER, secured_redis
 from test_blackboard import commit, written
 
 from infra.embedded.stack import Stack
+from schemas.budget import Budget, DayBudget
+from schemas.plan import AgentCard
 from services.research.tools import fetch_page
 from shared import archive, blackboard
 from shared.archive import BlobStore
-from shared.blackboard import Restorer, RunRecord, RunStore, Sentinel
+from shared.blackboard import (
+    Journal,
+    Restorer,
+    RunRecord,
+    RunStore,
+    Sentinel,
+    advance,
+    announce,
+    known_agents,
+    read_checkpoint,
+)
+from shared.blackboard.ledger import Amounts, Ledger, Verdict
 from shared.dependable import Admissions, LastGood, Refused
 from shared.errors import Misconfigured
 from shared.limits import Outcome
@@ -73,9 +86,27 @@ async def test_the_least_user_of_the_page_can_keep_runs_and_put_them_back(guarde
     records = [RunRecord(run=write.after, version=2, causes=["m1"], events=[write.events], outbox=write.outbox)]
     await restorer.during(restorer.write_runs(await restorer.not_behind(records)))
     await restorer.write_journals({("default", "work-1"): {"turn-1": "x"}})
+    await restorer.settle([("default", "run-a", "work-1/turn-1", "1.1", Amounts(tokens=3))])
+    assert await restorer.behind([("default", "run-a", 2, "m1"), ("default", "run-b", 1, "m1")]) == ["run-b"]
     await restorer.end()
+    await use_the_rest(sentinel)
     assert (await RunStore(sentinel, ttl=60).load("default", "run-a"))[:2] == (write.after, 2)
     await sentinel.close()
+
+
+async def use_the_rest(sentinel):
+    """Journals, checkpoints, ledgers and agents, which are read and written with commands of their own."""
+
+    async def keep(*entry):
+        pass
+
+    await (await Journal(sentinel, "default", "run-a/data/1", 60, keep).open()).write("turn-1", "x")
+    nothing = await read_checkpoint(sentinel.client)
+    assert await advance(sentinel, sentinel.generation, nothing, {}, {"journal": {"0": 1}})
+    ledger = Ledger(sentinel, "default", "run-a", Budget(), DayBudget(), 60)
+    assert (await ledger.reserve("turn-2", "1.1", Amounts(tokens=1))).verdict is Verdict.GRANTED
+    await announce(sentinel.client, AgentCard(name="data", description="tables"))
+    assert list(await known_agents(sentinel.client)) == ["data"]
 
 
 REDIS_REFUSED = {
