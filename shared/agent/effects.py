@@ -73,7 +73,7 @@ class Effects:
             if about is None or "acting" not in about or (name.endswith(INTENT) and place in journal):
                 continue
             record = ActingCall.model_validate(about["acting"], extra="ignore")
-            if name.endswith(REFUSED) or entry is None:
+            if name.endswith(REFUSED) or entry is None or (isinstance(entry, str) and from_record(entry)):
                 continue
             self._recalled[place] = record if name.endswith(INTENT) else _ended(record, str(entry))
 
@@ -105,7 +105,7 @@ class Effects:
         error = asked.error
         if call.tool is None or (error is not None and error["code"] in _NO_CALL):
             self._records.pop(name, None)
-        elif ALREADY_MADE in json.loads(asked.answer):
+        elif from_record(asked.answer):
             self.answered_from_record.add(sameness(call.tool, call.arguments))
         elif error is None:
             self._keep(name, call, "made", result=_excerpt(unwrapped(asked.answer)))
@@ -150,6 +150,11 @@ def answer_from(record: ActingCall) -> str:
         "second time, call it once more: a person is asked.",
     }
     return json.dumps(wrap(named("tool", record.tool), _read(record.result)) | {ALREADY_MADE: made}, ensure_ascii=False)
+
+
+def from_record(answer: str) -> bool:
+    """True for an answer that `answer_from` wrote: no call was made at its place."""
+    return ALREADY_MADE in json.loads(answer)
 
 
 def shown(records: Sequence[ActingCall]) -> list[dict[str, Any]]:

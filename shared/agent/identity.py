@@ -12,7 +12,7 @@ from typing import Any
 from schemas.budget import Usage
 from schemas.step import Handoff
 from shared.agent.calls import Call
-from shared.agent.effects import Effects
+from shared.agent.effects import Effects, from_record
 from shared.agent.gate import Gate
 from shared.blackboard import Journal
 from shared.blackboard.journal import ANSWER, INTENT, LOST, REFUSED
@@ -35,13 +35,13 @@ class Diverged(Exception):
         super().__init__(f"at {place} {told(recorded)} is recorded, and {told(wanted)} is wanted")
 
 
-def of_tool_call(request: ToolRequest, call: Call, name: str, effects: Effects) -> Identity:
-    """The identity of a tool call, with its record if it acts outside the run."""
+def of_tool_call(request: ToolRequest, call: Call, name: str, effects: Effects, answer: str | None = None) -> Identity:
+    """The identity of a tool call, with its record if it acts outside the run, unless the answer is from a record."""
     arguments = {"": request.arguments} if call.tool is None or not call.arguments else call.arguments
     about: Identity = {"kind": "tool_call", "name": request.name, "digest": sameness_of(request.name, arguments)}
     if call.tool is not None:
         about["source"] = call.tool.source or ""
-    acting = effects.record(name, call)
+    acting = None if answer is not None and from_record(answer) else effects.record(name, call)
     return about | ({"acting": acting.model_dump(mode="json")} if acting else {})
 
 

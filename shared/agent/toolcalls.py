@@ -69,12 +69,12 @@ class ToolCalls:
             return await self._recorded(name, request, call, self._shown(name, call, verdict))
         return await self._recorded(name, request, call, await self._made(name, request, call))
 
-    def _identity(self, name: str, request: ToolRequest, call: Call) -> Identity:
+    def _identity(self, name: str, request: ToolRequest, call: Call, answer: str | None = None) -> Identity:
         """Of the call, with the try and the attempt that are counted for it."""
         paid: Identity = {"try": self.handoff.tries}
         if attempt := self.account.attempt_at(name):
             paid["attempt"] = attempt
-        return of_tool_call(request, call, name, self.gate.effects) | paid
+        return of_tool_call(request, call, name, self.gate.effects, answer) | paid
 
     async def _refused(self, name: str, request: ToolRequest, call: Call, verdict: Deny) -> str:
         """Recorded, for a later try may have room for the call, after the model was told it was not made.
@@ -113,7 +113,7 @@ class ToolCalls:
         else:
             if name not in self.journal:  # else it was counted when the journal was opened
                 self.account.spend.add_tool_call()
-            await self.journal.write(name, answer, of=self._identity(name, request, call))
+            await self.journal.write(name, answer, of=self._identity(name, request, call, answer))
         entered = self._entered(name, request, call, answer)
         await self.gate.settle(name, call)
         return entered

@@ -16,6 +16,8 @@ from schemas.event import Moved, State
 from schemas.plan import Effect, Risk
 from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, MakePlan, StepCompleted
 from schemas.task import Task
+from shared.agent.calls import Call
+from shared.agent.effects import Effects, answer_from
 from shared.errors import RetryableError
 from shared.tools import OUTCOME_UNKNOWN, ToolCall, ToolError, tool
 from tests.unit.run_world import World, plan_of
@@ -318,3 +320,25 @@ async def test_equal_calls_of_two_steps_at_once_are_made_once_and_asked_about(wo
     replies = await asyncio.gather(*map(worker._answer, steps, journals))
     assert {type(each) for each in replies} == {StepCompleted, HelpAsked}
     assert await counted(ledger) == ["pay ada 10"]
+
+
+async def test_a_call_that_was_answered_from_the_record_is_in_no_delivery_reported_as_made(worker, agent, ledger):
+    """The second delivery replays the journal; the third, with no handler, only reads it."""
+    swarm = Swarm(worker, agent)
+    swarm.plan(one=[ADA], two=[ADA, ("fail", {})])
+    await swarm.do("one")
+    for _ in range(2):
+        assert (await swarm.do("two")).effected == []
+    assert (await worker._recalled(swarm.world.handoff("two")))["effected"] == []
+    assert [(each.work_id, each.outcome) for each in swarm.world.run.effected] == [("run-1/one/0.0", "made")]
+
+
+async def test_an_answer_from_the_record_that_an_older_version_marked_as_acting_is_not_reported_as_made(worker, agent):
+    swarm = Swarm(worker, agent)
+    swarm.plan(one=[ADA])
+    step = swarm.world.handoff("one")
+    await underway(worker, step)
+    made = Effects(step).record("call-1", Call(pay, ADA[1], None)).model_copy(update={"outcome": "made", "result": "1"})
+    about = {"kind": "tool_call", "name": "pay", "acting": made.model_dump(mode="json")}
+    await (await worker._journal(step).open()).write("call-1", answer_from(made), of=about)
+    assert (await worker._recalled(step))["effected"] == []
