@@ -121,9 +121,12 @@ class Account:
             raise ToolError("budget_exhausted", _why(said), suggested_action="answer with what you have")
         self._attempts[name] = attempt
 
-    async def begun_elsewhere(self, name: str, digest: str, *, permitted: bool) -> str | None:
-        """The other work of the run that has begun an equal call; None, and it is this one's, when there is none."""
-        held = await self.ledger.claim(digest, self._call(name), force=permitted)
+    async def begun_elsewhere(self, name: str, digest: str, *, permitted: bool, instead_of: str = "") -> str | None:
+        """The other work of the run that has begun an equal call; None, and it is this one's, when there is none.
+
+        `instead_of`: the place of a call whose outcome is known.
+        """
+        held = await self.ledger.claim(digest, self._call(name), force=permitted, instead_of=instead_of)
         return held if held and not held.startswith(f"{self.handoff.idempotency_key}/") else None
 
     async def not_made(self, name: str, digest: str) -> None:

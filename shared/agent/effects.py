@@ -7,21 +7,19 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from schemas.acting import ActingCall
+from schemas.plan import Effect
 from schemas.step import Handoff
 from shared.agent.calls import Answered, Call
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT, REFUSED
 from shared.dependable import REFUSALS
-from shared.gate import deeds_of, lasts, moved_by, sameness_of, tool_named
+from shared.gate import MOST_TARGETS, deeds_of, lasts, moved_by, sameness_of, tool_named
 from shared.guard import named, redacted, secrets, unwrapped, wrap
 from shared.tools import OUTCOME_UNKNOWN, Tool
 from shared.tools.call import INVALID_ARGUMENTS, TIMEOUT, TOOL_ERROR, TOOL_FAILED
 
 LONGEST_ARGUMENTS, LONGEST_RESULT, LONGEST_REASON = 2_000, 1_000, 300
 """Characters that a record keeps."""
-
-MOST_TARGETS = 20
-"""Destinations that a record keeps."""
 
 LARGEST_AMOUNT = 1e300
 """Stands for amounts that no JSON number holds."""
@@ -65,6 +63,10 @@ class Effects:
         }
         whole.pop((self._handoff.idempotency_key, but or ""), None)
         return list(whole.values())
+
+    def is_reported(self, place: str) -> bool:
+        """True when the run knows the outcome of the call at that place, `work/call`, in other work."""
+        return any("/".join(each.place) == place and each.outcome != "unknown" for each in self._handoff.effected)
 
     def recall(self, journal: Journal) -> None:
         """Take in the acting calls that earlier deliveries of this work have recorded."""
@@ -146,10 +148,16 @@ def answer_from(record: ActingCall) -> str:
     made = {
         "at": record.at.isoformat() if record.at else None,
         "by": record.agent,
-        "note": "The run made this call before, with equal arguments: it was not made again. If the task wants it a "
-        "second time, call it once more: a person is asked.",
+        "note": f"The run made this call before, with equal arguments: it was not made again. {_again(record)}",
     }
     return json.dumps(wrap(named("tool", record.tool), _read(record.result)) | {ALREADY_MADE: made}, ensure_ascii=False)
+
+
+def _again(record: ActingCall) -> str:
+    """What follows when the call is made once more."""
+    if record.effect is Effect.IDEMPOTENT:
+        return "Its effect still stands: to call it once more would change nothing and is answered in the same way."
+    return "If the task wants it a second time, call it once more: a person is asked."
 
 
 def from_record(answer: str) -> bool:

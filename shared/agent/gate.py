@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from schemas.plan import Risk
@@ -145,7 +146,10 @@ class Gate:
         if action.tool is None or action.sameness is None or not lasts(action.tool):
             return
         permitted = verdict.rule == "approval"
-        elsewhere = await self.account.begun_elsewhere(action.call, action.sameness, permitted=permitted)
+        claim = partial(self.account.begun_elsewhere, action.call, action.sameness, permitted=permitted)
+        elsewhere = await claim()
+        if elsewhere is not None and self.effects.is_reported(elsewhere):
+            elsewhere = await claim(instead_of=elsewhere)
         if elsewhere is not None:
             why = f"an equal call of {action.name} was begun at {elsewhere}, and its outcome is not reported yet"
             ask = Ask("repetition", why, risk_of(action, self._situation(action.tool)))

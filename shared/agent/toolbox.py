@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from typing import Any
 
 from shared.agent.calls import Call
-from shared.agent.effects import ALREADY_MADE
 from shared.agent.metering import OK, meter_tool
 from shared.dependable import Dependable
 from shared.guard import named, origin_of, wrap, wrap_error
@@ -93,10 +92,9 @@ class Toolbox:
         return answer
 
     def recalled(self, request: ToolRequest, call_id: str, answer: str) -> str:
-        """The recorded answer of an earlier, equal call: traced and counted, and nothing is called."""
+        """The recorded answer of an earlier, equal call: traced, and not counted among the calls."""
         with traces.executing_tool(request.name, call_id, request.arguments, replay=True) as span:
             content(span, GEN_AI_TOOL_RESULT, answer)
-        meter_tool(self._metrics, self._known(request), ALREADY_MADE, 0.0)
         return answer
 
     async def answer(self, request: ToolRequest, call: ToolCall, *, replay: bool = False) -> str:

@@ -191,19 +191,19 @@ class Ledger:
             self._sentinel.doubt()
         return [Attempt.read(*each) for each in zip(*[iter(listed)] * 3, strict=True)]
 
-    async def claim(self, digest: str, place: str, *, force: bool = False) -> str | None:
+    async def claim(self, digest: str, place: str, *, force: bool = False, instead_of: str = "") -> str | None:
         """Note that the call is made at this place; return the place at which an equal one was begun, if there is one.
 
-        `force`: note it all the same. Raises BlackboardLost.
+        `force`: note it all the same. `instead_of`: a place that may be replaced. Raises BlackboardLost.
         """
-        return await self._occupy(digest, place, "force" if force else "claim") or None
+        return await self._occupy(digest, place, "force" if force else "claim", instead_of) or None
 
     async def release(self, digest: str, place: str) -> None:
         """Take that back: the call was not made. Raises BlackboardLost."""
         await self._occupy(digest, place, "release")
 
-    async def _occupy(self, digest: str, place: str, what: str) -> str:
-        arguments = [self._sentinel.generation, digest, place, what]
+    async def _occupy(self, digest: str, place: str, what: str, instead_of: str = "") -> str:
+        arguments = [self._sentinel.generation, digest, place, what, instead_of]
         verdict, held = await self._sentinel.scripts.run(_OCCUPY, [self._keys[0], keys.SENTINEL], arguments)
         if verdict == "lost":
             self._sentinel.doubt()

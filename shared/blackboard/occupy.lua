@@ -1,6 +1,7 @@
 -- Note the place at which a run makes a call, or take that back, so that two steps at once do not make equal calls.
 -- KEYS: 1 the run's ledger, 2 sentinel
--- ARGV: 1 the generation, 2 digest of the call, 3 its place, 4 "claim", "force" (whatever is noted) or "release"
+-- ARGV: 1 the generation, 2 digest of the call, 3 its place, 4 "claim", "force" (whatever is noted) or "release",
+--       5 a place that a claim may replace, or ""
 -- Returns {verdict, place}: "done", "taken" (with the place that has it) or "lost" (the blackboard is not the caller's).
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then
   return {'lost', ''}
@@ -13,7 +14,7 @@ if ARGV[4] == 'release' then
   end
   return {'done', ''}
 end
-if held and held ~= ARGV[3] and ARGV[4] == 'claim' then
+if held and held ~= ARGV[3] and ARGV[4] == 'claim' and held ~= ARGV[5] then
   return {'taken', held}
 end
 redis.call('HSET', KEYS[1], field, ARGV[3])

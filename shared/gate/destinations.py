@@ -161,6 +161,9 @@ def deeds_of(tool: Deed, arguments: Mapping[str, Any]) -> frozenset[str]:
 LONGEST_DEED = 500
 """Characters."""
 
+MOST_TARGETS = 20
+"""Deeds that the record of a call keeps."""
+
 
 def _leaves(value: Any) -> Iterator[str]:
     """Every value in some arguments as text, and the names in objects; what can only be true or false says nothing."""

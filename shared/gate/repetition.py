@@ -1,9 +1,13 @@
 """Acting calls that a run has made before: an equal one is answered from the record, a similar one is asked about.
 
+The record answers only while its effect stands: not after a later call, of any tool, that may have acted on the same
+place. Where a call does not name its places, every later one may have.
+
 | recorded call | the new one | verdict |
 |---|---|---|
-| equal, made in other work | first of its work | `Known`: answered from the record |
-| equal, made in this work or answered from the record there | again | ask; of an idempotent tool `Known` |
+| equal, made in other work, effect stands | first of its work | `Known`: answered from the record |
+| equal, made in this work or answered from its record, effect stands | again | ask; of an idempotent tool `Known` |
+| equal, made, perhaps undone since | anywhere | ask; of an idempotent tool no objection |
 | equal or similar, outcome unknown | in other work, or at the same place | ask |
 | same tool and target, irreversible | anywhere | ask |
 | same tool and target, from a plan or round that was given up | in its successor | ask |
@@ -16,7 +20,7 @@ from collections.abc import Iterator
 from schemas.acting import ActingCall
 from schemas.plan import Effect
 from shared.gate.action import Ask, Known
-from shared.gate.destinations import deeds_of
+from shared.gate.destinations import LONGEST_DEED, MOST_TARGETS, deeds_of
 from shared.gate.risk import Case, lasts, moved_by
 
 RULE = "repetition"
@@ -26,15 +30,42 @@ def known(case: Case) -> Known | None:
     """The earlier call that this one equals, if its recorded result is the answer."""
     if not lasts(case.tool):
         return None
-    alike = list(_alike(case))
-    last = alike[-1] if alike else None
-    if last is None or last.outcome != "made" or last.digest != case.action.sameness:
+    sameness, recorded = case.action.sameness, case.situation.effected
+    equal = [number for number, each in enumerate(recorded) if each.may_have_happened and each.digest == sameness]
+    last = recorded[equal[-1]] if equal else None
+    if last is None or last.outcome != "made" or _may_be_undone(equal[-1], case):
         return None
     situation = case.situation
     again = last.work_id == situation.work_id or last.digest in situation.answered_from_record
     if again and last.call != case.action.call and case.tool.effect is not Effect.IDEMPOTENT:
         return None
     return Known("already_made", f"{case.tool.name} was called with equal arguments before in this run", last)
+
+
+def _may_be_undone(number: int, case: Case) -> bool:
+    """True when a call after that one may have acted on the places of this one; a replay of that one repeats it."""
+    record = case.situation.effected[number]
+    if record.place == (case.situation.work_id, case.action.call):
+        return False
+    return any(
+        each.may_have_happened and (later > number or _is_after(each, record)) and _touches(each, case)
+        for later, each in enumerate(case.situation.effected)
+        if later != number
+    )
+
+
+def _is_after(each: ActingCall, record: ActingCall) -> bool:
+    """True by the clock: steps that run at once report in another order than they act."""
+    return each.at is not None and record.at is not None and each.at > record.at
+
+
+def _touches(each: ActingCall, case: Case) -> bool:
+    """True unless both name their places and have none in common."""
+    vague = len(each.targets) >= MOST_TARGETS or any(len(target) >= LONGEST_DEED for target in each.targets)
+    there = [target.partition(" ")[2] for target in each.targets]
+    if vague or not case.tool.destinations or not all(there) or not there:
+        return True
+    return any(f" {_folded(place)} " in f" {named} " for place in case.places for named in there)
 
 
 def similar(case: Case) -> Ask | None:
@@ -79,12 +110,14 @@ def _objects(each: ActingCall, case: Case) -> bool:
     here = each.work_id == situation.work_id
     if each.outcome == "unknown":
         return not here or (each.call == case.action.call and effect is not Effect.IDEMPOTENT)
-    if effect is Effect.IRREVERSIBLE or each.digest == case.action.sameness:
-        return not here or effect is not Effect.IDEMPOTENT
+    equal = each.digest == case.action.sameness
+    if effect is Effect.IRREVERSIBLE or (equal and effect is not Effect.IDEMPOTENT):
+        return True
     if here:
         return False
     moves = moved_by(case.tool, case.action.arguments)
-    return _is_superseded(each.work_id, situation.work_id) or _same_money(each, case.places, moves)
+    superseded = not equal and _is_superseded(each.work_id, situation.work_id)
+    return superseded or _same_money(each, case.places, moves)
 
 
 def _is_superseded(earlier: str, present: str) -> bool:

@@ -342,3 +342,12 @@ async def test_an_answer_from_the_record_that_an_older_version_marked_as_acting_
     about = {"kind": "tool_call", "name": "pay", "acting": made.model_dump(mode="json")}
     await (await worker._journal(step).open()).write("call-1", answer_from(made), of=about)
     assert (await worker._recalled(step))["effected"] == []
+
+
+async def test_a_value_that_is_set_changed_and_set_back_by_three_steps_is_set_back(worker, agent, ledger):
+    swarm = Swarm(worker, agent)
+    on, off = ({"slot": "hall", "value": each} for each in ("on", "off"))
+    swarm.plan(one=[("put", on)], two=[("put", off)], three=[("put", on)])
+    for each in ("one", "two", "three"):
+        assert isinstance(await swarm.do(each), StepCompleted)
+    assert await counted(ledger) == ["put hall on", "put hall off", "put hall on"]
