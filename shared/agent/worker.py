@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from faststream.kafka import KafkaBroker
 
 from schemas.event import Progressed
 from schemas.log import JournalWritten
+from schemas.plan import Effect
 from schemas.step import (
     Answer,
     DoStep,
@@ -49,6 +51,8 @@ from shared.telemetry.metrics import Metrics
 
 REPLAY_WITHIN = 30.0
 """Seconds for the replay of a handoff that is not awaited any more: no new call is made in it."""
+
+NOT_AWAITED = "the run does not await this handoff"
 
 log = structlog.get_logger()
 
@@ -178,13 +182,10 @@ class Worker:
 
         Raises Unwanted when there is nothing to report, and RetryableError `unknown_run`.
         """
-        wanted = await self.runs.awaits(handoff.tenant, handoff.run_id, handoff.id)
-        if wanted is None:
-            raise unknown_run(handoff.run_id)
-        if wanted:
+        if await self._is_awaited(handoff):
             return min(handoff.timeout, self.settings.step_timeout, _until(handoff.deadline))
         if not journal.entries():
-            raise Unwanted("the run does not await this handoff")
+            raise Unwanted(NOT_AWAITED)
         return min(REPLAY_WITHIN, self.settings.step_timeout)
 
     async def _outcome(
@@ -244,7 +245,7 @@ class Worker:
             workspace=workspace,
             account=gate.account,
             gate=gate,
-            dependable=self._dependable(ends, gate.switch),
+            dependable=self._dependable(ends, handoff),
             ends=ends,
             progress=lambda doing: self._progress(handoff, doing),
         )
@@ -270,8 +271,22 @@ class Worker:
             tools=self.agent.tools,
         )
 
-    def _dependable(self, ends: float, switch: Switch) -> Dependable:
-        return Dependable.over(self.sentinel.scripts, self.settings.tools, self.metrics, ends=ends, check=switch.check)
+    def _dependable(self, ends: float, handoff: Handoff) -> Dependable:
+        check = partial(self._check_retry, handoff)
+        return Dependable.over(self.sentinel.scripts, self.settings.tools, self.metrics, ends=ends, check=check)
+
+    async def _check_retry(self, handoff: Handoff, effect: Effect) -> None:
+        """Raises Stopped; for a tool that acts also Unwanted, and RetryableError `unknown_run`."""
+        self.stops.check(self._whose(handoff))
+        if effect is not Effect.READ and not await self._is_awaited(handoff):
+            raise Unwanted(NOT_AWAITED)
+
+    async def _is_awaited(self, handoff: Handoff) -> bool:
+        """Return whether the run awaits the handoff. Raises RetryableError `unknown_run`."""
+        wanted = await self.runs.awaits(handoff.tenant, handoff.run_id, handoff.id)
+        if wanted is None:
+            raise unknown_run(handoff.run_id)
+        return wanted
 
     @property
     def _versions(self) -> Versions:

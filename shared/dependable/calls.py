@@ -10,7 +10,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,12 +65,18 @@ class Dependable:
     last_good: LastGood
     ends: float
     """When the time of the step is over, by `time.monotonic()`."""
-    check: Callable[[], None]
-    """Raises when the work must not go on."""
+    check: Callable[[Effect], Awaitable[None]]
+    """Raises when no other try of a tool with that effect may be made."""
 
     @classmethod
     def over(
-        cls, scripts: Scripts, path: Path | None, metrics: Metrics, *, ends: float, check: Callable[[], None]
+        cls,
+        scripts: Scripts,
+        path: Path | None,
+        metrics: Metrics,
+        *,
+        ends: float,
+        check: Callable[[Effect], Awaitable[None]],
     ) -> "Dependable":
         """With the limits that the tools declare and the file overrides. Raises Misconfigured."""
         return cls(limits_in(path), Admissions(scripts, metrics), LastGood(scripts), ends, check)
@@ -129,7 +135,7 @@ class Dependable:
 
     async def _again(self, ours: _Call, pause: float) -> Admitted | Refused:
         await asyncio.sleep(pause)
-        self.check()
+        await self.check(ours.tool.effect)
         self.admissions.metrics.tool_repetitions.labels(self.admissions.metrics.tool(ours.tool.name)).inc()
         return await self._admitted(ours)
 

@@ -11,12 +11,17 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from workspaces import call_in
 
+from schemas.plan import Effect
 from shared.agent.toolbox import Toolbox
 from shared.blackboard import Sentinel
 from shared.dependable import Dependable
 from shared.llm import ToolRequest
 from shared.telemetry.metrics import Metrics
 from shared.tools import ToolCall
+
+
+async def unchecked(effect: Effect) -> None:
+    """Let every try be made."""
 
 
 class Replica:
@@ -27,7 +32,7 @@ class Replica:
         metrics = Metrics(self.registry)
         self.scripts, self.call, self.made = sentinel.scripts, call, 0
         ends = time.monotonic() + seconds
-        self.dependable = Dependable.over(sentinel.scripts, file, metrics, ends=ends, check=lambda: None)
+        self.dependable = Dependable.over(sentinel.scripts, file, metrics, ends=ends, check=unchecked)
         self.toolbox = Toolbox(
             tools, [], dry_run=False, metrics=metrics, dependable=self.dependable, made=lambda name: self.made
         )

@@ -1,6 +1,7 @@
 """The limits of tools in an agent's steps: a real HTTP model server, a real Redis, redelivery."""
 
 import pytest
+from replicas import unchecked
 from test_agent_loop import FINAL, agent, answer, calling, handoff, scripted, worker
 
 from schemas.step import Findings, HandoffFailed, StepCompleted
@@ -54,8 +55,8 @@ async def test_a_redis_that_is_away_at_a_calls_admission_leaves_no_doubt_whether
     step = handoff(posting, destinations=["hello"])
     nowhere = Sentinel("redis://127.0.0.1:9/0")
 
-    def away(self, ends, switch):
-        return Dependable.over(nowhere.scripts, None, self.metrics, ends=ends, check=switch.check)
+    def away(self, ends, handoff):
+        return Dependable.over(nowhere.scripts, None, self.metrics, ends=ends, check=unchecked)
 
     with monkeypatch.context() as patched:
         patched.setattr(Worker, "_dependable", away)

@@ -22,7 +22,7 @@ from shared.agent import Context
 from shared.blackboard import announce, keys
 from shared.runs import Intake, Run
 from shared.runs.dispatch import plan_request, step_request
-from shared.tools import Effect, Risk, tool
+from shared.tools import Effect, Risk, ToolError, tool
 
 __all__ = ["agent", "worker"]
 
@@ -104,6 +104,43 @@ async def test_a_handlers_own_calls_stop_with_the_run(worker, agent, monkeypatch
     while_called(monkeypatch, lambda: cancel(worker.runs, "default", run.id))
     await worker.handle(delivered(step_of(run, agent.name)))
     assert mailed == ["letter 0"]
+
+
+@pytest.mark.parametrize(("name", "tries"), [("put", 1), ("look", 2)])
+async def test_a_failed_call_that_acts_is_not_retried_when_the_run_is_cancelled_meanwhile(
+    worker, agent, monkeypatch, name, tries
+):
+    tried: list[str] = []
+
+    async def fails_once(text: str) -> str:
+        tried.append(text)
+        await meanwhile()
+        if len(tried) == 1:
+            raise ToolError("busy", "not now", retryable=True)
+        return "done"
+
+    async def put(text: str) -> str:
+        """Put."""
+        return await fails_once(text)
+
+    async def look(text: str) -> str:
+        """Look."""
+        return await fails_once(text)
+
+    async def work(step: DoStep, ctx: Context) -> Findings:
+        await ctx.call(name, text="x")
+        return Findings(**FINDINGS)
+
+    acting = tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, destinations=("text",))(put)
+    agent.handler, agent.tools = work, [acting, tool(risk=Risk.LOW, effect=Effect.READ)(look)]
+    run = await begin(worker.runs, "run-1", "put x", agent.name)
+    while_called(monkeypatch, lambda: cancel(worker.runs, "default", run.id))
+    step = step_of(run, agent.name)
+    reply = await worker._answer(step, await worker._journal(step).open())
+    assert len(tried) == tries
+    if name == "put":
+        assert reply.error.code == "unwanted"
+        assert [(each.tool, each.outcome) for each in reply.effected] == [("put", "unknown")]
 
 
 async def test_an_applied_dry_run_that_is_cancelled_makes_none_of_its_remaining_calls(
