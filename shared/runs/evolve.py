@@ -11,7 +11,7 @@ from schemas.step import Settlement
 from shared.runs.awaiting import in_flight
 from shared.runs.effected import refused_by_person, with_effected
 from shared.runs.machine import ENDS
-from shared.runs.permissions import permissions, renewed
+from shared.runs.permissions import permissions
 from shared.runs.run import LOOP, TOO_LARGE, Job, Run, StepRecord, handoff_name
 from shared.runs.sameness import output_digest, plan_digest
 
@@ -236,7 +236,7 @@ def _step_answered(run: Run, step_id: str, said: Settlement) -> dict[str, Any]:
 
 def _resumed(run: Run, event: e.RunResumed) -> dict[str, Any]:
     """What failed or was in flight is open again, as the same work: its journal is gone on from."""
-    steps = {key: _open_again(run, record, event) for key, record in run.steps.items()}
+    steps = {key: _open_again(record) for key, record in run.steps.items()}
     change: dict[str, Any] = {"steps": steps, "deadline": event.deadline, "resumes": run.resumes + 1, "request": None}
     for name in ("planning", "reviewing"):
         job: Job = getattr(run, name)
@@ -246,8 +246,8 @@ def _resumed(run: Run, event: e.RunResumed) -> dict[str, Any]:
     return change | {"finished": None, "error": None}
 
 
-def _open_again(run: Run, record: StepRecord, event: e.RunResumed) -> StepRecord:
-    change: dict[str, Any] = {"output_before": None, "settled": renewed(run, record.settled, event.deadline)}
+def _open_again(record: StepRecord) -> StepRecord:
+    change: dict[str, Any] = {"output_before": None}
     if record.status in ("failed", "running"):
         change |= {"status": "waiting", "handoff_id": None, "attempts": 0, "error": None}
     return record.model_copy(update=change)
