@@ -5,6 +5,7 @@ from shared.runs.decide import UNREAD, Decision, Intake, decide, end_unread, giv
 from shared.runs.draft import Outgoing
 from shared.runs.evolve import evolve, replay
 from shared.runs.machine import ENDS, LEGAL_MOVES, may_move
+from shared.runs.orders import refusal_of
 from shared.runs.reissue import reissue
 from shared.runs.run import Run, StepRecord, run_id_for
 
@@ -23,6 +24,7 @@ __all__ = [
     "evolve",
     "give_up",
     "may_move",
+    "refusal_of",
     "reissue",
     "replay",
     "run_id_for",

@@ -13,18 +13,33 @@ from shared.runs.result import effects_digest
 from shared.runs.run import MAX_REPLANS, Run
 
 
+def refusal_of(run: Run, order: approval.Command) -> str | None:
+    """Return why the run does not take the order in its present state; None if it does."""
+    match order:
+        case approval.HumanDecided():
+            return _not_awaited(run, order)
+        case approval.CancelRun():
+            allowed = run.state not in ENDS
+        case approval.PauseRun():
+            allowed = run.state in PAUSABLE
+        case approval.ResumeRun():
+            allowed = _is_paused(run) or _has_failed_on_the_way(run)
+        case approval.CarryOut():
+            return _not_to_be_carried_out(run, order.digest)
+        case _:
+            raise TypeError(f"{type(order).__name__} is no order to a run")
+    return None if allowed else f"the run is {run.state}"
+
+
 def human_decided(draft: Draft, message: approval.HumanDecided) -> None:
     """A person has answered what the run waits for. Of a paused run the answer is kept for when it is resumed."""
     request, back = draft.run.request, draft.run.waiting_from
-    paused = draft.run.state is State.PAUSED and draft.run.paused_from is State.WAITING_HUMAN
-    waiting = draft.run.state is State.WAITING_HUMAN or paused
-    if not waiting or request is None or back is None or request.request_id != message.request_id:
-        _refuse(draft, message.by, "decide", "no such decision is awaited")
+    if why := refusal_of(draft.run, message):
+        _refuse(draft, message.by, "decide", why)
         return
-    seen = request.proposal.digest if request.proposal else None
-    if message.digest not in (None, seen):
-        _refuse(draft, message.by, "decide", "it is about another call than the one that is awaited")
-        return
+    assert request is not None, "it is awaited"
+    assert back is not None, "a run that waits was somewhere before"
+    paused = draft.run.state is State.PAUSED
     if paused:
         draft.move(State.WAITING_HUMAN, "a person decided", by=message.by)
     give_back_time(draft)
@@ -41,6 +56,25 @@ def human_decided(draft: Draft, message: approval.HumanDecided) -> None:
     advance(draft)
 
 
+def _not_awaited(run: Run, decision: approval.HumanDecided) -> str | None:
+    request = run.request
+    paused = run.state is State.PAUSED and run.paused_from is State.WAITING_HUMAN
+    waiting = (run.state is State.WAITING_HUMAN or paused) and run.waiting_from is not None
+    if not waiting or request is None or request.request_id != decision.request_id:
+        return "no such decision is awaited"
+    seen = request.proposal.digest if request.proposal else None
+    return None if decision.digest in (None, seen) else "it is about another call than the one that is awaited"
+
+
+def _is_paused(run: Run) -> bool:
+    return run.state is State.PAUSED and run.paused_from is not None
+
+
+def _has_failed_on_the_way(run: Run) -> bool:
+    """True for a failed run that can be taken up again where it failed."""
+    return run.state is State.FAILED and run.failed_from is not None and not run.unread
+
+
 def _rejected(draft: Draft, message: approval.HumanDecided) -> None:
     reason = message.answer or "rejected without a reason"
     nothing_to_change = not draft.run.handoffs  # nobody has planned: it was the task that was asked about
@@ -53,8 +87,8 @@ def _rejected(draft: Draft, message: approval.HumanDecided) -> None:
 
 def cancel(draft: Draft, message: approval.CancelRun) -> None:
     """End the run, unless it has ended."""
-    if draft.run.state in ENDS:
-        _refuse(draft, message.by, "cancel", f"the run is {draft.run.state}")
+    if why := refusal_of(draft.run, message):
+        _refuse(draft, message.by, "cancel", why)
     else:
         error = ErrorInfo(code="cancelled", message=f"cancelled by {message.by}: {message.reason}")
         end(draft, State.CANCELLED, message.reason, error=error, by=message.by)
@@ -62,35 +96,36 @@ def cancel(draft: Draft, message: approval.CancelRun) -> None:
 
 def pause(draft: Draft, message: approval.PauseRun) -> None:
     """Dispatch nothing more, and stop the clock; the task's own deadline holds all the same."""
-    if draft.run.state in PAUSABLE:
+    if why := refusal_of(draft.run, message):
+        _refuse(draft, message.by, "pause", why)
+    else:
         draft.move(State.PAUSED, message.reason, by=message.by)
         wake_at_the_latest(draft)
-    else:
-        _refuse(draft, message.by, "pause", f"the run is {draft.run.state}")
 
 
 def resume(draft: Draft, message: approval.ResumeRun) -> None:
     """Go on where the run was paused, or where it has failed."""
     run = draft.run
-    if run.state is State.PAUSED and run.paused_from is not None:
+    if why := refusal_of(run, message):
+        _refuse(draft, message.by, "resume", why)
+    elif run.state is State.PAUSED:
+        assert run.paused_from is not None, "it is resumed there"
         if run.request is None:  # else the time is given back with the decision
             give_back_time(draft)
         draft.move(run.paused_from, "resumed", by=message.by)
         advance(draft)
-    elif run.state is State.FAILED and run.failed_from is not None and not run.unread:
+    else:
+        assert run.failed_from is not None, "it is resumed there"
         release(draft)
         draft.record(event.RunResumed, by=message.by, deadline=_new_deadline(draft))
         draft.move(run.failed_from, "an operator resumed the failed run", by=message.by)
         set_deadline(draft)
         advance(draft)
-    else:
-        _refuse(draft, message.by, "resume", f"the run is {draft.run.state}")
 
 
 def carry_out(draft: Draft, message: approval.CarryOut) -> None:
     """Make the calls that a dry run has shown: those that were looked at, and once."""
-    run = draft.run
-    if why := _not_to_be_carried_out(run, message.digest):
+    if why := refusal_of(draft.run, message):
         _refuse(draft, message.by, "carry out", why)
         return
     release(draft)

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from gateway_fixtures import AGENTS, apply, begin, cancel, error_of, records_of, sent_events, serving
 
-from schemas.approval import CancelRun
+from schemas.approval import CancelRun, HumanDecided, PauseRun
 from schemas.step import HelpAsked
 from schemas.task import Result
 from shared.blackboard import Journal, RunStore, announce
@@ -139,6 +139,8 @@ async def test_commands_are_published_to_their_run_in_its_tenant(gateway, store,
     await begin(store, "run-c", tenant="shop")
     body = {"by": "ops", "reason": "too dear"}
     for verb, given in (("cancel", body), ("pause", body), ("resume", {"by": "ops"})):
+        if verb == "resume":
+            await apply(store, "run-c", PauseRun(run_id="run-c", tenant="shop", by="ops", reason="lunch"), "shop")
         answer = await gateway.post(f"/v1/runs/run-c/{verb}?tenant=shop", json=given)
         assert (answer.status_code, answer.json()["run_id"]) == (202, "run-c")
     records = await records_of(settings, "control", 3)
@@ -159,6 +161,36 @@ async def test_a_command_for_a_run_that_has_not_begun_or_has_ended_is_refused(ga
     for verb, given in (("cancel", body), ("pause", body), ("resume", {"by": "ops"})):
         answer = await gateway.post(f"/v1/runs/run-d/{verb}", json=given)
         assert error_of(answer, 409)["code"] == "ended"
+
+
+async def test_an_order_that_the_run_would_drop_is_refused_with_its_state_and_what_to_do(gateway, store, settings):
+    about = {"run_id": "run-p", "tenant": "default", "by": "ops"}
+    pause, resume = {"by": "ops", "reason": "lunch"}, {"by": "ops"}
+    await begin(store, "run-p")
+    error = error_of(await gateway.post("/v1/runs/run-p/resume", json=resume), 409)
+    assert (error["code"], error["retryable"]) == ("wrong_state", True)
+    assert "EXECUTING" in error["message"]
+    assert "only a paused or failed run" in error["suggested_action"]
+    await apply(store, "run-p", PauseRun(**about, reason="lunch"))
+    error = error_of(await gateway.post("/v1/runs/run-p/pause", json=pause), 409)
+    assert (error["code"], error["retryable"]) == ("wrong_state", False)
+    assert "PAUSED" in error["message"]
+    assert "resume" in error["suggested_action"]
+    assert (await gateway.post("/v1/runs/run-p/resume", json=resume)).status_code == 202
+    records = await records_of(settings, "control", 1)
+    assert [dict(each.headers)["ce_type"] for each in records] == [b"waggle.resume-run.v1"]
+
+
+async def test_a_decision_on_a_run_that_has_moved_on_is_refused(gateway, store):
+    """The request is still in the record of a run that a person has answered already."""
+    run = await begin(store, "run-m")
+    handoff = next(iter(run.steps.values())).handoff_id
+    asked = HelpAsked(id="h", run_id="run-m", tenant="default", agent="data", handoff_id=handoff, question="Year?")
+    request = (await apply(store, "run-m", asked)).request
+    said = {"request_id": request.request_id, "decision": "approve", "answer": "2024"}
+    await apply(store, "run-m", HumanDecided(run_id="run-m", tenant="default", by="ann", **said))
+    answer = await gateway.post("/v1/runs/run-m/decisions", json={"by": "bob"} | said)
+    assert error_of(answer, 409)["code"] in ("not_awaited", "wrong_state")
 
 
 @pytest.mark.parametrize("body", [{}, {"by": "", "reason": "x"}, {"by": "a", "reason": " "}, {"by": "a", "why": "x"}])

@@ -15,7 +15,7 @@ from services.gateway.inputs import CallerOf, PartsOf, RunId, Standing, Standing
 from services.gateway.publishing import deliver
 from services.gateway.views import Commanded
 from shared.blackboard import UnreadableRun
-from shared.runs import ENDS, Run
+from shared.runs import ENDS, Run, refusal_of
 from shared.runs.result import effects_digest
 from shared.service import Parts
 
@@ -59,26 +59,26 @@ async def cancel_run(
     A run whose record cannot be read is ended, too.
     """
     try:
-        _living(await standing_of(run_id, tenant, parts))
+        return await _command(parts, await standing_of(run_id, tenant, parts), CancelRun, order, caller)
     except UnreadableRun as unreadable:
         if unreadable.state in ENDS:
             raise
-    return await _send(parts, run_id, tenant, CancelRun, order, caller)
+    return await _send(parts, _order(CancelRun, run_id, tenant, order, caller), caller)
 
 
 @router.post("/pause", status_code=202, summary="Pause a run")
 async def pause_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf, caller: CallerOf) -> Commanded:
-    """Dispatch nothing more until the run is resumed; what is in flight is kept."""
+    """Dispatch nothing more until the run is resumed; what is in flight is kept. 409 for a paused run."""
     return await _command(parts, standing, PauseRun, order, caller)
 
 
 @router.post("/resume", status_code=202, summary="Resume a run")
 async def resume_run(order: Order, standing: StandingOf, parts: PartsOf, caller: CallerOf) -> Commanded:
-    """Go on from where the run was paused, or, if it has failed, from the step that failed."""
+    """Go on from where the run was paused, or, if it has failed, from the step that failed. 409 for any other run."""
     run = _begun(standing)
     if run.state in ENDS - {State.FAILED}:
         raise _ended(run)
-    return await _send(parts, run.id, run.tenant, ResumeRun, order, caller)
+    return await _send_checked(parts, run, ResumeRun, order, caller)
 
 
 class CarryOutOrder(Order):
@@ -100,7 +100,7 @@ async def carry_out_run(order: CarryOutOrder, standing: StandingOf, parts: Parts
     if shown != order.digest:
         action = "look again: the run's result says which"
         raise Refused(409, "not_awaited", f"the run {run.id} has shown other calls", action=action)
-    return await _send(parts, run.id, run.tenant, CarryOut, order, caller)
+    return await _send_checked(parts, run, CarryOut, order, caller)
 
 
 @router.post("/decisions", status_code=202, summary="Answer a run's question")
@@ -117,16 +117,42 @@ async def decide_for_run(order: Decision, standing: StandingOf, parts: PartsOf, 
 
 
 async def _command(parts: Parts, standing: Standing, kind: type[Command], order: Order, caller: Caller) -> Commanded:
-    run = _living(standing)
-    return await _send(parts, run.id, run.tenant, kind, order, caller)
+    return await _send_checked(parts, _living(standing), kind, order, caller)
 
 
-async def _send(parts: Parts, run_id: str, tenant: str, kind: type[Command], order: Order, caller: Caller) -> Commanded:
-    whose = {"run_id": run_id, "tenant": tenant, "by": caller.signed(order.by)}
-    message = kind.model_validate(order.model_dump() | whose)
+async def _send_checked(parts: Parts, run: Run, kind: type[Command], order: Order, caller: Caller) -> Commanded:
+    """Publish the order if the run takes it as it stands. A run that changes meanwhile records a refusal."""
+    command = _order(kind, run.id, run.tenant, order, caller)
+    if why := refusal_of(run, command):
+        raise _refused(run, command, why)
+    return await _send(parts, command, caller)
+
+
+async def _send(parts: Parts, command: Command, caller: Caller) -> Commanded:
     message_id = f"command-{uuid4().hex}"
-    await deliver(parts, message, id=message_id, run_id=run_id, authenticated=caller.principal is not None)
-    return Commanded(run_id=run_id, tenant=tenant, message_id=message_id)
+    await deliver(parts, command, id=message_id, run_id=command.run_id, authenticated=caller.principal is not None)
+    return Commanded(run_id=command.run_id, tenant=command.tenant, message_id=message_id)
+
+
+def _order(kind: type[Command], run_id: str, tenant: str, order: Order, caller: Caller) -> Command:
+    whose = {"run_id": run_id, "tenant": tenant, "by": caller.signed(order.by)}
+    return kind.model_validate(order.model_dump() | whose)
+
+
+def _refused(run: Run, command: Command, why: str) -> Refused:
+    """409: an order that the run would refuse in its present state."""
+    action = "GET the run: its state, and its `waiting_for`, say what it takes"
+    passing = False
+    match command:
+        case PauseRun() if run.state is State.PAUSED:
+            action = "nothing is to be done: resume the run when it should go on"
+        case ResumeRun() if run.state is not State.FAILED:
+            action = "only a paused or failed run is resumed; if it was paused a moment ago, send the order again"
+            passing = True
+        case ResumeRun():
+            action = "submit the task again: this run failed before there was a step to go on from"
+    message = f"the run {run.id} does not take this order: {why}"
+    return Refused(409, "wrong_state", message, retryable=passing, action=action)
 
 
 def _living(standing: Standing) -> Run:
