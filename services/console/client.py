@@ -132,15 +132,17 @@ class Gateway:
             offset = page["next_offset"]
         return found[:limit]
 
-    def approvals(self) -> list[dict[str, Any]]:
-        """Everything that waits for a person."""
+    def approvals(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return what waits for a person, and the runs that wait and cannot be read."""
         found: list[dict[str, Any]] = []
+        unreadable: list[dict[str, Any]] = []
         offset: int | None = 0
         while offset is not None:
             page = self._object("GET", "/v1/approvals", params={"limit": str(LARGEST_PAGE), "offset": str(offset)})
             found += page["approvals"]
+            unreadable += page.get("unreadable", [])
             offset = page["next_offset"]
-        return found
+        return found, unreadable
 
     def agents(self) -> list[dict[str, Any]]:
         """Every agent that told the swarm about itself."""

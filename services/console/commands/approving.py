@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from services.console.answers import Approval, Question
+from services.console.answers import Approval, Question, RunLine
 from services.console.client import Gateway
 from services.console.commands.steering import ByOption, author
 from services.console.exits import ConsoleError, Exit
@@ -43,13 +43,17 @@ def list_approvals(gateway: GatewayOption = None, tenant: TenantOption = "defaul
     """List what waits for a person."""
     screen = Screen(json=json)
     with connect(gateway, tenant) as client:
-        answer = client.approvals()
+        answer, unreadable = client.approvals()
     if json:
         screen.document(answer)
-    elif not answer:
-        screen.say("Nothing waits for a person.")
-    else:
+    elif answer:
         screen.say(_table([Approval.model_validate(each) for each in answer]))
+    elif not unreadable:
+        screen.say("Nothing waits for a person.")
+    for line in [RunLine.model_validate(each) for each in unreadable]:
+        run = one_line(line.run_id)
+        message = f"{run} waits for a person, and cannot be read: {one_line(line.reason, 300)}"
+        screen.complain(message, f"waggle cancel {run} --reason '…'")
 
 
 @app.command()

@@ -30,6 +30,7 @@ class Script:
         self.runs, self.traces = {}, {}
         self.files = {}
         self.pages = []
+        self.approvals = []
         self.refusal = None
         self.key, self.shown = None, set()
         self.cut_after = None
@@ -169,6 +170,10 @@ def app_of(script):
     async def runs(offset: int = 0):
         following = offset + 1 if offset + 1 < len(script.pages) else None
         return {"runs": script.pages[offset], "next_offset": following}
+
+    @app.get("/v1/approvals")
+    def approvals(offset: int = 0):
+        return script.approvals[offset]
 
     @app.get("/v1/runs/{run_id}")
     async def run(run_id: str):

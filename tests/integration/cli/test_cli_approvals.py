@@ -1,5 +1,7 @@
 """`waggle approvals` against a scripted gateway: what is shown, what is sent, what is refused."""
 
+import json
+
 import pytest
 from fake_gateway import RUN
 
@@ -56,3 +58,41 @@ def test_a_rejection_needs_a_reason(waggle, asked):
     assert waggle("approvals", "reject", RUN).exit_code == 2
     assert waggle("approvals", "reject", RUN, "--reason", "not to her").exit_code == 0
     assert asked.commands[-1][2]["answer"] == "not to her"
+
+
+UNREADABLE = {
+    "run_id": "run-broken",
+    "state": "WAITING_HUMAN",
+    "objective": "(unreadable)",
+    "started": "2026-01-01T00:00:00Z",
+    "reason": "its record is \x1b[31mno JSON",
+    "unreadable": True,
+}
+LISTED = {
+    "run_id": RUN,
+    "objective": "tell the shop",
+    "asked": {"request_id": f"{RUN}/help/1", "question": "may I?", "at": "2026-01-01T00:00:00Z"},
+}
+
+
+def test_runs_that_wait_and_cannot_be_read_are_listed_with_what_to_do(waggle, script):
+    script.approvals = [
+        {"approvals": [LISTED], "unreadable": [], "next_offset": 1},
+        {"approvals": [], "unreadable": [UNREADABLE], "next_offset": None},
+    ]
+    ended = waggle("approvals", "list")
+    assert "may I?" in ended.stdout
+    assert "run-broken waits for a person, and cannot be read: its record is" in ended.stderr
+    assert "waggle cancel run-broken" in ended.stderr
+    assert "\x1b" not in ended.stderr
+    listed = waggle("approvals", "list", "--json")
+    assert [each["run_id"] for each in json.loads(listed.stdout)] == [RUN]
+    assert "run-broken" in listed.stderr
+
+
+def test_nothing_is_said_to_wait_only_when_nothing_does(waggle, script):
+    script.approvals = [{"approvals": [], "unreadable": [UNREADABLE], "next_offset": None}]
+    assert "Nothing waits" not in waggle("approvals", "list").stdout
+    script.approvals = [{"approvals": [], "next_offset": None}]  # as a gateway of an earlier version answers
+    ended = waggle("approvals", "list")
+    assert ("Nothing waits" in ended.stdout, ended.stderr) == (True, "")
