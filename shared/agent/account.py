@@ -1,6 +1,7 @@
 """What a handoff spends: reserved in the ledger of its run before each request, settled after it, nothing beyond."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,7 +25,10 @@ SHORTEST_REPLY = 256
 """Tokens: a reply that would have to be shorter than this is not asked for."""
 
 ASK_AGAIN_AFTER = 0.05
-"""Seconds between looks while other calls of the run have reserved what is left."""
+"""Seconds before the second look while other calls of the run have reserved what is left; doubled with each."""
+
+LONGEST_PAUSE = 1.0
+"""Seconds between two looks at most: so late, at worst, a call notices that there is enough again."""
 
 FORFEIT_WITHIN = 2.0
 """Seconds that a call which was cut off may take to say so."""
@@ -139,6 +143,7 @@ class Account:
         Raises TerminalError `budget_exhausted`, and Unwanted when the run stops awaiting the handoff meanwhile.
         """
         self._requests += 1
+        looks = 0
         permit = _Permit(f"{self.journal.epoch}.{self._requests}", demand.max_output_tokens)
         while True:
             most = _most(demand, permit.max_output_tokens)
@@ -150,7 +155,8 @@ class Account:
                 permit.most = most
                 return permit
             if said.verdict is Verdict.WAIT:
-                await demand.pause(ASK_AGAIN_AFTER)
+                await demand.pause(_pause(looks))
+                looks += 1
                 continue
             permit.max_output_tokens = min(_longest_reply(said, demand), permit.max_output_tokens - 1)
             if permit.max_output_tokens < SHORTEST_REPLY:
@@ -206,6 +212,12 @@ class Account:
 
     def _call(self, name: str) -> str:
         return f"{self.handoff.idempotency_key}/{name}"
+
+
+def _pause(looks: int) -> float:
+    """Seconds until the next look: with jitter, so that the calls of a run do not all look at once."""
+    longest = min(LONGEST_PAUSE, ASK_AGAIN_AFTER * 2 ** min(looks, 10))
+    return random.uniform(longest / 2, longest)  # noqa: S311 -- jitter
 
 
 def _try_of(entry: Any) -> int | None:
