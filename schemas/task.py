@@ -188,7 +188,9 @@ class Result(Message):
         description="Calls that act outside the run: made, failed, refused, unknown.",
     )
     incomplete_effects: bool = Field(
-        False, description="True when one of them was not made, or may not have been, and nothing made up for it."
+        False,
+        description="True when one was not made, or may not have been, and nothing made up for it, "
+        "or when some may be missing.",
     )
     steps: list[StepSummary] = Field(default_factory=list)
     usage: Usage = Usage()

@@ -153,13 +153,15 @@ def _span(record: Record) -> Span:
     return send(record.topic, traceparent, record.parent, record.links, record.id, record.key)
 
 
-async def publish_once(settings: Settings, record: Record) -> None:
-    """Publish one record without a broker that is started, and return when Kafka has acknowledged it."""
-    headers = [(name, value.encode()) for name, value in record.headers.items()]
+async def publish_once(settings: Settings, *records: Record) -> None:
+    """Publish records, in their order, without a broker that is started; return when Kafka has acknowledged them."""
     producer = AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True)
     with mapped():
         async with producer:
-            await producer.send_and_wait(record.topic, record.value.encode(), key=record.key.encode(), headers=headers)
+            for record in records:
+                headers = [(name, value.encode()) for name, value in record.headers.items()]
+                key, value = record.key.encode(), record.value.encode()
+                await producer.send_and_wait(record.topic, value, key=key, headers=headers)
 
 
 async def publish_bytes(

@@ -1,12 +1,15 @@
 """What becomes of a run whose log is not whole: it ends, with a result that says so. It is never taken for shorter."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
+from schemas.acting import ActingCall
 from schemas.error import ErrorInfo
+from schemas.event import ActionsJudged
 from schemas.log import LoggedEvent, RunChanged
 from schemas.task import Task
 from shared.blackboard import RunRecord
@@ -32,8 +35,7 @@ async def end(run_id: str, found: Incomplete, settings: Settings) -> RunRecord:
         encode(change, id=f"{run_id}/log/{change.epoch}.{change.number}", **_how(settings), shown=False),
         *(encode(each.message, id=each.id, **_how(settings)) for each in decision.messages),
     ]
-    for record in records:
-        await publish_once(settings, record)
+    await publish_once(settings, *records)
     log.error("incomplete_run_ended", run=run_id, tenant=change.tenant, why=found.why)
     return RunRecord(
         run=decision.run,
@@ -43,6 +45,29 @@ async def end(run_id: str, found: Incomplete, settings: Settings) -> RunRecord:
         first=change.number,
         outbox={},
     )
+
+
+def ended_before(run_id: str, found: Incomplete) -> RunRecord:
+    """The record that stands for a run whose result was published: without one, its key would begin it again."""
+    last = found.changes[-1]
+    return RunRecord(
+        run=_ending(run_id, found).run,
+        version=last.number,
+        causes=[each.mark or each.cause for each in found.changes],
+        events=[],
+        outbox={},
+        age=max(0, int((datetime.now(UTC) - last.at).total_seconds() * 1000)),
+    )
+
+
+def _calls(changes: Sequence[RunChanged]) -> list[ActingCall]:
+    """The acting calls that these changes report, also those behind the gap."""
+    calls: list[ActingCall] = []
+    for logged in (event for change in changes for event in change.events):
+        if logged.type == ActionsJudged.wire_type():
+            with suppress(ValueError):
+                calls += ActionsJudged.model_validate(logged.data, extra="ignore").effected
+    return calls
 
 
 def _ending(run_id: str, found: Incomplete) -> Decision:
@@ -55,7 +80,7 @@ def _ending(run_id: str, found: Incomplete) -> Decision:
     task = before.task if before else Task(objective=UNREAD, tenant=tenant)
     task_id, resumes = (before.task_id, before.resumes) if before else (run_id, 0)
     stand_in = Intake(run_id, task_id, task, unread=True, resumes=resumes, source=before.source if before else None)
-    return end_unread(stand_in, datetime.now(UTC), error, before)
+    return end_unread(stand_in, datetime.now(UTC), error, before, _calls(found.changes))
 
 
 def _how(settings: Settings) -> dict[str, Any]:

@@ -102,14 +102,19 @@ class Restoring:
         self.tenants[tenant] = self.tenants.get(tenant, Amounts()).plus(amounts)
 
     async def _incomplete(self, run_id: str, found: Incomplete) -> RunRecord | None:
-        """End a live run whose log is not whole, unless the blackboard still has all of it."""
+        """End a live run whose log is not whole, unless the blackboard still has all of it.
+
+        One that had ended is put back as ended, with what is known of it.
+        """
         self.report.incomplete.append(run_id)
-        if not found.changes or found.ended:
+        if not found.changes:
             return None
         last = found.changes[-1]
         if await self.restorer.version(last.tenant, run_id) >= last.number:
             self.resumable[run_id] = 0
             return None
+        if found.ended:
+            return incomplete.ended_before(run_id, found)
         self.report.ended.append(run_id)
         return await incomplete.end(run_id, found, self.settings)
 

@@ -1,11 +1,12 @@
 """`decide(run, message, now, agents)`: what follows from a message. It only says what shall happen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from schemas import approval, event, step, timer
+from schemas.acting import ActingCall
 from schemas.error import ErrorInfo
 from schemas.event import RunEvent, State
 from schemas.message import Message
@@ -97,14 +98,19 @@ def give_up(run: Run, now: datetime, message: str, code: str = TOO_LARGE, answer
     return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
 
 
-def end_unread(stand_in: Intake, now: datetime, error: ErrorInfo, before: Run | None = None) -> Decision:
+def end_unread(
+    stand_in: Intake, now: datetime, error: ErrorInfo, before: Run | None = None, effected: Sequence[ActingCall] = ()
+) -> Decision:
     """End a live run whose record or log cannot be read: what it has done is not known, so it is not begun again.
 
-    `before`: the run as far as it is known; what it had spent counts.
+    `before`: the run as far as it is known; what it had spent and effected counts. `effected`: calls known besides.
     """
     draft = _begun(stand_in, now, {}, stand_in.resumes)
     if before is not None:
         draft.record(event.Spent, usage=before.usage, models=before.models)
+    acted, calls = (before.acted, [*before.effected, *effected]) if before else ([], [*effected])
+    if acted or calls:
+        draft.record(event.ActionsJudged, handoff_id=stand_in.run_id, judged=[], acted=acted, effected=calls)
     draft.move(State.PLANNING, "what the run has done is not known")
     fail(draft, error.code, error.message, error.suggested_action)
     return Decision(draft.run, tuple(draft.events), tuple(draft.messages))

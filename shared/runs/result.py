@@ -43,7 +43,7 @@ def result_of(run: Run) -> Result:
             "effects_digest": effects_digest(run),
             "applied_by": run.carried_out_by,
             "acting_calls": run.effected,
-            "incomplete_effects": bool(missing),
+            "incomplete_effects": bool(missing) or _may_hide_calls(run),
             "steps": [_at_the_end(summary(record)) for record in run.steps.values()],
             "usage": run.usage,
             "confidence": (confidence := min((output.confidence for output in outputs), default=None)),
@@ -57,6 +57,11 @@ def result_of(run: Run) -> Result:
             "finished": run.finished,
         }
     )
+
+
+def _may_hide_calls(run: Run) -> bool:
+    """Return true for a run that was under way and ended because its record or its log could not be read."""
+    return run.unread and run.state is State.FAILED
 
 
 def effects_digest(run: Run) -> str | None:

@@ -65,7 +65,7 @@ async def handoff_of(orchestrator) -> str:
     return run.steps["data"].handoff_id
 
 
-def completed(handoff_id: str) -> Delivery:
+def completed(handoff_id: str, **facts) -> Delivery:
     about = {"id": f"{handoff_id}/answer", "run_id": RUN, "tenant": "default", "agent": "data"}
-    about["token"] = token(handoff_id, "data")
+    about |= {"token": token(handoff_id, "data")} | facts
     return delivery(StepCompleted(**about, handoff_id=handoff_id, output=Output(answer="3")), f"{handoff_id}/answer")

@@ -7,11 +7,13 @@ import pytest
 from gateway_fixtures import records_of
 from orchestrating import RUN, completed, delivery, handoff_of, task
 
-from schemas.approval import PauseRun
+from schemas.acting import ActingCall
+from schemas.approval import CancelRun, PauseRun
 from schemas.event import State
 from schemas.log import GenerationBegun
 from schemas.task import Result
 from services.orchestrator import service
+from shared.blackboard import keys
 from shared.bus import encode, publish_once
 from shared.errors import LogDamaged
 from shared.rebuild import rebuild
@@ -50,6 +52,50 @@ async def test_a_live_run_with_a_gap_in_its_log_ends_with_one_result_that_says_s
     assert result.error.code == "incomplete_log"
     loaded = await orchestrator.parts.runs.load("default", RUN)
     assert (loaded.run.state, loaded.version) == (State.FAILED, 4)
+
+
+def paid(call: str) -> ActingCall:
+    about = {"agent": "data", "tool": "pay", "effect": "irreversible", "digest": call, "outcome": "made"}
+    return ActingCall(work_id=f"{RUN}/data/0.0", call=call, **about)
+
+
+async def test_the_result_of_an_incomplete_log_lists_the_calls_that_are_known_also_behind_the_gap(
+    orchestrator, sentinel, settings, losing
+):
+    await orchestrator.handle(task())
+    handoff_id = await handoff_of(orchestrator)
+    losing()
+    await orchestrator.handle(delivery(PauseRun(run_id=RUN, tenant="default", by="ada", reason="wait"), "p1"))
+    await orchestrator.handle(completed(handoff_id, effected=[paid("call-1"), paid("call-2")]))
+    await sentinel.own.flushall()
+    await rebuild(sentinel, settings)
+    [result] = [Result.read(each.value) for each in await records_of(settings, "results", 1)]
+    assert [each.call for each in result.acting_calls] == ["call-1", "call-2"]
+    assert result.incomplete_effects
+
+
+async def test_a_run_that_had_ended_is_not_begun_again_when_its_log_is_incomplete(
+    orchestrator, sentinel, settings, losing
+):
+    await orchestrator.handle(task())
+    handoff_id = await handoff_of(orchestrator)
+    losing()
+    await orchestrator.handle(delivery(PauseRun(run_id=RUN, tenant="default", by="ada", reason="wait"), "p1"))
+    await orchestrator.handle(delivery(CancelRun(run_id=RUN, tenant="default", by="ada", reason="no need"), "c1"))
+    await orchestrator.handle(completed(handoff_id, effected=[paid("call-1")]))
+    await records_of(settings, "results", 1)
+    await sentinel.own.flushall()
+    report = await rebuild(sentinel, settings)
+    assert (report.incomplete, report.ended) == ([RUN], [])
+    before = await orchestrator.parts.runs.load("default", RUN)
+    assert (before.run.state, before.run.unread, before.version) == (State.FAILED, True, 4)
+    assert 0 < await sentinel.own.ttl(keys.run("default", RUN)) <= settings.state_ttl
+    again = task()
+    await orchestrator.handle(delivery(again.message, "t2"))
+    after = await orchestrator.parts.runs.load("default", RUN)
+    assert (after.run.steps, after.version) == ({}, 4)
+    assert [each.call for each in after.run.effected] == ["call-1"]
+    assert len(await records_of(settings, "results", 1)) == 1
 
 
 async def test_a_run_that_redis_still_has_whole_is_left_alone_whatever_its_log_lacks(

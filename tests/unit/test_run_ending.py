@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from run_world import AGENTS, World, plan_of, reworded
 
+from schemas.acting import ActingCall
 from schemas.approval import CancelRun, CarryOut, HumanDecided, ResumeRun
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
@@ -12,7 +13,7 @@ from schemas.event import ResultReleased, State
 from schemas.step import DoStep, HandoffFailed, HelpAsked, MakePlan, Output, StepCompleted
 from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, ResultDue
-from shared.runs import awaited, decide, give_up, reissue
+from shared.runs import Intake, awaited, decide, end_unread, give_up, reissue
 from shared.runs.ending import REPORT_WITHIN
 from shared.runs.run import TOO_LARGE
 
@@ -193,3 +194,14 @@ def test_a_question_or_a_plan_that_comes_after_the_end_settles_as_well():
     ended(w, "cancelled")
     w.tell(w.answer(asked, HelpAsked, question="may I?", usage=SPENT))
     assert w.results[0].usage == SPENT
+
+
+def test_the_end_of_an_unreadable_run_lists_the_calls_that_were_known():
+    w = working(a="", b="a")
+    about = {"agent": "data", "tool": "pay", "effect": "irreversible", "digest": "d", "outcome": "made"}
+    w.done("a", effected=[ActingCall(work_id="run-1/a/0.0", call="call-1", **about)], acted=["pay|eva"])
+    stand_in = Intake("run-1", "task-1", w.task, unread=True)
+    decision = end_unread(stand_in, w.now, ErrorInfo(code="incomplete_log", message="a gap"), w.run)
+    (sent,) = decision.messages
+    assert ([each.call for each in sent.message.acting_calls], decision.run.acted) == (["call-1"], ["pay|eva"])
+    assert sent.message.incomplete_effects
