@@ -35,6 +35,7 @@ from shared.errors import Conflict, InvalidMessage, RetryableError, TerminalErro
 from shared.guard import read_policy, screened_task
 from shared.rebuild import keep_checkpoint, rebuild_when_lost
 from shared.runs import ENDS, Decision, Intake, Run, awaited, decide, give_up, run_id_for
+from shared.runs.planning import Agents
 from shared.service import Parts, connect, serve
 from shared.settings import Settings, read_settings
 from shared.telemetry import logs
@@ -98,11 +99,20 @@ class Orchestrator:
         remembered = self.parts.runs.recall(tenant, run_id)
         if remembered is not None:
             with suppress(RetryableError):
-                decision = decide(remembered.run, message, now, agents)
+                decision = self._decided(remembered.run, message, now, agents)
                 if decision is not None and decision.events:
                     return remembered, decision
         loaded = await self.parts.runs.load(tenant, run_id)
-        return loaded, decide(loaded.run, message, now, agents)
+        return loaded, self._decided(loaded.run, message, now, agents)
+
+    def _decided(self, run: Run | None, message: Message | Intake, now: datetime, agents: Agents) -> Decision | None:
+        """Decide, and count an answer that is refused without a record in the run's log."""
+        try:
+            return decide(run, message, now, agents)
+        except TerminalError as refused:
+            if isinstance(message, Answer):
+                self.parts.metrics.answers_refused.labels(refused.code).inc()
+            raise
 
     async def _replace(self, delivery: Delivery, message: Message | Intake, unreadable: UnreadableRun) -> None:
         """End an unreadable run if it is cancelled or its time is up. Raises it for any other message."""

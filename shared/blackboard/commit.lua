@@ -2,9 +2,9 @@
 -- KEYS: 1 run, 2 processed messages, 3 outbox, 4 live events, 5 index of the tenant's runs, 6 sentinel, 7 the run's
 --       ledger, 8 the names of its journals
 -- ARGV: 1 the version the writer decided on, 2 the message it decided about, 3 how long to keep it (ms; 0: for good,
---       it is live), 4 the writer's generation, 5 the run's id, 6 when it started, 7 what an earlier version called that message, then four lists,
---       each after its length: names of fields that are gone; fields and their values; live events; ids in the outbox
---       and their records
+--       it is live), 4 the writer's generation, 5 the run's id, 6 when it started, 7 what an earlier version called that message, 8 "1" if the
+--       run was over before: it is kept no longer for what comes after its result; then four lists, each after its
+--       length: names of fields that are gone; fields and their values; live events; ids in the outbox and their records
 -- Returns {verdict, version, left}: "done", "repeat" (the message was processed before), "conflict" (decide again) or
 -- "lost" (the blackboard is not the writer's); `left` is how much an earlier write still has in the outbox.
 -- A new run looks at ten of the tenant's others and takes out of the index what has expired: it grows with what there is.
@@ -20,7 +20,7 @@ end
 if version ~= ARGV[1] then
   return {'conflict', version, left}
 end
-local at = 8
+local at = 9
 local function each(width, act)
   local length = tonumber(ARGV[at])
   for i = at + 1, at + length, width do act(ARGV[i], ARGV[i + 1]) end
@@ -37,8 +37,9 @@ end)
 each(2, function(id, record) redis.call('HSET', KEYS[3], id, record) end)
 redis.call('SADD', KEYS[2], ARGV[2])
 redis.call('ZADD', KEYS[5], 'NX', ARGV[6], ARGV[5])
+local life = ARGV[8] == '1' and lived > 0 and lived or ARGV[3]
 local function keep(key)
-  if ARGV[3] == '0' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, ARGV[3]) end
+  if ARGV[3] == '0' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, life) end
 end
 for i = 1, 4 do keep(KEYS[i]) end
 redis.call('PERSIST', KEYS[5])

@@ -149,6 +149,7 @@ class RunStore:
             run.id,
             str(run.started.timestamp()),
             write.former_id,
+            int(write.before is not None and write.before.over and run.over),
         ]
         verdict, version, left = await self._scripts.run(
             _COMMIT, [*parts, keys.runs(run.tenant), keys.SENTINEL, *also], [*about, *_lists(write)]

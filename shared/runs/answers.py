@@ -2,7 +2,7 @@
 
 from schemas import event, step
 from schemas.error import ErrorInfo
-from shared.errors import RetryableError
+from shared.errors import RetryableError, TerminalError
 from shared.runs.advance import advance
 from shared.runs.awaiting import in_flight
 from shared.runs.clock import present_deadline
@@ -21,9 +21,11 @@ def _is_open(draft: Draft, answer: step.Answer) -> bool:
     """Return true if the answer is to a handoff that is awaited.
 
     What its agent spent and did counts in any case, also after the end. Of an answer that is not its agent's nothing
-    counts.
+    counts. Raises TerminalError for one to a run that is over: its log would grow with each.
     """
     if reason := _forged(draft.run, answer):
+        if draft.run.over:
+            raise TerminalError(f"the answer to {answer.handoff_id} is not its agent's", code=reason)
         draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id, reason=reason)
         return False
     ended = draft.run.state in ENDS

@@ -133,6 +133,25 @@ async def test_a_run_that_settles_and_cannot_be_read_has_its_result_when_that_is
     assert await orchestrator.parts.runs.over("default", RUN)
 
 
+async def test_answers_to_a_run_that_is_over_keep_it_no_longer_and_forged_ones_leave_no_record(orchestrator, redis):
+    await settling(orchestrator)
+    handoff_id = await handoff_of(orchestrator)
+    await orchestrator.handle(delivery(DUE, "d1"))
+    parts = [keys.run("default", RUN, part) for part in ("state", "processed", "outbox", "events")]
+    await redis.expire(parts[0], 1_000)
+    await orchestrator.handle(completed(handoff_id, usage={"model_calls": 2}))
+    over = await orchestrator.parts.runs.load("default", RUN)
+    assert over.run.usage.model_calls == 2
+    assert all([await redis.ttl(part) <= 1_000 for part in parts])
+    forged = completed(handoff_id, token="guessed", usage={"model_calls": 70}).message
+    for number in range(2):
+        with pytest.raises(TerminalError) as refused:
+            await orchestrator.handle(delivery(forged, f"forged-{number}"))
+        assert refused.value.code == "wrong_token"
+    assert await orchestrator.parts.runs.load("default", RUN) == over
+    assert orchestrator.parts.metrics.answers_refused.labels("wrong_token")._value.get() == 2
+
+
 async def test_what_follows_from_a_task_that_no_message_holds_is_an_error_of_the_task(orchestrator, monkeypatch):
     monkeypatch.setattr(service, "fits", lambda _: False)
     with pytest.raises(InvalidMessage) as refused:
