@@ -33,7 +33,7 @@ class ResultDue(Message):
 
 
 class TimerSet(Message):
-    """A record that waits until it is due. Its key names the timer; a record without a value clears it."""
+    """A record that waits until it is due. Its key names the timer; an empty record clears it."""
 
     due: Instant
     topic: str = Field(description="Where the record goes, without the prefix.")

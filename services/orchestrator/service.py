@@ -29,7 +29,7 @@ from services.orchestrator.counting import Counting
 from services.orchestrator.rejection import ended, unread_intake
 from shared.blackboard import KnownAgents, Loaded, UnreadableRun, Write
 from shared.blackboard.sentinel import epoch_of
-from shared.bus import Delivery, Record, content_id, decode, encode, encode_at, fits, publish
+from shared.bus import Delivery, Record, cleared, content_id, decode, encode, encode_at, fits, publish
 from shared.bus.groups import ORCHESTRATED
 from shared.errors import Conflict, InvalidMessage, RetryableError, TerminalError, WaggleError
 from shared.guard import read_policy, screened_task
@@ -156,7 +156,7 @@ class Orchestrator:
             return change, self._records(decision, change)
 
     def _records(self, decision: Decision, change: RunChanged) -> list[Record]:
-        """Everything to publish: the change for the run log, and the messages that follow."""
+        """Everything to publish: the change for the run log, the messages that follow, and the timers to clear."""
         now, cause, prefix = change.at, change.cause, self.parts.settings.topic_prefix
         log_id = f"{change.run_id}/log/{change.epoch}.{change.number}"
         return [
@@ -174,6 +174,7 @@ class Orchestrator:
                 )
                 for each in decision.messages
             ),
+            *(cleared(each, prefix=prefix) for each in decision.cleared),
         ]
 
     async def _publish_outbox(self, tenant: str, run_id: str, generation: str) -> None:

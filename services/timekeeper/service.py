@@ -4,6 +4,8 @@ The way of a timer: read from a compacted topic of its writer's (`timers`, `retr
 its record is published → its key is erased from the topic. Each goes its way alone: one that cannot be published is due
 once more a little later. A crash between the last two lets it fire again: consumers drop repeats by id.
 
+A timer that its writer has cleared, with an empty record under its key, is erased at once and goes nowhere.
+
 What an operator has stopped is parked here, too: such a timer is due as soon as it may go on.
 
 A timer that cannot be read, or that names a topic its writer may not have written to, goes the same way at once, but to
@@ -52,6 +54,9 @@ RELIST = 5.0
 RELEASED_AFTER = 0.5
 """Seconds before a record goes back that was parked although nothing of it is stopped: its agent will know soon."""
 
+CLEARED = b""
+"""The content of a timer that its writer has cleared: its key is erased, since Kafka compacts nothing else away."""
+
 log = structlog.get_logger()
 
 
@@ -75,9 +80,13 @@ class Timekeeper:
     """Timers on their way to the dead-letter topic, and the reason."""
 
     def put(self, place: TopicPartition, key: str, record: Raw) -> None:
-        """Take a timer that was set; one that may not be delivered is due at once, as a dead letter."""
+        """Take a timer that was set; one that may not be delivered is due at once, as a dead letter, or was cleared."""
         self._refused.pop((place, key), None)
         content, offset = record.value or b"", record.offset
+        if content == CLEARED:
+            self.timers.set(place, key, 0.0, CLEARED, offset=offset)
+            self.news.set()
+            return
         try:
             timer = self._read(record)
         except InvalidMessage as wrong:
@@ -147,7 +156,9 @@ class Timekeeper:
         self._fired(due)
 
     async def _deliver(self, due: Due) -> None:
-        """Publish the record that has waited, or the dead letter of a timer that was refused."""
+        """Publish the record that has waited, or the dead letter of a timer that was refused; nothing if cleared."""
+        if due.content == CLEARED:
+            return
         if (refused := self._refused.get((due.place, due.id))) is None:
             await publish(self.parts.broker, [await self._record(due)])
             return
@@ -158,7 +169,7 @@ class Timekeeper:
         refused = (due.place, due.id) in self._refused
         if self.timers.has(due):
             self.clear(due.place, due.id)
-        if refused:
+        if refused or due.content == CLEARED:
             return
         metrics = self.parts.metrics
         metrics.timers_fired.inc()

@@ -8,7 +8,7 @@ from shared.bus.outages import OUTAGES
 from shared.bus.reach import await_kafka
 from shared.bus.record import Delivery, Record, content_id, decode, encode, encode_lean, explain, header_map
 from shared.bus.table import Erased, Eraser, Raw, Table, TableConsumer
-from shared.bus.timers import encode_at, until, wake
+from shared.bus.timers import cleared, encode_at, until, wake
 
 __all__ = [
     "LARGEST_RECORD",
@@ -25,6 +25,7 @@ __all__ = [
     "Table",
     "TableConsumer",
     "await_kafka",
+    "cleared",
     "connect",
     "content_id",
     "decode",

@@ -32,7 +32,7 @@ class Table(Protocol):
     """What is fed. Partitions come and go whole."""
 
     def put(self, place: TopicPartition, key: str, record: Raw) -> None:
-        """The key has this record now."""
+        """The key has this record now. One with an empty value asks for the key to be erased."""
 
     def clear(self, place: TopicPartition, key: str) -> None:
         """The key has none any more."""
@@ -125,10 +125,10 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         for record in records:
             place = TopicPartition(record.topic, record.partition)
             key = (record.key or b"").decode(errors="replace")
-            if record.value:
-                self._table.put(place, key, record)
-            else:
+            if record.value is None:
                 self._table.clear(place, key)
+            else:
+                self._table.put(place, key, record)
             self._reached[place] = record.offset + 1
             self._look(place)
 

@@ -91,6 +91,16 @@ def until(
     return timer.model_copy(update={"topic": prefix + table})
 
 
+def cleared(id: str, *, prefix: str) -> Record:
+    """Return the record that clears the timer of that name in `timers`.
+
+    It has an empty value, as an outbox can hold it; the timekeeper erases the key. One that nothing waits under any
+    more is cleared in vain.
+    """
+    name = _name(id)
+    return Record(id=f"cleared/{name}", topic=prefix + TABLE, key=name, headers={}, value="")
+
+
 def wake(timer: TimerSet, id: str, prefix: str) -> Record:
     """The record that has waited, as it was: it is sent in the span that had it wait."""
     return Record(

@@ -10,15 +10,14 @@ from typing import Any
 
 from schemas.error import ErrorInfo
 from schemas.event import DeadlineMoved, HelpRequested, ReviewGiven, State, StepsReopened
-from schemas.timer import DeadlinePassed, WaitExpired
-from shared.runs import tokens
 from shared.runs.clock import present_deadline
 from shared.runs.dispatch import ask_for_plan, ask_for_review, dispatch
 from shared.runs.draft import Draft
 from shared.runs.ending import end, fail
 from shared.runs.planning import descendants, last_steps, ready
-from shared.runs.run import LOOP, MAX_PLANS, MAX_REVISIONS, Run, StepRecord
+from shared.runs.run import LOOP, MAX_PLANS, MAX_REVISIONS, StepRecord
 from shared.runs.sameness import redone_unchanged
+from shared.runs.tokens import request_id
 
 HUMAN_TIMEOUT = timedelta(days=1)
 """How long a run waits for a person before it fails."""
@@ -32,33 +31,11 @@ def advance(draft: Draft) -> None:
             return
 
 
-def set_deadline(draft: Draft) -> None:
-    """Have the run woken when its wall clock is used up."""
-    run = draft.run
-    token = tokens.token_for(run, tokens.DEADLINE)
-    passed = DeadlinePassed(run_id=run.id, tenant=run.tenant, deadline=run.deadline, token=token)
-    draft.send(deadline_id(run), passed, run.deadline)
-
-
-def deadline_id(run: Run) -> str:
-    """Names the timer of the run's present deadline."""
-    return f"{run.id}/deadline/{run.resumes}.{run.deadline.timestamp():.3f}"
-
-
-def wake_at_the_latest(draft: Draft) -> None:
-    """Have a paused run woken at the task's own deadline: the timer of its present one may fire in vain."""
-    run = draft.run
-    if run.task.deadline is not None and run.task.deadline > run.deadline:
-        passed = DeadlinePassed(run_id=run.id, tenant=run.tenant, token=tokens.token_for(run, tokens.DEADLINE))
-        draft.send(f"{run.id}/latest/{run.resumes}.{draft.now.timestamp():.3f}", passed, run.task.deadline)
-
-
 def give_back_time(draft: Draft) -> None:
     """Move the deadline by as long as the clock has stood still."""
     latest = present_deadline(draft.run, draft.now)
     if latest > draft.run.deadline:
         draft.record(DeadlineMoved, deadline=latest)
-        set_deadline(draft)
 
 
 def _planning(draft: Draft) -> None:
@@ -144,16 +121,13 @@ def _trouble(draft: Draft, about: str, code: str, message: str) -> None:
 
 def ask_person(draft: Draft, about: str, question: str, options: list[str], asking: StepRecord | None = None) -> None:
     """Wait until a person has decided, but not for ever."""
-    request_id = tokens.request_id(draft.run, draft.run.requests + 1)
     proposal = asking.proposal if asking else None
     expires = draft.now + (timedelta(seconds=proposal.expires) if proposal else HUMAN_TIMEOUT)
     step_id = asking.step.id if asking else None
+    wanted = request_id(draft.run, draft.run.requests + 1)
     asked: dict[str, Any] = {"about": about, "step_id": step_id, "question": question, "options": options}
-    draft.record(HelpRequested, request_id=request_id, proposal=proposal, expires=expires, **asked)
+    draft.record(HelpRequested, request_id=wanted, proposal=proposal, expires=expires, **asked)
     draft.move(State.WAITING_HUMAN, question)
-    token = tokens.token_for(draft.run, tokens.WAIT)
-    expired = WaitExpired(run_id=draft.run.id, tenant=draft.run.tenant, request_id=request_id, token=token)
-    draft.send(f"{request_id}/expired", expired, expires)
 
 
 def _over_budget(draft: Draft) -> bool:

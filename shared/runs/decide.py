@@ -14,13 +14,14 @@ from schemas.task import Shape, Task
 from shared.errors import TerminalError
 from shared.guard import Action, Tripped, strictest
 from shared.runs import answers, deadlines, orders
-from shared.runs.advance import advance, ask_person, set_deadline
+from shared.runs.advance import advance, ask_person
 from shared.runs.draft import Draft, Outgoing
 from shared.runs.ending import end, fail, release, release_late, result_due_passed
 from shared.runs.evolve import evolve
 from shared.runs.machine import ENDS
 from shared.runs.planning import Agents, usable
 from shared.runs.run import TOO_LARGE, Run
+from shared.runs.timers import changed
 
 UNREAD = "(this task could not be read)"
 """Objective of the task that stands for an unread one: what it said may hold secrets no guardrail has looked at."""
@@ -55,6 +56,8 @@ class Decision:
     run: Run
     events: tuple[RunEvent, ...]
     messages: tuple[Outgoing, ...]
+    cleared: tuple[str, ...] = ()
+    """Ids of timers without a use."""
 
 
 def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Agents) -> Decision | None:
@@ -74,7 +77,7 @@ def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Ag
         draft = Draft(run, now, usable(agents, run.task))
         _RULES[type(message)](draft, message)
         release_late(draft)
-    return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
+    return _decision(draft, run)
 
 
 def give_up(run: Run, now: datetime, message: str, code: str = TOO_LARGE, answer: Message | None = None) -> Decision:
@@ -95,7 +98,7 @@ def give_up(run: Run, now: datetime, message: str, code: str = TOO_LARGE, answer
         fail(draft, code, message, "let the steps keep what they bring in files" if code == TOO_LARGE else None)
         if isinstance(answer, step.Answer):
             answers.reported(draft, answer)
-    return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
+    return _decision(draft, run)
 
 
 def end_unread(
@@ -113,7 +116,13 @@ def end_unread(
         draft.record(event.ActionsJudged, handoff_id=stand_in.run_id, judged=[], acted=acted, effected=calls)
     draft.move(State.PLANNING, "what the run has done is not known")
     fail(draft, error.code, error.message, error.suggested_action)
-    return Decision(draft.run, tuple(draft.events), tuple(draft.messages))
+    return _decision(draft, None)
+
+
+def _decision(draft: Draft, before: Run | None) -> Decision:
+    """The decision, with the timers that it sets and clears."""
+    new, cleared = changed(before, draft.run)
+    return Decision(draft.run, tuple(draft.events), (*new, *draft.messages), tuple(cleared))
 
 
 def _begun(intake: Intake, now: datetime, agents: Agents, resumes: int) -> Draft:
@@ -151,7 +160,6 @@ def _take_in(intake: Intake, now: datetime, agents: Agents, before: Run | None) 
         end(draft, State.REJECTED, objection.message, error=objection)
         return draft
     draft.move(State.PLANNING, "the task makes sense")
-    set_deadline(draft)
     if strictest(intake.tripped) is Action.ASK:
         ask_person(draft, "plan", f"shall this be done? {_reasons(intake.tripped, Action.ASK)}", _MAY_IT)
     else:

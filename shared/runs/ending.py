@@ -6,10 +6,10 @@ from schemas.error import ErrorInfo
 from schemas.event import ResultReleased, State
 from schemas.timer import ResultDue
 from shared.runs.awaiting import in_flight
-from shared.runs.draft import Draft, Outgoing
+from shared.runs.draft import Draft
 from shared.runs.result import result_of
 from shared.runs.run import Run
-from shared.runs.tokens import RESULT, check_timer, token_for
+from shared.runs.tokens import RESULT, check_timer
 
 REPORT_WITHIN = timedelta(seconds=10)
 """How long a result waits for agents that were at work when the run ended: they stop at their next call and report."""
@@ -19,10 +19,7 @@ def end(draft: Draft, state: State, reason: str, *, error: ErrorInfo | None = No
     """End the run. Its result is published at once if nothing is in flight, else when that is settled."""
     settling = bool(in_flight(draft.run) or draft.run.unanswered)
     draft.move(state, reason, error=error, by=by, settling=settling)
-    if settling:
-        due = result_due(draft.run)
-        draft.send(due.id, due.message, due.due)
-    else:
+    if not settling:
         draft.send(result_id(draft.run), result_of(draft.run))
 
 
@@ -64,10 +61,3 @@ def result_due_passed(draft: Draft, message: ResultDue) -> None:
 def result_id(run: Run) -> str:
     """Names the result of an ended run; one that was resumed and has ended again has another one."""
     return f"{run.id}/result/{run.resumes}" if run.resumes else f"{run.id}/result"
-
-
-def result_due(run: Run) -> Outgoing:
-    """The timer that releases the result of a run that is settling."""
-    assert run.finished is not None, "only an ended run settles"
-    due = ResultDue(run_id=run.id, tenant=run.tenant, end=run.resumes, token=token_for(run, RESULT))
-    return Outgoing(f"{result_id(run)}/due", due, run.finished + REPORT_WITHIN)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from schemas import approval, event
 from schemas.error import ErrorInfo
 from schemas.event import State
-from shared.runs.advance import advance, give_back_time, set_deadline, wake_at_the_latest
+from shared.runs.advance import advance, give_back_time
 from shared.runs.draft import Draft
 from shared.runs.ending import end, fail, release
 from shared.runs.machine import ENDS, PAUSABLE
@@ -100,7 +100,6 @@ def pause(draft: Draft, message: approval.PauseRun) -> None:
         _refuse(draft, message.by, "pause", why)
     else:
         draft.move(State.PAUSED, message.reason, by=message.by)
-        wake_at_the_latest(draft)
 
 
 def resume(draft: Draft, message: approval.ResumeRun) -> None:
@@ -119,7 +118,6 @@ def resume(draft: Draft, message: approval.ResumeRun) -> None:
         release(draft)
         draft.record(event.RunResumed, by=message.by, deadline=_new_deadline(draft))
         draft.move(run.failed_from, "an operator resumed the failed run", by=message.by)
-        set_deadline(draft)
         advance(draft)
 
 
@@ -131,7 +129,6 @@ def carry_out(draft: Draft, message: approval.CarryOut) -> None:
     release(draft)
     draft.record(event.EffectsApproved, by=message.by, digest=message.digest, deadline=_new_deadline(draft))
     draft.move(State.EXECUTING, "what the dry run has shown is approved", by=message.by)
-    set_deadline(draft)
     advance(draft)
 
 

@@ -30,13 +30,17 @@ from schemas.step import (
     StepCompleted,
 )
 from schemas.task import Result, Task
+from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from shared.runs import ENDS, Intake, Outgoing, Run, decide, may_move, reissue, replay
+from shared.runs.timers import timers
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 AGENTS = {
     name: AgentCard(name=name, description=name, tools=[ToolCard(name=f"{name}-tool", description="", risk="low")])
     for name in ("data", "research", "code")
 }
+
+TIMERS = DeadlinePassed | WaitExpired | ResultDue
 
 AFTER_THE_END = Spent | ActionsJudged | AnswerIgnored | ResultReleased | MoveRefused
 """What may still be recorded of a run that has ended."""
@@ -86,6 +90,10 @@ class World:
             assert outgoing.id not in {each.id for each in self.sent}, "an id was used twice"
             self.sent.append(outgoing)
             self.open[outgoing.id] = outgoing
+        for cleared in decision.cleared:
+            self.open.pop(cleared, None)
+        armed = {id for id, each in self.open.items() if isinstance(each.message, TIMERS)}
+        assert armed <= {each.id for each in timers(self.run)}, "a timer waits that has no use"
         assert replay(self.events) == self.run, "the events do not tell the run"
         asked = {each.id: each for each in reissue(self.run, self.now, AGENTS)}
         assert asked.keys() <= {each.id for each in self.sent}, "something is asked again that never was asked"

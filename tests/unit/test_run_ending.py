@@ -132,7 +132,7 @@ def test_what_goes_out_again_after_a_rebuild_is_the_timer_while_the_result_waits
     w = working(a="")
     a = w.handoff("a")
     ended(w, "cancelled")
-    (timer,) = reissue(w.run, w.now, AGENTS)
+    timer, _ = reissue(w.run, w.now, AGENTS)  # the deadline releases it, too
     assert (timer.message, timer.due) == (w.waiting(ResultDue)[0], w.run.finished + REPORT_WITHIN)
     report(w, a)
     (again,) = reissue(w.run, w.now, AGENTS)
