@@ -23,6 +23,13 @@ T = TypeVar("T")
 
 _EXPIRE, _SETTLE = script("expire"), script("settle", using=("expire", "unhold"))
 
+_TOLD = """
+if string.sub(redis.call('HGET', KEYS[1], ARGV[1]) or '', 1, #ARGV[2] + 1) == ARGV[2] .. ' ' then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+end
+"""
+"""The journal has what the call has cost: the next attempt need not be told."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
@@ -151,7 +158,7 @@ class Restorer:
         await self._write(fill)
 
     async def settle(self, costs: Sequence[tuple[str, str, str, str, Amounts]]) -> None:
-        """Count what calls have cost, unless it is counted: (tenant, run, call, attempt, amounts)."""
+        """Count what journals say that calls have cost, unless it is counted: (tenant, run, call, attempt, amounts)."""
         generation = await self._redis.get(keys.SENTINEL)
 
         def fill(pipe: Any) -> None:
@@ -159,6 +166,7 @@ class Restorer:
                 parts = keys.ledger(tenant, run_id), keys.tenant_ledger(tenant), keys.SENTINEL, keys.run(tenant, run_id)
                 about = generation, self._ttl, call, attempt, len(cost)
                 pipe.eval(_SETTLE.text, len(parts), *parts, *about, *Amounts._fields, *cost)
+                pipe.eval(_TOLD, 1, parts[0], f"call:{call}", f"spent {attempt}")
 
         await self._write(fill)
 

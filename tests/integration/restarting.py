@@ -8,6 +8,9 @@ from pathlib import Path
 from infra.embedded import redis as embedded_redis
 from infra.probe import free_port, redis_answers
 
+SYNCED = ("--appendfsync", "always")
+"""What has been answered is in the files: synced every second, a write may wait for the sync before it."""
+
 
 class RestartingRedis:
     """The server, its port and its folder."""
@@ -19,7 +22,8 @@ class RestartingRedis:
 
     async def start(self) -> None:
         self._folder.mkdir(exist_ok=True)
-        self._server = subprocess.Popen(embedded_redis.command(self._port, self._folder))
+        command = embedded_redis.command(self._port, self._folder)
+        self._server = subprocess.Popen([*command, *SYNCED])
         async with asyncio.timeout(30):
             while not await redis_answers(self.url):
                 await asyncio.sleep(0.05)
