@@ -43,6 +43,7 @@ REQUESTS = {
     "list_approvals": ("GET", "/v1/approvals", {}),
     "list_agents": ("GET", "/v1/agents", {}),
     "list_topics": ("GET", "/v1/topics", {}),
+    "skip_batch": ("POST", "/v1/topics/tasks/partitions/0/skip", {"json": ORDER | {"offset": 0}}),
     "list_stops": ("GET", "/v1/stops", {}),
     "stop": ("PUT", "/v1/stops/tenant:acme", {"json": ORDER}),
     "start": ("DELETE", "/v1/stops/tenant:acme", {}),
