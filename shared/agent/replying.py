@@ -1,5 +1,7 @@
 """Answers of an agent: kind and facts, from what its handler returned or from the error it ended with."""
 
+import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from schemas.error import ErrorInfo
@@ -18,7 +20,7 @@ from schemas.step import (
 from shared.agent.declare import AskHuman
 from shared.agent.gate import Gate
 from shared.agent.workspace import StepWorkspace
-from shared.errors import TerminalError
+from shared.errors import NeedsHuman, RetryableError, TerminalError
 
 
 def answer_for(returned: Any, workspace: StepWorkspace, gate: Gate) -> tuple[type[Answer], dict[str, Any]]:
@@ -35,6 +37,30 @@ def answer_for(returned: Any, workspace: StepWorkspace, gate: Gate) -> tuple[typ
         case AskHuman():
             return HelpAsked, returned.model_dump()
     raise TerminalError(f"a handler returned {type(returned).__name__}", code="defect")
+
+
+async def outcome_of(
+    work: Awaitable[tuple[type[Answer], dict[str, Any]]], seconds: float, agent: str
+) -> tuple[type[Answer], dict[str, Any]]:
+    """Return the agent's answer, or the structured failure that its work ends in, after that time at the latest.
+
+    Raises Unwanted.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await work
+    except NeedsHuman as asked:
+        about = {"call": asked.call, "proposal": asked.proposal}
+        return HelpAsked, {"question": str(asked), "options": list(asked.options), **about}
+    except RetryableError as failure:
+        return failed(failure.code, str(failure), retryable=True)
+    except TerminalError as failure:
+        return failed(failure.code, str(failure))
+    except TimeoutError as own:
+        if limit.expired():
+            return failed("timeout", f"agent {agent} did not finish within {seconds:.0f} s")
+        return failed("gave_up_waiting", f"agent {agent} gave up waiting for something: {own!r}", retryable=True)
 
 
 def failed(code: str, message: str, *, retryable: bool = False) -> tuple[type[Answer], dict[str, Any]]:

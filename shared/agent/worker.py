@@ -20,7 +20,6 @@ from schemas.step import (
     DoStep,
     Findings,
     Handoff,
-    HelpAsked,
     answer_id,
 )
 from schemas.versions import Versions
@@ -31,7 +30,7 @@ from shared.agent.declare import Agent
 from shared.agent.gate import Gate
 from shared.agent.identity import Diverged, begin_again
 from shared.agent.outgoing import guarded
-from shared.agent.replying import KINDS, answer_for, failed
+from shared.agent.replying import KINDS, answer_for, failed, outcome_of
 from shared.agent.spend import Spend
 from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
@@ -41,7 +40,7 @@ from shared.blackboard.ledger import Ledger, unknown_run
 from shared.bus import Delivery, decode, encode, encode_lean, publish
 from shared.bus.stops import Stops, Switch, Whose
 from shared.dependable import Dependable
-from shared.errors import InvalidMessage, NeedsHuman, RetryableError, Stopped, TerminalError, Unwanted, WaggleError
+from shared.errors import InvalidMessage, Stopped, TerminalError, Unwanted, WaggleError
 from shared.gate import read_gate
 from shared.guard import read_policy
 from shared.llm import Models
@@ -192,23 +191,14 @@ class Worker:
         self, handoff: Handoff, journal: Journal, gate: Gate, seconds: float
     ) -> tuple[type[Answer], dict[str, Any]]:
         """Return the agent's answer, or the structured failure the handoff ends in. Raises Unwanted."""
-        limit = asyncio.timeout(seconds)
-        try:
-            async with limit:
-                with self._invoking(handoff, gate.account.spend):
-                    return await self._work_as_recorded(handoff, journal, gate, time.monotonic() + seconds)
-        except NeedsHuman as asked:
-            about = {"call": asked.call, "proposal": asked.proposal}
-            return HelpAsked, {"question": str(asked), "options": list(asked.options), **about}
-        except RetryableError as failure:
-            return failed(failure.code, str(failure), retryable=True)
-        except TerminalError as failure:
-            return failed(failure.code, str(failure))
-        except TimeoutError as own:
-            if limit.expired():
-                return failed("timeout", f"agent {self.agent.name} did not finish within {seconds:.0f} s")
-            message = f"agent {self.agent.name} gave up waiting for something: {own!r}"
-            return failed("gave_up_waiting", message, retryable=True)
+        with_span = self._in_span(handoff, journal, gate, time.monotonic() + seconds)
+        return await outcome_of(with_span, seconds, self.agent.name)
+
+    async def _in_span(
+        self, handoff: Handoff, journal: Journal, gate: Gate, ends: float
+    ) -> tuple[type[Answer], dict[str, Any]]:
+        with self._invoking(handoff, gate.account.spend):
+            return await self._work_as_recorded(handoff, journal, gate, ends)
 
     @contextmanager
     def _invoking(self, handoff: Handoff, spend: Spend) -> Iterator[None]:
