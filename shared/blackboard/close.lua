@@ -23,6 +23,9 @@ for i = 1, #found, 2 do
       lose(KEYS, {call, string.sub(value, 6), unpack(ARGV, 4)})
       state = 'lost'
     end
+    if state == 'lost' and epoch <= tonumber(ARGV[3]) then  -- it is counted as that, also if its worker settles it yet
+      redis.call('HSET', KEYS[1], field, 'spent ' .. attempt .. ' ' .. amounts)
+    end
     if state ~= 'held' and amounts ~= '' then
       list(call, attempt, amounts)
     end

@@ -105,7 +105,7 @@ if verdict == 'granted' then
   end
   local kept = attempt .. ' ' .. table.concat(amounts, ' ')
   if becomes == 'held' then
-    kept = cjson.encode({attempt = attempt, amounts = numbers, lease = now + tonumber(ARGV[8])})
+    kept = cjson.encode({attempt = attempt, amounts = numbers, lease = now + tonumber(ARGV[8]), day = day})
     redis.call('HSET', KEYS[2], 'hold:' .. KEYS[1] .. ' ' .. ARGV[3], kept)
   end
   redis.call('HSET', KEYS[1], call, becomes .. ' ' .. kept)

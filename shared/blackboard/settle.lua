@@ -1,4 +1,5 @@
--- Replace what a call has reserved by what it has cost, and keep that with the call. Again, or by one whose reservation was taken for lost: nothing.
+-- Replace what a call has reserved by what it has cost, and keep that with the call: also when its lease was over and
+-- all of it counted as spent. Again, or once another attempt has been made or counted: nothing.
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel, 4 the run
 -- ARGV: 1 the generation, 2 how long to keep the ledger if there is no such run (ms), 3 the call, 4 which attempt at it, 5 how many amounts
 --       there are (n), then n names, n amounts
@@ -8,24 +9,29 @@ if redis.call('GET', KEYS[3]) ~= ARGV[1] then
 end
 local call, attempt, n = 'call:' .. ARGV[3], ARGV[4], tonumber(ARGV[5])
 local known = redis.call('HGET', KEYS[1], call)
-local held = nil
+-- Of the run and of its tenant's day: whether the cost is to be counted, and what was counted in its stead.
+local counts, counted = {true, true}, {{}, {}}
 if known then
-  if string.sub(known, 1, 5) ~= 'held ' then
+  local state, reserved = string.match(known, '^(%a+) (.*)$')
+  local held = state ~= 'spent' and cjson.decode(reserved)
+  if not held or held.attempt ~= attempt then
     return 'done'
   end
-  held = cjson.decode(string.sub(known, 6))
-  if held.attempt ~= attempt then
-    return 'done'
+  local today = held.day ~= nil and held.day == redis.call('HGET', KEYS[2], 'day')
+  if state == 'held' then
+    counts = unhold(KEYS, {ARGV[3], reserved, unpack(ARGV, 6, 5 + n)})
+    if not counts[2] and today then
+      counts[2], counted[2] = true, held.amounts
+    end
+  else
+    counts[2], counted = today, {held.amounts, held.amounts}
   end
-end
-local counts = {true, true}
-if held then
-  counts = unhold(KEYS, {ARGV[3], string.sub(known, 6), unpack(ARGV, 6, 5 + n)})
 end
 for i = 1, n do
   for scope = 1, 2 do
     if counts[scope] then
-      redis.call('HINCRBY', KEYS[scope], 'spent:' .. ARGV[5 + i], ARGV[5 + n + i])
+      local cost = tonumber(ARGV[5 + n + i]) - (counted[scope][i] or 0)
+      redis.call('HINCRBY', KEYS[scope], 'spent:' .. ARGV[5 + i], string.format('%.0f', cost))
     end
   end
 end

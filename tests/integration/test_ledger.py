@@ -186,7 +186,7 @@ async def test_what_a_dead_worker_has_reserved_is_free_for_others_when_its_lease
     assert (found["spent:tokens"], found["held:tokens"]) == ("100", "40")
     await dead.settle("a", "1", Amounts(tokens=7, model_calls=1))
     found = await sentinel.own.hgetall("waggle:default:ledger")
-    assert (found["spent:tokens"], found["held:tokens"]) == ("100", "40"), "settled late, the tenant pays once"
+    assert (found["spent:tokens"], found["held:tokens"]) == ("7", "40"), "settled late, it costs what it has cost"
     assert (await dead.spent()).tokens == 7
 
 
@@ -198,6 +198,29 @@ async def test_a_step_of_the_same_run_does_not_wait_for_a_dead_one_for_ever(sent
     assert (await dead.reserve("b", "1", Amounts(output_tokens=80))).verdict is Verdict.REFUSED
     assert (await dead.reserve("b", "1", Amounts(output_tokens=70))).verdict is Verdict.GRANTED
     assert (await dead.reserve("a", "2", Amounts())).lost.cost == CALL
+
+
+async def test_a_call_that_outlasts_its_lease_costs_what_it_has_cost_once_it_is_settled(sentinel):
+    slow = Ledger(sentinel, "default", "run-1", Budget(output_tokens=120), DayBudget(), 60, lease=0)
+    await slow.reserve("work/a", "1.1", CALL)
+    await asyncio.sleep(2.1)
+    assert (await slow.reserve("b", "1.1", Amounts(output_tokens=80))).verdict is Verdict.REFUSED
+    assert await slow.spent() == CALL
+    cost = Amounts(30, 10, 7, 1, 0)
+    for _ in range(2):
+        await slow.settle("work/a", "1.1", cost)
+    assert await slow.spent() == cost
+    assert (await sentinel.own.hget("waggle:default:ledger", "spent:tokens")) == "30"
+    assert [each.cost for each in await slow.close("work", 1)] == [cost]
+
+
+async def test_what_a_later_worker_has_counted_is_not_changed_by_the_one_that_lost_the_work(sentinel):
+    ledger = ledger_of(sentinel)
+    await ledger.reserve("work/a", "1.1", CALL)
+    assert [each.cost for each in await ledger.close("work", 2)] == [CALL]
+    await ledger.settle("work/a", "1.1", Amounts(tokens=30, model_calls=1))
+    assert await ledger.spent() == CALL
+    assert [each.cost for each in await ledger.close("work", 2)] == [CALL]
 
 
 async def test_a_new_day_counts_only_what_was_reserved_in_it(sentinel):
