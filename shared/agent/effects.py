@@ -13,22 +13,16 @@ from shared.agent.calls import Answered, Call
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT, REFUSED
 from shared.dependable import REFUSALS
-from shared.gate import MOST_TARGETS, deeds_of, lasts, moved_by, sameness_of, tool_named
+from shared.gate import ALREADY_MADE, MOST_TARGETS, deeds_of, lasts, moved_by, sameness_of, tool_named
 from shared.guard import named, redacted, secrets, unwrapped, wrap
-from shared.tools import OUTCOME_UNKNOWN, Tool
-from shared.tools.call import INVALID_ARGUMENTS, TIMEOUT, TOOL_ERROR, TOOL_FAILED
+from shared.tools import Tool
+from shared.tools.call import INVALID_ARGUMENTS, MAY_HAVE_HAPPENED
 
 LONGEST_ARGUMENTS, LONGEST_RESULT, LONGEST_REASON = 2_000, 1_000, 300
 """Characters that a record keeps."""
 
 LARGEST_AMOUNT = 1e300
 """Stands for amounts that no JSON number holds."""
-
-ALREADY_MADE = "already_made"
-"""Mark of an answer from the record, and the name of its rule."""
-
-_UNSURE = frozenset({OUTCOME_UNKNOWN, TIMEOUT, TOOL_FAILED, TOOL_ERROR, "invalid_output", "server_lost"})
-"""Errors after which a call may have been made, in whole or in part."""
 
 _REFUSED = frozenset({*REFUSALS, "budget_exhausted", "stopped"})
 _NO_CALL = frozenset({INVALID_ARGUMENTS, "unknown_tool"})
@@ -198,7 +192,7 @@ def _failure(error: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _outcome(code: str) -> Outcome:
-    if code in _UNSURE:
+    if code in MAY_HAVE_HAPPENED:
         return "unknown"
     return "refused" if code in _REFUSED else "failed"
 

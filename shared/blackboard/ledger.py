@@ -110,10 +110,12 @@ class Reserved(NamedTuple):
 
 
 class RunLedger(NamedTuple):
-    """What a run has spent, and its calls that count as settled: name → attempt."""
+    """What a run has spent, its calls that count as settled: name → attempt, and those that act outside it."""
 
     calls: Mapping[str, str] = {}
     spent: Amounts = Amounts()
+    begun: Mapping[str, str] = {}
+    """Digest → place of a call that was made, or may have been."""
 
 
 class Ledger:
@@ -250,4 +252,5 @@ def _day_limits(day: DayBudget) -> list[int]:
 def ledger_fields(ledger: RunLedger) -> dict[str, str]:
     """A run's ledger as it stands on the blackboard, nothing reserved."""
     spent = {f"spent:{name}": str(amount) for name, amount in ledger.spent._asdict().items()}
-    return spent | {f"call:{call}": f"spent {attempt}" for call, attempt in ledger.calls.items()}
+    begun = {f"act:{digest}": place for digest, place in ledger.begun.items()}
+    return spent | begun | {f"call:{call}": f"spent {attempt}" for call, attempt in ledger.calls.items()}

@@ -20,11 +20,13 @@ from shared.gate.action import (
 from shared.gate.asked import POST, SEND, sentences
 from shared.gate.destinations import MOST_TARGETS, Trusted, deeds_of, host_of, places
 from shared.gate.policy import Approvals, Policy, parse_gate, read_gate
+from shared.gate.repetition import ALREADY_MADE
 from shared.gate.risk import acts, lasts, moved_by, risk_of
 from shared.gate.rules import RULES, authorize
 from shared.gate.situation import Page, Situation
 
 __all__ = [
+    "ALREADY_MADE",
     "MOST_TARGETS",
     "POST",
     "RULES",

@@ -25,6 +25,9 @@ from shared.gate.risk import Case, lasts, moved_by
 
 RULE = "repetition"
 
+ALREADY_MADE = "already_made"
+"""Rule that answers from the record, and the mark of such an answer."""
+
 
 def known(case: Case) -> Known | None:
     """The earlier call that this one equals, if its recorded result is the answer."""
@@ -39,7 +42,7 @@ def known(case: Case) -> Known | None:
     again = last.work_id == situation.work_id or last.digest in situation.answered_from_record
     if again and last.call != case.action.call and case.tool.effect is not Effect.IDEMPOTENT:
         return None
-    return Known("already_made", f"{case.tool.name} was called with equal arguments before in this run", last)
+    return Known(ALREADY_MADE, f"{case.tool.name} was called with equal arguments before in this run", last)
 
 
 def _may_be_undone(number: int, case: Case) -> bool:

@@ -9,6 +9,7 @@ from schemas.log import JournalWritten, LoggedEvent, RunChanged
 from schemas.registry import EVENTS
 from shared.blackboard.journal import INTENT, LOST, OF, REFUSED
 from shared.blackboard.ledger import Amounts, RunLedger
+from shared.rebuild.begun import begun_in
 from shared.runs import ENDS, Run, replay
 
 
@@ -158,14 +159,14 @@ def fold_journals(entries: Iterable[JournalWritten]) -> Mapping[tuple[str, str],
 
 
 def fold_ledgers(journals: Mapping[tuple[str, str], Mapping[str, Any]]) -> Mapping[tuple[str, str], RunLedger]:
-    """(tenant, run) → what its journals say was spent. Of calls that were under way nobody knows any more."""
+    """(tenant, run) → what its journals say was spent and begun. Reservations of calls under way are lost."""
     ledgers: dict[tuple[str, str], RunLedger] = {}
     for (tenant, work_id), entries in journals.items():
         run = tenant, work_id.partition("/")[0]
         ledger = ledgers.get(run, RunLedger())
         for name, entry in entries.items():
             ledger = _entered(ledger, f"{work_id}/{name}", entry)
-        ledgers[run] = ledger
+        ledgers[run] = ledger._replace(begun={**ledger.begun, **begun_in(work_id, entries)})
     return ledgers
 
 
@@ -174,7 +175,7 @@ def _entered(ledger: RunLedger, name: str, entry: Any) -> RunLedger:
     if (cost := cost_of(name, entry)) is None:
         return ledger
     calls = {**ledger.calls, cost.call: cost.attempt} if cost.answered else ledger.calls
-    return RunLedger(calls, ledger.spent.plus(cost.amounts))
+    return ledger._replace(calls=calls, spent=ledger.spent.plus(cost.amounts))
 
 
 def cost_of(name: str, entry: Any) -> Cost | None:

@@ -57,6 +57,9 @@ INVALID_ARGUMENTS, TIMEOUT, TOOL_FAILED = "invalid_arguments", "timeout", "tool_
 TOOL_ERROR = "tool_error"
 """Code of a ToolError: it was called and says that it has failed; it may have done a part."""
 
+MAY_HAVE_HAPPENED = frozenset({OUTCOME_UNKNOWN, TIMEOUT, TOOL_FAILED, TOOL_ERROR, "invalid_output", "server_lost"})
+"""Codes of errors after which a call may have been made, in whole or in part."""
+
 WITHOUT_IT = "go on without it and say so"
 """What a model can do when a tool cannot be had."""
 

@@ -8,13 +8,14 @@ import pytest
 from orchestrating import CARD, RUN, completed, delivery, handoff_of, task, token
 from redis.asyncio import Redis
 
-from schemas.budget import Budget
+from schemas.budget import Budget, DayBudget
 from schemas.event import State
 from schemas.log import JournalWritten
 from schemas.step import HelpAsked
 from services.orchestrator import service as orchestrator_service
 from services.orchestrator.service import _change
 from shared.blackboard import Journal, Sentinel, read_journal, restore
+from shared.blackboard.ledger import Ledger
 from shared.bus import Delivery, encode_lean, publish, stream
 from shared.errors import BlackboardLost
 from shared.rebuild import generations, rebuild, restoring
@@ -183,6 +184,20 @@ async def test_journals_of_runs_that_go_on_are_put_back_and_the_higher_fencing_e
     assert await read_journal(sentinel.own, "default", work) == {"turn-1": {"reply": "first"}}
     kept = await sentinel.own.ttl(f"waggle:default:journal:{work}")
     assert kept > 1.9 * await sentinel.own.ttl(f"waggle:default:run:{RUN}:state")
+
+
+async def test_a_call_that_was_begun_before_a_rebuild_is_known_to_have_been_begun_after_it(
+    orchestrator, sentinel, settings
+):
+    await orchestrator.handle(task())
+    work = await handoff_of(orchestrator)
+    journal = await Journal(sentinel, "default", work, 60, keeping(orchestrator, settings, work)).open()
+    of = {"kind": "tool_call", "acting": {"digest": "digest"}}
+    await journal.write("call-1/intent", {"tool": "pay", "arguments": "{}"}, of=of)
+    await sentinel.own.flushall()
+    await rebuild(sentinel, settings)
+    ledger = Ledger(sentinel, "default", RUN, Budget(), DayBudget(), 60)
+    assert await ledger.claim("digest", f"{RUN}/other/0.0/call-1") == f"{work}/call-1"
 
 
 async def test_a_journal_that_an_old_dump_brought_back_is_overwritten_by_the_log(orchestrator, sentinel, settings, raw):

@@ -1,5 +1,9 @@
 """Journals as their log tells them."""
 
+import json
+
+import pytest
+
 from schemas.budget import Usage
 from schemas.log import JournalWritten
 from shared.blackboard.ledger import Amounts, RunLedger
@@ -46,3 +50,29 @@ def test_what_a_run_has_spent_is_in_its_journals():
             Amounts(tokens=130, output_tokens=60, nano_usd=2_000_007, model_calls=3, tool_calls=1),
         )
     }
+
+
+CALL = "call-1"
+BEGUN = {"digest": f"run-1/a/0.0/{CALL}"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "begun"),
+    [
+        ({CALL: '{"result": 1}'}, BEGUN),
+        ({CALL: '{"settled_by_a_person": "it has happened"}'}, BEGUN),
+        ({CALL: json.dumps({"error": {"code": "timeout"}})}, BEGUN),
+        ({CALL: json.dumps({"error": {"code": "unavailable"}})}, {}),
+        ({CALL: json.dumps({"result": 1, "already_made": {}})}, {}),
+        ({f"{CALL}/intent": {"tool": "pay"}}, BEGUN),
+        ({f"{CALL}/intent": None}, {}),
+        ({f"{CALL}/intent": {"tool": "pay"}, CALL: json.dumps({"error": {"code": "unavailable"}})}, {}),
+        ({f"{CALL}/refused": json.dumps({"error": {"code": "rate_limited"}})}, {}),
+    ],
+)
+def test_a_ledger_has_the_acting_calls_that_were_or_may_have_been_made(entries, begun):
+    identity = {"kind": "tool_call", "acting": {"digest": "digest"}}
+    journal = entries | {f"{name}/of": identity for name in entries}
+    other = {CALL: '{"result": 1}', f"{CALL}/of": {"kind": "tool_call"}, "think-1/turn-1": "reply"}
+    ledgers = fold_ledgers({("shop", "run-1/a/0.0"): journal, ("shop", "run-1/b/0.0"): other})
+    assert ledgers["shop", "run-1"].begun == begun
