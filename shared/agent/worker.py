@@ -23,6 +23,7 @@ from schemas.step import (
     answer_id,
 )
 from schemas.versions import Versions
+from shared import bus
 from shared.agent.account import Account
 from shared.agent.carry_out import carry_out
 from shared.agent.context import Context
@@ -34,13 +35,13 @@ from shared.agent.replying import KINDS, answer_for, failed, outcome_of
 from shared.agent.spend import Spend
 from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
-from shared.blackboard import Journal, RunStore, Sentinel, note
+from shared.blackboard import OUTAGES, Journal, RunStore, Sentinel, note
 from shared.blackboard.journal import ANSWER, Leftovers
 from shared.blackboard.ledger import Ledger, unknown_run
 from shared.bus import Delivery, decode, encode, encode_lean, publish
 from shared.bus.stops import Stops, Switch, Whose
 from shared.dependable import Dependable
-from shared.errors import InvalidMessage, Stopped, TerminalError, Unwanted, WaggleError
+from shared.errors import Fenced, InvalidMessage, Stopped, TerminalError, Unwanted, WaggleError
 from shared.gate import read_gate
 from shared.guard import read_policy
 from shared.llm import Models
@@ -103,7 +104,20 @@ class Worker:
                 await self._publish(self._reply(kind, delivery.message, **facts), cause=delivery.envelope.id)
 
     async def _recalled(self, handoff: Handoff) -> dict[str, Any]:
-        """Return what the journal has of this try, for a handoff that no handler brought to an end."""
+        """Return what the journal has of this try, for a handoff that no handler brought to an end.
+
+        Empty when that fails: the journal may be what the handoff died of. Raises outages and Fenced.
+        """
+        try:
+            return await self._reported(handoff)
+        except (*bus.OUTAGES, *OUTAGES, Fenced):
+            raise
+        except Exception:
+            log.exception("dead_handoff_not_recalled", run=handoff.run_id, handoff=handoff.id)
+            return {}
+
+    async def _reported(self, handoff: Handoff) -> dict[str, Any]:
+        """Return the usage, the models and the acting calls that the journal has of this try."""
         journal, spend = await self._journal(handoff).open(), Spend(handoff.budget_left)
         account = Account(handoff, spend, self._ledger(handoff), journal)
         gate = self._gate(handoff, account)

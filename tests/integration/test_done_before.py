@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -18,7 +19,9 @@ from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, MakePlan, S
 from schemas.task import Task
 from shared.agent.calls import Call
 from shared.agent.effects import Effects, answer_from
-from shared.errors import RetryableError
+from shared.blackboard import OUTAGES
+from shared.bus import encode
+from shared.errors import RetryableError, TerminalError
 from shared.tools import OUTCOME_UNKNOWN, ToolCall, ToolError, tool
 from tests.unit.run_world import World, plan_of
 
@@ -351,3 +354,34 @@ async def test_a_value_that_is_set_changed_and_set_back_by_three_steps_is_set_ba
     for each in ("one", "two", "three"):
         assert isinstance(await swarm.do(each), StepCompleted)
     assert await counted(ledger) == ["put hall on", "put hall off", "put hall on"]
+
+
+async def test_a_handoff_is_answered_also_when_what_killed_it_is_in_its_journal(worker, agent, monkeypatch):
+    swarm = Swarm(worker, agent)
+    swarm.plan(one=[ADA])
+    step = swarm.world.handoff("one")
+    await underway(worker, step)
+    journal = await worker._journal(step).open()
+    await journal.write("call-1", "no JSON", of={"kind": "tool_call", "acting": {"not": "a record"}})
+    published = []
+
+    async def publish(worker, answer, cause) -> None:
+        published.append(answer)
+
+    monkeypatch.setattr(type(worker), "_publish", publish)
+    prefix = worker.settings.topic_prefix
+    sent = encode(step, id=step.id, source="/test", prefix=prefix, now=datetime.now(UTC))
+    headers = [(name, said.encode()) for name, said in sent.headers.items()]
+    record = SimpleNamespace(topic=sent.topic, partition=0, offset=0, key=sent.key, value=sent.value, headers=headers)
+    await worker.on_dead(record, TerminalError("it cannot be read", code="defect"))
+    (answer,) = published
+    assert (answer.error.code, answer.effected, answer.handoff_id) == ("defect", [], step.id)
+
+
+async def test_a_handoff_whose_journal_is_unavailable_is_answered_later(worker, agent, monkeypatch):
+    swarm = Swarm(worker, agent)
+    swarm.plan(one=[ADA])
+    step = swarm.world.handoff("one")
+    monkeypatch.setattr(worker.sentinel, "generation", "9:another")
+    with pytest.raises(OUTAGES):
+        await worker._recalled(step)
