@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -159,10 +159,10 @@ def from_record(answer: str) -> bool:
     return ALREADY_MADE in json.loads(answer)
 
 
-def shown(records: Sequence[ActingCall]) -> list[dict[str, Any]]:
-    """The records as a model is shown them."""
+def shown(record: ActingCall) -> dict[str, Any]:
+    """The record as a model is shown it."""
     fields = {"work_id", "agent", "tool", "arguments", "outcome", "result", "reason", "at"}
-    return [each.model_dump(mode="json", include=fields, exclude_defaults=True) for each in records]
+    return record.model_dump(mode="json", include=fields, exclude_defaults=True)
 
 
 def sameness(tool: Tool, arguments: dict[str, object]) -> str:
