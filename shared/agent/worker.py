@@ -63,6 +63,10 @@ SKEW = timedelta(minutes=5)
 """Largest difference between this host's clock and the orchestrator's: moments are never compared more closely."""
 
 
+_RAISED: tuple[type[Exception], ...] = (*bus.OUTAGES, *OUTAGES, Fenced)
+"""Failures after which a dead handoff is answered later, or by another worker."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """One agent and what it works with."""
@@ -110,7 +114,7 @@ class Worker:
         """
         try:
             return await self._reported(handoff)
-        except (*bus.OUTAGES, *OUTAGES, Fenced):
+        except _RAISED:
             raise
         except Exception:
             log.exception("dead_handoff_not_recalled", run=handoff.run_id, handoff=handoff.id)
