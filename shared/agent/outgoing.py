@@ -1,14 +1,17 @@
-"""The output guardrails on what an agent answers: before it is recorded as the answer, published or shown."""
+"""Messages of an agent: its findings behind the output guardrails, and its progress for those who follow the run."""
 
-from schemas.step import Findings
+from datetime import UTC, datetime
+
+from schemas.event import Progressed
+from schemas.step import Findings, Handoff
 from shared.errors import TerminalError
 from shared.guard import Action, Policy, Screening, strictest, unloading
 
 
 def guarded(findings: Findings, policy: Policy, tenant: str) -> Findings:
-    """The findings as the policy leaves them, with a caveat for what was found, and an answer that loads nothing.
+    """Return the findings as the policy leaves them, to be recorded, published and shown.
 
-    Raises TerminalError `guardrail`.
+    They have a caveat for what was found, and an answer that loads nothing. Raises TerminalError `guardrail`.
     """
     if (answer := unloading(findings.answer)) != findings.answer:
         findings = findings.model_copy(update={"answer": answer})
@@ -26,3 +29,16 @@ def guarded(findings: Findings, policy: Policy, tenant: str) -> Findings:
 
 def _done(action: Action) -> str:
     return ": it was taken out" if action is Action.REDACT else ""
+
+
+def progressed(handoff: Handoff, agent: str, doing: str) -> Progressed:
+    """The event by which those who follow a run see what an agent does."""
+    return Progressed(
+        run_id=handoff.run_id,
+        tenant=handoff.tenant,
+        at=datetime.now(UTC),
+        by=agent,
+        step_id=getattr(handoff, "step_id", agent),
+        agent=agent,
+        doing=doing,
+    )

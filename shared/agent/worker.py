@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,7 +11,6 @@ from typing import Any
 import structlog
 from faststream.kafka import KafkaBroker
 
-from schemas.event import Progressed
 from schemas.log import JournalWritten
 from schemas.plan import Effect
 from schemas.step import (
@@ -30,7 +28,7 @@ from shared.agent.context import Context
 from shared.agent.declare import Agent
 from shared.agent.gate import Gate
 from shared.agent.identity import Diverged, begin_again
-from shared.agent.outgoing import guarded
+from shared.agent.outgoing import guarded, progressed
 from shared.agent.replying import KINDS, answer_for, failed, outcome_of
 from shared.agent.spend import Spend
 from shared.agent.workspace import StepWorkspace
@@ -170,7 +168,6 @@ class Worker:
     async def _answer(self, handoff: Handoff, journal: Journal) -> Answer:
         started = time.monotonic()
         spend = Spend(handoff.budget_left, self.agent.budget)
-
         account = Account(handoff, spend, self._ledger(handoff), journal)
         gate = self._gate(handoff, account)
         name = ANSWER + handoff.id
@@ -209,23 +206,18 @@ class Worker:
         self, handoff: Handoff, journal: Journal, gate: Gate, seconds: float
     ) -> tuple[type[Answer], dict[str, Any]]:
         """Return the agent's answer, or the structured failure the handoff ends in. Raises Unwanted."""
-        with_span = self._in_span(handoff, journal, gate, time.monotonic() + seconds)
-        return await outcome_of(with_span, seconds, self.agent.name)
+        work = self._work_in_span(handoff, journal, gate, time.monotonic() + seconds)
+        return await outcome_of(work, seconds, self.agent.name)
 
-    async def _in_span(
+    async def _work_in_span(
         self, handoff: Handoff, journal: Journal, gate: Gate, ends: float
     ) -> tuple[type[Answer], dict[str, Any]]:
-        with self._invoking(handoff, gate.account.spend):
-            return await self._work_as_recorded(handoff, journal, gate, ends)
-
-    @contextmanager
-    def _invoking(self, handoff: Handoff, spend: Spend) -> Iterator[None]:
         step = getattr(handoff, "step_id", self.agent.name)
         with traces.invoking_agent(self.agent.name, handoff.run_id, step, handoff.id, self._versions) as span:
             try:
-                yield
+                return await self._work_as_recorded(handoff, journal, gate, ends)
             finally:
-                traces.spent(span, spend.usage)
+                traces.spent(span, gate.account.spend.usage)
 
     async def _work_as_recorded(
         self, handoff: Handoff, journal: Journal, gate: Gate, ends: float
@@ -317,16 +309,7 @@ class Worker:
             self.stops.check(whose)
 
     async def _progress(self, handoff: Handoff, doing: str) -> None:
-        progressed = Progressed(
-            run_id=handoff.run_id,
-            tenant=handoff.tenant,
-            at=datetime.now(UTC),
-            by=self.agent.name,
-            step_id=getattr(handoff, "step_id", self.agent.name),
-            agent=self.agent.name,
-            doing=doing,
-        )
-        await note(self.sentinel.scripts, progressed)
+        await note(self.sentinel.scripts, progressed(handoff, self.agent.name, doing))
 
 
 def _until(deadline: datetime) -> float:
