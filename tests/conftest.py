@@ -57,6 +57,20 @@ def kafka(request):
             yield bootstrap
 
 
+@pytest.fixture(scope="module")
+def own_kafka(request, kafka):
+    """The address of a broker that only one module's tests use.
+
+    The embedded broker cannot delete topics, and clients that list all of them slow down with each test's.
+    """
+    if request.config.getoption("kafka") != "embedded":
+        yield kafka
+        return
+    broker = EmbeddedKafka()
+    yield broker.bootstrap
+    broker.close()
+
+
 @pytest.fixture(scope="session")
 async def model():
     """The simulated model, scriptable: POST /scenarios, GET /calls."""
@@ -112,10 +126,10 @@ async def redis(sentinel):
 
 
 @pytest.fixture
-def settings(kafka, parts):
+def settings(own_kafka, parts):
     """Settings of one test: its topics are its own."""
     return Settings(
-        kafka=kafka,
+        kafka=own_kafka,
         redis=parts["WAGGLE_REDIS"],
         postgres=parts["WAGGLE_POSTGRES"],
         smtp=parts["WAGGLE_SMTP"],
