@@ -20,12 +20,13 @@ from prometheus_client import CollectorRegistry
 from infra import topics as declared_topics
 from infra.embedded.kafka import EmbeddedKafka
 from schemas.dead import DeadLetterHandled
+from schemas.plan import AgentCard
 from schemas.task import Task
 from services.orchestrator.authority import Authority
 from services.orchestrator.counting import Counting
 from services.orchestrator.service import Orchestrator
 from shared import bus
-from shared.blackboard import KnownAgents, keys
+from shared.blackboard import KnownAgents, announce, keys
 from shared.bus import Deliverer, KeyedConsumer, dead_search, decode, encode, redrive
 from shared.bus.dead_letters import dead_letter_headers
 from shared.errors import TerminalError
@@ -205,6 +206,7 @@ async def test_what_another_operator_holds_is_refused_as_passing_and_left_alone(
 async def test_a_crash_before_the_record_leaves_it_open_and_whoever_worked_on_it_drops_the_repeat(
     gateway, bury, settings, redis, monkeypatch
 ):
+    await announce(redis, AgentCard(name="data", description="tables"))
     task = encode(
         Task(objective="count", shape="single", agent="data"), id="t-7", source="/x", prefix="", now=datetime.now(UTC)
     )
