@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from run_world import START, World, plan_of
+from run_world import AGENTS, START, World, plan_of
 
 from schemas.approval import HumanDecided, PauseRun, ResumeRun
 from schemas.error import ErrorInfo
@@ -11,6 +11,7 @@ from schemas.event import MoveRefused, State
 from schemas.step import HandoffFailed
 from schemas.task import Task
 from schemas.timer import DeadlinePassed, ResultDue
+from shared.runs import reissue
 from shared.runs.clock import present_deadline
 
 HOUR = timedelta(hours=1)
@@ -102,3 +103,13 @@ def test_a_step_that_timed_out_by_a_deadline_from_before_the_pause_is_tried_agai
     assert w.run.steps["a"].status == "running"
     w.tell(w.answer(w.handoff("a"), HandoffFailed, error=error))
     assert w.run.state is State.FAILED
+
+
+def test_the_timer_of_the_tasks_own_deadline_goes_out_again_while_the_run_is_paused():
+    w = working(deadline=START + HOUR)
+    latest = [each for each in paused(w).sent if isinstance(each.message, DeadlinePassed)]
+    assert [each.due for each in latest] == [w.run.deadline, START + HOUR]
+    assert [each for each in reissue(w.run, w.now, AGENTS) if isinstance(each.message, DeadlinePassed)] == latest
+    w.tell(command(ResumeRun))
+    again = reissue(w.run, w.now, AGENTS)
+    assert [each.due for each in again if isinstance(each.message, DeadlinePassed)] == [w.run.deadline]
