@@ -8,12 +8,12 @@ from schemas import event as e
 from schemas.error import ErrorInfo
 from schemas.message import MOST_SECONDS
 from schemas.step import Settlement
+from shared.runs.again import applied, begun_again, next_round, reopened, resumed
 from shared.runs.awaiting import in_flight
 from shared.runs.effected import refused_by_person, with_effected
 from shared.runs.machine import ENDS
-from shared.runs.permissions import permissions
-from shared.runs.run import LOOP, TOO_LARGE, Job, Run, StepRecord, handoff_name
-from shared.runs.sameness import output_digest, plan_digest
+from shared.runs.run import LOOP, TOO_LARGE, Job, Run, StepRecord
+from shared.runs.sameness import plan_digest
 
 
 def evolve(run: Run | None, event: e.RunEvent) -> Run:
@@ -102,12 +102,12 @@ def _plan_accepted(run: Run, event: e.PlanAccepted) -> dict[str, Any]:
     # A planner has taken the feedback into its plan; where none was asked, the agents must still hear it.
     feedback = [] if run.planning.handoff_id else run.feedback
     made = {"plan": event.plan, "plan_is_tainted": event.tainted, "steps": steps}
-    return made | {"planning": _anew(run.planning), "feedback": feedback}
+    return made | {"planning": next_round(run.planning), "feedback": feedback}
 
 
 def _plan_refused(run: Run, event: e.PlanRefused) -> dict[str, Any]:
     told = list(dict.fromkeys([*run.feedback, *event.problems]))
-    planning = _anew(run.planning, refusals=run.planning.refusals + 1)
+    planning = next_round(run.planning, refusals=run.planning.refusals + 1)
     if event.digest in run.refused_plans:
         error = ErrorInfo(code=LOOP, message="; ".join(told))
         planning = planning.model_copy(update={"given_up": True, "error": error})
@@ -129,11 +129,6 @@ def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
 def _asked(run: Run, job: Job, handoff_id: str) -> Job:
     asked = {"deadline": run.deadline, "handoff_id": handoff_id, "tries": job.tries + 1, "attempts": job.attempts + 1}
     return job.model_copy(update=asked)
-
-
-def _anew(job: Job, *, refusals: int = 0) -> Job:
-    """To be asked for as other work than before."""
-    return Job(round=job.round + 1, refusals=refusals)
 
 
 def _dispatched(run: Run, event: e.StepDispatched) -> dict[str, Any]:
@@ -177,30 +172,6 @@ def _done(run: Run, event: e.StepDone) -> dict[str, Any]:
     )
 
 
-def _reopened(run: Run, event: e.StepsReopened) -> dict[str, Any]:
-    steps = {
-        key: _reopened_step(record, event.feedback) if key in event.step_ids else _output_forgotten(record)
-        for key, record in run.steps.items()
-    }
-    return {"steps": steps, "review": None, "revisions": run.revisions + 1}
-
-
-def _reopened_step(record: StepRecord, feedback: list[str]) -> StepRecord:
-    before = record.output and output_digest(record.output)
-    return _begun_anew(record, feedback=feedback, output_before=before)
-
-
-def _output_forgotten(record: StepRecord) -> StepRecord:
-    return record.model_copy(update={"output_before": None})
-
-
-def _begun_anew(record: StepRecord, **change: Any) -> StepRecord:
-    """A step that begins again as other work than before."""
-    fresh = {"status": "waiting", "handoff_id": None, "round": record.round + 1, "tries": 0, "attempts": 0}
-    asked: dict[str, Any] = {"settled": {}, "question": None, "uncertain": None, "proposal": None}
-    return record.model_copy(update=fresh | asked | change)
-
-
 def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
     """A rejection settles nothing: what was asked about stays open, or is dropped with the plan."""
     change: dict[str, Any] = {"request": None}
@@ -212,7 +183,7 @@ def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
         answer = event.answer if asked.proposal else event.answer or f"approved: {asked.question}"
         change |= _step_answered(run, asked.step_id, _settlement(event, asked, answer))
     if asked and asked.about == "plan":
-        change |= {"planning": _anew(run.planning), "feedback": [event.answer] if event.answer else run.feedback}
+        change |= {"planning": next_round(run.planning), "feedback": [event.answer] if event.answer else run.feedback}
     return change
 
 
@@ -225,50 +196,13 @@ def _settlement(event: e.HelpAnswered, asked: e.HelpRequested, answer: str) -> S
 
 
 def _step_answered(run: Run, step_id: str, said: Settlement) -> dict[str, Any]:
-    """An answer about one call settles that call, and the work goes on; any other answer begins the work anew."""
+    """An answer about one call settles that call, and the work goes on; any other answer begins the work again."""
     record = run.steps[step_id]
     if record.uncertain:
         settled = record.settled | {record.uncertain: said}
         asked = {"question": None, "uncertain": None, "proposal": None}
         return _step(run, step_id, status="waiting", attempts=0, settled=settled, **asked)
-    return {"steps": run.steps | {step_id: _begun_anew(record, feedback=[*record.feedback, said.answer])}}
-
-
-def _resumed(run: Run, event: e.RunResumed) -> dict[str, Any]:
-    """What failed or was in flight is open again, as the same work: its journal is gone on from."""
-    steps = {key: _open_again(record) for key, record in run.steps.items()}
-    change: dict[str, Any] = {"steps": steps, "deadline": event.deadline, "resumes": run.resumes + 1, "request": None}
-    for name in ("planning", "reviewing"):
-        job: Job = getattr(run, name)
-        change[name] = Job(round=job.round, tries=job.tries)
-    asked_again = in_flight(run)
-    change["unanswered"] = [id for id in run.unanswered if id not in asked_again]
-    return change | {"finished": None, "error": None}
-
-
-def _open_again(record: StepRecord) -> StepRecord:
-    change: dict[str, Any] = {"output_before": None}
-    if record.status in ("failed", "running"):
-        change |= {"status": "waiting", "handoff_id": None, "attempts": 0, "error": None}
-    return record.model_copy(update=change)
-
-
-def _carried_out(run: Run, event: e.EffectsApproved) -> dict[str, Any]:
-    """Steps with calls to make are begun anew, as work of its own; each call is permitted as it was shown."""
-    steps = {
-        key: _approved(run, record, event) if record.output and record.output.effects else record
-        for key, record in run.steps.items()
-    }
-    change = {"steps": steps, "deadline": event.deadline, "resumes": run.resumes + 1, "carried_out_by": event.by}
-    return change | {"review": None, "reviewing": _anew(run.reviewing), "finished": None, "error": None}
-
-
-def _approved(run: Run, record: StepRecord, event: e.EffectsApproved) -> StepRecord:
-    assert record.output is not None, "only what a step has shown is approved"
-    effects = record.output.effects
-    anew = _begun_anew(record, effects=effects, output=None, shown=record.output)
-    work_id = handoff_name(run, record.step.id, anew, 1).rpartition(".")[0]
-    return anew.model_copy(update={"settled": permissions(run, work_id, effects, event.deadline)})
+    return {"steps": run.steps | {step_id: begun_again(record, feedback=[*record.feedback, said.answer])}}
 
 
 def _acted(run: Run, event: e.ActionsJudged) -> dict[str, Any]:
@@ -310,14 +244,14 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
         proposal=ev.proposal,
     ),
     e.AttemptFailed: _failed,
-    e.StepsReopened: _reopened,
+    e.StepsReopened: reopened,
     e.ReviewRequested: lambda run, ev: {
         "reviewing": _asked(run, run.reviewing, ev.handoff_id),
         "handoffs": run.handoffs + 1,
     },
-    e.ReviewGiven: lambda run, ev: {"review": ev, "reviewing": _anew(run.reviewing)},
+    e.ReviewGiven: lambda run, ev: {"review": ev, "reviewing": next_round(run.reviewing)},
     e.HelpRequested: lambda run, ev: {"request": ev, "requests": run.requests + 1},
     e.HelpAnswered: _answered,
-    e.RunResumed: _resumed,
-    e.EffectsApproved: _carried_out,
+    e.RunResumed: resumed,
+    e.EffectsApproved: applied,
 }
