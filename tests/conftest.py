@@ -143,12 +143,33 @@ async def topics(settings, request):
     """The test's own topics, created; and removed from a real Kafka, which thousands of partitions would slow down."""
     declared = declared_topics.declared()
     await declared_topics.create(settings.kafka, settings.topic_prefix, declared)
+    real = request.config.getoption("kafka") == "real"
+    if real:
+        await led(settings, declared)
     yield
-    if request.config.getoption("kafka") == "real":
+    if real:
         admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
         await admin.start()
         await admin.delete_topics([settings.topic_prefix + topic.name for topic in declared])
         await admin.close()
+
+
+async def led(settings, declared):
+    """Return when every partition of the topics has a leader, which a real Kafka elects after it has created them."""
+    admin, names = (
+        AIOKafkaAdminClient(bootstrap_servers=settings.kafka),
+        [settings.topic_prefix + t.name for t in declared],
+    )
+    await admin.start()
+    async with asyncio.timeout(60):
+        while any(not _is_led(topic) for topic in await admin.describe_topics(names)):
+            await asyncio.sleep(0.05)
+    await admin.close()
+
+
+def _is_led(topic) -> bool:
+    partitions = topic["partitions"]
+    return topic["error_code"] == 0 and all(each["error_code"] == 0 and each["leader"] >= 0 for each in partitions)
 
 
 @pytest.fixture(scope="session")

@@ -253,7 +253,8 @@ async def test_an_unknown_agent_in_a_plan_is_refused_and_the_next_plan_is_carrie
         (b'{"objective": 7}', {}, "objective"),
         (b'{"objective": "x", "objektive": 1}', {}, "objektive"),
         (b'{"objective": "x", "shape": "star"}', {}, "shape"),
-        (b'{"objective": "x", "shape": "single", "agent": "nobody"}', {}, "nobody"),
+        # An agent may still come: its task waits for as long as it may take.
+        (b'{"objective": "x", "shape": "single", "agent": "nobody", "budget": {"seconds": 4}}', {}, "nobody"),
         (b'{"objective": "x", "budget": {"tokens": -1}}', {}, "tokens"),
         (b'{"objective": "x", "deadline": "2001-01-01T00:00:00Z"}', {}, "deadline"),
         (b'{"objective": "x", "tenant": "No Such!"}', {}, "tenant"),

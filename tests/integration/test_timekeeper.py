@@ -92,15 +92,16 @@ async def test_records_come_back_when_they_are_due_never_early_and_hardly_late(s
     late = {id: at - begun - 0.2 - int(id[1:]) / 20 for id, at in found}
     assert sorted(late) == sorted(f"t{n}" for n in range(20))
     assert min(late.values()) >= 0
-    assert max(late.values()) < 0.5
+    assert max(late.values()) < 2  # what a busy machine adds; a look that comes too seldom adds more
 
 
 async def test_what_waits_survives_a_kill_and_what_became_due_meanwhile_fires_at_once(settings, topics):
     async with publishing(settings) as broker, watching(settings) as found:
         async with timekeeping(settings) as (keeper, _):
-            await publish(broker, [timer(settings, "soon", 1.0), timer(settings, "later", 3.0)])
+            await publish(broker, [timer(settings, "soon", 5.0), timer(settings, "later", 8.0)])
+            due = time.time() + 5.0
             await eventually(lambda: len(keeper.timers) == 2)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(max(0.0, due - time.time()) + 0.2)
         assert found == []
         async with timekeeping(settings):
             await eventually(lambda: len(found) == 2, 30)
