@@ -93,7 +93,7 @@ async def endured(worker: Worker, move, *, budget: Budget = BUDGET, seconds: flo
     assert server.reply_tokens <= budget.output_tokens
     assert server.dollars <= budget.cost_usd
     assert spent.tokens >= server.tokens
-    assert spent.nano_usd >= server.dollars * NANO
+    assert spent.nano_usd >= round(server.dollars * NANO, 3)
     assert spent.model_calls <= budget.model_calls
     async with asking(worker, honest) as (calm, _):
         assert isinstance(await worked(calm, await step_of(calm)), StepCompleted)
