@@ -448,7 +448,7 @@ async def test_what_has_its_turn_at_a_certain_time_comes_back_then_and_not_some_
 
     async def handle(delivery):
         if delivery.envelope.attempt == 1:
-            turn = 0.2 * int(delivery.message.id.removeprefix("q"))
+            turn = 0.5 * int(delivery.message.id.removeprefix("q"))
             late.append(-time.monotonic() - turn)
             raise RetryableError("not yet", after=turn, exact=True)
         late.append(time.monotonic())
@@ -458,7 +458,7 @@ async def test_what_has_its_turn_at_a_certain_time_comes_back_then_and_not_some_
         await publish(broker, [record(question(n), settings.topic_prefix) for n in range(1, 9)])
         await until(lambda: len(late) == 16)
     came, turns = sorted(each for each in late if each > 0), sorted(-each for each in late if each < 0)
-    assert all(0 <= after - turn < 0.5 for after, turn in zip(came, turns, strict=True))
+    assert all(0 <= after - turn < 1.2 for after, turn in zip(came, turns, strict=True))
 
 
 @pytest.mark.parametrize("causes", ["not json", '"text"', "{}", "[" * 100_000])
