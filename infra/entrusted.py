@@ -6,7 +6,7 @@ A service's own Kafka password is beside it. What stands in none of these rows i
 from collections.abc import Collection, Mapping
 
 AGENT = frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES", "OPENAI_API_KEY", "WAGGLE_MODEL_KEYS"})
-"""What every agent uses: state, files and models."""
+"""Variables of every agent: state, files and models."""
 
 ENTRUSTED: Mapping[str, frozenset[str]] = {
     "gateway": frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES", "WAGGLE_KEYS", "WAGGLE_SIGNING_KEY"}),

@@ -51,7 +51,7 @@ def _gateway() -> Access:
 
 
 def _written(role: str, service: str) -> frozenset[str]:
-    """What it sends, its own table for what has to wait, and its dead letters."""
+    """Topics a service writes: its messages, its own timers and its dead letters."""
     dead = {topic + DEAD for topic in code.consumed()[service]}
     return _each_agent(code.published(role, "sends") - {"retries"}) | {table_of(service)} | dead
 

@@ -68,7 +68,7 @@ def _services(objects: Iterable[Object]) -> Iterator[str]:
 
 
 def _decisions(objects: Sequence[Object]) -> Iterator[str]:
-    """Where the gateway asks for keys, what people decide there must be signed, and its signature known."""
+    """Yield what is missing for signed decisions where the gateway asks for keys: its key or the public half."""
     given_to = {service_of(each): given(objects, _container(each)) for each in _deployments(objects)}
     gateway, orchestrator = given_to.get("gateway", {}), given_to.get("orchestrator", {})
     if "WAGGLE_KEYS" in gateway:

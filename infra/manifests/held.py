@@ -19,7 +19,7 @@ _STORED: Mapping[str, tuple[str, str]] = {
     "WAGGLE_SMTP": ("waggle/mail", "url"),
     "WAGGLE_SIGNING_KEY": ("waggle/gateway", "signing-key"),
 }
-"""Where in the secret store a variable's value is: key and property."""
+"""Key and property of each variable in the secret store."""
 
 _LOCAL: Mapping[str, str] = {
     "WAGGLE_REDIS": "redis://redis:6379/0",
@@ -27,7 +27,7 @@ _LOCAL: Mapping[str, str] = {
     "OPENAI_API_KEY": "none",
     "WAGGLE_SMTP": "smtp://mail:1025",
 }
-"""What the servers of the local overlay take."""
+"""Variables of the servers in the local overlay."""
 
 _PARTS = {"POSTGRES_USER", "POSTGRES_PASSWORD"}
 """What the address of the archive is put together from."""
