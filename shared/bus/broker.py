@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from aiokafka.errors import (
     UnknownProducerId,
 )
 from faststream import AckPolicy
+from faststream.exceptions import IncorrectState
 from faststream.kafka import KafkaBroker, KafkaMessage
 from opentelemetry.trace import INVALID_SPAN, Span
 
@@ -59,6 +60,10 @@ RELIST = 300.0
 """Seconds after which a client asks again where topics lie: aiokafka's default."""
 
 
+_PING_PAUSE = 0.3
+"""Seconds between two tries to reach Kafka."""
+
+
 class _Broker(KafkaBroker):
     """A broker whose subscribers read through a Reader."""
 
@@ -67,6 +72,29 @@ class _Broker(KafkaBroker):
         assert isinstance(built, partial), "FastStream gives the class with the connection's options"
         self.config.broker_config.builder = reader = partial(Reader, **built.keywords)
         return reader
+
+    async def ping(self, timeout: float | None) -> bool:  # noqa: ASYNC109 -- FastStream's signature
+        """Whether Kafka answers within so many seconds.
+
+        It is asked for its servers alone: FastStream's own ping lists every topic of the cluster, and is asked before
+        each record that the gateway accepts.
+        """
+        with suppress(TimeoutError, IncorrectState):
+            async with asyncio.timeout(timeout):
+                return await self._answers()
+        return False
+
+    async def _answers(self) -> bool:
+        """Return True once Kafka has answered. Raises IncorrectState when this broker is not started."""
+        while True:
+            try:
+                await self.config.admin_client.describe_topics([])
+            except IncorrectState:
+                raise
+            except Exception:  # noqa: BLE001 -- whatever kept Kafka from answering, the next try may find it back
+                await asyncio.sleep(_PING_PAUSE)
+            else:
+                return True
 
 
 def connect(settings: Settings, service: str, *, relist: float = RELIST) -> KafkaBroker:

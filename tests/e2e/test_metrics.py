@@ -117,4 +117,27 @@ async def test_consumers_say_how_far_they_are_and_the_blackboard_is_whole(swarm)
     assert found("waggle_consumer_lag", group=f"{prefix}orchestrator") == 0
     assert found("waggle_commit_age_seconds", group=f"{prefix}orchestrator") < 60
     assert found("waggle_blackboard_whole") == len(ports(swarm)) - 1, "but the timekeeper, which does not use it"
-    assert found("waggle_timers_waiting") > 0, "the deadlines of the runs"
+
+
+async def test_the_deadline_of_a_run_waits_as_a_timer_until_the_run_ends(swarm, gateway, model):
+    marker = f"marker{uuid4().hex[:8]}"
+    here = {"agent": "communication", "objective": marker}
+    await scripted(model, {"when": here, "reply": {"json": FINDINGS}})
+    await scripted(model, {"when": here, "fault": {"delay": 2, "status": 503, "retry_after": 0}, "times": 1})
+    before = await timers_at_rest(swarm)
+    run_id = await submit(gateway, f"{marker} please", shape="single", agent="communication")
+    await rising(swarm, before, "waggle_timers_waiting", 1)
+    assert (await result_of(gateway, run_id))["status"] == "complete"
+    await rising(swarm, before, "waggle_timers_waiting", 0)
+
+
+async def timers_at_rest(swarm) -> Counts:
+    """The counts once no more timers of ended runs are being erased."""
+    found = await counts(swarm)
+    async with asyncio.timeout(20):
+        while (earlier := found)("waggle_timers_waiting") != 0:
+            await asyncio.sleep(1)
+            found = await counts(swarm)
+            if found("waggle_timers_waiting") == earlier("waggle_timers_waiting"):
+                break
+    return found

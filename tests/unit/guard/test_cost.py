@@ -1,5 +1,6 @@
 """No text, however it is made, keeps the detectors busy: they run in the event loop of a service."""
 
+import gc
 import time
 
 import pytest
@@ -23,15 +24,24 @@ UNITS = [
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_the_detectors_cost_grows_about_linearly_with_the_text(unit):
-    short = min(seconds_for(unit, SHORT) for _ in range(3))
-    assert seconds_for(unit, LONG) < STEEPEST * max(short, MEASURABLE)
+    assert least_seconds_for(unit, LONG) < STEEPEST * max(least_seconds_for(unit, SHORT), MEASURABLE)
+
+
+def least_seconds_for(unit, length):
+    """The least of three measurements: what else runs in this process, and the collector, count too."""
+    gc.collect()
+    gc.disable()
+    try:
+        return min(seconds_for(unit, length) for _ in range(3))
+    finally:
+        gc.enable()
 
 
 def seconds_for(unit, length):
-    """CPU time that all detectors take for a text of that many characters."""
+    """CPU time that all detectors take in this thread for a text of that many characters."""
     text = unit * (length // len(unit))
-    began = time.process_time()
+    began = time.thread_time()
     find(text, POLICY)
     sanitised(text)
     unloading(f"![]\n{text}")
-    return time.process_time() - began
+    return time.thread_time() - began
