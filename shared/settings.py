@@ -11,11 +11,11 @@ from pydantic_settings import NoDecode
 
 from schemas.budget import DayBudget
 from schemas.message import MOST_SECONDS
-from shared.gate import read_gate
-from shared.guard import read_policy
-from shared.principals import presentable, read_principals
-from shared.signing import from_secret
-from shared.tenants import read_tenants
+from shared.access.principals import presentable, read_principals
+from shared.access.signing import from_secret
+from shared.access.tenants import read_tenants
+from shared.authorization import read_gate
+from shared.guardrails import read_policy
 from shared.transport import Transport
 
 

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from schemas.approval import HumanDecided
 from schemas.registry import topic_of
 from shared import bus
-from shared.principals import digest, new_key
-from shared.signing import from_secret, new_secret, public_half, signed
+from shared.access.principals import digest, new_key
+from shared.access.signing import from_secret, new_secret, public_half, signed
 
 PEOPLE = {
     "ada@example.com": (["default"], ["read", "submit", "decide"]),

@@ -14,13 +14,13 @@ from infra.embedded import redis as embedded_redis
 from infra.embedded.child import Child, Say
 from infra.embedded.state import StateFolder, postmaster, stop, write_whole
 from infra.probe import answers, free_port, kafka_answers, listens, redis_answers
+from shared.access.principals import read_principals
+from shared.access.signing import from_secret, new_secret, public_half
 from shared.bus import await_kafka
 from shared.bus.security import secured
 from shared.declared import InvalidFile
-from shared.principals import read_principals
+from shared.net.urls import bypass_loopback
 from shared.settings import settings_of
-from shared.signing import from_secret, new_secret, public_half
-from shared.urls import bypass_loopback
 
 GRACE = 20.0
 """Seconds a process gets to end."""
@@ -44,7 +44,7 @@ class AlreadyRunningError(RuntimeError):
 def service_names(source: Path = REPOSITORY) -> list[str]:
     """Every service there is: the folders that can be run, but for the command line itself."""
     found = sorted(path.parent.name for path in (source / "services").glob("*/__main__.py"))
-    return [name for name in found if name != "console"]
+    return [name for name in found if name != "cli"]
 
 
 class Stack:

@@ -12,7 +12,7 @@ from infra.manifests.render import Object, called, of_kind, ours
 from infra.manifests.secrets import given, missing
 from infra.manifests.strimzi import object_name
 from shared.service import GRACE
-from shared.serving import KAFKA_WITHIN
+from shared.service.http import KAFKA_WITHIN
 from shared.settings import Settings
 
 CLOSING = 10.0

@@ -7,11 +7,11 @@ from pathlib import Path
 from infra.topics import agents, declared
 from schemas.publishing.asyncapi import asyncapi
 from shared.bus.groups import TIMEKEEPER, groups_by_topic
-from shared.serving import health_routes
+from shared.service.http import health_routes
 from shared.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
-NOT_DEPLOYED = frozenset({"console"})
+NOT_DEPLOYED = frozenset({"cli"})
 """The command line runs where its user is."""
 
 PREFIX: str = Settings.model_fields["topic_prefix"].default

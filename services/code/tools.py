@@ -14,8 +14,8 @@ from schemas.task import Artefact
 from services.code import project, sandbox
 from services.code.sandbox import Program, RunOutcome
 from services.code.testing import runnable
-from shared.files import local_name
 from shared.tools import Effect, Risk, ToolCall, ToolError, tool
+from shared.tools.files import local_name
 
 _FILES = ThreadPoolExecutor(4, "project-files")
 _P = ParamSpec("_P")

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from services.communication.mail import File
-from shared.guard import Action, Screening, Tripped, read_policy
+from shared.guardrails import Action, Screening, Tripped, read_policy
 from shared.tools import ToolCall, ToolError
 
 log = structlog.get_logger()

@@ -9,11 +9,11 @@ from pydantic import BaseModel, Field, JsonValue
 from schemas.task import Artefact
 from services.communication.leaving import check_leaving
 from services.communication.mail import File, compose, deliver, server
-from shared.gate import POST, SEND
-from shared.guard import unloading
+from shared.authorization import POST, SEND
+from shared.guardrails import unloading
 from shared.tools import Effect, Limits, Risk, ToolCall, ToolError, tool
-from shared.tools.addresses import host_of, is_listed, parse_url
-from shared.tools.net import GuardedClient
+from shared.tools.web.addresses import host_of, is_listed, parse_url
+from shared.tools.web.client import GuardedClient
 
 MAX_MAIL_BYTES = 20_000_000
 """What the attachments of one mail may come to; most servers refuse about 25 MB after encoding."""

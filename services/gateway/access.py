@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.failures import Refused, answer
-from shared.principals import EVERY, Principal, Principals, Role
+from shared.access.principals import EVERY, Principal, Principals, Role
 from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from services.gateway.dependencies import CallerOf
 from services.gateway.failures import too_many, unavailable
-from services.gateway.inputs import CallerOf
 from shared.blackboard import Followers
 
 AGAIN_AFTER = 5.0

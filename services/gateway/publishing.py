@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from schemas.message import Message
 from services.gateway.failures import UNANSWERED, Refused, too_large, unavailable
 from shared import bus
-from shared.principals import SIGNED, signing_name
+from shared.access.principals import SIGNED, signing_name
+from shared.access.signing import from_secret, signed
 from shared.service import Parts
 from shared.settings import Settings
-from shared.signing import from_secret, signed
 
 SOURCE = "waggle/gateway"
 """The CloudEvents source of what comes over HTTP."""

@@ -13,19 +13,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.access import Keys, Refusals
 from services.gateway.answers import SafeAnswers
+from services.gateway.body_limit import LimitedBodies
 from services.gateway.browsers import OwnPages, hosts_of
+from services.gateway.dependencies import authorize
 from services.gateway.described import describe
 from services.gateway.failures import UNAUTHENTICATED, answer_failures
 from services.gateway.following import Places
-from services.gateway.inputs import authorize
-from services.gateway.limits import LimitedBodies
 from services.gateway.routes import ROUTERS, metrics
 from services.gateway.uploads import Uploads
+from shared.access.principals import read_principals
 from shared.blackboard import Followers
-from shared.bus.stops import Stops
-from shared.principals import read_principals
 from shared.service import Parts, connect, watch_blackboard
-from shared.serving import health_routes, run_http
+from shared.service.http import health_routes, run_http
+from shared.service.kill_switch import Stops
 from shared.settings import Settings, read_settings
 
 log = structlog.get_logger()

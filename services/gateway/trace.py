@@ -11,7 +11,7 @@ from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.message import Instant
 from schemas.versions import Versions
-from services.gateway.inputs import Standing
+from services.gateway.dependencies import Standing
 from services.gateway.views import view_of
 from shared.runs import ENDS
 

@@ -12,14 +12,14 @@ from schemas.message import Instant, Part
 from schemas.plan import Plan
 from schemas.stop import WorkStopped
 from schemas.task import StepSummary
-from services.gateway.inputs import Standing
+from services.gateway.dependencies import Standing
 from shared.blackboard import UnreadableRun
-from shared.bus.stops import Whose, reason_among
 from shared.runs import Run
 from shared.runs.awaiting import awaited
 from shared.runs.clock import present_deadline
 from shared.runs.dispatch import PLANNER, REVIEWER
 from shared.runs.result import summary
+from shared.service.kill_switch import Whose, reason_among
 
 
 class Links(Part):

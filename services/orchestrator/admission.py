@@ -3,13 +3,13 @@
 from datetime import datetime, timedelta
 
 from schemas.task import Shape
+from shared.access.tenants import read_tenants
 from shared.blackboard import keys
 from shared.errors import RetryableError
-from shared.limits import Buckets, Rate
+from shared.resilience import Buckets, Rate
 from shared.runs import Intake
 from shared.runs.planning import Agents, usable
 from shared.service import Parts
-from shared.tenants import read_tenants
 
 LONGEST = 30 * 86_400.0
 """Seconds a task may have to wait; whoever publishes more than a month of tasks ahead is let through in between."""

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from schemas.approval import Command
+from shared.access.principals import SIGNED, Principals, Role, read_principals, signing_name
+from shared.access.signing import SIGNATURE, SIGNER, statement, verifies
 from shared.blackboard import Client, keys
 from shared.bus import Delivery, header_map
 from shared.errors import TerminalError
-from shared.principals import SIGNED, Principals, Role, read_principals, signing_name
 from shared.settings import Settings
-from shared.signing import SIGNATURE, SIGNER, statement, verifies
 from shared.telemetry.metrics import Metrics
 
 REMEMBERED = 86_400

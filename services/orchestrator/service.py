@@ -27,21 +27,21 @@ from services.orchestrator.admission import admit, await_agents
 from services.orchestrator.authority import Authority
 from services.orchestrator.counting import Counting
 from services.orchestrator.rejection import ended, unread_intake
+from shared.access.tenants import grant, read_tenants
 from shared.blackboard import KnownAgents, Loaded, UnreadableRun, Write
 from shared.blackboard.sentinel import epoch_of
 from shared.bus import Delivery, Record, cleared, content_id, decode, encode, encode_at, fits, publish
 from shared.bus.groups import ORCHESTRATED
 from shared.errors import Conflict, InvalidMessage, RetryableError, TerminalError, WaggleError
-from shared.guard import read_policy, screened_task
-from shared.rebuild import keep_checkpoint, rebuild_when_lost
+from shared.guardrails import read_policy, screened_task
 from shared.runs import ENDS, Decision, Intake, Run, awaited, decide, give_up, run_id_for
 from shared.runs.planning import Agents
 from shared.service import Parts, connect, serve
+from shared.service.rebuild import keep_checkpoint, rebuild_when_lost
 from shared.settings import Settings, read_settings
 from shared.telemetry import logs
-from shared.telemetry.carried import here, within
+from shared.telemetry.propagation import here, within
 from shared.telemetry.traces import about, workflow
-from shared.tenants import grant, read_tenants
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from schemas.step import Findings, StepOutput
 from shared.agent import Answered
-from shared.guard import sanitised, unwrapped
+from shared.guardrails import sanitised, unwrapped
 
 
 def fetched(calls: Iterable[Answered]) -> set[str]:

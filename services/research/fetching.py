@@ -5,7 +5,7 @@ import asyncio
 from services.research.documents import READERS
 from services.research.text import Text, decoded
 from shared.tools import ToolError
-from shared.tools.net import ELSEWHERE, Fetched
+from shared.tools.web.client import ELSEWHERE, Fetched
 
 HTML = frozenset({"text/html", "application/xhtml+xml"})
 TEXTUAL = ("text/", "application/json", "application/xml", "application/yaml", "application/x-yaml")

@@ -11,8 +11,8 @@ from services.research.fetching import readable
 from services.research.index import index_of
 from services.research.text import Text
 from shared.tools import Effect, Limits, Risk, ToolCall, ToolError, tool
-from shared.tools.addresses import host_of
-from shared.tools.net import GuardedClient
+from shared.tools.web.addresses import host_of
+from shared.tools.web.client import GuardedClient
 
 Offset = Annotated[int, Field(ge=0, description="Where to begin, in characters.")]
 Limit = Annotated[int, Field(ge=1, le=20_000, description="How many characters to return at most.")]

@@ -23,14 +23,14 @@ from schemas.timer import TimerSet
 from services.timekeeper.lanes import Lanes
 from services.timekeeper.timers import Due, Timers
 from shared.bus import Erased, Eraser, Raw, Record, TableConsumer, decode, publish, wake
-from shared.bus.bury import bury
-from shared.bus.dead_letters import SUFFIX
+from shared.bus.admin.lookup import Lookup
+from shared.bus.dead.letters import SUFFIX
+from shared.bus.dead.writer import bury
 from shared.bus.groups import TIMEKEEPER, tables
-from shared.bus.lookup import Lookup
-from shared.bus.stops import Stops
 from shared.bus.timers import check_target
 from shared.errors import InvalidMessage
 from shared.service import Parts, connect, serve_table
+from shared.service.kill_switch import Stops
 from shared.settings import read_settings
 
 LONGEST_SLEEP = 0.25

@@ -10,26 +10,26 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.step import DoStep, Handoff
 from schemas.verdict import PlannedEffect
-from shared.agent.account import Account
-from shared.agent.calls import Answered
 from shared.agent.declare import Agent
-from shared.agent.gate import Gate
 from shared.agent.identity import check, of_model_call
-from shared.agent.loops import Loops, Made, Noticed
-from shared.agent.metering import meter_loop, meter_reply, metering_model
+from shared.agent.loop_detector import Loops, Made, Noticed
 from shared.agent.prompt import opening
-from shared.agent.toolbox import Toolbox
-from shared.agent.toolcalls import ToolCalls
+from shared.agent.spending.account import Account
+from shared.agent.spending.metering import meter_loop, meter_reply, metering_model
+from shared.agent.tools.authorizer import Gate
+from shared.agent.tools.calls import Answered
+from shared.agent.tools.journaled import ToolCalls
+from shared.agent.tools.toolbox import Toolbox
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
-from shared.dependable import Dependable
 from shared.errors import TerminalError
-from shared.guard import unwrapped
+from shared.guardrails import unwrapped
 from shared.llm import Chat, Models, Reply, Role, ToolRequest
 from shared.runs.run import effect_call
 from shared.settings import Settings
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
+from shared.tools.runtime import Dependable
 
 T = TypeVar("T", bound=BaseModel)
 

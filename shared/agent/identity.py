@@ -11,14 +11,14 @@ from typing import Any
 
 from schemas.budget import Usage
 from schemas.step import Handoff
-from shared.agent.calls import Call
-from shared.agent.effects import Effects, from_record
-from shared.agent.gate import Gate
+from shared.agent.tools.authorizer import Gate
+from shared.agent.tools.calls import Call
+from shared.agent.tools.effects import Effects, from_record
+from shared.authorization import sameness_of
 from shared.blackboard import Journal
 from shared.blackboard.journal import ANSWER, INTENT, LOST, REFUSED
 from shared.blackboard.ledger import Amounts
 from shared.errors import NeedsHuman
-from shared.gate import sameness_of
 from shared.llm import ToolRequest
 
 _LONGEST_TOLD = 300

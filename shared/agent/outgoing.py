@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from schemas.event import Progressed
 from schemas.step import Findings, Handoff
 from shared.errors import TerminalError
-from shared.guard import Action, Policy, Screening, strictest, unloading
+from shared.guardrails import Action, Policy, Screening, strictest, unloading
 
 
 def guarded(findings: Findings, policy: Policy, tenant: str) -> Findings:

@@ -8,8 +8,8 @@ from typing import Any
 
 from schemas.step import DoStep, Handoff, MakePlan, ReviewResult
 from schemas.task import Artefact, Attachment
-from shared.agent.effects import shown as call_shown
-from shared.guard import named, sanitised, sanitised_deep
+from shared.agent.tools.effects import shown as call_shown
+from shared.guardrails import named, sanitised, sanitised_deep
 from shared.llm import Chat
 
 LONGEST_DONE = 16_000

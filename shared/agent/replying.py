@@ -18,7 +18,7 @@ from schemas.step import (
     Verdict,
 )
 from shared.agent.declare import AskHuman
-from shared.agent.gate import Gate
+from shared.agent.tools.authorizer import Gate
 from shared.agent.workspace import StepWorkspace
 from shared.errors import NeedsHuman, RetryableError, TerminalError
 

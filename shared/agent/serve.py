@@ -14,15 +14,15 @@ from shared import blackboard
 from shared.agent.declare import MOST_TOOLS, Agent
 from shared.agent.worker import Worker
 from shared.bus import Delivery, encode, publish
-from shared.bus.stops import Stops
-from shared.dependable import check_limits
 from shared.errors import Misconfigured
 from shared.llm import Models
 from shared.mcp import Servers, servers_for
 from shared.service import Parts, connect, serve
+from shared.service.kill_switch import Stops
 from shared.settings import Settings, read_settings
 from shared.telemetry.metrics import Metrics
 from shared.tools import Tool
+from shared.tools.runtime import check_limits
 
 ANNOUNCE_EVERY = 5.0
 """Seconds between announcements: so long an agent stays unknown after the blackboard was lost."""

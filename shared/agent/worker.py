@@ -22,30 +22,30 @@ from schemas.step import (
 )
 from schemas.versions import Versions
 from shared import bus
-from shared.agent.account import Account
-from shared.agent.carry_out import carry_out
+from shared.agent.apply import carry_out
 from shared.agent.context import Context
 from shared.agent.declare import Agent
-from shared.agent.gate import Gate
 from shared.agent.identity import Diverged, begin_again
 from shared.agent.outgoing import guarded, progressed
 from shared.agent.replying import KINDS, answer_for, failed, outcome_of
-from shared.agent.spend import Spend
+from shared.agent.spending.account import Account
+from shared.agent.spending.spend import Spend
+from shared.agent.tools.authorizer import Gate
 from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
+from shared.authorization import read_gate
 from shared.blackboard import OUTAGES, Journal, RunStore, Sentinel, note
 from shared.blackboard.journal import ANSWER, Leftovers
 from shared.blackboard.ledger import Ledger, unknown_run
 from shared.bus import Delivery, decode, encode, encode_lean, publish
-from shared.bus.stops import Stops, Switch, Whose
-from shared.dependable import Dependable
 from shared.errors import Fenced, InvalidMessage, Stopped, TerminalError, Unwanted, WaggleError
-from shared.gate import read_gate
-from shared.guard import read_policy
+from shared.guardrails import read_policy
 from shared.llm import Models
+from shared.service.kill_switch import Stops, Switch, Whose
 from shared.settings import Settings
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
+from shared.tools.runtime import Dependable
 
 REPLAY_WITHIN = 30.0
 """Seconds for the replay of a handoff that is not awaited any more: no new call is made in it."""

@@ -12,11 +12,11 @@ from schemas.task import Artefact, Attachment
 from shared.archive import BlobStore
 from shared.blackboard import Journal
 from shared.errors import TerminalError
-from shared.files import local_name, remove_tree
-from shared.guard import sanitised
+from shared.guardrails import sanitised
 from shared.settings import Settings
 from shared.tools import WITHOUT_IT, ToolError
-from shared.tools.net import GuardedClient
+from shared.tools.files import local_name, remove_tree
+from shared.tools.web.client import GuardedClient
 
 _ARTEFACT = "artefact:"
 

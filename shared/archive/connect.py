@@ -6,8 +6,8 @@ import asyncpg
 
 from shared.archive.outages import mapped
 from shared.errors import Misconfigured
-from shared.refusals import tls_refusal
-from shared.urls import without_password
+from shared.net.refusals import tls_refusal
+from shared.net.urls import without_password
 
 _WITHIN = 3.0
 """Seconds it may take to answer."""

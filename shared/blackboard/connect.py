@@ -19,10 +19,10 @@ from redis.exceptions import (
 
 from shared.blackboard import keys
 from shared.errors import BlackboardLost, Misconfigured
-from shared.refusals import tls_refusal
+from shared.net.refusals import tls_refusal
+from shared.net.urls import without_password
 from shared.settings import Settings
 from shared.transport import tls_context
-from shared.urls import without_password
 
 
 class TakesNoWrites(ConnectionError):

@@ -1,11 +1,11 @@
 """Kafka: typed messages in and out, acknowledged only when what follows from them is safe."""
 
+from shared.bus.admin.connectivity import await_kafka
+from shared.bus.admin.history import Ends, ends, history, partition_counts, stream
 from shared.bus.broker import LARGEST_RECORD, RELIST, connect, fits, publish, publish_once
 from shared.bus.consumer import KeyedConsumer
 from shared.bus.deliver import Deliverer
-from shared.bus.history import Ends, ends, history, partition_counts, stream
 from shared.bus.outages import OUTAGES
-from shared.bus.reach import await_kafka
 from shared.bus.record import Delivery, Record, content_id, decode, encode, encode_lean, explain, header_map
 from shared.bus.table import Erased, Eraser, Raw, Table, TableConsumer
 from shared.bus.timers import cleared, encode_at, until, wake

@@ -29,7 +29,7 @@ from shared.bus.record import Record
 from shared.bus.security import connection, security
 from shared.errors import TerminalError
 from shared.settings import Settings
-from shared.telemetry.carried import here
+from shared.telemetry.propagation import here
 from shared.telemetry.traces import send, sending
 
 LARGEST_MESSAGE = 8 * 1_048_576 - 4_096

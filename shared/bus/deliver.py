@@ -27,8 +27,8 @@ from pydantic_core import from_json
 from schemas.envelope import HEADER
 from shared.blackboard.attempts import Attempts
 from shared.bus.broker import fits, publish
-from shared.bus.bury import bury
-from shared.bus.dead_letters import CAUSES
+from shared.bus.dead.letters import CAUSES
+from shared.bus.dead.writer import bury
 from shared.bus.groups import TABLE
 from shared.bus.parking import parked
 from shared.bus.record import Delivery, Record, decode, fingerprint, header_map
@@ -36,7 +36,6 @@ from shared.bus.shares import OUTSIDE
 from shared.bus.timers import until
 from shared.errors import Fenced, RetryableError, Stopped, TerminalError, WaggleError
 from shared.telemetry import logs
-from shared.telemetry.carried import here, resent
 from shared.telemetry.conventions import (
     MESSAGING_GROUP,
     MESSAGING_KAFKA_KEY,
@@ -46,6 +45,7 @@ from shared.telemetry.conventions import (
 )
 from shared.telemetry.logs import SELDOM
 from shared.telemetry.metrics import Metrics
+from shared.telemetry.propagation import here, resent
 from shared.telemetry.redaction import shown
 from shared.telemetry.traces import about, processing
 from shared.telemetry.traces import failed as span_failed

@@ -13,7 +13,7 @@ from schemas.message import Message, Part
 from schemas.registry import message_class, topic_of, travels_on
 from schemas.task import Priority
 from shared.errors import InvalidMessage
-from shared.telemetry.carried import Carried, carried, here
+from shared.telemetry.propagation import Carried, carried, here
 
 _LONGEST = 2_000
 """Characters of what is said about a message that cannot be read: it may repeat what stands in it."""

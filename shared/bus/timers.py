@@ -17,7 +17,7 @@ from schemas.timer import TimerSet
 from shared.bus.groups import TABLE
 from shared.bus.record import Record, content_id, encode, read
 from shared.errors import InvalidMessage
-from shared.telemetry.carried import resent
+from shared.telemetry.propagation import resent
 
 MAY_DELIVER: Mapping[str, tuple[str, ...]] = {
     "timers": ("tasks", "runs", "control", "decisions", "agents.*"),

@@ -19,7 +19,6 @@ from typing import Generic, TypeVar
 
 from schemas.budget import Usage
 from shared.errors import RetryableError, TerminalError
-from shared.limits import Outcome
 from shared.llm.endpoints import Endpoint
 from shared.llm.gate import Closed, Gate
 from shared.llm.reply import Reply, Vectors
@@ -27,6 +26,7 @@ from shared.llm.request import CONTEXT, FILTERED, GARBLED, QUOTA, REFUSAL, NotAn
 from shared.llm.seats import Seat
 from shared.llm.spending import Demand, Permit, Spending
 from shared.llm.usage import estimated_tokens
+from shared.resilience import Outcome
 
 T = TypeVar("T", Reply, Vectors)
 

@@ -11,10 +11,10 @@ import structlog
 
 from shared.blackboard import OUTAGES
 from shared.blackboard.scripts import Scripts
-from shared.limits import Admission, Breaker, Buckets, Outcome, Rate
 from shared.llm.endpoints import Endpoint
 from shared.llm.request import NotAnswered
 from shared.llm.seats import Seats
+from shared.resilience import Admission, Breaker, Buckets, Outcome, Rate
 from shared.telemetry.metrics import Metrics
 
 T = TypeVar("T")

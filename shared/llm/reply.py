@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from schemas.budget import Usage
 from schemas.message import Part
-from shared.limits import Outcome
 from shared.llm.endpoints import Endpoint
 from shared.llm.request import GARBLED, NotAnswered
 from shared.llm.usage import NOTHING, Amount, reply_amount, usage_of
+from shared.resilience import Outcome
 
 MOST_CALLS = 64
 """Tool calls of one reply; the others were not made, and the chat does not have them."""

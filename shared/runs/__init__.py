@@ -1,12 +1,12 @@
 """The pure core: what a run is, what moves it, what follows. No I/O, no clock, no randomness."""
 
 from shared.runs.awaiting import awaited
+from shared.runs.commands import refusal_of
 from shared.runs.decide import UNREAD, Decision, Intake, decide, end_unread, give_up
 from shared.runs.draft import Outgoing
 from shared.runs.evolve import evolve, replay
 from shared.runs.machine import ENDS, LEGAL_MOVES, may_move
-from shared.runs.orders import refusal_of
-from shared.runs.reissue import reissue
+from shared.runs.resend import reissue
 from shared.runs.run import Run, StepRecord, run_id_for
 
 __all__ = [

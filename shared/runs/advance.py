@@ -11,12 +11,12 @@ from typing import Any
 from schemas.error import ErrorInfo
 from schemas.event import DeadlineMoved, HelpRequested, ReviewGiven, State, StepsReopened
 from shared.runs.clock import present_deadline
+from shared.runs.digests import redone_unchanged
 from shared.runs.dispatch import ask_for_plan, ask_for_review, dispatch
 from shared.runs.draft import Draft
 from shared.runs.ending import end, fail
 from shared.runs.planning import descendants, last_steps, ready
 from shared.runs.run import LOOP, MAX_PLANS, MAX_REVISIONS, StepRecord
-from shared.runs.sameness import redone_unchanged
 from shared.runs.tokens import request_id
 
 HUMAN_TIMEOUT = timedelta(days=1)

@@ -4,9 +4,9 @@ from typing import Any
 
 from schemas import event as e
 from shared.runs.awaiting import in_flight
+from shared.runs.digests import output_digest
 from shared.runs.permissions import permissions
 from shared.runs.run import Job, Run, StepRecord, handoff_name
-from shared.runs.sameness import output_digest
 
 
 def next_round(job: Job, *, refusals: int = 0) -> Job:

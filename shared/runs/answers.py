@@ -7,13 +7,13 @@ from shared.runs.advance import advance
 from shared.runs.awaiting import in_flight
 from shared.runs.clock import present_deadline
 from shared.runs.deadlines import ended_late
+from shared.runs.digests import plan_digest
 from shared.runs.dispatch import PLANNER, REVIEWER, is_ahead, step_named
 from shared.runs.draft import Draft
 from shared.runs.ending import settle
 from shared.runs.machine import ENDS
 from shared.runs.planning import problems
 from shared.runs.run import MAX_ATTEMPTS, NOTICED, Job, Run, StepRecord
-from shared.runs.sameness import plan_digest
 from shared.runs.tokens import proves
 
 

@@ -12,8 +12,8 @@ from schemas.event import RunEvent, State
 from schemas.message import Message
 from schemas.task import Shape, Task
 from shared.errors import TerminalError
-from shared.guard import Action, Tripped, strictest
-from shared.runs import answers, deadlines, orders
+from shared.guardrails import Action, Tripped, strictest
+from shared.runs import answers, commands, deadlines
 from shared.runs.advance import advance, ask_person
 from shared.runs.draft import Draft, Outgoing
 from shared.runs.ending import end, fail, release, release_late, result_due_passed
@@ -200,11 +200,11 @@ _RULES: dict[type[Message], Callable[[Draft, Any], None]] = {
     step.ResultReviewed: answers.reviewed,
     step.HandoffFailed: answers.handoff_failed,
     step.HelpAsked: answers.help_asked,
-    approval.HumanDecided: orders.human_decided,
-    approval.CarryOut: orders.carry_out,
-    approval.CancelRun: orders.cancel,
-    approval.PauseRun: orders.pause,
-    approval.ResumeRun: orders.resume,
+    approval.HumanDecided: commands.human_decided,
+    approval.CarryOut: commands.carry_out,
+    approval.CancelRun: commands.cancel,
+    approval.PauseRun: commands.pause,
+    approval.ResumeRun: commands.resume,
     timer.DeadlinePassed: deadlines.deadline_passed,
     timer.WaitExpired: deadlines.wait_expired,
     timer.ResultDue: result_due_passed,

@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.acting import ActingCall
 from schemas.event import HelpRequested
-from shared.gate import sameness_of, tool_named
+from shared.authorization import sameness_of, tool_named
 from shared.runs.run import Run, handoff_name
 
 MOST_RECORDS = 300

@@ -10,10 +10,10 @@ from schemas.message import MOST_SECONDS
 from schemas.step import Settlement
 from shared.runs.again import applied, begun_again, next_round, reopened, resumed
 from shared.runs.awaiting import in_flight
+from shared.runs.digests import plan_digest
 from shared.runs.effected import refused_by_person, with_effected
 from shared.runs.machine import ENDS
 from shared.runs.run import LOOP, TOO_LARGE, Job, Run, StepRecord
-from shared.runs.sameness import plan_digest
 
 
 def evolve(run: Run | None, event: e.RunEvent) -> Run:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from schemas.step import Settlement
 from schemas.verdict import PlannedEffect
-from shared.gate import digest_of, tool_named
+from shared.authorization import digest_of, tool_named
 from shared.runs.run import Run, effect_call
 
 

@@ -6,7 +6,7 @@ from schemas.event import State
 from schemas.step import Output
 from schemas.task import Result, StepSummary
 from schemas.verdict import PlannedEffect
-from shared.gate import digest_of_all
+from shared.authorization import digest_of_all
 from shared.runs.effected import not_effected
 from shared.runs.planning import in_order, last_steps
 from shared.runs.run import FRUGAL_FROM, TOO_LARGE, Run, StepRecord

@@ -10,7 +10,7 @@ from typing import Any
 
 from opentelemetry.trace import Span
 
-from shared.guard import redacted, secrets
+from shared.guardrails import redacted, secrets
 
 CONTENTS = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """Environment variable: `true` puts prompts, replies, arguments and results on spans."""

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import SecretStr
 
-from shared.guard import KEY_FORMS
+from shared.guardrails import KEY_FORMS
 from shared.settings import Settings
 
 HIDDEN = "***"

@@ -16,9 +16,9 @@ from opentelemetry.util.types import AttributeValue
 from schemas.budget import Usage
 from schemas.versions import Versions
 from shared.telemetry import conventions as c
-from shared.telemetry.carried import context_of, links_to, workflow_context
 from shared.telemetry.contents import content, messages
 from shared.telemetry.export import as_span
+from shared.telemetry.propagation import context_of, links_to, workflow_context
 
 _tracer = trace.get_tracer("waggle")
 

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 from schemas.budget import Budget, DayBudget
 from schemas.plan import Effect, Risk
+from shared.authorization import SEND, Action, Kind, Page, Situation, Trusted, authorize, parse_gate, sentences
 from shared.blackboard import Sentinel
 from shared.blackboard.ledger import Amounts, Ledger
-from shared.gate import SEND, Action, Kind, Page, Situation, Trusted, authorize, parse_gate, sentences
 from tests.bench.stage import Stage
 from tests.bench.table import Row, against
 

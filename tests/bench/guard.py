@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from sysconfig import get_paths
 
-from shared.guard import Kind, find, parse_policy, sanitised
+from shared.guardrails import Kind, find, parse_policy, sanitised
 
 LARGEST = 200_000
 MOST_FILES = 600

@@ -13,10 +13,10 @@ from prometheus_client import CollectorRegistry
 from infra.embedded import redis as embedded_redis
 from infra.probe import free_port, redis_answers
 from shared.blackboard import Sentinel
-from shared.dependable import Admissions, Admitted, LastGood
-from shared.limits import Outcome
+from shared.resilience import Outcome
 from shared.telemetry.metrics import Metrics
 from shared.tools import Effect, Limits, Risk, tool
+from shared.tools.runtime import Admissions, Admitted, LastGood
 
 CALLS = 2_000
 

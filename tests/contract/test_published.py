@@ -16,7 +16,7 @@ from schemas.event import RunEvent
 from schemas.publish import differences, documents, incompatibilities, main
 from schemas.registry import TOPICS
 from schemas.timer import TimerSet
-from shared.bus.dead_letters import dead_letter_headers
+from shared.bus.dead.letters import dead_letter_headers
 from shared.errors import TerminalError
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ def mails_to(swarm, address: str) -> list:
 
 
 def waggle(swarm, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "services.console", *arguments, "--gateway", swarm.endpoints["WAGGLE_GATEWAY"]]
+    command = [sys.executable, "-m", "services.cli", *arguments, "--gateway", swarm.endpoints["WAGGLE_GATEWAY"]]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -33,7 +33,7 @@ async def sentinel(swarm):
 def waggle(swarm, *arguments: str) -> subprocess.CompletedProcess:
     """The command line, as an operator beside this swarm gives it."""
     prefix = {"WAGGLE_TOPIC_PREFIX": swarm._environment["WAGGLE_TOPIC_PREFIX"]}
-    command = [sys.executable, "-m", "services.console", *arguments]
+    command = [sys.executable, "-m", "services.cli", *arguments]
     environment = os.environ | swarm.endpoints | prefix
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 

@@ -44,9 +44,7 @@ async def test_an_mcp_client_gets_an_answer_that_a_tool_of_an_mcp_server_was_use
         (await models.post("/scenarios", json=scenario)).raise_for_status()
 
     gateway = swarm.endpoints["WAGGLE_GATEWAY"]
-    parameters = StdioServerParameters(
-        command=sys.executable, args=["-m", "services.console", "mcp", "--gateway", gateway]
-    )
+    parameters = StdioServerParameters(command=sys.executable, args=["-m", "services.cli", "mcp", "--gateway", gateway])
     async with Client(parameters) as waggle:
         asked = {"objective": OBJECTIVE, "agent": "research"}
         run = {"run_id": (await waggle.call_tool("submit_task", asked)).structured_content["run_id"]}

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpcore
 
-from shared.tools.net import GuardedClient
+from shared.tools.web.client import GuardedClient
 
 SINK = "EVALS_SINK"
 """Environment variable: the port of the web."""

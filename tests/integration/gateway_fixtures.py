@@ -15,7 +15,7 @@ from schemas.task import Task
 from schemas.timer import ResultDue
 from services.gateway.service import application
 from shared.blackboard import RunStore, Write
-from shared.http import BoundedHeads
+from shared.net.http_server import BoundedHeads
 from shared.runs import Intake, Run, decide
 from shared.service import connect
 

@@ -9,10 +9,10 @@ from services.timekeeper.service import Timekeeper
 from services.timekeeper.timers import Timers
 from shared import bus
 from shared.bus import Eraser, TableConsumer
+from shared.bus.admin.lookup import Lookup
 from shared.bus.groups import tables
-from shared.bus.lookup import Lookup
-from shared.bus.stops import Stops
 from shared.service import Parts
+from shared.service.kill_switch import Stops
 from shared.telemetry.metrics import Metrics
 
 

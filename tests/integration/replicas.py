@@ -12,12 +12,12 @@ from prometheus_client import CollectorRegistry
 from workspaces import call_in
 
 from schemas.plan import Effect
-from shared.agent.toolbox import Toolbox
+from shared.agent.tools.toolbox import Toolbox
 from shared.blackboard import Sentinel
-from shared.dependable import Dependable
 from shared.llm import ToolRequest
 from shared.telemetry.metrics import Metrics
 from shared.tools import ToolCall
+from shared.tools.runtime import Dependable
 
 
 async def unchecked(effect: Effect) -> None:

@@ -13,8 +13,8 @@ from schemas.event import State
 from schemas.plan import AgentCard
 from services.gateway import access, service
 from services.gateway.access import NEEDS
+from shared.access.principals import EVERY, Role, digest, new_key
 from shared.blackboard import RunStore, announce
-from shared.principals import EVERY, Role, digest, new_key
 
 RUN = "run-acme"
 ORDER = {"by": "somebody else", "reason": "enough"}

@@ -20,16 +20,16 @@ from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, Settlement,
 from services.gateway.turns import turn_of
 from shared import bus
 from shared.agent import Agent, Context, Worker
-from shared.agent.account import Account
-from shared.agent.spend import Spend
+from shared.agent.spending.account import Account
+from shared.agent.spending.spend import Spend
 from shared.archive import BlobStore
 from shared.blackboard import Journal, RunStore, keys
 from shared.bus import encode
-from shared.bus.history import history
-from shared.bus.stops import Stops
+from shared.bus.admin.history import history
 from shared.errors import Fenced, RetryableError
 from shared.llm import Models, models
 from shared.llm.request import complete
+from shared.service.kill_switch import Stops
 from shared.telemetry.metrics import Metrics
 from shared.tools import Effect, Risk, tool
 

@@ -17,11 +17,11 @@ from prometheus_client import CollectorRegistry
 from schemas.approval import CarryOut, PauseRun
 from schemas.timer import TimerSet
 from services.orchestrator.authority import Authority
+from shared.access.principals import read_principals
 from shared.bus import until, wake
-from shared.bus.dead_letters import DeadLetter, dead_letter_headers, headers_back, read_dead_letter
+from shared.bus.dead.letters import DeadLetter, dead_letter_headers, headers_back, read_dead_letter
 from shared.bus.deliver import _again
 from shared.errors import RetryableError, TerminalError
-from shared.principals import read_principals
 from shared.telemetry.metrics import Metrics
 from tests.signers import Signers, attributes, decision, received
 
@@ -239,7 +239,7 @@ async def test_the_documented_javascript_signs_what_is_obeyed_in_node(authority,
 
 
 def command(*words: str, asked: str = "") -> subprocess.CompletedProcess:
-    run = [sys.executable, "-m", "services.console", *words]
+    run = [sys.executable, "-m", "services.cli", *words]
     return subprocess.run(run, input=asked, capture_output=True, text=True, check=False, timeout=60)
 
 

@@ -9,10 +9,10 @@ from test_models import ask, replica
 
 from infra.embedded.stack import Stack
 from infra.probe import free_port
-from services.console.checks.endpoints import check_endpoints
+from services.cli.checks.endpoints import check_endpoints
 from shared.llm import endpoints as llm_endpoints
 from shared.llm.request import client_of
-from shared.urls import bypass_loopback
+from shared.net.urls import bypass_loopback
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import json
 import pytest
 from gateway_fixtures import begin, error_of, serving
 
+from shared.access.principals import digest, new_key
 from shared.blackboard import RunStore
-from shared.principals import digest, new_key
 
 TASK = {"objective": "count"}
 CHANGES = {

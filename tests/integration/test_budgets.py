@@ -21,10 +21,10 @@ from shared.agent import Agent, Context, Worker
 from shared.archive import BlobStore
 from shared.blackboard import RunStore, keys
 from shared.blackboard.ledger import Amounts
-from shared.bus.stops import Stops
 from shared.errors import Fenced
 from shared.llm import Models
-from shared.rebuild import rebuild
+from shared.service.kill_switch import Stops
+from shared.service.rebuild import rebuild
 from shared.telemetry.metrics import Metrics
 from shared.tools import Effect, Risk, tool
 

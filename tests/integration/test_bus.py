@@ -20,7 +20,7 @@ from shared import bus
 from shared.blackboard.attempts import Attempts
 from shared.bus import Deliverer, KeyedConsumer, encode, publish
 from shared.bus.broker import LARGEST_MESSAGE, publish_bytes, size_of
-from shared.bus.dead_letters import dead_letter_headers, read_dead_letter
+from shared.bus.dead.letters import dead_letter_headers, read_dead_letter
 from shared.errors import Fenced, RetryableError, TerminalError
 from shared.telemetry.metrics import Metrics
 

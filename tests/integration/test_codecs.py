@@ -7,7 +7,7 @@ from aiokafka.codec import has_gzip, has_lz4, has_snappy, has_zstd
 from confluent_kafka import Producer
 from test_bus import consuming, question, record, until
 
-from shared.bus.past import reading
+from shared.bus.admin.topic_reader import reading
 
 
 def test_every_codec_of_kafka_is_installed():

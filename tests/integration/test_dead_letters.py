@@ -27,8 +27,9 @@ from services.orchestrator.counting import Counting
 from services.orchestrator.service import Orchestrator
 from shared import bus
 from shared.blackboard import KnownAgents, announce, keys
-from shared.bus import Deliverer, KeyedConsumer, dead_search, decode, encode, redrive
-from shared.bus.dead_letters import dead_letter_headers
+from shared.bus import Deliverer, KeyedConsumer, decode, encode, redrive
+from shared.bus.dead import search
+from shared.bus.dead.letters import dead_letter_headers
 from shared.errors import TerminalError
 from shared.service import connect
 from shared.telemetry.metrics import Metrics
@@ -291,21 +292,21 @@ async def test_the_list_has_the_newest_first_and_every_filter_filters(gateway, b
 
 async def test_a_search_reads_only_so_much_and_says_so(gateway, bury, monkeypatch):
     names = [await bury(code=f"c{n}") for n in range(30)]
-    monkeypatch.setattr(dead_search, "MOST", 20)
-    monkeypatch.setattr(dead_search, "_CHUNK", 7)
+    monkeypatch.setattr(search, "MOST", 20)
+    monkeypatch.setattr(search, "_CHUNK", 7)
     found = (await gateway.get("/v1/dead-letters")).json()
     assert [line["name"] for line in found["letters"]] == names[:9:-1]
     assert (found["complete"], found["not_looked_at"]) == (False, 10)
     found = (await gateway.get("/v1/dead-letters", params={"error": "c3"})).json()
     assert (found["letters"], found["complete"], found["not_looked_at"]) == ([], False, 10)
-    monkeypatch.setattr(dead_search, "MOST", 30)
+    monkeypatch.setattr(search, "MOST", 30)
     found = (await gateway.get("/v1/dead-letters")).json()
     assert (len(found["letters"]), found["complete"], found["not_looked_at"]) == (30, True, 0)
     found = (await gateway.get("/v1/dead-letters", params={"limit": 30})).json()
     assert (len(found["letters"]), found["complete"]) == (30, True)
     found = (await gateway.get("/v1/dead-letters", params={"limit": 29})).json()
     assert (len(found["letters"]), found["complete"]) == (29, False)
-    monkeypatch.setattr(dead_search, "WITHIN", 0.0)
+    monkeypatch.setattr(search, "WITHIN", 0.0)
     found = (await gateway.get("/v1/dead-letters")).json()
     assert (found["letters"], found["complete"], found["not_looked_at"]) == ([], False, 30)
 
@@ -515,7 +516,7 @@ async def test_a_large_one_is_put_back_whole_and_one_too_large_for_its_topic_is_
 
 async def test_the_command_line_does_all_of_it_at_a_real_gateway(gateway, bury, settings):
     async def waggle(*arguments):
-        command = [sys.executable, "-m", "services.console", "dead", *arguments, "--gateway", str(gateway.base_url)]
+        command = [sys.executable, "-m", "services.cli", "dead", *arguments, "--gateway", str(gateway.base_url)]
         running = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1)
         stdout, stderr = await asyncio.wait_for(running.communicate(), 30)
         return running.returncode, stdout.decode(), stderr.decode()

@@ -10,11 +10,11 @@ from replicas import Web, replica
 from services.communication.tools import post_webhook
 from services.research.tools import fetch_page
 from shared.blackboard import OUTAGES
-from shared.dependable import Admitted, Refused, admission, calls, last_good
 from shared.errors import RetryableError
-from shared.guard import unwrapped
-from shared.limits import breaker as rules
+from shared.guardrails import unwrapped
+from shared.resilience import breaker as rules
 from shared.tools import Effect, Limits, Risk, ToolError, tool
+from shared.tools.runtime import Admitted, Refused, admission, calls, last_good
 
 REST = 0.8
 said: list[ToolError | Exception | str] = []

@@ -17,8 +17,8 @@ from schemas.event import Moved, State
 from schemas.plan import Effect, Risk
 from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, MakePlan, StepCompleted
 from schemas.task import Task
-from shared.agent.calls import Call
-from shared.agent.effects import Effects, answer_from
+from shared.agent.tools.calls import Call
+from shared.agent.tools.effects import Effects, answer_from
 from shared.blackboard import OUTAGES
 from shared.bus import encode
 from shared.errors import RetryableError, TerminalError

@@ -10,8 +10,8 @@ from otlp import receiver
 from prometheus_client import CollectorRegistry
 
 from shared.telemetry import traces
-from shared.telemetry.carried import carried, context_of, within
 from shared.telemetry.export import start_tracing, stop_tracing
+from shared.telemetry.propagation import carried, context_of, within
 
 UPSTREAM = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{}"
 
@@ -136,7 +136,7 @@ def test_without_an_endpoint_nothing_is_recorded_and_the_trace_goes_on(monkeypat
 from prometheus_client import CollectorRegistry
 from shared.telemetry.export import start_tracing
 from shared.telemetry import traces
-from shared.telemetry.carried import carried
+from shared.telemetry.propagation import carried
 start_tracing("test", CollectorRegistry())
 with traces.processing({"traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, {}, "t") as span:
     print(span.is_recording(), carried("a").traceparent.split("-")[1])

@@ -10,9 +10,9 @@ from gateway_fixtures import begin, cancel, error_of, serving
 
 from schemas.event import Progressed
 from services.gateway import service
+from shared.access.principals import digest, new_key
 from shared.blackboard import CutOff, Followers, RunStore, followers, keys, note
 from shared.blackboard.pool import NoConnectionFree, working_client
-from shared.principals import digest, new_key
 
 FOLLOWERS = 2_000
 

@@ -12,10 +12,10 @@ from schemas.plan import Effect, Risk
 from schemas.step import DoStep, HandoffFailed, HelpAsked, Output, Settlement, StepCompleted, StepOutput
 from schemas.stop import WorkStopped
 from schemas.task import TaskContext
-from shared.bus.stops import Stops
+from shared.authorization import digest_of
 from shared.errors import Stopped
-from shared.gate import digest_of
 from shared.runs.run import effect_call
+from shared.service.kill_switch import Stops
 from shared.tools import ToolError, tool
 
 __all__ = ["agent", "worker"]

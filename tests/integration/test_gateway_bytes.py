@@ -13,9 +13,9 @@ import httpx
 import pytest
 from gateway_fixtures import error_of, serving
 
-from services.gateway import limits, uploads
-from shared import http
+from services.gateway import body_limit, uploads
 from shared.archive import BlobStore
+from shared.net import http_server
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ async def test_the_description_says_what_an_upload_is_and_that_400_can_come(gate
 
 
 async def test_requests_that_never_become_whole_are_closed_and_others_answered(gateway, monkeypatch):
-    monkeypatch.setattr(http, "HEAD_WITHIN", 1.0)
+    monkeypatch.setattr(http_server, "HEAD_WITHIN", 1.0)
     address = gateway.base_url.host, gateway.base_url.port
     half = [await asyncio.open_connection(*address) for _ in range(300)]
     for number, (_, writer) in enumerate(half):
@@ -136,7 +136,7 @@ async def test_requests_that_never_become_whole_are_closed_and_others_answered(g
 
 
 async def test_a_head_that_trickles_is_closed_too_and_a_second_request_may_come_late(gateway, monkeypatch):
-    monkeypatch.setattr(http, "HEAD_WITHIN", 1.0)
+    monkeypatch.setattr(http_server, "HEAD_WITHIN", 1.0)
     reader, writer = await asyncio.open_connection(gateway.base_url.host, gateway.base_url.port)
     request = b"GET /v1/agents HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     for _ in range(2):
@@ -154,7 +154,7 @@ async def test_a_head_that_trickles_is_closed_too_and_a_second_request_may_come_
 
 
 async def test_connections_have_a_number(gateway, monkeypatch):
-    monkeypatch.setattr(http, "MOST_CONNECTIONS", 20)
+    monkeypatch.setattr(http_server, "MOST_CONNECTIONS", 20)
     address = gateway.base_url.host, gateway.base_url.port
     opened = [await asyncio.open_connection(*address) for _ in range(60)]
     async with asyncio.timeout(20):
@@ -164,7 +164,7 @@ async def test_connections_have_a_number(gateway, monkeypatch):
 
 
 async def test_a_body_that_stalls_is_given_up(gateway, monkeypatch):
-    monkeypatch.setattr(limits, "STALLED", 0.5)
+    monkeypatch.setattr(body_limit, "STALLED", 0.5)
     reader, writer = await asyncio.open_connection(gateway.base_url.host, gateway.base_url.port)
     writer.write(b"POST /v1/files?name=a HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nabc")
     async with asyncio.timeout(20):

@@ -13,7 +13,7 @@ from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.event import Progressed
 from schemas.step import HandoffFailed, HelpAsked, Output, ResultReviewed, StepCompleted, answer_id
-from services.console.app import app
+from services.cli.app import app
 from shared.blackboard import Journal, RunStore, note
 
 AWAY = ErrorInfo(code="model_unavailable", message="the model is away", retryable=True)

@@ -8,7 +8,7 @@ import pytest
 from gateway_fixtures import begin, error_of, serving
 from typer.testing import CliRunner
 
-from services.console.app import app
+from services.cli.app import app
 from shared.blackboard import Journal, RunStore
 
 SYSTEM = {"role": "system", "content": "You are the data agent."}

@@ -15,9 +15,9 @@ from services.research.documents import document, text_of
 from services.research.fetching import readable
 from services.research.text import decoded, known_charset
 from shared.tools import ToolError
-from shared.tools.addresses import joined, parse_url
-from shared.tools.net import Fetched
 from shared.tools.reading import Readers, ReadingLimits
+from shared.tools.web.addresses import joined, parse_url
+from shared.tools.web.client import Fetched
 
 PATHS = f"{Path(__file__).parents[2]}{os.pathsep}{Path(__file__).parent}"
 """Where a reading process finds the code, and the functions of this test."""

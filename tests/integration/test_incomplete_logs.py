@@ -16,9 +16,9 @@ from services.orchestrator import service
 from shared.blackboard import keys
 from shared.bus import encode, publish_once
 from shared.errors import LogDamaged
-from shared.rebuild import rebuild
+from shared.service.rebuild import rebuild
 
-rebuilding = sys.modules["shared.rebuild.rebuild"]
+rebuilding = sys.modules["shared.service.rebuild.rebuild"]
 
 
 @pytest.fixture
@@ -130,9 +130,9 @@ import asyncio, resource, sys
 sys.path.insert(0, "tests/unit")
 from test_fold_runs import changes_of
 from shared.blackboard import Restorer
-from shared.rebuild.report import Report
-from shared.rebuild.restoring import Restoring
-from shared.rebuild.spill import Row, Spill
+from shared.service.rebuild.report import Report
+from shared.service.rebuild.restoring import Restoring
+from shared.service.rebuild.spill import Row, Spill
 from shared.settings import Settings
 
 class Kept:

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.blackboard import OUTAGES, Sentinel
-from shared.limits import LIMITED, Breaker, Buckets, Entrance, Outcome, Rate
-from shared.limits import breaker as rules
+from shared.resilience import LIMITED, Breaker, Buckets, Entrance, Outcome, Rate
+from shared.resilience import breaker as rules
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from test_agent_loop import FINAL, agent, answer, calling, handoff, scripted, wo
 from schemas.step import Findings, HandoffFailed, StepCompleted
 from shared.agent import Context, Worker
 from shared.blackboard import Sentinel
-from shared.dependable import Dependable
 from shared.tools import Effect, Limits, Risk, tool
+from shared.tools.runtime import Dependable
 
 __all__ = ["agent", "worker"]
 

@@ -13,7 +13,7 @@ from infra import topics as declared_topics
 from infra.embedded.kafka import EmbeddedKafka
 from shared.bus import publish
 from shared.errors import RetryableError, TerminalError
-from shared.rebuild import rebuild
+from shared.service.rebuild import rebuild
 from tests.lines import logging_as
 
 VARIES = re.compile(r"\d+")

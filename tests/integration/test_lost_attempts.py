@@ -8,7 +8,7 @@ from test_agent_loop import account_of, agent, handoff, underway, worker
 from schemas.log import JournalWritten
 from shared.llm.prices import Price
 from shared.llm.spending import Demand
-from shared.rebuild.fold import fold_journals, fold_ledgers
+from shared.service.rebuild.fold import fold_journals, fold_ledgers
 
 __all__ = ["agent", "worker"]
 

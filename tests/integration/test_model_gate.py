@@ -10,14 +10,14 @@ from pydantic import SecretStr
 from schemas.budget import Usage
 from shared.blackboard import Sentinel
 from shared.errors import RetryableError
-from shared.limits import Breaker, Outcome
-from shared.limits import breaker as rules
 from shared.llm import Demand
 from shared.llm.endpoints import Endpoint
 from shared.llm.failover import Call, Failover
 from shared.llm.gate import Gate
 from shared.llm.prices import Price
 from shared.llm.reply import Reply
+from shared.resilience import Breaker, Outcome
+from shared.resilience import breaker as rules
 from shared.telemetry.metrics import Metrics
 
 USAGE = Usage(prompt_tokens=10, completion_tokens=5, model_calls=1)

@@ -15,9 +15,9 @@ from infra.probe import answers, free_port
 from schemas.budget import Usage
 from shared.blackboard import OUTAGES, Sentinel
 from shared.errors import RetryableError, TerminalError
-from shared.limits import breaker as rules
 from shared.llm import Models, Role
 from shared.llm.spending import Demand, unlimited
+from shared.resilience import breaker as rules
 from shared.telemetry.metrics import Metrics
 
 CHAT = [{"role": "user", "content": "how many? " * 40}]

@@ -16,10 +16,10 @@ from schemas.task import Result, Task
 from services.orchestrator import counting, service
 from shared import bus
 from shared.blackboard import keys
-from shared.bus.history import history
+from shared.bus.admin.history import history
 from shared.errors import BlackboardLost, TerminalError
-from shared.rebuild import rebuild
 from shared.runs import decide, give_up
+from shared.service.rebuild import rebuild
 
 
 async def run_of(orchestrator):

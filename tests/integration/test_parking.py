@@ -16,7 +16,7 @@ from schemas.step import DoStep
 from shared import bus
 from shared.blackboard import RunStore
 from shared.bus import Deliverer, KeyedConsumer, encode, publish
-from shared.bus.stops import Whose
+from shared.service.kill_switch import Whose
 from shared.telemetry.metrics import Metrics
 
 

@@ -18,9 +18,9 @@ from shared.blackboard import Journal, Sentinel, read_journal, restore
 from shared.blackboard.ledger import Ledger
 from shared.bus import Delivery, encode_lean, publish, stream
 from shared.errors import BlackboardLost
-from shared.rebuild import generations, rebuild, restoring
-from shared.rebuild import reading as rebuild_reading
-from shared.rebuild.fold import fold
+from shared.service.rebuild import generations, rebuild, restoring
+from shared.service.rebuild import reading as rebuild_reading
+from shared.service.rebuild.fold import fold
 
 
 async def everything(redis) -> dict:

@@ -21,7 +21,7 @@ from test_agent_loop import (
 
 from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, StepCompleted
 from shared.agent import Context
-from shared.bus.history import history
+from shared.bus.admin.history import history
 from shared.errors import RetryableError
 from shared.tools import Effect, Risk, tool
 

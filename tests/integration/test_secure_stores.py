@@ -32,12 +32,12 @@ from shared.blackboard import (
     read_checkpoint,
 )
 from shared.blackboard.ledger import Amounts, Ledger, Verdict
-from shared.dependable import Admissions, LastGood, Refused
 from shared.errors import Misconfigured
-from shared.limits import Outcome
+from shared.resilience import Outcome
 from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
 from shared.tools import Limits
+from shared.tools.runtime import Admissions, LastGood, Refused
 
 ROOT = Path(__file__).parents[2]
 WRONG = "not-the-password"

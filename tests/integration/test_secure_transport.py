@@ -18,8 +18,8 @@ from infra import topics as declared_topics
 from schemas.step import HelpAsked
 from shared import bus
 from shared.bus import Deliverer, Erased, Eraser, KeyedConsumer, encode, history, publish, publish_once
-from shared.bus.lag import topics_with_lag
-from shared.bus.redrive import redriver
+from shared.bus.admin.lag import topics_with_lag
+from shared.bus.dead.redrive import redriver
 from shared.bus.security import connection, secured
 from shared.errors import Misconfigured
 from shared.settings import Settings

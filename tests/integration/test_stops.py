@@ -11,8 +11,8 @@ from gateway_fixtures import serving
 from schemas.stop import WorkStopped
 from shared import bus
 from shared.bus import Erased, Eraser, encode, publish
-from shared.bus.stops import Stops, Whose
 from shared.errors import Stopped
+from shared.service.kill_switch import Stops, Whose
 
 MINE = Whose("shop", "data", "run-1")
 

@@ -14,8 +14,8 @@ from schemas.task import Task
 from shared.agent.serve import limited
 from shared.blackboard import keys
 from shared.errors import RetryableError
-from shared.rebuild import rebuild
 from shared.runs import run_id_for
+from shared.service.rebuild import rebuild
 
 __all__ = ["agent", "worker"]
 

@@ -14,10 +14,10 @@ from schemas.stop import WorkStopped
 from schemas.timer import TimerSet
 from shared import bus
 from shared.bus import history
-from shared.bus.lag import topics_with_lag
-from shared.bus.past import reading
-from shared.bus.stops import Stops
-from shared.bus.survey import newest
+from shared.bus.admin.cluster import newest
+from shared.bus.admin.lag import topics_with_lag
+from shared.bus.admin.topic_reader import reading
+from shared.service.kill_switch import Stops
 
 
 @pytest.fixture(autouse=True)

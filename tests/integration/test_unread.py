@@ -16,9 +16,9 @@ from schemas.timer import DeadlinePassed, ResultDue
 from services.orchestrator import service
 from shared.blackboard import RunStore, UnreadableRun, keys
 from shared.errors import InvalidMessage, TerminalError
-from shared.rebuild import rebuild
 from shared.runs import run_id_for
 from shared.runs.tokens import RESULT
+from shared.service.rebuild import rebuild
 
 WRONG = InvalidMessage("objectiv: extra fields are not permitted", code="invalid_payload")
 DUE = ResultDue(run_id=RUN, tenant="default", end=0, token=token(RESULT, ""))

@@ -10,11 +10,11 @@ from batches import SPOILT, batch, broken_checksum, write
 from gateway_fixtures import error_of, records_of, serving
 from test_bus import consuming, question, record, until
 
-from shared.bus import skips
-from shared.bus.past import reading
+from shared.bus.admin import skips
+from shared.bus.admin.skips import follow_skips, unreadable_at
+from shared.bus.admin.topic_reader import reading
 from shared.bus.reader import Unreadable
-from shared.bus.skips import follow_skips, unreadable_at
-from shared.serving import health_routes
+from shared.service.http import health_routes
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from shared.blackboard import Journal, Sentinel, announce, keys, read_checkpoint
 from shared.blackboard import checkpoint as blackboard_checkpoint
 from shared.blackboard.ledger import Amounts, ledger_fields
 from shared.bus import encode_lean, ends, publish, stream
-from shared.rebuild import Report, Verified, checkpoint, reading, recover
-from shared.rebuild.checkpoint import keep_checkpoint
-from shared.rebuild.generations import LOGS
+from shared.service.rebuild import Report, Verified, checkpoint, reading, recover
+from shared.service.rebuild.checkpoint import keep_checkpoint
+from shared.service.rebuild.generations import LOGS
 
 
 @pytest.fixture

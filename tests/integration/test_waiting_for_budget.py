@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from schemas.budget import Budget, DayBudget, Usage
-from shared.agent import account as accounts
-from shared.agent.account import Account
-from shared.agent.spend import Spend
+from shared.agent.spending import account as accounts
+from shared.agent.spending.account import Account
+from shared.agent.spending.spend import Spend
 from shared.blackboard.ledger import Amounts, Ledger, Verdict
 from shared.llm.prices import Price
 from shared.llm.spending import Demand

@@ -37,7 +37,7 @@ def main() -> None:
 def demo(otlp: str) -> str:
     """Run the demo, exporting; the run's id."""
     environment = os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp, "OTEL_BSP_SCHEDULE_DELAY": "200"}
-    command = [sys.executable, "-m", "services.console", "demo"]
+    command = [sys.executable, "-m", "services.cli", "demo"]
     shown = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=300).stdout
     time.sleep(1.0)  # the stack has stopped and exported; Jaeger stores in batches
     return re.findall(r"Run (run-\w+)", shown)[0]

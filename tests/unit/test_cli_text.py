@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
-from services.console.app import app
-from services.console.events import read
-from services.console.exits import EPILOGUE, ConsoleError, Exit
-from services.console.files import safe_name
-from services.console.render import seconds, size
-from services.console.running import readable
-from services.console.text import Clean, clean, one_line
-from services.console.where import gateway_address, root_folder
-from shared.urls import without_password
+from services.cli.api.events import read
+from services.cli.api.files import safe_name
+from services.cli.app import app
+from services.cli.exit_codes import EPILOGUE, ConsoleError, Exit
+from services.cli.gateway_url import gateway_address, root_folder
+from services.cli.running import readable
+from services.cli.show.render import seconds, size
+from services.cli.terminal import Clean, clean, one_line
+from shared.net.urls import without_password
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 

@@ -7,7 +7,7 @@ import pytest
 from schemas.budget import Usage
 from schemas.log import JournalWritten
 from shared.blackboard.ledger import Amounts, RunLedger
-from shared.rebuild.fold import fold_journals, fold_ledgers
+from shared.service.rebuild.fold import fold_journals, fold_ledgers
 
 
 def written(name: str, epoch: int, entry: object, work: str = "w") -> JournalWritten:

@@ -9,9 +9,9 @@ from schemas.approval import CancelRun
 from schemas.event import State
 from schemas.log import LoggedEvent, RunChanged
 from schemas.task import Task
-from shared.rebuild.fold import Folded, Incomplete, fold
-from shared.rebuild.spill import Row, Spill
 from shared.runs import Intake
+from shared.service.rebuild.fold import Folded, Incomplete, fold
+from shared.service.rebuild.spill import Row, Spill
 
 
 def changes_of(run_id: str = "run-1", *, cancelled: bool = True) -> list[RunChanged]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.error import ErrorInfo
 from schemas.plan import Effect, Risk
 from schemas.step import Settlement
-from shared.gate import (
+from shared.authorization import (
     RULES,
     SEND,
     Action,

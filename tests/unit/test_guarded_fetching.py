@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.tools import ToolError
-from shared.tools.addresses import is_public
-from shared.tools.net import GuardedClient
+from shared.tools.web.addresses import is_public
+from shared.tools.web.client import GuardedClient
 
 PUBLIC = "93.184.216.34"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: Text/Plain; charset=latin-1\r\nContent-Length: 5\r\n\r\nhello"

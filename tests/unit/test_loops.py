@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.agent.loops import MOST_HINTS, Loops, Made, Noticed
+from shared.agent.loop_detector import MOST_HINTS, Loops, Made, Noticed
 
 WORDS = st.sampled_from("abc")
 CALLS = st.builds(

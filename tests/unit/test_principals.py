@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from schemas.publishing import asyncapi
+from shared.access.principals import SIGNED, digest, new_key, presentable, read_principals
+from shared.access.signing import SIGNATURE, SIGNER, from_secret, new_secret, public_half
 from shared.declared import InvalidFile
-from shared.principals import SIGNED, digest, new_key, presentable, read_principals
 from shared.settings import Settings
-from shared.signing import SIGNATURE, SIGNER, from_secret, new_secret, public_half
 
 HASH = "0" * 64
 PUBLIC = public_half(from_secret(new_secret()))

@@ -9,8 +9,8 @@ import pytest
 from infra import progress as module
 from infra.embedded.child import Child, NotReadyError
 from infra.progress import Progress
-from services.console.checks.finding import fail, ok
-from services.console.commands import doctor
+from services.cli.checks.finding import fail, ok
+from services.cli.commands import doctor
 
 BUSY = "while True: pass"
 IDLE = "import time; time.sleep(600)"

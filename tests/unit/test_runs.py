@@ -13,7 +13,7 @@ from schemas.step import DoStep, HelpAsked, MakePlan, Output, ReviewResult, Step
 from schemas.task import Artefact, Result, Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from schemas.verdict import Judgement, PlannedEffect, Proposal
-from shared.gate import digest_of
+from shared.authorization import digest_of
 from shared.runs import ENDS, LEGAL_MOVES, evolve, reissue
 from shared.runs.run import MAX_REPLANS
 

@@ -13,11 +13,11 @@ from schemas.budget import Budget, DayBudget
 from schemas.event import PlanRefused, RunStarted, State
 from schemas.step import DoStep, MakePlan
 from schemas.task import Task
+from shared.access.tenants import grant, read_tenants
 from shared.bus import encode
 from shared.declared import InvalidFile
 from shared.runs import Intake, decide
 from shared.settings import Settings
-from shared.tenants import grant, read_tenants
 
 FILE = """
 unknown = "free"

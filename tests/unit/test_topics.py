@@ -3,8 +3,8 @@
 import pytest
 
 from infra.topics import declared
-from services.console.checks.kafka import _topics
-from shared.bus.survey import KafkaSurvey
+from services.cli.checks.kafka import _topics
+from shared.bus.admin.cluster import KafkaSurvey
 
 TABLES = {"cards", "generations", "timers", "stops", "skips", "dead.actions"}
 COMPACTED = ("segment.ms", "min.cleanable.dirty.ratio", "max.compaction.lag.ms", "delete.retention.ms")

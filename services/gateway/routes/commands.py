@@ -10,8 +10,8 @@ from schemas.approval import CancelRun, CarryOut, Command, HumanDecided, PauseRu
 from schemas.event import State
 from schemas.message import Id, Part, Text
 from services.gateway.access import Caller
+from services.gateway.dependencies import CallerOf, PartsOf, RunId, Standing, StandingOf, Tenant, standing_of
 from services.gateway.failures import Refused, documented
-from services.gateway.inputs import CallerOf, PartsOf, RunId, Standing, StandingOf, Tenant, standing_of
 from services.gateway.publishing import deliver
 from services.gateway.views import Commanded
 from shared.blackboard import UnreadableRun

@@ -8,13 +8,13 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.dead import DeadLetterHandled
 from schemas.message import Text
+from services.gateway.dead_letter_batch import deal
 from services.gateway.dead_letters import DeadLetterView, Progress, Selection, refusing, view_of_letter
-from services.gateway.dealing import deal
+from services.gateway.dependencies import CallerOf, PartsOf, SettingsOf
 from services.gateway.failures import documented
-from services.gateway.inputs import CallerOf, PartsOf, SettingsOf
 from services.gateway.routes.commands import Order, ReasonedOrder
-from shared.bus.dead_search import Found, Search
-from shared.bus.redrive import Redriver, dead_letters, redriver
+from shared.bus.dead.redrive import Redriver, dead_letters, redriver
+from shared.bus.dead.search import Found, Search
 from shared.settings import Settings
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], responses=documented(404))

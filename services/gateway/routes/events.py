@@ -8,9 +8,9 @@ from fastapi import APIRouter, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from schemas.event import Moved, ResultReleased
+from services.gateway.dependencies import PartsOf, Standing, StandingOf, mark_of
 from services.gateway.failures import documented_beside_stream
 from services.gateway.following import FollowersOf
-from services.gateway.inputs import PartsOf, Standing, StandingOf, mark_of
 from shared.blackboard import CutOff, LiveEvent
 from shared.runs import ENDS
 from shared.service import Parts

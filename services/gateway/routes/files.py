@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from schemas.message import UNKNOWN_MEDIA, MediaType, media_type_or_unknown
 from schemas.task import Attachment
+from services.gateway.dependencies import CallerOf, PartsOf, Tenant
 from services.gateway.failures import Refused, documented, explain
-from services.gateway.inputs import CallerOf, PartsOf, Tenant
 from services.gateway.uploads import Uploads, spool, spooled
 
 router = APIRouter(tags=["files"])

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from schemas.event import State
+from services.gateway.dependencies import PartsOf, Tenant
 from services.gateway.failures import documented
-from services.gateway.inputs import PartsOf, Tenant
 from services.gateway.views import ApprovalPage, ApprovalView, RunPage, line_of
 from shared.blackboard import UnreadableRun, keys
 from shared.runs import Run

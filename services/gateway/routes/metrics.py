@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Response
 from prometheus_client.exposition import choose_encoder
 
-from services.gateway.inputs import PartsOf
+from services.gateway.dependencies import PartsOf
 
 router = APIRouter(include_in_schema=False)
 

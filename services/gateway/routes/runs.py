@@ -8,8 +8,8 @@ from schemas.event import State
 from schemas.message import Id
 from schemas.registry import EVENTS
 from schemas.task import Result
+from services.gateway.dependencies import PartsOf, Standing, StandingOf, StopsOf
 from services.gateway.failures import Refused, documented
-from services.gateway.inputs import PartsOf, Standing, StandingOf, StopsOf
 from services.gateway.trace import RunTrace, account, trace_of
 from services.gateway.turns import Turn, turn_of, turns_in
 from services.gateway.views import JournalView, RunView, view_of

@@ -10,12 +10,12 @@ from pydantic import ConfigDict, Field
 
 from schemas.message import Part, Text
 from schemas.stop import SCOPE, WorkStopped
+from services.gateway.dependencies import CallerOf, PartsOf, StopsOf
 from services.gateway.failures import documented, unavailable
-from services.gateway.inputs import CallerOf, PartsOf, StopsOf
 from services.gateway.publishing import clear, deliver
 from services.gateway.routes.commands import BY
-from shared.bus.stops import TOPIC, Stops
-from shared.principals import EVERY
+from shared.access.principals import EVERY
+from shared.service.kill_switch import TOPIC, Stops
 
 router = APIRouter(prefix="/v1/stops", tags=["stops"], responses=documented())
 

@@ -11,14 +11,14 @@ from pydantic import Field
 from schemas.message import MOST
 from schemas.plan import AgentCard
 from schemas.skip import BatchSkipped
+from services.gateway.dependencies import CallerOf, PartsOf
 from services.gateway.failures import UNANSWERED, Refused, documented, unavailable
-from services.gateway.inputs import CallerOf, PartsOf
 from services.gateway.publishing import deliver
 from services.gateway.routes.commands import ReasonedOrder
 from shared.blackboard import known_agents
+from shared.bus.admin.lag import TopicLag, topics_with_lag
+from shared.bus.admin.skips import unreadable_at
 from shared.bus.groups import groups_by_topic
-from shared.bus.lag import TopicLag, topics_with_lag
-from shared.bus.skips import unreadable_at
 
 TIMEOUT = 9.0
 """Seconds Kafka has to say how its topics stand."""

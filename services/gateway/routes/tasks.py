@@ -9,10 +9,10 @@ from fastapi import APIRouter, Header
 
 from schemas.message import Id
 from schemas.task import Task
-from services.gateway.admission import admit
+from services.gateway.dependencies import DEFAULT_TENANT, CallerOf, GivenTenant, Mark, PartsOf
 from services.gateway.failures import Refused, documented
-from services.gateway.inputs import DEFAULT_TENANT, CallerOf, GivenTenant, Mark, PartsOf
 from services.gateway.publishing import SOURCE, deliver
+from services.gateway.rate_limit import admit
 from services.gateway.views import Submitted, links_to
 from shared import blackboard
 from shared.blackboard import keys

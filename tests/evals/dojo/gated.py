@@ -8,7 +8,7 @@ from typing import Any
 from agentdojo.functions_runtime import Function, FunctionsRuntime
 from pydantic import TypeAdapter
 
-from shared.gate import (
+from shared.authorization import (
     Action,
     Allow,
     Ask,

@@ -4,7 +4,7 @@ import pytest
 from fake_gateway import Script, serving
 from typer.testing import CliRunner
 
-from services.console.app import app
+from services.cli.app import app
 
 
 @pytest.fixture

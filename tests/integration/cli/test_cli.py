@@ -12,8 +12,8 @@ from fake_gateway import QUESTION, RUN, FakeGateway, moved
 from typer.testing import CliRunner
 
 from infra.probe import free_port
-from services.console import events
-from services.console.app import app
+from services.cli.api import events
+from services.cli.app import app
 
 
 def test_a_task_is_watched_step_by_step_and_ends_with_its_result(waggle, script):
@@ -167,7 +167,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_run(script, gateway):
     script.add()
     script.events[RUN] = script.events[RUN][:4]
     script.hang = True
-    command = [sys.executable, "-m", "services.console", "watch", RUN, "--gateway", gateway.url]
+    command = [sys.executable, "-m", "services.cli", "watch", RUN, "--gateway", gateway.url]
     watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ, text=True)
     while not script.resumed_after:
         time.sleep(0.01)

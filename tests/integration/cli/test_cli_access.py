@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 from infra.embedded.stack import Stack
 from infra.probe import free_port
 from schemas.step import HelpAsked
-from services.console.app import app
-from services.console.checks.decisions import check_decisions
-from services.console.checks.endpoints import _open
+from services.cli.app import app
+from services.cli.checks.decisions import check_decisions
+from services.cli.checks.endpoints import _open
+from shared.access.principals import digest, new_key, read_principals
+from shared.access.signing import from_secret, public_half
 from shared.blackboard import RunStore
-from shared.principals import digest, new_key, read_principals
 from shared.settings import Settings
-from shared.signing import from_secret, public_half
 
 ROOT = Path(__file__).parents[3]
 
@@ -87,7 +87,7 @@ def test_without_a_key_or_with_a_wrong_one_it_is_said_what_to_do(waggle, script,
 
 async def test_the_mcp_server_shows_the_key_too(gateway, script, key):
     script.add()
-    command = ["-m", "services.console", "mcp", "--gateway", gateway.url]
+    command = ["-m", "services.cli", "mcp", "--gateway", gateway.url]
     own = {"WAGGLE_KEY": key}
     async with Client(StdioServerParameters(command=sys.executable, args=command, cwd=ROOT, env=own)) as client:
         answer = await client.call_tool("run_status", {"run_id": RUN})

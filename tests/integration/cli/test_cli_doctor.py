@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from infra import topics as declared_topics
 from infra.probe import free_port
 from schemas.plan import AgentCard, Risk, ToolCard
-from services.console.app import app
-from services.console.checks.finding import clock
+from services.cli.app import app
+from services.cli.checks.finding import clock
 from shared.blackboard import Sentinel, announce
-from shared.dependable import limits_in
+from shared.tools.runtime import limits_in
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from fake_gateway import RUN
 from typer.testing import CliRunner
 
 from infra.probe import free_port
-from services.console.app import app
+from services.cli.app import app
 
 
 def test_files_and_folders_are_uploaded_and_named_in_the_task(waggle, script, folder):

@@ -15,7 +15,7 @@ from mcp import Client, StdioServerParameters
 from infra.probe import free_port, listens
 
 ROOT = Path(__file__).parents[3]
-COMMAND = ["-m", "services.console", "mcp"]
+COMMAND = ["-m", "services.cli", "mcp"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from infra.embedded.state import StateFolder
 from schemas.task import Result
-from services.console.app import app
+from services.cli.app import app
 
 
 def test_the_real_swarm_answers_the_command_line(swarm, folder):
@@ -32,7 +32,7 @@ def test_the_real_swarm_answers_the_command_line(swarm, folder):
 
 def test_up_says_what_runs_where_and_ends_with_everything_stopped(folder):
     (folder / ".waggle").mkdir()
-    command = [sys.executable, "-m", "services.console", "up", "--quiet", "--services", "gateway"]
+    command = [sys.executable, "-m", "services.cli", "up", "--quiet", "--services", "gateway"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("WAGGLE_", "OPENAI_"))}
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True)
     said = []

@@ -5,8 +5,8 @@ import re
 
 from typer.testing import CliRunner
 
-from services.console.app import app
-from services.console.commands.topics import Sample, with_rates
+from services.cli.app import app
+from services.cli.commands.topics import Sample, with_rates
 
 
 def stands(at, written, lag):
@@ -48,7 +48,7 @@ def test_watching_looks_again_until_it_is_interrupted(waggle, script, monkeypatc
         if len(pauses) > 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("services.console.commands.topics.time.sleep", pause)
+    monkeypatch.setattr("services.cli.commands.topics.time.sleep", pause)
     ended = waggle("topics", "--watch", "--json")
     assert ended.exit_code == 130
     assert len([json.loads(line) for line in ended.stdout.splitlines()]) == 3

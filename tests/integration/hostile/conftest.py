@@ -12,9 +12,9 @@ from shared import bus
 from shared.agent import Agent, Context, Worker
 from shared.archive import BlobStore
 from shared.blackboard import RunStore
-from shared.bus.stops import Stops
-from shared.limits import breaker as rules
 from shared.llm import Models
+from shared.resilience import breaker as rules
+from shared.service.kill_switch import Stops
 from shared.telemetry.metrics import Metrics
 
 

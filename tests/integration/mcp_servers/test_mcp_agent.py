@@ -16,8 +16,8 @@ from shared.agent import Agent, Context, Worker
 from shared.agent.serve import mcp_servers
 from shared.archive import BlobStore
 from shared.blackboard import RunStore
-from shared.bus.stops import Stops
 from shared.llm import Models
+from shared.service.kill_switch import Stops
 from shared.telemetry.metrics import Metrics
 
 

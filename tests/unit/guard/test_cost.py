@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from shared.guard import find, parse_policy, sanitised, unloading
+from shared.guardrails import find, parse_policy, sanitised, unloading
 
 POLICY = parse_policy()
 SHORT, LONG = 5_000, 50_000

@@ -6,7 +6,7 @@ import string
 import pytest
 from attacks import DISGUISES, ENCODED, IMITATIONS, ORDERS
 
-from shared.guard import Kind, find, parse_policy, sanitised
+from shared.guardrails import Kind, find, parse_policy, sanitised
 
 POLICY = parse_policy('[words.abuse]\nwords = ["blast it"]\npatterns = ["d[a4]rn"]')
 

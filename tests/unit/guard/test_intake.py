@@ -9,7 +9,7 @@ from schemas.approval import HumanDecided
 from schemas.event import GuardrailTripped, State
 from schemas.step import DoStep, MakePlan
 from schemas.task import Attachment, Task, TaskContext
-from shared.guard import parse_policy, screened_task
+from shared.guardrails import parse_policy, screened_task
 from shared.runs import Intake
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -9,7 +9,7 @@ from services.research.citations import checked, fetched, given
 from shared.agent import Answered
 from shared.agent.outgoing import guarded
 from shared.errors import TerminalError
-from shared.guard import named, parse_policy, wrap, wrap_error
+from shared.guardrails import named, parse_policy, wrap, wrap_error
 from shared.telemetry.contents import CONTENTS, content
 
 KEY = "ghp_" + "a1B2c3D4e5F6" * 3

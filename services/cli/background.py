@@ -1,0 +1,99 @@
+"""A stack that runs beside a command, for as long as it takes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.cli.commands.stack import running
+from services.cli.exit_codes import ConsoleError
+from services.cli.gateway_url import STATE, endpoints, gateway_address
+from services.cli.terminal import Screen
+
+
+@contextmanager
+def background(screen: Screen, root: Path, documents: Path, *, keep: bool) -> Iterator[str]:
+    """The address of a gateway: what WAGGLE_GATEWAY names, else of this clone's stack.
+
+    A stack that had to be started is stopped at the end.
+    """
+    if given := os.environ.get("WAGGLE_GATEWAY"):
+        screen.note("Using what WAGGLE_GATEWAY names: its research agent needs the runbooks, its mail arrives there.")
+        yield gateway_address(given)
+        return
+    address = endpoints(root).get("WAGGLE_GATEWAY")
+    if address and running().runs_here(root):
+        screen.note("Using what runs here already; it searches the documents it was started with.")
+        yield address
+        _show_ways(screen, address, kept=True)
+        return
+    began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    running().down(root)
+    process = _start(root, documents)
+    try:
+        with screen.busy("Starting Kafka, Redis, Postgres, a mail sink, a model and the services …"):
+            found = _await_ready(process, root)
+        screen.say(f"Everything runs after {time.monotonic() - began:.1f} s:")
+        running().show(screen, found)
+        yield found["WAGGLE_GATEWAY"]
+        _show_ways(screen, found["WAGGLE_GATEWAY"], kept=keep)
+    finally:
+        if not (keep and process.poll() is None and endpoints(root)):
+            _stop(process, root)
+
+
+def _start(root: Path, documents: Path) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"WAGGLE_DOCUMENTS": _with_documents(documents)}
+    command = [sys.executable, "-m", "services.cli", "up", "--quiet"]
+    with _log(root).open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 -- this very program
+            command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _with_documents(documents: Path) -> str:
+    given = os.environ.get("WAGGLE_DOCUMENTS")
+    return f"{given},{documents}" if given else str(documents)
+
+
+def _log(root: Path) -> Path:
+    folder = root / STATE / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "up.log"
+
+
+def _await_ready(process: subprocess.Popen[bytes], root: Path) -> dict[str, str]:
+    from infra.progress import Progress  # noqa: PLC0415 -- an optional extra
+
+    progress = Progress(_log(root))
+    while process.poll() is None and not progress.stuck(process.pid):
+        found = endpoints(root)
+        if "WAGGLE_GATEWAY" in found:
+            return found
+        if line := progress.due():
+            Screen().note(line)
+        time.sleep(0.1)
+    why = progress.why(process.returncode)
+    raise ConsoleError(f"the services could not be started: `waggle up` {why}", f"the whole of it: {_log(root)}")
+
+
+def _stop(process: subprocess.Popen[bytes], root: Path) -> None:
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        running().down(root)
+
+
+def _show_ways(screen: Screen, gateway: str, *, kept: bool) -> None:
+    if kept:
+        screen.say(f"Still running: waggle runs, waggle status RUN, {gateway}/docs; `waggle down` stops it.")
+    else:
+        screen.say(
+            "Stopping. `make up` keeps it running; then: waggle runs, waggle status RUN, and the gateway's /docs."
+        )

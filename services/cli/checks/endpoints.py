@@ -1,0 +1,112 @@
+"""Whether the models' endpoints, the gateway, the trace collector and the mail server answer."""
+
+import asyncio
+import smtplib
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import unquote, urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from services.cli.checks.finding import Finding, fail, ok, warn
+from services.cli.checks.models import check_models
+from shared.net.urls import without_password
+from shared.settings import Settings
+
+_WITHIN = httpx.Timeout(20.0, connect=5.0)
+"""Seconds one endpoint has to answer, and to take a connection: who has taken one is there, and perhaps busy."""
+
+_MAIL_WITHIN = 5.0
+
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+_BUSY = "is its machine busy? look again later"
+
+_AWAY = (httpx.HTTPError, httpx.InvalidURL)
+
+
+async def check_endpoints(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
+    """Those that are set."""
+    async with httpx.AsyncClient(timeout=_WITHIN) as http:
+        collector = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        parts = await asyncio.gather(
+            check_models(http, settings),
+            _gateway(http, settings),
+            _if(collector, lambda url: _collector(http, url)),
+            _if(settings.smtp, lambda url: asyncio.to_thread(_mail, url)),
+        )
+    return [each for part in parts for each in part]
+
+
+async def _if(url: str | None, check: Callable[[str], Awaitable[Finding]]) -> list[Finding]:
+    return [await check(url)] if url else []
+
+
+async def _gateway(http: httpx.AsyncClient, settings: Settings) -> list[Finding]:
+    url, at = settings.gateway.rstrip("/"), without_password(settings.gateway)
+    try:
+        answer = await http.get(f"{url}/ready")
+        if answer.text != "ready":
+            do = "see its log, and what fails above"
+            return [fail("gateway", f"{at} answers {answer.status_code}: {answer.text[:300]}", do)]
+        return [ok("gateway", f"{at} is ready"), await _access(http, url, settings.key)]
+    except httpx.ReadTimeout:
+        return [warn("gateway", f"{at} is slow: it takes connections, and does not answer in time", _BUSY)]
+    except _AWAY as away:
+        do = "start it, or correct WAGGLE_GATEWAY"
+        return [fail("gateway", f"nothing answers at {at}: {_reason(away)}", do)]
+
+
+async def _access(http: httpx.AsyncClient, url: str, key: SecretStr | None) -> Finding:
+    """Whether the gateway asks for a key, and takes ours."""
+    asked = f"{url}/v1/agents"
+    if (await http.get(asked)).status_code != httpx.codes.UNAUTHORIZED:
+        return _open(url)
+    if key is None:
+        return fail("access", "the gateway asks for a key", "set WAGGLE_KEY; docs/access.md says who makes one")
+    answer = await http.get(asked, headers={"Authorization": f"Bearer {key.get_secret_value()}"})
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        return fail("access", "the gateway does not know this key", "correct WAGGLE_KEY, or have its hash added")
+    return ok("access", "the gateway asks for a key, and takes this one")
+
+
+def _open(url: str) -> Finding:
+    if urlsplit(url).hostname in _LOOPBACK:
+        return ok("access", "the gateway asks nobody for a key, and is asked from this machine")
+    found = "the gateway asks nobody for a key: whoever reaches it may do everything"
+    return warn("access", found, "set its WAGGLE_KEYS (docs/access.md)")
+
+
+async def _collector(http: httpx.AsyncClient, url: str) -> Finding:
+    """Hand it no spans, as OTLP allows."""
+    target = f"{url.rstrip('/')}/v1/traces"
+    at = without_password(target)
+    try:
+        answer = await http.post(target, content=b"", headers={"Content-Type": "application/x-protobuf"})
+    except _AWAY as away:
+        do = "start it, or correct OTEL_EXPORTER_OTLP_ENDPOINT; without it traces are lost, and nothing else"
+        return warn("traces", f"nothing answers at {at}: {_reason(away)}", do)
+    if not answer.is_success:
+        return warn("traces", f"{at} answers {answer.status_code}", "name an endpoint of OTLP over HTTP (port 4318)")
+    return ok("traces", f"{at} takes them")
+
+
+def _mail(url: str) -> Finding:
+    at, parts = without_password(url), urlsplit(url)
+    kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
+    try:
+        with kind(parts.hostname or "", parts.port or 0, timeout=_MAIL_WITHIN) as server:
+            if parts.username and parts.scheme == "smtp" and parts.hostname not in _LOOPBACK:
+                server.starttls()
+            if parts.username:
+                server.login(unquote(parts.username), unquote(parts.password or ""))
+            server.noop()
+    except smtplib.SMTPAuthenticationError:
+        return fail("mail", f"{at} refuses the user or the password", "correct WAGGLE_SMTP")
+    except (OSError, smtplib.SMTPException, ValueError) as away:
+        return fail("mail", f"{at} cannot be used: {type(away).__name__}", "start it, or correct WAGGLE_SMTP")
+    return ok("mail", f"{at} takes mail")
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

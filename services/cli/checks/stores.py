@@ -1,0 +1,76 @@
+"""Whether Redis and Postgres are there, of a supported release, and set up so that nothing is lost."""
+
+import asyncio
+
+from services.cli.checks.finding import Finding, clock, fail, ok, warn
+from shared import archive, blackboard
+from shared.archive import check_postgres
+from shared.archive import survey as survey_postgres
+from shared.blackboard import check_redis
+from shared.blackboard.survey import RedisSurvey
+from shared.blackboard.survey import survey as survey_redis
+from shared.errors import Misconfigured
+from shared.net.urls import without_password
+from shared.settings import Settings
+
+OLDEST_REDIS = (6, 2)
+OLDEST_POSTGRES = 15
+"""The oldest the tests run on."""
+
+_CORRECT = "correct that setting; docs/secure-transport.md has examples"
+
+
+async def check_stores(settings: Settings) -> list[Finding]:
+    """Redis, then Postgres."""
+    redis, postgres = await asyncio.gather(_redis(settings), _postgres(settings.postgres))
+    return [*redis, *postgres]
+
+
+async def _redis(settings: Settings) -> list[Finding]:
+    at = without_password(settings.redis)
+    try:
+        await check_redis(settings)
+        found = await survey_redis(settings)
+    except Misconfigured as refused:
+        return [fail("redis", str(refused), _CORRECT)]
+    except blackboard.OUTAGES as away:
+        return [fail("redis", f"it cannot be reached at {at}: {away}", "start it, or correct WAGGLE_REDIS")]
+    return [_release(at, found), *_kept(found), clock("redis clock", found.ahead)]
+
+
+def _release(at: str, found: RedisSurvey) -> Finding:
+    release = ".".join(map(str, found.version))
+    if found.version < OLDEST_REDIS:
+        return fail("redis", f"{at} is {release}", "upgrade it: scripts need 6.2 or later")
+    return ok("redis", f"{at} is {release}")
+
+
+def _kept(found: RedisSurvey) -> list[Finding]:
+    evicting = fail(
+        "redis memory",
+        "it throws keys away when it is full: runs would vanish",
+        "set maxmemory-policy noeviction; services wait when it is full",
+    )
+    forgetting = warn(
+        "redis disk",
+        "it does not write what it has to disk at once (AOF is off)",
+        "set appendonly yes; else every restart of it has the blackboard rebuilt from Kafka",
+    )
+    return [*([evicting] if found.evicts else []), *([] if found.keeps else [forgetting])]
+
+
+async def _postgres(dsn: str) -> list[Finding]:
+    at = without_password(dsn)
+    try:
+        await check_postgres(dsn)
+        major, ahead = await survey_postgres(dsn)
+    except Misconfigured as refused:
+        return [fail("postgres", str(refused), _CORRECT)]
+    except archive.OUTAGES as away:
+        why = str(away) or type(away).__name__
+        return [fail("postgres", f"it cannot be reached at {at}: {why}", "start it, or correct WAGGLE_POSTGRES")]
+    if major < OLDEST_POSTGRES:
+        release = warn("postgres", f"{at} is {major}", f"upgrade it: the tests run on {OLDEST_POSTGRES} and later")
+    else:
+        release = ok("postgres", f"{at} is {major}")
+    return [release, clock("postgres clock", ahead)]

@@ -1,0 +1,83 @@
+"""Whether the files of operators that speak of tools and agents can be used, and name some that there are."""
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from schemas.plan import AgentCard
+from services.cli.checks.finding import Finding, fail, ok, warn
+from shared import blackboard
+from shared.access.tenants import read_tenants
+from shared.authorization import read_gate
+from shared.blackboard import Sentinel, known_agents
+from shared.errors import Misconfigured
+from shared.settings import Settings
+
+
+class Named(NamedTuple):
+    """A name in a file."""
+
+    file: str
+    kind: str
+    """`tool` or `agent`."""
+    name: str
+
+
+async def check_tools(settings: Settings) -> list[Finding]:
+    """Nothing where no file is set."""
+    try:
+        named = sorted({*_limited(settings), *_judged(settings), *_permitted(settings), *_served(settings)})
+    except Misconfigured as wrong:
+        return [fail("tools", str(wrong), "docs/tools.md and docs/mcp.md say what the files take")]
+    agents = await _agents(settings) if named else {}
+    there = {"agent": set(agents), "tool": {tool.name for agent in agents.values() for tool in agent.tools}}
+    return [_entry(each, there[each.kind]) for each in named]
+
+
+def _limited(settings: Settings) -> Iterator[Named]:
+    from shared.tools.runtime import limits_in  # noqa: PLC0415 -- takes a moment, and only `doctor` needs it
+
+    yield from _all("WAGGLE_TOOLS", "tool", limits_in(settings.tools))
+
+
+def _judged(settings: Settings) -> Iterator[Named]:
+    yield from _all("WAGGLE_GATE", "tool", read_gate(settings.gate).tools)
+
+
+def _permitted(settings: Settings) -> Iterator[Named]:
+    tenants = read_tenants(settings.tenants)
+    for terms in [*tenants.tiers.values(), *tenants.tenants.values()] if tenants else []:
+        yield from _all("WAGGLE_TENANTS", "tool", terms.tools or ())
+        yield from _all("WAGGLE_TENANTS", "agent", terms.agents or ())
+
+
+def _served(settings: Settings) -> Iterator[Named]:
+    from shared.mcp.declare import EVERYONE, declared_servers  # noqa: PLC0415 -- as above
+
+    for server in declared_servers(settings.mcp).values() if settings.mcp else []:
+        yield from _all("WAGGLE_MCP", "agent", set(server.agents) - {EVERYONE})
+
+
+def _all(file: str, kind: str, names: Iterable[str]) -> Iterator[Named]:
+    return (Named(file, kind, name) for name in names)
+
+
+async def _agents(settings: Settings) -> dict[str, AgentCard]:
+    """All agents that are known; none while Redis is away, which is said elsewhere."""
+    sentinel = Sentinel(settings.redis, blackboard.tls(settings))
+    try:
+        return dict(await known_agents(sentinel.own))
+    except blackboard.OUTAGES:
+        return {}
+    finally:
+        await sentinel.close()
+
+
+def _entry(named: Named, there: set[str]) -> Finding:
+    file, kind, name = named
+    if name in there:
+        return ok("tools", f"{file} names the {kind} {name}")
+    near = get_close_matches(name, there, n=1)
+    do = f"is {near[0]} meant?" if near else "`waggle agents` lists those there are, of the agents that have started"
+    missing = "which no agent has" if kind == "tool" else "which nobody knows"
+    return warn("tools", f"{file} names the {kind} {name}, {missing}", do)

@@ -1,0 +1,71 @@
+"""The command that shows what a run did, as the gateway tells it: no tracing backend is needed."""
+
+from rich.text import Text
+from rich.tree import Tree
+
+from services.cli.api.models import RunTrace, TracedAction, TracedAttempt, TracedWork
+from services.cli.options import GatewayOption, JsonOption, RunArgument, TenantOption, connect
+from services.cli.show.plain_output import spent
+from services.cli.terminal import Screen, one_line
+
+WIDTH = 100
+"""Characters of what was done."""
+
+STYLES = {"failed": "red", "refused": "yellow", "wants changes": "yellow", "asks": "yellow", "running": "cyan"}
+
+
+def trace(
+    run: RunArgument, gateway: GatewayOption = None, tenant: TenantOption = "default", json: JsonOption = False
+) -> None:
+    """Show what a run did so far: who tried what, each turn and call, with time, tokens, cost; and its trace's id."""
+    screen = Screen(json=json)
+    with connect(gateway, tenant) as client:
+        found = client.trace(run)
+    if json:
+        screen.document(found)
+        return
+    shown = RunTrace.model_validate(found)
+    screen.say(_tree(shown))
+    if shown.trace_id:
+        screen.say(f"Trace {shown.trace_id}")
+
+
+def _tree(run: RunTrace) -> Tree:
+    tree = Tree(Text(f"{run.run_id}  {run.state}  {run.seconds:.1f} s  {spent(run.usage)}{_again(run.retries)}"))
+    for work in run.works:
+        branch = tree.add(Text(_work(work)))
+        for number, attempt in enumerate(work.attempts, 1):
+            below = branch.add(Text(_attempt(run, attempt, number), style=STYLES.get(attempt.status, "")))
+            for action in attempt.actions:
+                below.add(Text(_action(run, action), style="dim"))
+    return tree
+
+
+def _work(work: TracedWork) -> str:
+    name = work.id if work.agent == work.id else f"{work.id} ({work.agent})"
+    return f"{one_line(name)}  {work.seconds:.1f} s  {spent(work.usage)}{_again(work.retries)}"
+
+
+def _again(retries: int) -> str:
+    return f"  {retries} {'retry' if retries == 1 else 'retries'}" if retries else ""
+
+
+def _attempt(run: RunTrace, attempt: TracedAttempt, number: int) -> str:
+    note = f": {one_line(attempt.note, WIDTH)}" if attempt.note else ""
+    code = f" [{one_line(attempt.error.code)}]" if attempt.error else ""
+    return f"{_since(run, attempt)}attempt {number} {one_line(attempt.status)}{note}{code}{_took(attempt)}"
+
+
+def _action(run: RunTrace, action: TracedAction) -> str:
+    cost = f"  {one_line(action.model)}, {spent(action.usage)}" if action.usage else ""
+    version = f", prompt {one_line(action.versions.prompt)}" if action.versions else ""
+    return f"{_since(run, action)}{one_line(action.what, WIDTH)}{_took(action)}{cost}{version}"
+
+
+def _took(what: TracedAttempt | TracedAction) -> str:
+    return "" if what.seconds is None else f"  {what.seconds:.2f} s"
+
+
+def _since(run: RunTrace, what: TracedAttempt | TracedAction) -> str:
+    """How far into the run."""
+    return f"+{(what.at - run.started).total_seconds():.2f} s  " if what.at else ""

@@ -1,0 +1,81 @@
+"""`waggle demo`: the main job from start to end, with everything it needs started here."""
+
+import time
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from infra.demo import sample
+from schemas.budget import Budget
+from schemas.task import Task
+from services.cli import watcher
+from services.cli.api.client import Gateway
+from services.cli.api.files import attach, safe_name, save
+from services.cli.background import background
+from services.cli.commands.submit import with_files
+from services.cli.exit_codes import Exit, exit_of_result
+from services.cli.gateway_url import STATE, root_folder
+from services.cli.options import connect
+from services.cli.show.live import view_for
+from services.cli.show.render import heading, seconds, show_result
+from services.cli.terminal import Screen, one_line
+
+BUDGET = Budget(seconds=600, tool_calls=80)
+"""The simulated model needs a small part of it, a real one more."""
+
+
+def demo(
+    seed: Annotated[int, typer.Option(help="Which incident is hidden in the data.")] = 7,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave running what was started; `waggle down` stops it.")
+    ] = False,
+) -> None:
+    """Find, explain and mail an incident that is hidden in 60,000 orders. Leaves with the run's exit code."""
+    began = time.monotonic()
+    screen, root = Screen(), root_folder()
+    folder = root / STATE / "demo"
+    sample.generate(folder, seed=seed)
+    screen.say(f"Made {folder / 'orders.csv'}: 60,000 orders in which one thing went wrong (seed {seed})")
+    with background(screen, root, folder / "runbooks", keep=keep) as address, connect(address, "default") as client:
+        code = investigate(screen, client, root, folder / "orders.csv")
+        screen.say(f"\nThe demo took {seconds(time.monotonic() - began)} in all.", style="bold")
+    raise typer.Exit(code)
+
+
+def investigate(screen: Screen, client: Gateway, root: Path, orders: Path) -> Exit:
+    """Hand the task in, watch it, and show the report, its files and the mail."""
+    before = set(mails(root))
+    screen.say(f"\nTask: {sample.TASK}\n")
+    task = with_files(Task(objective=sample.TASK, budget=BUDGET), attach(client, [orders]))
+    run_id = str(client.submit(task, uuid4().hex)["run_id"])
+    screen.say(f"Run {one_line(run_id)}", style="bold")
+    if waiting := watcher.watch(client, run_id, screen, view_for(screen), fresh=True, until_asked=True):
+        watcher.tell_question(screen, waiting)
+        return Exit.WAITING
+    result = client.result(run_id)
+    folder = root / STATE / "results" / safe_name(run_id)
+    show_result(screen, result, save(client, result.artefacts, folder))
+    show_mails(screen, [path for path in mails(root) if path not in before])
+    return exit_of_result(result)
+
+
+def mails(root: Path) -> list[Path]:
+    """The mail that was received, oldest first."""
+    return sorted((root / STATE / "mailbox").glob("*.eml"), key=lambda path: path.stat().st_mtime)
+
+
+def show_mails(screen: Screen, paths: list[Path]) -> None:
+    """Who got what."""
+    heading(screen, "Mail received")
+    for path in paths:
+        mail = message_from_bytes(path.read_bytes(), policy=policy.default)
+        attached = ", ".join(one_line(part.get_filename() or "?") for part in mail.iter_attachments())
+        for name in ("From", "To", "Subject"):
+            screen.say(f"  {name:<12} {one_line(mail[name] or '')}")
+        screen.say(f"  {'Attached':<12} {attached or 'nothing'}")
+        screen.say(f"  {'File':<12} {path}")
+    if not paths:
+        screen.say("  none")

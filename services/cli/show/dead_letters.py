@@ -1,0 +1,151 @@
+"""Dead letters as the gateway tells of them and as a person reads them."""
+
+from typing import Any
+
+from pydantic import Field, JsonValue
+from rich.text import Text
+
+from schemas.dead import DeadLetterHandled
+from schemas.error import ErrorInfo
+from schemas.message import Instant, Part
+from services.cli.show.render import heading, plain_table, size
+from services.cli.terminal import Screen, one_line
+
+
+class Line(Part):
+    """A dead letter in a list."""
+
+    name: str
+    topic: str
+    at: Instant
+    error: str
+    message: str
+    attempts: str
+    tenant: str | None = None
+    size: int
+    came_from: str | None = None
+    state: str
+    handled: DeadLetterHandled | None = None
+
+
+class Found(Part):
+    """What a search found."""
+
+    letters: list[Line]
+    complete: bool
+    not_looked_at: int
+
+
+class Bytes(Part):
+    """Bytes: text, or base64 of what is none."""
+
+    text: str | None = None
+    base64: str | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.text is not None else f"base64:{self.base64 or ''}"
+
+
+class Header(Bytes):
+    """A header of the original record."""
+
+    name: str
+
+
+class Letter(Line):
+    """All that is known of a dead letter."""
+
+    partition: str
+    offset: str
+    service: str
+    version: str
+    trace_id: str | None = None
+    causes: JsonValue = None
+    redriven_by: str | None = None
+    key: Bytes | None = None
+    headers: list[Header] = Field(default_factory=list)
+    payload: Bytes
+
+
+class Progress(Part):
+    """What became of one of many."""
+
+    n: int
+    of: int
+    name: str
+    outcome: str
+    error: ErrorInfo | None = None
+
+
+def show_list(screen: Screen, found: Found) -> None:
+    """A table of dead letters, and whether there are more."""
+    rows = plain_table("dead letter", "died", "error", "attempts", "tenant", "state", "message", right=3, left_again=4)
+    for line in found.letters:
+        rows.add_row(
+            one_line(line.name),
+            f"{line.at.astimezone():%m-%d %H:%M:%S}",
+            one_line(line.error),
+            one_line(line.attempts),
+            one_line(line.tenant or ""),
+            one_line(line.state),
+            one_line(line.message, 80),
+        )
+    screen.say(rows if found.letters else "No dead letter fits.")
+    if not found.complete:
+        screen.note(more(found.not_looked_at))
+
+
+def more(not_looked_at: int) -> str:
+    """That a list is not all there is."""
+    older = f"; {not_looked_at:,} older records were not looked at" if not_looked_at else ""
+    return f"There may be more{older}: --limit, --topic, --since and --until reach them."
+
+
+def show_letter(screen: Screen, letter: Letter) -> None:
+    """Everything about one."""
+    screen.say(one_line(letter.name), style="bold")
+    for name, value in _rows(letter).items():
+        if value:
+            screen.say(f"  {name:<10} {one_line(value)}")
+    heading(screen, "Original headers")
+    for header in letter.headers:
+        screen.say(f"  {one_line(header.name)}: {one_line(header)}")
+    heading(screen, "Payload")
+    screen.say(str(letter.payload))
+
+
+def _rows(letter: Letter) -> dict[str, Any]:
+    return {
+        "error": f"{letter.message} [{letter.error}]",
+        "died": f"{letter.at.astimezone():%Y-%m-%d %H:%M:%S %Z}",
+        "was at": f"{letter.topic}/{letter.partition}/{letter.offset}",
+        "attempts": letter.attempts,
+        "given up by": " ".join(filter(None, (letter.service, letter.version))),
+        "causes": "" if letter.causes is None else letter.causes,
+        "tenant": letter.tenant,
+        "trace": letter.trace_id,
+        "key": letter.key,
+        "size": size(letter.size),
+        "came from": came_from(letter),
+        "state": told(letter.handled) if letter.handled else letter.state,
+    }
+
+
+def came_from(letter: Letter) -> str:
+    """The dead letter that it was before."""
+    by = f", redriven by {letter.redriven_by}" if letter.redriven_by else ""
+    return f"{letter.came_from}{by}" if letter.came_from else ""
+
+
+def told(handled: DeadLetterHandled) -> str:
+    """Who did what when, and why."""
+    because = f": {handled.reason}" if handled.reason else ""
+    return one_line(f"{handled.action} by {handled.by} at {handled.at.astimezone():%Y-%m-%d %H:%M:%S %Z}{because}")
+
+
+def show_progress(screen: Screen, progress: Progress) -> None:
+    """What became of one of many."""
+    why = f": {one_line(progress.error.message)}" if progress.error else ""
+    style = {"failed": "red", "skipped": "yellow"}.get(progress.outcome, "")
+    line = f"{progress.n} of {progress.of}  {one_line(progress.name)}  {one_line(progress.outcome)}{why}"
+    screen.say(Text(line, style=style))

@@ -1,0 +1,140 @@
+"""The file that WAGGLE_KEYS names: who may use the gateway, by hashes of keys, and sign decisions, by public keys."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+
+from schemas.approval import CarryOut, HumanDecided
+from schemas.message import Message, Slug
+from shared.access.signing import checked_public
+from shared.declared import Strict, read_declared
+
+EVERY = "*"
+"""Stands for every tenant."""
+
+PREFIX = "wgl_"
+"""What a key begins with: so it is found in logs and texts, and hidden."""
+
+
+class Role(StrEnum):
+    """What somebody may do."""
+
+    SUBMIT = "submit"
+    """Hand tasks and their files in, and cancel runs."""
+    READ = "read"
+    """Look at runs, files and agents."""
+    DECIDE = "decide"
+    """Answer what a run waits for."""
+    OPERATE = "operate"
+    """Cancel, pause and resume runs; of every tenant's: the kill switch, dead letters, topics, metrics."""
+
+
+SIGNED: Mapping[type[Message], Role] = {HumanDecided: Role.DECIDE, CarryOut: Role.DECIDE}
+"""Orders that permit acting calls, and the role of who may give them: over Kafka they carry a signature."""
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9@._+-]{0,99}$")]
+Digest: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Digests: TypeAlias = Annotated[tuple[Digest, ...], BeforeValidator(_one_or_many)]
+PublicKeys: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(checked_public)], ...], BeforeValidator(_one_or_many)
+]
+
+
+class Principal(Strict):
+    """A person or a system. Several keys of a kind: an old one holds beside the new one until it is taken out."""
+
+    sha256: Digests = ()
+    ed25519: PublicKeys = ()
+    tenants: tuple[Slug | Annotated[str, StringConstraints(pattern=r"^\*$")], ...] = Field(min_length=1)
+    roles: tuple[Role, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> Self:
+        if not self.sha256 and not self.ed25519:
+            raise ValueError("it needs a key: `sha256`, `ed25519` or both")
+        return self
+
+    def acts_for(self, tenant: str) -> bool:
+        """Whether it may do what it may for this tenant; `*`: for all of them at once."""
+        return EVERY in self.tenants or tenant in self.tenants
+
+
+class Service(Strict):
+    """A service that signs for people it has authenticated itself."""
+
+    ed25519: Annotated[PublicKeys, Field(min_length=1)]
+
+
+class Principals(Strict):
+    """The whole file."""
+
+    principals: dict[Name, Principal] = Field(min_length=1)
+    services: dict[Literal["gateway"], Service] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _each_key_is_ones(self) -> Self:
+        seen: dict[str, str] = {}
+        for name, kind, key in self._keys():
+            if (other := seen.setdefault(key, name)) != name:
+                raise ValueError(f"{name}.{kind}: the same key is {other.partition('.')[2]}'s")
+        return self
+
+    def _keys(self) -> Iterator[tuple[str, str, str]]:
+        for name, each in self.principals.items():
+            yield from ((f"principals.{name}", "sha256", key) for key in each.sha256)
+            yield from ((f"principals.{name}", "ed25519", key) for key in each.ed25519)
+        for service, signing in self.services.items():
+            yield from ((f"services.{service}", "ed25519", key) for key in signing.ed25519)
+
+    def signer(self, name: str) -> PublicKeys:
+        """Return the public keys of a person, or of a service as `services/NAME`; none for who has none."""
+        service = {signing_name(each): signing.ed25519 for each, signing in self.services.items()}
+        principal = self.principals.get(name)
+        return service.get(name, principal.ed25519 if principal else ())
+
+    def whose(self, key: str) -> str | None:
+        """The name of whose key it is. Takes as long for a wrong key as for a right one."""
+        shown, found = digest(key), None
+        for name, each in self.principals.items():
+            for known in each.sha256:
+                if hmac.compare_digest(shown, known):
+                    found = name
+        return found
+
+
+def signing_name(service: str) -> str:
+    """Return the name a service signs by: no person can have one like it."""
+    return f"services/{service}"
+
+
+def digest(key: str) -> str:
+    """What the file says of a key. Keys are random and long, so a plain hash cannot be guessed back."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def presentable(key: str) -> bool:
+    """Whether it can be shown at all: a key is printable ASCII without spaces."""
+    return key.isascii() and key.isprintable() and " " not in key
+
+
+def new_key() -> str:
+    """A key of 256 random bits."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+@lru_cache(maxsize=8)
+def read_principals(path: Path | None) -> Principals | None:
+    """Who is in a file, read once in a process; None without one. Raises InvalidFile."""
+    return None if path is None else read_declared(path, Principals)

@@ -1,0 +1,219 @@
+"""The acting calls of one handoff and their outcomes: what the run is told it has effected."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+from schemas.acting import ActingCall
+from schemas.plan import Effect
+from schemas.step import Handoff
+from shared.agent.tools.calls import Answered, Call
+from shared.authorization import ALREADY_MADE, MOST_TARGETS, deeds_of, lasts, moved_by, sameness_of, tool_named
+from shared.blackboard import Journal
+from shared.blackboard.journal import INTENT, REFUSED
+from shared.guardrails import named, redacted, secrets, unwrapped, wrap
+from shared.tools import Tool
+from shared.tools.call import INVALID_ARGUMENTS, MAY_HAVE_HAPPENED
+from shared.tools.runtime import REFUSALS
+
+LONGEST_ARGUMENTS, LONGEST_RESULT, LONGEST_REASON = 2_000, 1_000, 300
+"""Characters that a record keeps."""
+
+LARGEST_AMOUNT = 1e300
+"""Stands for amounts that no JSON number holds."""
+
+_REFUSED = frozenset({*REFUSALS, "budget_exhausted", "stopped"})
+_NO_CALL = frozenset({INVALID_ARGUMENTS, "unknown_tool"})
+"""Errors of what the model wrote: no call that could be made."""
+
+_BEGUN = "it was begun and its outcome was not recorded"
+
+Outcome: TypeAlias = Literal["made", "failed", "refused", "unknown"]
+
+
+class Effects:
+    """Records of one handoff's acting calls, one for each place. A replay of the journal gives the same."""
+
+    def __init__(self, handoff: Handoff) -> None:
+        self._handoff = handoff
+        self._records: dict[str, ActingCall] = {}
+        self._recalled: dict[str, ActingCall] = {}
+        """Those the journal has, whether this delivery comes to their places or not."""
+        self._first = {each.place: each.at for each in handoff.effected}
+        self.answered_from_record: set[str] = set()
+        """Digests of the calls that were answered from the run's record."""
+
+    @property
+    def made(self) -> list[ActingCall]:
+        """Every acting call of this work until now, as far as the journal and this delivery know them, in order."""
+        return list((self._recalled | self._records).values())
+
+    def known(self, *, but: str | None = None) -> list[ActingCall]:
+        """The run's acting calls, those of this delivery last; `but`: without those recorded at that place."""
+        whole = {each.place: each for each in self._handoff.effected} | {
+            each.place: each for each in self._records.values()
+        }
+        whole.pop((self._handoff.idempotency_key, but or ""), None)
+        return list(whole.values())
+
+    def is_reported(self, place: str) -> bool:
+        """True when the run knows the outcome of the call at that place, `work/call`, in other work."""
+        return any("/".join(each.place) == place and each.outcome != "unknown" for each in self._handoff.effected)
+
+    def recall(self, journal: Journal) -> None:
+        """Take in the acting calls that earlier deliveries of this work have recorded."""
+        for name, entry in journal.entries().items():
+            place, about = name.removesuffix(INTENT), journal.about(name)
+            if about is None or "acting" not in about or (name.endswith(INTENT) and place in journal):
+                continue
+            record = ActingCall.model_validate(about["acting"], extra="ignore")
+            if name.endswith(REFUSED) or entry is None or (isinstance(entry, str) and from_record(entry)):
+                continue
+            self._recalled[place] = record if name.endswith(INTENT) else _ended(record, str(entry))
+
+    def record(self, name: str, call: Call) -> ActingCall | None:
+        """The record of a call that may be made now; None for one that does not act outside the run."""
+        return self._record(name, call, "unknown", reason=_BEGUN)
+
+    def begun(self, name: str, call: Call) -> None:
+        """The call is about to be made: until it is answered its outcome is unknown."""
+        self._keep(name, call, "unknown", reason=_BEGUN)
+
+    def not_made(self, name: str, call: Call, why: str) -> None:
+        """The call has failed and nothing has happened; of an idempotent tool that is not certain."""
+        sure = call.tool is not None and call.tool.must_not_repeat
+        self._keep(name, call, "failed" if sure else "unknown", reason=why)
+
+    def is_undone(self, name: str) -> bool:
+        """True for a call that has certainly not been made."""
+        record = self._records.get(name)
+        return record is not None and not record.may_have_happened
+
+    def refused(self, name: str, call: Call, rule: str, why: str) -> None:
+        """The gate has denied the call. Calls that no tool could take are not recorded."""
+        if rule not in ("permission", "schema"):
+            self._keep(name, call, "refused", reason=why, rule=rule)
+
+    def answered(self, name: str, call: Call, asked: Answered) -> None:
+        """The call was answered, or a person has said what became of it."""
+        error = asked.error
+        if call.tool is None or (error is not None and error["code"] in _NO_CALL):
+            self._records.pop(name, None)
+        elif from_record(asked.answer):
+            self.answered_from_record.add(sameness(call.tool, call.arguments))
+        elif error is None:
+            self._keep(name, call, "made", result=_excerpt(unwrapped(asked.answer)))
+        else:
+            self._keep(name, call, _outcome(error["code"]), **_failure(error))
+
+    def _keep(self, name: str, call: Call, outcome: Outcome, **facts: str) -> None:
+        if (record := self._record(name, call, outcome, **facts)) is not None:
+            self._records[name] = record
+
+    def _record(
+        self, name: str, call: Call, outcome: Outcome, *, result: str = "", reason: str = "", rule: str = ""
+    ) -> ActingCall | None:
+        tool, handoff = call.tool, self._handoff
+        if tool is None or not lasts(tool) or handoff.dry_run:
+            return None
+        return ActingCall(
+            work_id=handoff.idempotency_key,
+            call=name,
+            agent=handoff.agent,
+            tool=tool.name,
+            source=tool.source,
+            effect=tool.effect,
+            arguments=_cut(_clean(json.dumps(call.arguments, ensure_ascii=False)), LONGEST_ARGUMENTS),
+            digest=sameness(tool, call.arguments),
+            targets=sorted(deeds_of(tool, call.arguments))[:MOST_TARGETS],
+            moves=amounts(tool, call.arguments),
+            outcome=outcome,
+            result=result,
+            reason=_cut(_clean(reason), LONGEST_REASON),
+            rule=rule,
+            at=self._first.get((handoff.idempotency_key, name)) or datetime.now(UTC),
+        )
+
+
+def answer_from(record: ActingCall) -> str:
+    """The answer to a call that the run has made before: the recorded result, marked as such."""
+    made = {
+        "at": record.at.isoformat() if record.at else None,
+        "by": record.agent,
+        "note": f"The run made this call before, with equal arguments: it was not made again. {_again(record)}",
+    }
+    return json.dumps(wrap(named("tool", record.tool), _read(record.result)) | {ALREADY_MADE: made}, ensure_ascii=False)
+
+
+def _again(record: ActingCall) -> str:
+    """What follows when the call is made once more."""
+    if record.effect is Effect.IDEMPOTENT:
+        return "Its effect still stands: to call it once more would change nothing and is answered in the same way."
+    return "If the task wants it a second time, call it once more: a person is asked."
+
+
+def from_record(answer: str) -> bool:
+    """True for an answer that `answer_from` wrote: no call was made at its place."""
+    return ALREADY_MADE in json.loads(answer)
+
+
+def shown(record: ActingCall) -> dict[str, Any]:
+    """The record as a model is shown it."""
+    fields = {"work_id", "agent", "tool", "arguments", "outcome", "result", "reason", "at"}
+    return record.model_dump(mode="json", include=fields, exclude_defaults=True)
+
+
+def sameness(tool: Tool, arguments: dict[str, object]) -> str:
+    """`sameness_of` the call as the tool takes it: defaults that were left out are filled in."""
+    whole = arguments
+    if tool.misfit(arguments) is None:
+        whole = tool.arguments.model_validate(arguments).model_dump(mode="json")
+    return sameness_of(tool_named(tool.source, tool.name), whole)
+
+
+def amounts(tool: Tool, arguments: dict[str, object]) -> dict[str, float]:
+    """`moved_by` in numbers that JSON can hold."""
+    return {kind: min(much, LARGEST_AMOUNT) for kind, much in moved_by(tool, arguments).items() if not math.isnan(much)}
+
+
+def _ended(record: ActingCall, answer: str) -> ActingCall:
+    """The record with the outcome that a recorded answer tells."""
+    error = Answered(record.tool, record.arguments, answer).error
+    if error is None:
+        return record.model_copy(update={"outcome": "made", "reason": "", "result": _excerpt(unwrapped(answer))})
+    return record.model_copy(update={"outcome": _outcome(error["code"]), **_failure(error)})
+
+
+def _failure(error: Mapping[str, Any]) -> dict[str, str]:
+    reason = _cut(_clean(f"{error['code']}: {error['message']}"), LONGEST_REASON)
+    return {"reason": reason, "rule": REFUSALS.get(error["code"], "")}
+
+
+def _outcome(code: str) -> Outcome:
+    if code in MAY_HAVE_HAPPENED:
+        return "unknown"
+    return "refused" if code in _REFUSED else "failed"
+
+
+def _excerpt(result: Any) -> str:
+    text = _clean(json.dumps(result, ensure_ascii=False))
+    if len(text) <= LONGEST_RESULT:
+        return text
+    return json.dumps({"cut": True, "beginning": text[: LONGEST_RESULT // 2]}, ensure_ascii=False)
+
+
+def _read(result: str) -> Any:
+    try:
+        return json.loads(result)
+    except ValueError:
+        return result
+
+
+def _clean(text: str) -> str:
+    return redacted(text, secrets(text))
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -1,0 +1,143 @@
+"""Acting calls that a run has made before: an equal one is answered from the record, a similar one is asked about.
+
+The record answers only while its effect stands: not after a later call, of any tool, that may have acted on the same
+place. Where a call does not name its places, every later one may have.
+
+| recorded call | the new one | verdict |
+|---|---|---|
+| equal, made in other work, effect stands | first of its work | `Known`: answered from the record |
+| equal, made in this work or answered from its record, effect stands | again | ask; of an idempotent tool `Known` |
+| equal, made, perhaps undone since | anywhere | ask; of an idempotent tool no objection |
+| equal or similar, outcome unknown | in other work, or at the same place | ask |
+| same tool and target, irreversible | anywhere | ask |
+| same tool and target, from a plan or round that was given up | in its successor | ask |
+| same target and amount of money | in other work | ask |
+| failed or refused | anywhere | no objection |
+"""
+
+from collections.abc import Iterator
+
+from schemas.acting import ActingCall
+from schemas.plan import Effect
+from shared.authorization.action import Ask, Known
+from shared.authorization.destinations import LONGEST_DEED, MOST_TARGETS, deeds_of
+from shared.authorization.risk import Case, lasts, moved_by
+
+RULE = "repetition"
+
+ALREADY_MADE = "already_made"
+"""Rule that answers from the record, and the mark of such an answer."""
+
+
+def known(case: Case) -> Known | None:
+    """The earlier call that this one equals, if its recorded result is the answer."""
+    if not lasts(case.tool):
+        return None
+    sameness, recorded = case.action.sameness, case.situation.effected
+    equal = [number for number, each in enumerate(recorded) if each.may_have_happened and each.digest == sameness]
+    last = recorded[equal[-1]] if equal else None
+    if last is None or last.outcome != "made" or _may_be_undone(equal[-1], case):
+        return None
+    situation = case.situation
+    again = last.work_id == situation.work_id or last.digest in situation.answered_from_record
+    if again and last.call != case.action.call and case.tool.effect is not Effect.IDEMPOTENT:
+        return None
+    return Known(ALREADY_MADE, f"{case.tool.name} was called with equal arguments before in this run", last)
+
+
+def _may_be_undone(number: int, case: Case) -> bool:
+    """True when a call after that one may have acted on the places of this one; a replay of that one repeats it."""
+    record = case.situation.effected[number]
+    if record.place == (case.situation.work_id, case.action.call):
+        return False
+    return any(
+        each.may_have_happened and (later > number or _is_after(each, record)) and _touches(each, case)
+        for later, each in enumerate(case.situation.effected)
+        if later != number
+    )
+
+
+def _is_after(each: ActingCall, record: ActingCall) -> bool:
+    """True by the clock: steps that run at once report in another order than they act."""
+    return each.at is not None and record.at is not None and each.at > record.at
+
+
+def _touches(each: ActingCall, case: Case) -> bool:
+    """True unless both name their places and have none in common."""
+    vague = len(each.targets) >= MOST_TARGETS or any(len(target) >= LONGEST_DEED for target in each.targets)
+    there = [target.partition(" ")[2] for target in each.targets]
+    if vague or not case.tool.destinations or not all(there) or not there:
+        return True
+    return any(f" {_folded(place)} " in f" {named} " for place in case.places for named in there)
+
+
+def similar(case: Case) -> Ask | None:
+    """The question for a call that the run may have made before in other words."""
+    if not lasts(case.tool):
+        return None
+    last = next((each for each in reversed(list(_alike(case))) if _objects(each, case)), None)
+    if last is not None:
+        return Ask(RULE, _told(last, case), case.risk)
+    if case.situation.effected_dropped:
+        return Ask(RULE, "this run has made more calls than its record holds, perhaps this one", case.risk)
+    return None
+
+
+def _alike(case: Case) -> Iterator[ActingCall]:
+    """Recorded calls that may have happened and that equal this one or act on a target of its own."""
+    deeds, moves = deeds_of(case.tool, case.action.arguments), moved_by(case.tool, case.action.arguments)
+    for each in case.situation.effected:
+        if each.may_have_happened and (
+            each.digest == case.action.sameness
+            or not deeds.isdisjoint(each.targets)
+            or _same_money(each, case.places, moves)
+        ):
+            yield each
+
+
+def _same_money(each: ActingCall, places: list[str], moves: dict[str, float]) -> bool:
+    """True for equal amounts to an equal destination, with any tool; of a tool without destinations for equal ones."""
+    money = moves.get("money", 0)
+    there = {target.partition(" ")[2] for target in each.targets}
+    same_place = any(_folded(place) in there for place in places) or not (there or places)
+    return bool(money) and each.moves.get("money") == money and same_place
+
+
+def _folded(place: str) -> str:
+    return place.strip().casefold()
+
+
+def _objects(each: ActingCall, case: Case) -> bool:
+    """True where this call may repeat that one."""
+    situation, effect = case.situation, case.tool.effect
+    here = each.work_id == situation.work_id
+    if each.outcome == "unknown":
+        return not here or (each.call == case.action.call and effect is not Effect.IDEMPOTENT)
+    equal = each.digest == case.action.sameness
+    if effect is Effect.IRREVERSIBLE or (equal and effect is not Effect.IDEMPOTENT):
+        return True
+    if here:
+        return False
+    moves = moved_by(case.tool, case.action.arguments)
+    superseded = not equal and _is_superseded(each.work_id, situation.work_id)
+    return superseded or _same_money(each, case.places, moves)
+
+
+def _is_superseded(earlier: str, present: str) -> bool:
+    """True for work of an earlier plan, or of an earlier round of the present one."""
+    return _generation(earlier) < _generation(present)
+
+
+def _generation(work_id: str) -> tuple[int, ...]:
+    """`run/step/<plans given up>.<round>` → both numbers; work without a generation was never given up."""
+    try:
+        return tuple(map(int, work_id.rpartition("/")[2].split(".")))
+    except ValueError:
+        return ()
+
+
+def _told(each: ActingCall, case: Case) -> str:
+    equal = "equal arguments" if each.digest == case.action.sameness else f"{each.arguments[:200]}"
+    how = "may have been called" if each.outcome == "unknown" else "was called"
+    when = f" at {each.at:%Y-%m-%d %H:%M:%S}Z" if each.at else ""
+    return f"{each.tool} {how} before in this run with the same destination, with {equal}{when}"

@@ -1,0 +1,149 @@
+"""The gate: one ordered table of rules before every model call, tool call and message; the first that speaks wins.
+
+Rules that only look come first and take microseconds. Rules that consume a shared resource, the run's budget, a tool's
+rate or its breaker, come last and run where Redis is available (`shared.agent.tools.authorizer`): an action that is
+denied or waits for approval must consume nothing.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from schemas.error import ErrorInfo
+from schemas.plan import Effect
+from shared.authorization.action import Action, Allow, Ask, Deny, Kind, Verdict
+from shared.authorization.destinations import deeds_of
+from shared.authorization.policy import Consequence
+from shared.authorization.repetition import known, similar
+from shared.authorization.risk import Case
+from shared.authorization.situation import Situation
+
+
+class Rule(NamedTuple):
+    """One row. `judge` says None where the rule has nothing to say."""
+
+    name: str
+    about: frozenset[Kind]
+    judge: Callable[[Case], Verdict | None]
+
+
+def authorize(action: Action, situation: Situation) -> Verdict:
+    """Whether the action may be done now. No I/O."""
+    case = Case(action, situation)
+    for rule in RULES:
+        if action.kind in rule.about and (verdict := rule.judge(case)) is not None:
+            return verdict
+    return Allow("default")
+
+
+def _stopped(case: Case) -> Verdict | None:
+    why = case.situation.stopped
+    return None if why is None else _deny("kill_switch", "stopped", why, "it goes on when an operator lets it")
+
+
+def _permitted(case: Case) -> Verdict | None:
+    invalid = case.action.invalid
+    return Deny("permission", invalid) if case.action.tool is None and invalid is not None else None
+
+
+def _fits(case: Case) -> Verdict | None:
+    invalid = case.action.invalid
+    return None if invalid is None else Deny("schema", invalid)
+
+
+def _limited(case: Case) -> Verdict | None:
+    used_up = case.situation.used_up
+    return None if used_up is None else Deny("limits", used_up)
+
+
+def _approved(case: Case) -> Verdict | None:
+    """A person has permitted exactly this call, not long ago."""
+    said = case.situation.settled.get(case.action.call)
+    if said is None or not said.permits(case.action.digest, case.situation.now):
+        return None
+    return Allow("approval", f"permitted by a person, {said.request_id}")
+
+
+def _destined(case: Case) -> Verdict | None:
+    """Reading somewhere tells that place what is asked."""
+    situation = case.situation
+    if case.tool.effect is not Effect.READ or not situation.origins:
+        return None
+    unknown = next((place for place in case.places if not situation.may_read(place, case.trusted)), None)
+    if unknown is None:
+        return None
+    why = f"{case.tool.name} would go to {unknown[:200]}, which neither the task nor a link in what was read names"
+    return _deny("taint", "untrusted_destination", why, "go only where the task or a link in a page leads")
+
+
+def _tainted(case: Case) -> Verdict | None:
+    """Untrusted content may speak in this call."""
+    origins = case.situation.origins
+    if not case.acts or not origins or not case.is_high or case.is_named:
+        return None
+    why = f"the task does not ask for it with {case.told}; " if case.unnamed else ""
+    return Ask("taint", f"{why}the agent has read {', '.join(origins[:5])}", case.risk)
+
+
+def _known(case: Case) -> Verdict | None:
+    """Answer a call that the run has made already from its record."""
+    return known(case)
+
+
+def _repeated(case: Case) -> Verdict | None:
+    """Do once what is asked for once."""
+    tool = case.tool
+    if (question := similar(case)) is not None:
+        return question
+    if tool.effect is not Effect.IRREVERSIBLE or case.situation.acted.isdisjoint(deeds_of(tool, case.action.arguments)):
+        return None
+    return Ask("repetition", f"{tool.name} was called before in this run with the same destination", case.risk)
+
+
+def _unsure(case: Case) -> Verdict | None:
+    """Who is not sure asks before what is hard to undo."""
+    tool, sure = case.tool, case.situation.confidence
+    least = 0.0 if tool.local else case.situation.policy.confidence.get(tool.effect, 0.0)
+    if sure >= least:
+        return None
+    return Ask("confidence", f"{tool.effect} call with confidence {sure:.2f}, below {least:.2f}", case.risk)
+
+
+def _risky(case: Case) -> Verdict | None:
+    match case.situation.policy.risk[case.risk]:
+        case Consequence.ALLOW:
+            return Allow("risk", f"{case.risk} risk")
+        case Consequence.ASK:
+            return Ask("risk", f"{case.risk} risk: {_why(case)}", case.risk)
+        case Consequence.DENY:
+            why = f"{case.tool.name} has a {case.risk} risk, which is not allowed"
+            return _deny("risk", "not_permitted", why, "do without it and say so")
+
+
+_EVERY = frozenset(Kind)
+_CALLS = frozenset({Kind.MODEL_CALL, Kind.TOOL_CALL})
+_TOOLS = frozenset({Kind.TOOL_CALL})
+
+RULES = (
+    Rule("kill_switch", _EVERY, _stopped),
+    Rule("permission", _TOOLS, _permitted),
+    Rule("schema", _EVERY, _fits),
+    Rule("limits", _CALLS, _limited),
+    Rule("approval", _TOOLS, _approved),
+    Rule("already_made", _TOOLS, _known),
+    Rule("taint", _TOOLS, _destined),
+    Rule("taint", _TOOLS, _tainted),
+    Rule("repetition", _TOOLS, _repeated),
+    Rule("confidence", _TOOLS, _unsure),
+    Rule("risk", _TOOLS, _risky),
+)
+"""The rules in their order. After them, with Redis: `budget`, `rate`, `breaker`."""
+
+
+def _why(case: Case) -> str:
+    if case.unnamed:
+        return f"the task does not ask for it with {case.told}"
+    return case.too_much or f"{case.tool.name} is declared or planned so"
+
+
+def _deny(rule: str, code: str, message: str, action: str) -> Deny:
+    return Deny(rule, ErrorInfo(code=code, message=message, retryable=False, suggested_action=action))

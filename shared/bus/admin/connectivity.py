@@ -1,0 +1,100 @@
+"""Whether Kafka is there and lets us in."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiokafka import AIOKafkaClient
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+
+from shared.bus.security import connection, secured
+from shared.errors import Misconfigured
+from shared.net.refusals import tls_refusal
+from shared.settings import Settings
+
+_ANSWER_WITHIN_MS = 5_000
+"""How long one server may take to let us in."""
+
+_PAUSE = 0.5
+"""Seconds between tries."""
+
+
+async def await_kafka(settings: Settings, within: float) -> None:
+    """Return when Kafka answers.
+
+    Raises Misconfigured at once when it refuses our credentials or TLS fails, and ConnectionError, saying what to
+    check, after `within` seconds.
+    """
+    deadline = time.monotonic() + within
+    with _quiet():
+        while (why := await _away(settings)) is not None:
+            if time.monotonic() > deadline:
+                raise ConnectionError(
+                    f"no Kafka at {settings.kafka} within {within:g} s ({why}): is it running, is WAGGLE_KAFKA right, "
+                    "does that port speak WAGGLE_KAFKA_SECURITY_PROTOCOL?"
+                )
+            await asyncio.sleep(_PAUSE)
+
+
+async def _away(settings: Settings) -> str | None:
+    """Why it does not answer; None when it does. Raises Misconfigured."""
+    why = "nothing answers"
+    for host, port, _ in collect_hosts(settings.kafka.split(",")):
+        try:
+            await _let_in(settings, host, port)
+            return await _no_metadata(settings)
+        except (KafkaError, OSError, TimeoutError) as error:
+            if refused := _refusal(error, f"Kafka at {host}:{port}"):
+                raise Misconfigured(refused) from error
+            why = str(error) or type(error).__name__
+    return why
+
+
+async def _let_in(settings: Settings, host: str, port: int) -> None:
+    """Connect to one server: the client that bootstraps from many does not say why it cannot."""
+    opened = await create_conn(host, port, request_timeout_ms=_ANSWER_WITHIN_MS, **secured(settings))
+    await opened.close()
+
+
+async def _no_metadata(settings: Settings) -> str | None:
+    client = AIOKafkaClient(**connection(settings), request_timeout_ms=_ANSWER_WITHIN_MS)
+    try:
+        await client.bootstrap()
+    except KafkaError as away:
+        return str(away)
+    finally:
+        await client.close()
+    return None
+
+
+def _refusal(error: BaseException, server: str) -> str | None:
+    """What to do when no waiting helps."""
+    match error:
+        case AuthenticationFailedError() | SaslAuthenticationFailed():
+            return f"{server} refuses the user: WAGGLE_KAFKA_USERNAME or WAGGLE_KAFKA_PASSWORD is wrong"
+        case UnsupportedSaslMechanismError():
+            return f"{server} does not take this WAGGLE_KAFKA_SASL_MECHANISM; set one that its listener enables"
+        case IllegalSaslStateError():
+            return f"{server} wants no credentials on this port: WAGGLE_KAFKA_SECURITY_PROTOCOL is wrong"
+    return tls_refusal(error, server, "WAGGLE_KAFKA")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without aiokafka's lines on every try: what is wrong is said once, at the end."""
+    logger = logging.getLogger("aiokafka")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,44 @@
+"""Guardrails: what is looked for in texts that come in, are read, or go out, and what happens then.
+
+No I/O but for the policy's file, once; no model. What it proves and what not: `docs/guardrails.md`.
+"""
+
+from shared.guardrails.finding import Finding, Kind
+from shared.guardrails.intake import screened_task
+from shared.guardrails.origin import Taint, named, origin_in, origin_of, unwrapped, wrap, wrap_error
+from shared.guardrails.policy import Action, InvalidPolicy, Policy, parse_policy, read_policy
+from shared.guardrails.sanitise import sanitised, sanitised_deep, unloading
+from shared.guardrails.screen import Judge, Screened, Tripped, find, redacted, screen, strictest
+from shared.guardrails.screening import Screening
+from shared.guardrails.secrets import KEY_FORMS, secrets
+
+__all__ = [
+    "KEY_FORMS",
+    "Action",
+    "Finding",
+    "InvalidPolicy",
+    "Judge",
+    "Kind",
+    "Policy",
+    "Screened",
+    "Screening",
+    "Taint",
+    "Tripped",
+    "find",
+    "named",
+    "origin_in",
+    "origin_of",
+    "parse_policy",
+    "read_policy",
+    "redacted",
+    "sanitised",
+    "sanitised_deep",
+    "screen",
+    "screened_task",
+    "secrets",
+    "strictest",
+    "unloading",
+    "unwrapped",
+    "wrap",
+    "wrap_error",
+]

@@ -1,0 +1,123 @@
+"""What shall happen when a guardrail trips: one table, safe by default, overridden by an operator and per tenant."""
+
+import re
+from enum import StrEnum
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from phonenumbers import SUPPORTED_REGIONS
+from pydantic import Field, field_validator
+
+from schemas.message import Slug
+from shared.declared import Strict
+from shared.guardrails.finding import Kind
+from shared.overlay import InvalidTable, merged, parsed, validated
+
+InvalidPolicy = InvalidTable
+"""The guardrails cannot be used; the message says which entry is wrong and what it may be."""
+
+
+class Action(StrEnum):
+    """What happens, from the mildest to the strictest."""
+
+    ALLOW = "allow"
+    MARK = "mark"
+    REDACT = "redact"
+    ASK = "ask"
+    REJECT = "reject"
+
+    @property
+    def severity(self) -> int:
+        """Higher is stricter."""
+        return list(Action).index(self)
+
+
+Side: TypeAlias = Literal["input", "output"]
+Actions: TypeAlias = dict[Kind, Action]
+
+
+class WordList(Strict):
+    """Words, found whole and in any case, and regular expressions."""
+
+    words: list[str] = Field(default_factory=list, max_length=5_000)
+    patterns: list[str] = Field(default_factory=list, max_length=500)
+
+    @field_validator("patterns")
+    @classmethod
+    def _compile(cls, patterns: list[str]) -> list[str]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as wrong:
+                raise ValueError(f"`{pattern}` is not a regular expression: {wrong}") from None
+        return patterns
+
+
+class Lists(Strict):
+    """The word lists."""
+
+    abuse: WordList = WordList()
+    out_of_scope: WordList = WordList()
+
+
+class Sides(Strict):
+    """Actions on what comes in and on what goes out."""
+
+    input: Actions = Field(default_factory=dict)
+    output: Actions = Field(default_factory=dict)
+
+    @field_validator("output")
+    @classmethod
+    def _nobody_is_asked(cls, actions: Actions) -> Actions:
+        asked = [kind.value for kind, action in actions.items() if action is Action.ASK]
+        if asked:
+            raise ValueError(f"`ask` is no action for outputs ({', '.join(asked)}); use allow, mark, redact or reject")
+        return actions
+
+
+class Policy(Sides):
+    """The whole table."""
+
+    phone_regions: tuple[str, ...] = ()
+    words: Lists = Lists()
+    tenants: dict[Slug, Sides] = Field(default_factory=dict)
+
+    @field_validator("phone_regions")
+    @classmethod
+    def _known(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [region for region in regions if region not in SUPPORTED_REGIONS]
+        if unknown:
+            raise ValueError(f"unknown region {', '.join(unknown)}; use ISO 3166 codes such as DE")
+        return regions
+
+    def action(self, kind: Kind, side: Side, tenant: str) -> Action:
+        """What happens to a finding of this kind."""
+        special: Actions = getattr(self.tenants.get(tenant), side, {})
+        general: Actions = getattr(self, side)
+        return special.get(kind) or general.get(kind, Action.MARK)
+
+    def wanted(self, side: Side, tenant: str) -> frozenset[Kind]:
+        """The kinds that are worth looking for: something happens to them."""
+        return frozenset(kind for kind in Kind if self.action(kind, side, tenant) is not Action.ALLOW)
+
+
+def parse_policy(text: str = "") -> Policy:
+    """The shipped policy with an operator's TOML over it. Raises InvalidPolicy."""
+    return validated(Policy, merged(_shipped(), parsed(text, "guardrails")))
+
+
+@lru_cache(maxsize=8)
+def read_policy(path: Path | None) -> Policy:
+    """The policy in a file, over the shipped one; read once in a process. Raises InvalidPolicy."""
+    if path is None:
+        return parse_policy()
+    try:
+        return parse_policy(path.read_text())
+    except (OSError, UnicodeDecodeError) as unreadable:
+        raise InvalidPolicy(f"{path} cannot be read: {unreadable}") from unreadable
+
+
+def _shipped() -> dict[str, Any]:
+    return parsed(files("shared.guardrails").joinpath("guardrails.toml").read_text(), "guardrails")

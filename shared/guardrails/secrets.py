@@ -1,0 +1,144 @@
+"""Secrets in text: keys whose form tells what they are, and values that stand where a secret stands.
+
+Written here because the kept libraries scan files: detect-secrets 1.5.0 (2024) takes lines under a global
+configuration, tells no position, and needs `requests`.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from shared.guardrails.finding import Finding, Kind
+from shared.guardrails.near import lowered, near
+
+_FORMS: tuple[tuple[str, str, str], ...] = (
+    ("AWS access key", "AKIA", r"\bAKIA[0-9A-Z]{16}\b"),
+    ("AWS temporary key", "ASIA", r"\bASIA[0-9A-Z]{16}\b"),
+    ("GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", r"\bgh[pousr]_\w{20,255}"),
+    ("GitHub token", "github_pat_", r"\bgithub_pat_\w{22,255}"),
+    ("GitLab token", "glpat-", r"\bglpat-[\w-]{20,}"),
+    ("Slack token", "xoxa- xoxb- xoxe- xoxp- xoxr- xoxs-", r"\bxox[abeprs]-[\w-]{10,}"),
+    ("Slack webhook", "hooks.slack.com", r"\bhttps://hooks\.slack\.com/services/[\w/]{20,}"),
+    ("Google API key", "AIza", r"\bAIza[\w-]{30,}"),
+    ("Google OAuth token", "ya29.", r"\bya29\.[\w-]{20,}"),
+    ("Stripe key", "_live_", r"\b[spr]k_live_\w{16,}"),
+    ("model provider's key", "sk- pk- rk-", r"\b(?:sk|pk|rk)-(?:[\w-]{32,}|(?:[a-z]+-)?[A-Za-z0-9]{16,})"),
+    ("SendGrid key", "SG.", r"\bSG\.[\w-]{16,}\.[\w-]{16,}"),
+    ("Hugging Face token", "hf_", r"\bhf_[A-Za-z0-9]{30,}"),
+    ("npm token", "npm_", r"\bnpm_[A-Za-z0-9]{36}"),
+    ("PyPI token", "pypi-AgE", r"\bpypi-AgE[\w-]{50,}"),
+    ("DigitalOcean token", "_v1_", r"\bdo[por]_v1_[a-f0-9]{64}"),
+    ("Shopify token", "shp", r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
+    ("Waggle key", "wgl_ wgs_", r"\bwg[ls]_[\w-]{43}"),
+    ("Telegram bot token", ":AA", r"\b\d{8,10}:AA[\w-]{33}"),
+    ("JSON web token", "eyJ", r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"),
+)
+"""What it is, texts of which every match holds one (looked for first: it is quicker), and its form."""
+
+KEY_FORMS = "|".join(f"(?:{form})" for _, _, form in _FORMS)
+"""One regular expression for every key whose form tells what it is."""
+
+_COMPILED = tuple((what, signs.split(), re.compile(form)) for what, signs, form in _FORMS)
+
+_KEY_EDGE = re.compile(r"-----(?P<edge>BEGIN|END) (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----")
+_KEY_BODY = re.compile(r"[A-Za-z0-9+/=\s]*")
+_IN_URL = re.compile(r"://[^\s/:@'\"<>]{0,64}:(?P<value>[^\s/@'\"<>]{3,200})@")
+_BEARER = re.compile(r"\b(?:bearer|basic)\s{1,3}(?P<value>[\w.~+/=-]{16,})", re.IGNORECASE)
+
+_NAMES = (
+    r"pass(?:word|wd|phrase)|kennwort|passwort|mot de passe|contrase(?:ñ|n)a|senha|secret|token|api[_ -]?key|"
+    r"private[_ -]?key|access[_ -]?key|client[_ -]?secret|credentials?"
+)
+_NAMED = re.compile(
+    rf"(?:{_NAMES})(?:[\"'`]?\s{{0,3}}(?:[:=]|=>|is|ist|est|lautet)\s{{0,3}}[\"'`]?)(?P<value>[^\s\"'`,;)}}\]]{{8,256}})"
+)
+_STEMS = (
+    *("password", "passwd", "passphrase", "kennwort", "passwort", "mot de passe", "contrase", "senha"),
+    *("secret", "token", "key", "credential"),
+)
+
+_NO_SECRET = re.compile(
+    r"(?i)^[<$%]|[({\[\]]|\*{3}|\.{3}|x{4}|^(?:your|my|the|none|null|true|false|env|os|self|str|test)\b|"
+    r"^(?:pass|password|passwort|passwd|pw|guest)\b|example|"
+    r"changeme|placeholder|redacted|dummy|://"
+)
+"""Placeholders, references and code in the place of a value."""
+
+LONGEST = 4_096
+"""Characters of the longest key that is found."""
+
+LONGEST_PEM = 20_000
+"""Characters between the first and the last line of a private key in PEM form."""
+
+LEAST_ENTROPY = 2.8
+"""Bits a character. Random text of ten characters has about 3.2, an English word of that length about 2.7."""
+
+
+def secrets(text: str) -> list[Finding]:
+    """Keys, passwords in addresses, private keys, and values with a secret's name before them."""
+    return [*_by_form(text), *_by_place(text)]
+
+
+def _by_form(text: str) -> Iterator[Finding]:
+    for what, signs, pattern in _COMPILED:
+        for match in near(text, signs, pattern, before=40, after=LONGEST):
+            if _is_varied(match.group()):
+                yield Finding(*match.span(), Kind.SECRET, 0.95, f"has the form of a {what}")
+    if "PRIVATE KEY" in text:
+        for span in _private_keys(text):
+            yield Finding(*span, Kind.SECRET, 0.99, "is a private key")
+
+
+def _private_keys(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of PEM private keys: up to the END that follows, or as far as one without an END goes on.
+
+    Edges are found in one pass, so that many BEGINs without an END cost no more than other text.
+    """
+    edges = list(_KEY_EDGE.finditer(text))
+    past = 0
+    for edge, following in zip(edges, [*edges[1:], None], strict=True):
+        if edge["edge"] == "BEGIN" and edge.start() >= past:
+            past = _end_of_key(text, edge, following)
+            yield edge.start(), past
+
+
+def _end_of_key(text: str, begin: re.Match[str], following: re.Match[str] | None) -> int:
+    if following is not None and following["edge"] == "END" and following.start() - begin.end() <= LONGEST_PEM:
+        return following.end()
+    body = _KEY_BODY.match(text, begin.end())
+    return body.end() if body else begin.end()
+
+
+def _by_place(text: str) -> Iterator[Finding]:
+    small = lowered(text)
+    for match in near(text, ["://"], _IN_URL, before=0, after=300):
+        if not _NO_SECRET.search(match["value"]):
+            yield Finding(*match.span("value"), Kind.SECRET, 0.9, "is a password in an address")
+    for signs, pattern in ((_AUTHORIZATIONS, _BEARER), (_STEMS, _NAMED)):
+        # Found in small letters, read as it is written.
+        for match in near(small, signs, pattern, before=20, after=LONGEST):
+            value = text[slice(*match.span("value"))]
+            if not _NO_SECRET.search(value) and _is_random(value):
+                yield Finding(*match.span("value"), Kind.SECRET, 0.7, "stands where a password or key stands")
+
+
+_AUTHORIZATIONS = ("bearer ", "basic ", "bearer\t", "basic\t")
+
+
+def _is_random(value: str) -> bool:
+    """Whether it looks made up: of several kinds of characters, and not of few different ones."""
+    kinds = [any(map(test, value)) for test in (str.islower, str.isupper, str.isdigit)]
+    mixed = sum(kinds) + bool(re.search(r"[^\w.:/-]", value)) >= 2
+    return mixed and any(map(str.isdigit, value)) and entropy(value) >= LEAST_ENTROPY
+
+
+def _is_varied(value: str) -> bool:
+    """Refuses `sk-xxxxxxxxxxxxxxxxxxxx` and names with hyphens, such as `sk-learn-compatible-estimators`."""
+    return any(map(str.isdigit, value)) and entropy(value) >= LEAST_ENTROPY and "xxxx" not in value.lower()
+
+
+def entropy(text: str) -> float:
+    """Shannon's, in bits a character."""
+    total = len(text)
+    return -sum(n / total * math.log2(n / total) for n in Counter(text).values()) if total else 0.0

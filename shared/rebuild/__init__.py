@@ -1,8 +1,0 @@
-"""Recovering the blackboard from the logs in Kafka, when Redis was lost, restarted, or holds something old."""
-
-from shared.rebuild.checkpoint import keep_checkpoint
-from shared.rebuild.rebuild import rebuild, rebuild_when_lost, recover
-from shared.rebuild.report import Report
-from shared.rebuild.verify import Verified
-
-__all__ = ["Report", "Verified", "keep_checkpoint", "rebuild", "rebuild_when_lost", "recover"]

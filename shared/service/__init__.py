@@ -1,0 +1,13 @@
+"""The process of a service: connections, consumer, health, metrics, signals."""
+
+from shared.service.process import (
+    GRACE,
+    Parts,
+    connect,
+    no_reply,
+    serve,
+    serve_table,
+    watch_blackboard,
+)
+
+__all__ = ["GRACE", "Parts", "connect", "no_reply", "serve", "serve_table", "watch_blackboard"]

@@ -1,0 +1,268 @@
+"""What makes a process of a service: connections, consumer, health, metrics, signals. All wiring is here."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+from aiokafka import TopicPartition
+from faststream.asgi import AsgiFastStream
+from faststream.kafka import KafkaBroker
+from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import CollectorRegistry, ProcessCollector, make_asgi_app
+
+from shared import blackboard, bus
+from shared.archive import BlobStore
+from shared.blackboard import Client, RunStore, Sentinel
+from shared.blackboard.attempts import Attempts
+from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
+from shared.bus.admin.skips import follow_skips
+from shared.bus.groups import table_of
+from shared.bus.reader import Held
+from shared.errors import WaggleError
+from shared.net.urls import bypass_loopback
+from shared.service.http import health_routes, run_http
+from shared.settings import Settings
+from shared.telemetry.export import start_tracing, stop_tracing
+from shared.telemetry.logs import SELDOM, start_logging
+from shared.telemetry.metrics import (
+    BLACKBOARD_WHOLE,
+    COMMIT_AGE,
+    CONSUMER_LAG,
+    IN_FLIGHT,
+    PARTITION_HELD,
+    READ_AHEAD,
+    Metrics,
+)
+from shared.telemetry.redaction import remember, secrets_of
+
+log = structlog.get_logger()
+
+LONGEST_PAUSE = 4.0
+"""Seconds before a background task that fails again and again is begun once more."""
+
+DEAF_AFTER = 60.0
+"""Seconds after which a consumer counts as dead that hears nothing of a Kafka which answers otherwise."""
+
+GRACE = 15.0
+"""Seconds a stopping service gives what it is working on."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a service is made of. `connect` makes it once, at start."""
+
+    name: str
+    settings: Settings
+    registry: CollectorRegistry
+    metrics: Metrics
+    tracing: TracerProvider
+    broker: KafkaBroker
+    sentinel: Sentinel
+    runs: RunStore
+    archive: BlobStore
+    started: bool = False
+    stopping: bool = False
+    background: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def redis(self) -> Client:
+        """The blackboard's connection."""
+        return self.sentinel.client
+
+    async def healthy(self) -> bool:
+        """Whether the service can work: started, not stopping, Kafka reachable, the blackboard whole."""
+        if self.stopping or not self.started:
+            return False
+        return await self.sentinel.look() and bool(await self.broker.ping(5.0))
+
+    async def reachable(self) -> bool:
+        """Whether Kafka and Redis answer: all that a service needs that only takes in and shows."""
+        if self.stopping or not self.started:
+            return False
+        await self.sentinel.look()
+        return self.sentinel.reachable and bool(await self.broker.ping(5.0))
+
+    def begin(self, *work: Callable[[], Awaitable[None]]) -> None:
+        """Do some work beside everything else until the service is closed."""
+        self.background.extend(asyncio.create_task(_keep_running(each)) for each in work)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        for task in self.background:
+            task.cancel()
+        if self.background:
+            await asyncio.wait(self.background, timeout=GRACE)
+        await self.sentinel.close()
+        await self.archive.close()
+        await asyncio.to_thread(stop_tracing, self.tracing)
+
+
+def connect(name: str, settings: Settings, *, relist: float = bus.RELIST) -> Parts:
+    """Set the process up: logs, traces, and clients that connect when they are first used; `relist`: `bus.connect`."""
+    bypass_loopback(os.environ)
+    secrets = secrets_of(settings)
+    remember(secrets)
+    start_logging(settings.log_level, name, secrets)
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    metrics = Metrics(registry)
+    sentinel = Sentinel(settings.redis, blackboard.tls(settings))
+    return Parts(
+        name=name,
+        settings=settings,
+        registry=registry,
+        metrics=metrics,
+        tracing=start_tracing(name, registry, secrets),
+        broker=bus.connect(settings, name, relist=relist),
+        sentinel=sentinel,
+        runs=RunStore(sentinel, settings.state_ttl),
+        archive=BlobStore(settings.postgres, settings.max_attachment_bytes),
+    )
+
+
+async def no_reply(record: object, error: WaggleError) -> None:
+    """Nobody waits to hear of this dead letter."""
+
+
+def serve(
+    parts: Parts,
+    topics: Sequence[str],
+    handle: Callable[[Delivery], Awaitable[None]],
+    *,
+    on_dead: Callable[[object, WaggleError], Awaitable[None]] = no_reply,
+    before_ready: Callable[[], Awaitable[None]] | None = None,
+    background: Sequence[Callable[[], Awaitable[None]]] = (),
+    when: Sequence[Callable[[], Awaitable[None]]] = (),
+) -> None:
+    """Consume the topics with `handle` until SIGTERM or SIGINT.
+
+    `background` runs beside it for ever. Nothing is handled before each of `when` returns, besides a whole blackboard.
+    """
+
+    async def ready() -> None:
+        for each in (parts.sentinel.whole, *when):
+            await each()
+
+    deliver = Deliverer(
+        broker=parts.broker,
+        service=parts.name,
+        prefix=parts.settings.topic_prefix,
+        handle=handle,
+        on_dead=on_dead,
+        outages=(*bus.OUTAGES, *blackboard.OUTAGES),
+        ready=ready,
+        metrics=parts.metrics,
+        table=table_of(parts.name),
+        attempts=Attempts(parts.redis),
+    )
+    prefix = parts.settings.topic_prefix
+    names = [prefix + topic for topic in topics]
+    consumer = KeyedConsumer(parts.broker, names, prefix + parts.name, deliver, parts.settings)
+    _show(consumer, parts.metrics)
+    watch_blackboard(parts)
+
+    async def started() -> None:
+        consumer.start()
+        parts.begin(parts.sentinel.watch, partial(follow_skips, parts.settings, consumer.reader), *background)
+        if before_ready is not None:
+            await _keep_running(before_ready)
+        parts.started = True
+        log.info("started", topics=names)
+
+    async def stopping() -> None:
+        parts.stopping = True
+        await consumer.stop(GRACE)
+
+    async def healthy() -> bool:
+        return consumer.joined and await parts.healthy()
+
+    async def alive() -> bool:
+        return consumer.deaf_for < DEAF_AFTER or not await parts.broker.ping(5.0)
+
+    _run(parts, healthy, started, stopping, lambda: consumer.held, alive)
+
+
+def watch_blackboard(parts: Parts) -> None:
+    """Show whether the blackboard is whole, as far as this service knows."""
+    parts.metrics.watch(*BLACKBOARD_WHOLE, lambda: {(): float(parts.sentinel.is_whole)})
+
+
+def _show(consumer: KeyedConsumer, metrics: Metrics) -> None:
+    """Let the consumer's gauges be read."""
+    group = consumer.group
+    metrics.watch(*IN_FLIGHT, lambda: {(group,): consumer.in_flight})
+    metrics.watch(*READ_AHEAD, lambda: {(group,): consumer.waiting})
+    metrics.watch(*CONSUMER_LAG, lambda: {(topic, group): lag for topic, lag in consumer.lag().items()})
+    metrics.watch(*COMMIT_AGE, lambda: {(topic, group): age for topic, age in consumer.standing().items()})
+    metrics.watch(*PARTITION_HELD, lambda: _held(consumer.held))
+
+
+def _held(found: Mapping[TopicPartition, Held]) -> Mapping[tuple[str, ...], float]:
+    return {(each.topic, str(each.partition)): 1.0 for each in found}
+
+
+def serve_table(
+    parts: Parts,
+    consumer: TableConsumer,
+    *,
+    background: Sequence[Callable[[], Awaitable[None]]],
+    opening: Callable[[], Awaitable[None]],
+    closing: Callable[[], Awaitable[None]],
+) -> None:
+    """Keep a table from a compacted topic, and do the background work with it, until SIGTERM or SIGINT."""
+
+    async def started() -> None:
+        await _keep_running(opening)
+        parts.begin(partial(follow_skips, parts.settings, consumer.reader), *background)
+        parts.started = True
+        log.info("started")
+
+    async def stopping() -> None:
+        parts.stopping = True
+        consumer.close()
+        await closing()
+
+    async def healthy() -> bool:
+        return parts.started and not parts.stopping and not consumer.loading and bool(await parts.broker.ping(5.0))
+
+    parts.metrics.watch(*PARTITION_HELD, lambda: _held(consumer.held))
+    _run(parts, healthy, started, stopping, lambda: consumer.held)
+
+
+def _run(
+    parts: Parts,
+    healthy: Callable[[], Awaitable[bool]],
+    started: Callable[[], Awaitable[None]],
+    stopping: Callable[[], Awaitable[None]],
+    held: Callable[[], Mapping[TopicPartition, Held]],
+    alive: Callable[[], Awaitable[bool]] | None = None,
+) -> None:
+    app = AsgiFastStream(
+        parts.broker,
+        asgi_routes=[*health_routes(healthy, alive, held), ("/metrics", make_asgi_app(parts.registry))],
+        after_startup=[started],
+        on_shutdown=[stopping],
+        after_shutdown=[parts.close],
+        logger=logging.getLogger("waggle.service"),
+    )
+    run_http(app, parts.settings)
+
+
+async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:
+    """Some work, begun again after whatever stopped it: an outage is waited out, a defect is logged."""
+    pause, began = 0.5, time.monotonic()
+    while True:
+        try:
+            return await work()
+        except (*bus.OUTAGES, *blackboard.OUTAGES) as away:
+            log.warning("dependency_unavailable", error=repr(away), **SELDOM)
+        except Exception:
+            log.exception("a background task failed and is started again")
+        pause = 1.0 if time.monotonic() - began > 2 * LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
+        await asyncio.sleep(pause)
+        began = time.monotonic()

@@ -1,0 +1,30 @@
+"""Calls that act outside a run, as its journals have them: what was made, or may have been."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from shared.authorization import ALREADY_MADE
+from shared.blackboard.journal import INTENT, OF, REFUSED
+from shared.tools.call import MAY_HAVE_HAPPENED
+
+
+def begun_in(work_id: str, entries: Mapping[str, Any]) -> dict[str, str]:
+    """Digest → place of each such call of some work."""
+    begun = {}
+    for name, entry in entries.items():
+        acting = (entries.get(name + OF) or {}).get("acting")
+        if acting and _may_have_happened(name, entry, entries):
+            begun[acting["digest"]] = f"{work_id}/{name.removesuffix(INTENT)}"
+    return begun
+
+
+def _may_have_happened(name: str, entry: Any, entries: Mapping[str, Any]) -> bool:
+    """True for an answer that tells of a call, and for an intent without an answer."""
+    if entry is None or name.endswith(REFUSED):
+        return False
+    if name.endswith(INTENT):
+        return entries.get(name.removesuffix(INTENT)) is None
+    answer = json.loads(entry)
+    error = answer.get("error")
+    return ALREADY_MADE not in answer and (error is None or error["code"] in MAY_HAVE_HAPPENED)
