@@ -1,0 +1,300 @@
+"""The language of the house: plain English, the field's own terms, log events that can be grepped.
+
+One folder or page: `python -m pytest tests/unit/test_language.py -k shared/bus`. The places in `NOT_YET` are not swept
+yet and skipped: take the line of yours out, run the test for it, and reword until it passes.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+NOT_YET = set(
+    """
+schemas
+
+shared
+
+shared/access
+
+shared/agent
+
+shared/archive
+
+shared/authorization
+
+shared/blackboard
+
+shared/bus
+
+shared/guardrails
+
+shared/llm
+
+shared/mcp
+
+shared/net
+
+shared/resilience
+
+shared/runs
+
+shared/service
+
+shared/telemetry
+
+shared/tools
+
+services/cli
+
+services/code
+
+services/communication
+
+services/data
+
+services/gateway
+
+services/orchestrator
+
+services/research
+
+services/timekeeper
+
+infra
+
+infra/compose
+
+infra/dashboards
+
+infra/demo
+
+infra/embedded
+
+infra/kafka
+
+infra/manifests
+
+infra/simulated_model
+
+infra/toolchain
+
+CHANGELOG.md
+
+README.md
+
+docs/access.md
+
+docs/bench.md
+
+docs/budgets.md
+
+docs/cli.md
+
+docs/concepts.md
+
+docs/configuration.md
+
+docs/consume.md
+
+docs/deploy-on-kubernetes.md
+
+docs/deploy-with-compose.md
+
+docs/evals.md
+
+docs/faults.md
+
+docs/gate.md
+
+docs/guardrails.md
+
+docs/mcp.md
+
+docs/metrics.md
+
+docs/operate.md
+
+docs/publish-a-task.md
+
+docs/secure-transport.md
+
+docs/tools.md
+
+docs/traces.md
+
+docs/write-an-agent.md
+
+docs/adr
+
+deployment
+""".split()  # noqa: SIM905 -- a line each, apart, so that lines can go without conflicts
+)
+
+WORDS = {
+    r"(?:is|are|was|were|be|being|been|stays?|still) away(?! from)": "unavailable",
+    r"anew|afresh": "a verb in re-: retry, recreate, restart",
+    r"told(?! apart)|tells?(?! (?:\w+ )?apart)": "report, notify, log, record, say",
+    r"shall": "must, should, will",
+    r"whoever|whomever|nobody|somebody|anybody|everybody": "caller, operator, tenant, user, worker, none, any",
+    r"whatever": "any, anything",
+    r"dear": "expensive",
+    r"mend(?:s|ed|ing)?": "fix, repair",
+    r"begun(?!`)": "started",
+    r"(?:go|goes|went|gone|going) on(?! to\b)": "resume, continue",
+    r"(?:stand|stands|stood|standing) on": "depend on; dependency",
+    r"(?:try|tries|tried|trying) again": "retry",
+    r"but for": "except",
+    r"beside": "next to, alongside, besides",
+    r"reckon(?:s|ed|ing)?": "count, compute",
+    r"untold": "default, unset",
+    r"at need": "if needed",
+}
+"""Words this house does not write, and what it writes instead."""
+
+OPENINGS = r"(?:What|Whether|Who|Whose|Whom|Whoever|Whatever|How|Where|Which|Nobody|Somebody|That which)\b"
+"""How no docstring begins: it begins with an imperative verb or a noun phrase."""
+
+_WORDS = {re.compile(rf"(?<![\w.`-])(?:{words})(?![\w-])", re.IGNORECASE): use for words, use in WORDS.items()}
+_EVENT = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+_LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
+_LOGGERS = {"log", "_log", "logger", "_logger"}
+
+
+def _rooms() -> Iterator[tuple[str, tuple[Path, ...]]]:
+    yield "schemas", tuple(sorted((ROOT / "schemas").rglob("*.py")))
+    for layer in ("shared", "services", "infra"):
+        yield layer, tuple(sorted((ROOT / layer).glob("*.py")))
+        for room in sorted(path for path in (ROOT / layer).iterdir() if (path / "__init__.py").exists()):
+            yield f"{layer}/{room.name}", (*sorted(room.rglob("*.py")), *sorted(room.glob("README.md")))
+    yield "waggle", tuple(sorted(ROOT.glob("waggle*.py"))) + tuple(sorted(ROOT.glob("waggle/**/*.py")))
+    for page in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))):
+        yield str(page.relative_to(ROOT)), (page,)
+    yield "docs/adr", tuple(sorted((ROOT / "docs" / "adr").glob("*.md")))
+    yield "docs/reports", tuple(sorted((ROOT / "docs" / "reports").glob("*.md")))
+    yield "deployment", (*(ROOT / name for name in _DEPLOYMENT), *sorted((ROOT / "k8s").rglob("*.yaml")))
+
+
+_DEPLOYMENT = ("docker-compose.yml", "Makefile", ".env.example", "infra/topics.toml", "infra/prometheus/alerts.yml")
+ROOMS = dict(_rooms())
+
+
+def faults_in(path: Path) -> list[str]:
+    """The places of one file that are not in the language of the house, with what to write instead."""
+    text = path.read_text()
+    found = [*_code_faults(text)] if path.suffix == ".py" else [*_page_faults(path, text)]
+    return [f"{path.relative_to(ROOT)}:{line}: {fault}" for line, fault in sorted(set(found))]
+
+
+def _page_faults(path: Path, text: str) -> Iterator[tuple[int, str]]:
+    fenced = False
+    for number, line in enumerate(text.splitlines(), 1):
+        fenced ^= path.suffix == ".md" and line.lstrip().startswith("```")
+        if not fenced:
+            yield from _word_faults(number, line)
+
+
+def _code_faults(text: str) -> Iterator[tuple[int, str]]:
+    tree = ast.parse(text)
+    standing = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from _string_faults(node, standing=id(node) in standing)
+        elif isinstance(node, ast.keyword) and node.arg in {"description", "help"}:
+            yield from _opening_faults(node.value)
+        elif isinstance(node, ast.Call):
+            yield from _event_faults(node)
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield from _word_faults(token.start[0], token.string)
+
+
+def _string_faults(node: ast.Constant, *, standing: bool) -> Iterator[tuple[int, str]]:
+    if standing:
+        yield from _opening_faults(node)
+    if " " in str(node.value).strip():
+        for offset, line in enumerate(str(node.value).splitlines()):
+            yield from _word_faults(node.lineno + offset, line)
+
+
+def _opening_faults(node: ast.expr) -> Iterator[tuple[int, str]]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.match(rf"\s*{OPENINGS}", node.value):
+        opening = node.value.strip().splitlines()[0][:60]
+        yield node.lineno, f"'{opening}…': begin with an imperative verb or a noun phrase"
+
+
+def _event_faults(call: ast.Call) -> Iterator[tuple[int, str]]:
+    function = call.func
+    if not (isinstance(function, ast.Attribute) and function.attr in _LEVELS and call.args):
+        return
+    if isinstance(function.value, ast.Name) and function.value.id in _LOGGERS:
+        for event in _events(call.args[0]):
+            if not _EVENT.fullmatch(event):
+                yield call.lineno, f"log event '{event}': a snake_case key, the rest in fields"
+
+
+def _events(argument: ast.expr) -> Iterator[str]:
+    if isinstance(argument, ast.IfExp):
+        yield from (*_events(argument.body), *_events(argument.orelse))
+    elif isinstance(argument, ast.Constant):
+        yield str(argument.value)
+    elif isinstance(argument, ast.JoinedStr):
+        yield ast.unparse(argument)
+
+
+def _word_faults(number: int, line: str) -> Iterator[tuple[int, str]]:
+    for pattern, use in _WORDS.items():
+        for match in pattern.finditer(line):
+            yield number, f"'{match[0]}': write {use}"
+
+
+@cache
+def faults_of(room: str) -> list[str]:
+    """The faults of all files of a room."""
+    return [fault for path in ROOMS[room] for fault in faults_in(path)]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_language_is_plain_in(room):
+    faults = faults_of(room)
+    if room in NOT_YET:
+        pytest.skip(f"not yet swept: {len(faults)} places")
+    assert not faults, "\n" + "\n".join(faults)
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        ('"""What a run costs."""', "imperative verb"),
+        ('x = Field(description="Whether it is open")', "imperative verb"),
+        ('raise Failed(f"Redis is away: {x}")', "unavailable"),
+        ("pass  # nobody knows", "caller"),
+        ('log.info("tried again later", x=1)', "snake_case"),
+        ('log.info("open" if x else "is shut")', "snake_case"),
+        ('log.info(f"run {x}")', "snake_case"),
+        ('"""Set the table.\n\nIt shall hold.\n"""', "must"),
+    ],
+)
+def test_a_fault_is_found_with_its_remedy(code, fault):
+    assert fault in " ".join(remedy for _, remedy in _code_faults(code))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '"""Return the run.\n\nWhat fails is retried right away.\n"""',
+        'log.warning("retry_scheduled", attempt=2)',
+        'event = "waggle.generation-begun"',
+        '"""Names the event `waggle.generation-begun` and moves away from it."""',
+        '"""Can be told apart by id."""',
+    ],
+)
+def test_plain_english_raises_no_alarm(code):
+    assert not [*_code_faults(code)]
