@@ -27,8 +27,8 @@ from services.orchestrator.counting import Counting
 from services.orchestrator.service import Orchestrator
 from shared import bus
 from shared.blackboard import KnownAgents, announce, keys
-from shared.bus import Deliverer, KeyedConsumer, decode, encode, redrive
-from shared.bus.dead import search
+from shared.bus import Deliverer, KeyedConsumer, decode, encode
+from shared.bus.dead import redrive, search
 from shared.bus.dead.letters import dead_letter_headers
 from shared.errors import TerminalError
 from shared.service import connect
