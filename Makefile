@@ -46,7 +46,7 @@ kafka: setup ## Start a real Apache Kafka without Docker (needs Java 17 and Mave
 test-kafka: setup ## Run the integration tests on real Apache Kafka (needs Java 17 and Maven, or WAGGLE_KAFKA)
 	$(BIN)/python -m pytest $(ON_KAFKA) --kafka real
 
-faults: setup ## Kill, freeze, cut off and fill up everything, count what happened, write docs/faults.md (needs Java and Maven)
+faults: setup ## Kill, freeze, cut off and fill up everything, count what happened, write docs/reports/faults.md (needs Java and Maven)
 	$(BIN)/python -m tests.faults
 	$(BIN)/python -m tests.faults.verifier --minutes 10
 
@@ -89,10 +89,10 @@ new-agent: setup ## Make a new specialist: make new-agent name=translator
 bench: setup ## Measure hops, runs, load, bytes and recovery beside raw Kafka, and print one table
 	$(BIN)/python -m tests.bench
 
-evals: setup ## Attack the agents with a model that obeys everybody, count what arrives outside, write docs/evals.md
+evals: setup ## Attack the agents with a model that obeys everybody, count what arrives outside, write docs/reports/evals.md
 	$(BIN)/python -m tests.evals
 
-evals-agentdojo: $(DOJO)/.ready ## Run AgentDojo's suites through the gate, for docs/evals.md (an environment of its own, some 700 MB)
+evals-agentdojo: $(DOJO)/.ready ## Run AgentDojo's suites through the gate, for docs/reports/evals.md (an environment of its own, some 700 MB)
 	$(DOJO)/bin/python -W ignore -m tests.evals.dojo
 
 $(DOJO)/.ready: requirements.lock tests/evals/dojo/requirements.lock

@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help=f"of {', '.join(figures(1))}")
     parser.add_argument("--scale", type=float, default=1.0, help="0.2 is quick and rough")
     parser.add_argument("--json", type=Path, default=Path(".waggle/bench.json"))
-    parser.add_argument("--write-docs", action="store_true", help="write the table to docs/bench.md")
+    parser.add_argument("--write-docs", action="store_true", help="write the table to docs/reports/bench.md")
     chosen = parser.parse_args()
     logging.disable(logging.ERROR)
     tables = []
@@ -76,7 +76,7 @@ def main() -> None:
     chosen.json.parent.mkdir(exist_ok=True)
     save(everything, chosen.json)
     if chosen.write_docs:
-        page = Path("docs/bench.md")
+        page = Path("docs/reports/bench.md")
         page.write_text(page.read_text().partition("## Last measured")[0] + "## Last measured\n\n" + "\n".join(tables))
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.evals`: run every case, print what was found and write it into docs/evals.md."""
+"""`python -m tests.evals`: run every case, print what was found and write it into docs/reports/evals.md."""
 
 import argparse
 import asyncio

@@ -59,7 +59,7 @@ def unread(found: Iterable[Outcome]) -> list[str]:
 
 
 def lines(found: Sequence[Outcome], seconds: float) -> list[str]:
-    """What docs/evals.md says of a run."""
+    """What docs/reports/evals.md says of a run."""
     holes, held, hidden = through(found), stopped(found), unread(found)
     return [
         *table(_HEADS, rows(found)),

@@ -1,9 +1,9 @@
-"""The tables of docs/evals.md: each stands between two marks and is written by the run that found it."""
+"""The tables of docs/reports/evals.md: each stands between two marks and is written by the run that found it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "evals.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reports" / "evals.md"
 
 
 def put(name: str, lines: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: run the table and write docs/faults.md from what was counted."""
+"""`python -m tests.faults`: run the table and write docs/reports/faults.md from what was counted."""
 
 import argparse
 import asyncio
@@ -13,18 +13,18 @@ from tests.faults.runner import Runner
 from tests.faults.table import BOTH, NotRun, Row
 
 RESULTS = ROOT / ".waggle" / "faults"
-PAGE = ROOT / "docs" / "faults.md"
+PAGE = ROOT / "docs" / "reports" / "faults.md"
 OPENING = """\
 # Faults
 
-What was done to the real swarm (real processes, Kafka and Redis; agents without a model), and what came of it. A
-ledger outside of the swarm counts what tools really did, every repeat too. `make faults` runs this table again and
-writes this page; `tests/faults` says how each fault is done. The two brokers: embedded, the one out of a wheel, and
-real, an Apache Kafka. A row keeps what it counted when it last ran.
+Faults injected into the running swarm (real processes, Kafka and Redis; agents without a model), and the observed
+results. A ledger outside the swarm counts every tool effect, repeats included. `make faults` runs the table and writes
+this page; `tests/faults` defines each fault. Two brokers: *embedded*, the one that ships in a wheel, and *real*, Apache
+Kafka. A row keeps the counts of its last run.
 
-Every row holds when each task got one result, the one its plan leads to, when no compensable or irreversible call was
-made twice and no idempotent one under a second key, and when nothing was done out of order or in vain. Of a call that
-may have happened or not, a person is asked, who looks into the ledger; those runs are counted.
+A row holds if each task got exactly one result, the one its plan leads to; no compensable or irreversible call was made
+twice and no idempotent call under a second key; and nothing ran out of order or needlessly. If a call may or may not
+have happened, a person is asked and looks into the ledger; those runs are counted.
 
 | fault | invariant | broker | counted | holds |
 |---|---|---|---|---|
