@@ -1,4 +1,4 @@
-"""`python -m tests.evals.dojo`: AgentDojo's tasks and injections through the gate; writes its part of docs/reports/evals.md."""
+"""`python -m tests.evals.dojo`: AgentDojo through the gate; writes its part of docs/reports/evals.md."""
 
 import argparse
 import sys
