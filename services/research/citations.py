@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from schemas.step import Findings, StepOutput
-from shared.agent import Answered
+from shared.agent import ToolResult
 from shared.guardrails import sanitised, unwrapped
 
 
-def fetched(calls: Iterable[Answered]) -> set[str]:
+def fetched(calls: Iterable[ToolResult]) -> set[str]:
     """The documents and addresses that tools have returned something of; failed calls returned nothing."""
     return {name for call in calls for name in _named(unwrapped(call.answer))}
 

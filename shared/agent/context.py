@@ -10,16 +10,12 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.step import DoStep, Handoff
 from schemas.verdict import PlannedEffect
+from shared.agent.actions import ActionAuthorizer, ToolResult
 from shared.agent.declare import Agent
-from shared.agent.identity import check, of_model_call
-from shared.agent.loop_detector import Loops, Made, Noticed
+from shared.agent.loop_detector import DetectedLoop, LoopDetector
 from shared.agent.prompt import opening
-from shared.agent.spending.account import Account
-from shared.agent.spending.metering import meter_loop, meter_reply, metering_model
-from shared.agent.tools.authorizer import Gate
-from shared.agent.tools.calls import Answered
-from shared.agent.tools.journaled import ToolCalls
-from shared.agent.tools.toolbox import Toolbox
+from shared.agent.spending import BudgetReservation, meter_loop, meter_reply, metering_model
+from shared.agent.tools import JournaledToolCalls, Toolbox, check_identity, of_model_call
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
 from shared.errors import TerminalError
@@ -54,8 +50,8 @@ class Context:
     models: Models
     journal: Journal
     workspace: StepWorkspace
-    account: Account
-    gate: Gate
+    budget: BudgetReservation
+    authorizer: ActionAuthorizer
     dependable: Dependable
     ends: float
     """When the time for this handoff is over, by `time.monotonic()`."""
@@ -67,12 +63,12 @@ class Context:
     @property
     def taint(self) -> tuple[str, ...]:
         """Where the untrusted content is from that has entered, from the handoff and from tools."""
-        return self.gate.taint.origins
+        return self.authorizer.taint.origins
 
     @property
-    def answered(self) -> list[Answered]:
+    def answered(self) -> list[ToolResult]:
         """Every tool call so far and its answer, in order."""
-        return self.gate.answered
+        return self.authorizer.answered
 
     async def think(self, objective: str, *, result: type[T]) -> T:
         """Let the model work on the objective with the agent's tools until it answers with a valid `result`.
@@ -120,15 +116,15 @@ class Context:
             made=made,
         )
 
-    def _tool_calls(self, toolbox: Toolbox) -> ToolCalls:
-        return ToolCalls(
+    def _tool_calls(self, toolbox: Toolbox) -> JournaledToolCalls:
+        return JournaledToolCalls(
             handoff=self.handoff,
             toolbox=toolbox,
             journal=self.journal,
             workspace=self.workspace,
             settings=self.settings,
-            account=self.account,
-            gate=self.gate,
+            budget=self.budget,
+            authorizer=self.authorizer,
             progress=self.progress,
         )
 
@@ -141,9 +137,9 @@ class _Thought:
     name: str
     objective: str
     toolbox: Toolbox
-    calls: ToolCalls
+    calls: JournaledToolCalls
     chat: Chat
-    loops: Loops = field(default_factory=Loops)
+    loops: LoopDetector = field(default_factory=LoopDetector)
     _told: int = 0
     """How many messages of the chat are in the journal."""
     _corrections: int = 0
@@ -168,31 +164,31 @@ class _Thought:
 
         async def ask() -> dict[str, Any]:
             context = self.context
-            context.gate.before_model_call(name, self._role)
+            context.authorizer.before_model_call(name, self._role)
             await context.progress(f"thinking (turn {turn})")
             reply = await self._chat(name, result)
             entry: dict[str, Any] = {"added": self.chat[self._told :], "reply": reply.model_dump(mode="json")}
-            entry |= {"try": context.handoff.tries, "attempt": context.account.attempt_at(name)}
+            entry |= {"try": context.handoff.tries, "attempt": context.budget.attempt_at(name)}
             versions = context.agent.versions.model_copy(update={"model": reply.model})
             entry["versions"] = versions.model_dump(mode="json")
             return entry | ({"tools": self.toolbox.offered, "result": result.__name__} if turn == 1 else {})
 
         name = f"{self.name}/turn-{turn}"
         of = of_model_call(self.context.agent.name, self._role, self.objective, result.__name__)
-        check(self.context.journal, name, of)
+        check_identity(self.context.journal, name, of)
         replayed = name in self.context.journal
         if replayed:
             traces.replayed(name)
             self.chat[self._told :] = self.context.journal[name]["added"]  # what the model was shown, word for word
         entry = await self.context.journal.once(name, ask, of=of)
         reply = Reply.model_validate(entry["reply"])
-        self.context.account.spend.note(reply)
-        await self.context.account.recorded(name, entry.get("attempt", ""), reply.usage, replayed=replayed)
+        self.context.budget.counter.note(reply)
+        await self.context.budget.recorded(name, entry.get("attempt", ""), reply.usage, replayed=replayed)
         self._own = entry["try"] == self.context.handoff.tries
         if self._own and not replayed:  # what was replayed was counted when the journal was opened
-            self.context.account.spend.add_model_call(reply)
+            self.context.budget.counter.add_model_call(reply)
         if self._own and replayed:
-            self.context.gate.replayed_model_call(name, self._role)
+            self.context.authorizer.replayed_model_call(name, self._role)
         self._told = len(self.chat)
         return reply
 
@@ -210,15 +206,15 @@ class _Thought:
                 self.chat,
                 tools=self.toolbox.offered,
                 result=result,
-                max_output_tokens=min(longest, context.account.spend.output_tokens_left),
+                max_output_tokens=min(longest, context.budget.counter.output_tokens_left),
                 within=max(0.1, context.ends - time.monotonic()),
-                spending=context.account.spending(name),
+                spending=context.budget.spending(name),
             )
-            reply = await context.gate.switch.unless_stopped(asking)
+            reply = await context.authorizer.switch.unless_stopped(asking)
         meter_reply(context.metrics, reply, agent.name, context.handoff.tenant, context.settings.context_window)
         return reply
 
-    async def _break_out(self, turn: int, noticed: Noticed) -> None:
+    async def _break_out(self, turn: int, noticed: DetectedLoop) -> None:
         """Tell the model that it goes round in circles, or stop it; told to others only when it happens."""
         if f"{self.name}/turn-{turn + 1}" not in self.context.journal:
             meter_loop(self.context.metrics, self.context.agent.name, noticed.kind, stopped=noticed.stop)
@@ -227,14 +223,14 @@ class _Thought:
             raise TerminalError(f"the model went round in circles: {noticed.what}", code="loop")
         self.chat.append({"role": "user", "content": noticed.hint})
 
-    async def _act(self, turn: int, reply: Reply) -> list[Made]:
+    async def _act(self, turn: int, reply: Reply) -> list[ToolResult]:
         made = []
         self.chat.append(reply.message)
         for number, request in enumerate(reply.tool_requests, 1):
             answer = await self.calls.answer(f"{self.name}/turn-{turn}/call-{number}", request, own=self._own)
             self.chat.append({"role": "tool", "tool_call_id": request.id, "content": answer})
             reads = self.toolbox.only_reads(request.name) and not self.toolbox.is_local(request.name)
-            made.append(Made(request.name, request.arguments, answer, reads))
+            made.append(ToolResult(request.name, request.arguments, answer, reads))
         return made
 
     def _read(self, reply: Reply, result: type[T]) -> T | None:

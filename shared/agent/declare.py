@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import Field
 
@@ -17,9 +17,6 @@ from schemas.versions import Versions
 from shared.agent.versions import versions_of
 from shared.llm import Role
 from shared.tools import Tool
-
-if TYPE_CHECKING:
-    from shared.agent.context import Context
 
 MOST_TOOLS = 40
 """An agent with more is refused: models choose badly among many tools. At most 30 is advised."""
@@ -41,7 +38,8 @@ def _instructions(path: Path) -> str:
 ANSWERS = (Findings, Plan, Verdict, AskHuman)
 """What a handler may return. The type says which event the run gets."""
 
-Handler = Callable[[Any, "Context"], Awaitable[Any]]
+Handler = Callable[[Any, Any], Awaitable[Any]]
+"""Takes a handoff and its `Context`."""
 
 
 @dataclass(slots=True)

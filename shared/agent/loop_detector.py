@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from shared.agent.actions import ToolResult
+
 TOLD_AFTER, STOPPED_AFTER = 2, 4
 """Turns in a row that do what was done. Asking once more is cheap, and right for what may have changed."""
 
@@ -34,17 +36,7 @@ LONGEST_NAME = 64
 """Characters of a tool's name that are shown: it may be one that the model made up."""
 
 
-class Made(NamedTuple):
-    """One call of a turn and its answer, both as JSON."""
-
-    tool: str
-    arguments: str
-    answer: str
-    reads: bool
-    """It changes nothing, nowhere: its answer is all there is of it."""
-
-
-class Noticed(NamedTuple):
+class DetectedLoop(NamedTuple):
     """A loop. `kind`: `same_call`, `cycle` or `nothing_new`."""
 
     kind: str
@@ -62,7 +54,7 @@ class Noticed(NamedTuple):
 
 
 @dataclass(slots=True)
-class Loops:
+class LoopDetector:
     """Watches the turns of one conversation."""
 
     _turns: list[tuple[str, frozenset[str]]] = field(default_factory=list)
@@ -73,17 +65,17 @@ class Loops:
     _barren: int = 0
     _hints: int = 0
 
-    def after_calls(self, calls: Sequence[Made]) -> Noticed | None:
+    def after_calls(self, calls: Sequence[ToolResult]) -> DetectedLoop | None:
         """The loop there is once these calls of one turn were answered."""
         names = dict.fromkeys(f"`{call.tool[:LONGEST_NAME]}`" for call in calls)
         return self._after(", ".join(names), frozenset(map(_did, calls)), frozenset(map(_found, calls)))
 
-    def after_unfit(self, content: str) -> Noticed | None:
+    def after_unfit(self, content: str) -> DetectedLoop | None:
         """The loop there is once the model has answered what does not fit its schema."""
         said = frozenset({_key("answer", content)})
         return self._after("an answer that does not fit", said, said)
 
-    def _after(self, name: str, did: frozenset[str], found: frozenset[str]) -> Noticed | None:
+    def _after(self, name: str, did: frozenset[str], found: frozenset[str]) -> DetectedLoop | None:
         self._turns.append((name, did))
         self._repeating = self._repeating + 1 if did <= self._done else 0
         self._barren = self._barren + 1 if found <= self._found else 0
@@ -94,7 +86,7 @@ class Loops:
             return None
         self._hints += 1
         kind, what = self._pattern()
-        return Noticed(kind, what, stop or self._hints > MOST_HINTS)
+        return DetectedLoop(kind, what, stop or self._hints > MOST_HINTS)
 
     def _pattern(self) -> tuple[str, str]:
         period = next((each for each in range(1, LONGEST_CYCLE + 1) if self._has_period(each)), None)
@@ -115,16 +107,16 @@ class Loops:
         )
 
 
-def _did(call: Made) -> str:
+def _did(call: ToolResult) -> str:
     """Equal for calls that are the same."""
-    return _key(call.tool, _canonical(call.arguments), _finding(call) if call.reads else _failure(call.answer))
+    return _key(call.tool, _canonical(call.arguments), _finding(call) if call.read_only else _failure(call.answer))
 
 
-def _found(call: Made) -> str:
+def _found(call: ToolResult) -> str:
     """Equal for calls that bring the same: what acts does so by its arguments, what fails by how it fails."""
     if failure := _failure(call.answer):
         return _key("failure", failure)
-    return _key(call.tool, _finding(call) if call.reads else _canonical(call.arguments))
+    return _key(call.tool, _finding(call) if call.read_only else _canonical(call.arguments))
 
 
 def _failure(answer: str) -> str:
@@ -133,7 +125,7 @@ def _failure(answer: str) -> str:
     return str(error.get("code") or "error") if isinstance(error, dict) else ""
 
 
-def _finding(call: Made) -> str:
+def _finding(call: ToolResult) -> str:
     """What an answer says, without where it is from."""
     answer = _parsed(call.answer)
     return json.dumps(answer["result"], sort_keys=True) if "result" in answer else call.answer

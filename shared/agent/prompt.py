@@ -6,9 +6,9 @@ The brief is JSON so that no text inside it, from a file or from another agent, 
 import json
 from typing import Any
 
-from schemas.step import DoStep, Handoff, MakePlan, ReviewResult
+from schemas.step import Handoff, MakePlan, ReviewResult
 from schemas.task import Artefact, Attachment
-from shared.agent.tools.effects import shown as call_shown
+from shared.agent.actions import shown_to_model
 from shared.guardrails import named, sanitised, sanitised_deep
 from shared.llm import Chat
 
@@ -56,7 +56,7 @@ def _done(handoff: Handoff) -> dict[str, Any]:
     """The run's acting calls, the newest ones as far as there is room, and the number of the others."""
     room, listed = LONGEST_DONE, []
     for each in reversed(handoff.effected):
-        told = _from("tool", each.tool, call_shown(each))
+        told = _from("tool", each.tool, shown_to_model(each))
         room -= len(json.dumps(told, indent=1, ensure_ascii=False))
         if room < 0:
             break
@@ -68,29 +68,3 @@ def _done(handoff: Handoff) -> dict[str, Any]:
 def _from(kind: str, name: str, material: dict[str, Any]) -> dict[str, Any]:
     """Material as the model is shown it: sanitised, with its origin."""
     return {"origin": named(kind, name), **sanitised_deep(material)}
-
-
-def origins(handoff: Handoff) -> list[str]:
-    """Where the untrusted material of a handoff is from, whoever else has read it before writing what is asked."""
-    has_context = handoff.context.text or handoff.context.data
-    files = [each.name for each in handoff.context.attachments]
-    files += [made.name for each in handoff.inputs for made in each.output.artefacts]
-    return [
-        *([named("task", "context")] if has_context else []),
-        *(named("file", name) for name in files),
-        *(named("agent", each.agent) for each in handoff.inputs),
-        *(named("tool", each.tool) for each in handoff.effected),
-        *([named("agent", "feedback")] if handoff.feedback else []),
-        *([named("agent", "planner")] if _planned_after_reading(handoff) else []),
-        *(_described_by(handoff) if isinstance(handoff, MakePlan) else []),
-    ]
-
-
-def _planned_after_reading(handoff: Handoff) -> bool:
-    """Whether a planner that had read untrusted material has written the objective or the plan."""
-    return isinstance(handoff, ReviewResult) or (isinstance(handoff, DoStep) and handoff.plan_is_tainted)
-
-
-def _described_by(handoff: MakePlan) -> list[str]:
-    """The servers whose own words about their tools a planner reads."""
-    return [tool.source for card in handoff.agents for tool in card.tools if tool.source is not None]

@@ -17,21 +17,23 @@ from schemas.step import (
     StepCompleted,
     Verdict,
 )
+from shared.agent.actions import ActionAuthorizer
 from shared.agent.declare import AskHuman
-from shared.agent.tools.authorizer import Gate
 from shared.agent.workspace import StepWorkspace
 from shared.errors import NeedsHuman, RetryableError, TerminalError
 
 
-def answer_for(returned: Any, workspace: StepWorkspace, gate: Gate) -> tuple[type[Answer], dict[str, Any]]:
+def answer_for(
+    returned: Any, workspace: StepWorkspace, authorizer: ActionAuthorizer
+) -> tuple[type[Answer], dict[str, Any]]:
     """The type of what a handler returned is the routing."""
     match returned:
         case Findings():
             facts = {name: getattr(returned, name) for name in Findings.model_fields}
-            facts["caveats"] = [*returned.caveats, *gate.account.spend.caveats]
-            return StepCompleted, {"output": Output(**facts, artefacts=workspace.made, effects=gate.shown)}
+            facts["caveats"] = [*returned.caveats, *authorizer.budget.counter.caveats]
+            return StepCompleted, {"output": Output(**facts, artefacts=workspace.made, effects=authorizer.shown)}
         case Plan():
-            return PlanProposed, {"plan": returned, "tainted": bool(gate.taint)}
+            return PlanProposed, {"plan": returned, "tainted": bool(authorizer.taint)}
         case Verdict():
             return ResultReviewed, returned.model_dump()
         case AskHuman():

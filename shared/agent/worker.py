@@ -22,15 +22,15 @@ from schemas.step import (
 )
 from schemas.versions import Versions
 from shared import bus
+from shared.agent.actions import ActionAuthorizer
 from shared.agent.apply import carry_out
 from shared.agent.context import Context
 from shared.agent.declare import Agent
-from shared.agent.identity import Diverged, begin_again
 from shared.agent.outgoing import guarded, progressed
 from shared.agent.replying import KINDS, answer_for, failed, outcome_of
-from shared.agent.spending.account import Account
-from shared.agent.spending.spend import Spend
-from shared.agent.tools.authorizer import Gate
+from shared.agent.restart import begin_again
+from shared.agent.spending import BudgetReservation, UsageCounter
+from shared.agent.tools import Diverged
 from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
 from shared.authorization import read_gate
@@ -120,13 +120,13 @@ class Worker:
 
     async def _reported(self, handoff: Handoff) -> dict[str, Any]:
         """Return the usage, the models and the acting calls that the journal has of this try."""
-        journal, spend = await self._journal(handoff).open(), Spend(handoff.budget_left)
-        account = Account(handoff, spend, self._ledger(handoff), journal)
-        gate = self._gate(handoff, account)
-        gate.effects.recall(journal)
-        account.recall()
-        await account.close()
-        return {"usage": spend.usage, "models": sorted(spend.models), "effected": gate.effects.made}
+        journal, counter = await self._journal(handoff).open(), UsageCounter(handoff.budget_left)
+        budget = BudgetReservation(handoff, counter, self._ledger(handoff), journal)
+        authorizer = self._authorizer(handoff, budget)
+        authorizer.effects.recall(journal)
+        budget.recall()
+        await budget.close()
+        return {"usage": counter.usage, "models": sorted(counter.models), "effected": authorizer.effects.made}
 
     def _journal(self, handoff: Handoff) -> Journal:
         async def keep(name: str, epoch: int, entry: Any, of: Any) -> None:
@@ -167,26 +167,31 @@ class Worker:
 
     async def _answer(self, handoff: Handoff, journal: Journal) -> Answer:
         started = time.monotonic()
-        spend = Spend(handoff.budget_left, self.agent.budget)
-        account = Account(handoff, spend, self._ledger(handoff), journal)
-        gate = self._gate(handoff, account)
+        counter = UsageCounter(handoff.budget_left, self.agent.budget)
+        budget = BudgetReservation(handoff, counter, self._ledger(handoff), journal)
+        authorizer = self._authorizer(handoff, budget)
         name = ANSWER + handoff.id
         if name in journal:
             recorded = journal[name]
             return KINDS[recorded["kind"]].model_validate(recorded["answer"] | {"token": handoff.token})
-        gate.effects.recall(journal)
-        account.recall()
+        authorizer.effects.recall(journal)
+        budget.recall()
         try:
-            kind, facts = await self._outcome(handoff, journal, gate, await self._time_for(handoff, journal))
+            kind, facts = await self._outcome(handoff, journal, authorizer, await self._time_for(handoff, journal))
         except Unwanted as why:
             log.info("handoff_unwanted", run=handoff.run_id, handoff=handoff.id)
             kind, facts = failed(why.code, str(why), retryable=True)
-        await account.close()
-        gate.before_message(kind.wire_type())
+        await budget.close()
+        authorizer.before_message(kind.wire_type())
         seconds = round(time.monotonic() - started, 3)
-        spent = {"usage": spend.usage, "models": sorted(spend.models), "seconds": seconds, "judged": gate.judged}
-        spent["versions"] = self._versions
-        spent |= {"acted": gate.acted, "effected": gate.effects.made}
+        spent = {
+            "usage": counter.usage,
+            "models": sorted(counter.models),
+            "seconds": seconds,
+            "judged": authorizer.judged,
+        }
+        spent |= {"versions": self._versions, "judged": authorizer.judged}
+        spent |= {"acted": authorizer.acted, "effected": authorizer.effects.made}
         answer = self._reply(kind, handoff, **spent, **facts)
         await journal.write(name, {"kind": kind.__name__, "answer": answer.model_dump(mode="json", exclude={"token"})})
         return answer
@@ -203,35 +208,35 @@ class Worker:
         return min(REPLAY_WITHIN, self.settings.step_timeout)
 
     async def _outcome(
-        self, handoff: Handoff, journal: Journal, gate: Gate, seconds: float
+        self, handoff: Handoff, journal: Journal, authorizer: ActionAuthorizer, seconds: float
     ) -> tuple[type[Answer], dict[str, Any]]:
         """Return the agent's answer, or the structured failure the handoff ends in. Raises Unwanted."""
-        work = self._work_in_span(handoff, journal, gate, time.monotonic() + seconds)
+        work = self._work_in_span(handoff, journal, authorizer, time.monotonic() + seconds)
         return await outcome_of(work, seconds, self.agent.name)
 
     async def _work_in_span(
-        self, handoff: Handoff, journal: Journal, gate: Gate, ends: float
+        self, handoff: Handoff, journal: Journal, authorizer: ActionAuthorizer, ends: float
     ) -> tuple[type[Answer], dict[str, Any]]:
         step = getattr(handoff, "step_id", self.agent.name)
         with traces.invoking_agent(self.agent.name, handoff.run_id, step, handoff.id, self._versions) as span:
             try:
-                return await self._work_as_recorded(handoff, journal, gate, ends)
+                return await self._work_as_recorded(handoff, journal, authorizer, ends)
             finally:
-                traces.spent(span, gate.account.spend.usage)
+                traces.spent(span, authorizer.budget.counter.usage)
 
     async def _work_as_recorded(
-        self, handoff: Handoff, journal: Journal, gate: Gate, ends: float
+        self, handoff: Handoff, journal: Journal, authorizer: ActionAuthorizer, ends: float
     ) -> tuple[type[Answer], dict[str, Any]]:
         """Do the work; once more from its beginning if its journal was written by a version that did it otherwise."""
         try:
-            return await self._work(handoff, journal, gate, ends)
+            return await self._work(handoff, journal, authorizer, ends)
         except Diverged as diverged:
             log.warning("journal_diverged", run=handoff.run_id, handoff=handoff.id, why=str(diverged))
-            await begin_again(journal, gate, diverged)
-        return await self._work(handoff, journal, gate, ends)
+            await begin_again(journal, authorizer, diverged)
+        return await self._work(handoff, journal, authorizer, ends)
 
     async def _work(
-        self, handoff: Handoff, journal: Journal, gate: Gate, ends: float
+        self, handoff: Handoff, journal: Journal, authorizer: ActionAuthorizer, ends: float
     ) -> tuple[type[Answer], dict[str, Any]]:
         assert self.agent.handler is not None, "an agent is served with a handler"
         workspace = StepWorkspace(handoff, self.archive, journal, self.settings)
@@ -243,8 +248,8 @@ class Worker:
             models=self.models,
             journal=journal,
             workspace=workspace,
-            account=gate.account,
-            gate=gate,
+            budget=authorizer.budget,
+            authorizer=authorizer,
             dependable=self._dependable(ends, handoff),
             ends=ends,
             progress=lambda doing: self._progress(handoff, doing),
@@ -257,15 +262,15 @@ class Worker:
             if isinstance(returned, Findings):
                 policy = read_policy(self.settings.guardrails)
                 returned = await asyncio.to_thread(guarded, returned, policy, handoff.tenant)
-            return answer_for(returned, workspace, gate)
+            return answer_for(returned, workspace, authorizer)
         finally:
             await workspace.close()
 
-    def _gate(self, handoff: Handoff, account: Account) -> Gate:
-        return Gate(
+    def _authorizer(self, handoff: Handoff, budget: BudgetReservation) -> ActionAuthorizer:
+        return ActionAuthorizer(
             handoff=handoff,
             policy=read_gate(self.settings.gate).of(handoff.tenant),
-            account=account,
+            budget=budget,
             switch=Switch(self.stops, self._whose(handoff)),
             metrics=self.metrics,
             tools=self.agent.tools,

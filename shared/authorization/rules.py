@@ -1,7 +1,7 @@
 """The gate: one ordered table of rules before every model call, tool call and message; the first that speaks wins.
 
 Rules that only look come first and take microseconds. Rules that consume a shared resource, the run's budget, a tool's
-rate or its breaker, come last and run where Redis is available (`shared.agent.tools.authorizer`): an action that is
+rate or its breaker, come last and run where Redis is available (`shared.agent.actions.authorizer`): an action that is
 denied or waits for approval must consume nothing.
 """
 

@@ -20,8 +20,8 @@ from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, Settlement,
 from services.gateway.turns import turn_of
 from shared import bus
 from shared.agent import Agent, Context, Worker
-from shared.agent.spending.account import Account
-from shared.agent.spending.spend import Spend
+from shared.agent.spending.reservation import BudgetReservation
+from shared.agent.spending.usage import UsageCounter
 from shared.archive import BlobStore
 from shared.blackboard import Journal, RunStore, keys
 from shared.bus import encode
@@ -149,9 +149,9 @@ async def answer(worker: Worker, step: DoStep):
     return await worker._answer(step, journal), journal
 
 
-def account_of(worker: Worker, step: DoStep, journal: Journal) -> Account:
+def account_of(worker: Worker, step: DoStep, journal: Journal) -> BudgetReservation:
     """What a worker keeps of the spending of a handoff."""
-    return Account(step, Spend(step.budget_left), worker._ledger(step), journal)
+    return BudgetReservation(step, UsageCounter(step.budget_left), worker._ledger(step), journal)
 
 
 def calling(name: str = "add", **arguments) -> dict:

@@ -17,8 +17,8 @@ from schemas.event import Moved, State
 from schemas.plan import Effect, Risk
 from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, MakePlan, StepCompleted
 from schemas.task import Task
-from shared.agent.tools.calls import Call
-from shared.agent.tools.effects import Effects, answer_from
+from shared.agent.actions.effects import Effects, answer_from
+from shared.agent.actions.tool_calls import ParsedToolCall
 from shared.blackboard import OUTAGES
 from shared.bus import encode
 from shared.errors import RetryableError, TerminalError
@@ -341,7 +341,11 @@ async def test_an_answer_from_the_record_that_an_older_version_marked_as_acting_
     swarm.plan(one=[ADA])
     step = swarm.world.handoff("one")
     await underway(worker, step)
-    made = Effects(step).record("call-1", Call(pay, ADA[1], None)).model_copy(update={"outcome": "made", "result": "1"})
+    made = (
+        Effects(step)
+        .record("call-1", ParsedToolCall(pay, ADA[1], None))
+        .model_copy(update={"outcome": "made", "result": "1"})
+    )
     about = {"kind": "tool_call", "name": "pay", "acting": made.model_dump(mode="json")}
     await (await worker._journal(step).open()).write("call-1", answer_from(made), of=about)
     assert (await worker._recalled(step))["effected"] == []

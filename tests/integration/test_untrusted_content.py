@@ -97,7 +97,7 @@ async def test_what_has_entered_is_the_same_when_the_work_is_delivered_again(wor
     first = seen[1]
     seen.clear()
     again = await worker._journal(step).open()
-    await worker._outcome(step, again, worker._gate(step, account_of(worker, step, again)), 30.0)
+    await worker._outcome(step, again, worker._authorizer(step, account_of(worker, step, again)), 30.0)
     assert seen[1] == first == ("page:https://a.example/",)
 
 

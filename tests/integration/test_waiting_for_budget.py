@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from schemas.budget import Budget, DayBudget, Usage
-from shared.agent.spending import account as accounts
-from shared.agent.spending.account import Account
-from shared.agent.spending.spend import Spend
+from shared.agent.spending import reservation
+from shared.agent.spending.reservation import BudgetReservation
+from shared.agent.spending.usage import UsageCounter
 from shared.blackboard.ledger import Amounts, Ledger, Verdict
 from shared.llm.prices import Price
 from shared.llm.spending import Demand
@@ -28,9 +28,9 @@ async def ledger(sentinel):
     return found
 
 
-def account_of(ledger: Ledger, name: str) -> Account:
+def account_of(ledger: Ledger, name: str) -> BudgetReservation:
     handoff = SimpleNamespace(idempotency_key=name, tries=1)
-    return Account(handoff, Spend(LIMITS), ledger, SimpleNamespace(epoch=1))
+    return BudgetReservation(handoff, UsageCounter(LIMITS), ledger, SimpleNamespace(epoch=1))
 
 
 async def waited(ledger: Ledger, name: str) -> list[float]:
@@ -57,14 +57,14 @@ async def scripts_run(sentinel) -> int:
 async def test_a_call_that_waits_looks_seldom_and_notices_within_a_second(ledger, sentinel):
     before = await scripts_run(sentinel)
     pauses = await waited(ledger, "a")
-    assert pauses[0] <= accounts.ASK_AGAIN_AFTER
-    assert max(pauses) <= accounts.LONGEST_PAUSE <= 1.0
-    assert sum(pauses) <= HELD + accounts.LONGEST_PAUSE
+    assert pauses[0] <= reservation.ASK_AGAIN_AFTER
+    assert max(pauses) <= reservation.LONGEST_PAUSE <= 1.0
+    assert sum(pauses) <= HELD + reservation.LONGEST_PAUSE
     assert await scripts_run(sentinel) - before <= 2 * HELD + 10
 
 
 def test_calls_that_wait_together_do_not_look_together():
-    assert len({accounts._pause(20) for _ in range(20)}) == 20
+    assert len({reservation._pause(20) for _ in range(20)}) == 20
 
 
 async def test_forty_calls_of_a_run_have_their_turn_one_after_the_other(ledger):

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.agent.loop_detector import MOST_HINTS, Loops, Made, Noticed
+from shared.agent.loop_detector import MOST_HINTS, DetectedLoop, LoopDetector, ToolResult
 
 WORDS = st.sampled_from("abc")
 CALLS = st.builds(
-    Made,
+    ToolResult,
     WORDS,
     st.builds(lambda word: json.dumps({"of": word}), WORDS),
     st.builds(lambda word: json.dumps({"origin": "tool:x", "result": word}), WORDS),
@@ -19,18 +19,20 @@ CALLS = st.builds(
 TURNS = st.lists(CALLS, min_size=1, max_size=3)
 
 
-def call(tool: str, of: object = 1, result: object = "r", *, reads: bool = True) -> Made:
-    return Made(tool, json.dumps({"of": of}), json.dumps({"origin": f"tool:{tool}", "result": result}), reads)
+def call(tool: str, of: object = 1, result: object = "r", *, reads: bool = True) -> ToolResult:
+    return ToolResult(tool, json.dumps({"of": of}), json.dumps({"origin": f"tool:{tool}", "result": result}), reads)
 
 
-def failing(tool: str, of: object, code: str = "timeout") -> Made:
+def failing(tool: str, of: object, code: str = "timeout") -> ToolResult:
     error = {"code": code, "message": f"{of} took too long"}
-    return Made(tool, json.dumps({"of": of}), json.dumps({"origin": f"tool:{tool}", "error": error}), reads=False)
+    return ToolResult(
+        tool, json.dumps({"of": of}), json.dumps({"origin": f"tool:{tool}", "error": error}), read_only=False
+    )
 
 
-def watched(turns) -> list[Noticed | None]:
+def watched(turns) -> list[DetectedLoop | None]:
     """What is noticed after each turn, until the model is stopped."""
-    loops, noticed = Loops(), []
+    loops, noticed = LoopDetector(), []
     for turn in turns:
         noticed.append(loops.after_calls(turn))
         if noticed[-1] and noticed[-1].stop:
@@ -86,14 +88,14 @@ def test_doing_again_what_failed_and_now_works_is_progress():
 
 @pytest.mark.parametrize("spelled", ['{"a":1,"b":[2]}', '{ "b": [2], "a": 1 }', '{"b":[2],"a":1}\n'])
 def test_arguments_are_the_same_however_they_are_written(spelled):
-    first = Made("look", '{"a": 1, "b": [2]}', '{"result": 1}', reads=True)
-    again = Made("look", spelled, '{"result": 1}', reads=True)
+    first = ToolResult("look", '{"a": 1, "b": [2]}', '{"result": 1}', read_only=True)
+    again = ToolResult("look", spelled, '{"result": 1}', read_only=True)
     assert told_and_stopped([[first], [again], [again]]) == ([3], None)
 
 
 @pytest.mark.parametrize("arguments", ["{", "[" * 100_000, '"\\ud800"', "\x00", '{"a": "\ud800"}'])
 def test_arguments_that_cannot_be_read_repeat_as_well(arguments):
-    turns = [[Made("look", arguments, '{"error": {"code": "invalid_arguments"}}', reads=True)]] * 9
+    turns = [[ToolResult("look", arguments, '{"error": {"code": "invalid_arguments"}}', read_only=True)]] * 9
     assert told_and_stopped(turns) == ([3], 5)
 
 
@@ -132,7 +134,7 @@ def test_a_model_that_begins_a_new_loop_after_each_hint_is_stopped_at_the_third(
 
 
 def test_calls_and_unfit_answers_in_turn_are_a_cycle():
-    loops = Loops()
+    loops = LoopDetector()
     noticed = [each for _ in range(3) for each in (loops.after_calls([call("look")]), loops.after_unfit("certainly!"))]
     assert [bool(each) for each in noticed] == [False, False, False, True, False, True]
     assert (noticed[-1].kind, noticed[-1].stop) == ("cycle", True)

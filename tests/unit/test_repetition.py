@@ -8,7 +8,7 @@ from test_gate import NOW, Some, situation
 
 from schemas.acting import ActingCall
 from schemas.plan import Effect, Risk
-from shared.agent.tools.effects import answer_from
+from shared.agent.actions.effects import answer_from
 from shared.authorization import MOST_TARGETS, Action, Kind, authorize, deeds_of, sameness_of
 
 ONE, TWO, THREE = "run-1/one/0.0", "run-1/two/0.0", "run-1/three/0.0"

@@ -1,0 +1,7 @@
+"""Tool calls of one handoff: parsed, made once, and recorded in its journal under an identity."""
+
+from shared.agent.tools.identity import Diverged, check_identity, of_model_call
+from shared.agent.tools.journaled import JournaledToolCalls
+from shared.agent.tools.toolbox import Toolbox
+
+__all__ = ["Diverged", "JournaledToolCalls", "Toolbox", "check_identity", "of_model_call"]

@@ -8,34 +8,31 @@ from typing import Any
 from schemas.error import ErrorInfo
 from schemas.step import REPEAT, DoStep, Handoff, Settlement
 from schemas.verdict import PlannedEffect
-from shared.agent.identity import Identity, check, of_tool_call
-from shared.agent.spending.account import Account
-from shared.agent.tools.authorizer import Gate
-from shared.agent.tools.calls import Answered, Call
-from shared.agent.tools.effects import answer_from
+from shared.agent.actions import ActionAuthorizer, ParsedToolCall, ToolResult, answer_from
+from shared.agent.spending import BudgetReservation
+from shared.agent.tools.identity import Identity, check_identity, of_tool_call
 from shared.agent.tools.toolbox import Toolbox
-from shared.agent.workspace import StepWorkspace
 from shared.authorization import Allow, Ask, Deny, Known
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT, REFUSED
 from shared.errors import NeedsHuman, RetryableError
 from shared.llm import ToolRequest
 from shared.settings import Settings
-from shared.tools import ToolCall, ToolError
+from shared.tools import ToolCall, ToolError, Workspace
 from shared.tools.call import TOOL_ERROR
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCalls:
+class JournaledToolCalls:
     """The calls of one handoff. `name` of a call is its place in the work: the same on every delivery and attempt."""
 
     handoff: Handoff
     toolbox: Toolbox
     journal: Journal
-    workspace: StepWorkspace
+    workspace: Workspace
     settings: Settings
-    account: Account
-    gate: Gate
+    budget: BudgetReservation
+    authorizer: ActionAuthorizer
     progress: Callable[[str], Awaitable[None]]
 
     async def answer(self, name: str, request: ToolRequest, *, own: bool) -> str:
@@ -47,7 +44,7 @@ class ToolCalls:
         journal does not say so itself.
         """
         call = self.toolbox.read(request)
-        check(self.journal, name, self._identity(name, request, call))
+        check_identity(self.journal, name, self._identity(name, request, call))
         settled = self._settled(name, request)
         if settled is not None and (name not in self.journal or self.journal[name] != settled):
             return await self._recorded(name, request, call, settled)
@@ -56,10 +53,10 @@ class ToolCalls:
         if name + REFUSED in self.journal:
             return self._refused_before(name, call, own=own)
         if self._is_uncertain(name):
-            self.gate.effects.begun(name, call)
+            self.authorizer.effects.begun(name, call)
             raise self._unknown(name, request)
         dry = self.toolbox.is_dry(call)
-        verdict = await self.gate.before_tool_call(name, call, dry=dry)
+        verdict = await self.authorizer.before_tool_call(name, call, dry=dry)
         if isinstance(verdict, Deny):
             return await self._refused(name, request, call, verdict)
         if isinstance(verdict, Known):
@@ -69,14 +66,14 @@ class ToolCalls:
             return await self._recorded(name, request, call, self._shown(name, call, verdict))
         return await self._recorded(name, request, call, await self._made(name, request, call))
 
-    def _identity(self, name: str, request: ToolRequest, call: Call, answer: str | None = None) -> Identity:
+    def _identity(self, name: str, request: ToolRequest, call: ParsedToolCall, answer: str | None = None) -> Identity:
         """Of the call, with the try and the attempt that are counted for it."""
         paid: Identity = {"try": self.handoff.tries}
-        if attempt := self.account.attempt_at(name):
+        if attempt := self.budget.attempt_at(name):
             paid["attempt"] = attempt
-        return of_tool_call(request, call, name, self.gate.effects, answer) | paid
+        return of_tool_call(request, call, name, self.authorizer.effects, answer) | paid
 
-    async def _refused(self, name: str, request: ToolRequest, call: Call, verdict: Deny) -> str:
+    async def _refused(self, name: str, request: ToolRequest, call: ParsedToolCall, verdict: Deny) -> str:
         """Recorded, for a later try may have room for the call, after the model was told it was not made.
 
         No model is told of an approved call: a later try makes it if it can.
@@ -87,16 +84,16 @@ class ToolCalls:
             await self.journal.write(name + REFUSED, answer, of=self._identity(name, request, call))
         return answer
 
-    def _refused_before(self, name: str, call: Call, *, own: bool) -> str:
+    def _refused_before(self, name: str, call: ParsedToolCall, *, own: bool) -> str:
         answer: str = self.journal[name + REFUSED]
-        if self.account.is_own(name + REFUSED, otherwise=own):
+        if self.budget.is_own(name + REFUSED, otherwise=own):
             error = ToolError.of(ErrorInfo.model_validate(json.loads(answer)["error"]))
-            self.gate.replayed(name, call, error)
+            self.authorizer.replayed(name, call, error)
         return answer
 
-    def _shown(self, name: str, call: Call, verdict: Allow | Ask) -> str:
+    def _shown(self, name: str, call: ParsedToolCall, verdict: Allow | Ask) -> str:
         """What a dry run answers instead of making the call."""
-        effect = self.gate.show(name, call, verdict).model_dump(mode="json")
+        effect = self.authorizer.show(name, call, verdict).model_dump(mode="json")
         return json.dumps({"dry_run": True, "would_call": effect["tool"], "effect": effect}, ensure_ascii=False)
 
     def _settled(self, name: str, request: ToolRequest) -> str | None:
@@ -106,16 +103,16 @@ class ToolCalls:
             return None
         return json.dumps({"settled_by_a_person": said.answer}, ensure_ascii=False)
 
-    async def _recorded(self, name: str, request: ToolRequest, call: Call, answer: str) -> str:
+    async def _recorded(self, name: str, request: ToolRequest, call: ParsedToolCall, answer: str) -> str:
         error = json.loads(answer).get("error")
         if error and self._carries_out:  # counted as the ledger has it, when the handoff is answered
             await self._left_open(name, error["code"])
         else:
             if name not in self.journal:  # else it was counted when the journal was opened
-                self.account.spend.add_tool_call()
+                self.budget.counter.add_tool_call()
             await self.journal.write(name, answer, of=self._identity(name, request, call, answer))
         entered = self._entered(name, request, call, answer)
-        await self.gate.settle(name, call)
+        await self.authorizer.settle(name, call)
         return entered
 
     @property
@@ -128,32 +125,32 @@ class ToolCalls:
         if name + INTENT in self.journal and code != TOOL_ERROR:
             await self.journal.write(name + INTENT, None)
 
-    def _entered(self, name: str, request: ToolRequest, call: Call, answer: str) -> str:
+    def _entered(self, name: str, request: ToolRequest, call: ParsedToolCall, answer: str) -> str:
         if self.toolbox.is_dry(call) and (effect := json.loads(answer).get("effect")):
-            self.gate.shown.append(PlannedEffect.model_validate(effect))
-        self.gate.learn(name, call, Answered(request.name, request.arguments, answer))
+            self.authorizer.shown.append(PlannedEffect.model_validate(effect))
+        self.authorizer.learn(name, call, ToolResult(request.name, request.arguments, answer))
         return answer
 
-    async def _replayed(self, name: str, request: ToolRequest, call: Call, *, own: bool) -> str:
-        if self.account.is_own(name, otherwise=own):
-            self.gate.replayed(name, call)
+    async def _replayed(self, name: str, request: ToolRequest, call: ParsedToolCall, *, own: bool) -> str:
+        if self.budget.is_own(name, otherwise=own):
+            self.authorizer.replayed(name, call)
         if self.toolbox.is_local(request.name) and not self.toolbox.is_dry(call):
             await self.toolbox.answer(request, self._call(name), replay=True)
         answer: str = self.journal[name]
         return answer
 
-    async def _made(self, name: str, request: ToolRequest, call: Call) -> str:
+    async def _made(self, name: str, request: ToolRequest, call: ParsedToolCall) -> str:
         """Make the call. Until it is answered it counts as one that may have been made."""
         await self.progress(f"{request.name} {request.arguments}"[:200])
-        self.gate.effects.begun(name, call)
+        self.authorizer.effects.begun(name, call)
         try:
             return await self._begun(name, request, call)
         except RetryableError as failure:
-            self.gate.effects.not_made(name, call, f"{failure.code}: {failure}")
-            await self.gate.settle(name, call)
+            self.authorizer.effects.not_made(name, call, f"{failure.code}: {failure}")
+            await self.authorizer.settle(name, call)
             raise
 
-    async def _begun(self, name: str, request: ToolRequest, call: Call) -> str:
+    async def _begun(self, name: str, request: ToolRequest, call: ParsedToolCall) -> str:
         if name + INTENT not in self.journal and not self.toolbox.must_not_repeat(request.name):
             return await self._repeatable(name, request)
         intent = name + INTENT
@@ -168,7 +165,7 @@ class ToolCalls:
     async def _repeatable(self, name: str, request: ToolRequest) -> str:
         """Made without further ado, for it may be made twice; what only reads is broken off when it is stopped."""
         act = self._act(name, request)
-        return await (self.gate.switch.unless_stopped(act) if self.toolbox.only_reads(request.name) else act)
+        return await (self.authorizer.switch.unless_stopped(act) if self.toolbox.only_reads(request.name) else act)
 
     def _is_uncertain(self, name: str) -> bool:
         """Whether it was begun and no person has said since how it ended: one permission is for one call."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from shared.agent.spending.metering import OK, meter_tool
-from shared.agent.tools.calls import Call
+from shared.agent.actions import ParsedToolCall
+from shared.agent.spending import OK, meter_tool
 from shared.guardrails import named, origin_of, wrap, wrap_error
 from shared.llm import ToolRequest
 from shared.telemetry import traces
@@ -66,19 +66,19 @@ class Toolbox:
         found = self._tools.get(name)
         return found is None or self._dry_run or found.local or found.effect is Effect.READ
 
-    def read(self, request: ToolRequest) -> Call:
+    def read(self, request: ToolRequest) -> ParsedToolCall:
         """The call that a model asks for, and what is wrong with it."""
         try:
             tool = self._tools.get(request.name) or self._unknown(request.name)
         except ToolError as unknown:
-            return Call(None, {}, unknown)
+            return ParsedToolCall(None, {}, unknown)
         try:
             arguments = _arguments(request)
         except ToolError as unreadable:
-            return Call(tool, {}, unreadable)
-        return Call(tool, arguments, tool.misfit(arguments))
+            return ParsedToolCall(tool, {}, unreadable)
+        return ParsedToolCall(tool, arguments, tool.misfit(arguments))
 
-    def is_dry(self, call: Call) -> bool:
+    def is_dry(self, call: ParsedToolCall) -> bool:
         """Whether the call is shown only: it would change something, and nothing shall be changed."""
         return self._dry_run and call.tool is not None and call.tool.effect is not Effect.READ
 

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.step import Findings, Output, Source, StepOutput
 from services.research.citations import checked, fetched, given
-from shared.agent import Answered
+from shared.agent import ToolResult
 from shared.agent.outgoing import guarded
 from shared.errors import TerminalError
 from shared.guardrails import named, parse_policy, wrap, wrap_error
@@ -63,15 +63,15 @@ def test_what_a_span_says_holds_no_secret(monkeypatch):
     assert span.said == {"arguments": '{"text": "use [secret]"}'}
 
 
-def call(tool: str, result: object, **arguments) -> Answered:
-    return Answered(tool, json.dumps(arguments), json.dumps(wrap(named("tool", tool), result)))
+def call(tool: str, result: object, **arguments) -> ToolResult:
+    return ToolResult(tool, json.dumps(arguments), json.dumps(wrap(named("tool", tool), result)))
 
 
 CALLS = [
     call("search_documents", [{"document": "handbook/leave.md", "excerpt": "…"}]),
     call("read_document", {"document": "budget.pdf", "text": "…"}, document="budget.pdf"),
     call("fetch_page", {"url": "https://a.example/x/", "text": "…"}, url="https://a.example/old"),
-    Answered("fetch_page", "{}", json.dumps(wrap_error("tool:fetch_page", {"message": "https://gone.example/"}))),
+    ToolResult("fetch_page", "{}", json.dumps(wrap_error("tool:fetch_page", {"message": "https://gone.example/"}))),
 ]
 
 

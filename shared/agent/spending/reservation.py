@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.budget import Usage
 from schemas.step import Handoff
-from shared.agent.spending.spend import Spend
+from shared.agent.spending.usage import UsageCounter
 from shared.blackboard import OUTAGES, Journal
 from shared.blackboard.journal import INTENT, LOST, REFUSED
 from shared.blackboard.ledger import NANO, Amounts, Attempt, Ledger, Reserved, Verdict
@@ -54,11 +54,11 @@ class _Permit:
 
 
 @dataclass(slots=True)
-class Account:
+class BudgetReservation:
     """The spending of one handoff. Its calls go by their names in the journal."""
 
     handoff: Handoff
-    spend: Spend
+    counter: UsageCounter
     ledger: Ledger
     journal: Journal
     _requests: int = field(default=0)
@@ -71,14 +71,14 @@ class Account:
         own = {name: each for name, each in entries.items() if _try_of(each) == self.handoff.tries}
         for name, entry in own.items():
             if LOST in name:
-                self.spend.usage += Amounts(*entry["lost"]).usage
+                self.counter.usage += Amounts(*entry["lost"]).usage
             elif "reply" in entry:
-                self.spend.add_model_call(Reply.model_validate(entry["reply"]))
+                self.counter.add_model_call(Reply.model_validate(entry["reply"]))
         for name in filter(_is_tool_call, entries):
             turn = name.rpartition("call-")[0].rstrip("/")
             older = turn in own or (self.handoff.tries == 1 and turn not in entries)
             if self.is_own(name, otherwise=older):
-                self.spend.add_tool_call()
+                self.counter.add_tool_call()
 
     def is_own(self, name: str, *, otherwise: bool) -> bool:
         """True for an entry that was written in this try; `otherwise` for one of a version that noted no try."""
@@ -181,7 +181,7 @@ class Account:
     async def _count_lost(self, name: str, attempt: str, cost: Amounts) -> None:
         """Record an attempt that has no reply or result in the journal, and count it in this try."""
         await self.journal.write(f"{name}{LOST}{attempt}", {"try": self.handoff.tries, "lost": list(cost)})
-        self.spend.usage += cost.usage
+        self.counter.usage += cost.usage
 
     async def _settle(self, name: str, permit: _Permit) -> None:
         assert permit.usage is not None, "it was answered"

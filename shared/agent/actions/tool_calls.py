@@ -10,7 +10,7 @@ LONGEST_TOLD = 120
 """Characters of arguments, where a person is told of a call."""
 
 
-class Call(NamedTuple):
+class ParsedToolCall(NamedTuple):
     """A tool call a model wants, read. `tool` is None for one that is not offered; `invalid` says what does not fit."""
 
     tool: Tool | None
@@ -18,12 +18,14 @@ class Call(NamedTuple):
     invalid: ToolError | None
 
 
-class Answered(NamedTuple):
+class ToolResult(NamedTuple):
     """A tool call and what the model was shown of its result, both as JSON."""
 
     tool: str
     arguments: str
     answer: str
+    read_only: bool = False
+    """True for a call that changes nothing anywhere: its answer is all there is of it."""
 
     @property
     def error(self) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from schemas.acting import ActingCall
 from schemas.plan import Effect
 from schemas.step import Handoff
-from shared.agent.tools.calls import Answered, Call
+from shared.agent.actions.tool_calls import ParsedToolCall, ToolResult
 from shared.authorization import ALREADY_MADE, MOST_TARGETS, deeds_of, lasts, moved_by, sameness_of, tool_named
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT, REFUSED
@@ -73,15 +73,15 @@ class Effects:
                 continue
             self._recalled[place] = record if name.endswith(INTENT) else _ended(record, str(entry))
 
-    def record(self, name: str, call: Call) -> ActingCall | None:
+    def record(self, name: str, call: ParsedToolCall) -> ActingCall | None:
         """The record of a call that may be made now; None for one that does not act outside the run."""
         return self._record(name, call, "unknown", reason=_BEGUN)
 
-    def begun(self, name: str, call: Call) -> None:
+    def begun(self, name: str, call: ParsedToolCall) -> None:
         """The call is about to be made: until it is answered its outcome is unknown."""
         self._keep(name, call, "unknown", reason=_BEGUN)
 
-    def not_made(self, name: str, call: Call, why: str) -> None:
+    def not_made(self, name: str, call: ParsedToolCall, why: str) -> None:
         """The call has failed and nothing has happened; of an idempotent tool that is not certain."""
         sure = call.tool is not None and call.tool.must_not_repeat
         self._keep(name, call, "failed" if sure else "unknown", reason=why)
@@ -91,12 +91,12 @@ class Effects:
         record = self._records.get(name)
         return record is not None and not record.may_have_happened
 
-    def refused(self, name: str, call: Call, rule: str, why: str) -> None:
+    def refused(self, name: str, call: ParsedToolCall, rule: str, why: str) -> None:
         """The gate has denied the call. Calls that no tool could take are not recorded."""
         if rule not in ("permission", "schema"):
             self._keep(name, call, "refused", reason=why, rule=rule)
 
-    def answered(self, name: str, call: Call, asked: Answered) -> None:
+    def answered(self, name: str, call: ParsedToolCall, asked: ToolResult) -> None:
         """The call was answered, or a person has said what became of it."""
         error = asked.error
         if call.tool is None or (error is not None and error["code"] in _NO_CALL):
@@ -108,12 +108,12 @@ class Effects:
         else:
             self._keep(name, call, _outcome(error["code"]), **_failure(error))
 
-    def _keep(self, name: str, call: Call, outcome: Outcome, **facts: str) -> None:
+    def _keep(self, name: str, call: ParsedToolCall, outcome: Outcome, **facts: str) -> None:
         if (record := self._record(name, call, outcome, **facts)) is not None:
             self._records[name] = record
 
     def _record(
-        self, name: str, call: Call, outcome: Outcome, *, result: str = "", reason: str = "", rule: str = ""
+        self, name: str, call: ParsedToolCall, outcome: Outcome, *, result: str = "", reason: str = "", rule: str = ""
     ) -> ActingCall | None:
         tool, handoff = call.tool, self._handoff
         if tool is None or not lasts(tool) or handoff.dry_run:
@@ -159,7 +159,7 @@ def from_record(answer: str) -> bool:
     return ALREADY_MADE in json.loads(answer)
 
 
-def shown(record: ActingCall) -> dict[str, Any]:
+def shown_to_model(record: ActingCall) -> dict[str, Any]:
     """The record as a model is shown it."""
     fields = {"work_id", "agent", "tool", "arguments", "outcome", "result", "reason", "at"}
     return record.model_dump(mode="json", include=fields, exclude_defaults=True)
@@ -180,7 +180,7 @@ def amounts(tool: Tool, arguments: dict[str, object]) -> dict[str, float]:
 
 def _ended(record: ActingCall, answer: str) -> ActingCall:
     """The record with the outcome that a recorded answer tells."""
-    error = Answered(record.tool, record.arguments, answer).error
+    error = ToolResult(record.tool, record.arguments, answer).error
     if error is None:
         return record.model_copy(update={"outcome": "made", "reason": "", "result": _excerpt(unwrapped(answer))})
     return record.model_copy(update={"outcome": _outcome(error["code"]), **_failure(error)})

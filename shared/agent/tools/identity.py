@@ -9,20 +9,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from schemas.budget import Usage
-from schemas.step import Handoff
-from shared.agent.tools.authorizer import Gate
-from shared.agent.tools.calls import Call
-from shared.agent.tools.effects import Effects, from_record
+from shared.agent.actions import Effects, ParsedToolCall, from_record
 from shared.authorization import sameness_of
 from shared.blackboard import Journal
-from shared.blackboard.journal import ANSWER, INTENT, LOST, REFUSED
-from shared.blackboard.ledger import Amounts
-from shared.errors import NeedsHuman
+from shared.blackboard.journal import INTENT, REFUSED
 from shared.llm import ToolRequest
 
 _LONGEST_TOLD = 300
-_MOST_TOLD = 20
 _COMPARED = {"kind", "name", "digest", "source"}
 
 Identity = dict[str, Any]
@@ -35,7 +28,9 @@ class Diverged(Exception):
         super().__init__(f"at {place} {told(recorded)} is recorded, and {told(wanted)} is wanted")
 
 
-def of_tool_call(request: ToolRequest, call: Call, name: str, effects: Effects, answer: str | None = None) -> Identity:
+def of_tool_call(
+    request: ToolRequest, call: ParsedToolCall, name: str, effects: Effects, answer: str | None = None
+) -> Identity:
     """The identity of a tool call, with its record if it acts outside the run, unless the answer is from a record."""
     arguments = {"": request.arguments} if call.tool is None or not call.arguments else call.arguments
     about: Identity = {"kind": "tool_call", "name": request.name, "digest": sameness_of(request.name, arguments)}
@@ -51,7 +46,7 @@ def of_model_call(agent: str, role: str, objective: str, result: str) -> Identit
     return {"kind": "model_call", "role": role, "digest": digest}
 
 
-def check(journal: Journal, place: str, wanted: Identity) -> None:
+def check_identity(journal: Journal, place: str, wanted: Identity) -> None:
     """Raise Diverged when the journal has something else at this place."""
     recorded = next(_recorded(journal, place), None)
     compared = _COMPARED & wanted.keys() & (recorded or {}).keys()
@@ -84,55 +79,3 @@ def told(about: Mapping[str, Any]) -> str:
     acting = about.get("acting") or {}
     what = f"{about.get('name') or about.get('role')} {acting.get('arguments', '')}".strip()
     return f"the {about['kind'].replace('_', ' ')} {what}"[:_LONGEST_TOLD]
-
-
-async def begin_again(journal: Journal, gate: Gate, diverged: Diverged) -> None:
-    """Take back what is recorded of the work if nothing outside the run was changed by it, and keep what it cost.
-
-    Raises NeedsHuman when something was changed, or may have been.
-    """
-    entries = {name: entry for name, entry in journal.entries().items() if _is_recorded(name, entry)}
-    if any(_may_have_acted(journal, name) for name in entries):
-        raise _question(gate.handoff, gate.effects, diverged)
-    for name, entry in entries.items():
-        await _keep_cost(journal, name, entry)
-        await journal.write(name, None)
-    gate.begin_again()
-
-
-def _is_recorded(name: str, entry: Any) -> bool:
-    return entry is not None and not name.startswith(ANSWER) and LOST not in name
-
-
-def _may_have_acted(journal: Journal, name: str) -> bool:
-    """True for calls that act outside, and for entries of versions that did not say what they were about."""
-    about = journal.about(name)
-    if about is None:
-        return name.endswith(INTENT) or ("/call-" in f"/{name}" and not name.endswith(REFUSED))
-    return "acting" in about and not name.endswith(REFUSED)
-
-
-async def _keep_cost(journal: Journal, name: str, entry: Any) -> None:
-    """What was spent for an entry that is taken back stays spent: under its attempt, which the ledger has as well."""
-    about = entry if isinstance(entry, dict) else journal.about(name) or {}
-    match entry:
-        case {"reply": {"usage": usage}, "try": int()}:
-            cost = Amounts.of(Usage.model_validate(usage, extra="ignore"))
-        case str() if not name.endswith(REFUSED):
-            cost = Amounts(tool_calls=1)
-        case _:
-            return
-    attempt = about.get("attempt") or f"again-{journal.epoch}"
-    await journal.write(f"{name}{LOST}{attempt}", {"try": about.get("try", 0), "lost": list(cost)})
-
-
-def _question(handoff: Handoff, effects: Effects, diverged: Diverged) -> NeedsHuman:
-    made = "; ".join(f"{each.tool} {each.arguments[:100]}: {each.outcome}" for each in effects.made[:_MOST_TOLD])
-    return NeedsHuman(
-        f"{handoff.agent} works in another way than the version that began this step: {diverged}. "
-        f"It has made calls that act outside: {made or 'not known which'}",
-        options=(
-            "approve: begin the step again; what was made is answered from the record, similar calls are asked about",
-            "reject: plan anew, with a reason; what was made stays made",
-        ),
-    )

@@ -10,12 +10,12 @@ from typing import Any
 from schemas.plan import Risk
 from schemas.step import DoStep, Handoff
 from schemas.verdict import Judgement, PlannedEffect
-from shared.agent.prompt import origins
-from shared.agent.spending.account import Account
-from shared.agent.tools.calls import Answered, Call
-from shared.agent.tools.effects import Effects, amounts, sameness
-from shared.agent.tools.permission import Work, permission_for
-from shared.agent.tools.verdicts import LONGEST_REASON, info_of, judgement, named
+from shared.agent.actions.effects import Effects, amounts, sameness
+from shared.agent.actions.origins import origins
+from shared.agent.actions.permission import Work, permission_for
+from shared.agent.actions.tool_calls import ParsedToolCall, ToolResult
+from shared.agent.actions.verdicts import LONGEST_REASON, info_of, judgement, named
+from shared.agent.spending import BudgetReservation
 from shared.authorization import (
     Action,
     Allow,
@@ -52,18 +52,18 @@ _PUBLIC = ("page:", "mcp:")
 
 
 @dataclass(slots=True)
-class Gate:
+class ActionAuthorizer:
     """Everything an agent does for a handoff passes here. The same on every replay of its journal."""
 
     handoff: Handoff
     policy: Policy
-    account: Account
+    budget: BudgetReservation
     switch: Switch
     metrics: Metrics
     tools: Sequence[Tool]
     taint: Taint = field(init=False)
     """The untrusted content that has entered, from the handoff and from tools."""
-    answered: list[Answered] = field(default_factory=list)
+    answered: list[ToolResult] = field(default_factory=list)
     """Every tool call so far and its answer, in order."""
     judged: list[Judgement] = field(default_factory=list)
     """Every verdict so far, in order."""
@@ -102,7 +102,7 @@ class Gate:
 
     def before_model_call(self, call: str, role: str) -> None:
         """Raises Stopped, and TerminalError `budget_exhausted`."""
-        verdict = self._judge(Action(Kind.MODEL_CALL, call, role), self.account.spend.model_calls_used_up())
+        verdict = self._judge(Action(Kind.MODEL_CALL, call, role), self.budget.counter.model_calls_used_up())
         if isinstance(verdict, Deny):
             raise TerminalError(verdict.reason, code=verdict.error.code)
 
@@ -114,13 +114,13 @@ class Gate:
         """Raises Stopped."""
         self._judge(Action(Kind.MESSAGE, "answer", kind))
 
-    async def before_tool_call(self, name: str, call: Call, *, dry: bool = False) -> Verdict:
+    async def before_tool_call(self, name: str, call: ParsedToolCall, *, dry: bool = False) -> Verdict:
         """The verdict on a call that is about to be made, or only to be shown; unless denied, it is counted then.
 
         Raises Stopped, and NeedsHuman where a person is asked about a call that is not only shown.
         """
         action = self._action(name, call)
-        verdict = self._judge(action, self.account.spend.tool_calls_used_up(), counted=True)
+        verdict = self._judge(action, self.budget.counter.tool_calls_used_up(), counted=True)
         if isinstance(verdict, Ask) and not dry:
             self._record(action, verdict)
             raise permission_for(action, verdict, self._work)
@@ -135,7 +135,7 @@ class Gate:
     async def _counted(self, action: Action, verdict: Verdict) -> Verdict:
         """The verdict once the call is taken from what the whole run shares."""
         try:
-            await self.account.before_tool_call(action.call)
+            await self.budget.before_tool_call(action.call)
         except ToolError as over:
             verdict = Deny("budget", over.info)
         self._record(action, verdict)
@@ -146,7 +146,7 @@ class Gate:
         if action.tool is None or action.sameness is None or not lasts(action.tool):
             return
         permitted = verdict.rule == "approval"
-        claim = partial(self.account.begun_elsewhere, action.call, action.sameness, permitted=permitted)
+        claim = partial(self.budget.begun_elsewhere, action.call, action.sameness, permitted=permitted)
         elsewhere = await claim()
         if elsewhere is not None and self.effects.is_reported(elsewhere):
             elsewhere = await claim(instead_of=elsewhere)
@@ -156,12 +156,12 @@ class Gate:
             self._record(action, ask)
             raise permission_for(action, ask, self._work)
 
-    async def settle(self, name: str, call: Call) -> None:
+    async def settle(self, name: str, call: ParsedToolCall) -> None:
         """Let other work make a call that this one has tried and not made."""
         if call.tool is not None and self.effects.is_undone(name):
-            await self.account.not_made(name, sameness(call.tool, call.arguments))
+            await self.budget.not_made(name, sameness(call.tool, call.arguments))
 
-    def replayed(self, name: str, call: Call, refused: ToolError | None = None) -> None:
+    def replayed(self, name: str, call: ParsedToolCall, refused: ToolError | None = None) -> None:
         """A call was made or refused in an earlier delivery of this try: its verdict is given again, as it was then."""
         action = self._action(name, call)
         verdict = authorize(action, self._situation(call.tool, then=name))
@@ -173,7 +173,7 @@ class Gate:
             self.effects.refused(name, call, verdict.rule, verdict.reason)
         self._note(action, verdict)
 
-    def show(self, name: str, call: Call, verdict: Allow | Ask) -> PlannedEffect:
+    def show(self, name: str, call: ParsedToolCall, verdict: Allow | Ask) -> PlannedEffect:
         """The call as a dry run shows it."""
         tool = call.tool
         assert tool is not None, "only a tool that is offered is shown"
@@ -191,7 +191,7 @@ class Gate:
             moves=amounts(tool, call.arguments),
         )
 
-    def learn(self, name: str, call: Call, asked: Answered) -> None:
+    def learn(self, name: str, call: ParsedToolCall, asked: ToolResult) -> None:
         """A call was answered: what it brought has been read from now on, and what it did is done.
 
         Done is also what a person says has happened, and what a dry run has shown.
@@ -206,7 +206,7 @@ class Gate:
         if origin is not None:
             self.taint.enter(origin)
 
-    def digest(self, name: str, call: Call) -> str:
+    def digest(self, name: str, call: ParsedToolCall) -> str:
         """Of exactly this call of this work."""
         handoff = self.handoff
         tool = tool_named(call.tool.source, call.tool.name) if call.tool else ""
@@ -222,7 +222,7 @@ class Gate:
         denied = {"verdict": "deny", "rule": rule, "reason": error["message"][:LONGEST_REASON]}
         self.judged[-1] = last.model_copy(update=denied)
 
-    def _remember(self, tool: Tool, call: Call, asked: Answered, origin: str | None) -> None:
+    def _remember(self, tool: Tool, call: ParsedToolCall, asked: ToolResult, origin: str | None) -> None:
         if acts(tool):
             self._acted |= deeds_of(tool, call.arguments)
         elif tool.source is not None:
@@ -231,7 +231,7 @@ class Gate:
             hosts = {host for place in places(tool, call.arguments) if (host := host_of(place))}
             self._pages += [Page(host, asked.text) for host in hosts]
 
-    def _action(self, name: str, call: Call) -> Action:
+    def _action(self, name: str, call: ParsedToolCall) -> Action:
         wanted = call.tool.name if call.tool else "unknown"
         invalid = info_of(call.invalid)
         same = sameness(call.tool, call.arguments) if call.tool else None
@@ -278,7 +278,7 @@ class Gate:
     @property
     def _work(self) -> Work:
         tried, read = [each.told for each in self.answered], self.taint.origins
-        return Work(self.handoff, self._confidence, read, tried, self.account.spend.usage, self.policy.approvals)
+        return Work(self.handoff, self._confidence, read, tried, self.budget.counter.usage, self.policy.approvals)
 
     @property
     def _confidence(self) -> float:

@@ -6,7 +6,7 @@ from shared.llm import Reply
 from shared.tools import ToolError
 
 
-class Spend:
+class UsageCounter:
     """Adds up what was used, and refuses what would go beyond the limits."""
 
     def __init__(self, *limits: Budget | None) -> None:
