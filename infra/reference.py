@@ -7,7 +7,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from infra.generated import write_or_check
-from shared.settings import Settings, variable
+from shared.config import Settings, variable
 
 PAGE = Path("docs/configuration.md")
 _HEAD = """\

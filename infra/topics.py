@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.bus.security import secured
-from shared.settings import read_settings
+from shared.config import read_settings
 
 _DECLARATION = Path(__file__).with_name("topics.toml")
 _OF_EACH_AGENT = ("agents", "retries")

@@ -20,7 +20,7 @@ from infra.embedded.stack import FETCH_MAX_WAIT_MS, Stack
 from infra.kafka.broker import running
 from infra.probe import answers, free_port
 from shared.blackboard import Sentinel
-from shared.settings import Settings
+from shared.config import Settings
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,7 +9,7 @@ from infra.compose.reading import Compose, Model, Mount, example, mounts, settin
 from infra.embedded.stack import service_names
 from infra.entrusted import SECRETS, entrusted, too_many
 from infra.kafka import broker
-from shared.settings import Settings
+from shared.config import Settings
 
 STANDARD = frozenset(
     {

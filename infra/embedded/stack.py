@@ -18,9 +18,9 @@ from shared.access.principals import read_principals
 from shared.access.signing import from_secret, new_secret, public_half
 from shared.bus import await_kafka
 from shared.bus.security import secured
-from shared.declared import InvalidFile
+from shared.config import settings_of
+from shared.errors import Misconfigured
 from shared.net.urls import bypass_loopback
-from shared.settings import settings_of
 
 GRACE = 20.0
 """Seconds a process gets to end."""
@@ -182,7 +182,7 @@ class Stack:
         if not named:
             self.endpoints["WAGGLE_UNSIGNED_DECISIONS"] = "accept"
             return
-        with suppress(InvalidFile):
+        with suppress(Misconfigured):
             if (principals := read_principals(Path(named))) and not principals.services:
                 self._sign_for(Path(named))
 

@@ -10,7 +10,8 @@ import certifi
 from pydantic import ValidationError
 
 from infra.manifests import code
-from shared.settings import Settings, wrong_settings
+from shared.config import Settings, wrong_settings
+from shared.service.policies import wrong_policies
 
 _SECRETS = {
     "WAGGLE_POSTGRES": "postgresql://user:password@postgres:5432/waggle",
@@ -38,10 +39,10 @@ def refused(pod: Mapping[str, Any], container: Mapping[str, Any], environment: M
 def _wrong(values: frozenset[tuple[str, str]]) -> list[str]:
     """Remembered: the settings read files, and many containers are given the same."""
     try:
-        Settings.model_validate(dict(values))
+        settings = Settings.model_validate(dict(values))
     except ValidationError as wrong:
         return wrong_settings(wrong)
-    return []
+    return wrong_policies(settings)
 
 
 def mounted(pod: Mapping[str, Any], container: Mapping[str, Any]) -> frozenset[str]:

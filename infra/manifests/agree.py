@@ -11,9 +11,9 @@ from infra.manifests.held import excess
 from infra.manifests.render import Object, called, of_kind, ours
 from infra.manifests.secrets import given, missing
 from infra.manifests.strimzi import object_name
+from shared.config import Settings
 from shared.service import GRACE
 from shared.service.http import KAFKA_WITHIN
-from shared.settings import Settings
 
 CLOSING = 10.0
 """Seconds a service may need beside `GRACE`: five for open requests, and connections to give back."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from infra.topics import agents, declared
 from schemas.publishing.asyncapi import asyncapi
 from shared.bus.groups import TIMEKEEPER, groups_by_topic
+from shared.config import Settings, variable
 from shared.service.http import health_routes
-from shared.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
 NOT_DEPLOYED = frozenset({"cli"})

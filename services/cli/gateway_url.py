@@ -6,8 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from services.cli.exit_codes import ConsoleError, Exit
-from shared.access.principals import presentable
-from shared.settings import Settings
+from shared.config import Settings, presentable
 
 STATE = ".waggle"
 

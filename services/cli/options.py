@@ -10,8 +10,8 @@ from services.cli.api.client import Gateway
 from services.cli.exit_codes import ConsoleError, Exit
 from services.cli.gateway_url import gateway_address, gateway_key
 from services.cli.terminal import Screen, one_line
+from shared.config import Settings, wrong_settings
 from shared.errors import Misconfigured
-from shared.settings import Settings, wrong_settings
 from shared.telemetry.redaction import shown
 
 GatewayOption = Annotated[

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.access import Refusals
 from services.gateway.failures import Refused, answer
-from shared.settings import Settings
+from shared.config import Settings
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -10,10 +10,10 @@ from schemas.message import Id, Instant, Part, Slug
 from services.gateway.access import CALLER, Caller
 from services.gateway.failures import unknown_run
 from shared.blackboard import keys
+from shared.config import Settings
 from shared.runs import Run
 from shared.service import Parts
 from shared.service.kill_switch import Stops
-from shared.settings import Settings
 
 DEFAULT_TENANT = "default"
 

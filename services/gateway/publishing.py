@@ -8,8 +8,8 @@ from services.gateway.failures import UNANSWERED, Refused, too_large, unavailabl
 from shared import bus
 from shared.access.principals import SIGNED, signing_name
 from shared.access.signing import from_secret, signed
+from shared.config import Settings
 from shared.service import Parts
-from shared.settings import Settings
 
 SOURCE = "waggle/gateway"
 """The CloudEvents source of what comes over HTTP."""

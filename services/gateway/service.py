@@ -23,10 +23,10 @@ from services.gateway.routes import ROUTERS, metrics
 from services.gateway.uploads import Uploads
 from shared.access.principals import read_principals
 from shared.blackboard import Followers
+from shared.config import Settings, read_settings
 from shared.service import Parts, connect, watch_blackboard
 from shared.service.http import health_routes, run_http
 from shared.service.kill_switch import Stops
-from shared.settings import Settings, read_settings
 
 log = structlog.get_logger()
 

@@ -20,8 +20,8 @@ from shared.access.principals import SIGNED, Principals, Role, read_principals, 
 from shared.access.signing import SIGNATURE, SIGNER, statement, verifies
 from shared.blackboard import Client, keys
 from shared.bus import Delivery, header_map
+from shared.config import Settings
 from shared.errors import TerminalError
-from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
 
 REMEMBERED = 86_400

@@ -32,13 +32,13 @@ from shared.blackboard import KnownAgents, Loaded, UnreadableRun, Write
 from shared.blackboard.sentinel import epoch_of
 from shared.bus import Delivery, Record, cleared, content_id, decode, encode, encode_at, fits, publish
 from shared.bus.groups import ORCHESTRATED
+from shared.config import Settings, read_settings
 from shared.errors import Conflict, InvalidMessage, RetryableError, TerminalError, WaggleError
 from shared.guardrails import read_policy, screened_task
 from shared.runs import ENDS, Decision, Intake, Run, awaited, decide, give_up, run_id_for
 from shared.runs.planning import Agents
 from shared.service import Parts, connect, serve
 from shared.service.rebuild import keep_checkpoint, rebuild_when_lost
-from shared.settings import Settings, read_settings
 from shared.telemetry import logs
 from shared.telemetry.propagation import here, within
 from shared.telemetry.traces import about, workflow

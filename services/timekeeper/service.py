@@ -28,10 +28,10 @@ from shared.bus.dead.letters import SUFFIX
 from shared.bus.dead.writer import bury
 from shared.bus.groups import TIMEKEEPER, tables
 from shared.bus.timers import check_target
+from shared.config import read_settings
 from shared.errors import InvalidMessage
 from shared.service import Parts, connect, serve_table
 from shared.service.kill_switch import Stops
-from shared.settings import read_settings
 
 LONGEST_SLEEP = 0.25
 """Seconds: how long a clock that was set forward goes unnoticed."""

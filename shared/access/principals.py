@@ -14,7 +14,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from schemas.approval import CarryOut, HumanDecided
 from schemas.message import Message, Slug
 from shared.access.signing import checked_public
-from shared.declared import Strict, read_declared
+from shared.config import Strict, read_toml
+
+VARIABLE = "WAGGLE_KEYS"
 
 EVERY = "*"
 """Stands for every tenant."""
@@ -124,11 +126,6 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def presentable(key: str) -> bool:
-    """Whether it can be shown at all: a key is printable ASCII without spaces."""
-    return key.isascii() and key.isprintable() and " " not in key
-
-
 def new_key() -> str:
     """A key of 256 random bits."""
     return PREFIX + secrets.token_urlsafe(32)
@@ -136,5 +133,5 @@ def new_key() -> str:
 
 @lru_cache(maxsize=8)
 def read_principals(path: Path | None) -> Principals | None:
-    """Who is in a file, read once in a process; None without one. Raises InvalidFile."""
-    return None if path is None else read_declared(path, Principals)
+    """Who is in a file, read once in a process; None without one. Raises Misconfigured."""
+    return None if path is None else read_toml(path, Principals, VARIABLE)

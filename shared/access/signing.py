@@ -20,6 +20,8 @@ from collections.abc import Iterable, Mapping
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from shared.config import signing_seed, signing_word
+
 PURPOSE = "waggle-order-v1"
 """Begins what is signed, so that a signature made for anything else permits nothing here."""
 
@@ -31,9 +33,6 @@ SIGNATURE = "waggle-signature"
 
 ATTRIBUTES = ("ce_type", "ce_id", "ce_source", "ce_time")
 """Headers that are signed, in their order."""
-
-PREFIX = "wgs_"
-"""What a service's private key begins with: so it is found in logs and texts, and hidden."""
 
 
 def statement(headers: Mapping[str, str], value: bytes) -> bytes:
@@ -69,14 +68,12 @@ def checked_public(text: str) -> str:
 def new_secret() -> str:
     """Return a new private key as one word, for a service's environment."""
     seed = Ed25519PrivateKey.generate().private_bytes_raw()
-    return PREFIX + base64.urlsafe_b64encode(seed).decode().rstrip("=")
+    return signing_word(seed)
 
 
 def from_secret(secret: str) -> Ed25519PrivateKey:
     """Return the private key in such a word. Raises ValueError, without the word."""
-    if len(secret) != len(PREFIX) + 43 or not secret.startswith(PREFIX):
-        raise ValueError("it is no signing key; copy it again, as `waggle keys gateway` has printed it")
-    return Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(secret.removeprefix(PREFIX) + "="))
+    return Ed25519PrivateKey.from_private_bytes(signing_seed(secret))
 
 
 def _line(headers: Mapping[str, str], name: str) -> str:

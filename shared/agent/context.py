@@ -18,11 +18,11 @@ from shared.agent.spending import BudgetReservation, meter_loop, meter_reply, me
 from shared.agent.tools import JournaledToolCalls, Toolbox, check_identity, of_model_call
 from shared.agent.workspace import StepWorkspace
 from shared.blackboard import Journal
+from shared.config import Settings
 from shared.errors import TerminalError
 from shared.guardrails import unwrapped
 from shared.llm import Chat, Models, Reply, Role, ToolRequest
 from shared.runs.run import effect_call
-from shared.settings import Settings
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
 from shared.tools.runtime import Dependable

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,12 +13,12 @@ from shared import blackboard
 from shared.agent.declare import MOST_TOOLS, Agent
 from shared.agent.worker import Worker
 from shared.bus import Delivery, encode, publish
-from shared.errors import Misconfigured
+from shared.config import Settings, read_settings
 from shared.llm import Models
 from shared.mcp import Servers, servers_for
-from shared.service import Parts, connect, serve
+from shared.service import connect, serve
 from shared.service.kill_switch import Stops
-from shared.settings import Settings, read_settings
+from shared.service.policies import refusing_to_start
 from shared.telemetry.metrics import Metrics
 from shared.tools import Tool
 from shared.tools.runtime import check_limits
@@ -29,22 +28,6 @@ ANNOUNCE_EVERY = 5.0
 
 INTRODUCE_EVERY = 60.0
 """Seconds between records of an agent's card in Kafka: the compacted topic keeps the last one, however old it is."""
-
-
-def _models(settings: Settings, parts: Parts) -> Models:
-    """The models. Leaves the process with a sentence when the settings name some that cannot be."""
-    try:
-        return Models(settings, parts.sentinel.scripts, parts.metrics)
-    except Misconfigured as why:
-        sys.exit(f"waggle cannot start: {why}")
-
-
-def _check_tools(agent: Agent, settings: Settings) -> None:
-    """Leaves the process with a sentence when the limits of tools cannot be."""
-    try:
-        check_limits(settings.tools, agent.tools)
-    except Misconfigured as why:
-        sys.exit(f"waggle cannot start: {why}")
 
 
 def limited(worker: Worker, message: Message) -> Worker:
@@ -57,13 +40,14 @@ def serve_agent(agent: Agent) -> None:
     """Run an agent as a service: its topic in, its answers out, its card announced."""
     settings = read_settings()
     parts = connect(agent.name, settings)
-    _check_tools(agent, settings)
-    models = _models(settings, parts)
+    with refusing_to_start():
+        check_limits(settings.tools, agent.tools)
+        models = Models(settings, parts.sentinel.scripts, parts.metrics)
+        servers = mcp_servers(agent, settings, parts.metrics)
     stops = Stops(settings)
     worker = Worker(
         agent, settings, parts.broker, parts.sentinel, parts.runs, parts.archive, models, parts.metrics, stops
     )
-    servers = mcp_servers(agent, settings, parts.metrics)
 
     async def handle(delivery: Delivery) -> None:
         await servers.settled()
@@ -104,14 +88,11 @@ def serve_agent(agent: Agent) -> None:
 
 
 def mcp_servers(agent: Agent, settings: Settings, metrics: Metrics) -> Servers:
-    """The MCP servers whose tools the agent gets beside its own. Leaves the process when they are declared wrongly."""
+    """The MCP servers whose tools the agent gets beside its own. Raises Misconfigured."""
     own = tuple(agent.tools)
 
     def changed(tools: list[Tool]) -> None:
         agent.tools = [*own, *tools]
 
-    try:
-        declared = servers_for(agent.name, settings.mcp, os.environ)
-    except Misconfigured as wrong:
-        sys.exit(f"waggle cannot start: {wrong}")
+    declared = servers_for(agent.name, settings.mcp, os.environ)
     return Servers(declared, most=MOST_TOOLS - len(own), metrics=metrics, changed=changed)

@@ -22,6 +22,7 @@ from schemas.step import (
 )
 from schemas.versions import Versions
 from shared import bus
+from shared.access.tenants import day_budget
 from shared.agent.actions import ActionAuthorizer
 from shared.agent.apply import carry_out
 from shared.agent.context import Context
@@ -38,11 +39,11 @@ from shared.blackboard import OUTAGES, Journal, RunStore, Sentinel, note
 from shared.blackboard.journal import ANSWER, Leftovers
 from shared.blackboard.ledger import Ledger, unknown_run
 from shared.bus import Delivery, decode, encode, encode_lean, publish
+from shared.config import Settings
 from shared.errors import Fenced, InvalidMessage, Stopped, TerminalError, Unwanted, WaggleError
 from shared.guardrails import read_policy
 from shared.llm import Models
 from shared.service.kill_switch import Stops, Switch, Whose
-from shared.settings import Settings
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
 from shared.tools.runtime import Dependable
@@ -302,7 +303,7 @@ class Worker:
 
     def _ledger(self, handoff: Handoff) -> Ledger:
         settings = self.settings
-        day = settings.day_budget(handoff.tenant)
+        day = day_budget(settings, handoff.tenant)
         limits = handoff.budget or handoff.budget_left
         lease = min(handoff.timeout, settings.step_timeout) + LEASE_MARGIN
         return Ledger(self.sentinel, handoff.tenant, handoff.run_id, limits, day, settings.state_ttl, handoff.id, lease)

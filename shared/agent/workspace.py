@@ -11,9 +11,9 @@ from schemas.step import Handoff
 from schemas.task import Artefact, Attachment
 from shared.archive import BlobStore
 from shared.blackboard import Journal
+from shared.config import Settings
 from shared.errors import TerminalError
 from shared.guardrails import sanitised
-from shared.settings import Settings
 from shared.tools import WITHOUT_IT, ToolError
 from shared.tools.files import local_name, remove_tree
 from shared.tools.web.client import GuardedClient

@@ -10,10 +10,10 @@ from pydantic import Field, TypeAdapter
 
 from schemas.message import Slug
 from schemas.plan import Effect, Risk
-from shared.declared import Strict
-from shared.overlay import InvalidTable, merged, parsed, validated
+from shared.config import Strict, file_text, merged, parsed, validated
+from shared.errors import Misconfigured
 
-_WHAT = "gate's rules"
+_VARIABLE = "WAGGLE_GATE"
 
 
 class Consequence(StrEnum):
@@ -67,23 +67,19 @@ class Policy(Strict):
 
 
 def parse_gate(text: str = "") -> "Policies":
-    """The shipped table with an operator's TOML over it. Raises InvalidTable."""
-    table = merged(_shipped(), parsed(text, _WHAT))
+    """The shipped table with an operator's TOML over it. Raises Misconfigured."""
+    table = merged(_shipped(), parsed(text, _VARIABLE))
     special = table.pop("tenants", {})
     if not isinstance(special, dict) or not all(isinstance(each, dict) for each in special.values()):
-        raise InvalidTable("tenants: a table for each tenant, such as [tenants.acme.risk]")
-    return Policies(validated(Policy, table), {_slug(name): _special(name, table, special[name]) for name in special})
+        raise Misconfigured(f"{_VARIABLE}: tenants: a table for each tenant, such as [tenants.acme.risk]")
+    policies = {_slug(name): _special(name, table, special[name]) for name in special}
+    return Policies(validated(Policy, table, _VARIABLE), policies)
 
 
 @lru_cache(maxsize=8)
 def read_gate(path: Path | None) -> "Policies":
-    """The table in a file, over the shipped one; read once in a process. Raises InvalidTable."""
-    if path is None:
-        return parse_gate()
-    try:
-        return parse_gate(path.read_text())
-    except (OSError, UnicodeDecodeError) as unreadable:
-        raise InvalidTable(f"{path} cannot be read: {unreadable}") from unreadable
+    """The table in a file, over the shipped one; read once in a process. Raises Misconfigured."""
+    return parse_gate(file_text(path, _VARIABLE) if path else "")
 
 
 class Policies:
@@ -104,18 +100,15 @@ class Policies:
 
 
 def _shipped() -> dict[str, Any]:
-    return parsed(files("shared.authorization").joinpath("gate.toml").read_text(), _WHAT)
+    return parsed(files("shared.authorization").joinpath("gate.toml").read_text(), _VARIABLE)
 
 
 def _special(name: str, table: dict[str, Any], over: dict[str, Any]) -> Policy:
-    try:
-        return validated(Policy, merged(table, over))
-    except InvalidTable as wrong:
-        raise InvalidTable(f"tenants.{name}: {wrong}") from None
+    return validated(Policy, merged(table, over), f"{_VARIABLE}: tenants.{name}")
 
 
 def _slug(name: str) -> str:
     try:
         return str(TypeAdapter(Slug).validate_python(name))
     except ValueError:
-        raise InvalidTable(f"tenants.{name}: no tenant can have that name") from None
+        raise Misconfigured(f"{_VARIABLE}: tenants.{name}: no tenant can have that name") from None

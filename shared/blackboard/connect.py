@@ -18,11 +18,10 @@ from redis.exceptions import (
 )
 
 from shared.blackboard import keys
+from shared.config import Settings, tls_context
 from shared.errors import BlackboardLost, Misconfigured
 from shared.net.refusals import tls_refusal
 from shared.net.urls import without_password
-from shared.settings import Settings
-from shared.transport import tls_context
 
 
 class TakesNoWrites(ConnectionError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from shared.blackboard.connect import Client, tls
-from shared.settings import Settings
+from shared.config import Settings
 
 
 @dataclass(frozen=True, slots=True)

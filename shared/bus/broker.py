@@ -27,8 +27,8 @@ from shared.bus.outages import mapped
 from shared.bus.reader import Reader
 from shared.bus.record import Record
 from shared.bus.security import connection, security
+from shared.config import Settings
 from shared.errors import TerminalError
-from shared.settings import Settings
 from shared.telemetry.propagation import here
 from shared.telemetry.traces import send, sending
 

@@ -23,8 +23,8 @@ from shared.bus.lanes import Lanes
 from shared.bus.offsets import OffsetTracker
 from shared.bus.reader import Held
 from shared.bus.shares import OUTSIDE, tenant_of
+from shared.config import Settings
 from shared.errors import Fenced
-from shared.settings import Settings
 from shared.telemetry.logs import handling
 
 Raw: TypeAlias = ConsumerRecord[bytes, bytes]

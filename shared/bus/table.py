@@ -14,7 +14,7 @@ from shared.bus.broker import ending_if_broken, subscribe
 from shared.bus.outages import mapped
 from shared.bus.reader import Held
 from shared.bus.security import connection
-from shared.settings import Settings
+from shared.config import Settings
 from shared.telemetry.logs import SELDOM
 
 Raw: TypeAlias = ConsumerRecord[bytes, bytes]

@@ -6,7 +6,7 @@ No I/O but for the policy's file, once; no model. What it proves and what not: `
 from shared.guardrails.finding import Finding, Kind
 from shared.guardrails.intake import screened_task
 from shared.guardrails.origin import Taint, named, origin_in, origin_of, unwrapped, wrap, wrap_error
-from shared.guardrails.policy import Action, InvalidPolicy, Policy, parse_policy, read_policy
+from shared.guardrails.policy import Action, Policy, parse_policy, read_policy
 from shared.guardrails.sanitise import sanitised, sanitised_deep, unloading
 from shared.guardrails.screen import Judge, Screened, Tripped, find, redacted, screen, strictest
 from shared.guardrails.screening import Screening
@@ -16,7 +16,6 @@ __all__ = [
     "KEY_FORMS",
     "Action",
     "Finding",
-    "InvalidPolicy",
     "Judge",
     "Kind",
     "Policy",

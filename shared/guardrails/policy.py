@@ -11,12 +11,10 @@ from phonenumbers import SUPPORTED_REGIONS
 from pydantic import Field, field_validator
 
 from schemas.message import Slug
-from shared.declared import Strict
+from shared.config import Strict, file_text, merged, parsed, validated
 from shared.guardrails.finding import Kind
-from shared.overlay import InvalidTable, merged, parsed, validated
 
-InvalidPolicy = InvalidTable
-"""The guardrails cannot be used; the message says which entry is wrong and what it may be."""
+_VARIABLE = "WAGGLE_GUARDRAILS"
 
 
 class Action(StrEnum):
@@ -104,20 +102,15 @@ class Policy(Sides):
 
 
 def parse_policy(text: str = "") -> Policy:
-    """The shipped policy with an operator's TOML over it. Raises InvalidPolicy."""
-    return validated(Policy, merged(_shipped(), parsed(text, "guardrails")))
+    """The shipped policy with an operator's TOML over it. Raises Misconfigured."""
+    return validated(Policy, merged(_shipped(), parsed(text, _VARIABLE)), _VARIABLE)
 
 
 @lru_cache(maxsize=8)
 def read_policy(path: Path | None) -> Policy:
-    """The policy in a file, over the shipped one; read once in a process. Raises InvalidPolicy."""
-    if path is None:
-        return parse_policy()
-    try:
-        return parse_policy(path.read_text())
-    except (OSError, UnicodeDecodeError) as unreadable:
-        raise InvalidPolicy(f"{path} cannot be read: {unreadable}") from unreadable
+    """The policy in a file, over the shipped one; read once in a process. Raises Misconfigured."""
+    return parse_policy(file_text(path, _VARIABLE) if path else "")
 
 
 def _shipped() -> dict[str, Any]:
-    return parsed(files("shared.guardrails").joinpath("guardrails.toml").read_text(), "guardrails")
+    return parsed(files("shared.guardrails").joinpath("guardrails.toml").read_text(), _VARIABLE)

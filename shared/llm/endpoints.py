@@ -1,16 +1,16 @@
 """Which models there are, where, and in what order they are asked for each role: read from the settings at start."""
 
-import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 
+from shared.config import Settings, Strict, read_toml
 from shared.errors import Misconfigured
 from shared.llm.prices import Price, price_of
-from shared.settings import Settings
 
 
 class Role(StrEnum):
@@ -26,10 +26,8 @@ class Role(StrEnum):
     """Turning texts into vectors."""
 
 
-class Endpoint(BaseModel):
+class Endpoint(Strict):
     """One model at one address."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     """What its limits are shared under, and what logs call it."""
@@ -41,10 +39,8 @@ class Endpoint(BaseModel):
     price: Price
 
 
-class _Declared(BaseModel):
+class _Declared(Strict):
     """An endpoint as the file has it."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     model: str = Field(min_length=1)
     base_url: str | None = None
@@ -53,9 +49,7 @@ class _Declared(BaseModel):
     price: tuple[float, float] | None = None
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
+class _File(Strict):
     roles: dict[Role, list[str]]
     endpoints: dict[str, _Declared]
 
@@ -66,7 +60,7 @@ Chains = Mapping[Role, tuple[Endpoint, ...]]
 
 def chains_of(settings: Settings) -> Chains:
     """The endpoints that the settings name. Raises Misconfigured."""
-    return _of_file(settings) if settings.models else _of_variables(settings)
+    return _of_file(settings.models, settings) if settings.models else _of_variables(settings)
 
 
 def endpoints_in(chains: Chains) -> list[Endpoint]:
@@ -93,28 +87,17 @@ def _host(url: str | None) -> str | None:
         raise Misconfigured(f"OPENAI_BASE_URL is no address: {wrong}") from None
 
 
-def _of_file(settings: Settings) -> Chains:
-    file = _read(settings)
+def _of_file(path: Path, settings: Settings) -> Chains:
+    file = read_toml(path, _File, "WAGGLE_MODELS")
     made = {name: _endpoint(name, declared, settings) for name, declared in file.endpoints.items()}
     if unknown := {name for chain in file.roles.values() for name in chain} - set(made):
-        raise Misconfigured(f"{settings.models}: roles name {', '.join(sorted(unknown))}, which no [endpoints.…] is")
+        raise Misconfigured(
+            f"WAGGLE_MODELS: {path}: roles name {', '.join(sorted(unknown))}, which no [endpoints.…] is"
+        )
     chains = {role: tuple(made[name] for name in names) for role, names in file.roles.items() if names}
     if Role.STRONG not in chains:
-        raise Misconfigured(f"{settings.models}: [roles] names no endpoint for `strong`")
+        raise Misconfigured(f"WAGGLE_MODELS: {path}: [roles] names no endpoint for `strong`")
     return {Role.CHEAP: chains[Role.STRONG], Role.JUDGE: chains[Role.STRONG]} | chains
-
-
-def _read(settings: Settings) -> _File:
-    assert settings.models is not None, "a file is read that was named"
-    try:
-        return _File.model_validate(tomllib.loads(settings.models.read_text()))
-    except OSError as unreadable:
-        raise Misconfigured(f"WAGGLE_MODELS: {settings.models} cannot be read: {unreadable.strerror}") from None
-    except tomllib.TOMLDecodeError as wrong:
-        raise Misconfigured(f"{settings.models} is not TOML: {wrong}") from None
-    except ValidationError as wrong:
-        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in wrong.errors())
-        raise Misconfigured(f"{settings.models}: {problems}") from None
 
 
 def _endpoint(name: str, declared: _Declared, settings: Settings) -> Endpoint:

@@ -8,6 +8,7 @@ import structlog
 from pydantic import BaseModel
 
 from shared.blackboard.scripts import Scripts
+from shared.config import Settings
 from shared.errors import TerminalError
 from shared.llm.endpoints import Endpoint, Role, chains_of, endpoints_in
 from shared.llm.failover import Call, Failover
@@ -17,7 +18,6 @@ from shared.llm.request import NotAnswered, client_of, complete, taken, vectoriz
 from shared.llm.schema import strict_schema
 from shared.llm.spending import Demand, Spending, unlimited
 from shared.llm.usage import Amount, estimated_tokens, prompt_amount
-from shared.settings import Settings
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
 

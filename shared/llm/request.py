@@ -9,13 +9,13 @@ import httpx2
 import openai
 
 from schemas.budget import Usage
+from shared.config import Settings
 from shared.llm.bounded import BoundedClient, TooLarge, counting
 from shared.llm.endpoints import Endpoint
 from shared.llm.prices import Price
 from shared.llm.usage import Amount, usage_of
 from shared.net.retry_after import retry_after
 from shared.resilience import Outcome
-from shared.settings import Settings
 from shared.telemetry.redaction import shown
 
 QUOTA, CONTEXT, FILTERED, REFUSAL, GARBLED = (

@@ -2,27 +2,20 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    HttpUrl,
-    PrivateAttr,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, HttpUrl, PrivateAttr, StringConstraints, model_validator
 
 from schemas.plan import Risk
+from shared.config import Strict, read_toml
 from shared.errors import Misconfigured
 from shared.telemetry.redaction import HIDDEN, SHORTEST
 from shared.tools import Effect
+
+_VARIABLE = "WAGGLE_MCP"
 
 EVERYONE = "*"
 
@@ -31,11 +24,7 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 ServerName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*$", max_length=24)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Rules(_Strict):
+class Rules(Strict):
     """What holds for a tool. Said of a server, for all of its tools; what is said nowhere is taken at its worst."""
 
     risk: Risk | None = Field(None, description="What a call may cost if it goes wrong.")
@@ -149,18 +138,13 @@ class Declared(Rules):
         return EVERYONE in self.agents or agent in self.agents
 
 
-class _File(_Strict):
+class _File(Strict):
     servers: dict[ServerName, Declared] = Field(default_factory=dict)
 
 
 def declared_servers(path: Path) -> dict[str, Declared]:
     """The servers the file declares, by name. Raises Misconfigured, without the values: they may be secrets."""
-    try:
-        return _File.model_validate(tomllib.loads(path.read_text())).servers
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
-        raise Misconfigured(f"WAGGLE_MCP: {path} cannot be read: {wrong}") from None
-    except ValidationError as wrong:
-        raise Misconfigured(f"WAGGLE_MCP: {path}: {_problems(wrong)}") from None
+    return read_toml(path, _File, _VARIABLE).servers
 
 
 def servers_for(agent: str, path: Path | None, environment: Mapping[str, str]) -> dict[str, Declared]:
@@ -174,11 +158,6 @@ def servers_for(agent: str, path: Path | None, environment: Mapping[str, str]) -
 
 def _value(where: str, variable: str, environment: Mapping[str, str], used: set[str]) -> str:
     if variable not in environment:
-        raise Misconfigured(f"WAGGLE_MCP: servers.{where} names the variable {variable}, which is not set")
+        raise Misconfigured(f"{_VARIABLE}: servers.{where} names the variable {variable}, which is not set")
     used.add(environment[variable])
     return environment[variable]
-
-
-def _problems(wrong: ValidationError) -> str:
-    errors = wrong.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in errors)

@@ -14,9 +14,9 @@ from faststream.asgi.types import Scope
 
 from shared import archive, blackboard, bus
 from shared.bus.reader import Held, place
+from shared.config import Settings
 from shared.errors import Misconfigured
 from shared.net.http_server import BoundedHeads
-from shared.settings import Settings
 
 KAFKA_WITHIN = 30.0
 """Seconds a starting service waits for Kafka."""

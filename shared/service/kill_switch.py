@@ -16,8 +16,8 @@ from schemas.stop import WorkStopped
 from shared.bus.reader import Reader
 from shared.bus.record import decode
 from shared.bus.security import connection
+from shared.config import Settings
 from shared.errors import InvalidMessage, Stopped
-from shared.settings import Settings
 
 TOPIC = "stops"
 

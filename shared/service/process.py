@@ -23,10 +23,11 @@ from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
 from shared.bus.admin.skips import follow_skips
 from shared.bus.groups import table_of
 from shared.bus.reader import Held
+from shared.config import Settings
 from shared.errors import WaggleError
 from shared.net.urls import bypass_loopback
 from shared.service.http import health_routes, run_http
-from shared.settings import Settings
+from shared.service.policies import load_policies, refusing_to_start
 from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import SELDOM, start_logging
 from shared.telemetry.metrics import (
@@ -103,7 +104,12 @@ class Parts:
 
 
 def connect(name: str, settings: Settings, *, relist: float = bus.RELIST) -> Parts:
-    """Set the process up: logs, traces, and clients that connect when they are first used; `relist`: `bus.connect`."""
+    """Set the process up: policies, logs, traces, and clients that connect when they are first used.
+
+    `relist`: as in `bus.connect`. Exits with a sentence for each policy file that cannot be used.
+    """
+    with refusing_to_start():
+        load_policies(settings)
     bypass_loopback(os.environ)
     secrets = secrets_of(settings)
     remember(secrets)

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import SecretStr
 
+from shared.config import Settings
 from shared.guardrails import KEY_FORMS
-from shared.settings import Settings
 
 HIDDEN = "***"
 

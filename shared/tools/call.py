@@ -7,8 +7,8 @@ from typing import Protocol, Self
 
 from schemas.error import ErrorInfo
 from schemas.task import Artefact, Attachment
+from shared.config import Settings
 from shared.errors import WaggleError
-from shared.settings import Settings
 
 
 class Workspace(Protocol):

@@ -16,7 +16,7 @@ from infra.embedded.child import Child
 from infra.embedded.kafka import EmbeddedKafka
 from infra.kafka.broker import running
 from infra.probe import answers, free_port, redis_answers
-from shared.settings import Settings
+from shared.config import Settings
 
 ROOT = Path(__file__).parents[2]
 FETCH_MAX_WAIT_MS = {"embedded": 5, "real": 500}

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from schemas.task import Artefact
 from services.communication.mail import compose, server
 from services.communication.tools import post_webhook, send_email, summarise_files, write_report
-from shared.settings import Settings
+from shared.config import Settings
 from shared.tools import Effect, Risk, ToolCall, ToolError
 
 MAIL = {"to": ["ada@example.org"], "subject": "Numbers", "body": "# Numbers\n\nUp by **3 %**."}

@@ -133,7 +133,7 @@ from shared.blackboard import Restorer
 from shared.service.rebuild.report import Report
 from shared.service.rebuild.restoring import Restoring
 from shared.service.rebuild.spill import Row, Spill
-from shared.settings import Settings
+from shared.config import Settings
 
 class Kept:
     async def not_behind(self, records): return records

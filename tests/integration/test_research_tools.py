@@ -14,7 +14,7 @@ from schemas.task import Artefact
 from services.research import documents
 from services.research.index import index_of, passages
 from services.research.tools import fetch_page, read_document, search_documents
-from shared.settings import Settings
+from shared.config import Settings
 from shared.tools import ToolCall, ToolError
 
 

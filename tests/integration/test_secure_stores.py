@@ -32,9 +32,9 @@ from shared.blackboard import (
     read_checkpoint,
 )
 from shared.blackboard.ledger import Amounts, Ledger, Verdict
+from shared.config import Settings
 from shared.errors import Misconfigured
 from shared.resilience import Outcome
-from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
 from shared.tools import Limits
 from shared.tools.runtime import Admissions, LastGood, Refused

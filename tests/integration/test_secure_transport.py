@@ -21,8 +21,8 @@ from shared.bus import Deliverer, Erased, Eraser, KeyedConsumer, encode, history
 from shared.bus.admin.lag import topics_with_lag
 from shared.bus.dead.redrive import redriver
 from shared.bus.security import connection, secured
+from shared.config import Settings
 from shared.errors import Misconfigured
-from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]

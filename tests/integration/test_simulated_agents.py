@@ -25,7 +25,7 @@ from services.code.agent import agent as code
 from services.communication.agent import agent as communication
 from services.data.agent import agent as data
 from services.research.agent import agent as research
-from shared.settings import Settings
+from shared.config import Settings
 from shared.tools import ToolCall, ToolError
 
 AGENTS = {agent.name: agent for agent in (research, data, code, communication)}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from schemas.task import Artefact, Attachment
-from shared.settings import Settings
+from shared.config import Settings
 from shared.tools import ToolCall, ToolError
 
 

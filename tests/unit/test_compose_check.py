@@ -13,7 +13,7 @@ from infra.compose.reading import example, read
 from infra.new_agent.__main__ import make
 from infra.ready import failing
 from infra.topics import agents
-from shared.settings import Settings
+from shared.config import Settings
 
 ROOT = Path(__file__).parents[2]
 COPIED = [

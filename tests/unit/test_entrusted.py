@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from infra.entrusted import ENTRUSTED, SECRETS, entrusted
 from infra.manifests import code, held
 from infra.topics import agents
-from shared.settings import Settings, variable
+from shared.config import Settings, variable
 
 OF_NO_SERVICE = {"WAGGLE_KEY", "WAGGLE_KAFKA_PASSWORD"}
 """The command line's, and each service's own."""

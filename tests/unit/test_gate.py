@@ -29,7 +29,7 @@ from shared.authorization import (
     risk_of,
     sentences,
 )
-from shared.overlay import InvalidTable
+from shared.errors import Misconfigured
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = parse_gate().of("default")
@@ -446,5 +446,5 @@ def test_whatever_is_asked_for_the_gate_answers_and_a_risky_deed_never_goes_to_a
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_with_the_entry(text, where):
-    with pytest.raises(InvalidTable, match=where.replace(".", r"\.")):
+    with pytest.raises(Misconfigured, match=where.replace(".", r"\.")):
         parse_gate(text)

@@ -10,8 +10,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from pydantic import SecretStr
 
+from shared.config import Settings, read_settings
 from shared.net.urls import bypass_loopback
-from shared.settings import Settings, read_settings
 from shared.telemetry import logs
 from shared.telemetry.logs import SELDOM, Calm, about, handling, start_logging
 from shared.telemetry.redaction import HIDDEN, LONGEST, Redaction, secrets_in, secrets_of

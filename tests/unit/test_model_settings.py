@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from shared.config import Settings
 from shared.errors import Misconfigured
 from shared.llm import Role
 from shared.llm.endpoints import chains_of
 from shared.llm.prices import Price, price_of
 from shared.llm.usage import NOTHING, Amount, usage_of
-from shared.settings import Settings
 from shared.telemetry.redaction import secrets_of
 
 FILE = """

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from schemas.publishing import asyncapi
-from shared.access.principals import SIGNED, digest, new_key, presentable, read_principals
+from shared.access.principals import SIGNED, digest, new_key, read_principals
 from shared.access.signing import SIGNATURE, SIGNER, from_secret, new_secret, public_half
-from shared.declared import InvalidFile
-from shared.settings import Settings
+from shared.config import Settings, presentable
+from shared.errors import Misconfigured
 
 HASH = "0" * 64
 PUBLIC = public_half(from_secret(new_secret()))
@@ -75,7 +75,7 @@ def test_looking_a_key_up_is_the_same_from_every_thread(declare):
     ],
 )
 def test_a_wrong_entry_is_named(declare, text, said):
-    with pytest.raises(InvalidFile, match=re.escape(said)):
+    with pytest.raises(Misconfigured, match=re.escape(said)):
         read_principals(declare(text))
 
 

@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord
 from shared.bus import consumer as consuming
 from shared.bus.consumer import READ_AHEAD, READ_AHEAD_BYTES, KeyedConsumer
 from shared.bus.reader import Reader
-from shared.settings import Settings
+from shared.config import Settings
 
 
 class Partitions:

@@ -7,7 +7,7 @@ import pytest
 from schemas.step import DoStep
 from schemas.task import Attachment, TaskContext
 from shared.agent.workspace import StepWorkspace
-from shared.settings import Settings
+from shared.config import Settings
 from shared.tools import ToolError
 
 LONG = "二〇二五年十一月全国销售订单明细汇总表" * 8 + ".csv"

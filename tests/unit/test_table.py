@@ -7,7 +7,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from shared.bus import table as tables
 from shared.bus.table import TableConsumer
-from shared.settings import Settings
+from shared.config import Settings
 
 PLACE = TopicPartition("timers", 0)
 

@@ -13,11 +13,12 @@ from schemas.budget import Budget, DayBudget
 from schemas.event import PlanRefused, RunStarted, State
 from schemas.step import DoStep, MakePlan
 from schemas.task import Task
-from shared.access.tenants import grant, read_tenants
+from shared.access.tenants import day_budget, grant, read_tenants
 from shared.bus import encode
-from shared.declared import InvalidFile
+from shared.config import Settings
+from shared.errors import Misconfigured
 from shared.runs import Intake, decide
-from shared.settings import Settings
+from shared.service.policies import load_policies
 
 FILE = """
 unknown = "free"
@@ -132,20 +133,20 @@ def test_a_tenant_without_an_entry_is_of_the_tier_for_unknown_ones_or_turned_awa
     ],
 )
 def test_a_wrong_entry_is_named(declare, text, said):
-    with pytest.raises(InvalidFile, match=re.escape(said)):
+    with pytest.raises(Misconfigured, match=re.escape(said)):
         read_tenants(declare(text))
 
 
 def test_a_service_does_not_start_with_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(ValueError, match=r"none.toml cannot be read: No such file"):
-        Settings(tenants=tmp_path / "none.toml")
+    with pytest.raises(Misconfigured, match=r"WAGGLE_TENANTS: .*none.toml cannot be read: No such file"):
+        load_policies(Settings(tenants=tmp_path / "none.toml"))
 
 
 def test_a_days_limits_are_the_tenants_before_its_tiers_before_everybodys(declare):
     settings = Settings(tenants=declare(FILE), day_tokens=1, day_model_calls=7)
-    assert settings.day_budget("acme") == DayBudget(tokens=50_000, cost_usd=5, model_calls=7)
-    assert settings.day_budget("big") == DayBudget(tokens=1, model_calls=7)
-    assert Settings(day_tokens=1).day_budget("acme") == DayBudget(tokens=1)
+    assert day_budget(settings, "acme") == DayBudget(tokens=50_000, cost_usd=5, model_calls=7)
+    assert day_budget(settings, "big") == DayBudget(tokens=1, model_calls=7)
+    assert day_budget(Settings(day_tokens=1), "acme") == DayBudget(tokens=1)
 
 
 def test_the_file_for_kubernetes_lets_every_tenant_do_everything_until_it_is_changed():

@@ -32,7 +32,7 @@ def file(tmp_path):
         ("[tools.a]\nper_minutes = 1", "tools.a.per_minutes: there is no such entry"),
         ("[tools.a]\nmost_per_step = 1.5", "tools.a.most_per_step"),
         ("[tool.a]", "tool: there is no such entry"),
-        ("[tools.a", "cannot be read"),
+        ("[tools.a", "is not TOML"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_its_entry(file, text, entry):

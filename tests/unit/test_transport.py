@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shared.settings import Settings, settings_of, wrong_settings
+from shared.config import Settings, settings_of, wrong_settings
 
 SECRET = "hunter2"
 

@@ -2,7 +2,7 @@
 
 from services.cli.checks.finding import Finding, ok, warn
 from shared.access.principals import Role, read_principals
-from shared.settings import Settings
+from shared.config import Settings
 
 MAKE = "`waggle keys gateway` makes a key for the gateway (docs/access.md)"
 

@@ -11,8 +11,8 @@ from shared import bus
 from shared.bus.admin.cluster import KafkaSurvey, newest, survey
 from shared.bus.admin.lag import GroupLag, topics_with_lag
 from shared.bus.groups import groups_by_topic
+from shared.config import Settings
 from shared.errors import Misconfigured
-from shared.settings import Settings
 
 PATIENCE, LONGER = 5.0, 15.0
 """Seconds Kafka has to let us in; longer when it takes connections: then it is there, and slow."""

@@ -3,9 +3,9 @@
 import httpx
 
 from services.cli.checks.finding import Finding, fail, ok, warn
+from shared.config import Settings
 from shared.errors import Misconfigured
 from shared.net.urls import without_password
-from shared.settings import Settings
 
 _OPENAI = "https://api.openai.com/v1"
 

@@ -9,9 +9,9 @@ from shared.archive import survey as survey_postgres
 from shared.blackboard import check_redis
 from shared.blackboard.survey import RedisSurvey
 from shared.blackboard.survey import survey as survey_redis
+from shared.config import Settings
 from shared.errors import Misconfigured
 from shared.net.urls import without_password
-from shared.settings import Settings
 
 OLDEST_REDIS = (6, 2)
 OLDEST_POSTGRES = 15

@@ -10,8 +10,8 @@ from shared import blackboard
 from shared.access.tenants import read_tenants
 from shared.authorization import read_gate
 from shared.blackboard import Sentinel, known_agents
+from shared.config import Settings
 from shared.errors import Misconfigured
-from shared.settings import Settings
 
 
 class Named(NamedTuple):

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 
 from services.cli.checks.finding import Finding, fail, ok, warn
-from shared.settings import Settings, settings_of, variable, wrong_settings
+from shared.config import Settings, settings_of, variable, wrong_settings
+from shared.service.policies import wrong_policies
 
 PREFIX = "WAGGLE_"
 KNOWN = frozenset(variable(name, field) for name, field in Settings.model_fields.items())
@@ -18,8 +19,9 @@ def check_variables(environment: Mapping[str, str]) -> tuple[Settings | None, li
     try:
         settings = settings_of(environment)
     except ValidationError as wrong:
-        refused = [fail("settings", problem, "docs/configuration.md says what each takes") for problem in _each(wrong)]
-        return None, [*unknown, *refused]
+        return None, [*unknown, *(_refused(problem) for problem in _each(wrong))]
+    if problems := wrong_policies(settings):
+        return None, [*unknown, *(_refused(problem) for problem in problems)]
     given = sum(1 for name in environment if name in KNOWN)
     return settings, [*unknown, ok("settings", f"{given} variables are set, and fit together")]
 
@@ -30,6 +32,10 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[Finding]:
             near = get_close_matches(name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in KNOWN], n=1)
             do = f"is {PREFIX}{near[0]} meant?" if near else "docs/configuration.md lists those there are"
             yield warn("settings", f"{name} is no variable of Waggle and is not read", do)
+
+
+def _refused(problem: str) -> Finding:
+    return fail("settings", problem, "docs/configuration.md says what each takes")
 
 
 def _each(wrong: ValidationError) -> list[str]:

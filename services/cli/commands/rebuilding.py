@@ -10,10 +10,10 @@ from services.cli.options import JsonOption
 from services.cli.terminal import Screen
 from shared import blackboard, bus
 from shared.blackboard import Sentinel
+from shared.config import Settings
 from shared.errors import BlackboardLost
 from shared.service.rebuild import Report
 from shared.service.rebuild import rebuild as remake
-from shared.settings import Settings
 from shared.telemetry.logs import start_logging
 from shared.telemetry.redaction import secrets_of
 

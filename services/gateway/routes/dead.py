@@ -15,7 +15,7 @@ from services.gateway.failures import documented
 from services.gateway.routes.commands import Order, ReasonedOrder
 from shared.bus.dead.redrive import Redriver, dead_letters, redriver
 from shared.bus.dead.search import Found, Search
-from shared.settings import Settings
+from shared.config import Settings
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], responses=documented(404))
 one = APIRouter(

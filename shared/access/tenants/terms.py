@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from schemas.budget import Budget, DayBudget
 from schemas.message import Slug
-from shared.declared import Strict, read_declared
+from shared.config import Settings, Strict, read_toml
 
 REJECT = "reject"
 """What `unknown` is where tenants without an entry are turned away. No tier has this name."""
@@ -94,5 +94,18 @@ def _check(where: str, terms: Terms) -> None:
 
 @lru_cache(maxsize=8)
 def read_tenants(path: Path | None) -> Tenants | None:
-    """The tenants in a file, read once in a process; None without one. Raises InvalidFile."""
-    return None if path is None else read_declared(path, Tenants)
+    """The tenants in a file, read once in a process; None without one. Raises Misconfigured."""
+    return None if path is None else read_toml(path, Tenants, "WAGGLE_TENANTS")
+
+
+def day_budget(settings: Settings, tenant: str) -> DayBudget:
+    """Return the limits of all runs of a tenant on one day: its own, else the settings'."""
+    tenants = read_tenants(settings.tenants)
+    terms = tenants.of(tenant) if tenants else None
+    own = terms.day.model_dump(exclude_none=True) if terms else {}
+    general = {
+        "tokens": settings.day_tokens,
+        "cost_usd": settings.day_cost_usd,
+        "model_calls": settings.day_model_calls,
+    }
+    return DayBudget(**(general | own))

@@ -15,9 +15,9 @@ from shared.agent.tools.toolbox import Toolbox
 from shared.authorization import Allow, Ask, Deny, Known
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT, REFUSED
+from shared.config import Settings
 from shared.errors import NeedsHuman, RetryableError
 from shared.llm import ToolRequest
-from shared.settings import Settings
 from shared.tools import ToolCall, ToolError, Workspace
 from shared.tools.call import TOOL_ERROR
 

@@ -14,7 +14,7 @@ from aiokafka.protocol.admin import ApiVersionRequest
 from shared.bus.admin.topic_reader import reading
 from shared.bus.outages import mapped
 from shared.bus.security import connection, secured
-from shared.settings import Settings
+from shared.config import Settings
 
 _FETCH, _JOIN_GROUP, _DESCRIBE_CLUSTER, _GROUP_HEARTBEAT = 1, 11, 60, 68
 """Numbers of requests in Kafka's protocol."""

@@ -17,9 +17,9 @@ from aiokafka.errors import (
 )
 
 from shared.bus.security import connection, secured
+from shared.config import Settings
 from shared.errors import Misconfigured
 from shared.net.refusals import tls_refusal
-from shared.settings import Settings
 
 _ANSWER_WITHIN_MS = 5_000
 """How long one server may take to let us in."""

@@ -8,8 +8,8 @@ from aiokafka import ConsumerRecord
 
 from shared.bus.admin.topic_reader import reading
 from shared.bus.reader import place
+from shared.config import Settings
 from shared.errors import LogDamaged
-from shared.settings import Settings
 
 Raw: TypeAlias = ConsumerRecord[bytes, bytes]
 

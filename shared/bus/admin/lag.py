@@ -14,7 +14,7 @@ from shared.bus.groups import states_of, tables
 from shared.bus.outages import mapped
 from shared.bus.reader import Reader
 from shared.bus.security import connection
-from shared.settings import Settings
+from shared.config import Settings
 
 Offsets = Mapping[TopicPartition, int]
 

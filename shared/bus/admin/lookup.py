@@ -7,7 +7,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from shared.bus.outages import mapped
 from shared.bus.security import connection
-from shared.settings import Settings
+from shared.config import Settings
 
 FETCHED = 65_536
 """Bytes asked for at once; of a larger record Kafka sends the whole."""

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from schemas.skip import BatchSkipped
 from shared.bus.admin.topic_reader import covers, reading
 from shared.bus.reader import Held, Reader, Unreadable, tell
-from shared.settings import Settings
+from shared.config import Settings
 
 LOOK_EVERY = 2.0
 """Seconds between looks for a skip while something is held."""

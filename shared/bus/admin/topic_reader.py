@@ -17,8 +17,8 @@ from shared.bus.outages import mapped
 from shared.bus.reader import Held, Reader, Unreadable
 from shared.bus.record import decode
 from shared.bus.security import connection
+from shared.config import Settings
 from shared.errors import InvalidMessage, LogDamaged
-from shared.settings import Settings
 
 SKIPS = "skips"
 """The compacted topic of the batches that operators have skipped."""

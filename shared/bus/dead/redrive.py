@@ -20,8 +20,8 @@ from shared.bus.dead.letters import SUFFIX, DeadLetter, headers_back
 from shared.bus.dead.search import DeadLetters
 from shared.bus.record import encode
 from shared.bus.security import connection
+from shared.config import Settings
 from shared.errors import Conflict, TerminalError
-from shared.settings import Settings
 from shared.telemetry.traces import redriving
 
 log = structlog.get_logger()

@@ -7,8 +7,8 @@ from aiokafka.errors import KafkaError
 
 from shared.blackboard import OUTAGES, Sentinel, advance, due, read_checkpoint
 from shared.bus import Ends, ends
+from shared.config import Settings
 from shared.service.rebuild.generations import LOGS
-from shared.settings import Settings
 from shared.telemetry.logs import SELDOM
 
 log = structlog.get_logger()

@@ -10,10 +10,10 @@ import structlog
 from schemas.log import GenerationBegun
 from schemas.message import Message
 from shared.bus import decode, encode, history, partition_counts, publish_once
+from shared.config import Settings
 from shared.errors import InvalidMessage, LogDamaged
 from shared.service.rebuild.report import Report
 from shared.service.rebuild.restoring import SOURCE
-from shared.settings import Settings
 
 log = structlog.get_logger()
 

@@ -14,9 +14,9 @@ from schemas.log import LoggedEvent, RunChanged
 from schemas.task import Task
 from shared.blackboard import RunRecord
 from shared.bus import content_id, encode, publish_once
+from shared.config import Settings
 from shared.runs import UNREAD, Decision, Intake, end_unread
 from shared.service.rebuild.fold import Incomplete
-from shared.settings import Settings
 
 log = structlog.get_logger()
 

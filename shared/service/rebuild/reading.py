@@ -12,8 +12,8 @@ from schemas.envelope import HEADER
 from schemas.log import JournalWritten, RunChanged
 from schemas.message import Message
 from shared.bus import header_map, stream
+from shared.config import Settings
 from shared.service.rebuild.spill import Row, Spill
-from shared.settings import Settings
 
 log = structlog.get_logger()
 

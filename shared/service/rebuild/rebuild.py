@@ -12,12 +12,12 @@ import structlog
 from schemas.log import AgentAnnounced, JournalWritten, RunChanged
 from schemas.plan import AgentCard
 from shared.blackboard import Restorer, Sentinel
+from shared.config import Settings
 from shared.service.rebuild.generations import check_logs, messages, next_epoch
 from shared.service.rebuild.reading import spilled
 from shared.service.rebuild.report import Report
 from shared.service.rebuild.restoring import Restoring
 from shared.service.rebuild.verify import Verified, verify
-from shared.settings import Settings
 from shared.telemetry.logs import SELDOM
 from shared.telemetry.metrics import Metrics
 

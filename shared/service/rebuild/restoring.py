@@ -10,13 +10,13 @@ from schemas.plan import AgentCard
 from shared.blackboard import Restorer, RunRecord
 from shared.blackboard.ledger import Amounts
 from shared.bus import Record, encode_at
+from shared.config import Settings
 from shared.runs import ENDS, Run, reissue
 from shared.service.rebuild import incomplete
 from shared.service.rebuild.fold import Folded, Incomplete, ends, fold, fold_journals, fold_ledgers
 from shared.service.rebuild.reading import Unread, change_in, entry_in
 from shared.service.rebuild.report import Report
 from shared.service.rebuild.spill import Row, Spill
-from shared.settings import Settings
 from shared.telemetry.propagation import within
 
 SOURCE = "waggle/orchestrator"

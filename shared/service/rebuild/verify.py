@@ -29,6 +29,7 @@ from schemas.log import JournalWritten, RunChanged
 from shared.blackboard import Restorer, Sentinel, read_checkpoint
 from shared.blackboard.ledger import Amounts
 from shared.bus.reader import Unreadable
+from shared.config import Settings
 from shared.errors import LogDamaged
 from shared.service.rebuild.fold import cost_of, counting, fold_journals
 from shared.service.rebuild.generations import LOGS, check_logs, next_epoch
@@ -36,7 +37,6 @@ from shared.service.rebuild.reading import change_in, entry_in, spilled
 from shared.service.rebuild.report import Report
 from shared.service.rebuild.restoring import AT_ONCE
 from shared.service.rebuild.spill import Spill
-from shared.settings import Settings
 
 log = structlog.get_logger()
 

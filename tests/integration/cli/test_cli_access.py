@@ -21,7 +21,7 @@ from services.cli.checks.endpoints import _open
 from shared.access.principals import digest, new_key, read_principals
 from shared.access.signing import from_secret, public_half
 from shared.blackboard import RunStore
-from shared.settings import Settings
+from shared.config import Settings
 
 ROOT = Path(__file__).parents[3]
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from shared.guardrails import Action, InvalidPolicy, Kind, parse_policy, read_policy, screen
+from shared.errors import Misconfigured
+from shared.guardrails import Action, Kind, parse_policy, read_policy, screen
 
 
 def test_the_shipped_policy_names_an_action_for_every_kind_on_both_sides():
@@ -37,16 +38,16 @@ def test_a_tenants_section_overrides_the_general_one_for_that_tenant_only():
         ('[words.abuse]\npatterns = ["("]', "`(` is not a regular expression"),
         ('[tenants."A B".input]', "tenants.A B"),
         ('phone_regions = ["XX"]', "unknown region XX"),
-        ("[input", "the guardrails are not TOML"),
+        ("[input", "WAGGLE_GUARDRAILS is not TOML"),
     ],
 )
 def test_a_wrong_entry_is_named(text, said):
-    with pytest.raises(InvalidPolicy, match=re.escape(said)):
+    with pytest.raises(Misconfigured, match=re.escape(said)):
         parse_policy(text)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(InvalidPolicy, match="cannot be read"):
+    with pytest.raises(Misconfigured, match="cannot be read"):
         read_policy(tmp_path / "none.toml")
 
 

@@ -9,14 +9,9 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
-from schemas.budget import DayBudget
 from schemas.message import MOST_SECONDS
-from shared.access.principals import presentable, read_principals
-from shared.access.signing import from_secret
-from shared.access.tenants import read_tenants
-from shared.authorization import read_gate
-from shared.guardrails import read_policy
-from shared.transport import Transport
+from shared.config.credentials import presentable, signing_seed
+from shared.config.transport import Transport
 
 
 def _list(value: object) -> object:
@@ -182,24 +177,6 @@ class Settings(Transport):
         64 * 1_048_576, ge=1, description="Largest file that may be attached or produced."
     )
 
-    @field_validator("guardrails")
-    @classmethod
-    def _usable(cls, path: Path | None) -> Path | None:
-        read_policy(path)
-        return path
-
-    @field_validator("gate")
-    @classmethod
-    def _rules(cls, path: Path | None) -> Path | None:
-        read_gate(path)
-        return path
-
-    @field_validator("tenants")
-    @classmethod
-    def _known_tenants(cls, path: Path | None) -> Path | None:
-        read_tenants(path)
-        return path
-
     @field_validator("key")
     @classmethod
     def _presentable(cls, key: SecretStr | None) -> SecretStr | None:
@@ -211,22 +188,8 @@ class Settings(Transport):
     @classmethod
     def _signs(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None:
-            from_secret(key.get_secret_value())
+            signing_seed(key.get_secret_value())
         return key
-
-    @field_validator("principals")
-    @classmethod
-    def _known_principals(cls, path: Path | None) -> Path | None:
-        read_principals(path)
-        return path
-
-    def day_budget(self, tenant: str) -> DayBudget:
-        """What all runs of this tenant may spend on one day: its own limits, else those for everybody."""
-        tenants = read_tenants(self.tenants)
-        terms = tenants.of(tenant) if tenants else None
-        own = terms.day.model_dump(exclude_none=True) if terms else {}
-        general = {"tokens": self.day_tokens, "cost_usd": self.day_cost_usd, "model_calls": self.day_model_calls}
-        return DayBudget(**(general | own))
 
 
 def read_settings() -> Settings:

@@ -1,0 +1,27 @@
+"""Configuration of a process: the environment, read once, and a strict reader for the files it names.
+
+Stands below every policy: the policies read their own files with `read_toml`; settings only name them.
+"""
+
+from shared.config.credentials import presentable, signing_seed, signing_word
+from shared.config.files import Strict, file_text, merged, parsed, read_toml, validated
+from shared.config.settings import Settings, read_settings, settings_of, variable, wrong_settings
+from shared.config.transport import tls_context
+
+__all__ = [
+    "Settings",
+    "Strict",
+    "file_text",
+    "merged",
+    "parsed",
+    "presentable",
+    "read_settings",
+    "read_toml",
+    "settings_of",
+    "signing_seed",
+    "signing_word",
+    "tls_context",
+    "validated",
+    "variable",
+    "wrong_settings",
+]
