@@ -40,8 +40,8 @@ from shared.runs.planning import Agents
 from shared.service import Parts, connect, serve
 from shared.service.rebuild import keep_checkpoint, rebuild_when_lost
 from shared.telemetry import logs
-from shared.telemetry.propagation import here, within
-from shared.telemetry.traces import about, workflow
+from shared.telemetry.propagation import current_traceparent, run_trace
+from shared.telemetry.traces import set_attributes, workflow
 
 log = structlog.get_logger()
 
@@ -152,7 +152,7 @@ class Orchestrator:
     def _prepare(self, delivery: Delivery, loaded: Loaded, decision: Decision) -> tuple[RunChanged, list[Record]]:
         """What the log keeps of the decision, and everything to publish."""
         change = _change(decision, loaded, delivery)
-        with within(decision.run.traceparent, decision.run.id, at_intake=loaded.run is None):
+        with run_trace(decision.run.traceparent, decision.run.id, at_intake=loaded.run is None):
             return change, self._records(decision, change)
 
     def _records(self, decision: Decision, change: RunChanged) -> list[Record]:
@@ -231,9 +231,9 @@ def _intake(delivery: Delivery, limit: int) -> Message | Intake:
     task_id = delivery.envelope.id
     source = delivery.envelope.source
     run_id = run_id_for(task.tenant, task.idempotency_key, source, task_id)
-    about(run=run_id, tenant=task.tenant)
-    logs.about(task, run_id)
-    return Intake(run_id, task_id, task, here() or None, source=source, secret=token_hex(16))
+    set_attributes(run=run_id, tenant=task.tenant)
+    logs.bind_message(task, run_id)
+    return Intake(run_id, task_id, task, current_traceparent() or None, source=source, secret=token_hex(16))
 
 
 def _screened(intake: Intake, settings: Settings) -> Intake:

@@ -223,7 +223,7 @@ class Worker:
             try:
                 return await self._work_as_recorded(handoff, journal, authorizer, ends)
             finally:
-                traces.spent(span, authorizer.budget.counter.usage)
+                traces.record_usage(span, authorizer.budget.counter.usage)
 
     async def _work_as_recorded(
         self, handoff: Handoff, journal: Journal, authorizer: ActionAuthorizer, ends: float

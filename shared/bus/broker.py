@@ -29,8 +29,8 @@ from shared.bus.record import Record
 from shared.bus.security import connection, security
 from shared.config import Settings
 from shared.errors import TerminalError
-from shared.telemetry.propagation import here
-from shared.telemetry.traces import send, sending
+from shared.telemetry.propagation import current_traceparent
+from shared.telemetry.traces import send_span, start_send_span
 
 LARGEST_MESSAGE = 8 * 1_048_576 - 4_096
 """Bytes of key, headers and value. Topics take batches of 8 MiB, so that an oversize task can be seen and refused
@@ -178,7 +178,7 @@ def _span(record: Record) -> Span:
     if record.parent is None:
         return INVALID_SPAN
     traceparent = record.headers.get("traceparent", "")
-    return send(record.topic, traceparent, record.parent, record.links, record.id, record.key)
+    return start_send_span(record.topic, traceparent, record.parent, record.links, record.id, record.key)
 
 
 async def publish_once(settings: Settings, *records: Record) -> None:
@@ -196,8 +196,8 @@ async def publish_bytes(
     broker: KafkaBroker, topic: str, key: bytes | None, value: bytes, headers: dict[str, str]
 ) -> None:
     """Publish bytes as they are, with where that is in the trace, and return when Kafka has acknowledged them."""
-    with ending_if_broken(), sending(topic):
-        place = here() or headers.get("traceparent", "")
+    with ending_if_broken(), send_span(topic):
+        place = current_traceparent() or headers.get("traceparent", "")
         await broker.publish(value, topic, key=key, headers=headers | {"traceparent": place})
 
 

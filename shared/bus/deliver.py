@@ -45,10 +45,10 @@ from shared.telemetry.conventions import (
 )
 from shared.telemetry.logs import SELDOM
 from shared.telemetry.metrics import Metrics
-from shared.telemetry.propagation import here, resent
+from shared.telemetry.propagation import current_traceparent, trace_for_retry
 from shared.telemetry.redaction import shown
-from shared.telemetry.traces import about, processing
 from shared.telemetry.traces import failed as span_failed
+from shared.telemetry.traces import processing, set_attributes
 
 log = structlog.get_logger()
 
@@ -130,9 +130,9 @@ class Deliverer:
                 delivery = decode(record, self.prefix)
                 attempt = await self._attempt(record, delivery.envelope.attempt)
                 delivery = delivery.tried(attempt)
-                logs.about(delivery.message)
+                logs.bind_message(delivery.message)
                 tenant, run = (getattr(delivery.message, name, None) for name in ("tenant", "run_id"))
-                about(attempt=attempt, tenant=tenant, run=run)
+                set_attributes(attempt=attempt, tenant=tenant, run=run)
                 await self.handle(delivery)
             except Fenced:
                 raise
@@ -242,7 +242,7 @@ def _again(record: Any, failure: WaggleError, attempt: int) -> Record:
     causes = [*_causes(headers), f"{failure.code}: {failure}"[:500]]
     id = headers[HEADER["id"]]
     place = f"{id}/{attempt + 1}"
-    trace = resent(headers.get("traceparent", ""), place) or resent(here(), place)
+    trace = trace_for_retry(headers.get("traceparent", ""), place) or trace_for_retry(current_traceparent(), place)
     again = {HEADER["attempt"]: str(attempt + 1), CAUSES: json.dumps(causes)}
     return Record(
         id=id,

@@ -13,7 +13,7 @@ from schemas.message import Message, Part
 from schemas.registry import message_class, topic_of, travels_on
 from schemas.task import Priority
 from shared.errors import InvalidMessage
-from shared.telemetry.propagation import Carried, carried, here
+from shared.telemetry.propagation import MessageTrace, current_traceparent, trace_for_message
 
 _LONGEST = 2_000
 """Characters of what is said about a message that cannot be read: it may repeat what stands in it."""
@@ -82,7 +82,7 @@ def encode(
     What is not `shown`, such as an entry of a log, has no span of its own.
     """
     subject = key or str(getattr(message, "run_id", id))
-    trace = carried(id, follows=follows) if shown else Carried(here(), None, None, ())
+    trace = trace_for_message(id, follows=follows) if shown else MessageTrace(current_traceparent(), None, None, ())
     envelope = Envelope(
         id=id,
         source=source,

@@ -17,7 +17,7 @@ from schemas.timer import TimerSet
 from shared.bus.groups import TABLE
 from shared.bus.record import Record, content_id, encode, read
 from shared.errors import InvalidMessage
-from shared.telemetry.propagation import resent
+from shared.telemetry.propagation import trace_for_retry
 
 MAY_DELIVER: Mapping[str, tuple[str, ...]] = {
     "timers": ("tasks", "runs", "control", "decisions", "agents.*"),
@@ -109,7 +109,7 @@ def wake(timer: TimerSet, id: str, prefix: str) -> Record:
         key=timer.key,
         headers=timer.headers,
         value=timer.value,
-        parent=resent(timer.headers.get("traceparent", ""), _TIMER + id),
+        parent=trace_for_retry(timer.headers.get("traceparent", ""), _TIMER + id),
     )
 
 

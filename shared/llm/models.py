@@ -119,8 +119,8 @@ class Models:
             except NotAnswered as failure:
                 failure.usage = taken(failure, prompt, longest, endpoint.price)
                 raise
-            traces.answered(span, reply.model, reply.finish_reason, reply.message)
-            traces.spent(span, reply.usage)
+            traces.record_reply(span, reply.model, reply.finish_reason, reply.message)
+            traces.record_usage(span, reply.usage)
             return reply
 
     def _told(self, reply: Reply, preferred: Endpoint) -> Reply:

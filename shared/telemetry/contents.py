@@ -1,6 +1,6 @@
-"""What was said, on spans: only if whoever runs this wants that, and as OpenTelemetry's GenAI conventions write it.
+"""Message contents on spans, in the form of OpenTelemetry's GenAI conventions; opt-in by environment variable.
 
-Without what looks like a secret, whatever the guardrails' policy says: traces are read by many.
+Anything that looks like a secret is redacted, regardless of the guardrails' policy: traces have many readers.
 """
 
 import json
@@ -16,42 +16,42 @@ CONTENTS = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """Environment variable: `true` puts prompts, replies, arguments and results on spans."""
 
 MOST_CONTENT = 16_000
-"""Characters of what was said in one attribute."""
+"""Characters of content in one attribute."""
 
 
-def content(span: Span, name: str, what: str) -> None:
-    """Put a text on a span, cut off if it is long."""
-    if _wanted(span):
-        span.set_attribute(name, _plain(what)[:MOST_CONTENT])
+def set_content(span: Span, name: str, text: str) -> None:
+    """Set a text as an attribute, truncated if it is long."""
+    if _captured(span):
+        span.set_attribute(name, _redacted(text)[:MOST_CONTENT])
 
 
-def messages(span: Span, name: str, chat: Sequence[Mapping[str, Any]]) -> None:
-    """Put messages of OpenAI's form on a span. If they are long each is cut to its share, so that they stay JSON."""
-    if _wanted(span) and chat:
-        whole = _written(chat, MOST_CONTENT)
+def set_messages(span: Span, name: str, chat: Sequence[Mapping[str, Any]]) -> None:
+    """Set messages in OpenAI's form as an attribute. Long ones are each truncated to an equal share, to stay JSON."""
+    if _captured(span) and chat:
+        whole = _serialised(chat, MOST_CONTENT)
         fits = len(whole) <= MOST_CONTENT
-        span.set_attribute(name, whole if fits else _written(chat, MOST_CONTENT // len(chat)))
+        span.set_attribute(name, whole if fits else _serialised(chat, MOST_CONTENT // len(chat)))
 
 
-def _written(chat: Sequence[Mapping[str, Any]], share: int) -> str:
+def _serialised(chat: Sequence[Mapping[str, Any]], share: int) -> str:
     return json.dumps([{"role": each["role"], "parts": _parts(each, share)} for each in chat], ensure_ascii=False)
 
 
-def _plain(text: str) -> str:
-    """Without the secrets. First taken out, then cut: half a key is found by nobody."""
+def _redacted(text: str) -> str:
+    """Redact before truncating: no pattern recognises half a key."""
     return redacted(text, secrets(text))
 
 
-def _wanted(span: Span) -> bool:
+def _captured(span: Span) -> bool:
     return span.is_recording() and os.environ.get(CONTENTS, "").lower() == "true"
 
 
 def _parts(message: Mapping[str, Any], share: int) -> list[dict[str, Any]]:
-    said = _plain(str(message.get("content") or ""))[:share]
+    text = _redacted(str(message.get("content") or ""))[:share]
     if message["role"] == "tool":
-        return [{"type": "tool_call_response", "id": message["tool_call_id"], "response": said}]
+        return [{"type": "tool_call_response", "id": message["tool_call_id"], "response": text}]
     calls = message.get("tool_calls", ())
-    texts = [{"type": "text", "content": said}] if said else []
+    texts = [{"type": "text", "content": text}] if text else []
     return [*texts, *(_call(each, share // len(calls)) for each in calls)]
 
 
@@ -61,5 +61,5 @@ def _call(call: Mapping[str, Any], share: int) -> dict[str, Any]:
         "type": "tool_call",
         "id": call["id"],
         "name": function["name"],
-        "arguments": _plain(function["arguments"])[:share],
+        "arguments": _redacted(function["arguments"])[:share],
     }

@@ -1,4 +1,4 @@
-"""The names spans and their attributes have: OpenTelemetry's semantic conventions, and our own (`waggle.…`).
+"""Names of spans and their attributes: OpenTelemetry's semantic conventions, and our own (`waggle.…`).
 
 Messaging: conventions for messaging spans 1.4x. Models, agents and tools: gen_ai conventions v1.41.
 """
@@ -40,10 +40,10 @@ CHAT = "chat"
 EXECUTE_TOOL = "execute_tool"
 
 OPENAI = "openai"
-"""The provider's name of every endpoint that speaks OpenAI's protocol: who is behind it is not known."""
+"""Provider name of every endpoint that speaks OpenAI's protocol: the vendor behind it is unknown."""
 FUNCTION = "function"
 
-# Contents: on spans only if OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says so.
+# Contents: on spans only if OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT is `true`.
 GEN_AI_INPUT_MESSAGES = "gen_ai.input.messages"
 GEN_AI_OUTPUT_MESSAGES = "gen_ai.output.messages"
 GEN_AI_TOOL_ARGUMENTS = "gen_ai.tool.call.arguments"
@@ -66,6 +66,6 @@ ATTEMPT = "waggle.attempt"
 STATE = "waggle.state"
 COST_USD = "waggle.cost_usd"
 REPLAYED = "waggle.replayed"
-"""On a span: what it shows was done once more for its effect on a folder; as an event: a recorded turn was taken over
-and no model was asked."""
+"""On a span: the call was repeated for its effect on the workspace. As an event: a recorded turn was replayed without a
+model call."""
 REDRIVEN_FROM = "waggle.redriven_from"

@@ -1,4 +1,4 @@
-"""Where spans go: by OTLP to wherever the standard OTEL variables say, never at the cost of the work."""
+"""Export of spans by OTLP, configured by the standard OTEL variables and never at the expense of the work."""
 
 import logging
 import os
@@ -26,16 +26,16 @@ from prometheus_client import CollectorRegistry, Counter
 from shared.telemetry.redaction import Redaction
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-"""Without one of these nothing is recorded."""
+"""Without one of these variables nothing is recorded."""
 
 CLOSING = 2.0
-"""Seconds a stopping process gives the spans it still has."""
+"""Seconds a stopping process spends on flushing spans."""
 
 WAITING = 2_048
-"""Spans that wait to be exported, unless OTEL_BSP_MAX_QUEUE_SIZE says otherwise."""
+"""Default queue length in spans; OTEL_BSP_MAX_QUEUE_SIZE overrides it."""
 
 UNSAMPLED = 1_000
-"""Unsampled deliveries in progress whose spans are kept until it is known whether they fail."""
+"""Unsampled spans in progress that are tracked until their delivery succeeds or fails."""
 
 log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ _chosen: ContextVar[int | None] = ContextVar("chosen", default=None)
 
 @contextmanager
 def as_span(span_id: int) -> Iterator[None]:
-    """The span that is started in this block has that id."""
+    """Give the span started in this block that id."""
     chosen = _chosen.set(span_id)
     try:
         yield
@@ -53,72 +53,72 @@ def as_span(span_id: int) -> Iterator[None]:
 
 
 class _Ids(RandomIdGenerator):
-    """Random ids, but for spans whose id follows from what they show."""
+    """Random ids, except for spans whose id is computed from a message."""
 
     def generate_span_id(self) -> int:
         return _chosen.get() or super().generate_span_id()
 
 
 def start_tracing(service: str, registry: CollectorRegistry, secrets: Iterable[str] = ()) -> TracerProvider:
-    """Export spans if OTEL_EXPORTER_OTLP_ENDPOINT says where to, sampled as OTEL_TRACES_SAMPLER says.
+    """Export spans to OTEL_EXPORTER_OTLP_ENDPOINT, sampled by OTEL_TRACES_SAMPLER.
 
-    Deliveries that fail are exported whatever the sampler says. Without an endpoint nothing is recorded, but every
-    message carries its trace all the same. Spans that are lost are counted in `registry`; `secrets` are shown in none.
+    Failed deliveries are exported even if unsampled. Without an endpoint nothing is recorded, but messages still carry
+    their trace context. Lost spans are counted in `registry`; `secrets` are redacted.
     """
     resource = Resource.create({"service.name": f"waggle-{service}"})
     if not any(os.environ.get(name) for name in ENDPOINTS):
         provider = TracerProvider(sampler=ALWAYS_OFF, resource=resource, id_generator=_Ids())
     else:
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # the counter says it, and one line of ours
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # a counter and one line of ours report it
         exporter = RedactingExporter(OTLPSpanExporter(), Redaction(secrets))
         provider = TracerProvider(resource=resource, id_generator=_Ids(), shutdown_on_exit=False)
         provider.sampler = RecordingSampler(provider.sampler)
-        provider.add_span_processor(FailuresToo(Bounded(CountingExporter(exporter, registry))))
+        provider.add_span_processor(FailureKeeper(BoundedBatch(CountingExporter(exporter, registry))))
     trace.set_tracer_provider(provider)
     return provider
 
 
 def stop_tracing(provider: TracerProvider) -> None:
-    """Export what there is, for a moment only: an exporter that is down must not hold up a stopping process."""
+    """Flush for at most `CLOSING` seconds: an exporter that is down must not delay a stopping process."""
     flushing = threading.Thread(target=provider.force_flush, args=(int(CLOSING * 1000),), daemon=True)
     flushing.start()
     flushing.join(CLOSING)
 
 
 class RedactingExporter(SpanExporter):
-    """Hides secrets in what spans say of failures and, where contents are shown, in those."""
+    """Redacts secrets in the failures and contents on spans."""
 
     def __init__(self, exporter: SpanExporter, redaction: Redaction) -> None:
         self._exporter = exporter
         self._redaction = redaction
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export what has no secret in it."""
+        """Export redacted copies."""
         return self._exporter.export([self._redacted(span) for span in spans])
 
     def _redacted(self, span: ReadableSpan) -> ReadableSpan:
-        events = [Event(each.name, self._shown(each.attributes), each.timestamp) for each in span.events]
+        events = [Event(each.name, self._attributes(each.attributes), each.timestamp) for each in span.events]
         status = span.status
         if status.description:
             status = Status(status.status_code, self._redaction.text(status.description))
-        return _like(span, attributes=self._shown(span.attributes), events=events, status=status)
+        return _like(span, attributes=self._attributes(span.attributes), events=events, status=status)
 
-    def _shown(self, attributes: Attributes) -> dict[str, AttributeValue]:
-        """Texts without their secrets; numbers and lists as they are."""
-        shown = dict(attributes or {})
-        return {name: self._redaction.text(said) if isinstance(said, str) else said for name, said in shown.items()}
+    def _attributes(self, attributes: Attributes) -> dict[str, AttributeValue]:
+        """Redact texts; leave numbers and lists as they are."""
+        pairs = dict(attributes or {}).items()
+        return {name: self._redaction.text(value) if isinstance(value, str) else value for name, value in pairs}
 
     def shutdown(self) -> None:
-        """Let go."""
+        """Close the connection."""
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what there is."""
+        """Flush."""
         return self._exporter.force_flush(timeout_millis)
 
 
 class CountingExporter(SpanExporter):
-    """Counts the spans that could not be exported or were too many to wait for it, and says once that it is failing."""
+    """Counts spans lost to a failing export or a full queue, and logs each change between failing and working."""
 
     def __init__(self, exporter: SpanExporter, registry: CollectorRegistry) -> None:
         self._exporter = exporter
@@ -128,7 +128,7 @@ class CountingExporter(SpanExporter):
         self._lock = threading.Lock()
 
     def admit(self, most: int) -> bool:
-        """Whether one more span may wait when `most` may; one that may not is counted."""
+        """Return True if the queue of `most` spans has room for one more; else count it as lost."""
         with self._lock:
             admitted = self._waiting < most
             self._waiting += admitted
@@ -137,7 +137,7 @@ class CountingExporter(SpanExporter):
         return admitted
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export, and count what could not be."""
+        """Export, counting the spans lost."""
         with self._lock:
             self._waiting -= len(spans)
         result = self._exporter.export(spans)
@@ -145,21 +145,21 @@ class CountingExporter(SpanExporter):
         if failing:
             self._lost.inc(len(spans))
         if failing != self._failing:
-            log.warning("spans cannot be exported" if failing else "spans are exported again")
+            log.warning("span_export_failed" if failing else "span_export_recovered")
         self._failing = failing
         return result
 
     def shutdown(self) -> None:
-        """Let go."""
+        """Close the connection."""
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what there is."""
+        """Flush."""
         return self._exporter.force_flush(timeout_millis)
 
 
-class Bounded(BatchSpanProcessor):
-    """Hands spans over in batches. When the receiver is away as many wait as OTEL_BSP_MAX_QUEUE_SIZE says."""
+class BoundedBatch(BatchSpanProcessor):
+    """Batches spans. While the receiver is unavailable, at most OTEL_BSP_MAX_QUEUE_SIZE of them wait."""
 
     def __init__(self, exporter: CountingExporter) -> None:
         self._most = int(os.environ.get(OTEL_BSP_MAX_QUEUE_SIZE, WAITING))
@@ -167,33 +167,33 @@ class Bounded(BatchSpanProcessor):
         super().__init__(exporter, max_queue_size=self._most)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Let a span wait for its batch."""
+        """Queue a span for its batch, unless the queue is full."""
         if self._counting.admit(self._most):
             super().on_end(span)
 
 
 class RecordingSampler(Sampler):
-    """Records also what another sampler drops: whether it fails is only known at its end."""
+    """Records spans another sampler drops: only at its end is it known whether a span failed."""
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
 
     def should_sample(self, *args: object, **kwargs: object) -> SamplingResult:
-        """What the other sampler says, but nothing is dropped."""
+        """Return the other sampler's decision, with DROP replaced by RECORD_ONLY."""
         decided = self._sampler.should_sample(*args, **kwargs)  # type: ignore[arg-type]
         if decided.decision is not Decision.DROP:
             return decided
         return SamplingResult(Decision.RECORD_ONLY, decided.attributes, decided.trace_state)
 
     def get_description(self) -> str:
-        """For people."""
-        return f"failures too, else {self._sampler.get_description()}"
+        """Describe the sampler."""
+        return f"failures, and {self._sampler.get_description()}"
 
 
-class FailuresToo(SpanProcessor):
-    """Passes sampled spans on, and of unsampled ones those of a delivery in which something failed.
+class FailureKeeper(SpanProcessor):
+    """Forwards sampled spans, and all unsampled spans of a delivery in which one failed.
 
-    A delivery's spans are known by their local root, the span whose parent is in another process.
+    Spans of a delivery share a local root, the span whose parent is in another process.
     """
 
     def __init__(self, inner: SpanProcessor) -> None:
@@ -203,7 +203,7 @@ class FailuresToo(SpanProcessor):
         self._kept: dict[int, list[ReadableSpan]] = {}
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Begin with a span."""
+        """Track an unsampled span under its local root."""
         context, parent = span.get_span_context(), span.parent
         if context.trace_flags.sampled:
             self._inner.on_start(span, parent_context)
@@ -215,7 +215,7 @@ class FailuresToo(SpanProcessor):
             self._kept.pop(forgotten, None)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Pass a span on, or keep it until its delivery is over."""
+        """Forward a sampled span; keep an unsampled one until its delivery ends."""
         context = _context(span)
         if context.trace_flags.sampled:
             self._inner.on_end(span)
@@ -223,19 +223,19 @@ class FailuresToo(SpanProcessor):
         root = self._roots.pop(context.span_id, context.span_id)
         self._kept.setdefault(root, []).append(span)
         if root == context.span_id:
-            self._judge(self._kept.pop(root))
+            self._forward_failed(self._kept.pop(root))
 
-    def _judge(self, spans: Sequence[ReadableSpan]) -> None:
+    def _forward_failed(self, spans: Sequence[ReadableSpan]) -> None:
         if any(span.status.status_code is StatusCode.ERROR for span in spans):
             for span in spans:
                 self._inner.on_end(_sampled(span))
 
     def shutdown(self) -> None:
-        """Let go."""
+        """Close the connection."""
         self._inner.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what there is."""
+        """Flush."""
         return self._inner.force_flush(timeout_millis)
 
 
@@ -246,7 +246,7 @@ def _context(span: ReadableSpan) -> SpanContext:
 
 
 def _sampled(span: ReadableSpan) -> ReadableSpan:
-    """The same span, as if it had been sampled."""
+    """Return a copy marked as sampled."""
     context = _context(span)
     return _like(
         span,
@@ -261,7 +261,7 @@ def _sampled(span: ReadableSpan) -> ReadableSpan:
 
 
 def _like(span: ReadableSpan, **changes: Any) -> ReadableSpan:
-    """The same span but for these parts of it."""
+    """Return a copy with some parts replaced."""
     parts: dict[str, Any] = {
         "name": span.name,
         "context": _context(span),

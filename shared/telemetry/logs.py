@@ -1,8 +1,8 @@
-"""Structured logs: one line an event, readable on a terminal, JSON elsewhere.
+"""Structured logs: one line per event, readable on a terminal, JSON elsewhere.
 
-What other libraries log goes the same way, but one line a minute for each cause: while Kafka is down, its client has
-seventy a second to say. The same holds for lines of ours that are marked `SELDOM`. A line that is written while a
-message is handled says whose it is: its run, step and tenant, and the span that is current.
+Log lines of libraries take the same path, limited to one a minute per cause: while Kafka is down, its client writes
+seventy a second. The same limit applies to our own lines marked `SELDOM`. A line written while a message is handled
+carries its run, step and tenant, and the current span.
 """
 
 import logging
@@ -22,13 +22,13 @@ from structlog.typing import Processor
 from shared.telemetry.redaction import Redaction
 
 EVERY = 60.0
-"""Seconds between two lines of one cause."""
+"""Seconds between two lines with one cause."""
 
 MOST_CAUSES = 1_000
-"""Causes that are remembered: further ones, which no code has, are all taken for one."""
+"""Causes remembered; beyond that, more than the code can produce, all count as one."""
 
 SELDOM: Mapping[str, Any] = {"seldom": True}
-"""Fields of a line of ours that would be repeated for as long as something is wrong."""
+"""Marks a line that would repeat for as long as an outage lasts."""
 
 _VARIES = re.compile(r"0x[0-9a-f]+|\d+")
 
@@ -36,8 +36,8 @@ _FIELDS = {"run": "run_id", "step": "step_id", "tenant": "tenant"}
 """Field of a line → attribute of a message."""
 
 
-class Calm:
-    """Lets one line a minute through for each cause, and says in the next how many it has held back."""
+class LogRateLimiter:
+    """Lets one line a minute through per cause, and reports in the next how many were suppressed."""
 
     def __init__(self, every: float = EVERY, now: Callable[[], float] = time.monotonic) -> None:
         self._every = every
@@ -46,7 +46,7 @@ class Calm:
         self._lock = threading.Lock()
 
     def suppressed(self, cause: Hashable) -> int | None:
-        """How many lines of this cause were held back since its last one; None when this one is to be held back."""
+        """Return the number of lines suppressed since the cause's last one; None if this one is to be suppressed."""
         with self._lock:
             if cause not in self._causes and len(self._causes) >= MOST_CAUSES:
                 cause = None
@@ -58,7 +58,7 @@ class Calm:
             return held
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Take part as a filter of a handler. A cause is what a library has in its code, with the failure's type."""
+        """Filter of a logging handler. A cause is the message template in a library's code plus the exception type."""
         failure = record.exc_info[0] if record.exc_info else None
         cause = record.name, record.levelno, _VARIES.sub("#", str(record.msg)[:300]), failure
         held = self.suppressed(cause)
@@ -68,11 +68,11 @@ class Calm:
 
     def __call__(
         self,
-        logger: Any,  # noqa: ARG002 -- structlog calls processors so
+        logger: Any,  # noqa: ARG002 -- signature of structlog processors
         method: str,  # noqa: ARG002 -- as above
         event: MutableMapping[str, Any],
     ) -> MutableMapping[str, Any]:
-        """Take part as a processor of structlog. Raises DropEvent."""
+        """Processor of structlog. Raises DropEvent."""
         if not event.pop("seldom", False):
             return event
         held = self.suppressed((event.get("event"), event.get("topic"), str(event.get("error", ""))[:40]))
@@ -82,7 +82,7 @@ class Calm:
 
 
 class _Handled(NamedTuple):
-    """The message that is being handled. What a line says of it is looked up when one is written: few are."""
+    """The message being handled. Its fields are looked up only when a line is written, which is rare."""
 
     message: Any
     run: str | None
@@ -95,7 +95,7 @@ _handled: ContextVar[_Handled] = ContextVar("handled", default=_NOTHING)
 
 @contextmanager
 def handling() -> Iterator[None]:
-    """What `about` says is said until the end of the block."""
+    """Scope of `bind_message`: its fields are dropped at the end of the block."""
     before = _handled.set(_NOTHING)
     try:
         yield
@@ -103,8 +103,8 @@ def handling() -> Iterator[None]:
         _handled.reset(before)
 
 
-def about(message: Any, run: str | None = None) -> None:
-    """Say in every line that `message` is being handled, in the span that is current now: also in lines after its end.
+def bind_message(message: Any, run: str | None = None) -> None:
+    """Add the message's fields and the current span to every further line, even after the span has ended.
 
     `run`: the message's run, if it does not name one itself.
     """
@@ -112,7 +112,7 @@ def about(message: Any, run: str | None = None) -> None:
 
 
 def start_logging(level: str, service: str, secrets: Iterable[str] = (), out: TextIO | None = None) -> None:
-    """Configure the process's logging once, at start; `secrets` are shown nowhere. `out`: standard error.
+    """Configure the process's logging once, at start; `secrets` are redacted. `out` defaults to standard error.
 
     Raises ValueError for an unknown level.
     """
@@ -123,15 +123,16 @@ def start_logging(level: str, service: str, secrets: Iterable[str] = (), out: Te
     facts = _facts(service, Redaction(secrets))
     renderer = _renderer(out)
     structlog.configure(
-        processors=[Calm(), *facts, renderer],
+        processors=[LogRateLimiter(), *facts, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(out),
     )
-    _take_in(max(threshold, logging.WARNING), facts, renderer, out)
+
+    _capture_libraries(max(threshold, logging.WARNING), facts, renderer, out)
 
 
 def _facts(service: str, redaction: Redaction) -> list[Processor]:
-    """What every line goes through, ours or a library's, before it is rendered. Redaction is last: it sees all."""
+    """Return the processors of every line, ours or a library's. Redaction is last, so that it sees everything."""
 
     def placed(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {**event, **{name: value for name, value in _place().items() if name not in event}, "service": service}
@@ -147,7 +148,7 @@ def _facts(service: str, redaction: Redaction) -> list[Processor]:
 
 
 def _place() -> dict[str, str]:
-    """Whose the message is that is being handled, and which span is current, or was while it was handled."""
+    """Return the run, step and tenant of the message being handled, and the current span or else the message's."""
     handled, span = _handled.get(), trace.get_current_span().get_span_context()
     place = {name: getattr(handled.message, attribute, None) for name, attribute in _FIELDS.items()}
     place["run"] = place["run"] or handled.run
@@ -158,14 +159,14 @@ def _place() -> dict[str, str]:
 
 
 def _renderer(out: TextIO) -> Processor:
-    """Tracebacks are plain text: rich ones would show the values of variables."""
+    """Render tracebacks as plain text: rich ones would show the values of variables."""
     if out.isatty():
         return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     return structlog.processors.JSONRenderer()
 
 
-def _take_in(threshold: int, facts: list[Processor], renderer: Processor, out: TextIO) -> None:
-    """Let what aiokafka, uvicorn, httpx and others log go the same way."""
+def _capture_libraries(threshold: int, facts: list[Processor], renderer: Processor, out: TextIO) -> None:
+    """Route the logs of aiokafka, uvicorn, httpx and other libraries the same way."""
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -173,7 +174,7 @@ def _take_in(threshold: int, facts: list[Processor], renderer: Processor, out: T
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    handler.addFilter(Calm())
+    handler.addFilter(LogRateLimiter())
     logging.basicConfig(level=threshold, handlers=[handler], force=True)
-    # FastStream warns at each start that topics are ours to make.
+    # FastStream warns at each start that it does not create topics.
     logging.getLogger("waggle.bus").setLevel(logging.ERROR)

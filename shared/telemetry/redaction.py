@@ -1,4 +1,4 @@
-"""No secret gets into a log: neither one that the settings know, nor what looks like one."""
+"""Redaction of logs: secrets from the settings, and anything that looks like a secret."""
 
 import re
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -13,25 +13,25 @@ from shared.guardrails import KEY_FORMS
 HIDDEN = "***"
 
 SHORTEST = 6
-"""Characters. A known secret that is shorter is not looked for: it would be found in ordinary words."""
+"""Characters. Shorter known secrets are not searched for: they would match ordinary words."""
 
 LONGEST = 20_000
-"""Characters of one value: what is longer is cut off."""
+"""Characters of one value; longer ones are truncated."""
 
 _MARGIN = 4_096
-"""Characters looked at beyond those: a secret is found that begins before the cut."""
+"""Characters scanned beyond `LONGEST`, to find a secret that starts before the cut."""
 
 _NAMES = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|signature|authorization|cookie)"
 _SECRET_NAME = re.compile(rf"(?i){_NAMES}$")
 _SECRET_VARIABLE = re.compile(r"(?i)(?:_|^)(?:KEYS?|PASSWORD|SECRET|TOKEN|HEADERS)$")
 _IS = r"(?:\\?[\"'])?\s*[:=]\s*"
 
-# No pattern may look at one place from many beginnings: a word of 20,000 letters would take a minute, in which the
-# process does nothing else.
+# No pattern may backtrack over one place from many starts: a word of 20,000 letters would take a minute and block the
+# event loop.
 _REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # A password in a URL. Up to the last `@` before the path: it may hold one itself.
+    # A password in a URL, up to the last `@` before the path: it may contain one itself.
     (re.compile(r"(://[^\s/:@]*):[^\s/]+@"), rf"\1:{HIDDEN}@"),
-    # A token in its place.
+    # A token instead of user and password.
     (re.compile(r"(https?://)[^\s/:@]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
     # `Authorization: Bearer …`, also as a pair of strings.
     (
@@ -45,13 +45,13 @@ _REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
     # A signed address is a key.
     (re.compile(r"([?&]sig=)[^\s&#\"']+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[^-]*"), rf"\1{HIDDEN}"),
-    # Keys whose form tells what they are.
+    # Keys recognisable by their form.
     (re.compile(KEY_FORMS), HIDDEN),
 )
 
 
 class Redaction:
-    """A processor of structlog: hides the secrets in everything a line says."""
+    """Processor of structlog that redacts secrets in every field of a line."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         wanted = sorted({each for each in known if len(each) >= SHORTEST}, key=len, reverse=True)
@@ -59,15 +59,15 @@ class Redaction:
 
     def __call__(
         self,
-        logger: Any,  # noqa: ARG002 -- structlog calls processors so
+        logger: Any,  # noqa: ARG002 -- signature of structlog processors
         method: str,  # noqa: ARG002 -- as above
         event: MutableMapping[str, Any],
     ) -> MutableMapping[str, Any]:
-        """The same line without its secrets."""
+        """Return the line with its secrets redacted."""
         return self._mapping(event)
 
     def text(self, text: str) -> str:
-        """The text without its secrets, cut off if it is long."""
+        """Return the text with its secrets redacted, truncated if it is long."""
         shown = text[: LONGEST + _MARGIN]
         if self._known is not None:
             shown = self._known.sub(HIDDEN, shown)
@@ -79,7 +79,7 @@ class Redaction:
         return {name: HIDDEN if _SECRET_NAME.search(str(name)) else self._value(pairs[name]) for name in pairs}
 
     def _value(self, value: Any) -> Any:
-        """What has no form of its own in a line is shown as its `repr`."""
+        """Redact a value; types without a JSON form become their `repr`."""
         match value:
             case None | bool() | int() | float():
                 return value
@@ -96,24 +96,24 @@ _process = Redaction()
 
 
 def remember(secrets: Iterable[str]) -> None:
-    """Have `shown` hide these secrets, which this process knows."""
-    global _process  # noqa: PLW0603 -- as logging, one for a process
+    """Make `shown` redact these secrets of the process."""
+    global _process  # noqa: PLW0603 -- one per process, like logging
     _process = Redaction(secrets)
 
 
 def shown(text: str) -> str:
-    """A text of an exception, as it may be shown: in a result, a dead letter, an answer."""
+    """Return the text of an exception, redacted for a result, a dead letter or an answer."""
     return _process.text(text)
 
 
 def secrets_in(environment: Mapping[str, str]) -> set[str]:
-    """Every secret that an environment seems to hold, by the names of its variables and the forms of their values."""
+    """Return apparent secrets of an environment, by variable name and by the form of the value."""
     named = {value for name, value in environment.items() if _SECRET_VARIABLE.search(name)}
     return {each.strip() for each in named} | {found for value in environment.values() for found in _secrets(value)}
 
 
 def secrets_of(settings: Settings) -> set[str]:
-    """Every secret the settings hold: those declared as such, and the passwords in addresses."""
+    """Return every secret in the settings: declared ones, and passwords in addresses."""
     return {found for name in type(settings).model_fields for found in _secrets(getattr(settings, name))}
 
 
@@ -124,11 +124,11 @@ def _secrets(value: Any) -> Iterable[str]:
         case str() if "://" in value:
             try:
                 address = urlsplit(value)
-            except ValueError:  # refused elsewhere, and shown by nobody
+            except ValueError:  # an invalid address is rejected elsewhere and never logged
                 return
             password = address.password or ""
             yield from (password, unquote(password))
-            yield from (said for name, said in parse_qsl(address.query) if _SECRET_NAME.search(name))
+            yield from (value for name, value in parse_qsl(address.query) if _SECRET_NAME.search(name))
         case Mapping():
             for each in value.values():
                 yield from _secrets(each)

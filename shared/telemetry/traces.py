@@ -1,6 +1,6 @@
-"""The spans of a task: one `send` and one `process` a hop, and inside `process` what an agent, a model, a tool did.
+"""Spans of a task: one `send` and one `process` per hop, with agent, model and tool spans inside `process`.
 
-The context comes in with a message's headers and goes out with every message it causes. docs/traces.md has the tree.
+Trace context arrives in a message's headers and leaves with every message it causes. docs/traces.md shows the tree.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from opentelemetry.util.types import AttributeValue
 from schemas.budget import Usage
 from schemas.versions import Versions
 from shared.telemetry import conventions as c
-from shared.telemetry.contents import content, messages
+from shared.telemetry.contents import set_content, set_messages
 from shared.telemetry.export import as_span
 from shared.telemetry.propagation import context_of, links_to, workflow_context
 
@@ -31,7 +31,7 @@ def _span(
     context: Context | None = None,
     links: Iterable[Link] = (),
 ) -> Iterator[Span]:
-    """A span around a block; an exception that leaves it marks it as failed."""
+    """Wrap a block in a span; an exception that leaves the block marks the span as failed."""
     with _tracer.start_as_current_span(name, context, kind, attributes, list(links)) as span:
         try:
             yield span
@@ -41,14 +41,14 @@ def _span(
 
 
 def failed(span: Span, code: str, message: str) -> None:
-    """Mark a span whose block ends without an exception."""
+    """Mark a span as failed whose block ends without an exception."""
     span.set_attribute(c.ERROR_TYPE, code)
     span.set_status(StatusCode.ERROR, message[:500])
 
 
 @contextmanager
 def processing(headers: Mapping[str, bytes], attributes: Mapping[str, AttributeValue], topic: str) -> Iterator[Span]:
-    """One delivery of a record, in the span that sent it. What is sent inside continues the trace."""
+    """Span of one delivery, child of the span that sent the record. Messages sent inside continue the trace."""
     carrier = {
         name: headers[name].decode(errors="replace") for name in ("traceparent", "tracestate") if name in headers
     }
@@ -62,8 +62,8 @@ def processing(headers: Mapping[str, bytes], attributes: Mapping[str, AttributeV
         yield span
 
 
-def send(topic: str, traceparent: str, parent: str | None, links: Iterable[str], id: str, key: str) -> Span:
-    """The span of sending a record, begun: its id is the one the record carries. End it when Kafka has the record."""
+def start_send_span(topic: str, traceparent: str, parent: str | None, links: Iterable[str], id: str, key: str) -> Span:
+    """Start the send span of a record, under the span id the record carries. End it once Kafka has acknowledged."""
     sent = context_of(traceparent)
     if not sent.trace_flags.sampled:
         return trace.INVALID_SPAN
@@ -74,17 +74,17 @@ def send(topic: str, traceparent: str, parent: str | None, links: Iterable[str],
 
 
 @contextmanager
-def sending(topic: str) -> Iterator[Span]:
-    """The span of sending a record that carries its own trace, such as a dead letter."""
+def send_span(topic: str) -> Iterator[Span]:
+    """Send span of a record that carries its own trace context, such as a dead letter."""
     with _span(f"{c.SEND} {topic}", _sending(topic), SpanKind.PRODUCER) as span:
         yield span
 
 
 @contextmanager
 def redriving(topic: str, traceparent: str, name: str) -> Iterator[dict[str, str]]:
-    """The span of putting a dead letter back: in the trace it was in, which `traceparent` names, linked to who did it.
+    """Span of redriving a dead letter, in its original trace (`traceparent`) and linked to the operator's span.
 
-    Gives the headers that carry the trace on.
+    Yields the headers that continue the trace.
     """
     now = trace.get_current_span().get_span_context()
     before = propagate.extract({"traceparent": traceparent}, context=Context())
@@ -105,8 +105,8 @@ def _sending(topic: str) -> dict[str, AttributeValue]:
     }
 
 
-def about(**attributes: AttributeValue | None) -> None:
-    """Say of the current span what was found out meanwhile: `waggle.` attributes by their last name."""
+def set_attributes(**attributes: AttributeValue | None) -> None:
+    """Set `waggle.<name>` attributes on the current span; None is left out."""
     span = trace.get_current_span()
     for name, value in attributes.items():
         if value is not None:
@@ -116,7 +116,7 @@ def about(**attributes: AttributeValue | None) -> None:
 def workflow(
     run_id: str, traceparent: str | None, started: datetime, state: str, error: str | None, usage: Usage
 ) -> None:
-    """The span of a whole run, told at its end: everything the run sent is in it."""
+    """Record the span of a whole run when it ends: the parent of everything the run sent."""
     origin = context_of(traceparent or "")
     if not origin.trace_flags.sampled:
         return
@@ -131,7 +131,7 @@ def workflow(
     with as_span(workflow_context(origin, run_id).span_id):
         began = int(started.timestamp() * 1e9)
         span = _tracer.start_span(f"{c.INVOKE_WORKFLOW} waggle", outer, attributes=attributes, start_time=began)
-    spent(span, usage)
+    record_usage(span, usage)
     if error is not None:
         failed(span, error, f"the run ended {state}")
     span.end()
@@ -139,7 +139,7 @@ def workflow(
 
 @contextmanager
 def invoking_agent(name: str, run_id: str, step: str, handoff: str, versions: Versions) -> Iterator[Span]:
-    """An agent's work on a handoff."""
+    """Span of an agent's work on a handoff."""
     attributes = {
         c.GEN_AI_OPERATION: c.INVOKE_AGENT,
         c.GEN_AI_AGENT: name,
@@ -155,16 +155,16 @@ def invoking_agent(name: str, run_id: str, step: str, handoff: str, versions: Ve
         yield span
 
 
-def replayed(what: str) -> None:
-    """A recorded turn was taken over: no model was asked."""
-    trace.get_current_span().add_event(c.REPLAYED, {"waggle.entry": what})
+def replayed(entry: str) -> None:
+    """Add the event of a turn replayed from its journal entry, without a model call."""
+    trace.get_current_span().add_event(c.REPLAYED, {"waggle.entry": entry})
 
 
 @contextmanager
 def chatting(
     model: str, max_tokens: int, chat: Sequence[Mapping[str, Any]], host: str | None, port: int | None
 ) -> Iterator[Span]:
-    """One call of a model."""
+    """Span of one model call."""
     attributes: dict[str, AttributeValue] = {
         c.GEN_AI_OPERATION: c.CHAT,
         c.GEN_AI_PROVIDER: c.OPENAI,
@@ -176,25 +176,25 @@ def chatting(
     if port:
         attributes[c.SERVER_PORT] = port
     with _span(f"{c.CHAT} {model}", attributes, SpanKind.CLIENT) as span:
-        messages(span, c.GEN_AI_INPUT_MESSAGES, chat)
+        set_messages(span, c.GEN_AI_INPUT_MESSAGES, chat)
         yield span
 
 
-def answered(span: Span, model: str, finish_reason: str, said: Mapping[str, Any]) -> None:
-    """What a model replied."""
+def record_reply(span: Span, model: str, finish_reason: str, message: Mapping[str, Any]) -> None:
+    """Record a model's reply."""
     span.set_attributes({c.GEN_AI_RESPONSE_MODEL: model, c.GEN_AI_FINISH_REASONS: [finish_reason]})
-    messages(span, c.GEN_AI_OUTPUT_MESSAGES, [said])
+    set_messages(span, c.GEN_AI_OUTPUT_MESSAGES, [message])
 
 
-def spent(span: Span, usage: Usage) -> None:
-    """What a model call, or all of an agent's work, took."""
+def record_usage(span: Span, usage: Usage) -> None:
+    """Record tokens and cost of a model call, or of all of an agent's work."""
     tokens = {c.GEN_AI_INPUT_TOKENS: usage.prompt_tokens, c.GEN_AI_OUTPUT_TOKENS: usage.completion_tokens}
     span.set_attributes(tokens | {c.COST_USD: usage.cost_usd})
 
 
 @contextmanager
 def executing_tool(name: str, call_id: str, arguments: str, *, replay: bool) -> Iterator[Span]:
-    """One call of a tool."""
+    """Span of one tool call."""
     attributes: dict[str, AttributeValue] = {
         c.GEN_AI_OPERATION: c.EXECUTE_TOOL,
         c.GEN_AI_TOOL: name,
@@ -204,7 +204,7 @@ def executing_tool(name: str, call_id: str, arguments: str, *, replay: bool) -> 
     if replay:
         attributes[c.REPLAYED] = True
     with _span(f"{c.EXECUTE_TOOL} {name}", attributes) as span:
-        content(span, c.GEN_AI_TOOL_ARGUMENTS, arguments)
+        set_content(span, c.GEN_AI_TOOL_ARGUMENTS, arguments)
         yield span
 
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from shared.telemetry import traces
 from shared.telemetry.export import start_tracing, stop_tracing
-from shared.telemetry.propagation import carried, context_of, within
+from shared.telemetry.propagation import context_of, run_trace, trace_for_message
 
 UPSTREAM = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{}"
 
@@ -115,7 +115,7 @@ def test_no_secret_is_in_a_span_neither_a_known_one_nor_what_looks_like_one(expo
 def test_a_message_that_is_published_twice_is_the_same_span(exported):
     exported()
     with traces.processing({"traceparent": UPSTREAM.format("01").encode()}, {}, "tasks"):
-        first, second, other = carried("a"), carried("a"), carried("b")
+        first, second, other = trace_for_message("a"), trace_for_message("a"), trace_for_message("b")
     assert first.traceparent == second.traceparent != other.traceparent
     assert context_of(first.traceparent).trace_id == context_of(UPSTREAM.format("01")).trace_id
 
@@ -125,8 +125,8 @@ def test_what_another_trace_causes_stays_in_the_runs_trace_and_is_linked(exporte
     theirs = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
     with traces.processing({"traceparent": theirs.encode()}, {}, "decisions"):
         deciding = trace.get_current_span().get_span_context()
-        with within(UPSTREAM.format("01"), "run-1"):
-            sent = carried("a")
+        with run_trace(UPSTREAM.format("01"), "run-1"):
+            sent = trace_for_message("a")
     assert context_of(sent.traceparent).trace_id == context_of(UPSTREAM.format("01")).trace_id
     assert [context_of(link).span_id for link in sent.links] == [deciding.span_id]
 
@@ -136,10 +136,10 @@ def test_without_an_endpoint_nothing_is_recorded_and_the_trace_goes_on(monkeypat
 from prometheus_client import CollectorRegistry
 from shared.telemetry.export import start_tracing
 from shared.telemetry import traces
-from shared.telemetry.propagation import carried
+from shared.telemetry.propagation import trace_for_message
 start_tracing("test", CollectorRegistry())
 with traces.processing({"traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, {}, "t") as span:
-    print(span.is_recording(), carried("a").traceparent.split("-")[1])
+    print(span.is_recording(), trace_for_message("a").traceparent.split("-")[1])
 """
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout

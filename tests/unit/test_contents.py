@@ -30,7 +30,7 @@ def said(monkeypatch):
     def of(chat, reply: Reply, wanted: str = "true"):
         monkeypatch.setenv(CONTENTS, wanted)
         with traces.chatting("m", 10, chat, None, None) as span:
-            traces.answered(span, reply.model, reply.finish_reason, reply.message)
+            traces.record_reply(span, reply.model, reply.finish_reason, reply.message)
         return span.attributes
 
     return of

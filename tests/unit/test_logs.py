@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from shared.config import Settings, read_settings
 from shared.net.urls import bypass_loopback
 from shared.telemetry import logs
-from shared.telemetry.logs import SELDOM, Calm, about, handling, start_logging
+from shared.telemetry.logs import SELDOM, LogRateLimiter, bind_message, handling, start_logging
 from shared.telemetry.redaction import HIDDEN, LONGEST, Redaction, secrets_in, secrets_of
 from tests.lines import logging_as
 
@@ -34,7 +34,7 @@ def written():
 def test_a_line_written_while_a_message_is_handled_says_whose_it_is(written):
     tracer = TracerProvider().get_tracer("test")
     with handling(), tracer.start_as_current_span("process") as span:
-        about(Handoff())
+        bind_message(Handoff())
         structlog.get_logger().info("working", turn=3)
     place = span.get_span_context()
     assert (
@@ -57,35 +57,35 @@ def test_a_line_written_after_the_span_has_ended_still_says_which_it_was(written
     tracer = TracerProvider().get_tracer("test")
     with handling():
         with tracer.start_as_current_span("process") as span:
-            about(Handoff())
+            bind_message(Handoff())
         structlog.get_logger().info("waiting")
     assert written()[0]["trace_id"] == trace.format_trace_id(span.get_span_context().trace_id)
 
 
 def test_a_message_that_does_not_name_its_run_is_told_which_it_is(written):
     with handling():
-        about(object(), "run-7")
+        bind_message(object(), "run-7")
         structlog.get_logger().info("taken in")
     assert written()[0]["run"] == "run-7"
 
 
 def test_the_next_message_does_not_have_the_fields_of_the_one_before(written):
     with handling():
-        about(Handoff())
+        bind_message(Handoff())
     structlog.get_logger().info("idle")
     assert written()[0].keys() == {"event", "level", "timestamp", "service"}
 
 
 def test_a_field_the_line_names_itself_is_kept(written):
     with handling():
-        about(Handoff())
+        bind_message(Handoff())
         structlog.get_logger().info("another", run="run-9")
     assert written()[0]["run"] == "run-9"
 
 
 def test_what_a_library_logs_has_the_same_form_and_fields_and_is_quiet_below_a_warning(written):
     with handling():
-        about(Handoff())
+        bind_message(Handoff())
         logging.getLogger("aiokafka").info("joined the group")
         logging.getLogger("httpx").warning("asked %s", f"https://u:{KEY}@host/")
     (line,) = written()
@@ -192,7 +192,7 @@ def test_a_short_known_secret_does_not_mangle_words():
 def test_telling_of_a_message_costs_next_to_nothing_until_a_line_is_written(written, monkeypatch):
     monkeypatch.setattr(logs, "_place", lambda: pytest.fail("looked up without a line"))
     with handling():
-        about(Handoff())
+        bind_message(Handoff())
         structlog.get_logger().debug("not shown")
     assert written() == []
 
@@ -229,7 +229,7 @@ def test_a_library_that_repeats_itself_is_heard_once_a_minute_for_each_cause(clo
     heard = []
     handler = logging.Handler()
     handler.emit = lambda record: heard.append(record.getMessage())
-    handler.addFilter(Calm(now=clock))
+    handler.addFilter(LogRateLimiter(now=clock))
     library = logging.getLogger("test.aiokafka.conn")
     library.propagate = False
     library.addHandler(handler)
@@ -243,7 +243,7 @@ def test_a_library_that_repeats_itself_is_heard_once_a_minute_for_each_cause(clo
 
 
 def test_two_failures_of_one_line_are_two_causes(clock):
-    calm = Calm(now=clock)
+    calm = LogRateLimiter(now=clock)
     passed = []
     for failure in (ValueError("a"), KeyError("b"), ValueError("c")):
         record = logging.LogRecord("uvicorn", logging.ERROR, "", 1, "it failed", (), (type(failure), failure, None))
@@ -262,7 +262,7 @@ def test_our_own_lines_are_held_back_only_where_they_are_marked(written):
 
 
 def test_what_is_remembered_of_causes_has_an_end(clock):
-    calm = Calm(now=clock)
+    calm = LogRateLimiter(now=clock)
     assert sum(calm.suppressed(number) is not None for number in range(5_000)) <= 1_001
 
 

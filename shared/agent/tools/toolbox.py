@@ -11,7 +11,7 @@ from shared.agent.spending import OK, meter_tool
 from shared.guardrails import named, origin_of, wrap, wrap_error
 from shared.llm import ToolRequest
 from shared.telemetry import traces
-from shared.telemetry.contents import content
+from shared.telemetry.contents import set_content
 from shared.telemetry.conventions import GEN_AI_TOOL_RESULT
 from shared.telemetry.metrics import Metrics
 from shared.tools import OUTCOME_UNKNOWN, Effect, Tool, ToolCall, ToolError
@@ -87,14 +87,14 @@ class Toolbox:
         with traces.executing_tool(request.name, call_id, request.arguments, replay=False) as span:
             traces.failed(span, error.code, str(error))
             answer = json.dumps({"error": error.info.model_dump(mode="json")}, ensure_ascii=False)
-            content(span, GEN_AI_TOOL_RESULT, answer)
+            set_content(span, GEN_AI_TOOL_RESULT, answer)
         meter_tool(self._metrics, self._known(request), error.code, 0.0)
         return answer
 
     def recalled(self, request: ToolRequest, call_id: str, answer: str) -> str:
         """The recorded answer of an earlier, equal call: traced, and not counted among the calls."""
         with traces.executing_tool(request.name, call_id, request.arguments, replay=True) as span:
-            content(span, GEN_AI_TOOL_RESULT, answer)
+            set_content(span, GEN_AI_TOOL_RESULT, answer)
         return answer
 
     async def answer(self, request: ToolRequest, call: ToolCall, *, replay: bool = False) -> str:
@@ -115,7 +115,7 @@ class Toolbox:
                 answer = _outside(error, request)
             finally:
                 meter_tool(self._metrics, self._known(request), outcome, time.monotonic() - began)
-            content(span, GEN_AI_TOOL_RESULT, answer)
+            set_content(span, GEN_AI_TOOL_RESULT, answer)
             return answer
 
     async def _run(self, request: ToolRequest, call: ToolCall) -> str:

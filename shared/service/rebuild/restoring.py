@@ -17,7 +17,7 @@ from shared.service.rebuild.fold import Folded, Incomplete, ends, fold, fold_jou
 from shared.service.rebuild.reading import Unread, change_in, entry_in
 from shared.service.rebuild.report import Report
 from shared.service.rebuild.spill import Row, Spill
-from shared.telemetry.propagation import within
+from shared.telemetry.propagation import run_trace
 
 SOURCE = "waggle/orchestrator"
 
@@ -164,7 +164,7 @@ class Restoring:
         now, prefix = datetime.now(UTC), self.settings.topic_prefix
         if run.over and run.finished is not None and now - run.finished > RESULTS_AGAIN:
             return []
-        with within(run.traceparent, run.id):
+        with run_trace(run.traceparent, run.id):
             return [
                 encode_at(each.message, each.due, id=each.id, source=SOURCE, prefix=prefix, now=now)
                 for each in reissue(run, now, self.cards)

@@ -10,7 +10,7 @@ from shared.agent import ToolResult
 from shared.agent.outgoing import guarded
 from shared.errors import TerminalError
 from shared.guardrails import named, parse_policy, wrap, wrap_error
-from shared.telemetry.contents import CONTENTS, content
+from shared.telemetry.contents import CONTENTS, set_content
 
 KEY = "ghp_" + "a1B2c3D4e5F6" * 3
 
@@ -59,7 +59,7 @@ class Span:
 def test_what_a_span_says_holds_no_secret(monkeypatch):
     monkeypatch.setenv(CONTENTS, "true")
     span = Span()
-    content(span, "arguments", json.dumps({"text": f"use {KEY}"}))
+    set_content(span, "arguments", json.dumps({"text": f"use {KEY}"}))
     assert span.said == {"arguments": '{"text": "use [secret]"}'}
 
 
