@@ -6,12 +6,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOJO := .venv-agentdojo
-# The tests whose outcome depends on which Kafka it is.
-ON_KAFKA := $(patsubst %,tests/integration/test_%.py,agent_loop budgets bus codecs consume_page dead_letters gateway journal \
-	log_lines orchestrator rebuild secure_stores secure_transport stops timekeeper \
-	transactions unreadable_batches) tests/integration/cli/test_cli_doctor.py \
-	$(patsubst %,tests/e2e/test_%.py,durable swarm approvals)
-
 .PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench \
 	alerts-check compose-check k8s-check trace-check evals evals-agentdojo clean
 
@@ -44,7 +38,7 @@ kafka: setup ## Start a real Apache Kafka without Docker (needs Java 17 and Mave
 	@$(BIN)/python -m infra.kafka
 
 test-kafka: setup ## Run the integration tests on real Apache Kafka (needs Java 17 and Maven, or WAGGLE_KAFKA)
-	$(BIN)/python -m pytest $(ON_KAFKA) --kafka real
+	$(BIN)/python -m pytest -m 'broker and not compose' --kafka real
 
 faults: setup ## Kill, freeze, cut off and fill up everything, count what happened, write docs/reports/faults.md (needs Java and Maven)
 	$(BIN)/python -m tests.faults

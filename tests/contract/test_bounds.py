@@ -4,13 +4,13 @@ import json
 
 import pytest
 from pydantic import ValidationError
-from reading import published, validator
 
 from schemas.budget import Usage
 from schemas.message import MOST, MOST_SECONDS, MOST_USD
 from schemas.registry import TOPICS, message_class
 from schemas.step import Fact
 from schemas.task import Task
+from tests.support.schema_files import published, validator
 
 LOWER, UPPER = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}
 

@@ -3,8 +3,6 @@
 A new message or topic is in no row: it has to be placed here deliberately.
 """
 
-from samples import FULL
-
 from infra.manifests.access import access
 from infra.topics import agents, declared
 from schemas.event import RunEvent
@@ -13,6 +11,7 @@ from schemas.registry import TOPICS, topic_of, travels_on
 from schemas.step import Handoff
 from schemas.timer import TimerSet
 from shared.bus.timers import may_deliver
+from tests.support.message_samples import FULL
 
 AGENT = "data"
 """Stands for every agent."""
@@ -25,7 +24,7 @@ OBEYED = {
     "MakePlan": {"agents.data": {"orchestrator", "timekeeper", "gateway"}},
     "DoStep": {"agents.data": {"orchestrator", "timekeeper", "gateway"}},
     "ReviewResult": {"agents.data": {"orchestrator", "timekeeper", "gateway"}},
-    # An answer needs the token of its handoff besides, a timer the run's: tests/unit/test_tokens.py.
+    # An answer needs the token of its handoff besides, a timer the run's: tests/unit/runs/test_tokens.py.
     "PlanProposed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "StepCompleted": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "ResultReviewed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
@@ -34,7 +33,7 @@ OBEYED = {
     "DeadlinePassed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "ResultDue": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "WaitExpired": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
-    # Where signatures are demanded, a decision needs one besides: tests/integration/test_authority.py.
+    # Where signatures are demanded, a decision needs one besides: tests/integration/orchestrator/test_authority.py.
     "HumanDecided": {"decisions": {"outside", "gateway", "timekeeper"}},
     "CarryOut": {"control": {"outside", "gateway", "timekeeper"}},
     "CancelRun": {"control": {"outside", "gateway", "timekeeper"}},

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from reading import PUBLISHED, validator
 
 from infra.topics import declared
 from schemas.event import RunEvent
@@ -18,6 +17,7 @@ from schemas.registry import TOPICS
 from schemas.timer import TimerSet
 from shared.bus.dead.letters import dead_letter_headers
 from shared.errors import TerminalError
+from tests.support.schema_files import PUBLISHED, validator
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = json.loads((PUBLISHED / "asyncapi.json").read_text())

@@ -10,9 +10,6 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from field_table import field_table
-from reading import published, validator
-from samples import FULL
 
 from infra.topics import create, declared
 from schemas.approval import HumanDecided
@@ -21,6 +18,9 @@ from schemas.publishing.json_schemas import schema_of
 from schemas.registry import TOPICS
 from schemas.task import Result, Task
 from shared.bus import decode
+from tests.support.field_table import field_table
+from tests.support.message_samples import FULL
+from tests.support.schema_files import published, validator
 
 PAGE = (Path(__file__).parents[2] / "docs" / "publish-a-task.md").read_text()
 SNIPPETS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from reading import published, validator
-from samples import FULL, LEAST
 
 from schemas.registry import TOPICS, UnknownMessage, message_class, topic_of
 from schemas.task import Artefact, Attachment, Task
+from tests.support.message_samples import FULL, LEAST
+from tests.support.schema_files import published, validator
 
 TASKS = validator(published("waggle.task.v1"))
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from infra.dashboards.__main__ import files
 from infra.metrics import PAGE, catalogue, page
 from shared.telemetry.metrics import MOST_VALUES, Metrics
-from tests.queries import DASHBOARDS, ROOT, RULE_LIST, UnknownName, chosen, drawn, exposed, labels_of
+from tests.support.queries import DASHBOARDS, ROOT, RULE_LIST, UnknownName, chosen, drawn, exposed, labels_of
 
 ALERTS = [rule for rule in RULE_LIST if "alert" in rule]
 DRAWN = list(drawn())

@@ -4,18 +4,17 @@ import asyncio
 import json
 import subprocess
 import sys
-from email import message_from_bytes, policy
 
-from test_swarm import follow, gateway, result_of, submit
+import pytest
+
+from tests.support.approvals import mails_to
+from tests.support.swarm import follow, gateway, result_of, submit
+
+pytestmark = pytest.mark.broker
 
 __all__ = ["gateway"]
 
 SIX = [f"reader{number}@example.org" for number in range(6)]
-
-
-def mails_to(swarm, address: str) -> list:
-    mails = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in swarm.state.mailbox.glob("*.eml")]
-    return [mail for mail in mails if address in mail["To"]]
 
 
 def waggle(swarm, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -34,8 +34,8 @@ OF_THE_CONTAINER = {
 
 
 @pytest.fixture(scope="module")
-async def servers(kafka, tmp_path_factory):
-    async with started(tmp_path_factory.mktemp("compose"), {"WAGGLE_KAFKA": kafka}, services=[]) as stack:
+async def servers(own_kafka, tmp_path_factory):
+    async with started(tmp_path_factory.mktemp("compose"), {"WAGGLE_KAFKA": own_kafka}, services=[]) as stack:
         yield stack
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from test_swarm import CSV, envelope, follow, listening, publish, result_for, result_of, submit
 
 from infra.demo import sample
 from shared.blackboard import Sentinel
+from tests.support.swarm import CSV, envelope, follow, listening, publish, result_for, result_of, submit
+
+pytestmark = pytest.mark.broker
 
 ROOT = Path(__file__).parents[2]
 

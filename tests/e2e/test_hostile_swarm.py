@@ -7,8 +7,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from hostile_model import PRICE, Asked, Hostile
-from malice import (
+
+from infra.simulated_model.free import free_reply
+from infra.simulated_model.situation import read
+from infra.simulated_model.wire import MODEL, ChatRequest, completion
+from tests.conftest import started
+from tests.support.hostile_model import PRICE, Asked, Hostile
+from tests.support.malice import (
     LIES,
     always_new,
     cut_arguments,
@@ -22,12 +27,7 @@ from malice import (
     stalling,
     trickling,
 )
-from test_swarm import CSV, result_of, submit
-
-from infra.simulated_model.free import free_reply
-from infra.simulated_model.situation import read
-from infra.simulated_model.wire import MODEL, ChatRequest, completion
-from tests.conftest import started
+from tests.support.swarm import CSV, result_of, submit
 
 BUDGET = {"tokens": 250_000, "output_tokens": 40_000, "cost_usd": 0.3, "model_calls": 60, "seconds": 40}
 
@@ -48,11 +48,11 @@ MALICE += [stalling, trickling, refusing, failing]
 
 
 @pytest.fixture(scope="module")
-async def hostile(kafka, tmp_path_factory):
+async def hostile(own_kafka, tmp_path_factory):
     """The server, and a swarm of its own that has no other model."""
     async with Hostile(sensible) as server:
         prices = f"{MODEL}={PRICE[0]}/{PRICE[1]}"
-        about = {"WAGGLE_KAFKA": kafka, "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "none"}
+        about = {"WAGGLE_KAFKA": own_kafka, "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "none"}
         about |= {"WAGGLE_MODEL_PRICES": prices, "WAGGLE_MODEL_TIMEOUT": "1"}
         async with (
             started(tmp_path_factory.mktemp("hostile"), os.environ | about) as stack,

@@ -12,7 +12,7 @@ from infra.embedded.child import Child
 from infra.embedded.stack import REPOSITORY
 from infra.entrusted import SECRETS, entrusted
 from infra.probe import answers, free_port
-from tests.signers import Signers
+from tests.support.signers import Signers
 
 NOWHERE = {
     "WAGGLE_REDIS": "redis://127.0.0.1:9/0",

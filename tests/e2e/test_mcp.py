@@ -17,7 +17,7 @@ OBJECTIVE = "At what time in Tokyo is it noon in UTC?"
 
 
 @pytest.fixture(scope="module")
-async def swarm(kafka, model, tmp_path_factory):
+async def swarm(own_kafka, model, tmp_path_factory):
     """What a task for one agent takes."""
     folder = tmp_path_factory.mktemp("swarm-with-mcp")
     command = json.dumps(str(Path(sys.executable).with_name("mcp-server-time")))
@@ -26,7 +26,7 @@ async def swarm(kafka, model, tmp_path_factory):
         '[servers.time.tools.convert_time]\nrisk = "low"\neffect = "read"\n'
     )
     environment = os.environ | {
-        "WAGGLE_KAFKA": kafka,
+        "WAGGLE_KAFKA": own_kafka,
         "OPENAI_BASE_URL": f"{model}/v1",
         "OPENAI_API_KEY": "simulated",
         "WAGGLE_MCP": str(folder / "servers.toml"),

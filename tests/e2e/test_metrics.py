@@ -8,7 +8,8 @@ from uuid import uuid4
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from test_swarm import follow, publish, result_of, scripted, submit
+
+from tests.support.swarm import follow, publish, result_of, scripted, submit
 
 FINDINGS = {"answer": "yes", "facts": [], "sources": [], "confidence": 0.9, "caveats": []}
 ADD = {"calls": [{"name": "no_such_tool", "arguments": {}}]}

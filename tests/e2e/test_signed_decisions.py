@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from test_approvals import mails_to
-from test_swarm import submit
 
 from tests.conftest import started
-from tests.signers import Signers, attributes, decision
+from tests.support.approvals import mails_to
+from tests.support.signers import Signers, attributes, decision
+from tests.support.swarm import submit
 
 SIX = [f"signed{number}@example.org" for number in range(6)]
 
@@ -23,9 +23,9 @@ def signers(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-async def swarm(kafka, model, signers, tmp_path_factory):
+async def swarm(own_kafka, model, signers, tmp_path_factory):
     """The services a mail needs, with keys."""
-    given = {"WAGGLE_KAFKA": kafka, "OPENAI_BASE_URL": f"{model}/v1", "OPENAI_API_KEY": "x"}
+    given = {"WAGGLE_KAFKA": own_kafka, "OPENAI_BASE_URL": f"{model}/v1", "OPENAI_API_KEY": "x"}
     given |= {"WAGGLE_KEYS": str(signers.file), "WAGGLE_SIGNING_KEY": signers.secret}
     services = ["gateway", "orchestrator", "timekeeper", "communication"]
     async with started(tmp_path_factory.mktemp("keyed"), os.environ | given, services) as stack:
@@ -86,10 +86,10 @@ class Desk:
 
 
 async def test_only_what_a_person_who_may_decide_has_signed_sends_the_mail_and_it_does_so_once(
-    swarm, gateway, signers, kafka
+    swarm, gateway, signers, own_kafka
 ):
     run_id, asked = await asking(gateway, SIX)
-    digest, desk = asked["proposal"]["digest"], Desk(swarm, kafka)
+    digest, desk = asked["proposal"]["digest"], Desk(swarm, own_kafka)
     right = decision(run_id, asked["request_id"], digest=digest)
     elsewhere = decision(run_id, "another-request", digest=digest)
     other_call = decision(run_id, asked["request_id"], digest="0" * 64)

@@ -6,73 +6,31 @@ import json
 import os
 import re
 import signal
-from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
 from uuid import uuid4
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from infra.demo import sample
+from tests.support.swarm import (
+    CSV,
+    envelope,
+    follow,
+    listening,
+    publish,
+    result_for,
+    result_of,
+    scripted,
+    submit,
+)
 
-CSV = "city,day,visitors\nBern,2024-05-01,120\nBern,2024-05-02,80\nOslo,2024-05-01,200\n"
-
-
-@pytest.fixture
-async def gateway(swarm):
-    async with httpx.AsyncClient(base_url=swarm.endpoints["WAGGLE_GATEWAY"], timeout=30) as client:
-        yield client
+pytestmark = pytest.mark.broker
 
 
 @pytest.fixture
 def prefix(swarm):
     return swarm._environment["WAGGLE_TOPIC_PREFIX"]
-
-
-@asynccontextmanager
-async def listening(swarm, *topics):
-    consumer = AIOKafkaConsumer(
-        *topics,
-        bootstrap_servers=swarm.endpoints["WAGGLE_KAFKA"],
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=5,
-        max_partition_fetch_bytes=9 << 20,
-    )
-    await consumer.start()
-    try:
-        yield consumer
-    finally:
-        await consumer.stop()
-
-
-async def publish(swarm, topic, value: bytes, key: bytes | None = None, **headers: str) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=swarm.endpoints["WAGGLE_KAFKA"], max_request_size=9 << 20)
-    await producer.start()
-    try:
-        pairs = [(name.replace("content_type", "content-type"), each.encode()) for name, each in headers.items()]
-        await producer.send_and_wait(topic, value, key=key, headers=pairs)
-    finally:
-        await producer.stop()
-
-
-def envelope(task_id: str, **changes: str) -> dict[str, str]:
-    return {
-        "ce_specversion": "1.0",
-        "ce_id": task_id,
-        "ce_source": "/shop",
-        "ce_type": "waggle.task.v1",
-        "content_type": "application/json",
-    } | changes
-
-
-async def result_for(consumer, task_id: str, seconds: float = 60) -> dict:
-    async with asyncio.timeout(seconds):
-        async for record in consumer:
-            result = json.loads(record.value)
-            if result.get("task_id") == task_id:
-                return result
-    raise AssertionError
 
 
 async def everything(consumer, quiet_ms: int = 1_500) -> list[dict]:
@@ -81,29 +39,6 @@ async def everything(consumer, quiet_ms: int = 1_500) -> list[dict]:
     while batches := await consumer.getmany(timeout_ms=quiet_ms):
         found += [json.loads(record.value) for batch in batches.values() for record in batch]
     return found
-
-
-async def submit(gateway, objective: str, **task) -> str:
-    answer = await gateway.post("/v1/tasks", json={"objective": objective, **task})
-    assert answer.status_code == 202, answer.text
-    return answer.json()["run_id"]
-
-
-async def follow(gateway, run_id: str, seconds: float = 90) -> list[tuple[str, dict]]:
-    events, kind = [], ""
-    async with asyncio.timeout(seconds), gateway.stream("GET", f"/v1/runs/{run_id}/events", timeout=seconds) as stream:
-        assert stream.status_code == 200
-        async for line in stream.aiter_lines():
-            if line.startswith("event: "):
-                kind = line.removeprefix("event: ")
-            elif line.startswith("data: "):
-                events.append((kind, json.loads(line.removeprefix("data: "))))
-    return events
-
-
-async def result_of(gateway, run_id: str) -> dict:
-    await follow(gateway, run_id)
-    return (await gateway.get(f"/v1/runs/{run_id}/result")).json()
 
 
 async def test_a_task_event_published_to_kafka_comes_back_as_a_reviewed_result(swarm, prefix):
@@ -347,11 +282,6 @@ async def test_every_service_says_that_it_lives_and_is_ready_and_counts(swarm):
                 assert (await client.get(f"http://127.0.0.1:{port}/ready")).status_code == 200
                 metrics = await client.get(f"http://127.0.0.1:{port}/metrics")
                 assert "process_resident_memory_bytes" in metrics.text
-
-
-async def scripted(model: str, scenario: dict) -> None:
-    async with httpx.AsyncClient(base_url=model) as client:
-        (await client.post("/scenarios", json={"name": uuid4().hex, **scenario})).raise_for_status()
 
 
 async def test_a_task_as_large_as_the_topic_takes_is_dead_lettered_whole_and_does_not_stop_the_partition(

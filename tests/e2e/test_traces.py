@@ -12,10 +12,10 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.instrumentation.aiokafka import AIOKafkaInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from otlp import drawn, receiver, tree
-from test_swarm import envelope, publish, result_of, scripted, submit
 
 from tests.conftest import started
+from tests.support.otlp import drawn, receiver, tree
+from tests.support.swarm import envelope, publish, result_of, scripted, submit
 
 AGENT = """\
 process agents.{0}
@@ -59,11 +59,11 @@ def canonical(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-async def traced(kafka, model, tmp_path_factory):
+async def traced(own_kafka, model, tmp_path_factory):
     """A swarm that exports, and what it exported."""
     with receiver() as received:
         environment = os.environ | {
-            "WAGGLE_KAFKA": kafka,
+            "WAGGLE_KAFKA": own_kafka,
             "OPENAI_BASE_URL": f"{model}/v1",
             "OPENAI_API_KEY": "simulated",
             "OTEL_EXPORTER_OTLP_ENDPOINT": received.url,

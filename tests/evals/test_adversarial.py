@@ -11,10 +11,10 @@ TWINS = [case for case in CASES.values() if not case.attack]
 
 
 @pytest.fixture(scope="module")
-async def found(kafka, tmp_path_factory):
+async def found(own_kafka, tmp_path_factory):
     """What came of the slice."""
     cases = [*ATTACKS, *TWINS]
-    async with World(tmp_path_factory.mktemp("evals"), cases, kafka) as world:
+    async with World(tmp_path_factory.mktemp("evals"), cases, own_kafka) as world:
         yield await run(world, cases)
 
 

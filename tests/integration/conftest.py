@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from certificates import Certificates
-from orchestrating import CARD, orchestrating
-from secured_servers import postgres_binaries, redis_with_tls, secured_kafka, secured_postgres
 
 from infra.kafka.broker import running
 from shared.blackboard import announce
+from tests.support.certificates import Certificates
+from tests.support.orchestrating import CARD, orchestrating
+from tests.support.secured_servers import postgres_binaries, redis_with_tls, secured_kafka, secured_postgres
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import toolchain
-from tests.otlp import drawn, tree
+from tests.support.otlp import drawn, tree
 from tests.traces import jaeger
 
 EXPECTED = Path(__file__).with_name("demo.txt")

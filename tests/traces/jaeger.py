@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from infra.probe import free_port
-from tests.otlp import Span
+from tests.support.otlp import Span
 
 CONFIG = """
 service:

@@ -1,10 +1,10 @@
 """The command line and a scripted gateway."""
 
 import pytest
-from fake_gateway import Script, serving
 from typer.testing import CliRunner
 
 from services.cli.app import app
+from tests.support.fake_gateway import Script, serving
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import threading
 import time
 
 import pytest
-from fake_gateway import QUESTION, RUN, FakeGateway, moved
 from typer.testing import CliRunner
 
 from infra.probe import free_port
 from services.cli.api import events
 from services.cli.app import app
+from tests.support.fake_gateway import QUESTION, RUN, FakeGateway, moved
 
 
 def test_a_task_is_watched_step_by_step_and_ends_with_its_result(waggle, script):

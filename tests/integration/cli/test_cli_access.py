@@ -7,8 +7,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from fake_gateway import RUN
-from gateway_fixtures import apply, begin, error_of, serving
 from mcp import Client, StdioServerParameters
 from typer.testing import CliRunner
 
@@ -22,6 +20,8 @@ from shared.access.principals import digest, new_key, read_principals
 from shared.access.signing import from_secret, public_half
 from shared.blackboard import RunStore
 from shared.config import Settings
+from tests.support.fake_gateway import RUN
+from tests.support.gateway_fixtures import apply, begin, error_of, serving
 
 ROOT = Path(__file__).parents[3]
 

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from fake_gateway import RUN
+
+from tests.support.fake_gateway import RUN
 
 DIGEST = "5f0c9a7d21b4" + "0" * 52
 PROPOSAL = {

@@ -5,7 +5,8 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fake_gateway import dead_letter, handled
+
+from tests.support.fake_gateway import dead_letter, handled
 
 NAME = "tasks.dlt/0/17"
 

@@ -21,6 +21,8 @@ from services.cli.checks.finding import clock
 from shared.blackboard import Sentinel, announce
 from shared.tools.runtime import limits_in
 
+pytestmark = pytest.mark.broker
+
 
 @pytest.fixture
 def environment(parts, kafka, model, monkeypatch):

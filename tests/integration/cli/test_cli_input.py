@@ -1,11 +1,11 @@
 """What the command line sends."""
 
 import pytest
-from fake_gateway import RUN
 from typer.testing import CliRunner
 
 from infra.probe import free_port
 from services.cli.app import app
+from tests.support.fake_gateway import RUN
 
 
 def test_files_and_folders_are_uploaded_and_named_in_the_task(waggle, script, folder):

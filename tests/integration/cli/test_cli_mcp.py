@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from fake_gateway import RUN
 from mcp import Client, StdioServerParameters
 
 from infra.probe import free_port, listens
+from tests.support.fake_gateway import RUN
 
 ROOT = Path(__file__).parents[3]
 COMMAND = ["-m", "services.cli", "mcp"]

@@ -4,10 +4,10 @@ import json
 import re
 
 import pytest
-from fake_gateway import QUESTION, RUN, happened, story, view
 
 from schemas import event as e
 from schemas.task import Artefact, Result
+from tests.support.fake_gateway import QUESTION, RUN, happened, story, view
 
 
 @pytest.mark.parametrize(

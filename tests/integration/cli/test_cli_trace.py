@@ -3,7 +3,7 @@
 import json
 from datetime import timedelta
 
-from fake_gateway import RUN, START
+from tests.support.fake_gateway import RUN, START
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

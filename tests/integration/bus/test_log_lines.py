@@ -1,0 +1,94 @@
+"""Each line that is logged about a message says whose it is, whatever becomes of the message."""
+
+import asyncio
+import re
+from collections import Counter
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+from prometheus_client import CollectorRegistry
+
+from infra import topics as declared_topics
+from infra.embedded.kafka import EmbeddedKafka
+from shared.bus import publish
+from shared.errors import RetryableError, TerminalError
+from shared.service.rebuild import rebuild
+from tests.support.consuming import consuming, question, record, until
+from tests.support.lines import logging_as
+
+pytestmark = pytest.mark.broker
+
+VARIES = re.compile(r"\d+")
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (KafkaConnectionError("away"), "delivery_waits"),
+        (RetryableError("not yet", after=0.01), "tried again later"),
+        (TerminalError("no use", code="no_use"), "dead letter"),
+        (KeyError("a defect"), "a handler failed"),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else "",
+)
+async def test_a_line_about_a_failure_says_whose_message_it_was(settings, topics, failure, said):
+    tries, sent = [], record(question(1), settings.topic_prefix)
+    traced = sent.model_copy(update={"headers": sent.headers | {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}})
+
+    async def handle(delivery):
+        tries.append(1)
+        if len(tries) == 1:
+            raise failure
+
+    with logging_as("test") as lines:
+        async with consuming(settings, handle) as (broker, _):
+            await publish(broker, [traced])
+            await until(lambda: any(line["event"] == said for line in lines()))
+    [line] = [line for line in lines() if line["event"] == said]
+    assert (line["run"], line["tenant"], line["service"], line["trace_id"]) == ("run-1", "default", "test", TRACE)
+
+
+async def test_what_a_rebuild_says_is_lines_like_all_others(settings, topics, sentinel):
+    with logging_as("orchestrator") as lines:
+        await rebuild(sentinel, settings)
+    said = [line for line in lines() if line["event"].startswith(("rebuilding", "the blackboard is rebuilt"))]
+    assert [line["service"] for line in said] == ["orchestrator"] * 2, (
+        f"where there are no runs, none are counted: {said}"
+    )
+
+
+async def test_a_delivery_that_waits_for_an_outage_is_counted_when_it_is_done(settings, topics):
+    registry, before = CollectorRegistry(), []
+
+    def counted(name):
+        return registry.get_sample_value(name, {"topic": settings.topic_prefix + "runs"})
+
+    async def handle(delivery):
+        before.append(counted("waggle_delivery_duration_seconds_count"))
+        if len(before) < 3:
+            raise KafkaConnectionError("away")
+
+    async with consuming(settings, handle, registry=registry) as (broker, _):
+        await publish(broker, [record(question(1), settings.topic_prefix)])
+        await until(lambda: counted("waggle_delivery_duration_seconds_count") == 1)
+    assert (before, counted("waggle_outages_total")) == ([None] * 3, 2)
+
+
+async def test_a_broker_that_goes_away_is_a_handful_of_lines_and_not_seventy_a_second(settings):
+    broker = EmbeddedKafka()
+    mine = settings.model_copy(update={"kafka": broker.bootstrap})
+    await declared_topics.create(mine.kafka, mine.topic_prefix, declared_topics.declared())
+
+    async def handle(delivery):
+        pass
+
+    with logging_as("test") as lines:
+        async with consuming(mine, handle) as (_, consumer):
+            await until(lambda: consumer.joined)
+            broker.close()
+            await asyncio.sleep(5)
+            causes = Counter((line.get("logger"), VARIES.sub("#", line["event"])) for line in lines())
+    assert any(logger and logger.startswith("aiokafka") for logger, _ in causes), "its client has noticed"
+    assert max(causes.values()) == 1, causes
+    assert len(lines()) < 30

@@ -1,0 +1,99 @@
+"""A step that has a hostile model: worked on as a run would have it, and held to what must be true whatever came."""
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from schemas.budget import Budget
+from schemas.event import State
+from schemas.step import Answer, DoStep, HandoffFailed, StepCompleted
+from shared.agent import Worker
+from shared.blackboard import keys
+from shared.blackboard.ledger import NANO
+from shared.llm import Models
+from shared.tools import Effect, Risk, tool
+from tests.support.hostile_model import PRICE, Hostile
+from tests.support.malice import honest
+
+BUDGET = Budget(tokens=120_000, output_tokens=40_000, cost_usd=0.12, model_calls=12, tool_calls=10)
+ATTEMPTS = 4
+"""How often a step is handed out whose failures may pass; a run does it twelve times."""
+
+looked: list[str] = []
+
+
+@tool(risk=Risk.LOW, effect=Effect.READ)
+async def look(at: str) -> str:
+    """Look at something."""
+    looked.append(at)
+    return f"{at} is nothing special"
+
+
+@asynccontextmanager
+async def asking(worker: Worker, move):
+    """The worker, with that server as its only model."""
+    async with Hostile(move) as server:
+        name = f"hostile-{uuid4().hex[:6]}"
+        about = {"openai_base_url": server.url, "model_strong": name, "model_cheap": name}
+        settings = worker.settings.model_copy(update=about | {"model_prices": {name: PRICE}})
+        models = Models(settings, worker.sentinel.scripts, worker.metrics)
+        try:
+            yield replace(worker, settings=settings, models=models), server
+        finally:
+            await models.close()
+
+
+async def step_of(worker: Worker, budget: Budget = BUDGET, seconds: float = 8.0) -> DoStep:
+    [step] = await steps_of(worker, 1, budget, seconds)
+    return step
+
+
+async def steps_of(worker: Worker, count: int, budget: Budget = BUDGET, seconds: float = 8.0) -> list[DoStep]:
+    """Steps of one run."""
+    run = f"run-{uuid4().hex[:8]}"
+    await worker.sentinel.own.hset(keys.run("default", run), "state", f'"{State.EXECUTING}"')
+    return [
+        DoStep(
+            id=f"{run}/s{number}/0.0.1",
+            work_id=f"{run}/s{number}/0.0",
+            run_id=run,
+            task_id="t",
+            tenant="default",
+            agent=worker.agent.name,
+            objective=f"What is there to be seen? {number}",
+            budget=budget,
+            budget_left=budget,
+            timeout=seconds,
+            deadline=datetime.now(UTC) + timedelta(seconds=60),
+            step_id=f"s{number}",
+        )
+        for number in range(count)
+    ]
+
+
+async def worked(worker: Worker, step: DoStep, attempts: int = ATTEMPTS) -> Answer:
+    """The last answer: what may pass is tried again, as a run does."""
+    for number in range(1, attempts + 1):
+        again = step.model_copy(update={"id": f"{step.work_id}.{number}"})
+        answer = await worker._answer(again, await worker._journal(again).open())
+        if not (isinstance(answer, HandoffFailed) and answer.error.retryable):
+            break
+    return answer
+
+
+async def endured(worker: Worker, move, *, budget: Budget = BUDGET, seconds: float = 8.0) -> tuple[Answer, Hostile]:
+    """What became of a step, once it is certain that the books are right and that the process still works."""
+    async with asking(worker, move) as (beset, server):
+        step = await step_of(beset, budget, seconds)
+        answer = await worked(beset, step)
+        spent = await beset._ledger(step).spent()
+    assert server.tokens <= budget.tokens
+    assert server.reply_tokens <= budget.output_tokens
+    assert server.dollars <= budget.cost_usd
+    assert spent.tokens >= server.tokens
+    assert spent.nano_usd >= round(server.dollars * NANO, 3)
+    assert spent.model_calls <= budget.model_calls
+    async with asking(worker, honest) as (calm, _):
+        assert isinstance(await worked(calm, await step_of(calm)), StepCompleted)
+    return answer, server

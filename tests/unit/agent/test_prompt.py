@@ -1,0 +1,38 @@
+"""The brief of a model: bounded, however much a run has done before."""
+
+import json
+
+from schemas.acting import ActingCall
+from schemas.task import Task
+from shared.agent.prompt import LONGEST_DONE, opening
+from tests.support.repetition import PAY, done
+from tests.support.run_world import World, plan_of
+
+
+def calls(number: int) -> list[ActingCall]:
+    """Records as long as a run keeps them, the oldest first."""
+    long = {"arguments": "a" * 2_000, "result": json.dumps("r" * 900)}
+    records = (done(PAY, {"to": f"customer {n}"}, call=f"call-{n}", reason=f"number {n}") for n in range(number))
+    return [each.model_copy(update=long) for each in records]
+
+
+def brief(effected: list[ActingCall], dropped: int = 0) -> dict:
+    world = World(Task(objective="pay", shape="supervisor")).start()
+    world.plan(plan_of(a=""))
+    step = world.handoff("a").model_copy(update={"effected": effected, "effected_dropped": dropped})
+    return json.loads(opening("data", "Pay.", step, step.objective, [])[1]["content"])
+
+
+def test_a_model_is_shown_the_newest_calls_of_a_run_in_order_and_the_number_of_the_others():
+    shown = brief(calls(50), dropped=7)
+    numbers = [each["reason"] for each in shown["already_done"]]
+    assert 4 <= len(numbers) < 10
+    assert numbers == [f"number {n}" for n in range(50 - len(numbers), 50)]
+    assert shown["already_done_not_shown"] == 50 - len(numbers) + 7
+    assert len(json.dumps(shown["already_done"])) <= LONGEST_DONE
+
+
+def test_a_model_is_shown_all_calls_of_a_run_that_has_made_few():
+    shown = brief(calls(3))
+    assert len(shown["already_done"]) == 3
+    assert "already_done_not_shown" not in shown

@@ -1,0 +1,135 @@
+"""Laws of the run machine, over plans, orders, failures, commands and repeats that nobody thought of.
+
+`World.tell` checks at every decision: legal moves, deterministic, nothing mutated, ids unique, events tell the run.
+"""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
+from schemas.event import RunResumed, State, StepDispatched, StepDone
+from schemas.step import DoStep, HandoffFailed, MakePlan, Output, ReviewResult, StepCompleted
+from schemas.task import Task
+from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
+from shared.runs import ENDS
+from tests.support.run_world import AFTER_THE_END, World, plan_of
+
+MOVES = ["plan", "bad plan", "done", "fail", "fail for good", "ask", "accept", "revise"]
+MOVES += ["approve", "reject", "pause", "resume", "cancel", "deadline", "expire", "repeat", "stale"]
+
+
+@st.composite
+def plans(draw):
+    """A plan without circles: each step may depend on any before it."""
+    count = draw(st.integers(1, 5))
+    needs = {f"s{n}": [f"s{m}" for m in range(n) if draw(st.booleans())] for n in range(count)}
+    return plan_of(**{key: " ".join(each) for key, each in needs.items()})
+
+
+def command(kind, **facts):
+    return kind(run_id="run-1", tenant="default", by="eva", **facts)
+
+
+def play(world: World, move: str, plan, pick: int, told: list) -> None:
+    """One move, if it is possible now."""
+    steps, asked, reviews = world.waiting(DoStep), world.waiting(MakePlan), world.waiting(ReviewResult)
+    request = world.run.request.request_id if world.run.request else "none"
+    step = steps[pick % len(steps)] if steps else None
+    match move:
+        case "plan" | "bad plan" if asked:
+            world.plan(plan if move == "plan" else plan_of(a="a"))
+        case "done" if step:
+            answer = world.answer(step, StepCompleted, output=Output(answer=step.step_id))
+            told.append(answer)
+            world.tell(answer)
+        case "fail" | "fail for good" if step:
+            world.fail(step, retryable=move == "fail")
+        case "ask" if step:
+            world.ask(step.step_id)
+        case "accept" | "revise" if reviews:
+            world.review(accepted=move == "accept")
+        case "approve" | "reject":
+            world.tell(command(HumanDecided, request_id=request, decision=move, answer="so be it"))
+        case "pause" | "cancel":
+            world.tell(command(PauseRun if move == "pause" else CancelRun, reason="why not"))
+        case "resume":
+            world.tell(command(ResumeRun))
+        case "deadline" | "expire":
+            world.fire(DeadlinePassed if move == "deadline" else WaitExpired)
+        case "repeat" if told:
+            world.tell(told[pick % len(told)])
+        case "stale" if told:
+            stale = told[pick % len(told)]
+            world.tell(stale.model_copy(update={"handoff_id": "run-1/nothing/0"}))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    plans(),
+    st.sampled_from(["auto", "supervisor", "router"]),
+    st.sampled_from(["fail", "wait"]),
+    st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 9)), max_size=40),
+)
+def test_whatever_happens_every_run_ends_with_exactly_one_result(plan, shape, trouble, script):
+    world = World(Task(objective="x", shape=shape, on_trouble=trouble)).start()
+    told: list = []
+    for move, pick in script:
+        ended = world.run.state in ENDS
+        before = len(world.events)
+        play(world, move, plan, pick, told)
+        added = world.events[before:]
+        if ended and not any(isinstance(event, RunResumed) for event in added):
+            assert all(isinstance(event, AFTER_THE_END) for event in added)
+        assert len(world.results) == world.run.resumes + world.run.over
+    if world.run.state is State.PAUSED:
+        world.tell(command(ResumeRun))
+    for _ in range(20):
+        world.fire(WaitExpired)
+        world.fire(DeadlinePassed)
+        world.fire(ResultDue)
+    assert world.run.state in ENDS
+    assert len(world.results) == world.run.resumes + 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(plans(), st.randoms(use_true_random=False))
+def test_the_order_of_independent_results_does_not_matter(plan, random):
+    def carried_out(choose) -> World:
+        world = World(Task(objective="x")).start()
+        world.plan(plan)
+        while steps := world.waiting(DoStep):
+            world.done(choose(steps).step_id)
+        world.review()
+        return world
+
+    first, other = carried_out(lambda steps: steps[0]), carried_out(random.choice)
+    assert first.results[0].answer == other.results[0].answer
+    assert {key: record.output for key, record in first.run.steps.items()} == {
+        key: record.output for key, record in other.run.steps.items()
+    }
+    assert sorted(first.dispatched) == sorted(other.dispatched) == sorted(step.id for step in plan.steps)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    plans(), st.lists(st.tuples(st.sampled_from(["done", "fail", "revise", "accept"]), st.integers(0, 9)), max_size=30)
+)
+def test_no_step_is_dispatched_before_what_it_depends_on_is_done(plan, script):
+    world = World(Task(objective="x")).start()
+    world.plan(plan)
+    for move, pick in script:
+        play(world, move, plan, pick, [])
+    needs = {step.id: set(step.depends_on) for step in plan.steps}
+    done: set[str] = set()
+    for event in world.events:
+        if isinstance(event, StepDone):
+            done.add(event.step_id)
+        if isinstance(event, StepDispatched):
+            assert needs[event.step_id] <= done
+
+
+def test_a_failure_of_any_handoff_is_never_silent():
+    world = World(Task(objective="x")).start()
+    world.tell(world.answer(world.waiting(MakePlan)[0], HandoffFailed, error={"code": "x", "message": "broken"}))
+    assert world.run.state is State.FAILED
+    assert "broken" in world.results[0].error.message
