@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from faststream.kafka import KafkaBroker
@@ -25,7 +25,6 @@ from opentelemetry.trace import Span
 from pydantic_core import from_json
 
 from schemas.envelope import HEADER
-from shared.blackboard.attempts import Attempts
 from shared.bus.broker import fits, publish
 from shared.bus.dead.letters import CAUSES
 from shared.bus.dead.writer import bury
@@ -76,6 +75,18 @@ class InPlace(WaggleError):
 
     code = "stopped"
     after = 0.5
+
+
+class Attempts(Protocol):
+    """Delivery attempts of records from outside, kept where their senders cannot write."""
+
+    async def put_back(self, fingerprint: str, attempt: int, after: float) -> None:
+        """Remember that the record returns for this attempt after so many seconds."""
+        ...
+
+    async def believed(self, fingerprint: str, claimed: int) -> int:
+        """Return the attempt that a record claims, as far as it was put back for it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,9 @@ from shared.guardrails.policy import Action, Policy, parse_policy, read_policy
 from shared.guardrails.sanitise import sanitised, sanitised_deep, unloading
 from shared.guardrails.screen import Judge, Screened, Tripped, find, redacted, screen, strictest
 from shared.guardrails.screening import Screening
-from shared.guardrails.secrets import KEY_FORMS, secrets
+from shared.guardrails.secrets import secrets
 
 __all__ = [
-    "KEY_FORMS",
     "Action",
     "Finding",
     "Judge",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from schemas import approval, event, step, timer
 from schemas.acting import ActingCall
@@ -12,7 +12,6 @@ from schemas.event import RunEvent, State
 from schemas.message import Message
 from schemas.task import Shape, Task
 from shared.errors import TerminalError
-from shared.guardrails import Action, Tripped, strictest
 from shared.runs import answers, commands, deadlines
 from shared.runs.advance import advance, ask_person
 from shared.runs.draft import Draft, Outgoing
@@ -25,6 +24,39 @@ from shared.runs.timers import changed
 
 UNREAD = "(this task could not be read)"
 """Objective of the task that stands for an unread one: what it said may hold secrets no guardrail has looked at."""
+
+
+ASK, REJECT = "ask", "reject"
+"""Actions of tripped guardrails that decide about the run; all others have changed the text at most."""
+
+
+class Tripped(Protocol):
+    """A guardrail that has tripped; as text, where and why."""
+
+    @property
+    def kind(self) -> str:
+        """Kind of the finding, such as `secret`."""
+        ...
+
+    @property
+    def action(self) -> str:
+        """Action of the policy, such as `ask`."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """Part of the task."""
+        ...
+
+    @property
+    def why(self) -> str:
+        """Reason, without anything of the text."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Number of findings."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +192,8 @@ def _take_in(intake: Intake, now: datetime, agents: Agents, before: Run | None) 
         end(draft, State.REJECTED, objection.message, error=objection)
         return draft
     draft.move(State.PLANNING, "the task makes sense")
-    if strictest(intake.tripped) is Action.ASK:
-        ask_person(draft, "plan", f"shall this be done? {_reasons(intake.tripped, Action.ASK)}", _MAY_IT)
+    if reasons := _reasons(intake.tripped, ASK):
+        ask_person(draft, "plan", f"shall this be done? {reasons}", _MAY_IT)
     else:
         advance(draft)
     return draft
@@ -171,17 +203,18 @@ _MAY_IT = ["approve: plan it and carry it out", "reject: end it, with a reason"]
 
 
 def _guardrail(tripped: tuple[Tripped, ...]) -> ErrorInfo | None:
-    if strictest(tripped) is not Action.REJECT:
+    reasons = _reasons(tripped, REJECT)
+    if not reasons:
         return None
     return ErrorInfo(
         code="guardrail",
-        message=_reasons(tripped, Action.REJECT),
+        message=reasons,
         suggested_action="take it out of the task, or have the operator change the guardrails",
     )
 
 
-def _reasons(tripped: tuple[Tripped, ...], action: Action) -> str:
-    return "; ".join(f"guardrail `{each.kind}`: {each}" for each in tripped if each.action is action)[:2_000]
+def _reasons(tripped: tuple[Tripped, ...], action: str) -> str:
+    return "; ".join(f"guardrail `{each.kind}`: {each}" for each in tripped if each.action == action)[:2_000]
 
 
 def _objection(task: Task, now: datetime, agents: Agents) -> ErrorInfo | None:

@@ -10,8 +10,6 @@ from typing import Any
 
 from opentelemetry.trace import Span
 
-from shared.guardrails import redacted, secrets
-
 CONTENTS = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """Environment variable: `true` puts prompts, replies, arguments and results on spans."""
 
@@ -39,6 +37,8 @@ def _serialised(chat: Sequence[Mapping[str, Any]], share: int) -> str:
 
 def _redacted(text: str) -> str:
     """Redact before truncating: no pattern recognises half a key."""
+    from shared.guardrails import redacted, secrets  # noqa: PLC0415 -- large, and needed only where contents are wanted
+
     return redacted(text, secrets(text))
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import SecretStr
 
 from shared.config import Settings
-from shared.guardrails import KEY_FORMS
+from shared.config.key_forms import KEY_FORMS
 
 HIDDEN = "***"
 
