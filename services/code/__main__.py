@@ -1,7 +1,7 @@
 """Run the code agent."""
 
 from services.code.agent import agent
-from shared.agent.serve import serve_agent
+from waggle import serve
 
 if __name__ == "__main__":
-    serve_agent(agent)
+    serve(agent)

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from schemas.budget import Budget
-from schemas.step import DoStep, Findings
 from services.code.tools import keep_file, list_files, read_file, run_python, run_tests, write_file
-from shared.agent import Agent, Context
+from waggle import Agent, Budget, Context, Findings, Step
 
 agent = Agent(
     "code",
@@ -17,6 +15,6 @@ agent = Agent(
 
 
 @agent.handles
-async def code(step: DoStep, ctx: Context) -> Findings:
+async def code(step: Step, ctx: Context) -> Findings:
     """Write, run, test, and answer with what was run and what came out."""
     return await ctx.think(step.objective, result=Findings)

@@ -10,12 +10,11 @@ from typing import Annotated, ParamSpec, TypeVar
 from pydantic import BaseModel, Field
 
 from schemas.message import MediaType
-from schemas.task import Artefact
 from services.code import project, sandbox
 from services.code.sandbox import Program, RunOutcome
 from services.code.testing import runnable
-from shared.tools import Effect, Risk, ToolCall, ToolError, tool
 from shared.tools.files import local_name
+from waggle import Artefact, Effect, Risk, ToolContext, ToolError, tool
 
 _FILES = ThreadPoolExecutor(4, "project-files")
 _P = ParamSpec("_P")
@@ -51,7 +50,7 @@ class FileEntry(BaseModel):
 
 @tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, local=True, destinations=())
 async def write_file(
-    path: ProjectPath, content: Annotated[str, Field(max_length=200_000)], *, call: ToolCall
+    path: ProjectPath, content: Annotated[str, Field(max_length=200_000)], *, call: ToolContext
 ) -> WrittenFile:
     """Write a file of the project, replacing what was there."""
     if _inside(path)[0] == "inputs":
@@ -68,7 +67,7 @@ async def read_file(
     offset: Annotated[int, Field(ge=0)] = 0,
     limit: Annotated[int, Field(ge=1, le=20_000)] = 6_000,
     *,
-    call: ToolCall,
+    call: ToolContext,
 ) -> FileText:
     """Read a text file of the project or below inputs/."""
     content = await _content(path, call)
@@ -77,7 +76,7 @@ async def read_file(
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, destinations=())
-async def list_files(*, call: ToolCall) -> list[FileEntry]:
+async def list_files(*, call: ToolContext) -> list[FileEntry]:
     """List the files of the project and those below inputs/."""
     there = await _apart(project.entries, await _project(call))
     inputs = [FileEntry(path=f"inputs/{local_name(file.name)}", size=file.size or 0) for file in call.workspace.files()]
@@ -85,20 +84,20 @@ async def list_files(*, call: ToolCall) -> list[FileEntry]:
 
 
 @tool(risk=Risk.MEDIUM, effect=Effect.IDEMPOTENT, timeout=60, local=True, destinations=())
-async def run_python(path: ProjectPath, *, call: ToolCall) -> RunOutcome:
+async def run_python(path: ProjectPath, *, call: ToolContext) -> RunOutcome:
     """Run a Python file of the project in a sandbox: no network, only the project and inputs/, 20 s, 512 MB."""
     return await _run(Path(path).name, await _source(path, call), call)
 
 
 @tool(risk=Risk.MEDIUM, effect=Effect.IDEMPOTENT, timeout=60, local=True, destinations=())
-async def run_tests(path: ProjectPath, *, call: ToolCall) -> RunOutcome:
+async def run_tests(path: ProjectPath, *, call: ToolContext) -> RunOutcome:
     """Run each function `test_…` of a Python file in the sandbox; each prints PASS or FAIL, exit_code 0: all passed."""
     source = await _apart(runnable, path, await _source(path, call))
     return await _run(Path(path).name, source, call)
 
 
 @tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, destinations=())
-async def keep_file(path: ProjectPath, media_type: MediaType = "text/plain", *, call: ToolCall) -> Artefact:
+async def keep_file(path: ProjectPath, media_type: MediaType = "text/plain", *, call: ToolContext) -> Artefact:
     """Keep a file of the project as a result the caller gets."""
     return await call.workspace.save(Path(path).name, await _content(path, call), media_type)
 
@@ -108,7 +107,7 @@ async def _apart(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     return await asyncio.get_running_loop().run_in_executor(_FILES, partial(function, *args, **kwargs))
 
 
-async def _run(name: str, source: str, call: ToolCall) -> RunOutcome:
+async def _run(name: str, source: str, call: ToolContext) -> RunOutcome:
     folder = await _project(call)
     inputs = call.workspace.folder / "no-inputs"
     await asyncio.to_thread(inputs.mkdir, exist_ok=True)
@@ -122,14 +121,14 @@ async def _run(name: str, source: str, call: ToolCall) -> RunOutcome:
     return outcome.model_copy(update={"stderr": outcome.stderr + missing[:2_000]})
 
 
-async def _project(call: ToolCall) -> Path:
+async def _project(call: ToolContext) -> Path:
     """The project's folder, with the place where inputs are shown to programs."""
     folder = call.workspace.folder / "project"
     await asyncio.to_thread((folder / "inputs").mkdir, parents=True, exist_ok=True)
     return folder
 
 
-async def _source(path: str, call: ToolCall) -> str:
+async def _source(path: str, call: ToolContext) -> str:
     try:
         return (await _content(path, call)).decode()
     except UnicodeDecodeError:
@@ -137,7 +136,7 @@ async def _source(path: str, call: ToolCall) -> str:
         raise ToolError("not_text", f"`{path}` is not UTF-8 text", suggested_action=action) from None
 
 
-async def _content(path: str, call: ToolCall) -> bytes:
+async def _content(path: str, call: ToolContext) -> bytes:
     """What a file of the project, or one below inputs/, holds."""
     if _inside(path)[0] == "inputs":
         file = await call.workspace.path(path.removeprefix("inputs/"))

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from schemas.budget import Budget
-from schemas.step import DoStep, Findings
 from services.communication.tools import post_webhook, send_email, summarise_files, write_report
-from shared.agent import Agent, Context
+from waggle import Agent, Budget, Context, Findings, Step
 
 agent = Agent(
     "communication",
@@ -17,6 +15,6 @@ agent = Agent(
 
 
 @agent.handles
-async def communicate(step: DoStep, ctx: Context) -> Findings:
+async def communicate(step: Step, ctx: Context) -> Findings:
     """Write what is to be said; send it only where the task says."""
     return await ctx.think(step.objective, result=Findings)

@@ -9,14 +9,14 @@ import structlog
 
 from services.communication.mail import File
 from shared.guardrails import Action, Screening, Tripped, read_policy
-from shared.tools import ToolCall, ToolError
+from shared.tools import ToolContext, ToolError
 
 log = structlog.get_logger()
 
 _TEXT = ("text/", "application/json", "application/xml", "application/yaml")
 
 
-def check_leaving(call: ToolCall, files: list[File] | None = None, **material: Any) -> None:
+def check_leaving(call: ToolContext, files: list[File] | None = None, **material: Any) -> None:
     """Let JSON-ready material and text files pass, or raise ToolError `guardrail` that says what is wrong where."""
     screening = Screening(read_policy(call.settings.guardrails), "output", call.tenant)
     for name, value in material.items():

@@ -6,14 +6,13 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, Field, JsonValue
 
-from schemas.task import Artefact
 from services.communication.leaving import check_leaving
 from services.communication.mail import File, compose, deliver, server
 from shared.authorization import POST, SEND
 from shared.guardrails import unloading
-from shared.tools import Effect, Limits, Risk, ToolCall, ToolError, tool
 from shared.tools.web.addresses import host_of, is_listed, parse_url
 from shared.tools.web.client import GuardedClient
+from waggle import Artefact, Effect, Limits, Risk, ToolContext, ToolError, tool
 
 MAX_MAIL_BYTES = 20_000_000
 """What the attachments of one mail may come to; most servers refuse about 25 MB after encoding."""
@@ -74,7 +73,7 @@ async def send_email(
         list[FileName], Field(max_length=10, description="Names of files, as summarise_files lists them.")
     ] = [],  # noqa: B006 - pydantic copies defaults
     *,
-    call: ToolCall,
+    call: ToolContext,
 ) -> Sent:
     """Send one e-mail to all recipients. It cannot be called back.
 
@@ -101,7 +100,7 @@ async def send_email(
     dependency=host_of("url"),
 )
 async def post_webhook(
-    url: Annotated[str, Field(min_length=1, max_length=2_000)], payload: dict[str, JsonValue], *, call: ToolCall
+    url: Annotated[str, Field(min_length=1, max_length=2_000)], payload: dict[str, JsonValue], *, call: ToolContext
 ) -> Posted:
     """Post a JSON object to a webhook that the task names; only hosts the operator has allowed can be reached."""
     target = parse_url(url)
@@ -127,7 +126,7 @@ async def write_report(
     title: OneLine,
     body: Annotated[str, Field(min_length=1, max_length=500_000, description="Markdown, without the title.")],
     *,
-    call: ToolCall,
+    call: ToolContext,
 ) -> Artefact:
     """Keep a Markdown report as a file of this task. The title becomes its first heading; the file can be attached."""
     check_leaving(call, title=title, body=body)
@@ -136,12 +135,12 @@ async def write_report(
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, destinations=())
-async def summarise_files(*, call: ToolCall) -> list[FileSummary]:
+async def summarise_files(*, call: ToolContext) -> list[FileSummary]:
     """List the files of this task, with media types and sizes: what can be attached to a mail."""
     return [FileSummary(name=file.name, media_type=file.media_type, size=file.size) for file in call.workspace.files()]
 
 
-async def _files(names: list[str], call: ToolCall) -> list[File]:
+async def _files(names: list[str], call: ToolContext) -> list[File]:
     types = {file.name: file.media_type for file in call.workspace.files()}
     files: list[File] = []
     left = MAX_MAIL_BYTES

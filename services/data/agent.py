@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from schemas.budget import Budget
-from schemas.step import DoStep, Findings
 from services.data.tools import describe_table, draw_chart, list_tables, query
-from shared.agent import Agent, Context
+from waggle import Agent, Budget, Context, Findings, Step
 
 agent = Agent(
     "data",
@@ -17,6 +15,6 @@ agent = Agent(
 
 
 @agent.handles
-async def analyse(step: DoStep, ctx: Context) -> Findings:
+async def analyse(step: Step, ctx: Context) -> Findings:
     """Look at the tables, query them, and answer with the numbers."""
     return await ctx.think(step.objective, result=Findings)

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import asyncpg
 import duckdb
 
-from shared.tools import WITHOUT_IT, ToolCall, ToolError
+from shared.tools import WITHOUT_IT, ToolContext, ToolError
 
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".sqlite", ".sqlite3", ".db", ".duckdb")
 MOST_ROWS = 2_000_000
@@ -63,7 +63,7 @@ _KEPT: list[Tables] = []
 _LOCK = asyncio.Lock()
 
 
-async def tables_of(call: ToolCall) -> Tables:
+async def tables_of(call: ToolContext) -> Tables:
     """The tables of this step, loaded at its first call."""
     key = str(call.workspace.folder)
     async with _LOCK:
@@ -75,7 +75,7 @@ async def tables_of(call: ToolCall) -> Tables:
     return known
 
 
-async def _load(call: ToolCall) -> Tables:
+async def _load(call: ToolContext) -> Tables:
     names = [file.name for file in call.workspace.files() if Path(file.name).suffix.lower() in SUFFIXES]
     files, missing = await _files(call, names)
     rows = {name: await _postgres(dsn) for name, dsn in call.settings.databases.items() if "://" in dsn}
@@ -85,7 +85,7 @@ async def _load(call: ToolCall) -> Tables:
     return tables
 
 
-async def _files(call: ToolCall, names: Iterable[str]) -> tuple[list[tuple[str, Path]], dict[str, str]]:
+async def _files(call: ToolContext, names: Iterable[str]) -> tuple[list[tuple[str, Path]], dict[str, str]]:
     """Return where the files are here; and, of those that cannot be had, why."""
     files: list[tuple[str, Path]] = []
     missing: dict[str, str] = {}

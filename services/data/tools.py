@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from schemas.task import Artefact
 from services.data.charts import Kind, draw
 from services.data.profile import TableProfile, profile
 from services.data.queries import select
 from services.data.tables import quoted, tables_of
-from shared.tools import WITHOUT_IT, Effect, Risk, ToolCall, ToolError, tool
+from shared.tools import WITHOUT_IT
+from waggle import Artefact, Effect, Risk, ToolContext, ToolError, tool
 
 MOST_POINTS = 5_000
 Sql = Annotated[str, Field(min_length=1, max_length=10_000, description="One SELECT in DuckDB's dialect.")]
@@ -35,7 +35,7 @@ class QueryResult(BaseModel):
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, timeout=120, destinations=())
-async def list_tables(*, call: ToolCall) -> list[TableInfo]:
+async def list_tables(*, call: ToolContext) -> list[TableInfo]:
     """List the tables there are: one for each attached table file, and those of the configured databases.
 
     In SQL, write a name that has a dot or a capital in double quotes.
@@ -48,7 +48,7 @@ async def list_tables(*, call: ToolCall) -> list[TableInfo]:
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, timeout=120, destinations=())
-async def describe_table(table: str, *, call: ToolCall) -> TableProfile:
+async def describe_table(table: str, *, call: ToolContext) -> TableProfile:
     """Say what a table is like: its rows, and each column's type, range, mean, empty and most frequent values.
 
     Do this before you query a table.
@@ -58,7 +58,7 @@ async def describe_table(table: str, *, call: ToolCall) -> TableProfile:
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, timeout=120, destinations=())
-async def query(sql: Sql, limit: Annotated[int, Field(ge=1, le=500)] = 50, *, call: ToolCall) -> QueryResult:
+async def query(sql: Sql, limit: Annotated[int, Field(ge=1, le=500)] = 50, *, call: ToolContext) -> QueryResult:
     """Run one SELECT over the tables. Aggregate in SQL; do not fetch rows to count them."""
     columns, rows, more = await select(await tables_of(call), sql, limit)
     return QueryResult(columns=columns, rows=rows, row_count=len(rows), truncated=more)
@@ -73,7 +73,7 @@ async def draw_chart(
     title: Annotated[str, Field(min_length=1, max_length=120)],
     name: Annotated[str, Field(pattern=r"^[\w-]+\.png$", description="File name, such as `failures.png`.")],
     *,
-    call: ToolCall,
+    call: ToolContext,
 ) -> Artefact:
     """Draw the rows of a SELECT as a chart and keep it as a file. For a histogram give the same column as x and y."""
     columns, rows, more = await select(await tables_of(call), sql, MOST_POINTS)

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from schemas.plan import Plan
-from schemas.step import MakePlan
-from shared.agent import Agent, Context
+from waggle import Agent, Context, MakePlan, Plan
 
 agent = Agent(
     "planner",

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from schemas.budget import Budget
-from schemas.step import DoStep, Findings
 from services.research.citations import checked, fetched, given
 from services.research.tools import fetch_page, read_document, search_documents
-from shared.agent import Agent, Context
+from waggle import Agent, Budget, Context, Findings, Step
 
 agent = Agent(
     "research",
@@ -18,7 +16,7 @@ agent = Agent(
 
 
 @agent.handles
-async def research(step: DoStep, ctx: Context) -> Findings:
+async def research(step: Step, ctx: Context) -> Findings:
     """Search first, then read; what was not found is said. What is cited must have been found here."""
     findings = await ctx.think(step.objective, result=Findings)
     return checked(findings, fetched(ctx.answered) | given(step.inputs))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from schemas.step import Findings, StepOutput
-from shared.agent import ToolResult
+from shared.agent.actions import ToolResult
 from shared.guardrails import sanitised, unwrapped
 
 

@@ -10,9 +10,9 @@ from services.research.documents import Document, document, documents_in, kind_o
 from services.research.fetching import readable
 from services.research.index import index_of
 from services.research.text import Text
-from shared.tools import Effect, Limits, Risk, ToolCall, ToolError, tool
 from shared.tools.web.addresses import host_of
 from shared.tools.web.client import GuardedClient
+from waggle import Effect, Limits, Risk, ToolContext, ToolError, tool
 
 Offset = Annotated[int, Field(ge=0, description="Where to begin, in characters.")]
 Limit = Annotated[int, Field(ge=1, le=20_000, description="How many characters to return at most.")]
@@ -58,7 +58,7 @@ async def search_documents(
     query: Annotated[str, Field(min_length=1, max_length=500, description="A few telling words.")],
     limit: Annotated[int, Field(ge=1, le=20)] = 5,
     *,
-    call: ToolCall,
+    call: ToolContext,
 ) -> list[Hit]:
     """Find documents by full text, best first: the house's documents and the files of this task.
 
@@ -89,7 +89,7 @@ async def read_document(
     offset: Offset = 0,
     limit: Limit = 6_000,
     *,
-    call: ToolCall,
+    call: ToolContext,
 ) -> DocumentText:
     """Read a document, part by part: pass `next_offset` as `offset` to go on.
 
@@ -115,7 +115,7 @@ async def fetch_page(
     offset: Offset = 0,
     limit: Limit = 6_000,
     *,
-    call: ToolCall,
+    call: ToolContext,
 ) -> PageText:
     """Fetch a public web page as readable text, part by part: pass `next_offset` as `offset` to go on.
 
@@ -138,13 +138,13 @@ def _part(whole: Text, offset: int, limit: int) -> dict[str, object]:
     }
 
 
-async def _known(call: ToolCall) -> dict[str, Document]:
+async def _known(call: ToolContext) -> dict[str, Document]:
     found, _ = await asyncio.to_thread(documents_in, call.settings.documents)
     own, _ = await _own(call)
     return {known.name: known for known in [*found, *own]}
 
 
-async def _own(call: ToolCall) -> tuple[list[Document], list[str]]:
+async def _own(call: ToolContext) -> tuple[list[Document], list[str]]:
     """The step's files that can be read as text, and what is wrong with those that cannot be had."""
     own: list[Document] = []
     left_out: list[str] = []

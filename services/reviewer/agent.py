@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from schemas.step import ReviewResult, Verdict
-from shared.agent import Agent, Context
+from waggle import Agent, Context, ReviewResult, Verdict
 
 agent = Agent(
     "reviewer",

@@ -4,7 +4,7 @@ import json
 
 from schemas.step import DoStep, Findings
 from schemas.verdict import PlannedEffect
-from shared.agent.context import Context
+from shared.agent.running import RunningContext
 from shared.errors import TerminalError
 
 LONGEST_ARGUMENTS = 200
@@ -12,7 +12,7 @@ LONGEST_TOLD = 500
 """Characters of what a call has answered."""
 
 
-async def carry_out(step: DoStep, ctx: Context) -> Findings:
+async def carry_out(step: DoStep, ctx: RunningContext) -> Findings:
     """Make each call as it was shown. Raises TerminalError `effect_failed` at the first that cannot be made.
 
     When the run is resumed that one is tried again; those before it stay made, and are not made again.

@@ -14,8 +14,9 @@ from schemas.message import Part
 from schemas.plan import AgentCard, Plan
 from schemas.step import DoStep, Findings, Handoff, Verdict
 from schemas.versions import Versions
+from shared.agent.context import Context
 from shared.agent.versions import versions_of
-from shared.llm import Role
+from shared.config import ModelRole
 from shared.tools import Tool
 
 MOST_TOOLS = 40
@@ -38,8 +39,7 @@ def _instructions(path: Path) -> str:
 ANSWERS = (Findings, Plan, Verdict, AskHuman)
 """What a handler may return. The type says which event the run gets."""
 
-Handler = Callable[[Any, Any], Awaitable[Any]]
-"""Takes a handoff and its `Context`."""
+Handler = Callable[[Any, Context], Awaitable[Any]]
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class Agent:
     instructions: Path
     """Markdown: the system prompt."""
     tools: Sequence[Tool] = ()
-    model: Role = Role.STRONG
+    model: ModelRole = ModelRole.STRONG
     budget: Budget | None = None
     """What one handoff may use of the run's budget; None: all that is left."""
     handler: Handler | None = None

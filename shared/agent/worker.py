@@ -25,11 +25,11 @@ from shared import bus
 from shared.access.tenants import day_budget
 from shared.agent.actions import ActionAuthorizer
 from shared.agent.apply import carry_out
-from shared.agent.context import Context
 from shared.agent.declare import Agent
 from shared.agent.outgoing import guarded, progressed
 from shared.agent.replying import KINDS, answer_for, failed, outcome_of
 from shared.agent.restart import begin_again
+from shared.agent.running import RunningContext
 from shared.agent.spending import BudgetReservation, UsageCounter
 from shared.agent.tools import Diverged
 from shared.agent.workspace import StepWorkspace
@@ -241,7 +241,7 @@ class Worker:
     ) -> tuple[type[Answer], dict[str, Any]]:
         assert self.agent.handler is not None, "an agent is served with a handler"
         workspace = StepWorkspace(handoff, self.archive, journal, self.settings)
-        context = Context(
+        context = RunningContext(
             agent=self.agent,
             handoff=handoff,
             settings=self.settings,

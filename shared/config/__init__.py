@@ -5,10 +5,12 @@ Stands below every policy: the policies read their own files with `read_toml`; s
 
 from shared.config.credentials import presentable, signing_seed, signing_word
 from shared.config.files import Strict, file_text, merged, parsed, read_toml, validated
+from shared.config.model_role import ModelRole
 from shared.config.settings import Settings, read_settings, settings_of, variable, wrong_settings
 from shared.config.transport import tls_context
 
 __all__ = [
+    "ModelRole",
     "Settings",
     "Strict",
     "file_text",

@@ -1,29 +1,15 @@
 """Which models there are, where, and in what order they are asked for each role: read from the settings at start."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
-from shared.config import Settings, Strict, read_toml
+from shared.config import ModelRole, Settings, Strict, read_toml
 from shared.errors import Misconfigured
 from shared.llm.prices import Price, price_of
-
-
-class Role(StrEnum):
-    """What a model is wanted for."""
-
-    STRONG = "strong"
-    """Reasoning: planning, working, reviewing."""
-    CHEAP = "cheap"
-    """Parsing, extraction, summaries."""
-    JUDGE = "judge"
-    """Judging what another model wrote."""
-    EMBED = "embed"
-    """Turning texts into vectors."""
 
 
 class Endpoint(Strict):
@@ -50,11 +36,11 @@ class _Declared(Strict):
 
 
 class _File(Strict):
-    roles: dict[Role, list[str]]
+    roles: dict[ModelRole, list[str]]
     endpoints: dict[str, _Declared]
 
 
-Chains = Mapping[Role, tuple[Endpoint, ...]]
+Chains = Mapping[ModelRole, tuple[Endpoint, ...]]
 """The endpoints of each role, the preferred one first. A role without any is not there."""
 
 
@@ -70,10 +56,10 @@ def endpoints_in(chains: Chains) -> list[Endpoint]:
 
 def _of_variables(settings: Settings) -> Chains:
     models = {
-        Role.STRONG: settings.model_strong,
-        Role.CHEAP: settings.model_cheap,
-        Role.JUDGE: settings.model_judge or settings.model_strong,
-        Role.EMBED: settings.model_embed,
+        ModelRole.STRONG: settings.model_strong,
+        ModelRole.CHEAP: settings.model_cheap,
+        ModelRole.JUDGE: settings.model_judge or settings.model_strong,
+        ModelRole.EMBED: settings.model_embed,
     }
     where = _host(settings.openai_base_url) or "openai"
     named = {role: model for role, model in models.items() if model}
@@ -95,9 +81,9 @@ def _of_file(path: Path, settings: Settings) -> Chains:
             f"WAGGLE_MODELS: {path}: roles name {', '.join(sorted(unknown))}, which no [endpoints.…] is"
         )
     chains = {role: tuple(made[name] for name in names) for role, names in file.roles.items() if names}
-    if Role.STRONG not in chains:
+    if ModelRole.STRONG not in chains:
         raise Misconfigured(f"WAGGLE_MODELS: {path}: [roles] names no endpoint for `strong`")
-    return {Role.CHEAP: chains[Role.STRONG], Role.JUDGE: chains[Role.STRONG]} | chains
+    return {ModelRole.CHEAP: chains[ModelRole.STRONG], ModelRole.JUDGE: chains[ModelRole.STRONG]} | chains
 
 
 def _endpoint(name: str, declared: _Declared, settings: Settings) -> Endpoint:

@@ -8,9 +8,9 @@ import structlog
 from pydantic import BaseModel
 
 from shared.blackboard.scripts import Scripts
-from shared.config import Settings
+from shared.config import ModelRole, Settings
 from shared.errors import TerminalError
-from shared.llm.endpoints import Endpoint, Role, chains_of, endpoints_in
+from shared.llm.endpoints import Endpoint, chains_of, endpoints_in
 from shared.llm.failover import Call, Failover
 from shared.llm.gate import Gate
 from shared.llm.reply import Reply, Vectors, reply_of, vectors_of
@@ -48,13 +48,13 @@ class Models:
         self._clients = {name: client_of(each, settings) for name, each in endpoints.items()}
         self._chains = {role: [gates[each.name] for each in chain] for role, chain in chains.items()}
 
-    def name_of(self, role: Role) -> str:
+    def name_of(self, role: ModelRole) -> str:
         """The preferred model of that role."""
         return self._chains[role][0].endpoint.model
 
     async def chat(
         self,
-        role: Role,
+        role: ModelRole,
         messages: Chat,
         *,
         tools: Sequence[dict[str, Any]] = (),
@@ -92,7 +92,7 @@ class Models:
         A chain there is for endpoints that have the same model: another one's vectors mean something else. Raises
         TerminalError `no_embedding_model` when the settings name none.
         """
-        if Role.EMBED not in self._chains:
+        if ModelRole.EMBED not in self._chains:
             raise TerminalError("no model for embeddings is set: WAGGLE_MODEL_EMBED", code="no_embedding_model")
         size = sum(len(text.encode(errors="replace")) for text in texts)
         prompt = Amount(texts, size, size)
@@ -104,7 +104,9 @@ class Models:
             body = {"model": endpoint.model, "input": list(texts)}
             return vectors_of(await vectorize(self._clients[endpoint.name], body, seconds), endpoint, prompt)
 
-        ours = Failover(self._chains[Role.EMBED], within or self._settings.step_timeout, self._settings.model_timeout)
+        ours = Failover(
+            self._chains[ModelRole.EMBED], within or self._settings.step_timeout, self._settings.model_timeout
+        )
         return await ours.ask(Call(demand, spending, send, estimated_tokens(size)))
 
     async def _request(self, endpoint: Endpoint, body: dict[str, Any], prompt: Amount, seconds: float) -> Reply:

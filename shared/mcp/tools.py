@@ -14,7 +14,7 @@ from shared.mcp.declare import Declared, Terms
 from shared.mcp.outcome import failure, shown
 from shared.mcp.schema import UnusableSchema, problems, strict, validator_of
 from shared.mcp.text import clean, is_seen
-from shared.tools import WITHOUT_IT, Limits, Tool, ToolCall, ToolError
+from shared.tools import WITHOUT_IT, Limits, Tool, ToolContext, ToolError
 
 LONGEST_NAME = 64
 """Characters of a function's name, as model endpoints have it."""
@@ -23,7 +23,7 @@ LONGEST_DESCRIPTION = 1_000
 
 IDEMPOTENCY_KEY = "waggle/idempotency-key"
 EPOCH = "waggle/epoch"
-"""Keys of a call's `_meta`: what `ToolCall` says of them holds."""
+"""Keys of a call's `_meta`: what `ToolContext` says of them holds."""
 
 _LIMITS = Limits(breaker=True)
 """Of every tool. The breaker is the server's: its tools share it."""
@@ -65,7 +65,7 @@ def tool_of(server: Declared, listed: Listed, connection: Connection) -> Tool:
     except UnusableSchema as wrong:
         raise Unusable(str(wrong)) from None
 
-    async def run(root: dict[str, Any], call: ToolCall) -> dict[str, Any]:
+    async def run(root: dict[str, Any], call: ToolContext) -> dict[str, Any]:
         if not terms.permits(call.tenant):
             message = f"{name} may not be called for the tenant {call.tenant}"
             raise ToolError("not_permitted", message, suggested_action=WITHOUT_IT)
@@ -111,7 +111,7 @@ def arguments_of(name: str, schema: dict[str, Any]) -> type[BaseModel]:
 
 
 async def _called(
-    connection: Connection, tool: str, name: str, terms: Terms, arguments: dict[str, Any], call: ToolCall
+    connection: Connection, tool: str, name: str, terms: Terms, arguments: dict[str, Any], call: ToolContext
 ) -> Any:
     meta = {IDEMPOTENCY_KEY: call.idempotency_key, EPOCH: call.epoch}
     try:

@@ -1,7 +1,7 @@
 """What agents act with: declare a tool, validate its calls, run it bounded."""
 
 from schemas.plan import Effect, Risk
-from shared.tools.call import OUTCOME_UNKNOWN, WITHOUT_IT, ToolCall, ToolError, Workspace
+from shared.tools.call import OUTCOME_UNKNOWN, WITHOUT_IT, ToolContext, ToolError, Workspace
 from shared.tools.declare import Tool, tool
 from shared.tools.limits import Limits
 
@@ -12,7 +12,7 @@ __all__ = [
     "Limits",
     "Risk",
     "Tool",
-    "ToolCall",
+    "ToolContext",
     "ToolError",
     "Workspace",
     "tool",

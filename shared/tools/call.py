@@ -33,8 +33,8 @@ class Workspace(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
-    """The circumstances of one call. A tool that takes a keyword argument `call` is given this."""
+class ToolContext:
+    """Facts about the call in progress. A tool with a keyword parameter `call: ToolContext` is given them."""
 
     run_id: str
     step_id: str

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, get_type_hints
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
@@ -16,10 +16,13 @@ from shared.tools.call import (
     TIMEOUT,
     TOOL_FAILED,
     WITHOUT_IT,
-    ToolCall,
+    ToolContext,
     ToolError,
 )
 from shared.tools.limits import NONE, Limits
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Dependency: TypeAlias = str | Callable[[Mapping[str, Any]], str]
 """What a tool stands on: tools that name the same share its breaker. The operator's by a name; one that the arguments
@@ -74,7 +77,7 @@ class Tool:
         """Whether calling it twice would do something twice."""
         return self.effect in (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
 
-    async def __call__(self, arguments: Mapping[str, Any], call: ToolCall) -> Any:
+    async def invoke(self, arguments: Mapping[str, Any], call: ToolContext) -> Any:
         """Validate, run within the timeout, validate again.
 
         Returns JSON-ready data. Raises ToolError for arguments that do not fit, `timeout`, `invalid_output` for what
@@ -133,6 +136,19 @@ class Tool:
         return ToolError(OUTCOME_UNKNOWN, message, suggested_action="it may have happened: do not call it again")
 
 
+class FunctionTool(Tool, Generic[P, R]):
+    """A tool made of a function in Python, which can still be called as that function: `await count_words("a b")`.
+
+    Such a call goes to the function alone: nothing is validated, bounded or recorded. Agents call it by `invoke`.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
+        """Call the function."""
+        return self.run(*args, **kwargs)
+
+
 def tool(
     *,
     risk: Risk,
@@ -144,16 +160,17 @@ def tool(
     magnitudes: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     dependency: Dependency = "",
-) -> Callable[[Callable[..., Awaitable[Any]]], Tool]:
+) -> Callable[[Callable[P, Awaitable[R]]], FunctionTool[P, R]]:
     """Declare an async function as a tool: its docstring is the model's description, its signature the schema.
 
-    Every parameter and the return value need annotations; a keyword parameter `call: ToolCall` is filled in.
+    The result can still be called as the function. Every parameter and the return value need annotations; a keyword
+    parameter `call: ToolContext` is filled in.
     `destinations` names the parameters that say where data goes or what is acted on, `()` when nothing leaves; of a
     tool that says nothing every value counts. Raises TypeError at import for a function that lacks a docstring, an
     annotation or a parameter that is named.
     """
 
-    def declare(function: Callable[..., Awaitable[Any]]) -> Tool:
+    def declare(function: Callable[P, Awaitable[R]]) -> FunctionTool[P, R]:
         name = function.__name__
         hints = get_type_hints(function, include_extras=True)
         parameters = inspect.signature(function).parameters
@@ -166,7 +183,7 @@ def tool(
             for p in parameters.values()
             if p.name != "call"
         }
-        return Tool(
+        return FunctionTool(
             name=name,
             description=inspect.cleandoc(function.__doc__),
             risk=risk,

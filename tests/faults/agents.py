@@ -16,7 +16,7 @@ from schemas.step import DoStep, Findings, MakePlan, ReviewResult, Verdict
 from shared.agent import Agent, Context
 from shared.agent.serve import serve_agent
 from shared.errors import RetryableError, TerminalError
-from shared.tools import OUTCOME_UNKNOWN, Effect, Risk, ToolCall, ToolError, tool
+from shared.tools import OUTCOME_UNKNOWN, Effect, Risk, ToolContext, ToolError, tool
 from tests.faults.points import passage
 
 LEDGER = os.environ.get("FAULT_LEDGER", "http://127.0.0.1:9")
@@ -26,7 +26,7 @@ PATIENCE = 60.0
 """Seconds a tool waits for the ledger's answer."""
 
 
-async def _act(op: str, effect: Effect, call: ToolCall) -> int:
+async def _act(op: str, effect: Effect, call: ToolContext) -> int:
     """Have the ledger count one call."""
     passage("before-effect")
     own = {"X-Caller": str(os.getpid()), "Fencing-Epoch": str(call.epoch)}
@@ -55,25 +55,25 @@ def _unknown(op: str, effect: Effect) -> Exception:
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, timeout=120)
-async def look(op: str, *, call: ToolCall) -> int:
+async def look(op: str, *, call: ToolContext) -> int:
     """Read."""
     return await _act(op, Effect.READ, call)
 
 
 @tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, timeout=120)
-async def put(op: str, *, call: ToolCall) -> int:
+async def put(op: str, *, call: ToolContext) -> int:
     """Write what may be written twice under one key."""
     return await _act(op, Effect.IDEMPOTENT, call)
 
 
 @tool(risk=Risk.LOW, effect=Effect.COMPENSABLE, timeout=120)
-async def book(op: str, *, call: ToolCall) -> int:
+async def book(op: str, *, call: ToolContext) -> int:
     """Do what can be undone."""
     return await _act(op, Effect.COMPENSABLE, call)
 
 
 @tool(risk=Risk.LOW, effect=Effect.IRREVERSIBLE, timeout=120)
-async def send(op: str, *, call: ToolCall) -> int:
+async def send(op: str, *, call: ToolContext) -> int:
     """Do what cannot be undone."""
     return await _act(op, Effect.IRREVERSIBLE, call)
 

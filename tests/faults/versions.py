@@ -24,7 +24,7 @@ JUMP = 60
 
 def other_version(folder: Path) -> Path:
     """The code of another version, with the fault tests of this one. Raises NotRun."""
-    log = ["git", "log", "-n", "2", "--format=%H", "--", "shared", "services", "schemas"]
+    log = ["git", "log", "-n", "2", "--format=%H", "--", "waggle", "shared", "services", "schemas"]
     commits = subprocess.run(log, cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     wanted = os.environ.get(OTHER_VERSION) or (commits[1] if len(commits) == 2 else None)
     if wanted is None:

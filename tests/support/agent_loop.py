@@ -13,9 +13,10 @@ from schemas.envelope import from_headers
 from schemas.event import State
 from schemas.step import DoStep, Findings
 from shared import bus
-from shared.agent import Agent, Context, Worker
+from shared.agent import Agent, Context
 from shared.agent.spending.reservation import BudgetReservation
 from shared.agent.spending.usage import UsageCounter
+from shared.agent.worker import Worker
 from shared.archive import BlobStore
 from shared.blackboard import Journal, RunStore, keys
 from shared.bus import encode

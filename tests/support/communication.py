@@ -10,7 +10,7 @@ from aiosmtpd.smtp import SMTP
 
 from schemas.task import Artefact
 from shared.config import Settings
-from shared.tools import ToolCall, ToolError
+from shared.tools import ToolContext, ToolError
 
 MAIL = {"to": ["ada@example.org"], "subject": "Numbers", "body": "# Numbers\n\nUp by **3 %**."}
 
@@ -72,7 +72,7 @@ async def post():
 
 
 def calling(folder, **configured):
-    return ToolCall(
+    return ToolContext(
         run_id="r", step_id="s", call_id="c", idempotency_key="run:step:call", epoch=1, tenant="t",
         workspace=Files(folder), settings=Settings(mail_from="Waggle <swarm@example.org>", **configured),
     )  # fmt: skip

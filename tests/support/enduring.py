@@ -8,7 +8,7 @@ from uuid import uuid4
 from schemas.budget import Budget
 from schemas.event import State
 from schemas.step import Answer, DoStep, HandoffFailed, StepCompleted
-from shared.agent import Worker
+from shared.agent.worker import Worker
 from shared.blackboard import keys
 from shared.blackboard.ledger import NANO
 from shared.llm import Models

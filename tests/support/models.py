@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from shared.blackboard import Sentinel
-from shared.llm import Models, Role
+from shared.llm import ModelRole, Models
 from shared.telemetry.metrics import Metrics
 
 CHAT = [{"role": "user", "content": "how many? " * 40}]
@@ -27,6 +27,6 @@ async def replica(settings):
     await sentinel.close()
 
 
-async def ask(models: Models, role: Role = Role.STRONG, **more):
+async def ask(models: Models, role: ModelRole = ModelRole.STRONG, **more):
     more = {"result": Answer, "max_output_tokens": 100} | more
     return await models.chat(role, CHAT, **more)

@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from shared.mcp import Servers
-from shared.tools import ToolCall
+from shared.tools import ToolContext
 
 TIME = f"""
 [servers.time]
@@ -35,7 +35,7 @@ class Plugged:
         return next(tool for tool in self.servers.tools if tool.name == name)
 
     async def call(self, name: str, /, tenant: str = "default", **arguments):
-        call = ToolCall("run-1", "step", "call-1", "key-1", 7, tenant, None, None)
+        call = ToolContext("run-1", "step", "call-1", "key-1", 7, tenant, None, None)
         return await self.tool(name)(arguments, call)
 
     def metric(self, name: str, server: str) -> float | None:

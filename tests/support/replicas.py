@@ -15,7 +15,7 @@ from shared.agent.tools.toolbox import Toolbox
 from shared.blackboard import Sentinel
 from shared.llm import ToolRequest
 from shared.telemetry.metrics import Metrics
-from shared.tools import ToolCall
+from shared.tools import ToolContext
 from shared.tools.runtime import Dependable
 from tests.support.workspaces import call_in
 
@@ -27,7 +27,7 @@ async def unchecked(effect: Effect) -> None:
 class Replica:
     """A process's tools, with a connection and metrics of its own."""
 
-    def __init__(self, sentinel: Sentinel, call: ToolCall, tools: list, file: Path | None, seconds: float) -> None:
+    def __init__(self, sentinel: Sentinel, call: ToolContext, tools: list, file: Path | None, seconds: float) -> None:
         self.registry = CollectorRegistry()
         metrics = Metrics(self.registry)
         self.scripts, self.call, self.made = sentinel.scripts, call, 0

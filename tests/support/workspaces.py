@@ -4,7 +4,7 @@ from pathlib import Path
 
 from schemas.task import Artefact, Attachment
 from shared.config import Settings
-from shared.tools import ToolCall, ToolError
+from shared.tools import ToolContext, ToolError
 
 
 class FolderWorkspace:
@@ -29,9 +29,9 @@ class FolderWorkspace:
         return Artefact(name=name, media_type=media_type, size=len(content), uri=f"blob:{name}")
 
 
-def call_in(root: Path, **settings) -> ToolCall:
+def call_in(root: Path, **settings) -> ToolContext:
     """A call whose files are those in `root / "inputs"`."""
-    return ToolCall(
+    return ToolContext(
         run_id="run-1",
         step_id="s",
         call_id="c",

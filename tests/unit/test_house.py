@@ -1,5 +1,6 @@
 """The house rules that no linter knows."""
 
+import os
 import re
 import subprocess
 import sys
@@ -46,18 +47,47 @@ def test_the_lock_names_no_index():
     assert not re.search(r"https?://|--index|--find-links", (ROOT / "requirements.lock").read_text())
 
 
-def test_a_new_agent_passes_its_own_test_and_the_type_checker_finds_nothing(tmp_path):
-    made = make("translator", tmp_path)
+@pytest.fixture
+def scaffold(tmp_path):
+    """A new agent in a folder of its own, with the environment that finds it before this clone's services."""
+    make("translator", tmp_path)
     (tmp_path / "services" / "__init__.py").touch()
-    agent = next(path for path in made if path.name == "agent.py")
-    test = next(path for path in made if path.name.startswith("test_"))
-    probe = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import services; import pytest; "
-    probe += f"sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '--rootdir', {str(tmp_path)!r}, "
-    probe += f"'-o', 'asyncio_mode=auto', {str(test)!r}]))"
-    ran = subprocess.run([sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, text=True, check=False)
+    paths = f"{tmp_path}{os.pathsep}{ROOT}"
+    return tmp_path, os.environ | {"PYTHONPATH": paths, "MYPYPATH": paths}
+
+
+def run(scaffold, *command):
+    folder, environment = scaffold
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_new_agent_passes_its_own_test(scaffold):
+    tests = ["tests/unit/test_translator_agent.py", "-q", "-p", "no:cacheprovider"]
+    ran = run(scaffold, sys.executable, "-m", "pytest", *tests, "-o", "asyncio_mode=auto", "--rootdir", ".")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    checked = subprocess.run([Path(sys.executable).with_name("ruff"), "check", "--isolated", agent], check=False)
-    assert checked.returncode == 0
+
+
+def test_the_linter_and_the_type_checker_find_nothing_in_a_new_agent(scaffold):
+    sources = f"src = {[str(scaffold[0]), str(ROOT)]}"
+    options = ["--config", ROOT / "pyproject.toml", "--config", sources]
+    linted = run(scaffold, sys.executable, "-m", "ruff", "check", *options, "services", "tests")
+    assert linted.returncode == 0, linted.stdout
+    checked = typed(scaffold)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_type_checker_knows_the_parameters_of_a_tool(scaffold):
+    agent = scaffold[0] / "services" / "translator" / "agent.py"
+    agent.write_text(f"{agent.read_text()}\n\nasync def wrong() -> str:\n    return await count_words(3)\n")
+    checked = typed(scaffold)
+    assert 'has incompatible type "int"; expected "str"' in checked.stdout
+    assert 'Incompatible return value type (got "int", expected "str")' in checked.stdout
+
+
+def typed(scaffold):
+    """mypy, as strict as here, on the new agent and its test."""
+    options = ["--config-file", ROOT / "pyproject.toml", "--cache-dir", ROOT / ".mypy_cache" / "scaffold"]
+    return run(scaffold, sys.executable, "-m", "mypy", *options, "-p", "services.translator")
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "with-dash", "../x", "1st", "a" * 60])

@@ -18,7 +18,7 @@ from shared.blackboard.journal import INTENT, REFUSED
 from shared.config import Settings
 from shared.errors import NeedsHuman, RetryableError
 from shared.llm import ToolRequest
-from shared.tools import ToolCall, ToolError, Workspace
+from shared.tools import ToolContext, ToolError, Workspace
 from shared.tools.call import TOOL_ERROR
 
 
@@ -199,8 +199,8 @@ class JournaledToolCalls:
             call=name,
         )
 
-    def _call(self, name: str) -> ToolCall:
-        return ToolCall(
+    def _call(self, name: str) -> ToolContext:
+        return ToolContext(
             run_id=self.handoff.run_id,
             step_id=getattr(self.handoff, "step_id", self.handoff.agent),
             call_id=name,

@@ -14,7 +14,7 @@ from shared.telemetry import traces
 from shared.telemetry.contents import set_content
 from shared.telemetry.conventions import GEN_AI_TOOL_RESULT
 from shared.telemetry.metrics import Metrics
-from shared.tools import OUTCOME_UNKNOWN, Effect, Tool, ToolCall, ToolError
+from shared.tools import OUTCOME_UNKNOWN, Effect, Tool, ToolContext, ToolError
 from shared.tools.call import INVALID_ARGUMENTS
 from shared.tools.runtime import Dependable
 
@@ -97,7 +97,7 @@ class Toolbox:
             set_content(span, GEN_AI_TOOL_RESULT, answer)
         return answer
 
-    async def answer(self, request: ToolRequest, call: ToolCall, *, replay: bool = False) -> str:
+    async def answer(self, request: ToolRequest, call: ToolContext, *, replay: bool = False) -> str:
         """The tool's result as JSON, sanitised and with its origin, or an `error` with what the model can do about it.
 
         `replay`: it was answered before, and runs again for what it does to the folder. Raises ToolError only for a
@@ -118,7 +118,7 @@ class Toolbox:
             set_content(span, GEN_AI_TOOL_RESULT, answer)
             return answer
 
-    async def _run(self, request: ToolRequest, call: ToolCall) -> str:
+    async def _run(self, request: ToolRequest, call: ToolContext) -> str:
         tool, arguments = self._tools.get(request.name) or self._unknown(request.name), _arguments(request)
         done = await self._dependable.run(tool, arguments, call, made=self._made(tool.name))
         answer = wrap(origin_of(tool.name, arguments, ours=tool.source is None), done.result) | done.marks

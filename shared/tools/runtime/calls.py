@@ -20,7 +20,7 @@ from shared.blackboard import OUTAGES
 from shared.blackboard.scripts import Scripts
 from shared.resilience import Outcome
 from shared.telemetry.metrics import Metrics
-from shared.tools import Effect, Limits, Tool, ToolCall, ToolError
+from shared.tools import Effect, Limits, Tool, ToolContext, ToolError
 from shared.tools.runtime.admission import Admissions, Admitted, Refused
 from shared.tools.runtime.configured import limits_in
 from shared.tools.runtime.last_good import LastGood
@@ -47,7 +47,7 @@ class _Call(NamedTuple):
     tool: Tool
     limits: Limits
     arguments: Mapping[str, Any]
-    call: ToolCall
+    call: ToolContext
     made: int
     ends: float
 
@@ -93,7 +93,7 @@ class Dependable:
         self,
         tool: Tool,
         arguments: Mapping[str, Any],
-        call: ToolCall,
+        call: ToolContext,
         *,
         made: int,
         admitted: Admitted | Refused | None = None,
@@ -146,7 +146,7 @@ class Dependable:
         try:
             if admitted.wait:
                 await asyncio.sleep(admitted.wait)
-            result = await ours.tool(ours.arguments, ours.call)
+            result = await ours.tool.invoke(ours.arguments, ours.call)
         except ToolError as error:
             outcome, hold = outcome_of(error), error.after
             raise

@@ -12,7 +12,8 @@ from schemas.budget import Budget
 from schemas.event import State
 from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, Settlement, StepCompleted
 from services.gateway.turns import turn_of
-from shared.agent import Agent, Context, Worker
+from shared.agent import Agent, Context
+from shared.agent.worker import Worker
 from shared.bus.admin.history import history
 from shared.errors import Fenced, RetryableError
 from shared.llm import Models, models

@@ -16,7 +16,8 @@ from schemas.budget import Budget, Usage
 from schemas.event import State
 from schemas.step import DoStep, Findings, HandoffFailed, StepCompleted
 from shared import bus
-from shared.agent import Agent, Context, Worker
+from shared.agent import Agent, Context
+from shared.agent.worker import Worker
 from shared.archive import BlobStore
 from shared.blackboard import RunStore, keys
 from shared.blackboard.ledger import Amounts

@@ -21,7 +21,7 @@ from shared.agent.actions.tool_calls import ParsedToolCall
 from shared.blackboard import OUTAGES
 from shared.bus import encode
 from shared.errors import RetryableError, TerminalError
-from shared.tools import OUTCOME_UNKNOWN, ToolCall, ToolError, tool
+from shared.tools import OUTCOME_UNKNOWN, ToolContext, ToolError, tool
 from tests.support.agent_loop import agent, underway, worker
 from tests.support.run_world import World, plan_of
 
@@ -30,7 +30,7 @@ __all__ = ["agent", "worker"]
 LEDGER = {"url": ""}
 
 
-async def act(op: str, effect: Effect, call: ToolCall) -> int:
+async def act(op: str, effect: Effect, call: ToolContext) -> int:
     """Have the ledger count a call; 503 says that nothing has happened, 500 says nothing."""
     headers = {"Idempotency-Key": call.idempotency_key, "X-Caller": str(os.getpid()), "Fencing-Epoch": str(call.epoch)}
     async with httpx.AsyncClient(trust_env=False) as client:
@@ -43,25 +43,25 @@ async def act(op: str, effect: Effect, call: ToolCall) -> int:
 
 
 @tool(risk=Risk.LOW, effect=Effect.IRREVERSIBLE, destinations=("to",), magnitudes={"money": "amount"})
-async def pay(to: str, amount: float, memo: str = "", *, call: ToolCall) -> int:
+async def pay(to: str, amount: float, memo: str = "", *, call: ToolContext) -> int:
     """Pay."""
     return await act(f"pay {to} {amount:g}", Effect.IRREVERSIBLE, call)
 
 
 @tool(risk=Risk.LOW, effect=Effect.COMPENSABLE, destinations=("room",))
-async def book(room: str, hour: int, *, call: ToolCall) -> int:
+async def book(room: str, hour: int, *, call: ToolContext) -> int:
     """Book a room."""
     return await act(f"book {room} {hour}", Effect.COMPENSABLE, call)
 
 
 @tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, destinations=("slot",))
-async def put(slot: str, value: str, *, call: ToolCall) -> int:
+async def put(slot: str, value: str, *, call: ToolContext) -> int:
     """Set a value."""
     return await act(f"put {slot} {value}", Effect.IDEMPOTENT, call)
 
 
 @tool(risk=Risk.CRITICAL, effect=Effect.IRREVERSIBLE, destinations=("what",))
-async def erase(what: str, *, call: ToolCall) -> int:
+async def erase(what: str, *, call: ToolContext) -> int:
     """Erase something: a person is always asked."""
     return await act(f"erase {what}", Effect.IRREVERSIBLE, call)
 

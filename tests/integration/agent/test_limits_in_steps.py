@@ -3,7 +3,8 @@
 import pytest
 
 from schemas.step import Findings, HandoffFailed, StepCompleted
-from shared.agent import Context, Worker
+from shared.agent import Context
+from shared.agent.worker import Worker
 from shared.blackboard import Sentinel
 from shared.tools import Effect, Limits, Risk, tool
 from shared.tools.runtime import Dependable

@@ -25,8 +25,8 @@ def call(request, tmp_path):
 
 
 async def run(call, source: str) -> dict:
-    await write_file({"path": "main.py", "content": source}, call)
-    return await run_python({"path": "main.py"}, call)
+    await write_file.invoke({"path": "main.py", "content": source}, call)
+    return await run_python.invoke({"path": "main.py"}, call)
 
 
 async def test_a_program_reads_inputs_computes_and_prints(call):
@@ -42,9 +42,9 @@ async def test_a_program_runs_without_any_attached_file(call):
 
 async def test_what_a_program_writes_can_be_read_and_kept(call):
     await run(call, "with open('out.txt', 'w') as f:\n    f.write('done')\n")
-    assert (await read_file({"path": "out.txt"}, call))["text"] == "done"
-    assert (await keep_file({"path": "out.txt"}, call))["size"] == 4
-    assert {"main.py", "out.txt", "inputs/orders.csv"} <= {each["path"] for each in await list_files({}, call)}
+    assert (await read_file.invoke({"path": "out.txt"}, call))["text"] == "done"
+    assert (await keep_file.invoke({"path": "out.txt"}, call))["size"] == 4
+    assert {"main.py", "out.txt", "inputs/orders.csv"} <= {each["path"] for each in await list_files.invoke({}, call)}
 
 
 async def test_a_program_that_fails_shows_its_error(call):
@@ -55,8 +55,8 @@ async def test_a_program_that_fails_shows_its_error(call):
 
 async def test_tests_are_run_one_by_one(call):
     source = "def test_right():\n    assert 1 + 1 == 2\n\ndef test_wrong():\n    assert 1 + 1 == 3\n"
-    await write_file({"path": "test_it.py", "content": source}, call)
-    outcome = await run_tests({"path": "test_it.py"}, call)
+    await write_file.invoke({"path": "test_it.py", "content": source}, call)
+    outcome = await run_tests.invoke({"path": "test_it.py"}, call)
     assert outcome["exit_code"] != 0
     assert "PASS test_right" in outcome["stdout"]
     assert "FAIL test_wrong" in outcome["stdout"]
@@ -65,9 +65,9 @@ async def test_tests_are_run_one_by_one(call):
 
 @pytest.mark.parametrize(("content", "word"), [("x = 1\n", "no function"), ("def test_(:\n", "not valid Python")])
 async def test_a_file_without_tests_is_refused_with_the_reason(call, content, word):
-    await write_file({"path": "test_it.py", "content": content}, call)
+    await write_file.invoke({"path": "test_it.py", "content": content}, call)
     with pytest.raises(ToolError, match=word):
-        await run_tests({"path": "test_it.py"}, call)
+        await run_tests.invoke({"path": "test_it.py"}, call)
 
 
 @pytest.mark.parametrize(
@@ -117,14 +117,14 @@ async def test_endless_output_is_cut_off(call, monkeypatch):
 @pytest.mark.parametrize("path", ["../x.py", "/etc/x", "a/../../x", "inputs/x"])
 async def test_nothing_is_written_outside_of_the_project(call, path, tmp_path):
     with pytest.raises(ToolError):
-        await write_file({"path": path, "content": "x"}, call)
+        await write_file.invoke({"path": path, "content": "x"}, call)
     assert not (tmp_path / "x.py").exists()
 
 
 async def test_a_symlink_that_a_program_makes_leads_nowhere(call):
     await run(call, "import os\nos.symlink('/etc/passwd', 'link')")
     with pytest.raises(ToolError):
-        await read_file({"path": "link"}, call)
+        await read_file.invoke({"path": "link"}, call)
 
 
 @BUBBLEWRAP
@@ -190,37 +190,37 @@ def shaped(project, kind):
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder", "socket", "sparse"])
 async def test_what_is_no_plain_file_is_an_error_and_blocks_nothing(tmp_path, kind):
     call = call_in(tmp_path, sandbox="monty")
-    await write_file({"path": "main.py", "content": "print(1)"}, call)
+    await write_file.invoke({"path": "main.py", "content": "print(1)"}, call)
     shaped(call.workspace.folder / "project", kind)
     for tool in (read_file, run_python, run_tests, keep_file):
         with pytest.raises(ToolError) as refused:
             async with asyncio.timeout(20):
-                await tool({"path": "odd"}, call)
+                await tool.invoke({"path": "odd"}, call)
         assert refused.value.code == ("too_large" if kind == "sparse" else "not_a_file")
-    listed = {each["path"] for each in await list_files({}, call)}
+    listed = {each["path"] for each in await list_files.invoke({}, call)}
     assert listed == {"main.py"} | ({"odd"} if kind == "sparse" else set())
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "socket"])
 async def test_a_file_is_written_in_the_place_of_a_pipe_or_link_and_never_into_it(tmp_path, kind):
     call = call_in(tmp_path, sandbox="monty")
-    await write_file({"path": "main.py", "content": "print(1)"}, call)
+    await write_file.invoke({"path": "main.py", "content": "print(1)"}, call)
     shaped(call.workspace.folder / "project", kind)
     before = Path("/etc/passwd").read_bytes()
     async with asyncio.timeout(20):
-        await write_file({"path": "odd", "content": "plain"}, call)
-        assert (await read_file({"path": "odd"}, call))["text"] == "plain"
+        await write_file.invoke({"path": "odd", "content": "plain"}, call)
+        assert (await read_file.invoke({"path": "odd"}, call))["text"] == "plain"
     assert Path("/etc/passwd").read_bytes() == before
 
 
 async def test_a_folder_is_not_written_over_and_a_link_is_not_walked_through(tmp_path):
     call = call_in(tmp_path, sandbox="monty")
-    await write_file({"path": "a/b.txt", "content": "x"}, call)
+    await write_file.invoke({"path": "a/b.txt", "content": "x"}, call)
     (tmp_path / "outside").mkdir()
     (call.workspace.folder / "project" / "way").symlink_to(tmp_path / "outside")
     for path in ("a", "a/b.txt/c", "way/x"):
         with pytest.raises(ToolError) as refused:
-            await write_file({"path": path, "content": "y"}, call)
+            await write_file.invoke({"path": path, "content": "y"}, call)
         assert refused.value.code == "not_a_file"
     assert not list((tmp_path / "outside").iterdir())
 

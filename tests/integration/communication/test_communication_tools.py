@@ -22,7 +22,7 @@ def read(envelope):
 async def test_a_mail_arrives_as_text_and_html_with_its_attachments(call, post, tmp_path):
     (tmp_path / "figures.csv").write_text("a,b\n1,2\n")
     call.workspace.kinds["figures.csv"] = "text/csv"
-    sent = await send_email({**MAIL, "attachments": ["figures.csv"]}, call)
+    sent = await send_email.invoke({**MAIL, "attachments": ["figures.csv"]}, call)
     mail = read(post.mails[0])
     assert post.mails[0].mail_from == "swarm@example.org"
     assert post.mails[0].rcpt_tos == sent["recipients"] == ["ada@example.org"]
@@ -36,9 +36,9 @@ async def test_a_mail_arrives_as_text_and_html_with_its_attachments(call, post, 
 
 
 async def test_the_same_call_is_the_same_mail_and_another_call_another(call, post):
-    first = await send_email(MAIL, call)
-    again = await send_email(MAIL, call)
-    other = await send_email(MAIL, replace(call, idempotency_key="run:step:other"))
+    first = await send_email.invoke(MAIL, call)
+    again = await send_email.invoke(MAIL, call)
+    other = await send_email.invoke(MAIL, replace(call, idempotency_key="run:step:other"))
     assert first["message_id"] == again["message_id"] != other["message_id"]
     assert [read(mail)["Message-ID"] for mail in post.mails] == [
         first["message_id"], first["message_id"], other["message_id"],
@@ -77,7 +77,7 @@ def test_no_subject_that_passes_makes_a_second_header(subject):
 
 
 async def test_the_html_part_carries_no_raw_html_no_script_address_and_no_image(call, post):
-    await send_email({**MAIL, "body": "<b>x</b> ![i](https://evil.example/?q=1) [l](javascript:alert(1))"}, call)
+    await send_email.invoke({**MAIL, "body": "<b>x</b> ![i](https://evil.example/?q=1) [l](javascript:alert(1))"}, call)
     html = read(post.mails[0]).get_body(("html",)).get_content()
     assert "&lt;b&gt;" in html
     assert "<img" not in html
@@ -97,7 +97,7 @@ async def test_temporary_refusals_may_be_tried_again_and_permanent_ones_not(call
 
 async def test_recipients_that_were_refused_beside_others_are_named(call, post):
     post.answers = {"bob@example.org": "550 unknown user"}
-    sent = await send_email({**MAIL, "to": ["ada@example.org", "bob@example.org", "ada@example.org"]}, call)
+    sent = await send_email.invoke({**MAIL, "to": ["ada@example.org", "bob@example.org", "ada@example.org"]}, call)
     assert (sent["recipients"], sent["refused"]) == (["ada@example.org"], ["bob@example.org"])
 
 
@@ -139,7 +139,7 @@ async def test_an_unknown_or_too_large_attachment_sends_nothing(call, post, tmp_
 
 async def test_a_webhook_is_posted_as_json_with_the_idempotency_key(tmp_path, hook):
     call = calling(tmp_path, webhook_allow=(address(hook),))
-    posted = await post_webhook({"url": f"http://{address(hook)}/201", "payload": {"ä": [1, None]}}, call)
+    posted = await post_webhook.invoke({"url": f"http://{address(hook)}/201", "payload": {"ä": [1, None]}}, call)
     assert posted == {"status": 201, "url": f"http://{address(hook)}/201"}
     ((path, headers, payload),) = hook.posts
     assert (path, payload) == ("/201", {"ä": [1, None]})
@@ -180,16 +180,16 @@ async def test_redirects_are_not_followed_and_failures_say_whether_it_may_have_h
 
 async def test_a_report_loads_nothing_when_it_is_shown(call, tmp_path):
     image = "![x](https://evil.test/?d=s)"
-    await write_report({"name": "week.md", "title": image, "body": image}, call)
+    await write_report.invoke({"name": "week.md", "title": image, "body": image}, call)
     assert "![" not in (tmp_path / "week.md").read_text()
 
 
 async def test_a_report_is_kept_listed_and_can_be_attached(call, post, tmp_path):
-    made = await write_report({"name": "week.md", "title": "Week 7", "body": "All well.\n"}, call)
+    made = await write_report.invoke({"name": "week.md", "title": "Week 7", "body": "All well.\n"}, call)
     assert made["media_type"] == "text/markdown"
     assert (tmp_path / "week.md").read_text() == "# Week 7\n\nAll well.\n"
-    assert await summarise_files({}, call) == [{"name": "week.md", "media_type": "text/markdown", "size": 20}]
-    await send_email({**MAIL, "attachments": ["week.md"]}, call)
+    assert await summarise_files.invoke({}, call) == [{"name": "week.md", "media_type": "text/markdown", "size": 20}]
+    await send_email.invoke({**MAIL, "attachments": ["week.md"]}, call)
     assert [part.get_filename() for part in read(post.mails[0]).iter_attachments()] == ["week.md"]
 
 

@@ -26,16 +26,16 @@ def put(call, name: str, content: str | bytes) -> None:
 
 async def refused(tool, arguments, call) -> ToolError:
     with pytest.raises(ToolError) as error:
-        await tool(arguments, call)
+        await tool.invoke(arguments, call)
     return error.value
 
 
 async def test_a_csv_is_a_table_and_its_profile_is_true(call):
     put(call, "Sales 2024.csv", "day,region,amount\n2024-01-01,eu,10\n2024-01-02,us,30\n2024-01-03,eu,\n")
-    assert await list_tables({}, call) == [
+    assert await list_tables.invoke({}, call) == [
         {"table": "sales_2024", "source": "Sales 2024.csv", "rows": 3, "columns": ["day", "region", "amount"]}
     ]
-    profile = await describe_table({"table": "sales_2024"}, call)
+    profile = await describe_table.invoke({"table": "sales_2024"}, call)
     day, region, amount = profile["columns"]
     assert profile["rows"] == 3
     assert (day["type"], day["min"], day["max"]) == ("DATE", "2024-01-01", "2024-01-03")
@@ -60,8 +60,8 @@ async def test_a_csv_is_a_table_and_its_profile_is_true(call):
 )
 async def test_whatever_a_stranger_brings_is_read_or_refused_clearly(call, name, content, rows):
     put(call, name, content)
-    (table,) = await list_tables({}, call)
-    profile = await describe_table({"table": table["table"]}, call)
+    (table,) = await list_tables.invoke({}, call)
+    profile = await describe_table.invoke({"table": table["table"]}, call)
     assert (table["rows"], profile["rows"]) == (rows, rows)
 
 
@@ -89,9 +89,9 @@ async def test_parquet_sqlite_and_duckdb_files_are_tables_too(call):
     source.close()
     with duckdb.connect(str(inputs / "stock.duckdb")) as stock:
         stock.execute("CREATE TABLE levels AS SELECT 7 AS n")
-    tables = {each["table"]: each["rows"] for each in await list_tables({}, call)}
+    tables = {each["table"]: each["rows"] for each in await list_tables.invoke({}, call)}
     assert tables == {"p": 1, "shop.items": 2, "stock.levels": 1}
-    result = await query({"sql": 'SELECT sum(price) FROM "shop.items"'}, call)
+    result = await query.invoke({"sql": 'SELECT sum(price) FROM "shop.items"'}, call)
     assert result["rows"] == [[3.5]]
 
 
@@ -100,8 +100,8 @@ async def test_a_configured_postgres_is_read_and_never_written(tmp_path, parts):
     await connection.execute("DROP TABLE IF EXISTS invoices; CREATE TABLE invoices (id int, paid bool, total numeric)")
     await connection.execute("INSERT INTO invoices VALUES (1, true, 9.5), (2, false, 1)")
     call = call_in(tmp_path, databases={"erp": parts["WAGGLE_POSTGRES"]})
-    assert {"erp.invoices"} <= {each["table"] for each in await list_tables({}, call)}
-    result = await query({"sql": 'SELECT count(*) FROM "erp.invoices" WHERE paid'}, call)
+    assert {"erp.invoices"} <= {each["table"] for each in await list_tables.invoke({}, call)}
+    result = await query.invoke({"sql": 'SELECT count(*) FROM "erp.invoices" WHERE paid'}, call)
     assert result["rows"] == [[1]]
     await connection.execute("DROP TABLE invoices")
     await connection.close()
@@ -147,19 +147,19 @@ async def test_a_query_without_an_end_is_interrupted(call, monkeypatch):
     put(call, "orders.csv", "a\n1\n")
     sql = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range % 7 = b.range % 11"
     assert (await refused(query, {"sql": sql}, call)).code == "query_too_slow"
-    assert (await query({"sql": "SELECT a FROM orders"}, call))["rows"] == [[1]]
+    assert (await query.invoke({"sql": "SELECT a FROM orders"}, call))["rows"] == [[1]]
 
 
 async def test_more_rows_than_asked_for_are_said_to_be_there(call):
     put(call, "n.csv", "a\n" + "\n".join(map(str, range(100))) + "\n")
-    result = await query({"sql": "SELECT a FROM n", "limit": 10}, call)
+    result = await query.invoke({"sql": "SELECT a FROM n", "limit": 10}, call)
     assert (result["row_count"], result["truncated"]) == (10, True)
 
 
 async def test_times_decimals_and_what_is_no_number_are_json(call):
     put(call, "n.csv", "a\n1\n")
     sql = "SELECT TIMESTAMP '2024-01-02 03:04:05', 1.5::DECIMAL(4,2), 'nan'::DOUBLE, INTERVAL 1 DAY, [1, 2]"
-    (row,) = (await query({"sql": sql}, call))["rows"]
+    (row,) = (await query.invoke({"sql": sql}, call))["rows"]
     assert row == ["2024-01-02T03:04:05", 1.5, None, "1 day, 0:00:00", [1, 2]]
 
 
@@ -168,9 +168,9 @@ async def test_a_chart_is_a_png_and_the_same_rows_give_the_same_bytes(call, kind
     put(call, "n.csv", "day,a,b\n2024-01-01,1,3\n2024-01-02,2,1\n2024-01-03,4,2\n")
     x = "a" if kind == "histogram" else "day"
     chart = {"sql": "SELECT * FROM n", "kind": kind, "x": x, "y": ["a", "b"], "title": "A", "name": "a.png"}
-    await draw_chart(chart, call)
+    await draw_chart.invoke(chart, call)
     first = (call.workspace.inputs / "a.png").read_bytes()
-    await draw_chart(chart, call)
+    await draw_chart.invoke(chart, call)
     assert first.startswith(b"\x89PNG")
     assert (call.workspace.inputs / "a.png").read_bytes() == first
 
@@ -187,7 +187,7 @@ async def test_sixty_thousand_rows_are_profiled_within_seconds(call):
     rows = "\n".join(f"{n},2024-01-{n % 28 + 1:02d},r{n % 7},{n % 100}" for n in range(60_000))
     put(call, "big.csv", "id,day,region,amount\n" + rows + "\n")
     started = time.monotonic()
-    assert (await describe_table({"table": "big"}, call))["rows"] == 60_000
+    assert (await describe_table.invoke({"table": "big"}, call))["rows"] == 60_000
     assert time.monotonic() - started < 10
 
 
@@ -208,12 +208,12 @@ async def test_a_large_database_is_there_within_seconds_with_its_types(call):
         [("INSERT INTO o VALUES (?,?,?,?,?)", values)],
     )
     spent = time.process_time()
-    listed = {each["table"]: each["rows"] for each in await list_tables({}, call)}
+    listed = {each["table"]: each["rows"] for each in await list_tables.invoke({}, call)}
     assert time.process_time() - spent < 40  # row by row it is 0.8 ms each, 160 s
     assert listed == {"o.o": 200_000, "o.empty": 0}
     kinds = "typeof(id), typeof(c), typeof(a), typeof(b), typeof(mixed)"
     sql = f'SELECT {kinds}, sum(id) OVER (), a, mixed FROM "o.o" ORDER BY id LIMIT 1'
-    (row,) = (await query({"sql": sql}, call))["rows"]
+    (row,) = (await query.invoke({"sql": sql}, call))["rows"]
     assert row == ["BIGINT", "VARCHAR", "DOUBLE", "BLOB", "VARCHAR", 19_999_900_000, 0.0, "2"]
 
 
@@ -238,7 +238,7 @@ async def test_a_name_is_never_a_pattern_an_option_or_an_address(call, name):
     else:
         sqlite(call.workspace.inputs / name, ["CREATE TABLE t (a INTEGER)", "INSERT INTO t VALUES (1)"])
     before = sorted(path.name for path in call.workspace.inputs.iterdir())
-    listed = {each["source"]: (each["table"], each["rows"]) for each in await list_tables({}, call)}
+    listed = {each["source"]: (each["table"], each["rows"]) for each in await list_tables.invoke({}, call)}
     assert listed[name][1] == 1
     assert listed["other.csv"][1] == 3
     assert sorted(path.name for path in call.workspace.inputs.iterdir()) == before
@@ -255,7 +255,7 @@ async def test_a_file_that_cannot_be_had_fails_no_other(call, monkeypatch):
         return await found(name)
 
     monkeypatch.setattr(call.workspace, "path", path)
-    assert [each["table"] for each in await list_tables({}, call)] == ["good"]
+    assert [each["table"] for each in await list_tables.invoke({}, call)] == ["good"]
     assert "the archive does not hold it" in str(await refused(describe_table, {"table": "gone"}, call))
 
 
@@ -267,5 +267,5 @@ async def test_a_file_that_takes_too_long_is_given_up_and_said(call, monkeypatch
         ["CREATE TABLE t (a INTEGER)"],
         [("INSERT INTO t VALUES (?)", ((i,) for i in range(3_000_000)))],
     )
-    assert [each["table"] for each in await list_tables({}, call)][:1] == ["good"]
+    assert [each["table"] for each in await list_tables.invoke({}, call)][:1] == ["good"]
     assert "slow.sqlite" in str(await refused(describe_table, {"table": "nothing"}, call))

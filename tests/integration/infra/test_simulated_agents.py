@@ -26,7 +26,7 @@ from services.communication.agent import agent as communication
 from services.data.agent import agent as data
 from services.research.agent import agent as research
 from shared.config import Settings
-from shared.tools import ToolCall, ToolError
+from shared.tools import ToolContext, ToolError
 
 AGENTS = {agent.name: agent for agent in (research, data, code, communication)}
 KINDS = {"planner": Plan, "reviewer": Verdict}
@@ -127,7 +127,7 @@ class Loop:
 
     async def _call(self, tools, call, desk, key):
         self.calls[call.function.name] += 1
-        circumstances = ToolCall(
+        circumstances = ToolContext(
             run_id="r", step_id="s", call_id=call.id, idempotency_key=f"{key}-{call.id}", epoch=1, tenant="t",
             workspace=desk, settings=self.settings,
         )  # fmt: skip

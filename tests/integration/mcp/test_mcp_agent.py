@@ -10,8 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from schemas.step import DoStep, Findings, HelpAsked, StepCompleted
 from shared import bus
-from shared.agent import Agent, Context, Worker
+from shared.agent import Agent, Context
 from shared.agent.serve import mcp_servers
+from shared.agent.worker import Worker
 from shared.archive import BlobStore
 from shared.blackboard import RunStore
 from shared.llm import Models

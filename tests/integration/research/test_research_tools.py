@@ -15,7 +15,7 @@ from services.research import documents
 from services.research.index import index_of, passages
 from services.research.tools import fetch_page, read_document, search_documents
 from shared.config import Settings
-from shared.tools import ToolCall, ToolError
+from shared.tools import ToolContext, ToolError
 
 
 class Files:
@@ -55,19 +55,19 @@ def call(tmp_path, house):
 
 
 def calling(folder, **configured):
-    return ToolCall(
+    return ToolContext(
         run_id="r", step_id="s", call_id="c", idempotency_key="k", epoch=1, tenant="t",
         workspace=Files(folder), settings=Settings(**configured),
     )  # fmt: skip
 
 
 async def search(call, query, **more):
-    return await search_documents({"query": query, **more}, call)
+    return await search_documents.invoke({"query": query, **more}, call)
 
 
 async def refused(tool, arguments, call):
     with pytest.raises(ToolError) as raised:
-        await tool(arguments, call)
+        await tool.invoke(arguments, call)
     return raised.value
 
 
@@ -130,7 +130,7 @@ async def test_changed_new_and_deleted_files_are_noticed(call, house):
 async def test_files_of_the_task_are_searched_and_read_and_forgotten_with_it(call, house, tmp_path):
     (tmp_path / "own" / "offer.txt").write_text("The zeppelin costs 900.")
     assert [hit["document"] for hit in await search(call, "zeppelin")] == ["offer.txt"]
-    assert (await read_document({"document": "offer.txt"}, call))["text"] == "The zeppelin costs 900."
+    assert (await read_document.invoke({"document": "offer.txt"}, call))["text"] == "The zeppelin costs 900."
     (tmp_path / "other").mkdir()
     other = calling(tmp_path / "other", documents=(house,))
     assert await search(other, "zeppelin") == []
@@ -141,7 +141,7 @@ async def test_pdfs_are_searched_and_read_with_their_pages(call, house):
     (house / "travel.pdf").write_bytes(pdf("Flights need approval"))
     hit = (await search(call, "flights"))[0]
     assert (hit["document"], hit["title"]) == ("travel.pdf", "Travel rules")
-    assert (await read_document({"document": "travel.pdf"}, call))["text"] == "[page 1]\nFlights need approval"
+    assert (await read_document.invoke({"document": "travel.pdf"}, call))["text"] == "[page 1]\nFlights need approval"
 
 
 async def test_what_could_not_be_searched_is_said(call, house, monkeypatch):
@@ -166,7 +166,7 @@ async def test_a_document_is_read_part_by_part_without_loss(call, house):
     (house / "long.txt").write_text(whole)
     parts, offset = [], 0
     while offset is not None:
-        part = await read_document({"document": "long.txt", "offset": offset, "limit": 7_000}, call)
+        part = await read_document.invoke({"document": "long.txt", "offset": offset, "limit": 7_000}, call)
         assert part["total_characters"] == len(whole)
         parts.append(part["text"])
         offset = part["next_offset"]
@@ -179,7 +179,7 @@ async def test_a_hit_deep_in_a_document_leads_to_its_place(call, house):
         "Filler text.\n\n" * 1_000 + "The zeppelin is here.\n\n" + "More filler.\n\n" * 1_000
     )
     hit = (await search(call, "zeppelin"))[0]
-    part = await read_document({"document": "long.txt", "offset": hit["offset"], "limit": 2_000}, call)
+    part = await read_document.invoke({"document": "long.txt", "offset": hit["offset"], "limit": 2_000}, call)
     assert "The zeppelin is here." in part["text"]
 
 
@@ -223,7 +223,7 @@ async def test_several_folders_are_told_apart_by_their_names(tmp_path, house):
     call = calling(tmp_path / "own", documents=(house, tmp_path / "second"))
     names = {hit["document"] for hit in await search(call, "leave")}
     assert {"house/leave.md", "second/leave.md"} <= names
-    assert (await read_document({"document": "second/leave.md"}, call))["text"] == "Leave, second."
+    assert (await read_document.invoke({"document": "second/leave.md"}, call))["text"] == "Leave, second."
 
 
 PAGES = {
@@ -271,14 +271,14 @@ def web():
 
 async def test_pages_are_fetched_as_readable_text_from_an_allowed_host(tmp_path, web):
     call = calling(tmp_path, fetch_allow=(web,))
-    page = await fetch_page({"url": f"http://{web}/page"}, call)
+    page = await fetch_page.invoke({"url": f"http://{web}/page"}, call)
     assert page["title"] == "Bees"
     assert "where the flowers are" in page["text"]
     assert "evil" not in page["text"]
-    assert (await fetch_page({"url": f"http://{web}/text"}, call))["text"] == "plain words"
-    assert (await fetch_page({"url": f"http://{web}/json"}, call))["text"] == '{"answer": 42}'
-    assert "Flights need approval" in (await fetch_page({"url": f"http://{web}/pdf"}, call))["text"]
-    part = await fetch_page({"url": f"http://{web}/text", "offset": 6, "limit": 3}, call)
+    assert (await fetch_page.invoke({"url": f"http://{web}/text"}, call))["text"] == "plain words"
+    assert (await fetch_page.invoke({"url": f"http://{web}/json"}, call))["text"] == '{"answer": 42}'
+    assert "Flights need approval" in (await fetch_page.invoke({"url": f"http://{web}/pdf"}, call))["text"]
+    part = await fetch_page.invoke({"url": f"http://{web}/text", "offset": 6, "limit": 3}, call)
     assert (part["text"], part["next_offset"]) == ("wor", 9)
     assert (await refused(fetch_page, {"url": f"http://{web}/binary"}, call)).code == "unsupported_content"
 

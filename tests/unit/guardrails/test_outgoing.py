@@ -6,7 +6,7 @@ import pytest
 
 from schemas.step import Findings, Output, Source, StepOutput
 from services.research.citations import checked, fetched, given
-from shared.agent import ToolResult
+from shared.agent.actions import ToolResult
 from shared.agent.outgoing import guarded
 from shared.errors import TerminalError
 from shared.guardrails import named, parse_policy, wrap, wrap_error

@@ -31,6 +31,7 @@ COPIED = [
     "schemas",
     "services",
     "shared",
+    "waggle",
 ]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.config import Settings
 from shared.errors import Misconfigured
-from shared.llm import Role
+from shared.llm import ModelRole
 from shared.llm.endpoints import chains_of
 from shared.llm.prices import Price, price_of
 from shared.llm.usage import NOTHING, Amount, usage_of
@@ -33,32 +33,32 @@ def settings(**more) -> Settings:
 def test_the_plain_variables_name_one_endpoint_for_each_role():
     chains = chains_of(settings(model_strong="a", model_cheap="b"))
     assert {role: [each.model for each in chain] for role, chain in chains.items()} == {
-        Role.STRONG: ["a"],
-        Role.CHEAP: ["b"],
-        Role.JUDGE: ["a"],
+        ModelRole.STRONG: ["a"],
+        ModelRole.CHEAP: ["b"],
+        ModelRole.JUDGE: ["a"],
     }
-    assert chains[Role.STRONG][0].base_url == "http://main:1/v1"
+    assert chains[ModelRole.STRONG][0].base_url == "http://main:1/v1"
 
 
 def test_a_file_names_a_chain_and_a_role_it_leaves_out_is_like_the_strong_one(tmp_path):
     file = tmp_path / "models.toml"
     file.write_text(FILE)
     chains = chains_of(settings(models=file, model_requests_per_minute=100))
-    assert [each.name for each in chains[Role.STRONG]] == ["main", "spare"]
-    assert chains[Role.JUDGE] == chains[Role.STRONG]
-    assert [each.requests_per_minute for each in chains[Role.STRONG]] == [100, 7]
-    assert chains[Role.CHEAP][0].price == Price(1, 2.5)
-    assert Role.EMBED not in chains
+    assert [each.name for each in chains[ModelRole.STRONG]] == ["main", "spare"]
+    assert chains[ModelRole.JUDGE] == chains[ModelRole.STRONG]
+    assert [each.requests_per_minute for each in chains[ModelRole.STRONG]] == [100, 7]
+    assert chains[ModelRole.CHEAP][0].price == Price(1, 2.5)
+    assert ModelRole.EMBED not in chains
 
 
 def test_a_key_goes_only_to_the_address_it_was_given_for(tmp_path, monkeypatch):
     file = tmp_path / "models.toml"
     file.write_text(FILE)
-    keys = [each.api_key.get_secret_value() for each in chains_of(settings(models=file))[Role.STRONG]]
+    keys = [each.api_key.get_secret_value() for each in chains_of(settings(models=file))[ModelRole.STRONG]]
     assert keys == ["sk-main-key", "none"]
     monkeypatch.setenv("WAGGLE_MODEL_KEYS", "spare=the-spare-key")
     given = settings(models=file)
-    assert chains_of(given)[Role.CHEAP][0].api_key.get_secret_value() == "the-spare-key"
+    assert chains_of(given)[ModelRole.CHEAP][0].api_key.get_secret_value() == "the-spare-key"
     assert "the-spare-key" in secrets_of(given)
     assert "the-spare-key" not in repr(given)
 

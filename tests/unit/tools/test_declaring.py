@@ -35,7 +35,7 @@ def test_a_tools_schema_is_strict_and_comes_from_its_signature():
 @pytest.mark.parametrize("arguments", [{"a": -1}, {}, {"a": 1, "c": 2}, {"a": "x"}])
 async def test_a_call_that_does_not_fit_the_schema_never_reaches_the_function(arguments):
     with pytest.raises(ToolError) as refused:
-        await add(arguments, None)
+        await add.invoke(arguments, None)
     assert refused.value.code == "invalid_arguments"
     assert "add" in (refused.value.suggested_action or "")
 
@@ -48,7 +48,7 @@ async def test_a_tool_that_takes_too_long_is_a_structured_retryable_error():
         return 1
 
     with pytest.raises(ToolError) as late:
-        await sleepy({}, None)
+        await sleepy.invoke({}, None)
     assert (late.value.code, late.value.retryable) == ("timeout", True)
 
 
@@ -59,7 +59,7 @@ async def test_a_defect_in_a_tool_does_not_show_its_text_to_the_model():
         raise RuntimeError("password=hunter2")
 
     with pytest.raises(ToolError) as failed:
-        await broken({}, None)
+        await broken.invoke({}, None)
     assert failed.value.code == "tool_failed"
     assert "hunter2" not in str(failed.value)
 
@@ -71,7 +71,7 @@ async def test_an_output_of_another_type_than_declared_is_refused():
         return "many"  # type: ignore[return-value]
 
     with pytest.raises(ToolError) as wrong:
-        await liar({}, None)
+        await liar.invoke({}, None)
     assert wrong.value.code == "invalid_output"
 
 
@@ -109,7 +109,7 @@ async def test_what_a_tool_raises_on_purpose_says_that_nothing_has_happened(said
         raise said
 
     with pytest.raises(type(said)) as raised:
-        await send({}, None)
+        await send.invoke({}, None)
     assert raised.value is said
 
 
@@ -120,7 +120,7 @@ async def test_a_timeout_of_the_tools_own_is_not_taken_for_the_end_of_its_time()
         raise TimeoutError
 
     with pytest.raises(ToolError) as failed:
-        await look({}, None)
+        await look.invoke({}, None)
     assert (failed.value.code, "longer" in str(failed.value)) == ("tool_failed", False)
 
 

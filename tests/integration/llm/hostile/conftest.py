@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from schemas.step import DoStep, Findings
 from shared import bus
-from shared.agent import Agent, Context, Worker
+from shared.agent import Agent, Context
+from shared.agent.worker import Worker
 from shared.archive import BlobStore
 from shared.blackboard import RunStore
 from shared.llm import Models

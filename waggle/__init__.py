@@ -1,0 +1,51 @@
+"""The public face for agent authors: declare an agent and its tools, and serve it.
+
+`waggle.testing` runs an agent's handler in a test. Everything else of Waggle is internal and changes without notice.
+"""
+
+from schemas.budget import Budget
+from schemas.plan import Effect, Plan, Risk
+from schemas.step import DoStep as Step
+from schemas.step import Fact, Findings, MakePlan, ReviewResult, Source, Verdict
+from schemas.task import Artefact
+from shared.agent import Agent, AskHuman, Context
+from shared.config import ModelRole
+from shared.errors import NeedsHuman, RetryableError, TerminalError
+from shared.tools import Limits, ToolContext, ToolError, tool
+
+__all__ = [
+    "Agent",
+    "Artefact",
+    "AskHuman",
+    "Budget",
+    "Context",
+    "Effect",
+    "Fact",
+    "Findings",
+    "Limits",
+    "MakePlan",
+    "ModelRole",
+    "NeedsHuman",
+    "Plan",
+    "RetryableError",
+    "ReviewResult",
+    "Risk",
+    "Source",
+    "Step",
+    "TerminalError",
+    "ToolContext",
+    "ToolError",
+    "Verdict",
+    "serve",
+    "tool",
+]
+
+
+def serve(agent: Agent) -> None:
+    """Run the agent as a service until SIGTERM: its topic in, its answers out, its card announced.
+
+    Leaves the process with a message when a setting is missing or wrong.
+    """
+    from shared.agent.serve import serve_agent  # noqa: PLC0415 -- Kafka, Redis and model clients load here, not on import
+
+    serve_agent(agent)
