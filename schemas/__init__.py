@@ -1,4 +1,4 @@
-"""What travels between services: one module per subject, pydantic models only.
+"""Messages between services: one module per subject, pydantic models only.
 
-`schemas/published/` holds the JSON Schema files and the AsyncAPI document made from them.
+`schemas/published/` holds the JSON Schema files and the AsyncAPI document generated from them.
 """

@@ -1,4 +1,4 @@
-"""Tool calls that change something outside a run, each with its outcome: the record of what the run has effected."""
+"""Tool calls that change something outside a run, with their outcomes: the record of the run's external effects."""
 
 from typing import Literal
 
@@ -9,32 +9,32 @@ from schemas.plan import Effect
 
 
 class ActingCall(Part):
-    """One call of a tool that acts outside its run, and how it ended. `work_id` and `call` name its place."""
+    """One call of a tool that acts outside its run, with its outcome. `work_id` and `call` identify its place."""
 
     work_id: Id
-    call: str = Field(description="Place of the call in the work, as its journal names it.")
+    call: str = Field(description="Place of the call in the work, as in its journal.")
     agent: Slug
     tool: str
-    source: str | None = Field(None, description="Where the tool is from, when it is no part of Waggle.")
+    source: str | None = Field(None, description="Origin of a tool that is not built into Waggle.")
     effect: Effect
-    arguments: str = Field("", description="JSON; of long arguments the beginning.")
-    digest: str = Field(description="SHA-256 of the tool and its arguments, the same in every work and at every place.")
-    targets: list[str] = Field(default_factory=list, description="Tool and destination, one entry a destination.")
+    arguments: str = Field("", description="JSON; long arguments are truncated.")
+    digest: str = Field(description="SHA-256 of the tool and its arguments; independent of work and place.")
+    targets: list[str] = Field(default_factory=list, description="Tool and destination, one entry per destination.")
     moves: dict[str, Amount] = Field(default_factory=dict, description="Amount of `money`, number of `rows`.")
     outcome: Literal["made", "failed", "refused", "unknown"] = Field(
         description="`unknown`: the call may have been made."
     )
-    result: str = Field("", description="JSON that the tool returned; of a long result the beginning.")
-    reason: str = Field("", description="Why the call was not made, or why its outcome is unknown.")
-    rule: str = Field("", description="Rule that refused the call; `person` for a person's decision.")
-    at: Instant | None = Field(None, description="When its outcome was recorded.")
+    result: str = Field("", description="JSON that the tool returned; a long result is truncated.")
+    reason: str = Field("", description="Reason the call was not made, or its outcome is unknown.")
+    rule: str = Field("", description="Rule that refused the call; `person` for a human decision.")
+    at: Instant | None = Field(None, description="Time at which the outcome was recorded.")
 
     @property
     def place(self) -> tuple[str, str]:
-        """Work and call: one record for each."""
+        """Work and call; unique per record."""
         return self.work_id, self.call
 
     @property
     def may_have_happened(self) -> bool:
-        """True for calls that were made and for those of unknown outcome."""
+        """True if the call was made or its outcome is unknown."""
         return self.outcome in ("made", "unknown")

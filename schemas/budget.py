@@ -1,4 +1,4 @@
-"""What a run may spend, and what it has spent."""
+"""Budget of a run and its usage."""
 
 from pydantic import ConfigDict, Field
 
@@ -6,28 +6,28 @@ from schemas.message import MOST, MOST_SECONDS, MOST_USD, Count, Part
 
 
 class Budget(Part):
-    """Limits of one run, over all of its services.
+    """Limits of one run, across all services.
 
-    A misspelt limit is refused: it must not be silently absent.
+    Unknown fields are rejected, so that a misspelt limit is not silently missing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens: int = Field(400_000, ge=0, le=MOST, description="Prompt and completion tokens together.")
     output_tokens: int = Field(50_000, ge=0, le=MOST, description="Completion tokens.")
-    cost_usd: float = Field(2.0, ge=0, le=MOST_USD, description="Money for model calls, in US dollars.")
+    cost_usd: float = Field(2.0, ge=0, le=MOST_USD, description="Cost of model calls, in US dollars.")
     model_calls: int = Field(80, ge=0, le=MOST, description="Model calls.")
     tool_calls: int = Field(25, ge=0, le=MOST, description="Tool calls.")
-    steps: int = Field(12, ge=1, le=40, description="Steps a plan may have.")
+    steps: int = Field(12, ge=1, le=40, description="Maximum steps in a plan.")
     seconds: float = Field(
         120.0,
         gt=0,
         le=MOST_SECONDS,
-        description="Wall clock from intake to result, waiting for people not counted.",
+        description="Wall clock from intake to result, excluding time spent waiting for people.",
     )
 
     def exceeded_by(self, usage: "Usage", more: "Usage | None" = None) -> str | None:
-        """The first limit that `usage`, with `more` that is wanted, passes, as a sentence; None while all hold."""
+        """Return a sentence naming the first limit that `usage` plus `more` exceeds; None if all hold."""
         used = by_limit(usage)
         for name, amount in by_limit(usage + more if more else usage).items():
             limit = getattr(self, name)
@@ -36,7 +36,7 @@ class Budget(Part):
         return None
 
     def share(self, usage: "Usage") -> tuple[float, str]:
-        """How much of the limit that is nearest is used, 1.0 being all of it, and that limit's name."""
+        """Return the used fraction (1.0 is all) of the most used limit, and that limit's name."""
         return max(
             (amount / limit if limit else float(amount > 0), name)
             for name, amount in by_limit(usage).items()
@@ -44,7 +44,7 @@ class Budget(Part):
         )
 
     def less(self, usage: "Usage") -> "Budget":
-        """What is left after `usage`; never below zero."""
+        """Return what remains after `usage`; never below zero."""
         return self.model_copy(
             update={
                 "tokens": max(0, self.tokens - usage.prompt_tokens - usage.completion_tokens),
@@ -57,30 +57,28 @@ class Budget(Part):
 
 
 class DayBudget(Part):
-    """Limits of all runs of one tenant together, on one day in UTC. What is not said is not limited."""
+    """Limits of all runs of one tenant together, per UTC day. An omitted limit does not apply."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens: int | None = Field(None, ge=0, le=MOST, description="Prompt and completion tokens together.")
-    cost_usd: float | None = Field(None, ge=0, le=MOST_USD, description="Money for model calls, in US dollars.")
+    cost_usd: float | None = Field(None, ge=0, le=MOST_USD, description="Cost of model calls, in US dollars.")
     model_calls: int | None = Field(None, ge=0, le=MOST, description="Model calls.")
 
 
 class Usage(Part):
-    """What was spent. Adds up with `+`; a sum stays at the bound of its field."""
+    """Resources used. Adds up with `+`; a sum saturates at the bound of its field."""
 
     prompt_tokens: Count = 0
     completion_tokens: Count = 0
-    cost_usd: float = Field(
-        0.0, ge=0, le=MOST_USD, description="US dollars, by the price list of the service that called."
-    )
+    cost_usd: float = Field(0.0, ge=0, le=MOST_USD, description="US dollars, by the price list of the calling service.")
     model_calls: Count = 0
     tool_calls: Count = 0
     estimated: int = Field(
         0,
         ge=0,
         le=MOST,
-        description="Of the model calls: how many have estimated tokens, for want of figures that can be.",
+        description="Model calls whose tokens are estimated because the provider reported no plausible figures.",
     )
 
     def __add__(self, other: "Usage") -> "Usage":
@@ -89,7 +87,7 @@ class Usage(Part):
 
 
 def by_limit(usage: Usage) -> dict[str, float]:
-    """What was used, by the limit it counts towards."""
+    """Return the usage by the limit it counts towards."""
     return {
         "tokens": usage.prompt_tokens + usage.completion_tokens,
         "output_tokens": usage.completion_tokens,

@@ -1,4 +1,4 @@
-"""What people did about dead letters."""
+"""Records of redriven and discarded dead letters."""
 
 from typing import Literal
 
@@ -8,17 +8,17 @@ from schemas.message import Instant, Message
 
 
 class DeadLetterHandled(Message):
-    """Somebody redrove a dead letter or discarded it. Of several for one dead letter the last counts."""
+    """A dead letter was redriven or discarded. Of several records for one dead letter the last counts."""
 
     name: str = Field(
         min_length=1, description="`<topic>.dlt/<partition>/<offset>` of the dead letter, without the prefix."
     )
     action: Literal["redriven", "discarded"] = Field(
-        description="`redriven`: put back where it was; `discarded`: given up for good."
+        description="`redriven`: put back on its topic; `discarded`: dropped for good."
     )
-    by: str = Field(min_length=1, description="Who did it.")
+    by: str = Field(min_length=1, description="Operator who did it.")
     at: Instant
-    reason: str = Field("", description="Why; never empty for a discarded one.")
+    reason: str = Field("", description="Reason; never empty for a discarded dead letter.")
     died: Instant = Field(
-        description="Kafka's timestamp of the dead letter. If another one has its name now, its topic was made anew."
+        description="Kafka timestamp of the dead letter. With another one under this name the topic was recreated."
     )

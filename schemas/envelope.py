@@ -10,47 +10,47 @@ from schemas.message import MOST, Id, Part, Slug
 
 
 class InvalidEnvelope(ValueError):
-    """A required header is missing, or one has a value that cannot be."""
+    """A required header is missing, or a header has an invalid value."""
 
 
 class Envelope(Part):
-    """Who sent what, when, about which run, because of what, in which trace."""
+    """CloudEvents attributes of a message: sender, time, run, cause and trace."""
 
     specversion: Annotated[str, StringConstraints(pattern=r"^1\.\d+$")] = Field(
         "1.0", description="`1.0`; any `1.x` is read."
     )
-    id: Id = Field(description="Names this event; the same id again is the same event, and changes nothing.")
-    source: str = Field(min_length=1, description="Who sent it, as a URI reference such as `/shop/orders`.")
+    id: Id = Field(description="Identifies this event; a repeated id is the same event and changes nothing.")
+    source: str = Field(min_length=1, description="Sender, as a URI reference such as `/shop/orders`.")
     type: str = Field(min_length=1, description="The message's wire type, such as `waggle.task.v1`.")
     subject: str | None = Field(None, description="The run it is about.")
-    time: AwareDatetime | None = Field(None, description="When it was sent: RFC 3339, with an offset from UTC.")
+    time: AwareDatetime | None = Field(None, description="Time of sending: RFC 3339, with an offset from UTC.")
     datacontenttype: str = Field("application/json", description="`application/json`, or another type ending in +json.")
-    tenant: Slug | None = Field(None, description="Whose it is. For reading along; the payload's `tenant` decides.")
-    causationid: str | None = Field(None, description="The id of the event that this one follows from.")
-    priority: str | None = Field(None, description="How urgent it is beside its tenant's others: low, normal or high.")
-    attempt: int = Field(1, ge=1, le=MOST, description="Which delivery of the same message this is, in decimal digits.")
+    tenant: Slug | None = Field(None, description="Tenant. Informative; the payload's `tenant` decides.")
+    causationid: str | None = Field(None, description="Id of the event that caused this one.")
+    priority: str | None = Field(None, description="Priority among the tenant's tasks: low, normal or high.")
+    attempt: int = Field(1, ge=1, le=MOST, description="Delivery number of the same message, in decimal digits.")
     traceparent: str | None = Field(None, description="W3C Trace Context; the run continues this trace.")
-    tracestate: str | None = Field(None, description="W3C Trace Context, what vendors add.")
+    tracestate: str | None = Field(None, description="W3C Trace Context, vendor-specific part.")
 
 
 _PLAIN = {"datacontenttype": "content-type", "traceparent": "traceparent", "tracestate": "tracestate"}
-"""Attributes whose header has no `ce_` before it."""
+"""Attributes whose header has no `ce_` prefix."""
 
 HEADER = {name: _PLAIN.get(name, f"ce_{name}") for name in Envelope.model_fields}
 """The Kafka header of each attribute."""
 
 REQUIRED = ("specversion", "id", "source", "type")
-"""Attributes without which nothing is a CloudEvent."""
+"""Attributes that every CloudEvent has."""
 
 
 def to_headers(envelope: Envelope) -> dict[str, str]:
-    """The headers of an envelope; what is None has none."""
+    """Return the headers of an envelope; attributes that are None are omitted."""
     values = {name: getattr(envelope, name) for name in Envelope.model_fields}
     return {HEADER[name]: _text(value) for name, value in values.items() if value is not None}
 
 
 def from_headers(headers: Mapping[str, bytes | str]) -> Envelope:
-    """The envelope in some headers, whatever their case. Raises InvalidEnvelope, naming the header that is wrong."""
+    """Read the envelope from headers, case-insensitively. Raises InvalidEnvelope, naming the invalid header."""
     lower = {name.lower(): value for name, value in headers.items()}
     found: dict[str, Any] = {name: _read(lower[header]) for name, header in HEADER.items() if header in lower}
     for required in REQUIRED:

@@ -1,4 +1,4 @@
-"""How a failure travels: a structure a machine can act on and a person can read."""
+"""Failure report: a structure a machine can act on and a person can read."""
 
 from pydantic import Field
 
@@ -6,9 +6,9 @@ from schemas.message import Part
 
 
 class ErrorInfo(Part):
-    """What went wrong and what would help."""
+    """A failure and its remedy."""
 
-    code: str = Field(description="One word a machine can match, such as `invalid_plan` or `deadline`.")
-    message: str = Field(description="What happened, for a person.")
-    retryable: bool = Field(False, description="Whether the same request may succeed later.")
-    suggested_action: str | None = Field(None, description="What to do about it.")
+    code: str = Field(description="Code a machine can match, such as `invalid_plan` or `deadline`.")
+    message: str = Field(description="Human-readable description.")
+    retryable: bool = Field(False, description="True if the same request may succeed later.")
+    suggested_action: str | None = Field(None, description="Suggested remedy.")

@@ -1,6 +1,6 @@
-"""Facts about a run, in the past tense: what the run log keeps and what people follow live.
+"""Facts about a run, in the past tense: recorded in the run log and streamed live.
 
-A run is the fold of its events (`shared.runs.evolve`). Every event says when, by whom and why.
+A run is the fold of its events (`shared.runs.evolve`). Every event has its time, author and reason.
 """
 
 from enum import StrEnum
@@ -20,7 +20,7 @@ from schemas.versions import Versions
 
 
 class State(StrEnum):
-    """Where a run stands."""
+    """State of a run."""
 
     INTAKE = "INTAKE"
     VALIDATING = "VALIDATING"
@@ -37,58 +37,58 @@ class State(StrEnum):
 
 
 class RunEvent(Message):
-    """Something that happened to a run."""
+    """An event of a run."""
 
     run_id: Id
     tenant: Slug
     at: Instant
-    by: str = Field(description="The service, agent or person it comes from.")
+    by: str = Field(description="Service, agent or person that caused it.")
 
 
 class RunStarted(RunEvent):
-    """A task was taken in."""
+    """A task was accepted."""
 
     task_id: str
-    source: str | None = Field(None, description="The CloudEvents source of the task event.")
+    source: str | None = Field(None, description="CloudEvents source of the task event.")
     task: Task
     deadline: Instant
-    traceparent: str | None = Field(None, description="W3C Trace Context: the span in which it was taken in.")
-    secret: str | None = Field(None, description="What the run's tokens are derived from; no follower is shown it.")
-    unread: bool = Field(False, description="The task, or the run, could not be read: `task` only stands for it.")
-    resumes: Count = Field(0, description="Results that this run has published before it began again.")
+    traceparent: str | None = Field(None, description="W3C Trace Context of the intake span.")
+    secret: str | None = Field(None, description="Secret behind the run's tokens; never shown to followers.")
+    unread: bool = Field(False, description="The task, or the run, could not be read: `task` is a placeholder.")
+    resumes: Count = Field(0, description="Number of results published before the run was restarted.")
 
 
 class GuardrailTripped(RunEvent):
-    """Something in the task was found that the guardrails' policy names. Says what and where, never the text itself."""
+    """The guardrails found something in the task. Gives kind and place, never the text itself."""
 
-    guardrail: str = Field(description="The kind of what was found, such as `secret`.")
-    action: str = Field(description="What was done: `mark`, `redact`, `ask` or `reject`.")
-    where: str = Field(description="Which part of the task.")
+    guardrail: str = Field(description="Kind of finding, such as `secret`.")
+    action: str = Field(description="Action taken: `mark`, `redact`, `ask` or `reject`.")
+    where: str = Field(description="Part of the task.")
     why: str
-    count: int = Field(1, ge=1, le=MOST, description="How often it was found there.")
+    count: int = Field(1, ge=1, le=MOST, description="Number of findings of this kind there.")
 
 
 class Moved(RunEvent):
-    """The run went from one state to another."""
+    """The run changed its state."""
 
     source: State
     target: State
     reason: str
     error: ErrorInfo | None = None
     settling: bool = Field(
-        False, description="The run has ended, and agents were at work: `ResultReleased` follows with the result."
+        False, description="The run ended while agents were at work: `ResultReleased` follows with the result."
     )
 
 
 class ResultReleased(RunEvent):
-    """Agents that were at work when the run ended have reported, or time for that is over: the result is published."""
+    """Agents at work when the run ended have reported, or the wait timed out: the result is published."""
 
-    unanswered: list[str] = Field(description="Handoffs without a report: calls begun for them may still complete.")
-    too_large: bool = Field(False, description="The result is without what steps brought: no message holds it.")
+    unanswered: list[str] = Field(description="Handoffs without a report: calls started for them may still complete.")
+    too_large: bool = Field(False, description="The result omits the outputs of steps: it would not fit in a message.")
 
 
 class MoveRefused(RunEvent):
-    """Somebody wanted a move that the state does not allow; nothing changed."""
+    """A requested transition was not allowed in this state; nothing changed."""
 
     source: State
     wanted: str
@@ -96,10 +96,10 @@ class MoveRefused(RunEvent):
 
 
 class AnswerIgnored(RunEvent):
-    """An answer came to a handoff that is not open (any more), or not from its agent; nothing changed."""
+    """An answer arrived for a handoff that is not open, or from an agent it was not sent to; nothing changed."""
 
     handoff_id: str
-    reason: str = Field("", description="`wrong_token` or `wrong_agent` when it is not its agent's; else empty.")
+    reason: str = Field("", description="`wrong_token` or `wrong_agent` if it is not from its agent; else empty.")
 
 
 class Spent(RunEvent):
@@ -107,27 +107,27 @@ class Spent(RunEvent):
 
     usage: Usage
     models: list[str]
-    step_id: str | None = Field(None, description="The step it was spent on, unless a `StepDone` says so.")
+    step_id: str | None = Field(None, description="Step it was spent on, unless a `StepDone` states it.")
 
 
 class BudgetReached(RunEvent):
-    """A share of the budget is used up: half of it, or so much that the run goes on by cheaper means."""
+    """A share of the budget is used: half of it, or enough that the run continues with cheaper models."""
 
     share: float = Field(ge=0, le=MOST, description="0.5 or 0.8.")
-    limit: str = Field(description="The limit that is nearest.")
+    limit: str = Field(description="The most used limit.")
 
 
 class ActionsJudged(RunEvent):
-    """What the gate said of an agent's actions while it worked on a handoff, with the rules that said it."""
+    """Verdicts of the gate on an agent's actions during a handoff, with the rules that gave them."""
 
     handoff_id: str
     judged: list[Judgement]
-    acted: list[str] = Field(default_factory=list, description="What was done for good: tool and place.")
+    acted: list[str] = Field(default_factory=list, description="Irreversible effects: tool and place.")
     effected: list[ActingCall] = Field(default_factory=list, description="Acting calls of the work, with outcomes.")
 
 
 class DeadlineMoved(RunEvent):
-    """Time spent waiting for people was given back."""
+    """Time spent waiting for people was credited to the run's deadline."""
 
     deadline: Instant
 
@@ -139,34 +139,34 @@ class PlanRequested(RunEvent):
 
 
 class PlanAccepted(RunEvent):
-    """The plan can be carried out."""
+    """The plan is valid."""
 
     plan: Plan
-    tainted: bool = Field(False, description="Whether the planner had read untrusted content.")
+    tainted: bool = Field(False, description="True if the planner had read untrusted content.")
 
 
 class PlanRefused(RunEvent):
-    """The plan cannot be carried out, or is one that was refused before, and why not."""
+    """The plan is invalid or was refused before, with the reason."""
 
     problems: list[str]
     digest: str | None = Field(None, description="Equal for plans with the same steps.")
 
 
 class PlanDropped(RunEvent):
-    """The plan is given up; a new one is to be made."""
+    """The plan was dropped; a new one will be requested."""
 
     reason: str
 
 
 class StepDispatched(RunEvent):
-    """A step was handed to its agent."""
+    """A step was sent to its agent."""
 
     step_id: str
     agent: str
     objective: str
     handoff_id: str
     attempt: Count
-    versions: Versions | None = Field(None, description="Of the agent, as it has announced itself.")
+    versions: Versions | None = Field(None, description="Versions of the agent, as it announced them.")
 
 
 class StepDone(RunEvent):
@@ -176,11 +176,11 @@ class StepDone(RunEvent):
     output: Output
     seconds: Seconds
     usage: Usage
-    versions: Versions | None = Field(None, description="Of the agent that did it.")
+    versions: Versions | None = Field(None, description="Versions of the agent that did it.")
 
 
 class StepAsked(RunEvent):
-    """A step needs a person. `call`: the tool call it is about, if any; `proposal`: that call, if it was not made."""
+    """A step needs a human decision. `call`: the tool call concerned; `proposal`: that call, if it was not made."""
 
     step_id: str
     question: str
@@ -190,7 +190,7 @@ class StepAsked(RunEvent):
 
 
 class AttemptFailed(RunEvent):
-    """A handoff failed. `final`: it is not tried again."""
+    """A handoff failed. `final`: it is not retried."""
 
     handoff_id: str
     error: ErrorInfo
@@ -198,7 +198,7 @@ class AttemptFailed(RunEvent):
 
 
 class StepsReopened(RunEvent):
-    """Steps are to be done again, with reasons."""
+    """Steps must be redone, with reasons."""
 
     step_ids: list[str]
     feedback: list[str]
@@ -219,19 +219,19 @@ class ReviewGiven(RunEvent):
 
 
 class HelpRequested(RunEvent):
-    """A person is asked; the run waits."""
+    """A human decision was requested; the run waits."""
 
     request_id: str
     about: Literal["plan", "step", "review"]
     step_id: str | None
     question: str
     options: list[str]
-    proposal: Proposal | None = Field(None, description="The tool call that an approval permits, if it is about one.")
-    expires: Instant | None = Field(None, description="When nobody is waited for any more.")
+    proposal: Proposal | None = Field(None, description="Tool call that an approval permits, if any.")
+    expires: Instant | None = Field(None, description="Time at which the request expires.")
 
 
 class HelpAnswered(RunEvent):
-    """A person has decided."""
+    """A person decided."""
 
     request_id: str
     decision: Literal["approve", "reject"]
@@ -239,20 +239,20 @@ class HelpAnswered(RunEvent):
 
 
 class RunResumed(RunEvent):
-    """A failed run is taken up again where it failed; what was recorded of its steps is kept."""
+    """A failed run resumed where it failed; records of its steps are kept."""
 
     deadline: Instant
 
 
 class EffectsApproved(RunEvent):
-    """A person has the calls made that a dry run has shown: those, in that order, and no other."""
+    """A person applied a dry run: exactly the calls it showed, in that order."""
 
     digest: str
     deadline: Instant
 
 
 class Progressed(RunEvent):
-    """What an agent is doing right now. Only shown live, at the gateway: no part of the run, and not published."""
+    """Current activity of an agent. Streamed live by the gateway only: not part of the run, and not published."""
 
     step_id: str
     agent: str

@@ -1,4 +1,4 @@
-"""What the logs in Kafka keep, so that whatever the blackboard holds can be made again from them."""
+"""Records of the Kafka logs, from which the blackboard can be rebuilt."""
 
 from typing import Annotated, Any
 
@@ -8,31 +8,31 @@ from schemas.message import MOST, Count, Id, Instant, Message, Part, Slug
 from schemas.plan import AgentCard
 
 MOST_EPOCH = 2**53
-"""Upper bound of an epoch: the largest number that Redis's scripts count exactly."""
+"""Upper bound of an epoch: the largest integer that Redis scripts count exactly."""
 
 
 class LoggedEvent(Part):
     """One event of a run."""
 
-    type: str = Field(description="Its wire type, such as `waggle.moved.v1`.")
-    data: Annotated[Any, WithJsonSchema({"type": "object"})] = Field(description="As the schema of that type says.")
+    type: str = Field(description="Wire type, such as `waggle.moved.v1`.")
+    data: Annotated[Any, WithJsonSchema({"type": "object"})] = Field(description="Payload, by the schema of that type.")
 
     def shown(self) -> str:
-        """The event as JSON for followers, without what only the swarm itself may know."""
+        """The event as JSON for followers, without internal secrets."""
         return self.model_dump_json(exclude={"data": {"secret"}})
 
 
 class RunChanged(Message):
-    """Everything that one message led to, all or nothing. A run is the fold of the events of its changes."""
+    """All events caused by one message, written atomically. A run is the fold of the events of its changes."""
 
     run_id: Id
     tenant: Slug
     epoch: int = Field(
-        ge=0, le=MOST_EPOCH, description="Of two changes with one number, the one with the higher epoch counts."
+        ge=0, le=MOST_EPOCH, description="Of two changes with the same number, the one with the higher epoch counts."
     )
-    number: int = Field(ge=1, le=MOST, description="1 for a run's first change, then one more each.")
-    cause: Id = Field(description="The message that was decided about.")
-    mark: str | None = Field(None, description="Digest that names that message by its type, source and id.")
+    number: int = Field(ge=1, le=MOST, description="Consecutive per run, starting at 1.")
+    cause: Id = Field(description="The message that caused the change.")
+    mark: str | None = Field(None, description="Digest of that message's type, source and id.")
     at: Instant
     events: list[LoggedEvent]
 
@@ -42,28 +42,28 @@ class JournalWritten(Message):
 
     tenant: Slug = "default"
     work_id: Id = Field(description="`<run>/<step>/<number>`")
-    epoch: int = Field(ge=0, le=MOST_EPOCH, description="The fencing epoch of the worker that wrote it.")
+    epoch: int = Field(ge=0, le=MOST_EPOCH, description="Fencing epoch of the worker that wrote it.")
     name: str
     entry: JsonValue
-    of: JsonValue = Field(None, description="What the entry is an answer to: the call, or the turn of a model.")
+    of: JsonValue = Field(None, description="Key of the entry: the call, or the model turn.")
 
     @property
     def run_id(self) -> str:
-        """The run whose work it is."""
+        """Id of the run that the work belongs to."""
         return self.work_id.partition("/")[0]
 
 
 class GenerationBegun(Message):
-    """The blackboard was made anew; the next making has a higher epoch, whatever Redis has forgotten."""
+    """The blackboard was rebuilt; each rebuild has a higher epoch than the last, even if Redis lost its data."""
 
     epoch: int = Field(ge=1, le=MOST_EPOCH)
     at: Instant
     partitions: dict[str, Count] = Field(
-        default_factory=dict, description="How many partitions the logs had that it was made from."
+        default_factory=dict, description="Partition counts of the logs it was rebuilt from."
     )
 
 
 class AgentAnnounced(Message):
-    """An agent of the swarm, so that planners can choose it."""
+    """An agent of the swarm, announced for planners."""
 
     card: AgentCard

@@ -1,4 +1,4 @@
-"""The root of everything that is published, and the rule that names its wire type."""
+"""The base class of every published message, and the rule for its wire type."""
 
 import math
 import re
@@ -21,26 +21,26 @@ Slug: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-
 """A name that is safe in topic names, Redis keys and paths."""
 
 LONGEST_ID = 255
-"""Characters of an identifier."""
+"""Maximum characters of an identifier."""
 
 Id: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"^[\x21-\x7e]+$")]
 """An opaque identifier: printable ASCII without spaces."""
 
 Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
-"""Prose that must not be empty."""
+"""Non-empty prose."""
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = rf'^{_WORD}/{_WORD}([ \t]*;[ \t]*{_WORD}=({_WORD}|"[ !#-\[\]-~]*"))*$'
 UNKNOWN_MEDIA = "application/octet-stream"
 
 MediaType: TypeAlias = Annotated[str, StringConstraints(max_length=200, pattern=_MEDIA_TYPE)]
-"""A media type as RFC 9110 writes it, perhaps with parameters: it can be a header's value as it is."""
+"""A media type as RFC 9110 writes it, with optional parameters; valid as a header's value."""
 
 _MEDIA_TYPES: TypeAdapter[str] = TypeAdapter(MediaType)
 
 
 def media_type_or_unknown(value: Any) -> Any:
-    """Return a media type that can be a header's value; every other text counts as unknown."""
+    """Return a media type that is valid as a header's value; any other text becomes the unknown type."""
     try:
         return _MEDIA_TYPES.validate_python(value)
     except ValidationError:
@@ -48,33 +48,33 @@ def media_type_or_unknown(value: Any) -> Any:
 
 
 StoredMediaType: TypeAlias = Annotated[str, BeforeValidator(media_type_or_unknown)]
-"""A media type in a message: an unfit one, which an older version may have written, is read as unknown."""
+"""A media type in a message: an invalid one, which an older version may have written, is read as unknown."""
 
 Instant: TypeAlias = AwareDatetime
 """A moment with its offset from UTC."""
 
 
 MOST = 1_000_000_000_000
-"""Upper bound of anything that is counted: tokens, bytes, calls. A double holds sums of thousands of them exactly."""
+"""Upper bound of a count: tokens, bytes, calls. A double holds sums of thousands of them exactly."""
 
 MOST_USD = 1_000_000.0
-"""Upper bound of an amount of money. In billionths of a dollar it stays exact in Redis's scripts."""
+"""Upper bound of a cost in US dollars. In billionths of a dollar it stays exact in Redis scripts."""
 
 MOST_SECONDS = 2_592_000.0
-"""Upper bound of a duration: 30 days, for which `runs.log` is kept."""
+"""Upper bound of a duration: 30 days, the retention of `runs.log`."""
 
 Count: TypeAlias = Annotated[int, Field(ge=0, le=MOST)]
-"""A number of things."""
+"""A count."""
 
 Amount: TypeAlias = Annotated[float, Field(ge=-1e300, le=1e300)]
-"""A finite number of something that is not only counted, such as money that a tool moves."""
+"""A finite amount, such as the money that a tool moves."""
 
 Seconds: TypeAlias = Annotated[float, Field(ge=0, le=MOST_SECONDS)]
-"""A duration that may be nothing."""
+"""A duration in seconds; may be zero."""
 
 
 def _writable(value: JsonValue) -> JsonValue:
-    """Refuse what cannot be written down: infinity and NaN, which would become null, and halves of characters."""
+    """Refuse values that JSON cannot hold: infinity and NaN, which would become null, and lone surrogates."""
     waiting: list[Any] = [value]
     while waiting:
         each = waiting.pop()
@@ -89,40 +89,40 @@ def _writable(value: JsonValue) -> JsonValue:
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Json: TypeAlias = Annotated[JsonValue, AfterValidator(_writable)]
-"""Any JSON value that can be written down: its numbers are finite, its texts are Unicode."""
+"""Any JSON value that can be written: finite numbers, Unicode text."""
 
 JsonObject: TypeAlias = Annotated[dict[str, Json], AfterValidator(_writable)]
-"""The same with names, which are texts too."""
+"""A JSON object; its names are Unicode text, too."""
 
 
 class Part(BaseModel):
-    """A piece of a message. Frozen; unknown fields are ignored: an older reader takes a newer writer's message.
+    """A part of a message. Frozen; unknown fields are ignored, so that older readers accept newer messages.
 
-    Numbers are finite, and each field gives them bounds: what passes validation can be computed with and written down.
+    Numbers are finite and bounded by each field, so that valid messages are safe to compute with and to write.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class Message(Part):
-    """What stands alone in a Kafka record. Its wire type is `waggle.<name-of-the-class>.v<version>`."""
+    """A message that is a Kafka record of its own. Its wire type is `waggle.<name-of-the-class>.v<version>`."""
 
     version: ClassVar[int] = 1
 
     @classmethod
     def read(cls, payload: bytes | str) -> Self:
-        """The message in some JSON. What is unknown is ignored, also in the parts that a caller's task is strict about.
+        """Read a message from JSON. Unknown fields are ignored, even in the parts that are strict in a caller's task.
 
         Raises pydantic's ValidationError.
         """
         return cls.model_validate_json(payload, extra="ignore")
 
     def written(self) -> str:
-        """The message as JSON for a record."""
+        """Return the message as JSON for a record."""
         return self.model_dump_json()
 
     @classmethod
     def wire_type(cls) -> str:
-        """The CloudEvents `type` of this message, such as `waggle.step-completed.v1`."""
+        """Return the CloudEvents `type` of this message, such as `waggle.step-completed.v1`."""
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
         return f"waggle.{name}.v{cls.version}"

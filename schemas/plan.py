@@ -1,4 +1,4 @@
-"""What a planner proposes."""
+"""Plans and the agents and tools they can use."""
 
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ from schemas.versions import Versions
 
 
 class Risk(StrEnum):
-    """What an action may cost if it goes wrong."""
+    """Potential damage if an action goes wrong."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -18,12 +18,12 @@ class Risk(StrEnum):
 
 
 class Effect(StrEnum):
-    """What calling a tool twice would do."""
+    """Effect of a tool, by the consequence of calling it twice."""
 
     READ = "read"
     """Changes nothing."""
     IDEMPOTENT = "idempotent"
-    """Twice with one idempotency key is once."""
+    """Calling twice with one idempotency key equals calling once."""
     COMPENSABLE = "compensable"
     """Can be undone by another action."""
     IRREVERSIBLE = "irreversible"
@@ -36,32 +36,32 @@ class PlannedStep(Part):
     id: Slug
     objective: Text
     agent: Slug
-    tools: list[str] = Field(default_factory=list, description="Tools the step needs; empty: all the agent has.")
+    tools: list[str] = Field(default_factory=list, description="Tools the step needs; empty: all tools of the agent.")
     depends_on: list[Slug] = Field(default_factory=list, description="Steps whose output this one builds on.")
     risk: Risk = Risk.LOW
 
 
 class Plan(Part):
-    """Steps with dependencies. `shared.runs.planning` says whether it can be carried out."""
+    """Steps with dependencies. `shared.runs.planning` checks that it is valid."""
 
     steps: list[PlannedStep] = Field(min_length=1, max_length=40)
     rationale: str = ""
 
 
 class ToolCard(Part):
-    """What a planner knows of a tool."""
+    """A tool, as planners see it."""
 
     name: str
     description: str
     risk: Risk
-    source: str | None = Field(None, description="Where it is from, when it is no part of Waggle: `mcp:<server>`.")
+    source: str | None = Field(None, description="Origin of a tool that is not built into Waggle: `mcp:<server>`.")
 
 
 class AgentCard(Part):
-    """What an agent tells the swarm about itself when it starts."""
+    """An agent's description of itself, published when it starts."""
 
     name: Slug
     description: str
-    plannable: bool = Field(True, description="Whether a plan may give it steps.")
+    plannable: bool = Field(True, description="True if a plan may give it steps.")
     tools: list[ToolCard] = Field(default_factory=list)
-    versions: Versions | None = Field(None, description="Of the agent, its instructions and its tools.")
+    versions: Versions | None = Field(None, description="Versions of the agent, its instructions and its tools.")

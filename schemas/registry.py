@@ -1,11 +1,11 @@
-"""Every message by its wire type, and the topic it travels on."""
+"""All messages by wire type, and the topic each travels on."""
 
 from schemas import approval, dead, event, log, skip, step, stop, task, timer
 from schemas.message import Message
 
 
 class UnknownMessage(ValueError):
-    """No message of this type and version is known here."""
+    """The type or version of a message is unknown."""
 
 
 TOPICS: dict[type[Message], str] = {
@@ -37,17 +37,17 @@ TOPICS: dict[type[Message], str] = {
     log.GenerationBegun: "generations",
     **{kind: "runs.log" for kind in event.RunEvent.__subclasses__() if kind is not event.Progressed},
 }
-"""Where each message goes. Handoffs go to `agents.<name>` of the agent they name; a run's events travel inside its
+"""Topic of each message. Handoffs go to `agents.<name>` of the agent they name; a run's events travel inside its
 changes."""
 
 EVENTS = {kind.wire_type(): kind for kind in event.RunEvent.__subclasses__()}
-"""What the changes in `runs.log`, and the live stream of a run, are made of: by wire type."""
+"""Events in the changes of `runs.log` and in the live stream of a run, by wire type."""
 
 _BY_WIRE_TYPE = {kind.wire_type(): kind for kind in TOPICS}
 
 
 def message_class(wire_type: str) -> type[Message]:
-    """The message of this type. Raises UnknownMessage, naming the versions there are."""
+    """Return the message class of this type. Raises UnknownMessage, listing the known versions."""
     kind = _BY_WIRE_TYPE.get(wire_type)
     if kind is None:
         name = wire_type.rpartition(".v")[0]
@@ -57,17 +57,17 @@ def message_class(wire_type: str) -> type[Message]:
 
 
 RETRIES = "retries."
-"""Before an agent's name: the topic in which that agent, and no other service, has its own deliveries wait."""
+"""Topic prefix before an agent's name, for the delayed deliveries of that agent alone."""
 
 
 def travels_on(message: Message, topic: str) -> bool:
-    """Return true if the message belongs on the topic, which is named without the prefix."""
+    """Return true if the message belongs on the topic (named without the prefix)."""
     agent = topic.removeprefix(RETRIES)
     own = isinstance(message, timer.TimerSet) and agent != topic and "." not in agent
     return own or topic == topic_of(message)
 
 
 def topic_of(message: Message) -> str:
-    """The topic a message goes to, without the prefix."""
+    """Return the topic of a message, without the prefix."""
     topic = TOPICS[type(message)]
     return f"agents.{message.agent}" if isinstance(message, step.Handoff) else topic

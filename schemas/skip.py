@@ -1,4 +1,4 @@
-"""What operators skip because no client can read it."""
+"""Unreadable batches that operators skip."""
 
 from pydantic import Field
 
@@ -6,12 +6,12 @@ from schemas.message import MOST, Instant, Message, Text
 
 
 class BatchSkipped(Message):
-    """Consumers that are held at this batch go on behind it. Its records are given up."""
+    """Consumers blocked at this batch resume behind it. Its records are lost."""
 
     topic: str = Field(min_length=1, max_length=249, description="Without the prefix.")
     partition: int = Field(ge=0, le=MOST)
-    first: int = Field(ge=0, le=MOST, description="The first offset that is skipped.")
-    end: int = Field(ge=1, le=MOST, description="The offset reading goes on at.")
-    by: str = Field(min_length=1, max_length=200, description="Who skipped it.")
+    first: int = Field(ge=0, le=MOST, description="First skipped offset.")
+    end: int = Field(ge=1, le=MOST, description="Offset at which reading resumes.")
+    by: str = Field(min_length=1, max_length=200, description="Operator who skipped it.")
     reason: Text
     at: Instant

@@ -1,4 +1,4 @@
-"""What goes to agents (handoffs, imperative) and what comes back (answers, past tense)."""
+"""Requests to agents (handoffs, imperative) and their answers (past tense)."""
 
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
@@ -16,7 +16,7 @@ from schemas.versions import Versions
 
 
 class Source(Part):
-    """Where a statement comes from."""
+    """Source of a statement."""
 
     title: str
     uri: str
@@ -25,18 +25,18 @@ class Source(Part):
 _LARGEST = 2**53
 
 _Whole: TypeAlias = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)]
-"""Integers that every reader of JSON keeps exact."""
+"""Integers that every JSON reader keeps exact."""
 
 
 class Fact(Part):
-    """A named value that a later step may compute with."""
+    """A named value that later steps can compute with."""
 
     name: str = Field(max_length=200)
     value: Annotated[str, StringConstraints(max_length=5_000)] | _Whole | Amount | bool
 
 
 class Findings(Part):
-    """What a model answers a step with. Every field is required, as strict structured output demands."""
+    """A model's answer to a step. Every field is required, as strict structured output demands."""
 
     answer: str = Field(max_length=100_000, description="The result in Markdown, complete in itself.")
     facts: list[Fact] = Field(max_length=500, description="Values later steps may compute with.")
@@ -46,7 +46,7 @@ class Findings(Part):
 
 
 class Output(Findings):
-    """What a step found or made: findings, and the files its tools kept."""
+    """Output of a step: findings, and the files its tools kept."""
 
     facts: list[Fact] = Field(default_factory=list, max_length=500)
     sources: list[Source] = Field(default_factory=list)
@@ -57,7 +57,7 @@ class Output(Findings):
 
 
 class StepOutput(Part):
-    """The output of an earlier step, given to a later one."""
+    """The output of an earlier step, input of a later one."""
 
     step_id: str
     agent: str
@@ -66,36 +66,36 @@ class StepOutput(Part):
 
 
 class Verdict(Part):
-    """What a reviewer makes of a result."""
+    """A reviewer's assessment of a result."""
 
-    accepted: bool = Field(description="Whether the result meets the objective and the constraints.")
-    reasons: list[str] = Field(description="Why not; or what was checked.")
-    redo: list[str] = Field(description="Ids of the steps to do again; empty: the last ones.")
+    accepted: bool = Field(description="True if the result meets the objective and the constraints.")
+    reasons: list[str] = Field(description="Reasons for a refusal; else the checks made.")
+    redo: list[str] = Field(description="Ids of the steps to redo; empty: the last ones.")
 
 
 REPEAT = "repeat"
-"""What a person's answer begins with who knows that a call has not happened and wants it made."""
+"""Prefix of the answer of a person who knows that a call has not happened and wants it made."""
 
 
 class Settlement(Part):
-    """What a person said about a call: one whose outcome is unknown, or one that nobody may make without a person.
+    """Decision of a person about a call: one of unknown outcome, or one that requires approval.
 
-    It allows one call, not one at each delivery.
+    It permits one call, not one per delivery.
     """
 
     request_id: Id
     answer: str
     asked: Literal["outcome", "permission"] = "outcome"
-    digest: str | None = Field(None, description="Of the call that may be made; no other one may.")
-    until: Instant | None = Field(None, description="When the permission is of no use any more.")
+    digest: str | None = Field(None, description="Digest of the only call that may be made.")
+    until: Instant | None = Field(None, description="Time at which the permission expires.")
 
     @property
     def repeats(self) -> bool:
-        """Whether it lets a call be made, rather than saying that it has happened."""
+        """Return true if it permits the call, rather than stating that the call has happened."""
         return self.asked == "permission" or self.answer.lower().startswith(REPEAT)
 
     def permits(self, digest: str | None, now: datetime) -> bool:
-        """Whether the call with that digest may be made now. A call of unknown outcome is known by its place alone."""
+        """Return true if the call with that digest may be made now. Unknown outcomes match by place alone."""
         this_one = self.digest == digest if self.asked == "permission" else True
         return self.repeats and this_one and (self.until is None or now <= self.until)
 
@@ -104,57 +104,55 @@ class Handoff(Message):
     """A typed request to one agent."""
 
     id: Id = Field(description="Deterministic: the same request always has the same id.")
-    work_id: Id = Field("-", description="Names the work: equal for every attempt at it. `-`: the handoff's own id.")
+    work_id: Id = Field("-", description="Identifies the work; equal for all its attempts. `-`: the handoff's own id.")
     run_id: Id
     task_id: str
     parent_id: str | None = Field(None, description="The message that caused this one.")
     tenant: Slug
     agent: Slug
     objective: str
-    task_objective: str = Field("", description="What the caller asked for, word for word.")
-    destinations: list[str] = Field(default_factory=list, description="Where the caller lets data go, besides.")
+    task_objective: str = Field("", description="Objective of the caller, verbatim.")
+    destinations: list[str] = Field(default_factory=list, description="Destinations the caller permits in addition.")
     context: TaskContext = Field(default_factory=TaskContext)
     inputs: list[StepOutput] = Field(default_factory=list)
     constraints: list[str] = Field(default_factory=list)
-    feedback: list[str] = Field(default_factory=list, description="Why an earlier try was not accepted.")
-    budget: Budget | None = Field(None, description="The limits of the whole run, for what all its steps share.")
-    budget_left: Budget = Field(description="What was left of them when this was asked.")
+    feedback: list[str] = Field(default_factory=list, description="Reason an earlier attempt was not accepted.")
+    budget: Budget | None = Field(None, description="Limits of the whole run, for resources that all its steps share.")
+    budget_left: Budget = Field(description="Remaining budget at the time of the request.")
     frugal: bool = Field(False, description="The budget is nearly used up: cheaper models, shorter replies.")
-    timeout: float = Field(gt=0, le=MOST_SECONDS, description="Seconds the agent may work.")
+    timeout: float = Field(gt=0, le=MOST_SECONDS, description="Time limit for the agent, in seconds.")
     deadline: Instant
     attempt: int = Field(1, ge=1, le=MOST)
     priority: Priority = Priority.NORMAL
     settled: dict[str, Settlement] = Field(
-        default_factory=dict, description="Calls that a person was asked about → what was said."
+        default_factory=dict, description="Human decisions by the call they concern."
     )
-    permitted: list[str] | None = Field(
-        None, description="The only tools that may be called; None: every one there is."
-    )
-    hop: int = Field(1, ge=1, le=MOST, description="How many handoffs led here, this one counted.")
+    permitted: list[str] | None = Field(None, description="The only tools that may be called; None: no restriction.")
+    hop: int = Field(1, ge=1, le=MOST, description="Number of handoffs so far, including this one.")
     dry_run: bool = False
     session: str | None = None
     token: str | None = Field(
-        None, max_length=LONGEST_ID, description="What the answer repeats, as proof of its author."
+        None, max_length=LONGEST_ID, description="Token that the answer repeats, as proof of its author."
     )
     effected: list[ActingCall] = Field(
-        default_factory=list, description="Acting calls of the run so far, in any plan, and their outcomes."
+        default_factory=list, description="Acting calls of the run so far, in any plan, with their outcomes."
     )
-    effected_dropped: int = Field(0, ge=0, le=MOST, description="Earlier acting calls that are not in that list.")
+    effected_dropped: int = Field(0, ge=0, le=MOST, description="Earlier acting calls that are missing from that list.")
 
     @property
     def idempotency_key(self) -> str:
-        """Names the effect that is asked for: equal on every delivery of every attempt at this work."""
+        """Identify the requested effect: equal for every delivery and attempt of this work."""
         return self.id if self.work_id == "-" else self.work_id
 
     @property
     def tries(self) -> int:
-        """Which handoff of this work it is, counted from 1."""
+        """Return the number of this handoff within its work, counted from 1."""
         last = self.id.rpartition(".")[2]
         return int(last) if last.isdecimal() else 1
 
 
 class MakePlan(Handoff):
-    """Ask the planner for a plan; it carries nothing out."""
+    """Ask the planner for a plan; nothing is executed."""
 
     shape: Shape
     agents: list[AgentCard]
@@ -162,48 +160,46 @@ class MakePlan(Handoff):
 
 
 class DoStep(Handoff):
-    """Ask a specialist to carry out one step."""
+    """Ask a specialist to do one step."""
 
     step_id: Slug
     tools: list[str] = Field(default_factory=list)
-    risk: Risk = Field(Risk.LOW, description="What the planner thinks the step may cost if it goes wrong.")
-    acted: list[str] = Field(default_factory=list, description="What the run has done for good: tool and place.")
+    risk: Risk = Field(Risk.LOW, description="The planner's estimate of the potential damage.")
+    acted: list[str] = Field(default_factory=list, description="Irreversible effects of the run: tool and place.")
     effects: list[PlannedEffect] = Field(
-        default_factory=list, description="Calls a person has approved: they are made in this order, and nothing else."
+        default_factory=list, description="Calls a person has approved: exactly these are made, in this order."
     )
-    plan_is_tainted: bool = Field(False, description="Whether who wrote the objective had read untrusted content.")
+    plan_is_tainted: bool = Field(False, description="True if the author of the objective had read untrusted content.")
 
 
 class ReviewResult(Handoff):
-    """Ask the reviewer whether the outputs meet the objective and the constraints."""
+    """Ask the reviewer to check the outputs against the objective and the constraints."""
 
     plan: Plan
 
 
 class Answer(Message):
-    """What an agent reports to the run it works for."""
+    """An agent's report to the run it works for."""
 
     id: Id
     run_id: Id
     tenant: Slug
     agent: Slug
     handoff_id: Id
-    token: str | None = Field(
-        None, max_length=LONGEST_ID, description="The handoff's, which its agent alone was given."
-    )
+    token: str | None = Field(None, max_length=LONGEST_ID, description="The handoff's token, known only to its agent.")
     usage: Usage = Usage()
     models: list[str] = Field(default_factory=list)
-    versions: Versions | None = Field(None, description="Of the agent that answers, and of what it works with.")
+    versions: Versions | None = Field(None, description="Versions of the answering agent and its parts.")
     seconds: Seconds = 0.0
-    judged: list[Judgement] = Field(default_factory=list, description="What the gate said in this try, in order.")
-    acted: list[str] = Field(default_factory=list, description="What was done for good: tool and place.")
+    judged: list[Judgement] = Field(default_factory=list, description="Verdicts of the gate in this attempt, in order.")
+    acted: list[str] = Field(default_factory=list, description="Irreversible effects: tool and place.")
     effected: list[ActingCall] = Field(
-        default_factory=list, description="Acting calls of this work until now, and their outcomes."
+        default_factory=list, description="Acting calls of this work so far, with their outcomes."
     )
 
 
 def answer_id(handoff_id: str) -> str:
-    """The id of the answer to a handoff: there is one, however often it is given."""
+    """Return the id of the answer to a handoff; unique, so that repeated answers are one."""
     return f"{handoff_id}/answer"
 
 
@@ -211,7 +207,7 @@ class PlanProposed(Answer):
     """The planner's answer to `MakePlan`."""
 
     plan: Plan
-    tainted: bool = Field(False, description="Whether the planner had read untrusted content.")
+    tainted: bool = Field(False, description="True if the planner had read untrusted content.")
 
 
 class StepCompleted(Answer):
@@ -225,19 +221,19 @@ class ResultReviewed(Answer):
 
     accepted: bool
     reasons: list[str] = Field(default_factory=list)
-    redo: list[Slug] = Field(default_factory=list, description="Steps to do again; empty: the last ones.")
+    redo: list[Slug] = Field(default_factory=list, description="Steps to redo; empty: the last ones.")
 
 
 class HandoffFailed(Answer):
-    """An agent could not do what it was asked."""
+    """An agent could not do the requested work."""
 
     error: ErrorInfo
 
 
 class HelpAsked(Answer):
-    """An agent needs a person's decision before it can go on."""
+    """An agent needs a human decision before it can continue."""
 
     question: str
     options: list[str] = Field(default_factory=list)
-    call: str | None = Field(None, description="The tool call that it is about, if it is about one.")
+    call: str | None = Field(None, description="Tool call concerned, if any.")
     proposal: Proposal | None = Field(None, description="That call, if it was not made and a person may permit it.")

@@ -1,4 +1,4 @@
-"""What operators have stopped: the kill switch."""
+"""Kill switch records."""
 
 from pydantic import Field
 
@@ -8,9 +8,9 @@ SCOPE = r"^(all|(tenant|agent|run):[A-Za-z0-9][A-Za-z0-9._-]*)$"
 
 
 class WorkStopped(Message):
-    """Agents call no model and no tool any more for what is named, until a record without a value clears it."""
+    """Agents make no model or tool calls within this scope until a record without a value clears it."""
 
     scope: str = Field(pattern=SCOPE, max_length=200, description="`all`, `tenant:NAME`, `agent:NAME` or `run:ID`.")
-    by: str = Field(min_length=1, max_length=200, description="Who stopped it.")
+    by: str = Field(min_length=1, max_length=200, description="Operator who stopped it.")
     reason: Text
     at: Instant

@@ -1,4 +1,4 @@
-"""What upstream systems publish (`Task`) and what they get back (`Result`)."""
+"""Tasks that upstream systems publish (`Task`), and the results they get (`Result`)."""
 
 from enum import StrEnum
 from typing import ClassVar, Literal, Self
@@ -27,7 +27,7 @@ from schemas.versions import Versions
 
 
 class Shape(StrEnum):
-    """How agents work together on a task."""
+    """Way agents work together on a task."""
 
     AUTO = "auto"
     SINGLE = "single"
@@ -36,7 +36,7 @@ class Shape(StrEnum):
 
 
 class Priority(StrEnum):
-    """How urgent a task is beside the others of its tenant."""
+    """Priority of a task relative to the others of its tenant."""
 
     LOW = "low"
     NORMAL = "normal"
@@ -44,15 +44,15 @@ class Priority(StrEnum):
 
 
 class Attachment(Part):
-    """A file that belongs to a task: its text inline, or a reference to where it lies."""
+    """A file that belongs to a task: its text inline, or a reference to its location."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[^/\x00]{1,200}$", description="File name, without a folder.")
     media_type: StoredMediaType = Field(
-        UNKNOWN_MEDIA, max_length=200, description="As RFC 9110 writes it; anything else counts as unknown."
+        UNKNOWN_MEDIA, max_length=200, description="As RFC 9110 writes it; any other value becomes the unknown type."
     )
-    text: str | None = Field(None, description="The content itself, if it is text and small.")
+    text: str | None = Field(None, description="Content of a small text file.")
     uri: str | None = Field(None, description="`blob:<sha256>` of an uploaded file, or an `https:` address.")
     size: int | None = Field(None, ge=0, le=MOST, description="Bytes, if known.")
 
@@ -68,7 +68,7 @@ class Attachment(Part):
 
 
 class TaskContext(Part):
-    """What the agents may build on."""
+    """Background for the agents."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -85,54 +85,54 @@ class TaskContext(Part):
 
 
 class Task(Message):
-    """What a caller asks for. Only the objective is required.
+    """A caller's request. Only the objective is required.
 
-    Unknown fields are refused: a misspelt limit must not be silently absent.
+    Unknown fields are rejected, so that a misspelt limit is not silently missing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     version: ClassVar[int] = 1
 
-    objective: Text = Field(description="What is to be achieved, in plain words.")
+    objective: Text = Field(description="Goal, in plain words.")
     type: Slug | None = Field(None, description="The caller's own name for this kind of task.")
-    shape: Shape = Field(Shape.AUTO, description="How agents work together; `auto` lets the planner choose.")
+    shape: Shape = Field(Shape.AUTO, description="Way agents work together; `auto` lets the planner choose.")
     agent: Slug | None = Field(None, description="The one agent to use; required by, and only for, shape `single`.")
     context: TaskContext = Field(default_factory=TaskContext)
-    constraints: list[Text] = Field(default_factory=list, max_length=50, description="Rules the result must keep.")
+    constraints: list[Text] = Field(default_factory=list, max_length=50, description="Rules that the result must keep.")
     destinations: list[Text] = Field(
         default_factory=list,
         max_length=50,
-        description="Mail addresses, web addresses and hosts that data may go to, besides those the objective names.",
+        description="Permitted mail addresses, web addresses and hosts, in addition to those the objective names.",
     )
     budget: Budget = Field(default_factory=Budget)
-    deadline: Instant | None = Field(None, description="When the result is of no use any more.")
-    tenant: Slug = Field("default", description="Whose task it is; tenants never see each other's.")
+    deadline: Instant | None = Field(None, description="Time after which the result is useless.")
+    tenant: Slug = Field("default", description="Tenant of the task; tenants never see each other's tasks.")
     priority: Priority = Priority.NORMAL
     agents: list[Slug] | None = Field(
         None,
         min_length=1,
         max_length=100,
-        description="The only agents a plan may use; left out: all the tenant may use.",
+        description="The only agents a plan may use; default: all that the tenant may use.",
     )
     tools: list[str] | None = Field(
-        None, max_length=500, description="The only tools agents may call for it; left out: all the tenant may use."
+        None, max_length=500, description="The only tools agents may call for it; default: all that the tenant may use."
     )
-    dry_run: bool = Field(False, description="Plan and show, but call no tool that changes anything.")
-    session: Id | None = Field(None, description="Ties tasks of one conversation together.")
+    dry_run: bool = Field(False, description="Plan and preview, but call no tool that changes anything.")
+    session: Id | None = Field(None, description="Links tasks of one conversation.")
     idempotency_key: Id | None = Field(
-        None, description="The same key twice is the same run; default: the event's source and id."
+        None, description="Tasks with the same key are the same run; default: the event's source and id."
     )
     on_trouble: Literal["fail", "wait"] = Field(
-        "fail", description="When planning or review cannot succeed: end as failed, or wait for a person."
+        "fail", description="Behaviour when planning or review cannot succeed: end as failed, or wait for a person."
     )
 
     @classmethod
     def read(cls, payload: bytes | str) -> Self:
-        """The task in some JSON, refused if it holds anything unknown. Raises pydantic's ValidationError."""
+        """Read a task from JSON and refuse unknown fields. Raises pydantic's ValidationError."""
         return cls.model_validate_json(payload)
 
     def written(self) -> str:
-        """What the caller has left out is left out: defaults are its tenant's, and filled in at intake."""
+        """Return JSON without omitted fields: defaults depend on the tenant and are filled in at intake."""
         return self.model_dump_json(exclude_unset=True)
 
     @model_validator(mode="after")
@@ -152,7 +152,7 @@ class Artefact(Part):
 
 
 class StepSummary(Part):
-    """How one step of the run went."""
+    """Summary of one step of the run."""
 
     id: str
     agent: str
@@ -163,42 +163,38 @@ class StepSummary(Part):
     error: ErrorInfo | None = None
     seconds: Seconds = 0.0
     usage: Usage = Usage()
-    versions: Versions | None = Field(None, description="Of the agent that did it, or is to do it.")
+    versions: Versions | None = Field(None, description="Versions of the agent of the step.")
 
 
 class Result(Message):
-    """How a task ended. Exactly one is published for each run that ends."""
+    """Outcome of a task. Exactly one is published for each run that ends."""
 
     run_id: str
-    task_id: str = Field(description="The CloudEvents id of the task event.")
-    source: str | None = Field(None, description="The CloudEvents source of the task event; ids are its own.")
+    task_id: str = Field(description="CloudEvents id of the task event.")
+    source: str | None = Field(None, description="CloudEvents source of the task event; ids are unique per source.")
     tenant: str
     status: Literal["complete", "rejected", "failed", "cancelled"]
-    answer: str | None = Field(
-        None, description="Markdown. With status failed or cancelled: what was found until then."
-    )
+    answer: str | None = Field(None, description="Markdown. With status failed or cancelled: the findings so far.")
     artefacts: list[Artefact] = Field(default_factory=list)
     effects: list[PlannedEffect] = Field(
-        default_factory=list, description="Of a dry run: the calls it would have made, and what the gate says to them."
+        default_factory=list, description="Of a dry run: the calls it would have made, with the gate's verdicts."
     )
-    effects_digest: str | None = Field(None, description="Of those calls in their order: `CarryOut` names it.")
-    applied_by: str | None = Field(None, description="Who had the calls of this dry run made.")
+    effects_digest: str | None = Field(None, description="Digest of those calls in order; `CarryOut` names it.")
+    applied_by: str | None = Field(None, description="Person who applied this dry run.")
     acting_calls: list[ActingCall] = Field(
         default_factory=list,
         description="Calls that act outside the run: made, failed, refused, unknown.",
     )
     incomplete_effects: bool = Field(
         False,
-        description="True when one was not made, or may not have been, and nothing made up for it, "
-        "or when some may be missing.",
+        description="True if one was not made, or may not have been, and was not compensated, "
+        "or if records may be missing.",
     )
     steps: list[StepSummary] = Field(default_factory=list)
     usage: Usage = Usage()
-    confidence: float | None = Field(
-        None, ge=0, le=1, description="The lowest confidence of any step behind the answer."
-    )
+    confidence: float | None = Field(None, ge=0, le=1, description="Lowest confidence of all steps behind the answer.")
     doubtful: bool = Field(
-        False, description="True when it is complete with so low a confidence that nothing of use was found."
+        False, description="True if it is complete, but its confidence is so low that nothing useful was found."
     )
     caveats: list[str] = Field(default_factory=list)
     error: ErrorInfo | None = None

@@ -1,4 +1,4 @@
-"""What the gate says of an action before it is taken, and what a person is shown who shall permit one."""
+"""Verdicts of the gate on actions, and the approval requests that people see."""
 
 from typing import Literal
 
@@ -10,51 +10,51 @@ from schemas.plan import Effect, Risk
 
 
 class Judgement(Part):
-    """One verdict of the gate, and the rule that gave it."""
+    """One verdict of the gate, with the rule that gave it."""
 
-    call: str = Field(description="The action's place in the work, as its journal names it.")
+    call: str = Field(description="Place of the action in the work, as in its journal.")
     action: Literal["model_call", "tool_call", "message"]
-    name: str = Field(description="The model's role, the tool, or the type of the message.")
+    name: str = Field(description="Role of the model, name of the tool, or type of the message.")
     verdict: Literal["allow", "ask", "deny"]
     rule: str
     reason: str = ""
-    digest: str | None = Field(None, description="Of a tool call: of what an approval would be bound to.")
+    digest: str | None = Field(None, description="Of a tool call: the digest that an approval is bound to.")
 
 
 class Proposal(Part):
-    """A tool call that is not made before a person permits it: this one, with these arguments, once."""
+    """A tool call that requires approval: exactly this one, with these arguments, once."""
 
     call: str
     tool: str
-    source: str | None = Field(None, description="Where the tool is from, when it is no part of Waggle.")
+    source: str | None = Field(None, description="Origin of a tool that is not built into Waggle.")
     arguments: str = Field(description="JSON, as the model wrote it.")
     digest: str = Field(description="SHA-256 of the run, the work, the call, the tool and its arguments.")
     agent: Slug
     doing: str = Field(description="The objective the agent works on.")
     risk: Risk = Field(
-        description="What counts: as declared, raised by thresholds, lowered if the task names the place."
+        description="Effective risk: as declared, raised by thresholds, lowered if the task names the place."
     )
     effect: Effect
-    rule: str = Field(description="Which rule of the gate asks.")
+    rule: str = Field(description="Rule of the gate that requires the approval.")
     reason: str
     if_approved: str
     if_rejected: str
-    confidence: float = Field(ge=0, le=1, description="The lowest of what the step builds on.")
-    origins: list[str] = Field(default_factory=list, description="The untrusted content the model has read.")
-    tried: list[str] = Field(default_factory=list, description="The calls made before in this work, and how they went.")
-    usage: Usage = Field(default_factory=Usage, description="What this try has cost until now.")
-    expires: float = Field(gt=0, le=MOST_SECONDS, description="Seconds after which nobody is waited for any more.")
+    confidence: float = Field(ge=0, le=1, description="Lowest confidence of the step's inputs.")
+    origins: list[str] = Field(default_factory=list, description="Untrusted content the model has read.")
+    tried: list[str] = Field(default_factory=list, description="Earlier calls of this work, with their outcomes.")
+    usage: Usage = Field(default_factory=Usage, description="Usage of this attempt so far.")
+    expires: float = Field(gt=0, le=MOST_SECONDS, description="Seconds until the request expires.")
     usable: float = Field(
         gt=0, le=MOST_SECONDS, description="Seconds after the approval within which the call must be made."
     )
 
 
 class PlannedEffect(Part):
-    """A call that a dry run has shown instead of making it, with what the gate says to it."""
+    """A call that a dry run has shown instead of making it, with the gate's verdict."""
 
     call: str
     tool: str
-    source: str | None = Field(None, description="Where the tool is from, when it is no part of Waggle.")
+    source: str | None = Field(None, description="Origin of a tool that is not built into Waggle.")
     arguments: str = Field(description="JSON, as the model wrote it.")
     digest: str
     risk: Risk
@@ -62,4 +62,4 @@ class PlannedEffect(Part):
     verdict: Literal["allow", "ask"]
     rule: str
     reason: str = ""
-    moves: dict[str, Amount] = Field(default_factory=dict, description="How much `money`, how many `rows`.")
+    moves: dict[str, Amount] = Field(default_factory=dict, description="Amount of `money`, number of `rows`.")

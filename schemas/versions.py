@@ -1,4 +1,4 @@
-"""What an answer was made with: needed to compare runs, and to replay them."""
+"""Versions behind an answer, needed to compare and replay runs."""
 
 from pydantic import Field
 
@@ -6,9 +6,9 @@ from schemas.message import Part
 
 
 class Versions(Part):
-    """Versions of an agent and of what it works with: the package's version, `+`, and a digest of the content."""
+    """Versions of an agent and its parts: the package's version, `+`, and a digest of the content."""
 
-    agent: str = Field(description="Of the handler, with the instructions and the tools.")
-    prompt: str = Field(description="Of the instructions.")
-    tools: str = Field(description="Of the names, descriptions and schemas of all its tools.")
+    agent: str = Field(description="Version of the handler, with its instructions and tools.")
+    prompt: str = Field(description="Version of the instructions.")
+    tools: str = Field(description="Version of the names, descriptions and schemas of all tools.")
     model: str | None = Field(None, description="Name of the model.")

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from infra.topics import agents, declared
-from schemas.publishing.asyncapi import asyncapi
+from schemas.publish.asyncapi import asyncapi
 from shared.bus.groups import TIMEKEEPER, groups_by_topic
 from shared.config import Settings, variable
 from shared.service.http import health_routes

@@ -4,8 +4,8 @@ from copy import deepcopy
 
 import pytest
 
-from schemas.publishing.compatibility import breaks, set_breaks
-from schemas.publishing.json_schemas import message_schemas
+from schemas.publish.compatibility import breaks, set_breaks
+from schemas.publish.json_schemas import message_schemas
 
 OLD = {
     "$id": "urn:waggle:schema:waggle.dance.v1",
@@ -59,7 +59,7 @@ BREAKING_OLD_MESSAGES = {
     "a field of a closed object is removed": (
         "$defs/Strict",
         {"type": "object", "additionalProperties": False, "properties": {}},
-        "`strict.name` is not known",
+        "`strict.name` is unknown",
     ),
     "a field is retyped": (
         "properties/share",
@@ -80,41 +80,49 @@ BREAKING_OLD_MESSAGES = {
     "one of two types goes": (
         "properties/note/anyOf",
         [{"type": "null"}, {"type": "integer"}],
-        "`note` may be string, which is not among what is taken",
+        "`note` may be string, which is not accepted",
     ),
     "an alternative goes": ("properties/note/anyOf/0", None, "`note` must be null, but may be string"),
-    "an alternative gets narrower": ("properties/note/anyOf/0/maxLength", 9, "`note` is taken with maxLength 9"),
+    "an alternative gets narrower": ("properties/note/anyOf/0/maxLength", 9, "`note` is accepted with maxLength 9"),
     "a field becomes required": ("required", ["id", "mood"], "`mood` is required, but may be absent"),
     "a required field is new": ("required", ["id", "later"], "`later` is required, but may be absent"),
-    "a minimum rises": ("$defs/Limits/properties/tokens/minimum", 1, "`limits.tokens` is taken with minimum 1, but is"),
-    "a maximum falls": ("$defs/Limits/properties/tokens/maximum", 8, "`limits.tokens` is taken with maximum 8, but is"),
+    "a minimum rises": (
+        "$defs/Limits/properties/tokens/minimum",
+        1,
+        "`limits.tokens` is accepted with minimum 1, but",
+    ),
+    "a maximum falls": (
+        "$defs/Limits/properties/tokens/maximum",
+        8,
+        "`limits.tokens` is accepted with maximum 8, but",
+    ),
     "a minimum becomes exclusive": (
         "$defs/Limits/properties/tokens",
         {"type": "integer", "exclusiveMinimum": 0, "maximum": 9},
-        "`limits.tokens` is taken with minimum 0",
+        "`limits.tokens` is accepted with minimum 0",
     ),
     "a limit is new": (
         "properties/share/maximum",
         1,
-        "`share` is taken with maximum 1, but is written without maximum",
+        "`share` is accepted with maximum 1, but is written without maximum",
     ),
-    "a text must be shorter": ("properties/id/maxLength", 4, "`id` is taken with maxLength 4"),
-    "a text must be longer": ("properties/id/minLength", 2, "`id` is taken with minLength 2"),
-    "a list must be shorter": ("properties/tags/maxItems", 2, "`tags` is taken with maxItems 2"),
-    "a list must not be empty": ("properties/tags/minItems", 1, "`tags` is taken with minItems 1"),
+    "a text must be shorter": ("properties/id/maxLength", 4, "`id` is accepted with maxLength 4"),
+    "a text must be longer": ("properties/id/minLength", 2, "`id` is accepted with minLength 2"),
+    "a list must be shorter": ("properties/tags/maxItems", 2, "`tags` is accepted with maxItems 2"),
+    "a list must not be empty": ("properties/tags/minItems", 1, "`tags` is accepted with minItems 1"),
     "items are retyped": ("properties/tags/items", {"type": "integer"}, "`tags.[]` must be integer"),
     "an enum loses a value": ("$defs/Mood/enum", ["calm"], "`mood` may be 'busy', which is not among ['calm']"),
     "a text becomes an enum": ("properties/id/enum", ["aa"], "`id` must be one of ['aa'], but may be anything"),
     "a constant changes": ("properties/kind/const", "round", "`kind` may be 'waggle', which is not among ['round']"),
-    "a pattern changes": ("properties/id/pattern", "^b+$", "`id` has another `pattern`"),
-    "a pattern is new": ("properties/tags/items/pattern", "^b+$", "`tags.[]` has another `pattern`"),
-    "a format is new": ("properties/tags/items/format", "date-time", "`tags.[]` has another `format`"),
+    "a pattern changes": ("properties/id/pattern", "^b+$", "`id` has a different `pattern`"),
+    "a pattern is new": ("properties/tags/items/pattern", "^b+$", "`tags.[]` has a different `pattern`"),
+    "a format is new": ("properties/tags/items/format", "date-time", "`tags.[]` has a different `format`"),
     "an unknown keyword is new": (
         "dependentRequired",
         {"id": ["note"]},
-        "`the message` has another `dependentRequired`",
+        "`the message` has a different `dependentRequired`",
     ),
-    "an object closes": ("additionalProperties", False, "`the message` takes no unknown fields, but may hold some"),
+    "an object closes": ("additionalProperties", False, "`the message` accepts no unknown fields, but may hold some"),
     "the values of a mapping are retyped": (
         "properties/data/additionalProperties",
         {"type": "string"},
@@ -144,24 +152,24 @@ BREAKING_OLD_CONSUMERS = {
         {"anyOf": [OLD["properties"]["id"], {"type": "null"}]},
         "`id` must be string, but may be null",
     ),
-    "an alternative gets wider": ("properties/note/anyOf/0/maxLength", 11, "`note` is taken with maxLength 10"),
+    "an alternative gets wider": ("properties/note/anyOf/0/maxLength", 11, "`note` is accepted with maxLength 10"),
     "an enum gains a value": ("$defs/Mood/enum", ["calm", "busy", "wild"], "`mood` may be 'wild', which is not among"),
     "an enum becomes free": ("$defs/Mood/enum", None, "`mood` must be one of ['calm', 'busy'], but may be anything"),
-    "a minimum falls": ("$defs/Limits/properties/tokens/minimum", -1, "`limits.tokens` is taken with minimum 0"),
-    "a maximum rises": ("$defs/Limits/properties/tokens/maximum", 10, "`limits.tokens` is taken with maximum 9"),
-    "a limit goes": ("properties/share/exclusiveMinimum", None, "`share` is taken with minimum 0"),
+    "a minimum falls": ("$defs/Limits/properties/tokens/minimum", -1, "`limits.tokens` is accepted with minimum 0"),
+    "a maximum rises": ("$defs/Limits/properties/tokens/maximum", 10, "`limits.tokens` is accepted with maximum 9"),
+    "a limit goes": ("properties/share/exclusiveMinimum", None, "`share` is accepted with minimum 0"),
     "a list may be longer": (
         "properties/tags/maxItems",
         None,
-        "`tags` is taken with maxItems 3, but is written without",
+        "`tags` is accepted with maxItems 3, but is written without",
     ),
-    "a pattern goes": ("properties/id/pattern", None, "`id` has another `pattern`"),
+    "a pattern goes": ("properties/id/pattern", None, "`id` has a different `pattern`"),
     "a closed object gains a field": (
         "$defs/Strict/properties",
         {"name": {"type": "string"}, "age": {"type": "integer"}},
-        "`strict.age` is not known, and unknown fields are refused",
+        "`strict.age` is unknown, and unknown fields are rejected",
     ),
-    "a closed object opens": ("$defs/Strict/additionalProperties", None, "`strict` takes no unknown fields"),
+    "a closed object opens": ("$defs/Strict/additionalProperties", None, "`strict` accepts no unknown fields"),
     "items are free": ("properties/tags/items", None, "`tags.[]` must be string, but may be anything"),
 }
 
@@ -219,7 +227,7 @@ def test_a_task_and_its_copies_in_other_messages_may_gain_an_optional_field():
 
 def test_a_message_that_is_gone_is_named_and_a_new_one_passes():
     assert set_breaks({"waggle.dance.v1.json": OLD}, {"waggle.dance.v2.json": OLD}, frozenset()) == [
-        "waggle.dance.v1.json: the message is gone; keep its version until nobody sends it"
+        "waggle.dance.v1.json: the message was removed; keep its version while it may be sent"
     ]
 
 

@@ -6,7 +6,7 @@ A new message or topic is in no row: it has to be placed here deliberately.
 from infra.manifests.access import access
 from infra.topics import agents, declared
 from schemas.event import RunEvent
-from schemas.publishing.asyncapi import asyncapi
+from schemas.publish.asyncapi import asyncapi
 from schemas.registry import TOPICS, topic_of, travels_on
 from schemas.step import Handoff
 from schemas.timer import TimerSet

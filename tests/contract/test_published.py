@@ -12,7 +12,8 @@ import pytest
 
 from infra.topics import declared
 from schemas.event import RunEvent
-from schemas.publish import differences, documents, incompatibilities, main
+from schemas.publish.__main__ import main
+from schemas.publish.folder import differences, documents, incompatibilities
 from schemas.registry import TOPICS
 from schemas.timer import TimerSet
 from shared.bus.dead.letters import dead_letter_headers
@@ -85,7 +86,7 @@ def test_checking_names_every_file_that_is_out_of_date_and_writing_repairs_it(fo
     assert capsys.readouterr().err.splitlines() == [
         "waggle.moved.v1.json: is missing; run `make schemas`",
         "waggle.old.v1.json: belongs to no message; run `make schemas`",
-        "waggle.task.v1.json: is not what the models say; run `make schemas`",
+        "waggle.task.v1.json: differs from the models; run `make schemas`",
     ]
     assert main([], folder) == 0
     assert differences(folder) == []
@@ -98,7 +99,7 @@ def test_a_break_with_the_last_release_fails_also_when_everything_is_written_ane
         said = capsys.readouterr().err
         assert said == (
             "waggle.result.v1.json: a new consumer cannot read old messages: "
-            "`grade` was removed: what it says would be lost silently\n"
+            "`grade` was removed: its data would be lost silently\n"
         )
     assert "grade" in (folder / "released" / "waggle.result.v1.json").read_text()
 

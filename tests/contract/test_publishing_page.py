@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from infra.topics import create, declared
 from schemas.approval import HumanDecided
 from schemas.envelope import HEADER, REQUIRED, from_headers
-from schemas.publishing.json_schemas import schema_of
+from schemas.publish.json_schemas import schema_of
 from schemas.registry import TOPICS
 from schemas.task import Result, Task
 from shared.bus import decode

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from schemas.publishing import asyncapi
+from schemas.publish import asyncapi
 from shared.access.principals import SIGNED, digest, new_key, read_principals
 from shared.access.signing import SIGNATURE, SIGNER, from_secret, new_secret, public_half
 from shared.config import Settings, presentable

@@ -7,146 +7,148 @@ from schemas.approval import CarryOut, HumanDecided
 from schemas.envelope import HEADER, REQUIRED, Envelope
 from schemas.event import RunEvent
 from schemas.message import Message
-from schemas.publishing.json_schemas import file_of
+from schemas.publish.json_schemas import file_of
 from schemas.registry import TOPICS
 from schemas.task import Result, Task
 
 VERSION = "0.1.0"
-"""Of the whole: the release these messages belong to. Each message has a version of its own in its wire type."""
+"""Release these messages belong to. Each message also has a version of its own in its wire type."""
 
 KAFKA = "0.5.0"
 """Version of AsyncAPI's Kafka binding."""
 
 DESCRIPTION = """\
-How to have a task done: publish one record to the topic `tasks` (behind the prefix), as a CloudEvent 1.0 in Kafka's
+Publishing a task: publish one record to the topic `tasks` (behind the prefix), as a CloudEvent 1.0 in Kafka's
 binary mode. The value is JSON, encoded in UTF-8, that fits `waggle.task.v1.json`; only `objective` is required. The
 headers `ce_specversion` (`1.0`), `ce_id`, `ce_source` and `ce_type` (`waggle.task.v1`) are required, and `content-type`
-should be `application/json`. The key is free; `ce_id` is a good one, for it spreads tasks over partitions.
+should be `application/json`. The key is free; `ce_id` is a good one, because it spreads tasks over partitions.
 
-What comes back: exactly one `waggle.result.v1` on the topic `results` for each run that ends. Its `task_id` is the
+Results: exactly one `waggle.result.v1` on the topic `results` for each run that ends. Its `task_id` is the
 `ce_id` of the task. A task that cannot be read, or makes no sense, gets a result with status `rejected` that says why,
-if its `ce_id` can be read; a record that cannot be read goes to `tasks.dlt` besides.
+if its `ce_id` can be read; a record that cannot be read also goes to `tasks.dlt`.
 
-Publishing twice: the same `idempotency_key` of the same tenant is the same run; without one, the `ce_id` is the key. So
-publishing again after a lost acknowledgement does nothing twice.
+Duplicates: the same `idempotency_key` of the same tenant is the same run; without one, the `ce_id` is the key. So
+publishing again after a lost acknowledgement is safe.
 
-Reading: a field that is not required may be absent and then has its default. A reader must ignore fields and types of
-messages that it does not know. Tasks are the exception: a task with a field nobody knows is refused, so that a misspelt
-limit is not silently absent.
+Reading: an absent optional field has its default. A reader must ignore unknown fields and unknown types of messages.
+Tasks are the exception: a task with an unknown field is rejected, so that a misspelt limit is not silently missing.
 
 Operations name who acts first: a `caller` is any system that has tasks, an `agent` any specialist service.
 """
 
 
 class _Topic(NamedTuple):
-    """What a topic is for, who writes and reads it, and what its records are keyed with."""
+    """A topic's purpose, writers, readers and record key."""
 
     about: str
     senders: tuple[str, ...]
     receivers: tuple[str, ...]
-    key: str = "The run's id: one run's records stay in order."
+    key: str = "The run's id: records of one run stay in order."
 
 
-_TIMER = "The timer's name. The same again replaces it, a record without a value clears it."
+_TIMER = "The timer's name. A repeated name replaces the timer, a record without a value clears it."
 
 _TOPICS = {
     "tasks": _Topic(
-        "What callers ask for.",
+        "Tasks from callers.",
         ("caller", "gateway"),
         ("orchestrator",),
-        "Anything, or nothing. `ce_id` spreads tasks over partitions; tasks of one key are taken in in order.",
+        "Anything, or nothing. `ce_id` spreads tasks over partitions; tasks with the same key are taken in in order.",
     ),
-    "results": _Topic("How tasks ended.", ("orchestrator",), ("caller",)),
+    "results": _Topic("Outcomes of tasks.", ("orchestrator",), ("caller",)),
     "agents": _Topic("Typed requests to one agent.", ("orchestrator",), ("agent",)),
     "runs": _Topic(
-        "What agents answer to the run they work for, and what time itself says to it.",
+        "Agents' answers to the runs they work for, and the runs' timers.",
         ("agent", "orchestrator"),
         ("orchestrator",),
     ),
     "runs.log": _Topic(
-        "Every change of every run, with its events. A run is the fold of them; so is the blackboard.",
+        "Every change of every run, with its events. Runs and the blackboard are folds of them.",
         ("orchestrator",),
         ("caller", "orchestrator"),
     ),
     "journal": _Topic(
-        "What agents did for their work, entry by entry; the blackboard is made again from here.",
+        "Agents' work, entry by entry; the blackboard is rebuilt from it.",
         ("agent",),
         ("orchestrator",),
     ),
     "generations": _Topic(
-        "Each making of the blackboard.", ("orchestrator",), ("orchestrator",), "Always `blackboard`; the last counts."
+        "Rebuilds of the blackboard.",
+        ("orchestrator",),
+        ("orchestrator",),
+        "Always `blackboard`; the last counts.",
     ),
     "cards": _Topic("The agents of the swarm.", ("agent",), ("orchestrator",), "The agent's name; the last counts."),
     "timers": _Topic(
-        "Records of the orchestrator that wait: retries, deadlines, the time people have to decide.",
+        "Delayed records of the orchestrator: retries, deadlines, approval expiry.",
         ("orchestrator",),
         ("timekeeper",),
         _TIMER,
     ),
     "retries": _Topic(
-        "Handoffs of one agent that wait to be tried again by it. They go back to that agent alone.",
+        "Delayed handoffs that an agent retries. They return to that agent alone.",
         ("agent",),
         ("timekeeper",),
         _TIMER,
     ),
-    "decisions": _Topic("What people decided when a run asked for help.", ("caller", "gateway"), ("orchestrator",)),
-    "control": _Topic("Pausing, resuming and cancelling runs.", ("caller", "gateway"), ("orchestrator",)),
+    "decisions": _Topic("Human decisions on requests for help.", ("caller", "gateway"), ("orchestrator",)),
+    "control": _Topic("Commands to pause, resume and cancel runs.", ("caller", "gateway"), ("orchestrator",)),
     "stops": _Topic(
-        "What operators have stopped. Compacted.",
+        "Kill switch records. Compacted.",
         ("gateway", "operator"),
         ("agent", "gateway", "timekeeper"),
-        "The scope: `all`, `tenant:NAME`, `agent:NAME` or `run:ID`. A record without a value lets it go on.",
+        "The scope: `all`, `tenant:NAME`, `agent:NAME` or `run:ID`. A record without a value clears it.",
     ),
     "skips": _Topic(
-        "Batches that cannot be read and operators have skipped. Compacted.",
+        "Unreadable batches that operators have skipped. Compacted.",
         ("gateway",),
         ("agent", "gateway", "orchestrator", "timekeeper"),
         "`TOPIC/PARTITION/FIRST`.",
     ),
     "dead.actions": _Topic(
-        "What became of dead letters: who redrove or discarded which, when and why. Compacted.",
+        "Handled dead letters: author, time, reason, and redriven or discarded. Compacted.",
         ("gateway",),
         ("gateway", "operator"),
-        "The dead letter's name: the last word on each is kept.",
+        "The dead letter's name: the last record of each is kept.",
     ),
 }
 
 _ALONE = [kind for kind in TOPICS if not issubclass(kind, RunEvent)]
-"""What travels as a record of its own: events travel inside a change."""
+"""Messages that travel as records of their own; events travel inside a change."""
 
 _DEAD_LETTER_HEADERS = {
-    "dlt-topic": "The topic it was in.",
-    "dlt-partition": "The partition it was in.",
-    "dlt-offset": "The offset it had.",
-    "dlt-key": "Its key, in base64.",
-    "dlt-headers": "Its headers, as a JSON list of `[name, value in base64]`.",
-    "dlt-error": "What kind of failure it was, in one word.",
-    "dlt-message": "What was wrong with it, for a person.",
-    "dlt-attempts": "How often it was tried.",
-    "dlt-causes": "Why earlier tries failed, as a JSON list, oldest first.",
-    "dlt-lost": "Only where `dlt-headers`, `dlt-key` and `dlt-causes` do not fit: bytes and SHA-256 of each.",
-    "dlt-service": "The service that gave it up.",
-    "dlt-version": "The version of that service.",
-    "dlt-time": "When it was given up.",
-    "traceparent": "The trace it belongs to; empty if it had none.",
+    "dlt-topic": "Original topic.",
+    "dlt-partition": "Original partition.",
+    "dlt-offset": "Original offset.",
+    "dlt-key": "Original key, in base64.",
+    "dlt-headers": "Original headers, as a JSON list of `[name, value in base64]`.",
+    "dlt-error": "Kind of failure, in one word.",
+    "dlt-message": "Human-readable description of the failure.",
+    "dlt-attempts": "Number of attempts.",
+    "dlt-causes": "Causes of earlier failures, as a JSON list, oldest first.",
+    "dlt-lost": "Only if `dlt-headers`, `dlt-key` and `dlt-causes` do not fit: bytes and SHA-256 of each.",
+    "dlt-service": "Service that dead-lettered it.",
+    "dlt-version": "Version of that service.",
+    "dlt-time": "Time of dead-lettering.",
+    "traceparent": "Its trace; empty if it had none.",
 }
 
 _REDRIVEN_HEADERS = {
-    "redriven-from": "Only on a record that was put back after it had been a dead letter: the name of that.",
-    "redriven-by": "Who put it back.",
+    "redriven-from": "Name of the dead letter that this record was redriven from.",
+    "redriven-by": "Operator who redrove it.",
 }
 
 _PREFIX = {
     "default": "waggle.",
-    "description": "What every topic of an installation starts with (WAGGLE_TOPIC_PREFIX).",
+    "description": "Prefix of every topic of an installation (WAGGLE_TOPIC_PREFIX).",
 }
 _AGENT = {"description": "The agent's name.", "examples": ["research", "planner"]}
-_SOURCE = {"description": "The topic the record was in.", "examples": ["tasks", "agents.research"]}
+_SOURCE = {"description": "Original topic of the record.", "examples": ["tasks", "agents.research"]}
 _BOOTSTRAP = {"default": "127.0.0.1:9092", "description": "Kafka's bootstrap servers."}
 
 
 def asyncapi() -> dict[str, Any]:
-    """The whole document. Payloads are references to the schema files beside it."""
+    """Return the whole document. Payloads are references to the schema files beside it."""
     return {
         "asyncapi": "3.0.0",
         "id": "urn:waggle",
@@ -191,14 +193,14 @@ def _channel(name: str, topic: _Topic) -> dict[str, Any]:
 def _dead_letters() -> dict[str, Any]:
     return {
         "address": "{prefix}{topic}.dlt",
-        "description": "Records that nobody could work on, byte for byte, with the reason in their headers.",
+        "description": "Records that could not be processed, byte for byte, with the reason in headers.",
         "parameters": {"prefix": _ref("components", "parameters", "prefix"), "topic": _SOURCE},
         "messages": {"dead-letter": _ref("components", "messages", "dead-letter")},
     }
 
 
 def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
-    dead = _Topic("Records that nobody could work on.", ("service",), ("operator",))
+    dead = _Topic("Dead letters.", ("service",), ("operator",))
     for name, topic in [*_TOPICS.items(), ("dead-letters", dead)]:
         for action, verb, who in (("send", "sends", topic.senders), ("receive", "receives", topic.receivers)):
             for each in who:
@@ -230,11 +232,11 @@ def _texts(headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 SIGNED = (HumanDecided, CarryOut)
-"""Orders that are obeyed only with a signature."""
+"""Messages that require a signature."""
 
 SIGNATURE_HEADERS = {
-    "waggle-signer": "Whose key signed it: a name in the file of keys, and the payload's `by`.",
-    "waggle-signature": "Ed25519 signature in base64; docs/access.md says of which bytes.",
+    "waggle-signer": "Name of the signing key in the key file; equal to the payload's `by`.",
+    "waggle-signature": "Ed25519 signature in base64; docs/access.md defines the signed bytes.",
 }
 
 
@@ -243,7 +245,7 @@ def _key(description: str) -> dict[str, str]:
 
 
 _CORRELATION: dict[type[Message], dict[str, str]] = {
-    Task: {"location": "$message.header#/ce_id", "description": "Comes back as `task_id` of the result."},
+    Task: {"location": "$message.header#/ce_id", "description": "Returned as `task_id` of the result."},
     Result: {"location": "$message.payload#/task_id", "description": "The `ce_id` of the task."},
 }
 
@@ -252,7 +254,7 @@ def _headers() -> dict[str, Any]:
     fields = Envelope.model_json_schema()["properties"]
     return {
         "type": "object",
-        "description": "CloudEvents 1.0 in Kafka's binary content mode. Names in any case; values are UTF-8 text.",
+        "description": "CloudEvents 1.0 in Kafka's binary content mode. Names in any case; values are UTF-8.",
         "properties": {
             HEADER[name]: {"type": "string", "description": fields[name]["description"]}
             for name in Envelope.model_fields
@@ -266,7 +268,7 @@ def _dead_letter() -> dict[str, Any]:
     return {
         "name": "dead-letter",
         "title": "Dead letter",
-        "summary": "The value of the record as it was received, whatever it was.",
+        "summary": "The value of the record as received.",
         "contentType": "application/octet-stream",
         "headers": {
             "type": "object",
@@ -274,5 +276,5 @@ def _dead_letter() -> dict[str, Any]:
             "required": sorted(_DEAD_LETTER_HEADERS),
         },
         "payload": {"description": "Any bytes."},
-        "bindings": {"kafka": {"key": _key("The key the record had."), "bindingVersion": KAFKA}},
+        "bindings": {"kafka": {"key": _key("Original key."), "bindingVersion": KAFKA}},
     }

@@ -1,18 +1,18 @@
-"""Whether messages can still be read after a schema has changed, in both directions.
+"""Compatibility of changed schemas, in both directions.
 
-One question is asked twice: can this reader take everything that writer may write? A new reader must take old messages:
-they wait in topics, in the run log and in dead letters. An old reader must take new messages: services are upgraded one
-after another, and other teams' consumers much later.
+One question is asked twice: does this reader accept everything that writer may write? A new reader must accept old
+messages: they wait in topics, in the run log and in dead letters. An old reader must accept new messages: services are
+upgraded one after another, and other teams' consumers much later.
 
-Tasks are asked the first question only. Those who run the swarm upgrade its services before anybody publishes the new
-kind of task, so a further optional field or enum value harms nobody, although a task with unknown fields is refused.
+Tasks need only pass the first check. Operators upgrade the services before callers publish the new kind of task, so an
+additional optional field or enum value is harmless, although a task with unknown fields is rejected.
 
-A number that had no bound may be given one once, if no honest writer passes it: an upper bound of a million or more, a
+An unbounded number may be given a bound once, if no honest writer exceeds it: an upper bound of a million or more, a
 lower bound of zero or less. Infinity and 1e300 pass an unbounded schema and break whatever computes with them; they are
-refused where they come in, with the field's name, and a stored record that holds one is reported as unreadable.
+rejected at intake, with the field's name, and a stored record that holds one is reported as unreadable.
 
-The rules know the keywords that pydantic writes. A keyword they do not know may not change at all. Objects that ignore
-unknown fields are taken to hold only the fields they name.
+The rules cover the keywords that pydantic writes. Any other keyword must not change at all. Objects that ignore
+unknown fields are assumed to hold only the fields they name.
 """
 
 import json
@@ -38,12 +38,12 @@ _JUDGED = {"additionalProperties", "anyOf", "const", "enum", "items", "propertie
 _LOWER = (("minimum", "exclusiveMinimum"), ("minLength", None), ("minItems", None))
 _UPPER = (("maximum", "exclusiveMaximum"), ("maxLength", None), ("maxItems", None))
 _GENEROUS = {"minimum": 0, "maximum": 1_000_000}
-"""First bounds of a number that count as no break, or further out."""
+"""Loosest first bounds of a number that do not count as a break."""
 _BOUNDS = {name for pair in (*_LOWER, *_UPPER) for name in pair if name}
 
 
 def breaks(old: Schema, new: Schema, *, readers_first: bool = False) -> list[str]:
-    """What can no longer be read, one sentence each, naming the field; empty if the change is harmless.
+    """Return the breaks of a change, one sentence each, naming the field; empty if the change is harmless.
 
     `readers_first`: every reader is upgraded before any writer, so old readers never meet new messages.
     """
@@ -56,8 +56,10 @@ def breaks(old: Schema, new: Schema, *, readers_first: bool = False) -> list[str
 
 
 def set_breaks(old: Mapping[str, Schema], new: Mapping[str, Schema], readers_first: frozenset[str]) -> list[str]:
-    """`breaks` for whole sets of schema files, each sentence beginning with the name of its file."""
-    found = [f"{name}: the message is gone; keep its version until nobody sends it" for name in old if name not in new]
+    """Return the `breaks` of whole sets of schema files, each sentence beginning with the name of its file."""
+    found = [
+        f"{name}: the message was removed; keep its version while it may be sent" for name in old if name not in new
+    ]
     for name in old.keys() & new.keys():
         found += [f"{name}: {each}" for each in breaks(old[name], new[name], readers_first=name in readers_first)]
     return sorted(found)
@@ -65,7 +67,7 @@ def set_breaks(old: Mapping[str, Schema], new: Mapping[str, Schema], readers_fir
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """One place in a message: what the reader takes there, and what the writer may write there."""
+    """One place in a message: the reader's and the writer's schema there."""
 
     path: str
     reader: Schema
@@ -91,13 +93,13 @@ def _refusals(place: _Place) -> Iterator[str]:
 
 
 def _nearest(tries: list[list[str]], taken: list[Schema], written: Schema, place: _Place) -> list[str]:
-    """Of several alternatives that all fail, the complaints of the one that has the right type."""
+    """Of several alternatives that all fail, return the problems of the one that has the right type."""
     if len(taken) == 1:
         return tries[0]
     for problems, each in zip(tries, taken, strict=True):
         if "type" in written and each.get("type") == written["type"]:
             return problems
-    return [place.says(f"may be {_named(_types(written))}, which is not among what is taken")]
+    return [place.says(f"may be {_named(_types(written))}, which is not accepted")]
 
 
 def _alternatives(schema: Schema, root: Schema) -> list[Schema]:
@@ -127,7 +129,7 @@ def _rules(place: _Place) -> Iterator[str]:
 
 
 def _types(schema: Schema) -> set[str]:
-    """The types that are allowed; empty for any."""
+    """Return the allowed types; empty for any."""
     stated = schema.get("type", ())
     types = {stated} if isinstance(stated, str) else set(stated)
     return types | {"integer"} if "number" in types else types
@@ -166,7 +168,7 @@ def _bounds_rule(place: _Place) -> Iterator[str]:
                 continue
             if written is None or written < taken:
                 limit = f"limited to {inclusive} {written[0] * sign}" if written else f"without {inclusive}"
-                yield place.says(f"is taken with {inclusive} {taken[0] * sign}, but is written {limit}")
+                yield place.says(f"is accepted with {inclusive} {taken[0] * sign}, but is written {limit}")
 
 
 def _is_generous(inclusive: str, limit: float) -> bool:
@@ -175,7 +177,7 @@ def _is_generous(inclusive: str, limit: float) -> bool:
 
 
 def _bound(schema: Schema, inclusive: str, exclusive: str | None, sign: int) -> tuple[float, int] | None:
-    """A limit that grows with strictness: its value (upper limits negated), and 1 if the value itself is excluded."""
+    """Return a limit that grows with strictness: its value (upper limits negated), and 1 if the value is excluded."""
     names = [(inclusive, 0), (exclusive or inclusive, 1 if exclusive else 0)]
     return max(((schema[name] * sign, excluded) for name, excluded in names if name in schema), default=None)
 
@@ -184,7 +186,7 @@ def _other_rule(place: _Place) -> Iterator[str]:
     for keyword in place.reader.keys() - _ANNOTATIONS - _JUDGED - _BOUNDS:
         condition = place.reader[keyword]
         if condition != place.writer.get(keyword) or "$ref" in json.dumps(condition):
-            yield place.says(f"has another `{keyword}`: no rule can tell that it is harmless")
+            yield place.says(f"has a different `{keyword}`: no rule can judge that change")
 
 
 def _item_rule(place: _Place) -> Iterator[str]:
@@ -202,9 +204,9 @@ def _field_rule(place: _Place) -> Iterator[str]:
     for name in written.keys() - known.keys():
         field = place.at(name, {}, {})
         if place.reader.get("additionalProperties") is False:
-            yield field.says("is not known, and unknown fields are refused")
+            yield field.says("is unknown, and unknown fields are rejected")
         elif place.reader_is_new and known:
-            yield field.says("was removed: what it says would be lost silently")
+            yield field.says("was removed: its data would be lost silently")
 
 
 def _unknown_field_rule(place: _Place) -> Iterator[str]:
@@ -212,6 +214,6 @@ def _unknown_field_rule(place: _Place) -> Iterator[str]:
         return
     taken, written = (each.get("additionalProperties", True) for each in (place.reader, place.writer))
     if taken is False and written is not False:
-        yield place.says("takes no unknown fields, but may hold some")
+        yield place.says("accepts no unknown fields, but may hold some")
     elif isinstance(taken, Mapping) and written is not False:
         yield from _refusals(place.at("*", taken, written if isinstance(written, Mapping) else {}))

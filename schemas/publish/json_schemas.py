@@ -29,24 +29,24 @@ _BEYOND_FIELDS: dict[str, dict[str, Any]] = {
         ],
     },
 }
-"""What the models' validators demand of several fields together: pydantic cannot derive it."""
+"""Conditions over several fields from the models' validators, which pydantic cannot derive."""
 
 
 class _Generator(GenerateJsonSchema):
-    """Pydantic's, with what it leaves out: defaults that a factory makes, and that stripped text must not be blank."""
+    """Pydantic's generator, plus defaults made by a factory and the rule that stripped text must not be blank."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """No: a title would only repeat the field's name."""
+        """Return False: a title would only repeat the field's name."""
         del schema
         return False
 
     def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
-        """Also of a factory."""
+        """Return the default, also if a factory makes it."""
         factory: Any = schema.get("default_factory")
         return factory() if factory is not None else super().get_default_value(schema)
 
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
-        """Text that is stripped before it is measured needs a character that is no space."""
+        """Require a non-space character in text that is stripped before it is measured."""
         found = super().str_schema(schema)
         if schema.get("strip_whitespace") and schema.get("min_length"):
             found.setdefault("pattern", r"\S")
@@ -54,20 +54,20 @@ class _Generator(GenerateJsonSchema):
 
 
 def schema_of(kind: type[Message]) -> dict[str, Any]:
-    """What a reader takes for this message. `$id` is `urn:waggle:schema:<wire type>`."""
+    """Return the schema that a reader of this message accepts. `$id` is `urn:waggle:schema:<wire type>`."""
     body = kind.model_json_schema(schema_generator=_Generator)
     for name, part in [(kind.__name__, body), *body.get("$defs", {}).items()]:
         part.update(_BEYOND_FIELDS.get(name, {}))
         if kind is not Task and part.get("additionalProperties") is False:
-            del part["additionalProperties"]  # only a task that comes in is read strictly
+            del part["additionalProperties"]  # only an incoming task is read strictly
     return {"$schema": DIALECT, "$id": f"urn:waggle:schema:{kind.wire_type()}", **body}
 
 
 def file_of(kind: type[Message]) -> str:
-    """The name of this message's schema file."""
+    """Return the name of this message's schema file."""
     return f"{kind.wire_type()}.json"
 
 
 def message_schemas() -> dict[str, dict[str, Any]]:
-    """The schema of every message there is, by the name of its file."""
+    """Return the schemas of all messages, by file name."""
     return {file_of(kind): schema_of(kind) for kind in TOPICS}
