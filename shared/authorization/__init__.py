@@ -1,6 +1,6 @@
-"""What stands between an agent's decision and the world: one table of rules, and what they judge by. No I/O.
+"""Authorization of agents' actions: one table of rules and its inputs. No I/O.
 
-What it proves and what not: `docs/gate.md`.
+Guarantees and limits: `docs/gate.md`.
 """
 
 from shared.authorization.action import (

@@ -1,4 +1,4 @@
-"""What an agent is about to do, and what the gate says to it."""
+"""Actions of agents, and the gate's rulings on them."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from schemas.plan import Effect, Risk
 
 
 class Kind(StrEnum):
-    """The kinds of action there are."""
+    """Kinds of actions."""
 
     MODEL_CALL = "model_call"
     TOOL_CALL = "tool_call"
@@ -21,41 +21,41 @@ class Kind(StrEnum):
 
 
 class Deed(Protocol):
-    """What is to be known of a tool before it is called."""
+    """Static properties of a tool that the rules read."""
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the tool."""
         ...
 
     @property
     def risk(self) -> Risk:
-        """What a call may cost if it goes wrong, as declared."""
+        """Potential damage of a call, as declared."""
         ...
 
     @property
     def effect(self) -> Effect:
-        """What calling it twice would do."""
+        """Consequence of calling it twice."""
         ...
 
     @property
     def local(self) -> bool:
-        """Whether it acts on the step's own folder only."""
+        """True if it acts on the step's own folder only."""
         ...
 
     @property
     def destinations(self) -> tuple[str, ...] | None:
-        """The arguments that say where data goes or what is acted on; None: not declared, so all may."""
+        """Arguments that name where data goes or what is acted on; None: not declared, so any argument may."""
         ...
 
     @property
     def asked_by(self) -> frozenset[str]:
-        """Words by which a task asks for it; none: no task permits it by its text."""
+        """Verbs by which a task requests it; empty: no task permits it by its text."""
         ...
 
     @property
     def magnitudes(self) -> Mapping[str, str]:
-        """`money`, `rows` → the argument that says how much."""
+        """`money`, `rows` → the argument that holds the amount."""
         ...
 
 
@@ -67,10 +67,10 @@ class Action:
     call: str
     name: str
     tool: Deed | None = None
-    """None for what is no tool call, and for a tool that is not offered."""
+    """None for actions that are no tool call, and for a tool that is not offered."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     invalid: ErrorInfo | None = None
-    """Why it cannot be carried out: no such tool, or arguments that do not fit its schema."""
+    """Reason it cannot be done: unknown tool, or arguments that do not fit its schema."""
     digest: str | None = None
     sameness: str | None = None
     """`sameness_of` a tool call: equal for equal calls at other places and in other work."""
@@ -78,7 +78,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """It may be done."""
+    """The action may be done."""
 
     rule: str
     reason: str = ""
@@ -86,7 +86,7 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A person has to permit it."""
+    """The action requires approval."""
 
     rule: str
     reason: str
@@ -95,14 +95,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Deny:
-    """It must not be done; `error` is what the model is told."""
+    """The action must not be done; `error` is returned to the model."""
 
     rule: str
     error: ErrorInfo
 
     @property
     def reason(self) -> str:
-        """Why."""
+        """Message of the error."""
         return self.error.message
 
 
@@ -119,22 +119,22 @@ Verdict: TypeAlias = Allow | Ask | Deny | Known
 
 
 def tool_named(source: str | None, name: str) -> str:
-    """A tool with where it is from: another server's tool of the same name is another one."""
+    """Return a tool's name with its origin: tools of different servers are different, even under one name."""
     return f"{source or ''}/{name}"
 
 
 def sameness_of(tool: str, arguments: Mapping[str, Any]) -> str:
-    """SHA-256 of a tool and its arguments: the same wherever in a run the call is made."""
+    """Return the SHA-256 of a tool and its arguments: equal for equal calls anywhere in a run."""
     return _sha256([tool, arguments])
 
 
 def digest_of_all(digests: Iterable[str]) -> str:
-    """SHA-256 of some calls in their order."""
+    """Return the SHA-256 of some calls in their order."""
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def digest_of(tenant: str, run_id: str, work_id: str, call: str, tool: str, arguments: Mapping[str, Any]) -> str:
-    """SHA-256 of exactly one call: another run, plan, place or argument has another one."""
+    """Return the SHA-256 of exactly one call: unique per run, plan, place and arguments."""
     return _sha256([tenant, run_id, work_id, call, tool, arguments])
 
 

@@ -1,9 +1,9 @@
-"""Whether a task asks for something to be done somewhere, or only mentions the place.
+"""Requests in a task's text: detect that it asks for an action at a place, rather than mentioning the place.
 
-By the form of a request, in seven languages (`words.toml`): a clause that begins with a word for the deed and has the
-place where a request has its target, right behind that word, behind `to`, or in a list that begins there; in a sentence
-without any word that may take it back. So does *Mail it to ada@example.org*; *Sum up the mail from ada@…* does not, nor
-*Tell me what ada@… wants* or *Do not write to ada@…*. What is not understood is not asked for: a person decides then.
+A request is matched by its form, in seven languages (`words.toml`): a clause that begins with a verb for the action and
+has the place where a request has its target: right behind the verb, behind `to`, or in a list that begins there. The
+sentence must have no word that may negate it. *Mail it to ada@example.org* matches; *Sum up the mail from ada@…*, *Tell
+me what ada@… wants* and *Do not write to ada@…* do not. An unclear sentence is no request: a person decides then.
 """
 
 import re
@@ -14,16 +14,16 @@ from itertools import dropwhile
 from typing import NamedTuple
 
 PLACE = "\ue000"
-"""What stands in a text for the place that is asked about: a private character, which no sanitised text has."""
+"""Placeholder in a text for the place in question: a private character, which no sanitised text has."""
 
 _LISTS = {
     name: frozenset(words.split())
     for name, words in tomllib.loads(files("shared.authorization").joinpath("words.toml").read_text()).items()
 }
 SEND = _LISTS["send"]
-"""Words for sending somebody something."""
+"""Verbs for sending a message."""
 POST = SEND | _LISTS["post"]
-"""Words for posting something to an address."""
+"""Verbs for posting to an address."""
 
 _SENTENCES = re.compile(r"[.!?;](?=\s|$)|[。！？\n]")
 _CLAUSES = re.compile(r"[,:](?=\s|$)|\s(?:and|then|und|dann|et|puis|y|luego|e|poi|en|dan)\s")
@@ -32,28 +32,28 @@ _NAME = re.compile(r"[^\W\d_a-z][\w.'-]*\s+<(?=[^\s<>@]+@[^\s<>]+>)")
 """The name in `Ada <ada@example.org>`."""
 _TOKENS = re.compile(rf"{PLACE}|\S+@\S+|\S+://\S+|[^\W\d_]+(?:['\-][^\W\d_]+)*")
 _OTHER = "@"
-"""The token of a place that is not asked about."""
+"""Token of any other place."""
 _PLACES = frozenset({PLACE, _OTHER})
 
 
 class Sentence(NamedTuple):
-    """Something a person wrote."""
+    """A sentence of a person."""
 
     raw: str
     folded: str
 
 
 def sentences(texts: Iterable[str]) -> tuple[Sentence, ...]:
-    """The sentences of some texts."""
+    """Return the sentences of some texts."""
     plain = (_NAME.sub("<", _LINK.sub(" ", text)).replace("’", "'") for text in texts)
     parts = (part for text in plain for part in _SENTENCES.split(text))
     return tuple(Sentence(part, part.casefold()) for part in parts if part.strip())
 
 
 def asks_for(words: frozenset[str], sentence: str, *, address: bool) -> bool:
-    """Whether a clause of the sentence, in small letters and with its place marked, asks for the deed there.
+    """Return true if a clause of the sentence, in lower case and with its place marked, requests the action there.
 
-    `address`: the place is an address; before others their kind may stand, as in *delete the ticket 4711*.
+    `address`: the place is an address; other places may follow their kind, as in *delete the ticket 4711*.
     """
     if not _LISTS["taken_back"].isdisjoint(_TOKENS.findall(sentence)):
         return False
@@ -61,7 +61,7 @@ def asks_for(words: frozenset[str], sentence: str, *, address: bool) -> bool:
 
 
 def _clauses(sentence: str) -> Iterator[list[str]]:
-    """Their words. What begins with one more place of a list belongs to what it is a list of."""
+    """Yield the words of each clause. A piece that begins with another place of a list belongs to the clause before."""
     clause: list[str] = []
     for piece in _CLAUSES.split(sentence):
         said = [_OTHER if "@" in token or "://" in token else token for token in _TOKENS.findall(piece)]
@@ -81,12 +81,12 @@ def _asks(words: frozenset[str], clause: list[str], *, address: bool) -> bool:
 
 
 def _is_target(said: list[str], at: int) -> bool:
-    """Whether what stands before the place, other places of its list left out, is the deed or leads to it."""
+    """Return true if the word before the place, skipping other places of its list, is the verb or leads to it."""
     while at > 1 and _lists(said, at - 1):
         at -= 1
     return at == 1 or said[at - 1] in _LISTS["to"]
 
 
 def _lists(said: list[str], at: int) -> bool:
-    """Whether the word is another place of a list, or joins two."""
+    """Return true if the word is another place of a list, or joins two."""
     return said[at] in _PLACES or (said[at] in _LISTS["joining"] and said[at - 1] in _PLACES)

@@ -1,4 +1,4 @@
-"""Where an action would send data or act, and whether that place is one that somebody trusted has named."""
+"""Destinations of an action, and trusted texts that name or request them."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,37 +12,38 @@ from shared.authorization.action import Deed
 from shared.authorization.asked import PLACE, Sentence, asks_for
 
 _ADDRESS = re.compile(r"//|\\\\|^\s*[a-z][a-z0-9+.-]*:|@|[^\W_][\w-]*\.[^\W\d_]{2,}", re.IGNORECASE)
-"""What may lead somewhere: a scheme, two slashes, a mail address, a name with a dot in it."""
+"""Form of a possible destination: a scheme, two slashes, a mail address, or a name with a dot in it."""
 _MAIL = re.compile(r"[^@\s/\\:]+@[^@\s/\\:]+")
 MOST_PLACES = 100
-"""Of a call: one with more is not looked through, and counts as one that nobody has asked for."""
+"""Destinations examined per call; a call with more counts as not requested."""
 _JOINS_BEFORE = frozenset("@.+%/:-_")
 _IDEOGRAPHS = "\u2e80"
 _JOINS_AFTER = frozenset("@/%&=?#+:-_")
-"""What may not stand next to a name in a text, beside letters and digits: `bob@example.org` does not stand in
-`notbob@example.org.evil.test`."""
+"""Characters, besides letters and digits, that join a name to its neighbour: `bob@example.org` is not contained in
+`notbob@example.org.evil.test`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """What may name a place: what people wrote, and the patterns of the caller and the operator."""
+    """Trusted sources of destinations: people's texts, and the patterns of the caller and the operator."""
 
     said: tuple[Sentence, ...]
     patterns: tuple[str, ...] = ()
     """`*@example.org`, `hooks.example.org`, `https://api.example.org/*`."""
 
     def permits(self, place: str) -> bool:
-        """Whether a pattern says that data may go there."""
+        """Return true if a pattern permits data to go there."""
         return any(_fits(pattern.casefold(), place.strip().casefold()) for pattern in self.patterns)
 
     def names(self, place: str) -> bool:
-        """Whether a text has it, whole and letter by letter, or a pattern permits it."""
+        """Return true if a text contains the place, whole and letter by letter, or a pattern permits it."""
         return self.permits(place) or stands_in(place.strip(), (each.raw for each in self.said))
 
     def asks(self, words: frozenset[str], place: str) -> bool:
-        """Whether a text asks for the deed that the words are for to be done there, or a pattern permits it.
+        """Return true if a text requests, with one of the verbs, an action at the place, or a pattern permits it.
 
-        Capitals count in web addresses only: whoever chooses them could write with them.
+        Case matters in web addresses only: an attacker could encode data in it.
         """
         exact = "://" in place
         wanted = place.strip() if exact else place.strip().casefold()
@@ -52,7 +53,7 @@ class Trusted:
         return self.permits(place) or any(asks_for(words, text.casefold(), address=address) for text in marked)
 
     def names_site(self, address: str) -> bool:
-        """Whether it is the first page of a host that a text names: the address tells nothing but that."""
+        """Return true if it is the home page of a host that a text names: such an address carries no other data."""
         try:
             parts = urlsplit(address.strip().casefold())
             plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.port or parts.username)
@@ -61,7 +62,7 @@ class Trusted:
         return plain and parts.hostname is not None and self.names_host(parts.hostname)
 
     def names_host(self, host: str) -> bool:
-        """Whether a text has the host, by itself or in an address, or a pattern permits it."""
+        """Return true if a text contains the host, alone or in an address, or a pattern permits it."""
         said = any(_stands(host, each.folded, _JOINS_HOST, frozenset("-_")) for each in self.said)
         return said or self.permits(f"https://{host}/")
 
@@ -70,7 +71,7 @@ _JOINS_HOST = frozenset("@.-_")
 
 
 def _fits(pattern: str, place: str) -> bool:
-    """Whether a place fits a pattern of its own kind: for web addresses, for mail addresses, for hosts, for others."""
+    """Return true if a place fits a pattern of its own kind: web address, mail address, host, or other."""
     if "://" in pattern:
         return _fits_address(pattern, place)
     if "@" in pattern:
@@ -83,7 +84,7 @@ def _fits(pattern: str, place: str) -> bool:
 
 
 def _fits_address(pattern: str, place: str) -> bool:
-    """Scheme, host and the rest each for itself: no `*` reaches beyond."""
+    """Match scheme, host and the rest separately, so that no `*` spans two of them."""
     try:
         wanted, given = urlsplit(pattern), urlsplit(place)
         same = wanted.scheme == given.scheme and wanted.port == given.port and given.username is None
@@ -95,7 +96,7 @@ def _fits_address(pattern: str, place: str) -> bool:
 
 
 def stands_in(place: str, texts: Iterable[str]) -> bool:
-    """Whether the place, whole, stands in one of the texts."""
+    """Return true if one of the texts contains the place as a whole."""
     return any(_stands(place, text, _JOINS_BEFORE, _JOINS_AFTER) for text in texts)
 
 
@@ -104,14 +105,14 @@ def _stands(place: str, text: str, before: frozenset[str], after: frozenset[str]
 
 
 def _marked(place: str, text: str) -> str:
-    """The text with the place, where it stands whole, as one mark: its dots and commas end no clause."""
+    """Return the text with each whole occurrence of the place as one mark: its dots and commas end no clause."""
     for at in reversed(list(_found(place, text, _JOINS_BEFORE, _JOINS_AFTER))):
         text = text[:at] + PLACE + text[at + len(place) :]
     return text
 
 
 def _found(place: str, text: str, before: frozenset[str], after: frozenset[str]) -> Iterator[int]:
-    """Where it stands with nothing beside it that would make it part of something longer. No place stands nowhere."""
+    """Yield the positions of whole occurrences, not as part of something longer. An empty place has none."""
     at = text.find(place) if place else -1
     while at >= 0:
         end = at + len(place)
@@ -121,7 +122,7 @@ def _found(place: str, text: str, before: frozenset[str], after: frozenset[str])
 
 
 def _goes_on(following: str, joining: frozenset[str]) -> bool:
-    """Whether the two characters behind a place belong to it: marks do where no space follows them."""
+    """Return true if the two characters after a place belong to it: marks do if no space follows them."""
     ends = len(following) < 2 or following[1].isspace()
     if following[:1] in joining:
         return not ends
@@ -129,12 +130,12 @@ def _goes_on(following: str, joining: frozenset[str]) -> bool:
 
 
 def _joins(letter: str, joining: frozenset[str]) -> bool:
-    """Letters of scripts that write words without spaces join nothing."""
+    """Return false for letters of scripts that write words without spaces."""
     return letter in joining or (letter.isalnum() and letter < _IDEOGRAPHS)
 
 
 def host_of(address: str) -> str | None:
-    """The host of a web address; None for one that has none."""
+    """Return the host of a web address, or None."""
     try:
         found = urlsplit(address.strip())
         return found.hostname.casefold() if found.hostname and found.username is None else None
@@ -143,7 +144,7 @@ def host_of(address: str) -> str | None:
 
 
 def places(tool: Deed, arguments: Mapping[str, Any]) -> list[str]:
-    """The places of a call. Of a tool that says nothing of them all its values; if it only reads, the addresses."""
+    """Return the places of a call: the declared arguments, else all values; of a read-only tool, the addresses."""
     if tool.destinations is not None:
         return [leaf for name in tool.destinations for leaf in _leaves(arguments.get(name))]
     leaves = [leaf for value in arguments.values() for leaf in _leaves(value)]
@@ -151,7 +152,7 @@ def places(tool: Deed, arguments: Mapping[str, Any]) -> list[str]:
 
 
 def deeds_of(tool: Deed, arguments: Mapping[str, Any]) -> frozenset[str]:
-    """What a call does, place by place. Of a tool that declares none it is all that the call says."""
+    """Return the targets of a call: tool and place. Without declared places, all arguments together are one target."""
     found = sorted({place.strip().casefold() for place in places(tool, arguments)})
     if tool.destinations is None:
         found = [" ".join(found)]
@@ -159,14 +160,14 @@ def deeds_of(tool: Deed, arguments: Mapping[str, Any]) -> frozenset[str]:
 
 
 LONGEST_DEED = 500
-"""Characters."""
+"""Maximum characters of a target."""
 
 MOST_TARGETS = 20
-"""Deeds that the record of a call keeps."""
+"""Targets that the record of a call keeps."""
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Every value in some arguments as text, and the names in objects; what can only be true or false says nothing."""
+    """Yield every value in some arguments as text, and the names in objects; booleans are omitted."""
     match value:
         case None | bool():
             return

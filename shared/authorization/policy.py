@@ -1,4 +1,4 @@
-"""What the gate does: one table, safe by default, overridden by an operator and per tenant."""
+"""Policy of the gate: one table, safe by default, with overrides by the operator and per tenant."""
 
 from enum import StrEnum
 from functools import lru_cache
@@ -17,7 +17,7 @@ _VARIABLE = "WAGGLE_GATE"
 
 
 class Consequence(StrEnum):
-    """What a risk leads to."""
+    """Consequence of a risk."""
 
     ALLOW = "allow"
     ASK = "ask"
@@ -25,7 +25,7 @@ class Consequence(StrEnum):
 
 
 class Thresholds(Strict):
-    """How much a call may move before it counts as one risk higher."""
+    """Amounts above which a call counts as one risk higher."""
 
     recipients: int = Field(ge=0)
     rows: int = Field(ge=0)
@@ -33,25 +33,25 @@ class Thresholds(Strict):
 
 
 LONGEST_WAIT = 29 * 86_400
-"""Seconds: a run that waits must be found whole in `runs.log`, which is kept for 30 days (infra/topics.toml)."""
+"""Seconds: a waiting run must be complete in `runs.log`, which is kept for 30 days (infra/topics.toml)."""
 
 
 class Approvals(Strict):
-    """How long people are waited for, and how long what they permit may be done. Seconds."""
+    """Expiry of approval requests and of approvals, in seconds."""
 
     expires: float = Field(gt=0, le=LONGEST_WAIT)
     usable: float = Field(gt=0, le=2_592_000)
 
 
 class ToolRules(Strict):
-    """What holds for one tool."""
+    """Policy for one tool."""
 
     risk: Risk | None = None
     destinations: tuple[str, ...] = ()
 
 
 class Policy(Strict):
-    """The table for one tenant."""
+    """Policy for one tenant."""
 
     destinations: tuple[str, ...]
     links: Literal["site", "any"]
@@ -62,12 +62,12 @@ class Policy(Strict):
     tools: dict[str, ToolRules] = Field(default_factory=dict)
 
     def rules_of(self, tool: str) -> ToolRules:
-        """What is said of a tool."""
+        """Return the policy for a tool."""
         return self.tools.get(tool, ToolRules())
 
 
 def parse_gate(text: str = "") -> "Policies":
-    """The shipped table with an operator's TOML over it. Raises Misconfigured."""
+    """Parse an operator's TOML over the shipped table. Raises Misconfigured."""
     table = merged(_shipped(), parsed(text, _VARIABLE))
     special = table.pop("tenants", {})
     if not isinstance(special, dict) or not all(isinstance(each, dict) for each in special.values()):
@@ -78,12 +78,12 @@ def parse_gate(text: str = "") -> "Policies":
 
 @lru_cache(maxsize=8)
 def read_gate(path: Path | None) -> "Policies":
-    """The table in a file, over the shipped one; read once in a process. Raises Misconfigured."""
+    """Read an operator's file over the shipped table, once per process. Raises Misconfigured."""
     return parse_gate(file_text(path, _VARIABLE) if path else "")
 
 
 class Policies:
-    """The tables of all tenants."""
+    """Policies of all tenants."""
 
     def __init__(self, general: Policy, special: dict[str, Policy]) -> None:
         self._general = general
@@ -91,11 +91,11 @@ class Policies:
 
     @property
     def tools(self) -> set[str]:
-        """Every tool that is named in it."""
+        """Return the name of every tool mentioned in it."""
         return {name for policy in (self._general, *self._special.values()) for name in policy.tools}
 
     def of(self, tenant: str) -> Policy:
-        """The table that holds for a tenant."""
+        """Return the policy of a tenant."""
         return self._special.get(tenant, self._general)
 
 
@@ -111,4 +111,4 @@ def _slug(name: str) -> str:
     try:
         return str(TypeAdapter(Slug).validate_python(name))
     except ValueError:
-        raise Misconfigured(f"{_VARIABLE}: tenants.{name}: no tenant can have that name") from None
+        raise Misconfigured(f"{_VARIABLE}: tenants.{name}: not a valid tenant name") from None

@@ -1,16 +1,16 @@
-"""Acting calls that a run has made before: an equal one is answered from the record, a similar one is asked about.
+"""Repeated acting calls of a run: an equal one is answered from the record, a similar one requires approval.
 
-The record answers only while its effect stands: not after a later call, of any tool, that may have acted on the same
-place. Where a call does not name its places, every later one may have.
+The record answers only while its effect lasts: not after a later call, of any tool, that may have acted on the same
+place. If a call does not name its places, any later one may have.
 
-| recorded call | the new one | verdict |
+| recorded call | new call | ruling |
 |---|---|---|
 | equal, made in other work, effect stands | first of its work | `Known`: answered from the record |
-| equal, made in this work or answered from its record, effect stands | again | ask; of an idempotent tool `Known` |
+| equal, made in this work or answered from its record, effect stands | repeated | ask; of an idempotent tool `Known` |
 | equal, made, perhaps undone since | anywhere | ask; of an idempotent tool no objection |
 | equal or similar, outcome unknown | in other work, or at the same place | ask |
 | same tool and target, irreversible | anywhere | ask |
-| same tool and target, from a plan or round that was given up | in its successor | ask |
+| same tool and target, from a dropped plan or round | in its successor | ask |
 | same target and amount of money | in other work | ask |
 | failed or refused | anywhere | no objection |
 """
@@ -30,7 +30,7 @@ ALREADY_MADE = "already_made"
 
 
 def known(case: Case) -> Known | None:
-    """The earlier call that this one equals, if its recorded result is the answer."""
+    """Return a ruling if the recorded result of an earlier equal call is the answer."""
     if not lasts(case.tool):
         return None
     sameness, recorded = case.action.sameness, case.situation.effected
@@ -46,7 +46,7 @@ def known(case: Case) -> Known | None:
 
 
 def _may_be_undone(number: int, case: Case) -> bool:
-    """True when a call after that one may have acted on the places of this one; a replay of that one repeats it."""
+    """Return true if a later call may have acted on the places of this one; a replay repeats the recorded call."""
     record = case.situation.effected[number]
     if record.place == (case.situation.work_id, case.action.call):
         return False
@@ -58,12 +58,12 @@ def _may_be_undone(number: int, case: Case) -> bool:
 
 
 def _is_after(each: ActingCall, record: ActingCall) -> bool:
-    """True by the clock: steps that run at once report in another order than they act."""
+    """Compare by time: concurrent steps report in another order than they act."""
     return each.at is not None and record.at is not None and each.at > record.at
 
 
 def _touches(each: ActingCall, case: Case) -> bool:
-    """True unless both name their places and have none in common."""
+    """Return true unless both name their places and share none."""
     vague = len(each.targets) >= MOST_TARGETS or any(len(target) >= LONGEST_DEED for target in each.targets)
     there = [target.partition(" ")[2] for target in each.targets]
     if vague or not case.tool.destinations or not all(there) or not there:
@@ -72,7 +72,7 @@ def _touches(each: ActingCall, case: Case) -> bool:
 
 
 def similar(case: Case) -> Ask | None:
-    """The question for a call that the run may have made before in other words."""
+    """Return an approval request for a call that the run may have made before in a different form."""
     if not lasts(case.tool):
         return None
     last = next((each for each in reversed(list(_alike(case))) if _objects(each, case)), None)
@@ -84,7 +84,7 @@ def similar(case: Case) -> Ask | None:
 
 
 def _alike(case: Case) -> Iterator[ActingCall]:
-    """Recorded calls that may have happened and that equal this one or act on a target of its own."""
+    """Return recorded calls that may have happened and equal this one or act on one of its targets."""
     deeds, moves = deeds_of(case.tool, case.action.arguments), moved_by(case.tool, case.action.arguments)
     for each in case.situation.effected:
         if each.may_have_happened and (
@@ -96,7 +96,7 @@ def _alike(case: Case) -> Iterator[ActingCall]:
 
 
 def _same_money(each: ActingCall, places: list[str], moves: dict[str, float]) -> bool:
-    """True for equal amounts to an equal destination, with any tool; of a tool without destinations for equal ones."""
+    """Return true for equal amounts to a shared destination, with any tool; without destinations, for equal targets."""
     money = moves.get("money", 0)
     there = {target.partition(" ")[2] for target in each.targets}
     same_place = any(_folded(place) in there for place in places) or not (there or places)
@@ -108,7 +108,7 @@ def _folded(place: str) -> str:
 
 
 def _objects(each: ActingCall, case: Case) -> bool:
-    """True where this call may repeat that one."""
+    """Return true if this call may repeat the recorded one."""
     situation, effect = case.situation, case.tool.effect
     here = each.work_id == situation.work_id
     if each.outcome == "unknown":
@@ -124,12 +124,12 @@ def _objects(each: ActingCall, case: Case) -> bool:
 
 
 def _is_superseded(earlier: str, present: str) -> bool:
-    """True for work of an earlier plan, or of an earlier round of the present one."""
+    """Return true for work of an earlier plan, or of an earlier round of the current one."""
     return _generation(earlier) < _generation(present)
 
 
 def _generation(work_id: str) -> tuple[int, ...]:
-    """`run/step/<plans given up>.<round>` → both numbers; work without a generation was never given up."""
+    """Parse `run/step/<dropped plans>.<round>` into both numbers; work without a generation was never dropped."""
     try:
         return tuple(map(int, work_id.rpartition("/")[2].split(".")))
     except ValueError:

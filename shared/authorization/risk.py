@@ -1,4 +1,4 @@
-"""One action in its situation: where it goes, who has named that, and what it may cost if it goes wrong."""
+"""Risk of an action in its context: its destinations, their trust, and the potential damage."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _LASTING = (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
 
 
 class Case:
-    """What several rules ask about an action, each found out once."""
+    """Input of the rules for one action; each property is computed once."""
 
     def __init__(self, action: Action, situation: Situation) -> None:
         self.action = action
@@ -26,23 +26,23 @@ class Case:
 
     @property
     def tool(self) -> Deed:
-        """The tool that is called. Only tool calls have one, and one that is not offered is denied before."""
-        assert self.action.tool is not None, "this is no call of a tool that is offered"
+        """The called tool. Only tool calls have one, and a tool that is not offered is denied before."""
+        assert self.action.tool is not None, "this is no call of an offered tool"
         return self.action.tool
 
     @cached_property
     def places(self) -> list[str]:
-        """Where the call would send data, or what it would act on."""
+        """Destinations of the call, or the places it acts on."""
         return list(dict.fromkeys(place for place in places(self.tool, self.action.arguments) if place.strip()))
 
     @cached_property
     def trusted(self) -> Trusted:
-        """What may name those places."""
+        """Trusted sources that may name those places."""
         return self.situation.trusted_for(self.tool.name)
 
     @cached_property
     def unnamed(self) -> list[str]:
-        """Those that nobody trusted has asked to do it with, the first of them: enough to tell a person."""
+        """First places that no trusted text requests it for: enough to explain."""
         if len(self.places) > MOST_PLACES:
             return self.places[:_TOLD]
         asked_by, trusted = self.tool.asked_by, self.trusted
@@ -50,24 +50,24 @@ class Case:
 
     @property
     def is_named(self) -> bool:
-        """Whether there are places, and somebody trusted has asked for it with each."""
+        """True if there are places, and a trusted text requests it for each."""
         return bool(self.places) and not self.unnamed
 
     @property
     def told(self) -> str:
-        """Those, for a person to read."""
+        """The unrequested places, as text."""
         return ", ".join(each[:80] for each in self.unnamed)
 
     @property
     def acts(self) -> bool:
-        """Whether the call changes something outside the step's own folder."""
+        """True if the call changes something outside the step's own folder."""
         return acts(self.tool)
 
     @cached_property
     def risk(self) -> Risk:
-        """As declared, or as the plan or the operator has it; one higher if it moves much.
+        """Risk as declared, or set by the plan or the operator; one higher above a threshold.
 
-        A high risk counts as a medium one when the task itself asks for it: that was permitting it.
+        High risk counts as medium if the task itself requests the call: the request is permission.
         """
         declared = self.situation.policy.rules_of(self.tool.name).risk or self.tool.risk
         planned = self.situation.step_risk if self.tool.effect in _LASTING else Risk.LOW
@@ -77,12 +77,12 @@ class Case:
 
     @property
     def is_high(self) -> bool:
-        """Whether the risk is high or more."""
+        """True if the risk is high or critical."""
         return _RISKS.index(self.risk) >= _HIGH
 
     @property
     def too_much(self) -> str:
-        """Which threshold the call passes, for a person to read; empty when none."""
+        """Thresholds that the call exceeds, as text; empty if none."""
         most, moved = self.situation.policy.thresholds, moved_by(self.tool, self.action.arguments)
         recipients = len(self.places) if self.acts and self.tool.destinations else 0
         passed = {
@@ -96,27 +96,27 @@ class Case:
 
 
 def risk_of(action: Action, situation: Situation) -> Risk:
-    """What counts as the risk of a tool call."""
+    """Return the effective risk of a tool call."""
     return Case(action, situation).risk
 
 
 def acts(tool: Deed) -> bool:
-    """Whether a call changes something outside the step's own folder."""
+    """Return true if a call changes something outside the step's own folder."""
     return tool.effect is not Effect.READ and not tool.local
 
 
 def lasts(tool: Deed) -> bool:
-    """True when a call has an effect beyond its run: an idempotent tool without destinations keeps things in it."""
+    """Return true if a call has an effect beyond its run: idempotent tools without destinations do not."""
     return acts(tool) and not (tool.effect is Effect.IDEMPOTENT and tool.destinations == ())
 
 
 def moved_by(tool: Deed, arguments: Mapping[str, Any]) -> dict[str, float]:
-    """How much `money`, how many `rows` a call moves, as far as its tool says where that stands."""
+    """Return the `money` and `rows` a call moves, from the arguments that the tool declares for them."""
     return {kind: _number(arguments.get(argument)) for kind, argument in tool.magnitudes.items()}
 
 
 def _number(value: object) -> float:
-    """How much it is; of a list how many; of what cannot be told: too much."""
+    """Return the number, or the length of a list; infinity if it cannot be read."""
     if isinstance(value, list | dict):
         return float(len(value))
     try:

@@ -1,8 +1,8 @@
-"""The gate: one ordered table of rules before every model call, tool call and message; the first that speaks wins.
+"""The gate: one ordered table of rules before every model call, tool call and message; the first that applies wins.
 
-Rules that only look come first and take microseconds. Rules that consume a shared resource, the run's budget, a tool's
-rate or its breaker, come last and run where Redis is available (`shared.agent.actions.authorizer`): an action that is
-denied or waits for approval must consume nothing.
+Rules without side effects come first and take microseconds. Rules that consume a shared resource (the run's budget, a
+tool's rate or its breaker) come last and run where Redis is available (`shared.agent.actions.authorizer`): an action
+that is denied or waits for approval must consume nothing.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from shared.authorization.situation import Situation
 
 
 class Rule(NamedTuple):
-    """One row. `judge` says None where the rule has nothing to say."""
+    """One row. `judge` returns None if the rule does not apply."""
 
     name: str
     about: frozenset[Kind]
@@ -27,7 +27,7 @@ class Rule(NamedTuple):
 
 
 def authorize(action: Action, situation: Situation) -> Verdict:
-    """Whether the action may be done now. No I/O."""
+    """Return the ruling on an action. No I/O."""
     case = Case(action, situation)
     for rule in RULES:
         if action.kind in rule.about and (verdict := rule.judge(case)) is not None:
@@ -37,7 +37,9 @@ def authorize(action: Action, situation: Situation) -> Verdict:
 
 def _stopped(case: Case) -> Verdict | None:
     why = case.situation.stopped
-    return None if why is None else _deny("kill_switch", "stopped", why, "it goes on when an operator lets it")
+    return (
+        None if why is None else _deny("kill_switch", "stopped", why, "retry after an operator has released the stop")
+    )
 
 
 def _permitted(case: Case) -> Verdict | None:
@@ -56,7 +58,7 @@ def _limited(case: Case) -> Verdict | None:
 
 
 def _approved(case: Case) -> Verdict | None:
-    """A person has permitted exactly this call, not long ago."""
+    """Allow exactly the call that a person has approved, until the approval expires."""
     said = case.situation.settled.get(case.action.call)
     if said is None or not said.permits(case.action.digest, case.situation.now):
         return None
@@ -64,7 +66,7 @@ def _approved(case: Case) -> Verdict | None:
 
 
 def _destined(case: Case) -> Verdict | None:
-    """Reading somewhere tells that place what is asked."""
+    """Deny reads of untrusted addresses: an address may carry data out."""
     situation = case.situation
     if case.tool.effect is not Effect.READ or not situation.origins:
         return None
@@ -76,11 +78,11 @@ def _destined(case: Case) -> Verdict | None:
 
 
 def _tainted(case: Case) -> Verdict | None:
-    """Untrusted content may speak in this call."""
+    """Ask before a risky call that untrusted content may have steered."""
     origins = case.situation.origins
     if not case.acts or not origins or not case.is_high or case.is_named:
         return None
-    why = f"the task does not ask for it with {case.told}; " if case.unnamed else ""
+    why = f"the task does not request it for {case.told}; " if case.unnamed else ""
     return Ask("taint", f"{why}the agent has read {', '.join(origins[:5])}", case.risk)
 
 
@@ -90,7 +92,7 @@ def _known(case: Case) -> Verdict | None:
 
 
 def _repeated(case: Case) -> Verdict | None:
-    """Do once what is asked for once."""
+    """Ask before repeating an effect."""
     tool = case.tool
     if (question := similar(case)) is not None:
         return question
@@ -100,7 +102,7 @@ def _repeated(case: Case) -> Verdict | None:
 
 
 def _unsure(case: Case) -> Verdict | None:
-    """Who is not sure asks before what is hard to undo."""
+    """Ask before an effect that is hard to undo, if confidence is low."""
     tool, sure = case.tool, case.situation.confidence
     least = 0.0 if tool.local else case.situation.policy.confidence.get(tool.effect, 0.0)
     if sure >= least:
@@ -141,8 +143,8 @@ RULES = (
 
 def _why(case: Case) -> str:
     if case.unnamed:
-        return f"the task does not ask for it with {case.told}"
-    return case.too_much or f"{case.tool.name} is declared or planned so"
+        return f"the task does not request it for {case.told}"
+    return case.too_much or f"{case.tool.name} is declared or planned as such"
 
 
 def _deny(rule: str, code: str, message: str, action: str) -> Deny:

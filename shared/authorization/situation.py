@@ -1,4 +1,4 @@
-"""What the gate knows when it judges: gathered by whoever asks it, read and not changed by the rules."""
+"""Context of a ruling: gathered by the caller, read-only for the rules."""
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -16,54 +16,54 @@ from shared.authorization.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """One moment of some work."""
+    """Snapshot of the work, as the rules see it."""
 
     policy: Policy
     trusted: Trusted
-    """What people and the operator have said: the task's own words, not its context."""
+    """Words of people and the operator: the task's own words, not its context."""
     now: datetime
     stopped: str | None = None
-    """Why an operator has stopped the work."""
+    """Reason for a kill switch that stops the work."""
     used_up: ErrorInfo | None = None
-    """The limit of this work that is reached."""
+    """Limit of this work that is used up."""
     origins: Sequence[str] = ()
-    """Of the untrusted content the model has read. While there is none, its choices come from the task alone."""
+    """Origins of the untrusted content the model has read. While empty, its choices come from the task alone."""
     links: Sequence[str] = ()
-    """Texts that may be given back to where they are from, whatever they lead to."""
+    """Texts that may be returned to their origin, whatever addresses they hold."""
     pages: Sequence["Page"] = ()
-    """Public pages that were read, while nothing else was."""
+    """Public pages that were read, while no other content was."""
     confidence: float = 1.0
-    """The lowest of what the work builds on."""
+    """Lowest confidence of the work's inputs."""
     step_risk: Risk = Risk.LOW
-    """What the plan says of the step."""
+    """Risk that the plan gives the step."""
     settled: Mapping[str, Settlement] = field(default_factory=dict)
-    """Calls that a person was asked about."""
+    """Human decisions, by the call they concern."""
     acted: AbstractSet[str] = frozenset()
-    """The deeds (`deeds_of`) of this run until now."""
+    """Targets (`deeds_of`) this run has acted on."""
     work_id: str = ""
-    """The work that is being done."""
+    """Id of the current work."""
     effected: Sequence[ActingCall] = ()
-    """Acting calls of this run until now, in order, those of this work included."""
+    """Acting calls of this run so far, in order, including those of this work."""
     effected_dropped: int = 0
-    """Earlier ones that are recorded no more."""
+    """Earlier acting calls that are no longer recorded."""
     answered_from_record: AbstractSet[str] = frozenset()
     """`sameness_of` the calls of this work that were answered from the record."""
 
     def trusted_for(self, tool: str) -> Trusted:
-        """What may name the places of one tool."""
+        """Return the trusted sources that may name the places of one tool."""
         listed = (*self.trusted.patterns, *self.policy.destinations, *self.policy.rules_of(tool).destinations)
         return replace(self.trusted, patterns=listed)
 
     def may_read(self, address: str, trusted: Trusted) -> bool:
-        """Whether asking that address tells nobody anything: somebody trusted has named it, or it stands in `links`.
+        """Return true if reading the address leaks nothing: a trusted text names it, or `links` contain it.
 
-        An address that the model has made up itself may carry what it has read.
+        An address that the model composed may carry content it has read.
         """
         named = trusted.names(address) or trusted.names_site(address)
         return named or stands_in(address.strip(), self.links) or self._is_linked(address.strip(), trusted)
 
     def _is_linked(self, address: str, trusted: Trusted) -> bool:
-        """Whether a page links there: not to another host, for who has many can have a text spelled to them."""
+        """Return true if a page links there. To another host only if it is named: data can be spelled in hosts."""
         host = host_of(address)
         anywhere = self.policy.links == "any" or (host is not None and trusted.names_host(host))
         return any(stands_in(address, [page.text]) for page in self.pages if anywhere or page.host == host)

@@ -1,6 +1,6 @@
-"""Guardrails: what is looked for in texts that come in, are read, or go out, and what happens then.
+"""Guardrails: detection in texts that come in, are read, or go out, and the actions that follow.
 
-No I/O but for the policy's file, once; no model. What it proves and what not: `docs/guardrails.md`.
+No I/O except reading the policy's file once; no model. Guarantees and limits: `docs/guardrails.md`.
 """
 
 from shared.guardrails.finding import Finding, Kind

@@ -1,11 +1,11 @@
-"""What a detector reports."""
+"""Findings of the detectors."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 
 class Kind(StrEnum):
-    """What was found. The policy names an action for each."""
+    """Kind of a finding. The policy names an action for each."""
 
     SECRET = "secret"  # noqa: S105 -- the name of a kind
     EMAIL = "email"
@@ -22,11 +22,11 @@ class Kind(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One place in a text. Ordered by where it begins. `why` never holds what was found: it is logged and shown."""
+    """One span of a text. Ordered by its start. `why` never contains the text: it is logged and shown."""
 
     start: int
     end: int
     kind: Kind
     score: float
-    """How sure the detector is, from 0 to 1."""
+    """Confidence of the detector, from 0 to 1."""
     why: str

@@ -1,7 +1,7 @@
-"""Signs of a text that wants to steer a model: orders to it, imitated roles and tool calls, and disguises of both.
+"""Prompt injection: orders to a model, imitated roles and tool calls, and disguises of both.
 
-Patterns find what is written down in them and its close kin, in the languages listed. They lower the noise; what a
-turned model may do is limited elsewhere, by the gate.
+Patterns find known phrases and their variants, in the languages listed. They reduce the noise; the actions of a
+manipulated model are limited elsewhere, by the gate.
 """
 
 import base64
@@ -17,7 +17,7 @@ from shared.guardrails.sanitise import alike_spans, invisible_spans, unhidden
 
 
 class _Order(NamedTuple):
-    """Something a text tells a model to do. `stems`: one of them is in every match, in small letters."""
+    """An order to a model. `stems`: one of them is in every match, in lower case."""
 
     why: str
     stems: tuple[str, ...]
@@ -170,7 +170,7 @@ _ROLE_SIGNS = (
     *("'role'", '"role"'),
 )
 
-# The look behind comes second: only the first character of a run is tried.
+# The lookbehind comes second: only the first character of a run is tried.
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-](?<![\w+/=-].)[A-Za-z0-9+/_-]{23,8192}={0,2}(?![\w+/=-])")
 _HEX = re.compile(r"[0-9a-fA-F](?<!\w.)(?:x[0-9a-fA-F])?[0-9a-fA-F][\s:]?(?:[0-9a-fA-F]{2}[\s:]?){15,4096}(?!\w)")
 _HEX_ESCAPES = re.compile(r"(?:\\x[0-9a-fA-F]{2}){8,4096}")
@@ -185,11 +185,11 @@ _ROT13_SIGNS = ("vtaber", "qvfertneq", "sbetrg")
 
 
 def orders(text: str) -> list[Finding]:
-    """Orders to a model: in many languages, also with invisible characters or disguised letters in them."""
+    """Find orders to a model: in many languages, also with invisible characters or disguised letters in them."""
     plain = unhidden(text)
     if plain == text:
         return list(_orders_in(text))
-    # Places in the plain text are none in the original: what was disguised is reported as the whole text.
+    # Positions in the plain text differ from the original's: a disguised order is reported as the whole text.
     return [Finding(0, len(text), *found[2:]) for found in _orders_in(plain)]
 
 
@@ -201,13 +201,13 @@ def _orders_in(text: str) -> Iterator[Finding]:
 
 
 def imitations(text: str) -> list[Finding]:
-    """Marks of chat templates and tool protocols, and turns of a conversation that somebody has written himself."""
+    """Find marks of chat templates and tool protocols, and imitated turns of a conversation."""
     found = near(lowered(text), _ROLE_SIGNS, _ROLE, before=16, after=48)
     return [Finding(*match.span(), Kind.IMITATION, 0.8, "imitates a role or a tool call") for match in found]
 
 
 def encoded(text: str) -> list[Finding]:
-    """Runs of base64, hex, percent signs, entities or single letters that hold an order or an imitation."""
+    """Find runs of base64, hex, percent signs, entities or single letters that hold an order or an imitation."""
     found: list[Finding] = []
     for what, start, end, decoded in _decoded(text):
         if any(_orders_in(decoded)) or imitations(decoded):
@@ -253,7 +253,7 @@ _WORDS = re.compile(
 
 
 def _joined(run: str) -> str:
-    """`i g n o r e   a l l` has lost its spaces between words: they are put back around the words that matter."""
+    """Restore the spaces between words that `i g n o r e   a l l` has lost, around the words that matter."""
     return _WORDS.sub(r" \1 ", re.sub(r"[\W_]", "", run).lower())
 
 
@@ -266,11 +266,11 @@ _CODES: tuple[tuple[str, str, re.Pattern[str], Callable[[str], str]], ...] = (
     ("character numbers", "\\u", _ENTITIES, _from_numbers),
     ("single letters", "", _SPACED, _joined),
 )
-"""What it is called, a text that every match holds, where it may stand, and how it is read."""
+"""Name of an encoding, a substring of every match, its pattern, and its decoder."""
 
 
 def disguises(text: str) -> list[Finding]:
-    """Characters that cannot be seen, or that reverse the order of reading, and words of mixed alphabets."""
+    """Find invisible characters, characters that reverse the order of reading, and words of mixed alphabets."""
     if text.isascii():
         return []
     hidden = [

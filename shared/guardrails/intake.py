@@ -1,4 +1,4 @@
-"""The input guardrails: every text of a task, before anything is planned or stored."""
+"""Input guardrails: every text of a task, before anything is planned or stored."""
 
 from schemas.task import Attachment, Task
 from shared.guardrails.policy import Policy
@@ -7,9 +7,9 @@ from shared.guardrails.screening import Screening
 
 
 def screened_task(task: Task, policy: Policy, judge: Judge | None = None) -> tuple[Task, tuple[Tripped, ...]]:
-    """The task as the policy leaves it, and the guardrails that have tripped; what to do about them is in each.
+    """Screen a task: return it with redactions, and the guardrails that tripped, each with its action.
 
-    Content that an attachment only refers to (`uri`) is not looked at here: it is untrusted wherever it is read.
+    Content that an attachment only refers to (`uri`) is not screened here: it is untrusted wherever it is read.
     """
     screening = Screening(policy, "input", task.tenant, judge)
     change = {

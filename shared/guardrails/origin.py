@@ -1,4 +1,4 @@
-"""Untrusted content: where it is from is written beside it, and a context remembers what has entered it."""
+"""Untrusted content: its origin is written beside it, and a context remembers what it has read."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -7,16 +7,16 @@ from typing import Any
 from shared.guardrails.sanitise import sanitised, sanitised_deep
 
 LONGEST_ORIGIN = 300
-"""Characters. An address or a name may be chosen by whoever wants to be read."""
+"""Maximum characters of an origin. Addresses and names may be chosen by an attacker."""
 
 _NAMED_BY = (("url", "page"), ("document", "file"), ("file", "file"), ("path", "file"))
-"""Arguments that tell where a tool of ours reads, and what their value is."""
+"""Arguments that name the source a built-in tool reads, and the kind of that source."""
 
 
 def origin_of(tool: str, arguments: Mapping[str, Any], *, ours: bool) -> str:
-    """Where a tool's result is from: `page:<address>` or `file:<name>` if an argument names one, or `tool:<name>`.
+    """Origin of a tool's result: `page:<address>` or `file:<name>` if an argument names it, else `tool:<name>`.
 
-    `ours`: what its arguments mean is known. Another's `url` may be of what is not public.
+    `ours`: a built-in tool, whose arguments are known. The `url` of another tool may not be public.
     """
     for argument, kind in _NAMED_BY if ours else ():
         if isinstance(value := arguments.get(argument), str) and value:
@@ -25,25 +25,25 @@ def origin_of(tool: str, arguments: Mapping[str, Any], *, ours: bool) -> str:
 
 
 def named(kind: str, name: str) -> str:
-    """An origin such as `agent:research`, on one line and not too long."""
+    """Return an origin such as `agent:research`, on one line and truncated."""
     return f"{kind}:{' '.join(sanitised(name).split())}"[:LONGEST_ORIGIN]
 
 
 def wrap(origin: str, material: Any) -> dict[str, Any]:
-    """JSON-ready data from outside as a model may see it: sanitised, with its origin.
+    """Return external JSON-ready data in the form for models: sanitised, with its origin.
 
-    Written as JSON nothing in it can end the quotation: quotes and line ends are escaped.
+    As JSON, nothing in it can end the quotation: quotes and line ends are escaped.
     """
     return {"origin": origin, "result": sanitised_deep(material)}
 
 
 def wrap_error(origin: str, error: Any) -> dict[str, Any]:
-    """An error whose message may hold what came from outside."""
+    """Return an error whose message may hold external content, in the form for models."""
     return {"origin": origin, "error": sanitised_deep(error)}
 
 
 def unwrapped(answer: str) -> Any:
-    """What is in a tool's answer, for code: the result, or `{"error": …}`."""
+    """Return the content of a tool's answer, for code: the result, or `{"error": …}`."""
     data = json.loads(answer)
     if not isinstance(data, dict) or "origin" not in data:
         return data
@@ -51,13 +51,13 @@ def unwrapped(answer: str) -> Any:
 
 
 def origin_in(answer: str) -> str | None:
-    """The origin a tool's answer names; None for one that is ours, such as a dry run's."""
+    """Return the origin a tool's answer names; None for a trusted one, such as a dry run's."""
     data = json.loads(answer)
     return data.get("origin") if isinstance(data, dict) else None
 
 
 class Taint:
-    """The origins of the untrusted content that has entered a context. Nothing ever leaves it: a model has read it."""
+    """Origins of the untrusted content that has entered a context. Nothing is ever removed: a model has read it."""
 
     def __init__(self, origins: Iterable[str] = ()) -> None:
         self._origins = dict.fromkeys(origins)
@@ -67,9 +67,9 @@ class Taint:
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """In the order they came in."""
+        """Return the origins in order of arrival."""
         return tuple(self._origins)
 
     def enter(self, origin: str) -> None:
-        """Content of this origin has been read."""
+        """Record that content of this origin has been read."""
         self._origins[origin] = None

@@ -1,4 +1,4 @@
-"""Data about persons that can be told by its form and its checksum. Names and addresses are not looked for."""
+"""Personal data with a recognisable form or checksum. Names and addresses are not detected."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from shared.guardrails.near import lowered, near
 _EMAIL = re.compile(
     r"(?<![\w.%+/:@-])[A-Za-z0-9][\w.%+-]{0,63}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}\.)+[A-Za-z]{2,24}(?![\w@-]|\.\w)"
 )
-# The look behind comes second: so the expression begins with characters that are quick to find.
+# The lookbehind comes second, so that the expression begins with characters that are quick to find.
 _PHONE = re.compile(r"[+0](?<![\w+.,/=-][+0])(?:(?<=\+)|0)\d[\d \t()./-]{6,22}\d(?!\w|[.,-]\d)")
 _NAMED_PHONE = re.compile(
     r"\b(?:tel(?:efon|ephone|éfono|efono)?|phone|mobile?|mobil|handy|fax|call|cell|appelez|t[ée]l)\b"
@@ -28,15 +28,15 @@ _CARD_LENGTHS = range(14, 20)
 
 
 def emails(text: str) -> list[Finding]:
-    """E-mail addresses."""
+    """Find e-mail addresses."""
     found = near(text, "@", _EMAIL, before=66, after=256)
     return [Finding(*match.span(), Kind.EMAIL, 0.95, "is an e-mail address") for match in found]
 
 
 def phones(text: str, regions: tuple[str, ...] = ("US", "DE", "FR", "GB")) -> list[Finding]:
-    """Telephone numbers that exist in their numbering plan: international ones, and others after a word such as `tel`.
+    """Find telephone numbers valid in their numbering plan: international ones, and others after words such as `tel`.
 
-    `regions`: whose national numbers are known.
+    `regions`: countries whose national numbers are recognised.
     """
     spans = [match.span() for match in _PHONE.finditer(text) if _dials(match.group(), None)]
     spans += [
@@ -48,14 +48,14 @@ def phones(text: str, regions: tuple[str, ...] = ("US", "DE", "FR", "GB")) -> li
 
 
 def ibans(text: str) -> list[Finding]:
-    """International bank account numbers whose check digits are right."""
+    """Find international bank account numbers with valid check digits."""
     return list(_checked_ibans(text))
 
 
 def _checked_ibans(text: str) -> Iterator[Finding]:
     for match in _IBAN.finditer(text):
         words = match.group().split(" ")
-        # A word in capitals may follow the number: take it away until the checksum is right.
+        # A word in capitals may follow the number: strip it until the checksum is valid.
         for count in range(len(words), 0, -1):
             candidate = " ".join(words[:count])
             if iban_number.is_valid(candidate):
@@ -65,7 +65,7 @@ def _checked_ibans(text: str) -> Iterator[Finding]:
 
 
 def cards(text: str) -> list[Finding]:
-    """Payment card numbers whose check digit is right."""
+    """Find payment card numbers with a valid check digit."""
     return [
         Finding(*match.span(), Kind.CARD, 0.9, "is a payment card number")
         for pattern in (_CARD, _AMEX)

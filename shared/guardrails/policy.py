@@ -1,4 +1,4 @@
-"""What shall happen when a guardrail trips: one table, safe by default, overridden by an operator and per tenant."""
+"""Policy of the guardrails: one table, safe by default, with overrides by the operator and per tenant."""
 
 import re
 from enum import StrEnum
@@ -18,7 +18,7 @@ _VARIABLE = "WAGGLE_GUARDRAILS"
 
 
 class Action(StrEnum):
-    """What happens, from the mildest to the strictest."""
+    """Actions, from the mildest to the strictest."""
 
     ALLOW = "allow"
     MARK = "mark"
@@ -28,7 +28,7 @@ class Action(StrEnum):
 
     @property
     def severity(self) -> int:
-        """Higher is stricter."""
+        """Rank; higher is stricter."""
         return list(Action).index(self)
 
 
@@ -37,7 +37,7 @@ Actions: TypeAlias = dict[Kind, Action]
 
 
 class WordList(Strict):
-    """Words, found whole and in any case, and regular expressions."""
+    """Words, matched whole and case-insensitively, and regular expressions."""
 
     words: list[str] = Field(default_factory=list, max_length=5_000)
     patterns: list[str] = Field(default_factory=list, max_length=500)
@@ -54,14 +54,14 @@ class WordList(Strict):
 
 
 class Lists(Strict):
-    """The word lists."""
+    """Word lists."""
 
     abuse: WordList = WordList()
     out_of_scope: WordList = WordList()
 
 
 class Sides(Strict):
-    """Actions on what comes in and on what goes out."""
+    """Actions on input and on output."""
 
     input: Actions = Field(default_factory=dict)
     output: Actions = Field(default_factory=dict)
@@ -71,12 +71,14 @@ class Sides(Strict):
     def _nobody_is_asked(cls, actions: Actions) -> Actions:
         asked = [kind.value for kind, action in actions.items() if action is Action.ASK]
         if asked:
-            raise ValueError(f"`ask` is no action for outputs ({', '.join(asked)}); use allow, mark, redact or reject")
+            raise ValueError(
+                f"`ask` is not allowed for outputs ({', '.join(asked)}); use allow, mark, redact or reject"
+            )
         return actions
 
 
 class Policy(Sides):
-    """The whole table."""
+    """The whole policy."""
 
     phone_regions: tuple[str, ...] = ()
     words: Lists = Lists()
@@ -91,24 +93,24 @@ class Policy(Sides):
         return regions
 
     def action(self, kind: Kind, side: Side, tenant: str) -> Action:
-        """What happens to a finding of this kind."""
+        """Return the action for a finding of this kind."""
         special: Actions = getattr(self.tenants.get(tenant), side, {})
         general: Actions = getattr(self, side)
         return special.get(kind) or general.get(kind, Action.MARK)
 
     def wanted(self, side: Side, tenant: str) -> frozenset[Kind]:
-        """The kinds that are worth looking for: something happens to them."""
+        """Return the kinds with an action other than allow."""
         return frozenset(kind for kind in Kind if self.action(kind, side, tenant) is not Action.ALLOW)
 
 
 def parse_policy(text: str = "") -> Policy:
-    """The shipped policy with an operator's TOML over it. Raises Misconfigured."""
+    """Parse an operator's TOML over the shipped policy. Raises Misconfigured."""
     return validated(Policy, merged(_shipped(), parsed(text, _VARIABLE)), _VARIABLE)
 
 
 @lru_cache(maxsize=8)
 def read_policy(path: Path | None) -> Policy:
-    """The policy in a file, over the shipped one; read once in a process. Raises Misconfigured."""
+    """Read an operator's file over the shipped policy, once per process. Raises Misconfigured."""
     return parse_policy(file_text(path, _VARIABLE) if path else "")
 
 

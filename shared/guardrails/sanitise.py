@@ -1,6 +1,6 @@
-"""Text made harmless to read: what cannot be seen is taken out, what pretends is made plain, the rest is kept.
+"""Sanitised text: invisible characters are removed, disguised ones made plain, the rest is kept.
 
-Ordinary text comes back as it was, byte for byte. Doing it twice changes nothing more.
+Ordinary text is unchanged, byte for byte. Sanitising is idempotent.
 """
 
 import re
@@ -19,14 +19,14 @@ _INVISIBLE = (
 _CONTROLS = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f"
 
 _UNSEEN = re.compile(f"[{_INVISIBLE}{_CONTROLS}]+")
-# Emoji and some scripts need joiners and presentation selectors: one, between characters beyond Latin.
+# Emoji and some scripts need joiners and presentation selectors: one at a time, between characters beyond Latin.
 _LOOSE = re.compile(
     r"(?<![^\x00-\u024f])[\u200c\u200d\ufe0e\ufe0f]+|[\u200c\u200d](?![^\x00-\u024f])|"
     r"(?<=[\u200c\u200d\ufe0e\ufe0f])[\u200c\ufe0e\ufe0f]+|(?<=[\u200c\u200d])\u200d+"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _STYLED = re.compile("[\uff21-\uff3a\uff41-\uff5a\u24b6-\u24e9\U0001d400-\U0001d7ff\U0001f130-\U0001f149]{2,}")
-"""Full-width, circled, squared and mathematical letters: alphabets that are drawn differently and read the same."""
+"""Full-width, circled, squared and mathematical letters: alphabets that look different and read the same."""
 
 _CYRILLIC = dict(zip("аеорсухіјѕԁԛԝһӏАВЕЅІЈКМНОРСТУХ", "aeopcyxijsdqwhlABESIJKMHOPCTYX", strict=True))
 _GREEK = dict(zip("οανικρυτχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "oavikpytxABEZHIKMNOPTYX", strict=True))
@@ -35,7 +35,7 @@ _LETTERS = "".join(map(chr, _ALIKE))
 _MIXED = re.compile(
     rf"(?<![^\W\d_])(?=[A-Za-z]*[{_LETTERS}])(?=[{_LETTERS}]*[A-Za-z])[A-Za-z{_LETTERS}]{{4,}}(?![^\W\d_])"
 )
-"""A word of four or more letters, Latin ones and such as look like Latin ones."""
+"""A word of four or more letters, Latin ones and lookalikes."""
 
 _SPECIAL = re.compile(
     r"<(?=\|[a-zA-Z_]{2,40}\|>)"  # <|im_start|>, <|system|>
@@ -44,7 +44,7 @@ _SPECIAL = re.compile(
     r"|<(?=<SYS>>|</SYS>>)|\[(?=/?INST\])",
     re.IGNORECASE,
 )
-"""The first character of what chat templates and tool protocols are made of."""
+"""First character of the marks of chat templates and tool protocols."""
 _PLAIN = {"<": "‹", "[": "⟦"}
 
 _IMAGE = re.compile(r"!+(?=\[[^\]\n]{0,500}\]\(\s*<?(?:https?:|//|data:)[^)\s]{0,4000}[?#=;,][^)]{0,4000}\))")
@@ -57,7 +57,7 @@ _LOCAL = r"\[[^\[\]\\`<\r\n]{0,500}\]\([\w.-]{1,255}(?:/[\w.-]{1,255}){0,20}\)"
 _REMOTE_IMAGE = re.compile(rf"!+(?=\[)(?!{_LOCAL})")
 _LOADING_TAG = re.compile(
     r"<(?=/?(?:img|image|picture|source|video|audio|track|i?frame|embed|object|link|style|script|svg|input|meta|base)\b)"
-    # Any other tag may load by an attribute. An address is no tag, and even where it is taken for one has no attribute.
+    # Any other tag may load by an attribute. An address is no tag, and even if taken for one it has no attribute.
     r"|<(?!(?:https?|mailto):[^\s<>=?]*(?:\?[^\s<>/\"']*)?>)(?=[a-z][^\s/<>]*(?:<|[\s/]+[^\s/>]))",
     re.IGNORECASE,
 )
@@ -72,13 +72,13 @@ def _reader(*, html: bool) -> MarkdownIt:
 
 
 _READERS = (_reader(html=True), _reader(html=False))
-"""What shows Markdown may or may not take HTML in it for HTML."""
+"""Matches anything that some Markdown renderer may read as HTML."""
 
 
 def unloading(text: str) -> str:
-    """Markdown that loads nothing when it is shown, for an address may carry what was read.
+    """Make Markdown load nothing when it is rendered, because an address may carry data out.
 
-    Images that are not files beside it become links, tags that load something become text; fenced code stays as it is.
+    Images other than local files become links, tags that load something become text; fenced code is unchanged.
     """
     plain = _LOADING_TAG.sub("‹", _REMOTE_IMAGE.sub("", text))
     if plain == text:
@@ -90,7 +90,7 @@ def unloading(text: str) -> str:
 
 
 def _fenced(text: str) -> set[int]:
-    """The lines that are code inside fences for every reader."""
+    """Return the lines that every reader takes for fenced code."""
     return set.intersection(*(_code(reader.parse(text)) for reader in _READERS))
 
 
@@ -100,13 +100,13 @@ def _code(blocks: Sequence[Token]) -> set[int]:
 
 
 def sanitised(text: str) -> str:
-    """The text without disguises, marks of chat templates and tool calls, and images that carry data. Never raises."""
+    """Remove disguises, marks of chat templates and tool calls, and images that carry data. Never raises."""
     text = _SPECIAL.sub(lambda match: _PLAIN[match.group()], unhidden(text))
     return _IMAGE_TAG.sub("‹", _IMAGE.sub("", text))
 
 
 def unhidden(text: str) -> str:
-    """The text without what cannot be seen, and with disguised letters as what they look like."""
+    """Remove invisible characters, and replace disguised letters by the ones they look like."""
     if text.isascii() and not _CONTROL.search(text):
         return text
     text = _SURROGATE.sub("\ufffd", text)
@@ -117,7 +117,7 @@ def unhidden(text: str) -> str:
 
 
 def sanitised_deep(material: Any) -> Any:
-    """JSON-ready data with every text in it sanitised, names of fields too."""
+    """Sanitise every text in JSON-ready data, including field names."""
     match material:
         case str():
             return sanitised(material)
@@ -129,12 +129,12 @@ def sanitised_deep(material: Any) -> Any:
 
 
 def invisible_spans(text: str) -> list[tuple[int, int]]:
-    """Where there are characters that cannot be seen, several in a row or of the kinds that only deceive."""
+    """Return the spans of invisible characters, if several in a row or of kinds that only deceive."""
     return [match.span() for match in _DECEIVING.finditer(text)]
 
 
 def alike_spans(text: str) -> list[tuple[int, int]]:
-    """Words that mix Latin letters with others that look like them."""
+    """Return the spans of words that mix Latin letters with lookalikes."""
     return [match.span() for match in _MIXED.finditer(text)]
 
 

@@ -1,4 +1,4 @@
-"""One text through every detector whose findings matter, and what follows from them."""
+"""One text through every relevant detector, and the resulting actions."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from shared.guardrails.policy import Action, Policy, Side
 from shared.guardrails.secrets import secrets
 
 HIDDEN = "***"
-"""Stands for what is shorter than the name of its kind, so that a redacted text is never longer than it was."""
+"""Replacement for findings shorter than the name of their kind, so that redaction never lengthens a text."""
 
 Detector = Callable[[str], list[Finding]]
 
 
 class Judge(Protocol):
-    """Whoever can report findings on a text, such as a model; asked besides the detectors."""
+    """An additional detector, such as a model."""
 
     def __call__(self, text: str) -> Sequence[Finding]:
-        """The findings, with places in this text."""
+        """Return the findings, with spans in this text."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Tripped:
-    """A guardrail that has tripped: what was found, where, how often, and what was done. Holds nothing of the text."""
+    """A tripped guardrail: kind, action, place and count. Contains none of the text."""
 
     kind: Kind
     action: Action
@@ -40,32 +40,32 @@ class Tripped:
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """A text as the policy leaves it."""
+    """A text after screening."""
 
     text: str
     tripped: tuple[Tripped, ...] = ()
 
     @property
     def action(self) -> Action:
-        """The strictest action among what tripped."""
+        """Return the strictest action among those that tripped."""
         return strictest(self.tripped)
 
 
 def strictest(tripped: Iterable[Tripped]) -> Action:
-    """The strictest action of them; ALLOW for none."""
+    """Return the strictest action; ALLOW if there is none."""
     return max((each.action for each in tripped), key=lambda action: action.severity, default=Action.ALLOW)
 
 
 def find(text: str, policy: Policy, kinds: Iterable[Kind] = tuple(Kind)) -> list[Finding]:
-    """The findings of these kinds, in the order they stand in the text."""
+    """Return the findings of these kinds, in the order of the text."""
     detectors = dict.fromkeys(_detector(kind, policy) for kind in kinds)
     return sorted(found for detector in detectors for found in detector(text))
 
 
 def screen(text: str, policy: Policy, side: Side, *, tenant: str, where: str, judge: Judge | None = None) -> Screened:
-    """Look at a text and do what the policy says. What it is rejected for is redacted too: rejections are stored.
+    """Screen a text by the policy. Findings that reject it are redacted, too: rejections are stored.
 
-    `where`: what the text is called in messages, such as `objective`.
+    `where`: name of the text in messages, such as `objective`.
     """
     findings = find(text, policy, policy.wanted(side, tenant)) if text else []
     findings += judge(text) if judge and text else []
@@ -78,7 +78,7 @@ def screen(text: str, policy: Policy, side: Side, *, tenant: str, where: str, ju
 
 
 def redacted(text: str, findings: Iterable[Finding]) -> str:
-    """The text with each finding replaced by the name of its kind; overlapping ones together. Never longer."""
+    """Return the text with each finding replaced by the name of its kind; overlapping ones together. Never longer."""
     parts, last = [], 0
     for start, end, kind in _joined(findings):
         sign = f"[{kind}]"
@@ -99,7 +99,7 @@ def _joined(findings: Iterable[Finding]) -> list[tuple[int, int, Kind]]:
 
 
 def _summed(acted: Sequence[tuple[Finding, Action]], where: str) -> tuple[Tripped, ...]:
-    """One line for each kind and reason."""
+    """Return one entry for each kind and reason."""
     count: dict[tuple[Kind, Action, str], int] = {}
     for found, action in acted:
         key = (found.kind, action, found.why)

@@ -1,4 +1,4 @@
-"""Several texts of one thing through the guardrails, and what tripped in any of them."""
+"""Several texts of one subject through the guardrails, with everything that tripped."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from shared.guardrails.screen import Judge, Tripped, screen
 
 
 class Screening:
-    """Screens one text after another for a tenant and keeps what tripped."""
+    """Screen one text after another for a tenant and collect what tripped."""
 
     def __init__(self, policy: Policy, side: Side, tenant: str, judge: Judge | None = None) -> None:
         self._policy = policy
@@ -17,13 +17,13 @@ class Screening:
         self.tripped: list[Tripped] = []
 
     def text(self, text: str, where: str) -> str:
-        """The text as the policy leaves it."""
+        """Return the text after screening."""
         done = screen(text, self._policy, self._side, tenant=self._tenant, where=where, judge=self._judge)
         self.tripped += done.tripped
         return done.text
 
     def deep(self, value: Any, where: str) -> Any:
-        """JSON-ready data with every text in it screened, names of fields too."""
+        """Screen every text in JSON-ready data, including field names."""
         match value:
             case str():
                 return self.text(value, where)

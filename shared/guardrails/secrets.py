@@ -1,7 +1,7 @@
-"""Secrets in text: keys whose form tells what they are, and values that stand where a secret stands.
+"""Secrets in text: keys of a known form, and values in the place of a secret.
 
-Written here because the kept libraries scan files: detect-secrets 1.5.0 (2024) takes lines under a global
-configuration, tells no position, and needs `requests`.
+Our own code because maintained libraries scan files: detect-secrets 1.5.0 (2024) takes lines under a global
+configuration, gives no position, and needs `requests`.
 """
 
 import math
@@ -40,17 +40,17 @@ _NO_SECRET = re.compile(
 """Placeholders, references and code in the place of a value."""
 
 LONGEST = 4_096
-"""Characters of the longest key that is found."""
+"""Maximum characters of a key."""
 
 LONGEST_PEM = 20_000
 """Characters between the first and the last line of a private key in PEM form."""
 
 LEAST_ENTROPY = 2.8
-"""Bits a character. Random text of ten characters has about 3.2, an English word of that length about 2.7."""
+"""Bits per character. Random text of ten characters has about 3.2, an English word of that length about 2.7."""
 
 
 def secrets(text: str) -> list[Finding]:
-    """Keys, passwords in addresses, private keys, and values with a secret's name before them."""
+    """Find keys, passwords in addresses, private keys, and values that follow a secret's name."""
     return [*_by_form(text), *_by_place(text)]
 
 
@@ -65,7 +65,7 @@ def _by_form(text: str) -> Iterator[Finding]:
 
 
 def _private_keys(text: str) -> Iterator[tuple[int, int]]:
-    """Spans of PEM private keys: up to the END that follows, or as far as one without an END goes on.
+    """Yield the spans of PEM private keys: up to the next END, or the length of the body if it has none.
 
     Edges are found in one pass, so that many BEGINs without an END cost no more than other text.
     """
@@ -90,7 +90,7 @@ def _by_place(text: str) -> Iterator[Finding]:
         if not _NO_SECRET.search(match["value"]):
             yield Finding(*match.span("value"), Kind.SECRET, 0.9, "is a password in an address")
     for signs, pattern in ((_AUTHORIZATIONS, _BEARER), (_STEMS, _NAMED)):
-        # Found in small letters, read as it is written.
+        # Matched in lower case, read in the original case.
         for match in near(small, signs, pattern, before=20, after=LONGEST):
             value = text[slice(*match.span("value"))]
             if not _NO_SECRET.search(value) and _is_random(value):
@@ -101,18 +101,18 @@ _AUTHORIZATIONS = ("bearer ", "basic ", "bearer\t", "basic\t")
 
 
 def _is_random(value: str) -> bool:
-    """Whether it looks made up: of several kinds of characters, and not of few different ones."""
+    """Return true if a value looks random: several kinds of characters, and enough different ones."""
     kinds = [any(map(test, value)) for test in (str.islower, str.isupper, str.isdigit)]
     mixed = sum(kinds) + bool(re.search(r"[^\w.:/-]", value)) >= 2
     return mixed and any(map(str.isdigit, value)) and entropy(value) >= LEAST_ENTROPY
 
 
 def _is_varied(value: str) -> bool:
-    """Refuses `sk-xxxxxxxxxxxxxxxxxxxx` and names with hyphens, such as `sk-learn-compatible-estimators`."""
+    """Refuse `sk-xxxxxxxxxxxxxxxxxxxx` and names with hyphens, such as `sk-learn-compatible-estimators`."""
     return any(map(str.isdigit, value)) and entropy(value) >= LEAST_ENTROPY and "xxxx" not in value.lower()
 
 
 def entropy(text: str) -> float:
-    """Shannon's, in bits a character."""
+    """Return the Shannon entropy, in bits per character."""
     total = len(text)
     return -sum(n / total * math.log2(n / total) for n in Counter(text).values()) if total else 0.0

@@ -1,4 +1,4 @@
-"""What an operator does not want to see, by words and expressions of his own."""
+"""Unwanted words and expressions, from the operator's lists."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from shared.guardrails.finding import Finding, Kind
 
 
 def listed(text: str, kind: Kind, words: Sequence[str], patterns: Sequence[str]) -> list[Finding]:
-    """Where one of the words stands, whole and in any case, or one of the regular expressions matches."""
+    """Find the words, whole and in any case, and matches of the regular expressions."""
     if not words and not patterns:
         return []
     found = _compiled(tuple(words), tuple(patterns)).finditer(text)
