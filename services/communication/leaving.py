@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from services.communication.mail import File
-from shared.guardrails import Action, Screening, Tripped, read_policy
+from shared.guardrails import GuardrailAction, Screening, Tripped, read_policy
 from shared.tools import ToolContext, ToolError
 
 log = structlog.get_logger()
@@ -24,7 +24,7 @@ def check_leaving(call: ToolContext, files: list[File] | None = None, **material
     for file in files or []:
         if file.media_type.startswith(_TEXT):
             screening.text(file.content.decode(errors="replace"), f"file {file.name}")
-    refused = [each for each in screening.tripped if each.action in (Action.REDACT, Action.REJECT)]
+    refused = [each for each in screening.tripped if each.action in (GuardrailAction.REDACT, GuardrailAction.REJECT)]
     if refused:
         raise _refusal(refused)
     for each in screening.tripped:

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from schemas.event import Progressed
 from schemas.step import Findings, Handoff
 from shared.errors import TerminalError
-from shared.guardrails import Action, Policy, Screening, strictest, unloading
+from shared.guardrails import GuardrailAction, GuardrailPolicy, Screening, strictest, unloading
 
 
-def guarded(findings: Findings, policy: Policy, tenant: str) -> Findings:
+def guarded(findings: Findings, policy: GuardrailPolicy, tenant: str) -> Findings:
     """Return the findings as the policy leaves them, to be recorded, published and shown.
 
     They have a caveat for what was found, and an answer that loads nothing. Raises TerminalError `guardrail`.
@@ -20,15 +20,15 @@ def guarded(findings: Findings, policy: Policy, tenant: str) -> Findings:
     tripped = screening.tripped
     if not tripped:
         return findings
-    if strictest(tripped) is Action.REJECT:
-        reasons = [str(each) for each in tripped if each.action is Action.REJECT]
+    if strictest(tripped) is GuardrailAction.REJECT:
+        reasons = [str(each) for each in tripped if each.action is GuardrailAction.REJECT]
         raise TerminalError(f"the guardrails refuse the answer: {'; '.join(reasons)}"[:2_000], code="guardrail")
     told["caveats"] += [f"guardrail `{each.kind}`: {each}{_done(each.action)}" for each in tripped]
     return type(findings).model_validate(told)
 
 
-def _done(action: Action) -> str:
-    return ": it was taken out" if action is Action.REDACT else ""
+def _done(action: GuardrailAction) -> str:
+    return ": it was taken out" if action is GuardrailAction.REDACT else ""
 
 
 def progressed(handoff: Handoff, agent: str, doing: str) -> Progressed:

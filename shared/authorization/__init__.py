@@ -5,25 +5,25 @@ Guarantees and limits: `docs/gate.md`.
 
 from shared.authorization.action import (
     Action,
+    ActionKind,
     Allow,
     Ask,
-    Deed,
     Deny,
-    Kind,
     Known,
-    Verdict,
+    Ruling,
+    ToolTraits,
     digest_of,
     digest_of_all,
     sameness_of,
     tool_named,
 )
 from shared.authorization.asked import POST, SEND, sentences
-from shared.authorization.destinations import MOST_TARGETS, Trusted, deeds_of, host_of, places
+from shared.authorization.context import Page, PolicyContext
+from shared.authorization.destinations import MOST_TARGETS, Trusted, host_of, places, targets_of
 from shared.authorization.policy import Approvals, Policy, parse_gate, read_gate
 from shared.authorization.repetition import ALREADY_MADE
 from shared.authorization.risk import acts, lasts, moved_by, risk_of
 from shared.authorization.rules import RULES, authorize
-from shared.authorization.situation import Page, Situation
 
 __all__ = [
     "ALREADY_MADE",
@@ -32,21 +32,20 @@ __all__ = [
     "RULES",
     "SEND",
     "Action",
+    "ActionKind",
     "Allow",
     "Approvals",
     "Ask",
-    "Deed",
     "Deny",
-    "Kind",
     "Known",
     "Page",
     "Policy",
-    "Situation",
+    "PolicyContext",
+    "Ruling",
+    "ToolTraits",
     "Trusted",
-    "Verdict",
     "acts",
     "authorize",
-    "deeds_of",
     "digest_of",
     "digest_of_all",
     "host_of",
@@ -58,5 +57,6 @@ __all__ = [
     "risk_of",
     "sameness_of",
     "sentences",
+    "targets_of",
     "tool_named",
 ]

@@ -12,7 +12,7 @@ from schemas.error import ErrorInfo
 from schemas.plan import Effect, Risk
 
 
-class Kind(StrEnum):
+class ActionKind(StrEnum):
     """Kinds of actions."""
 
     MODEL_CALL = "model_call"
@@ -20,7 +20,7 @@ class Kind(StrEnum):
     MESSAGE = "message"
 
 
-class Deed(Protocol):
+class ToolTraits(Protocol):
     """Static properties of a tool that the rules read."""
 
     @property
@@ -63,10 +63,10 @@ class Deed(Protocol):
 class Action:
     """One action. `call` is its place in the work: the same on every delivery and attempt."""
 
-    kind: Kind
+    kind: ActionKind
     call: str
     name: str
-    tool: Deed | None = None
+    tool: ToolTraits | None = None
     """None for actions that are no tool call, and for a tool that is not offered."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     invalid: ErrorInfo | None = None
@@ -115,7 +115,7 @@ class Known:
     earlier: ActingCall
 
 
-Verdict: TypeAlias = Allow | Ask | Deny | Known
+Ruling: TypeAlias = Allow | Ask | Deny | Known
 
 
 def tool_named(source: str | None, name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from schemas.plan import Effect
-from shared.authorization.action import Deed
+from shared.authorization.action import ToolTraits
 from shared.authorization.asked import PLACE, Sentence, asks_for
 
 _ADDRESS = re.compile(r"//|\\\\|^\s*[a-z][a-z0-9+.-]*:|@|[^\W_][\w-]*\.[^\W\d_]{2,}", re.IGNORECASE)
@@ -143,7 +143,7 @@ def host_of(address: str) -> str | None:
         return None
 
 
-def places(tool: Deed, arguments: Mapping[str, Any]) -> list[str]:
+def places(tool: ToolTraits, arguments: Mapping[str, Any]) -> list[str]:
     """Return the places of a call: the declared arguments, else all values; of a read-only tool, the addresses."""
     if tool.destinations is not None:
         return [leaf for name in tool.destinations for leaf in _leaves(arguments.get(name))]
@@ -151,15 +151,15 @@ def places(tool: Deed, arguments: Mapping[str, Any]) -> list[str]:
     return [leaf for leaf in leaves if _ADDRESS.search(leaf)] if tool.effect is Effect.READ else leaves
 
 
-def deeds_of(tool: Deed, arguments: Mapping[str, Any]) -> frozenset[str]:
+def targets_of(tool: ToolTraits, arguments: Mapping[str, Any]) -> frozenset[str]:
     """Return the targets of a call: tool and place. Without declared places, all arguments together are one target."""
     found = sorted({place.strip().casefold() for place in places(tool, arguments)})
     if tool.destinations is None:
         found = [" ".join(found)]
-    return frozenset(f"{tool.name} {place}"[:LONGEST_DEED] for place in found)
+    return frozenset(f"{tool.name} {place}"[:LONGEST_TARGET] for place in found)
 
 
-LONGEST_DEED = 500
+LONGEST_TARGET = 500
 """Maximum characters of a target."""
 
 MOST_TARGETS = 20

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from schemas.acting import ActingCall
 from schemas.plan import Effect
 from shared.authorization.action import Ask, Known
-from shared.authorization.destinations import LONGEST_DEED, MOST_TARGETS, deeds_of
-from shared.authorization.risk import Case, lasts, moved_by
+from shared.authorization.destinations import LONGEST_TARGET, MOST_TARGETS, targets_of
+from shared.authorization.risk import RuleInput, lasts, moved_by
 
 RULE = "repetition"
 
@@ -29,30 +29,30 @@ ALREADY_MADE = "already_made"
 """Rule that answers from the record, and the mark of such an answer."""
 
 
-def known(case: Case) -> Known | None:
+def known(case: RuleInput) -> Known | None:
     """Return a ruling if the recorded result of an earlier equal call is the answer."""
     if not lasts(case.tool):
         return None
-    sameness, recorded = case.action.sameness, case.situation.effected
+    sameness, recorded = case.action.sameness, case.context.effected
     equal = [number for number, each in enumerate(recorded) if each.may_have_happened and each.digest == sameness]
     last = recorded[equal[-1]] if equal else None
     if last is None or last.outcome != "made" or _may_be_undone(equal[-1], case):
         return None
-    situation = case.situation
-    again = last.work_id == situation.work_id or last.digest in situation.answered_from_record
+    context = case.context
+    again = last.work_id == context.work_id or last.digest in context.answered_from_record
     if again and last.call != case.action.call and case.tool.effect is not Effect.IDEMPOTENT:
         return None
     return Known(ALREADY_MADE, f"{case.tool.name} was called with equal arguments before in this run", last)
 
 
-def _may_be_undone(number: int, case: Case) -> bool:
+def _may_be_undone(number: int, case: RuleInput) -> bool:
     """Return true if a later call may have acted on the places of this one; a replay repeats the recorded call."""
-    record = case.situation.effected[number]
-    if record.place == (case.situation.work_id, case.action.call):
+    record = case.context.effected[number]
+    if record.place == (case.context.work_id, case.action.call):
         return False
     return any(
         each.may_have_happened and (later > number or _is_after(each, record)) and _touches(each, case)
-        for later, each in enumerate(case.situation.effected)
+        for later, each in enumerate(case.context.effected)
         if later != number
     )
 
@@ -62,34 +62,34 @@ def _is_after(each: ActingCall, record: ActingCall) -> bool:
     return each.at is not None and record.at is not None and each.at > record.at
 
 
-def _touches(each: ActingCall, case: Case) -> bool:
+def _touches(each: ActingCall, case: RuleInput) -> bool:
     """Return true unless both name their places and share none."""
-    vague = len(each.targets) >= MOST_TARGETS or any(len(target) >= LONGEST_DEED for target in each.targets)
+    vague = len(each.targets) >= MOST_TARGETS or any(len(target) >= LONGEST_TARGET for target in each.targets)
     there = [target.partition(" ")[2] for target in each.targets]
     if vague or not case.tool.destinations or not all(there) or not there:
         return True
     return any(f" {_folded(place)} " in f" {named} " for place in case.places for named in there)
 
 
-def similar(case: Case) -> Ask | None:
+def similar(case: RuleInput) -> Ask | None:
     """Return an approval request for a call that the run may have made before in a different form."""
     if not lasts(case.tool):
         return None
     last = next((each for each in reversed(list(_alike(case))) if _objects(each, case)), None)
     if last is not None:
         return Ask(RULE, _told(last, case), case.risk)
-    if case.situation.effected_dropped:
+    if case.context.effected_dropped:
         return Ask(RULE, "this run has made more calls than its record holds, perhaps this one", case.risk)
     return None
 
 
-def _alike(case: Case) -> Iterator[ActingCall]:
+def _alike(case: RuleInput) -> Iterator[ActingCall]:
     """Return recorded calls that may have happened and equal this one or act on one of its targets."""
-    deeds, moves = deeds_of(case.tool, case.action.arguments), moved_by(case.tool, case.action.arguments)
-    for each in case.situation.effected:
+    targets, moves = targets_of(case.tool, case.action.arguments), moved_by(case.tool, case.action.arguments)
+    for each in case.context.effected:
         if each.may_have_happened and (
             each.digest == case.action.sameness
-            or not deeds.isdisjoint(each.targets)
+            or not targets.isdisjoint(each.targets)
             or _same_money(each, case.places, moves)
         ):
             yield each
@@ -107,10 +107,10 @@ def _folded(place: str) -> str:
     return place.strip().casefold()
 
 
-def _objects(each: ActingCall, case: Case) -> bool:
+def _objects(each: ActingCall, case: RuleInput) -> bool:
     """Return true if this call may repeat the recorded one."""
-    situation, effect = case.situation, case.tool.effect
-    here = each.work_id == situation.work_id
+    context, effect = case.context, case.tool.effect
+    here = each.work_id == context.work_id
     if each.outcome == "unknown":
         return not here or (each.call == case.action.call and effect is not Effect.IDEMPOTENT)
     equal = each.digest == case.action.sameness
@@ -119,7 +119,7 @@ def _objects(each: ActingCall, case: Case) -> bool:
     if here:
         return False
     moves = moved_by(case.tool, case.action.arguments)
-    superseded = not equal and _is_superseded(each.work_id, situation.work_id)
+    superseded = not equal and _is_superseded(each.work_id, context.work_id)
     return superseded or _same_money(each, case.places, moves)
 
 
@@ -136,7 +136,7 @@ def _generation(work_id: str) -> tuple[int, ...]:
         return ()
 
 
-def _told(each: ActingCall, case: Case) -> str:
+def _told(each: ActingCall, case: RuleInput) -> str:
     equal = "equal arguments" if each.digest == case.action.sameness else f"{each.arguments[:200]}"
     how = "may have been called" if each.outcome == "unknown" else "was called"
     when = f" at {each.at:%Y-%m-%d %H:%M:%S}Z" if each.at else ""

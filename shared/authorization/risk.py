@@ -7,9 +7,9 @@ from itertools import islice
 from typing import Any
 
 from schemas.plan import Effect, Risk
-from shared.authorization.action import Action, Deed
+from shared.authorization.action import Action, ToolTraits
+from shared.authorization.context import PolicyContext
 from shared.authorization.destinations import MOST_PLACES, Trusted, places
-from shared.authorization.situation import Situation
 
 _RISKS = list(Risk)
 _HIGH = _RISKS.index(Risk.HIGH)
@@ -17,15 +17,15 @@ _TOLD = 3
 _LASTING = (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
 
 
-class Case:
+class RuleInput:
     """Input of the rules for one action; each property is computed once."""
 
-    def __init__(self, action: Action, situation: Situation) -> None:
+    def __init__(self, action: Action, context: PolicyContext) -> None:
         self.action = action
-        self.situation = situation
+        self.context = context
 
     @property
-    def tool(self) -> Deed:
+    def tool(self) -> ToolTraits:
         """The called tool. Only tool calls have one, and a tool that is not offered is denied before."""
         assert self.action.tool is not None, "this is no call of an offered tool"
         return self.action.tool
@@ -38,7 +38,7 @@ class Case:
     @cached_property
     def trusted(self) -> Trusted:
         """Trusted sources that may name those places."""
-        return self.situation.trusted_for(self.tool.name)
+        return self.context.trusted_for(self.tool.name)
 
     @cached_property
     def unnamed(self) -> list[str]:
@@ -54,7 +54,7 @@ class Case:
         return bool(self.places) and not self.unnamed
 
     @property
-    def told(self) -> str:
+    def unrequested(self) -> str:
         """The unrequested places, as text."""
         return ", ".join(each[:80] for each in self.unnamed)
 
@@ -69,8 +69,8 @@ class Case:
 
         High risk counts as medium if the task itself requests the call: the request is permission.
         """
-        declared = self.situation.policy.rules_of(self.tool.name).risk or self.tool.risk
-        planned = self.situation.step_risk if self.tool.effect in _LASTING else Risk.LOW
+        declared = self.context.policy.rules_of(self.tool.name).risk or self.tool.risk
+        planned = self.context.step_risk if self.tool.effect in _LASTING else Risk.LOW
         rank = max(_RISKS.index(declared), _RISKS.index(planned)) + bool(self.too_much)
         risk = _RISKS[min(rank, len(_RISKS) - 1)]
         return Risk.MEDIUM if risk is Risk.HIGH and self.is_named else risk
@@ -83,7 +83,7 @@ class Case:
     @property
     def too_much(self) -> str:
         """Thresholds that the call exceeds, as text; empty if none."""
-        most, moved = self.situation.policy.thresholds, moved_by(self.tool, self.action.arguments)
+        most, moved = self.context.policy.thresholds, moved_by(self.tool, self.action.arguments)
         recipients = len(self.places) if self.acts and self.tool.destinations else 0
         passed = {
             "recipients": (recipients, most.recipients),
@@ -95,22 +95,22 @@ class Case:
         )
 
 
-def risk_of(action: Action, situation: Situation) -> Risk:
+def risk_of(action: Action, context: PolicyContext) -> Risk:
     """Return the effective risk of a tool call."""
-    return Case(action, situation).risk
+    return RuleInput(action, context).risk
 
 
-def acts(tool: Deed) -> bool:
+def acts(tool: ToolTraits) -> bool:
     """Return true if a call changes something outside the step's own folder."""
     return tool.effect is not Effect.READ and not tool.local
 
 
-def lasts(tool: Deed) -> bool:
+def lasts(tool: ToolTraits) -> bool:
     """Return true if a call has an effect beyond its run: idempotent tools without destinations do not."""
     return acts(tool) and not (tool.effect is Effect.IDEMPOTENT and tool.destinations == ())
 
 
-def moved_by(tool: Deed, arguments: Mapping[str, Any]) -> dict[str, float]:
+def moved_by(tool: ToolTraits, arguments: Mapping[str, Any]) -> dict[str, float]:
     """Return the `money` and `rows` a call moves, from the arguments that the tool declares for them."""
     return {kind: _number(arguments.get(argument)) for kind, argument in tool.magnitudes.items()}
 

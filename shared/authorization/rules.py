@@ -10,108 +10,108 @@ from typing import NamedTuple
 
 from schemas.error import ErrorInfo
 from schemas.plan import Effect
-from shared.authorization.action import Action, Allow, Ask, Deny, Kind, Verdict
-from shared.authorization.destinations import deeds_of
+from shared.authorization.action import Action, ActionKind, Allow, Ask, Deny, Ruling
+from shared.authorization.context import PolicyContext
+from shared.authorization.destinations import targets_of
 from shared.authorization.policy import Consequence
 from shared.authorization.repetition import known, similar
-from shared.authorization.risk import Case
-from shared.authorization.situation import Situation
+from shared.authorization.risk import RuleInput
 
 
 class Rule(NamedTuple):
     """One row. `judge` returns None if the rule does not apply."""
 
     name: str
-    about: frozenset[Kind]
-    judge: Callable[[Case], Verdict | None]
+    about: frozenset[ActionKind]
+    judge: Callable[[RuleInput], Ruling | None]
 
 
-def authorize(action: Action, situation: Situation) -> Verdict:
+def authorize(action: Action, context: PolicyContext) -> Ruling:
     """Return the ruling on an action. No I/O."""
-    case = Case(action, situation)
+    case = RuleInput(action, context)
     for rule in RULES:
         if action.kind in rule.about and (verdict := rule.judge(case)) is not None:
             return verdict
     return Allow("default")
 
 
-def _stopped(case: Case) -> Verdict | None:
-    why = case.situation.stopped
+def _stopped(case: RuleInput) -> Ruling | None:
+    why = case.context.stopped
     return (
         None if why is None else _deny("kill_switch", "stopped", why, "retry after an operator has released the stop")
     )
 
 
-def _permitted(case: Case) -> Verdict | None:
+def _permitted(case: RuleInput) -> Ruling | None:
     invalid = case.action.invalid
     return Deny("permission", invalid) if case.action.tool is None and invalid is not None else None
 
 
-def _fits(case: Case) -> Verdict | None:
+def _fits(case: RuleInput) -> Ruling | None:
     invalid = case.action.invalid
     return None if invalid is None else Deny("schema", invalid)
 
 
-def _limited(case: Case) -> Verdict | None:
-    used_up = case.situation.used_up
+def _limited(case: RuleInput) -> Ruling | None:
+    used_up = case.context.used_up
     return None if used_up is None else Deny("limits", used_up)
 
 
-def _approved(case: Case) -> Verdict | None:
+def _approved(case: RuleInput) -> Ruling | None:
     """Allow exactly the call that a person has approved, until the approval expires."""
-    said = case.situation.settled.get(case.action.call)
-    if said is None or not said.permits(case.action.digest, case.situation.now):
+    said = case.context.settled.get(case.action.call)
+    if said is None or not said.permits(case.action.digest, case.context.now):
         return None
     return Allow("approval", f"permitted by a person, {said.request_id}")
 
 
-def _destined(case: Case) -> Verdict | None:
+def _destined(case: RuleInput) -> Ruling | None:
     """Deny reads of untrusted addresses: an address may carry data out."""
-    situation = case.situation
-    if case.tool.effect is not Effect.READ or not situation.origins:
+    context = case.context
+    if case.tool.effect is not Effect.READ or not context.origins:
         return None
-    unknown = next((place for place in case.places if not situation.may_read(place, case.trusted)), None)
+    unknown = next((place for place in case.places if not context.may_read(place, case.trusted)), None)
     if unknown is None:
         return None
     why = f"{case.tool.name} would go to {unknown[:200]}, which neither the task nor a link in what was read names"
     return _deny("taint", "untrusted_destination", why, "go only where the task or a link in a page leads")
 
 
-def _tainted(case: Case) -> Verdict | None:
+def _tainted(case: RuleInput) -> Ruling | None:
     """Ask before a risky call that untrusted content may have steered."""
-    origins = case.situation.origins
+    origins = case.context.origins
     if not case.acts or not origins or not case.is_high or case.is_named:
         return None
-    why = f"the task does not request it for {case.told}; " if case.unnamed else ""
+    why = f"the task does not request it for {case.unrequested}; " if case.unnamed else ""
     return Ask("taint", f"{why}the agent has read {', '.join(origins[:5])}", case.risk)
 
 
-def _known(case: Case) -> Verdict | None:
+def _known(case: RuleInput) -> Ruling | None:
     """Answer a call that the run has made already from its record."""
     return known(case)
 
 
-def _repeated(case: Case) -> Verdict | None:
+def _repeated(case: RuleInput) -> Ruling | None:
     """Ask before repeating an effect."""
     tool = case.tool
     if (question := similar(case)) is not None:
         return question
-    if tool.effect is not Effect.IRREVERSIBLE or case.situation.acted.isdisjoint(deeds_of(tool, case.action.arguments)):
+    if tool.effect is not Effect.IRREVERSIBLE or case.context.acted.isdisjoint(targets_of(tool, case.action.arguments)):
         return None
     return Ask("repetition", f"{tool.name} was called before in this run with the same destination", case.risk)
 
 
-def _unsure(case: Case) -> Verdict | None:
+def _unsure(case: RuleInput) -> Ruling | None:
     """Ask before an effect that is hard to undo, if confidence is low."""
-    tool, sure = case.tool, case.situation.confidence
-    least = 0.0 if tool.local else case.situation.policy.confidence.get(tool.effect, 0.0)
+    tool, sure = case.tool, case.context.confidence
+    least = 0.0 if tool.local else case.context.policy.confidence.get(tool.effect, 0.0)
     if sure >= least:
         return None
     return Ask("confidence", f"{tool.effect} call with confidence {sure:.2f}, below {least:.2f}", case.risk)
 
 
-def _risky(case: Case) -> Verdict | None:
-    match case.situation.policy.risk[case.risk]:
+def _risky(case: RuleInput) -> Ruling | None:
+    match case.context.policy.risk[case.risk]:
         case Consequence.ALLOW:
             return Allow("risk", f"{case.risk} risk")
         case Consequence.ASK:
@@ -121,9 +121,9 @@ def _risky(case: Case) -> Verdict | None:
             return _deny("risk", "not_permitted", why, "do without it and say so")
 
 
-_EVERY = frozenset(Kind)
-_CALLS = frozenset({Kind.MODEL_CALL, Kind.TOOL_CALL})
-_TOOLS = frozenset({Kind.TOOL_CALL})
+_EVERY = frozenset(ActionKind)
+_CALLS = frozenset({ActionKind.MODEL_CALL, ActionKind.TOOL_CALL})
+_TOOLS = frozenset({ActionKind.TOOL_CALL})
 
 RULES = (
     Rule("kill_switch", _EVERY, _stopped),
@@ -141,9 +141,9 @@ RULES = (
 """The rules in their order. After them, with Redis: `budget`, `rate`, `breaker`."""
 
 
-def _why(case: Case) -> str:
+def _why(case: RuleInput) -> str:
     if case.unnamed:
-        return f"the task does not request it for {case.told}"
+        return f"the task does not request it for {case.unrequested}"
     return case.too_much or f"{case.tool.name} is declared or planned as such"
 
 

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """Kind of a finding. The policy names an action for each."""
 
     SECRET = "secret"  # noqa: S105 -- the name of a kind
@@ -26,7 +26,7 @@ class Finding(NamedTuple):
 
     start: int
     end: int
-    kind: Kind
+    kind: FindingKind
     score: float
     """Confidence of the detector, from 0 to 1."""
     why: str

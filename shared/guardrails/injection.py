@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from shared.guardrails.finding import Finding, Kind
+from shared.guardrails.finding import Finding, FindingKind
 from shared.guardrails.near import lowered, near
 from shared.guardrails.sanitise import alike_spans, invisible_spans, unhidden
 
@@ -197,13 +197,13 @@ def _orders_in(text: str) -> Iterator[Finding]:
     small = lowered(text)
     for why, stems, pattern in _ORDERS:
         for match in near(small, stems, pattern, before=80, after=240):
-            yield Finding(*match.span(), Kind.INSTRUCTION, 0.8, why)
+            yield Finding(*match.span(), FindingKind.INSTRUCTION, 0.8, why)
 
 
 def imitations(text: str) -> list[Finding]:
     """Find marks of chat templates and tool protocols, and imitated turns of a conversation."""
     found = near(lowered(text), _ROLE_SIGNS, _ROLE, before=16, after=48)
-    return [Finding(*match.span(), Kind.IMITATION, 0.8, "imitates a role or a tool call") for match in found]
+    return [Finding(*match.span(), FindingKind.IMITATION, 0.8, "imitates a role or a tool call") for match in found]
 
 
 def encoded(text: str) -> list[Finding]:
@@ -211,7 +211,7 @@ def encoded(text: str) -> list[Finding]:
     found: list[Finding] = []
     for what, start, end, decoded in _decoded(text):
         if any(_orders_in(decoded)) or imitations(decoded):
-            found.append(Finding(start, end, Kind.ENCODED, 0.95, f"holds an order to a model, as {what}"))
+            found.append(Finding(start, end, FindingKind.ENCODED, 0.95, f"holds an order to a model, as {what}"))
     return found
 
 
@@ -274,7 +274,8 @@ def disguises(text: str) -> list[Finding]:
     if text.isascii():
         return []
     hidden = [
-        Finding(*span, Kind.HIDDEN, 0.9, "holds characters that cannot be seen") for span in invisible_spans(text)
+        Finding(*span, FindingKind.HIDDEN, 0.9, "holds characters that cannot be seen")
+        for span in invisible_spans(text)
     ]
-    alike = [Finding(*span, Kind.LOOKALIKE, 0.7, "mixes letters that look alike") for span in alike_spans(text)]
+    alike = [Finding(*span, FindingKind.LOOKALIKE, 0.7, "mixes letters that look alike") for span in alike_spans(text)]
     return hidden + alike

@@ -1,12 +1,12 @@
 """Input guardrails: every text of a task, before anything is planned or stored."""
 
 from schemas.task import Attachment, Task
-from shared.guardrails.policy import Policy
+from shared.guardrails.policy import GuardrailPolicy
 from shared.guardrails.screen import Judge, Tripped
 from shared.guardrails.screening import Screening
 
 
-def screened_task(task: Task, policy: Policy, judge: Judge | None = None) -> tuple[Task, tuple[Tripped, ...]]:
+def screened_task(task: Task, policy: GuardrailPolicy, judge: Judge | None = None) -> tuple[Task, tuple[Tripped, ...]]:
     """Screen a task: return it with redactions, and the guardrails that tripped, each with its action.
 
     Content that an attachment only refers to (`uri`) is not screened here: it is untrusted wherever it is read.

@@ -7,7 +7,7 @@ from phonenumbers import NumberParseException, is_valid_number, parse
 from stdnum import iban as iban_number
 from stdnum import luhn
 
-from shared.guardrails.finding import Finding, Kind
+from shared.guardrails.finding import Finding, FindingKind
 from shared.guardrails.near import lowered, near
 
 _EMAIL = re.compile(
@@ -30,7 +30,7 @@ _CARD_LENGTHS = range(14, 20)
 def emails(text: str) -> list[Finding]:
     """Find e-mail addresses."""
     found = near(text, "@", _EMAIL, before=66, after=256)
-    return [Finding(*match.span(), Kind.EMAIL, 0.95, "is an e-mail address") for match in found]
+    return [Finding(*match.span(), FindingKind.EMAIL, 0.95, "is an e-mail address") for match in found]
 
 
 def phones(text: str, regions: tuple[str, ...] = ("US", "DE", "FR", "GB")) -> list[Finding]:
@@ -44,7 +44,7 @@ def phones(text: str, regions: tuple[str, ...] = ("US", "DE", "FR", "GB")) -> li
         for match in near(lowered(text), _PHONE_WORDS, _NAMED_PHONE, before=2, after=60)
         if any(_dials(match["number"], region) for region in regions)
     ]
-    return [Finding(*span, Kind.PHONE, 0.9, "is a telephone number") for span in spans]
+    return [Finding(*span, FindingKind.PHONE, 0.9, "is a telephone number") for span in spans]
 
 
 def ibans(text: str) -> list[Finding]:
@@ -60,14 +60,14 @@ def _checked_ibans(text: str) -> Iterator[Finding]:
             candidate = " ".join(words[:count])
             if iban_number.is_valid(candidate):
                 end = match.start() + len(candidate)
-                yield Finding(match.start(), end, Kind.IBAN, 0.99, "is a bank account number (IBAN)")
+                yield Finding(match.start(), end, FindingKind.IBAN, 0.99, "is a bank account number (IBAN)")
                 break
 
 
 def cards(text: str) -> list[Finding]:
     """Find payment card numbers with a valid check digit."""
     return [
-        Finding(*match.span(), Kind.CARD, 0.9, "is a payment card number")
+        Finding(*match.span(), FindingKind.CARD, 0.9, "is a payment card number")
         for pattern in (_CARD, _AMEX)
         for match in pattern.finditer(text)
         if _is_card(match.group())

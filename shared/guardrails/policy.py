@@ -12,12 +12,12 @@ from pydantic import Field, field_validator
 
 from schemas.message import Slug
 from shared.config import Strict, file_text, merged, parsed, validated
-from shared.guardrails.finding import Kind
+from shared.guardrails.finding import FindingKind
 
 _VARIABLE = "WAGGLE_GUARDRAILS"
 
 
-class Action(StrEnum):
+class GuardrailAction(StrEnum):
     """Actions, from the mildest to the strictest."""
 
     ALLOW = "allow"
@@ -29,11 +29,11 @@ class Action(StrEnum):
     @property
     def severity(self) -> int:
         """Rank; higher is stricter."""
-        return list(Action).index(self)
+        return list(GuardrailAction).index(self)
 
 
 Side: TypeAlias = Literal["input", "output"]
-Actions: TypeAlias = dict[Kind, Action]
+Actions: TypeAlias = dict[FindingKind, GuardrailAction]
 
 
 class WordList(Strict):
@@ -69,7 +69,7 @@ class Sides(Strict):
     @field_validator("output")
     @classmethod
     def _nobody_is_asked(cls, actions: Actions) -> Actions:
-        asked = [kind.value for kind, action in actions.items() if action is Action.ASK]
+        asked = [kind.value for kind, action in actions.items() if action is GuardrailAction.ASK]
         if asked:
             raise ValueError(
                 f"`ask` is not allowed for outputs ({', '.join(asked)}); use allow, mark, redact or reject"
@@ -77,7 +77,7 @@ class Sides(Strict):
         return actions
 
 
-class Policy(Sides):
+class GuardrailPolicy(Sides):
     """The whole policy."""
 
     phone_regions: tuple[str, ...] = ()
@@ -92,24 +92,24 @@ class Policy(Sides):
             raise ValueError(f"unknown region {', '.join(unknown)}; use ISO 3166 codes such as DE")
         return regions
 
-    def action(self, kind: Kind, side: Side, tenant: str) -> Action:
+    def action(self, kind: FindingKind, side: Side, tenant: str) -> GuardrailAction:
         """Return the action for a finding of this kind."""
         special: Actions = getattr(self.tenants.get(tenant), side, {})
         general: Actions = getattr(self, side)
-        return special.get(kind) or general.get(kind, Action.MARK)
+        return special.get(kind) or general.get(kind, GuardrailAction.MARK)
 
-    def wanted(self, side: Side, tenant: str) -> frozenset[Kind]:
+    def wanted(self, side: Side, tenant: str) -> frozenset[FindingKind]:
         """Return the kinds with an action other than allow."""
-        return frozenset(kind for kind in Kind if self.action(kind, side, tenant) is not Action.ALLOW)
+        return frozenset(kind for kind in FindingKind if self.action(kind, side, tenant) is not GuardrailAction.ALLOW)
 
 
-def parse_policy(text: str = "") -> Policy:
+def parse_policy(text: str = "") -> GuardrailPolicy:
     """Parse an operator's TOML over the shipped policy. Raises Misconfigured."""
-    return validated(Policy, merged(_shipped(), parsed(text, _VARIABLE)), _VARIABLE)
+    return validated(GuardrailPolicy, merged(_shipped(), parsed(text, _VARIABLE)), _VARIABLE)
 
 
 @lru_cache(maxsize=8)
-def read_policy(path: Path | None) -> Policy:
+def read_policy(path: Path | None) -> GuardrailPolicy:
     """Read an operator's file over the shipped policy, once per process. Raises Misconfigured."""
     return parse_policy(file_text(path, _VARIABLE) if path else "")
 

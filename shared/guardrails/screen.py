@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.guardrails import injection, personal, words
-from shared.guardrails.finding import Finding, Kind
-from shared.guardrails.policy import Action, Policy, Side
+from shared.guardrails.finding import Finding, FindingKind
+from shared.guardrails.policy import GuardrailAction, GuardrailPolicy, Side
 from shared.guardrails.secrets import secrets
 
 HIDDEN = "***"
@@ -27,8 +27,8 @@ class Judge(Protocol):
 class Tripped:
     """A tripped guardrail: kind, action, place and count. Contains none of the text."""
 
-    kind: Kind
-    action: Action
+    kind: FindingKind
+    action: GuardrailAction
     where: str
     why: str
     count: int = 1
@@ -46,23 +46,25 @@ class Screened:
     tripped: tuple[Tripped, ...] = ()
 
     @property
-    def action(self) -> Action:
+    def action(self) -> GuardrailAction:
         """Return the strictest action among those that tripped."""
         return strictest(self.tripped)
 
 
-def strictest(tripped: Iterable[Tripped]) -> Action:
+def strictest(tripped: Iterable[Tripped]) -> GuardrailAction:
     """Return the strictest action; ALLOW if there is none."""
-    return max((each.action for each in tripped), key=lambda action: action.severity, default=Action.ALLOW)
+    return max((each.action for each in tripped), key=lambda action: action.severity, default=GuardrailAction.ALLOW)
 
 
-def find(text: str, policy: Policy, kinds: Iterable[Kind] = tuple(Kind)) -> list[Finding]:
+def find(text: str, policy: GuardrailPolicy, kinds: Iterable[FindingKind] = tuple(FindingKind)) -> list[Finding]:
     """Return the findings of these kinds, in the order of the text."""
     detectors = dict.fromkeys(_detector(kind, policy) for kind in kinds)
     return sorted(found for detector in detectors for found in detector(text))
 
 
-def screen(text: str, policy: Policy, side: Side, *, tenant: str, where: str, judge: Judge | None = None) -> Screened:
+def screen(
+    text: str, policy: GuardrailPolicy, side: Side, *, tenant: str, where: str, judge: Judge | None = None
+) -> Screened:
     """Screen a text by the policy. Findings that reject it are redacted, too: rejections are stored.
 
     `where`: name of the text in messages, such as `objective`.
@@ -70,10 +72,10 @@ def screen(text: str, policy: Policy, side: Side, *, tenant: str, where: str, ju
     findings = find(text, policy, policy.wanted(side, tenant)) if text else []
     findings += judge(text) if judge and text else []
     acted = [(found, policy.action(found.kind, side, tenant)) for found in findings]
-    acted = [(found, action) for found, action in acted if action is not Action.ALLOW]
+    acted = [(found, action) for found, action in acted if action is not GuardrailAction.ALLOW]
     if not acted:
         return Screened(text)
-    hidden = [found for found, action in acted if action in (Action.REDACT, Action.REJECT)]
+    hidden = [found for found, action in acted if action in (GuardrailAction.REDACT, GuardrailAction.REJECT)]
     return Screened(redacted(text, hidden), _summed(acted, where))
 
 
@@ -87,8 +89,8 @@ def redacted(text: str, findings: Iterable[Finding]) -> str:
     return "".join([*parts, text[last:]])
 
 
-def _joined(findings: Iterable[Finding]) -> list[tuple[int, int, Kind]]:
-    spans: list[tuple[int, int, Kind]] = []
+def _joined(findings: Iterable[Finding]) -> list[tuple[int, int, FindingKind]]:
+    spans: list[tuple[int, int, FindingKind]] = []
     for found in sorted(findings):
         if spans and found.start < spans[-1][1]:
             start, end, kind = spans[-1]
@@ -98,20 +100,20 @@ def _joined(findings: Iterable[Finding]) -> list[tuple[int, int, Kind]]:
     return spans
 
 
-def _summed(acted: Sequence[tuple[Finding, Action]], where: str) -> tuple[Tripped, ...]:
+def _summed(acted: Sequence[tuple[Finding, GuardrailAction]], where: str) -> tuple[Tripped, ...]:
     """Return one entry for each kind and reason."""
-    count: dict[tuple[Kind, Action, str], int] = {}
+    count: dict[tuple[FindingKind, GuardrailAction, str], int] = {}
     for found, action in acted:
         key = (found.kind, action, found.why)
         count[key] = count.get(key, 0) + 1
     return tuple(Tripped(kind, action, where, why, times) for (kind, action, why), times in count.items())
 
 
-def _detector(kind: Kind, policy: Policy) -> Detector:
+def _detector(kind: FindingKind, policy: GuardrailPolicy) -> Detector:
     match kind:
-        case Kind.PHONE:
+        case FindingKind.PHONE:
             return _phones(policy.phone_regions)
-        case Kind.ABUSE | Kind.OUT_OF_SCOPE:
+        case FindingKind.ABUSE | FindingKind.OUT_OF_SCOPE:
             return _listed(kind, policy)
     return _DETECTORS[kind]
 
@@ -120,19 +122,19 @@ def _phones(regions: tuple[str, ...]) -> Detector:
     return lambda text: personal.phones(text, regions)
 
 
-def _listed(kind: Kind, policy: Policy) -> Detector:
-    wanted = policy.words.abuse if kind is Kind.ABUSE else policy.words.out_of_scope
+def _listed(kind: FindingKind, policy: GuardrailPolicy) -> Detector:
+    wanted = policy.words.abuse if kind is FindingKind.ABUSE else policy.words.out_of_scope
     return lambda text: words.listed(text, kind, wanted.words, wanted.patterns)
 
 
-_DETECTORS: dict[Kind, Detector] = {
-    Kind.SECRET: secrets,
-    Kind.EMAIL: personal.emails,
-    Kind.IBAN: personal.ibans,
-    Kind.CARD: personal.cards,
-    Kind.INSTRUCTION: injection.orders,
-    Kind.IMITATION: injection.imitations,
-    Kind.ENCODED: injection.encoded,
-    Kind.HIDDEN: injection.disguises,
-    Kind.LOOKALIKE: injection.disguises,
+_DETECTORS: dict[FindingKind, Detector] = {
+    FindingKind.SECRET: secrets,
+    FindingKind.EMAIL: personal.emails,
+    FindingKind.IBAN: personal.ibans,
+    FindingKind.CARD: personal.cards,
+    FindingKind.INSTRUCTION: injection.orders,
+    FindingKind.IMITATION: injection.imitations,
+    FindingKind.ENCODED: injection.encoded,
+    FindingKind.HIDDEN: injection.disguises,
+    FindingKind.LOOKALIKE: injection.disguises,
 }

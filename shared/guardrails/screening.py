@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from shared.guardrails.policy import Policy, Side
+from shared.guardrails.policy import GuardrailPolicy, Side
 from shared.guardrails.screen import Judge, Tripped, screen
 
 
 class Screening:
     """Screen one text after another for a tenant and collect what tripped."""
 
-    def __init__(self, policy: Policy, side: Side, tenant: str, judge: Judge | None = None) -> None:
+    def __init__(self, policy: GuardrailPolicy, side: Side, tenant: str, judge: Judge | None = None) -> None:
         self._policy = policy
         self._side: Side = side
         self._tenant = tenant

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from shared.config.key_forms import FORMS
-from shared.guardrails.finding import Finding, Kind
+from shared.guardrails.finding import Finding, FindingKind
 from shared.guardrails.near import lowered, near
 
 _COMPILED = tuple((what, signs.split(), re.compile(form)) for what, signs, form in FORMS)
@@ -58,10 +58,10 @@ def _by_form(text: str) -> Iterator[Finding]:
     for what, signs, pattern in _COMPILED:
         for match in near(text, signs, pattern, before=40, after=LONGEST):
             if _is_varied(match.group()):
-                yield Finding(*match.span(), Kind.SECRET, 0.95, f"has the form of a {what}")
+                yield Finding(*match.span(), FindingKind.SECRET, 0.95, f"has the form of a {what}")
     if "PRIVATE KEY" in text:
         for span in _private_keys(text):
-            yield Finding(*span, Kind.SECRET, 0.99, "is a private key")
+            yield Finding(*span, FindingKind.SECRET, 0.99, "is a private key")
 
 
 def _private_keys(text: str) -> Iterator[tuple[int, int]]:
@@ -88,13 +88,13 @@ def _by_place(text: str) -> Iterator[Finding]:
     small = lowered(text)
     for match in near(text, ["://"], _IN_URL, before=0, after=300):
         if not _NO_SECRET.search(match["value"]):
-            yield Finding(*match.span("value"), Kind.SECRET, 0.9, "is a password in an address")
+            yield Finding(*match.span("value"), FindingKind.SECRET, 0.9, "is a password in an address")
     for signs, pattern in ((_AUTHORIZATIONS, _BEARER), (_STEMS, _NAMED)):
         # Matched in lower case, read in the original case.
         for match in near(small, signs, pattern, before=20, after=LONGEST):
             value = text[slice(*match.span("value"))]
             if not _NO_SECRET.search(value) and _is_random(value):
-                yield Finding(*match.span("value"), Kind.SECRET, 0.7, "stands where a password or key stands")
+                yield Finding(*match.span("value"), FindingKind.SECRET, 0.7, "stands where a password or key stands")
 
 
 _AUTHORIZATIONS = ("bearer ", "basic ", "bearer\t", "basic\t")

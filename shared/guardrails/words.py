@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from shared.guardrails.finding import Finding, Kind
+from shared.guardrails.finding import Finding, FindingKind
 
 
-def listed(text: str, kind: Kind, words: Sequence[str], patterns: Sequence[str]) -> list[Finding]:
+def listed(text: str, kind: FindingKind, words: Sequence[str], patterns: Sequence[str]) -> list[Finding]:
     """Find the words, whole and in any case, and matches of the regular expressions."""
     if not words and not patterns:
         return []

@@ -40,7 +40,7 @@ class Tripped(Protocol):
 
     @property
     def action(self) -> str:
-        """Action of the policy, such as `ask`."""
+        """GuardrailAction of the policy, such as `ask`."""
         ...
 
     @property

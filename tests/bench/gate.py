@@ -9,7 +9,17 @@ from uuid import uuid4
 
 from schemas.budget import Budget, DayBudget
 from schemas.plan import Effect, Risk
-from shared.authorization import SEND, Action, Kind, Page, Situation, Trusted, authorize, parse_gate, sentences
+from shared.authorization import (
+    SEND,
+    Action,
+    ActionKind,
+    Page,
+    PolicyContext,
+    Trusted,
+    authorize,
+    parse_gate,
+    sentences,
+)
 from shared.blackboard import Sentinel
 from shared.blackboard.ledger import Amounts, Ledger
 from tests.bench.stage import Stage
@@ -39,11 +49,11 @@ CRM = Some("crm__update", Risk.HIGH, Effect.IRREVERSIBLE, None)
 
 
 def _call(tool: Some, **arguments: object) -> Action:
-    return Action(Kind.TOOL_CALL, "c", tool.name, tool, arguments)
+    return Action(ActionKind.TOOL_CALL, "c", tool.name, tool, arguments)
 
 
 CALLS = {
-    "a model call": Action(Kind.MODEL_CALL, "t", "strong"),
+    "a model call": Action(ActionKind.MODEL_CALL, "t", "strong"),
     "a mail to whom the task names": _call(MAIL, to=["ada@example.org"]),
     "a mail to somebody else": _call(MAIL, to=["eve@example.com"]),
     "a link in one of ten pages": _call(FETCH, url="https://example.org/link?n=1"),
@@ -52,12 +62,12 @@ CALLS = {
 }
 
 
-def situation() -> Situation:
+def situation() -> PolicyContext:
     """A step that has read ten large pages."""
     words = sentences(["Sum up what is known of the outage and mail it to ada@example.org. " * 40])
     pages = [Page("example.org", PAGE)] * 10
     origins = [f"page:https://example.org/{n}" for n in range(10)]
-    return Situation(parse_gate().of("default"), Trusted(words), datetime.now(UTC), origins=origins, pages=pages)
+    return PolicyContext(parse_gate().of("default"), Trusted(words), datetime.now(UTC), origins=origins, pages=pages)
 
 
 async def verdicts(stage: Stage) -> list[Row]:

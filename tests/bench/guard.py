@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from sysconfig import get_paths
 
-from shared.guardrails import Kind, find, parse_policy, sanitised
+from shared.guardrails import FindingKind, find, parse_policy, sanitised
 
 LARGEST = 200_000
 MOST_FILES = 600
@@ -40,7 +40,7 @@ def row(name: str, corpus: list[str]) -> str:
     found, began = time.process_time() - began, time.process_time()
     changed = sum(sanitised(text) != text for text in corpus)
     cleaned = time.process_time() - began
-    count = {kind: sum(each.kind is kind for each in findings) for kind in Kind}
+    count = {kind: sum(each.kind is kind for each in findings) for kind in FindingKind}
     rates = ", ".join(f"{kind} {n / kilobytes * 1024:.1f}" for kind, n in count.items() if n) or "none"
     costs = f"{found / kilobytes * 1e6:.0f} | {cleaned / kilobytes * 1e6:.0f}"
     return f"| {name} | {kilobytes:,.0f} | {costs} | {changed} of {len(corpus)} files | {rates} |"

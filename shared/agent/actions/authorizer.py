@@ -18,26 +18,26 @@ from shared.agent.actions.verdicts import LONGEST_REASON, info_of, judgement, na
 from shared.agent.spending import BudgetReservation
 from shared.authorization import (
     Action,
+    ActionKind,
     Allow,
     Ask,
-    Deed,
     Deny,
-    Kind,
     Known,
     Page,
     Policy,
-    Situation,
+    PolicyContext,
+    Ruling,
+    ToolTraits,
     Trusted,
-    Verdict,
     acts,
     authorize,
-    deeds_of,
     digest_of,
     host_of,
     lasts,
     places,
     risk_of,
     sentences,
+    targets_of,
     tool_named,
 )
 from shared.errors import Stopped, TerminalError, WaggleError
@@ -77,7 +77,7 @@ class ActionAuthorizer:
     _sources: dict[str, list[str]] = field(default_factory=dict)
     """What MCP servers have said, by server: where it came from it may go back to."""
     _acted: set[str] = field(default_factory=set)
-    """The deeds of this work."""
+    """Targets this work has acted on."""
 
     def __post_init__(self) -> None:
         """Begin with what the handoff brings."""
@@ -102,19 +102,19 @@ class ActionAuthorizer:
 
     def before_model_call(self, call: str, role: str) -> None:
         """Raises Stopped, and TerminalError `budget_exhausted`."""
-        verdict = self._judge(Action(Kind.MODEL_CALL, call, role), self.budget.counter.model_calls_used_up())
+        verdict = self._judge(Action(ActionKind.MODEL_CALL, call, role), self.budget.counter.model_calls_used_up())
         if isinstance(verdict, Deny):
             raise TerminalError(verdict.reason, code=verdict.error.code)
 
     def replayed_model_call(self, call: str, role: str) -> None:
         """It was made in an earlier delivery of this try."""
-        self._note(Action(Kind.MODEL_CALL, call, role), Allow("journal", "it was made before"))
+        self._note(Action(ActionKind.MODEL_CALL, call, role), Allow("journal", "it was made before"))
 
     def before_message(self, kind: str) -> None:
         """Raises Stopped."""
-        self._judge(Action(Kind.MESSAGE, "answer", kind))
+        self._judge(Action(ActionKind.MESSAGE, "answer", kind))
 
-    async def before_tool_call(self, name: str, call: ParsedToolCall, *, dry: bool = False) -> Verdict:
+    async def before_tool_call(self, name: str, call: ParsedToolCall, *, dry: bool = False) -> Ruling:
         """The verdict on a call that is about to be made, or only to be shown; unless denied, it is counted then.
 
         Raises Stopped, and NeedsHuman where a person is asked about a call that is not only shown.
@@ -132,7 +132,7 @@ class ActionAuthorizer:
             self.effects.refused(name, call, verdict.rule, verdict.reason)
         return verdict
 
-    async def _counted(self, action: Action, verdict: Verdict) -> Verdict:
+    async def _counted(self, action: Action, verdict: Ruling) -> Ruling:
         """The verdict once the call is taken from what the whole run shares."""
         try:
             await self.budget.before_tool_call(action.call)
@@ -224,7 +224,7 @@ class ActionAuthorizer:
 
     def _remember(self, tool: Tool, call: ParsedToolCall, asked: ToolResult, origin: str | None) -> None:
         if acts(tool):
-            self._acted |= deeds_of(tool, call.arguments)
+            self._acted |= targets_of(tool, call.arguments)
         elif tool.source is not None:
             self._sources.setdefault(tool.source, []).append(asked.text)
         elif origin is not None and origin.startswith("page:"):
@@ -235,9 +235,11 @@ class ActionAuthorizer:
         wanted = call.tool.name if call.tool else "unknown"
         invalid = info_of(call.invalid)
         same = sameness(call.tool, call.arguments) if call.tool else None
-        return Action(Kind.TOOL_CALL, name, wanted, call.tool, call.arguments, invalid, self.digest(name, call), same)
+        return Action(
+            ActionKind.TOOL_CALL, name, wanted, call.tool, call.arguments, invalid, self.digest(name, call), same
+        )
 
-    def _judge(self, action: Action, used_up: WaggleError | None = None, *, counted: bool = False) -> Verdict:
+    def _judge(self, action: Action, used_up: WaggleError | None = None, *, counted: bool = False) -> Ruling:
         """`counted`: to be counted yet unless it is denied, and recorded after that."""
         verdict = authorize(action, self._situation(action.tool, used_up))
         if not counted or isinstance(verdict, Deny):
@@ -247,11 +249,11 @@ class ActionAuthorizer:
         return verdict
 
     def _situation(
-        self, tool: Deed | None, used_up: WaggleError | None = None, *, then: str | None = None
-    ) -> Situation:
+        self, tool: ToolTraits | None, used_up: WaggleError | None = None, *, then: str | None = None
+    ) -> PolicyContext:
         """`then`: as it was when the call at that place was made, for all that time has changed since."""
         handoff = self.handoff
-        return Situation(
+        return PolicyContext(
             policy=self.policy,
             trusted=self._trusted,
             now=datetime.min.replace(tzinfo=UTC) if then else datetime.now(UTC),
@@ -284,13 +286,13 @@ class ActionAuthorizer:
     def _confidence(self) -> float:
         return min((each.output.confidence for each in self.handoff.inputs), default=1.0)
 
-    def _said_by(self, tool: Deed | None) -> list[str]:
+    def _said_by(self, tool: ToolTraits | None) -> list[str]:
         source = tool.source if isinstance(tool, Tool) else None
         return self._sources.get(source, []) if source is not None else []
 
-    def _record(self, action: Action, verdict: Verdict) -> None:
+    def _record(self, action: Action, verdict: Ruling) -> None:
         self.metrics.verdicts.labels(action.kind, named(verdict), verdict.rule).inc()
         self._note(action, verdict)
 
-    def _note(self, action: Action, verdict: Verdict) -> None:
+    def _note(self, action: Action, verdict: Ruling) -> None:
         self.judged.append(judgement(action, verdict))

@@ -10,7 +10,7 @@ from schemas.acting import ActingCall
 from schemas.plan import Effect
 from schemas.step import Handoff
 from shared.agent.actions.tool_calls import ParsedToolCall, ToolResult
-from shared.authorization import ALREADY_MADE, MOST_TARGETS, deeds_of, lasts, moved_by, sameness_of, tool_named
+from shared.authorization import ALREADY_MADE, MOST_TARGETS, lasts, moved_by, sameness_of, targets_of, tool_named
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT, REFUSED
 from shared.guardrails import named, redacted, secrets, unwrapped, wrap
@@ -127,7 +127,7 @@ class Effects:
             effect=tool.effect,
             arguments=_cut(_clean(json.dumps(call.arguments, ensure_ascii=False)), LONGEST_ARGUMENTS),
             digest=sameness(tool, call.arguments),
-            targets=sorted(deeds_of(tool, call.arguments))[:MOST_TARGETS],
+            targets=sorted(targets_of(tool, call.arguments))[:MOST_TARGETS],
             moves=amounts(tool, call.arguments),
             outcome=outcome,
             result=result,

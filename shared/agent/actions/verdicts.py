@@ -4,7 +4,7 @@ from typing import Literal
 
 from schemas.error import ErrorInfo
 from schemas.verdict import Judgement
-from shared.authorization import Action, Allow, Ask, Deny, Known, Verdict
+from shared.authorization import Action, Allow, Ask, Deny, Known, Ruling
 from shared.errors import WaggleError
 from shared.tools import ToolError
 
@@ -12,7 +12,7 @@ LONGEST_REASON = 500
 """Characters."""
 
 
-def judgement(action: Action, verdict: Verdict) -> Judgement:
+def judgement(action: Action, verdict: Ruling) -> Judgement:
     """The record of one verdict."""
     return Judgement(
         call=action.call,
@@ -25,7 +25,7 @@ def judgement(action: Action, verdict: Verdict) -> Judgement:
     )
 
 
-def named(verdict: Verdict) -> Literal["allow", "ask", "deny"]:
+def named(verdict: Ruling) -> Literal["allow", "ask", "deny"]:
     """The verdict in a word; a call that is answered from the record is not made."""
     match verdict:
         case Allow():

@@ -10,18 +10,18 @@ from pydantic import TypeAdapter
 
 from shared.authorization import (
     Action,
+    ActionKind,
     Allow,
     Ask,
-    Kind,
-    Situation,
+    PolicyContext,
+    Ruling,
     Trusted,
-    Verdict,
     acts,
     authorize,
-    deeds_of,
     digest_of,
     read_gate,
     sentences,
+    targets_of,
 )
 from shared.tools import Effect, Risk, Tool
 
@@ -112,14 +112,16 @@ class GatedRuntime:
         result, error = self.runtime.run_function(env, name, arguments)
         return self._learned(tool, arguments, str(error or result))
 
-    def _verdict(self, tool: Tool, arguments: dict[str, Any]) -> Verdict:
+    def _verdict(self, tool: Tool, arguments: dict[str, Any]) -> Ruling:
         self._calls += 1
         call = f"call-{self._calls}"
         digest = digest_of("default", "run", "work", call, tool.name, json.loads(json.dumps(arguments, default=str)))
-        return authorize(Action(Kind.TOOL_CALL, call, tool.name, tool, arguments, None, digest), self._situation())
+        return authorize(
+            Action(ActionKind.TOOL_CALL, call, tool.name, tool, arguments, None, digest), self._situation()
+        )
 
-    def _situation(self) -> Situation:
-        return Situation(
+    def _situation(self) -> PolicyContext:
+        return PolicyContext(
             policy=read_gate(None).of("default"),
             trusted=Trusted(sentences([self.prompt])),
             now=datetime.now(UTC),
@@ -130,5 +132,5 @@ class GatedRuntime:
     def _learned(self, tool: Tool, arguments: dict[str, Any], said: str) -> str:
         self._origins.append(f"tool:{tool.name}")
         if acts(tool):
-            self._acted |= deeds_of(tool, arguments)
+            self._acted |= targets_of(tool, arguments)
         return said

@@ -14,18 +14,18 @@ from schemas.step import Settlement
 from shared.authorization import (
     RULES,
     Action,
+    ActionKind,
     Allow,
     Ask,
     Deny,
-    Kind,
     Page,
-    Situation,
+    PolicyContext,
     Trusted,
     authorize,
-    deeds_of,
     digest_of,
     parse_gate,
     risk_of,
+    targets_of,
 )
 from shared.errors import Misconfigured
 from tests.support.gate import NOW, Some, situation
@@ -40,10 +40,10 @@ SOME = Some()
 
 def call(tool: Some = SOME, invalid: ErrorInfo | None = None, **arguments) -> Action:
     digest = digest_of("t", "r", "w", "c", tool.name, arguments)
-    return Action(Kind.TOOL_CALL, "c", tool.name, tool, arguments, invalid, digest)
+    return Action(ActionKind.TOOL_CALL, "c", tool.name, tool, arguments, invalid, digest)
 
 
-def said(action: Action, at: Situation) -> tuple[type, str]:
+def said(action: Action, at: PolicyContext) -> tuple[type, str]:
     verdict = authorize(action, at)
     return type(verdict), verdict.rule
 
@@ -51,10 +51,10 @@ def said(action: Action, at: Situation) -> tuple[type, str]:
 def test_every_rule_has_its_place_and_every_kind_of_action_passes_the_kill_switch():
     looked_at = ["already_made", "taint", "taint", "repetition", "confidence", "risk"]
     assert [rule.name for rule in RULES] == ["kill_switch", "permission", "schema", "limits", "approval", *looked_at]
-    assert RULES[0].about == frozenset(Kind)
+    assert RULES[0].about == frozenset(ActionKind)
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", ActionKind)
 def test_nothing_is_done_that_an_operator_has_stopped(kind):
     action = replace(call(to=["ada@example.org"]), kind=kind)
     assert said(action, situation("mail ada@example.org", stopped="by eva")) == (Deny, "kill_switch")
@@ -62,18 +62,18 @@ def test_nothing_is_done_that_an_operator_has_stopped(kind):
 
 def test_what_cannot_be_carried_out_is_denied_with_what_to_do():
     unknown = ErrorInfo(code="unknown_tool", message="there is no tool `sendmail`", suggested_action="`send_email`?")
-    not_there = Action(Kind.TOOL_CALL, "c", "unknown", invalid=unknown)
+    not_there = Action(ActionKind.TOOL_CALL, "c", "unknown", invalid=unknown)
     assert authorize(not_there, situation()) == Deny("permission", unknown)
     wrong = ErrorInfo(code="invalid_arguments", message="to: too many")
     assert authorize(call(invalid=wrong, to=[]), situation()) == Deny("schema", wrong)
 
 
-@pytest.mark.parametrize("kind", [Kind.MODEL_CALL, Kind.TOOL_CALL])
+@pytest.mark.parametrize("kind", [ActionKind.MODEL_CALL, ActionKind.TOOL_CALL])
 def test_a_limit_that_is_reached_denies_and_a_message_may_still_say_so(kind):
     over = ErrorInfo(code="budget_exhausted", message="budget.tokens is used up")
     action = replace(call(to=["ada@example.org"]), kind=kind)
     assert authorize(action, situation("ada@example.org", used_up=over)) == Deny("limits", over)
-    assert isinstance(authorize(replace(action, kind=Kind.MESSAGE), situation(used_up=over)), Allow)
+    assert isinstance(authorize(replace(action, kind=ActionKind.MESSAGE), situation(used_up=over)), Allow)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_who_is_not_sure_asks_before_what_cannot_be_undone_and_reads_freely():
 
 def test_the_same_thing_for_good_is_done_once_without_a_person():
     action = call(to=["ada@example.org"])
-    done = frozenset({*deeds_of(Some(), {"to": [" Ada@example.org", "bob@example.org"], "body": "another"})})
+    done = frozenset({*targets_of(Some(), {"to": [" Ada@example.org", "bob@example.org"], "body": "another"})})
     assert said(action, situation("mail ada@example.org", acted=done)) == (Ask, "repetition")
 
 

@@ -8,7 +8,7 @@ import pytest
 from schemas.acting import ActingCall
 from schemas.plan import Effect
 from shared.agent.actions.effects import answer_from
-from shared.authorization import Action, Kind, authorize, sameness_of
+from shared.authorization import Action, ActionKind, authorize, sameness_of
 from tests.support.gate import NOW, Some, situation
 from tests.support.repetition import CLEAN, ONE, PAY, THREE, TWO, acting, done
 
@@ -19,7 +19,7 @@ LAMP, ON, OFF = (acting(each, Effect.IDEMPOTENT) for each in ("lamp__set", "lamp
 
 def verdict(tool: Some, arguments: dict, *effected: ActingCall, work: str = THREE, call: str = "call-9") -> str:
     same = sameness_of(tool.name, arguments)
-    action = Action(Kind.TOOL_CALL, call, tool.name, tool, arguments, None, "digest", same)
+    action = Action(ActionKind.TOOL_CALL, call, tool.name, tool, arguments, None, "digest", same)
     said = authorize(action, situation(effected=effected, work_id=work))
     return f"{type(said).__name__} {said.rule}"
 

@@ -5,13 +5,13 @@ import string
 
 import pytest
 
-from shared.guardrails import Kind, find, parse_policy, sanitised
+from shared.guardrails import FindingKind, find, parse_policy, sanitised
 from tests.support.guard_attacks import DISGUISES, ENCODED, IMITATIONS, ORDERS
 
 POLICY = parse_policy('[words.abuse]\nwords = ["blast it"]\npatterns = ["d[a4]rn"]')
 
 
-def kinds(text: str) -> set[Kind]:
+def kinds(text: str) -> set[FindingKind]:
     return {found.kind for found in find(text, POLICY)}
 
 
@@ -56,30 +56,30 @@ NO_SECRETS = [
 @pytest.mark.parametrize("name", KEYS)
 def test_a_key_is_found_and_the_finding_does_not_show_it(name):
     text = f"Here it is:\n{KEYS[name]}\nbye"
-    found = [each for each in find(text, POLICY) if each.kind is Kind.SECRET]
+    found = [each for each in find(text, POLICY) if each.kind is FindingKind.SECRET]
     assert found
     assert not any(text[each.start : each.end] in each.why for each in found)
 
 
 @pytest.mark.parametrize("text", NO_SECRETS)
 def test_what_only_looks_like_a_secret_is_let_pass(text):
-    assert Kind.SECRET not in kinds(text)
+    assert FindingKind.SECRET not in kinds(text)
 
 
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("Write to Jane.Doe+x@mail.example.org, please", Kind.EMAIL),
-        ("Ring +49 30 901820 tomorrow", Kind.PHONE),
-        ("Ring 0049 30 901820 tomorrow", Kind.PHONE),
-        ("Tel.: 030 901820", Kind.PHONE),
-        ("Call me at (650) 253-0000.", Kind.PHONE),
-        ("Konto DE89 3704 0044 0532 0130 00 BIC folgt", Kind.IBAN),
-        ("FR1420041010050500013M02606", Kind.IBAN),
-        ("card 4111 1111 1111 1111 exp 12/30", Kind.CARD),
-        ("3782-822463-10005", Kind.CARD),
-        ("well, BLAST IT", Kind.ABUSE),
-        ("d4rn", Kind.ABUSE),
+        ("Write to Jane.Doe+x@mail.example.org, please", FindingKind.EMAIL),
+        ("Ring +49 30 901820 tomorrow", FindingKind.PHONE),
+        ("Ring 0049 30 901820 tomorrow", FindingKind.PHONE),
+        ("Tel.: 030 901820", FindingKind.PHONE),
+        ("Call me at (650) 253-0000.", FindingKind.PHONE),
+        ("Konto DE89 3704 0044 0532 0130 00 BIC folgt", FindingKind.IBAN),
+        ("FR1420041010050500013M02606", FindingKind.IBAN),
+        ("card 4111 1111 1111 1111 exp 12/30", FindingKind.CARD),
+        ("3782-822463-10005", FindingKind.CARD),
+        ("well, BLAST IT", FindingKind.ABUSE),
+        ("d4rn", FindingKind.ABUSE),
     ],
 )
 def test_personal_data_and_listed_words_are_found(text, kind):
@@ -104,24 +104,24 @@ def test_numbers_and_words_that_are_something_else_are_let_pass(text):
 
 @pytest.mark.parametrize(("name", "attack", "twin"), ORDERS, ids=[f"{o[0]}-{i}" for i, o in enumerate(ORDERS)])
 def test_an_order_to_a_model_is_found_and_its_harmless_twin_is_not(name, attack, twin):
-    assert Kind.INSTRUCTION in kinds(f"Dear team,\n{attack}\nRegards")
-    assert Kind.INSTRUCTION not in kinds(f"Dear team,\n{twin}\nRegards")
+    assert FindingKind.INSTRUCTION in kinds(f"Dear team,\n{attack}\nRegards")
+    assert FindingKind.INSTRUCTION not in kinds(f"Dear team,\n{twin}\nRegards")
 
 
 @pytest.mark.parametrize(("name", "attack", "twin"), ENCODED, ids=[each[0] for each in ENCODED])
 def test_an_encoded_order_is_found_and_other_encoded_text_is_not(name, attack, twin):
-    assert Kind.ENCODED in kinds(f"see: {attack} .")
-    assert Kind.ENCODED not in kinds(f"see: {twin} .")
+    assert FindingKind.ENCODED in kinds(f"see: {attack} .")
+    assert FindingKind.ENCODED not in kinds(f"see: {twin} .")
 
 
 @pytest.mark.parametrize(("name", "attack", "twin"), IMITATIONS, ids=[each[0] for each in IMITATIONS])
 def test_an_imitated_role_or_tool_call_is_found_and_its_harmless_twin_is_not(name, attack, twin):
-    assert Kind.IMITATION in kinds(attack)
-    assert Kind.IMITATION not in kinds(twin)
+    assert FindingKind.IMITATION in kinds(attack)
+    assert FindingKind.IMITATION not in kinds(twin)
 
 
 @pytest.mark.parametrize(("name", "attack", "twin", "kind"), DISGUISES, ids=[each[0] for each in DISGUISES])
 def test_a_disguise_is_found_and_gone_when_sanitised(name, attack, twin, kind):
     assert kind in kinds(attack)
     assert kind not in kinds(sanitised(attack))
-    assert not {Kind.HIDDEN, Kind.LOOKALIKE} & kinds(twin)
+    assert not {FindingKind.HIDDEN, FindingKind.LOOKALIKE} & kinds(twin)

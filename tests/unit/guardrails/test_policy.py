@@ -5,27 +5,27 @@ import re
 import pytest
 
 from shared.errors import Misconfigured
-from shared.guardrails import Action, Kind, parse_policy, read_policy, screen
+from shared.guardrails import FindingKind, GuardrailAction, parse_policy, read_policy, screen
 
 
 def test_the_shipped_policy_names_an_action_for_every_kind_on_both_sides():
     shipped = parse_policy()
-    assert set(shipped.input) == set(shipped.output) == set(Kind)
+    assert set(shipped.input) == set(shipped.output) == set(FindingKind)
 
 
 def test_an_operators_file_needs_only_what_differs(tmp_path):
     path = tmp_path / "guardrails.toml"
     path.write_text('[input]\nemail = "redact"\n')
     policy = read_policy(path)
-    assert policy.action(Kind.EMAIL, "input", "default") is Action.REDACT
-    assert policy.action(Kind.SECRET, "input", "default") is Action.REDACT
+    assert policy.action(FindingKind.EMAIL, "input", "default") is GuardrailAction.REDACT
+    assert policy.action(FindingKind.SECRET, "input", "default") is GuardrailAction.REDACT
 
 
 def test_a_tenants_section_overrides_the_general_one_for_that_tenant_only():
     policy = parse_policy('[tenants.acme.input]\nsecret = "reject"\n')
-    assert policy.action(Kind.SECRET, "input", "acme") is Action.REJECT
-    assert policy.action(Kind.SECRET, "input", "other") is Action.REDACT
-    assert policy.action(Kind.SECRET, "output", "acme") is Action.REDACT
+    assert policy.action(FindingKind.SECRET, "input", "acme") is GuardrailAction.REJECT
+    assert policy.action(FindingKind.SECRET, "input", "other") is GuardrailAction.REDACT
+    assert policy.action(FindingKind.SECRET, "output", "acme") is GuardrailAction.REDACT
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_the_strictest_action_wins_and_the_rest_is_still_told():
     policy = parse_policy('[input]\nemail = "redact"\n[words.abuse]\nwords = ["damn"]')
     done = screen("damn, a.b@c.example", policy, "input", tenant="default", where="objective")
-    assert done.action is Action.REJECT
+    assert done.action is GuardrailAction.REJECT
     assert done.text == "***, [email]"
     assert [str(each) for each in done.tripped] == ["objective is on the list", "objective is an e-mail address"]

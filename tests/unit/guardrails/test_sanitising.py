@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.guardrails import Kind, find, parse_policy, redacted, sanitised, sanitised_deep, screen
+from shared.guardrails import FindingKind, find, parse_policy, redacted, sanitised, sanitised_deep, screen
 from tests.support.guard_attacks import DISGUISES, ENCODED, IMITATIONS, ORDERS
 
 POLICY = parse_policy()
@@ -91,7 +91,7 @@ def test_tricks_are_made_plain(text, plain):
 
 @pytest.mark.parametrize("attack", [each[1] for each in [*IMITATIONS[:4], *DISGUISES]])
 def test_sanitised_attacks_hold_no_imitation_and_no_disguise(attack):
-    assert not {Kind.HIDDEN, Kind.LOOKALIKE} & {each.kind for each in find(sanitised(attack), POLICY)}
+    assert not {FindingKind.HIDDEN, FindingKind.LOOKALIKE} & {each.kind for each in find(sanitised(attack), POLICY)}
     assert "<|" not in sanitised(attack)
 
 

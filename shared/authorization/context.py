@@ -15,7 +15,7 @@ from shared.authorization.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class PolicyContext:
     """Snapshot of the work, as the rules see it."""
 
     policy: Policy
@@ -39,7 +39,7 @@ class Situation:
     settled: Mapping[str, Settlement] = field(default_factory=dict)
     """Human decisions, by the call they concern."""
     acted: AbstractSet[str] = frozenset()
-    """Targets (`deeds_of`) this run has acted on."""
+    """Targets (`targets_of`) this run has acted on."""
     work_id: str = ""
     """Id of the current work."""
     effected: Sequence[ActingCall] = ()
