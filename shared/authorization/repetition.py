@@ -96,7 +96,7 @@ def _alike(case: RuleInput) -> Iterator[ActingCall]:
 
 
 def _same_money(each: ActingCall, places: list[str], moves: dict[str, float]) -> bool:
-    """Return true for equal amounts to a shared destination, with any tool; without destinations, for equal targets."""
+    """Return true for equal amounts to a shared destination, or if neither call has any; with any tool."""
     money = moves.get("money", 0)
     there = {target.partition(" ")[2] for target in each.targets}
     same_place = any(_folded(place) in there for place in places) or not (there or places)

@@ -34,7 +34,7 @@ def test_a_tenants_section_overrides_the_general_one_for_that_tenant_only():
         ('[input]\nsecret = "delete"', "input.secret: Input should be 'allow', 'mark', 'redact', 'ask' or 'reject'"),
         ('[input]\nsecrets = "mark"', "input.secrets"),
         ('[inputs]\nsecret = "mark"', "inputs: there is no such entry"),
-        ('[output]\nsecret = "ask"', "`ask` is no action for outputs (secret)"),
+        ('[output]\nsecret = "ask"', "`ask` is not allowed for outputs (secret)"),
         ('[words.abuse]\npatterns = ["("]', "`(` is not a regular expression"),
         ('[tenants."A B".input]', "tenants.A B"),
         ('phone_regions = ["XX"]', "unknown region XX"),
