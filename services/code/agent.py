@@ -16,5 +16,5 @@ agent = Agent(
 
 @agent.handles
 async def code(step: Step, ctx: Context) -> Findings:
-    """Write, run, test, and answer with what was run and what came out."""
+    """Write, run and test a program; answer with its output."""
     return await ctx.think(step.objective, result=Findings)

@@ -1,8 +1,8 @@
-"""CPython in empty namespaces: as no user of the host, seeing none of its files, bounded in all processes together.
+"""CPython in empty namespaces: under an unused user number, without the host's files, limited across all processes.
 
-The project is copied into a sized folder in memory and copied back (`confined.py`), so that a program shapes nothing on
-the host's disk. What the kernel limits for one process only, memory and the number of files, is measured from outside,
-and the sandbox is ended when it is too much.
+The project is copied into a sized folder in memory and copied back (`confined.py`), so that a program cannot write to
+the host's disk. Limits that the kernel enforces per process only (memory and number of files) are measured from
+outside, and a sandbox that exceeds them is ended.
 """
 
 import functools
@@ -30,15 +30,15 @@ PROCESSES = 32
 _OUTPUT = 80_000
 """Bytes of output that are read."""
 _GRACE = 5.0
-"""Seconds after a program's time within which its project must be packed."""
+"""Seconds after a program's time limit within which its project must be packed."""
 _LOOK_EVERY = 0.05
 _SCRATCH = 16 * 1_048_576
 _FEW = 65_536
-"""Bytes of /tmp, of /dev/shm, and of folders in which nothing is to be written."""
+"""Bytes of /tmp, of /dev/shm, and of folders in which nothing should be written."""
 _ENTRIES = 20_000
-"""Files and folders that may be in the project's folder while a program runs."""
+"""Maximum files and folders in the project's folder while a program runs."""
 _USERS = range(61_184, 65_520)
-"""User numbers that no account has (systemd, too, hands them out for a moment): root's programs run as one of them."""
+"""User numbers without an account (systemd uses them briefly, too): root's programs run as one of them."""
 _TMP = "/tmp"  # noqa: S108 -- the sandbox's own, as is its /dev/shm
 _DEVICES = ("null", "random", "urandom")
 
@@ -54,7 +54,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a program ended."""
+    """Outcome of a program."""
 
     exit_code: int
     stdout: str
@@ -64,7 +64,7 @@ class Ran:
 
 @functools.cache
 def usable() -> str | None:
-    """Return the path of a bwrap with which a program has run here, within all limits; None when there is none."""
+    """Return the path of a bwrap that runs a program here within all limits; None if there is none."""
     found = shutil.which("bwrap")
     if found is None or filter_here() is None:
         return None
@@ -82,7 +82,7 @@ def usable() -> str | None:
 
 
 def run(bwrap: str, script: tuple[str, str], project: Path, inputs: Path, bounds: Bounds) -> Ran:
-    """Run a script, given as name and source, and put what it leaves into the project's place."""
+    """Run a script, given as name and source, and replace the project by its result."""
     with tempfile.TemporaryDirectory(prefix="waggle-sandbox-") as name, _user() as uid:
         folder = Path(name)
         with (folder / "out").open("w+b") as out, (folder / "in").open("w+b") as parcel:
@@ -135,7 +135,7 @@ _TAKEN: set[int] = set()
 
 @contextmanager
 def _user() -> Iterator[int]:
-    """Hand out a user number that no other run has, if this process is root's; else its own."""
+    """Return a user number that no other run has, if this process is root's; else its own."""
     if os.geteuid() != 0:
         yield os.geteuid()
         return
@@ -179,7 +179,7 @@ def _confined(bwrap: str, inputs: Path, seccomp: int) -> list[str]:
 
 
 _AS_ROOT = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
-"""Only to become another user before anything of the program runs."""
+"""Capabilities needed to become another user before anything of the program runs."""
 _AS_USER = ("--unshare-user", "--uid", "65534", "--gid", "65534")
 
 
@@ -190,7 +190,7 @@ def _sized(folder: str, size: int) -> list[str]:
 def _watched(
     command: list[str], parcel: BinaryIO, streams: tuple[BinaryIO, BinaryIO], kept: tuple[int, int], bounds: Bounds
 ) -> tuple[int, str | None]:
-    """Run to the end; returns the exit code, and why it was ended from outside if it was."""
+    """Run to the end; return the exit code, and the reason if it was ended from outside."""
     ends = time.monotonic() + bounds.seconds + _GRACE
     environment = {"PATH": os.defpath}  # bwrap is the sandbox's first process: its environment can be read there
     stdin, (stdout, stderr) = parcel, streams
@@ -213,7 +213,7 @@ def _watched(
 
 
 def _excess(pid: int, bounds: Bounds) -> str | None:
-    """Say which limit of all processes together is passed."""
+    """Return the exceeded limit of all processes together, if any."""
     below = processes_below(pid)
     if len(below) > PROCESSES + 8:
         return f"stopped: more than {PROCESSES} processes"
@@ -225,7 +225,7 @@ def _excess(pid: int, bounds: Bounds) -> str | None:
 
 
 def _entries(below: list[int]) -> int:
-    """Count what is in the project's folder, as the kernel counts it."""
+    """Count the entries of the project's folder, as the kernel counts them."""
     for process in below:
         try:
             counted = os.statvfs(f"/proc/{process}/root/project")

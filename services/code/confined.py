@@ -1,8 +1,8 @@
-"""First process inside the sandbox: unpack the project, run the program within its limits, pack what it left.
+"""First process inside the sandbox: unpack the project, run the program within its limits, pack the result.
 
-The file is also imported outside, where both ends of a parcel are needed; it stands on the standard library alone,
-because the sandbox holds nothing else. A parcel is one line of JSON (`files`: path and size of each) and the contents
-behind it: nothing but regular files can be in it, however the program has shaped its folder.
+The file is also imported outside, for the other end of a parcel. It depends on the standard library alone, because the
+sandbox holds nothing else. A parcel is one line of JSON (`files`: path and size of each), followed by the contents: it
+can only hold regular files, whatever the program has made of its folder.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from typing import Any, BinaryIO
 
 MOST_FILES = 1_000
 MOST_BYTES = 64 * 1_048_576
-"""Bounds of a project: files, and their bytes together."""
+"""Bounds of a project: number of files, and their total bytes."""
 DEEPEST = 20
 LONGEST = 200
-"""Folders within folders, and characters of a path."""
+"""Depth of nested folders, and characters of a path."""
 
 _LOOKED_AT = 5 * MOST_FILES
 _OPEN = 128
-"""Folders that wait, open, to be looked into."""
+"""Maximum open folders that wait to be searched."""
 _DESCRIPTORS = 64
-"""Files one process of a program may hold open: behind each can be kernel memory that no other limit counts."""
+"""Files that one process of a program may hold open: each may use kernel memory that no other limit counts."""
 _FIRST = 2
-"""Number of this process in the sandbox, where 1 is bubblewrap's; everything else there is the program's."""
+"""Process id of this process in the sandbox, where bubblewrap is 1; all others belong to the program."""
 _MANIFEST = 2_000_000
 _CHUNK = 1_048_576
 _REGULAR = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -38,13 +38,13 @@ _FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class BadParcelError(Exception):
-    """Bytes that are no parcel, or more than a parcel may hold."""
+    """Bytes that are no parcel, or exceed the bounds of one."""
 
 
 def regular_files(folder: str) -> Iterator[tuple[str, int | None]]:
-    """Yield path and size of every entry that is no folder, following no link and opening no file.
+    """Yield path and size of every entry that is no folder, without following links or opening files.
 
-    The size is None for what no parcel takes: links, pipes, devices, odd names, folders that are nested too deep.
+    The size is None for entries no parcel takes: links, pipes, devices, odd names, folders that are nested too deep.
     """
     looked_at = 0
     folders = [("", os.open(folder, _FOLDER), 0)]
@@ -93,7 +93,7 @@ def _size(place: int, name: str, path: str) -> int | None:
 
 
 def _fit(path: str) -> bool:
-    """Say whether a path can be in a parcel: plain, short, printable and valid UTF-8."""
+    """Return true if a path is valid in a parcel: plain, short, printable and valid UTF-8."""
     parts = path.split("/")
     return (
         len(path) <= LONGEST
@@ -103,9 +103,9 @@ def _fit(path: str) -> bool:
 
 
 def pack(folder: str, into: BinaryIO, *, without: str = "", **said: Any) -> None:
-    """Write a parcel of the folder's regular files, as many as fit; `without` names a folder in it that is not sent.
+    """Write a parcel of the folder's regular files, as many as fit; `without` names a folder to omit.
 
-    The manifest also holds `left_out`, the number of entries that are not in the parcel, and what is `said`.
+    The manifest also holds `left_out`, the number of omitted entries, and the entries of `said`.
     """
     files: list[tuple[str, int]] = []
     left_out = total = 0
@@ -124,7 +124,7 @@ def pack(folder: str, into: BinaryIO, *, without: str = "", **said: Any) -> None
 
 
 def _copy(folder: str, path: str, size: int, into: BinaryIO) -> None:
-    """Write exactly `size` bytes: what has become shorter since is filled up."""
+    """Write exactly `size` bytes: a file that has become shorter is padded."""
     left = size
     try:
         file = open_regular(folder, path)
@@ -141,7 +141,7 @@ def _copy(folder: str, path: str, size: int, into: BinaryIO) -> None:
 
 
 def open_regular(folder: str, path: str) -> BinaryIO:
-    """Open a regular file below a folder for reading, through no link. Raises OSError for everything else."""
+    """Open a regular file below a folder for reading, without following links. Raises OSError for anything else."""
     *parents, name = path.split("/")
     place = os.open(folder, _FOLDER)
     try:
@@ -185,12 +185,12 @@ def _manifest(line: bytes) -> dict[str, Any]:
     if len(files) > MOST_FILES or min(sizes, default=0) < 0 or sum(sizes) > MOST_BYTES:
         raise BadParcelError("it holds too much")
     if not all(_fit(path) for path, _ in files):
-        raise BadParcelError("it holds a path that is none")
+        raise BadParcelError("it holds an invalid path")
     return {**manifest, "files": files}
 
 
 def _drop(uid: int) -> None:
-    """Stop being root for good."""
+    """Drop root for good."""
     if os.getuid() == 0:
         os.setgroups([])
         os.setgid(uid)
@@ -198,7 +198,7 @@ def _drop(uid: int) -> None:
 
 
 def _limit(order: dict[str, Any]) -> None:
-    """Set what the kernel limits for each process of the sandbox, this one among them."""
+    """Set the kernel limits of each process of the sandbox, including this one."""
     for kind, most in (
         (resource.RLIMIT_AS, order["memory"]),
         (resource.RLIMIT_NPROC, order["processes"]),
@@ -215,13 +215,13 @@ def _lower(kind: int, most: int) -> None:
 
 
 def _limit_program(written: int) -> None:
-    """Set what only the program must not have: this process writes the whole parcel and opens folders."""
+    """Set limits for the program only: this process writes the whole parcel and opens folders."""
     _lower(resource.RLIMIT_FSIZE, written)
     _lower(resource.RLIMIT_NOFILE, _DESCRIPTORS)
 
 
 def _run(name: str, seconds: float, written: int) -> tuple[int, bool]:
-    """Run the program; returns its exit code, and True if its time was up."""
+    """Run the program; return its exit code, and True if it exceeded its time."""
     program = subprocess.Popen(
         [sys.executable, "-I", f"/script/{name}"],
         stdin=subprocess.DEVNULL,
@@ -239,7 +239,7 @@ def _run(name: str, seconds: float, written: int) -> tuple[int, bool]:
 
 
 def main(said: str) -> None:
-    """Run what came by standard input, and write what it left to the descriptor that is named."""
+    """Run the parcel from standard input, and write the result to the given descriptor."""
     order = json.loads(said)
     _drop(order["uid"])
     _limit(order)

@@ -1,4 +1,4 @@
-"""The files of a project, in a folder that programs have shaped: regular files only, bounded, through no link.
+"""Files of a project, in a folder that programs can change: regular files only, within bounds, without following links.
 
 Everything here blocks; the tools call it in threads.
 """
@@ -13,7 +13,7 @@ from services.code.confined import MOST_BYTES, MOST_FILES, open_regular, regular
 from shared.tools import ToolError
 
 LARGEST = 16 * 1_048_576
-"""Bytes of a file that is read."""
+"""Maximum bytes read from a file."""
 
 _FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -42,10 +42,10 @@ def read(project: Path, path: str) -> bytes:
 
 
 def write(project: Path, path: str, content: bytes) -> None:
-    """Write a file in the place of what has its name. Raises ToolError `too_many_files`, `not_a_file`, `too_large`."""
+    """Write a file, replacing one of the same name. Raises ToolError `too_many_files`, `not_a_file`, `too_large`."""
     known = dict(entries(project))
     if path not in known and len(known) >= MOST_FILES:
-        action = "write into a file there is"
+        action = "write to an existing file"
         raise ToolError("too_many_files", f"a project has at most {MOST_FILES} files", suggested_action=action)
     if sum(known.values()) - known.get(path, 0) + len(content) > MOST_BYTES:
         raise ToolError("too_large", f"a project has at most {MOST_BYTES:,} bytes", suggested_action="write less")
@@ -61,7 +61,7 @@ def write(project: Path, path: str, content: bytes) -> None:
 
 
 def _made(project: Path, parents: list[str]) -> int:
-    """Open the innermost folder; those that are missing are made."""
+    """Open the innermost folder; missing ones are created."""
     place = os.open(project, _FOLDER)
     for parent in parents:
         try:
@@ -75,7 +75,7 @@ def _made(project: Path, parents: list[str]) -> int:
 
 
 def _replaced(place: int, name: str, content: bytes) -> None:
-    """Write beside it and rename: what was there under the name is never opened."""
+    """Write a temporary file and rename it: an existing file of that name is never opened."""
     beside = f".{uuid.uuid4().hex}"
     with os.fdopen(os.open(beside, _NEW, 0o644, dir_fd=place), "wb") as file:
         file.write(content)

@@ -1,7 +1,7 @@
-"""Running Python that was not reviewed: no network, none of the host's files, bounded in time, memory and output.
+"""Sandbox for unreviewed Python: no network, no host files, limits on time, memory and output.
 
-Two engines, one dialect. `bubblewrap` runs CPython in empty namespaces where it is installed and works; `monty` runs a
-subset of Python in an interpreter of its own, from pip alone. Nothing ever runs outside of a sandbox.
+Two engines: `bubblewrap` runs CPython in empty namespaces, where it is installed and works; `monty` runs a subset of
+Python in its own interpreter, installed by pip alone. Nothing ever runs outside of a sandbox.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ Engine = Literal["bubblewrap", "monty"]
 
 
 class RunOutcome(BaseModel):
-    """What a run came to. `exit_code` 0 is success."""
+    """Outcome of a run. `exit_code` 0 is success."""
 
     exit_code: int
     stdout: str
@@ -63,7 +63,7 @@ def engine(wanted: str) -> Engine:
 
 
 async def run(program: Program, wanted: str) -> RunOutcome:
-    """Run a program to its end or to its bounds."""
+    """Run a program until it ends or exceeds its bounds."""
     return await asyncio.get_running_loop().run_in_executor(_RUNNING, _run, program, wanted)
 
 
@@ -92,11 +92,11 @@ def _bubblewrap(program: Program) -> Ran:
 
 
 class _TooMuchOutputError(Exception):
-    """The program prints without end."""
+    """The program exceeded the output limit."""
 
 
 class _Printed:
-    """Collects what a program prints, and stops it when it prints too much."""
+    """Collect a program's output, and stop the program when it exceeds the limit."""
 
     def __init__(self) -> None:
         self.text = {"stdout": "", "stderr": ""}

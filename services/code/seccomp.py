@@ -1,7 +1,7 @@
-"""System calls that a sandboxed program is refused, as a filter the kernel runs.
+"""System calls refused to a sandboxed program, as a filter for the kernel.
 
-Refused is what reaches other processes, other namespaces and the kernel's less trodden paths, and what takes memory
-that no limit of a process counts: shared memory outside of the sandbox's own, sized folders.
+Refused are calls that reach other processes, other namespaces and rarely used parts of the kernel, and calls that take
+memory that no limit of a process counts: shared memory outside of the sandbox's own, sized folders.
 """
 
 import errno
@@ -43,11 +43,11 @@ _LOAD, _EQUAL, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
 _NUMBER, _ARCHITECTURE = 0, 4
 _FIRST, _FOURTH = 16, 40
-"""Where the kernel shows a call's number, its architecture, and the low half of an argument."""
+"""Offsets of a call's number, its architecture, and the low half of an argument."""
 
 
 def filter_here() -> bytes | None:
-    """Return the filter for this machine, as `bwrap --seccomp` takes it; None where the numbers are not known."""
+    """Return the filter for this machine, as `bwrap --seccomp` takes it; None if the call numbers are unknown."""
     known = _MACHINES.get(platform.machine())
     return None if known is None else _filter(*known)
 

@@ -1,4 +1,4 @@
-"""Processes as /proc shows them: which are below another, and how much memory is theirs alone."""
+"""Processes from /proc: descendants of a process, and their private memory."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ _COUNTED = ("RssAnon:", "RssShmem:", "VmSwap:")
 
 
 def processes_below(pid: int) -> list[int]:
-    """Return the descendants of a process. One whose parent ended is found too: a sandbox's first process adopts it."""
+    """Return the descendants of a process, including orphans, which the sandbox's first process adopts."""
     children: dict[int, list[int]] = {}
     for entry in _PROC.iterdir():
         if entry.name.isdecimal() and (parent := _parent(entry)) is not None:
@@ -29,7 +29,7 @@ def _parent(entry: Path) -> int | None:
 
 
 def memory_of(pid: int) -> int:
-    """Return the bytes of memory that are a process's own: not those of files, which others share."""
+    """Return the private bytes of a process: without file pages, which others share."""
     try:
         lines = (_PROC / str(pid) / "status").read_text(errors="replace").splitlines()
     except OSError:

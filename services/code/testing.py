@@ -1,4 +1,4 @@
-"""Turning a test file into a program that runs its tests one by one and says how each went."""
+"""Test runner: turn a test file into a program that runs its tests one by one and reports each."""
 
 import ast
 
@@ -23,7 +23,7 @@ assert _failed == 0, str(_failed) + " failed"
 
 
 def runnable(name: str, source: str) -> str:
-    """The source with a runner for its `test_*` functions behind it. Raises ToolError `bad_test`."""
+    """Append a runner for the `test_*` functions to the source. Raises ToolError `bad_test`."""
     try:
         tree = ast.parse(source, name)
     except SyntaxError as wrong:

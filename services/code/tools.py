@@ -1,4 +1,4 @@
-"""What the code agent acts with: write files, run and test them in the sandbox, keep what came out."""
+"""Tools of the code agent: write files, run and test them in the sandbox, keep results."""
 
 import asyncio
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class FileText(BaseModel):
 
 
 class FileEntry(BaseModel):
-    """A file there is; those below `inputs/` can only be read."""
+    """An existing file; those below `inputs/` are read-only."""
 
     path: str
     size: int
@@ -52,7 +52,7 @@ class FileEntry(BaseModel):
 async def write_file(
     path: ProjectPath, content: Annotated[str, Field(max_length=200_000)], *, call: ToolContext
 ) -> WrittenFile:
-    """Write a file of the project, replacing what was there."""
+    """Write a file of the project, replacing an existing one."""
     if _inside(path)[0] == "inputs":
         action = "write it elsewhere in the project"
         raise ToolError("read_only", "files below inputs/ can only be read", suggested_action=action)
@@ -98,12 +98,12 @@ async def run_tests(path: ProjectPath, *, call: ToolContext) -> RunOutcome:
 
 @tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, destinations=())
 async def keep_file(path: ProjectPath, media_type: MediaType = "text/plain", *, call: ToolContext) -> Artefact:
-    """Keep a file of the project as a result the caller gets."""
+    """Keep a file of the project as a result for the caller."""
     return await call.workspace.save(Path(path).name, await _content(path, call), media_type)
 
 
 async def _apart(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Run what blocks outside of the event loop, a few at once."""
+    """Run blocking work outside of the event loop, a few calls at once."""
     return await asyncio.get_running_loop().run_in_executor(_FILES, partial(function, *args, **kwargs))
 
 
@@ -122,7 +122,7 @@ async def _run(name: str, source: str, call: ToolContext) -> RunOutcome:
 
 
 async def _project(call: ToolContext) -> Path:
-    """The project's folder, with the place where inputs are shown to programs."""
+    """The project's folder, with the place where programs see the inputs."""
     folder = call.workspace.folder / "project"
     await asyncio.to_thread((folder / "inputs").mkdir, parents=True, exist_ok=True)
     return folder
@@ -137,7 +137,7 @@ async def _source(path: str, call: ToolContext) -> str:
 
 
 async def _content(path: str, call: ToolContext) -> bytes:
-    """What a file of the project, or one below inputs/, holds."""
+    """Return the bytes of a file of the project, or of one below inputs/."""
     if _inside(path)[0] == "inputs":
         file = await call.workspace.path(path.removeprefix("inputs/"))
         return await _apart(project.read, file.parent, file.name)
@@ -150,7 +150,7 @@ def _part(content: bytes, offset: int, limit: int) -> tuple[str, bool]:
 
 
 def _inside(path: str) -> list[str]:
-    """The path's parts. Raises ToolError `outside_project`."""
+    """Return the path's parts. Raises ToolError `outside_project`."""
     parts = path.split("/")
     if any(part in ("", ".", "..") for part in parts):
         action = "use a path in the project, such as `main.py`"

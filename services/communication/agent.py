@@ -1,4 +1,4 @@
-"""Communication: writes reports and sends them to those the task names."""
+"""Communication: writes reports and sends them to the recipients the task names."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from waggle import Agent, Budget, Context, Findings, Step
 
 agent = Agent(
     "communication",
-    description="Writes reports and summaries, sends e-mail and webhooks to those the task names.",
+    description="Writes reports and summaries, sends e-mail and webhooks to recipients the task names.",
     instructions=Path(__file__).with_name("instructions.md"),
     tools=[write_report, send_email, post_webhook, summarise_files],
     budget=Budget(tokens=100_000, tool_calls=10),
@@ -16,5 +16,5 @@ agent = Agent(
 
 @agent.handles
 async def communicate(step: Step, ctx: Context) -> Findings:
-    """Write what is to be said; send it only where the task says."""
+    """Write the text; send it only where the task says."""
     return await ctx.think(step.objective, result=Findings)

@@ -1,6 +1,6 @@
-"""The output guardrails on what leaves the house: mails with their files, webhooks, reports.
+"""Output guardrails on outgoing mails with their files, webhooks and reports.
 
-What would have to be taken out is refused instead: a mail must not say something else than its author wrote.
+Content that would be redacted is refused instead: a mail must not differ from its author's text.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ _TEXT = ("text/", "application/json", "application/xml", "application/yaml")
 
 
 def check_leaving(call: ToolContext, files: list[File] | None = None, **material: Any) -> None:
-    """Let JSON-ready material and text files pass, or raise ToolError `guardrail` that says what is wrong where."""
+    """Pass JSON-ready material and text files, or raise ToolError `guardrail` that names each finding and its place."""
     screening = Screening(read_policy(call.settings.guardrails), "output", call.tenant)
     for name, value in material.items():
         screening.deep(value, name)

@@ -1,4 +1,4 @@
-"""Mail: a message made from what a model wrote, and its way out by SMTP."""
+"""Mail: composed from a model's text and sent by SMTP."""
 
 import asyncio
 import hashlib
@@ -20,13 +20,13 @@ SECONDS_TO_SEND = 40.0
 _UNSENT = "say that no mail could be sent and why"
 _LATER = f"call it again later in this step, or {_UNSENT}"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-# Raw HTML stays text; an image would call its server, with whatever is in the address, when the mail is opened.
+# Raw HTML stays text; an image would call its server when the mail is opened, with data in its address.
 _MARKDOWN = MarkdownIt("js-default").disable("image")
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that goes with a mail."""
+    """A file attached to a mail."""
 
     name: str
     media_type: str
@@ -35,7 +35,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where mail goes out."""
+    """SMTP server for outgoing mail."""
 
     host: str
     port: int
@@ -45,14 +45,14 @@ class Server:
 
     @property
     def start_tls(self) -> bool | None:
-        """True: a password crosses a network, so TLS must come first. None: TLS if the server offers it."""
+        """True: TLS is required, because a password crosses a network. None: TLS if the server offers it."""
         if self.tls:
             return False
         return True if self.user and not _is_loopback(self.host) else None
 
 
 def server(url: str | None) -> Server:
-    """The server an `smtp:` or `smtps:` URL names. Raises ToolError `not_configured`; never shows the password."""
+    """Read an `smtp:` or `smtps:` URL. Raises ToolError `not_configured`, without revealing the password."""
     if url is None:
         raise _not_configured("no mail server is configured: WAGGLE_SMTP is not set")
     try:
@@ -70,9 +70,9 @@ def server(url: str | None) -> Server:
 def compose(
     sender: str, recipients: Sequence[str], subject: str, body: str, *, files: Sequence[File], key: str
 ) -> EmailMessage:
-    """The mail: the Markdown as plain text, and as HTML beside it. One key always gives one Message-ID.
+    """Compose a mail: the Markdown as plain text and as HTML. The same key always gives the same Message-ID.
 
-    Raises ToolError `not_configured` when the sender is no address.
+    Raises ToolError `not_configured` when the sender is not an address.
     """
     address = parseaddr(sender)[1]
     if "@" not in address or _CONTROL.search(sender):
@@ -92,15 +92,15 @@ def compose(
 
 
 def message_id(key: str, domain: str) -> str:
-    """The Message-ID that belongs to an idempotency key."""
+    """Return the Message-ID for an idempotency key."""
     return f"<{hashlib.sha256(key.encode()).hexdigest()[:40]}@{domain}>"
 
 
 async def deliver(mail: EmailMessage, recipients: Sequence[str], server: Server) -> list[str]:
-    """Hand the mail to the server; returns the recipients it refused while it took the others.
+    """Hand the mail to the server; return the recipients it refused while it accepted the others.
 
     Raises ToolError: `unreachable` and temporary `smtp_refused` (both retryable), permanent `smtp_refused`, and
-    `outcome_unknown` when the connection broke before the server said whether it has the mail.
+    `outcome_unknown` when the connection broke before the server acknowledged the mail.
     """
     client = aiosmtplib.SMTP(
         hostname=server.host,

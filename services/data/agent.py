@@ -1,4 +1,4 @@
-"""Data: answers questions about tables with numbers that a query gave."""
+"""Data: answers questions about tables with numbers from queries."""
 
 from pathlib import Path
 

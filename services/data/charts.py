@@ -9,13 +9,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-Kind = Literal["line", "bar", "scatter", "histogram"]
+ChartKind = Literal["line", "bar", "scatter", "histogram"]
 _COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
 _MOST_LABELS = 24
 
 
-def draw(kind: Kind, xs: list[Any], series: dict[str, list[Any]], labels: tuple[str, str]) -> bytes:
-    """A PNG of some series over `xs`; `labels` are the title and the name of the x axis."""
+def draw(kind: ChartKind, xs: list[Any], series: dict[str, list[Any]], labels: tuple[str, str]) -> bytes:
+    """Draw series over `xs` as PNG; `labels` are the title and the name of the x axis."""
     title, x = labels
     figure = Figure(figsize=(10, 5), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
@@ -39,7 +39,7 @@ def draw(kind: Kind, xs: list[Any], series: dict[str, list[Any]], labels: tuple[
 
 
 def _places(xs: list[Any]) -> tuple[list[Any], list[str] | None]:
-    """Where each x goes: times and numbers as they are, everything else side by side under its name."""
+    """Return the position of each x: times and numbers as they are, anything else in order, under its name."""
     if all(isinstance(x, int | float) for x in xs):
         return xs, None
     try:
@@ -49,7 +49,7 @@ def _places(xs: list[Any]) -> tuple[list[Any], list[str] | None]:
 
 
 def _draw_one(
-    axes: Any, kind: Kind, xs: list[Any], ys: list[Any], place: tuple[int, int], name: str, colour: str
+    axes: Any, kind: ChartKind, xs: list[Any], ys: list[Any], place: tuple[int, int], name: str, colour: str
 ) -> None:
     if kind == "line":
         axes.plot(xs, ys, label=name, color=colour, linewidth=1.6)
@@ -65,7 +65,7 @@ def _draw_one(
 
 
 def _step(xs: list[Any]) -> Any:
-    """The smallest distance between two neighbours: how wide a bar may be."""
+    """Return the smallest distance between two neighbours, the maximum width of a bar."""
     ordered = sorted(set(xs))
     return min((b - a for a, b in pairwise(ordered)), default=1)
 

@@ -1,4 +1,4 @@
-"""What a table is like: columns, types, ranges, the most frequent values."""
+"""Profile of a table: columns, types, ranges, the most frequent values."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UINTEGER", "
 
 
 class ValueCount(BaseModel):
-    """A value and how often it stands in the column."""
+    """A value and its frequency in the column."""
 
     value: Any
     count: int
@@ -40,7 +40,7 @@ class TableProfile(BaseModel):
 
 
 def profile(tables: Tables, table: str) -> TableProfile:
-    """Look at every column. Raises ToolError `unknown_table`."""
+    """Profile every column. Raises ToolError `unknown_table`."""
     source = tables.check(table)
     cursor = tables.connection.cursor()
     try:

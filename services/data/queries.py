@@ -1,4 +1,4 @@
-"""Running one SELECT, bounded, and turning what comes back into JSON."""
+"""One bounded SELECT, with its result as JSON."""
 
 import asyncio
 import datetime as dt
@@ -14,17 +14,17 @@ from services.data.tables import Tables
 from shared.tools import ToolError
 
 SECONDS = 20.0
-"""How long one query may run."""
+"""Time limit of one query, in seconds."""
 
 
 async def select(tables: Tables, sql: str, limit: int) -> tuple[list[str], list[list[Any]], bool]:
-    """Columns, rows and whether there were more. Raises ToolError `read_only`, `bad_sql`, `query_too_slow`."""
+    """Return columns, rows, and true if there were more. Raises ToolError `read_only`, `bad_sql`, `query_too_slow`."""
     check_read_only(tables, sql)
     return await asyncio.to_thread(_run, tables, sql, limit)
 
 
 def check_read_only(tables: Tables, sql: str) -> None:
-    """Refuse whatever is not exactly one SELECT."""
+    """Refuse anything but exactly one SELECT."""
     try:
         statements = tables.connection.extract_statements(sql)
     except duckdb.Error as wrong:
@@ -57,7 +57,7 @@ def _bad(wrong: Exception) -> ToolError:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: times as ISO 8601, decimals as numbers, what is no number as null."""
+    """Return a value for JSON: times as ISO 8601, decimals as numbers, NaN and infinity as null."""
     match value:
         case None | bool() | int() | str():
             return value

@@ -1,4 +1,4 @@
-"""Files and databases as tables of one DuckDB, which can reach nothing else once they are loaded."""
+"""Files and databases as tables of one DuckDB, which has no other access once they are loaded."""
 
 import asyncio
 import datetime as dt
@@ -22,12 +22,12 @@ from shared.tools import WITHOUT_IT, ToolContext, ToolError
 
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".sqlite", ".sqlite3", ".db", ".duckdb")
 MOST_ROWS = 2_000_000
-"""Rows taken over from one table of a database."""
+"""Maximum rows copied from one table of a database."""
 _AT_ONCE = 20_000
-"""Rows that are handed over together."""
+"""Rows inserted together."""
 
 LOADING = 60.0
-"""Seconds for the tables of one file."""
+"""Time limit for the tables of one file, in seconds."""
 
 _BOUNDED = ("SET memory_limit = '512MB'", "SET threads = 2")
 _LOCKED = (
@@ -44,12 +44,12 @@ class Tables:
 
     connection: Any
     sources: dict[str, str] = field(default_factory=dict)
-    """Table → the file or database it comes from."""
+    """Table → its source, a file or a database."""
     unreadable: dict[str, str] = field(default_factory=dict)
-    """File → why it is no table."""
+    """File → reason that it is no table."""
 
     def check(self, table: str) -> str:
-        """The table's name, quoted for SQL. Raises ToolError `unknown_table`."""
+        """Return the table's name, quoted for SQL. Raises ToolError `unknown_table`."""
         if table in self.sources:
             return quoted(table)
         why = "; ".join(f"{name} could not be read: {reason}" for name, reason in self.unreadable.items())
@@ -64,7 +64,7 @@ _LOCK = asyncio.Lock()
 
 
 async def tables_of(call: ToolContext) -> Tables:
-    """The tables of this step, loaded at its first call."""
+    """Return the tables of this step, loaded at its first call."""
     key = str(call.workspace.folder)
     async with _LOCK:
         if (known := _OPEN.get(key)) is None:
@@ -86,7 +86,7 @@ async def _load(call: ToolContext) -> Tables:
 
 
 async def _files(call: ToolContext, names: Iterable[str]) -> tuple[list[tuple[str, Path]], dict[str, str]]:
-    """Return where the files are here; and, of those that cannot be had, why."""
+    """Return the local paths of the files; and the reasons for those that are unavailable."""
     files: list[tuple[str, Path]] = []
     missing: dict[str, str] = {}
     for name in names:
@@ -114,7 +114,7 @@ def _open(files: Iterable[tuple[str, Path]], local: Iterable[tuple[str, Path]], 
 
 
 def _try(tables: Tables, name: str, path: Path, identifier: str) -> None:
-    """Load a file under a plain name: in its own, a reader might see a pattern, an option or an address."""
+    """Load a file under a plain name: a reader might take its own name for a pattern, an option or an address."""
     alarm = threading.Timer(LOADING, tables.connection.interrupt)
     alarm.start()
     try:
@@ -177,7 +177,7 @@ def _attached(tables: Tables, name: str, path: Path, identifier: str) -> None:
 
 
 def _sqlite(tables: Tables, name: str, path: Path, identifier: str) -> None:
-    """Read with the standard library: DuckDB would have to download an extension for it."""
+    """Read with the standard library: DuckDB would have to download an extension."""
     ends = time.monotonic() + LOADING
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as source:
         source.set_progress_handler(lambda: time.monotonic() > ends, 100_000)
@@ -201,11 +201,11 @@ def _sqlite_kind(source: sqlite3.Connection, table: str, column: str) -> str:
 
 
 async def _postgres(dsn: str) -> dict[str, tuple[list[str], list[Any]]]:
-    """Every table of the public schema, read in a read-only transaction."""
+    """Copy every table of the public schema, in a read-only transaction."""
     try:
         connection = await asyncpg.connect(dsn, timeout=10)
-    except ValueError:  # says which part it cannot read, perhaps one of the password
-        why = "WAGGLE_DATABASES holds an address that cannot be used"
+    except ValueError:  # the error quotes the part it cannot read, perhaps a part of the password
+        why = "WAGGLE_DATABASES holds an invalid address"
         raise ToolError("not_configured", why, suggested_action=WITHOUT_IT) from None
     try:
         async with connection.transaction(readonly=True):
@@ -230,7 +230,7 @@ def _insert(tables: Tables, table: str, columns: list[str], records: list[Any], 
 
 
 def _fill(tables: Tables, table: str, kinds: dict[str, str], parts: Iterable[list[Any]], source: str) -> None:
-    """Make a table of rows, many at once: each column of a part goes in as one list."""
+    """Create a table from rows, in batches: each column of a batch goes in as one list."""
     declared = ", ".join(f"{quoted(column)} {kind}" for column, kind in kinds.items())
     tables.connection.execute(f"CREATE TABLE {quoted(table)} ({declared})")
     lists = ", ".join(f"unnest(?::{kind}[])" for kind in kinds.values())
@@ -244,7 +244,7 @@ def _fill(tables: Tables, table: str, kinds: dict[str, str], parts: Iterable[lis
 
 
 def _value(value: Any, kind: str) -> Any:
-    """Return a value as the list of its column takes it."""
+    """Return a value as its column's list accepts it."""
     match kind, value:
         case _, None:
             return None
@@ -288,5 +288,5 @@ def _free(tables: Tables, name: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """An identifier that SQL takes as it is."""
+    """Return an identifier quoted for SQL."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,11 +1,11 @@
-"""What the data agent acts with: look at tables, query them, draw."""
+"""Tools of the data agent: list, describe and query tables, draw charts."""
 
 import asyncio
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from services.data.charts import Kind, draw
+from services.data.charts import ChartKind, draw
 from services.data.profile import TableProfile, profile
 from services.data.queries import select
 from services.data.tables import quoted, tables_of
@@ -17,7 +17,7 @@ Sql = Annotated[str, Field(min_length=1, max_length=10_000, description="One SEL
 
 
 class TableInfo(BaseModel):
-    """A table there is."""
+    """A table."""
 
     table: str
     source: str
@@ -26,7 +26,7 @@ class TableInfo(BaseModel):
 
 
 class QueryResult(BaseModel):
-    """Rows of a query; `truncated` says that there were more."""
+    """Rows of a query; `truncated`: there were more."""
 
     columns: list[str]
     rows: list[list[Any]]
@@ -36,7 +36,7 @@ class QueryResult(BaseModel):
 
 @tool(risk=Risk.LOW, effect=Effect.READ, timeout=120, destinations=())
 async def list_tables(*, call: ToolContext) -> list[TableInfo]:
-    """List the tables there are: one for each attached table file, and those of the configured databases.
+    """List the tables: one for each attached table file, and those of the configured databases.
 
     In SQL, write a name that has a dot or a capital in double quotes.
     """
@@ -49,7 +49,7 @@ async def list_tables(*, call: ToolContext) -> list[TableInfo]:
 
 @tool(risk=Risk.LOW, effect=Effect.READ, timeout=120, destinations=())
 async def describe_table(table: str, *, call: ToolContext) -> TableProfile:
-    """Say what a table is like: its rows, and each column's type, range, mean, empty and most frequent values.
+    """Describe a table: its rows, and each column's type, range, mean, empty and most frequent values.
 
     Do this before you query a table.
     """
@@ -67,7 +67,7 @@ async def query(sql: Sql, limit: Annotated[int, Field(ge=1, le=500)] = 50, *, ca
 @tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, timeout=120, destinations=())
 async def draw_chart(
     sql: Sql,
-    kind: Kind,
+    kind: ChartKind,
     x: Annotated[str, Field(description="Column for the x axis.")],
     y: Annotated[list[str], Field(min_length=1, max_length=5, description="Columns to draw.")],
     title: Annotated[str, Field(min_length=1, max_length=120)],
@@ -82,7 +82,7 @@ async def draw_chart(
         raise ToolError("bad_chart", f"the query gives {why}", suggested_action="aggregate in SQL first")
     if missing := [name for name in (x, *y) if name not in columns]:
         message = f"the query has no column {', '.join(missing)}; it has {', '.join(columns)}"
-        raise ToolError("bad_chart", message, suggested_action="use columns the query has, or select these too")
+        raise ToolError("bad_chart", message, suggested_action="use columns of the query, or select these too")
     series = {column: [_number(row[columns.index(column)], column) for row in rows] for column in y}
     xs = [row[columns.index(x)] for row in rows]
     content = await asyncio.to_thread(draw, kind, xs, series, (title, x))
@@ -98,5 +98,5 @@ async def _info(tables: Any, table: str, source: str) -> TableInfo:
 def _number(value: Any, column: str) -> float | None:
     if value is None or isinstance(value, int | float):
         return value
-    message = f"column {column} holds `{value}`, which is no number"
+    message = f"column {column} holds `{value}`, which is not a number"
     raise ToolError("bad_chart", message, suggested_action="choose another column, or CAST it in SQL")

@@ -1,4 +1,4 @@
-"""Planner: turns a task into steps for specialists. It plans only; it carries nothing out."""
+"""Planner: turns a task into steps for specialists. It only plans."""
 
 from pathlib import Path
 
@@ -13,5 +13,5 @@ agent = Agent(
 
 @agent.handles
 async def plan(request: MakePlan, ctx: Context) -> Plan:
-    """Ask for a plan; whether it can be carried out is checked by the orchestrator."""
+    """Ask for a plan; the orchestrator validates it."""
     return await ctx.think(request.objective, result=Plan)

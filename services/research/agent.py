@@ -17,6 +17,6 @@ agent = Agent(
 
 @agent.handles
 async def research(step: Step, ctx: Context) -> Findings:
-    """Search first, then read; what was not found is said. What is cited must have been found here."""
+    """Search first, then read; report what was not found. Every citation must have been found in this step."""
     findings = await ctx.think(step.objective, result=Findings)
     return checked(findings, fetched(ctx.answered) | given(step.inputs))

@@ -1,4 +1,4 @@
-"""Documents as text: which files there are, what they are called, what they say."""
+"""Documents as text: their names, formats and contents."""
 
 import os
 import stat
@@ -14,13 +14,13 @@ from shared.tools.reading import Readers
 TEXT_SUFFIXES = frozenset({".txt", ".md", ".markdown", ".rst", ".log", ".json", ".csv", ".tsv", ".yaml", ".yml"})
 MAX_FILE_BYTES = 20_000_000
 MAX_FILES = 5_000
-"""Files taken from all folders together, in the order of their names."""
+"""Maximum files from all folders together, in the order of their names."""
 READERS = Readers("services.research.parsing")
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file that may be read, under the name a model knows it by. A change of the file is a different Document."""
+    """A readable file, under the name that models use. A changed file is a different Document."""
 
     name: str
     path: Path
@@ -32,7 +32,7 @@ class Document:
 
 
 def kind_of(name: str, media_type: str = "") -> str | None:
-    """`pdf` or `text` for a file that can be read, else None."""
+    """Return `pdf` or `text` for a readable file, else None."""
     suffix = Path(name).suffix.lower()
     if suffix == ".pdf" or media_type == "application/pdf":
         return "pdf"
@@ -41,7 +41,7 @@ def kind_of(name: str, media_type: str = "") -> str | None:
 
 
 def document(name: str, path: Path, kind: str) -> Document:
-    """The document at a path. Raises OSError when there is no regular file."""
+    """Return the document at a path. Raises OSError if it is no regular file."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise OSError(f"{name} is not a regular file")
@@ -49,10 +49,10 @@ def document(name: str, path: Path, kind: str) -> Document:
 
 
 def documents_in(folders: Iterable[Path]) -> tuple[list[Document], list[str]]:
-    """The documents under the folders, and a sentence about everything left out.
+    """Return the documents under the folders, and a sentence about each omission.
 
-    A document is called by its path below its folder, led by the folder's name when there are several folders. Hidden
-    files are passed over; so is a link that leads out of its folder.
+    A document's name is its path below its folder, preceded by the folder's name if there are several folders. Hidden
+    files and links that lead out of the folder are skipped.
     """
     found: list[Document] = []
     left_out: list[str] = []
@@ -97,9 +97,9 @@ def _files(folder: Path) -> Iterator[Path]:
 
 @lru_cache(maxsize=16)
 def text_of(document: Document) -> Text:
-    """Return what a document says; it is read again only when its file changes. Takes its time: call it in a thread.
+    """Return the text of a document, cached until its file changes. Blocks: call it in a thread.
 
-    Raises ToolError `unreadable_document`, or `too_costly` for a PDF that is made to keep its reader busy.
+    Raises ToolError `unreadable_document`, or `too_costly` for a PDF that exceeds the reader's limits.
     """
     if document.size > MAX_FILE_BYTES:
         raise _unreadable(document.name, f"is larger than {MAX_FILE_BYTES:,} bytes")
@@ -114,7 +114,7 @@ def text_of(document: Document) -> Text:
 
 
 def _content(path: Path) -> bytes:
-    # The path was resolved: a link in its place has been put there since, as has anything that is no plain file.
+    # The path was resolved: a link there, or anything but a regular file, is a later replacement.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError("not a regular file")

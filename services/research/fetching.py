@@ -12,10 +12,10 @@ TEXTUAL = ("text/", "application/json", "application/xml", "application/yaml", "
 
 
 async def readable(page: Fetched) -> Text:
-    """Return the text of a fetched page: HTML without its furniture, PDF, plain text or JSON.
+    """Return the text of a fetched page: HTML reduced to its main content, PDF, plain text or JSON.
 
-    Raises ToolError `unsupported_content`, `unreadable_document` for a broken PDF, `too_costly` for what is made to
-    keep its reader busy.
+    Raises ToolError `unsupported_content`, `unreadable_document` for a broken PDF, `too_costly` for a page
+    that exceeds the reader's limits.
     """
     kind = page.media_type or _sniffed(page.body)
     if kind in HTML:

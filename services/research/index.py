@@ -1,4 +1,4 @@
-"""Full-text search over documents: passages in SQLite's FTS5, ranked by BM25, read anew when files change."""
+"""Full-text search over documents: passages in SQLite's FTS5, ranked by BM25, re-read when files change."""
 
 import re
 import sqlite3
@@ -12,9 +12,9 @@ from services.research.documents import Document, documents_in, text_of
 from shared.tools import ToolError
 
 PASSAGE = 1_500
-"""Characters of a passage, about: what is ranked, so that one good page of a long document is found."""
+"""Approximate characters of a passage, the unit of ranking, so that one good page of a long document is found."""
 MAX_WORDS = 32
-# Asked for in almost every question and answered by almost every passage.
+# Stop words: in almost every question and almost every passage.
 _STOP_WORDS = frozenset(
     "a an and are at be by can did do does for from has have how i in is it many much of on or our the their there "  # noqa: SIM905 - read as prose
     "they this to us was we were what when where which who why will with you".split()
@@ -26,36 +26,36 @@ FROM passages WHERE passages MATCH ? AND rank MATCH 'bm25(0, 4.0, 1.0, 0)' ORDER
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RankedDocument:
     """A document's best passage for a query."""
 
     document: str
     title: str
     offset: int
-    """Where the passage begins, in characters."""
+    """Offset of the passage, in characters."""
     score: float
     """BM25, higher is better; comparable within one search only."""
     excerpt: str
 
 
 class Index:
-    """The documents of some folders, searchable together with a step's own files."""
+    """Documents of some folders, searchable together with a step's own files."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = folders
         self._lock = Lock()
         self._known: dict[Document, str | None] = {}
-        # "" is a private file that SQLite removes by itself: large folders need not fit into memory.
+        # "" is a private temporary file of SQLite: large folders need not fit into memory.
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.execute(
             "CREATE VIRTUAL TABLE passages USING fts5(document UNINDEXED, title, text, start UNINDEXED,"
             " tokenize = 'porter unicode61 remove_diacritics 2')"
         )
 
-    def search(self, query: str, limit: int, own: Iterable[Document]) -> tuple[list[Found], list[str]]:
-        """The best documents, those with every word of the query first; and a sentence on whatever was not searched.
+    def search(self, query: str, limit: int, own: Iterable[Document]) -> tuple[list[RankedDocument], list[str]]:
+        """Return the best documents, those with every word of the query first; and a sentence on each omission.
 
-        `own` are documents searched only now; of two documents of one name they win.
+        `own` are documents for this search only; they take precedence over others of the same name.
         """
         own = list(own)
         with self._lock:
@@ -81,7 +81,7 @@ class Index:
         self._db.execute("DELETE FROM passages WHERE document = ?", (name,))
 
     def _replace(self, document: Document) -> str | None:
-        """Take the document's text in; returns what of it could not be."""
+        """Index a document's text; return a note if a part could not be read."""
         self._remove(document.name)
         try:
             text = text_of(document)
@@ -93,33 +93,35 @@ class Index:
         self._db.execute("RELEASE document")
         return text.note and f"{document.name}: {text.note}"
 
-    def _ranked(self, query: str, limit: int) -> list[Found]:
+    def _ranked(self, query: str, limit: int) -> list[RankedDocument]:
         words = phrases(query)
-        found: dict[str, Found] = {}
+        found: dict[str, RankedDocument] = {}
         for operator in (" AND ", " OR ") if words else ():
-            # Rows come best first, several of one document: its first is its best, and the rest is not asked for.
+            # Rows come best first, several per document: its first is its best, and the others are not fetched.
             for name, title, start, rank, excerpt in self._db.execute(_SEARCH, (operator.join(words),)):
                 if len(found) == limit:
                     break
-                found.setdefault(name, Found(name, title.removesuffix(f" {name}"), start, round(-rank, 3), excerpt))
+                found.setdefault(
+                    name, RankedDocument(name, title.removesuffix(f" {name}"), start, round(-rank, 3), excerpt)
+                )
         return list(found.values())
 
 
 @lru_cache(maxsize=8)
 def index_of(folders: tuple[Path, ...]) -> Index:
-    """The index of these folders, made once in a process."""
+    """Return the index of these folders, created once per process."""
     return Index(folders)
 
 
 def phrases(query: str) -> list[str]:
-    """The query's words as FTS5 strings: nothing a user writes is syntax. `INC-2041` stays together as a phrase."""
+    """Quote the query's words as FTS5 strings, so that nothing is syntax. `INC-2041` stays a phrase."""
     words = [word for word in re.split(r"[\s,;/|()\[\]{}\"\x00]+", query) if any(map(str.isalnum, word))]
     telling = [word for word in words if word.lower().strip("?!.:'") not in _STOP_WORDS]
     return [f'"{word}"' for word in dict.fromkeys((telling or words)[:MAX_WORDS])]
 
 
 def passages(text: str) -> Iterator[tuple[int, str]]:
-    """Parts of about PASSAGE characters, each with its offset, cut at blank lines or lines if possible."""
+    """Split into parts of about PASSAGE characters, each with its offset, cut at blank lines or lines if possible."""
     start = 0
     while start < len(text):
         end = min(start + PASSAGE, len(text))

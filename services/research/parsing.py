@@ -1,6 +1,6 @@
-"""Pages and PDFs as text, by parsers that a hostile document can keep busy.
+"""Pages and PDFs as text, by parsers that a hostile document can overload.
 
-Runs in a process that is killed at its limits (`documents.READERS`) and is imported by no other.
+Runs in a process that is killed at its limits (`documents.READERS`) and is not imported by any other.
 """
 
 import io
@@ -15,11 +15,11 @@ from services.research.text import MAX_CHARACTERS, Text, bounded, decoded, known
 from shared.tools import WITHOUT_IT, ToolError
 
 MOST_HTML = 600_000
-"""Bytes of HTML that are parsed: a parser's time grows faster than what a hostile page costs its sender."""
+"""Maximum bytes of HTML parsed: parsing time grows faster than the cost of sending a hostile page."""
 
 
 def html(content: bytes, url: str, charset: str | None) -> dict[str, Any]:
-    """Return a page without its furniture, as Markdown."""
+    """Return the main content of a page, as Markdown."""
     note = f"only the first {MOST_HTML:,} bytes of the page are read" if len(content) > MOST_HTML else None
     start = content[:MOST_HTML]
     # Without a known charset in the header, trafilatura finds the one the page declares or the bytes suggest.
@@ -28,20 +28,20 @@ def html(content: bytes, url: str, charset: str | None) -> dict[str, Any]:
     if tree is None:
         return asdict(Text(url, "", note))
     title = " ".join((tree.findtext(".//title") or "").split())
-    # Without metadata: the search for a date looks at the whole page again and again.
+    # Without metadata: the search for a date scans the whole page repeatedly.
     text = trafilatura.extract(tree, url=url, output_format="markdown", include_comments=False, with_metadata=False)
     return asdict(bounded(title or url, text or trafilatura.html2txt(source) or "", note))
 
 
 def pdf(content: bytes, name: str) -> dict[str, Any]:
-    """Return the text of a PDF, each page led by `[page N]`. Raises ToolError `unreadable_document`."""
+    """Return the text of a PDF, each page preceded by `[page N]`. Raises ToolError `unreadable_document`."""
     try:
         reader = PdfReader(io.BytesIO(content))
         title = str((reader.metadata and reader.metadata.title) or "").strip()
         text = _pages(reader)
     except MemoryError:
         raise
-    except Exception as broken:  # What a broken file makes pypdf raise has no common root.
+    except Exception as broken:  # Exceptions of pypdf on a broken file have no common base class.
         raise unreadable(name, f"cannot be read as PDF ({type(broken).__name__})") from broken
     if not text:
         raise unreadable(name, "is a PDF without text, perhaps scanned")

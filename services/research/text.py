@@ -1,11 +1,11 @@
-"""Text from bytes that somebody else wrote: its charset, its title, its bounds. Everything here takes linear time."""
+"""Text from untrusted bytes: its charset, its title, its bounds. Everything here takes linear time."""
 
 import codecs
 import re
 from dataclasses import dataclass
 
 MAX_CHARACTERS = 5_000_000
-"""What is read of one document."""
+"""Maximum characters read of one document."""
 
 _CHARSETS = re.compile(
     r"utf[-_]?8(-sig)?|utf[-_]?16(-?[lb]e)?|utf[-_]?32|(us-)?ascii|latin[-_]?1|l1|iso[-_]?8859[-_]\d{1,2}|cp125\d"
@@ -16,16 +16,16 @@ _CHARSETS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What a document says."""
+    """Text of a document."""
 
     title: str
     text: str
     note: str | None = None
-    """What is missing from the text, if anything is."""
+    """Note on missing text, or empty."""
 
 
 def known_charset(name: str | None) -> str | None:
-    """Return a charset in which people write text; Python has codecs that are none, and some of those are slow."""
+    """Return a charset for text; some of Python's codecs are none, and some of those are slow."""
     plain = (name or "").strip().lower()
     if not _CHARSETS.fullmatch(plain):
         return None
@@ -36,9 +36,9 @@ def known_charset(name: str | None) -> str | None:
 
 
 def decoded(content: bytes, charset: str | None = None) -> str:
-    """Return text by the charset named, else by the marks of UTF-8 or UTF-16, else as Windows-1252.
+    """Decode by the named charset, else by the byte order marks of UTF-8 or UTF-16, else as Windows-1252.
 
-    A charset that is named and not known is taken for UTF-8 with errors.
+    An unknown named charset is read as UTF-8 with errors.
     """
     known = known_charset(charset)
     guesses = [known] if known else []
@@ -52,7 +52,7 @@ def decoded(content: bytes, charset: str | None = None) -> str:
 
 
 def bounded(title: str, text: str, note: str | None = None) -> Text:
-    """Return a text within its bounds, with a note on what was cut off."""
+    """Return a text within its bounds, with a note on the cut."""
     text = text.replace("\r\n", "\n").replace("\x00", "")
     if len(text) > MAX_CHARACTERS:
         note = f"only the first {MAX_CHARACTERS:,} characters are read"

@@ -1,4 +1,4 @@
-"""Reviewer: checks what the steps brought against the objective and the constraints."""
+"""Reviewer: checks the outputs of the steps against the objective and the constraints."""
 
 from pathlib import Path
 
@@ -13,5 +13,5 @@ agent = Agent(
 
 @agent.handles
 async def review(request: ReviewResult, ctx: Context) -> Verdict:
-    """Ask for a verdict; the orchestrator bounds how often it may ask for changes."""
+    """Ask for a verdict; the orchestrator limits the number of redo rounds."""
     return await ctx.think(request.objective, result=Verdict)
