@@ -40,7 +40,7 @@ class Tripped(Protocol):
 
     @property
     def action(self) -> str:
-        """GuardrailAction of the policy, such as `ask`."""
+        """Action of the policy, such as `ask`."""
         ...
 
     @property
