@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from schemas.plan import Effect, Risk
 from shared.authorization import (
     SEND,
-    Situation,
+    PolicyContext,
     Trusted,
     parse_gate,
     sentences,
@@ -34,6 +34,6 @@ def trusted(*texts: str) -> Trusted:
     return Trusted(sentences(texts))
 
 
-def situation(*texts: str, **known) -> Situation:
+def situation(*texts: str, **known) -> PolicyContext:
     policy = known.pop("policy", POLICY)
-    return Situation(policy=policy, trusted=trusted(*texts), now=NOW, **known)
+    return PolicyContext(policy=policy, trusted=trusted(*texts), now=NOW, **known)

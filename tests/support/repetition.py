@@ -2,7 +2,7 @@
 
 from schemas.acting import ActingCall
 from schemas.plan import Effect, Risk
-from shared.authorization import MOST_TARGETS, deeds_of, sameness_of
+from shared.authorization import MOST_TARGETS, sameness_of, targets_of
 from tests.support.gate import Some
 
 ONE, TWO, THREE = "run-1/one/0.0", "run-1/two/0.0", "run-1/three/0.0"
@@ -17,6 +17,6 @@ PAY, CLEAN = acting("pay", Effect.IRREVERSIBLE, "to"), acting("clean", Effect.IR
 
 def done(tool: Some, arguments: dict, work: str = ONE, call: str = "call-1", **changes) -> ActingCall:
     about = {"agent": "data", "tool": tool.name, "effect": tool.effect, "outcome": "made", "result": "1"}
-    targets = sorted(deeds_of(tool, arguments))[:MOST_TARGETS]
+    targets = sorted(targets_of(tool, arguments))[:MOST_TARGETS]
     record = about | {"digest": sameness_of(tool.name, arguments), "targets": targets}
     return ActingCall(work_id=work, call=call, **(record | changes))
