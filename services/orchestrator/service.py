@@ -145,7 +145,7 @@ class Orchestrator:
             self.counting.changed(decision.run, decision.events)
         if committed.fresh and not committed.left:
             await publish(self.parts.broker, records)
-            await self.parts.runs.published(tenant, run_id, [record.id for record in records], loaded.generation)
+            await self.parts.runs.mark_published(tenant, run_id, [record.id for record in records], loaded.generation)
         else:
             await self._publish_outbox(tenant, run_id, loaded.generation)
 
@@ -182,7 +182,7 @@ class Orchestrator:
         waiting = await self.parts.runs.outbox(tenant, run_id)
         if waiting:
             await publish(self.parts.broker, [Record.model_validate_json(each) for each in waiting.values()])
-            await self.parts.runs.published(tenant, run_id, list(waiting), generation)
+            await self.parts.runs.mark_published(tenant, run_id, list(waiting), generation)
 
     def _refuse_stray(self, message: Message | Intake, tenant: str, run_id: str) -> None:
         """Report a timer of an unknown run. Raises RetryableError for any other message: a dead letter in the end."""

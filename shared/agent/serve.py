@@ -64,7 +64,7 @@ def serve_agent(agent: Agent) -> None:
             card, id=f"{agent.name}/card", source=source, prefix=prefix, now=datetime.now(UTC), key=agent.name
         )
         await publish(parts.broker, [record])
-        await parts.sentinel.whole()
+        await parts.sentinel.wait_ready()
         await announce()
 
     async def keep_announcing() -> None:

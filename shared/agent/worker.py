@@ -35,7 +35,7 @@ from shared.agent.tools import Diverged
 from shared.agent.workspace import StepWorkspace
 from shared.archive import BlobStore
 from shared.authorization import read_gate
-from shared.blackboard import OUTAGES, Journal, RunStore, Sentinel, note
+from shared.blackboard import OUTAGES, Journal, RunStore, Sentinel, append_live_event
 from shared.blackboard.journal import ANSWER, Leftovers
 from shared.blackboard.ledger import Ledger, unknown_run
 from shared.bus import Delivery, decode, encode, encode_lean, publish
@@ -315,7 +315,7 @@ class Worker:
             self.stops.check(whose)
 
     async def _progress(self, handoff: Handoff, doing: str) -> None:
-        await note(self.sentinel.scripts, progressed(handoff, self.agent.name, doing))
+        await append_live_event(self.sentinel.scripts, progressed(handoff, self.agent.name, doing))
 
 
 def _until(deadline: datetime) -> float:

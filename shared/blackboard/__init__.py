@@ -1,12 +1,12 @@
-"""Redis: the live state every service shares. A view of the run log; whoever writes says who, when, why."""
+"""Redis: the live state all services share, a view of the run log. Every write names its author, time and reason."""
 
 from shared.blackboard.agents import KnownAgents, announce, known_agents
-from shared.blackboard.alone import alone
-from shared.blackboard.checkpoint import Checkpoint, advance, due, read_checkpoint
+from shared.blackboard.checkpoint import Checkpoint, advance, claim_checkpoint_turn, read_checkpoint
 from shared.blackboard.connect import OUTAGES, Client, check_redis, tls
+from shared.blackboard.exclusive import exclusive
 from shared.blackboard.followers import CutOff, Followers
 from shared.blackboard.journal import Journal, read_journal
-from shared.blackboard.live import LiveEvent, note, told
+from shared.blackboard.live import LiveEvent, append_live_event, read_live_events
 from shared.blackboard.pool import NoConnectionFree
 from shared.blackboard.restore import Restorer, RunRecord
 from shared.blackboard.runs import Committed, Loaded, RunStore, Write
@@ -32,14 +32,14 @@ __all__ = [
     "UnreadableRun",
     "Write",
     "advance",
-    "alone",
     "announce",
+    "append_live_event",
     "check_redis",
-    "due",
+    "claim_checkpoint_turn",
+    "exclusive",
     "known_agents",
-    "note",
     "read_checkpoint",
     "read_journal",
+    "read_live_events",
     "tls",
-    "told",
 ]

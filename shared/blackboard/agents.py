@@ -1,4 +1,4 @@
-"""Which agents the swarm has: each announces itself when it starts, and planners choose among them."""
+"""Registry of agents: each announces itself while it runs, and planners choose among them."""
 
 import time
 from collections.abc import Mapping
@@ -10,22 +10,21 @@ from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
 
 FRESH_FOR = 0.5
-"""Seconds for which what was read of the agents is used again."""
-
+"""Seconds for which a reading of the registry is reused."""
 
 GONE_AFTER = 300
-"""Seconds after its last announcement for which an agent is planned on: it may be restarting, its handoffs wait."""
+"""Seconds after its last announcement during which plans may use an agent: it may be restarting, its handoffs wait."""
 
 _ANNOUNCE = script("announce")
 
 
 async def announce(redis: Client, card: AgentCard) -> None:
-    """Make the agent known for `GONE_AFTER` seconds; it announces itself again every few seconds while it runs."""
+    """Register the agent for `GONE_AFTER` seconds; a running agent repeats this every few seconds."""
     await redis.eval(_ANNOUNCE.text, 2, keys.AGENTS, keys.AGENTS_SEEN, card.name, card.model_dump_json())
 
 
 async def known_agents(redis: Client) -> dict[str, AgentCard]:
-    """The agents that have announced themselves lately, by name."""
+    """Return the cards of the agents announced within the last `GONE_AFTER` seconds, by name."""
     async with redis.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.AGENTS)
         pipe.zrange(keys.AGENTS_SEEN, 0, -1, withscores=True)
@@ -36,7 +35,7 @@ async def known_agents(redis: Client) -> dict[str, AgentCard]:
 
 
 class KnownAgents:
-    """`known_agents`, read at most every half second and anew after every rebuild."""
+    """Cached `known_agents`: read at most every half second, and after every rebuild."""
 
     def __init__(self, sentinel: Sentinel) -> None:
         self._sentinel = sentinel
@@ -45,7 +44,7 @@ class KnownAgents:
         self._until = 0.0
 
     async def get(self) -> Mapping[str, AgentCard]:
-        """The agents that have announced themselves, by name."""
+        """Return the cards of the registered agents, by name."""
         generation = self._sentinel.generation
         if not self._found or generation != self._generation or time.monotonic() > self._until:
             self._found = await known_agents(self._sentinel.client)

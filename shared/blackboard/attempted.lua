@@ -1,6 +1,6 @@
--- Read how a call stands in the ledger. ARGV: 1 what the ledger has of the call
--- Returns {state, attempt, amounts}: "held", "lost" or "spent", and what that attempt has cost or may cost, separated by
--- spaces; empty where the ledger was made again from journals, or by a version that kept no amounts of a settled call.
+-- Parse a call's entry in the ledger. ARGV: 1 the entry
+-- Returns {state, attempt, amounts}: "held", "lost" or "spent", and the actual or maximum cost of that attempt, separated
+-- by spaces; empty if the ledger was rebuilt from journals, or written by a version that kept no amounts of settled calls.
 local state, rest = string.match(ARGV[1], '^(%a+) (.*)$')
 if state == 'spent' then
   local attempt, amounts = string.match(rest, '^(%S*) ?(.*)$')

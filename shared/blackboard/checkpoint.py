@@ -1,7 +1,7 @@
-"""Checkpoint of the logs, kept in the Redis it speaks of: up to these offsets, that Redis holds everything.
+"""Checkpoint of the logs: Redis holds every record before these offsets.
 
-Kept there, it is never newer than what it speaks of: a Redis that lost its last second, or that was restored from an
-old copy, has the checkpoint of that time.
+It is stored in the same Redis, so it is never newer than the data it describes: a Redis that lost its last second, or
+was restored from an old copy, also has the checkpoint of that time.
 """
 
 import json
@@ -21,29 +21,29 @@ _ADVANCE = script("advance")
 
 
 class Checkpoint(NamedTuple):
-    """One checkpoint as it stands in Redis."""
+    """One checkpoint as stored in Redis."""
 
     token: str
-    """Names it; empty: there is none."""
+    """Id of the checkpoint; empty if there is none."""
     offsets: Offsets
     """Redis holds every record before these; empty until two checkpoints were made."""
     ahead: Mapping[str, int]
-    """How far the log of journals had come when this checkpoint was made: by partition."""
+    """End of the journal log when this checkpoint was made, by partition."""
 
 
 async def read_checkpoint(redis: Client) -> Checkpoint:
-    """The checkpoint of this Redis."""
+    """Return the checkpoint of this Redis."""
     token, offsets, ahead = await redis.hmget(keys.CHECKPOINT, "token", "offsets", "ahead")
     return Checkpoint(token or "", json.loads(offsets or "{}"), json.loads(ahead or "{}"))
 
 
 async def advance(sentinel: Sentinel, generation: str, before: Checkpoint, offsets: Offsets, reached: Offsets) -> bool:
-    """Replace the checkpoint `before`; False when the blackboard or the checkpoint is no longer the caller's."""
+    """Replace the checkpoint `before`; return False if the blackboard or the checkpoint has changed since."""
     ahead = json.dumps(reached["journal"])
     arguments = [generation, before.token, uuid4().hex, json.dumps(offsets), ahead]
     return bool(await sentinel.scripts.run(_ADVANCE, [keys.CHECKPOINT, keys.SENTINEL], arguments))
 
 
-async def due(redis: Client, every: float) -> bool:
-    """Return whether the caller is the one to make the next checkpoint; true once in so many seconds."""
+async def claim_checkpoint_turn(redis: Client, every: float) -> bool:
+    """Return True to one caller every `every` seconds: that caller makes the next checkpoint."""
     return bool(await redis.set(keys.CHECKPOINTING, "1", nx=True, px=int(every * 1000)))

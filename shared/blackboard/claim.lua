@@ -1,8 +1,8 @@
--- Take some work over: whoever had it before can write no more.
+-- Claim some work: later writes of its previous worker are refused.
 -- KEYS: 1 journal, 2 sentinel, 3 the run, 4 the run's journals
--- ARGV: 1 how long to keep it if there is no such run (ms), 2 the generation, 3 its epoch
--- Returns the journal as {name, entry, …}, its field `epoch` being the new fencing epoch; or {} when the blackboard is
--- not the caller's. A fencing epoch is <times claimed> + 2^20 * <epoch of the generation>: it rises also over a rebuild.
+-- ARGV: 1 lifetime of the journal if there is no such run (ms), 2 the generation, 3 its epoch
+-- Returns the journal as {name, entry, …}, with the new fencing epoch in its field `epoch`; or {} if the generation has
+-- changed. A fencing epoch is <times claimed> + 2^20 * <epoch of the generation>, so that it also rises over a rebuild.
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then
   return {}
 end

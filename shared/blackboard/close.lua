@@ -1,8 +1,8 @@
--- Count everything as spent that some work has reserved, and list what each attempt at its calls has cost.
+-- Count all reservations of some work as spent, and list the cost of each attempt at its calls.
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel
--- ARGV: 1 the generation, 2 what the names of its calls begin with, 3 the fencing epoch of the caller: of later ones
---       nothing is taken, then the names of the amounts
--- Returns {"done", {call, attempt, amounts, …}}, or {"lost", {}} (the blackboard is not the caller's).
+-- ARGV: 1 the generation, 2 prefix of the names of its calls, 3 the fencing epoch of the caller (reservations of later
+--       epochs are not touched), then the names of the amounts
+-- Returns {"done", {call, attempt, amounts, …}}, or {"lost", {}} (the generation has changed).
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
   return {'lost', {}}
 end
@@ -23,7 +23,7 @@ for i = 1, #found, 2 do
       lose(KEYS, {call, string.sub(value, 6), unpack(ARGV, 4)})
       state = 'lost'
     end
-    if state == 'lost' and epoch <= tonumber(ARGV[3]) then  -- it is counted as that, also if its worker settles it yet
+    if state == 'lost' and epoch <= tonumber(ARGV[3]) then  -- final: a later settlement by its worker is ignored
       redis.call('HSET', KEYS[1], field, 'spent ' .. attempt .. ' ' .. amounts)
     end
     if state ~= 'held' and amounts ~= '' then

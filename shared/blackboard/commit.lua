@@ -1,13 +1,13 @@
 -- One write to a run: state change, processed mark, live events and outbox, all or nothing.
 -- KEYS: 1 run, 2 processed messages, 3 outbox, 4 live events, 5 index of the tenant's runs, 6 sentinel, 7 the run's
 --       ledger, 8 the names of its journals
--- ARGV: 1 the version the writer decided on, 2 the message it decided about, 3 how long to keep it (ms; 0: for good,
---       it is live), 4 the writer's generation, 5 the run's id, 6 when it started, 7 what an earlier version called that message, 8 "1" if the
---       run was over before: it is kept no longer for what comes after its result; then four lists, each after its
---       length: names of fields that are gone; fields and their values; live events; ids in the outbox and their records
+-- ARGV: 1 the version the decision is based on, 2 mark of the processed message, 3 lifetime of the run (ms; 0: no limit,
+--       it is live), 4 the writer's generation, 5 the run's id, 6 its start time, 7 mark that an earlier release gave that
+--       message, 8 "1" if the run was over before (messages after its result do not extend its lifetime); then four lists,
+--       each after its length: names of deleted fields; fields and values; live events; outbox ids and records
 -- Returns {verdict, version, left}: "done", "repeat" (the message was processed before), "conflict" (decide again) or
--- "lost" (the blackboard is not the writer's); `left` is how much an earlier write still has in the outbox.
--- A new run looks at ten of the tenant's others and takes out of the index what has expired: it grows with what there is.
+-- "lost" (the generation has changed); `left` is the number of outbox records left by earlier writes.
+-- A new run samples ten of the tenant's runs and removes expired ones from the index, which therefore stays bounded.
 if redis.call('GET', KEYS[6]) ~= ARGV[4] then
   return {'lost', '0', 0}
 end
@@ -43,7 +43,7 @@ local function keep(key)
 end
 for i = 1, 4 do keep(KEYS[i]) end
 redis.call('PERSIST', KEYS[5])
-if ARGV[3] ~= '0' or lived ~= -1 then  -- it has ended, or it begins or is resumed: everything of it goes with it
+if ARGV[3] ~= '0' or lived ~= -1 then  -- the run ends, starts or is resumed: ledger and journals get its lifetime
   keep(KEYS[7])
   keep(KEYS[8])
   for _, journal in ipairs(redis.call('SMEMBERS', KEYS[8])) do keep(journal) end

@@ -1,4 +1,4 @@
-"""The one door to Redis."""
+"""The only module that connects to Redis."""
 
 import asyncio
 import socket
@@ -25,11 +25,11 @@ from shared.net.urls import without_password
 
 
 class TakesNoWrites(ConnectionError):
-    """Redis answers, but refuses what a script has to write: it is full, its disk is, or it is a replica."""
+    """Redis answers but refuses writes: its memory or its disk is full, or it is a replica."""
 
 
 REFUSALS = ("OOM ", "MISCONF ", "READONLY ", "NOREPLICAS ", "MASTERDOWN ", "LOADING ")
-"""How Redis begins to say so. Inside a script it is no error type of its own, only text."""
+"""Prefixes of such Redis errors. Inside a script they have no error type of their own, only text."""
 
 CONNECTION_OUTAGES: tuple[type[Exception], ...] = (
     ConnectionError,
@@ -38,18 +38,17 @@ CONNECTION_OUTAGES: tuple[type[Exception], ...] = (
     ReadOnlyError,
     OutOfMemoryError,
 )
-"""Redis is away, not ready, or takes no writes: the same call may work in a moment."""
+"""Redis is unavailable, not ready, or refuses writes: the same call may succeed later."""
 
 OUTAGES: tuple[type[Exception], ...] = (*CONNECTION_OUTAGES, BlackboardLost)
-"""Redis is away, or what it holds is not to be trusted until it was rebuilt."""
-
+"""Redis is unavailable, or its contents must be verified or rebuilt first."""
 
 Client = Any
 """A connected `redis.asyncio.Redis`. Its stubs mix bytes and str, so answers are typed where they are read."""
 
 
 def tls(settings: Settings) -> Mapping[str, Any]:
-    """What a client of `rediss:` takes beside the URL; the server's name and chain are always verified."""
+    """Return the TLS arguments of a `rediss:` client; the server's name and chain are always verified."""
     files = {
         "ssl_ca_certs": settings.redis_ca,
         "ssl_certfile": settings.redis_certificate,
@@ -59,7 +58,7 @@ def tls(settings: Settings) -> Mapping[str, Any]:
 
 
 async def check_redis(settings: Settings) -> None:
-    """Raises Misconfigured when Redis refuses the user, a command or TLS; says nothing when it is away."""
+    """Raise Misconfigured if Redis refuses the user, a command or TLS; return normally if it is unavailable."""
     seconds: dict[str, Any] = {"socket_connect_timeout": 3, "socket_timeout": 3}
     client: Client = Redis.from_url(settings.redis, **tls(settings), **seconds)
     try:
@@ -76,7 +75,7 @@ async def check_redis(settings: Settings) -> None:
 
 
 def _refusal_read(settings: Settings, server: str) -> str | None:
-    """Why a server has hung up: it may have said so, and what was written to it meanwhile made it unreadable."""
+    """Return why the server closed the connection, read on a new one: writes may have hidden its TLS alert."""
     address = urlsplit(settings.redis)
     if address.scheme != "rediss":
         return None
@@ -91,10 +90,10 @@ def _refusal_read(settings: Settings, server: str) -> str | None:
 
 
 def _refusal(error: Exception, server: str) -> str | None:
-    """What to do when no waiting helps."""
+    """Return the message for an error that waiting does not fix; None for any other."""
     match error:
         case AuthenticationError():
             return f"{server} refuses the user or the password in WAGGLE_REDIS ({error})"
         case NoPermissionError():
-            return f"{server} does not let the user in WAGGLE_REDIS do what a service must ({error}): widen its ACL"
+            return f"{server} denies the user in WAGGLE_REDIS a command that services need ({error}): widen its ACL"
     return tls_refusal(error, server, "WAGGLE_REDIS")

@@ -1,8 +1,8 @@
-"""Everyone who follows a run live, fed by one reader: a follower costs a queue, no connection.
+"""Live followers of runs, fed by one reader per process: a follower costs a queue, not a connection.
 
-One connection of the process waits for news of all streams that are followed; a stream of this process's own wakes it
-when another one joins. A follower first gets what it has missed, then what the reader brings. One that takes its events
-too slowly is cut off: it resumes after the last id it got.
+One connection blocks on all followed streams; a wake-up stream of this process interrupts it when another stream is
+added. A follower first receives the events it missed, then those the reader delivers. A follower that consumes too
+slowly is cut off and resumes after the last id it received.
 """
 
 import asyncio
@@ -21,43 +21,43 @@ IDLE = 5.0
 """Seconds without an event after which a follower is first given None."""
 
 LONG_IDLE = 15.0
-"""Seconds between that and the next None: thousands who wait for nothing must cost next to nothing."""
+"""Seconds between that None and the next: thousands of idle followers must cost almost nothing."""
 
 LONGEST_WAIT_MS = 1_000
-"""How long one look for news waits: the longest a new follower waits for its first live event if it cannot be woken."""
+"""Longest blocking read: how late the first live event of a new stream can be if the wake-up is lost."""
 
 MOST_WAITING = 1_000
-"""Events that may wait for one follower."""
+"""Events that may be queued for one follower."""
 
 PAGE = 200
-"""Events read at once from the past, and of each stream in one look for news."""
+"""Events per read, of the past and of each stream."""
 
 WAKES_KEPT_MS = 60_000
-"""How long the stream lives that wakes this process's reader."""
+"""Lifetime of the stream that wakes this process's reader."""
 
 
 class CutOff(Exception):
-    """The follower took its events more slowly than they came, or this process stops: it may resume."""
+    """The follower consumed too slowly, or this process is stopping; the follower may resume."""
 
 
 @dataclass(eq=False, slots=True)
 class _Follower:
-    """One who follows. What ends it comes through the queue, too."""
+    """One follower. The error that ends it also arrives through the queue."""
 
     queue: asyncio.Queue[LiveEvent | Exception] = field(default_factory=lambda: asyncio.Queue(MOST_WAITING + 1))
 
     def offer(self, event: LiveEvent) -> bool:
-        """Queue an event; False, and the follower's end, when too many wait."""
+        """Queue an event; if too many are queued, end the follower and return False."""
         fits = self.queue.qsize() < MOST_WAITING
         self.queue.put_nowait(event if fits else CutOff())
         return fits
 
     def fail(self, why: Exception) -> None:
-        """End it."""
+        """End the follower with this error."""
         self.queue.put_nowait(why)
 
     async def next(self, within: float) -> LiveEvent | None:
-        """Return the next event, or None when there is none within so many seconds. Raises what has ended it."""
+        """Return the next event, or None after `within` seconds without one. Raises the error that ended it."""
         try:
             async with asyncio.timeout(within):
                 found = await self.queue.get()
@@ -70,14 +70,14 @@ class _Follower:
 
 @dataclass(slots=True)
 class _Stream:
-    """A stream that is followed: how far it was read, and for whom."""
+    """A followed stream: the last id read, and its followers."""
 
     position: str
     followers: set[_Follower] = field(default_factory=set)
 
 
 class Followers:
-    """The followers of this process."""
+    """All followers of this process."""
 
     def __init__(self, sentinel: Sentinel) -> None:
         self._sentinel = sentinel
@@ -91,9 +91,9 @@ class Followers:
         return sum(len(stream.followers) for stream in self._streams.values())
 
     async def follow(self, tenant: str, run_id: str, after: str = "0") -> AsyncGenerator[LiveEvent | None]:
-        """Yield the run's events after the given id, for ever; None whenever a few seconds pass without one.
+        """Yield the run's events after the given id, without end; yield None after a few seconds without an event.
 
-        Raises CutOff, and Redis's errors: the follower may resume after the last id it got.
+        Raises CutOff and Redis's errors: the follower may resume after the last id it received.
         """
         key = keys.run(tenant, run_id, "events")
         follower, reached = _Follower(), _number(after)
@@ -113,7 +113,7 @@ class Followers:
             self._leave(key, follower)
 
     async def close(self) -> None:
-        """Stop reading; all who follow are cut off."""
+        """Stop reading and cut off all followers."""
         self._fail(CutOff())
         tasks = [task for task in (self._reading, self._waking) if task is not None]
         for task in tasks:
@@ -126,7 +126,7 @@ class Followers:
         return str(last[0][0]) if last else "0-0"
 
     def _join(self, key: str, follower: _Follower, newest: str) -> str:
-        """Take the follower in. Returns the id up to which it must read the past itself."""
+        """Add the follower. Return the id up to which it must read past events itself."""
         stream = self._streams.get(key)
         if stream is None:
             stream = self._streams[key] = _Stream(newest)
@@ -145,7 +145,7 @@ class Followers:
             del self._streams[key]
 
     async def _past(self, key: str, after: str, until: str) -> AsyncGenerator[LiveEvent]:
-        """Yield what came after one id, up to another one."""
+        """Yield the events after `after`, up to and including `until`."""
         while _number(after) < _number(until):
             page = await self._sentinel.client.xrange(key, f"({after}", until, count=PAGE)
             for event in map(live_event, page):
@@ -155,8 +155,8 @@ class Followers:
             after = page[-1][0]
 
     async def _read(self) -> None:
-        """Feed all followers for as long as there are any. What goes wrong ends every one of them."""
-        client = self._sentinel.apart()
+        """Feed all followers while there are any. An error ends all of them."""
+        client = self._sentinel.dedicated_client()
         woken = "0"
         try:
             while self._streams:
@@ -170,7 +170,7 @@ class Followers:
         except Exception as why:  # noqa: BLE001 -- each follower gets it
             self._fail(why)
         finally:
-            self._reading = None  # at once: who joins from here on needs another reader
+            self._reading = None  # before the await: a follower that joins now needs a new reader
             with suppress(*OUTAGES):
                 await client.aclose()
 
@@ -189,16 +189,16 @@ class Followers:
                 follower.fail(why)
 
     def _wake(self) -> None:
-        """Have the reader look again, since another stream has joined. Many that join together wake it once."""
+        """Interrupt the reader, because a stream was added. Streams added together wake it once."""
         self._joined = True
         if self._waking is None or self._waking.done():
-            self._waking = asyncio.create_task(self._woken())
+            self._waking = asyncio.create_task(self._wake_reader())
 
-    async def _woken(self) -> None:
+    async def _wake_reader(self) -> None:
         client: Client = self._sentinel.client
         while self._joined:
             self._joined = False
-            with suppress(*OUTAGES):  # it looks again by itself a little later
+            with suppress(*OUTAGES):  # the blocking read ends by itself a little later
                 async with client.pipeline(transaction=False) as pipe:
                     pipe.xadd(self._wakes, {"joined": "1"}, maxlen=1)
                     pipe.pexpire(self._wakes, WAKES_KEPT_MS)
@@ -206,13 +206,13 @@ class Followers:
 
 
 def _number(id: str) -> tuple[int, int]:
-    """Return an id as it is ordered: `<change>-<number>`."""
+    """Return the sort key of an id `<change>-<number>`."""
     change, _, number = id.partition("-")
     return int(change), int(number or 0)
 
 
 def _by_stream(found: Any) -> list[tuple[str, list[tuple[str, dict[str, str]]]]]:
-    """Return the streams that were read with their entries, whichever shape the protocol version gives them."""
+    """Return the streams read with their entries; accepts the answers of both protocol versions."""
     streams = found.items() if isinstance(found, dict) else found or []
     shaped = ((key, read[0] if read and isinstance(read[0], list) else read) for key, read in streams)
     return [(key, entries) for key, entries in shaped if entries]

@@ -1,7 +1,7 @@
--- Take a request for spent of which nobody knows how it ended. Who tries the call again is told of it, once.
+-- Count a call's reservation as spent, because its outcome is unknown. The next attempt at the call reports it, once.
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel
--- ARGV: 1 the generation, 2 the call, 3 which attempt at it, then the names of the amounts
--- Returns "done", or "lost" (the blackboard is not the caller's).
+-- ARGV: 1 the generation, 2 the call, 3 the attempt, then the names of the amounts
+-- Returns "done", or "lost" (the generation has changed).
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
   return 'lost'
 end

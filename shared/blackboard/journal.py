@@ -1,8 +1,8 @@
-"""What was done for some work, entry by entry, so that a redelivery goes on instead of beginning again.
+"""Journal of one piece of work, entry by entry, so that a redelivery resumes instead of starting over.
 
-Whoever takes the work over claims the journal; the claim gives a fencing epoch, and an entry with an older one is
-refused. An entry is written to the log in Kafka, from which Redis can be made again, and then to Redis, where it is
-looked up. That order matters: once Redis has taken it, every rebuild there may be finds it in the log.
+A worker that takes the work over claims the journal. The claim returns a fencing epoch; entries with an older epoch are
+refused. An entry is written to the log in Kafka, from which Redis can be rebuilt, and then to Redis, where it is looked
+up. The order matters: once Redis has accepted an entry, every later rebuild finds it in the log.
 """
 
 import asyncio
@@ -17,31 +17,31 @@ from shared.blackboard.sentinel import Sentinel, epoch_of
 from shared.errors import Fenced
 
 Leftovers = dict[tuple[str, str], Any]
-"""(journal, name) → what a process appended to the log and could not put into Redis, because Redis was lost meanwhile.
+"""(journal, name) → entry that was appended to the log but not written to Redis, because Redis was lost in between.
 
-Shared by all journals of a process: only it knows that what follows from such an entry has not happened.
+Shared by all journals of a process: only this process knows that nothing was done on such an entry.
 """
 
 INTENT = "/intent"
-"""What the name of an entry ends with that says what is about to be done; None takes it back."""
+"""Suffix of an entry that records an intent before the action; writing None revokes it."""
 
 REFUSED = "/refused"
-"""What the name of an entry ends with that says why a call was not made."""
+"""Suffix of an entry that records why a call was not made."""
 
 OF = "/of"
-"""What the name of an entry ends with that says what another one is an answer to: kept beside it, for older readers."""
+"""Suffix of an entry that identifies the request another entry answers; separate, for older readers."""
 
 LOST = "/lost-"
-"""Marks the entry for an attempt that has no reply or result: it says what the attempt counts as, and ends with it."""
+"""Infix of an entry for an attempt without a reply or result; the attempt follows it, the entry is its assumed cost."""
 
 Keep = Callable[[str, int, Any, Any], Awaitable[None]]
-"""Appends an entry to the log in Kafka: its name, the fencing epoch, the entry, what it is an answer to."""
+"""Appends an entry to the log in Kafka: its name, the fencing epoch, the entry, the request it answers."""
 
-AGAIN_AFTER = 0.2
-"""Seconds before an entry is written again that Redis did not take."""
+RETRY_AFTER = 0.2
+"""Seconds before a write that Redis did not accept is retried."""
 
 ANSWER = "answer/"
-"""What the name of an agent's answer begins with. It is published anyway, so the log does not keep it twice."""
+"""Prefix of an agent's answer. The answer is published anyway, so it is not appended to the journal log."""
 
 _EPOCH = "epoch"
 _NOTHING = "null"
@@ -49,9 +49,9 @@ _CLAIM, _WRITE = script("claim", using=("expire",)), script("write")
 
 
 class Journal:
-    """The entries of one piece of work. Each is written once, right after what it records, and is small: a delta.
+    """Entries of one piece of work. Each is a small delta, written once, right after the action it records.
 
-    It lives as long as its run's record; `ttl` is how many seconds it is kept if the blackboard has no such run.
+    The journal expires with its run's record; `ttl` is its lifetime in seconds if the blackboard has no such run.
     """
 
     def __init__(
@@ -73,17 +73,17 @@ class Journal:
         self._scripts = sentinel.scripts
         self._entries: dict[str, str] = {}
         self._generation = ""
-        """Of the blackboard at the claim: after a rebuild the work is to be claimed again."""
+        """Generation of the blackboard at the claim: after a rebuild the work must be claimed again."""
         self.epoch = 0
-        """The fencing epoch of this claim; it rises with every claim of this work."""
+        """Fencing epoch of this claim; it rises with every claim of this work."""
 
     async def open(self) -> "Journal":
-        """Claim the work and read what an earlier delivery left. Raises BlackboardLost."""
+        """Claim the work and read the entries of earlier deliveries. Raises BlackboardLost."""
         generation = self._generation = self._sentinel.generation
         arguments: list[str | int] = [self._ttl, generation, epoch_of(generation)]
         found = await self._scripts.run(_CLAIM, [self._key, keys.SENTINEL, *self._run], arguments)
         if not found:
-            self._sentinel.doubt()
+            self._sentinel.mark_lost()
         self._entries = dict(zip(found[::2], found[1::2], strict=True))
         self.epoch = int(self._entries.pop(_EPOCH))
         for place in [each for each in self._leftovers if each[0] == self._key]:
@@ -92,7 +92,7 @@ class Journal:
         return self
 
     async def _settle(self, name: str, outcome: Any) -> None:
-        """Redis was lost while this process wrote: an outcome is put back, an intent of its own is taken back."""
+        """Repair a write during which Redis was lost: restore an outcome, revoke an intent of this process."""
         recorded = self.entries().get(name)
         if name.endswith(INTENT):
             if recorded == outcome:
@@ -101,20 +101,20 @@ class Journal:
             await self.write(name, outcome)
 
     def __contains__(self, name: str) -> bool:
-        """Whether `name` is recorded, and not taken back."""
+        """Return True if `name` is recorded and not revoked."""
         return self._entries.get(name, _NOTHING) != _NOTHING
 
     def __getitem__(self, name: str) -> Any:
-        """What is recorded under `name`. Raises KeyError."""
+        """Return the entry `name`. Raises KeyError."""
         return json.loads(self._entries[name])
 
     def about(self, name: str) -> Any:
-        """The identity of what the entry is an answer to; None for entries of versions that recorded none."""
+        """Return the identity of the request the entry answers; None for entries of versions that recorded none."""
         about = self._entries.get(name + OF)
         return None if about is None else json.loads(about)
 
     async def once(self, name: str, act: Callable[[], Awaitable[Any]], *, of: Any = None) -> Any:
-        """The recorded outcome of `name`; if there is none, act and record it. The outcome must be JSON-ready.
+        """Return the recorded outcome of `name`; if there is none, act and record it. It must be JSON-serializable.
 
         Raises Fenced and BlackboardLost.
         """
@@ -123,13 +123,13 @@ class Journal:
         return self[name]
 
     async def write(self, name: str, outcome: Any, *, of: Any = None) -> None:
-        """Record an entry, and what it is an answer to. None takes it back.
+        """Record an entry, and the request it answers. None revokes it.
 
-        Raises Fenced when another worker has claimed the work, BlackboardLost.
+        Raises Fenced if another worker has claimed the work, and BlackboardLost.
         """
-        written = {name: _written(outcome)} | ({} if of is None else {name + OF: _written(of)})
+        written = {name: _encode(outcome)} | ({} if of is None else {name + OF: _encode(of)})
         verdict, checkpoint = "late", self._sentinel.checkpoint
-        while verdict == "late":  # a restart of Redis would not find what was appended so long before
+        while verdict == "late":  # a rebuild after a restart would not read the log from that far back
             if not name.startswith(ANSWER):
                 await self._keep(name, self.epoch, outcome, of)
             verdict, checkpoint = await self._put(written, checkpoint)
@@ -137,15 +137,15 @@ class Journal:
             self._leftovers[self._key, name] = outcome
             if of is not None:
                 self._leftovers[self._key, name + OF] = of
-            self._sentinel.doubt()
+            self._sentinel.mark_lost()
         if verdict == "fenced":
-            raise Fenced(f"{self._key} was claimed by somebody else")
+            raise Fenced(f"{self._key} was claimed by another worker")
         self._entries |= written
 
     async def _put(self, written: Mapping[str, str], checkpoint: str) -> tuple[str, str]:
         """Return the verdict of Redis, and the token of its checkpoint.
 
-        Retry until Redis answers: given up, an entry that the log has would count as one that was never made.
+        Retries until Redis answers: after giving up, an entry in the log would count as never written.
         """
         entries = [part for entry in written.items() for part in entry]
         arguments = [str(self.epoch), self._generation, checkpoint, *entries]
@@ -154,22 +154,22 @@ class Journal:
                 verdict, token = await self._scripts.run(_WRITE, [self._key, keys.SENTINEL, keys.CHECKPOINT], arguments)
                 return str(verdict), str(token)
             except CONNECTION_OUTAGES:
-                await asyncio.sleep(AGAIN_AFTER)
+                await asyncio.sleep(RETRY_AFTER)
 
     def entries(self) -> dict[str, Any]:
-        """Everything recorded, by name; `about` says what an entry is an answer to."""
-        return _read({name: entry for name, entry in self._entries.items() if not name.endswith(OF)})
+        """Return all entries by name, without the requests they answer (see `about`)."""
+        return _decode({name: entry for name, entry in self._entries.items() if not name.endswith(OF)})
 
 
 async def read_journal(redis: Client, tenant: str, work_id: str) -> dict[str, Any]:
-    """Everything recorded for some work, by name, without claiming it."""
+    """Return all entries of some work by name, without claiming it."""
     found = await redis.hgetall(keys.journal(tenant, work_id))
-    return _read({name: entry for name, entry in found.items() if name != _EPOCH})
+    return _decode({name: entry for name, entry in found.items() if name != _EPOCH})
 
 
-def _written(outcome: Any) -> str:
+def _encode(outcome: Any) -> str:
     return json.dumps(outcome, ensure_ascii=False, separators=(",", ":"))
 
 
-def _read(entries: Mapping[str, str]) -> dict[str, Any]:
+def _decode(entries: Mapping[str, str]) -> dict[str, Any]:
     return {name: json.loads(entry) for name, entry in entries.items()}

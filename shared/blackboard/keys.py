@@ -1,94 +1,94 @@
-"""The names of everything on the blackboard. Whatever belongs to a tenant has the tenant in its name."""
+"""Names of all keys on the blackboard. A key that belongs to a tenant contains the tenant's name."""
 
 AGENTS = "waggle:agents"
 """Hash: agent name → its card."""
 
 AGENTS_SEEN = "waggle:agents:seen"
-"""Sorted set: agent name → when it was last heard of, in seconds by Redis's clock."""
+"""Sorted set: agent name → time of its last announcement, in seconds of Redis's clock."""
 
 SENTINEL = "waggle:sentinel"
-"""String: `<epoch>:<run id of the Redis server>`; absent or different: what Redis holds is not to be trusted."""
+"""String: `<epoch>:<run id of the Redis server>`; if absent or different, the contents of Redis are not trusted."""
 
 REBUILDING = "waggle:rebuilding"
-"""String with a time to live: who rebuilds the blackboard."""
+"""String with a time to live: the process that rebuilds the blackboard."""
 
 CHECKPOINT = "waggle:checkpoint"
-"""Hash: offsets of the logs up to which this Redis holds everything, and the tokens of the last two checkpoints."""
+"""Hash: log offsets before which this Redis holds every record, and the tokens of the last two checkpoints."""
 
 CHECKPOINTING = "waggle:checkpointing"
 """String with a time to live: present while the next checkpoint is not yet due."""
 
 
 def run(tenant: str, run_id: str, part: str = "state") -> str:
-    """A part of one run: `state`, `processed`, `outbox`, `events`, `ledger`."""
+    """Return the key of a part of one run: `state`, `processed`, `outbox`, `events`, `ledger`."""
     return f"waggle:{tenant}:run:{run_id}:{part}"
 
 
 def journals(tenant: str, run_id: str) -> str:
-    """Set: the keys of the run's journals, which live as long as the run's record."""
+    """Set: the keys of the run's journals, which expire with the run's record."""
     return run(tenant, run_id, "journals")
 
 
 def ledger(tenant: str, run_id: str) -> str:
-    """Hash: what the run has spent and what its calls under way have reserved, and of each call how it stands."""
+    """Hash: amounts the run has spent and its calls in progress have reserved, and the status of each call."""
     return run(tenant, run_id, "ledger")
 
 
 def tenant_ledger(tenant: str) -> str:
-    """Hash: what the tenant has spent on the day it names, and what all its calls under way have reserved."""
+    """Hash: amounts the tenant has spent on the day it names, and all its calls in progress have reserved."""
     return f"waggle:{tenant}:ledger"
 
 
 def runs(tenant: str) -> str:
-    """Sorted set: run id → when it started."""
+    """Sorted set: run id → start time."""
     return f"waggle:{tenant}:runs"
 
 
 def submitted(tenant: str, run_id: str) -> str:
-    """Mark of a task that was accepted over HTTP and is on its way."""
+    """Mark of a task that was accepted over HTTP and has not become a run yet."""
     return f"waggle:{tenant}:submitted:{run_id}"
 
 
 def turn(tenant: str, run_id: str) -> str:
-    """String: the time at which a task that its tenant's rate holds back may begin."""
+    """String: the start time of a task delayed by its tenant's rate limit."""
     return f"waggle:{tenant}:turn:{run_id}"
 
 
 def attempts(fingerprint: str) -> str:
-    """String: the attempt for which a record from outside the swarm was put back last."""
+    """String: the last attempt scheduled for a record from outside the swarm."""
     return f"waggle:attempts:{fingerprint}"
 
 
 def journal(tenant: str, work_id: str) -> str:
-    """Hash: what was done for some work, entry by entry, and the fencing epoch of who does it."""
+    """Hash: the journal entries of some work, and the fencing epoch of its worker."""
     return f"waggle:{tenant}:journal:{work_id}"
 
 
 def wakes(process: str) -> str:
-    """Stream: an entry whenever the process that follows runs has to look for more of them."""
+    """Stream: an entry whenever the process that follows runs has to read more streams."""
     return f"waggle:wakes:{process}"
 
 
 def dead_letter(name: str) -> str:
-    """Held by whoever deals with a dead letter right now."""
+    """Lock of a dead letter that is being redriven or discarded."""
     return f"waggle:dead:{name}"
 
 
 def order(digest: str) -> str:
-    """String: this signed order has arrived in time; by the SHA-256 of what was signed."""
+    """String: a signed order that arrived in time, by the SHA-256 of the signed bytes."""
     return f"waggle:order:{digest}"
 
 
 def breaker(name: str, tenant: str | None = None) -> str:
-    """Hash: whether something that is called is worth calling; of one tenant's own, or for everybody."""
+    """Hash: a circuit breaker, of one tenant or shared by all."""
     return f"waggle:{tenant}:breaker:{name}" if tenant else f"waggle:breaker:{name}"
 
 
 def bucket(name: str, tenant: str | None = None) -> str:
-    """Hash: how much of something may be used right now; by one tenant, or by everybody together."""
+    """Hash: a rate limiter's token bucket, of one tenant or shared by all."""
     return f"waggle:{tenant}:bucket:{name}" if tenant else f"waggle:bucket:{name}"
 
 
 def last_good(tenant: str, tool: str, digest: str) -> str:
-    """String: when a tool has last worked with these arguments, and its result."""
+    """String: the last successful result of a tool with these arguments, and its time."""
     return f"waggle:{tenant}:last-good:{tool}:{digest}"

@@ -1,9 +1,9 @@
-"""What runs and tenants may spend, have spent, and have reserved: shared by all services and parallel steps.
+"""Budget ledger of runs and tenants, shared by all services and parallel steps.
 
-A call reserves the most it can cost before it is made, and settles what it has cost once that is in its journal. So the
-limits hold whatever happens in between: a call that was never settled is spent as it was reserved, as soon as the same
-call is tried again; a call that is settled twice is spent once. What each attempt has cost is kept with the call: the
-journal of its work may lack it, if a worker has ended between the two.
+A call reserves its maximum cost before it is made and settles its actual cost once that is in its journal. The limits
+therefore hold under any failure: a reservation that was never settled counts as spent when the call is retried; a call
+settled twice counts once. The ledger keeps the cost of each attempt, because the journal lacks it if a worker ended
+between the call and the journal write.
 """
 
 from collections.abc import Mapping
@@ -24,17 +24,17 @@ _FORFEIT, _CLOSE = script("forfeit", using=("unhold", "lose")), script("close", 
 _OCCUPY = script("occupy")
 
 LEASE = 3_600.0
-"""Seconds after which a reservation counts as spent that was neither settled nor forfeited, unless it is set."""
+"""Default seconds after which a reservation that was neither settled nor forfeited counts as spent."""
 
 _ENDS = " ".join(f'"{state}"' for state in sorted(ENDS))
-"""As the field `state` of a run has them."""
+"""Terminal states, quoted as in the field `state` of a run."""
 
 NANO = 1_000_000_000
 """Money is counted in billionths of a US dollar: a token of the cheapest models costs a few dozen of them."""
 
 
 class Amounts(NamedTuple):
-    """What a call costs, or may cost at most. Whole numbers: sums of them are exact."""
+    """Cost of a call, actual or maximum. Integers, so that sums are exact."""
 
     tokens: int = 0
     """Prompt and completion tokens together."""
@@ -45,7 +45,7 @@ class Amounts(NamedTuple):
 
     @classmethod
     def of(cls, usage: Usage) -> "Amounts":
-        """What was used, money rounded up."""
+        """Convert usage, with money rounded up."""
         return cls(
             tokens=usage.prompt_tokens + usage.completion_tokens,
             output_tokens=usage.completion_tokens,
@@ -55,12 +55,12 @@ class Amounts(NamedTuple):
         )
 
     def plus(self, other: "Amounts") -> "Amounts":
-        """Both together."""
+        """Return the sum of both."""
         return Amounts(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
     @property
     def usage(self) -> Usage:
-        """The same as usage."""
+        """Return the same amounts as usage."""
         return Usage(
             prompt_tokens=self.tokens - self.output_tokens,
             completion_tokens=self.output_tokens,
@@ -71,19 +71,19 @@ class Amounts(NamedTuple):
 
 
 class Verdict(StrEnum):
-    """What the ledger says to a call."""
+    """Verdict of the ledger on a call."""
 
     GRANTED = "granted"
     WAIT = "wait"
-    """Calls under way have reserved what is left; some of it may come back."""
+    """Calls in progress have reserved the remainder; some of it may be released."""
     REFUSED = "refused"
-    """Too much is spent for it."""
+    """The remaining budget is too small."""
     UNWANTED = "unwanted"
     """The run does not await the handoff that the call is made for."""
 
 
 class Attempt(NamedTuple):
-    """One attempt at a call and its cost: as it was settled, or all it had reserved if its outcome is unknown."""
+    """One attempt at a call and its cost: as settled, or its whole reservation if the outcome is unknown."""
 
     call: str
     attempt: str
@@ -91,37 +91,37 @@ class Attempt(NamedTuple):
 
     @classmethod
     def read(cls, call: str, attempt: str, cost: str) -> "Attempt":
-        """An attempt as the ledger has it."""
+        """Parse an attempt as stored in the ledger."""
         return cls(call, attempt, Amounts(*map(int, cost.split())))
 
 
 class Reserved(NamedTuple):
-    """The ledger's answer."""
+    """The ledger's reply to a reservation."""
 
     verdict: Verdict
     whose: str
-    """`run` or `tenant`: whose limit is in the way; empty when granted."""
+    """Scope of the limit that was hit, `run` or `tenant`; empty when granted."""
     what: str
-    """The amount in the way, by the name of its field; empty when granted."""
+    """Field name of the amount whose limit was hit; empty when granted."""
     left: int
-    """How much of it is left."""
+    """Remainder of that amount."""
     lost: Attempt | None
-    """The attempt before this one, which counts as spent; named once. The journal may have it already."""
+    """The previous attempt, which counts as spent; reported once. The journal may already have it."""
 
 
 class RunLedger(NamedTuple):
-    """What a run has spent, its calls that count as settled: name → attempt, and those that act outside it."""
+    """Totals of a run, its settled calls (name → attempt), and its calls that act on outside systems."""
 
     calls: Mapping[str, str] = {}
     spent: Amounts = Amounts()
     begun: Mapping[str, str] = {}
-    """Digest → place of a call that was made, or may have been."""
+    """Digest → place of a call that was made, or may have been made."""
 
 
 class Ledger:
-    """The ledger of one run, within that of its tenant.
+    """Ledger of one run, within that of its tenant.
 
-    Given a handoff, every reservation also asks the run whether it still awaits that handoff.
+    With a handoff, every reservation also checks that the run still awaits that handoff.
     """
 
     def __init__(
@@ -144,86 +144,86 @@ class Ledger:
         self._ttl = int(ttl * 1000)
 
     async def reserve(self, call: str, attempt: str, most: Amounts) -> Reserved:
-        """Reserve the most a call may cost. The same attempt again is granted again.
+        """Reserve the maximum cost of a call. Idempotent for the same attempt.
 
-        Raises BlackboardLost, Fenced when a worker with a higher fencing epoch has made an attempt, and RetryableError
-        `unknown_run` when the blackboard does not know the run.
+        Raises BlackboardLost, Fenced if a worker with a higher fencing epoch has made an attempt, and RetryableError
+        `unknown_run` if the blackboard has no such run.
         """
-        return await self._asked(call, attempt, most, "held")
+        return await self._reserve(call, attempt, most, "held")
 
     async def take(self, call: str, attempt: str, cost: Amounts) -> Reserved:
-        """Reserve and settle at once what is known to cost exactly that. Raises as `reserve` does."""
-        return await self._asked(call, attempt, cost, "spent")
+        """Reserve and settle a known cost in one step. Raises as `reserve` does."""
+        return await self._reserve(call, attempt, cost, "spent")
 
-    async def _asked(self, call: str, attempt: str, amounts: Amounts, becomes: str) -> Reserved:
+    async def _reserve(self, call: str, attempt: str, amounts: Amounts, becomes: str) -> Reserved:
         about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, becomes]
         amount: list[str | int] = [len(amounts), *Amounts._fields, *amounts, *self._limits]
         arguments = [*about, self._handoff_id, _ENDS, self._lease, *amount]
         said = await self._sentinel.scripts.run(_RESERVE, [*self._keys, self._run], arguments)
         verdict, whose, what, left, lost = said
         if verdict == "lost":
-            self._sentinel.doubt()
+            self._sentinel.mark_lost()
         if verdict == "fenced":
-            raise Fenced(f"{call} was taken over by somebody else")
+            raise Fenced(f"{call} was taken over by another worker")
         if verdict == "unknown":
             raise unknown_run(self._run)
         return Reserved(Verdict(verdict), whose, what, int(left), Attempt.read(call, *lost) if lost else None)
 
     async def settle(self, call: str, attempt: str, cost: Amounts) -> None:
-        """Replace what was reserved by what it has cost; once, however often it is said. Raises BlackboardLost."""
+        """Replace the reservation by the actual cost. Idempotent. Raises BlackboardLost."""
         about: list[str | int] = [self._sentinel.generation, self._ttl, call, attempt, len(cost)]
         said = await self._sentinel.scripts.run(_SETTLE, [*self._keys, self._run], [*about, *Amounts._fields, *cost])
         if said == "lost":
-            self._sentinel.doubt()
+            self._sentinel.mark_lost()
 
     async def forfeit(self, call: str, attempt: str) -> None:
-        """Take what was reserved for spent: it is not known how the request ended. Raises BlackboardLost."""
+        """Count the reservation as spent, because the outcome of the request is unknown. Raises BlackboardLost."""
         arguments: list[str | int] = [self._sentinel.generation, call, attempt, *Amounts._fields]
         if await self._sentinel.scripts.run(_FORFEIT, self._keys, arguments) == "lost":
-            self._sentinel.doubt()
+            self._sentinel.mark_lost()
 
     async def close(self, work: str, epoch: int) -> list[Attempt]:
-        """Take everything for spent that calls of this work have reserved, and list all their attempts.
+        """Count all reservations of this work's calls as spent, and return all attempts at them.
 
-        Attempts of a worker with a higher fencing epoch are left alone. Raises BlackboardLost.
+        Attempts of a worker with a higher fencing epoch are not touched. Raises BlackboardLost.
         """
         arguments: list[str | int] = [self._sentinel.generation, f"{work}/", epoch, *Amounts._fields]
         verdict, listed = await self._sentinel.scripts.run(_CLOSE, self._keys, arguments)
         if verdict == "lost":
-            self._sentinel.doubt()
+            self._sentinel.mark_lost()
         return [Attempt.read(*each) for each in zip(*[iter(listed)] * 3, strict=True)]
 
     async def claim(self, digest: str, place: str, *, force: bool = False, instead_of: str = "") -> str | None:
-        """Note that the call is made at this place; return the place at which an equal one was begun, if there is one.
+        """Claim the call's digest for this place; return the other place if an equal call was already started there.
 
-        `force`: note it all the same. `instead_of`: a place that may be replaced. Raises BlackboardLost.
+        `force`: claim it in any case. `instead_of`: a place that may be replaced. Raises BlackboardLost.
         """
         return await self._occupy(digest, place, "force" if force else "claim", instead_of) or None
 
     async def release(self, digest: str, place: str) -> None:
-        """Take that back: the call was not made. Raises BlackboardLost."""
+        """Release the claim, because the call was not made. Raises BlackboardLost."""
         await self._occupy(digest, place, "release")
 
     async def _occupy(self, digest: str, place: str, what: str, instead_of: str = "") -> str:
         arguments = [self._sentinel.generation, digest, place, what, instead_of]
         verdict, held = await self._sentinel.scripts.run(_OCCUPY, [self._keys[0], keys.SENTINEL], arguments)
         if verdict == "lost":
-            self._sentinel.doubt()
+            self._sentinel.mark_lost()
         return str(held)
 
-    async def spent(self) -> Amounts:
-        """What the run has spent."""
+    async def read_spent(self) -> Amounts:
+        """Return the amounts the run has spent."""
         found = await self._sentinel.client.hmget(self._keys[0], [f"spent:{name}" for name in Amounts._fields])
         return Amounts(*(int(each or 0) for each in found))
 
 
 def unknown_run(run: str) -> RetryableError:
-    """The error for a run that is not, or not yet again, on the blackboard."""
-    return RetryableError(f"there is no run {run}, or not yet again", code="unknown_run")
+    """Return the error for a run that is not on the blackboard (perhaps a rebuild has not restored it yet)."""
+    return RetryableError(f"the blackboard has no run {run}", code="unknown_run")
 
 
 def _nano(usd: float) -> int:
-    """Rounded up, but for what floating point adds below a thousandth of a billionth."""
+    """Return billionths, rounded up; floating-point noise below a thousandth of a billionth is ignored."""
     return -int(-round(usd * NANO, 3) // 1)
 
 
@@ -238,7 +238,7 @@ def _limits(budget: Budget) -> Amounts:
 
 
 def _day_limits(day: DayBudget) -> list[int]:
-    """-1: no limit."""
+    """Return the limits of a tenant's day as a list of amounts; -1 means no limit."""
     none = -1
     return [
         none if day.tokens is None else day.tokens,
@@ -250,7 +250,7 @@ def _day_limits(day: DayBudget) -> list[int]:
 
 
 def ledger_fields(ledger: RunLedger) -> dict[str, str]:
-    """A run's ledger as it stands on the blackboard, nothing reserved."""
+    """Return a run's ledger as blackboard fields, without reservations."""
     spent = {f"spent:{name}": str(amount) for name, amount in ledger.spent._asdict().items()}
     begun = {f"act:{digest}": place for digest, place in ledger.begun.items()}
     return spent | begun | {f"call:{call}": f"spent {attempt}" for call, attempt in ledger.calls.items()}

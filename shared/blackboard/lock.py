@@ -1,4 +1,4 @@
-"""A name that one holder has at a time, until it is given back or its time is up."""
+"""Distributed lock with one holder at a time, until it is released or expires."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -13,31 +13,31 @@ T = TypeVar("T")
 
 _RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
-"""Only by whoever holds it: after the time it may be another's."""
+"""Both check the holder: after the time limit the lock may belong to another process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """One holder's view of it."""
+    """One holder's handle of a lock."""
 
     redis: Client
     key: str
     token: str
-    """Names the holder."""
+    """Id of the holder."""
     ttl: int
-    """Milliseconds it is held unless it is renewed."""
+    """Milliseconds until the lock expires, unless it is renewed."""
 
     async def take(self) -> bool:
-        """Hold it from now on; False when somebody else does."""
+        """Acquire the lock; return False if another holder has it."""
         return bool(await self.redis.set(self.key, self.token, nx=True, px=self.ttl))
 
     async def release(self) -> None:
-        """Give it back, if it is still held."""
-        with suppress(*OUTAGES):  # it ends by itself, and what was done under it stays done
+        """Release the lock, if it is still held."""
+        with suppress(*OUTAGES):  # the lock expires by itself, and the work done under it is complete
             await self.redis.eval(_RELEASE, 1, self.key, self.token)
 
     async def during(self, work: Coroutine[Any, Any, T]) -> T:
-        """The work's outcome; the lock is renewed until it is there. Raises BlackboardLost at once when it is lost."""
+        """Return the outcome of `work`, renewing the lock meanwhile. Raises BlackboardLost as soon as it is lost."""
         working, keeping = asyncio.create_task(work), asyncio.create_task(self._keep())
         try:
             await asyncio.wait((working, keeping), return_when=asyncio.FIRST_COMPLETED)
@@ -51,11 +51,11 @@ class Lock:
         while True:
             await asyncio.sleep(self.ttl / 3_000)
             if not await self.redis.eval(_RENEW, 1, self.key, self.token, self.ttl):
-                raise self.lost()
+                raise self.lost_error()
 
-    def lost(self) -> BlackboardLost:
-        """The error that says so."""
+    def lost_error(self) -> BlackboardLost:
+        """Return the error for a lost lock."""
         return BlackboardLost(
-            f"{self.key} is held by nobody or by somebody else now: this process did not renew it for "
+            f"the lock {self.key} is free or has another holder: this process did not renew it for "
             f"{self.ttl / 1000:g} s, or Redis was emptied; nothing more was written"
         )

@@ -1,4 +1,4 @@
--- Count what a call has reserved as spent: nobody knows how it ended. The next attempt at it is told so, once.
+-- Count a call's reservation as spent, because its outcome is unknown. The next attempt at the call reports it, once.
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger  ARGV: as for `unhold`
 local held, counts = cjson.decode(ARGV[2]), unhold(KEYS, ARGV)
 for i = 3, #ARGV do

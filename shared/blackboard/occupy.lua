@@ -1,8 +1,8 @@
--- Note the place at which a run makes a call, or take that back, so that two steps at once do not make equal calls.
+-- Claim or release the digest of a call for one place in a run, so that concurrent steps do not make equal calls.
 -- KEYS: 1 the run's ledger, 2 sentinel
--- ARGV: 1 the generation, 2 digest of the call, 3 its place, 4 "claim", "force" (whatever is noted) or "release",
+-- ARGV: 1 the generation, 2 digest of the call, 3 its place, 4 "claim", "force" (replace any claim) or "release",
 --       5 a place that a claim may replace, or ""
--- Returns {verdict, place}: "done", "taken" (with the place that has it) or "lost" (the blackboard is not the caller's).
+-- Returns {verdict, place}: "done", "taken" (with the place that has it) or "lost" (the generation has changed).
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then
   return {'lost', ''}
 end

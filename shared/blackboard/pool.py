@@ -1,4 +1,4 @@
-"""Connections to Redis for work: a bounded number, waited for in turn. What waits for news has its own elsewhere."""
+"""Bounded connection pool to Redis for short commands. Blocking reads use connections of their own (followers)."""
 
 from typing import Any
 
@@ -6,21 +6,21 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import ConnectionError  # noqa: A004 -- Redis's own
 
 CONNECTIONS = 64
-"""Connections of one process. Scripts share them in pipelines, so few are in use at once."""
+"""Connections per process. Scripts share them in pipelines, so few are in use at once."""
 
 PATIENCE = 10.0
 """Seconds a command waits for a connection."""
 
 
 class NoConnectionFree(ConnectionError):
-    """Every connection of this process is in use: it asks more of Redis than fits. Redis itself is not in doubt."""
+    """Every connection of this process is in use: the process is overloaded, Redis itself may be healthy."""
 
 
 class WorkPool(BlockingConnectionPool):
-    """A pool in which a command waits for its turn instead of failing."""
+    """Pool in which a command waits for a free connection instead of failing."""
 
     async def get_connection(self, *given: Any, **more: Any) -> Any:
-        """Return a connection. Raises NoConnectionFree when none was given back in time."""
+        """Return a connection. Raises NoConnectionFree if none was released in time."""
         try:
             return await super().get_connection(*given, **more)  # type: ignore[no-untyped-call]
         except ConnectionError as refused:
@@ -30,7 +30,7 @@ class WorkPool(BlockingConnectionPool):
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether a command would have to wait."""
+        """True if a command would have to wait."""
         return not self.can_get_connection()
 
 

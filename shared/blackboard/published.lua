@@ -1,6 +1,6 @@
--- Take published records out of an outbox.
+-- Remove published records from an outbox.
 -- KEYS: 1 outbox, 2 sentinel  ARGV: 1 the generation, then ids
--- Returns 1, or 0 when the blackboard is not the caller's.
+-- Returns 1, or 0 if the generation has changed.
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then
   return 0
 end

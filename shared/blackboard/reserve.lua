@@ -1,15 +1,14 @@
--- Reserve for one call what it may cost at most, if the limits of the run and of its tenant's day hold with it.
+-- Reserve the maximum cost of one call, within the limits of the run and of its tenant's day.
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel, 4 the run
--- ARGV: 1 the generation, 2 how long to keep the ledger if there is no such run (ms), 3 the call, 4 which attempt at it (it begins with the
---       fencing epoch), 5 what they become ("held", or "spent" at once), 6 the handoff the call is made for (empty: the run is
---       not asked), 7 the states in which a run has ended, 8 how long what is held stays so (s): after that it counts as
---       spent, 9 how many amounts there are (n), then n names, n amounts, n limits of the run, n limits of the tenant's
---       day (-1: none)
--- Returns {verdict, whose, name, left, lost}: "granted"; "wait" (what others have reserved is in the way and may come back) or
--- "refused" (what is spent is), with whose limit is in the way ("run" or "tenant"), of which amount, and how much is
--- left of it; "unwanted" (the run does not await the handoff) or "unknown" (there is no such run): nothing is reserved;
--- "fenced" (somebody else has taken the work over); or "lost" (the blackboard is not the caller's). `lost`: the attempt before this one and its
--- amounts, which are spent: as it was settled, or as it was reserved if nobody knows how it ended. Empty once it was returned.
+-- ARGV: 1 the generation, 2 lifetime of the ledger if there is no such run (ms), 3 the call, 4 the attempt (it starts with
+--       the fencing epoch), 5 "held", or "spent" to settle immediately, 6 the handoff the call is made for (empty: the run
+--       is not checked), 7 the terminal states of runs, 8 lease (s): an older reservation counts as spent, 9 number of
+--       amounts (n), then n names, n amounts, n limits of the run, n limits of the tenant's day (-1: none)
+-- Returns {verdict, whose, name, left, lost}: "granted"; "wait" (blocked by reservations that may be released) or "refused"
+-- (blocked by what is spent), with the scope of the limit ("run" or "tenant"), the name of the amount and its remainder;
+-- "unwanted" (the run does not await the handoff) or "unknown" (there is no such run), and nothing is reserved; "fenced"
+-- (another worker has taken the work over); or "lost" (the generation has changed). `lost`: the previous attempt and its
+-- amounts, which are spent: as settled, or as reserved if the outcome is unknown. Empty once it was returned.
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
   return {'lost', '', '', '0', {}}
 end
@@ -23,7 +22,7 @@ local function list(place)
 end
 local names, amounts, limits, scopes = list(0), list(1), {list(2), list(3)}, {'run', 'tenant'}
 if redis.call('HGET', KEYS[2], 'day') ~= day then
-  redis.call('DEL', KEYS[2])  -- what is held belongs to the day it was reserved in, and is settled without this one
+  redis.call('DEL', KEYS[2])  -- reservations belong to the day they were made on and do not count on the new day
   redis.call('HSET', KEYS[2], 'day', day)
 end
 local function objection(handoff)
@@ -38,7 +37,7 @@ local function objection(handoff)
     return 'unwanted'
   end
   local at, ids = string.match(awaited or '', '^(%d+) (.*)$')
-  if at ~= version then  -- last written by a release that does not keep it: any handoff may act until the run ends
+  if at ~= version then  -- last written by a release without the field: any handoff may act until the run ends
     return nil
   end
   return not string.find(ids, '"' .. handoff .. '"', 1, true) and 'unwanted' or nil
@@ -65,7 +64,7 @@ if known then
   if state == 'held' then
     lose(KEYS, {ARGV[3], string.sub(known, 6), unpack(names)})
   end
-  if cost ~= '' then  -- the journal of the call may lack it: it is kept beside the attempts that follow
+  if cost ~= '' then  -- the journal of the call may lack this attempt: keep it in the ledger
     lost = {before, cost}
     local past = cjson.decode(redis.call('HGET', KEYS[1], 'past:' .. ARGV[3]) or '{}')
     past[before] = cost
@@ -93,7 +92,7 @@ local function judged()
   return verdict, whose, which, left
 end
 local verdict, whose, which, left = judged()
-if verdict == 'wait' then  -- perhaps for one who has died
+if verdict == 'wait' then  -- perhaps for a reservation whose worker died
   overdue(KEYS, {now, unpack(names)})
   verdict, whose, which, left = judged()
 end

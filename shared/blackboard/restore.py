@@ -1,4 +1,4 @@
-"""Writing to an empty or an outdated blackboard what was folded from the logs."""
+"""Writes to an empty or outdated blackboard, with the state folded from the logs."""
 
 import json
 import time
@@ -17,42 +17,42 @@ from shared.errors import BlackboardLost
 from shared.runs import ENDS, Run
 
 LOCK_TTL = 15_000
-"""Milliseconds after which a rebuild whose process died is begun again by another one."""
+"""Milliseconds after which another process may restart a rebuild whose process died."""
 
 T = TypeVar("T")
 
 _EXPIRE, _SETTLE = script("expire"), script("settle", using=("expire", "unhold"))
 
-_TOLD = """
+_MARK_REPORTED = """
 if string.sub(redis.call('HGET', KEYS[1], ARGV[1]) or '', 1, #ARGV[2] + 1) == ARGV[2] .. ' ' then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 end
 """
-"""The journal has what the call has cost: the next attempt need not be told."""
+"""Drops the cost kept with a call: the journal has it, so the ledger need not report it to the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run as its log tells it."""
+    """One run as folded from its log."""
 
     run: Run
     version: int
     causes: Sequence[str]
-    """Marks of the messages that were decided about."""
+    """Marks of the messages that were processed."""
     events: Sequence[Sequence[str]]
-    """Of each change, its events for the live stream."""
+    """Live events of each change."""
     outbox: Mapping[str, str]
-    """What has to go out again if the last message is delivered again: id → encoded record."""
+    """Records to publish again if the last message is redelivered: id → encoded record."""
     first: int = 1
-    """The number of the first of those changes."""
+    """Number of the first of those changes."""
     age: int = 0
-    """Milliseconds since its last change."""
+    """Milliseconds since the last change."""
 
 
 class Restorer:
-    """The one who rebuilds. Nobody else writes while there is no sentinel.
+    """The process that rebuilds. No other process writes while there is no sentinel.
 
-    Every write raises BlackboardLost instead of being done when the lock is not held in that moment.
+    A write raises BlackboardLost, and changes nothing, if the lock is not held at that moment.
     """
 
     def __init__(self, redis: Client, name: str, ttl: float) -> None:
@@ -62,30 +62,30 @@ class Restorer:
         self._ttl = int(ttl * 1000)
 
     async def begin(self) -> bool:
-        """Take the lock; False when somebody else has it."""
+        """Acquire the lock; return False if another process holds it."""
         return await self._lock.take()
 
     async def during(self, work: Coroutine[Any, Any, T]) -> T:
-        """The work's outcome, with the lock kept all the while. Raises BlackboardLost when it is lost all the same."""
+        """Return the outcome of `work`, renewing the lock meanwhile. Raises BlackboardLost as soon as it is lost."""
         return await self._lock.during(work)
 
     async def end(self) -> None:
-        """Give the lock back, if it is still held."""
+        """Release the lock, if it is still held."""
         await self._lock.release()
 
-    def lost(self) -> BlackboardLost:
-        """The error that says that the lock was lost."""
-        return self._lock.lost()
+    def lost_error(self) -> BlackboardLost:
+        """Return the error for a lost lock."""
+        return self._lock.lost_error()
 
     async def sentinel_epoch(self) -> int:
-        """The epoch that the blackboard itself names; 0 if none."""
+        """Return the epoch stored in the sentinel; 0 if there is none."""
         value = await self._redis.get(keys.SENTINEL)
         return int(value.partition(":")[0]) if value else 0
 
-    async def not_behind(self, records: Sequence[RunRecord]) -> list[RunRecord]:
-        """Those that are as far in the log as on the blackboard, or further.
+    async def drop_outdated(self, records: Sequence[RunRecord]) -> list[RunRecord]:
+        """Return the records whose version in the log is at least the version on the blackboard.
 
-        Of one version Redis may have another change than the log: it was decided before a rebuild that did not know it.
+        At equal versions the log wins: the change in Redis may stem from before a rebuild that did not know it.
         """
         async with self._redis.pipeline(transaction=False) as pipe:
             for record in records:
@@ -94,11 +94,11 @@ class Restorer:
         return [each for each, version in zip(records, versions, strict=True) if each.version >= int(version or 0)]
 
     async def version(self, tenant: str, run_id: str) -> int:
-        """The version of the run on the blackboard; 0 when it has none."""
+        """Return the run's version on the blackboard; 0 if there is no such run."""
         return int(await self._redis.hget(keys.run(tenant, run_id), "version") or 0)
 
-    async def behind(self, changes: Sequence[tuple[str, str, int, str]]) -> list[str]:
-        """The runs that lack one of these changes: (tenant, run, number, the mark of what was decided about)."""
+    async def lacking(self, changes: Sequence[tuple[str, str, int, str]]) -> list[str]:
+        """Return the runs that lack one of these changes: (tenant, run, number, mark of the message)."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for tenant, run_id, _, mark in changes:
                 pipe.hget(keys.run(tenant, run_id), "version")
@@ -108,12 +108,12 @@ class Restorer:
         return [run for (_, run, number, _), version, known in has if not known or int(version or 0) < number]
 
     async def journal(self, tenant: str, work_id: str, names: Sequence[str]) -> tuple[int, dict[str, str]]:
-        """The fencing epoch of a journal, and of the named entries those that it has, encoded."""
+        """Return the fencing epoch of a journal, and those of the named entries that it has, encoded."""
         epoch, *found = await self._redis.hmget(keys.journal(tenant, work_id), "epoch", *names)
         return int(epoch or 0), {name: each for name, each in zip(names, found, strict=True) if each is not None}
 
     async def write_runs(self, records: Iterable[RunRecord]) -> None:
-        """Put runs back, whatever stood in their place."""
+        """Restore runs, replacing any existing records."""
 
         def fill(pipe: Any) -> None:
             for record in records:
@@ -141,9 +141,9 @@ class Restorer:
                 pipe.pexpire(key, max(1, self._ttl - record.age))
 
     async def write_journals(self, journals: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
-        """Put journal entries back, whatever stood in their place: (tenant, work) → entries by name.
+        """Restore journal entries, replacing any of the same name: (tenant, work) → entries by name.
 
-        The log is written first, so what Redis has under the same name is nothing newer, but perhaps something older.
+        The log is written before Redis, so an entry in Redis is never newer than in the log, but may be older.
         """
 
         def fill(pipe: Any) -> None:
@@ -158,7 +158,7 @@ class Restorer:
         await self._write(fill)
 
     async def settle(self, costs: Sequence[tuple[str, str, str, str, Amounts]]) -> None:
-        """Count what journals say that calls have cost, unless it is counted: (tenant, run, call, attempt, amounts)."""
+        """Settle costs recorded in journals, unless already settled: (tenant, run, call, attempt, amounts)."""
         generation = await self._redis.get(keys.SENTINEL)
 
         def fill(pipe: Any) -> None:
@@ -166,12 +166,12 @@ class Restorer:
                 parts = keys.ledger(tenant, run_id), keys.tenant_ledger(tenant), keys.SENTINEL, keys.run(tenant, run_id)
                 about = generation, self._ttl, call, attempt, len(cost)
                 pipe.eval(_SETTLE.text, len(parts), *parts, *about, *Amounts._fields, *cost)
-                pipe.eval(_TOLD, 1, parts[0], f"call:{call}", f"spent {attempt}")
+                pipe.eval(_MARK_REPORTED, 1, parts[0], f"call:{call}", f"spent {attempt}")
 
         await self._write(fill)
 
     async def write_ledgers(self, ledgers: Mapping[tuple[str, str], RunLedger]) -> None:
-        """Put back what runs have spent, whatever stood in its place: (tenant, run) → ledger."""
+        """Restore the ledgers of runs, replacing existing ones: (tenant, run) → ledger."""
 
         def fill(pipe: Any) -> None:
             for (tenant, run_id), ledger in ledgers.items():
@@ -187,7 +187,7 @@ class Restorer:
             pipe.eval(_EXPIRE.text, 2, key, keys.run(tenant, run_id), self._ttl)
 
     async def write_tenants(self, spent: Mapping[str, Amounts]) -> None:
-        """Put back what tenants have spent today."""
+        """Restore the amounts that tenants have spent today."""
         today = str(int(time.time()) // 86_400)
 
         def fill(pipe: Any) -> None:
@@ -199,7 +199,7 @@ class Restorer:
         await self._write(fill)
 
     async def write_cards(self, cards: Iterable[AgentCard]) -> None:
-        """Make agents known again; those that do not run are forgotten after a while."""
+        """Restore the registry of agents; those that do not run expire after a while."""
         mapping = {card.name: card.model_dump_json() for card in cards}
         now, _ = await self._redis.time()
 
@@ -211,11 +211,11 @@ class Restorer:
             await self._write(fill)
 
     async def _write(self, fill: Callable[[Any], object]) -> None:
-        """Do what `fill` puts into the pipeline, all or nothing, if nobody else has got the lock meanwhile."""
+        """Execute the commands that `fill` adds to the pipeline, all or nothing, if the lock is still held."""
 
         async def act(pipe: Any) -> None:
             if await pipe.get(keys.REBUILDING) != self.name:
-                raise self.lost()
+                raise self.lost_error()
             pipe.multi()
             fill(pipe)
 

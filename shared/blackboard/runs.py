@@ -1,4 +1,4 @@
-"""Runs on the blackboard: written by difference, with compare-and-set on their version."""
+"""Runs on the blackboard, written as differences with compare-and-set on the version."""
 
 import json
 from collections import OrderedDict
@@ -19,10 +19,10 @@ from shared.runs import ENDS, Run, StepRecord, awaited
 _COMMIT, _PUBLISHED, _READ, _STATE = script("commit"), script("published"), script("read"), script("state")
 _STEP = "step:"
 _AWAITED = "awaited"
-"""Field: the version of the run that it belongs to, a space, and the ids of the handoffs the run awaits, as JSON.
+"""Field: the version of the run it belongs to, a space, and the ids of the handoffs the run awaits, as JSON.
 
-`reserve.lua` reads it before each call of a handoff. It counts for nothing when the run has another version: a release
-that does not know the field has written since.
+`reserve.lua` reads it before each call of a handoff. It is ignored if the run has another version: then a release that
+does not know the field has written since.
 """
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
@@ -32,54 +32,54 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {
 }
 
 REMEMBERED = 1_000
-"""Runs a process remembers as it last wrote them."""
+"""Runs that a process caches as it last wrote them."""
 
 
 class Loaded(NamedTuple):
-    """A run as it was read, and what a write that is decided on it has to find unchanged."""
+    """A run as read, with the version and generation that a write based on it must find unchanged."""
 
     run: Run | None
     version: int
     generation: str
-    """Of the blackboard: a rebuild may give another run the same version."""
+    """Generation of the blackboard: after a rebuild the same version may be another state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One change of a run, with who made it, when and why, and what is to be published after it."""
+    """One change of a run, with its author, time and reason, and the records to publish after it."""
 
     message_id: str
-    """Names the message that was decided about: a second write for it does nothing."""
+    """Mark of the processed message: a second write for it does nothing."""
     before: Run | None
     after: Run
     version: int
-    """The version `before` was loaded with."""
+    """Version with which `before` was loaded."""
     generation: str
-    """The generation it was loaded from."""
+    """Generation from which it was loaded."""
     events: Sequence[str]
-    """For the live stream, as JSON: {type, data}."""
+    """Events for the live stream, as JSON: {type, data}."""
     outbox: Mapping[str, str]
-    """Id → encoded record."""
+    """Records to publish: id → encoded record."""
     author: str
     at: str
     why: str
     former_id: str = ""
-    """What an earlier version called that message."""
+    """Mark that an earlier release gave that message."""
     gone: Sequence[str] = ()
-    """Fields of a record that this one replaces, beside those that `before` knows."""
+    """Fields to delete besides those `before` knows: those of a replaced record."""
 
 
 class Committed(NamedTuple):
-    """How a write went."""
+    """Outcome of a write."""
 
     fresh: bool
-    """False when the message was processed before, so that nothing was written."""
+    """False if the message was processed before, so that nothing was written."""
     left: int
-    """How many records an earlier write has left in the outbox."""
+    """Number of outbox records left by earlier writes."""
 
 
 class RunStore:
-    """The runs of all tenants. Every call names the tenant."""
+    """Store of the runs of all tenants. Every call names the tenant."""
 
     def __init__(self, sentinel: Sentinel, ttl: float) -> None:
         self._redis = sentinel.client
@@ -89,9 +89,9 @@ class RunStore:
         self._remembered: OrderedDict[tuple[str, str, str], Loaded] = OrderedDict()
 
     async def load(self, tenant: str, run_id: str) -> Loaded:
-        """The run and its version; None and 0 when there is none. Raises BlackboardLost, UnreadableRun."""
+        """Return the run and its version; None and 0 if there is none. Raises BlackboardLost, UnreadableRun."""
         value, found = await self._scripts.run(_READ, [keys.run(tenant, run_id), keys.SENTINEL], [])
-        await self._sentinel.agree(value)
+        await self._sentinel.verify(value)
         fields = dict(zip(found[::2], found[1::2], strict=True))
         try:
             return Loaded(*read_run(fields), value)
@@ -99,44 +99,44 @@ class RunStore:
             raise UnreadableRun(run_id, fields, value, wrong) from None
 
     def recall(self, tenant: str, run_id: str) -> Loaded | None:
-        """The run as this process last wrote it; None if it has not.
+        """Return the run as this process last wrote it, from its cache; None if it is not cached.
 
-        Somebody else may have written since: `commit` finds out. Decide nothing on it that is not committed.
+        Another process may have written since, which `commit` detects. Use it only for decisions that are committed.
         """
         return self._remembered.get((self._sentinel.generation, tenant, run_id))
 
     async def state(self, tenant: str, run_id: str) -> State | None:
-        """Only where the run stands. Raises BlackboardLost."""
+        """Return only the state of the run; None for an unknown run. Raises BlackboardLost."""
         sentinel, state = await self._scripts.run(_STATE, [keys.run(tenant, run_id), keys.SENTINEL], ["state"])
-        await self._sentinel.agree(sentinel)
+        await self._sentinel.verify(sentinel)
         return _ADAPTERS["state"].validate_json(state) if state else None
 
     async def awaits(self, tenant: str, run_id: str, handoff_id: str) -> bool | None:
-        """Return whether the run awaits the handoff; None for an unknown run. Raises BlackboardLost."""
+        """Return True if the run awaits the handoff; None for an unknown run. Raises BlackboardLost."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.get(keys.SENTINEL)
             pipe.hmget(keys.run(tenant, run_id), "state", "version", _AWAITED)
             sentinel, (state, version, awaited) = await pipe.execute()
-        await self._sentinel.agree(sentinel)
+        await self._sentinel.verify(sentinel)
         if state is None:
             return None
         at, _, ids = (awaited or "").partition(" ")
         ended = _ADAPTERS["state"].validate_json(state) in ENDS
         return not ended and (at != version or handoff_id in json.loads(ids))
 
-    async def over(self, tenant: str, run_id: str) -> bool | None:
-        """Return whether the result of the run is published; None for an unknown run. Raises BlackboardLost."""
+    async def is_over(self, tenant: str, run_id: str) -> bool | None:
+        """Return True if the result of the run is published; None for an unknown run. Raises BlackboardLost."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.get(keys.SENTINEL)
             pipe.hmget(keys.run(tenant, run_id), "state", "settling")
             sentinel, (state, settling) = await pipe.execute()
-        await self._sentinel.agree(sentinel)
+        await self._sentinel.verify(sentinel)
         return _ADAPTERS["state"].validate_json(state) in ENDS and settling != "true" if state else None
 
     async def commit(self, write: Write) -> Committed:
-        """Write, all or nothing.
+        """Write one change, all or nothing.
 
-        Raises Conflict when somebody else wrote since `before` was loaded, BlackboardLost.
+        Raises Conflict if another process wrote since `before` was loaded, and BlackboardLost.
         """
         run, generation = write.after, write.generation
         parts = [keys.run(run.tenant, run.id, part) for part in ("state", "processed", "outbox", "events")]
@@ -159,25 +159,25 @@ class RunStore:
             return Committed(fresh=True, left=int(left))
         self._remembered.pop((generation, run.tenant, run.id), None)
         if verdict == "lost":
-            self._sentinel.doubt()
+            self._sentinel.mark_lost()
         if verdict == "conflict":
             raise Conflict(f"{run.id} is at version {version}, not {write.version}")
         return Committed(fresh=False, left=int(left))
 
     async def outbox(self, tenant: str, run_id: str) -> dict[str, str]:
-        """What was written to be published and has not been marked as published. Raises BlackboardLost."""
+        """Return the records that are not marked as published: id → encoded record. Raises BlackboardLost."""
         value, fields = await self._scripts.run(_READ, [keys.run(tenant, run_id, "outbox"), keys.SENTINEL], [])
-        await self._sentinel.agree(value)
+        await self._sentinel.verify(value)
         return dict(zip(fields[::2], fields[1::2], strict=True))
 
-    async def published(self, tenant: str, run_id: str, ids: Sequence[str], generation: str) -> None:
-        """Mark as published. Raises BlackboardLost when that may have been in vain: decide again then."""
+    async def mark_published(self, tenant: str, run_id: str, ids: Sequence[str], generation: str) -> None:
+        """Mark records as published. Raises BlackboardLost if the blackboard has changed: decide again then."""
         outbox = keys.run(tenant, run_id, "outbox")
         if not await self._scripts.run(_PUBLISHED, [outbox, keys.SENTINEL], [generation, *ids]):
-            self._sentinel.doubt()
+            self._sentinel.mark_lost()
 
     async def latest(self, tenant: str, limit: int, offset: int = 0) -> list[Run | UnreadableRun]:
-        """The tenant's runs, newest first. Runs whose time to live is over are left out and forgotten."""
+        """Return the tenant's runs, newest first. Expired runs are skipped and removed from the index."""
         ids = await self._redis.zrevrange(keys.runs(tenant), offset, offset + limit - 1)
         async with self._redis.pipeline(transaction=False) as pipe:
             for run_id in ids:
@@ -198,9 +198,9 @@ class RunStore:
 
 
 def fields_of(run: Run, version: int, before: Run | None = None) -> dict[str, str]:
-    """The run as fields so small that a change writes little: one for each step, one for each other part.
+    """Return the run as small fields, so that a change writes little: one per step, one per other part.
 
-    With `before`, only what has changed since: parts of a run are immutable, so what is the same object is the same.
+    With `before`, only fields that have changed: parts of a run are immutable, so identity means equality.
     """
     fields = {
         name: adapter.dump_json(value).decode()
@@ -226,7 +226,7 @@ _STEPS = TypeAdapter(_Step)
 
 
 def read_run(fields: Mapping[str, str]) -> tuple[Run | None, int]:
-    """The run in these fields, and its version; None and 0 when there are none."""
+    """Return the run in these fields, and its version; None and 0 if there are no fields."""
     if not fields:
         return None, 0
     steps = sorted(
@@ -241,7 +241,7 @@ def read_run(fields: Mapping[str, str]) -> tuple[Run | None, int]:
 
 
 def _run_or_why(run_id: str, fields: Mapping[str, str]) -> Run | UnreadableRun | None:
-    """One entry of a list, which must survive a record that cannot be read."""
+    """Return one entry of a listing, which must survive an unreadable record."""
     try:
         return read_run(fields)[0]
     except (ValueError, KeyError) as wrong:
@@ -249,7 +249,7 @@ def _run_or_why(run_id: str, fields: Mapping[str, str]) -> Run | UnreadableRun |
 
 
 def _lists(write: Write) -> list[str | int]:
-    """What the script takes: names that are gone, fields, live events, outbox; each list after its length."""
+    """Return the script's lists: deleted fields, changed fields, live events, outbox; each after its length."""
     changed = fields_of(write.after, write.version + 1, write.before)
     changed |= {"written_by": write.author, "written_at": write.at, "written_why": write.why}
     gone = [_STEP + key for key in (write.before.steps if write.before else {}) if key not in write.after.steps]

@@ -1,4 +1,4 @@
-"""Lua scripts, many in one round trip: calls that are made in one turn of the event loop go to Redis together."""
+"""Lua scripts, batched: calls made in one turn of the event loop go to Redis in one round trip."""
 
 import asyncio
 import hashlib
@@ -11,20 +11,20 @@ from redis.exceptions import NoScriptError, ResponseError
 from shared.blackboard.connect import REFUSALS, Client, TakesNoWrites
 
 MOST = 200
-"""Calls in one pipeline."""
+"""Calls per pipeline."""
 
 
 class Script(NamedTuple):
-    """A script and the hash Redis knows it by."""
+    """A script and the hash by which Redis caches it."""
 
     text: str
     sha: str
 
 
 def script(name: str, folder: Path = Path(__file__).parent, *, using: Sequence[str] = ()) -> Script:
-    """The script in the file of that name, beside this one or in another folder.
+    """Load the script from the file of that name, in this folder or another one.
 
-    `using`: scripts beside it that it calls, as functions of KEYS and ARGV.
+    `using`: scripts of the same folder that it calls, as functions of KEYS and ARGV.
     """
     functions = [f"local function {each}(KEYS, ARGV)\n{(folder / f'{each}.lua').read_text()}end\n" for each in using]
     text = "".join(functions) + (folder / f"{name}.lua").read_text()
@@ -39,7 +39,7 @@ class _Call(NamedTuple):
 
 
 class Scripts:
-    """Runs scripts. Each is atomic by itself; those that travel together are not atomic together."""
+    """Runs scripts. Each script is atomic; a batch of them is not."""
 
     def __init__(self, redis: Client) -> None:
         self._redis = redis
@@ -47,7 +47,7 @@ class Scripts:
         self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
-        """What the script answers. Raises Redis's errors."""
+        """Return the script's reply. Raises Redis's errors."""
         loop = asyncio.get_running_loop()
         call = _Call(script, keys, arguments, loop.create_future())
         if not self._waiting:

@@ -1,9 +1,9 @@
-"""Whether the blackboard is whole: the sentinel key says which rebuild it stems from, and on which Redis.
+"""Detects a lost blackboard: the sentinel key names the rebuild that made it and the Redis process that holds it.
 
-A Redis that was emptied has no sentinel. One that was started again, perhaps from an old backup or without its last
-second, has another run id than the sentinel names. In both cases no service reads or writes until the blackboard was
-verified against the logs, or rebuilt from them: every script checks the sentinel in the same step as it writes, every
-new connection checks the server's run id before its first command.
+An emptied Redis has no sentinel. A restarted Redis, perhaps from an old backup or without its last second, has another
+run id than the sentinel names. In both cases no service reads or writes until the blackboard is verified against the
+logs, or rebuilt from them: every script checks the sentinel in the same step as it writes, and every new connection
+checks the server's run id before its first command.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from shared.errors import BlackboardLost
 
 
 def epoch_of(generation: str) -> int:
-    """How many times the blackboard was made."""
+    """Return the number of times the blackboard was built."""
     return int(generation.partition(":")[0] or 0)
 
 
-LOOK_EVERY = 0.25
-"""Seconds between looks: how long a loss can go unnoticed by a service that is idle."""
+REFRESH_EVERY = 0.25
+"""Seconds between checks: an idle service notices a loss after at most this long."""
 
 _RENEW = """
 if ARGV[2] ~= '' and redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
@@ -39,58 +39,58 @@ log = structlog.get_logger()
 
 
 class Sentinel:
-    """What this process knows of the blackboard's generation.
+    """View that one process has of the blackboard's generation.
 
-    `client` is what everybody works with; `own` asks no questions, for whoever looks or rebuilds. `tls` is what both
-    take beside a `rediss:` URL.
+    `client` verifies every connection and is the one to work with; `own` does not, for checks and rebuilds. `tls` holds
+    the TLS arguments of both for a `rediss:` URL.
     """
 
     def __init__(self, url: str, tls: Mapping[str, Any] | None = None) -> None:
         given: dict[str, Any] = {"decode_responses": True, "socket_connect_timeout": 5, **(tls or {})}
         self._url, self._given = url, given
-        self.client: Client = working_client(url, redis_connect_func=self._met, socket_timeout=30, **given)
+        self.client: Client = working_client(url, redis_connect_func=self._verify_server, socket_timeout=30, **given)
         self.scripts = Scripts(self.client)
         self.own: Client = Redis.from_url(url, socket_timeout=5, **given)
-        self._whole = asyncio.Event()
+        self._ready = asyncio.Event()
         self.generation = ""
-        """`<epoch>:<run id of the server>`; empty until it was first seen."""
+        """`<epoch>:<run id of the server>`; empty until first read."""
         self.reachable = False
-        """Whether Redis answered when it was last asked."""
+        """True if Redis answered the last check."""
         self.checkpoint = ""
-        """Token of the checkpoint that Redis had then; empty: none."""
+        """Token of the checkpoint at the last check; empty if there was none."""
 
     @property
-    def is_whole(self) -> bool:
-        """Whether it can be worked with, as far as is known."""
-        return self._whole.is_set()
+    def is_ready(self) -> bool:
+        """True if the blackboard was usable at the last check."""
+        return self._ready.is_set()
 
-    def apart(self) -> Client:
-        """Return a client with a connection of its own, for what waits long; whoever asks for it closes it."""
+    def dedicated_client(self) -> Client:
+        """Return a client with a connection of its own, for blocking commands; the caller closes it."""
         return Redis.from_url(
-            self._url, redis_connect_func=self._met, socket_timeout=30, max_connections=1, **self._given
+            self._url, redis_connect_func=self._verify_server, socket_timeout=30, max_connections=1, **self._given
         )
 
-    async def whole(self) -> None:
-        """Return when it can be worked with."""
-        await self._whole.wait()
+    async def wait_ready(self) -> None:
+        """Wait until the blackboard is usable."""
+        await self._ready.wait()
 
-    async def agree(self, value: str | None) -> None:
-        """Compare the sentinel that was just read with what is known; of a rebuild nobody has told of, learn now.
+    async def verify(self, value: str | None) -> None:
+        """Compare a sentinel just read with the known generation; refresh if a rebuild happened meanwhile.
 
-        Raises BlackboardLost.
+        Raises BlackboardLost if they still differ.
         """
-        if value != self.generation and await self.look() and value == self.generation:
+        if value != self.generation and await self.refresh() and value == self.generation:
             return
         if not value or value != self.generation:
-            self.doubt()
+            self.mark_lost()
 
-    def doubt(self) -> NoReturn:
-        """Something shows that the blackboard is not the one that was known. Raises BlackboardLost."""
-        self._close("the blackboard was lost or replaced; work waits until it is rebuilt")
-        raise BlackboardLost("the blackboard is not whole")
+    def mark_lost(self) -> NoReturn:
+        """Stop work until the blackboard is rebuilt: it is not the known one. Raises BlackboardLost."""
+        self._close("blackboard_lost")
+        raise BlackboardLost("the blackboard was lost or replaced and is not rebuilt yet")
 
-    async def look(self) -> bool:
-        """Ask Redis now; whether the blackboard is whole."""
+    async def refresh(self) -> bool:
+        """Read generation and checkpoint from Redis; return True if the blackboard is usable."""
         self.reachable = False
         try:
             async with self.own.pipeline(transaction=False) as pipe:
@@ -98,57 +98,57 @@ class Sentinel:
                 pipe.hget(keys.CHECKPOINT, "token")
                 pipe.info("server")
                 value, token, about = await pipe.execute()
-        except CONNECTION_OUTAGES as away:
-            self._close(f"Redis is away: {away}")
+        except CONNECTION_OUTAGES as outage:
+            self._close("redis_unavailable", error=str(outage))
             return False
         self.reachable, self.checkpoint = True, token or ""
         if value is None or not value.endswith(f":{about['run_id']}"):
-            self._close("the blackboard was lost or replaced; work waits until it is rebuilt")
+            self._close("blackboard_lost")
             return False
         self.generation = value
         self._open()
         return True
 
     async def watch(self) -> None:
-        """Look for ever."""
+        """Refresh every `REFRESH_EVERY` seconds, without end."""
         while True:
-            await self.look()
-            await asyncio.sleep(LOOK_EVERY)
+            await self.refresh()
+            await asyncio.sleep(REFRESH_EVERY)
 
     async def renew(self, epoch: int, *, owner: str = "") -> bool:
-        """Declare the blackboard whole: it was rebuilt. Later writes of earlier generations are refused.
+        """Declare the blackboard rebuilt, with this epoch. Later writes of earlier generations are refused.
 
-        `owner`: only if it still has the lock of rebuilding, in one step; False if not.
+        `owner`: in the same step, require that it still holds the rebuild lock; return False if it does not.
         """
         server = (await self.own.info("server"))["run_id"]
         renewed = await self.own.eval(_RENEW, 2, keys.SENTINEL, keys.REBUILDING, f"{epoch}:{server}", owner)
-        return await self.look() and bool(renewed)
+        return await self.refresh() and bool(renewed)
 
     async def remove(self) -> None:
-        """Declare it lost, and its checkpoint void, so that everybody stops until it is rebuilt."""
+        """Declare the blackboard lost and its checkpoint void, so that all services stop until it is rebuilt."""
         await self.own.delete(keys.SENTINEL, keys.CHECKPOINT)
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         await self.client.aclose()
         await self.own.aclose()
 
-    async def _met(self, connection: Any) -> None:
-        """A new connection: let it talk only to the server that is known."""
+    async def _verify_server(self, connection: Any) -> None:
+        """Refuse a new connection to any server process but the known one."""
         await connection.on_connect()
         if not self.generation:
             return
         await connection.send_command("INFO", "server")
         if f"run_id:{self.generation.partition(':')[2]}" not in str(await connection.read_response()):
-            self._close("Redis was started again; work waits until the blackboard is rebuilt")
-            raise ConnectionError("this is another Redis than before")
+            self._close("redis_restarted")
+            raise ConnectionError("Redis was restarted; its blackboard is not verified yet")
 
     def _open(self) -> None:
-        if not self._whole.is_set():
-            log.info("the blackboard is whole", generation=self.generation)
-        self._whole.set()
+        if not self._ready.is_set():
+            log.info("blackboard_ready", generation=self.generation)
+        self._ready.set()
 
-    def _close(self, why: str) -> None:
-        if self._whole.is_set():
-            log.warning(why)
-        self._whole.clear()
+    def _close(self, event: str, **fields: str) -> None:
+        if self._ready.is_set():
+            log.warning(event, generation=self.generation, **fields)
+        self._ready.clear()

@@ -1,15 +1,15 @@
--- Replace what a call has reserved by what it has cost, and keep that with the call: also when its lease was over and
--- all of it counted as spent. Again, or once another attempt has been made or counted: nothing.
+-- Replace a call's reservation by its actual cost, and store the cost with the call; also after the lease has expired and
+-- the whole reservation counted as spent. Does nothing if already settled, or if a later attempt was made or counted.
 -- KEYS: 1 the run's ledger, 2 the tenant's ledger, 3 sentinel, 4 the run
--- ARGV: 1 the generation, 2 how long to keep the ledger if there is no such run (ms), 3 the call, 4 which attempt at it, 5 how many amounts
---       there are (n), then n names, n amounts
--- Returns "done", or "lost" (the blackboard is not the caller's).
+-- ARGV: 1 the generation, 2 lifetime of the ledger if there is no such run (ms), 3 the call, 4 the attempt, 5 number of
+--       amounts (n), then n names, n amounts
+-- Returns "done", or "lost" (the generation has changed).
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then
   return 'lost'
 end
 local call, attempt, n = 'call:' .. ARGV[3], ARGV[4], tonumber(ARGV[5])
 local known = redis.call('HGET', KEYS[1], call)
--- Of the run and of its tenant's day: whether the cost is to be counted, and what was counted in its stead.
+-- For the run and for its tenant's day: true if the cost must be counted, and the amounts counted so far in its place.
 local counts, counted = {true, true}, {{}, {}}
 if known then
   local state, reserved = string.match(known, '^(%a+) (.*)$')

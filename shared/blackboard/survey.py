@@ -1,4 +1,4 @@
-"""What a Redis is, looked at without changing anything."""
+"""Read-only survey of a Redis server: version, eviction, persistence, clock."""
 
 import time
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from shared.config import Settings
 
 @dataclass(frozen=True, slots=True)
 class RedisSurvey:
-    """A Redis."""
+    """Properties of a Redis server."""
 
     version: tuple[int, ...]
     evicts: bool
-    """Whether it throws keys away when it is full."""
+    """True if it evicts keys when memory is full."""
     keeps: bool
-    """Whether it writes what it has to disk as it happens (AOF)."""
+    """True if it persists every write (AOF)."""
     ahead: float
-    """Seconds its clock is ahead of this machine's, as far as the way there and back allows."""
+    """Seconds its clock is ahead of this machine's, to within the round-trip time."""
 
 
 async def survey(settings: Settings) -> RedisSurvey:
-    """Look. Raises Redis's errors: call `check_redis` first."""
+    """Survey the configured Redis. Raises Redis's errors: call `check_redis` first."""
     client: Client = Redis.from_url(
         settings.redis, socket_connect_timeout=3, socket_timeout=3, decode_responses=True, **tls(settings)
     )

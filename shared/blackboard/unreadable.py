@@ -1,4 +1,4 @@
-"""A run whose record on the blackboard no reader of this version can read. It is reported; an operator can end it."""
+"""Error for a run whose record on the blackboard this release cannot read. It is reported; an operator can end it."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,11 +16,11 @@ _STATE, _TEXT, _NUMBER, _FLAG = TypeAdapter(State), TypeAdapter(str), TypeAdapte
 _MOMENT: TypeAdapter[AwareDatetime] = TypeAdapter(AwareDatetime)
 
 _LONGEST = 500
-"""Characters of the reason that are passed on: it may repeat what is stored."""
+"""Longest reason that is reported, in characters: a validation error may quote the whole record."""
 
 
 class UnreadableRun(TerminalError):
-    """A run that cannot be read, with what of it still can be: enough to list it and to end it."""
+    """A run that cannot be read, with the fields that can: enough to list it and to end it."""
 
     def __init__(self, run_id: str, fields: Mapping[str, str], generation: str, why: Exception) -> None:
         reason = " ".join(str(why).split())[:_LONGEST]
@@ -28,7 +28,7 @@ class UnreadableRun(TerminalError):
         self.run_id = run_id
         self.generation = generation
         self.names = tuple(fields)
-        """The fields of its record."""
+        """Field names of its record."""
         self.version = int(fields.get("version", "0"))
         self.state = _field(_STATE, fields, "state", State.INTAKE)
         self.settling = _field(_FLAG, fields, "settling", otherwise=False)

@@ -1,10 +1,10 @@
--- Write one entry of a journal, and what it is an answer to, if the work is still the writer's.
+-- Write one entry of a journal, and the request it answers, if the writer's claim is still valid.
 -- KEYS: 1 journal, 2 sentinel, 3 checkpoint
 -- ARGV: 1 the writer's fencing epoch, 2 the generation, 3 the token of the checkpoint that the writer knew before it
 --       appended the entry to the log, then names and entries
--- Returns {verdict, token}: "done"; "fenced" (somebody else has claimed the work); "lost" (the blackboard is not the
--- writer's); or "late" (two checkpoints were made since, so the log's tail may not have the entry: append it again).
--- `token`: of the present checkpoint.
+-- Returns {verdict, token}: "done"; "fenced" (another worker has claimed the work); "lost" (the generation has changed);
+-- or "late" (two checkpoints were made since, so the log's tail may lack the entry: append it again).
+-- `token`: of the current checkpoint.
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then
   return {'lost', ''}
 end

@@ -161,7 +161,7 @@ class Deliverer:
         outside = record.topic.removeprefix(self.prefix) in OUTSIDE
         if claimed == 1 or not outside or self.attempts is None:
             return claimed
-        return await self.attempts.believed(fingerprint(record), claimed)
+        return await self.attempts.trusted(fingerprint(record), claimed)
 
     def _processing(self, record: Any) -> AbstractContextManager[Span]:
         """The span of this delivery."""

@@ -79,13 +79,13 @@ class Parts:
         """Whether the service can work: started, not stopping, Kafka reachable, the blackboard whole."""
         if self.stopping or not self.started:
             return False
-        return await self.sentinel.look() and bool(await self.broker.ping(5.0))
+        return await self.sentinel.refresh() and bool(await self.broker.ping(5.0))
 
     async def reachable(self) -> bool:
         """Whether Kafka and Redis answer: all that a service needs that only takes in and shows."""
         if self.stopping or not self.started:
             return False
-        await self.sentinel.look()
+        await self.sentinel.refresh()
         return self.sentinel.reachable and bool(await self.broker.ping(5.0))
 
     def begin(self, *work: Callable[[], Awaitable[None]]) -> None:
@@ -151,7 +151,7 @@ def serve(
     """
 
     async def ready() -> None:
-        for each in (parts.sentinel.whole, *when):
+        for each in (parts.sentinel.wait_ready, *when):
             await each()
 
     deliver = Deliverer(
@@ -195,7 +195,7 @@ def serve(
 
 def watch_blackboard(parts: Parts) -> None:
     """Show whether the blackboard is whole, as far as this service knows."""
-    parts.metrics.watch(*BLACKBOARD_WHOLE, lambda: {(): float(parts.sentinel.is_whole)})
+    parts.metrics.watch(*BLACKBOARD_WHOLE, lambda: {(): float(parts.sentinel.is_ready)})
 
 
 def _show(consumer: KeyedConsumer, metrics: Metrics) -> None:

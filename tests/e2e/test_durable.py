@@ -42,7 +42,7 @@ def waggle(swarm, *arguments: str) -> subprocess.CompletedProcess:
 
 async def whole_again(gateway, sentinel, before: str) -> None:
     async with asyncio.timeout(30):
-        while not await sentinel.look() or sentinel.generation == before:
+        while not await sentinel.refresh() or sentinel.generation == before:
             await asyncio.sleep(0.1)
         while (await gateway.get("/v1/runs/run-unknown")).status_code == 503:
             await asyncio.sleep(0.1)
@@ -57,7 +57,7 @@ async def test_a_redis_that_is_emptied_in_the_middle_delays_the_demo_and_nothing
     uploaded = (await gateway.post("/v1/files", params={"name": "orders.csv"}, content=orders)).json()
     runbooks = [{"name": p.name, "text": p.read_text()} for p in sorted((tmp_path / "runbooks").glob("*.md"))]
     mails = set(swarm.state.mailbox.glob("*.eml"))
-    await sentinel.look()
+    await sentinel.refresh()
     before = sentinel.generation
     run_id = await submit(gateway, sample.TASK, context={"attachments": [uploaded, *runbooks]})
     await asyncio.sleep(after)
@@ -75,7 +75,7 @@ async def test_what_has_ended_can_be_read_after_redis_was_emptied(swarm, gateway
     )
     events = await follow(gateway, run_id)
     result = await result_of(gateway, run_id)
-    await sentinel.look()
+    await sentinel.refresh()
     before = sentinel.generation
     await sentinel.own.flushall()
     await whole_again(gateway, sentinel, before)

@@ -87,7 +87,7 @@ async def endured(worker: Worker, move, *, budget: Budget = BUDGET, seconds: flo
     async with asking(worker, move) as (beset, server):
         step = await step_of(beset, budget, seconds)
         answer = await worked(beset, step)
-        spent = await beset._ledger(step).spent()
+        spent = await beset._ledger(step).read_spent()
     assert server.tokens <= budget.tokens
     assert server.reply_tokens <= budget.output_tokens
     assert server.dollars <= budget.cost_usd

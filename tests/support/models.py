@@ -20,7 +20,7 @@ class Answer(BaseModel):
 async def replica(settings):
     """A process's models, with a connection and metrics of its own."""
     sentinel = Sentinel(settings.redis)
-    await sentinel.look()
+    await sentinel.refresh()
     models = Models(settings, sentinel.scripts, Metrics(CollectorRegistry()))
     yield models
     await models.close()

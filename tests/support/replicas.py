@@ -66,7 +66,7 @@ class Replica:
 async def replica(url: str, folder: Path, tools: list, *, file: Path | None = None, seconds: float = 60, **settings):
     """A replica for as long as a block."""
     sentinel = Sentinel(url)
-    await sentinel.look()
+    await sentinel.refresh()
     try:
         yield Replica(sentinel, call_in(folder, **settings), tools, file, seconds)
     finally:

@@ -68,5 +68,5 @@ async def _resumes(parts: Parts, standing: Standing) -> int:
 
 async def _is_over(parts: Parts, tenant: str, run_id: str) -> bool:
     """Return true if no new event will come. Those there are can still be unread: read once more before leaving."""
-    over = await parts.runs.over(tenant, run_id)
+    over = await parts.runs.is_over(tenant, run_id)
     return await mark_of(parts, tenant, run_id) is None if over is None else over

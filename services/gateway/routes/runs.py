@@ -13,7 +13,7 @@ from services.gateway.failures import Refused, documented
 from services.gateway.trace import RunTrace, account, trace_of
 from services.gateway.turns import Turn, turn_of, turns_in
 from services.gateway.views import JournalView, RunView, view_of
-from shared.blackboard import read_journal, told
+from shared.blackboard import read_journal, read_live_events
 from shared.runs.result import result_of
 from shared.service import Parts
 
@@ -78,7 +78,7 @@ async def show_turn(
 
 
 async def _trace(standing: Standing, parts: Parts) -> RunTrace:
-    kept = await told(parts.redis, standing.tenant, standing.id)
+    kept = await read_live_events(parts.redis, standing.tenant, standing.id)
     return trace_of(standing, [EVENTS[each.type].model_validate(each.data) for each in kept if each.type in EVENTS])
 
 

@@ -12,7 +12,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 
 from schemas.dead import DeadLetterHandled
-from shared.blackboard import Client, alone, keys
+from shared.blackboard import Client, exclusive, keys
 from shared.bus.admin.topic_reader import reading
 from shared.bus.broker import LARGEST_MESSAGE, LARGEST_RECORD, size_of
 from shared.bus.dead.actions import ACTIONS
@@ -83,7 +83,7 @@ class Redriver:
 
     @asynccontextmanager
     async def _held(self, name: str) -> AsyncIterator[None]:
-        async with alone(self.redis, keys.dead_letter(name), HELD, name), asyncio.timeout(WITHIN):
+        async with exclusive(self.redis, keys.dead_letter(name), HELD, name), asyncio.timeout(WITHIN):
             yield
 
     async def _open(self, name: str, *, again: bool) -> DeadLetter:

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from aiokafka.errors import KafkaError
 
-from shared.blackboard import OUTAGES, Sentinel, advance, due, read_checkpoint
+from shared.blackboard import OUTAGES, Sentinel, advance, claim_checkpoint_turn, read_checkpoint
 from shared.bus import Ends, ends
 from shared.config import Settings
 from shared.service.rebuild.generations import LOGS
@@ -26,8 +26,8 @@ async def keep_checkpoint(sentinel: Sentinel, settings: Settings) -> None:
         try:
             async with ends(settings, LOGS) as ask:
                 for _ in range(ROUNDS):
-                    await sentinel.whole()
-                    if await due(sentinel.client, EVERY) and not await checkpoint(sentinel, ask):
+                    await sentinel.wait_ready()
+                    if await claim_checkpoint_turn(sentinel.client, EVERY) and not await checkpoint(sentinel, ask):
                         await checkpoint(sentinel, ask)
                     await asyncio.sleep(EVERY / 2)
         except (KafkaError, *OUTAGES) as unavailable:

@@ -34,7 +34,7 @@ T = TypeVar("T")
 async def rebuild_when_lost(sentinel: Sentinel, settings: Settings, metrics: Metrics) -> None:
     """Watch for ever, and verify or rebuild the blackboard when it is lost and no other process does."""
     while True:
-        if not await sentinel.look() and sentinel.reachable:
+        if not await sentinel.refresh() and sentinel.reachable:
             with metrics.rebuilding.track_inprogress():
                 metrics.rebuilds.inc(isinstance(await recover(sentinel, settings), Report))
         await asyncio.sleep(LOST_FOR)
@@ -52,7 +52,7 @@ async def recover(sentinel: Sentinel, settings: Settings, say: Say = _logged) ->
 
 
 async def _recover(sentinel: Sentinel, restorer: Restorer, settings: Settings, say: Say) -> Report | Verified | None:
-    if await sentinel.look():
+    if await sentinel.refresh():
         return None
     return await verify(sentinel, restorer, settings) or await _rebuild(sentinel, restorer, settings, say)
 
@@ -99,6 +99,6 @@ async def _rebuild(sentinel: Sentinel, restorer: Restorer, settings: Settings, s
     report.epoch = await next_epoch(settings, report)
     report.seconds = time.monotonic() - started
     if not await sentinel.renew(report.epoch, owner=restorer.name):
-        raise restorer.lost()
+        raise restorer.lost_error()
     say(f"the blackboard is rebuilt: {report}")
     return report

@@ -55,7 +55,7 @@ class Restoring:
         for names in spill.each(AT_ONCE):
             self.report.runs += len(names)
             told, gaps = await asyncio.to_thread(self._told, spill, names, unread)
-            records = await self.restorer.not_behind([self._record(each) for each in told])
+            records = await self.restorer.drop_outdated([self._record(each) for each in told])
             records += [record for each in gaps if (record := await self._incomplete(*each)) is not None]
             await self.restorer.write_runs(records)
             self.report.restored += len(records)

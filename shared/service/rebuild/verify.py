@@ -72,7 +72,7 @@ async def verify(sentinel: Sentinel, restorer: Restorer, settings: Settings) -> 
         log.info("blackboard_not_verified", why=str(why))
         return None
     if not await sentinel.renew(found.epoch, owner=restorer.name):
-        raise restorer.lost()
+        raise restorer.lost_error()
     found.seconds = time.monotonic() - started
     log.info("blackboard_verified", runs=found.runs, put_back=found.put_back, seconds=round(found.seconds, 3))
     return found
@@ -103,7 +103,7 @@ async def _check_runs(restorer: Restorer, tail: Spill, found: Verified) -> None:
         found.runs += len(names)
         found.epoch = max([found.epoch, *(each.epoch for each in changes)])
         wanted = [(each.tenant, each.run_id, each.number, each.mark or each.cause) for each in changes]
-        if behind := await restorer.behind(wanted):
+        if behind := await restorer.lacking(wanted):
             raise _Unverified(f"it lacks changes of {', '.join(sorted(set(behind))[:5])}")
 
 

@@ -101,7 +101,7 @@ async def work(worker: Worker, step: DoStep):
 
 
 async def spent(worker: Worker, step: DoStep) -> Amounts:
-    return await worker._ledger(step).spent()
+    return await worker._ledger(step).read_spent()
 
 
 async def test_the_ledger_the_answer_and_the_server_agree(worker, agent, model):

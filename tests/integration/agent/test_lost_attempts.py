@@ -40,4 +40,4 @@ async def test_an_attempt_whose_entry_redis_did_not_take_has_the_same_name_when_
     await account_of(worker, step, successor).close()
     assert [each.name for each in kept] == [f"think-1/turn-1/lost-{journal.epoch}.1"] * 2
     [ledger] = fold_ledgers(fold_journals(kept)).values()
-    assert ledger.spent == await worker._ledger(step).spent()
+    assert ledger.spent == await worker._ledger(step).read_spent()

@@ -18,9 +18,9 @@ from shared.blackboard import (
     Sentinel,
     agents,
     announce,
+    append_live_event,
     keys,
     known_agents,
-    note,
 )
 from shared.blackboard.ledger import Amounts, Ledger
 from shared.errors import BlackboardLost, Conflict
@@ -63,7 +63,7 @@ async def test_the_outbox_is_written_with_the_state_and_emptied_when_published(s
     assert set(waiting) == set(write.outbox)
     repeat = await commit(store, write)
     assert (repeat.fresh, repeat.left) == (False, len(waiting))
-    await store.published("default", "run-d", list(waiting), store._sentinel.generation)
+    await store.mark_published("default", "run-d", list(waiting), store._sentinel.generation)
     assert await store.outbox("default", "run-d") == {}
     assert (await commit(store, write)).left == 0
 
@@ -118,7 +118,7 @@ async def test_a_live_run_never_expires_and_everything_of_an_ended_one_expires_t
     assert await lifetimes(redis) == {True}
     await (await Journal(sentinel, "default", "run-g/data/0.0", 1.0, kept).open()).write("answer/y", 2)
     await ledger.reserve("c2", "1", Amounts(tokens=5))
-    await note(sentinel.scripts, progressed("run-g"))
+    await append_live_event(sentinel.scripts, progressed("run-g"))
     assert await lifetimes(redis) == {True}, "what comes late goes with the run"
     resumed = replace(written("run-g", version + 1, "m3"), before=ended, after=run, generation=generation)
     await store.commit(resumed)
@@ -129,7 +129,7 @@ async def test_nothing_is_kept_for_good_of_a_run_that_there_is_not(redis, sentin
     ledger = Ledger(sentinel, "default", "run-x", Budget(), DayBudget(), 60)
     await ledger.reserve("c1", "1", Amounts(tokens=5))
     await Journal(sentinel, "default", "run-x/data/0.0", 60, kept).open()
-    await note(sentinel.scripts, progressed("run-x"))
+    await append_live_event(sentinel.scripts, progressed("run-x"))
     names = [name async for name in redis.scan_iter("*run-x*")]
     assert len(names) == 3
     for name in names:
@@ -174,7 +174,7 @@ async def test_what_is_noted_between_two_changes_is_shown_between_them(store, re
     doing = Progressed(
         run_id="run-n", tenant="default", at=NOW, by="data", step_id="data", agent="data", doing="thinking"
     )
-    await note(sentinel.scripts, doing)
+    await append_live_event(sentinel.scripts, doing)
     await commit(store, written("run-n", version=1, message_id="m2"))
     ids = [id for id, _ in await redis.xrange("waggle:default:run:run-n:events")]
     first = len(written("run-n").events)
@@ -188,7 +188,7 @@ async def test_an_emptied_blackboard_takes_no_write_and_shows_nothing_until_it_i
         await store.load("default", "run-x")
     with pytest.raises(BlackboardLost):
         await commit(store, written("run-x"))
-    assert not sentinel.is_whole
+    assert not sentinel.is_ready
     assert await sentinel.own.keys() == []
     await sentinel.renew(2)
     assert (await store.load("default", "run-x")).run is None
@@ -196,11 +196,11 @@ async def test_an_emptied_blackboard_takes_no_write_and_shows_nothing_until_it_i
 
 async def test_who_worked_with_an_earlier_generation_cannot_write_to_a_later_one(store, sentinel, parts):
     other = Sentinel(parts["WAGGLE_REDIS"])
-    await other.look()
+    await other.refresh()
     await sentinel.renew(2)
     with pytest.raises(BlackboardLost):
         await commit(RunStore(other, 60), written("run-z"))
-    await other.look()
+    await other.refresh()
     assert (await commit(RunStore(other, 60), written("run-z"))).fresh
     await other.close()
 

@@ -21,7 +21,7 @@ async def test_what_was_reserved_is_replaced_by_what_it_cost(sentinel):
     ledger = ledger_of(sentinel)
     assert (await ledger.reserve("a", "1", CALL)).verdict is Verdict.GRANTED
     await ledger.settle("a", "1", Amounts(tokens=30, output_tokens=10, nano_usd=7, model_calls=1))
-    assert await ledger.spent() == Amounts(30, 10, 7, 1, 0)
+    assert await ledger.read_spent() == Amounts(30, 10, 7, 1, 0)
     left = await ledger.reserve("b", "1", Amounts(tokens=400_000 - 30))
     assert left.verdict is Verdict.GRANTED
 
@@ -48,7 +48,7 @@ async def test_a_reservation_or_a_settlement_that_is_said_twice_counts_once(sent
         assert (await ledger.reserve("a", "1", CALL)).verdict is Verdict.GRANTED
     for _ in range(2):
         await ledger.settle("a", "1", CALL)
-    assert await ledger.spent() == CALL
+    assert await ledger.read_spent() == CALL
     held = await sentinel.own.hget("waggle:default:run:run-1:ledger", "held:tokens")
     assert held == "0"
 
@@ -60,14 +60,14 @@ async def test_an_attempt_of_which_nobody_knows_how_it_ended_is_spent_as_it_was_
     assert (again.verdict, again.lost.cost) == (Verdict.GRANTED, CALL)
     await ledger.settle("a", "1", Amounts(tokens=1))  # by one who was thought dead: it is spent already
     await ledger.settle("a", "2", Amounts(tokens=7, model_calls=1))
-    assert await ledger.spent() == Amounts(107, 50, 1_000, 2, 0)
+    assert await ledger.read_spent() == Amounts(107, 50, 1_000, 2, 0)
 
 
 async def test_an_attempt_that_was_cut_off_keeps_nobody_waiting_and_is_told_once_to_whoever_tries_again(sentinel):
     ledger = ledger_of(sentinel, output_tokens=200)
     await ledger.reserve("a", "1.1", CALL)
     await ledger.forfeit("a", "1.1")
-    assert await ledger.spent() == CALL
+    assert await ledger.read_spent() == CALL
     assert await sentinel.own.hget("waggle:default:run:run-1:ledger", "held:tokens") == "0"
     again = await ledger.reserve("a", "1.2", CALL)
     assert (again.verdict, again.lost.cost) == (Verdict.GRANTED, CALL)
@@ -75,7 +75,7 @@ async def test_an_attempt_that_was_cut_off_keeps_nobody_waiting_and_is_told_once
     await ledger.forfeit("a", "1.2")
     assert (await ledger.reserve("a", "2.1", CALL)).lost == ("a", "1.2", CALL)
     assert (await ledger.reserve("a", "2.1", CALL)).lost is None
-    assert await ledger.spent() == Amounts(200, 100, 2_000, 2, 0)
+    assert await ledger.read_spent() == Amounts(200, 100, 2_000, 2, 0)
 
 
 async def test_who_was_fenced_reserves_nothing_and_leaves_the_owners_reservation_alone(sentinel):
@@ -87,7 +87,7 @@ async def test_who_was_fenced_reserves_nothing_and_leaves_the_owners_reservation
     await ledger.settle("a", "2.1", Amounts(tokens=7, model_calls=1))
     with pytest.raises(Fenced):
         await ledger.reserve("a", "1.3", CALL)
-    assert (await ledger.spent()).tokens == CALL.tokens + 7
+    assert (await ledger.read_spent()).tokens == CALL.tokens + 7
 
 
 async def test_a_call_that_is_settled_on_the_next_day_leaves_no_debt_behind(sentinel):
@@ -151,12 +151,12 @@ async def test_forty_at_once_with_crashes_and_repeats_never_pass_a_limit_and_lea
             costs.append(cost)
             for _ in range(drawn.randint(1, 2)):
                 await ledger.settle(f"{number}/{turn}", str(attempt), Amounts(tokens=cost, model_calls=1))
-            most = max(most, (await ledger.spent()).tokens)
+            most = max(most, (await ledger.read_spent()).tokens)
 
     for each in sentinels:
-        await each.look()
+        await each.refresh()
     await asyncio.gather(*map(step, range(40)))
-    spent = (await ledger_of(sentinel, **limits).spent()).tokens
+    spent = (await ledger_of(sentinel, **limits).read_spent()).tokens
     assert spent == sum(costs) + sum(lost)
     assert most <= spent <= limits["tokens"]
     assert limits["tokens"] - spent < CALL.tokens
@@ -187,7 +187,7 @@ async def test_what_a_dead_worker_has_reserved_is_free_for_others_when_its_lease
     await dead.settle("a", "1", Amounts(tokens=7, model_calls=1))
     found = await sentinel.own.hgetall("waggle:default:ledger")
     assert (found["spent:tokens"], found["held:tokens"]) == ("7", "40"), "settled late, it costs what it has cost"
-    assert (await dead.spent()).tokens == 7
+    assert (await dead.read_spent()).tokens == 7
 
 
 async def test_a_step_of_the_same_run_does_not_wait_for_a_dead_one_for_ever(sentinel):
@@ -205,11 +205,11 @@ async def test_a_call_that_outlasts_its_lease_costs_what_it_has_cost_once_it_is_
     await slow.reserve("work/a", "1.1", CALL)
     await asyncio.sleep(2.1)
     assert (await slow.reserve("b", "1.1", Amounts(output_tokens=80))).verdict is Verdict.REFUSED
-    assert await slow.spent() == CALL
+    assert await slow.read_spent() == CALL
     cost = Amounts(30, 10, 7, 1, 0)
     for _ in range(2):
         await slow.settle("work/a", "1.1", cost)
-    assert await slow.spent() == cost
+    assert await slow.read_spent() == cost
     assert (await sentinel.own.hget("waggle:default:ledger", "spent:tokens")) == "30"
     assert [each.cost for each in await slow.close("work", 1)] == [cost]
 
@@ -219,7 +219,7 @@ async def test_what_a_later_worker_has_counted_is_not_changed_by_the_one_that_lo
     await ledger.reserve("work/a", "1.1", CALL)
     assert [each.cost for each in await ledger.close("work", 2)] == [CALL]
     await ledger.settle("work/a", "1.1", Amounts(tokens=30, model_calls=1))
-    assert await ledger.spent() == CALL
+    assert await ledger.read_spent() == CALL
     assert [each.cost for each in await ledger.close("work", 2)] == [CALL]
 
 
@@ -234,7 +234,7 @@ async def test_a_new_day_counts_only_what_was_reserved_in_it(sentinel):
     found = await sentinel.own.hgetall("waggle:default:ledger")
     assert (found["held:tokens"], found.get("spent:tokens", "0")) == ("100", "0")
     assert (await fresh.reserve("c", "1", CALL)).verdict is Verdict.WAIT
-    assert (await late.spent()) == CALL
+    assert (await late.read_spent()) == CALL
 
 
 async def test_work_that_is_given_up_frees_all_it_has_reserved_and_nothing_else(sentinel):

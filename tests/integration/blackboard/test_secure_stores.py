@@ -72,7 +72,7 @@ async def test_the_least_user_of_the_page_can_use_redis_over_mutual_tls(guarded_
     await blackboard.check_redis(settings)
     sentinel = Sentinel(settings.redis, blackboard.tls(settings))
     await sentinel.renew(1)
-    assert await sentinel.look()
+    assert await sentinel.refresh()
     assert await sentinel.client.get("waggle:sentinel") == sentinel.generation
     await sentinel.close()
 
@@ -86,10 +86,10 @@ async def test_the_least_user_of_the_page_can_keep_runs_and_put_them_back(guarde
     restorer = Restorer(sentinel.own, "me", 60)
     assert await restorer.begin()
     records = [RunRecord(run=write.after, version=2, causes=["m1"], events=[write.events], outbox=write.outbox)]
-    await restorer.during(restorer.write_runs(await restorer.not_behind(records)))
+    await restorer.during(restorer.write_runs(await restorer.drop_outdated(records)))
     await restorer.write_journals({("default", "work-1"): {"turn-1": "x"}})
     await restorer.settle([("default", "run-a", "work-1/turn-1", "1.1", Amounts(tokens=3))])
-    assert await restorer.behind([("default", "run-a", 2, "m1"), ("default", "run-b", 1, "m1")]) == ["run-b"]
+    assert await restorer.lacking([("default", "run-a", 2, "m1"), ("default", "run-b", 1, "m1")]) == ["run-b"]
     await restorer.end()
     await use_the_rest(sentinel)
     assert (await RunStore(sentinel, ttl=60).load("default", "run-a"))[:2] == (write.after, 2)

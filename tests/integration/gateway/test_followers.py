@@ -10,7 +10,7 @@ import pytest
 from schemas.event import Progressed
 from services.gateway import service
 from shared.access.principals import digest, new_key
-from shared.blackboard import CutOff, Followers, RunStore, followers, keys, note
+from shared.blackboard import CutOff, Followers, RunStore, append_live_event, followers, keys
 from shared.blackboard.pool import NoConnectionFree, working_client
 from tests.support.gateway_fixtures import begin, cancel, error_of, serving
 
@@ -90,7 +90,7 @@ async def test_events_have_no_gap_and_no_double_over_reconnects_while_they_come(
 
     async def write() -> None:
         for number in range(301):
-            await note(sentinel.scripts, doing(number))
+            await append_live_event(sentinel.scripts, doing(number))
             if number % 10 == 0:
                 await asyncio.sleep(0.005)
 
@@ -135,7 +135,7 @@ async def test_a_slow_follower_is_cut_off_and_resumes_where_it_was(store, hub, s
     first = await anext(slow)
     reading = asyncio.create_task(take(quick, 22))
     for number in range(20):
-        await note(sentinel.scripts, doing(number))
+        await append_live_event(sentinel.scripts, doing(number))
         await asyncio.sleep(0.01)
     assert len(await asyncio.wait_for(reading, 20)) == 22
     seen = [first.id]
@@ -147,7 +147,7 @@ async def test_a_slow_follower_is_cut_off_and_resumes_where_it_was(store, hub, s
 
 async def test_an_outage_ends_every_follower_and_the_next_one_gets_a_new_reader(store, hub, sentinel, monkeypatch):
     await begin(store, "run-f")
-    apart, gone = sentinel.apart, asyncio.Event()
+    apart, gone = sentinel.dedicated_client, asyncio.Event()
 
     class Breaking:
         async def xread(self, *_, **__):
@@ -168,7 +168,7 @@ async def test_an_outage_ends_every_follower_and_the_next_one_gets_a_new_reader(
     monkeypatch.setattr(sentinel, "apart", apart)
     resumed = hub.follow("default", "run-f", firsts[0][-1])
     hearing = asyncio.create_task(take(resumed, 1))
-    await note(sentinel.scripts, doing(2))
+    await append_live_event(sentinel.scripts, doing(2))
     assert await asyncio.wait_for(hearing, 20)
 
 

@@ -13,7 +13,7 @@ from schemas.error import ErrorInfo
 from schemas.event import Progressed
 from schemas.step import HandoffFailed, HelpAsked, Output, ResultReviewed, StepCompleted, answer_id
 from services.cli.app import app
-from shared.blackboard import Journal, RunStore, note
+from shared.blackboard import Journal, RunStore, append_live_event
 from tests.support.gateway_fixtures import apply, begin, cancel, error_of, serving
 
 AWAY = ErrorInfo(code="model_unavailable", message="the model is away", retryable=True)
@@ -34,7 +34,7 @@ async def working(sentinel, run, *doing: str) -> None:
     for what in doing:
         at = datetime.now(UTC)
         fields = {"run_id": run.id, "tenant": run.tenant, "at": at, "by": "data", "step_id": "data", "agent": "data"}
-        await note(sentinel.scripts, Progressed(**fields, doing=what))
+        await append_live_event(sentinel.scripts, Progressed(**fields, doing=what))
 
 
 async def journaled(sentinel, run, *turns: tuple[int, int]) -> None:

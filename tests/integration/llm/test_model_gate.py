@@ -39,7 +39,7 @@ async def gates(sentinel, settings, monkeypatch):
     )
     sentinels = [Sentinel(settings.redis) for _ in range(2)]
     for each in sentinels:
-        await each.look()
+        await each.refresh()
     yield [Gate(endpoint, each.scripts, Metrics(CollectorRegistry()), LEASE, 16) for each in sentinels]
     for each in sentinels:
         await each.close()

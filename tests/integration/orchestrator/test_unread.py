@@ -105,7 +105,7 @@ async def settling(orchestrator) -> None:
     await orchestrator.handle(task())
     order = CancelRun(run_id=RUN, tenant="default", by="ops", reason="not needed")
     await orchestrator.handle(delivery(order, "c1"))
-    assert await orchestrator.parts.runs.over("default", RUN) is False
+    assert await orchestrator.parts.runs.is_over("default", RUN) is False
 
 
 async def test_the_result_that_waits_is_published_when_its_timer_cannot_be_handled(orchestrator, settings):
@@ -116,7 +116,7 @@ async def test_the_result_that_waits_is_published_when_its_timer_cannot_be_handl
         record = dead(settings, timer.model_dump_json().encode(), "d1", "runs", **headers)
         with suppress(TerminalError):
             await orchestrator.on_dead(record, DEFECT)
-        assert await orchestrator.parts.runs.over("default", RUN) is (timer is DUE)
+        assert await orchestrator.parts.runs.is_over("default", RUN) is (timer is DUE)
     [result] = await results(settings, 1)
     assert (result.run_id, result.status, result.error.code) == (RUN, "cancelled", "cancelled")
 
@@ -130,7 +130,7 @@ async def test_a_run_that_settles_and_cannot_be_read_has_its_result_when_that_is
     await orchestrator.handle(delivery(DUE, "d1"))
     [result] = await results(settings, 1)
     assert (result.run_id, result.error.code) == (RUN, "unreadable_run")
-    assert await orchestrator.parts.runs.over("default", RUN)
+    assert await orchestrator.parts.runs.is_over("default", RUN)
 
 
 async def test_answers_to_a_run_that_is_over_keep_it_no_longer_and_forged_ones_leave_no_record(orchestrator, redis):

@@ -18,7 +18,7 @@ async def clients(sentinel, parts):
     """Three replicas, each with a connection of its own."""
     made = [Sentinel(parts["WAGGLE_REDIS"]) for _ in range(3)]
     for each in made:
-        await each.look()
+        await each.refresh()
     yield [each.scripts for each in made]
     for each in made:
         await each.close()

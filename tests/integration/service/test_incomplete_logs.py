@@ -119,7 +119,7 @@ async def test_a_log_with_fewer_partitions_than_before_is_not_taken_for_the_whol
     await publish_once(settings, encode(begun, id="generation/90", **how))
     with pytest.raises(LogDamaged, match=r"runs\.log has \d+ partitions; the blackboard was last made from 64"):
         await rebuild(sentinel, settings)
-    assert await sentinel.look(), "it was left as it was"
+    assert await sentinel.refresh(), "it was left as it was"
     again = begun.model_copy(update={"epoch": 91, "partitions": {"runs.log": 1}})
     await publish_once(settings, encode(again, id="generation/91", **how))
     assert (await rebuild(sentinel, settings)).epoch == 92
@@ -135,7 +135,7 @@ from shared.service.rebuild.spill import Row, Spill
 from shared.config import Settings
 
 class Kept:
-    async def not_behind(self, records): return records
+    async def drop_outdated(self, records): return records
     async def write_runs(self, records): pass
 
 def rss(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -63,9 +63,9 @@ async def checkpoints(sentinel, settings, count=2):
     """Write so many checkpoints; from the second one on, a restart can be verified with them."""
     async with ends(settings, LOGS) as ask:
         for _ in range(count):
-            await sentinel.look()
+            await sentinel.refresh()
             await checkpoint.checkpoint(sentinel, ask)
-    await sentinel.look()
+    await sentinel.refresh()
 
 
 async def restart(server, sentinel, old=None):
@@ -73,7 +73,7 @@ async def restart(server, sentinel, old=None):
     await server.restart(old)
     for client in (sentinel.own, sentinel.client):
         await client.connection_pool.disconnect()
-    assert not await sentinel.look()
+    assert not await sentinel.refresh()
     assert sentinel.reachable
 
 

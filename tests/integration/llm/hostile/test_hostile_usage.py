@@ -20,7 +20,7 @@ async def test_a_request_without_a_readable_reply_counts_as_a_call(worker, move)
         for number in (1, 2):
             answer = await tried(beset, step, number)
             told = told.plus(Amounts.of(answer.usage))
-        spent = await beset._ledger(step).spent()
+        spent = await beset._ledger(step).read_spent()
     assert server.requests > 0
     assert told.model_calls == server.requests
     assert told == spent

@@ -103,9 +103,9 @@ async def test_the_answer_after_a_kill_says_what_the_server_counted(worker, move
         step = await step_of(beset, seconds=2.0)
         first = await stopped_worker(beset, step, killed)
         told = await answered(beset, step)
-        assert told == await beset._ledger(step).spent()
+        assert told == await beset._ledger(step).read_spent()
         await let_go(first, killed)
-        spent = await beset._ledger(step).spent()
+        spent = await beset._ledger(step).read_spent()
         assert told == spent
         killed.check(told, server.requests)
         assert told.tokens >= server.tokens
@@ -118,9 +118,9 @@ async def test_a_cancelled_run_is_given_what_a_dead_worker_spent_for_it(worker, 
         first = await stopped_worker(beset, step, killed)
         await beset.sentinel.own.hset(keys.run("default", step.run_id), "state", f'"{State.CANCELLED}"')
         told = await answered(beset, step)
-        assert told == await beset._ledger(step).spent()
+        assert told == await beset._ledger(step).read_spent()
         await let_go(first, killed)
-        assert told == await beset._ledger(step).spent()
+        assert told == await beset._ledger(step).read_spent()
         killed.check(told, server.requests)
 
 
@@ -131,7 +131,7 @@ async def test_a_dead_letter_says_what_a_dead_worker_spent(worker, killed):
         recalled = await replaced(beset)._recalled(step)
         await let_go(first, killed)
         told = Amounts.of(recalled["usage"])
-        assert told == await beset._ledger(step).spent()
+        assert told == await beset._ledger(step).read_spent()
         killed.check(told, server.requests)
 
 
@@ -180,7 +180,7 @@ async def test_tool_calls_of_a_later_try_are_counted_with_it_also_after_a_kill(w
     fails.append(False)
     assert (await answered(worker, again)).tool_calls == 1
     await let_go(first, killed)
-    assert (await worker._ledger(step).spent()).tool_calls == 3
+    assert (await worker._ledger(step).read_spent()).tool_calls == 3
 
 
 async def test_a_tool_call_that_a_dead_worker_began_is_counted_beside_its_repetition(worker, agent, monkeypatch):
@@ -196,4 +196,4 @@ async def test_a_tool_call_that_a_dead_worker_began_is_counted_beside_its_repeti
     told = await answered(worker, step)
     await let_go(first, killed)
     assert len(looked) == told.tool_calls == 2
-    assert told == await worker._ledger(step).spent()
+    assert told == await worker._ledger(step).read_spent()

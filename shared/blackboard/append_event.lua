@@ -1,6 +1,6 @@
--- Show something live between two changes of a run: after the last event, before those of the next change.
+-- Append a live event between two changes of a run: after the last event, before those of the next change.
 -- KEYS: 1 live events, 2 the run  ARGV: 1 the event
--- Of a run that there is not, nothing is shown: the key would stay for good.
+-- Does nothing for an unknown run: its key would never expire.
 local left = redis.call('PTTL', KEYS[2])
 if left == -2 then
   return false
