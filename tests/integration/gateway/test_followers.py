@@ -147,7 +147,7 @@ async def test_a_slow_follower_is_cut_off_and_resumes_where_it_was(store, hub, s
 
 async def test_an_outage_ends_every_follower_and_the_next_one_gets_a_new_reader(store, hub, sentinel, monkeypatch):
     await begin(store, "run-f")
-    apart, gone = sentinel.dedicated_client, asyncio.Event()
+    dedicated, gone = sentinel.dedicated_client, asyncio.Event()
 
     class Breaking:
         async def xread(self, *_, **__):
@@ -157,7 +157,7 @@ async def test_an_outage_ends_every_follower_and_the_next_one_gets_a_new_reader(
         async def aclose(self):
             pass
 
-    monkeypatch.setattr(sentinel, "apart", Breaking)
+    monkeypatch.setattr(sentinel, "dedicated_client", Breaking)
     lost = [hub.follow("default", "run-f") for _ in range(2)]
     past = await sentinel.own.xlen(keys.run("default", "run-f", "events"))
     firsts = [await take(Open(each), past) for each in lost]
@@ -165,7 +165,7 @@ async def test_an_outage_ends_every_follower_and_the_next_one_gets_a_new_reader(
     gone.set()
     ends = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
     assert [type(each) for each in ends] == [followers.OUTAGES[0]] * 2
-    monkeypatch.setattr(sentinel, "apart", apart)
+    monkeypatch.setattr(sentinel, "dedicated_client", dedicated)
     resumed = hub.follow("default", "run-f", firsts[0][-1])
     hearing = asyncio.create_task(take(resumed, 1))
     await append_live_event(sentinel.scripts, doing(2))
