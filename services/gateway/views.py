@@ -15,7 +15,7 @@ from schemas.task import StepSummary
 from services.gateway.dependencies import Standing
 from shared.blackboard import UnreadableRun
 from shared.runs import Run
-from shared.runs.awaiting import awaited
+from shared.runs.awaiting import awaited_handoffs
 from shared.runs.clock import present_deadline
 from shared.runs.dispatch import PLANNER, REVIEWER
 from shared.runs.result import summary
@@ -218,6 +218,6 @@ def _parked(run: Run, stops: Iterable[WorkStopped]) -> list[ParkedWork]:
     stopped = {each.scope: each for each in stops}
     workers = {run.planning.handoff_id: PLANNER, run.reviewing.handoff_id: REVIEWER}
     workers |= {record.handoff_id: record.step.agent for record in run.steps.values()}
-    asked = ((id, workers[id]) for id in (awaited(run) if stopped else ()))
+    asked = ((id, workers[id]) for id in (awaited_handoffs(run) if stopped else ()))
     reasons = ((id, agent, reason_among(stopped, Whose(run.tenant, agent, run.id))) for id, agent in asked)
     return [ParkedWork(handoff_id=id, agent=agent, reason=reason) for id, agent, reason in reasons if reason]

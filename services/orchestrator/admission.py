@@ -8,7 +8,7 @@ from shared.blackboard import keys
 from shared.errors import RetryableError
 from shared.resilience import Buckets, Rate
 from shared.runs import Intake
-from shared.runs.planning import Agents, usable
+from shared.runs.planning import Agents, available_agents
 from shared.service import Parts
 
 LONGEST = 30 * 86_400.0
@@ -33,7 +33,7 @@ def await_agents(intake: Intake, attempt: int, agents: Agents, now: datetime) ->
     task = intake.task
     if intake.refused or intake.unread or attempt > len(AGENTS_AWAITED):
         return
-    may = {name for name, card in usable(agents, task).items() if card.plannable}
+    may = {name for name, card in available_agents(agents, task).items() if card.plannable}
     if (task.agent in may) if task.shape is Shape.SINGLE else may:
         return
     after = AGENTS_AWAITED[attempt - 1]

@@ -35,7 +35,7 @@ from shared.bus.groups import ORCHESTRATED
 from shared.config import Settings, read_settings
 from shared.errors import Conflict, InvalidMessage, RetryableError, TerminalError, WaggleError
 from shared.guardrails import read_policy, screened_task
-from shared.runs import ENDS, Decision, Intake, Run, awaited, decide, give_up, run_id_for
+from shared.runs import ENDS, Decision, Intake, Run, awaited_handoffs, decide, give_up, run_id_for
 from shared.runs.planning import Agents
 from shared.service import Parts, connect, serve
 from shared.service.rebuild import keep_checkpoint, rebuild_when_lost
@@ -246,7 +246,7 @@ def _screened(intake: Intake, settings: Settings) -> Intake:
 def _stands_still_without(message: Answer | DeadlinePassed | WaitExpired | ResultDue, run: Run) -> bool:
     match message:
         case Answer():
-            return message.handoff_id in awaited(run)
+            return message.handoff_id in awaited_handoffs(run)
         case ResultDue():
             return run.settling and message.end == run.resumes
         case _:

@@ -14,7 +14,7 @@ from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
 from shared.blackboard.unreadable import UnreadableRun
 from shared.errors import Conflict
-from shared.runs import ENDS, Run, StepRecord, awaited
+from shared.runs import ENDS, Run, StepRecord, awaited_handoffs
 
 _COMMIT, _PUBLISHED, _READ, _STATE = script("commit"), script("published"), script("read"), script("state")
 _STEP = "step:"
@@ -211,7 +211,7 @@ def fields_of(run: Run, version: int, before: Run | None = None) -> dict[str, st
     for place, (key, record) in enumerate(run.steps.items()):
         if known.get(key) is not record:
             fields[_STEP + key] = f'{{"order":{place},"record":{record.model_dump_json()}}}'
-    return fields | {_AWAITED: f"{version} {json.dumps(awaited(run))}"}
+    return fields | {_AWAITED: f"{version} {json.dumps(awaited_handoffs(run))}"}
 
 
 _NOTHING = object()

@@ -1,9 +1,9 @@
-"""The pure core: what a run is, what moves it, what follows. No I/O, no clock, no randomness."""
+"""The pure core: the state of a run, its events and its decisions. No I/O, no clock, no randomness."""
 
-from shared.runs.awaiting import awaited
+from shared.runs.awaiting import awaited_handoffs
+from shared.runs.builder import Outgoing
 from shared.runs.commands import refusal_of
 from shared.runs.decide import UNREAD, Decision, Intake, decide, end_unread, give_up
-from shared.runs.draft import Outgoing
 from shared.runs.evolve import evolve, replay
 from shared.runs.machine import ENDS, LEGAL_MOVES, may_move
 from shared.runs.resend import reissue
@@ -18,7 +18,7 @@ __all__ = [
     "Outgoing",
     "Run",
     "StepRecord",
-    "awaited",
+    "awaited_handoffs",
     "decide",
     "end_unread",
     "evolve",

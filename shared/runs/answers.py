@@ -1,75 +1,75 @@
-"""What follows from agents' answers: facts are recorded whatever the state, then the run goes on from them."""
+"""Rules for agents' answers: facts are recorded in any state, then the run advances from them."""
 
 from schemas import event, step
 from schemas.error import ErrorInfo
 from shared.errors import RetryableError, TerminalError
 from shared.runs.advance import advance
 from shared.runs.awaiting import in_flight
+from shared.runs.builder import DecisionBuilder
 from shared.runs.clock import present_deadline
-from shared.runs.deadlines import ended_late
+from shared.runs.deadlines import fail_if_late
 from shared.runs.digests import plan_digest
 from shared.runs.dispatch import PLANNER, REVIEWER, is_ahead, step_named
-from shared.runs.draft import Draft
 from shared.runs.ending import settle
 from shared.runs.machine import ENDS
 from shared.runs.planning import problems
-from shared.runs.run import MAX_ATTEMPTS, NOTICED, Job, Run, StepRecord
-from shared.runs.tokens import proves
+from shared.runs.run import MAX_ATTEMPTS, NOTICED, PlannerTask, Run, StepRecord
+from shared.runs.tokens import is_valid_token
 
 
-def _is_open(draft: Draft, answer: step.Answer) -> bool:
-    """Return true if the answer is to a handoff that is awaited.
+def _is_open(builder: DecisionBuilder, answer: step.Answer) -> bool:
+    """Record the facts of an answer; return True if it answers an awaited handoff.
 
-    What its agent spent and did counts in any case, also after the end. Of an answer that is not its agent's nothing
-    counts. Raises TerminalError for one to a run that is over: its log would grow with each.
+    Usage and effects of the agent count in any case, also after the end. Nothing counts of an answer that another
+    agent sent; if the run is over, such an answer raises TerminalError, because each would make the log grow.
     """
-    if reason := _forged(draft.run, answer):
-        if draft.run.over:
-            raise TerminalError(f"the answer to {answer.handoff_id} is not its agent's", code=reason)
-        draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id, reason=reason)
+    if reason := _forgery_reason(builder.run, answer):
+        if builder.run.over:
+            raise TerminalError(f"the answer to {answer.handoff_id} is not from its agent", code=reason)
+        builder.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id, reason=reason)
         return False
-    ended = draft.run.state in ENDS
-    if not ended and is_ahead(draft.run, answer.handoff_id):
-        raise RetryableError(f"{answer.handoff_id} is answered and was not asked yet", after=0.5, code="ahead")
-    is_open = not ended and answer.handoff_id in _awaited(draft.run, type(answer))
-    step_id = None if is_open and isinstance(answer, step.StepCompleted) else step_named(draft.run, answer.handoff_id)
-    draft.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models, step_id=step_id)
+    ended = builder.run.state in ENDS
+    if not ended and is_ahead(builder.run, answer.handoff_id):
+        raise RetryableError(f"{answer.handoff_id} was answered before it was sent", after=0.5, code="ahead")
+    is_open = not ended and answer.handoff_id in _expected_handoffs(builder.run, type(answer))
+    step_id = None if is_open and isinstance(answer, step.StepCompleted) else step_named(builder.run, answer.handoff_id)
+    builder.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models, step_id=step_id)
     if answer.judged or answer.acted or answer.effected:
         facts = {name: getattr(answer, name) for name in ("handoff_id", "judged", "acted", "effected")}
-        draft.record(event.ActionsJudged, by=answer.agent, **facts)
+        builder.record(event.ActionsJudged, by=answer.agent, **facts)
     if not ended:
-        _notice_budget(draft)
+        _notice_budget(builder)
     if not is_open:
-        draft.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id)
-        settle(draft)
+        builder.record(event.AnswerIgnored, by=answer.agent, handoff_id=answer.handoff_id)
+        settle(builder)
     return is_open
 
 
-def reported(draft: Draft, answer: step.Answer) -> None:
-    """Take from the answer only what was spent and done."""
-    _is_open(draft, answer)
+def record_report(builder: DecisionBuilder, answer: step.Answer) -> None:
+    """Record only the usage and the effects that the answer reports."""
+    _is_open(builder, answer)
 
 
-def _forged(run: Run, answer: step.Answer) -> str:
-    """The reason why the answer cannot be its agent's; empty when it may be."""
-    if not proves(run, answer.token, answer.handoff_id, answer.agent):
+def _forgery_reason(run: Run, answer: step.Answer) -> str:
+    """Return the reason why the answer cannot be from its agent; empty if it can."""
+    if not is_valid_token(run, answer.token, answer.handoff_id, answer.agent):
         return "wrong_token"
     asked = {record.handoff_id: record.step.agent for record in run.steps.values()}
     asked |= {run.planning.handoff_id: PLANNER, run.reviewing.handoff_id: REVIEWER}
     return "" if asked.get(answer.handoff_id, answer.agent) == answer.agent else "wrong_agent"
 
 
-def _notice_budget(draft: Draft) -> None:
-    """Record each share of the budget once, when it is first reached."""
-    run = draft.run
+def _notice_budget(builder: DecisionBuilder) -> None:
+    """Record each share of the budget once, when first reached."""
+    run = builder.run
     share, limit = run.task.budget.share(run.usage)
     for noticed in NOTICED:
         if run.budget_reached < noticed <= share:
-            draft.record(event.BudgetReached, share=noticed, limit=limit)
+            builder.record(event.BudgetReached, share=noticed, limit=limit)
 
 
-def _awaited(run: Run, kind: type[step.Answer]) -> set[str | None]:
-    """The handoffs that an answer of this kind can be to. A failure or a question can be to any."""
+def _expected_handoffs(run: Run, kind: type[step.Answer]) -> set[str | None]:
+    """Return the handoffs that this kind of answer may belong to. A failure or a question may belong to any."""
     only: dict[type[step.Answer], set[str | None]] = {
         step.PlanProposed: {run.planning.handoff_id},
         step.StepCompleted: {record.handoff_id for record in run.steps.values()},
@@ -78,28 +78,28 @@ def _awaited(run: Run, kind: type[step.Answer]) -> set[str | None]:
     return only.get(kind, set(in_flight(run)))
 
 
-def _step_of(draft: Draft, answer: step.Answer) -> str | None:
-    return next((key for key, each in draft.run.steps.items() if each.handoff_id == answer.handoff_id), None)
+def _step_of(builder: DecisionBuilder, answer: step.Answer) -> str | None:
+    return next((key for key, each in builder.run.steps.items() if each.handoff_id == answer.handoff_id), None)
 
 
-def plan_proposed(draft: Draft, message: step.PlanProposed) -> None:
-    """The planner has made a plan: it is taken if it can be carried out."""
-    if not _is_open(draft, message):
+def plan_proposed(builder: DecisionBuilder, message: step.PlanProposed) -> None:
+    """Accept a proposed plan if it can be executed; otherwise record why not."""
+    if not _is_open(builder, message):
         return
     digest = plan_digest(message.plan)
-    again = ["it is the same plan again that was not accepted"] if digest in draft.run.refused_plans else []
-    found = [*problems(message.plan, draft.run.task, draft.agents), *again]
+    again = ["it is the same plan again, which was not accepted"] if digest in builder.run.refused_plans else []
+    found = [*problems(message.plan, builder.run.task, builder.agents), *again]
     if found:
-        draft.record(event.PlanRefused, problems=found, digest=digest)
+        builder.record(event.PlanRefused, problems=found, digest=digest)
     else:
-        draft.record(event.PlanAccepted, by=message.agent, plan=message.plan, tainted=message.tainted)
-    advance(draft)
+        builder.record(event.PlanAccepted, by=message.agent, plan=message.plan, tainted=message.tainted)
+    advance(builder)
 
 
-def step_completed(draft: Draft, message: step.StepCompleted) -> None:
-    """A specialist has done its step."""
-    if _is_open(draft, message) and (step_id := _step_of(draft, message)):
-        draft.record(
+def step_completed(builder: DecisionBuilder, message: step.StepCompleted) -> None:
+    """Record the output of a completed step."""
+    if _is_open(builder, message) and (step_id := _step_of(builder, message)):
+        builder.record(
             event.StepDone,
             by=message.agent,
             step_id=step_id,
@@ -108,52 +108,58 @@ def step_completed(draft: Draft, message: step.StepCompleted) -> None:
             usage=message.usage,
             versions=message.versions,
         )
-        advance(draft)
+        advance(builder)
 
 
-def reviewed(draft: Draft, message: step.ResultReviewed) -> None:
-    """The reviewer has given its verdict."""
-    if _is_open(draft, message):
+def result_reviewed(builder: DecisionBuilder, message: step.ResultReviewed) -> None:
+    """Record the reviewer's verdict."""
+    if _is_open(builder, message):
         verdict = {"accepted": message.accepted, "reasons": message.reasons, "redo": message.redo}
-        draft.record(event.ReviewGiven, by=message.agent, **verdict)
-        advance(draft)
+        builder.record(event.ReviewGiven, by=message.agent, **verdict)
+        advance(builder)
 
 
-def handoff_failed(draft: Draft, message: step.HandoffFailed) -> None:
-    """An agent could not do what it was asked: it is asked again, or the work is given up."""
-    if not _is_open(draft, message):
+def handoff_failed(builder: DecisionBuilder, message: step.HandoffFailed) -> None:
+    """Record a failed attempt: the handoff is retried, or the work is given up."""
+    if not _is_open(builder, message):
         return
-    again = message.error.retryable or _was_in_time(draft, message)
-    final = not again or _attempts(draft, message) >= MAX_ATTEMPTS
-    draft.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=message.error, final=final)
-    if not ended_late(draft):  # a step that stops at the deadline may tell so before the timer does
-        advance(draft)
+    again = message.error.retryable or _was_in_time(builder, message)
+    final = not again or _attempts(builder, message) >= MAX_ATTEMPTS
+    builder.record(
+        event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=message.error, final=final
+    )
+    if not fail_if_late(builder):  # an agent may report the deadline before the timer fires
+        advance(builder)
 
 
-def _was_in_time(draft: Draft, answer: step.HandoffFailed) -> bool:
-    """Return true for a time-out by a deadline that the run does not have any more: its clock has stood meanwhile."""
-    run = draft.run
-    works: list[Job | StepRecord] = [*run.steps.values(), run.planning, run.reviewing]
+def _was_in_time(builder: DecisionBuilder, answer: step.HandoffFailed) -> bool:
+    """Return True for a timeout at a deadline that has been extended since, because the clock was stopped."""
+    run = builder.run
+    works: list[PlannerTask | StepRecord] = [*run.steps.values(), run.planning, run.reviewing]
     known = next((each.deadline for each in works if each.handoff_id == answer.handoff_id), None)
-    return answer.error.code == "timeout" and known is not None and present_deadline(run, draft.now) > known
+    return answer.error.code == "timeout" and known is not None and present_deadline(run, builder.now) > known
 
 
-def _attempts(draft: Draft, answer: step.Answer) -> int:
-    """How often the work was tried that this is the answer to."""
-    if step_id := _step_of(draft, answer):
-        return draft.run.steps[step_id].attempts
-    jobs = (draft.run.planning, draft.run.reviewing)
-    return next(job.attempts - job.refusals for job in jobs if job.handoff_id == answer.handoff_id)
+def _attempts(builder: DecisionBuilder, answer: step.Answer) -> int:
+    """Return the number of attempts at the work that this answer belongs to."""
+    if step_id := _step_of(builder, answer):
+        return builder.run.steps[step_id].attempts_since_resume
+    requests = (builder.run.planning, builder.run.reviewing)
+    return next(
+        request.attempts_since_resume - request.refusals
+        for request in requests
+        if request.handoff_id == answer.handoff_id
+    )
 
 
-def help_asked(draft: Draft, message: step.HelpAsked) -> None:
-    """An agent needs a person."""
-    if not _is_open(draft, message):
+def help_asked(builder: DecisionBuilder, message: step.HelpAsked) -> None:
+    """Record an agent's question to a person."""
+    if not _is_open(builder, message):
         return
-    if step_id := _step_of(draft, message):
+    if step_id := _step_of(builder, message):
         asked = message.model_dump(include={"question", "options", "call", "proposal"})
-        draft.record(event.StepAsked, by=message.agent, step_id=step_id, **asked)
+        builder.record(event.StepAsked, by=message.agent, step_id=step_id, **asked)
     else:
         error = ErrorInfo(code="needs_human", message=message.question)
-        draft.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=error, final=True)
-    advance(draft)
+        builder.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=error, final=True)
+    advance(builder)

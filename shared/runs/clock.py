@@ -1,4 +1,4 @@
-"""The clock of a run: it stands still while a person is asked, and while the run is paused."""
+"""Clock of a run: stopped while the run waits for a person or is paused."""
 
 from datetime import datetime
 
@@ -8,13 +8,13 @@ from shared.runs.run import Run
 
 
 def present_deadline(run: Run, now: datetime) -> datetime:
-    """The deadline if the clock went on now: moved by as long as it has stood, but not past the task's own."""
-    since = _stands_since(run)
+    """Return the deadline if the clock restarted now: extended by the stop, but not past the task's own deadline."""
+    since = _stopped_since(run)
     moved = run.deadline + (now - since) if since else run.deadline
     return min(moved, run.task.deadline) if run.task.deadline else moved
 
 
-def _stands_since(run: Run) -> datetime | None:
+def _stopped_since(run: Run) -> datetime | None:
     if run.state in ENDS:
         return None
     if run.request is not None:

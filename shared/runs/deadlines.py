@@ -1,4 +1,4 @@
-"""What follows from time passing."""
+"""Rules for timers: deadlines of runs and of people's decisions."""
 
 from datetime import datetime, timedelta
 
@@ -6,41 +6,42 @@ from schemas import timer
 from schemas.event import State
 from schemas.message import MOST_SECONDS
 from shared.errors import RetryableError
-from shared.runs.draft import Draft
+from shared.runs.builder import DecisionBuilder
 from shared.runs.ending import fail
 from shared.runs.machine import ENDS
 from shared.runs.run import Run
 from shared.runs.tokens import DEADLINE, WAIT, check_timer
 
 CLOCKS_DIFFER = timedelta(seconds=1)
-"""Difference of two clocks below which a timer counts as on time. One that comes earlier is set again."""
+"""Clock difference below which a timer counts as on time. A timer that fires earlier is set again."""
 
 
-def deadline_passed(draft: Draft, message: timer.DeadlinePassed) -> None:
+def deadline_passed(builder: DecisionBuilder, message: timer.DeadlinePassed) -> None:
     """Fail the run whose deadline this is. A timer for a deadline that was moved changes nothing.
 
-    Raises RetryableError `early` if it has not passed by our clock, TerminalError for one the orchestrator has not set.
+    Raises RetryableError `early` if it has not passed by this clock, TerminalError for a timer the orchestrator did
+    not set.
     """
-    run = draft.run
+    run = builder.run
     check_timer(run, message.token, DEADLINE)
-    if message.deadline in (None, run.deadline) and not (ended_late(draft) or _excused(run, draft.now)):
-        _wait_for(run.deadline, draft.now)
+    if message.deadline in (None, run.deadline) and not (fail_if_late(builder) or _is_excused(run, builder.now)):
+        _wait_for(run.deadline, builder.now)
 
 
-def ended_late(draft: Draft) -> bool:
-    """Whether the deadline has passed and nothing excuses it; the run has failed then."""
-    run = draft.run
-    if draft.now + CLOCKS_DIFFER < run.deadline or _excused(run, draft.now):
+def fail_if_late(builder: DecisionBuilder) -> bool:
+    """Fail the run if its deadline has passed and its clock is not stopped; return True if it failed."""
+    run = builder.run
+    if builder.now + CLOCKS_DIFFER < run.deadline or _is_excused(run, builder.now):
         return False
     if run.state is State.PAUSED and run.paused_from is not None:
-        draft.move(run.paused_from, "the deadline passed")
+        builder.move(run.paused_from, "the deadline passed")
     seconds = (run.deadline - run.started).total_seconds()
-    fail(draft, "deadline", f"not finished within {seconds:.0f} s", "raise budget.seconds or the deadline")
+    fail(builder, "deadline", f"not finished within {seconds:.0f} s", "raise budget.seconds or the deadline")
     return True
 
 
-def _excused(run: Run, now: datetime) -> bool:
-    """Return true if the run has ended, or its clock stands still while its result is still of use."""
+def _is_excused(run: Run, now: datetime) -> bool:
+    """Return True if the run has ended, or its clock is stopped before the task's own deadline."""
     of_use = run.task.deadline is None or now + CLOCKS_DIFFER < run.task.deadline
     stands = run.request is not None or run.state is State.PAUSED
     return run.state in ENDS or (stands and of_use)
@@ -49,26 +50,27 @@ def _excused(run: Run, now: datetime) -> bool:
 def _wait_for(moment: datetime, now: datetime) -> None:
     """Raise RetryableError if the moment is still ahead.
 
-    The clock that fired the timer is ahead of ours by what is missing: it is counted twice, so that the timer, which
-    waits by that clock, comes when the moment has passed by ours.
+    The clock that fired the timer is ahead of this one by the difference. The delay is twice that, because it is
+    measured by that clock and must end after the moment by this one.
     """
     ahead = (moment - now).total_seconds()
     if ahead > CLOCKS_DIFFER.total_seconds():
-        message = f"the timer came {ahead:.1f} s early"
+        message = f"the timer fired {ahead:.1f} s early"
         raise RetryableError(message, after=min(2 * ahead, MOST_SECONDS), code="early", exact=True)
 
 
-def wait_expired(draft: Draft, message: timer.WaitExpired) -> None:
-    """Fail the run that got no answer in time.
+def wait_expired(builder: DecisionBuilder, message: timer.WaitExpired) -> None:
+    """Fail the run that got no decision in time.
 
-    Raises RetryableError `early` if the time is not up by our clock, TerminalError for a timer that is not ours.
+    Raises RetryableError `early` if the time is not up by this clock, TerminalError for a timer the orchestrator did
+    not set.
     """
-    check_timer(draft.run, message.token, WAIT)
-    request = draft.run.request
-    if request is None or request.request_id != message.request_id or draft.run.state in ENDS:
+    check_timer(builder.run, message.token, WAIT)
+    request = builder.run.request
+    if request is None or request.request_id != message.request_id or builder.run.state in ENDS:
         return
     if request.expires is not None:
-        _wait_for(request.expires, draft.now)
-    if draft.run.state is State.PAUSED:
-        draft.move(State.WAITING_HUMAN, "the wait expired")
-    fail(draft, "no_decision", f"nobody answered in time: {request.question}")
+        _wait_for(request.expires, builder.now)
+    if builder.run.state is State.PAUSED:
+        builder.move(State.WAITING_HUMAN, "the wait expired")
+    fail(builder, "no_decision", f"no decision in time: {request.question}")

@@ -1,4 +1,4 @@
-"""`decide(run, message, now, agents)`: what follows from a message. It only says what shall happen."""
+"""`decide(run, message, now, agents)`: the decision that follows from a message, without carrying it out."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from schemas.task import Shape, Task
 from shared.errors import TerminalError
 from shared.runs import answers, commands, deadlines
 from shared.runs.advance import advance, ask_person
-from shared.runs.draft import Draft, Outgoing
+from shared.runs.builder import DecisionBuilder, Outgoing
 from shared.runs.ending import end, fail, release, release_late, result_due_passed
 from shared.runs.evolve import evolve
 from shared.runs.machine import ENDS
-from shared.runs.planning import Agents, usable
+from shared.runs.planning import Agents, available_agents
 from shared.runs.run import TOO_LARGE, Run
-from shared.runs.timers import changed
+from shared.runs.timers import timer_changes
 
 UNREAD = "(this task could not be read)"
-"""Objective of the task that stands for an unread one: what it said may hold secrets no guardrail has looked at."""
+"""Objective of the stand-in for an unread task, whose text may hold secrets that no guardrail has checked."""
 
 
 ASK, REJECT = "ask", "reject"
@@ -61,104 +61,104 @@ class Tripped(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A task event, with the ids its envelope gave it."""
+    """A task event, with the ids of its envelope."""
 
     run_id: str
     task_id: str
     task: Task
     traceparent: str | None = None
     tripped: tuple[Tripped, ...] = ()
-    """The guardrails that have tripped; the task is as they have left it."""
+    """Guardrails that tripped; `task` is as they left it."""
     source: str | None = None
-    """The CloudEvents source of the task."""
+    """CloudEvents source of the task."""
     secret: str | None = None
-    """Unguessable, drawn by the caller: the core has no randomness of its own."""
+    """Random secret, drawn by the caller: the core has no randomness of its own."""
     refused: ErrorInfo | None = None
-    """Why its tenant may not have it; the task is then as it came, else as its tenant's terms have filled it in."""
+    """Why the tenant's terms refuse the task, which is then unchanged; otherwise their defaults are filled in."""
     unread: bool = False
-    """True if `task` stands for one that could not be read or decided; `refused` says why."""
+    """True if `task` is a stand-in for one that could not be read or decided; `refused` says why."""
     resumes: int = 0
-    """Results that the run has published already: of an unread run that is ended by replacing it."""
+    """Number of results already published, for an unread run that is ended by replacing it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What shall be recorded, then published; `run` is the state after that."""
+    """Events to record and messages to publish after that; `run` is the resulting state."""
 
     run: Run
     events: tuple[RunEvent, ...]
     messages: tuple[Outgoing, ...]
     cleared: tuple[str, ...] = ()
-    """Ids of timers without a use."""
+    """Ids of timers to clear."""
 
 
 def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Agents) -> Decision | None:
-    """What follows from this message for this run; None when it concerns a run that does not exist.
+    """Decide about a message to a run; return None if the message concerns a run that does not exist.
 
-    Deterministic: the same arguments give the same decision. A message that comes too late, twice, or to the wrong
-    state leaves a record and changes nothing but what was spent: the caller drops messages whose id it has seen.
-    Raises RetryableError for an answer to what was not asked yet: after a loss of the blackboard it will be.
+    Deterministic: the same arguments give the same decision. A message that is late, repeated, or wrong for the state
+    is recorded and changes nothing but the usage; the caller drops messages whose id it has already processed.
+    Raises RetryableError for an answer to a handoff not sent yet: after a loss of the blackboard it will be sent.
     """
     if isinstance(message, Intake):
-        may = usable(agents, message.task)
+        may = available_agents(agents, message.task)
         redriven = run is not None and run.unread and run.state is State.REJECTED and not message.unread
-        draft = _take_in(message, now, may, run) if run is None or redriven else Draft(run, now, may)
+        builder = _intake(message, now, may, run) if run is None or redriven else DecisionBuilder(run, now, may)
     elif run is None:
         return None
     else:
-        draft = Draft(run, now, usable(agents, run.task))
-        _RULES[type(message)](draft, message)
-        release_late(draft)
-    return _decision(draft, run)
+        builder = DecisionBuilder(run, now, available_agents(agents, run.task))
+        _RULES[type(message)](builder, message)
+        release_late(builder)
+    return _decision(builder, run)
 
 
 def give_up(run: Run, now: datetime, message: str, code: str = TOO_LARGE, answer: Message | None = None) -> Decision:
-    """End a run that cannot proceed. With `run_too_large` its result leaves out what its steps have brought.
+    """End a run that cannot proceed. With `run_too_large` its result omits the outputs of its steps.
 
-    `answer`: the message it gives up on; if it is an agent's answer, that agent has reported.
+    `answer`: the message that could not be processed; if it is an agent's answer, its usage is recorded.
 
-    Raises TerminalError with that code for a run that has ended already: ending it again would change nothing.
+    Raises TerminalError with that code for a run that has already ended: ending it again would change nothing.
     """
     if run.state in ENDS and not run.settling:
         raise TerminalError(message, code=code)
-    draft = Draft(run, now, {})
+    builder = DecisionBuilder(run, now, {})
     if run.state is State.PAUSED and run.paused_from is not None:
-        draft.move(run.paused_from, "it cannot go on")
+        builder.move(run.paused_from, "the run cannot proceed")
     if run.settling:
-        release(draft, too_large=code == TOO_LARGE)
+        release(builder, too_large=code == TOO_LARGE)
     else:
-        fail(draft, code, message, "let the steps keep what they bring in files" if code == TOO_LARGE else None)
+        fail(builder, code, message, "let the steps store their results in files" if code == TOO_LARGE else None)
         if isinstance(answer, step.Answer):
-            answers.reported(draft, answer)
-    return _decision(draft, run)
+            answers.record_report(builder, answer)
+    return _decision(builder, run)
 
 
 def end_unread(
     stand_in: Intake, now: datetime, error: ErrorInfo, before: Run | None = None, effected: Sequence[ActingCall] = ()
 ) -> Decision:
-    """End a live run whose record or log cannot be read: what it has done is not known, so it is not begun again.
+    """End a live run whose record or log cannot be read: its actions are unknown, so it is not restarted.
 
-    `before`: the run as far as it is known; what it had spent and effected counts. `effected`: calls known besides.
+    `before`: the run as far as it is known; its usage and effects count. `effected`: further known calls.
     """
-    draft = _begun(stand_in, now, {}, stand_in.resumes)
+    builder = _start(stand_in, now, {}, stand_in.resumes)
     if before is not None:
-        draft.record(event.Spent, usage=before.usage, models=before.models)
+        builder.record(event.Spent, usage=before.usage, models=before.models)
     acted, calls = (before.acted, [*before.effected, *effected]) if before else ([], [*effected])
     if acted or calls:
-        draft.record(event.ActionsJudged, handoff_id=stand_in.run_id, judged=[], acted=acted, effected=calls)
-    draft.move(State.PLANNING, "what the run has done is not known")
-    fail(draft, error.code, error.message, error.suggested_action)
-    return _decision(draft, None)
+        builder.record(event.ActionsJudged, handoff_id=stand_in.run_id, judged=[], acted=acted, effected=calls)
+    builder.move(State.PLANNING, "the actions of the run are unknown")
+    fail(builder, error.code, error.message, error.suggested_action)
+    return _decision(builder, None)
 
 
-def _decision(draft: Draft, before: Run | None) -> Decision:
-    """The decision, with the timers that it sets and clears."""
-    new, cleared = changed(before, draft.run)
-    return Decision(draft.run, tuple(draft.events), (*new, *draft.messages), tuple(cleared))
+def _decision(builder: DecisionBuilder, before: Run | None) -> Decision:
+    """Return the decision, with the timers that it sets and clears."""
+    new, cleared = timer_changes(before, builder.run)
+    return Decision(builder.run, tuple(builder.events), (*new, *builder.messages), tuple(cleared))
 
 
-def _begun(intake: Intake, now: datetime, agents: Agents, resumes: int) -> Draft:
-    """The run at its beginning."""
+def _start(intake: Intake, now: datetime, agents: Agents, resumes: int) -> DecisionBuilder:
+    """Start a run."""
     task = intake.task
     latest = now + timedelta(seconds=task.budget.seconds)
     started = event.RunStarted(
@@ -175,31 +175,31 @@ def _begun(intake: Intake, now: datetime, agents: Agents, resumes: int) -> Draft
         unread=intake.unread,
         resumes=resumes,
     )
-    draft = Draft(evolve(None, started), now, agents, events=[started])
-    draft.move(State.VALIDATING, "the task was taken in")
-    return draft
+    builder = DecisionBuilder(evolve(None, started), now, agents, events=[started])
+    builder.move(State.VALIDATING, "the task was accepted")
+    return builder
 
 
-def _take_in(intake: Intake, now: datetime, agents: Agents, before: Run | None) -> Draft:
-    """Begin the run. `before` is the rejected stand-in of the same task, if it is redriven: its result stays."""
+def _intake(intake: Intake, now: datetime, agents: Agents, before: Run | None) -> DecisionBuilder:
+    """Start and validate the run. `before`: the rejected stand-in of the same task, if redriven; its result stays."""
     task = intake.task
-    draft = _begun(intake, now, agents, before.resumes + 1 if before else intake.resumes)
+    builder = _start(intake, now, agents, before.resumes + 1 if before else intake.resumes)
     for each in intake.tripped:
         facts = {"guardrail": each.kind, "action": each.action, "where": each.where, "why": each.why}
-        draft.record(event.GuardrailTripped, count=each.count, **facts)
+        builder.record(event.GuardrailTripped, count=each.count, **facts)
     objection = intake.refused or _objection(task, now, agents) or _guardrail(intake.tripped)
     if objection is not None:
-        end(draft, State.REJECTED, objection.message, error=objection)
-        return draft
-    draft.move(State.PLANNING, "the task makes sense")
+        end(builder, State.REJECTED, objection.message, error=objection)
+        return builder
+    builder.move(State.PLANNING, "the task is valid")
     if reasons := _reasons(intake.tripped, ASK):
-        ask_person(draft, "plan", f"shall this be done? {reasons}", _MAY_IT)
+        ask_person(builder, "plan", f"Should this task be done? {reasons}", _MAY_IT)
     else:
-        advance(draft)
-    return draft
+        advance(builder)
+    return builder
 
 
-_MAY_IT = ["approve: plan it and carry it out", "reject: end it, with a reason"]
+_MAY_IT = ["approve: plan and execute it", "reject: end it, with a reason"]
 
 
 def _guardrail(tripped: tuple[Tripped, ...]) -> ErrorInfo | None:
@@ -209,7 +209,7 @@ def _guardrail(tripped: tuple[Tripped, ...]) -> ErrorInfo | None:
     return ErrorInfo(
         code="guardrail",
         message=reasons,
-        suggested_action="take it out of the task, or have the operator change the guardrails",
+        suggested_action="remove it from the task, or ask the operator to change the guardrails",
     )
 
 
@@ -219,18 +219,18 @@ def _reasons(tripped: tuple[Tripped, ...], action: str) -> str:
 
 def _objection(task: Task, now: datetime, agents: Agents) -> ErrorInfo | None:
     if task.deadline is not None and task.deadline <= now:
-        return ErrorInfo(code="deadline", message=f"the deadline {task.deadline.isoformat()} has passed already")
+        return ErrorInfo(code="deadline", message=f"the deadline {task.deadline.isoformat()} has already passed")
     card = agents.get(task.agent or "")
     if task.shape is Shape.SINGLE and (card is None or not card.plannable):
         known = ", ".join(sorted(name for name, each in agents.items() if each.plannable)) or "none"
-        return ErrorInfo(code="unknown_agent", message=f"there is no agent `{task.agent}`; there are: {known}")
+        return ErrorInfo(code="unknown_agent", message=f"there is no agent `{task.agent}`; known agents: {known}")
     return None
 
 
-_RULES: dict[type[Message], Callable[[Draft, Any], None]] = {
+_RULES: dict[type[Message], Callable[[DecisionBuilder, Any], None]] = {
     step.PlanProposed: answers.plan_proposed,
     step.StepCompleted: answers.step_completed,
-    step.ResultReviewed: answers.reviewed,
+    step.ResultReviewed: answers.result_reviewed,
     step.HandoffFailed: answers.handoff_failed,
     step.HelpAsked: answers.help_asked,
     approval.HumanDecided: commands.human_decided,

@@ -1,4 +1,4 @@
-"""Whether something that was to be made anew is what it was before: then asking once more brings nothing."""
+"""Detection of redone work that is unchanged, so that a run can stop looping."""
 
 import hashlib
 
@@ -8,18 +8,18 @@ from shared.runs.run import Run, StepRecord
 
 
 def plan_digest(plan: Plan) -> str:
-    """Equal for plans that have the same steps, whatever their order and the reasons given."""
+    """Return a digest that is equal for plans with the same steps, regardless of order and rationale."""
     steps = sorted(step.model_dump_json() for step in plan.steps)
     return hashlib.sha256("\n".join(steps).encode()).hexdigest()
 
 
 def output_digest(output: Output) -> str:
-    """Equal for outputs that say the same, however sure their agents are of it."""
+    """Return a digest that is equal for outputs that differ only in confidence."""
     return hashlib.sha256(output.model_dump_json(exclude={"confidence"}).encode()).hexdigest()
 
 
 def redone_unchanged(run: Run) -> list[StepRecord]:
-    """The steps that the last revision has opened again, if each of them has brought what it had brought before."""
+    """Return the steps reopened by the last revision if all of them returned the same output as before; else none."""
     redone = [record for record in run.steps.values() if record.output_before]
     same = all(record.output and output_digest(record.output) == record.output_before for record in redone)
     return redone if same else []

@@ -1,4 +1,4 @@
-"""How a run asks: the handoffs to planner, specialists and reviewer."""
+"""Handoffs of a run to planner, specialists and reviewer."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -9,44 +9,44 @@ from schemas.message import MOST_SECONDS
 from schemas.plan import Plan, PlannedStep
 from schemas.step import DoStep, MakePlan, ReviewResult, StepOutput
 from schemas.task import Shape
-from shared.runs.draft import Draft
+from shared.runs.builder import DecisionBuilder
 from shared.runs.planning import Agents, ancestors
-from shared.runs.run import FRUGAL_FROM, Job, Run, StepRecord, handoff_name
+from shared.runs.run import FRUGAL_FROM, HandoffState, Run, StepRecord, handoff_name
 from shared.runs.tokens import token_for
 
 PLANNER = "planner"
 REVIEWER = "reviewer"
 
 PLAN, REVIEW = "@plan", "@review"
-"""What ids of handoffs to planner and reviewer say instead of a step's id, which cannot begin so."""
+"""Parts of handoff ids to planner and reviewer in place of a step's id, which cannot start with `@`."""
 
 RETRY_DELAY = timedelta(seconds=2)
-"""The longest wait after a first failure; doubled for each further one."""
+"""Longest delay after a first failure; doubled for each further one."""
 
 LONGEST_DELAY = timedelta(seconds=15)
-"""The longest wait after any number of failures."""
+"""Longest delay after any number of failures."""
 
 
-def ask_for_plan(draft: Draft) -> None:
-    """Ask the planner; for shape `single` the plan is plain and nobody needs to be asked."""
-    task, job = draft.run.task, draft.run.planning
+def ask_for_plan(builder: DecisionBuilder) -> None:
+    """Ask the planner; for shape `single` accept the obvious plan without asking."""
+    task, request = builder.run.task, builder.run.planning
     if task.shape is Shape.SINGLE and task.agent:
         only = PlannedStep(id=task.agent, objective=task.objective, agent=task.agent)
-        draft.record(PlanAccepted, plan=Plan(steps=[only], rationale="the task names its agent"))
+        builder.record(PlanAccepted, plan=Plan(steps=[only], rationale="the task names its agent"))
         return
-    handoff_id = _next_id(draft.run, PLAN, job)
-    due = retry_at(draft.now, handoff_id, job.attempts) if job.error else None
-    handoff = plan_request(draft.run, handoff_id, draft.now, draft.agents)
-    draft.record(PlanRequested, handoff_id=handoff_id)
-    draft.send(handoff_id, handoff, due)
+    handoff_id = _next_id(builder.run, PLAN, request)
+    due = retry_at(builder.now, handoff_id, request.attempts_since_resume) if request.error else None
+    handoff = plan_request(builder.run, handoff_id, builder.now, builder.agents)
+    builder.record(PlanRequested, handoff_id=handoff_id)
+    builder.send(handoff_id, handoff, due)
 
 
-def dispatch(draft: Draft, record: StepRecord) -> None:
-    """Hand a step to its agent; after a failure with a delay that doubles."""
-    step, card = record.step, draft.agents.get(record.step.agent)
-    handoff_id = _next_id(draft.run, step.id, record)
-    handoff = step_request(draft.run, record, handoff_id, draft.now)
-    draft.record(
+def dispatch(builder: DecisionBuilder, record: StepRecord) -> None:
+    """Hand a step to its agent, after failures with exponential backoff."""
+    step, card = record.step, builder.agents.get(record.step.agent)
+    handoff_id = _next_id(builder.run, step.id, record)
+    handoff = step_request(builder.run, record, handoff_id, builder.now)
+    builder.record(
         StepDispatched,
         step_id=step.id,
         agent=step.agent,
@@ -55,22 +55,22 @@ def dispatch(draft: Draft, record: StepRecord) -> None:
         attempt=handoff.attempt,
         versions=card.versions if card else None,
     )
-    due = retry_at(draft.now, handoff_id, record.attempts)
-    draft.send(handoff_id, handoff, due, follows=(draft.run.steps[id] for id in step.depends_on))
+    due = retry_at(builder.now, handoff_id, record.attempts_since_resume)
+    builder.send(handoff_id, handoff, due, follows=(builder.run.steps[id] for id in step.depends_on))
 
 
-def ask_for_review(draft: Draft) -> None:
-    """Ask the reviewer whether what the steps brought meets the objective."""
-    job = draft.run.reviewing
-    handoff_id = _next_id(draft.run, REVIEW, job)
-    due = retry_at(draft.now, handoff_id, job.attempts) if job.error else None
-    handoff = review_request(draft.run, handoff_id, draft.now)
-    draft.record(ReviewRequested, handoff_id=handoff_id)
-    draft.send(handoff_id, handoff, due, follows=draft.run.steps.values())
+def ask_for_review(builder: DecisionBuilder) -> None:
+    """Ask the reviewer whether the outputs of the steps meet the objective."""
+    request = builder.run.reviewing
+    handoff_id = _next_id(builder.run, REVIEW, request)
+    due = retry_at(builder.now, handoff_id, request.attempts_since_resume) if request.error else None
+    handoff = review_request(builder.run, handoff_id, builder.now)
+    builder.record(ReviewRequested, handoff_id=handoff_id)
+    builder.send(handoff_id, handoff, due, follows=builder.run.steps.values())
 
 
 def plan_request(run: Run, handoff_id: str, now: datetime, agents: Agents) -> MakePlan:
-    """The handoff of that id to the planner, to be asked for or asked for already."""
+    """Return the handoff with that id to the planner, for sending or resending."""
     task = run.task
     return MakePlan(
         **_request(run, handoff_id, PLANNER, task.objective, run.planning, now),
@@ -82,7 +82,7 @@ def plan_request(run: Run, handoff_id: str, now: datetime, agents: Agents) -> Ma
 
 
 def step_request(run: Run, record: StepRecord, handoff_id: str, now: datetime) -> DoStep:
-    """The handoff of that id to a step's agent, to be asked for or asked for already."""
+    """Return the handoff with that id to a step's agent, for sending or resending."""
     step = record.step
     return DoStep(
         **_request(run, handoff_id, step.agent, step.objective, record, now),
@@ -99,7 +99,7 @@ def step_request(run: Run, record: StepRecord, handoff_id: str, now: datetime) -
 
 
 def review_request(run: Run, handoff_id: str, now: datetime) -> ReviewResult:
-    """The handoff of that id to the reviewer, to be asked for or asked for already."""
+    """Return the handoff with that id to the reviewer, for sending or resending."""
     assert run.plan is not None, "a review needs a plan"
     return ReviewResult(
         **_request(run, handoff_id, REVIEWER, run.task.objective, run.reviewing, now),
@@ -110,10 +110,10 @@ def review_request(run: Run, handoff_id: str, now: datetime) -> ReviewResult:
 
 
 def retry_at(now: datetime, handoff_id: str, failures: int) -> datetime | None:
-    """When to try again after so many failures; None before the first: at once.
+    """Return the time of the next attempt after so many failures; None (immediately) before the first.
 
-    Exponential backoff with full jitter (anything between nothing and the longest wait), drawn from the handoff's id:
-    a decision has no chance in it.
+    Exponential backoff with full jitter (between zero and the longest delay), derived from the handoff's id, so that
+    decisions stay deterministic.
     """
     if not failures:
         return None
@@ -123,33 +123,33 @@ def retry_at(now: datetime, handoff_id: str, failures: int) -> datetime | None:
 
 
 def is_ahead(run: Run, handoff_id: str) -> bool:
-    """Whether the run has not asked for this yet: it did, before the blackboard was lost, and will again."""
+    """Return True if the run has not sent this handoff yet: it was sent before the blackboard was lost."""
     try:
         what, place = handoff_id.removeprefix(f"{run.id}/").split("/")
-        replans, round_, tries = map(int, place.split("."))
+        replans, round_, number = map(int, place.split("."))
     except ValueError:
         return False
     if replans != run.replans:
         return replans > run.replans
-    works: dict[str, Job | StepRecord] = {PLAN: run.planning, REVIEW: run.reviewing} | run.steps
+    works: dict[str, HandoffState] = {PLAN: run.planning, REVIEW: run.reviewing, **run.steps}
     work = works.get(what)
-    return run.plan is None if work is None else (round_, tries) > (work.round, work.tries)
+    return run.plan is None if work is None else (round_, number) > (work.round, work.handoffs_in_round)
 
 
 def step_named(run: Run, handoff_id: str) -> str | None:
-    """The step of the present plan that the handoff is one of; None for another plan's, a plan's or a review's."""
+    """Return the step of the present plan that the handoff belongs to; None for planner, reviewer or other plans."""
     what, _, place = handoff_id.removeprefix(f"{run.id}/").partition("/")
     return what if what in run.steps and place.startswith(f"{run.replans}.") else None
 
 
-def _next_id(run: Run, what: str, work: Job | StepRecord) -> str:
-    return handoff_name(run, what, work, work.tries + 1)
+def _next_id(run: Run, what: str, work: HandoffState) -> str:
+    return handoff_name(run, what, work, work.handoffs_in_round + 1)
 
 
 def _request(
-    run: Run, handoff_id: str, agent: str, objective: str, work: Job | StepRecord, now: datetime
+    run: Run, handoff_id: str, agent: str, objective: str, work: HandoffState, now: datetime
 ) -> dict[str, Any]:
-    asked_already = work.handoff_id == handoff_id
+    resent = work.handoff_id == handoff_id
     return {
         "id": handoff_id,
         "work_id": handoff_id.rpartition(".")[0],
@@ -167,10 +167,10 @@ def _request(
         "frugal": run.budget_reached >= FRUGAL_FROM,
         "timeout": min(max(1.0, (run.deadline - now).total_seconds()), MOST_SECONDS),
         "deadline": run.deadline,
-        "attempt": work.attempts + getattr(work, "refusals", 0) + (not asked_already),
+        "attempt": work.attempts_since_resume + getattr(work, "refusals", 0) + (not resent),
         "priority": run.task.priority,
         "permitted": run.task.tools,
-        "hop": run.handoffs + (not asked_already),
+        "hop": run.handoffs + (not resent),
         "dry_run": run.task.dry_run and run.carried_out_by is None,
         "session": run.task.session,
         "token": token_for(run, handoff_id, agent),
@@ -180,7 +180,7 @@ def _request(
 
 
 def _output(record: StepRecord) -> StepOutput:
-    assert record.output is not None, "only done steps are built on"
+    assert record.output is not None, "a step depends only on completed steps"
     return StepOutput(
         step_id=record.step.id, agent=record.step.agent, objective=record.step.objective, output=record.output
     )

@@ -1,4 +1,4 @@
-"""`evolve(run, event)`: how each event changes a run. The only place where a run changes."""
+"""`evolve(run, event)`: the change that each event makes to a run. The only place where a run changes."""
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -8,32 +8,32 @@ from schemas import event as e
 from schemas.error import ErrorInfo
 from schemas.message import MOST_SECONDS
 from schemas.step import Settlement
-from shared.runs.again import applied, begun_again, next_round, reopened, resumed
 from shared.runs.awaiting import in_flight
 from shared.runs.digests import plan_digest
-from shared.runs.effected import refused_by_person, with_effected
+from shared.runs.effects import add_effected, refused_call
 from shared.runs.machine import ENDS
-from shared.runs.run import LOOP, TOO_LARGE, Job, Run, StepRecord
+from shared.runs.rework import approve_effects, next_round, reopen_steps, restart_round, resume_run
+from shared.runs.run import LOOP, TOO_LARGE, PlannerTask, Run, StepRecord
 
 
 def evolve(run: Run | None, event: e.RunEvent) -> Run:
-    """The run after the event. Events that carry no state leave it as it is. Raises KeyError for an unknown event."""
+    """Return the run after the event. Events without state leave it unchanged. Raises KeyError for an unknown event."""
     if isinstance(event, e.RunStarted):
-        return _started(event)
+        return _start(event)
     if run is None:
-        raise ValueError(f"{event.wire_type()} before the run has started")
+        raise ValueError(f"{event.wire_type()} before the start of the run")
     return run.model_copy(update=_CHANGES[type(event)](run, event))
 
 
 def replay(events: Iterable[e.RunEvent]) -> Run | None:
-    """The run that these events, in their order, lead to."""
+    """Return the run that results from these events, in their order."""
     run = None
     for event in events:
         run = evolve(run, event)
     return run
 
 
-def _started(event: e.RunStarted) -> Run:
+def _start(event: e.RunStarted) -> Run:
     return Run(
         id=event.run_id,
         task_id=event.task_id,
@@ -49,7 +49,7 @@ def _started(event: e.RunStarted) -> Run:
     )
 
 
-def _moved(run: Run, event: e.Moved) -> dict[str, Any]:
+def _move(run: Run, event: e.Moved) -> dict[str, Any]:
     change: dict[str, Any] = {"state": event.target, "reason": event.reason, "error": event.error}
     if event.target is e.State.WAITING_HUMAN and event.source is not e.State.PAUSED:
         change["waiting_from"] = event.source
@@ -68,77 +68,86 @@ def _with_all(ids: list[str], more: list[str]) -> list[str]:
     return list(dict.fromkeys([*ids, *more]))
 
 
-def _released(run: Run, event: e.ResultReleased) -> dict[str, Any]:
+def _release_result(run: Run, event: e.ResultReleased) -> dict[str, Any]:
     if not event.too_large:
         return {"settling": False}
-    error = ErrorInfo(code=TOO_LARGE, message="what its steps have brought is more than one message holds")
+    error = ErrorInfo(code=TOO_LARGE, message="the outputs of its steps exceed the size of one message")
     return {"settling": False, "error": error}
 
 
-def _ignored(run: Run, event: e.AnswerIgnored) -> dict[str, Any]:
-    """Nobody waits for that handoff any more, unless the answer was not its agent's."""
+def _ignore_answer(run: Run, event: e.AnswerIgnored) -> dict[str, Any]:
+    """Count the handoff as answered, unless the answer was not from its agent."""
     return {} if event.reason else {"unanswered": [id for id in run.unanswered if id != event.handoff_id]}
 
 
-def _spent(run: Run, event: e.Spent) -> dict[str, Any]:
+def _add_usage(run: Run, event: e.Spent) -> dict[str, Any]:
     change: dict[str, Any] = {"usage": run.usage + event.usage, "models": sorted({*run.models, *event.models})}
     if event.step_id in run.steps:
-        change |= _step(run, event.step_id, usage=run.steps[event.step_id].usage + event.usage)
+        change |= _change_step(run, event.step_id, usage=run.steps[event.step_id].usage + event.usage)
     return change
 
 
-def _tripped(run: Run, event: e.GuardrailTripped) -> dict[str, Any]:
-    done = {"mark": "", "redact": ": it was taken out", "ask": ": a person is asked"}.get(event.action)
+def _add_caveat(run: Run, event: e.GuardrailTripped) -> dict[str, Any]:
+    done = {"mark": "", "redact": ": it was removed", "ask": ": a person is asked"}.get(event.action)
     caveat = f"guardrail `{event.guardrail}`: {event.where} {event.why}{done}"
     return {} if done is None else {"caveats": [*run.caveats, caveat]}
 
 
-def _step(run: Run, step_id: str, **change: Any) -> dict[str, Any]:
+def _change_step(run: Run, step_id: str, **change: Any) -> dict[str, Any]:
     return {"steps": run.steps | {step_id: run.steps[step_id].model_copy(update=change)}}
 
 
-def _plan_accepted(run: Run, event: e.PlanAccepted) -> dict[str, Any]:
+def _accept_plan(run: Run, event: e.PlanAccepted) -> dict[str, Any]:
     steps = {step.id: StepRecord(step=step) for step in event.plan.steps}
-    # A planner has taken the feedback into its plan; where none was asked, the agents must still hear it.
+    # A planner has used the feedback in its plan; without a planner, the agents still need it.
     feedback = [] if run.planning.handoff_id else run.feedback
     made = {"plan": event.plan, "plan_is_tainted": event.tainted, "steps": steps}
     return made | {"planning": next_round(run.planning), "feedback": feedback}
 
 
-def _plan_refused(run: Run, event: e.PlanRefused) -> dict[str, Any]:
-    told = list(dict.fromkeys([*run.feedback, *event.problems]))
+def _refuse_plan(run: Run, event: e.PlanRefused) -> dict[str, Any]:
+    feedback = list(dict.fromkeys([*run.feedback, *event.problems]))
     planning = next_round(run.planning, refusals=run.planning.refusals + 1)
     if event.digest in run.refused_plans:
-        error = ErrorInfo(code=LOOP, message="; ".join(told))
+        error = ErrorInfo(code=LOOP, message="; ".join(feedback))
         planning = planning.model_copy(update={"given_up": True, "error": error})
-    return {"planning": planning, "feedback": told, "refused_plans": _with(run.refused_plans, event.digest)}
+    return {"planning": planning, "feedback": feedback, "refused_plans": _with(run.refused_plans, event.digest)}
 
 
 def _with(digests: list[str], digest: str | None) -> list[str]:
     return digests if digest is None or digest in digests else [*digests, digest]
 
 
-def _plan_dropped(run: Run, event: e.PlanDropped) -> dict[str, Any]:
-    cleared: dict[str, Any] = {"plan": None, "steps": {}, "review": None, "planning": Job(), "reviewing": Job()}
+def _drop_plan(run: Run, event: e.PlanDropped) -> dict[str, Any]:
+    cleared: dict[str, Any] = {
+        "plan": None,
+        "steps": {},
+        "review": None,
+        "planning": PlannerTask(),
+        "reviewing": PlannerTask(),
+    }
     refused = _with(run.refused_plans, plan_digest(run.plan) if run.plan else None)
     cleared |= {"carried_out_by": None, "feedback": [event.reason], "refused_plans": refused}
     cleared |= {"unanswered": _with_all(run.unanswered, in_flight(run))}
     return cleared | {"replans": run.replans + 1}
 
 
-def _asked(run: Run, job: Job, handoff_id: str) -> Job:
-    asked = {"deadline": run.deadline, "handoff_id": handoff_id, "tries": job.tries + 1, "attempts": job.attempts + 1}
-    return job.model_copy(update=asked)
+def _request(run: Run, request: PlannerTask, handoff_id: str) -> PlannerTask:
+    counted = {
+        "handoffs_in_round": request.handoffs_in_round + 1,
+        "attempts_since_resume": request.attempts_since_resume + 1,
+    }
+    return request.model_copy(update={"deadline": run.deadline, "handoff_id": handoff_id} | counted)
 
 
-def _dispatched(run: Run, event: e.StepDispatched) -> dict[str, Any]:
-    change = _step(
+def _dispatch_step(run: Run, event: e.StepDispatched) -> dict[str, Any]:
+    change = _change_step(
         run,
         event.step_id,
         status="running",
         handoff_id=event.handoff_id,
-        tries=run.steps[event.step_id].tries + 1,
-        attempts=event.attempt,
+        handoffs_in_round=run.steps[event.step_id].handoffs_in_round + 1,
+        attempts_since_resume=event.attempt,
         deadline=run.deadline,
         question=None,
         versions=event.versions,
@@ -146,20 +155,20 @@ def _dispatched(run: Run, event: e.StepDispatched) -> dict[str, Any]:
     return change | {"handoffs": run.handoffs + 1}
 
 
-def _failed(run: Run, event: e.AttemptFailed) -> dict[str, Any]:
+def _fail_attempt(run: Run, event: e.AttemptFailed) -> dict[str, Any]:
     for name in ("planning", "reviewing"):
-        job: Job = getattr(run, name)
-        if job.handoff_id == event.handoff_id:
+        request: PlannerTask = getattr(run, name)
+        if request.handoff_id == event.handoff_id:
             change = {"handoff_id": None, "error": event.error, "given_up": event.final}
-            return {name: job.model_copy(update=change)}
+            return {name: request.model_copy(update=change)}
     step_id = next(key for key, record in run.steps.items() if record.handoff_id == event.handoff_id)
     status = "failed" if event.final else "waiting"
-    return _step(run, step_id, status=status, error=event.error, handoff_id=None)
+    return _change_step(run, step_id, status=status, error=event.error, handoff_id=None)
 
 
-def _done(run: Run, event: e.StepDone) -> dict[str, Any]:
+def _complete_step(run: Run, event: e.StepDone) -> dict[str, Any]:
     before = run.steps[event.step_id]
-    return _step(
+    return _change_step(
         run,
         event.step_id,
         status="done",
@@ -172,16 +181,16 @@ def _done(run: Run, event: e.StepDone) -> dict[str, Any]:
     )
 
 
-def _answered(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
-    """A rejection settles nothing: what was asked about stays open, or is dropped with the plan."""
+def _answer_request(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
+    """Apply a person's answer. A rejection settles nothing: the question stays open, or is dropped with the plan."""
     change: dict[str, Any] = {"request": None}
     asked = run.request
     if event.decision == "reject":
-        refused = refused_by_person(run, asked, event.by, event.answer) if asked else []
-        return change | with_effected(run, refused)
+        refused = refused_call(run, asked, event.by, event.answer) if asked else []
+        return change | add_effected(run, refused)
     if asked and asked.about == "step" and asked.step_id:
         answer = event.answer if asked.proposal else event.answer or f"approved: {asked.question}"
-        change |= _step_answered(run, asked.step_id, _settlement(event, asked, answer))
+        change |= _answer_step(run, asked.step_id, _settlement(event, asked, answer))
     if asked and asked.about == "plan":
         change |= {"planning": next_round(run.planning), "feedback": [event.answer] if event.answer else run.feedback}
     return change
@@ -195,45 +204,45 @@ def _settlement(event: e.HelpAnswered, asked: e.HelpRequested, answer: str) -> S
     return said.model_copy(update={"asked": "permission", "digest": asked.proposal.digest, "until": until})
 
 
-def _step_answered(run: Run, step_id: str, said: Settlement) -> dict[str, Any]:
-    """An answer about one call settles that call, and the work goes on; any other answer begins the work again."""
+def _answer_step(run: Run, step_id: str, said: Settlement) -> dict[str, Any]:
+    """Settle the call that the answer is about, and resume the work; any other answer restarts the work."""
     record = run.steps[step_id]
     if record.uncertain:
         settled = record.settled | {record.uncertain: said}
         asked = {"question": None, "uncertain": None, "proposal": None}
-        return _step(run, step_id, status="waiting", attempts=0, settled=settled, **asked)
-    return {"steps": run.steps | {step_id: begun_again(record, feedback=[*record.feedback, said.answer])}}
+        return _change_step(run, step_id, status="waiting", attempts_since_resume=0, settled=settled, **asked)
+    return {"steps": run.steps | {step_id: restart_round(record, feedback=[*record.feedback, said.answer])}}
 
 
-def _acted(run: Run, event: e.ActionsJudged) -> dict[str, Any]:
+def _add_acted(run: Run, event: e.ActionsJudged) -> dict[str, Any]:
     return {"acted": sorted({*run.acted, *event.acted})} if event.acted else {}
 
 
-def _nothing(run: Run, event: e.RunEvent) -> dict[str, Any]:
+def _unchanged(run: Run, event: e.RunEvent) -> dict[str, Any]:
     return {}
 
 
 _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
-    e.Moved: _moved,
-    e.GuardrailTripped: _tripped,
-    e.MoveRefused: _nothing,
-    e.AnswerIgnored: _ignored,
-    e.ResultReleased: _released,
-    e.Progressed: _nothing,
-    e.Spent: _spent,
-    e.ActionsJudged: lambda run, ev: _acted(run, ev) | with_effected(run, ev.effected),
+    e.Moved: _move,
+    e.GuardrailTripped: _add_caveat,
+    e.MoveRefused: _unchanged,
+    e.AnswerIgnored: _ignore_answer,
+    e.ResultReleased: _release_result,
+    e.Progressed: _unchanged,
+    e.Spent: _add_usage,
+    e.ActionsJudged: lambda run, ev: _add_acted(run, ev) | add_effected(run, ev.effected),
     e.BudgetReached: lambda run, ev: {"budget_reached": ev.share},
     e.DeadlineMoved: lambda run, ev: {"deadline": ev.deadline},
     e.PlanRequested: lambda run, ev: {
-        "planning": _asked(run, run.planning, ev.handoff_id),
+        "planning": _request(run, run.planning, ev.handoff_id),
         "handoffs": run.handoffs + 1,
     },
-    e.PlanAccepted: _plan_accepted,
-    e.PlanRefused: _plan_refused,
-    e.PlanDropped: _plan_dropped,
-    e.StepDispatched: _dispatched,
-    e.StepDone: _done,
-    e.StepAsked: lambda run, ev: _step(
+    e.PlanAccepted: _accept_plan,
+    e.PlanRefused: _refuse_plan,
+    e.PlanDropped: _drop_plan,
+    e.StepDispatched: _dispatch_step,
+    e.StepDone: _complete_step,
+    e.StepAsked: lambda run, ev: _change_step(
         run,
         ev.step_id,
         status="asking",
@@ -243,15 +252,15 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
         uncertain=ev.call,
         proposal=ev.proposal,
     ),
-    e.AttemptFailed: _failed,
-    e.StepsReopened: reopened,
+    e.AttemptFailed: _fail_attempt,
+    e.StepsReopened: reopen_steps,
     e.ReviewRequested: lambda run, ev: {
-        "reviewing": _asked(run, run.reviewing, ev.handoff_id),
+        "reviewing": _request(run, run.reviewing, ev.handoff_id),
         "handoffs": run.handoffs + 1,
     },
     e.ReviewGiven: lambda run, ev: {"review": ev, "reviewing": next_round(run.reviewing)},
     e.HelpRequested: lambda run, ev: {"request": ev, "requests": run.requests + 1},
-    e.HelpAnswered: _answered,
-    e.RunResumed: resumed,
-    e.EffectsApproved: applied,
+    e.HelpAnswered: _answer_request,
+    e.RunResumed: resume_run,
+    e.EffectsApproved: approve_effects,
 }

@@ -1,4 +1,4 @@
-"""The run state machine: every state, every legal move, and when it is made. Any other move is refused and recorded."""
+"""Run state machine: every state, every legal move, and its reason. Any other move is refused and recorded."""
 
 from schemas.event import State
 
@@ -6,16 +6,16 @@ _S = State
 
 LEGAL_MOVES: dict[State, dict[State, str]] = {
     _S.INTAKE: {
-        _S.VALIDATING: "the task was taken in",
+        _S.VALIDATING: "the task was accepted",
         _S.REJECTED: "the task cannot be read",
     },
     _S.VALIDATING: {
-        _S.PLANNING: "the task makes sense",
-        _S.REJECTED: "the task cannot be carried out",
+        _S.PLANNING: "the task is valid",
+        _S.REJECTED: "the task cannot be executed",
     },
     _S.PLANNING: {
         _S.EXECUTING: "a plan was accepted",
-        _S.WAITING_HUMAN: "no plan was accepted and a person shall decide",
+        _S.WAITING_HUMAN: "no plan was accepted and a human decision is required",
         _S.FAILED: "no plan was accepted, or a limit was reached",
     },
     _S.EXECUTING: {
@@ -27,18 +27,18 @@ LEGAL_MOVES: dict[State, dict[State, str]] = {
     _S.REVIEWING: {
         _S.COMPLETE: "the result was accepted",
         _S.REVISING: "the reviewer asks for changes",
-        _S.WAITING_HUMAN: "no verdict was reached and a person shall decide",
+        _S.WAITING_HUMAN: "no verdict was reached and a human decision is required",
         _S.FAILED: "the result was not accepted, or a limit was reached",
     },
     _S.REVISING: {
-        _S.EXECUTING: "the steps to do again are open",
+        _S.EXECUTING: "the steps to redo are open",
         _S.FAILED: "a limit was reached",
     },
     _S.WAITING_HUMAN: {
         _S.PLANNING: "a person decided about the plan, or rejected with a reason",
         _S.EXECUTING: "a person answered a step's question",
         _S.REVIEWING: "a person decided about the result",
-        _S.FAILED: "nobody answered in time",
+        _S.FAILED: "no decision in time",
     },
     _S.PAUSED: {
         _S.PLANNING: "resumed",
@@ -47,7 +47,7 @@ LEGAL_MOVES: dict[State, dict[State, str]] = {
         _S.WAITING_HUMAN: "resumed",
     },
     _S.COMPLETE: {
-        _S.EXECUTING: "a person has made what a dry run has shown",
+        _S.EXECUTING: "an approved dry run is applied",
     },
     _S.REJECTED: {},
     _S.FAILED: {
@@ -59,10 +59,10 @@ LEGAL_MOVES: dict[State, dict[State, str]] = {
 }
 
 ENDS = frozenset({_S.COMPLETE, _S.REJECTED, _S.FAILED, _S.CANCELLED})
-"""States in which a run has its result. Only a person leads out of one: of FAILED, or a dry run's COMPLETE."""
+"""Terminal states. Only a person can move a run out of one: out of FAILED, or out of a dry run's COMPLETE."""
 
 PAUSABLE = frozenset({_S.PLANNING, _S.EXECUTING, _S.REVIEWING, _S.WAITING_HUMAN})
-"""States in which a run rests between messages, so that an operator can find it there."""
+"""States in which a run stays between messages, so that an operator can pause it there."""
 
 for _state in PAUSABLE:
     LEGAL_MOVES[_state][_S.PAUSED] = "an operator paused the run"
@@ -71,5 +71,5 @@ for _state in PAUSABLE | {_S.PAUSED}:
 
 
 def may_move(source: State, target: State) -> bool:
-    """Whether the table has this move."""
+    """Return True if the table has this move."""
     return target in LEGAL_MOVES[source]

@@ -1,4 +1,4 @@
-"""What a person's approval of a dry run permits: each call that it has shown, once, at its place in the work."""
+"""Permissions from the approval of a dry run: each call that it shows, once, at its place in the work."""
 
 import json
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from shared.runs.run import Run, effect_call
 
 
 def permissions(run: Run, work_id: str, effects: Iterable[PlannedEffect], until: datetime) -> dict[str, Settlement]:
-    """The place of each call in that work → the permission to make it, until then: no resume prolongs it."""
+    """Return the place of each call in that work → the permission to make it until `until`; no resume extends it."""
     return {
         effect_call(n): Settlement(
             request_id=f"{run.id}/carry-out",

@@ -1,4 +1,4 @@
-"""What a plan must keep to be carried out, and which of its steps can start."""
+"""Validation of plans, and the order of their steps."""
 
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -8,11 +8,11 @@ from schemas.task import Shape, Task
 from shared.runs.run import Run, StepRecord
 
 Agents = Mapping[str, AgentCard]
-"""The agents of the swarm by name, as they announced themselves."""
+"""Agents of the swarm by name, as announced."""
 
 
 def problems(plan: Plan, task: Task, agents: Agents) -> list[str]:
-    """Why the plan cannot be carried out, one sentence a reason; empty when it can."""
+    """Return why the plan cannot be executed, one sentence per reason; empty if it can."""
     return [
         *_count_problems(plan, task),
         *_name_problems(plan),
@@ -21,8 +21,8 @@ def problems(plan: Plan, task: Task, agents: Agents) -> list[str]:
     ]
 
 
-def usable(agents: Agents, task: Task) -> Agents:
-    """The agents the task may use, each with the tools that it may use."""
+def available_agents(agents: Agents, task: Task) -> Agents:
+    """Return the agents the task may use, each with the tools it may use."""
     may = {name: card for name, card in agents.items() if task.agents is None or name in task.agents}
     if task.tools is None:
         return may
@@ -34,7 +34,7 @@ def _with_tools(card: AgentCard, names: Iterable[str]) -> AgentCard:
 
 
 def in_order(run: Run) -> list[StepRecord]:
-    """Every step after all it builds on, and otherwise in the plan's order."""
+    """Return every step after its dependencies, and otherwise in the plan's order."""
     left, placed = dict(run.steps), []
     while left:
         key = next(key for key, record in left.items() if left.keys().isdisjoint(record.step.depends_on))
@@ -42,10 +42,10 @@ def in_order(run: Run) -> list[StepRecord]:
     return placed
 
 
-def ready(run: Run) -> list[StepRecord]:
-    """The waiting steps all of whose dependencies are done, in the plan's order.
+def ready_steps(run: Run) -> list[StepRecord]:
+    """Return the waiting steps whose dependencies are all done, in the plan's order.
 
-    Approved calls are made one step after the other, as they were shown: a failure leaves the rest unmade.
+    Approved calls are made one step after another, as shown: after a failure the rest are not made.
     """
     if run.carried_out_by is not None:
         undone = [record for record in in_order(run) if record.status != "done"]
@@ -58,7 +58,7 @@ def ready(run: Run) -> list[StepRecord]:
 
 
 def ancestors(run: Run, step_id: str) -> list[StepRecord]:
-    """Every step the given one builds on, directly or not, in the plan's order."""
+    """Return the direct and indirect dependencies of a step, in the plan's order."""
     found: set[str] = set()
     open_ids = [step_id]
     while open_ids:
@@ -69,13 +69,13 @@ def ancestors(run: Run, step_id: str) -> list[StepRecord]:
 
 
 def descendants(run: Run, step_ids: Iterable[str]) -> list[str]:
-    """The given steps and all that build on them, in the plan's order."""
+    """Return the given steps and all that depend on them, in the plan's order."""
     roots = set(step_ids)
     return [key for key in run.steps if key in roots or any(record.step.id in roots for record in ancestors(run, key))]
 
 
 def last_steps(run: Run) -> list[str]:
-    """The steps nothing else builds on: their outputs are the answer."""
+    """Return the steps that no other step depends on: their outputs are the answer."""
     needed = {key for record in run.steps.values() for key in record.step.depends_on}
     return [key for key in run.steps if key not in needed]
 
@@ -84,7 +84,7 @@ def _count_problems(plan: Plan, task: Task) -> list[str]:
     if task.shape is Shape.ROUTER and len(plan.steps) != 1:
         return [f"shape `router` takes exactly one step, not {len(plan.steps)}"]
     if len(plan.steps) > task.budget.steps:
-        return [f"{len(plan.steps)} steps are more than the budget's {task.budget.steps}"]
+        return [f"{len(plan.steps)} steps exceed the budget of {task.budget.steps}"]
     return []
 
 
@@ -95,11 +95,11 @@ def _name_problems(plan: Plan) -> list[str]:
 
 def _step_problems(step: PlannedStep, plan: Plan, agents: Agents) -> list[str]:
     ids = {other.id for other in plan.steps}
-    found = [f"step `{step.id}` depends on `{key}`, which is no step" for key in step.depends_on if key not in ids]
+    found = [f"step `{step.id}` depends on `{key}`, which does not exist" for key in step.depends_on if key not in ids]
     card = agents.get(step.agent)
     if card is None or not card.plannable:
         known = ", ".join(sorted(name for name, each in agents.items() if each.plannable))
-        return [*found, f"step `{step.id}` names agent `{step.agent}`; there are: {known or 'none'}"]
+        return [*found, f"step `{step.id}` names unknown agent `{step.agent}`; known agents: {known or 'none'}"]
     has = {tool.name for tool in card.tools}
     return found + [
         f"step `{step.id}` wants tool `{name}`, which agent `{step.agent}` does not have"
@@ -112,5 +112,5 @@ def _cycle_problems(plan: Plan) -> list[str]:
     try:
         TopologicalSorter({step.id: set(step.depends_on) for step in plan.steps}).prepare()
     except CycleError as cycle:
-        return [f"steps depend on each other in a circle: {' → '.join(cycle.args[1])}"]
+        return [f"steps depend on each other in a cycle: {' → '.join(cycle.args[1])}"]
     return []

@@ -1,22 +1,22 @@
-"""What a run waits for, asked for once more: after the blackboard was rebuilt nobody knows what had gone out.
+"""Resend of everything a run awaits, because after a rebuild it is unknown which messages were published.
 
-Ids are those of the first time, so whoever has done it already says so again and does nothing twice.
+Ids are the original ones, so an agent that already did the work repeats its answer and does nothing twice.
 """
 
 from collections.abc import Iterator
 from datetime import datetime
 
+from shared.runs.builder import Outgoing
 from shared.runs.dispatch import plan_request, review_request, step_request
-from shared.runs.draft import Outgoing
 from shared.runs.ending import result_id
-from shared.runs.planning import Agents, usable
+from shared.runs.planning import Agents, available_agents
 from shared.runs.result import result_of
 from shared.runs.run import Run
 from shared.runs.timers import timers
 
 
 def reissue(run: Run, now: datetime, agents: Agents) -> list[Outgoing]:
-    """The messages that the run, as it is, has sent and whose answers it awaits; of an ended run its result."""
+    """Return the messages whose answers the run awaits, and its timers; for an ended run its result."""
     if run.over:
         return [Outgoing(result_id(run), result_of(run))]
     handoffs = [] if run.settling else _handoffs(run, now, agents)
@@ -25,7 +25,7 @@ def reissue(run: Run, now: datetime, agents: Agents) -> list[Outgoing]:
 
 def _handoffs(run: Run, now: datetime, agents: Agents) -> Iterator[Outgoing]:
     if run.planning.handoff_id:
-        may = usable(agents, run.task)
+        may = available_agents(agents, run.task)
         yield Outgoing(run.planning.handoff_id, plan_request(run, run.planning.handoff_id, now, may))
     if run.reviewing.handoff_id:
         yield Outgoing(run.reviewing.handoff_id, review_request(run, run.reviewing.handoff_id, now))

@@ -1,4 +1,4 @@
-"""What the caller gets: the result of a run that has ended."""
+"""Result of an ended run."""
 
 from schemas.acting import ActingCall
 from schemas.error import ErrorInfo
@@ -7,7 +7,7 @@ from schemas.step import Output
 from schemas.task import Result, StepSummary
 from schemas.verdict import PlannedEffect
 from shared.authorization import digest_of_all
-from shared.runs.effected import not_effected
+from shared.runs.effects import missed_effects
 from shared.runs.planning import in_order, last_steps
 from shared.runs.run import FRUGAL_FROM, TOO_LARGE, Run, StepRecord
 
@@ -19,17 +19,17 @@ _STATUS = {
 }
 
 DOUBTFUL = 0.2
-"""A complete run with a lower confidence is flagged: agents give 0.1 where they have found nothing."""
+"""Confidence below which a complete run is flagged: agents report 0.1 if they found nothing."""
 
 
 def result_of(run: Run) -> Result:
-    """The result of an ended run; of one that failed, the best partial answer there is that a message holds."""
+    """Return the result of an ended run; if it failed, with the best partial answer that fits in a message."""
     if run.error and run.error.code == TOO_LARGE:
         bare = {key: record.model_copy(update={"output": None, "shown": None}) for key, record in run.steps.items()}
         run = run.model_copy(update={"steps": bare})
     outputs = _outputs(run)
     answers = _answers(run)
-    missing = not_effected(run.effected)
+    missing = missed_effects(run.effected)
     return Result.model_validate(
         {
             "run_id": run.id,
@@ -60,12 +60,12 @@ def result_of(run: Run) -> Result:
 
 
 def _may_hide_calls(run: Run) -> bool:
-    """Return true for a run that was under way and ended because its record or its log could not be read."""
+    """Return True for a live run that was ended because its record or its log could not be read."""
     return run.unread and run.state is State.FAILED
 
 
 def effects_digest(run: Run) -> str | None:
-    """Of the calls that a dry run has shown, in their order; None when there are none."""
+    """Return the digest of the calls that a dry run shows, in their order; None if there are none."""
     shown = _effects(run)
     return digest_of_all(each.digest for each in shown) if shown else None
 
@@ -76,7 +76,7 @@ def _effects(run: Run) -> list[PlannedEffect]:
 
 
 def _missed(calls: list[ActingCall]) -> list[str]:
-    """A caveat for each call that was not made, or may not have been."""
+    """Return a caveat for each call that was not made, or may not have been."""
     how = {"unknown": "may or may not have been made"}
     return [
         f"the call of `{call.tool}` {how.get(call.outcome, 'was not made')}: {call.reason or call.outcome}"
@@ -105,7 +105,7 @@ def _unreported(run: Run) -> list[str]:
 
 
 def _at_the_end(step: StepSummary) -> StepSummary:
-    """A step that was at work when the run ended is one that was not done."""
+    """Return the step as failed if it was running when the run ended."""
     if step.status != "running":
         return step
     stopped = ErrorInfo(code="stopped", message="the run ended before the step was done")
@@ -128,19 +128,19 @@ def _answers(run: Run) -> list[Output]:
 
 
 def _reviewed(record: StepRecord) -> Output | None:
-    """What the reviewer has seen of a step: of an applied dry run what it had brought before."""
+    """Return the output of a step that was reviewed: for an applied dry run, the output of the dry run."""
     return record.shown or record.output
 
 
 def summary(record: StepRecord) -> StepSummary:
-    """How a step stands, for people."""
+    """Return the status of a step, for display."""
     status = "running" if record.status == "asking" else record.status
     return StepSummary(
         id=record.step.id,
         agent=record.step.agent,
         objective=record.step.objective,
         status=status,
-        attempts=record.attempts,
+        attempts=record.attempts_since_resume,
         answer=record.output.answer if record.output else None,
         error=record.error,
         seconds=record.seconds,

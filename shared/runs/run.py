@@ -1,10 +1,10 @@
-"""What a run is at one moment: the fold of its events."""
+"""State of a run at one moment: the fold of its events."""
 
 from datetime import datetime
 from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from schemas.acting import ActingCall
 from schemas.budget import Usage
@@ -21,54 +21,53 @@ from shared.runs.machine import ENDS
 StepStatus = Literal["waiting", "running", "asking", "done", "failed"]
 
 
-class StepRecord(Part):
-    """One step of the accepted plan and how far it is."""
+class HandoffState(Part):
+    """Handoffs of one unit of work: the current one, and counters. Two counters keep older names where stored."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    handoff_id: str | None = None
+    """The handoff whose answer is awaited; None if none is."""
+    round: int = 0
+    """Number of restarts as different work: after a revision, a refused plan, a review or a person's answer."""
+    handoffs_in_round: int = Field(default=0, alias="tries")
+    """Handoffs sent in this round."""
+    attempts_since_resume: int = Field(default=0, alias="attempts")
+    """Handoffs sent in this round since an operator or a person last resumed the work."""
+    deadline: datetime | None = None
+    """Deadline of the run when the last handoff was sent: the agent knows no later one."""
+
+
+class StepRecord(HandoffState):
+    """One step of the accepted plan and its progress."""
 
     step: PlannedStep
     status: StepStatus = "waiting"
-    handoff_id: str | None = None
-    round: int = 0
-    """How often it was begun anew as other work: after a revision, or an answer to a question of its own."""
-    tries: int = 0
-    """Handoffs of this round."""
-    attempts: int = 0
-    """Of those, since an operator or a person let it go on."""
     feedback: list[str] = Field(default_factory=list)
     question: str | None = None
     options: list[str] = Field(default_factory=list)
     uncertain: str | None = None
     """The call that the question is about."""
     proposal: Proposal | None = None
-    """That call, if it was not made and an approval permits it; otherwise its outcome is unknown."""
-    deadline: datetime | None = None
-    """That of the run when the last handoff was dispatched: the agent knows no later one."""
+    """That call, if it was not made and an approval permits it; None if its outcome is unknown."""
     settled: dict[str, Settlement] = Field(default_factory=dict)
-    """Calls that were asked about → what a person said."""
+    """Calls that a person was asked about → the answer."""
     effects: list[PlannedEffect] = Field(default_factory=list)
-    """Calls a person has approved: what is to be done instead of letting the agent work."""
+    """Calls a person has approved, to be made instead of running the agent."""
     output: Output | None = None
     shown: Output | None = None
-    """What the dry run had brought, once its calls are approved."""
+    """Output of the dry run, once its calls are approved."""
     output_before: str | None = None
-    """Digest of the output that the reviewer has not accepted, once the step is to be done again."""
+    """Digest of the output that the reviewer did not accept, while the step is redone."""
     error: ErrorInfo | None = None
     seconds: float = 0.0
     usage: Usage = Usage()
     versions: Versions | None = None
 
 
-class Job(Part):
-    """A plan or a review that has been asked for. `handoff_id` is None when no answer is awaited."""
+class PlannerTask(HandoffState):
+    """Request for a plan, to the planner, or for a review, to the reviewer."""
 
-    handoff_id: str | None = None
-    round: int = 0
-    """How often it was asked for anew: after a plan was refused, a review given, a person's answer."""
-    tries: int = 0
-    """Handoffs of this round."""
-    attempts: int = 0
-    """Of those, since an operator let it go on."""
-    deadline: datetime | None = None
-    """That of the run when it was asked for last."""
     refusals: int = 0
     given_up: bool = False
     error: ErrorInfo | None = None
@@ -80,23 +79,23 @@ class Run(Part):
     id: str
     task_id: str
     source: str | None = None
-    """The CloudEvents source of the task; None for a run that an earlier version began."""
+    """CloudEvents source of the task; None for a run that an earlier version started."""
     tenant: str
     task: Task
     state: State = State.INTAKE
     started: datetime
     deadline: datetime
     finished: datetime | None = None
-    reason: str = "the task was taken in"
+    reason: str = "the task was accepted"
     error: ErrorInfo | None = None
 
-    planning: Job = Job()
-    reviewing: Job = Job()
+    planning: PlannerTask = PlannerTask()
+    reviewing: PlannerTask = PlannerTask()
     plan: Plan | None = None
     plan_is_tainted: bool = False
-    """Whether who made it had read untrusted content."""
+    """True if the planner had read untrusted content."""
     refused_plans: list[str] = Field(default_factory=list)
-    """Digests of the plans that were refused, or dropped because a person has rejected them."""
+    """Digests of the plans that were refused, or dropped because a person rejected them."""
     steps: dict[str, StepRecord] = Field(default_factory=dict)
     review: ReviewGiven | None = None
     feedback: list[str] = Field(default_factory=list)
@@ -106,25 +105,25 @@ class Run(Part):
     resumes: int = 0
     revisions: int = 0
     acted: list[str] = Field(default_factory=list)
-    """What was done for good, tool and place: a second time a person is asked."""
+    """Irreversible effects, as tool and place: before one is repeated, a person is asked."""
     effected: list[ActingCall] = Field(default_factory=list)
-    """Acting calls of all its plans and their outcomes, one for each place."""
+    """Acting calls of all its plans with their outcomes, one per place."""
     effected_dropped: int = 0
-    """Earlier ones that were dropped to keep the record small."""
+    """Number of older ones that were dropped to keep the record small."""
     carried_out_by: str | None = None
-    """Who has had the calls made that this dry run has shown; None: they were only shown."""
+    """Person who approved the calls of this dry run to be made; None if they were only shown."""
     usage: Usage = Usage()
     budget_reached: float = 0.0
-    """The highest share of the budget that was noticed: none, half, or FRUGAL_FROM."""
+    """Highest recorded share of the budget: none, half, or FRUGAL_FROM."""
     models: list[str] = Field(default_factory=list)
 
     caveats: list[str] = Field(default_factory=list)
-    """What the guardrails have found in the task and let pass, or taken out."""
+    """Findings of the guardrails in the task that were let pass, or removed."""
 
     unanswered: list[str] = Field(default_factory=list)
-    """Handoffs that are not awaited any more, of a dropped plan or at the end, and have not been answered."""
+    """Unanswered handoffs that the run no longer awaits: of a dropped plan, or in flight when it ended."""
     settling: bool = False
-    """The run has ended, and its result waits for those who have not answered."""
+    """True while the run has ended and its result waits for the unanswered handoffs."""
 
     request: HelpRequested | None = None
     requests: int = 0
@@ -134,11 +133,11 @@ class Run(Part):
     failed_from: State | None = None
 
     traceparent: str | None = None
-    """The span it was taken in with: its trace."""
+    """Span of its intake, which names its trace."""
     secret: str | None = None
-    """What its tokens are derived from; None for a run that an earlier version began."""
+    """Secret from which its tokens are derived; None for a run that an earlier version started."""
     unread: bool = False
-    """True if the task or an earlier record of the run could not be read: `task` only stands for it."""
+    """True if the task or an earlier record of the run could not be read: `task` is then a stand-in."""
 
     @property
     def over(self) -> bool:
@@ -147,50 +146,50 @@ class Run(Part):
 
 
 FRUGAL_FROM = 0.8
-"""The share of any limit from which a run goes on by cheaper means: the cheap model, shorter replies."""
+"""Share of any limit above which a run economizes: the cheap model, shorter replies."""
 
 NOTICED = (0.5, FRUGAL_FROM)
-"""The shares that are events."""
+"""Shares that are recorded as events."""
 
 MAX_PLANS = 3
-"""How many plans may be refused before the run gives up planning."""
+"""Refused plans after which the run gives up planning."""
 
 TOO_LARGE = "run_too_large"
-"""The error of a run that ended because what its steps have brought is more than a message holds."""
+"""Error code of a run that ended because the outputs of its steps exceed the size of a message."""
 
 LOOP = "loop"
-"""The error of a run that would only do again what it has done."""
+"""Error code of a run that would only repeat itself."""
 
 MAX_ATTEMPTS = 12
-"""How often one handoff is tried whose failures are all retryable: with the delays between them about a minute and a
-half, so that a dependency may be away for half a minute."""
+"""Attempts at one piece of work while all failures are retryable: with the delays between them about a minute and a
+half, so that a dependency may be unavailable for half a minute."""
 
 MAX_REPLANS = 2
-"""How often a person's rejection leads to a new plan."""
+"""Rejections by a person that lead to a new plan."""
 
 MAX_REVISIONS = 2
-"""How often the reviewer may ask for changes."""
+"""Rounds of changes the reviewer may ask for."""
 
 
-def handoff_name(run: Run, what: str, work: Job | StepRecord, number: int) -> str:
-    """`<run>/<what>/<plans given up>.<round>.<try>`: the same for the same request, in whatever order things come."""
+def handoff_name(run: Run, what: str, work: HandoffState, number: int) -> str:
+    """Return `<run>/<what>/<replans>.<round>.<number>`: deterministic, in any order of messages."""
     return f"{run.id}/{what}/{run.replans}.{work.round}.{number}"
 
 
 def effect_call(number: int) -> str:
-    """The place of an approved call in the work of making them, counted from 1."""
+    """Return the place of an approved call among the calls to make, counted from 1."""
     return f"effect/call-{number}"
 
 
 def last_answer_id(run: Run, record: StepRecord) -> str:
-    """The id of the answer to the last handoff of a step."""
-    return answer_id(handoff_name(run, record.step.id, record, record.tries))
+    """Return the id of the answer to the last handoff of a step."""
+    return answer_id(handoff_name(run, record.step.id, record, record.handoffs_in_round))
 
 
 def run_id_for(tenant: str, key: str | None, source: str = "", task_id: str = "") -> str:
-    """The id of a task's run: the same idempotency key of a tenant is the same run.
+    """Return the run id of a task: the same idempotency key of a tenant gives the same run.
 
-    A task without a key is named by its event's source and id together: two systems may use the same ids.
+    A task without a key is identified by its event's source and id together: two systems may use the same ids.
     """
     named = f"{tenant}:{key}" if key else f"{tenant}\0{source}\0{task_id}"
     return f"run-{uuid5(NAMESPACE_URL, f'waggle:{named}').hex}"

@@ -1,6 +1,6 @@
-"""The timers that wait for a run. They follow from its state: a new one is set, one without a use is cleared.
+"""Timers of a run. They follow from its state: a new timer is set, an obsolete one is cleared.
 
-A timer that fires although it was cleared changes nothing: a crash may leave one behind.
+A cleared timer that fires nevertheless changes nothing: a crash may leave one behind.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from schemas.event import State
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from shared.runs.advance import HUMAN_TIMEOUT
-from shared.runs.draft import Outgoing
+from shared.runs.builder import Outgoing
 from shared.runs.ending import REPORT_WITHIN, result_id
 from shared.runs.machine import ENDS
 from shared.runs.run import Run
@@ -16,14 +16,14 @@ from shared.runs.tokens import DEADLINE, RESULT, WAIT, token_for
 
 
 def timers(run: Run) -> list[Outgoing]:
-    """Return the timers of a run as it is. One that is settling keeps its deadline: it releases the result, too."""
+    """Return the timers of a run. A settling run keeps its deadline, which also releases the result."""
     if run.settling:
         return [_result(run), _deadline(run)]
     return [] if run.state in ENDS else [_deadline(run), *_latest(run), *_wait(run)]
 
 
-def changed(before: Run | None, after: Run) -> tuple[list[Outgoing], list[str]]:
-    """Return the timers that are to be set, and the ids of those that are to be cleared."""
+def timer_changes(before: Run | None, after: Run) -> tuple[list[Outgoing], list[str]]:
+    """Return the timers to set, and the ids of those to clear."""
     had = [each.id for each in timers(before)] if before else []
     has = timers(after)
     ids = {each.id for each in has}
@@ -31,13 +31,13 @@ def changed(before: Run | None, after: Run) -> tuple[list[Outgoing], list[str]]:
 
 
 def _deadline(run: Run) -> Outgoing:
-    """The end of its wall clock. Its id names the deadline: one that is moved has a timer of its own."""
+    """Return the timer of the run's deadline. Its id contains the deadline: a moved deadline gets a new timer."""
     passed = DeadlinePassed(run_id=run.id, tenant=run.tenant, deadline=run.deadline, token=token_for(run, DEADLINE))
     return Outgoing(f"{run.id}/deadline/{run.resumes}.{run.deadline.timestamp():.3f}", passed, run.deadline)
 
 
 def _latest(run: Run) -> Iterator[Outgoing]:
-    """The task's own deadline wakes a paused run: the timer of the run's own may fire in vain."""
+    """Yield the timer of the task's own deadline for a paused run, whose own deadline has no effect."""
     paused, latest = run.paused_at, run.task.deadline
     if run.state is State.PAUSED and paused is not None and latest is not None and latest > run.deadline:
         passed = DeadlinePassed(run_id=run.id, tenant=run.tenant, token=token_for(run, DEADLINE))
@@ -45,7 +45,7 @@ def _latest(run: Run) -> Iterator[Outgoing]:
 
 
 def _wait(run: Run) -> Iterator[Outgoing]:
-    """The time that a person has to decide."""
+    """Yield the timer that limits the wait for a person's decision."""
     if (asked := run.request) is not None:
         about = {"request_id": asked.request_id, "token": token_for(run, WAIT)}
         expired = WaitExpired(run_id=run.id, tenant=run.tenant, **about)
@@ -53,7 +53,7 @@ def _wait(run: Run) -> Iterator[Outgoing]:
 
 
 def _result(run: Run) -> Outgoing:
-    """The time that the result of a run that is settling waits for agents to report."""
+    """Return the timer that limits how long the result of a settling run waits for agents to report."""
     assert run.finished is not None, "only an ended run settles"
     due = ResultDue(run_id=run.id, tenant=run.tenant, end=run.resumes, token=token_for(run, RESULT))
     return Outgoing(f"{result_id(run)}/due", due, run.finished + REPORT_WITHIN)

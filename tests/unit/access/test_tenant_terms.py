@@ -193,7 +193,7 @@ def test_the_planner_is_told_only_of_what_the_tenant_may_use_and_can_plan_with_n
     plan = plan_of(a="")
     world.plan(plan.model_copy(update={"steps": [plan.steps[0].model_copy(update={"agent": "code"})]}))
     [refused] = [each for each in world.events if isinstance(each, PlanRefused)]
-    assert refused.problems == ["step `a` names agent `code`; there are: data, research"]
+    assert refused.problems == ["step `a` names unknown agent `code`; known agents: data, research"]
 
 
 def test_a_plan_cannot_want_a_tool_that_the_tenant_may_not_use(tenants):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from schemas.plan import AgentCard, Plan, PlannedStep
 from schemas.task import Task
 from shared.runs import Run, StepRecord
-from shared.runs.planning import ancestors, descendants, last_steps, problems, ready
+from shared.runs.planning import ancestors, descendants, last_steps, problems, ready_steps
 from tests.support.run_world import AGENTS, START, plan_of
 
 IDS = st.sampled_from("abcde")
@@ -26,7 +26,7 @@ WITH_PLANNER = AGENTS | {"planner": AgentCard(name="planner", description="plans
 def run_of(plan: Plan, *done: str) -> Run:
     """A run that carries out the plan; the named steps are done."""
     steps = {
-        each.id: StepRecord(step=each, status="done" if each.id in done else "waiting", attempts=1)
+        each.id: StepRecord(step=each, status="done" if each.id in done else "waiting", attempts_since_resume=1)
         for each in plan.steps
     }
     about = {"id": "run-1", "task_id": "task-1", "tenant": "default", "task": Task(objective="do it")}
@@ -77,7 +77,7 @@ def test_any_plan_without_circles_is_accepted_and_can_be_worked_off_to_the_end(o
     plan = plan_of(**{key: " ".join(sorted(needs[key])) for key in data.draw(st.permutations("abcde"))})
     assert problems(plan, Task(objective="do it"), AGENTS) == []
     done: set[str] = set()
-    while started := {record.step.id for record in ready(run_of(plan, *done))}:
+    while started := {record.step.id for record in ready_steps(run_of(plan, *done))}:
         assert all(needs[key] <= done for key in started)
         done |= started
     assert done == set("abcde")
@@ -112,4 +112,4 @@ def test_a_step_id_used_twice_is_a_problem_of_its_own():
 def test_an_agent_that_takes_no_steps_cannot_be_planned_and_is_not_offered():
     plan = Plan(steps=[PlannedStep(id="a", objective="x", agent="planner")])
     (problem,) = problems(plan, Task(objective="do it"), WITH_PLANNER)
-    assert problem.endswith("there are: code, data, research")
+    assert problem.endswith("known agents: code, data, research")

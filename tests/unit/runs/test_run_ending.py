@@ -12,7 +12,7 @@ from schemas.event import ResultReleased, State
 from schemas.step import DoStep, HandoffFailed, HelpAsked, MakePlan, Output, StepCompleted
 from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, ResultDue
-from shared.runs import Intake, awaited, decide, end_unread, give_up, reissue
+from shared.runs import Intake, awaited_handoffs, decide, end_unread, give_up, reissue
 from shared.runs.ending import REPORT_WITHIN
 from shared.runs.run import TOO_LARGE
 from tests.support.run_world import AGENTS, World, plan_of, reworded
@@ -52,7 +52,7 @@ def test_the_result_waits_for_those_at_work_and_counts_what_they_spent(how):
     a, b, other = w.handoff("a"), w.handoff("b"), w.handoff("other")
     ended(w, how)
     assert w.run.state is (State.CANCELLED if how == "cancelled" else State.FAILED)
-    assert (w.results, awaited(w.run)) == ([], [])
+    assert (w.results, awaited_handoffs(w.run)) == ([], [])
     report(w, a, acted=["mail|eva@example.com"], judged=[])
     report(w, b)
     if how != "failed":
@@ -100,7 +100,7 @@ def test_a_step_of_a_dropped_plan_is_not_awaited_and_its_spending_reaches_the_re
     w.ask("a")
     request_id = w.run.request.request_id
     w.tell(command(HumanDecided, request_id=request_id, decision="reject", answer="not so"))
-    assert b.id not in awaited(w.run)
+    assert b.id not in awaited_handoffs(w.run)
     w.plan(reworded(plan_of(a=""), 1))
     w.open.pop(b.id)
     w.done("a")

@@ -91,7 +91,7 @@ def test_a_planner_keeps_a_persons_reason_when_its_next_plan_is_refused():
     decided(w, "reject", "too risky")
     w.plan(plan_of(a="z"))
     w.plan(reworded(plan_of(a="z"), 1))
-    assert w.waiting(MakePlan)[0].feedback == ["too risky", "step `a` depends on `z`, which is no step"]
+    assert w.waiting(MakePlan)[0].feedback == ["too risky", "step `a` depends on `z`, which does not exist"]
 
 
 @pytest.mark.parametrize("kind", [StepCompleted, ResultReviewed])

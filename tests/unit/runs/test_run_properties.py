@@ -209,9 +209,9 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def limits_hold(self):
-        assert all(record.attempts <= MAX_ATTEMPTS for record in self.run.steps.values())
-        assert self.run.planning.attempts <= MAX_ATTEMPTS + MAX_PLANS
-        assert self.run.reviewing.attempts <= MAX_ATTEMPTS
+        assert all(record.attempts_since_resume <= MAX_ATTEMPTS for record in self.run.steps.values())
+        assert self.run.planning.attempts_since_resume <= MAX_ATTEMPTS + MAX_PLANS
+        assert self.run.reviewing.attempts_since_resume <= MAX_ATTEMPTS
         assert max(self.run.replans, self.run.revisions // (self.run.replans + 1)) <= 2
 
     @invariant()

@@ -1,4 +1,4 @@
-"""A decision in the making: what was recorded so far, and the run as it is after that."""
+"""Builder of a decision: the events recorded so far, the messages to send, and the resulting run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,17 +15,17 @@ from shared.runs.run import Run, StepRecord, last_answer_id
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to publish. `id` is deterministic; `due` None means at once."""
+    """A message to publish. `id` is deterministic; `due` None means immediately."""
 
     id: str
     message: Message
     due: datetime | None = None
     follows: tuple[str, ...] = ()
-    """Ids of the messages it follows from, besides the one that is decided about."""
+    """Ids of the messages that caused it, besides the one being processed."""
 
 
 @dataclass(slots=True)
-class Draft:
+class DecisionBuilder:
     """Collects events and messages; `run` always includes the events collected so far."""
 
     run: Run
@@ -36,17 +36,17 @@ class Draft:
     messages: list[Outgoing] = field(default_factory=list)
 
     def record(self, kind: type[RunEvent], *, by: str | None = None, **facts: Any) -> None:
-        """Let something have happened."""
+        """Record an event."""
         event = kind(run_id=self.run.id, tenant=self.run.tenant, at=self.now, by=by or self.by, **facts)
         self.events.append(event)
         self.run = evolve(self.run, event)
 
     def move(self, target: State, reason: str, **facts: Any) -> None:
-        """Go to another state. Raises AssertionError if the table does not have the move: a defect of the caller."""
+        """Move to another state. Raises AssertionError for a move outside the table: a defect of the caller."""
         source = self.run.state
         assert may_move(source, target), f"{source} → {target} is not in the table"
         self.record(Moved, source=source, target=target, reason=reason, **facts)
 
     def send(self, id: str, message: Message, due: datetime | None = None, follows: Iterable[StepRecord] = ()) -> None:
-        """Publish a message once the events are safe. It also follows from the answers to the steps `follows`."""
+        """Publish a message after the events are stored. The answers to the steps `follows` are causes of it, too."""
         self.messages.append(Outgoing(id, message, due, tuple(last_answer_id(self.run, each) for each in follows)))

@@ -1,4 +1,4 @@
-"""What a run has effected outside itself, over all its plans: bounded, one record for each place of a call."""
+"""Effects of a run on outside systems, over all its plans: a bounded list, one record per place of a call."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,19 +10,19 @@ from shared.authorization import sameness_of, tool_named
 from shared.runs.run import Run, handoff_name
 
 MOST_RECORDS = 300
-"""Acting calls a run remembers; of older ones it knows only that there were some."""
+"""Acting calls a run remembers; older ones are only counted."""
 
 MOST_IN_FULL = 50
-"""Those whose arguments and results are kept; of older ones only what equal calls are known by."""
+"""Acting calls kept with arguments and results; older ones keep only what identifies equal calls."""
 
 BY_PERSON = "person"
-"""Rule of a call that a person has refused."""
+"""Rule of a call that a person refused."""
 
 _BARE: dict[str, Any] = {"arguments": "", "result": "", "reason": ""}
 
 
-def with_effected(run: Run, reported: Iterable[ActingCall]) -> dict[str, Any]:
-    """The change that these records make to a run. A later report about a place replaces the earlier one."""
+def add_effected(run: Run, reported: Iterable[ActingCall]) -> dict[str, Any]:
+    """Return the change to a run that these records make. A later report about a place replaces the earlier one."""
     records = {each.place: each for each in run.effected}
     for each in reported:
         records[each.place] = each
@@ -35,8 +35,8 @@ def with_effected(run: Run, reported: Iterable[ActingCall]) -> dict[str, Any]:
     return {"effected": [*bare, *kept[len(bare) :]], "effected_dropped": dropped}
 
 
-def refused_by_person(run: Run, asked: HelpRequested, by: str, reason: str) -> list[ActingCall]:
-    """The record of a call that was proposed and that a person has refused."""
+def refused_call(run: Run, asked: HelpRequested, by: str, reason: str) -> list[ActingCall]:
+    """Return the record of a proposed call that a person refused; empty if the question was about no such call."""
     record, proposal = run.steps.get(asked.step_id or ""), asked.proposal
     if record is None or proposal is None:
         return []
@@ -58,10 +58,10 @@ def refused_by_person(run: Run, asked: HelpRequested, by: str, reason: str) -> l
     ]
 
 
-def not_effected(records: Sequence[ActingCall]) -> list[ActingCall]:
-    """Calls that were not made, or may not have been, and that no later call made up for.
+def missed_effects(records: Sequence[ActingCall]) -> list[ActingCall]:
+    """Return the calls that were not made, or may not have been, and that no later call replaced.
 
-    A person's refusal is a decision, not a failure.
+    A person's refusal is a decision, not a failure, and does not count.
     """
     return [
         each
