@@ -30,8 +30,6 @@ shared/archive
 
 shared/authorization
 
-shared/blackboard
-
 shared/bus
 
 shared/guardrails
@@ -43,8 +41,6 @@ shared/mcp
 shared/net
 
 shared/resilience
-
-shared/runs
 
 shared/service
 

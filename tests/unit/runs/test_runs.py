@@ -14,7 +14,7 @@ from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from schemas.verdict import Judgement, PlannedEffect, Proposal
 from shared.authorization import digest_of
 from shared.runs import ENDS, LEGAL_MOVES, evolve, reissue
-from shared.runs.run import MAX_REPLANS
+from shared.runs.run import MAX_REPLANS, PlannerTask, StepRecord
 from tests.support.run_world import AGENTS, START, World, plan_of, reworded
 
 PROPOSAL = Proposal(
@@ -641,3 +641,12 @@ def test_an_answer_to_a_question_of_the_agents_own_begins_the_work_anew():
 
 def results_of(w: World) -> list:
     return [each for each in w.sent if isinstance(each.message, Result)]
+
+
+def test_counters_are_stored_under_the_names_that_earlier_releases_read():
+    made = planned(a="").run
+    for work, kind in ((made.steps["a"], StepRecord), (made.planning, PlannerTask)):
+        stored = work.model_dump_json()
+        assert ('"tries":' in stored, '"attempts":' in stored, "handoffs_in_round" in stored) == (True, True, False)
+        assert kind.model_validate_json(stored) == work
+    assert '"tries":1' in made.steps["a"].model_dump_json()
