@@ -100,7 +100,7 @@ def test_every_problem_is_named_at_once_so_that_one_new_plan_can_mend_them_all()
         PlannedStep(id="b", objective="x", agent="data", tools=["hammer"], depends_on=["a", "z"]),
     ]
     found = " ".join(problems(Plan(steps=steps), Task(objective="do it", budget={"steps": 1}), AGENTS))
-    for word in ("more than the budget's 1", "agent `nobody`", "tool `hammer`", "depends on `z`", "circle"):
+    for word in ("exceed the budget of 1", "agent `nobody`", "tool `hammer`", "depends on `z`", "cycle"):
         assert word in found
 
 

@@ -111,13 +111,13 @@ def test_a_step_sees_what_the_steps_it_builds_on_were_built_on():
 @pytest.mark.parametrize(
     ("plan", "word"),
     [
-        (plan_of(a="b", b="a"), "circle"),
-        (plan_of(a="a"), "circle"),
-        (plan_of(a="z"), "no step"),
+        (plan_of(a="b", b="a"), "cycle"),
+        (plan_of(a="a"), "cycle"),
+        (plan_of(a="z"), "does not exist"),
         (Plan(steps=[PlannedStep(id="a", objective="x", agent="nobody")]), "nobody"),
         (Plan(steps=[PlannedStep(id="a", objective="x", agent="data", tools=["hammer"])]), "hammer"),
         (Plan(steps=[PlannedStep(id="a", objective="x", agent="data")] * 2), "twice"),
-        (plan_of(**{f"s{n}": "" for n in range(13)}), "more than"),
+        (plan_of(**{f"s{n}": "" for n in range(13)}), "exceed"),
     ],
 )
 def test_a_plan_that_cannot_be_carried_out_is_asked_for_again_with_the_reasons_and_given_up_after_three(plan, word):
