@@ -13,7 +13,7 @@ from shared.blackboard import keys
 from shared.config import Settings
 from shared.runs import Run
 from shared.service import Parts
-from shared.service.kill_switch import Stops
+from shared.service.kill_switch import KillSwitch
 
 DEFAULT_TENANT = "default"
 
@@ -95,13 +95,13 @@ async def mark_of(parts: Parts, tenant: str, run_id: str) -> Mark | None:
 StandingOf = Annotated[Standing, Depends(standing_of)]
 
 
-def stops_of(request: Request) -> Stops:
+def stops_of(request: Request) -> KillSwitch:
     """What is stopped."""
-    stops: Stops = request.app.state.stops
+    stops: KillSwitch = request.app.state.stops
     return stops
 
 
-StopsOf = Annotated[Stops, Depends(stops_of)]
+StopsOf = Annotated[KillSwitch, Depends(stops_of)]
 
 
 def settings_of(parts: PartsOf) -> Settings:

@@ -26,7 +26,7 @@ from shared.blackboard import Followers
 from shared.config import Settings, read_settings
 from shared.service import Parts, connect, watch_blackboard
 from shared.service.http import health_routes, run_http
-from shared.service.kill_switch import Stops
+from shared.service.kill_switch import KillSwitch
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ def api_of(parts: Parts) -> FastAPI:
         redoc_url=None,
         telemetry={"operation_spans": False, "metrics": False, "logs": False, "exclude": _not_traced},
     )
-    api.state.parts, api.state.stops = parts, Stops(parts.settings)
+    api.state.parts, api.state.stops = parts, KillSwitch(parts.settings)
     followers = Followers(parts.sentinel)
     api.state.places = Places(followers, parts.settings.max_followers, parts.settings.max_followers_per_key)
     api.state.uploads = Uploads()
@@ -88,7 +88,7 @@ def _limit(settings: Settings, path: str) -> int:
 
 
 @asynccontextmanager
-async def _lifespan(parts: Parts, stops: Stops, followers: Followers) -> AsyncIterator[None]:
+async def _lifespan(parts: Parts, stops: KillSwitch, followers: Followers) -> AsyncIterator[None]:
     await parts.broker.start()
     parts.begin(parts.sentinel.watch, stops.follow)
     watch_blackboard(parts)

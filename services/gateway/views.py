@@ -19,7 +19,7 @@ from shared.runs.awaiting import awaited_handoffs
 from shared.runs.clock import present_deadline
 from shared.runs.dispatch import PLANNER, REVIEWER
 from shared.runs.result import summary
-from shared.service.kill_switch import Whose, reason_among
+from shared.service.kill_switch import StopScope, stop_reason
 
 
 class Links(Part):
@@ -219,5 +219,5 @@ def _parked(run: Run, stops: Iterable[WorkStopped]) -> list[ParkedWork]:
     workers = {run.planning.handoff_id: PLANNER, run.reviewing.handoff_id: REVIEWER}
     workers |= {record.handoff_id: record.step.agent for record in run.steps.values()}
     asked = ((id, workers[id]) for id in (awaited_handoffs(run) if stopped else ()))
-    reasons = ((id, agent, reason_among(stopped, Whose(run.tenant, agent, run.id))) for id, agent in asked)
+    reasons = ((id, agent, stop_reason(stopped, StopScope(run.tenant, agent, run.id))) for id, agent in asked)
     return [ParkedWork(handoff_id=id, agent=agent, reason=reason) for id, agent, reason in reasons if reason]

@@ -31,7 +31,7 @@ from shared.bus.timers import check_target
 from shared.config import read_settings
 from shared.errors import InvalidMessage
 from shared.service import Parts, connect, serve_table
-from shared.service.kill_switch import Stops
+from shared.service.kill_switch import KillSwitch
 
 LONGEST_SLEEP = 0.25
 """Seconds: how long a clock that was set forward goes unnoticed."""
@@ -72,7 +72,7 @@ class Timekeeper:
     timers: Timers
     eraser: Eraser
     news: asyncio.Event
-    stops: Stops
+    stops: KillSwitch
     lookup: Lookup
     _said: dict[tuple[str, str], float] = field(default_factory=dict)
     """(topic, kind of failure) → when it was logged last, by the monotonic clock."""
@@ -210,7 +210,7 @@ def main() -> None:
     settings = read_settings()
     parts = connect(TIMEKEEPER, settings, relist=RELIST)
     pattern = tables(settings.topic_prefix)
-    eraser, stops, lookup = Eraser(settings), Stops(settings), Lookup(settings)
+    eraser, stops, lookup = Eraser(settings), KillSwitch(settings), Lookup(settings)
     keeper = Timekeeper(parts, Timers(), eraser, asyncio.Event(), stops, lookup)
     parts.metrics.timers_waiting.set_function(lambda: len(keeper.timers))
     consumer = TableConsumer(parts.broker, pattern, settings.topic_prefix + parts.name, keeper, settings)

@@ -17,7 +17,7 @@ from shared.config import Settings, read_settings
 from shared.llm import Models
 from shared.mcp import Servers, servers_for
 from shared.service import connect, serve
-from shared.service.kill_switch import Stops
+from shared.service.kill_switch import KillSwitch
 from shared.service.policies import refusing_to_start
 from shared.telemetry.metrics import Metrics
 from shared.tools import Tool
@@ -44,7 +44,7 @@ def serve_agent(agent: Agent) -> None:
         check_limits(settings.tools, agent.tools)
         models = Models(settings, parts.sentinel.scripts, parts.metrics)
         servers = mcp_servers(agent, settings, parts.metrics)
-    stops = Stops(settings)
+    stops = KillSwitch(settings)
     worker = Worker(
         agent, settings, parts.broker, parts.sentinel, parts.runs, parts.archive, models, parts.metrics, stops
     )
@@ -83,7 +83,7 @@ def serve_agent(agent: Agent) -> None:
         on_dead=worker.on_dead,
         before_ready=introduce,
         background=[keep_announcing, stops.follow, servers.keep],
-        when=[stops.loaded],
+        when=[stops.wait_loaded],
     )
 
 

@@ -43,7 +43,7 @@ from shared.config import Settings
 from shared.errors import Fenced, InvalidMessage, Stopped, TerminalError, Unwanted, WaggleError
 from shared.guardrails import read_policy
 from shared.llm import Models
-from shared.service.kill_switch import Stops, Switch, Whose
+from shared.service.kill_switch import KillSwitch, ScopedSwitch, StopScope
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
 from shared.tools.runtime import Dependable
@@ -78,7 +78,7 @@ class Worker:
     archive: BlobStore
     models: Models
     metrics: Metrics
-    stops: Stops
+    stops: KillSwitch
     leftovers: Leftovers = field(default_factory=dict)
 
     async def handle(self, delivery: Delivery) -> None:
@@ -272,7 +272,7 @@ class Worker:
             handoff=handoff,
             policy=read_gate(self.settings.gate).of(handoff.tenant),
             budget=budget,
-            switch=Switch(self.stops, self._whose(handoff)),
+            switch=ScopedSwitch(self.stops, self._whose(handoff)),
             metrics=self.metrics,
             tools=self.agent.tools,
         )
@@ -298,8 +298,8 @@ class Worker:
     def _versions(self) -> Versions:
         return self.agent.versions.model_copy(update={"model": self.models.name_of(self.agent.model)})
 
-    def _whose(self, handoff: Handoff) -> Whose:
-        return Whose(handoff.tenant, self.agent.name, handoff.run_id)
+    def _whose(self, handoff: Handoff) -> StopScope:
+        return StopScope(handoff.tenant, self.agent.name, handoff.run_id)
 
     def _ledger(self, handoff: Handoff) -> Ledger:
         settings = self.settings

@@ -114,7 +114,7 @@ class RunLedger(NamedTuple):
 
     calls: Mapping[str, str] = {}
     spent: Amounts = Amounts()
-    begun: Mapping[str, str] = {}
+    acting: Mapping[str, str] = {}
     """Digest → place of a call that was made, or may have been made."""
 
 
@@ -252,5 +252,5 @@ def _day_limits(day: DayBudget) -> list[int]:
 def ledger_fields(ledger: RunLedger) -> dict[str, str]:
     """Return a run's ledger as blackboard fields, without reservations."""
     spent = {f"spent:{name}": str(amount) for name, amount in ledger.spent._asdict().items()}
-    begun = {f"act:{digest}": place for digest, place in ledger.begun.items()}
-    return spent | begun | {f"call:{call}": f"spent {attempt}" for call, attempt in ledger.calls.items()}
+    acting = {f"act:{digest}": place for digest, place in ledger.acting.items()}
+    return spent | acting | {f"call:{call}": f"spent {attempt}" for call, attempt in ledger.calls.items()}

@@ -84,7 +84,7 @@ class Attempts(Protocol):
         """Remember that the record returns for this attempt after so many seconds."""
         ...
 
-    async def believed(self, fingerprint: str, claimed: int) -> int:
+    async def trusted(self, fingerprint: str, claimed: int) -> int:
         """Return the attempt that a record claims, as far as it was put back for it."""
         ...
 

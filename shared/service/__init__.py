@@ -1,4 +1,4 @@
-"""The process of a service: connections, consumer, health, metrics, signals."""
+"""Process of a service: connections, consumer, health, metrics, signals."""
 
 from shared.service.process import (
     GRACE,

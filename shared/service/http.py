@@ -1,4 +1,4 @@
-"""The HTTP side of a process: probes, and the server that runs until the process is asked to stop."""
+"""HTTP side of a process: probes, and the server that runs until the process is asked to stop."""
 
 import asyncio
 import os
@@ -27,9 +27,9 @@ def health_routes(
     alive: Callable[[], Awaitable[bool]] | None = None,
     held: Callable[[], Mapping[TopicPartition, Held]] = dict,
 ) -> list[tuple[str, Any]]:
-    """`/live`: the event loop turns, and Kafka, if it is there, is heard. `/ready`: the service can do all its work.
+    """Return `/live` (the event loop runs and Kafka, if available, is heard) and `/ready` (all work can be done).
 
-    With a partition `held` at a batch it cannot read it does the rest, and `/ready` names that partition.
+    While a partition is `held` at an unreadable batch, all other work is done, and `/ready` names that partition.
     """
 
     @get(include_in_schema=False)
@@ -49,15 +49,15 @@ def health_routes(
 def run_http(app: Any, settings: Settings) -> None:
     """Run an ASGI application until the process is asked to stop.
 
-    Exits with a sentence when Kafka cannot be reached, or when Kafka, Redis or Postgres refuse what the settings say:
-    whoever supervises the process starts it again.
+    Exits with a message if Kafka cannot be reached, or if Kafka, Redis or Postgres refuse the settings: the supervisor
+    of the process restarts it.
     """
     try:
-        asyncio.run(_let_in(settings))
+        asyncio.run(_check_dependencies(settings))
     except (ConnectionError, Misconfigured) as why:
         sys.exit(f"waggle cannot start: {why}")
     uvicorn.run(
-        _ending_with(app),
+        _exit_on_failed_start(app),
         host=settings.http_host,
         port=settings.http_port,
         loop="uvloop",
@@ -69,8 +69,8 @@ def run_http(app: Any, settings: Settings) -> None:
     )
 
 
-async def _let_in(settings: Settings) -> None:
-    """Return when Kafka answers. A Redis or Postgres that is away is waited for later, one that refuses us is not."""
+async def _check_dependencies(settings: Settings) -> None:
+    """Wait for Kafka, and raise Misconfigured if Redis or Postgres refuse the settings; both may be unavailable yet."""
     await asyncio.gather(
         bus.await_kafka(settings, KAFKA_WITHIN),
         blackboard.check_redis(settings),
@@ -78,8 +78,8 @@ async def _let_in(settings: Settings) -> None:
     )
 
 
-def _ending_with(app: Any) -> Any:
-    """The application, whose process ends when its start fails after HTTP was opened: it would never be ready."""
+def _exit_on_failed_start(app: Any) -> Any:
+    """Return the application, whose process ends if its start fails after HTTP is open: it would never be ready."""
 
     async def ending(scope: Any, receive: Any, send: Any) -> None:
         try:

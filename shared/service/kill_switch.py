@@ -1,7 +1,7 @@
-"""The kill switch: what operators have stopped, in a compacted topic that every process follows by itself.
+"""Kill switch: scopes stopped by operators, in a compacted topic that every process follows.
 
-Kafka keeps it, so it outlives restarts of everything and needs no Redis; each replica knows of a change as soon as
-Kafka has it. What is stopped loses nothing: its messages are parked with the timekeeper, and hold up nobody else.
+Stored in Kafka, it survives all restarts and does not need Redis; each replica reads a change as soon as Kafka has it.
+Stopped work loses nothing: its messages are parked with the timekeeper and do not block others.
 """
 
 import asyncio
@@ -22,82 +22,82 @@ from shared.errors import InvalidMessage, Stopped
 TOPIC = "stops"
 
 LONGEST_WAIT_MS = 200
-"""How long Kafka may hold an empty fetch. Kafka answers at once when something comes, the embedded broker does not."""
+"""Longest wait of an empty fetch. Kafka replies as soon as a record arrives; the embedded broker does not."""
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
 
 
-class Whose(NamedTuple):
-    """Whom some work is for, and who does it."""
+class StopScope(NamedTuple):
+    """Tenant, agent and run of some work, which an operator may stop by any of them."""
 
     tenant: str
     agent: str
     run: str
 
     @property
-    def scopes(self) -> tuple[str, ...]:
-        """Every scope that it can be stopped by."""
+    def names(self) -> tuple[str, ...]:
+        """Names of all scopes that contain the work."""
         return ("all", f"tenant:{self.tenant}", f"agent:{self.agent}", f"run:{self.run}")
 
 
 @dataclass(slots=True)
-class Stops:
-    """What is stopped, as far as this process has read. `follow` must be running."""
+class KillSwitch:
+    """Stopped scopes, as far as this process has read them. `follow` must be running."""
 
     settings: Settings
     _stopped: dict[str, WorkStopped] = field(default_factory=dict)
-    _running: dict[asyncio.Task[Any], Whose] = field(default_factory=dict)
+    _running: dict[asyncio.Task[Any], StopScope] = field(default_factory=dict)
     _cancelled: dict[asyncio.Task[Any], Stopped] = field(default_factory=dict)
-    """Running work that was stopped and has not ended yet, and why."""
+    """Work that was cancelled and has not ended yet → the reason."""
     _loaded: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __iter__(self) -> Iterator[WorkStopped]:
-        """Everything that is stopped."""
+        """Iterate over all stops in force."""
         return iter(self._stopped.values())
 
     @property
     def scopes(self) -> frozenset[str] | None:
-        """Every scope that is stopped; None while that is not known."""
+        """Names of all stopped scopes; None until they have been read."""
         return frozenset(self._stopped) if self._loaded.is_set() else None
 
-    async def loaded(self) -> None:
-        """Return when everything has been read that was stopped before this process began."""
+    async def wait_loaded(self) -> None:
+        """Wait until all stops ordered before this process started have been read."""
         await self._loaded.wait()
 
-    def check(self, whose: Whose) -> None:
-        """Raises Stopped when this work may not go on."""
-        if reason := self.reason(whose):
-            raise Stopped(reason, whose.scopes)
+    def check(self, scope: StopScope) -> None:
+        """Raise Stopped if this work is stopped."""
+        if reason := self.reason(scope):
+            raise Stopped(reason, scope.names)
 
-    def reason(self, whose: Whose) -> str | None:
-        """Why this work may not go on; None when it may."""
-        return reason_among(self._stopped, whose)
+    def reason(self, scope: StopScope) -> str | None:
+        """Return why this work is stopped; None if it is not."""
+        return stop_reason(self._stopped, scope)
 
-    async def unless_stopped(self, whose: Whose, work: Coroutine[Any, Any, T]) -> T:
-        """The outcome of the work, which is cancelled in the middle when it is stopped. Raises Stopped then.
+    async def unless_stopped(self, scope: StopScope, work: Coroutine[Any, Any, T]) -> T:
+        """Return the outcome of the work, which is cancelled when it is stopped. Raises Stopped then.
 
-        Work that is stopped already is not begun. Work that was cancelled stays stopped though it may go on meanwhile.
+        Work that is already stopped is not started. Cancelled work stays stopped, even if it is released meanwhile.
         """
-        if reason := self.reason(whose):
+        if reason := self.reason(scope):
             work.close()
-            raise Stopped(reason, whose.scopes)
+            raise Stopped(reason, scope.names)
         task = asyncio.ensure_future(work)
-        self._running[task] = whose
+        self._running[task] = scope
         try:
             return await task
         except asyncio.CancelledError:
             if _caller_is_cancelled():
                 task.cancel()
                 raise
-            raise self._cancelled.get(task, Stopped("the work was cancelled in the middle", whose.scopes)) from None
+            raise self._cancelled.get(task, Stopped("the work was cancelled while running", scope.names)) from None
         finally:
             del self._running[task]
             self._cancelled.pop(task, None)
 
     async def follow(self) -> None:
-        """Read what is stopped, for ever. Raises KafkaError when Kafka is away: begin again then."""
+        """Read stops and releases, without end. Raises KafkaError if Kafka is unavailable: restart it then."""
         topic = self.settings.topic_prefix + TOPIC
         consumer = Reader(
             topic,
@@ -112,33 +112,33 @@ class Stops:
             read: dict[str, WorkStopped] = {}
             while True:
                 if all([await consumer.position(each) >= end for each, end in ends.items()]):
-                    self._obey(read)
+                    self._apply(read)
                 for records in (await consumer.getmany(timeout_ms=1_000)).values():
                     for record in records:
                         _take(read, record, self.settings.topic_prefix)
         finally:
             await consumer.stop()
 
-    def _obey(self, stopped: dict[str, WorkStopped]) -> None:
-        """From now on this is what is stopped, also in the middle of a call."""
+    def _apply(self, stopped: dict[str, WorkStopped]) -> None:
+        """Put these stops in force, and cancel running work that they cover."""
         self._stopped = stopped
         self._loaded.set()
-        for task, whose in self._running.items():
-            if task not in self._cancelled and (reason := self.reason(whose)):
-                self._cancelled[task] = Stopped(reason, whose.scopes)
+        for task, scope in self._running.items():
+            if task not in self._cancelled and (reason := self.reason(scope)):
+                self._cancelled[task] = Stopped(reason, scope.names)
                 task.cancel()
 
 
-def reason_among(stopped: Mapping[str, WorkStopped], whose: Whose) -> str | None:
-    """Return why this work may not go on while these scopes are stopped; None when it may."""
-    for scope in whose.scopes:
-        if stop := stopped.get(scope):
-            return f"{scope} was stopped by {stop.by}: {stop.reason}"
+def stop_reason(stopped: Mapping[str, WorkStopped], scope: StopScope) -> str | None:
+    """Return why this work is stopped while these scopes are; None if it is not."""
+    for name in scope.names:
+        if stop := stopped.get(name):
+            return f"{name} was stopped by {stop.by}: {stop.reason}"
     return None
 
 
 def _take(stopped: dict[str, WorkStopped], record: Any, prefix: str) -> None:
-    """Apply a record of the topic: its key names the scope; without a value, work on that scope may go on."""
+    """Apply a record of the topic: its key names the scope; a record without a value releases that scope."""
     scope = (record.key or b"").decode(errors="replace")
     if not record.value:
         stopped.pop(scope, None)
@@ -153,9 +153,9 @@ def _take(stopped: dict[str, WorkStopped], record: Any, prefix: str) -> None:
 
 
 def _order(record: Any, prefix: str) -> WorkStopped:
-    """The order in a record; one that cannot be read stops its scope all the same.
+    """Return the order in a record; an unreadable one stops its scope as well.
 
-    Raises InvalidMessage for another kind of message, which is no order to stop.
+    Raises InvalidMessage for a message of another type, which is not an order to stop.
     """
     try:
         message = decode(record, prefix).message
@@ -172,24 +172,24 @@ def _order(record: Any, prefix: str) -> WorkStopped:
     )
 
 
-class Switch(NamedTuple):
-    """Stands before the calls of one handoff."""
+class ScopedSwitch(NamedTuple):
+    """Kill switch for the calls of one handoff."""
 
-    stops: Stops
-    whose: Whose
+    stops: KillSwitch
+    scope: StopScope
 
     @property
     def reason(self) -> str | None:
-        """Why it may not go on; None when it may."""
-        return self.stops.reason(self.whose)
+        """Return why the handoff is stopped; None if it is not."""
+        return self.stops.reason(self.scope)
 
     def check(self) -> None:
-        """Raises Stopped when it may not go on."""
-        self.stops.check(self.whose)
+        """Raise Stopped if the handoff is stopped."""
+        self.stops.check(self.scope)
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
-        """The outcome of the work, which is cancelled when it is stopped. Raises Stopped then."""
-        return await self.stops.unless_stopped(self.whose, work)
+        """Return the outcome of the work, which is cancelled when it is stopped. Raises Stopped then."""
+        return await self.stops.unless_stopped(self.scope, work)
 
 
 def _caller_is_cancelled() -> bool:

@@ -1,4 +1,4 @@
-"""What makes a process of a service: connections, consumer, health, metrics, signals. All wiring is here."""
+"""Wiring of a service's process: connections, consumer, health, metrics, signals."""
 
 import asyncio
 import logging
@@ -44,18 +44,18 @@ from shared.telemetry.redaction import remember, secrets_of
 log = structlog.get_logger()
 
 LONGEST_PAUSE = 4.0
-"""Seconds before a background task that fails again and again is begun once more."""
+"""Longest pause, in seconds, before a background task that keeps failing is restarted."""
 
 DEAF_AFTER = 60.0
-"""Seconds after which a consumer counts as dead that hears nothing of a Kafka which answers otherwise."""
+"""Seconds without a fetch, although Kafka answers otherwise, after which a consumer counts as dead."""
 
 GRACE = 15.0
-"""Seconds a stopping service gives what it is working on."""
+"""Seconds that a stopping service allows for work in progress."""
 
 
 @dataclass(slots=True)
 class Parts:
-    """What a service is made of. `connect` makes it once, at start."""
+    """Parts of a service. `connect` makes them once, at start."""
 
     name: str
     settings: Settings
@@ -76,24 +76,24 @@ class Parts:
         return self.sentinel.client
 
     async def healthy(self) -> bool:
-        """Whether the service can work: started, not stopping, Kafka reachable, the blackboard whole."""
+        """Return True if the service can work: started, not stopping, Kafka reachable, the blackboard usable."""
         if self.stopping or not self.started:
             return False
         return await self.sentinel.refresh() and bool(await self.broker.ping(5.0))
 
     async def reachable(self) -> bool:
-        """Whether Kafka and Redis answer: all that a service needs that only takes in and shows."""
+        """Return True if Kafka and Redis answer, which suffices for a service that only accepts and shows."""
         if self.stopping or not self.started:
             return False
         await self.sentinel.refresh()
         return self.sentinel.reachable and bool(await self.broker.ping(5.0))
 
     def begin(self, *work: Callable[[], Awaitable[None]]) -> None:
-        """Do some work beside everything else until the service is closed."""
+        """Run work in the background until the service is closed."""
         self.background.extend(asyncio.create_task(_keep_running(each)) for each in work)
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Stop background work and close the connections."""
         for task in self.background:
             task.cancel()
         if self.background:
@@ -132,7 +132,7 @@ def connect(name: str, settings: Settings, *, relist: float = bus.RELIST) -> Par
 
 
 async def no_reply(record: object, error: WaggleError) -> None:
-    """Nobody waits to hear of this dead letter."""
+    """Ignore a dead letter: its sender awaits no reply."""
 
 
 def serve(
@@ -147,7 +147,8 @@ def serve(
 ) -> None:
     """Consume the topics with `handle` until SIGTERM or SIGINT.
 
-    `background` runs beside it for ever. Nothing is handled before each of `when` returns, besides a whole blackboard.
+    `background` runs alongside, without end. Before a message is handled, the blackboard must be usable and each of
+    `when` must return.
     """
 
     async def ready() -> None:
@@ -169,7 +170,7 @@ def serve(
     prefix = parts.settings.topic_prefix
     names = [prefix + topic for topic in topics]
     consumer = KeyedConsumer(parts.broker, names, prefix + parts.name, deliver, parts.settings)
-    _show(consumer, parts.metrics)
+    _export_gauges(consumer, parts.metrics)
     watch_blackboard(parts)
 
     async def started() -> None:
@@ -194,12 +195,12 @@ def serve(
 
 
 def watch_blackboard(parts: Parts) -> None:
-    """Show whether the blackboard is whole, as far as this service knows."""
+    """Export a gauge that is 1 while the blackboard is usable, as far as this service knows."""
     parts.metrics.watch(*BLACKBOARD_WHOLE, lambda: {(): float(parts.sentinel.is_ready)})
 
 
-def _show(consumer: KeyedConsumer, metrics: Metrics) -> None:
-    """Let the consumer's gauges be read."""
+def _export_gauges(consumer: KeyedConsumer, metrics: Metrics) -> None:
+    """Export the consumer's gauges."""
     group = consumer.group
     metrics.watch(*IN_FLIGHT, lambda: {(group,): consumer.in_flight})
     metrics.watch(*READ_AHEAD, lambda: {(group,): consumer.waiting})
@@ -220,7 +221,7 @@ def serve_table(
     opening: Callable[[], Awaitable[None]],
     closing: Callable[[], Awaitable[None]],
 ) -> None:
-    """Keep a table from a compacted topic, and do the background work with it, until SIGTERM or SIGINT."""
+    """Maintain a table of a compacted topic, and run the background work on it, until SIGTERM or SIGINT."""
 
     async def started() -> None:
         await _keep_running(opening)
@@ -260,15 +261,15 @@ def _run(
 
 
 async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:
-    """Some work, begun again after whatever stopped it: an outage is waited out, a defect is logged."""
+    """Run work, and restart it after any failure: an outage is waited out, a defect is logged."""
     pause, began = 0.5, time.monotonic()
     while True:
         try:
             return await work()
-        except (*bus.OUTAGES, *blackboard.OUTAGES) as away:
-            log.warning("dependency_unavailable", error=repr(away), **SELDOM)
+        except (*bus.OUTAGES, *blackboard.OUTAGES) as outage:
+            log.warning("dependency_unavailable", error=repr(outage), **SELDOM)
         except Exception:
-            log.exception("a background task failed and is started again")
+            log.exception("background_task_failed")
         pause = 1.0 if time.monotonic() - began > 2 * LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
         await asyncio.sleep(pause)
         began = time.monotonic()

@@ -21,7 +21,7 @@ from shared.archive import BlobStore
 from shared.blackboard import Journal, RunStore, keys
 from shared.bus import encode
 from shared.llm import Models
-from shared.service.kill_switch import Stops
+from shared.service.kill_switch import KillSwitch
 from shared.telemetry.metrics import Metrics
 from shared.tools import Effect, Risk, tool
 
@@ -86,7 +86,9 @@ async def worker(agent, settings, topics, sentinel, model):
     broker = bus.connect(settings, agent.name)
     await broker.start()
     archive = BlobStore("postgresql://unused", 1)
-    yield Worker(agent, settings, broker, sentinel, RunStore(sentinel, 60), archive, models, metrics, Stops(settings))
+    yield Worker(
+        agent, settings, broker, sentinel, RunStore(sentinel, 60), archive, models, metrics, KillSwitch(settings)
+    )
     await broker.stop()
     await models.close()
 

@@ -12,7 +12,7 @@ from shared.bus import Eraser, TableConsumer
 from shared.bus.admin.lookup import Lookup
 from shared.bus.groups import tables
 from shared.service import Parts
-from shared.service.kill_switch import Stops
+from shared.service.kill_switch import KillSwitch
 from shared.telemetry.metrics import Metrics
 
 
@@ -22,7 +22,7 @@ async def timekeeping(settings, name="timekeeper", most_kept=None):
     broker = bus.connect(settings, name, relist=0.5)
     pattern = tables(settings.topic_prefix)
     parts = Parts(name, settings, CollectorRegistry(), Metrics(CollectorRegistry()), None, broker, None, None, None)
-    stops, lookup = Stops(settings), Lookup(settings)
+    stops, lookup = KillSwitch(settings), Lookup(settings)
     kept = Timers() if most_kept is None else Timers(most_kept)
     keeper = Timekeeper(parts, kept, Eraser(settings), asyncio.Event(), stops, lookup)
     consumer = TableConsumer(broker, pattern, settings.topic_prefix + name, keeper, settings)

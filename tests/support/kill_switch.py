@@ -9,15 +9,15 @@ import pytest
 from schemas.stop import WorkStopped
 from shared import bus
 from shared.bus import Erased, Eraser, encode, publish
-from shared.service.kill_switch import Stops
+from shared.service.kill_switch import KillSwitch
 
 
 @asynccontextmanager
 async def following(settings):
-    stops = Stops(settings)
+    stops = KillSwitch(settings)
     task = asyncio.create_task(stops.follow())
     try:
-        await asyncio.wait_for(stops.loaded(), 20)
+        await asyncio.wait_for(stops.wait_loaded(), 20)
         yield stops
     finally:
         task.cancel()

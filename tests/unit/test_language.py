@@ -42,8 +42,6 @@ shared/net
 
 shared/resilience
 
-shared/service
-
 shared/telemetry
 
 shared/tools

@@ -53,6 +53,6 @@ async def _rebuilt(settings: Settings, screen: Screen, *, quiet: bool) -> Report
     await bus.await_kafka(settings, 5.0)
     sentinel = Sentinel(settings.redis, blackboard.tls(settings))
     try:
-        return await remake(sentinel, settings, say=(lambda line: None) if quiet else screen.say)
+        return await remake(sentinel, settings, lambda _, sentence: None if quiet else screen.say(sentence))
     finally:
         await sentinel.close()

@@ -15,7 +15,7 @@ from services.gateway.failures import documented, unavailable
 from services.gateway.publishing import clear, deliver
 from services.gateway.routes.commands import BY
 from shared.access.principals import EVERY
-from shared.service.kill_switch import TOPIC, Stops
+from shared.service.kill_switch import TOPIC, KillSwitch
 
 router = APIRouter(prefix="/v1/stops", tags=["stops"], responses=documented())
 
@@ -75,10 +75,10 @@ async def start(scope: ScopeOf, parts: PartsOf, stops: StopsOf) -> Started:
     return Started(scope=scope, was=was)
 
 
-async def _known(stops: Stops) -> list[WorkStopped]:
+async def _known(stops: KillSwitch) -> list[WorkStopped]:
     try:
         async with asyncio.timeout(WITHIN):
-            await stops.loaded()
+            await stops.wait_loaded()
     except TimeoutError:
         raise unavailable("kafka_unavailable", "Kafka has not said yet what is stopped") from None
     return list(stops)

@@ -42,7 +42,7 @@ from shared.authorization import (
 )
 from shared.errors import Stopped, TerminalError, WaggleError
 from shared.guardrails import Taint, origin_in
-from shared.service.kill_switch import Switch
+from shared.service.kill_switch import ScopedSwitch
 from shared.telemetry.metrics import Metrics
 from shared.tools import Tool, ToolError
 from shared.tools.runtime import REFUSALS
@@ -58,7 +58,7 @@ class ActionAuthorizer:
     handoff: Handoff
     policy: Policy
     budget: BudgetReservation
-    switch: Switch
+    switch: ScopedSwitch
     metrics: Metrics
     tools: Sequence[Tool]
     taint: Taint = field(init=False)
@@ -245,7 +245,7 @@ class ActionAuthorizer:
         if not counted or isinstance(verdict, Deny):
             self._record(action, verdict)
         if isinstance(verdict, Deny) and verdict.rule == "kill_switch":
-            raise Stopped(verdict.reason, self.switch.whose.scopes)
+            raise Stopped(verdict.reason, self.switch.scope.names)
         return verdict
 
     def _situation(

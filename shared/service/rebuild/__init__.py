@@ -1,4 +1,4 @@
-"""Recovering the blackboard from the logs in Kafka, when Redis was lost, restarted, or holds something old."""
+"""Recovery of the blackboard from the logs in Kafka, after Redis was lost, restarted, or restored from an old copy."""
 
 from shared.service.rebuild.checkpoint import keep_checkpoint
 from shared.service.rebuild.rebuild import rebuild, rebuild_when_lost, recover

@@ -1,4 +1,4 @@
-"""Writes the checkpoint that a restarted Redis is verified with."""
+"""Writes the checkpoint against which a restarted Redis is verified."""
 
 import asyncio
 
@@ -14,14 +14,14 @@ from shared.telemetry.logs import SELDOM
 log = structlog.get_logger()
 
 EVERY = 5.0
-"""Seconds between two checkpoints: about so much of the logs is read after a restart."""
+"""Seconds between two checkpoints: after a restart, about this much of the logs is read."""
 
 ROUNDS = 100
-"""Checkpoints between two looks at how many partitions there are."""
+"""Checkpoints between two checks of the number of partitions."""
 
 
 async def keep_checkpoint(sentinel: Sentinel, settings: Settings) -> None:
-    """Write a checkpoint every few seconds for ever; of several processes one does."""
+    """Write a checkpoint every few seconds, without end; one of several processes does it each time."""
     while True:
         try:
             async with ends(settings, LOGS) as ask:
@@ -36,10 +36,10 @@ async def keep_checkpoint(sentinel: Sentinel, settings: Settings) -> None:
 
 
 async def checkpoint(sentinel: Sentinel, ask: Ends) -> bool:
-    """Write the next checkpoint, if anything has happened since; return False for the first, which has no offsets.
+    """Write the next checkpoint, if anything has changed since; return False for the first, which has no offsets.
 
     The order matters: generation, last checkpoint, ends of the logs, new checkpoint.
-    `shared.service.rebuild.verify` says why.
+    `shared.service.rebuild.verify` explains why.
     """
     generation = sentinel.generation
     before = await read_checkpoint(sentinel.client)

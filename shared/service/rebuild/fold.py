@@ -1,4 +1,4 @@
-"""From records of the logs to what stands on the blackboard. Pure: no I/O."""
+"""Folds records of the logs into the state of the blackboard. Pure: no I/O."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -10,81 +10,82 @@ from schemas.registry import EVENTS
 from shared.blackboard.journal import INTENT, LOST, OF, REFUSED
 from shared.blackboard.ledger import Amounts, RunLedger
 from shared.runs import ENDS, Run, replay
-from shared.service.rebuild.begun import begun_in
+from shared.service.rebuild.acting_calls import acting_calls
 
 
 class Folded(NamedTuple):
-    """A run as its changes tell it."""
+    """A run folded from its changes."""
 
     run: Run
     changes: list[RunChanged]
 
     @property
     def version(self) -> int:
-        """The number of its last change."""
+        """Number of the last change."""
         return self.changes[-1].number
 
 
 class Cost(NamedTuple):
-    """What a call has cost."""
+    """Cost of a call."""
 
     call: str
     attempt: str
     amounts: Amounts
     answered: bool = False
-    """Whether it is a request that a model has answered."""
+    """True for a request that a model answered."""
 
 
 class Incomplete(NamedTuple):
-    """A run whose log lacks a change, or holds one that this version cannot read. It must not be taken for shorter."""
+    """A run whose log lacks a change, or has one that this version cannot read. It is never folded without it."""
 
     changes: list[RunChanged]
-    """Those that are known, in their order; perhaps none."""
+    """Known changes, in their order; perhaps none."""
     before: Run | None
-    """The run up to the gap, if its beginning is known."""
+    """The run up to the gap, if its start is known."""
     ended: bool
-    """Whether the last move that is known has ended it: its result was published."""
+    """True if the last known move ended it, so that its result was published."""
     why: str
 
 
 def fold(changes: Iterable[RunChanged | None]) -> Folded | Incomplete:
-    """The run after all its changes, which come in the order of the log; None stands for one that cannot be read.
+    """Return the run after all its changes, in the order of the log; None stands for an unreadable change.
 
-    Of two changes with one number the later epoch counts, and in one epoch the later one: who wrote the other had lost
-    the blackboard. A first change after everything else begins another life of the run: the former had expired. A run
-    is told from its last beginning on, so a run that was ended because its log is not whole is whole again.
+    Of two changes with the same number the one of the later epoch counts, and within an epoch the later one: the writer
+    of the other had lost the blackboard. A first change after all others starts a new life of the run, because the
+    former life has expired. A run is folded from its last start, so a run that was ended because of an incomplete log
+    is complete from there.
     """
     known: dict[int, RunChanged] = {}
     unread = False
     for change in changes:
         if change is None:
             unread = True
-        elif _begins_anew(change, known):
+        elif _starts_new_life(change, known):
             known, unread = {1: change}, False
         elif _counts(change, known):
             unread = unread and not _starts(change)
             _take(change, known)
-    return _told(known, unread)
+    return _assemble(known, unread)
 
 
-def counting(changes: Iterable[RunChanged]) -> list[RunChanged]:
-    """Those of the changes at the end of a run's log that count, by the rules of `fold`."""
+def effective_changes(changes: Iterable[RunChanged]) -> list[RunChanged]:
+    """Return the changes that count, by the rules of `fold`, of the tail of a run's log."""
     known: dict[int, RunChanged] = {}
     for change in changes:
-        if _begins_anew(change, known):
+        if _starts_new_life(change, known):
             known = {1: change}
         elif _counts(change, known):
             _take(change, known)
     return [known[number] for number in sorted(known)]
 
 
-def _begins_anew(change: RunChanged, known: Mapping[int, RunChanged]) -> bool:
-    """Return whether it is the first change of another life of the run, rather than a repetition."""
+def _starts_new_life(change: RunChanged, known: Mapping[int, RunChanged]) -> bool:
+    """Return True for the first change of a new life of the run, rather than a repetition."""
     return change.number == 1 and all(each.at < change.at and each.epoch <= change.epoch for each in known.values())
 
 
 def _counts(change: RunChanged, known: Mapping[int, RunChanged]) -> bool:
-    """Return whether whoever wrote it still had the blackboard, as far as the changes before it show."""
+    """Return True if its writer still had the blackboard, as far as the changes before it show."""
     if (same := known.get(change.number)) is not None:
         return change.epoch >= same.epoch
     last = max(known, default=0)
@@ -94,27 +95,27 @@ def _counts(change: RunChanged, known: Mapping[int, RunChanged]) -> bool:
 def _take(change: RunChanged, known: dict[int, RunChanged]) -> None:
     known[change.number] = change
     for number in [each for each in known if each > change.number and known[each].epoch < change.epoch]:
-        del known[number]  # decided on what this change replaces
+        del known[number]  # decided on the change that this one replaces
 
 
-def _told(known: Mapping[int, RunChanged], unread: bool) -> Folded | Incomplete:
+def _assemble(known: Mapping[int, RunChanged], unread: bool) -> Folded | Incomplete:
     last = max(known, default=0)
     start = max((number for number, change in known.items() if _starts(change)), default=1)
     missing = [number for number in range(start, last + 1) if number not in known]
-    whole = [known[number] for number in range(start, min(missing, default=last + 1))]
+    complete = [known[number] for number in range(start, min(missing, default=last + 1))]
     why = f"change {missing[0]} of {last} is missing" if missing else "a record of it cannot be read" if unread else ""
     try:
-        run = replay(event for change in whole for event in map(event_of, change.events))
+        run = replay(event for change in complete for event in map(event_of, change.events))
     except (KeyError, ValueError) as unreadable:
         run, why = None, f"an event cannot be read by this version: {' '.join(str(unreadable).split())[:300]}"
     if run is not None and not why:
         return Folded(run, [known[number] for number in range(_first(known, start), last + 1)])
     in_order = [known[number] for number in sorted(known)]
-    return Incomplete(in_order, run, bool(ends(in_order)), why or "its beginning is missing")
+    return Incomplete(in_order, run, bool(leaves_ended(in_order)), why or "its start is missing")
 
 
 def _first(known: Mapping[int, RunChanged], start: int) -> int:
-    """The first change from which on there is no gap: those before the last beginning are its history."""
+    """Return the first change after which there is no gap: changes before the last start are its history."""
     while start - 1 in known:
         start -= 1
     return start
@@ -124,8 +125,8 @@ def _starts(change: RunChanged) -> bool:
     return any(event.type == RunStarted.wire_type() for event in change.events)
 
 
-def ends(changes: Iterable[RunChanged]) -> bool | None:
-    """Return whether these changes leave the run ended and its result published; None when they have no move."""
+def leaves_ended(changes: Iterable[RunChanged]) -> bool | None:
+    """Return True if these changes leave the run ended and its result published; None if they have no move."""
     verdict: bool | None = None
     for logged in (event for change in changes for event in change.events):
         if logged.type == Moved.wire_type():
@@ -137,14 +138,14 @@ def ends(changes: Iterable[RunChanged]) -> bool | None:
 
 
 def event_of(logged: LoggedEvent) -> RunEvent:
-    """The event as it was decided. Raises KeyError for one that this version does not know."""
+    """Return the event of a log entry. Raises KeyError for a type that this version does not know."""
     return EVENTS[logged.type].model_validate(logged.data, extra="ignore")
 
 
 def fold_journals(entries: Iterable[JournalWritten]) -> Mapping[tuple[str, str], Mapping[str, Any]]:
-    """(tenant, work) → entries by name, the later of two with one name.
+    """Return (tenant, work) → entries by name; of two entries with one name the later counts.
 
-    What comes behind an entry with a higher fencing epoch was written by one who had lost the work: Redis refused it.
+    An entry after one with a higher fencing epoch was written by a fenced worker, and Redis refused it.
     """
     folded: dict[tuple[str, str], dict[str, Any]] = {}
     highest: dict[tuple[str, str], int] = {}
@@ -159,19 +160,19 @@ def fold_journals(entries: Iterable[JournalWritten]) -> Mapping[tuple[str, str],
 
 
 def fold_ledgers(journals: Mapping[tuple[str, str], Mapping[str, Any]]) -> Mapping[tuple[str, str], RunLedger]:
-    """(tenant, run) → what its journals say was spent and begun. Reservations of calls under way are lost."""
+    """Return (tenant, run) → its ledger, from its journals. Reservations of calls in progress are lost."""
     ledgers: dict[tuple[str, str], RunLedger] = {}
     for (tenant, work_id), entries in journals.items():
         run = tenant, work_id.partition("/")[0]
         ledger = ledgers.get(run, RunLedger())
         for name, entry in entries.items():
-            ledger = _entered(ledger, f"{work_id}/{name}", entry)
-        ledgers[run] = ledger._replace(begun={**ledger.begun, **begun_in(work_id, entries)})
+            ledger = _add_entry(ledger, f"{work_id}/{name}", entry)
+        ledgers[run] = ledger._replace(acting={**ledger.acting, **acting_calls(work_id, entries)})
     return ledgers
 
 
-def _entered(ledger: RunLedger, name: str, entry: Any) -> RunLedger:
-    """The ledger after one entry of a journal."""
+def _add_entry(ledger: RunLedger, name: str, entry: Any) -> RunLedger:
+    """Return the ledger after one entry of a journal."""
     if (cost := cost_of(name, entry)) is None:
         return ledger
     calls = {**ledger.calls, cost.call: cost.attempt} if cost.answered else ledger.calls
@@ -179,7 +180,7 @@ def _entered(ledger: RunLedger, name: str, entry: Any) -> RunLedger:
 
 
 def cost_of(name: str, entry: Any) -> Cost | None:
-    """The cost that an entry of a journal records; None when it records none."""
+    """Return the cost that a journal entry records; None if it records none."""
     match entry:
         case {"lost": [*lost]} if LOST in name:
             call, _, attempt = name.rpartition(LOST)

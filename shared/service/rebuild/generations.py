@@ -1,4 +1,4 @@
-"""Generations of the blackboard: each has a number that none before it had, kept in Kafka."""
+"""Generations of the blackboard, each with a new number that is recorded in Kafka."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,13 +18,13 @@ from shared.service.rebuild.restoring import SOURCE
 log = structlog.get_logger()
 
 LOGS = ("runs.log", "journal")
-"""What the blackboard is made from."""
+"""Topics from which the blackboard is rebuilt."""
 
 
 async def check_logs(settings: Settings, report: Report) -> None:
-    """Raise LogDamaged for a log that is gone, or has fewer partitions than the last generation was made from.
+    """Raise LogDamaged for a log that is missing, or has fewer partitions than the last generation was made from.
 
-    More partitions do no harm: a run is folded over all of them.
+    More partitions are fine: a run is folded over all of them.
     """
     report.partitions = await partition_counts(settings, LOGS)
     before: dict[str, int] = {}
@@ -36,12 +36,12 @@ async def check_logs(settings: Settings, report: Report) -> None:
         if report.partitions.get(topic, 0) < count:
             has = f"has {report.partitions[topic]} partitions" if topic in report.partitions else "is gone"
             lost = f"{settings.topic_prefix}{topic} {has}; the blackboard was last made from {count}: restore the topic"
-            anew = f"if what it held is of no use any more, make the topic {settings.topic_prefix}generations anew"
-            raise LogDamaged(f"{lost}; {anew}")
+            reset = f"if its records are no longer needed, recreate the topic {settings.topic_prefix}generations"
+            raise LogDamaged(f"{lost}; {reset}")
 
 
 async def next_epoch(settings: Settings, report: Report) -> int:
-    """An epoch that no generation has had, in Kafka before anybody works with it."""
+    """Return a new epoch, recorded in Kafka before it is used."""
     now = datetime.now(UTC)
     begun = GenerationBegun(epoch=report.epoch + 1, at=now, partitions=report.partitions)
     key, prefix = "blackboard", settings.topic_prefix
@@ -52,7 +52,7 @@ async def next_epoch(settings: Settings, report: Report) -> int:
 
 
 async def messages(settings: Settings, topic: str, report: Report) -> AsyncIterator[list[Message]]:
-    """What a small log holds, one list for each partition."""
+    """Yield the messages of a small log, one list per partition."""
     async for records in history(settings, topic):
         found = await asyncio.to_thread(_decoded, records, topic, settings.topic_prefix)
         report.unreadable += len(records) - len(found)
@@ -60,11 +60,11 @@ async def messages(settings: Settings, topic: str, report: Report) -> AsyncItera
 
 
 def _decoded(records: Sequence[Any], topic: str, prefix: str) -> list[Message]:
-    """Those that can be read."""
+    """Decode the readable records."""
     found: list[Message] = []
     for record in records:
         try:
             found.append(decode(record, prefix).message)
         except InvalidMessage as unreadable:
-            log.error("log_record_unreadable", topic=topic, offset=record.offset, why=str(unreadable))  # noqa: TRY400 -- said
+            log.error("log_record_unreadable", topic=topic, offset=record.offset, why=str(unreadable))  # noqa: TRY400 -- in `why`
     return found

@@ -1,4 +1,4 @@
-"""What becomes of a run whose log is not whole: it ends, with a result that says so. It is never taken for shorter."""
+"""End of a run whose log is incomplete, with a result that says so. Such a run is never folded without the gap."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,8 +26,8 @@ SOURCE = "waggle/orchestrator"
 async def end(run_id: str, found: Incomplete, settings: Settings) -> RunRecord:
     """Publish the run's end and its result, and return its record. Raises KafkaError.
 
-    Published first and under ids that follow from the gap: interrupted, the next rebuild finds it ended in the log, or
-    ends it once more with the same ids.
+    Published first, under ids derived from the gap: after an interruption the next rebuild finds the run ended in the
+    log, or ends it again with the same ids.
     """
     decision = _ending(run_id, found)
     change = _change(decision, found.changes)
@@ -47,8 +47,8 @@ async def end(run_id: str, found: Incomplete, settings: Settings) -> RunRecord:
     )
 
 
-def ended_before(run_id: str, found: Incomplete) -> RunRecord:
-    """The record that stands for a run whose result was published: without one, its key would begin it again."""
+def ended_record(run_id: str, found: Incomplete) -> RunRecord:
+    """Return a stand-in record for a run whose result was published: without one, its key would start it again."""
     last = found.changes[-1]
     return RunRecord(
         run=_ending(run_id, found).run,
@@ -61,7 +61,7 @@ def ended_before(run_id: str, found: Incomplete) -> RunRecord:
 
 
 def _calls(changes: Sequence[RunChanged]) -> list[ActingCall]:
-    """The acting calls that these changes report, also those behind the gap."""
+    """Return the acting calls that these changes report, including those after the gap."""
     calls: list[ActingCall] = []
     for logged in (event for change in changes for event in change.events):
         if logged.type == ActionsJudged.wire_type():
@@ -75,7 +75,7 @@ def _ending(run_id: str, found: Incomplete) -> Decision:
     error = ErrorInfo(
         code="incomplete_log",
         message=f"the log of the run is incomplete: {found.why}; calls may have been made that are not shown here",
-        suggested_action="look into the tools' own records; what is still to be done is a task with another key",
+        suggested_action="check the tools' own records; submit the remaining work as a task with another key",
     )
     task = before.task if before else Task(objective=UNREAD, tenant=tenant)
     task_id, resumes = (before.task_id, before.resumes) if before else (run_id, 0)

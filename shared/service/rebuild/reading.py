@@ -1,4 +1,4 @@
-"""From a log in Kafka to a table on disk, by run."""
+"""Copies a log from Kafka to a table on disk, by run."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,25 +18,25 @@ from shared.service.rebuild.spill import Row, Spill
 log = structlog.get_logger()
 
 WARNED = 20
-"""Records that cannot be read which are logged one by one; all of them are counted."""
+"""Unreadable records that are logged one by one; all of them are counted."""
 
 
-async def spilled(
+async def spill_log(
     settings: Settings,
     topic: str,
     kind: type[Message],
     wanted: Callable[[str, int], bool] = lambda *_: True,
     since: Mapping[str, int] | None = None,
 ) -> Spill:
-    """The records of the log, undecoded, that are wanted by their run and time. Close it after use.
+    """Copy the records of the log, undecoded, that are `wanted` by run and time. Close the spill after use.
 
-    `since`: only those from these offsets on, by partition. Raises KafkaError and LogDamaged.
+    `since`: start at these offsets, by partition. Raises KafkaError and LogDamaged.
     """
     spill = Spill()
     try:
         async for records in stream(settings, topic, since):
             await asyncio.to_thread(spill.add, [row for row in _rows(records, kind) if wanted(row.run, row.at)])
-        await asyncio.to_thread(spill.ready)
+        await asyncio.to_thread(spill.build_index)
     except BaseException:
         spill.close()
         raise
@@ -44,7 +44,7 @@ async def spilled(
 
 
 def _rows(records: Sequence[Any], kind: type[Message]) -> Iterable[Row]:
-    """Without a payload where the type is another one: the run then has a record that cannot be read."""
+    """Yield a row per record, without a payload if its type is another one: that record counts as unreadable."""
     for record in records:
         named = header_map(record.headers).get(HEADER["type"], b"").decode(errors="replace")
         value = record.value if named == kind.wire_type() else None
@@ -52,28 +52,28 @@ def _rows(records: Sequence[Any], kind: type[Message]) -> Iterable[Row]:
 
 
 def change_in(row: Row) -> RunChanged | None:
-    """The change in a record of `runs.log`; None when it cannot be read."""
+    """Return the change in a record of `runs.log`; None if it is unreadable."""
     with suppress(ValidationError):
         return RunChanged.read(row.value) if row.value is not None else None
     return None
 
 
 def entry_in(row: Row) -> JournalWritten | None:
-    """The entry in a record of `journal`; None when it cannot be read."""
+    """Return the entry in a record of `journal`; None if it is unreadable."""
     with suppress(ValidationError):
         return JournalWritten.read(row.value) if row.value is not None else None
     return None
 
 
-class Unread:
-    """Counts the records of one log that cannot be read, and names the first of them."""
+class UnreadCounter:
+    """Counter of the unreadable records of one log; logs the first of them."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self.count = 0
 
-    def of(self, run: str, found: Sequence[object]) -> int:
-        """How many of these there are; each is None."""
+    def count_in(self, run: str, found: Sequence[object]) -> int:
+        """Count the unreadable records of a run, which are None in `found`."""
         lost = sum(each is None for each in found)
         if lost and self.count < WARNED:
             log.error("log_record_unreadable", topic=self._topic, run=run, records=lost)

@@ -1,4 +1,4 @@
-"""Puts runs and journals back, a few at a time."""
+"""Restores runs and journals, a few at a time."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from shared.bus import Record, encode_at
 from shared.config import Settings
 from shared.runs import ENDS, Run, reissue
 from shared.service.rebuild import incomplete
-from shared.service.rebuild.fold import Folded, Incomplete, ends, fold, fold_journals, fold_ledgers
-from shared.service.rebuild.reading import Unread, change_in, entry_in
+from shared.service.rebuild.fold import Folded, Incomplete, fold, fold_journals, fold_ledgers, leaves_ended
+from shared.service.rebuild.reading import UnreadCounter, change_in, entry_in
 from shared.service.rebuild.report import Report
 from shared.service.rebuild.spill import Row, Spill
 from shared.telemetry.propagation import run_trace
@@ -22,58 +22,58 @@ from shared.telemetry.propagation import run_trace
 SOURCE = "waggle/orchestrator"
 
 AT_ONCE = 50
-"""Runs that are held in memory, and written in one transaction."""
+"""Runs held in memory at a time, and written in one transaction."""
 
-RESULTS_AGAIN = timedelta(hours=1)
-"""For so long after its end a run's result is kept ready to go out again: its last message may not be committed."""
+RESEND_RESULTS_FOR = timedelta(hours=1)
+"""Time after its end during which a run's result is resent: the offset of its last message may not be committed."""
 
 CLOCKS_DIFFER = 3_600_000
 """Milliseconds by which the clocks that date records may differ: an older journal is of a former life of the run."""
 
 _OVER = ENDS - {State.FAILED}
-"""States nothing leads out of."""
+"""States that no move leaves."""
 
 
 @dataclass(slots=True)
 class Restoring:
-    """One rebuild's way from the spilled logs to the blackboard."""
+    """One rebuild: writes the spilled logs to the blackboard."""
 
     restorer: Restorer
     cards: Mapping[str, AgentCard]
     settings: Settings
     report: Report
     tenants: dict[str, Amounts] = field(default_factory=dict)
-    """What each tenant has spent today."""
+    """Amounts that each tenant has spent today."""
     resumable: dict[str, int] = field(default_factory=dict)
-    """Runs that go on, or may be resumed → when they began, in milliseconds: their journals are needed."""
+    """Runs that are live, or may be resumed → start time in milliseconds: their journals are needed."""
     ended: set[str] = field(default_factory=set)
-    """Those of them that have ended."""
+    """Runs that have ended."""
 
     async def runs(self, spill: Spill) -> None:
-        """Put the runs back, and end those whose log is not whole."""
-        unread = Unread("runs.log")
-        for names in spill.each(AT_ONCE):
+        """Restore the runs, and end those whose log is incomplete."""
+        unread = UnreadCounter("runs.log")
+        for names in spill.batches(AT_ONCE):
             self.report.runs += len(names)
-            told, gaps = await asyncio.to_thread(self._told, spill, names, unread)
-            records = await self.restorer.drop_outdated([self._record(each) for each in told])
+            folded, gaps = await asyncio.to_thread(self._fold_runs, spill, names, unread)
+            records = await self.restorer.drop_outdated([self._record(each) for each in folded])
             records += [record for each in gaps if (record := await self._incomplete(*each)) is not None]
             await self.restorer.write_runs(records)
             self.report.restored += len(records)
         self.report.unreadable += unread.count
 
-    def _told(
-        self, spill: Spill, names: Sequence[tuple[str, int]], unread: Unread
+    def _fold_runs(
+        self, spill: Spill, names: Sequence[tuple[str, int]], unread: UnreadCounter
     ) -> tuple[list[Folded], list[tuple[str, Incomplete]]]:
-        """The runs that are whole and kept, and those that are not whole."""
-        told: list[Folded] = []
+        """Return the runs that are complete and not expired, and those that are incomplete."""
+        folded: list[Folded] = []
         gaps: list[tuple[str, Incomplete]] = []
         for run_id, at in names:
-            rows = spill.of(run_id)
+            rows = spill.records_of(run_id)
             if at < self._oldest().timestamp() * 1000 and _ends_with(rows):
                 self.report.expired += 1
                 continue
             changes = [change_in(row) for row in rows]
-            unread.of(run_id, changes)
+            unread.count_in(run_id, changes)
             self.report.epoch = max([self.report.epoch, *(each.epoch for each in changes if each is not None)])
             found = fold(changes)
             if isinstance(found, Incomplete):
@@ -81,14 +81,14 @@ class Restoring:
             elif found.run.over and found.changes[-1].at < self._oldest():
                 self.report.expired += 1
             else:
-                told.append(found)
-                self._note(found.run)
-        return told, gaps
+                folded.append(found)
+                self._count_run(found.run)
+        return folded, gaps
 
     def _oldest(self) -> datetime:
         return datetime.now(UTC) - timedelta(seconds=self.settings.state_ttl)
 
-    def _note(self, run: Run) -> None:
+    def _count_run(self, run: Run) -> None:
         if run.state not in _OVER or run.settling:
             self.resumable[run.id] = int(run.started.timestamp() * 1000)
         if run.state not in ENDS:
@@ -102,9 +102,9 @@ class Restoring:
         self.tenants[tenant] = self.tenants.get(tenant, Amounts()).plus(amounts)
 
     async def _incomplete(self, run_id: str, found: Incomplete) -> RunRecord | None:
-        """End a live run whose log is not whole, unless the blackboard still has all of it.
+        """End a live run whose log is incomplete, unless the blackboard still has all of it.
 
-        One that had ended is put back as ended, with what is known of it.
+        A run that had ended is restored as ended, from its known changes.
         """
         self.report.incomplete.append(run_id)
         if not found.changes:
@@ -114,14 +114,14 @@ class Restoring:
             self.resumable[run_id] = 0
             return None
         if found.ended:
-            return incomplete.ended_before(run_id, found)
+            return incomplete.ended_record(run_id, found)
         self.report.ended.append(run_id)
         return await incomplete.end(run_id, found, self.settings)
 
     async def journals(self, spill: Spill) -> None:
-        """Put the journals of runs back that may go on, and count what those runs have spent."""
-        unread = Unread("journal")
-        for names in spill.each(AT_ONCE):
+        """Restore the journals of resumable runs, and the amounts that those runs have spent."""
+        unread = UnreadCounter("journal")
+        for names in spill.batches(AT_ONCE):
             journals = await asyncio.to_thread(self._entries, spill, names, unread)
             await self.restorer.write_journals(journals)
             ledgers = fold_ledgers(journals)
@@ -133,17 +133,17 @@ class Restoring:
         self.report.unreadable += unread.count
 
     def _entries(
-        self, spill: Spill, names: Sequence[tuple[str, int]], unread: Unread
+        self, spill: Spill, names: Sequence[tuple[str, int]], unread: UnreadCounter
     ) -> Mapping[tuple[str, str], Mapping[str, object]]:
         found: dict[tuple[str, str], Mapping[str, object]] = {}
         for run_id, _ in names:
-            entries = [entry_in(row) for row in spill.of(run_id)]
-            unread.of(run_id, entries)
+            entries = [entry_in(row) for row in spill.records_of(run_id)]
+            unread.count_in(run_id, entries)
             found |= fold_journals(each for each in entries if each is not None)
         return found
 
     def wants(self, run_id: str, at: int) -> bool:
-        """Return whether a journal's record is of a run that may go on, and of its present life."""
+        """Return True for a journal record of a resumable run, and of its present life."""
         began = self.resumable.get(run_id)
         return began is not None and at >= began - CLOCKS_DIFFER
 
@@ -160,9 +160,9 @@ class Restoring:
         )
 
     def _outbox(self, run: Run) -> list[Record]:
-        """What the run awaits goes out again with its next message, whatever had gone out; results only for a while."""
+        """Return the records to resend with the run's next message: all that it awaits; results only for a while."""
         now, prefix = datetime.now(UTC), self.settings.topic_prefix
-        if run.over and run.finished is not None and now - run.finished > RESULTS_AGAIN:
+        if run.over and run.finished is not None and now - run.finished > RESEND_RESULTS_FOR:
             return []
         with run_trace(run.traceparent, run.id):
             return [
@@ -172,10 +172,10 @@ class Restoring:
 
 
 def _ends_with(rows: Sequence[Row]) -> bool:
-    """Return whether the last move in the log ends the run, decoding no more than is needed to tell."""
+    """Return True if the last move in the log ends the run; decode no more records than needed."""
     for row in reversed(rows):
         change = change_in(row)
-        verdict = None if change is None else ends([change])
+        verdict = None if change is None else leaves_ended([change])
         if change is None or verdict is not None:
             return bool(verdict)
     return False

@@ -1,4 +1,4 @@
-"""Raw records of a log on disk, by run: a rebuild holds a few runs in memory, never a partition."""
+"""Raw records of a log on disk, by run: a rebuild holds a few runs in memory, never a whole partition."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 CACHE_KIB = 8_192
-"""Memory that SQLite keeps pages in."""
+"""Memory of SQLite's page cache."""
 
 
 class Row(NamedTuple):
@@ -16,14 +16,14 @@ class Row(NamedTuple):
 
     run: str
     at: int
-    """When it was written, in milliseconds since the epoch, by its producer's clock."""
+    """Time of the record, in milliseconds since the epoch, by its producer's clock."""
     partition: int
     value: bytes | None
-    """Its payload; None for a record that is no entry of this log."""
+    """Payload; None for a record that does not belong in this log."""
 
 
 class Spill:
-    """A temporary table of records. Filled first, then read run by run; not for two threads at once."""
+    """A temporary table of records. Filled first, then read run by run; not thread-safe."""
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="waggle-rebuild-")
@@ -39,19 +39,19 @@ class Spill:
         self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", rows)
         self._db.execute("COMMIT")
 
-    def ready(self) -> None:
-        """Make the records of each run quick to find: call it once, after the last of them was added."""
+    def build_index(self) -> None:
+        """Build the index by run: call it once, after the last record was added."""
         self._db.execute("CREATE INDEX by_run ON records (run)")
 
     def runs(self, after: str, limit: int) -> list[tuple[str, int]]:
-        """The next runs in the order of their ids, each with the time of its last record."""
+        """Return the next runs in the order of their ids, each with the time of its last record."""
         asked = "SELECT run, MAX(at) FROM records WHERE run > ? GROUP BY run ORDER BY run LIMIT ?"
         return self._db.execute(asked, (after, limit)).fetchall()
 
-    def of(self, run: str) -> list[Row]:
-        """The records of a run: those of one partition in their order, partitions by their first record.
+    def records_of(self, run: str) -> list[Row]:
+        """Return the records of a run: by partition in their order, partitions by their first record.
 
-        A run has records in several partitions when their number was changed: those of the former one are older.
+        A run has records in several partitions if their number was changed: those of the former one are older.
         """
         asked = "SELECT run, at, partition, value FROM records WHERE run = ? ORDER BY rowid"
         with closing(self._db.execute(asked, (run,))) as found:
@@ -61,14 +61,14 @@ class Spill:
             began.setdefault(row.partition, row.at)
         return sorted(rows, key=lambda row: (began[row.partition], row.partition))
 
-    def each(self, size: int) -> Iterator[list[tuple[str, int]]]:
-        """All runs, so many at a time."""
+    def batches(self, size: int) -> Iterator[list[tuple[str, int]]]:
+        """Yield all runs, `size` at a time."""
         after = ""
         while found := self.runs(after, size):
             yield found
             after = found[-1][0]
 
     def close(self) -> None:
-        """Remove it from the disk."""
+        """Remove the table from disk."""
         self._db.close()
         self._folder.cleanup()

@@ -1,17 +1,17 @@
-"""Verification of a Redis that has started again: one that holds all that the logs say it held is not rebuilt.
+"""Verification of a restarted Redis: if it holds everything that the logs say it held, it is not rebuilt.
 
-Redis keeps a prefix of its own history: whole after an orderly restart, without its last second after a crash, older
-when a copy was restored or a replica took over. The checkpoint in it is of that same prefix, so everything that may be
-lost lies in the logs behind the checkpoint, however old it is. Of an old copy the tail is only longer.
+Redis keeps a prefix of its own history: complete after an orderly restart, without its last second after a crash, older
+if a copy was restored or a replica took over. The checkpoint in it is of that same prefix, so everything that may be
+lost is in the logs after the checkpoint, however old it is. For an old copy the tail is only longer.
 
-- A change of a run is in Redis before it is in `runs.log`. So all that this log had when it was asked, before the
-  checkpoint was written to the same Redis, is there. If all changes in the tail are there too, every run is.
+- A change of a run is in Redis before it is in `runs.log`. So everything this log had when its end was read, before the
+  checkpoint was written to the same Redis, is there. If all changes in the tail are there too, every run is complete.
 - An entry of a journal is in the log before it is in Redis. A writer names the checkpoint it knew before it appended,
-  and Redis takes the entry only while that is the last checkpoint or the one before it. So a checkpoint holds the
-  offsets that were read for the one before it, and what Redis took after that lies behind them. What is missing is put
-  back, as a rebuild does.
+  and Redis accepts the entry only while that is the last checkpoint or the one before it. So a checkpoint holds the
+  offsets that were read for the previous one, and every entry Redis accepted after that is behind these offsets.
+  Missing entries are restored, as a rebuild does.
 
-What only Redis knew, such as a change that was not yet in the log, is in the prefix, or is as if it never was.
+State that only Redis had, such as a change not yet in the log, is in the prefix, or counts as never written.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ from shared.blackboard.ledger import Amounts
 from shared.bus.reader import Unreadable
 from shared.config import Settings
 from shared.errors import LogDamaged
-from shared.service.rebuild.fold import cost_of, counting, fold_journals
+from shared.service.rebuild.fold import cost_of, effective_changes, fold_journals
 from shared.service.rebuild.generations import LOGS, check_logs, next_epoch
-from shared.service.rebuild.reading import change_in, entry_in, spilled
+from shared.service.rebuild.reading import change_in, entry_in, spill_log
 from shared.service.rebuild.report import Report
 from shared.service.rebuild.restoring import AT_ONCE
 from shared.service.rebuild.spill import Spill
@@ -46,24 +46,24 @@ Entries = Mapping[tuple[str, str], Mapping[str, Any]]
 
 @dataclass(slots=True)
 class Verified:
-    """What was found of a blackboard that is whole."""
+    """Findings about a verified blackboard."""
 
     epoch: int = 0
     runs: int = 0
-    """Those with a change after the checkpoint."""
-    put_back: int = 0
-    """Journal entries that had been lost."""
+    """Number of runs with a change after the checkpoint."""
+    restored: int = 0
+    """Number of lost journal entries that were restored."""
     seconds: float = 0.0
 
 
 class _Unverified(Exception):
-    """The blackboard has to be rebuilt."""
+    """The blackboard must be rebuilt."""
 
 
 async def verify(sentinel: Sentinel, restorer: Restorer, settings: Settings) -> Verified | None:
-    """Declare the blackboard whole under a new generation, if it is; None when it has to be rebuilt.
+    """Verify the blackboard and declare it usable under a new generation; return None if it must be rebuilt.
 
-    Raises KafkaError and Redis's errors when one of them is unavailable, BlackboardLost when the lock is lost.
+    Raises KafkaError and Redis's errors if one of them is unavailable, BlackboardLost if the lock is lost.
     """
     started = time.monotonic()
     try:
@@ -74,7 +74,7 @@ async def verify(sentinel: Sentinel, restorer: Restorer, settings: Settings) -> 
     if not await sentinel.renew(found.epoch, owner=restorer.name):
         raise restorer.lost_error()
     found.seconds = time.monotonic() - started
-    log.info("blackboard_verified", runs=found.runs, put_back=found.put_back, seconds=round(found.seconds, 3))
+    log.info("blackboard_verified", runs=found.runs, restored=found.restored, seconds=round(found.seconds, 3))
     return found
 
 
@@ -87,10 +87,10 @@ async def _verify(restorer: Restorer, sentinel: Sentinel, settings: Settings) ->
     if offsets.keys() != set(LOGS):
         raise _Unverified("it has no checkpoint")
     await check_logs(settings, report)
-    with closing(await spilled(settings, "runs.log", RunChanged, since=offsets["runs.log"])) as tail:
+    with closing(await spill_log(settings, "runs.log", RunChanged, since=offsets["runs.log"])) as tail:
         await _check_runs(restorer, tail, found)
-    with closing(await spilled(settings, "journal", JournalWritten, since=offsets["journal"])) as tail:
-        await _put_back(restorer, tail, found)
+    with closing(await spill_log(settings, "journal", JournalWritten, since=offsets["journal"])) as tail:
+        await _restore_entries(restorer, tail, found)
     report.epoch = max(report.epoch, found.epoch)
     found.epoch = await next_epoch(settings, report)
     return found
@@ -98,7 +98,7 @@ async def _verify(restorer: Restorer, sentinel: Sentinel, settings: Settings) ->
 
 async def _check_runs(restorer: Restorer, tail: Spill, found: Verified) -> None:
     """Raise _Unverified for a run that lacks a change of the tail."""
-    for names in tail.each(AT_ONCE):
+    for names in tail.batches(AT_ONCE):
         changes = await asyncio.to_thread(_changes, tail, names)
         found.runs += len(names)
         found.epoch = max([found.epoch, *(each.epoch for each in changes)])
@@ -108,29 +108,29 @@ async def _check_runs(restorer: Restorer, tail: Spill, found: Verified) -> None:
 
 
 def _changes(tail: Spill, names: Sequence[tuple[str, int]]) -> list[RunChanged]:
-    """The changes of these runs that count. Raises _Unverified for a record that cannot be read."""
+    """Return the changes of these runs that count. Raises _Unverified for an unreadable record."""
     found: list[RunChanged] = []
     for run_id, _ in names:
-        changes = [change for row in tail.of(run_id) if (change := change_in(row)) is not None]
-        if len(changes) < len(tail.of(run_id)):
+        changes = [change for row in tail.records_of(run_id) if (change := change_in(row)) is not None]
+        if len(changes) < len(tail.records_of(run_id)):
             raise _Unverified(f"a change of {run_id} cannot be read")
-        found += counting(changes)
+        found += effective_changes(changes)
     return found
 
 
-async def _put_back(restorer: Restorer, tail: Spill, found: Verified) -> None:
-    """Write the entries of the tail that are missing, and count what they say was spent."""
-    for names in tail.each(AT_ONCE):
+async def _restore_entries(restorer: Restorer, tail: Spill, found: Verified) -> None:
+    """Write the missing entries of the tail, and settle the costs they record."""
+    for names in tail.batches(AT_ONCE):
         entries = await asyncio.to_thread(_entries, tail, names)
         missing = await _missing(restorer, entries)
         if missing:
-            await restorer.settle(list(_costs(missing)))  # first: interrupted after it, they are still missing
+            await restorer.settle(list(_costs(missing)))  # first: if interrupted here, the entries are still missing
             await restorer.write_journals(missing)
-            found.put_back += sum(map(len, missing.values()))
+            found.restored += sum(map(len, missing.values()))
 
 
 def _costs(missing: Entries) -> Iterator[tuple[str, str, str, str, Amounts]]:
-    """The costs that these entries record: tenant, run, call, attempt, amounts."""
+    """Yield the costs that these entries record: tenant, run, call, attempt, amounts."""
     for (tenant, work), journal in missing.items():
         for name, entry in journal.items():
             if (cost := cost_of(name, entry)) is not None:
@@ -138,8 +138,8 @@ def _costs(missing: Entries) -> Iterator[tuple[str, str, str, str, Amounts]]:
 
 
 def _entries(tail: Spill, names: Sequence[tuple[str, int]]) -> list[JournalWritten]:
-    """The entries of these runs. Raises _Unverified for a record that cannot be read."""
-    rows = [row for run_id, _ in names for row in tail.of(run_id)]
+    """Return the entries of these runs. Raises _Unverified for an unreadable record."""
+    rows = [row for run_id, _ in names for row in tail.records_of(run_id)]
     found = [entry for row in rows if (entry := entry_in(row)) is not None]
     if len(found) < len(rows):
         raise _Unverified("an entry of a journal cannot be read")
@@ -147,9 +147,9 @@ def _entries(tail: Spill, names: Sequence[tuple[str, int]]) -> list[JournalWritt
 
 
 async def _missing(restorer: Restorer, entries: Sequence[JournalWritten]) -> Entries:
-    """The entries that their journals lack, or have otherwise.
+    """Return the entries that their journals lack, or have with another value.
 
-    Without those of a fencing epoch that the journal had left behind by then: Redis has taken or refused them before.
+    Entries of a fencing epoch older than the journal's are left out: Redis accepted or refused them before.
     """
     missing: dict[tuple[str, str], dict[str, Any]] = {}
     for (tenant, work), each in groupby(sorted(entries, key=_work), _work):

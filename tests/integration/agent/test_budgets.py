@@ -23,7 +23,7 @@ from shared.blackboard import RunStore, keys
 from shared.blackboard.ledger import Amounts
 from shared.errors import Fenced
 from shared.llm import Models
-from shared.service.kill_switch import Stops
+from shared.service.kill_switch import KillSwitch
 from shared.service.rebuild import rebuild
 from shared.telemetry.metrics import Metrics
 from shared.tools import Effect, Risk, tool
@@ -61,7 +61,8 @@ async def worker(agent, settings, topics, sentinel, model):
     broker = bus.connect(settings, agent.name)
     await broker.start()
     archive = BlobStore("postgresql://unused", 1)
-    yield Worker(agent, settings, broker, sentinel, RunStore(sentinel, 60), archive, models, metrics, Stops(settings))
+    runs, stops = RunStore(sentinel, 60), KillSwitch(settings)
+    yield Worker(agent, settings, broker, sentinel, runs, archive, models, metrics, stops)
     await broker.stop()
     await models.close()
 

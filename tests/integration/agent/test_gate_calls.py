@@ -12,7 +12,7 @@ from schemas.step import DoStep, HandoffFailed, HelpAsked, Output, Settlement, S
 from schemas.stop import WorkStopped
 from schemas.task import TaskContext
 from shared.errors import Stopped
-from shared.service.kill_switch import Stops
+from shared.service.kill_switch import KillSwitch
 from shared.tools import ToolError, tool
 from tests.support.agent_loop import FINAL, add, agent, answer, calling, calls_of, handoff, scripted, sent, worker
 from tests.support.gate_calls import evolved
@@ -317,7 +317,7 @@ async def test_what_is_stopped_makes_no_call_and_waits(worker, agent, model):
     await scripted(model, agent, calling("send", text="hello"), FINAL)
     step = handoff(agent)
     stop = WorkStopped(scope=f"run:{step.run_id}", by="eva", reason="look", at=datetime.now(UTC))
-    stopped = replace(worker, stops=Stops(worker.settings, {stop.scope: stop}))
+    stopped = replace(worker, stops=KillSwitch(worker.settings, {stop.scope: stop}))
     with pytest.raises(Stopped, match="eva"):
         await answer(stopped, step)
     assert sent == []

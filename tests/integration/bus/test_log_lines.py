@@ -52,7 +52,7 @@ async def test_a_line_about_a_failure_says_whose_message_it_was(settings, topics
 async def test_what_a_rebuild_says_is_lines_like_all_others(settings, topics, sentinel):
     with logging_as("orchestrator") as lines:
         await rebuild(sentinel, settings)
-    said = [line for line in lines() if line["event"].startswith(("rebuilding", "the blackboard is rebuilt"))]
+    said = [line for line in lines() if line["event"] in {"rebuild_started", "rebuild_runs_read", "blackboard_rebuilt"}]
     assert [line["service"] for line in said] == ["orchestrator"] * 2, (
         f"where there are no runs, none are counted: {said}"
     )

@@ -12,7 +12,7 @@ from schemas.step import DoStep
 from shared import bus
 from shared.blackboard import RunStore
 from shared.bus import Deliverer, KeyedConsumer, encode, publish
-from shared.service.kill_switch import Whose
+from shared.service.kill_switch import StopScope
 from shared.telemetry.metrics import Metrics
 from tests.support.gateway_fixtures import begin, cancel, serving
 from tests.support.keeping_time import timekeeping
@@ -50,7 +50,7 @@ async def agent(settings, stops, done, begun=None):
 
     async def handle(delivery) -> None:
         message = delivery.message
-        whose = Whose(message.tenant, "data", message.run_id)
+        whose = StopScope(message.tenant, "data", message.run_id)
         await stops.unless_stopped(whose, work(message.id))
 
     async def ready() -> None:
@@ -101,7 +101,7 @@ async def test_a_thousand_stopped_handoffs_hold_nobody_up_and_all_go_on_when_it_
     done: list[str] = []
     async with timekeeping(settings) as (keeper, _), following(settings) as stops:
         await switch(scope, on=False)
-        await until(lambda: stops.reason(Whose("stopped", "data", "x")))
+        await until(lambda: stops.reason(StopScope("stopped", "data", "x")))
         async with agent(settings, stops, done) as (broker, consumer):
             await publish(broker, records(settings, stopped))
             await until(lambda: keeper.timers.parked == 1_000)
@@ -121,7 +121,7 @@ async def test_what_is_parked_outlives_the_timekeeper_and_the_agent(settings, to
     done: list[str] = []
     async with following(settings) as stops:
         await switch("agent:data", on=False)
-        await until(lambda: stops.reason(Whose("acme", "data", "x")))
+        await until(lambda: stops.reason(StopScope("acme", "data", "x")))
         async with timekeeping(settings) as (keeper, _), agent(settings, stops, done) as (broker, _):
             await publish(broker, records(settings, [handoff(number, "acme") for number in range(20)]))
             await until(lambda: keeper.timers.parked == 20)
@@ -159,7 +159,7 @@ async def test_a_parked_record_comes_back_when_the_time_of_its_work_is_over(sett
     came: list[str] = []
     async with timekeeping(settings) as (_, _), following(settings) as stops:
         await switch("all", on=False)
-        await until(lambda: stops.reason(Whose("acme", "data", "x")))
+        await until(lambda: stops.reason(StopScope("acme", "data", "x")))
         parked, handle_reason = [], stops.reason
 
         def noted(whose):
@@ -219,7 +219,7 @@ async def test_work_that_is_parked_again_while_its_first_timer_is_erased_is_not_
     done = []
     async with timekeeping(settings) as (keeper, _), following(settings) as stops:
         await switch("all", on=False)
-        await until(lambda: stops.reason(Whose("acme", "data", "x")))
+        await until(lambda: stops.reason(StopScope("acme", "data", "x")))
         async with agent(settings, stops, done) as (broker, _consumer):
             await publish(broker, records(settings, [handoff(n, "acme", deadline=0.1) for n in range(100)]))
             await until(lambda: keeper.timers.parked == 100)

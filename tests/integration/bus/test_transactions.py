@@ -15,7 +15,7 @@ from shared.bus import history
 from shared.bus.admin.cluster import newest
 from shared.bus.admin.lag import topics_with_lag
 from shared.bus.admin.topic_reader import reading
-from shared.service.kill_switch import Stops
+from shared.service.kill_switch import KillSwitch
 from tests.support.consuming import consuming, question, record, until
 from tests.support.keeping_time import timekeeping
 
@@ -91,9 +91,9 @@ async def test_a_stop_that_was_aborted_stops_nothing_and_one_behind_a_mark_is_ob
         pass
     async with transaction(settings, order("tenant:a"), commit=False):
         pass
-    stops = Stops(settings)
+    stops = KillSwitch(settings)
     following = asyncio.create_task(stops.follow())
-    await asyncio.wait_for(stops.loaded(), 20)
+    await asyncio.wait_for(stops.wait_loaded(), 20)
     following.cancel()
     assert [each.scope for each in stops] == ["tenant:b"]
 

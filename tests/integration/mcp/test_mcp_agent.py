@@ -16,7 +16,7 @@ from shared.agent.worker import Worker
 from shared.archive import BlobStore
 from shared.blackboard import RunStore
 from shared.llm import Models
-from shared.service.kill_switch import Stops
+from shared.service.kill_switch import KillSwitch
 from shared.telemetry.metrics import Metrics
 from tests.support.agent_loop import FINAL, answer, calling, handoff, scripted
 from tests.support.plugging import TIME
@@ -61,7 +61,7 @@ async def working(agent, topics, sentinel, model):
         await asyncio.wait_for(servers.settled(), 30)
         await broker.start()
         archive, runs = BlobStore("postgresql://unused", 1), RunStore(sentinel, 60)
-        return Worker(agent, settings, broker, sentinel, runs, archive, models, metrics, Stops(settings))
+        return Worker(agent, settings, broker, sentinel, runs, archive, models, metrics, KillSwitch(settings))
 
     yield start
     for keeping, models, broker in closing:

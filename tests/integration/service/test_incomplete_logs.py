@@ -148,7 +148,7 @@ async def main(count):
     for number in range(count):
         name = f"run-{number:06}"
         spill.add([Row(name, 10**12, 0, each.replace("run-1", name).encode()) for each in model])
-    spill.ready()
+    spill.build_index()
     await restoring.runs(spill)
     spill.close()
     assert report.restored == count

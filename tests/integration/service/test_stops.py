@@ -9,16 +9,16 @@ import pytest
 from schemas.stop import WorkStopped
 from shared import bus
 from shared.errors import Stopped
-from shared.service.kill_switch import Stops, Whose
+from shared.service.kill_switch import KillSwitch, StopScope
 from tests.support.gateway_fixtures import serving
 from tests.support.kill_switch import following
 
 pytestmark = pytest.mark.broker
 
-MINE = Whose("shop", "data", "run-1")
+MINE = StopScope("shop", "data", "run-1")
 
 
-def is_stopped(stops: Stops, whose: Whose) -> bool:
+def is_stopped(stops: KillSwitch, whose: StopScope) -> bool:
     try:
         stops.check(whose)
     except Stopped:
@@ -83,16 +83,16 @@ async def test_work_is_cancelled_in_the_middle_and_only_that_which_is_meant(sett
             await other
 
 
-def obeying(**orders: str) -> Stops:
+def obeying(**orders: str) -> KillSwitch:
     """A replica that has read these orders: scope → reason."""
-    stops = Stops(None)
+    stops = KillSwitch(None)
     obey(stops, **orders)
     return stops
 
 
-def obey(stops: Stops, **orders: str) -> None:
+def obey(stops: KillSwitch, **orders: str) -> None:
     now = datetime.now(UTC)
-    stops._obey({scope: WorkStopped(scope=scope, by="eva", reason=why, at=now) for scope, why in orders.items()})
+    stops._apply({scope: WorkStopped(scope=scope, by="eva", reason=why, at=now) for scope, why in orders.items()})
 
 
 async def test_work_that_is_started_again_while_it_still_ends_is_stopped_and_not_a_cancelled_delivery():

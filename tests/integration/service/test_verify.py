@@ -94,8 +94,8 @@ async def test_a_redis_that_restarts_whole_is_verified_by_the_tails(orchestrator
     await restart(server, sentinel)
     with capture_logs() as logs:
         found = await recover(sentinel, settings)
-    assert found == Verified(epoch=2, runs=0, put_back=0, seconds=found.seconds)
-    assert [each["event"] for each in logs if each["event"].startswith("blackboard_")] == ["blackboard_verified"]
+    assert found == Verified(epoch=2, runs=0, restored=0, seconds=found.seconds)
+    assert [each["event"] for each in logs if each["event"].endswith("_verified")] == ["blackboard_verified"]
     assert read == {"runs.log": 0, "journal": 0}
     assert sentinel.generation.startswith("2:")
     assert await sentinel.own.hgetall(keys.run("default", RUN)) == before
@@ -203,7 +203,7 @@ async def test_journal_entries_lost_in_the_tail_are_put_back_and_their_cost_is_c
     await restart(server, sentinel, old)
     found = await recover(sentinel, settings)
     assert isinstance(found, Verified)
-    assert found.put_back == 2
+    assert found.restored == 2
     assert await read_journal(sentinel.own, "default", work) == {
         "turn-1": reply("1.1", tokens=3),
         "turn-2": reply("1.2", tokens=4),
@@ -214,7 +214,7 @@ async def test_journal_entries_lost_in_the_tail_are_put_back_and_their_cost_is_c
     assert ledger[f"call:{work}/turn-2"] == "spent 1.2"
     await restart(server, sentinel)
     again = await recover(sentinel, settings)
-    assert again.put_back == 0
+    assert again.restored == 0
     assert (await sentinel.own.hget(keys.ledger("default", RUN), "spent:tokens")) == "7"
 
 
@@ -250,7 +250,7 @@ async def test_an_entry_that_was_appended_two_checkpoints_ago_is_appended_again_
     await journal.write("turn-1", "found")
     assert len(appended) == 2
     await restart(server, sentinel, old)
-    assert (await recover(sentinel, settings)).put_back == 1
+    assert (await recover(sentinel, settings)).restored == 1
     assert await read_journal(sentinel.own, "default", work) == {"turn-1": "found"}
 
 
@@ -264,7 +264,7 @@ async def test_an_entry_that_redis_refused_to_a_fenced_writer_is_not_put_back(or
     await keep("turn-1", first.epoch, "from the grave")
     await keep("turn-2", first.epoch, "from the grave")
     await restart(server, sentinel)
-    assert (await recover(sentinel, settings)).put_back == 0
+    assert (await recover(sentinel, settings)).restored == 0
     assert await read_journal(sentinel.own, "default", work) == {"turn-1": "mine"}
 
 

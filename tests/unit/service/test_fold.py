@@ -75,4 +75,4 @@ def test_a_ledger_has_the_acting_calls_that_were_or_may_have_been_made(entries, 
     journal = entries | {f"{name}/of": identity for name in entries}
     other = {CALL: '{"result": 1}', f"{CALL}/of": {"kind": "tool_call"}, "think-1/turn-1": "reply"}
     ledgers = fold_ledgers({("shop", "run-1/a/0.0"): journal, ("shop", "run-1/b/0.0"): other})
-    assert ledgers["shop", "run-1"].begun == begun
+    assert ledgers["shop", "run-1"].acting == begun

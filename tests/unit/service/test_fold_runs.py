@@ -71,9 +71,9 @@ def test_a_run_is_told_from_all_partitions_whichever_is_read_first(moved, order)
         for each in changes_of()
     ]
     spill.add(sorted(rows, key=lambda row: row.partition))
-    spill.ready()
-    found = fold(RunChanged.read(row.value) for row in spill.of("run-1"))
-    assert list(spill.each(10)) == [[("run-1", 1004)]]
+    spill.build_index()
+    found = fold(RunChanged.read(row.value) for row in spill.records_of("run-1"))
+    assert list(spill.batches(10)) == [[("run-1", 1004)]]
     spill.close()
     assert isinstance(found, Folded)
     assert (found.run.state, found.version) == (State.CANCELLED, 4)

@@ -14,7 +14,7 @@ from shared.archive import BlobStore
 from shared.blackboard import RunStore
 from shared.llm import Models
 from shared.resilience import breaker as rules
-from shared.service.kill_switch import Stops
+from shared.service.kill_switch import KillSwitch
 from shared.telemetry.metrics import Metrics
 from tests.support.enduring import look, looked
 
@@ -41,6 +41,7 @@ async def worker(agent, settings, topics, sentinel):
     await broker.start()
     metrics, archive = Metrics(CollectorRegistry()), BlobStore("postgresql://unused", 1)
     models = Models(settings, sentinel.scripts, metrics)
-    yield Worker(agent, settings, broker, sentinel, RunStore(sentinel, 60), archive, models, metrics, Stops(settings))
+    runs, stops = RunStore(sentinel, 60), KillSwitch(settings)
+    yield Worker(agent, settings, broker, sentinel, runs, archive, models, metrics, stops)
     await broker.stop()
     await models.close()

@@ -1,4 +1,4 @@
-"""Calls that act outside a run, as its journals have them: what was made, or may have been."""
+"""Calls of a run that act on outside systems, from its journals: those that were made, or may have been."""
 
 import json
 from collections.abc import Mapping
@@ -9,18 +9,18 @@ from shared.blackboard.journal import INTENT, OF, REFUSED
 from shared.tools.call import MAY_HAVE_HAPPENED
 
 
-def begun_in(work_id: str, entries: Mapping[str, Any]) -> dict[str, str]:
-    """Digest → place of each such call of some work."""
-    begun = {}
+def acting_calls(work_id: str, entries: Mapping[str, Any]) -> dict[str, str]:
+    """Return digest → place of each such call of some work."""
+    calls = {}
     for name, entry in entries.items():
         acting = (entries.get(name + OF) or {}).get("acting")
         if acting and _may_have_happened(name, entry, entries):
-            begun[acting["digest"]] = f"{work_id}/{name.removesuffix(INTENT)}"
-    return begun
+            calls[acting["digest"]] = f"{work_id}/{name.removesuffix(INTENT)}"
+    return calls
 
 
 def _may_have_happened(name: str, entry: Any, entries: Mapping[str, Any]) -> bool:
-    """True for an answer that tells of a call, and for an intent without an answer."""
+    """Return True for an answer that records a call, and for an intent without an answer."""
     if entry is None or name.endswith(REFUSED):
         return False
     if name.endswith(INTENT):
