@@ -97,7 +97,7 @@ async def _of_another_type() -> int:
 async def test_what_must_not_be_repeated_has_an_unknown_outcome_whatever_goes_wrong_in_it(act, effect):
     act.__doc__ = "Act."
     with pytest.raises(ToolError) as unknown:
-        await tool(risk=Risk.HIGH, effect=effect, timeout=0.05)(act)({}, None)
+        await tool(risk=Risk.HIGH, effect=effect, timeout=0.05)(act).invoke({}, None)
     assert (unknown.value.code, unknown.value.retryable) == ("outcome_unknown", False)
 
 
