@@ -16,7 +16,7 @@ from infra.embedded.state import StateFolder, postmaster, stop, write_whole
 from infra.probe import answers, free_port, kafka_answers, listens, redis_answers
 from shared.access.principals import read_principals
 from shared.access.signing import from_secret, new_secret, public_half
-from shared.bus import await_kafka
+from shared.bus.admin import await_kafka
 from shared.bus.security import secured
 from shared.config import settings_of
 from shared.errors import Misconfigured

@@ -9,8 +9,7 @@ from schemas.error import ErrorInfo
 from services.gateway.dead_letters import Progress, Selection, refused
 from services.gateway.failures import UNANSWERED
 from shared import blackboard
-from shared.bus.dead.redrive import Redriver, redriver
-from shared.bus.dead.search import Found
+from shared.bus.dead import Found, Redriver, redriver
 from shared.errors import Conflict, RetryableError, TerminalError
 from shared.service import Parts
 

@@ -13,8 +13,7 @@ from schemas.dead import DeadLetterHandled
 from schemas.error import ErrorInfo
 from schemas.message import Part
 from services.gateway.failures import Refused, unavailable
-from shared.bus.dead.letters import DeadLetter
-from shared.bus.dead.search import DeadLetterLine, line_of
+from shared.bus.dead import DeadLetter, DeadLetterLine, line_of
 from shared.errors import Conflict, RetryableError, TerminalError, WaggleError
 
 TIMEOUT = 25.0

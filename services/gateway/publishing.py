@@ -59,7 +59,7 @@ def _with_authority(record: bus.Record, settings: Settings, *, authenticated: bo
 
 async def clear(parts: Parts, topic: str, key: str) -> None:
     """Take a key out of a compacted topic. Raises Refused: 503 when Kafka is away."""
-    eraser = bus.Eraser(parts.settings)
+    eraser = bus.TombstoneWriter(parts.settings)
     try:
         async with asyncio.timeout(ACKNOWLEDGEMENT):
             await eraser.start()

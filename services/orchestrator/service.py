@@ -30,7 +30,7 @@ from services.orchestrator.rejection import ended, unread_intake
 from shared.access.tenants import grant, read_tenants
 from shared.blackboard import KnownAgents, Loaded, UnreadableRun, Write
 from shared.blackboard.sentinel import epoch_of
-from shared.bus import Delivery, Record, cleared, content_id, decode, encode, encode_at, fits, publish
+from shared.bus import Delivery, Record, cleared, content_id, decode, encode, encode_delayed, fits, publish
 from shared.bus.groups import ORCHESTRATED
 from shared.config import Settings, read_settings
 from shared.errors import Conflict, InvalidMessage, RetryableError, TerminalError, WaggleError
@@ -162,7 +162,7 @@ class Orchestrator:
         return [
             encode(change, id=log_id, source=SOURCE, prefix=prefix, now=now, cause=cause, shown=False),
             *(
-                encode_at(
+                encode_delayed(
                     each.message,
                     each.due,
                     id=each.id,

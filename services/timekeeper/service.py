@@ -22,10 +22,9 @@ from aiokafka import TopicPartition
 from schemas.timer import TimerSet
 from services.timekeeper.lanes import Lanes
 from services.timekeeper.timers import Due, Timers
-from shared.bus import Erased, Eraser, Raw, Record, TableConsumer, decode, publish, wake
-from shared.bus.admin.lookup import Lookup
-from shared.bus.dead.letters import SUFFIX
-from shared.bus.dead.writer import bury
+from shared.bus import Erased, Raw, Record, TableConsumer, TombstoneWriter, decode, fire, publish
+from shared.bus.admin import Lookup
+from shared.bus.dead_letter import SUFFIX, write_dead_letter
 from shared.bus.groups import TIMEKEEPER, tables
 from shared.bus.timers import check_target
 from shared.config import read_settings
@@ -70,7 +69,7 @@ class Timekeeper:
 
     parts: Parts
     timers: Timers
-    eraser: Eraser
+    eraser: TombstoneWriter
     news: asyncio.Event
     stops: KillSwitch
     lookup: Lookup
@@ -163,7 +162,9 @@ class Timekeeper:
             await publish(self.parts.broker, [await self._record(due)])
             return
         record, why = refused
-        await bury(self.parts.broker, record, why, service=TIMEKEEPER, attempts=1, metrics=self.parts.metrics)
+        await write_dead_letter(
+            self.parts.broker, record, why, service=TIMEKEEPER, attempts=1, metrics=self.parts.metrics
+        )
 
     def _fired(self, due: Due) -> None:
         refused = (due.place, due.id) in self._refused
@@ -191,7 +192,7 @@ class Timekeeper:
             content = await self.lookup.value(due.place, due.offset, due.id)
         if content is None:
             raise TimerLost(f"{due.place.topic} does not hold offset {due.offset} of {due.place.partition} any more")
-        return wake(TimerSet.read(content), due.id, self.parts.settings.topic_prefix)
+        return fire(TimerSet.read(content), due.id, self.parts.settings.topic_prefix)
 
     async def _sleep(self) -> None:
         """Until the next one is due, or something changes."""
@@ -210,7 +211,7 @@ def main() -> None:
     settings = read_settings()
     parts = connect(TIMEKEEPER, settings, relist=RELIST)
     pattern = tables(settings.topic_prefix)
-    eraser, stops, lookup = Eraser(settings), KillSwitch(settings), Lookup(settings)
+    eraser, stops, lookup = TombstoneWriter(settings), KillSwitch(settings), Lookup(settings)
     keeper = Timekeeper(parts, Timers(), eraser, asyncio.Event(), stops, lookup)
     parts.metrics.timers_waiting.set_function(lambda: len(keeper.timers))
     consumer = TableConsumer(parts.broker, pattern, settings.topic_prefix + parts.name, keeper, settings)

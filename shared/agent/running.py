@@ -25,7 +25,7 @@ from shared.llm import Chat, ModelRole, Models, Reply, ToolRequest
 from shared.runs.run import effect_call
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
-from shared.tools.runtime import Dependable
+from shared.tools.runtime import ToolExecutor
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -52,7 +52,7 @@ class RunningContext:
     workspace: StepWorkspace
     budget: BudgetReservation
     authorizer: ActionAuthorizer
-    dependable: Dependable
+    executor: ToolExecutor
     ends: float
     """When the time for this handoff is over, by `time.monotonic()`."""
     progress: Callable[[str], Awaitable[None]]
@@ -122,7 +122,7 @@ class RunningContext:
             wanted,
             dry_run=self.handoff.dry_run,
             metrics=self.metrics,
-            dependable=self.dependable,
+            executor=self.executor,
             made=made,
         )
 

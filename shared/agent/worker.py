@@ -46,7 +46,7 @@ from shared.llm import Models
 from shared.service.kill_switch import KillSwitch, ScopedSwitch, StopScope
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
-from shared.tools.runtime import Dependable
+from shared.tools.runtime import ToolExecutor
 
 REPLAY_WITHIN = 30.0
 """Seconds for the replay of a handoff that is not awaited any more: no new call is made in it."""
@@ -251,7 +251,7 @@ class Worker:
             workspace=workspace,
             budget=authorizer.budget,
             authorizer=authorizer,
-            dependable=self._dependable(ends, handoff),
+            executor=self._executor(ends, handoff),
             ends=ends,
             progress=lambda doing: self._progress(handoff, doing),
         )
@@ -277,9 +277,11 @@ class Worker:
             tools=self.agent.tools,
         )
 
-    def _dependable(self, ends: float, handoff: Handoff) -> Dependable:
+    def _executor(self, ends: float, handoff: Handoff) -> ToolExecutor:
         check = partial(self._check_retry, handoff)
-        return Dependable.over(self.sentinel.scripts, self.settings.tools, self.metrics, ends=ends, check=check)
+        return ToolExecutor.with_limits(
+            self.sentinel.scripts, self.settings.tools, self.metrics, ends=ends, check=check
+        )
 
     async def _check_retry(self, handoff: Handoff, effect: Effect) -> None:
         """Raises Stopped; for a tool that acts also Unwanted, and RetryableError `unknown_run`."""

@@ -1,4 +1,4 @@
-"""Postgres: content too large for a message, kept by its hash and read by reference."""
+"""Content too large for a message, stored in Postgres by its hash and read by reference."""
 
 from shared.archive.blobs import SCHEME, Blob, BlobStore
 from shared.archive.connect import check_postgres, survey

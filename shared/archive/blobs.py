@@ -1,4 +1,4 @@
-"""Attachments and artefacts by content hash. Each belongs to a tenant; the same bytes twice are stored once."""
+"""Attachments and artefacts by content hash. Each belongs to a tenant; equal bytes are stored once per tenant."""
 
 import asyncio
 import hashlib
@@ -38,7 +38,7 @@ class Blob:
 
 
 class BlobStore:
-    """Content by hash, tenant by tenant. Every call raises ArchiveUnavailable while Postgres does not answer."""
+    """Content by tenant and hash. Every call raises ArchiveUnavailable while Postgres does not answer."""
 
     def __init__(self, dsn: str, largest: int) -> None:
         self._dsn = dsn
@@ -57,28 +57,28 @@ class BlobStore:
         return SCHEME + sha256
 
     async def get(self, tenant: str, uri: str) -> Blob | None:
-        """The content of a reference; None when this tenant has no such content."""
+        """Return the content of a reference; None if the tenant has no such content."""
         with mapped():
             pool = await self._connected()
             row = await pool.fetchrow(_GET, tenant, uri.removeprefix(SCHEME))
         return Blob(row["content"], row["media_type"]) if row else None
 
     async def known(self, tenant: str, uri: str) -> tuple[str, int] | None:
-        """Return the media type and the size of a reference; None when this tenant has no such content."""
+        """Return media type and size of a reference; None if the tenant has no such content."""
         with mapped():
             pool = await self._connected()
             row = await pool.fetchrow(_KNOWN, tenant, uri.removeprefix(SCHEME))
         return (row["media_type"], row["size"]) if row else None
 
     async def part(self, tenant: str, uri: str, offset: int, size: int) -> bytes:
-        """Return a part of the content of a reference, which must be known."""
+        """Return a part of the content of a reference, which must exist."""
         with mapped():
             pool = await self._connected()
             content: bytes = await pool.fetchval(_PART, tenant, uri.removeprefix(SCHEME), offset + 1, size)
         return content
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         if self._connecting is not None and not self._connecting.done():
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
@@ -86,7 +86,7 @@ class BlobStore:
             await self._pool.close()
 
     async def _connected(self) -> asyncpg.Pool:
-        """Return the pool. All who come before there is one share one attempt, and its failure."""
+        """Return the pool. Concurrent first calls share one connection attempt and its failure."""
         if self._pool is not None:
             return self._pool
         if self._connecting is None or self._connecting.done():

@@ -1,4 +1,4 @@
-"""Whether Postgres lets us in."""
+"""Connectivity check of Postgres."""
 
 import time
 
@@ -10,11 +10,11 @@ from shared.net.refusals import tls_refusal
 from shared.net.urls import without_password
 
 _WITHIN = 3.0
-"""Seconds it may take to answer."""
+"""Seconds Postgres may take to answer."""
 
 
 async def check_postgres(dsn: str) -> None:
-    """Raises Misconfigured when Postgres refuses the user, the database or TLS; says nothing when it is away."""
+    """Raise Misconfigured if Postgres rejects the user, the database or TLS; ignore it if it is unavailable."""
     try:
         connection = await asyncpg.connect(dsn, timeout=_WITHIN)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
@@ -25,7 +25,7 @@ async def check_postgres(dsn: str) -> None:
 
 
 def _refusal(error: Exception, server: str) -> str | None:
-    """What to do when no waiting helps."""
+    """Return advice if waiting cannot help; None if it can."""
     match error:
         case asyncpg.InvalidPasswordError():
             return f"{server} refuses the user or the password in WAGGLE_POSTGRES"
@@ -42,7 +42,7 @@ def _refusal(error: Exception, server: str) -> str | None:
 
 
 async def survey(dsn: str) -> tuple[int, float]:
-    """Return Postgres's major release and how many seconds its clock is ahead. Raises ArchiveUnavailable."""
+    """Return Postgres's major release and the seconds its clock is ahead. Raises ArchiveUnavailable."""
     with mapped():
         return await _surveyed(dsn)
 

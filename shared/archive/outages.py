@@ -1,4 +1,4 @@
-"""Postgres being unavailable, told apart from every other failure."""
+"""Outages of Postgres, distinguished from every other failure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from shared.errors import RetryableError
 
 
 class ArchiveUnavailable(RetryableError):
-    """The archive does not answer or is not ready. Only work that needs it is put off."""
+    """The archive does not answer or is not ready. Only work that needs it is delayed."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the archive is unavailable: {why}", after=2.0, code="archive_unavailable")
 
 
 OUTAGES: tuple[type[Exception], ...] = (ArchiveUnavailable,)
-"""Postgres is unavailable or not ready: the same call may work in a moment."""
+"""Postgres is unavailable or not ready: the same call may succeed later."""
 
 _RAISED: tuple[type[Exception], ...] = (
     asyncpg.PostgresConnectionError,
@@ -28,13 +28,13 @@ _RAISED: tuple[type[Exception], ...] = (
     TimeoutError,
     OSError,
 )
-"""What the client raises then, builtin errors among it."""
+"""The client's errors during an outage, including builtin ones."""
 
 
 @contextmanager
 def mapped() -> Iterator[None]:
-    """Raise ArchiveUnavailable for what the client raises while Postgres is unavailable."""
+    """Raise ArchiveUnavailable for the client's errors during an outage of Postgres."""
     try:
         yield
-    except _RAISED as away:
-        raise ArchiveUnavailable(str(away) or type(away).__name__) from away
+    except _RAISED as error:
+        raise ArchiveUnavailable(str(error) or type(error).__name__) from error

@@ -1,14 +1,12 @@
-"""Kafka: typed messages in and out, acknowledged only when what follows from them is safe."""
+"""Kafka: typed messages in and out, acknowledged once their effects are durable."""
 
-from shared.bus.admin.connectivity import await_kafka
-from shared.bus.admin.history import Ends, ends, history, partition_counts, stream
 from shared.bus.broker import LARGEST_RECORD, RELIST, connect, fits, publish, publish_once
 from shared.bus.consumer import KeyedConsumer
 from shared.bus.deliver import Deliverer
 from shared.bus.outages import OUTAGES
 from shared.bus.record import Delivery, Record, content_id, decode, encode, encode_lean, explain, header_map
-from shared.bus.table import Erased, Eraser, Raw, Table, TableConsumer
-from shared.bus.timers import cleared, encode_at, until, wake
+from shared.bus.table import Erased, Raw, Table, TableConsumer, TombstoneWriter
+from shared.bus.timers import cleared, delay, encode_delayed, fire
 
 __all__ = [
     "LARGEST_RECORD",
@@ -16,31 +14,25 @@ __all__ = [
     "RELIST",
     "Deliverer",
     "Delivery",
-    "Ends",
     "Erased",
-    "Eraser",
     "KeyedConsumer",
     "Raw",
     "Record",
     "Table",
     "TableConsumer",
-    "await_kafka",
+    "TombstoneWriter",
     "cleared",
     "connect",
     "content_id",
     "decode",
+    "delay",
     "encode",
-    "encode_at",
+    "encode_delayed",
     "encode_lean",
-    "ends",
     "explain",
+    "fire",
     "fits",
     "header_map",
-    "history",
-    "partition_counts",
     "publish",
     "publish_once",
-    "stream",
-    "until",
-    "wake",
 ]

@@ -1,4 +1,4 @@
-"""The one door to Kafka: publishing with acknowledgement, and subscribing in batches with manual acknowledgement."""
+"""Access to Kafka: publishing with acknowledgement, and subscribing in batches with manual acknowledgement."""
 
 import asyncio
 import logging
@@ -33,14 +33,14 @@ from shared.telemetry.propagation import current_traceparent
 from shared.telemetry.traces import send_span, start_send_span
 
 LARGEST_MESSAGE = 8 * 1_048_576 - 4_096
-"""Bytes of key, headers and value. Topics take batches of 8 MiB, so that an oversize task can be seen and refused
-clearly; the rest is for what Kafka puts around a record."""
+"""Bytes of key, headers and value. Topics take batches of 8 MiB, so that an oversize task can be read and rejected with
+a clear error; the rest is Kafka's own overhead per record."""
 
 LARGEST_RECORD = 9 * 1_048_576
-"""Bytes of a batch that a dead-letter topic takes: a dead letter is larger than what it was by its headers."""
+"""Bytes of a batch on a dead-letter topic: a dead letter is larger than its record by its headers."""
 
 _NO_CORRELATION = "-"
-"""What correlates messages is in the CloudEvents attributes; left out, FastStream makes up 36 bytes for each."""
+"""Placeholder: CloudEvents attributes correlate messages; without one FastStream generates 36 bytes for each."""
 
 _BROKEN: tuple[type[Exception], ...] = (
     OutOfOrderSequenceNumber,
@@ -48,20 +48,20 @@ _BROKEN: tuple[type[Exception], ...] = (
     InvalidProducerEpoch,
     ProducerFenced,
 )
-"""An idempotent producer that is told this will be told it for ever: its numbers and the broker's have parted."""
+"""Permanent errors of an idempotent producer: its sequence numbers and the broker's have diverged."""
 
 POLL_MS = 5
-"""How long an idle subscriber sleeps between looks: it bounds what batching adds to a hop."""
+"""Milliseconds an idle subscriber sleeps between polls; bounds the latency batching adds to a hop."""
 
 log = structlog.get_logger()
 
 
 RELIST = 300.0
-"""Seconds after which a client asks again where topics lie: aiokafka's default."""
+"""Seconds between refreshes of topic metadata: aiokafka's default."""
 
 
 _PING_PAUSE = 0.3
-"""Seconds between two tries to reach Kafka."""
+"""Seconds between two attempts to reach Kafka."""
 
 
 class _Broker(KafkaBroker):
@@ -69,15 +69,15 @@ class _Broker(KafkaBroker):
 
     async def _connect(self) -> Callable[..., Reader]:
         built = await super()._connect()
-        assert isinstance(built, partial), "FastStream gives the class with the connection's options"
+        assert isinstance(built, partial), "FastStream returns the class with the connection's options"
         self.config.broker_config.builder = reader = partial(Reader, **built.keywords)
         return reader
 
     async def ping(self, timeout: float | None) -> bool:  # noqa: ASYNC109 -- FastStream's signature
-        """Whether Kafka answers within so many seconds.
+        """Return True if Kafka answers within `timeout` seconds.
 
-        It is asked for its servers alone: FastStream's own ping lists every topic of the cluster, and is asked before
-        each record that the gateway accepts.
+        Requests only the list of servers: FastStream's own ping lists every topic of the cluster, and the gateway pings
+        before each record it accepts.
         """
         with suppress(TimeoutError, IncorrectState):
             async with asyncio.timeout(timeout):
@@ -91,14 +91,14 @@ class _Broker(KafkaBroker):
                 await self.config.admin_client.describe_topics([])
             except IncorrectState:
                 raise
-            except Exception:  # noqa: BLE001 -- whatever kept Kafka from answering, the next try may find it back
+            except Exception:  # noqa: BLE001 -- any failure may be gone at the next attempt
                 await asyncio.sleep(_PING_PAUSE)
             else:
                 return True
 
 
 def connect(settings: Settings, service: str, *, relist: float = RELIST) -> KafkaBroker:
-    """A broker that publishes idempotently, acknowledged by all replicas.
+    """Return a broker that publishes idempotently, acknowledged by all replicas.
 
     A subscription by pattern notices a new topic after `relist` seconds at the latest.
     """
@@ -118,24 +118,24 @@ def connect(settings: Settings, service: str, *, relist: float = RELIST) -> Kafk
 
 
 def fits(record: Record) -> bool:
-    """Whether an ordinary topic takes it."""
+    """Return True if an ordinary topic accepts the record's size."""
     headers = [(name, value.encode()) for name, value in record.headers.items()]
     return size_of(record.key.encode(), record.value.encode(), headers) <= LARGEST_MESSAGE
 
 
 def size_of(key: bytes | None, value: bytes, headers: Iterable[tuple[str, bytes]]) -> int:
-    """Bytes of a record, to be looked at before it is sent.
+    """Return the bytes of a record, to be checked before it is sent.
 
-    One that Kafka refuses leaves a gap in the numbers of an idempotent producer, and Kafka takes nothing from it again.
+    A record Kafka rejects leaves a gap in the sequence numbers of an idempotent producer, which then fails for good.
     """
-    return len(key or b"") + len(value) + sum(len(name) + len(said) for name, said in headers)
+    return len(key or b"") + len(value) + sum(len(name) + len(each) for name, each in headers)
 
 
 async def publish(broker: KafkaBroker, records: Sequence[Record]) -> None:
-    """Publish all and return when Kafka has acknowledged all.
+    """Publish all records and return when Kafka has acknowledged all.
 
-    Raises TerminalError `too_large`, before any is sent, for a record no retry makes smaller, KafkaError for anything
-    else.
+    Raises TerminalError `too_large` before any is sent, because no retry makes a record smaller; KafkaError for any
+    other failure.
     """
     for record in records:
         if not fits(record):
@@ -160,21 +160,21 @@ async def publish(broker: KafkaBroker, records: Sequence[Record]) -> None:
 
 @contextmanager
 def ending_if_broken() -> Iterator[None]:
-    """End the process when a producer breaks in this block: its supervisor starts it again, with a new one.
+    """End the process if a producer fails permanently in this block: the supervisor restarts it with a new producer.
 
-    What is unfinished is redelivered. Raises KafkaError for everything that says that Kafka is unavailable.
+    Unfinished records are redelivered. Raises KafkaError for every failure that means Kafka is unavailable.
     """
     try:
         with mapped():
             yield
     except _BROKEN:
-        log.critical("Kafka no longer takes what this producer sends: the process ends, to be started again")
+        log.critical("producer_failed_process_ends")
         os.kill(os.getpid(), signal.SIGTERM)
         raise
 
 
 def _span(record: Record) -> Span:
-    """The span of sending it, begun."""
+    """Start the record's send span."""
     if record.parent is None:
         return INVALID_SPAN
     traceparent = record.headers.get("traceparent", "")
@@ -182,7 +182,7 @@ def _span(record: Record) -> Span:
 
 
 async def publish_once(settings: Settings, *records: Record) -> None:
-    """Publish records, in their order, without a broker that is started; return when Kafka has acknowledged them."""
+    """Publish records in order without a started broker; return when Kafka has acknowledged them."""
     producer = AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True)
     with mapped():
         async with producer:
@@ -195,10 +195,10 @@ async def publish_once(settings: Settings, *records: Record) -> None:
 async def publish_bytes(
     broker: KafkaBroker, topic: str, key: bytes | None, value: bytes, headers: dict[str, str]
 ) -> None:
-    """Publish bytes as they are, with where that is in the trace, and return when Kafka has acknowledged them."""
+    """Publish raw bytes with the current trace context, and return when Kafka has acknowledged them."""
     with ending_if_broken(), send_span(topic):
-        place = current_traceparent() or headers.get("traceparent", "")
-        await broker.publish(value, topic, key=key, headers=headers | {"traceparent": place})
+        traceparent = current_traceparent() or headers.get("traceparent", "")
+        await broker.publish(value, topic, key=key, headers=headers | {"traceparent": traceparent})
 
 
 def subscribe(
@@ -211,11 +211,11 @@ def subscribe(
     listener: ConsumerRebalanceListener,
     pattern: str | None = None,
 ) -> Callable[[], Reader | None]:
-    """Hand batches of raw records to `handle`; offsets are committed by the caller alone.
+    """Pass batches of raw records to `handle`; only the caller commits offsets.
 
     `pattern`: a regular expression, instead of `topics`, for topics that may be created later.
 
-    Returns a function that gives the group's consumer, or None while the broker is not started.
+    Returns a function that returns the group's consumer, or None while the broker is not started.
     """
     subscriber = broker.subscriber(
         *topics,
@@ -245,7 +245,7 @@ def subscribe(
 
 
 async def _raw_batch(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> KafkaMessage:
-    """Leave headers and values as they are: what cannot be decoded must reach the dead-letter topic byte for byte."""
+    """Leave headers and values undecoded: an invalid record must reach the dead-letter topic byte for byte."""
     return KafkaMessage(body=[record.value or b"" for record in records], raw_message=records, consumer=_NO_CONSUMER)
 
 
@@ -254,13 +254,13 @@ async def _undecoded(message: Any) -> Any:
 
 
 class _NoConsumer:
-    """Offsets are committed by partition, never through a message."""
+    """Rejects commits through a message: offsets are committed by partition."""
 
     async def commit(self) -> None:
         raise AssertionError("offsets are committed by partition")
 
-    def seek(self, partition: Any, offset: int) -> None:  # noqa: ARG002 -- the protocol names them
-        raise AssertionError("nothing seeks")
+    def seek(self, partition: Any, offset: int) -> None:  # noqa: ARG002 -- signature of the protocol
+        raise AssertionError("offsets are sought by partition")
 
 
 _NO_CONSUMER = _NoConsumer()

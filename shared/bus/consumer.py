@@ -1,8 +1,8 @@
-"""Key-ordered parallel consumption: one lane per key, many lanes at once, only finished offsets committed.
+"""Key-ordered parallel consumption: one lane per key, many lanes in parallel, only finished offsets committed.
 
-The subscriber keeps polling whatever the handlers do, so a handler of minutes costs no rebalance. When enough was read
-ahead the partitions are paused. A record's offset counts as finished when its handler has returned, that is, when its
-outputs are published. A crash anywhere before that means redelivery.
+The subscriber keeps polling while handlers run, so a handler may take minutes without causing a rebalance. Once enough
+records are read ahead, the partitions are paused. A record's offset is finished when its handler has returned, that is,
+when its outputs are published. A crash before that leads to redelivery.
 """
 
 import asyncio
@@ -30,20 +30,20 @@ from shared.telemetry.logs import handling
 Raw: TypeAlias = ConsumerRecord[bytes, bytes]
 
 COMMIT_EVERY = 0.1
-"""Seconds between commits: what is repeated after a crash, not what is lost."""
+"""Seconds between commits. Bounds the records repeated after a crash; none are lost."""
 
-AGAIN_AFTER = 1.0
-"""Seconds before a record is handled again that somebody else claimed, or whose handler raised although it must not."""
+RETRY_AFTER = 1.0
+"""Seconds before a record is handled again that another worker owns, or whose handler raised, which it must not."""
 
 READ_AHEAD = 32
-"""Records read ahead for each that may be in flight: how far behind one tenant's flood another tenant is found."""
+"""Prefetch per in-flight slot. Bounds how deep into one tenant's backlog another tenant's records are found."""
 
 READ_AHEAD_BYTES = 32 * 1_048_576
-"""Bytes read ahead, at most, but for the batch that passes it."""
+"""Limit of bytes read ahead; the batch that crosses it is still taken."""
 
 
-class _Taken(NamedTuple):
-    """A record, with the tracker its partition had when it was read."""
+class _InFlight(NamedTuple):
+    """A record with the tracker its partition had when it was read."""
 
     record: Raw
     tracker: OffsetTracker
@@ -63,12 +63,12 @@ log = structlog.get_logger()
 
 
 class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Runs `handle` for every record of some topics: in order within a key, at once across keys.
+    """Calls `handle` for every record of some topics: in order within a key, in parallel across keys.
 
-    `handle` must return only when the record is dealt with, and decides itself about retries and dead letters. It may
-    raise Fenced: somebody else has claimed the work. If the partition is still ours, that was somebody whose time is
-    over, and the record is handled again; if not, it is let go. Tenants get equal shares, and a tenant's urgent records
-    go first. On topics written from outside the tenant is read from the payload, elsewhere from the headers.
+    `handle` must return only when the record is finished; retries and dead letters are its own decision. It may raise
+    Fenced: another worker owns the work. If this consumer still owns the partition, that worker was a zombie and the
+    record is handled again; otherwise the record is dropped. Tenants get equal shares, and a tenant's urgent records go
+    first. The tenant is read from the payload on topics written from outside, elsewhere from the headers.
     """
 
     def __init__(
@@ -85,25 +85,25 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._paused = False
         self._handle = handle
         self._read_ahead = READ_AHEAD * settings.max_in_flight
-        self._lanes: Lanes[_Taken] = Lanes(settings.max_in_flight)
+        self._lanes: Lanes[_InFlight] = Lanes(settings.max_in_flight)
         self._bytes = 0
         self._running: set[asyncio.Task[None]] = set()
         self._offsets: dict[TopicPartition, OffsetTracker] = {}
         self._committed: dict[TopicPartition, int] = {}
-        self._refused_since: float | None = None
+        self._commit_failing_since: float | None = None
         self._stopping = False
         self._rebalancing = True  # until the first assignment
         self._committing: asyncio.Task[None] | None = None
         self.reader = subscribe(broker, topics, group, self._take, settings=settings, listener=self)
 
     def start(self) -> None:
-        """Begin to commit. Call it once the broker is started."""
+        """Start committing. Call once the broker is started."""
         self._committing = asyncio.create_task(self._commit_regularly())
 
     async def stop(self, grace: float) -> None:
-        """Take nothing more, let what runs finish for `grace` seconds, commit what is finished.
+        """Take no more records, let running handlers finish within `grace` seconds, commit finished offsets.
 
-        What is not finished is redelivered to another consumer of the group.
+        Unfinished records are redelivered to another consumer of the group.
         """
         self._stopping = True
         if self._running:
@@ -119,31 +119,31 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def joined(self) -> bool:
-        """Whether it is a member of its group, and no rebalance goes on. It may own no partition all the same."""
+        """True if it is a member of its group and no rebalance is in progress. It may still own no partition."""
         return not self._rebalancing
 
     @property
-    def deaf_for(self) -> float:
-        """Seconds for which Kafka has answered no fetch or taken no commit: it is away, or this has lost its group."""
+    def seconds_since_fetch(self) -> float:
+        """Seconds since Kafka last answered a fetch or took a commit; grows in an outage or if the group is lost."""
         consumer = self.reader()
         reading = consumer.assignment() - consumer.paused() if consumer is not None else set()
         polls = [at for at in map(consumer.last_poll_timestamp, reading) if at] if consumer is not None else []
-        unheard = time.time() - max(polls) / 1_000 if polls else 0.0
-        refused = time.monotonic() - self._refused_since if self._refused_since is not None else 0.0
-        return max(unheard, refused)
+        since_fetch = time.time() - max(polls) / 1_000 if polls else 0.0
+        since_commit = time.monotonic() - self._commit_failing_since if self._commit_failing_since is not None else 0.0
+        return max(since_fetch, since_commit)
 
     @property
     def in_flight(self) -> int:
-        """Records being worked on."""
+        """Records being processed."""
         return self._lanes.in_flight
 
     @property
     def waiting(self) -> int:
-        """Records read ahead that have not begun."""
+        """Records read ahead and not yet started."""
         return len(self._lanes) - self._lanes.in_flight
 
     def lag(self) -> dict[str, int]:
-        """Records of each topic that are not done, in the partitions this consumer has read from."""
+        """Unfinished records per topic, in the partitions this consumer has read from."""
         consumer, found = self.reader(), dict[str, int]()
         if consumer is None:
             return found
@@ -154,27 +154,27 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def held(self) -> Mapping[TopicPartition, Held]:
-        """The partitions that wait at a batch which cannot be read."""
+        """Partitions held at an unreadable batch."""
         reader = self.reader()
         return reader.held if reader is not None else {}
 
-    def standing(self) -> dict[str, float]:
-        """Of each topic the seconds for which a partition's offset to commit has stood still, the longest."""
+    def commit_age(self) -> dict[str, float]:
+        """Seconds per topic since the committable offset last advanced, in the slowest of its partitions."""
         found: dict[str, float] = {}
         for partition, tracker in self._offsets.items():
-            found[partition.topic] = max(found.get(partition.topic, 0.0), tracker.standing)
+            found[partition.topic] = max(found.get(partition.topic, 0.0), tracker.commit_age)
         return found
 
     async def _take(self, records: Sequence[Raw]) -> None:
         """Put records into their lanes.
 
-        A batch that was fetched before a rebalance and comes during it is dropped: it is fetched again, and taken twice
-        it would break the order in which offsets are followed.
+        A batch fetched before a rebalance and delivered during it is dropped: it is fetched again, and taking it twice
+        would break the order in which offsets are tracked.
         """
         if self._stopping or self._rebalancing:
             return
         for record in records:
-            taken = self._taken(record)
+            taken = self._track(record)
             taken.tracker.add(record.offset)
             headers = dict(record.headers)
             self._bytes += taken.size
@@ -184,28 +184,28 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 tenant=tenant_of(record, outside=record.topic in self._outside, longest=self._longest),
                 urgency=_URGENCY.get(headers.get(HEADER["priority"]) or b"", 0),
             )
-        self._begin()
+        self._start_ready()
         self._throttle()
 
-    def _begin(self) -> None:
-        """Begin with as many records as may be in flight, but during a rebalance with none: they may be another's."""
+    def _start_ready(self) -> None:
+        """Start as many records as may be in flight; none during a rebalance, as another consumer may own them."""
         while not self._stopping and not self._rebalancing and (found := self._lanes.next()) is not None:
             task = asyncio.create_task(self._run(*found))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _run(self, key: Hashable, taken: _Taken) -> None:
-        await self._handled(taken)
+    async def _run(self, key: Hashable, taken: _InFlight) -> None:
+        await self._handle_until_done(taken)
         taken.tracker.finish(taken.record.offset)
         self._bytes -= taken.size
         self._lanes.finish(key)
-        self._begin()
+        self._start_ready()
         self._throttle()
 
-    async def _handled(self, taken: _Taken) -> None:
-        """Handle a record, again and again while its partition is ours: a lane that died would hold that up in silence.
+    async def _handle_until_done(self, taken: _InFlight) -> None:
+        """Handle a record, retrying while the partition is ours: a lane that died would block it silently.
 
-        Whose it is is looked at after the pause: it may go to its next owner meanwhile.
+        Ownership is checked after the pause, during which the partition may move to another consumer.
         """
         record, owned = taken.record, True
         while owned:
@@ -213,20 +213,20 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 try:
                     await self._handle(record)
                 except Fenced as fenced:
-                    log.warning("claimed by another", topic=record.topic, offset=record.offset, why=str(fenced))
-                except Exception:  # a defect: told, and handled again, for a record that is let go is lost
-                    log.exception("a record could not be dealt with", topic=record.topic, offset=record.offset)
+                    log.warning("record_fenced", topic=record.topic, offset=record.offset, reason=str(fenced))
+                except Exception:  # a defect: logged and retried, because dropping the record would lose it
+                    log.exception("handler_raised", topic=record.topic, offset=record.offset)
                 else:
                     return
-            await asyncio.sleep(AGAIN_AFTER)
+            await asyncio.sleep(RETRY_AFTER)
             owned = self._offsets.get(taken.partition) is taken.tracker
 
-    def _taken(self, record: Raw) -> _Taken:
+    def _track(self, record: Raw) -> _InFlight:
         partition = TopicPartition(record.topic, record.partition)
-        return _Taken(record, self._offsets.setdefault(partition, OffsetTracker()))
+        return _InFlight(record, self._offsets.setdefault(partition, OffsetTracker()))
 
     def _throttle(self) -> None:
-        """Pause or resume fetching. Kafka's client is asked only when that changes: it looks at every partition."""
+        """Pause or resume fetching. Kafka's client is called only on a change: it visits every partition."""
         full = len(self._lanes) >= self._read_ahead or self._bytes >= READ_AHEAD_BYTES
         consumer = self.reader()
         if consumer is None or full == self._paused:
@@ -245,13 +245,13 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._commit(self._offsets)
 
     def _pass(self) -> None:
-        """Count as done what holds no records, or the end of a transaction would look like one that is not."""
+        """Count offsets without records as done, or a transaction's end marker would look like an unfinished record."""
         if (consumer := self.reader()) is not None:
             for partition in consumer.passed.keys() & consumer.assignment():
                 self._offsets.setdefault(partition, OffsetTracker()).passed(consumer.passed[partition])
 
     async def _commit(self, partitions: Iterable[TopicPartition]) -> None:
-        """Commit the watermarks that have risen. A commit that fails is tried again at the next turn."""
+        """Commit the watermarks that have risen. A failed commit is retried at the next interval."""
         consumer = self.reader()
         owned = consumer.assignment() if consumer is not None else set()
         marks = {partition: self._offsets[partition].watermark for partition in partitions if partition in owned}
@@ -261,15 +261,15 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await consumer.commit(risen)
         except KafkaError as refused:
-            if self._refused_since is None:
-                log.warning("offsets are not committed until Kafka takes them again", error=repr(refused))
-                self._refused_since = time.monotonic()
+            if self._commit_failing_since is None:
+                log.warning("commit_failed", error=repr(refused))
+                self._commit_failing_since = time.monotonic()
         else:
             self._committed |= risen
-            self._refused_since = None
+            self._commit_failing_since = None
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Commit what is finished and forget what has not begun: its next owner gets it."""
+        """Commit finished offsets and forget records not yet started: they go to the next owner."""
         lost = set(revoked)
         self._rebalancing = True
         await self._commit(lost & self._offsets.keys())
@@ -282,17 +282,17 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._bytes = sum(taken.size for taken in self._lanes.items())
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Take records again; fetching starts at the committed offsets, with nothing paused."""
+        """Resume taking records; fetching starts at the committed offsets, with nothing paused."""
         if (consumer := self.reader()) is not None:
             for partition in assigned:
                 consumer.forget(partition)
             consumer.proceed()
         self._rebalancing = False
         self._paused = False
-        self._begin()
+        self._start_ready()
         self._throttle()
 
 
 def _key(record: Raw) -> Hashable:
-    """Records without a key have no order among each other."""
+    """Return the lane's key. Records without a key have no order among themselves."""
     return record.key or (record.topic, record.partition, record.offset)

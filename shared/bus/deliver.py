@@ -1,12 +1,12 @@
-"""What becomes of one delivery: done, tried again later, or dead-lettered. Nothing is swallowed, nothing is dropped.
+"""Outcome of a delivery: done, retried later, parked or dead-lettered. No failure is swallowed, no record is dropped.
 
-| failure | what follows |
+| failure | outcome |
 |---|---|
-| something everybody needs is away | the record waits where it is: no other record would fare better |
-| Stopped by an operator | it is parked: it leaves its partition and comes back when it may go on |
-| RetryableError | it leaves its partition and comes back after a delay, with its attempts and their causes |
-| TerminalError, and what cannot be decoded | dead letter, at once |
-| anything else | taken for a defect: tried twice more, with delays, then dead letter |
+| a shared dependency is unavailable | the record is retried in place; moving it would not help |
+| Stopped by an operator | parked: the record leaves its partition and returns when the kill switch is released |
+| RetryableError | the record leaves its partition and returns after a delay, with its attempts and their causes |
+| TerminalError, or a record that cannot be decoded | dead letter, immediately |
+| any other exception | treated as a defect: two retries with delays, then dead letter |
 """
 
 import asyncio
@@ -26,13 +26,12 @@ from pydantic_core import from_json
 
 from schemas.envelope import HEADER
 from shared.bus.broker import fits, publish
-from shared.bus.dead.letters import CAUSES
-from shared.bus.dead.writer import bury
+from shared.bus.dead_letter import CAUSES, write_dead_letter
 from shared.bus.groups import TABLE
 from shared.bus.parking import parked
 from shared.bus.record import Delivery, Record, decode, fingerprint, header_map
 from shared.bus.shares import OUTSIDE
-from shared.bus.timers import until
+from shared.bus.timers import delay
 from shared.errors import Fenced, RetryableError, Stopped, TerminalError, WaggleError
 from shared.telemetry import logs
 from shared.telemetry.conventions import (
@@ -52,26 +51,26 @@ from shared.telemetry.traces import processing, set_attributes
 log = structlog.get_logger()
 
 DEFECT_ATTEMPTS = 3
-"""How often a delivery is tried whose failure nobody has classified."""
+"""Attempts at a delivery whose failure is unclassified."""
 
 MOST_ATTEMPTS = 8
-"""How often a delivery is tried whose failures are all retryable."""
+"""Attempts at a delivery whose failures are retryable."""
 
 DEFECT_DELAY = 1.0
-"""Seconds: the longest wait after a first defect."""
+"""Seconds before the first retry after a defect, at least."""
 
 LONGEST_DELAY = 60.0
-"""Seconds between tries, at most."""
+"""Seconds between attempts, at most."""
 
 LONGEST_PAUSE = 5.0
-"""Seconds between looks while something everybody needs is away."""
+"""Seconds between retries while a shared dependency is unavailable, at most."""
 
 LONGEST_REASON = 2_000
-"""Characters of a defect that are passed on."""
+"""Characters of a defect's text that are kept."""
 
 
-class InPlace(WaggleError):
-    """A stopped record that cannot be parked waits where it is."""
+class RetryInPlace(WaggleError):
+    """A stopped record that cannot be parked and is retried in place."""
 
     code = "stopped"
     after = 0.5
@@ -91,32 +90,32 @@ class Attempts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Deliverer:
-    """Decodes each record, hands it to `handle`, and deals with whatever goes wrong."""
+    """Decodes each record, passes it to `handle`, and handles every failure."""
 
     broker: KafkaBroker
     service: str
     prefix: str
     handle: Callable[[Delivery], Awaitable[None]]
     on_dead: Callable[[Any, WaggleError], Awaitable[None]]
-    """Told of every record that was dead-lettered, with the reason, so that its sender can be told."""
+    """Called with every dead-lettered record and the reason, to notify its sender."""
     outages: tuple[type[Exception], ...]
-    """Failures that say that something everybody needs is away."""
+    """Exceptions that mean a shared dependency is unavailable."""
     ready: Callable[[], Awaitable[None]]
-    """Returns when there is use in trying."""
+    """Returns when the dependencies are ready."""
     metrics: Metrics
     table: str = TABLE
-    """The topic in which this service has records wait, without the prefix."""
+    """Topic of this service's timers, without the prefix."""
     attempts: Attempts | None = None
-    """What is known of the attempts of records from outside; None: nothing is consumed that comes from there."""
+    """Attempts of records written from outside; None if the service consumes no such topic."""
 
     async def __call__(self, record: Any) -> None:
-        """Return when the record is dealt with. Raises nothing but Fenced and cancellation."""
-        await self._patiently(record, self._timed)
+        """Return when the record is finished. Raises only Fenced and cancellation."""
+        await self._through_outages(record, self._timed)
 
-    async def _patiently(self, record: Any, work: Callable[[Any], Awaitable[None]]) -> None:
-        """Do something about the record; once more whenever something everybody needs was away."""
+    async def _through_outages(self, record: Any, work: Callable[[Any], Awaitable[None]]) -> None:
+        """Run `work` on the record, repeating it for as long as a shared dependency is unavailable."""
         pauses = 0
-        waits: tuple[type[Exception], ...] = (InPlace, *self.outages)
+        waits: tuple[type[Exception], ...] = (RetryInPlace, *self.outages)
         while True:
             await self.ready()
             try:
@@ -131,15 +130,15 @@ class Deliverer:
 
     async def _timed(self, record: Any) -> None:
         began = time.monotonic()
-        await self._once(record)
+        await self._attempt(record)
         self.metrics.delivery_seconds.labels(record.topic).observe(time.monotonic() - began)
 
-    async def _once(self, record: Any) -> None:
+    async def _attempt(self, record: Any) -> None:
         with self._processing(record) as span:
             attempt = 1
             try:
                 delivery = decode(record, self.prefix)
-                attempt = await self._attempt(record, delivery.envelope.attempt)
+                attempt = await self._trusted_attempt(record, delivery.envelope.attempt)
                 delivery = delivery.tried(attempt)
                 logs.bind_message(delivery.message)
                 tenant, run = (getattr(delivery.message, name, None) for name in ("tenant", "run_id"))
@@ -152,19 +151,19 @@ class Deliverer:
             except Stopped as stopped:
                 await self._park(record, stopped, delivery.message)
                 span_failed(span, stopped.code, str(stopped))
-            except Exception as failure:  # noqa: BLE001 -- every failure is dealt with, by its kind
-                await self._failed(record, failure, attempt)
+            except Exception as failure:  # noqa: BLE001 -- every failure is handled by its class
+                await self._handle_failure(record, failure, attempt)
                 span_failed(span, getattr(failure, "code", type(failure).__qualname__), str(failure))
 
-    async def _attempt(self, record: Any, claimed: int) -> int:
-        """The attempt that this is. A header proves nothing on a topic that is written from outside the swarm."""
+    async def _trusted_attempt(self, record: Any, claimed: int) -> int:
+        """Return the number of this attempt. The header is untrusted on topics written from outside."""
         outside = record.topic.removeprefix(self.prefix) in OUTSIDE
         if claimed == 1 or not outside or self.attempts is None:
             return claimed
         return await self.attempts.trusted(fingerprint(record), claimed)
 
     def _processing(self, record: Any) -> AbstractContextManager[Span]:
-        """The span of this delivery."""
+        """Return the span of this delivery."""
         key = (record.key or b"").decode(errors="replace")
         headers = header_map(record.headers)
         attributes = {
@@ -177,43 +176,41 @@ class Deliverer:
         return processing(headers, attributes, record.topic)
 
     async def _park(self, record: Any, stopped: Stopped, message: Any) -> None:
-        """Let a stopped record leave its partition. Raises InPlace for one that is too large to be put into another."""
+        """Move a stopped record to a timer. Raises RetryInPlace if it is too large to be wrapped in another record."""
         source, now = f"waggle/{self.service}", datetime.now(UTC)
         timer = parked(record, stopped, message, table=self.table, source=source, prefix=self.prefix, now=now)
         if not fits(timer):
-            raise InPlace(str(stopped))
+            raise RetryInPlace(str(stopped))
         await publish(self.broker, [timer])
         self.metrics.parked.labels(record.topic).inc()
-        log.info("parked", topic=record.topic, offset=record.offset, reason=str(stopped))
+        log.info("record_parked", topic=record.topic, offset=record.offset, reason=str(stopped))
 
-    async def _failed(self, record: Any, failure: Exception, attempt: int) -> None:
+    async def _handle_failure(self, record: Any, failure: Exception, attempt: int) -> None:
         match failure:
             case RetryableError():
-                await self._later(record, failure, attempt, MOST_ATTEMPTS, failure.after)
+                await self._schedule_retry(record, failure, attempt, MOST_ATTEMPTS, failure.after)
             case TerminalError():
-                await self._bury(record, failure, attempt)
+                await self._dead_letter(record, failure, attempt)
             case _:
-                log.error(
-                    "a handler failed", topic=record.topic, offset=record.offset, attempt=attempt, exc_info=failure
-                )
+                log.error("handler_failed", topic=record.topic, offset=record.offset, attempt=attempt, exc_info=failure)
                 unclassified = TerminalError(shown(repr(failure))[:LONGEST_REASON], code="defect")
-                await self._later(record, unclassified, attempt, DEFECT_ATTEMPTS, DEFECT_DELAY)
+                await self._schedule_retry(record, unclassified, attempt, DEFECT_ATTEMPTS, DEFECT_DELAY)
 
-    async def _later(self, record: Any, failure: WaggleError, attempt: int, most: int, after: float) -> None:
-        """Let the record leave its partition and come back; bury it once it has been tried often enough.
+    async def _schedule_retry(self, record: Any, failure: WaggleError, attempt: int, most: int, after: float) -> None:
+        """Move the record to a timer that redelivers it; dead-letter it after `most` attempts.
 
-        The delay is exponential with full jitter, but never less than the failure itself asks for; or exactly that.
+        The delay is exponential with full jitter and at least `after`; exactly `after` if the failure is `exact`.
         """
         if attempt >= most:
-            await self._bury(record, failure, attempt)
+            await self._dead_letter(record, failure, attempt)
             return
         longest = after if getattr(failure, "exact", False) else max(after, min(after * 2**attempt, LONGEST_DELAY))
         pause = random.uniform(after, longest)  # noqa: S311 -- jitter
         due = datetime.now(UTC) + timedelta(seconds=pause)
         name = fingerprint(record)
-        again = _again(record, failure, attempt)
-        timer = until(
-            again,
+        retry = _next_attempt(record, failure, attempt)
+        timer = delay(
+            retry,
             due,
             table=self.table,
             id=f"{name}/{attempt + 1}",
@@ -221,56 +218,57 @@ class Deliverer:
             prefix=self.prefix,
             now=datetime.now(UTC),
         )
-        if not fits(timer):  # a record in a record is larger than it was
-            await self._bury(record, failure, attempt)
+        if not fits(timer):  # wrapped in a timer a record is larger
+            await self._dead_letter(record, failure, attempt)
             return
         if self.attempts is not None and record.topic.removeprefix(self.prefix) in OUTSIDE:
             await self.attempts.put_back(name, attempt + 1, pause)
         await publish(self.broker, [timer])
         self.metrics.retries.labels(record.topic, self.metrics.error(failure.code)).inc()
-        log.warning("tried again later", topic=record.topic, offset=record.offset, attempt=attempt, error=str(failure))
+        log.warning("retry_scheduled", topic=record.topic, offset=record.offset, attempt=attempt, error=str(failure))
 
-    async def _bury(self, record: Any, error: WaggleError, attempts: int) -> None:
-        """Write a dead letter, and notify the sender."""
-        await bury(self.broker, record, error, service=self.service, attempts=attempts, metrics=self.metrics)
-        await self._patiently(record, lambda dead: self._tell(dead, error))
+    async def _dead_letter(self, record: Any, error: WaggleError, attempts: int) -> None:
+        """Write a dead letter and notify the sender."""
+        metrics, service = self.metrics, self.service
+        await write_dead_letter(self.broker, record, error, service=service, attempts=attempts, metrics=metrics)
+        await self._through_outages(record, lambda dead: self._notify_sender(dead, error))
 
-    async def _tell(self, record: Any, error: WaggleError) -> None:
-        """A sender that cannot be told must not have the record be buried again and again."""
+    async def _notify_sender(self, record: Any, error: WaggleError) -> None:
+        """Notify the sender. A defect in doing so must not cause a second dead letter."""
         try:
             await self.on_dead(record, error)
         except Fenced:
             raise
         except self.outages:
             raise
-        except Exception:  # told in the log only: raised, the record would be buried again and again
-            log.exception("nobody was told of a dead letter", topic=record.topic, offset=record.offset)
+        except Exception:  # logged only: raising it would dead-letter the record repeatedly
+            log.exception("dead_letter_notification_failed", topic=record.topic, offset=record.offset)
 
 
-def _again(record: Any, failure: WaggleError, attempt: int) -> Record:
-    """The same record, its next attempt, with one more cause."""
+def _next_attempt(record: Any, failure: WaggleError, attempt: int) -> Record:
+    """Return the record as its next attempt, with the failure added to its causes."""
     headers = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
     causes = [*_causes(headers), f"{failure.code}: {failure}"[:500]]
     id = headers[HEADER["id"]]
     place = f"{id}/{attempt + 1}"
     trace = trace_for_retry(headers.get("traceparent", ""), place) or trace_for_retry(current_traceparent(), place)
-    again = {HEADER["attempt"]: str(attempt + 1), CAUSES: json.dumps(causes)}
+    counted = {HEADER["attempt"]: str(attempt + 1), CAUSES: json.dumps(causes)}
     return Record(
         id=id,
         topic=record.topic,
         key=(record.key or b"").decode(errors="replace"),
-        headers=headers | again | {"traceparent": trace},
+        headers=headers | counted | {"traceparent": trace},
         value=(record.value or b"").decode(errors="replace"),
     )
 
 
 def _causes(headers: Mapping[str, str]) -> list[Any]:
-    """Why it failed before; nothing when that cannot be read: anybody may have written it."""
+    """Return the earlier failures; empty if the header cannot be read, as it is untrusted."""
     try:
         found = from_json(headers.get(CAUSES, "[]"))
     except ValueError:
         found = None
     if isinstance(found, list):
         return found
-    log.warning("why a message failed before cannot be read and is left out", header=CAUSES, id=headers[HEADER["id"]])
+    log.warning("retry_causes_unreadable", header=CAUSES, id=headers[HEADER["id"]])
     return []

@@ -1,4 +1,4 @@
-"""Consumer groups: which there should be, and whether anybody is in them."""
+"""Consumer groups: expected groups per topic, and their state in Kafka."""
 
 import asyncio
 import re
@@ -11,38 +11,38 @@ from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 from schemas.registry import RETRIES
 
 ORCHESTRATED = ("tasks", "runs", "control", "decisions")
-"""The topics that the orchestrator consumes."""
+"""Topics the orchestrator consumes."""
 
 TABLE = "timers"
-"""The topic in which the orchestrator has records wait."""
+"""Topic of the orchestrator's timers."""
 
 ORCHESTRATOR, TIMEKEEPER = "orchestrator", "timekeeper"
 
 _TABLES = rf"({TABLE}|{re.escape(RETRIES)}[^.]+)"
 
 _PAUSE = 0.1
-"""Seconds between tries."""
+"""Seconds between attempts."""
 
 
 class GroupState(NamedTuple):
-    """A group as Kafka describes it."""
+    """State of a group, in Kafka's words."""
 
     state: str
     members: int
 
 
 def table_of(service: str) -> str:
-    """The topic in which a service has records wait: each writer has its own, and what it may set is limited by it."""
+    """Return the topic of a service's timers. Each writer has its own, which limits the timers it may set."""
     return TABLE if service == ORCHESTRATOR else RETRIES + service
 
 
 def tables(prefix: str) -> str:
-    """Regular expression for the topics that the timekeeper reads from their beginning; its group commits nothing."""
+    """Return a regular expression for the timer topics, read from their beginning by a group that commits nothing."""
     return f"^{re.escape(prefix)}{_TABLES}$"
 
 
 def groups_by_topic(prefix: str, agents: Collection[str]) -> Mapping[str, list[str]]:
-    """The consumer groups of each topic; both names begin with the prefix."""
+    """Return the consumer groups of each topic; both names include the prefix."""
     handoffs = {f"{prefix}agents.{name}": [f"{prefix}{name}"] for name in agents}
     orchestrated = {f"{prefix}{topic}": [f"{prefix}{ORCHESTRATOR}"] for topic in ORCHESTRATED}
     waiting = {prefix + table_of(each): [f"{prefix}{TIMEKEEPER}"] for each in (ORCHESTRATOR, *agents)}
@@ -50,9 +50,9 @@ def groups_by_topic(prefix: str, agents: Collection[str]) -> Mapping[str, list[s
 
 
 async def states_of(admin: AIOKafkaAdminClient, names: Iterable[str]) -> Mapping[str, GroupState]:
-    """The groups by name, without those Kafka does not tell us about; none when it cannot describe any at all.
+    """Return groups by name, without those Kafka reports an error for; empty if the broker cannot describe groups.
 
-    One is asked for after the other: aiokafka 0.14 cannot read an answer about several.
+    Groups are requested one by one: aiokafka 0.14 cannot parse an answer about several.
     """
     try:
         described = [await _described(admin, name) for name in names]
@@ -64,7 +64,7 @@ async def states_of(admin: AIOKafkaAdminClient, names: Iterable[str]) -> Mapping
 
 
 async def _described(admin: AIOKafkaAdminClient, name: str) -> Any:
-    """A Kafka that has just started has no coordinator for a moment: it is asked again until it has."""
+    """Describe a group, retrying while a Kafka that has just started has no coordinator yet."""
     while True:
         try:
             [answer] = await admin.describe_consumer_groups([name])

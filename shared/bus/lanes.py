@@ -1,4 +1,4 @@
-"""Which record is worked on next: in order within a key, fair between tenants, by priority within a tenant."""
+"""Scheduling of records: in order within a key, fair between tenants, by priority within a tenant."""
 
 import heapq
 from collections import deque
@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 CEILING = 2
-"""Times the limit that may be in flight when every record beyond the limit belongs to a tenant that had none."""
+"""Multiple of the limit that may be in flight if every record beyond the limit is of a tenant that had none."""
 
 
 @dataclass(slots=True)
 class _Tenant:
-    """A tenant's keys that have something to do and nothing in flight, most urgent first, then longest waiting."""
+    """A tenant's keys with records waiting and none in flight, most urgent first, then longest waiting."""
 
     ready: list[tuple[int, int, Hashable]] = field(default_factory=list)
     in_flight: int = 0
@@ -22,11 +22,11 @@ class _Tenant:
 
 
 class Lanes(Generic[T]):
-    """Records that were taken and not finished. A lane is the records of one key; one of them at a time is in flight.
+    """Records taken and not finished. A lane is the records of one key, of which one at a time is in flight.
 
-    At most `limit` records are in flight. A tenant with none in flight may begin one beyond that, so that one tenant's
-    slow flood does not keep another one out, but never more than `CEILING` times the limit, however many tenants there
-    are. The tenant with the fewest in flight is served next.
+    At most `limit` records are in flight. A tenant with none in flight may start one beyond that, so that one tenant's
+    slow flood does not block the others, up to `CEILING` times the limit regardless of the number of tenants. The
+    tenant with the fewest in flight is served next.
     """
 
     def __init__(self, limit: int) -> None:
@@ -38,20 +38,20 @@ class Lanes(Generic[T]):
         self._turn = 0
 
     def __len__(self) -> int:
-        """Records taken and not finished."""
+        """Number of records taken and not finished."""
         return self._count
 
     @property
     def in_flight(self) -> int:
-        """Records being worked on."""
+        """Records being processed."""
         return len(self._busy)
 
     def items(self) -> Iterator[T]:
-        """Every record taken and not finished."""
+        """Iterate over every record taken and not finished."""
         return (item for lane in self._lanes.values() for _, _, item in lane)
 
     def add(self, key: Hashable, item: T, *, tenant: str = "", urgency: int = 0) -> None:
-        """Take a record. The highest urgency goes first among its tenant's keys."""
+        """Add a record. Among a tenant's keys the highest urgency goes first."""
         self._count += 1
         lane = self._lanes.get(key)
         if lane is not None:
@@ -61,7 +61,7 @@ class Lanes(Generic[T]):
         self._make_ready(key)
 
     def next(self) -> tuple[Hashable, T] | None:
-        """The record to begin with now, and its key; None while nothing may begin."""
+        """Return the next record to start and its key; None while none may start."""
         name = self._next_tenant()
         if name is None:
             return None
@@ -73,7 +73,7 @@ class Lanes(Generic[T]):
         return key, self._lanes[key][0][2]
 
     def finish(self, key: Hashable) -> None:
-        """The key's record in flight is done; the next one of the key may begin."""
+        """Finish the key's record in flight; the key's next one may start."""
         name = self._busy.pop(key)
         tenant = self._tenants[name]
         tenant.in_flight -= 1
@@ -88,10 +88,10 @@ class Lanes(Generic[T]):
             del self._tenants[name]
 
     def forget(self, lost: Callable[[T], bool]) -> None:
-        """Drop the records that have not begun and that `lost` says are no longer ours."""
+        """Drop records not yet started for which `lost` is true: another consumer owns them."""
         for key, lane in list(self._lanes.items()):
-            begun = 1 if key in self._busy else 0
-            kept = [entry for place, entry in enumerate(lane) if place < begun or not lost(entry[2])]
+            started = 1 if key in self._busy else 0
+            kept = [entry for place, entry in enumerate(lane) if place < started or not lost(entry[2])]
             self._count -= len(lane) - len(kept)
             if kept:
                 self._lanes[key] = deque(kept)
@@ -109,7 +109,7 @@ class Lanes(Generic[T]):
         heapq.heappush(self._tenants.setdefault(name, _Tenant()).ready, (-urgency, self._turn, key))
 
     def _next_tenant(self) -> str | None:
-        """Return the tenant with the fewest in flight, of several the one served longest ago."""
+        """Return the tenant with the fewest in flight; ties go to the one served longest ago."""
         if len(self._busy) >= CEILING * self._limit:
             return None
         full = len(self._busy) >= self._limit

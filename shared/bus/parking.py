@@ -1,7 +1,7 @@
-"""Parking: a stopped message leaves its partition and its slot, and waits with the timekeeper until it may go on.
+"""Parking: a stopped message leaves its partition and its slot, and waits with the timekeeper until it is released.
 
-The parked record is a timer that names the scopes it can be stopped by. The timekeeper puts it back, as it was, as soon
-as none of them is stopped. It comes back at the latest when its work's time is over, so that it ends with its run.
+The parked record is a timer that names the kill-switch scopes that apply to it. The timekeeper republishes the original
+record once none of them is stopped, and at the latest at its deadline, so that it ends with its run.
 """
 
 from datetime import datetime, timedelta
@@ -9,14 +9,14 @@ from typing import Any
 
 from schemas.envelope import HEADER
 from shared.bus.record import Record, fingerprint, header_map
-from shared.bus.timers import until
+from shared.bus.timers import delay
 from shared.errors import Stopped
 
 SHORTEST = timedelta(seconds=60)
-"""How long a message is parked at least, unless it may go on before, however little time its work has left."""
+"""Minimum parking time unless it is released earlier, even if its deadline is closer."""
 
 LONGEST = timedelta(days=7)
-"""How long a message is parked at most that has no deadline before it is looked at again."""
+"""Maximum parking time of a message without a deadline, after which it is delivered and checked again."""
 
 
 def parked(
@@ -24,8 +24,8 @@ def parked(
 ) -> Record:
     """Return the timer that parks a received record.
 
-    A redelivery of the record replaces its timer. A record that was put back and is parked again has a timer of its
-    own: the timekeeper may still be erasing the one that has fired.
+    A redelivery of the record replaces its timer. A record that was released and is parked a second time gets a timer
+    of its own: the timekeeper may still be erasing the fired one.
     """
     deadline = getattr(message, "deadline", None) or now + LONGEST
     headers = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
@@ -38,4 +38,4 @@ def parked(
     )
     due = min(max(deadline, now + SHORTEST), now + LONGEST)
     name = f"parked/{fingerprint(record)}/{record.partition}.{record.offset}"
-    return until(waiting, due, table=table, source=source, prefix=prefix, now=now, id=name, parked_by=stopped.scopes)
+    return delay(waiting, due, table=table, source=source, prefix=prefix, now=now, id=name, parked_by=stopped.scopes)

@@ -1,8 +1,8 @@
-"""The consumer everything is read through: committed records only, and an unreadable batch costs its partition alone.
+"""Consumer for all reads: committed records only; an unreadable batch affects only its own partition.
 
-aiokafka raises from `getmany` for one unreadable batch, and what that call had taken from other partitions is lost. So
-each partition is asked for by itself. One whose next batch cannot be unpacked, also when it is fetched a second time,
-is held where it is, with everything before the batch handed out; the others flow.
+aiokafka's `getmany` raises for one unreadable batch and loses the records it had taken from other partitions. So each
+partition is requested by itself. If a batch cannot be unpacked even after a second fetch, its partition is held there,
+after everything before the batch was returned; the other partitions continue.
 """
 
 import asyncio
@@ -26,29 +26,29 @@ from aiokafka.protocol.fetch import FetchRequest
 Records: TypeAlias = list[ConsumerRecord[bytes, bytes]]
 
 _UNREADABLE = (CorruptRecordException, UnsupportedCodecError, RecordTooLargeError)
-"""What aiokafka says of a batch that cannot be unpacked, besides whatever its decoders raise that is no KafkaError."""
+"""aiokafka's errors for a batch that cannot be unpacked. Decoders also raise errors that are no KafkaError."""
 
 _NOWHERE = TopicPartition("", -1)
-"""Asking for it brings nothing, but raises what is wrong with the group and waits while partitions are assigned."""
+"""Requesting it returns nothing, but raises errors of the group and waits while partitions are assigned."""
 
 _HEADER = struct.Struct(">qiibIhi")
-"""Of a batch, never compressed: base offset, length, leader epoch, magic, CRC, attributes, last offset's delta."""
+"""Uncompressed batch header: base offset, length, leader epoch, magic, CRC, attributes, delta of the last offset."""
 
 _LONGEST_BATCH = 1_000_000
-"""Offsets. A header that says more is garbage."""
+"""Offsets. A header with a larger delta is garbage."""
 
 _READ_COMMITTED = 1
 _AT_ONCE = 500
-"""Records of a doubtful partition that are handed out in one call."""
+"""Records of a suspect partition returned per call."""
 
 log = structlog.get_logger()
 
 
 class Held(NamedTuple):
-    """A batch that cannot be read, and at which a partition is held."""
+    """An unreadable batch at which a partition is held."""
 
     first: int
-    """Its first offset, as far as its header can be believed."""
+    """First offset of the batch, if its header is plausible."""
     at: int
     """The offset of the next record to read."""
     end: int
@@ -57,15 +57,16 @@ class Held(NamedTuple):
 
 
 class Unreadable(KafkaError):  # type: ignore[misc]
-    """A range cannot be read because of a batch in it."""
+    """A range contains an unreadable batch."""
 
     def __init__(self, partition: TopicPartition, held: Held) -> None:
-        super().__init__(f"{place(partition)} cannot be read from offset {held.at} up to {held.end}: {held.why}")
+        place = partition_name(partition)
+        super().__init__(f"{place} cannot be read from offset {held.at} up to {held.end}: {held.why}")
         self.held = held
 
 
-def place(partition: TopicPartition) -> str:
-    """A partition as people name it."""
+def partition_name(partition: TopicPartition) -> str:
+    """Return `<topic>/<partition>`."""
     return f"{partition.topic}/{partition.partition}"
 
 
@@ -75,16 +76,16 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
     def __init__(self, *topics: str, **options: Any) -> None:
         super().__init__(*topics, **{"isolation_level": "read_committed"} | options)
         self._held: dict[TopicPartition, Held] = {}
-        self._doubted: set[TopicPartition] = set()
+        self._suspect: set[TopicPartition] = set()
         self._reached: dict[TopicPartition, int] = {}
         self._halted = False
         self.passed: dict[TopicPartition, int] = {}
-        """Of each partition its position when `getmany` was called last: what it handed out before lies below, and so
-        does what is no record, such as the mark of a transaction's end."""
+        """Position of each partition at the last call of `getmany`: above everything returned before, including control
+        batches such as transaction end markers."""
 
     @property
     def held(self) -> Mapping[TopicPartition, Held]:
-        """The partitions that are held. A rebalance frees them: what is still unreadable is then found once more."""
+        """The held partitions. A rebalance releases them; an unreadable batch is then detected once more."""
         paused = self.paused()
         self._held = {partition: held for partition, held in self._held.items() if partition in paused}
         return self._held
@@ -92,7 +93,7 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, Records]:
-        """Return what was fetched, by partition. Raises KafkaError for what is wrong with more than one batch."""
+        """Return fetched records by partition. Raises KafkaError for faults beyond a single batch."""
         until = time.monotonic() + timeout_ms / 1_000
         self.passed |= self._reached
         self._reached.clear()
@@ -102,36 +103,36 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
             left = until - time.monotonic()
             if found or left <= 0:
                 return found
-            await self._news(left)
+            await self._await_fetch(left)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Read on from the offset; whatever is held there is tried again."""
+        """Continue from the offset; a batch held there is retried."""
         self._held.pop(partition, None)
-        self._doubted.discard(partition)
+        self._suspect.discard(partition)
         self.forget(partition)
         super().seek(partition, offset)
 
     def forget(self, partition: TopicPartition) -> None:
-        """Its position says nothing any more of what was read."""
+        """Forget the partition's position."""
         self._reached.pop(partition, None)
         self.passed.pop(partition, None)
 
     def resume(self, *partitions: TopicPartition) -> None:
-        """Fetch from these again, but for those that are held."""
+        """Resume fetching from these partitions, except held ones."""
         super().resume(*(each for each in partitions if each not in self._held))
 
     def halt(self) -> None:
-        """Fetch nothing until `proceed`, also of a partition that is released meanwhile."""
+        """Stop fetching until `proceed`, including partitions released in between."""
         self._halted = True
         self.pause(*self.assignment())
 
     def proceed(self) -> None:
-        """Fetch again."""
+        """Resume fetching."""
         self._halted = False
         self.resume(*self.paused())
 
     def release(self, partition: TopicPartition, offset: int) -> None:
-        """Go on behind an unreadable batch."""
+        """Continue after an unreadable batch."""
         self.seek(partition, offset)
         self.passed[partition] = offset
         if not self._halted:
@@ -146,7 +147,7 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
             try:
                 records = await self._read(partition, left)
             except KafkaError:
-                if found:  # positions have moved past these: raised now, they would be lost; it is raised again
+                if found:  # positions have moved reader these: raised now, they would be lost; it is raised again
                     break
                 raise
             if records:
@@ -154,35 +155,35 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
         return found
 
     async def _read(self, partition: TopicPartition, most: int | None) -> Records:
-        """What was fetched of one partition; nothing when it cannot be read."""
+        """Return the fetched records of one partition; empty if they cannot be read."""
         try:
             records = await self._records_of(partition, most)
         except _UNREADABLE as why:
-            await self._doubt(partition, why)
+            await self._recheck(partition, why)
             return []
         except KafkaError:
             raise
-        except Exception as why:  # noqa: BLE001 -- each decoder has errors of its own
-            await self._doubt(partition, why)
+        except Exception as why:  # noqa: BLE001 -- each decoder raises errors of its own
+            await self._recheck(partition, why)
             return []
         if self._subscription.is_assigned(partition):
             self._reached[partition] = await self.position(partition)
         return records
 
     async def _records_of(self, partition: TopicPartition, most: int | None) -> Records:
-        if partition not in self._doubted:
+        if partition not in self._suspect:
             found: dict[TopicPartition, Records] = await super().getmany(partition, max_records=most)
             return found.get(partition, [])
         return await self._one_by_one(partition, most or _AT_ONCE)
 
     async def _one_by_one(self, partition: TopicPartition, most: int) -> Records:
-        """What comes before a batch that cannot be read: asked for at once, it would be lost with it."""
+        """Return the records before an unreadable batch, read singly so that they are not lost with it."""
         records: Records = []
         try:
             while len(records) < most:
                 one = (await super().getmany(partition, max_records=1)).get(partition)
                 if not one:
-                    self._doubted.discard(partition)
+                    self._suspect.discard(partition)
                     break
                 records += one
         except Exception:
@@ -191,21 +192,21 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
             super().seek(partition, records[-1].offset + 1)
         return records
 
-    async def _doubt(self, partition: TopicPartition, why: Exception) -> None:
-        """Fetch once more what cannot be read; hold the partition when that does not help."""
-        with suppress(IllegalStateError):  # it was lost meanwhile
+    async def _recheck(self, partition: TopicPartition, why: Exception) -> None:
+        """Fetch an unreadable batch a second time; hold the partition if that fails too."""
+        with suppress(IllegalStateError):  # the partition was revoked
             at = await self.position(partition) - isinstance(why, RecordTooLargeError)
             super().seek(partition, at)
-            if partition not in self._doubted:
-                self._doubted.add(partition)
+            if partition not in self._suspect:
+                self._suspect.add(partition)
                 return
             first, end = await self._extent(partition, at)
             self._held[partition] = held = Held(first, at, end, f"{type(why).__name__}: {why}"[:300])
             self.pause(partition)
-            tell(partition, held)
+            log_held(partition, held)
 
     async def _extent(self, partition: TopicPartition, at: int) -> tuple[int, int]:
-        """The first offset of a batch and the one after it, as its header says; of garbage, that of one record."""
+        """Return the batch's first offset and the one after it, by its header; one record if that is garbage."""
         leader = self._client.cluster.leader_for_partition(partition)
         asked = [(partition.topic, [(partition.partition, at, _HEADER.size)])]
         answer = await self._client.send(leader, FetchRequest(500, 1, _HEADER.size, _READ_COMMITTED, asked))
@@ -216,9 +217,9 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
                 return first, first + delta + 1
         return at, at + 1
 
-    async def _news(self, seconds: float) -> None:
-        """Return when something was fetched, or the time is over. Raises KafkaError when the group is refused."""
-        waiter = self._fetcher._create_fetch_waiter()  # noqa: SLF001 -- pinned; there is no other way to wait for any
+    async def _await_fetch(self, seconds: float) -> None:
+        """Return when records were fetched or time is up. Raises KafkaError if the group is rejected."""
+        waiter = self._fetcher._create_fetch_waiter()  # noqa: SLF001 -- version is pinned; no public way to wait
         await asyncio.wait([waiter], timeout=seconds)
         if waiter.done():
             waiter.result()
@@ -226,7 +227,7 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
             waiter.cancel()
 
 
-def tell(partition: TopicPartition, held: Held) -> None:
+def log_held(partition: TopicPartition, held: Held) -> None:
     """Log that a partition is held."""
     extent = {"first": held.first, "offset": held.at, "end": held.end}
     log.error("partition_held", topic=partition.topic, partition=partition.partition, **extent, error=held.why)

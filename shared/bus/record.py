@@ -1,4 +1,4 @@
-"""Between typed messages and Kafka records: CloudEvents attributes in the headers, JSON in the value."""
+"""Conversion between typed messages and Kafka records: CloudEvents attributes in headers, JSON in the value."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ from shared.errors import InvalidMessage
 from shared.telemetry.propagation import MessageTrace, current_traceparent, trace_for_message
 
 _LONGEST = 2_000
-"""Characters of what is said about a message that cannot be read: it may repeat what stands in it."""
+"""Characters of an error about an unreadable message, which may quote its contents."""
 
 
 class Record(Part):
-    """A record to publish, or one that waits to be. Serialises to JSON for the outbox."""
+    """A record to publish now or later. Serialises to JSON for the outbox."""
 
     id: str
     topic: str
@@ -28,14 +28,14 @@ class Record(Part):
     headers: dict[str, str]
     value: str
     parent: str | None = None
-    """The span it is sent in, as a `traceparent`; None: its sending is not shown."""
+    """Parent of the send span, as a `traceparent`; None: no send span."""
     links: tuple[str, ...] = ()
-    """Spans it follows from besides."""
+    """Further spans the record follows from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A record as it was received, decoded."""
+    """A received record, decoded."""
 
     envelope: Envelope
     message: Message
@@ -48,17 +48,17 @@ class Delivery:
     """The record itself."""
 
     def tried(self, attempt: int) -> "Delivery":
-        """The same as that attempt, whatever its header says."""
+        """Return the delivery as attempt `attempt`, overriding its header."""
         if attempt == self.envelope.attempt:
             return self
         return replace(self, envelope=self.envelope.model_copy(update={"attempt": attempt}))
 
     @property
     def mark(self) -> str:
-        """Digest that names the event, by which a repetition of it is recognised.
+        """Digest that identifies the event, used to recognise repetitions.
 
-        A CloudEvent is named by its source and id. The token is part of it, so that a forged answer does not have the
-        genuine one taken for a repetition.
+        A CloudEvent is identified by source and id. The token is included, so that a forged answer cannot make the
+        genuine one look like a repetition.
         """
         envelope, token = self.envelope, getattr(self.message, "token", None)
         return content_id(envelope.type, envelope.source, envelope.id, token or "")
@@ -76,10 +76,10 @@ def encode(
     follows: Sequence[str] = (),
     shown: bool = True,
 ) -> Record:
-    """The record of a message. Its key, and so its order, is the run's id unless another is given.
+    """Encode a message as a record. Its key, and so its order, is the run id unless `key` is given.
 
-    The trace that is current where this is called goes with it; `follows` are ids of messages it also follows from.
-    What is not `shown`, such as an entry of a log, has no span of its own.
+    The record carries the current trace; `follows` are ids of messages it also follows from. With `shown=False`, as for
+    a log entry, it gets no span of its own.
     """
     subject = key or str(getattr(message, "run_id", id))
     trace = trace_for_message(id, follows=follows) if shown else MessageTrace(current_traceparent(), None, None, ())
@@ -107,9 +107,9 @@ def encode(
 
 
 def encode_lean(message: Message, *, key: str, source: str, prefix: str) -> Record:
-    """The record of a log entry that nothing follows from: what a CloudEvent must have, and no more.
+    """Encode a log entry that has no effects, with only the required CloudEvents attributes.
 
-    Its id is that of its content: the same entry again is the same event.
+    Its id is a digest of its content: the same entry is the same event.
     """
     value = message.model_dump_json(exclude_defaults=True)
     envelope = Envelope(id=content_id(key, value)[:16], source=source, type=message.wire_type())
@@ -119,13 +119,13 @@ def encode_lean(message: Message, *, key: str, source: str, prefix: str) -> Reco
 
 
 def _priority(message: Message) -> str | None:
-    """Left out where it says nothing."""
+    """Return the priority; None if it is the default."""
     priority = getattr(message, "priority", Priority.NORMAL)
     return None if priority is Priority.NORMAL else str(priority)
 
 
 def decode(record: Any, prefix: str) -> Delivery:
-    """The message in a received record (aiokafka's ConsumerRecord).
+    """Decode a received record (aiokafka's ConsumerRecord).
 
     Raises InvalidMessage as `read` does.
     """
@@ -135,11 +135,11 @@ def decode(record: Any, prefix: str) -> Delivery:
 
 
 def read(topic: str, headers: Mapping[str, bytes | str], value: bytes) -> tuple[Envelope, Message]:
-    """The envelope and the message of a record on the topic, which is named without the prefix.
+    """Read envelope and message of a record on `topic`, named without the prefix.
 
-    Raises InvalidMessage, saying what is wrong: missing or wrong headers, an unknown type or version, a payload that
-    does not fit its schema, a message that belongs on another topic. Who may write a topic is decided by Kafka's ACLs,
-    so a message is obeyed only where those who may send it write.
+    Raises InvalidMessage that names the fault: missing or wrong headers, an unknown type or version, a payload that
+    does not match its schema, a message that belongs on another topic. Kafka's ACLs decide who may write a topic, so a
+    message is accepted only on the topic of its authorised senders.
     """
     try:
         envelope = from_headers(headers)
@@ -157,19 +157,19 @@ def read(topic: str, headers: Mapping[str, bytes | str], value: bytes) -> tuple[
 
 
 def explain(wrong: ValidationError) -> str:
-    """A validation error as one line: where, and what is wrong there."""
+    """Format a validation error as one line: field and fault."""
     return "; ".join(
         f"{'.'.join(map(str, error['loc'])) or 'payload'}: {error['msg']}" for error in wrong.errors(include_url=False)
     )[:_LONGEST]
 
 
 def header_map(headers: Any) -> Mapping[str, bytes]:
-    """Kafka's header pairs as a mapping; of a name that stands twice the last counts."""
+    """Return Kafka's header pairs as a mapping; the last value of a repeated name wins."""
     return {name.lower(): value or b"" for name, value in headers}
 
 
 def fingerprint(record: Any) -> str:
-    """Digest that names a received record by what it is, not by where it lies: equal for a repetition of it alone."""
+    """Digest of a received record's content, independent of its offset: equal only for a repetition."""
     headers = header_map(record.headers)
     named = [headers.get(HEADER[name], b"") for name in ("type", "source", "id")]
     parts = [record.topic.encode(), *named, record.key or b"", record.value or b""]
@@ -177,5 +177,5 @@ def fingerprint(record: Any) -> str:
 
 
 def content_id(*parts: str) -> str:
-    """An id derived from its parts: the same cause always gives the same id."""
+    """Derive an id from its parts: the same cause always gives the same id."""
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]

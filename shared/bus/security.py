@@ -1,4 +1,4 @@
-"""How every connection to Kafka is opened: from the settings to what FastStream and aiokafka take."""
+"""Security of every Kafka connection: from the settings to the options of FastStream and aiokafka."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ _MECHANISMS = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA
 
 
 def security(settings: Settings) -> BaseSecurity:
-    """For FastStream's broker."""
+    """Return the security options of FastStream's broker."""
     protocol = settings.kafka_security_protocol
     tls = protocol.endswith("SSL")
     files = settings.kafka_ca, settings.kafka_certificate, settings.kafka_key
     context = tls_context(*files) if tls else None
     if not protocol.startswith("SASL"):
         return BaseSecurity(ssl_context=context, use_ssl=tls)
-    assert settings.kafka_sasl_mechanism, "the settings have seen to it"
+    assert settings.kafka_sasl_mechanism, "validated by the settings"
     assert settings.kafka_username, "as above"
     assert settings.kafka_password, "as above"
     password = settings.kafka_password.get_secret_value()
@@ -26,10 +26,10 @@ def security(settings: Settings) -> BaseSecurity:
 
 
 def secured(settings: Settings) -> dict[str, Any]:
-    """For aiokafka's clients: what they take beside the address."""
+    """Return the security options of aiokafka's clients."""
     return parse_security(security(settings))
 
 
 def connection(settings: Settings) -> dict[str, Any]:
-    """For aiokafka's clients: where Kafka is, and all they need to be let in."""
+    """Return the addresses and security options of aiokafka's clients."""
     return {"bootstrap_servers": settings.kafka.split(","), **secured(settings)}

@@ -1,4 +1,4 @@
-"""The tenant a record counts for when tenants share a consumer."""
+"""Tenant of a record, for fair sharing of a consumer between tenants."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from pydantic_core import from_json
 from schemas.envelope import HEADER
 
 OUTSIDE = ("tasks", "control", "decisions")
-"""Topics written from outside: a header there says whatever its writer likes; the payload is what is obeyed."""
+"""Topics written from outside: headers there are untrusted; the payload is authoritative."""
 
 
 def tenant_of(record: ConsumerRecord[bytes, bytes], *, outside: bool, longest: int) -> str:
-    """Return the tenant whose share the record takes; records that name none share one.
+    """Return the tenant whose share the record uses; records that name none share one.
 
-    A payload above `longest` bytes is not parsed, since it will be refused.
+    A payload above `longest` bytes is not parsed, since it will be rejected.
     """
     if not outside:
         return _text(dict(record.headers).get(HEADER["tenant"]))

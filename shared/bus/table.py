@@ -1,4 +1,4 @@
-"""A table kept in memory from compacted topics: read from their beginning whenever partitions are assigned."""
+"""In-memory table of compacted topics, read from their beginning on every assignment."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,36 +19,36 @@ from shared.telemetry.logs import SELDOM
 
 Raw: TypeAlias = ConsumerRecord[bytes, bytes]
 
-AGAIN_AFTER = 1.0
-"""Seconds before Kafka is asked again how much there is to read, when it did not say."""
+RETRY_AFTER = 1.0
+"""Seconds before end offsets are requested again after a failure."""
 
 LOOK_EVERY = 0.1
-"""Seconds between looks at how far has been read, until everything is."""
+"""Seconds between checks of reading progress during loading."""
 
 log = structlog.get_logger()
 
 
 class Table(Protocol):
-    """What is fed. Partitions come and go whole."""
+    """Receiver of records. Partitions are added and dropped as a whole."""
 
     def put(self, place: TopicPartition, key: str, record: Raw) -> None:
-        """The key has this record now. One with an empty value asks for the key to be erased."""
+        """Set the key's record. An empty value requests that the key be erased."""
 
     def clear(self, place: TopicPartition, key: str) -> None:
-        """The key has none any more."""
+        """Remove the key."""
 
     def complete(self, place: TopicPartition) -> None:
-        """Everything that was there at the assignment has been put: from here on it is news."""
+        """Mark the partition as loaded: everything up to the end at assignment was put; later records are new."""
 
     def drop(self, place: TopicPartition) -> None:
-        """The partition is somebody else's now, or begins anew."""
+        """Drop the partition: another consumer owns it, or it is about to be reloaded."""
 
 
 class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Feeds a table from every topic that matches `pattern`, also from those that are created later.
+    """Feeds a table from every topic that matches `pattern`, including topics created later.
 
-    Nothing is ever committed: a partition is read from its beginning by each member that is assigned it. The group only
-    shares the partitions among replicas.
+    Nothing is committed: each member reads its partitions from the beginning. The group only distributes partitions
+    among replicas.
     """
 
     def __init__(self, broker: KafkaBroker, pattern: str, group: str, table: Table, settings: Settings) -> None:
@@ -63,29 +63,29 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def held(self) -> Mapping[TopicPartition, Held]:
-        """The partitions that wait at a batch which cannot be read."""
+        """Partitions held at an unreadable batch."""
         reader = self.reader()
         return reader.held if reader is not None else {}
 
     @property
     def loading(self) -> bool:
-        """Whether some partition has not been read to where it ended when it was assigned."""
+        """True until every partition is read up to its end at assignment."""
         return bool(self._loading) or self._rebalancing
 
     def close(self) -> None:
-        """Ask Kafka nothing more."""
+        """Stop requesting offsets."""
         if self._asking is not None:
             self._asking.cancel()
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Forget them."""
+        """Drop the partitions."""
         self._rebalancing = True
         self.close()
         for each in revoked:
             self._forget(each)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Begin anew, and find out how much there is to read. Records come already while that is asked."""
+        """Start loading and request the end offsets. Records already arrive meanwhile."""
         self.close()
         partitions = list(assigned)
         for each in partitions:
@@ -95,14 +95,14 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._asking = asyncio.create_task(self._ask(partitions))
 
     async def _ask(self, partitions: list[TopicPartition]) -> None:
-        """Find out how much there is to read, however long Kafka does not say it: the group must not wait for that."""
+        """Request the extent of the partitions, retrying for as long as it takes; the group must not wait for it."""
         while (consumer := self.reader()) is not None:
             try:
                 begins = await consumer.beginning_offsets(partitions)
                 ends = await consumer.end_offsets(partitions)
-            except KafkaError as away:
-                log.warning("table_extent_unknown", topic=self._pattern, error=repr(away), **SELDOM)
-                await asyncio.sleep(AGAIN_AFTER)
+            except KafkaError as error:
+                log.warning("table_extent_unknown", topic=self._pattern, error=repr(error), **SELDOM)
+                await asyncio.sleep(RETRY_AFTER)
                 continue
             for each in partitions:
                 self._ends[each] = ends[each] if begins[each] < ends[each] else 0
@@ -111,7 +111,7 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             return
 
     async def _pass(self, partitions: list[TopicPartition]) -> None:
-        """Count as read what holds no records, such as a transaction's marker at the end, until all is read."""
+        """Count offsets without records as read, such as a transaction's end marker, until all is read."""
         while self._loading and (consumer := self.reader()) is not None:
             for each in partitions:
                 passed = consumer.passed.get(each, 0)
@@ -133,7 +133,7 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._look(place)
 
     def _look(self, place: TopicPartition) -> None:
-        """Notice that everything has been read that there was."""
+        """Complete the partition once it is read up to its end at assignment."""
         end = self._ends.get(place)
         if place in self._loading and end is not None and self._reached.get(place, 0) >= end:
             self._loading.remove(place)
@@ -149,23 +149,23 @@ class TableConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 class Erased(NamedTuple):
-    """A key to take out of a compacted topic."""
+    """A key to erase from a compacted topic."""
 
     topic: str
     key: str
     partition: int | None = None
-    """None: the key's own."""
+    """None: the key's default partition."""
 
 
-class Eraser:
-    """Takes keys out of compacted topics, with records that have no value: FastStream cannot publish those."""
+class TombstoneWriter:
+    """Erases keys of compacted topics with tombstones (records without a value), which FastStream cannot publish."""
 
     def __init__(self, settings: Settings) -> None:
         self._connection = connection(settings)
         self._producer: AIOKafkaProducer | None = None
 
     async def erase(self, keys: Iterable[Erased]) -> None:
-        """Take keys out and return when Kafka has acknowledged it. Raises KafkaError."""
+        """Erase keys and return when Kafka has acknowledged it. Raises KafkaError."""
         with ending_if_broken():
             sent = [await self._open.send(each.topic, key=each.key.encode(), partition=each.partition) for each in keys]
             await asyncio.gather(*sent)
@@ -178,10 +178,10 @@ class Eraser:
 
     @property
     def _open(self) -> AIOKafkaProducer:
-        assert self._producer is not None, "an eraser is started before it is used"
+        assert self._producer is not None, "a tombstone writer is started before use"
         return self._producer
 
     async def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         if self._producer is not None:
             await self._producer.stop()

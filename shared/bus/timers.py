@@ -1,11 +1,11 @@
-"""Records that wait in a topic of their writer's own, until the timekeeper puts them where they belong.
+"""Timers: records that wait in a topic of their writer until the timekeeper publishes them to their target.
 
-| waits in | written by | goes to |
+| waits in | written by | target |
 |---|---|---|
-| `timers` | orchestrator | what it consumes or writes: tasks, runs, control, decisions, handoffs |
+| `timers` | orchestrator | topics it consumes or writes: tasks, runs, control, decisions, handoffs |
 | `retries.<agent>` | that agent | its own handoffs, `agents.<agent>` |
 
-A timer that names any other topic is refused: else a writer could have the timekeeper write what it may not.
+A timer with any other target is rejected: it would let a writer bypass its ACLs through the timekeeper.
 """
 
 import re
@@ -27,14 +27,14 @@ MAY_DELIVER: Mapping[str, tuple[str, ...]] = {
 
 
 def check_target(timer: TimerSet, table: str) -> None:
-    """Raise InvalidMessage unless a timer that waits in the table may be delivered, and can be read where it goes."""
+    """Raise InvalidMessage unless timers of the table may name the target and the record is valid there."""
     if not may_deliver(table, timer.topic):
         raise InvalidMessage(f"a timer in `{table}` may not go to `{timer.topic}`", code="forbidden_target")
     read(timer.topic, timer.headers, timer.value.encode())
 
 
 def may_deliver(table: str, topic: str) -> bool:
-    """Return true if timers of the table may name the topic."""
+    """Return True if timers of the table may name the topic."""
     for source, targets in MAY_DELIVER.items():
         if (found := _match(source, table)) is not None:
             name = found.group(1) if found.groups() else "*"
@@ -46,7 +46,7 @@ def _match(pattern: str, topic: str) -> re.Match[str] | None:
     return re.fullmatch(re.escape(pattern).replace(r"\*", "([^.]+)"), topic)
 
 
-def encode_at(
+def encode_delayed(
     message: Message,
     due: datetime | None,
     *,
@@ -57,12 +57,12 @@ def encode_at(
     cause: str | None = None,
     follows: Sequence[str] = (),
 ) -> Record:
-    """The record of a message that is to be published when it is due; at once if `due` is None."""
+    """Encode a message to be published when due; immediately if `due` is None."""
     record = encode(message, id=id, source=source, prefix=prefix, now=now, cause=cause, follows=follows)
-    return record if due is None else until(record, due, table=TABLE, source=source, prefix=prefix, now=now)
+    return record if due is None else delay(record, due, table=TABLE, source=source, prefix=prefix, now=now)
 
 
-def until(
+def delay(
     record: Record,
     due: datetime,
     *,
@@ -73,10 +73,10 @@ def until(
     id: str | None = None,
     parked_by: Sequence[str] = (),
 ) -> Record:
-    """Return the record that has another one wait in the table of its writer.
+    """Return the timer that holds a record back in the table of its writer.
 
-    `id` names the timer, else the record's id does; the same replaces it. `parked_by`: scopes of the kill switch; the
-    record may go earlier, as soon as none of them is stopped.
+    The timer is named `id`, by default the record's id; a timer of the same name replaces it. `parked_by`: scopes of
+    the kill switch; the record is released earlier once none of them is stopped.
     """
     waiting = TimerSet(
         due=due,
@@ -94,15 +94,15 @@ def until(
 def cleared(id: str, *, prefix: str) -> Record:
     """Return the record that clears the timer of that name in `timers`.
 
-    It has an empty value, as an outbox can hold it; the timekeeper erases the key. One that nothing waits under any
-    more is cleared in vain.
+    It has an empty value, which an outbox can hold; the timekeeper then erases the key. Clearing a timer that has fired
+    has no effect.
     """
     name = _name(id)
     return Record(id=f"cleared/{name}", topic=prefix + TABLE, key=name, headers={}, value="")
 
 
-def wake(timer: TimerSet, id: str, prefix: str) -> Record:
-    """The record that has waited, as it was: it is sent in the span that had it wait."""
+def fire(timer: TimerSet, id: str, prefix: str) -> Record:
+    """Return the original record of a timer, to be sent in the span that set the timer."""
     return Record(
         id=id,
         topic=prefix + timer.topic,
@@ -114,9 +114,9 @@ def wake(timer: TimerSet, id: str, prefix: str) -> Record:
 
 
 def _name(wanted: str) -> str:
-    """Ids may be as long as ids may be; one that is made of them is made short if need be."""
+    """Return the timer's name: the wanted one, or its digest if the timer's id would become too long."""
     return wanted if len(_TIMER + wanted) <= LONGEST_ID else content_id(wanted)
 
 
 _TIMER = "timer/"
-"""Before the name of a timer in its record's id: what waits has an id of its own."""
+"""Prefix of a timer's record id, which differs from the id of the waiting record."""

@@ -1,4 +1,4 @@
-"""An HTTP client that does not read more than an answer can have: a server decides what it sends, not what we hold."""
+"""HTTP client with a bound on the size of an answer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,24 +11,24 @@ import httpx2
 import openai
 
 LARGEST_REPLY = 4 * 1_048_576
-"""Bytes of an answer, unpacked: the longest reply that is asked for has a few hundred thousand, escapes included."""
+"""Bytes of an uncompressed answer: the longest requested reply has a few hundred thousand, escapes included."""
 
 LARGEST_VECTORS = 64 * 1_048_576
-"""Bytes of an answer with embeddings: a text has up to a hundred thousand."""
+"""Bytes of an answer with embeddings, up to a hundred thousand per text."""
 
 
 class TooLarge(httpx2.ReadError):
-    """The answer was longer than any that was asked for; the rest was not read."""
+    """The answer exceeds the bound; the rest was not read."""
 
 
 class BoundedClient(openai.DefaultAioHttpClient):
-    """A client on aiohttp's transport: with a thousand calls at once, each costs half of what it does without."""
+    """Client on aiohttp's transport, which halves the cost per call with a thousand concurrent calls."""
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **more: Any) -> httpx2.Response:
-        """The response with its body, or as much of one as there may be. Raises TooLarge."""
+        """Send, and return the response with its body. Raises TooLarge."""
         try:
             return await self._whole(request, stream, more)
-        except aiohttp.ClientError as broken:  # what the transport has no name for: it is no HTTP
+        except aiohttp.ClientError as broken:  # unmapped by the transport: the answer is not HTTP
             raise httpx2.RemoteProtocolError(type(broken).__name__, request=request) from broken
 
     async def _whole(self, request: httpx2.Request, stream: bool, more: dict[str, Any]) -> httpx2.Response:
@@ -48,12 +48,12 @@ class BoundedClient(openai.DefaultAioHttpClient):
 
 
 _OF_THE_WIRE = {b"content-encoding", b"content-length", b"transfer-encoding"}
-"""Headers that say how the body came; it is unpacked now."""
+"""Headers about the body's encoding on the wire; it is decoded by now."""
 
 
 @dataclass(slots=True)
 class Received:
-    """Bytes of answers, unpacked."""
+    """Bytes of answers, uncompressed."""
 
     bytes: int = 0
 
@@ -63,7 +63,7 @@ _COUNTED: ContextVar[Received | None] = ContextVar("received", default=None)
 
 @contextmanager
 def counting() -> Iterator[Received]:
-    """What comes in the block, also when nothing can be made of it."""
+    """Count the bytes received in this block, including unusable answers."""
     received = Received()
     before = _COUNTED.set(received)
     try:

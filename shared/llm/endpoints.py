@@ -1,4 +1,4 @@
-"""Which models there are, where, and in what order they are asked for each role: read from the settings at start."""
+"""Model endpoints and their order for each role, read from the settings at start."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ class Endpoint(Strict):
     """One model at one address."""
 
     name: str
-    """What its limits are shared under, and what logs call it."""
+    """Name of the endpoint in logs and in its shared limits."""
     model: str = Field(min_length=1)
     base_url: str | None
     api_key: SecretStr
@@ -26,7 +26,7 @@ class Endpoint(Strict):
 
 
 class _Declared(Strict):
-    """An endpoint as the file has it."""
+    """An endpoint as declared in the file."""
 
     model: str = Field(min_length=1)
     base_url: str | None = None
@@ -41,16 +41,16 @@ class _File(Strict):
 
 
 Chains = Mapping[ModelRole, tuple[Endpoint, ...]]
-"""The endpoints of each role, the preferred one first. A role without any is not there."""
+"""Endpoints of each role, the preferred one first. Roles without an endpoint are absent."""
 
 
 def chains_of(settings: Settings) -> Chains:
-    """The endpoints that the settings name. Raises Misconfigured."""
+    """Return the endpoints named by the settings. Raises Misconfigured."""
     return _of_file(settings.models, settings) if settings.models else _of_variables(settings)
 
 
 def endpoints_in(chains: Chains) -> list[Endpoint]:
-    """Each endpoint once."""
+    """Return each endpoint once."""
     return list({each.name: each for chain in chains.values() for each in chain}.values())
 
 
@@ -87,7 +87,7 @@ def _of_file(path: Path, settings: Settings) -> Chains:
 
 
 def _endpoint(name: str, declared: _Declared, settings: Settings) -> Endpoint:
-    """A key goes only to the address it is meant for."""
+    """Return the endpoint. An API key is used only with the address it was set for."""
     ours: dict[str, Any] = {"base_url": settings.openai_base_url, "api_key": settings.openai_api_key}
     own: dict[str, Any] = {"base_url": declared.base_url, "api_key": SecretStr("none")}
     where = own if declared.base_url else ours

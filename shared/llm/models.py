@@ -1,4 +1,4 @@
-"""The one door to language models: OpenAI-compatible endpoints, a chain of them for each role."""
+"""Client of language models: OpenAI-compatible endpoints, with a failover chain for each role."""
 
 import time
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from shared.config import ModelRole, Settings
 from shared.errors import TerminalError
 from shared.llm.endpoints import Endpoint, chains_of, endpoints_in
 from shared.llm.failover import Call, Failover
-from shared.llm.gate import Gate
+from shared.llm.limiter import EndpointLimiter
 from shared.llm.reply import Reply, Vectors, reply_of, vectors_of
-from shared.llm.request import NotAnswered, client_of, complete, taken, vectorize
+from shared.llm.request import NotAnswered, client_of, complete, usage_of_failure, vectorize
 from shared.llm.schema import strict_schema
 from shared.llm.spending import Demand, Spending, unlimited
 from shared.llm.usage import Amount, estimated_tokens, prompt_amount
@@ -24,16 +24,16 @@ from shared.telemetry.metrics import Metrics
 log = structlog.get_logger()
 
 Chat = list[dict[str, Any]]
-"""Messages as the wire protocol has them."""
+"""Messages in the form of the wire protocol."""
 
 _GRACE = 5.0
-"""Seconds a probe may take beyond the longest request before another one is made."""
+"""Seconds a probe may take beyond the longest request before another probe is admitted."""
 
 
 class Models:
-    """Models by role. `chat` raises RetryableError when trying later may help, TerminalError when it will not.
+    """Models by role. `chat` raises RetryableError if a later retry may succeed, else TerminalError.
 
-    Raises Misconfigured when the settings name models that cannot be.
+    Raises Misconfigured for invalid model settings.
     """
 
     def __init__(self, settings: Settings, scripts: Scripts, metrics: Metrics) -> None:
@@ -41,15 +41,18 @@ class Models:
         self._metrics = metrics
         chains = chains_of(settings)
         endpoints = {each.name: each for each in endpoints_in(chains)}
-        for dear in (each for each in endpoints.values() if not each.price.known):
-            log.warning("no price is known: the model counts as dear; set WAGGLE_MODEL_PRICES", model=dear.model)
+        for each in (each for each in endpoints.values() if not each.price.known):
+            log.warning("model_price_unknown", model=each.model, charged="highest rate", setting="WAGGLE_MODEL_PRICES")
         lease = settings.model_timeout + _GRACE
-        gates = {name: Gate(each, scripts, metrics, lease, settings.max_in_flight) for name, each in endpoints.items()}
+        limiters = {
+            name: EndpointLimiter(each, scripts, metrics, lease, settings.max_in_flight)
+            for name, each in endpoints.items()
+        }
         self._clients = {name: client_of(each, settings) for name, each in endpoints.items()}
-        self._chains = {role: [gates[each.name] for each in chain] for role, chain in chains.items()}
+        self._chains = {role: [limiters[each.name] for each in chain] for role, chain in chains.items()}
 
     def name_of(self, role: ModelRole) -> str:
-        """The preferred model of that role."""
+        """Return the name of the role's preferred model."""
         return self._chains[role][0].endpoint.model
 
     async def chat(
@@ -63,10 +66,10 @@ class Models:
         within: float | None = None,
         spending: Spending = unlimited,
     ) -> Reply:
-        """Ask until one model has answered. The reply wants tools called, or is meant to be JSON of the `result` model.
+        """Return the reply of the first model that answers: tool calls, or JSON meant for `result`, not validated here.
 
-        That is not checked here. `within`: seconds for everything, the waiting for limits too; else as a step has.
-        `spending` is entered around each single request; what it raises ends the call.
+        `within`: seconds for everything, including waits for limits; defaults to a step's time. `spending` is entered
+        around each request; an exception from it ends the call.
         """
         request: dict[str, Any] = {"messages": messages, "response_format": _response_format(result)}
         request |= {"tools": list(tools)} if tools else {}
@@ -82,15 +85,15 @@ class Models:
         chain = self._chains[role]
         ours = Failover(chain, within or self._settings.step_timeout, self._settings.model_timeout)
         call = Call(demand, spending, send, estimated_tokens(prompt.most))
-        return self._told(await ours.ask(call), chain[0].endpoint)
+        return self._mark_fallback(await ours.ask(call), chain[0].endpoint)
 
     async def embed(
         self, texts: Sequence[str], *, within: float | None = None, spending: Spending = unlimited
     ) -> Vectors:
-        """Turn texts into vectors, by the model of the role `embed`; `within` and `spending` as for `chat`.
+        """Embed texts with the model of the role `embed`; `within` and `spending` as for `chat`.
 
-        A chain there is for endpoints that have the same model: another one's vectors mean something else. Raises
-        TerminalError `no_embedding_model` when the settings name none.
+        All endpoints of that chain must serve the same model, as vectors of different models are not comparable. Raises
+        TerminalError `no_embedding_model` if the settings name none.
         """
         if ModelRole.EMBED not in self._chains:
             raise TerminalError("no model for embeddings is set: WAGGLE_MODEL_EMBED", code="no_embedding_model")
@@ -119,14 +122,14 @@ class Models:
                 completion = await complete(client, body, seconds)
                 reply = reply_of(completion, endpoint, prompt, longest, time.monotonic() - started)
             except NotAnswered as failure:
-                failure.usage = taken(failure, prompt, longest, endpoint.price)
+                failure.usage = usage_of_failure(failure, prompt, longest, endpoint.price)
                 raise
             traces.record_reply(span, reply.model, reply.finish_reason, reply.message)
             traces.record_usage(span, reply.usage)
             return reply
 
-    def _told(self, reply: Reply, preferred: Endpoint) -> Reply:
-        """The reply, which says so if another endpoint has stood in."""
+    def _mark_fallback(self, reply: Reply, preferred: Endpoint) -> Reply:
+        """Record in the reply if it comes from a fallback endpoint."""
         if reply.endpoint == preferred.name:
             return reply
         labels = (self._metrics.model(reply.endpoint), self._metrics.model(preferred.name))

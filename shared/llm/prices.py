@@ -1,4 +1,4 @@
-"""What model calls cost: by the installation's settings, by the price list beside this file, or by its `unknown`."""
+"""Prices of models: from the settings, else from `prices.toml`, else its entry `unknown`."""
 
 import re
 import tomllib
@@ -8,23 +8,23 @@ from typing import NamedTuple
 
 _LIST = tomllib.loads(Path(__file__).with_name("prices.toml").read_text())
 _DATE = re.compile(r"[-@:]\d{4}(-?\d\d){0,2}$")
-"""What the name of a dated version ends with."""
+"""Date suffix of a model version."""
 
 
 class Price(NamedTuple):
-    """US dollars per million tokens. `known`: somebody has said so, it is not just taken for dear."""
+    """US dollars per million tokens. `known`: False if the model is charged at the rate for unknown models."""
 
     prompt: float
     completion: float
     known: bool = True
 
     def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """US dollars for one call."""
+        """Return the cost of one call in US dollars."""
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1_000_000
 
 
 def price_of(model: str, own: Mapping[str, tuple[float, float]]) -> Price:
-    """The price of a model. A dated version has the price of its model, if it has none itself."""
+    """Return a model's price. A dated version without a price of its own has that of its model."""
     listed = {**_LIST["models"], **own}
     found = listed.get(model) or listed.get(_DATE.sub("", model))
     prompt, completion = found or _LIST["unknown"]

@@ -1,4 +1,4 @@
-"""What a model said, and what it took."""
+"""Replies of models, with their usage."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -14,11 +14,11 @@ from shared.llm.usage import NOTHING, Amount, reply_amount, usage_of
 from shared.resilience import Outcome
 
 MOST_CALLS = 64
-"""Tool calls of one reply; the others were not made, and the chat does not have them."""
+"""Tool calls of one reply; further ones are dropped, from the chat too."""
 
 
 class ToolRequest(Part):
-    """A tool the model wants called. `arguments` is what it wrote: perhaps not even JSON."""
+    """A tool call requested by the model. `arguments` is its raw text, which may not even be JSON."""
 
     id: str
     name: str
@@ -26,22 +26,22 @@ class ToolRequest(Part):
 
 
 class Reply(Part):
-    """One answer of a model, with what it took."""
+    """One reply of a model, with its usage."""
 
     content: str | None
     tool_requests: list[ToolRequest]
     finish_reason: str
     model: str
-    """Which really answered, as its endpoint calls it."""
+    """The model that answered, as named by its endpoint."""
     seconds: float
     usage: Usage
     endpoint: str = ""
     instead_of: str | None = None
-    """The endpoint it stood in for; None: it was the preferred one."""
+    """Preferred endpoint it replaced; None if it was the preferred one."""
 
     @property
     def message(self) -> dict[str, Any]:
-        """What the model said, as a message of a chat."""
+        """The reply as a message of a chat."""
         calls = [
             {"id": each.id, "type": "function", "function": {"name": each.name, "arguments": each.arguments}}
             for each in self.tool_requests
@@ -50,64 +50,64 @@ class Reply(Part):
 
 
 class Vectors(Part):
-    """Texts as vectors, in their order, with what it took."""
+    """Embeddings of texts, in order, with their usage."""
 
     vectors: list[list[float]]
     model: str
-    """Vectors of different models cannot be compared."""
+    """Name of the model; vectors of different models are not comparable."""
     usage: Usage
 
 
 def vectors_of(found: Any, endpoint: Endpoint, prompt: Amount) -> Vectors:
-    """The vectors in a provider's answer. Raises NotAnswered when they cannot be read."""
+    """Parse the vectors in a provider's answer. Raises NotAnswered if they are malformed."""
     try:
         inputs = sorted(found.data, key=lambda each: each.index)
         usage = usage_of(found.usage, prompt, NOTHING, endpoint.price)
         return Vectors(vectors=[each.embedding for each in inputs], model=found.model or endpoint.model, usage=usage)
     except (AttributeError, TypeError, ValidationError) as garbled:
-        raise NotAnswered(GARBLED, Outcome.FAILED, words="its parts are not where they should be") from garbled
+        raise NotAnswered(GARBLED, Outcome.FAILED, words="the reply has an unexpected structure") from garbled
 
 
 def reply_of(completion: Any, endpoint: Endpoint, prompt: Amount, longest: int, seconds: float) -> Reply:
-    """The reply in a completion, for which so many tokens were asked for. Raises NotAnswered when none can be read."""
+    """Parse the reply in a completion of at most `longest` tokens. Raises NotAnswered if it is malformed."""
     try:
         return _reply(completion, endpoint, prompt, longest, seconds)
     except (AttributeError, TypeError, IndexError, ValidationError) as garbled:
-        raise NotAnswered(GARBLED, Outcome.FAILED, words="its parts are not where they should be") from garbled
+        raise NotAnswered(GARBLED, Outcome.FAILED, words="the reply has an unexpected structure") from garbled
 
 
 def _reply(completion: Any, endpoint: Endpoint, prompt: Amount, longest: int, seconds: float) -> Reply:
     choice = completion.choices[0]
-    content, calls = _sound(choice.message.content), choice.message.tool_calls or []
+    content, calls = _encodable(choice.message.content), choice.message.tool_calls or []
     wanted = [_request(call) for call in calls if call.type == "function"]
-    said = [(call.name, call.arguments) for call in wanted]
+    written = [(call.name, call.arguments) for call in wanted]
     return Reply(
         content=content,
-        tool_requests=_told_apart(wanted[:MOST_CALLS]),
-        finish_reason=_sound(choice.finish_reason) or "stop",
-        model=_sound(completion.model) or endpoint.model,
+        tool_requests=_with_unique_ids(wanted[:MOST_CALLS]),
+        finish_reason=_encodable(choice.finish_reason) or "stop",
+        model=_encodable(completion.model) or endpoint.model,
         seconds=seconds,
-        usage=usage_of(completion.usage, prompt, reply_amount(content or "", said, longest), endpoint.price),
+        usage=usage_of(completion.usage, prompt, reply_amount(content or "", written, longest), endpoint.price),
         endpoint=endpoint.name,
     )
 
 
 def _request(call: Any) -> ToolRequest:
-    name, arguments = _sound(call.function.name), _sound(call.function.arguments)
-    return ToolRequest(id=_sound(call.id) or "", name=name, arguments=arguments or "{}")
+    name, arguments = _encodable(call.function.name), _encodable(call.function.arguments)
+    return ToolRequest(id=_encodable(call.id) or "", name=name, arguments=arguments or "{}")
 
 
-def _told_apart(requests: Sequence[ToolRequest]) -> list[ToolRequest]:
-    """Each with an id of its own: the next request is refused by providers if an id is missing or is there twice."""
+def _with_unique_ids(requests: Sequence[ToolRequest]) -> list[ToolRequest]:
+    """Give each a unique id: providers reject the next request if an id is missing or repeated."""
     taken = {request.id for request in requests} | {""}
     fresh = (id for number in count(1) if (id := f"call-{number}") not in taken)
-    apart: dict[str, ToolRequest] = {}
+    unique: dict[str, ToolRequest] = {}
     for request in requests:
-        id = next(fresh) if not request.id or request.id in apart else request.id
-        apart[id] = request.model_copy(update={"id": id})
-    return list(apart.values())
+        id = next(fresh) if not request.id or request.id in unique else request.id
+        unique[id] = request.model_copy(update={"id": id})
+    return list(unique.values())
 
 
-def _sound(text: Any) -> Any:
-    """A text that can be written down: JSON may hold halves of characters."""
+def _encodable(text: Any) -> Any:
+    """Return a text that can be encoded as UTF-8: JSON may contain lone surrogates."""
     return text.encode(errors="replace").decode() if isinstance(text, str) else text

@@ -1,4 +1,4 @@
-"""One request to one endpoint: no repeats in here, so that whoever counts requests sees each of them."""
+"""One request to one endpoint, without retries, so that callers can account for every request."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping
@@ -25,7 +25,7 @@ QUOTA, CONTEXT, FILTERED, REFUSAL, GARBLED = (
     "refusal",
     "model_garbled",
 )
-"""What a provider says in words of its own, or does not say; runs fail with these codes."""
+"""Codes of failures a provider reports in its own words, or not at all; runs fail with these codes."""
 
 _PROVIDERS: Mapping[str, str] = {
     "insufficient_quota": QUOTA,
@@ -39,20 +39,20 @@ _PROVIDERS: Mapping[str, str] = {
 _OUT_OF_CREDIT = 402
 
 LONGEST_WORDS = 500
-"""Characters of what a provider says that are passed on."""
+"""Characters of a provider's message that are kept."""
 
 REFUSED_HERE = {401, 403, 404}
-"""Statuses that say more about the endpoint than about the request: its key, its models."""
+"""Statuses caused by the endpoint's key or models rather than by the request."""
 
-AGAIN_AFTER = 1.0
-"""Seconds that an endpoint is left alone which has too much to do and does not say for how long."""
+BUSY_HOLD = 1.0
+"""Seconds without requests to an endpoint that is rate-limited and sends no Retry-After."""
 
 
 class NotAnswered(Exception):
     """A request without a usable reply."""
 
     received = 0
-    """Bytes that came all the same."""
+    """Bytes received all the same."""
 
     def __init__(
         self,
@@ -63,29 +63,29 @@ class NotAnswered(Exception):
         elsewhere: bool = True,
         free: bool = False,
         words: str = "",
-        told: Any = None,
+        reported: Any = None,
     ) -> None:
         super().__init__(f"{code}: {words}" if words else code)
         self.words = words
-        """The provider's own, without secrets."""
-        self.told = told
-        """The usage in the provider's answer, as it stands there."""
+        """The provider's message, redacted."""
+        self.reported = reported
+        """Usage in the provider's answer, unvalidated."""
         self.usage: Usage | None = None
-        """What counts, once that is known."""
+        """Usage to charge, once known."""
         self.code = code
-        """What happened, in a word for metrics and logs."""
+        """Code of the failure, for metrics and logs."""
         self.outcome = outcome
-        """What it says about the endpoint."""
+        """Outcome to report to the endpoint's breaker."""
         self.hold = hold
-        """Seconds for which nobody shall ask there again."""
+        """Seconds for which the endpoint must receive no request."""
         self.elsewhere = elsewhere
-        """Whether another endpoint may do better."""
+        """True if another endpoint may succeed."""
         self.free = free
-        """Whether it has certainly cost nothing."""
+        """True if the request certainly cost nothing."""
 
 
 def client_of(endpoint: Endpoint, settings: Settings) -> openai.AsyncOpenAI:
-    """A client that follows nobody elsewhere: a key goes only to the address it is meant for."""
+    """Return a client that follows no redirects, so that the API key never leaves its host."""
     return openai.AsyncOpenAI(
         base_url=endpoint.base_url,
         api_key=endpoint.api_key.get_secret_value(),
@@ -96,7 +96,7 @@ def client_of(endpoint: Endpoint, settings: Settings) -> openai.AsyncOpenAI:
 
 
 async def complete(client: openai.AsyncOpenAI, body: dict[str, Any], seconds: float) -> Any:
-    """The provider's completion. Raises NotAnswered."""
+    """Request a completion. Raises NotAnswered."""
     completion = await _answer(client.chat.completions.create(**body, timeout=seconds), seconds)
     choices = getattr(completion, "choices", None)
     if not (isinstance(choices, list) and choices):
@@ -107,32 +107,35 @@ async def complete(client: openai.AsyncOpenAI, body: dict[str, Any], seconds: fl
 
 
 def _without_choice(completion: Any) -> NotAnswered:
-    """Gateways before several providers say with status 200 what went wrong behind them."""
+    """Return the failure in a completion without choices: gateways report provider errors with status 200."""
     error = getattr(completion, "error", None)
     if error:
-        return NotAnswered(_PROVIDERS.get(_kind(error), "provider_error"), Outcome.FAILED, free=True, words=said(error))
+        return NotAnswered(
+            _PROVIDERS.get(_kind(error), "provider_error"), Outcome.FAILED, free=True, words=words_of(error)
+        )
     text = completion if isinstance(completion, str) else ""
-    words, told = said(text) or "the reply has no choices", getattr(completion, "usage", None)
-    return NotAnswered(GARBLED, Outcome.FAILED, words=words, told=told)
+    words, usage = words_of(text) or "the reply has no choices", getattr(completion, "usage", None)
+    return NotAnswered(GARBLED, Outcome.FAILED, words=words, reported=usage)
 
 
 def _withheld(completion: Any) -> NotAnswered | None:
-    """Why the model does not answer what it was asked; asked again it would not either."""
+    """Return the failure of a refused or filtered reply, which a retry would not change; None for a usable one."""
     choice = completion.choices[0]
     message = getattr(choice, "message", None)
     if getattr(message, "content", None) or getattr(message, "tool_calls", None):
         return None
     if refusal := getattr(message, "refusal", None):
-        words, code = said(refusal), REFUSAL
+        words, code = words_of(refusal), REFUSAL
     elif getattr(choice, "finish_reason", None) == FILTERED:
         words, code = "the provider's filter withheld the reply", FILTERED
     else:
         return None
-    return NotAnswered(code, Outcome.WORKED, elsewhere=False, words=words, told=getattr(completion, "usage", None))
+    usage = getattr(completion, "usage", None)
+    return NotAnswered(code, Outcome.WORKED, elsewhere=False, words=words, reported=usage)
 
 
 async def vectorize(client: openai.AsyncOpenAI, body: dict[str, Any], seconds: float) -> Any:
-    """The provider's embeddings, as many as there are texts. Raises NotAnswered."""
+    """Request embeddings, one for each text. Raises NotAnswered."""
     found = await _answer(client.embeddings.create(**body, encoding_format="float", timeout=seconds), seconds)
     if len(getattr(found, "data", None) or []) != len(body["input"]):
         raise NotAnswered(GARBLED, Outcome.FAILED, words="the reply has not one vector for each text")
@@ -142,7 +145,7 @@ async def vectorize(client: openai.AsyncOpenAI, body: dict[str, Any], seconds: f
 async def _answer(asking: Coroutine[Any, Any, Any], seconds: float) -> Any:
     with counting() as received:
         try:
-            async with asyncio.timeout(seconds):  # the client's own starts anew with every byte
+            async with asyncio.timeout(seconds):  # the client's own timeout restarts with every byte
                 return await asking
         except (openai.APIError, ValueError, TimeoutError, RecursionError) as failure:  # the last: too deeply nested
             what = not_answered(failure)
@@ -151,14 +154,14 @@ async def _answer(asking: Coroutine[Any, Any, Any], seconds: float) -> Any:
 
 
 def not_answered(failure: Exception) -> NotAnswered:
-    """What follows from the client's error."""
-    words = said(getattr(failure, "body", None))
+    """Classify the client's error."""
+    words = words_of(getattr(failure, "body", None))
     known = _known(failure)
     match failure:
         case openai.APIStatusError() if known is not None:
             return NotAnswered(known, Outcome.WORKED, free=True, words=words)
         case openai.RateLimitError():
-            hold = retry_after(failure.response.headers) or AGAIN_AFTER
+            hold = retry_after(failure.response.headers) or BUSY_HOLD
             return NotAnswered("rate_limited", Outcome.WORKED, hold=hold, free=True, words=words)
         case openai.APIStatusError(status_code=status) if status >= 500 or status in {408, 409}:
             hold = retry_after(failure.response.headers)
@@ -175,15 +178,15 @@ def not_answered(failure: Exception) -> NotAnswered:
     return NotAnswered(GARBLED, Outcome.FAILED, words="the reply cannot be read as JSON")
 
 
-def taken(failure: NotAnswered, prompt: Amount, longest: int, price: Price) -> Usage | None:
-    """What a reply took that is none, as the provider says; None where it does not: then the most it can be counts."""
-    if failure.free or not failure.told:
+def usage_of_failure(failure: NotAnswered, prompt: Amount, longest: int, price: Price) -> Usage | None:
+    """Return the usage the provider reports for a failed request; None if it reports none: then the maximum counts."""
+    if failure.free or not failure.reported:
         return None
-    return usage_of(failure.told, prompt, Amount((), failure.received, max(longest, failure.received)), price)
+    return usage_of(failure.reported, prompt, Amount((), failure.received, max(longest, failure.received)), price)
 
 
-def said(body: Any) -> str:
-    """A provider's own words about an error: without secrets, and no more than a few lines."""
+def words_of(body: Any) -> str:
+    """Return a provider's error message, redacted and truncated."""
     message = body.get("message", body.get("error", body)) if isinstance(body, Mapping) else body
     message = message.get("message", message) if isinstance(message, Mapping) else message
     text = " ".join(str(message or "").split())[: 2 * LONGEST_WORDS]
@@ -191,7 +194,7 @@ def said(body: Any) -> str:
 
 
 def _known(failure: Exception) -> str | None:
-    """Our code of what the provider's error names, where a status says less."""
+    """Return our code for an error the provider names, which is more specific than the status."""
     if getattr(failure, "status_code", None) == _OUT_OF_CREDIT:
         return QUOTA
     return _PROVIDERS.get(_kind(getattr(failure, "body", None)))
@@ -205,6 +208,6 @@ def _kind(body: Any) -> str:
 
 
 def _never_sent(failure: Exception) -> bool:
-    """What the transport says tells nothing: it calls also a connection that broke after the request a timeout."""
+    """Return True if no connection was made. The client's own errors do not distinguish that from a later failure."""
     below = getattr(failure.__cause__, "__cause__", None)
     return isinstance(below, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)

@@ -1,15 +1,15 @@
-"""The JSON Schema of a pydantic model as strict structured output demands it."""
+"""JSON Schema of a pydantic model in the form strict structured output requires."""
 
 from typing import Any
 
 from pydantic import BaseModel
 
 _UNSUPPORTED = ("default", "pattern", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "title")
-"""Keywords that strict structured output refuses at some provider; pydantic enforces them when the reply is read."""
+"""Keywords some providers reject in strict structured output; pydantic enforces them when the reply is parsed."""
 
 
 def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Every property required, none beside them, unsupported keywords left out."""
+    """Return the schema with all properties required, no others allowed, and unsupported keywords removed."""
     schema: dict[str, Any] = _strict(model.model_json_schema())
     return schema
 

@@ -1,7 +1,7 @@
-"""Seats before an endpoint: no more requests at once than its client has connections, first come, first served.
+"""Seats of an endpoint: as many concurrent requests as its client has connections, first come, first served.
 
-A request takes its seat before money is reserved and before the breaker lets it in, so that one which never left this
-process costs nothing and says nothing about the endpoint. Waiting for anything else gives the seat up meanwhile.
+A request takes a seat before its budget is reserved and before the breaker admits it, so that one which never left this
+process costs nothing and does not affect the breaker. It gives the seat up while it waits for anything else.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class Seats:
 
 
 class Seat:
-    """One request's place. Not to be entered twice."""
+    """Seat of one request. Must not be entered twice."""
 
     def __init__(self, free: asyncio.Semaphore) -> None:
         self._free = free
@@ -37,7 +37,7 @@ class Seat:
         self._leave()
 
     async def aside(self, seconds: float) -> None:
-        """Wait so long without the seat, then queue for one again."""
+        """Sleep without the seat, then queue for one."""
         self._leave()
         await asyncio.sleep(seconds)
         await self._take()

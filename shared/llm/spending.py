@@ -1,4 +1,4 @@
-"""The seam to whoever keeps account of money: told of each request before it is made and after it was answered."""
+"""Interface to budget accounting, called before each request and after its answer."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,35 +11,35 @@ from shared.llm.prices import Price
 
 
 class Demand(NamedTuple):
-    """One request that is about to be made, a repeated one and one to another endpoint counted by itself."""
+    """One request about to be made. Retries and requests to another endpoint are separate demands."""
 
     model: str
     request_bytes: int
-    """Of messages and tools. No tokenizer makes more tokens than bytes; most make a quarter."""
+    """Bytes of messages and tools. No tokenizer makes more tokens than bytes; most make a quarter."""
     max_output_tokens: int
     price: Price
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
-    """Waits for some seconds without keeping others from the endpoint."""
+    """Sleeps for some seconds without occupying a seat of the endpoint."""
 
 
 class Permit(Protocol):
-    """One request that may be made."""
+    """Permit for one request."""
 
     @property
     def max_output_tokens(self) -> int:
-        """How long the reply may be: as demanded, or less."""
+        """Maximum tokens of the reply: as demanded, or fewer."""
         ...
 
     def settle(self, usage: Usage) -> None:
-        """It was answered and took this much; nothing, when the endpoint refused it."""
+        """Record the usage of the answered request; zero if the endpoint rejected it."""
         ...
 
 
 Spending = Callable[[Demand], AbstractAsyncContextManager[Permit]]
-"""Entered around each request: `async with spending(demand) as permit`. Raises where the request must not be made.
+"""Entered around each request: `async with spending(demand) as permit`. Raises if the request must not be made.
 
-A permit that is left without being settled belongs to a request of which nobody knows what it cost: it timed out, its
-connection broke, or its caller was cancelled. It may have cost all that was demanded.
+A permit left unsettled belongs to a request of unknown cost: it timed out, its connection broke, or its caller was
+cancelled. It may have cost the full demand.
 """
 
 
@@ -48,10 +48,10 @@ class _Free:
     max_output_tokens: int
 
     def settle(self, usage: Usage) -> None:
-        """Nobody keeps account."""
+        """Do nothing."""
 
 
 @asynccontextmanager
 async def unlimited(demand: Demand) -> AsyncIterator[Permit]:
-    """Lets everything be asked."""
+    """Permit every request."""
     yield _Free(demand.max_output_tokens)

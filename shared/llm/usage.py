@@ -1,14 +1,14 @@
-"""What a call took: as the provider says, or estimated and marked as such where it says nothing or what cannot be.
+"""Usage of a call: as the provider reports it, or an estimate, marked as such, if its report is missing or implausible.
 
-| bound | tokens | why |
+| bound | tokens | reason |
 |---|---|---|
-| least | nine tenths of the words | a token ends where a word does; a tenth is left for `don't` and the like |
-| least | one for 16 bytes | without spaces words say little; nothing ordinary has longer tokens on average |
-| most of a prompt | one for each byte of the request | no tokenizer makes more; it is what was reserved |
-| most of a reply | as asked for, or one for each byte that came | thinking that is not shown counts, too |
+| minimum | nine tenths of the words | a token ends where a word ends; a tenth is left for contractions |
+| minimum | one per 16 bytes | text without spaces has few words; ordinary text has no longer tokens on average |
+| maximum of a prompt | one per byte of the request | no tokenizer makes more; it is what was reserved |
+| maximum of a reply | as requested, or one per byte received | hidden reasoning counts, too |
 
-A figure below the least says nothing: what is probable counts instead, a token for four bytes. One above the most
-counts as the most. So whoever lies low is believed, in prose, by a seventh; whoever lies high, up to what was reserved.
+A figure below the minimum is replaced by an estimate of one token per four bytes. One above the maximum counts as the
+maximum. So under-reporting is limited, in prose, to a seventh; over-reporting, to the amount reserved.
 """
 
 import json
@@ -21,75 +21,76 @@ from schemas.budget import Usage
 from shared.llm.prices import Price
 
 _TYPICAL = 4
-"""Bytes a token has in ordinary text."""
+"""Bytes per token in ordinary text."""
 _MOST = 16
-"""Bytes a token has on average at most: a figure that says more is no honest one."""
+"""Maximum average bytes per token; a report that implies more is not plausible."""
 _WORD = re.compile(r"[A-Za-z\u00c0-\u024f\u0370-\u052f]{1,20}|[0-9]{1,3}")
-"""What no token goes beyond, in alphabets whose words are runs of letters; numbers are split after three digits."""
+"""Longest run a token can cover in alphabetic scripts; numbers are split after three digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How many tokens some text can be."""
+    """Bounds of the tokens of some text."""
 
     texts: Sequence[str]
-    """What surely counts."""
+    """Texts certain to count."""
     size: int
-    """Bytes of all that probably counts."""
+    """Bytes of everything likely to count."""
     most: int
 
     @property
     def least(self) -> int:
-        """Fewer cannot be. Counts words, which takes milliseconds for long texts."""
+        """Minimum number of tokens. Counts words, which takes milliseconds for long texts."""
         words = sum(sum(1 for _ in _WORD.finditer(text)) for text in self.texts)
         return max(words * 9 // 10, -(-self.size // _MOST))
 
     @property
     def probable(self) -> int:
-        """An estimate."""
+        """Estimated number of tokens."""
         return min(self.most, max(estimated_tokens(self.size), self.least))
 
-    def believed(self, told: Any) -> tuple[int, bool]:
-        """The figure that counts when a provider has said `told`, and whether it had to be estimated."""
-        if type(told) is not int or (told < estimated_tokens(self.size) and told < self.least):
+    def plausible(self, reported: Any) -> tuple[int, bool]:
+        """Return the tokens to charge for a provider's report, and True if they had to be estimated."""
+        if type(reported) is not int or (reported < estimated_tokens(self.size) and reported < self.least):
             return self.probable, True
-        return min(told, self.most), told > self.most
+        return min(reported, self.most), reported > self.most
 
 
 NOTHING = Amount((), 0, 0)
 
 
 def size_of(parts: Iterable[Mapping[str, Any]]) -> int:
-    """Bytes of messages or tools."""
+    """Return the bytes of messages or tools."""
     return sum(len(json.dumps(part, ensure_ascii=False).encode(errors="replace")) for part in parts)
 
 
 def estimated_tokens(size: int) -> int:
-    """Tokens that so many bytes probably are."""
+    """Estimate the tokens of `size` bytes."""
     return -(-size // _TYPICAL)
 
 
 def prompt_amount(
     messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]
 ) -> Amount:
-    """What a request is. Not every provider counts the schema of the reply, and tools are shown in many ways."""
+    """Return the bounds of a request. Providers differ in counting the reply's schema and in rendering tools."""
     texts = [content for each in messages if isinstance(content := each.get("content"), str)]
     size = size_of([*messages, *tools])
     return Amount(texts, size, size + size_of([schema]))
 
 
 def reply_amount(content: str, calls: Sequence[tuple[str, str]], longest: int) -> Amount:
-    """What a reply is, when so many tokens were asked for. `calls`: the names of tools and their arguments."""
+    """Return the bounds of a reply of at most `longest` tokens. `calls`: names and arguments of tool calls."""
     texts = [content, *(text for call in calls for text in call)]
     size = len(content.encode(errors="replace"))
     size += size_of({"name": name, "arguments": arguments} for name, arguments in calls)
     return Amount(texts, size, max(longest, size))
 
 
-def usage_of(told: Any, prompt: Amount, reply: Amount, price: Price) -> Usage:
-    """Usage of one call. `told`: what the provider's answer has as its usage, perhaps None."""
-    prompt_tokens, guessed = prompt.believed(getattr(told, "prompt_tokens", None))
-    completion_tokens, completion_guessed = reply.believed(getattr(told, "completion_tokens", 0 if told else None))
+def usage_of(reported: Any, prompt: Amount, reply: Amount, price: Price) -> Usage:
+    """Return the usage of one call. `reported`: the usage in the provider's answer, or None."""
+    prompt_tokens, guessed = prompt.plausible(getattr(reported, "prompt_tokens", None))
+    written = getattr(reported, "completion_tokens", 0 if reported else None)
+    completion_tokens, completion_guessed = reply.plausible(written)
     return Usage(
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,

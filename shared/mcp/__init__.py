@@ -1,6 +1,6 @@
-"""Tools of MCP servers, by configuration alone. The only door to the `mcp` package for agents.
+"""Tools of MCP servers, by configuration alone. Only this package imports `mcp` for agents.
 
-What a server says, of itself and in its results, is untrusted: bounded, cleaned, and never taken for what it may do.
+Everything a server sends, descriptions and results alike, is untrusted: it is bounded and cleaned, and grants nothing.
 """
 
 from shared.mcp.declare import Declared, Rules, declared_servers, servers_for

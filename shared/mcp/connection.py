@@ -1,4 +1,4 @@
-"""One server: kept connected, started again when it is lost, asked for its tools again when they change."""
+"""Connection to one server: reconnects when it is lost, and refreshes its tools when they change."""
 
 import asyncio
 import random
@@ -32,53 +32,53 @@ from shared.mcp.text import clean
 log = structlog.get_logger()
 
 LOOK_EVERY = 30.0
-"""Seconds after which a server that said nothing is asked whether it is there and what tools it has."""
+"""Seconds between requests for the tool list of a silent server, which also check that it is alive."""
 
 ANSWER_WITHIN = 10.0
-"""Seconds it has to say so. One that does not is given up and connected anew."""
+"""Seconds the server has to answer; otherwise the connection is replaced."""
 
 CLOSE_WITHIN = 10.0
 """Seconds after which closing a connection is interrupted."""
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 LIVED = 60.0
-"""Seconds after which a connection counts as one that worked, so that the next pause is short again."""
+"""Seconds after which a connection counts as successful, which resets the pause before a reconnect."""
 
 LONGEST_WHY = 600
-"""Characters of why a server is lost."""
+"""Characters of the reason a server is lost."""
 
 MOST_PAGES = 20
 MOST_LISTED = 200
 
 
 class Lost(Exception):
-    """The server is gone or does what cannot go on with."""
+    """The server is gone or violates the protocol."""
 
 
 class Connection:
-    """A server's connection, for as long as `keep` runs."""
+    """Connection to a server, maintained while `keep` runs."""
 
     def __init__(self, name: str, server: Declared, changed: Callable[[], None], lost: Callable[[], None]) -> None:
         self.name = name
         self.listed: list[Listed] = []
-        """Its tools when it was asked last: kept while it is away."""
+        """Its tools as last listed; kept while it is unavailable."""
         self.tried = asyncio.Event()
-        """Set once it is known whether it can be reached."""
+        """Set once a first connection has succeeded or failed."""
         self._server = server
         self._changed = changed
         self._count_loss = lost
         self._client: Client | None = None
         self._again = asyncio.Event()
         self._why: str | None = None
-        self._said: deque[str] = deque(maxlen=process.LINES_KEPT)
-        """The last lines of its process that are no messages."""
+        self._output: deque[str] = deque(maxlen=process.LINES_KEPT)
+        """The last output lines of its process that are no messages."""
         self._within = server.connect_timeout
-        """Seconds it has to answer, at the moment."""
+        """Seconds the server currently has to answer."""
         self._calls = 0
 
     @property
     def connected(self) -> bool:
-        """Whether it can be called right now."""
+        """True if it can be called now."""
         return self._client is not None
 
     async def keep(self) -> None:
@@ -86,18 +86,18 @@ class Connection:
         pause = SHORTEST_PAUSE
         while True:
             began = time.monotonic()
-            self._lost(await _end_of(self._once()), pause)
+            self._log_loss(await _end_of(self._connect_and_watch()), pause)
             self.tried.set()
             pause = SHORTEST_PAUSE if time.monotonic() - began > LIVED else pause
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - nothing secret hangs on it
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 -- jitter
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def call(
         self, tool: str, arguments: dict[str, Any], meta: Mapping[str, Any], within: float
     ) -> CallToolResult:
-        """Call a tool, by the server's name for it. `within`: seconds.
+        """Call a tool by its name on the server. `within`: seconds.
 
-        Raises Lost when it was not sent; MCPError, or whatever the package raises, when it may have been.
+        Raises Lost if it was not sent; MCPError or other errors of the package if it may have been.
         """
         client = self._client
         if client is None:
@@ -113,10 +113,10 @@ class Connection:
             self._calls -= 1
         return self._without_secrets(result)
 
-    async def _once(self) -> None:
-        """Connect, and stay so until something is wrong."""
+    async def _connect_and_watch(self) -> None:
+        """Connect, and return when the connection fails."""
         self._why = None
-        self._said.clear()
+        self._output.clear()
         self._again.clear()
         self._within = self._server.connect_timeout
         async with AsyncExitStack() as stack:
@@ -126,7 +126,7 @@ class Connection:
             self._client = client
             self._within = ANSWER_WITHIN
             self._take(listed)
-            log.info("an MCP server is connected", server=self.name, tools=len(listed), version=client.protocol_version)
+            log.info("mcp_server_connected", server=self.name, tools=len(listed), version=client.protocol_version)
             self.tried.set()
             try:
                 await self._watch(client)
@@ -145,7 +145,7 @@ class Connection:
     def _transport(self) -> AbstractAsyncContextManager[Streams]:
         if self._server.url is not None:
             return http.connected(self._server)
-        return process.running(self.name, self._server, self._give_up, self._said)
+        return process.running(self.name, self._server, self._give_up, self._output)
 
     def _without_secrets(self, result: CallToolResult) -> CallToolResult:
         if not self._server.secrets:
@@ -161,20 +161,20 @@ class Connection:
             self._again.set()
 
     async def _watch(self, client: Client) -> None:
-        """Take up changes. Raises when the server is gone or does not answer any more."""
+        """Follow changes of the tools. Raises if the server is gone or does not answer."""
         tools = client.server_capabilities.tools
         async with asyncio.TaskGroup() as tasks:
             if client.protocol_version in MODERN_PROTOCOL_VERSIONS and tools is not None and tools.list_changed:
                 tasks.create_task(self._listen(client))
             while True:
-                await self._something_to_see()
+                await self._refresh_due()
                 if self._why is not None:
                     raise Lost(self._why)
                 async with asyncio.timeout(ANSWER_WITHIN):
                     self._take(await _tools_of(client))
 
-    async def _something_to_see(self) -> None:
-        """Return when there is a reason to look, or after a while; a server that works on a call is left in peace."""
+    async def _refresh_due(self) -> None:
+        """Return when a refresh is requested or the interval is over and no call is in progress."""
         while not self._again.is_set():
             try:
                 async with asyncio.timeout(LOOK_EVERY):
@@ -185,7 +185,7 @@ class Connection:
         self._again.clear()
 
     async def _listen(self, client: Client) -> None:
-        """The newer protocol's way to hear of changed tools. Where it ends, they are still asked for now and then."""
+        """Listen for changed tools, as newer protocol versions allow. If it ends, periodic refreshes continue."""
         try:
             async with client.listen(tools_list_changed=True) as changes:
                 async for _ in changes:
@@ -198,18 +198,15 @@ class Connection:
             self.listed = listed
             self._changed()
 
-    def _lost(self, failure: BaseException | None, pause: float) -> None:
+    def _log_loss(self, failure: BaseException | None, pause: float) -> None:
         self._count_loss()
-        why = self._server.hide("; ".join([self._why or self._reason(failure), *self._said]))
+        why = self._server.hide("; ".join([self._why or self._reason(failure), *self._output]))
         log.warning(
-            "an MCP server is away, its tools are refused",
-            server=self.name,
-            why=clean(why, LONGEST_WHY),
-            again_in=round(pause, 1),
+            "mcp_server_unavailable", server=self.name, reason=clean(why, LONGEST_WHY), retry_in=round(pause, 1)
         )
 
     def _reason(self, failure: BaseException | None) -> str:
-        """What is to be said of a failure: of a group of them, its first."""
+        """Describe a failure; of a group, its first."""
         while isinstance(failure, BaseExceptionGroup):
             failure = failure.exceptions[0]
         match failure:
@@ -221,7 +218,7 @@ class Connection:
 
 
 async def _end_of(work: Coroutine[Any, Any, None]) -> BaseException | None:
-    """What some work ended with. It has a task of its own: while a connection closes, a cancellation can get lost."""
+    """Return the exception that ended the work, run in its own task: a closing connection can lose a cancellation."""
     task = asyncio.create_task(work)
     try:
         await asyncio.wait([task])
@@ -233,7 +230,7 @@ async def _end_of(work: Coroutine[Any, Any, None]) -> BaseException | None:
 
 
 async def _tools_of(client: Client) -> list[Listed]:
-    """Every tool the server has. Raises Lost for a list that does not end."""
+    """Return every tool of the server. Raises Lost for an endless list."""
     found: list[Listed] = []
     cursor: str | None = None
     for _ in range(MOST_PAGES):

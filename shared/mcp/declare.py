@@ -1,4 +1,4 @@
-"""What the file that WAGGLE_MCP names may say: which servers there are, who gets them, what their tools may do."""
+"""The file WAGGLE_MCP names: MCP servers, the agents that use them, and the rules of their tools."""
 
 import json
 import re
@@ -25,28 +25,28 @@ ServerName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9
 
 
 class Rules(Strict):
-    """What holds for a tool. Said of a server, for all of its tools; what is said nowhere is taken at its worst."""
+    """Rules of a tool, or of all tools of a server. Unset rules default to the most restrictive value."""
 
-    risk: Risk | None = Field(None, description="What a call may cost if it goes wrong.")
-    effect: Effect | None = Field(None, description="What calling twice would do.")
+    risk: Risk | None = Field(None, description="Possible damage of a wrong call.")
+    effect: Effect | None = Field(None, description="Effect of calling it, and of calling it twice.")
     timeout: float | None = Field(None, gt=0, le=3600, description="Seconds.")
-    tenants: tuple[str, ...] | None = Field(None, description="Whose runs may call it.")
+    tenants: tuple[str, ...] | None = Field(None, description="Tenants whose runs may call it.")
     destinations: tuple[str, ...] | None = Field(
-        None, description="The arguments that say where data goes or what is acted on; untold: any may."
+        None, description="Arguments that name where data goes or what is acted on; default: any may."
     )
-    asked_by: tuple[str, ...] | None = Field(None, description="Words by which a task asks for it: pay, transfer.")
-    money: str | None = Field(None, description="The argument that says how much money a call moves.")
-    rows: str | None = Field(None, description="The argument that says how many records a call moves.")
-    extra_arguments: bool | None = Field(None, description="Let keys pass that the tool's schema does not name.")
+    asked_by: tuple[str, ...] | None = Field(None, description="Words in a task that request it: pay, transfer.")
+    money: str | None = Field(None, description="Argument with the amount of money a call moves.")
+    rows: str | None = Field(None, description="Argument with the number of records a call moves.")
+    extra_arguments: bool | None = Field(None, description="Allow keys that the tool's schema does not name.")
 
-    def said(self) -> dict[str, Any]:
-        """The rules that are not left open."""
-        return {name: said for name in Rules.model_fields if (said := getattr(self, name)) is not None}
+    def given(self) -> dict[str, Any]:
+        """Return the rules that are set."""
+        return {name: value for name in Rules.model_fields if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds for a tool in the end. Untold it is the worst; what the server says of it does not count."""
+    """Effective rules of a tool. Defaults are the most restrictive; the server's own claims do not count."""
 
     risk: Risk = Risk.HIGH
     effect: Effect = Effect.IRREVERSIBLE
@@ -60,25 +60,25 @@ class Terms:
 
     @property
     def magnitudes(self) -> dict[str, str]:
-        """`money`, `rows` → the argument that says how much."""
+        """`money`, `rows` → the argument with the amount."""
         return {kind: name for kind in ("money", "rows") if (name := getattr(self, kind)) is not None}
 
     def permits(self, tenant: str) -> bool:
-        """Whether the runs of that tenant may call it."""
+        """Return True if the tenant's runs may call it."""
         return EVERYONE in self.tenants or tenant in self.tenants
 
 
 class Declared(Rules):
-    """One server: a command that is run here, or a URL."""
+    """One server: a local command or a URL."""
 
-    agents: tuple[str, ...] = Field(min_length=1, description="The agents that get its tools; `*`: all.")
+    agents: tuple[str, ...] = Field(min_length=1, description="Agents that get its tools; `*`: all.")
     command: str | None = Field(None, min_length=1)
     args: tuple[str, ...] = ()
     env: dict[str, str] = Field(default_factory=dict, repr=False)
     cwd: Path | None = None
     url: HttpUrl | None = Field(None, repr=False)
     headers: dict[str, str] = Field(default_factory=dict, repr=False)
-    allow: tuple[str, ...] | None = Field(None, description="The only tools that are taken, as the server names them.")
+    allow: tuple[str, ...] | None = Field(None, description="Only these tools are offered, by the server's names.")
     deny: tuple[str, ...] = ()
     connect_timeout: float = Field(
         15.0, gt=0, le=600, description="Seconds it may take to start and to name its tools."
@@ -97,44 +97,44 @@ class Declared(Rules):
         return self
 
     def takes(self, tool: str) -> bool:
-        """Whether a tool of that name is wanted."""
+        """Return True if a tool of that name is offered."""
         return tool not in self.deny and (self.allow is None or tool in self.allow)
 
     def named(self) -> set[str]:
-        """Every tool the file speaks of."""
+        """Return every tool the file names."""
         return {*self.tools, *(self.allow or ()), *self.deny}
 
     def terms_of(self, tool: str) -> Terms:
-        """What holds for one of its tools, by the server's name for it."""
-        return Terms(**(self.said() | self.tools.get(tool, Rules()).said()))
+        """Return the effective rules of one of its tools, by the server's name for it."""
+        return Terms(**(self.given() | self.tools.get(tool, Rules()).given()))
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What came from the environment: nobody but the server is shown it."""
+        """Values from the environment, shown to no one but the server."""
         return self._secrets
 
     def hide(self, text: str) -> str:
-        """The text, or JSON, without the secrets."""
+        """Return the text or JSON with the secrets redacted."""
         for each in self._secrets:
             text = text.replace(each, HIDDEN).replace(json.dumps(each)[1:-1], HIDDEN)
         return text
 
     def filled(self, name: str, environment: Mapping[str, str]) -> "Declared":
-        """The server with the environment's values in `env` and `headers`. Raises Misconfigured for one not set."""
+        """Return the server with environment values in `env` and `headers`. Raises Misconfigured for an unset one."""
         used: set[str] = set()
 
-        def value(where: str, said: str) -> str:
-            return _REFERENCE.sub(lambda found: _value(f"{name}.{where}", found[1], environment, used), said)
+        def value(where: str, text: str) -> str:
+            return _REFERENCE.sub(lambda found: _value(f"{name}.{where}", found[1], environment, used), text)
 
-        env = {key: value(f"env.{key}", said) for key, said in self.env.items()}
-        headers = {key: value(f"headers.{key}", said) for key, said in self.headers.items()}
+        env = {key: value(f"env.{key}", text) for key, text in self.env.items()}
+        headers = {key: value(f"headers.{key}", text) for key, text in self.headers.items()}
         made = self.model_copy(update={"env": env, "headers": headers})
         secrets = sorted((each for each in used if len(each) >= SHORTEST), key=len, reverse=True)
         made._secrets = tuple(secrets)  # noqa: SLF001 -- of its own kind
         return made
 
     def is_for(self, agent: str) -> bool:
-        """Whether the agent gets its tools."""
+        """Return True if the agent gets its tools."""
         return EVERYONE in self.agents or agent in self.agents
 
 
@@ -148,7 +148,7 @@ def declared_servers(path: Path) -> dict[str, Declared]:
 
 
 def servers_for(agent: str, path: Path | None, environment: Mapping[str, str]) -> dict[str, Declared]:
-    """The servers whose tools the agent gets, with the environment's values in `env` and `headers`.
+    """Return the servers whose tools the agent gets, with environment values in `env` and `headers`.
 
     Raises Misconfigured for a variable that is not set.
     """

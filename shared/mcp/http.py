@@ -1,4 +1,4 @@
-"""An MCP server at a URL: what is sent to it, and how much is read of what it answers."""
+"""Connection to an MCP server at a URL, with a bound on the size of its answers."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,14 +10,14 @@ from shared.mcp.declare import Declared
 from shared.mcp.streams import Streams
 
 LARGEST_ANSWER = 4 * 1_048_576
-"""Bytes of one answer that is not a stream, and of one event of a stream."""
+"""Bytes of one answer that is not a stream, or of one event of a stream."""
 
 _EVENT_STREAM = "text/event-stream"
 
 
 @asynccontextmanager
 async def connected(server: Declared) -> AsyncGenerator[Streams]:
-    """Speak with the server for as long as the context lasts. The environment's proxies play no part."""
+    """Connect to the server for the duration of the context. The environment's proxies are ignored."""
     timeout = httpx2.Timeout(30.0, connect=server.connect_timeout, read=None)
     headers = {**server.headers, "Accept-Encoding": "identity"}
     async with (
@@ -28,15 +28,15 @@ async def connected(server: Declared) -> AsyncGenerator[Streams]:
 
 
 class _Bounded(httpx2.AsyncHTTPTransport):
-    """Reads no more of an answer than may be."""
+    """Bounds the bytes read of an answer."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
-            raise httpx2.ReadError("the answer is compressed, which was not asked for")
+            raise httpx2.ReadError("the answer is compressed although that was not requested")
         if not response.headers.get("content-type", "").startswith(_EVENT_STREAM):
-            assert isinstance(response.stream, httpx2.AsyncByteStream), "an asynchronous transport answers with one"
+            assert isinstance(response.stream, httpx2.AsyncByteStream), "an asynchronous transport returns one"
             response.stream = _Cut(response.stream)
         return response
 

@@ -1,6 +1,6 @@
-"""An MCP server that runs here: its process, what it is given, and what is read of what it writes.
+"""Local process of an MCP server: its environment, its messages and its end.
 
-The package's own transport would hand it parts of our environment, and read a line of any length.
+The package's own transport would pass on parts of our environment, and read a line of any length.
 """
 
 import os
@@ -28,26 +28,26 @@ LARGEST_MESSAGE = 4 * 1_048_576
 """Bytes of one message; a server that writes a longer one is stopped."""
 
 GRACE = 2.0
-"""Seconds a server has to end by itself, and then once more after SIGTERM."""
+"""Seconds a server has to end by itself, and the same after SIGTERM."""
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LINES_KEPT = 5
-"""Lines of what it writes that is no message, for the log."""
+"""Output lines that are no messages, kept for the log."""
 
 LAST_WORDS = 1.0
-"""Seconds for its return code and its stderr to come after the end of its output."""
+"""Seconds to wait for its return code and stderr after its output has ended."""
 
 _GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError)
 
 Lost = Callable[[str], None]
-"""Told once, with the reason, when the server is gone or is given up."""
+"""Called once, with the reason, when the server is gone or abandoned."""
 
 
 @asynccontextmanager
-async def running(name: str, server: Declared, lost: Lost, said: deque[str]) -> AsyncGenerator[Streams]:
-    """Run the server's command for as long as the context lasts. Raises OSError when it cannot be started.
+async def running(name: str, server: Declared, lost: Lost, output: deque[str]) -> AsyncGenerator[Streams]:
+    """Run the server's command for the duration of the context. Raises OSError if it cannot be started.
 
-    `said` gets the last lines of what it writes that is no message: they say why it does not work.
+    `output` receives its last lines that are no messages, which usually explain a failure.
     """
     assert server.command is not None, "it was declared with a command"
     process = await anyio.open_process(
@@ -63,10 +63,10 @@ async def running(name: str, server: Declared, lost: Lost, said: deque[str]) -> 
     write, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
     try:
         async with anyio.create_task_group() as tasks, incoming, read, write, outgoing:
-            heard, leaving = anyio.Event(), anyio.Event()
-            tasks.start_soon(_read, process, incoming, _Ending(server, said, heard, leaving, lost))
+            stderr_read, leaving = anyio.Event(), anyio.Event()
+            tasks.start_soon(_read, process, incoming, _Ending(server, output, stderr_read, leaving, lost))
             tasks.start_soon(_write, process, outgoing)
-            tasks.start_soon(_listen_to_errors, name, server, process, said, heard)
+            tasks.start_soon(_read_errors, name, server, process, output, stderr_read)
             try:
                 yield read, write
             finally:
@@ -80,40 +80,40 @@ async def running(name: str, server: Declared, lost: Lost, said: deque[str]) -> 
 
 
 def environment(server: Declared, ours: Mapping[str, str]) -> dict[str, str]:
-    """What the process finds in its environment: where programs and its home are, and what was declared for it."""
+    """Return the process's environment: PATH, HOME, and the declared variables."""
     return {"PATH": ours.get("PATH", _PATH), "HOME": ours.get("HOME", "/"), **server.env}
 
 
 class _Ending(NamedTuple):
-    """What is known when a process has ended."""
+    """State for reporting the end of a process."""
 
     server: Declared
-    said: deque[str]
-    heard: anyio.Event
+    output: deque[str]
+    stderr_read: anyio.Event
     """Set when all of its stderr was read."""
     leaving: anyio.Event
-    """Set when it is we who end it."""
+    """Set when we end the process."""
     lost: Lost
 
     async def report(self, process: Process) -> None:
-        """Say how it ended: its status or signal, which come a moment after its output ends."""
+        """Report the status or signal it ended with, known a moment after its output ends."""
         if self.leaving.is_set():
             return
         with anyio.move_on_after(LAST_WORDS):
-            while process.returncode is None:  # noqa: ASYNC110 -- `wait` would wait for its pipes as well
+            while process.returncode is None:  # noqa: ASYNC110 -- `wait` would also wait for its pipes
                 await anyio.sleep(0.01)
-            await self.heard.wait()
+            await self.stderr_read.wait()
         self.lost(how_it_ended(process.returncode))
 
-    def strange(self, line: bytes) -> None:
-        """Keep a line of its output that is no message."""
+    def keep_stray_line(self, line: bytes) -> None:
+        """Keep an output line that is no message."""
         text = clean(self.server.hide(line.decode(errors="replace")), 300)
         if text:
-            self.said.append(f"no message: {text}")
+            self.output.append(f"no message: {text}")
 
 
 def how_it_ended(code: int | None) -> str:
-    """How a process ended that has this return code; None: its output has ended, and it runs on."""
+    """Describe the end of a process by its return code; None: it closed its output and is still running."""
     if code is None:
         return "it closed its output"
     if code >= 0:
@@ -125,7 +125,7 @@ def how_it_ended(code: int | None) -> str:
 
 
 async def _read(process: Process, incoming: ObjectSendStream[SessionMessage | Exception], ending: _Ending) -> None:
-    """Hand on one message a line. A line that is none is what many servers print by mistake, and is passed over."""
+    """Forward one message per line. Other lines, which many servers print by mistake, are skipped."""
     assert process.stdout is not None, "it was started with a pipe"
     lines = BufferedByteReceiveStream(process.stdout)
     async with incoming:
@@ -135,7 +135,7 @@ async def _read(process: Process, incoming: ObjectSendStream[SessionMessage | Ex
                 try:
                     message = SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
                 except ValueError:
-                    ending.strange(line)
+                    ending.keep_stray_line(line)
                     continue
                 await incoming.send(message)
         except anyio.DelimiterNotFound:
@@ -149,14 +149,14 @@ async def _write(process: Process, outgoing: ObjectReceiveStream[SessionMessage]
     async with outgoing:
         with suppress(*_GONE):
             async for each in outgoing:
-                said = each.message.model_dump_json(by_alias=True, exclude_unset=True)
-                await process.stdin.send(said.encode() + b"\n")
+                line = each.message.model_dump_json(by_alias=True, exclude_unset=True)
+                await process.stdin.send(line.encode() + b"\n")
 
 
-async def _listen_to_errors(
-    name: str, server: Declared, process: Process, said: deque[str], heard: anyio.Event
+async def _read_errors(
+    name: str, server: Declared, process: Process, output: deque[str], stderr_read: anyio.Event
 ) -> None:
-    """Log what it writes to stderr, and keep the last lines: they say why it ended."""
+    """Log its stderr, and keep the last lines, which usually explain why it ended."""
     assert process.stderr is not None, "it was started with a pipe"
     rest = b""
     with suppress(*_GONE):
@@ -164,15 +164,15 @@ async def _listen_to_errors(
             *lines, rest = (rest + chunk)[-8_192:].split(b"\n")
             for line in filter(None, lines):
                 text = clean(server.hide(line.decode(errors="replace")), 300)
-                said.append(text)
-                log.debug("an MCP server says", server=name, text=text)
+                output.append(text)
+                log.debug("mcp_server_stderr", server=name, text=text)
     if rest:
-        said.append(clean(server.hide(rest.decode(errors="replace")), 300))
-    heard.set()
+        output.append(clean(server.hide(rest.decode(errors="replace")), 300))
+    stderr_read.set()
 
 
 async def _stop(process: Process) -> None:
-    """Close its input, which tells it to end; then ask it, and whatever it has started, to."""
+    """Close its input, which asks it to end; then signal its process group."""
     assert process.stdin is not None, "it was started with a pipe"
     with suppress(*_GONE):
         await process.stdin.aclose()
@@ -187,15 +187,15 @@ async def _stop(process: Process) -> None:
 
 
 async def _ended(process: Process) -> bool:
-    """Whether it ends soon. `wait` would wait for its pipes as well, which what it has started may hold."""
+    """Return True if it ends in time. `wait` would also wait for its pipes, which its children may hold."""
     with anyio.move_on_after(GRACE):
-        while process.returncode is None:  # noqa: ASYNC110 - as above
+        while process.returncode is None:  # noqa: ASYNC110 -- as above
             await anyio.sleep(0.01)
     return process.returncode is not None
 
 
 def _kill(process: Process) -> None:
-    """End it and whatever it has started, at once."""
+    """Kill its process group."""
     _signal(process, signal.SIGKILL)
 
 

@@ -1,6 +1,6 @@
-"""A server's JSON Schemas, made strict and safe to validate with.
+"""JSON Schemas of a server, made strict and safe to validate with.
 
-Nothing is fetched for a reference, and patterns run in an engine whose time is linear in the text.
+References are never fetched, and patterns run in an engine with linear time.
 """
 
 import json
@@ -20,7 +20,7 @@ from referencing.exceptions import Unresolvable
 from shared.mcp.text import clean, is_seen
 
 LARGEST = 30_000
-"""Characters of a schema. A larger one takes too much of every prompt."""
+"""Characters of a schema. A larger one would take too much of every prompt."""
 
 MOST_PROBLEMS = 5
 
@@ -32,13 +32,13 @@ _ABOUT_OTHERS = frozenset({"additionalProperties", "unevaluatedProperties", "pat
 
 
 class UnusableSchema(Exception):
-    """A tool with this schema cannot be offered; the message says why."""
+    """A tool with this schema cannot be offered; the message gives the reason."""
 
 
 def strict(schema: dict[str, Any], *, extra_arguments: bool) -> dict[str, Any]:
-    """The schema as the model is shown it: prose cleaned, keys refused that an object does not name.
+    """Return the schema as shown to the model: prose cleaned, keys rejected that an object does not name.
 
-    What composes objects (`allOf`, `if` and the like) is closed at the top only. Raises UnusableSchema.
+    Schemas composed with `allOf`, `if` and the like are closed at the top only. Raises UnusableSchema.
     """
     _check_size(schema)
     made: dict[str, Any] = _cleaned(schema, 0)
@@ -52,7 +52,7 @@ def strict(schema: dict[str, Any], *, extra_arguments: bool) -> dict[str, Any]:
 
 
 def validator_of(schema: dict[str, Any]) -> Validator:
-    """What checks data against the schema. Raises UnusableSchema for a schema that is none or that leads outside."""
+    """Return a validator of the schema. Raises UnusableSchema for an invalid schema or an external reference."""
     _check_size(schema)
     chosen = validators.validator_for(schema, default=Draft202012Validator)
     try:
@@ -68,15 +68,15 @@ def validator_of(schema: dict[str, Any]) -> Validator:
 
 
 def problems(validator: Validator, data: Any) -> list[str]:
-    """What is wrong with the data, with where it is, at most a few; empty when it fits."""
+    """Return a few faults of the data with their paths; empty if it is valid."""
     try:
-        found = [_told(error) for error, _ in zip(validator.iter_errors(data), range(MOST_PROBLEMS), strict=False)]
+        found = [_described(error) for error, _ in zip(validator.iter_errors(data), range(MOST_PROBLEMS), strict=False)]
     except (Unresolvable, RecursionError) as wrong:
         return [f"it cannot be checked: {type(wrong).__name__}"]
     return found
 
 
-def _told(error: ValidationError) -> str:
+def _described(error: ValidationError) -> str:
     return f"{error.json_path}: {clean(error.message, 300)}"
 
 
@@ -90,7 +90,7 @@ def _check_size(schema: Mapping[str, Any]) -> None:
 
 
 def _pattern(validator: Any, pattern: str, text: Any, schema: Any) -> Iterator[ValidationError]:
-    """`pattern`, without backtracking. One that needs it is left to the server to check."""
+    """Check `pattern` without backtracking. Patterns that need it are left to the server."""
     if not isinstance(text, str):
         return
     try:
@@ -107,7 +107,7 @@ def _matching(pattern: str) -> TypeAdapter[str]:
 
 
 def _cleaned(schema: Any, depth: int) -> Any:
-    """The schema with its prose cleaned and cut. `patternProperties`, which could backtrack, opens its object."""
+    """Return the schema with prose cleaned and cut. `patternProperties` may backtrack, so its object stays open."""
     if depth > _DEEPEST:
         raise UnusableSchema("its schema is nested too deeply")
     if isinstance(schema, list):
@@ -130,7 +130,7 @@ def _member(key: str, value: Any, depth: int) -> Any:
 
 def _visible(value: Any) -> Any:
     if isinstance(value, str) and not all(map(is_seen, value)):
-        raise UnusableSchema("its schema has characters that nobody sees")
+        raise UnusableSchema("its schema has invisible characters")
     return value
 
 
@@ -141,7 +141,7 @@ def _composes(schema: Any) -> bool:
 
 
 def _close(schema: dict[str, Any], *, composed: bool) -> None:
-    """Refuse unnamed keys: of the arguments themselves always, of objects inside them where nothing is composed."""
+    """Reject unnamed keys: always of the arguments, and of objects inside them unless schemas are composed."""
     if composed or not _ABOUT_OTHERS.isdisjoint(schema) or {"$ref", "anyOf", "oneOf"} & schema.keys():
         if _ABOUT_OTHERS.isdisjoint(schema):
             schema["unevaluatedProperties"] = False

@@ -1,4 +1,4 @@
-"""The MCP servers of one agent: their tools together, and the connections they stand on."""
+"""MCP servers of one agent: their connections and their combined tools."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,9 +15,9 @@ log = structlog.get_logger()
 
 
 class Servers:
-    """`keep` connects them; `tools` are those that can be offered now.
+    """Servers of an agent. `keep` maintains the connections; `tools` are the tools offered now.
 
-    `most`: tools that are offered at most, in the order of the file. `changed` is told when they are others.
+    `most`: maximum number of tools, in the order of the file. `changed` is called with the tools when they change.
     """
 
     def __init__(
@@ -35,18 +35,18 @@ class Servers:
         self._show(metrics)
 
     async def keep(self) -> None:
-        """Keep all of them connected until cancelled."""
+        """Keep all servers connected until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for each in self._connections.values():
                 tasks.create_task(each.keep())
 
     async def settled(self) -> None:
-        """Return when it is known of each whether it can be reached."""
+        """Return when a first connection to each server has succeeded or failed."""
         for each in self._connections.values():
             await each.tried.wait()
 
     def _gather(self) -> None:
-        """Make the tools anew from what the servers list."""
+        """Rebuild the tools from the servers' lists."""
         self.tools = []
         for name, connection in self._connections.items():
             before = len(self.tools)
@@ -55,23 +55,23 @@ class Servers:
         self._changed(self.tools)
 
     def _add(self, server: Declared, connection: Connection) -> None:
-        if strangers := server.named() - {each.name for each in connection.listed}:
-            log.warning("a server has no such tools", server=connection.name, tools=sorted(strangers))
+        if unknown := server.named() - {each.name for each in connection.listed}:
+            log.warning("mcp_tools_unknown", server=connection.name, tools=sorted(unknown))
         for listed in connection.listed:
             if not server.takes(listed.name):
                 continue
             try:
                 tool = self._fitting(tool_of(server, listed, connection))
             except Unusable as why:
-                log.warning("a tool is left out", server=connection.name, tool=listed.name[:100], why=str(why))
+                log.warning("mcp_tool_omitted", server=connection.name, tool=listed.name[:100], reason=str(why))
             else:
                 self.tools.append(tool)
 
     def _fitting(self, tool: Tool) -> Tool:
         if len(self.tools) >= self._most:
-            raise Unusable(f"the agent has as many tools as it may have; no more than {self._most} come from servers")
+            raise Unusable(f"the agent has its maximum of {self._most} tools from servers")
         if any(each.name == tool.name for each in self.tools):
-            raise Unusable(f"there is a tool {tool.name} already")
+            raise Unusable(f"there is already a tool {tool.name}")
         return tool
 
     def _show(self, metrics: Metrics) -> None:

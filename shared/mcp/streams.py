@@ -1,6 +1,6 @@
-"""What a transport gives."""
+"""Streams of a transport."""
 
 from typing import Any, TypeAlias
 
 Streams: TypeAlias = tuple[Any, Any]
-"""Messages that are read, and where to write some: of types that the package keeps to itself."""
+"""Stream of incoming and stream of outgoing messages; the package does not export their types."""

@@ -1,4 +1,4 @@
-"""What a server says, made fit to be shown: the one place where its text passes on its way in."""
+"""Cleaning of text from servers before it is shown."""
 
 import unicodedata
 from typing import Any
@@ -6,22 +6,22 @@ from typing import Any
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _KEPT = frozenset("\n\t")
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\u034f")
-"""Letters and marks that look like nothing."""
+"""Letters and marks that render as blank."""
 
 _DEEPEST = 64
 
 
 def clean(text: str, most: int) -> str:
-    """The text without characters nobody sees, such as controls, direction marks and tags, and at most `most` long.
+    """Return the text without invisible characters, such as controls, direction marks and tags.
 
-    What was cut off is said.
+    It is truncated to `most` characters, with a note of the original length.
     """
     seen = "".join(each for each in text.replace("\r\n", "\n") if is_seen(each))
     return seen if len(seen) <= most else f"{seen[:most]}… [cut: {len(seen):,} characters, {most:,} shown]"
 
 
 def is_seen(character: str) -> bool:
-    """Whether a character is one a reader sees, or an ordinary line end or tab."""
+    """Return True for a visible character, a line end or a tab."""
     if character in _KEPT:
         return True
     return not (
@@ -34,7 +34,7 @@ def _is_variation_selector(code: int) -> bool:
 
 
 def clean_data(data: Any, most: int, depth: int = 0) -> Any:
-    """JSON data with every text in it, keys too, cleaned. Raises ValueError when it is nested too deeply."""
+    """Return JSON data with all its texts cleaned, keys included. Raises ValueError if it is nested too deeply."""
     if depth > _DEEPEST:
         raise ValueError(f"nested more than {_DEEPEST} deep")
     match data:

@@ -1,7 +1,7 @@
-"""Limits that all replicas share over Redis: how often something is called, and whether it is worth calling."""
+"""Rate limits and circuit breakers shared by all replicas through Redis."""
 
-from shared.resilience.breaker import Admission, Breaker, Outcome
+from shared.resilience.admission import LIMITED, Admission
+from shared.resilience.breaker import AdmissionResult, Breaker, Outcome
 from shared.resilience.bucket import Buckets, Rate
-from shared.resilience.entrance import LIMITED, Entrance
 
-__all__ = ["LIMITED", "Admission", "Breaker", "Buckets", "Entrance", "Outcome", "Rate"]
+__all__ = ["LIMITED", "Admission", "AdmissionResult", "Breaker", "Buckets", "Outcome", "Rate"]

@@ -1,7 +1,7 @@
--- Ask a circuit breaker whether a call may be made.
--- KEYS: 1 breaker  ARGV: 1 a token of the caller's own, 2 how long a probe may take (ms), 3 when to ask again (ms) while
---       somebody else probes
--- Returns {verdict, wait (ms)}: "closed" or "probe" (call, and report how it went), "held", "open" or "probing" (wait).
+-- Request admission of a call from a circuit breaker.
+-- KEYS: 1 breaker  ARGV: 1 a token of the caller's own, 2 lease of a probe (ms), 3 retry interval while another caller
+--       probes (ms)
+-- Returns {verdict, wait (ms)}: "closed" or "probe" (call, and report the outcome), "held", "open" or "probing" (wait).
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local function moment(field) return tonumber(redis.call('HGET', KEYS[1], field) or '0') end

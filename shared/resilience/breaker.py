@@ -1,15 +1,15 @@
-"""A circuit breaker: what fails again and again is left alone for a while, by all replicas.
+"""Circuit breaker shared by all replicas: opens after five consecutive failures.
 
-| state | a call | a call that works | a call that fails |
+| state | a call | success | failure |
 |---|---|---|---|
-| closed | is made | failures are forgotten | counts; the fifth in a row opens it |
-| open | waits until the rest is over; then it is half-open | | |
-| half-open | the first is made, as the probe; others wait for its end | the probe closes it | the probe opens it |
-| held | waits until the time that what is called has named, whatever the state | | |
+| closed | is made | resets the failure count | counts; the fifth in a row opens the breaker |
+| open | waits for the rest period, after which the breaker is half-open | | |
+| half-open | the first is made, as the probe; others wait for it | of the probe: closes | of the probe: opens |
+| held | waits until the time the dependency has asked for, in any state | | |
 
-Only the probe has a say while it is not closed: a call from before that ends late changes nothing. A probe that is
-never heard of again is given up after its time. A breaker that Redis lost is closed. While Redis is away nothing is
-let through: the error is one of `shared.blackboard.OUTAGES`.
+While the breaker is not closed only the probe changes it: an earlier call that ends late has no effect. A probe that
+never reports expires after its lease. A breaker lost by Redis is closed. While Redis is unavailable no call is
+admitted: the error is one of `shared.blackboard.OUTAGES`.
 """
 
 import asyncio
@@ -26,97 +26,97 @@ from shared.blackboard.scripts import Scripts, script
 _ADMIT, _REPORT = script("admit", Path(__file__).parent), script("report", Path(__file__).parent)
 
 FAILURES = 5
-"""Failures in a row that open it."""
+"""Consecutive failures that open the breaker."""
 
 REST = 5.0
-"""Seconds it stays open before a probe."""
+"""Seconds the breaker stays open before a probe."""
 
 LONGEST_HOLD = 600.0
-"""Seconds: however long somebody asks to be left alone, it is tried again after that."""
+"""Seconds a dependency may ask for at most; it is probed after that."""
 
 LOOK_AGAIN = 0.25
-"""Seconds between looks at whether somebody else's probe has ended."""
+"""Seconds between checks for the end of another caller's probe."""
 
-GIVE_BACK_WITHIN = 2.0
-"""Seconds that a caller who was cut off may take to say so."""
+RELEASE_WITHIN = 2.0
+"""Seconds a cancelled caller may take to release its probe."""
 
 REMEMBERED = 3_600.0
-"""Seconds after the last call for which failures are remembered."""
+"""Seconds failures are remembered after the last call."""
 
 
 class Outcome(StrEnum):
-    """How a call went."""
+    """Outcome of a call, as far as it concerns the dependency."""
 
     WORKED = "worked"
-    """What was called answered, though perhaps with a refusal."""
+    """The dependency answered, perhaps with a rejection."""
     FAILED = "failed"
     UNKNOWN = "unknown"
-    """It was given up before that showed."""
+    """The call was abandoned before its outcome was known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """Whether a call may be made. Whoever makes it reports how it went, with this."""
+class AdmissionResult:
+    """Decision on a call. The caller passes it back when reporting the outcome."""
 
     granted: bool
     state: str
-    """`closed`, `probe`, `open`, `probing` or `held`; of an entrance also `limited`."""
+    """`closed`, `probe`, `open`, `probing` or `held`; from `Admission` also `limited`."""
     wait: float
-    """Seconds after which there is use in asking again; of one that is granted, to wait before the call."""
+    """Seconds to wait before the call if granted, else before the next request for admission."""
     token: str = ""
-    """Of the probe; empty: it is none."""
+    """Token of the probe; empty for an ordinary call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """The breaker of one thing that is called. `lease`: seconds a probe may take."""
+    """Breaker of one dependency. `lease`: seconds a probe may take."""
 
     scripts: Scripts
     name: str
     lease: float
     changed: Callable[[str], None] = lambda change: None
-    """Told `opened` and `closed`, by the replica whose call has done it."""
+    """Called with `opened` or `closed` in the replica whose call caused the change."""
     tenant: str | None = None
-    """Whose own it is; None: everybody's."""
+    """Tenant the breaker belongs to; None: shared by all tenants."""
 
-    async def admit(self) -> Admission:
-        """Ask whether to call now."""
-        arguments = self.asking()
+    async def admit(self) -> AdmissionResult:
+        """Request admission of a call."""
+        arguments = self.admit_arguments()
         try:
             state, wait = await self.scripts.run(_ADMIT, [self.key], arguments)
-        except asyncio.CancelledError:  # it may be the probe by now, without knowing it
-            await self.give_back(str(arguments[0]))
+        except asyncio.CancelledError:  # this call may have become the probe
+            await self.release(str(arguments[0]))
             raise
-        return admission(state, wait, arguments)
+        return admission_result(state, wait, arguments)
 
     @property
     def key(self) -> str:
-        """Where it is kept."""
+        """Redis key of the breaker."""
         return keys.breaker(self.name, self.tenant)
 
-    def asking(self) -> list[str | int]:
-        """What the script that admits is told; the first is a token for a probe."""
+    def admit_arguments(self) -> list[str | int]:
+        """Return the arguments of the script `admit`; the first is a new token in case the call becomes the probe."""
         return [uuid4().hex, _ms(self.lease), _ms(LOOK_AGAIN)]
 
-    async def give_back(self, token: str) -> None:
-        """Whoever was cut off while asking may be the probe: let another one be."""
+    async def release(self, token: str) -> None:
+        """Release the probe of a caller cancelled while requesting admission, so that another call can probe."""
         with suppress(TimeoutError, *OUTAGES):
-            async with asyncio.timeout(GIVE_BACK_WITHIN):
-                await self.report(Admission(granted=True, state="probe", wait=0.0, token=token), Outcome.UNKNOWN)
+            async with asyncio.timeout(RELEASE_WITHIN):
+                await self.report(AdmissionResult(granted=True, state="probe", wait=0.0, token=token), Outcome.UNKNOWN)
 
-    async def report(self, admission: Admission, outcome: Outcome, *, hold: float = 0.0) -> None:
-        """Say how the admitted call went. `hold`: for so many seconds nobody shall call."""
-        asked_for = _ms(min(hold, LONGEST_HOLD))
-        arguments: list[str | int] = [admission.token, outcome, FAILURES, _ms(REST), asked_for, _ms(REMEMBERED)]
+    async def report(self, admission: AdmissionResult, outcome: Outcome, *, hold: float = 0.0) -> None:
+        """Report the outcome of an admitted call. `hold`: seconds for which no call may be made."""
+        hold_ms = _ms(min(hold, LONGEST_HOLD))
+        arguments: list[str | int] = [admission.token, outcome, FAILURES, _ms(REST), hold_ms, _ms(REMEMBERED)]
         change = await self.scripts.run(_REPORT, [self.key], arguments)
         if change:
             self.changed(change)
 
 
-def admission(state: str, wait: int, asked: Sequence[str | int]) -> Admission:
-    """What the script has answered to a question of `Breaker.asking`."""
+def admission_result(state: str, wait: int, asked: Sequence[str | int]) -> AdmissionResult:
+    """Convert the reply of the script `admit`; `asked` are its arguments."""
     granted = state in ("closed", "probe")
-    return Admission(granted, state, int(wait) / 1000, str(asked[0]) if state == "probe" else "")
+    return AdmissionResult(granted, state, int(wait) / 1000, str(asked[0]) if state == "probe" else "")
 
 
 def _ms(seconds: float) -> int:

@@ -1,7 +1,7 @@
--- Ask a circuit breaker whether a call may be made, and take one from each of some token buckets, in one step.
--- KEYS: 1 breaker, if there is one; then the buckets  ARGV: 1 whether there is a breaker (0 or 1), then if there is what
---       `admit` is told, then what `take` is told
--- Returns {verdict, wait (ms)}: as `admit` does, with the wait before the call; or "limited" when that is too long.
+-- Request admission from a circuit breaker and take one token from each bucket, atomically.
+-- KEYS: 1 breaker, if there is one; then the buckets  ARGV: 1 breaker present (0 or 1), then the arguments of `admit` if
+--       so, then the arguments of `take`
+-- Returns {verdict, wait (ms)}: as `admit` does, with the wait before the call; or "limited" if that is too long.
 local function from(list, first)
   return {unpack(list, first)}
 end

@@ -1,8 +1,8 @@
--- Tell a circuit breaker how a call went.
--- KEYS: 1 breaker  ARGV: 1 the probe's token ("" for a call that was no probe), 2 "worked", "failed" or "unknown",
---       3 failures in a row that open it, 4 how long it rests (ms), 5 how long nobody shall call (ms; 0: as it is),
---       6 how long to remember it (ms)
--- Returns "opened", "closed" or "" (as it was). While it is not closed only the probe has a say.
+-- Report the outcome of a call to a circuit breaker.
+-- KEYS: 1 breaker  ARGV: 1 the probe's token ("" for an ordinary call), 2 "worked", "failed" or "unknown",
+--       3 consecutive failures that open it, 4 rest period (ms), 5 hold during which no call may be made (ms; 0: none),
+--       6 time to keep the breaker (ms)
+-- Returns "opened", "closed" or "" (unchanged). While the breaker is not closed only the probe changes it.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local function set(field, moment) redis.call('HSET', KEYS[1], field, string.format('%.0f', moment)) end

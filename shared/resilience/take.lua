@@ -1,13 +1,13 @@
--- Take an amount from each of some token buckets: from all of them, or from none.
--- KEYS: the buckets  ARGV: 1 the longest acceptable wait (ms; -1: take whatever the wait), then for each bucket its
---       capacity, what flows in a second, and the amount (negative: given back)
--- One key more than there are buckets names who asks: asked again in its name, the same turn is told and nothing taken.
--- Returns {taken (0 or 1), wait (ms)}. What is not there yet is owed: the level falls below zero, the wait says when it
--- will have flowed in, and whoever comes later waits longer. So waiters go in the order they came, and none asks twice.
+-- Take an amount from each of several token buckets: from all of them, or from none.
+-- KEYS: the buckets  ARGV: 1 the longest acceptable wait (ms; -1: take regardless of the wait), then for each bucket its
+--       capacity, refill per second, and the amount (negative: returned)
+-- One more key than buckets identifies the caller: a repeated request gets the same turn and takes nothing.
+-- Returns {taken (0 or 1), wait (ms)}. Missing tokens are taken in advance: the level falls below zero, the wait lasts
+-- until the refill covers it, and later callers wait longer. So waiters proceed in order and none asks twice.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local patience, longest, levels = tonumber(ARGV[1]), 0, {}
-local buckets, remembered = (#ARGV - 1) / 3, 3600000 -- ms for which a turn is known after it has come
+local buckets, remembered = (#ARGV - 1) / 3, 3600000 -- ms a turn is remembered after it has come
 local asker = KEYS[buckets + 1]
 local turn = asker and redis.call('GET', asker)
 if turn then

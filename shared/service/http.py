@@ -12,8 +12,9 @@ from aiokafka import TopicPartition
 from faststream.asgi import AsgiResponse, get
 from faststream.asgi.types import Scope
 
-from shared import archive, blackboard, bus
-from shared.bus.reader import Held, place
+from shared import archive, blackboard
+from shared.bus.admin import await_kafka
+from shared.bus.reader import Held, partition_name
 from shared.config import Settings
 from shared.errors import Misconfigured
 from shared.net.http_server import BoundedHeads
@@ -40,7 +41,7 @@ def health_routes(
     async def ready(scope: Scope) -> AsgiResponse:
         if not await healthy():
             return AsgiResponse(b"not ready", 503)
-        stuck = [f"{place(each)} is held at offset {at.at}: {at.why}" for each, at in held().items()]
+        stuck = [f"{partition_name(each)} is held at offset {at.at}: {at.why}" for each, at in held().items()]
         return AsgiResponse("\n".join(stuck or ["ready"]).encode(), 503 if stuck else 200)
 
     return [("/live", live), ("/ready", ready)]
@@ -72,7 +73,7 @@ def run_http(app: Any, settings: Settings) -> None:
 async def _check_dependencies(settings: Settings) -> None:
     """Wait for Kafka, and raise Misconfigured if Redis or Postgres refuse the settings; both may be unavailable yet."""
     await asyncio.gather(
-        bus.await_kafka(settings, KAFKA_WITHIN),
+        await_kafka(settings, KAFKA_WITHIN),
         blackboard.check_redis(settings),
         archive.check_postgres(settings.postgres),
     )

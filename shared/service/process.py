@@ -20,7 +20,7 @@ from shared.archive import BlobStore
 from shared.blackboard import Client, RunStore, Sentinel
 from shared.blackboard.attempts import Attempts
 from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
-from shared.bus.admin.skips import follow_skips
+from shared.bus.admin import follow_skips
 from shared.bus.groups import table_of
 from shared.bus.reader import Held
 from shared.config import Settings
@@ -189,7 +189,7 @@ def serve(
         return consumer.joined and await parts.healthy()
 
     async def alive() -> bool:
-        return consumer.deaf_for < DEAF_AFTER or not await parts.broker.ping(5.0)
+        return consumer.seconds_since_fetch < DEAF_AFTER or not await parts.broker.ping(5.0)
 
     _run(parts, healthy, started, stopping, lambda: consumer.held, alive)
 
@@ -205,7 +205,7 @@ def _export_gauges(consumer: KeyedConsumer, metrics: Metrics) -> None:
     metrics.watch(*IN_FLIGHT, lambda: {(group,): consumer.in_flight})
     metrics.watch(*READ_AHEAD, lambda: {(group,): consumer.waiting})
     metrics.watch(*CONSUMER_LAG, lambda: {(topic, group): lag for topic, lag in consumer.lag().items()})
-    metrics.watch(*COMMIT_AGE, lambda: {(topic, group): age for topic, age in consumer.standing().items()})
+    metrics.watch(*COMMIT_AGE, lambda: {(topic, group): age for topic, age in consumer.commit_age().items()})
     metrics.watch(*PARTITION_HELD, lambda: _held(consumer.held))
 
 

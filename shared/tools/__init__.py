@@ -1,4 +1,4 @@
-"""What agents act with: declare a tool, validate its calls, run it bounded."""
+"""Tools of agents: declaration, validation of calls, bounded execution."""
 
 from schemas.plan import Effect, Risk
 from shared.tools.call import OUTCOME_UNKNOWN, WITHOUT_IT, ToolContext, ToolError, Workspace

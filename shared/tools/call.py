@@ -1,4 +1,4 @@
-"""What a tool is told about the call it serves, and how it refuses one."""
+"""Context passed to a tool with a call, and the error it raises."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from shared.errors import WaggleError
 
 
 class Workspace(Protocol):
-    """The files of one step: what was attached or produced before it, and what it makes."""
+    """The files of one step: attachments, artefacts of earlier steps, and its own."""
 
     @property
     def folder(self) -> Path:
-        """An empty folder of this step's own, gone when the step ends."""
+        """Folder of this step, initially empty, removed when the step ends."""
         ...
 
     def files(self) -> Sequence[Attachment | Artefact]:
-        """What the step may read: the task's attachments and the artefacts of earlier steps."""
+        """Return the files the step may read: the task's attachments and the artefacts of earlier steps."""
         ...
 
     async def path(self, name: str) -> Path:
-        """The local path of the file of that name. Raises ToolError `unknown_file`, naming those there are."""
+        """Return the local path of a file. Raises ToolError `unknown_file` that lists the existing ones."""
         ...
 
     async def save(self, name: str, content: bytes, media_type: str) -> Artefact:
-        """Keep a file in the archive as an artefact of the run. Raises ToolError `too_large`."""
+        """Store a file in the archive as an artefact of the run. Raises ToolError `too_large`."""
         ...
 
 
@@ -40,35 +40,35 @@ class ToolContext:
     step_id: str
     call_id: str
     idempotency_key: str
-    """Equal on every repetition of this call: pass it on to whatever is changed outside."""
+    """Equal on every repetition of this call: pass it on to the systems the tool changes."""
     epoch: int
-    """The fencing epoch of who calls: whatever has seen a higher one for this work may refuse the call."""
+    """Fencing epoch of the caller: a system that has seen a higher one for this work may reject the call."""
     tenant: str
     workspace: Workspace
     settings: Settings
 
 
 OUTCOME_UNKNOWN = "outcome_unknown"
-"""Code of a ToolError: it may have happened or not."""
+"""Code of a ToolError: the call may or may not have taken effect."""
 
 INVALID_ARGUMENTS, TIMEOUT, TOOL_FAILED = "invalid_arguments", "timeout", "tool_failed"
-"""Codes of a ToolError: nothing was called; it took too long; something went wrong that nobody has foreseen."""
+"""Codes of a ToolError: nothing was called; the call timed out; an unexpected exception was raised."""
 
 TOOL_ERROR = "tool_error"
-"""Code of a ToolError: it was called and says that it has failed; it may have done a part."""
+"""Code of a ToolError: the tool reports a failure; it may have taken partial effect."""
 
 MAY_HAVE_HAPPENED = frozenset({OUTCOME_UNKNOWN, TIMEOUT, TOOL_FAILED, TOOL_ERROR, "invalid_output", "server_lost"})
-"""Codes of errors after which a call may have been made, in whole or in part."""
+"""Codes of errors after which a call may have taken effect, in whole or in part."""
 
-WITHOUT_IT = "go on without it and say so"
-"""What a model can do when a tool cannot be had."""
+WITHOUT_IT = "continue without it and say so"
+"""Advice to a model when a tool is unavailable."""
 
 
 class ToolError(WaggleError):
-    """A call that did not work, as the structure the model is shown.
+    """A failed call, as the structure shown to the model.
 
-    `retryable`: the same call may work later; a tool that may be called twice is called again at once. `after`: seconds
-    for which what was called wants to be left alone.
+    `retryable`: the same call may succeed later; a repeatable tool is retried within the call. `after`: Retry-After of
+    the dependency, in seconds.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class ToolError(WaggleError):
 
     @classmethod
     def of(cls, info: ErrorInfo) -> Self:
-        """The error that has travelled as this."""
+        """Return the error for its transported form."""
         return cls(info.code, info.message, retryable=info.retryable, suggested_action=info.suggested_action)
 
     @property
     def info(self) -> ErrorInfo:
-        """The structure that travels."""
+        """Transported form of the error."""
         return ErrorInfo(
             code=self.code,
             message=str(self),

@@ -1,4 +1,4 @@
-"""Files in folders that untrusted code or strange names have shaped."""
+"""Safe handling of folders and file names produced by untrusted code."""
 
 import hashlib
 import os
@@ -7,15 +7,15 @@ import uuid
 from pathlib import Path
 
 LONGEST_NAME = 200
-"""Bytes of a file's name here: most file systems take 255, and what works beside a file puts something behind it."""
+"""Bytes of a local file name: most file systems allow 255, and other programs append suffixes."""
 
 _FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder, however deep it is nested and whatever its permissions; a missing one is no error.
+    """Remove a folder, regardless of its depth and permissions; a missing one is no error.
 
-    Folders within are moved up before they are emptied, so no path grows long and nothing recurses.
+    Nested folders are moved up before they are emptied, so that no path grows long and nothing recurses.
     """
     try:
         status = folder.lstat()
@@ -36,7 +36,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def _remove(top: int, name: str) -> None:
-    """Remove an entry of the top folder, once the folders in it have become entries of the top folder themselves."""
+    """Remove an entry of the top folder, after moving the folders inside it up to the top folder."""
     if not _opened_up(top, name):
         os.unlink(name, dir_fd=top)
         return
@@ -58,7 +58,7 @@ def _names(place: int) -> list[str]:
 
 
 def _opened_up(place: int, name: str) -> bool:
-    """Return True for a folder, which its owner may then list and change."""
+    """Return True for a folder, after granting its owner all permissions."""
     if not stat.S_ISDIR(os.stat(name, dir_fd=place, follow_symlinks=False).st_mode):
         return False
     os.chmod(name, stat.S_IRWXU, dir_fd=place)
@@ -66,10 +66,10 @@ def _opened_up(place: int, name: str) -> bool:
 
 
 def local_name(name: str) -> str:
-    """Return the name under which a file is kept here: its own, unless no folder would take it.
+    """Return the local name of a file: its own, unless a file system would reject it.
 
-    A name that is too long in bytes, or holds what a folder cannot, is shortened and told apart by its hash; what
-    stands behind its last dot is kept, since readers go by it.
+    A name that is too long in bytes, or has invalid characters, is shortened and made unique by a hash; its suffix is
+    kept, since readers depend on it.
     """
     if name.isprintable() and "/" not in name and name not in ("", ".", "..") and _length(name) <= LONGEST_NAME:
         return name

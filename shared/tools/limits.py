@@ -1,4 +1,4 @@
-"""How often a tool may be called, and what is done when what it calls does not work."""
+"""Limits of a tool: rates, retries, circuit breaking, caching and timeout."""
 
 from typing import Self
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Limits(BaseModel):
-    """Declared where the tool is, and overridden by an operator, field by field. What is not said limits nothing."""
+    """Limits declared with the tool and overridden by an operator, field by field. An unset field limits nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -16,18 +16,18 @@ class Limits(BaseModel):
     tenant_per_minute: float | None = Field(None, gt=0, description="Calls in any 60 seconds of one tenant.")
     most_per_step: int | None = Field(None, ge=1, description="Calls in one step.")
     breaker: bool | None = Field(
-        None, description="Leave what it calls alone for a while after failures in a row, on all replicas."
+        None, description="Pause calls to its dependency after consecutive failures, on all replicas."
     )
-    retries: int = Field(2, ge=0, le=10, description="Repetitions within a call, of a tool that may be called twice.")
+    retries: int = Field(2, ge=0, le=10, description="Retries within a call, of a tool that may be repeated.")
     cache_for: float | None = Field(
         None,
         ge=0,
-        description="Seconds for which a result may stand in for one that cannot be had; only tools that read.",
+        description="Seconds for which a cached result may be used when the dependency fails; only tools that read.",
     )
-    timeout: float | None = Field(None, gt=0, le=3600, description="Seconds, repetitions included.")
+    timeout: float | None = Field(None, gt=0, le=3600, description="Seconds, retries included.")
 
     def under(self, over: "Limits | None") -> Self:
-        """These, with whatever the other ones say in their place."""
+        """Return these limits, overridden by the fields set in `over`."""
         return self if over is None else self.model_copy(update=over.model_dump(exclude_unset=True))
 
 

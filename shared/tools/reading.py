@@ -1,8 +1,8 @@
-"""Strangers' bytes are read in processes that are killed at their limits, however the parser holds the interpreter.
+"""Parsing of untrusted bytes in processes that are killed at their limits, even if a parser blocks the interpreter.
 
-`Readers` starts one process that imports a module of pure functions (`reading_child.py`), without any of this one's
-environment. Each call forks a child of that one, which takes milliseconds, and the kernel ends the child when its CPU
-time, its memory or its time on the clock is used up.
+`Readers` starts one process that imports a module of pure functions (`reading_child.py`), without this process's
+environment. Each call forks a child of that process, which takes milliseconds, and the kernel ends the child when its
+limit of CPU time, memory or wall-clock time is reached.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from schemas.error import ErrorInfo
 from shared.tools.call import WITHOUT_IT, ToolError
 
 TOO_COSTLY = "too_costly"
-"""Code of a ToolError: reading it was ended at a limit."""
+"""Code of a ToolError: reading was stopped at a limit."""
 
 _READY_WITHIN = 60.0
 _LARGEST_ANSWER = 64 * 1_048_576
@@ -35,7 +35,7 @@ _ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class ReadingLimits:
-    """Limits of one call: seconds of CPU, seconds on the clock, bytes of memory beyond what the parsers take."""
+    """Limits of one call: CPU seconds, wall-clock seconds, bytes of memory beyond those of the imported parsers."""
 
     cpu: float = 8.0
     seconds: float = 15.0
@@ -43,7 +43,7 @@ class ReadingLimits:
 
 
 class Readers:
-    """Calls functions of one module, each in a process of its own, a few at once."""
+    """Calls functions of one module, each in its own process, a few in parallel."""
 
     def __init__(self, module: str, limits: ReadingLimits | None = None, at_once: int = 2) -> None:
         self._module = module
@@ -56,15 +56,15 @@ class Readers:
         atexit.register(self.close)
 
     async def read(self, function: str, content: bytes, name: str, arguments: dict[str, Any]) -> Any:
-        """Return what a function of the module makes of the content, as JSON carries it.
+        """Return the JSON result of a function of the module for the content.
 
-        `name` is what messages call the content. Raises ToolError `too_costly`, and those of the function.
+        `name` names the content in messages. Raises ToolError `too_costly`, and those of the function.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: self.read_blocking(function, content, name, arguments))
 
     def read_blocking(self, function: str, content: bytes, name: str, arguments: dict[str, Any]) -> Any:
-        """Do the same from a thread that may wait."""
+        """Do the same as `read`, blocking the thread."""
         ours, theirs = socket.socketpair()
         with self._places, ours:
             with theirs:
@@ -80,7 +80,7 @@ class Readers:
         return answer["result"]
 
     def close(self) -> None:
-        """End the process that waits for calls."""
+        """End the process that forks children."""
         with self._lock:
             self._stop()
 
@@ -98,7 +98,7 @@ class Readers:
         with self._lock:
             try:
                 socket.send_fds(self._started(), [b"c"], [theirs.fileno()])
-            except OSError:  # it has ended since
+            except OSError:  # the process has ended
                 self._stop()
                 socket.send_fds(self._started(), [b"c"], [theirs.fileno()])
 
@@ -123,7 +123,7 @@ class Readers:
         return ours
 
     def _asked(self, channel: socket.socket, order: dict[str, Any], content: bytes) -> dict[str, Any] | None:
-        """Return the child's answer; None when it ended without one."""
+        """Return the child's answer; None if it ended without one."""
         ends = time.monotonic() + self._limits.seconds + _GRACE
         channel.settimeout(self._limits.seconds + _GRACE)
         head = json.dumps({**order, "size": len(content)}).encode()

@@ -1,4 +1,4 @@
-"""Process behind `reading.py`: imports a module once, then forks a child for each call, which lives within limits."""
+"""Process behind `reading.py`: imports a module once, then forks a child with limits for each call."""
 
 import importlib
 import json
@@ -16,7 +16,7 @@ from shared.tools.call import ToolError
 
 
 def serve(control: socket.socket, module: ModuleType) -> None:
-    """Take one socket after the other from whoever started this process, until that ends."""
+    """Receive one socket per call from the parent process, until that ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     control.sendall(b"r")
     while True:
@@ -47,12 +47,12 @@ def _made(stream: BinaryIO, module: ModuleType) -> dict[str, Any]:
         return {"exhausted": True}
     except ToolError as refused:
         return {"refused": refused.info.model_dump(mode="json")}
-    except Exception as failed:  # noqa: BLE001 -- what broken content makes a parser raise has no common root
+    except Exception as failed:  # noqa: BLE001 -- errors of parsers share no base class
         return {"failed": type(failed).__name__}
 
 
 def _limit(order: dict[str, Any]) -> None:
-    """Have the kernel end this process at its limits: SIGALRM and SIGXCPU are handled by nothing here."""
+    """Set the limits at which the kernel ends this process: nothing here handles SIGALRM or SIGXCPU."""
     signal.setitimer(signal.ITIMER_REAL, order["seconds"])
     cpu = max(1, round(order["cpu"]))
     for kind, most in (

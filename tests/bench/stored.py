@@ -5,7 +5,8 @@ from uuid import uuid4
 from schemas.log import JournalWritten
 from shared import bus
 from shared.blackboard import Journal, Sentinel, keys
-from shared.bus import encode_lean, history, publish
+from shared.bus import encode_lean, publish
+from shared.bus.admin import read_topic
 from tests.bench.stage import Stage
 from tests.bench.table import Row
 
@@ -48,7 +49,7 @@ async def stored(stage: Stage, counts: tuple[int, ...]) -> list[Row]:
 async def _kafka_bytes(stage: Stage, run: str) -> int:
     """Uncompressed, as a consumer is given them, with what Kafka adds to each."""
     total = 0
-    async for records in history(stage.settings(), "journal"):
+    async for records in read_topic(stage.settings(), "journal"):
         for record in records:
             if record.key == run.encode():
                 headers = sum(len(name) + len(value or b"") + 2 for name, value in record.headers)

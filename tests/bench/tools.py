@@ -16,7 +16,7 @@ from shared.blackboard import Sentinel
 from shared.resilience import Outcome
 from shared.telemetry.metrics import Metrics
 from shared.tools import Effect, Limits, Risk, tool
-from shared.tools.runtime import Admissions, Admitted, LastGood
+from shared.tools.runtime import CallPermit, LastGood, ToolAdmission
 
 CALLS = 2_000
 
@@ -49,12 +49,12 @@ async def main() -> None:
 
 
 async def measure(sentinel: Sentinel) -> None:
-    admissions, last_good = Admissions(sentinel.scripts, Metrics(CollectorRegistry())), LastGood(sentinel.scripts)
-    admitted: list[Admitted] = []
+    admissions, last_good = ToolAdmission(sentinel.scripts, Metrics(CollectorRegistry())), LastGood(sentinel.scripts)
+    admitted: list[CallPermit] = []
 
     async def ask(limits: Limits) -> None:
         answer = await admissions.admit(look, limits, ARGUMENTS, tenant="acme", made=0)
-        assert isinstance(answer, Admitted)
+        assert isinstance(answer, CallPermit)
         admitted.append(answer)
 
     print("| what | median, µs | p99, µs |\n|---|---|---|")

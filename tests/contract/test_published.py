@@ -16,7 +16,7 @@ from schemas.publish.__main__ import main
 from schemas.publish.folder import differences, documents, incompatibilities
 from schemas.registry import TOPICS
 from schemas.timer import TimerSet
-from shared.bus.dead.letters import dead_letter_headers
+from shared.bus.dead_letter import dead_letter_headers
 from shared.errors import TerminalError
 from tests.support.schema_files import PUBLISHED, validator
 

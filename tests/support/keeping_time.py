@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 from services.timekeeper.service import Timekeeper
 from services.timekeeper.timers import Timers
 from shared import bus
-from shared.bus import Eraser, TableConsumer
-from shared.bus.admin.lookup import Lookup
+from shared.bus import TableConsumer, TombstoneWriter
+from shared.bus.admin import Lookup
 from shared.bus.groups import tables
 from shared.service import Parts
 from shared.service.kill_switch import KillSwitch
@@ -24,7 +24,7 @@ async def timekeeping(settings, name="timekeeper", most_kept=None):
     parts = Parts(name, settings, CollectorRegistry(), Metrics(CollectorRegistry()), None, broker, None, None, None)
     stops, lookup = KillSwitch(settings), Lookup(settings)
     kept = Timers() if most_kept is None else Timers(most_kept)
-    keeper = Timekeeper(parts, kept, Eraser(settings), asyncio.Event(), stops, lookup)
+    keeper = Timekeeper(parts, kept, TombstoneWriter(settings), asyncio.Event(), stops, lookup)
     consumer = TableConsumer(broker, pattern, settings.topic_prefix + name, keeper, settings)
     await keeper.eraser.start()
     await broker.start()

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.stop import WorkStopped
 from shared import bus
-from shared.bus import Erased, Eraser, encode, publish
+from shared.bus import Erased, TombstoneWriter, encode, publish
 from shared.service.kill_switch import KillSwitch
 
 
@@ -30,7 +30,7 @@ async def switch(settings, topics):
     """Stops and starts scopes."""
     broker = bus.connect(settings, "test")
     await broker.start()
-    eraser = Eraser(settings)
+    eraser = TombstoneWriter(settings)
     await eraser.start()
 
     async def switch(scope: str, *, on: bool) -> None:

@@ -16,7 +16,7 @@ from shared.blackboard import Sentinel
 from shared.llm import ToolRequest
 from shared.telemetry.metrics import Metrics
 from shared.tools import ToolContext
-from shared.tools.runtime import Dependable
+from shared.tools.runtime import ToolExecutor
 from tests.support.workspaces import call_in
 
 
@@ -32,9 +32,9 @@ class Replica:
         metrics = Metrics(self.registry)
         self.scripts, self.call, self.made = sentinel.scripts, call, 0
         ends = time.monotonic() + seconds
-        self.dependable = Dependable.over(sentinel.scripts, file, metrics, ends=ends, check=unchecked)
+        self.executor = ToolExecutor.with_limits(sentinel.scripts, file, metrics, ends=ends, check=unchecked)
         self.toolbox = Toolbox(
-            tools, [], dry_run=False, metrics=metrics, dependable=self.dependable, made=lambda name: self.made
+            tools, [], dry_run=False, metrics=metrics, executor=self.executor, made=lambda name: self.made
         )
 
     async def ask(self, name: str, tenant: str = "default", **arguments) -> dict:

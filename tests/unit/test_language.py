@@ -26,23 +26,11 @@ shared/access
 
 shared/agent
 
-shared/archive
-
 shared/authorization
-
-shared/bus
 
 shared/guardrails
 
-shared/llm
-
-shared/mcp
-
 shared/net
-
-shared/resilience
-
-shared/telemetry
 
 shared/tools
 

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from infra.topics import Topic, agents, declared
 from services.cli.checks.finding import MOST_APART, Finding, fail, ok, warn
 from shared import bus
-from shared.bus.admin.cluster import KafkaSurvey, newest, survey
-from shared.bus.admin.lag import GroupLag, topics_with_lag
+from shared.bus.admin import GroupLag, KafkaSurvey, await_kafka, newest, survey, topics_with_lag
 from shared.bus.groups import groups_by_topic
 from shared.config import Settings
 from shared.errors import Misconfigured
@@ -34,7 +33,7 @@ _DECLARED = "infra/topics.toml declares it"
 async def check_kafka(settings: Settings) -> list[Finding]:
     """Everything about Kafka."""
     try:
-        await bus.await_kafka(settings, LONGER if await _listens(settings) else PATIENCE)
+        await await_kafka(settings, LONGER if await _listens(settings) else PATIENCE)
         async with asyncio.timeout(WITHIN):
             found = await survey(settings)
             topics = [*_topics(found)]

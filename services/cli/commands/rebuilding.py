@@ -10,6 +10,7 @@ from services.cli.options import JsonOption
 from services.cli.terminal import Screen
 from shared import blackboard, bus
 from shared.blackboard import Sentinel
+from shared.bus.admin import await_kafka
 from shared.config import Settings
 from shared.errors import BlackboardLost
 from shared.service.rebuild import Report
@@ -50,7 +51,7 @@ def rebuild(json: JsonOption = False) -> None:
 
 
 async def _rebuilt(settings: Settings, screen: Screen, *, quiet: bool) -> Report | None:
-    await bus.await_kafka(settings, 5.0)
+    await await_kafka(settings, 5.0)
     sentinel = Sentinel(settings.redis, blackboard.tls(settings))
     try:
         return await remake(sentinel, settings, lambda _, sentence: None if quiet else screen.say(sentence))

@@ -13,8 +13,7 @@ from services.gateway.dead_letters import DeadLetterView, Progress, Selection, r
 from services.gateway.dependencies import CallerOf, PartsOf, SettingsOf
 from services.gateway.failures import documented
 from services.gateway.routes.commands import Order, ReasonedOrder
-from shared.bus.dead.redrive import Redriver, dead_letters, redriver
-from shared.bus.dead.search import Found, Search
+from shared.bus.dead import Found, Redriver, Search, dead_letters, redriver
 from shared.config import Settings
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], responses=documented(404))

@@ -16,8 +16,7 @@ from services.gateway.failures import UNANSWERED, Refused, documented, unavailab
 from services.gateway.publishing import deliver
 from services.gateway.routes.commands import ReasonedOrder
 from shared.blackboard import known_agents
-from shared.bus.admin.lag import TopicLag, topics_with_lag
-from shared.bus.admin.skips import unreadable_at
+from shared.bus.admin import TopicLag, topics_with_lag, unreadable_at
 from shared.bus.groups import groups_by_topic
 
 TIMEOUT = 9.0

@@ -16,7 +16,7 @@ from shared.telemetry.conventions import GEN_AI_TOOL_RESULT
 from shared.telemetry.metrics import Metrics
 from shared.tools import OUTCOME_UNKNOWN, Effect, Tool, ToolContext, ToolError
 from shared.tools.call import INVALID_ARGUMENTS
-from shared.tools.runtime import Dependable
+from shared.tools.runtime import ToolExecutor
 
 LARGEST_RESULT = 60_000
 """Characters of one tool result the model is shown; of a larger one it is shown the half at most, as text."""
@@ -35,13 +35,13 @@ class Toolbox:
         *,
         dry_run: bool,
         metrics: Metrics,
-        dependable: Dependable,
+        executor: ToolExecutor,
         made: Callable[[str], int],
     ) -> None:
         self._tools = {tool.name: tool for tool in tools if not wanted or tool.name in wanted}
         self._dry_run = dry_run
         self._metrics = metrics
-        self._dependable = dependable
+        self._executor = executor
         self._made = made
 
     @property
@@ -120,7 +120,7 @@ class Toolbox:
 
     async def _run(self, request: ToolRequest, call: ToolContext) -> str:
         tool, arguments = self._tools.get(request.name) or self._unknown(request.name), _arguments(request)
-        done = await self._dependable.run(tool, arguments, call, made=self._made(tool.name))
+        done = await self._executor.run(tool, arguments, call, made=self._made(tool.name))
         answer = wrap(origin_of(tool.name, arguments, ours=tool.source is None), done.result) | done.marks
         text = json.dumps(answer["result"], ensure_ascii=False)
         if len(text) <= LARGEST_RESULT:

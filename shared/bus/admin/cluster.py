@@ -1,4 +1,4 @@
-"""What a Kafka is and how its topics are set up, looked at without changing anything."""
+"""Read-only survey of a Kafka cluster and the settings of its topics."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,28 +17,28 @@ from shared.bus.security import connection, secured
 from shared.config import Settings
 
 _FETCH, _JOIN_GROUP, _DESCRIBE_CLUSTER, _GROUP_HEARTBEAT = 1, 11, 60, 68
-"""Numbers of requests in Kafka's protocol."""
+"""Request numbers of Kafka's protocol."""
 
 _MARKS = 16
-"""Offsets at the end of a partition that are looked at: transactions leave marks behind their records."""
+"""Offsets read at the end of a partition: transactions leave markers behind their records."""
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaSurvey:
-    """A Kafka and those of its topics that begin with the prefix, by their names without it."""
+    """A Kafka cluster and its topics with the prefix, named without it."""
 
     brokers: int
     embedded: bool
-    """Whether it is the one for trying, which has no controller and keeps little."""
+    """True for the embedded broker, which has no controller and little storage."""
     at_least: tuple[int, int] | None
-    """The release it must be, from the requests it takes; None when it is older than 2.3."""
+    """Minimum release, inferred from supported requests; None if older than 2.3."""
     partitions: Mapping[str, int]
     settings: Mapping[str, Mapping[str, str]]
-    """Of each topic its settings as Kafka names them; empty when the broker cannot tell."""
+    """Settings of each topic under Kafka's names; empty if the broker cannot describe them."""
 
 
 async def survey(settings: Settings) -> KafkaSurvey:
-    """Look. Raises KafkaError when Kafka is away: call `await_kafka` first, and give it a time limit."""
+    """Survey the cluster. Raises KafkaError if Kafka is unavailable: call `await_kafka` first, and set a time limit."""
     admin = AIOKafkaAdminClient(**connection(settings))
     try:
         with mapped():
@@ -59,18 +59,18 @@ async def survey(settings: Settings) -> KafkaSurvey:
 
 
 async def newest(settings: Settings, topic: str) -> datetime | None:
-    """When the topic's newest record was written, by the clock of who wrote it; None when there is none."""
+    """Return the time of the topic's newest record, by its writer's clock; None if there is none."""
     times = list[datetime]()
-    async with reading(settings, lambda name: name == topic) as past:
-        for partition in past.partitions.get(topic, ()):
-            first, end = await past.held(partition)
-            async for record in past.between(partition, max(first, end - _MARKS), end):
+    async with reading(settings, lambda name: name == topic) as reader:
+        for partition in reader.partitions.get(topic, ()):
+            first, end = await reader.bounds(partition)
+            async for record in reader.between(partition, max(first, end - _MARKS), end):
                 times.append(datetime.fromtimestamp(record.timestamp / 1000, UTC))
     return max(times, default=None)
 
 
 async def _release(settings: Settings) -> tuple[int, int] | None:
-    """Kafka does not tell its release: the requests it takes and those it has given up bound it from below."""
+    """Infer a lower bound of the release, which Kafka does not report, from the requests it supports."""
     with mapped():
         opened = await _some_server(settings)
         try:
@@ -88,7 +88,7 @@ async def _release(settings: Settings) -> tuple[int, int] | None:
 
 
 async def _some_server(settings: Settings) -> AIOKafkaConnection:
-    """A connection to the first server that lets us in. Raises the last one's error when none does."""
+    """Connect to the first server that accepts us. Raises the last server's error if none does."""
     *others, last = collect_hosts(settings.kafka.split(","))
     for host, port, _ in others:
         with suppress(KafkaError, OSError):

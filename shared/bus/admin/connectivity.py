@@ -1,4 +1,4 @@
-"""Whether Kafka is there and lets us in."""
+"""Connectivity check: Kafka is reachable and accepts our credentials."""
 
 import asyncio
 import logging
@@ -22,21 +22,21 @@ from shared.errors import Misconfigured
 from shared.net.refusals import tls_refusal
 
 _ANSWER_WITHIN_MS = 5_000
-"""How long one server may take to let us in."""
+"""Milliseconds one server may take to accept a connection."""
 
 _PAUSE = 0.5
-"""Seconds between tries."""
+"""Seconds between attempts."""
 
 
 async def await_kafka(settings: Settings, within: float) -> None:
     """Return when Kafka answers.
 
-    Raises Misconfigured at once when it refuses our credentials or TLS fails, and ConnectionError, saying what to
-    check, after `within` seconds.
+    Raises Misconfigured immediately if it rejects our credentials or TLS fails, and ConnectionError with advice on what
+    to check after `within` seconds.
     """
     deadline = time.monotonic() + within
     with _quiet():
-        while (why := await _away(settings)) is not None:
+        while (why := await _failure(settings)) is not None:
             if time.monotonic() > deadline:
                 raise ConnectionError(
                     f"no Kafka at {settings.kafka} within {within:g} s ({why}): is it running, is WAGGLE_KAFKA right, "
@@ -45,13 +45,13 @@ async def await_kafka(settings: Settings, within: float) -> None:
             await asyncio.sleep(_PAUSE)
 
 
-async def _away(settings: Settings) -> str | None:
-    """Why it does not answer; None when it does. Raises Misconfigured."""
+async def _failure(settings: Settings) -> str | None:
+    """Return the reason Kafka does not answer; None if it does. Raises Misconfigured."""
     why = "nothing answers"
     for host, port, _ in collect_hosts(settings.kafka.split(",")):
         try:
-            await _let_in(settings, host, port)
-            return await _no_metadata(settings)
+            await _connect(settings, host, port)
+            return await _metadata_failure(settings)
         except (KafkaError, OSError, TimeoutError) as error:
             if refused := _refusal(error, f"Kafka at {host}:{port}"):
                 raise Misconfigured(refused) from error
@@ -59,25 +59,25 @@ async def _away(settings: Settings) -> str | None:
     return why
 
 
-async def _let_in(settings: Settings, host: str, port: int) -> None:
-    """Connect to one server: the client that bootstraps from many does not say why it cannot."""
+async def _connect(settings: Settings, host: str, port: int) -> None:
+    """Connect to one server: a client that bootstraps from several does not report why it failed."""
     opened = await create_conn(host, port, request_timeout_ms=_ANSWER_WITHIN_MS, **secured(settings))
     await opened.close()
 
 
-async def _no_metadata(settings: Settings) -> str | None:
+async def _metadata_failure(settings: Settings) -> str | None:
     client = AIOKafkaClient(**connection(settings), request_timeout_ms=_ANSWER_WITHIN_MS)
     try:
         await client.bootstrap()
-    except KafkaError as away:
-        return str(away)
+    except KafkaError as error:
+        return str(error)
     finally:
         await client.close()
     return None
 
 
 def _refusal(error: BaseException, server: str) -> str | None:
-    """What to do when no waiting helps."""
+    """Return advice if waiting cannot help; None if it can."""
     match error:
         case AuthenticationFailedError() | SaslAuthenticationFailed():
             return f"{server} refuses the user: WAGGLE_KAFKA_USERNAME or WAGGLE_KAFKA_PASSWORD is wrong"
@@ -90,7 +90,7 @@ def _refusal(error: BaseException, server: str) -> str | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without aiokafka's lines on every try: what is wrong is said once, at the end."""
+    """Silence aiokafka's log lines on every attempt; the error is reported once, at the end."""
     logger = logging.getLogger("aiokafka")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""How much each topic holds, and how far the groups that consume it have come."""
+"""Size of each topic and lag of its consumer groups."""
 
 import asyncio
 import re
@@ -19,11 +19,11 @@ from shared.config import Settings
 Offsets = Mapping[TopicPartition, int]
 
 _BACKOFF_MS = 10
-"""The consumer learns of topics one by one and rests between them; its default of 100 ms would add up."""
+"""Pause of the consumer between topics it discovers one by one; its default of 100 ms would add up."""
 
 
 _PAUSE = 0.1
-"""Seconds between tries."""
+"""Seconds between attempts."""
 
 
 class GroupLag(Part):
@@ -31,30 +31,30 @@ class GroupLag(Part):
 
     group: str
     lag: int | None
-    """Messages that it has not committed; None for a group that commits nothing."""
+    """Messages not yet committed; None for a group that commits nothing."""
     members: int | None = None
-    """Services in it; None when the broker cannot tell."""
+    """Members of the group; None if the broker cannot report them."""
     state: str | None = None
-    """As Kafka names it: `Stable`, `PreparingRebalance`, `Empty`, `Dead`; None when the broker cannot tell."""
+    """Kafka's name: `Stable`, `PreparingRebalance`, `Empty`, `Dead`; None if the broker cannot report it."""
 
 
 class TopicLag(Part):
-    """A topic, its names with the prefix."""
+    """A topic; names include the prefix."""
 
     topic: str
     partitions: int
     messages: int
-    """Messages Kafka still holds."""
+    """Messages retained by Kafka."""
     written: int
-    """Messages ever written to it: twice asked for, it gives the rate."""
+    """Messages ever written; the difference of two readings gives the rate."""
     groups: list[GroupLag]
 
 
 async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]]) -> list[TopicLag]:
-    """Every topic whose name begins with the prefix; `groups` says which groups consume which topic.
+    """Return every topic whose name begins with the prefix; `groups` maps topics to their consumer groups.
 
-    Groups are looked up by name, for a broker need not be able to list them. Raises KafkaError when Kafka is away; give
-    it a time limit, for it waits while Kafka says that it is about to be ready.
+    Groups are looked up by name, as not every broker can list them. Raises KafkaError if Kafka is unavailable; set a
+    time limit, because the call waits while Kafka reports that it is starting.
     """
     prefix = settings.topic_prefix
     whole = re.compile(tables(prefix)).match
@@ -92,14 +92,14 @@ async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]
 
 
 async def _lag(admin: AIOKafkaAdminClient, group: str, partitions: Partitions, first: Offsets, end: Offsets) -> int:
-    """What lies behind the committed offsets; all there is for a group that has committed nothing."""
+    """Return the messages after the committed offsets; all messages for a group that has committed nothing."""
     committed = await _committed(admin, group, partitions)
     reached = {each: max(committed.get(each, 0), first[each]) for each in partitions}
     return _between(reached, end, partitions)
 
 
 async def _committed(admin: AIOKafkaAdminClient, group: str, partitions: Partitions) -> Offsets:
-    """The group's offsets, -1 where there is none. A Kafka that has just started has no coordinator for a moment."""
+    """Return the group's offsets, -1 where there is none; retries while a starting Kafka has no coordinator yet."""
     while True:
         try:
             found = await admin.list_consumer_group_offsets(group, partitions=partitions)

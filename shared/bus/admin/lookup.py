@@ -1,4 +1,4 @@
-"""Single records, read again from where they stand."""
+"""Lookup of single records by partition and offset."""
 
 import asyncio
 
@@ -10,14 +10,14 @@ from shared.bus.security import connection
 from shared.config import Settings
 
 FETCHED = 65_536
-"""Bytes asked for at once; of a larger record Kafka sends the whole."""
+"""Bytes per fetch; Kafka sends a larger record whole."""
 
 WITHIN = 5.0
-"""Seconds one record may take to be read."""
+"""Seconds allowed for reading one record."""
 
 
 class Lookup:
-    """Reads one record at a time. Connects when it is first used."""
+    """Reads one record at a time. Connects on first use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -25,7 +25,7 @@ class Lookup:
         self._consumer: AIOKafkaConsumer | None = None
 
     async def value(self, place: TopicPartition, offset: int, key: str) -> bytes | None:
-        """Return the value of the record there; None when it is gone or another key's. Raises KafkaError."""
+        """Return the record's value; None if it is gone or has another key. Raises KafkaError."""
         async with self._turn:
             with mapped():
                 consumer = await self._connected()
@@ -39,7 +39,7 @@ class Lookup:
         return record.value if (record.offset, record.key) == (offset, key.encode()) else None
 
     async def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         if self._consumer is not None:
             await self._consumer.stop()
 
@@ -58,7 +58,7 @@ class Lookup:
 
 
 async def _one(consumer: AIOKafkaConsumer, place: TopicPartition) -> ConsumerRecord[bytes, bytes] | None:
-    """Return the record where the consumer stands; None when the log does not reach there."""
+    """Return the record at the consumer's position; None if the log does not contain it."""
     try:
         return await consumer.getone(place)
     except OffsetOutOfRangeError:

@@ -1,4 +1,4 @@
-"""What topics hold, read without a group: nothing is committed, nobody else's reading is disturbed."""
+"""Reading of topics without a consumer group: commits nothing and does not disturb other consumers."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -21,72 +21,72 @@ from shared.config import Settings
 from shared.errors import InvalidMessage, LogDamaged
 
 SKIPS = "skips"
-"""The compacted topic of the batches that operators have skipped."""
+"""Compacted topic of the batches skipped by operators."""
 
 STALLED = 10.0
-"""Seconds without a record before it is asked whether the log has become shorter."""
+"""Seconds without a record before checking whether the log has become shorter."""
 
 Partitions = Sequence[TopicPartition]
 
 _BACKOFF_MS = 10
-"""The consumer rests so long between looks for a leader, and Kafka holds an empty fetch so long: their defaults of 100
-and 500 ms would add up over partitions."""
+"""Pause of the consumer between attempts to find a leader, and Kafka's wait on an empty fetch: the defaults of 100 and
+500 ms would add up over partitions."""
 
 _WAIT_MS = 200
-"""How long one look for records may take before the position is looked at again."""
+"""Milliseconds one fetch may wait before the position is checked again."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """Reads one range at a time. Every call waits for as long as Kafka is away: give it a time limit."""
+class TopicReader:
+    """Reads one range at a time. Calls wait while Kafka is unavailable: set a time limit."""
 
     prefix: str
     consumer: Reader
     partitions: Mapping[str, Partitions]
-    """Of every topic, its name without the prefix."""
+    """Partitions of every topic, named without the prefix."""
 
-    async def held(self, partition: TopicPartition) -> tuple[int, int]:
-        """The first offset Kafka still holds, and the one that comes next."""
+    async def bounds(self, partition: TopicPartition) -> tuple[int, int]:
+        """Return the first retained offset and the next offset to be written."""
         first = await self.consumer.beginning_offsets([partition])
         end = await self.consumer.end_offsets([partition])
         return first[partition], end[partition]
 
     async def from_time(self, partition: TopicPartition, at: datetime) -> int | None:
-        """The first offset at or after the time; None when there is none, or the broker keeps no times."""
+        """Return the first offset at or after the time; None if there is none or the broker keeps no timestamps."""
         found = await self.consumer.offsets_for_times({partition: max(0, int(at.timestamp() * 1000))})
         return found[partition].offset if found.get(partition) else None
 
     async def between(self, partition: TopicPartition, first: int, end: int) -> AsyncIterator[Any]:
-        """The records from `first` up to, but not including, `end`. Read to its end before another range is begun.
+        """Yield the records from `first` up to, but not including, `end`. Exhaust it before starting another range.
 
-        What operators have skipped is left out. Raises Unreadable for what else cannot be read, LogDamaged
-        when the log ends before `end`: records that were there are gone.
+        Skipped batches are left out. Raises Unreadable for other unreadable batches, and LogDamaged if the log ends
+        before `end`: records have been lost.
         """
         if first >= end:
             return
         self.consumer.seek(partition, first)
         self.consumer.resume(partition)
-        came = time.monotonic()
+        last_record = time.monotonic()
         while await self.consumer.position(partition) < end:
             found = await self.consumer.getmany(partition, timeout_ms=_WAIT_MS)
             if found:
-                came = time.monotonic()
-            elif time.monotonic() - came > STALLED and (await self.held(partition))[1] < end:
+                last_record = time.monotonic()
+            elif time.monotonic() - last_record > STALLED and (await self.bounds(partition))[1] < end:
                 raise shortened(partition, end)
             for record in found.get(partition, ()):
                 if record.offset < end:
                     yield record
             if held := self.consumer.held.get(partition):
-                self.consumer.release(partition, await self._behind(partition, held))
+                self.consumer.release(partition, await self._skip_end(partition, held))
         self.consumer.pause(partition)
 
     async def skipped(self) -> list[BatchSkipped]:
-        """Every batch that operators have skipped."""
+        """Return every batch skipped by operators."""
         found = list[BatchSkipped]()
         for partition in self.partitions.get(SKIPS, ()):
-            async for record in self.between(partition, *await self.held(partition)):
+            async for record in self.between(partition, *await self.bounds(partition)):
                 try:
                     message = decode(record, self.prefix).message
                 except InvalidMessage as wrong:
@@ -96,8 +96,8 @@ class Past:
                     found.append(message)
         return found
 
-    async def _behind(self, partition: TopicPartition, held: Held) -> int:
-        """Where to go on behind an unreadable batch. Raises Unreadable unless an operator has skipped it."""
+    async def _skip_end(self, partition: TopicPartition, held: Held) -> int:
+        """Return the offset after an unreadable batch. Raises Unreadable unless an operator has skipped it."""
         if partition.topic != self.prefix + SKIPS:
             for order in await self.skipped():
                 if covers(order, partition, held, self.prefix):
@@ -106,19 +106,19 @@ class Past:
 
 
 def shortened(partition: TopicPartition, end: int) -> LogDamaged:
-    """The error of a log that has lost its last records."""
+    """Return the error of a log that has lost its last records."""
     return LogDamaged(
         f"{partition.topic}/{partition.partition} ends before offset {end}, which it had reached: Kafka has lost "
-        "records of it (an unclean leader election, or a topic that was made anew); restore the topic, then rebuild"
+        "records of it (an unclean leader election, or a recreated topic); restore the topic, then rebuild"
     )
 
 
 @asynccontextmanager
-async def reading(settings: Settings, wanted: Callable[[str], bool]) -> AsyncIterator[Past]:
-    """What those of the installation's topics hold now that are wanted, by their names without the prefix.
+async def reading(settings: Settings, wanted: Callable[[str], bool]) -> AsyncIterator[TopicReader]:
+    """Open a reader of the installation's topics for which `wanted` is true, called with names without the prefix.
 
-    They are assigned all at once, and fetched only while a range is read: assigning one after the other is ten times
-    slower. Raises KafkaError when Kafka is away.
+    All are assigned at once, and fetched only while a range is read: assigning one after the other is ten times
+    slower. Raises KafkaError if Kafka is unavailable.
     """
     admin = AIOKafkaAdminClient(**connection(settings))
     consumer = Reader(
@@ -139,14 +139,14 @@ async def reading(settings: Settings, wanted: Callable[[str], bool]) -> AsyncIte
         read = [partition for name in names for partition in found[name]]
         consumer.assign(read)
         consumer.pause(*read)
-        yield Past(prefix, consumer, {topic.removeprefix(prefix): each for topic, each in found.items()})
+        yield TopicReader(prefix, consumer, {topic.removeprefix(prefix): each for topic, each in found.items()})
     finally:
         await consumer.stop()
         await admin.close()
 
 
 async def partitions_of(admin: AIOKafkaAdminClient, prefix: str) -> dict[str, Partitions]:
-    """The partitions of every topic whose name begins with the prefix."""
+    """Return the partitions of every topic whose name begins with the prefix."""
     described = await admin.describe_topics()
     return {
         each["topic"]: [TopicPartition(each["topic"], part["partition"]) for part in each["partitions"]]
@@ -156,6 +156,6 @@ async def partitions_of(admin: AIOKafkaAdminClient, prefix: str) -> dict[str, Pa
 
 
 def covers(order: BatchSkipped, partition: TopicPartition, held: Held, prefix: str) -> bool:
-    """Return whether the order skips what the partition is held at."""
+    """Return True if the order skips the batch at which the partition is held."""
     same = prefix + order.topic == partition.topic and order.partition == partition.partition
     return same and order.first <= held.at < order.end

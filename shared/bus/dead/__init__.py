@@ -1,0 +1,7 @@
+"""Dead letters: reading, searching, redriving and discarding them."""
+
+from shared.bus.dead.letters import DeadLetter
+from shared.bus.dead.redrive import Redriver, dead_letters, redriver
+from shared.bus.dead.search import DeadLetterLine, Found, Search, line_of
+
+__all__ = ["DeadLetter", "DeadLetterLine", "Found", "Redriver", "Search", "dead_letters", "line_of", "redriver"]

@@ -1,4 +1,4 @@
-"""What is done about dead letters: put back where they were, or given up. By whom and why is recorded."""
+"""Redriving and discarding dead letters. The operator and the reason are recorded."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,8 +16,9 @@ from shared.blackboard import Client, exclusive, keys
 from shared.bus.admin.topic_reader import reading
 from shared.bus.broker import LARGEST_MESSAGE, LARGEST_RECORD, size_of
 from shared.bus.dead.actions import ACTIONS
-from shared.bus.dead.letters import SUFFIX, DeadLetter, headers_back
+from shared.bus.dead.letters import DeadLetter, headers_back
 from shared.bus.dead.search import DeadLetters
+from shared.bus.dead_letter import SUFFIX
 from shared.bus.record import encode
 from shared.bus.security import connection
 from shared.config import Settings
@@ -27,14 +28,14 @@ from shared.telemetry.traces import redriving
 log = structlog.get_logger()
 
 WITHIN = 15.0
-"""Seconds one dead letter may take."""
+"""Seconds allowed per dead letter."""
 
 HELD = 2 * WITHIN
-"""Seconds after which a dead letter is free again whose operator has died."""
+"""Seconds after which the lock on a dead letter expires, should its holder crash."""
 
 
 class AlreadyHandled(Conflict):
-    """Somebody has redriven or discarded the dead letter before."""
+    """The dead letter has already been redriven or discarded."""
 
     code = "already_handled"
 
@@ -48,17 +49,17 @@ class AlreadyHandled(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Redriver:
-    """Deals with dead letters, one at a time, each by one operator at a time.
+    """Redrives or discards dead letters, one at a time, each by one operator at a time.
 
-    The order is: hold the letter (Redis), look whether it was handled (`dead.actions`), put it back, record it. It is
-    recorded only once Kafka has acknowledged what was put back, so nothing counts as redriven that was not. A crash
-    between the two leaves the letter open. Redriving it again is harmless: the record's id is the same, and whoever
-    has worked on it drops it. To record the intention first would cost a write each and leave, after a crash, letters
-    of which nobody knows whether they were put back; the answer would be to put them back again, as now. The hold ends
-    by itself, after all its work must have ended.
+    Order of steps: lock the letter (Redis), check that it is open (`dead.actions`), republish it, record the action.
+    The action is recorded only once Kafka has acknowledged the republished record, so a letter never counts as redriven
+    without having been. A crash in between leaves the letter open. Redriving it a second time is harmless: the record
+    keeps its id, and a consumer that has handled it drops the repetition. Recording the intent first would cost one
+    more write, and after a crash leave letters in an unknown state, to be redriven a second time anyway. The lock
+    expires by itself, later than the time limit of the work under it.
 
-    Every call raises RetryableError `busy` when another operator deals with the letter right now, TerminalError
-    `unknown_dead_letter`, AlreadyHandled, and TimeoutError when Kafka did not answer in time: it may be done or not.
+    Every call raises RetryableError `busy` if another operator is working on the letter, TerminalError
+    `unknown_dead_letter`, AlreadyHandled, and TimeoutError if Kafka does not answer in time: the outcome is unknown.
     """
 
     letters: DeadLetters
@@ -66,23 +67,23 @@ class Redriver:
     redis: Client
 
     async def redrive(self, name: str, by: str, reason: str = "", *, again: bool = False) -> DeadLetterHandled:
-        """Put the original bytes, key and headers back on the original topic; `again` also what was handled before.
+        """Republish the original bytes, key and headers to the original topic; with `again` also a handled letter.
 
-        Raises TerminalError `not_redrivable` or `too_large` for what cannot be put back.
+        Raises TerminalError `not_redrivable` or `too_large` if it cannot be republished.
         """
-        async with self._held(name):
+        async with self._locked(name):
             letter = await self._open(name, again=again)
-            await self._put_back(letter, by)
+            await self._republish(letter, by)
             return await self._record(letter, "redriven", by, reason)
 
     async def discard(self, name: str, by: str, reason: str) -> DeadLetterHandled:
-        """Give it up. It stays in its topic for as long as Kafka keeps it."""
-        async with self._held(name):
+        """Discard the letter. It remains in its topic for Kafka's retention time."""
+        async with self._locked(name):
             letter = await self._open(name, again=False)
             return await self._record(letter, "discarded", by, reason)
 
     @asynccontextmanager
-    async def _held(self, name: str) -> AsyncIterator[None]:
+    async def _locked(self, name: str) -> AsyncIterator[None]:
         async with exclusive(self.redis, keys.dead_letter(name), HELD, name), asyncio.timeout(WITHIN):
             yield
 
@@ -90,23 +91,23 @@ class Redriver:
         letter, handled = await self.letters.find(name)
         if handled and not again:
             raise AlreadyHandled(handled)
-        if ACTIONS not in self.letters.past.partitions:
-            message = f"the topic {ACTIONS} is missing: what is done could not be recorded"
+        if ACTIONS not in self.letters.reader.partitions:
+            message = f"the topic {ACTIONS} is missing: the action could not be recorded"
             raise TerminalError(message, code="not_recordable")
         return letter
 
-    async def _put_back(self, letter: DeadLetter, by: str) -> None:
-        partitions = self.letters.past.partitions.get(letter.origin, ())
+    async def _republish(self, letter: DeadLetter, by: str) -> None:
+        partitions = self.letters.reader.partitions.get(letter.origin, ())
         if not partitions:
-            raise TerminalError(f"the topic {letter.origin} does not exist any more", code="not_redrivable")
-        prefix = self.letters.past.prefix
+            raise TerminalError(f"the topic {letter.origin} does not exist", code="not_redrivable")
+        prefix = self.letters.reader.prefix
         topic = prefix + letter.origin
         with redriving(topic, letter.notes.get("traceparent", ""), letter.name) as trace:
             headers = headers_back(letter, prefix, by, trace)
             if size_of(letter.key, letter.value, headers) > LARGEST_MESSAGE:
                 raise TerminalError(f"{letter.name} is too large for {letter.origin}", code="too_large")
-            place = _partition(letter, len(partitions))
-            await self.producer.send_and_wait(topic, letter.value, letter.key, place, headers=headers)
+            partition = _partition(letter, len(partitions))
+            await self.producer.send_and_wait(topic, letter.value, letter.key, partition, headers=headers)
 
     async def _record(
         self, letter: DeadLetter, action: Literal["redriven", "discarded"], by: str, reason: str
@@ -117,34 +118,34 @@ class Redriver:
             handled,
             id=f"dead-{uuid4().hex}",
             source="waggle/redrive",
-            prefix=self.letters.past.prefix,
+            prefix=self.letters.reader.prefix,
             now=now,
             key=letter.name,
         )
         headers = [(name, value.encode()) for name, value in record.headers.items()]
         await self.producer.send_and_wait(record.topic, record.value.encode(), record.key.encode(), headers=headers)
-        log.info("dead letter handled", name=letter.name, action=action, by=by, reason=reason)
+        log.info("dead_letter_handled", name=letter.name, action=action, by=by, reason=reason)
         return handled
 
 
 def _partition(letter: DeadLetter, partitions: int) -> int | None:
-    """The one it was in, whatever put it there; if that is gone its key decides."""
-    said = letter.notes.get("dlt-partition", "")
-    return int(said) if said.isdecimal() and int(said) < partitions else None
+    """Return the original partition; None, for the key's default, if that does not exist."""
+    original = letter.notes.get("dlt-partition", "")
+    return int(original) if original.isdecimal() and int(original) < partitions else None
 
 
 @asynccontextmanager
 async def dead_letters(settings: Settings) -> AsyncIterator[DeadLetters]:
-    """Look at dead letters. Raises KafkaError when Kafka is away."""
-    async with reading(settings, lambda topic: topic.endswith(SUFFIX) or topic == ACTIONS) as past:
-        yield DeadLetters.in_the(past)
+    """Open the dead letters for reading. Raises KafkaError if Kafka is unavailable."""
+    async with reading(settings, lambda topic: topic.endswith(SUFFIX) or topic == ACTIONS) as reader:
+        yield DeadLetters.from_reader(reader)
 
 
 @asynccontextmanager
 async def redriver(settings: Settings, redis: Client) -> AsyncIterator[Redriver]:
-    """Deal with dead letters. Raises KafkaError when Kafka is away.
+    """Open a redriver. Raises KafkaError if Kafka is unavailable.
 
-    Its producer is its own: FastStream's writes headers of its own and cannot write bytes or a name twice.
+    It has its own producer: FastStream's adds headers, and writes neither raw bytes nor a repeated header name.
     """
     async with dead_letters(settings) as letters:
         producer = AIOKafkaProducer(

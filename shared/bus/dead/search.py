@@ -1,4 +1,4 @@
-"""Finding dead letters in Kafka, the newest first, and what became of them."""
+"""Search for dead letters in Kafka, newest first, with the action taken on each."""
 
 import time
 from collections.abc import AsyncIterator
@@ -11,86 +11,89 @@ from pydantic import ConfigDict, Field
 
 from schemas.dead import DeadLetterHandled
 from schemas.message import Instant, Part, Slug
-from shared.bus.admin.topic_reader import Past
+from shared.bus.admin.topic_reader import TopicReader
 from shared.bus.dead.actions import Actions
-from shared.bus.dead.letters import SUFFIX, DeadLetter, read_dead_letter
+from shared.bus.dead.letters import DeadLetter, read_dead_letter
+from shared.bus.dead_letter import SUFFIX
 from shared.errors import TerminalError
 
 MOST = 5_000
-"""Records of one partition that one search looks at."""
+"""Records of one partition that a search examines."""
 
 WITHIN = 8.0
-"""Seconds after which a search begins no more reading."""
+"""Seconds after which a search starts no further read."""
 
 _CHUNK, _LARGEST_CHUNK = 250, 1_000
-"""Records read at once, from the newest backwards, and ever more: a short list reads little, a long one seldom."""
+"""Records per read, backwards from the newest and growing: short lists read little, long ones take few reads."""
 
 State: TypeAlias = Literal["open", "redriven", "discarded"]
 
 
 class Search(Part):
-    """Which dead letters are wanted: those that fit all that is given. A misspelt filter is refused."""
+    """Filters of a search, all of which must match. An unknown filter is rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    topic: str | None = Field(None, max_length=255, description="The topic they were in, such as `agents.data`.")
-    error: str | None = Field(None, max_length=200, description="The error's code, such as `invalid_payload`.")
-    tenant: Slug | None = Field(None, description="Whose they are: the payload's `tenant`, else `ce_tenant`.")
-    since: Instant | None = Field(None, description="Dead at this time or later.")
-    until: Instant | None = Field(None, description="Dead before this time.")
-    state: State | Literal["any"] = Field("open", description="What became of them.")
-    limit: int = Field(50, ge=1, le=10_000, description="How many at most.")
+    topic: str | None = Field(None, max_length=255, description="Original topic, such as `agents.data`.")
+    error: str | None = Field(None, max_length=200, description="Error code, such as `invalid_payload`.")
+    tenant: Slug | None = Field(None, description="Tenant: the payload's `tenant`, else `ce_tenant`.")
+    since: Instant | None = Field(None, description="Dead-lettered at or after this time.")
+    until: Instant | None = Field(None, description="Dead-lettered before this time.")
+    state: State | Literal["any"] = Field("open", description="Action taken on them.")
+    limit: int = Field(50, ge=1, le=10_000, description="Maximum number of results.")
 
 
 class DeadLetterLine(Part):
-    """A dead letter in a list."""
+    """One dead letter in a list."""
 
     name: str = Field(description="`<topic>.dlt/<partition>/<offset>`")
-    topic: str = Field(description="The topic it was in, without the prefix.")
+    topic: str = Field(description="Original topic, without the prefix.")
     at: Instant
-    error: str = Field(description="The error's code; empty when it does not say.")
+    error: str = Field(description="Error code; empty if the dead letter has none.")
     message: str
     attempts: str
     tenant: str | None
     size: int = Field(description="Bytes of the payload.")
-    came_from: str | None = Field(description="The dead letter it was before it was redriven and failed again.")
+    came_from: str | None = Field(description="The dead letter it was before it was redriven and failed once more.")
     state: State
-    handled: DeadLetterHandled | None = Field(description="What became of it, and who did it.")
+    handled: DeadLetterHandled | None = Field(description="Action taken on it, with its operator.")
 
 
 class Found(Part):
-    """What a search found."""
+    """Result of a search."""
 
-    letters: list[DeadLetterLine] = Field(description="The newest first.")
-    complete: bool = Field(description="Whether no more fit: neither the limit nor the bounds of a search cut it.")
-    not_looked_at: int = Field(description="Older records that were passed over, for a search reads only so many.")
+    letters: list[DeadLetterLine] = Field(description="Matches, newest first.")
+    complete: bool = Field(
+        description="True if these are all matches: neither the limit nor the bounds of a search cut them off."
+    )
+    not_looked_at: int = Field(description="Older records not examined, because a search reads a limited number.")
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetters:
-    """The dead letters there are. Every call waits for as long as Kafka is away: give it a time limit."""
+    """The dead letters in Kafka. Calls wait while Kafka is unavailable: set a time limit."""
 
-    past: Past
+    reader: TopicReader
     actions: Actions
 
     @classmethod
-    def in_the(cls, past: Past) -> "DeadLetters":
-        """Those that Kafka holds."""
-        return cls(past, Actions(past))
+    def from_reader(cls, reader: TopicReader) -> "DeadLetters":
+        """Return the dead letters the reader can see."""
+        return cls(reader, Actions(reader))
 
     async def find(self, name: str) -> tuple[DeadLetter, DeadLetterHandled | None]:
-        """The letter and what became of it. Raises TerminalError `unknown_dead_letter`."""
+        """Return the letter and the action taken on it. Raises TerminalError `unknown_dead_letter`."""
         partition, offset = self._place(name)
-        first, end = await self.past.held(partition)
+        first, end = await self.reader.bounds(partition)
         if first <= offset < end:
-            for record in [record async for record in self.past.between(partition, offset, offset + 1)]:
-                letter = read_dead_letter(record, self.past.prefix)
+            for record in [record async for record in self.reader.between(partition, offset, offset + 1)]:
+                letter = read_dead_letter(record, self.reader.prefix)
                 await self.actions.refresh()
                 return letter, self.actions.on(letter)
         raise _unknown(name, f"Kafka holds {partition.topic} from {first} up to {end}, without it")
 
     async def search(self, wanted: Search) -> Found:
-        """The newest that fit. At most MOST records of a partition are looked at, and about WITHIN seconds long."""
+        """Return the newest matches. Examines at most MOST records per partition, for about WITHIN seconds."""
         await self.actions.refresh()
         stop = time.monotonic() + WITHIN
         found, passed_over = list[DeadLetterLine](), 0
@@ -103,7 +106,7 @@ class DeadLetters:
         return Found(letters=found[: wanted.limit], complete=complete, not_looked_at=passed_over)
 
     async def _newest(self, partition: TopicPartition, wanted: Search, stop: float) -> tuple[list[DeadLetterLine], int]:
-        """What fits, until there is more than enough, and how many records were not looked at."""
+        """Return matches until there are enough, and the number of records not examined."""
         first, end = await self._window(partition, wanted)
         floor, lines, chunk = max(first, end - MOST), list[DeadLetterLine](), _CHUNK
         while end > floor and len(lines) <= wanted.limit and time.monotonic() < stop:
@@ -113,42 +116,42 @@ class DeadLetters:
         return lines, end - first
 
     async def _window(self, partition: TopicPartition, wanted: Search) -> tuple[int, int]:
-        first, end = await self.past.held(partition)
+        first, end = await self.reader.bounds(partition)
         if wanted.since and first < end:
-            first = max(first, await self.past.from_time(partition, wanted.since) or first)
+            first = max(first, await self.reader.from_time(partition, wanted.since) or first)
         if wanted.until and first < end:
-            after = await self.past.from_time(partition, wanted.until)
+            after = await self.reader.from_time(partition, wanted.until)
             end = end if after is None else max(first, after)
         return first, end
 
     async def _lines(self, partition: TopicPartition, start: int, end: int) -> AsyncIterator[DeadLetterLine]:
-        async for record in self.past.between(partition, start, end):
-            letter = read_dead_letter(record, self.past.prefix)
+        async for record in self.reader.between(partition, start, end):
+            letter = read_dead_letter(record, self.reader.prefix)
             yield line_of(letter, self.actions.on(letter))
 
     def _searched(self, topic: str | None) -> list[TopicPartition]:
-        """Where to look. Raises TerminalError `unknown_topic`, naming the topics there are."""
-        dead = {name: each for name, each in sorted(self.past.partitions.items()) if name.endswith(SUFFIX)}
+        """Return the partitions to search. Raises TerminalError `unknown_topic` that lists the existing topics."""
+        dead = {name: each for name, each in sorted(self.reader.partitions.items()) if name.endswith(SUFFIX)}
         if topic is None:
             return [partition for partitions in dead.values() for partition in partitions]
         name = topic if topic.endswith(SUFFIX) else topic + SUFFIX
         if name not in dead:
             there_are = ", ".join(each.removesuffix(SUFFIX) for each in dead)
             raise TerminalError(
-                f"no dead letters are kept of a topic `{topic}`, but of: {there_are}", code="unknown_topic"
+                f"there is no dead-letter topic for `{topic}`; there are: {there_are}", code="unknown_topic"
             )
         return list(dead[name])
 
     def _place(self, name: str) -> tuple[TopicPartition, int]:
         topic, partition, offset = parse_name(name)
-        for each in self.past.partitions.get(topic, ()):
+        for each in self.reader.partitions.get(topic, ()):
             if each.partition == partition:
                 return each, offset
         raise _unknown(name, f"there is no partition {partition} of a topic {topic}")
 
 
 def parse_name(name: str) -> tuple[str, int, int]:
-    """Topic, partition and offset. Raises TerminalError `unknown_dead_letter` for what cannot be a name."""
+    """Return topic, partition and offset. Raises TerminalError `unknown_dead_letter` for a malformed name."""
     topic, _, place = name.partition("/")
     partition, _, offset = place.partition("/")
     if not (topic.endswith(SUFFIX) and partition.isdecimal() and offset.isdecimal()):
@@ -157,7 +160,7 @@ def parse_name(name: str) -> tuple[str, int, int]:
 
 
 def line_of(letter: DeadLetter, handled: DeadLetterHandled | None) -> DeadLetterLine:
-    """The letter in a list."""
+    """Return the letter as a line of a list."""
     notes = letter.notes
     return DeadLetterLine(
         name=letter.name,

@@ -6,7 +6,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from shared.blackboard import OUTAGES, Sentinel, advance, claim_checkpoint_turn, read_checkpoint
-from shared.bus import Ends, ends
+from shared.bus.admin import Ends, ends
 from shared.config import Settings
 from shared.service.rebuild.generations import LOGS
 from shared.telemetry.logs import SELDOM

@@ -9,7 +9,8 @@ import structlog
 
 from schemas.log import GenerationBegun
 from schemas.message import Message
-from shared.bus import decode, encode, history, partition_counts, publish_once
+from shared.bus import decode, encode, publish_once
+from shared.bus.admin import partition_counts, read_topic
 from shared.config import Settings
 from shared.errors import InvalidMessage, LogDamaged
 from shared.service.rebuild.report import Report
@@ -53,7 +54,7 @@ async def next_epoch(settings: Settings, report: Report) -> int:
 
 async def messages(settings: Settings, topic: str, report: Report) -> AsyncIterator[list[Message]]:
     """Yield the messages of a small log, one list per partition."""
-    async for records in history(settings, topic):
+    async for records in read_topic(settings, topic):
         found = await asyncio.to_thread(_decoded, records, topic, settings.topic_prefix)
         report.unreadable += len(records) - len(found)
         yield found

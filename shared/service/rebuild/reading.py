@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from schemas.envelope import HEADER
 from schemas.log import JournalWritten, RunChanged
 from schemas.message import Message
-from shared.bus import header_map, stream
+from shared.bus import header_map
+from shared.bus.admin import stream
 from shared.config import Settings
 from shared.service.rebuild.spill import Row, Spill
 

@@ -9,7 +9,7 @@ from schemas.event import State
 from schemas.plan import AgentCard
 from shared.blackboard import Restorer, RunRecord
 from shared.blackboard.ledger import Amounts
-from shared.bus import Record, encode_at
+from shared.bus import Record, encode_delayed
 from shared.config import Settings
 from shared.runs import ENDS, Run, reissue
 from shared.service.rebuild import incomplete
@@ -166,7 +166,7 @@ class Restoring:
             return []
         with run_trace(run.traceparent, run.id):
             return [
-                encode_at(each.message, each.due, id=each.id, source=SOURCE, prefix=prefix, now=now)
+                encode_delayed(each.message, each.due, id=each.id, source=SOURCE, prefix=prefix, now=now)
                 for each in reissue(run, now, self.cards)
             ]
 

@@ -1,18 +1,18 @@
-"""Tool calls that can be relied on: admitted within limits, repeated where safe, answered from memory at need."""
+"""Resilient tool calls: rate limits, circuit breaking, safe retries, stale-cache fallback."""
 
-from shared.tools.runtime.admission import REFUSALS, Admissions, Admitted, Refused
-from shared.tools.runtime.calls import Dependable, Done
+from shared.tools.runtime.admission import REFUSALS, CallPermit, CallRejected, ToolAdmission
 from shared.tools.runtime.configured import check_limits, limits_in
+from shared.tools.runtime.executor import ExecutedCall, ToolExecutor
 from shared.tools.runtime.last_good import LastGood
 
 __all__ = [
     "REFUSALS",
-    "Admissions",
-    "Admitted",
-    "Dependable",
-    "Done",
+    "CallPermit",
+    "CallRejected",
+    "ExecutedCall",
     "LastGood",
-    "Refused",
+    "ToolAdmission",
+    "ToolExecutor",
     "check_limits",
     "limits_in",
 ]

@@ -1,12 +1,13 @@
-"""Whether a tool may be called now: its count in the step, its rates, the breaker of what it stands on.
+"""Admission of a tool call: calls in the step, rate limits, and the breaker of the tool's dependency.
 
-| rule | what it looks at | what follows |
+| rule | condition | outcome |
 |---|---|---|
-| `limits` | how many calls of it the step has made | refused; nobody is asked |
-| `breaker` | whether what it stands on has failed five times in a row, on any replica | refused until it works again |
-| `rate` | calls a minute, by everybody and by the tenant | waits a moment if that is enough, else refused |
+| `limits` | calls of the tool made in the step | rejected, without a round trip |
+| `breaker` | five consecutive failures of the dependency, on any replica | rejected until a probe succeeds |
+| `rate` | calls per minute, in total and of the tenant | waits if a moment is enough, else rejected |
 
-The last two are one round trip to Redis, and none for a tool that has neither. While Redis is away nothing is called.
+The last two take one round trip to Redis, or none for a tool without either. While Redis is unavailable no tool is
+called.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ import structlog
 from shared.blackboard import OUTAGES, keys
 from shared.blackboard.scripts import Scripts
 from shared.errors import RetryableError
-from shared.resilience import LIMITED, Admission, Breaker, Entrance, Outcome, Rate
+from shared.resilience import LIMITED, Admission, AdmissionResult, Breaker, Outcome, Rate
 from shared.telemetry.metrics import Metrics
 from shared.tools import WITHOUT_IT, Effect, Limits, Tool, ToolError
 
@@ -28,29 +29,29 @@ log = structlog.get_logger()
 Rule: TypeAlias = Literal["limits", "rate", "breaker"]
 
 REFUSALS: Mapping[str, Rule] = {"too_many_calls": "limits", "rate_limited": "rate", "breaker_open": "breaker"}
-"""The code of the error that a call which must not be made is answered with → the rule that says so."""
+"""Error code of a rejected call → the rule that rejected it."""
 
 PATIENCE, PATIENCE_OF_EFFECTS = 5.0, 0.5
-"""Seconds a call may be held back. One that changes something would not hear meanwhile that an operator stops it."""
+"""Seconds a call may be delayed. A call with effects cannot react to the kill switch while it waits."""
 
 _GRACE = 5.0
-"""Seconds a probe may take beyond the tool's timeout before another one is made."""
+"""Seconds a probe may take beyond the tool's timeout before another probe is admitted."""
 
 
-class Admitted(NamedTuple):
-    """A call that may be made after `wait` seconds. Whoever makes it, or does not, reports that with this."""
+class CallPermit(NamedTuple):
+    """A call that may be made after `wait` seconds. The caller passes it to `report`, even if the call is not made."""
 
-    entrance: Entrance | None = None
     admission: Admission | None = None
+    result: AdmissionResult | None = None
 
     @property
     def wait(self) -> float:
-        """Seconds."""
-        return self.admission.wait if self.admission else 0.0
+        """Seconds to wait before the call."""
+        return self.result.wait if self.result else 0.0
 
 
-class Refused(NamedTuple):
-    """A call that must not be made; `error` is for the model. `seconds`: after which there is use in asking again."""
+class CallRejected(NamedTuple):
+    """A rejected call; `error` is shown to the model. `seconds`: wait before a new request can succeed."""
 
     rule: Rule
     seconds: float
@@ -58,41 +59,42 @@ class Refused(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Admissions:
-    """What stands before the tools of a process, and is shared with all others."""
+class ToolAdmission:
+    """Admission to the tools of a process, with limits shared by all replicas."""
 
     scripts: Scripts
     metrics: Metrics
 
     async def admit(
         self, tool: Tool, limits: Limits, arguments: Mapping[str, Any], *, tenant: str, made: int
-    ) -> Admitted | Refused:
-        """Ask for one call. `made`: calls of the tool in this step so far.
+    ) -> CallPermit | CallRejected:
+        """Request one call. `made`: calls of the tool in this step so far.
 
-        Raises ToolError for arguments that do not fit. While Redis is away, one of `shared.blackboard.OUTAGES`; or, for
-        a call that must not be made twice, RetryableError: nothing has happened.
+        Raises ToolError for invalid arguments. While Redis is unavailable, raises one of `shared.blackboard.OUTAGES`;
+        or RetryableError for a call that must not be repeated, since it has not been made.
         """
         if limits.most_per_step is not None and made >= limits.most_per_step:
             return _too_many(tool, limits.most_per_step)
-        entrance = self._entrance(tool, limits, arguments, tenant)
-        if entrance is None:
-            return Admitted()
+        admission = self._admission(tool, limits, arguments, tenant)
+        if admission is None:
+            return CallPermit()
         patience = PATIENCE if tool.effect is Effect.READ else PATIENCE_OF_EFFECTS
         try:
-            admission = await entrance.admit(patience)
-        except OUTAGES as away:
+            result = await admission.admit(patience)
+        except OUTAGES as outage:
             if not tool.must_not_repeat:
                 raise
-            raise RetryableError(f"{tool.name} was not called: Redis is away", code="blackboard_away") from away
-        return Admitted(entrance, admission) if admission.granted else _refused(tool, admission)
+            message = f"{tool.name} was not called: Redis is unavailable"
+            raise RetryableError(message, code="blackboard_away") from outage
+        return CallPermit(admission, result) if result.granted else _rejected(tool, result)
 
-    async def report(self, admitted: Admitted, outcome: Outcome, *, hold: float = 0.0) -> None:
-        """Say how the call went. A result is worth more than what others learn of it: Redis may be away by now."""
-        if admitted.entrance and admitted.admission:
+    async def report(self, permit: CallPermit, outcome: Outcome, *, hold: float = 0.0) -> None:
+        """Report the outcome. An outage of Redis is ignored: it must not lose the call's result."""
+        if permit.admission and permit.result:
             with suppress(*OUTAGES):
-                await admitted.entrance.report(admitted.admission, outcome, hold=hold)
+                await permit.admission.report(permit.result, outcome, hold=hold)
 
-    def _entrance(self, tool: Tool, limits: Limits, arguments: Mapping[str, Any], tenant: str) -> Entrance | None:
+    def _admission(self, tool: Tool, limits: Limits, arguments: Mapping[str, Any], tenant: str) -> Admission | None:
         rates = {
             keys.bucket(f"tool:{tool.name}", whose): Rate.per_minute(most)
             for whose, most in ((None, limits.per_minute), (tenant, limits.tenant_per_minute))
@@ -100,9 +102,9 @@ class Admissions:
         }
         if not rates and not limits.breaker:
             return None
-        tool.validated(arguments)  # a call that cannot be made takes nothing from anybody
+        tool.validated(arguments)  # an invalid call must not use up any limit
         breaker = self._breaker(tool, arguments, tenant) if limits.breaker else None
-        return Entrance(self.scripts, breaker, rates)
+        return Admission(self.scripts, breaker, rates)
 
     def _breaker(self, tool: Tool, arguments: Mapping[str, Any], tenant: str) -> Breaker:
         lease = PATIENCE + tool.timeout + _GRACE
@@ -114,26 +116,27 @@ class Admissions:
         return Breaker(self.scripts, f"tool:{name}", lease, lambda change: self._changed(name, label, change), tenant)
 
     def _changed(self, name: str, label: str, change: str) -> None:
-        log.warning("the breaker of what a tool stands on has changed", dependency=name, change=change)
+        log.warning("circuit_breaker_changed", dependency=name, change=change)
         self.metrics.breaker_changes.labels(self.metrics.tool(label), change).inc()
 
 
-def _too_many(tool: Tool, most: int) -> Refused:
-    message = f"{tool.name} may be called {most} times in one step, and has been"
+def _too_many(tool: Tool, most: int) -> CallRejected:
+    message = f"{tool.name} may be called {most} times in one step, and the limit is reached"
     action = "answer with what you have, and say what is missing"
-    return Refused("limits", 0.0, ToolError("too_many_calls", message, suggested_action=action))
+    return CallRejected("limits", 0.0, ToolError("too_many_calls", message, suggested_action=action))
 
 
-def _refused(tool: Tool, admission: Admission) -> Refused:
-    seconds = max(admission.wait, 0.1)
-    if admission.state == LIMITED:
-        message = f"{tool.name} is called as often as it may be; there is room again in {seconds:.1f} s"
+def _rejected(tool: Tool, result: AdmissionResult) -> CallRejected:
+    seconds = max(result.wait, 0.1)
+    if result.state == LIMITED:
+        message = f"{tool.name} has reached its rate limit; it can be called in {seconds:.1f} s"
         action = "do something else first and call it later, or with fewer calls"
-        return Refused("rate", seconds, _later("rate_limited", message, action))
-    why = "asks to be left alone" if admission.state == "held" else "has failed again and again"
-    message = f"{tool.name} was not called: what it stands on {why}; it rests for {seconds:.1f} s"
-    return Refused("breaker", seconds, _later("breaker_open", message, f"do something else first, or {WITHOUT_IT}"))
+        return CallRejected("rate", seconds, _retryable("rate_limited", message, action))
+    why = "has asked for a pause" if result.state == "held" else "keeps failing"
+    message = f"{tool.name} was not called: its dependency {why}; it is not called for {seconds:.1f} s"
+    action = f"do something else first, or {WITHOUT_IT}"
+    return CallRejected("breaker", seconds, _retryable("breaker_open", message, action))
 
 
-def _later(code: str, message: str, action: str) -> ToolError:
+def _retryable(code: str, message: str, action: str) -> ToolError:
     return ToolError(code, message, retryable=True, suggested_action=action)

@@ -1,4 +1,4 @@
-"""The file that WAGGLE_TOOLS names: the limits of tools, where they shall be others than are declared."""
+"""The file WAGGLE_TOOLS names: limits of tools that override the declared ones."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -19,15 +19,15 @@ class _File(Strict):
 
 @lru_cache(maxsize=8)
 def limits_in(path: Path | None) -> Mapping[str, Limits]:
-    """The limits in the file, by tool; read once in a process. Raises Misconfigured, which names the entry."""
+    """Return the limits in the file by tool; read once per process. Raises Misconfigured that names the entry."""
     return read_toml(path, _File, _VARIABLE).tools if path else {}
 
 
 def check_limits(path: Path | None, tools: Iterable[Tool]) -> None:
-    """Raises Misconfigured for limits that cannot be, or that one of these tools cannot have."""
+    """Raise Misconfigured for limits that are invalid or do not apply to one of these tools."""
     limits = limits_in(path)
     for tool in tools:
-        if tool.effect is not Effect.READ and (said := limits.get(tool.name)) and said.cache_for:
+        if tool.effect is not Effect.READ and (own := limits.get(tool.name)) and own.cache_for:
             raise Misconfigured(
-                f"{_VARIABLE}: {path}: tools.{tool.name}.cache_for: only a tool that reads can be answered for"
+                f"{_VARIABLE}: {path}: tools.{tool.name}.cache_for: only results of a tool that reads can be cached"
             )

@@ -1,5 +1,5 @@
--- Find a kept result.
--- KEYS: 1 where
+-- Find a cached result.
+-- KEYS: 1 the result
 -- Returns {result, its age (seconds, as text)}, or nothing.
 local kept = redis.call('GET', KEYS[1])
 if not kept then

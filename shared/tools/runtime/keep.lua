@@ -1,4 +1,4 @@
--- Keep a result with the moment it is from.
--- KEYS: 1 where  ARGV: 1 the result, 2 how long (ms)
+-- Cache a result with its time.
+-- KEYS: 1 the result  ARGV: 1 its value, 2 time to live (ms)
 local clock = redis.call('TIME')
 redis.call('SET', KEYS[1], clock[1] .. '.' .. string.format('%06d', clock[2]) .. ' ' .. ARGV[1], 'PX', ARGV[2])

@@ -1,4 +1,4 @@
-"""What an error says about what the tool stands on."""
+"""Classification of a tool's errors: what they mean for its dependency."""
 
 from shared.resilience import Outcome
 from shared.tools import OUTCOME_UNKNOWN, ToolError
@@ -7,14 +7,14 @@ from shared.tools.call import TIMEOUT, TOOL_FAILED
 _BROKEN = frozenset({TIMEOUT, TOOL_FAILED, OUTCOME_UNKNOWN})
 
 _NOT_CALLED = frozenset({"server_unavailable"})
-"""Codes of what may pass, though nobody was called."""
+"""Codes of transient errors raised without calling the dependency."""
 
 _ANSWERED = frozenset({"http_error", "tool_error", "refused_by_server", "smtp_refused", "invalid_output"})
-"""Codes of refusals by what was called: it is there."""
+"""Codes of rejections by the dependency, which is therefore available."""
 
 
 def outcome_of(error: ToolError) -> Outcome:
-    """Failures are timeouts, trouble with the connection, and what broke; arguments that do not fit tell nothing."""
+    """Return FAILED for timeouts, connection errors and crashes; UNKNOWN for errors such as invalid arguments."""
     if error.code in _NOT_CALLED:
         return Outcome.UNKNOWN
     if error.code in _BROKEN or error.retryable:
@@ -23,5 +23,5 @@ def outcome_of(error: ToolError) -> Outcome:
 
 
 def may_pass(error: ToolError) -> bool:
-    """Whether an earlier result may stand in: the same call may work another time."""
+    """Return True if a cached result may be used: the same call may succeed later."""
     return error.retryable or error.code in _BROKEN

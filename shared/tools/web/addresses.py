@@ -1,4 +1,4 @@
-"""Which addresses tools may reach: what is public, what was allowed by name, what is a URL at all."""
+"""Addresses tools may reach: public ones, and those an operator has allowed by name."""
 
 import asyncio
 import socket
@@ -11,10 +11,10 @@ import httpx
 from shared.tools.call import ToolError
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
-"""From host and port to addresses. Raises OSError when the name has none."""
+"""Resolves host and port to addresses. Raises OSError if the name has none."""
 
 PORTS = frozenset({80, 443, 8080, 8443})
-"""Ports that may be dialled without having been allowed by `host:port`."""
+"""Ports that may be dialled without being allowed by `host:port`."""
 
 # IANA's special-purpose registries, written out because `is_global` differs between patch releases of Python.
 # 168.63.129.16 is Azure's host agent: an address in public space, reachable only from inside.
@@ -39,14 +39,14 @@ _NOT_PUBLIC_V4 = tuple(
         "168.63.129.16/32",
     ]
 )
-# Only 2000::/3 is handed out. That alone refuses mapped, compatible, NAT64, unique-local, link-local and multicast
+# Only 2000::/3 is allocated. That alone rejects mapped, compatible, NAT64, unique-local, link-local and multicast
 # addresses; inside it lie Teredo and its neighbours (2001::/23), 6to4 (2002::/16) and documentation.
 _GLOBAL_V6 = IPv6Network("2000::/3")
 _NOT_PUBLIC_V6 = tuple(IPv6Network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address may be dialled without having been allowed by name."""
+    """Return True if an IP address may be dialled without being allowed by name."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -61,7 +61,7 @@ def _is_public_v6(address: IPv6Address) -> bool:
 
 
 def is_listed(url: httpx.URL, allow: Collection[str]) -> bool:
-    """Whether `allow` has the URL's host (good for the usual web ports) or its `host:port`, as the URL writes them."""
+    """Return True if `allow` has the URL's host, for the usual web ports, or its `host:port`, as in the URL."""
     host = f"[{url.host}]" if ":" in url.host else url.host
     names = {name.lower() for name in allow}
     number = port(url)
@@ -69,7 +69,7 @@ def is_listed(url: httpx.URL, allow: Collection[str]) -> bool:
 
 
 def parse_url(url: str) -> httpx.URL:
-    """The URL, if it is an http(s) one with a host and without credentials. Raises ToolError `refused_address`."""
+    """Parse an http(s) URL with a host and without credentials. Raises ToolError `refused_address` otherwise."""
     try:
         parsed = httpx.URL(url.strip())
         host = parsed.host
@@ -83,28 +83,28 @@ def parse_url(url: str) -> httpx.URL:
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses the system's resolver has for a name, without repetition."""
+    """Return the distinct addresses of a name from the system's resolver."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def port(url: httpx.URL) -> int:
-    """The port a URL names or its scheme implies."""
+    """Return the port a URL names or its scheme implies."""
     return url.port or (443 if url.scheme == "https" else 80)
 
 
 def joined(url: httpx.URL, location: str) -> httpx.URL:
-    """Where a redirect from `url` leads. Raises ToolError `refused_address`."""
+    """Return the target of a redirect from `url`. Raises ToolError `refused_address`."""
     try:
         return url.join(location)
     except (httpx.InvalidURL, ValueError) as wrong:
-        raise refused(f"a redirect leads to what is not a URL: {wrong}") from None
+        raise refused(f"a redirect leads to an invalid URL: {wrong}") from None
 
 
 def host_of(argument: str) -> Callable[[Mapping[str, Any]], str]:
-    """What a tool stands on that is given a URL by this argument: its host and port.
+    """Return the dependency function of a tool whose `argument` is a URL: its host and port.
 
-    Raises ToolError `refused_address` for what is no URL.
+    It raises ToolError `refused_address` for an invalid URL.
     """
 
     def host(arguments: Mapping[str, Any]) -> str:
@@ -115,7 +115,7 @@ def host_of(argument: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def refused(why: str) -> ToolError:
-    """The error for an address that is not dialled."""
+    """Return the error for an address that must not be dialled."""
     return ToolError(
         "refused_address",
         why,

@@ -1,8 +1,8 @@
-"""The one way tools reach the web: only public addresses, checked when the connection is made.
+"""Web client of the tools: reaches only public addresses, checked when the connection is made.
 
-A model may be talked into any address, so nothing is trusted but what is dialled. A name is resolved once, every
-address it has must be public, and the connection goes to the checked address, while TLS still verifies the name.
-Redirects are followed one by one, each checked like a first request. The environment's proxies play no part.
+A model may be talked into any address, so only the dialled address counts. A name is resolved once, each of its
+addresses must be public, and the connection goes to the checked address, while TLS still verifies the name. Redirects
+are followed one by one, each checked like a first request. The environment's proxies are ignored.
 """
 
 import asyncio
@@ -23,30 +23,30 @@ from shared.tools.web.addresses import PORTS, Resolve, is_listed, is_public, joi
 MAX_BYTES = 5_000_000
 MAX_REDIRECTS = 5
 ELSEWHERE = f"use another address, or {WITHOUT_IT}"
-LATER = f"try it again later in this step, use another address, or {WITHOUT_IT}"
-TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+LATER = f"retry it later in this step, use another address, or {WITHOUT_IT}"
+RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 REFUSALS = frozenset({301, 307, 308, *range(400, 500)})
-"""Statuses of a POST after which nothing has happened over there. Of a failing server that is not known, nor of one
-that sends the client to look elsewhere (302, 303)."""
+"""Statuses of a POST that mean it had no effect. A server error leaves the outcome unknown, and so does a redirect to
+another page (302, 303)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A response read to its end, decompressed."""
+    """A complete response, decompressed."""
 
     url: str
-    """Where it came from, after redirects."""
+    """Final URL, after redirects."""
     status: int
     media_type: str
-    """Lower case, without parameters; empty if the server named none."""
+    """Lower case, without parameters; empty if the server sends none."""
     charset: str | None
     body: bytes
     retry_after: float = 0.0
-    """Seconds for which the server wants to be left alone."""
+    """Retry-After, in seconds."""
 
 
 class _CheckedNetwork(httpcore.AsyncNetworkBackend):
-    """Dials one host: what it resolves to is checked here, and nothing else is dialled."""
+    """Dials one host, only at addresses checked after resolving its name."""
 
     def __init__(self, resolve: Resolve, network: httpcore.AsyncNetworkBackend, *, listed: bool) -> None:
         self._resolve = resolve
@@ -57,7 +57,7 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+        timeout: float | None = None,  # noqa: ASYNC109 -- signature of httpcore
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
@@ -76,14 +76,14 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(f"the name {host} cannot be resolved") from unknown
         hidden = [address for address in addresses if not is_public(address)]
         if hidden and not self._listed:
-            raise refused(f"{host} leads to an address that is not public")
+            raise refused(f"{host} resolves to an address that is not public")
         return addresses
 
 
 class GuardedClient:
-    """Fetches and posts. `allow` lists `host` or `host:port` that may be reached although not public.
+    """Fetches and posts. `allow` lists non-public `host` or `host:port` that may be reached.
 
-    `resolve` and `network` are what names and connections come from; a test hands in its own.
+    `resolve` and `network` provide name resolution and connections; tests pass their own.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class GuardedClient:
         self._timeout = timeout
 
     async def get(self, url: str) -> Fetched:
-        """Fetch a page, following up to five redirects, each checked anew.
+        """Fetch a page, following up to five redirects, each checked like a first request.
 
         Raises ToolError: `refused_address`, `too_large`, `http_error`, `unsupported_content`, `unreachable`.
         """
@@ -116,10 +116,10 @@ class GuardedClient:
             raise _unreachable(target, str(broken) or type(broken).__name__) from broken
 
     async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Fetched:
-        """Post once, following no redirect; of the answer only the status and headers are read.
+        """Post once, without following redirects; only status and headers of the answer are read.
 
-        Raises ToolError: `refused_address`, `unreachable` and `http_error` when nothing has happened over there, else
-        `outcome_unknown`: the connection broke after the request had gone out, or the status does not say.
+        Raises ToolError: `refused_address`, `unreachable` or `http_error` if the request had no effect, else
+        `outcome_unknown`: the connection broke after the request was sent, or the status is inconclusive.
         """
         target = parse_url(url)
         try:
@@ -129,7 +129,7 @@ class GuardedClient:
             raise _unreachable(target, str(broken) or type(broken).__name__) from broken
         except (TimeoutError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as broken:
             raise _outcome_unknown(f"the connection to {target.host} broke before it answered") from broken
-        return _taken_in(answer)
+        return _accepted(answer)
 
     async def _follow(self, url: httpx.URL) -> Fetched:
         for _ in range(MAX_REDIRECTS + 1):
@@ -143,7 +143,7 @@ class GuardedClient:
     async def _exchange(
         self, method: str, url: httpx.URL, content: bytes, headers: Mapping[str, str]
     ) -> tuple[Fetched, str | None]:
-        """One request: its response, and where it redirects to if it does."""
+        """Send one request; return its response, and its redirect target if any."""
         listed = is_listed(url, self._allow)
         if not listed and port(url) not in PORTS:
             raise refused(f"port {port(url)} is not a web port")
@@ -209,8 +209,8 @@ def _successful(answer: Fetched) -> Fetched:
     raise _http_error(answer)
 
 
-def _taken_in(answer: Fetched) -> Fetched:
-    """The answer to a POST, if it says that it was carried out."""
+def _accepted(answer: Fetched) -> Fetched:
+    """Return the answer to a POST if it reports success."""
     if 200 <= answer.status < 300:
         return answer
     if answer.status in REFUSALS:
@@ -220,7 +220,7 @@ def _taken_in(answer: Fetched) -> Fetched:
 
 def _http_error(answer: Fetched) -> ToolError:
     message = f"{httpx.URL(answer.url).host} answered with status {answer.status}"
-    passing = answer.status in TRY_AGAIN
+    passing = answer.status in RETRYABLE
     action = LATER if passing else ELSEWHERE
     return ToolError("http_error", message, retryable=passing, suggested_action=action, after=answer.retry_after)
 
@@ -237,6 +237,6 @@ def _unreachable(url: httpx.URL, why: str) -> ToolError:
 def _outcome_unknown(why: str) -> ToolError:
     return ToolError(
         "outcome_unknown",
-        f"{why}; the request may have been carried out",
-        suggested_action="do not send it again; say that the outcome is unknown",
+        f"{why}; the request may have taken effect",
+        suggested_action="do not repeat it; say that the outcome is unknown",
     )

@@ -14,7 +14,7 @@ from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, Settlement,
 from services.gateway.turns import turn_of
 from shared.agent import Agent, Context
 from shared.agent.worker import Worker
-from shared.bus.admin.history import history
+from shared.bus.admin import read_topic
 from shared.errors import Fenced, RetryableError
 from shared.llm import Models, models
 from shared.llm.request import complete
@@ -495,4 +495,4 @@ async def test_who_was_fenced_says_so_and_answers_nothing(worker, agent, setting
     with pytest.raises(Fenced):
         await worker.handle(delivered(step))
     assert sent == []
-    assert [each async for part in history(settings, "runs") for each in part] == []
+    assert [each async for part in read_topic(settings, "runs") for each in part] == []

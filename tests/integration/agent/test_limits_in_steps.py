@@ -7,7 +7,7 @@ from shared.agent import Context
 from shared.agent.worker import Worker
 from shared.blackboard import Sentinel
 from shared.tools import Effect, Limits, Risk, tool
-from shared.tools.runtime import Dependable
+from shared.tools.runtime import ToolExecutor
 from tests.support.agent_loop import FINAL, agent, answer, calling, handoff, scripted, worker
 from tests.support.replicas import unchecked
 
@@ -57,10 +57,10 @@ async def test_a_redis_that_is_away_at_a_calls_admission_leaves_no_doubt_whether
     nowhere = Sentinel("redis://127.0.0.1:9/0")
 
     def away(self, ends, handoff):
-        return Dependable.over(nowhere.scripts, None, self.metrics, ends=ends, check=unchecked)
+        return ToolExecutor.with_limits(nowhere.scripts, None, self.metrics, ends=ends, check=unchecked)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Worker, "_dependable", away)
+        patched.setattr(Worker, "_executor", away)
         reply, journal = await answer(worker, step)
     assert isinstance(reply, HandoffFailed)
     assert (reply.error.code, reply.error.retryable) == ("blackboard_away", True)

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, StepCompleted
 from shared.agent import Context
-from shared.bus.admin.history import history
+from shared.bus.admin import read_topic
 from shared.errors import RetryableError
 from shared.tools import Effect, Risk, tool
 from tests.support.agent_loop import (
@@ -154,6 +154,6 @@ async def test_the_log_keeps_what_an_entry_is_an_answer_to(worker, agent, settin
     version(agent, SEND)
     _, journal = await answer(worker, step)
     assert journal.about("call-1")["acting"]["tool"] == "send"
-    logged = [record.value async for records in history(settings, "journal") for record in records]
+    logged = [record.value async for records in read_topic(settings, "journal") for record in records]
     kept = {(one := json.loads(value))["name"]: one.get("of") for value in logged}
     assert kept["call-1"] == journal.about("call-1")

@@ -35,7 +35,7 @@ from shared.errors import Misconfigured
 from shared.resilience import Outcome
 from shared.telemetry.metrics import Metrics
 from shared.tools import Limits
-from shared.tools.runtime import Admissions, LastGood, Refused
+from shared.tools.runtime import CallRejected, LastGood, ToolAdmission
 from tests.support.blackboard import commit, written
 from tests.support.secured_servers import PASSWORD, USER, secured_redis
 
@@ -188,11 +188,11 @@ async def test_an_expired_postgres_certificate_is_refused(expired_postgres, made
 async def test_the_least_user_of_the_page_can_limit_tools_and_keep_their_results(guarded_redis, made):
     settings = redis_settings(guarded_redis, made)
     sentinel = Sentinel(settings.redis, blackboard.tls(settings))
-    admissions = Admissions(sentinel.scripts, Metrics(CollectorRegistry()))
+    admissions = ToolAdmission(sentinel.scripts, Metrics(CollectorRegistry()))
     limits, asked = Limits(breaker=True, per_minute=60), {"url": "https://a.example/"}
     for _ in range(5):
         await admissions.report(await admissions.admit(fetch_page, limits, asked, tenant="t", made=0), Outcome.FAILED)
-    assert isinstance(await admissions.admit(fetch_page, limits, asked, tenant="t", made=0), Refused)
+    assert isinstance(await admissions.admit(fetch_page, limits, asked, tenant="t", made=0), CallRejected)
     kept = LastGood(sentinel.scripts)
     await kept.keep("t", "fetch_page", asked, ["a"], seconds=60)
     assert (await kept.find("t", "fetch_page", asked)).result == ["a"]

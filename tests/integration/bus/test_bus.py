@@ -17,7 +17,8 @@ from shared import bus
 from shared.blackboard.attempts import Attempts
 from shared.bus import KeyedConsumer, encode, publish
 from shared.bus.broker import LARGEST_MESSAGE, publish_bytes, size_of
-from shared.bus.dead.letters import dead_letter_headers, read_dead_letter
+from shared.bus.dead.letters import read_dead_letter
+from shared.bus.dead_letter import dead_letter_headers
 from shared.errors import Fenced, RetryableError, TerminalError
 from tests.support.consuming import consuming, question, record, until
 from tests.support.keeping_time import timekeeping
@@ -217,7 +218,7 @@ async def test_the_largest_message_that_may_be_sent_is_one_that_kafka_takes(sett
 
 
 async def test_who_owns_a_partition_works_again_on_what_another_has_claimed_for_a_moment(settings, topics, monkeypatch):
-    monkeypatch.setattr(bus.consumer, "AGAIN_AFTER", 0.05)
+    monkeypatch.setattr(bus.consumer, "RETRY_AFTER", 0.05)
     tries = []
 
     async def handle(delivery):
@@ -232,7 +233,7 @@ async def test_who_owns_a_partition_works_again_on_what_another_has_claimed_for_
 
 
 async def test_who_lost_a_partition_lets_go_of_what_its_next_owner_has_claimed(settings, topics, monkeypatch):
-    monkeypatch.setattr(bus.consumer, "AGAIN_AFTER", 0.05)
+    monkeypatch.setattr(bus.consumer, "RETRY_AFTER", 0.05)
     tries, released = [], asyncio.Event()
 
     async def handle(delivery):
@@ -251,7 +252,7 @@ async def test_who_lost_a_partition_lets_go_of_what_its_next_owner_has_claimed(s
 
 
 async def test_who_lost_a_partition_does_not_try_again_what_could_not_be_dealt_with(settings, topics, monkeypatch):
-    monkeypatch.setattr(bus.consumer, "AGAIN_AFTER", 0.05)
+    monkeypatch.setattr(bus.consumer, "RETRY_AFTER", 0.05)
     tries, released = [], asyncio.Event()
 
     async def handle(raw):
@@ -307,16 +308,16 @@ async def test_a_consumer_that_hears_kafka_is_not_deaf_and_one_whose_commits_are
         await publish(broker, [record(question(1), settings.topic_prefix)])
         await until(lambda: bool(done))
         await asyncio.sleep(0.5)
-        assert consumer.deaf_for < 0.5
+        assert consumer.seconds_since_fetch < 0.5
 
         async def refuse(_offsets):
             raise CommitFailedError
 
         monkeypatch.setattr(consumer.reader(), "commit", refuse)
         await publish(broker, [record(question(2), settings.topic_prefix)])
-        await until(lambda: consumer.deaf_for > 0.6)
+        await until(lambda: consumer.seconds_since_fetch > 0.6)
         monkeypatch.undo()
-        await until(lambda: consumer.deaf_for < 0.5)
+        await until(lambda: consumer.seconds_since_fetch < 0.5)
 
 
 async def test_a_retryable_error_is_tried_again_until_it_passes(settings, topics):

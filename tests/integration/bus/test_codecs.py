@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiokafka.codec import has_gzip, has_lz4, has_snappy, has_zstd
 
-from shared.bus.admin.topic_reader import reading
+from shared.bus.admin import reading
 from tests.support.codecs import _produce
 from tests.support.consuming import consuming, question, record, until
 
@@ -32,6 +32,6 @@ async def test_records_compressed_by_another_client_are_consumed_and_found_in_th
         held = [
             dict(found.headers)["ce_id"].decode()
             for partition in past.partitions["runs"]
-            async for found in past.between(partition, *await past.held(partition))
+            async for found in past.between(partition, *await past.bounds(partition))
         ]
     assert held == seen

@@ -28,7 +28,7 @@ from shared import bus
 from shared.blackboard import KnownAgents, announce, keys
 from shared.bus import Deliverer, KeyedConsumer, decode, encode
 from shared.bus.dead import redrive, search
-from shared.bus.dead.letters import dead_letter_headers
+from shared.bus.dead_letter import dead_letter_headers
 from shared.errors import TerminalError
 from shared.service import connect
 from shared.telemetry.metrics import Metrics

@@ -26,9 +26,9 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
     ("failure", "said"),
     [
         (KafkaConnectionError("away"), "delivery_waits"),
-        (RetryableError("not yet", after=0.01), "tried again later"),
-        (TerminalError("no use", code="no_use"), "dead letter"),
-        (KeyError("a defect"), "a handler failed"),
+        (RetryableError("not yet", after=0.01), "retry_scheduled"),
+        (TerminalError("no use", code="no_use"), "dead_lettered"),
+        (KeyError("a defect"), "handler_failed"),
     ],
     ids=lambda each: type(each).__name__ if isinstance(each, Exception) else "",
 )

@@ -200,7 +200,7 @@ async def test_timers_beyond_what_memory_may_hold_fire_all_the_same(settings, to
         agent(settings, stops, done) as (broker, _),
     ):
         setting = [
-            bus.until(each, due, table="retries.data", source="/t", prefix=prefix, now=now)
+            bus.delay(each, due, table="retries.data", source="/t", prefix=prefix, now=now)
             for each in records(settings, everything)
         ]
         await publish(broker, setting)

@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry
 from infra import topics as declared_topics
 from schemas.step import HelpAsked
 from shared import bus
-from shared.bus import Deliverer, Erased, Eraser, KeyedConsumer, encode, history, publish, publish_once
-from shared.bus.admin.lag import topics_with_lag
-from shared.bus.dead.redrive import redriver
+from shared.bus import Deliverer, Erased, KeyedConsumer, TombstoneWriter, encode, publish, publish_once
+from shared.bus.admin import await_kafka, read_topic, topics_with_lag
+from shared.bus.dead import redriver
 from shared.bus.security import connection, secured
 from shared.config import Settings
 from shared.errors import Misconfigured
@@ -66,7 +66,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 async def test_with_the_right_credentials_every_connection_to_kafka_works(guarded, made, way):
     settings = way(guarded, made)
-    await bus.await_kafka(settings, 10.0)
+    await await_kafka(settings, 10.0)
     prefix = settings.topic_prefix
     await declared_topics.create(settings.kafka, prefix, declared_topics.declared(), secured=secured(settings))
     handled = asyncio.Event()
@@ -100,13 +100,13 @@ async def test_with_the_right_credentials_every_connection_to_kafka_works(guarde
     await consumer.stop(1.0)
     await broker.stop()
     await publish_once(settings, question("b"))
-    assert [len(records) async for records in history(settings, "runs") if records] == [2]
+    assert [len(records) async for records in read_topic(settings, "runs") if records] == [2]
     async with asyncio.timeout(10):
         lag = {
             each.topic: each for each in await topics_with_lag(settings, {prefix + "runs": [prefix + "orchestrator"]})
         }
     assert lag[prefix + "runs"].groups[0].lag == 1  # the first was committed
-    eraser = Eraser(settings)
+    eraser = TombstoneWriter(settings)
     await eraser.start()
     await eraser.erase([Erased(prefix + "timers", "none", 0)])
     await eraser.close()
@@ -136,7 +136,7 @@ REFUSED = {
 async def test_who_is_refused_by_kafka_is_told_at_once_which_setting_to_correct(guarded, made, way, said):
     began = time.monotonic()
     with pytest.raises(Misconfigured, match=said) as refused:
-        await bus.await_kafka(way(guarded, made), 30.0)
+        await await_kafka(way(guarded, made), 30.0)
     assert time.monotonic() - began < 6
     assert PASSWORD not in str(refused.value)
     assert WRONG not in str(refused.value)
@@ -153,4 +153,4 @@ async def test_who_is_refused_by_kafka_is_told_at_once_which_setting_to_correct(
 )
 async def test_who_speaks_the_wrong_protocol_is_asked_whether_it_is_right(guarded, made, way):
     with pytest.raises(ConnectionError, match="WAGGLE_KAFKA_SECURITY_PROTOCOL"):
-        await bus.await_kafka(way(guarded, made), 2.0)
+        await await_kafka(way(guarded, made), 2.0)

@@ -11,10 +11,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from schemas.stop import WorkStopped
 from schemas.timer import TimerSet
 from shared import bus
-from shared.bus import history
-from shared.bus.admin.cluster import newest
-from shared.bus.admin.lag import topics_with_lag
-from shared.bus.admin.topic_reader import reading
+from shared.bus.admin import newest, read_topic, reading, topics_with_lag
 from shared.service.kill_switch import KillSwitch
 from tests.support.consuming import consuming, question, record, until
 from tests.support.keeping_time import timekeeping
@@ -72,10 +69,10 @@ async def test_a_log_that_ends_with_a_mark_is_read_to_its_end(settings, topics, 
         pass
     expected = ["q1", "q2"] if commit else ["q1"]
     async with asyncio.timeout(30):
-        found = [each async for partition in history(settings, "runs") for each in partition]
+        found = [each async for partition in read_topic(settings, "runs") for each in partition]
         async with reading(settings, lambda topic: topic == "runs") as past:
             partition = TopicPartition(settings.topic_prefix + "runs", 0)
-            assert (await past.held(partition))[1] == 4
+            assert (await past.bounds(partition))[1] == 4
         assert await newest(settings, "runs") is not None
     assert [dict(each.headers)["ce_id"].decode() for each in found] == expected
 

@@ -7,9 +7,7 @@ import aiokafka.codec
 import pytest
 from aiokafka import TopicPartition
 
-from shared.bus.admin import skips
-from shared.bus.admin.skips import follow_skips, unreadable_at
-from shared.bus.admin.topic_reader import reading
+from shared.bus.admin import follow_skips, reading, skips, unreadable_at
 from shared.bus.reader import Unreadable
 from shared.service.http import health_routes
 from tests.support.batches import SPOILT, batch, broken_checksum, write
@@ -135,7 +133,7 @@ async def test_a_log_that_cannot_be_read_whole_is_not_taken_for_whole(settings, 
     async with reading(settings, lambda topic: topic == "runs.log") as past:
         partition = past.partitions["runs.log"][0]
         with pytest.raises(Unreadable, match=r"runs.log/0 cannot be read from offset 1 up to 2"):
-            [each async for each in past.between(partition, *await past.held(partition))]
+            [each async for each in past.between(partition, *await past.bounds(partition))]
 
 
 async def test_ready_names_the_partition_and_why(settings, topics, embedded):

@@ -13,7 +13,7 @@ from shared.errors import RetryableError
 from shared.llm import Demand
 from shared.llm.endpoints import Endpoint
 from shared.llm.failover import Call, Failover
-from shared.llm.gate import Gate
+from shared.llm.limiter import EndpointLimiter
 from shared.llm.prices import Price
 from shared.llm.reply import Reply
 from shared.resilience import Breaker, Outcome
@@ -40,7 +40,7 @@ async def gates(sentinel, settings, monkeypatch):
     sentinels = [Sentinel(settings.redis) for _ in range(2)]
     for each in sentinels:
         await each.refresh()
-    yield [Gate(endpoint, each.scripts, Metrics(CollectorRegistry()), LEASE, 16) for each in sentinels]
+    yield [EndpointLimiter(endpoint, each.scripts, Metrics(CollectorRegistry()), LEASE, 16) for each in sentinels]
     for each in sentinels:
         await each.close()
 

@@ -37,10 +37,10 @@ async def test_the_log_names_the_exit_the_signal_the_silence_or_the_protocol_err
     )
     with logging_as("calc") as lines:
         keeping = asyncio.create_task(Connection("odd", server, lambda: None, lambda: None).keep())
-        await until(lambda: any(line["event"].startswith("an MCP server is away") for line in lines()))
+        await until(lambda: any(line["event"].startswith("mcp_server_unavailable") for line in lines()))
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-    why = next(line["why"] for line in lines() if line["event"].startswith("an MCP server is away"))
+    why = next(line["reason"] for line in lines() if line["event"].startswith("mcp_server_unavailable"))
     assert all(part in why for part in said), json.dumps(why)
     assert "hidden-word-here" not in why
 

@@ -18,9 +18,10 @@ from schemas.approval import CarryOut, PauseRun
 from schemas.timer import TimerSet
 from services.orchestrator.authority import Authority
 from shared.access.principals import read_principals
-from shared.bus import until, wake
-from shared.bus.dead.letters import DeadLetter, dead_letter_headers, headers_back, read_dead_letter
-from shared.bus.deliver import _again
+from shared.bus import delay, fire
+from shared.bus.dead.letters import DeadLetter, headers_back, read_dead_letter
+from shared.bus.dead_letter import dead_letter_headers
+from shared.bus.deliver import _next_attempt
 from shared.errors import RetryableError, TerminalError
 from shared.telemetry.metrics import Metrics
 from tests.support.signers import Signers, attributes, decision, received
@@ -196,10 +197,10 @@ async def test_a_retry_and_a_redrive_keep_the_signature_and_are_as_fresh_as_the_
 
 def retried(order, delivery):
     """As the timekeeper puts it back."""
-    again = _again(delivery.raw, RetryableError("no run"), 1)
+    again = _next_attempt(delivery.raw, RetryableError("no run"), 1)
     now = datetime.now(UTC)
-    waiting = until(again, now, table="timers", source="/x", prefix="", now=now)
-    record = wake(TimerSet.read(waiting.value.encode()), "t", "")
+    waiting = delay(again, now, table="timers", source="/x", prefix="", now=now)
+    record = fire(TimerSet.read(waiting.value.encode()), "t", "")
     assert record.headers["ce_attempt"] == "2"
     return received(order, record.headers, value=record.value.encode())
 

@@ -14,7 +14,7 @@ from schemas.task import Result, Task
 from services.orchestrator import counting, service
 from shared import bus
 from shared.blackboard import keys
-from shared.bus.admin.history import history
+from shared.bus.admin import read_topic
 from shared.errors import BlackboardLost, TerminalError
 from shared.runs import decide, give_up
 from shared.service.rebuild import rebuild
@@ -89,7 +89,7 @@ async def test_a_run_whose_steps_bring_more_than_a_message_holds_fails_with_the_
     run = await run_of(orchestrator)
     assert (run.state, run.error.code) == (State.FAILED, "run_too_large")
     prefix = settings.topic_prefix
-    results = [bus.decode(each, prefix) async for part in history(settings, "results") for each in part]
+    results = [bus.decode(each, prefix) async for part in read_topic(settings, "results") for each in part]
     [result] = [each.message for each in results]
     assert isinstance(result, Result)
     assert (result.status, result.answer, result.error.code) == ("failed", None, "run_too_large")

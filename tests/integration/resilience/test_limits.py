@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.blackboard import OUTAGES, Sentinel
-from shared.resilience import LIMITED, Breaker, Buckets, Entrance, Outcome, Rate
+from shared.resilience import LIMITED, Admission, Breaker, Buckets, Outcome, Rate
 from shared.resilience import breaker as rules
 
 
@@ -210,7 +210,7 @@ async def test_an_entrance_admits_what_its_breaker_and_its_bucket_both_would_and
 ):
     name = uuid4().hex
     rates = {f"waggle:bucket:{name}": Rate(room, 1e-6)}
-    entrances = [Entrance(each, Breaker(each, name, 60), rates) for each in clients]
+    entrances = [Admission(each, Breaker(each, name, 60), rates) for each in clients]
     failures = 0
     for replica, outcome in calls:
         admission = await entrances[replica].admit(0)
@@ -228,8 +228,8 @@ async def test_a_probe_that_finds_no_room_leaves_the_probe_to_another(clients, m
     breakers = [Breaker(each, "thing", 60) for each in clients]
     await failing(breakers[0], 5)
     await asyncio.sleep(0.25)
-    full = Entrance(clients[0], breakers[0], {"waggle:bucket:full": Rate(1, 1e-6)})
-    free = Entrance(clients[1], breakers[1], {})
+    full = Admission(clients[0], breakers[0], {"waggle:bucket:full": Rate(1, 1e-6)})
+    free = Admission(clients[1], breakers[1], {})
     await Buckets(clients[2], {"full": Rate(1, 1e-6)}).take([1], 0)
     assert (await full.admit(0)).state == LIMITED
     assert (await free.admit(0)).state == "probe"

@@ -14,7 +14,8 @@ from services.orchestrator import service as orchestrator_service
 from services.orchestrator.service import _change
 from shared.blackboard import Journal, Sentinel, read_journal, restore
 from shared.blackboard.ledger import Ledger
-from shared.bus import Delivery, publish, stream
+from shared.bus import Delivery, publish
+from shared.bus.admin import stream
 from shared.errors import BlackboardLost
 from shared.service.rebuild import generations, rebuild, restoring
 from shared.service.rebuild import reading as rebuild_reading
@@ -247,7 +248,7 @@ async def test_a_rebuild_that_lost_its_lock_stops_says_so_and_writes_nothing_mor
         await asyncio.Event().wait()
         yield []
 
-    monkeypatch.setattr(generations, "history", stuck)
+    monkeypatch.setattr(generations, "read_topic", stuck)
     monkeypatch.setattr(restore, "LOCK_TTL", 1_000)
     lost = asyncio.create_task(rebuild(sentinel, settings))
     await begun.wait()

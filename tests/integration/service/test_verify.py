@@ -11,7 +11,8 @@ from schemas.log import JournalWritten
 from shared.blackboard import Journal, Sentinel, announce, keys, read_checkpoint, read_journal
 from shared.blackboard import checkpoint as blackboard_checkpoint
 from shared.blackboard.ledger import Amounts, ledger_fields
-from shared.bus import encode_lean, ends, publish, stream
+from shared.bus import encode_lean, publish
+from shared.bus.admin import ends, stream
 from shared.service.rebuild import Report, Verified, checkpoint, reading, recover
 from shared.service.rebuild.checkpoint import keep_checkpoint
 from shared.service.rebuild.generations import LOGS

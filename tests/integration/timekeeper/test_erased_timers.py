@@ -9,7 +9,7 @@ from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
 from schemas.step import HelpAsked
 from schemas.timer import DeadlinePassed, TimerSet
 from shared import bus
-from shared.bus import cleared, encode_at, publish
+from shared.bus import cleared, encode_delayed, publish
 from shared.runs.timers import timers
 from tests.support.keeping_time import timekeeping
 from tests.support.orchestrating import RUN, delivery, handoff_of, task, token
@@ -91,7 +91,7 @@ async def test_what_is_cleared_while_no_timekeeper_runs_never_fires_and_is_erase
     now, prefix = datetime.now(UTC), settings.topic_prefix
     message = DeadlinePassed(run_id="run-1", tenant="default")
     due = {"gone": now, "kept": now + timedelta(hours=1)}
-    setting = [encode_at(message, each, id=id, source="/t", prefix=prefix, now=now) for id, each in due.items()]
+    setting = [encode_delayed(message, each, id=id, source="/t", prefix=prefix, now=now) for id, each in due.items()]
     await publish_all(settings, [*setting, cleared("gone", prefix=prefix), cleared("never set", prefix=prefix)])
     assert await table(settings) == ({"kept": TimerSet.read(setting[1].value)}, {"gone", "never set"})
     async with timekeeping(settings) as (keeper, _):
@@ -107,7 +107,7 @@ async def test_what_is_cleared_while_no_timekeeper_runs_never_fires_and_is_erase
 async def test_a_timer_that_is_set_again_after_it_was_cleared_waits(settings, topics):
     now, prefix = datetime.now(UTC), settings.topic_prefix
     message, due = DeadlinePassed(run_id="run-1", tenant="default"), now + timedelta(hours=1)
-    timer = encode_at(message, due, id="again", source="/t", prefix=prefix, now=now)
+    timer = encode_delayed(message, due, id="again", source="/t", prefix=prefix, now=now)
     async with timekeeping(settings) as (keeper, _):
         await publish_all(settings, [timer, cleared("again", prefix=prefix), timer])
         assert list(await erased(settings, keeper)) == ["again"]

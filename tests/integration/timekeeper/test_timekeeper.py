@@ -19,7 +19,7 @@ from schemas.step import DoStep
 from schemas.timer import DeadlinePassed
 from services.timekeeper import service
 from shared import bus
-from shared.bus import Erased, Eraser, TableConsumer, encode, encode_at, publish, table, until
+from shared.bus import Erased, TableConsumer, TombstoneWriter, delay, encode, encode_delayed, publish, table
 from shared.bus.broker import publish_bytes
 from shared.bus.groups import tables
 from tests.support.gateway_fixtures import records_of
@@ -40,7 +40,7 @@ def timer(settings, id: str, seconds: float):
     now = datetime.now(UTC)
     message = DeadlinePassed(run_id=f"run-{id}", tenant="default")
     due = now + timedelta(seconds=seconds)
-    return encode_at(message, due, id=id, source="/test", prefix=settings.topic_prefix, now=now)
+    return encode_delayed(message, due, id=id, source="/test", prefix=settings.topic_prefix, now=now)
 
 
 def handoff(agent: str) -> DoStep:
@@ -128,7 +128,7 @@ async def test_a_timer_that_is_set_again_replaces_the_first_and_a_cleared_one_ne
         await publish(broker, [timer(settings, "moved", 30), timer(settings, "cleared", 1.0)])
         await eventually(lambda: len(keeper.timers) == 2)
         place = next(place for place, ids in keeper.timers._waiting.items() if "cleared" in ids)
-        eraser = Eraser(settings)
+        eraser = TombstoneWriter(settings)
         await eraser.start()
         await eraser.erase([Erased(place.topic, "cleared", place.partition)])
         await eraser.close()
@@ -175,7 +175,7 @@ async def test_a_kafka_that_does_not_say_how_much_there_is_to_read_is_asked_agai
         return await real(self, partitions)
 
     monkeypatch.setattr(AIOKafkaConsumer, "beginning_offsets", away_at_first)
-    monkeypatch.setattr(table, "AGAIN_AFTER", 0.05)
+    monkeypatch.setattr(table, "RETRY_AFTER", 0.05)
     async with publishing(settings) as broker, watching(settings) as found, timekeeping(settings):
         await publish(broker, [timer(settings, "t", 0.1)])
         await eventually(lambda: bool(found))
@@ -230,7 +230,7 @@ def set_in(settings, table: str, topic: str, message, id: str, seconds: float = 
     record = encode(message, id=id, source="/test", prefix=prefix, now=now)
     due = now + timedelta(seconds=seconds)
     record = record.model_copy(update={"topic": prefix + topic})
-    return until(record, due, table=table, source="/test", prefix=prefix, now=now)
+    return delay(record, due, table=table, source="/test", prefix=prefix, now=now)
 
 
 DECIDED = HumanDecided(run_id="run-1", tenant="default", by="me", request_id="r", decision="approve")
@@ -276,7 +276,7 @@ async def test_a_good_timer_of_the_same_name_takes_the_place_of_one_that_was_ref
     async def unavailable(*_, **__):
         raise KafkaConnectionError("gone")
 
-    monkeypatch.setattr(service, "bury", unavailable)
+    monkeypatch.setattr(service, "write_dead_letter", unavailable)
     async with timekeeping(settings) as (keeper, _), publishing(settings) as broker, watching(settings) as found:
         await publish(broker, [set_in(settings, "timers", "stops", PASSED, "t")])
         await eventually(lambda: bool(keeper._refused))

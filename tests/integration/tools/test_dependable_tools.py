@@ -13,7 +13,7 @@ from shared.errors import RetryableError
 from shared.guardrails import unwrapped
 from shared.resilience import breaker as rules
 from shared.tools import Effect, Limits, Risk, ToolError, tool
-from shared.tools.runtime import Admitted, Refused, admission, calls, last_good
+from shared.tools.runtime import CallPermit, CallRejected, admission, executor, last_good
 from tests.support.replicas import Web, replica
 
 REST = 0.8
@@ -76,7 +76,7 @@ TOOLS = [read, recall, put, book, send, track, fetch_page, post_webhook]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(rules, "REST", REST)
-    monkeypatch.setattr(calls, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(executor, "FIRST_PAUSE", 0.02)
     called.clear()
     said[:] = ["fine"]
 
@@ -145,8 +145,8 @@ async def test_a_tool_that_asks_to_be_tried_again_later_ends_the_call_at_once(tw
 
 
 async def test_repetitions_end_with_the_tools_time(two, monkeypatch, limited, parts, tmp_path):
-    monkeypatch.setattr(calls, "FIRST_PAUSE", 0.4)
-    monkeypatch.setattr(calls.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(executor, "FIRST_PAUSE", 0.4)
+    monkeypatch.setattr(executor.random, "uniform", lambda low, high: high)
     said[:] = [passing()]
     file = limited("[tools.read]\ntimeout = 1\nretries = 10\n")
     async with replica(parts["WAGGLE_REDIS"], tmp_path / "r", TOOLS, file=file) as one:
@@ -166,8 +166,8 @@ async def test_what_wants_to_be_left_alone_is_called_again_after_that_or_not_at_
 
 
 async def test_repetitions_end_with_the_steps_time(two, monkeypatch, parts, tmp_path):
-    monkeypatch.setattr(calls, "FIRST_PAUSE", 0.4)
-    monkeypatch.setattr(calls.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(executor, "FIRST_PAUSE", 0.4)
+    monkeypatch.setattr(executor.random, "uniform", lambda low, high: high)
     said[:] = [passing()]
     async with replica(parts["WAGGLE_REDIS"], tmp_path / "r", TOOLS, seconds=1.0) as one:
         assert await one.code("read", text="x") == "busy"
@@ -293,8 +293,8 @@ async def test_a_call_that_is_given_up_in_the_middle_of_a_probe_makes_room_for_t
         stuck.set()
         await asyncio.sleep(60)
 
-    slow = calls.replace(fetch_page, run=hang)
-    probe = asyncio.create_task(two[0].dependable.run(slow, {"url": web.url()}, two[0].call, made=0))
+    slow = executor.replace(fetch_page, run=hang)
+    probe = asyncio.create_task(two[0].executor.run(slow, {"url": web.url()}, two[0].call, made=0))
     await stuck.wait()
     assert await two[1].code("fetch_page", url=web.url()) == "breaker_open"
     probe.cancel()
@@ -427,7 +427,7 @@ async def test_a_result_that_is_older_than_allowed_is_refused_and_forgotten_late
 async def test_what_is_kept_is_bounded_in_size_and_time(two, redis):
     said[:] = ["x" * (last_good.LARGEST - 2), "x" * (last_good.LARGEST - 1)]
     for text in ("fits", "does not"):
-        await two[0].dependable.run(recall, {"text": text}, two[0].call, made=0)
+        await two[0].executor.run(recall, {"text": text}, two[0].call, made=0)
     kept = await redis.keys("waggle:default:last-good:recall:*")
     assert len(kept) == 1
     assert 0 < await redis.pttl(kept[0]) <= 120_000
@@ -450,16 +450,16 @@ async def test_a_tool_is_called_as_often_as_it_may_in_one_step_and_nobody_is_ask
 async def test_admission_can_be_asked_for_alone_and_is_used_by_the_call(two, monkeypatch):
     one, other = two
     trips = one.round_trips(monkeypatch)
-    admitted = await one.dependable.admit(track, {"text": "x"}, tenant="default", made=0)
-    assert isinstance(admitted, Admitted)
-    done = await one.dependable.run(track, {"text": "x"}, one.call, made=0, admitted=admitted)
+    admitted = await one.executor.admit(track, {"text": "x"}, tenant="default", made=0)
+    assert isinstance(admitted, CallPermit)
+    done = await one.executor.run(track, {"text": "x"}, one.call, made=0, admitted=admitted)
     assert (done.result, done.stale) == ("fine", None)
     assert trips == [1, 1]
     said[:] = [passing()]
     for _ in range(5):
         await other.ask("track", text="x")
-    refused = await one.dependable.admit(track, {"text": "x"}, tenant="default", made=0)
-    assert isinstance(refused, Refused)
+    refused = await one.executor.admit(track, {"text": "x"}, tenant="default", made=0)
+    assert isinstance(refused, CallRejected)
     assert (refused.rule, refused.error.code) == ("breaker", "breaker_open")
     assert 0 < refused.seconds <= REST
 
@@ -482,7 +482,7 @@ async def test_a_result_is_not_lost_when_redis_goes_away_in_the_meantime(two, mo
         monkeypatch.setattr(two[0].scripts, "run", gone)
         return "fine"
 
-    done = await two[0].dependable.run(calls.replace(recall, run=vanish), {"text": "x"}, two[0].call, made=0)
+    done = await two[0].executor.run(executor.replace(recall, run=vanish), {"text": "x"}, two[0].call, made=0)
     assert done.result == "fine"
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from infra.topics import declared
 from services.cli.checks.kafka import _topics
-from shared.bus.admin.cluster import KafkaSurvey
+from shared.bus.admin import KafkaSurvey
 
 TABLES = {"cards", "generations", "timers", "stops", "skips", "dead.actions"}
 COMPACTED = ("segment.ms", "min.cleanable.dirty.ratio", "max.compaction.lag.ms", "delete.retention.ms")

@@ -1,4 +1,4 @@
-"""What stands before an endpoint: its breaker and its limits a minute, which all replicas share."""
+"""Breaker and per-minute limits of a model endpoint, shared by all replicas."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from shared.blackboard.scripts import Scripts
 from shared.llm.endpoints import Endpoint
 from shared.llm.request import NotAnswered
 from shared.llm.seats import Seats
-from shared.resilience import Admission, Breaker, Buckets, Outcome, Rate
+from shared.resilience import AdmissionResult, Breaker, Buckets, Outcome, Rate
 from shared.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -24,16 +24,16 @@ Pause: TypeAlias = Callable[[float], Awaitable[None]]
 log = structlog.get_logger()
 
 
-class Closed(Exception):
-    """Nobody is let through for longer than the caller's patience."""
+class EndpointUnavailable(Exception):
+    """The endpoint is unavailable for longer than the caller's patience."""
 
     def __init__(self, wait: float, why: str) -> None:
         super().__init__(why)
         self.wait = wait
 
 
-class Gate:
-    """The way to one endpoint."""
+class EndpointLimiter:
+    """Limits the requests to one endpoint: seats, breaker, and requests and tokens per minute."""
 
     def __init__(self, endpoint: Endpoint, scripts: Scripts, metrics: Metrics, lease: float, connections: int) -> None:
         self.endpoint = endpoint
@@ -49,10 +49,10 @@ class Gate:
     async def through(
         self, send: Callable[[], Awaitable[tuple[T, int]]], tokens: int, patience: float, pause: Pause = asyncio.sleep
     ) -> T:
-        """Send when it may be sent; `send` says also how many tokens it took, `tokens` how many that may be.
+        """Send once admitted. `send` returns the answer and its tokens; `tokens`: their estimate, taken in advance.
 
-        Raises Closed when it would have to wait for longer than so many seconds, NotAnswered, and Redis's errors as
-        long as nothing was sent. `pause` is how it waits.
+        Raises EndpointUnavailable if the wait would exceed `patience` seconds, NotAnswered, and Redis's errors unless
+        the request was already sent. `pause` sleeps.
         """
         admission = await self._enter(tokens, patience, pause)
         outcome, hold, result = Outcome.UNKNOWN, 0.0, "given_up"
@@ -62,9 +62,9 @@ class Gate:
         except NotAnswered as failure:
             outcome, hold, result = failure.outcome, failure.hold, failure.code
             log.warning(
-                "a model did not answer",
+                "model_request_failed",
                 endpoint=self.endpoint.name,
-                why=failure.code,
+                reason=failure.code,
                 words=failure.words,
                 hold=failure.hold,
             )
@@ -75,8 +75,8 @@ class Gate:
         await self._correct(used - tokens)
         return answer
 
-    async def _enter(self, tokens: int, patience: float, pause: Pause) -> Admission:
-        """Return once admitted by the breaker, with what the request needs taken from the buckets."""
+    async def _enter(self, tokens: int, patience: float, pause: Pause) -> AdmissionResult:
+        """Return once the breaker admits the request and its tokens are taken from the buckets."""
         began, taken = time.monotonic(), False
         while True:
             admission = await self._breaker.admit()
@@ -92,21 +92,21 @@ class Gate:
             await self._leave(admission, Outcome.UNKNOWN, 0.0)
             await pause(wait)
 
-    async def _take(self, admission: Admission, tokens: int, patience: float) -> float:
-        """Seconds to wait before what was taken is there."""
+    async def _take(self, admission: AdmissionResult, tokens: int, patience: float) -> float:
+        """Take from the buckets and return the seconds to wait for the refill."""
         amounts = [1 if kind == "requests" else tokens for kind in self._limited]
         taken = False
         try:
             taken, wait = await self._buckets.take(amounts, patience)
-        finally:  # also when cancelled: a probe that nobody makes would keep all others waiting
+        finally:  # also when cancelled: an abandoned probe would block all other calls
             if not taken:
                 await self._leave(admission, Outcome.UNKNOWN, 0.0)
         if not taken:
-            raise Closed(wait, "limit a minute")
+            raise EndpointUnavailable(wait, "limit a minute")
         return wait
 
-    async def _leave(self, admission: Admission, outcome: Outcome, hold: float) -> None:
-        """Redis may be away by now: a reply that was paid for is worth more than what the breaker learns of it."""
+    async def _leave(self, admission: AdmissionResult, outcome: Outcome, hold: float) -> None:
+        """Report to the breaker. An outage of Redis is ignored: it must not lose a reply that was paid for."""
         if outcome is Outcome.UNKNOWN and not admission.token:
             return
         with suppress(*OUTAGES):
@@ -118,11 +118,11 @@ class Gate:
                 await self._buckets.correct([0 if kind == "requests" else tokens for kind in self._limited])
 
     def _changed(self, change: str) -> None:
-        log.warning("the breaker of a model has changed", endpoint=self.endpoint.name, change=change)
+        log.warning("circuit_breaker_changed", endpoint=self.endpoint.name, change=change)
         self._metrics.breaker_changes.labels(self._label, change).inc()
 
 
 async def _wait(wait: float, left: float, why: str, pause: Pause) -> None:
     if wait > left:
-        raise Closed(wait, why)
-    await pause(wait + random.uniform(0, 0.05))  # noqa: S311 -- so that not all ask at once
+        raise EndpointUnavailable(wait, why)
+    await pause(wait + random.uniform(0, 0.05))  # noqa: S311 -- jitter
