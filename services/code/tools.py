@@ -13,7 +13,7 @@ from schemas.message import MediaType
 from services.code import project, sandbox
 from services.code.sandbox import Program, RunOutcome
 from services.code.testing import runnable
-from shared.tools.files import local_name
+from shared.files import local_name
 from waggle import Artefact, Effect, Risk, ToolContext, ToolError, tool
 
 _FILES = ThreadPoolExecutor(4, "project-files")

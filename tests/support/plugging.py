@@ -36,7 +36,7 @@ class Plugged:
 
     async def call(self, name: str, /, tenant: str = "default", **arguments):
         call = ToolContext("run-1", "step", "call-1", "key-1", 7, tenant, None, None)
-        return await self.tool(name)(arguments, call)
+        return await self.tool(name).invoke(arguments, call)
 
     def metric(self, name: str, server: str) -> float | None:
         return self.registry.get_sample_value(name, {"server": server})

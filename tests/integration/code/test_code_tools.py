@@ -10,8 +10,8 @@ import pytest
 
 from services.code import bubblewrap, sandbox
 from services.code.tools import keep_file, list_files, read_file, run_python, run_tests, write_file
+from shared.files import local_name, remove_tree
 from shared.tools import ToolError
-from shared.tools.files import local_name, remove_tree
 from tests.support.workspaces import call_in
 
 BUBBLEWRAP = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bwrap is not installed")

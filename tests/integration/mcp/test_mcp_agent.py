@@ -15,6 +15,7 @@ from shared.agent.serve import mcp_servers
 from shared.agent.worker import Worker
 from shared.archive import BlobStore
 from shared.blackboard import RunStore
+from shared.errors import Misconfigured
 from shared.llm import Models
 from shared.service.kill_switch import KillSwitch
 from shared.telemetry.metrics import Metrics
@@ -137,9 +138,9 @@ async def test_in_a_dry_run_only_tools_that_are_said_to_read_are_called(agent, d
         ('[servers.a]\ncommand = "x"', "agents"),
         ('[servers.a]\ncommand = "x"\nagents = ["*"]\nrisky = true', "risky"),
         ('[servers."A b"]\ncommand = "x"\nagents = ["*"]', "servers"),
-        ("[servers", "cannot be read"),
+        ("[servers", "is not TOML"),
     ],
 )
 def test_an_agent_does_not_start_with_a_file_that_is_wrong_and_says_what_is(agent, declare, said, problem):
-    with pytest.raises(SystemExit, match=problem):
+    with pytest.raises(Misconfigured, match=problem):
         mcp_servers(agent, declare(said), Metrics(CollectorRegistry()))

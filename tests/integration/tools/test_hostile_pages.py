@@ -155,7 +155,7 @@ async def test_a_pipe_in_the_place_of_a_document_is_refused(tmp_path):
 
 @pytest.fixture(scope="module")
 def readers():
-    made = Readers("busy_reader", ReadingLimits(cpu=1.0, seconds=3.0, memory=64 * 2**20))
+    made = Readers("tests.support.busy_reader", ReadingLimits(cpu=1.0, seconds=3.0, memory=64 * 2**20))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shared.tools.reading._ROOT", PATHS)
         made.read_blocking("same", b"warm", "it", {})
