@@ -1,4 +1,4 @@
-"""The calls that a dry run has shown and a person has approved: made in their order, and nothing else. No model."""
+"""Apply an approved plan: the calls of a dry run, made in order and without a model."""
 
 import json
 
@@ -7,28 +7,27 @@ from schemas.verdict import PlannedEffect
 from shared.agent.running import RunningContext
 from shared.errors import TerminalError
 
-LONGEST_ARGUMENTS = 200
-LONGEST_TOLD = 500
-"""Characters of what a call has answered."""
+LONGEST_ARGUMENTS, LONGEST_ANSWER = 200, 500
+"""Characters of a call that the findings quote."""
 
 
-async def carry_out(step: DoStep, ctx: RunningContext) -> Findings:
-    """Make each call as it was shown. Raises TerminalError `effect_failed` at the first that cannot be made.
+async def apply_plan(step: DoStep, context: RunningContext) -> Findings:
+    """Make each approved call. Raises TerminalError `effect_failed` at the first that cannot be made.
 
-    When the run is resumed that one is tried again; those before it stay made, and are not made again.
+    When the run is resumed, that call is retried; those before it are done and not repeated.
     """
     done: list[str] = []
     for number, effect in enumerate(step.effects, 1):
-        said = json.loads(await ctx.carry_out(number, effect))
-        if "error" in said:
-            raise TerminalError(_stopped(effect, said["error"], done, len(step.effects)), code="effect_failed")
-        told = json.dumps(said.get("result", said), ensure_ascii=False)
-        done.append(f"- {_named(effect)}: {_cut(told, LONGEST_TOLD)}")
+        answer = json.loads(await context.apply(number, effect))
+        if "error" in answer:
+            raise TerminalError(_failure(effect, answer["error"], done, len(step.effects)), code="effect_failed")
+        result = json.dumps(answer.get("result", answer), ensure_ascii=False)
+        done.append(f"- {_described(effect)}: {_cut(result, LONGEST_ANSWER)}")
     answer = "\n".join(["Carried out as approved:", "", *done])
     return Findings(answer=answer, facts=[], sources=[], confidence=1.0, caveats=[])
 
 
-def _named(effect: PlannedEffect) -> str:
+def _described(effect: PlannedEffect) -> str:
     return f"`{effect.tool}` {_cut(effect.arguments, LONGEST_ARGUMENTS)}"
 
 
@@ -36,5 +35,6 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def _stopped(effect: PlannedEffect, error: dict[str, str], done: list[str], there_are: int) -> str:
-    return f"{len(done)} of {there_are} calls were made; {_named(effect)} was not: {error['code']}, {error['message']}"
+def _failure(effect: PlannedEffect, error: dict[str, str], done: list[str], total: int) -> str:
+    described, code = _described(effect), error["code"]
+    return f"{len(done)} of {total} calls were made; {described} was not: {code}, {error['message']}"

@@ -8,7 +8,7 @@ from schemas.step import Handoff
 from shared.tools import Workspace
 
 if TYPE_CHECKING:
-    from shared.agent.actions import ToolResult
+    from shared.agent.actions.tool_calls import ToolResult
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -1,14 +1,15 @@
-"""Answers of an agent: kind and facts, from what its handler returned or from the error it ended with."""
+"""Answers of an agent, made from the return value of its handler or from the error it ended with."""
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.error import ErrorInfo
 from schemas.plan import Plan
 from schemas.step import (
     Answer,
     Findings,
+    Handoff,
     HandoffFailed,
     HelpAsked,
     Output,
@@ -16,35 +17,42 @@ from schemas.step import (
     ResultReviewed,
     StepCompleted,
     Verdict,
+    answer_id,
 )
-from shared.agent.actions import ActionAuthorizer
 from shared.agent.declare import AskHuman
-from shared.agent.workspace import StepWorkspace
+from shared.agent.handoff_run import HandoffRun
 from shared.errors import NeedsHuman, RetryableError, TerminalError
 
 
-def answer_for(
-    returned: Any, workspace: StepWorkspace, authorizer: ActionAuthorizer
-) -> tuple[type[Answer], dict[str, Any]]:
-    """The type of what a handler returned is the routing."""
+class AnswerDraft(NamedTuple):
+    """An answer before it is addressed: its message type, and the fields particular to that type."""
+
+    kind: type[Answer]
+    fields: dict[str, Any]
+
+
+def draft_for(returned: Any, handoff_run: HandoffRun) -> AnswerDraft:
+    """Return the answer for the return value of a handler: its type decides the event that the run gets."""
     match returned:
         case Findings():
-            facts = {name: getattr(returned, name) for name in Findings.model_fields}
-            facts["caveats"] = [*returned.caveats, *authorizer.budget.counter.caveats]
-            return StepCompleted, {"output": Output(**facts, artefacts=workspace.made, effects=authorizer.shown)}
+            return AnswerDraft(StepCompleted, {"output": _output(returned, handoff_run)})
         case Plan():
-            return PlanProposed, {"plan": returned, "tainted": bool(authorizer.taint)}
+            return AnswerDraft(PlanProposed, {"plan": returned, "tainted": bool(handoff_run.authorizer.taint)})
         case Verdict():
-            return ResultReviewed, returned.model_dump()
+            return AnswerDraft(ResultReviewed, returned.model_dump())
         case AskHuman():
-            return HelpAsked, returned.model_dump()
+            return AnswerDraft(HelpAsked, returned.model_dump())
     raise TerminalError(f"a handler returned {type(returned).__name__}", code="defect")
 
 
-async def outcome_of(
-    work: Awaitable[tuple[type[Answer], dict[str, Any]]], seconds: float, agent: str
-) -> tuple[type[Answer], dict[str, Any]]:
-    """Return the agent's answer, or the structured failure that its work ends in, after that time at the latest.
+def _output(findings: Findings, handoff_run: HandoffRun) -> Output:
+    fields = {name: getattr(findings, name) for name in Findings.model_fields}
+    fields["caveats"] = [*findings.caveats, *handoff_run.budget.counter.caveats]
+    return Output(**fields, artefacts=handoff_run.workspace.made, effects=handoff_run.authorizer.planned_effects)
+
+
+async def draft_within(seconds: float, work: Awaitable[AnswerDraft], agent: str) -> AnswerDraft:
+    """Await the work for so many seconds at most; turn its errors and a timeout into the answer that reports them.
 
     Raises Unwanted.
     """
@@ -52,24 +60,41 @@ async def outcome_of(
     try:
         async with limit:
             return await work
-    except NeedsHuman as asked:
-        about = {"call": asked.call, "proposal": asked.proposal}
-        return HelpAsked, {"question": str(asked), "options": list(asked.options), **about}
-    except RetryableError as failure:
-        return failed(failure.code, str(failure), retryable=True)
-    except TerminalError as failure:
-        return failed(failure.code, str(failure))
-    except TimeoutError as own:
+    except NeedsHuman as ask:
+        about = {"call": ask.call, "proposal": ask.proposal}
+        return AnswerDraft(HelpAsked, {"question": str(ask), "options": list(ask.options), **about})
+    except RetryableError as error:
+        return failure(error.code, str(error), retryable=True)
+    except TerminalError as error:
+        return failure(error.code, str(error))
+    except TimeoutError as error:
         if limit.expired():
-            return failed("timeout", f"agent {agent} did not finish within {seconds:.0f} s")
-        return failed("gave_up_waiting", f"agent {agent} gave up waiting for something: {own!r}", retryable=True)
+            return failure("timeout", f"agent {agent} did not finish within {seconds:.0f} s")
+        return failure("gave_up_waiting", f"agent {agent} stopped waiting: {error!r}", retryable=True)
 
 
-def failed(code: str, message: str, *, retryable: bool = False) -> tuple[type[Answer], dict[str, Any]]:
-    """The structured failure that a handoff ends in."""
-    return HandoffFailed, {"error": ErrorInfo(code=code, message=message, retryable=retryable)}
+def failure(code: str, message: str, *, retryable: bool = False) -> AnswerDraft:
+    """Return the answer that reports a failed handoff."""
+    return AnswerDraft(HandoffFailed, {"error": ErrorInfo(code=code, message=message, retryable=retryable)})
 
 
-KINDS: dict[str, type[Answer]] = {
+def build_answer(agent: str, handoff: Handoff, draft: AnswerDraft) -> Answer:
+    """Return the answer, addressed to the run of the handoff."""
+    about = {"id": answer_id(handoff.id), "run_id": handoff.run_id, "tenant": handoff.tenant}
+    address = {**about, "agent": agent, "handoff_id": handoff.id, "token": handoff.token}
+    return draft.kind.model_validate(address | draft.fields)
+
+
+def journal_entry_of(answer: Answer) -> dict[str, Any]:
+    """Return the journal entry of an answer. The token is left out: each delivery brings it."""
+    return {"kind": type(answer).__name__, "answer": answer.model_dump(mode="json", exclude={"token"})}
+
+
+def recorded_answer(entry: dict[str, Any], token: str | None) -> Answer:
+    """Return the answer of a journal entry."""
+    return _KINDS[entry["kind"]].model_validate(entry["answer"] | {"token": token})
+
+
+_KINDS: dict[str, type[Answer]] = {
     kind.__name__: kind for kind in (StepCompleted, PlanProposed, ResultReviewed, HelpAsked, HandoffFailed)
 }

@@ -3,29 +3,30 @@
 from typing import Any
 
 from schemas.budget import Usage
-from schemas.step import Handoff
-from shared.agent.actions import ActionAuthorizer, Effects
+from shared.agent.handoff_run import HandoffRun
 from shared.agent.tools import Diverged
 from shared.blackboard import Journal
 from shared.blackboard.journal import ANSWER, INTENT, LOST, REFUSED
 from shared.blackboard.ledger import Amounts
 from shared.errors import NeedsHuman
 
-_MOST_TOLD = 20
+_MOST_CALLS = 20
+"""Calls that the question lists."""
 
 
-async def begin_again(journal: Journal, authorizer: ActionAuthorizer, diverged: Diverged) -> None:
-    """Take back what is recorded of the work if nothing outside the run was changed by it, and keep what it cost.
+async def restart(handoff_run: HandoffRun, diverged: Diverged) -> None:
+    """Delete the journal entries of the work if it has changed nothing outside the run. Their cost still counts.
 
     Raises NeedsHuman when something was changed, or may have been.
     """
+    journal = handoff_run.journal
     entries = {name: entry for name, entry in journal.entries().items() if _is_recorded(name, entry)}
     if any(_may_have_acted(journal, name) for name in entries):
-        raise _question(authorizer.handoff, authorizer.effects, diverged)
+        raise _question(handoff_run, diverged)
     for name, entry in entries.items():
         await _keep_cost(journal, name, entry)
         await journal.write(name, None)
-    authorizer.begin_again()
+    handoff_run.authorizer.forget_conversations()
 
 
 def _is_recorded(name: str, entry: Any) -> bool:
@@ -33,7 +34,7 @@ def _is_recorded(name: str, entry: Any) -> bool:
 
 
 def _may_have_acted(journal: Journal, name: str) -> bool:
-    """True for calls that act outside, and for entries of versions that did not say what they were about."""
+    """Return True for calls that act outside, and for entries of versions that recorded no identity."""
     about = journal.about(name)
     if about is None:
         return name.endswith(INTENT) or ("/call-" in f"/{name}" and not name.endswith(REFUSED))
@@ -41,7 +42,7 @@ def _may_have_acted(journal: Journal, name: str) -> bool:
 
 
 async def _keep_cost(journal: Journal, name: str, entry: Any) -> None:
-    """What was spent for an entry that is taken back stays spent: under its attempt, which the ledger has as well."""
+    """Record the cost of an entry about to be deleted, under the attempt that the ledger has for it."""
     about = entry if isinstance(entry, dict) else journal.about(name) or {}
     match entry:
         case {"reply": {"usage": usage}, "try": int()}:
@@ -54,13 +55,14 @@ async def _keep_cost(journal: Journal, name: str, entry: Any) -> None:
     await journal.write(f"{name}{LOST}{attempt}", {"try": about.get("try", 0), "lost": list(cost)})
 
 
-def _question(handoff: Handoff, effects: Effects, diverged: Diverged) -> NeedsHuman:
-    made = "; ".join(f"{each.tool} {each.arguments[:100]}: {each.outcome}" for each in effects.made[:_MOST_TOLD])
+def _question(handoff_run: HandoffRun, diverged: Diverged) -> NeedsHuman:
+    calls = handoff_run.authorizer.effects.made[:_MOST_CALLS]
+    made = "; ".join(f"{each.tool} {each.arguments[:100]}: {each.outcome}" for each in calls)
     return NeedsHuman(
-        f"{handoff.agent} works in another way than the version that began this step: {diverged}. "
+        f"{handoff_run.handoff.agent} works in another way than the version that started this step: {diverged}. "
         f"It has made calls that act outside: {made or 'not known which'}",
         options=(
-            "approve: begin the step again; what was made is answered from the record, similar calls are asked about",
-            "reject: plan anew, with a reason; what was made stays made",
+            "approve: restart the step; earlier calls are answered from the record, similar ones need an approval",
+            "reject: replan, with a reason; the effects of earlier calls remain",
         ),
     )

@@ -1,4 +1,4 @@
-"""What makes a service of an agent."""
+"""Serve an agent: its topic in, its answers out, its card announced."""
 
 import asyncio
 import os
@@ -11,12 +11,13 @@ from schemas.message import Message
 from schemas.step import Handoff
 from shared import blackboard
 from shared.agent.declare import MOST_TOOLS, Agent
+from shared.agent.runtime import AgentRuntime
 from shared.agent.worker import Worker
 from shared.bus import Delivery, encode, publish
 from shared.config import Settings, read_settings
 from shared.llm import Models
 from shared.mcp import Servers, servers_for
-from shared.service import connect, serve
+from shared.service import Parts, connect, serve
 from shared.service.kill_switch import KillSwitch
 from shared.service.policies import refusing_to_start
 from shared.telemetry.metrics import Metrics
@@ -24,40 +25,50 @@ from shared.tools import Tool
 from shared.tools.runtime import check_limits
 
 ANNOUNCE_EVERY = 5.0
-"""Seconds between announcements: so long an agent stays unknown after the blackboard was lost."""
+"""Seconds between announcements, and the longest time an agent stays unknown after the blackboard was lost."""
 
 INTRODUCE_EVERY = 60.0
-"""Seconds between records of an agent's card in Kafka: the compacted topic keeps the last one, however old it is."""
+"""Seconds between records of an agent's card in Kafka. The compacted topic keeps the last one indefinitely."""
 
 
-def limited(worker: Worker, message: Message) -> Worker:
-    """The worker with the tools that may be called for this message."""
+def worker_for(runtime: AgentRuntime, message: Message) -> Worker:
+    """Return a worker whose agent has only the tools that the message permits."""
     permitted = message.permitted if isinstance(message, Handoff) else None
-    return replace(worker, agent=worker.agent.with_tools(permitted))
+    return Worker(replace(runtime, agent=runtime.agent.with_tools(permitted)))
+
+
+def _runtime(agent: Agent, settings: Settings, parts: Parts) -> AgentRuntime:
+    return AgentRuntime(
+        agent=agent,
+        settings=settings,
+        broker=parts.broker,
+        sentinel=parts.sentinel,
+        runs=parts.runs,
+        archive=parts.archive,
+        models=Models(settings, parts.sentinel.scripts, parts.metrics),
+        metrics=parts.metrics,
+        stops=KillSwitch(settings),
+    )
 
 
 def serve_agent(agent: Agent) -> None:
-    """Run an agent as a service: its topic in, its answers out, its card announced."""
+    """Run an agent as a service until the process is stopped."""
     settings = read_settings()
     parts = connect(agent.name, settings)
     with refusing_to_start():
         check_limits(settings.tools, agent.tools)
-        models = Models(settings, parts.sentinel.scripts, parts.metrics)
+        runtime = _runtime(agent, settings, parts)
         servers = mcp_servers(agent, settings, parts.metrics)
-    stops = KillSwitch(settings)
-    worker = Worker(
-        agent, settings, parts.broker, parts.sentinel, parts.runs, parts.archive, models, parts.metrics, stops
-    )
 
     async def handle(delivery: Delivery) -> None:
         await servers.settled()
-        await limited(worker, delivery.message).handle(delivery)
+        await worker_for(runtime, delivery.message).handle(delivery)
 
     async def announce() -> None:
         await blackboard.announce(parts.redis, agent.card)
 
     async def introduce() -> None:
-        """For good, too: whoever rebuilds the blackboard must know the agents that are down in that moment."""
+        """Announce the card, and record it in Kafka: a rebuild needs the cards of stopped agents, too."""
         card = AgentAnnounced(card=agent.card)
         prefix, source = settings.topic_prefix, f"waggle/{agent.name}"
         record = encode(
@@ -80,15 +91,15 @@ def serve_agent(agent: Agent) -> None:
         parts,
         [f"agents.{agent.name}"],
         handle,
-        on_dead=worker.on_dead,
+        on_dead=Worker(runtime).on_dead,
         before_ready=introduce,
-        background=[keep_announcing, stops.follow, servers.keep],
-        when=[stops.wait_loaded],
+        background=[keep_announcing, runtime.stops.follow, servers.keep],
+        when=[runtime.stops.wait_loaded],
     )
 
 
 def mcp_servers(agent: Agent, settings: Settings, metrics: Metrics) -> Servers:
-    """The MCP servers whose tools the agent gets beside its own. Raises Misconfigured."""
+    """Return the MCP servers whose tools the agent gets in addition. Raises Misconfigured."""
     own = tuple(agent.tools)
 
     def changed(tools: list[Tool]) -> None:

@@ -38,8 +38,9 @@ class StepWorkspace:
 
     async def close(self) -> None:
         """Remove the step's files here."""
-        if self._root is not None:
-            await asyncio.to_thread(remove_tree, self._root)
+        root, self._root = self._root, None
+        if root is not None:
+            await asyncio.to_thread(remove_tree, root)
 
     @property
     def made(self) -> list[Artefact]:

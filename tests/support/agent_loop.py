@@ -14,6 +14,9 @@ from schemas.event import State
 from schemas.step import DoStep, Findings
 from shared import bus
 from shared.agent import Agent, Context
+from shared.agent.execution import execute
+from shared.agent.handoff_run import HandoffRun
+from shared.agent.runtime import AgentRuntime
 from shared.agent.spending.reservation import BudgetReservation
 from shared.agent.spending.usage import UsageCounter
 from shared.agent.worker import Worker
@@ -86,9 +89,18 @@ async def worker(agent, settings, topics, sentinel, model):
     broker = bus.connect(settings, agent.name)
     await broker.start()
     archive = BlobStore("postgresql://unused", 1)
-    yield Worker(
-        agent, settings, broker, sentinel, RunStore(sentinel, 60), archive, models, metrics, KillSwitch(settings)
+    runtime = AgentRuntime(
+        agent=agent,
+        settings=settings,
+        broker=broker,
+        sentinel=sentinel,
+        runs=RunStore(sentinel, 60),
+        archive=archive,
+        models=models,
+        metrics=metrics,
+        stops=KillSwitch(settings),
     )
+    yield Worker(runtime)
     await broker.stop()
     await models.close()
 
@@ -130,18 +142,18 @@ async def calls_of(model: str, agent: Agent) -> int:
 
 async def underway(worker: Worker, step: DoStep, state: State = State.EXECUTING) -> None:
     """Let the step's run be one that is known."""
-    await worker.sentinel.own.hset(keys.run(step.tenant, step.run_id), "state", f'"{state}"')
+    await worker.runtime.sentinel.own.hset(keys.run(step.tenant, step.run_id), "state", f'"{state}"')
 
 
 async def answer(worker: Worker, step: DoStep):
     await underway(worker, step)
-    journal = await worker._journal(step).open()
-    return await worker._answer(step, journal), journal
+    journal = await worker.runtime.journal(step).open()
+    return await execute(HandoffRun.of(worker.runtime, step, journal)), journal
 
 
 def account_of(worker: Worker, step: DoStep, journal: Journal) -> BudgetReservation:
     """What a worker keeps of the spending of a handoff."""
-    return BudgetReservation(step, UsageCounter(step.budget_left), worker._ledger(step), journal)
+    return BudgetReservation(step, UsageCounter(step.budget_left), worker.runtime.ledger(step), journal)
 
 
 def calling(name: str = "add", **arguments) -> dict:

@@ -36,10 +36,10 @@ async def asking(worker: Worker, move):
     async with Hostile(move) as server:
         name = f"hostile-{uuid4().hex[:6]}"
         about = {"openai_base_url": server.url, "model_strong": name, "model_cheap": name}
-        settings = worker.settings.model_copy(update=about | {"model_prices": {name: PRICE}})
-        models = Models(settings, worker.sentinel.scripts, worker.metrics)
+        settings = worker.runtime.settings.model_copy(update=about | {"model_prices": {name: PRICE}})
+        models = Models(settings, worker.runtime.sentinel.scripts, worker.runtime.metrics)
         try:
-            yield replace(worker, settings=settings, models=models), server
+            yield Worker(replace(worker.runtime, settings=settings, models=models)), server
         finally:
             await models.close()
 
@@ -52,7 +52,7 @@ async def step_of(worker: Worker, budget: Budget = BUDGET, seconds: float = 8.0)
 async def steps_of(worker: Worker, count: int, budget: Budget = BUDGET, seconds: float = 8.0) -> list[DoStep]:
     """Steps of one run."""
     run = f"run-{uuid4().hex[:8]}"
-    await worker.sentinel.own.hset(keys.run("default", run), "state", f'"{State.EXECUTING}"')
+    await worker.runtime.sentinel.own.hset(keys.run("default", run), "state", f'"{State.EXECUTING}"')
     return [
         DoStep(
             id=f"{run}/s{number}/0.0.1",
@@ -60,7 +60,7 @@ async def steps_of(worker: Worker, count: int, budget: Budget = BUDGET, seconds:
             run_id=run,
             task_id="t",
             tenant="default",
-            agent=worker.agent.name,
+            agent=worker.runtime.agent.name,
             objective=f"What is there to be seen? {number}",
             budget=budget,
             budget_left=budget,
@@ -76,7 +76,7 @@ async def worked(worker: Worker, step: DoStep, attempts: int = ATTEMPTS) -> Answ
     """The last answer: what may pass is tried again, as a run does."""
     for number in range(1, attempts + 1):
         again = step.model_copy(update={"id": f"{step.work_id}.{number}"})
-        answer = await worker._answer(again, await worker._journal(again).open())
+        answer = await worker.execute(again)
         if not (isinstance(answer, HandoffFailed) and answer.error.retryable):
             break
     return answer
@@ -87,7 +87,7 @@ async def endured(worker: Worker, move, *, budget: Budget = BUDGET, seconds: flo
     async with asking(worker, move) as (beset, server):
         step = await step_of(beset, budget, seconds)
         answer = await worked(beset, step)
-        spent = await beset._ledger(step).read_spent()
+        spent = await beset.runtime.ledger(step).read_spent()
     assert server.tokens <= budget.tokens
     assert server.reply_tokens <= budget.output_tokens
     assert server.dollars <= budget.cost_usd

@@ -1,4 +1,4 @@
-"""The gate of one handoff: what it has read and done until now, and what may be done next."""
+"""Authorizer of one handoff: decides which of its actions are allowed, from everything it has read and done so far."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from schemas.step import DoStep, Handoff
 from schemas.verdict import Judgement, PlannedEffect
 from shared.agent.actions.effects import Effects, amounts, sameness
 from shared.agent.actions.origins import origins
-from shared.agent.actions.permission import Work, permission_for
+from shared.agent.actions.permission import Evidence, permission_for
 from shared.agent.actions.tool_calls import ParsedToolCall, ToolResult
-from shared.agent.actions.verdicts import LONGEST_REASON, info_of, judgement, named
+from shared.agent.actions.verdicts import LONGEST_REASON, info_of, verdict_name, verdict_record
 from shared.agent.spending import BudgetReservation
 from shared.authorization import (
     Action,
@@ -48,12 +48,12 @@ from shared.tools import Tool, ToolError
 from shared.tools.runtime import REFUSALS
 
 _PUBLIC = ("page:", "mcp:")
-"""Origins of what everybody may know."""
+"""Origins of public content."""
 
 
 @dataclass(slots=True)
 class ActionAuthorizer:
-    """Everything an agent does for a handoff passes here. The same on every replay of its journal."""
+    """Decides every action of a handoff. A replay of the journal leads to the same decisions."""
 
     handoff: Handoff
     policy: Policy
@@ -62,78 +62,78 @@ class ActionAuthorizer:
     metrics: Metrics
     tools: Sequence[Tool]
     taint: Taint = field(init=False)
-    """The untrusted content that has entered, from the handoff and from tools."""
-    answered: list[ToolResult] = field(default_factory=list)
-    """Every tool call so far and its answer, in order."""
-    judged: list[Judgement] = field(default_factory=list)
-    """Every verdict so far, in order."""
+    """Untrusted content read so far, in the handoff and in tool results."""
+    results: list[ToolResult] = field(default_factory=list)
+    """Results of the tool calls so far, in order."""
+    verdicts: list[Judgement] = field(default_factory=list)
+    """Verdicts so far, in order."""
     effects: Effects = field(init=False)
-    """The acting calls of this delivery."""
-    shown: list[PlannedEffect] = field(default_factory=list)
-    """The calls a dry run has shown so far, in order."""
+    """Acting calls of this delivery."""
+    planned_effects: list[PlannedEffect] = field(default_factory=list)
+    """Calls that a dry run has planned so far, in order."""
     _trusted: Trusted = field(init=False)
     _pages: list[Page] = field(default_factory=list)
-    """What strangers have written, as it was shown."""
+    """Pages written by third parties, as the model was shown them."""
     _sources: dict[str, list[str]] = field(default_factory=dict)
-    """What MCP servers have said, by server: where it came from it may go back to."""
+    """Texts of MCP servers, by server: a text may be sent back to the server it came from."""
     _acted: set[str] = field(default_factory=set)
-    """Targets this work has acted on."""
+    """Deeds of this work: tool and place of everything that lasts."""
 
     def __post_init__(self) -> None:
-        """Begin with what the handoff brings."""
+        """Start from the content of the handoff."""
         handoff = self.handoff
-        said = [each.answer for each in handoff.settled.values() if each.asked == "permission"]
-        words = [handoff.task_objective, *handoff.constraints, *said]
+        permissions = [each.answer for each in handoff.settled.values() if each.asked == "permission"]
+        words = [handoff.task_objective, *handoff.constraints, *permissions]
         self._trusted = Trusted(sentences(words), tuple(handoff.destinations))
         self.effects = Effects(handoff)
         self.taint = Taint([*origins(handoff), *(tool.source for tool in self.tools if tool.source)])
 
     @property
     def acted(self) -> list[str]:
-        """What this work has done, place by place."""
+        """Deeds of this work, sorted."""
         return sorted(self._acted)
 
-    def begin_again(self) -> None:
-        """Forget the calls of a conversation that is begun once more. What was read stays read."""
-        self.answered.clear()
-        self.shown.clear()
+    def forget_conversations(self) -> None:
+        """Forget the calls of a handler that is restarted. Content that was read still taints the handoff."""
+        self.results.clear()
+        self.planned_effects.clear()
         self._pages.clear()
         self._sources.clear()
 
     def before_model_call(self, call: str, role: str) -> None:
-        """Raises Stopped, and TerminalError `budget_exhausted`."""
-        verdict = self._judge(Action(ActionKind.MODEL_CALL, call, role), self.budget.counter.model_calls_used_up())
+        """Authorize a model call. Raises Stopped, and TerminalError `budget_exhausted`."""
+        verdict = self._decide(Action(ActionKind.MODEL_CALL, call, role), self.budget.counter.model_calls_used_up())
         if isinstance(verdict, Deny):
             raise TerminalError(verdict.reason, code=verdict.error.code)
 
-    def replayed_model_call(self, call: str, role: str) -> None:
-        """It was made in an earlier delivery of this try."""
-        self._note(Action(ActionKind.MODEL_CALL, call, role), Allow("journal", "it was made before"))
+    def replay_model_call(self, call: str, role: str) -> None:
+        """Record the verdict on a model call made in an earlier delivery of this try."""
+        self._append(Action(ActionKind.MODEL_CALL, call, role), Allow("journal", "it was made before"))
 
     def before_message(self, kind: str) -> None:
-        """Raises Stopped."""
-        self._judge(Action(ActionKind.MESSAGE, "answer", kind))
+        """Authorize the answer. Raises Stopped."""
+        self._decide(Action(ActionKind.MESSAGE, "answer", kind))
 
-    async def before_tool_call(self, name: str, call: ParsedToolCall, *, dry: bool = False) -> Ruling:
-        """The verdict on a call that is about to be made, or only to be shown; unless denied, it is counted then.
+    async def before_tool_call(self, call: ParsedToolCall, *, dry: bool = False) -> Ruling:
+        """Return the verdict on a call about to be made or, if `dry`, only planned. Charges the call unless denied.
 
-        Raises Stopped, and NeedsHuman where a person is asked about a call that is not only shown.
+        Raises Stopped, and NeedsHuman for a call that needs an approval and is not only planned.
         """
-        action = self._action(name, call)
-        verdict = self._judge(action, self.budget.counter.tool_calls_used_up(), counted=True)
+        action = self._action(call)
+        verdict = self._decide(action, self.budget.counter.tool_calls_used_up(), charged_later=True)
         if isinstance(verdict, Ask) and not dry:
             self._record(action, verdict)
-            raise permission_for(action, verdict, self._work)
+            raise permission_for(action, verdict, self._evidence)
         if not isinstance(verdict, Deny):
-            verdict = await self._counted(action, verdict)
+            verdict = await self._charge(action, verdict)
         if isinstance(verdict, Allow) and not dry:
-            await self._check_alone(action, verdict)
+            await self._check_not_under_way(action, verdict)
         if isinstance(verdict, Deny):
-            self.effects.refused(name, call, verdict.rule, verdict.reason)
+            self.effects.mark_refused(call, verdict.rule, verdict.reason)
         return verdict
 
-    async def _counted(self, action: Action, verdict: Ruling) -> Ruling:
-        """The verdict once the call is taken from what the whole run shares."""
+    async def _charge(self, action: Action, verdict: Ruling) -> Ruling:
+        """Charge the call to the run's budget. Return the verdict, or Deny if the budget has no room."""
         try:
             await self.budget.before_tool_call(action.call)
         except ToolError as over:
@@ -141,49 +141,49 @@ class ActionAuthorizer:
         self._record(action, verdict)
         return verdict
 
-    async def _check_alone(self, action: Action, verdict: Allow) -> None:
-        """Raises NeedsHuman where other work has begun an equal call whose outcome the run does not know yet."""
+    async def _check_not_under_way(self, action: Action, verdict: Allow) -> None:
+        """Raises NeedsHuman if other work has begun an equal call with an outcome that is not reported yet."""
         if action.tool is None or action.sameness is None or not lasts(action.tool):
             return
         permitted = verdict.rule == "approval"
-        claim = partial(self.budget.begun_elsewhere, action.call, action.sameness, permitted=permitted)
+        claim = partial(self.budget.claim_call, action.call, action.sameness, permitted=permitted)
         elsewhere = await claim()
         if elsewhere is not None and self.effects.is_reported(elsewhere):
             elsewhere = await claim(instead_of=elsewhere)
         if elsewhere is not None:
-            why = f"an equal call of {action.name} was begun at {elsewhere}, and its outcome is not reported yet"
-            ask = Ask("repetition", why, risk_of(action, self._situation(action.tool)))
+            reason = f"an equal call of {action.name} was begun at {elsewhere}, and its outcome is not reported yet"
+            ask = Ask("repetition", reason, risk_of(action, self._situation(action.tool)))
             self._record(action, ask)
-            raise permission_for(action, ask, self._work)
+            raise permission_for(action, ask, self._evidence)
 
-    async def settle(self, name: str, call: ParsedToolCall) -> None:
-        """Let other work make a call that this one has tried and not made."""
-        if call.tool is not None and self.effects.is_undone(name):
-            await self.budget.not_made(name, sameness(call.tool, call.arguments))
+    async def release_if_not_made(self, call: ParsedToolCall) -> None:
+        """Let other work make a call that this one has attempted and certainly not made."""
+        if call.tool is not None and self.effects.is_certainly_not_made(call.place):
+            await self.budget.release_call(call.place, sameness(call.tool, call.arguments))
 
-    def replayed(self, name: str, call: ParsedToolCall, refused: ToolError | None = None) -> None:
-        """A call was made or refused in an earlier delivery of this try: its verdict is given again, as it was then."""
-        action = self._action(name, call)
-        verdict = authorize(action, self._situation(call.tool, then=name))
+    def replay_tool_call(self, call: ParsedToolCall, refused: ToolError | None = None) -> None:
+        """Record the verdict on a call made, or refused, in an earlier delivery of this try, as of that time."""
+        action = self._action(call)
+        verdict = authorize(action, self._situation(call.tool, as_of=call.place))
         if refused is not None and not isinstance(verdict, Deny):
             verdict = Deny("budget", refused.info)
         elif refused is None and not isinstance(verdict, Allow | Known):
             verdict = Allow("journal", "it was made before")
         if isinstance(verdict, Deny):
-            self.effects.refused(name, call, verdict.rule, verdict.reason)
-        self._note(action, verdict)
+            self.effects.mark_refused(call, verdict.rule, verdict.reason)
+        self._append(action, verdict)
 
-    def show(self, name: str, call: ParsedToolCall, verdict: Allow | Ask) -> PlannedEffect:
-        """The call as a dry run shows it."""
+    def planned_effect(self, call: ParsedToolCall, verdict: Allow | Ask) -> PlannedEffect:
+        """Return the call as a dry run reports it."""
         tool = call.tool
-        assert tool is not None, "only a tool that is offered is shown"
+        assert tool is not None, "only an offered tool is planned"
         return PlannedEffect(
-            call=name,
+            call=call.place,
             tool=tool.name,
             source=tool.source,
             arguments=json.dumps(call.arguments, ensure_ascii=False),
-            digest=self.digest(name, call),
-            risk=risk_of(self._action(name, call), self._situation(tool)),
+            digest=self._digest(call),
+            risk=risk_of(self._action(call), self._situation(tool)),
             effect=tool.effect,
             verdict="ask" if isinstance(verdict, Ask) else "allow",
             rule=verdict.rule,
@@ -191,108 +191,108 @@ class ActionAuthorizer:
             moves=amounts(tool, call.arguments),
         )
 
-    def learn(self, name: str, call: ParsedToolCall, asked: ToolResult) -> None:
-        """A call was answered: what it brought has been read from now on, and what it did is done.
+    def learn(self, call: ParsedToolCall, result: ToolResult) -> None:
+        """Add a result: its content counts as read, its effect as done.
 
-        Done is also what a person says has happened, and what a dry run has shown.
+        An effect that an operator reports, or that a dry run plans, counts as done, too.
         """
-        self.answered.append(asked)
-        self.effects.answered(name, call, asked)
-        error, origin = asked.error, origin_in(asked.answer)
+        self.results.append(result)
+        self.effects.mark_answered(call, result)
+        error, origin = result.error, origin_in(result.answer)
         if error is not None:
-            self._turned_away(name, error)
+            self._deny_last(call.place, error)
         elif call.tool is not None:
-            self._remember(call.tool, call, asked, origin)
+            self._remember(call.tool, call, result, origin)
         if origin is not None:
             self.taint.enter(origin)
 
-    def digest(self, name: str, call: ParsedToolCall) -> str:
-        """Of exactly this call of this work."""
+    def _digest(self, call: ParsedToolCall) -> str:
+        """Return the digest of exactly this call of this work."""
         handoff = self.handoff
         tool = tool_named(call.tool.source, call.tool.name) if call.tool else ""
-        return digest_of(handoff.tenant, handoff.run_id, handoff.idempotency_key, name, tool, call.arguments)
+        return digest_of(handoff.tenant, handoff.run_id, handoff.idempotency_key, call.place, tool, call.arguments)
 
-    def _turned_away(self, name: str, error: Mapping[str, Any]) -> None:
-        """The verdict on the call that was just answered, if what its tool shares with others has no room for it."""
-        last = self.judged[-1] if self.judged else None
+    def _deny_last(self, place: str, error: Mapping[str, Any]) -> None:
+        """Turn the verdict on the last call into a denial if the limits its tool shares with others refused it."""
+        last = self.verdicts[-1] if self.verdicts else None
         rule = REFUSALS.get(error["code"])
-        if rule is None or last is None or (last.call, last.verdict) != (name, "allow"):
+        if rule is None or last is None or (last.call, last.verdict) != (place, "allow"):
             return
         self.metrics.verdicts.labels(last.action, "deny", rule).inc()
         denied = {"verdict": "deny", "rule": rule, "reason": error["message"][:LONGEST_REASON]}
-        self.judged[-1] = last.model_copy(update=denied)
+        self.verdicts[-1] = last.model_copy(update=denied)
 
-    def _remember(self, tool: Tool, call: ParsedToolCall, asked: ToolResult, origin: str | None) -> None:
+    def _remember(self, tool: Tool, call: ParsedToolCall, result: ToolResult, origin: str | None) -> None:
         if acts(tool):
             self._acted |= targets_of(tool, call.arguments)
         elif tool.source is not None:
-            self._sources.setdefault(tool.source, []).append(asked.text)
+            self._sources.setdefault(tool.source, []).append(result.text)
         elif origin is not None and origin.startswith("page:"):
             hosts = {host for place in places(tool, call.arguments) if (host := host_of(place))}
-            self._pages += [Page(host, asked.text) for host in hosts]
+            self._pages += [Page(host, result.text) for host in hosts]
 
-    def _action(self, name: str, call: ParsedToolCall) -> Action:
-        wanted = call.tool.name if call.tool else "unknown"
+    def _action(self, call: ParsedToolCall) -> Action:
+        name = call.tool.name if call.tool else "unknown"
         invalid = info_of(call.invalid)
         same = sameness(call.tool, call.arguments) if call.tool else None
         return Action(
-            ActionKind.TOOL_CALL, name, wanted, call.tool, call.arguments, invalid, self.digest(name, call), same
+            ActionKind.TOOL_CALL, call.place, name, call.tool, call.arguments, invalid, self._digest(call), same
         )
 
-    def _judge(self, action: Action, used_up: WaggleError | None = None, *, counted: bool = False) -> Ruling:
-        """`counted`: to be counted yet unless it is denied, and recorded after that."""
+    def _decide(self, action: Action, used_up: WaggleError | None = None, *, charged_later: bool = False) -> Ruling:
+        """Return the verdict. `charged_later`: unless it is Deny, the caller charges the budget and then records it."""
         verdict = authorize(action, self._situation(action.tool, used_up))
-        if not counted or isinstance(verdict, Deny):
+        if not charged_later or isinstance(verdict, Deny):
             self._record(action, verdict)
         if isinstance(verdict, Deny) and verdict.rule == "kill_switch":
             raise Stopped(verdict.reason, self.switch.scope.names)
         return verdict
 
     def _situation(
-        self, tool: ToolTraits | None, used_up: WaggleError | None = None, *, then: str | None = None
+        self, tool: ToolTraits | None, used_up: WaggleError | None = None, *, as_of: str | None = None
     ) -> PolicyContext:
-        """`then`: as it was when the call at that place was made, for all that time has changed since."""
+        """Return the input of the rules. `as_of`: place of an earlier call, evaluated without later expiry or stops."""
         handoff = self.handoff
         return PolicyContext(
             policy=self.policy,
             trusted=self._trusted,
-            now=datetime.min.replace(tzinfo=UTC) if then else datetime.now(UTC),
-            stopped=None if then else self.switch.reason,
+            now=datetime.min.replace(tzinfo=UTC) if as_of else datetime.now(UTC),
+            stopped=None if as_of else self.switch.reason,
             used_up=info_of(used_up),
             origins=self.taint.origins,
-            links=self._said_by(tool),
-            pages=[] if self._knows_something else self._pages,
+            links=self._texts_of_server(tool),
+            pages=[] if self._has_read_private_content else self._pages,
             confidence=self._confidence,
             step_risk=handoff.risk if isinstance(handoff, DoStep) else Risk.LOW,
             settled=handoff.settled,
             acted=self._acted | set(handoff.acted) if isinstance(handoff, DoStep) else self._acted,
             work_id=handoff.idempotency_key,
-            effected=self.effects.known(but=then),
+            effected=self.effects.known(but=as_of),
             effected_dropped=handoff.effected_dropped,
             answered_from_record=self.effects.answered_from_record,
         )
 
     @property
-    def _knows_something(self) -> bool:
-        """Whether it has read anything that is not public: which links it follows would tell a stranger of it."""
+    def _has_read_private_content(self) -> bool:
+        """True if the agent has read anything private: the links it follows could then leak it."""
         return any(not origin.startswith(_PUBLIC) for origin in self.taint.origins)
 
     @property
-    def _work(self) -> Work:
-        tried, read = [each.told for each in self.answered], self.taint.origins
-        return Work(self.handoff, self._confidence, read, tried, self.budget.counter.usage, self.policy.approvals)
+    def _evidence(self) -> Evidence:
+        tried, usage = [each.summary for each in self.results], self.budget.counter.usage
+        return Evidence(self.handoff, self._confidence, self.taint.origins, tried, usage, self.policy.approvals)
 
     @property
     def _confidence(self) -> float:
         return min((each.output.confidence for each in self.handoff.inputs), default=1.0)
 
-    def _said_by(self, tool: ToolTraits | None) -> list[str]:
+    def _texts_of_server(self, tool: ToolTraits | None) -> list[str]:
         source = tool.source if isinstance(tool, Tool) else None
         return self._sources.get(source, []) if source is not None else []
 
     def _record(self, action: Action, verdict: Ruling) -> None:
-        self.metrics.verdicts.labels(action.kind, named(verdict), verdict.rule).inc()
-        self._note(action, verdict)
+        self.metrics.verdicts.labels(action.kind, verdict_name(verdict), verdict.rule).inc()
+        self._append(action, verdict)
 
-    def _note(self, action: Action, verdict: Ruling) -> None:
-        self.judged.append(judgement(action, verdict))
+    def _append(self, action: Action, verdict: Ruling) -> None:
+        self.verdicts.append(verdict_record(action, verdict))

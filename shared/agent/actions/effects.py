@@ -1,4 +1,4 @@
-"""The acting calls of one handoff and their outcomes: what the run is told it has effected."""
+"""The acting calls of one handoff and their outcomes, as its answer reports them to the run."""
 
 import json
 import math
@@ -19,51 +19,51 @@ from shared.tools.call import INVALID_ARGUMENTS, MAY_HAVE_HAPPENED
 from shared.tools.runtime import REFUSALS
 
 LONGEST_ARGUMENTS, LONGEST_RESULT, LONGEST_REASON = 2_000, 1_000, 300
-"""Characters that a record keeps."""
+"""Characters kept in a record."""
 
 LARGEST_AMOUNT = 1e300
-"""Stands for amounts that no JSON number holds."""
+"""Stands for amounts beyond any JSON number."""
 
 _REFUSED = frozenset({*REFUSALS, "budget_exhausted", "stopped"})
 _NO_CALL = frozenset({INVALID_ARGUMENTS, "unknown_tool"})
-"""Errors of what the model wrote: no call that could be made."""
+"""Errors in the request itself: there is no call that could be made."""
 
-_BEGUN = "it was begun and its outcome was not recorded"
+_STARTED = "it was started and its outcome was not recorded"
 
 Outcome: TypeAlias = Literal["made", "failed", "refused", "unknown"]
 
 
 class Effects:
-    """Records of one handoff's acting calls, one for each place. A replay of the journal gives the same."""
+    """Records of one handoff's acting calls, one for each place. A replay of the journal yields the same records."""
 
     def __init__(self, handoff: Handoff) -> None:
         self._handoff = handoff
         self._records: dict[str, ActingCall] = {}
         self._recalled: dict[str, ActingCall] = {}
-        """Those the journal has, whether this delivery comes to their places or not."""
+        """Records in the journal, also of places that this delivery has not reached yet."""
         self._first = {each.place: each.at for each in handoff.effected}
         self.answered_from_record: set[str] = set()
         """Digests of the calls that were answered from the run's record."""
 
     @property
     def made(self) -> list[ActingCall]:
-        """Every acting call of this work until now, as far as the journal and this delivery know them, in order."""
+        """Every acting call of this work so far, from the journal and from this delivery, in order."""
         return list((self._recalled | self._records).values())
 
     def known(self, *, but: str | None = None) -> list[ActingCall]:
-        """The run's acting calls, those of this delivery last; `but`: without those recorded at that place."""
-        whole = {each.place: each for each in self._handoff.effected} | {
+        """Return the run's acting calls, those of this delivery last. `but`: place to leave out."""
+        records = {each.place: each for each in self._handoff.effected} | {
             each.place: each for each in self._records.values()
         }
-        whole.pop((self._handoff.idempotency_key, but or ""), None)
-        return list(whole.values())
+        records.pop((self._handoff.idempotency_key, but or ""), None)
+        return list(records.values())
 
     def is_reported(self, place: str) -> bool:
-        """True when the run knows the outcome of the call at that place, `work/call`, in other work."""
+        """Return True if other work has reported the outcome of the call at that place, `work/call`."""
         return any("/".join(each.place) == place and each.outcome != "unknown" for each in self._handoff.effected)
 
     def recall(self, journal: Journal) -> None:
-        """Take in the acting calls that earlier deliveries of this work have recorded."""
+        """Add the acting calls that earlier deliveries of this work have recorded."""
         for name, entry in journal.entries().items():
             place, about = name.removesuffix(INTENT), journal.about(name)
             if about is None or "acting" not in about or (name.endswith(INTENT) and place in journal):
@@ -73,54 +73,54 @@ class Effects:
                 continue
             self._recalled[place] = record if name.endswith(INTENT) else _ended(record, str(entry))
 
-    def record(self, name: str, call: ParsedToolCall) -> ActingCall | None:
-        """The record of a call that may be made now; None for one that does not act outside the run."""
-        return self._record(name, call, "unknown", reason=_BEGUN)
+    def record_of(self, call: ParsedToolCall) -> ActingCall | None:
+        """Return the record of a call about to be made; None for one that does not act outside the run."""
+        return self._record(call, "unknown", reason=_STARTED)
 
-    def begun(self, name: str, call: ParsedToolCall) -> None:
-        """The call is about to be made: until it is answered its outcome is unknown."""
-        self._keep(name, call, "unknown", reason=_BEGUN)
+    def mark_begun(self, call: ParsedToolCall) -> None:
+        """Record a call about to be made. Until it is answered its outcome is unknown."""
+        self._keep(call, "unknown", reason=_STARTED)
 
-    def not_made(self, name: str, call: ParsedToolCall, why: str) -> None:
-        """The call has failed and nothing has happened; of an idempotent tool that is not certain."""
-        sure = call.tool is not None and call.tool.must_not_repeat
-        self._keep(name, call, "failed" if sure else "unknown", reason=why)
+    def mark_not_made(self, call: ParsedToolCall, reason: str) -> None:
+        """Record a call that failed without an effect. For an idempotent tool that is not certain."""
+        certain = call.tool is not None and call.tool.must_not_repeat
+        self._keep(call, "failed" if certain else "unknown", reason=reason)
 
-    def is_undone(self, name: str) -> bool:
-        """True for a call that has certainly not been made."""
-        record = self._records.get(name)
+    def is_certainly_not_made(self, place: str) -> bool:
+        """Return True for a call that certainly had no effect."""
+        record = self._records.get(place)
         return record is not None and not record.may_have_happened
 
-    def refused(self, name: str, call: ParsedToolCall, rule: str, why: str) -> None:
-        """The gate has denied the call. Calls that no tool could take are not recorded."""
+    def mark_refused(self, call: ParsedToolCall, rule: str, reason: str) -> None:
+        """Record a denied call. Calls that no tool could accept are not recorded."""
         if rule not in ("permission", "schema"):
-            self._keep(name, call, "refused", reason=why, rule=rule)
+            self._keep(call, "refused", reason=reason, rule=rule)
 
-    def answered(self, name: str, call: ParsedToolCall, asked: ToolResult) -> None:
-        """The call was answered, or a person has said what became of it."""
-        error = asked.error
+    def mark_answered(self, call: ParsedToolCall, result: ToolResult) -> None:
+        """Record the outcome of a call, as its tool or an operator reports it."""
+        error = result.error
         if call.tool is None or (error is not None and error["code"] in _NO_CALL):
-            self._records.pop(name, None)
-        elif from_record(asked.answer):
+            self._records.pop(call.place, None)
+        elif from_record(result.answer):
             self.answered_from_record.add(sameness(call.tool, call.arguments))
         elif error is None:
-            self._keep(name, call, "made", result=_excerpt(unwrapped(asked.answer)))
+            self._keep(call, "made", result=_excerpt(unwrapped(result.answer)))
         else:
-            self._keep(name, call, _outcome(error["code"]), **_failure(error))
+            self._keep(call, _outcome(error["code"]), **_failure(error))
 
-    def _keep(self, name: str, call: ParsedToolCall, outcome: Outcome, **facts: str) -> None:
-        if (record := self._record(name, call, outcome, **facts)) is not None:
-            self._records[name] = record
+    def _keep(self, call: ParsedToolCall, outcome: Outcome, **fields: str) -> None:
+        if (record := self._record(call, outcome, **fields)) is not None:
+            self._records[call.place] = record
 
     def _record(
-        self, name: str, call: ParsedToolCall, outcome: Outcome, *, result: str = "", reason: str = "", rule: str = ""
+        self, call: ParsedToolCall, outcome: Outcome, *, result: str = "", reason: str = "", rule: str = ""
     ) -> ActingCall | None:
         tool, handoff = call.tool, self._handoff
         if tool is None or not lasts(tool) or handoff.dry_run:
             return None
         return ActingCall(
             work_id=handoff.idempotency_key,
-            call=name,
+            call=call.place,
             agent=handoff.agent,
             tool=tool.name,
             source=tool.source,
@@ -133,53 +133,59 @@ class Effects:
             result=result,
             reason=_cut(_clean(reason), LONGEST_REASON),
             rule=rule,
-            at=self._first.get((handoff.idempotency_key, name)) or datetime.now(UTC),
+            at=self._first.get((handoff.idempotency_key, call.place)) or datetime.now(UTC),
         )
 
 
 def answer_from(record: ActingCall) -> str:
-    """The answer to a call that the run has made before: the recorded result, marked as such."""
+    """Return the answer to a call that the run has made before: the recorded result, marked as such."""
     made = {
         "at": record.at.isoformat() if record.at else None,
         "by": record.agent,
-        "note": f"The run made this call before, with equal arguments: it was not made again. {_again(record)}",
+        "note": f"The run made this call before, with equal arguments: it was not made again. {_advice(record)}",
     }
-    return json.dumps(wrap(named("tool", record.tool), _read(record.result)) | {ALREADY_MADE: made}, ensure_ascii=False)
+    return json.dumps(
+        wrap(named("tool", record.tool), _parse(record.result)) | {ALREADY_MADE: made}, ensure_ascii=False
+    )
 
 
-def _again(record: ActingCall) -> str:
-    """What follows when the call is made once more."""
+def _advice(record: ActingCall) -> str:
+    """Return the consequence of repeating the call, for the model."""
     if record.effect is Effect.IDEMPOTENT:
         return "Its effect still stands: to call it once more would change nothing and is answered in the same way."
     return "If the task wants it a second time, call it once more: a person is asked."
 
 
 def from_record(answer: str) -> bool:
-    """True for an answer that `answer_from` wrote: no call was made at its place."""
+    """Return True for an answer written by `answer_from`: no call was made at its place."""
     return ALREADY_MADE in json.loads(answer)
 
 
 def shown_to_model(record: ActingCall) -> dict[str, Any]:
-    """The record as a model is shown it."""
+    """Return the fields of the record that a model is shown."""
     fields = {"work_id", "agent", "tool", "arguments", "outcome", "result", "reason", "at"}
     return record.model_dump(mode="json", include=fields, exclude_defaults=True)
 
 
 def sameness(tool: Tool, arguments: dict[str, object]) -> str:
-    """`sameness_of` the call as the tool takes it: defaults that were left out are filled in."""
-    whole = arguments
+    """Return `sameness_of` the call as the tool receives it, with defaults filled in."""
+    complete = arguments
     if tool.misfit(arguments) is None:
-        whole = tool.arguments.model_validate(arguments).model_dump(mode="json")
-    return sameness_of(tool_named(tool.source, tool.name), whole)
+        complete = tool.arguments.model_validate(arguments).model_dump(mode="json")
+    return sameness_of(tool_named(tool.source, tool.name), complete)
 
 
 def amounts(tool: Tool, arguments: dict[str, object]) -> dict[str, float]:
-    """`moved_by` in numbers that JSON can hold."""
-    return {kind: min(much, LARGEST_AMOUNT) for kind, much in moved_by(tool, arguments).items() if not math.isnan(much)}
+    """Return `moved_by` in numbers that JSON can represent."""
+    return {
+        kind: min(amount, LARGEST_AMOUNT)
+        for kind, amount in moved_by(tool, arguments).items()
+        if not math.isnan(amount)
+    }
 
 
 def _ended(record: ActingCall, answer: str) -> ActingCall:
-    """The record with the outcome that a recorded answer tells."""
+    """Return the record with the outcome of a recorded answer."""
     error = ToolResult(record.tool, record.arguments, answer).error
     if error is None:
         return record.model_copy(update={"outcome": "made", "reason": "", "result": _excerpt(unwrapped(answer))})
@@ -204,7 +210,7 @@ def _excerpt(result: Any) -> str:
     return json.dumps({"cut": True, "beginning": text[: LONGEST_RESULT // 2]}, ensure_ascii=False)
 
 
-def _read(result: str) -> Any:
+def _parse(result: str) -> Any:
     try:
         return json.loads(result)
     except ValueError:

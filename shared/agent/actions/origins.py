@@ -5,7 +5,7 @@ from shared.guardrails import named
 
 
 def origins(handoff: Handoff) -> list[str]:
-    """Where the untrusted material of a handoff is from, whoever else has read it before writing what is asked."""
+    """Return the origins of the untrusted material in a handoff, read by its agent or by the planner before it."""
     has_context = handoff.context.text or handoff.context.data
     files = [each.name for each in handoff.context.attachments]
     files += [made.name for each in handoff.inputs for made in each.output.artefacts]
@@ -21,10 +21,10 @@ def origins(handoff: Handoff) -> list[str]:
 
 
 def _planned_after_reading(handoff: Handoff) -> bool:
-    """Whether a planner that had read untrusted material has written the objective or the plan."""
+    """Return True if a planner that had read untrusted material wrote the objective or the plan."""
     return isinstance(handoff, ReviewResult) or (isinstance(handoff, DoStep) and handoff.plan_is_tainted)
 
 
 def _described_by(handoff: MakePlan) -> list[str]:
-    """The servers whose own words about their tools a planner reads."""
+    """Return the MCP servers that describe tools to a planner in their own words."""
     return [tool.source for card in handoff.agents for tool in card.tools if tool.source is not None]

@@ -1,4 +1,4 @@
-"""What a person is shown who shall permit a call."""
+"""Approval request for a tool call."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from shared.errors import NeedsHuman
 from shared.tools import Tool
 
 _MOST_SHOWN = 50
-"""Origins and calls made before, the latest of them."""
+"""Latest origins and earlier calls that a request lists."""
 
 _LONGEST_QUESTION = 2_000
 """Characters."""
@@ -26,8 +26,8 @@ _UNDONE = {
 }
 
 
-class Work(NamedTuple):
-    """What has led to the call."""
+class Evidence(NamedTuple):
+    """Circumstances of the call, for the human who decides."""
 
     handoff: Handoff
     confidence: float
@@ -37,34 +37,34 @@ class Work(NamedTuple):
     approvals: Approvals
 
 
-def permission_for(action: Action, ask: Ask, work: Work) -> NeedsHuman:
-    """The question whether the call may be made, with everything there is to know about it."""
+def permission_for(action: Action, ask: Ask, evidence: Evidence) -> NeedsHuman:
+    """Return the request to approve the call, with its arguments, risk and evidence."""
     tool, digest = action.tool, action.digest
-    assert isinstance(tool, Tool), "only tool calls are asked about"
+    assert isinstance(tool, Tool), "only tool calls need an approval"
     assert digest is not None, "a tool call has a digest"
     once = f"{tool.name} is called once, with these arguments ({_UNDONE[tool.effect]})"
-    instead = "it is not called; the run is planned anew with your reason"
+    instead = "it is not called; the run is replanned with your reason"
     proposal = Proposal(
         call=action.call,
         tool=tool.name,
         source=tool.source,
         arguments=json.dumps(action.arguments, ensure_ascii=False),
         digest=digest,
-        agent=work.handoff.agent,
-        doing=work.handoff.objective,
+        agent=evidence.handoff.agent,
+        doing=evidence.handoff.objective,
         risk=ask.risk,
         effect=tool.effect,
         rule=ask.rule,
         reason=ask.reason,
         if_approved=once,
         if_rejected=instead,
-        confidence=work.confidence,
-        origins=list(work.origins)[-_MOST_SHOWN:],
-        tried=list(work.tried)[-_MOST_SHOWN:],
-        usage=work.usage,
-        expires=work.approvals.expires,
-        usable=work.approvals.usable,
+        confidence=evidence.confidence,
+        origins=list(evidence.origins)[-_MOST_SHOWN:],
+        tried=list(evidence.tried)[-_MOST_SHOWN:],
+        usage=evidence.usage,
+        expires=evidence.approvals.expires,
+        usable=evidence.approvals.usable,
     )
-    question = f"may {work.handoff.agent} call {tool.name}? {ask.reason}"[:_LONGEST_QUESTION]
+    question = f"may {evidence.handoff.agent} call {tool.name}? {ask.reason}"[:_LONGEST_QUESTION]
     options = (f"approve: {once}", f"reject: {instead}")
     return NeedsHuman(question, options=options, call=action.call, proposal=proposal)

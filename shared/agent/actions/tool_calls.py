@@ -1,56 +1,62 @@
-"""A tool call as a model asks for it, and as it was answered."""
+"""A tool call as a model requests it, and its result."""
 
 import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from shared.llm import ToolRequest
 from shared.tools import Tool, ToolError
 
-LONGEST_TOLD = 120
-"""Characters of arguments, where a person is told of a call."""
+LONGEST_SUMMARY = 120
+"""Characters of the arguments in a summary."""
 
 
 class ParsedToolCall(NamedTuple):
-    """A tool call a model wants, read. `tool` is None for one that is not offered; `invalid` says what does not fit."""
+    """A tool call that a model or a handler requests, parsed and validated."""
 
+    place: str
+    """Its place in the work, the same on every delivery and attempt: the name of its journal entry."""
+    request: ToolRequest
     tool: Tool | None
+    """None for a tool that is not offered."""
     arguments: dict[str, object]
     invalid: ToolError | None
+    """The error in the request, if any."""
 
 
 class ToolResult(NamedTuple):
-    """A tool call and what the model was shown of its result, both as JSON."""
+    """A tool call and the answer the model was given, both as JSON."""
 
     tool: str
     arguments: str
     answer: str
     read_only: bool = False
-    """True for a call that changes nothing anywhere: its answer is all there is of it."""
+    """True for a call that changes nothing anywhere: its answer is its only effect."""
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """Why it did not work, as an `ErrorInfo` in JSON; None when it did."""
+        """The error of a failed call, as an `ErrorInfo` in JSON; None for a successful one."""
         data = json.loads(self.answer)
         return data.get("error") if isinstance(data, dict) else None
 
     @property
     def text(self) -> str:
-        """Every text in the answer, each on lines of its own."""
-        return "\n".join(_texts(json.loads(self.answer)))
+        """All strings of the answer, each on its own lines."""
+        return "\n".join(_strings(json.loads(self.answer)))
 
     @property
-    def told(self) -> str:
-        """The call and how it went, for a person to read."""
-        return f"{self.tool} {self.arguments[:LONGEST_TOLD]}: {'failed' if self.error else 'answered'}"
+    def summary(self) -> str:
+        """The call and its outcome, for a human reader."""
+        return f"{self.tool} {self.arguments[:LONGEST_SUMMARY]}: {'failed' if self.error else 'answered'}"
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _strings(value: Any) -> Iterator[str]:
     match value:
         case str():
             yield value
         case dict():
             for each in value.values():
-                yield from _texts(each)
+                yield from _strings(each)
         case list():
             for each in value:
-                yield from _texts(each)
+                yield from _strings(each)

@@ -1,4 +1,4 @@
-"""Verdicts of the gate as they are recorded, and errors as it reads them."""
+"""Verdicts as an answer reports them, and errors as the rules read them."""
 
 from typing import Literal
 
@@ -12,21 +12,21 @@ LONGEST_REASON = 500
 """Characters."""
 
 
-def judgement(action: Action, verdict: Ruling) -> Judgement:
-    """The record of one verdict."""
+def verdict_record(action: Action, verdict: Ruling) -> Judgement:
+    """Return the record of one verdict."""
     return Judgement(
         call=action.call,
         action=action.kind.value,
         name=action.name,
-        verdict=named(verdict),
+        verdict=verdict_name(verdict),
         rule=verdict.rule,
         reason=verdict.reason[:LONGEST_REASON],
         digest=action.digest,
     )
 
 
-def named(verdict: Ruling) -> Literal["allow", "ask", "deny"]:
-    """The verdict in a word; a call that is answered from the record is not made."""
+def verdict_name(verdict: Ruling) -> Literal["allow", "ask", "deny"]:
+    """Return the verdict in a word. A call answered from an earlier record is not made, so it counts as denied."""
     match verdict:
         case Allow():
             return "allow"
@@ -37,7 +37,7 @@ def named(verdict: Ruling) -> Literal["allow", "ask", "deny"]:
 
 
 def info_of(error: WaggleError | None) -> ErrorInfo | None:
-    """The error as a structure."""
+    """Return the error as a structure."""
     if error is None:
         return None
     return error.info if isinstance(error, ToolError) else ErrorInfo(code=error.code, message=str(error))

@@ -109,7 +109,7 @@ class BudgetReservation:
 
         return spending
 
-    async def recorded(self, name: str, attempt: str, usage: Usage, *, replayed: bool) -> None:
+    async def settle_recorded(self, name: str, attempt: str, usage: Usage, *, replayed: bool) -> None:
         """The journal has the call: whoever made it may have been unable to settle it."""
         if replayed or name in self._unsettled:
             await self.ledger.settle(self._call(name), attempt, Amounts.of(usage))
@@ -125,7 +125,7 @@ class BudgetReservation:
             raise ToolError("budget_exhausted", _why(said), suggested_action="answer with what you have")
         self._attempts[name] = attempt
 
-    async def begun_elsewhere(self, name: str, digest: str, *, permitted: bool, instead_of: str = "") -> str | None:
+    async def claim_call(self, name: str, digest: str, *, permitted: bool, instead_of: str = "") -> str | None:
         """The other work of the run that has begun an equal call; None, and it is this one's, when there is none.
 
         `instead_of`: the place of a call whose outcome is known.
@@ -133,7 +133,7 @@ class BudgetReservation:
         held = await self.ledger.claim(digest, self._call(name), force=permitted, instead_of=instead_of)
         return held if held and not held.startswith(f"{self.handoff.idempotency_key}/") else None
 
-    async def not_made(self, name: str, digest: str) -> None:
+    async def release_call(self, name: str, digest: str) -> None:
         """Let other work of the run make the call."""
         await self.ledger.release(digest, self._call(name))
 

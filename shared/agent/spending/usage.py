@@ -37,7 +37,7 @@ class UsageCounter:
         self.usage += reply.usage
         self.models.add(reply.model)
 
-    def note(self, reply: Reply) -> None:
+    def note_substitute(self, reply: Reply) -> None:
         """Remember who answered, in this try or in an earlier one."""
         if reply.instead_of:
             self._stood_in.add((reply.endpoint, reply.instead_of))

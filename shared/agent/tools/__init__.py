@@ -1,4 +1,4 @@
-"""Tool calls of one handoff: parsed, made once, and recorded in its journal under an identity."""
+"""Tool calls of one handoff: parsed, made once, and recorded in its journal with an identity."""
 
 from shared.agent.tools.identity import Diverged, check_identity, of_model_call
 from shared.agent.tools.journaled import JournaledToolCalls

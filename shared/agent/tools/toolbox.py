@@ -1,4 +1,4 @@
-"""The tools of one handoff: what the model is offered, and every call it makes, checked and bounded."""
+"""The tools of one handoff: offered to the model, parsed, called within limits, and answered as JSON."""
 
 import json
 import time
@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from shared.agent.actions import ParsedToolCall
+from shared.agent.handoff_run import HandoffRun
 from shared.agent.spending import OK, meter_tool
 from shared.guardrails import named, origin_of, wrap, wrap_error
 from shared.llm import ToolRequest
@@ -19,13 +20,13 @@ from shared.tools.call import INVALID_ARGUMENTS
 from shared.tools.runtime import ToolExecutor
 
 LARGEST_RESULT = 60_000
-"""Characters of one tool result the model is shown; of a larger one it is shown the half at most, as text."""
+"""Characters of one tool result shown to the model. Of a larger one it is shown half at most, as text."""
 
 
 class Toolbox:
-    """Calls tools on behalf of a model. What goes wrong is an answer to the model, never an exception.
+    """Calls tools on behalf of a model. An error is an answer to the model, not an exception.
 
-    `made`: how many calls of a tool the step has made so far.
+    `made`: returns the number of calls of a tool that the step has made so far.
     """
 
     def __init__(
@@ -44,64 +45,82 @@ class Toolbox:
         self._executor = executor
         self._made = made
 
+    @classmethod
+    def of(cls, handoff_run: HandoffRun, names: Sequence[str] = ()) -> "Toolbox":
+        """Return the toolbox of a handoff, with the tools of these names; without names, with all."""
+
+        def made(tool: str) -> int:
+            return sum(each.tool == tool for each in handoff_run.authorizer.results)
+
+        return cls(
+            handoff_run.agent.tools,
+            names,
+            dry_run=handoff_run.handoff.dry_run,
+            metrics=handoff_run.runtime.metrics,
+            executor=handoff_run.executor,
+            made=made,
+        )
+
     @property
     def offered(self) -> list[dict[str, Any]]:
-        """The tools as the wire protocol has them."""
+        """The tools in the format of the chat API."""
         return [
             {"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.schema}}
             for t in self._tools.values()
         ]
 
-    def is_local(self, name: str) -> bool:
-        """Whether a replay has to run this tool again."""
-        return name in self._tools and self._tools[name].local
+    def is_local(self, call: ParsedToolCall) -> bool:
+        """Return True for a tool that works on the step's files: a replay runs it again."""
+        return call.tool is not None and call.tool.local
 
-    def must_not_repeat(self, name: str) -> bool:
-        """Whether calling this tool twice would do something twice."""
-        found = self._tools.get(name)
-        return found is not None and not self._dry_run and found.must_not_repeat
+    def must_not_repeat(self, call: ParsedToolCall) -> bool:
+        """Return True if making the call twice would have its effect twice."""
+        return call.tool is not None and self._has_effect_twice(call.tool)
 
-    def only_reads(self, name: str) -> bool:
-        """Whether calling this tool changes nothing outside, so that it may be cut off."""
-        found = self._tools.get(name)
-        return found is None or self._dry_run or found.local or found.effect is Effect.READ
+    def only_reads(self, call: ParsedToolCall) -> bool:
+        """Return True if the call changes nothing outside, so that it may be cancelled."""
+        return call.tool is None or self._dry_run or call.tool.local or call.tool.effect is Effect.READ
 
-    def read(self, request: ToolRequest) -> ParsedToolCall:
-        """The call that a model asks for, and what is wrong with it."""
+    def is_read_only(self, call: ParsedToolCall) -> bool:
+        """Return True if the call changes nothing, outside or in the workspace."""
+        return self.only_reads(call) and not self.is_local(call)
+
+    def parse(self, place: str, request: ToolRequest) -> ParsedToolCall:
+        """Parse and validate the requested call."""
         try:
-            tool = self._tools.get(request.name) or self._unknown(request.name)
+            tool = self._tools.get(request.name) or self._raise_unknown(request.name)
         except ToolError as unknown:
-            return ParsedToolCall(None, {}, unknown)
+            return ParsedToolCall(place, request, None, {}, unknown)
         try:
             arguments = _arguments(request)
         except ToolError as unreadable:
-            return ParsedToolCall(tool, {}, unreadable)
-        return ParsedToolCall(tool, arguments, tool.misfit(arguments))
+            return ParsedToolCall(place, request, tool, {}, unreadable)
+        return ParsedToolCall(place, request, tool, arguments, tool.misfit(arguments))
 
     def is_dry(self, call: ParsedToolCall) -> bool:
-        """Whether the call is shown only: it would change something, and nothing shall be changed."""
+        """Return True if the call is only planned: it would change something in a dry run."""
         return self._dry_run and call.tool is not None and call.tool.effect is not Effect.READ
 
-    def refuse(self, request: ToolRequest, call_id: str, error: ToolError) -> str:
-        """What the model is told of a call that is not made, which is traced and counted like one that failed."""
-        with traces.executing_tool(request.name, call_id, request.arguments, replay=False) as span:
+    def refuse(self, call: ParsedToolCall, error: ToolError) -> str:
+        """Return the answer to a denied call, traced and counted like a failed one."""
+        with traces.executing_tool(call.request.name, call.place, call.request.arguments, replay=False) as span:
             traces.failed(span, error.code, str(error))
             answer = json.dumps({"error": error.info.model_dump(mode="json")}, ensure_ascii=False)
             set_content(span, GEN_AI_TOOL_RESULT, answer)
-        meter_tool(self._metrics, self._known(request), error.code, 0.0)
+        meter_tool(self._metrics, self._metric_name(call.request), error.code, 0.0)
         return answer
 
-    def recalled(self, request: ToolRequest, call_id: str, answer: str) -> str:
-        """The recorded answer of an earlier, equal call: traced, and not counted among the calls."""
-        with traces.executing_tool(request.name, call_id, request.arguments, replay=True) as span:
+    def recall(self, call: ParsedToolCall, answer: str) -> str:
+        """Return the recorded answer of an earlier, equal call: traced, but not counted as a call."""
+        with traces.executing_tool(call.request.name, call.place, call.request.arguments, replay=True) as span:
             set_content(span, GEN_AI_TOOL_RESULT, answer)
         return answer
 
     async def answer(self, request: ToolRequest, call: ToolContext, *, replay: bool = False) -> str:
-        """The tool's result as JSON, sanitised and with its origin, or an `error` with what the model can do about it.
+        """Return the tool's result as JSON, sanitised, with its origin; or an `error` that suggests a next action.
 
-        `replay`: it was answered before, and runs again for what it does to the folder. Raises ToolError only for a
-        call that must not be repeated and whose outcome is unknown.
+        `replay`: the call was answered before and runs again only for its effect on the workspace. Raises ToolError
+        only for a call that must not be repeated and has an unknown outcome.
         """
         with traces.executing_tool(request.name, call.call_id, request.arguments, replay=replay) as span:
             began, outcome = time.monotonic(), OK
@@ -109,17 +128,17 @@ class Toolbox:
                 answer = await self._run(request, call)
             except ToolError as error:
                 outcome = error.code
-                if outcome == OUTCOME_UNKNOWN and self.must_not_repeat(request.name):
+                if outcome == OUTCOME_UNKNOWN and self._has_effect_twice(self._tools[request.name]):
                     raise
                 traces.failed(span, outcome, str(error))
-                answer = _outside(error, request)
+                answer = _error_answer(error, request)
             finally:
-                meter_tool(self._metrics, self._known(request), outcome, time.monotonic() - began)
+                meter_tool(self._metrics, self._metric_name(request), outcome, time.monotonic() - began)
             set_content(span, GEN_AI_TOOL_RESULT, answer)
             return answer
 
     async def _run(self, request: ToolRequest, call: ToolContext) -> str:
-        tool, arguments = self._tools.get(request.name) or self._unknown(request.name), _arguments(request)
+        tool, arguments = self._tools.get(request.name) or self._raise_unknown(request.name), _arguments(request)
         done = await self._executor.run(tool, arguments, call, made=self._made(tool.name))
         answer = wrap(origin_of(tool.name, arguments, ours=tool.source is None), done.result) | done.marks
         text = json.dumps(answer["result"], ensure_ascii=False)
@@ -133,41 +152,44 @@ class Toolbox:
             )
         return json.dumps(answer | {"result": _cut(text)}, ensure_ascii=False)
 
-    def _known(self, request: ToolRequest) -> str:
+    def _has_effect_twice(self, tool: Tool) -> bool:
+        return not self._dry_run and tool.must_not_repeat
+
+    def _metric_name(self, request: ToolRequest) -> str:
         return request.name if request.name in self._tools else "unknown"
 
-    def _unknown(self, name: str) -> Tool:
+    def _raise_unknown(self, name: str) -> Tool:
         near = get_close_matches(name, self._tools, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else "use one of the tools there are"
-        there = ", ".join(self._tools) or "none"
-        raise ToolError("unknown_tool", f"there is no tool `{name}`; there are: {there}", suggested_action=hint)
+        hint = f"did you mean `{near[0]}`?" if near else "use one of the available tools"
+        available = ", ".join(self._tools) or "none"
+        raise ToolError("unknown_tool", f"there is no tool `{name}`; there are: {available}", suggested_action=hint)
 
 
-def _outside(error: ToolError, request: ToolRequest) -> str:
-    """An error of a tool as the model is shown it: its message may quote what came from outside."""
-    told = wrap_error(named("tool", request.name), error.info.model_dump(mode="json"))
-    return json.dumps(told, ensure_ascii=False)
+def _error_answer(error: ToolError, request: ToolRequest) -> str:
+    """Return the error with its origin, since its message may quote untrusted content."""
+    wrapped = wrap_error(named("tool", request.name), error.info.model_dump(mode="json"))
+    return json.dumps(wrapped, ensure_ascii=False)
 
 
 def _cut(text: str) -> dict[str, Any]:
-    """Of a result that is too large its beginning: refused, it would look as if nothing had happened."""
+    """Return the beginning of a result that is too large: an error would suggest that nothing had happened."""
     return {"cut": True, "characters": len(text), "beginning": text[: LARGEST_RESULT // 2]}
 
 
 def _arguments(request: ToolRequest) -> dict[str, Any]:
-    """What can also be written down: JSON may escape half a surrogate pair, which is no character."""
+    """Return the arguments. Refuses half a surrogate pair, which JSON can escape and UTF-8 cannot encode."""
     try:
         arguments = json.loads(request.arguments)
         json.dumps(arguments, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         message = f"the arguments of {request.name} hold half a character (\\ud800 to \\udfff without its other half)"
-        raise _unfit(message, hint="call it again with whole characters only") from None
+        raise _invalid(message, hint="call it again with whole characters only") from None
     except (ValueError, RecursionError) as broken:
-        raise _unfit(f"the arguments of {request.name} are not JSON: {broken}") from None
+        raise _invalid(f"the arguments of {request.name} are not JSON: {broken}") from None
     if not isinstance(arguments, dict):
-        raise _unfit(f"the arguments of {request.name} must be a JSON object")
+        raise _invalid(f"the arguments of {request.name} must be a JSON object")
     return arguments
 
 
-def _unfit(message: str, hint: str = "call it again with a JSON object that fits its schema") -> ToolError:
+def _invalid(message: str, hint: str = "call it again with a JSON object that fits its schema") -> ToolError:
     return ToolError(INVALID_ARGUMENTS, message, suggested_action=hint)

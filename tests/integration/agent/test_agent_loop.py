@@ -13,6 +13,7 @@ from schemas.event import State
 from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, Settlement, StepCompleted
 from services.gateway.turns import turn_of
 from shared.agent import Agent, Context
+from shared.agent.runtime import AgentRuntime
 from shared.agent.worker import Worker
 from shared.bus.admin import read_topic
 from shared.errors import Fenced, RetryableError
@@ -88,7 +89,7 @@ async def test_what_the_journal_has_of_a_turn_is_what_was_sent_also_after_a_rede
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(answer(worker, step), 1.5)
     made = {"name": "new.txt", "media_type": "text/plain", "size": 1, "uri": "waggle://sha256/1"}
-    await (await worker._journal(step).open()).write("artefact:new.txt", made)
+    await (await worker.runtime.journal(step).open()).write("artefact:new.txt", made)
     _, journal = await answer(worker, step)
     first, second = (turn_of(journal.entries(), "r", "s", "w", 1, number) for number in (1, 2))
     assert sent_messages == [first.messages, second.messages, second.messages]
@@ -101,10 +102,10 @@ async def test_an_answer_that_another_model_had_a_part_in_says_so(worker, agent,
         '[roles]\nstrong = ["main", "spare"]\n[endpoints.main]\nmodel = "large"\n'
         f'base_url = "{gone}"\n[endpoints.spare]\nmodel = "waggle-simulated"\nbase_url = "{there}"\n'
     )
-    settings = worker.settings.model_copy(update={"models": file})
+    settings = worker.runtime.settings.model_copy(update={"models": file})
     await scripted(model, agent, FINAL)
-    chained = Models(settings, worker.sentinel.scripts, worker.metrics)
-    other = replace(worker, settings=settings, models=chained)
+    chained = Models(settings, worker.runtime.sentinel.scripts, worker.runtime.metrics)
+    other = Worker(replace(worker.runtime, settings=settings, models=chained))
     step = handoff(agent)
     reply, _ = await answer(other, step)
     await chained.close()
@@ -190,7 +191,7 @@ AGAIN = {"reply": {"calls": [{"name": "add", "arguments": {"a": 1, "b": 1}}]}}
 
 
 def loops(worker: Worker, agent: Agent, then: str) -> float:
-    return worker.metrics.loops.labels(agent.name, "same_call", then)._value.get()
+    return worker.runtime.metrics.loops.labels(agent.name, "same_call", then)._value.get()
 
 
 async def test_a_model_that_makes_the_same_call_again_and_again_is_told_and_then_stopped(worker, agent, model):
@@ -244,7 +245,7 @@ async def test_a_loop_is_shown_to_those_who_follow_the_run(worker, agent, model,
     async def told(_handoff, what: str) -> None:
         doing.append(what)
 
-    monkeypatch.setattr(Worker, "_progress", lambda _self, *what: told(*what))
+    monkeypatch.setattr(AgentRuntime, "report_progress", lambda _self, *what: told(*what))
     await scripted(model, agent, AGAIN)
     await answer(worker, handoff(agent))
     assert [each for each in doing if each.startswith("loop: ")] == [
@@ -275,19 +276,9 @@ async def test_a_model_that_is_away_makes_the_step_retryable(worker, agent, mode
 
 
 async def test_a_model_that_does_not_exist_is_a_final_error(worker, agent, model):
-    settings = worker.settings.model_copy(update={"model_strong": "no-such-model"})
-    models = Models(settings, worker.sentinel.scripts, worker.metrics)
-    stranger = Worker(
-        agent,
-        settings,
-        worker.broker,
-        worker.sentinel,
-        worker.runs,
-        worker.archive,
-        models,
-        worker.metrics,
-        worker.stops,
-    )
+    settings = worker.runtime.settings.model_copy(update={"model_strong": "no-such-model"})
+    models = Models(settings, worker.runtime.sentinel.scripts, worker.runtime.metrics)
+    stranger = Worker(replace(worker.runtime, settings=settings, models=models))
     reply, _ = await answer(stranger, handoff(agent))
     await models.close()
     assert (reply.error.code, reply.error.retryable) == ("model_refused", False)
@@ -356,7 +347,7 @@ async def test_a_timeout_of_the_handlers_own_is_not_taken_for_the_end_of_the_ste
 
 async def interrupted(worker, agent, model, step):
     """A call whose intent is recorded and whose outcome nobody knows."""
-    journal = await worker._journal(step).open()
+    journal = await worker.runtime.journal(step).open()
     entry = {"tool": "send", "arguments": "{}", "epoch": journal.epoch, "permitted_by": None}
     await scripted(model, agent, calling("send", text="hello"), FINAL)
     await journal.write("think-1/turn-1/call-1/intent", entry)
@@ -412,7 +403,7 @@ async def test_what_a_person_has_said_is_the_outcome_whatever_the_journal_has_or
     await scripted(model, agent, calling("send", text="hello"), FINAL)
     settled = {"think-1/turn-1/call-1": Settlement(request_id="help/1", answer="it has happened")}
     step = handoff(agent, settled=settled)
-    journal = await worker._journal(step).open()
+    journal = await worker.runtime.journal(step).open()
     for name, entry in recorded.items():
         await journal.write(name, entry)
     for _ in range(2):
@@ -428,7 +419,7 @@ async def test_a_permission_to_repeat_a_call_is_used_up_by_one_call(worker, agen
     await interrupted(worker, agent, model, step)
     settled = {"think-1/turn-1/call-1": Settlement(request_id="help/1", answer="repeat")}
     again = step.model_copy(update={"id": step.id[:-1] + "2", "settled": settled})
-    journal = await worker._journal(again).open()
+    journal = await worker.runtime.journal(again).open()
     entry = {"tool": "send", "arguments": "{}", "epoch": journal.epoch, "permitted_by": "help/1"}
     await journal.write("think-1/turn-1/call-1/intent", entry)
     reply, _ = await answer(worker, again)
@@ -445,7 +436,7 @@ async def test_a_blackboard_that_goes_away_before_a_call_leaves_no_intent_behind
             raise RedisConnectionError("gone")
 
     with monkeypatch.context() as while_away:
-        while_away.setattr(Worker, "_progress", lambda _self, *told: away(*told))
+        while_away.setattr(AgentRuntime, "report_progress", lambda _self, *told: away(*told))
         with pytest.raises(RedisConnectionError):
             await answer(worker, step)
     reply, _ = await answer(worker, step)
@@ -486,7 +477,7 @@ async def test_who_was_fenced_says_so_and_answers_nothing(worker, agent, setting
     step = handoff(agent)
 
     async def work(step: DoStep, ctx: Context) -> Findings:
-        await worker._journal(step).open()  # another one claims the work
+        await worker.runtime.journal(step).open()  # another one claims the work
         await ctx.call("send", text="hello")
         return Findings(**FINDINGS)
 

@@ -17,6 +17,7 @@ from schemas.event import State
 from schemas.step import DoStep, Findings, HandoffFailed, StepCompleted
 from shared import bus
 from shared.agent import Agent, Context
+from shared.agent.runtime import AgentRuntime
 from shared.agent.worker import Worker
 from shared.archive import BlobStore
 from shared.blackboard import RunStore, keys
@@ -62,7 +63,18 @@ async def worker(agent, settings, topics, sentinel, model):
     await broker.start()
     archive = BlobStore("postgresql://unused", 1)
     runs, stops = RunStore(sentinel, 60), KillSwitch(settings)
-    yield Worker(agent, settings, broker, sentinel, runs, archive, models, metrics, stops)
+    runtime = AgentRuntime(
+        agent=agent,
+        settings=settings,
+        broker=broker,
+        sentinel=sentinel,
+        runs=runs,
+        archive=archive,
+        models=models,
+        metrics=metrics,
+        stops=stops,
+    )
+    yield Worker(runtime)
     await broker.stop()
     await models.close()
 
@@ -77,7 +89,7 @@ async def counted(model: str, agent: Agent) -> tuple[int, int]:
 async def steps_of(worker: Worker, budget: Budget, count: int = 1) -> list[DoStep]:
     """Steps of one run, to be worked on at once."""
     run = f"run-{uuid4().hex[:8]}"
-    await worker.sentinel.own.hset(keys.run("default", run), "state", f'"{State.EXECUTING}"')
+    await worker.runtime.sentinel.own.hset(keys.run("default", run), "state", f'"{State.EXECUTING}"')
     return [
         DoStep(
             id=f"{run}/s{number}/0.0.1",
@@ -85,7 +97,7 @@ async def steps_of(worker: Worker, budget: Budget, count: int = 1) -> list[DoSte
             run_id=run,
             task_id="t",
             tenant="default",
-            agent=worker.agent.name,
+            agent=worker.runtime.agent.name,
             objective="What is 1 + 2?",
             budget=budget,
             budget_left=budget,
@@ -98,11 +110,11 @@ async def steps_of(worker: Worker, budget: Budget, count: int = 1) -> list[DoSte
 
 
 async def work(worker: Worker, step: DoStep):
-    return await worker._answer(step, await worker._journal(step).open())
+    return await worker.execute(step)
 
 
 async def spent(worker: Worker, step: DoStep) -> Amounts:
-    return await worker._ledger(step).read_spent()
+    return await worker.runtime.ledger(step).read_spent()
 
 
 async def test_the_ledger_the_answer_and_the_server_agree(worker, agent, model):
@@ -164,7 +176,7 @@ async def test_forty_steps_at_once_with_crashes_stay_within_the_budget_and_no_ca
 
 def replaced(worker: Worker) -> Worker:
     """As another process would be: it shares nothing with the one that died."""
-    return replace(worker, leftovers={})
+    return Worker(replace(worker.runtime, leftovers={}))
 
 
 async def test_a_request_that_was_cut_off_is_counted_as_all_it_could_cost_in_ledger_and_answer(worker, agent, model):
@@ -206,11 +218,11 @@ async def test_what_a_run_has_spent_is_known_again_after_a_rebuild(worker, agent
     step = step.model_copy(update={"id": asked, "work_id": asked.rpartition(".")[0], "run_id": RUN})
     await work(worker, step)
     before = await spent(worker, step)
-    await worker.sentinel.own.flushall()
-    await rebuild(worker.sentinel, settings)
+    await worker.runtime.sentinel.own.flushall()
+    await rebuild(worker.runtime.sentinel, settings)
     assert await spent(worker, step) == before
     assert before.model_calls == 2
-    await worker._ledger(step).settle(f"{step.work_id}/think-1/turn-1", "1.1", Amounts(tokens=10**6))
+    await worker.runtime.ledger(step).settle(f"{step.work_id}/think-1/turn-1", "1.1", Amounts(tokens=10**6))
     assert await spent(worker, step) == before
 
 

@@ -1,6 +1,7 @@
 """Calls that a run has made are not made again by a later plan, round or try, as an outside ledger counts them."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -18,9 +19,14 @@ from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, MakePlan, S
 from schemas.task import Task
 from shared.agent.actions.effects import Effects, answer_from
 from shared.agent.actions.tool_calls import ParsedToolCall
+from shared.agent.execution import execute
+from shared.agent.handoff_run import HandoffRun
+from shared.agent.runtime import AgentRuntime
+from shared.agent.worker import recorded_totals
 from shared.blackboard import OUTAGES
 from shared.bus import encode
 from shared.errors import RetryableError, TerminalError
+from shared.llm import ToolRequest
 from shared.tools import OUTCOME_UNKNOWN, ToolContext, ToolError, tool
 from tests.support.agent_loop import agent, underway, worker
 from tests.support.run_world import World, plan_of
@@ -118,7 +124,7 @@ class Swarm:
         """Have the worker do the step that waits, and let the run take the answer."""
         step = self.world.handoff(step_id)
         await underway(self.worker, step)
-        answer = await self.worker._answer(step, await self.worker._journal(step).open())
+        answer = await self.worker.execute(step)
         self.world.open.pop(step.id)
         self.world.tell(answer)
         return answer
@@ -301,7 +307,7 @@ async def test_a_call_that_a_dropped_plan_has_begun_and_not_reported_is_asked_ab
     await underway(worker, killed)
     await rule(ledger, "pay ada 10", "delay", "after", seconds=4)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(worker._answer(killed, await worker._journal(killed).open()), 2)
+        await asyncio.wait_for(worker.execute(killed), 2)
     await swarm.do("two")
     swarm.decide("reject", "erase nothing")
     swarm.plan(other=[ADA])
@@ -309,7 +315,7 @@ async def test_a_call_that_a_dropped_plan_has_begun_and_not_reported_is_asked_ab
     assert isinstance(asked, HelpAsked)
     assert (asked.proposal.rule, "was begun at run-1/one/0.0" in asked.proposal.reason) == ("repetition", True)
     assert await counted(ledger) == ["pay ada 10"]
-    late = await worker._answer(killed, await worker._journal(killed).open())
+    late = await worker.execute(killed)
     assert [(each.tool, each.outcome) for each in late.effected] == [("pay", "unknown")]
 
 
@@ -319,8 +325,9 @@ async def test_equal_calls_of_two_steps_at_once_are_made_once_and_asked_about(wo
     swarm.world.plan(plan_of(one="", two=""))
     steps = [swarm.world.handoff(each) for each in ("one", "two")]
     await underway(worker, steps[0])
-    journals = [await worker._journal(each).open() for each in steps]
-    replies = await asyncio.gather(*map(worker._answer, steps, journals))
+    journals = [await worker.runtime.journal(each).open() for each in steps]
+    works = [HandoffRun.of(worker.runtime, *each) for each in zip(steps, journals, strict=True)]
+    replies = await asyncio.gather(*map(execute, works))
     assert {type(each) for each in replies} == {StepCompleted, HelpAsked}
     assert await counted(ledger) == ["pay ada 10"]
 
@@ -332,7 +339,7 @@ async def test_a_call_that_was_answered_from_the_record_is_in_no_delivery_report
     await swarm.do("one")
     for _ in range(2):
         assert (await swarm.do("two")).effected == []
-    assert (await worker._recalled(swarm.world.handoff("two")))["effected"] == []
+    assert (await recorded_totals(worker.runtime, swarm.world.handoff("two")))["effected"] == []
     assert [(each.work_id, each.outcome) for each in swarm.world.run.effected] == [("run-1/one/0.0", "made")]
 
 
@@ -341,14 +348,12 @@ async def test_an_answer_from_the_record_that_an_older_version_marked_as_acting_
     swarm.plan(one=[ADA])
     step = swarm.world.handoff("one")
     await underway(worker, step)
-    made = (
-        Effects(step)
-        .record("call-1", ParsedToolCall(pay, ADA[1], None))
-        .model_copy(update={"outcome": "made", "result": "1"})
-    )
+    request = ToolRequest(id="1", name="pay", arguments=json.dumps(ADA[1]))
+    begun = Effects(step).record_of(ParsedToolCall("call-1", request, pay, ADA[1], None))
+    made = begun.model_copy(update={"outcome": "made", "result": "1"})
     about = {"kind": "tool_call", "name": "pay", "acting": made.model_dump(mode="json")}
-    await (await worker._journal(step).open()).write("call-1", answer_from(made), of=about)
-    assert (await worker._recalled(step))["effected"] == []
+    await (await worker.runtime.journal(step).open()).write("call-1", answer_from(made), of=about)
+    assert (await recorded_totals(worker.runtime, step))["effected"] == []
 
 
 async def test_a_value_that_is_set_changed_and_set_back_by_three_steps_is_set_back(worker, agent, ledger):
@@ -365,15 +370,15 @@ async def test_a_handoff_is_answered_also_when_what_killed_it_is_in_its_journal(
     swarm.plan(one=[ADA])
     step = swarm.world.handoff("one")
     await underway(worker, step)
-    journal = await worker._journal(step).open()
+    journal = await worker.runtime.journal(step).open()
     await journal.write("call-1", "no JSON", of={"kind": "tool_call", "acting": {"not": "a record"}})
     published = []
 
-    async def publish(worker, answer, cause) -> None:
+    async def publish(runtime, answer, cause) -> None:
         published.append(answer)
 
-    monkeypatch.setattr(type(worker), "_publish", publish)
-    prefix = worker.settings.topic_prefix
+    monkeypatch.setattr(AgentRuntime, "publish", publish)
+    prefix = worker.runtime.settings.topic_prefix
     sent = encode(step, id=step.id, source="/test", prefix=prefix, now=datetime.now(UTC))
     headers = [(name, said.encode()) for name, said in sent.headers.items()]
     record = SimpleNamespace(topic=sent.topic, partition=0, offset=0, key=sent.key, value=sent.value, headers=headers)
@@ -386,6 +391,6 @@ async def test_a_handoff_whose_journal_is_unavailable_is_answered_later(worker, 
     swarm = Swarm(worker, agent)
     swarm.plan(one=[ADA])
     step = swarm.world.handoff("one")
-    monkeypatch.setattr(worker.sentinel, "generation", "9:another")
+    monkeypatch.setattr(worker.runtime.sentinel, "generation", "9:another")
     with pytest.raises(OUTAGES):
-        await worker._recalled(step)
+        await recorded_totals(worker.runtime, step)

@@ -11,6 +11,9 @@ from schemas.plan import Effect, Risk
 from schemas.step import DoStep, HandoffFailed, HelpAsked, Output, Settlement, StepCompleted, StepOutput
 from schemas.stop import WorkStopped
 from schemas.task import TaskContext
+from shared.agent.execution import execute
+from shared.agent.handoff_run import HandoffRun
+from shared.agent.worker import Worker
 from shared.errors import Stopped
 from shared.service.kill_switch import KillSwitch
 from shared.tools import ToolError, tool
@@ -197,10 +200,10 @@ async def test_a_replay_gives_the_same_verdicts(worker, agent, model):
     step = handoff(agent)
     failed, _ = await answer(worker, step)
     said = [each for each in verdicts(failed) if each[0] == "tool_call"]
-    journal = await worker._journal(step).open()
+    journal = await worker.runtime.journal(step).open()
     await journal.write(f"answer/{step.id}", None)
     del journal._entries[f"answer/{step.id}"]  # as if the process had died before it answered
-    again = await worker._answer(step, journal)
+    again = await execute(HandoffRun.of(worker.runtime, step, journal))
     assert [each for each in verdicts(again) if each[0] == "tool_call"] == said
     assert [each[2:] for each in said] == [
         ("allow", "risk"),
@@ -317,7 +320,7 @@ async def test_what_is_stopped_makes_no_call_and_waits(worker, agent, model):
     await scripted(model, agent, calling("send", text="hello"), FINAL)
     step = handoff(agent)
     stop = WorkStopped(scope=f"run:{step.run_id}", by="eva", reason="look", at=datetime.now(UTC))
-    stopped = replace(worker, stops=KillSwitch(worker.settings, {stop.scope: stop}))
+    stopped = Worker(replace(worker.runtime, stops=KillSwitch(worker.runtime.settings, {stop.scope: stop})))
     with pytest.raises(Stopped, match="eva"):
         await answer(stopped, step)
     assert sent == []
@@ -327,7 +330,8 @@ async def test_what_is_stopped_makes_no_call_and_waits(worker, agent, model):
 
 async def test_an_operators_table_is_obeyed(worker, agent, model, tmp_path):
     (tmp_path / "gate.toml").write_text('[tenants.default.risk]\nhigh = "deny"\n')
-    strict = replace(worker, settings=worker.settings.model_copy(update={"gate": tmp_path / "gate.toml"}))
+    settings = worker.runtime.settings.model_copy(update={"gate": tmp_path / "gate.toml"})
+    strict = Worker(replace(worker.runtime, settings=settings))
     await scripted(model, agent, calling("send", text="the keys"), FINAL)
     reply, journal = await answer(strict, handoff(agent))
     assert isinstance(reply, StepCompleted)

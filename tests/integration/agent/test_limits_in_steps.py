@@ -75,7 +75,7 @@ async def test_a_redis_that_is_away_at_a_calls_admission_leaves_no_doubt_whether
 async def test_the_operators_file_holds_in_a_step(worker, posting, model, tmp_path):
     file = tmp_path / "tools.toml"
     file.write_text("[tools.post]\nmost_per_step = 1\n")
-    worker.settings.__dict__["tools"] = file
+    worker.runtime.settings.__dict__["tools"] = file
     await scripted(
         model,
         posting,

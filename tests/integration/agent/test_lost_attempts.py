@@ -29,15 +29,15 @@ async def test_an_attempt_whose_entry_redis_did_not_take_has_the_same_name_when_
         facts = {"tenant": step.tenant, "work_id": step.idempotency_key}
         kept.append(JournalWritten(**facts, name=name, epoch=epoch, entry=entry, of=of))
 
-    journal = await worker._journal(step).open()
+    journal = await worker.runtime.journal(step).open()
     journal._keep, journal._scripts = keep, Unreachable()
     demand = Demand("m", 10, 300, Price(prompt=1, completion=1), asyncio.sleep)
     with suppress(ConnectionError):
         async with account_of(worker, step, journal).spending("think-1/turn-1")(demand):
             raise ConnectionError
-    successor = await worker._journal(step).open()
+    successor = await worker.runtime.journal(step).open()
     successor._keep = keep
     await account_of(worker, step, successor).close()
     assert [each.name for each in kept] == [f"think-1/turn-1/lost-{journal.epoch}.1"] * 2
     [ledger] = fold_ledgers(fold_journals(kept)).values()
-    assert ledger.spent == await worker._ledger(step).read_spent()
+    assert ledger.spent == await worker.runtime.ledger(step).read_spent()

@@ -129,7 +129,7 @@ async def test_a_model_reply_is_not_given_to_another_question(worker, agent, mod
 
 async def test_entries_without_an_identity_are_taken_as_they_are(worker, agent):
     step = handoff(agent)
-    journal = await worker._journal(step).open()
+    journal = await worker.runtime.journal(step).open()
     await journal.write("call-1", '{"origin": "tool:add", "result": 3}')
     version(agent, SEND)
     reply, _ = await answer(worker, step)
@@ -138,7 +138,7 @@ async def test_entries_without_an_identity_are_taken_as_they_are(worker, agent):
 
 async def test_an_intent_of_a_version_that_wrote_no_identity_says_itself_what_it_was(worker, agent):
     step = handoff(agent)
-    journal = await worker._journal(step).open()
+    journal = await worker.runtime.journal(step).open()
     await journal.write(
         "call-1/intent", {"tool": "send", "arguments": '{"text": "x"}', "epoch": 1, "permitted_by": None}
     )

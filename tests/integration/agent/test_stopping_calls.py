@@ -82,10 +82,10 @@ async def test_of_six_calls_in_one_reply_only_the_one_under_way_is_made_when_the
     worker, agent, model, monkeypatch
 ):
     await scripted(model, agent, {"when": {"turn": 0}, "reply": {"calls": SIX}}, FINAL)
-    run = await begin(worker.runs, "run-1", "mail six letters", agent.name)
-    while_called(monkeypatch, lambda: cancel(worker.runs, "default", run.id))
+    run = await begin(worker.runtime.runs, "run-1", "mail six letters", agent.name)
+    while_called(monkeypatch, lambda: cancel(worker.runtime.runs, "default", run.id))
     step = step_of(run, agent.name)
-    reply = await worker._answer(step, await worker._journal(step).open())
+    reply = await worker.execute(step)
     assert mailed == ["letter 0"]
     assert isinstance(reply, HandoffFailed)
     assert reply.error.code == "unwanted"
@@ -96,10 +96,10 @@ async def test_of_six_calls_in_one_reply_only_the_one_under_way_is_made_when_the
 
 async def test_a_run_that_ends_before_a_model_call_has_none_made(worker, agent, model, monkeypatch):
     await scripted(model, agent, {"when": {"turn": 0}, "reply": {"calls": SIX[:1]}}, FINAL)
-    run = await begin(worker.runs, "run-1", "mail a letter", agent.name)
-    while_called(monkeypatch, lambda: cancel(worker.runs, "default", run.id))
+    run = await begin(worker.runtime.runs, "run-1", "mail a letter", agent.name)
+    while_called(monkeypatch, lambda: cancel(worker.runtime.runs, "default", run.id))
     step = step_of(run, agent.name)
-    reply = await worker._answer(step, await worker._journal(step).open())
+    reply = await worker.execute(step)
     assert reply.error.code == "unwanted"
     assert await calls_of(model, agent) == 1
 
@@ -111,8 +111,8 @@ async def test_a_handlers_own_calls_stop_with_the_run(worker, agent, monkeypatch
         return Findings(**FINDINGS)
 
     agent.handler = work
-    run = await begin(worker.runs, "run-1", "mail three letters", agent.name)
-    while_called(monkeypatch, lambda: cancel(worker.runs, "default", run.id))
+    run = await begin(worker.runtime.runs, "run-1", "mail three letters", agent.name)
+    while_called(monkeypatch, lambda: cancel(worker.runtime.runs, "default", run.id))
     await worker.handle(delivered(step_of(run, agent.name)))
     assert mailed == ["letter 0"]
 
@@ -144,10 +144,10 @@ async def test_a_failed_call_that_acts_is_not_retried_when_the_run_is_cancelled_
 
     acting = tool(risk=Risk.LOW, effect=Effect.IDEMPOTENT, destinations=("text",))(put)
     agent.handler, agent.tools = work, [acting, tool(risk=Risk.LOW, effect=Effect.READ)(look)]
-    run = await begin(worker.runs, "run-1", "put x", agent.name)
-    while_called(monkeypatch, lambda: cancel(worker.runs, "default", run.id))
+    run = await begin(worker.runtime.runs, "run-1", "put x", agent.name)
+    while_called(monkeypatch, lambda: cancel(worker.runtime.runs, "default", run.id))
     step = step_of(run, agent.name)
-    reply = await worker._answer(step, await worker._journal(step).open())
+    reply = await worker.execute(step)
     assert len(tried) == tries
     if name == "put":
         assert reply.error.code == "unwanted"
@@ -175,9 +175,9 @@ async def test_a_run_that_was_written_before_handoffs_were_named_awaits_them_unt
     step = handoff(agent)
     reply, _ = await answer(worker, step)
     assert isinstance(reply, StepCompleted)
-    assert not await worker.sentinel.own.hexists(keys.run("default", step.run_id), "awaited")
+    assert not await worker.runtime.sentinel.own.hexists(keys.run("default", step.run_id), "awaited")
     await underway(worker, step, State.FAILED)
-    assert await worker.runs.awaits("default", step.run_id, step.id) is False
+    assert await worker.runtime.runs.awaits("default", step.run_id, step.id) is False
 
 
 async def test_the_result_of_a_run_cancelled_over_kafka_says_what_the_model_server_counted(
@@ -211,7 +211,7 @@ def planned(handoff: MakePlan, *steps: PlannedStep) -> PlanProposed:
 async def test_a_step_of_a_dropped_plan_stops_beside_the_same_step_of_the_new_plan(worker, agent, model, monkeypatch):
     """Two workers at once: one has the step of the plan that a person rejects, the other that of the plan after it."""
     await scripted(model, agent, {"when": {"turn": 0}, "reply": {"calls": SIX}}, FINAL)
-    store = worker.runs
+    store = worker.runtime.runs
     run = await gateway_fixtures._decide(store, None, 0, Intake("run-1", "t", Task(objective="mail six letters")))
     steps = [PlannedStep(id=key, objective="mail six letters", agent=agent.name) for key in "ab"]
     asked = plan_request(run, run.planning.handoff_id, datetime.now(UTC), gateway_fixtures.AGENTS)
@@ -224,7 +224,7 @@ async def test_a_step_of_a_dropped_plan_stops_beside_the_same_step_of_the_new_pl
         await released.wait()
 
     while_called(monkeypatch, dropped)
-    first = asyncio.create_task(worker._answer(old, await worker._journal(old).open()))
+    first = asyncio.create_task(worker.execute(old))
     await asyncio.wait_for(reached.wait(), 20)
     about = {"run_id": run.id, "tenant": "default"}
     a = run.steps["a"].handoff_id
@@ -240,12 +240,12 @@ async def test_a_step_of_a_dropped_plan_stops_beside_the_same_step_of_the_new_pl
     new = step_of(run, "b")
     assert new.idempotency_key != old.idempotency_key
     other = replace(worker)
-    second = asyncio.create_task(other._answer(new, await other._journal(new).open()))
+    second = asyncio.create_task(other.execute(new))
     released.set()
     stopped, done = await first, await second
     assert stopped.error.code == "unwanted"
     assert isinstance(done, StepCompleted | HelpAsked)
-    journal = await worker._journal(old).open()
+    journal = await worker.runtime.journal(old).open()
     calls = {name for name in journal.entries() if "/call-" in name}
     assert calls == {"think-1/turn-1/call-1/intent", "think-1/turn-1/call-1"}
     assert json.loads(journal["think-1/turn-1/call-1"])

@@ -7,8 +7,9 @@ import pytest
 from schemas.step import Findings, Output, StepOutput
 from schemas.task import Attachment, TaskContext
 from shared.agent import Context
+from shared.blackboard.journal import ANSWER
 from shared.tools import Effect, Risk, ToolError, tool
-from tests.support.agent_loop import FINAL, account_of, agent, answer, calling, handoff, scripted, worker
+from tests.support.agent_loop import FINAL, agent, answer, calling, handoff, scripted, worker
 
 __all__ = ["agent", "worker"]
 
@@ -96,8 +97,9 @@ async def test_what_has_entered_is_the_same_when_the_work_is_delivered_again(wor
     await answer(worker, step)
     first = seen[1]
     seen.clear()
-    again = await worker._journal(step).open()
-    await worker._outcome(step, again, worker._authorizer(step, account_of(worker, step, again)), 30.0)
+    again = await worker.runtime.journal(step).open()
+    await again.write(ANSWER + step.id, None)
+    await worker.execute(step)
     assert seen[1] == first == ("page:https://a.example/",)
 
 

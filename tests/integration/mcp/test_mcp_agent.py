@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from schemas.step import DoStep, Findings, HelpAsked, StepCompleted
 from shared import bus
 from shared.agent import Agent, Context
+from shared.agent.runtime import AgentRuntime
 from shared.agent.serve import mcp_servers
 from shared.agent.worker import Worker
 from shared.archive import BlobStore
@@ -62,7 +63,18 @@ async def working(agent, topics, sentinel, model):
         await asyncio.wait_for(servers.settled(), 30)
         await broker.start()
         archive, runs = BlobStore("postgresql://unused", 1), RunStore(sentinel, 60)
-        return Worker(agent, settings, broker, sentinel, runs, archive, models, metrics, KillSwitch(settings))
+        runtime = AgentRuntime(
+            agent=agent,
+            settings=settings,
+            broker=broker,
+            sentinel=sentinel,
+            runs=runs,
+            archive=archive,
+            models=models,
+            metrics=metrics,
+            stops=KillSwitch(settings),
+        )
+        return Worker(runtime)
 
     yield start
     for keeping, models, broker in closing:
@@ -113,7 +125,7 @@ async def test_a_server_that_dies_in_a_call_that_may_have_happened_has_a_person_
 async def test_a_call_that_may_have_happened_is_asked_about_although_its_tool_is_gone(agent, declare, working, model):
     worker = await working(declare(""))
     step = handoff(agent)
-    journal = await worker._journal(step).open()
+    journal = await worker.runtime.journal(step).open()
     entry = {"tool": "odd__die", "arguments": "{}", "epoch": journal.epoch, "permitted_by": None}
     await journal.write("think-1/turn-1/call-1/intent", entry)
     await scripted(model, agent, calling("odd__die"), FINAL)

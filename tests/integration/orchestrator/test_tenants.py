@@ -8,7 +8,8 @@ from schemas.budget import Budget
 from schemas.event import State
 from schemas.step import HandoffFailed, StepCompleted
 from schemas.task import Task
-from shared.agent.serve import limited
+from shared.agent.serve import worker_for
+from shared.agent.worker import Worker
 from shared.blackboard import keys
 from shared.errors import RetryableError
 from shared.runs import run_id_for
@@ -135,24 +136,24 @@ async def test_one_tenants_rate_does_not_hold_up_another(strict):
 async def test_a_tool_the_handoff_does_not_permit_is_neither_offered_nor_called(worker, agent, model):
     await scripted(model, agent, calling("send", text="hello"), FINAL)
     step = handoff(agent, permitted=["add"])
-    bounded = limited(worker, step)
+    bounded = worker_for(worker.runtime, step)
     reply, journal = await answer(bounded, step)
     assert isinstance(reply, StepCompleted)
     offered = journal["think-1/turn-1"]["tools"]
     assert [each["function"]["name"] for each in offered] == ["add"]
     assert "there is no tool `send`; there are: add" in journal["think-1/turn-1/call-1/refused"]
-    assert limited(worker, handoff(agent)).agent is worker.agent
+    assert worker_for(worker.runtime, handoff(agent)).runtime.agent is worker.runtime.agent
 
 
 async def test_a_tool_the_handoff_permits_is_called(worker, agent, model):
     await scripted(model, agent, calling(a=1, b=2), FINAL)
     step = handoff(agent, permitted=["add"])
-    await answer(limited(worker, step), step)
+    await answer(worker_for(worker.runtime, step), step)
     assert called == [(1, 2)]
 
 
 async def test_the_day_of_a_tenant_ends_at_its_own_limit(worker, agent, model, declared):
-    worker = replace(worker, settings=declared)
+    worker = Worker(replace(worker.runtime, settings=declared))
     await scripted(model, agent, FINAL)
     first, _ = await answer(worker, handoff(agent, tenant="poor"))
     second, _ = await answer(worker, handoff(agent, tenant="poor"))

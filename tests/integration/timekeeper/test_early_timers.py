@@ -9,7 +9,7 @@ from schemas.task import Task
 from schemas.timer import DeadlinePassed, WaitExpired
 from services.orchestrator import admission
 from services.orchestrator.admission import await_agents
-from shared.agent import worker
+from shared.agent import execution
 from shared.blackboard import keys
 from shared.errors import RetryableError
 from shared.runs import Intake, decide, run_id_for
@@ -65,9 +65,9 @@ async def test_a_timer_of_a_run_that_is_not_known_is_counted_and_said(orchestrat
 
 
 def test_a_deadline_that_has_passed_by_the_clock_of_this_host_alone_ends_no_step():
-    ahead = datetime.now(UTC) - worker.SKEW / 2
-    assert worker._until(ahead) > 60
-    assert worker._until(ahead - worker.SKEW) == 0
+    ahead = datetime.now(UTC) - execution.SKEW / 2
+    assert execution.seconds_until(ahead) > 60
+    assert execution.seconds_until(ahead - execution.SKEW) == 0
 
 
 async def test_a_task_before_its_agent_waits_for_it_and_is_done_when_it_has_come(orchestrator, redis, sentinel):

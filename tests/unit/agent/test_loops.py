@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.agent.loop_detector import MOST_HINTS, DetectedLoop, LoopDetector, ToolResult
+from shared.agent.actions import ToolResult
+from shared.agent.loop_detector import MOST_HINTS, DetectedLoop, LoopDetector
 
 WORDS = st.sampled_from("abc")
 CALLS = st.builds(
@@ -56,19 +57,19 @@ def test_a_cycle_is_told_in_its_second_round_and_stopped_soon_after(cycle, kind,
     assert told_and_stopped(turns) == ([told], stopped)
     last = watched(turns)[-1]
     assert last.kind == kind
-    assert all(f"`{tool}`" in last.what for tool in cycle)
+    assert all(f"`{tool}`" in last.pattern for tool in cycle)
 
 
 def test_what_repeats_is_said_with_how_often():
     *_, last = watched([[call("look")]] * 5)
-    assert last.what == "`look` 5 times, the same each time"
+    assert last.pattern == "`look` 5 times, the same each time"
     *_, last = watched([[call("look")], [call("find")]] * 3)
-    assert last.what == "`look` → `find`, in a cycle; the last 4 turns brought nothing new"
+    assert last.pattern == "`look` → `find`, in a cycle; the last 4 turns brought nothing new"
 
 
 def test_a_hint_says_what_repeats_and_what_to_do():
     noticed = watched([[call("look")]] * 3)[-1]
-    assert noticed.what in noticed.hint
+    assert noticed.pattern in noticed.hint
     assert "final answer" in noticed.hint
 
 
@@ -135,10 +136,11 @@ def test_a_model_that_begins_a_new_loop_after_each_hint_is_stopped_at_the_third(
 
 def test_calls_and_unfit_answers_in_turn_are_a_cycle():
     loops = LoopDetector()
-    noticed = [each for _ in range(3) for each in (loops.after_calls([call("look")]), loops.after_unfit("certainly!"))]
+    pair = lambda: (loops.after_calls([call("look")]), loops.after_invalid_answer("certainly!"))  # noqa: E731
+    noticed = [each for _ in range(3) for each in pair()]
     assert [bool(each) for each in noticed] == [False, False, False, True, False, True]
     assert (noticed[-1].kind, noticed[-1].stop) == ("cycle", True)
-    assert "an answer that does not fit" in noticed[-1].what
+    assert "an answer that does not fit" in noticed[-1].pattern
 
 
 @given(TURNS, st.integers(1, 4), st.data())

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from schemas.step import DoStep, Findings
 from shared import bus
 from shared.agent import Agent, Context
+from shared.agent.runtime import AgentRuntime
 from shared.agent.worker import Worker
 from shared.archive import BlobStore
 from shared.blackboard import RunStore
@@ -42,6 +43,17 @@ async def worker(agent, settings, topics, sentinel):
     metrics, archive = Metrics(CollectorRegistry()), BlobStore("postgresql://unused", 1)
     models = Models(settings, sentinel.scripts, metrics)
     runs, stops = RunStore(sentinel, 60), KillSwitch(settings)
-    yield Worker(agent, settings, broker, sentinel, runs, archive, models, metrics, stops)
+    runtime = AgentRuntime(
+        agent=agent,
+        settings=settings,
+        broker=broker,
+        sentinel=sentinel,
+        runs=runs,
+        archive=archive,
+        models=models,
+        metrics=metrics,
+        stops=stops,
+    )
+    yield Worker(runtime)
     await broker.stop()
     await models.close()

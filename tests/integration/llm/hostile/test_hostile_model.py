@@ -116,7 +116,7 @@ async def test_a_storm_of_429_is_waited_out_as_long_as_there_is_time_and_costs_n
     async with asking(worker, storm) as (beset, server):
         step = await step_of(beset, seconds=1.3)
         answer = await worked(beset, step, attempts=1)
-        spent = await beset._ledger(step).read_spent()
+        spent = await beset.runtime.ledger(step).read_spent()
     assert (answer.error.code, answer.error.retryable) in {("model_unavailable", True), ("timeout", False)}
     assert server.requests <= 4
     assert (spent.tokens, spent.nano_usd, spent.model_calls) == (0, 0, 0)
@@ -163,7 +163,7 @@ async def test_parallel_steps_of_a_run_on_which_every_malice_is_tried_stay_withi
     async with asking(worker, move) as (beset, server):
         steps = await steps_of(beset, 8, budget, seconds=6)
         answers = await asyncio.gather(*(worked(beset, step) for step in steps))
-        spent = await beset._ledger(steps[0]).read_spent()
+        spent = await beset.runtime.ledger(steps[0]).read_spent()
     assert len(answers) == 8
     assert server.requests > 8
     assert server.tokens <= spent.tokens <= budget.tokens

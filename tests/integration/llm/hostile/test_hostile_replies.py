@@ -56,7 +56,7 @@ async def test_a_reply_longer_than_was_asked_for_is_charged_as_it_is_and_ends_th
     async with asking(worker, move) as (beset, server):
         step = await step_of(beset)
         answer = await worked(beset, step)
-        spent = await beset._ledger(step).read_spent()
+        spent = await beset.runtime.ledger(step).read_spent()
     assert answer.error.code == "budget_exhausted"
     assert server.requests == 1
     assert spent.output_tokens >= server.reply_tokens > BUDGET.output_tokens

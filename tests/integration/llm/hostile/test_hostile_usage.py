@@ -20,7 +20,7 @@ async def test_a_request_without_a_readable_reply_counts_as_a_call(worker, move)
         for number in (1, 2):
             answer = await tried(beset, step, number)
             told = told.plus(Amounts.of(answer.usage))
-        spent = await beset._ledger(step).read_spent()
+        spent = await beset.runtime.ledger(step).read_spent()
     assert server.requests > 0
     assert told.model_calls == server.requests
     assert told == spent
@@ -29,4 +29,4 @@ async def test_a_request_without_a_readable_reply_counts_as_a_call(worker, move)
 async def tried(worker, step, number):
     """The answer of one try of the work."""
     again = step.model_copy(update={"id": f"{step.work_id}.{number}"})
-    return await worker._answer(again, await worker._journal(again).open())
+    return await worker.execute(again)

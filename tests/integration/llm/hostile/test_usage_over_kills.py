@@ -8,6 +8,7 @@ import pytest
 from schemas.event import State
 from schemas.step import DoStep, Findings
 from shared.agent import Context
+from shared.agent.worker import Worker, recorded_totals
 from shared.blackboard import Journal, keys
 from shared.blackboard.journal import ANSWER
 from shared.blackboard.ledger import Amounts, Ledger
@@ -103,9 +104,9 @@ async def test_the_answer_after_a_kill_says_what_the_server_counted(worker, move
         step = await step_of(beset, seconds=2.0)
         first = await stopped_worker(beset, step, killed)
         told = await answered(beset, step)
-        assert told == await beset._ledger(step).read_spent()
+        assert told == await beset.runtime.ledger(step).read_spent()
         await let_go(first, killed)
-        spent = await beset._ledger(step).read_spent()
+        spent = await beset.runtime.ledger(step).read_spent()
         assert told == spent
         killed.check(told, server.requests)
         assert told.tokens >= server.tokens
@@ -116,11 +117,11 @@ async def test_a_cancelled_run_is_given_what_a_dead_worker_spent_for_it(worker, 
     async with asking(worker, move) as (beset, server):
         step = await step_of(beset, seconds=2.0)
         first = await stopped_worker(beset, step, killed)
-        await beset.sentinel.own.hset(keys.run("default", step.run_id), "state", f'"{State.CANCELLED}"')
+        await beset.runtime.sentinel.own.hset(keys.run("default", step.run_id), "state", f'"{State.CANCELLED}"')
         told = await answered(beset, step)
-        assert told == await beset._ledger(step).read_spent()
+        assert told == await beset.runtime.ledger(step).read_spent()
         await let_go(first, killed)
-        assert told == await beset._ledger(step).read_spent()
+        assert told == await beset.runtime.ledger(step).read_spent()
         killed.check(told, server.requests)
 
 
@@ -128,15 +129,15 @@ async def test_a_dead_letter_says_what_a_dead_worker_spent(worker, killed):
     async with asking(worker, honest) as (beset, server):
         step = await step_of(beset)
         first = await stopped_worker(beset, step, killed)
-        recalled = await replaced(beset)._recalled(step)
+        recalled = await recorded_totals(replaced(beset).runtime, step)
         await let_go(first, killed)
         told = Amounts.of(recalled["usage"])
-        assert told == await beset._ledger(step).read_spent()
+        assert told == await beset.runtime.ledger(step).read_spent()
         killed.check(told, server.requests)
 
 
 async def stopped_worker(worker, step, killed: Killed) -> asyncio.Task:
-    first = asyncio.create_task(worker._answer(step, await worker._journal(step).open()))
+    first = asyncio.create_task(worker.execute(step))
     async with asyncio.timeout(30):
         await killed.reached.wait()
     return first
@@ -144,7 +145,7 @@ async def stopped_worker(worker, step, killed: Killed) -> asyncio.Task:
 
 def replaced(worker):
     """Another process: it shares nothing with the one that is dead."""
-    return replace(worker, leftovers={})
+    return Worker(replace(worker.runtime, leftovers={}))
 
 
 async def answered(worker, step) -> Amounts:
@@ -180,7 +181,7 @@ async def test_tool_calls_of_a_later_try_are_counted_with_it_also_after_a_kill(w
     fails.append(False)
     assert (await answered(worker, again)).tool_calls == 1
     await let_go(first, killed)
-    assert (await worker._ledger(step).read_spent()).tool_calls == 3
+    assert (await worker.runtime.ledger(step).read_spent()).tool_calls == 3
 
 
 async def test_a_tool_call_that_a_dead_worker_began_is_counted_beside_its_repetition(worker, agent, monkeypatch):
@@ -196,4 +197,4 @@ async def test_a_tool_call_that_a_dead_worker_began_is_counted_beside_its_repeti
     told = await answered(worker, step)
     await let_go(first, killed)
     assert len(looked) == told.tool_calls == 2
-    assert told == await worker._ledger(step).read_spent()
+    assert told == await worker.runtime.ledger(step).read_spent()

@@ -1,0 +1,100 @@
+"""One handoff in work: its journal, budget, authorizer, workspace and deadline, made once and passed on as a whole."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.plan import Effect
+from schemas.step import DoStep, Handoff
+from shared.agent.actions import ActionAuthorizer
+from shared.agent.declare import Agent
+from shared.agent.runtime import AgentRuntime
+from shared.agent.spending import BudgetReservation, UsageCounter
+from shared.agent.workspace import StepWorkspace
+from shared.authorization import read_gate
+from shared.blackboard import Journal
+from shared.errors import Unwanted
+from shared.service.kill_switch import ScopedSwitch
+from shared.tools.runtime import ToolExecutor
+
+NOT_AWAITED = "the run does not await this handoff"
+
+
+@dataclass(slots=True)
+class HandoffRun:
+    """Everything that is particular to one delivery of one handoff."""
+
+    runtime: AgentRuntime
+    handoff: Handoff
+    journal: Journal
+    budget: BudgetReservation
+    authorizer: ActionAuthorizer
+    workspace: StepWorkspace
+    deadline: float = field(init=False)
+    """End of the time limit, by `time.monotonic()`. Set by `start`."""
+    executor: ToolExecutor = field(init=False)
+    """Calls the tools within the time limit. Set by `start`."""
+
+    @classmethod
+    def of(cls, runtime: AgentRuntime, handoff: Handoff, journal: Journal) -> "HandoffRun":
+        """Make the parts of the handoff. The journal is open."""
+        budget = BudgetReservation(
+            handoff, UsageCounter(handoff.budget_left, runtime.agent.budget), runtime.ledger(handoff), journal
+        )
+        authorizer = ActionAuthorizer(
+            handoff=handoff,
+            policy=read_gate(runtime.settings.gate).of(handoff.tenant),
+            budget=budget,
+            switch=ScopedSwitch(runtime.stops, runtime.scope(handoff)),
+            metrics=runtime.metrics,
+            tools=runtime.agent.tools,
+        )
+        workspace = StepWorkspace(handoff, runtime.archive, journal, runtime.settings)
+        return cls(runtime, handoff, journal, budget, authorizer, workspace)
+
+    @property
+    def agent(self) -> Agent:
+        """The agent, with the tools that this handoff permits."""
+        return self.runtime.agent
+
+    @property
+    def applies_plan(self) -> bool:
+        """True if the handoff makes the approved calls of a dry run, and nothing else."""
+        return isinstance(self.handoff, DoStep) and bool(self.handoff.effects)
+
+    def start(self, seconds: float) -> None:
+        """Start the time limit."""
+        runtime = self.runtime
+        self.deadline = time.monotonic() + seconds
+        self.executor = ToolExecutor.with_limits(
+            runtime.sentinel.scripts,
+            runtime.settings.tools,
+            runtime.metrics,
+            ends=self.deadline,
+            check=self._check_retry,
+        )
+
+    def recall(self) -> None:
+        """Count the usage and the acting calls that earlier deliveries have recorded in the journal."""
+        self.authorizer.effects.recall(self.journal)
+        self.budget.recall()
+
+    async def totals(self) -> dict[str, Any]:
+        """Close the budget and return the usage, models and acting calls, as fields of an answer."""
+        await self.budget.close()
+        counter = self.budget.counter
+        return {
+            "usage": counter.usage,
+            "models": sorted(counter.models),
+            "effected": self.authorizer.effects.made,
+        }
+
+    async def report_progress(self, doing: str) -> None:
+        """Show the run's followers the current activity."""
+        await self.runtime.report_progress(self.handoff, doing)
+
+    async def _check_retry(self, effect: Effect) -> None:
+        """Raises Stopped; for an acting tool also Unwanted, and RetryableError `unknown_run`."""
+        self.authorizer.switch.check()
+        if effect is not Effect.READ and not await self.runtime.is_awaited(self.handoff):
+            raise Unwanted(NOT_AWAITED)
