@@ -101,7 +101,7 @@ class Part(BaseModel):
     Numbers are finite and bounded by each field, so that valid messages are safe to compute with and to write.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 
 
 class Message(Part):

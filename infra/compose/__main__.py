@@ -45,7 +45,8 @@ def imports() -> list[str]:
     built = content.environment(ROOT)
     modules = [f"services.{name}.__main__" for name in read(ROOT).swarm()]
     modules += ["infra.topics", "infra.ready", "infra.demo.__main__", "infra.simulated_model.__main__"]
-    return _said([built / "bin" / "python", "-I", "-c", f"import services.cli.app, {', '.join(modules)}"])
+    commands = "from services.cli.app import COMMANDS, load; [load(name) for name in COMMANDS]"
+    return _said([built / "bin" / "python", "-I", "-c", f"import {', '.join(modules)}; {commands}"])
 
 
 def _said(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> list[str]:

@@ -4,13 +4,11 @@ import os
 
 from services.cli.app import app
 from shared.net.urls import bypass_loopback
-from shared.telemetry.redaction import remember, secrets_in
 
 
 def main() -> None:
     """Do what the arguments say and leave with one of the exit codes of `services.cli.exit_codes`."""
     bypass_loopback(os.environ)
-    remember(secrets_in(os.environ))
     app(prog_name="waggle")
 
 

@@ -1,29 +1,87 @@
-"""The command line `waggle`."""
+"""The command line `waggle`: one table of its commands, each imported when it is called."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typer.main import get_command
 
-from services.cli import demo
-from services.cli.commands import (
-    approving,
-    dead,
-    doctor,
-    keys,
-    mcp,
-    prompting,
-    reading,
-    rebuilding,
-    stack,
-    steering,
-    stopping,
-    submit,
-    topics,
-    tracing,
-)
+from services.cli.errors import ErrorsToExits
 from services.cli.exit_codes import EPILOGUE
-from services.cli.options import ErrorsToExits
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command: its function or group as `module:name` below `services.cli.commands`, and its line in the help."""
+
+    where: str
+    help: str
+    exit_codes: bool = False
+    """List the exit codes below its help."""
+
+
+COMMANDS: Mapping[str, Entry] = {
+    "submit": Entry("submit:submit", "Submit a task, show its steps as they happen, end with the result.", True),
+    "watch": Entry("reading:watch", "Follow a run from its first event to its end.", True),
+    "status": Entry("reading:status", "Show a run's state, reason, steps, cost, and pending question.", False),
+    "result": Entry("reading:result", "Show how a run ended, and save its files.", True),
+    "trace": Entry("tracing:trace", "Show a run's attempts, turns and calls with their time, tokens and cost."),
+    "prompt": Entry("prompting:prompt", "Show the exact messages and tools a model received in a turn, and its reply."),
+    "runs": Entry("reading:runs", "List the latest runs."),
+    "agents": Entry("reading:agents", "List the agents with their tools."),
+    "doctor": Entry("doctor:doctor", "Check settings, connections, topics, groups and clocks, and suggest fixes."),
+    "approvals": Entry("approving:app", "List, show, approve and reject pending questions."),
+    "decide": Entry("steering:decide", "Approve or reject in one command, for scripts."),
+    "cancel": Entry("steering:cancel", "End a run."),
+    "pause": Entry("steering:pause", "Start no further step of a run until it is resumed."),
+    "resume": Entry("steering:resume", "Resume a paused run, or a failed one from the step that failed."),
+    "carry-out": Entry("approving:carry_out", "Make the calls a dry run has shown."),
+    "stop": Entry("stopping:stop", "Stop all model and tool calls immediately."),
+    "start": Entry("stopping:start", "Let go on what `waggle stop` has stopped."),
+    "stops": Entry("stopping:stops", "List what is stopped, by whom and why."),
+    "topics": Entry("topics:app", "List topics with their rates, consumer groups and lag."),
+    "dead": Entry("dead:app", "List, show, redrive and discard dead letters."),
+    "rebuild": Entry("rebuilding:rebuild", "Rebuild the blackboard from the Kafka logs."),
+    "keys": Entry("keys:app", "Make keys, and sign decisions with them."),
+    "mcp": Entry("mcp:mcp", "Serve the swarm to MCP clients."),
+    "up": Entry("stack:up", "Start Kafka, Redis, Postgres, a simulated model and all services on this machine."),
+    "down": Entry("stack:down", "Stop what `waggle up` started."),
+    "demo": Entry("demo:demo", "Find, explain and mail an incident hidden in 60,000 orders.", True),
+}
+
+
+class Commands(ErrorsToExits):
+    """The root group. Its help reads the table; only the command that is called is imported."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=entry.help) for name, entry in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Import the command that the first argument names."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load(str(name)), rest
+
+
+def load(name: str) -> Any:
+    """Import a command of the table, as click runs it."""
+    entry = COMMANDS[name]
+    module, _, attribute = entry.where.partition(":")
+    found = getattr(import_module(f"services.cli.commands.{module}"), attribute)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False)
+        alone.command(epilog=EPILOGUE if entry.exit_codes else None)(found)
+        found = alone
+    command = get_command(found)
+    command.name = name
+    return command
+
 
 app = typer.Typer(
-    cls=ErrorsToExits,
+    cls=Commands,
     help="Submit tasks to a swarm of AI agents, watch them, answer them.",
     epilog=EPILOGUE,
     no_args_is_help=True,
@@ -32,35 +90,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (
-    submit.submit,
-    reading.watch,
-    reading.status,
-    reading.result,
-    tracing.trace,
-    prompting.prompt,
-    reading.runs,
-    reading.agents,
-    doctor.doctor,
-    steering.decide,
-    steering.cancel,
-    steering.pause,
-    steering.resume,
-    approving.carry_out,
-    stopping.stop,
-    stopping.start,
-    stopping.stops,
-    rebuilding.rebuild,
-    mcp.mcp,
-    stack.up,
-    stack.down,
-    demo.demo,
-):
-    app.command(epilog=EPILOGUE if command in (submit.submit, reading.watch, reading.result, demo.demo) else None)(
-        command
-    )
 
-app.add_typer(approving.app, name="approvals")
-app.add_typer(dead.app, name="dead")
-app.add_typer(topics.app, name="topics")
-app.add_typer(keys.app, name="keys")
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 -- only this option reads it
+
+        print(f"waggle {version('waggle')}")
+        raise typer.Exit
+
+
+@app.callback()
+def waggle(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=lambda v: _version(wanted=v))
+    ] = False,
+) -> None:
+    """Submit tasks to a swarm of AI agents, watch them, answer them."""

@@ -1,9 +1,7 @@
 """How the command line ends: its exit codes, and the error that carries one."""
 
+from collections.abc import Mapping
 from enum import IntEnum
-
-from schemas.event import State
-from schemas.task import Result
 
 
 class Exit(IntEnum):
@@ -36,11 +34,11 @@ class ConsoleError(Exception):
         self.code = code
 
 
-ENDED = {
-    State.COMPLETE: Exit.COMPLETE,
-    State.FAILED: Exit.FAILED,
-    State.REJECTED: Exit.REJECTED,
-    State.CANCELLED: Exit.CANCELLED,
+ENDED: Mapping[str, Exit] = {
+    "COMPLETE": Exit.COMPLETE,
+    "FAILED": Exit.FAILED,
+    "REJECTED": Exit.REJECTED,
+    "CANCELLED": Exit.CANCELLED,
 }
 """The states a run ends in, and the exit code of each."""
 
@@ -49,16 +47,3 @@ EPILOGUE = (
     "6 cannot reach the gateway, 7 not found, 8 not finished yet, 9 done before, 10 complete but nothing of use was "
     "found, 11 complete but a call was not made, 130 interrupted (the run goes on)."
 )
-
-
-def exit_of_result(result: Result) -> Exit:
-    """Return the exit code of a result, which says more than its status."""
-    ended = exit_of(result.status)
-    if ended is not Exit.COMPLETE:
-        return ended
-    return Exit.INCOMPLETE if result.incomplete_effects else Exit.DOUBTFUL if result.doubtful else ended
-
-
-def exit_of(status: str) -> Exit:
-    """The exit code of a result's status, or of an ended run's state."""
-    return ENDED[State(status.upper())]

@@ -6,9 +6,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from services.cli.exit_codes import ConsoleError, Exit
-from shared.config import Settings, presentable
 
 STATE = ".waggle"
+
+DEFAULT = "http://127.0.0.1:8080"
+"""As `gateway` of the settings; without them, for they are slow to import."""
 
 
 def state_folder(start: Path | None = None) -> Path | None:
@@ -41,16 +43,20 @@ def gateway_address(given: str | None) -> str:
     """The gateway's URL: what was given, WAGGLE_GATEWAY, what runs in this folder or a parent, the default."""
     folder = state_folder()
     running = endpoints(folder.parent) if folder else {}
-    address = given or os.environ.get("WAGGLE_GATEWAY") or running.get("WAGGLE_GATEWAY") or Settings().gateway
+    address = given or os.environ.get("WAGGLE_GATEWAY") or running.get("WAGGLE_GATEWAY") or DEFAULT
     return _checked(address if "://" in address else f"http://{address}")
 
 
 def gateway_key() -> str | None:
     """What is shown the gateway; None where no key is set. Raises ConsoleError for what cannot be one."""
     key = os.environ.get("WAGGLE_KEY", "").strip()
+    if not key:
+        return None
+    from shared.config import presentable  # noqa: PLC0415 -- slow to import, and most have no key
+
     if not presentable(key):
         raise ConsoleError("WAGGLE_KEY is no key", "copy it again, as it was printed", code=Exit.USAGE)
-    return key or None
+    return key
 
 
 def _checked(address: str) -> str:

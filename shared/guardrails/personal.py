@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-from phonenumbers import NumberParseException, is_valid_number, parse
 from stdnum import iban as iban_number
 from stdnum import luhn
 
@@ -80,6 +79,8 @@ def _is_card(number: str) -> bool:
 
 
 def _dials(number: str, region: str | None) -> bool:
+    from phonenumbers import NumberParseException, is_valid_number, parse  # noqa: PLC0415 -- slow to import
+
     international = f"+{number[2:]}" if region is None and number.startswith("00") else number
     try:
         return is_valid_number(parse(international, region))

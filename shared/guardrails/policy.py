@@ -7,7 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from phonenumbers import SUPPORTED_REGIONS
 from pydantic import Field, field_validator
 
 from schemas.message import Slug
@@ -87,6 +86,8 @@ class GuardrailPolicy(Sides):
     @field_validator("phone_regions")
     @classmethod
     def _known(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        from phonenumbers import SUPPORTED_REGIONS  # noqa: PLC0415 -- slow to import
+
         unknown = [region for region in regions if region not in SUPPORTED_REGIONS]
         if unknown:
             raise ValueError(f"unknown region {', '.join(unknown)}; use ISO 3166 codes such as DE")

@@ -6,10 +6,8 @@ Ordinary text is unchanged, byte for byte. Sanitising is idempotent.
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
-
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
 _INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
@@ -65,14 +63,15 @@ _LOADING_TAG = re.compile(
 _LINE_END = re.compile(r"(\r\n?|\n)")
 
 
-def _reader(*, html: bool) -> MarkdownIt:
-    reader = MarkdownIt("commonmark", {"html": html})
-    reader.core.ruler.enableOnly(["normalize", "block"])
-    return reader
+@cache
+def _readers() -> tuple[Any, Any]:
+    """Return two Markdown parsers: renderers may or may not read HTML in Markdown as HTML."""
+    from markdown_it import MarkdownIt  # noqa: PLC0415 -- slow to import, and few texts need it
 
-
-_READERS = (_reader(html=True), _reader(html=False))
-"""Matches anything that some Markdown renderer may read as HTML."""
+    readers = MarkdownIt("commonmark", {"html": True}), MarkdownIt("commonmark", {"html": False})
+    for each in readers:
+        each.core.ruler.enableOnly(["normalize", "block"])
+    return readers
 
 
 def unloading(text: str) -> str:
@@ -91,10 +90,10 @@ def unloading(text: str) -> str:
 
 def _fenced(text: str) -> set[int]:
     """Return the lines that every reader takes for fenced code."""
-    return set.intersection(*(_code(reader.parse(text)) for reader in _READERS))
+    return set.intersection(*(_code(reader.parse(text)) for reader in _readers()))
 
 
-def _code(blocks: Sequence[Token]) -> set[int]:
+def _code(blocks: Sequence[Any]) -> set[int]:
     fences = [each.map for each in blocks if each.type == "fence" and each.map]
     return {line for opening, end in fences for line in range(opening + 1, end)}
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
-from shared.config import Settings
 from shared.config.key_forms import KEY_FORMS
 
 HIDDEN = "***"
@@ -112,7 +111,7 @@ def secrets_in(environment: Mapping[str, str]) -> set[str]:
     return {each.strip() for each in named} | {found for value in environment.values() for found in _secrets(value)}
 
 
-def secrets_of(settings: Settings) -> set[str]:
+def secrets_of(settings: BaseModel) -> set[str]:
     """Return every secret in the settings: declared ones, and passwords in addresses."""
     return {found for name in type(settings).model_fields for found in _secrets(getattr(settings, name))}
 

@@ -63,13 +63,14 @@ class Gateway:
     def __init__(self, address: str, tenant: str | None, key: str | None = None) -> None:
         self.address = address
         self.tenant = tenant
-        proxied = urlsplit(address).hostname not in _LOOPBACK
+        parts = urlsplit(address)
         self._http = httpx.Client(
             base_url=address,
             params={"tenant": tenant} if tenant else {},
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=httpx.Timeout(30.0, connect=5.0),
-            trust_env=proxied,
+            trust_env=parts.hostname not in _LOOPBACK,
+            verify=parts.scheme == "https",  # else certificates are read that are not needed
         )
 
     def __enter__(self) -> Self:

@@ -14,7 +14,7 @@ from services.cli.options import GatewayOption, JsonOption, RunArgument, TenantO
 from services.cli.show.render import plain_table
 from services.cli.terminal import Screen, clean, one_line
 
-app = typer.Typer(help="Look at what waits for a person, and decide.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Look at what waits for a person, and decide.", no_args_is_help=True)
 
 
 def _long_enough(given: str | None) -> str | None:

@@ -16,7 +16,10 @@ from services.cli.show.dead_letters import Found, Letter, show_letter, show_list
 from services.cli.terminal import Screen
 
 app = typer.Typer(
-    help="Look at messages nobody could work on; put them back or give them up.", no_args_is_help=True, epilog=EPILOGUE
+    add_completion=False,
+    help="Look at messages nobody could work on; put them back or give them up.",
+    no_args_is_help=True,
+    epilog=EPILOGUE,
 )
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="As `waggle dead list` names it: tasks.dlt/0/17.")]

@@ -20,12 +20,12 @@ from pydantic import ValidationError
 
 from schemas.approval import CarryOut, Command, HumanDecided
 from services.cli.exit_codes import ConsoleError, Exit
-from services.cli.options import ErrorsToExits, JsonOption
+from services.cli.options import JsonOption
 from services.cli.terminal import Screen, one_line
 from shared.access.principals import Principals, Role, digest, new_key
 from shared.access.signing import from_secret, new_secret, public_half, signed
 
-app = typer.Typer(cls=ErrorsToExits, help="Make keys, and sign decisions with them.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Make keys, and sign decisions with them.", no_args_is_help=True)
 
 SIGNABLE = {kind.wire_type(): kind for kind in (HumanDecided, CarryOut)}
 

@@ -12,7 +12,7 @@ from services.cli import watcher
 from services.cli.api.client import Gateway
 from services.cli.api.files import place_for, save
 from services.cli.api.models import RunLine, RunStatus
-from services.cli.exit_codes import exit_of_result
+from services.cli.exit_codes import ENDED, Exit
 from services.cli.options import GatewayOption, JsonOption, RunArgument, TenantOption, connect
 from services.cli.show.live import view_for
 from services.cli.show.render import show_agents, show_result, show_runs, show_status
@@ -58,6 +58,14 @@ def leave(screen: Screen, client: Gateway, run: str, *, save_to: Path | None, do
     elif not screen.json:
         show_result(screen, found, saved(client, found, save_to, by_itself=True))
     raise typer.Exit(exit_of_result(found))
+
+
+def exit_of_result(result: Result) -> Exit:
+    """Return the exit code of a result, which says more than its status."""
+    ended = ENDED[result.status.upper()]
+    if ended is not Exit.COMPLETE:
+        return ended
+    return Exit.INCOMPLETE if result.incomplete_effects else Exit.DOUBTFUL if result.doubtful else ended
 
 
 def saved(client: Gateway, found: Result, folder: Path | None, *, by_itself: bool) -> list[Path] | None:

@@ -17,7 +17,7 @@ from services.cli.options import GatewayOption, JsonOption, connect
 from services.cli.show.render import plain_table
 from services.cli.terminal import Clean, Screen, one_line
 
-app = typer.Typer(invoke_without_command=True)
+app = typer.Typer(add_completion=False, invoke_without_command=True)
 app.command("skip")(skip)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
@@ -46,7 +45,12 @@ def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None) ->
 
 def show_answer(screen: Screen, answer: str) -> None:
     """The answer, laid out on a terminal, as Markdown elsewhere. Links show their address."""
-    screen.say(Markdown(answer, hyperlinks=False) if screen.console.is_terminal else answer)
+    if not screen.console.is_terminal:
+        screen.say(answer)
+        return
+    from rich.markdown import Markdown  # noqa: PLC0415 -- slow to import, and only answers are Markdown
+
+    screen.say(Markdown(answer, hyperlinks=False))
 
 
 def show_effects(screen: Screen, result: Result) -> None:

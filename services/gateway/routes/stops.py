@@ -6,14 +6,14 @@ from typing import Annotated
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Path
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from schemas.message import Part, Text
+from schemas.message import Part
 from schemas.stop import SCOPE, WorkStopped
 from services.gateway.dependencies import CallerOf, PartsOf, StopsOf
 from services.gateway.failures import documented, unavailable
 from services.gateway.publishing import clear, deliver
-from services.gateway.routes.commands import BY
+from services.gateway.routes.commands import ReasonedOrder
 from shared.access.principals import EVERY
 from shared.service.kill_switch import TOPIC, KillSwitch
 
@@ -37,13 +37,8 @@ def scope_of(scope: GivenScope, caller: CallerOf) -> str:
 ScopeOf = Annotated[str, Depends(scope_of)]
 
 
-class StopOrder(Part):
+class StopOrder(ReasonedOrder):
     """Who wants it stopped, and why."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    by: str | None = Field(None, min_length=1, max_length=200, description=BY)
-    reason: Text
 
 
 class Started(Part):

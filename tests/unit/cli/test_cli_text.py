@@ -2,23 +2,26 @@
 
 import io
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from services.cli.api.events import read
 from services.cli.api.files import safe_name
-from services.cli.app import app
+from services.cli.app import COMMANDS, app, load
 from services.cli.exit_codes import EPILOGUE, ConsoleError, Exit
-from services.cli.gateway_url import gateway_address, root_folder
+from services.cli.gateway_url import DEFAULT, gateway_address, root_folder
 from services.cli.running import readable
 from services.cli.show.render import seconds, size
 from services.cli.terminal import Clean, clean, one_line
 from shared.net.urls import without_password
+from shared.config import Settings
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -124,11 +127,19 @@ def test_the_page_and_the_help_name_every_exit_code_and_every_command():
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     assert codes == {code.value for code in Exit} == {int(code) for code in re.findall(r"\d+", EPILOGUE)}
     shown = CliRunner().invoke(app, ["--help"]).stdout
-    names = [command.callback.__name__.replace("_", "-") for command in app.registered_commands]
-    assert all(f"`waggle {name}" in page and f" {name} " in shown for name in names)
-    for group in app.registered_groups:
-        parts = [command.name or command.callback.__name__ for command in group.typer_instance.registered_commands]
-        below = CliRunner().invoke(app, [group.name, "--help"]).stdout
+    assert all(f"`waggle {name}" in page and f" {name} " in shown for name in COMMANDS)
+    groups = {name: load(name).commands for name in COMMANDS if isinstance(load(name), TyperGroup)}
+    assert set(groups) == {"approvals", "dead", "topics", "keys"}
+    for group, parts in groups.items():
+        below = CliRunner().invoke(app, [group, "--help"]).stdout
         assert parts
-        assert all(f"`waggle {group.name} {name}" in page and f" {name} " in below for name in parts)
+        assert all(f"`waggle {group} {name}" in page and f" {name} " in below for name in parts)
     assert "Exit codes" in CliRunner().invoke(app, ["submit", "--help"]).stdout
+
+
+def test_the_version_is_the_one_of_the_package():
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"waggle {version('waggle')}\n"
+
+
+def test_the_default_gateway_is_the_one_of_the_settings():
+    assert Settings.model_fields["gateway"].default == DEFAULT

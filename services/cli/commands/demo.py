@@ -15,8 +15,9 @@ from services.cli import watcher
 from services.cli.api.client import Gateway
 from services.cli.api.files import attach, safe_name, save
 from services.cli.background import background
+from services.cli.commands.reading import exit_of_result
 from services.cli.commands.submit import with_files
-from services.cli.exit_codes import Exit, exit_of_result
+from services.cli.exit_codes import Exit
 from services.cli.gateway_url import STATE, root_folder
 from services.cli.options import connect
 from services.cli.show.live import view_for

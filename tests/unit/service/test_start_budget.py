@@ -1,0 +1,52 @@
+"""Starting is quick: what a fresh interpreter may import before it does anything."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+NEVER_BY_THE_COMMAND_LINE = {
+    "aiokafka",
+    "asyncpg",
+    "cryptography",
+    "fastapi",
+    "faststream",
+    "markdown_it",
+    "mcp",
+    "openai",
+    "opentelemetry",
+    "phonenumbers",
+    "pydantic_settings",
+    "redis",
+    "shared.guardrails",
+    "shared.config",
+    "uvicorn",
+}
+
+
+def loaded(program: str) -> set[str]:
+    """Run a program in a fresh interpreter and return the modules it has imported."""
+    report = f"{program}\nimport json, sys\nprint('\\n' + json.dumps(sorted(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    return set(json.loads(ran.stdout.splitlines()[-1]))
+
+
+def called(*arguments: str) -> str:
+    """A program that calls the command line."""
+    return f"from services.cli.app import app\ntry:\n    app({list(arguments)!r})\nexcept SystemExit:\n    pass"
+
+
+def test_the_help_loads_no_command_no_model_and_no_client():
+    modules = loaded(called("--help"))
+    assert not modules & {"pydantic", "httpx", "schemas.message", "services.cli.commands.reading"}
+    assert len(modules) < 350
+
+
+@pytest.mark.parametrize(
+    "module", ["reading", "steering", "stopping", "approving", "dead", "topics", "tracing", "prompting", "submit"]
+)
+def test_a_command_of_the_gateway_loads_nothing_of_a_service(module):
+    modules = loaded(f"import services.cli.commands.{module}")
+    assert not modules & NEVER_BY_THE_COMMAND_LINE
+    assert len(modules) < 450
