@@ -99,6 +99,8 @@ class Part(BaseModel):
     """A part of a message. Frozen; unknown fields are ignored, so that older readers accept newer messages.
 
     Numbers are finite and bounded by each field, so that valid messages are safe to compute with and to write.
+    A validator is built when it is first needed, so that imports are quick; the body of an HTTP request sets
+    `defer_build=False`, because FastAPI builds it at import.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True)

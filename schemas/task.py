@@ -90,7 +90,7 @@ class Task(Message):
     Unknown fields are rejected, so that a misspelt limit is not silently missing.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=False)  # the body of a request
     version: ClassVar[int] = 1
 
     objective: Text = Field(description="Goal, in plain words.")

@@ -28,7 +28,7 @@ BY = "Who wants it. Where a key is asked for, its owner's name counts instead; e
 class Order(Part):
     """What is wanted, and by whom."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=False)  # FastAPI wants bodies built
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=False)  # the body of a request
 
     by: str | None = Field(None, min_length=1, max_length=200, description=BY)
 
