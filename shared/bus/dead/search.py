@@ -32,7 +32,7 @@ State: TypeAlias = Literal["open", "redriven", "discarded"]
 class Search(Part):
     """Filters of a search, all of which must match. An unknown filter is rejected."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=False)  # the query of a request
 
     topic: str | None = Field(None, max_length=255, description="Original topic, such as `agents.data`.")
     error: str | None = Field(None, max_length=200, description="Error code, such as `invalid_payload`.")
