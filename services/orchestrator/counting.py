@@ -1,4 +1,4 @@
-"""What is counted of a run's change, once it is recorded."""
+"""Metrics of runs, counted once their changes are committed."""
 
 import time
 from collections import OrderedDict
@@ -11,23 +11,23 @@ from shared.runs import ENDS, Run
 from shared.telemetry.metrics import Metrics
 
 MOST_RUNS = 10_000
-"""Runs in progress whose handoffs are watched."""
+"""Runs in progress whose handoffs are tracked."""
 
 WATCHED = 900.0
-"""Seconds after its last change for which a run is watched: it may go on, and end, in another replica."""
+"""Seconds after its last change for which a run is tracked: it may proceed, and end, in another replica."""
 
 
 class Counting:
-    """Counts events, and keeps in view which run in progress has made the most handoffs."""
+    """Counts events, and tracks the highest number of handoffs among the runs in progress."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._handoffs: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        """Handoffs of each run and when it changed, the one longest ago first."""
+        """Run → its handoffs and the time of its last change, oldest first."""
         metrics.run_handoffs_highest.set_function(self._highest)
 
-    def changed(self, run: Run, events: Sequence[e.RunEvent]) -> None:
-        """A change was recorded."""
+    def count(self, run: Run, events: Sequence[e.RunEvent]) -> None:
+        """Count a committed change."""
         for event in events:
             if (count := _COUNTED.get(type(event))) is not None:
                 count(self._metrics, run, event)
@@ -44,11 +44,11 @@ class Counting:
         return max((handoffs for handoffs, _ in self._handoffs.values()), default=0)
 
 
-def _started(metrics: Metrics, run: Run, event: e.RunStarted) -> None:
+def _count_start(metrics: Metrics, run: Run, event: e.RunStarted) -> None:
     metrics.runs_started.labels(metrics.tenant(run.tenant)).inc()
 
 
-def _moved(metrics: Metrics, run: Run, event: e.Moved) -> None:
+def _count_end(metrics: Metrics, run: Run, event: e.Moved) -> None:
     if event.target not in ENDS:
         return
     metrics.runs_finished.labels(event.target.value, metrics.tenant(run.tenant)).inc()
@@ -58,51 +58,51 @@ def _moved(metrics: Metrics, run: Run, event: e.Moved) -> None:
         _count_spending(metrics, run)
 
 
-def _released(metrics: Metrics, run: Run, event: e.ResultReleased) -> None:
+def _count_result(metrics: Metrics, run: Run, event: e.ResultReleased) -> None:
     _count_spending(metrics, run)
 
 
 def _count_spending(metrics: Metrics, run: Run) -> None:
-    """Count what an ended run has used, once its result says so."""
+    """Record the usage of an ended run, once its result is published."""
     metrics.run_cost.observe(run.usage.cost_usd)
     for limit, share in used(run.task.budget, run.usage).items():
         metrics.budget_used.labels(limit).observe(share)
 
 
 def used(budget: Budget, usage: Usage) -> Mapping[str, float]:
-    """Of each limit the share that was used; limits of nothing are left out."""
+    """Return the used share of each limit; limits of zero are left out."""
     spent = by_limit(usage).items()
     return {name: amount / limit for name, amount in spent if (limit := getattr(budget, name)) > 0}
 
 
-def _step_done(metrics: Metrics, run: Run, event: e.StepDone) -> None:
+def _observe_step(metrics: Metrics, run: Run, event: e.StepDone) -> None:
     metrics.step_seconds.labels(run.steps[event.step_id].step.agent).observe(event.seconds)
 
 
-def _attempt_failed(metrics: Metrics, run: Run, event: e.AttemptFailed) -> None:
+def _count_failure(metrics: Metrics, run: Run, event: e.AttemptFailed) -> None:
     metrics.step_failures.labels(event.by, metrics.error(event.error.code)).inc()
 
 
-def _asked(metrics: Metrics, run: Run, event: e.HelpRequested) -> None:
+def _count_question(metrics: Metrics, run: Run, event: e.HelpRequested) -> None:
     metrics.escalations.labels(event.about).inc()
 
 
-def _answered(metrics: Metrics, run: Run, event: e.HelpAnswered) -> None:
+def _count_decision(metrics: Metrics, run: Run, event: e.HelpAnswered) -> None:
     metrics.decisions.labels(event.decision).inc()
 
 
-def _ignored(metrics: Metrics, run: Run, event: e.AnswerIgnored) -> None:
+def _count_refused_answer(metrics: Metrics, run: Run, event: e.AnswerIgnored) -> None:
     if event.reason:
         metrics.answers_refused.labels(event.reason).inc()
 
 
 _COUNTED: Mapping[type[e.RunEvent], Callable[[Metrics, Run, Any], None]] = {
-    e.RunStarted: _started,
-    e.Moved: _moved,
-    e.ResultReleased: _released,
-    e.StepDone: _step_done,
-    e.AttemptFailed: _attempt_failed,
-    e.AnswerIgnored: _ignored,
-    e.HelpRequested: _asked,
-    e.HelpAnswered: _answered,
+    e.RunStarted: _count_start,
+    e.Moved: _count_end,
+    e.ResultReleased: _count_result,
+    e.StepDone: _observe_step,
+    e.AttemptFailed: _count_failure,
+    e.AnswerIgnored: _count_refused_answer,
+    e.HelpRequested: _count_question,
+    e.HelpAnswered: _count_decision,
 }

@@ -10,12 +10,10 @@ from prometheus_client import CollectorRegistry
 from schemas.plan import AgentCard
 from schemas.step import Output, StepCompleted
 from schemas.task import Task
-from services.orchestrator import service
-from services.orchestrator.authority import Authority
-from services.orchestrator.counting import Counting
+from services.orchestrator import intake
 from services.orchestrator.service import Orchestrator
 from shared import bus
-from shared.blackboard import KnownAgents, RunStore
+from shared.blackboard import RunStore
 from shared.bus import Delivery, encode
 from shared.runs import run_id_for
 from shared.runs.tokens import token_for
@@ -36,9 +34,8 @@ async def orchestrating(settings, sentinel):
     )
     await broker.start()
     try:
-        authority = Authority.of(settings, parts.redis, parts.metrics)
-        with patch.object(service, "token_hex", lambda _: SECRET):
-            yield Orchestrator(parts, KnownAgents(sentinel), Counting(parts.metrics), authority)
+        with patch.object(intake, "token_hex", lambda _: SECRET):
+            yield Orchestrator.of(parts)
     finally:
         await broker.stop()
 

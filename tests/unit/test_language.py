@@ -44,8 +44,6 @@ services/data
 
 services/gateway
 
-services/orchestrator
-
 services/research
 
 services/timekeeper

@@ -21,11 +21,9 @@ from infra.embedded.kafka import EmbeddedKafka
 from schemas.dead import DeadLetterHandled
 from schemas.plan import AgentCard
 from schemas.task import Task
-from services.orchestrator.authority import Authority
-from services.orchestrator.counting import Counting
 from services.orchestrator.service import Orchestrator
 from shared import bus
-from shared.blackboard import KnownAgents, announce, keys
+from shared.blackboard import announce, keys
 from shared.bus import Deliverer, KeyedConsumer, decode, encode
 from shared.bus.dead import redrive, search
 from shared.bus.dead_letter import dead_letter_headers
@@ -228,8 +226,7 @@ async def test_a_crash_before_the_record_leaves_it_open_and_whoever_worked_on_it
     once, repeat = await records_of(settings, "tasks", 2)
     parts = connect("orchestrator", settings)
     await parts.broker.start()
-    authority = Authority.of(settings, parts.redis, parts.metrics)
-    orchestrator = Orchestrator(parts, KnownAgents(parts.sentinel), Counting(parts.metrics), authority)
+    orchestrator = Orchestrator.of(parts)
     await orchestrator.handle(decode(once, settings.topic_prefix))
     [run] = await parts.runs.latest("default", 10, 0)
     before = (await parts.runs.load("default", run.id)).run

@@ -11,7 +11,7 @@ from schemas.event import State
 from schemas.plan import Plan, PlannedStep
 from schemas.step import Output, PlanProposed, Source, StepCompleted
 from schemas.task import Result, Task
-from services.orchestrator import counting, service
+from services.orchestrator import counting, outbox
 from shared import bus
 from shared.blackboard import keys
 from shared.bus.admin import read_topic
@@ -61,14 +61,14 @@ async def test_what_waits_to_be_published_is_not_taken_for_nothing_when_redis_wa
         raise asyncio.CancelledError
 
     with monkeypatch.context() as dying:
-        dying.setattr(service, "publish", killed)
+        dying.setattr(outbox, "publish", killed)
         with pytest.raises(asyncio.CancelledError):
             await orchestrator.handle(answer)
-    outbox = orchestrator.parts.runs.outbox
+    read_outbox = orchestrator.parts.runs.outbox
 
     async def emptied(*whose):
         await sentinel.own.flushall()
-        return await outbox(*whose)
+        return await read_outbox(*whose)
 
     with monkeypatch.context() as losing:
         losing.setattr(type(orchestrator.parts.runs), "outbox", lambda _self, *whose: emptied(*whose))

@@ -11,7 +11,7 @@ from schemas.event import State
 from schemas.step import StepCompleted
 from schemas.task import Result
 from schemas.timer import DeadlinePassed, ResultDue
-from services.orchestrator import service
+from services.orchestrator import changeset
 from shared.blackboard import RunStore, UnreadableRun, keys
 from shared.errors import InvalidMessage, TerminalError
 from shared.runs import run_id_for
@@ -153,7 +153,7 @@ async def test_answers_to_a_run_that_is_over_keep_it_no_longer_and_forged_ones_l
 
 
 async def test_what_follows_from_a_task_that_no_message_holds_is_an_error_of_the_task(orchestrator, monkeypatch):
-    monkeypatch.setattr(service, "fits", lambda _: False)
+    monkeypatch.setattr(changeset, "fits", lambda _: False)
     with pytest.raises(InvalidMessage) as refused:
         await orchestrator.handle(task())
     assert refused.value.code == "too_large"

@@ -10,7 +10,7 @@ from schemas.approval import CancelRun, PauseRun
 from schemas.event import State
 from schemas.log import GenerationBegun
 from schemas.task import Result
-from services.orchestrator import service
+from services.orchestrator import outbox
 from shared.blackboard import keys
 from shared.bus import encode, publish_once
 from shared.errors import LogDamaged
@@ -26,12 +26,12 @@ def losing(monkeypatch):
     """Have the second change of the run lost on its way to Kafka."""
 
     def lose() -> None:
-        publish = service.publish
+        publish = outbox.publish
 
         async def publishing(broker, records):
             await publish(broker, [each for each in records if not each.id.endswith(".2")])
 
-        monkeypatch.setattr(service, "publish", publishing)
+        monkeypatch.setattr(outbox, "publish", publishing)
 
     return lose
 

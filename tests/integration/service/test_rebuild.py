@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 from schemas.budget import Budget, DayBudget
 from schemas.event import State
 from schemas.step import HelpAsked
-from services.orchestrator import service as orchestrator_service
-from services.orchestrator.service import _change
+from services.orchestrator import outbox
+from services.orchestrator.changeset import prepare
 from shared.blackboard import Journal, Sentinel, read_journal, restore
 from shared.blackboard.ledger import Ledger
 from shared.bus import Delivery, publish
@@ -85,7 +85,7 @@ async def test_a_run_that_is_further_in_redis_than_in_the_log_is_left_alone(
     await orchestrator.handle(task())
     asked = await handoff_of(orchestrator)
     with monkeypatch.context() as killed_before_it_published:
-        killed_before_it_published.setattr(orchestrator_service, "publish", killed)
+        killed_before_it_published.setattr(outbox, "publish", killed)
         with pytest.raises(asyncio.CancelledError):
             await orchestrator.handle(completed(asked))
     before = await everything(sentinel.own)
@@ -141,7 +141,7 @@ async def test_of_two_changes_with_one_number_the_one_of_the_later_generation_co
     answer = completed(asked)
     decision = await decided(orchestrator, answer)
     loaded = await orchestrator.parts.runs.load("default", RUN)
-    late = orchestrator._records(decision, _change(decision, loaded, answer))
+    late = prepare(answer, loaded, decision, settings.topic_prefix).records
     await sentinel.own.flushall()
     await rebuild(sentinel, settings)
     await orchestrator.handle(question(asked))

@@ -7,8 +7,8 @@ import pytest
 from schemas.event import State
 from schemas.task import Task
 from schemas.timer import DeadlinePassed, WaitExpired
-from services.orchestrator import admission
-from services.orchestrator.admission import await_agents
+from services.orchestrator import preconditions
+from services.orchestrator.preconditions import require_agents
 from shared.agent import execution
 from shared.blackboard import keys
 from shared.errors import RetryableError
@@ -74,7 +74,7 @@ async def test_a_task_before_its_agent_waits_for_it_and_is_done_when_it_has_come
     early = delivery(Task(objective="o", shape="single", agent="late", idempotency_key="k2"), "t2")
     with pytest.raises(RetryableError) as waits:
         await orchestrator.handle(early)
-    assert (waits.value.code, waits.value.after) == ("unknown_agent", admission.AGENTS_AWAITED[0])
+    assert (waits.value.code, waits.value.after) == ("unknown_agent", preconditions.AGENTS_AWAITED[0])
     assert await redis.exists(keys.run("default", run_id_for("default", "k2"))) == 0
 
 
@@ -94,7 +94,7 @@ LATE = Task(objective="o", shape="single", agent="late", budget={"seconds": 600}
 )
 def test_an_agent_is_awaited_for_minutes_but_never_past_the_time_of_its_task(task, attempt, waits):
     try:
-        await_agents(Intake("run-1", "t1", task), attempt, {}, NOW)
+        require_agents(Intake("run-1", "t1", task), attempt, {}, NOW)
     except RetryableError:
         assert waits
     else:

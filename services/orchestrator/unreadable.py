@@ -1,4 +1,4 @@
-"""The intake of a task that could not be read or decided: its run is rejected, under the id its caller was given."""
+"""Ends of unreadable tasks and runs: a task is rejected under the run id that its caller was given."""
 
 import json
 from contextlib import suppress
@@ -8,12 +8,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.approval import CancelRun
+from schemas.envelope import Envelope
 from schemas.error import ErrorInfo
 from schemas.message import Id, Slug
 from schemas.task import Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
+from services.orchestrator.changeset import SOURCE
 from shared.blackboard import UnreadableRun
-from shared.bus import header_map
+from shared.bus import Delivery, content_id, header_map
 from shared.runs import UNREAD, Decision, Intake, end_unread, run_id_for
 
 _SLUG: TypeAdapter[str] = TypeAdapter(Slug)
@@ -21,7 +23,7 @@ _ID: TypeAdapter[str] = TypeAdapter(Id)
 
 
 def unread_intake(record: Any, error: ErrorInfo) -> Intake | None:
-    """A rejected intake for the task in `record`; None when it has no readable id in its `ce_id` header."""
+    """Return a rejected intake for the task in `record`; None if its `ce_id` header has no readable id."""
     headers = {name: value.decode(errors="replace") for name, value in header_map(record.headers).items()}
     task_id, source = _read(_ID, headers.get("ce_id")), headers.get("ce_source", "")
     if task_id is None:
@@ -34,10 +36,18 @@ def unread_intake(record: Any, error: ErrorInfo) -> Intake | None:
     return Intake(run_id, task_id, task, refused=error, source=source, unread=True)
 
 
-def ended(
+def stand_in_delivery(record: Any, intake: Intake) -> Delivery:
+    """Return the delivery of an unreadable task. It has an id of its own, because the task may be redriven."""
+    envelope = Envelope(
+        id=content_id("unread", intake.source or "", intake.task_id), source=SOURCE, type=Task.wire_type()
+    )
+    return Delivery(envelope, intake.task, record.topic, record.partition, record.offset, len(record.value or b""))
+
+
+def end_unreadable(
     unreadable: UnreadableRun, message: CancelRun | DeadlinePassed | WaitExpired | ResultDue, now: datetime
 ) -> Decision:
-    """The end of a run whose record cannot be read."""
+    """Return the end of a run whose record cannot be read."""
     why = f"cancelled by {message.by}: {message.reason}" if isinstance(message, CancelRun) else "its time is up"
     error = ErrorInfo(code=unreadable.code, message=f"{why}; {unreadable}")
     task = Task(objective=UNREAD, tenant=message.tenant)

@@ -1,0 +1,37 @@
+"""Intake of tasks: a task event becomes an `Intake`, screened by guardrails and within its tenant's terms."""
+
+from dataclasses import replace
+from secrets import token_hex
+
+from schemas.message import Message
+from schemas.task import Task
+from shared.access.tenants import grant, read_tenants
+from shared.bus import Delivery
+from shared.config import Settings
+from shared.errors import InvalidMessage
+from shared.guardrails import read_policy, screened_task
+from shared.runs import Intake, run_id_for
+from shared.telemetry import logs
+from shared.telemetry.propagation import current_traceparent
+from shared.telemetry.traces import set_attributes
+
+
+def message_of(delivery: Delivery, limit: int) -> Message | Intake:
+    """Return the message of a delivery, a task as its intake. Raises InvalidMessage `too_large` above `limit` bytes."""
+    task = delivery.message
+    if not isinstance(task, Task):
+        return task
+    if delivery.size > limit:
+        raise InvalidMessage(f"the task has {delivery.size} bytes; the limit is {limit}", code="too_large")
+    task_id, source = delivery.envelope.id, delivery.envelope.source
+    run_id = run_id_for(task.tenant, task.idempotency_key, source, task_id)
+    set_attributes(run=run_id, tenant=task.tenant)
+    logs.bind_message(task, run_id)
+    return Intake(run_id, task_id, task, current_traceparent() or None, source=source, secret=token_hex(16))
+
+
+def screen(intake: Intake, settings: Settings) -> Intake:
+    """Apply the guardrails and the tenant's terms to the task: only the result is stored, planned or logged."""
+    task, tripped = screened_task(intake.task, read_policy(settings.guardrails))
+    granted, refused = grant(task, read_tenants(settings.tenants))
+    return replace(intake, task=granted, tripped=tripped, refused=refused)
