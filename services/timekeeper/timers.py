@@ -1,7 +1,7 @@
-"""The timers that wait. Pure: it is told the time.
+"""Waiting timers. Pure: the caller passes the time.
 
-Contents are kept up to a bound in all; beyond it a timer is only a reference, and its content is read from the topic
-when it is due. A parked timer names scopes of the kill switch: it is due as soon as none of them is stopped.
+Contents are kept in memory up to a total bound; beyond it a timer is only a reference, and its content is read from the
+topic when it is due. A parked timer names scopes of the kill switch: it is due as soon as none of them is stopped.
 """
 
 import heapq
@@ -20,26 +20,26 @@ class Due(NamedTuple):
     place: TopicPartition
     id: str
     content: bytes | None
-    """None: it must be read from where the timer stands."""
+    """Content; None if it must be read from the topic, at `offset`."""
     due: float
     """Seconds since the epoch."""
     topic: str = ""
-    """Where its record goes, without the prefix."""
+    """Target topic of its record, without the prefix."""
     offset: int = 0
-    """Where the timer stands in its partition."""
+    """Offset of the timer in its partition."""
     serial: int = 0
-    """Tells one setting of the timer from the next."""
+    """Distinguishes successive settings of the same timer."""
 
 
 class _Waiting(NamedTuple):
-    """A timer as it waits."""
+    """A waiting timer, with the scopes that park it."""
 
     timer: Due
     parked_by: frozenset[str]
 
 
 class Timers:
-    """Timers by partition and id; setting one again replaces it."""
+    """Timers by partition and id; setting a timer replaces the one with the same id."""
 
     def __init__(self, most_kept: int = MOST_KEPT) -> None:
         self._waiting: dict[TopicPartition, dict[str, _Waiting]] = {}
@@ -57,7 +57,7 @@ class Timers:
 
     @property
     def parked(self) -> int:
-        """Timers that are parked."""
+        """Number of parked timers."""
         return len(self._parked)
 
     def set(
@@ -71,47 +71,47 @@ class Timers:
         offset: int = 0,
         parked_by: Iterable[str] = (),
     ) -> None:
-        """Let a timer wait until `due`, in seconds since the epoch."""
+        """Set a timer that is due at `due`, in seconds since the epoch."""
         self.clear(place, id)
         kept = content if self.kept + len(content) <= self._most_kept else None
         self._put(Due(place, id, kept, due, topic, offset), frozenset(parked_by))
 
     def clear(self, place: TopicPartition, id: str) -> None:
-        """Forget a timer."""
+        """Remove a timer."""
         gone = self._waiting.get(place, {}).pop(id, None)
         if gone is not None:
             self.kept -= len(gone.timer.content or b"")
             self._parked.discard((place, id))
 
     def complete(self, place: TopicPartition) -> None:
-        """All there was of the partition is known: what is due there may fire."""
+        """Mark a partition as completely read: its due timers may fire."""
         self._complete.add(place)
         for id, waiting in self._waiting.get(place, {}).items():
             heapq.heappush(self._heap, (waiting.timer.due, place, id))
 
     def drop(self, place: TopicPartition) -> None:
-        """Forget a partition."""
+        """Remove all timers of a partition."""
         self._complete.discard(place)
         for id in list(self._waiting.get(place, {})):
             self.clear(place, id)
         self._waiting.pop(place, None)
 
     def release(self, stopped: frozenset[str] | None, now: float) -> None:
-        """Take note of what is stopped; parked timers that are not stopped by it are due now."""
+        """Apply the set of stopped scopes: parked timers outside of it are due now."""
         if stopped is None or stopped == self._stopped:
             return
         self._stopped = stopped
         for place, id in list(self._parked):
             waiting = self._waiting[place][id]
             if not waiting.parked_by & stopped:
-                self.again([waiting.timer], min(now, waiting.timer.due))
+                self.postpone([waiting.timer], min(now, waiting.timer.due))
 
     def next_due(self) -> float | None:
-        """When the next one is due; None when none waits. It may turn out to have been cleared."""
+        """Return the time of the next due timer, which may have been cleared since; None if there is none."""
         return self._heap[0][0] if self._heap else None
 
     def due(self, now: float, limit: int) -> list[Due]:
-        """At most `limit` timers that are due, the earliest first. They wait on until they are cleared."""
+        """Return at most `limit` timers that are due, earliest first. They stay set until cleared."""
         found: list[Due] = []
         while self._heap and self._heap[0][0] <= now and len(found) < limit:
             due, place, id = heapq.heappop(self._heap)
@@ -121,12 +121,12 @@ class Timers:
         return found
 
     def has(self, timer: Due) -> bool:
-        """Whether it still waits as it was when it became due: neither cleared nor set again."""
+        """Return True if the timer is unchanged since it became due: neither cleared nor replaced."""
         known = self._waiting.get(timer.place, {}).get(timer.id)
         return known is not None and known.timer.serial == timer.serial
 
-    def again(self, timers: list[Due], due: float) -> None:
-        """Let these be due once more at `due`, if they wait as they were."""
+    def postpone(self, timers: list[Due], due: float) -> None:
+        """Make these timers due at `due`, if they are unchanged."""
         for each in timers:
             if self.has(each):
                 parked_by = self._waiting[each.place][each.id].parked_by

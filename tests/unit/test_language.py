@@ -46,8 +46,6 @@ services/gateway
 
 services/research
 
-services/timekeeper
-
 infra
 
 infra/compose

@@ -62,7 +62,7 @@ def test_what_could_not_be_published_is_due_again_unless_it_was_cleared():
         timers.set(0, name, 1.0, b"x")
     due = timers.due(2.0, 10)
     timers.clear(0, "cleared")
-    timers.again(due, 5.0)
+    timers.postpone(due, 5.0)
     assert timers.due(4.0, 10) == []
     assert [each.id for each in timers.due(5.0, 10)] == ["kept"]
 
@@ -73,7 +73,7 @@ def test_a_timer_that_was_set_again_is_not_put_back_as_it_was():
     timers.set(0, "moved", 1.0, b"x")
     due = timers.due(2.0, 10)
     timers.set(0, "moved", 9.0, b"y")
-    timers.again(due, 5.0)
+    timers.postpone(due, 5.0)
     assert timers.due(8.0, 10) == []
     assert [each.content for each in timers.due(9.0, 10)] == [b"y"]
 

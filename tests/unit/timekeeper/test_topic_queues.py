@@ -1,9 +1,9 @@
-"""The lanes due timers take: of each topic some at once."""
+"""Queues of due timers: of each topic some at once."""
 
 import asyncio
 
-from services.timekeeper.lanes import Lanes
 from services.timekeeper.timers import Due
+from services.timekeeper.topic_queues import TopicQueues
 
 
 def due(id: str) -> Due:
@@ -19,11 +19,11 @@ async def test_a_topic_that_takes_nothing_holds_up_no_other():
         fired.append(each.id)
 
     async with asyncio.TaskGroup() as group:
-        lanes = Lanes(group, fire, 2)
+        queues = TopicQueues(group, fire, 2)
         for number in range(10):
-            lanes.add("stuck", due(f"stuck{number}"))
+            queues.add("stuck", due(f"stuck{number}"))
         for number in range(10):
-            lanes.add("good", due(f"good{number}"))
+            queues.add("good", due(f"good{number}"))
         await asyncio.sleep(0.05)
         assert sorted(fired) == sorted(f"good{number}" for number in range(10))
         never.set()
@@ -40,7 +40,7 @@ async def test_of_one_topic_no_more_than_so_many_fire_beside_each_other():
         running.remove(each.id)
 
     async with asyncio.TaskGroup() as group:
-        lanes = Lanes(group, fire, 3)
+        queues = TopicQueues(group, fire, 3)
         for number in range(20):
-            lanes.add("runs", due(str(number)))
+            queues.add("runs", due(str(number)))
     assert (len(most), max(most)) == (20, 3)
