@@ -6,9 +6,14 @@ import pytest
 
 from infra.kafka.broker import running
 from shared.blackboard import announce
+from tests.support.agent_loop import agent, worker
+from tests.support.blackboard import store
 from tests.support.certificates import Certificates
+from tests.support.kill_switch import switch
 from tests.support.orchestrating import CARD, orchestrating
 from tests.support.secured_servers import postgres_binaries, redis_with_tls, secured_kafka, secured_postgres
+
+__all__ = ["agent", "store", "switch", "worker"]
 
 ROOT = Path(__file__).parents[2]
 

@@ -62,7 +62,7 @@ def mailing(agent, monkeypatch):
     mailed.clear()
     agent.tools = [mail]
     monkeypatch.setitem(gateway_fixtures.AGENTS, agent.name, agent.card)
-    monkeypatch.setattr("test_stopping_calls.meanwhile", nothing)
+    monkeypatch.setattr(f"{__name__}.meanwhile", nothing)
 
 
 def step_of(run: Run, step_id: str) -> DoStep:
@@ -72,10 +72,10 @@ def step_of(run: Run, step_id: str) -> DoStep:
 
 def while_called(monkeypatch, happens) -> None:
     async def once() -> None:
-        monkeypatch.setattr("test_stopping_calls.meanwhile", nothing)
+        monkeypatch.setattr(f"{__name__}.meanwhile", nothing)
         await happens()
 
-    monkeypatch.setattr("test_stopping_calls.meanwhile", once)
+    monkeypatch.setattr(f"{__name__}.meanwhile", once)
 
 
 async def test_of_six_calls_in_one_reply_only_the_one_under_way_is_made_when_the_run_is_cancelled(

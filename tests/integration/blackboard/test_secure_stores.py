@@ -149,7 +149,7 @@ async def test_a_user_who_may_not_do_what_a_service_must_is_told_so(redis_binary
     acl = f"user waggle on >{PASSWORD} ~waggle:* -@all +hello +ping +info"
     with (
         secured_redis(redis_binary, tmp_path, made, acl, made.server, mutual=False) as port,
-        pytest.raises(Misconfigured, match=r"does not let the user in WAGGLE_REDIS .*'get'"),
+        pytest.raises(Misconfigured, match=r"denies the user in WAGGLE_REDIS .*'get'"),
     ):
         await blackboard.check_redis(redis_settings(port, made))
 

@@ -85,7 +85,7 @@ async def test_what_was_granted_survives_the_loss_of_redis_and_a_change_of_the_f
 async def test_tasks_above_the_rate_of_their_tenant_come_back_when_it_is_their_turn_and_are_then_begun(strict):
     first, second = (delivery(wanting(tenant="slow", idempotency_key=key), key) for key in ("k1", "k2"))
     await strict.handle(first)
-    with pytest.raises(RetryableError, match="2 tasks a minute") as later:
+    with pytest.raises(RetryableError, match="2 tasks per minute") as later:
         await strict.handle(second)
     assert (later.value.code, 25 < later.value.after <= 30) == ("rate_limited", True)
     assert await run_of(strict, "slow")
@@ -117,7 +117,7 @@ async def test_a_task_takes_one_turn_however_often_it_comes_and_none_once_its_ru
 async def test_a_task_that_says_it_was_tried_before_waits_for_its_turn_all_the_same(strict):
     first, second = (delivery(wanting(tenant="slow", idempotency_key=key), key) for key in ("k1", "k2"))
     await strict.handle(first)
-    with pytest.raises(RetryableError, match="2 tasks a minute"):
+    with pytest.raises(RetryableError, match="2 tasks per minute"):
         await strict.handle(replace(second, envelope=second.envelope.model_copy(update={"attempt": 2})))
 
 
