@@ -1,4 +1,4 @@
-"""`python -m infra.alerts`: checks the alert rules and tries them, with Prometheus' own tool."""
+"""Run the alert rules' checks and tests with promtool: `python -m infra.alerts`."""
 
 import sys
 
@@ -8,7 +8,7 @@ _FOLDER = ROOT / "infra" / "prometheus"
 
 
 def main() -> None:
-    """Check and try all rules. Leaves with what is wrong, or with what to do to have the tool."""
+    """Check and test all rules. Exits with the problems, or with instructions to install the tool."""
     try:
         tool = promtool()
         print(run([tool, "check", "rules", _FOLDER / "alerts.yml"]), end="")

@@ -1,6 +1,6 @@
-"""The secrets each service is given, and no other is: one table for `docker-compose.yml` and `k8s/`.
+"""Secrets by service: one table for `docker-compose.yml` and `k8s/`.
 
-A service's own Kafka password is beside it. What stands in none of these rows is no secret.
+A service's own Kafka password comes in addition. A variable in none of these rows is no secret.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,7 +15,7 @@ ENTRUSTED: Mapping[str, frozenset[str]] = {
     "communication": AGENT | {"WAGGLE_SMTP"},
     "data": AGENT | {"WAGGLE_DATABASES"},
 }
-"""By service. One that has no row is an agent like any other."""
+"""Secrets by service. A service without a row is an ordinary agent."""
 
 SECRETS = frozenset.union(AGENT, *ENTRUSTED.values())
 

@@ -1,4 +1,4 @@
-"""Files that are written from code, and kept as it says."""
+"""Files generated from code."""
 
 import sys
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_or_check(files: Mapping[Path, str], writer: str) -> None:
-    """Write them; with --check on the command line, leave and name the first that `writer` would change."""
+    """Write them; with --check on the command line, exit naming the first that `writer` would change."""
     for path, content in files.items():
         if "--check" not in sys.argv:
             path.write_text(content)

@@ -1,4 +1,4 @@
-"""`python -m infra.metrics [--check]`: writes docs/metrics.md from what the services really register."""
+"""Write docs/metrics.md from the registered metrics: `python -m infra.metrics [--check]`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,17 +16,16 @@ PAGE = Path("docs/metrics.md")
 _HEAD = f"""\
 # Metrics
 
-Each service, the gateway too, shows them at `/metrics` on its HTTP port, in Prometheus' form; those it has no part in
-stay empty, and `process_…` are beside them. No label is a run's id: which run it was, its trace says. Labels whose
-values come from outside (tenant, model, tool, error) keep the first {MOST_VALUES} values a process sees, further ones
-are `other`.
+Each service, including the gateway, serves them at `/metrics` on its HTTP port, in Prometheus' format; unused series
+stay empty, and `process_…` metrics are included. No label is a run's id: use traces to find a run. Labels with external
+values (tenant, model, tool, error) keep the first {MOST_VALUES} values a process sees, all others become `other`.
 
 Runs and steps are counted by the orchestrator once the change is recorded, model and tool calls by the agent that makes
 them: neither a redelivered message nor a replayed turn counts again. `waggle_consumer_lag` and
 `waggle_commit_age_seconds` come from the consumer that owns the partitions: sum the one over the consumers of a group,
-take the highest of the other.
+take the maximum of the other.
 
-What is alerted on is in [`infra/prometheus/alerts.yml`](../infra/prometheus/alerts.yml), what to do then in
+Alert rules are in [`infra/prometheus/alerts.yml`](../infra/prometheus/alerts.yml), their runbooks in
 [operate](operate.md#alerts); dashboards are in [`infra/grafana/dashboards`](../infra/grafana/dashboards).
 
 | metric | kind | labels | meaning |
@@ -35,7 +34,7 @@ What is alerted on is in [`infra/prometheus/alerts.yml`](../infra/prometheus/ale
 
 
 class Metric(NamedTuple):
-    """One metric as Prometheus names it."""
+    """One metric, under its Prometheus name."""
 
     name: str
     kind: str
@@ -43,7 +42,7 @@ class Metric(NamedTuple):
     about: str
 
     def samples(self) -> Iterator[tuple[str, frozenset[str]]]:
-        """The names queries may use, with the labels each has."""
+        """Return the names that queries may use, with the labels of each."""
         if self.kind == "histogram":
             yield f"{self.name}_bucket", frozenset({*self.labels, "le"})
             yield f"{self.name}_count", frozenset(self.labels)
@@ -53,7 +52,7 @@ class Metric(NamedTuple):
 
 
 def catalogue() -> list[Metric]:
-    """Every metric of ours, in the order they are declared in."""
+    """Return all our metrics, in order of declaration."""
     registry = CollectorRegistry()
     owners = Metrics(registry), CountingExporter(ConsoleSpanExporter(), registry)
     registered = [each for owner in owners for each in vars(owner).values() if isinstance(each, MetricWrapperBase)]
@@ -68,7 +67,7 @@ def _metric(registered: MetricWrapperBase) -> Metric:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     return _HEAD + "".join(map(_row, catalogue()))
 
 
@@ -78,7 +77,7 @@ def _row(metric: Metric) -> str:
 
 
 def main() -> None:
-    """Write the page; with --check only say whether it is up to date."""
+    """Write the page; with --check only report whether it is up to date."""
     write_or_check({PAGE: page()}, "infra.metrics")
 
 

@@ -1,4 +1,4 @@
-"""Starting things: free ports, whether something can be used yet, and that nothing outlives its parent."""
+"""Starting processes: free ports, readiness checks, and no process that outlives its parent."""
 
 import asyncio
 import ctypes
@@ -17,20 +17,20 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Have the kernel send this process SIGTERM when its parent ends, however it ends. Does nothing but on Linux."""
+    """Have the kernel send this process SIGTERM when its parent ends, for whatever reason. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:
-    """A port on loopback nobody listens on right now."""
+    """Return a free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 async def listens(port: int) -> bool:
-    """Whether a connection to the port on loopback is taken."""
+    """Return true if the port on loopback accepts connections."""
     with suppress(OSError):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.close()
@@ -39,7 +39,7 @@ async def listens(port: int) -> bool:
 
 
 async def answers(url: str) -> bool:
-    """Whether the address answers a GET with 200."""
+    """Return true if the address answers a GET with 200."""
     with suppress(httpx.HTTPError):
         async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
             return (await client.get(url)).status_code == httpx.codes.OK
@@ -47,7 +47,7 @@ async def answers(url: str) -> bool:
 
 
 async def redis_answers(url: str) -> bool:
-    """Whether a Redis answers a PING."""
+    """Return true if a Redis answers a PING."""
     with suppress(RedisError, OSError):
         async with Redis.from_url(url) as client:
             return bool(await client.ping())
@@ -55,7 +55,7 @@ async def redis_answers(url: str) -> bool:
 
 
 async def kafka_answers(bootstrap: str) -> bool:
-    """Whether a Kafka on loopback gives its metadata."""
+    """Return true if a Kafka on loopback returns its metadata."""
     if not await listens(int(bootstrap.rpartition(":")[2])):
         return False
     client = AIOKafkaClient(bootstrap_servers=bootstrap)

@@ -1,4 +1,4 @@
-"""Waiting for a process that starts: for as long as it lives and does something, however slow the machine is."""
+"""Waiting for a starting process: as long as it lives and makes progress, however slow the machine is."""
 
 import time
 from contextlib import suppress
@@ -7,18 +7,18 @@ from pathlib import Path
 import psutil
 
 STILL = 300.0
-"""Seconds without any work or any line of its log after which a process counts as stuck."""
+"""Seconds without CPU time or log lines after which a process counts as stuck."""
 
 SAY_EVERY = 15.0
 
 _LEAST_CPU = 0.02
-"""Seconds of CPU time that count as work: a process that only waits uses less in a minute."""
+"""Seconds of CPU time that count as work: an idle process uses less in a minute."""
 
 _LONGEST_TAIL = 3_000
 
 
 class Progress:
-    """What a starting process has done so far. Its log is looked at from `begins` on."""
+    """Progress of a starting process. Its log is read from `begins` on."""
 
     def __init__(self, log: Path, begins: int = 0) -> None:
         self._log = log
@@ -28,14 +28,14 @@ class Progress:
         self._size = begins
 
     def stuck(self, pid: int | None) -> bool:
-        """Return whether it has done nothing for a long while."""
+        """Return true if it has made no progress for a long while."""
         cpu, size, now = _cpu_seconds(pid), self._length(), time.monotonic()
         if abs(cpu - self._cpu) > _LEAST_CPU or size != self._size:
             self._cpu, self._size, self._moved = cpu, size, now
         return now - self._moved > STILL
 
     def due(self) -> str | None:
-        """A line about it, now and then."""
+        """Return a line about it, now and then."""
         now = time.monotonic()
         if now - self._said < SAY_EVERY:
             return None
@@ -43,7 +43,7 @@ class Progress:
         return f"still starting, {now - self._began:.0f} s, used {self._cpu:.1f} s CPU"
 
     def why(self, code: int | None) -> str:
-        """What is to be said of a process that cannot be used: how it ended, and the end of its log."""
+        """Describe the failure of a process: its end, and the end of its log."""
         how = f"did nothing for {STILL:g} s" if code is None else f"ended with status {code}"
         tail = self._tail()
         return f"{how}; the end of {self._log}:\n{tail}" if tail else f"{how}; {self._log} is empty"
@@ -61,7 +61,7 @@ class Progress:
 
 
 def _cpu_seconds(pid: int | None) -> float:
-    """CPU time of a process and of what it has started."""
+    """Return the CPU time of a process and its descendants."""
     with suppress(psutil.Error):
         process = psutil.Process(pid) if pid is not None else None
         family = [process, *process.children(recursive=True)] if process is not None else []

@@ -1,6 +1,6 @@
-"""`python -m infra.ready [URL …]`: whether every address answers a GET with 200; by default this container's /ready.
+"""Check that every address, by default this container's /ready, answers GET with 200: `python -m infra.ready [URL …]`.
 
-It is a container's health check, run every few seconds: nothing is imported that takes long.
+It is a container's health check, run every few seconds: its imports must be fast.
 """
 
 import os
@@ -13,7 +13,7 @@ TIMEOUT = 6.0
 
 
 def failing(urls: list[str]) -> list[str]:
-    """What is wrong, one line for each address that does not answer as it should."""
+    """Return the problems, one line per address."""
     direct = build_opener(ProxyHandler({}))
     return [f"{url}: {problem}" for url in urls if (problem := _problem(direct, url))]
 
@@ -27,7 +27,7 @@ def _problem(direct: OpenerDirector, url: str) -> str:
 
 
 def main() -> None:
-    """Leave with 0 when all answer, else with 1 and say which does not."""
+    """Exit with 0 if all answer, else with 1 and a line per failure."""
     here = f"http://127.0.0.1:{os.environ.get('WAGGLE_HTTP_PORT', '8080')}/ready"
     if problems := failing(sys.argv[1:] or [here]):
         sys.exit("\n".join(problems))

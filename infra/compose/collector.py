@@ -1,4 +1,4 @@
-"""What the OpenTelemetry collector's documentation allows of the components our configuration names."""
+"""Fields that the OpenTelemetry collector's documentation allows for the components of our configuration."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,19 +13,19 @@ Percent = Annotated[int, Field(gt=0, le=100)]
 
 
 class Part(BaseModel):
-    """A part of the configuration: the collector refuses names it does not know, so does this."""
+    """Part of the configuration. Refuses unknown names, as the collector does."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Listener(Part):
-    """Where a protocol is listened to."""
+    """Endpoint of a protocol."""
 
     endpoint: Endpoint
 
 
 class Protocols(Part):
-    """The two ways OTLP comes in."""
+    """Protocols of OTLP."""
 
     http: Listener
     grpc: Listener
@@ -38,7 +38,7 @@ class Otlp(Part):
 
 
 class Receivers(Part):
-    """Our receivers."""
+    """Receivers in use."""
 
     otlp: Otlp
 
@@ -58,14 +58,14 @@ class Batch(Part):
 
 
 class Processors(Part):
-    """Our processors."""
+    """Processors in use."""
 
     memory_limiter: MemoryLimiter
     batch: Batch
 
 
 class Tls(Part):
-    """How the exporter encrypts."""
+    """TLS settings of an exporter."""
 
     insecure: bool
 
@@ -78,7 +78,7 @@ class Exporter(Part):
 
 
 class Pipeline(Part):
-    """What goes through what."""
+    """Receivers, processors and exporters of a pipeline."""
 
     receivers: list[str]
     processors: list[str]
@@ -86,7 +86,7 @@ class Pipeline(Part):
 
 
 class Service(Part):
-    """What is in use."""
+    """Extensions and pipelines in use."""
 
     extensions: list[str]
     pipelines: dict[str, Pipeline]
@@ -94,13 +94,13 @@ class Service(Part):
 
 
 class Extensions(Part):
-    """Our extensions."""
+    """Extensions in use."""
 
     health_check: Listener
 
 
 class Collector(Part):
-    """The whole file."""
+    """The whole configuration."""
 
     receivers: Receivers
     processors: Processors
@@ -117,12 +117,12 @@ class Collector(Part):
             if unknown:
                 raise ValueError(f"pipeline {name} names {', '.join(unknown)}, which is not declared")
             if pipeline.processors[0] != "memory_limiter":
-                raise ValueError(f"pipeline {name}: memory_limiter has to come first")
+                raise ValueError(f"pipeline {name}: memory_limiter must come first")
         return self
 
 
 def problems(path: Path) -> list[str]:
-    """What is wrong with the file."""
+    """Return the problems of the file."""
     try:
         Collector.model_validate(settings_file(path))
     except ValidationError as wrong:

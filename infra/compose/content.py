@@ -1,4 +1,4 @@
-"""What the image holds, made without an engine."""
+"""Content of the image, built without an engine."""
 
 import hashlib
 import shutil
@@ -11,7 +11,7 @@ from infra.toolchain.python import PIP
 
 
 def environment(root: Path) -> Path:
-    """What the image holds, as a virtual environment: made of the same lock and of no other files."""
+    """Build the image's content as a virtual environment, from the same lock and the same files."""
     lock = root / "requirements.runtime.lock"
     installed = place(f"image-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}")
     done = installed / "whole"
@@ -30,13 +30,13 @@ def environment(root: Path) -> Path:
 
 
 def _replace(python: Path, wheel: Path) -> None:
-    """Without an index, as in the Dockerfile: it fails when the lock has not all that pyproject.toml asks for."""
+    """Install without an index, as in the Dockerfile: this fails if the lock lacks a dependency of pyproject.toml."""
     run([python, "-m", "pip", "uninstall", "--quiet", "--yes", "waggle"])
     run([python, *PIP, "--no-index", wheel])
 
 
 def shipped(root: Path) -> list[str]:
-    """What the build of the image is given of the clone."""
+    """Copy the build context of the image from the clone."""
     lines = (root / ".dockerignore").read_text().splitlines()
     return [line.removeprefix("!") for line in lines if line.startswith("!")]
 

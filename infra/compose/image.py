@@ -1,4 +1,4 @@
-"""The Dockerfile: what it runs, what it copies, and that its lock holds what production needs and no more."""
+"""Checks of the Dockerfile: its command, its copied files, and a lock with exactly what production needs."""
 
 import json
 import re
@@ -13,13 +13,13 @@ _STEP = re.compile(r"^(\w+) (.*(?:\\\n.*)*)", re.MULTILINE)
 
 
 def command(root: Path) -> list[str]:
-    """What a container does that is given no command."""
+    """Return the default command of a container."""
     words: list[str] = json.loads(_steps(root, "CMD")[-1])
     return words
 
 
 def environment(root: Path) -> dict[str, str]:
-    """The variables the image sets, those of the interpreter left out."""
+    """Return the variables the image sets, except those of the interpreter."""
     words = " ".join(_steps(root, "ENV")).replace("\\\n", " ").split()
     return dict(word.split("=", 1) for word in words if word.startswith("WAGGLE_"))
 
@@ -30,7 +30,7 @@ def _steps(root: Path, name: str) -> list[str]:
 
 
 def problems(root: Path) -> list[str]:
-    """Everything that is wrong."""
+    """Return all problems."""
     return [*_copies(root), *_rights(root), *_lock(root)]
 
 
@@ -58,13 +58,13 @@ def _lock(root: Path) -> Iterator[str]:
     text = (root / "requirements.runtime.lock").read_text()
     runtime, everything = dict(_PINNED.findall(text)), dict(_PINNED.findall((root / "requirements.lock").read_text()))
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    again = "make requirements.runtime.lock again as pyproject.toml says"
+    again = "regenerate requirements.runtime.lock as described in pyproject.toml"
     for name in sorted(_names(project["dependencies"]) - runtime.keys()):
         yield f"requirements.runtime.lock has no {name}: {again}"
     built_with = dict(_PINNED.findall((root / "requirements.build.lock").read_text()))
     for name, version in (runtime | built_with).items():
         if everything.get(name) != version:
-            yield f"the image gets {name} {version}, requirements.lock says another: {again}"
+            yield f"the image gets {name} {version}, requirements.lock has another version: {again}"
     for extra, wanted in project["optional-dependencies"].items():
         for name in sorted(_names(wanted) & runtime.keys() - _shared(text)):
             yield f"requirements.runtime.lock has {name}, which only the extra `{extra}` needs: {again}"
@@ -77,7 +77,7 @@ def _names(requirements: list[str]) -> set[str]:
 
 
 def _shared(lock: str) -> set[str]:
-    """What a lock holds because something else needs it."""
+    """Return the packages of a lock that are there because another needs them."""
     return {name for name, _ in _PINNED.findall(lock) if f"{name}==" in lock and _wanted_by_another(lock, name)}
 
 

@@ -1,4 +1,4 @@
-"""The compose file and what stands beside it, read."""
+"""Parsed compose file and the files beside it."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import yaml
 _VARIABLE = re.compile(r"\$\{(\w+)(?:(:?)-([^}]*))?\}")
 
 Model = dict[str, Any]
-"""One service as the compose file has it, merges done and variables filled in."""
+"""One service, with merges resolved and variables substituted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Mount:
     source: str
     target: str
     named: bool
-    """Whether the source is a named volume, else a path of the host."""
+    """True if the source is a named volume rather than a path of the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +32,19 @@ class Compose:
     services: dict[str, Model]
     volumes: frozenset[str]
     variables: frozenset[str]
-    """Every variable it reads."""
+    """Return every variable it reads."""
 
     def ours(self) -> dict[str, Model]:
-        """Those that run an image of ours."""
+        """Return the services that run our image."""
         return {name: model for name, model in self.services.items() if "build" in model}
 
     def swarm(self) -> dict[str, Model]:
-        """Those of ours that are a service of the swarm: what the image itself runs."""
+        """Return the services of the swarm: those that run the image's default command."""
         return {name: model for name, model in self.ours().items() if "command" not in model}
 
 
 def read(root: Path, values: Mapping[str, str] | None = None) -> Compose:
-    """The compose file of a clone, with these values of the variables it reads."""
+    """Read the compose file of a clone, with these values for its variables."""
     text = (root / "docker-compose.yml").read_text()
     content = _filled(yaml.safe_load(text), values or {})
     plain = re.sub(r"(?m)^\s*#.*$", "", text)
@@ -73,7 +73,7 @@ def _value(found: re.Match[str], values: Mapping[str, str]) -> str:
 
 
 def mounts(model: Model) -> list[Mount]:
-    """The volumes of a service, in whichever way they are written."""
+    """Return the volumes of a service, in either notation."""
     return [_mount(each) for each in model.get("volumes", ())]
 
 
@@ -85,11 +85,11 @@ def _mount(written: str | dict[str, Any]) -> Mount:
 
 
 def example(root: Path) -> dict[str, str]:
-    """What .env.example sets."""
+    """Return the values that .env.example sets."""
     lines = (root / ".env.example").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
 def settings_file(path: Path) -> Any:
-    """The content of a YAML file that a container is given."""
+    """Return the content of a YAML file that a container mounts."""
     return yaml.safe_load(path.read_text())

@@ -1,4 +1,4 @@
-"""What must hold of the compose file beyond its schema. Each rule returns sentences that say what is wrong."""
+"""Rules of the compose file beyond its schema. Each returns one sentence per problem."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ STANDARD = frozenset(
         "OTEL_TRACES_SAMPLER_ARG",
     }
 )
-"""Variables of OpenTelemetry's specification that the SDK in our services reads."""
+"""Variables of OpenTelemetry's specification that our services' SDK reads."""
 
 FOREIGN = {
     "kafka": re.compile(r"CLUSTER_ID|KAFKA_[A-Z_]+"),
@@ -28,7 +28,7 @@ FOREIGN = {
     "grafana": re.compile(r"GF_[A-Z]+_[A-Z_]+"),
     "kafka-ui": re.compile(r"KAFKA_CLUSTERS_0_(NAME|BOOTSTRAPSERVERS|READONLY)|JAVA_OPTS"),
 }
-"""The variables that the documentation of other images names."""
+"""Variables that the documentation of other images names."""
 
 PORTS = {
     "kafka": {9092, 9094},
@@ -41,10 +41,10 @@ PORTS = {
     "grafana": {3000},
     "kafka-ui": {8080},
 }
-"""What other images listen on, as their documentation and the files given to them say."""
+"""Ports of other images, from their documentation and their configuration."""
 
 UNASKED = frozenset({"collector"})
-"""Whose image holds nothing that could ask: another container does."""
+"""Images without a program for a health check: another container checks them."""
 
 _ADDRESS = re.compile(r"(?<![\w.-])([a-z][a-z0-9-]*):(\d{2,5})(?!\d)")
 _SECRET = re.compile(r"PASSWORD|KEY$|SECRET|TOKEN")
@@ -55,7 +55,7 @@ Rule = Callable[[Compose], Iterator[str]]
 
 
 def problems(compose: Compose) -> list[str]:
-    """Everything that is wrong."""
+    """Return all problems."""
     return [found for rule in RULES for found in rule(compose)]
 
 
@@ -63,7 +63,7 @@ def _every_service_is_there(compose: Compose) -> Iterator[str]:
     present = {model["build"]["args"]["SERVICE"]: name for name, model in compose.swarm().items()}
     for name in service_names(compose.root):
         if present.get(name) != name:
-            yield f"services/{name} has no stanza in docker-compose.yml: give it one like its neighbours'"
+            yield f"services/{name} has no stanza in docker-compose.yml: add one like its neighbours'"
     for name in present.keys() - set(service_names(compose.root)):
         yield f"{present[name]}: there is no folder services/{name}"
 
@@ -96,7 +96,7 @@ def _dashboards_ask_sources_there_are(compose: Compose) -> Iterator[str]:
 def _variables_are_in_the_example(compose: Compose) -> Iterator[str]:
     listed = example(compose.root)
     for name in compose.variables ^ (listed.keys() - {"COMPOSE_PROFILES"}):
-        yield f"{name} is in one of docker-compose.yml and .env.example only"
+        yield f"{name} is in only one of docker-compose.yml and .env.example"
     for name, value in listed.items():
         if _SECRET.search(name) and value:
             yield f".env.example gives {name} a value: leave it empty"
@@ -106,13 +106,13 @@ def _variables_are_settings(compose: Compose) -> Iterator[str]:
     for name, model in compose.services.items():
         for variable in model.get("environment", {}):
             if name in compose.ours() and variable not in known_variables():
-                yield f"{name}: {variable} is no setting and no standard variable"
+                yield f"{name}: {variable} is neither a setting nor a standard variable"
             if name in FOREIGN and not FOREIGN[name].fullmatch(variable):
                 yield f"{name}: its image knows no {variable}"
 
 
 def known_variables() -> frozenset[str]:
-    """Every variable a service reads."""
+    """Return every variable a service reads."""
     fields = Settings.model_fields.items()
     named = (getattr(field.validation_alias, "choices", [f"WAGGLE_{name.upper()}"])[0] for name, field in fields)
     return STANDARD | {str(name) for name in named}
@@ -123,10 +123,10 @@ def _secrets_are_with_who_uses_them(compose: Compose) -> Iterator[str]:
     for name, model in compose.ours().items():
         given = model.get("environment", {})
         excess = too_many(name, given) if name in swarm else sorted(SECRETS & given.keys())
-        yield from (f"{name}: it is given {variable}, which it does not use" for variable in excess)
+        yield from (f"{name}: it gets {variable}, which it does not use" for variable in excess)
     for name, model in swarm.items():
         missing = {"WAGGLE_REDIS", "WAGGLE_POSTGRES"} & entrusted(name) - model["environment"].keys()
-        yield from (f"{name}: it is not given {variable}" for variable in sorted(missing))
+        yield from (f"{name}: it does not get {variable}" for variable in sorted(missing))
 
 
 def _addresses_lead_somewhere(compose: Compose) -> Iterator[str]:
@@ -150,7 +150,7 @@ def _published_ports_are_listened_on(compose: Compose) -> Iterator[str]:
         for published in model.get("ports", ()):
             address, _, rest = published.partition(":")
             if int(rest.rpartition(":")[2]) not in _ports(compose, name):
-                yield f"{name}: it does not listen on what {published} publishes"
+                yield f"{name}: it does not listen on the port that {published} publishes"
             if address != "127.0.0.1":
                 yield f"{name}: {published} is published beyond loopback by default"
 
@@ -172,7 +172,7 @@ def _named_files_are_mounted(compose: Compose) -> Iterator[str]:
         for path in re.findall(r"--config[.a-z]*=(\S+)", " ".join(_words(model, "command"))):
             places = [compose.root / m.source / path[len(m.target) :].lstrip("/") for m in _over(model, path)]
             if not any(place.exists() for place in places):
-                yield f"{name}: {path} is not there when it starts"
+                yield f"{name}: {path} does not exist when it starts"
 
 
 def _over(model: Model, path: str) -> list[Mount]:
@@ -193,7 +193,7 @@ def _health_is_asked(compose: Compose) -> Iterator[str]:
     for name, model in compose.services.items():
         once = model.get("restart", "").startswith("on-failure")
         if not _test(model) and not once and name not in UNASKED:
-            yield f"{name}: nothing asks whether it is healthy"
+            yield f"{name}: it has no health check"
         for other, wanted in model.get("depends_on", {}).items():
             yield from _waits(compose, name, other, wanted["condition"])
 
@@ -201,11 +201,11 @@ def _health_is_asked(compose: Compose) -> Iterator[str]:
 def _waits(compose: Compose, name: str, other: str, condition: str) -> Iterator[str]:
     awaited = compose.services.get(other)
     if awaited is None:
-        yield f"{name}: there is no {other} to wait for"
+        yield f"{name}: it waits for {other}, which does not exist"
     elif condition == "service_healthy" and not _test(awaited):
-        yield f"{name}: waits for {other} to be healthy, which nothing asks it"
+        yield f"{name}: waits for {other} to be healthy, which has no health check"
     elif condition == "service_completed_successfully" and not awaited["restart"].startswith("on-failure"):
-        yield f"{name}: waits for {other} to end, which it does not"
+        yield f"{name}: waits for {other} to end, which keeps running"
     elif "core" in compose.services[name]["profiles"] and "core" not in awaited["profiles"]:
         yield f"{name}: waits for {other}, which the profile core does not start"
 

@@ -1,4 +1,4 @@
-"""Adding an agent to what lists every service by name: the compose file and what Prometheus asks."""
+"""Adding an agent to the lists of services: the compose file and Prometheus' targets."""
 
 from pathlib import Path
 from string import Template
@@ -16,7 +16,7 @@ _NAME = "          - "
 
 
 def add(name: str, root: Path) -> list[Path]:
-    """Add the agent, unless it is there, and return the files changed. Raises ValueError when the mark is gone."""
+    """Add the agent, unless it is there, and return the changed files. Raises ValueError if the mark is missing."""
     compose, prometheus = root / "docker-compose.yml", root / "infra" / "prometheus" / "prometheus.yml"
     text = compose.read_text()
     if f"\n  {name}:\n" in text:

@@ -1,7 +1,7 @@
 """The compose file's processes without containers: same image content, environment and commands, real servers here.
 
-What differs, and no more: host names lead to servers on loopback, every process has a port of its own, and the folders
-of volumes lie under one folder. Nothing is traced: there is no collector here.
+Differences: host names resolve to servers on loopback, every process has a port of its own, and the folders of volumes
+lie under one folder. There is no collector, so nothing is traced.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from infra.embedded.child import Child
 from infra.probe import free_port
 
 ONCE_WITHIN = 120.0
-"""Seconds a command that is to end may take."""
+"""Time limit of a command that should end, in seconds."""
 
 _GRACE = 20.0
 
@@ -26,10 +26,10 @@ _APART = "WAGGLE_METRICS_PORT"
 
 
 class Swarm:
-    """Our containers' processes, run by `python` of the folder that has what the image has."""
+    """Our containers' processes, run by `python` of a folder with the image's content."""
 
     def __init__(self, compose: Compose, built: Path, folder: Path, servers: Mapping[str, str]) -> None:
-        """`servers` says where on loopback each `host:port` of the compose file is, or what a whole URL is."""
+        """`servers` maps each `host:port` or URL of the compose file to an address on loopback."""
         self._compose = compose
         self._built = built
         self._folder = folder
@@ -53,19 +53,19 @@ class Swarm:
         await self.stop()
 
     async def stop(self) -> None:
-        """Ask every process to end, as an engine does."""
+        """Terminate every process, as an engine does."""
         await asyncio.gather(*(child.stop(_GRACE) for child in self._children.values()))
 
     def address(self, name: str) -> str:
-        """Where a process has its HTTP side."""
+        """Return the HTTP address of a process."""
         return f"http://127.0.0.1:{self._ports[name]}"
 
     def metrics(self, name: str) -> str:
-        """Where a process has its metrics."""
+        """Return the metrics address of a process."""
         return f"http://127.0.0.1:{self._metrics[name]}/metrics"
 
     def place(self, path: str, name: str) -> Path:
-        """Where here a path of a container is."""
+        """Return the local path for a path of a container."""
         for mount in mounts(self._compose.services[name]):
             if path.startswith(mount.target):
                 source = self._folder / mount.source if mount.named else self._compose.root / mount.source
@@ -73,12 +73,12 @@ class Swarm:
         raise KeyError(path)
 
     def health(self, name: str) -> subprocess.CompletedProcess[str]:
-        """What its health check says."""
+        """Run its health check and return the result."""
         words = self._compose.services[name]["healthcheck"]["test"]
         return self.run(name, words[1:])
 
     def run(self, name: str, words: list[str], *, asked: str = "") -> subprocess.CompletedProcess[str]:
-        """What a command says that is run in a container, given this on its standard input."""
+        """Run a command in a container with this standard input; return its output."""
         return subprocess.run(
             [self._here(word, name) for word in words],
             env=self._environment(name),
@@ -91,7 +91,7 @@ class Swarm:
         )
 
     def lasting(self) -> list[str]:
-        """Those that go on running."""
+        """Return the services that keep running."""
         ours = self._compose.ours().items()
         return [name for name, model in ours if name not in self._ending() and "core" in model["profiles"]]
 
@@ -114,7 +114,7 @@ class Swarm:
             environment=self._environment(name),
             log=self._folder / f"{name}.log",
             ready=healthy,
-            say=lambda name, line: None,
+            report=lambda name, line: None,
             cwd=self._folder,
         )
         child.start(lambda: None)
@@ -140,7 +140,7 @@ class Swarm:
         }
 
     def _here(self, text: str, name: str) -> str:
-        """The same, with addresses and folders as they are here."""
+        """Return the environment with local addresses and folders."""
         for there, here in self._servers.items():
             text = here if re.search(rf"@{there}/", text) and "://" in here else text.replace(there, here)
         text = text.replace("127.0.0.1:8080", f"127.0.0.1:{self._ports[name]}")

@@ -1,1 +1,1 @@
-"""Grafana's dashboards, declared in `boards` and written out as JSON: a panel is a line here and fifty there."""
+"""Grafana's dashboards, declared in `boards` and written as JSON: one line here is fifty there."""

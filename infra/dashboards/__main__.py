@@ -1,4 +1,4 @@
-"""`python -m infra.dashboards [--check]`: writes infra/grafana/dashboards."""
+"""Write infra/grafana/dashboards: `python -m infra.dashboards [--check]`."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ FOLDER = Path("infra/grafana/dashboards")
 
 
 def files() -> dict[Path, str]:
-    """Every dashboard's file and what is in it."""
+    """Return every dashboard's file and content."""
     return {
         FOLDER / f"{name}.json": json.dumps(make(), indent=1, ensure_ascii=False) + "\n"
         for name, make in BOARDS.items()
@@ -18,7 +18,7 @@ def files() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write the files; with --check only say whether they are up to date."""
+    """Write the files; with --check only report outdated ones."""
     write_or_check(files(), "infra.dashboards")
 
 

@@ -1,4 +1,4 @@
-"""The dashboards: what each shows, and the query behind it."""
+"""Dashboards of the swarm and of one run, with their queries."""
 
 from infra.dashboards.panels import Json, board, choice, entry, graph, number, trace, trace_search, words
 from infra.dashboards.parts import agents, kafka_and_redis
@@ -6,13 +6,13 @@ from infra.dashboards.queries import quantile, rate, within
 
 
 def overview() -> Json:
-    """How the swarm does."""
+    """Overview of the swarm."""
     mine = 'tenant=~"$tenant"'
     ended = "waggle_runs_finished_total"
     return board(
         "waggle-overview",
         "Waggle: swarm",
-        "Whether tasks are done, how fast, at what cost, and what stands in the way.",
+        "Success, speed and cost of tasks, and the obstacles.",
         [
             (
                 4,
@@ -23,10 +23,12 @@ def overview() -> Json:
                         "percentunit",
                         "Of COMPLETE and FAILED.",
                     ),
-                    number("Runs ended", within(ended, only=mine), about="In the time shown."),
-                    number("Cost", within("waggle_cost_usd_total", only=mine), "currencyUSD", "In the time shown."),
+                    number("Runs ended", within(ended, only=mine), about="In the selected time range."),
+                    number(
+                        "Cost", within("waggle_cost_usd_total", only=mine), "currencyUSD", "In the selected time range."
+                    ),
                     number("Dead letters", within("waggle_dead_letters_total"), bad_above=1),
-                    number("Questions to people", within("waggle_escalations_total")),
+                    number("Requests for human decisions", within("waggle_escalations_total")),
                     number("Services up", 'count(count by (service) (up{service!=""} == 1))'),
                 ],
             ),
@@ -50,7 +52,7 @@ def overview() -> Json:
                 graph("Cost by agent", {"{{agent}}": rate("waggle_cost_usd_total", "agent", only=mine)}, "currencyUSD"),
                 graph(
                     "Cost of a run",
-                    {"last hour": "waggle:run_cost_usd:mean1h", "mean of a day": "waggle:run_cost_usd:mean1d"},
+                    {"last hour": "waggle:run_cost_usd:mean1h", "daily mean": "waggle:run_cost_usd:mean1d"},
                     "currencyUSD",
                 ),
                 graph(
@@ -64,7 +66,7 @@ def overview() -> Json:
                     "Handoffs of a run",
                     {
                         "highest in progress": "max(waggle_run_handoffs_highest)",
-                        "mean of a day": "waggle:run_handoffs:mean1d",
+                        "daily mean": "waggle:run_handoffs:mean1d",
                     },
                 ),
                 graph(
@@ -73,16 +75,16 @@ def overview() -> Json:
                     "ops",
                 ),
                 graph(
-                    "Requests, decisions and answers refused",
+                    "Rejected requests, decisions and answers",
                     {
                         "{{reason}}": rate("waggle_gateway_refusals_total", "reason"),
                         "decision: {{reason}}": rate("waggle_decisions_refused_total", "reason"),
                         "answer: {{reason}}": rate("waggle_answers_refused_total", "reason"),
                     },
                     "reqps",
-                    about="By the gateway for host, page, key, role, tenant; by the orchestrator for signature, token.",
+                    about="Gateway: for host, page, key, role or tenant; orchestrator: for signature or token.",
                 ),
-                graph("Asked of people", {"{{about}}": rate("waggle_escalations_total", "about")}, "ops"),
+                graph("Human decisions requested", {"{{about}}": rate("waggle_escalations_total", "about")}, "ops"),
             ],
         ],
         [choice("tenant", "Tenant", "label_values(waggle_runs_started_total, tenant)")],
@@ -90,17 +92,17 @@ def overview() -> Json:
 
 
 _ONE_RUN = """\
-Metrics know no single run; its trace does. Enter a run's id: the table finds every trace that has a span with the tag
-`waggle.run`, and a click on one shows it below. In the terminal: `waggle status RUN`. The graphs show what went on in
-the swarm meanwhile: choose the run's time."""
+Metrics have no label for a single run; traces do. Enter a run's id: the table lists every trace that has a span with
+the tag `waggle.run`; click one to show it below. In the terminal: `waggle status RUN`. The graphs show the swarm during
+the selected time range."""
 
 
 def one_run() -> Json:
-    """What became of one run."""
+    """Traces of one run, and the swarm at that time."""
     return board(
         "waggle-run",
         "Waggle: one run",
-        "Finds the traces of a run, and shows what went on meanwhile.",
+        "Finds the traces of a run, and shows the swarm at that time.",
         [
             (3, [words(_ONE_RUN)]),
             (
@@ -110,16 +112,16 @@ def one_run() -> Json:
                         "Traces of this run",
                         "waggle-orchestrator",
                         "waggle.run=$run",
-                        "Found by the orchestrator's spans.",
+                        "From the orchestrator's spans.",
                     )
                 ],
             ),
             (18, [trace("The trace", "$trace")]),
             [
                 graph(
-                    "Being worked on, meanwhile",
+                    "In flight at that time",
                     {"{{group}}": "sum by (group) (waggle_in_flight)"},
-                    about="A run that waits behind others waits here.",
+                    about="A run queued behind others waits here.",
                 ),
                 graph(
                     "Retries, meanwhile",
@@ -127,7 +129,7 @@ def one_run() -> Json:
                     "ops",
                 ),
                 graph(
-                    "Model calls, p95, meanwhile",
+                    "Model calls, p95, at that time",
                     {"{{model}}": quantile(0.95, "waggle_model_call_duration_seconds", "model")},
                     "s",
                 ),
@@ -143,4 +145,4 @@ BOARDS = {
     "agents": agents,
     "kafka-redis": kafka_and_redis,
 }
-"""File name → dashboard."""
+"""Dashboards by file name."""

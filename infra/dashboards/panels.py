@@ -1,4 +1,4 @@
-"""What a dashboard is made of, in the form Grafana reads."""
+"""Elements of a dashboard, in Grafana's format."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -9,7 +9,7 @@ PROMETHEUS: Json = {"type": "prometheus", "uid": "prometheus"}
 JAEGER: Json = {"type": "jaeger", "uid": "jaeger"}
 
 SCHEMA = 39
-"""Version of the dashboard's form: Grafana 11 and newer read it, and migrate it themselves."""
+"""Version of the dashboard format: Grafana 11 and newer read it, and migrate it themselves."""
 
 COLUMNS = 24
 _HEIGHT = 8
@@ -83,7 +83,7 @@ def words(text: str) -> Json:
 
 
 def choice(name: str, label: str, query: str) -> Json:
-    """A variable whose values are a label's; several or all may be chosen."""
+    """A variable with the values of a label; several or all may be selected."""
     return {
         "type": "query",
         "name": name,
@@ -100,7 +100,7 @@ def choice(name: str, label: str, query: str) -> Json:
 
 
 def entry(name: str, label: str) -> Json:
-    """A variable somebody types in."""
+    """A free-text variable."""
     return {"type": "textbox", "name": name, "label": label, "query": "", "current": {"text": "", "value": ""}}
 
 
@@ -111,7 +111,7 @@ Row: TypeAlias = Sequence[Json]
 def board(
     uid: str, title: str, about: str, rows: Sequence[Row | tuple[int, Row]], variables: Sequence[Json] = ()
 ) -> Json:
-    """A dashboard. A row may have a height of its own before it."""
+    """A dashboard. A row may be preceded by its height."""
     return {
         "uid": uid,
         "title": title,

@@ -1,16 +1,16 @@
-"""The dashboards of what the swarm works with: agents, models and tools; Kafka and Redis."""
+"""Dashboards of the parts: agents, models and tools; Kafka and Redis."""
 
 from infra.dashboards.panels import Json, board, choice, graph, number
 from infra.dashboards.queries import quantile, rate, within
 
 
 def agents() -> Json:
-    """What agents, models and tools do."""
+    """Dashboard of agents, models and tools."""
     mine = 'agent=~"$agent"'
     return board(
         "waggle-agents",
         "Waggle: agents and tools",
-        "How long steps take, what models and tools are called, what they cost and how they fail.",
+        "Duration of steps, calls of models and tools, their cost and failures.",
         [
             [
                 graph(
@@ -29,14 +29,14 @@ def agents() -> Json:
                     "ops",
                 ),
                 graph(
-                    "Models going round in circles",
+                    "Repeating models",
                     {
                         "{{agent}}: {{kind}}, {{outcome}}": rate(
                             "waggle_loops_total", "agent", "kind", "outcome", only=mine
                         )
                     },
                     "ops",
-                    "They are told so first, then stopped.",
+                    "A model gets a warning first, then it is stopped.",
                 ),
             ],
             [
@@ -54,7 +54,7 @@ def agents() -> Json:
                     "Share of the context window, p90",
                     {"{{model}}": quantile(0.9, "waggle_context_used_ratio", "model")},
                     "percentunit",
-                    "At 1 a prompt is cut off or refused.",
+                    "At 1 a prompt is truncated or refused.",
                 ),
             ],
             [
@@ -62,7 +62,7 @@ def agents() -> Json:
                     "Requests to models' endpoints",
                     {"{{endpoint}}: {{outcome}}": rate("waggle_model_requests_total", "endpoint", "outcome")},
                     "ops",
-                    "Those that were repeated or asked elsewhere are counted each.",
+                    "Retries and fallbacks are counted separately.",
                 ),
                 graph(
                     "Held back by limits and breakers, p95",
@@ -70,7 +70,7 @@ def agents() -> Json:
                     "s",
                 ),
                 graph(
-                    "Replies of an endpoint that stood in, and breakers",
+                    "Fallback replies, and breakers",
                     {
                         "{{endpoint}} for {{instead_of}}": rate(
                             "waggle_model_fallbacks_total", "endpoint", "instead_of"
@@ -102,18 +102,18 @@ def agents() -> Json:
                     "A tool call, p95", {"{{tool}}": quantile(0.95, "waggle_tool_call_duration_seconds", "tool")}, "s"
                 ),
                 graph(
-                    "Tools called again, and earlier results that stood in",
+                    "Retried tool calls, and stale results used",
                     {
                         "{{tool}} again": rate("waggle_tool_repetitions_total", "tool"),
                         "{{tool}} stale": rate("waggle_tool_stale_results_total", "tool"),
                     },
                     "ops",
-                    "What is left alone meanwhile is under breakers.",
+                    "See breakers for tools that are not called meanwhile.",
                 ),
             ],
             [
                 graph(
-                    "Verdicts of the gate that are not `allow`",
+                    "Rulings of the gate other than `allow`",
                     {
                         "{{verdict}}: {{rule}}": rate(
                             "waggle_verdicts_total", "verdict", "rule", only='verdict!="allow"'
@@ -133,11 +133,11 @@ def agents() -> Json:
 
 
 def kafka_and_redis() -> Json:
-    """How messages flow, as the services see it."""
+    """Dashboard of the message flow, as the services see it."""
     return board(
         "waggle-kafka-redis",
         "Waggle: Kafka and Redis",
-        "As the services see them: neither Kafka nor Redis is asked.",
+        "As the services see them; Kafka and Redis are not queried.",
         [
             (
                 4,
@@ -160,17 +160,17 @@ def kafka_and_redis() -> Json:
                 ),
             ],
             [
-                graph("Being worked on", {"{{group}}": "sum by (group) (waggle_in_flight)"}),
+                graph("In flight", {"{{group}}": "sum by (group) (waggle_in_flight)"}),
                 graph("Read ahead", {"{{group}}": "sum by (group) (waggle_read_ahead)"}),
                 graph(
-                    "Offset stands still",
+                    "Age of the last commit",
                     {"{{group}} ← {{topic}}": "max by (topic, group) (waggle_commit_age_seconds)"},
                     "s",
                 ),
             ],
             [
                 graph(
-                    "Retries, and work parked by a stop",
+                    "Retries, and work parked by the kill switch",
                     {
                         "{{topic}}: {{error}}": rate("waggle_retries_total", "topic", "error"),
                         "{{topic}}: parked": rate("waggle_parked_total", "topic"),
@@ -192,7 +192,7 @@ def kafka_and_redis() -> Json:
                     },
                     "ops",
                 ),
-                graph("Later than due, p95", {"": quantile(0.95, "waggle_timer_lateness_seconds")}, "s"),
+                graph("Timer delay, p95", {"": quantile(0.95, "waggle_timer_lateness_seconds")}, "s"),
                 graph("Blackboard whole", {"{{service}}": "min by (service) (waggle_blackboard_whole)"}),
             ],
         ],

@@ -1,1 +1,1 @@
-"""The demo's sample: orders with one planted incident, and the runbooks that explain it."""
+"""The demo's sample: orders with one hidden incident, and the runbooks that explain it."""

@@ -1,4 +1,4 @@
-"""`python -m infra.demo FOLDER`: write the demo's orders.csv, runbooks/ and task.txt into a folder."""
+"""Write the demo's orders.csv, runbooks/ and task.txt into a folder: `python -m infra.demo FOLDER`."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from infra.demo import sample
 
 
 def main() -> None:
-    """Write them and say so."""
+    """Write the files and report them."""
     parser = argparse.ArgumentParser(prog="infra.demo", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=7, help="which incident is hidden in the data")

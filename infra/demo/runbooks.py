@@ -1,4 +1,4 @@
-"""The demo's runbooks: one for each error code an order may carry, and the general papers that lie beside them."""
+"""The demo's runbooks: one for each error code an order may carry, and general documents beside them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,20 +7,20 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
-    """What is known of one error code."""
+    """Runbook of one error code."""
 
     code: str
     name: str
     title: str
     dimension: str
-    """The column of the orders whose value such an incident follows."""
+    """Column of the orders that such an incident is tied to."""
     symptoms: str
     cause: str
     remedy: str
 
     @property
     def text(self) -> str:
-        """As Markdown."""
+        """Return it as Markdown."""
         return (
             f"# {self.title}\n\nError code: `{self.code}`\n\n## Symptoms\n\n{self.symptoms}\n\n"
             f"## Cause\n\n{self.cause}\n\n## Remedy\n\n{self.remedy}\n\n"
@@ -125,7 +125,7 @@ PDF_LINES = (
 
 
 def write_runbooks(folder: Path) -> None:
-    """All of them into the folder, which is made if it is not there."""
+    """Write all of them into the folder, which is created if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     for runbook in RUNBOOKS:
         (folder / runbook.name).write_text(runbook.text, encoding="utf-8")
@@ -135,7 +135,7 @@ def write_runbooks(folder: Path) -> None:
 
 
 def pdf(lines: tuple[str, ...]) -> bytes:
-    """A PDF of one page. The lines are plain ASCII without brackets or backslashes."""
+    """Return a PDF of one page. The lines are plain ASCII without brackets or backslashes."""
     shown = "BT /F1 12 Tf 60 760 Td 18 TL " + " ".join(f"({line}) Tj T*" for line in lines) + " ET"
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",

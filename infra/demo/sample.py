@@ -1,4 +1,4 @@
-"""Two weeks of orders in which one thing went wrong. Where and when depends on the seed alone."""
+"""Two weeks of orders with one incident. Its place and time depend on the seed alone."""
 
 import csv
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ TASK: Final = (
 START: Final = datetime(2026, 3, 2)  # noqa: DTZ001  # The file's times carry no zone, as exports often do not.
 DAYS: Final = 14
 ORDINARY: Final = 0.025
-"""Share of orders that fail on an ordinary day."""
+"""Share of orders that fail on a normal day."""
 VALUES: Final = {
     "region": (("eu-west", 40), ("eu-north", 18), ("us-east", 27), ("ap-south", 15)),
     "payment_provider": (("northpay", 38), ("cardwell", 27), ("lumen", 20), ("oboe", 15)),
@@ -30,7 +30,7 @@ COLUMNS: Final = ["order_id", "created_at", *VALUES, "amount", "items", "status"
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What was planted; for tests only."""
+    """The hidden incident; for tests only."""
 
     window_start: datetime
     window_end: datetime
@@ -46,7 +46,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What is to be planted."""
+    """The incident to hide."""
 
     start: datetime
     end: datetime
@@ -55,7 +55,7 @@ class Incident:
     share: float
 
     def hits(self, moment: datetime, order: dict[str, str]) -> bool:
-        """Whether it concerns the order."""
+        """Return true if the incident affects the order."""
         return self.start <= moment < self.end and order[self.runbook.dimension] == self.value
 
 
@@ -96,12 +96,12 @@ def _orders(random: Random, rows: int) -> list[tuple[datetime, dict[str, str]]]:
 
 
 def _traffic(hour: int) -> float:
-    """Few orders at night, most in the evening."""
+    """Sample a time: few orders at night, most in the evening."""
     return 0.35 if hour < 6 else 1.0 + 0.5 * (hour >= 9) + 0.3 * (17 <= hour < 22)
 
 
 def _failure(random: Random, incident: Incident, moment: datetime, order: dict[str, str]) -> str:
-    """The error code of an order that fails, else nothing."""
+    """Return the error code of a failed order, else an empty text."""
     if incident.hits(moment, order) and random.random() < incident.share:
         return incident.runbook.code
     share = ORDINARY * (1.6 if order["payment_provider"] == "oboe" else 1)

@@ -1,1 +1,1 @@
-"""The swarm and everything it needs, on one machine, from pip alone."""
+"""The swarm and all its servers, on one machine, from pip alone."""

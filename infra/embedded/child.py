@@ -1,4 +1,4 @@
-"""One supervised process: started, awaited, its output kept, started again when it dies."""
+"""One supervised process: started, awaited, logged, and restarted when it dies."""
 
 import asyncio
 import os
@@ -11,18 +11,18 @@ from pathlib import Path
 from infra.probe import die_with_parent
 from infra.progress import Progress
 
-Say = Callable[[str, str], None]
-"""Takes the name of a process and a line about or from it."""
+Reporter = Callable[[str, str], None]
+"""Receives the name of a process and a line about or from it."""
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
-"""Seconds before a process that died is started again; doubled each time it does not live long."""
+"""Seconds before a dead process is restarted; doubled each time it does not live long."""
 
 LOOK_EVERY = 0.05
-"""Seconds between looks at whether it can be used."""
+"""Seconds between readiness checks."""
 
 
 class NotReadyError(RuntimeError):
-    """A process did not become ready; the message has the end of its log."""
+    """A process did not become ready; the message contains the end of its log."""
 
 
 class Child:
@@ -36,7 +36,7 @@ class Child:
         environment: Mapping[str, str],
         log: Path,
         ready: Callable[[], Awaitable[bool]],
-        say: Say,
+        report: Reporter,
         cwd: Path,
         restart: bool = True,
     ) -> None:
@@ -47,7 +47,7 @@ class Child:
         self._log = log
         self._log_begins = log.stat().st_size if log.exists() else 0
         self._ready = ready
-        self._say = say
+        self._report = report
         self._cwd = cwd
         self._process: asyncio.subprocess.Process | None = None
         self._supervision: asyncio.Task[None] | None = None
@@ -56,20 +56,20 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Its number while it runs."""
+        """Process id while it runs."""
         return self._process.pid if self._process and self._process.returncode is None else None
 
     @property
     def stopping(self) -> bool:
-        """Whether it was told to end."""
+        """True after it was asked to end."""
         return self._stopping.is_set()
 
     def start(self, changed: Callable[[], None]) -> None:
-        """Start it and keep it running. `changed` is called whenever its process is another one."""
+        """Start it and keep it running. `changed` is called whenever its process is replaced."""
         self._supervision = asyncio.create_task(self._supervise(changed))
 
     async def await_ready(self) -> None:
-        """Return when it can be used. Raises NotReadyError when it has ended for good, or does nothing any more."""
+        """Return when it is ready. Raises NotReadyError when it has ended for good, or makes no progress."""
         progress = Progress(self._log, self._log_begins)
         while self._supervision is None or not self._supervision.done():
             if self.pid is not None and await self._ready():
@@ -78,7 +78,7 @@ class Child:
             if progress.stuck(self.pid):
                 break
             if line := progress.due():
-                self._say(self.name, line)
+                self._report(self.name, line)
             await asyncio.sleep(LOOK_EVERY)
         ended = self._process.returncode if self._process is not None else None
         raise NotReadyError(f"{self.name} did not become ready: it {progress.why(ended)}")
@@ -89,14 +89,14 @@ class Child:
             await asyncio.wait([self._supervision])
 
     async def stop(self, grace: float) -> None:
-        """Ask it to end, wait, then end it and what it started."""
+        """Ask it to end, wait, then kill it and its descendants."""
         self._stopping.set()
         if self._supervision is None:
             return
         self._ask_to_end()
         await asyncio.wait([self._supervision], timeout=grace)
         if not self._supervision.done():
-            self._say(self.name, f"did not end within {grace:g} s and was killed")
+            self._report(self.name, f"did not end within {grace:g} s and was killed")
             self._end_group()
         await self._supervision
 
@@ -106,17 +106,17 @@ class Child:
             began = time.monotonic()
             code = await self._run(changed)
             refused = not self._was_ready and code > 0
-            if self.stopping or not self.restart or refused:  # what refuses to start would do so for ever
+            if self.stopping or not self.restart or refused:  # a process that refuses to start would do so for ever
                 return
             if time.monotonic() - began > LONGEST_PAUSE:
                 pause = SHORTEST_PAUSE
-            self._say(self.name, f"ended with status {code}; started again in {pause:.1f} s")
+            self._report(self.name, f"ended with status {code}; restarted in {pause:.1f} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _run(self, changed: Callable[[], None]) -> int:
-        # A pipe of our own: asyncio's would have wait() wait for everybody who holds it, not for the process.
+        # A pipe of our own: with asyncio's, wait() would wait for every holder of the pipe, not for the process.
         out, into = os.pipe()
         try:
             process = self._process = await self._spawn(into)
@@ -124,11 +124,11 @@ class Child:
             os.close(into)
             output = asyncio.create_task(self._keep_output(out))
         changed()
-        if self.stopping:  # said while the process was being made
+        if self.stopping:  # logged while the process was being started
             self._ask_to_end()
         code = await process.wait()
         self._end_group()
-        with suppress(TimeoutError):  # what left the group may hold the pipe for ever
+        with suppress(TimeoutError):  # a process that left the group may hold the pipe for ever
             await asyncio.wait_for(output, 1.0)
         return code
 
@@ -150,7 +150,7 @@ class Child:
                 self._process.terminate()
 
     def _end_group(self) -> None:
-        """End the process and whatever it started and left behind."""
+        """Kill the process and all that it started and left behind."""
         if self._process is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -165,6 +165,6 @@ class Child:
                 log.write(chunk)
                 *lines, begun = (begun + chunk).split(b"\n")
                 for line in lines:
-                    self._say(self.name, line.decode(errors="replace").rstrip("\r"))
+                    self._report(self.name, line.decode(errors="replace").rstrip("\r"))
         if begun:
-            self._say(self.name, begun.decode(errors="replace"))
+            self._report(self.name, begun.decode(errors="replace"))

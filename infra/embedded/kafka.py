@@ -1,8 +1,8 @@
-"""`python -m infra.embedded.kafka`: a Kafka for trying and for tests, out of the confluent-kafka wheel.
+"""Kafka for demos and tests, from the confluent-kafka wheel: `python -m infra.embedded.kafka`.
 
 It is librdkafka's own broker: real TCP, consumer groups, commits, idempotent producers. It keeps at most 5 MB or
 100,000 messages a partition, in memory, and drops the oldest silently; nothing survives its end. A message so large
-that everything before it has to go for it is itself lost, although it is acknowledged: keep messages below 2.5 MB.
+that everything before it must be dropped is itself lost, although it is acknowledged: keep messages below 2.5 MB.
 """
 
 import argparse
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import confluent_kafka
 
-from infra.embedded.state import write_whole
+from infra.embedded.state import write_atomically
 
 REBALANCE_DELAY_MS = 100
-"""How long a new group waits for more members; librdkafka's default of 3 s is for production."""
+"""Milliseconds a new group waits for more members; librdkafka's default of 3 s is for production."""
 
 _PRODUCER = 0
 
@@ -55,23 +55,23 @@ class EmbeddedKafka:
 
     @property
     def bootstrap(self) -> str:
-        """Where it listens: `host:port`."""
+        """Its address: `host:port`."""
         address: bytes = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster)
         return address.decode()
 
     def create(self, topics: Sequence[tuple[str, int]]) -> None:
-        """Create topics with so many partitions; others appear on first use, with 4."""
+        """Create topics with this many partitions; others appear on first use, with 4."""
         for name, partitions in topics:
             self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
 
     def close(self) -> None:
-        """End it; what it held is gone."""
+        """Stop it; its content is lost."""
         self._library.rd_kafka_mock_cluster_destroy(self._cluster)
         self._library.rd_kafka_destroy(self._handle)
 
 
 def main() -> None:
-    """Run until told to stop; write the address to a file once it can be reached."""
+    """Run until stopped; write the address to a file once it is reachable."""
     parser = argparse.ArgumentParser(prog="infra.embedded.kafka", description=__doc__)
     parser.add_argument("--address-file", type=Path, required=True, help="where to write host:port")
     parser.add_argument("topics", nargs="*", help="topics to create, as name:partitions")
@@ -79,7 +79,7 @@ def main() -> None:
     broker = EmbeddedKafka()
     pairs = (topic.rpartition(":") for topic in chosen.topics)
     broker.create([(name, int(partitions)) for name, _, partitions in pairs])
-    write_whole(chosen.address_file, broker.bootstrap)
+    write_atomically(chosen.address_file, broker.bootstrap)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())

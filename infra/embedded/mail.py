@@ -1,4 +1,4 @@
-"""`python -m infra.embedded.mail`: a mail sink. Every mail becomes a file, the same mail twice the same file."""
+"""Mail sink: every mail becomes a file, the same mail twice the same file. `python -m infra.embedded.mail`."""
 
 import argparse
 import asyncio
@@ -13,14 +13,14 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 
 class Mailbox:
-    """Writes what it is handed into a folder."""
+    """Write received mails into a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 -- aiosmtpd calls it so
-        """Keep one mail, whole or not at all."""
+        """Store one mail, completely or not at all."""
         content = bytes(envelope.original_content or b"")
         message_id = str(BytesHeaderParser().parsebytes(content)["Message-ID"] or "")
         name = hashlib.sha256(message_id.encode() or content).hexdigest()[:24]
@@ -31,7 +31,7 @@ class Mailbox:
 
 
 async def serve(port: int, folder: Path) -> None:
-    """Take mail on loopback until told to stop."""
+    """Accept mail on loopback until stopped."""
     loop = asyncio.get_running_loop()
     controller = UnthreadedController(Mailbox(folder), hostname="127.0.0.1", port=port, loop=loop)
     controller.server = await controller._create_server()  # noqa: SLF001 -- begin() may not be called inside a running loop

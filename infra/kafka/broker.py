@@ -1,4 +1,4 @@
-"""Resolving, formatting, starting and awaiting one Apache Kafka on loopback."""
+"""Apache Kafka on loopback: resolved, formatted, started and awaited."""
 
 import asyncio
 import contextlib
@@ -42,17 +42,17 @@ share.coordinator.state.topic.min.isr=1
 
 @dataclass(frozen=True, slots=True)
 class Secured:
-    """What a broker has beside its plain listener, for trying out how clients are let in."""
+    """Additional listeners of a broker, for testing authentication."""
 
     listeners: Mapping[str, tuple[str, int]]
-    """Of each further listener its security protocol and its port on loopback."""
+    """Security protocol of each additional listener, and its port on loopback."""
     properties: Mapping[str, str]
-    """Further lines of the configuration: certificates, mechanisms."""
+    """Additional lines of the configuration: certificates, mechanisms."""
     users: Mapping[str, str]
     """Name → password, for both SCRAM mechanisms."""
 
     def format_arguments(self) -> list[str]:
-        """What makes the users when the storage is formatted."""
+        """Return the arguments that create the users when the storage is formatted."""
         return [
             f"--add-scram={mechanism}=[name={name},password={password}]"
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -64,23 +64,23 @@ PLAIN = Secured({}, {}, {})
 
 
 class KafkaUnavailableError(RuntimeError):
-    """A real Kafka cannot be run here; the message says what is missing."""
+    """A real Kafka cannot run here; the message names what is missing."""
 
 
 def libraries() -> Path:
-    """The folder of Kafka's jars, resolved once. Raises KafkaUnavailableError, saying what to install."""
+    """Return the folder of Kafka's jars, resolved once. Raises KafkaUnavailableError with instructions to install."""
     try:
         return toolchain.jars("kafka")
     except toolchain.ToolMissing as missing:
-        raise KafkaUnavailableError(f"{missing}\nOr set WAGGLE_KAFKA to a Kafka that runs.") from missing
+        raise KafkaUnavailableError(f"{missing}\nOr set WAGGLE_KAFKA to a running Kafka.") from missing
 
 
 @contextlib.contextmanager
 def running(data: Path | None = None, secured: Secured = PLAIN) -> Iterator[str]:
-    """Run a Kafka and give its plain listener's `host:port`; it ends with the block, or with this process.
+    """Run a Kafka and yield its plain listener's `host:port`; it ends with the block, or with this process.
 
-    It keeps what it has in `data`, and goes on with what it finds there; without, it starts empty and keeps nothing.
-    Raises KafkaUnavailableError when Java or Maven is missing, or when it ends, or is stuck, before it can be used.
+    Its content is kept in `data` between runs; without `data` it starts empty and keeps nothing.
+    Raises KafkaUnavailableError when Java or Maven is missing, or when it ends, or is stuck, before it is ready.
     """
     if shutil.which("java") is None:
         raise KafkaUnavailableError("Java is missing: install a Java 17 runtime, or set WAGGLE_KAFKA")

@@ -1,1 +1,1 @@
-"""Proves that what is in `k8s/` is valid, safe and about this code; writes the parts of it that follow from code."""
+"""Checks that `k8s/` is valid, safe and consistent with this code, and the generated parts of it."""

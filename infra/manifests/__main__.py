@@ -1,4 +1,4 @@
-"""`python -m infra.manifests check|write`: proves that `k8s/` is right, or writes what of it follows from code."""
+"""Check `k8s/`, or write its generated parts: `python -m infra.manifests check|write`."""
 
 import sys
 import tomllib
@@ -13,7 +13,7 @@ from infra.toolchain import CommandFailed, ToolMissing
 
 
 def problems(objects: Sequence[Object], tools: Tools) -> Iterator[str]:
-    """Everything that is wrong with a rendered overlay, but for what the linter finds."""
+    """Return all problems of a rendered overlay, except those of the linter."""
     yield from invalid(objects, tools)
     yield from agree.disagreements(objects, version())
     yield from agree.unprotected(objects)
@@ -23,7 +23,7 @@ def problems(objects: Sequence[Object], tools: Tools) -> Iterator[str]:
 
 
 def version() -> str:
-    """Of the project, which is the tag of its image."""
+    """Version of the project, which is the tag of its image."""
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
@@ -39,7 +39,7 @@ def _check() -> list[str]:
 
 
 def main() -> None:
-    """Do what the argument says; leave with 1 and one line for each problem."""
+    """Do what the argument says; exit with 1 and one line per problem."""
     if sys.argv[1:] == ["write"]:
         generated.write()
     elif sys.argv[1:] == ["check"]:

@@ -1,4 +1,4 @@
-"""Whether the settings accept what a container is given, as they would at its start."""
+"""Validation of containers' environments by the settings, as at their start."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -18,17 +18,17 @@ _SECRETS = {
     "WAGGLE_REDIS": "rediss://user:password@redis:6379/0",
     "WAGGLE_SIGNING_KEY": "wgs_" + "A" * 43,
 }
-"""What stands for a value that only the cluster knows, where not every word does."""
+"""Placeholders for values that only the cluster knows, if the setting restricts its values."""
 
 _FILES = {
     "WAGGLE_KEYS": f'[principals.one]\nsha256 = "{"0" * 64}"\ntenants = ["*"]\nroles = ["read"]\n',
     **dict.fromkeys(("WAGGLE_TENANTS", "WAGGLE_GATE", "WAGGLE_TOOLS", "WAGGLE_GUARDRAILS"), ""),
 }
-"""What stands in files that only the cluster knows, where a certificate would be refused."""
+"""Placeholders for files that only the cluster has, if a certificate would be refused."""
 
 
 def refused(pod: Mapping[str, Any], container: Mapping[str, Any], environment: Mapping[str, str | None]) -> list[str]:
-    """A sentence for each variable that would keep a service from starting; a file that is not mounted is one."""
+    """Yield a sentence for each variable that would keep a service from starting, such as an unmounted file."""
     known, files = code.variables(), mounted(pod, container)
     given = {name: _SECRETS.get(name, "word") if value is None else value for name, value in environment.items()}
     values = {known[name]: _there(name, value, files) for name, value in given.items() if value and name in known}
@@ -37,7 +37,7 @@ def refused(pod: Mapping[str, Any], container: Mapping[str, Any], environment: M
 
 @cache
 def _wrong(values: frozenset[tuple[str, str]]) -> list[str]:
-    """Remembered: the settings read files, and many containers are given the same."""
+    """Cached: the settings read files, and many containers have the same environment."""
     try:
         settings = Settings.model_validate(dict(values))
     except ValidationError as wrong:
@@ -46,7 +46,7 @@ def _wrong(values: frozenset[tuple[str, str]]) -> list[str]:
 
 
 def mounted(pod: Mapping[str, Any], container: Mapping[str, Any]) -> frozenset[str]:
-    """The files that come from Secrets and ConfigMaps, by their whole path."""
+    """Return the files from Secrets and ConfigMaps, by their full path."""
     volumes = {each["name"]: each for each in pod.get("volumes", ())}
     return frozenset(
         f"{mount['mountPath']}/{path}"
@@ -61,7 +61,7 @@ def _projected(volume: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _there(name: str, value: str, files: frozenset[str]) -> str:
-    """With a file of this machine for each that only a pod has: the settings look into them."""
+    """Substitute a local file for each that only a pod has: the settings read them."""
     for path in files:
         value = value.replace(path, str(_file(name) if name in _FILES else _authority()))
     return value
@@ -69,7 +69,7 @@ def _there(name: str, value: str, files: frozenset[str]) -> str:
 
 @cache
 def _file(name: str) -> Path:
-    """A file such as the variable names, which lasts as long as this process."""
+    """Create a file of the kind the variable names, for the life of this process."""
     file = Path(_kept.name) / f"{name}.toml"
     file.write_text(_FILES[name])
     return file
@@ -77,7 +77,7 @@ def _file(name: str) -> Path:
 
 @cache
 def _authority() -> Path:
-    """A file with one certificate, quickly read, which lasts as long as this process."""
+    """Create a file with one certificate, quick to read, for the life of this process."""
     file = Path(_kept.name) / "authority.pem"
     one, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")
     file.write_text(f"{one}{end}\n")

@@ -1,4 +1,4 @@
-"""What each service may do on Kafka: what it does, and nothing else."""
+"""Kafka permissions of each service: exactly what it uses."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ DEAD = ".dlt"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Topics without the prefix."""
+    """Topics, without the prefix."""
 
     reads: frozenset[str]
     writes: frozenset[str]
     group: str | None
-    """The group it consumes in; None for who has none."""
+    """Consumer group; None for a service without one."""
 
     looks: bool = False
-    """Whether it may see how far behind every group is."""
+    """True if it may see the lag of every group."""
 
 
 def access(service: str) -> Access:
-    """Of one service."""
+    """Return the permissions of one service."""
     match service:
         case "gateway":
             return _gateway()
@@ -40,7 +40,7 @@ def access(service: str) -> Access:
 
 
 def _gateway() -> Access:
-    """It redrives: a dead letter goes back to the topic it was in."""
+    """The gateway redrives: a dead letter returns to its topic."""
     dead = {topic.name for topic in declared() if topic.name.endswith(DEAD)}
     return Access(
         reads=frozenset(code.published("gateway", "receives") | dead),
@@ -51,22 +51,22 @@ def _gateway() -> Access:
 
 
 def _written(role: str, service: str) -> frozenset[str]:
-    """Topics a service writes: its messages, its own timers and its dead letters."""
+    """Return the topics a service writes: its messages, its own timers and its dead letters."""
     dead = {topic + DEAD for topic in code.consumed()[service]}
     return _each_agent(code.published(role, "sends") - {"retries"}) | {table_of(service)} | dead
 
 
 def _work() -> frozenset[str]:
-    """Whatever waits is put back where it belongs: wherever somebody commits."""
+    """Delayed records return to their topics: every topic with a committing consumer."""
     return frozenset(topic for service in code.committing() for topic in code.consumed()[service])
 
 
 def _redrivable() -> frozenset[str]:
-    """The topics that have dead letters."""
+    """Return the topics that have dead letters."""
     return frozenset(topic.name.removesuffix(DEAD) for topic in declared() if topic.name.endswith(DEAD))
 
 
 def _each_agent(topics: Iterable[str]) -> frozenset[str]:
-    """`agents` stands for one topic for each agent."""
+    """Replace `agents` by one topic for each agent."""
     handoffs = {f"agents.{name}" for name in agents()}
     return frozenset({each for each in topics if each != "agents"} | (handoffs if "agents" in topics else set()))

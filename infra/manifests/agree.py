@@ -1,4 +1,4 @@
-"""Whether the manifests are about this code: services, variables, ports, paths, times, names of each other."""
+"""Consistency of the manifests with this code: services, variables, ports, paths, times, names."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,17 +16,17 @@ from shared.service import GRACE
 from shared.service.http import KAFKA_WITHIN
 
 CLOSING = 10.0
-"""Seconds a service may need beside `GRACE`: five for open requests, and connections to give back."""
+"""Seconds a service may need in addition to `GRACE`: five for open requests, and time to close connections."""
 
 NEEDED = frozenset({"WAGGLE_KAFKA", "WAGGLE_HTTP_HOST", "WAGGLE_HTTP_PORT"})
 
 STORES = frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES"})
-"""Needed by a service that is entrusted with it."""
+"""Required by a service that is entrusted with it."""
 _REFERENCE = re.compile(r"\$\((\w+)\)")
 
 
 def disagreements(objects: Sequence[Object], version: str) -> Iterator[str]:
-    """Everything an overlay says that the code does not, and the other way round."""
+    """Yield every difference between an overlay and the code."""
     yield from _services(objects)
     yield from missing(objects)
     yield from _decisions(objects)
@@ -43,7 +43,7 @@ def disagreements(objects: Sequence[Object], version: str) -> Iterator[str]:
 
 
 def _deployments(objects: Iterable[Object]) -> list[Object]:
-    """Those of services."""
+    """Return the Deployments of services."""
     return [each for each, container in ours(objects) if container["command"][-1].startswith("services.")]
 
 
@@ -53,7 +53,7 @@ def _container(deployment: Object) -> Mapping[str, Any]:
 
 
 def service_of(deployment: Object) -> str:
-    """The name of the folder that runs."""
+    """Return the name of the folder that runs."""
     return str(_container(deployment)["command"][-1]).removeprefix("services.")
 
 
@@ -68,14 +68,14 @@ def _services(objects: Iterable[Object]) -> Iterator[str]:
 
 
 def _decisions(objects: Sequence[Object]) -> Iterator[str]:
-    """Yield what is missing for signed decisions where the gateway asks for keys: its key or the public half."""
+    """Yield missing settings for signed decisions, if the gateway requires keys: its key or the public half."""
     given_to = {service_of(each): given(objects, _container(each)) for each in _deployments(objects)}
     gateway, orchestrator = given_to.get("gateway", {}), given_to.get("orchestrator", {})
     if "WAGGLE_KEYS" in gateway:
         if "WAGGLE_SIGNING_KEY" not in gateway:
-            yield "the gateway asks for keys, and has no WAGGLE_SIGNING_KEY to sign decisions with"
+            yield "the gateway requires keys, and has no WAGGLE_SIGNING_KEY to sign decisions with"
         if "WAGGLE_KEYS" not in orchestrator:
-            yield "the gateway signs decisions, and the orchestrator has no WAGGLE_KEYS to know its key by"
+            yield "the gateway signs decisions, and the orchestrator has no WAGGLE_KEYS to verify them"
 
 
 def _image(container: Mapping[str, Any], version: str) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _image(container: Mapping[str, Any], version: str) -> Iterator[str]:
         yield f"its image is `{container['image']}`, but this is version {version}"
     command = container["command"]
     if command[:2] != ["python", "-m"] or not code.runnable(command[2]):
-        yield f"`{' '.join(command)}` runs no module that can be run"
+        yield f"`{' '.join(command)}` runs no runnable module"
 
 
 def _environment(objects: Sequence[Object], pod: Mapping[str, Any], container: Mapping[str, Any]) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _ports(objects: Sequence[Object], deployment: Object) -> Iterator[str]:
         yield f"it listens on {listens} (WAGGLE_HTTP_PORT, WAGGLE_METRICS_PORT), but names the ports {ports}"
     noted = deployment["spec"]["template"]["metadata"].get("annotations", {})
     if noted.get("prometheus.io/port") != (apart or http) or noted.get("prometheus.io/path") != "/metrics":
-        yield f"its metrics are at {apart or http}/metrics, but Prometheus is told otherwise"
+        yield f"its metrics are at {apart or http}/metrics, but Prometheus is configured otherwise"
 
 
 def _probes(deployment: Object) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _probes(deployment: Object) -> Iterator[str]:
         if asked.get("path") not in routes:
             yield f"its {probe} asks {asked.get('path')}; there are {', '.join(sorted(routes))}"
         elif asked["path"] != path:
-            yield f"its {probe} asks {asked['path']}, which says something else than {path}"
+            yield f"its {probe} asks {asked['path']}, which means something other than {path}"
         if asked.get("port") not in {each["name"] for each in container["ports"]}:
             yield f"its {probe} asks the port {asked.get('port')}, which it does not name"
 
@@ -133,14 +133,14 @@ def _times(deployment: Object) -> Iterator[str]:
     before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     least = before + GRACE + CLOSING
     if (grace := pod.get("terminationGracePeriodSeconds", 30)) < least:
-        yield f"it is killed after {grace} s, and may need {least:g} s to drain and close"
+        yield f"it is killed after {grace} s, but may need {least:g} s to drain and close"
     startup = container.get("startupProbe", {})
     if (patience := startup.get("periodSeconds", 10) * startup.get("failureThreshold", 3)) <= KAFKA_WITHIN:
-        yield f"it is killed after {patience} s of starting, and waits {KAFKA_WITHIN:g} s for Kafka"
+        yield f"it is killed after {patience} s of starting, but waits {KAFKA_WITHIN:g} s for Kafka"
 
 
 def _identity(deployment: Object) -> Iterator[str]:
-    """One name everywhere: of the object, its account, its Kafka user."""
+    """Require one name everywhere: of the object, its account, its Kafka user."""
     name = object_name(service_of(deployment))
     pod = deployment["spec"]["template"]["spec"]
     names = {deployment["metadata"]["name"], pod["serviceAccountName"]}
@@ -150,11 +150,11 @@ def _identity(deployment: Object) -> Iterator[str]:
     if names != {name}:
         yield f"everything of services/{name} should be called {name}, not {', '.join(sorted(names - {name}))}"
     if pod.get("automountServiceAccountToken") is not False:
-        yield "its pods are handed a token for the Kubernetes API, which nothing here uses"
+        yield "its pods get a token for the Kubernetes API, which nothing here uses"
 
 
 def unprotected(objects: Sequence[Object]) -> Iterator[str]:
-    """Pods of ours that the namespace's restricted policy would refuse, and a namespace that refuses nothing."""
+    """Yield pods that the namespace's restricted policy would refuse, and a namespace without that policy."""
     for each in of_kind(objects, "Namespace"):
         if each["metadata"]["labels"].get("pod-security.kubernetes.io/enforce") != "restricted":
             yield f"{called(each)}: it does not enforce restricted pods"
@@ -162,4 +162,4 @@ def unprotected(objects: Sequence[Object]) -> Iterator[str]:
     if not any(
         {"Ingress", "Egress"} <= set(each["spec"]["policyTypes"]) and len(each["spec"]) == 2 for each in denying
     ):
-        yield "no NetworkPolicy denies what no other names"
+        yield "no NetworkPolicy denies all other traffic"

@@ -1,4 +1,4 @@
-"""The files of `k8s/` that follow from the code: written, and compared with what is there."""
+"""Generated files of `k8s/`: written, and compared with the existing ones."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,15 +17,15 @@ def files() -> Mapping[Path, str]:
 
 
 def stale(root: Path = code.ROOT) -> Iterator[str]:
-    """Yield a sentence for each file that is not as the code says."""
+    """Yield a sentence for each outdated file."""
     for path, content in files().items():
         there = root / path
         if not there.exists() or there.read_text() != content:
-            yield f"{path} is not what the code says: run python -m infra.manifests write"
+            yield f"{path} is out of date: run python -m infra.manifests write"
 
 
 def write(root: Path = code.ROOT) -> list[Path]:
-    """Write all generated files and return where they are."""
+    """Write all generated files and return their paths."""
     for path, content in files().items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(content)

@@ -1,4 +1,4 @@
-"""Secrets of the overlays: one for each service, with what that service uses, and nothing else."""
+"""Secrets of the overlays: one for each service, with exactly what that service uses."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,12 +30,12 @@ _LOCAL: Mapping[str, str] = {
 """Variables of the servers in the local overlay."""
 
 _PARTS = {"POSTGRES_USER", "POSTGRES_PASSWORD"}
-"""What the address of the archive is put together from."""
+"""Parts of the archive's address."""
 
 _OWN = "WAGGLE_KAFKA_PASSWORD"
 
 _PUBLIC = "ca.crt"
-"""The key of a Secret that holds the certificate of an authority, which is none."""
+"""Key of a Secret that holds an authority's certificate, which is not secret."""
 
 
 def secret_name(service: str) -> str:
@@ -74,19 +74,19 @@ def _stored(service: str) -> Object:
 
 
 def excess(every: Sequence[Object], deployment: Object, service: str) -> Iterator[str]:
-    """Report each secret that a service is given and does not use, and each Secret that is not its own."""
+    """Report each unused secret of a service, and each Secret of another service."""
     pod = deployment["spec"]["template"]["spec"]
     container = pod["containers"][0]
     for name in _whole(container):
         if name != secret_name(service):
-            yield f"{called(deployment)}: it is given the Secret {name}, which is not its own"
+            yield f"{called(deployment)}: it gets the Secret {name}, which is not its own"
     given = {*_variables(every, container)}
     others = given - entrusted(service) - {_OWN} - (_PARTS if "WAGGLE_POSTGRES" in entrusted(service) else set())
     for name in sorted(others | set(too_many(service, {each["name"] for each in container.get("env", ())}))):
-        yield f"{called(deployment)}: it is given {name}, which it does not use"
+        yield f"{called(deployment)}: it gets {name}, which it does not use"
     for secret, key in _files(pod):
         if key != _PUBLIC and "WAGGLE_KEYS" not in entrusted(service):
-            yield f"{called(deployment)}: it is given the file {key} of the Secret {secret}, which it does not use"
+            yield f"{called(deployment)}: it gets the file {key} of the Secret {secret}, which it does not use"
 
 
 def _whole(container: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whether what scales on Kafka and what is made on it are the topics and groups of the code."""
+"""Consistency of the Kafka objects with the topics and groups of the code."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from infra.topics import declared
 from shared.bus import LARGEST_RECORD
 
 _METADATA = {"bootstrapServers", "consumerGroup", "topic", "lagThreshold", "offsetResetPolicy"}
-"""What a trigger may say. Its schema is free text, so a misspelt word would be ignored. `excludePersistentLag` is not
-among it: a long model call would look stuck."""
+"""Allowed words of a trigger. Its schema is free text, so a misspelt word would be ignored. `excludePersistentLag` is
+not allowed: a long model call would look stuck."""
 
 Said = Mapping[str, Any]
 
 
 def scaling(objects: Sequence[Object]) -> Iterator[str]:
-    """What is wrong with ScaledObjects. An overlay without any is scaled by hand."""
+    """Yield problems of ScaledObjects. An overlay without any is scaled by hand."""
     scaled = of_kind(objects, "ScaledObject")
     deployments = {each["metadata"]["name"] for each in of_kind(objects, "Deployment")}
     watched: dict[str, set[str]] = {}
@@ -42,14 +42,14 @@ def _trigger(each: Object, said: Said, watched: dict[str, set[str]]) -> Iterator
     elif (most := each["spec"]["maxReplicaCount"]) > code.partitions()[topic]:
         yield f"{most} replicas are more than the {code.partitions()[topic]} partitions of {said['topic']}"
     if unknown := set(said) - _METADATA:
-        yield f"KEDA is told {', '.join(sorted(unknown))}, which is no word for it"
+        yield f"KEDA does not know {', '.join(sorted(unknown))}"
     if said.get("offsetResetPolicy") != "earliest":
         yield "offsetResetPolicy is not earliest, as the services' is"
-    yield from (f"KEDA asks from its own namespace, where {each} is no name" for each in _of_here(said))
+    yield from (f"KEDA queries from its own namespace, where {each} does not resolve" for each in _of_here(said))
 
 
 def _of_here(said: Said) -> list[str]:
-    """Servers named so that only pods of their own namespace find them."""
+    """Return servers whose names resolve only in their own namespace."""
     hosts = [each.rpartition(":")[0] for each in said["bootstrapServers"].split(",")]
     return [host for host in hosts if "." not in host]
 
@@ -61,28 +61,28 @@ def _unwatched(watched: Mapping[str, set[str]]) -> Iterator[str]:
 
 
 def topics(objects: Sequence[Object]) -> Iterator[str]:
-    """What is wrong with KafkaTopics. An overlay without any has them made by `infra.topics`."""
+    """Yield problems of KafkaTopics. In an overlay without any, `infra.topics` creates them."""
     made = {each["spec"]["topicName"]: each for each in of_kind(objects, "KafkaTopic")}
     if not made:
         return
     wanted = {code.PREFIX + topic.name: topic for topic in declared()}
     yield from (f"there is no KafkaTopic for {name}" for name in sorted(wanted.keys() - made.keys()))
-    yield from (f"{called(made[name])}: no code knows the topic" for name in sorted(made.keys() - wanted.keys()))
+    yield from (f"{called(made[name])}: the code has no such topic" for name in sorted(made.keys() - wanted.keys()))
     for name in sorted(wanted.keys() & made.keys()):
         spec, topic = made[name]["spec"], wanted[name]
         config = {key: str(value) for key, value in spec["config"].items()}
         if spec["partitions"] != topic.partitions or not topic.settings.items() <= config.items():
-            yield f"{called(made[name])}: it is not as infra/topics.toml declares it"
+            yield f"{called(made[name])}: it differs from infra/topics.toml"
 
 
 def users(objects: Sequence[Object]) -> Iterator[str]:
-    """Services without a user, users without a service, and rules on what does not exist or for everything."""
+    """Yield services without a user, users without a service, and rules that are void or too broad."""
     made = {each["metadata"]["name"]: each for each in of_kind(objects, "KafkaUser")}
     if not made:
         return
     wanted = {object_name(each) for each in code.services()} | {SCALER}
     yield from (f"there is no KafkaUser for {name}" for name in sorted(wanted - made.keys()))
-    yield from (f"{called(made[name])}: no service is called so" for name in sorted(made.keys() - wanted))
+    yield from (f"{called(made[name])}: there is no such service" for name in sorted(made.keys() - wanted))
     for service in sorted(code.consumed().keys() & {each for each in code.services() if object_name(each) in made}):
         yield from (
             f"KafkaUser/{object_name(service)}: {each}" for each in _unread(service, made[object_name(service)])
@@ -93,7 +93,7 @@ def users(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _unread(service: str, user: Object) -> Iterator[str]:
-    """What it consumes, or consumes in, and may not read."""
+    """Yield topics it consumes and groups it consumes in that it may not read."""
     rules = user["spec"]["authorization"]["acls"]
     allowed = {(r["resource"]["type"], r["resource"]["name"]) for r in rules if "Read" in r["operations"]}
     wanted = {("topic", code.PREFIX + topic) for topic in code.consumed()[service]} | {("group", code.PREFIX + service)}
@@ -106,15 +106,15 @@ def _rule(rule: Said) -> Iterator[str]:
     known = {"topic": set(code.partitions()), "group": set(code.consumed())}.get(resource["type"], set())
     if resource["patternType"] == "prefix":
         if operations != ["Describe"] or resource["name"] != code.PREFIX:
-            yield f"it may {', '.join(operations)} whatever begins with `{resource['name']}`"
+            yield f"it may {', '.join(operations)} everything that begins with `{resource['name']}`"
     elif name not in known:
-        yield f"it may use the {resource['type']} {resource['name']}, which nobody has"
+        yield f"it may use the {resource['type']} {resource['name']}, which does not exist"
     if not set(operations) <= {"Read", "Write", "Describe"}:
         yield f"it may {', '.join(operations)}, which no service does"
 
 
 def brokers(objects: Iterable[Object]) -> Iterator[str]:
-    """A broker must take the largest record the services send."""
+    """Require brokers to accept the largest record that the services send."""
     for each in of_kind(objects, "Kafka"):
         config = each["spec"]["kafka"]["config"]
         for name in ("message.max.bytes", "replica.fetch.max.bytes"):

@@ -1,4 +1,4 @@
-"""kube-score at its strictest: every check it has, no annotation heeded, warnings count."""
+"""kube-score at its strictest: all checks, no annotations, warnings count."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ _STRICT = ("--all-default-optional", "--disable-ignore-checks-annotations", "--d
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the linter says of one object."""
+    """One finding of the linter."""
 
     overlay: str
     check: str
@@ -30,13 +30,13 @@ class Finding:
     says: str
 
     def __str__(self) -> str:
-        """One line."""
+        """Return one line."""
         return f"{self.object}: {self.check}: {self.says}"
 
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """Findings that are meant to be so, and why."""
+    """Accepted findings, with reasons."""
 
     check: str
     overlays: str
@@ -44,7 +44,7 @@ class Exemption:
     reason: str
 
     def covers(self, finding: Finding) -> bool:
-        """Whether it is about this finding."""
+        """Return true if it accepts this finding."""
         return (
             finding.check == self.check
             and fnmatchcase(finding.overlay, self.overlays)
@@ -53,12 +53,12 @@ class Exemption:
 
 
 def exemptions() -> list[Exemption]:
-    """All that are written down."""
+    """Read the accepted findings."""
     return [Exemption(**each) for each in tomllib.loads(_EXCEPTIONS.read_text())["exceptions"]]
 
 
 def findings(overlay: str, objects: Sequence[Object], tools: Tools) -> list[Finding]:
-    """Everything below full marks."""
+    """Return every finding below full marks."""
     command: list[str | Path] = [
         tools.kube_score,
         "score",
@@ -83,7 +83,7 @@ def _findings(overlay: str, scores: Any) -> Iterator[Finding]:
 
 
 def unexcused(found: Iterable[Finding], allowed: Sequence[Exemption]) -> Iterator[str]:
-    """Findings without a reason, and reasons without a finding."""
+    """Yield findings without a reason, and reasons without a finding."""
     used = set()
     for finding in found:
         covering = {each for each in allowed if each.covers(finding)}

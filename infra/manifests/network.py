@@ -1,4 +1,4 @@
-"""Whether the policies let every service reach the servers its settings name."""
+"""Reachability of the servers in each service's settings through the network policies."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,13 +8,13 @@ from infra.manifests.render import Object, called, of_kind, ours
 from infra.manifests.secrets import given
 
 _SERVERS = {"WAGGLE_KAFKA": "9092", "WAGGLE_REDIS": "6379", "WAGGLE_POSTGRES": "5432"}
-"""Each with the port that is meant where the cluster alone knows the address, or it names none."""
+"""Variables of servers, with the port to assume if the value has none or only the cluster knows it."""
 
 _PORT = re.compile(r":(\d+)(?=[/,?]|$)")
 
 
 def unreachable(objects: Sequence[Object]) -> Iterator[str]:
-    """Servers whose port no policy lets a service go to."""
+    """Yield servers whose port no policy allows a service to reach."""
     for each, container in ours(objects):
         if container["command"][-1].startswith("services."):
             environment = given(objects, container)
@@ -26,7 +26,7 @@ def unreachable(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def _ports(objects: Sequence[Object], labels: Mapping[str, str]) -> set[str]:
-    """Where pods with these labels may go."""
+    """Return the destinations allowed for pods with these labels."""
     return {
         str(port["port"])
         for policy in of_kind(objects, "NetworkPolicy")

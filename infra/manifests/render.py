@@ -1,4 +1,4 @@
-"""From an overlay to the objects a cluster would be given."""
+"""Rendering of overlays into the objects for a cluster."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,29 +16,29 @@ K8S = ROOT / "k8s"
 
 
 def render(kustomize: Path, overlay: str) -> list[Object]:
-    """Raises CommandFailed when kustomize refuses the overlay."""
+    """Render an overlay. Raises CommandFailed when kustomize refuses it."""
     rendered = run([kustomize, "build", K8S / "overlays" / overlay])
     return [each for each in yaml.safe_load_all(rendered) if each]
 
 
 def of_kind(objects: Iterable[Object], *kinds: str) -> list[Object]:
-    """Those of some kinds."""
+    """Return the objects of some kinds."""
     return [each for each in objects if each["kind"] in kinds]
 
 
 def called(each: Object) -> str:
-    """What a message names an object by."""
+    """Return an object's name in messages."""
     return f"{each['kind']}/{each['metadata']['name']}"
 
 
 def pods(objects: Iterable[Object]) -> Iterator[tuple[Object, Mapping[str, Any]]]:
-    """Whatever makes pods, each with the pod's spec."""
+    """Yield every object that creates pods, with the pod's spec."""
     for each in of_kind(objects, "Deployment", "StatefulSet", "Job"):
         yield each, each["spec"]["template"]["spec"]
 
 
 def ours(objects: Iterable[Object]) -> Iterator[tuple[Object, Mapping[str, Any]]]:
-    """The containers that run our image, each with whose they are."""
+    """Yield the containers that run our image, each with its owner."""
     for each, pod in pods(objects):
         for container in pod["containers"]:
             if image_name(container) == "waggle":
@@ -46,5 +46,5 @@ def ours(objects: Iterable[Object]) -> Iterator[tuple[Object, Mapping[str, Any]]
 
 
 def image_name(container: Mapping[str, Any]) -> str:
-    """Without registry and tag."""
+    """Return an image's name without registry and tag."""
     return str(container["image"]).rpartition("/")[2].partition(":")[0]

@@ -1,4 +1,4 @@
-"""What containers are given from ConfigMaps and Secrets, and whether somebody makes these."""
+"""ConfigMaps and Secrets of containers, and the objects that create them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ Keys = frozenset[str]
 
 
 def given(objects: Sequence[Object], container: Mapping[str, Any]) -> dict[str, str | None]:
-    """The environment of a container; None for a value that only the cluster knows."""
+    """Return the environment of a container; None for a value that only the cluster knows."""
     settings = {each["metadata"]["name"]: each["data"] for each in of_kind(objects, "ConfigMap")}
     made, environment = secrets(objects), dict[str, str | None]()
     for source in container.get("envFrom", ()):
@@ -21,7 +21,7 @@ def given(objects: Sequence[Object], container: Mapping[str, Any]) -> dict[str, 
 
 
 def secrets(objects: Iterable[Object]) -> dict[str, Keys]:
-    """Every Secret there will be, with its keys, by whoever makes it."""
+    """Return the keys of every Secret that will exist, from any source."""
     return {name: keys for each in objects for name, keys in _made_by(each)}
 
 
@@ -42,23 +42,23 @@ def _made_by(each: Object) -> Iterator[tuple[str, Keys]]:
 
 
 def missing(objects: Sequence[Object]) -> Iterator[str]:
-    """ConfigMaps and Secrets, or keys of them, that are used and made by nobody."""
+    """Yield ConfigMaps and Secrets, or keys of them, that are used and never created."""
     settings = {each["metadata"]["name"] for each in of_kind(objects, "ConfigMap")}
     made = secrets(objects)
     for each, pod in pods(objects):
         for name in sorted(_configured(pod) - settings):
-            yield f"{called(each)}: nobody makes the ConfigMap {name}"
+            yield f"{called(each)}: nothing creates the ConfigMap {name}"
         for name, key in _used(pod):
             if name not in made or (key and key not in made[name]):
-                yield f"{called(each)}: nobody makes the Secret {name}{f' with the key {key}' if key else ''}"
+                yield f"{called(each)}: nothing creates the Secret {name}{f' with the key {key}' if key else ''}"
     for each in of_kind(objects, "TriggerAuthentication"):
         for item in each["spec"]["secretTargetRef"]:
             if item["key"] not in made.get(item["name"], ()):
-                yield f"{called(each)}: nobody makes the Secret {item['name']} with the key {item['key']}"
+                yield f"{called(each)}: nothing creates the Secret {item['name']} with the key {item['key']}"
 
 
 def _configured(pod: Mapping[str, Any]) -> set[str]:
-    """The ConfigMaps that a pod has variables or files from."""
+    """Return the ConfigMaps that a pod has variables or files from."""
     variables = [source for container in pod["containers"] for source in container.get("envFrom", ())]
     files = [each for volume in pod.get("volumes", ()) for each in volume.get("projected", {}).get("sources", ())]
     return {

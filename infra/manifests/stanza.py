@@ -1,4 +1,4 @@
-"""What a new agent needs in a cluster: its folder in `k8s/base`, its topics and its Kafka user."""
+"""Cluster files of a new agent: its folder in `k8s/base`, its topics and its Kafka user."""
 
 from pathlib import Path
 from string import Template
@@ -10,7 +10,7 @@ _SERVICES = Path("k8s/base/kustomization.yaml")
 
 
 def add(name: str, root: Path) -> list[Path]:
-    """Write it, and return what was written or changed. The agent's folder in `services/` must be there."""
+    """Write them, and return the paths written or changed. The agent's folder in `services/` must exist."""
     words = {"name": name, "object": strimzi.object_name(name)}
     made = [_write(root / "k8s" / "base" / name / source.name, source, words) for source in _TEMPLATE.iterdir()]
     return [*sorted(made), _deploy(name, root / _SERVICES), *generated.write(root)]
@@ -23,7 +23,7 @@ def _write(path: Path, source: Path, words: dict[str, str]) -> Path:
 
 
 def _deploy(name: str, kustomization: Path) -> Path:
-    """Put the agent beside the other services."""
+    """Add the agent to the other services."""
     lines = kustomization.read_text().splitlines()
     after = max(number for number, line in enumerate(lines) if line.startswith("  - ") and ":" not in line)
     lines.insert(after + 1, f"  - {name}")

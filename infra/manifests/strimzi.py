@@ -1,4 +1,4 @@
-"""The KafkaTopics and KafkaUsers of the production overlay, made from the topic list and from what services do."""
+"""KafkaTopics and KafkaUsers of the production overlay, from the topic list and the services' permissions."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from infra.topics import Topic, declared
 
 FOLDER = Path("k8s/overlays/production/kafka")
 SCALER = "scaler"
-"""The user KEDA looks at lags as."""
+"""User with which KEDA reads lags."""
 
 _REPLICAS = 3
 _INSYNC = "2"
@@ -19,7 +19,7 @@ Object = dict[str, Any]
 
 
 def objects() -> Mapping[Path, list[Object]]:
-    """Return what each file must hold, by its place in the project."""
+    """Return the content of each file, by its path in the project."""
     return {
         FOLDER / "topics.yaml": [_topic(each) for each in declared()],
         FOLDER / "users.yaml": [*(_user(each, access(each)) for each in sorted(code.services())), _scaler()],
@@ -27,7 +27,7 @@ def objects() -> Mapping[Path, list[Object]]:
 
 
 def object_name(name: str) -> str:
-    """A name as Kubernetes takes it."""
+    """Convert a name to Kubernetes' form."""
     return name.replace("_", "-")
 
 
@@ -44,7 +44,7 @@ def _topic(topic: Topic) -> Object:
 
 
 def _user(service: str, may: Access) -> Object:
-    """Write includes Describe, and so does Read; an idempotent producer needs no more than Write."""
+    """Write implies Describe, and so does Read; an idempotent producer needs Write only."""
     rules = [
         *(_rule("topic", topic, "Read") for topic in sorted(may.reads)),
         *(_rule("topic", topic, "Write") for topic in sorted(may.writes)),

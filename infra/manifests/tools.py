@@ -1,4 +1,4 @@
-"""The programs and schemas the check needs."""
+"""Programs and schemas that the check needs."""
 
 import hashlib
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 from infra import toolchain
 
 KUBERNETES = "1.34.0"
-"""Whose schemas the manifests must fit."""
+"""Operators whose schemas the manifests must fit."""
 
 _GENERATOR = "io.strimzi.crdgenerator.CrdGenerator"
 _STRIMZI = ("kafka.Kafka", "nodepool.KafkaNodePool", "topic.KafkaTopic", "user.KafkaUser")
@@ -17,7 +17,7 @@ _OPERATORS = ("keda", "external-secrets", "cloudnative-pg")
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Where everything is."""
+    """Paths of everything."""
 
     kustomize: Path
     kube_score: Path
@@ -28,13 +28,13 @@ class Tools:
 
 
 def installed() -> bool:
-    """Whether `tools` has nothing to fetch."""
+    """Return true if `tools` has nothing to fetch."""
     programs = toolchain.fetched("modules", "kustomize", "kube-score")
     return programs and toolchain.fetched("wheels", "kubernetes-validate") and toolchain.place(_definitions()).exists()
 
 
 def tools() -> Tools:
-    """Everything, fetched and built first if it is not there: some minutes. Raises ToolMissing."""
+    """Fetch and build everything that is missing: some minutes. Raises ToolMissing."""
     definitions = toolchain.once(_definitions(), _write)
     schemas = toolchain.wheel("kubernetes-validate") / "kubernetes_validate" / "kubernetes-json-schema"
     return Tools(
@@ -46,14 +46,14 @@ def tools() -> Tools:
 
 
 def _definitions() -> str:
-    """Named by all it is made of."""
+    """Return a name derived from all sources."""
     modules, jars = toolchain.pinned("modules"), toolchain.pinned("jars")["strimzi"]
     made_of = repr([*(sorted(modules[name].items()) for name in _OPERATORS), sorted(jars.items()), _STRIMZI])
     return f"definitions-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
 
 
 def _write(folder: Path) -> None:
-    """What the operators' Go modules hold, and what Strimzi's own generator writes."""
+    """Collect the definitions in the operators' Go modules and from Strimzi's own generator."""
     folder.mkdir()
     jars = toolchain.jars("strimzi")
     for name in _OPERATORS:

@@ -1,4 +1,4 @@
-"""Whether objects fit their schemas: Kubernetes' own, and the operators'."""
+"""Validation of objects against the schemas of Kubernetes and of the operators."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -17,11 +17,11 @@ _OPEN = "x-kubernetes-preserve-unknown-fields"
 
 
 def invalid(objects: Iterable[Object], tools: Tools) -> Iterator[str]:
-    """Every field that no schema knows, and every value that does not fit."""
+    """Yield every unknown field, and every value that does not fit."""
     for each in objects:
         validator = _of_cluster(tools.kubernetes, each) or _of_operator(tools.definitions, each)
         if validator is None:
-            yield f"{called(each)}: no schema knows {each['apiVersion']}"
+            yield f"{called(each)}: there is no schema for {each['apiVersion']}"
             continue
         for error in validator.iter_errors(each):
             yield f"{called(each)}: {'.'.join(map(str, error.absolute_path))}: {error.message[:300]}"
@@ -48,7 +48,7 @@ def _of_operator(folder: Path, each: Object) -> Draft202012Validator | None:
 
 @cache
 def _definitions(folder: Path) -> dict[tuple[str, str], Object]:
-    """By apiVersion and kind, the served versions only."""
+    """Return the schemas by apiVersion and kind, the served versions only."""
     found = {}
     for path in folder.glob("*.yaml"):
         for definition in filter(None, yaml.safe_load_all(path.read_text())):
@@ -61,7 +61,7 @@ def _definitions(folder: Path) -> dict[tuple[str, str], Object]:
 
 
 def closed(schema: Any) -> Any:
-    """The schema, refusing fields that it does not name: the API server would drop them in silence."""
+    """Make the schema refuse unknown fields: the API server would drop them silently."""
     if isinstance(schema, list):
         return [closed(each) for each in schema]
     if not isinstance(schema, dict):

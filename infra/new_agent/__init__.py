@@ -1,1 +1,1 @@
-"""Makes the folder of a new specialist from a template: it runs as it is, and one file says what it does."""
+"""Generator for the folder of a new specialist: it runs as it is, and one file defines its work."""

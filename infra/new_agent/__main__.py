@@ -1,4 +1,4 @@
-"""`python -m infra.new_agent NAME`: make `services/NAME` and its test, and have compose and a cluster run it."""
+"""Create `services/NAME` and its test, and add it to compose and the cluster: `python -m infra.new_agent NAME`."""
 
 import re
 import sys
@@ -20,9 +20,9 @@ _PLACES = {
 
 
 def make(name: str, root: Path) -> list[Path]:
-    """Write the new agent's files and return them. Raises ValueError for a bad name or one that is taken."""
+    """Write the new agent's files and return them. Raises ValueError for an invalid name or one that is taken."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{1,40}", name):
-        raise ValueError(f"`{name}` is no agent name: lower-case letters, digits and _, such as `translator`")
+        raise ValueError(f"`{name}` is no agent name: use lower-case letters, digits and _, such as `translator`")
     if (root / "services" / name).exists():
         raise ValueError(f"there is a service `{name}` already")
     words = {"name": name, "title": name.replace("_", " ").capitalize()}
@@ -36,14 +36,16 @@ def _write(path: Path, source: str, words: dict[str, str]) -> Path:
 
 
 def main() -> None:
-    """Make the agent named on the command line and say what to do next."""
+    """Create the agent named on the command line and print the next step."""
     name = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
         made = make(name, Path.cwd()) + stanza.add(name, Path.cwd()) + manifests.add(name, Path.cwd())
     except ValueError as wrong:
         sys.exit(f"{wrong}\nUsage: make new-agent name=translator")
-    print("Made or changed:", *(f"  {path.relative_to(Path.cwd())}" for path in made), sep="\n")
-    print(f"Now say in services/{name}/agent.py what it is for and give it tools; `make up` starts it with the others.")
+    print("Created or changed:", *(f"  {path.relative_to(Path.cwd())}" for path in made), sep="\n")
+    print(
+        f"Next, describe the agent in services/{name}/agent.py and give it tools; `make up` starts it with the others."
+    )
 
 
 if __name__ == "__main__":

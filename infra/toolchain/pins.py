@@ -1,4 +1,4 @@
-"""What is fetched, by version and checksum, as `pins.toml` says."""
+"""Versions and checksums of the fetched tools, from `pins.toml`."""
 
 import tomllib
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ Pin = Mapping[str, Any]
 
 @cache
 def pinned(kind: str) -> Mapping[str, Pin]:
-    """All `wheels`, all Go `modules` or all sets of `jars`, by name."""
+    """Return all `wheels`, all Go `modules` or all sets of `jars`, by name."""
     found: Mapping[str, Pin] = tomllib.loads(_PINS.read_text())[kind]
     return found
 
 
 def folder(kind: str, name: str) -> str:
-    """What it is called in `.waggle/tools`: another version is another folder."""
+    """Return its name in `.waggle/tools`: each version has its own folder."""
     return f"{name}-{pinned(kind)[name]['version']}"
 
 
 def fetched(kind: str, *names: str) -> bool:
-    """Whether they are all there already."""
+    """Return true if all are already there."""
     return all(place(folder(kind, name)).exists() for name in names)

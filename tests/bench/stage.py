@@ -64,7 +64,7 @@ class Stage:
             environment=os.environ | own | environment,
             log=self.folder / f"{name}.log",
             ready=lambda: answers(f"http://127.0.0.1:{port}/ready"),
-            say=lambda *_: None,
+            report=lambda *_: None,
             cwd=ROOT,
         )
         self.children[name] = child
@@ -105,7 +105,7 @@ async def stage(kind: str) -> AsyncIterator[Stage]:
             environment=os.environ,
             log=folder / "redis.log",
             ready=lambda: redis_answers(url),
-            say=lambda *_: None,
+            report=lambda *_: None,
             cwd=ROOT,
         )
         redis.start(lambda: None)

@@ -38,7 +38,7 @@ async def test_a_service_is_ready_with_what_it_is_entrusted_with(service, parts,
         environment=bare | NOWHERE | given | own,
         log=tmp_path / "log",
         ready=lambda: answers(f"http://127.0.0.1:{port}/ready"),
-        say=lambda name, line: None,
+        report=lambda name, line: None,
         cwd=REPOSITORY,
     )
     child.start(lambda: None)

@@ -32,7 +32,7 @@ class Broker:
             environment=os.environ,
             log=self._folder / "kafka.log",
             ready=self._answers,
-            say=lambda name, line: None,
+            report=lambda name, line: None,
             cwd=ROOT,
             restart=self.kind == "real",
         )

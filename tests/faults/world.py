@@ -186,7 +186,7 @@ class World:
             environment=environment,
             log=self.folder / f"{name}.log",
             ready=ready,
-            say=lambda name, line: None,
+            report=lambda name, line: None,
             cwd=cwd,
         )
         child.start(lambda: None)

@@ -74,13 +74,13 @@ def test_what_is_generated_for_a_service_is_its_own(service):
 )
 def test_a_secret_that_a_service_does_not_use_is_found(service, given):
     said = list(held.excess(OBJECTS, deployment(service, given), service))
-    assert said == [f"Deployment/{service}: it is given {given}, which it does not use"]
+    assert said == [f"Deployment/{service}: it gets {given}, which it does not use"]
 
 
 def test_a_literal_secret_another_services_secret_and_a_file_of_keys_are_found():
     literal, other = deployment("code"), deployment("gateway")
     literal["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "WAGGLE_SMTP", "value": "smtp://x"})
-    assert "it is given WAGGLE_SMTP" in " ".join(held.excess(OBJECTS, literal, "code"))
+    assert "it gets WAGGLE_SMTP" in " ".join(held.excess(OBJECTS, literal, "code"))
     other["spec"]["template"]["spec"]["containers"][0]["envFrom"][1]["secretRef"]["name"] = "communication-secrets"
     assert "communication-secrets, which is not its own" in " ".join(held.excess(OBJECTS, other, "gateway"))
     for service, expected in (("code", 1), ("gateway", 0), ("orchestrator", 0)):

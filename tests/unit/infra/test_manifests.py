@@ -145,7 +145,7 @@ BROKEN = {
     ),
     "keys that nobody brings": (
         lambda o: drop(o, "ExternalSecret", "waggle-keys"),
-        "nobody makes the Secret waggle-keys with the key keys.toml",
+        "nothing creates the Secret waggle-keys with the key keys.toml",
     ),
     "a file that nobody mounts": (
         lambda o: container(o, "gateway").update(volumeMounts=[]),
@@ -153,7 +153,7 @@ BROKEN = {
     ),
     "tenants that nobody writes down": (
         lambda o: o.remove(next(each for each in o if "tenants.toml" in each.get("data", ()))),
-        "nobody makes the ConfigMap waggle-rules",
+        "nothing creates the ConfigMap waggle-rules",
     ),
     "metrics that Prometheus looks for elsewhere": (
         lambda o: find(o, "Deployment", "gateway")["spec"]["template"]["metadata"]["annotations"].update(
@@ -185,7 +185,7 @@ BROKEN = {
     ),
     "liveness that asks for readiness": (
         lambda o: container(o)["livenessProbe"]["httpGet"].update(path="/ready"),
-        "says something else",
+        "means something other",
     ),
     "a probe of a port there is not": (
         lambda o: container(o)["readinessProbe"]["httpGet"].update(port="web"),
@@ -202,14 +202,14 @@ BROKEN = {
     ),
     "a token nobody needs": (
         lambda o: find(o, "Deployment", "planner")["spec"]["template"]["spec"].pop("automountServiceAccountToken"),
-        "handed a token",
+        "get a token",
     ),
     "another service's Kafka user": (
         lambda o: variable(o, "WAGGLE_KAFKA_USERNAME").update(value="gateway"),
         "should be called planner",
     ),
-    "a secret nobody makes": (lambda o: drop(o, "ExternalSecret", "waggle-redis-ca"), "Secret waggle-redis-ca"),
-    "a key nobody makes": (
+    "a secret that nothing creates": (lambda o: drop(o, "ExternalSecret", "waggle-redis-ca"), "Secret waggle-redis-ca"),
+    "a key that nothing creates": (
         lambda o: variable(o, "WAGGLE_KAFKA_PASSWORD")["valueFrom"]["secretKeyRef"].update(key="pass"),
         "with the key pass",
     ),
@@ -229,7 +229,7 @@ BROKEN = {
     "a word KEDA does not know": (lambda o: metadata(o).update(lagTreshold="8"), "lagTreshold"),
     "servers that only their own namespace finds": (
         lambda o: metadata(o).update(bootstrapServers="waggle-kafka-bootstrap:9093"),
-        "KEDA asks from its own namespace, where waggle-kafka-bootstrap is no name",
+        "KEDA queries from its own namespace, where waggle-kafka-bootstrap does not resolve",
     ),
     "a topic of the orchestrator nobody watches": (
         lambda o: find(o, "ScaledObject", "orchestrator")["spec"]["triggers"].pop(),
@@ -238,7 +238,7 @@ BROKEN = {
     "a topic that is not made": (lambda o: drop(o, "KafkaTopic", "waggle.journal"), "no KafkaTopic for waggle.journal"),
     "a topic with fewer partitions": (
         lambda o: find(o, "KafkaTopic", "waggle.journal")["spec"].update(partitions=1),
-        "not as infra/topics.toml declares",
+        "differs from infra/topics.toml",
     ),
     "a service without a user": (lambda o: drop(o, "KafkaUser", "data"), "no KafkaUser for data"),
     "a consumer that may not read its topic": (
@@ -251,7 +251,7 @@ BROKEN = {
     ),
     "a right on everything": (
         lambda o: rule(o)["resource"].update(name="waggle.", patternType="prefix"),
-        "whatever begins with",
+        "everything that begins with",
     ),
     "a right nobody needs": (lambda o: rule(o).update(operations=["All"]), "which no service does"),
     "a broker that refuses dead letters": (
@@ -260,19 +260,19 @@ BROKEN = {
     ),
     "a Secret of another service": (
         lambda o: container(o, "code")["envFrom"][1]["secretRef"].update(name="communication-secrets"),
-        "Deployment/code: it is given WAGGLE_SMTP, which it does not use",
+        "Deployment/code: it gets WAGGLE_SMTP, which it does not use",
     ),
     "a model's key where none is asked": (
         lambda o: container(o, "gateway")["env"].append(variable_from("OPENAI_API_KEY", "planner-secrets")),
-        "Deployment/gateway: it is given OPENAI_API_KEY, which it does not use",
+        "Deployment/gateway: it gets OPENAI_API_KEY, which it does not use",
     ),
     "a password of Postgres where there is no archive": (
         lambda o: container(o, "timekeeper")["env"].append(variable_from("POSTGRES_PASSWORD", "waggle-postgres-app")),
-        "Deployment/timekeeper: it is given POSTGRES_PASSWORD, which it does not use",
+        "Deployment/timekeeper: it gets POSTGRES_PASSWORD, which it does not use",
     ),
     "keys that an agent can read": (
         lambda o: pod(o, "code")["volumes"].append(KEYS),
-        "Deployment/code: it is given the file keys.toml of the Secret waggle-keys, which it does not use",
+        "Deployment/code: it gets the file keys.toml of the Secret waggle-keys, which it does not use",
     ),
     "a gateway that cannot sign": (
         lambda o: find(o, "ExternalSecret", "gateway-secrets")["spec"]["data"].pop(),

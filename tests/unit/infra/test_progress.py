@@ -23,7 +23,7 @@ def child(tmp_path, program, ready, said):
         environment={},
         log=tmp_path / "data.log",
         ready=ready,
-        say=lambda name, line: said.append(line),
+        report=lambda name, line: said.append(line),
         cwd=tmp_path,
     )
 
