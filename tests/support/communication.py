@@ -85,7 +85,7 @@ def call(tmp_path, post):
 
 async def refused(tool, arguments, call):
     with pytest.raises(ToolError) as raised:
-        await tool(arguments, call)
+        await tool.invoke(arguments, call)
     return raised.value
 
 

@@ -132,7 +132,7 @@ class Loop:
             workspace=desk, settings=self.settings,
         )  # fmt: skip
         try:
-            result = await tools[call.function.name](json.loads(call.function.arguments), circumstances)
+            result = await tools[call.function.name].invoke(json.loads(call.function.arguments), circumstances)
         except ToolError as error:
             return json.dumps({"error": error.info.model_dump(mode="json")})
         return json.dumps(result)
