@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from schemas.message import Part, Slug, Text
+from schemas.message import JsonObject, Part, Slug, Text
 from schemas.versions import Versions
 
 
@@ -65,3 +65,6 @@ class AgentCard(Part):
     plannable: bool = Field(True, description="True if a plan may give it steps.")
     tools: list[ToolCard] = Field(default_factory=list)
     versions: Versions | None = Field(None, description="Versions of the agent, its instructions and its tools.")
+    result_schema: JsonObject | None = Field(
+        None, description="JSON Schema of `data` in the outputs of its steps; null: it has no result type of its own."
+    )

@@ -8,7 +8,19 @@ from pydantic import Field, StringConstraints
 from schemas.acting import ActingCall
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
-from schemas.message import LONGEST_ID, MOST, MOST_SECONDS, Amount, Id, Instant, Message, Part, Seconds, Slug
+from schemas.message import (
+    LONGEST_ID,
+    MOST,
+    MOST_SECONDS,
+    Amount,
+    Id,
+    Instant,
+    JsonObject,
+    Message,
+    Part,
+    Seconds,
+    Slug,
+)
 from schemas.plan import AgentCard, Plan, Risk
 from schemas.task import Artefact, Priority, Shape, TaskContext
 from schemas.verdict import Judgement, PlannedEffect, Proposal
@@ -54,6 +66,9 @@ class Output(Findings):
     confidence: float = Field(0.5, ge=0, le=1)
     caveats: list[str] = Field(default_factory=list)
     effects: list[PlannedEffect] = Field(default_factory=list, description="Of a dry run: the calls it did not make.")
+    data: JsonObject | None = Field(
+        None, description="The result in the agent's own type, which its card describes; null: findings only."
+    )
 
 
 class StepOutput(Part):

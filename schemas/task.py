@@ -160,6 +160,7 @@ class StepSummary(Part):
     status: Literal["waiting", "running", "done", "failed"]
     attempts: Count
     answer: str | None = None
+    data: JsonObject | None = Field(None, description="The result in the agent's own type, which its card describes.")
     error: ErrorInfo | None = None
     seconds: Seconds = 0.0
     usage: Usage = Usage()

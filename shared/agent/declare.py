@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from schemas.budget import Budget
 from schemas.message import Part
@@ -37,7 +37,7 @@ def _instructions(path: Path) -> str:
 
 
 ANSWERS = (Findings, Plan, Verdict, AskHuman)
-"""What a handler may return. The type says which event the run gets."""
+"""Answers with a meaning to the run. A handler may also return a model of its own, which travels as findings."""
 
 Handler = Callable[[Any, Context], Awaitable[Any]]
 
@@ -57,6 +57,8 @@ class Agent:
     """What one handoff may use of the run's budget; None: all that is left."""
     handler: Handler | None = None
     accepts: type[Handoff] = DoStep
+    result: type[BaseModel] | None = None
+    """Its own result type, from the handler's return annotation; None: it returns findings."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work. Raises ValueError."""
@@ -68,7 +70,7 @@ class Agent:
     def handles(self, function: Handler) -> Handler:
         """Register the handler. Its annotations are the contract: the handoff it takes, the answers it may give.
 
-        Raises TypeError when they are not a handoff and known answers.
+        Raises TypeError when they are not a handoff and answers; an agent has at most one result type of its own.
         """
         hints = get_type_hints(function, localns={"Context": object})
         first = next(iter(inspect.signature(function).parameters))
@@ -76,9 +78,13 @@ class Agent:
         answers = get_args(returns) or (returns,)
         if not (inspect.isclass(accepts) and issubclass(accepts, Handoff)):
             raise TypeError(f"{self.name}: the first parameter of {function.__name__} must be a handoff")
-        if not all(inspect.isclass(each) and issubclass(each, ANSWERS) for each in answers):
-            raise TypeError(f"{self.name}: {function.__name__} must return {', '.join(a.__name__ for a in ANSWERS)}")
-        self.accepts, self.handler = accepts, function
+        if not all(inspect.isclass(each) and issubclass(each, BaseModel) for each in answers):
+            known = ", ".join(each.__name__ for each in ANSWERS)
+            raise TypeError(f"{self.name}: {function.__name__} must return {known}, or a pydantic model of its own")
+        own = [each for each in answers if each not in ANSWERS]
+        if len(own) > 1:
+            raise TypeError(f"{self.name}: {function.__name__} returns {len(own)} types of its own; one is the most")
+        self.accepts, self.handler, self.result = accepts, function, own[0] if own else None
         return function
 
     def with_tools(self, names: Collection[str] | None) -> "Agent":
@@ -90,7 +96,7 @@ class Agent:
     @property
     def versions(self) -> Versions:
         """The versions of what it consists of."""
-        return versions_of(self.prompt, self.tools, self.handler)
+        return versions_of(self.prompt, self.tools, self.handler, self.result)
 
     @property
     def prompt(self) -> str:
@@ -106,4 +112,5 @@ class Agent:
             plannable=self.accepts is DoStep,
             tools=[tool.card for tool in self.tools],
             versions=self.versions,
+            result_schema=self.result.model_json_schema() if self.result else None,
         )

@@ -6,6 +6,7 @@ The brief is JSON so that no text inside it, from a file or from another agent, 
 import json
 from typing import Any
 
+from schemas.plan import AgentCard
 from schemas.step import Handoff, MakePlan, ReviewResult
 from schemas.task import Artefact, Attachment
 from shared.agent.actions import shown_to_model
@@ -45,11 +46,18 @@ def _brief(handoff: Handoff, objective: str, files: list[Attachment | Artefact])
     if handoff.effected:
         brief |= _done(handoff)
     if isinstance(handoff, MakePlan):
-        agents = [card.model_dump(mode="json", exclude={"versions"}) for card in handoff.agents]
+        agents = [_card(card) for card in handoff.agents]
         brief |= {"shape": handoff.shape, "agents": agents, "max_steps": handoff.max_steps}
     if isinstance(handoff, ReviewResult):
         brief["plan"] = _from("agent", "planner", handoff.plan.model_dump(mode="json"))
     return brief
+
+
+def _card(card: AgentCard) -> dict[str, Any]:
+    """Return the facts about an agent that a planner chooses by."""
+    without = {"versions"} if card.result_schema else {"versions", "result_schema"}
+    shown: dict[str, Any] = card.model_dump(mode="json", exclude=without)
+    return shown
 
 
 def _done(handoff: Handoff) -> dict[str, Any]:

@@ -18,18 +18,28 @@ _DIGITS = 12
 _schemas: WeakKeyDictionary[type[BaseModel], str] = WeakKeyDictionary()
 
 
-def versions_of(instructions: str, tools: Sequence[Tool], handler: Callable[..., Any] | None) -> Versions:
+def versions_of(
+    instructions: str,
+    tools: Sequence[Tool],
+    handler: Callable[..., Any] | None,
+    result: type[BaseModel] | None = None,
+) -> Versions:
     """The versions of an agent with these parts. Schemas and sources are read once."""
     prompt, offered = _digest(instructions), _digest(*sorted(map(_of_tool, tools)))
-    whole = _digest(prompt, offered, _source(handler) if handler else "")
+    own = [_schema(result)] if result else []
+    whole = _digest(prompt, offered, _source(handler) if handler else "", *own)
     return Versions(agent=_version(whole), prompt=_version(prompt), tools=_version(offered))
 
 
 def _of_tool(tool: Tool) -> str:
-    schema = _schemas.get(tool.arguments)
+    return json.dumps([tool.source, tool.name, tool.description, tool.effect, tool.risk, _schema(tool.arguments)])
+
+
+def _schema(model: type[BaseModel]) -> str:
+    schema = _schemas.get(model)
     if schema is None:
-        schema = _schemas[tool.arguments] = json.dumps(tool.schema, sort_keys=True)
-    return json.dumps([tool.source, tool.name, tool.description, tool.effect, tool.risk, schema])
+        schema = _schemas[model] = json.dumps(model.model_json_schema(), sort_keys=True)
+    return schema
 
 
 @lru_cache(maxsize=64)

@@ -142,6 +142,7 @@ def summary(record: StepRecord) -> StepSummary:
         status=status,
         attempts=record.attempts_since_resume,
         answer=record.output.answer if record.output else None,
+        data=record.output.data if record.output else None,
         error=record.error,
         seconds=record.seconds,
         usage=record.usage,
