@@ -21,6 +21,7 @@ from shared.agent.replying import (
     recorded_answer,
 )
 from shared.agent.restart import restart
+from shared.agent.results import as_findings
 from shared.agent.running import RunningContext
 from shared.agent.tools import Diverged
 from shared.blackboard.journal import ANSWER
@@ -115,7 +116,7 @@ async def _with_restart(handoff_run: HandoffRun) -> AnswerDraft:
 
 async def _in_workspace(handoff_run: HandoffRun) -> AnswerDraft:
     try:
-        returned = await _run_handler(handoff_run)
+        returned = as_findings(await _run_handler(handoff_run), handoff_run.agent.result)
         if isinstance(returned, Findings):
             policy = read_policy(handoff_run.runtime.settings.guardrails)
             returned = await asyncio.to_thread(guarded, returned, policy, handoff_run.handoff.tenant)

@@ -64,15 +64,8 @@ class HandoffRun:
 
     def start(self, seconds: float) -> None:
         """Start the time limit."""
-        runtime = self.runtime
         self.deadline = time.monotonic() + seconds
-        self.executor = ToolExecutor.with_limits(
-            runtime.sentinel.scripts,
-            runtime.settings.tools,
-            runtime.metrics,
-            ends=self.deadline,
-            check=self._check_retry,
-        )
+        self.executor = self.runtime.executor(self.deadline, self._check_retry)
 
     def recall(self) -> None:
         """Count the usage and the acting calls that earlier deliveries have recorded in the journal."""

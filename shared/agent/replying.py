@@ -46,8 +46,9 @@ def draft_for(returned: Any, handoff_run: HandoffRun) -> AnswerDraft:
 
 
 def _output(findings: Findings, handoff_run: HandoffRun) -> Output:
-    fields = {name: getattr(findings, name) for name in Findings.model_fields}
+    fields: dict[str, Any] = {name: getattr(findings, name) for name in Findings.model_fields}
     fields["caveats"] = [*findings.caveats, *handoff_run.budget.counter.caveats]
+    fields["data"] = findings.data if isinstance(findings, Output) else None
     return Output(**fields, artefacts=handoff_run.workspace.made, effects=handoff_run.authorizer.planned_effects)
 
 

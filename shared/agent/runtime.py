@@ -1,5 +1,6 @@
 """Runtime of an agent: the parts its process shares between handoffs."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from faststream.kafka import KafkaBroker
 
 from schemas.log import JournalWritten
+from schemas.plan import Effect
 from schemas.step import Answer, Handoff
 from schemas.versions import Versions
 from shared.access.tenants import day_budget
@@ -21,6 +23,7 @@ from shared.config import Settings
 from shared.llm import Models
 from shared.service.kill_switch import KillSwitch, StopScope
 from shared.telemetry.metrics import Metrics
+from shared.tools.runtime import ToolExecutor
 
 LEASE_MARGIN = 60.0
 """Seconds after the time limit of a step until its open reservations count as spent."""
@@ -69,6 +72,12 @@ class AgentRuntime:
         limits = handoff.budget or handoff.budget_left
         lease = min(handoff.timeout, settings.step_timeout) + LEASE_MARGIN
         return Ledger(self.sentinel, handoff.tenant, handoff.run_id, limits, day, settings.state_ttl, handoff.id, lease)
+
+    def executor(self, ends: float, check: Callable[[Effect], Awaitable[None]]) -> ToolExecutor:
+        """The executor of one handoff's tool calls. `ends`: by `time.monotonic()`; `check` raises to stop a retry."""
+        return ToolExecutor.with_limits(
+            self.sentinel.scripts, self.settings.tools, self.metrics, ends=ends, check=check
+        )
 
     async def is_awaited(self, handoff: Handoff) -> bool:
         """Return True if the run awaits the handoff. Raises RetryableError `unknown_run`."""
