@@ -1,4 +1,4 @@
-"""`@tool`: from a typed function to something a model can call safely."""
+"""`@tool`: turns a typed function into a tool a model can call safely."""
 
 import asyncio
 import inspect
@@ -25,13 +25,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 Dependency: TypeAlias = str | Callable[[Mapping[str, Any]], str]
-"""What a tool stands on: tools that name the same share its breaker. The operator's by a name; one that the arguments
-choose by a function of them, and then each tenant has its own breaker, so that nobody closes a host to everybody."""
+"""Dependency of a tool; tools with the same one share its breaker. A name for a dependency of the operator; a function
+of the arguments for one they choose, with a breaker per tenant, so that no tenant can open it for the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function a model may call, with everything that is to be known before it is called."""
+    """A function a model may call, with its static properties."""
 
     name: str
     description: str
@@ -44,46 +44,46 @@ class Tool:
     run: Callable[..., Awaitable[Any]]
     takes_call: bool
     local: bool
-    """It acts on the step's own folder only: a replay runs it again, to have the folder as it was."""
+    """True if it acts on the step's own folder only: a replay repeats it to restore the folder."""
     destinations: tuple[str, ...] | None = None
-    """The arguments that say where data goes or what is acted on; None: not declared, so any may."""
+    """Arguments that name where data goes or what is acted on; None: undeclared, so any may."""
     asked_by: frozenset[str] = frozenset()
-    """Words by which a task asks for it, in small letters; none: however it is asked for, a person is asked."""
+    """Lower-case words by which a task asks for it; empty: a human is always asked."""
     magnitudes: Mapping[str, str] = field(default_factory=dict)
-    """`money` (in the task's currency), `rows` → the argument that says how much a call moves."""
+    """`money` (in the task's currency), `rows` → the argument with the amount a call moves."""
     source: str | None = None
-    """Where it is from, when it is no part of Waggle: `mcp:<server>`."""
+    """Origin of a tool that is not part of Waggle: `mcp:<server>`."""
     limits: Limits = NONE
     dependency: Dependency = ""
-    """Empty: the tool's own name."""
+    """Dependency for the breaker; empty: the tool's own name."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be. Raises TypeError."""
+        """Reject invalid combinations. Raises TypeError."""
         if self.limits.cache_for and self.effect is not Effect.READ:
-            raise TypeError(f"tool {self.name} does not only read: an earlier result cannot stand in for a call")
+            raise TypeError(f"tool {self.name} does not only read: its results cannot be cached")
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The strict JSON Schema of the arguments: no extra keys, bounds and enums kept."""
+        """Strict JSON Schema of the arguments: no extra keys, bounds and enums kept."""
         return self.arguments.model_json_schema()
 
     @property
     def card(self) -> ToolCard:
-        """What a planner is told."""
+        """Card shown to the planner."""
         return ToolCard(name=self.name, description=self.description, risk=self.risk, source=self.source)
 
     @property
     def must_not_repeat(self) -> bool:
-        """Whether calling it twice would do something twice."""
+        """True if a second call would have a second effect."""
         return self.effect in (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
 
     async def invoke(self, arguments: Mapping[str, Any], call: ToolContext) -> Any:
-        """Validate, run within the timeout, validate again.
+        """Validate the arguments, run the function within the timeout, and validate the result.
 
-        Returns JSON-ready data. Raises ToolError for arguments that do not fit, `timeout`, `invalid_output` for what
-        breaks its declared type, `tool_failed` for whatever else goes wrong; once a function has begun that must not be
-        repeated, `outcome_unknown` instead. What a function raises on purpose passes: ToolError and RetryableError,
-        which it raises only when nothing has happened (or as `outcome_unknown`).
+        Returns JSON-ready data. Raises ToolError: `invalid_arguments`, `timeout`, `invalid_output` for a result that
+        violates the declared type, `tool_failed` for any other exception; or `outcome_unknown` instead, once a function
+        that must not be repeated has started. ToolError and RetryableError from the function pass through: it raises
+        them only if the call had no effect (or as `outcome_unknown`).
         """
         values = self.validated(arguments)
         extra = {"call": call} if self.takes_call else {}
@@ -100,7 +100,7 @@ class Tool:
             raise self._failed(defect, late=limit.expired()) from defect
 
     def misfit(self, arguments: Mapping[str, Any]) -> ToolError | None:
-        """Why the arguments do not fit the schema; None when they do."""
+        """Return the error of arguments that violate the schema; None if they are valid."""
         try:
             self.validated(arguments)
         except ToolError as wrong:
@@ -108,7 +108,7 @@ class Tool:
         return None
 
     def validated(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments as the function takes them. Raises ToolError `invalid_arguments`."""
+        """Return the arguments as the function takes them. Raises ToolError `invalid_arguments`."""
         try:
             checked = self.arguments.model_validate(arguments)
         except ValidationError as wrong:
@@ -121,25 +121,25 @@ class Tool:
         return {name: getattr(checked, name) for name in type(checked).model_fields}
 
     def _failed(self, defect: Exception, *, late: bool) -> ToolError:
-        """What a failure means that the function did not raise on purpose."""
+        """Convert an unexpected exception of the function."""
         code, message, action = TOOL_FAILED, f"{self.name} failed: {type(defect).__name__}", WITHOUT_IT
         if late and isinstance(defect, TimeoutError):
             code, message = TIMEOUT, f"{self.name} took longer than {self.timeout:g} s"
             action = f"ask for less at once, or {WITHOUT_IT}"
         elif isinstance(defect, ValidationError):
-            code, message = "invalid_output", f"{self.name} returned something else than it declares"
+            code, message = "invalid_output", f"{self.name} returned a result that violates its declared type"
         if self.must_not_repeat:
             return self._unknown(message)
         return ToolError(code, message, retryable=code == TIMEOUT, suggested_action=action)
 
     def _unknown(self, message: str) -> ToolError:
-        return ToolError(OUTCOME_UNKNOWN, message, suggested_action="it may have happened: do not call it again")
+        return ToolError(OUTCOME_UNKNOWN, message, suggested_action="it may have taken effect: do not repeat it")
 
 
 class FunctionTool(Tool, Generic[P, R]):
-    """A tool made of a function in Python, which can still be called as that function: `await count_words("a b")`.
+    """A tool made from a Python function, which can still be called as that function: `await count_words("a b")`.
 
-    Such a call goes to the function alone: nothing is validated, bounded or recorded. Agents call it by `invoke`.
+    Such a call only runs the function: nothing is validated, bounded or recorded. Agents call `invoke`.
     """
 
     __slots__ = ()
@@ -163,11 +163,11 @@ def tool(
 ) -> Callable[[Callable[P, Awaitable[R]]], FunctionTool[P, R]]:
     """Declare an async function as a tool: its docstring is the model's description, its signature the schema.
 
-    The result can still be called as the function. Every parameter and the return value need annotations; a keyword
+    The result can still be called like the function. Every parameter and the return value need annotations; a keyword
     parameter `call: ToolContext` is filled in.
-    `destinations` names the parameters that say where data goes or what is acted on, `()` when nothing leaves; of a
-    tool that says nothing every value counts. Raises TypeError at import for a function that lacks a docstring, an
-    annotation or a parameter that is named.
+    `destinations` lists the parameters that name where data goes or what is acted on, `()` if nothing leaves; by
+    default every value counts. Raises TypeError at import for a function without a docstring, an annotation or a listed
+    parameter.
     """
 
     def declare(function: Callable[P, Awaitable[R]]) -> FunctionTool[P, R]:

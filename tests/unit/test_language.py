@@ -32,8 +32,6 @@ shared/guardrails
 
 shared/net
 
-shared/tools
-
 services/cli
 
 services/code

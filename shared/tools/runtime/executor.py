@@ -192,5 +192,5 @@ def _too_stale(error: ToolError, age: float, oldest: float) -> ToolError:
         "too_stale",
         f"{error}; the last good result is {age:.0f} s old, more than the allowed {oldest:g} s",
         retryable=error.retryable,
-        suggested_action="say that no current result is available, or ask a human if an older one will do",
+        suggested_action="say that no current result is available, or ask a person if an older one will do",
     )

@@ -38,15 +38,15 @@ def message(text: str) -> dict:
 
 @pytest.mark.parametrize(("text", "tokens"), HONEST.values(), ids=HONEST.keys())
 def test_an_honest_figure_is_believed_to_the_token(text, tokens):
-    assert prompt_amount([message(text)], [], {}).believed(tokens) == (tokens, False)
-    assert reply_amount(text, [], 8_192).believed(tokens) == (tokens, False)
+    assert prompt_amount([message(text)], [], {}).plausible(tokens) == (tokens, False)
+    assert reply_amount(text, [], 8_192).plausible(tokens) == (tokens, False)
 
 
 @pytest.mark.parametrize(
     "told", [None, 0, 1, -1, -(10**9), True, 1.5, 700.0, "700", [], {}, float("nan"), float("inf")]
 )
 def test_what_is_no_figure_or_too_low_is_replaced_by_an_estimate(told):
-    tokens, estimated = prompt_amount([message(PROSE)], [], {}).believed(told)
+    tokens, estimated = prompt_amount([message(PROSE)], [], {}).plausible(told)
     assert estimated
     assert tokens >= len(PROSE) / 4
 
@@ -54,23 +54,23 @@ def test_what_is_no_figure_or_too_low_is_replaced_by_an_estimate(told):
 @pytest.mark.parametrize("told", [10**6, 10**12, 10**400])
 def test_a_prompt_counts_no_more_than_was_reserved_whatever_is_told(told):
     prompt = prompt_amount([message(PROSE)], [{"type": "function"}], {"type": "object"})
-    assert prompt.believed(told) == (prompt.most, True)
+    assert prompt.plausible(told) == (prompt.most, True)
 
 
 def test_thinking_that_is_not_shown_counts_up_to_what_was_asked_for():
     reply = reply_amount("42", [], 2_000)
-    assert reply.believed(1_900) == (1_900, False)
-    assert reply.believed(2_001) == (2_000, True)
+    assert reply.plausible(1_900) == (1_900, False)
+    assert reply.plausible(2_001) == (2_000, True)
 
 
 def test_a_reply_longer_than_was_asked_for_counts_as_long_as_it_is():
     reply = reply_amount("word " * 5_000, [], 256)
-    assert reply.believed(256) == (reply.probable, True)
+    assert reply.plausible(256) == (reply.probable, True)
     assert reply.probable > 6_000
 
 
 def test_arguments_of_tool_calls_count():
-    assert reply_amount("", [("query", json.dumps({"sql": PROSE}))], 9_000).believed(3)[1]
+    assert reply_amount("", [("query", json.dumps({"sql": PROSE}))], 9_000).plausible(3)[1]
 
 
 def test_the_lowest_figure_that_is_believed_in_prose_is_six_sevenths_of_the_honest_one():
@@ -80,7 +80,7 @@ def test_the_lowest_figure_that_is_believed_in_prose_is_six_sevenths_of_the_hone
 
 @given(AMOUNTS, st.one_of(st.integers(-(10**6), 10**6), st.none(), st.text(), st.floats(), st.booleans()))
 def test_what_counts_is_never_outside_of_what_can_be_and_said_to_be_estimated_unless_it_is_what_was_told(amount, told):
-    tokens, estimated = amount.believed(told)
+    tokens, estimated = amount.plausible(told)
     assert amount.least <= tokens <= amount.most or amount.least > amount.most
     assert estimated == (type(told) is not int or tokens != told)
 

@@ -59,7 +59,7 @@ def test_an_operator_overrides_what_is_declared_field_by_field(file):
 
 
 def test_no_earlier_result_can_stand_in_for_a_call_that_does_something(file):
-    with pytest.raises(Misconfigured, match=r"tools.send_email.cache_for: only a tool that reads"):
+    with pytest.raises(Misconfigured, match=r"tools.send_email.cache_for: only results of a tool that reads"):
         check_limits(file("[tools.send_email]\ncache_for = 60\n"), [send_email])
     check_limits(file("[tools.fetch_page]\ncache_for = 60\n[tools.send_email]\ncache_for = 0\n"), [fetch_page])
     with pytest.raises(TypeError, match="does not only read"):
