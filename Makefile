@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOJO := .venv-agentdojo
+# Test files that run at the same time, each worker with a broker, a Redis and a Postgres of its own.
+WORKERS ?= 2
+PARALLEL = -n $(WORKERS) --dist loadfile
 .PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench \
 	alerts-check compose-check k8s-check trace-check evals evals-agentdojo clean
 
@@ -32,13 +35,13 @@ down: setup ## Stop what `make up` started
 	@$(BIN)/waggle down
 
 test: setup ## Run all tests on the embedded broker
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 kafka: setup ## Start a real Apache Kafka without Docker (needs Java 17 and Maven), or use WAGGLE_KAFKA
 	@$(BIN)/python -m infra.kafka
 
 test-kafka: setup ## Run the integration tests on real Apache Kafka (needs Java 17 and Maven, or WAGGLE_KAFKA)
-	$(BIN)/python -m pytest -m 'broker and not compose' --kafka real
+	$(BIN)/python -m pytest -m 'broker and not compose' --kafka real $(PARALLEL)
 
 faults: setup ## Kill, freeze, cut off and fill up everything, count what happened, write docs/reports/faults.md (needs Java and Maven)
 	$(BIN)/python -m tests.faults

@@ -17,7 +17,7 @@ from redis.asyncio import Connection
 from infra import topics as declared_topics
 from infra.embedded.kafka import EmbeddedKafka
 from infra.embedded.stack import FETCH_MAX_WAIT_MS, Stack
-from infra.kafka.broker import running
+from infra.kafka.broker import libraries, running
 from infra.probe import answers, free_port
 from shared.blackboard import Sentinel
 from shared.config import Settings
@@ -32,6 +32,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if config.getoption("kafka") == "embedded":
         os.environ.setdefault("WAGGLE_FETCH_MAX_WAIT_MS", FETCH_MAX_WAIT_MS)
+    elif not hasattr(config, "workerinput") and "WAGGLE_KAFKA" not in os.environ:
+        libraries()  # fetched once, before workers that would each fetch them
 
 
 @pytest.fixture(scope="session", autouse=True)
