@@ -96,11 +96,11 @@ def _records(decision: Decision, change: RunChanged, prefix: str) -> list[Record
     """Return all records to publish: the change for the run log, the messages that follow, the timers to clear."""
     log_id = f"{change.run_id}/log/{change.epoch}.{change.number}"
     logged = encode(change, id=log_id, source=SOURCE, prefix=prefix, now=change.at, cause=change.cause, shown=False)
-    sent = [_sent(each, change, prefix) for each in decision.messages]
+    sent = [_encode_outgoing(each, change, prefix) for each in decision.messages]
     return [logged, *sent, *(cleared(each, prefix=prefix) for each in decision.cleared)]
 
 
-def _sent(outgoing: Outgoing, change: RunChanged, prefix: str) -> Record:
+def _encode_outgoing(outgoing: Outgoing, change: RunChanged, prefix: str) -> Record:
     return encode_delayed(
         outgoing.message,
         outgoing.due,

@@ -65,11 +65,11 @@ def _count_result(metrics: Metrics, run: Run, event: e.ResultReleased) -> None:
 def _count_spending(metrics: Metrics, run: Run) -> None:
     """Record the usage of an ended run, once its result is published."""
     metrics.run_cost.observe(run.usage.cost_usd)
-    for limit, share in used(run.task.budget, run.usage).items():
+    for limit, share in used_shares(run.task.budget, run.usage).items():
         metrics.budget_used.labels(limit).observe(share)
 
 
-def used(budget: Budget, usage: Usage) -> Mapping[str, float]:
+def used_shares(budget: Budget, usage: Usage) -> Mapping[str, float]:
     """Return the used share of each limit; limits of zero are left out."""
     spent = by_limit(usage).items()
     return {name: amount / limit for name, amount in spent if (limit := getattr(budget, name)) > 0}

@@ -54,7 +54,7 @@ class Decider:
         try:
             loaded = await self.runs.load(*run_of(message))
         except UnreadableRun as unreadable:
-            return _ended(unreadable, message, now)
+            return _end_run(unreadable, message, now)
         decision = self._decide(loaded.run, message, now, agents)
         if isinstance(message, Intake) and loaded.run is None:
             require_agents(message, attempt, agents, now)
@@ -99,7 +99,7 @@ def run_of(message: Any) -> tuple[str, str]:
     return (message.task.tenant if isinstance(message, Intake) else message.tenant), message.run_id
 
 
-def _ended(unreadable: UnreadableRun, message: Message | Intake, now: datetime) -> Decided:
+def _end_run(unreadable: UnreadableRun, message: Message | Intake, now: datetime) -> Decided:
     """End an unreadable run if it is cancelled or its time is up. Raises `unreadable` for any other message."""
     match message:
         case CancelRun() | DeadlinePassed() | WaitExpired() if unreadable.state not in ENDS:

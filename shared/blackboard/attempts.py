@@ -19,7 +19,7 @@ class Attempts:
         """Remember that the record is retried as this attempt after `after` seconds."""
         await self.redis.set(keys.attempts(fingerprint), attempt, ex=int(after) + _KEPT)
 
-    async def trusted(self, fingerprint: str, claimed: int) -> int:
+    async def trusted_attempt(self, fingerprint: str, claimed: int) -> int:
         """Return the attempt a record claims, capped at the attempt that was scheduled for it."""
         known = await self.redis.get(keys.attempts(fingerprint))
         return min(claimed, max(1, int(known or 1)))

@@ -83,7 +83,7 @@ class Attempts(Protocol):
         """Remember that the record returns for this attempt after so many seconds."""
         ...
 
-    async def trusted(self, fingerprint: str, claimed: int) -> int:
+    async def trusted_attempt(self, fingerprint: str, claimed: int) -> int:
         """Return the attempt that a record claims, as far as it was put back for it."""
         ...
 
@@ -160,7 +160,7 @@ class Deliverer:
         outside = record.topic.removeprefix(self.prefix) in OUTSIDE
         if claimed == 1 or not outside or self.attempts is None:
             return claimed
-        return await self.attempts.trusted(fingerprint(record), claimed)
+        return await self.attempts.trusted_attempt(fingerprint(record), claimed)
 
     def _processing(self, record: Any) -> AbstractContextManager[Span]:
         """Return the span of this delivery."""

@@ -85,7 +85,7 @@ def _reviewing(builder: DecisionBuilder) -> None:
         _revise(builder, run.review)
     elif run.reviewing.handoff_id is None and not _over_budget(builder):
         if same := redone_unchanged(run):
-            _fail_or_ask(builder, "review", LOOP, _nothing_changed(same))
+            _fail_or_ask(builder, "review", LOOP, _unchanged_message(same))
         elif not run.reviewing.given_up:
             ask_for_review(builder)
         else:
@@ -93,7 +93,7 @@ def _reviewing(builder: DecisionBuilder) -> None:
             _fail_or_ask(builder, "review", "no_review", f"the result could not be reviewed: {why}")
 
 
-def _nothing_changed(steps: list[StepRecord]) -> str:
+def _unchanged_message(steps: list[StepRecord]) -> str:
     named = ", ".join(f"`{record.step.id}`" for record in steps)
     reasons = "; ".join(dict.fromkeys(reason for record in steps for reason in record.feedback))
     return f"the reviewer asked for changes ({reasons}), but {named} returned the same output again"

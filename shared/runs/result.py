@@ -75,7 +75,7 @@ def _effects(run: Run) -> list[PlannedEffect]:
     return [effect for output in shown if output for effect in output.effects]
 
 
-def _missed(calls: list[ActingCall]) -> list[str]:
+def _missed_caveats(calls: list[ActingCall]) -> list[str]:
     """Return a caveat for each call that was not made, or may not have been."""
     how = {"unknown": "may or may not have been made"}
     return [
@@ -85,10 +85,10 @@ def _missed(calls: list[ActingCall]) -> list[str]:
 
 
 def _warnings(run: Run, missing: list[ActingCall]) -> list[str]:
-    return [*_frugality(run), *_unreported(run), *_missed(missing)]
+    return [*_frugality_caveats(run), *_unreported_caveats(run), *_missed_caveats(missing)]
 
 
-def _frugality(run: Run) -> list[str]:
+def _frugality_caveats(run: Run) -> list[str]:
     if run.budget_reached < FRUGAL_FROM:
         return []
     return [
@@ -96,7 +96,7 @@ def _frugality(run: Run) -> list[str]:
     ]
 
 
-def _unreported(run: Run) -> list[str]:
+def _unreported_caveats(run: Run) -> list[str]:
     if not run.unanswered:
         return []
     who = "an agent that was" if len(run.unanswered) == 1 else f"{len(run.unanswered)} agents that were"
@@ -121,13 +121,13 @@ def _outputs(run: Run) -> list[Output]:
 
 
 def _answers(run: Run) -> list[Output]:
-    last = [output for key in last_steps(run) if (output := _reviewed(run.steps[key])) is not None]
+    last = [output for key in last_steps(run) if (output := _reviewed_output(run.steps[key])) is not None]
     if run.carried_out_by is not None:
         return last + [record.output for record in in_order(run) if record.effects and record.output is not None]
     return last or _outputs(run)
 
 
-def _reviewed(record: StepRecord) -> Output | None:
+def _reviewed_output(record: StepRecord) -> Output | None:
     """Return the output of a step that was reviewed: for an applied dry run, the output of the dry run."""
     return record.shown or record.output
 

@@ -173,7 +173,7 @@ def serve(
     _export_gauges(consumer, parts.metrics)
     watch_blackboard(parts)
 
-    async def started() -> None:
+    async def start_up() -> None:
         consumer.start()
         parts.begin(parts.sentinel.watch, partial(follow_skips, parts.settings, consumer.reader), *background)
         if before_ready is not None:
@@ -181,7 +181,7 @@ def serve(
         parts.started = True
         log.info("started", topics=names)
 
-    async def stopping() -> None:
+    async def shut_down() -> None:
         parts.stopping = True
         await consumer.stop(GRACE)
 
@@ -191,7 +191,7 @@ def serve(
     async def alive() -> bool:
         return consumer.seconds_since_fetch < DEAF_AFTER or not await parts.broker.ping(5.0)
 
-    _run(parts, healthy, started, stopping, lambda: consumer.held, alive)
+    _run(parts, healthy, start_up, shut_down, lambda: consumer.held, alive)
 
 
 def watch_blackboard(parts: Parts) -> None:
@@ -223,13 +223,13 @@ def serve_table(
 ) -> None:
     """Maintain a table of a compacted topic, and run the background work on it, until SIGTERM or SIGINT."""
 
-    async def started() -> None:
+    async def start_up() -> None:
         await _keep_running(opening)
         parts.begin(partial(follow_skips, parts.settings, consumer.reader), *background)
         parts.started = True
         log.info("started")
 
-    async def stopping() -> None:
+    async def shut_down() -> None:
         parts.stopping = True
         consumer.close()
         await closing()
@@ -238,22 +238,22 @@ def serve_table(
         return parts.started and not parts.stopping and not consumer.loading and bool(await parts.broker.ping(5.0))
 
     parts.metrics.watch(*PARTITION_HELD, lambda: _held(consumer.held))
-    _run(parts, healthy, started, stopping, lambda: consumer.held)
+    _run(parts, healthy, start_up, shut_down, lambda: consumer.held)
 
 
 def _run(
     parts: Parts,
     healthy: Callable[[], Awaitable[bool]],
-    started: Callable[[], Awaitable[None]],
-    stopping: Callable[[], Awaitable[None]],
+    start_up: Callable[[], Awaitable[None]],
+    shut_down: Callable[[], Awaitable[None]],
     held: Callable[[], Mapping[TopicPartition, Held]],
     alive: Callable[[], Awaitable[bool]] | None = None,
 ) -> None:
     app = AsgiFastStream(
         parts.broker,
         asgi_routes=[*health_routes(healthy, alive, held), ("/metrics", make_asgi_app(parts.registry))],
-        after_startup=[started],
-        on_shutdown=[stopping],
+        after_startup=[start_up],
+        on_shutdown=[shut_down],
         after_shutdown=[parts.close],
         logger=logging.getLogger("waggle.service"),
     )

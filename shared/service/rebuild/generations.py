@@ -13,8 +13,8 @@ from shared.bus import decode, encode, publish_once
 from shared.bus.admin import partition_counts, read_topic
 from shared.config import Settings
 from shared.errors import InvalidMessage, LogDamaged
+from shared.service.rebuild.incomplete import SOURCE
 from shared.service.rebuild.report import Report
-from shared.service.rebuild.restoring import SOURCE
 
 log = structlog.get_logger()
 
@@ -55,12 +55,12 @@ async def next_epoch(settings: Settings, report: Report) -> int:
 async def messages(settings: Settings, topic: str, report: Report) -> AsyncIterator[list[Message]]:
     """Yield the messages of a small log, one list per partition."""
     async for records in read_topic(settings, topic):
-        found = await asyncio.to_thread(_decoded, records, topic, settings.topic_prefix)
+        found = await asyncio.to_thread(_decode, records, topic, settings.topic_prefix)
         report.unreadable += len(records) - len(found)
         yield found
 
 
-def _decoded(records: Sequence[Any], topic: str, prefix: str) -> list[Message]:
+def _decode(records: Sequence[Any], topic: str, prefix: str) -> list[Message]:
     """Decode the readable records."""
     found: list[Message] = []
     for record in records:

@@ -14,12 +14,11 @@ from shared.config import Settings
 from shared.runs import ENDS, Run, reissue
 from shared.service.rebuild import incomplete
 from shared.service.rebuild.fold import Folded, Incomplete, fold, fold_journals, fold_ledgers, leaves_ended
+from shared.service.rebuild.incomplete import SOURCE
 from shared.service.rebuild.reading import UnreadCounter, change_in, entry_in
 from shared.service.rebuild.report import Report
 from shared.service.rebuild.spill import Row, Spill
 from shared.telemetry.propagation import run_trace
-
-SOURCE = "waggle/orchestrator"
 
 AT_ONCE = 50
 """Runs held in memory at a time, and written in one transaction."""
