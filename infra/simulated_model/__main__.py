@@ -10,8 +10,8 @@ from infra.simulated_model.server import create_app
 
 
 def main() -> None:
-    """Serve until told to stop."""
-    parser = argparse.ArgumentParser(prog="simulated_model", description="A stand-in for the model, by readable rules.")
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser(prog="simulated_model", description="A simulated model with readable rules.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--scenarios", type=Path, help="folder of .toml and .json scenario files")

@@ -1,9 +1,9 @@
-"""The reply when no scenario applies: by an agent's rule, or, for a request Waggle did not write, plainly."""
+"""Replies when no scenario applies: by an agent's rule, or a plain text for a request from outside Waggle."""
 
 import json
 from typing import Any
 
-from infra.simulated_model.reply import Call, Reply
+from infra.simulated_model.reply import PlannedCall, Reply
 from infra.simulated_model.rules import next_reply
 from infra.simulated_model.situation import Situation
 
@@ -14,7 +14,7 @@ HELLO = (
 
 
 def free_reply(situation: Situation, schema: dict[str, Any] | None) -> Reply:
-    """By the rules; JSON that fits `schema` where one is demanded of somebody unknown."""
+    """Reply by the rules, or with JSON that fits a demanded `schema` if the agent is unknown."""
     if situation.agent is None or situation.brief is None:
         reply = Reply(content=HELLO if schema is None else json.dumps(fitting(schema, schema)))
     else:
@@ -23,7 +23,7 @@ def free_reply(situation: Situation, schema: dict[str, Any] | None) -> Reply:
 
 
 def fitting(schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    """The smallest value that fits a JSON Schema; texts say that they are simulated."""
+    """Return the smallest value that fits a JSON Schema; texts say that they are simulated."""
     if "$ref" in schema:
         return fitting(root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], root)
     for name in ("anyOf", "oneOf", "allOf"):
@@ -51,11 +51,11 @@ def _plain(schema: dict[str, Any], root: dict[str, Any]) -> Any:
 
 
 def _forced(situation: Situation, reply: Reply) -> Reply:
-    """A call the request insists on, arguments filled from the objective."""
+    """Return a call the request insists on, with arguments from the objective."""
     name = situation.must_call if situation.must_call != "*" else next(iter(situation.tools), None)
     tool = situation.tools.get(name or "")
     if tool is None:
         return reply
     arguments = fitting(tool.parameters, tool.parameters)
     wish = situation.brief.objective if situation.brief else situation.texts[-1]
-    return Reply(calls=(Call(tool.name, {k: wish if v == "simulated" else v for k, v in arguments.items()}),))
+    return Reply(calls=(PlannedCall(tool.name, {k: wish if v == "simulated" else v for k, v in arguments.items()}),))

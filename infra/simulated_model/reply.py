@@ -1,4 +1,4 @@
-"""What the simulated model says: text, or calls of tools."""
+"""Replies of the simulated model: text, or tool calls."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -6,8 +6,8 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A tool call. `raw` stands in for the arguments' JSON when it is to be broken."""
+class PlannedCall:
+    """A tool call. `raw` replaces the arguments' JSON to break it."""
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -15,7 +15,7 @@ class Call:
 
     @property
     def text(self) -> str:
-        """The arguments as they go over the wire."""
+        """Return the arguments in wire format."""
         return self.raw if self.raw is not None else json.dumps(self.arguments, ensure_ascii=False)
 
 
@@ -24,18 +24,18 @@ class Reply:
     """One assistant message: content, or calls."""
 
     content: str | None = None
-    calls: tuple[Call, ...] = ()
+    calls: tuple[PlannedCall, ...] = ()
     cut: bool = False
 
     @property
     def finish_reason(self) -> str:
-        """Why the reply ends where it ends."""
+        """Return the finish reason."""
         if self.cut:
             return "length"
         return "tool_calls" if self.calls else "stop"
 
     def at_most(self, tokens: int | None) -> "Reply":
-        """Cut off at that many tokens of content, as a real model is."""
+        """Truncate after this many tokens of content, as a real model does."""
         if tokens is None or self.content is None or len(self.content) <= tokens * 4:
             return self
         return replace(self, content=self.content[: tokens * 4], cut=True)

@@ -1,8 +1,8 @@
-"""Scenarios: word-for-word replies and faults, from readable files. The first one that applies wins.
+"""Scenarios: verbatim replies and faults, from readable files. The first one that applies wins.
 
     [[scenario]]
     name = "the planner is rate limited once"
-    times = 1                        # how often it applies; left out: always
+    times = 1                        # how often it applies; default: always
     when = { agent = "planner", objective = "orders", turn = 0, feedback = false, text = "...", model = "..." }
     fault = { status = 429, retry_after = 2 }
 
@@ -11,9 +11,9 @@
     when = { agent = "data", turn = 0 }
     reply = { calls = [{ name = "drop_database", arguments = {} }] }
 
-What `when` leaves out is not looked at; `turn` counts the assistant messages the request already has. `reply` is one of
-`calls`, `json` (content as a structure) and `content` (exact text). A `fault` without a `reply` spoils what the rules
-would have said. JSON files have the same shape.
+Omitted fields of `when` match anything; `turn` counts the assistant messages the request already has. `reply` is one
+of `calls`, `json` (content as a structure) and `content` (exact text). A `fault` without a `reply` alters the reply of
+the rules. JSON files have the same shape.
 """
 
 import json
@@ -23,28 +23,28 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from infra.simulated_model.reply import Call, Reply
+from infra.simulated_model.reply import PlannedCall, Reply
 from infra.simulated_model.situation import Situation
 
 
 class Strict(BaseModel):
-    """A misspelt key is refused, not ignored."""
+    """Base of the parts: a misspelt key is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class When(Strict):
-    """What a request must look like."""
+    """Conditions on a request."""
 
     agent: str | None = None
-    objective: str | None = Field(None, description="Contained in the objective, case ignored.")
-    text: str | None = Field(None, description="Contained in any message, case ignored.")
+    objective: str | None = Field(None, description="Contained in the objective, case-insensitive.")
+    text: str | None = Field(None, description="Contained in any message, case-insensitive.")
     turn: int | None = None
     feedback: bool | None = None
     model: str | None = None
 
     def fits(self, situation: Situation, model: str) -> bool:
-        """Whether the request looks like that."""
+        """Return true if the request meets them."""
         brief = situation.brief
         objective = brief.objective if brief else ""
         return (
@@ -66,40 +66,42 @@ class ScriptedCall(Strict):
 
 
 class Scripted(Strict):
-    """What to say, word for word."""
+    """A verbatim reply."""
 
     content: str | None = None
     structure: Any = Field(None, alias="json")
     calls: list[ScriptedCall] = Field(default_factory=list)
 
     def reply(self) -> Reply:
-        """As a reply."""
+        """Return it as a reply."""
         content = json.dumps(self.structure) if self.structure is not None else self.content
-        calls = tuple(Call(call.name, call.arguments, call.raw) for call in self.calls)
+        calls = tuple(PlannedCall(call.name, call.arguments, call.raw) for call in self.calls)
         return Reply(content if content is not None or calls else "", calls)
 
 
 class Fault(Strict):
-    """What goes wrong."""
+    """A fault to inject."""
 
     status: int | None = Field(None, ge=400, le=599, description="Answer with this HTTP status.")
     retry_after: float | None = Field(None, description="Seconds, as the Retry-After header.")
-    delay: float = Field(0.0, ge=0, le=600, description="Seconds to wait first.")
+    delay: float = Field(0.0, ge=0, le=600, description="Seconds to wait before the reply.")
     drop: bool = Field(False, description="Close the connection in the middle of the reply.")
-    truncate: bool = Field(False, description="Break the content's JSON off half-way; finish_reason `length`.")
+    truncate: bool = Field(False, description="Truncate the content's JSON; finish_reason `length`.")
     unknown_tool: bool = Field(False, description="Call a tool that was not offered.")
-    invalid_arguments: bool = Field(False, description="Call an offered tool with arguments that fit no schema.")
+    invalid_arguments: bool = Field(
+        False, description="Call an offered tool with arguments that do not fit its schema."
+    )
     usage: tuple[int, int] | Literal["none"] | None = Field(
-        None, description="Claim these prompt and completion tokens, or tell none at all."
+        None, description="Claim these prompt and completion tokens, or none."
     )
     cyclic_plan: bool = Field(False, description="Let the steps of a plan depend on one another.")
 
     def spoil(self, reply: Reply, situation: Situation) -> Reply:
-        """The reply with this fault's content errors."""
+        """Return the reply with this fault's content errors."""
         if self.unknown_tool:
-            return Reply(calls=(Call("tool_nobody_has", {"why": "a fault on demand"}),))
+            return Reply(calls=(PlannedCall("tool_nobody_has", {"why": "a fault on demand"}),))
         if self.invalid_arguments and situation.tools:
-            return Reply(calls=(Call(next(iter(situation.tools)), raw='{"no_such_argument": 1'),))
+            return Reply(calls=(PlannedCall(next(iter(situation.tools)), raw='{"no_such_argument": 1'),))
         if self.cyclic_plan and reply.content:
             reply = Reply(_cyclic(reply.content))
         if self.truncate and reply.content:
@@ -108,33 +110,33 @@ class Fault(Strict):
 
 
 class Scenario(Strict):
-    """When this, then that."""
+    """One scenario: conditions, and a reply or fault."""
 
     name: str
     when: When = When()
-    times: int | None = Field(None, ge=1, description="How often it applies; then the next one has its turn.")
+    times: int | None = Field(None, ge=1, description="Maximum number of uses; then the next scenario applies.")
     reply: Scripted | None = None
     fault: Fault | None = None
 
 
 class Script:
-    """The scenarios in their order, and how often each has applied."""
+    """The scenarios in order, with the number of their uses."""
 
     def __init__(self, scenarios: list[Scenario]) -> None:
         self.scenarios = list(scenarios)
         self._used: dict[int, int] = {}
 
     def add_first(self, scenario: Scenario) -> None:
-        """Let it win over all that are there."""
+        """Add a scenario before all others."""
         self.scenarios.insert(0, scenario)
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Remove all scenarios."""
         self.scenarios.clear()
         self._used.clear()
 
     def take(self, situation: Situation, model: str) -> Scenario | None:
-        """The first that applies, counted as used."""
+        """Return the first that applies, and count its use."""
         for scenario in self.scenarios:
             used = self._used.get(id(scenario), 0)
             if scenario.when.fits(situation, model) and (scenario.times is None or used < scenario.times):
@@ -144,9 +146,9 @@ class Script:
 
 
 def read_folder(folder: Path) -> list[Scenario]:
-    """Every scenario of the folder's `.toml` and `.json` files, files by name.
+    """Read every scenario of the folder's `.toml` and `.json` files, in order of names.
 
-    Raises ValueError for one that cannot be read; it names the file.
+    Raises ValueError for an invalid file, with its name.
     """
     files = sorted(path for path in folder.iterdir() if path.suffix in (".toml", ".json"))
     return [scenario for path in files for scenario in _read(path)]

@@ -1,4 +1,4 @@
-"""The HTTP side: the OpenAI endpoints, and what tests ask it from outside."""
+"""HTTP server: the OpenAI endpoints, and endpoints for tests."""
 
 import asyncio
 from collections import deque
@@ -18,18 +18,18 @@ from infra.simulated_model.wire import CREATED, MODEL, ChatRequest, chunks, comp
 
 SAID = {"x-waggle-simulated": "1"}
 REMEMBERED = 10_000
-"""Summaries of calls that are kept; the count goes on."""
+"""Maximum summaries of calls kept; the count continues."""
 
 
 class Seen:
-    """The calls that came in, as an outside count."""
+    """Record of received calls, an independent count."""
 
     def __init__(self) -> None:
         self.count = 0
         self.latest: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
 
     def note(self, request: ChatRequest, situation: Situation, scenario: Scenario | None) -> dict[str, Any]:
-        """Count one call. Returns its summary; `usage` is what it really takes, None if it was refused."""
+        """Count one call and return its summary; `usage` is the true usage, None if it was refused."""
         self.count += 1
         summary = {
             "agent": situation.agent,
@@ -44,7 +44,7 @@ class Seen:
 
 
 def create_app(scenarios: Sequence[Scenario] = (), *, allow_control: bool = False) -> FastAPI:
-    """The server. `allow_control` lets callers change the scenarios while it runs."""
+    """Create the server. `allow_control` lets callers change the scenarios while it runs."""
     app = FastAPI(title="Waggle's simulated model", docs_url=None, redoc_url=None, openapi_url=None)
     script, seen = Script(list(scenarios)), Seen()
 
@@ -84,7 +84,7 @@ def create_app(scenarios: Sequence[Scenario] = (), *, allow_control: bool = Fals
 
 
 def _control(app: FastAPI, script: Script) -> None:
-    """Let callers change the scenarios."""
+    """Add the routes that change the scenarios."""
 
     @app.post("/scenarios", status_code=201)
     async def add(scenario: Scenario) -> dict[str, int]:
@@ -121,7 +121,7 @@ def _written(request: ChatRequest, reply: Reply, fault: Fault) -> Response:
 
 
 def _claimed(fault: Fault) -> dict[str, Any]:
-    """What a provider says of its usage that does not say what is so."""
+    """Return the usage figures to report, which a fault may falsify."""
     match fault.usage:
         case None:
             return {}

@@ -1,4 +1,4 @@
-"""What a request says: which agent is asked, for what, with which tools, and what the tools have told so far."""
+"""Contents of a request: the agent, its brief, its tools, and the tool results so far."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from infra.simulated_model.reply import Call
+from infra.simulated_model.reply import PlannedCall
 from infra.simulated_model.wire import ChatRequest, Function
 from schemas.plan import AgentCard, Plan
 from schemas.step import StepOutput
@@ -25,14 +25,14 @@ class File(BaseModel):
 
 
 class Background(BaseModel):
-    """What the task's author added."""
+    """Background from the task's author."""
 
     text: str | None = None
     data: dict[str, Any] = Field(default_factory=dict)
 
 
 class Brief(BaseModel):
-    """The user message of an agent's request."""
+    """User message of an agent's request."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -48,61 +48,61 @@ class Brief(BaseModel):
     plan: Plan | None = None
 
     def fact(self, name: str) -> str | int | float | bool | None:
-        """The value the latest earlier step gave that name; None if there is none."""
+        """Return the value of that name from the latest earlier step; None if there is none."""
         found = [fact.value for step in self.earlier_steps for fact in step.output.facts if fact.name == name]
         return found[-1] if found else None
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a tool call came back with."""
+class ToolResult:
+    """Result of a tool call."""
 
     data: Any = None
     error: dict[str, Any] | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether it worked."""
+        """True if it succeeded."""
         return self.error is None
 
     @property
     def done(self) -> bool:
-        """Whether it was really carried out; a dry run only says what it would do."""
+        """True if it was really done; a dry run only describes it."""
         return self.ok and not self.get("dry_run")
 
     @property
     def problem(self) -> str:
-        """Why it was not done, for a person."""
+        """Reason that it was not done, for people."""
         if self.ok:
             return "this is a dry run"
         return str((self.error or {}).get("message", "it did not work"))
 
     def get(self, name: str, default: Any = None) -> Any:
-        """A field of the result, if it has fields."""
+        """Return a field of the result, if it has fields."""
         return self.data.get(name, default) if isinstance(self.data, dict) else default
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything the rules may look at."""
+    """Everything that the rules may read."""
 
     agent: str | None
     brief: Brief | None
     tools: Mapping[str, Function]
-    told: Mapping[str, Told]
+    told: Mapping[str, ToolResult]
     turn: int
     texts: tuple[str, ...]
     may_call: bool = True
     must_call: str | None = field(default=None)
-    """The one tool that has to be called, or `*` for any."""
+    """Tool that must be called, or `*` for any."""
 
-    def answer_to(self, call: Call) -> Told | None:
-        """What this very call came back with; None if it has not been made."""
+    def answer_to(self, call: PlannedCall) -> ToolResult | None:
+        """Return the result of exactly this call; None if it has not been made."""
         return self.told.get(_key(call.name, call.text))
 
 
 def read(request: ChatRequest) -> Situation:
-    """Make sense of a request; one that Waggle did not write has neither agent nor brief."""
+    """Parse a request; one from outside Waggle has neither agent nor brief."""
     texts = tuple(message.text for message in request.messages)
     role = ROLE.match(texts[0].strip()) if request.messages[0].role in ("system", "developer") else None
     return Situation(
@@ -125,7 +125,7 @@ def _brief(request: ChatRequest) -> Brief | None:
         return None
 
 
-def _told(request: ChatRequest) -> dict[str, Told]:
+def _told(request: ChatRequest) -> dict[str, ToolResult]:
     made = {
         call.id: _key(call.function.name, call.function.arguments)
         for message in request.messages
@@ -135,16 +135,16 @@ def _told(request: ChatRequest) -> dict[str, Told]:
     return {made[message.tool_call_id or ""]: _result(message.text) for message in answers}
 
 
-def _result(text: str) -> Told:
+def _result(text: str) -> ToolResult:
     try:
         data = json.loads(text)
     except ValueError:
-        return Told(text)
+        return ToolResult(text)
     if isinstance(data, dict) and isinstance(data.get("error"), dict):
-        return Told(None, data["error"])
+        return ToolResult(None, data["error"])
     if isinstance(data, dict) and data.keys() == {"origin", "result"}:
-        return Told(data["result"])
-    return Told(data)
+        return ToolResult(data["result"])
+    return ToolResult(data)
 
 
 def _key(name: str, arguments: str) -> str:

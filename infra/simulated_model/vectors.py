@@ -1,4 +1,4 @@
-"""Vectors of texts, after the words in them: texts that share words point in similar directions."""
+"""Vectors of texts, from their words: texts that share words point in similar directions."""
 
 import hashlib
 import math
@@ -13,7 +13,7 @@ DIMENSIONS = 64
 
 
 class EmbeddingRequest(BaseModel):
-    """The body of `POST /v1/embeddings`."""
+    """Body of `POST /v1/embeddings`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -22,12 +22,12 @@ class EmbeddingRequest(BaseModel):
 
     @property
     def texts(self) -> list[str]:
-        """What is to be turned into vectors."""
+        """Return the texts to embed."""
         return [self.input] if isinstance(self.input, str) else self.input
 
 
 def embeddings(request: EmbeddingRequest) -> dict[str, Any]:
-    """The answer."""
+    """Return the response."""
     data = [
         {"object": "embedding", "index": index, "embedding": vector(text)} for index, text in enumerate(request.texts)
     ]
@@ -37,7 +37,7 @@ def embeddings(request: EmbeddingRequest) -> dict[str, Any]:
 
 
 def vector(text: str) -> list[float]:
-    """A vector of length one; of a text without words, the first axis."""
+    """Return a vector of length one; for a text without words, the first axis."""
     sums = [0.0] * DIMENSIONS
     for word in re.findall(r"\w+", text.lower()):
         place = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4])

@@ -1,4 +1,4 @@
-"""The OpenAI wire protocol: what a request looks like, and how a reply is written."""
+"""OpenAI wire protocol: parsed requests, and written replies."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ CHUNK = 200
 
 
 class Loose(BaseModel):
-    """Takes the fields it knows and tolerates the many others clients send."""
+    """Base of the parts. Ignores the many other fields clients send."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -69,13 +69,13 @@ class ToolSpec(Loose):
 
 
 class StreamOptions(Loose):
-    """What a stream carries besides the text."""
+    """Options of a stream."""
 
     include_usage: bool = False
 
 
 class ChatRequest(Loose):
-    """The body of `POST /v1/chat/completions`."""
+    """Body of `POST /v1/chat/completions`."""
 
     model: str
     messages: list[ChatMessage] = Field(min_length=1)
@@ -90,12 +90,12 @@ class ChatRequest(Loose):
 
     @property
     def most_tokens(self) -> int | None:
-        """How long the reply may be, in tokens."""
+        """Maximum tokens of the reply."""
         return self.max_completion_tokens or self.max_tokens
 
     @property
     def answer_schema(self) -> dict[str, Any] | None:
-        """The JSON Schema the final answer must fit, if one was given."""
+        """JSON Schema that the final answer must fit, if given."""
         if (self.response_format or {}).get("type") != "json_schema":
             return None
         schema: dict[str, Any] = (self.response_format or {}).get("json_schema", {}).get("schema", {})
@@ -103,18 +103,18 @@ class ChatRequest(Loose):
 
 
 def tokens(text: str) -> int:
-    """An estimate: four characters a token."""
+    """Estimate tokens: four characters each."""
     return -(-len(text) // 4)
 
 
 def digest(request: ChatRequest) -> str:
-    """Names the request: equal for equal requests, whether streamed or not."""
+    """Return an id of the request: equal for equal requests, streamed or not."""
     body = request.model_dump(mode="json", exclude={"stream", "stream_options"})
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def usage(request: ChatRequest, reply: Reply) -> dict[str, Any]:
-    """Token figures, estimated from the characters that went in and came out."""
+    """Return token figures, estimated from the characters in and out."""
     asked = json.dumps([message.model_dump(mode="json", exclude_none=True) for message in request.messages])
     asked += json.dumps([tool.model_dump(mode="json") for tool in request.tools]) if request.tools else ""
     said = (reply.content or "") + "".join(call.name + call.text for call in reply.calls)
@@ -123,7 +123,7 @@ def usage(request: ChatRequest, reply: Reply) -> dict[str, Any]:
 
 
 def completion(request: ChatRequest, reply: Reply) -> dict[str, Any]:
-    """The reply in one piece."""
+    """Return the reply in one piece."""
     message: dict[str, Any] = {"role": "assistant", "content": reply.content, "refusal": None}
     if reply.calls:
         message["tool_calls"] = _calls(request, reply)
@@ -132,7 +132,7 @@ def completion(request: ChatRequest, reply: Reply) -> dict[str, Any]:
 
 
 def chunks(request: ChatRequest, reply: Reply) -> Iterator[str]:
-    """The reply as server-sent events."""
+    """Yield the reply as server-sent events."""
     frame = _frame(request, "chat.completion.chunk")
 
     def event(delta: dict[str, Any], finish: str | None = None) -> str:
@@ -151,7 +151,7 @@ def chunks(request: ChatRequest, reply: Reply) -> Iterator[str]:
 
 
 def error(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
-    """A failure as OpenAI writes it."""
+    """Return a failure in OpenAI's format."""
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.simulated_model.reply import Call as Called
+from infra.simulated_model.reply import PlannedCall as Called
 from infra.simulated_model.reply import Reply
 from infra.simulated_model.situation import Situation
 from infra.simulated_model.wire import ChatRequest

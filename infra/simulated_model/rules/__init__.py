@@ -1,17 +1,17 @@
-"""Which rule plays which agent, and how a rule becomes the next reply."""
+"""Rules by agent, and the evaluation of a rule into the next reply."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from infra.simulated_model.reply import Call, Reply
-from infra.simulated_model.rules import code, communication, data, planner, research, reviewer, unknown
+from infra.simulated_model.reply import PlannedCall, Reply
+from infra.simulated_model.rules import code, communication, incident, planner, research, reviewer, unknown
 from infra.simulated_model.rules.ask import Rule
-from infra.simulated_model.situation import Situation, Told
+from infra.simulated_model.situation import Situation, ToolResult
 
 RULES: Final[Mapping[str, Callable[[Situation], Rule]]] = {
     "planner": planner.plan,
     "research": research.find,
-    "data": data.analyse,
+    "data": incident.analyse,
     "code": code.program,
     "communication": communication.report,
     "reviewer": reviewer.review,
@@ -19,7 +19,7 @@ RULES: Final[Mapping[str, Callable[[Situation], Rule]]] = {
 
 
 def next_reply(situation: Situation) -> Reply:
-    """What the agent's rule does next, given everything the tools have told."""
+    """Return the next reply of the agent's rule, given all tool results so far."""
     rule = RULES.get(situation.agent or "", unknown.answer)(situation)
     try:
         wanted = next(rule)
@@ -33,8 +33,8 @@ def next_reply(situation: Situation) -> Reply:
         return Reply(content=done.value.model_dump_json(indent=2))
 
 
-def _known(situation: Situation, call: Call) -> Told | None:
+def _known(situation: Situation, call: PlannedCall) -> ToolResult | None:
     told = situation.answer_to(call)
     if told is None and (call.name not in situation.tools or not situation.may_call):
-        return Told(error={"code": "not_available", "message": f"the tool {call.name} was not offered"})
+        return ToolResult(error={"code": "not_available", "message": f"the tool {call.name} was not offered"})
     return told

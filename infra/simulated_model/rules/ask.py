@@ -1,7 +1,7 @@
-"""How a rule is written: a generator that yields tool calls, is given their results, and returns its final answer.
+"""Form of a rule: a generator that yields tool calls, receives their results, and returns its final answer.
 
-The server keeps nothing between requests. It runs the rule from the start each time and answers its calls with the
-results that stand in the conversation; the first calls without a result are the next reply.
+The server is stateless. For each request it runs the rule from the start and answers its calls with the results in the
+conversation; the first calls without a result are the next reply.
 """
 
 from collections.abc import Generator
@@ -9,22 +9,22 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
-from infra.simulated_model.reply import Call
-from infra.simulated_model.situation import Told
+from infra.simulated_model.reply import PlannedCall
+from infra.simulated_model.situation import ToolResult
 
 Answer = TypeVar("Answer")
-Asking: TypeAlias = Generator[tuple[Call, ...], tuple[Told, ...], Answer]
+Asking: TypeAlias = Generator[tuple[PlannedCall, ...], tuple[ToolResult, ...], Answer]
 Rule: TypeAlias = Asking[BaseModel]
 
 
-def ask(tool: str, **arguments: Any) -> Asking[Told]:
-    """One tool call. A tool that was not offered is not called: its result is an error `not_available`."""
-    (result,) = yield (Call(tool, arguments),)
+def ask(tool: str, **arguments: Any) -> Asking[ToolResult]:
+    """Make one tool call. A tool that was not offered is not called: its result is an error `not_available`."""
+    (result,) = yield (PlannedCall(tool, arguments),)
     return result
 
 
-def ask_all(*calls: Call) -> Asking[tuple[Told, ...]]:
-    """Several tool calls in one turn."""
+def ask_all(*calls: PlannedCall) -> Asking[tuple[ToolResult, ...]]:
+    """Make several tool calls in one turn."""
     if not calls:
         return ()
     results = yield calls

@@ -1,13 +1,13 @@
-"""Code: writes a small program and its test, runs both, and says what came out."""
+"""Code: writes a small program and its test, runs both, and reports the output."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from infra.simulated_model.reply import Call
+from infra.simulated_model.reply import PlannedCall
 from infra.simulated_model.rules.ask import Rule, ask_all
 from infra.simulated_model.rules.programs import KNOWN, READER, SUM, incident, printing, testing
 from infra.simulated_model.rules.words import is_table, mentions, sentence
-from infra.simulated_model.situation import Brief, Situation, Told
+from infra.simulated_model.situation import Brief, Situation, ToolResult
 from schemas.step import Fact, Findings
 
 PROGRAM, TEST = "check.py", "test_check.py"
@@ -15,8 +15,8 @@ COUNTED = ("total_rows", "rows_in_window", "affected_rows")
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What is to be written, and what it verifies, if anything."""
+class ProgramTask:
+    """The program to write, and the figures it verifies, if any."""
 
     program: str
     test: str
@@ -24,19 +24,21 @@ class Work:
 
 
 def program(situation: Situation) -> Rule:
-    """Write, run, test; what the simulated model cannot write, it says."""
+    """Write, run and test a program; report if it is beyond the simulated model."""
     brief = situation.brief or Brief(objective="")
     work = _work(brief)
     if work is None:
         return _cannot(f"The simulated model cannot write this program: {sentence(_task(brief))}")
     written = yield from ask_all(
-        Call("write_file", {"path": PROGRAM, "content": work.program}),
-        Call("write_file", {"path": TEST, "content": work.test}),
+        PlannedCall("write_file", {"path": PROGRAM, "content": work.program}),
+        PlannedCall("write_file", {"path": TEST, "content": work.test}),
     )
     if not all(told.done for told in written):
         return _cannot(f"The program could not be written: {next(t.problem for t in written if not t.done)}")
     ran, tested, _ = yield from ask_all(
-        Call("run_python", {"path": PROGRAM}), Call("run_tests", {"path": TEST}), Call("keep_file", {"path": PROGRAM})
+        PlannedCall("run_python", {"path": PROGRAM}),
+        PlannedCall("run_tests", {"path": TEST}),
+        PlannedCall("keep_file", {"path": PROGRAM}),
     )
     return _findings(work, ran, tested)
 
@@ -45,8 +47,8 @@ def _task(brief: Brief) -> str:
     return brief.objective.rsplit("The task: ", 1)[-1]
 
 
-def _work(brief: Brief) -> Work | None:
-    """An incident or a table to count again, else one of the programs it knows."""
+def _work(brief: Brief) -> ProgramTask | None:
+    """Choose the program: recompute an incident or a table, else one of the known programs."""
     facts = {fact.name: fact.value for step in brief.earlier_steps for fact in step.output.facts}
     file = _csv(brief, str(facts.get("file", "")))
     if file and "window_start" in facts:
@@ -55,38 +57,38 @@ def _work(brief: Brief) -> Work | None:
     for word, (body, asserts) in KNOWN.items():
         if mentions(_task(brief), (word,)):
             shown = asserts.split("\n")[0].removeprefix("assert ").split(" == ")[0]
-            return Work(f"{body}\n\nprint({shown!r}, '=', {shown})\n", testing(body, asserts), {})
+            return ProgramTask(f"{body}\n\nprint({shown!r}, '=', {shown})\n", testing(body, asserts), {})
     if file:
         expected = {"total_rows": facts["rows"]} if "rows" in facts else {}
         return _counting(f"{READER}\n\n{SUM}", file, expected)
     return None
 
 
-def _counting(body: str, file: str, expected: dict[str, Any]) -> Work:
+def _counting(body: str, file: str, expected: dict[str, Any]) -> ProgramTask:
     call = f"figures({'inputs/' + file!r})"
     asserts = [f"assert found[{name!r}] == {value!r}" for name, value in expected.items()]
     lines = [f"found = {call}", *(asserts or ["assert found['total_rows'] >= 0"])]
-    return Work(printing(body, call), testing(body, "\n    ".join(lines)), expected)
+    return ProgramTask(printing(body, call), testing(body, "\n    ".join(lines)), expected)
 
 
 def _csv(brief: Brief, source: str) -> str | None:
-    """The CSV file behind a table, else the first there is."""
+    """Return the CSV file behind a table, else the first one."""
     names = [file.name for file in brief.files if is_table(file.name) and file.name.lower().endswith(".csv")]
     return source if source in names else next(iter(names), None)
 
 
-def printed(told: Told) -> dict[str, str]:
-    """The `name = value` lines of a program's output."""
+def printed(told: ToolResult) -> dict[str, str]:
+    """Parse the `name = value` lines of a program's output."""
     lines = str(told.get("stdout") or "").splitlines()
     return {name: value for name, sign, value in (line.partition(" = ") for line in lines) if sign}
 
 
-def succeeded(told: Told) -> bool:
-    """Whether a program ended well, or all tests passed."""
+def succeeded(told: ToolResult) -> bool:
+    """Return true if a program succeeded, or all tests passed."""
     return told.done and told.get("exit_code") == 0
 
 
-def _findings(work: Work, ran: Told, tested: Told) -> Findings:
+def _findings(work: ProgramTask, ran: ToolResult, tested: ToolResult) -> Findings:
     if not succeeded(ran):
         why = str(ran.get("stderr") or "it gave no reason") if ran.done else ran.problem
         return _cannot(f"The program did not run: {sentence(why)}")

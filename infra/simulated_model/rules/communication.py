@@ -1,6 +1,6 @@
-"""Communication: composes the report from what earlier steps found, keeps it, and sends it to whom the task names."""
+"""Communication: composes a report from the outputs of earlier steps, keeps it, and sends it to named recipients."""
 
-from infra.simulated_model.reply import Call
+from infra.simulated_model.reply import PlannedCall
 from infra.simulated_model.rules.ask import Asking, Rule, ask, ask_all
 from infra.simulated_model.rules.words import URL, addresses, mentions, sentence
 from infra.simulated_model.situation import Brief, Situation
@@ -11,7 +11,7 @@ REPORT = "report.md"
 
 
 def report(situation: Situation) -> Rule:
-    """The final answer is the report itself; facts say what was delivered to whom."""
+    """Return the report as the final answer; facts list the deliveries."""
     brief = situation.brief or Brief(objective="")
     text = compose(brief)
     kept = yield from ask("write_report", name=REPORT, title=_title(brief), body=text)
@@ -31,7 +31,7 @@ def report(situation: Situation) -> Rule:
 
 
 def compose(brief: Brief) -> str:
-    """One Markdown text: the short version first, then each step's answer, evidence and caveats."""
+    """Compose one Markdown text: a summary first, then each step's answer, evidence and caveats."""
     if not brief.earlier_steps:
         return _alone(brief)
     parts = [_short(brief)] + [_part(step) for step in brief.earlier_steps]
@@ -81,8 +81,10 @@ def _delivered(brief: Brief, text: str) -> Asking[tuple[list[Fact], list[str]]]:
         a.name for step in brief.earlier_steps for a in step.output.artefacts if a.media_type.startswith("image/")
     ]
     mail = {"to": recipients, "subject": _title(brief), "body": text, "attachments": images}
-    calls = [Call("send_email", mail)] if recipients else []
-    calls += [Call("post_webhook", {"url": url, "payload": {"title": _title(brief), "report": text}}) for url in hooks]
+    calls = [PlannedCall("send_email", mail)] if recipients else []
+    calls += [
+        PlannedCall("post_webhook", {"url": url, "payload": {"title": _title(brief), "report": text}}) for url in hooks
+    ]
     told = yield from ask_all(*calls)
     facts, problems = [], []
     for call, result in zip(calls, told, strict=True):

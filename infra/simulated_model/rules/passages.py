@@ -1,4 +1,4 @@
-"""Cutting a document into sections, and finding the piece that speaks of something."""
+"""Sections of a document, and the one that matches a search."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -11,19 +11,19 @@ HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and the text under it."""
+    """A heading and its text."""
 
     heading: str
     body: str
 
     @property
     def plain(self) -> str:
-        """The body on one line."""
+        """Return the body on one line."""
         return " ".join(self.body.split())
 
 
 def sections(text: str) -> list[Section]:
-    """The sections of a Markdown text; a text without headings is one section."""
+    """Split a Markdown text into sections; a text without headings is one section."""
     found = list(HEADING.finditer(text))
     if not found:
         return [Section("", text.strip())]
@@ -32,7 +32,7 @@ def sections(text: str) -> list[Section]:
 
 
 def speaking_of(terms: list[str], pieces: Iterable[Piece], text: Callable[[Piece], str]) -> Piece | None:
-    """The piece that has most of the terms, earlier terms counting more; None if none has any."""
+    """Return the section with most of the terms, earlier terms weighing more; None if none has any."""
     weights = {term.lower(): 1 / (rank + 1) for rank, term in enumerate(terms)}
 
     def score(piece: Piece) -> float:

@@ -1,4 +1,4 @@
-"""The planner: which agents an objective needs, by its words, its files and the agents' cards."""
+"""Planner: chooses agents by the objective's words, its files and the agents' cards."""
 
 from dataclasses import dataclass
 
@@ -57,7 +57,7 @@ WORDS_NOT_CODE = ("mail", "email", "e-mail", "report", "letter", "summary", "mes
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the brief asks for, one flag a kind of work."""
+    """Kinds of work the brief asks for, one flag each."""
 
     data: bool
     research: bool
@@ -66,7 +66,7 @@ class Wish:
 
 
 def plan(situation: Situation) -> Rule:
-    """Steps for the agents there are, in the order they build on one another."""
+    """Return steps for the available agents, in the order of their dependencies."""
     yield from ask_all()
     brief = situation.brief or Brief(objective="")
     most = 1 if brief.shape == "router" else max(1, brief.max_steps)
@@ -118,7 +118,7 @@ def _steps(brief: Brief) -> list[PlannedStep]:
 
 
 def _objective(agent: str, brief: Brief) -> str:
-    tables = ", ".join(file.name for file in brief.files if is_table(file.name)) or "the tables there are"
+    tables = ", ".join(file.name for file in brief.files if is_table(file.name)) or "the tables"
     lead = {
         "data": f"Analyse {tables} and answer with figures",
         "research": "Search the documents for what explains this and what to do about it",
@@ -134,7 +134,7 @@ def _step(card: AgentCard, objective: str, depends_on: list[str]) -> PlannedStep
 
 
 def _named(brief: Brief, cards: dict[str, AgentCard]) -> list[AgentCard]:
-    """Agents beyond the four that come with Waggle, if the objective names them or speaks of what they do."""
+    """Return other agents if the objective names them or mentions their work."""
     own = {"data", "research", "code", "communication", "planner", "reviewer"}
     spoken = set(keywords(brief.objective))
     others = [card for name, card in cards.items() if name not in own]
@@ -142,7 +142,7 @@ def _named(brief: Brief, cards: dict[str, AgentCard]) -> list[AgentCard]:
 
 
 def _fallback(brief: Brief) -> PlannedStep:
-    """Nothing matched: read if there is something to read, else write an honest answer, else whoever is there."""
+    """Choose an agent if nothing matched: read if possible, else write an honest answer, else any agent."""
     cards = {card.name: card for card in brief.agents if card.plannable}
     order = ["research", "communication"] if brief.files else ["communication", "research"]
     name = next((name for name in [*order, *cards] if name in cards), "communication")
@@ -150,7 +150,7 @@ def _fallback(brief: Brief) -> PlannedStep:
 
 
 def _kept(steps: list[PlannedStep], most: int) -> list[PlannedStep]:
-    """At most so many: what only supports the result goes first, and dependencies on it go with it."""
+    """Limit the number of steps: supporting steps are dropped first, together with dependencies on them."""
     for name in ("code", "research", "communication"):
         if len(steps) > most:
             steps = [step for step in steps if step.agent != name] or steps
@@ -159,7 +159,7 @@ def _kept(steps: list[PlannedStep], most: int) -> list[PlannedStep]:
 
 
 def _barred(feedback: list[str]) -> set[str]:
-    """Names that a refusal of the last plan speaks against."""
+    """Return names that the refusal of the last plan rejects."""
     against = [text for text in feedback if mentions(text, ("without", "not", "don", "unknown", "unavailable", "no"))]
     return {word for text in against for word in words(text)}
 

@@ -1,4 +1,4 @@
-"""The programs the simulated code agent can write. Plain Python without imports, so that every sandbox runs them."""
+"""Programs that the simulated code agent can write. Plain Python without imports, so that every sandbox runs them."""
 
 from typing import Any
 
@@ -111,11 +111,11 @@ KNOWN: dict[str, tuple[str, str]] = {
     "factorial": (FACTORIAL, "assert compute(5) == 120\n    assert compute(0) == 1"),
     "word": (WORD_COUNT, "assert compute('One two. two') == {'one': 1, 'two': 2}\n    assert compute('') == {}"),
 }
-"""A word of the objective, the program it asks for, and what a test of it asserts."""
+"""A word of the objective, the program for it, and the assertions of its test."""
 
 
 def incident(facts: dict[str, Any]) -> str:
-    """A program that counts an incident again from the CSV file alone."""
+    """Return a program that recomputes an incident from the CSV file alone."""
     dimension, detail = facts.get("dimension"), facts.get("detail_column")
     return INCIDENT.format(
         start=str(facts["window_start"])[:19],
@@ -131,17 +131,17 @@ def incident(facts: dict[str, Any]) -> str:
 
 
 def printing(body: str, call: str) -> str:
-    """The program with a line for each value it finds."""
+    """Return the program with a line for each value it computes."""
     return f"{body}\n\nfor name, value in {call}.items():\n    print(name, '=', value)\n"
 
 
 def testing(body: str, asserts: str) -> str:
-    """A test file: the same functions, and what must hold for them."""
+    """Return a test file: the same functions, and their assertions."""
     return f"{body}\n\ndef test_figures():\n    {asserts}\n"
 
 
 def _failed(facts: dict[str, Any]) -> str:
-    """Python: the row failed; where there are no failures, that it has a value."""
+    """Python: the row failed; or, without failures, that it has a value."""
     if "failed_from" in facts:
         return f"float(row[outcome] or 0) >= {facts['failed_from']}"
     if "failed_values" in facts:

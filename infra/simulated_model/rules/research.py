@@ -1,29 +1,29 @@
-"""Research: searches for what earlier steps found, reads the best document, quotes cause and remedy."""
+"""Research: searches for the findings of earlier steps, reads the best document, quotes cause and remedy."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from infra.simulated_model.reply import Call
+from infra.simulated_model.reply import PlannedCall
 from infra.simulated_model.rules.ask import Asking, Rule, ask, ask_all
 from infra.simulated_model.rules.passages import Section, sections, speaking_of
 from infra.simulated_model.rules.words import URL, is_table, keywords
-from infra.simulated_model.situation import Brief, Situation, Told
+from infra.simulated_model.situation import Brief, Situation, ToolResult
 from schemas.step import Fact, Findings, Source
 
 READ_AT_ONCE = 4_000
-"""Characters from a document's beginning that a read surely covers."""
+"""Characters from a document's start that a read always covers."""
 READ_AT_MOST = 2
-"""Documents that are opened; a run has only so many tool calls."""
+"""Maximum documents opened, because a run's tool calls are limited."""
 CAUSES = ("cause", "why", "symptom", "background")
 REMEDIES = ("remed", "fix", "what to do", "step")
-"""What headings contain that say so, the best first."""
+"""Parts of headings for a remedy, the best first."""
 TELLING = ("code", "error", "reason", "message", "value")
-"""Facts whose names contain one of these are what runbooks are written about."""
+"""Parts of names of facts that runbooks are written about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Something that was read."""
+    """A document or page that was read."""
 
     title: str
     uri: str
@@ -31,7 +31,7 @@ class Text:
 
 
 def find(situation: Situation) -> Rule:
-    """Pages the objective names, files of the task, then the document store."""
+    """Read pages the objective names, files of the task, then the document store."""
     brief = situation.brief or Brief(objective="")
     terms = search_terms(brief)
     texts, problems = yield from _fetched(brief)
@@ -40,7 +40,7 @@ def find(situation: Situation) -> Rule:
 
 
 def search_terms(brief: Brief) -> list[str]:
-    """Codes and values of earlier steps first, then the objective's own words."""
+    """Return the search terms: codes and values of earlier steps first, then the objective's own words."""
     facts = [fact for step in brief.earlier_steps for fact in step.output.facts if isinstance(fact.value, str)]
     codes = [str(f.value) for f in facts if any(part in f.name for part in TELLING) and len(str(f.value)) <= 60]
     names = {file.name.lower() for file in brief.files if is_table(file.name)}
@@ -55,7 +55,7 @@ def _unlike_a_code(value: str) -> bool:
 
 def _fetched(brief: Brief) -> Asking[tuple[list[Text], list[str]]]:
     urls = URL.findall(brief.objective)[:READ_AT_MOST]
-    told = yield from ask_all(*(Call("fetch_page", {"url": url}) for url in urls))
+    told = yield from ask_all(*(PlannedCall("fetch_page", {"url": url}) for url in urls))
     pages = [Text(str(t.get("title") or url), url, _body(t.data)) for url, t in zip(urls, told, strict=True) if t.ok]
     return pages, [f"{url} could not be read: {t.problem}" for url, t in zip(urls, told, strict=True) if not t.ok]
 
@@ -68,25 +68,25 @@ def _searched(terms: list[str]) -> Asking[tuple[list[Text], list[str]]]:
         hits = _documents(told)
     places = {_name(hit): int(hit.get("offset") or 0) for hit in reversed(hits) if _name(hit)}
     names = list(reversed(places))[:READ_AT_MOST]
-    read = yield from ask_all(*(Call("read_document", _part(name, places[name])) for name in names))
+    read = yield from ask_all(*(PlannedCall("read_document", _part(name, places[name])) for name in names))
     pairs = list(zip(names, read, strict=True))
     texts = [Text(str(t.get("title") or n), str(t.get("uri") or n), _body(t.data)) for n, t in pairs if t.ok]
     return texts, [] if told.ok else [f"The documents could not be searched: {told.problem}"]
 
 
 def _part(document: str, offset: int) -> dict[str, Any]:
-    """From the beginning, unless the passage lies beyond what is read at once."""
+    """Start at the beginning, unless the passage lies beyond one read."""
     return {"document": document} | ({"offset": offset} if offset > READ_AT_ONCE else {})
 
 
-def _documents(told: Told) -> list[dict[str, Any]]:
-    """The hits of a search, without tables: they hold the words of many rows and explain none."""
+def _documents(told: ToolResult) -> list[dict[str, Any]]:
+    """Return the hits of a search without tables, which contain the words of many rows and explain none."""
     hits = [hit for hit in told.data or [] if isinstance(hit, dict)] if isinstance(told.data, list) else []
     return [hit for hit in hits if not is_table(_name(hit))]
 
 
 def _body(data: Any) -> str:
-    """The text of a document or page."""
+    """Return the text of a document or page."""
     return str(data.get("text") or "") if isinstance(data, dict) else ""
 
 
@@ -109,7 +109,7 @@ def _pick(chosen: list[Section], stems: tuple[str, ...]) -> Section | None:
 
 
 def _quoted(best: Text, terms: list[str], *, direct: bool, caveats: list[str]) -> Findings:
-    """Cause and remedy if the document has such sections, else the passage that speaks most of what is searched."""
+    """Return cause and remedy if the document has such sections, else the passage that best matches the search."""
     parts = sections(best.body)
     named = {"cause": _pick(parts, CAUSES), "remedy": _pick(parts, REMEDIES)}
     told = {name: section for name, section in named.items() if section is not None}

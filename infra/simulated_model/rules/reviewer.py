@@ -1,4 +1,4 @@
-"""The reviewer: is there an answer, does it rest on what was found, was what had to be sent really sent."""
+"""Reviewer: checks that there is an answer, that it rests on the findings, and that required mail was sent."""
 
 from infra.simulated_model.rules.ask import Rule, ask_all
 from infra.simulated_model.rules.words import addresses
@@ -7,7 +7,7 @@ from schemas.step import Verdict
 
 
 def review(situation: Situation) -> Rule:
-    """Accept, or say what is missing and which steps are to be done again."""
+    """Accept, or report what is missing and which steps to redo."""
     yield from ask_all()
     brief = situation.brief or Brief(objective="")
     problems = _empty(brief) or [*_unsent(brief), *([] if brief.feedback else _unsupported(brief))]
@@ -28,7 +28,7 @@ def _empty(brief: Brief) -> list[tuple[str, str]]:
 
 
 def _unsent(brief: Brief) -> list[tuple[str, str]]:
-    """Mail that was asked for must be among the facts of the step that sends."""
+    """Require that requested mail is among the facts of the sending step."""
     wanted = addresses(" ".join([brief.objective, *brief.constraints]))
     sender = next((step for step in reversed(brief.earlier_steps) if step.agent == "communication"), None)
     if not wanted or sender is None:
@@ -38,7 +38,7 @@ def _unsent(brief: Brief) -> list[tuple[str, str]]:
 
 
 def _unsupported(brief: Brief) -> list[tuple[str, str]]:
-    """The last answer must speak of what the steps before it found."""
+    """Require that the last answer mentions findings of the steps before it."""
     *before, last = brief.earlier_steps
     values = [str(fact.value) for step in before for fact in step.output.facts]
     if not values or last.agent != "communication" or any(value in last.output.answer for value in values):

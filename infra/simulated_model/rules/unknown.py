@@ -1,4 +1,4 @@
-"""An agent without a rule of its own: calls one reading tool it can fill, and answers with what it has."""
+"""An agent without a rule of its own: calls one reading tool that it can fill, and answers with what it has."""
 
 import json
 import re
@@ -28,7 +28,7 @@ READS = (
 
 
 def answer(situation: Situation) -> Rule:
-    """The first reading tool's result whose arguments the objective can fill, else what is known already."""
+    """Return the result of the first reading tool whose arguments the objective can fill, else the known facts."""
     brief = situation.brief or Brief(objective="")
     for tool in situation.tools.values():
         arguments = _arguments(tool, brief)
@@ -67,7 +67,7 @@ def _from_brief(brief: Brief, problem: str = "") -> Findings:
 
 
 def _arguments(tool: Function, brief: Brief) -> dict[str, Any] | None:
-    """Values for the required arguments, or None if one cannot be had from the objective."""
+    """Return values for the required arguments, or None if the objective lacks one."""
     parts = tool.parameters.get("properties", {})
     found = {name: _value(name, parts.get(name, {}), brief) for name in tool.parameters.get("required", [])}
     return None if None in found.values() else found

@@ -1,4 +1,4 @@
-"""Reading the words of an objective."""
+"""Words of an objective."""
 
 import re
 from collections.abc import Iterable
@@ -19,33 +19,33 @@ STOP = frozenset(
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in lower case; `E_42` and `v1.2` are one word each."""
+    """Return the words of a text in lower case; `E_42` and `v1.2` are one word each."""
     return re.findall(r"[a-z0-9]+(?:[._-][a-z0-9]+)*", text.lower())
 
 
 def keywords(text: str) -> list[str]:
-    """The words that carry meaning, each once, in their order; no addresses."""
+    """Return the meaningful words, each once, in their order; without addresses."""
     plain = URL.sub(" ", EMAIL.sub(" ", text))
     return list(dict.fromkeys(word for word in words(plain) if word not in STOP and len(word) > 1))
 
 
 def mentions(text: str, stems: Iterable[str]) -> bool:
-    """Whether a word of the text begins with one of the stems."""
+    """Return true if a word of the text begins with one of the stems."""
     found = words(text)
     return any(word.startswith(stem) for stem in stems for word in found)
 
 
 def addresses(text: str) -> list[str]:
-    """The e-mail addresses, each once."""
+    """Return the e-mail addresses, each once."""
     return list(dict.fromkeys(EMAIL.findall(text)))
 
 
 def is_table(name: str) -> bool:
-    """Whether a file of that name holds rows and columns."""
+    """Return true if a file of that name is a table."""
     return name.lower().endswith(TABLES)
 
 
 def sentence(text: str, longest: int = 300) -> str:
-    """The text on one line, cut at `longest` characters."""
+    """Return the text on one line, cut at `longest` characters."""
     line = " ".join(text.split())
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"

@@ -1,19 +1,19 @@
-"""Finding an incident in a table, and saying what was found in numbers a program can check."""
+"""Detection of an incident in a table, and its report in numbers that a program can check."""
 # ruff: noqa: S608  # Names and values are quoted by `identifier` and `literal`; the data agent only reads.
 
 from typing import Any
 
 from infra.simulated_model.rules.ask import Asking, ask
-from infra.simulated_model.rules.outcome import outcome_of
-from infra.simulated_model.rules.search import Search, begun, culprit, detail, edges, window
-from infra.simulated_model.rules.tables import Table, identifier, rows
+from infra.simulated_model.rules.incident.outcome import outcome_of
+from infra.simulated_model.rules.incident.search import Search, begun, culprit, detail, edges, window
+from infra.simulated_model.rules.incident.tables import Table, identifier, rows
 from schemas.step import Fact, Findings
 
 CHART = "incident.png"
 
 
 def find_incident(table: Table) -> Asking[Findings | None]:
-    """None where there is no time to find a window in, or nothing deviates."""
+    """Return None if there is no time column, or nothing deviates."""
     outcome = outcome_of(table)
     search = begun(table, outcome) if outcome else None
     found = (yield from window(search)) if search else None

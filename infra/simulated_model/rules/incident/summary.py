@@ -1,15 +1,15 @@
-"""A true summary of tables: size, types, gaps, ranges, means, frequent values, totals by category or day, a chart."""
+"""Summary of tables: size, types, gaps, ranges, means, frequent values, totals by category or day, a chart."""
 # ruff: noqa: S608  # Names and values are quoted by `identifier` and `literal`; the data agent only reads.
 
 from typing import Any
 
 from infra.simulated_model.rules.ask import Asking, ask
-from infra.simulated_model.rules.tables import Column, Table, identifier, rows
+from infra.simulated_model.rules.incident.tables import Column, Table, identifier, rows
 from schemas.step import Fact, Findings
 
 
 def summarise(tables: list[Table], *, looked: bool) -> Asking[Findings]:
-    """Figures from `describe_table` and one query a table. `looked`: an anomaly was searched for in vain."""
+    """Summarise with `describe_table` and one query per table. `looked`: no anomaly was found before."""
     parts, facts, caveats = [], [], []
     for table in tables:
         totals = yield from _totals(table)
@@ -39,7 +39,7 @@ def _values(column: Column) -> str:
 
 
 def figure(value: Any) -> str:
-    """A number as people write it: at most four digits after the point."""
+    """Format a number for people: at most four decimals."""
     return f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
@@ -57,7 +57,7 @@ def _facts(table: Table) -> list[Fact]:
 
 
 def _grouped(table: Table) -> tuple[str, str] | None:
-    """What to total by: a category, else the day. The name and the SQL of it."""
+    """Return the grouping for totals, a category, else the day: its name and its SQL."""
     if table.dimensions:
         return table.dimensions[0].name, table.dimensions[0].sql
     return (table.time.name, f"CAST({table.time.sql} AS DATE)") if table.time else None

@@ -1,9 +1,9 @@
-"""Data: describes the tables, then looks for what went wrong, or sums them up."""
+"""Data: describes the tables, then looks for an incident, or summarises them."""
 
 from infra.simulated_model.rules.ask import Rule, ask
-from infra.simulated_model.rules.incident import find_incident
-from infra.simulated_model.rules.summary import summarise
-from infra.simulated_model.rules.tables import Table, chosen, described
+from infra.simulated_model.rules.incident.incident import find_incident
+from infra.simulated_model.rules.incident.summary import summarise
+from infra.simulated_model.rules.incident.tables import Table, chosen, described
 from infra.simulated_model.rules.words import mentions
 from infra.simulated_model.situation import Brief, Situation
 from schemas.step import Findings
@@ -26,7 +26,7 @@ WRONG = (
 
 
 def analyse(situation: Situation) -> Rule:
-    """An incident if one is asked for and the figures show one, else a summary; every number comes from a query."""
+    """Report an incident if requested and visible in the figures, else a summary; every number comes from a query."""
     brief = situation.brief or Brief(objective="")
     listed = yield from ask("list_tables")
     tables: list[Table] = []

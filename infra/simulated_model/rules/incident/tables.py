@@ -1,4 +1,4 @@
-"""What the data rules know of a table: its columns, by what they can be used for."""
+"""Tables for the data rules: columns, classified by their use."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from infra.simulated_model.rules.ask import Asking, ask
 from infra.simulated_model.rules.words import words
-from infra.simulated_model.situation import Brief, Told
+from infra.simulated_model.situation import Brief, ToolResult
 
 FAILED = frozenset(
     """
@@ -22,7 +22,7 @@ ID = re.compile(r"(^|_)(id|uuid|guid|key)$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column as `describe_table` tells it."""
+    """One column, from `describe_table`."""
 
     name: str
     type: str
@@ -35,17 +35,17 @@ class Column:
 
     @property
     def sql(self) -> str:
-        """The name as an SQL identifier."""
+        """Return the name as an SQL identifier."""
         return identifier(self.name)
 
     @property
     def is_time(self) -> bool:
-        """Whether it holds dates or times."""
+        """True if it holds dates or times."""
         return self.type.upper().startswith(("TIMESTAMP", "DATE"))
 
     @property
     def is_number(self) -> bool:
-        """Whether it holds numbers that may be averaged."""
+        """True if it holds numbers that may be averaged."""
         kinds = (
             "TINYINT",
             "SMALLINT",
@@ -63,16 +63,16 @@ class Column:
 
     @property
     def is_measure(self) -> bool:
-        """A number that is not just a name."""
+        """A number that is not an identifier."""
         return self.is_number and not ID.search(self.name)
 
     @property
     def is_detail(self) -> bool:
-        """Says what kind of failure a row is, and mostly nothing otherwise."""
+        """Names the kind of failure of a row, and is mostly empty otherwise."""
         return bool(DETAIL.search(self.name)) and (self.nulls > 0 or not self.is_number)
 
     def is_dimension(self, rows: int) -> bool:
-        """Few values that come again and again."""
+        """True for few values that repeat."""
         kind = self.type.upper()
         few = 2 <= self.distinct <= max(2, min(60, rows // 3))
         return few and (kind.startswith(("VARCHAR", "BOOL", "ENUM"))) and not self.is_detail
@@ -80,7 +80,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table, the file or database it comes from, and its columns."""
+    """A table, its source file or database, and its columns."""
 
     name: str
     source: str
@@ -89,37 +89,37 @@ class Table:
 
     @property
     def sql(self) -> str:
-        """The name as an SQL identifier."""
+        """Return the name as an SQL identifier."""
         return identifier(self.name)
 
     @property
     def time(self) -> Column | None:
-        """When a row happened."""
+        """Column of a row's time."""
         return next((column for column in self.columns if column.is_time and column.distinct > 1), None)
 
     @property
     def dimensions(self) -> list[Column]:
-        """What rows can be grouped by."""
+        """Columns for grouping rows."""
         return [column for column in self.columns if column.is_dimension(self.rows)]
 
     @property
     def measures(self) -> list[Column]:
-        """What can be summed and averaged."""
+        """Columns that can be summed and averaged."""
         return [column for column in self.columns if column.is_measure]
 
 
 def identifier(name: str) -> str:
-    """Quoted for SQL."""
+    """Quote for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(value: object) -> str:
-    """A text as SQL."""
+    """Return a text as an SQL literal."""
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def chosen(told: Told, brief: Brief) -> list[tuple[str, str]]:
-    """Names and sources of the tables the objective names; without any, of the first ones."""
+def chosen(told: ToolResult, brief: Brief) -> list[tuple[str, str]]:
+    """Return names and sources of the tables the objective names, else of the first ones."""
     listed = told.data if isinstance(told.data, list) else []
     pairs = [(str(entry["table"]), str(entry.get("source", ""))) for entry in listed]
     spoken = set(words(brief.objective))
@@ -127,14 +127,14 @@ def chosen(told: Told, brief: Brief) -> list[tuple[str, str]]:
     return (named or pairs)[:3]
 
 
-def described(told: Told, source: str) -> Table:
-    """What `describe_table` told."""
+def described(told: ToolResult, source: str) -> Table:
+    """Parse the result of `describe_table`."""
     columns = [_column(column) for column in told.get("columns", [])]
     return Table(str(told.get("table")), source, int(told.get("rows", 0)), columns)
 
 
 def rows(sql: str, limit: int = 100) -> Asking[list[dict[str, Any]]]:
-    """The rows of a query as mappings; none if it failed."""
+    """Return the rows of a query as mappings; none if it failed."""
     told = yield from ask("query", sql=sql, limit=limit)
     names = told.get("columns", [])
     return [dict(zip(names, row, strict=True)) for row in told.get("rows", [])]

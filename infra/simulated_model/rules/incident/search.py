@@ -1,4 +1,4 @@
-"""The queries that narrow an incident down: when, for whom, exactly from when to when, with which detail."""
+"""Queries that narrow an incident down: window, dimension, exact times and detail."""
 # ruff: noqa: S608  # Names and values are quoted by `identifier` and `literal`; the data agent only reads.
 
 from dataclasses import dataclass, replace
@@ -6,20 +6,20 @@ from datetime import datetime
 from typing import Any
 
 from infra.simulated_model.rules.ask import Asking
-from infra.simulated_model.rules.outcome import Outcome
-from infra.simulated_model.rules.tables import Column, Table, literal, rows
+from infra.simulated_model.rules.incident.outcome import Outcome
+from infra.simulated_model.rules.incident.tables import Column, Table, literal, rows
 
 CLEARLY = 4.5
-"""Standard deviations from which a window counts as deviating."""
+"""Standard deviations above which a window counts as deviating."""
 MOST_DIMENSIONS = 12
-"""Dimensions that are compared; a query has only so many characters."""
+"""Maximum dimensions compared, because the length of a query is limited."""
 STEPS = (10, 60, 300, 900, 3600, 14_400, 86_400, 604_800)
 """Lengths of a slot, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A table, what is looked at in it, and how far the search has come."""
+    """A table, its measured column, and the progress of the search."""
 
     table: Table
     time: Column
@@ -27,7 +27,7 @@ class Search:
     step: int
     first: int = 0
     last: int = 0
-    """Slots of `step` seconds since 1970 between which the window lies."""
+    """First and last slot of `step` seconds since 1970 in the window."""
     dimension: Column | None = None
     value: str = ""
     inside: float = 0.0
@@ -49,13 +49,13 @@ class Search:
 
     @property
     def what(self) -> str:
-        """SQL: the row failed, with the detail that was found."""
+        """SQL: the row failed, with the detail found."""
         detail = f" AND CAST({self.detail.sql} AS VARCHAR) = {literal(self.code)}" if self.detail and self.code else ""
         return self.outcome.bad + detail
 
     @property
     def when(self) -> str:
-        """SQL: the row lies in the window, both ends counted."""
+        """SQL: the row is in the window, both ends included."""
         return f"{self.at} BETWEEN TIMESTAMP {literal(self.start)} AND TIMESTAMP {literal(self.end)}"
 
     def slot(self, step: int) -> str:
@@ -64,7 +64,7 @@ class Search:
 
 
 def begun(table: Table, outcome: Outcome) -> Search | None:
-    """A search with slots that hold about ten rows or more, at most some hundreds of them."""
+    """Create a search with slots of about ten rows or more, at most some hundreds of them."""
     if table.time is None:
         return None
     span = (_moment(table.time.high) - _moment(table.time.low)).total_seconds()
@@ -73,7 +73,7 @@ def begun(table: Table, outcome: Outcome) -> Search | None:
 
 
 def window(search: Search) -> Asking[Search | None]:
-    """The slots that deviate most, neighbours joined; None if nothing deviates clearly."""
+    """Return the slots that deviate most, neighbours joined; None if nothing deviates clearly."""
     spread = (
         "sqrt(n) / nullif((SELECT stddev_pop(m) FROM r), 0)"
         if search.outcome.is_rate
@@ -97,7 +97,7 @@ def window(search: Search) -> Asking[Search | None]:
 
 
 def culprit(search: Search) -> Asking[Search]:
-    """The dimension value whose rows account for the deviation; none if all suffer alike."""
+    """Return the dimension value whose rows account for the deviation; none if all are affected alike."""
     inside = f"{search.slot(search.step)} BETWEEN {search.first} AND {search.last}"
     figures = (
         f"count(*) FILTER ({inside}) AS n, avg({search.outcome.measure}) FILTER ({inside}) AS v_in, "
@@ -133,7 +133,7 @@ def _suspect(search: Search, dimensions: list[Column], found: list[dict[str, Any
 
 
 def edges(search: Search) -> Asking[Search]:
-    """The exact first and last moment: the stretch of fine slots that lies most above the middle of in and out."""
+    """Return the exact first and last moment: the stretch of fine slots furthest above the middle of in and out."""
     fine = max(1, search.step * (search.last - search.first + 5) // 150)
     middle, sign = (search.inside + search.outside) / 2, 1 if search.inside >= search.outside else -1
     near = f"{search.slot(search.step)} BETWEEN {search.first - 2} AND {search.last + 2} AND {search.who}"
@@ -150,7 +150,7 @@ def edges(search: Search) -> Asking[Search]:
 
 
 def detail(search: Search) -> Asking[Search]:
-    """One level down: the most frequent error code or message inside, and the window it spans."""
+    """Return the most frequent error code or message inside, and the window it spans."""
     column = next((c for c in search.table.columns if c.is_detail and c.name != search.outcome.column.name), None)
     if column is None or not search.outcome.is_rate:
         return search
@@ -172,7 +172,7 @@ def _moment(value: object) -> datetime:
 
 
 def _joined(scored: list[tuple[int, float]]) -> list[list[tuple[int, float]]]:
-    """Slots that follow one another, a gap of one slot allowed."""
+    """Group consecutive slots, allowing a gap of one slot."""
     groups: list[list[tuple[int, float]]] = []
     for slot, score in scored:
         if groups and slot - groups[-1][-1][0] <= 2:
@@ -183,7 +183,7 @@ def _joined(scored: list[tuple[int, float]]) -> list[list[tuple[int, float]]]:
 
 
 def _highest(values: list[float]) -> slice:
-    """The stretch with the highest sum."""
+    """Return the stretch with the highest sum."""
     best, total, start, found = 0.0, 0.0, 0, slice(0, len(values))
     for index, value in enumerate(values):
         if total <= 0:

@@ -1,22 +1,22 @@
-"""What of a row tells whether it went well: a failure, or a number that may be out of line."""
+"""Outcome of a row: a failure, or a number that may be abnormal."""
 
 from dataclasses import dataclass
 
-from infra.simulated_model.rules.tables import BAD_IF_FALSE, BAD_IF_TRUE, FAILED, Column, Table, literal
+from infra.simulated_model.rules.incident.tables import BAD_IF_FALSE, BAD_IF_TRUE, FAILED, Column, Table, literal
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one row is measured. `failed` holds the values that count as failure, as text; empty for a plain number."""
+    """Measure of one row. `failed` holds the values that count as failure, as text; empty for a plain number."""
 
     column: Column
     failed: tuple[str, ...] = ()
     least: int | None = None
-    """From this number on a row counts as failed, such as HTTP status 500."""
+    """Lowest number that counts as failure, such as HTTP status 500."""
 
     @property
     def is_rate(self) -> bool:
-        """Whether rows either fail or do not."""
+        """True if rows either fail or not."""
         return bool(self.failed) or self.least is not None
 
     @property
@@ -35,12 +35,12 @@ class Outcome:
         return f"CASE WHEN {self.bad} THEN 1.0 ELSE 0.0 END" if self.is_rate else f"CAST({self.column.sql} AS DOUBLE)"
 
     def words(self, value: float) -> str:
-        """A mean of the measure for a person."""
+        """Format a mean of the measure for people."""
         return f"{100 * value:.2f} %" if self.is_rate else f"{value:.4g}"
 
 
 def outcome_of(table: Table) -> Outcome | None:
-    """A column with values such as `failed` first, then flags, then HTTP status, then the first plain number."""
+    """Choose the outcome: a column with values such as `failed`, else flags, HTTP status, or the first plain number."""
     for way in (_by_values, _by_flag, _by_status):
         found = next((outcome for column in table.columns if (outcome := way(column))), None)
         if found is not None:
