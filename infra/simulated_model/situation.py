@@ -54,7 +54,7 @@ class Brief(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolReply:
     """Result of a tool call."""
 
     data: Any = None
@@ -89,14 +89,14 @@ class Situation:
     agent: str | None
     brief: Brief | None
     tools: Mapping[str, Function]
-    told: Mapping[str, ToolResult]
+    told: Mapping[str, ToolReply]
     turn: int
     texts: tuple[str, ...]
     may_call: bool = True
     must_call: str | None = field(default=None)
     """Tool that must be called, or `*` for any."""
 
-    def answer_to(self, call: PlannedCall) -> ToolResult | None:
+    def answer_to(self, call: PlannedCall) -> ToolReply | None:
         """Return the result of exactly this call; None if it has not been made."""
         return self.told.get(_key(call.name, call.text))
 
@@ -125,7 +125,7 @@ def _brief(request: ChatRequest) -> Brief | None:
         return None
 
 
-def _told(request: ChatRequest) -> dict[str, ToolResult]:
+def _told(request: ChatRequest) -> dict[str, ToolReply]:
     made = {
         call.id: _key(call.function.name, call.function.arguments)
         for message in request.messages
@@ -135,16 +135,16 @@ def _told(request: ChatRequest) -> dict[str, ToolResult]:
     return {made[message.tool_call_id or ""]: _result(message.text) for message in answers}
 
 
-def _result(text: str) -> ToolResult:
+def _result(text: str) -> ToolReply:
     try:
         data = json.loads(text)
     except ValueError:
-        return ToolResult(text)
+        return ToolReply(text)
     if isinstance(data, dict) and isinstance(data.get("error"), dict):
-        return ToolResult(None, data["error"])
+        return ToolReply(None, data["error"])
     if isinstance(data, dict) and data.keys() == {"origin", "result"}:
-        return ToolResult(data["result"])
-    return ToolResult(data)
+        return ToolReply(data["result"])
+    return ToolReply(data)
 
 
 def _key(name: str, arguments: str) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 from infra.simulated_model.reply import PlannedCall, Reply
 from infra.simulated_model.rules import code, communication, incident, planner, research, reviewer, unknown
 from infra.simulated_model.rules.ask import Rule
-from infra.simulated_model.situation import Situation, ToolResult
+from infra.simulated_model.situation import Situation, ToolReply
 
 RULES: Final[Mapping[str, Callable[[Situation], Rule]]] = {
     "planner": planner.plan,
@@ -33,8 +33,8 @@ def next_reply(situation: Situation) -> Reply:
         return Reply(content=done.value.model_dump_json(indent=2))
 
 
-def _known(situation: Situation, call: PlannedCall) -> ToolResult | None:
+def _known(situation: Situation, call: PlannedCall) -> ToolReply | None:
     told = situation.answer_to(call)
     if told is None and (call.name not in situation.tools or not situation.may_call):
-        return ToolResult(error={"code": "not_available", "message": f"the tool {call.name} was not offered"})
+        return ToolReply(error={"code": "not_available", "message": f"the tool {call.name} was not offered"})
     return told

@@ -10,20 +10,20 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import BaseModel
 
 from infra.simulated_model.reply import PlannedCall
-from infra.simulated_model.situation import ToolResult
+from infra.simulated_model.situation import ToolReply
 
 Answer = TypeVar("Answer")
-Asking: TypeAlias = Generator[tuple[PlannedCall, ...], tuple[ToolResult, ...], Answer]
+Asking: TypeAlias = Generator[tuple[PlannedCall, ...], tuple[ToolReply, ...], Answer]
 Rule: TypeAlias = Asking[BaseModel]
 
 
-def ask(tool: str, **arguments: Any) -> Asking[ToolResult]:
+def ask(tool: str, **arguments: Any) -> Asking[ToolReply]:
     """Make one tool call. A tool that was not offered is not called: its result is an error `not_available`."""
     (result,) = yield (PlannedCall(tool, arguments),)
     return result
 
 
-def ask_all(*calls: PlannedCall) -> Asking[tuple[ToolResult, ...]]:
+def ask_all(*calls: PlannedCall) -> Asking[tuple[ToolReply, ...]]:
     """Make several tool calls in one turn."""
     if not calls:
         return ()

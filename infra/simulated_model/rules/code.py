@@ -7,7 +7,7 @@ from infra.simulated_model.reply import PlannedCall
 from infra.simulated_model.rules.ask import Rule, ask_all
 from infra.simulated_model.rules.programs import KNOWN, READER, SUM, incident, printing, testing
 from infra.simulated_model.rules.words import is_table, mentions, sentence
-from infra.simulated_model.situation import Brief, Situation, ToolResult
+from infra.simulated_model.situation import Brief, Situation, ToolReply
 from schemas.step import Fact, Findings
 
 PROGRAM, TEST = "check.py", "test_check.py"
@@ -77,18 +77,18 @@ def _csv(brief: Brief, source: str) -> str | None:
     return source if source in names else next(iter(names), None)
 
 
-def printed(told: ToolResult) -> dict[str, str]:
+def printed(told: ToolReply) -> dict[str, str]:
     """Parse the `name = value` lines of a program's output."""
     lines = str(told.get("stdout") or "").splitlines()
     return {name: value for name, sign, value in (line.partition(" = ") for line in lines) if sign}
 
 
-def succeeded(told: ToolResult) -> bool:
+def succeeded(told: ToolReply) -> bool:
     """Return true if a program succeeded, or all tests passed."""
     return told.done and told.get("exit_code") == 0
 
 
-def _findings(work: ProgramTask, ran: ToolResult, tested: ToolResult) -> Findings:
+def _findings(work: ProgramTask, ran: ToolReply, tested: ToolReply) -> Findings:
     if not succeeded(ran):
         why = str(ran.get("stderr") or "it gave no reason") if ran.done else ran.problem
         return _cannot(f"The program did not run: {sentence(why)}")

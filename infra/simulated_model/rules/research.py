@@ -7,7 +7,7 @@ from infra.simulated_model.reply import PlannedCall
 from infra.simulated_model.rules.ask import Asking, Rule, ask, ask_all
 from infra.simulated_model.rules.passages import Section, sections, speaking_of
 from infra.simulated_model.rules.words import URL, is_table, keywords
-from infra.simulated_model.situation import Brief, Situation, ToolResult
+from infra.simulated_model.situation import Brief, Situation, ToolReply
 from schemas.step import Fact, Findings, Source
 
 READ_AT_ONCE = 4_000
@@ -79,7 +79,7 @@ def _part(document: str, offset: int) -> dict[str, Any]:
     return {"document": document} | ({"offset": offset} if offset > READ_AT_ONCE else {})
 
 
-def _documents(told: ToolResult) -> list[dict[str, Any]]:
+def _documents(told: ToolReply) -> list[dict[str, Any]]:
     """Return the hits of a search without tables, which contain the words of many rows and explain none."""
     hits = [hit for hit in told.data or [] if isinstance(hit, dict)] if isinstance(told.data, list) else []
     return [hit for hit in hits if not is_table(_name(hit))]

@@ -6,7 +6,7 @@ from typing import Any
 
 from infra.simulated_model.rules.ask import Asking, ask
 from infra.simulated_model.rules.words import words
-from infra.simulated_model.situation import Brief, ToolResult
+from infra.simulated_model.situation import Brief, ToolReply
 
 FAILED = frozenset(
     """
@@ -118,7 +118,7 @@ def literal(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def chosen(told: ToolResult, brief: Brief) -> list[tuple[str, str]]:
+def chosen(told: ToolReply, brief: Brief) -> list[tuple[str, str]]:
     """Return names and sources of the tables the objective names, else of the first ones."""
     listed = told.data if isinstance(told.data, list) else []
     pairs = [(str(entry["table"]), str(entry.get("source", ""))) for entry in listed]
@@ -127,7 +127,7 @@ def chosen(told: ToolResult, brief: Brief) -> list[tuple[str, str]]:
     return (named or pairs)[:3]
 
 
-def described(told: ToolResult, source: str) -> Table:
+def described(told: ToolReply, source: str) -> Table:
     """Parse the result of `describe_table`."""
     columns = [_column(column) for column in told.get("columns", [])]
     return Table(str(told.get("table")), source, int(told.get("rows", 0)), columns)
