@@ -67,6 +67,12 @@ def test_a_new_agent_passes_its_own_test(scaffold):
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+def test_the_test_of_a_new_agent_survives_that_its_sample_tool_is_replaced(scaffold):
+    agent = scaffold[0] / "services" / "translator" / "agent.py"
+    agent.write_text(agent.read_text().replace("count_words", "look_up"))
+    test_a_new_agent_passes_its_own_test(scaffold)
+
+
 def test_the_linter_and_the_type_checker_find_nothing_in_a_new_agent(scaffold):
     sources = f"src = {[str(scaffold[0]), str(ROOT)]}"
     options = ["--config", ROOT / "pyproject.toml", "--config", sources]
