@@ -12,38 +12,38 @@ Duration = Annotated[str, Field(pattern=r"^\d+(ms|s|m)$")]
 Percent = Annotated[int, Field(gt=0, le=100)]
 
 
-class Part(BaseModel):
+class ConfigPart(BaseModel):
     """Part of the configuration. Refuses unknown names, as the collector does."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Listener(Part):
+class Listener(ConfigPart):
     """Endpoint of a protocol."""
 
     endpoint: Endpoint
 
 
-class Protocols(Part):
+class Protocols(ConfigPart):
     """Protocols of OTLP."""
 
     http: Listener
     grpc: Listener
 
 
-class Otlp(Part):
+class Otlp(ConfigPart):
     """The receiver `otlp`."""
 
     protocols: Protocols
 
 
-class Receivers(Part):
+class Receivers(ConfigPart):
     """Receivers in use."""
 
     otlp: Otlp
 
 
-class MemoryLimiter(Part):
+class MemoryLimiter(ConfigPart):
     """The processor `memory_limiter`."""
 
     check_interval: Duration
@@ -51,33 +51,33 @@ class MemoryLimiter(Part):
     spike_limit_percentage: Percent
 
 
-class Batch(Part):
+class Batch(ConfigPart):
     """The processor `batch`."""
 
     timeout: Duration
 
 
-class Processors(Part):
+class Processors(ConfigPart):
     """Processors in use."""
 
     memory_limiter: MemoryLimiter
     batch: Batch
 
 
-class Tls(Part):
+class Tls(ConfigPart):
     """TLS settings of an exporter."""
 
     insecure: bool
 
 
-class Exporter(Part):
+class Exporter(ConfigPart):
     """An exporter `otlp`."""
 
     endpoint: Endpoint
     tls: Tls
 
 
-class Pipeline(Part):
+class Pipeline(ConfigPart):
     """Receivers, processors and exporters of a pipeline."""
 
     receivers: list[str]
@@ -85,7 +85,7 @@ class Pipeline(Part):
     exporters: list[str]
 
 
-class Service(Part):
+class Service(ConfigPart):
     """Extensions and pipelines in use."""
 
     extensions: list[str]
@@ -93,13 +93,13 @@ class Service(Part):
     telemetry: dict[str, Any]
 
 
-class Extensions(Part):
+class Extensions(ConfigPart):
     """Extensions in use."""
 
     health_check: Listener
 
 
-class Collector(Part):
+class Collector(ConfigPart):
     """The whole configuration."""
 
     receivers: Receivers

@@ -28,7 +28,7 @@ def version() -> str:
 
 
 def _check() -> list[str]:
-    there, found, linted = tools(), list(generated.stale()), list[lint.Finding]()
+    there, found, linted = tools(), list(generated.stale()), list[lint.LintFinding]()
     for overlay in OVERLAYS:
         objects = render(there.kustomize, overlay)
         wrong = list(problems(objects, there))

@@ -21,7 +21,7 @@ _STRICT = ("--all-default-optional", "--disable-ignore-checks-annotations", "--d
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LintFinding:
     """One finding of the linter."""
 
     overlay: str
@@ -43,7 +43,7 @@ class Exemption:
     objects: str
     reason: str
 
-    def covers(self, finding: Finding) -> bool:
+    def covers(self, finding: LintFinding) -> bool:
         """Return true if it accepts this finding."""
         return (
             finding.check == self.check
@@ -57,7 +57,7 @@ def exemptions() -> list[Exemption]:
     return [Exemption(**each) for each in tomllib.loads(_EXCEPTIONS.read_text())["exceptions"]]
 
 
-def findings(overlay: str, objects: Sequence[Object], tools: Tools) -> list[Finding]:
+def findings(overlay: str, objects: Sequence[Object], tools: Tools) -> list[LintFinding]:
     """Return every finding below full marks."""
     command: list[str | Path] = [
         tools.kube_score,
@@ -73,16 +73,16 @@ def findings(overlay: str, objects: Sequence[Object], tools: Tools) -> list[Find
     return list(_findings(overlay, json.loads(ran.stdout)))
 
 
-def _findings(overlay: str, scores: Any) -> Iterator[Finding]:
+def _findings(overlay: str, scores: Any) -> Iterator[LintFinding]:
     for each in scores:
         name = f"{each['type_meta']['kind']}/{each['object_meta'].get('namespace', '')}/{each['object_meta']['name']}"
         for check in each["checks"] or ():
             if check["grade"] < _PASSED and not check["skipped"]:
                 said = {comment["summary"] for comment in check["comments"] or ()}
-                yield Finding(overlay, check["check"]["id"], name, "; ".join(sorted(said)))
+                yield LintFinding(overlay, check["check"]["id"], name, "; ".join(sorted(said)))
 
 
-def unexcused(found: Iterable[Finding], allowed: Sequence[Exemption]) -> Iterator[str]:
+def unexcused(found: Iterable[LintFinding], allowed: Sequence[Exemption]) -> Iterator[str]:
     """Yield findings without a reason, and reasons without a finding."""
     used = set()
     for finding in found:

@@ -27,13 +27,13 @@ from infra.simulated_model.reply import PlannedCall, Reply
 from infra.simulated_model.situation import Situation
 
 
-class Strict(BaseModel):
+class ScenarioPart(BaseModel):
     """Base of the parts: a misspelt key is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class When(Strict):
+class When(ScenarioPart):
     """Conditions on a request."""
 
     agent: str | None = None
@@ -57,7 +57,7 @@ class When(Strict):
         )
 
 
-class ScriptedCall(Strict):
+class ScriptedCall(ScenarioPart):
     """A tool call to make; `raw` sends exactly that text as its arguments."""
 
     name: str
@@ -65,7 +65,7 @@ class ScriptedCall(Strict):
     raw: str | None = None
 
 
-class Scripted(Strict):
+class Scripted(ScenarioPart):
     """A verbatim reply."""
 
     content: str | None = None
@@ -79,7 +79,7 @@ class Scripted(Strict):
         return Reply(content if content is not None or calls else "", calls)
 
 
-class Fault(Strict):
+class Fault(ScenarioPart):
     """A fault to inject."""
 
     status: int | None = Field(None, ge=400, le=599, description="Answer with this HTTP status.")
@@ -109,7 +109,7 @@ class Fault(Strict):
         return reply
 
 
-class Scenario(Strict):
+class Scenario(ScenarioPart):
     """One scenario: conditions, and a reply or fault."""
 
     name: str

@@ -45,7 +45,7 @@ class Rules(Strict):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class EffectiveRules:
     """Effective rules of a tool. Defaults are the most restrictive; the server's own claims do not count."""
 
     risk: Risk = Risk.HIGH
@@ -104,9 +104,9 @@ class Declared(Rules):
         """Return every tool the file names."""
         return {*self.tools, *(self.allow or ()), *self.deny}
 
-    def terms_of(self, tool: str) -> Terms:
+    def terms_of(self, tool: str) -> EffectiveRules:
         """Return the effective rules of one of its tools, by the server's name for it."""
-        return Terms(**(self.given() | self.tools.get(tool, Rules()).given()))
+        return EffectiveRules(**(self.given() | self.tools.get(tool, Rules()).given()))
 
     @property
     def secrets(self) -> tuple[str, ...]:

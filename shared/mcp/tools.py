@@ -10,7 +10,7 @@ from pydantic import BaseModel, RootModel, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.mcp.connection import Connection, Lost
-from shared.mcp.declare import Declared, Terms
+from shared.mcp.declare import Declared, EffectiveRules
 from shared.mcp.outcome import failure, shown
 from shared.mcp.schema import UnusableSchema, problems, strict, validator_of
 from shared.mcp.text import clean, is_seen
@@ -111,7 +111,7 @@ def arguments_of(name: str, schema: dict[str, Any]) -> type[BaseModel]:
 
 
 async def _called(
-    connection: Connection, tool: str, name: str, terms: Terms, arguments: dict[str, Any], call: ToolContext
+    connection: Connection, tool: str, name: str, terms: EffectiveRules, arguments: dict[str, Any], call: ToolContext
 ) -> Any:
     meta = {IDEMPOTENCY_KEY: call.idempotency_key, EPOCH: call.epoch}
     try:

@@ -1,13 +1,13 @@
 """Whether the orchestrator will obey what people decide: the keys that decisions are signed with."""
 
-from services.cli.checks.finding import Finding, ok, warn
+from services.cli.checks.check_result import CheckResult, ok, warn
 from shared.access.principals import Role, read_principals
 from shared.config import Settings
 
 MAKE = "`waggle keys gateway` makes a key for the gateway (docs/access.md)"
 
 
-def check_decisions(settings: Settings) -> list[Finding]:
+def check_decisions(settings: Settings) -> list[CheckResult]:
     """What the settings let be obeyed, over HTTP and over Kafka."""
     principals = read_principals(settings.principals)
     if settings.unsigned_decisions == "accept":

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 from pydantic import SecretStr
 
-from services.cli.checks.finding import Finding, fail, ok, warn
+from services.cli.checks.check_result import CheckResult, fail, ok, warn
 from services.cli.checks.models import check_models
 from shared.config import Settings
 from shared.net.urls import without_password
@@ -25,7 +25,7 @@ _BUSY = "is its machine busy? look again later"
 _AWAY = (httpx.HTTPError, httpx.InvalidURL)
 
 
-async def check_endpoints(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
+async def check_endpoints(settings: Settings, environment: Mapping[str, str]) -> list[CheckResult]:
     """Those that are set."""
     async with httpx.AsyncClient(timeout=_WITHIN) as http:
         collector = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -38,11 +38,11 @@ async def check_endpoints(settings: Settings, environment: Mapping[str, str]) ->
     return [each for part in parts for each in part]
 
 
-async def _if(url: str | None, check: Callable[[str], Awaitable[Finding]]) -> list[Finding]:
+async def _if(url: str | None, check: Callable[[str], Awaitable[CheckResult]]) -> list[CheckResult]:
     return [await check(url)] if url else []
 
 
-async def _gateway(http: httpx.AsyncClient, settings: Settings) -> list[Finding]:
+async def _gateway(http: httpx.AsyncClient, settings: Settings) -> list[CheckResult]:
     url, at = settings.gateway.rstrip("/"), without_password(settings.gateway)
     try:
         answer = await http.get(f"{url}/ready")
@@ -57,7 +57,7 @@ async def _gateway(http: httpx.AsyncClient, settings: Settings) -> list[Finding]
         return [fail("gateway", f"nothing answers at {at}: {_reason(away)}", do)]
 
 
-async def _access(http: httpx.AsyncClient, url: str, key: SecretStr | None) -> Finding:
+async def _access(http: httpx.AsyncClient, url: str, key: SecretStr | None) -> CheckResult:
     """Whether the gateway asks for a key, and takes ours."""
     asked = f"{url}/v1/agents"
     if (await http.get(asked)).status_code != httpx.codes.UNAUTHORIZED:
@@ -70,14 +70,14 @@ async def _access(http: httpx.AsyncClient, url: str, key: SecretStr | None) -> F
     return ok("access", "the gateway asks for a key, and takes this one")
 
 
-def _open(url: str) -> Finding:
+def _open(url: str) -> CheckResult:
     if urlsplit(url).hostname in _LOOPBACK:
         return ok("access", "the gateway asks nobody for a key, and is asked from this machine")
     found = "the gateway asks nobody for a key: whoever reaches it may do everything"
     return warn("access", found, "set its WAGGLE_KEYS (docs/access.md)")
 
 
-async def _collector(http: httpx.AsyncClient, url: str) -> Finding:
+async def _collector(http: httpx.AsyncClient, url: str) -> CheckResult:
     """Hand it no spans, as OTLP allows."""
     target = f"{url.rstrip('/')}/v1/traces"
     at = without_password(target)
@@ -91,7 +91,7 @@ async def _collector(http: httpx.AsyncClient, url: str) -> Finding:
     return ok("traces", f"{at} takes them")
 
 
-def _mail(url: str) -> Finding:
+def _mail(url: str) -> CheckResult:
     at, parts = without_password(url), urlsplit(url)
     kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
     try:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from infra.topics import Topic, agents, declared
-from services.cli.checks.finding import MOST_APART, Finding, fail, ok, warn
+from services.cli.checks.check_result import MOST_APART, CheckResult, fail, ok, warn
 from shared import bus
 from shared.bus.admin import GroupLag, KafkaSurvey, await_kafka, newest, survey, topics_with_lag
 from shared.bus.groups import groups_by_topic
@@ -30,7 +30,7 @@ _AWAY: tuple[type[Exception], ...] = (ConnectionError, TimeoutError, *bus.OUTAGE
 _DECLARED = "infra/topics.toml declares it"
 
 
-async def check_kafka(settings: Settings) -> list[Finding]:
+async def check_kafka(settings: Settings) -> list[CheckResult]:
     """Everything about Kafka."""
     try:
         await await_kafka(settings, LONGER if await _listens(settings) else PATIENCE)
@@ -59,7 +59,7 @@ async def _listens(settings: Settings) -> bool:
     return False
 
 
-def _server(settings: Settings, found: KafkaSurvey) -> Finding:
+def _server(settings: Settings, found: KafkaSurvey) -> CheckResult:
     at = f"{found.brokers} broker{'s' if found.brokers > 1 else ''} at {settings.kafka}"
     how = settings.kafka_security_protocol
     if found.embedded:
@@ -72,7 +72,7 @@ def _server(settings: Settings, found: KafkaSurvey) -> Finding:
     return ok("kafka", f"{at}: {release} or later, {how}")
 
 
-def _topics(found: KafkaSurvey) -> Iterator[Finding]:
+def _topics(found: KafkaSurvey) -> Iterator[CheckResult]:
     wanted = declared()
     wrong = [each for topic in wanted for each in _topic(topic, found)]
     if not wrong:
@@ -80,7 +80,7 @@ def _topics(found: KafkaSurvey) -> Iterator[Finding]:
     yield from wrong
 
 
-def _topic(wanted: Topic, found: KafkaSurvey) -> Iterator[Finding]:
+def _topic(wanted: Topic, found: KafkaSurvey) -> Iterator[CheckResult]:
     subject, there = f"topic {wanted.name}", found.partitions.get(wanted.name)
     if there is None:
         settings = " ".join(f"{name}={value}" for name, value in wanted.settings.items())
@@ -93,7 +93,7 @@ def _topic(wanted: Topic, found: KafkaSurvey) -> Iterator[Finding]:
         yield from _settings(subject, wanted, settings_there)
 
 
-def _settings(subject: str, wanted: Topic, there: Mapping[str, str]) -> Iterator[Finding]:
+def _settings(subject: str, wanted: Topic, there: Mapping[str, str]) -> Iterator[CheckResult]:
     policy = there.get("cleanup.policy", "")
     if set(policy.split(",")) != {wanted.cleanup}:
         lost = "what it must keep is lost after a while" if wanted.cleanup == "compact" else "messages vanish from it"
@@ -115,7 +115,7 @@ def _later_than(wanted: Topic, there: Mapping[str, str]) -> list[str]:
     return [f"{name}={value}" for name, value in needed if float(there.get(name, value)) > float(value)]
 
 
-async def _groups(settings: Settings) -> list[Finding]:
+async def _groups(settings: Settings) -> list[CheckResult]:
     expected = groups_by_topic(settings.topic_prefix, agents())
     told: dict[str, tuple[GroupLag, int]] = {}
     for topic in await topics_with_lag(settings, expected):
@@ -127,7 +127,7 @@ async def _groups(settings: Settings) -> list[Finding]:
     return empty or [ok("groups", f"all {len(told)} consumer groups have members")]
 
 
-def _nobody(group: GroupLag, lag: int) -> Finding:
+def _nobody(group: GroupLag, lag: int) -> CheckResult:
     waiting = f", and {lag:,} messages wait" if lag else ""
     found = f"nobody is in it{waiting}"
     return warn(
@@ -135,7 +135,7 @@ def _nobody(group: GroupLag, lag: int) -> Finding:
     )
 
 
-async def _clock(settings: Settings) -> Finding:
+async def _clock(settings: Settings) -> CheckResult:
     """Kafka tells no time, but its records carry that of who wrote them: one from the future shows a wrong clock."""
     last = await newest(settings, LOG)
     if last is None:

@@ -2,7 +2,7 @@
 
 import httpx
 
-from services.cli.checks.finding import Finding, fail, ok, warn
+from services.cli.checks.check_result import CheckResult, fail, ok, warn
 from shared.config import Settings
 from shared.errors import Misconfigured
 from shared.net.urls import without_password
@@ -10,7 +10,7 @@ from shared.net.urls import without_password
 _OPENAI = "https://api.openai.com/v1"
 
 
-async def check_models(http: httpx.AsyncClient, settings: Settings) -> list[Finding]:
+async def check_models(http: httpx.AsyncClient, settings: Settings) -> list[CheckResult]:
     """One finding a server and key, and one for prices that nobody has named."""
     from shared.llm.endpoints import chains_of, endpoints_in  # noqa: PLC0415 -- takes a second, and only `doctor` needs it
 
@@ -26,7 +26,7 @@ async def check_models(http: httpx.AsyncClient, settings: Settings) -> list[Find
     return found + _prices({each.model for each in endpoints if not each.price.known})
 
 
-async def _server(http: httpx.AsyncClient, url: str, key: str, wanted: set[str], settings: Settings) -> Finding:
+async def _server(http: httpx.AsyncClient, url: str, key: str, wanted: set[str], settings: Settings) -> CheckResult:
     where, at = "WAGGLE_MODELS" if settings.models else "OPENAI_BASE_URL", without_password(url)
     try:
         answer = await http.get(f"{url}/models", headers={"Authorization": f"Bearer {key}"})
@@ -46,7 +46,7 @@ async def _server(http: httpx.AsyncClient, url: str, key: str, wanted: set[str],
     return _listed(at, answer, wanted, f"correct {names}, or load it there")
 
 
-def _listed(url: str, answer: httpx.Response, wanted: set[str], do: str) -> Finding:
+def _listed(url: str, answer: httpx.Response, wanted: set[str], do: str) -> CheckResult:
     try:
         listed = {str(each["id"]) for each in answer.json()["data"]}
     except (ValueError, KeyError, TypeError):
@@ -56,7 +56,7 @@ def _listed(url: str, answer: httpx.Response, wanted: set[str], do: str) -> Find
     return ok("model", f"{url} has {', '.join(sorted(wanted))}")
 
 
-def _prices(unknown: set[str]) -> list[Finding]:
+def _prices(unknown: set[str]) -> list[CheckResult]:
     if not unknown:
         return []
     do = "set WAGGLE_MODEL_PRICES, or budgets of money hold too early"

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.cli.checks.finding import Finding, clock, fail, ok, warn
+from services.cli.checks.check_result import CheckResult, clock, fail, ok, warn
 from shared import archive, blackboard
 from shared.archive import check_postgres
 from shared.archive import survey as survey_postgres
@@ -20,13 +20,13 @@ OLDEST_POSTGRES = 15
 _CORRECT = "correct that setting; docs/secure-transport.md has examples"
 
 
-async def check_stores(settings: Settings) -> list[Finding]:
+async def check_stores(settings: Settings) -> list[CheckResult]:
     """Redis, then Postgres."""
     redis, postgres = await asyncio.gather(_redis(settings), _postgres(settings.postgres))
     return [*redis, *postgres]
 
 
-async def _redis(settings: Settings) -> list[Finding]:
+async def _redis(settings: Settings) -> list[CheckResult]:
     at = without_password(settings.redis)
     try:
         await check_redis(settings)
@@ -38,14 +38,14 @@ async def _redis(settings: Settings) -> list[Finding]:
     return [_release(at, found), *_kept(found), clock("redis clock", found.ahead)]
 
 
-def _release(at: str, found: RedisSurvey) -> Finding:
+def _release(at: str, found: RedisSurvey) -> CheckResult:
     release = ".".join(map(str, found.version))
     if found.version < OLDEST_REDIS:
         return fail("redis", f"{at} is {release}", "upgrade it: scripts need 6.2 or later")
     return ok("redis", f"{at} is {release}")
 
 
-def _kept(found: RedisSurvey) -> list[Finding]:
+def _kept(found: RedisSurvey) -> list[CheckResult]:
     evicting = fail(
         "redis memory",
         "it throws keys away when it is full: runs would vanish",
@@ -59,7 +59,7 @@ def _kept(found: RedisSurvey) -> list[Finding]:
     return [*([evicting] if found.evicts else []), *([] if found.keeps else [forgetting])]
 
 
-async def _postgres(dsn: str) -> list[Finding]:
+async def _postgres(dsn: str) -> list[CheckResult]:
     at = without_password(dsn)
     try:
         await check_postgres(dsn)

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from schemas.plan import AgentCard
-from services.cli.checks.finding import Finding, fail, ok, warn
+from services.cli.checks.check_result import CheckResult, fail, ok, warn
 from shared import blackboard
 from shared.access.tenants import read_tenants
 from shared.authorization import read_gate
@@ -23,7 +23,7 @@ class Named(NamedTuple):
     name: str
 
 
-async def check_tools(settings: Settings) -> list[Finding]:
+async def check_tools(settings: Settings) -> list[CheckResult]:
     """Nothing where no file is set."""
     try:
         named = sorted({*_limited(settings), *_judged(settings), *_permitted(settings), *_served(settings)})
@@ -73,7 +73,7 @@ async def _agents(settings: Settings) -> dict[str, AgentCard]:
         await sentinel.close()
 
 
-def _entry(named: Named, there: set[str]) -> Finding:
+def _entry(named: Named, there: set[str]) -> CheckResult:
     file, kind, name = named
     if name in there:
         return ok("tools", f"{file} names the {kind} {name}")

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from pydantic import ValidationError
 
-from services.cli.checks.finding import Finding, fail, ok, warn
+from services.cli.checks.check_result import CheckResult, fail, ok, warn
 from shared.config import Settings, settings_of, variable, wrong_settings
 from shared.service.policies import wrong_policies
 
@@ -13,7 +13,7 @@ PREFIX = "WAGGLE_"
 KNOWN = frozenset(variable(name, field) for name, field in Settings.model_fields.items())
 
 
-def check_variables(environment: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
+def check_variables(environment: Mapping[str, str]) -> tuple[Settings | None, list[CheckResult]]:
     """The settings, if there can be any, and what is to be said about them."""
     unknown = [*_unknown(environment)]
     try:
@@ -26,7 +26,7 @@ def check_variables(environment: Mapping[str, str]) -> tuple[Settings | None, li
     return settings, [*unknown, ok("settings", f"{given} variables are set, and fit together")]
 
 
-def _unknown(environment: Mapping[str, str]) -> Iterator[Finding]:
+def _unknown(environment: Mapping[str, str]) -> Iterator[CheckResult]:
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in KNOWN:
             near = get_close_matches(name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in KNOWN], n=1)
@@ -34,7 +34,7 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[Finding]:
             yield warn("settings", f"{name} is no variable of Waggle and is not read", do)
 
 
-def _refused(problem: str) -> Finding:
+def _refused(problem: str) -> CheckResult:
     return fail("settings", problem, "docs/configuration.md says what each takes")
 
 

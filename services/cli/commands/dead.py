@@ -12,7 +12,7 @@ from services.cli.commands.submit import moment
 from services.cli.dead_letter_batch import many, one
 from services.cli.exit_codes import EPILOGUE, ConsoleError, Exit
 from services.cli.options import GatewayOption, JsonOption, connect
-from services.cli.show.dead_letters import Found, Letter, show_letter, show_list
+from services.cli.show.dead_letters import DeadLetterList, Letter, show_letter, show_list
 from services.cli.terminal import Screen
 
 app = typer.Typer(
@@ -71,7 +71,7 @@ def list_letters(
     if json:
         screen.document(found)
     else:
-        show_list(screen, Found.model_validate(found))
+        show_list(screen, DeadLetterList.model_validate(found))
 
 
 @app.command()

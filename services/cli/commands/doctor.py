@@ -12,9 +12,9 @@ from typing import Any
 import typer
 from rich.text import Text
 
+from services.cli.checks.check_result import CheckResult, warn
 from services.cli.checks.decisions import check_decisions
 from services.cli.checks.endpoints import check_endpoints
-from services.cli.checks.finding import Finding, warn
 from services.cli.checks.kafka import check_kafka
 from services.cli.checks.stores import check_stores
 from services.cli.checks.tools import check_tools
@@ -53,7 +53,7 @@ def doctor(json: JsonOption = False) -> None:
     raise typer.Exit(Exit.FAILED if failed else Exit.COMPLETE)
 
 
-def _without_secrets(finding: Finding) -> Finding:
+def _without_secrets(finding: CheckResult) -> CheckResult:
     """The finding as it may be shown: it repeats what a client has said, which may repeat what it was given."""
     return replace(finding, found=shown(finding.found), do=shown(finding.do))
 
@@ -68,7 +68,7 @@ def quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-async def findings_in(environment: Mapping[str, str]) -> list[Finding]:
+async def findings_in(environment: Mapping[str, str]) -> list[CheckResult]:
     """What all checks come to, for a process with this environment."""
     settings, found = check_variables(environment)
     if settings is None:
@@ -82,7 +82,7 @@ async def findings_in(environment: Mapping[str, str]) -> list[Finding]:
     return [*found, *check_decisions(settings), *(each for part in rest for each in part)]
 
 
-async def timed(subject: str, check: Coroutine[Any, Any, list[Finding]]) -> list[Finding]:
+async def timed(subject: str, check: Coroutine[Any, Any, list[CheckResult]]) -> list[CheckResult]:
     """The findings of a check, and one that says so if it was slow: a busy machine is no failure."""
     began = time.monotonic()
     try:
@@ -98,7 +98,7 @@ async def timed(subject: str, check: Coroutine[Any, Any, list[Finding]]) -> list
     return [*found, warn(f"{subject} speed", said, "is this machine, or the network, busy?")]
 
 
-def show(screen: Screen, finding: Finding) -> None:
+def show(screen: Screen, finding: CheckResult) -> None:
     """One line, and a second one if something is to be done."""
     level = (f"{finding.level:<5}", STYLES[finding.level])
     screen.say(Text.assemble(level, (f"{one_line(finding.subject)}: ", "bold"), one_line(finding.found)))

@@ -14,7 +14,7 @@ from services.cli.terminal import Screen, one_line
 ByOption = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; else your user name.")]
 
 
-class Decision(StrEnum):
+class ApprovalChoice(StrEnum):
     """What a person may decide."""
 
     APPROVE = "approve"
@@ -23,7 +23,7 @@ class Decision(StrEnum):
 
 def decide(
     run: RunArgument,
-    decision: Annotated[Decision, typer.Argument(help="approve or reject.")],
+    decision: Annotated[ApprovalChoice, typer.Argument(help="approve or reject.")],
     answer: Annotated[str, typer.Option(help="What the agent shall know; with reject: why.")] = "",
     by: ByOption = None,
     gateway: GatewayOption = None,

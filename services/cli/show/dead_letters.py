@@ -28,7 +28,7 @@ class Line(Part):
     handled: DeadLetterHandled | None = None
 
 
-class Found(Part):
+class DeadLetterList(Part):
     """What a search found."""
 
     letters: list[Line]
@@ -77,7 +77,7 @@ class Progress(Part):
     error: ErrorInfo | None = None
 
 
-def show_list(screen: Screen, found: Found) -> None:
+def show_list(screen: Screen, found: DeadLetterList) -> None:
     """A table of dead letters, and whether there are more."""
     rows = plain_table("dead letter", "died", "error", "attempts", "tenant", "state", "message", right=3, left_again=4)
     for line in found.letters:

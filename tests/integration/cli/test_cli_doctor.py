@@ -17,7 +17,7 @@ from infra import topics as declared_topics
 from infra.probe import free_port
 from schemas.plan import AgentCard, Risk, ToolCard
 from services.cli.app import app
-from services.cli.checks.finding import clock
+from services.cli.checks.check_result import clock
 from shared.blackboard import Sentinel, announce
 from shared.tools.runtime import limits_in
 

@@ -9,7 +9,7 @@ import pytest
 from infra import progress as module
 from infra.embedded.child import Child, NotReadyError
 from infra.progress import Progress
-from services.cli.checks.finding import fail, ok
+from services.cli.checks.check_result import fail, ok
 from services.cli.commands import doctor
 
 BUSY = "while True: pass"

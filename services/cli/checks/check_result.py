@@ -7,7 +7,7 @@ Level: TypeAlias = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One line of the report."""
 
     level: Level
@@ -18,26 +18,26 @@ class Finding:
     """What to do about it; empty when it is as it should be."""
 
 
-def ok(subject: str, found: str) -> Finding:
+def ok(subject: str, found: str) -> CheckResult:
     """As it should be."""
-    return Finding("ok", subject, found)
+    return CheckResult("ok", subject, found)
 
 
-def warn(subject: str, found: str, do: str) -> Finding:
+def warn(subject: str, found: str, do: str) -> CheckResult:
     """It works, but not as well as it should, or not for long."""
-    return Finding("warn", subject, found, do)
+    return CheckResult("warn", subject, found, do)
 
 
-def fail(subject: str, found: str, do: str) -> Finding:
+def fail(subject: str, found: str, do: str) -> CheckResult:
     """Nothing, or not everything, can work like this."""
-    return Finding("fail", subject, found, do)
+    return CheckResult("fail", subject, found, do)
 
 
 MOST_APART = 2.0
 """Seconds two clocks may differ: deadlines and timers are compared across machines."""
 
 
-def clock(subject: str, ahead: float) -> Finding:
+def clock(subject: str, ahead: float) -> CheckResult:
     """Whether another machine's clock agrees with this one's."""
     found = f"its clock is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
     if abs(ahead) <= MOST_APART:
