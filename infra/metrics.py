@@ -63,7 +63,7 @@ def catalogue() -> list[Metric]:
 def _metric(registered: MetricWrapperBase) -> Metric:
     [family] = registered.describe()
     name = f"{family.name}_total" if family.type == "counter" else family.name
-    return Metric(name, family.type, tuple(registered._labelnames), family.documentation)  # noqa: SLF001 -- told nowhere else
+    return Metric(name, family.type, tuple(registered._labelnames), family.documentation)  # noqa: SLF001 -- available nowhere else
 
 
 def page() -> str:

@@ -53,8 +53,8 @@ class Findings(Part):
     answer: str = Field(max_length=100_000, description="The result in Markdown, complete in itself.")
     facts: list[Fact] = Field(max_length=500, description="Values later steps may compute with.")
     sources: list[Source] = Field(description="Documents and pages the answer rests on.")
-    confidence: float = Field(ge=0, le=1, description="How sure you are.")
-    caveats: list[str] = Field(description="What the reader must know before relying on it.")
+    confidence: float = Field(ge=0, le=1, description="Your confidence in the answer.")
+    caveats: list[str] = Field(description="Limitations the reader must know.")
 
 
 class Output(Findings):
