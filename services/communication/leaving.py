@@ -28,7 +28,7 @@ def check_leaving(call: ToolContext, files: list[File] | None = None, **material
     if refused:
         raise _refusal(refused)
     for each in screening.tripped:
-        log.info("a guardrail has tripped", guardrail=each.kind, where=each.where, why=each.why)
+        log.info("guardrail_tripped", guardrail=each.kind, where=each.where, why=each.why)
 
 
 def _refusal(tripped: list[Tripped]) -> ToolError:
