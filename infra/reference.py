@@ -1,5 +1,6 @@
 """Write docs/configuration.md from the settings: `python -m infra.reference [--check]`."""
 
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,20 +8,28 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from infra.generated import write_or_check
-from shared.config import Settings, variable
+from infra.variables import own_settings, variables_of
+from shared.config import Settings
 
 PAGE = Path("docs/configuration.md")
 _HEAD = """\
 # Configuration
 
-Every service reads the same environment variables, once, at start. Lists are comma-separated, mappings are
-`key=value` pairs. Whitespace around a value is dropped, as files and secrets often end in it; a line break or another
-control character inside one is refused at start, with the variable's name. Traces are exported to the standard
-`OTEL_EXPORTER_OTLP_ENDPOINT`; unset, they are not exported. `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` apply, but no
-proxy is used for addresses on this machine.
+Every service reads the same environment variables, once, at start; [some](#of-one-service) are read by one service
+only. Lists are comma-separated, mappings are `key=value` pairs. Whitespace around a value is dropped, as files and
+secrets often end in it; a line break or another control character inside one is refused at start, with the variable's
+name. Traces are exported to the standard `OTEL_EXPORTER_OTLP_ENDPOINT`; unset, they are not exported. `HTTP_PROXY`,
+`HTTPS_PROXY` and `NO_PROXY` apply, but no proxy is used for addresses on this machine.
 
 | variable | default | meaning |
 |---|---|---|
+"""
+
+_OWN = """
+## Of one service
+
+| service | variable | default | meaning |
+|---|---|---|---|
 """
 
 _TAIL = """
@@ -68,11 +77,16 @@ A provider's usage figures are used if plausible ([budgets](budgets.md#usage)). 
 
 def page() -> str:
     """Return the whole page."""
-    return _HEAD + "".join(_row(name, field) for name, field in Settings.model_fields.items()) + _TAIL
+    common = variables_of(Settings)
+    rows = "".join(f"| `{name}` | {_default(field)} | {field.description} |\n" for name, field in common.items())
+    return _HEAD + rows + _OWN + "".join(_own_rows(common)) + _TAIL
 
 
-def _row(name: str, field: FieldInfo) -> str:
-    return f"| `{variable(name, field)}` | {_default(field)} | {field.description} |\n"
+def _own_rows(common: Collection[str]) -> Iterator[str]:
+    for service, kind in own_settings().items():
+        for name, field in variables_of(kind).items():
+            if name not in common:
+                yield f"| `{service}` | `{name}` | {_default(field)} | {field.description} |\n"
 
 
 def _default(field: FieldInfo) -> str:

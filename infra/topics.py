@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.bus.security import secured
-from shared.config import read_settings
+from shared.config import Settings, read_settings
 
 _DECLARATION = Path(__file__).with_name("topics.toml")
 _OF_EACH_AGENT = ("agents", "retries")
@@ -138,7 +138,7 @@ def _is_new(name: str, code: int) -> bool:
 
 def main() -> None:
     """Create the missing topics on the configured Kafka, and report them."""
-    settings = read_settings()
+    settings = read_settings(Settings)
     try:
         made = asyncio.run(create(settings.kafka, settings.topic_prefix, declared(), secured=secured(settings)))
     except (ConnectionError, KafkaError) as failed:

@@ -134,7 +134,6 @@ def settings(own_kafka, parts):
         kafka=own_kafka,
         redis=parts["WAGGLE_REDIS"],
         postgres=parts["WAGGLE_POSTGRES"],
-        smtp=parts["WAGGLE_SMTP"],
         topic_prefix=f"t{uuid4().hex[:8]}.",
         unsigned_decisions="accept",
     )

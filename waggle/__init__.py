@@ -9,7 +9,7 @@ from schemas.step import DoStep as Step
 from schemas.step import Fact, Findings, MakePlan, ReviewResult, Source, Verdict
 from schemas.task import Artefact
 from shared.agent import Agent, AskHuman, Context
-from shared.config import ModelRole
+from shared.config import ModelRole, ServiceSettings
 from shared.errors import NeedsHuman, RetryableError, TerminalError
 from shared.tools import Limits, ToolContext, ToolError, tool
 
@@ -30,6 +30,7 @@ __all__ = [
     "RetryableError",
     "ReviewResult",
     "Risk",
+    "ServiceSettings",
     "Source",
     "Step",
     "TerminalError",

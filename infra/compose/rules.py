@@ -9,7 +9,7 @@ from infra.compose.reading import Compose, Model, Mount, example, mounts, settin
 from infra.embedded.stack import service_names
 from infra.entrusted import SECRETS, entrusted, too_many
 from infra.kafka import broker
-from shared.config import Settings
+from infra.variables import all_variables
 
 STANDARD = frozenset(
     {
@@ -113,9 +113,7 @@ def _variables_are_settings(compose: Compose) -> Iterator[str]:
 
 def known_variables() -> frozenset[str]:
     """Return every variable a service reads."""
-    fields = Settings.model_fields.items()
-    named = (getattr(field.validation_alias, "choices", [f"WAGGLE_{name.upper()}"])[0] for name, field in fields)
-    return STANDARD | {str(name) for name in named}
+    return STANDARD | all_variables().keys()
 
 
 def _secrets_are_with_who_uses_them(compose: Compose) -> Iterator[str]:

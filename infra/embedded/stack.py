@@ -18,7 +18,7 @@ from shared.access.principals import read_principals
 from shared.access.signing import from_secret, new_secret, public_half
 from shared.bus.admin import await_kafka
 from shared.bus.security import secured
-from shared.config import settings_of
+from shared.config import Settings, settings_of
 from shared.errors import Misconfigured
 from shared.net.urls import bypass_loopback
 
@@ -114,7 +114,7 @@ class Stack:
         prefix = self._environment.get("WAGGLE_TOPIC_PREFIX", "waggle.")
         wanted = topics.declared(topics.agents(self._source / "services"))
         if given := self._given("WAGGLE_KAFKA"):
-            settings = settings_of(self._environment)
+            settings = settings_of(self._environment, Settings)
             await await_kafka(settings, KAFKA_WITHIN)
             await topics.create(given, prefix, wanted, secured=secured(settings))
             return

@@ -9,8 +9,8 @@ from typing import Any
 import certifi
 from pydantic import ValidationError
 
-from infra.manifests import code
-from shared.config import Settings, wrong_settings
+from infra.variables import all_variables, own_settings
+from shared.config import ServiceSettings, Settings, wrong_settings
 from shared.service.policies import wrong_policies
 
 _SECRETS = {
@@ -28,21 +28,27 @@ _FILES = {
 
 
 def refused(pod: Mapping[str, Any], container: Mapping[str, Any], environment: Mapping[str, str | None]) -> list[str]:
-    """Yield a sentence for each variable that would keep a service from starting, such as an unmounted file."""
-    known, files = code.variables(), mounted(pod, container)
+    """Return a sentence for each variable that would keep a service from starting, such as an unmounted file."""
+    known, files = all_variables(), mounted(pod, container)
     given = {name: _SECRETS.get(name, "word") if value is None else value for name, value in environment.items()}
     values = {known[name]: _there(name, value, files) for name, value in given.items() if value and name in known}
-    return [f"the settings refuse {problem}" for problem in _wrong(frozenset(values.items()))]
+    return [f"the settings refuse {problem}" for problem in _wrong(frozenset(values.items()), container["command"][-1])]
 
 
 @cache
-def _wrong(values: frozenset[tuple[str, str]]) -> list[str]:
-    """Cached: the settings read files, and many containers have the same environment."""
+def _wrong(values: frozenset[tuple[str, str]], module: str) -> list[str]:
+    """Return what the settings of a module refuse. Cached: they read files."""
+    own = own_settings().get(module.removeprefix("services."))
+    problems = _refusals(values, own) if own else []
+    return [*problems, *(_refusals(values, Settings) or wrong_policies(Settings.model_validate(dict(values))))]
+
+
+def _refusals(values: frozenset[tuple[str, str]], kind: type[ServiceSettings]) -> list[str]:
     try:
-        settings = Settings.model_validate(dict(values))
+        kind.model_validate(dict(values))
     except ValidationError as wrong:
-        return wrong_settings(wrong)
-    return wrong_policies(settings)
+        return wrong_settings(wrong, kind)
+    return []
 
 
 def mounted(pod: Mapping[str, Any], container: Mapping[str, Any]) -> frozenset[str]:

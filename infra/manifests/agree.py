@@ -11,6 +11,7 @@ from infra.manifests.held import excess
 from infra.manifests.render import Object, called, of_kind, ours
 from infra.manifests.secrets import given, missing
 from infra.manifests.strimzi import object_name
+from infra.variables import all_variables
 from shared.config import Settings
 from shared.service import GRACE
 from shared.service.http import KAFKA_WITHIN
@@ -88,7 +89,7 @@ def _image(container: Mapping[str, Any], version: str) -> Iterator[str]:
 
 
 def _environment(objects: Sequence[Object], pod: Mapping[str, Any], container: Mapping[str, Any]) -> Iterator[str]:
-    known, environment = code.variables(), given(objects, container)
+    known, environment = all_variables(), given(objects, container)
     referred = {name for value in environment.values() for name in _REFERENCE.findall(value or "")}
     for name in sorted(set(environment) - set(known) - code.OF_LIBRARIES - referred):
         yield f"nothing reads the variable {name}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from infra.topics import agents, declared
 from schemas.publish.asyncapi import asyncapi
 from shared.bus.groups import TIMEKEEPER, groups_by_topic
-from shared.config import Settings, variable
+from shared.config import Settings
 from shared.service.http import health_routes
 
 ROOT = Path(__file__).parents[2]
@@ -40,11 +40,6 @@ def runnable(module: str) -> bool:
     place = ROOT.joinpath(*module.split("."))
     file = place.with_suffix(".py")
     return (place / "__main__.py").exists() or (file.exists() and '__name__ == "__main__"' in file.read_text())
-
-
-def variables() -> Mapping[str, str]:
-    """Return the environment variables of the settings, each with its field."""
-    return {variable(name, field): name for name, field in Settings.model_fields.items()}
 
 
 def routes() -> set[str]:

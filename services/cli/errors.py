@@ -46,7 +46,7 @@ def _invalid(error: Any) -> ConsoleError:
     from shared.config import Settings, wrong_settings  # noqa: PLC0415 -- slow to import
 
     if error.title == Settings.__name__:
-        return ConsoleError("; ".join(wrong_settings(error)), code=Exit.USAGE)
+        return ConsoleError("; ".join(wrong_settings(error, Settings)), code=Exit.USAGE)
     return ConsoleError(
         f"the gateway's answer cannot be read as {error.title}: {error.errors()[0]['msg']}",
         "is this address Waggle's gateway, and of the same version as this command?",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from services.code.settings import CodeSettings
 from services.code.tools import keep_file, list_files, read_file, run_python, run_tests, write_file
 from waggle import Agent, Budget, Context, Findings, Step
 
@@ -10,6 +11,7 @@ agent = Agent(
     description="Writes Python programs, runs and tests them in a sandbox, and reviews code.",
     instructions=Path(__file__).with_name("instructions.md"),
     tools=[write_file, read_file, list_files, run_python, run_tests, keep_file],
+    settings=CodeSettings,
     budget=Budget(tokens=100_000, tool_calls=20),
 )
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from schemas.message import MediaType
 from services.code import project, sandbox
 from services.code.sandbox import Program, RunOutcome
+from services.code.settings import CodeSettings
 from services.code.testing import runnable
 from shared.files import local_name
 from waggle import Artefact, Effect, Risk, ToolContext, ToolError, tool
@@ -84,13 +85,13 @@ async def list_files(*, call: ToolContext) -> list[FileEntry]:
 
 
 @tool(risk=Risk.MEDIUM, effect=Effect.IDEMPOTENT, timeout=60, local=True, destinations=())
-async def run_python(path: ProjectPath, *, call: ToolContext) -> RunOutcome:
+async def run_python(path: ProjectPath, *, call: ToolContext[CodeSettings]) -> RunOutcome:
     """Run a Python file of the project in a sandbox: no network, only the project and inputs/, 20 s, 512 MB."""
     return await _run(Path(path).name, await _source(path, call), call)
 
 
 @tool(risk=Risk.MEDIUM, effect=Effect.IDEMPOTENT, timeout=60, local=True, destinations=())
-async def run_tests(path: ProjectPath, *, call: ToolContext) -> RunOutcome:
+async def run_tests(path: ProjectPath, *, call: ToolContext[CodeSettings]) -> RunOutcome:
     """Run each function `test_…` of a Python file in the sandbox; each prints PASS or FAIL, exit_code 0: all passed."""
     source = await _apart(runnable, path, await _source(path, call))
     return await _run(Path(path).name, source, call)
@@ -107,7 +108,7 @@ async def _apart(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     return await asyncio.get_running_loop().run_in_executor(_FILES, partial(function, *args, **kwargs))
 
 
-async def _run(name: str, source: str, call: ToolContext) -> RunOutcome:
+async def _run(name: str, source: str, call: ToolContext[CodeSettings]) -> RunOutcome:
     folder = await _project(call)
     inputs = call.workspace.folder / "no-inputs"
     await asyncio.to_thread(inputs.mkdir, exist_ok=True)

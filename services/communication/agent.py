@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from services.communication.settings import CommunicationSettings
 from services.communication.tools import post_webhook, send_email, summarise_files, write_report
 from waggle import Agent, Budget, Context, Findings, Step
 
@@ -10,6 +11,7 @@ agent = Agent(
     description="Writes reports and summaries, sends e-mail and webhooks to recipients the task names.",
     instructions=Path(__file__).with_name("instructions.md"),
     tools=[write_report, send_email, post_webhook, summarise_files],
+    settings=CommunicationSettings,
     budget=Budget(tokens=100_000, tool_calls=10),
 )
 

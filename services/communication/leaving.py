@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from services.communication.mail import File
+from services.communication.settings import CommunicationSettings
 from shared.guardrails import GuardrailAction, Screening, Tripped, read_policy
 from shared.tools import ToolContext, ToolError
 
@@ -16,7 +17,7 @@ log = structlog.get_logger()
 _TEXT = ("text/", "application/json", "application/xml", "application/yaml")
 
 
-def check_leaving(call: ToolContext, files: list[File] | None = None, **material: Any) -> None:
+def check_leaving(call: ToolContext[CommunicationSettings], files: list[File] | None = None, **material: Any) -> None:
     """Pass JSON-ready material and text files, or raise ToolError `guardrail` that names each finding and its place."""
     screening = Screening(read_policy(call.settings.guardrails), "output", call.tenant)
     for name, value in material.items():

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from services.communication.leaving import check_leaving
 from services.communication.mail import File, compose, deliver, server
+from services.communication.settings import CommunicationSettings
 from shared.authorization import POST, SEND
 from shared.guardrails import unloading
 from shared.tools.web.addresses import host_of, is_listed, parse_url
@@ -73,7 +74,7 @@ async def send_email(
         list[FileName], Field(max_length=10, description="Names of files, as summarise_files lists them.")
     ] = [],  # noqa: B006 - pydantic copies defaults
     *,
-    call: ToolContext,
+    call: ToolContext[CommunicationSettings],
 ) -> Sent:
     """Send one e-mail to all recipients. It cannot be undone.
 
@@ -100,7 +101,10 @@ async def send_email(
     dependency=host_of("url"),
 )
 async def post_webhook(
-    url: Annotated[str, Field(min_length=1, max_length=2_000)], payload: dict[str, JsonValue], *, call: ToolContext
+    url: Annotated[str, Field(min_length=1, max_length=2_000)],
+    payload: dict[str, JsonValue],
+    *,
+    call: ToolContext[CommunicationSettings],
 ) -> Posted:
     """Post a JSON object to a webhook that the task names; only hosts that the operator allows can be reached."""
     target = parse_url(url)
@@ -126,7 +130,7 @@ async def write_report(
     title: OneLine,
     body: Annotated[str, Field(min_length=1, max_length=500_000, description="Markdown, without the title.")],
     *,
-    call: ToolContext,
+    call: ToolContext[CommunicationSettings],
 ) -> Artefact:
     """Keep a Markdown report as a file of this task. The title becomes its first heading; the file can be attached."""
     check_leaving(call, title=title, body=body)

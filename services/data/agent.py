@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from services.data.settings import DataSettings
 from services.data.tools import describe_table, draw_chart, list_tables, query
 from waggle import Agent, Budget, Context, Findings, Step
 
@@ -10,6 +11,7 @@ agent = Agent(
     description="Analyses tables (CSV, JSON, Parquet, SQL databases) with SQL, finds what is unusual, draws charts.",
     instructions=Path(__file__).with_name("instructions.md"),
     tools=[list_tables, describe_table, query, draw_chart],
+    settings=DataSettings,
     budget=Budget(tokens=100_000, tool_calls=20),
 )
 

@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 import asyncpg
 import duckdb
 
+from services.data.settings import DataSettings
 from shared.tools import WITHOUT_IT, ToolContext, ToolError
 
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".sqlite", ".sqlite3", ".db", ".duckdb")
@@ -63,7 +64,7 @@ _KEPT: list[Tables] = []
 _LOCK = asyncio.Lock()
 
 
-async def tables_of(call: ToolContext) -> Tables:
+async def tables_of(call: ToolContext[DataSettings]) -> Tables:
     """Return the tables of this step, loaded at its first call."""
     key = str(call.workspace.folder)
     async with _LOCK:
@@ -75,7 +76,7 @@ async def tables_of(call: ToolContext) -> Tables:
     return known
 
 
-async def _load(call: ToolContext) -> Tables:
+async def _load(call: ToolContext[DataSettings]) -> Tables:
     names = [file.name for file in call.workspace.files() if Path(file.name).suffix.lower() in SUFFIXES]
     files, missing = await _files(call, names)
     rows = {name: await _postgres(dsn) for name, dsn in call.settings.databases.items() if "://" in dsn}

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from services.data.charts import ChartKind, draw
 from services.data.profile import TableProfile, profile
 from services.data.queries import select
+from services.data.settings import DataSettings
 from services.data.tables import quoted, tables_of
 from shared.tools import WITHOUT_IT
 from waggle import Artefact, Effect, Risk, ToolContext, ToolError, tool
@@ -35,7 +36,7 @@ class QueryResult(BaseModel):
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, timeout=120, destinations=())
-async def list_tables(*, call: ToolContext) -> list[TableInfo]:
+async def list_tables(*, call: ToolContext[DataSettings]) -> list[TableInfo]:
     """List the tables: one for each attached table file, and those of the configured databases.
 
     In SQL, write a name that has a dot or a capital in double quotes.
@@ -48,7 +49,7 @@ async def list_tables(*, call: ToolContext) -> list[TableInfo]:
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, timeout=120, destinations=())
-async def describe_table(table: str, *, call: ToolContext) -> TableProfile:
+async def describe_table(table: str, *, call: ToolContext[DataSettings]) -> TableProfile:
     """Describe a table: its rows, and each column's type, range, mean, empty and most frequent values.
 
     Do this before you query a table.
@@ -58,7 +59,9 @@ async def describe_table(table: str, *, call: ToolContext) -> TableProfile:
 
 
 @tool(risk=Risk.LOW, effect=Effect.READ, timeout=120, destinations=())
-async def query(sql: Sql, limit: Annotated[int, Field(ge=1, le=500)] = 50, *, call: ToolContext) -> QueryResult:
+async def query(
+    sql: Sql, limit: Annotated[int, Field(ge=1, le=500)] = 50, *, call: ToolContext[DataSettings]
+) -> QueryResult:
     """Run one SELECT over the tables. Aggregate in SQL; do not fetch rows to count them."""
     columns, rows, more = await select(await tables_of(call), sql, limit)
     return QueryResult(columns=columns, rows=rows, row_count=len(rows), truncated=more)
@@ -73,7 +76,7 @@ async def draw_chart(
     title: Annotated[str, Field(min_length=1, max_length=120)],
     name: Annotated[str, Field(pattern=r"^[\w-]+\.png$", description="File name, such as `failures.png`.")],
     *,
-    call: ToolContext,
+    call: ToolContext[DataSettings],
 ) -> Artefact:
     """Draw the rows of a SELECT as a chart and keep it as a file. For a histogram give the same column as x and y."""
     columns, rows, more = await select(await tables_of(call), sql, MOST_POINTS)

@@ -119,5 +119,5 @@ def _serve_metrics(parts: Parts) -> Callable[[], None]:
 
 def main() -> None:
     """Serve until asked to stop."""
-    settings = read_settings()
+    settings = read_settings(Settings)
     run_http(application(connect("gateway", settings)), settings)

@@ -26,7 +26,7 @@ from services.orchestrator.unreadable import stand_in_delivery, unread_intake
 from shared.blackboard import KnownAgents
 from shared.bus import Delivery, decode
 from shared.bus.groups import ORCHESTRATED
-from shared.config import read_settings
+from shared.config import Settings, read_settings
 from shared.errors import Conflict, RetryableError, TerminalError, WaggleError
 from shared.runs import Decision, Intake, Run
 from shared.service import Parts, connect, serve
@@ -125,7 +125,7 @@ def _record_run_span(run: Run, before: Run | None) -> None:
 
 def main() -> None:
     """Serve until asked to stop."""
-    settings = read_settings()
+    settings = read_settings(Settings)
     parts = connect("orchestrator", settings)
     orchestrator = Orchestrator.of(parts)
     background = (

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from services.research.citations import checked, fetched, given
+from services.research.settings import ResearchSettings
 from services.research.tools import fetch_page, read_document, search_documents
 from waggle import Agent, Budget, Context, Findings, Step
 
@@ -11,6 +12,7 @@ agent = Agent(
     description="Finds and reads documents, runbooks and web pages, and answers with sources.",
     instructions=Path(__file__).with_name("instructions.md"),
     tools=[search_documents, read_document, fetch_page],
+    settings=ResearchSettings,
     budget=Budget(tokens=100_000, tool_calls=15),
 )
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from services.research.documents import Document, document, documents_in, kind_of, text_of
 from services.research.fetching import readable
 from services.research.index import index_of
+from services.research.settings import ResearchSettings
 from services.research.text import Text
 from shared.tools.web.addresses import host_of
 from shared.tools.web.client import GuardedClient
@@ -58,7 +59,7 @@ async def search_documents(
     query: Annotated[str, Field(min_length=1, max_length=500, description="A few specific words.")],
     limit: Annotated[int, Field(ge=1, le=20)] = 5,
     *,
-    call: ToolContext,
+    call: ToolContext[ResearchSettings],
 ) -> list[Hit]:
     """Find documents by full text, best first: the operator's documents and the files of this task.
 
@@ -89,7 +90,7 @@ async def read_document(
     offset: Offset = 0,
     limit: Limit = 6_000,
     *,
-    call: ToolContext,
+    call: ToolContext[ResearchSettings],
 ) -> DocumentText:
     """Read a document, part by part: pass `next_offset` as `offset` to continue.
 
@@ -115,7 +116,7 @@ async def fetch_page(
     offset: Offset = 0,
     limit: Limit = 6_000,
     *,
-    call: ToolContext,
+    call: ToolContext[ResearchSettings],
 ) -> PageText:
     """Fetch a public web page as readable text, part by part: pass `next_offset` as `offset` to continue.
 
@@ -138,7 +139,7 @@ def _part(whole: Text, offset: int, limit: int) -> dict[str, object]:
     }
 
 
-async def _known(call: ToolContext) -> dict[str, Document]:
+async def _known(call: ToolContext[ResearchSettings]) -> dict[str, Document]:
     found, _ = await asyncio.to_thread(documents_in, call.settings.documents)
     own, _ = await _own(call)
     return {known.name: known for known in [*found, *own]}

@@ -27,7 +27,7 @@ from shared.bus.admin import Lookup
 from shared.bus.dead_letter import SUFFIX, write_dead_letter
 from shared.bus.groups import TIMEKEEPER, tables
 from shared.bus.timers import check_target
-from shared.config import read_settings
+from shared.config import Settings, read_settings
 from shared.errors import InvalidMessage
 from shared.service import Parts, connect, serve_table
 from shared.service.kill_switch import KillSwitch
@@ -208,7 +208,7 @@ class Timekeeper:
 
 def main() -> None:
     """Serve until asked to stop."""
-    settings = read_settings()
+    settings = read_settings(Settings)
     parts = connect(TIMEKEEPER, settings, relist=RELIST)
     pattern = tables(settings.topic_prefix)
     eraser, stops, lookup = TombstoneWriter(settings), KillSwitch(settings), Lookup(settings)

@@ -16,7 +16,7 @@ from schemas.step import DoStep, Findings, Handoff, Verdict
 from schemas.versions import Versions
 from shared.agent.context import Context
 from shared.agent.versions import versions_of
-from shared.config import ModelRole
+from shared.config import ModelRole, ServiceSettings
 from shared.tools import Tool
 
 MOST_TOOLS = 40
@@ -52,6 +52,8 @@ class Agent:
     instructions: Path
     """Markdown: the system prompt."""
     tools: Sequence[Tool] = ()
+    settings: type[ServiceSettings] = ServiceSettings
+    """Type of the agent's own settings: its tools read them from `call.settings`."""
     model: ModelRole = ModelRole.STRONG
     budget: Budget | None = None
     """What one handoff may use of the run's budget; None: all that is left."""

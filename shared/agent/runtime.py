@@ -19,7 +19,7 @@ from shared.blackboard import Journal, RunStore, Sentinel, append_live_event
 from shared.blackboard.journal import Leftovers
 from shared.blackboard.ledger import Ledger, unknown_run
 from shared.bus import encode, encode_lean, publish
-from shared.config import Settings
+from shared.config import ServiceSettings, Settings
 from shared.llm import Models
 from shared.service.kill_switch import KillSwitch, StopScope
 from shared.telemetry.metrics import Metrics
@@ -42,6 +42,8 @@ class AgentRuntime:
     models: Models
     metrics: Metrics
     stops: KillSwitch
+    agent_settings: ServiceSettings = field(default_factory=ServiceSettings)
+    """The agent's own settings, for its tools."""
     leftovers: Leftovers = field(default_factory=dict)
 
     @property

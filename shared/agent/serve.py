@@ -14,7 +14,7 @@ from shared.agent.declare import MOST_TOOLS, Agent
 from shared.agent.runtime import AgentRuntime
 from shared.agent.worker import Worker
 from shared.bus import Delivery, encode, publish
-from shared.config import Settings, read_settings
+from shared.config import ServiceSettings, Settings, read_settings
 from shared.llm import Models
 from shared.mcp import Servers, servers_for
 from shared.service import Parts, connect, serve
@@ -37,7 +37,7 @@ def worker_for(runtime: AgentRuntime, message: Message) -> Worker:
     return Worker(replace(runtime, agent=runtime.agent.with_tools(permitted)))
 
 
-def _runtime(agent: Agent, settings: Settings, parts: Parts) -> AgentRuntime:
+def _runtime(agent: Agent, settings: Settings, own: ServiceSettings, parts: Parts) -> AgentRuntime:
     return AgentRuntime(
         agent=agent,
         settings=settings,
@@ -48,16 +48,17 @@ def _runtime(agent: Agent, settings: Settings, parts: Parts) -> AgentRuntime:
         models=Models(settings, parts.sentinel.scripts, parts.metrics),
         metrics=parts.metrics,
         stops=KillSwitch(settings),
+        agent_settings=own,
     )
 
 
 def serve_agent(agent: Agent) -> None:
     """Run an agent as a service until the process is stopped."""
-    settings = read_settings()
-    parts = connect(agent.name, settings)
+    settings, own = read_settings(Settings), read_settings(agent.settings)
+    parts = connect(agent.name, settings, own)
     with refusing_to_start():
         check_limits(settings.tools, agent.tools)
-        runtime = _runtime(agent, settings, parts)
+        runtime = _runtime(agent, settings, own, parts)
         servers = mcp_servers(agent, settings, parts.metrics)
 
     async def handle(delivery: Delivery) -> None:

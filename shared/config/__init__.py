@@ -4,13 +4,27 @@ Stands below every policy: the policies read their own files with `read_toml`; s
 """
 
 from shared.config.credentials import presentable, signing_seed, signing_word
+from shared.config.environment import (
+    Names,
+    Pairs,
+    Paths,
+    ServiceSettings,
+    read_settings,
+    settings_of,
+    variable,
+    wrong_settings,
+)
 from shared.config.files import Strict, file_text, merged, parsed, read_toml, validated
 from shared.config.model_role import ModelRole
-from shared.config.settings import Settings, read_settings, settings_of, variable, wrong_settings
+from shared.config.settings import Settings
 from shared.config.transport import tls_context
 
 __all__ = [
     "ModelRole",
+    "Names",
+    "Pairs",
+    "Paths",
+    "ServiceSettings",
     "Settings",
     "Strict",
     "file_text",

@@ -1,47 +1,20 @@
-"""Every setting of every service: read from the environment once, at start, and passed down."""
+"""Settings every service reads, once, at start; those of one service are in its folder, in `settings.py`."""
 
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import NoDecode
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 
 from schemas.message import MOST_SECONDS
 from shared.config.credentials import presentable, signing_seed
+from shared.config.environment import Names, Prices, Secrets
 from shared.config.transport import Transport
 
 
-def _list(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _mapping(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return dict(part.strip().split("=", 1) for part in value.split(",") if "=" in part)
-
-
-def _prices(value: object) -> object:
-    pairs = _mapping(value)
-    if not isinstance(value, str) or not isinstance(pairs, dict):
-        return pairs
-    return {model: tuple(price.split("/")) for model, price in pairs.items()}
-
-
-Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)]
-Paths: TypeAlias = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_list)]
-Pairs: TypeAlias = Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping)]
-Secrets: TypeAlias = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_mapping)]
-Prices: TypeAlias = Annotated[dict[str, tuple[float, float]], NoDecode, BeforeValidator(_prices)]
-
-
 class Settings(Transport):
-    """A field `name` is read from `WAGGLE_NAME`; lists are comma-separated, mappings `key=value` pairs."""
+    """Settings of every service. No field is about one agent only."""
 
-    gateway: str = Field("http://127.0.0.1:8080", description="Where the command line finds the gateway.")
+    gateway: str = Field("http://127.0.0.1:8080", description="Address at which the command line finds the gateway.")
 
     http_host: str = Field("127.0.0.1", description="Address the service's HTTP side listens on.")
     http_port: int = Field(
@@ -50,16 +23,17 @@ class Settings(Transport):
     principals: Path | None = Field(
         None,
         validation_alias=AliasChoices("WAGGLE_KEYS"),
-        description="TOML file of who may use the gateway and sign decisions, read by the gateway and the "
-        "orchestrator: docs/access.md. Unset, nobody is asked for a key.",
+        description="TOML file of the callers that may use the gateway and sign decisions, read by the gateway and the "
+        "orchestrator: docs/access.md. Unset, no key is required.",
     )
     signing_key: SecretStr | None = Field(
-        None, description="Key of `waggle keys gateway`: the gateway signs with it what people decide. Nobody else's."
+        None,
+        description="Key from `waggle keys gateway`, with which the gateway signs decisions; its secret alone.",
     )
     unsigned_decisions: Literal["refuse", "accept"] = Field(
         "refuse",
-        description="Whether a decision without a signature is obeyed: `accept` where everybody who reaches Kafka or "
-        "the gateway may decide. `waggle up` sets it when no keys are named.",
+        description="Treatment of decisions without a signature: `accept` if every client that reaches Kafka or the "
+        "gateway may decide. `waggle up` sets it when no keys are named.",
     )
     decision_window: float = Field(
         600.0, gt=0, le=86_400, description="Seconds between the signing of a decision and its arrival, at most."
@@ -67,8 +41,8 @@ class Settings(Transport):
     key: SecretStr | None = Field(None, description="Key the command line shows the gateway.")
     allowed_hosts: Names = Field(
         (),
-        description="Host names the gateway may be asked by, beside loopback and the address a request arrives at; "
-        "`*`: any. Unset, a gateway that asks for keys takes any.",
+        description="Host names by which the gateway may be addressed, besides loopback and the address a request "
+        "arrives at; `*`: any. Unset, a gateway that requires keys accepts any.",
     )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port for the gateway's /metrics, apart from its callers; 0: the HTTP port."
@@ -77,13 +51,13 @@ class Settings(Transport):
     max_followers_per_key: int = Field(500, ge=1, description="Runs that one key may follow at once, of each gateway.")
     log_level: str = Field("INFO", description="Least severe level that is logged.")
 
-    topic_prefix: str = Field("waggle.", description="What every topic and consumer group name starts with.")
+    topic_prefix: str = Field("waggle.", description="Prefix of every topic and consumer group name.")
     max_in_flight: int = Field(16, ge=1, description="Messages one service works on at once.")
     max_message_bytes: int = Field(1_048_576, ge=1024, description="A larger message is dead-lettered, never retried.")
     fetch_max_wait_ms: int = Field(
         100,
         ge=1,
-        description="How long Kafka may hold an empty fetch, in ms. Kafka answers at once when something comes; the "
+        description="Milliseconds Kafka may hold an empty fetch. Kafka answers as soon as a record arrives; the "
         "embedded broker does not, it is used with 5.",
     )
     session_timeout: float = Field(
@@ -119,7 +93,7 @@ class Settings(Transport):
     model_embed: str = Field("", description="Model that turns texts into vectors; empty: there is none.")
     models: Path | None = Field(
         None,
-        description="TOML file with the models of each role, a chain of them where one shall stand in for another, "
+        description="TOML file with the models of each role, in order of preference where several are named, "
         "instead of the four variables above; see [several models](#several-models).",
     )
     model_keys: Secrets = Field(
@@ -136,10 +110,10 @@ class Settings(Transport):
     model_prices: Prices = Field(
         default_factory=dict,
         description="US dollars per million tokens of prompt and reply: `model=1.25/10`. A model without a price "
-        "here, in that file or in `shared/llm/prices.toml` counts as a dear one.",
+        "here, in that file or in `shared/llm/prices.toml` is charged at the high price set there for unknown ones.",
     )
     context_window: int = Field(
-        128_000, ge=1, description="Tokens the models' context holds: what the metric of its use is a share of."
+        128_000, ge=1, description="Tokens of the models' context; its metric is a share of them."
     )
     model_timeout: float = Field(120.0, gt=0, le=86_400, description="Seconds one model call may take.")
     max_turns: int = Field(16, ge=1, description="Model calls an agent may make for one handoff.")
@@ -158,21 +132,9 @@ class Settings(Transport):
     tenants: Path | None = Field(
         None, description="TOML file with tenants and tiers: docs/access.md. Unset, every tenant may do everything."
     )
-    documents: Paths = Field((), description="Folders the research agent may search and read.")
-    databases: Pairs = Field(
-        default_factory=dict,
-        repr=False,
-        description="Databases the data agent may read: `name=postgresql://…` or `name=/path.duckdb`.",
-    )
     mcp: Path | None = Field(None, description="TOML file of the MCP servers whose tools agents get: docs/mcp.md.")
     tools: Path | None = Field(None, description="TOML file with the limits of tools: docs/tools.md.")
     fetch_allow: Names = Field((), description="Hosts that may be fetched although their address is not public.")
-    webhook_allow: Names = Field((), description="Hosts the communication agent may post to.")
-    smtp: str | None = Field(
-        None, repr=False, description="`smtp://[user:password@]host:port` (or `smtps://`) mail goes out by."
-    )
-    mail_from: str = Field("waggle@localhost", description="Sender of the mail the swarm sends.")
-    sandbox: str = Field("auto", pattern="^(auto|bubblewrap|monty)$", description="What runs the code agent's Python.")
     max_attachment_bytes: int = Field(
         64 * 1_048_576, ge=1, description="Largest file that may be attached or produced."
     )
@@ -190,36 +152,3 @@ class Settings(Transport):
         if key is not None:
             signing_seed(key.get_secret_value())
         return key
-
-
-def read_settings() -> Settings:
-    """The settings of this process. Leaves it with a sentence for each variable that is wrong."""
-    try:
-        return Settings()
-    except ValidationError as wrong:
-        sys.exit("\n".join(f"waggle cannot start: {problem}" for problem in wrong_settings(wrong)))
-
-
-def settings_of(environment: Mapping[str, str]) -> Settings:
-    """The settings that a process with this environment has, but for what is set here and not there."""
-    variables = {name: variable(name, field) for name, field in Settings.model_fields.items()}
-    given: dict[str, Any] = {name: environment[each] for name, each in variables.items() if environment.get(each)}
-    return Settings(**given)
-
-
-def wrong_settings(wrong: ValidationError) -> list[str]:
-    """What is wrong, by variable and without the values: they may be passwords."""
-    return [_problem(error) for error in wrong.errors(include_url=False, include_input=False, include_context=False)]
-
-
-def variable(name: str, field: FieldInfo) -> str:
-    """The environment variable a field is read from."""
-    choices = getattr(field.validation_alias, "choices", None)
-    return str(choices[0]) if choices else f"WAGGLE_{name.upper()}"
-
-
-def _problem(error: Any) -> str:
-    message = error["msg"].removeprefix("Value error, ")
-    where = str(error["loc"][0]) if error["loc"] else ""
-    name = variable(where, Settings.model_fields[where]) if where in Settings.model_fields else where
-    return f"{name}: {message}" if name else message

@@ -1,48 +1,35 @@
-"""Where Kafka, Redis and Postgres are, how a service makes itself known there, and whether all that fits together."""
+"""Addresses and credentials for Kafka, Redis and Postgres, and a check that they fit together."""
 
 import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
+
+from shared.config.environment import ServiceSettings
 
 Protocol: TypeAlias = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism: TypeAlias = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _DEFAULT_ROOT = Path("~/.postgresql/root.crt")
-"""Where authorities are looked for that the URL does not name."""
+"""File of certificate authorities, if the URL names none."""
 
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*)(:\d+)?")
 """A host's name or address, and perhaps its port."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
-_BETWEEN = re.compile(r"\s*,\s*")
-"""A list may be written over several lines."""
-
 _POSTGRES_FILES = ("sslrootcert", "sslcert", "sslkey")
 
 
-class Transport(BaseSettings):
-    """The part of the settings that is about connections. What does not fit together is refused, by variable."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="WAGGLE_",
-        env_ignore_empty=True,
-        frozen=True,
-        extra="ignore",
-        populate_by_name=True,
-        hide_input_in_errors=True,
-        allow_inf_nan=False,
-    )
+class Transport(ServiceSettings):
+    """Settings of connections. Combinations that do not fit are refused, with their variables."""
 
     kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, comma-separated.")
     kafka_security_protocol: Protocol = Field(
-        "PLAINTEXT", description="What Kafka's listener speaks: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`."
+        "PLAINTEXT", description="Protocol of Kafka's listener: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`."
     )
     kafka_sasl_mechanism: Mechanism | None = Field(
         None, description="With `SASL_…`: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`."
@@ -76,22 +63,6 @@ class Transport(BaseSettings):
         description="Postgres URL of the archive (attachments, artefacts); with TLS "
         "`postgresql://user:password@host/database?sslmode=verify-full&sslrootcert=/path`.",
     )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _trimmed(cls, value: Any) -> Any:
-        """Drop whitespace around a value, which files and secrets end in; refuse control characters inside it.
-
-        What is refused is named by its variable, and never shown.
-        """
-        if isinstance(value, SecretStr):
-            return SecretStr(cls._trimmed(value.get_secret_value()))
-        if not isinstance(value, str):
-            return value
-        value = value.strip()
-        if _CONTROL.search(_BETWEEN.sub(",", value)):
-            raise ValueError("it holds a line break or another control character; set it again, without")
-        return value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -155,7 +126,7 @@ def _postgres(url: str) -> Iterator[str]:
 
 
 def _readable(url: str, schemes: tuple[str, ...]) -> bool:
-    """Whether it can be taken apart. What a parser says about a wrong one is not passed on: it may show a password."""
+    """Return whether the URL can be parsed. The parser's own message is dropped: it may show a password."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -166,7 +137,7 @@ def _readable(url: str, schemes: tuple[str, ...]) -> bool:
 
 
 def _files(kind: str, ca: Path | None, certificate: Path | None, key: Path | None, unused: str | None) -> Iterator[str]:
-    """What is wrong with three files; `unused` says why none of them would be used."""
+    """Yield the problems of three files; `unused` gives the reason why none of them would be used."""
     given = {f"WAGGLE_{kind}_{name}": path for name, path in _named(ca, certificate, key).items() if path}
     missing = [f"{name} names a file that cannot be read: {path}" for name, path in given.items() if not _opens(path)]
     if unused:

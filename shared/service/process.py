@@ -23,7 +23,7 @@ from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
 from shared.bus.admin import follow_skips
 from shared.bus.groups import table_of
 from shared.bus.reader import Held
-from shared.config import Settings
+from shared.config import ServiceSettings, Settings
 from shared.errors import WaggleError
 from shared.net.urls import bypass_loopback
 from shared.service.http import health_routes, run_http
@@ -103,15 +103,16 @@ class Parts:
         await asyncio.to_thread(stop_tracing, self.tracing)
 
 
-def connect(name: str, settings: Settings, *, relist: float = bus.RELIST) -> Parts:
+def connect(name: str, settings: Settings, *own: ServiceSettings, relist: float = bus.RELIST) -> Parts:
     """Set the process up: policies, logs, traces, and clients that connect when they are first used.
 
-    `relist`: as in `bus.connect`. Exits with a sentence for each policy file that cannot be used.
+    `own`: settings of this service alone, whose secrets are hidden too. `relist`: as in `bus.connect`. Exits with a
+    sentence for each policy file that cannot be used.
     """
     with refusing_to_start():
         load_policies(settings)
     bypass_loopback(os.environ)
-    secrets = secrets_of(settings)
+    secrets = secrets_of(settings, *own)
     remember(secrets)
     start_logging(settings.log_level, name, secrets)
     registry = CollectorRegistry()

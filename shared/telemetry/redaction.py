@@ -111,9 +111,9 @@ def secrets_in(environment: Mapping[str, str]) -> set[str]:
     return {each.strip() for each in named} | {found for value in environment.values() for found in _secrets(value)}
 
 
-def secrets_of(settings: BaseModel) -> set[str]:
+def secrets_of(*settings: BaseModel) -> set[str]:
     """Return every secret in the settings: declared ones, and passwords in addresses."""
-    return {found for name in type(settings).model_fields for found in _secrets(getattr(settings, name))}
+    return {found for each in settings for name in type(each).model_fields for found in _secrets(getattr(each, name))}
 
 
 def _secrets(value: Any) -> Iterable[str]:

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Generic, Protocol, Self
+
+from typing_extensions import TypeVar
 
 from schemas.error import ErrorInfo
 from schemas.task import Artefact, Attachment
-from shared.config import Settings
+from shared.config import ServiceSettings
 from shared.errors import WaggleError
+
+SettingsT_co = TypeVar("SettingsT_co", bound=ServiceSettings, default=ServiceSettings, covariant=True)
 
 
 class Workspace(Protocol):
@@ -33,8 +37,11 @@ class Workspace(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolContext:
-    """Facts about the call in progress. A tool with a keyword parameter `call: ToolContext` is given them."""
+class ToolContext(Generic[SettingsT_co]):
+    """Facts about the call in progress. A tool with a keyword parameter `call: ToolContext` is given them.
+
+    A tool that reads settings names their type: `call: ToolContext[ResearchSettings]`.
+    """
 
     run_id: str
     step_id: str
@@ -45,7 +52,8 @@ class ToolContext:
     """Fencing epoch of the caller: a system that has seen a higher one for this work may reject the call."""
     tenant: str
     workspace: Workspace
-    settings: Settings
+    settings: SettingsT_co
+    """The agent's own settings, declared by `Agent(settings=…)`; none of another agent or of the runtime."""
 
 
 OUTCOME_UNKNOWN = "outcome_unknown"

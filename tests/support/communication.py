@@ -9,7 +9,7 @@ import pytest
 from aiosmtpd.smtp import SMTP
 
 from schemas.task import Artefact
-from shared.config import Settings
+from services.communication.settings import CommunicationSettings
 from shared.tools import ToolContext, ToolError
 
 MAIL = {"to": ["ada@example.org"], "subject": "Numbers", "body": "# Numbers\n\nUp by **3 %**."}
@@ -74,7 +74,7 @@ async def post():
 def calling(folder, **configured):
     return ToolContext(
         run_id="r", step_id="s", call_id="c", idempotency_key="run:step:call", epoch=1, tenant="t",
-        workspace=Files(folder), settings=Settings(mail_from="Waggle <swarm@example.org>", **configured),
+        workspace=Files(folder), settings=CommunicationSettings(mail_from="Waggle <swarm@example.org>", **configured),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from schemas.plan import Effect
 from shared.agent.tools.toolbox import Toolbox
 from shared.blackboard import Sentinel
+from shared.config import ServiceSettings
 from shared.llm import ToolRequest
 from shared.telemetry.metrics import Metrics
 from shared.tools import ToolContext
@@ -63,12 +64,20 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica(url: str, folder: Path, tools: list, *, file: Path | None = None, seconds: float = 60, **settings):
+async def replica(
+    url: str,
+    folder: Path,
+    tools: list,
+    *,
+    file: Path | None = None,
+    seconds: float = 60,
+    settings: ServiceSettings | None = None,
+):
     """A replica for as long as a block."""
     sentinel = Sentinel(url)
     await sentinel.refresh()
     try:
-        yield Replica(sentinel, call_in(folder, **settings), tools, file, seconds)
+        yield Replica(sentinel, call_in(folder, settings), tools, file, seconds)
     finally:
         await sentinel.close()
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from schemas.task import Artefact, Attachment
-from shared.config import Settings
+from shared.config import ServiceSettings
 from shared.tools import ToolContext, ToolError
 
 
@@ -29,7 +29,7 @@ class FolderWorkspace:
         return Artefact(name=name, media_type=media_type, size=len(content), uri=f"blob:{name}")
 
 
-def call_in(root: Path, **settings) -> ToolContext:
+def call_in(root: Path, settings: ServiceSettings | None = None) -> ToolContext:
     """A call whose files are those in `root / "inputs"`."""
     return ToolContext(
         run_id="run-1",
@@ -39,5 +39,5 @@ def call_in(root: Path, **settings) -> ToolContext:
         epoch=1,
         tenant="default",
         workspace=FolderWorkspace(root),
-        settings=Settings(**settings),
+        settings=settings or ServiceSettings(),
     )

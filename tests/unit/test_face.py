@@ -16,8 +16,8 @@ SLOW_TO_LOAD = {"aiokafka", "asyncpg", "fastapi", "faststream", "httpx", "openai
 def test_the_face_is_these_names():
     assert waggle.__all__ == [
         *["Agent", "Artefact", "AskHuman", "Budget", "Context", "Effect", "Fact", "Findings", "Limits", "MakePlan"],
-        *["ModelRole", "NeedsHuman", "Plan", "RetryableError", "ReviewResult", "Risk", "Source", "Step"],
-        *["TerminalError", "ToolContext", "ToolError", "Verdict", "serve", "tool"],
+        *["ModelRole", "NeedsHuman", "Plan", "RetryableError", "ReviewResult", "Risk", "ServiceSettings", "Source"],
+        *["Step", "TerminalError", "ToolContext", "ToolError", "Verdict", "serve", "tool"],
     ]
     assert all(getattr(waggle, name).__doc__ for name in waggle.__all__)
 

@@ -24,7 +24,7 @@ from shared.agent.actions import ToolResult
 from shared.agent.declare import Agent, AskHuman
 from shared.agent.execution import execute
 from shared.agent.handoff_run import HandoffRun
-from shared.config import Settings
+from shared.config import ServiceSettings
 from shared.errors import NeedsHuman, RetryableError, TerminalError
 from waggle.testing.memory import MemoryRuntime
 from waggle.testing.scripted import Scripted, ScriptError
@@ -43,9 +43,10 @@ class AgentHarness:
     leaving, ScriptError is raised for turns of the script that the agent has not asked for.
     """
 
-    def __init__(self, agent: Agent, *, model: Scripted, settings: Settings | None = None) -> None:
+    def __init__(self, agent: Agent, *, model: Scripted, settings: ServiceSettings | None = None) -> None:
+        """`settings` are the agent's own, as its tools read them; unset, those of the environment."""
         self.model = model
-        self._runtime = MemoryRuntime.of(agent, settings or Settings(), model)
+        self._runtime = MemoryRuntime.of(agent, settings or agent.settings(), model)
         self._numbers = count(1)
         self.tool_results: list[ToolResult] = []
         """Tool calls of the last handoff, in order: `tool`, `arguments` and `answer` as JSON, `error` if it failed.

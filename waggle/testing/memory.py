@@ -16,7 +16,7 @@ from shared.archive import Blob, BlobStore
 from shared.blackboard import Journal
 from shared.blackboard.journal import OF
 from shared.blackboard.ledger import Amounts, Attempt, Ledger, Reserved, Verdict
-from shared.config import Settings
+from shared.config import ServiceSettings, Settings
 from shared.errors import TerminalError
 from shared.service.kill_switch import KillSwitch
 from shared.telemetry.metrics import Metrics
@@ -142,8 +142,9 @@ class MemoryRuntime(AgentRuntime):
     _journals: dict[str, MemoryJournal] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, agent: Agent, settings: Settings, model: Any) -> "MemoryRuntime":
-        """Make the runtime. `model` stands in for the models."""
+    def of(cls, agent: Agent, own: ServiceSettings, model: Any) -> "MemoryRuntime":
+        """Make the runtime. `own` are the agent's own settings; `model` stands in for the models."""
+        settings = Settings()
         return cls(
             agent=agent,
             settings=settings,
@@ -154,6 +155,7 @@ class MemoryRuntime(AgentRuntime):
             models=model,
             metrics=Metrics(CollectorRegistry()),
             stops=KillSwitch(settings),
+            agent_settings=own,
         )
 
     def journal(self, handoff: Handoff) -> Journal:

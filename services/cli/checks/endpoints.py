@@ -33,7 +33,7 @@ async def check_endpoints(settings: Settings, environment: Mapping[str, str]) ->
             check_models(http, settings),
             _gateway(http, settings),
             _if(collector, lambda url: _collector(http, url)),
-            _if(settings.smtp, lambda url: asyncio.to_thread(_mail, url)),
+            _if(environment.get("WAGGLE_SMTP", "").strip(), lambda url: asyncio.to_thread(_mail, url)),
         )
     return [each for part in parts for each in part]
 

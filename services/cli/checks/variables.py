@@ -1,26 +1,29 @@
-"""Whether the environment's variables are the product's, and fit together."""
+"""Check of the environment: variables the product knows, with values that fit together."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from typing import TypeVar
 
 from pydantic import ValidationError
 
+from infra.variables import all_variables, own_settings
 from services.cli.checks.check_result import CheckResult, fail, ok, warn
-from shared.config import Settings, settings_of, variable, wrong_settings
+from shared.config import ServiceSettings, Settings, settings_of, wrong_settings
 from shared.service.policies import wrong_policies
 
 PREFIX = "WAGGLE_"
-KNOWN = frozenset(variable(name, field) for name, field in Settings.model_fields.items())
+S = TypeVar("S", bound=ServiceSettings)
+KNOWN = frozenset(all_variables())
 
 
 def check_variables(environment: Mapping[str, str]) -> tuple[Settings | None, list[CheckResult]]:
-    """The settings, if there can be any, and what is to be said about them."""
+    """Return the settings, or None if some are wrong, and the results of the check."""
     unknown = [*_unknown(environment)]
-    try:
-        settings = settings_of(environment)
-    except ValidationError as wrong:
-        return None, [*unknown, *(_refused(problem) for problem in _each(wrong))]
-    if problems := wrong_policies(settings):
+    settings, problems = _read(environment, Settings)
+    for kind in own_settings().values():
+        problems += _read(environment, kind)[1]
+    problems += wrong_policies(settings) if settings else []
+    if settings is None or problems:
         return None, [*unknown, *(_refused(problem) for problem in problems)]
     given = sum(1 for name in environment if name in KNOWN)
     return settings, [*unknown, ok("settings", f"{given} variables are set, and fit together")]
@@ -38,5 +41,9 @@ def _refused(problem: str) -> CheckResult:
     return fail("settings", problem, "docs/configuration.md says what each takes")
 
 
-def _each(wrong: ValidationError) -> list[str]:
-    return [part for problem in wrong_settings(wrong) for part in problem.split("; ")]
+def _read(environment: Mapping[str, str], kind: type[S]) -> tuple[S | None, list[str]]:
+    """Return the settings of this type, or None and a sentence for each variable that is wrong."""
+    try:
+        return settings_of(environment, kind), []
+    except ValidationError as wrong:
+        return None, [part for problem in wrong_settings(wrong, kind) for part in problem.split("; ")]

@@ -90,5 +90,5 @@ def tool_context(handoff_run: HandoffRun, call: ParsedToolCall) -> ToolContext:
         epoch=handoff_run.journal.epoch,
         tenant=handoff.tenant,
         workspace=handoff_run.workspace,
-        settings=handoff_run.runtime.settings,
+        settings=handoff_run.runtime.agent_settings,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.code import bubblewrap, sandbox
+from services.code.settings import CodeSettings
 from services.code.tools import keep_file, list_files, read_file, run_python, run_tests, write_file
 from shared.files import local_name, remove_tree
 from shared.tools import ToolError
@@ -19,7 +20,7 @@ BUBBLEWRAP = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bwrap is 
 
 @pytest.fixture(params=["monty", pytest.param("bubblewrap", marks=BUBBLEWRAP)])
 def call(request, tmp_path):
-    made = call_in(tmp_path, sandbox=request.param)
+    made = call_in(tmp_path, CodeSettings(sandbox=request.param))
     (made.workspace.inputs / "orders.csv").write_text("id,amount\n1,10\n2,32\n")
     return made
 
@@ -130,7 +131,7 @@ async def test_a_symlink_that_a_program_makes_leads_nowhere(call):
 @BUBBLEWRAP
 async def test_a_fork_bomb_ends_with_its_sandbox(tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox, "SECONDS", 2.0)
-    call = call_in(tmp_path, sandbox="bubblewrap")
+    call = call_in(tmp_path, CodeSettings(sandbox="bubblewrap"))
     outcome = await run(
         call, "import os\nfor _ in range(200):\n    if os.fork() == 0:\n        while True: pass\nwhile True: pass"
     )
@@ -141,7 +142,7 @@ async def test_a_fork_bomb_ends_with_its_sandbox(tmp_path, monkeypatch):
 async def test_an_engine_that_is_demanded_and_missing_is_said_so_and_nothing_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(bubblewrap, "usable", lambda: None)
     with pytest.raises(ToolError) as missing:
-        await run(call_in(tmp_path, sandbox="bubblewrap"), "print(1)")
+        await run(call_in(tmp_path, CodeSettings(sandbox="bubblewrap")), "print(1)")
     assert missing.value.code == "sandbox_missing"
     assert sandbox.engine("auto") == "monty"
 
@@ -165,7 +166,7 @@ async def test_a_bwrap_outside_of_the_usual_folders_runs_programs(tmp_path, monk
     bubblewrap.usable.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     try:
-        assert (await run(call_in(tmp_path, sandbox="bubblewrap"), "print(6 * 7)"))["stdout"] == "42\n"
+        assert (await run(call_in(tmp_path, CodeSettings(sandbox="bubblewrap")), "print(6 * 7)"))["stdout"] == "42\n"
     finally:
         bubblewrap.usable.cache_clear()
 
@@ -189,7 +190,7 @@ def shaped(project, kind):
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder", "socket", "sparse"])
 async def test_what_is_no_plain_file_is_an_error_and_blocks_nothing(tmp_path, kind):
-    call = call_in(tmp_path, sandbox="monty")
+    call = call_in(tmp_path, CodeSettings(sandbox="monty"))
     await write_file.invoke({"path": "main.py", "content": "print(1)"}, call)
     shaped(call.workspace.folder / "project", kind)
     for tool in (read_file, run_python, run_tests, keep_file):
@@ -203,7 +204,7 @@ async def test_what_is_no_plain_file_is_an_error_and_blocks_nothing(tmp_path, ki
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "socket"])
 async def test_a_file_is_written_in_the_place_of_a_pipe_or_link_and_never_into_it(tmp_path, kind):
-    call = call_in(tmp_path, sandbox="monty")
+    call = call_in(tmp_path, CodeSettings(sandbox="monty"))
     await write_file.invoke({"path": "main.py", "content": "print(1)"}, call)
     shaped(call.workspace.folder / "project", kind)
     before = Path("/etc/passwd").read_bytes()
@@ -214,7 +215,7 @@ async def test_a_file_is_written_in_the_place_of_a_pipe_or_link_and_never_into_i
 
 
 async def test_a_folder_is_not_written_over_and_a_link_is_not_walked_through(tmp_path):
-    call = call_in(tmp_path, sandbox="monty")
+    call = call_in(tmp_path, CodeSettings(sandbox="monty"))
     await write_file.invoke({"path": "a/b.txt", "content": "x"}, call)
     (tmp_path / "outside").mkdir()
     (call.workspace.folder / "project" / "way").symlink_to(tmp_path / "outside")
@@ -227,7 +228,7 @@ async def test_a_folder_is_not_written_over_and_a_link_is_not_walked_through(tmp
 
 @BUBBLEWRAP
 async def test_only_plain_files_come_out_of_the_sandbox(tmp_path):
-    call = call_in(tmp_path, sandbox="bubblewrap")
+    call = call_in(tmp_path, CodeSettings(sandbox="bubblewrap"))
     source = (
         "import os\nos.mkfifo('pipe')\nos.symlink('/etc/passwd', 'link')\nopen('a\\nb', 'w').close()\n"
         "open('ok.txt', 'w').write('ok')\nos.chmod('ok.txt', 0o200)\nopen('fine.txt', 'w').write('fine')\n"

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from services.data import tables
+from services.data.settings import DataSettings
 from services.data.tools import describe_table, draw_chart, list_tables, query
 from shared.tools import ToolError
 from tests.support.workspaces import call_in
@@ -16,7 +17,7 @@ from tests.support.workspaces import call_in
 
 @pytest.fixture
 def call(tmp_path):
-    return call_in(tmp_path)
+    return call_in(tmp_path, DataSettings())
 
 
 def put(call, name: str, content: str | bytes) -> None:
@@ -99,7 +100,7 @@ async def test_a_configured_postgres_is_read_and_never_written(tmp_path, parts):
     connection = await asyncpg.connect(parts["WAGGLE_POSTGRES"])
     await connection.execute("DROP TABLE IF EXISTS invoices; CREATE TABLE invoices (id int, paid bool, total numeric)")
     await connection.execute("INSERT INTO invoices VALUES (1, true, 9.5), (2, false, 1)")
-    call = call_in(tmp_path, databases={"erp": parts["WAGGLE_POSTGRES"]})
+    call = call_in(tmp_path, DataSettings(databases={"erp": parts["WAGGLE_POSTGRES"]}))
     assert {"erp.invoices"} <= {each["table"] for each in await list_tables.invoke({}, call)}
     result = await query.invoke({"sql": 'SELECT count(*) FROM "erp.invoices" WHERE paid'}, call)
     assert result["rows"] == [[1]]

@@ -25,7 +25,6 @@ from services.code.agent import agent as code
 from services.communication.agent import agent as communication
 from services.data.agent import agent as data
 from services.research.agent import agent as research
-from shared.config import Settings
 from shared.tools import ToolContext, ToolError
 
 AGENTS = {agent.name: agent for agent in (research, data, code, communication)}
@@ -112,7 +111,7 @@ class Loop:
                 return KINDS.get(name, Findings).model_validate_json(message.content), desk.kept
             chat.append({"role": "assistant", "tool_calls": [call.model_dump() for call in message.tool_calls]})
             for call in message.tool_calls:
-                result = await self._call(tools, call, desk, f"{name}-{turn}")
+                result = await self._call(name, call, desk, f"{name}-{turn}")
                 chat.append({"role": "tool", "tool_call_id": call.id, "content": result})
         raise AssertionError("no answer within 16 turns")
 
@@ -125,11 +124,12 @@ class Loop:
         reply = await self.client.chat.completions.create(model="waggle-simulated", messages=chat, **asked)
         return reply.choices[0].message
 
-    async def _call(self, tools, call, desk, key):
+    async def _call(self, name, call, desk, key):
+        tools = {tool.name: tool for tool in AGENTS[name].tools}
         self.calls[call.function.name] += 1
         circumstances = ToolContext(
             run_id="r", step_id="s", call_id=call.id, idempotency_key=f"{key}-{call.id}", epoch=1, tenant="t",
-            workspace=desk, settings=self.settings,
+            workspace=desk, settings=AGENTS[name].settings(**self.settings),
         )  # fmt: skip
         try:
             result = await tools[call.function.name].invoke(json.loads(call.function.arguments), circumstances)
@@ -161,7 +161,7 @@ def facts(output: dict) -> dict:
 async def test_the_demo_comes_to_the_truth_whatever_was_planted(client, mailbox, tmp_path, seed, sandbox):
     truth = generate(tmp_path / "given", seed)
     mail = f"smtp://127.0.0.1:{mailbox.controller.port}"
-    settings = Settings(documents=(tmp_path / "given/runbooks",), smtp=mail, sandbox=sandbox)
+    settings = {"documents": (tmp_path / "given/runbooks",), "smtp": mail, "sandbox": sandbox}
     loop = Loop(client, settings, tmp_path / "given", tmp_path / "own")
     plan, done, verdict = await loop.carry_out(TASK)
     assert [step.agent for step in plan.steps] == ["data", "research", "code", "communication"]
@@ -220,7 +220,7 @@ async def test_the_summary_of_an_unseen_table_is_true(client, tmp_path, make):
         make(csv.writer(file).writerow)
     with (given / "unseen.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    found, _ = await Loop(client, Settings(), given, tmp_path / "own").think("data", objective="Summarise unseen.csv")
+    found, _ = await Loop(client, {}, given, tmp_path / "own").think("data", objective="Summarise unseen.csv")
     told = {fact.name: fact.value for fact in found.facts}
     assert told["rows"] == len(rows)
     assert f"{len(rows)} rows and {len(rows[0])} columns" in found.answer
@@ -237,7 +237,7 @@ async def test_two_tables_get_two_different_answers(client, tmp_path):
         (tmp_path / name).mkdir()
         with (tmp_path / name / "unseen.csv").open("w", newline="", encoding="utf-8") as file:
             make(csv.writer(file).writerow)
-    loops = [Loop(client, Settings(), tmp_path / name, tmp_path / "own" / name) for name in "ab"]
+    loops = [Loop(client, {}, tmp_path / name, tmp_path / "own" / name) for name in "ab"]
     first, second = [(await loop.think("data", objective="Summarise unseen.csv"))[0].answer for loop in loops]
     assert first != second
 
@@ -253,7 +253,7 @@ def planned(client, tmp_path):
         (tmp_path / "none").mkdir()
         known = [card(name) for name in ("research", "data", "code", "communication")]
         brief = {"shape": "auto", "agents": known, "max_steps": 12, "files": [{"name": name} for name in files]}
-        loop = Loop(client, Settings(), tmp_path / "none", tmp_path / "own")
+        loop = Loop(client, {}, tmp_path / "none", tmp_path / "own")
         return (await loop.think("planner", objective=objective, **brief | more))[0].steps
 
     return plan
@@ -303,7 +303,7 @@ async def test_only_agents_that_are_there_are_planned(planned):
 
 async def test_a_reviewer_wants_the_mail_that_was_asked_for(client, tmp_path):
     (tmp_path / "none").mkdir()
-    loop = Loop(client, Settings(), tmp_path / "none", tmp_path / "own")
+    loop = Loop(client, {}, tmp_path / "none", tmp_path / "own")
     unsent = {"answer": "All is well.", "facts": [], "sources": [], "confidence": 1, "caveats": []}
     steps = [{"step_id": "c", "agent": "communication", "objective": "Report", "output": unsent}]
     refused, _ = await loop.think("reviewer", objective="Mail it to ada@example.org", earlier_steps=steps)
@@ -315,11 +315,11 @@ async def test_a_reviewer_wants_the_mail_that_was_asked_for(client, tmp_path):
 
 async def test_what_a_dry_run_kept_back_is_not_called_sent(client, tmp_path):
     class Dry(Loop):
-        async def _call(self, tools, call, desk, key):
+        async def _call(self, name, call, desk, key):
             return json.dumps({"dry_run": True, "would_call": call.function.name})
 
     (tmp_path / "none").mkdir()
-    loop = Dry(client, Settings(), tmp_path / "none", tmp_path / "own")
+    loop = Dry(client, {}, tmp_path / "none", tmp_path / "own")
     found, _ = await loop.think("communication", objective="Mail hello to ada@example.org")
     assert "not sent to ada@example.org" in found.answer
     assert "mail_sent_to" not in {fact.name for fact in found.facts}
@@ -328,7 +328,7 @@ async def test_what_a_dry_run_kept_back_is_not_called_sent(client, tmp_path):
 async def test_a_program_it_knows_is_written_run_and_tested_and_another_is_declined(client, tmp_path):
     (tmp_path / "given").mkdir()
     (tmp_path / "given/notes.txt").write_text("Nothing about primes.")
-    loop = Loop(client, Settings(sandbox="monty"), tmp_path / "given", tmp_path / "own")
+    loop = Loop(client, {"sandbox": "monty"}, tmp_path / "given", tmp_path / "own")
     known, _ = await loop.think("code", objective="Write a function for the first primes, with tests")
     assert "passed" in known.answer
     assert "[2, 3, 5, 7, 11, 13, 17, 19, 23, 29]" in known.answer

@@ -34,7 +34,7 @@ async def test_the_model_that_runs_here_is_reached(company, sentinel, settings, 
 
 
 async def test_doctor_reaches_what_runs_here(company, settings, model):
-    here = settings.model_copy(update={"openai_base_url": f"{model}/v1", "smtp": None})
+    here = settings.model_copy(update={"openai_base_url": f"{model}/v1"})
     found = await check_endpoints(here, {"OTEL_EXPORTER_OTLP_ENDPOINT": model})
     levels = {each.subject: each.level for each in found}
     assert levels["model"] == "ok"

@@ -13,8 +13,8 @@ from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 from schemas.task import Artefact
 from services.research import documents
 from services.research.index import index_of, passages
+from services.research.settings import ResearchSettings
 from services.research.tools import fetch_page, read_document, search_documents
-from shared.config import Settings
 from shared.tools import ToolContext, ToolError
 
 
@@ -57,7 +57,7 @@ def call(tmp_path, house):
 def calling(folder, **configured):
     return ToolContext(
         run_id="r", step_id="s", call_id="c", idempotency_key="k", epoch=1, tenant="t",
-        workspace=Files(folder), settings=Settings(**configured),
+        workspace=Files(folder), settings=ResearchSettings(**configured),
     )  # fmt: skip
 
 

@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from services.communication.settings import CommunicationSettings
 from services.communication.tools import post_webhook
+from services.research.settings import ResearchSettings
 from services.research.tools import fetch_page
 from shared.blackboard import OUTAGES
 from shared.errors import RetryableError
@@ -17,6 +19,12 @@ from shared.tools.runtime import CallPermit, CallRejected, admission, executor, 
 from tests.support.replicas import Web, replica
 
 REST = 0.8
+
+
+class Allowed(ResearchSettings, CommunicationSettings):
+    """Settings for the tools of two agents at once."""
+
+
 said: list[ToolError | Exception | str] = []
 """What the declared tools do, one call after the other, and then the last for ever."""
 called: list[str] = []
@@ -103,10 +111,10 @@ def limited(tmp_path):
 @pytest.fixture
 async def two(sentinel, parts, tmp_path, web):
     """Two replicas that may reach the server."""
-    allowed = {"fetch_allow": (web.host,), "webhook_allow": (web.host,)}
+    allowed = Allowed(fetch_allow=(web.host,), webhook_allow=(web.host,))
     async with (
-        replica(parts["WAGGLE_REDIS"], tmp_path / "one", TOOLS, **allowed) as one,
-        replica(parts["WAGGLE_REDIS"], tmp_path / "two", TOOLS, **allowed) as two,
+        replica(parts["WAGGLE_REDIS"], tmp_path / "one", TOOLS, settings=allowed) as one,
+        replica(parts["WAGGLE_REDIS"], tmp_path / "two", TOOLS, settings=allowed) as two,
     ):
         yield one, two
 

@@ -8,7 +8,8 @@ from pydantic import SecretStr
 from infra.entrusted import ENTRUSTED, SECRETS, entrusted
 from infra.manifests import code, held
 from infra.topics import agents
-from shared.config import Settings, variable
+from infra.variables import all_variables, own_settings, variables_of
+from shared.config import Settings
 
 OF_NO_SERVICE = {"WAGGLE_KEY", "WAGGLE_KAFKA_PASSWORD"}
 """The command line's, and each service's own."""
@@ -16,13 +17,29 @@ OF_NO_SERVICE = {"WAGGLE_KEY", "WAGGLE_KAFKA_PASSWORD"}
 
 def test_every_setting_that_is_a_secret_has_its_place_in_the_table():
     declared = {
-        variable(name, field)
-        for name, field in Settings.model_fields.items()
+        name
+        for kind in (Settings, *own_settings().values())
+        for name, field in variables_of(kind).items()
         if not field.repr or "SecretStr" in str(field.annotation)
     }
     assert SecretStr.__name__ in str(Settings.model_fields["signing_key"].annotation)
     assert declared - OF_NO_SERVICE == SECRETS - {"WAGGLE_KEYS"}
-    assert set(code.variables()) >= SECRETS
+    assert set(all_variables()) >= SECRETS
+
+
+def test_no_setting_that_is_a_secret_of_one_agent_is_read_by_another():
+    readers = {name: service for service, kind in own_settings().items() for name in variables_of(kind)}
+    for name, service in (("WAGGLE_SMTP", "communication"), ("WAGGLE_DATABASES", "data")):
+        assert readers[name] == service
+        assert name not in variables_of(Settings)
+        assert [each for each, kind in own_settings().items() if name in variables_of(kind)] == [service]
+
+
+def test_a_variable_that_several_settings_declare_means_the_same_in_each():
+    kinds = (Settings, *own_settings().values())
+    for name in all_variables():
+        fields = [variables_of(kind)[name] for kind in kinds if name in variables_of(kind)]
+        assert len({(str(each.annotation), str(each.default), each.description) for each in fields}) == 1, name
 
 
 def test_the_most_dangerous_secrets_are_with_those_who_use_them():

@@ -1,0 +1,11 @@
+"""Settings of the code agent."""
+
+from pydantic import Field
+
+from shared.config import ServiceSettings
+
+
+class CodeSettings(ServiceSettings):
+    """Sandbox of the code agent."""
+
+    sandbox: str = Field("auto", pattern="^(auto|bubblewrap|monty)$", description="What runs the code agent's Python.")
