@@ -56,7 +56,7 @@ class Agent:
     """Type of the agent's own settings: its tools read them from `call.settings`."""
     model: ModelRole = ModelRole.STRONG
     budget: Budget | None = None
-    """What one handoff may use of the run's budget; None: all that is left."""
+    """Share of the run's budget for one handoff; None: all that is left."""
     handler: Handler | None = None
     accepts: type[Handoff] = DoStep
     result: type[BaseModel] | None = None
@@ -107,7 +107,7 @@ class Agent:
 
     @property
     def card(self) -> AgentCard:
-        """What the swarm is told about this agent."""
+        """Description of this agent for the swarm."""
         return AgentCard(
             name=self.name,
             description=self.description,

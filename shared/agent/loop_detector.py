@@ -7,7 +7,7 @@
 
 A third loop in one conversation is stopped at once, after two hints. Two calls are the same if their tool and arguments
 are, however the JSON is written. A read-only call also needs the same answer: another answer is news. An acting call is
-the same whatever it answers, unless it failed before and now works, or the other way round. An answer that does not fit
+the same with any answer, unless it failed before and now works, or the other way round. An answer that does not fit
 its schema counts as a call.
 
 Everything is derived from the journal, so a redelivery reaches the same decision at the same turn.

@@ -1,4 +1,4 @@
-"""Messages of an agent: its findings behind the output guardrails, and its progress for those who follow the run."""
+"""Outgoing content of an agent: findings behind the output guardrails, and progress events."""
 
 from datetime import UTC, datetime
 
@@ -9,30 +9,30 @@ from shared.guardrails import GuardrailAction, GuardrailPolicy, Screening, stric
 
 
 def guarded(findings: Findings, policy: GuardrailPolicy, tenant: str) -> Findings:
-    """Return the findings as the policy leaves them, to be recorded, published and shown.
+    """Return the findings with the output guardrails applied.
 
-    They have a caveat for what was found, and an answer that loads nothing. Raises TerminalError `guardrail`.
+    Each triggered guardrail adds a caveat. The answer loads no remote content. Raises TerminalError `guardrail`.
     """
     if (answer := unloading(findings.answer)) != findings.answer:
         findings = findings.model_copy(update={"answer": answer})
     screening = Screening(policy, "output", tenant)
-    told = screening.deep(findings.model_dump(mode="json"), "the answer")
+    screened = screening.deep(findings.model_dump(mode="json"), "the answer")
     tripped = screening.tripped
     if not tripped:
         return findings
     if strictest(tripped) is GuardrailAction.REJECT:
         reasons = [str(each) for each in tripped if each.action is GuardrailAction.REJECT]
         raise TerminalError(f"the guardrails refuse the answer: {'; '.join(reasons)}"[:2_000], code="guardrail")
-    told["caveats"] += [f"guardrail `{each.kind}`: {each}{_done(each.action)}" for each in tripped]
-    return type(findings).model_validate(told)
+    screened["caveats"] += [f"guardrail `{each.kind}`: {each}{_consequence(each.action)}" for each in tripped]
+    return type(findings).model_validate(screened)
 
 
-def _done(action: GuardrailAction) -> str:
+def _consequence(action: GuardrailAction) -> str:
     return ": it was taken out" if action is GuardrailAction.REDACT else ""
 
 
 def progressed(handoff: Handoff, agent: str, doing: str) -> Progressed:
-    """The event by which those who follow a run see what an agent does."""
+    """Return the event that shows the agent's current activity to followers of the run."""
     return Progressed(
         run_id=handoff.run_id,
         tenant=handoff.tenant,

@@ -1,6 +1,6 @@
-"""What a model is shown: who it is, and one JSON brief of what is asked.
+"""Opening messages of a conversation: the system prompt, and the request as one JSON brief.
 
-The brief is JSON so that no text inside it, from a file or from another agent, can pass for a heading of ours.
+The brief is JSON so that no text inside it, from a file or from another agent, can be mistaken for one of its headings.
 """
 
 import json
@@ -25,7 +25,7 @@ not know. Answer with JSON of the demanded schema and nothing else."""
 
 
 def opening(name: str, instructions: str, handoff: Handoff, objective: str, files: list[Attachment | Artefact]) -> Chat:
-    """The two messages a conversation begins with."""
+    """Return the two messages that open a conversation."""
     system = f"You are the {name} agent of Waggle.\n\n{instructions.strip()}\n\n{_RULES}"
     brief = json.dumps(_brief(handoff, objective, files), indent=1, ensure_ascii=False)
     return [{"role": "system", "content": system}, {"role": "user", "content": brief}]
@@ -33,18 +33,18 @@ def opening(name: str, instructions: str, handoff: Handoff, objective: str, file
 
 def _brief(handoff: Handoff, objective: str, files: list[Attachment | Artefact]) -> dict[str, Any]:
     context = {"text": handoff.context.text, "data": handoff.context.data}
-    shown = [_from("file", f.name, {"name": f.name, "media_type": f.media_type, "size": f.size}) for f in files]
+    file_entries = [_from("file", f.name, {"name": f.name, "media_type": f.media_type, "size": f.size}) for f in files]
     earlier = [_from("agent", each.agent, each.model_dump(mode="json")) for each in handoff.inputs]
     brief: dict[str, Any] = {
         "objective": sanitised(objective),
         "constraints": sanitised_deep(handoff.constraints),
         "feedback": sanitised_deep(handoff.feedback),
         "context": _from("task", "context", context),
-        "files": shown,
+        "files": file_entries,
         "earlier_steps": earlier,
     }
     if handoff.effected:
-        brief |= _done(handoff)
+        brief |= _earlier_calls(handoff)
     if isinstance(handoff, MakePlan):
         agents = [_card(card) for card in handoff.agents]
         brief |= {"shape": handoff.shape, "agents": agents, "max_steps": handoff.max_steps}
@@ -60,19 +60,19 @@ def _card(card: AgentCard) -> dict[str, Any]:
     return shown
 
 
-def _done(handoff: Handoff) -> dict[str, Any]:
-    """The run's acting calls, the newest ones as far as there is room, and the number of the others."""
+def _earlier_calls(handoff: Handoff) -> dict[str, Any]:
+    """Return the run's latest acting calls, as many as fit, and the number of older ones."""
     room, listed = LONGEST_DONE, []
     for each in reversed(handoff.effected):
-        told = _from("tool", each.tool, shown_to_model(each))
-        room -= len(json.dumps(told, indent=1, ensure_ascii=False))
+        entry = _from("tool", each.tool, shown_to_model(each))
+        room -= len(json.dumps(entry, indent=1, ensure_ascii=False))
         if room < 0:
             break
-        listed.append(told)
+        listed.append(entry)
     left_out = len(handoff.effected) - len(listed) + handoff.effected_dropped
     return {"already_done": listed[::-1]} | ({"already_done_not_shown": left_out} if left_out else {})
 
 
 def _from(kind: str, name: str, material: dict[str, Any]) -> dict[str, Any]:
-    """Material as the model is shown it: sanitised, with its origin."""
+    """Return the material sanitised, with its origin."""
     return {"origin": named(kind, name), **sanitised_deep(material)}

@@ -24,7 +24,7 @@ def versions_of(
     handler: Callable[..., Any] | None,
     result: type[BaseModel] | None = None,
 ) -> Versions:
-    """The versions of an agent with these parts. Schemas and sources are read once."""
+    """Return the versions of an agent with these parts. Schemas and sources are read once."""
     prompt, offered = _digest(instructions), _digest(*sorted(map(_of_tool, tools)))
     own = [_schema(result)] if result else []
     whole = _digest(prompt, offered, _source(handler) if handler else "", *own)
@@ -44,7 +44,7 @@ def _schema(model: type[BaseModel]) -> str:
 
 @lru_cache(maxsize=64)
 def _source(handler: Callable[..., Any]) -> str:
-    """The handler's source; its name where there is none, as in a frozen application."""
+    """Return the handler's source; its name if there is none, as in a frozen application."""
     try:
         return inspect.getsource(handler)
     except (OSError, TypeError):

@@ -1,4 +1,4 @@
-"""The files of one step: read from the archive when wanted, written to it when made."""
+"""The files of one step: loaded from the archive on demand, saved to it when made."""
 
 import asyncio
 import tempfile
@@ -33,33 +33,32 @@ class StepWorkspace:
 
     @property
     def folder(self) -> Path:
-        """An empty folder of this step's own; made when it is first asked for, for most steps need none."""
+        """An empty folder of this step. Made on first use, as most steps need none."""
         return self._place("work")
 
     async def close(self) -> None:
-        """Remove the step's files here."""
+        """Remove the local files."""
         root, self._root = self._root, None
         if root is not None:
             await asyncio.to_thread(remove_tree, root)
 
     @property
     def made(self) -> list[Artefact]:
-        """What this step has saved, on this delivery or on an earlier one."""
+        """Artefacts that this step has saved, in this delivery or an earlier one."""
         entries = self._journal.entries()
         kept = [entry for name, entry in entries.items() if name.startswith(_ARTEFACT) and entry is not None]
         return [Artefact.model_validate(entry) for entry in kept]
 
     def files(self) -> Sequence[Attachment | Artefact]:
-        """The task's attachments, the artefacts of earlier steps, and this step's own; of one name the latest."""
+        """Return the task's attachments, the artefacts of earlier steps and of this one; the latest of each name."""
         earlier = [artefact for each in self._handoff.inputs for artefact in each.output.artefacts]
         everything: list[Attachment | Artefact] = [*self._handoff.context.attachments, *earlier, *self.made]
         return list({file.name: file for file in everything}.values())
 
     async def path(self, name: str) -> Path:
-        """Return the local path of a file: a regular one, written here.
+        """Return the local path of a file, written as a regular file under its `local_name`.
 
-        Its name there is `local_name` of its own, by which it is found, too. Raises ToolError `unknown_file`, and
-        ArchiveUnavailable.
+        `name`: its own name or its local name. Raises ToolError `unknown_file`, and ArchiveUnavailable.
         """
         file = next((each for each in self.files() if name in _names(each.name)), None)
         if file is None:
@@ -70,7 +69,7 @@ class StepWorkspace:
         return path
 
     async def save(self, name: str, content: bytes, media_type: str) -> Artefact:
-        """Keep a file in the archive; an unfit media type is kept as unknown.
+        """Save a file to the archive. An invalid media type is replaced by the unknown one.
 
         Raises ToolError `too_large` or `bad_name`, and ArchiveUnavailable.
         """
@@ -80,7 +79,9 @@ class StepWorkspace:
         try:
             uri = await self._archive.put(self._handoff.tenant, content, media_type)
         except TerminalError as refused:
-            raise ToolError(refused.code, str(refused), suggested_action="keep less, or in several files") from refused
+            raise ToolError(
+                refused.code, str(refused), suggested_action="save less, or split it into several files"
+            ) from refused
         artefact = Artefact(name=name, media_type=media_type, size=len(content), uri=uri)
         await self._journal.write(_ARTEFACT + name, artefact.model_dump(mode="json"))
         await asyncio.to_thread((self._place("files") / local_name(name)).write_bytes, content)
@@ -109,9 +110,9 @@ class StepWorkspace:
     def _unknown(self, name: str) -> ToolError:
         names = [file.name for file in self.files()]
         near = get_close_matches(name, names, n=1)
-        there = ", ".join(names) or "none"
-        hint = f"did you mean `{near[0]}`?" if near else "use one of the files there are"
-        return ToolError("unknown_file", f"there is no file `{name}`; there are: {there}", suggested_action=hint)
+        available = ", ".join(names) or "none"
+        hint = f"did you mean `{near[0]}`?" if near else "use one of the available files"
+        return ToolError("unknown_file", f"there is no file `{name}`; there are: {available}", suggested_action=hint)
 
 
 def _names(name: str) -> tuple[str, ...]:

@@ -24,8 +24,6 @@ shared
 
 shared/access
 
-shared/agent
-
 shared/authorization
 
 shared/guardrails

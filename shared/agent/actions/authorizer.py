@@ -142,7 +142,7 @@ class ActionAuthorizer:
         return verdict
 
     async def _check_not_under_way(self, action: Action, verdict: Allow) -> None:
-        """Raises NeedsHuman if other work has begun an equal call with an outcome that is not reported yet."""
+        """Raises NeedsHuman if other work has started an equal call with an outcome that is not reported yet."""
         if action.tool is None or action.sameness is None or not lasts(action.tool):
             return
         permitted = verdict.rule == "approval"
@@ -151,7 +151,7 @@ class ActionAuthorizer:
         if elsewhere is not None and self.effects.is_reported(elsewhere):
             elsewhere = await claim(instead_of=elsewhere)
         if elsewhere is not None:
-            reason = f"an equal call of {action.name} was begun at {elsewhere}, and its outcome is not reported yet"
+            reason = f"an equal call of {action.name} was started at {elsewhere}, and its outcome is not reported yet"
             ask = Ask("repetition", reason, risk_of(action, self._situation(action.tool)))
             self._record(action, ask)
             raise permission_for(action, ask, self._evidence)

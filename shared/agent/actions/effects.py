@@ -77,7 +77,7 @@ class Effects:
         """Return the record of a call about to be made; None for one that does not act outside the run."""
         return self._record(call, "unknown", reason=_STARTED)
 
-    def mark_begun(self, call: ParsedToolCall) -> None:
+    def mark_started(self, call: ParsedToolCall) -> None:
         """Record a call about to be made. Until it is answered its outcome is unknown."""
         self._keep(call, "unknown", reason=_STARTED)
 

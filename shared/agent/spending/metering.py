@@ -1,4 +1,4 @@
-"""What models and tools did, counted where they are called: a replay calls nobody and counts nothing."""
+"""Metrics of model and tool calls, recorded where a call is made: a replay makes none."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ OK = "ok"
 
 @contextmanager
 def metering_model(metrics: Metrics, model: str, agent: str) -> Iterator[None]:
-    """One call of a model: how it went and how long it took."""
+    """Record the outcome and duration of one model call."""
     labels, outcome, began = metrics.model(model), OK, time.monotonic()
     try:
         yield
@@ -26,7 +26,7 @@ def metering_model(metrics: Metrics, model: str, agent: str) -> Iterator[None]:
 
 
 def meter_reply(metrics: Metrics, reply: Reply, agent: str, tenant: str, window: int) -> None:
-    """What a reply took. `window`: tokens the model's context holds."""
+    """Record the tokens and cost of a reply. `window`: size of the model's context, in tokens."""
     model, tenant = metrics.model(reply.model), metrics.tenant(tenant)
     used = {"input": reply.usage.prompt_tokens, "output": reply.usage.completion_tokens}
     for kind, tokens in used.items():
@@ -36,12 +36,12 @@ def meter_reply(metrics: Metrics, reply: Reply, agent: str, tenant: str, window:
 
 
 def meter_loop(metrics: Metrics, agent: str, kind: str, *, stopped: bool) -> None:
-    """A model that does what it has done. `kind`: what repeats."""
+    """Record a detected loop. `kind`: as in `DetectedLoop`."""
     metrics.loops.labels(agent, kind, "stopped" if stopped else "told").inc()
 
 
 def meter_tool(metrics: Metrics, tool: str, outcome: str, seconds: float) -> None:
-    """One call of a tool. `outcome`: `ok` or an error's code."""
+    """Record one tool call. `outcome`: `ok` or an error's code."""
     name = metrics.tool(tool)
     metrics.tool_calls.labels(name, outcome if outcome == OK else metrics.error(outcome)).inc()
     metrics.tool_seconds.labels(name).observe(seconds)

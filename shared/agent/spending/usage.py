@@ -1,4 +1,4 @@
-"""What one handoff has used of what it may use."""
+"""Usage of one handoff, counted against its limits."""
 
 from schemas.budget import Budget, Usage
 from shared.errors import TerminalError
@@ -7,26 +7,26 @@ from shared.tools import ToolError
 
 
 class UsageCounter:
-    """Adds up what was used, and refuses what would go beyond the limits."""
+    """Counts usage, and detects calls beyond the limits."""
 
     def __init__(self, *limits: Budget | None) -> None:
         self._limits = [limit for limit in limits if limit is not None]
         self.usage = Usage()
         self.models: set[str] = set()
-        self._stood_in: set[tuple[str, str]] = set()
+        self._substitutes: set[tuple[str, str]] = set()
 
     @property
     def output_tokens_left(self) -> int:
-        """How long the next reply may be."""
+        """Tokens that the next reply may have."""
         return min(limit.output_tokens for limit in self._limits) - self.usage.completion_tokens
 
     def model_calls_used_up(self) -> TerminalError | None:
-        """Why there must be no further model call: `budget_exhausted`."""
+        """Return the error `budget_exhausted` if another model call exceeds a limit."""
         over = self._exceeded(Usage(model_calls=1, prompt_tokens=1, completion_tokens=1))
         return None if over is None else TerminalError(over, code="budget_exhausted")
 
     def tool_calls_used_up(self) -> ToolError | None:
-        """Why there must be no further tool call: `budget_exhausted`."""
+        """Return the error `budget_exhausted` if another tool call exceeds a limit."""
         over = self._exceeded(Usage(tool_calls=1))
         return (
             None if over is None else ToolError("budget_exhausted", over, suggested_action="answer with what you have")
@@ -38,14 +38,14 @@ class UsageCounter:
         self.models.add(reply.model)
 
     def note_substitute(self, reply: Reply) -> None:
-        """Remember who answered, in this try or in an earlier one."""
+        """Note the model of a reply, of this try or an earlier one, if it answered in place of another model."""
         if reply.instead_of:
-            self._stood_in.add((reply.endpoint, reply.instead_of))
+            self._substitutes.add((reply.endpoint, reply.instead_of))
 
     @property
     def caveats(self) -> list[str]:
-        """What a reader must know of how the models were."""
-        return [f"The model {name} answered where {wanted} could not." for name, wanted in sorted(self._stood_in)]
+        """Notes on substituted models, for the reader of the findings."""
+        return [f"The model {name} answered where {wanted} could not." for name, wanted in sorted(self._substitutes)]
 
     def add_tool_call(self) -> None:
         """Count a tool call."""

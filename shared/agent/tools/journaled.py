@@ -29,7 +29,7 @@ class JournaledToolCalls:
 
         `own`: true if a recorded call was made in this try; used where the journal itself does not say. Raises
         NeedsHuman for a call that needs an approval, and for an intent without a result, since the call may have
-        happened. The operator's resolution is then the result, whatever the journal has or has lost.
+        happened. The operator's resolution is then the result, over anything the journal has or has lost.
         """
         call = self.toolbox.parse(place, request)
         check_identity(self.handoff_run.journal, place, identity_of(self.handoff_run, call))
@@ -44,7 +44,7 @@ class JournaledToolCalls:
         if call.place + REFUSED in journal:
             return self._replay_refusal(call, own=own)
         if self._is_uncertain(call):
-            self.handoff_run.authorizer.effects.mark_begun(call)
+            self.handoff_run.authorizer.effects.mark_started(call)
             raise outcome_unknown(self.handoff_run, call)
         return await self._authorize_and_make(call)
 

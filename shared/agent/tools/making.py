@@ -18,7 +18,7 @@ async def make_call(handoff_run: HandoffRun, toolbox: Toolbox, call: ParsedToolC
     Raises RetryableError when it was not made, NeedsHuman when it is unknown whether it was.
     """
     await handoff_run.report_progress(f"{call.request.name} {call.request.arguments}"[:200])
-    handoff_run.authorizer.effects.mark_begun(call)
+    handoff_run.authorizer.effects.mark_started(call)
     try:
         if call.place + INTENT not in handoff_run.journal and not toolbox.must_not_repeat(call):
             return await _make_repeatable(handoff_run, toolbox, call)

@@ -313,7 +313,7 @@ async def test_a_call_that_a_dropped_plan_has_begun_and_not_reported_is_asked_ab
     swarm.plan(other=[ADA])
     asked = await swarm.do("other")
     assert isinstance(asked, HelpAsked)
-    assert (asked.proposal.rule, "was begun at run-1/one/0.0" in asked.proposal.reason) == ("repetition", True)
+    assert (asked.proposal.rule, "was started at run-1/one/0.0" in asked.proposal.reason) == ("repetition", True)
     assert await counted(ledger) == ["pay ada 10"]
     late = await worker.execute(killed)
     assert [(each.tool, each.outcome) for each in late.effected] == [("pay", "unknown")]

@@ -4,7 +4,7 @@ import pytest
 
 from schemas.step import Findings, HandoffFailed, StepCompleted
 from shared.agent import Context
-from shared.agent.worker import Worker
+from shared.agent.handoff_run import HandoffRun
 from shared.blackboard import Sentinel
 from shared.tools import Effect, Limits, Risk, tool
 from shared.tools.runtime import ToolExecutor
@@ -56,11 +56,15 @@ async def test_a_redis_that_is_away_at_a_calls_admission_leaves_no_doubt_whether
     step = handoff(posting, destinations=["hello"])
     nowhere = Sentinel("redis://127.0.0.1:9/0")
 
-    def away(self, ends, handoff):
-        return ToolExecutor.with_limits(nowhere.scripts, None, self.metrics, ends=ends, check=unchecked)
+    start = HandoffRun.start
+
+    def start_without_redis(self, seconds: float) -> None:
+        start(self, seconds)
+        metrics, ends = self.runtime.metrics, self.deadline
+        self.executor = ToolExecutor.with_limits(nowhere.scripts, None, metrics, ends=ends, check=unchecked)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Worker, "_executor", away)
+        patched.setattr(HandoffRun, "start", start_without_redis)
         reply, journal = await answer(worker, step)
     assert isinstance(reply, HandoffFailed)
     assert (reply.error.code, reply.error.retryable) == ("blackboard_away", True)
