@@ -5,8 +5,9 @@ from shared.bus.consumer import KeyedConsumer
 from shared.bus.deliver import Deliverer
 from shared.bus.outages import OUTAGES
 from shared.bus.record import Delivery, Record, content_id, decode, encode, encode_lean, explain, header_map
-from shared.bus.table import Erased, Raw, Table, TableConsumer, TombstoneWriter
+from shared.bus.table import Raw, Table, TableConsumer
 from shared.bus.timers import cleared, delay, encode_delayed, fire
+from shared.bus.tombstones import Erased, TombstoneWriter
 
 __all__ = [
     "LARGEST_RECORD",

@@ -65,7 +65,7 @@ _PING_PAUSE = 0.3
 
 
 class _Broker(KafkaBroker):
-    """A broker whose subscribers read through a Reader."""
+    """Broker whose subscribers read through a Reader."""
 
     async def _connect(self) -> Callable[..., Reader]:
         built = await super()._connect()

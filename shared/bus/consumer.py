@@ -33,7 +33,7 @@ COMMIT_EVERY = 0.1
 """Seconds between commits. Bounds the records repeated after a crash; none are lost."""
 
 RETRY_AFTER = 1.0
-"""Seconds before a record is handled again that another worker owns, or whose handler raised, which it must not."""
+"""Seconds before a retry of a record that another worker owns, or whose handler raised against its contract."""
 
 READ_AHEAD = 32
 """Prefetch per in-flight slot. Bounds how deep into one tenant's backlog another tenant's records are found."""

@@ -1,4 +1,4 @@
-"""Writing dead letters: the record as it was, the reason in its headers, a log line and a metric."""
+"""Writing dead letters: the original record, the reason in its headers, a log line and a metric."""
 
 import base64
 import hashlib

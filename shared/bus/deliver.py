@@ -80,11 +80,11 @@ class Attempts(Protocol):
     """Delivery attempts of records from outside, kept where their senders cannot write."""
 
     async def put_back(self, fingerprint: str, attempt: int, after: float) -> None:
-        """Remember that the record returns for this attempt after so many seconds."""
+        """Record that the record returns for this attempt in `after` seconds."""
         ...
 
     async def trusted_attempt(self, fingerprint: str, claimed: int) -> int:
-        """Return the attempt that a record claims, as far as it was put back for it."""
+        """Return the attempt a record claims, capped at the attempt that was scheduled for it."""
         ...
 
 
@@ -120,12 +120,14 @@ class Deliverer:
             await self.ready()
             try:
                 return await work(record)
-            except waits as away:
+            except waits as outage:
                 pauses += 1
                 self.metrics.outages.labels(record.topic).inc()
-                pause = getattr(away, "after", min(0.1 * 2**pauses, LONGEST_PAUSE))
+                pause = getattr(outage, "after", min(0.1 * 2**pauses, LONGEST_PAUSE))
                 if pauses == 1:
-                    log.warning("delivery_waits", topic=record.topic, offset=record.offset, error=repr(away), **SELDOM)
+                    log.warning(
+                        "dependency_unavailable", topic=record.topic, offset=record.offset, error=repr(outage), **SELDOM
+                    )
                 await asyncio.sleep(pause)
 
     async def _timed(self, record: Any) -> None:

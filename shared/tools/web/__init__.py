@@ -1,0 +1,1 @@
+"""Web access of tools, limited to public and explicitly allowed addresses."""

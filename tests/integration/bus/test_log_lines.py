@@ -25,7 +25,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 @pytest.mark.parametrize(
     ("failure", "said"),
     [
-        (KafkaConnectionError("away"), "delivery_waits"),
+        (KafkaConnectionError("away"), "dependency_unavailable"),
         (RetryableError("not yet", after=0.01), "retry_scheduled"),
         (TerminalError("no use", code="no_use"), "dead_lettered"),
         (KeyError("a defect"), "handler_failed"),
