@@ -19,9 +19,9 @@ from typing import Generic, TypeVar
 from schemas.budget import Usage
 from shared.errors import RetryableError, TerminalError
 from shared.llm.endpoints import Endpoint
+from shared.llm.failure import CONTEXT, FILTERED, GARBLED, QUOTA, REFUSAL, NotAnswered
 from shared.llm.limiter import EndpointLimiter, EndpointUnavailable
 from shared.llm.reply import Reply, Vectors
-from shared.llm.request import CONTEXT, FILTERED, GARBLED, QUOTA, REFUSAL, NotAnswered
 from shared.llm.seats import Seat
 from shared.llm.spending import Demand, Permit, Spending
 from shared.llm.usage import estimated_tokens

@@ -12,7 +12,7 @@ import structlog
 from shared.blackboard import OUTAGES
 from shared.blackboard.scripts import Scripts
 from shared.llm.endpoints import Endpoint
-from shared.llm.request import NotAnswered
+from shared.llm.failure import NotAnswered
 from shared.llm.seats import Seats
 from shared.resilience import AdmissionResult, Breaker, Buckets, Outcome, Rate
 from shared.telemetry.metrics import Metrics

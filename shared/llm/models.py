@@ -12,9 +12,9 @@ from shared.config import ModelRole, Settings
 from shared.errors import TerminalError
 from shared.llm.endpoints import Endpoint, chains_of, endpoints_in
 from shared.llm.failover import Call, Failover
+from shared.llm.failure import NotAnswered, usage_of_failure
 from shared.llm.limiter import EndpointLimiter
 from shared.llm.reply import Reply, Vectors, reply_of, vectors_of
-from shared.llm.request import NotAnswered, client_of, complete, usage_of_failure, vectorize
 from shared.llm.schema import strict_schema
 from shared.llm.spending import Demand, Spending, unlimited
 from shared.llm.usage import Amount, estimated_tokens, prompt_amount
@@ -48,7 +48,8 @@ class Models:
             name: EndpointLimiter(each, scripts, metrics, lease, settings.max_in_flight)
             for name, each in endpoints.items()
         }
-        self._clients = {name: client_of(each, settings) for name, each in endpoints.items()}
+        self._clients: dict[str, Any] = {}
+        """Clients of the endpoints that have received a request."""
         self._chains = {role: [limiters[each.name] for each in chain] for role, chain in chains.items()}
 
     def name_of(self, role: ModelRole) -> str:
@@ -104,8 +105,10 @@ class Models:
             return Demand(endpoint.model, size, 0, endpoint.price)
 
         async def send(endpoint: Endpoint, _: int, seconds: float) -> Vectors:
+            from shared.llm.request import vectorize  # noqa: PLC0415 -- slow to import
+
             body = {"model": endpoint.model, "input": list(texts)}
-            return vectors_of(await vectorize(self._clients[endpoint.name], body, seconds), endpoint, prompt)
+            return vectors_of(await vectorize(self._client(endpoint), body, seconds), endpoint, prompt)
 
         ours = Failover(
             self._chains[ModelRole.EMBED], within or self._settings.step_timeout, self._settings.model_timeout
@@ -113,7 +116,9 @@ class Models:
         return await ours.ask(Call(demand, spending, send, estimated_tokens(size)))
 
     async def _request(self, endpoint: Endpoint, body: dict[str, Any], prompt: Amount, seconds: float) -> Reply:
-        client = self._clients[endpoint.name]
+        from shared.llm.request import complete  # noqa: PLC0415 -- slow to import
+
+        client = self._client(endpoint)
         where = (client.base_url.host, client.base_url.port)
         longest = body["max_completion_tokens"]
         with traces.chatting(endpoint.model, longest, body["messages"], *where) as span:
@@ -127,6 +132,14 @@ class Models:
             traces.record_reply(span, reply.model, reply.finish_reason, reply.message)
             traces.record_usage(span, reply.usage)
             return reply
+
+    def _client(self, endpoint: Endpoint) -> Any:
+        """Return the endpoint's client, made at its first request."""
+        if endpoint.name not in self._clients:
+            from shared.llm.request import client_of  # noqa: PLC0415 -- slow to import
+
+            self._clients[endpoint.name] = client_of(endpoint, self._settings)
+        return self._clients[endpoint.name]
 
     def _mark_fallback(self, reply: Reply, preferred: Endpoint) -> Reply:
         """Record in the reply if it comes from a fallback endpoint."""

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from schemas.budget import Usage
 from schemas.message import Part
 from shared.llm.endpoints import Endpoint
-from shared.llm.request import GARBLED, NotAnswered
+from shared.llm.failure import GARBLED, NotAnswered
 from shared.llm.usage import NOTHING, Amount, reply_amount, usage_of
 from shared.resilience import Outcome
 

@@ -1,4 +1,7 @@
-"""One request to one endpoint, without retries, so that callers can account for every request."""
+"""One request to one endpoint, without retries, so that callers can account for every request.
+
+The only user of the `openai` client, which is slow to import: import this module when the first request is made.
+"""
 
 import asyncio
 from collections.abc import Coroutine, Mapping
@@ -8,24 +11,13 @@ import aiohttp
 import httpx2
 import openai
 
-from schemas.budget import Usage
 from shared.config import Settings
 from shared.llm.bounded import BoundedClient, TooLarge, counting
 from shared.llm.endpoints import Endpoint
-from shared.llm.prices import Price
-from shared.llm.usage import Amount, usage_of
+from shared.llm.failure import CONTEXT, FILTERED, GARBLED, QUOTA, REFUSAL, NotAnswered
 from shared.net.retry_after import retry_after
 from shared.resilience import Outcome
 from shared.telemetry.redaction import shown
-
-QUOTA, CONTEXT, FILTERED, REFUSAL, GARBLED = (
-    "quota_exhausted",
-    "context_length",
-    "content_filter",
-    "refusal",
-    "model_garbled",
-)
-"""Codes of failures a provider reports in its own words, or not at all; runs fail with these codes."""
 
 _PROVIDERS: Mapping[str, str] = {
     "insufficient_quota": QUOTA,
@@ -46,42 +38,6 @@ REFUSED_HERE = {401, 403, 404}
 
 BUSY_HOLD = 1.0
 """Seconds without requests to an endpoint that is rate-limited and sends no Retry-After."""
-
-
-class NotAnswered(Exception):
-    """A request without a usable reply."""
-
-    received = 0
-    """Bytes received all the same."""
-
-    def __init__(
-        self,
-        code: str,
-        outcome: Outcome,
-        *,
-        hold: float = 0.0,
-        elsewhere: bool = True,
-        free: bool = False,
-        words: str = "",
-        reported: Any = None,
-    ) -> None:
-        super().__init__(f"{code}: {words}" if words else code)
-        self.words = words
-        """The provider's message, redacted."""
-        self.reported = reported
-        """Usage in the provider's answer, unvalidated."""
-        self.usage: Usage | None = None
-        """Usage to charge, once known."""
-        self.code = code
-        """Code of the failure, for metrics and logs."""
-        self.outcome = outcome
-        """Outcome to report to the endpoint's breaker."""
-        self.hold = hold
-        """Seconds for which the endpoint must receive no request."""
-        self.elsewhere = elsewhere
-        """True if another endpoint may succeed."""
-        self.free = free
-        """True if the request certainly cost nothing."""
 
 
 def client_of(endpoint: Endpoint, settings: Settings) -> openai.AsyncOpenAI:
@@ -176,13 +132,6 @@ def not_answered(failure: Exception) -> NotAnswered:
         case openai.APIConnectionError():
             return NotAnswered("connection", Outcome.FAILED, free=_never_sent(failure))
     return NotAnswered(GARBLED, Outcome.FAILED, words="the reply cannot be read as JSON")
-
-
-def usage_of_failure(failure: NotAnswered, prompt: Amount, longest: int, price: Price) -> Usage | None:
-    """Return the usage the provider reports for a failed request; None if it reports none: then the maximum counts."""
-    if failure.free or not failure.reported:
-        return None
-    return usage_of(failure.reported, prompt, Amount((), failure.received, max(longest, failure.received)), price)
 
 
 def words_of(body: Any) -> str:

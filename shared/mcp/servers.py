@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import structlog
 
-from shared.mcp.connection import Connection
 from shared.mcp.declare import Declared
-from shared.mcp.tools import Unusable, tool_of
 from shared.telemetry.metrics import MCP_CONNECTED, MCP_TOOLS, Metrics
 from shared.tools import Tool
+
+if TYPE_CHECKING:  # `mcp` is slow to import, and most agents have no server
+    from shared.mcp.connection import Connection
 
 log = structlog.get_logger()
 
@@ -27,12 +29,17 @@ class Servers:
         self._declared = declared
         self._most = most
         self._changed = changed
-        self._connections = {
-            name: Connection(name, each, self._gather, metrics.mcp_losses.labels(name).inc)
-            for name, each in declared.items()
-        }
+        self._connections = self._connected(metrics) if declared else {}
         self._offered: dict[str, int] = {}
         self._show(metrics)
+
+    def _connected(self, metrics: Metrics) -> "dict[str, Connection]":
+        from shared.mcp.connection import Connection  # noqa: PLC0415 -- slow to import
+
+        return {
+            name: Connection(name, each, self._gather, metrics.mcp_losses.labels(name).inc)
+            for name, each in self._declared.items()
+        }
 
     async def keep(self) -> None:
         """Keep all servers connected until cancelled."""
@@ -54,7 +61,9 @@ class Servers:
             self._offered[name] = len(self.tools) - before
         self._changed(self.tools)
 
-    def _add(self, server: Declared, connection: Connection) -> None:
+    def _add(self, server: Declared, connection: "Connection") -> None:
+        from shared.mcp.tools import Unusable, tool_of  # noqa: PLC0415 -- slow to import
+
         if unknown := server.named() - {each.name for each in connection.listed}:
             log.warning("mcp_tools_unknown", server=connection.name, tools=sorted(unknown))
         for listed in connection.listed:
@@ -68,6 +77,8 @@ class Servers:
                 self.tools.append(tool)
 
     def _fitting(self, tool: Tool) -> Tool:
+        from shared.mcp.tools import Unusable  # noqa: PLC0415 -- as above
+
         if len(self.tools) >= self._most:
             raise Unusable(f"the agent has its maximum of {self._most} tools from servers")
         if any(each.name == tool.name for each in self.tools):

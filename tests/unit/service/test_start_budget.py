@@ -50,3 +50,8 @@ def test_a_command_of_the_gateway_loads_nothing_of_a_service(module):
     modules = loaded(f"import services.cli.commands.{module}")
     assert not modules & NEVER_BY_THE_COMMAND_LINE
     assert len(modules) < 450
+
+
+def test_an_agent_loads_no_client_of_models_and_of_mcp_servers_before_it_serves():
+    modules = loaded("import services.research.agent, shared.agent.serve")
+    assert not modules & {"openai", "mcp", "mcp_types", "markdown_it", "duckdb", "matplotlib", "shared.llm.request"}
