@@ -1,5 +1,6 @@
 """The command line `waggle`: one table of its commands, each imported when it is called."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -38,12 +39,12 @@ COMMANDS: Mapping[str, Entry] = {
     "cancel": Entry("steering:cancel", "End a run."),
     "pause": Entry("steering:pause", "Start no further step of a run until it is resumed."),
     "resume": Entry("steering:resume", "Resume a paused run, or a failed one from the step that failed."),
-    "carry-out": Entry("approving:carry_out", "Make the calls a dry run has shown."),
-    "stop": Entry("stopping:stop", "Stop all model and tool calls immediately."),
-    "start": Entry("stopping:start", "Let go on what `waggle stop` has stopped."),
-    "stops": Entry("stopping:stops", "List what is stopped, by whom and why."),
+    "apply": Entry("approving:apply", "Apply a dry run: make the calls it has shown."),
+    "halt": Entry("halting:halt", "Stop all model and tool calls immediately: the kill switch."),
+    "release": Entry("halting:release", "Resume what `waggle halt` has stopped."),
+    "stops": Entry("halting:stops", "List what is stopped, by whom and why."),
     "topics": Entry("topics:app", "List topics with their rates, consumer groups and lag."),
-    "dead": Entry("dead:app", "List, show, redrive and discard dead letters."),
+    "dlq": Entry("dlq:app", "List, show, redrive and discard dead letters."),
     "rebuild": Entry("rebuilding:rebuild", "Rebuild the blackboard from the Kafka logs."),
     "keys": Entry("keys:app", "Make keys, and sign decisions with them."),
     "mcp": Entry("mcp:mcp", "Serve the swarm to MCP clients."),
@@ -51,6 +52,10 @@ COMMANDS: Mapping[str, Entry] = {
     "down": Entry("stack:down", "Stop what `waggle up` started."),
     "demo": Entry("demo:demo", "Find, explain and mail an incident hidden in 60,000 orders.", True),
 }
+
+
+DEPRECATED: Mapping[str, str] = {"dead": "dlq", "carry-out": "apply", "stop": "halt", "start": "release"}
+"""Former names of commands, which still work and say so on stderr."""
 
 
 class Commands(ErrorsToExits):
@@ -61,7 +66,10 @@ class Commands(ErrorsToExits):
         self.commands = {name: TyperCommand(name, help=entry.help) for name, entry in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Import the command that the first argument names."""
+        """Import the command that the first argument names, perhaps by its former name."""
+        if current := DEPRECATED.get(args[0]):
+            print(f"waggle: `{args[0]}` is deprecated; use `waggle {current}`", file=sys.stderr)
+            args = [current, *args[1:]]
         name, _, rest = super().resolve_command(ctx, args)
         return name, load(str(name)), rest
 

@@ -71,9 +71,9 @@ async def test_a_dry_run_sends_nothing_and_what_it_has_shown_can_be_approved_and
     assert mails_to(swarm, reader) == []
     told = waggle(swarm, "result", run_id).stdout
     assert shown["effects_digest"][:12] in told
-    assert waggle(swarm, "carry-out", run_id, "--digest", "0" * 12).returncode == 2
+    assert waggle(swarm, "apply", run_id, "--digest", "0" * 12).returncode == 2
     for expected in (0, 9):
-        done = waggle(swarm, "carry-out", run_id, "--digest", shown["effects_digest"][:12])
+        done = waggle(swarm, "apply", run_id, "--digest", shown["effects_digest"][:12])
         assert done.returncode == expected, done.stderr
         result = await result_of(gateway, run_id)
     assert result["status"] == "complete"

@@ -115,15 +115,15 @@ async def test_a_dead_letter_is_found_shown_and_put_back_from_the_command_line(s
     async with listening(swarm, prefix + "results") as results:
         await publish(swarm, prefix + "tasks", b'{"objective": 7}', **envelope("dead-1"))
         assert (await result_for(results, "dead-1"))["status"] == "rejected"
-    listed = waggle(swarm, "dead", "list", "--topic", "tasks", "--error", "invalid_payload")
+    listed = waggle(swarm, "dlq", "list", "--topic", "tasks", "--error", "invalid_payload")
     assert listed.returncode == 0, listed.stderr
     name = next(word for line in listed.stdout.splitlines() for word in line.split() if word.startswith("tasks.dlt/"))
-    assert '{"objective": 7}' in waggle(swarm, "dead", "show", name).stdout
-    assert "Would redrive" in waggle(swarm, "dead", "redrive", name, "--dry-run").stdout
-    assert waggle(swarm, "dead", "redrive", name, "--by", "ada").returncode == 0
-    again = waggle(swarm, "dead", "redrive", name)
+    assert '{"objective": 7}' in waggle(swarm, "dlq", "show", name).stdout
+    assert "Would redrive" in waggle(swarm, "dlq", "redrive", name, "--dry-run").stdout
+    assert waggle(swarm, "dlq", "redrive", name, "--by", "ada").returncode == 0
+    again = waggle(swarm, "dlq", "redrive", name)
     assert again.returncode == 9
     assert "ada" in again.stderr
-    assert waggle(swarm, "dead", "discard", "--reason", "tests").returncode == 2
-    assert waggle(swarm, "dead", "discard", "--all", "--reason", "tests").returncode == 0
-    assert "tasks.dlt" not in waggle(swarm, "dead", "list").stdout
+    assert waggle(swarm, "dlq", "discard", "--reason", "tests").returncode == 2
+    assert waggle(swarm, "dlq", "discard", "--all", "--reason", "tests").returncode == 0
+    assert "tasks.dlt" not in waggle(swarm, "dlq", "list").stdout

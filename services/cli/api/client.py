@@ -18,7 +18,7 @@ SILENCE = 60.0
 
 LARGEST_PAGE = 200
 
-AGAIN = "`waggle dead redrive NAME --again --reason TEXT` puts it back all the same"
+AGAIN = "`waggle dlq redrive NAME --again --reason TEXT` puts it back all the same"
 """What to do about a dead letter that was handled before."""
 
 _KEY = "set WAGGLE_KEY to yours; an operator makes one by `waggle keys new NAME`"
@@ -28,11 +28,11 @@ _AWAY = {502, 503, 504}
 _DEAD = "/v1/dead-letters"
 _WAYS = {
     "": "`waggle runs` lists the runs there are; --tenant names another tenant",
-    "unknown_dead_letter": "`waggle dead list --state any` lists those there are",
+    "unknown_dead_letter": "`waggle dlq list --state any` lists those there are",
     "unknown_step": "`waggle trace RUN` lists the run's steps",
     "unknown_turn": "`waggle trace RUN` lists the step's turns",
     "unknown_handoff": "`waggle trace RUN --json` has the handoffs' ids",
-    "unknown_topic": "`waggle dead list` lists those of all topics",
+    "unknown_topic": "`waggle dlq list` lists those of all topics",
 }
 """What to do when something is not found, by the error's code."""
 

@@ -105,7 +105,7 @@ def reject(
         _decide(client, run, "reject", reason, digest, author(by), Screen(json=json))
 
 
-def carry_out(
+def apply(
     run: RunArgument,
     digest: ShownDigestOption,
     by: ByOption = None,
@@ -113,7 +113,7 @@ def carry_out(
     tenant: TenantOption = "default",
     json: JsonOption = False,
 ) -> None:
-    """Make the calls a dry run has shown: as they were shown, in that order, once."""
+    """Apply a dry run: make the calls it has shown, unchanged, in that order, once."""
     screen = Screen(json=json)
     with connect(gateway, tenant) as client:
         ended = client.result(run)

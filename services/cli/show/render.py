@@ -61,7 +61,7 @@ def show_effects(screen: Screen, result: Result) -> None:
     for number, effect in enumerate(result.effects, 1):
         screen.say(f"{number}. {one_line(effect.tool)} {one_line(effect.arguments, 300)}")
         screen.say(f"   {effect.risk} risk, {effect.effect}; the gate says {effect.verdict}: {one_line(effect.reason)}")
-    screen.say(f"Do it: waggle carry-out {one_line(result.run_id)} --digest {result.effects_digest[:12]}")
+    screen.say(f"Do it: waggle apply {one_line(result.run_id)} --digest {result.effects_digest[:12]}")
 
 
 def show_acting_calls(screen: Screen, calls: Sequence[ActingCall]) -> None:

@@ -515,7 +515,7 @@ async def test_a_large_one_is_put_back_whole_and_one_too_large_for_its_topic_is_
 
 async def test_the_command_line_does_all_of_it_at_a_real_gateway(gateway, bury, settings):
     async def waggle(*arguments):
-        command = [sys.executable, "-m", "services.cli", "dead", *arguments, "--gateway", str(gateway.base_url)]
+        command = [sys.executable, "-m", "services.cli", "dlq", *arguments, "--gateway", str(gateway.base_url)]
         running = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1)
         stdout, stderr = await asyncio.wait_for(running.communicate(), 30)
         return running.returncode, stdout.decode(), stderr.decode()

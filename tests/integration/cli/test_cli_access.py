@@ -66,7 +66,7 @@ def test_what_can_be_no_entry_is_refused(arguments):
 
 def test_the_key_is_shown_to_the_gateway_with_every_request_and_to_nobody_else(waggle, script, key):
     script.add()
-    for command in (["submit", "count", "--no-wait"], ["watch", RUN], ["runs"], ["stop", "all", "--reason", "x"]):
+    for command in (["submit", "count", "--no-wait"], ["watch", RUN], ["runs"], ["halt", "all", "--reason", "x"]):
         ended = waggle(*command)
         assert key not in ended.output
     assert script.shown == {f"Bearer {key}"}

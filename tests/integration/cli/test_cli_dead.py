@@ -14,22 +14,22 @@ NAME = "tasks.dlt/0/17"
 def test_a_list_is_readable_and_says_that_there_may_be_more(waggle, script):
     script.dead = {NAME: dead_letter(NAME, message="\x1b[2Jno\nuse")}
     script.complete = False
-    ended = waggle("dead", "list")
+    ended = waggle("dlq", "list")
     assert ended.exit_code == 0
     assert re.search(rf"{NAME} .* defect +3 +shop +open +no use", ended.stdout)
     assert "There may be more; 1,200 older records were not looked at" in ended.stderr
     script.dead, script.complete = {}, True
-    ended = waggle("dead", "list")
+    ended = waggle("dlq", "list")
     assert "No dead letter fits" in ended.stdout
     assert ended.stderr == ""
 
 
 def test_filters_reach_the_gateway_and_no_tenant_is_all_tenants(waggle, script):
-    waggle("dead", "list")
+    waggle("dlq", "list")
     options = (
         "--topic tasks --error defect --tenant shop --since 2h --until 2026-03-31T17:00+02:00 --state ANY --limit 7"
     )
-    waggle("dead", "list", *options.split())
+    waggle("dlq", "list", *options.split())
     bare, full = script.searches
     assert bare == {"state": "open", "limit": "50"}
     since = datetime.fromisoformat(full.pop("since"))
@@ -49,7 +49,7 @@ def test_everything_about_one_is_shown(waggle, script):
         causes=[{"code": "timeout"}],
         payload={"base64": "/w=="},
     )
-    shown = waggle("dead", "show", NAME).stdout
+    shown = waggle("dlq", "show", NAME).stdout
     for expected in (
         "no use [defect]",
         "tasks/1/9",
@@ -67,10 +67,10 @@ def test_everything_about_one_is_shown(waggle, script):
 
 def test_one_is_put_back_or_given_up_by_whom_and_why(waggle, script):
     script.dead[NAME] = dead_letter(NAME)
-    ended = waggle("dead", "redrive", NAME, "--by", "ada")
+    ended = waggle("dlq", "redrive", NAME, "--by", "ada")
     assert ended.exit_code == 0
     assert f"{NAME} was redriven by ada" in ended.stdout
-    assert "discarded by ada" in waggle("dead", "discard", NAME, "--by", "ada", "--reason", "theirs").stdout
+    assert "discarded by ada" in waggle("dlq", "discard", NAME, "--by", "ada", "--reason", "theirs").stdout
     assert script.orders == [
         (NAME, "redrive", {"by": "ada", "reason": "", "again": False}),
         (NAME, "discard", {"by": "ada", "reason": "theirs"}),
@@ -80,33 +80,33 @@ def test_one_is_put_back_or_given_up_by_whom_and_why(waggle, script):
 def test_what_was_done_before_ends_with_its_own_code_and_can_be_insisted_on(waggle, script):
     script.dead[NAME] = dead_letter(NAME, handled=handled(NAME, "redriven", {"by": "grace", "reason": ""}))
     for more in ([], ["--dry-run"]):
-        ended = waggle("dead", "redrive", NAME, *more)
+        ended = waggle("dlq", "redrive", NAME, *more)
         assert ended.exit_code == 9
         assert "redriven by grace" in ended.stderr
         assert "--again" in ended.stderr
-    assert waggle("dead", "redrive", NAME, "--again", "--reason", "lost").exit_code == 0
+    assert waggle("dlq", "redrive", NAME, "--again", "--reason", "lost").exit_code == 0
     assert script.orders[-1][2]["again"] is True
 
 
 def test_a_dry_run_of_one_sends_no_order(waggle, script):
     script.dead[NAME] = dead_letter(NAME)
-    assert f"Would redrive {NAME} to tasks: no use [defect]" in waggle("dead", "redrive", NAME, "--dry-run").stdout
-    assert f"Would discard {NAME}: no" in waggle("dead", "discard", NAME, "--reason", "r", "--dry-run").stdout
+    assert f"Would redrive {NAME} to tasks: no use [defect]" in waggle("dlq", "redrive", NAME, "--dry-run").stdout
+    assert f"Would discard {NAME}: no" in waggle("dlq", "discard", NAME, "--reason", "r", "--dry-run").stdout
     assert script.orders == []
 
 
 def test_many_are_told_one_by_one_and_a_failure_is_the_exit_code(waggle, script):
     script.many = [("tasks.dlt/0/1", "redriven"), ("tasks.dlt/0/2", "skipped")]
-    ended = waggle("dead", "redrive", "--error", "defect", "--rate", "5", "--by", "ada", "--dry-run")
+    ended = waggle("dlq", "redrive", "--error", "defect", "--rate", "5", "--by", "ada", "--dry-run")
     assert ended.exit_code == 0
     assert ended.stdout.splitlines() == ["1 of 2  tasks.dlt/0/1  redriven", "2 of 2  tasks.dlt/0/2  skipped: ab"]
     letters = {"error": "defect", "limit": 1000}
     order = {"by": "ada", "reason": "", "letters": letters, "rate": 5.0, "dry_run": True}
     assert script.orders == [(None, "redrive", order)]
     script.many.append(("tasks.dlt/0/3", "failed"))
-    assert waggle("dead", "discard", "--all", "--reason", "r").exit_code == 1
+    assert waggle("dlq", "discard", "--all", "--reason", "r").exit_code == 1
     script.many, script.complete = [], False
-    ended = waggle("dead", "redrive", "--all")
+    ended = waggle("dlq", "redrive", "--all")
     assert ended.exit_code == 0
     assert "No open dead letter fits" in ended.stdout
     assert "There may be more" in ended.stderr
@@ -114,7 +114,7 @@ def test_many_are_told_one_by_one_and_a_failure_is_the_exit_code(waggle, script)
 
 def test_a_gateway_that_dies_among_many_is_said_to_be_gone(waggle, script):
     script.many, script.dies_after = [("tasks.dlt/0/1", "redriven"), ("tasks.dlt/0/2", "redriven")], 1
-    ended = waggle("dead", "redrive", "--all")
+    ended = waggle("dlq", "redrive", "--all")
     assert ended.exit_code == 6
     assert "1 of 2  tasks.dlt/0/1  redriven" in ended.stdout
     assert "cannot reach the gateway" in ended.stderr
@@ -135,7 +135,7 @@ def test_a_gateway_that_dies_among_many_is_said_to_be_gone(waggle, script):
 def test_json_is_one_document_and_nothing_else(waggle, script, command):
     script.dead[NAME] = dead_letter(NAME)
     script.many = [(NAME, "redriven")]
-    ended = waggle("dead", *command.split(), "--json")
+    ended = waggle("dlq", *command.split(), "--json")
     assert ended.exit_code == 0
     assert json.loads(ended.stdout)
     assert ended.stdout.count("\n") == 1
@@ -163,13 +163,13 @@ def test_json_is_one_document_and_nothing_else(waggle, script, command):
     ],
 )
 def test_bad_input_is_refused_before_anything_is_sent(waggle, script, wrong):
-    ended = waggle("dead", *wrong.split())
+    ended = waggle("dlq", *wrong.split())
     assert ended.exit_code == 2, ended.output
     assert script.orders == script.searches == []
     assert "Traceback" not in ended.output
 
 
 def test_one_that_is_not_there_is_not_found_and_the_way_to_those_there_are_is_shown(waggle):
-    ended = waggle("dead", "show", NAME)
+    ended = waggle("dlq", "show", NAME)
     assert ended.exit_code == 7
-    assert "`waggle dead list --state any`" in ended.stderr
+    assert "`waggle dlq list --state any`" in ended.stderr

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from services.cli.api.events import read
 from services.cli.api.files import safe_name
-from services.cli.app import COMMANDS, app, load
+from services.cli.app import COMMANDS, DEPRECATED, app, load
 from services.cli.exit_codes import EPILOGUE, ConsoleError, Exit
 from services.cli.gateway_url import DEFAULT, gateway_address, root_folder
 from services.cli.running import readable
@@ -129,12 +129,21 @@ def test_the_page_and_the_help_name_every_exit_code_and_every_command():
     shown = CliRunner().invoke(app, ["--help"]).stdout
     assert all(f"`waggle {name}" in page and f" {name} " in shown for name in COMMANDS)
     groups = {name: load(name).commands for name in COMMANDS if isinstance(load(name), TyperGroup)}
-    assert set(groups) == {"approvals", "dead", "topics", "keys"}
+    assert set(groups) == {"approvals", "dlq", "topics", "keys"}
     for group, parts in groups.items():
         below = CliRunner().invoke(app, [group, "--help"]).stdout
         assert parts
         assert all(f"`waggle {group} {name}" in page and f" {name} " in below for name in parts)
     assert "Exit codes" in CliRunner().invoke(app, ["submit", "--help"]).stdout
+
+
+@pytest.mark.parametrize(("former", "current"), DEPRECATED.items())
+def test_a_former_name_of_a_command_works_is_hidden_and_says_on_stderr_that_it_is_deprecated(former, current):
+    shown = CliRunner().invoke(app, [former, "--help"])
+    assert shown.exit_code == 0
+    assert shown.stderr == f"waggle: `{former}` is deprecated; use `waggle {current}`\n"
+    assert f" {current} [OPTIONS]" in shown.stdout
+    assert f"│ {former} " not in CliRunner().invoke(app, ["--help"]).stdout
 
 
 def test_the_version_is_the_one_of_the_package():

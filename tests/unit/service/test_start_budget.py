@@ -44,7 +44,7 @@ def test_the_help_loads_no_command_no_model_and_no_client():
 
 
 @pytest.mark.parametrize(
-    "module", ["reading", "steering", "stopping", "approving", "dead", "topics", "tracing", "prompting", "submit"]
+    "module", ["reading", "steering", "halting", "approving", "dlq", "topics", "tracing", "prompting", "submit"]
 )
 def test_a_command_of_the_gateway_loads_nothing_of_a_service(module):
     modules = loaded(f"import services.cli.commands.{module}")

@@ -1,4 +1,4 @@
-"""`waggle dead`: what nobody could work on is looked at, put back, or given up."""
+"""`waggle dlq`: list, show, redrive and discard dead letters."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -17,12 +17,12 @@ from services.cli.terminal import Screen
 
 app = typer.Typer(
     add_completion=False,
-    help="Look at messages nobody could work on; put them back or give them up.",
+    help="List, show, redrive and discard dead letters.",
     no_args_is_help=True,
     epilog=EPILOGUE,
 )
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="As `waggle dead list` names it: tasks.dlt/0/17.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="As `waggle dlq list` names it: tasks.dlt/0/17.")]
 OneOrMany = Annotated[str | None, typer.Argument(metavar="NAME", help="One dead letter; or say which by filters.")]
 TopicOption = Annotated[
     str | None, typer.Option("--topic", metavar="TOPIC", help="Only of this topic: tasks, agents.data.")
@@ -109,7 +109,7 @@ def redrive(
     Nothing is put back twice: whoever did it before is shown. Many are put back in the order in which they died.
     """
     if again and not (name and reason.strip()):
-        raise ConsoleError("--again needs a NAME and a --reason", "waggle dead redrive --help", code=Exit.USAGE)
+        raise ConsoleError("--again needs a NAME and a --reason", "waggle dlq redrive --help", code=Exit.USAGE)
     search = chosen(name, filters(topic, error, tenant, since, until), everything=everything)
     order: dict[str, Any] = {"by": author(by), "reason": reason}
     screen = Screen(json=json)
@@ -187,7 +187,7 @@ def chosen(name: str | None, search: dict[str, Any], *, everything: bool) -> dic
     if (name is not None) + bool(search) + everything != 1:
         raise ConsoleError(
             "say which: one NAME, or filters such as --topic and --error, or --all",
-            "`waggle dead list` with the same filters shows them",
+            "`waggle dlq list` with the same filters shows them",
             code=Exit.USAGE,
         )
     return search

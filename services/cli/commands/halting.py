@@ -1,4 +1,4 @@
-"""The kill switch: `waggle stop`, `waggle start`, `waggle stops`."""
+"""The kill switch: `waggle halt`, `waggle release`, `waggle stops`."""
 
 from contextlib import suppress
 from difflib import get_close_matches
@@ -28,33 +28,31 @@ KindArgument = Annotated[Kind, typer.Argument(help="all, tenant, agent or run.")
 NameArgument = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which tenant, agent or run.")]
 
 
-def stop(
+def halt(
     kind: KindArgument,
-    reason: Annotated[str, typer.Option(help="Why; whoever looks later is told.")],
+    reason: Annotated[str, typer.Option(help="Reason, shown by `waggle stops`.")],
     name: NameArgument = None,
     by: ByOption = None,
     gateway: GatewayOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Let agents call no model and no tool any more, at once; nothing is lost."""
+    """Stop all model and tool calls immediately; no work is lost."""
     scope = _scope(kind, name)
     with connect(gateway, None) as client:
         found = client.stop(scope, by=author(by), reason=reason)
         if kind is Kind.AGENT:
             _doubt(client, str(name), Screen(json=json))
-    _confirm(found, f"Stopped: {scope}. `waggle start {scope.replace(':', ' ')}` lets it go on.", json=json)
+    _confirm(found, f"Stopped: {scope}. `waggle release {scope.replace(':', ' ')}` resumes it.", json=json)
 
 
-def start(
+def release(
     kind: KindArgument, name: NameArgument = None, gateway: GatewayOption = None, json: JsonOption = False
 ) -> None:
-    """Let go on what `waggle stop` has stopped."""
+    """Resume what `waggle halt` has stopped."""
     scope = _scope(kind, name)
     with connect(gateway, None) as client:
         found = client.start(scope)
-    said = (
-        f"Started: {scope}." if found["was"] else f"Nobody had stopped {scope}; if it was stopped just now, it is not."
-    )
+    said = f"Released: {scope}." if found["was"] else f"{scope} was not stopped; a stop from this moment is undone."
     _confirm(found, said, json=json)
 
 
@@ -83,7 +81,7 @@ def _doubt(client: Gateway, agent: str, screen: Screen) -> None:
 def _scope(kind: Kind, name: str | None) -> str:
     if (kind is Kind.ALL) != (name is None):
         wanted = "nothing more" if kind is Kind.ALL else f"the name of the {kind.value}"
-        raise ConsoleError(f"`{kind.value}` needs {wanted}", f"waggle stop {kind.value} --help", code=Exit.USAGE)
+        raise ConsoleError(f"`{kind.value}` needs {wanted}", f"waggle halt {kind.value} --help", code=Exit.USAGE)
     return kind.value if name is None else f"{kind.value}:{name}"
 
 
