@@ -9,7 +9,7 @@ DOJO := .venv-agentdojo
 # Test files that run at the same time, each worker with a broker, a Redis and a Postgres of its own.
 WORKERS ?= 2
 PARALLEL = -n $(WORKERS) --dist loadfile
-.PHONY: help setup demo up down test kafka test-kafka lint types schemas check faults faults-slice new-agent bench \
+.PHONY: help setup demo up down test kafka test-kafka lint types schemas reference check faults faults-slice new-agent bench \
 	alerts-check compose-check k8s-check trace-check evals evals-agentdojo clean
 
 help: ## Show this list
@@ -64,6 +64,9 @@ alerts-check: setup ## Check the alert rules and try each as it fires and as it 
 schemas: setup ## Write schemas/published from the models
 	$(BIN)/python -m schemas.publish
 
+reference: setup ## Write the generated pages and tables of the documentation
+	$(BIN)/python -m infra.reference
+
 compose-check: setup ## Prove of docker-compose.yml what can be proved with no engine, and run its processes here
 	$(BIN)/python -m infra.compose
 	$(BIN)/python -m pytest tests/e2e/test_compose.py -m compose
@@ -73,6 +76,7 @@ k8s-check: setup ## Prove that k8s/ is valid, passes a strict linter and fits th
 
 check: lint types ## Everything CI runs
 	$(BIN)/python -m schemas.publish --check
+	$(BIN)/python -m infra.reference --check
 	$(MAKE) alerts-check
 	$(MAKE) k8s-check
 	$(MAKE) test

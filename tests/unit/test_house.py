@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.new_agent.__main__ import make
-from infra.reference import PAGE, page
+from infra.reference.__main__ import pages
 
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(p.parent for p in (ROOT / "services").glob("*/__main__.py"))
@@ -33,12 +33,24 @@ def test_every_agent_folder_is_complete_and_its_readme_names_its_tools(folder):
     assert all(f"`{tool.name}`" in readme for tool in module.agent.tools)
 
 
-def test_the_configuration_page_is_what_the_settings_say():
-    assert (ROOT / PAGE).read_text() == page()
+GENERATED = pages()
+
+
+@pytest.mark.parametrize("page", GENERATED, ids=str)
+def test_a_generated_page_is_up_to_date(page):
+    assert (ROOT / page).read_text() == GENERATED[page], "run python -m infra.reference"
+
+
+def test_the_architecture_page_has_a_paragraph_for_every_room():
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    folders = [
+        path.parent for layer in ("shared", "services", "infra") for path in (ROOT / layer).glob("*/__init__.py")
+    ]
+    assert [room for room in (str(path.relative_to(ROOT)) for path in folders) if f"`{room}`" not in page] == []
 
 
 def test_every_relative_link_in_the_documentation_leads_somewhere():
-    for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "services").rglob("README.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 

@@ -1,4 +1,4 @@
-"""Write docs/configuration.md from the settings: `python -m infra.reference [--check]`."""
+"""docs/configuration.md: every setting, common and of one service, from the typed settings."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from infra.generated import write_or_check
 from infra.variables import own_settings, variables_of
 from shared.config import Settings
 
@@ -75,11 +74,11 @@ A provider's usage figures are used if plausible ([budgets](budgets.md#usage)). 
 """
 
 
-def page() -> str:
-    """Return the whole page."""
+def pages() -> dict[Path, str]:
+    """The page by its path."""
     common = variables_of(Settings)
     rows = "".join(f"| `{name}` | {_default(field)} | {field.description} |\n" for name, field in common.items())
-    return _HEAD + rows + _OWN + "".join(_own_rows(common)) + _TAIL
+    return {PAGE: _HEAD + rows + _OWN + "".join(_own_rows(common)) + _TAIL}
 
 
 def _own_rows(common: Collection[str]) -> Iterator[str]:
@@ -94,12 +93,3 @@ def _default(field: FieldInfo) -> str:
     if hasattr(value, "get_secret_value"):
         value = value.get_secret_value()
     return "none" if value in (None, (), {}, PydanticUndefined) else f"`{value}`"
-
-
-def main() -> None:
-    """Write the page; with --check only report whether it is up to date."""
-    write_or_check({PAGE: page()}, "infra.reference")
-
-
-if __name__ == "__main__":
-    main()

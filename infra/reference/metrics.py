@@ -1,4 +1,4 @@
-"""Write docs/metrics.md from the registered metrics: `python -m infra.metrics [--check]`."""
+"""docs/metrics.md: every metric, from the registry that the services fill."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,6 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from infra.generated import write_or_check
 from shared.telemetry.export import CountingExporter
 from shared.telemetry.metrics import MOST_VALUES, WATCHED, Metrics
 
@@ -16,17 +15,16 @@ PAGE = Path("docs/metrics.md")
 _HEAD = f"""\
 # Metrics
 
-Each service, including the gateway, serves them at `/metrics` on its HTTP port, in Prometheus' format; unused series
-stay empty, and `process_…` metrics are included. No label is a run's id: use traces to find a run. Labels with external
-values (tenant, model, tool, error) keep the first {MOST_VALUES} values a process sees, all others become `other`.
+Every service, including the gateway, serves them at `/metrics` on its HTTP port in the Prometheus format, together with
+`process_…`; unused series stay empty. No label holds a run's id: traces identify runs. Labels with values from outside
+(tenant, model, tool, error) keep the first {MOST_VALUES} values a process sees; further values become `other`.
 
-Runs and steps are counted by the orchestrator once the change is recorded, model and tool calls by the agent that makes
-them: neither a redelivered message nor a replayed turn counts again. `waggle_consumer_lag` and
-`waggle_commit_age_seconds` come from the consumer that owns the partitions: sum the one over the consumers of a group,
-take the maximum of the other.
+The orchestrator counts runs and steps once the change is recorded, agents count model and tool calls: a redelivered
+message or a replayed turn is not counted twice. `waggle_consumer_lag` and `waggle_commit_age_seconds` come from the
+consumer that owns the partitions: sum the former over the consumers of a group, take the maximum of the latter.
 
 Alert rules are in [`infra/prometheus/alerts.yml`](../infra/prometheus/alerts.yml), their runbooks in
-[operate](operate.md#alerts); dashboards are in [`infra/grafana/dashboards`](../infra/grafana/dashboards).
+[operate](operate.md#alerts), dashboards in [`infra/grafana/dashboards`](../infra/grafana/dashboards).
 
 | metric | kind | labels | meaning |
 |---|---|---|---|
@@ -34,7 +32,7 @@ Alert rules are in [`infra/prometheus/alerts.yml`](../infra/prometheus/alerts.ym
 
 
 class Metric(NamedTuple):
-    """One metric, under its Prometheus name."""
+    """One metric under its Prometheus name."""
 
     name: str
     kind: str
@@ -63,23 +61,14 @@ def catalogue() -> list[Metric]:
 def _metric(registered: MetricWrapperBase) -> Metric:
     [family] = registered.describe()
     name = f"{family.name}_total" if family.type == "counter" else family.name
-    return Metric(name, family.type, tuple(registered._labelnames), family.documentation)  # noqa: SLF001 -- available nowhere else
+    return Metric(name, family.type, tuple(registered._labelnames), family.documentation)  # noqa: SLF001 -- it has no public name
 
 
-def page() -> str:
-    """Return the whole page."""
-    return _HEAD + "".join(map(_row, catalogue()))
+def pages() -> dict[Path, str]:
+    """The page by its path."""
+    return {PAGE: _HEAD + "".join(map(_row, catalogue()))}
 
 
 def _row(metric: Metric) -> str:
     labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
     return f"| `{metric.name}` | {metric.kind} | {labels} | {metric.about} |\n"
-
-
-def main() -> None:
-    """Write the page; with --check only report whether it is up to date."""
-    write_or_check({PAGE: page()}, "infra.metrics")
-
-
-if __name__ == "__main__":
-    main()
