@@ -64,17 +64,9 @@ infra/toolchain
 
 CHANGELOG.md
 
-docs/cli.md
-
-docs/deploy-on-kubernetes.md
-
-docs/deploy-with-compose.md
-
-docs/publish-a-task.md
-
 docs/write-an-agent.md
 
-docs/adr
+docs/cli.md
 
 deployment
 """.split()  # noqa: SIM905 -- a line each, apart, so that lines can go without conflicts
