@@ -1,4 +1,4 @@
-# `make help` lists what there is. Everything runs from a bare clone: Python 3.11 and pip are enough, but for `test-kafka`.
+# `make help` lists the targets. Everything runs from a bare clone with Python 3.11 and pip; some checks also need Java and Maven.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -15,7 +15,7 @@ PARALLEL = -n $(WORKERS) --dist loadfile
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: $(READY) ## Make .venv with the locked dependencies (done by every other target)
+setup: $(READY) ## Create .venv with the locked dependencies (done by every other target)
 
 $(READY): requirements.lock pyproject.toml
 	@echo "Making $(VENV) with the locked dependencies; this takes about a minute the first time."
@@ -28,7 +28,7 @@ $(READY): requirements.lock pyproject.toml
 demo: setup ## Run the main job: an incident in 60,000 orders is found, explained and mailed
 	@$(BIN)/waggle demo
 
-up: setup ## Start everything here: Kafka, Redis, Postgres, a simulated model and all services
+up: setup ## Start everything on this machine: Kafka, Redis, Postgres, a simulated model and all services
 	@$(BIN)/waggle up
 
 down: setup ## Stop what `make up` started
@@ -43,7 +43,7 @@ kafka: setup ## Start a real Apache Kafka without Docker (needs Java 17 and Mave
 test-kafka: setup ## Run the integration tests on real Apache Kafka (needs Java 17 and Maven, or WAGGLE_KAFKA)
 	$(BIN)/python -m pytest -m 'broker and not compose' --kafka real $(PARALLEL)
 
-faults: setup ## Kill, freeze, cut off and fill up everything, count what happened, write docs/reports/faults.md (needs Java and Maven)
+faults: setup ## Inject faults into the running swarm, count the effects, write docs/reports/faults.md (needs Java and Maven)
 	$(BIN)/python -m tests.faults
 	$(BIN)/python -m tests.faults.verifier --minutes 10
 
@@ -58,7 +58,7 @@ lint: setup ## Check style and layers
 types: setup ## Check types
 	$(BIN)/mypy
 
-alerts-check: setup ## Check the alert rules and try each as it fires and as it is silent (promtool: the installed one, or Debian's)
+alerts-check: setup ## Check the alert rules, each firing and silent (promtool: the installed one, or Debian's)
 	@$(BIN)/python -m infra.alerts
 
 schemas: setup ## Write schemas/published from the models
@@ -67,11 +67,11 @@ schemas: setup ## Write schemas/published from the models
 reference: setup ## Write the generated pages and tables of the documentation
 	$(BIN)/python -m infra.reference
 
-compose-check: setup ## Prove of docker-compose.yml what can be proved with no engine, and run its processes here
+compose-check: setup ## Check docker-compose.yml without Docker, and run its processes on this machine
 	$(BIN)/python -m infra.compose
 	$(BIN)/python -m pytest tests/e2e/test_compose.py -m compose
 
-k8s-check: setup ## Prove that k8s/ is valid, passes a strict linter and fits the code (needs Maven; fetches the rest once)
+k8s-check: setup ## Check that k8s/ is valid, passes a strict linter and matches the code (needs Maven; fetches the rest once)
 	@$(BIN)/python -m infra.manifests check
 
 check: lint types ## Everything CI runs
@@ -84,13 +84,13 @@ check: lint types ## Everything CI runs
 	$(MAKE) faults-slice
 	$(MAKE) compose-check
 
-new-agent: setup ## Make a new specialist: make new-agent name=translator
+new-agent: setup ## Create a new specialist: make new-agent name=translator
 	@$(BIN)/python -m infra.new_agent "$(name)"
 
-bench: setup ## Measure hops, runs, load, bytes and recovery beside raw Kafka, and print one table
+bench: setup ## Measure hops, runs, load, bytes and recovery against raw Kafka, and print one table
 	$(BIN)/python -m tests.bench
 
-evals: setup ## Attack the agents with a model that obeys everybody, count what arrives outside, write docs/reports/evals.md
+evals: setup ## Attack the agents with a fully obedient model, count the effects outside, write docs/reports/evals.md
 	$(BIN)/python -m tests.evals
 
 evals-agentdojo: $(DOJO)/.ready ## Run AgentDojo's suites through the gate, for docs/reports/evals.md (an environment of its own, some 700 MB)
@@ -105,5 +105,5 @@ $(DOJO)/.ready: requirements.lock tests/evals/dojo/requirements.lock
 trace-check: setup ## Run the demo against a real Jaeger and compare the trace (not in `check`: building Jaeger takes minutes, once)
 	$(BIN)/python -m tests.traces
 
-clean: ## Remove what the other targets made (not what runs: `make down`)
+clean: ## Remove the files of the other targets (`make down` stops processes)
 	rm -rf $(VENV) $(DOJO) .pytest_cache .mypy_cache .ruff_cache .hypothesis

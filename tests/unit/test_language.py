@@ -38,11 +38,7 @@ services/code
 
 services/communication
 
-services/data
-
 services/gateway
-
-services/research
 
 infra
 
@@ -62,13 +58,9 @@ infra/simulated_model
 
 infra/toolchain
 
-CHANGELOG.md
-
 docs/write-an-agent.md
 
 docs/cli.md
-
-deployment
 """.split()  # noqa: SIM905 -- a line each, apart, so that lines can go without conflicts
 )
 
