@@ -49,10 +49,21 @@ def test_the_architecture_page_has_a_paragraph_for_every_room():
     assert [room for room in (str(path.relative_to(ROOT)) for path in folders) if f"`{room}`" not in page] == []
 
 
-def test_every_relative_link_in_the_documentation_leads_somewhere():
-    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "services").rglob("README.md")]:
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "services").rglob("README.md")]
+
+
+def sections(page):
+    """The fragments that lead to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "]", each).lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_relative_link_leads_to_a_file_and_a_section(document):
+    for path, fragment in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", document.read_text()):
+        target = document.parent / path if path else document
+        assert target.exists(), f"no {path}"
+        assert not fragment or target.suffix != ".md" or fragment in sections(target), f"{path} has no #{fragment}"
 
 
 def test_the_lock_names_no_index():
