@@ -25,7 +25,7 @@ _ANSWERS: Mapping[type, str] = {
     Verdict: "ResultReviewed",
     AskHuman: "HelpAsked",
 }
-"""The type a handler returns, and the message that the run receives for it."""
+"""The type a handler returns, and the message that the run receives for it. Any other type counts as findings."""
 
 
 def pages() -> dict[Path, str]:
@@ -68,7 +68,7 @@ def _agent(name: str) -> Iterator[tuple[str, str]]:
 def _answers(agent: Agent) -> Iterator[str]:
     returns = get_type_hints(agent.handler, localns={"Context": object})["return"]
     for each in get_args(returns) or (returns,):
-        yield _ANSWERS[each]
+        yield _ANSWERS.get(each, "StepCompleted")
 
 
 def _budget(agent: Agent) -> str:
