@@ -32,7 +32,7 @@ def _rows() -> Iterator[tuple[str, str, str]]:
     for router in (*ROUTERS, metrics.router):
         for route in router.routes:
             if isinstance(route, APIRoute) and not route.deprecated:
-                for method in sorted(route.methods):
+                for method in sorted(route.methods or ()):
                     yield f"`{method} {route.path}`", _roles(route.name), route.summary or ""
 
 
