@@ -141,7 +141,7 @@ _GATEWAY = {
     "readable": ("the batch to skip can be read (409)", "`/ready` of the held service names the offset"),
     "unreadable_run": ("the record of the run cannot be read (409)", "`waggle cancel RUN`"),
     "unknown_topic": ("no dead letters are kept of that topic (404)", "use one of those listed"),
-    "unknown_dead_letter": ("no such dead letter (404)", "`waggle dead list`"),
+    "unknown_dead_letter": ("no such dead letter (404)", "`waggle dlq list`"),
     "already_handled": ("the dead letter was redriven or discarded before (409)", "`--again` redrives once more"),
     "not_redrivable": ("the original record cannot be restored", "discard it"),
     "not_recordable": ("the action cannot be recorded", "shorten the reason"),
