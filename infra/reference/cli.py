@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from infra.reference.blocks import replaced, table
-from services.cli.app import app
+from services.cli.app import COMMANDS, load
 
 PROGRAM = "waggle"
 LIST = Path("docs/cli.md")
@@ -21,7 +19,7 @@ Generated from the commands' own help. [Command line](cli.md) explains them by t
 
 def pages() -> dict[Path, str]:
     """The pages by their paths."""
-    commands = dict(_commands(typer.main.get_command(app), PROGRAM))
+    commands = {path: each for name in COMMANDS for path, each in _commands(load(name), f"{PROGRAM} {name}")}
     rows = ((f"[`{path}`](cli-reference.md#{_anchor(path)})", _summary(each)) for path, each in commands.items())
     listed = replaced(LIST.read_text(), "commands", table(("command", "does"), rows))
     return {LIST: listed, PAGE: _HEAD + "".join(_section(path, each) for path, each in commands.items())}
@@ -33,7 +31,7 @@ def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
     `Any`: typer brings a click of its own whose classes are private.
     """
     inner = getattr(command, "commands", {})
-    if path != PROGRAM and (not inner or command.invoke_without_command):
+    if not inner or command.invoke_without_command:
         yield path, command
     for name, each in inner.items():
         if not each.hidden and not each.deprecated:
