@@ -150,7 +150,7 @@ def replaced(worker):
 
 async def answered(worker, step) -> Amounts:
     after = replaced(worker)
-    return Amounts.of((await after._answer(step, await after._journal(step).open())).usage)
+    return Amounts.of((await after.execute(step)).usage)
 
 
 async def let_go(first: asyncio.Task, killed: Killed) -> None:
