@@ -17,6 +17,7 @@ from shared import bus
 from shared.blackboard.attempts import Attempts
 from shared.bus import KeyedConsumer, encode, publish
 from shared.bus.broker import LARGEST_MESSAGE, publish_bytes, size_of
+from shared.bus.consumer import COMMIT_EVERY
 from shared.bus.dead.letters import read_dead_letter
 from shared.bus.dead_letter import dead_letter_headers
 from shared.errors import Fenced, RetryableError, TerminalError
@@ -79,6 +80,31 @@ async def test_what_was_not_finished_is_delivered_again_to_the_next_consumer(set
 
     async with consuming(settings, handle):
         await until(lambda: seen == ["q1"], 30)
+
+
+async def test_a_record_that_arrives_while_the_consumer_stops_goes_to_the_next_one(settings, topics):
+    begun, release, handled = asyncio.Event(), asyncio.Event(), []
+
+    async def slow(delivery):
+        begun.set()
+        await release.wait()
+
+    async with consuming(settings, slow) as (broker, consumer):
+        await publish(broker, [record(question(1, "run-1"), settings.topic_prefix)])
+        await begun.wait()
+        stopping = asyncio.create_task(consumer.stop(grace=10))
+        await asyncio.sleep(0)
+        await publish(broker, [record(question(2, f"run-{number}"), settings.topic_prefix) for number in range(2, 9)])
+        await asyncio.sleep(10 * COMMIT_EVERY)
+        release.set()
+        await stopping
+
+    async def note(delivery):
+        handled.append(delivery.message.run_id)
+
+    async with consuming(settings, note):
+        await until(lambda: len(handled) == 7)
+    assert sorted(handled) == [f"run-{number}" for number in range(2, 9)]
 
 
 async def test_what_was_finished_is_not_delivered_again(settings, topics):
