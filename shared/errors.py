@@ -1,32 +1,32 @@
-"""Errors named by what follows from them.
+"""Errors, named by their consequence.
 
 WaggleError
-├── RetryableError    worth trying again, after `after` seconds
-├── TerminalError     trying again changes nothing: dead letter, or a failed step
-│   └── InvalidMessage    bytes, headers or payload no version of us can read
-├── NeedsHuman        only a person can decide how this goes on
+├── RetryableError    retry after `after` seconds
+├── TerminalError     a retry changes nothing: dead letter, or a failed step
+│   └── InvalidMessage    bytes, headers or payload that no version can read
+├── NeedsHuman        a human decision is required
 ├── Misconfigured     a setting must be changed first: do not start
-├── BlackboardLost    Redis holds nothing, or something old: wait until it is rebuilt
+├── BlackboardLost    Redis is empty or stale: wait until it is rebuilt
 ├── LogDamaged        a log in Kafka has lost records: an operator must restore it
-├── Stopped           an operator has stopped it: park it until it is started again
-├── Conflict          somebody else changed the state first: load it again and decide again
-├── Fenced            somebody else has taken this work over: stop, change nothing
-└── Unwanted          the run no longer awaits this work: make no further call, report what was spent
+├── Stopped           an operator has stopped the work: park it until it is started
+├── Conflict          another writer changed the state first: reload and decide
+├── Fenced            another worker owns the work: stop, change nothing
+└── Unwanted          the run no longer awaits the work: make no further call, report the usage
 """
 
 from schemas.verdict import Proposal
 
 
 class WaggleError(Exception):
-    """Root of everything raised on purpose."""
+    """Root of all errors raised on purpose."""
 
     code = "error"
 
 
 class RetryableError(WaggleError):
-    """Worth trying again, after `after` seconds; `code` says in one word what is in the way.
+    """Retry after `after` seconds; `code` names the obstacle in one word.
 
-    `exact`: then and not some time later, because its turn was reckoned; else many must not come back at once.
+    `exact`: a slot was reserved, retry at precisely `after`. Otherwise jitter is added, so that not all return at once.
     """
 
     def __init__(self, message: str, *, after: float = 1.0, code: str = "retryable", exact: bool = False) -> None:
@@ -37,7 +37,7 @@ class RetryableError(WaggleError):
 
 
 class TerminalError(WaggleError):
-    """Trying again changes nothing; `code` says what kind it is, in one word a machine can match."""
+    """A retry changes nothing; `code` names the kind in one word that machines can match."""
 
     def __init__(self, message: str, *, code: str = "terminal") -> None:
         super().__init__(message)
@@ -45,14 +45,14 @@ class TerminalError(WaggleError):
 
 
 class InvalidMessage(TerminalError):
-    """Bytes, headers or payload that no version of this system can read."""
+    """Bytes, headers or payload that no version can read."""
 
     def __init__(self, message: str, *, code: str = "invalid_message") -> None:
         super().__init__(message, code=code)
 
 
 class NeedsHuman(WaggleError):
-    """Only a person can decide how this goes on."""
+    """A human decision is required."""
 
     code = "needs_human"
 
@@ -67,9 +67,9 @@ class NeedsHuman(WaggleError):
         super().__init__(question)
         self.options = options
         self.call = call
-        """The tool call that it is about, if it is about one."""
+        """The tool call in question, if there is one."""
         self.proposal = proposal
-        """That call, if it was not made and may be made with a person's permission."""
+        """That call, if it was not made and may be made with a person's approval."""
 
 
 class Misconfigured(WaggleError):
@@ -79,22 +79,22 @@ class Misconfigured(WaggleError):
 
 
 class BlackboardLost(WaggleError):
-    """Redis holds nothing, or something old; everybody waits until it is rebuilt from the logs."""
+    """Redis is empty or stale; all services wait until it is rebuilt from the logs."""
 
     code = "blackboard_lost"
     after = 0.1
 
 
 class LogDamaged(WaggleError):
-    """A log in Kafka lacks what it held before; the message says what to do. Nothing is rebuilt from it."""
+    """A log in Kafka lacks records it held before; the message gives the remedy. Nothing is rebuilt from it."""
 
     code = "log_damaged"
 
 
 class Stopped(WaggleError):
-    """An operator has stopped this work: its message is parked until it is started again.
+    """An operator has stopped this work: its message is parked until the work is started.
 
-    `scopes` are all by which it can be stopped.
+    `scopes` are all kill switch scopes that include it.
     """
 
     code = "stopped"
@@ -106,13 +106,13 @@ class Stopped(WaggleError):
 
 
 class Conflict(WaggleError):
-    """Somebody else changed the state first."""
+    """Another writer changed the state first."""
 
     code = "conflict"
 
 
 class Fenced(WaggleError):
-    """Somebody else has taken this work over; whatever is still to be done here must not be."""
+    """Another worker owns the work: change nothing more."""
 
     code = "fenced"
 

@@ -8,4 +8,8 @@ from shared.config import ServiceSettings
 class CodeSettings(ServiceSettings):
     """Sandbox of the code agent."""
 
-    sandbox: str = Field("auto", pattern="^(auto|bubblewrap|monty)$", description="What runs the code agent's Python.")
+    sandbox: str = Field(
+        "auto",
+        pattern="^(auto|bubblewrap|monty)$",
+        description="Sandbox of the code agent's programs: `auto`, `bubblewrap` or `monty`.",
+    )

@@ -1,4 +1,4 @@
-"""The file that WAGGLE_KEYS names: who may use the gateway, by hashes of keys, and sign decisions, by public keys."""
+"""Principals of WAGGLE_KEYS: callers of the gateway, by key hashes, and signers of decisions, by public keys."""
 
 import hashlib
 import hmac
@@ -19,27 +19,27 @@ from shared.config import Strict, read_toml
 VARIABLE = "WAGGLE_KEYS"
 
 EVERY = "*"
-"""Stands for every tenant."""
+"""Name that stands for all tenants."""
 
 PREFIX = "wgl_"
-"""What a key begins with: so it is found in logs and texts, and hidden."""
+"""First characters of a key, so that it is found in logs and texts, and hidden."""
 
 
 class Role(StrEnum):
-    """What somebody may do."""
+    """A set of permissions."""
 
     SUBMIT = "submit"
-    """Hand tasks and their files in, and cancel runs."""
+    """Submit tasks and their files, and cancel runs."""
     READ = "read"
-    """Look at runs, files and agents."""
+    """Read runs, files and agents."""
     DECIDE = "decide"
-    """Answer what a run waits for."""
+    """Answer the questions of a run."""
     OPERATE = "operate"
-    """Cancel, pause and resume runs; of every tenant's: the kill switch, dead letters, topics, metrics."""
+    """Cancel, pause and resume runs; for all tenants at once: the kill switch, dead letters, topics, metrics."""
 
 
 SIGNED: Mapping[type[Message], Role] = {HumanDecided: Role.DECIDE, CarryOut: Role.DECIDE}
-"""Orders that permit acting calls, and the role of who may give them: over Kafka they carry a signature."""
+"""Orders that permit acting calls, and the role they require: over Kafka they carry a signature."""
 
 
 def _one_or_many(value: Any) -> Any:
@@ -55,7 +55,7 @@ PublicKeys: TypeAlias = Annotated[
 
 
 class Principal(Strict):
-    """A person or a system. Several keys of a kind: an old one holds beside the new one until it is taken out."""
+    """A person or a system. Several keys of a kind: an old one stays valid next to the new one until it is removed."""
 
     sha256: Digests = ()
     ed25519: PublicKeys = ()
@@ -69,12 +69,12 @@ class Principal(Strict):
         return self
 
     def acts_for(self, tenant: str) -> bool:
-        """Whether it may do what it may for this tenant; `*`: for all of them at once."""
+        """Return whether its roles hold for this tenant; `*`: for all at once."""
         return EVERY in self.tenants or tenant in self.tenants
 
 
 class Service(Strict):
-    """A service that signs for people it has authenticated itself."""
+    """A service that signs for people it has authenticated."""
 
     ed25519: Annotated[PublicKeys, Field(min_length=1)]
 
@@ -101,13 +101,13 @@ class Principals(Strict):
             yield from ((f"services.{service}", "ed25519", key) for key in signing.ed25519)
 
     def signer(self, name: str) -> PublicKeys:
-        """Return the public keys of a person, or of a service as `services/NAME`; none for who has none."""
+        """Return the public keys of a person, or of a service as `services/NAME`; empty if there are none."""
         service = {signing_name(each): signing.ed25519 for each, signing in self.services.items()}
         principal = self.principals.get(name)
         return service.get(name, principal.ed25519 if principal else ())
 
     def whose(self, key: str) -> str | None:
-        """The name of whose key it is. Takes as long for a wrong key as for a right one."""
+        """Return the name of the key's owner, or None. Takes as long for a wrong key as for a right one."""
         shown, found = digest(key), None
         for name, each in self.principals.items():
             for known in each.sha256:
@@ -117,21 +117,21 @@ class Principals(Strict):
 
 
 def signing_name(service: str) -> str:
-    """Return the name a service signs by: no person can have one like it."""
+    """Return the name a service signs by; no person can have a name of this form."""
     return f"services/{service}"
 
 
 def digest(key: str) -> str:
-    """What the file says of a key. Keys are random and long, so a plain hash cannot be guessed back."""
+    """Return the hash of a key, as the file has it. Keys are random and long, so a plain hash cannot be reversed."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def new_key() -> str:
-    """A key of 256 random bits."""
+    """Return a key of 256 random bits."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 @lru_cache(maxsize=8)
 def read_principals(path: Path | None) -> Principals | None:
-    """Who is in a file, read once in a process; None without one. Raises Misconfigured."""
+    """Return the principals of a file, read once per process; None without a file. Raises Misconfigured."""
     return None if path is None else read_toml(path, Principals, VARIABLE)

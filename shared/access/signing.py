@@ -1,6 +1,6 @@
 """Signatures of orders: Ed25519 over the attributes of an event and the hash of its payload.
 
-What is signed are these lines, in UTF-8, with one line feed between each and none at the end:
+The signed bytes are these lines, in UTF-8, joined by one line feed, with none at the end:
 
     waggle-order-v1
     <waggle-signer>
@@ -23,26 +23,26 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from shared.config import signing_seed, signing_word
 
 PURPOSE = "waggle-order-v1"
-"""Begins what is signed, so that a signature made for anything else permits nothing here."""
+"""First line, so that a signature made for another purpose permits nothing here."""
 
 SIGNER = "waggle-signer"
-"""Header: the name of whose key it is, as the keys file has it."""
+"""Header: the name of the key's owner, as in the keys file."""
 
 SIGNATURE = "waggle-signature"
 """Header: the signature in base64."""
 
 ATTRIBUTES = ("ce_type", "ce_id", "ce_source", "ce_time")
-"""Headers that are signed, in their order."""
+"""Signed headers, in order."""
 
 
 def statement(headers: Mapping[str, str], value: bytes) -> bytes:
-    """Return the bytes that are signed. Raises ValueError for a header that is missing or is more than one line."""
+    """Return the signed bytes. Raises ValueError for a header that is missing or longer than one line."""
     lines = [PURPOSE, *(_line(headers, name) for name in (SIGNER, *ATTRIBUTES)), hashlib.sha256(value).hexdigest()]
     return "\n".join(lines).encode()
 
 
 def signed(headers: Mapping[str, str], value: bytes, signer: str, key: Ed25519PrivateKey) -> dict[str, str]:
-    """Return the headers of a record with the signature beside them."""
+    """Return the headers of a record, and its signature."""
     named = {**headers, SIGNER: signer}
     return named | {SIGNATURE: base64.b64encode(key.sign(statement(named, value))).decode()}
 
@@ -54,12 +54,12 @@ def verifies(headers: Mapping[str, str], value: bytes, public: Iterable[str]) ->
 
 
 def public_half(key: Ed25519PrivateKey) -> str:
-    """Return what the keys file says of a private key."""
+    """Return the public key, as in the keys file."""
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
 def checked_public(text: str) -> str:
-    """Return a public key as it is. Raises ValueError for what is none."""
+    """Return a public key unchanged. Raises ValueError if it is none."""
     if len(_bytes(text)) != 32:
         raise ValueError("a public key is 32 bytes in base64: `waggle keys new NAME --ed25519 FILE` makes one")
     return text

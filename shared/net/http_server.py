@@ -6,21 +6,21 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_WITHIN = 10.0
-"""Seconds for the head of a request, from the connection's beginning or from its first byte."""
+"""Seconds for the head of a request, from the start of the connection or from its first byte."""
 MOST_CONNECTIONS = 4_000
 """Connections of one process; those beyond are closed at once."""
 
 
 class BoundedHeads(H11Protocol):
-    """Closes a connection whose next request does not become whole in time.
+    """Closes a connection whose next request head does not arrive in time.
 
-    An answer that is still being written, such as a stream of events, has no limit here.
+    A response that is still being written, such as an event stream, has no limit here.
     """
 
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for a head."""
+        """Start the timer for a head."""
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:
             transport.close()
@@ -28,7 +28,7 @@ class BoundedHeads(H11Protocol):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; what is not yet a whole head goes on being waited for."""
+        """Read on; an incomplete head keeps its timer."""
         super().data_received(data)
         if self._busy():
             self._stop_waiting()
@@ -36,12 +36,12 @@ class BoundedHeads(H11Protocol):
             self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """Stop the timer."""
         self._stop_waiting()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """Wait again when a further request has begun; an idle connection has uvicorn's limit."""
+        """Wait for the head of a pipelined request, if one has started; an idle connection has uvicorn's limit."""
         super().on_response_complete()
         if self.conn.trailing_data[0] and not self._busy():
             self._await_head()

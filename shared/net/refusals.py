@@ -1,14 +1,14 @@
-"""Telling a server that is away, which is waited for, from one that refuses us, which no waiting changes."""
+"""Distinction between an unavailable server, worth waiting for, and one that refuses us for good."""
 
 import ssl
 from collections.abc import Iterator
 
 _OURS = ("certificate required", "bad certificate", "unknown ca", "certificate expired", "certificate unknown")
-"""What a server's TLS alert says about the certificate it was shown, or was not."""
+"""Texts of TLS alerts about a client certificate that is missing or not accepted."""
 
 
 def tls_refusal(error: BaseException, address: str, prefix: str) -> str | None:
-    """Why TLS cannot be had with this server and what to do; None when the error is about something else.
+    """Return why TLS with this server fails and the remedy; None for an error of another kind.
 
     `prefix` begins the names of the three variables, such as `WAGGLE_KAFKA`.
     """
@@ -21,7 +21,7 @@ def tls_refusal(error: BaseException, address: str, prefix: str) -> str | None:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it came from."""
+    """Yield the error and its causes."""
     found: BaseException | None = error
     while found is not None:
         yield found

@@ -1,4 +1,4 @@
-"""What a server says that wants to be left alone for a while."""
+"""The `Retry-After` header."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds, from a number of them or from a date; 0 when it says nothing that can be read."""
+    """Return the seconds to wait, given as a number or as a date; 0 if missing or unreadable."""
     value = headers.get("retry-after", "")
     try:
         return max(0.0, float(value))

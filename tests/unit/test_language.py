@@ -20,9 +20,7 @@ NOT_YET = set(
     """
 schemas
 
-shared
 
-shared/access
 
 shared/authorization
 
@@ -30,7 +28,6 @@ shared/config
 
 shared/guardrails
 
-shared/net
 
 services/cli
 

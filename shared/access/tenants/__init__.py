@@ -1,6 +1,6 @@
-"""Tenants and their tiers: what a task gets, what it may ask for at most, and whom and what it may use.
+"""Tenants and their tiers: default and largest limits of a task, and the agents and tools it may use.
 
-No I/O but for the file, once. Without a file every tenant may do everything.
+No I/O except for the file, once. Without a file every tenant may do everything.
 """
 
 from shared.access.tenants.grant import grant

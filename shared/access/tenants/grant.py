@@ -1,4 +1,4 @@
-"""What becomes of a task at intake: its tenant's defaults are filled in, and what it may not have is refused."""
+"""Intake of a task: its tenant's defaults are filled in, and limits beyond its terms are refused."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from shared.access.tenants.terms import Tenants, Terms, said
 
 
 def grant(task: Task, tenants: Tenants | None) -> tuple[Task, ErrorInfo | None]:
-    """The task as its tenant may have it, every limit written down; or as it came, and why it is refused."""
+    """Return the task with every limit filled in; or unchanged, with the reason why it is refused."""
     if tenants is None:
         return task, None
     terms = tenants.of(task.tenant)

@@ -1,4 +1,4 @@
-"""What the file that WAGGLE_TENANTS names may say, and what follows from it for one tenant."""
+"""Contents of the file that WAGGLE_TENANTS names, and the terms of one tenant."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -11,38 +11,38 @@ from schemas.message import Slug
 from shared.config import Settings, Strict, read_toml
 
 REJECT = "reject"
-"""What `unknown` is where tenants without an entry are turned away. No tier has this name."""
+"""Value of `unknown` that refuses tenants without an entry. No tier has this name."""
 
 
 class Terms(Strict):
-    """What holds for a tier, or differs for one tenant. Of the limits those count that are written down."""
+    """Terms of a tier, or those that differ for one tenant. Only the limits written down count."""
 
     budget: Budget = Field(default_factory=Budget, description="Limits of a task that does not set them itself.")
-    most: Budget = Field(default_factory=Budget, description="What a task may ask for; more is rejected.")
+    most: Budget = Field(default_factory=Budget, description="Largest limits a task may ask for; more is rejected.")
     day: DayBudget = Field(default_factory=DayBudget, description="Limits of all runs of a tenant on one day (UTC).")
     tasks_per_minute: Annotated[int, Field(ge=1)] | None = None
-    agents: tuple[Slug, ...] | None = Field(None, min_length=1, description="None: every one.")
-    tools: tuple[str, ...] | None = Field(None, description="None: every one its agents have.")
+    agents: tuple[Slug, ...] | None = Field(None, min_length=1, description="None: all.")
+    tools: tuple[str, ...] | None = Field(None, description="None: all its agents have.")
 
     @property
     def ceilings(self) -> dict[str, Any]:
-        """Limit → what may be asked for at most; of those that are not named any amount."""
+        """Limit → largest amount; limits that are not named have none."""
         return said(self.most)
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """Limit → what a task gets that does not set it; never more than it may ask for."""
+        """Limit → default for a task that does not set it; never above the largest amount."""
         usual = {name: min(getattr(Budget(), name), most) for name, most in self.ceilings.items()}
         return usual | said(self.budget)
 
 
 class Tenant(Terms):
-    """One tenant: its tier, and what differs for it."""
+    """One tenant: its tier, and its differences from it."""
 
     tier: Slug | None = None
 
     def over(self, general: Terms) -> Terms:
-        """Its own terms, and of its tier's what they leave open: limit by limit, lists as a whole."""
+        """Return its own terms, completed by its tier's: limit by limit, lists as a whole."""
         own = {name: each for name, each in said(self).items() if name != "tier"}
         limits = {name: said(getattr(general, name)) | said(getattr(self, name)) for name in ("budget", "most", "day")}
         return Terms.model_validate(said(general) | own | limits)
@@ -68,7 +68,7 @@ class Tenants(Strict):
         return self
 
     def of(self, tenant: str) -> Terms | None:
-        """What holds for a tenant; None: it is to be turned away."""
+        """Return the terms of a tenant; None: it is refused."""
         own = self.tenants.get(tenant)
         if own is None:
             return self.tiers.get(self.unknown)
@@ -80,12 +80,12 @@ class Tenants(Strict):
 
 
 def said(table: Strict | Budget | DayBudget) -> dict[str, Any]:
-    """What somebody has written down: defaults are left out."""
+    """Return the entries that are written down, without defaults."""
     return {name: getattr(table, name) for name in table.model_fields_set if name in type(table).model_fields}
 
 
 def _check(where: str, terms: Terms) -> None:
-    """Raises ValueError for a default that nobody may ask for."""
+    """Raises ValueError for a default above the largest amount."""
     given = said(terms.budget)
     for name, most in terms.ceilings.items():
         if name in given and given[name] > most:
@@ -94,7 +94,7 @@ def _check(where: str, terms: Terms) -> None:
 
 @lru_cache(maxsize=8)
 def read_tenants(path: Path | None) -> Tenants | None:
-    """The tenants in a file, read once in a process; None without one. Raises Misconfigured."""
+    """Return the tenants of a file, read once per process; None without a file. Raises Misconfigured."""
     return None if path is None else read_toml(path, Tenants, "WAGGLE_TENANTS")
 
 
