@@ -1,4 +1,4 @@
-"""Parsed compose file and the files beside it."""
+"""Parsed compose file and the files it names."""
 
 import re
 from collections.abc import Mapping

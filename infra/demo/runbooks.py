@@ -1,4 +1,4 @@
-"""The demo's runbooks: one for each error code an order may carry, and general documents beside them."""
+"""The demo's runbooks: one for each error code an order may carry, and some general documents."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -124,7 +124,7 @@ class StateFolder:
 
 
 def postmaster(folder: Path) -> psutil.Process | None:
-    """Return the Postgres that runs on the data in `folder`, whatever started it."""
+    """Return the Postgres that runs on the data in `folder`, even if another process started it."""
     try:
         process = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
         ours = str(folder) in " ".join(process.cmdline())

@@ -7,7 +7,7 @@
     fault = { status = 429, retry_after = 2 }
 
     [[scenario]]
-    name = "a tool nobody has"
+    name = "a tool that does not exist"
     when = { agent = "data", turn = 0 }
     reply = { calls = [{ name = "drop_database", arguments = {} }] }
 

@@ -9,7 +9,7 @@ from infra.toolchain.pins import folder, pinned
 
 
 def jars(name: str) -> Path:
-    """Return the folder of the jars in `NAME.xml` beside this file. Raises ToolMissing, also for a wrong checksum."""
+    """Return the folder of the jars in `NAME.xml` next to this file. Raises ToolMissing, also for a wrong checksum."""
     return once(folder("jars", name), lambda draft: _resolve(name, draft))
 
 

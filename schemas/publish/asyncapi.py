@@ -148,7 +148,7 @@ _BOOTSTRAP = {"default": "127.0.0.1:9092", "description": "Kafka's bootstrap ser
 
 
 def asyncapi() -> dict[str, Any]:
-    """Return the whole document. Payloads are references to the schema files beside it."""
+    """Return the whole document. Payloads are references to the schema files next to it."""
     return {
         "asyncapi": "3.0.0",
         "id": "urn:waggle",

@@ -8,7 +8,7 @@ Tasks need only pass the first check. Operators upgrade the services before call
 additional optional field or enum value is harmless, although a task with unknown fields is rejected.
 
 An unbounded number may be given a bound once, if no honest writer exceeds it: an upper bound of a million or more, a
-lower bound of zero or less. Infinity and 1e300 pass an unbounded schema and break whatever computes with them; they are
+lower bound of zero or less. Infinity and 1e300 pass an unbounded schema and break computations; they are
 rejected at intake, with the field's name, and a stored record that holds one is reported as unreadable.
 
 The rules cover the keywords that pydantic writes. Any other keyword must not change at all. Objects that ignore

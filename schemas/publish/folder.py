@@ -3,7 +3,7 @@
 `schemas/published/` holds one JSON Schema for each message and the AsyncAPI document; all of it is generated.
 `schemas/published/released/` holds the schemas of the last release, against which every change is checked.
 
-When a check fails because of a breaking change: make it a new version of the message (`version` of its class) beside
+When a check fails because of a breaking change: make it a new version of the message (`version` of its class) next to
 the old one. To remove a message for good, delete its file in `released/` in a commit that says why.
 """
 

@@ -2,7 +2,7 @@
 
 The file is also imported outside, for the other end of a parcel. It depends on the standard library alone, because the
 sandbox holds nothing else. A parcel is one line of JSON (`files`: path and size of each), followed by the contents: it
-can only hold regular files, whatever the program has made of its folder.
+can only hold regular files, however the program has changed its folder.
 """
 
 import contextlib

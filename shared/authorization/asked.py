@@ -2,8 +2,8 @@
 
 A request is matched by its form, in seven languages (`words.toml`): a clause that begins with a verb for the action and
 has the place where a request has its target: right behind the verb, behind `to`, or in a list that begins there. The
-sentence must have no word that may negate it. *Mail it to ada@example.org* matches; *Sum up the mail from ada@…*, *Tell
-me what ada@… wants* and *Do not write to ada@…* do not. An unclear sentence is no request: a person decides then.
+sentence must have no word that may negate it. *Mail it to ada@example.org* matches; *Sum up the mail from ada@…*, *Say
+what ada@… wants* and *Do not write to ada@…* do not. An unclear sentence is no request: a person decides then.
 """
 
 import re

@@ -29,7 +29,7 @@ class PolicyContext:
     origins: Sequence[str] = ()
     """Origins of the untrusted content the model has read. While empty, its choices come from the task alone."""
     links: Sequence[str] = ()
-    """Texts that may be returned to their origin, whatever addresses they hold."""
+    """Texts that may be returned to their origin, with any addresses in them."""
     pages: Sequence["Page"] = ()
     """Public pages that were read, while no other content was."""
     confidence: float = 1.0

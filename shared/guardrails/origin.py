@@ -1,4 +1,4 @@
-"""Untrusted content: its origin is written beside it, and a context remembers what it has read."""
+"""Untrusted content: its origin is written next to it, and a context remembers what it has read."""
 
 import json
 from collections.abc import Iterable, Mapping

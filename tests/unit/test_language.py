@@ -18,11 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 NOT_YET = set(
     """
-schemas
 
-
-
-shared/authorization
 
 shared/config
 
@@ -31,29 +27,9 @@ shared/guardrails
 
 services/cli
 
-services/code
-
-services/communication
-
 services/gateway
 
-infra
-
-infra/compose
-
-infra/dashboards
-
-infra/demo
-
-infra/embedded
-
-infra/kafka
-
-infra/manifests
-
 infra/simulated_model
-
-infra/toolchain
 
 docs/write-an-agent.md
 
