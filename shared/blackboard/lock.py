@@ -16,6 +16,10 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 """Both check the holder: after the time limit the lock may belong to another process."""
 
 
+_CANCEL_AGAIN = 0.5
+"""Seconds after which a task that is still running is cancelled once more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lock:
     """One holder's handle of a lock."""
@@ -43,9 +47,8 @@ class Lock:
             await asyncio.wait((working, keeping), return_when=asyncio.FIRST_COMPLETED)
             return await working if working.done() else await keeping
         finally:
-            working.cancel()
-            keeping.cancel()
-            await asyncio.gather(working, keeping, return_exceptions=True)
+            await _ended(working)
+            await _ended(keeping)
 
     async def _keep(self) -> NoReturn:
         while True:
@@ -59,3 +62,12 @@ class Lock:
             f"the lock {self.key} is free or has another holder: this process did not renew it for "
             f"{self.ttl / 1000:g} s, or Redis was emptied; nothing more was written"
         )
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    """Cancel a task until it has ended: Python 3.11 loses a cancellation that meets the end of a `wait_for`."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=_CANCEL_AGAIN)
+    if not task.cancelled():
+        task.exception()  # it is not raised: the caller raises what ended the work

@@ -230,7 +230,7 @@ async def test_a_person_is_asked_and_the_answer_reaches_the_agent(gateway, model
     async with asyncio.timeout(30):
         while (run := (await gateway.get(f"/v1/runs/{run_id}")).json())["state"] != "WAITING_HUMAN":
             await asyncio.sleep(0.1)
-    assert "circle" in run["waiting_for"]["question"]
+    assert "cycle" in run["waiting_for"]["question"]
     request_id = run["waiting_for"]["request_id"]
     decision = {"by": "eva", "request_id": request_id, "decision": "approve", "answer": "once more"}
     assert (await gateway.post(f"/v1/runs/{run_id}/decisions", json=decision)).status_code == 202

@@ -108,13 +108,13 @@ async def redis_disk_full(trial: Trial) -> None:
 
 
 class SmallDisk:
-    """A file system of 2 MB at a folder, for as long as a block. Raises NotRun where that is not allowed."""
+    """A file system of 32 MB at a folder, for as long as a block. Raises NotRun where that is not allowed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def __enter__(self) -> None:
-        command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(self._folder)]
+        command = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(self._folder)]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode != 0:
             raise NotRun(f"no file system can be mounted here: {made.stderr.strip()}")

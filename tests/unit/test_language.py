@@ -18,12 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 NOT_YET = set(
     """
-
-
-shared/config
-
 shared/guardrails
-
 
 services/cli
 

@@ -17,7 +17,7 @@ from shared.agent.runtime import AgentRuntime
 from shared.agent.worker import Worker
 from shared.bus.admin import read_topic
 from shared.errors import Fenced, RetryableError
-from shared.llm import Models, models
+from shared.llm import Models, request
 from shared.llm.request import complete
 from shared.tools import Effect, Risk, tool
 from tests.support.agent_loop import (
@@ -82,7 +82,7 @@ async def test_what_the_journal_has_of_a_turn_is_what_was_sent_also_after_a_rede
         sent_messages.append([dict(message) for message in body["messages"]])
         return await complete(client, body, seconds)
 
-    monkeypatch.setattr(models, "complete", noted)
+    monkeypatch.setattr(request, "complete", noted)
     crash = {"when": {"turn": 1}, "times": 1, "fault": {"delay": 3}}
     await scripted(model, agent, calling(a=1, b=2), crash, FINAL)
     step = handoff(agent)
@@ -227,7 +227,7 @@ async def test_a_redelivery_in_the_middle_of_a_loop_tells_the_model_the_same_at_
         shown.append([dict(message) for message in body["messages"]])
         return await complete(client, body, seconds)
 
-    monkeypatch.setattr(models, "complete", noted)
+    monkeypatch.setattr(request, "complete", noted)
     await scripted(model, agent, {"when": {"turn": turn}, "times": 1, "fault": {"delay": 3}}, AGAIN)
     step = handoff(agent)
     with pytest.raises(TimeoutError):
