@@ -111,7 +111,7 @@ async def test_with_the_right_credentials_every_connection_to_kafka_works(guarde
     await eraser.erase([Erased(prefix + "timers", "none", 0)])
     await eraser.close()
     async with redriver(settings, None) as desk:
-        assert desk.letters.past.partitions["runs"]
+        assert desk.letters.reader.partitions["runs"]
     async with AIOKafkaConsumer(**connection(settings)) as plain:
         assert prefix + "runs" in await plain.topics()
 

@@ -248,9 +248,11 @@ async def test_two_thousand_followers_leave_the_gateway_to_everybody_else(settin
     monkeypatch.setattr(service, "Followers", lambda sentinel: hubs.append(made(sentinel)) or hubs[-1])
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with serving(settings) as gateway:
-        many = httpx.AsyncClient(base_url=gateway.base_url, timeout=300, trust_env=False, limits=limits)
+        options = {"base_url": gateway.base_url, "timeout": 300, "trust_env": False, "limits": limits}
+        # Several clients: each looks through all of its connections whenever one of them changes.
+        clients = [httpx.AsyncClient(**options) for _ in range(20)]
         gateway.timeout = 120
-        following = [asyncio.create_task(follow(many, number)) for number in range(FOLLOWERS)]
+        following = [asyncio.create_task(follow(clients[number % 20], number)) for number in range(FOLLOWERS)]
         async with asyncio.timeout(300):
             while len(hubs[0]) < FOLLOWERS:
                 await asyncio.sleep(0.1)
@@ -264,7 +266,8 @@ async def test_two_thousand_followers_leave_the_gateway_to_everybody_else(settin
             await cancel(store, "default", f"run-{number}")
         async with asyncio.timeout(300):
             await asyncio.gather(*following)
-        await many.aclose()
+        for client in clients:
+            await client.aclose()
     print(
         f"{FOLLOWERS} followers: one request took {took * 1000:.0f} ms, {await connections(redis) - before} connections"
     )
