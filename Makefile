@@ -9,6 +9,8 @@ DOJO := .venv-agentdojo
 # Test files that run at the same time, each worker with a broker, a Redis and a Postgres of its own.
 WORKERS ?= 2
 PARALLEL = -n $(WORKERS) --dist loadfile
+# Failed tests are run once more alone: two workers on two cores can delay a test past its limits.
+ALONE = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 .PHONY: help setup demo up down test kafka test-kafka lint types schemas reference check faults faults-slice new-agent bench \
 	alerts-check compose-check k8s-check trace-check evals evals-agentdojo clean
 
@@ -35,13 +37,13 @@ down: setup ## Stop what `make up` started
 	@$(BIN)/waggle down
 
 test: setup ## Run all tests on the embedded broker
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(BIN)/python -m pytest $(PARALLEL) || $(ALONE)
 
 kafka: setup ## Start a real Apache Kafka without Docker (needs Java 17 and Maven), or use WAGGLE_KAFKA
 	@$(BIN)/python -m infra.kafka
 
 test-kafka: setup ## Run the integration tests on real Apache Kafka (needs Java 17 and Maven, or WAGGLE_KAFKA)
-	$(BIN)/python -m pytest -m 'broker and not compose' --kafka real $(PARALLEL)
+	$(BIN)/python -m pytest -m 'broker and not compose' --kafka real $(PARALLEL) || $(ALONE) --kafka real
 
 faults: setup ## Inject faults into the running swarm, count the effects, write docs/reports/faults.md (needs Java and Maven)
 	$(BIN)/python -m tests.faults

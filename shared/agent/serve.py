@@ -59,6 +59,7 @@ def serve_agent(agent: Agent) -> None:
     with refusing_to_start():
         check_limits(settings.tools, agent.tools)
         runtime = _runtime(agent, settings, own, parts)
+        runtime.models.prepare()
         servers = mcp_servers(agent, settings, parts.metrics)
 
     async def handle(delivery: Delivery) -> None:

@@ -16,8 +16,8 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 """Both check the holder: after the time limit the lock may belong to another process."""
 
 
-_CANCEL_AGAIN = 0.5
-"""Seconds after which a task that is still running is cancelled once more."""
+_CANCEL_AGAIN = 5.0
+"""Seconds a cancelled task has to clean up before it is cancelled once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,9 @@ class Lock:
             await asyncio.wait((working, keeping), return_when=asyncio.FIRST_COMPLETED)
             return await working if working.done() else await keeping
         finally:
-            await _ended(working)
-            await _ended(keeping)
+            working.cancel()
+            keeping.cancel()
+            await _ended(working, keeping)
 
     async def _keep(self) -> NoReturn:
         while True:
@@ -64,10 +65,12 @@ class Lock:
         )
 
 
-async def _ended(task: asyncio.Task[Any]) -> None:
-    """Cancel a task until it has ended: Python 3.11 loses a cancellation that meets the end of a `wait_for`."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait((task,), timeout=_CANCEL_AGAIN)
-    if not task.cancelled():
-        task.exception()  # it is not raised: the caller raises what ended the work
+async def _ended(*tasks: asyncio.Task[Any]) -> None:
+    """Return when cancelled tasks have ended: Python 3.11 loses a cancellation that meets the end of a `wait_for`."""
+    while waiting := [each for each in tasks if not each.done()]:
+        await asyncio.wait(waiting, timeout=_CANCEL_AGAIN)
+        for each in waiting:
+            each.cancel()
+    for each in tasks:
+        if not each.cancelled():
+            each.exception()  # it is not raised: the caller raises what ended the work

@@ -147,7 +147,7 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
             try:
                 records = await self._read(partition, left)
             except KafkaError:
-                if found:  # positions have moved reader these: raised now, they would be lost; it is raised again
+                if found:  # positions have moved past these: raised now, they would be lost; it is raised again
                     break
                 raise
             if records:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from shared.blackboard.scripts import Scripts
 from shared.config import ModelRole, Settings
-from shared.errors import TerminalError
+from shared.errors import Misconfigured, TerminalError
 from shared.llm.endpoints import Endpoint, chains_of, endpoints_in
 from shared.llm.failover import Call, Failover
 from shared.llm.failure import NotAnswered, usage_of_failure
@@ -133,8 +133,19 @@ class Models:
             traces.record_usage(span, reply.usage)
             return reply
 
+    def prepare(self) -> None:
+        """Make the clients of all endpoints, so that no request waits for an import.
+
+        Raises Misconfigured for an address or certificates that no client can use.
+        """
+        for link in (each for chain in self._chains.values() for each in chain):
+            try:
+                self._client(link.endpoint)
+            except Exception as why:  # the client library names its errors as it likes
+                raise Misconfigured(f"the endpoint `{link.endpoint.name}` cannot be used: {why}") from why
+
     def _client(self, endpoint: Endpoint) -> Any:
-        """Return the endpoint's client, made at its first request."""
+        """Return the endpoint's client, made at its first use."""
         if endpoint.name not in self._clients:
             from shared.llm.request import client_of  # noqa: PLC0415 -- slow to import
 

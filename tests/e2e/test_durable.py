@@ -60,6 +60,8 @@ async def test_a_redis_that_is_emptied_in_the_middle_delays_the_demo_and_nothing
     await sentinel.refresh()
     before = sentinel.generation
     run_id = await submit(gateway, sample.TASK, context={"attachments": [uploaded, *runbooks]})
+    while (await gateway.get(f"/v1/runs/{run_id}")).json().get("state") in {None, "INTAKE"}:
+        await asyncio.sleep(0.02)
     await asyncio.sleep(after)
     await sentinel.own.flushall()
     await whole_again(gateway, sentinel, before)
