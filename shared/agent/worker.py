@@ -74,6 +74,6 @@ async def recorded_totals(runtime: AgentRuntime, handoff: Handoff) -> dict[str, 
         return await handoff_run.totals()
     except _NOT_OF_THIS_HANDOFF:
         raise
-    except Exception:
+    except Exception:  # logged, not raised: the failure must still be answered, with or without totals
         log.exception("dead_handoff_not_recalled", run=handoff.run_id, handoff=handoff.id)
         return {}

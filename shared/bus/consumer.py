@@ -245,10 +245,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._commit(self._offsets)
 
     def _pass(self) -> None:
-        """Count offsets without records as done, or a transaction's end marker would look like an unfinished record.
-
-        While stopping nothing counts: what is read then is dropped, and its offsets must not be committed.
-        """
+        """Count offsets without a record, such as a transaction's end, as done; not while stopping drops records."""
         if not self._stopping and (consumer := self.reader()) is not None:
             for partition in consumer.passed.keys() & consumer.assignment():
                 self._offsets.setdefault(partition, OffsetTracker()).passed(consumer.passed[partition])

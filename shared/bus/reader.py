@@ -186,7 +186,7 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
                     self._suspect.discard(partition)
                     break
                 records += one
-        except Exception:
+        except Exception:  # raised by the next call, which starts at the unreadable record
             if not records:
                 raise
             super().seek(partition, records[-1].offset + 1)

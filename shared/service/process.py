@@ -269,7 +269,7 @@ async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:
             return await work()
         except (*bus.OUTAGES, *blackboard.OUTAGES) as outage:
             log.warning("dependency_unavailable", error=repr(outage), **SELDOM)
-        except Exception:
+        except Exception:  # a defect is logged; the task restarts
             log.exception("background_task_failed")
         pause = 1.0 if time.monotonic() - began > 2 * LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
         await asyncio.sleep(pause)

@@ -209,7 +209,7 @@ def test_an_agent_has_one_result_type_of_its_own_at_most(made):
         text: str
 
     async def either(step: Step, ctx: Context) -> Translation | Other:
-        raise NotImplementedError
+        raise AssertionError("refused when it is declared, so never called")
 
     with pytest.raises(TypeError, match="returns 2 types of its own"):
         made(either)

@@ -78,7 +78,7 @@ def show(
 @app.command()
 def approve(
     run: RunArgument,
-    answer: Annotated[str, typer.Option(help="What the agent shall know.")] = "",
+    answer: Annotated[str, typer.Option(help="Message for the agent.")] = "",
     digest: DigestOption = None,
     by: ByOption = None,
     gateway: GatewayOption = None,
@@ -93,14 +93,14 @@ def approve(
 @app.command()
 def reject(
     run: RunArgument,
-    reason: Annotated[str, typer.Option(help="Why not; the run is planned anew with it.")],
+    reason: Annotated[str, typer.Option(help="Reason for the refusal; the planner gets it.")],
     digest: DigestOption = None,
     by: ByOption = None,
     gateway: GatewayOption = None,
     tenant: TenantOption = "default",
     json: JsonOption = False,
 ) -> None:
-    """Refuse what a run asks for; it is planned anew with your reason."""
+    """Refuse a run's request; the run is planned again with your reason."""
     with connect(gateway, tenant) as client:
         _decide(client, run, "reject", reason, digest, author(by), Screen(json=json))
 

@@ -106,7 +106,7 @@ def redrive(
 ) -> None:
     """Put the original message back on its topic: one by its name, or all open ones that fit the filters.
 
-    Nothing is put back twice: whoever did it before is shown. Many are put back in the order in which they died.
+    A letter is put back once; a repeat shows who did it. Several are put back in the order in which they failed.
     """
     if again and not (name and reason.strip()):
         raise ConsoleError("--again needs a NAME and a --reason", "waggle dlq redrive --help", code=Exit.USAGE)

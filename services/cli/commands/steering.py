@@ -24,7 +24,7 @@ class ApprovalChoice(StrEnum):
 def decide(
     run: RunArgument,
     decision: Annotated[ApprovalChoice, typer.Argument(help="approve or reject.")],
-    answer: Annotated[str, typer.Option(help="What the agent shall know; with reject: why.")] = "",
+    answer: Annotated[str, typer.Option(help="Message for the agent; with `reject`, the reason.")] = "",
     by: ByOption = None,
     gateway: GatewayOption = None,
     tenant: TenantOption = "default",
