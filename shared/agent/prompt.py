@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from schemas.plan import AgentCard
-from schemas.step import Handoff, MakePlan, ReviewResult
+from schemas.step import Handoff, MakePlan, ReviewResult, StepOutput
 from schemas.task import Artefact, Attachment
 from shared.agent.actions import shown_to_model
 from shared.guardrails import named, sanitised, sanitised_deep
@@ -34,7 +34,7 @@ def opening(name: str, instructions: str, handoff: Handoff, objective: str, file
 def _brief(handoff: Handoff, objective: str, files: list[Attachment | Artefact]) -> dict[str, Any]:
     context = {"text": handoff.context.text, "data": handoff.context.data}
     file_entries = [_from("file", f.name, {"name": f.name, "media_type": f.media_type, "size": f.size}) for f in files]
-    earlier = [_from("agent", each.agent, each.model_dump(mode="json")) for each in handoff.inputs]
+    earlier = [_from("agent", each.agent, _earlier_step(each)) for each in handoff.inputs]
     brief: dict[str, Any] = {
         "objective": sanitised(objective),
         "constraints": sanitised_deep(handoff.constraints),
@@ -58,6 +58,11 @@ def _card(card: AgentCard) -> dict[str, Any]:
     without = {"versions"} if card.result_schema else {"versions", "result_schema"}
     shown: dict[str, Any] = card.model_dump(mode="json", exclude=without)
     return shown
+
+
+def _earlier_step(step: StepOutput) -> dict[str, Any]:
+    """Return a step's output without `data` if it has none, which is the usual case."""
+    return step.model_dump(mode="json", exclude={"output": {"data"}} if step.output.data is None else None)
 
 
 def _earlier_calls(handoff: Handoff) -> dict[str, Any]:

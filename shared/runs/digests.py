@@ -14,8 +14,12 @@ def plan_digest(plan: Plan) -> str:
 
 
 def output_digest(output: Output) -> str:
-    """Return a digest that is equal for outputs that differ only in confidence."""
-    return hashlib.sha256(output.model_dump_json(exclude={"confidence"}).encode()).hexdigest()
+    """Return a digest that is equal for outputs that differ only in confidence.
+
+    Absent `data` is left out, as an output written before the field existed has the same digest.
+    """
+    left_out = {"confidence"} | ({"data"} if output.data is None else set())
+    return hashlib.sha256(output.model_dump_json(exclude=left_out).encode()).hexdigest()
 
 
 def redone_unchanged(run: Run) -> list[StepRecord]:

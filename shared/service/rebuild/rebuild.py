@@ -26,6 +26,8 @@ log = structlog.get_logger()
 CHECK_EVERY = 0.3
 """Seconds between checks for a lost blackboard, also while another process rebuilds it."""
 
+STARTED = "rebuild_started"
+
 Reporter = Callable[[str, str], object]
 """Receives the progress of a rebuild: an event key, and a sentence for people."""
 
@@ -42,8 +44,8 @@ async def rebuild_when_lost(sentinel: Sentinel, settings: Settings, metrics: Met
 
 
 def _log_progress(event: str, sentence: str) -> None:
-    """Log progress, with the logging configured by then."""
-    log.info(event, detail=sentence, **SELDOM)
+    """Log progress. Only the start repeats during an outage: each attempt logs it, and none gets further."""
+    log.info(event, detail=sentence, **(SELDOM if event == STARTED else {}))
 
 
 async def recover(sentinel: Sentinel, settings: Settings, report: Reporter = _log_progress) -> Report | Verified | None:
@@ -86,7 +88,7 @@ async def _rebuild(sentinel: Sentinel, restorer: Restorer, settings: Settings, s
     report.epoch = await restorer.sentinel_epoch()
     await check_logs(settings, report)
     await sentinel.remove()
-    say("rebuild_started", "rebuilding the blackboard from the logs")
+    say(STARTED, "rebuilding the blackboard from the logs")
     cards: dict[str, AgentCard] = {}
     async for found in messages(settings, "cards", report):
         cards |= {each.card.name: each.card for each in found if isinstance(each, AgentAnnounced)}

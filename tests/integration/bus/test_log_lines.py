@@ -58,6 +58,13 @@ async def test_what_a_rebuild_says_is_lines_like_all_others(settings, topics, se
     )
 
 
+async def test_every_rebuild_reports_its_end_also_shortly_after_another(settings, topics, sentinel):
+    with logging_as("orchestrator") as lines:
+        await rebuild(sentinel, settings)
+        await rebuild(sentinel, settings)
+    assert [line["event"] for line in lines()].count("blackboard_rebuilt") == 2
+
+
 async def test_a_delivery_that_waits_for_an_outage_is_counted_when_it_is_done(settings, topics):
     registry, before = CollectorRegistry(), []
 

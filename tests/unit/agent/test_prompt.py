@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from schemas.acting import ActingCall
+from schemas.step import Output, StepOutput
 from schemas.task import Task
 from shared.agent.prompt import LONGEST_DONE, opening
 from tests.support.repetition import PAY, done
@@ -16,10 +19,11 @@ def calls(number: int) -> list[ActingCall]:
     return [each.model_copy(update=long) for each in records]
 
 
-def brief(effected: list[ActingCall], dropped: int = 0) -> dict:
+def brief(effected: list[ActingCall] = [], dropped: int = 0, inputs: list[StepOutput] = []) -> dict:  # noqa: B006 -- only read
     world = World(Task(objective="pay", shape="supervisor")).start()
     world.plan(plan_of(a=""))
-    step = world.handoff("a").model_copy(update={"effected": effected, "effected_dropped": dropped})
+    changes = {"effected": effected, "effected_dropped": dropped, "inputs": inputs}
+    step = world.handoff("a").model_copy(update=changes)
     return json.loads(opening("data", "Pay.", step, step.objective, [])[1]["content"])
 
 
@@ -36,3 +40,10 @@ def test_a_model_is_shown_all_calls_of_a_run_that_has_made_few():
     shown = brief(calls(3))
     assert len(shown["already_done"]) == 3
     assert "already_done_not_shown" not in shown
+
+
+@pytest.mark.parametrize(("data", "shown"), [({"total": 3}, {"data": {"total": 3}}), (None, {})])
+def test_an_earlier_step_shows_its_data_only_if_it_has_some(data, shown):
+    earlier = StepOutput(step_id="b", agent="data", objective="count", output=Output(answer="three", data=data))
+    output = brief(inputs=[earlier])["earlier_steps"][0]["output"]
+    assert {name: output[name] for name in output if name == "data"} == shown
