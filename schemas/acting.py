@@ -38,3 +38,8 @@ class ActingCall(Part):
     def may_have_happened(self) -> bool:
         """True if the call was made or its outcome is unknown."""
         return self.outcome in ("made", "unknown")
+
+
+def effect_call(number: int) -> str:
+    """Return the place of an approved call among the calls to make, counted from 1."""
+    return f"effect/call-{number}"

@@ -20,7 +20,7 @@ from shared.bus.admin import await_kafka
 from shared.bus.security import secured
 from shared.config import Settings, settings_of
 from shared.errors import Misconfigured
-from shared.net.urls import bypass_loopback
+from shared.system.urls import bypass_loopback
 
 GRACE = 20.0
 """Seconds a process gets to end."""

@@ -3,7 +3,7 @@
 import os
 
 from services.cli.app import app
-from shared.net.urls import bypass_loopback
+from shared.system.urls import bypass_loopback
 
 
 def main() -> None:

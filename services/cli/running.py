@@ -16,7 +16,7 @@ from infra.embedded.state import StateFolder
 from services.cli.exit_codes import ConsoleError, Exit
 from services.cli.terminal import Screen, clean
 from shared.errors import Misconfigured
-from shared.net.urls import without_password
+from shared.system.urls import without_password
 
 __all__ = ["down", "run", "runs_here", "show"]
 

@@ -24,7 +24,7 @@ from services.code import confined
 from services.code.confined import BadParcelError, pack, unpack
 from services.code.seccomp import filter_here
 from services.code.survey import memory_of, processes_below
-from shared.files import remove_tree
+from shared.system.files import remove_tree
 
 PROCESSES = 32
 _OUTPUT = 80_000

@@ -14,7 +14,7 @@ from services.code import project, sandbox
 from services.code.sandbox import Program, RunOutcome
 from services.code.settings import CodeSettings
 from services.code.testing import runnable
-from shared.files import local_name
+from shared.system.files import local_name
 from waggle import Artefact, Effect, Risk, ToolContext, ToolError, tool
 
 _FILES = ThreadPoolExecutor(4, "project-files")

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from schemas.dead import DeadLetterHandled
 from schemas.error import ErrorInfo
-from services.gateway.dead_letters import Progress, Selection, refused
+from services.gateway.dead_letters import Progress, Selection, letter_lock, refused
 from services.gateway.failures import UNANSWERED
 from shared import blackboard
 from shared.bus.dead import Found, Redriver, redriver
@@ -51,7 +51,7 @@ async def _work(parts: Parts, names: list[str], act: Act, pause: float, told: To
     n, clock = 1, asyncio.get_running_loop().time
     began = clock()
     try:
-        async with redriver(parts.settings, parts.redis) as desk:
+        async with redriver(parts.settings, letter_lock(parts.redis)) as desk:
             for n, name in enumerate(names, 1):
                 await asyncio.sleep(began + (n - 1) * pause - clock())
                 if gone.is_set():

@@ -13,7 +13,8 @@ from schemas.dead import DeadLetterHandled
 from schemas.error import ErrorInfo
 from schemas.message import Part
 from services.gateway.failures import Refused, unavailable
-from shared.bus.dead import DeadLetter, DeadLetterLine, line_of
+from shared.blackboard import Client, exclusive, keys
+from shared.bus.dead import LOCKED_FOR, DeadLetter, DeadLetterLine, LetterLock, line_of
 from shared.errors import Conflict, RetryableError, TerminalError, WaggleError
 
 TIMEOUT = 25.0
@@ -128,3 +129,8 @@ def refused(error: WaggleError) -> Refused:
     retryable = isinstance(error, RetryableError)
     action = ACTION.get(error.code)
     return Refused(STATUS.get(error.code, 409), error.code, str(error), retryable=retryable, action=action)
+
+
+def letter_lock(redis: Client) -> LetterLock:
+    """Return the lock on dead letters that all replicas of the gateway share."""
+    return lambda name: exclusive(redis, keys.dead_letter(name), LOCKED_FOR, name)

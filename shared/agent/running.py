@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from schemas.acting import effect_call
 from schemas.step import DoStep, Handoff
 from schemas.verdict import PlannedEffect
 from shared.agent.actions import ToolResult
@@ -16,7 +17,6 @@ from shared.agent.tools import JournaledToolCalls, Toolbox
 from shared.agent.workspace import StepWorkspace
 from shared.guardrails import unwrapped
 from shared.llm import ToolRequest
-from shared.runs.run import effect_call
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -13,8 +13,8 @@ from shared.archive import BlobStore
 from shared.blackboard import Journal
 from shared.config import Settings
 from shared.errors import TerminalError
-from shared.files import local_name, remove_tree
 from shared.guardrails import sanitised
+from shared.system.files import local_name, remove_tree
 from shared.tools import WITHOUT_IT, ToolError
 from shared.tools.web.client import GuardedClient
 

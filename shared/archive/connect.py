@@ -6,8 +6,8 @@ import asyncpg
 
 from shared.archive.outages import mapped
 from shared.errors import Misconfigured
-from shared.net.refusals import tls_refusal
-from shared.net.urls import without_password
+from shared.system.refusals import tls_refusal
+from shared.system.urls import without_password
 
 _WITHIN = 3.0
 """Seconds Postgres may take to answer."""

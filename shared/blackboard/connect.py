@@ -20,8 +20,8 @@ from redis.exceptions import (
 from shared.blackboard import keys
 from shared.config import Settings, tls_context
 from shared.errors import BlackboardLost, Misconfigured
-from shared.net.refusals import tls_refusal
-from shared.net.urls import without_password
+from shared.system.refusals import tls_refusal
+from shared.system.urls import without_password
 
 
 class TakesNoWrites(ConnectionError):

@@ -15,8 +15,8 @@ from shared.config import Settings
 from shared.llm.bounded import BoundedClient, TooLarge, counting
 from shared.llm.endpoints import Endpoint
 from shared.llm.failure import CONTEXT, FILTERED, GARBLED, QUOTA, REFUSAL, NotAnswered
-from shared.net.retry_after import retry_after
 from shared.resilience import Outcome
+from shared.resilience.retry_after import retry_after
 from shared.telemetry.redaction import shown
 
 _PROVIDERS: Mapping[str, str] = {

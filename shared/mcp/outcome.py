@@ -21,10 +21,10 @@ from mcp.types import (
     TextResourceContents,
 )
 
+from schemas.error import TOOL_ERROR
 from shared.mcp.schema import problems
 from shared.mcp.text import clean, clean_data
 from shared.tools import OUTCOME_UNKNOWN, WITHOUT_IT, Effect, ToolError
-from shared.tools.call import TOOL_ERROR
 
 LARGEST_TEXT = 40_000
 """Characters of a result shown to the agent."""

@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterable
 from datetime import datetime
 
+from schemas.acting import effect_call
 from schemas.step import Settlement
 from schemas.verdict import PlannedEffect
 from shared.authorization import digest_of, tool_named
-from shared.runs.run import Run, effect_call
+from shared.runs.run import Run
 
 
 def permissions(run: Run, work_id: str, effects: Iterable[PlannedEffect], until: datetime) -> dict[str, Settlement]:

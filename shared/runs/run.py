@@ -176,11 +176,6 @@ def handoff_name(run: Run, what: str, work: HandoffState, number: int) -> str:
     return f"{run.id}/{what}/{run.replans}.{work.round}.{number}"
 
 
-def effect_call(number: int) -> str:
-    """Return the place of an approved call among the calls to make, counted from 1."""
-    return f"effect/call-{number}"
-
-
 def last_answer_id(run: Run, record: StepRecord) -> str:
     """Return the id of the answer to the last handoff of a step."""
     return answer_id(handoff_name(run, record.step.id, record, record.handoffs_in_round))

@@ -17,7 +17,7 @@ from shared.bus.admin import await_kafka
 from shared.bus.reader import Held, partition_name
 from shared.config import Settings
 from shared.errors import Misconfigured
-from shared.net.http_server import BoundedHeads
+from shared.service.http_server import BoundedHeads
 
 KAFKA_WITHIN = 30.0
 """Seconds a starting service waits for Kafka."""

@@ -25,9 +25,9 @@ from shared.bus.groups import table_of
 from shared.bus.reader import Held
 from shared.config import ServiceSettings, Settings
 from shared.errors import WaggleError
-from shared.net.urls import bypass_loopback
 from shared.service.http import health_routes, run_http
 from shared.service.policies import load_policies, refusing_to_start
+from shared.system.urls import bypass_loopback
 from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import SELDOM, start_logging
 from shared.telemetry.metrics import (

@@ -56,18 +56,6 @@ class ToolContext(Generic[SettingsT_co]):
     """The agent's own settings, declared by `Agent(settings=…)`; none of another agent or of the runtime."""
 
 
-OUTCOME_UNKNOWN = "outcome_unknown"
-"""Code of a ToolError: the call may or may not have taken effect."""
-
-INVALID_ARGUMENTS, TIMEOUT, TOOL_FAILED = "invalid_arguments", "timeout", "tool_failed"
-"""Codes of a ToolError: nothing was called; the call timed out; an unexpected exception was raised."""
-
-TOOL_ERROR = "tool_error"
-"""Code of a ToolError: the tool reports a failure; it may have taken partial effect."""
-
-MAY_HAVE_HAPPENED = frozenset({OUTCOME_UNKNOWN, TIMEOUT, TOOL_FAILED, TOOL_ERROR, "invalid_output", "server_lost"})
-"""Codes of errors after which a call may have taken effect, in whole or in part."""
-
 WITHOUT_IT = "continue without it and say so"
 """Advice to a model when a tool is unavailable."""
 

@@ -8,17 +8,10 @@ from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
+from schemas.error import INVALID_ARGUMENTS, OUTCOME_UNKNOWN, TIMEOUT, TOOL_FAILED
 from schemas.plan import Effect, Risk, ToolCard
 from shared.errors import TerminalError, WaggleError
-from shared.tools.call import (
-    INVALID_ARGUMENTS,
-    OUTCOME_UNKNOWN,
-    TIMEOUT,
-    TOOL_FAILED,
-    WITHOUT_IT,
-    ToolContext,
-    ToolError,
-)
+from shared.tools.call import WITHOUT_IT, ToolContext, ToolError
 from shared.tools.limits import NONE, Limits
 
 P = ParamSpec("P")

@@ -3,9 +3,9 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+from schemas.acting import effect_call
 from schemas.step import DoStep, Settlement, StepCompleted
 from shared.authorization import digest_of
-from shared.runs.run import effect_call
 
 
 def evolved(step: DoStep, shown: StepCompleted) -> DoStep:

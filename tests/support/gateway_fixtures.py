@@ -15,9 +15,9 @@ from schemas.task import Task
 from schemas.timer import ResultDue
 from services.gateway.service import application
 from shared.blackboard import RunStore, Write
-from shared.net.http_server import BoundedHeads
 from shared.runs import Intake, Run, decide
 from shared.service import connect
+from shared.service.http_server import BoundedHeads
 
 AGENTS = {"data": AgentCard(name="data", description="tables")}
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from services.cli.checks.check_result import CheckResult, fail, ok, warn
 from services.cli.checks.models import check_models
 from shared.config import Settings
-from shared.net.urls import without_password
+from shared.system.urls import without_password
 
 _WITHIN = httpx.Timeout(20.0, connect=5.0)
 """Seconds one endpoint has to answer, and to take a connection: who has taken one is there, and perhaps busy."""

@@ -5,7 +5,7 @@ import httpx
 from services.cli.checks.check_result import CheckResult, fail, ok, warn
 from shared.config import Settings
 from shared.errors import Misconfigured
-from shared.net.urls import without_password
+from shared.system.urls import without_password
 
 _OPENAI = "https://api.openai.com/v1"
 

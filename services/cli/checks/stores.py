@@ -11,7 +11,7 @@ from shared.blackboard.survey import RedisSurvey
 from shared.blackboard.survey import survey as survey_redis
 from shared.config import Settings
 from shared.errors import Misconfigured
-from shared.net.urls import without_password
+from shared.system.urls import without_password
 
 OLDEST_REDIS = (6, 2)
 OLDEST_POSTGRES = 15

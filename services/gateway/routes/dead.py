@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from schemas.dead import DeadLetterHandled
 from schemas.message import Text
 from services.gateway.dead_letter_batch import deal
-from services.gateway.dead_letters import DeadLetterView, Progress, Selection, refusing, view_of_letter
+from services.gateway.dead_letters import DeadLetterView, Progress, Selection, letter_lock, refusing, view_of_letter
 from services.gateway.dependencies import CallerOf, PartsOf, SettingsOf
 from services.gateway.failures import documented
 from services.gateway.routes.commands import Order, ReasonedOrder
@@ -90,14 +90,14 @@ async def show_dead_letter(name: Name, settings: SettingsOf) -> DeadLetterView:
 @one.post("/redrive", summary="Redrive a dead letter", responses=documented(404, 409))
 async def redrive_dead_letter(name: Name, order: Redrive, parts: PartsOf, caller: CallerOf) -> DeadLetterHandled:
     """Put the original record back on its topic. 409 `already_handled`, saying by whom, when somebody did something."""
-    async with refusing(), redriver(parts.settings, parts.redis) as desk:
+    async with refusing(), redriver(parts.settings, letter_lock(parts.redis)) as desk:
         return await desk.redrive(name, caller.signed(order.by), order.reason, again=order.again)
 
 
 @one.post("/discard", summary="Discard a dead letter", responses=documented(404, 409))
 async def discard_dead_letter(name: Name, order: ReasonedOrder, parts: PartsOf, caller: CallerOf) -> DeadLetterHandled:
     """Give it up for good. 409 `already_handled`, saying by whom, when somebody did something."""
-    async with refusing(), redriver(parts.settings, parts.redis) as desk:
+    async with refusing(), redriver(parts.settings, letter_lock(parts.redis)) as desk:
         return await desk.discard(name, caller.signed(order.by), order.reason)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from schemas.acting import ActingCall
+from schemas.error import INVALID_ARGUMENTS, MAY_HAVE_HAPPENED
 from schemas.plan import Effect
 from schemas.step import Handoff
 from shared.agent.actions.tool_calls import ParsedToolCall, ToolResult
@@ -15,7 +16,6 @@ from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT, REFUSED
 from shared.guardrails import named, redacted, secrets, unwrapped, wrap
 from shared.tools import Tool
-from shared.tools.call import INVALID_ARGUMENTS, MAY_HAVE_HAPPENED
 from shared.tools.runtime import REFUSALS
 
 LONGEST_ARGUMENTS, LONGEST_RESULT, LONGEST_REASON = 2_000, 1_000, 300

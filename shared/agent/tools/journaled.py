@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from schemas.error import ErrorInfo
+from schemas.error import TOOL_ERROR, ErrorInfo
 from schemas.verdict import PlannedEffect
 from shared.agent.actions import ParsedToolCall, ToolResult, answer_from
 from shared.agent.handoff_run import HandoffRun
@@ -14,7 +14,6 @@ from shared.authorization import Allow, Ask, Deny, Known
 from shared.blackboard.journal import INTENT, REFUSED
 from shared.llm import ToolRequest
 from shared.tools import ToolError
-from shared.tools.call import TOOL_ERROR
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from schemas.error import INVALID_ARGUMENTS
 from shared.agent.actions import ParsedToolCall
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.spending import OK, meter_tool
@@ -16,7 +17,6 @@ from shared.telemetry.contents import set_content
 from shared.telemetry.conventions import GEN_AI_TOOL_RESULT
 from shared.telemetry.metrics import Metrics
 from shared.tools import OUTCOME_UNKNOWN, Effect, Tool, ToolContext, ToolError
-from shared.tools.call import INVALID_ARGUMENTS
 from shared.tools.runtime import ToolExecutor
 
 LARGEST_RESULT = 60_000

@@ -19,7 +19,7 @@ from aiokafka.errors import (
 from shared.bus.security import connection, secured
 from shared.config import Settings
 from shared.errors import Misconfigured
-from shared.net.refusals import tls_refusal
+from shared.system.refusals import tls_refusal
 
 _ANSWER_WITHIN_MS = 5_000
 """Milliseconds one server may take to accept a connection."""

@@ -1,7 +1,18 @@
 """Dead letters: reading, searching, redriving and discarding them."""
 
 from shared.bus.dead.letters import DeadLetter
-from shared.bus.dead.redrive import Redriver, dead_letters, redriver
+from shared.bus.dead.redrive import LOCKED_FOR, LetterLock, Redriver, dead_letters, redriver
 from shared.bus.dead.search import DeadLetterLine, Found, Search, line_of
 
-__all__ = ["DeadLetter", "DeadLetterLine", "Found", "Redriver", "Search", "dead_letters", "line_of", "redriver"]
+__all__ = [
+    "LOCKED_FOR",
+    "DeadLetter",
+    "DeadLetterLine",
+    "Found",
+    "LetterLock",
+    "Redriver",
+    "Search",
+    "dead_letters",
+    "line_of",
+    "redriver",
+]

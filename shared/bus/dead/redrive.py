@@ -1,18 +1,17 @@
 """Redriving and discarding dead letters. The operator and the reason are recorded."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 from uuid import uuid4
 
 import structlog
 from aiokafka import AIOKafkaProducer
 
 from schemas.dead import DeadLetterHandled
-from shared.blackboard import Client, exclusive, keys
 from shared.bus.admin.topic_reader import reading
 from shared.bus.broker import LARGEST_MESSAGE, LARGEST_RECORD, size_of
 from shared.bus.dead.actions import ACTIONS
@@ -30,8 +29,11 @@ log = structlog.get_logger()
 WITHIN = 15.0
 """Seconds allowed per dead letter."""
 
-HELD = 2 * WITHIN
+LOCKED_FOR = 2 * WITHIN
 """Seconds after which the lock on a dead letter expires, should its holder crash."""
+
+LetterLock: TypeAlias = Callable[[str], AbstractAsyncContextManager[None]]
+"""Lock on the dead letter of that name among all processes. Raises RetryableError `busy`."""
 
 
 class AlreadyHandled(Conflict):
@@ -51,7 +53,7 @@ class AlreadyHandled(Conflict):
 class Redriver:
     """Redrives or discards dead letters, one at a time, each by one operator at a time.
 
-    Order of steps: lock the letter (Redis), check that it is open (`dead.actions`), republish it, record the action.
+    Order of steps: lock the letter, check that it is open (`dead.actions`), republish it, record the action.
     The action is recorded only once Kafka has acknowledged the republished record, so a letter never counts as redriven
     without having been. A crash in between leaves the letter open. Redriving it a second time is harmless: the record
     keeps its id, and a consumer that has handled it drops the repetition. Recording the intent first would cost one
@@ -64,7 +66,7 @@ class Redriver:
 
     letters: DeadLetters
     producer: AIOKafkaProducer
-    redis: Client
+    lock: LetterLock
 
     async def redrive(self, name: str, by: str, reason: str = "", *, again: bool = False) -> DeadLetterHandled:
         """Republish the original bytes, key and headers to the original topic; with `again` also a handled letter.
@@ -84,7 +86,7 @@ class Redriver:
 
     @asynccontextmanager
     async def _locked(self, name: str) -> AsyncIterator[None]:
-        async with exclusive(self.redis, keys.dead_letter(name), HELD, name), asyncio.timeout(WITHIN):
+        async with self.lock(name), asyncio.timeout(WITHIN):
             yield
 
     async def _open(self, name: str, *, again: bool) -> DeadLetter:
@@ -142,7 +144,7 @@ async def dead_letters(settings: Settings) -> AsyncIterator[DeadLetters]:
 
 
 @asynccontextmanager
-async def redriver(settings: Settings, redis: Client) -> AsyncIterator[Redriver]:
+async def redriver(settings: Settings, lock: LetterLock) -> AsyncIterator[Redriver]:
     """Open a redriver. Raises KafkaError if Kafka is unavailable.
 
     It has its own producer: FastStream's adds headers, and writes neither raw bytes nor a repeated header name.
@@ -158,6 +160,6 @@ async def redriver(settings: Settings, redis: Client) -> AsyncIterator[Redriver]
         )
         try:
             await producer.start()
-            yield Redriver(letters, producer, redis)
+            yield Redriver(letters, producer, lock)
         finally:
             await producer.stop()

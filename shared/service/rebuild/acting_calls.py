@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.error import MAY_HAVE_HAPPENED
 from shared.authorization import ALREADY_MADE
 from shared.blackboard.journal import INTENT, OF, REFUSED
-from shared.tools.call import MAY_HAVE_HAPPENED
 
 
 def acting_calls(work_id: str, entries: Mapping[str, Any]) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Classification of a tool's errors: what they mean for its dependency."""
 
+from schemas.error import TIMEOUT, TOOL_FAILED
 from shared.resilience import Outcome
 from shared.tools import OUTCOME_UNKNOWN, ToolError
-from shared.tools.call import TIMEOUT, TOOL_FAILED
 
 _BROKEN = frozenset({TIMEOUT, TOOL_FAILED, OUTCOME_UNKNOWN})
 

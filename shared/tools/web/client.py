@@ -16,7 +16,7 @@ from functools import cache
 import httpcore
 import httpx
 
-from shared.net.retry_after import retry_after
+from shared.resilience.retry_after import retry_after
 from shared.tools.call import WITHOUT_IT, ToolError
 from shared.tools.web.addresses import PORTS, Resolve, is_listed, is_public, joined, parse_url, port, refused, resolve
 

@@ -21,6 +21,7 @@ from infra.embedded.kafka import EmbeddedKafka
 from schemas.dead import DeadLetterHandled
 from schemas.plan import AgentCard
 from schemas.task import Task
+from services.gateway.dead_letters import letter_lock
 from services.orchestrator.service import Orchestrator
 from shared import bus
 from shared.blackboard import announce, keys
@@ -219,7 +220,7 @@ async def test_a_crash_before_the_record_leaves_it_open_and_whoever_worked_on_it
     with monkeypatch.context() as crash:
         crash.setattr(redrive.Redriver, "_record", dies)
         with pytest.raises(asyncio.CancelledError):
-            async with redrive.redriver(settings, redis) as desk:
+            async with redrive.redriver(settings, letter_lock(redis)) as desk:
                 await desk.redrive(name, "ada")
     assert await listed(gateway) == [name]
     assert (await act(gateway, name, "redrive")).status_code == 200

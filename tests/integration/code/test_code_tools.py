@@ -11,7 +11,7 @@ import pytest
 from services.code import bubblewrap, sandbox
 from services.code.settings import CodeSettings
 from services.code.tools import keep_file, list_files, read_file, run_python, run_tests, write_file
-from shared.files import local_name, remove_tree
+from shared.system.files import local_name, remove_tree
 from shared.tools import ToolError
 from tests.support.workspaces import call_in
 

@@ -20,7 +20,7 @@ import json, sys, tempfile
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from services.code import bubblewrap
-from shared.files import remove_tree
+from shared.system.files import remove_tree
 folder = Path(tempfile.mkdtemp())
 for name in ("project", "inputs"):
     (folder / name).mkdir()

@@ -14,7 +14,7 @@ import pytest
 
 from services.gateway import body_limit, uploads
 from shared.archive import BlobStore
-from shared.net import http_server
+from shared.service import http_server
 from tests.support.gateway_fixtures import error_of, serving
 
 

@@ -11,7 +11,7 @@ from infra.probe import free_port
 from services.cli.checks.endpoints import check_endpoints
 from shared.llm import endpoints as llm_endpoints
 from shared.llm.request import client_of
-from shared.net.urls import bypass_loopback
+from shared.system.urls import bypass_loopback
 from tests.support.models import ask, replica
 
 

@@ -21,7 +21,7 @@ from services.cli.running import readable
 from services.cli.show.render import seconds, size
 from services.cli.terminal import Clean, clean, one_line
 from shared.config import Settings
-from shared.net.urls import without_password
+from shared.system.urls import without_password
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 

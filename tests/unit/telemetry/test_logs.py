@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from services.communication.settings import CommunicationSettings
 from services.data.settings import DataSettings
 from shared.config import Settings, read_settings
-from shared.net.urls import bypass_loopback
+from shared.system.urls import bypass_loopback
 from shared.telemetry import logs
 from shared.telemetry.logs import SELDOM, LogRateLimiter, bind_message, handling, start_logging
 from shared.telemetry.redaction import HIDDEN, LONGEST, Redaction, secrets_in, secrets_of

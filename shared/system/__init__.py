@@ -1,0 +1,1 @@
+"""The machine a process runs on: its files, network addresses and TLS errors. Standard library only."""
