@@ -192,7 +192,7 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize(("path", "value", "said"), BREAKING_OLD_MESSAGES.values(), ids=BREAKING_OLD_MESSAGES)
-def test_what_keeps_a_new_consumer_from_old_messages_is_named_with_its_field(path, value, said):
+def test_changes_that_keep_a_new_consumer_from_reading_old_messages_are_named_with_their_field(path, value, said):
     new = changed(path, value)
     for readers_first in (False, True):
         found = breaks(OLD, new, readers_first=readers_first)
@@ -200,7 +200,7 @@ def test_what_keeps_a_new_consumer_from_old_messages_is_named_with_its_field(pat
 
 
 @pytest.mark.parametrize(("path", "value", "said"), BREAKING_OLD_CONSUMERS.values(), ids=BREAKING_OLD_CONSUMERS)
-def test_what_keeps_an_old_consumer_from_new_messages_is_named_with_its_field(path, value, said):
+def test_changes_that_keep_an_old_consumer_from_reading_new_messages_are_named_with_their_field(path, value, said):
     new = changed(path, value)
     found = breaks(OLD, new)
     assert any(each.startswith(f"{OLD_OF_NEW}: {said}") for each in found), found

@@ -62,7 +62,7 @@ def test_attributes_get_the_names_of_the_kafka_binding_and_the_trace_keeps_its_o
     }
 
 
-def test_what_is_not_known_has_no_header():
+def test_an_unknown_attribute_has_no_header():
     headers = to_headers(Envelope(id="t1", source="/shop", type="waggle.task.v1"))
     assert headers.keys() == {*LEAST, "content-type", "ce_attempt"}
 

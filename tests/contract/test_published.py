@@ -56,7 +56,7 @@ def resolve(reference):
     return place
 
 
-def test_what_is_committed_is_what_the_models_say():
+def test_the_committed_schemas_match_the_models():
     assert differences(PUBLISHED) == []
 
 
@@ -92,7 +92,7 @@ def test_checking_names_every_file_that_is_out_of_date_and_writing_repairs_it(fo
     assert differences(folder) == []
 
 
-def test_a_break_with_the_last_release_fails_also_when_everything_is_written_anew(folder, capsys):
+def test_a_break_with_the_last_release_fails_even_after_everything_is_regenerated(folder, capsys):
     edit(folder / "released" / "waggle.result.v1.json", lambda s: s["properties"].update(grade={"type": "integer"}))
     for arguments in (["--check"], [], ["--release"]):
         assert main(arguments, folder) == 1
@@ -142,7 +142,7 @@ def test_every_message_is_in_exactly_the_channel_it_travels_on():
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-def test_every_channel_has_somebody_who_sends_and_somebody_who_receives(name):
+def test_every_channel_has_a_sender_and_a_receiver(name):
     actions = {each["action"] for each in OPERATIONS.values() if each["channel"] == {"$ref": f"#/channels/{name}"}}
     assert actions == {"send", "receive"}
 

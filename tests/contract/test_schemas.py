@@ -29,7 +29,7 @@ def test_every_message_has_a_sample_and_a_least_form():
 
 
 @pytest.mark.parametrize("sample", FULL, ids=lambda m: m.wire_type())
-def test_what_we_write_fits_its_schema_and_reads_back_the_same(sample):
+def test_our_messages_fit_their_schema_and_read_back_the_same(sample):
     text = sample.model_dump_json()
     validator(published(sample.wire_type())).validate(json.loads(text))
     assert message_class(sample.wire_type()).model_validate_json(text) == sample
@@ -42,7 +42,7 @@ def test_the_least_that_another_language_writes_fits_and_can_be_read(wire_type):
 
 
 @pytest.mark.parametrize("wire_type", LEAST)
-def test_whatever_required_field_is_left_out_schema_and_model_both_refuse(wire_type):
+def test_schema_and_model_both_refuse_a_message_without_a_required_field(wire_type):
     whole = json.loads(LEAST[wire_type])
     for name in published(wire_type)["required"]:
         lacking = {key: value for key, value in whole.items() if key != name}
@@ -111,7 +111,7 @@ def attached(**fields):
     ],
     ids=lambda value: json.dumps(value)[:60],
 )
-def test_what_the_schema_refuses_as_a_task_the_reader_refuses_too(wrong):
+def test_a_task_that_the_schema_refuses_is_refused_by_the_reader(wrong):
     assert not TASKS.is_valid(wrong)
     assert refused_by_model(wrong)
 
@@ -133,7 +133,7 @@ def test_what_the_schema_refuses_as_a_task_the_reader_refuses_too(wrong):
     ],
     ids=lambda value: json.dumps(value)[:60],
 )
-def test_what_the_schema_takes_as_a_task_the_reader_takes_too(right):
+def test_a_task_that_the_schema_accepts_is_accepted_by_the_reader(right):
     TASKS.validate(right)
     assert not refused_by_model(right)
 

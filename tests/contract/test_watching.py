@@ -55,7 +55,7 @@ def test_a_variable_is_filled_from_a_label_that_is_exposed(board, metric, label)
         "rate(waggle_run_cost_usd[5m])",
     ],
 )
-def test_the_check_finds_what_nobody_exposes(query):
+def test_the_check_finds_metrics_that_no_service_exposes(query):
     with pytest.raises(UnknownName):
         labels_of(query, KNOWN)
 
@@ -134,5 +134,5 @@ def test_of_every_alert_that_is_tried_there_is_a_rule():
 
 
 @pytest.mark.parametrize("series", sorted(GIVEN))
-def test_what_alerts_are_tried_with_is_exposed_like_that(series):
+def test_series_in_the_alert_tests_are_exposed_with_the_same_labels(series):
     labels_of(series, KNOWN)

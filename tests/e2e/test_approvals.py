@@ -49,7 +49,7 @@ async def test_a_mail_to_many_waits_for_a_person_who_sees_it_and_it_is_sent_once
     assert said[1] == ("allow", "approval")
 
 
-async def test_a_mail_that_a_person_refuses_is_not_sent_and_the_run_is_planned_anew_with_the_reason(swarm, gateway):
+async def test_a_rejected_mail_is_not_sent_and_the_run_is_replanned_with_the_reason(swarm, gateway):
     readers = [f"refused-{each}" for each in SIX]
     run_id = await submit(gateway, f"Write a short note on dunes and mail it to {', '.join(readers)}")
     await asked_by(gateway, run_id)

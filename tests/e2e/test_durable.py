@@ -71,7 +71,7 @@ async def test_a_redis_that_is_emptied_in_the_middle_delays_the_demo_and_nothing
     assert len(set(swarm.state.mailbox.glob("*.eml")) - mails) == 1
 
 
-async def test_what_has_ended_can_be_read_after_redis_was_emptied(swarm, gateway, sentinel):
+async def test_ended_runs_can_be_read_after_redis_is_flushed(swarm, gateway, sentinel):
     run_id = await submit(
         gateway, "Summarise visitors.csv", context={"attachments": [{"name": "visitors.csv", "text": CSV}]}
     )
@@ -86,7 +86,7 @@ async def test_what_has_ended_can_be_read_after_redis_was_emptied(swarm, gateway
     assert await follow(gateway, run_id) == kept
 
 
-async def test_a_rebuild_by_hand_says_what_it_found_and_work_goes_on(swarm, gateway, sentinel):
+async def test_a_manual_rebuild_reports_its_findings_and_work_continues(swarm, gateway, sentinel):
     done = waggle(swarm, "rebuild")
     assert done.returncode == 0, done.stderr
     assert "Rebuilt: generation" in done.stdout

@@ -199,7 +199,9 @@ async def test_an_unknown_agent_in_a_plan_is_refused_and_the_next_plan_is_carrie
         (json.dumps({"objective": "x", "context": {"data": {"a": "y" * 1_500_000}}}).encode(), {}, "bytes"),
     ],
 )
-async def test_broken_input_is_rejected_with_the_reason_and_the_services_go_on(swarm, prefix, value, changes, said):
+async def test_broken_input_is_rejected_with_the_reason_and_the_services_keep_running(
+    swarm, prefix, value, changes, said
+):
     task_id = f"task-{uuid4().hex}"
     async with listening(swarm, prefix + "results") as results:
         await publish(swarm, prefix + "tasks", value, **envelope(task_id, **changes))

@@ -185,7 +185,7 @@ async def test_a_retry_is_in_the_same_trace_after_its_delay(upstream, model):
     await upstream.comes_to(run("send agents.communication\n" + indented(failed, 1) + indented(again, 4)))
 
 
-async def test_what_the_gateway_tells_of_a_run_agrees_with_its_spans(upstream, gateway, model):
+async def test_the_gateways_account_of_a_run_agrees_with_its_spans(upstream, gateway, model):
     marker, task = marked(shape="single", agent="communication")
     await planned(model, marker, a=[])
     away = {"agent": "communication", "objective": marker}
@@ -239,7 +239,7 @@ async def dead_of(gateway, trace: str) -> list[dict]:
     return [letter for letter in shown if letter["trace_id"] == trace]
 
 
-async def test_what_follows_from_a_persons_decision_is_in_the_runs_trace_and_linked_to_it(traced, gateway, model):
+async def test_the_consequences_of_a_persons_decision_are_in_the_runs_trace_and_linked_to_it(traced, gateway, model):
     _, received = traced
     marker = f"marker{uuid4().hex[:8]}"
     steps = [{"id": a, "objective": "x", "agent": "communication", "depends_on": [b]} for a, b in ("ab", "ba")]

@@ -31,7 +31,7 @@ def test_a_run_that_went_as_planned_has_no_problem(seed):
 
 @pytest.mark.parametrize("effect", sorted(ONCE))
 @pytest.mark.parametrize("key", ["key/again", None])
-def test_a_call_that_nobody_may_repeat_is_a_problem_under_any_key(effect, key):
+def test_repeating_a_call_that_must_not_be_repeated_is_a_problem_under_any_key(effect, key):
     planned = one_call(effect)
     first, *_ = history(planned)
     again = first | ({"key": key} if key else {})
@@ -63,7 +63,7 @@ def test_a_run_that_asked_may_be_cancelled_and_nothing_else():
     assert problems(planned, "failed", [], asked=True) != []
 
 
-def test_what_was_not_done_and_what_was_done_too_early_are_problems():
+def test_missing_and_premature_effects_are_problems():
     planned = of_every_kind()
     effects = history(planned)
     assert "was not done" in problems(planned, "complete", effects[:-1], asked=False)[0]

@@ -1,4 +1,4 @@
-"""The language of the house: plain English, the field's own terms, log events that can be grepped.
+"""The language of the house: plain English, the field's own terms, log events that can be grepped, tests as sentences.
 
 One folder or page: `python -m pytest tests/unit/test_language.py -k shared/bus`. The places in `NOT_YET` are not swept
 yet and skipped: take the line of yours out, run the test for it, and reword until it passes.
@@ -153,6 +153,19 @@ def _word_faults(number: int, line: str) -> Iterator[tuple[int, str]]:
             yield number, f"'{match[0]}': write {use}"
 
 
+def _test_names(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield node.lineno, node.name
+
+
+def _name_faults(number: int, name: str) -> Iterator[tuple[int, str]]:
+    sentence = name.removeprefix("test_").replace("_", " ")
+    yield from _word_faults(number, sentence)
+    if re.match(OPENINGS, sentence, re.IGNORECASE):
+        yield number, f"'{sentence[:60]}…': begin with the subject of the sentence"
+
+
 @cache
 def faults_of(room: str) -> list[str]:
     """The faults of all files of a room."""
@@ -165,6 +178,22 @@ def test_the_language_is_plain_in(room):
     if room in NOT_YET:
         pytest.skip(f"not yet swept: {len(faults)} places")
     assert not faults, "\n" + "\n".join(faults)
+
+
+@pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "tests").iterdir() if path.is_dir()))
+def test_names_of_tests_are_plain_sentences_in(folder):
+    faults = [
+        f"{path.relative_to(ROOT)}:{line}: {fault}"
+        for path in sorted((ROOT / "tests" / folder).rglob("test_*.py"))
+        for number, name in _test_names(path)
+        for line, fault in _name_faults(number, name)
+    ]
+    assert not faults, "\n" + "\n".join(faults)
+
+
+@pytest.mark.parametrize("name", ["test_what_is_read_is_kept", "test_a_redis_that_is_away_is_waited_for"])
+def test_a_fault_in_the_name_of_a_test_is_found(name):
+    assert [*_name_faults(1, name)]
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ async def test_the_exact_prompt_of_every_turn_can_be_put_together_from_the_journ
     assert [each["function"]["name"] for each in first["tools"]][:2] == ["add", "send"]
 
 
-async def test_what_the_journal_has_of_a_turn_is_what_was_sent_also_after_a_redelivery_that_finds_more_files(
+async def test_the_journal_holds_the_request_as_sent_even_if_a_redelivery_finds_more_files(
     worker, agent, model, monkeypatch
 ):
     sent_messages: list[list] = []
@@ -194,7 +194,7 @@ def loops(worker: Worker, agent: Agent, then: str) -> float:
     return worker.runtime.metrics.loops.labels(agent.name, "same_call", then)._value.get()
 
 
-async def test_a_model_that_makes_the_same_call_again_and_again_is_told_and_then_stopped(worker, agent, model):
+async def test_a_model_that_repeats_a_call_is_warned_and_then_stopped(worker, agent, model):
     await scripted(model, agent, AGAIN)
     reply, journal = await answer(worker, handoff(agent))
     assert (reply.error.code, reply.error.retryable) == ("loop", False)
@@ -210,7 +210,7 @@ async def test_a_model_that_makes_the_same_call_again_and_again_is_told_and_then
     assert (loops(worker, agent, "told"), loops(worker, agent, "stopped")) == (1, 1)
 
 
-async def test_a_model_that_heeds_the_hint_goes_on(worker, agent, model):
+async def test_a_model_that_heeds_the_hint_continues(worker, agent, model):
     three = [AGAIN | {"when": {"turn": turn}} for turn in range(3)]
     await scripted(model, agent, *three, FINAL)
     reply, _ = await answer(worker, handoff(agent))
@@ -218,9 +218,7 @@ async def test_a_model_that_heeds_the_hint_goes_on(worker, agent, model):
 
 
 @pytest.mark.parametrize("turn", [3, 4])
-async def test_a_redelivery_in_the_middle_of_a_loop_tells_the_model_the_same_at_the_same_turn(
-    worker, agent, model, turn, monkeypatch
-):
+async def test_a_redelivery_within_a_loop_warns_the_model_at_the_same_turn(worker, agent, model, turn, monkeypatch):
     shown: list[list] = []
 
     async def noted(client, body, seconds):
@@ -269,7 +267,7 @@ async def test_a_rate_limited_model_is_asked_again_after_the_time_it_names(worke
     assert isinstance(reply, StepCompleted)
 
 
-async def test_a_model_that_is_away_makes_the_step_retryable(worker, agent, model):
+async def test_an_unavailable_model_makes_the_step_retryable(worker, agent, model):
     await scripted(model, agent, {"fault": {"status": 500}})
     reply, _ = await answer(worker, handoff(agent))
     assert (reply.error.code, reply.error.retryable) == ("model_unavailable", True)
@@ -385,7 +383,7 @@ async def test_a_result_that_is_too_large_is_cut_when_the_call_has_done_somethin
 
 
 @pytest.mark.parametrize(("said", "times"), [("repeat: it never arrived", 1), ("it has happened", 0)])
-async def test_what_a_person_says_about_it_settles_it(worker, agent, model, said, times):
+async def test_a_persons_answer_settles_an_unknown_outcome(worker, agent, model, said, times):
     step = handoff(agent)
     await interrupted(worker, agent, model, step)
     settled = {"think-1/turn-1/call-1": Settlement(request_id="help/1", answer=said)}
@@ -397,9 +395,7 @@ async def test_what_a_person_says_about_it_settles_it(worker, agent, model, said
 
 
 @pytest.mark.parametrize("recorded", [{}, {"think-1/turn-1/call-1": '"sent"'}])
-async def test_what_a_person_has_said_is_the_outcome_whatever_the_journal_has_or_has_lost(
-    worker, agent, model, recorded
-):
+async def test_a_persons_answer_is_the_outcome_even_if_the_journal_disagrees_or_is_lost(worker, agent, model, recorded):
     await scripted(model, agent, calling("send", text="hello"), FINAL)
     settled = {"think-1/turn-1/call-1": Settlement(request_id="help/1", answer="it has happened")}
     step = handoff(agent, settled=settled)
@@ -473,7 +469,7 @@ async def test_a_step_of_a_run_that_is_not_known_waits_until_it_is(worker, agent
     assert sent == ["hello"]
 
 
-async def test_who_was_fenced_says_so_and_answers_nothing(worker, agent, settings):
+async def test_a_fenced_worker_says_so_and_sends_no_answer(worker, agent, settings):
     step = handoff(agent)
 
     async def work(step: DoStep, ctx: Context) -> Findings:

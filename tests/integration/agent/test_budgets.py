@@ -208,7 +208,7 @@ async def test_a_provider_that_claims_no_usage_is_charged_by_an_estimate(worker,
     assert (await spent(worker, step)).tokens > 0
 
 
-async def test_what_a_run_has_spent_is_known_again_after_a_rebuild(worker, agent, model, orchestrator, settings):
+async def test_spending_of_a_run_is_known_after_a_rebuild(worker, agent, model, orchestrator, settings):
     from tests.support.orchestrating import RUN, handoff_of, task
 
     await scripted(model, agent, CALLING, FINAL)

@@ -210,7 +210,7 @@ async def test_defaults_that_are_written_out_make_no_other_call(worker, agent, l
     assert await counted(ledger) == ["pay ada 10"]
 
 
-async def test_what_was_done_before_a_step_failed_is_not_done_again_by_the_plan_after_it(worker, agent, ledger):
+async def test_effects_made_before_a_step_failed_are_not_repeated_by_the_next_plan(worker, agent, ledger):
     swarm = Swarm(worker, agent)
     swarm.plan(one=[ADA, ("erase", {"what": "all"})])
     asked = await swarm.do("one")
@@ -298,7 +298,7 @@ async def test_an_applied_dry_run_keeps_its_answer_and_lists_its_calls(worker, a
     assert await counted(ledger) == ["pay ada 10"]
 
 
-async def test_a_call_that_a_dropped_plan_has_begun_and_not_reported_is_asked_about(worker, agent, ledger):
+async def test_a_call_that_a_dropped_plan_started_and_never_reported_is_asked_about(worker, agent, ledger):
     """The worker of the first call is killed in it: its answer comes after the new plan's step."""
     swarm = Swarm(worker, agent)
     swarm.script = {"one": [ADA], "two": [("erase", {"what": "all"})]}

@@ -105,7 +105,7 @@ async def test_a_call_the_task_did_not_ask_for_is_not_made_and_a_person_is_shown
     ]
 
 
-async def test_what_a_person_permits_is_done_once_however_often_the_work_is_delivered(worker, agent, model):
+async def test_an_approved_call_is_made_once_however_often_the_work_is_delivered(worker, agent, model):
     step, asked = await asking(worker, agent, model)
     again = next_try(step, settled=permitted(asked))
     replies = [(await answer(worker, next_try(again, number)))[0] for number in (2, 3)]
@@ -144,14 +144,14 @@ async def test_a_permission_is_used_up_by_a_call_that_broke_and_the_next_questio
         assert each.proposal is None
 
 
-async def test_a_call_the_task_asks_for_word_for_word_needs_nobody_also_after_reading(worker, agent, model):
+async def test_a_call_that_the_task_names_word_for_word_needs_no_approval_even_after_reading(worker, agent, model):
     await scripted(model, agent, calling("send", text="hello"), FINAL)
     reply, _ = await answer(worker, handoff(agent, context=CONTEXT))
     assert isinstance(reply, StepCompleted)
     assert sent == ["hello"]
 
 
-async def test_who_builds_on_what_is_unsure_asks_before_what_cannot_be_undone(worker, agent, model):
+async def test_an_agent_that_builds_on_uncertain_findings_asks_before_irreversible_calls(worker, agent, model):
     await scripted(model, agent, calling("send", text="hello"), FINAL)
     reply, _ = await answer(worker, handoff(agent, inputs=[earlier(0.3)]))
     assert isinstance(reply, HelpAsked)
@@ -214,7 +214,7 @@ async def test_a_replay_gives_the_same_verdicts(worker, agent, model):
     assert gone_to == ["https://first.example/"]
 
 
-async def test_a_dry_run_shows_the_verdict_of_a_call_and_asks_nobody(worker, agent, model):
+async def test_a_dry_run_shows_the_verdict_of_a_call_and_asks_for_no_approval(worker, agent, model):
     await scripted(model, agent, calling("send", text="the keys"), FINAL)
     reply, journal = await answer(worker, handoff(agent, dry_run=True))
     assert isinstance(reply, StepCompleted)
@@ -223,7 +223,7 @@ async def test_a_dry_run_shows_the_verdict_of_a_call_and_asks_nobody(worker, age
     assert sent == []
 
 
-async def test_what_a_dry_run_has_shown_is_done_once_without_a_model_when_it_is_approved(worker, agent, model):
+async def test_the_calls_of_an_approved_dry_run_are_made_once_and_without_a_model(worker, agent, model):
     calls = [{"name": "send", "arguments": {"text": text}} for text in ("the keys", "more")]
     await scripted(model, agent, {"when": {"turn": 0}, "reply": {"calls": calls}}, FINAL)
     step = handoff(agent, dry_run=True)
@@ -240,7 +240,7 @@ async def test_what_a_dry_run_has_shown_is_done_once_without_a_model_when_it_is_
     assert verdicts(reply)[:2] == [("tool_call", "send", "allow", "approval")] * 2
 
 
-async def test_effects_that_nobody_has_approved_are_not_made(worker, agent, model):
+async def test_effects_without_an_approval_are_not_made(worker, agent, model):
     await scripted(model, agent, calling("send", text="the keys"), FINAL)
     step = handoff(agent, dry_run=True)
     shown, _ = await answer(worker, step)
@@ -282,9 +282,7 @@ async def knocking(worker, agent, model, error: str) -> tuple[DoStep, HandoffFai
     return run, reply
 
 
-async def test_resumed_an_approved_call_that_was_not_made_is_tried_again_and_those_before_it_are_not(
-    worker, agent, model
-):
+async def test_resuming_retries_an_approved_call_that_was_not_made_and_none_before_it(worker, agent, model):
     run, failed = await knocking(worker, agent, model, "closed")
     assert failed.error.code == "effect_failed"
     for number in (2, 3):
@@ -316,7 +314,7 @@ async def test_resumed_an_approved_call_there_was_no_room_for_is_made_when_there
     assert sent == ["one", "two"]
 
 
-async def test_what_is_stopped_makes_no_call_and_waits(worker, agent, model):
+async def test_stopped_work_makes_no_call_and_waits(worker, agent, model):
     await scripted(model, agent, calling("send", text="hello"), FINAL)
     step = handoff(agent)
     stop = WorkStopped(scope=f"run:{step.run_id}", by="eva", reason="look", at=datetime.now(UTC))

@@ -49,7 +49,7 @@ async def test_calls_are_counted_over_attempts_and_refused_beyond_the_most_of_a_
     assert sent == ["0", "1"]
 
 
-async def test_a_redis_that_is_away_at_a_calls_admission_leaves_no_doubt_whether_it_was_made(
+async def test_if_redis_is_unavailable_at_admission_the_call_is_known_not_to_have_been_made(
     worker, posting, model, monkeypatch
 ):
     await scripted(model, posting, calling("post", text="hello"), FINAL)

@@ -77,7 +77,7 @@ async def test_other_arguments_are_another_call(worker, agent):
 
 
 @pytest.mark.parametrize("first", [SEND, ("note", {"slot": "a"})])
-async def test_where_something_was_changed_outside_a_person_is_asked_and_nothing_is_done(worker, agent, first):
+async def test_an_external_change_in_doubt_is_put_to_a_person_and_not_repeated(worker, agent, first):
     noted.clear()
     agent.tools = [add, send, note]
     step = handoff(agent)

@@ -208,7 +208,9 @@ def planned(handoff: MakePlan, *steps: PlannedStep) -> PlanProposed:
     return PlanProposed(id=f"{handoff.id}/answer", plan=Plan(steps=list(steps)), **about)
 
 
-async def test_a_step_of_a_dropped_plan_stops_beside_the_same_step_of_the_new_plan(worker, agent, model, monkeypatch):
+async def test_a_step_of_a_dropped_plan_stops_while_the_same_step_of_the_new_plan_runs(
+    worker, agent, model, monkeypatch
+):
     """Two workers at once: one has the step of the plan that a person rejects, the other that of the plan after it."""
     await scripted(model, agent, {"when": {"turn": 0}, "reply": {"calls": SIX}}, FINAL)
     store = worker.runtime.runs

@@ -91,7 +91,7 @@ async def test_the_brief_names_the_origin_of_its_material_and_shows_no_disguise(
     assert brief["earlier_steps"][0]["origin"] == "agent:research"
 
 
-async def test_what_has_entered_is_the_same_when_the_work_is_delivered_again(worker, agent, model, seen):
+async def test_a_redelivery_sees_the_same_untrusted_content(worker, agent, model, seen):
     await scripted(model, agent, calling("fetch", url="https://a.example/"), FINAL)
     step = handoff(agent)
     await answer(worker, step)

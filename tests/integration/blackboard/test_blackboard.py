@@ -169,7 +169,7 @@ async def test_an_agent_that_announced_itself_is_known(redis):
     assert (await known_agents(redis))["data"] == AGENTS["data"]
 
 
-async def test_what_is_noted_between_two_changes_is_shown_between_them(store, redis, sentinel):
+async def test_a_live_event_between_two_changes_is_shown_between_them(store, redis, sentinel):
     await commit(store, written("run-n"))
     doing = Progressed(
         run_id="run-n", tenant="default", at=NOW, by="data", step_id="data", agent="data", doing="thinking"
@@ -194,7 +194,7 @@ async def test_an_emptied_blackboard_takes_no_write_and_shows_nothing_until_it_i
     assert (await store.load("default", "run-x")).run is None
 
 
-async def test_who_worked_with_an_earlier_generation_cannot_write_to_a_later_one(store, sentinel, parts):
+async def test_a_writer_of_an_earlier_generation_cannot_write_to_a_later_one(store, sentinel, parts):
     other = Sentinel(parts["WAGGLE_REDIS"])
     await other.refresh()
     await sentinel.renew(2)
@@ -247,7 +247,7 @@ async def test_each_commit_refreshes_which_handoffs_are_awaited(store, sentinel)
     assert await held_back(sentinel, "run-j", "run-j/other/0.0.1") == ["unwanted"] * 3
 
 
-async def test_what_an_older_release_writes_decides_which_handoffs_may_act_after_a_rollback(store, sentinel):
+async def test_the_state_written_by_an_older_release_decides_which_handoffs_may_act_after_a_rollback(store, sentinel):
     write = written("run-k")
     await commit(store, write)
     key = keys.run("default", "run-k")
@@ -259,7 +259,7 @@ async def test_what_an_older_release_writes_decides_which_handoffs_may_act_after
     assert await held_back(sentinel, "run-k", first) == ["unwanted"] * 3
 
 
-async def test_no_handoff_may_act_for_a_run_that_has_ended_whatever_it_is_said_to_await(store, sentinel):
+async def test_no_handoff_may_act_for_an_ended_run_even_if_the_run_claims_to_await_it(store, sentinel):
     write = written("run-l")
     await commit(store, write)
     await sentinel.own.hset(keys.run("default", "run-l"), "state", '"CANCELLED"')

@@ -62,7 +62,7 @@ async def test_an_answer_is_not_logged_for_it_is_published(sentinel, log):
     assert "answer/h1" in await claimed(sentinel, log)
 
 
-async def test_who_has_lost_the_work_to_another_claim_can_write_nothing_more(sentinel, log):
+async def test_a_worker_that_lost_its_claim_can_write_nothing_more(sentinel, log):
     frozen = await claimed(sentinel, log)
     await frozen.write("turn-1", "first")
     owner = await claimed(sentinel, log)
@@ -118,7 +118,7 @@ async def test_an_intent_that_redis_was_lost_over_is_taken_back_by_the_process_t
     assert leftovers == {}
 
 
-async def test_an_intent_of_somebody_else_is_not_taken_back(sentinel, log):
+async def test_another_workers_intent_is_not_withdrawn(sentinel, log):
     leftovers = {("waggle:default:journal:work-1", "call-1/intent"): {"tool": "send", "epoch": 1}}
     owner = await claimed(sentinel, log)
     await owner.write("call-1/intent", {"tool": "send", "epoch": owner.epoch})

@@ -17,7 +17,7 @@ def ledger_of(sentinel, run="run-1", tenant="default", day=None, **limits) -> Le
     return Ledger(sentinel, tenant, run, Budget(**limits), day or DayBudget(), 60)
 
 
-async def test_what_was_reserved_is_replaced_by_what_it_cost(sentinel):
+async def test_a_reservation_is_replaced_by_the_real_cost(sentinel):
     ledger = ledger_of(sentinel)
     assert (await ledger.reserve("a", "1", CALL)).verdict is Verdict.GRANTED
     await ledger.settle("a", "1", Amounts(tokens=30, output_tokens=10, nano_usd=7, model_calls=1))
@@ -53,7 +53,7 @@ async def test_a_reservation_or_a_settlement_that_is_said_twice_counts_once(sent
     assert held == "0"
 
 
-async def test_an_attempt_of_which_nobody_knows_how_it_ended_is_spent_as_it_was_reserved(sentinel):
+async def test_an_attempt_with_an_unknown_end_is_charged_as_reserved(sentinel):
     ledger = ledger_of(sentinel)
     await ledger.reserve("a", "1", CALL)
     again = await ledger.reserve("a", "2", CALL)
@@ -63,7 +63,7 @@ async def test_an_attempt_of_which_nobody_knows_how_it_ended_is_spent_as_it_was_
     assert await ledger.read_spent() == Amounts(107, 50, 1_000, 2, 0)
 
 
-async def test_an_attempt_that_was_cut_off_keeps_nobody_waiting_and_is_told_once_to_whoever_tries_again(sentinel):
+async def test_an_interrupted_attempt_blocks_no_caller_and_is_reported_once_to_the_retry(sentinel):
     ledger = ledger_of(sentinel, output_tokens=200)
     await ledger.reserve("a", "1.1", CALL)
     await ledger.forfeit("a", "1.1")
@@ -78,7 +78,7 @@ async def test_an_attempt_that_was_cut_off_keeps_nobody_waiting_and_is_told_once
     assert await ledger.read_spent() == Amounts(200, 100, 2_000, 2, 0)
 
 
-async def test_who_was_fenced_reserves_nothing_and_leaves_the_owners_reservation_alone(sentinel):
+async def test_a_fenced_worker_reserves_nothing_and_leaves_the_owners_reservation_untouched(sentinel):
     ledger = ledger_of(sentinel)
     await ledger.reserve("a", "1.1", CALL)
     await ledger.reserve("a", "2.1", CALL)
@@ -100,7 +100,7 @@ async def test_a_call_that_is_settled_on_the_next_day_leaves_no_debt_behind(sent
     assert await sentinel.own.hget("waggle:default:ledger", "held:tokens") == "0"
 
 
-async def test_a_tenants_day_is_limited_over_all_its_runs_and_begins_anew(sentinel):
+async def test_a_tenants_day_is_limited_across_all_its_runs_and_starts_fresh_the_next_day(sentinel):
     day = DayBudget(cost_usd=1_500 / NANO)
     one, other = ledger_of(sentinel, "run-1", day=day), ledger_of(sentinel, "run-2", day=day)
     await one.reserve("a", "1", CALL)
@@ -171,7 +171,7 @@ def test_money_is_rounded_up_and_never_by_what_floating_point_adds():
     assert Amounts(nano_usd=5).usage.cost_usd == 5e-9
 
 
-async def test_what_a_dead_worker_has_reserved_is_free_for_others_when_its_lease_is_over_and_counts_once(sentinel):
+async def test_a_dead_workers_reservation_is_released_when_its_lease_expires_and_counts_once(sentinel):
     day = DayBudget(tokens=150)
     dead = Ledger(sentinel, "default", "run-dead", Budget(), day, 60, lease=0)
     other = ledger_of(sentinel, "run-other", day=day)
@@ -214,7 +214,7 @@ async def test_a_call_that_outlasts_its_lease_costs_what_it_has_cost_once_it_is_
     assert [each.cost for each in await slow.close("work", 1)] == [cost]
 
 
-async def test_what_a_later_worker_has_counted_is_not_changed_by_the_one_that_lost_the_work(sentinel):
+async def test_a_worker_that_lost_the_work_cannot_change_the_count_of_its_successor(sentinel):
     ledger = ledger_of(sentinel)
     await ledger.reserve("work/a", "1.1", CALL)
     assert [each.cost for each in await ledger.close("work", 2)] == [CALL]

@@ -128,7 +128,7 @@ REDIS_REFUSED = {
 
 
 @pytest.mark.parametrize(("way", "said"), REDIS_REFUSED.values(), ids=REDIS_REFUSED)
-async def test_who_is_refused_by_redis_is_told_which_setting_to_correct(guarded_redis, made, way, said):
+async def test_refused_by_redis_the_error_names_the_setting_to_correct(guarded_redis, made, way, said):
     with pytest.raises(Misconfigured, match=said) as refused:
         await blackboard.check_redis(way(guarded_redis, made))
     assert PASSWORD not in str(refused.value)
@@ -145,7 +145,7 @@ async def test_a_redis_with_a_bad_certificate_is_not_talked_to(redis_binary, mad
         await blackboard.check_redis(redis_settings(port, made, redis_certificate=None, redis_key=None))
 
 
-async def test_a_user_who_may_not_do_what_a_service_must_is_told_so(redis_binary, made, tmp_path):
+async def test_a_redis_user_without_a_needed_permission_gets_an_error_that_says_so(redis_binary, made, tmp_path):
     acl = f"user waggle on >{PASSWORD} ~waggle:* -@all +hello +ping +info"
     with (
         secured_redis(redis_binary, tmp_path, made, acl, made.server, mutual=False) as port,
@@ -173,7 +173,7 @@ POSTGRES_REFUSED = {
 
 
 @pytest.mark.parametrize(("way", "said"), POSTGRES_REFUSED.values(), ids=POSTGRES_REFUSED)
-async def test_who_is_refused_by_postgres_is_told_what_to_correct(guarded_postgres, made, way, said):
+async def test_refused_by_postgres_the_error_names_the_setting_to_correct(guarded_postgres, made, way, said):
     with pytest.raises(Misconfigured, match=said) as refused:
         await archive.check_postgres(way(guarded_postgres, made).postgres)
     assert PASSWORD not in str(refused.value)

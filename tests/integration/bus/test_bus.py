@@ -62,7 +62,7 @@ async def test_a_slow_message_holds_up_its_own_key_only_and_is_not_committed_ove
         await until(lambda: len(done) == 20)
 
 
-async def test_what_was_not_finished_is_delivered_again_to_the_next_consumer(settings, topics):
+async def test_unfinished_records_are_redelivered_to_the_next_consumer(settings, topics):
     started = asyncio.Event()
 
     async def hangs(delivery):
@@ -107,7 +107,7 @@ async def test_a_record_that_arrives_while_the_consumer_stops_goes_to_the_next_o
     assert sorted(handled) == [f"run-{number}" for number in range(2, 9)]
 
 
-async def test_what_was_finished_is_not_delivered_again(settings, topics):
+async def test_finished_records_are_not_redelivered(settings, topics):
     first, second = [], []
 
     async def handle(delivery):
@@ -139,7 +139,7 @@ async def test_what_was_finished_is_not_delivered_again(settings, topics):
         (b"{}", {"content-type": "text/plain"}, "invalid_envelope"),
     ],
 )
-async def test_what_cannot_be_read_is_dead_lettered_at_once_with_its_bytes_and_the_rest_goes_on(
+async def test_an_unreadable_record_is_dead_lettered_with_its_bytes_and_the_rest_continues(
     settings, topics, value, headers, code
 ):
     seen, dead = [], []
@@ -214,7 +214,7 @@ async def test_a_record_that_is_too_large_inside_a_timer_is_a_dead_letter_with_w
     assert dead[0][1].code == "not_yet"
 
 
-async def test_after_a_message_that_is_too_large_the_producer_goes_on(settings, topics):
+async def test_the_producer_keeps_working_after_a_message_that_is_too_large(settings, topics):
     broker = bus.connect(settings, "test")
     await broker.start()
     try:
@@ -243,7 +243,7 @@ async def test_the_largest_message_that_may_be_sent_is_one_that_kafka_takes(sett
         await broker.stop()
 
 
-async def test_who_owns_a_partition_works_again_on_what_another_has_claimed_for_a_moment(settings, topics, monkeypatch):
+async def test_the_owner_of_a_partition_resumes_work_that_another_claimed_for_a_moment(settings, topics, monkeypatch):
     monkeypatch.setattr(bus.consumer, "RETRY_AFTER", 0.05)
     tries = []
 
@@ -258,7 +258,7 @@ async def test_who_owns_a_partition_works_again_on_what_another_has_claimed_for_
         assert not sum(consumer.lag().values())
 
 
-async def test_who_lost_a_partition_lets_go_of_what_its_next_owner_has_claimed(settings, topics, monkeypatch):
+async def test_a_consumer_that_lost_a_partition_drops_work_claimed_by_the_next_owner(settings, topics, monkeypatch):
     monkeypatch.setattr(bus.consumer, "RETRY_AFTER", 0.05)
     tries, released = [], asyncio.Event()
 
@@ -277,7 +277,7 @@ async def test_who_lost_a_partition_lets_go_of_what_its_next_owner_has_claimed(s
         assert tries == ["q1"]
 
 
-async def test_who_lost_a_partition_does_not_try_again_what_could_not_be_dealt_with(settings, topics, monkeypatch):
+async def test_a_consumer_that_lost_a_partition_does_not_retry_its_failed_records(settings, topics, monkeypatch):
     monkeypatch.setattr(bus.consumer, "RETRY_AFTER", 0.05)
     tries, released = [], asyncio.Event()
 
@@ -296,7 +296,7 @@ async def test_who_lost_a_partition_does_not_try_again_what_could_not_be_dealt_w
         assert tries == [0]
 
 
-async def test_it_has_joined_once_partitions_were_assigned_and_not_while_they_are_shared_out_anew(settings, topics):
+async def test_it_has_joined_once_partitions_are_assigned_and_not_during_a_rebalance(settings, topics):
     assert not KeyedConsumer(bus.connect(settings, "test"), ["none"], "g", None, settings).joined
     async with consuming(settings, None) as (_, consumer):
         await until(lambda: consumer.joined)
@@ -304,7 +304,7 @@ async def test_it_has_joined_once_partitions_were_assigned_and_not_while_they_ar
         assert not consumer.joined
 
 
-async def test_during_a_rebalance_nothing_is_begun(settings, topics):
+async def test_during_a_rebalance_no_work_starts(settings, topics):
     tries, released = [], asyncio.Event()
 
     async def handle(delivery):
@@ -346,7 +346,7 @@ async def test_a_consumer_that_hears_kafka_is_not_deaf_and_one_whose_commits_are
         await until(lambda: consumer.seconds_since_fetch < 0.5)
 
 
-async def test_a_retryable_error_is_tried_again_until_it_passes(settings, topics):
+async def test_a_retryable_error_is_retried_until_it_passes(settings, topics):
     tries = []
 
     async def handle(delivery):
@@ -360,7 +360,9 @@ async def test_a_retryable_error_is_tried_again_until_it_passes(settings, topics
 
 
 @pytest.mark.parametrize("claimed", [2, 8, 10**9])
-async def test_a_record_from_outside_has_all_its_attempts_whatever_it_says(settings, topics, redis, claimed):
+async def test_an_external_record_gets_all_its_attempts_even_if_its_headers_claim_otherwise(
+    settings, topics, redis, claimed
+):
     tries, dead = [], []
 
     async def handle(delivery):
@@ -380,7 +382,7 @@ async def test_a_record_from_outside_has_all_its_attempts_whatever_it_says(setti
     assert tries == [1, 2, 3]
 
 
-async def test_records_of_two_sources_that_share_an_id_and_a_key_are_both_tried_again(settings, topics):
+async def test_records_of_two_sources_with_equal_id_and_key_are_both_retried(settings, topics):
     tries = []
 
     async def handle(delivery):
@@ -421,7 +423,7 @@ async def test_a_message_that_waits_for_its_retry_holds_up_nothing_and_carries_i
     assert raw.key == b"run-1"
 
 
-async def test_what_has_its_turn_at_a_certain_time_comes_back_then_and_not_some_time_later(settings, topics):
+async def test_a_record_with_an_exact_retry_time_comes_back_at_that_time(settings, topics):
     late = []
 
     async def handle(delivery):
@@ -440,7 +442,7 @@ async def test_what_has_its_turn_at_a_certain_time_comes_back_then_and_not_some_
 
 
 @pytest.mark.parametrize("causes", ["not json", '"text"', "{}", "[" * 100_000])
-async def test_a_message_whose_earlier_causes_cannot_be_read_is_tried_again_all_the_same(settings, topics, causes):
+async def test_a_message_with_unreadable_earlier_causes_is_still_retried(settings, topics, causes):
     attempts, dead = [], []
 
     async def handle(delivery):
@@ -457,7 +459,7 @@ async def test_a_message_whose_earlier_causes_cannot_be_read_is_tried_again_all_
     assert json.loads(dict(dead[0][0].headers)["waggle-causes"]) == ["retryable: not yet"]
 
 
-async def test_a_message_whose_id_is_as_long_as_ids_may_be_is_tried_again(settings, topics):
+async def test_a_message_with_an_id_of_maximal_length_is_retried(settings, topics):
     tries = []
 
     async def handle(delivery):
@@ -470,7 +472,7 @@ async def test_a_message_whose_id_is_as_long_as_ids_may_be_is_tried_again(settin
         await until(lambda: tries == [1, 2] and not consumer.in_flight)
 
 
-async def test_a_message_that_came_without_a_trace_stays_in_one_when_it_is_tried_again(settings, topics):
+async def test_a_message_that_came_without_a_trace_keeps_one_trace_across_retries(settings, topics):
     from shared.telemetry.export import start_tracing
 
     start_tracing("test", CollectorRegistry())
@@ -491,7 +493,9 @@ async def test_a_message_that_came_without_a_trace_stays_in_one_when_it_is_tried
 
 
 @pytest.mark.parametrize("failure", [TerminalError("too large", code="too_large"), KafkaConnectionError("away")])
-async def test_a_sender_who_cannot_be_told_has_its_record_dead_lettered_once(settings, topics, monkeypatch, failure):
+async def test_a_sender_that_cannot_be_notified_has_its_record_dead_lettered_once(
+    settings, topics, monkeypatch, failure
+):
     handled, told = [], []
 
     async def handle(delivery):
@@ -538,7 +542,7 @@ async def test_a_defect_is_tried_three_times_and_then_dead_lettered(settings, to
     assert (len(tries), dead[0][1].code) == (3, "defect")
 
 
-async def test_the_trace_of_the_sender_goes_on_in_what_the_handler_publishes(settings, topics):
+async def test_the_senders_trace_continues_in_the_messages_of_the_handler(settings, topics):
     from shared.telemetry.export import start_tracing
 
     start_tracing("test", CollectorRegistry())

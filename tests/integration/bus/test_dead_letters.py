@@ -194,7 +194,9 @@ async def test_of_many_operators_at_once_one_puts_it_back(gateway, bury, setting
     assert await redis.keys("waggle:dead:*") == []
 
 
-async def test_what_another_operator_holds_is_refused_as_passing_and_left_alone(gateway, bury, settings, redis):
+async def test_a_letter_held_by_another_operator_is_refused_as_temporary_and_left_untouched(
+    gateway, bury, settings, redis
+):
     name = await bury()
     await redis.set(keys.dead_letter(name), "another", px=60_000)
     error = error_of(await act(gateway, name, "redrive"), 409)
@@ -205,7 +207,7 @@ async def test_what_another_operator_holds_is_refused_as_passing_and_left_alone(
     assert await count(gateway, settings) == 0
 
 
-async def test_a_crash_before_the_record_leaves_it_open_and_whoever_worked_on_it_drops_the_repeat(
+async def test_a_crash_before_the_record_leaves_it_open_and_its_consumer_drops_the_repeat(
     gateway, bury, settings, redis, monkeypatch
 ):
     await announce(redis, AgentCard(name="data", description="tables"))
@@ -328,9 +330,7 @@ async def test_everything_about_one_is_shown(gateway, bury):
     assert shown["headers"][1] == {"name": "raw", "text": None, "base64": "/w=="}
 
 
-async def test_what_somebody_else_put_there_is_shown_and_discarded_but_never_put_back(
-    gateway, bury, producer, settings
-):
+async def test_a_foreign_record_is_shown_and_discarded_but_never_redriven(gateway, bury, producer, settings):
     topic = settings.topic_prefix + "tasks.dlt"
     await producer.send_and_wait(topic, b"stray", None, 0)
     forged = await bury(**{"dlt-topic": settings.topic_prefix + "decisions"})
@@ -437,7 +437,7 @@ async def test_many_are_discarded_with_one_reason(gateway, bury, settings):
     assert sorted(record.key.decode() for record in records) == names
 
 
-async def test_what_was_done_about_an_earlier_one_of_the_same_name_does_not_count(gateway, bury, producer, settings):
+async def test_actions_on_an_earlier_letter_of_the_same_name_do_not_count(gateway, bury, producer, settings):
     name = await bury()
     now = datetime.now(UTC)
     earlier = DeadLetterHandled(

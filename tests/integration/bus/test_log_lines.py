@@ -49,7 +49,7 @@ async def test_a_line_about_a_failure_says_whose_message_it_was(settings, topics
     assert (line["run"], line["tenant"], line["service"], line["trace_id"]) == ("run-1", "default", "test", TRACE)
 
 
-async def test_what_a_rebuild_says_is_lines_like_all_others(settings, topics, sentinel):
+async def test_log_lines_of_a_rebuild_have_the_common_form(settings, topics, sentinel):
     with logging_as("orchestrator") as lines:
         await rebuild(sentinel, settings)
     said = [line for line in lines() if line["event"] in {"rebuild_started", "rebuild_runs_read", "blackboard_rebuilt"}]

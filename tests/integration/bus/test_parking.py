@@ -94,7 +94,7 @@ async def until(condition, seconds=60.0):
 
 
 @pytest.mark.parametrize("scope", ["tenant:stopped", "all"])
-async def test_a_thousand_stopped_handoffs_hold_nobody_up_and_all_go_on_when_it_is_lifted(
+async def test_a_thousand_stopped_handoffs_block_no_other_work_and_all_resume_when_the_stop_is_lifted(
     settings, topics, switch, scope
 ):
     stopped = [handoff(number, "stopped") for number in range(1_000)]
@@ -117,7 +117,7 @@ async def test_a_thousand_stopped_handoffs_hold_nobody_up_and_all_go_on_when_it_
     assert sorted(done) == sorted(each.id for each in stopped)
 
 
-async def test_what_is_parked_outlives_the_timekeeper_and_the_agent(settings, topics, switch):
+async def test_parked_work_survives_restarts_of_the_timekeeper_and_the_agent(settings, topics, switch):
     done: list[str] = []
     async with following(settings) as stops:
         await switch("agent:data", on=False)
@@ -137,7 +137,7 @@ async def test_what_is_parked_outlives_the_timekeeper_and_the_agent(settings, to
                 assert time.monotonic() - began < 15
 
 
-async def test_work_that_is_stopped_in_the_middle_is_parked_and_begun_again_when_it_may(settings, topics, switch):
+async def test_work_stopped_in_the_middle_is_parked_and_restarted_when_allowed(settings, topics, switch):
     done, begun = [], []
     async with (
         timekeeping(settings) as (keeper, _),

@@ -133,7 +133,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("way", "said"), REFUSED.values(), ids=REFUSED)
-async def test_who_is_refused_by_kafka_is_told_at_once_which_setting_to_correct(guarded, made, way, said):
+async def test_refused_by_kafka_the_error_names_the_setting_to_correct_at_once(guarded, made, way, said):
     began = time.monotonic()
     with pytest.raises(Misconfigured, match=said) as refused:
         await await_kafka(way(guarded, made), 30.0)
@@ -151,6 +151,6 @@ async def test_who_is_refused_by_kafka_is_told_at_once_which_setting_to_correct(
     ],
     ids=["plain to tls", "plain to sasl", "tls to plain"],
 )
-async def test_who_speaks_the_wrong_protocol_is_asked_whether_it_is_right(guarded, made, way):
+async def test_a_protocol_mismatch_is_reported_with_a_question_about_the_setting(guarded, made, way):
     with pytest.raises(ConnectionError, match="WAGGLE_KAFKA_SECURITY_PROTOCOL"):
         await await_kafka(way(guarded, made), 2.0)

@@ -95,7 +95,7 @@ def test_a_gateway_that_restarts_is_waited_for(script):
     assert ended.stdout.count("s1 done") == 1
 
 
-def test_a_gateway_that_stays_away_ends_the_watching(waggle, script, gateway, monkeypatch):
+def test_a_gateway_that_stays_unavailable_ends_the_watching(waggle, script, gateway, monkeypatch):
     monkeypatch.setattr(events, "PATIENCE", 0.5)
     script.add()
     script.events[RUN] = script.events[RUN][:4]
@@ -149,7 +149,7 @@ def test_a_refusal_is_shown_as_the_gateway_says_it(waggle, script, refusal, code
     assert "Traceback" not in ended.output
 
 
-def test_a_gateway_that_dies_with_the_task_in_its_hands_tells_how_to_try_again_safely(waggle, script):
+def test_after_a_gateway_dies_with_a_task_in_flight_the_error_says_how_to_retry_safely(waggle, script):
     script.dies_at_submit = True
     ended = waggle("submit", "x")
     assert ended.exit_code == 6, ended.output

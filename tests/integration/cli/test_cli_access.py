@@ -49,7 +49,7 @@ def test_a_new_key_is_printed_once_with_the_entry_that_knows_only_its_hash(tmp_p
     assert entry == {"sha256": digest(found["key"]), "tenants": ["acme", "shop"], "roles": ["decide"]}
 
 
-def test_what_is_printed_for_a_person_can_be_copied_as_it_is(tmp_path):
+def test_printed_entries_can_be_copied_as_they_are(tmp_path):
     shown = CliRunner().invoke(app, ["keys", "new", "ada"]).stdout
     path = tmp_path / "keys.toml"
     path.write_text(shown[shown.index("[principals") :])
@@ -58,13 +58,13 @@ def test_what_is_printed_for_a_person_can_be_copied_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["a b"], ["ada", "--tenant", "A B"], ["ada", "--role", "admin"]])
-def test_what_can_be_no_entry_is_refused(arguments):
+def test_an_invalid_entry_is_refused(arguments):
     ended = CliRunner().invoke(app, ["keys", "new", *arguments])
     assert ended.exit_code == 2
     assert "wgl_" not in ended.output
 
 
-def test_the_key_is_shown_to_the_gateway_with_every_request_and_to_nobody_else(waggle, script, key):
+def test_the_key_is_sent_with_every_request_to_the_gateway_and_nowhere_else(waggle, script, key):
     script.add()
     for command in (["submit", "count", "--no-wait"], ["watch", RUN], ["runs"], ["halt", "all", "--reason", "x"]):
         ended = waggle(*command)
@@ -125,9 +125,7 @@ async def test_the_doctor_says_whether_the_gateway_asks_for_a_key_and_takes_ours
         assert (refused["level"], "does not know this key" in refused["found"]) == ("fail", True)
 
 
-async def test_the_doctor_warns_of_a_gateway_that_others_can_reach_and_that_asks_nobody(
-    settings, topics, redis, monkeypatch
-):
+async def test_the_doctor_warns_of_a_reachable_gateway_that_asks_for_no_key(settings, topics, redis, monkeypatch):
     async with serving(settings) as client:
         here = await examined(monkeypatch, str(client.base_url), "")
         assert here["level"] == "ok"
@@ -135,7 +133,7 @@ async def test_the_doctor_warns_of_a_gateway_that_others_can_reach_and_that_asks
     assert (elsewhere.level, "whoever reaches it may do everything" in elsewhere.found) == ("warn", True)
 
 
-def test_what_decisions_come_to_is_said_by_the_doctor_for_every_way_to_set_it(tmp_path):
+def test_the_doctor_explains_the_effect_of_every_decision_setting(tmp_path):
     read, decide = made("ada", "--role", "read")["entry"], made("bob", "--role", "decide")["entry"]
     gateway = json.loads(CliRunner().invoke(app, ["keys", "gateway", "--json"]).stdout)
     file = tmp_path / "keys.toml"

@@ -77,7 +77,7 @@ def test_one_is_put_back_or_given_up_by_whom_and_why(waggle, script):
     ]
 
 
-def test_what_was_done_before_ends_with_its_own_code_and_can_be_insisted_on(waggle, script):
+def test_letters_already_dealt_with_have_their_own_exit_code_and_can_be_forced(waggle, script):
     script.dead[NAME] = dead_letter(NAME, handled=handled(NAME, "redriven", {"by": "grace", "reason": ""}))
     for more in ([], ["--dry-run"]):
         ended = waggle("dlq", "redrive", NAME, *more)
@@ -95,7 +95,7 @@ def test_a_dry_run_of_one_sends_no_order(waggle, script):
     assert script.orders == []
 
 
-def test_many_are_told_one_by_one_and_a_failure_is_the_exit_code(waggle, script):
+def test_many_letters_are_reported_one_by_one_and_a_failure_is_the_exit_code(waggle, script):
     script.many = [("tasks.dlt/0/1", "redriven"), ("tasks.dlt/0/2", "skipped")]
     ended = waggle("dlq", "redrive", "--error", "defect", "--rate", "5", "--by", "ada", "--dry-run")
     assert ended.exit_code == 0

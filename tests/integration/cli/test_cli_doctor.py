@@ -83,7 +83,7 @@ def test_a_running_swarm_has_nothing_that_fails(swarm, request, monkeypatch):
     assert "ok   kafka: 1 broker at" in shown.stdout
 
 
-def test_a_missing_topic_fails_and_is_told_how_to_make(environment):
+def test_a_missing_topic_fails_with_the_command_that_makes_it(environment):
     make(environment, [each for each in declared_topics.declared() if each.name != "timers"])
     found, code = examined()
     assert code == 1
@@ -100,7 +100,7 @@ def test_too_few_partitions_are_warned_of(environment):
     assert "it has 4 partitions, not 8" in only(found, "topic runs.log", "warn")
 
 
-def test_topics_that_forget_are_told_of_and_groups_nobody_is_in(environment, request):
+def test_topics_with_short_retention_and_groups_without_members_are_reported(environment, request):
     if request.config.getoption("kafka") != "real":
         pytest.skip("the embedded broker has neither topic settings nor descriptions of groups: --kafka real")
     changes = {
@@ -139,7 +139,7 @@ def test_clocks_may_differ_by_two_seconds(ahead, level):
     assert clock("redis clock", ahead).level == level
 
 
-def test_what_is_down_fails_without_its_password_and_the_rest_is_checked_all_the_same(environment, monkeypatch):
+def test_a_down_dependency_fails_without_its_password_and_the_rest_is_still_checked(environment, monkeypatch):
     nowhere = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("WAGGLE_REDIS", f"redis://bee:hunter2@{nowhere}/0")
     monkeypatch.setenv("WAGGLE_POSTGRES", f"postgresql://bee:hunter2@{nowhere}/hive")
@@ -189,7 +189,7 @@ def test_a_kafka_that_says_nothing_is_given_up(environment, monkeypatch):
     only(found, "kafka", "fail")
 
 
-def test_an_unknown_variable_is_told_with_the_nearest_right_one(environment, monkeypatch):
+def test_an_unknown_variable_is_reported_with_the_nearest_known_one(environment, monkeypatch):
     monkeypatch.setenv("WAGGLE_POSTGRESS", "x")
     monkeypatch.setenv("WAGGLE_QQQQ", "x")
     found, _ = examined()
@@ -231,7 +231,7 @@ def endpoint():
         server.shutdown()
 
 
-def test_every_endpoint_of_a_chain_is_checked_and_a_price_nobody_has_named_is_told(
+def test_every_endpoint_of_a_chain_is_checked_and_a_missing_price_is_reported(
     environment, monkeypatch, model, tmp_path
 ):
     file, nowhere = tmp_path / "models.toml", f"http://127.0.0.1:{free_port()}/v1"
@@ -273,9 +273,7 @@ async def introduced(environment):
     await sentinel.close()
 
 
-def test_limits_of_tools_that_nobody_has_are_named_and_a_file_that_cannot_be_used_fails(
-    environment, tmp_path, monkeypatch
-):
+def test_limits_of_unknown_tools_are_named_and_an_unusable_file_fails(environment, tmp_path, monkeypatch):
     asyncio.run(introduced(environment))
     file = tmp_path / "tools.toml"
     monkeypatch.setenv("WAGGLE_TOOLS", str(file))
@@ -287,7 +285,7 @@ def test_limits_of_tools_that_nobody_has_are_named_and_a_file_that_cannot_be_use
     assert "tools.add.per_minute" in only(examined()[0], "tools", "fail")
 
 
-def test_tools_and_agents_that_files_name_and_nobody_knows_are_told(environment, tmp_path, monkeypatch):
+def test_unknown_tools_and_agents_in_files_are_reported(environment, tmp_path, monkeypatch):
     asyncio.run(introduced(environment))
     gate, tenants, servers = (tmp_path / f"{name}.toml" for name in ("gate", "tenants", "servers"))
     gate.write_text('[tools.sub]\nrisk = "low"\n')

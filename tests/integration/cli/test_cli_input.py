@@ -85,7 +85,7 @@ def test_a_decision_answers_the_open_request(waggle, script):
     assert script.commands == [(RUN, "decisions", body)]
 
 
-def test_a_decision_nobody_waits_for_is_refused(waggle, script):
+def test_a_decision_that_no_run_awaits_is_refused(waggle, script):
     script.add()
     assert waggle("decide", RUN, "approve").exit_code == 2
     assert script.commands == []

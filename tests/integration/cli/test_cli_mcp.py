@@ -31,7 +31,7 @@ def client(gateway):
     return connected
 
 
-async def test_a_client_is_told_what_there_is(client):
+async def test_a_client_can_list_the_tools(client):
     async with client() as found:
         tools = {tool.name: tool for tool in (await found.list_tools()).tools}
         assert tools.keys() == {"submit_task", "run_status", "follow_run", "get_result", "cancel_run"}
@@ -49,7 +49,7 @@ async def test_a_task_is_handed_in_once_for_a_key(client, script):
     assert (key, query) == ("k1", {"tenant": "default"})
 
 
-async def test_a_run_is_followed_to_its_end_and_every_change_is_told(client, script):
+async def test_a_run_is_followed_to_its_end_and_every_change_is_reported(client, script):
     script.add()
     ended = script.runs[RUN]
     step = {"id": "s1", "agent": "research", "objective": "look", "attempts": 1}
@@ -91,7 +91,7 @@ async def test_following_outlives_a_gateway_that_is_started_again(client, script
         assert (await following).structured_content["state"] == "COMPLETE"
 
 
-async def test_what_cannot_be_done_is_an_error_that_says_what_to_do(client, script, gateway):
+async def test_an_impossible_request_is_an_error_that_says_how_to_fix_it(client, script, gateway):
     async with client() as found:
         unknown = await found.call_tool("run_status", {"run_id": "no-such"})
         assert unknown.is_error

@@ -103,7 +103,7 @@ def test_lists_are_readable(waggle, script):
     assert "send (high risk): Sends." in waggle("agents").stdout
 
 
-def test_a_failed_attempt_and_a_reopened_step_are_told(waggle, script):
+def test_a_failed_attempt_and_a_reopened_step_are_shown(waggle, script):
     error = {"code": "timeout", "message": "took too long", "retryable": True}
     failed = happened(e.AttemptFailed, 3, handoff_id="h1", error=error, final=False)
     reopened = happened(e.StepsReopened, 5, step_ids=["s1"], feedback=["no source"])

@@ -55,7 +55,7 @@ def test_watching_looks_again_until_it_is_interrupted(waggle, script, monkeypatc
     assert script.looks == 4
 
 
-def test_a_running_swarm_tells_its_groups(swarm, request, folder):
+def test_a_running_swarm_shows_its_groups(swarm, request, folder):
     arguments = ["topics", "--json", "--sample", "0.5", "--gateway", swarm.endpoints["WAGGLE_GATEWAY"]]
     ended = CliRunner().invoke(app, arguments)
     assert ended.exit_code == 0, ended.output

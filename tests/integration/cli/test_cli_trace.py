@@ -66,7 +66,7 @@ def test_with_json_it_is_what_the_gateway_said(waggle, script):
     assert json.loads(waggle("trace", RUN, "--json").stdout) == told()
 
 
-def test_what_a_model_or_a_tool_wrote_cannot_steer_the_terminal(waggle, script):
+def test_text_of_a_model_or_a_tool_cannot_control_the_terminal(waggle, script):
     evil = attempt(1, seconds=None, status="running", note="a\x1b[2Jb\nc")
     evil["actions"] = [action(2, "search \x1b]0;title\x07 \u202e{}")]
     script.traces[RUN] = told(works=[work("s1", "research", evil) | {"seconds": 0, "usage": spent(0)}])

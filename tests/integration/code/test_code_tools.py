@@ -41,7 +41,7 @@ async def test_a_program_runs_without_any_attached_file(call):
     assert (await run(call, "print(6 * 7)"))["stdout"] == "42\n"
 
 
-async def test_what_a_program_writes_can_be_read_and_kept(call):
+async def test_files_written_by_a_program_can_be_read_and_kept(call):
     await run(call, "with open('out.txt', 'w') as f:\n    f.write('done')\n")
     assert (await read_file.invoke({"path": "out.txt"}, call))["text"] == "done"
     assert (await keep_file.invoke({"path": "out.txt"}, call))["size"] == 4
@@ -189,7 +189,7 @@ def shaped(project, kind):
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder", "socket", "sparse"])
-async def test_what_is_no_plain_file_is_an_error_and_blocks_nothing(tmp_path, kind):
+async def test_anything_but_a_plain_file_is_an_error_and_blocks_nothing(tmp_path, kind):
     call = call_in(tmp_path, CodeSettings(sandbox="monty"))
     await write_file.invoke({"path": "main.py", "content": "print(1)"}, call)
     shaped(call.workspace.folder / "project", kind)

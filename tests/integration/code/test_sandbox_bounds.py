@@ -177,7 +177,7 @@ def test_a_program_that_ends_its_keeper_ends_itself(run):
     assert files == 0
 
 
-def test_what_a_program_leaves_running_ends_with_it_and_its_files_are_kept(run):
+def test_background_processes_of_a_program_end_with_it_and_its_files_are_kept(run):
     source = """
 import os, sys, time
 if os.fork() == 0:

@@ -84,7 +84,7 @@ async def test_the_html_part_carries_no_raw_html_no_script_address_and_no_image(
     assert 'href="javascript' not in html
 
 
-async def test_temporary_refusals_may_be_tried_again_and_permanent_ones_not(call, post):
+async def test_temporary_refusals_are_retryable_and_permanent_ones_are_not(call, post):
     post.answers = {"ada@example.org": "451 later"}
     error = await refused(send_email, MAIL, call)
     assert (error.code, error.retryable, "451: later" in str(error)) == ("smtp_refused", True, True)
@@ -95,20 +95,20 @@ async def test_temporary_refusals_may_be_tried_again_and_permanent_ones_not(call
     assert (error.code, error.retryable) == ("smtp_refused", False)
 
 
-async def test_recipients_that_were_refused_beside_others_are_named(call, post):
+async def test_refused_recipients_among_accepted_ones_are_named(call, post):
     post.answers = {"bob@example.org": "550 unknown user"}
     sent = await send_email.invoke({**MAIL, "to": ["ada@example.org", "bob@example.org", "ada@example.org"]}, call)
     assert (sent["recipients"], sent["refused"]) == (["ada@example.org"], ["bob@example.org"])
 
 
-async def test_a_server_that_is_not_there_may_be_tried_again(tmp_path):
+async def test_an_unreachable_server_is_retryable(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         error = await refused(send_email, MAIL, calling(tmp_path, smtp=f"smtp://127.0.0.1:{free.getsockname()[1]}"))
     assert (error.code, error.retryable) == ("unreachable", True)
 
 
-async def test_a_connection_lost_after_the_mail_went_out_is_never_tried_again(call, post):
+async def test_a_connection_lost_after_the_mail_went_out_is_never_retried(call, post):
     post.silent = True
     error = await refused(send_email, MAIL, call)
     assert (error.code, error.retryable) == ("outcome_unknown", False)

@@ -59,7 +59,7 @@ async def test_a_csv_is_a_table_and_its_profile_is_true(call):
         ("lines.jsonl", '{"a": 1}\n{"a": 2}\n', 2),
     ],
 )
-async def test_whatever_a_stranger_brings_is_read_or_refused_clearly(call, name, content, rows):
+async def test_any_untrusted_file_is_read_or_refused_clearly(call, name, content, rows):
     put(call, name, content)
     (table,) = await list_tables.invoke({}, call)
     profile = await describe_table.invoke({"table": table["table"]}, call)

@@ -148,7 +148,7 @@ async def test_without_a_key_or_with_a_wrong_one_nothing_is_answered_but_what_to
 
 
 @pytest.mark.parametrize("route", REQUESTS)
-async def test_each_route_is_for_those_who_have_its_role_and_for_nobody_else(gateway, ring, route):
+async def test_each_route_is_open_to_its_role_only(gateway, ring, route):
     whose = "all" if NEEDS[route].everywhere else "acme"
     for role in Role:
         answer = await asked(gateway, route, ring[f"{whose}-{role}"])
@@ -161,7 +161,7 @@ async def test_each_route_is_for_those_who_have_its_role_and_for_nobody_else(gat
 
 
 @pytest.mark.parametrize("route", sorted(set(REQUESTS) - OF_NO_TENANT))
-async def test_each_route_is_closed_to_whoever_has_the_role_for_another_tenant(gateway, ring, route):
+async def test_each_route_is_closed_to_the_same_role_of_another_tenant(gateway, ring, route):
     for role in NEEDS[route].roles:
         error = error_of(await asked(gateway, route, ring[f"other-{role}"]), 403)
         assert "may not act for" in error["message"]
@@ -183,13 +183,13 @@ async def test_a_task_cannot_name_a_tenant_in_its_body_that_its_sender_may_not_a
 
 
 @pytest.mark.parametrize("scope", ["all", "agent:data", f"run:{RUN}", "tenant:other"])
-async def test_what_concerns_others_too_is_stopped_only_by_operators_of_all_tenants(gateway, ring, scope):
+async def test_stops_that_affect_other_tenants_need_an_operator_of_all_tenants(gateway, ring, scope):
     error_of(await gateway.put(f"/v1/stops/{scope}", json=ORDER, headers=ring["acme-operate"]), 403)
     error_of(await gateway.delete(f"/v1/stops/{scope}", headers=ring["acme-operate"]), 403)
     assert (await gateway.put(f"/v1/stops/{scope}", json=ORDER, headers=ring["all-operate"])).status_code == 202
 
 
-async def test_who_gave_an_order_is_whose_key_it_was_and_not_what_the_body_says(gateway, ring, closed):
+async def test_the_author_of_an_order_is_the_owner_of_the_key_and_not_a_name_in_the_body(gateway, ring, closed):
     for body in (ORDER, {"reason": "enough"}):
         answer = await gateway.post(
             f"/v1/runs/{RUN}/cancel", params={"tenant": "acme"}, json=body, headers=ring["ada@example.com"]
@@ -210,7 +210,7 @@ async def test_a_run_can_be_followed_with_a_key(gateway, ring, sentinel):
     assert sent_events(f"event: x\n{line}")
 
 
-async def test_probes_and_the_description_need_no_key_and_whatever_else_there_is_does(gateway):
+async def test_probes_and_the_api_description_need_no_key_and_everything_else_does(gateway):
     for path in ("/live", "/ready", "/docs", "/openapi.json"):
         assert (await gateway.get(path)).status_code == 200
     for path in ("/", "/metrics", "/v1", "/nothing", "//v1/runs", "/openapi.json/../v1/runs"):
@@ -232,9 +232,7 @@ async def test_metrics_have_a_port_of_their_own_where_one_is_named(closed, topic
     assert "waggle_blackboard_whole" in found.text
 
 
-async def test_refusals_are_counted_and_told_in_the_log_without_the_key_and_without_filling_it(
-    gateway, ring, monkeypatch
-):
+async def test_refusals_are_counted_and_logged_without_the_key_and_without_flooding_the_log(gateway, ring, monkeypatch):
     told = Told()
     monkeypatch.setattr(access, "log", told)
     wrong = new_key()
@@ -247,7 +245,7 @@ async def test_refusals_are_counted_and_told_in_the_log_without_the_key_and_with
     assert not any(key in str(told.lines) for key in (wrong, *ring.keys.values()))
 
 
-async def test_nothing_of_a_body_is_waited_for_from_whoever_has_no_key(gateway):
+async def test_the_body_of_a_request_without_a_key_is_never_awaited(gateway):
     reader, writer = await asyncio.open_connection(gateway.base_url.host, gateway.base_url.port)
     writer.write(b"POST /v1/files?name=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
     async with asyncio.timeout(5):
@@ -255,7 +253,7 @@ async def test_nothing_of_a_body_is_waited_for_from_whoever_has_no_key(gateway):
     writer.close()
 
 
-async def test_an_old_key_holds_beside_the_new_one_until_it_is_taken_out(settings, topics, redis, tmp_path):
+async def test_an_old_key_works_alongside_the_new_one_until_it_is_removed(settings, topics, redis, tmp_path):
     old, new = new_key(), new_key()
     path = tmp_path / "keys.toml"
     hashes = json.dumps([digest(old), digest(new)])
@@ -265,7 +263,7 @@ async def test_an_old_key_holds_beside_the_new_one_until_it_is_taken_out(setting
             assert (await client.get("/v1/runs", headers={"Authorization": f"bearer {key}"})).status_code == 200
 
 
-async def test_without_a_file_everybody_is_let_in_and_the_log_warns_of_it(
+async def test_without_a_file_every_caller_is_admitted_and_the_log_warns_of_it(
     settings, topics, redis, sentinel, monkeypatch
 ):
     told = Told()

@@ -230,7 +230,9 @@ async def test_a_key_and_the_gateway_have_a_limit_of_followers_that_is_given_bac
                 await asyncio.sleep(0.1)
 
 
-async def test_two_thousand_followers_leave_the_gateway_to_everybody_else(settings, topics, store, redis, monkeypatch):
+async def test_two_thousand_followers_leave_the_gateway_responsive_for_others(
+    settings, topics, store, redis, monkeypatch
+):
     """Every one of them gets every event to the end; others are answered meanwhile, and Redis has few connections."""
     for number in range(20):
         await begin(store, f"run-{number}")

@@ -116,7 +116,7 @@ async def test_a_task_too_large_is_refused_declared_streamed_or_grown_by_encodin
         assert (await client.post("/v1/tasks", json=TASK)).status_code == 202
 
 
-async def test_the_callers_trace_goes_on_in_the_task(gateway, settings):
+async def test_the_callers_trace_continues_in_the_task(gateway, settings):
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     await gateway.post("/v1/tasks", json=TASK, headers={"traceparent": parent})
     [record] = await records_of(settings, "tasks", 1)
@@ -178,7 +178,7 @@ async def test_a_file_comes_back_as_it_went_in_and_only_to_its_tenant(gateway):
 
 
 @pytest.mark.parametrize("sha256", ["0" * 64, "x", "%00", "..%2f..", "0" * 64 + "%00"])
-async def test_a_file_nobody_has_is_not_found(gateway, sha256):
+async def test_an_unknown_file_is_not_found(gateway, sha256):
     error_of(await gateway.get(f"/v1/files/{sha256}"), 404)
 
 

@@ -152,7 +152,7 @@ async def test_commands_are_published_to_their_run_in_its_tenant(gateway, store,
     error_of(await gateway.post("/v1/runs/run-c/cancel", json=body), 404)
 
 
-async def test_a_command_for_a_run_that_has_not_begun_or_has_ended_is_refused(gateway, store):
+async def test_a_command_for_a_run_that_has_not_started_or_has_ended_is_refused(gateway, store):
     body = {"by": "ops", "reason": "too dear"}
     fresh = (await gateway.post("/v1/tasks", json=TASK)).json()["run_id"]
     assert error_of(await gateway.post(f"/v1/runs/{fresh}/cancel", json=body), 409)["code"] == "not_started"

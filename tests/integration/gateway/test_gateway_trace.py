@@ -72,7 +72,7 @@ async def trace_of(gateway, run_id: str, **query: str) -> dict:
     return found.json()
 
 
-async def test_attempts_turns_and_calls_are_told_with_what_each_took(gateway, store, sentinel):
+async def test_attempts_turns_and_calls_are_shown_with_their_durations(gateway, store, sentinel):
     run = await retried(store, sentinel, "run-a")
     trace = await trace_of(gateway, "run-a")
     assert (trace["state"], trace["retries"], trace["usage"]) == ("COMPLETE", 1, run.usage.model_dump())
@@ -106,7 +106,7 @@ async def test_a_run_is_traced_for_its_tenant_only(gateway, store, sentinel):
     assert [each["id"] for each in (await trace_of(gateway, "run-a", tenant="acme"))["works"]] == ["data"]
 
 
-async def test_what_is_going_on_is_open_and_ends_with_the_run(gateway, store, sentinel):
+async def test_running_work_is_shown_as_open_and_ends_with_the_run(gateway, store, sentinel):
     run = await begin(store, "run-a")
     await working(sentinel, run, "thinking (turn 1)")
     [attempt] = (await trace_of(gateway, "run-a"))["works"][0]["attempts"]
@@ -140,7 +140,7 @@ async def test_a_question_is_a_persons_work(gateway, store):
     )
 
 
-async def test_turns_that_only_the_journal_knows_are_told_without_their_time(gateway, store, sentinel):
+async def test_turns_known_only_to_the_journal_are_shown_without_their_time(gateway, store, sentinel):
     run = await begin(store, "run-a")
     await journaled(sentinel, run, (1, 10), (1, 20))
     [attempt] = (await trace_of(gateway, "run-a"))["works"][0]["attempts"]
@@ -168,7 +168,7 @@ async def test_the_command_line_shows_it_as_a_tree(gateway, store, sentinel):
     assert "m, 30 tokens, $0.0010" in shown.stdout
 
 
-async def test_a_run_of_two_thousand_turns_is_told_whole(gateway, store, sentinel):
+async def test_a_run_of_two_thousand_turns_is_shown_whole(gateway, store, sentinel):
     run = await begin(store, "run-a")
     await working(sentinel, run, *(f"thinking (turn {n})" for n in range(1, 2_001)))
     await journaled(sentinel, run, *[(1, 1)] * 2_000)

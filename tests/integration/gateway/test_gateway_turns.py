@@ -51,7 +51,7 @@ async def test_a_turn_is_shown_with_every_message_from_the_first_on(gateway, run
     assert [each["handoff_id"] for each in (first, second)] == ["run-a/data/0.0.1", "run-a/data/0.0.3"]
 
 
-async def test_nobody_else_is_shown_it(gateway, run):
+async def test_no_other_caller_is_shown_it(gateway, run):
     error_of(await turn(gateway, 1, tenant="shop"), 404)
     error_of(await gateway.get("/v1/runs/run-a/steps/data/turns/1"), 404)
 
@@ -65,7 +65,7 @@ async def test_nobody_else_is_shown_it(gateway, run):
         (1, "data", {"handoff_id": "run-b/data/0.0.1"}, "unknown_handoff"),
     ],
 )
-async def test_what_is_not_there_is_said_with_what_is(gateway, run, number, step, query, code):
+async def test_a_missing_turn_is_reported_with_the_existing_ones(gateway, run, number, step, query, code):
     assert error_of(await turn(gateway, number, step, **query), 404)["code"] == code
 
 

@@ -158,7 +158,7 @@ def facts(output: dict) -> dict:
 
 
 @pytest.mark.parametrize(("seed", "sandbox"), [(3, "monty"), (7, "auto"), (15, "monty")])
-async def test_the_demo_comes_to_the_truth_whatever_was_planted(client, mailbox, tmp_path, seed, sandbox):
+async def test_the_demo_finds_the_truth_for_any_planted_cause(client, mailbox, tmp_path, seed, sandbox):
     truth = generate(tmp_path / "given", seed)
     mail = f"smtp://127.0.0.1:{mailbox.controller.port}"
     settings = {"documents": (tmp_path / "given/runbooks",), "smtp": mail, "sandbox": sandbox}
@@ -313,7 +313,7 @@ async def test_a_reviewer_wants_the_mail_that_was_asked_for(client, tmp_path):
     assert accepted.accepted
 
 
-async def test_what_a_dry_run_kept_back_is_not_called_sent(client, tmp_path):
+async def test_calls_held_back_by_a_dry_run_are_not_reported_as_sent(client, tmp_path):
     class Dry(Loop):
         async def _call(self, name, call, desk, key):
             return json.dumps({"dry_run": True, "would_call": call.function.name})

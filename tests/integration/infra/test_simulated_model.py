@@ -137,7 +137,7 @@ def test_a_bad_request_is_refused_with_its_reason(client):
         client.chat.completions.create(model="gpt-none", messages=chat())
 
 
-def test_a_rate_limit_says_when_to_come_back_and_applies_as_often_as_told(server, client):
+def test_a_rate_limit_names_its_retry_time_and_applies_as_often_as_configured(server, client):
     play(server, when={"agent": "data"}, times=1, fault={"status": 429, "retry_after": 2})
     with pytest.raises(openai.RateLimitError) as refused:
         ask(client)

@@ -40,7 +40,7 @@ async def test_doctor_reaches_what_runs_here(company, settings, model):
     assert levels["model"] == "ok"
 
 
-async def test_what_is_elsewhere_is_still_asked_through_the_proxy(monkeypatch, settings):
+async def test_remote_hosts_are_still_reached_through_the_proxy(monkeypatch, settings):
     asked = []
 
     async def proxy(reader, writer):
@@ -67,7 +67,7 @@ async def test_what_is_elsewhere_is_still_asked_through_the_proxy(monkeypatch, s
     assert asked == ["GET http://models.example/v1/models HTTP/1.1\r\n"]
 
 
-def test_what_a_stack_starts_asks_this_machine_directly(tmp_path):
+def test_processes_started_by_a_stack_reach_this_machine_directly(tmp_path):
     stack = Stack(tmp_path, environment={"HTTP_PROXY": "http://proxy.example:3128\n"}, services=[])
     assert stack._environment["HTTP_PROXY"] == "http://proxy.example:3128"
     assert "127.0.0.1" in stack._environment["no_proxy"].split(",")

@@ -88,7 +88,7 @@ async def cut_off(task: asyncio.Task) -> None:
         await task
 
 
-async def test_whoever_waits_for_money_keeps_nobody_from_the_endpoint_also_when_it_would_be_the_probe(sentinel, gates):
+async def test_a_caller_waiting_for_budget_blocks_no_other_from_the_endpoint_even_as_its_probe(sentinel, gates):
     await opened(sentinel)
     poor, rich = Account(), Account()
     rich.there.set()

@@ -121,7 +121,7 @@ async def test_an_endpoint_that_stalls_leaves_the_other_half_of_the_time_to_the_
     assert 1.4 < time.monotonic() - began < 3
 
 
-async def test_a_request_that_is_wrong_in_itself_is_asked_of_nobody_else(sentinel, chain, model, spare):
+async def test_an_invalid_request_fails_over_to_no_other_endpoint(sentinel, chain, model, spare):
     play(model, fault={"status": 400})
     before = count(spare)
     async with replica(chain()) as models:
@@ -153,7 +153,7 @@ async def test_when_every_endpoint_refuses_it_is_final(sentinel, chain, model, s
             await ask(models)
 
 
-async def test_what_one_replica_learns_of_retry_after_every_replica_keeps(sentinel, alone, model):
+async def test_all_replicas_respect_a_retry_after_that_one_of_them_received(sentinel, alone, model):
     play(model, times=1, fault={"status": 429, "retry_after": 1.5})
     async with replica(alone) as one, replica(alone) as two:
         before, began = count(model), time.monotonic()
@@ -167,7 +167,7 @@ async def test_what_one_replica_learns_of_retry_after_every_replica_keeps(sentin
     assert count(model) - before == 3
 
 
-async def test_whoever_has_less_time_than_the_endpoint_wants_is_told_when_to_come_back(sentinel, alone, model):
+async def test_a_caller_with_less_time_than_retry_after_gets_an_error_with_the_retry_time(sentinel, alone, model):
     play(model, times=1, fault={"status": 429, "retry_after": 40})
     async with replica(alone) as models:
         with pytest.raises(RetryableError) as busy:
@@ -175,9 +175,7 @@ async def test_whoever_has_less_time_than_the_endpoint_wants_is_told_when_to_com
     assert busy.value.after == pytest.approx(40, abs=3)
 
 
-async def test_what_fails_again_and_again_is_left_alone_by_every_replica_until_a_probe_gets_through(
-    sentinel, chain, model
-):
+async def test_every_replica_suspends_a_failing_endpoint_until_a_probe_gets_through(sentinel, chain, model):
     play(model, fault={"status": 500})
     async with replica(chain()) as one, replica(chain()) as two:
         for each in (one, two, one, two, one):
@@ -235,7 +233,7 @@ async def test_usage_that_is_missing_or_cannot_be_is_estimated_and_marked(sentin
     assert found.usage.completion_tokens > 0
 
 
-async def test_while_redis_is_away_no_model_is_asked(sentinel, alone, model):
+async def test_while_redis_is_unavailable_no_model_is_called(sentinel, alone, model):
     before = count(model)
     models = Models(alone, Sentinel("redis://127.0.0.1:9/0").scripts, Metrics(CollectorRegistry()))
     with pytest.raises(OUTAGES):
@@ -282,9 +280,7 @@ async def test_a_request_that_was_refused_or_never_sent_is_settled_as_free(senti
     assert ledger.settled == [Usage(), reply.usage]
 
 
-async def test_whoever_keeps_account_is_asked_before_every_single_request_and_told_what_became_of_it(
-    sentinel, chain, model, spare
-):
+async def test_the_budget_is_asked_before_every_single_request_and_gets_its_outcome(sentinel, chain, model, spare):
     play(model, times=1, fault={"status": 429})
     play(spare, times=1, fault={"drop": True})
     before, ledger = count(model) + count(spare), Ledger(1)

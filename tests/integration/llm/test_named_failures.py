@@ -70,7 +70,9 @@ NAMED = [
 
 
 @pytest.mark.parametrize(("body", "status", "code", "words", "requests"), NAMED)
-async def test_what_the_provider_broke_is_named_in_its_words(sentinel, settings, body, status, code, words, requests):
+async def test_an_error_of_the_provider_is_reported_in_its_words(
+    sentinel, settings, body, status, code, words, requests
+):
     kind = "text/html" if body.startswith(b"<") else "application/json"
     async with models_of(settings, body, status, kind) as (models, asked):
         with pytest.raises(TerminalError) as failure:
@@ -109,7 +111,7 @@ class Permit:
         (b'{"error": {"message": "upstream failed"}}', 0),
     ],
 )
-async def test_what_came_is_paid_for_and_not_the_dearest_reply(sentinel, settings, body, most):
+async def test_only_received_tokens_are_charged_and_not_the_most_expensive_reply(sentinel, settings, body, most):
     noting.permits = []
     async with models_of(settings, body) as (models, _):
         with suppress(TerminalError, RetryableError):

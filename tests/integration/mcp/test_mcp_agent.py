@@ -84,7 +84,7 @@ async def working(agent, topics, sentinel, model):
         await models.close()
 
 
-async def test_a_model_calls_a_tool_of_a_server_nobody_here_wrote(agent, declare, working, model):
+async def test_a_model_calls_a_tool_of_a_third_party_server(agent, declare, working, model):
     read = '[servers.time.tools.convert_time]\nrisk = "low"\neffect = "read"\n'
     worker = await working(declare(TIME + read))
     wanted = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}
@@ -100,9 +100,7 @@ async def test_a_model_calls_a_tool_of_a_server_nobody_here_wrote(agent, declare
     }
 
 
-async def test_what_a_servers_tool_reads_at_an_address_is_not_taken_for_a_public_page(
-    agent, declare, odd, working, model
-):
+async def test_pages_read_by_a_servers_tool_do_not_count_as_public(agent, declare, odd, working, model):
     terms = 'risk = "low"\neffect = "read"\ndestinations = []\nextra_arguments = true\n'
     worker = await working(declare(f"{odd}[servers.odd.tools.echo]\n{terms}"))
     await scripted(model, agent, calling("odd__echo", text="a", url="https://intranet.example/", path="a.txt"), FINAL)

@@ -47,7 +47,9 @@ async def test_a_server_at_a_url_is_plugged_in_with_its_credentials(plugged, led
         assert await found.call("ledger__add", a=1, b=2) == {"source": "mcp:ledger", "data": {"result": 3}}
 
 
-async def test_a_server_that_is_away_at_the_start_is_there_when_it_comes(plugged, ledger, port, monkeypatch):
+async def test_a_server_that_is_unavailable_at_the_start_is_connected_when_it_appears(
+    plugged, ledger, port, monkeypatch
+):
     monkeypatch.setattr(connection, "LONGEST_PAUSE", 0.5)
     async with plugged(ledger) as found:
         assert found.names == set()

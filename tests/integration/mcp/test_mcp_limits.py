@@ -23,7 +23,7 @@ async def test_a_server_that_fails_again_and_again_is_left_alone_with_all_its_to
         assert one.metric("waggle_breaker_changes_total", breaker="mcp:odd", state="opened") == 1
 
 
-async def test_an_effect_whose_outcome_nobody_knows_counts_and_is_not_repeated(plugged, odd, sentinel, parts, tmp_path):
+async def test_an_effect_with_an_unknown_outcome_counts_and_is_not_repeated(plugged, odd, sentinel, parts, tmp_path):
     async with plugged(odd) as found, replica(parts["WAGGLE_REDIS"], tmp_path / "a", found.servers.tools) as one:
         for _ in range(5):
             with pytest.raises(ToolError, match="no"):

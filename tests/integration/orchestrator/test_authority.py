@@ -60,14 +60,14 @@ async def code_of(authority, delivery) -> str:
     return code
 
 
-async def test_what_a_person_with_the_role_has_signed_is_obeyed(authority, signers):
+async def test_a_decision_signed_by_a_person_with_the_role_is_obeyed(authority, signers):
     order = decision()
     assert await code_of(authority, received(order, signers.headers(order))) == "obeyed"
     made = CarryOut(run_id="run-1", tenant="default", by=ADA, digest="0" * 64)
     assert await code_of(authority, received(made, signers.headers(made))) == "obeyed"
 
 
-async def test_what_the_gateway_has_signed_is_obeyed_for_a_person_with_the_role(authority, signers):
+async def test_a_decision_signed_by_the_gateway_for_a_person_with_the_role_is_obeyed(authority, signers):
     for name in (ADA, "system"):
         order = decision(by=name)
         assert await code_of(authority, received(order, signers.headers(order, signer="services/gateway"))) == "obeyed"
@@ -146,7 +146,7 @@ async def test_bytes_that_read_the_same_but_are_not_those_signed_are_refused(aut
 
 
 @pytest.mark.parametrize("signature", ["", "not base64!", "AAAA", "A" * 88])
-async def test_what_is_no_signature_is_refused(authority, signers, signature):
+async def test_a_malformed_signature_is_refused(authority, signers, signature):
     order = decision()
     headers = signers.headers(order) | {"waggle-signature": signature}
     assert await code_of(authority, received(order, headers)) == "bad_signature"
@@ -173,7 +173,7 @@ async def test_orders_that_permit_no_call_need_no_signature(authority):
     assert await code_of(authority, received(order, attributes(order))) == "obeyed"
 
 
-async def test_how_fresh_a_decision_is_is_judged_by_its_arrival_in_kafka_and_not_by_a_senders_clock(authority, signers):
+async def test_the_age_of_a_decision_is_judged_by_its_arrival_in_kafka_and_not_by_a_senders_clock(authority, signers):
     order, signed_at = decision(), datetime.now(UTC) - timedelta(hours=3)
     headers = signers.headers(order, ce_time=signed_at.isoformat())
     late = received(order, headers)
@@ -244,7 +244,7 @@ def command(*words: str, asked: str = "") -> subprocess.CompletedProcess:
     return subprocess.run(run, input=asked, capture_output=True, text=True, check=False, timeout=60)
 
 
-async def test_what_the_command_line_has_signed_with_a_key_it_has_made_is_obeyed(settings, redis, tmp_path):
+async def test_a_decision_signed_by_the_command_line_with_its_own_key_is_obeyed(settings, redis, tmp_path):
     file, keys = tmp_path / "ada.pem", tmp_path / "keys.toml"
     wanted = ["keys", "new", ADA, "--role", "decide", "--ed25519", str(file), "--json"]
     made = await asyncio.to_thread(command, *wanted)

@@ -51,7 +51,7 @@ async def test_an_answer_to_what_another_replica_has_asked_is_taken_at_its_first
         assert (await run_of(other)).state is State.REVIEWING
 
 
-async def test_what_waits_to_be_published_is_not_taken_for_nothing_when_redis_was_emptied_meanwhile(
+async def test_a_pending_outbox_is_not_mistaken_for_empty_after_redis_is_flushed(
     orchestrator, sentinel, settings, monkeypatch
 ):
     await orchestrator.handle(task())
@@ -109,7 +109,7 @@ async def test_a_paused_run_can_be_given_up_and_one_that_has_ended_cannot(orches
         give_up(given_up, now, "too much")
 
 
-async def test_a_run_that_goes_on_in_another_replica_is_not_the_one_with_the_most_handoffs_for_ever(
+async def test_a_run_that_continues_in_another_replica_does_not_keep_the_maximum_of_handoffs_forever(
     orchestrator, monkeypatch
 ):
     def highest():

@@ -71,7 +71,7 @@ async def test_a_task_that_asks_for_more_than_its_tenant_may_is_rejected_with_th
     assert b"may ask for 20000 at most" in result.value
 
 
-async def test_what_was_granted_survives_the_loss_of_redis_and_a_change_of_the_file(strict, sentinel, settings):
+async def test_granted_limits_survive_a_lost_redis_and_a_change_of_the_file(strict, sentinel, settings):
     await strict.handle(delivery(wanting(), "t1"))
     await sentinel.own.flushall()
     await rebuild(sentinel, settings)
@@ -82,7 +82,7 @@ async def test_what_was_granted_survives_the_loss_of_redis_and_a_change_of_the_f
         assert (await run_of(open_to_all)).state is State.REVIEWING
 
 
-async def test_tasks_above_the_rate_of_their_tenant_come_back_when_it_is_their_turn_and_are_then_begun(strict):
+async def test_tasks_above_their_tenants_rate_come_back_at_their_turn_and_are_started(strict):
     first, second = (delivery(wanting(tenant="slow", idempotency_key=key), key) for key in ("k1", "k2"))
     await strict.handle(first)
     with pytest.raises(RetryableError, match="2 tasks per minute") as later:
@@ -101,7 +101,7 @@ async def passed(orchestrator, key: str) -> None:
     await orchestrator.parts.redis.set(name, turn - 3600, keepttl=True)
 
 
-async def test_a_task_takes_one_turn_however_often_it_comes_and_none_once_its_run_has_begun(strict):
+async def test_a_task_takes_one_turn_however_often_it_is_delivered_and_none_once_its_run_has_started(strict):
     first, second, third = (delivery(wanting(tenant="slow", idempotency_key=f"k{n}"), f"t{n}") for n in (1, 2, 3))
     for _ in range(5):
         await strict.handle(first)
@@ -162,7 +162,7 @@ async def test_the_day_of_a_tenant_ends_at_its_own_limit(worker, agent, model, d
     assert second.error.code == "budget_exhausted"
 
 
-async def test_over_http_what_is_above_the_rate_is_told_when_to_come_again(declared, topics, redis):
+async def test_over_http_a_task_above_the_rate_is_refused_with_a_retry_time(declared, topics, redis):
     async with serving(declared) as gateway:
         task = {"objective": "count"}
         assert (await gateway.post("/v1/tasks", json=task, params={"tenant": "slow"})).status_code == 202
@@ -182,7 +182,7 @@ async def test_over_http_what_a_caller_has_left_out_is_left_out_in_kafka(declare
     assert Task.read(record.value).budget.model_fields_set == {"tokens"}
 
 
-async def test_while_redis_is_away_tasks_are_taken_all_the_same(declared, topics):
+async def test_while_redis_is_unavailable_tasks_are_still_accepted(declared, topics):
     nowhere = declared.model_copy(update={"redis": "redis://127.0.0.1:1/0"})
     async with serving(nowhere) as gateway:
         for _ in range(2):

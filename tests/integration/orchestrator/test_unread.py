@@ -152,7 +152,7 @@ async def test_answers_to_a_run_that_is_over_keep_it_no_longer_and_forged_ones_l
     assert orchestrator.parts.metrics.answers_refused.labels("wrong_token")._value.get() == 2
 
 
-async def test_what_follows_from_a_task_that_no_message_holds_is_an_error_of_the_task(orchestrator, monkeypatch):
+async def test_consequences_of_a_task_that_fit_no_message_are_an_error_of_the_task(orchestrator, monkeypatch):
     monkeypatch.setattr(changeset, "fits", lambda _: False)
     with pytest.raises(InvalidMessage) as refused:
         await orchestrator.handle(task())

@@ -112,7 +112,7 @@ async def test_limit_bounds_the_hits(call):
 @given(
     query=st.one_of(st.text(min_size=1, max_size=60), st.sampled_from(['"', "NEAR(a b)", "a AND", "x* OR ^y", "t:z"]))
 )
-def test_whatever_is_asked_is_text_and_never_syntax(house, query):
+def test_a_query_is_always_text_and_never_syntax(house, query):
     index_of((house,)).search(query, 5, [])
 
 
@@ -144,7 +144,7 @@ async def test_pdfs_are_searched_and_read_with_their_pages(call, house):
     assert (await read_document.invoke({"document": "travel.pdf"}, call))["text"] == "[page 1]\nFlights need approval"
 
 
-async def test_what_could_not_be_searched_is_said(call, house, monkeypatch):
+async def test_documents_that_could_not_be_searched_are_reported(call, house, monkeypatch):
     (house / "broken.pdf").write_bytes(b"%PDF-1.7 nonsense")
     monkeypatch.setattr(documents, "MAX_FILE_BYTES", 1_000)
     (house / "huge.txt").write_text("leave " * 1_000)
@@ -283,7 +283,7 @@ async def test_pages_are_fetched_as_readable_text_from_an_allowed_host(tmp_path,
     assert (await refused(fetch_page, {"url": f"http://{web}/binary"}, call)).code == "unsupported_content"
 
 
-async def test_a_loopback_page_that_nobody_allowed_is_refused(tmp_path, web):
+async def test_a_loopback_page_that_is_not_on_the_allow_list_is_refused(tmp_path, web):
     assert (await refused(fetch_page, {"url": f"http://{web}/page"}, calling(tmp_path))).code == "refused_address"
 
 

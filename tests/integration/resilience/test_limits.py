@@ -24,7 +24,7 @@ async def clients(sentinel, parts):
         await each.close()
 
 
-async def test_what_is_in_a_bucket_goes_at_once_and_the_rest_waits_its_turn_over_all_replicas(clients):
+async def test_tokens_in_a_bucket_are_used_at_once_and_the_rest_wait_across_all_replicas(clients):
     replicas = [Buckets(each, {"b": Rate(4, 20)}) for each in clients]
     waits = [await replicas[n % 3].take([1], 10) for n in range(10)]
     assert all(taken for taken, _ in waits)
@@ -50,7 +50,7 @@ async def test_no_more_goes_than_the_rate_allows_however_many_ask_at_once(client
         assert number <= rate.capacity + (moment - began) * rate.per_second + 1
 
 
-async def test_whoever_cannot_wait_takes_nothing_and_is_told_how_long_it_would_be(clients):
+async def test_a_caller_that_cannot_wait_takes_nothing_and_gets_the_waiting_time(clients):
     buckets = Buckets(clients[0], {"b": Rate(1, 0.5)})
     assert await buckets.take([1], 0) == (True, 0)
     for replica in clients:
@@ -66,7 +66,7 @@ async def test_of_several_buckets_all_are_taken_from_or_none(clients):
     assert (await Buckets(clients[1], {"plenty": Rate(10, 1)}).take([9], 0))[0]
 
 
-async def test_what_was_used_beyond_the_estimate_is_owed_and_what_was_not_used_comes_back(clients):
+async def test_usage_beyond_the_estimate_is_owed_and_unused_tokens_come_back(clients):
     buckets = Buckets(clients[0], {"b": Rate(10, 1)})
     await buckets.take([5], 0)
     await buckets.correct([-5])
@@ -165,7 +165,7 @@ async def test_a_probe_that_was_given_up_or_never_heard_of_again_makes_room_for_
     assert (await two.admit()).state == "probing"
 
 
-async def test_what_asks_to_be_left_alone_is_left_alone_by_every_replica(breakers):
+async def test_every_replica_respects_a_dependencys_retry_after(breakers):
     (one, two, _), _ = breakers
     await one.report(await one.admit(), Outcome.WORKED, hold=0.4)
     held = await two.admit()
@@ -177,13 +177,13 @@ async def test_what_asks_to_be_left_alone_is_left_alone_by_every_replica(breaker
     assert (await two.admit()).state == "closed"
 
 
-async def test_nobody_is_sent_away_for_longer_than_ten_minutes(breakers):
+async def test_no_caller_is_turned_away_for_longer_than_ten_minutes(breakers):
     (one, _, _), _ = breakers
     await one.report(await one.admit(), Outcome.WORKED, hold=1e9)
     assert (await one.admit()).wait <= 600
 
 
-async def test_while_redis_is_away_nothing_is_let_through():
+async def test_while_redis_is_unavailable_nothing_is_admitted():
     nowhere = Sentinel("redis://127.0.0.1:9/0")
     with pytest.raises(OUTAGES):
         await Breaker(nowhere.scripts, "thing", 1.0).admit()

@@ -74,9 +74,7 @@ async def test_the_result_of_an_incomplete_log_lists_the_calls_that_are_known_al
     assert result.incomplete_effects
 
 
-async def test_a_run_that_had_ended_is_not_begun_again_when_its_log_is_incomplete(
-    orchestrator, sentinel, settings, losing
-):
+async def test_an_ended_run_is_not_restarted_when_its_log_is_incomplete(orchestrator, sentinel, settings, losing):
     await orchestrator.handle(task())
     handoff_id = await handoff_of(orchestrator)
     losing()
@@ -98,7 +96,7 @@ async def test_a_run_that_had_ended_is_not_begun_again_when_its_log_is_incomplet
     assert len(await records_of(settings, "results", 1)) == 1
 
 
-async def test_a_run_that_redis_still_has_whole_is_left_alone_whatever_its_log_lacks(
+async def test_a_run_that_is_whole_in_redis_is_untouched_even_if_its_log_is_incomplete(
     orchestrator, sentinel, settings, losing
 ):
     await orchestrator.handle(task())

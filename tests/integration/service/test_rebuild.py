@@ -68,7 +68,9 @@ async def test_a_message_that_was_decided_about_before_the_loss_changes_nothing_
     assert (await orchestrator.parts.runs.load("default", RUN)).run == before
 
 
-async def test_what_a_run_waits_for_goes_out_again_when_its_last_message_comes_again(orchestrator, sentinel, settings):
+async def test_the_messages_a_run_waits_for_are_resent_when_its_last_message_is_redelivered(
+    orchestrator, sentinel, settings
+):
     await orchestrator.handle(task())
     asked = await handoff_of(orchestrator)
     await sentinel.own.flushall()
@@ -99,9 +101,7 @@ async def killed(*_):
     raise asyncio.CancelledError
 
 
-async def test_a_run_of_the_same_version_that_an_old_dump_brought_back_is_told_by_the_log(
-    orchestrator, sentinel, settings, raw
-):
+async def test_at_equal_versions_the_log_wins_over_an_old_dump(orchestrator, sentinel, settings, raw):
     """The dump has a second change that was decided in a generation whose log was lost; the log has another one."""
     await orchestrator.handle(task())
     asked = await handoff_of(orchestrator)
@@ -159,9 +159,7 @@ async def decided(orchestrator, message):
     return decide(run, message.message, datetime.now(UTC), {"data": CARD})
 
 
-async def test_journals_of_runs_that_go_on_are_put_back_and_the_higher_fencing_epoch_counts(
-    orchestrator, sentinel, settings
-):
+async def test_journals_of_active_runs_are_restored_and_the_higher_fencing_epoch_wins(orchestrator, sentinel, settings):
     await orchestrator.handle(task())
     work = await handoff_of(orchestrator)
 
@@ -177,9 +175,7 @@ async def test_journals_of_runs_that_go_on_are_put_back_and_the_higher_fencing_e
     assert kept > 1.9 * await sentinel.own.ttl(f"waggle:default:run:{RUN}:state")
 
 
-async def test_a_call_that_was_begun_before_a_rebuild_is_known_to_have_been_begun_after_it(
-    orchestrator, sentinel, settings
-):
+async def test_a_call_started_before_a_rebuild_is_known_as_started_after_it(orchestrator, sentinel, settings):
     await orchestrator.handle(task())
     work = await handoff_of(orchestrator)
     journal = await Journal(sentinel, "default", work, 60, keeping(orchestrator, settings, work)).open()

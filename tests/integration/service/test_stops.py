@@ -33,9 +33,7 @@ async def until(condition, seconds=10.0):
 
 
 @pytest.mark.parametrize("scope", ["all", "tenant:shop", "agent:data", "run:run-1"])
-async def test_what_is_stopped_stays_so_for_every_replica_and_those_to_come_until_it_is_started(
-    settings, switch, scope
-):
+async def test_a_stop_holds_for_every_present_and_future_replica_until_it_is_lifted(settings, switch, scope):
     others = [MINE._replace(tenant="x"), MINE._replace(agent="x"), MINE._replace(run="x")]
     async with following(settings) as one, following(settings) as two:
         began = time.monotonic()
@@ -134,7 +132,7 @@ async def test_work_that_is_stopped_once_is_not_cancelled_again_by_other_orders_
     assert ended == ["whole"]
 
 
-async def test_work_that_was_stopped_before_it_is_begun_is_not_begun():
+async def test_work_stopped_before_its_start_never_starts():
     begun = []
 
     async def work():
@@ -145,7 +143,7 @@ async def test_work_that_was_stopped_before_it_is_begun_is_not_begun():
     assert begun == []
 
 
-async def test_the_outcome_of_work_that_nobody_stops_is_its_own(settings, switch):
+async def test_work_that_is_not_stopped_keeps_its_own_outcome(settings, switch):
     async def work():
         return 7
 

@@ -47,7 +47,7 @@ def names(received) -> list[str]:
     return sorted(span.name for span in received.spans)
 
 
-def test_a_delivery_that_fails_is_exported_whole_whatever_the_sampler_says(exported):
+def test_a_failed_delivery_is_exported_whole_even_if_the_sampler_drops_it(exported):
     received, _, provider = exported(OTEL_TRACES_SAMPLER="always_off")
     deliver("01", fails=False)
     deliver("01", fails=True)
@@ -78,7 +78,7 @@ def test_an_exporter_that_is_down_costs_a_counter_and_a_moment_at_the_end(export
     assert lost == 2
 
 
-def test_spans_that_find_no_room_while_the_receiver_is_away_are_counted_at_once_and_cost_no_time(exported):
+def test_spans_dropped_while_the_receiver_is_unavailable_are_counted_at_once_and_cost_no_time(exported):
     received, registry, provider = exported(OTEL_BSP_MAX_QUEUE_SIZE="512")
     received.refusing = True
     tracer, began = provider.get_tracer("test"), time.monotonic()
@@ -90,7 +90,7 @@ def test_spans_that_find_no_room_while_the_receiver_is_away_are_counted_at_once_
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_contents_are_on_spans_only_if_somebody_wants_that(exported, wanted):
+def test_contents_are_on_spans_only_if_enabled(exported, wanted):
     received, _, provider = exported(OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=str(wanted).lower())
     deliver("01", fails=False)
     provider.force_flush()
@@ -120,7 +120,7 @@ def test_a_message_that_is_published_twice_is_the_same_span(exported):
     assert context_of(first.traceparent).trace_id == context_of(UPSTREAM.format("01")).trace_id
 
 
-def test_what_another_trace_causes_stays_in_the_runs_trace_and_is_linked(exported):
+def test_work_caused_by_another_trace_stays_in_the_runs_trace_and_is_linked(exported):
     exported()
     theirs = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
     with traces.processing({"traceparent": theirs.encode()}, {}, "decisions"):
@@ -131,7 +131,7 @@ def test_what_another_trace_causes_stays_in_the_runs_trace_and_is_linked(exporte
     assert [context_of(link).span_id for link in sent.links] == [deciding.span_id]
 
 
-def test_without_an_endpoint_nothing_is_recorded_and_the_trace_goes_on(monkeypatch):
+def test_without_an_endpoint_nothing_is_recorded_and_the_trace_continues(monkeypatch):
     code = """
 from prometheus_client import CollectorRegistry
 from shared.telemetry.export import start_tracing

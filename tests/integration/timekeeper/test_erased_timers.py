@@ -87,7 +87,7 @@ async def publish_all(settings, records) -> None:
     await broker.stop()
 
 
-async def test_what_is_cleared_while_no_timekeeper_runs_never_fires_and_is_erased_at_its_next_start(settings, topics):
+async def test_a_timer_cleared_while_no_timekeeper_runs_never_fires_and_is_erased_at_the_next_start(settings, topics):
     now, prefix = datetime.now(UTC), settings.topic_prefix
     message = DeadlinePassed(run_id="run-1", tenant="default")
     due = {"gone": now, "kept": now + timedelta(hours=1)}

@@ -97,7 +97,7 @@ async def test_records_come_back_when_they_are_due_never_early_and_hardly_late(s
     assert max(late.values()) < 2  # what a busy machine adds; a look that comes too seldom adds more
 
 
-async def test_what_waits_survives_a_kill_and_what_became_due_meanwhile_fires_at_once(settings, topics):
+async def test_waiting_timers_survive_a_kill_and_overdue_ones_fire_at_once(settings, topics):
     async with publishing(settings) as broker, watching(settings) as found:
         async with timekeeping(settings) as (keeper, _):
             await publish(broker, [timer(settings, "soon", 5.0), timer(settings, "later", 8.0)])
@@ -110,7 +110,7 @@ async def test_what_waits_survives_a_kill_and_what_became_due_meanwhile_fires_at
     assert sorted(id for id, _ in found) == ["later", "soon"]
 
 
-async def test_what_has_fired_does_not_fire_again_after_a_restart(settings, topics):
+async def test_a_fired_timer_does_not_fire_again_after_a_restart(settings, topics):
     async with publishing(settings) as broker, watching(settings) as found:
         async with timekeeping(settings) as (keeper, _):
             await publish(broker, [timer(settings, "once", 0.1)])
@@ -138,7 +138,7 @@ async def test_a_timer_that_is_set_again_replaces_the_first_and_a_cleared_one_ne
     assert [id for id, _ in found] == ["moved"]
 
 
-async def test_timers_that_cannot_be_published_hold_up_no_other_and_are_told_of_once(settings, topics, monkeypatch):
+async def test_timers_that_cannot_be_published_delay_no_other_and_are_reported_once(settings, topics, monkeypatch):
     refused = []
 
     async def refusing(broker, records):

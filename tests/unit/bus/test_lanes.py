@@ -21,9 +21,7 @@ def drain(lanes: Lanes) -> list:
 
 @settings(max_examples=200, deadline=None)
 @given(RECORDS, st.integers(1, 4), st.randoms(use_true_random=False))
-def test_whatever_order_they_finish_in_every_record_is_worked_on_once_and_in_order_within_its_key(
-    records, limit, random
-):
+def test_every_record_is_handled_once_and_in_order_within_its_key_for_any_order_of_completion(records, limit, random):
     lanes: Lanes = Lanes(limit)
     for number, (key, tenant, urgency) in enumerate(records):
         lanes.add(key, (key, number), tenant=str(tenant), urgency=urgency)
@@ -46,7 +44,7 @@ def test_whatever_order_they_finish_in_every_record_is_worked_on_once_and_in_ord
 
 @settings(max_examples=100, deadline=None)
 @given(RECORDS, st.integers(1, 4), st.sets(st.integers(0, 5)))
-def test_what_is_forgotten_is_not_begun_and_the_rest_is(records, limit, lost):
+def test_dropped_records_never_start_and_the_rest_do(records, limit, lost):
     lanes: Lanes = Lanes(limit)
     for number, (key, tenant, urgency) in enumerate(records):
         lanes.add(key, (key, number), tenant=str(tenant), urgency=urgency)
@@ -61,7 +59,7 @@ def test_what_is_forgotten_is_not_begun_and_the_rest_is(records, limit, lost):
     assert len(lanes) == 0
 
 
-def test_no_more_are_in_flight_than_the_limit_but_for_tenants_that_have_none():
+def test_no_more_than_the_limit_are_in_flight_except_for_tenants_that_have_none():
     lanes: Lanes = Lanes(4)
     for number in range(100):
         lanes.add(number, number, tenant="flood")
@@ -82,7 +80,7 @@ def test_a_flood_of_one_tenant_does_not_starve_another():
     assert Counter(drain(lanes)[:20]) == {"a": 10, "b": 10}
 
 
-def test_what_is_urgent_goes_before_the_rest_of_its_tenant():
+def test_urgent_records_go_before_others_of_their_tenant():
     lanes: Lanes = Lanes(1)
     for name, urgency in (("low", -1), ("first", 0), ("second", 0), ("high", 1)):
         lanes.add(name, name, tenant="a", urgency=urgency)

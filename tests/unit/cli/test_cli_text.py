@@ -47,7 +47,7 @@ def test_escape_sequences_go_and_words_stay(dirty, text):
     assert clean(dirty) == text
 
 
-def test_what_a_renderable_makes_of_its_text_is_cleaned_as_well():
+def test_text_inside_a_renderable_is_cleaned_as_well():
     out = Console(file=io.StringIO(), markup=False, width=80)
     out.print(Clean("a\x1bb\x07c"))
     assert out.file.getvalue() == "ac\n"
@@ -94,7 +94,7 @@ def test_an_address_needs_no_scheme():
     assert gateway_address("localhost:8080/") == "http://localhost:8080"
 
 
-def test_the_stack_lives_beside_what_is_there_else_in_the_project(tmp_path):
+def test_the_stack_lives_next_to_an_existing_one_else_in_the_project(tmp_path):
     below = tmp_path / "project" / "docs"
     below.mkdir(parents=True)
     (tmp_path / "project" / "pyproject.toml").touch()

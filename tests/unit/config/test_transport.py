@@ -55,7 +55,7 @@ SASL = {"kafka_security_protocol": "SASL_SSL", "kafka_username": "bee", "kafka_p
         ({"postgres": "postgresql://h/x?sslrootcert=/nowhere"}, "names a file in sslrootcert that does not exist"),
     ],
 )
-def test_what_does_not_fit_together_is_refused_by_its_variable(given, said):
+def test_conflicting_settings_are_refused_by_the_name_of_their_variable(given, said):
     assert said in problems(**given)
 
 
@@ -104,5 +104,5 @@ def test_an_empty_variable_counts_as_unset(monkeypatch):
     assert settings_of({"WAGGLE_KAFKA_KEY": "", "WAGGLE_TOPIC_PREFIX": "bee."}, Settings).topic_prefix == "bee."
 
 
-def test_a_missing_file_is_told_once_and_as_it_was_written():
+def test_a_missing_file_is_reported_once_and_as_it_was_written():
     assert problems(redis="rediss://h", redis_ca=Path("no/such.pem")).count("no/such.pem") == 1

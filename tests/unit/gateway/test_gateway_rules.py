@@ -42,7 +42,7 @@ def test_each_topic_has_the_group_of_the_service_that_consumes_it():
     assert "w.runs.log" not in groups
 
 
-def test_what_is_wrong_is_explained_without_repeating_what_was_sent():
+def test_a_validation_error_is_explained_without_repeating_the_input():
     said = explain([{"loc": ("body", "budget", "steps"), "msg": "too many", "input": "secret"}])
     assert said == "body.budget.steps: too many"
 

@@ -62,7 +62,7 @@ def test_a_key_is_found_and_the_finding_does_not_show_it(name):
 
 
 @pytest.mark.parametrize("text", NO_SECRETS)
-def test_what_only_looks_like_a_secret_is_let_pass(text):
+def test_text_that_only_resembles_a_secret_passes(text):
     assert FindingKind.SECRET not in kinds(text)
 
 

@@ -56,7 +56,7 @@ class Span:
         self.said[name] = value
 
 
-def test_what_a_span_says_holds_no_secret(monkeypatch):
+def test_text_on_a_span_holds_no_secret(monkeypatch):
     monkeypatch.setenv(CONTENTS, "true")
     span = Span()
     set_content(span, "arguments", json.dumps({"text": f"use {KEY}"}))
@@ -90,7 +90,7 @@ def test_a_source_that_was_not_found_is_removed_named_and_lowers_confidence(uri)
     assert "removed from the sources" in done.caveats[0]
 
 
-def test_what_earlier_steps_rest_on_may_be_cited_again():
+def test_sources_of_earlier_steps_may_be_cited_again():
     output = Output(answer="x", sources=[Source(title="t", uri="old.md")])
     known = given([StepOutput(step_id="r", agent="research", objective="o", output=output)])
     told = findings(sources=[Source(title="t", uri="old.md")])

@@ -51,7 +51,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         read_policy(tmp_path / "none.toml")
 
 
-def test_the_strictest_action_wins_and_the_rest_is_still_told():
+def test_the_strictest_action_wins_and_the_rest_are_still_reported():
     policy = parse_policy('[input]\nemail = "redact"\n[words.abuse]\nwords = ["damn"]')
     done = screen("damn, a.b@c.example", policy, "input", tenant="default", where="objective")
     assert done.action is GuardrailAction.REJECT

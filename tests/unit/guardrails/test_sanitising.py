@@ -40,7 +40,7 @@ def test_sanitising_twice_is_sanitising_once(text):
 
 @given(ANY)
 @settings(max_examples=300, deadline=None)
-def test_what_was_sanitised_can_be_written_and_says_the_same_as_json(text):
+def test_sanitised_text_is_writable_and_means_the_same_as_json(text):
     once = sanitised(text)
     once.encode()
     assert json.loads(json.dumps(sanitised_deep({"a": [text, 1, None]}))) == {"a": [once, 1, None]}
@@ -111,7 +111,7 @@ def test_a_redacted_text_is_never_longer(parts):
     assert "a@b.de" not in short
 
 
-def test_what_is_redacted_is_not_found_again():
+def test_redacted_text_is_not_detected_again():
     key = "ghp_" + "a1B2c3D4e5F6" * 3
     done = screen(f"use {key} please", POLICY, "input", tenant="default", where="objective")
     assert done.text == "use [secret] please"

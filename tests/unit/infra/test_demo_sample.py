@@ -37,7 +37,7 @@ def hottest(rows: list[dict[str, str]]) -> tuple[str, str, str, datetime]:
 
 
 @pytest.mark.parametrize("seed", [1, 7, 15])
-def test_the_planted_incident_can_be_told_from_the_file_alone(tmp_path, seed):
+def test_the_planted_incident_can_be_found_from_the_file_alone(tmp_path, seed):
     truth = generate(tmp_path, seed)
     rows = read(tmp_path)
     name, value, code, hour = hottest(rows)

@@ -69,7 +69,7 @@ def deployment(service: str, *env: str, volumes=()) -> dict:
 
 
 @pytest.mark.parametrize("service", sorted(code.services()))
-def test_what_is_generated_for_a_service_is_its_own(service):
+def test_a_service_may_hold_the_credentials_generated_for_it(service):
     own = ["WAGGLE_KAFKA_PASSWORD", *(["POSTGRES_USER"] if "WAGGLE_POSTGRES" in entrusted(service) else [])]
     assert list(held.excess(OBJECTS, deployment(service, *own, volumes=[AUTHORITY]), service)) == []
 

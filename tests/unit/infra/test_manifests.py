@@ -302,7 +302,7 @@ def trusted(mounts):
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_what_is_broken_is_found(what, production, there):
+def test_a_broken_manifest_is_found(what, production, there):
     breaks, says = BROKEN[what]
     breaks(production)
     found = list(problems(production, there))
@@ -320,7 +320,7 @@ def test_an_excuse_for_nothing_is_found():
     assert list(lint.unexcused([], [excuse])) == ["exceptions.toml: pod-probes for * in * excuses nothing: remove it"]
 
 
-def test_a_generated_file_that_somebody_edited_is_found(tmp_path):
+def test_a_hand_edited_generated_file_is_found(tmp_path):
     users = next(path for path in generated.write(tmp_path) if path.name == "users.yaml")
     assert list(generated.stale(tmp_path)) == []
     users.write_text(users.read_text().replace("Read", "All", 1))

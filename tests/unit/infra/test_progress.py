@@ -68,7 +68,7 @@ async def test_one_that_refuses_to_start_ends_the_wait_with_its_last_words_and_i
     assert said.count("WAGGLE_GATE is not TOML") == 1
 
 
-def test_what_a_process_has_started_counts_as_its_work(tmp_path, monkeypatch):
+def test_work_of_child_processes_counts_as_progress(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "STILL", 0.0)
     shell = subprocess.Popen(["sh", "-c", f"{sys.executable} -c '{BUSY}' & wait"], start_new_session=True)
     progress = Progress(tmp_path / "log")

@@ -44,7 +44,7 @@ def test_a_tool_is_made_once_and_its_place_has_nothing_else(tools):
     assert [each.name for each in tools.iterdir()] == ["tool-1"]
 
 
-def test_what_fails_halfway_leaves_nothing_and_says_what_to_do(tools):
+def test_a_failure_halfway_leaves_nothing_and_says_how_to_fix_it(tools):
     def fail(draft):
         write(draft)
         run(["sh", "-c", "echo no such host >&2; exit 6"])
@@ -54,7 +54,7 @@ def test_what_fails_halfway_leaves_nothing_and_says_what_to_do(tools):
     assert list(tools.iterdir()) == []
 
 
-def test_a_tool_that_somebody_else_has_made_meanwhile_is_kept(tools):
+def test_a_tool_built_meanwhile_by_another_process_is_kept(tools):
     def slow(draft):
         write(draft)
         write(tools / "tool-1")
@@ -122,7 +122,7 @@ def test_promtool_is_the_installed_one_or_it_is_said_what_to_install(tools, path
     assert promtool().parent == Path(os.environ["PATH"])
 
 
-def test_what_debian_has_not_is_said_and_leaves_nothing(tools, path, monkeypatch):
+def test_a_package_that_debian_lacks_is_reported_and_leaves_nothing(tools, path, monkeypatch):
     monkeypatch.setattr(debian.os, "geteuid", lambda: 1000)
     path("apt-get", "echo E: Unable to locate package prometheus >&2; exit 100")
     with pytest.raises(ToolMissing, match=r"prometheus cannot be fetched(?s:.*)Unable to locate package"):

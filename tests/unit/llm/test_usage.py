@@ -45,14 +45,14 @@ def test_an_honest_figure_is_believed_to_the_token(text, tokens):
 @pytest.mark.parametrize(
     "told", [None, 0, 1, -1, -(10**9), True, 1.5, 700.0, "700", [], {}, float("nan"), float("inf")]
 )
-def test_what_is_no_figure_or_too_low_is_replaced_by_an_estimate(told):
+def test_missing_or_too_low_figures_are_replaced_by_an_estimate(told):
     tokens, estimated = prompt_amount([message(PROSE)], [], {}).plausible(told)
     assert estimated
     assert tokens >= len(PROSE) / 4
 
 
 @pytest.mark.parametrize("told", [10**6, 10**12, 10**400])
-def test_a_prompt_counts_no_more_than_was_reserved_whatever_is_told(told):
+def test_a_prompt_counts_no_more_than_was_reserved_for_any_reported_usage(told):
     prompt = prompt_amount([message(PROSE)], [{"type": "function"}], {"type": "object"})
     assert prompt.plausible(told) == (prompt.most, True)
 
@@ -79,7 +79,7 @@ def test_the_lowest_figure_that_is_believed_in_prose_is_six_sevenths_of_the_hone
 
 
 @given(AMOUNTS, st.one_of(st.integers(-(10**6), 10**6), st.none(), st.text(), st.floats(), st.booleans()))
-def test_what_counts_is_never_outside_of_what_can_be_and_said_to_be_estimated_unless_it_is_what_was_told(amount, told):
+def test_usage_stays_within_bounds_and_is_marked_as_estimated_unless_it_was_reported(amount, told):
     tokens, estimated = amount.plausible(told)
     assert amount.least <= tokens <= amount.most or amount.least > amount.most
     assert estimated == (type(told) is not int or tokens != told)

@@ -71,7 +71,7 @@ def test_a_schema_that_cannot_be_used_safely_is_refused(schema):
         strict(schema, extra_arguments=False)
 
 
-def test_what_a_schema_says_in_words_is_cleaned_and_cut():
+def test_descriptions_in_a_schema_are_cleaned_and_cut():
     made = strict({"properties": {"a": {"description": "see\u200b" + "x" * 5_000}}}, extra_arguments=False)
     said = made["properties"]["a"]["description"]
     assert said.startswith("seexxx")
@@ -96,7 +96,7 @@ def test_names_fit_a_model_endpoint_and_stay_apart():
     assert name_of("files", "read-file") == "files__read-file"
 
 
-def test_what_is_said_of_a_tool_goes_before_what_is_said_of_its_server_and_that_before_the_worst():
+def test_an_entry_for_a_tool_overrides_that_of_its_server_and_both_override_the_worst_case():
     declared = Declared.model_validate(
         {"command": "x", "agents": ["a"], "risk": "medium", "tools": {"t": {"effect": "read"}}}
     )

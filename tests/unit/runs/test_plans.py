@@ -84,7 +84,7 @@ def test_any_plan_without_circles_is_accepted_and_can_be_worked_off_to_the_end(o
 
 
 @given(st.permutations("abcde"), st.data())
-def test_what_builds_on_what_is_found_through_all_steps_and_in_the_plans_order(order, data):
+def test_dependents_are_found_across_all_steps_in_the_order_of_the_plan(order, data):
     needs = {key: data.draw(st.sets(st.sampled_from(order[:n]))) if n else set() for n, key in enumerate(order)}
     run = run_of(plan_of(**{key: " ".join(sorted(needs[key])) for key in order}))
     for key in order:
@@ -94,7 +94,7 @@ def test_what_builds_on_what_is_found_through_all_steps_and_in_the_plans_order(o
     assert last_steps(run) == [key for key in order if not any(key in needs[each] for each in order)]
 
 
-def test_every_problem_is_named_at_once_so_that_one_new_plan_can_mend_them_all():
+def test_all_problems_of_a_plan_are_reported_at_once_so_that_one_new_plan_can_fix_them():
     steps = [
         PlannedStep(id="a", objective="x", agent="nobody", depends_on=["b"]),
         PlannedStep(id="b", objective="x", agent="data", tools=["hammer"], depends_on=["a", "z"]),

@@ -88,7 +88,7 @@ def test_time_that_a_person_and_a_pause_took_together_is_given_back_once():
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-def test_a_step_that_timed_out_by_a_deadline_from_before_the_pause_is_tried_again(resumed):
+def test_a_step_that_timed_out_by_a_deadline_from_before_the_pause_is_retried(resumed):
     w = working()
     a = w.handoff("a")
     paused(w)

@@ -73,7 +73,7 @@ def test_a_result_with_nothing_in_flight_is_published_at_once():
     assert not w.waiting(ResultDue)
 
 
-def test_who_does_not_report_in_time_is_named_as_a_caveat_and_counted_when_it_does():
+def test_an_agent_that_does_not_report_in_time_is_a_caveat_and_is_counted_when_it_does():
     w = working(a="")
     a = w.handoff("a")
     ended(w, "cancelled")
@@ -128,7 +128,7 @@ def test_a_run_that_is_resumed_while_it_settles_has_its_result_before():
     assert [each.status for each in w.results] == ["failed", "complete"]
 
 
-def test_what_goes_out_again_after_a_rebuild_is_the_timer_while_the_result_waits_and_then_the_result():
+def test_a_rebuild_resends_the_timer_while_the_result_waits_and_then_the_result():
     w = working(a="")
     a = w.handoff("a")
     ended(w, "cancelled")

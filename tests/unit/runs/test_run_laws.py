@@ -70,7 +70,7 @@ def play(world: World, move: str, plan, pick: int, told: list) -> None:
     st.sampled_from(["fail", "wait"]),
     st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 9)), max_size=40),
 )
-def test_whatever_happens_every_run_ends_with_exactly_one_result(plan, shape, trouble, script):
+def test_every_run_ends_with_exactly_one_result_for_any_sequence_of_messages(plan, shape, trouble, script):
     world = World(Task(objective="x", shape=shape, on_trouble=trouble)).start()
     told: list = []
     for move, pick in script:

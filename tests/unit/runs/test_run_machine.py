@@ -60,7 +60,7 @@ def test_a_single_agent_hears_why_a_person_rejected_what_it_asked():
     assert w.handoff("data").feedback == ["too risky"]
 
 
-def test_a_planner_that_heard_the_rejection_settles_it_and_the_steps_begin_afresh():
+def test_a_planner_that_received_the_rejection_settles_it_and_the_steps_restart():
     w = planned(plan_of(a=""))
     w.ask("a")
     decided(w, "reject", "too risky")
@@ -149,7 +149,7 @@ def test_the_timer_of_an_answered_question_does_not_end_the_wait_for_the_next_on
     assert w.results[0].error.code == "no_decision"
 
 
-def test_nobody_answering_ends_a_run_that_was_paused_while_it_waited():
+def test_a_run_paused_while_waiting_for_an_answer_ends_if_none_comes():
     w = planned(plan_of(a=""))
     w.ask("a")
     w.tell(command(PauseRun, reason="lunch"))
@@ -157,7 +157,7 @@ def test_nobody_answering_ends_a_run_that_was_paused_while_it_waited():
     assert w.results[0].error.code == "no_decision"
 
 
-def test_a_new_plan_after_a_rejected_result_is_reviewed_afresh():
+def test_a_new_plan_after_a_rejected_result_gets_a_new_review():
     w = planned(plan_of(a=""), on_trouble="wait")
     for number in range(3):
         w.done("a", f"try {number}")
@@ -204,7 +204,7 @@ def test_a_router_carries_its_one_step_to_the_result():
 
 
 @pytest.mark.parametrize("end", ["COMPLETE", "REJECTED", "FAILED", "CANCELLED"])
-def test_commands_and_decisions_leave_a_run_that_has_ended_as_it_is_but_for_a_record(end):
+def test_commands_and_decisions_leave_an_ended_run_unchanged_except_for_a_record(end):
     w = world(shape="single", agent="nobody") if end == "REJECTED" else planned(plan_of(a=""))
     if end == "COMPLETE":
         w.done("a")
@@ -227,7 +227,7 @@ def test_commands_and_decisions_leave_a_run_that_has_ended_as_it_is_but_for_a_re
 
 
 @pytest.mark.parametrize("state", ["PLANNING", "EXECUTING", "REVIEWING", "WAITING_HUMAN"])
-def test_a_run_can_be_paused_wherever_it_rests_and_goes_on_from_there(state):
+def test_a_run_can_be_paused_in_any_resting_state_and_resumes_from_there(state):
     w = world() if state == "PLANNING" else planned(plan_of(a=""))
     if state == "REVIEWING":
         w.done("a")

@@ -141,7 +141,7 @@ def test_a_router_takes_one_step_only():
     assert w.dispatched == ["a"]
 
 
-def test_a_step_that_may_succeed_later_is_tried_again_after_growing_delays_and_then_given_up():
+def test_a_step_that_may_succeed_later_is_retried_after_growing_delays_and_then_given_up():
     w = planned(a="")
     delays = []
     for _ in range(12):
@@ -163,7 +163,7 @@ def test_a_planner_that_may_succeed_later_is_asked_again_after_a_delay():
     assert w.open[again.id].due > w.now
 
 
-def test_a_step_that_cannot_succeed_is_not_tried_again_and_the_rest_is_a_partial_answer():
+def test_a_step_that_cannot_succeed_is_not_retried_and_the_rest_is_a_partial_answer():
     w = planned(a="", b="")
     w.done("a", "half of it")
     w.fail(w.handoff("b"), retryable=False)
@@ -232,7 +232,7 @@ def test_a_decision_counts_once_and_only_for_what_is_asked():
     assert w.dispatched == ["a", "a"]
 
 
-def test_nobody_answering_ends_the_run():
+def test_a_question_without_an_answer_ends_the_run():
     w = planned(a="")
     w.ask("a")
     w.fire(WaitExpired)
@@ -294,7 +294,7 @@ def test_the_deadline_ends_the_run_but_not_while_it_is_paused_or_a_person_is_ask
     assert asking.run.state is State.WAITING_HUMAN
 
 
-def test_what_was_spent_beyond_the_budget_ends_the_run_before_anything_more_is_dispatched():
+def test_spending_beyond_the_budget_ends_the_run_before_the_next_dispatch():
     w = World(Task(objective="x", budget=Budget(tokens=100))).start()
     w.plan(plan_of(a="", b="a"))
     spent = Usage(prompt_tokens=90, completion_tokens=20)
@@ -314,7 +314,7 @@ def test_a_late_a_repeated_and_an_unknown_answer_change_nothing_but_leave_a_reco
     assert w.run.steps["a"].output.answer == "once"
 
 
-def test_a_task_that_comes_too_late_or_names_nobody_is_rejected():
+def test_a_task_that_is_late_or_names_no_known_agent_is_rejected():
     late = world(deadline=START - timedelta(seconds=1))
     nobody = world(shape="single", agent="nobody")
     assert [w.results[0].error.code for w in (late, nobody)] == ["deadline", "unknown_agent"]
@@ -373,7 +373,7 @@ def test_a_failed_run_is_taken_up_again_at_the_step_that_failed_and_ends_with_an
     assert w.results[1].error is None
 
 
-def test_what_was_in_flight_when_a_run_failed_is_asked_for_again_as_the_same_work():
+def test_work_in_flight_when_a_run_failed_is_dispatched_again_as_the_same_work():
     w = planned(a="", b="")
     running, failed = w.handoff("a"), w.handoff("b")
     w.fail(failed, retryable=False)
@@ -382,7 +382,7 @@ def test_what_was_in_flight_when_a_run_failed_is_asked_for_again_as_the_same_wor
     assert w.handoff("a").idempotency_key == running.idempotency_key
 
 
-def test_a_person_settles_a_call_whose_outcome_is_unknown_and_the_same_work_goes_on():
+def test_a_person_settles_a_call_with_an_unknown_outcome_and_the_same_work_continues():
     w = planned(a="")
     asked = w.handoff("a")
     w.tell(w.answer(asked, HelpAsked, question="was it sent?", call="think-1/turn-1/call-1"))
@@ -432,14 +432,14 @@ def test_a_permission_is_given_once():
     assert len(w.dispatched) == 2
 
 
-def test_what_is_refused_is_planned_anew_with_the_reason():
+def test_a_rejected_plan_is_replanned_with_the_reason():
     w, _ = a_run_that_asks_to_send()
     w.tell(decision(w, decision="reject", answer="not to them"))
     assert w.run.state is State.PLANNING
     assert w.run.feedback == ["not to them"]
 
 
-def test_what_was_refused_to_the_end_is_asked_about_again_when_the_run_is_resumed():
+def test_a_finally_refused_call_is_asked_about_again_when_the_run_is_resumed():
     w, _ = a_run_that_asks_to_send()
     for number in range(MAX_REPLANS):
         w.tell(decision(w, decision="reject", answer=f"no {number}"))
@@ -463,7 +463,7 @@ def test_a_request_expires_when_its_policy_says():
     assert (w.run.state, w.run.error.code) == (State.FAILED, "no_decision")
 
 
-def test_what_the_gate_said_is_part_of_the_runs_history():
+def test_verdicts_of_the_gate_are_part_of_the_runs_history():
     w = planned(a="")
     judged = [Judgement(call="c", action="tool_call", name="query", verdict="allow", rule="risk")]
     w.tell(w.answer(w.handoff("a"), StepCompleted, output=Output(answer="x"), judged=judged))
@@ -492,7 +492,7 @@ def dry_run() -> World:
     return w
 
 
-def test_what_a_dry_run_has_shown_is_made_as_it_was_shown_and_no_more():
+def test_the_calls_of_a_dry_run_are_made_as_shown_and_no_others():
     w = dry_run()
     (shown,) = w.results
     assert shown.effects == [EFFECT]
@@ -509,7 +509,7 @@ def test_what_a_dry_run_has_shown_is_made_as_it_was_shown_and_no_more():
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, None])
-def test_what_was_not_looked_at_or_is_done_already_is_not_carried_out(digest):
+def test_calls_that_were_not_shown_or_are_already_made_are_not_applied(digest):
     w = dry_run()
     order = command(CarryOut, digest=digest or w.results[0].effects_digest)
     if digest is None:
@@ -602,7 +602,7 @@ def test_no_resume_prolongs_the_approval_of_a_dry_run_and_after_its_end_each_cal
     assert w.handoff("a").settled[place].permits(approved.digest, w.now)
 
 
-def test_what_a_person_has_permitted_beside_the_approved_calls_is_not_made_to_last_by_resuming():
+def test_resuming_does_not_make_a_single_approval_permanent():
     w = carried_out("a", a="")
     w.tell(w.answer(w.handoff("a"), HelpAsked, question="may it?", call=PROPOSAL.call, proposal=PROPOSAL))
     w.tell(decision(w))
@@ -622,7 +622,7 @@ def test_after_a_rebuild_a_person_is_waited_for_as_long_as_was_said(seconds):
     assert timer.due == w.now + timedelta(seconds=seconds)
 
 
-def test_work_that_begins_anew_has_no_call_of_its_past_to_be_asked_about():
+def test_restarted_work_has_no_earlier_call_to_be_asked_about():
     w, _ = a_run_that_asks_to_send()
     assert w.run.steps["a"].uncertain == PROPOSAL.call
     about = {"run_id": "run-1", "tenant": "default", "at": w.now, "by": "reviewer"}
@@ -630,7 +630,7 @@ def test_work_that_begins_anew_has_no_call_of_its_past_to_be_asked_about():
     assert (anew.status, anew.uncertain, anew.proposal) == ("waiting", None, None)
 
 
-def test_an_answer_to_a_question_of_the_agents_own_begins_the_work_anew():
+def test_an_answer_to_an_agents_own_question_restarts_the_work():
     w = planned(a="")
     asked = w.handoff("a")
     w.ask("a")

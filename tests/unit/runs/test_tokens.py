@@ -82,7 +82,7 @@ def test_handoffs_of_runs_that_an_earlier_version_began_are_answered_without_a_t
     assert world.run.steps["a"].status == "done"
 
 
-def test_what_is_asked_again_after_a_rebuild_carries_the_same_tokens():
+def test_a_request_resent_after_a_rebuild_carries_the_same_tokens():
     world = executing()
     sent = {each.id: each.message for each in world.sent}
     again = [each for each in reissue(world.run, START, {}) if isinstance(each.message, DoStep | DeadlinePassed)]

@@ -19,7 +19,7 @@ def test_of_two_entries_with_one_name_the_later_counts():
     assert fold_journals(log) == {("default", "w"): {"call/intent": None}}
 
 
-def test_what_comes_from_one_who_has_lost_the_work_is_left_out_whatever_it_is_named():
+def test_entries_of_a_fenced_writer_are_left_out_under_any_name():
     log = [
         written("turn-1", 1, "first"),
         written("turn-2", 3, "owner"),
@@ -33,7 +33,7 @@ def test_what_comes_from_one_who_has_lost_the_work_is_left_out_whatever_it_is_na
     }
 
 
-def test_what_a_run_has_spent_is_in_its_journals():
+def test_spending_of_a_run_is_in_its_journals():
     usage = Usage(prompt_tokens=10, completion_tokens=5, cost_usd=0.001, model_calls=1)
     turn = {"reply": {"usage": usage.model_dump()}, "attempt": "3.1"}
     one = {

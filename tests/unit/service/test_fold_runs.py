@@ -51,7 +51,7 @@ def test_a_run_that_begins_again_after_it_had_expired_has_nothing_of_its_former_
     assert isinstance(fold([*former[1:], *anew]), Folded), "retention has deleted where the former life began"
 
 
-def test_what_one_who_had_lost_the_blackboard_has_written_does_not_count():
+def test_entries_written_with_a_lost_blackboard_do_not_count():
     one, two, three, four = changes_of()
     cancel = four.model_copy(update={"epoch": 2, "number": 3})
     for log in ([one, two, three, cancel], [one, two, cancel, three], [one, two, cancel, three, four]):
@@ -62,7 +62,7 @@ def test_what_one_who_had_lost_the_blackboard_has_written_does_not_count():
 
 @pytest.mark.parametrize("moved", [1, 2, 3])
 @pytest.mark.parametrize("order", [(5, 2), (2, 5)])
-def test_a_run_is_told_from_all_partitions_whichever_is_read_first(moved, order):
+def test_a_run_is_folded_from_all_partitions_in_any_order_of_reading(moved, order):
     """The number of partitions was raised, so the key's later records are in another one."""
     former, latter = order
     spill = Spill()

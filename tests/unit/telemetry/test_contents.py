@@ -47,7 +47,7 @@ def test_prompts_calls_and_results_are_messages_with_parts(said):
     assert json.loads(told["gen_ai.output.messages"]) == [{"role": "assistant", "parts": [WRITTEN_CALL]}]
 
 
-def test_what_is_long_is_cut_off_and_stays_json(said):
+def test_long_contents_are_cut_off_and_stay_json(said):
     long = [{**each, "content": "é" * 3 * MOST_CONTENT} for each in CHAT]
     calls = [CALL.model_copy(update={"arguments": "x" * MOST_CONTENT})] * 5
     told = said(long, WANTS_A_TOOL.model_copy(update={"content": "y" * MOST_CONTENT, "tool_requests": calls}))
@@ -57,5 +57,5 @@ def test_what_is_long_is_cut_off_and_stays_json(said):
 
 
 @pytest.mark.parametrize("wanted", ["", "false", "yes"])
-def test_nothing_that_was_said_is_on_a_span_that_nobody_wants_it_on(said, wanted):
+def test_contents_are_on_no_span_unless_enabled(said, wanted):
     assert not any("messages" in name for name in said(CHAT, WANTS_A_TOOL, wanted))

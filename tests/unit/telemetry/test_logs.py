@@ -64,7 +64,7 @@ def test_a_line_written_after_the_span_has_ended_still_says_which_it_was(written
     assert written()[0]["trace_id"] == trace.format_trace_id(span.get_span_context().trace_id)
 
 
-def test_a_message_that_does_not_name_its_run_is_told_which_it_is(written):
+def test_a_message_that_does_not_name_its_run_is_logged_with_the_given_run_id(written):
     with handling():
         bind_message(object(), "run-7")
         structlog.get_logger().info("taken in")
@@ -85,7 +85,7 @@ def test_a_field_the_line_names_itself_is_kept(written):
     assert written()[0]["run"] == "run-9"
 
 
-def test_what_a_library_logs_has_the_same_form_and_fields_and_is_quiet_below_a_warning(written):
+def test_log_lines_of_libraries_have_the_same_form_and_are_silent_below_warning(written):
     with handling():
         bind_message(Handoff())
         logging.getLogger("aiokafka").info("joined the group")
@@ -140,7 +140,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize(("said", "shown"), SECRETS.values(), ids=SECRETS)
-def test_what_looks_like_a_secret_is_hidden(said, shown):
+def test_text_that_looks_like_a_secret_is_hidden(said, shown):
     assert Redaction().text(said) == shown
 
 
@@ -154,7 +154,7 @@ def test_what_looks_like_a_secret_is_hidden(said, shown):
         "a task-force",
     ],
 )
-def test_what_is_no_secret_is_shown(said):
+def test_text_that_is_no_secret_is_shown(said):
     assert Redaction().text(said) == said
 
 
@@ -263,7 +263,7 @@ def test_our_own_lines_are_held_back_only_where_they_are_marked(written):
     assert "seldom" not in written()[0]
 
 
-def test_what_is_remembered_of_causes_has_an_end(clock):
+def test_the_memory_of_causes_is_bounded(clock):
     calm = LogRateLimiter(now=clock)
     assert sum(calm.suppressed(number) is not None for number in range(5_000)) <= 1_001
 

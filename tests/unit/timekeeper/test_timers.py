@@ -46,7 +46,7 @@ def test_nothing_fires_before_everything_is_known():
     assert timers.due(10.0, 10) == []
 
 
-def test_a_partition_that_went_to_somebody_else_is_forgotten():
+def test_a_partition_that_moved_to_another_consumer_is_forgotten():
     timers = Timers()
     timers.complete(0)
     timers.set(0, "t", 1.0, b"x")
@@ -55,7 +55,7 @@ def test_a_partition_that_went_to_somebody_else_is_forgotten():
     assert len(timers) == 0
 
 
-def test_what_could_not_be_published_is_due_again_unless_it_was_cleared():
+def test_an_unpublished_timer_is_due_again_unless_it_was_cleared():
     timers = Timers()
     timers.complete(0)
     for name in ("kept", "cleared"):
@@ -99,7 +99,7 @@ def test_contents_beyond_the_bound_are_only_references_and_room_comes_back():
     assert (timers.kept, len(timers)) == (0, 0)
 
 
-def test_what_is_parked_is_due_when_nothing_it_names_is_stopped_or_when_its_time_is_over():
+def test_parked_work_is_due_when_all_its_stops_are_lifted_or_its_time_is_over():
     timers = Timers()
     timers.complete(0)
     for name, scopes in (("mine", ("all", "tenant:a")), ("other", ("all", "tenant:b")), ("plain", ())):

@@ -30,7 +30,7 @@ async def test_a_topic_that_takes_nothing_holds_up_no_other():
     assert len(fired) == 20
 
 
-async def test_of_one_topic_no_more_than_so_many_fire_beside_each_other():
+async def test_timers_of_one_topic_fire_concurrently_only_up_to_a_limit():
     running, most = set(), []
 
     async def fire(each: Due) -> None:

@@ -94,7 +94,7 @@ async def _of_another_type() -> int:
 
 @pytest.mark.parametrize("effect", [Effect.COMPENSABLE, Effect.IRREVERSIBLE])
 @pytest.mark.parametrize("act", [_slow, _reset, _ended, _of_another_type])
-async def test_what_must_not_be_repeated_has_an_unknown_outcome_whatever_goes_wrong_in_it(act, effect):
+async def test_any_failure_of_a_tool_that_must_not_be_repeated_is_an_unknown_outcome(act, effect):
     act.__doc__ = "Act."
     with pytest.raises(ToolError) as unknown:
         await tool(risk=Risk.HIGH, effect=effect, timeout=0.05)(act).invoke({}, None)
@@ -102,7 +102,7 @@ async def test_what_must_not_be_repeated_has_an_unknown_outcome_whatever_goes_wr
 
 
 @pytest.mark.parametrize("said", [ToolError("full", "no room"), RetryableError("busy")])
-async def test_what_a_tool_raises_on_purpose_says_that_nothing_has_happened(said):
+async def test_an_error_raised_by_a_tool_on_purpose_means_nothing_happened(said):
     @tool(risk=Risk.HIGH, effect=Effect.IRREVERSIBLE)
     async def send() -> int:
         """Send."""

@@ -92,7 +92,7 @@ def test_public_addresses_are_public(address):
 
 
 @given(st.ip_addresses(v=4).filter(lambda address: address.is_private or address.is_multicast))
-def test_what_python_calls_private_or_multicast_is_never_public(address):
+def test_private_and_multicast_addresses_are_never_public(address):
     assert not is_public(str(address))
     assert not is_public(f"::ffff:{address}")
 
@@ -199,7 +199,7 @@ async def test_a_compressed_body_is_read():
     assert page.body == b"small"
 
 
-async def test_failing_statuses_say_whether_trying_again_helps():
+async def test_a_failing_status_says_whether_a_retry_helps():
     for status, retryable in [(404, False), (403, False), (429, True), (503, True)]:
         network = Network(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode())
         error = await refused("http://a.example/", network, resolve=resolver(a_example=[PUBLIC]), code="http_error")
@@ -246,7 +246,7 @@ async def test_a_post_that_was_refused_has_not_been_carried_out(status, retryabl
 
 
 @pytest.mark.parametrize("head", ["Content-Length: 100", "Content-Length: 3\r\nContent-Encoding: br"])
-async def test_a_post_is_carried_out_whatever_comes_after_the_status(head):
+async def test_a_post_counts_as_made_for_any_failure_after_the_status(head):
     answer = await posted(f"HTTP/1.1 201 Made\r\n{head}\r\n\r\nabc".encode(), max_bytes=10)
     assert answer.status == 201
 

@@ -70,7 +70,7 @@ def test_no_earlier_result_can_stand_in_for_a_call_that_does_something(file):
             return text
 
 
-def test_what_a_tool_stands_on_is_the_host_it_is_sent_to_or_what_the_operator_has_set_up():
+def test_the_dependency_of_a_tool_is_its_target_host_or_the_configured_one():
     assert fetch_page.dependency({"url": "https://Docs.example/a?b"}) == "host:docs.example:443"
     assert post_webhook.dependency({"url": "http://hooks.example:8080/x"}) == "host:hooks.example:8080"
     assert send_email.dependency == "smtp"

@@ -34,7 +34,7 @@ from tests.support.malice import (
 
 
 @pytest.mark.parametrize("period", [1, 2, 3, 4])
-async def test_a_model_that_loops_for_ever_is_told_and_stopped_long_before_its_budget_is(worker, period):
+async def test_a_model_that_loops_forever_is_warned_and_stopped_long_before_its_budget_ends(worker, period):
     hints: list[str] = []
 
     async def move(asked: Asked) -> None:
@@ -90,9 +90,7 @@ async def test_a_model_that_lies_about_the_length_of_its_reply_is_charged_for_wh
         (numbers_without_end, {"model_garbled"}),
     ],
 )
-async def test_a_model_that_breaks_off_or_sends_what_nobody_can_read_fails_the_step_with_the_reason(
-    worker, move, codes
-):
+async def test_a_model_that_breaks_off_or_sends_unreadable_replies_fails_the_step_with_the_reason(worker, move, codes):
     answer, _ = await endured(worker, move)
     assert isinstance(answer, HandoffFailed)
     assert answer.error.code in codes

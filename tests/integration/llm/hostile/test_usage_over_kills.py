@@ -184,7 +184,9 @@ async def test_tool_calls_of_a_later_try_are_counted_with_it_also_after_a_kill(w
     assert (await worker.runtime.ledger(step).read_spent()).tool_calls == 3
 
 
-async def test_a_tool_call_that_a_dead_worker_began_is_counted_beside_its_repetition(worker, agent, monkeypatch):
+async def test_a_tool_call_that_a_dead_worker_started_is_counted_in_addition_to_its_repetition(
+    worker, agent, monkeypatch
+):
     async def work(step: DoStep, ctx: Context) -> Findings:
         await ctx.call("look", at="it")
         return Findings(**FINDINGS)
