@@ -28,7 +28,7 @@ def _order(why: str, stems: str, *patterns: str) -> _Order:
     return _Order(why, tuple(stems.split("|")), re.compile("|".join(patterns)))
 
 
-_OVERRIDE = "tells a model to drop its instructions"
+_OVERRIDE = "orders a model to ignore its instructions"
 
 _ORDERS = (
     _order(
@@ -125,7 +125,7 @@ _ORDERS = (
         r"\bwenn\W+du\W+eine?\W+(?:ki|sprachmodell)\b",
     ),
     _order(
-        "tells a model to hide what it does",
+        "orders a model to hide its actions",
         "tell the user|inform the user|mention this|notify the user|alert the user|dem nutzer|dem benutzer",
         r"\b(?:do\W+not|don['’]t|never|without)\W+(?:tell(?:ing)?|inform(?:ing)?|notify(?:ing)?|alert(?:ing)?)\W+"
         r"(?:the\W+)?(?:user|human|operator)\b",
@@ -133,7 +133,7 @@ _ORDERS = (
         r"\bsag\w*\W+(?:es\W+)?dem\W+(?:be)?nutzer\W+nicht",
     ),
     _order(
-        "tells a model to send data away",
+        "orders a model to send data elsewhere",
         "send|forward|exfiltrat|upload|post|schick|sende|leite|envoie|envía|envia|transfere",
         r"\b(?:send|forward|e-?mail|post|upload|exfiltrate|transmit)\b(?:\W+\w+){0,5}?\W+(?:passwords?|credentials|"
         r"secrets|api\W*keys?|tokens|conversation|chat\W+history|system\W+prompt|customer\W+(?:data|list|records))\b"

@@ -53,7 +53,7 @@ def test_a_flagged_task_is_reported_as_a_caveat_of_the_result():
     world.review()
     (result,) = world.results
     assert result.status == "complete"
-    assert result.caveats == ["guardrail `instruction`: objective tells a model to drop its instructions"]
+    assert result.caveats == ["guardrail `instruction`: objective orders a model to ignore its instructions"]
 
 
 def test_forbidden_content_rejects_the_task_and_names_the_guardrail():
