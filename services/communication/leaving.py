@@ -29,7 +29,7 @@ def check_leaving(call: ToolContext[CommunicationSettings], files: list[File] | 
     if refused:
         raise _refusal(refused)
     for each in screening.tripped:
-        log.info("guardrail_tripped", guardrail=each.kind, where=each.where, why=each.why)
+        log.info("guardrail_tripped", guardrail=each.kind, where=each.where, reason=each.why)
 
 
 def _refusal(tripped: list[Tripped]) -> ToolError:

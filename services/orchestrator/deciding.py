@@ -108,7 +108,7 @@ def _end_run(unreadable: UnreadableRun, message: Message | Intake, now: datetime
             pass
         case _:
             raise unreadable
-    log.error("unreadable_run_ended", run=unreadable.run_id, tenant=message.tenant, why=str(unreadable))
+    log.error("unreadable_run_ended", run=unreadable.run_id, tenant=message.tenant, reason=str(unreadable))
     loaded = Loaded(None, unreadable.version, unreadable.generation)
     return Decided(loaded, end_unreadable(unreadable, message, now), unreadable.names)
 

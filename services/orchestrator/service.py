@@ -75,7 +75,7 @@ class Orchestrator:
                 await self._commit(prepare(delivery, loaded, decision, prefix, replaced))
                 return _refuse_forged(decision)
             except Conflict as conflict:
-                log.info("version_conflict_retry", run=run_of(message)[1], conflict=str(conflict))
+                log.info("version_conflict_retry", run=run_of(message)[1], reason=str(conflict))
 
     async def _commit(self, changes: Changeset) -> None:
         """Write the change, then publish its records, together with any that an earlier write left."""
@@ -106,7 +106,7 @@ def _refuse_stray(message: Message | Intake, metrics: Metrics) -> None:
     if not isinstance(message, DeadlinePassed | WaitExpired | ResultDue):
         raise RetryableError(f"the blackboard has no run {run_id}", code="unknown_run")
     metrics.stray_timers.inc()
-    log.warning("timer_of_unknown_run", run=run_id, tenant=tenant, timer=message.wire_type())
+    log.warning("timer_of_unknown_run", run=run_id, tenant=tenant, type=message.wire_type())
 
 
 def _refuse_forged(decision: Decision) -> None:

@@ -108,7 +108,7 @@ async def _with_restart(handoff_run: HandoffRun) -> AnswerDraft:
         return await _in_workspace(handoff_run)
     except Diverged as diverged:
         log.warning(
-            "journal_diverged", run=handoff_run.handoff.run_id, handoff=handoff_run.handoff.id, why=str(diverged)
+            "journal_diverged", run=handoff_run.handoff.run_id, handoff=handoff_run.handoff.id, reason=str(diverged)
         )
         await restart(handoff_run, diverged)
     return await _in_workspace(handoff_run)

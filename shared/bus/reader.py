@@ -230,4 +230,4 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
 def log_held(partition: TopicPartition, held: Held) -> None:
     """Log that a partition is held."""
     extent = {"first": held.first, "offset": held.at, "end": held.end}
-    log.error("partition_held", topic=partition.topic, partition=partition.partition, **extent, error=held.why)
+    log.error("partition_held", topic=partition.topic, partition=partition.partition, **extent, reason=held.why)

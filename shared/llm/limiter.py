@@ -63,9 +63,9 @@ class EndpointLimiter:
             outcome, hold, result = failure.outcome, failure.hold, failure.code
             log.warning(
                 "model_request_failed",
-                endpoint=self.endpoint.name,
-                reason=failure.code,
-                words=failure.words,
+                dependency=self.endpoint.name,
+                code=failure.code,
+                reason=failure.words,
                 hold=failure.hold,
             )
             raise
@@ -118,7 +118,7 @@ class EndpointLimiter:
                 await self._buckets.correct([0 if kind == "requests" else tokens for kind in self._limited])
 
     def _changed(self, change: str) -> None:
-        log.warning("circuit_breaker_changed", endpoint=self.endpoint.name, change=change)
+        log.warning("circuit_breaker_changed", dependency=self.endpoint.name, change=change)
         self._metrics.breaker_changes.labels(self._label, change).inc()
 
 

@@ -57,6 +57,8 @@ _EVENT = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _ALTERNATIVES = re.compile(r"\w\|\w")
 _LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 _LOGGERS = {"log", "_log", "logger", "_logger"}
+_KEYS = {"why": "reason", "endpoint": "dependency", "run_id": "run", "step_id": "step", "who": "by"}
+"""Keys of log lines that have another name in this house."""
 
 
 def _rooms() -> Iterator[tuple[str, tuple[Path, ...]]]:
@@ -143,6 +145,9 @@ def _event_faults(call: ast.Call) -> Iterator[tuple[int, str]]:
         for event in _events(call.args[0]):
             if not _EVENT.fullmatch(event):
                 yield call.lineno, f"log event '{event}': a snake_case key, the rest in fields"
+        for keyword in call.keywords:
+            if keyword.arg in _KEYS:
+                yield call.lineno, f"log key '{keyword.arg}': write {_KEYS[keyword.arg]}"
 
 
 def _events(argument: ast.expr) -> Iterator[str]:
@@ -213,6 +218,7 @@ def test_a_fault_in_the_name_of_a_test_is_found(name):
         ('log.info("tried again later", x=1)', "snake_case"),
         ('log.info("open" if x else "is shut")', "snake_case"),
         ('log.info(f"run {x}")', "snake_case"),
+        ('log.info("run_refused", why=x)', "reason"),
         ('"""Set the table.\n\nIt shall hold.\n"""', "must"),
     ],
 )

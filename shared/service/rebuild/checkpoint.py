@@ -31,7 +31,7 @@ async def keep_checkpoint(sentinel: Sentinel, settings: Settings) -> None:
                         await checkpoint(sentinel, ask)
                     await asyncio.sleep(EVERY / 2)
         except (KafkaError, *OUTAGES) as unavailable:
-            log.info("checkpoint_delayed", why=str(unavailable), **SELDOM)
+            log.info("checkpoint_delayed", reason=str(unavailable), **SELDOM)
             await asyncio.sleep(EVERY)
 
 

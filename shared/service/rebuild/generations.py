@@ -67,5 +67,5 @@ def _decode(records: Sequence[Any], topic: str, prefix: str) -> list[Message]:
         try:
             found.append(decode(record, prefix).message)
         except InvalidMessage as unreadable:
-            log.error("log_record_unreadable", topic=topic, offset=record.offset, why=str(unreadable))  # noqa: TRY400 -- in `why`
+            log.error("log_record_unreadable", topic=topic, offset=record.offset, reason=str(unreadable))  # noqa: TRY400 -- in `reason`
     return found

@@ -36,7 +36,7 @@ async def end(run_id: str, found: Incomplete, settings: Settings) -> RunRecord:
         *(encode(each.message, id=each.id, **_how(settings)) for each in decision.messages),
     ]
     await publish_once(settings, *records)
-    log.error("incomplete_run_ended", run=run_id, tenant=change.tenant, why=found.why)
+    log.error("incomplete_run_ended", run=run_id, tenant=change.tenant, reason=found.why)
     return RunRecord(
         run=decision.run,
         version=change.number,

@@ -69,7 +69,7 @@ async def verify(sentinel: Sentinel, restorer: Restorer, settings: Settings) -> 
     try:
         found = await _verify(restorer, sentinel, settings)
     except (_Unverified, LogDamaged, Unreadable) as why:
-        log.info("blackboard_not_verified", why=str(why))
+        log.info("blackboard_not_verified", reason=str(why))
         return None
     if not await sentinel.renew(found.epoch, owner=restorer.name):
         raise restorer.lost_error()
