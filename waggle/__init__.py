@@ -1,6 +1,7 @@
 """The public face for agent authors: declare an agent and its tools, and serve it.
 
-`waggle.testing` runs an agent's handler in a test. Everything else of Waggle is internal and changes without notice.
+`waggle.testing` runs an agent's handler in a test, `waggle.web` is HTTP for tools. Everything else of Waggle is
+internal and changes without notice.
 """
 
 from schemas.budget import Budget
@@ -9,11 +10,14 @@ from schemas.step import DoStep as Step
 from schemas.step import Fact, Findings, MakePlan, ReviewResult, Source, Verdict
 from schemas.task import Artefact
 from shared.agent import Agent, AskHuman, Context
+from shared.authorization.asked import POST, SEND
 from shared.config import ModelRole, ServiceSettings
 from shared.errors import NeedsHuman, RetryableError, TerminalError
 from shared.tools import Limits, ToolContext, ToolError, tool
 
 __all__ = [
+    "POST",
+    "SEND",
     "Agent",
     "Artefact",
     "AskHuman",

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from infra.simulated_model.fitting import fitting
 from infra.simulated_model.reply import PlannedCall, Reply
 from infra.simulated_model.rules import next_reply
 from infra.simulated_model.situation import Situation
@@ -20,34 +21,6 @@ def free_reply(situation: Situation, schema: dict[str, Any] | None) -> Reply:
     else:
         reply = next_reply(situation)
     return reply if reply.calls or situation.must_call is None else _forced(situation, reply)
-
-
-def fitting(schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    """Return the smallest value that fits a JSON Schema; texts say that they are simulated."""
-    if "$ref" in schema:
-        return fitting(root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], root)
-    for name in ("anyOf", "oneOf", "allOf"):
-        if name in schema:
-            return fitting(schema[name][0], root)
-    if "enum" in schema or "const" in schema:
-        return schema["const"] if "const" in schema else schema["enum"][0]
-    return _plain(schema, root)
-
-
-def _plain(schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    match schema.get("type"):
-        case "object":
-            return {name: fitting(part, root) for name, part in schema.get("properties", {}).items()}
-        case "array":
-            return [fitting(schema.get("items", {}), root)] * schema.get("minItems", 0)
-        case "integer" | "number":
-            return schema.get("minimum", 0)
-        case "boolean":
-            return False
-        case "null":
-            return None
-        case _:
-            return "simulated"
 
 
 def _forced(situation: Situation, reply: Reply) -> Reply:

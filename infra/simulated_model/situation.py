@@ -95,6 +95,8 @@ class Situation:
     may_call: bool = True
     must_call: str | None = field(default=None)
     """Tool that must be called, or `*` for any."""
+    schema: dict[str, Any] | None = field(default=None)
+    """JSON Schema that the final answer must fit, if given."""
 
     def answer_to(self, call: PlannedCall) -> ToolReply | None:
         """Return the result of exactly this call; None if it has not been made."""
@@ -114,6 +116,7 @@ def read(request: ChatRequest) -> Situation:
         texts=texts,
         may_call=request.tool_choice != "none",
         must_call=_must(request.tool_choice),
+        schema=request.answer_schema,
     )
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,24 @@ SLOW_TO_LOAD = {"aiokafka", "asyncpg", "fastapi", "faststream", "httpx", "openai
 
 def test_the_face_is_these_names():
     assert waggle.__all__ == [
-        *["Agent", "Artefact", "AskHuman", "Budget", "Context", "Effect", "Fact", "Findings", "Limits", "MakePlan"],
-        *["ModelRole", "NeedsHuman", "Plan", "RetryableError", "ReviewResult", "Risk", "ServiceSettings", "Source"],
-        *["Step", "TerminalError", "ToolContext", "ToolError", "Verdict", "serve", "tool"],
+        *["POST", "SEND", "Agent", "Artefact", "AskHuman", "Budget", "Context", "Effect", "Fact", "Findings", "Limits"],
+        *["MakePlan", "ModelRole", "NeedsHuman", "Plan", "RetryableError", "ReviewResult", "Risk", "ServiceSettings"],
+        *["Source", "Step", "TerminalError", "ToolContext", "ToolError", "Verdict", "serve", "tool"],
     ]
     assert all(getattr(waggle, name).__doc__ for name in waggle.__all__)
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("testing", "AgentHarness HttpRequest HttpStub Output ScriptError Scripted StepOutput ToolCalls calls"),
+        ("web", "Fetched GuardedClient host_of"),
+    ],
+)
+def test_the_face_for_tests_and_for_http_is_these_names(module, names):
+    found = import_module(f"waggle.{module}")
+    assert found.__all__ == names.split()
+    assert all(getattr(found, name).__doc__ for name in found.__all__)
 
 
 def test_importing_the_face_loads_no_client_of_kafka_redis_or_a_model():

@@ -4,6 +4,9 @@ import json
 import re
 from typing import Any
 
+from pydantic import BaseModel, RootModel
+
+from infra.simulated_model.fitting import filled, named_in
 from infra.simulated_model.rules.ask import Rule, ask
 from infra.simulated_model.rules.words import URL, keywords, sentence
 from infra.simulated_model.situation import Brief, Situation
@@ -25,6 +28,9 @@ READS = (
     "check",
     "convert",
 )
+"""Verbs that the names of reading tools begin with."""
+
+QUOTED = re.compile(r"(?<!\w)(['\"`])(.+?)\1(?!\w)")
 
 
 def answer(situation: Situation) -> Rule:
@@ -33,11 +39,24 @@ def answer(situation: Situation) -> Rule:
     for tool in situation.tools.values():
         arguments = _arguments(tool, brief)
         if tool.name.split("_")[0] in READS and arguments is not None:
-            told = yield from ask(tool.name, **arguments)
-            if told.ok:
-                return _from_tool(tool.name, told.data)
-            return _from_brief(brief, f"{tool.name}: {told.problem}")
-    return _from_brief(brief)
+            result = yield from ask(tool.name, **arguments)
+            if result.ok:
+                return _typed(situation, brief, _from_tool(tool.name, result.data), result.data)
+            return _typed(situation, brief, _from_brief(brief, f"{tool.name}: {result.problem}"))
+    return _typed(situation, brief, _from_brief(brief))
+
+
+class OwnResult(RootModel[dict[str, Any]]):
+    """A result in the agent's own type."""
+
+
+def _typed(situation: Situation, brief: Brief, found: Findings, data: Any = None) -> BaseModel:
+    """Return the findings, or their content in the result type that the request demands."""
+    schema = situation.schema or Findings.model_json_schema()
+    if schema.get("properties", {}).keys() == Findings.model_fields.keys():
+        return found
+    text = data if isinstance(data, str) else found.answer
+    return OwnResult(filled(schema, found.model_dump(mode="json"), text=text, objective=brief.objective))
 
 
 def _from_tool(name: str, data: Any) -> Findings:
@@ -75,7 +94,7 @@ def _arguments(tool: Function, brief: Brief) -> dict[str, Any] | None:
 
 def _value(name: str, schema: dict[str, Any], brief: Brief) -> Any:
     if "enum" in schema:
-        return next((option for option in schema["enum"] if str(option).lower() in brief.objective.lower()), None)
+        return named_in(brief.objective, schema["enum"])
     if schema.get("type") in ("integer", "number"):
         number = re.search(r"-?\d+(?:\.\d+)?", brief.objective)
         kind = int if schema["type"] == "integer" else float
@@ -86,4 +105,5 @@ def _value(name: str, schema: dict[str, Any], brief: Brief) -> Any:
         return next(iter(URL.findall(brief.objective)), None)
     if name in ("file", "document", "path", "name"):
         return next((file.name for file in brief.files if file.name in brief.objective or len(brief.files) == 1), None)
-    return " ".join(keywords(brief.objective)[:12]) or None
+    quoted = QUOTED.search(brief.objective)
+    return quoted[2] if quoted else " ".join(keywords(brief.objective)[:12]) or None

@@ -101,15 +101,16 @@ class GuardedClient:
         self._max_bytes = max_bytes
         self._timeout = timeout
 
-    async def get(self, url: str) -> Fetched:
+    async def get(self, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
         """Fetch a page, following up to five redirects, each checked like a first request.
 
-        Raises ToolError: `refused_address`, `too_large`, `http_error`, `unsupported_content`, `unreachable`.
+        `headers` may hold credentials: a redirect to another scheme, host or port does not get them. Raises ToolError:
+        `refused_address`, `too_large`, `http_error`, `unsupported_content`, `unreachable`.
         """
         target = parse_url(url)
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._follow(target)
+                return await self._follow(target, headers or {})
         except TimeoutError as late:
             raise _unreachable(target, f"took longer than {self._timeout:g} s") from late
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as broken:
@@ -131,12 +132,13 @@ class GuardedClient:
             raise _outcome_unknown(f"the connection to {target.host} broke before it answered") from broken
         return _accepted(answer)
 
-    async def _follow(self, url: httpx.URL) -> Fetched:
+    async def _follow(self, url: httpx.URL, headers: Mapping[str, str]) -> Fetched:
         for _ in range(MAX_REDIRECTS + 1):
-            answer, location = await self._exchange("GET", url, b"", {})
+            answer, location = await self._exchange("GET", url, b"", headers)
             if location is None:
                 return _successful(answer)
-            url = parse_url(str(joined(url, location)))
+            origin, url = _origin(url), parse_url(str(joined(url, location)))
+            headers = headers if _origin(url) == origin else {}
         message = f"more than {MAX_REDIRECTS} redirects, the last to {url.host}"
         raise ToolError("http_error", message, suggested_action=ELSEWHERE)
 
@@ -189,6 +191,10 @@ class GuardedClient:
     def _too_large(self) -> ToolError:
         message = f"the response is larger than {self._max_bytes:,} bytes"
         return ToolError("too_large", message, suggested_action=ELSEWHERE)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int]:
+    return url.scheme, url.host, port(url)
 
 
 @cache

@@ -155,6 +155,15 @@ async def test_a_redirect_to_the_inside_is_refused(target):
     assert network.dialled == [(PUBLIC, 80)]
 
 
+async def test_credentials_follow_a_redirect_on_the_same_origin_only():
+    names = resolver(a_example=[PUBLIC], b_example=["8.8.8.8"])
+    network = Network(redirect("/there"), redirect("http://b.example/"), redirect("http://a.example/"), OK)
+    key = {"Authorization": "Bearer secret"}
+    await GuardedClient(resolve=names, network=network).get("http://a.example/", key)
+    sent = [b"secret" in request for request in network.sent.split(b"GET ")[1:]]
+    assert sent == [True, True, False, False]
+
+
 async def test_redirects_are_followed_to_public_places_and_end_somewhere():
     names = resolver(a_example=[PUBLIC], b_example=["8.8.8.8"])
     network = Network(redirect("https://b.example/there"), OK)
