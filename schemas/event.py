@@ -257,3 +257,4 @@ class Progressed(RunEvent):
     step_id: str
     agent: str
     doing: str
+    turn: Count | None = Field(None, description="Number of the model turn; None for any other activity.")

@@ -9,7 +9,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.gateway.failures import Refused, answer
+from services.gateway.errors import Refused, answer
 from shared.access.principals import EVERY, Principal, Principals, Role
 from shared.telemetry.metrics import Metrics
 
@@ -121,7 +121,7 @@ class Caller:
         action = f"name one of its tenants (?tenant=…, --tenant …): {', '.join(self.principal.tenants)}"
         raise self._refused("tenant", f"`{self.name}` may not act for {whom}", action)
 
-    def signed(self, claimed: str | None) -> str:
+    def acting_name(self, claimed: str | None) -> str:
         """Whose order it is: the key's owner's, whatever is claimed. Raises Refused 422 if nobody says who it is."""
         name = self.name or claimed
         if name is None:
@@ -133,7 +133,7 @@ class Caller:
         return Refused(403, "forbidden", message, action=action)
 
 
-class Keys:
+class KeyAuthentication:
     """Lets nobody in without a key, before anything of the request is read; with `principals` None, everybody."""
 
     def __init__(self, app: ASGIApp, principals: Principals | None, refusals: Refusals) -> None:

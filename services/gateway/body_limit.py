@@ -7,14 +7,14 @@ from collections.abc import Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.failures import answer, too_large, too_slow
+from services.gateway.errors import answer, too_large, too_slow
 
 STALLED = 20.0
 LONGEST = 600.0
 """Seconds without a byte of a body, and seconds for the whole of it."""
 
 
-class LimitedBodies:
+class BodyLimit:
     """Refuses a body that is declared too large before reading it, and any other once it has grown too large."""
 
     def __init__(self, app: ASGIApp, limit_of: Callable[[str], int]) -> None:

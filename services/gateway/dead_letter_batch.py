@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from schemas.dead import DeadLetterHandled
 from schemas.error import ErrorInfo
 from services.gateway.dead_letters import Progress, Selection, letter_lock, refused
-from services.gateway.failures import UNANSWERED
+from services.gateway.errors import UNANSWERED
 from shared import blackboard
 from shared.bus.dead import Found, Redriver, redriver
 from shared.errors import Conflict, RetryableError, TerminalError

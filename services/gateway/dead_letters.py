@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue
 from schemas.dead import DeadLetterHandled
 from schemas.error import ErrorInfo
 from schemas.message import Part
-from services.gateway.failures import Refused, unavailable
+from services.gateway.errors import Refused, unavailable
 from shared.blackboard import Client, exclusive, keys
 from shared.bus.dead import LOCKED_FOR, DeadLetter, DeadLetterLine, LetterLock, line_of
 from shared.errors import Conflict, RetryableError, TerminalError, WaggleError

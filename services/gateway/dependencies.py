@@ -8,7 +8,7 @@ from fastapi.security import HTTPBearer
 
 from schemas.message import Id, Instant, Part, Slug
 from services.gateway.access import CALLER, Caller
-from services.gateway.failures import unknown_run
+from services.gateway.errors import unknown_run
 from shared.blackboard import keys
 from shared.config import Settings
 from shared.runs import Run
@@ -27,7 +27,7 @@ def parts_of(request: Request) -> Parts:
     return parts
 
 
-PartsOf = Annotated[Parts, Depends(parts_of)]
+PartsDep = Annotated[Parts, Depends(parts_of)]
 GivenTenant = Annotated[Slug | None, Query(alias="tenant", description="Whose it is; `default` unless given.")]
 RunId = Annotated[Id, Path(description="The run, as `POST /v1/tasks` named it.")]
 
@@ -38,15 +38,15 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
-CallerOf = Annotated[Caller, Depends(caller_of)]
+CallerDep = Annotated[Caller, Depends(caller_of)]
 
 
-def authorize(request: Request, caller: CallerOf, key: Annotated[object, Security(_BEARER)]) -> None:
+def authorize(request: Request, caller: CallerDep, key: Annotated[object, Security(_BEARER)]) -> None:
     """Part of every route: the caller has a role that it takes. 403 otherwise, and for a route without an entry."""
     caller.need(request.scope["route"].name)
 
 
-def tenant_of(caller: CallerOf, tenant: GivenTenant = None) -> str:
+def tenant_of(caller: CallerDep, tenant: GivenTenant = None) -> str:
     """Whose request it is. 403 when the caller may not act for that tenant."""
     return caller.act_for(tenant or DEFAULT_TENANT)
 
@@ -54,7 +54,7 @@ def tenant_of(caller: CallerOf, tenant: GivenTenant = None) -> str:
 Tenant = Annotated[str, Depends(tenant_of)]
 
 
-class Mark(Part):
+class PendingTask(Part):
     """What is known of a task that was accepted here and has no run yet."""
 
     task_id: str
@@ -67,32 +67,32 @@ class Mark(Part):
         return cls(task_id=task_id, objective=objective, at=datetime.now(UTC))
 
 
-class Standing(Part):
+class RunSnapshot(Part):
     """A run, or, before it has begun, the mark of its task."""
 
     id: str
     tenant: str
     run: Run | None
     version: int
-    mark: Mark | None
+    pending: PendingTask | None
 
 
-async def standing_of(run_id: RunId, tenant: Tenant, parts: PartsOf) -> Standing:
+async def snapshot_of(run_id: RunId, tenant: Tenant, parts: PartsDep) -> RunSnapshot:
     """Where the run stands. 404 when there is neither a run nor a task on its way."""
     run, version, _ = await parts.runs.load(tenant, run_id)
-    mark = None if run else await mark_of(parts, tenant, run_id)
-    if run is None and mark is None:
+    pending = None if run else await pending_task(parts, tenant, run_id)
+    if run is None and pending is None:
         raise unknown_run(run_id)
-    return Standing(id=run_id, tenant=tenant, run=run, version=version, mark=mark)
+    return RunSnapshot(id=run_id, tenant=tenant, run=run, version=version, pending=pending)
 
 
-async def mark_of(parts: Parts, tenant: str, run_id: str) -> Mark | None:
+async def pending_task(parts: Parts, tenant: str, run_id: str) -> PendingTask | None:
     """The mark of a task on its way, if there is one."""
     value = await parts.redis.get(keys.submitted(tenant, run_id))
-    return Mark.model_validate_json(value) if value else None
+    return PendingTask.model_validate_json(value) if value else None
 
 
-StandingOf = Annotated[Standing, Depends(standing_of)]
+SnapshotDep = Annotated[RunSnapshot, Depends(snapshot_of)]
 
 
 def stops_of(request: Request) -> KillSwitch:
@@ -101,12 +101,12 @@ def stops_of(request: Request) -> KillSwitch:
     return stops
 
 
-StopsOf = Annotated[KillSwitch, Depends(stops_of)]
+StopsDep = Annotated[KillSwitch, Depends(stops_of)]
 
 
-def settings_of(parts: PartsOf) -> Settings:
+def settings_of(parts: PartsDep) -> Settings:
     """The service's settings."""
     return parts.settings
 
 
-SettingsOf = Annotated[Settings, Depends(settings_of)]
+SettingsDep = Annotated[Settings, Depends(settings_of)]

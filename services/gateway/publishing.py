@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from schemas.message import Message
-from services.gateway.failures import UNANSWERED, Refused, too_large, unavailable
+from services.gateway.errors import UNANSWERED, Refused, too_large, unavailable
 from shared import bus
 from shared.access.principals import SIGNED, signing_name
 from shared.access.signing import from_secret, signed

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from services.gateway.failures import too_many
+from services.gateway.errors import too_many
 from shared import blackboard
 from shared.access.tenants import read_tenants
 from shared.resilience import Buckets, Rate

@@ -11,16 +11,16 @@ from fastapi import Depends, FastAPI
 from prometheus_client import start_http_server
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.gateway.access import Keys, Refusals
-from services.gateway.answers import SafeAnswers
-from services.gateway.body_limit import LimitedBodies
-from services.gateway.browsers import OwnPages, hosts_of
+from services.gateway.access import KeyAuthentication, Refusals
+from services.gateway.body_limit import BodyLimit
 from services.gateway.dependencies import authorize
-from services.gateway.described import describe
-from services.gateway.failures import UNAUTHENTICATED, answer_failures
-from services.gateway.following import Places
+from services.gateway.docs_page import describe
+from services.gateway.errors import UNAUTHENTICATED, register_error_handlers
+from services.gateway.follower_slots import FollowerSlots
 from services.gateway.routes import ROUTERS, metrics
-from services.gateway.uploads import Uploads
+from services.gateway.same_origin import SameOriginOnly, hosts_of
+from services.gateway.security_headers import SecurityHeaders
+from services.gateway.uploads import UploadSlots
 from shared.access.principals import read_principals
 from shared.blackboard import Followers
 from shared.config import Settings, read_settings
@@ -56,7 +56,7 @@ def api_of(parts: Parts) -> FastAPI:
         title="Waggle gateway",
         summary="Submit tasks to the swarm, follow their runs, decide what people have to decide.",
         version=version("waggle"),
-        lifespan=lambda api: _lifespan(parts, api.state.stops, api.state.places.followers),
+        lifespan=lambda api: _lifespan(parts, api.state.stops, api.state.follower_slots.followers),
         generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(authorize)],
         responses=UNAUTHENTICATED,
@@ -66,18 +66,20 @@ def api_of(parts: Parts) -> FastAPI:
     )
     api.state.parts, api.state.stops = parts, KillSwitch(parts.settings)
     followers = Followers(parts.sentinel)
-    api.state.places = Places(followers, parts.settings.max_followers, parts.settings.max_followers_per_key)
-    api.state.uploads = Uploads()
+    api.state.follower_slots = FollowerSlots(
+        followers, parts.settings.max_followers, parts.settings.max_followers_per_key
+    )
+    api.state.upload_slots = UploadSlots()
     for router in (*ROUTERS, *([] if parts.settings.metrics_port else [metrics.router])):
         api.include_router(router)
     describe(api)
-    answer_failures(api)
-    api.add_middleware(LimitedBodies, limit_of=lambda path: _limit(parts.settings, path))
+    register_error_handlers(api)
+    api.add_middleware(BodyLimit, limit_of=lambda path: _limit(parts.settings, path))
     principals = read_principals(parts.settings.principals)
     refusals = Refusals(parts.metrics)
-    api.add_middleware(Keys, principals=principals, refusals=refusals)
-    api.add_middleware(OwnPages, hosts=hosts_of(parts.settings), refusals=refusals)
-    api.add_middleware(SafeAnswers)
+    api.add_middleware(KeyAuthentication, principals=principals, refusals=refusals)
+    api.add_middleware(SameOriginOnly, hosts=hosts_of(parts.settings), refusals=refusals)
+    api.add_middleware(SecurityHeaders)
     if principals is None:
         log.warning("nobody is asked for a key: whoever reaches the port may do everything; set WAGGLE_KEYS")
     return api

@@ -11,7 +11,7 @@ from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.message import Instant
 from schemas.versions import Versions
-from services.gateway.dependencies import Standing
+from services.gateway.dependencies import RunSnapshot
 from services.gateway.views import view_of
 from shared.runs import ENDS
 
@@ -114,7 +114,7 @@ class RunTrace(BaseModel):
         return [each for work in self.works for each in work.attempts]
 
 
-class Telling:
+class TraceBuilder:
     """Takes a run's events in, from the first on."""
 
     def __init__(self) -> None:
@@ -163,35 +163,33 @@ class Telling:
         return [each for work in self.works.values() for each in work.attempts]
 
 
-def _moved(told: Telling, event: e.Moved) -> None:
+def _moved(told: TraceBuilder, event: e.Moved) -> None:
     for attempt in told.attempts:
         if event.target in ENDS and attempt.open:
             told.end(attempt, event.at, "given up")
 
 
-def _ignored(told: Telling, event: e.AnswerIgnored) -> None:
+def _ignored(told: TraceBuilder, event: e.AnswerIgnored) -> None:
     if attempt := told.attempt(event.handoff_id):
         told.charge(attempt)
 
 
-def _failed(told: Telling, event: e.AttemptFailed) -> None:
+def _failed(told: TraceBuilder, event: e.AttemptFailed) -> None:
     attempt = told.attempt(event.handoff_id)
     told.end(attempt, event.at, "failed", event.error.message, error=event.error)
 
 
-def _progressed(told: Telling, event: e.Progressed) -> None:
+def _progressed(told: TraceBuilder, event: e.Progressed) -> None:
     if attempt := told.current(event.step_id):
-        number = event.doing.removeprefix("thinking (turn ").removesuffix(")")
-        turn = int(number) if number.isdecimal() else None
-        attempt.act(Action(what=event.doing, at=event.at, turn=turn), event.at)
+        attempt.act(Action(what=event.doing, at=event.at, turn=event.turn), event.at)
 
 
-def _reviewed(told: Telling, event: e.ReviewGiven) -> None:
+def _reviewed(told: TraceBuilder, event: e.ReviewGiven) -> None:
     verdict = "accepted" if event.accepted else "wants changes"
     told.end(told.current("reviewer"), event.at, verdict, "; ".join(event.reasons))
 
 
-_FOLDS: dict[type[e.RunEvent], Callable[[Telling, Any], None]] = {
+_FOLDS: dict[type[e.RunEvent], Callable[[TraceBuilder, Any], None]] = {
     e.Moved: _moved,
     e.Spent: lambda told, ev: told.spend(ev.usage),
     e.AnswerIgnored: _ignored,
@@ -210,14 +208,14 @@ _FOLDS: dict[type[e.RunEvent], Callable[[Telling, Any], None]] = {
 }
 
 
-def trace_of(standing: Standing, events: Iterable[e.RunEvent]) -> RunTrace:
+def trace_of(snapshot: RunSnapshot, events: Iterable[e.RunEvent]) -> RunTrace:
     """What a run did; before it has begun, nothing."""
-    told, now = Telling(), view_of(standing)
+    told, now = TraceBuilder(), view_of(snapshot)
     for event in events:
         told.tell(event)
     return RunTrace(
-        run_id=standing.id,
-        trace_id=_trace_id(standing.run.traceparent) if standing.run else None,
+        run_id=snapshot.id,
+        trace_id=_trace_id(snapshot.run.traceparent) if snapshot.run else None,
         state=now.state,
         reason=now.reason,
         started=now.started,

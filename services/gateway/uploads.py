@@ -1,4 +1,4 @@
-"""Uploads under way: a few at once, spooled to disk piece by piece, whole in memory only one at a time."""
+"""UploadSlots under way: a few at once, spooled to disk piece by piece, whole in memory only one at a time."""
 
 import asyncio
 import tempfile
@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from services.gateway.failures import unavailable
+from services.gateway.errors import unavailable
 
 AT_ONCE = 8
 OF_ONE_CALLER = 4
-"""Uploads one gateway takes at the same time: each has up to the largest attachment on disk."""
+"""UploadSlots one gateway takes at the same time: each has up to the largest attachment on disk."""
 _PIECE = 1_048_576
 
 
-class Uploads:
-    """Places for uploads, and the one place where a whole file is in memory."""
+class UploadSlots:
+    """FollowerSlots for uploads, and the one place where a whole file is in memory."""
 
     def __init__(self) -> None:
         self._under_way: Counter[str | None] = Counter()
@@ -24,7 +24,7 @@ class Uploads:
         """Held while a whole file is in memory: Postgres takes a value only as a whole."""
 
     @contextmanager
-    def place(self, caller: str | None) -> Iterator[None]:
+    def slot(self, caller: str | None) -> Iterator[None]:
         """Hold a place. Raises Refused 503 when none is free, or the caller has its share."""
         if self._under_way.total() >= AT_ONCE or (caller is not None and self._under_way[caller] >= OF_ONE_CALLER):
             raise unavailable("too_many_uploads", "too many files are being uploaded at this moment")

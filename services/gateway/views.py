@@ -12,7 +12,7 @@ from schemas.message import Instant, Part
 from schemas.plan import Plan
 from schemas.stop import WorkStopped
 from schemas.task import StepSummary
-from services.gateway.dependencies import Standing
+from services.gateway.dependencies import RunSnapshot
 from shared.blackboard import UnreadableRun
 from shared.runs import Run
 from shared.runs.awaiting import awaited_handoffs
@@ -165,20 +165,20 @@ def _unreadable_line(run: UnreadableRun) -> RunLine:
     )
 
 
-def view_of(standing: Standing, stops: Iterable[WorkStopped] = ()) -> RunView:
+def view_of(snapshot: RunSnapshot, stops: Iterable[WorkStopped] = ()) -> RunView:
     """Return the run as it stands; a task on its way is a run in INTAKE. `stops`: what is stopped."""
-    run, mark = standing.run, standing.mark
+    run, pending = snapshot.run, snapshot.pending
     if run is not None:
-        return _view(run, standing.version).model_copy(update={"parked": _parked(run, stops)})
-    assert mark is not None, "a standing has a run or a mark"
+        return _view(run, snapshot.version).model_copy(update={"parked": _parked(run, stops)})
+    assert pending is not None, "a snapshot has a run or a pending task"
     return RunView(
-        run_id=standing.id,
-        task_id=mark.task_id,
-        tenant=standing.tenant,
+        run_id=snapshot.id,
+        task_id=pending.task_id,
+        tenant=snapshot.tenant,
         state=State.INTAKE,
         reason="the task was accepted and is on its way",
-        objective=mark.objective,
-        started=mark.at,
+        objective=pending.objective,
+        started=pending.at,
         deadline=None,
         finished=None,
         version=0,

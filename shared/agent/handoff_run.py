@@ -82,9 +82,9 @@ class HandoffRun:
             "effected": self.authorizer.effects.made,
         }
 
-    async def report_progress(self, doing: str) -> None:
-        """Show the run's followers the current activity."""
-        await self.runtime.report_progress(self.handoff, doing)
+    async def report_progress(self, doing: str, *, turn: int | None = None) -> None:
+        """Show the run's followers the current activity; `turn`: the model turn that starts."""
+        await self.runtime.report_progress(self.handoff, doing, turn)
 
     async def _check_retry(self, effect: Effect) -> None:
         """Raises Stopped; for an acting tool also Unwanted, and RetryableError `unknown_run`."""

@@ -78,7 +78,7 @@ class JournaledModelTurns:
     async def _new_entry(self, number: int) -> dict[str, Any]:
         handoff_run, place = self.handoff_run, self._place(number)
         handoff_run.authorizer.before_model_call(place, self._role)
-        await handoff_run.report_progress(f"thinking (turn {number})")
+        await handoff_run.report_progress(f"thinking (turn {number})", turn=number)
         reply = await self._ask(place)
         return {
             "added": self.messages[self._recorded_messages :],

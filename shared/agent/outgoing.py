@@ -31,7 +31,7 @@ def _consequence(action: GuardrailAction) -> str:
     return ": it was taken out" if action is GuardrailAction.REDACT else ""
 
 
-def progressed(handoff: Handoff, agent: str, doing: str) -> Progressed:
+def progressed(handoff: Handoff, agent: str, doing: str, turn: int | None = None) -> Progressed:
     """Return the event that shows the agent's current activity to followers of the run."""
     return Progressed(
         run_id=handoff.run_id,
@@ -41,4 +41,5 @@ def progressed(handoff: Handoff, agent: str, doing: str) -> Progressed:
         step_id=getattr(handoff, "step_id", agent),
         agent=agent,
         doing=doing,
+        turn=turn,
     )

@@ -97,9 +97,9 @@ class AgentRuntime:
         if self.stops.reason(scope) and await self.runs.awaits(handoff.tenant, handoff.run_id, handoff.id):
             self.stops.check(scope)
 
-    async def report_progress(self, handoff: Handoff, doing: str) -> None:
+    async def report_progress(self, handoff: Handoff, doing: str, turn: int | None = None) -> None:
         """Append a progress event to the live events of the run."""
-        await append_live_event(self.sentinel.scripts, progressed(handoff, self.agent.name, doing))
+        await append_live_event(self.sentinel.scripts, progressed(handoff, self.agent.name, doing, turn))
 
     async def publish(self, answer: Answer, cause: str) -> None:
         """Publish the answer. `cause`: id of the message it answers."""

@@ -174,7 +174,7 @@ class MemoryRuntime(AgentRuntime):
         """Return True: a test awaits its handoffs."""
         return True
 
-    async def report_progress(self, handoff: Handoff, doing: str) -> None:
+    async def report_progress(self, handoff: Handoff, doing: str, turn: int | None = None) -> None:
         """Note the activity."""
         self.doing.append(doing)
 

@@ -10,8 +10,8 @@ from schemas.approval import CancelRun, CarryOut, Command, HumanDecided, PauseRu
 from schemas.event import State
 from schemas.message import Id, Part, Text
 from services.gateway.access import Caller
-from services.gateway.dependencies import CallerOf, PartsOf, RunId, Standing, StandingOf, Tenant, standing_of
-from services.gateway.failures import Refused, documented
+from services.gateway.dependencies import CallerDep, PartsDep, RunId, RunSnapshot, SnapshotDep, Tenant, snapshot_of
+from services.gateway.errors import Refused, error_responses
 from services.gateway.publishing import deliver
 from services.gateway.views import Commanded
 from shared.blackboard import UnreadableRun
@@ -19,7 +19,7 @@ from shared.runs import ENDS, Run, refusal_of
 from shared.runs.result import effects_digest
 from shared.service import Parts
 
-router = APIRouter(prefix="/v1/runs/{run_id}", tags=["commands"], responses=documented(404, 409, 413))
+router = APIRouter(prefix="/v1/runs/{run_id}", tags=["commands"], responses=error_responses(404, 409, 413))
 
 
 BY = "Who wants it. Where a key is asked for, its owner's name counts instead; elsewhere it is needed."
@@ -52,14 +52,14 @@ class Decision(Order):
 
 @router.post("/cancel", status_code=202, summary="Cancel a run")
 async def cancel_run(
-    order: ReasonedOrder, run_id: RunId, tenant: Tenant, parts: PartsOf, caller: CallerOf
+    order: ReasonedOrder, run_id: RunId, tenant: Tenant, parts: PartsDep, caller: CallerDep
 ) -> Commanded:
     """End the run; no further call is made for it. The result follows once agents at work have reported.
 
     A run whose record cannot be read is ended, too.
     """
     try:
-        return await _command(parts, await standing_of(run_id, tenant, parts), CancelRun, order, caller)
+        return await _command(parts, await snapshot_of(run_id, tenant, parts), CancelRun, order, caller)
     except UnreadableRun as unreadable:
         if unreadable.state in ENDS:
             raise
@@ -67,17 +67,17 @@ async def cancel_run(
 
 
 @router.post("/pause", status_code=202, summary="Pause a run")
-async def pause_run(order: ReasonedOrder, standing: StandingOf, parts: PartsOf, caller: CallerOf) -> Commanded:
+async def pause_run(order: ReasonedOrder, snapshot: SnapshotDep, parts: PartsDep, caller: CallerDep) -> Commanded:
     """Dispatch nothing more until the run is resumed; what is in flight is kept. 409 for a paused run."""
-    return await _command(parts, standing, PauseRun, order, caller)
+    return await _command(parts, snapshot, PauseRun, order, caller)
 
 
 @router.post("/resume", status_code=202, summary="Resume a run")
-async def resume_run(order: Order, standing: StandingOf, parts: PartsOf, caller: CallerOf) -> Commanded:
+async def resume_run(order: Order, snapshot: SnapshotDep, parts: PartsDep, caller: CallerDep) -> Commanded:
     """Go on from where the run was paused, or, if it has failed, from the step that failed. 409 for any other run."""
-    run = _begun(standing)
+    run = _started_run(snapshot)
     if run.state in ENDS - {State.FAILED}:
-        raise _ended(run)
+        raise _run_ended(run)
     return await _send_checked(parts, run, ResumeRun, order, caller)
 
 
@@ -88,9 +88,9 @@ class CarryOutOrder(Order):
 
 
 @router.post("/carry-out", status_code=202, summary="Make the calls a dry run has shown")
-async def carry_out_run(order: CarryOutOrder, standing: StandingOf, parts: PartsOf, caller: CallerOf) -> Commanded:
+async def carry_out_run(order: CarryOutOrder, snapshot: SnapshotDep, parts: PartsDep, caller: CallerDep) -> Commanded:
     """Make them in their order and as they were shown, once, and nothing else; no model is asked."""
-    run = _begun(standing)
+    run = _started_run(snapshot)
     shown = effects_digest(run)
     if run.carried_out_by is not None:
         message = f"the calls of the run {run.id} were applied already, by {run.carried_out_by}"
@@ -104,20 +104,20 @@ async def carry_out_run(order: CarryOutOrder, standing: StandingOf, parts: Parts
 
 
 @router.post("/decisions", status_code=202, summary="Answer a run's question")
-async def decide_for_run(order: Decision, standing: StandingOf, parts: PartsOf, caller: CallerOf) -> Commanded:
+async def decide_for_run(order: Decision, snapshot: SnapshotDep, parts: PartsDep, caller: CallerDep) -> Commanded:
     """Approve or reject what the run waits for: `request_id` is that of its `waiting_for`."""
-    asked = _living(standing).request
+    asked = _active_run(snapshot).request
     if asked is None or asked.request_id != order.request_id:
-        message = f"the run {standing.id} does not wait for a decision {order.request_id}"
+        message = f"the run {snapshot.id} does not wait for a decision {order.request_id}"
         raise Refused(409, "not_awaited", message, action="the run's `waiting_for` says what it waits for")
     if order.digest not in (None, asked.proposal.digest if asked.proposal else None):
-        message = f"the run {standing.id} waits for a decision about another call"
+        message = f"the run {snapshot.id} waits for a decision about another call"
         raise Refused(409, "not_awaited", message, action="look again: the run's `waiting_for` says about which")
-    return await _command(parts, standing, HumanDecided, order, caller)
+    return await _command(parts, snapshot, HumanDecided, order, caller)
 
 
-async def _command(parts: Parts, standing: Standing, kind: type[Command], order: Order, caller: Caller) -> Commanded:
-    return await _send_checked(parts, _living(standing), kind, order, caller)
+async def _command(parts: Parts, snapshot: RunSnapshot, kind: type[Command], order: Order, caller: Caller) -> Commanded:
+    return await _send_checked(parts, _active_run(snapshot), kind, order, caller)
 
 
 async def _send_checked(parts: Parts, run: Run, kind: type[Command], order: Order, caller: Caller) -> Commanded:
@@ -135,7 +135,7 @@ async def _send(parts: Parts, command: Command, caller: Caller) -> Commanded:
 
 
 def _order(kind: type[Command], run_id: str, tenant: str, order: Order, caller: Caller) -> Command:
-    whose = {"run_id": run_id, "tenant": tenant, "by": caller.signed(order.by)}
+    whose = {"run_id": run_id, "tenant": tenant, "by": caller.acting_name(order.by)}
     return kind.model_validate(order.model_dump() | whose)
 
 
@@ -155,20 +155,20 @@ def _refused(run: Run, command: Command, why: str) -> Refused:
     return Refused(409, "wrong_state", message, retryable=passing, action=action)
 
 
-def _living(standing: Standing) -> Run:
+def _active_run(snapshot: RunSnapshot) -> Run:
     """The run, if it has not ended."""
-    run = _begun(standing)
+    run = _started_run(snapshot)
     if run.state in ENDS:
-        raise _ended(run)
+        raise _run_ended(run)
     return run
 
 
-def _begun(standing: Standing) -> Run:
+def _started_run(snapshot: RunSnapshot) -> Run:
     """The run, if it has begun. A command that overtook the task on its way would find no run."""
-    if standing.run is None:
-        raise Refused(409, "not_started", f"the run {standing.id} has not begun yet", retryable=True)
-    return standing.run
+    if snapshot.run is None:
+        raise Refused(409, "not_started", f"the run {snapshot.id} has not begun yet", retryable=True)
+    return snapshot.run
 
 
-def _ended(run: Run) -> Refused:
+def _run_ended(run: Run) -> Refused:
     return Refused(409, "ended", f"the run {run.id} has ended: {run.state}")

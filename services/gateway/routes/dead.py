@@ -10,15 +10,15 @@ from schemas.dead import DeadLetterHandled
 from schemas.message import Text
 from services.gateway.dead_letter_batch import deal
 from services.gateway.dead_letters import DeadLetterView, Progress, Selection, letter_lock, refusing, view_of_letter
-from services.gateway.dependencies import CallerOf, PartsOf, SettingsOf
-from services.gateway.failures import documented
+from services.gateway.dependencies import CallerDep, PartsDep, SettingsDep
+from services.gateway.errors import error_responses
 from services.gateway.routes.commands import Order, ReasonedOrder
 from shared.bus.dead import Found, Redriver, Search, dead_letters, redriver
 from shared.config import Settings
 
-router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], responses=documented(404))
+router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], responses=error_responses(404))
 one = APIRouter(
-    prefix="/v1/dead-letters/{topic}/{partition}/{offset}", tags=["dead letters"], responses=documented(404)
+    prefix="/v1/dead-letters/{topic}/{partition}/{offset}", tags=["dead letters"], responses=error_responses(404)
 )
 
 
@@ -75,52 +75,54 @@ Name = Annotated[str, Depends(name_of)]
 
 
 @router.get("", summary="List dead letters")
-async def list_dead_letters(wanted: Annotated[Search, Query()], settings: SettingsOf) -> Found:
+async def list_dead_letters(wanted: Annotated[Search, Query()], settings: SettingsDep) -> Found:
     """The newest first. A list that is not `complete` can be narrowed by topic and time."""
     return await _found(settings, wanted)
 
 
 @one.get("", summary="Show a dead letter")
-async def show_dead_letter(name: Name, settings: SettingsOf) -> DeadLetterView:
+async def show_dead_letter(name: Name, settings: SettingsDep) -> DeadLetterView:
     """Where it was and why it could not be worked on, its original headers and bytes, and what became of it."""
     async with refusing(), dead_letters(settings) as letters:
         return view_of_letter(*await letters.find(name))
 
 
-@one.post("/redrive", summary="Redrive a dead letter", responses=documented(404, 409))
-async def redrive_dead_letter(name: Name, order: Redrive, parts: PartsOf, caller: CallerOf) -> DeadLetterHandled:
+@one.post("/redrive", summary="Redrive a dead letter", responses=error_responses(404, 409))
+async def redrive_dead_letter(name: Name, order: Redrive, parts: PartsDep, caller: CallerDep) -> DeadLetterHandled:
     """Put the original record back on its topic. 409 `already_handled`, saying by whom, when somebody did something."""
     async with refusing(), redriver(parts.settings, letter_lock(parts.redis)) as desk:
-        return await desk.redrive(name, caller.signed(order.by), order.reason, again=order.again)
+        return await desk.redrive(name, caller.acting_name(order.by), order.reason, again=order.again)
 
 
-@one.post("/discard", summary="Discard a dead letter", responses=documented(404, 409))
-async def discard_dead_letter(name: Name, order: ReasonedOrder, parts: PartsOf, caller: CallerOf) -> DeadLetterHandled:
+@one.post("/discard", summary="Discard a dead letter", responses=error_responses(404, 409))
+async def discard_dead_letter(
+    name: Name, order: ReasonedOrder, parts: PartsDep, caller: CallerDep
+) -> DeadLetterHandled:
     """Give it up for good. 409 `already_handled`, saying by whom, when somebody did something."""
     async with refusing(), redriver(parts.settings, letter_lock(parts.redis)) as desk:
-        return await desk.discard(name, caller.signed(order.by), order.reason)
+        return await desk.discard(name, caller.acting_name(order.by), order.reason)
 
 
-async def found_to_redrive(order: RedriveMany, settings: SettingsOf, caller: CallerOf) -> Found:
+async def found_to_redrive(order: RedriveMany, settings: SettingsDep, caller: CallerDep) -> Found:
     """What the order means, looked up before the answer begins: after that nothing can be refused."""
-    caller.signed(order.by)
+    caller.acting_name(order.by)
     return await _found(settings, order.letters)
 
 
-async def found_to_discard(order: DiscardMany, settings: SettingsOf, caller: CallerOf) -> Found:
+async def found_to_discard(order: DiscardMany, settings: SettingsDep, caller: CallerDep) -> Found:
     """As `found_to_redrive`."""
-    caller.signed(order.by)
+    caller.acting_name(order.by)
     return await _found(settings, order.letters)
 
 
 @router.post("/redrive", summary="Redrive many dead letters")
 async def redrive_dead_letters(
-    order: RedriveMany, found: Annotated[Found, Depends(found_to_redrive)], parts: PartsOf, caller: CallerOf
+    order: RedriveMany, found: Annotated[Found, Depends(found_to_redrive)], parts: PartsDep, caller: CallerDep
 ) -> AsyncIterator[Selection | Progress]:
     """One line of JSON that says how many, then one for each as it is put back. It stops when the caller goes away."""
 
     async def act(desk: Redriver, name: str) -> DeadLetterHandled:
-        return await desk.redrive(name, caller.signed(order.by), order.reason)
+        return await desk.redrive(name, caller.acting_name(order.by), order.reason)
 
     async for line in deal(parts, found, act, rate=order.rate, dry_run=order.dry_run):
         yield line
@@ -128,12 +130,12 @@ async def redrive_dead_letters(
 
 @router.post("/discard", summary="Discard many dead letters")
 async def discard_dead_letters(
-    order: DiscardMany, found: Annotated[Found, Depends(found_to_discard)], parts: PartsOf, caller: CallerOf
+    order: DiscardMany, found: Annotated[Found, Depends(found_to_discard)], parts: PartsDep, caller: CallerDep
 ) -> AsyncIterator[Selection | Progress]:
     """One line of JSON that says how many, then one for each as it is given up. It stops when the caller goes away."""
 
     async def act(desk: Redriver, name: str) -> DeadLetterHandled:
-        return await desk.discard(name, caller.signed(order.by), order.reason)
+        return await desk.discard(name, caller.acting_name(order.by), order.reason)
 
     async for line in deal(parts, found, act, rate=order.rate, dry_run=order.dry_run):
         yield line

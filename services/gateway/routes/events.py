@@ -8,14 +8,14 @@ from fastapi import APIRouter, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from schemas.event import Moved, ResultReleased
-from services.gateway.dependencies import PartsOf, Standing, StandingOf, mark_of
-from services.gateway.failures import documented_beside_stream
-from services.gateway.following import FollowersOf
+from services.gateway.dependencies import PartsDep, RunSnapshot, SnapshotDep, pending_task
+from services.gateway.errors import stream_error_responses
+from services.gateway.follower_slots import FollowersDep
 from shared.blackboard import CutOff, LiveEvent
 from shared.runs import ENDS
 from shared.service import Parts
 
-router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=documented_beside_stream(404, 429))
+router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=stream_error_responses(404, 429))
 
 LastEventId = Annotated[
     str, Header(pattern=r"^\d{1,20}(-\d{1,20})?$", description="Go on after this event: an `id` of the stream.")
@@ -29,7 +29,7 @@ LastEventId = Annotated[
     response_description="Server-sent events until the run has ended",
 )
 async def follow_run(
-    standing: StandingOf, parts: PartsOf, followers: FollowersOf, last_event_id: LastEventId = "0"
+    snapshot: SnapshotDep, parts: PartsDep, followers: FollowersDep, last_event_id: LastEventId = "0"
 ) -> AsyncIterator[ServerSentEvent]:
     """Each event with its stream id, its wire type as `event` and its JSON as `data`; the past comes first.
 
@@ -37,18 +37,18 @@ async def follow_run(
     reads more slowly than events come is cut off, and resumes with `Last-Event-ID`. 429 and 503 say that the key, or
     this gateway, follows as many runs as it may.
     """
-    over, ended = await _is_over(parts, standing.tenant, standing.id), 0
+    over, ended = await _is_over(parts, snapshot.tenant, snapshot.id), 0
     try:
-        async with aclosing(followers.follow(standing.tenant, standing.id, last_event_id)) as events:
+        async with aclosing(followers.follow(snapshot.tenant, snapshot.id, last_event_id)) as events:
             async for event in events:
                 if event is not None:
                     yield ServerSentEvent(id=event.id, event=event.type, raw_data=event.json)
                     ended += ends(event)
-                if over if event is None else ends(event) and ended > await _resumes(parts, standing):
+                if over if event is None else ends(event) and ended > await _resumes(parts, snapshot):
                     return
                 if event is None:
                     yield ServerSentEvent(comment="nothing new")
-                    over = await _is_over(parts, standing.tenant, standing.id)
+                    over = await _is_over(parts, snapshot.tenant, snapshot.id)
     except CutOff:
         yield ServerSentEvent(comment="cut off: resume after the last id")
 
@@ -60,13 +60,13 @@ def ends(event: LiveEvent) -> bool:
     return event.type == ResultReleased.wire_type()
 
 
-async def _resumes(parts: Parts, standing: Standing) -> int:
+async def _resumes(parts: Parts, snapshot: RunSnapshot) -> int:
     """How often the run was taken up again after it had ended."""
-    run = (await parts.runs.load(standing.tenant, standing.id)).run
+    run = (await parts.runs.load(snapshot.tenant, snapshot.id)).run
     return run.resumes if run else 0
 
 
 async def _is_over(parts: Parts, tenant: str, run_id: str) -> bool:
     """Return true if no new event will come. Those there are can still be unread: read once more before leaving."""
     over = await parts.runs.is_over(tenant, run_id)
-    return await mark_of(parts, tenant, run_id) is None if over is None else over
+    return await pending_task(parts, tenant, run_id) is None if over is None else over

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from schemas.message import UNKNOWN_MEDIA, MediaType, media_type_or_unknown
 from schemas.task import Attachment
-from services.gateway.dependencies import CallerOf, PartsOf, Tenant
-from services.gateway.failures import Refused, documented, explain
-from services.gateway.uploads import Uploads, spool, spooled
+from services.gateway.dependencies import CallerDep, PartsDep, Tenant
+from services.gateway.errors import Refused, error_responses, explain
+from services.gateway.uploads import UploadSlots, spool, spooled
 
 router = APIRouter(tags=["files"])
 
@@ -44,25 +44,25 @@ def described(
         raise Refused(422, "invalid_request", explain(wrong.errors(include_url=False))) from None
 
 
-def uploads_of(request: Request) -> Uploads:
+def upload_slots_of(request: Request) -> UploadSlots:
     """Return the places for uploads."""
-    uploads: Uploads = request.app.state.uploads
-    return uploads
+    slots: UploadSlots = request.app.state.upload_slots
+    return slots
 
 
-@router.post("/v1/files", status_code=201, summary="Upload a file", responses=documented(413), openapi_extra=_RAW)
+@router.post("/v1/files", status_code=201, summary="Upload a file", responses=error_responses(413), openapi_extra=_RAW)
 async def upload_file(
     about: Annotated[Attachment, Depends(described)],
     request: Request,
     tenant: Tenant,
-    parts: PartsOf,
-    caller: CallerOf,
-    uploads: Annotated[Uploads, Depends(uploads_of)],
+    parts: PartsDep,
+    caller: CallerDep,
+    slots: Annotated[UploadSlots, Depends(upload_slots_of)],
 ) -> Attachment:
     """The body is the file. The answer is ready to be put into a task's `context.attachments`."""
-    with uploads.place(caller.name), spool() as file:
+    with slots.slot(caller.name), spool() as file:
         size = await spooled(request.stream(), file)
-        async with uploads.storing:
+        async with slots.storing:
             content = await asyncio.to_thread(_whole, file)
             uri = await parts.archive.put(tenant, content, about.media_type)
     return Attachment(name=about.name, media_type=about.media_type, uri=uri, size=size)
@@ -74,9 +74,9 @@ def _whole(file: BinaryIO) -> bytes:
 
 
 @router.get(
-    "/v1/files/{sha256}", summary="Download a file", responses=documented(404) | _STORED, response_class=Response
+    "/v1/files/{sha256}", summary="Download a file", responses=error_responses(404) | _STORED, response_class=Response
 )
-async def download_file(sha256: str, tenant: Tenant, parts: PartsOf) -> Response:
+async def download_file(sha256: str, tenant: Tenant, parts: PartsDep) -> Response:
     """A file that was uploaded or that an agent made: what stands after `blob:` in its `uri`."""
     known = await parts.archive.known(tenant, sha256) if _SHA256.fullmatch(sha256) else None
     if known is None:

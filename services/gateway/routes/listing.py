@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from schemas.event import State
-from services.gateway.dependencies import PartsOf, Tenant
-from services.gateway.failures import documented
+from services.gateway.dependencies import PartsDep, Tenant
+from services.gateway.errors import error_responses
 from services.gateway.views import ApprovalPage, ApprovalView, RunPage, line_of
 from shared.blackboard import UnreadableRun, keys
 from shared.runs import Run
@@ -25,17 +25,17 @@ Offset = Annotated[int, Query(ge=0, le=1_000_000, description="Where the page be
 InState = Annotated[State | None, Query(description="Only runs in this state.")]
 
 
-@router.get("/v1/runs", summary="List runs", responses=documented())
+@router.get("/v1/runs", summary="List runs", responses=error_responses())
 async def list_runs(
-    tenant: Tenant, parts: PartsOf, state: InState = None, limit: Limit = 50, offset: Offset = 0
+    tenant: Tenant, parts: PartsDep, state: InState = None, limit: Limit = 50, offset: Offset = 0
 ) -> RunPage:
     """The newest first. With `state`, a page may hold fewer runs than `limit` and still have a next one."""
     found, following = await _page(parts, tenant, state, limit, offset)
     return RunPage(runs=[line_of(run) for run in found], next_offset=following)
 
 
-@router.get("/v1/approvals", summary="List what waits for a person", responses=documented())
-async def list_approvals(tenant: Tenant, parts: PartsOf, limit: Limit = 50, offset: Offset = 0) -> ApprovalPage:
+@router.get("/v1/approvals", summary="List what waits for a person", responses=error_responses())
+async def list_approvals(tenant: Tenant, parts: PartsDep, limit: Limit = 50, offset: Offset = 0) -> ApprovalPage:
     """Every question a run of the tenant waits with, with all there is to know about the call it is about."""
     found, following = await _page(parts, tenant, State.WAITING_HUMAN, limit, offset)
     asked = [

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Response
 from prometheus_client.exposition import choose_encoder
 
-from services.gateway.dependencies import PartsOf
+from services.gateway.dependencies import PartsDep
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/metrics")
-def show_metrics(parts: PartsOf, accept: Annotated[str, Header()] = "") -> Response:
+def show_metrics(parts: PartsDep, accept: Annotated[str, Header()] = "") -> Response:
     """In Prometheus' form."""
     encode, media_type = choose_encoder(accept)
     return Response(encode(parts.registry), headers={"Content-Type": media_type})

@@ -10,14 +10,14 @@ from pydantic import Field
 
 from schemas.message import Part
 from schemas.stop import SCOPE, WorkStopped
-from services.gateway.dependencies import CallerOf, PartsOf, StopsOf
-from services.gateway.failures import documented, unavailable
+from services.gateway.dependencies import CallerDep, PartsDep, StopsDep
+from services.gateway.errors import error_responses, unavailable
 from services.gateway.publishing import clear, deliver
 from services.gateway.routes.commands import ReasonedOrder
 from shared.access.principals import EVERY
 from shared.service.kill_switch import TOPIC, KillSwitch
 
-router = APIRouter(prefix="/v1/stops", tags=["stops"], responses=documented())
+router = APIRouter(prefix="/v1/stops", tags=["stops"], responses=error_responses())
 
 WITHIN = 5.0
 """Seconds Kafka has to say what is stopped."""
@@ -27,14 +27,14 @@ GivenScope = Annotated[
 ]
 
 
-def scope_of(scope: GivenScope, caller: CallerOf) -> str:
+def scope_of(scope: GivenScope, caller: CallerDep) -> str:
     """What is meant. 403 for a tenant that is not the caller's, and for what concerns more than one tenant."""
     kind, _, name = scope.partition(":")
     caller.act_for(name if kind == "tenant" else EVERY)
     return scope
 
 
-ScopeOf = Annotated[str, Depends(scope_of)]
+ScopeDep = Annotated[str, Depends(scope_of)]
 
 
 class StopOrder(ReasonedOrder):
@@ -49,21 +49,21 @@ class Started(Part):
 
 
 @router.get("", summary="List what is stopped")
-async def list_stops(stops: StopsOf) -> list[WorkStopped]:
+async def list_stops(stops: StopsDep) -> list[WorkStopped]:
     """Everything that operators have stopped and not started again."""
     return sorted(await _known(stops), key=lambda stop: stop.scope)
 
 
 @router.put("/{scope}", status_code=202, summary="Stop something")
-async def stop(scope: ScopeOf, order: StopOrder, parts: PartsOf, caller: CallerOf) -> WorkStopped:
+async def stop(scope: ScopeDep, order: StopOrder, parts: PartsDep, caller: CallerDep) -> WorkStopped:
     """Let agents call no model and no tool for it any more: calls under way are cancelled where they can be."""
-    stopped = WorkStopped(scope=scope, by=caller.signed(order.by), reason=order.reason, at=datetime.now(UTC))
+    stopped = WorkStopped(scope=scope, by=caller.acting_name(order.by), reason=order.reason, at=datetime.now(UTC))
     await deliver(parts, stopped, id=f"stop-{uuid4().hex}", run_id=scope)
     return stopped
 
 
 @router.delete("/{scope}", status_code=202, summary="Let it go on")
-async def start(scope: ScopeOf, parts: PartsOf, stops: StopsOf) -> Started:
+async def start(scope: ScopeDep, parts: PartsDep, stops: StopsDep) -> Started:
     """What waited goes on where it stood."""
     was = next((each for each in await _known(stops) if each.scope == scope), None)
     await clear(parts, TOPIC, scope)

@@ -11,8 +11,8 @@ from pydantic import Field
 from schemas.message import MOST
 from schemas.plan import AgentCard
 from schemas.skip import BatchSkipped
-from services.gateway.dependencies import CallerOf, PartsOf
-from services.gateway.failures import UNANSWERED, Refused, documented, unavailable
+from services.gateway.dependencies import CallerDep, PartsDep
+from services.gateway.errors import UNANSWERED, Refused, error_responses, unavailable
 from services.gateway.publishing import deliver
 from services.gateway.routes.commands import ReasonedOrder
 from shared.blackboard import known_agents
@@ -25,7 +25,7 @@ TIMEOUT = 9.0
 GivenTopic = Annotated[str, Path(max_length=249, description="The topic, without the prefix.")]
 GivenPartition = Annotated[int, Path(ge=0, le=MOST)]
 
-router = APIRouter(tags=["swarm"], responses=documented())
+router = APIRouter(tags=["swarm"], responses=error_responses())
 
 
 class SkipOrder(ReasonedOrder):
@@ -37,13 +37,13 @@ class SkipOrder(ReasonedOrder):
 
 
 @router.get("/v1/agents", summary="List the agents")
-async def list_agents(parts: PartsOf) -> list[AgentCard]:
+async def list_agents(parts: PartsDep) -> list[AgentCard]:
     """Every agent that has announced itself, with its tools; plans are made of these."""
     return list((await known_agents(parts.redis)).values())
 
 
 @router.get("/v1/topics", summary="List the topics")
-async def list_topics(parts: PartsOf) -> list[TopicLag]:
+async def list_topics(parts: PartsDep) -> list[TopicLag]:
     """What each topic holds; of each group its state, its members, and how many messages it has still to finish."""
     prefix = parts.settings.topic_prefix
     groups = groups_by_topic(prefix, await known_agents(parts.redis))
@@ -58,10 +58,10 @@ async def list_topics(parts: PartsOf) -> list[TopicLag]:
     "/v1/topics/{topic}/partitions/{partition}/skip",
     status_code=202,
     summary="Skip a batch that cannot be read",
-    responses=documented(409),
+    responses=error_responses(409),
 )
 async def skip_batch(
-    topic: GivenTopic, partition: GivenPartition, order: SkipOrder, parts: PartsOf, caller: CallerOf
+    topic: GivenTopic, partition: GivenPartition, order: SkipOrder, parts: PartsDep, caller: CallerDep
 ) -> BatchSkipped:
     """Give up the records of the batch at the offset: consumers that are held there go on behind it.
 
@@ -80,7 +80,7 @@ async def skip_batch(
         partition=partition,
         first=found.first,
         end=found.end,
-        by=caller.signed(order.by),
+        by=caller.acting_name(order.by),
         reason=order.reason,
         at=datetime.now(UTC),
     )

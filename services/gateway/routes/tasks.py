@@ -9,8 +9,8 @@ from fastapi import APIRouter, Header
 
 from schemas.message import Id
 from schemas.task import Task
-from services.gateway.dependencies import DEFAULT_TENANT, CallerOf, GivenTenant, Mark, PartsOf
-from services.gateway.failures import Refused, documented
+from services.gateway.dependencies import DEFAULT_TENANT, CallerDep, GivenTenant, PartsDep, PendingTask
+from services.gateway.errors import Refused, error_responses
 from services.gateway.publishing import SOURCE, deliver
 from services.gateway.rate_limit import admit
 from services.gateway.views import Submitted, links_to
@@ -38,11 +38,11 @@ GivenKey = Annotated[
     "/v1/tasks",
     status_code=202,
     summary="Submit a task",
-    responses=documented(413, 429),
+    responses=error_responses(413, 429),
     response_description="Accepted",
 )
 async def submit_task(
-    task: Task, parts: PartsOf, caller: CallerOf, tenant: GivenTenant = None, key: GivenKey = None
+    task: Task, parts: PartsDep, caller: CallerDep, tenant: GivenTenant = None, key: GivenKey = None
 ) -> Submitted:
     """Accepted means that Kafka has acknowledged it (`acks=all`). After a 503, send it again with the same key."""
     task = addressed(task, tenant, key)
@@ -50,7 +50,7 @@ async def submit_task(
     task_id = f"task-{uuid4().hex}"
     run_id = run_id_for(task.tenant, task.idempotency_key, SOURCE, task_id)
     await deliver(parts, task, id=task_id, run_id=run_id)
-    await _mark(parts, task.tenant, run_id, Mark.of(task_id, task.objective))
+    await _mark(parts, task.tenant, run_id, PendingTask.of(task_id, task.objective))
     return Submitted(run_id=run_id, task_id=task_id, tenant=task.tenant, links=links_to(run_id, task.tenant))
 
 
@@ -72,7 +72,7 @@ def _agreed(field: str, inside: str | None, outside: str | None) -> str | None:
     return inside if outside is None else outside
 
 
-async def _mark(parts: Parts, tenant: str, run_id: str, mark: Mark) -> None:
+async def _mark(parts: Parts, tenant: str, run_id: str, mark: PendingTask) -> None:
     """Without a mark a read that comes before the run has begun finds nothing; the task is accepted all the same."""
     try:
         async with asyncio.timeout(MARK_TIMEOUT):

@@ -237,10 +237,22 @@ async def test_a_redelivery_within_a_loop_warns_the_model_at_the_same_turn(worke
     assert await calls_of(model, agent) == 6
 
 
+async def test_a_turn_is_reported_with_its_number(worker, agent, model, monkeypatch):
+    turns: list[int | None] = []
+
+    async def reported(_handoff, _what: str, turn: int | None = None) -> None:
+        turns.append(turn)
+
+    monkeypatch.setattr(AgentRuntime, "report_progress", lambda _self, *what: reported(*what))
+    await scripted(model, agent, calling("add", first=2, second=3), FINAL)
+    await answer(worker, handoff(agent))
+    assert turns == [1, None, 2]
+
+
 async def test_a_loop_is_shown_to_those_who_follow_the_run(worker, agent, model, monkeypatch):
     doing: list[str] = []
 
-    async def told(_handoff, what: str) -> None:
+    async def told(_handoff, what: str, _turn: int | None = None) -> None:
         doing.append(what)
 
     monkeypatch.setattr(AgentRuntime, "report_progress", lambda _self, *what: told(*what))
@@ -427,7 +439,7 @@ async def test_a_blackboard_that_goes_away_before_a_call_leaves_no_intent_behind
     step = handoff(agent)
     await scripted(model, agent, calling("send", text="hello"), FINAL)
 
-    async def away(_handoff, doing: str) -> None:
+    async def away(_handoff, doing: str, _turn: int | None = None) -> None:
         if doing.startswith("send"):
             raise RedisConnectionError("gone")
 

@@ -30,11 +30,14 @@ def store(sentinel) -> RunStore:
     return RunStore(sentinel, ttl=60)
 
 
-async def working(sentinel, run, *doing: str) -> None:
+async def working(sentinel, run, *doing: str | int) -> None:
+    """Activities as an agent reports them; a number is a turn of the model."""
     for what in doing:
-        at = datetime.now(UTC)
+        at, turn = datetime.now(UTC), what if isinstance(what, int) else None
         fields = {"run_id": run.id, "tenant": run.tenant, "at": at, "by": "data", "step_id": "data", "agent": "data"}
-        await append_live_event(sentinel.scripts, Progressed(**fields, doing=what))
+        await append_live_event(
+            sentinel.scripts, Progressed(**fields, doing=f"thinking (turn {turn})" if turn else what, turn=turn)
+        )
 
 
 async def journaled(sentinel, run, *turns: tuple[int, int]) -> None:
@@ -55,11 +58,11 @@ def answer(kind, run, handoff_id: str, tokens: int = 0, **fields):
 async def retried(store, sentinel, run_id: str):
     """A run whose step failed in its second turn, and then was done."""
     run = await begin(store, run_id)
-    await working(sentinel, run, "thinking (turn 1)", "query {}", "thinking (turn 2)")
+    await working(sentinel, run, 1, "query {}", 2)
     first = run.steps["data"].handoff_id
     run = await apply(store, run_id, answer(HandoffFailed, run, first, 10, error=AWAY))
     second = run.steps["data"].handoff_id
-    await working(sentinel, run, "thinking (turn 2)")
+    await working(sentinel, run, 2)
     await journaled(sentinel, run, (1, 10), (2, 30))
     run = await apply(store, run_id, answer(StepCompleted, run, second, 30, output=Output(answer="7")))
     review = run.reviewing.handoff_id
@@ -108,7 +111,7 @@ async def test_a_run_is_traced_for_its_tenant_only(gateway, store, sentinel):
 
 async def test_running_work_is_shown_as_open_and_ends_with_the_run(gateway, store, sentinel):
     run = await begin(store, "run-a")
-    await working(sentinel, run, "thinking (turn 1)")
+    await working(sentinel, run, 1)
     [attempt] = (await trace_of(gateway, "run-a"))["works"][0]["attempts"]
     assert (attempt["status"], attempt["seconds"], attempt["actions"][0]["seconds"]) == ("running", None, None)
     await cancel(store, "default", "run-a")
@@ -170,7 +173,7 @@ async def test_the_command_line_shows_it_as_a_tree(gateway, store, sentinel):
 
 async def test_a_run_of_two_thousand_turns_is_shown_whole(gateway, store, sentinel):
     run = await begin(store, "run-a")
-    await working(sentinel, run, *(f"thinking (turn {n})" for n in range(1, 2_001)))
+    await working(sentinel, run, *range(1, 2_001))
     await journaled(sentinel, run, *[(1, 1)] * 2_000)
     [attempt] = (await trace_of(gateway, "run-a"))["works"][0]["attempts"]
     assert len(attempt["actions"]) >= 2_000

@@ -4,7 +4,7 @@ import pytest
 
 from schemas.event import State
 from schemas.task import Task
-from services.gateway.failures import Refused, explain
+from services.gateway.errors import Refused, explain
 from services.gateway.routes.events import ends
 from services.gateway.routes.tasks import addressed
 from services.gateway.views import links_to

@@ -11,7 +11,7 @@ _HEADERS = {
 }
 
 
-class SafeAnswers:
+class SecurityHeaders:
     """Adds the headers that an answer does not set itself."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.access import Refusals
-from services.gateway.failures import Refused, answer
+from services.gateway.errors import Refused, answer
 from shared.config import Settings
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -41,7 +41,7 @@ def hosts_of(settings: Settings) -> frozenset[str]:
     return given | LOOPBACK | ({settings.http_host.lower()} - EVERYWHERE)
 
 
-class OwnPages:
+class SameOriginOnly:
     """Refuse what a page of another origin asks for, before anything of the request is read."""
 
     def __init__(self, app: ASGIApp, hosts: Collection[str], refusals: Refusals) -> None:

@@ -76,7 +76,7 @@ def too_many(message: str, wait: float) -> Refused:
     return Refused(429, "rate_limited", message, retryable=True, action=action, headers={"Retry-After": seconds})
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route, for its OpenAPI description; what every route may answer is included."""
     return {
         status: {"model": Failure, "description": HTTPStatus(status).phrase} for status in (400, *statuses, 422, 503)
@@ -93,12 +93,12 @@ UNAUTHENTICATED: dict[int | str, dict[str, Any]] = {
 """What every route answers where keys are asked for."""
 
 
-def documented_beside_stream(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """As `documented`, for a route whose success is no JSON: its errors are."""
+def stream_error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """As `error_responses`, for a route whose success is no JSON: its errors are."""
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}
     return {
         status: {"description": described["description"], "content": content}
-        for status, described in documented(*statuses).items()
+        for status, described in error_responses(*statuses).items()
     }
 
 
@@ -117,7 +117,7 @@ def explain(problems: Sequence[Any]) -> str:
     return "; ".join(found)[:2_000].encode(errors="replace").decode()
 
 
-def answer_failures(app: FastAPI) -> None:
+def register_error_handlers(app: FastAPI) -> None:
     """Have every failure answered in the one shape; nothing of a defect but its existence gets out."""
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

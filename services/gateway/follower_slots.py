@@ -8,8 +8,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from services.gateway.dependencies import CallerOf
-from services.gateway.failures import too_many, unavailable
+from services.gateway.dependencies import CallerDep
+from services.gateway.errors import too_many, unavailable
 from shared.blackboard import Followers
 
 AGAIN_AFTER = 5.0
@@ -17,8 +17,8 @@ AGAIN_AFTER = 5.0
 
 
 @dataclass(slots=True)
-class Places:
-    """Places of followers. Callers without a key share what the process has."""
+class FollowerSlots:
+    """Slots of followers. Callers without a key share what the process has."""
 
     followers: Followers
     most: int
@@ -26,7 +26,7 @@ class Places:
     _taken: Counter[str | None] = field(default_factory=Counter)
 
     @contextmanager
-    def place(self, who: str | None) -> Iterator[Followers]:
+    def slot(self, who: str | None) -> Iterator[Followers]:
         """Hold one place. Raises Refused: 429 when the key has all it may have, 503 when the process is full."""
         if who is not None and self._taken[who] >= self.most_by_key:
             raise too_many(f"`{who}` follows {self.most_by_key} runs at once already", AGAIN_AFTER)
@@ -42,11 +42,11 @@ class Places:
             self._taken += Counter()
 
 
-async def place_of(request: Request, caller: CallerOf) -> AsyncIterator[Followers]:
+async def slot_of(request: Request, caller: CallerDep) -> AsyncIterator[Followers]:
     """Hold a place until the answer has ended."""
-    places: Places = request.app.state.places
-    with places.place(caller.name) as followers:
+    slots: FollowerSlots = request.app.state.follower_slots
+    with slots.slot(caller.name) as followers:
         yield followers
 
 
-FollowersOf = Annotated[Followers, Depends(place_of)]
+FollowersDep = Annotated[Followers, Depends(slot_of)]
