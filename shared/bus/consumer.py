@@ -13,12 +13,12 @@ from typing import NamedTuple, TypeAlias
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
 from schemas.envelope import HEADER
 from schemas.task import Priority
 from shared.bus.broker import size_of, subscribe
+from shared.bus.commits import Commits
 from shared.bus.lanes import Lanes
 from shared.bus.offsets import OffsetTracker
 from shared.bus.reader import Held
@@ -88,13 +88,11 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._lanes: Lanes[_InFlight] = Lanes(settings.max_in_flight)
         self._bytes = 0
         self._running: set[asyncio.Task[None]] = set()
-        self._offsets: dict[TopicPartition, OffsetTracker] = {}
-        self._committed: dict[TopicPartition, int] = {}
-        self._commit_failing_since: float | None = None
         self._stopping = False
         self._rebalancing = True  # until the first assignment
         self._committing: asyncio.Task[None] | None = None
         self.reader = subscribe(broker, topics, group, self._take, settings=settings, listener=self)
+        self.commits = Commits(self.reader)
 
     def start(self) -> None:
         """Start committing. Call once the broker is started."""
@@ -115,7 +113,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._committing is not None:
             self._committing.cancel()
             await asyncio.gather(self._committing, return_exceptions=True)
-        await self._commit(self._offsets)
+        await self.commits.commit()
 
     @property
     def joined(self) -> bool:
@@ -129,8 +127,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         reading = consumer.assignment() - consumer.paused() if consumer is not None else set()
         polls = [at for at in map(consumer.last_poll_timestamp, reading) if at] if consumer is not None else []
         since_fetch = time.time() - max(polls) / 1_000 if polls else 0.0
-        since_commit = time.monotonic() - self._commit_failing_since if self._commit_failing_since is not None else 0.0
-        return max(since_fetch, since_commit)
+        return max(since_fetch, self.commits.seconds_failing)
 
     @property
     def in_flight(self) -> int:
@@ -142,28 +139,11 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Records read ahead and not yet started."""
         return len(self._lanes) - self._lanes.in_flight
 
-    def lag(self) -> dict[str, int]:
-        """Unfinished records per topic, in the partitions this consumer has read from."""
-        consumer, found = self.reader(), dict[str, int]()
-        if consumer is None:
-            return found
-        for partition in consumer.assignment() & self._offsets.keys():
-            behind = self._offsets[partition].behind(consumer.highwater(partition) or 0)
-            found[partition.topic] = found.get(partition.topic, 0) + behind
-        return found
-
     @property
     def held(self) -> Mapping[TopicPartition, Held]:
         """Partitions held at an unreadable batch."""
         reader = self.reader()
         return reader.held if reader is not None else {}
-
-    def commit_age(self) -> dict[str, float]:
-        """Seconds per topic since the committable offset last advanced, in the slowest of its partitions."""
-        found: dict[str, float] = {}
-        for partition, tracker in self._offsets.items():
-            found[partition.topic] = max(found.get(partition.topic, 0.0), tracker.commit_age)
-        return found
 
     async def _take(self, records: Sequence[Raw]) -> None:
         """Put records into their lanes.
@@ -219,11 +199,11 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 else:
                     return
             await asyncio.sleep(RETRY_AFTER)
-            owned = self._offsets.get(taken.partition) is taken.tracker
+            owned = self.commits.is_current(taken.partition, taken.tracker)
 
     def _track(self, record: Raw) -> _InFlight:
         partition = TopicPartition(record.topic, record.partition)
-        return _InFlight(record, self._offsets.setdefault(partition, OffsetTracker()))
+        return _InFlight(record, self.commits.tracker(partition))
 
     def _throttle(self) -> None:
         """Pause or resume fetching. Kafka's client is called only on a change: it visits every partition."""
@@ -240,43 +220,20 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _commit_regularly(self) -> None:
         while True:
             await asyncio.sleep(COMMIT_EVERY)
-            if not self._rebalancing:
-                self._pass()
-                await self._commit(self._offsets)
-
-    def _pass(self) -> None:
-        """Count offsets without a record, such as a transaction's end, as done; not while stopping drops records."""
-        if not self._stopping and (consumer := self.reader()) is not None:
-            for partition in consumer.passed.keys() & consumer.assignment():
-                self._offsets.setdefault(partition, OffsetTracker()).passed(consumer.passed[partition])
-
-    async def _commit(self, partitions: Iterable[TopicPartition]) -> None:
-        """Commit the watermarks that have risen. A failed commit is retried at the next interval."""
-        consumer = self.reader()
-        owned = consumer.assignment() if consumer is not None else set()
-        marks = {partition: self._offsets[partition].watermark for partition in partitions if partition in owned}
-        risen = {p: mark for p, mark in marks.items() if mark is not None and mark != self._committed.get(p)}
-        if not risen or consumer is None:
-            return
-        try:
-            await consumer.commit(risen)
-        except KafkaError as refused:
-            if self._commit_failing_since is None:
-                log.warning("commit_failed", error=repr(refused))
-                self._commit_failing_since = time.monotonic()
-        else:
-            self._committed |= risen
-            self._commit_failing_since = None
+            if self._rebalancing:
+                continue
+            if not self._stopping:  # a stopping consumer drops records, which must not count as passed
+                self.commits.pass_gaps()
+            await self.commits.commit()
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Commit finished offsets and forget records not yet started: they go to the next owner."""
         lost = set(revoked)
         self._rebalancing = True
-        await self._commit(lost & self._offsets.keys())
-        for partition in lost:
-            self._offsets.pop(partition, None)
-            self._committed.pop(partition, None)
-            if (consumer := self.reader()) is not None:
+        await self.commits.commit()
+        self.commits.forget(lost)
+        if (consumer := self.reader()) is not None:
+            for partition in lost:
                 consumer.forget(partition)
         self._lanes.forget(lambda taken: taken.partition in lost)
         self._bytes = sum(taken.size for taken in self._lanes.items())

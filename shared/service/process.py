@@ -205,8 +205,8 @@ def _export_gauges(consumer: KeyedConsumer, metrics: Metrics) -> None:
     group = consumer.group
     metrics.watch(*IN_FLIGHT, lambda: {(group,): consumer.in_flight})
     metrics.watch(*READ_AHEAD, lambda: {(group,): consumer.waiting})
-    metrics.watch(*CONSUMER_LAG, lambda: {(topic, group): lag for topic, lag in consumer.lag().items()})
-    metrics.watch(*COMMIT_AGE, lambda: {(topic, group): age for topic, age in consumer.commit_age().items()})
+    metrics.watch(*CONSUMER_LAG, lambda: {(topic, group): lag for topic, lag in consumer.commits.lag().items()})
+    metrics.watch(*COMMIT_AGE, lambda: {(topic, group): age for topic, age in consumer.commits.age().items()})
     metrics.watch(*PARTITION_HELD, lambda: _held(consumer.held))
 
 

@@ -53,7 +53,7 @@ async def test_an_aborted_record_is_not_worked_on_and_a_committed_one_is_once_it
         await bus.publish(broker, [record(question(3, "run-3"), settings.topic_prefix)])
         await until(lambda: len(seen) == 2)
         assert sorted(seen) == ["q2", "q3"]
-        await until(lambda: consumer.lag() and set(consumer.lag().values()) == {0})
+        await until(lambda: consumer.commits.lag() and set(consumer.commits.lag().values()) == {0})
         groups = {settings.topic_prefix + "runs": [settings.topic_prefix + "g"]}
         async with asyncio.timeout(20):
             while [g.lag for t in await topics_with_lag(settings, groups) for g in t.groups] != [0]:
