@@ -70,8 +70,8 @@ class Amounts(NamedTuple):
         )
 
 
-class Verdict(StrEnum):
-    """Verdict of the ledger on a call."""
+class ReservationStatus(StrEnum):
+    """Answer of the ledger to a reservation."""
 
     GRANTED = "granted"
     WAIT = "wait"
@@ -98,7 +98,7 @@ class Attempt(NamedTuple):
 class Reserved(NamedTuple):
     """The ledger's reply to a reservation."""
 
-    verdict: Verdict
+    status: ReservationStatus
     whose: str
     """Scope of the limit that was hit, `run` or `tenant`; empty when granted."""
     what: str
@@ -167,7 +167,7 @@ class Ledger:
             raise Fenced(f"{call} was taken over by another worker")
         if verdict == "unknown":
             raise unknown_run(self._run)
-        return Reserved(Verdict(verdict), whose, what, int(left), Attempt.read(call, *lost) if lost else None)
+        return Reserved(ReservationStatus(verdict), whose, what, int(left), Attempt.read(call, *lost) if lost else None)
 
     async def settle(self, call: str, attempt: str, cost: Amounts) -> None:
         """Replace the reservation by the actual cost. Idempotent. Raises BlackboardLost."""

@@ -76,7 +76,7 @@ class RetryInPlace(WaggleError):
     after = 0.5
 
 
-class Attempts(Protocol):
+class AttemptStore(Protocol):
     """Delivery attempts of records from outside, kept where their senders cannot write."""
 
     async def put_back(self, fingerprint: str, attempt: int, after: float) -> None:
@@ -105,7 +105,7 @@ class Deliverer:
     metrics: Metrics
     table: str = TABLE
     """Topic of this service's timers, without the prefix."""
-    attempts: Attempts | None = None
+    attempts: AttemptStore | None = None
     """Attempts of records written from outside; None if the service consumes no such topic."""
 
     async def __call__(self, record: Any) -> None:

@@ -30,7 +30,7 @@ ASK, REJECT = "ask", "reject"
 """Actions of tripped guardrails that decide about the run; all others have changed the text at most."""
 
 
-class Tripped(Protocol):
+class GuardrailHit(Protocol):
     """A guardrail that has tripped; as text, where and why."""
 
     @property
@@ -67,7 +67,7 @@ class Intake:
     task_id: str
     task: Task
     traceparent: str | None = None
-    tripped: tuple[Tripped, ...] = ()
+    tripped: tuple[GuardrailHit, ...] = ()
     """Guardrails that tripped; `task` is as they left it."""
     source: str | None = None
     """CloudEvents source of the task."""
@@ -202,7 +202,7 @@ def _intake(intake: Intake, now: datetime, agents: Agents, before: Run | None) -
 _MAY_IT = ["approve: plan and execute it", "reject: end it, with a reason"]
 
 
-def _guardrail(tripped: tuple[Tripped, ...]) -> ErrorInfo | None:
+def _guardrail(tripped: tuple[GuardrailHit, ...]) -> ErrorInfo | None:
     reasons = _reasons(tripped, REJECT)
     if not reasons:
         return None
@@ -213,7 +213,7 @@ def _guardrail(tripped: tuple[Tripped, ...]) -> ErrorInfo | None:
     )
 
 
-def _reasons(tripped: tuple[Tripped, ...], action: str) -> str:
+def _reasons(tripped: tuple[GuardrailHit, ...], action: str) -> str:
     return "; ".join(f"guardrail `{each.kind}`: {each}" for each in tripped if each.action == action)[:2_000]
 
 

@@ -15,7 +15,7 @@ from shared.agent.runtime import AgentRuntime
 from shared.archive import Blob, BlobStore
 from shared.blackboard import Journal
 from shared.blackboard.journal import OF
-from shared.blackboard.ledger import Amounts, Attempt, Ledger, Reserved, Verdict
+from shared.blackboard.ledger import Amounts, Attempt, Ledger, ReservationStatus, Reserved
 from shared.config import ServiceSettings, Settings
 from shared.errors import TerminalError
 from shared.service.kill_switch import KillSwitch
@@ -55,11 +55,11 @@ class MemoryLedger(Ledger):
 
     async def reserve(self, call: str, attempt: str, most: Amounts) -> Reserved:
         """Grant the request."""
-        return Reserved(Verdict.GRANTED, "", "", 0, None)
+        return Reserved(ReservationStatus.GRANTED, "", "", 0, None)
 
     async def take(self, call: str, attempt: str, cost: Amounts) -> Reserved:
         """Grant the call."""
-        return Reserved(Verdict.GRANTED, "", "", 0, None)
+        return Reserved(ReservationStatus.GRANTED, "", "", 0, None)
 
     async def settle(self, call: str, attempt: str, cost: Amounts) -> None:
         """Do nothing."""

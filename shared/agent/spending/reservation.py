@@ -15,7 +15,7 @@ from schemas.step import Handoff
 from shared.agent.spending.usage import UsageCounter
 from shared.blackboard import OUTAGES, Journal
 from shared.blackboard.journal import INTENT, LOST, REFUSED
-from shared.blackboard.ledger import NANO, Amounts, Attempt, Ledger, Reserved, Verdict
+from shared.blackboard.ledger import NANO, Amounts, Attempt, Ledger, ReservationStatus, Reserved
 from shared.errors import TerminalError, Unwanted
 from shared.llm import Reply
 from shared.llm.spending import Demand, Spending
@@ -121,7 +121,7 @@ class BudgetReservation:
         if reserved.lost is not None:
             await self._count_unrecorded(reserved.lost)
         _check_wanted(reserved)
-        if reserved.verdict is not Verdict.GRANTED:
+        if reserved.status is not ReservationStatus.GRANTED:
             raise ToolError("budget_exhausted", _explain(reserved), suggested_action="answer with what you have")
         self._attempts[name] = attempt
 
@@ -151,10 +151,10 @@ class BudgetReservation:
             if reserved.lost is not None:
                 await self._count_unrecorded(reserved.lost)
             _check_wanted(reserved)
-            if reserved.verdict is Verdict.GRANTED:
+            if reserved.status is ReservationStatus.GRANTED:
                 permit.most = most
                 return permit
-            if reserved.verdict is Verdict.WAIT:
+            if reserved.status is ReservationStatus.WAIT:
                 await demand.pause(_pause(retries))
                 retries += 1
                 continue
@@ -229,7 +229,7 @@ def _is_tool_call(name: str) -> bool:
 
 
 def _check_wanted(reserved: Reserved) -> None:
-    if reserved.verdict is Verdict.UNWANTED:
+    if reserved.status is ReservationStatus.UNWANTED:
         raise Unwanted("the run does not await this handoff")
 
 

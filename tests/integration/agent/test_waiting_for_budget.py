@@ -9,7 +9,7 @@ from schemas.budget import Budget, DayBudget, Usage
 from shared.agent.spending import reservation
 from shared.agent.spending.reservation import BudgetReservation
 from shared.agent.spending.usage import UsageCounter
-from shared.blackboard.ledger import Amounts, Ledger, Verdict
+from shared.blackboard.ledger import Amounts, Ledger, ReservationStatus
 from shared.llm.prices import Price
 from shared.llm.spending import Demand
 
@@ -24,7 +24,7 @@ HELD = 20.0
 async def ledger(sentinel):
     """Of a run whose other call has reserved everything."""
     found = Ledger(sentinel, "default", "run-1", LIMITS, DayBudget(), 60)
-    assert (await found.reserve("other", "1", ALL)).verdict is Verdict.GRANTED
+    assert (await found.reserve("other", "1", ALL)).status is ReservationStatus.GRANTED
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.budget import Budget, DayBudget, Usage
 from shared.blackboard import Sentinel
-from shared.blackboard.ledger import NANO, Amounts, Ledger, Verdict
+from shared.blackboard.ledger import NANO, Amounts, Ledger, ReservationStatus
 from shared.errors import BlackboardLost, Fenced
 
 CALL = Amounts(tokens=100, output_tokens=50, nano_usd=1_000, model_calls=1)
@@ -19,11 +19,11 @@ def ledger_of(sentinel, run="run-1", tenant="default", day=None, **limits) -> Le
 
 async def test_a_reservation_is_replaced_by_the_real_cost(sentinel):
     ledger = ledger_of(sentinel)
-    assert (await ledger.reserve("a", "1", CALL)).verdict is Verdict.GRANTED
+    assert (await ledger.reserve("a", "1", CALL)).status is ReservationStatus.GRANTED
     await ledger.settle("a", "1", Amounts(tokens=30, output_tokens=10, nano_usd=7, model_calls=1))
     assert await ledger.read_spent() == Amounts(30, 10, 7, 1, 0)
     left = await ledger.reserve("b", "1", Amounts(tokens=400_000 - 30))
-    assert left.verdict is Verdict.GRANTED
+    assert left.status is ReservationStatus.GRANTED
 
 
 async def test_a_call_that_does_not_fit_is_refused_with_what_is_in_its_way_and_what_is_left(sentinel):
@@ -31,21 +31,21 @@ async def test_a_call_that_does_not_fit_is_refused_with_what_is_in_its_way_and_w
     await ledger.reserve("a", "1", CALL)
     await ledger.settle("a", "1", CALL)
     refused = await ledger.reserve("b", "1", CALL)
-    assert refused == (Verdict.REFUSED, "run", "output_tokens", 30, None)
+    assert refused == (ReservationStatus.REFUSED, "run", "output_tokens", 30, None)
 
 
 async def test_a_call_that_only_others_under_way_keep_out_is_to_wait(sentinel):
     ledger = ledger_of(sentinel, output_tokens=80)
     await ledger.reserve("a", "1", CALL)
-    assert (await ledger.reserve("b", "1", CALL))[:4] == (Verdict.WAIT, "run", "output_tokens", 30)
+    assert (await ledger.reserve("b", "1", CALL))[:4] == (ReservationStatus.WAIT, "run", "output_tokens", 30)
     await ledger.settle("a", "1", Amounts(tokens=10, output_tokens=5, model_calls=1))
-    assert (await ledger.reserve("b", "1", CALL)).verdict is Verdict.GRANTED
+    assert (await ledger.reserve("b", "1", CALL)).status is ReservationStatus.GRANTED
 
 
 async def test_a_reservation_or_a_settlement_that_is_said_twice_counts_once(sentinel):
     ledger = ledger_of(sentinel)
     for _ in range(2):
-        assert (await ledger.reserve("a", "1", CALL)).verdict is Verdict.GRANTED
+        assert (await ledger.reserve("a", "1", CALL)).status is ReservationStatus.GRANTED
     for _ in range(2):
         await ledger.settle("a", "1", CALL)
     assert await ledger.read_spent() == CALL
@@ -57,7 +57,7 @@ async def test_an_attempt_with_an_unknown_end_is_charged_as_reserved(sentinel):
     ledger = ledger_of(sentinel)
     await ledger.reserve("a", "1", CALL)
     again = await ledger.reserve("a", "2", CALL)
-    assert (again.verdict, again.lost.cost) == (Verdict.GRANTED, CALL)
+    assert (again.status, again.lost.cost) == (ReservationStatus.GRANTED, CALL)
     await ledger.settle("a", "1", Amounts(tokens=1))  # by one who was thought dead: it is spent already
     await ledger.settle("a", "2", Amounts(tokens=7, model_calls=1))
     assert await ledger.read_spent() == Amounts(107, 50, 1_000, 2, 0)
@@ -70,7 +70,7 @@ async def test_an_interrupted_attempt_blocks_no_caller_and_is_reported_once_to_t
     assert await ledger.read_spent() == CALL
     assert await sentinel.own.hget("waggle:default:run:run-1:ledger", "held:tokens") == "0"
     again = await ledger.reserve("a", "1.2", CALL)
-    assert (again.verdict, again.lost.cost) == (Verdict.GRANTED, CALL)
+    assert (again.status, again.lost.cost) == (ReservationStatus.GRANTED, CALL)
     await ledger.settle("a", "1.2", CALL)
     await ledger.forfeit("a", "1.2")
     assert (await ledger.reserve("a", "2.1", CALL)).lost == ("a", "1.2", CALL)
@@ -104,13 +104,13 @@ async def test_a_tenants_day_is_limited_across_all_its_runs_and_starts_fresh_the
     day = DayBudget(cost_usd=1_500 / NANO)
     one, other = ledger_of(sentinel, "run-1", day=day), ledger_of(sentinel, "run-2", day=day)
     await one.reserve("a", "1", CALL)
-    assert (await other.reserve("b", "1", CALL))[:4] == (Verdict.WAIT, "tenant", "nano_usd", 500)
+    assert (await other.reserve("b", "1", CALL))[:4] == (ReservationStatus.WAIT, "tenant", "nano_usd", 500)
     await one.settle("a", "1", CALL)
-    assert (await other.reserve("b", "1", CALL))[:4] == (Verdict.REFUSED, "tenant", "nano_usd", 500)
+    assert (await other.reserve("b", "1", CALL))[:4] == (ReservationStatus.REFUSED, "tenant", "nano_usd", 500)
     elsewhere = ledger_of(sentinel, "run-3", tenant="shop", day=day)
-    assert (await elsewhere.reserve("c", "1", CALL)).verdict is Verdict.GRANTED
+    assert (await elsewhere.reserve("c", "1", CALL)).status is ReservationStatus.GRANTED
     await sentinel.own.hset("waggle:default:ledger", "day", "2001-01-01")
-    assert (await other.reserve("b", "1", CALL)).verdict is Verdict.GRANTED
+    assert (await other.reserve("b", "1", CALL)).status is ReservationStatus.GRANTED
 
 
 async def test_nothing_is_reserved_or_settled_on_a_blackboard_that_was_lost(sentinel):
@@ -136,16 +136,18 @@ async def test_forty_at_once_with_crashes_and_repeats_never_pass_a_limit_and_lea
         ledger = ledger_of(sentinels[number % 2], **limits)
         for turn in range(5):
             attempt = 1
-            while (said := await ledger.reserve(f"{number}/{turn}", str(attempt), CALL)).verdict is Verdict.WAIT:
+            while (
+                said := await ledger.reserve(f"{number}/{turn}", str(attempt), CALL)
+            ).status is ReservationStatus.WAIT:
                 await asyncio.sleep(0.002)
-            if said.verdict is Verdict.REFUSED:
+            if said.status is ReservationStatus.REFUSED:
                 return
             if drawn.random() < 0.2:  # the process dies; the next one tries the same call again
                 lost.append(CALL.tokens)
                 attempt = 2
-                while (said := await ledger.reserve(f"{number}/{turn}", "2", CALL)).verdict is Verdict.WAIT:
+                while (said := await ledger.reserve(f"{number}/{turn}", "2", CALL)).status is ReservationStatus.WAIT:
                     await asyncio.sleep(0.002)
-                if said.verdict is Verdict.REFUSED:
+                if said.status is ReservationStatus.REFUSED:
                     return
             cost = drawn.randint(1, CALL.tokens)
             costs.append(cost)
@@ -177,11 +179,11 @@ async def test_a_dead_workers_reservation_is_released_when_its_lease_expires_and
     other = ledger_of(sentinel, "run-other", day=day)
     await dead.reserve("a", "1", CALL)
     small = Amounts(tokens=40, model_calls=1)
-    assert (await other.reserve("big", "1", CALL)).verdict is Verdict.WAIT
-    assert (await other.reserve("b", "1", small)).verdict is Verdict.GRANTED
+    assert (await other.reserve("big", "1", CALL)).status is ReservationStatus.WAIT
+    assert (await other.reserve("b", "1", small)).status is ReservationStatus.GRANTED
     await asyncio.sleep(2.1)
     refused = [await other.reserve("big", "1", CALL) for _ in range(2)][-1]
-    assert (refused.verdict, refused.whose) == (Verdict.REFUSED, "tenant"), "it is spent, not held any more"
+    assert (refused.status, refused.whose) == (ReservationStatus.REFUSED, "tenant"), "it is spent, not held any more"
     found = await sentinel.own.hgetall("waggle:default:ledger")
     assert (found["spent:tokens"], found["held:tokens"]) == ("100", "40")
     await dead.settle("a", "1", Amounts(tokens=7, model_calls=1))
@@ -193,10 +195,10 @@ async def test_a_dead_workers_reservation_is_released_when_its_lease_expires_and
 async def test_a_step_of_the_same_run_does_not_wait_for_a_dead_one_for_ever(sentinel):
     dead = Ledger(sentinel, "default", "run-1", Budget(output_tokens=120), DayBudget(), 60, lease=0)
     await dead.reserve("a", "1", CALL)
-    assert (await dead.reserve("b", "1", Amounts(output_tokens=80))).verdict is Verdict.WAIT
+    assert (await dead.reserve("b", "1", Amounts(output_tokens=80))).status is ReservationStatus.WAIT
     await asyncio.sleep(2.1)
-    assert (await dead.reserve("b", "1", Amounts(output_tokens=80))).verdict is Verdict.REFUSED
-    assert (await dead.reserve("b", "1", Amounts(output_tokens=70))).verdict is Verdict.GRANTED
+    assert (await dead.reserve("b", "1", Amounts(output_tokens=80))).status is ReservationStatus.REFUSED
+    assert (await dead.reserve("b", "1", Amounts(output_tokens=70))).status is ReservationStatus.GRANTED
     assert (await dead.reserve("a", "2", Amounts())).lost.cost == CALL
 
 
@@ -204,7 +206,7 @@ async def test_a_call_that_outlasts_its_lease_costs_what_it_has_cost_once_it_is_
     slow = Ledger(sentinel, "default", "run-1", Budget(output_tokens=120), DayBudget(), 60, lease=0)
     await slow.reserve("work/a", "1.1", CALL)
     await asyncio.sleep(2.1)
-    assert (await slow.reserve("b", "1.1", Amounts(output_tokens=80))).verdict is Verdict.REFUSED
+    assert (await slow.reserve("b", "1.1", Amounts(output_tokens=80))).status is ReservationStatus.REFUSED
     assert await slow.read_spent() == CALL
     cost = Amounts(30, 10, 7, 1, 0)
     for _ in range(2):
@@ -229,11 +231,11 @@ async def test_a_new_day_counts_only_what_was_reserved_in_it(sentinel):
     late, fresh = ledger_of(sentinel, "run-late", day=day), ledger_of(sentinel, "run-fresh", day=day)
     await late.reserve("a", "1", CALL)
     await sentinel.own.hset("waggle:default:ledger", "day", "yesterday")
-    assert (await fresh.reserve("b", "1", CALL)).verdict is Verdict.GRANTED
+    assert (await fresh.reserve("b", "1", CALL)).status is ReservationStatus.GRANTED
     await late.settle("a", "1", CALL)
     found = await sentinel.own.hgetall("waggle:default:ledger")
     assert (found["held:tokens"], found.get("spent:tokens", "0")) == ("100", "0")
-    assert (await fresh.reserve("c", "1", CALL)).verdict is Verdict.WAIT
+    assert (await fresh.reserve("c", "1", CALL)).status is ReservationStatus.WAIT
     assert (await late.read_spent()) == CALL
 
 

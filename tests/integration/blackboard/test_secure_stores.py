@@ -29,7 +29,7 @@ from shared.blackboard import (
     known_agents,
     read_checkpoint,
 )
-from shared.blackboard.ledger import Amounts, Ledger, Verdict
+from shared.blackboard.ledger import Amounts, Ledger, ReservationStatus
 from shared.config import Settings
 from shared.errors import Misconfigured
 from shared.resilience import Outcome
@@ -106,7 +106,7 @@ async def use_the_rest(sentinel):
     nothing = await read_checkpoint(sentinel.client)
     assert await advance(sentinel, sentinel.generation, nothing, {}, {"journal": {"0": 1}})
     ledger = Ledger(sentinel, "default", "run-a", Budget(), DayBudget(), 60)
-    assert (await ledger.reserve("turn-2", "1.1", Amounts(tokens=1))).verdict is Verdict.GRANTED
+    assert (await ledger.reserve("turn-2", "1.1", Amounts(tokens=1))).status is ReservationStatus.GRANTED
     await announce(sentinel.client, AgentCard(name="data", description="tables"))
     assert list(await known_agents(sentinel.client)) == ["data"]
 
