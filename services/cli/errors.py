@@ -1,12 +1,14 @@
 """The group that turns errors into one line on stderr and an exit code."""
 
-import os
+import sys
+import traceback
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from services.cli.exit_codes import ConsoleError, Exit
+from services.cli.redaction import redacted
 
 
 class ErrorsToExits(TyperGroup):
@@ -21,6 +23,7 @@ class ErrorsToExits(TyperGroup):
         except Exception as error:
             expected = _expected(error)
             if expected is None:
+                _redact(error)
                 raise
             _complain(expected)
             raise typer.Exit(expected.code) from None
@@ -54,10 +57,20 @@ def _invalid(error: Any) -> ConsoleError:
 
 
 def _complain(error: ConsoleError) -> None:
-    """Print what is wrong and what to do, without the secrets of this environment."""
     from services.cli.terminal import Screen, one_line  # noqa: PLC0415 -- only a failed command needs them
-    from shared.telemetry.redaction import remember, secrets_in, shown  # noqa: PLC0415 -- as above
 
-    remember(secrets_in(os.environ))
-    action = one_line(shown(error.action)) if error.action else None
-    Screen().complain(one_line(shown(error.message)), action)
+    Screen().complain(one_line(error.message), one_line(error.action) if error.action else None)
+
+
+def _redact(error: Exception) -> None:
+    """Redact the message of a usage error, which repeats an argument."""
+    if isinstance(message := getattr(error, "message", None), str):
+        error.message = redacted(message)  # type: ignore[attr-defined]  # checked above
+
+
+def report_defect(defect: Exception) -> None:
+    """Print the traceback of an unexpected error to stderr, redacted."""
+    from services.cli.terminal import clean  # noqa: PLC0415 -- only a failed command needs it
+
+    print(clean(redacted("".join(traceback.format_exception(defect)))), end="", file=sys.stderr)
+    print("waggle: this is a bug; please report it with the lines above", file=sys.stderr)

@@ -1,7 +1,9 @@
-"""How the command line ends: its exit codes, and the error that carries one."""
+"""Exit codes of the command line, and the error that carries one."""
 
 from collections.abc import Mapping
 from enum import IntEnum
+
+from services.cli.redaction import redacted
 
 
 class Exit(IntEnum):
@@ -25,12 +27,12 @@ class Exit(IntEnum):
 
 
 class ConsoleError(Exception):
-    """Ends the command with one line that says what is wrong, one that says what to do, and an exit code."""
+    """Ends the command: one line with the problem, one with the remedy, an exit code. Secrets are redacted at once."""
 
     def __init__(self, message: str, action: str | None = None, *, code: Exit = Exit.FAILED) -> None:
-        super().__init__(message)
-        self.message = message
-        self.action = action
+        self.message = redacted(message)
+        super().__init__(self.message)
+        self.action = redacted(action) if action else None
         self.code = code
 
 
