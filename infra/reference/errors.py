@@ -227,5 +227,5 @@ def _name(node: ast.expr) -> str:
 def _trees() -> Iterator[ast.Module]:
     for layer in ("schemas", "shared", "services"):
         for path in sorted((ROOT / layer).rglob("*.py")):
-            if "cli" not in path.parts:
+            if "cli" not in path.relative_to(ROOT).parts:
                 yield ast.parse(path.read_text())

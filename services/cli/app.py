@@ -18,35 +18,35 @@ from services.cli.exit_codes import EPILOGUE
 class Entry:
     """A command: its function or group as `module:name` below `services.cli.commands`, and its line in the help."""
 
-    where: str
+    target: str
     help: str
     exit_codes: bool = False
-    """List the exit codes below its help."""
+    """True if its help ends with the exit codes."""
 
 
 COMMANDS: Mapping[str, Entry] = {
-    "submit": Entry("submit:submit", "Submit a task, show its steps as they happen, end with the result.", True),
-    "watch": Entry("reading:watch", "Follow a run from its first event to its end.", True),
-    "status": Entry("reading:status", "Show a run's state, reason, steps, cost, and pending question.", False),
-    "result": Entry("reading:result", "Show how a run ended, and save its files.", True),
-    "trace": Entry("tracing:trace", "Show a run's attempts, turns and calls with their time, tokens and cost."),
-    "prompt": Entry("prompting:prompt", "Show the exact messages and tools a model received in a turn, and its reply."),
-    "runs": Entry("reading:runs", "List the latest runs."),
-    "agents": Entry("reading:agents", "List the agents with their tools."),
+    "submit": Entry("submit:submit", "Submit a task, show its steps as they happen, and end with the result.", True),
+    "watch": Entry("runs:watch", "Follow a run from its first event to its end.", True),
+    "status": Entry("runs:status", "Show a run's state, reason, steps, cost, and pending question."),
+    "result": Entry("runs:result", "Show the result of an ended run, and save its files.", True),
+    "trace": Entry("trace:trace", "Show a run's attempts, turns and calls with their time, tokens and cost."),
+    "prompt": Entry("prompt:prompt", "Show the exact messages and tools a model received in a turn, and its reply."),
+    "runs": Entry("runs:runs", "List the latest runs."),
+    "agents": Entry("runs:agents", "List the agents with their tools."),
     "doctor": Entry("doctor:doctor", "Check settings, connections, topics, groups and clocks, and suggest fixes."),
-    "approvals": Entry("approving:app", "List, show, approve and reject pending questions."),
-    "decide": Entry("steering:decide", "Approve or reject in one command, for scripts."),
-    "cancel": Entry("steering:cancel", "End a run."),
-    "pause": Entry("steering:pause", "Start no further step of a run until it is resumed."),
-    "resume": Entry("steering:resume", "Resume a paused run, or a failed one from the step that failed."),
-    "apply": Entry("approving:apply", "Apply a dry run: make the calls it has shown."),
-    "halt": Entry("halting:halt", "Stop all model and tool calls immediately: the kill switch."),
-    "release": Entry("halting:release", "Resume what `waggle halt` has stopped."),
-    "stops": Entry("halting:stops", "List what is stopped, by whom and why."),
+    "approvals": Entry("approvals:app", "List, show, approve and reject pending questions."),
+    "decide": Entry("approvals:decide", "Approve or reject a pending question in one command, for scripts."),
+    "cancel": Entry("control:cancel", "End a run."),
+    "pause": Entry("control:pause", "Start no further step of a run until it is resumed."),
+    "resume": Entry("control:resume", "Resume a paused run, or a failed one from the step that failed."),
+    "apply": Entry("apply:apply", "Apply a dry run: make the calls it has listed."),
+    "halt": Entry("kill_switch:halt", "Stop all model and tool calls immediately: the kill switch."),
+    "release": Entry("kill_switch:release", "Resume what `waggle halt` has stopped."),
+    "stops": Entry("kill_switch:stops", "List what is stopped, by whom and why."),
     "topics": Entry("topics:app", "List topics with their rates, consumer groups and lag."),
     "dlq": Entry("dlq:app", "List, show, redrive and discard dead letters."),
-    "rebuild": Entry("rebuilding:rebuild", "Rebuild the blackboard from the Kafka logs."),
-    "keys": Entry("keys:app", "Make keys, and sign decisions with them."),
+    "rebuild": Entry("rebuild:rebuild", "Rebuild the blackboard from the Kafka logs."),
+    "keys": Entry("keys:app", "Create keys, and sign decisions with them."),
     "mcp": Entry("mcp:mcp", "Serve the swarm to MCP clients."),
     "up": Entry("stack:up", "Start Kafka, Redis, Postgres, a simulated model and all services on this machine."),
     "down": Entry("stack:down", "Stop what `waggle up` started."),
@@ -55,18 +55,18 @@ COMMANDS: Mapping[str, Entry] = {
 
 
 DEPRECATED: Mapping[str, str] = {"dead": "dlq", "carry-out": "apply", "stop": "halt", "start": "release"}
-"""Former names of commands, which still work and say so on stderr."""
+"""Former names of commands. They still work, with a warning on stderr."""
 
 
 class Commands(ErrorsToExits):
-    """The root group. Its help reads the table; only the command that is called is imported."""
+    """The root group. Its help comes from the table; only the command that is called is imported."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = {name: TyperCommand(name, help=entry.help) for name, entry in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Import the command that the first argument names, perhaps by its former name."""
+        """Import the command named by the first argument; a former name is accepted with a warning."""
         if current := DEPRECATED.get(args[0]):
             print(f"waggle: `{args[0]}` is deprecated; use `waggle {current}`", file=sys.stderr)
             args = [current, *args[1:]]
@@ -75,9 +75,9 @@ class Commands(ErrorsToExits):
 
 
 def load(name: str) -> Any:
-    """Import a command of the table, as click runs it."""
+    """Import a command of the table and return it as click runs it."""
     entry = COMMANDS[name]
-    module, _, attribute = entry.where.partition(":")
+    module, _, attribute = entry.target.partition(":")
     found = getattr(import_module(f"services.cli.commands.{module}"), attribute)
     if not isinstance(found, typer.Typer):
         alone = typer.Typer(add_completion=False)
@@ -88,9 +88,11 @@ def load(name: str) -> Any:
     return command
 
 
+SUMMARY = "Submit tasks to a swarm of AI agents, follow their runs, and answer their questions."
+
 app = typer.Typer(
     cls=Commands,
-    help="Submit tasks to a swarm of AI agents, watch them, answer them.",
+    help=SUMMARY,
     epilog=EPILOGUE,
     no_args_is_help=True,
     add_completion=False,
@@ -107,11 +109,14 @@ def _version(*, wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=SUMMARY)
 def waggle(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=lambda v: _version(wanted=v))
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=lambda v: _version(wanted=v)
+        ),
     ] = False,
 ) -> None:
-    """Submit tasks to a swarm of AI agents, watch them, answer them."""
+    """Take the options that come before the command."""

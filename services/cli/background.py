@@ -1,4 +1,4 @@
-"""A stack that runs beside a command, for as long as it takes."""
+"""A stack in the background, for as long as a command needs it."""
 
 import os
 import signal
@@ -9,39 +9,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.cli.commands.stack import running
-from services.cli.exit_codes import ConsoleError
+from services.cli.commands.stack import foreground
+from services.cli.exit_codes import CommandError
 from services.cli.gateway_url import STATE, endpoints, gateway_address
 from services.cli.terminal import Screen
 
 
 @contextmanager
 def background(screen: Screen, root: Path, documents: Path, *, keep: bool) -> Iterator[str]:
-    """The address of a gateway: what WAGGLE_GATEWAY names, else of this clone's stack.
+    """Yield a gateway's address: that of WAGGLE_GATEWAY, else that of a stack here, which is started if necessary.
 
-    A stack that had to be started is stopped at the end.
+    A stack that was started is stopped at the end unless `keep` is set.
     """
     if given := os.environ.get("WAGGLE_GATEWAY"):
-        screen.note("Using what WAGGLE_GATEWAY names: its research agent needs the runbooks, its mail arrives there.")
+        screen.note("Using the swarm at WAGGLE_GATEWAY. Its research agent needs the runbooks.")
         yield gateway_address(given)
         return
     address = endpoints(root).get("WAGGLE_GATEWAY")
-    if address and running().runs_here(root):
-        screen.note("Using what runs here already; it searches the documents it was started with.")
+    if address and foreground().runs_here(root):
+        screen.note("Using the stack that runs here. It searches the documents it was started with.")
         yield address
-        _show_ways(screen, address, kept=True)
+        _show_next_steps(screen, address, kept=True)
         return
-    began = time.monotonic()
+    started = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    running().down(root)
+    foreground().down(root)
     process = _start(root, documents)
     try:
         with screen.busy("Starting Kafka, Redis, Postgres, a mail sink, a model and the services …"):
             found = _await_ready(process, root)
-        screen.say(f"Everything runs after {time.monotonic() - began:.1f} s:")
-        running().show(screen, found)
+        screen.say(f"Ready after {time.monotonic() - started:.1f} s:")
+        foreground().show(screen, found)
         yield found["WAGGLE_GATEWAY"]
-        _show_ways(screen, found["WAGGLE_GATEWAY"], kept=keep)
+        _show_next_steps(screen, found["WAGGLE_GATEWAY"], kept=keep)
     finally:
         if not (keep and process.poll() is None and endpoints(root)):
             _stop(process, root)
@@ -79,7 +79,7 @@ def _await_ready(process: subprocess.Popen[bytes], root: Path) -> dict[str, str]
             Screen().note(line)
         time.sleep(0.1)
     why = progress.why(process.returncode)
-    raise ConsoleError(f"the services could not be started: `waggle up` {why}", f"the whole of it: {_log(root)}")
+    raise CommandError(f"the stack could not be started: `waggle up` {why}", f"see {_log(root)}")
 
 
 def _stop(process: subprocess.Popen[bytes], root: Path) -> None:
@@ -87,13 +87,11 @@ def _stop(process: subprocess.Popen[bytes], root: Path) -> None:
     try:
         process.wait(60)
     except subprocess.TimeoutExpired:
-        running().down(root)
+        foreground().down(root)
 
 
-def _show_ways(screen: Screen, gateway: str, *, kept: bool) -> None:
+def _show_next_steps(screen: Screen, gateway: str, *, kept: bool) -> None:
     if kept:
-        screen.say(f"Still running: waggle runs, waggle status RUN, {gateway}/docs; `waggle down` stops it.")
+        screen.say(f"Still running. Try: waggle runs, waggle status RUN, {gateway}/docs. Stop it with: waggle down")
     else:
-        screen.say(
-            "Stopping. `make up` keeps it running; then: waggle runs, waggle status RUN, and the gateway's /docs."
-        )
+        screen.say("Stopping. With `waggle up` running, try: waggle runs, waggle status RUN, and the gateway's /docs.")

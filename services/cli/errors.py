@@ -1,4 +1,4 @@
-"""The group that turns errors into one line on stderr and an exit code."""
+"""Errors of commands: expected ones become one line on stderr and an exit code, others a redacted traceback."""
 
 import sys
 import traceback
@@ -7,12 +7,12 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from services.cli.exit_codes import ConsoleError, Exit
+from services.cli.exit_codes import CommandError, Exit
 from services.cli.redaction import redacted
 
 
 class ErrorsToExits(TyperGroup):
-    """Shows an expected error as one line with what to do, and leaves with its exit code."""
+    """Command group that prints an expected error with its remedy, and exits with its code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -29,34 +29,35 @@ class ErrorsToExits(TyperGroup):
             raise typer.Exit(expected.code) from None
 
 
-def _expected(error: Exception) -> ConsoleError | None:
+def _expected(error: Exception) -> CommandError | None:
     """Return the error as the command line reports it; None for a defect."""
     from pydantic import ValidationError  # noqa: PLC0415 -- only a failed command needs them
 
     from shared.errors import Misconfigured  # noqa: PLC0415 -- as above
 
     match error:
-        case ConsoleError():
+        case CommandError():
             return error
         case Misconfigured():
-            return ConsoleError(str(error), "`waggle doctor` checks the other settings too", code=Exit.USAGE)
+            return CommandError(str(error), "correct it; `waggle doctor` checks all settings", code=Exit.USAGE)
         case ValidationError():
             return _invalid(error)
     return None
 
 
-def _invalid(error: Any) -> ConsoleError:
+def _invalid(error: Any) -> CommandError:
     from shared.config import Settings, wrong_settings  # noqa: PLC0415 -- slow to import
 
     if error.title == Settings.__name__:
-        return ConsoleError("; ".join(wrong_settings(error, Settings)), code=Exit.USAGE)
-    return ConsoleError(
-        f"the gateway's answer cannot be read as {error.title}: {error.errors()[0]['msg']}",
-        "is this address Waggle's gateway, and of the same version as this command?",
+        problems = "; ".join(wrong_settings(error, Settings))
+        return CommandError(problems, "correct it; docs/configuration.md lists the settings", code=Exit.USAGE)
+    return CommandError(
+        f"the gateway's answer is not a valid {error.title}: {error.errors()[0]['msg']}",
+        "check that the address is Waggle's gateway, of the same version as this command",
     )
 
 
-def _complain(error: ConsoleError) -> None:
+def _complain(error: CommandError) -> None:
     from services.cli.terminal import Screen, one_line  # noqa: PLC0415 -- only a failed command needs them
 
     Screen().complain(one_line(error.message), one_line(error.action) if error.action else None)

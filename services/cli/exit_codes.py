@@ -7,7 +7,7 @@ from services.cli.redaction import redacted
 
 
 class Exit(IntEnum):
-    """Exit codes. `docs/cli.md` has the same table."""
+    """Exit codes, as in the table of `docs/cli.md`."""
 
     COMPLETE = 0
     FAILED = 1
@@ -20,13 +20,13 @@ class Exit(IntEnum):
     NOT_FINISHED = 8
     ALREADY = 9
     DOUBTFUL = 10
-    """Complete, but nothing of use was found."""
+    """Complete, but nothing useful was found."""
     INCOMPLETE = 11
     """Complete, but a call that acts outside was not made, or may not have been."""
     INTERRUPTED = 130
 
 
-class ConsoleError(Exception):
+class CommandError(Exception):
     """Ends the command: one line with the problem, one with the remedy, an exit code. Secrets are redacted at once."""
 
     def __init__(self, message: str, action: str | None = None, *, code: Exit = Exit.FAILED) -> None:
@@ -42,10 +42,10 @@ ENDED: Mapping[str, Exit] = {
     "REJECTED": Exit.REJECTED,
     "CANCELLED": Exit.CANCELLED,
 }
-"""The states a run ends in, and the exit code of each."""
+"""Final states of a run with their exit codes."""
 
 EPILOGUE = (
     "Exit codes: 0 complete, 1 failed, 2 usage or bad input, 3 rejected, 4 cancelled, 5 waiting for a person, "
-    "6 cannot reach the gateway, 7 not found, 8 not finished yet, 9 done before, 10 complete but nothing of use was "
-    "found, 11 complete but a call was not made, 130 interrupted (the run goes on)."
+    "6 cannot reach the gateway, 7 not found, 8 not finished yet, 9 already done, 10 complete but nothing useful was "
+    "found, 11 complete but a call was not made, 130 interrupted (the run continues)."
 )

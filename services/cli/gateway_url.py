@@ -1,26 +1,26 @@
-"""Which gateway, and which folder: found from where the command is given."""
+"""The gateway's address and the state folder, found from the current folder."""
 
 import os
 import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services.cli.exit_codes import ConsoleError, Exit
+from services.cli.exit_codes import CommandError, Exit
 
 STATE = ".waggle"
 
 DEFAULT = "http://127.0.0.1:8080"
-"""As `gateway` of the settings; without them, for they are slow to import."""
+"""The default of the setting `gateway`, repeated here because settings are slow to import."""
 
 
 def state_folder(start: Path | None = None) -> Path | None:
-    """The `.waggle/` of the folder or the nearest parent that has one."""
+    """Return the `.waggle/` of the folder or its nearest parent that has one."""
     here = (start or Path.cwd()).resolve()
     return next((folder / STATE for folder in (here, *here.parents) if (folder / STATE).is_dir()), None)
 
 
 def root_folder(start: Path | None = None) -> Path:
-    """Where `waggle up` keeps its `.waggle/`: beside an existing one, else in the project's folder, else here."""
+    """Return the folder for `.waggle/`: the nearest that has one, else the project's, else the current one."""
     here = (start or Path.cwd()).resolve()
     for mark in (STATE, "pyproject.toml"):
         for folder in (here, *here.parents):
@@ -30,17 +30,17 @@ def root_folder(start: Path | None = None) -> Path:
 
 
 def endpoints(root: Path) -> dict[str, str]:
-    """What `waggle up` wrote to `.waggle/endpoints.env` under this folder; empty when nothing runs."""
+    """Return the variables in `.waggle/endpoints.env` of this folder; empty if no `waggle up` runs there."""
     path = root / STATE / "endpoints.env"
     try:
         words = shlex.split(path.read_text())
-    except (OSError, ValueError):  # nothing runs, or the file is cut off
+    except (OSError, ValueError):  # no stack runs, or the file is incomplete
         return {}
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def gateway_address(given: str | None) -> str:
-    """The gateway's URL: what was given, WAGGLE_GATEWAY, what runs in this folder or a parent, the default."""
+    """Return the gateway's URL: the given one, else WAGGLE_GATEWAY, else that of a stack here, else the default."""
     folder = state_folder()
     running = endpoints(folder.parent) if folder else {}
     address = given or os.environ.get("WAGGLE_GATEWAY") or running.get("WAGGLE_GATEWAY") or DEFAULT
@@ -48,14 +48,14 @@ def gateway_address(given: str | None) -> str:
 
 
 def gateway_key() -> str | None:
-    """What is shown the gateway; None where no key is set. Raises ConsoleError for what cannot be one."""
+    """Return the API key, or None if none is set. Raises CommandError for a malformed one."""
     key = os.environ.get("WAGGLE_KEY", "").strip()
     if not key:
         return None
-    from shared.config import presentable  # noqa: PLC0415 -- slow to import, and most have no key
+    from shared.config import presentable  # noqa: PLC0415 -- slow to import, and often no key is set
 
     if not presentable(key):
-        raise ConsoleError("WAGGLE_KEY is no key", "copy it again, as it was printed", code=Exit.USAGE)
+        raise CommandError("WAGGLE_KEY is malformed", "copy the key exactly as it was printed", code=Exit.USAGE)
     return key
 
 
@@ -66,5 +66,6 @@ def _checked(address: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise ConsoleError(f"`{address}` is no gateway address", "for example http://127.0.0.1:8080", code=Exit.USAGE)
+        message = f"`{address}` is not a gateway address"
+        raise CommandError(message, "write it like http://127.0.0.1:8080", code=Exit.USAGE)
     return address.rstrip("/")

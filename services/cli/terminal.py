@@ -1,8 +1,8 @@
-"""Text from outside, made safe for a terminal. Everything printed goes through `Screen`."""
+"""Output to the terminal, made safe: everything printed goes through `Screen`."""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -17,28 +17,28 @@ _ESCAPES = re.compile(
     r"|\x9b[0-?]*[ -/]*[@-~]",
     re.DOTALL,
 )
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"  # also what turns text around
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"  # includes direction overrides
 )
 
 
 PIPED_WIDTH = 200
-"""Columns of a table that goes into a pipe or a file."""
+"""Columns of a table that is written to a pipe or a file."""
 
 
 def clean(text: str) -> str:
-    """The text without escape sequences, control characters and direction overrides; lines and tabs stay."""
-    return _UNSEEN.sub("", _ESCAPES.sub("", text))
+    """Remove escape sequences, control characters and direction overrides; keep line breaks and tabs."""
+    return _INVISIBLE.sub("", _ESCAPES.sub("", text))
 
 
 def one_line(value: object, limit: int = 0) -> str:
-    """Some value as one clean line; with a limit, cut to so many characters."""
+    """Return a value as one clean line, cut to `limit` characters if that is not 0."""
     line = " ".join(clean(str(value)).split())
     return line if not limit or len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 class Clean:
-    """A renderable whose text cannot steer the terminal, whatever its parser made of what it was given."""
+    """A renderable whose text cannot control the terminal, even if its parser produced escape sequences."""
 
     def __init__(self, renderable: RenderableType) -> None:
         self._renderable = renderable
@@ -56,7 +56,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 class Screen:
-    """The one way out. With `json`, only documents go to stdout; whatever else there is to say goes to stderr."""
+    """The only way to print. With `json`, documents go to stdout and everything else to stderr."""
 
     def __init__(self, *, json: bool = False) -> None:
         self.json = json
@@ -65,32 +65,41 @@ class Screen:
 
     @property
     def live(self) -> bool:
-        """Whether a person looks at it on a terminal that can be redrawn."""
+        """True for a terminal that can be redrawn, without `json`."""
         return self.console.is_terminal and not self.console.is_dumb_terminal and not self.json
 
     def say(self, what: RenderableType, *, style: str | None = None) -> None:
-        """Print for a person. Lines are left to the terminal to wrap, so that they can be copied whole."""
+        """Print for a person. The terminal wraps lines, so that they can be copied whole."""
         self._print(self.console, what, style)
 
     def busy(self, what: str) -> AbstractContextManager[object]:
-        """Show that something takes a while."""
+        """Show that something is in progress."""
         if self.live:
             return self.console.status(what)
         self.say(what)
         return nullcontext()
 
     def complain(self, message: str, action: str | None = None) -> None:
-        """Say on stderr what is wrong and what to do."""
+        """Print a problem and its remedy to stderr."""
         self._print(self.errors, f"waggle: {message}", "red")
         if action:
             self._print(self.errors, f"        {action}", None)
 
     def note(self, message: str) -> None:
-        """Say something beside the result: above a live table, or on stderr."""
+        """Print a remark that is not part of the result: above a live table, or to stderr."""
         self._print(self.console if self.live else self.errors, message, "yellow")
 
+    def answer(self, document: Any, show: Callable[[], object] | RenderableType) -> None:
+        """Print the document with `--json`; else the text, or what `show` prints."""
+        if self.json:
+            self.document(document)
+        elif callable(show):
+            show()
+        else:
+            self.say(show)
+
     def document(self, value: Any) -> None:
-        """Print one JSON document, on one line, in ASCII: nothing in it can steer a terminal either."""
+        """Print one JSON document, on one line, in ASCII, so that it cannot control a terminal either."""
         print(json.dumps(value), flush=True)
 
     def _print(self, console: Console, what: RenderableType, style: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The gateway's API for the command line: every failure is a ConsoleError that says what to do."""
+"""The gateway's API for the command line: every failure is a CommandError that says what to do."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from schemas.task import Attachment, Result, Task
-from services.cli.exit_codes import ConsoleError, Exit
+from services.cli.exit_codes import CommandError, Exit
 
 SILENCE = 60.0
 """Seconds without a byte after which a stream of events is opened anew."""
@@ -37,15 +37,15 @@ _WAYS = {
 """What to do when something is not found, by the error's code."""
 
 
-class NotFoundError(ConsoleError):
+class NotFoundError(CommandError):
     """The gateway knows no such thing."""
 
 
-class AwayError(ConsoleError):
+class UnavailableError(CommandError):
     """It cannot be had right now; trying again may help."""
 
 
-class UnreachableError(AwayError):
+class UnreachableError(UnavailableError):
     """Nothing answers at the gateway's address, or it went away. `asked`: perhaps only after it had the request."""
 
     def __init__(self, address: str, why: str, *, asked: bool) -> None:
@@ -210,7 +210,7 @@ class Gateway:
             try:
                 return response.json()
             except ValueError:
-                raise ConsoleError(
+                raise CommandError(
                     f"{self.address} answered {method} {path} with something that is not JSON",
                     "is this address Waggle's gateway?",
                 ) from None
@@ -230,10 +230,10 @@ class Gateway:
 
 
 def _letter(name: str) -> str:
-    """The path of a dead letter. Raises ConsoleError for what cannot be a name."""
+    """The path of a dead letter. Raises CommandError for what cannot be a name."""
     parts = name.split("/")
     if len(parts) != 3 or not (parts[0] and parts[1].isdecimal() and parts[2].isdecimal()):
-        raise ConsoleError(f"`{name}` is no dead letter's name", "for example tasks.dlt/0/17", code=Exit.USAGE)
+        raise CommandError(f"`{name}` is no dead letter's name", "for example tasks.dlt/0/17", code=Exit.USAGE)
     return "/".join((_DEAD, *(quote(part, safe="") for part in parts)))
 
 
@@ -249,7 +249,7 @@ def _run(run_id: str, verb: str = "") -> str:
     return "/".join(part for part in ("/v1/runs", quote(run_id, safe=""), verb) if part)
 
 
-def _refused(response: httpx.Response) -> ConsoleError:
+def _refused(response: httpx.Response) -> CommandError:
     """What the gateway's error says; of an answer that is none of its errors, the status."""
     try:
         error = response.json()["error"]
@@ -257,14 +257,14 @@ def _refused(response: httpx.Response) -> ConsoleError:
     except (ValueError, KeyError, TypeError, AttributeError):
         message, action, code = f"the gateway answered {response.status_code} {response.reason_phrase}", None, ""
     if response.status_code in _AWAY:
-        return AwayError(message, action or "it cannot work right now; try again, or see .waggle/logs/gateway.log")
+        return UnavailableError(message, action or "retry later, or see .waggle/logs/gateway.log")
     if response.status_code == httpx.codes.UNAUTHORIZED:
-        return ConsoleError(f"the gateway lets nobody in without a key: {message}", _KEY, code=Exit.USAGE)
+        return CommandError(f"the gateway lets nobody in without a key: {message}", _KEY, code=Exit.USAGE)
     if response.status_code == httpx.codes.NOT_FOUND:
         return NotFoundError(message, _WAYS.get(code, _WAYS[""]), code=Exit.NOT_FOUND)
     if code == "already_handled":
-        return ConsoleError(message, AGAIN, code=Exit.ALREADY)
+        return CommandError(message, AGAIN, code=Exit.ALREADY)
     if code == "not_finished":
-        return ConsoleError(message, "`waggle watch` follows it to its end", code=Exit.NOT_FINISHED)
+        return CommandError(message, "`waggle watch` follows it to its end", code=Exit.NOT_FINISHED)
     wrong = response.is_client_error and response.status_code != httpx.codes.TOO_MANY_REQUESTS
-    return ConsoleError(message, action, code=Exit.USAGE if wrong else Exit.FAILED)
+    return CommandError(message, action, code=Exit.USAGE if wrong else Exit.FAILED)

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.event import Moved, ResultReleased, RunEvent, State
-from services.cli.api.client import AwayError, Gateway, NotFoundError
-from services.cli.exit_codes import ENDED, ConsoleError
+from services.cli.api.client import Gateway, NotFoundError, UnavailableError
+from services.cli.exit_codes import ENDED, CommandError
 
 PATIENCE = 60.0
 """Seconds a lost gateway may stay away before watching ends."""
@@ -67,7 +67,7 @@ def _data(text: str) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise ConsoleError(
+        raise CommandError(
             "the gateway sent an event that is no JSON object", "is it the same version as this command?"
         )
     return found
@@ -84,7 +84,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
 class Follower:
     """Follows one run. Keeps where it was, and since when the gateway has been away."""
 
-    def __init__(self, gateway: Gateway, run_id: str, lost: Callable[[ConsoleError], None], *, fresh: bool) -> None:
+    def __init__(self, gateway: Gateway, run_id: str, lost: Callable[[CommandError], None], *, fresh: bool) -> None:
         self._gateway = gateway
         self._run_id = run_id
         self._lost = lost
@@ -102,7 +102,7 @@ class Follower:
                     yield sent
                     ended = sent.ends
                 ended = ended or self._has_ended()
-            except AwayError as error:
+            except UnavailableError as error:
                 self._wait(error, tell=True)
             except NotFoundError as error:
                 if not self._fresh:
@@ -125,7 +125,7 @@ class Follower:
         run = self._gateway.run(self._run_id)
         return State(run["state"]) in ENDED and not run.get("settling")
 
-    def _wait(self, error: ConsoleError, *, tell: bool) -> None:
+    def _wait(self, error: CommandError, *, tell: bool) -> None:
         now = time.monotonic()
         if self._away_since is None:
             self._away_since = now
@@ -138,11 +138,11 @@ class Follower:
 
 
 def follow(
-    gateway: Gateway, run_id: str, lost: Callable[[ConsoleError], None], *, fresh: bool = False
+    gateway: Gateway, run_id: str, lost: Callable[[CommandError], None], *, fresh: bool = False
 ) -> Iterator[Sent]:
     """Every event of a run until it has ended.
 
     `lost` is called when the connection broke. `fresh`: the run was just submitted, so it may not be known yet.
-    Raises AwayError when the gateway stays away for PATIENCE seconds, and NotFoundError.
+    Raises UnavailableError when the gateway stays away for PATIENCE seconds, and NotFoundError.
     """
     return Follower(gateway, run_id, lost, fresh=fresh).follow()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from schemas.task import Artefact, Attachment
 from services.cli.api.client import Gateway
-from services.cli.exit_codes import ConsoleError, Exit
+from services.cli.exit_codes import CommandError, Exit
 from services.cli.gateway_url import state_folder
 from services.cli.terminal import clean, one_line
 
@@ -19,11 +19,11 @@ def attach(gateway: Gateway, paths: Sequence[Path]) -> list[Attachment]:
     """Upload files, and all files of folders; returns what the task refers to them by."""
     found = list(_named(paths))
     if len(found) > MOST:
-        raise ConsoleError(f"{len(found)} files are too many: a task takes {MOST}", code=Exit.USAGE)
+        raise CommandError(f"{len(found)} files are too many: a task takes {MOST}", code=Exit.USAGE)
     names = [name for name, _ in found]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         action = "rename one, or attach the folder that holds both"
-        raise ConsoleError(f"two attachments are called {one_line(doubled[0])}", action, code=Exit.USAGE)
+        raise CommandError(f"two attachments are called {one_line(doubled[0])}", action, code=Exit.USAGE)
     return [gateway.upload(path, name, media_type(name)) for name, path in found]
 
 
@@ -39,7 +39,7 @@ def _named(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
         elif path.is_file():
             yield path.name, path
         else:
-            raise ConsoleError(f"there is no file or folder {one_line(path)}", code=Exit.USAGE)
+            raise CommandError(f"there is no file or folder {one_line(path)}", code=Exit.USAGE)
 
 
 def _inside(folder: Path) -> list[tuple[str, Path]]:
@@ -48,7 +48,7 @@ def _inside(folder: Path) -> list[tuple[str, Path]]:
     wanted = [(name, path) for name, path in inside if not any(part.startswith(".") for part in name.parts)]
     files = [("-".join(name.parts), path) for name, path in wanted if path.is_file() and not path.is_symlink()]
     if not files:
-        raise ConsoleError(f"the folder {one_line(folder)} has no files to attach", code=Exit.USAGE)
+        raise CommandError(f"the folder {one_line(folder)} has no files to attach", code=Exit.USAGE)
     return files
 
 
@@ -63,7 +63,7 @@ def save(gateway: Gateway, artefacts: Sequence[Artefact], folder: Path) -> list[
             paths.append(path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConsoleError(f"cannot save to {one_line(folder)}: {reason}", "name another folder with --save") from None
+        raise CommandError(f"cannot save to {one_line(folder)}: {reason}", "name another folder with --save") from None
     return paths
 
 

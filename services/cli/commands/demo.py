@@ -1,4 +1,4 @@
-"""`waggle demo`: the main job from start to end, with everything it needs started here."""
+"""`waggle demo`: a task from start to end, on a stack started for it."""
 
 import time
 from email import message_from_bytes, policy
@@ -15,61 +15,58 @@ from services.cli import watcher
 from services.cli.api.client import Gateway
 from services.cli.api.files import attach, safe_name, save
 from services.cli.background import background
-from services.cli.commands.reading import exit_of_result
+from services.cli.commands.runs import exit_code_of
 from services.cli.commands.submit import with_files
 from services.cli.exit_codes import Exit
 from services.cli.gateway_url import STATE, root_folder
-from services.cli.options import connect
+from services.cli.session import connect
 from services.cli.show.live import view_for
 from services.cli.show.render import heading, seconds, show_result
 from services.cli.terminal import Screen, one_line
 
 BUDGET = Budget(seconds=600, tool_calls=80)
-"""The simulated model needs a small part of it, a real one more."""
+"""The simulated model uses a small part of it, a real one more."""
 
 
 def demo(
-    seed: Annotated[int, typer.Option(help="Which incident is hidden in the data.")] = 7,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Leave running what was started; `waggle down` stops it.")
-    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the generated data: each hides another incident.")] = 7,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the stack running; `waggle down` stops it.")] = False,
 ) -> None:
-    """Find, explain and mail an incident that is hidden in 60,000 orders. Leaves with the run's exit code."""
-    began = time.monotonic()
+    """Find, explain and mail an incident hidden in 60,000 generated orders. Starts and stops the stack it needs."""
+    started = time.monotonic()
     screen, root = Screen(), root_folder()
     folder = root / STATE / "demo"
     sample.generate(folder, seed=seed)
-    screen.say(f"Made {folder / 'orders.csv'}: 60,000 orders in which one thing went wrong (seed {seed})")
+    screen.say(f"Generated {folder / 'orders.csv'}: 60,000 orders with one incident (seed {seed})")
     with background(screen, root, folder / "runbooks", keep=keep) as address, connect(address, "default") as client:
-        code = investigate(screen, client, root, folder / "orders.csv")
-        screen.say(f"\nThe demo took {seconds(time.monotonic() - began)} in all.", style="bold")
+        code = _investigate(screen, client, root, folder / "orders.csv")
+        screen.say(f"\nThe demo took {seconds(time.monotonic() - started)}.", style="bold")
     raise typer.Exit(code)
 
 
-def investigate(screen: Screen, client: Gateway, root: Path, orders: Path) -> Exit:
-    """Hand the task in, watch it, and show the report, its files and the mail."""
-    before = set(mails(root))
+def _investigate(screen: Screen, client: Gateway, root: Path, orders: Path) -> Exit:
+    """Submit the task, watch the run, and show the report, its files and the mail."""
+    before = set(_mails(root))
     screen.say(f"\nTask: {sample.TASK}\n")
     task = with_files(Task(objective=sample.TASK, budget=BUDGET), attach(client, [orders]))
     run_id = str(client.submit(task, uuid4().hex)["run_id"])
     screen.say(f"Run {one_line(run_id)}", style="bold")
     if waiting := watcher.watch(client, run_id, screen, view_for(screen), fresh=True, until_asked=True):
-        watcher.tell_question(screen, waiting)
+        watcher.show_question(screen, waiting)
         return Exit.WAITING
     result = client.result(run_id)
     folder = root / STATE / "results" / safe_name(run_id)
     show_result(screen, result, save(client, result.artefacts, folder))
-    show_mails(screen, [path for path in mails(root) if path not in before])
-    return exit_of_result(result)
+    _show_mails(screen, [path for path in _mails(root) if path not in before])
+    return exit_code_of(result)
 
 
-def mails(root: Path) -> list[Path]:
-    """The mail that was received, oldest first."""
+def _mails(root: Path) -> list[Path]:
+    """Return the received mail, oldest first."""
     return sorted((root / STATE / "mailbox").glob("*.eml"), key=lambda path: path.stat().st_mtime)
 
 
-def show_mails(screen: Screen, paths: list[Path]) -> None:
-    """Who got what."""
+def _show_mails(screen: Screen, paths: list[Path]) -> None:
     heading(screen, "Mail received")
     for path in paths:
         mail = message_from_bytes(path.read_bytes(), policy=policy.default)

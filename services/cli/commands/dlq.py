@@ -1,19 +1,19 @@
 """`waggle dlq`: list, show, redrive and discard dead letters."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from services.cli.commands.steering import ByOption, author
-from services.cli.commands.submit import moment
-from services.cli.dead_letter_batch import many, one
-from services.cli.exit_codes import EPILOGUE, ConsoleError, Exit
-from services.cli.options import GatewayOption, JsonOption, connect
+from services.cli.commands.submit import parse_time
+from services.cli.dead_letter_actions import handle_many, handle_one
+from services.cli.exit_codes import EPILOGUE, CommandError, Exit
+from services.cli.options import ByOption, author
+from services.cli.session import Session, operator_command
 from services.cli.show.dead_letters import DeadLetterList, Letter, show_letter, show_list
-from services.cli.terminal import Screen
 
 app = typer.Typer(
     add_completion=False,
@@ -22,28 +22,35 @@ app = typer.Typer(
     epilog=EPILOGUE,
 )
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="As `waggle dlq list` names it: tasks.dlt/0/17.")]
-OneOrMany = Annotated[str | None, typer.Argument(metavar="NAME", help="One dead letter; or say which by filters.")]
-TopicOption = Annotated[
-    str | None, typer.Option("--topic", metavar="TOPIC", help="Only of this topic: tasks, agents.data.")
-]
-ErrorOption = Annotated[str | None, typer.Option("--error", metavar="CODE", help="Only with this error code.")]
-OfTenantOption = Annotated[str | None, typer.Option("--tenant", metavar="NAME", help="Only of this tenant.")]
-SinceOption = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="Dead since: 2026-03-31T17:00, or 2h, 30m, 7d ago.")
-]
-UntilOption = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Dead before; as --since.")]
-AllOption = Annotated[bool, typer.Option("--all", help="All that are open, without any filter.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
-RateOption = Annotated[float, typer.Option("--rate", min=0.1, max=1000, help="So many a second, at most.")]
-ManyLimit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most; the newest are taken.")]
+_NAMED = "Name of a dead letter, as `waggle dlq list` shows it, such as tasks.dlt/0/17"
 
-_AGO = re.compile(r"(\d{1,9})([smhd])")
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help=f"{_NAMED}.")]
+OneOrMany = Annotated[str | None, typer.Argument(metavar="NAME", help=f"{_NAMED}; or select several by filters.")]
+TopicOption = Annotated[
+    str | None, typer.Option(metavar="TOPIC", help="Only of this topic, such as tasks or agents.data.")
+]
+ErrorOption = Annotated[str | None, typer.Option(metavar="CODE", help="Only with this error code, such as defect.")]
+OfTenantOption = Annotated[str | None, typer.Option(metavar="NAME", help="Only of this tenant. Default: all.")]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Only from this time on: 2026-03-31T17:00, or an age such as 30m, 2h or 7d."),
+]
+UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Only before this time, written as for --since.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Select all open dead letters, without filters.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="List the selection and change nothing.")]
+RateOption = Annotated[float, typer.Option(min=0.1, max=1000, help="Maximum dead letters per second.")]
+BatchLimitOption = Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number, the newest first.")]
+LimitOption = Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of dead letters.")]
+AgainOption = Annotated[bool, typer.Option("--again", help="Redrive NAME even if it was handled; needs --reason.")]
+
+_REASON = "Reason, recorded with the dead letter."
+
+_AGE = re.compile(r"(\d{1,9})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class State(StrEnum):
-    """What became of a dead letter."""
+    """State of a dead letter."""
 
     OPEN = "open"
     REDRIVEN = "redriven"
@@ -51,143 +58,116 @@ class State(StrEnum):
     ANY = "any"
 
 
+@dataclass(frozen=True)
+class Filters:
+    """Options that narrow a search."""
+
+    topic: TopicOption = None
+    error: ErrorOption = None
+    tenant: OfTenantOption = None
+    since: SinceOption = None
+    until: UntilOption = None
+
+    @property
+    def search(self) -> dict[str, Any]:
+        """The given filters, as the gateway takes them. Raises CommandError for an invalid time."""
+        equal = {"topic": self.topic, "error": self.error, "tenant": self.tenant}
+        times = {"since": self.since, "until": self.until}
+        return {name: value for name, value in equal.items() if value is not None} | {
+            name: parse_time_or_age(text).isoformat() for name, text in times.items() if text
+        }
+
+
+@dataclass(frozen=True)
+class Selection(Filters):
+    """Options that select one dead letter, or several."""
+
+    name: OneOrMany = None
+    everything: AllOption = False
+    limit: BatchLimitOption = 1000
+    rate: RateOption = 10.0
+    dry_run: DryRunOption = False
+
+
 @app.command("list")
+@operator_command
 def list_letters(
-    topic: TopicOption = None,
-    error: ErrorOption = None,
-    tenant: OfTenantOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    state: Annotated[State, typer.Option(case_sensitive=False, help="What became of them.")] = State.OPEN,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 50,
-    gateway: GatewayOption = None,
-    json: JsonOption = False,
+    session: Session,
+    filters: Filters,
+    state: Annotated[State, typer.Option(case_sensitive=False, help="Only in this state.")] = State.OPEN,
+    limit: LimitOption = 50,
 ) -> None:
-    """List dead letters, the newest first: those that are open, unless --state says otherwise."""
-    search = filters(topic, error, tenant, since, until) | {"state": state.value, "limit": limit}
-    screen = Screen(json=json)
-    with connect(gateway, None) as client:
-        found = client.dead_letters(search)
-    if json:
-        screen.document(found)
-    else:
-        show_list(screen, DeadLetterList.model_validate(found))
+    """List dead letters, newest first. Shows open ones unless --state is given.
+
+    Example: waggle dlq list --topic tasks --error invalid_payload --since 2h
+    """
+    found = session.client.dead_letters(filters.search | {"state": state.value, "limit": limit})
+    session.screen.answer(found, lambda: show_list(session.screen, DeadLetterList.model_validate(found)))
 
 
 @app.command()
-def show(name: NameArgument, gateway: GatewayOption = None, json: JsonOption = False) -> None:
-    """Show everything about one: error, original headers, payload, trace, and what became of it."""
-    screen = Screen(json=json)
-    with connect(gateway, None) as client:
-        found = client.dead_letter(name)
-    if json:
-        screen.document(found)
-    else:
-        show_letter(screen, Letter.model_validate(found))
+@operator_command
+def show(session: Session, name: NameArgument) -> None:
+    """Show a dead letter: error, original headers, payload, trace id and state."""
+    found = session.client.dead_letter(name)
+    session.screen.answer(found, lambda: show_letter(session.screen, Letter.model_validate(found)))
 
 
 @app.command(epilog=EPILOGUE)
+@operator_command
 def redrive(
-    name: OneOrMany = None,
-    topic: TopicOption = None,
-    error: ErrorOption = None,
-    tenant: OfTenantOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    everything: AllOption = False,
-    limit: ManyLimit = 1000,
-    rate: RateOption = 10.0,
-    dry_run: DryRunOption = False,
-    again: Annotated[bool, typer.Option("--again", help="Also if it was handled before; needs --reason.")] = False,
-    reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "",
+    session: Session,
+    selection: Selection,
+    again: AgainOption = False,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help=_REASON)] = "",
     by: ByOption = None,
-    gateway: GatewayOption = None,
-    json: JsonOption = False,
 ) -> None:
-    """Put the original message back on its topic: one by its name, or all open ones that fit the filters.
+    """Publish dead letters to their original topics once more: one by its name, or all open ones that match.
 
-    A letter is put back once; a repeat shows who did it. Several are put back in the order in which they failed.
+    Each is redriven once; a repeat is refused and shows who did it. Several are redriven in the order in which they
+    failed. Example: waggle dlq redrive --error defect --since 7d --dry-run
     """
-    if again and not (name and reason.strip()):
-        raise ConsoleError("--again needs a NAME and a --reason", "waggle dlq redrive --help", code=Exit.USAGE)
-    search = chosen(name, filters(topic, error, tenant, since, until), everything=everything)
-    order: dict[str, Any] = {"by": author(by), "reason": reason}
-    screen = Screen(json=json)
-    with connect(gateway, None) as client:
-        if name:
-            one(screen, client, name, "redrive", order | {"again": again}, dry_run=dry_run)
-        else:
-            many(
-                screen,
-                client,
-                "redrive",
-                order,
-                {"letters": search | {"limit": limit}, "rate": rate, "dry_run": dry_run},
-            )
+    if again and not (selection.name and reason.strip()):
+        raise CommandError("--again needs a NAME and a --reason", "waggle dlq redrive --help", code=Exit.USAGE)
+    _handle(session, "redrive", selection, {"by": author(by), "reason": reason}, {"again": again})
 
 
 @app.command(epilog=EPILOGUE)
+@operator_command
 def discard(
-    reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
-    name: OneOrMany = None,
-    topic: TopicOption = None,
-    error: ErrorOption = None,
-    tenant: OfTenantOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    everything: AllOption = False,
-    limit: ManyLimit = 1000,
-    rate: RateOption = 10.0,
-    dry_run: DryRunOption = False,
+    session: Session,
+    selection: Selection,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help=_REASON)],
     by: ByOption = None,
-    gateway: GatewayOption = None,
-    json: JsonOption = False,
 ) -> None:
-    """Give up one by its name, or all open ones that fit the filters: they are listed no more.
+    """Discard dead letters: one by its name, or all open ones that match. They are no longer listed as open.
 
-    Kafka keeps them for as long as their topic's retention says; `--state discarded` lists them.
+    Kafka keeps them for the retention time of their topic; `waggle dlq list --state discarded` shows them.
     """
-    search = chosen(name, filters(topic, error, tenant, since, until), everything=everything)
-    order = {"by": author(by), "reason": reason}
-    screen = Screen(json=json)
-    with connect(gateway, None) as client:
-        if name:
-            one(screen, client, name, "discard", order, dry_run=dry_run)
-        else:
-            many(
-                screen,
-                client,
-                "discard",
-                order,
-                {"letters": search | {"limit": limit}, "rate": rate, "dry_run": dry_run},
-            )
+    _handle(session, "discard", selection, {"by": author(by), "reason": reason}, {})
 
 
-def filters(
-    topic: str | None, error: str | None, tenant: str | None, since: str | None, until: str | None
-) -> dict[str, Any]:
-    """The filters that were given. Raises ConsoleError for a time that is none."""
-    times = {name: ago(text).isoformat() for name, text in (("since", since), ("until", until)) if text}
-    given = {"topic": topic, "error": error, "tenant": tenant}
-    return {name: value for name, value in given.items() if value is not None} | times
-
-
-def ago(text: str) -> datetime:
-    """A time: so long ago, or ISO. Raises ConsoleError."""
-    if found := _AGO.fullmatch(text):
-        try:
-            return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
-        except OverflowError:
-            raise ConsoleError(f"`{text}` is too long ago", "for example 7d", code=Exit.USAGE) from None
-    return moment(text)
-
-
-def chosen(name: str | None, search: dict[str, Any], *, everything: bool) -> dict[str, Any]:
-    """The filters, if the command says in one way which ones it is about. Raises ConsoleError."""
-    if (name is not None) + bool(search) + everything != 1:
-        raise ConsoleError(
-            "say which: one NAME, or filters such as --topic and --error, or --all",
+def _handle(session: Session, verb: str, selection: Selection, order: dict[str, Any], of_one: dict[str, Any]) -> None:
+    """Redrive or discard the selection. `of_one`: what the order says only of a single dead letter."""
+    search = selection.search
+    if (selection.name is not None) + bool(search) + selection.everything != 1:
+        raise CommandError(
+            "select dead letters in one way: a NAME, or filters such as --topic and --error, or --all",
             "`waggle dlq list` with the same filters shows them",
             code=Exit.USAGE,
         )
-    return search
+    if selection.name is not None:
+        handle_one(session, selection.name, verb, order | of_one, dry_run=selection.dry_run)
+    else:
+        batch = {"letters": search | {"limit": selection.limit}, "rate": selection.rate, "dry_run": selection.dry_run}
+        handle_many(session, verb, order | batch)
+
+
+def parse_time_or_age(text: str) -> datetime:
+    """Parse an ISO time, or an age such as `2h`. Raises CommandError."""
+    if found := _AGE.fullmatch(text):
+        try:
+            return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
+        except OverflowError:
+            raise CommandError(f"`{text}` is too long ago", "for example 7d", code=Exit.USAGE) from None
+    return parse_time(text)

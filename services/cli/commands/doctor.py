@@ -1,10 +1,10 @@
-"""`waggle doctor`: what is wrong with an installation, and what to do about it."""
+"""`waggle doctor`: check an installation and suggest fixes."""
 
 import asyncio
 import logging
 import os
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
@@ -26,41 +26,39 @@ from services.cli.terminal import Screen, one_line
 from shared.telemetry.redaction import remember, secrets_in, shown
 
 SLOW = 5.0
-"""Seconds after which a check is called slow."""
+"""Seconds after which a check is reported as slow."""
 
 WITHIN = 60.0
-"""Seconds a check may take. All run at once, so all of them take no longer."""
+"""Seconds a check may take. They run concurrently, so this bounds them all."""
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def doctor(json: JsonOption = False) -> None:
-    """Check settings, connections, versions, topics, groups and clocks, and say what to do. Changes nothing.
+    """Check settings, connections, versions, topics, groups and clocks, and suggest fixes. Changes nothing.
 
-    Looks from here, with the environment a service would have; of what that does not name, what `waggle up` runs here.
+    Uses the environment that a service started here would have. Settings it lacks are taken from a running
+    `waggle up`. Exits with 1 if a check fails.
     """
     screen = Screen(json=json)
     environment = {**endpoints(root_folder()), **os.environ}
     remember(secrets_in(environment))
-    with quiet():
-        findings = [_without_secrets(each) for each in asyncio.run(findings_in(environment))]
+    with _silenced_logs():
+        findings = [_redacted(each) for each in asyncio.run(run_checks(environment))]
     failed = any(each.level == "fail" for each in findings)
-    if json:
-        screen.document({"ok": not failed, "findings": [asdict(each) for each in findings]})
-    else:
-        for each in findings:
-            show(screen, each)
+    document = {"ok": not failed, "findings": [asdict(each) for each in findings]}
+    screen.answer(document, lambda: _show(screen, findings))
     raise typer.Exit(Exit.FAILED if failed else Exit.COMPLETE)
 
 
-def _without_secrets(finding: CheckResult) -> CheckResult:
-    """The finding as it may be shown: it repeats what a client has said, which may repeat what it was given."""
+def _redacted(finding: CheckResult) -> CheckResult:
+    """Return the finding without secrets: it quotes errors of clients, which may quote a password."""
     return replace(finding, found=shown(finding.found), do=shown(finding.do))
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Without what clients log that cannot connect: it is said once, by the finding."""
+def _silenced_logs() -> Iterator[None]:
+    """Disable logging: clients that cannot connect log at length what the finding says once."""
     logging.disable(logging.CRITICAL)
     try:
         yield
@@ -68,8 +66,8 @@ def quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-async def findings_in(environment: Mapping[str, str]) -> list[CheckResult]:
-    """What all checks come to, for a process with this environment."""
+async def run_checks(environment: Mapping[str, str]) -> list[CheckResult]:
+    """Run all checks for a process with this environment."""
     settings, found = check_variables(environment)
     if settings is None:
         return found
@@ -83,24 +81,25 @@ async def findings_in(environment: Mapping[str, str]) -> list[CheckResult]:
 
 
 async def timed(subject: str, check: Coroutine[Any, Any, list[CheckResult]]) -> list[CheckResult]:
-    """The findings of a check, and one that says so if it was slow: a busy machine is no failure."""
-    began = time.monotonic()
+    """Run a check; report a slow one as a warning, since a busy machine is not a failure."""
+    started = time.monotonic()
     try:
         async with asyncio.timeout(WITHIN):
             found = await check
     except TimeoutError:
-        said = f"slow: not finished after {WITHIN:g} s, which is no proof that anything is unavailable"
-        return [warn(f"{subject} speed", said, "look again when this machine is less busy; the logs say more")]
-    took = time.monotonic() - began
+        slow = f"slow: not finished after {WITHIN:g} s; this does not prove that it is unavailable"
+        return [warn(f"{subject} speed", slow, "repeat when this machine is less busy; see the logs for details")]
+    took = time.monotonic() - started
     if took < SLOW or any(each.level == "fail" for each in found):
         return found
-    said = f"slow: answered after {took:.0f} s"
-    return [*found, warn(f"{subject} speed", said, "is this machine, or the network, busy?")]
+    slow = f"slow: answered after {took:.0f} s"
+    return [*found, warn(f"{subject} speed", slow, "check whether this machine or the network is busy")]
 
 
-def show(screen: Screen, finding: CheckResult) -> None:
-    """One line, and a second one if something is to be done."""
-    level = (f"{finding.level:<5}", STYLES[finding.level])
-    screen.say(Text.assemble(level, (f"{one_line(finding.subject)}: ", "bold"), one_line(finding.found)))
-    if finding.do:
-        screen.say(f"     → {one_line(finding.do)}")
+def _show(screen: Screen, findings: Sequence[CheckResult]) -> None:
+    """Print each finding on one line, and a suggested fix on another."""
+    for each in findings:
+        level = (f"{each.level:<5}", STYLES[each.level])
+        screen.say(Text.assemble(level, (f"{one_line(each.subject)}: ", "bold"), one_line(each.found)))
+        if each.do:
+            screen.say(f"     → {one_line(each.do)}")

@@ -1,4 +1,4 @@
-"""`waggle mcp`: let MCP clients use the swarm."""
+"""`waggle mcp`: serve the swarm to MCP clients."""
 
 from typing import Annotated
 
@@ -10,13 +10,16 @@ from services.cli.options import GatewayOption, TenantOption
 
 PortOption = Annotated[
     int | None,
-    typer.Option(min=1, max=65535, help="Serve http://127.0.0.1:PORT/mcp, not stdin and stdout."),
+    typer.Option(min=1, max=65535, metavar="PORT", help="Serve http://127.0.0.1:PORT/mcp instead of stdio."),
 ]
 
 
 def mcp(gateway: GatewayOption = None, tenant: TenantOption = "default", port: PortOption = None) -> None:
-    """Let an MCP client hand in tasks, follow them and read their results."""
-    from services.cli.mcp_server import server  # noqa: PLC0415 -- half a second no other command shall wait
+    """Serve the swarm to MCP clients, which can submit tasks, follow runs and read results.
+
+    Uses stdio unless --port is given.
+    """
+    from services.cli.mcp_server import server  # noqa: PLC0415 -- takes half a second to import
 
     address, key = gateway_address(gateway), gateway_key()
     made = server(lambda: Gateway(address, tenant, key))

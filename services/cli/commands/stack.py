@@ -1,40 +1,43 @@
-"""`waggle up` and `waggle down`: everything here, as processes."""
+"""`waggle up` and `waggle down`: the whole swarm as processes on this machine."""
 
 from types import ModuleType
 from typing import Annotated
 
 import typer
 
-from services.cli.exit_codes import ConsoleError, Exit
+from services.cli.exit_codes import CommandError, Exit
 from services.cli.gateway_url import root_folder
 from services.cli.terminal import Screen
 
+ServicesOption = Annotated[
+    str | None, typer.Option(metavar="NAMES", help="Only these services, comma-separated, such as gateway,planner.")
+]
+
 
 def up(
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Show no logs; they are in .waggle/logs/ all the same.")
-    ] = False,
-    services: Annotated[str | None, typer.Option(metavar="NAMES", help="Only these services, comma-separated.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no logs; .waggle/logs/ has them in any case.")] = False,
+    services: ServicesOption = None,
 ) -> None:
-    """Start Kafka, Redis, Postgres, a mail sink, a model and all services here, until Ctrl-C.
+    """Start Kafka, Redis, Postgres, a mail sink, a simulated model and all services here, until Ctrl-C.
 
-    What WAGGLE_KAFKA, WAGGLE_REDIS, WAGGLE_POSTGRES, WAGGLE_SMTP or OPENAI_BASE_URL name is used instead.
+    A server named by WAGGLE_KAFKA, WAGGLE_REDIS, WAGGLE_POSTGRES, WAGGLE_SMTP or OPENAI_BASE_URL is used instead of
+    starting one.
     """
     names = None if services is None else [name.strip() for name in services.split(",") if name.strip()]
-    running().run(Screen(), root_folder(), names, quiet=quiet)
+    foreground().run(Screen(), root_folder(), names, quiet=quiet)
 
 
 def down() -> None:
-    """Stop what `waggle up` runs here or left behind."""
-    stopped = running().down(root_folder())
+    """Stop what `waggle up` runs in this folder, including processes left behind by a crash."""
+    stopped = foreground().down(root_folder())
     Screen().say(f"Stopped: {', '.join(stopped)}" if stopped else "Nothing was running here.")
 
 
-def running() -> ModuleType:
-    """What starts and stops processes. Raises ConsoleError when its packages are not installed."""
+def foreground() -> ModuleType:
+    """Import the module that starts processes. Raises CommandError if its packages are not installed."""
     try:
-        from services.cli import running as module  # noqa: PLC0415 -- an optional extra, and slow to import
+        from services.cli import foreground as module  # noqa: PLC0415 -- an optional extra, and slow to import
     except ModuleNotFoundError as missing:
         action = "pip install 'waggle[embedded]'"
-        raise ConsoleError(f"`{missing.name}` is not installed, which this needs", action, code=Exit.USAGE) from None
+        raise CommandError(f"the package `{missing.name}` is not installed", action, code=Exit.USAGE) from None
     return module

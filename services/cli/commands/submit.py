@@ -1,4 +1,4 @@
-"""`waggle submit`: hand in a task, watch it, show what came of it."""
+"""`waggle submit`: submit a task, watch the run, show its result."""
 
 import sys
 from datetime import datetime
@@ -13,58 +13,83 @@ from pydantic import ValidationError
 from schemas.task import Attachment, Priority, Shape, Task, TaskContext
 from services.cli import watcher
 from services.cli.api import files
-from services.cli.api.client import Gateway
-from services.cli.commands.reading import SaveOption, leave
-from services.cli.exit_codes import ConsoleError, Exit
-from services.cli.options import GatewayOption, JsonOption, TenantOption, connect
+from services.cli.commands.runs import SaveOption, exit_with_result
+from services.cli.exit_codes import CommandError, Exit
+from services.cli.session import Session, gateway_command
 from services.cli.show.live import Silence, view_for
-from services.cli.terminal import Screen, one_line
+from services.cli.terminal import one_line
 
+TextArgument = Annotated[str, typer.Argument(metavar="TEXT", help="The objective in plain words; `-` reads stdin.")]
 AttachOption = Annotated[
-    list[Path] | None, typer.Option(metavar="PATH", help="A file, or a folder with all its files; may be repeated.")
+    list[Path] | None,
+    typer.Option(metavar="PATH", help="File to attach, or folder with all its files; may be repeated."),
 ]
+ShapeOption = Annotated[
+    Shape | None, typer.Option(help="Way in which agents work together. Default: auto, or single with --agent.")
+]
+AgentOption = Annotated[str | None, typer.Option(metavar="NAME", help="The only agent to use, such as research.")]
 ConstraintOption = Annotated[
-    list[str] | None, typer.Option(metavar="TEXT", help="A rule the result must keep; may be repeated.")
+    list[str] | None, typer.Option(metavar="TEXT", help="Rule that the result must follow; may be repeated.")
 ]
 DestinationOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="PLACE", help="An address or host data may go to, besides those the text names; repeatable."),
+    typer.Option(
+        metavar="PLACE",
+        help="Email address or host that data may go to, in addition to those in the text; may be repeated.",
+    ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="Idempotency key: tasks with the same key are one run. Default: a random one."),
 ]
 DeadlineOption = Annotated[
-    str | None, typer.Option(metavar="TIME", help="When the result is of no use any more: 2026-03-31T17:00.")
+    str | None,
+    typer.Option(metavar="TIME", help="Time by which the run must end, such as 2026-03-31T17:00; else it fails."),
+]
+SecondsOption = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Time limit of the run in seconds. Default: the tenant's limit.")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Call reading tools only, and list the other calls.")]
+SessionOption = Annotated[
+    str | None, typer.Option("--session", metavar="ID", help="Id of the conversation that the task belongs to.")
 ]
 
 
 class OnTrouble(StrEnum):
-    """What becomes of a run whose planning or review cannot succeed."""
+    """Outcome for a run whose planning or review cannot succeed."""
 
     FAIL = "fail"
     WAIT = "wait"
 
 
+OnTroubleOption = Annotated[
+    OnTrouble, typer.Option(help="If planning or review cannot succeed: fail, or wait for a person's decision.")
+]
+
+
+@gateway_command
 def submit(
-    text: Annotated[str, typer.Argument(help="What is to be achieved, in plain words; - reads it from stdin.")],
+    session: Session,
+    text: TextArgument,
     attach: AttachOption = None,
-    shape: Annotated[Shape | None, typer.Option(help="How agents work together; the default is auto.")] = None,
-    agent: Annotated[str | None, typer.Option(metavar="NAME", help="The one agent to use (shape single).")] = None,
+    shape: ShapeOption = None,
+    agent: AgentOption = None,
     constraint: ConstraintOption = None,
     destination: DestinationOption = None,
-    key: Annotated[str | None, typer.Option(help="The same key twice is the same run.")] = None,
+    key: KeyOption = None,
     deadline: DeadlineOption = None,
-    seconds: Annotated[
-        float | None, typer.Option(help="Seconds it may take; else what the tenant's tasks get.")
-    ] = None,
-    priority: Annotated[Priority, typer.Option(help="How urgent beside your other tasks.")] = Priority.NORMAL,
-    on_trouble: Annotated[OnTrouble, typer.Option(help="When planning or review cannot succeed.")] = OnTrouble.FAIL,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Call no tool that changes anything.")] = False,
-    session: Annotated[str | None, typer.Option(help="Ties tasks of one conversation together.")] = None,
-    wait: Annotated[bool, typer.Option(help="Watch it and show the result, or only hand it in.")] = True,
+    seconds: SecondsOption = None,
+    priority: Annotated[Priority, typer.Option(help="Priority relative to your other tasks.")] = Priority.NORMAL,
+    on_trouble: OnTroubleOption = OnTrouble.FAIL,
+    dry_run: DryRunOption = False,
+    conversation: SessionOption = None,
+    wait: Annotated[bool, typer.Option(help="Watch the run and show its result, or return at once.")] = True,
     save: SaveOption = None,
-    gateway: GatewayOption = None,
-    tenant: TenantOption = "default",
-    json: JsonOption = False,
 ) -> None:
-    """Hand in a task, show its steps as they happen, and end with the result."""
+    """Submit a task, show its steps as they happen, and end with the result.
+
+    Example: waggle submit "What stands out in these figures?" --attach sales.csv
+    """
     fields: dict[str, object] = {
         "objective": _from_stdin() if text == "-" else text,
         "shape": shape or (Shape.SINGLE if agent else Shape.AUTO),
@@ -72,71 +97,65 @@ def submit(
         "constraints": constraint or [],
         "destinations": destination or [],
         "budget": {} if seconds is None else {"seconds": seconds},
-        "deadline": moment(deadline) if deadline else None,
-        "tenant": tenant,
+        "deadline": parse_time(deadline) if deadline else None,
+        "tenant": session.client.tenant,
         "priority": priority,
         "on_trouble": on_trouble.value,
         "dry_run": dry_run,
-        "session": session,
+        "session": conversation,
         "idempotency_key": key,
     }
-    task = checked({name: value for name, value in fields.items() if value is not None})
-    screen = Screen(json=json)
-    with connect(gateway, tenant) as client:
-        hand_in(screen, client, with_files(task, files.attach(client, attach or [])), wait=wait, save_to=save)
+    task = _validated({name: value for name, value in fields.items() if value is not None})
+    task = with_files(task, files.attach(session.client, attach or []))
+    accepted = session.client.submit(task, task.idempotency_key or uuid4().hex)
+    if wait:
+        _await_result(session, str(accepted["run_id"]), save)
+    else:
+        run = one_line(accepted["run_id"])
+        session.screen.answer(accepted, f"Submitted as {run}. Follow with: waggle watch {run}")
 
 
 def _from_stdin() -> str:
     try:
         return sys.stdin.read()
     except UnicodeDecodeError:
-        raise ConsoleError("what comes from stdin is no UTF-8 text", "attach it instead", code=Exit.USAGE) from None
+        raise CommandError("stdin is not UTF-8 text", "attach it as a file: --attach PATH", code=Exit.USAGE) from None
 
 
-def moment(text: str) -> datetime:
-    """An ISO time; without an offset, the local one. Raises ConsoleError."""
+def parse_time(text: str) -> datetime:
+    """Parse an ISO time; without an offset it is local time. Raises CommandError."""
     try:
         return datetime.fromisoformat(text).astimezone()
     except ValueError:
-        raise ConsoleError(f"`{one_line(text)}` is no time", "for example 2026-03-31T17:00", code=Exit.USAGE) from None
+        message = f"`{one_line(text)}` is not a time"
+        raise CommandError(message, "write it like 2026-03-31T17:00", code=Exit.USAGE) from None
 
 
-def checked(fields: dict[str, object]) -> Task:
-    """The task of these fields. Raises ConsoleError that names the field that is wrong."""
+def _validated(fields: dict[str, object]) -> Task:
+    """Return the task with these fields. Raises CommandError that names the invalid field."""
     try:
         return Task.model_validate(fields)
-    except ValidationError as wrong:
-        error = wrong.errors()[0]
+    except ValidationError as invalid:
+        error = invalid.errors()[0]
         name = ".".join(str(part) for part in error["loc"]) or "the task"
         problem = error["msg"].removeprefix("Value error, ")
-        raise ConsoleError(f"{name}: {problem}", "waggle submit --help", code=Exit.USAGE) from None
+        raise CommandError(f"{name}: {problem}", "waggle submit --help", code=Exit.USAGE) from None
 
 
 def with_files(task: Task, attachments: list[Attachment]) -> Task:
-    """The task with attachments."""
+    """Return the task with attachments."""
     return task.model_copy(update={"context": TaskContext(attachments=attachments)}) if attachments else task
 
 
-def hand_in(screen: Screen, client: Gateway, task: Task, *, wait: bool, save_to: Path | None) -> None:
-    """Hand in a task; watch it if that is wanted. Leaves with the exit code of how it ended."""
-    accepted = client.submit(task, task.idempotency_key or uuid4().hex)
-    run_id = str(accepted["run_id"])
-    if not wait:
-        _tell_accepted(screen, accepted, run_id)
-        return
+def _await_result(session: Session, run_id: str, save_to: Path | None) -> None:
+    """Watch a submitted run. Exits with the code of its result, or of a run that waits for a person."""
+    screen, client = session.screen, session.client
     if not screen.json:
         screen.say(f"Run {one_line(run_id)}", style="bold")
     view = Silence() if screen.json else view_for(screen)
     if waiting := watcher.watch(client, run_id, screen, view, fresh=True, until_asked=True):
         if screen.json:
             screen.document(client.run(run_id))
-        watcher.tell_question(screen, waiting)
+        watcher.show_question(screen, waiting)
         raise typer.Exit(Exit.WAITING)
-    leave(screen, client, run_id, save_to=save_to, document=screen.json)
-
-
-def _tell_accepted(screen: Screen, accepted: dict[str, object], run_id: str) -> None:
-    if screen.json:
-        screen.document(accepted)
-    else:
-        screen.say(f"Run {one_line(run_id)}: waggle watch {one_line(run_id)}")
+    exit_with_result(session, run_id, save_to=save_to)

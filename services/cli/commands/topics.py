@@ -1,4 +1,4 @@
-"""`waggle topics`: how messages flow."""
+"""`waggle topics`: topics with their rates, consumer groups and lag."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,9 @@ from rich.table import Table
 
 from services.cli.api.client import Gateway
 from services.cli.api.models import Group, Topic
-from services.cli.commands.skipping import skip
-from services.cli.options import GatewayOption, JsonOption, connect
+from services.cli.commands.skip import skip
+from services.cli.options import GatewayOption, JsonOption
+from services.cli.session import connect
 from services.cli.show.render import plain_table
 from services.cli.terminal import Clean, Screen, one_line
 
@@ -30,7 +31,7 @@ class Sample:
 
     @property
     def topics(self) -> Sequence[Topic]:
-        """What the gateway said, as far as it is shown."""
+        """The answer as models."""
         return [Topic.model_validate(each) for each in self.answer]
 
 
@@ -38,57 +39,53 @@ class Sample:
 def topics(
     context: typer.Context,
     sample: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.2, max=60, help="How long to look, for the rates.")
+        float, typer.Option(metavar="SECONDS", min=0.2, max=60, help="Interval over which rates are measured.")
     ] = 2.0,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C.")] = False,
     gateway: GatewayOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the topics: what they hold and how fast it grows; who consumes them and how far they are behind.
+    """List topics with their messages and rates, and their consumer groups with lag.
 
-    With --json --watch: one line for each look.
+    Two samples are taken, --sample seconds apart. With --json --watch, each sample is one line.
     """
     if context.invoked_subcommand:
         return
     screen = Screen(json=json)
     with connect(gateway, None) as client:
-        before = look(client)
+        before = take_sample(client)
         if watch:
-            follow(screen, client, before, sample)
+            _repeat(screen, client, before, sample)
         time.sleep(sample)
-        after = look(client)
-    tell(screen, before, after)
+        after = take_sample(client)
+    _show(screen, before, after)
 
 
-def look(client: Gateway) -> Sample:
-    """How it stands now."""
+def take_sample(client: Gateway) -> Sample:
+    """Return the topics as of now."""
     answer = client.topics()
     return Sample(time.monotonic(), answer)
 
 
-def follow(screen: Screen, client: Gateway, before: Sample, pause: float) -> None:
-    """Show every look, each with the rates since the one before; on a terminal in one place."""
+def _repeat(screen: Screen, client: Gateway, before: Sample, pause: float) -> None:
+    """Show sample after sample, with the rates since the one before; on a terminal in one place."""
     with Live(console=screen.console, auto_refresh=False) if screen.live else nullcontext() as view:
         while True:
             time.sleep(pause)
-            after = look(client)
+            after = take_sample(client)
             if isinstance(view, Live):
                 view.update(Clean(table(before, after)), refresh=True)
             else:
-                tell(screen, before, after)
+                _show(screen, before, after)
             before = after
 
 
-def tell(screen: Screen, before: Sample, after: Sample) -> None:
-    """One look."""
-    if screen.json:
-        screen.document(with_rates(before, after))
-    else:
-        screen.say(table(before, after))
+def _show(screen: Screen, before: Sample, after: Sample) -> None:
+    screen.answer(with_rates(before, after), table(before, after))
 
 
 def with_rates(before: Sample, after: Sample) -> list[dict[str, Any]]:
-    """What the gateway answered, with `per_second` beside it: what came, and what each group finished."""
+    """Return the gateway's answer with `per_second` added: arrivals of a topic, commits of a group."""
     rates = _rates(before, after)
     return [
         {
@@ -103,7 +100,7 @@ def with_rates(before: Sample, after: Sample) -> list[dict[str, Any]]:
 
 
 def table(before: Sample, after: Sample) -> Table:
-    """The topics, a line for each of their groups."""
+    """Return a table of the topics, with a line for each of their groups."""
     rates = _rates(before, after)
     names = ("topic", "partitions", "messages", "in/s", "group", "state", "members", "lag", "done/s")
     shown = plain_table(*names, right=1, left_again=4)
@@ -124,22 +121,26 @@ def _cells(group: Group, rate: float | None) -> tuple[str, ...]:
 
 
 def _rates(before: Sample, after: Sample) -> Mapping[tuple[str, str | None], float | None]:
-    """A second's messages: of each topic those that came, of each of its groups those that it finished."""
+    """Return messages per second: arrivals by `(topic, None)`, commits by `(topic, group)`."""
     seconds = max(after.at - before.at, 0.001)
-    then = {topic.topic: topic for topic in before.topics}
+    earlier_topics = {topic.topic: topic for topic in before.topics}
     rates: dict[tuple[str, str | None], float | None] = {}
     for topic in after.topics:
-        earlier = then.get(topic.topic, topic)
-        came = topic.written - earlier.written
-        rates[topic.topic, None] = came / seconds
+        earlier = earlier_topics.get(topic.topic, topic)
+        arrived = topic.written - earlier.written
+        rates[topic.topic, None] = arrived / seconds
         lags = {group.group: group.lag for group in earlier.groups}
         for group in topic.groups:
-            was = lags.get(group.group)
-            known = group.lag is not None and was is not None
-            rates[topic.topic, group.group] = (
-                max(0.0, (came + (was or 0) - (group.lag or 0)) / seconds) if known else None
-            )
+            committed = _committed(arrived, lags.get(group.group), group.lag)
+            rates[topic.topic, group.group] = None if committed is None else committed / seconds
     return rates
+
+
+def _committed(arrived: int, lag_before: int | None, lag_after: int | None) -> int | None:
+    """Return the messages a group has committed; None if a lag is unknown."""
+    if lag_before is None or lag_after is None:
+        return None
+    return max(0, arrived + lag_before - lag_after)
 
 
 def _rate(rate: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Dead letters as the gateway tells of them and as a person reads them."""
+"""Dead letters: the gateway's answers, and how they are printed."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class Line(Part):
 
 
 class DeadLetterList(Part):
-    """What a search found."""
+    """Result of a search."""
 
     letters: list[Line]
     complete: bool
@@ -37,7 +37,7 @@ class DeadLetterList(Part):
 
 
 class Bytes(Part):
-    """Bytes: text, or base64 of what is none."""
+    """Bytes: as text if they are valid UTF-8, else as base64."""
 
     text: str | None = None
     base64: str | None = None
@@ -53,7 +53,7 @@ class Header(Bytes):
 
 
 class Letter(Line):
-    """All that is known of a dead letter."""
+    """A dead letter with everything known about it."""
 
     partition: str
     offset: str
@@ -68,7 +68,7 @@ class Letter(Line):
 
 
 class Progress(Part):
-    """What became of one of many."""
+    """Outcome of one dead letter in a batch."""
 
     n: int
     of: int
@@ -78,7 +78,7 @@ class Progress(Part):
 
 
 def show_list(screen: Screen, found: DeadLetterList) -> None:
-    """A table of dead letters, and whether there are more."""
+    """Print a table of dead letters, and a note if there may be more."""
     rows = plain_table("dead letter", "died", "error", "attempts", "tenant", "state", "message", right=3, left_again=4)
     for line in found.letters:
         rows.add_row(
@@ -90,23 +90,23 @@ def show_list(screen: Screen, found: DeadLetterList) -> None:
             one_line(line.state),
             one_line(line.message, 80),
         )
-    screen.say(rows if found.letters else "No dead letter fits.")
+    screen.say(rows if found.letters else "No dead letter matches.")
     if not found.complete:
-        screen.note(more(found.not_looked_at))
+        screen.note(truncation(found.not_looked_at))
 
 
-def more(not_looked_at: int) -> str:
-    """That a list is not all there is."""
-    older = f"; {not_looked_at:,} older records were not looked at" if not_looked_at else ""
-    return f"There may be more{older}: --limit, --topic, --since and --until reach them."
+def truncation(not_searched: int) -> str:
+    """Return the note on a list that may be incomplete."""
+    older = f"; {not_searched:,} older records were not searched" if not_searched else ""
+    return f"There may be more{older}. Use --limit, --topic, --since and --until to reach them."
 
 
 def show_letter(screen: Screen, letter: Letter) -> None:
-    """Everything about one."""
+    """Print everything about a dead letter."""
     screen.say(one_line(letter.name), style="bold")
     for name, value in _rows(letter).items():
         if value:
-            screen.say(f"  {name:<10} {one_line(value)}")
+            screen.say(f"  {name:<13} {one_line(value)}")
     heading(screen, "Original headers")
     for header in letter.headers:
         screen.say(f"  {one_line(header.name)}: {one_line(header)}")
@@ -118,33 +118,33 @@ def _rows(letter: Letter) -> dict[str, Any]:
     return {
         "error": f"{letter.message} [{letter.error}]",
         "died": f"{letter.at.astimezone():%Y-%m-%d %H:%M:%S %Z}",
-        "was at": f"{letter.topic}/{letter.partition}/{letter.offset}",
+        "position": f"{letter.topic}/{letter.partition}/{letter.offset}",
         "attempts": letter.attempts,
-        "given up by": " ".join(filter(None, (letter.service, letter.version))),
+        "service": " ".join(filter(None, (letter.service, letter.version))),
         "causes": "" if letter.causes is None else letter.causes,
         "tenant": letter.tenant,
         "trace": letter.trace_id,
         "key": letter.key,
         "size": size(letter.size),
-        "came from": came_from(letter),
-        "state": told(letter.handled) if letter.handled else letter.state,
+        "redriven from": _origin(letter),
+        "state": describe(letter.handled) if letter.handled else letter.state,
     }
 
 
-def came_from(letter: Letter) -> str:
-    """The dead letter that it was before."""
+def _origin(letter: Letter) -> str:
+    """Return the earlier dead letter that a redrive turned into this one."""
     by = f", redriven by {letter.redriven_by}" if letter.redriven_by else ""
     return f"{letter.came_from}{by}" if letter.came_from else ""
 
 
-def told(handled: DeadLetterHandled) -> str:
-    """Who did what when, and why."""
+def describe(handled: DeadLetterHandled) -> str:
+    """Return the action taken, its author, time and reason, on one line."""
     because = f": {handled.reason}" if handled.reason else ""
     return one_line(f"{handled.action} by {handled.by} at {handled.at.astimezone():%Y-%m-%d %H:%M:%S %Z}{because}")
 
 
 def show_progress(screen: Screen, progress: Progress) -> None:
-    """What became of one of many."""
+    """Print the outcome of one dead letter in a batch."""
     why = f": {one_line(progress.error.message)}" if progress.error else ""
     style = {"failed": "red", "skipped": "yellow"}.get(progress.outcome, "")
     line = f"{progress.n} of {progress.of}  {one_line(progress.name)}  {one_line(progress.outcome)}{why}"

@@ -1,4 +1,4 @@
-"""Results, runs and lists as a person reads them."""
+"""Results, runs and lists, printed for a person."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ STATE_STYLES = {
 
 
 def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None) -> None:
-    """A result: answer, files, steps, cost, caveats, models. `paths`: where the artefacts lie; None: not saved."""
+    """Print a result. `paths`: where its artefacts were saved; None if they were not."""
     if result.answer:
         heading(screen, "Answer")
         show_answer(screen, result.answer)
@@ -37,14 +37,14 @@ def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None) ->
     show_acting_calls(screen, result.acting_calls)
     show_steps(screen, result.steps)
     if result.doubtful:
-        screen.say(Text("Doubtful: nothing of use was found, or it is hardly more than a guess", style="yellow"))
+        screen.say(Text("Doubtful: nothing useful was found, or the answer is mostly a guess", style="yellow"))
     for caveat in result.caveats:
         screen.say(Text(f"Caveat: {one_line(caveat)}", style="yellow"))
     _show_total(screen, result)
 
 
 def show_answer(screen: Screen, answer: str) -> None:
-    """The answer, laid out on a terminal, as Markdown elsewhere. Links show their address."""
+    """Print the answer: rendered on a terminal, as Markdown elsewhere. Links show their address."""
     if not screen.console.is_terminal:
         screen.say(answer)
         return
@@ -54,43 +54,43 @@ def show_answer(screen: Screen, answer: str) -> None:
 
 
 def show_effects(screen: Screen, result: Result) -> None:
-    """The calls a dry run has shown, and how to have them made."""
+    """Print the calls a dry run has listed, and the command that applies them."""
     if not result.effects or result.effects_digest is None or result.applied_by:
         return
-    heading(screen, "Not done: this was a dry run")
+    heading(screen, "Calls not made: this was a dry run")
     for number, effect in enumerate(result.effects, 1):
         screen.say(f"{number}. {one_line(effect.tool)} {one_line(effect.arguments, 300)}")
-        screen.say(f"   {effect.risk} risk, {effect.effect}; the gate says {effect.verdict}: {one_line(effect.reason)}")
-    screen.say(f"Do it: waggle apply {one_line(result.run_id)} --digest {result.effects_digest[:12]}")
+        screen.say(f"   {effect.risk} risk, {effect.effect}; gate: {effect.verdict}: {one_line(effect.reason)}")
+    screen.say(f"Apply with: waggle apply {one_line(result.run_id)} --digest {result.effects_digest[:12]}")
 
 
 def show_acting_calls(screen: Screen, calls: Sequence[ActingCall]) -> None:
-    """The calls that acted outside the run, and those that were to."""
+    """Print the calls with effects outside the run, made or not."""
     if not calls:
         return
-    heading(screen, "Calls that act outside")
+    heading(screen, "Calls with outside effects")
     for number, call in enumerate(calls, 1):
-        told = call.result if call.outcome == "made" else call.reason
+        detail = call.result if call.outcome == "made" else call.reason
         style = "" if call.outcome == "made" else "yellow"
         line = f"{number}. {call.outcome}: {one_line(call.tool)} {one_line(call.arguments, 200)}"
         screen.say(Text(line, style=style))
-        if told:
-            screen.say(f"   {one_line(told, 200)}")
+        if detail:
+            screen.say(f"   {one_line(detail, 200)}")
 
 
 def show_artefacts(screen: Screen, result: Result, paths: Sequence[Path] | None) -> None:
-    """The files of a result and where they are."""
+    """Print the files of a result, and where they are saved."""
     if not result.artefacts:
         return
     heading(screen, "Files")
     for number, artefact in enumerate(result.artefacts):
         screen.say(f"  {_artefact(artefact)}{f'  {one_line(paths[number])}' if paths else ''}")
     if paths is None:
-        screen.say(f"  get them: waggle result {one_line(result.run_id)} --save FOLDER")
+        screen.say(f"  save them: waggle result {one_line(result.run_id)} --save FOLDER")
 
 
 def show_steps(screen: Screen, steps: Sequence[StepSummary]) -> None:
-    """A table of steps."""
+    """Print a table of steps."""
     if not steps:
         return
     heading(screen, "Steps")
@@ -102,17 +102,17 @@ def show_steps(screen: Screen, steps: Sequence[StepSummary]) -> None:
         table.add_row(one_line(step.id), one_line(step.agent), status, *numbers)
     screen.say(table)
     for step in (each for each in steps if each.error):
-        assert step.error is not None, "chosen by it"
+        assert step.error is not None, "filtered above"
         screen.say(Text(f"  {one_line(step.id)}: {one_line(step.error.message)}", style="red"))
 
 
 def show_status(screen: Screen, run: RunStatus) -> None:
-    """Where a run stands."""
+    """Print the status of a run."""
     screen.say(one_line(run.run_id), style="bold")
     rows = {
         "state": f"{run.state.value}: {one_line(run.reason)}",
         "objective": one_line(run.objective or "", 500),
-        "started": _since(run.started, run.finished),
+        "started": _period(run.started, run.finished),
         "deadline": f"{run.deadline.astimezone():%Y-%m-%d %H:%M:%S}" if run.deadline and not run.finished else "",
         "spent": spent(run.usage),
         "models": models(run.models),
@@ -128,53 +128,53 @@ def show_status(screen: Screen, run: RunStatus) -> None:
 
 
 def show_runs(screen: Screen, runs: Sequence[RunLine], *, of_one_state: bool) -> None:
-    """A table of runs, the latest first as the gateway sent them; `of_one_state`: others were left out."""
+    """Print a table of runs in the gateway's order, latest first. `of_one_state`: others were left out."""
     table = plain_table("run", "state", "started", "seconds", "steps", "cost", "objective", right=3, left_again=6)
     for run in runs:
-        ends = run.finished or datetime.now(UTC)
+        end = run.finished or datetime.now(UTC)
         table.add_row(
             one_line(run.run_id),
             Text(one_line(run.state), style=STATE_STYLES.get(run.state, "cyan")),
             f"{run.started.astimezone():%m-%d %H:%M:%S}",
-            f"{(ends - run.started).total_seconds():.1f}",
+            f"{(end - run.started).total_seconds():.1f}",
             f"{run.steps_done}/{run.steps_total}",
             f"${run.cost_usd:.4f}",
             one_line(run.objective, 60),
         )
-    none = "No run is in this state." if of_one_state else "No runs yet: waggle submit 'What …?'"
+    none = "No run is in this state." if of_one_state else "No runs yet. Submit one with: waggle submit 'What …?'"
     screen.say(table if runs else none)
 
 
 def show_agents(screen: Screen, agents: Sequence[AgentCard]) -> None:
-    """Every agent with its tools and their risks."""
+    """Print the agents with their tools and the tools' risks."""
     for agent in agents:
         screen.say(f"{one_line(agent.name)}: {one_line(agent.description)}", style="bold")
         for tool in agent.tools:
             screen.say(f"  {one_line(tool.name)} ({tool.risk.value} risk): {one_line(tool.description, 100)}")
     if not agents:
-        screen.say("No agent has started yet: waggle up")
+        screen.say("No agent has started yet. Start the swarm with: waggle up")
 
 
 def models(names: Sequence[str]) -> str:
-    """The models, and whether one of them is none."""
+    """Return the models' names, with a remark on a simulated one."""
     listed = ", ".join(one_line(name) for name in names)
     return f"{listed} (simulated model: not a language model)" if SIMULATED in names else listed
 
 
 def seconds(amount: float) -> str:
-    """A duration as a person says it."""
+    """Format a duration for a person."""
     whole = int(amount)
     return f"{amount:.1f} s" if amount < 120 else f"{whole // 60} min {whole % 60} s"
 
 
 def size(amount: int) -> str:
-    """Bytes as a person says it."""
+    """Format a number of bytes for a person."""
     units = ("bytes", 1), ("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)
     name, factor = next(((n, f) for n, f in reversed(units) if amount >= f), units[0])
     return f"{amount} bytes" if factor == 1 else f"{amount / factor:.1f} {name}"
 
 
-def _since(started: datetime | None, finished: datetime | None) -> str:
+def _period(started: datetime | None, finished: datetime | None) -> str:
     if started is None:
         return ""
     took = ((finished or datetime.now(UTC)) - started).total_seconds()
@@ -188,9 +188,9 @@ def _artefact(artefact: Artefact) -> str:
 def _show_total(screen: Screen, result: Result) -> None:
     state = result.status.upper()
     took = seconds((result.finished - result.started).total_seconds())
-    sure = "" if result.confidence is None else f", confidence {result.confidence:.2f}"
+    confidence = "" if result.confidence is None else f", confidence {result.confidence:.2f}"
     screen.say("")
-    screen.say(Text(f"{state} in {took}, {spent(result.usage)}{sure}", style=STATE_STYLES[state]))
+    screen.say(Text(f"{state} in {took}, {spent(result.usage)}{confidence}", style=STATE_STYLES[state]))
     screen.say(f"Run {one_line(result.run_id)}")
     if result.models:
         screen.say(f"Models: {models(result.models)}")
@@ -203,13 +203,13 @@ def _show_error(screen: Screen, message: str, code: str, action: str | None) -> 
 
 
 def heading(screen: Screen, text: str) -> None:
-    """A heading of a part of the output."""
+    """Print a heading."""
     screen.say("")
     screen.say(Text(text, style="bold"))
 
 
 def plain_table(*names: str, right: int, left_again: int = 99) -> Table:
-    """A plain table; the columns from `right` up to `left_again` hold numbers."""
+    """Return a table without borders; columns from `right` up to `left_again` are numbers."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for number, name in enumerate(names):
         table.add_column(name, justify="right" if right <= number < left_again else "left", no_wrap=number == 0)

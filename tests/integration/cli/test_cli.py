@@ -66,7 +66,7 @@ def test_a_lost_connection_is_taken_up_where_it_broke(waggle, script):
     assert ended.exit_code == 0
     assert script.resumed_after == [0, 4]
     assert ended.stdout.count("s1 running") == ended.stdout.count("s1 done") == 1
-    assert "trying again; the run goes on" in ended.stderr
+    assert "retrying; the run continues" in ended.stderr
 
 
 def test_a_gateway_that_restarts_is_waited_for(script):
@@ -160,7 +160,7 @@ def test_something_that_is_no_gateway_is_said_to_be_none(waggle, script):
     script.runs[RUN] = {"hello": "world"}
     ended = waggle("status", RUN)
     assert ended.exit_code == 1
-    assert "is this address Waggle's gateway" in ended.stderr
+    assert "check that the address is Waggle's gateway" in ended.stderr
 
 
 def test_ctrl_c_ends_the_watching_and_not_the_run(script, gateway):
@@ -176,6 +176,6 @@ def test_ctrl_c_ends_the_watching_and_not_the_run(script, gateway):
     _, stderr = watching.communicate(timeout=10)
     script.hang = False
     assert watching.returncode == 130
-    assert "the run goes on" in stderr
+    assert "the run continues" in stderr
     assert "Traceback" not in stderr
     assert script.commands == []

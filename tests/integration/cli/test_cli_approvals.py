@@ -83,7 +83,7 @@ def test_runs_that_wait_and_cannot_be_read_are_listed_with_what_to_do(waggle, sc
     ]
     ended = waggle("approvals", "list")
     assert "may I?" in ended.stdout
-    assert "run-broken waits for a person, and cannot be read: its record is" in ended.stderr
+    assert "run-broken waits for a person, but its record is unreadable: its record is" in ended.stderr
     assert "waggle cancel run-broken" in ended.stderr
     assert "\x1b" not in ended.stderr
     listed = waggle("approvals", "list", "--json")
@@ -93,7 +93,7 @@ def test_runs_that_wait_and_cannot_be_read_are_listed_with_what_to_do(waggle, sc
 
 def test_nothing_is_said_to_wait_only_when_nothing_does(waggle, script):
     script.approvals = [{"approvals": [], "unreadable": [UNREADABLE], "next_offset": None}]
-    assert "Nothing waits" not in waggle("approvals", "list").stdout
+    assert "No run is waiting" not in waggle("approvals", "list").stdout
     script.approvals = [{"approvals": [], "next_offset": None}]  # as a gateway of an earlier version answers
     ended = waggle("approvals", "list")
-    assert ("Nothing waits" in ended.stdout, ended.stderr) == (True, "")
+    assert ("No run is waiting" in ended.stdout, ended.stderr) == (True, "")

@@ -17,10 +17,10 @@ def test_a_list_is_readable_and_says_that_there_may_be_more(waggle, script):
     ended = waggle("dlq", "list")
     assert ended.exit_code == 0
     assert re.search(rf"{NAME} .* defect +3 +shop +open +no use", ended.stdout)
-    assert "There may be more; 1,200 older records were not looked at" in ended.stderr
+    assert "There may be more; 1,200 older records were not searched" in ended.stderr
     script.dead, script.complete = {}, True
     ended = waggle("dlq", "list")
-    assert "No dead letter fits" in ended.stdout
+    assert "No dead letter matches" in ended.stdout
     assert ended.stderr == ""
 
 
@@ -108,7 +108,7 @@ def test_many_letters_are_reported_one_by_one_and_a_failure_is_the_exit_code(wag
     script.many, script.complete = [], False
     ended = waggle("dlq", "redrive", "--all")
     assert ended.exit_code == 0
-    assert "No open dead letter fits" in ended.stdout
+    assert "No open dead letter matches" in ended.stdout
     assert "There may be more" in ended.stderr
 
 
@@ -118,7 +118,7 @@ def test_a_gateway_that_dies_among_many_is_said_to_be_gone(waggle, script):
     assert ended.exit_code == 6
     assert "1 of 2  tasks.dlt/0/1  redriven" in ended.stdout
     assert "cannot reach the gateway" in ended.stderr
-    assert "the same command goes on with the rest" in ended.stderr
+    assert "repeat the command to continue with the rest" in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,8 @@ def test_a_failed_attempt_and_a_reopened_step_are_shown(waggle, script):
     reopened = happened(e.StepsReopened, 5, step_ids=["s1"], feedback=["no source"])
     script.add(events=[*story()[:4], failed, *story()[4:6], reopened, story()[-1]])
     shown = waggle("watch", RUN).stdout
-    assert "s1 failed, will be tried again: took too long [timeout]" in shown
-    assert "to be done again: s1: no source" in shown
+    assert "s1 failed, will be retried: took too long [timeout]" in shown
+    assert "to be redone: s1: no source" in shown
 
 
 def test_an_event_of_a_newer_version_is_passed_over(waggle, script):

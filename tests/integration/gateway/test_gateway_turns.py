@@ -83,7 +83,7 @@ async def test_the_command_line_shows_messages_tools_and_reply_without_control_c
     assert found.exit_code == 0, found.output
     titles = [line.removeprefix("── ") for line in found.stdout.splitlines() if line.startswith("── ")]
     assert titles[:4] == ["1 system", "2 user", "3 assistant", "4 tool"]
-    assert titles[4:] == ["tools", "answer must fit", "reply of m-2, about 42 tokens, $0.5000"]
+    assert titles[4:] == ["tools", "schema of the answer", "reply of m-2, about 42 tokens, $0.5000"]
     assert 'calls query {"sql": "select 1"}' in found.stdout
     assert "[[1]] red" in found.stdout
     assert "\x1b[31m" not in found.stdout

@@ -7,14 +7,14 @@ import sys
 import pytest
 
 from services.cli.api.client import UnreachableError
-from services.cli.exit_codes import ConsoleError
+from services.cli.exit_codes import CommandError
 
 SECRET = "s3cr3t-Zx81kQ"
 
 DEFECT = """
-import services.cli.__main__ as entry, services.cli.commands.reading as reading
+import services.cli.__main__ as entry, services.cli.commands.runs as commands
 def runs(): raise RuntimeError("lost " + {secret!r} + "\\x1b[31m")
-reading.runs = runs
+commands.runs = runs
 entry.main()
 """
 
@@ -33,7 +33,7 @@ def waggle(*arguments, variable="WAGGLE_KEY", program=("-m", "services.cli")):
 def test_an_error_that_repeats_a_secret_is_shown_without_it(variable):
     ended = waggle("submit", "x", "--deadline", SECRET, variable=variable)
     assert ended.returncode == 2
-    assert "`***` is no time" in ended.stderr
+    assert "`***` is not a time" in ended.stderr
     assert SECRET not in ended.stdout + ended.stderr
 
 
@@ -57,7 +57,7 @@ def test_the_traceback_of_a_defect_has_neither_secrets_nor_escape_sequences():
 @pytest.mark.parametrize(
     "error",
     [
-        lambda: ConsoleError(f"refused {SECRET}", f"try {SECRET}"),
+        lambda: CommandError(f"refused {SECRET}", f"try {SECRET}"),
         lambda: UnreachableError(f"http://me:{SECRET}@gateway", f"bad header {SECRET}", asked=False),
     ],
 )

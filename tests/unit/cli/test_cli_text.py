@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from services.cli.api.events import read
 from services.cli.api.files import safe_name
 from services.cli.app import COMMANDS, DEPRECATED, app, load
-from services.cli.exit_codes import EPILOGUE, ConsoleError, Exit
+from services.cli.exit_codes import EPILOGUE, CommandError, Exit
+from services.cli.foreground import readable
 from services.cli.gateway_url import DEFAULT, gateway_address, root_folder
-from services.cli.running import readable
 from services.cli.show.render import seconds, size
 from services.cli.terminal import Clean, clean, one_line
 from shared.config import Settings
@@ -79,13 +79,13 @@ def test_data_over_several_lines_is_one_document():
 
 @pytest.mark.parametrize("data", [b"not json", b"[1]"])
 def test_an_event_that_is_no_object_is_an_error_that_says_so(data):
-    with pytest.raises(ConsoleError, match="no JSON object"):
+    with pytest.raises(CommandError, match="no JSON object"):
         list(read([b"data: " + data + b"\n\n"]))
 
 
 @pytest.mark.parametrize("address", ["http://", "ftp://x", "http://x:port"])
 def test_an_address_that_is_none_is_refused(address):
-    with pytest.raises(ConsoleError, match="no gateway address") as refused:
+    with pytest.raises(CommandError, match="not a gateway address") as refused:
         gateway_address(address)
     assert refused.value.code is Exit.USAGE
 

@@ -39,12 +39,13 @@ def called(*arguments: str) -> str:
 
 def test_the_help_loads_no_command_no_model_and_no_client():
     modules = loaded(called("--help"))
-    assert not modules & {"pydantic", "httpx", "schemas.message", "services.cli.commands.reading"}
+    assert not modules & {"pydantic", "httpx", "schemas.message", "services.cli.commands.runs"}
     assert len(modules) < 350
 
 
 @pytest.mark.parametrize(
-    "module", ["reading", "steering", "halting", "approving", "dlq", "topics", "tracing", "prompting", "submit"]
+    "module",
+    ["runs", "control", "kill_switch", "approvals", "apply", "dlq", "topics", "skip", "trace", "prompt", "submit"],
 )
 def test_a_command_of_the_gateway_loads_nothing_of_a_service(module):
     modules = loaded(f"import services.cli.commands.{module}")

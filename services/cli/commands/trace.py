@@ -1,37 +1,35 @@
-"""The command that shows what a run did, as the gateway tells it: no tracing backend is needed."""
+"""`waggle trace`: what a run has done so far, without a tracing backend."""
 
 from rich.text import Text
 from rich.tree import Tree
 
 from services.cli.api.models import RunTrace, TracedAction, TracedAttempt, TracedWork
-from services.cli.options import GatewayOption, JsonOption, RunArgument, TenantOption, connect
+from services.cli.options import RunArgument
+from services.cli.session import Session, gateway_command
 from services.cli.show.plain_output import spent
 from services.cli.terminal import Screen, one_line
 
 WIDTH = 100
-"""Characters of what was done."""
+"""Characters of a description."""
 
 STYLES = {"failed": "red", "refused": "yellow", "wants changes": "yellow", "asks": "yellow", "running": "cyan"}
 
 
-def trace(
-    run: RunArgument, gateway: GatewayOption = None, tenant: TenantOption = "default", json: JsonOption = False
-) -> None:
-    """Show what a run did so far: who tried what, each turn and call, with time, tokens, cost; and its trace's id."""
-    screen = Screen(json=json)
-    with connect(gateway, tenant) as client:
-        found = client.trace(run)
-    if json:
-        screen.document(found)
-        return
-    shown = RunTrace.model_validate(found)
-    screen.say(_tree(shown))
-    if shown.trace_id:
-        screen.say(f"Trace {shown.trace_id}")
+@gateway_command
+def trace(session: Session, run: RunArgument) -> None:
+    """Show a run's attempts, turns and calls so far, with their time, tokens and cost, and its trace id."""
+    found = session.client.trace(run)
+    session.screen.answer(found, lambda: _show(session.screen, RunTrace.model_validate(found)))
+
+
+def _show(screen: Screen, run: RunTrace) -> None:
+    screen.say(_tree(run))
+    if run.trace_id:
+        screen.say(f"Trace {run.trace_id}")
 
 
 def _tree(run: RunTrace) -> Tree:
-    tree = Tree(Text(f"{run.run_id}  {run.state}  {run.seconds:.1f} s  {spent(run.usage)}{_again(run.retries)}"))
+    tree = Tree(Text(f"{run.run_id}  {run.state}  {run.seconds:.1f} s  {spent(run.usage)}{_retries(run.retries)}"))
     for work in run.works:
         branch = tree.add(Text(_work(work)))
         for number, attempt in enumerate(work.attempts, 1):
@@ -43,10 +41,10 @@ def _tree(run: RunTrace) -> Tree:
 
 def _work(work: TracedWork) -> str:
     name = work.id if work.agent == work.id else f"{work.id} ({work.agent})"
-    return f"{one_line(name)}  {work.seconds:.1f} s  {spent(work.usage)}{_again(work.retries)}"
+    return f"{one_line(name)}  {work.seconds:.1f} s  {spent(work.usage)}{_retries(work.retries)}"
 
 
-def _again(retries: int) -> str:
+def _retries(retries: int) -> str:
     return f"  {retries} {'retry' if retries == 1 else 'retries'}" if retries else ""
 
 
@@ -67,5 +65,5 @@ def _took(what: TracedAttempt | TracedAction) -> str:
 
 
 def _since(run: RunTrace, what: TracedAttempt | TracedAction) -> str:
-    """How far into the run."""
+    """Return the offset from the start of the run."""
     return f"+{(what.at - run.started).total_seconds():.2f} s  " if what.at else ""

@@ -1,0 +1,62 @@
+"""`waggle prompt`: the messages of one turn, word for word."""
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from services.cli.api.models import Replied, Spoken, TurnAnswer
+from services.cli.options import RunArgument
+from services.cli.session import Session, gateway_command
+from services.cli.show.plain_output import spent, versions
+from services.cli.terminal import Screen, one_line
+
+ThoughtOption = Annotated[
+    int, typer.Option(min=1, help="Number of the thought, from 1, if the agent thinks several times in a step.")
+]
+
+
+@gateway_command
+def prompt(
+    session: Session,
+    run: RunArgument,
+    step: Annotated[str, typer.Argument(metavar="STEP", help="Step id; or `planner`, `reviewer`.")],
+    turn: Annotated[int, typer.Argument(metavar="TURN", min=1, help="Number of the turn, from 1.")],
+    thought: ThoughtOption = 1,
+    handoff: Annotated[
+        str | None, typer.Option(metavar="ID", help="Handoff of an earlier round of the step. Default: the latest.")
+    ] = None,
+) -> None:
+    """Show the exact messages and tools a model received in a turn, and its reply.
+
+    `waggle trace RUN` lists the steps and turns. Example: waggle prompt RUN research 2
+    """
+    which = {"thought": str(thought)} | ({"handoff_id": handoff} if handoff else {})
+    found = session.client.turn(run, step, turn, **which)
+    session.screen.answer(found, lambda: _show(session.screen, TurnAnswer.model_validate(found)))
+
+
+def _show(screen: Screen, turn: TurnAnswer) -> None:
+    for number, message in enumerate(turn.messages, 1):
+        _section(screen, f"{number} {message.role}", _content(message))
+    tools = "\n".join(f"{tool.function.name}: {one_line(tool.function.description)}" for tool in turn.tools)
+    _section(screen, "tools", tools or "none")
+    _section(screen, "schema of the answer", turn.result)
+    if turn.versions is not None:
+        _section(screen, "versions", versions(turn.versions))
+    _section(screen, f"reply of {one_line(turn.reply.model)}, {spent(turn.reply.usage)}", _reply(turn.reply))
+
+
+def _section(screen: Screen, title: str, content: str) -> None:
+    screen.say(Text(f"── {one_line(title)}"), style="bold")
+    screen.say(Text(f"{content}\n"))
+
+
+def _content(message: Spoken) -> str:
+    calls = [f"calls {call.function.name} {call.function.arguments}" for call in message.tool_calls]
+    return "\n".join([*([message.content] if message.content else []), *calls])
+
+
+def _reply(reply: Replied) -> str:
+    calls = [f"calls {call.name} {call.arguments}" for call in reply.tool_requests]
+    return "\n".join([*([reply.content] if reply.content else []), *calls])

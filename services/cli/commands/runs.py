@@ -1,0 +1,112 @@
+"""Commands that read runs: `waggle watch`, `status`, `result`, `runs`; and `waggle agents`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.event import State
+from schemas.plan import AgentCard
+from schemas.task import Result
+from services.cli import watcher
+from services.cli.api.client import Gateway
+from services.cli.api.files import place_for, save
+from services.cli.api.models import RunLine, RunStatus
+from services.cli.exit_codes import ENDED, Exit
+from services.cli.options import RunArgument
+from services.cli.session import Session, gateway_command
+from services.cli.show.live import view_for
+from services.cli.show.render import show_agents, show_result, show_runs, show_status
+
+SaveOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--save",
+        metavar="FOLDER",
+        help="Folder for the result's files. Default: .waggle/results/RUN/ if there is a .waggle here, else none.",
+    ),
+]
+
+StateOption = Annotated[
+    State | None,
+    typer.Option(
+        "--state",
+        case_sensitive=False,
+        metavar="STATE",
+        help=f"Only runs in this state: {', '.join(state.value.lower() for state in State)}.",
+    ),
+]
+
+
+@gateway_command
+def watch(session: Session, run: RunArgument) -> None:
+    """Follow a run from its first event to its end. With --json, print one line per event."""
+    watcher.watch(session.client, run, session.screen, view_for(session.screen))
+    exit_with_result(session, run, save_to=None, document=False)
+
+
+@gateway_command
+def result(session: Session, run: RunArgument, save: SaveOption = None) -> None:
+    """Show the result of an ended run, and save its files."""
+    exit_with_result(session, run, save_to=save)
+
+
+def exit_with_result(session: Session, run: str, *, save_to: Path | None, document: bool = True) -> None:
+    """Show the result of an ended run and exit with its code. With --json, print it only as the `document`."""
+    screen, found = session.screen, session.client.result(run)
+    if not screen.json:
+        show_result(screen, found, saved_files(session.client, found, place_for(found.run_id, save_to)))
+    elif document:
+        saved_files(session.client, found, save_to)
+        screen.document(found.model_dump(mode="json"))
+    raise typer.Exit(exit_code_of(found))
+
+
+def exit_code_of(result: Result) -> Exit:
+    """Return the exit code of a result, which says more than its status."""
+    ended = ENDED[result.status.upper()]
+    if ended is not Exit.COMPLETE:
+        return ended
+    return Exit.INCOMPLETE if result.incomplete_effects else Exit.DOUBTFUL if result.doubtful else ended
+
+
+def saved_files(client: Gateway, found: Result, folder: Path | None) -> list[Path] | None:
+    """Save the artefacts and return their paths; None if there is no folder for them, or none to save."""
+    return save(client, found.artefacts, folder) if folder and found.artefacts else None
+
+
+@gateway_command
+def status(session: Session, run: RunArgument) -> None:
+    """Show a run's state, reason, steps, cost, and pending question."""
+    found = session.client.run(run)
+    session.screen.answer(found, lambda: _show(session, RunStatus.model_validate(found)))
+
+
+def _show(session: Session, run: RunStatus) -> None:
+    show_status(session.screen, run)
+    if run.state is State.WAITING_HUMAN:
+        watcher.show_question(session.screen, run)
+
+
+@gateway_command
+def runs(
+    session: Session,
+    state: StateOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of runs.")] = 20,
+) -> None:
+    """List the latest runs, newest first.
+
+    Example: waggle runs --state failed --limit 5
+    """
+    found = session.client.runs(state.value if state else None, limit)
+    lines = map(RunLine.model_validate, found)
+    session.screen.answer(found, lambda: show_runs(session.screen, list(lines), of_one_state=state is not None))
+
+
+@gateway_command
+def agents(session: Session) -> None:
+    """List the agents with their tools and the tools' risks."""
+    found = session.client.agents()
+    session.screen.answer(
+        found, lambda: show_agents(session.screen, [AgentCard.model_validate(each) for each in found])
+    )
