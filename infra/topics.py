@@ -1,4 +1,4 @@
-"""Topics declared in `topics.toml`, and their creation on a Kafka: `python -m infra.topics`."""
+"""Topics declared in `topics.toml`, and their creation on a Kafka: `python -m infra.topics [AGENT …]`."""
 
 import asyncio
 import sys
@@ -137,13 +137,14 @@ def _is_new(name: str, code: int) -> bool:
 
 
 def main() -> None:
-    """Create the missing topics on the configured Kafka, and report them."""
+    """Create the missing topics on the configured Kafka, also of the named agents outside this repository."""
     settings = read_settings(Settings)
+    wanted = declared([*agents(), *sys.argv[1:]])
     try:
-        made = asyncio.run(create(settings.kafka, settings.topic_prefix, declared(), secured=secured(settings)))
+        made = asyncio.run(create(settings.kafka, settings.topic_prefix, wanted, secured=secured(settings)))
     except (ConnectionError, KafkaError) as failed:
         sys.exit(str(failed))
-    print(f"Created {len(made)} topics of {len(declared())} on {settings.kafka}.")
+    print(f"Created {len(made)} topics of {len(wanted)} on {settings.kafka}.")
 
 
 if __name__ == "__main__":

@@ -22,8 +22,6 @@ services/cli
 
 services/gateway
 
-docs/write-an-agent.md
-
 docs/cli.md
 """.split()  # noqa: SIM905 -- a line each, apart, so that lines can go without conflicts
 )
