@@ -179,7 +179,9 @@ def pages() -> dict[Path, str]:
     """The page by its path. Raises ValueError when code and page do not name the same codes."""
     documented = {code for group in GROUPS.values() for code in group}
     if missing := raised() - documented:
-        raise ValueError(f"infra/reference/errors.py lacks {', '.join(sorted(missing))}")
+        raise ValueError(
+            f"add meaning and remedy of {', '.join(sorted(missing))} to a table in infra/reference/errors.py"
+        )
     if stale := documented - _literals():
         raise ValueError(f"no code has {', '.join(sorted(stale))}, which infra/reference/errors.py explains")
     return {PAGE: _HEAD + "".join(_section(title, group) for title, group in GROUPS.items())}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.new_agent.__main__ import make
+from infra.new_agent.__main__ import list_in_architecture, make
 from infra.reference.__main__ import pages
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +47,14 @@ def test_the_architecture_page_has_a_paragraph_for_every_room():
         path.parent for layer in ("shared", "services", "infra") for path in (ROOT / layer).glob("*/__init__.py")
     ]
     assert [room for room in (str(path.relative_to(ROOT)) for path in folders) if f"`{room}`" not in page] == []
+
+
+def test_a_new_agent_gets_its_place_on_the_architecture_page(tmp_path):
+    page = tmp_path / "ARCHITECTURE.md"
+    page.write_text((ROOT / "ARCHITECTURE.md").read_text())
+    list_in_architecture("translator", tmp_path)
+    assert "**`services/translator`**: specialists." in page.read_text()
+    assert "**`services/communication`**,\n" in page.read_text()
 
 
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "services").rglob("README.md")]
