@@ -1,4 +1,7 @@
-"""Who asks, and whether it may: one table says what each route needs. A route that is not in it is closed."""
+"""Authentication by key, and authorization by a table of the roles that each route needs.
+
+A route without an entry is closed.
+"""
 
 import time
 from collections.abc import Mapping
@@ -9,24 +12,24 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.gateway.errors import Refused, answer
+from services.gateway.errors import Refused, error_response
 from shared.access.principals import EVERY, Principal, Principals, Role
 from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
 CALLER = "waggle.caller"
-"""Where a request's scope has its caller."""
+"""Key of the caller in a request's scope."""
 
 OPEN = frozenset({"/docs", "/openapi.json"})
-"""The description of the API needs no key; nor do `/live` and `/ready`, which never come here."""
+"""Paths of the API description, which need no key. `/live` and `/ready` need none either and bypass this module."""
 
-TOLD_EVERY = 1.0
-"""Seconds between log lines about refusals for the same reason: whoever is refused must not fill the log."""
+LOG_INTERVAL = 1.0
+"""Minimum seconds between log lines about refusals for the same reason, so that refused callers cannot fill the log."""
 
 
 class Needs(NamedTuple):
-    """Any of the roles; `everywhere`: for all tenants, because what is shown or done belongs to no single one."""
+    """Any of the roles; `everywhere`: for all tenants, because the route concerns more than one."""
 
     roles: frozenset[Role]
     everywhere: bool = False
@@ -69,32 +72,32 @@ NEEDS: Mapping[str, Needs] = {
     "discard_dead_letters": _ALL,
     "show_metrics": _ALL,
 }
-"""By the name of a route's function."""
+"""Needs by the name of the route's function."""
 
 
 @dataclass(slots=True)
 class Refusals:
-    """Counts every refusal, and tells of them in the log, but not more often than once a second."""
+    """Counts refusals and logs them, at most once a second per reason."""
 
     metrics: Metrics
-    _told: dict[str, tuple[float, int]] = field(default_factory=dict)
+    _logged: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def note(self, reason: str, name: str | None, scope: Scope) -> None:
         """Count a refusal. `reason`: `unknown_host`, `cross_site`, `no_key`, `unknown_key`, `role`, `tenant`."""
         self.metrics.refusals.labels(reason).inc()
-        last, unsaid = self._told.get(reason, (-TOLD_EVERY, 0))
+        last, suppressed = self._logged.get(reason, (-LOG_INTERVAL, 0))
         now = time.monotonic()
-        if now - last < TOLD_EVERY:
-            self._told[reason] = last, unsaid + 1
+        if now - last < LOG_INTERVAL:
+            self._logged[reason] = last, suppressed + 1
             return
-        self._told[reason] = now, 0
-        about = {"peer": (scope.get("client") or ("",))[0], "path": scope["path"], "unsaid": unsaid}
-        log.warning("a request was refused", reason=reason, principal=name, **about)
+        self._logged[reason] = now, 0
+        fields = {"peer": (scope.get("client") or ("",))[0], "path": scope["path"], "suppressed": suppressed}
+        log.warning("request_refused", reason=reason, principal=name, **fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. Without a principal nobody is asked for a key, and everybody may do everything."""
+    """The author of a request. Without a principal the gateway requires no key, and every caller may do everything."""
 
     name: str | None
     principal: Principal | None
@@ -102,30 +105,30 @@ class Caller:
     scope: Scope
 
     def need(self, route: str) -> None:
-        """Raises Refused 403 unless the caller has a role that the route takes, and for all tenants if it is so."""
+        """Check the caller against the needs of the route. Raises Refused 403."""
         if self.principal is None:
             return
         needs = NEEDS.get(route, Needs(frozenset()))
         if not needs.roles & {*self.principal.roles}:
-            wanted = " or ".join(sorted(needs.roles)) or "none there is"
+            wanted = " or ".join(sorted(needs.roles)) or "that no key has"
             action = f"ask an operator for the role; `{self.name}` has: {', '.join(self.principal.roles)}"
-            raise self._refused("role", f"this needs the role {wanted}", action)
+            raise self._refused("role", f"this request needs the role {wanted}", action)
         if needs.everywhere:
             self.act_for(EVERY)
 
     def act_for(self, tenant: str) -> str:
-        """The tenant. Raises Refused 403 for one that the caller may not act for."""
+        """Return the tenant. Raises Refused 403 if the caller may not act for it."""
         if self.principal is None or self.principal.acts_for(tenant):
             return tenant
-        whom = "all tenants at once" if tenant == EVERY else f"tenant `{tenant}`"
-        action = f"name one of its tenants (?tenant=…, --tenant …): {', '.join(self.principal.tenants)}"
-        raise self._refused("tenant", f"`{self.name}` may not act for {whom}", action)
+        subject = "all tenants at once" if tenant == EVERY else f"tenant `{tenant}`"
+        action = f"name one of the key's tenants (?tenant=…, --tenant …): {', '.join(self.principal.tenants)}"
+        raise self._refused("tenant", f"`{self.name}` may not act for {subject}", action)
 
     def acting_name(self, claimed: str | None) -> str:
-        """Whose order it is: the key's owner's, whatever is claimed. Raises Refused 422 if nobody says who it is."""
+        """Return the author of a command: the key's owner, else the claimed name. Raises Refused 422 without either."""
         name = self.name or claimed
         if name is None:
-            raise Refused(422, "invalid_request", "body.by: Field required", action="say who wants it: `by`")
+            raise Refused(422, "invalid_request", "body.by: Field required", action="name the author in `by`")
         return name
 
     def _refused(self, reason: str, message: str, action: str) -> Refused:
@@ -134,7 +137,7 @@ class Caller:
 
 
 class KeyAuthentication:
-    """Lets nobody in without a key, before anything of the request is read; with `principals` None, everybody."""
+    """Middleware that checks the key before anything of the request is read; `principals` None: no key is required."""
 
     def __init__(self, app: ASGIApp, principals: Principals | None, refusals: Refusals) -> None:
         self._app = app
@@ -150,7 +153,7 @@ class KeyAuthentication:
             return await self._app({**scope, CALLER: caller}, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
-        return await answer(401, caller.error, caller.headers)(scope, receive, send)
+        return await error_response(401, caller.error, caller.headers)(scope, receive, send)
 
     def _caller(self, scope: Scope) -> Caller | Refused:
         if self._principals is None:
@@ -160,12 +163,12 @@ class KeyAuthentication:
         if scheme.lower() != "bearer" or not key.strip():
             self._refusals.note("no_key", None, scope)
             return _unauthenticated(
-                "a key is needed here", "send `Authorization: Bearer KEY`; `waggle` has it from WAGGLE_KEY"
+                "the request has no key", "send `Authorization: Bearer KEY`; `waggle` reads it from WAGGLE_KEY"
             )
         name = self._principals.whose(key.strip())
         if name is None:
             self._refusals.note("unknown_key", None, scope)
-            return _unauthenticated("nobody has this key", "ask an operator for one: `waggle keys new NAME`")
+            return _unauthenticated("the key is unknown", "ask an operator for a key: `waggle keys new NAME`")
         return Caller(name, self._principals.principals[name], self._refusals, scope)
 
 

@@ -1,4 +1,4 @@
-"""No request is read further than its route allows, nor waited for longer than a caller needs to send it."""
+"""Limits on the size of request bodies and on the time to receive them."""
 
 import asyncio
 import time
@@ -7,46 +7,46 @@ from collections.abc import Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.errors import answer, too_large, too_slow
+from services.gateway.errors import error_response, too_large, too_slow
 
 STALLED = 20.0
 LONGEST = 600.0
-"""Seconds without a byte of a body, and seconds for the whole of it."""
+"""Maximum seconds without a byte of a body, and for a whole body."""
 
 
 class BodyLimit:
-    """Refuses a body that is declared too large before reading it, and any other once it has grown too large."""
+    """Middleware that rejects a body whose declared or actual size exceeds the limit of its path."""
 
     def __init__(self, app: ASGIApp, limit_of: Callable[[str], int]) -> None:
         self._app = app
         self._limit_of = limit_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 413, or pass the request on with its body counted as it is read."""
+        """Answer 413, or pass the request on and count its body as it is read."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         limit = self._limit_of(scope["path"])
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdigit() and float(declared) > limit:
-            return await answer(413, too_large(limit).error)(scope, receive, send)
+            return await error_response(413, too_large(limit).error)(scope, receive, send)
         return await self._app(scope, _counted(receive, limit), send)
 
 
 def _counted(receive: Receive, limit: int) -> Receive:
-    taken, whole, ends = 0, False, time.monotonic() + LONGEST
+    received, complete, ends = 0, False, time.monotonic() + LONGEST
 
     async def counted() -> Message:
-        nonlocal taken, whole
-        if whole:  # what comes is that the caller has gone, whenever that is
+        nonlocal received, complete
+        if complete:  # the next message is the disconnect, which may come at any time
             return await receive()
         try:
             async with asyncio.timeout(min(STALLED, ends - time.monotonic())):
                 message = await receive()
         except TimeoutError:
             raise too_slow() from None
-        whole = not message.get("more_body", False)
-        taken += len(message.get("body", b""))
-        if taken > limit:
+        complete = not message.get("more_body", False)
+        received += len(message.get("body", b""))
+        if received > limit:
             raise too_large(limit)
         return message
 

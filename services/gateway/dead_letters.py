@@ -1,95 +1,43 @@
-"""What is answered about dead letters."""
+"""Answers about dead letters, and the status of what cannot be done with them."""
 
 import asyncio
 import base64
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal
 
-from pydantic import Field, JsonValue
-
+from schemas.api.dead_letters import Bytes, DeadLetterView, Header
 from schemas.dead import DeadLetterHandled
-from schemas.error import ErrorInfo
-from schemas.message import Part
 from services.gateway.errors import Refused, unavailable
 from shared.blackboard import Client, exclusive, keys
-from shared.bus.dead import LOCKED_FOR, DeadLetter, DeadLetterLine, LetterLock, line_of
+from shared.bus.dead import LOCKED_FOR, DeadLetter, LetterLock, summary_of
 from shared.errors import Conflict, RetryableError, TerminalError, WaggleError
 
 TIMEOUT = 25.0
-"""Seconds Kafka has to say what dead letters there are."""
+"""Seconds for Kafka to list or handle dead letters."""
 
 STATUS = {"unknown_dead_letter": 404, "unknown_topic": 404, "not_recordable": 503}
-"""Of a refusal by its code; 409 otherwise."""
+"""HTTP status by error code; 409 for all others."""
 
 ACTION = {
-    "unknown_dead_letter": "GET /v1/dead-letters?state=any lists those there are",
-    "already_handled": "`again` with a `reason` redrives it all the same",
-    "busy": "look at it in a moment",
-    "not_redrivable": "look at its payload; publish it anew by hand, or discard it",
-    "not_recordable": "create the declared topics, then send the request again",
+    "unknown_dead_letter": "GET /v1/dead-letters?state=any lists all dead letters",
+    "already_handled": "to redrive it once more, send `again` with a `reason`",
+    "busy": "GET the dead letter in a moment",
+    "not_redrivable": "inspect its payload; publish a corrected message by hand, or discard it",
+    "not_recordable": "create the declared topics, then repeat the request",
 }
-"""What to do about a refusal, by its code."""
+"""Suggested action by error code."""
 
 
 _TOKEN = re.compile(rb"""(\\*"token\\*"\s*:\s*\\*")[^"\\]+""")
-"""A token in a payload, or in a payload inside another one: it authorises an answer, so nobody is shown it."""
-
-
-class Bytes(Part):
-    """Bytes as text where they are UTF-8, else in base64."""
-
-    text: str | None = None
-    base64: str | None = None
-
-
-class Header(Bytes):
-    """A header of the original record."""
-
-    name: str
-
-
-class DeadLetterView(DeadLetterLine):
-    """All that is known of a dead letter."""
-
-    partition: str = Field(description="The partition it was in.")
-    offset: str = Field(description="The offset it had there.")
-    service: str = Field(description="The service that gave it up.")
-    version: str = Field(description="The version of that service.")
-    trace_id: str | None
-    causes: JsonValue = Field(description="The failures before the last one, if they were written down.")
-    redriven_by: str | None = Field(description="Who put back the dead letter that it was before.")
-    key: Bytes | None
-    headers: list[Header] = Field(description="The original ones.")
-    payload: Bytes
-
-
-class Selection(Part):
-    """The first line of the answer about many: how many there are to deal with, the oldest first."""
-
-    of: int
-    complete: bool = Field(description="Whether no more fit; if not, ask again when these are done.")
-    not_looked_at: int
-
-
-class Progress(Part):
-    """What became of one of many."""
-
-    n: int
-    of: int
-    name: str
-    outcome: Literal["redriven", "discarded", "chosen", "skipped", "failed"] = Field(
-        description="`chosen`: with `dry_run`; `skipped`: somebody else deals or dealt with it."
-    )
-    error: ErrorInfo | None = None
+"""A token in a payload, or in a payload nested in another one. It authorises an answer, so it is never shown."""
 
 
 def view_of_letter(letter: DeadLetter, handled: DeadLetterHandled | None) -> DeadLetterView:
-    """The letter with everything in it."""
+    """Return the letter with its original record."""
     note = letter.notes.get
     return DeadLetterView(
-        **dict(line_of(letter, handled)),
+        **dict(summary_of(letter, handled)),
         partition=note("dlt-partition", ""),
         offset=note("dlt-offset", ""),
         service=note("dlt-service", ""),
@@ -111,21 +59,21 @@ def _readable(value: bytes) -> Bytes:
 
 
 @asynccontextmanager
-async def refusing() -> AsyncIterator[None]:
-    """Have what cannot be done with dead letters answered as what it is: 404, 409 or 503."""
+async def refusals_answered() -> AsyncIterator[None]:
+    """Turn errors about dead letters into answers: 404, 409 or 503."""
     try:
         async with asyncio.timeout(TIMEOUT):
             yield
     except (Conflict, TerminalError, RetryableError) as why:
         raise refused(why) from why
-    except TimeoutError as away:
-        message = "Kafka did not answer in time; what was asked for may be done or not"
-        action = "look at the dead letter; doing it again does nothing twice"
-        raise unavailable("outcome_unknown", message, action) from away
+    except TimeoutError as late:
+        message = "Kafka did not answer in time; the request may or may not have taken effect"
+        action = "GET the dead letter; repeating the request has no second effect"
+        raise unavailable("outcome_unknown", message, action) from late
 
 
 def refused(error: WaggleError) -> Refused:
-    """What could not be done, as an answer."""
+    """Return the answer for an error about a dead letter."""
     retryable = isinstance(error, RetryableError)
     action = ACTION.get(error.code)
     return Refused(STATUS.get(error.code, 409), error.code, str(error), retryable=retryable, action=action)

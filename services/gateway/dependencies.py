@@ -1,4 +1,4 @@
-"""What routes are given: the service's parts, whose request it is, and the run it is about."""
+"""Dependencies of routes: the service's parts, the caller, the tenant, and the run of the request."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Self
@@ -17,23 +17,23 @@ from shared.service.kill_switch import KillSwitch
 
 DEFAULT_TENANT = "default"
 
-_BEARER = HTTPBearer(auto_error=False, description="A key of `waggle keys new`, where the gateway asks for one.")
-"""Only described here: keys are looked at before a request is read."""
+_BEARER = HTTPBearer(auto_error=False, description="A key from `waggle keys new`, if the gateway requires one.")
+"""Documents the scheme only: keys are checked before a request is read."""
 
 
 def parts_of(request: Request) -> Parts:
-    """What the service is made of."""
+    """Return the parts of the service."""
     parts: Parts = request.app.state.parts
     return parts
 
 
 PartsDep = Annotated[Parts, Depends(parts_of)]
-GivenTenant = Annotated[Slug | None, Query(alias="tenant", description="Whose it is; `default` unless given.")]
+GivenTenant = Annotated[Slug | None, Query(alias="tenant", description="Tenant; the default is `default`.")]
 RunId = Annotated[Id, Path(description="The run, as `POST /v1/tasks` named it.")]
 
 
 def caller_of(request: Request) -> Caller:
-    """Who asks."""
+    """Return the caller."""
     caller: Caller = request.scope[CALLER]
     return caller
 
@@ -42,12 +42,12 @@ CallerDep = Annotated[Caller, Depends(caller_of)]
 
 
 def authorize(request: Request, caller: CallerDep, key: Annotated[object, Security(_BEARER)]) -> None:
-    """Part of every route: the caller has a role that it takes. 403 otherwise, and for a route without an entry."""
+    """Check the caller's role on every route. 403 without it, and for a route without an entry."""
     caller.need(request.scope["route"].name)
 
 
 def tenant_of(caller: CallerDep, tenant: GivenTenant = None) -> str:
-    """Whose request it is. 403 when the caller may not act for that tenant."""
+    """Return the tenant of the request. 403 if the caller may not act for it."""
     return caller.act_for(tenant or DEFAULT_TENANT)
 
 
@@ -55,20 +55,20 @@ Tenant = Annotated[str, Depends(tenant_of)]
 
 
 class PendingTask(Part):
-    """What is known of a task that was accepted here and has no run yet."""
+    """A task accepted here that has no run yet."""
 
     task_id: str
     objective: str
     at: Instant
 
     @classmethod
-    def of(cls, task_id: str, objective: str) -> Self:
-        """The mark of a task accepted now."""
+    def accepted(cls, task_id: str, objective: str) -> Self:
+        """Return a task accepted at this moment."""
         return cls(task_id=task_id, objective=objective, at=datetime.now(UTC))
 
 
 class RunSnapshot(Part):
-    """A run, or, before it has begun, the mark of its task."""
+    """A run, or its pending task before the run starts."""
 
     id: str
     tenant: str
@@ -78,7 +78,7 @@ class RunSnapshot(Part):
 
 
 async def snapshot_of(run_id: RunId, tenant: Tenant, parts: PartsDep) -> RunSnapshot:
-    """Where the run stands. 404 when there is neither a run nor a task on its way."""
+    """Return the present state of the run. 404 if there is neither a run nor a pending task."""
     run, version, _ = await parts.runs.load(tenant, run_id)
     pending = None if run else await pending_task(parts, tenant, run_id)
     if run is None and pending is None:
@@ -87,7 +87,7 @@ async def snapshot_of(run_id: RunId, tenant: Tenant, parts: PartsDep) -> RunSnap
 
 
 async def pending_task(parts: Parts, tenant: str, run_id: str) -> PendingTask | None:
-    """The mark of a task on its way, if there is one."""
+    """Return the pending task of a run that has not started."""
     value = await parts.redis.get(keys.submitted(tenant, run_id))
     return PendingTask.model_validate_json(value) if value else None
 
@@ -96,7 +96,7 @@ SnapshotDep = Annotated[RunSnapshot, Depends(snapshot_of)]
 
 
 def stops_of(request: Request) -> KillSwitch:
-    """What is stopped."""
+    """Return the kill switch with its stops."""
     stops: KillSwitch = request.app.state.stops
     return stops
 
@@ -105,7 +105,7 @@ StopsDep = Annotated[KillSwitch, Depends(stops_of)]
 
 
 def settings_of(parts: PartsDep) -> Settings:
-    """The service's settings."""
+    """Return the settings of the service."""
     return parts.settings
 
 

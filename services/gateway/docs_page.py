@@ -1,7 +1,6 @@
-"""The API's description as a page: nothing on it runs, and nothing of it comes from elsewhere.
+"""The API documentation page at `/docs`, rendered from `/openapi.json` without scripts or external resources.
 
-People have keys in hand where they read this, so it is rendered here from `/openapi.json` without a script, which no
-content security policy has to make an exception for.
+Readers of this page have keys at hand, so it needs no exception in the content security policy.
 """
 
 import base64
@@ -24,8 +23,8 @@ _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
-def describe(api: FastAPI) -> None:
-    """Serve the page at `/docs`."""
+def serve_docs(api: FastAPI) -> None:
+    """Add the page to the API."""
 
     async def page(request: Request) -> HTMLResponse:
         return HTMLResponse(_page(api.openapi()), headers={"Content-Security-Policy": _POLICY})
@@ -33,23 +32,21 @@ def describe(api: FastAPI) -> None:
     api.add_route("/docs", page, include_in_schema=False)
 
 
-def _page(described: Mapping[str, Any]) -> str:
-    about = described["info"]
+def _page(openapi: Mapping[str, Any]) -> str:
+    info = openapi["info"]
     operations = [
-        (path, method, operation)
-        for path, methods in described["paths"].items()
-        for method, operation in methods.items()
+        (path, method, operation) for path, methods in openapi["paths"].items() for method, operation in methods.items()
     ]
     tags = dict.fromkeys(tag for *_, operation in operations for tag in operation.get("tags", ["other"]))
-    parts = [f"<h1>{escape(about['title'])} {escape(about['version'])}</h1><p>{escape(about.get('summary', ''))}</p>"]
-    parts.append('<p>The same for programs: <a href="/openapi.json">/openapi.json</a></p>')
+    parts = [f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info.get('summary', ''))}</p>"]
+    parts.append('<p>For programs: <a href="/openapi.json">/openapi.json</a></p>')
     for tag in tags:
         parts.append(f"<h2>{escape(tag)}</h2>")
         parts += [_operation(*each) for each in operations if tag in each[2].get("tags", ["other"])]
     parts.append("<h2>Schemas</h2>")
-    parts += [_schema(name, schema) for name, schema in described.get("components", {}).get("schemas", {}).items()]
+    parts += [_schema(name, schema) for name, schema in openapi.get("components", {}).get("schemas", {}).items()]
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(about["title"])}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info["title"])}</title>'
         f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
     )
 
@@ -58,7 +55,7 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
     title = f'<h3><code><span class="method">{escape(method.upper())}</span> {escape(path)}</code></h3>'
     text = f"<p><strong>{escape(operation.get('summary', ''))}</strong> {escape(operation.get('description', ''))}</p>"
     rows = "".join(_rows(operation))
-    return f"{title}{text}<table><tr><th>part</th><th>name</th><th>type</th><th>meaning</th></tr>{rows}</table>"
+    return f"{title}{text}<table><tr><th>in</th><th>name</th><th>type</th><th>meaning</th></tr>{rows}</table>"
 
 
 def _rows(operation: Mapping[str, Any]) -> Iterator[str]:

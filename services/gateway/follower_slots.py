@@ -1,4 +1,4 @@
-"""How many may follow runs at once: in this process, and by each key."""
+"""Limits on concurrent followers of runs, per process and per key."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -12,13 +12,13 @@ from services.gateway.dependencies import CallerDep
 from services.gateway.errors import too_many, unavailable
 from shared.blackboard import Followers
 
-AGAIN_AFTER = 5.0
-"""Seconds after which one who was refused may try again."""
+RETRY_AFTER = 5.0
+"""Seconds after which a refused follower may retry."""
 
 
 @dataclass(slots=True)
 class FollowerSlots:
-    """Slots of followers. Callers without a key share what the process has."""
+    """Slots of followers. Callers without a key share those of the process."""
 
     followers: Followers
     most: int
@@ -26,24 +26,24 @@ class FollowerSlots:
     _taken: Counter[str | None] = field(default_factory=Counter)
 
     @contextmanager
-    def slot(self, who: str | None) -> Iterator[Followers]:
-        """Hold one place. Raises Refused: 429 when the key has all it may have, 503 when the process is full."""
-        if who is not None and self._taken[who] >= self.most_by_key:
-            raise too_many(f"`{who}` follows {self.most_by_key} runs at once already", AGAIN_AFTER)
+    def slot(self, caller: str | None) -> Iterator[Followers]:
+        """Hold a slot. Raises Refused: 429 if the key has used up its own, 503 if the process is full."""
+        if caller is not None and self._taken[caller] >= self.most_by_key:
+            raise too_many(f"`{caller}` already follows {self.most_by_key} runs", RETRY_AFTER)
         if self._taken.total() >= self.most:
             raise unavailable(
-                "too_many_followers", f"{self.most} runs are followed here at once already", wait=AGAIN_AFTER
+                "too_many_followers", f"this gateway already serves {self.most} followers", wait=RETRY_AFTER
             )
-        self._taken[who] += 1
+        self._taken[caller] += 1
         try:
             yield self.followers
         finally:
-            self._taken[who] -= 1
+            self._taken[caller] -= 1
             self._taken += Counter()
 
 
 async def slot_of(request: Request, caller: CallerDep) -> AsyncIterator[Followers]:
-    """Hold a place until the answer has ended."""
+    """Hold a slot until the answer has ended."""
     slots: FollowerSlots = request.app.state.follower_slots
     with slots.slot(caller.name) as followers:
         yield followers

@@ -1,4 +1,4 @@
-"""From a request to a record that Kafka has acknowledged."""
+"""Publishes messages and waits for Kafka's acknowledgement."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -12,22 +12,21 @@ from shared.config import Settings
 from shared.service import Parts
 
 SOURCE = "waggle/gateway"
-"""The CloudEvents source of what comes over HTTP."""
+"""CloudEvents source of messages that arrive over HTTP."""
 
 PRESENCE = 3.0
-"""Seconds Kafka has to show that it is there, before anything is sent."""
+"""Seconds for Kafka to answer a ping before anything is sent."""
 
 ACKNOWLEDGEMENT = 6.0
-"""Seconds Kafka has to acknowledge what was sent."""
+"""Seconds for Kafka to acknowledge a record."""
 
 
 async def deliver(parts: Parts, message: Message, *, id: str, run_id: str, authenticated: bool = False) -> None:
-    """Publish the message and return when Kafka has it. The request's trace, which is the caller's, goes on in it.
+    """Publish the message and return when Kafka has acknowledged it. The message continues the trace of the request.
 
-    What permits acting calls is signed, if the caller was `authenticated`.
-    Raises Refused: 413 when the message is larger than any service takes, 403 when it must be signed and cannot be, 503
-    when Kafka is away. `kafka_unavailable` says that nothing was sent, `outcome_unknown` that Kafka went away while it
-    was.
+    A message that permits acting calls is signed if the caller was `authenticated`.
+    Raises Refused: 413 if the message is larger than services accept, 403 if it must be signed and cannot be, 503 if
+    Kafka is unavailable: `kafka_unavailable` if nothing was sent, `outcome_unknown` if Kafka may have the message.
     """
     record = bus.encode(
         message,
@@ -45,7 +44,7 @@ async def deliver(parts: Parts, message: Message, *, id: str, run_id: str, authe
 
 
 def _with_authority(record: bus.Record, settings: Settings, *, authenticated: bool) -> bus.Record:
-    """Return the record as the orchestrator obeys it: signed for a caller whose key was seen, or as it is."""
+    """Return the record, signed for an authenticated caller. Raises Refused 403 if a required signature is missing."""
     if authenticated and settings.signing_key is not None:
         key = from_secret(settings.signing_key.get_secret_value())
         headers = signed(record.headers, record.value.encode(), signing_name("gateway"), key)
@@ -53,30 +52,30 @@ def _with_authority(record: bus.Record, settings: Settings, *, authenticated: bo
     if settings.unsigned_decisions == "accept":
         return record
     missing = "WAGGLE_SIGNING_KEY" if authenticated else "WAGGLE_KEYS and WAGGLE_SIGNING_KEY"
-    message = "a decision must be signed to be obeyed, and this gateway does not sign"
-    raise Refused(403, "unsigned", message, action=f"an operator sets {missing} (docs/access.md); nothing was decided")
+    message = "decisions must be signed, and this gateway does not sign; nothing was decided"
+    raise Refused(403, "unsigned", message, action=f"ask an operator to set {missing} (docs/access.md)")
 
 
 async def clear(parts: Parts, topic: str, key: str) -> None:
-    """Take a key out of a compacted topic. Raises Refused: 503 when Kafka is away."""
+    """Remove a key from a compacted topic. Raises Refused 503 if Kafka is unavailable."""
     eraser = bus.TombstoneWriter(parts.settings)
     try:
         async with asyncio.timeout(ACKNOWLEDGEMENT):
             await eraser.start()
             await eraser.erase([bus.Erased(parts.settings.topic_prefix + topic, key)])
-    except UNANSWERED as away:
-        raise unavailable("kafka_unavailable", "Kafka did not acknowledge in time", "send it again") from away
+    except UNANSWERED as outage:
+        raise unavailable("kafka_unavailable", "Kafka did not acknowledge in time", "repeat the request") from outage
     finally:
         await eraser.close()
 
 
 async def _publish(parts: Parts, record: bus.Record) -> None:
-    """Look first: what a dead Kafka did not take would be sent when it is back, after the caller was told 503."""
+    """Ping first: a record queued for an unreachable Kafka would be sent later, after the caller got a 503."""
     if not await parts.broker.ping(PRESENCE):
-        raise unavailable("kafka_unavailable", "Kafka cannot be reached; nothing was accepted")
+        raise unavailable("kafka_unavailable", "Kafka is unavailable; nothing was accepted")
     try:
         async with asyncio.timeout(ACKNOWLEDGEMENT):
             await bus.publish(parts.broker, [record])
-    except UNANSWERED as away:
-        message = "Kafka did not acknowledge in time; it may have the message or not"
-        raise unavailable("outcome_unknown", message, "send it again with the same Idempotency-Key") from away
+    except UNANSWERED as outage:
+        message = "Kafka did not acknowledge in time; it may or may not have the message"
+        raise unavailable("outcome_unknown", message, "repeat the request with the same Idempotency-Key") from outage

@@ -1,4 +1,4 @@
-"""How many tasks a tenant may hand in a minute over HTTP. Whatever way they come, the orchestrator counts them too."""
+"""Rate limit of submitted tasks per tenant. The orchestrator enforces the same limit on tasks from any source."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from shared.resilience import Buckets, Rate
 from shared.service import Parts
 
 WITHIN = 2.0
-"""Seconds Redis has to say how many there were."""
+"""Seconds for Redis to answer."""
 
 MISSED: tuple[type[Exception], ...] = (*blackboard.OUTAGES, TimeoutError)
 
@@ -19,20 +19,20 @@ log = structlog.get_logger()
 
 
 async def admit(parts: Parts, tenant: str) -> None:
-    """Return when the tenant may hand in a task now. Raises Refused 429, with when to come again.
+    """Take one task from the tenant's rate. Raises Refused 429 with `Retry-After`.
 
-    While Redis is away nothing is refused: tasks wait in Kafka, and the orchestrator lets in so many a minute.
+    While Redis is unavailable nothing is refused: tasks wait in Kafka, and the orchestrator enforces the rate.
     """
     tenants = read_tenants(parts.settings.tenants)
     terms = tenants.of(tenant) if tenants else None
     if terms is None or terms.tasks_per_minute is None:
         return
-    handed_in = Buckets(parts.sentinel.scripts, {f"http-tasks/{tenant}": Rate.per_minute(terms.tasks_per_minute)})
+    submitted = Buckets(parts.sentinel.scripts, {f"http-tasks/{tenant}": Rate.per_minute(terms.tasks_per_minute)})
     try:
         async with asyncio.timeout(WITHIN):
-            taken, wait = await handed_in.take([1], 0)
-    except MISSED as away:
-        log.warning("a task was taken without a look at its tenant's limit", tenant=tenant, error=repr(away))
+            taken, wait = await submitted.take([1], 0)
+    except MISSED as outage:
+        log.warning("rate_limit_not_checked", tenant=tenant, error=repr(outage))
         return
     if not taken:
-        raise too_many(f"tenant `{tenant}` may hand in {terms.tasks_per_minute} tasks a minute", wait)
+        raise too_many(f"tenant `{tenant}` may submit {terms.tasks_per_minute} tasks per minute", wait)

@@ -1,11 +1,11 @@
-"""Requests that a web page makes in a person's browser: refused unless the page is the gateway's own.
+"""Protection against requests that a foreign web page makes in a person's browser.
 
 | attack | answer |
 |---|---|
-| a page whose name is resolved anew to this machine (DNS rebinding) | 421: the Host is none of the gateway's |
+| a page whose name now resolves to this machine (DNS rebinding) | 421: the Host is not one of the gateway's |
 | a page of another origin that sends a form, an upload or a script's request | 403: only reads may be cross-site |
 
-Programs that are no browsers send neither `Sec-Fetch-Site` nor `Origin`, and pass.
+Programs other than browsers send neither `Sec-Fetch-Site` nor `Origin`, and pass.
 """
 
 from collections.abc import Collection
@@ -15,25 +15,25 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.access import Refusals
-from services.gateway.errors import Refused, answer
+from services.gateway.errors import Refused, error_response
 from shared.config import Settings
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 ANY = "*"
-"""In the list of hosts: every one is believed."""
+"""Entry that accepts every Host."""
 
 EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared with, not bound
-"""Bound addresses that name no host."""
+"""Bind addresses that name no host."""
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing here."""
+"""Methods that change nothing."""
 
 
 def hosts_of(settings: Settings) -> frozenset[str]:
-    """Return the names under which the gateway is asked, in lower case.
+    """Return the accepted Host names of the gateway, in lower case.
 
-    With keys every name is believed unless some are set: a page that has rebound its name has no key.
+    With keys every name is accepted unless some are set: a page that rebinds its name has no key.
     """
     given = frozenset(each.lower() for each in settings.allowed_hosts)
     if settings.principals is not None and not given:
@@ -42,7 +42,7 @@ def hosts_of(settings: Settings) -> frozenset[str]:
 
 
 class SameOriginOnly:
-    """Refuse what a page of another origin asks for, before anything of the request is read."""
+    """Middleware that rejects requests of foreign pages before anything of the request is read."""
 
     def __init__(self, app: ASGIApp, hosts: Collection[str], refusals: Refusals) -> None:
         self._app = app
@@ -57,22 +57,22 @@ class SameOriginOnly:
         if refused is None:
             return await self._app(scope, receive, send)
         self._refusals.note(refused.error.code, None, scope)
-        return await answer(refused.status_code, refused.error)(scope, receive, send)
+        return await error_response(refused.status_code, refused.error)(scope, receive, send)
 
     def _refusal(self, headers: Headers, scope: Scope) -> Refused | None:
-        if not self._addressed(headers.get("host", ""), scope):
+        if not self._is_own_host(headers.get("host", ""), scope):
             return _UNKNOWN_HOST
         return None if scope["method"] in READS or _same_origin(headers) else _CROSS_SITE
 
-    def _addressed(self, host: str, scope: Scope) -> bool:
-        """Return whether the Host is ours, or the very address the request has arrived at, as probes name it."""
+    def _is_own_host(self, host: str, scope: Scope) -> bool:
+        """Return true if the Host is ours, or the address the request arrived at, which probes use."""
         name = _hostname(f"//{host}")
         arrived_at = (scope.get("server") or ("",))[0]
         return ANY in self._hosts or name in self._hosts or (name is not None and name == arrived_at)
 
 
 def _same_origin(headers: Headers) -> bool:
-    """Return whether no other origin's page sends this. Browsers without `Sec-Fetch-Site` are known by `Origin`."""
+    """Return true unless a page of another origin sends this. Browsers without `Sec-Fetch-Site` send `Origin`."""
     if (site := headers.get("sec-fetch-site")) is not None:
         return site in {"same-origin", "none"}
     origin = headers.get("origin")
@@ -90,10 +90,10 @@ def _hostname(url: str) -> str | None:
 _UNKNOWN_HOST = Refused(
     421,
     "unknown_host",
-    "the gateway is not known by this Host",
+    "this Host is not one of the gateway's names",
     action="add the name to the gateway's WAGGLE_ALLOWED_HOSTS",
 )
 
 _CROSS_SITE = Refused(
-    403, "cross_site", "a page of another origin may change nothing", action="use the gateway's own pages, or a program"
+    403, "cross_site", "pages of other origins may only read", action="send the request from a program such as `waggle`"
 )

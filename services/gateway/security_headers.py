@@ -1,4 +1,4 @@
-"""Headers of every answer: no browser takes it for anything else than it says, or shows it within another page."""
+"""Security headers of every answer: no content sniffing, no framing, no scripts, no referrer."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,13 +12,13 @@ _HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds the headers that an answer does not set itself."""
+    """Middleware that adds the headers an answer does not set itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Pass the request on and add the headers to its answer."""
 
         async def safe(message: Message) -> None:
             if message["type"] == "http.response.start":

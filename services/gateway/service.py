@@ -1,4 +1,4 @@
-"""The gateway: HTTP in front of the swarm. Tasks and commands go to Kafka, what is shown comes from the blackboard."""
+"""The gateway: the HTTP API. It publishes tasks and commands to Kafka and shows runs from the blackboard."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, MutableMapping
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.gateway.access import KeyAuthentication, Refusals
 from services.gateway.body_limit import BodyLimit
 from services.gateway.dependencies import authorize
-from services.gateway.docs_page import describe
+from services.gateway.docs_page import serve_docs
 from services.gateway.errors import UNAUTHENTICATED, register_error_handlers
 from services.gateway.follower_slots import FollowerSlots
 from services.gateway.routes import ROUTERS, metrics
@@ -34,7 +34,7 @@ UPLOADS = "/v1/files"
 
 
 def application(parts: Parts) -> ASGIApp:
-    """The gateway as an ASGI application. Its lifespan starts the broker and gives all connections back."""
+    """Return the gateway as an ASGI application. Its lifespan starts the broker and closes all connections."""
     api = api_of(parts)
     inside: dict[str, Any] = dict(health_routes(parts.reachable))
 
@@ -46,15 +46,15 @@ def application(parts: Parts) -> ASGIApp:
 
 
 def _not_traced(scope: MutableMapping[str, Any]) -> bool:
-    """Looking at something is no part of a task."""
+    """Return true for reads, which are not part of a task."""
     return bool(scope.get("method") == "GET")
 
 
 def api_of(parts: Parts) -> FastAPI:
-    """The API with its description at `/openapi.json` and `/docs`."""
+    """Return the API, documented at `/openapi.json` and `/docs`."""
     api = FastAPI(
         title="Waggle gateway",
-        summary="Submit tasks to the swarm, follow their runs, decide what people have to decide.",
+        summary="Submit tasks to the swarm, follow their runs, answer their questions.",
         version=version("waggle"),
         lifespan=lambda api: _lifespan(parts, api.state.stops, api.state.follower_slots.followers),
         generate_unique_id_function=lambda route: route.name,
@@ -65,14 +65,12 @@ def api_of(parts: Parts) -> FastAPI:
         telemetry={"operation_spans": False, "metrics": False, "logs": False, "exclude": _not_traced},
     )
     api.state.parts, api.state.stops = parts, KillSwitch(parts.settings)
-    followers = Followers(parts.sentinel)
-    api.state.follower_slots = FollowerSlots(
-        followers, parts.settings.max_followers, parts.settings.max_followers_per_key
-    )
+    most, most_by_key = parts.settings.max_followers, parts.settings.max_followers_per_key
+    api.state.follower_slots = FollowerSlots(Followers(parts.sentinel), most, most_by_key)
     api.state.upload_slots = UploadSlots()
     for router in (*ROUTERS, *([] if parts.settings.metrics_port else [metrics.router])):
         api.include_router(router)
-    describe(api)
+    serve_docs(api)
     register_error_handlers(api)
     api.add_middleware(BodyLimit, limit_of=lambda path: _limit(parts.settings, path))
     principals = read_principals(parts.settings.principals)
@@ -81,7 +79,10 @@ def api_of(parts: Parts) -> FastAPI:
     api.add_middleware(SameOriginOnly, hosts=hosts_of(parts.settings), refusals=refusals)
     api.add_middleware(SecurityHeaders)
     if principals is None:
-        log.warning("nobody is asked for a key: whoever reaches the port may do everything; set WAGGLE_KEYS")
+        log.warning(
+            "access_unrestricted",
+            action="set WAGGLE_KEYS: without keys every client that reaches the port may do everything",
+        )
     return api
 
 
@@ -107,7 +108,7 @@ async def _lifespan(parts: Parts, stops: KillSwitch, followers: Followers) -> As
 
 
 def _serve_metrics(parts: Parts) -> Callable[[], None]:
-    """Metrics on a port of their own, which callers need not reach; returns what stops that."""
+    """Serve metrics on a separate port, which callers need not reach. Return the function that stops it."""
     if not parts.settings.metrics_port:
         return lambda: None
     server, _ = start_http_server(parts.settings.metrics_port, parts.settings.http_host, parts.registry)
@@ -120,6 +121,6 @@ def _serve_metrics(parts: Parts) -> Callable[[], None]:
 
 
 def main() -> None:
-    """Serve until asked to stop."""
+    """Serve until stopped."""
     settings = read_settings(Settings)
     run_http(application(connect("gateway", settings)), settings)

@@ -1,4 +1,4 @@
-"""The routes, by subject."""
+"""All routers."""
 
 from services.gateway.routes import commands, dead, events, files, listing, runs, stops, swarm, tasks
 

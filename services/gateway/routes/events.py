@@ -1,4 +1,4 @@
-"""Runs are followed live."""
+"""The route that streams the events of a run."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -8,18 +8,21 @@ from fastapi import APIRouter, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from schemas.event import Moved, ResultReleased
+from schemas.registry import EVENTS
 from services.gateway.dependencies import PartsDep, RunSnapshot, SnapshotDep, pending_task
 from services.gateway.errors import stream_error_responses
 from services.gateway.follower_slots import FollowersDep
 from shared.blackboard import CutOff, LiveEvent
-from shared.runs import ENDS
+from shared.runs.progress import ends_stream
 from shared.service import Parts
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=stream_error_responses(404, 429))
 
 LastEventId = Annotated[
-    str, Header(pattern=r"^\d{1,20}(-\d{1,20})?$", description="Go on after this event: an `id` of the stream.")
+    str, Header(pattern=r"^\d{1,20}(-\d{1,20})?$", description="Resume after this event: an `id` of the stream.")
 ]
+
+_MAY_END = {Moved.wire_type(), ResultReleased.wire_type()}
 
 
 @router.get(
@@ -31,11 +34,11 @@ LastEventId = Annotated[
 async def follow_run(
     snapshot: SnapshotDep, parts: PartsDep, followers: FollowersDep, last_event_id: LastEventId = "0"
 ) -> AsyncIterator[ServerSentEvent]:
-    """Each event with its stream id, its wire type as `event` and its JSON as `data`; the past comes first.
+    """Each event with its stream id, its wire type as `event` and its JSON as `data`; past events come first.
 
-    The stream may be opened as soon as the task is accepted, and ends with the event that ends the run. A client that
-    reads more slowly than events come is cut off, and resumes with `Last-Event-ID`. 429 and 503 say that the key, or
-    this gateway, follows as many runs as it may.
+    The stream can be opened as soon as the task is accepted, and ends with the event that ends the run. A client that
+    reads more slowly than events arrive is disconnected and resumes with `Last-Event-ID`. 429: the key follows as many
+    runs as it may; 503: this gateway does.
     """
     over, ended = await _is_over(parts, snapshot.tenant, snapshot.id), 0
     try:
@@ -54,19 +57,17 @@ async def follow_run(
 
 
 def ends(event: LiveEvent) -> bool:
-    """Return true for the event that the result of the run comes with; only an operator's `resume` follows it."""
-    if event.type == Moved.wire_type():
-        return event.data["target"] in ENDS and not event.data.get("settling")
-    return event.type == ResultReleased.wire_type()
+    """Return true for the event that comes with the result of the run."""
+    return event.type in _MAY_END and ends_stream(EVENTS[event.type].model_validate(event.data))
 
 
 async def _resumes(parts: Parts, snapshot: RunSnapshot) -> int:
-    """How often the run was taken up again after it had ended."""
+    """Return the number of times the run was resumed after it had ended."""
     run = (await parts.runs.load(snapshot.tenant, snapshot.id)).run
     return run.resumes if run else 0
 
 
 async def _is_over(parts: Parts, tenant: str, run_id: str) -> bool:
-    """Return true if no new event will come. Those there are can still be unread: read once more before leaving."""
+    """Return true if no new event will come. Existing ones may still be unread: read once more before leaving."""
     over = await parts.runs.is_over(tenant, run_id)
     return await pending_task(parts, tenant, run_id) is None if over is None else over

@@ -1,4 +1,4 @@
-"""Files go into the archive and come out of it."""
+"""Routes that store files in the archive and return them."""
 
 import asyncio
 import re
@@ -29,23 +29,25 @@ _SAFE = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
 }
-"""Nothing that was uploaded runs in a browser as if it were the gateway's own."""
+"""Headers that keep an uploaded file from running in a browser as a page of the gateway."""
 _PART = 4 * 1_048_576
+"""Bytes per read from the archive: 4 MiB."""
 
 
 def described(
-    name: Annotated[str, Query(description="File name, without a folder.")],
-    content_type: Annotated[MediaType, Header(description="Kept with the file.")] = UNKNOWN_MEDIA,
+    name: Annotated[str, Query(description="File name without a folder.")],
+    content_type: Annotated[MediaType, Header(description="Media type, stored with the file.")] = UNKNOWN_MEDIA,
 ) -> Attachment:
-    """Return what is said about a file, before its content is read."""
+    """Return the description of the file, before its content is read."""
     try:
         return Attachment(name=name, media_type=content_type, text="")
     except ValidationError as wrong:
-        raise Refused(422, "invalid_request", explain(wrong.errors(include_url=False))) from None
+        problems = explain(wrong.errors(include_url=False))
+        raise Refused(422, "invalid_request", problems, action="correct the name or the Content-Type") from None
 
 
 def upload_slots_of(request: Request) -> UploadSlots:
-    """Return the places for uploads."""
+    """Return the slots for uploads."""
     slots: UploadSlots = request.app.state.upload_slots
     return slots
 
@@ -59,7 +61,7 @@ async def upload_file(
     caller: CallerDep,
     slots: Annotated[UploadSlots, Depends(upload_slots_of)],
 ) -> Attachment:
-    """The body is the file. The answer is ready to be put into a task's `context.attachments`."""
+    """The body is the file. Put the answer into a task's `context.attachments`."""
     with slots.slot(caller.name), spool() as file:
         size = await spooled(request.stream(), file)
         async with slots.storing:
@@ -77,10 +79,11 @@ def _whole(file: BinaryIO) -> bytes:
     "/v1/files/{sha256}", summary="Download a file", responses=error_responses(404) | _STORED, response_class=Response
 )
 async def download_file(sha256: str, tenant: Tenant, parts: PartsDep) -> Response:
-    """A file that was uploaded or that an agent made: what stands after `blob:` in its `uri`."""
+    """A file that was uploaded or made by an agent; `sha256` follows `blob:` in its `uri`."""
     known = await parts.archive.known(tenant, sha256) if _SHA256.fullmatch(sha256) else None
     if known is None:
-        raise Refused(404, "unknown_file", f"this tenant has no file {sha256}")
+        action = "use the digest after `blob:` in the file's `uri`, and its tenant"
+        raise Refused(404, "unknown_file", f"this tenant has no file {sha256}", action=action)
     media_type, size = known
     parted = (await parts.archive.part(tenant, sha256, at, _PART) for at in range(0, size, _PART))
     headers = _SAFE | {"Content-Type": media_type_or_unknown(media_type), "Content-Length": str(size)}

@@ -1,27 +1,28 @@
-"""Runs are listed."""
+"""Routes that list runs and open questions."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from schemas.api.runs import ApprovalPage, ApprovalView, RunPage
 from schemas.event import State
 from services.gateway.dependencies import PartsDep, Tenant
 from services.gateway.errors import error_responses
-from services.gateway.views import ApprovalPage, ApprovalView, RunPage, line_of
+from services.gateway.views import summary_of
 from shared.blackboard import UnreadableRun, keys
 from shared.runs import Run
 from shared.service import Parts
 
 SCAN = 100
-"""Runs loaded at once while looking for those in a state."""
+"""Runs loaded per read when filtering by state."""
 
 FURTHEST = 1_000
-"""Runs looked at for one page; a rare state may need several."""
+"""Maximum runs examined for one page; runs in a rare state may need several pages."""
 
 router = APIRouter(tags=["runs"])
 
-Limit = Annotated[int, Query(ge=1, le=200, description="Runs on a page, at most.")]
-Offset = Annotated[int, Query(ge=0, le=1_000_000, description="Where the page begins: an earlier `next_offset`.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Maximum runs on a page.")]
+Offset = Annotated[int, Query(ge=0, le=1_000_000, description="Offset of the page: an earlier `next_offset`.")]
 InState = Annotated[State | None, Query(description="Only runs in this state.")]
 
 
@@ -29,14 +30,14 @@ InState = Annotated[State | None, Query(description="Only runs in this state.")]
 async def list_runs(
     tenant: Tenant, parts: PartsDep, state: InState = None, limit: Limit = 50, offset: Offset = 0
 ) -> RunPage:
-    """The newest first. With `state`, a page may hold fewer runs than `limit` and still have a next one."""
+    """Runs, newest first. With `state`, a page may have fewer runs than `limit` although a next page follows."""
     found, following = await _page(parts, tenant, state, limit, offset)
-    return RunPage(runs=[line_of(run) for run in found], next_offset=following)
+    return RunPage(runs=[summary_of(run) for run in found], next_offset=following)
 
 
-@router.get("/v1/approvals", summary="List what waits for a person", responses=error_responses())
+@router.get("/v1/approvals", summary="List open questions", responses=error_responses())
 async def list_approvals(tenant: Tenant, parts: PartsDep, limit: Limit = 50, offset: Offset = 0) -> ApprovalPage:
-    """Every question a run of the tenant waits with, with all there is to know about the call it is about."""
+    """Questions for a person that the tenant's runs wait for, each with the details of its call."""
     found, following = await _page(parts, tenant, State.WAITING_HUMAN, limit, offset)
     asked = [
         ApprovalView(
@@ -49,14 +50,14 @@ async def list_approvals(tenant: Tenant, parts: PartsDep, limit: Limit = 50, off
         for run in found
         if isinstance(run, Run) and run.request
     ]
-    unreadable = [line_of(run) for run in found if isinstance(run, UnreadableRun)]
+    unreadable = [summary_of(run) for run in found if isinstance(run, UnreadableRun)]
     return ApprovalPage(approvals=asked, unreadable=unreadable, next_offset=following)
 
 
 async def _page(
     parts: Parts, tenant: str, state: State | None, limit: int, offset: int
 ) -> tuple[list[Run | UnreadableRun], int | None]:
-    """Runs in a state, and where the next page begins."""
+    """Return the runs in a state, and the offset of the next page."""
     found: list[Run | UnreadableRun] = []
     at, last = offset, offset + FURTHEST
     while len(found) < limit and at < last:

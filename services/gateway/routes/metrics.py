@@ -12,6 +12,6 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/metrics")
 def show_metrics(parts: PartsDep, accept: Annotated[str, Header()] = "") -> Response:
-    """In Prometheus' form."""
+    """The metrics in the Prometheus text format."""
     encode, media_type = choose_encoder(accept)
     return Response(encode(parts.registry), headers={"Content-Type": media_type})

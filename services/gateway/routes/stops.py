@@ -1,4 +1,4 @@
-"""The kill switch: operators stop agents' work, and let it go on."""
+"""Routes of the kill switch: stop and resume the work of agents."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -6,21 +6,19 @@ from typing import Annotated
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Path
-from pydantic import Field
 
-from schemas.message import Part
+from schemas.api.commands import ReasonedRequest, Released
 from schemas.stop import SCOPE, WorkStopped
 from services.gateway.dependencies import CallerDep, PartsDep, StopsDep
 from services.gateway.errors import error_responses, unavailable
 from services.gateway.publishing import clear, deliver
-from services.gateway.routes.commands import ReasonedOrder
 from shared.access.principals import EVERY
 from shared.service.kill_switch import TOPIC, KillSwitch
 
 router = APIRouter(prefix="/v1/stops", tags=["stops"], responses=error_responses())
 
 WITHIN = 5.0
-"""Seconds Kafka has to say what is stopped."""
+"""Seconds for the stops to be read from Kafka."""
 
 GivenScope = Annotated[
     str, Path(pattern=SCOPE, max_length=200, description="`all`, `tenant:NAME`, `agent:NAME`, `run:ID`.")
@@ -28,7 +26,7 @@ GivenScope = Annotated[
 
 
 def scope_of(scope: GivenScope, caller: CallerDep) -> str:
-    """What is meant. 403 for a tenant that is not the caller's, and for what concerns more than one tenant."""
+    """Return the scope. Raises Refused 403 for another tenant's, and for a scope that spans tenants."""
     kind, _, name = scope.partition(":")
     caller.act_for(name if kind == "tenant" else EVERY)
     return scope
@@ -37,43 +35,32 @@ def scope_of(scope: GivenScope, caller: CallerDep) -> str:
 ScopeDep = Annotated[str, Depends(scope_of)]
 
 
-class StopOrder(ReasonedOrder):
-    """Who wants it stopped, and why."""
-
-
-class Started(Part):
-    """What may go on."""
-
-    scope: str
-    was: WorkStopped | None = Field(description="Who had stopped it and why, if it was known to be stopped.")
-
-
-@router.get("", summary="List what is stopped")
+@router.get("", summary="List stops")
 async def list_stops(stops: StopsDep) -> list[WorkStopped]:
-    """Everything that operators have stopped and not started again."""
-    return sorted(await _known(stops), key=lambda stop: stop.scope)
+    """All stops in force."""
+    return sorted(await _loaded(stops), key=lambda stop: stop.scope)
 
 
-@router.put("/{scope}", status_code=202, summary="Stop something")
-async def stop(scope: ScopeDep, order: StopOrder, parts: PartsDep, caller: CallerDep) -> WorkStopped:
-    """Let agents call no model and no tool for it any more: calls under way are cancelled where they can be."""
+@router.put("/{scope}", status_code=202, summary="Stop work in a scope")
+async def stop(scope: ScopeDep, order: ReasonedRequest, parts: PartsDep, caller: CallerDep) -> WorkStopped:
+    """Stop all model and tool calls in the scope; calls in flight are cancelled if possible."""
     stopped = WorkStopped(scope=scope, by=caller.acting_name(order.by), reason=order.reason, at=datetime.now(UTC))
     await deliver(parts, stopped, id=f"stop-{uuid4().hex}", run_id=scope)
     return stopped
 
 
-@router.delete("/{scope}", status_code=202, summary="Let it go on")
-async def start(scope: ScopeDep, parts: PartsDep, stops: StopsDep) -> Started:
-    """What waited goes on where it stood."""
-    was = next((each for each in await _known(stops) if each.scope == scope), None)
+@router.delete("/{scope}", status_code=202, summary="Resume work in a scope")
+async def start(scope: ScopeDep, parts: PartsDep, stops: StopsDep) -> Released:
+    """Lift the stop; parked work resumes where it was."""
+    was = next((each for each in await _loaded(stops) if each.scope == scope), None)
     await clear(parts, TOPIC, scope)
-    return Started(scope=scope, was=was)
+    return Released(scope=scope, was=was)
 
 
-async def _known(stops: KillSwitch) -> list[WorkStopped]:
+async def _loaded(stops: KillSwitch) -> list[WorkStopped]:
     try:
         async with asyncio.timeout(WITHIN):
             await stops.wait_loaded()
     except TimeoutError:
-        raise unavailable("kafka_unavailable", "Kafka has not said yet what is stopped") from None
+        raise unavailable("kafka_unavailable", "the stops have not been read from Kafka yet") from None
     return list(stops)

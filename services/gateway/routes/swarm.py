@@ -1,4 +1,4 @@
-"""What the swarm is made of, and how far behind it is."""
+"""Routes about the swarm: its agents, and its topics with their lag."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -6,21 +6,21 @@ from typing import Annotated
 from uuid import uuid4
 
 from fastapi import APIRouter, Path
-from pydantic import Field
 
+from schemas.api.commands import SkipRequest
+from schemas.api.topics import TopicLag
 from schemas.message import MOST
 from schemas.plan import AgentCard
 from schemas.skip import BatchSkipped
 from services.gateway.dependencies import CallerDep, PartsDep
 from services.gateway.errors import UNANSWERED, Refused, error_responses, unavailable
 from services.gateway.publishing import deliver
-from services.gateway.routes.commands import ReasonedOrder
 from shared.blackboard import known_agents
-from shared.bus.admin import TopicLag, topics_with_lag, unreadable_at
+from shared.bus.admin import topics_with_lag, unreadable_at
 from shared.bus.groups import groups_by_topic
 
 TIMEOUT = 9.0
-"""Seconds Kafka has to say how its topics stand."""
+"""Seconds for Kafka to answer."""
 
 GivenTopic = Annotated[str, Path(max_length=249, description="The topic, without the prefix.")]
 GivenPartition = Annotated[int, Path(ge=0, le=MOST)]
@@ -28,53 +28,45 @@ GivenPartition = Annotated[int, Path(ge=0, le=MOST)]
 router = APIRouter(tags=["swarm"], responses=error_responses())
 
 
-class SkipOrder(ReasonedOrder):
-    """Which batch is given up, by whom and why."""
-
-    offset: int = Field(
-        ge=0, le=MOST, description="An offset in the batch: `/ready` of the service held there names it."
-    )
-
-
 @router.get("/v1/agents", summary="List the agents")
 async def list_agents(parts: PartsDep) -> list[AgentCard]:
-    """Every agent that has announced itself, with its tools; plans are made of these."""
+    """Agents that have announced themselves, with their tools; the planner chooses among them."""
     return list((await known_agents(parts.redis)).values())
 
 
 @router.get("/v1/topics", summary="List the topics")
 async def list_topics(parts: PartsDep) -> list[TopicLag]:
-    """What each topic holds; of each group its state, its members, and how many messages it has still to finish."""
+    """Size of each topic; for each consumer group its state, members and lag."""
     prefix = parts.settings.topic_prefix
     groups = groups_by_topic(prefix, await known_agents(parts.redis))
     try:
         async with asyncio.timeout(TIMEOUT):
             return await topics_with_lag(parts.settings, groups)
-    except UNANSWERED as away:
-        raise unavailable("kafka_unavailable", "Kafka cannot be reached") from away
+    except UNANSWERED as outage:
+        raise unavailable("kafka_unavailable", "Kafka is unavailable") from outage
 
 
 @router.post(
     "/v1/topics/{topic}/partitions/{partition}/skip",
     status_code=202,
-    summary="Skip a batch that cannot be read",
+    summary="Skip an unreadable batch",
     responses=error_responses(409),
 )
 async def skip_batch(
-    topic: GivenTopic, partition: GivenPartition, order: SkipOrder, parts: PartsDep, caller: CallerDep
+    topic: GivenTopic, partition: GivenPartition, order: SkipRequest, parts: PartsDep, caller: CallerDep
 ) -> BatchSkipped:
-    """Give up the records of the batch at the offset: consumers that are held there go on behind it.
+    """Skip the records of the batch at the offset: consumers held there continue behind it.
 
-    409 when the batch can be read. Kafka keeps its bytes for as long as the topic's retention says.
+    409 if the batch is readable. Kafka keeps its bytes as long as the topic's retention allows.
     """
     try:
         async with asyncio.timeout(TIMEOUT):
             found = await unreadable_at(parts.settings, topic, partition, order.offset)
-    except UNANSWERED as away:
-        raise unavailable("kafka_unavailable", "Kafka cannot be reached") from away
+    except UNANSWERED as outage:
+        raise unavailable("kafka_unavailable", "Kafka is unavailable") from outage
     if found is None:
-        message = f"{topic}/{partition} holds nothing at offset {order.offset} that cannot be read"
-        raise Refused(409, "readable", message, action="/ready of the service that is held says where")
+        message = f"{topic}/{partition} has no unreadable batch at offset {order.offset}"
+        raise Refused(409, "readable", message, action="GET /ready of the held service: it names the offset")
     skipped = BatchSkipped(
         topic=topic,
         partition=partition,

@@ -1,4 +1,4 @@
-"""Tasks come in."""
+"""The route that accepts tasks."""
 
 import asyncio
 from typing import Annotated
@@ -7,22 +7,24 @@ from uuid import uuid4
 import structlog
 from fastapi import APIRouter, Header
 
+from schemas.api.tasks import TaskAccepted
 from schemas.message import Id
 from schemas.task import Task
 from services.gateway.dependencies import DEFAULT_TENANT, CallerDep, GivenTenant, PartsDep, PendingTask
 from services.gateway.errors import Refused, error_responses
 from services.gateway.publishing import SOURCE, deliver
 from services.gateway.rate_limit import admit
-from services.gateway.views import Submitted, links_to
+from services.gateway.views import links_to
 from shared import blackboard
 from shared.blackboard import keys
 from shared.runs import run_id_for
 from shared.service import Parts
 
-MARK_TTL = 3600
-"""Seconds a task counts as on its way."""
+PENDING_TTL = 3600
+"""Seconds for which a pending task is remembered."""
 
-MARK_TIMEOUT = 2.0
+PENDING_TIMEOUT = 2.0
+"""Seconds for Redis to store it."""
 
 MISSED: tuple[type[Exception], ...] = (*blackboard.OUTAGES, TimeoutError)
 
@@ -30,7 +32,7 @@ log = structlog.get_logger()
 router = APIRouter(tags=["tasks"])
 
 GivenKey = Annotated[
-    Id | None, Header(alias="Idempotency-Key", description="The same key of the same tenant is the same run.")
+    Id | None, Header(alias="Idempotency-Key", description="Equal keys of one tenant name the same run.")
 ]
 
 
@@ -43,19 +45,19 @@ GivenKey = Annotated[
 )
 async def submit_task(
     task: Task, parts: PartsDep, caller: CallerDep, tenant: GivenTenant = None, key: GivenKey = None
-) -> Submitted:
-    """Accepted means that Kafka has acknowledged it (`acks=all`). After a 503, send it again with the same key."""
+) -> TaskAccepted:
+    """Accept a task: Kafka has acknowledged it (`acks=all`). After a 503, send it again with the same key."""
     task = addressed(task, tenant, key)
     await admit(parts, caller.act_for(task.tenant))
     task_id = f"task-{uuid4().hex}"
     run_id = run_id_for(task.tenant, task.idempotency_key, SOURCE, task_id)
     await deliver(parts, task, id=task_id, run_id=run_id)
-    await _mark(parts, task.tenant, run_id, PendingTask.of(task_id, task.objective))
-    return Submitted(run_id=run_id, task_id=task_id, tenant=task.tenant, links=links_to(run_id, task.tenant))
+    await _remember(parts, task.tenant, run_id, PendingTask.accepted(task_id, task.objective))
+    return TaskAccepted(run_id=run_id, task_id=task_id, tenant=task.tenant, links=links_to(run_id, task.tenant))
 
 
 def addressed(task: Task, tenant: str | None, key: str | None) -> Task:
-    """The task with the tenant and the key that the request gives it. Refuses a request that contradicts itself."""
+    """Return the task with the tenant and key of the request. Raises Refused 422 if body and request disagree."""
     own = task.tenant if "tenant" in task.model_fields_set else None
     return task.model_copy(
         update={
@@ -67,15 +69,15 @@ def addressed(task: Task, tenant: str | None, key: str | None) -> Task:
 
 def _agreed(field: str, inside: str | None, outside: str | None) -> str | None:
     if inside is not None and outside is not None and inside != outside:
-        message = f"body.{field}: is `{inside}` in the task and `{outside}` in the request around it"
-        raise Refused(422, "invalid_request", message, action="give it once")
+        message = f"body.{field}: is `{inside}` in the body and `{outside}` in the request's query or headers"
+        raise Refused(422, "invalid_request", message, action=f"send `{field}` once")
     return inside if outside is None else outside
 
 
-async def _mark(parts: Parts, tenant: str, run_id: str, mark: PendingTask) -> None:
-    """Without a mark a read that comes before the run has begun finds nothing; the task is accepted all the same."""
+async def _remember(parts: Parts, tenant: str, run_id: str, pending: PendingTask) -> None:
+    """Store the pending task, so that the run can be read before it starts. The task is accepted even if this fails."""
     try:
-        async with asyncio.timeout(MARK_TIMEOUT):
-            await parts.redis.set(keys.submitted(tenant, run_id), mark.model_dump_json(), ex=MARK_TTL, nx=True)
-    except MISSED as away:
-        log.warning("an accepted task was not marked", run=run_id, error=repr(away))
+        async with asyncio.timeout(PENDING_TIMEOUT):
+            await parts.redis.set(keys.submitted(tenant, run_id), pending.model_dump_json(), ex=PENDING_TTL, nx=True)
+    except MISSED as outage:
+        log.warning("pending_task_not_stored", run=run_id, error=repr(outage))

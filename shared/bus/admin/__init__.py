@@ -3,17 +3,15 @@
 from shared.bus.admin.cluster import KafkaSurvey, newest, survey
 from shared.bus.admin.connectivity import await_kafka
 from shared.bus.admin.history import Ends, ends, partition_counts, read_topic, stream
-from shared.bus.admin.lag import GroupLag, TopicLag, topics_with_lag
+from shared.bus.admin.lag import topics_with_lag
 from shared.bus.admin.lookup import Lookup
 from shared.bus.admin.skips import follow_skips, unreadable_at
 from shared.bus.admin.topic_reader import TopicReader, reading
 
 __all__ = [
     "Ends",
-    "GroupLag",
     "KafkaSurvey",
     "Lookup",
-    "TopicLag",
     "TopicReader",
     "await_kafka",
     "ends",

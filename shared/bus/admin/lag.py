@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from schemas.message import Part
+from schemas.api.topics import GroupLag, TopicLag
 from shared.bus.admin.topic_reader import Partitions, partitions_of
 from shared.bus.groups import states_of, tables
 from shared.bus.outages import mapped
@@ -24,30 +24,6 @@ _BACKOFF_MS = 10
 
 _PAUSE = 0.1
 """Seconds between attempts."""
-
-
-class GroupLag(Part):
-    """A consumer group of a topic."""
-
-    group: str
-    lag: int | None
-    """Messages not yet committed; None for a group that commits nothing."""
-    members: int | None = None
-    """Members of the group; None if the broker cannot report them."""
-    state: str | None = None
-    """Kafka's name: `Stable`, `PreparingRebalance`, `Empty`, `Dead`; None if the broker cannot report it."""
-
-
-class TopicLag(Part):
-    """A topic; names include the prefix."""
-
-    topic: str
-    partitions: int
-    messages: int
-    """Messages retained by Kafka."""
-    written: int
-    """Messages ever written; the difference of two readings gives the rate."""
-    groups: list[GroupLag]
 
 
 async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]]) -> list[TopicLag]:

@@ -2,17 +2,14 @@
 
 from shared.bus.dead.letters import DeadLetter
 from shared.bus.dead.redrive import LOCKED_FOR, LetterLock, Redriver, dead_letters, redriver
-from shared.bus.dead.search import DeadLetterLine, Found, Search, line_of
+from shared.bus.dead.search import summary_of
 
 __all__ = [
     "LOCKED_FOR",
     "DeadLetter",
-    "DeadLetterLine",
-    "Found",
     "LetterLock",
     "Redriver",
-    "Search",
     "dead_letters",
-    "line_of",
     "redriver",
+    "summary_of",
 ]

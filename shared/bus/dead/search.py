@@ -4,13 +4,11 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
 
 from aiokafka import TopicPartition
-from pydantic import ConfigDict, Field
 
+from schemas.api.dead_letters import DeadLetterSummary, Search, SearchResult
 from schemas.dead import DeadLetterHandled
-from schemas.message import Instant, Part, Slug
 from shared.bus.admin.topic_reader import TopicReader
 from shared.bus.dead.actions import Actions
 from shared.bus.dead.letters import DeadLetter, read_dead_letter
@@ -25,48 +23,6 @@ WITHIN = 8.0
 
 _CHUNK, _LARGEST_CHUNK = 250, 1_000
 """Records per read, backwards from the newest and growing: short lists read little, long ones take few reads."""
-
-State: TypeAlias = Literal["open", "redriven", "discarded"]
-
-
-class Search(Part):
-    """Filters of a search, all of which must match. An unknown filter is rejected."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=False)  # the query of a request
-
-    topic: str | None = Field(None, max_length=255, description="Original topic, such as `agents.data`.")
-    error: str | None = Field(None, max_length=200, description="Error code, such as `invalid_payload`.")
-    tenant: Slug | None = Field(None, description="Tenant: the payload's `tenant`, else `ce_tenant`.")
-    since: Instant | None = Field(None, description="Dead-lettered at or after this time.")
-    until: Instant | None = Field(None, description="Dead-lettered before this time.")
-    state: State | Literal["any"] = Field("open", description="Action taken on them.")
-    limit: int = Field(50, ge=1, le=10_000, description="Maximum number of results.")
-
-
-class DeadLetterLine(Part):
-    """One dead letter in a list."""
-
-    name: str = Field(description="`<topic>.dlt/<partition>/<offset>`")
-    topic: str = Field(description="Original topic, without the prefix.")
-    at: Instant
-    error: str = Field(description="Error code; empty if the dead letter has none.")
-    message: str
-    attempts: str
-    tenant: str | None
-    size: int = Field(description="Bytes of the payload.")
-    came_from: str | None = Field(description="The dead letter it was before it was redriven and failed once more.")
-    state: State
-    handled: DeadLetterHandled | None = Field(description="Action taken on it, with its operator.")
-
-
-class Found(Part):
-    """Result of a search."""
-
-    letters: list[DeadLetterLine] = Field(description="Matches, newest first.")
-    complete: bool = Field(
-        description="True if these are all matches: neither the limit nor the bounds of a search cut them off."
-    )
-    not_looked_at: int = Field(description="Older records not examined, because a search reads a limited number.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +48,25 @@ class DeadLetters:
                 return letter, self.actions.on(letter)
         raise _unknown(name, f"Kafka holds {partition.topic} from {first} up to {end}, without it")
 
-    async def search(self, wanted: Search) -> Found:
+    async def search(self, wanted: Search) -> SearchResult:
         """Return the newest matches. Examines at most MOST records per partition, for about WITHIN seconds."""
         await self.actions.refresh()
         stop = time.monotonic() + WITHIN
-        found, passed_over = list[DeadLetterLine](), 0
+        found, passed_over = list[DeadLetterSummary](), 0
         for partition in self._searched(wanted.topic):
             lines, left = await self._newest(partition, wanted, stop)
             found += lines
             passed_over += left
         found.sort(key=lambda line: (line.at, parse_name(line.name)), reverse=True)
         complete = passed_over == 0 and len(found) <= wanted.limit
-        return Found(letters=found[: wanted.limit], complete=complete, not_looked_at=passed_over)
+        return SearchResult(letters=found[: wanted.limit], complete=complete, not_looked_at=passed_over)
 
-    async def _newest(self, partition: TopicPartition, wanted: Search, stop: float) -> tuple[list[DeadLetterLine], int]:
+    async def _newest(
+        self, partition: TopicPartition, wanted: Search, stop: float
+    ) -> tuple[list[DeadLetterSummary], int]:
         """Return matches until there are enough, and the number of records not examined."""
         first, end = await self._window(partition, wanted)
-        floor, lines, chunk = max(first, end - MOST), list[DeadLetterLine](), _CHUNK
+        floor, lines, chunk = max(first, end - MOST), list[DeadLetterSummary](), _CHUNK
         while end > floor and len(lines) <= wanted.limit and time.monotonic() < stop:
             start = max(floor, end - chunk)
             lines += [line async for line in self._lines(partition, start, end) if _fits(line, wanted)]
@@ -124,10 +82,10 @@ class DeadLetters:
             end = end if after is None else max(first, after)
         return first, end
 
-    async def _lines(self, partition: TopicPartition, start: int, end: int) -> AsyncIterator[DeadLetterLine]:
+    async def _lines(self, partition: TopicPartition, start: int, end: int) -> AsyncIterator[DeadLetterSummary]:
         async for record in self.reader.between(partition, start, end):
             letter = read_dead_letter(record, self.reader.prefix)
-            yield line_of(letter, self.actions.on(letter))
+            yield summary_of(letter, self.actions.on(letter))
 
     def _searched(self, topic: str | None) -> list[TopicPartition]:
         """Return the partitions to search. Raises TerminalError `unknown_topic` that lists the existing topics."""
@@ -159,10 +117,10 @@ def parse_name(name: str) -> tuple[str, int, int]:
     return topic, int(partition), int(offset)
 
 
-def line_of(letter: DeadLetter, handled: DeadLetterHandled | None) -> DeadLetterLine:
-    """Return the letter as a line of a list."""
+def summary_of(letter: DeadLetter, handled: DeadLetterHandled | None) -> DeadLetterSummary:
+    """Return the letter as a list shows it."""
     notes = letter.notes
-    return DeadLetterLine(
+    return DeadLetterSummary(
         name=letter.name,
         topic=letter.origin,
         at=letter.at,
@@ -177,7 +135,7 @@ def line_of(letter: DeadLetter, handled: DeadLetterHandled | None) -> DeadLetter
     )
 
 
-def _fits(line: DeadLetterLine, wanted: Search) -> bool:
+def _fits(line: DeadLetterSummary, wanted: Search) -> bool:
     return (
         wanted.state in {"any", line.state}
         and wanted.error in {None, line.error}

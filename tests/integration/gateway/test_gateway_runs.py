@@ -170,7 +170,7 @@ async def test_an_order_that_the_run_would_drop_is_refused_with_its_state_and_wh
     error = error_of(await gateway.post("/v1/runs/run-p/resume", json=resume), 409)
     assert (error["code"], error["retryable"]) == ("wrong_state", True)
     assert "EXECUTING" in error["message"]
-    assert "only a paused or failed run" in error["suggested_action"]
+    assert "a paused or failed run only" in error["suggested_action"]
     await apply(store, "run-p", PauseRun(**about, reason="lunch"))
     error = error_of(await gateway.post("/v1/runs/run-p/pause", json=pause), 409)
     assert (error["code"], error["retryable"]) == ("wrong_state", False)

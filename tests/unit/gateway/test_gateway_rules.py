@@ -1,8 +1,10 @@
-"""What the gateway works out without asking anybody."""
+"""Rules of the gateway that need no other service."""
+
+from datetime import UTC, datetime
 
 import pytest
 
-from schemas.event import State
+from schemas.event import Moved, State
 from schemas.task import Task
 from services.gateway.errors import Refused, explain
 from services.gateway.routes.events import ends
@@ -11,6 +13,8 @@ from services.gateway.views import links_to
 from shared.blackboard import LiveEvent
 from shared.bus.groups import groups_by_topic
 from shared.runs import ENDS
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +35,9 @@ def test_a_task_is_never_moved_to_another_tenant_or_key(given):
 
 @pytest.mark.parametrize("state", list(State))
 def test_a_stream_ends_with_the_move_to_an_end_and_no_other_event(state):
-    assert ends(LiveEvent("1-0", "waggle.moved.v1", {"target": state.value})) == (state in ENDS)
-    assert not ends(LiveEvent("1-0", "waggle.step-done.v1", {"target": state.value}))
+    moved = Moved(run_id="r", tenant="t", at=NOW, by="orchestrator", source="EXECUTING", target=state, reason="")
+    assert ends(LiveEvent("1-0", Moved.wire_type(), moved.model_dump(mode="json"))) == (state in ENDS)
+    assert not ends(LiveEvent("1-0", "waggle.step-done.v1", moved.model_dump(mode="json")))
 
 
 def test_each_topic_has_the_group_of_the_service_that_consumes_it():

@@ -1,0 +1,64 @@
+"""Commands for runs, the kill switch and topics: request bodies and confirmations."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from schemas.message import MOST, Id, Part, Text
+from schemas.stop import WorkStopped
+
+_BY = "Author of the command. Ignored with a key: its owner is the author. Required without one."
+
+
+class CommandRequest(Part):
+    """A command with its author."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=False)  # the body of a request
+
+    by: str | None = Field(None, min_length=1, max_length=200, description=_BY)
+
+
+class ReasonedRequest(CommandRequest):
+    """A command with its author and the reason."""
+
+    reason: Text
+
+
+class DecisionRequest(CommandRequest):
+    """A human decision on the question in the run's `waiting_for`."""
+
+    request_id: Id
+    decision: Literal["approve", "reject"]
+    answer: str = Field("", max_length=20_000, description="Message to the agent; with a rejection, the reason.")
+    digest: str | None = Field(
+        None, description="`digest` of the `proposal` that was reviewed; any other one is not approved."
+    )
+
+
+class ApplyRequest(CommandRequest):
+    """The calls of a dry run to apply, named by the digest of its result."""
+
+    digest: str = Field(min_length=64, max_length=64, description="`effects_digest` of the run's result.")
+
+
+class SkipRequest(ReasonedRequest):
+    """The unreadable batch to skip."""
+
+    offset: int = Field(
+        ge=0, le=MOST, description="An offset in the batch: `/ready` of the service held there names it."
+    )
+
+
+class CommandAccepted(Part):
+    """A command that Kafka has acknowledged; the run's events show its effect."""
+
+    run_id: str
+    tenant: str
+    message_id: str
+
+
+class Released(Part):
+    """A scope in which work resumes."""
+
+    scope: str
+    was: WorkStopped | None = Field(description="The stop that was lifted; null if none was known.")

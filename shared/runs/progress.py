@@ -1,0 +1,267 @@
+"""Progress of a run, folded from its events: who works on what, since when, how often and at what cost.
+
+The gateway's trace and the live display of the command line show it. Unlike `evolve` it takes an incomplete history: an
+event of work whose start is missing changes nothing.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
+
+from schemas import event as e
+from schemas.budget import Usage
+from schemas.error import ErrorInfo
+from shared.runs.dispatch import PLANNER, REVIEWER
+from shared.runs.machine import ENDS
+
+PERSON = "person"
+"""Agent of the work that a person does: answering a question."""
+
+
+class WorkStatus(StrEnum):
+    """Status of a work."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    ASKING = "asking"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class Activity:
+    """A model turn, a tool call or another step of an attempt; `turn`: number of the turn."""
+
+    what: str
+    at: datetime
+    turn: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class WorkAttempt:
+    """One handoff, or one question to a person."""
+
+    handoff_id: str
+    at: datetime
+    seconds: float | None = None
+    status: str = "running"
+    note: str = ""
+    error: ErrorInfo | None = None
+    usage: Usage = field(default_factory=Usage)
+    activities: list[Activity] = field(default_factory=list)
+
+    @property
+    def open(self) -> bool:
+        """True while an answer is awaited."""
+        return self.seconds is None
+
+    def add(self, activity: Activity) -> None:
+        """End the last activity and start this one."""
+        self._end_activity(activity.at)
+        self.activities.append(activity)
+
+    def close(self, at: datetime, status: str, note: str = "", error: ErrorInfo | None = None) -> None:
+        """Record the outcome."""
+        self.seconds = (at - self.at).total_seconds()
+        self.status, self.note, self.error = status, note, error
+        self._end_activity(at)
+
+    def _end_activity(self, at: datetime) -> None:
+        if self.activities and (last := self.activities[-1]).seconds is None:
+            last.seconds = (at - last.at).total_seconds()
+
+
+@dataclass(slots=True)
+class WorkProgress:
+    """A step, or the part of the planner, the reviewer or a person."""
+
+    id: str
+    agent: str
+    objective: str
+    status: WorkStatus = WorkStatus.WAITING
+    note: str = ""
+    attempts: list[WorkAttempt] = field(default_factory=list)
+
+    @property
+    def current(self) -> WorkAttempt | None:
+        """The open attempt."""
+        return self.attempts[-1] if self.attempts and self.attempts[-1].open else None
+
+    @property
+    def usage(self) -> Usage:
+        """Usage of all attempts."""
+        return sum((each.usage for each in self.attempts), Usage())
+
+    @property
+    def seconds(self) -> float:
+        """Time of the closed attempts, without the waits between them."""
+        return sum(each.seconds or 0.0 for each in self.attempts)
+
+    @property
+    def retries(self) -> int:
+        """Number of attempts after a failed one."""
+        return sum(before.status == "failed" for before, _ in pairwise(self.attempts))
+
+    @property
+    def doing(self) -> str:
+        """The current activity; without an open attempt, the note of the last outcome."""
+        if self.current is None:
+            return self.note
+        return self.current.activities[-1].what if self.current.activities else ""
+
+    def elapsed(self, now: datetime) -> float:
+        """Return the time of all attempts up to now."""
+        running = (now - self.current.at).total_seconds() if self.current else 0.0
+        return max(0.0, self.seconds + running)
+
+
+@dataclass(slots=True)
+class RunProgress:
+    """A run as its events up to now show it."""
+
+    state: e.State = e.State.INTAKE
+    started: datetime | None = None
+    last: datetime | None = None
+    usage: Usage = field(default_factory=Usage)
+    works: dict[str, WorkProgress] = field(default_factory=dict)
+    """By id: the planner, the steps in the plan's order, the reviewer."""
+    handoffs: dict[str, WorkProgress] = field(default_factory=dict)
+    """The work of each handoff."""
+    unassigned: Usage = field(default_factory=Usage)
+    """Usage of the last `Spent`, which precedes the event with the outcome it belongs to."""
+
+    def apply(self, event: e.RunEvent) -> None:
+        """Fold one event."""
+        self.last = event.at
+        if fold := _FOLDS.get(type(event)):
+            fold(self, event)
+
+    @property
+    def in_order_of_start(self) -> list[WorkProgress]:
+        """Works with an attempt, in the order in which they were started."""
+        return sorted((each for each in self.works.values() if each.attempts), key=lambda work: work.attempts[0].at)
+
+    def attempt(self, handoff_id: str) -> WorkAttempt | None:
+        """Return the attempt of a handoff."""
+        work = self.handoffs.get(handoff_id)
+        return next((each for each in work.attempts if each.handoff_id == handoff_id), None) if work else None
+
+
+def fold_progress(events: Iterable[e.RunEvent]) -> RunProgress:
+    """Return the progress after these events."""
+    progress = RunProgress()
+    for event in events:
+        progress.apply(event)
+    return progress
+
+
+def ends_stream(event: e.RunEvent) -> bool:
+    """Return true for the event that comes with the result of the run; only a resumption follows it."""
+    if isinstance(event, e.Moved):
+        return event.target in ENDS and not event.settling
+    return isinstance(event, e.ResultReleased)
+
+
+def _start(progress: RunProgress, id: str, agent: str, objective: str, handoff_id: str, at: datetime) -> None:
+    """Start an attempt of a work."""
+    work = progress.works.setdefault(id, WorkProgress(id, agent, objective))
+    work.attempts.append(WorkAttempt(handoff_id, at))
+    work.status, work.note = WorkStatus.RUNNING, ""
+    progress.handoffs[handoff_id] = work
+
+
+def _end(progress: RunProgress, id: str, at: datetime, to: WorkStatus, status: str, note: str = "") -> None:
+    """End the open attempt of a work."""
+    if (work := progress.works.get(id)) and (attempt := work.current):
+        attempt.close(at, status, note)
+        _assign_usage(progress, attempt)
+        work.status, work.note = to, note or status
+
+
+def _assign_usage(progress: RunProgress, attempt: WorkAttempt) -> None:
+    attempt.usage, progress.unassigned = attempt.usage + progress.unassigned, Usage()
+
+
+def _started(progress: RunProgress, event: e.RunStarted) -> None:
+    progress.started = event.at
+
+
+def _moved(progress: RunProgress, event: e.Moved) -> None:
+    progress.state = event.target
+    if event.target in ENDS:
+        for id in progress.works:
+            _end(progress, id, event.at, WorkStatus.FAILED, "given up")
+
+
+def _spent(progress: RunProgress, event: e.Spent) -> None:
+    progress.usage, progress.unassigned = progress.usage + event.usage, event.usage
+
+
+def _ignored(progress: RunProgress, event: e.AnswerIgnored) -> None:
+    if attempt := progress.attempt(event.handoff_id):
+        _assign_usage(progress, attempt)
+
+
+def _planned(progress: RunProgress, event: e.PlanAccepted) -> None:
+    """Add the steps of the plan, in its order; the reviewer stays last."""
+    _end(progress, PLANNER, event.at, WorkStatus.DONE, "done")
+    steps = {step.id: progress.works.get(step.id, WorkProgress(step.id, "", "")) for step in event.plan.steps}
+    for step in event.plan.steps:
+        work = steps[step.id]
+        work.agent, work.objective, work.status, work.note = step.agent, step.objective, WorkStatus.WAITING, ""
+    kept = {id: work for id, work in progress.works.items() if work.attempts and id not in steps}
+    reviewer = {REVIEWER: kept.pop(REVIEWER)} if REVIEWER in kept else {}
+    progress.works = kept | steps | reviewer
+
+
+def _progressed(progress: RunProgress, event: e.Progressed) -> None:
+    if (work := progress.works.get(event.step_id)) and work.current:
+        work.current.add(Activity(event.doing, event.at, event.turn))
+
+
+def _failed(progress: RunProgress, event: e.AttemptFailed) -> None:
+    work, attempt = progress.handoffs.get(event.handoff_id), progress.attempt(event.handoff_id)
+    if work is None or attempt is None:
+        return
+    attempt.close(event.at, "failed", event.error.message, event.error)
+    _assign_usage(progress, attempt)
+    if attempt is work.attempts[-1]:
+        work.status, work.note = WorkStatus.FAILED if event.final else WorkStatus.WAITING, event.error.message
+
+
+def _reopened(progress: RunProgress, event: e.StepsReopened) -> None:
+    for work in (progress.works[id] for id in event.step_ids if id in progress.works):
+        work.status, work.note = WorkStatus.WAITING, "must be redone"
+
+
+def _reviewed(progress: RunProgress, event: e.ReviewGiven) -> None:
+    verdict = "accepted" if event.accepted else "wants changes"
+    _end(progress, REVIEWER, event.at, WorkStatus.DONE, verdict, "; ".join(event.reasons))
+
+
+_WAITING, _DONE, _ASKING = WorkStatus.WAITING, WorkStatus.DONE, WorkStatus.ASKING
+
+_FOLDS: dict[type[e.RunEvent], Callable[[RunProgress, Any], None]] = {
+    e.RunStarted: _started,
+    e.Moved: _moved,
+    e.Spent: _spent,
+    e.AnswerIgnored: _ignored,
+    e.PlanRequested: lambda p, ev: _start(p, PLANNER, PLANNER, "make a plan", ev.handoff_id, ev.at),
+    e.PlanAccepted: _planned,
+    e.PlanRefused: lambda p, ev: _end(p, PLANNER, ev.at, _WAITING, "refused", "; ".join(ev.problems)),
+    e.StepDispatched: lambda p, ev: _start(p, ev.step_id, ev.agent, ev.objective, ev.handoff_id, ev.at),
+    e.Progressed: _progressed,
+    e.StepDone: lambda p, ev: _end(p, ev.step_id, ev.at, _DONE, "done"),
+    e.StepAsked: lambda p, ev: _end(p, ev.step_id, ev.at, _ASKING, "asks", ev.question),
+    e.AttemptFailed: _failed,
+    e.StepsReopened: _reopened,
+    e.ReviewRequested: lambda p, ev: _start(p, REVIEWER, REVIEWER, "review the result", ev.handoff_id, ev.at),
+    e.ReviewGiven: _reviewed,
+    e.HelpRequested: lambda p, ev: _start(p, ev.request_id, PERSON, ev.question, ev.request_id, ev.at),
+    e.HelpAnswered: lambda p, ev: _end(p, ev.request_id, ev.at, _DONE, ev.decision, ev.answer),
+}
+"""Events that are not listed change nothing."""
