@@ -23,6 +23,8 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.fetch import FetchRequest
 
+from shared.bus.codecs import bound_decoders
+
 Records: TypeAlias = list[ConsumerRecord[bytes, bytes]]
 
 _UNREADABLE = (CorruptRecordException, UnsupportedCodecError, RecordTooLargeError)
@@ -42,6 +44,8 @@ _AT_ONCE = 500
 """Records of a suspect partition returned per call."""
 
 log = structlog.get_logger()
+
+bound_decoders()
 
 
 class Held(NamedTuple):

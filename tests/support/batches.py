@@ -2,26 +2,31 @@
 
 import asyncio
 import struct
+from functools import partial
 
 from aiokafka import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
+from shared.bus.codecs import LARGEST_UNPACKED
+
+CODECS = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
+
 _CRC, _ATTRIBUTES = 17, 21
 """Places in a batch's header. The checksum covers what comes after it."""
 
 
-def batch(records) -> bytearray:
+def batch(records, codec=0) -> bytearray:
     """A good one."""
     builder = DefaultRecordBatchBuilder(
         magic=2,
-        compression_type=0,
+        compression_type=codec,
         is_transactional=0,
         producer_id=-1,
         producer_epoch=-1,
         base_sequence=-1,
-        batch_size=1_000_000,
+        batch_size=LARGEST_UNPACKED * 2,
     )
     for offset, each in enumerate(records):
         headers = [(name, value.encode()) for name, value in each.headers.items()]
@@ -61,6 +66,12 @@ def header_that_is_no_text(records) -> bytes:
     return sealed(bytearray(bytes(batch(records)).replace(b"ce_id", b"\xff\xfe_id")))
 
 
+def small_but_huge(records, codec) -> bytes:
+    """Small on its way, and more than a process can hold when it is unpacked."""
+    huge = " " * (LARGEST_UNPACKED // len(records))
+    return bytes(batch([each.model_copy(update={"value": each.value + huge}) for each in records], codec))
+
+
 SPOILT = {
     "checksum": broken_checksum,
     "codec": unknown_codec,
@@ -69,6 +80,7 @@ SPOILT = {
     "lz4": lambda records: not_what_it_says(records, 3),
     "zstd": not_what_it_says,
     "header": header_that_is_no_text,
+    **{f"huge-{codec}": partial(small_but_huge, codec=number) for number, codec in CODECS.items()},
 }
 
 
