@@ -135,7 +135,6 @@ def settings(own_kafka, parts):
         redis=parts["WAGGLE_REDIS"],
         postgres=parts["WAGGLE_POSTGRES"],
         topic_prefix=f"t{uuid4().hex[:8]}.",
-        unsigned_decisions="accept",
     )
 
 

@@ -9,7 +9,7 @@ from infra.compose.reading import Compose, Model, Mount, example, mounts, settin
 from infra.embedded.stack import service_names
 from infra.entrusted import SECRETS, entrusted, too_many
 from infra.kafka import broker
-from infra.variables import all_variables
+from infra.variables import variables_read_by
 
 STANDARD = frozenset(
     {
@@ -105,15 +105,20 @@ def _variables_are_in_the_example(compose: Compose) -> Iterator[str]:
 def _variables_are_settings(compose: Compose) -> Iterator[str]:
     for name, model in compose.services.items():
         for variable in model.get("environment", {}):
-            if name in compose.ours() and variable not in known_variables():
-                yield f"{name}: {variable} is neither a setting nor a standard variable"
+            if name in compose.ours() and variable not in known_variables(_service(name, model)):
+                yield f"{name}: {variable} is neither a setting of this service nor a standard variable"
             if name in FOREIGN and not FOREIGN[name].fullmatch(variable):
                 yield f"{name}: its image knows no {variable}"
 
 
-def known_variables() -> frozenset[str]:
+def _service(name: str, model: Model) -> str:
+    """Return the service that a container of ours runs; its own name if it runs another command."""
+    return name if "command" in model else str(model["build"]["args"]["SERVICE"])
+
+
+def known_variables(service: str) -> frozenset[str]:
     """Return every variable a service reads."""
-    return STANDARD | all_variables().keys()
+    return STANDARD | variables_read_by(service)
 
 
 def _secrets_are_with_who_uses_them(compose: Compose) -> Iterator[str]:

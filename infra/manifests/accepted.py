@@ -9,7 +9,7 @@ from typing import Any
 import certifi
 from pydantic import ValidationError
 
-from infra.variables import all_variables, own_settings
+from infra.variables import Kinds, all_variables, own_settings
 from shared.config import ServiceSettings, Settings, wrong_settings
 from shared.service.policies import wrong_policies
 
@@ -38,9 +38,14 @@ def refused(pod: Mapping[str, Any], container: Mapping[str, Any], environment: M
 @cache
 def _wrong(values: frozenset[tuple[str, str]], module: str) -> list[str]:
     """Return what the settings of a module refuse. Cached: they read files."""
-    own = own_settings().get(module.removeprefix("services."))
-    problems = _refusals(values, own) if own else []
-    return [*problems, *(_refusals(values, Settings) or wrong_policies(Settings.model_validate(dict(values))))]
+    own = own_settings().get(module.removeprefix("services."), ())
+    kinds: Kinds = (Settings, *own)
+    if problems := [problem for kind in kinds for problem in _refusals(values, kind)]:
+        return problems
+    if not module.startswith("services."):  # `infra.topics` and `infra.demo` read no policy
+        return []
+    given = dict(values)
+    return wrong_policies(Settings.model_validate(given), *(kind.model_validate(given) for kind in own))
 
 
 def _refusals(values: frozenset[tuple[str, str]], kind: type[ServiceSettings]) -> list[str]:

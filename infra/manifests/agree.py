@@ -11,7 +11,7 @@ from infra.manifests.held import excess
 from infra.manifests.render import Object, called, of_kind, ours
 from infra.manifests.secrets import given, missing
 from infra.manifests.strimzi import object_name
-from infra.variables import all_variables
+from infra.variables import all_variables, variables_read_by
 from shared.config import Settings
 from shared.service import GRACE
 from shared.service.http import KAFKA_WITHIN
@@ -97,8 +97,12 @@ def _environment(objects: Sequence[Object], pod: Mapping[str, Any], container: M
         yield f"$({name}) refers to a variable that is not set before it"
     module = container["command"][2]
     if module.startswith("services."):
-        needed = NEEDED | STORES & entrusted(module.removeprefix("services."))
+        service = module.removeprefix("services.")
+        needed = NEEDED | STORES & entrusted(service)
         yield from (f"{name} is not set" for name in sorted(needed - set(environment)))
+        own = {each["name"] for each in container.get("env", ())}  # the shared ConfigMap has variables for all
+        foreign = own & known.keys() - variables_read_by(service)
+        yield from (f"it does not read the variable {name}, which another service does" for name in sorted(foreign))
     yield from refused(pod, container, environment)
 
 

@@ -1,5 +1,6 @@
 """docs/configuration.md: every setting, common and of one service, from the typed settings."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,16 @@ PAGE = Path("docs/configuration.md")
 _HEAD = """\
 # Configuration
 
-Every service reads the same environment variables, once, at start; [some](#of-one-service) are read by one service
-only. Lists are comma-separated, mappings are `key=value` pairs. Whitespace around a value is dropped, as files and
-secrets often end in it; a line break or another control character inside one is refused at start, with the variable's
-name. Traces are exported to the standard `OTEL_EXPORTER_OTLP_ENDPOINT`; unset, they are not exported. `HTTP_PROXY`,
-`HTTPS_PROXY` and `NO_PROXY` apply, but no proxy is used for addresses on this machine.
+Every service reads the same environment variables, once, at start; [some](#of-one-service) are read by one or
+two services only. Lists are comma-separated, mappings are `key=value` pairs. Whitespace around a value is dropped, as
+files and secrets often end in it; a line break or another control character inside one is refused at start, with the
+variable's name. Traces are exported to the standard `OTEL_EXPORTER_OTLP_ENDPOINT`; unset, they are not exported.
+`HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` apply, but no proxy is used for addresses on this machine.
+
+A service refuses to start with a wrong variable, or with a policy file (`WAGGLE_GATE`, `WAGGLE_GUARDRAILS`,
+`WAGGLE_TENANTS`, `WAGGLE_KEYS`) that it cannot use, and names every problem. `python -m infra.topics` and `waggle
+rebuild` read no policy and depend on none, so that a wrong rule does not keep a lost Redis from being rebuilt;
+`waggle doctor` checks all of them.
 
 | variable | default | meaning |
 |---|---|---|
@@ -82,10 +88,16 @@ def pages() -> dict[Path, str]:
 
 
 def _own_rows(common: Collection[str]) -> Iterator[str]:
-    for service, kind in own_settings().items():
-        for name, field in variables_of(kind).items():
-            if name not in common:
-                yield f"| `{service}` | `{name}` | {_default(field)} | {field.description} |\n"
+    """Yield a row for each variable that is not common, with all services that read it."""
+    fields: dict[str, FieldInfo] = {}
+    readers: defaultdict[str, list[str]] = defaultdict(list)
+    for service, kinds in own_settings().items():
+        own = {name: field for kind in kinds for name, field in variables_of(kind).items() if name not in common}
+        fields |= own
+        for name in own:
+            readers[name].append(f"`{service}`")
+    for name, field in fields.items():
+        yield f"| {', '.join(readers[name])} | `{name}` | {_default(field)} | {field.description} |\n"
 
 
 def _default(field: FieldInfo) -> str:

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from schemas.message import Message
 from services.gateway.errors import UNANSWERED, Refused, too_large, unavailable
+from services.gateway.settings import GatewaySettings
 from shared import bus
 from shared.access.principals import SIGNED, signing_name
 from shared.access.signing import from_secret, signed
-from shared.config import Settings
 from shared.service import Parts
 
 SOURCE = "waggle/gateway"
@@ -39,11 +39,11 @@ async def deliver(parts: Parts, message: Message, *, id: str, run_id: str, authe
     if len(record.value.encode()) > parts.settings.max_message_bytes:
         raise too_large(parts.settings.max_message_bytes)
     if type(message) in SIGNED:
-        record = _with_authority(record, parts.settings, authenticated=authenticated)
+        record = _with_authority(record, parts.own_settings(GatewaySettings), authenticated=authenticated)
     await _publish(parts, record)
 
 
-def _with_authority(record: bus.Record, settings: Settings, *, authenticated: bool) -> bus.Record:
+def _with_authority(record: bus.Record, settings: GatewaySettings, *, authenticated: bool) -> bus.Record:
     """Return the record, signed for an authenticated caller. Raises Refused 403 if a required signature is missing."""
     if authenticated and settings.signing_key is not None:
         key = from_secret(settings.signing_key.get_secret_value())

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.access import Refusals
 from services.gateway.errors import Refused, error_response
-from shared.config import Settings
+from services.gateway.settings import GatewaySettings
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -30,7 +30,7 @@ READS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
 
 
-def hosts_of(settings: Settings) -> frozenset[str]:
+def hosts_of(settings: GatewaySettings, http_host: str) -> frozenset[str]:
     """Return the accepted Host names of the gateway, in lower case.
 
     With keys every name is accepted unless some are set: a page that rebinds its name has no key.
@@ -38,7 +38,7 @@ def hosts_of(settings: Settings) -> frozenset[str]:
     given = frozenset(each.lower() for each in settings.allowed_hosts)
     if settings.principals is not None and not given:
         return frozenset({ANY})
-    return given | LOOPBACK | ({settings.http_host.lower()} - EVERYWHERE)
+    return given | LOOPBACK | ({http_host.lower()} - EVERYWHERE)
 
 
 class SameOriginOnly:

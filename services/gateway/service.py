@@ -20,6 +20,7 @@ from services.gateway.follower_slots import FollowerSlots
 from services.gateway.routes import ROUTERS, metrics
 from services.gateway.same_origin import SameOriginOnly, hosts_of
 from services.gateway.security_headers import SecurityHeaders
+from services.gateway.settings import GatewaySettings
 from services.gateway.uploads import UploadSlots
 from shared.access.principals import read_principals
 from shared.blackboard import Followers
@@ -64,19 +65,20 @@ def api_of(parts: Parts) -> FastAPI:
         redoc_url=None,
         telemetry={"operation_spans": False, "metrics": False, "logs": False, "exclude": _not_traced},
     )
+    own = parts.own_settings(GatewaySettings)
     api.state.parts, api.state.stops = parts, KillSwitch(parts.settings)
-    most, most_by_key = parts.settings.max_followers, parts.settings.max_followers_per_key
+    most, most_by_key = own.max_followers, own.max_followers_per_key
     api.state.follower_slots = FollowerSlots(Followers(parts.sentinel), most, most_by_key)
     api.state.upload_slots = UploadSlots()
-    for router in (*ROUTERS, *([] if parts.settings.metrics_port else [metrics.router])):
+    for router in (*ROUTERS, *([] if own.metrics_port else [metrics.router])):
         api.include_router(router)
     serve_docs(api)
     register_error_handlers(api)
     api.add_middleware(BodyLimit, limit_of=lambda path: _limit(parts.settings, path))
-    principals = read_principals(parts.settings.principals)
+    principals = read_principals(own.principals)
     refusals = Refusals(parts.metrics)
     api.add_middleware(KeyAuthentication, principals=principals, refusals=refusals)
-    api.add_middleware(SameOriginOnly, hosts=hosts_of(parts.settings), refusals=refusals)
+    api.add_middleware(SameOriginOnly, hosts=hosts_of(own, parts.settings.http_host), refusals=refusals)
     api.add_middleware(SecurityHeaders)
     if principals is None:
         log.warning(
@@ -109,9 +111,10 @@ async def _lifespan(parts: Parts, stops: KillSwitch, followers: Followers) -> As
 
 def _serve_metrics(parts: Parts) -> Callable[[], None]:
     """Serve metrics on a separate port, which callers need not reach. Return the function that stops it."""
-    if not parts.settings.metrics_port:
+    port = parts.own_settings(GatewaySettings).metrics_port
+    if not port:
         return lambda: None
-    server, _ = start_http_server(parts.settings.metrics_port, parts.settings.http_host, parts.registry)
+    server, _ = start_http_server(port, parts.settings.http_host, parts.registry)
 
     def stop() -> None:
         server.shutdown()
@@ -122,5 +125,5 @@ def _serve_metrics(parts: Parts) -> Callable[[], None]:
 
 def main() -> None:
     """Serve until stopped."""
-    settings = read_settings(Settings)
-    run_http(application(connect("gateway", settings)), settings)
+    settings, own = read_settings(Settings), read_settings(GatewaySettings)
+    run_http(application(connect("gateway", settings, own)), settings)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from schemas.approval import Command
+from services.orchestrator.settings import OrchestratorSettings
 from shared.access.principals import SIGNED, Principals, Role, read_principals, signing_name
 from shared.access.signing import SIGNATURE, SIGNER, statement, verifies
 from shared.blackboard import Client, keys
 from shared.bus import Delivery, header_map
-from shared.config import Settings
 from shared.errors import TerminalError
 from shared.telemetry.metrics import Metrics
 
@@ -42,7 +42,7 @@ class Authority:
     metrics: Metrics
 
     @classmethod
-    def of(cls, settings: Settings, redis: Client, metrics: Metrics) -> "Authority":
+    def of(cls, settings: OrchestratorSettings, redis: Client, metrics: Metrics) -> "Authority":
         """Return the authority that the settings configure."""
         principals, unsigned = read_principals(settings.principals), settings.unsigned_decisions == "accept"
         return cls(principals, unsigned, timedelta(seconds=settings.decision_window), redis, metrics)

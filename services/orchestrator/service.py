@@ -22,6 +22,7 @@ from services.orchestrator.deciding import Decider, run_of
 from services.orchestrator.intake import message_of, screen
 from services.orchestrator.outbox import publish_outbox
 from services.orchestrator.preconditions import require_turn
+from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.unreadable import stand_in_delivery, unread_intake
 from shared.blackboard import KnownAgents
 from shared.bus import Delivery, decode
@@ -50,7 +51,7 @@ class Orchestrator:
     def of(cls, parts: Parts) -> "Orchestrator":
         """Return an orchestrator with these parts."""
         decider = Decider(parts.runs, KnownAgents(parts.sentinel), parts.metrics)
-        authority = Authority.of(parts.settings, parts.redis, parts.metrics)
+        authority = Authority.of(parts.own_settings(OrchestratorSettings), parts.redis, parts.metrics)
         return cls(parts, decider, Counting(parts.metrics), authority)
 
     async def handle(self, delivery: Delivery) -> None:
@@ -125,8 +126,8 @@ def _record_run_span(run: Run, before: Run | None) -> None:
 
 def main() -> None:
     """Serve until asked to stop."""
-    settings = read_settings(Settings)
-    parts = connect("orchestrator", settings)
+    settings, own = read_settings(Settings), read_settings(OrchestratorSettings)
+    parts = connect("orchestrator", settings, own)
     orchestrator = Orchestrator.of(parts)
     background = (
         partial(rebuild_when_lost, parts.sentinel, settings, parts.metrics),

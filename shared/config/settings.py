@@ -1,12 +1,10 @@
 """Settings every service reads, once, at start; those of one service are in its folder, in `settings.py`."""
 
 from pathlib import Path
-from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr
 
 from schemas.message import MOST_SECONDS
-from shared.config.credentials import presentable, signing_seed
 from shared.config.environment import Names, Prices, Secrets
 from shared.config.transport import Transport
 
@@ -14,41 +12,10 @@ from shared.config.transport import Transport
 class Settings(Transport):
     """Settings of every service. No field is about one agent only."""
 
-    gateway: str = Field("http://127.0.0.1:8080", description="Address at which the command line finds the gateway.")
-
     http_host: str = Field("127.0.0.1", description="Address the service's HTTP side listens on.")
     http_port: int = Field(
         8080, ge=0, le=65535, description="Port for /live, /ready and /metrics (and the gateway's API)."
     )
-    principals: Path | None = Field(
-        None,
-        validation_alias=AliasChoices("WAGGLE_KEYS"),
-        description="TOML file of the callers that may use the gateway and sign decisions, read by the gateway and the "
-        "orchestrator: docs/access.md. Unset, no key is required.",
-    )
-    signing_key: SecretStr | None = Field(
-        None,
-        description="Key from `waggle keys gateway`, with which the gateway signs decisions; its secret alone.",
-    )
-    unsigned_decisions: Literal["refuse", "accept"] = Field(
-        "refuse",
-        description="Treatment of decisions without a signature: `accept` if every client that reaches Kafka or the "
-        "gateway may decide. `waggle up` sets it when no keys are named.",
-    )
-    decision_window: float = Field(
-        600.0, gt=0, le=86_400, description="Seconds between the signing of a decision and its arrival, at most."
-    )
-    key: SecretStr | None = Field(None, description="Key the command line shows the gateway.")
-    allowed_hosts: Names = Field(
-        (),
-        description="Host names by which the gateway may be addressed, besides loopback and the address a request "
-        "arrives at; `*`: any. Unset, a gateway that requires keys accepts any.",
-    )
-    metrics_port: int = Field(
-        0, ge=0, le=65535, description="Port for the gateway's /metrics, apart from its callers; 0: the HTTP port."
-    )
-    max_followers: int = Field(2_000, ge=1, description="Runs that one gateway lets be followed at once.")
-    max_followers_per_key: int = Field(500, ge=1, description="Runs that one key may follow at once, of each gateway.")
     log_level: str = Field("INFO", description="Least severe level that is logged.")
 
     topic_prefix: str = Field("waggle.", description="Prefix of every topic and consumer group name.")
@@ -138,17 +105,3 @@ class Settings(Transport):
     max_attachment_bytes: int = Field(
         64 * 1_048_576, ge=1, description="Largest file that may be attached or produced."
     )
-
-    @field_validator("key")
-    @classmethod
-    def _presentable(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and not presentable(key.get_secret_value()):
-            raise ValueError("it is no key; copy it again, as `waggle keys new` has printed it")
-        return key
-
-    @field_validator("signing_key")
-    @classmethod
-    def _signs(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None:
-            signing_seed(key.get_secret_value())
-        return key

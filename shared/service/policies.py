@@ -3,29 +3,34 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from shared.access.principals import read_principals
+from shared.access.settings import AccessSettings
 from shared.access.tenants import read_tenants
 from shared.authorization import read_gate
-from shared.config import Settings
+from shared.config import ServiceSettings, Settings
 from shared.errors import Misconfigured
 from shared.guardrails import read_policy
 
 
-def load_policies(settings: Settings) -> None:
-    """Read the files every service depends on; the readers keep them. Raises Misconfigured, a line for each file."""
-    if problems := wrong_policies(settings):
+def load_policies(settings: Settings, *own: ServiceSettings) -> None:
+    """Read the files a service depends on; the readers keep them. Raises Misconfigured, a line for each file.
+
+    `own`: settings of this service alone, which may name files, too.
+    """
+    if problems := wrong_policies(settings, *own):
         raise Misconfigured("\n".join(problems))
 
 
-def wrong_policies(settings: Settings) -> list[str]:
+def wrong_policies(settings: Settings, *own: ServiceSettings) -> list[str]:
     """Return a sentence for each of these files that cannot be used, beginning with its variable."""
     reads: list[Callable[[], object]] = [
-        lambda: read_principals(settings.principals),
         lambda: read_policy(settings.guardrails),
         lambda: read_gate(settings.gate),
         lambda: read_tenants(settings.tenants),
     ]
+    reads += [partial(read_principals, each.principals) for each in own if isinstance(each, AccessSettings)]
     return [problem for read in reads for problem in _wrong(read)]
 
 

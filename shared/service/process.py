@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import structlog
 from aiokafka import TopicPartition
@@ -39,9 +40,11 @@ from shared.telemetry.metrics import (
     READ_AHEAD,
     Metrics,
 )
-from shared.telemetry.redaction import remember, secrets_of
+from shared.telemetry.redaction import remember, secrets_in, secrets_of
 
 log = structlog.get_logger()
+
+S = TypeVar("S", bound=ServiceSettings)
 
 LONGEST_PAUSE = 4.0
 """Longest pause, in seconds, before a background task that keeps failing is restarted."""
@@ -66,6 +69,8 @@ class Parts:
     sentinel: Sentinel
     runs: RunStore
     archive: BlobStore
+    own: tuple[ServiceSettings, ...] = ()
+    """Settings of this service alone."""
     started: bool = False
     stopping: bool = False
     background: list[asyncio.Task[None]] = field(default_factory=list)
@@ -74,6 +79,10 @@ class Parts:
     def redis(self) -> Client:
         """The blackboard's connection."""
         return self.sentinel.client
+
+    def own_settings(self, kind: type[S]) -> S:
+        """Return the service's own settings of this type."""
+        return next(each for each in self.own if isinstance(each, kind))
 
     async def healthy(self) -> bool:
         """Return True if the service can work: started, not stopping, Kafka reachable, the blackboard usable."""
@@ -106,13 +115,13 @@ class Parts:
 def connect(name: str, settings: Settings, *own: ServiceSettings, relist: float = bus.RELIST) -> Parts:
     """Set the process up: policies, logs, traces, and clients that connect when they are first used.
 
-    `own`: settings of this service alone, whose secrets are hidden too. `relist`: as in `bus.connect`. Exits with a
-    sentence for each policy file that cannot be used.
+    `own`: settings of this service alone. `relist`: as in `bus.connect`. Hides the secrets of the whole
+    environment, also those of other services. Exits with a sentence for each policy file that cannot be used.
     """
     with refusing_to_start():
-        load_policies(settings)
+        load_policies(settings, *own)
     bypass_loopback(os.environ)
-    secrets = secrets_of(settings, *own)
+    secrets = secrets_of(settings, *own) | secrets_in(os.environ)
     remember(secrets)
     start_logging(settings.log_level, name, secrets)
     registry = CollectorRegistry()
@@ -129,6 +138,7 @@ def connect(name: str, settings: Settings, *own: ServiceSettings, relist: float 
         sentinel=sentinel,
         runs=RunStore(sentinel, settings.state_ttl),
         archive=BlobStore(settings.postgres, settings.max_attachment_bytes),
+        own=own,
     )
 
 

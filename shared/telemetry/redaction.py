@@ -23,6 +23,10 @@ _MARGIN = 4_096
 _NAMES = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|signature|authorization|cookie)"
 _SECRET_NAME = re.compile(rf"(?i){_NAMES}$")
 _SECRET_VARIABLE = re.compile(r"(?i)(?:_|^)(?:KEYS?|PASSWORD|SECRET|TOKEN|HEADERS)$")
+_KEY_FILE = re.compile(r"[/.~]\S*\.\w+")
+"""Value of a variable such as WAGGLE_KEYS: a path, which errors must show."""
+_ENTRY = re.compile(r"(?:[\w.-]+=)?(.+)", re.DOTALL)
+"""One entry of a list, or of a mapping with its name."""
 _IS = r"(?:\\?[\"'])?\s*[:=]\s*"
 
 # No pattern may backtrack over one place from many starts: a word of 20,000 letters would take a minute and block the
@@ -106,9 +110,21 @@ def shown(text: str) -> str:
 
 
 def secrets_in(environment: Mapping[str, str]) -> set[str]:
-    """Return apparent secrets of an environment, by variable name and by the form of the value."""
-    named = {value for name, value in environment.items() if _SECRET_VARIABLE.search(name)}
-    return {each.strip() for each in named} | {found for value in environment.values() for found in _secrets(value)}
+    """Return apparent secrets of an environment, by variable name and by the form of the value.
+
+    Covers the settings of every service: `waggle up` starts all of them with one environment.
+    """
+    named = {part for name, value in environment.items() if _SECRET_VARIABLE.search(name) for part in _parts(value)}
+    within = {found for value in environment.values() for part in _parts(value) for found in _secrets(part)}
+    return within | {each for each in named if not _KEY_FILE.fullmatch(each)}
+
+
+def _parts(value: str) -> Iterable[str]:
+    """Yield a value and, if it is a list or a mapping, the value of each entry."""
+    for each in (value, *value.split(",")):
+        yield each.strip()
+        if found := _ENTRY.fullmatch(each.strip()):
+            yield found[1].strip()
 
 
 def secrets_of(*settings: BaseModel) -> set[str]:

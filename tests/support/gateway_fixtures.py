@@ -14,6 +14,7 @@ from schemas.plan import AgentCard
 from schemas.task import Task
 from schemas.timer import ResultDue
 from services.gateway.service import application
+from services.gateway.settings import GatewaySettings
 from shared.blackboard import RunStore, Write
 from shared.runs import Intake, Run, decide
 from shared.service import connect
@@ -23,9 +24,9 @@ AGENTS = {"data": AgentCard(name="data", description="tables")}
 
 
 @asynccontextmanager
-async def serving(settings):
-    """A client of a gateway with these settings, served over real HTTP."""
-    app = application(connect("gateway", settings))
+async def serving(settings, **own):
+    """A client of a gateway with these settings, and these of its own, served over real HTTP."""
+    app = application(connect("gateway", settings, GatewaySettings(**{"unsigned_decisions": "accept"} | own)))
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on", http=BoundedHeads)
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)

@@ -12,6 +12,7 @@ from schemas.step import Output, StepCompleted
 from schemas.task import Task
 from services.orchestrator import intake
 from services.orchestrator.service import Orchestrator
+from services.orchestrator.settings import OrchestratorSettings
 from shared import bus
 from shared.blackboard import RunStore
 from shared.bus import Delivery, encode
@@ -29,9 +30,8 @@ CARD = AgentCard(name="data", description="tables")
 async def orchestrating(settings, sentinel):
     broker = bus.connect(settings, "orchestrator")
     runs = RunStore(sentinel, settings.state_ttl)
-    parts = Parts(
-        "orchestrator", settings, CollectorRegistry(), Metrics(CollectorRegistry()), None, broker, sentinel, runs, None
-    )
+    registry, own = CollectorRegistry(), OrchestratorSettings(unsigned_decisions="accept")
+    parts = Parts("orchestrator", settings, registry, Metrics(registry), None, broker, sentinel, runs, None, (own,))
     await broker.start()
     try:
         with patch.object(intake, "token_hex", lambda _: SECRET):

@@ -2,12 +2,12 @@
 
 from services.cli.checks.check_result import CheckResult, ok, warn
 from shared.access.principals import Role, read_principals
-from shared.config import Settings
+from shared.access.settings import AccessSettings
 
 MAKE = "`waggle keys gateway` makes a key for the gateway (docs/access.md)"
 
 
-def check_decisions(settings: Settings) -> list[CheckResult]:
+def check_decisions(settings: AccessSettings) -> list[CheckResult]:
     """What the settings let be obeyed, over HTTP and over Kafka."""
     principals = read_principals(settings.principals)
     if settings.unsigned_decisions == "accept":

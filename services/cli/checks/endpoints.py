@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from services.cli.checks.check_result import CheckResult, fail, ok, warn
 from services.cli.checks.models import check_models
-from shared.config import Settings
+from services.cli.settings import CliSettings
+from shared.config import Settings, settings_of
 from shared.system.urls import without_password
 
 _WITHIN = httpx.Timeout(20.0, connect=5.0)
@@ -31,7 +32,7 @@ async def check_endpoints(settings: Settings, environment: Mapping[str, str]) ->
         collector = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
         parts = await asyncio.gather(
             check_models(http, settings),
-            _gateway(http, settings),
+            _gateway(http, settings_of(environment, CliSettings)),
             _if(collector, lambda url: _collector(http, url)),
             _if(environment.get("WAGGLE_SMTP", "").strip(), lambda url: asyncio.to_thread(_mail, url)),
         )
@@ -42,7 +43,7 @@ async def _if(url: str | None, check: Callable[[str], Awaitable[CheckResult]]) -
     return [await check(url)] if url else []
 
 
-async def _gateway(http: httpx.AsyncClient, settings: Settings) -> list[CheckResult]:
+async def _gateway(http: httpx.AsyncClient, settings: CliSettings) -> list[CheckResult]:
     url, at = settings.gateway.rstrip("/"), without_password(settings.gateway)
     try:
         answer = await http.get(f"{url}/ready")

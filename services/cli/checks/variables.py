@@ -20,9 +20,10 @@ def check_variables(environment: Mapping[str, str]) -> tuple[Settings | None, li
     """Return the settings, or None if some are wrong, and the results of the check."""
     unknown = [*_unknown(environment)]
     settings, problems = _read(environment, Settings)
-    for kind in own_settings().values():
-        problems += _read(environment, kind)[1]
-    problems += wrong_policies(settings) if settings else []
+    own = [_read(environment, kind) for kinds in own_settings().values() for kind in kinds]
+    problems += [problem for _, wrong in own for problem in wrong if problem not in problems]
+    if settings is not None:
+        problems += dict.fromkeys(wrong_policies(settings, *(each for each, _ in own if each is not None)))
     if settings is None or problems:
         return None, [*unknown, *(_refused(problem) for problem in problems)]
     given = sum(1 for name in environment if name in KNOWN)

@@ -23,6 +23,8 @@ from services.cli.exit_codes import Exit
 from services.cli.gateway_url import endpoints, root_folder
 from services.cli.options import JsonOption
 from services.cli.terminal import Screen, one_line
+from shared.access.settings import AccessSettings
+from shared.config import settings_of
 from shared.telemetry.redaction import remember, secrets_in, shown
 
 SLOW = 5.0
@@ -77,7 +79,11 @@ async def run_checks(environment: Mapping[str, str]) -> list[CheckResult]:
         timed("endpoints", check_endpoints(settings, environment)),
         timed("tools", check_tools(settings)),
     )
-    return [*found, *check_decisions(settings), *(each for part in rest for each in part)]
+    return [
+        *found,
+        *check_decisions(settings_of(environment, AccessSettings)),
+        *(each for part in rest for each in part),
+    ]
 
 
 async def timed(subject: str, check: Coroutine[Any, Any, list[CheckResult]]) -> list[CheckResult]:

@@ -23,6 +23,7 @@ from schemas.plan import AgentCard
 from schemas.task import Task
 from services.gateway.dead_letters import letter_lock
 from services.orchestrator.service import Orchestrator
+from services.orchestrator.settings import OrchestratorSettings
 from shared import bus
 from shared.blackboard import announce, keys
 from shared.bus import Deliverer, KeyedConsumer, decode, encode
@@ -227,7 +228,7 @@ async def test_a_crash_before_the_record_leaves_it_open_and_its_consumer_drops_t
     assert await listed(gateway) == [name]
     assert (await act(gateway, name, "redrive")).status_code == 200
     once, repeat = await records_of(settings, "tasks", 2)
-    parts = connect("orchestrator", settings)
+    parts = connect("orchestrator", settings, OrchestratorSettings(unsigned_decisions="accept"))
     await parts.broker.start()
     orchestrator = Orchestrator.of(parts)
     await orchestrator.handle(decode(once, settings.topic_prefix))

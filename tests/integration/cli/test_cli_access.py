@@ -16,10 +16,11 @@ from schemas.step import HelpAsked
 from services.cli.app import app
 from services.cli.checks.decisions import check_decisions
 from services.cli.checks.endpoints import _open
+from services.gateway.settings import GatewaySettings
 from shared.access.principals import digest, new_key, read_principals
+from shared.access.settings import AccessSettings
 from shared.access.signing import from_secret, public_half
 from shared.blackboard import RunStore
-from shared.config import Settings
 from tests.support.fake_gateway import RUN
 from tests.support.gateway_fixtures import apply, begin, error_of, serving
 
@@ -96,11 +97,11 @@ async def test_the_mcp_server_shows_the_key_too(gateway, script, key):
 
 
 @pytest.fixture
-def closed(settings, tmp_path):
+def closed(tmp_path):
     found = made("ada", "--role", "read")
     path = tmp_path / "keys.toml"
     path.write_text(found["entry"])
-    return settings.model_copy(update={"principals": path}), found["key"]
+    return path, found["key"]
 
 
 async def examined(monkeypatch, url: str, key: str) -> dict:
@@ -113,9 +114,11 @@ async def examined(monkeypatch, url: str, key: str) -> dict:
     return next(each for each in findings if each["subject"] == "access")
 
 
-async def test_the_doctor_says_whether_the_gateway_asks_for_a_key_and_takes_ours(closed, topics, redis, monkeypatch):
-    settings, key = closed
-    async with serving(settings) as client:
+async def test_the_doctor_says_whether_the_gateway_asks_for_a_key_and_takes_ours(
+    settings, closed, topics, redis, monkeypatch
+):
+    path, key = closed
+    async with serving(settings, principals=path) as client:
         url = str(client.base_url)
         taken = await examined(monkeypatch, url, key)
         assert (taken["level"], "takes this one" in taken["found"]) == ("ok", True)
@@ -142,7 +145,7 @@ def test_the_doctor_explains_the_effect_of_every_decision_setting(tmp_path):
         file.write_text("\n".join(entries))
         read_principals.cache_clear()
         named = {"principals": file} if entries else {}
-        [finding] = check_decisions(Settings(**named, **settings))
+        [finding] = check_decisions(AccessSettings(**named, **settings))
         assert bool(finding.do) == (finding.level == "warn")
         return f"{finding.level}: {finding.found}"
 
@@ -152,7 +155,7 @@ def test_the_doctor_explains_the_effect_of_every_decision_setting(tmp_path):
     assert said([decide, gateway["entry"]]).startswith("ok: the orchestrator obeys what")
     assert said([], unsigned_decisions="accept").startswith("ok: decisions are obeyed without a signature")
     assert said([decide], unsigned_decisions="accept").startswith("warn: decisions are obeyed without a signature")
-    assert Settings(signing_key=gateway["key"]).signing_key
+    assert GatewaySettings(signing_key=gateway["key"]).signing_key
 
 
 async def test_a_gateway_that_cannot_sign_says_so_at_once_and_nothing_is_decided(settings, topics, redis, sentinel):
@@ -162,7 +165,7 @@ async def test_a_gateway_that_cannot_sign_says_so_at_once_and_nothing_is_decided
     asked = HelpAsked(**about, handoff_id=run.steps["data"].handoff_id, question="may I?")
     request_id = (await apply(RunStore(sentinel, 60), "run-1", asked)).request.request_id
     body = {"by": "ada", "request_id": request_id, "decision": "approve"}
-    async with serving(settings.model_copy(update={"unsigned_decisions": "refuse"})) as client:
+    async with serving(settings, unsigned_decisions="refuse") as client:
         error = error_of(await client.post("/v1/runs/run-1/decisions", json=body), 403)
         assert (error["code"], "WAGGLE_SIGNING_KEY" in error["suggested_action"]) == ("unsigned", True)
         assert (await client.post("/v1/runs/run-1/pause", json={"by": "ada", "reason": "x"})).status_code == 202

@@ -100,17 +100,17 @@ def ring():
 
 
 @pytest.fixture
-def closed(settings, ring, tmp_path):
+def closed(ring, tmp_path):
     path = tmp_path / "keys.toml"
     path.write_text("\n".join(ring.lines))
-    return settings.model_copy(update={"principals": path})
+    return path
 
 
 @pytest.fixture
-async def gateway(closed, topics, redis, sentinel):
+async def gateway(settings, closed, topics, redis, sentinel):
     await announce(redis, AgentCard(name="data", description="tables"))
     await begin(RunStore(sentinel, 60), RUN, tenant="acme")
-    async with serving(closed) as client:
+    async with serving(settings, principals=closed) as client:
         yield client
 
 
@@ -189,13 +189,13 @@ async def test_stops_that_affect_other_tenants_need_an_operator_of_all_tenants(g
     assert (await gateway.put(f"/v1/stops/{scope}", json=ORDER, headers=ring["all-operate"])).status_code == 202
 
 
-async def test_the_author_of_an_order_is_the_owner_of_the_key_and_not_a_name_in_the_body(gateway, ring, closed):
+async def test_the_author_of_an_order_is_the_owner_of_the_key_and_not_a_name_in_the_body(gateway, ring, settings):
     for body in (ORDER, {"reason": "enough"}):
         answer = await gateway.post(
             f"/v1/runs/{RUN}/cancel", params={"tenant": "acme"}, json=body, headers=ring["ada@example.com"]
         )
         assert answer.status_code == 202
-    for record in await records_of(closed, "control", 2):
+    for record in await records_of(settings, "control", 2):
         assert CancelRun.read(record.value).by == "ada@example.com"
     stopped = await gateway.put("/v1/stops/tenant:acme", json=ORDER, headers=ring["ada@example.com"])
     assert stopped.json()["by"] == "ada@example.com"
@@ -223,9 +223,9 @@ async def test_metrics_are_for_operators_of_all_tenants_where_they_have_no_port_
     assert 'waggle_gateway_refusals_total{reason="tenant"} 1.0' in shown.text
 
 
-async def test_metrics_have_a_port_of_their_own_where_one_is_named(closed, topics, redis, ring):
+async def test_metrics_have_a_port_of_their_own_where_one_is_named(settings, closed, topics, redis, ring):
     port = free_port()
-    async with serving(closed.model_copy(update={"metrics_port": port})) as client:
+    async with serving(settings, principals=closed, metrics_port=port) as client:
         error_of(await client.get("/metrics", headers=ring["all-operate"]), 404)
         async with httpx.AsyncClient(trust_env=False) as scraper:
             found = await scraper.get(f"http://127.0.0.1:{port}/metrics")
@@ -258,7 +258,7 @@ async def test_an_old_key_works_alongside_the_new_one_until_it_is_removed(settin
     path = tmp_path / "keys.toml"
     hashes = json.dumps([digest(old), digest(new)])
     path.write_text(f'[principals.ada]\nsha256 = {hashes}\ntenants = ["*"]\nroles = ["read"]\n')
-    async with serving(settings.model_copy(update={"principals": path})) as client:
+    async with serving(settings, principals=path) as client:
         for key in (old, new):
             assert (await client.get("/v1/runs", headers={"Authorization": f"bearer {key}"})).status_code == 200
 

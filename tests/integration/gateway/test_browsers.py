@@ -59,10 +59,10 @@ async def test_a_host_that_is_not_the_gateways_is_answered_nothing_without_keys(
 
 
 async def test_loopback_its_own_address_and_hosts_that_are_set_are_the_gateways(settings, topics, redis):
-    async with serving(settings.model_copy(update={"allowed_hosts": ("Waggle.Example",)})) as client:
+    async with serving(settings, allowed_hosts=("Waggle.Example",)) as client:
         for host in ("localhost", "LOCALHOST:1", "127.0.0.1:8080", "[::1]:8080", own(client), "waggle.example:443"):
             assert (await client.get("/v1/runs", headers={"Host": host})).status_code == 200
-    async with serving(settings.model_copy(update={"allowed_hosts": ("*",)})) as client:
+    async with serving(settings, allowed_hosts=("*",)) as client:
         assert (await client.get("/v1/runs", headers={"Host": "evil.example"})).status_code == 200
 
 
@@ -102,11 +102,10 @@ async def test_with_keys_any_name_is_taken_and_no_page_of_another_origin(setting
     path.write_text(
         f'[principals.ada]\nsha256 = {json.dumps(digest(key))}\ntenants = ["*"]\nroles = ["submit", "read"]\n'
     )
-    closed = settings.model_copy(update={"principals": path})
     with_key = {"Authorization": f"Bearer {key}"}
-    async with serving(closed) as client:
+    async with serving(settings, principals=path) as client:
         named = {"Host": "waggle.example"} | with_key
         assert (await client.get("/v1/runs", headers=named)).status_code == 200
         error_of(await sent(client, "upload", **with_key, **{"Sec-Fetch-Site": "cross-site"}), 403)
-    async with serving(closed.model_copy(update={"allowed_hosts": ("waggle.example",)})) as client:
+    async with serving(settings, principals=path, allowed_hosts=("waggle.example",)) as client:
         error_of(await client.get("/v1/runs", headers={"Host": "evil.example"} | with_key), 421)

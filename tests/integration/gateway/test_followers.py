@@ -205,8 +205,8 @@ async def test_a_key_and_the_gateway_have_a_limit_of_followers_that_is_given_bac
             for name, key in keys_of.items()
         )
     )
-    few = settings.model_copy(update={"max_followers": 3, "max_followers_per_key": 2, "principals": file})
-    async with serving(few) as gateway:
+    few = {"max_followers": 3, "max_followers_per_key": 2, "principals": file}
+    async with serving(settings, **few) as gateway:
 
         def asked(name: str) -> dict:
             return {"url": "/v1/runs/run-f/events", "headers": {"Authorization": f"Bearer {keys_of[name]}"}}

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from schemas.approval import CarryOut, PauseRun
 from schemas.timer import TimerSet
 from services.orchestrator.authority import Authority
+from services.orchestrator.settings import OrchestratorSettings
 from shared.access.principals import read_principals
 from shared.bus import delay, fire
 from shared.bus.dead.letters import DeadLetter, headers_back, read_dead_letter
@@ -38,14 +39,14 @@ def signers(tmp_path):
 
 
 @pytest.fixture
-def authority(settings, redis, signers):
-    return authority_of(settings, redis, signers.file)
+def authority(redis, signers):
+    return authority_of(redis, signers.file)
 
 
-def authority_of(settings, redis, file, unsigned="refuse", window=600.0) -> Authority:
+def authority_of(redis, file, unsigned="refuse", window=600.0) -> Authority:
     given = {"principals": file, "unsigned_decisions": unsigned, "decision_window": window}
     read_principals.cache_clear()
-    return Authority.of(settings.model_copy(update=given), redis, Metrics(CollectorRegistry()))
+    return Authority.of(OrchestratorSettings(**given), redis, Metrics(CollectorRegistry()))
 
 
 async def code_of(authority, delivery) -> str:
@@ -103,11 +104,11 @@ async def test_an_unsigned_decision_is_refused_with_and_without_a_file_and_accep
     order = decision()
     for file in (signers.file, None):
         bare = received(order, attributes(order))
-        assert await code_of(authority_of(settings, redis, file), bare) == "unsigned"
-        assert await code_of(authority_of(settings, redis, file, "accept"), bare) == "obeyed"
+        assert await code_of(authority_of(redis, file), bare) == "unsigned"
+        assert await code_of(authority_of(redis, file, "accept"), bare) == "obeyed"
     forged = received(order, signers.headers(order, key="bob"))
-    assert await code_of(authority_of(settings, redis, signers.file, "accept"), forged) == "bad_signature"
-    assert await code_of(authority_of(settings, redis, None), forged) == "unknown_signer"
+    assert await code_of(authority_of(redis, signers.file, "accept"), forged) == "bad_signature"
+    assert await code_of(authority_of(redis, None), forged) == "unknown_signer"
 
 
 @pytest.mark.parametrize("name", ["ce_id", "ce_source", "ce_time"])
@@ -163,9 +164,9 @@ async def test_no_line_can_be_moved_from_one_attribute_to_the_next(authority, si
 async def test_a_key_that_was_taken_out_of_the_file_signs_nothing_more(settings, redis, signers):
     order = decision()
     headers = signers.headers(order, signer="services/gateway")
-    assert await code_of(authority_of(settings, redis, signers.file), received(order, headers)) == "obeyed"
+    assert await code_of(authority_of(redis, signers.file), received(order, headers)) == "obeyed"
     signers.write(gateway=False)
-    assert await code_of(authority_of(settings, redis, signers.file), received(order, headers)) == "unknown_signer"
+    assert await code_of(authority_of(redis, signers.file), received(order, headers)) == "unknown_signer"
 
 
 async def test_orders_that_permit_no_call_need_no_signature(authority):
@@ -183,7 +184,7 @@ async def test_the_age_of_a_decision_is_judged_by_its_arrival_in_kafka_and_not_b
 
 
 async def test_a_retry_and_a_redrive_keep_the_signature_and_are_as_fresh_as_the_first_arrival(settings, redis, signers):
-    authority = authority_of(settings, redis, signers.file, window=1.0)
+    authority = authority_of(redis, signers.file, window=1.0)
     order = decision()
     first = received(order, signers.headers(order))
     assert await code_of(authority, first) == "obeyed"
@@ -260,4 +261,4 @@ async def test_a_decision_signed_by_the_command_line_with_its_own_key_is_obeyed(
     record = json.loads(shown.stdout)
     assert (record["topic"], record["key"]) == ("decisions", "run-1")
     delivery = received(order, record["headers"], value=record["value"].encode())
-    assert await code_of(authority_of(settings, redis, keys), delivery) == "obeyed"
+    assert await code_of(authority_of(redis, keys), delivery) == "obeyed"

@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from schemas.publish import asyncapi
+from services.cli.settings import CliSettings
+from services.gateway.settings import GatewaySettings
 from shared.access.principals import SIGNED, digest, new_key, read_principals
 from shared.access.signing import SIGNATURE, SIGNER, from_secret, new_secret, public_half
-from shared.config import Settings, presentable
+from shared.config import presentable
 from shared.errors import Misconfigured
 
 HASH = "0" * 64
@@ -81,17 +83,17 @@ def test_a_wrong_entry_is_named(declare, text, said):
 
 def test_a_key_is_in_no_representation_of_the_settings_and_what_is_none_is_refused_without_it():
     key = new_key()
-    assert key not in repr(Settings(key=key)) + str(Settings(key=key))
+    assert key not in repr(CliSettings(key=key)) + str(CliSettings(key=key))
     with pytest.raises(ValueError, match="it is no key") as refused:
-        Settings(key="wgl_ with spaces")
+        CliSettings(key="wgl_ with spaces")
     assert "with spaces" not in str(refused.value.errors(include_input=False)[0])
 
 
 def test_a_signing_key_is_in_no_representation_of_the_settings_and_what_is_none_is_refused_without_it():
     key = new_secret()
-    assert key not in repr(Settings(signing_key=key)) + str(Settings(signing_key=key))
+    assert key not in repr(GatewaySettings(signing_key=key)) + str(GatewaySettings(signing_key=key))
     with pytest.raises(ValueError, match="it is no signing key") as refused:
-        Settings(signing_key="wgs_short")
+        GatewaySettings(signing_key="wgs_short")
     assert "wgs_short" not in str(refused.value.errors(include_input=False)[0])
 
 

@@ -115,6 +115,18 @@ def test_the_compose_file_of_this_clone_holds_with_and_without_the_example():
             "profiles: [extra]\n    image: apache",
             "no known profile",
         ),
+        (
+            "docker-compose.yml",
+            "WAGGLE_DOCUMENTS: /documents",
+            "WAGGLE_MAIL_FROM: a@b\n      WAGGLE_DOCUMENTS: /documents",
+            "research: WAGGLE_MAIL_FROM is neither a setting of this service",
+        ),
+        (
+            "docker-compose.yml",
+            "command: .python, -m, infra.topics.\n",
+            "command: [python, -m, infra.topics]\n    environment: {WAGGLE_METRICS_PORT: '1'}\n",
+            "topics: WAGGLE_METRICS_PORT is neither",
+        ),
         (".env.example", "KAFKA_PORT=9094\n", "", "KAFKA_PORT is in only one of"),
         (".env.example", "POSTGRES_PASSWORD=", "POSTGRES_PASSWORD=hunter2", "leave it empty"),
         (".env.example", r"\Z", "UNUSED=1\n", "UNUSED is in only one of"),

@@ -134,6 +134,10 @@ BROKEN = {
         lambda o: container(o)["env"].append({"name": "WAGGLE_KAFKAA", "value": "kafka:9092"}),
         "nothing reads the variable WAGGLE_KAFKAA",
     ),
+    "a variable of another service": (
+        lambda o: container(o, "planner")["env"].append({"name": "WAGGLE_METRICS_PORT", "value": "9464"}),
+        "it does not read the variable WAGGLE_METRICS_PORT, which another service does",
+    ),
     "a setting nobody reads": (lambda o: settings(o).update(WAGGLE_LOGLEVEL="INFO"), "nothing reads the variable"),
     "a value the settings refuse": (
         lambda o: settings(o).update(WAGGLE_SANDBOX="docker"),

@@ -10,13 +10,16 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from pydantic import SecretStr
 
+from infra import entrusted
+from services.cli.settings import CliSettings
 from services.communication.settings import CommunicationSettings
 from services.data.settings import DataSettings
 from shared.config import Settings, read_settings
+from shared.service import process
 from shared.system.urls import bypass_loopback
 from shared.telemetry import logs
 from shared.telemetry.logs import SELDOM, LogRateLimiter, bind_message, handling, start_logging
-from shared.telemetry.redaction import HIDDEN, LONGEST, Redaction, secrets_in, secrets_of
+from shared.telemetry.redaction import HIDDEN, LONGEST, Redaction, remember, secrets_in, secrets_of, shown
 from tests.support.lines import logging_as
 
 KEY = "correct-horse-battery"
@@ -289,7 +292,7 @@ def test_a_setting_from_a_file_loses_the_whitespace_around_it(monkeypatch, given
 def test_a_control_character_inside_is_refused_by_variable_and_never_shown(monkeypatch, capsys, variable):
     monkeypatch.setenv(variable, "sk-first\nsecond-half")
     with pytest.raises(SystemExit) as ended:
-        read_settings(Settings)
+        read_settings(CliSettings if variable == "WAGGLE_KEY" else Settings)
     assert str(ended.value).startswith(f"waggle cannot start: {variable}: ")
     assert "sk-first" not in str(ended.value)
     assert "second-half" not in str(ended.value)
@@ -303,7 +306,25 @@ def test_secrets_of_an_environment_are_known_before_any_setting_is():
         "HOME": "/root",
     }
     assert {"sk-one", "two-two"} <= secrets_in(environment)
-    assert "/root" not in secrets_in(environment)
+    assert not secrets_in(environment) & {"/root", "/etc/keys.toml"}
+
+
+@pytest.mark.parametrize("name", sorted(entrusted.SECRETS - {"WAGGLE_KEYS"} | {"WAGGLE_KEY", "WAGGLE_KAFKA_PASSWORD"}))
+def test_every_secret_of_another_service_in_the_environment_is_known(name):
+    secret = "wgs_" + "s" * 43
+    address = f"smtp://bee:{secret}@host:25"
+    forms = [f"one={secret},two=x", secret] if name.endswith(("KEY", "KEYS", "PASSWORD")) else [address, f"a={address}"]
+    assert all(secret in secrets_in({name: form}) for form in forms)
+
+
+def test_a_service_hides_the_secrets_of_others_in_its_environment(monkeypatch):
+    monkeypatch.setenv("WAGGLE_SMTP", "smtp://bee:of-the-mail@host:25")
+    monkeypatch.setenv("WAGGLE_DATABASES", "shop=postgresql://u:of-the-shop@host/a,b=postgresql://u:of-b-too@host/b")
+    for name in ("load_policies", "start_tracing", "start_logging"):
+        monkeypatch.setattr(process, name, lambda *_: None)
+    process.connect("planner", Settings())
+    assert shown("of-the-mail of-the-shop of-b-too") == " ".join(3 * [HIDDEN])
+    remember(())
 
 
 @pytest.mark.parametrize(

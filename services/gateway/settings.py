@@ -1,0 +1,32 @@
+"""Settings of the gateway."""
+
+from pydantic import Field, SecretStr, field_validator
+
+from shared.access.settings import AccessSettings
+from shared.config import Names, signing_seed
+
+
+class GatewaySettings(AccessSettings):
+    """Callers of the gateway: their keys, the names they may use for it, and the limits they share."""
+
+    signing_key: SecretStr | None = Field(
+        None,
+        description="Key from `waggle keys gateway`, with which the gateway signs decisions; its secret alone.",
+    )
+    allowed_hosts: Names = Field(
+        (),
+        description="Host names by which the gateway may be addressed, besides loopback and the address a request "
+        "arrives at; `*`: any. Unset, a gateway that requires keys accepts any.",
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port for the gateway's /metrics, apart from its callers; 0: the HTTP port."
+    )
+    max_followers: int = Field(2_000, ge=1, description="Runs that one gateway lets be followed at once.")
+    max_followers_per_key: int = Field(500, ge=1, description="Runs that one key may follow at once, of each gateway.")
+
+    @field_validator("signing_key")
+    @classmethod
+    def _signs(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            signing_seed(key.get_secret_value())
+        return key
