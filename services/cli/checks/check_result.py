@@ -1,4 +1,4 @@
-"""What one check came to."""
+"""Result of one check of `waggle doctor`."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -12,24 +12,24 @@ class CheckResult:
 
     level: Level
     subject: str
-    """What was looked at."""
+    """The part that was checked."""
     found: str
     do: str = ""
-    """What to do about it; empty when it is as it should be."""
+    """Suggested fix; empty if none is needed."""
 
 
 def ok(subject: str, found: str) -> CheckResult:
-    """As it should be."""
+    """Report a part that works."""
     return CheckResult("ok", subject, found)
 
 
 def warn(subject: str, found: str, do: str) -> CheckResult:
-    """It works, but not as well as it should, or not for long."""
+    """Report a part that works, but not well, or not for long."""
     return CheckResult("warn", subject, found, do)
 
 
 def fail(subject: str, found: str, do: str) -> CheckResult:
-    """Nothing, or not everything, can work like this."""
+    """Report a part that does not work."""
     return CheckResult("fail", subject, found, do)
 
 
@@ -38,8 +38,8 @@ MOST_APART = 2.0
 
 
 def clock(subject: str, ahead: float) -> CheckResult:
-    """Whether another machine's clock agrees with this one's."""
+    """Compare another machine's clock with this one's."""
     found = f"its clock is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
     if abs(ahead) <= MOST_APART:
         return ok(subject, found)
-    return warn(subject, found, "run NTP on both: deadlines and timers fire early or late by as much")
+    return warn(subject, found, "run NTP on both machines: deadlines and timers are off by this difference")

@@ -1,4 +1,4 @@
-"""Whether the models' endpoints, the gateway, the trace collector and the mail server answer."""
+"""Check that the models' endpoints, the gateway, the trace collector and the mail server answer."""
 
 import asyncio
 import smtplib
@@ -15,19 +15,22 @@ from shared.config import Settings, settings_of
 from shared.system.urls import without_password
 
 _WITHIN = httpx.Timeout(20.0, connect=5.0)
-"""Seconds one endpoint has to answer, and to take a connection: who has taken one is there, and perhaps busy."""
+"""Seconds an endpoint may take. One that accepts a connection is running, perhaps busy, and gets longer."""
 
 _MAIL_WITHIN = 5.0
+"""Seconds the mail server may take for one reply."""
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
-_BUSY = "is its machine busy? look again later"
+_CREATE = "an operator creates a key with `waggle keys new NAME`"
 
-_AWAY = (httpx.HTTPError, httpx.InvalidURL)
+_BUSY = "check whether its machine is busy, and repeat later"
+
+_OUTAGES = (httpx.HTTPError, httpx.InvalidURL)
 
 
 async def check_endpoints(settings: Settings, environment: Mapping[str, str]) -> list[CheckResult]:
-    """Those that are set."""
+    """Check the endpoints that are configured."""
     async with httpx.AsyncClient(timeout=_WITHIN) as http:
         collector = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
         parts = await asyncio.gather(
@@ -48,48 +51,50 @@ async def _gateway(http: httpx.AsyncClient, settings: CliSettings) -> list[Check
     try:
         answer = await http.get(f"{url}/ready")
         if answer.text != "ready":
-            do = "see its log, and what fails above"
+            do = "see its log, and fix the failures above"
             return [fail("gateway", f"{at} answers {answer.status_code}: {answer.text[:300]}", do)]
         return [ok("gateway", f"{at} is ready"), await _access(http, url, settings.key)]
     except httpx.ReadTimeout:
-        return [warn("gateway", f"{at} is slow: it takes connections, and does not answer in time", _BUSY)]
-    except _AWAY as away:
+        return [warn("gateway", f"{at} is slow: it accepts connections but does not answer in time", _BUSY)]
+    except _OUTAGES as outage:
         do = "start it, or correct WAGGLE_GATEWAY"
-        return [fail("gateway", f"nothing answers at {at}: {_reason(away)}", do)]
+        return [fail("gateway", f"nothing answers at {at}: {_reason(outage)}", do)]
 
 
 async def _access(http: httpx.AsyncClient, url: str, key: SecretStr | None) -> CheckResult:
-    """Whether the gateway asks for a key, and takes ours."""
+    """Check whether the gateway requires a key, and accepts ours."""
     asked = f"{url}/v1/agents"
     if (await http.get(asked)).status_code != httpx.codes.UNAUTHORIZED:
         return _open(url)
     if key is None:
-        return fail("access", "the gateway asks for a key", "set WAGGLE_KEY; docs/access.md says who makes one")
+        return fail("access", "the gateway requires a key", f"set WAGGLE_KEY; {_CREATE}")
     answer = await http.get(asked, headers={"Authorization": f"Bearer {key.get_secret_value()}"})
     if answer.status_code == httpx.codes.UNAUTHORIZED:
-        return fail("access", "the gateway does not know this key", "correct WAGGLE_KEY, or have its hash added")
-    return ok("access", "the gateway asks for a key, and takes this one")
+        return fail("access", "the gateway does not know this key", f"correct WAGGLE_KEY; {_CREATE}")
+    return ok("access", "the gateway requires a key, and accepts this one")
 
 
 def _open(url: str) -> CheckResult:
     if urlsplit(url).hostname in _LOOPBACK:
-        return ok("access", "the gateway asks nobody for a key, and is asked from this machine")
-    found = "the gateway asks nobody for a key: whoever reaches it may do everything"
+        return ok("access", "the gateway requires no key, and is on this machine")
+    found = "the gateway requires no key: anyone who reaches it may do everything"
     return warn("access", found, "set its WAGGLE_KEYS (docs/access.md)")
 
 
 async def _collector(http: httpx.AsyncClient, url: str) -> CheckResult:
-    """Hand it no spans, as OTLP allows."""
+    """Send an empty batch of spans, which OTLP allows."""
     target = f"{url.rstrip('/')}/v1/traces"
     at = without_password(target)
     try:
         answer = await http.post(target, content=b"", headers={"Content-Type": "application/x-protobuf"})
-    except _AWAY as away:
-        do = "start it, or correct OTEL_EXPORTER_OTLP_ENDPOINT; without it traces are lost, and nothing else"
-        return warn("traces", f"nothing answers at {at}: {_reason(away)}", do)
+    except _OUTAGES as outage:
+        do = "start it, or correct OTEL_EXPORTER_OTLP_ENDPOINT; only traces are lost without it"
+        return warn("traces", f"nothing answers at {at}: {_reason(outage)}", do)
     if not answer.is_success:
-        return warn("traces", f"{at} answers {answer.status_code}", "name an endpoint of OTLP over HTTP (port 4318)")
-    return ok("traces", f"{at} takes them")
+        return warn(
+            "traces", f"{at} answers {answer.status_code}", "set it to an endpoint of OTLP over HTTP, usually port 4318"
+        )
+    return ok("traces", f"{at} accepts spans")
 
 
 def _mail(url: str) -> CheckResult:
@@ -103,10 +108,10 @@ def _mail(url: str) -> CheckResult:
                 server.login(unquote(parts.username), unquote(parts.password or ""))
             server.noop()
     except smtplib.SMTPAuthenticationError:
-        return fail("mail", f"{at} refuses the user or the password", "correct WAGGLE_SMTP")
-    except (OSError, smtplib.SMTPException, ValueError) as away:
-        return fail("mail", f"{at} cannot be used: {type(away).__name__}", "start it, or correct WAGGLE_SMTP")
-    return ok("mail", f"{at} takes mail")
+        return fail("mail", f"{at} rejects the user or the password", "correct WAGGLE_SMTP")
+    except (OSError, smtplib.SMTPException, ValueError) as outage:
+        return fail("mail", f"{at} cannot be used: {type(outage).__name__}", "start it, or correct WAGGLE_SMTP")
+    return ok("mail", f"{at} accepts mail")
 
 
 def _reason(error: Exception) -> str:

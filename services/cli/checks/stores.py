@@ -1,4 +1,4 @@
-"""Whether Redis and Postgres are there, of a supported release, and set up so that nothing is lost."""
+"""Check that Redis and Postgres are available, of a supported release, and configured to lose nothing."""
 
 import asyncio
 
@@ -15,13 +15,13 @@ from shared.system.urls import without_password
 
 OLDEST_REDIS = (6, 2)
 OLDEST_POSTGRES = 15
-"""The oldest the tests run on."""
+"""Oldest release the tests run on."""
 
 _CORRECT = "correct that setting; docs/secure-transport.md has examples"
 
 
 async def check_stores(settings: Settings) -> list[CheckResult]:
-    """Redis, then Postgres."""
+    """Check Redis, then Postgres."""
     redis, postgres = await asyncio.gather(_redis(settings), _postgres(settings.postgres))
     return [*redis, *postgres]
 
@@ -33,9 +33,9 @@ async def _redis(settings: Settings) -> list[CheckResult]:
         found = await survey_redis(settings)
     except Misconfigured as refused:
         return [fail("redis", str(refused), _CORRECT)]
-    except blackboard.OUTAGES as away:
-        return [fail("redis", f"it cannot be reached at {at}: {away}", "start it, or correct WAGGLE_REDIS")]
-    return [_release(at, found), *_kept(found), clock("redis clock", found.ahead)]
+    except blackboard.OUTAGES as outage:
+        return [fail("redis", f"it cannot be reached at {at}: {outage}", "start it, or correct WAGGLE_REDIS")]
+    return [_release(at, found), *_durability(found), clock("redis clock", found.ahead)]
 
 
 def _release(at: str, found: RedisSurvey) -> CheckResult:
@@ -45,18 +45,18 @@ def _release(at: str, found: RedisSurvey) -> CheckResult:
     return ok("redis", f"{at} is {release}")
 
 
-def _kept(found: RedisSurvey) -> list[CheckResult]:
+def _durability(found: RedisSurvey) -> list[CheckResult]:
     evicting = fail(
         "redis memory",
-        "it throws keys away when it is full: runs would vanish",
+        "it evicts keys when it is full, so runs would be lost",
         "set maxmemory-policy noeviction; services wait when it is full",
     )
-    forgetting = warn(
+    volatile = warn(
         "redis disk",
-        "it does not write what it has to disk at once (AOF is off)",
-        "set appendonly yes; else every restart of it has the blackboard rebuilt from Kafka",
+        "it does not write changes to disk at once (AOF is off)",
+        "set appendonly yes; otherwise each restart rebuilds the blackboard from Kafka",
     )
-    return [*([evicting] if found.evicts else []), *([] if found.keeps else [forgetting])]
+    return [*([evicting] if found.evicts else []), *([] if found.keeps else [volatile])]
 
 
 async def _postgres(dsn: str) -> list[CheckResult]:
@@ -66,8 +66,8 @@ async def _postgres(dsn: str) -> list[CheckResult]:
         major, ahead = await survey_postgres(dsn)
     except Misconfigured as refused:
         return [fail("postgres", str(refused), _CORRECT)]
-    except archive.OUTAGES as away:
-        why = str(away) or type(away).__name__
+    except archive.OUTAGES as outage:
+        why = str(outage) or type(outage).__name__
         return [fail("postgres", f"it cannot be reached at {at}: {why}", "start it, or correct WAGGLE_POSTGRES")]
     if major < OLDEST_POSTGRES:
         release = warn("postgres", f"{at} is {major}", f"upgrade it: the tests run on {OLDEST_POSTGRES} and later")

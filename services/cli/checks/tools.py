@@ -1,4 +1,4 @@
-"""Whether the files of operators that speak of tools and agents can be used, and name some that there are."""
+"""Check that operators' files on tools and agents are valid, and name existing ones."""
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -15,7 +15,7 @@ from shared.errors import Misconfigured
 
 
 class Named(NamedTuple):
-    """A name in a file."""
+    """A tool or agent named in a file."""
 
     file: str
     kind: str
@@ -24,18 +24,18 @@ class Named(NamedTuple):
 
 
 async def check_tools(settings: Settings) -> list[CheckResult]:
-    """Nothing where no file is set."""
+    """Return one result per name in a file; none if no file is set."""
     try:
         named = sorted({*_limited(settings), *_judged(settings), *_permitted(settings), *_served(settings)})
-    except Misconfigured as wrong:
-        return [fail("tools", str(wrong), "docs/tools.md and docs/mcp.md say what the files take")]
+    except Misconfigured as invalid:
+        return [fail("tools", str(invalid), "correct the file; docs/configuration.md links to its description")]
     agents = await _agents(settings) if named else {}
     there = {"agent": set(agents), "tool": {tool.name for agent in agents.values() for tool in agent.tools}}
     return [_entry(each, there[each.kind]) for each in named]
 
 
 def _limited(settings: Settings) -> Iterator[Named]:
-    from shared.tools.runtime import limits_in  # noqa: PLC0415 -- takes a moment, and only `doctor` needs it
+    from shared.tools.runtime import limits_in  # noqa: PLC0415 -- slow to import
 
     yield from _all("WAGGLE_TOOLS", "tool", limits_in(settings.tools))
 
@@ -63,7 +63,7 @@ def _all(file: str, kind: str, names: Iterable[str]) -> Iterator[Named]:
 
 
 async def _agents(settings: Settings) -> dict[str, AgentCard]:
-    """All agents that are known; none while Redis is away, which is said elsewhere."""
+    """Return the known agents; none while Redis is unavailable, which another check reports."""
     sentinel = Sentinel(settings.redis, blackboard.tls(settings))
     try:
         return dict(await known_agents(sentinel.own))
@@ -78,6 +78,6 @@ def _entry(named: Named, there: set[str]) -> CheckResult:
     if name in there:
         return ok("tools", f"{file} names the {kind} {name}")
     near = get_close_matches(name, there, n=1)
-    do = f"is {near[0]} meant?" if near else "`waggle agents` lists those there are, of the agents that have started"
-    missing = "which no agent has" if kind == "tool" else "which nobody knows"
+    do = f"did you mean {near[0]}?" if near else "`waggle agents` lists the agents that have started, with their tools"
+    missing = "which no agent has" if kind == "tool" else "which has never started"
     return warn("tools", f"{file} names the {kind} {name}, {missing}", do)

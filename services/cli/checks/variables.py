@@ -27,24 +27,24 @@ def check_variables(environment: Mapping[str, str]) -> tuple[Settings | None, li
     if settings is None or problems:
         return None, [*unknown, *(_refused(problem) for problem in problems)]
     given = sum(1 for name in environment if name in KNOWN)
-    return settings, [*unknown, ok("settings", f"{given} variables are set, and fit together")]
+    return settings, [*unknown, ok("settings", f"{given} variables are set, and are consistent")]
 
 
 def _unknown(environment: Mapping[str, str]) -> Iterator[CheckResult]:
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in KNOWN:
             near = get_close_matches(name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in KNOWN], n=1)
-            do = f"is {PREFIX}{near[0]} meant?" if near else "docs/configuration.md lists those there are"
-            yield warn("settings", f"{name} is no variable of Waggle and is not read", do)
+            do = f"did you mean {PREFIX}{near[0]}?" if near else "docs/configuration.md lists all variables"
+            yield warn("settings", f"{name} is not a variable of Waggle and is ignored", do)
 
 
 def _refused(problem: str) -> CheckResult:
-    return fail("settings", problem, "docs/configuration.md says what each takes")
+    return fail("settings", problem, "correct it; docs/configuration.md describes all settings")
 
 
 def _read(environment: Mapping[str, str], kind: type[S]) -> tuple[S | None, list[str]]:
     """Return the settings of this type, or None and a sentence for each variable that is wrong."""
     try:
         return settings_of(environment, kind), []
-    except ValidationError as wrong:
-        return None, [part for problem in wrong_settings(wrong, kind) for part in problem.split("; ")]
+    except ValidationError as invalid:
+        return None, [part for problem in wrong_settings(invalid, kind) for part in problem.split("; ")]

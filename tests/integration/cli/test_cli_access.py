@@ -121,7 +121,7 @@ async def test_the_doctor_says_whether_the_gateway_asks_for_a_key_and_takes_ours
     async with serving(settings, principals=path) as client:
         url = str(client.base_url)
         taken = await examined(monkeypatch, url, key)
-        assert (taken["level"], "takes this one" in taken["found"]) == ("ok", True)
+        assert (taken["level"], "accepts this one" in taken["found"]) == ("ok", True)
         wanted = await examined(monkeypatch, url, "")
         assert (wanted["level"], "set WAGGLE_KEY" in wanted["do"]) == ("fail", True)
         refused = await examined(monkeypatch, url, new_key())
@@ -133,7 +133,7 @@ async def test_the_doctor_warns_of_a_reachable_gateway_that_asks_for_no_key(sett
         here = await examined(monkeypatch, str(client.base_url), "")
         assert here["level"] == "ok"
     elsewhere = _open("http://gateway.example:8080")
-    assert (elsewhere.level, "whoever reaches it may do everything" in elsewhere.found) == ("warn", True)
+    assert (elsewhere.level, "anyone who reaches it may do everything" in elsewhere.found) == ("warn", True)
 
 
 def test_the_doctor_explains_the_effect_of_every_decision_setting(tmp_path):
@@ -149,12 +149,12 @@ def test_the_doctor_explains_the_effect_of_every_decision_setting(tmp_path):
         assert bool(finding.do) == (finding.level == "warn")
         return f"{finding.level}: {finding.found}"
 
-    assert "warn: every decision will be refused: WAGGLE_KEYS names no file" in said([])
+    assert "warn: every decision will be refused: WAGGLE_KEYS is not set" in said([])
     assert "warn: every decision will be refused: no person" in said([read, gateway["entry"]])
     assert "warn: decisions over HTTP will be refused" in said([decide])
-    assert said([decide, gateway["entry"]]).startswith("ok: the orchestrator obeys what")
-    assert said([], unsigned_decisions="accept").startswith("ok: decisions are obeyed without a signature")
-    assert said([decide], unsigned_decisions="accept").startswith("warn: decisions are obeyed without a signature")
+    assert said([decide, gateway["entry"]]).startswith("ok: the orchestrator accepts decisions signed")
+    assert said([], unsigned_decisions="accept").startswith("ok: unsigned decisions are accepted")
+    assert said([decide], unsigned_decisions="accept").startswith("warn: unsigned decisions are accepted")
     assert GatewaySettings(signing_key=gateway["key"]).signing_key
 
 
