@@ -49,6 +49,7 @@ OPENINGS = r"(?:What|Whether|Who|Whose|Whom|Whoever|Whatever|How|Where|Which|Nob
 
 _WORDS = {re.compile(rf"(?<![\w.`-])(?:{words})(?![\w-])", re.IGNORECASE): use for words, use in WORDS.items()}
 _EVENT = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+_CODE_SPAN = re.compile(r"`[^`]*`")
 _ALTERNATIVES = re.compile(r"\w\|\w")
 _LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 _LOGGERS = {"log", "_log", "logger", "_logger"}
@@ -90,7 +91,7 @@ def _page_faults(path: Path, text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), 1):
         fenced ^= path.suffix == ".md" and line.lstrip().startswith("```")
         if not fenced:
-            yield from _word_faults(number, line)
+            yield from _word_faults(number, _CODE_SPAN.sub("`…`", line))
 
 
 def _code_faults(text: str) -> Iterator[tuple[int, str]]:
