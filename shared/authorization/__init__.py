@@ -22,11 +22,12 @@ from shared.authorization.context import Page, PolicyContext
 from shared.authorization.destinations import MOST_TARGETS, Trusted, host_of, places, targets_of
 from shared.authorization.policy import Approvals, Policy, parse_gate, read_gate
 from shared.authorization.repetition import ALREADY_MADE
-from shared.authorization.risk import acts, lasts, moved_by, risk_of
+from shared.authorization.risk import LARGEST_AMOUNT, acts, lasts, moved_by, risk_of
 from shared.authorization.rules import RULES, authorize
 
 __all__ = [
     "ALREADY_MADE",
+    "LARGEST_AMOUNT",
     "MOST_TARGETS",
     "POST",
     "RULES",

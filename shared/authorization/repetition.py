@@ -11,6 +11,7 @@ place. If a call does not name its places, any later one may have.
 | equal or similar, outcome unknown | in other work, or at the same place | ask |
 | same tool and target, irreversible | anywhere | ask |
 | same tool and target, from a dropped plan or round | in its successor | ask |
+| same tool without declared destinations, irreversible or with a common value, from the same | in its successor | ask |
 | same target and amount of money | in other work | ask |
 | failed or refused | anywhere | no objection |
 """
@@ -20,8 +21,9 @@ from collections.abc import Iterator
 from schemas.acting import ActingCall
 from schemas.plan import Effect
 from shared.authorization.action import Ask, Known
-from shared.authorization.destinations import LONGEST_TARGET, MOST_TARGETS, targets_of
-from shared.authorization.risk import RuleInput, lasts, moved_by
+from shared.authorization.destinations import LONGEST_TARGET, MOST_TARGETS
+from shared.authorization.likeness import fold, perhaps_same_target, same_money, same_target
+from shared.authorization.risk import RuleInput, lasts
 
 RULE = "repetition"
 
@@ -68,7 +70,12 @@ def _touches(each: ActingCall, case: RuleInput) -> bool:
     there = [target.partition(" ")[2] for target in each.targets]
     if vague or not case.tool.destinations or not all(there) or not there:
         return True
-    return any(f" {_folded(place)} " in f" {named} " for place in case.places for named in there)
+    return any(_is_within(place, named) for place in case.places for named in there)
+
+
+def _is_within(place: str, named: str) -> bool:
+    """Return true if a recorded destination is this place, or has it as whole words."""
+    return fold(place) == fold(named) or f" {place.strip().casefold()} " in f" {named} "
 
 
 def similar(case: RuleInput) -> Ask | None:
@@ -84,27 +91,15 @@ def similar(case: RuleInput) -> Ask | None:
 
 
 def _alike(case: RuleInput) -> Iterator[ActingCall]:
-    """Return recorded calls that may have happened and equal this one or act on one of its targets."""
-    targets, moves = targets_of(case.tool, case.action.arguments), moved_by(case.tool, case.action.arguments)
+    """Return recorded calls that may have happened and are like this one."""
     for each in case.context.effected:
         if each.may_have_happened and (
             each.digest == case.action.sameness
-            or not targets.isdisjoint(each.targets)
-            or _same_money(each, case.places, moves)
+            or same_target(each, case)
+            or same_money(each, case)
+            or (_is_superseded(each.work_id, case.context.work_id) and perhaps_same_target(each, case))
         ):
             yield each
-
-
-def _same_money(each: ActingCall, places: list[str], moves: dict[str, float]) -> bool:
-    """Return true for equal amounts to a shared destination, or if neither call has any; with any tool."""
-    money = moves.get("money", 0)
-    there = {target.partition(" ")[2] for target in each.targets}
-    same_place = any(_folded(place) in there for place in places) or not (there or places)
-    return bool(money) and each.moves.get("money") == money and same_place
-
-
-def _folded(place: str) -> str:
-    return place.strip().casefold()
 
 
 def _objects(each: ActingCall, case: RuleInput) -> bool:
@@ -118,9 +113,8 @@ def _objects(each: ActingCall, case: RuleInput) -> bool:
         return True
     if here:
         return False
-    moves = moved_by(case.tool, case.action.arguments)
     superseded = not equal and _is_superseded(each.work_id, context.work_id)
-    return superseded or _same_money(each, case.places, moves)
+    return superseded or same_money(each, case)
 
 
 def _is_superseded(earlier: str, present: str) -> bool:

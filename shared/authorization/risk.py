@@ -16,6 +16,9 @@ _HIGH = _RISKS.index(Risk.HIGH)
 _TOLD = 3
 _LASTING = (Effect.COMPENSABLE, Effect.IRREVERSIBLE)
 
+LARGEST_AMOUNT = 1e300
+"""Stands for amounts beyond any JSON number, and for those that cannot be read, in the record of a call."""
+
 
 class RuleInput:
     """Input of the rules for one action; each property is computed once."""

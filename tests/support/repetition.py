@@ -1,7 +1,10 @@
 """Shared steps of tests: repetition."""
 
+import json
+
 from schemas.acting import ActingCall
 from schemas.plan import Effect, Risk
+from shared.agent.actions.effects import amounts
 from shared.authorization import MOST_TARGETS, sameness_of, targets_of
 from tests.support.gate import Some
 
@@ -18,5 +21,10 @@ PAY, CLEAN = acting("pay", Effect.IRREVERSIBLE, "to"), acting("clean", Effect.IR
 def done(tool: Some, arguments: dict, work: str = ONE, call: str = "call-1", **changes) -> ActingCall:
     about = {"agent": "data", "tool": tool.name, "effect": tool.effect, "outcome": "made", "result": "1"}
     targets = sorted(targets_of(tool, arguments))[:MOST_TARGETS]
-    record = about | {"digest": sameness_of(tool.name, arguments), "targets": targets}
+    record = about | {
+        "digest": sameness_of(tool.name, arguments),
+        "targets": targets,
+        "moves": amounts(tool, arguments),
+    }
+    record["arguments"] = json.dumps(arguments)
     return ActingCall(work_id=work, call=call, **(record | changes))

@@ -11,7 +11,16 @@ from schemas.error import INVALID_ARGUMENTS, MAY_HAVE_HAPPENED
 from schemas.plan import Effect
 from schemas.step import Handoff
 from shared.agent.actions.tool_calls import ParsedToolCall, ToolResult
-from shared.authorization import ALREADY_MADE, MOST_TARGETS, lasts, moved_by, sameness_of, targets_of, tool_named
+from shared.authorization import (
+    ALREADY_MADE,
+    LARGEST_AMOUNT,
+    MOST_TARGETS,
+    lasts,
+    moved_by,
+    sameness_of,
+    targets_of,
+    tool_named,
+)
 from shared.blackboard import Journal
 from shared.blackboard.journal import INTENT, REFUSED
 from shared.guardrails import named, redacted, secrets, unwrapped, wrap
@@ -20,9 +29,6 @@ from shared.tools.runtime import REFUSALS
 
 LONGEST_ARGUMENTS, LONGEST_RESULT, LONGEST_REASON = 2_000, 1_000, 300
 """Characters kept in a record."""
-
-LARGEST_AMOUNT = 1e300
-"""Stands for amounts beyond any JSON number."""
 
 _REFUSED = frozenset({*REFUSALS, "budget_exhausted", "stopped"})
 _NO_CALL = frozenset({INVALID_ARGUMENTS, "unknown_tool"})

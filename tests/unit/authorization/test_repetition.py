@@ -1,6 +1,7 @@
 """Answers from a run's record: given while the effect of the recorded call stands, and not after that."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -41,6 +42,7 @@ BUG = {"issue": "7", "name": "bug"}
             (acting("refund", Effect.IRREVERSIBLE, "whom"), {"whom": " ADA"}),
             "Ask repetition",
         ),
+        ((WRITE, X), (DELETE, {"path": "A\uff0eTXT"}), "Allow risk"),
         ((LAMP, {"lamp": "hall", "to": "on"}), (LAMP, {"lamp": "hall", "to": "off"}), "Allow risk"),
         ((ON, {"lamp": "hall"}), (OFF, {"lamp": "hall"}), "Allow risk"),
         ((WRITE, X), (CLEAN, {"what": "a.txt", "how": "for good"}), "Allow risk"),
@@ -94,3 +96,53 @@ def test_the_model_is_shown_what_calling_once_more_leads_to(tool, sentence):
     assert sentence in json.loads(answer_from(record))["already_made"]["note"]
     again = verdict(tool, arguments, record, done(tool, arguments, THREE, call="call-8"))
     assert again == ("Known already_made" if tool is WRITE else "Ask repetition")
+
+
+def paying(*places: str, effect: Effect = Effect.COMPENSABLE, name: str = "pay") -> Some:
+    return replace(acting(name, effect, *places), magnitudes={"money": "amount"})
+
+
+IBAN = {"to": "DE89 3704 0044", "amount": 10, "memo": "rent"}
+
+
+@pytest.mark.parametrize("effect", [Effect.COMPENSABLE, Effect.IRREVERSIBLE])
+@pytest.mark.parametrize("places", [("to",), ()], ids=["declared", "undeclared"])
+@pytest.mark.parametrize("to", ["de8937040044", "\uff24\uff2589-3704-0044"], ids=["spaces", "width"])
+def test_a_payment_is_known_however_its_destination_is_written(effect, places, to):
+    tool, then = paying(*places, effect=effect), {"to": to, "amount": 10.0, "memo": "rent, once more"}
+    assert verdict(tool, then, done(tool, IBAN), work="run-1/new/1.0") == "Ask repetition"
+    assert verdict(tool, then, done(tool, IBAN), work=TWO) == "Ask repetition"
+    other = paying(*places, effect=effect, name="wire")
+    assert verdict(other, then, done(tool, IBAN), work=TWO) == "Ask repetition"
+
+
+def test_a_mail_address_is_known_with_and_without_a_name():
+    tool = acting("mail", Effect.IRREVERSIBLE, "to")
+    before = done(tool, {"to": "Ada L. <ada@example.org>"})
+    assert verdict(tool, {"to": "ada@example.org"}, before, work=TWO) == "Ask repetition"
+    assert verdict(tool, {"to": "bob@example.org"}, before, work=TWO) == "Allow risk"
+
+
+def test_a_payment_of_a_sum_that_is_no_number_is_known():
+    tool, wire = paying("to"), paying("to", name="wire")
+    odd = IBAN | {"amount": "1.000,00"}
+    assert verdict(wire, odd, done(tool, odd), work=TWO) == "Ask repetition"
+
+
+@pytest.mark.parametrize("effect", [Effect.COMPENSABLE, Effect.IRREVERSIBLE])
+def test_after_a_dropped_plan_a_tool_without_destinations_asks_before_a_similar_call(effect):
+    tool, successor = acting("post", effect), "run-1/new/1.0"
+    before = done(tool, {"room": "7", "text": "hello"})
+    same, other = {"room": "7", "text": "good day"}, {"room": "8", "text": "good day"}
+    lasting = effect is Effect.IRREVERSIBLE
+    assert verdict(tool, same, before, work=successor) == "Ask repetition"
+    assert verdict(tool, other, before, work=successor) == ("Ask repetition" if lasting else "Allow risk")
+    assert verdict(tool, same, before, work=TWO) == "Allow risk"
+
+
+def test_another_payment_is_no_repetition():
+    tool, undeclared = paying("to"), paying()
+    for other in ({"to": "DE90", "amount": 10}, IBAN | {"amount": 11}):
+        assert verdict(tool, other, done(tool, IBAN), work=TWO) == "Allow risk"
+    ada = done(undeclared, {"to": "ada", "amount": 10})
+    assert verdict(undeclared, {"to": "bob", "amount": 10}, ada, work=TWO) == "Allow risk"
