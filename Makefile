@@ -45,9 +45,10 @@ kafka: setup ## Start a real Apache Kafka without Docker (needs Java 17 and Mave
 test-kafka: setup ## Run the integration tests on real Apache Kafka (needs Java 17 and Maven, or WAGGLE_KAFKA)
 	$(BIN)/python -m pytest -m 'broker and not compose' --kafka real $(PARALLEL) || $(ALONE) --kafka real
 
-faults: setup ## Inject faults into the running swarm, count the effects, write docs/reports/faults.md (needs Java and Maven)
+faults: setup ## Inject faults into the running swarm for two hours, write docs/reports/faults.md (needs Java and Maven)
 	$(BIN)/python -m tests.faults
-	$(BIN)/python -m tests.faults.verifier --minutes 10
+	$(BIN)/python -m tests.faults.verifier --minutes 30 --report
+	$(BIN)/python -m tests.faults.verifier --minutes 30 --report --kafka real
 
 faults-slice: setup ## The part of `make faults` that CI runs: some minutes, on the embedded broker
 	$(BIN)/python -m pytest tests/faults -m "faults and quick"

@@ -2,44 +2,26 @@
 
 import argparse
 import asyncio
-import json
 import time
 import traceback
 from typing import Any
 
-from tests.faults.broker import ROOT
+from tests.faults import page
 from tests.faults.rows import ROWS
 from tests.faults.runner import Runner
 from tests.faults.table import BOTH, NotRun, Row
 
-RESULTS = ROOT / ".waggle" / "faults"
-PAGE = ROOT / "docs" / "reports" / "faults.md"
-OPENING = """\
-# Faults
 
-Faults injected into the running swarm (real processes, Kafka and Redis; agents without a model), and the observed
-results. A ledger outside the swarm counts every tool effect, repeats included. `make faults` runs the table and writes
-this page; `tests/faults` defines each fault. Two brokers: *embedded*, the one that ships in a wheel, and *real*, Apache
-Kafka. A row keeps the counts of its last run.
-
-A row holds if each task got exactly one result, the one its plan leads to; no compensable or irreversible call was made
-twice and no idempotent call under a second key; and nothing ran out of order or needlessly. If a call may or may not
-have happened, a person is asked and looks into the ledger; those runs are counted.
-
-| fault | invariant | broker | counted | holds |
-|---|---|---|---|---|
-"""
-
-
-async def run(kind: str, rows: list[Row], results: dict[str, Any]) -> None:
-    """Add what each row counted on that broker, and keep it at once."""
+async def run(kind: str, rows: list[Row], cells: page.Cells) -> None:
+    """Fill the cells of each row on that broker, and write the page after each."""
     runner = Runner(kind)
     await runner.start()
     try:
         for row in (row for row in rows if kind in row.brokers):
             began = time.monotonic()
-            found = results[row.name] = await _one(runner, row)
-            (RESULTS / f"{kind}.json").write_text(json.dumps(results, indent=1))
+            found = await _one(runner, row)
+            cells[row.name, kind] = _counted(row, kind, found)
+            page.write(cells, ROWS)
             print(f"{kind}  {time.monotonic() - began:5.1f} s  {row.name}: {_line(found)}", flush=True)
     finally:
         await runner.stop()
@@ -61,25 +43,12 @@ async def _one(runner: Runner, row: Row) -> dict[str, Any]:
     return {"counted": outcome.counted, "problems": outcome.problems}
 
 
-def page(results: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """The document."""
-    lines = [
-        f"| {row.name} | {row.invariant} | {kind} | {_counted(row, kind, results.get(kind, {}))} |\n"
-        for row in ROWS
-        for kind in row.brokers
-    ]
-    return OPENING + "".join(lines)
-
-
-def _counted(row: Row, kind: str, results: dict[str, dict[str, Any]]) -> str:
-    result = results.get(row.name)
-    if result is None:
-        return "| not run yet"
+def _counted(row: Row, kind: str, result: dict[str, Any]) -> str:
     if "not_run" in result:
         return f"{result['not_run']} | not run"
     if result["problems"]:
         why = row.breaks.get(kind) or "; ".join(result["problems"][:2])
-        return f"{result['counted']} | **no**: {' '.join(why.split())}"
+        return f"{result['counted']} | **no**: {' '.join(why.split()).replace('|', '/')}"
     return f"{result['counted']} | yes"
 
 
@@ -94,14 +63,9 @@ def main() -> None:
         for row in ROWS
         if any(part in row.name for part in chosen.only.split("|")) and (row.quick or not chosen.quick)
     ]
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    results = {}
-    for kind in BOTH:
-        kept = RESULTS / f"{kind}.json"
-        results[kind] = json.loads(kept.read_text()) if kept.exists() else {}
-        if kind in chosen.kafka:
-            asyncio.run(run(kind, rows, results[kind]))
-    PAGE.write_text(page(results))
+    cells = page.read()
+    for kind in chosen.kafka:
+        asyncio.run(run(kind, rows, cells))
 
 
 if __name__ == "__main__":

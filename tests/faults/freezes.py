@@ -56,14 +56,18 @@ def zombie(service: str, point: str) -> Action:
 
 row("SIGSTOP of a specialist for longer than its session, then SIGCONT", may_ask=True, quick=True)(frozen("left"))
 row("SIGSTOP of the orchestrator for longer than its session, then SIGCONT")(frozen("orchestrator"))
-row("SIGSTOP of Redis for nine seconds, then SIGCONT")(frozen("redis"))
-row("a zombie: a specialist frozen before its effect thaws when another has done its work", may_ask=True, brokers=REAL)(
-    zombie("left", "before-effect")
-)
-row("a zombie: a specialist frozen after its effect, before the journal", may_ask=True, brokers=REAL)(
+row("SIGSTOP of Redis for 9 s, then SIGCONT")(frozen("redis"))
+row(
+    "zombie: a specialist is frozen before its effect, thaws after its work is done",
+    may_ask=True,
+    brokers=REAL,
+)(zombie("left", "before-effect"))
+row("zombie: a specialist is frozen after its effect, before the journal", may_ask=True, brokers=REAL)(
     zombie("left", "after-effect")
 )
-row("a zombie: an orchestrator frozen before it writes the state", brokers=REAL)(zombie("orchestrator", "before-state"))
-row("a zombie: an orchestrator frozen after it wrote the state, before it publishes", brokers=REAL)(
+row("zombie: an orchestrator is frozen before it writes the state", brokers=REAL)(
+    zombie("orchestrator", "before-state")
+)
+row("zombie: an orchestrator is frozen after it writes the state, before it publishes", brokers=REAL)(
     zombie("orchestrator", "after-state")
 )

@@ -96,7 +96,7 @@ for _when in ("before", "after"):
     row(f"SIGKILL of the gateway {_when} publish")(gateway_killed(_when))
 
 
-@row("SIGKILL of who keeps the time, while retries wait")
+@row("SIGKILL of the timekeeper while retries are scheduled")
 async def timekeeper_killed(trial: Trial) -> None:
     await trial.submit(*(one_call(Effect.READ, fails=1) for _ in range(5)))
     await asyncio.sleep(1)
@@ -104,7 +104,7 @@ async def timekeeper_killed(trial: Trial) -> None:
     await trial.finish()
 
 
-@row("SIGKILL of every service at once, in the middle of runs", may_ask=True, quick=True)
+@row("SIGKILL of all services at once during runs", may_ask=True, quick=True)
 async def everything_killed(trial: Trial) -> None:
     await trial.submit(*slow_runs())
     await trial.until_effects(4)
@@ -113,7 +113,7 @@ async def everything_killed(trial: Trial) -> None:
     await trial.finish()
 
 
-@row("SIGTERM of every service, one after another, in the middle of runs")
+@row("SIGTERM of all services, one after another, during runs")
 async def rolling_restart(trial: Trial) -> None:
     await trial.submit(*slow_runs())
     await trial.until_effects(4)

@@ -29,7 +29,7 @@ async def duplicates(trial: Trial) -> None:
 
 @row(
     "poison bytes in every partition of three topics",
-    invariant="as above; every poison is a dead letter, byte for byte",
+    invariant="as above; each poison record becomes a dead letter, byte for byte",
     quick=True,
 )
 async def poison(trial: Trial) -> None:
@@ -48,8 +48,8 @@ async def poison(trial: Trial) -> None:
 
 
 @row(
-    "a task larger than a message may be",
-    invariant="as above; it is rejected as too large, and a dead letter, whole",
+    "a task exceeds the size limit of messages",
+    invariant="as above; it is rejected as too large and becomes a complete dead letter",
     quick=True,
 )
 async def oversize(trial: Trial) -> None:
@@ -67,8 +67,8 @@ async def oversize(trial: Trial) -> None:
 
 
 @row(
-    "a handler that works longer than max.poll.interval",
-    invariant="as above; its one read is called once: nothing was delivered again",
+    "a handler runs longer than max.poll.interval",
+    invariant="as above; its one read is called once: nothing is redelivered",
 )
 async def long_handler(trial: Trial) -> None:
     trial.spoiled = True
@@ -82,14 +82,14 @@ async def long_handler(trial: Trial) -> None:
     trial.expect(true=calls == 4, said=f"4 handlers made {calls} calls")
 
 
-@row("a step fails, retryably, after its effects, and is tried again")
+@row("a step fails with a retryable error after its effects")
 async def failing_late(trial: Trial) -> None:
     await trial.submit(*(one_call(effect, fails_late=1) for effect in Effect))
     trial.outcome.faults = len(trial.tasks)
     await trial.finish()
 
 
-@row("the world outside answers 503, having done nothing")
+@row("the outside system answers 503 without any effect")
 async def refused(trial: Trial) -> None:
     tasks = [one_call(effect) for effect in Effect]
     for planned in tasks:
@@ -99,7 +99,7 @@ async def refused(trial: Trial) -> None:
     trial.outcome.faults = (await trial.world.rules())["done"]
 
 
-@row("the world outside does what it is asked and then answers 500", may_ask=True)
+@row("the outside system performs the call, then answers 500", may_ask=True)
 async def failing_world(trial: Trial) -> None:
     tasks = [one_call(effect) for effect in Effect]
     for planned in tasks:

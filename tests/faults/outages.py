@@ -18,7 +18,7 @@ AWAY = 30.0
 """Seconds."""
 
 
-@row("Kafka is killed and starts again, in the middle of runs", brokers=REAL)
+@row("Kafka is killed and restarted during runs", brokers=REAL)
 async def kafka_killed(trial: Trial) -> None:
     broker = trial.world.broker
     await trial.submit(*slow_runs())
@@ -32,7 +32,7 @@ async def kafka_killed(trial: Trial) -> None:
     await trial.finish()
 
 
-@row("Kafka stands still for 15 s, in the middle of runs", brokers=REAL)
+@row("Kafka is frozen for 15 s during runs", brokers=REAL)
 async def kafka_frozen(trial: Trial) -> None:
     pid = trial.world.broker.pid
     await trial.submit(*slow_runs())
@@ -45,7 +45,7 @@ async def kafka_frozen(trial: Trial) -> None:
     await trial.finish()
 
 
-@row("Redis is killed and starts again, in the middle of runs", may_ask=True, quick=True)
+@row("Redis is killed and restarted during runs", may_ask=True, quick=True)
 async def redis_killed(trial: Trial) -> None:
     await trial.submit(*slow_runs())
     for count in (2, 10, 20):
@@ -54,7 +54,7 @@ async def redis_killed(trial: Trial) -> None:
     await trial.finish()
 
 
-@row("Redis loses everything (FLUSHALL), in the middle of runs", may_ask=True, quick=True)
+@row("Redis loses all data (FLUSHALL) during runs", may_ask=True, quick=True)
 async def redis_flushed(trial: Trial) -> None:
     await trial.submit(*slow_runs())
     for count in (2, 12):
@@ -64,7 +64,7 @@ async def redis_flushed(trial: Trial) -> None:
     await trial.finish(60)
 
 
-@row("Redis comes back with an old dump, in the middle of runs", may_ask=True)
+@row("Redis is restored from an old dump during runs", may_ask=True)
 async def redis_restored(trial: Trial) -> None:
     world, old = trial.world, trial.world.folder / "dump"
     await trial.submit(*slow_runs())
@@ -79,7 +79,7 @@ async def redis_restored(trial: Trial) -> None:
     await trial.finish()
 
 
-@row("Redis refuses every write for 8 s: it is full", quick=True)
+@row("Redis is full and refuses all writes for 8 s", quick=True)
 async def redis_full(trial: Trial) -> None:
     await trial.submit(*slow_runs())
     await trial.until_effects(4)
@@ -90,7 +90,7 @@ async def redis_full(trial: Trial) -> None:
     await trial.finish(60)
 
 
-@row("the disk Redis writes to is full for 8 s", may_ask=True)
+@row("the disk of Redis is full for 8 s", may_ask=True)
 async def redis_disk_full(trial: Trial) -> None:
     world = trial.world
     await world.stop_child("redis")
@@ -161,19 +161,23 @@ async def _runs_with_a_model(trial: Trial) -> None:
     await trial.submit(*(one_call(Effect.READ, delay=1, thinks=True) for _ in range(5)))
 
 
-row("Redis is away for 30 s: no connection is taken", extras=True)(cut("redis_proxy", "refuse", _runs))
-row("Redis is away for 30 s: everything sent to it is swallowed", extras=True)(cut("redis_proxy", "swallow", _runs))
-row("Postgres is away for 30 s: no connection is taken", extras=True)(cut("postgres_proxy", "refuse", _runs_with_files))
-row("Postgres is away for 30 s: everything sent to it is swallowed", extras=True)(
+row("Redis is unavailable for 30 s: connections are refused", extras=True)(cut("redis_proxy", "refuse", _runs))
+row("Redis is unavailable for 30 s: requests are never answered", extras=True)(cut("redis_proxy", "swallow", _runs))
+row("Postgres is unavailable for 30 s: connections are refused", extras=True)(
+    cut("postgres_proxy", "refuse", _runs_with_files)
+)
+row("Postgres is unavailable for 30 s: requests are never answered", extras=True)(
     cut("postgres_proxy", "swallow", _runs_with_files)
 )
-row("the model is away for 30 s: no connection is taken", extras=True)(cut("model_proxy", "refuse", _runs_with_a_model))
-row("the model is away for 30 s: everything sent to it is swallowed", extras=True)(
+row("the model is unavailable for 30 s: connections are refused", extras=True)(
+    cut("model_proxy", "refuse", _runs_with_a_model)
+)
+row("the model is unavailable for 30 s: requests are never answered", extras=True)(
     cut("model_proxy", "swallow", _runs_with_a_model)
 )
 
 
-@row("Redis takes 0.2 s for every answer", extras=True)
+@row("Redis answers after 0.2 s", extras=True)
 async def redis_slow(trial: Trial) -> None:
     proxy = trial.world.redis_proxy
     proxy.delay = 0.1
@@ -183,7 +187,7 @@ async def redis_slow(trial: Trial) -> None:
     proxy.delay = 0.0
 
 
-@row("Postgres and the model take 0.6 s for every answer", extras=True)
+@row("Postgres and the model answer after 0.6 s", extras=True)
 async def others_slow(trial: Trial) -> None:
     proxies = [proxy for proxy in (trial.world.postgres_proxy, trial.world.model_proxy) if proxy]
     for proxy in proxies:

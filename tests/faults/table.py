@@ -8,7 +8,7 @@ from tests.faults.trial import Trial
 
 BOTH = ("embedded", "real")
 REAL = ("real",)
-KEPT = "one result a task, no effect twice"
+KEPT = "one result per task, no effect twice"
 """What most rows hold to: one result for each task, the one its plan leads to; no compensable or irreversible call
 twice, no idempotent one under a second key; nothing out of order, nothing in vain."""
 

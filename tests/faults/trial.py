@@ -37,10 +37,14 @@ class Outcome:
     @property
     def counted(self) -> str:
         """As one line."""
-        parts = [f"{self.runs} runs, {self.lost} lost", f"{self.effects} effects, {self.twice} twice"]
-        parts += [f"{self.asked} asked a person, {self.in_vain} of a call not made"] if self.asked else []
-        parts += [f"{self.repeats} results repeated"] if self.repeats else []
-        parts += [f"fault done {self.faults}×"] if self.faults else []
+        parts = [f"{self.runs} runs, {self.lost} lost", f"{self.effects} effects, {self.twice} duplicated"]
+        parts += (
+            [f"{self.asked} asked a person, {self.in_vain} of them about a call that was not made"]
+            if self.asked
+            else []
+        )
+        parts += [f"{self.repeats} results published twice"] if self.repeats else []
+        parts += [f"{self.faults} faults"] if self.faults else []
         return "; ".join([*parts, *self.notes])
 
     def plain(self) -> dict[str, Any]:

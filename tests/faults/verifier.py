@@ -17,11 +17,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
+from tests.faults import page
 from tests.faults.agents import SPECIALISTS
 from tests.faults.plans import Planned, random_plan
+from tests.faults.rows import ROWS
 from tests.faults.runner import Runner
 from tests.faults.table import BOTH
 from tests.faults.trial import Outcome, Trial
@@ -138,8 +141,21 @@ async def _done(world: World, strike: Strike) -> bool:
     return await KINDS[strike.kind](world, strike)
 
 
-async def verify(kind: str, seed: int, until: float, rounds: int, kinds: Sequence[str]) -> list[str]:
-    """Rounds with rising seeds until the time or their number is reached; the problems, each with its seed."""
+class Found(NamedTuple):
+    """Result of some rounds."""
+
+    rounds: int
+    total: Outcome
+    problems: list[str]
+    """Each with its seed."""
+
+    def cells(self, seconds: float) -> str:
+        """Return the cells of its line on the page."""
+        return f"{seconds / 60:.0f} | {self.rounds} | {self.total.counted} | {len(self.problems)}"
+
+
+async def verify(kind: str, seed: int, until: float, rounds: int, kinds: Sequence[str]) -> Found:
+    """Run rounds with rising seeds until the time or their number is reached."""
     runner, found, total = Runner(kind), [], Outcome()
     await runner.start()
     number = 0
@@ -155,7 +171,7 @@ async def verify(kind: str, seed: int, until: float, rounds: int, kinds: Sequenc
     finally:
         await runner.stop()
     print(f"{number} rounds on {kind}: {total.counted}; {len(found)} problems", flush=True)
-    return found
+    return Found(number, total, found)
 
 
 def _ends(ends: Counter[str]) -> str:
@@ -174,11 +190,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=None, help="at most so many rounds")
     parser.add_argument("--kafka", choices=BOTH, default="embedded")
     parser.add_argument("--faults", nargs="*", choices=list(KINDS), default=list(KINDS), help="kinds; default: all")
+    parser.add_argument("--report", action="store_true", help="enter the result into docs/reports/faults.md")
     chosen = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if chosen.seed is None else chosen.seed
     rounds = chosen.rounds or (1 if chosen.minutes is None else sys.maxsize)
-    until = time.monotonic() + 60 * (chosen.minutes or 60)
-    sys.exit(1 if asyncio.run(verify(chosen.kafka, seed, until, rounds, chosen.faults)) else 0)
+    began = time.monotonic()
+    until = began + 60 * (chosen.minutes or 60)
+    found = asyncio.run(verify(chosen.kafka, seed, until, rounds, chosen.faults))
+    if chosen.report:
+        page.write(page.read() | {(chosen.kafka,): found.cells(time.monotonic() - began)}, ROWS)
+    sys.exit(1 if found.problems else 0)
 
 
 if __name__ == "__main__":

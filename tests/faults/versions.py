@@ -42,7 +42,7 @@ def other_version(folder: Path) -> Path:
     return source
 
 
-@row("services are replaced by another version and back, in the middle of runs")
+@row("rolling upgrade to another version and back during runs")
 async def rolling_versions(trial: Trial) -> None:
     world, source = trial.world, other_version(trial.world.folder)
     trial.spoiled = True
@@ -56,7 +56,7 @@ async def rolling_versions(trial: Trial) -> None:
     await trial.finish()
 
 
-@row("two versions of every service at once", brokers=REAL)
+@row("two versions of each service at the same time", brokers=REAL)
 async def two_versions(trial: Trial) -> None:
     world, source = trial.world, other_version(trial.world.folder)
     trial.spoiled = True
@@ -76,7 +76,7 @@ def libfaketime() -> Path:
     return places[0]
 
 
-@row("the clock of every service jumps a minute ahead, then two back, in the middle of runs")
+@row("clocks of all services jump one minute ahead, then two back, during runs")
 async def clock_jumps(trial: Trial) -> None:
     world, library = trial.world, libfaketime()
     trial.spoiled = True
