@@ -100,7 +100,7 @@ class Extensions(ConfigPart):
 
 
 class Collector(ConfigPart):
-    """The whole configuration."""
+    """The complete configuration."""
 
     receivers: Receivers
     processors: Processors

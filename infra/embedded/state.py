@@ -81,7 +81,7 @@ class StateFolder:
         folder = self.postgres.parent
         folder.mkdir(exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise PermissionError(f"{folder} belongs to another user; Postgres's data cannot lie there")
+            raise PermissionError(f"{folder} belongs to another user; Postgres cannot keep its data there")
 
     def remember(self, pids: Mapping[str, int | None]) -> None:
         """Record the running processes, by name; the supervisor is the first. Ended ones are omitted."""

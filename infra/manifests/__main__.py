@@ -39,7 +39,7 @@ def _check() -> list[str]:
 
 
 def main() -> None:
-    """Do what the argument says; exit with 1 and one line per problem."""
+    """Run the command of the argument; exit with 1 and one line per problem."""
     if sys.argv[1:] == ["write"]:
         generated.write()
     elif sys.argv[1:] == ["check"]:

@@ -37,7 +37,7 @@ def refused(pod: Mapping[str, Any], container: Mapping[str, Any], environment: M
 
 @cache
 def _wrong(values: frozenset[tuple[str, str]], module: str) -> list[str]:
-    """Return what the settings of a module refuse. Cached: they read files."""
+    """Return the problems that the settings of a module report. Cached, since they read files."""
     own = own_settings().get(module.removeprefix("services."), ())
     kinds: Kinds = (Settings, *own)
     if problems := [problem for kind in kinds for problem in _refusals(values, kind)]:
@@ -72,7 +72,7 @@ def _projected(volume: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _there(name: str, value: str, files: frozenset[str]) -> str:
-    """Substitute a local file for each that only a pod has: the settings read them."""
+    """Substitute local files for those that exist only in a pod, since the settings read them."""
     for path in files:
         value = value.replace(path, str(_file(name) if name in _FILES else _authority()))
     return value

@@ -11,7 +11,7 @@ _HEAD = "# Written by `python -m infra.manifests write` from infra/ and the serv
 
 
 def files() -> Mapping[Path, str]:
-    """Return what each generated file must hold, by its place in the project."""
+    """Return the content of each generated file, by its path in the project."""
     made = {**strimzi.objects(), **held.objects()}
     return {path: _HEAD + str(yaml.safe_dump_all(each, sort_keys=False, width=120)) for path, each in made.items()}
 

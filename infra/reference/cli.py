@@ -28,7 +28,7 @@ def pages() -> dict[Path, str]:
 def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Yield every command by its full name, deprecated and hidden ones excepted, and groups that work by themselves.
 
-    `Any`: typer brings a click of its own whose classes are private.
+    `Any`: typer vendors click, and its classes are private.
     """
     inner = getattr(command, "commands", {})
     if not inner or command.invoke_without_command:

@@ -53,7 +53,7 @@ def run(
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         if isinstance(ended, subprocess.TimeoutExpired):
-            raise CommandFailed(f"`{shown}` had not ended after {within:g} s and was stopped") from None
+            raise CommandFailed(f"`{shown}` did not finish within {within:g} s and was stopped") from None
         raise
     if process.returncode:
         raise CommandFailed(f"`{shown}` failed:\n{(output + complaints)[-2_000:]}")

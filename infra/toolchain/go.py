@@ -38,7 +38,9 @@ def module(name: str) -> Path:
     wanted = f"{pin['module']}@{pin['version']}"
     found = json.loads(_go("mod", "download", "-json", wanted))
     if found["Sum"] != pin["sum"]:
-        raise ToolMissing(f"{wanted} has the checksum {found['Sum']}, not {pin['sum']}: do not use it, find out why")
+        raise ToolMissing(
+            f"{wanted} has the checksum {found['Sum']}, not {pin['sum']}: do not use it until the reason is known"
+        )
     return Path(found["Dir"])
 
 

@@ -21,7 +21,9 @@ def _resolve(name: str, draft: Path) -> None:
     run(["mvn", "-q", "-B", "-f", asked, *copy], cwd=draft.parent)
     found, wanted = _digest(draft), pinned("jars")[name]["sha256"]
     if found != wanted:
-        raise ToolMissing(f"The jars of {name} have the checksum {found}, not {wanted}: do not use them, find out why")
+        raise ToolMissing(
+            f"The jars of {name} have the checksum {found}, not {wanted}: do not use them until the reason is known"
+        )
 
 
 def _digest(folder: Path) -> str:

@@ -80,7 +80,7 @@ class Service(Strict):
 
 
 class Principals(Strict):
-    """The whole file."""
+    """Content of the file."""
 
     principals: dict[Name, Principal] = Field(min_length=1)
     services: dict[Literal["gateway"], Service] = Field(default_factory=dict)

@@ -59,7 +59,7 @@ def public_half(key: Ed25519PrivateKey) -> str:
 
 
 def checked_public(text: str) -> str:
-    """Return a public key unchanged. Raises ValueError if it is none."""
+    """Return a public key unchanged. Raises ValueError if it is not one."""
     if len(_bytes(text)) != 32:
         raise ValueError("a public key is 32 bytes in base64: `waggle keys new NAME --ed25519 FILE` makes one")
     return text
@@ -72,7 +72,7 @@ def new_secret() -> str:
 
 
 def from_secret(secret: str) -> Ed25519PrivateKey:
-    """Return the private key in such a word. Raises ValueError, without the word."""
+    """Return the private key in a secret. Raises ValueError, which does not show the secret."""
     return Ed25519PrivateKey.from_private_bytes(signing_seed(secret))
 
 
@@ -87,7 +87,7 @@ def _bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
-        raise ValueError("it is not in base64") from None
+        raise ValueError("it is not base64") from None
 
 
 def _verifies(key: Ed25519PublicKey, signature: bytes, said: bytes) -> bool:

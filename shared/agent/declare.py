@@ -1,4 +1,4 @@
-"""`Agent`: what one specialist is, declared in one place."""
+"""`Agent`: the declaration of one specialist."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -37,7 +37,7 @@ def _instructions(path: Path) -> str:
 
 
 ANSWERS = (Findings, Plan, Verdict, AskHuman)
-"""Answers with a meaning to the run. A handler may also return a model of its own, which travels as findings."""
+"""Answers that the run understands. A handler may also return a model of its own, which travels as findings."""
 
 Handler = Callable[[Any, Context], Awaitable[Any]]
 
@@ -48,7 +48,7 @@ class Agent:
 
     name: str
     description: str
-    """One sentence for the planner: what to give it."""
+    """One sentence for the planner: the work to give it."""
     instructions: Path
     """Markdown: the system prompt."""
     tools: Sequence[Tool] = ()
@@ -63,9 +63,9 @@ class Agent:
     """Its own result type, from the handler's return annotation; None: it returns findings."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work. Raises ValueError."""
+        """Reject an agent that cannot work. Raises ValueError."""
         if len(self.tools) > MOST_TOOLS:
-            raise ValueError(f"agent {self.name} has {len(self.tools)} tools; {MOST_TOOLS} is the most")
+            raise ValueError(f"agent {self.name} has {len(self.tools)} tools; at most {MOST_TOOLS} are allowed")
         if not self.instructions.is_file():
             raise ValueError(f"agent {self.name} has no instructions at {self.instructions.name}")
 
@@ -85,7 +85,9 @@ class Agent:
             raise TypeError(f"{self.name}: {function.__name__} must return {known}, or a pydantic model of its own")
         own = [each for each in answers if each not in ANSWERS]
         if len(own) > 1:
-            raise TypeError(f"{self.name}: {function.__name__} returns {len(own)} types of its own; one is the most")
+            raise TypeError(
+                f"{self.name}: {function.__name__} returns {len(own)} types of its own; at most one is allowed"
+            )
         self.accepts, self.handler, self.result = accepts, function, own[0] if own else None
         return function
 
@@ -97,7 +99,7 @@ class Agent:
 
     @property
     def versions(self) -> Versions:
-        """The versions of what it consists of."""
+        """Versions of its parts."""
         return versions_of(self.prompt, self.tools, self.handler, self.result)
 
     @property

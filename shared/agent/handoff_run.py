@@ -1,4 +1,4 @@
-"""One handoff in work: its journal, budget, authorizer, workspace and deadline, made once and passed on as a whole."""
+"""One handoff in progress: its journal, budget, authorizer, workspace and deadline, passed on together."""
 
 import time
 from dataclasses import dataclass, field

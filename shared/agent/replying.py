@@ -87,7 +87,7 @@ def build_answer(agent: str, handoff: Handoff, draft: AnswerDraft) -> Answer:
 
 
 def journal_entry_of(answer: Answer) -> dict[str, Any]:
-    """Return the journal entry of an answer. The token is left out: each delivery brings it."""
+    """Return the journal entry of an answer. The token is left out, since each delivery carries it."""
     return {"kind": type(answer).__name__, "answer": answer.model_dump(mode="json", exclude={"token"})}
 
 

@@ -66,7 +66,7 @@ class Worker:
 async def recorded_totals(runtime: AgentRuntime, handoff: Handoff) -> dict[str, Any]:
     """Return the usage, models and acting calls that the journal has of a handoff without an answer.
 
-    Empty when that fails: the journal may be what the handoff failed on. Raises outages and Fenced.
+    Empty when that fails: the journal itself may have made the handoff fail. Raises outages and Fenced.
     """
     try:
         handoff_run = HandoffRun.of(runtime, handoff, await runtime.journal(handoff).open())

@@ -73,4 +73,4 @@ async def _ended(*tasks: asyncio.Task[Any]) -> None:
             each.cancel()
     for each in tasks:
         if not each.cancelled():
-            each.exception()  # it is not raised: the caller raises what ended the work
+            each.exception()  # retrieved, or asyncio would log it: the caller raises the error that ended the work

@@ -126,7 +126,7 @@ def fits(record: Record) -> bool:
 def size_of(key: bytes | None, value: bytes, headers: Iterable[tuple[str, bytes]]) -> int:
     """Return the bytes of a record, to be checked before it is sent.
 
-    A record Kafka rejects leaves a gap in the sequence numbers of an idempotent producer, which then fails for good.
+    A record Kafka rejects leaves a gap in the sequence numbers of an idempotent producer, which then fails permanently.
     """
     return len(key or b"") + len(value) + sum(len(name) + len(each) for name, each in headers)
 

@@ -47,7 +47,7 @@ def _decoding_modules() -> Iterator[ModuleType]:
 
 
 def _unpack(decompress_into: Callable[[bytes, mmap.mmap], int], payload: Any) -> bytes:
-    """Unpack into a memory map, of which only the written pages are taken."""
+    """Unpack into a memory map, which uses memory only for the pages that are written."""
     with mmap.mmap(-1, LARGEST_UNPACKED) as memory:
         try:
             size = decompress_into(bytes(payload), memory)

@@ -114,7 +114,7 @@ def fire(timer: TimerSet, id: str, prefix: str) -> Record:
 
 
 def _name(wanted: str) -> str:
-    """Return the timer's name: the wanted one, or its digest if the timer's id would become too long."""
+    """Return the timer's name: the requested one, or its digest if the timer's id would become too long."""
     return wanted if len(_TIMER + wanted) <= LONGEST_ID else content_id(wanted)
 
 

@@ -22,7 +22,7 @@ FORMS: tuple[tuple[str, str, str], ...] = (
     ("Telegram bot token", ":AA", r"\b\d{8,10}:AA[\w-]{33}"),
     ("JSON web token", "eyJ", r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"),
 )
-"""Name, marks of which every match holds one (searched first, which is quicker), and regular expression."""
+"""Name, marks (every match contains one; searching them first is faster), and regular expression."""
 
 KEY_FORMS = "|".join(f"(?:{form})" for _, _, form in FORMS)
 """One regular expression for all of them."""

@@ -11,6 +11,6 @@ class ModelRole(StrEnum):
     CHEAP = "cheap"
     """Parsing, extraction, summaries."""
     JUDGE = "judge"
-    """Judging what another model wrote."""
+    """Assessment of another model's output."""
     EMBED = "embed"
     """Turning texts into vectors."""

@@ -77,7 +77,7 @@ class Sides(Strict):
 
 
 class GuardrailPolicy(Sides):
-    """The whole policy."""
+    """The complete policy."""
 
     phone_regions: tuple[str, ...] = ()
     words: Lists = Lists()

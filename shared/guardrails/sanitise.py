@@ -89,7 +89,7 @@ def unloading(text: str) -> str:
 
 
 def _fenced(text: str) -> set[int]:
-    """Return the lines that every reader takes for fenced code."""
+    """Return the lines that every renderer treats as fenced code."""
     return set.intersection(*(_code(reader.parse(text)) for reader in _readers()))
 
 

@@ -21,7 +21,7 @@ class NotAnswered(Exception):
     """A request without a usable reply."""
 
     received = 0
-    """Bytes received all the same."""
+    """Bytes received before the failure."""
 
     def __init__(
         self,

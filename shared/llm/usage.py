@@ -33,7 +33,7 @@ class Amount:
     """Bounds of the tokens of some text."""
 
     texts: Sequence[str]
-    """Texts certain to count."""
+    """Texts that certainly count."""
     size: int
     """Bytes of everything likely to count."""
     most: int

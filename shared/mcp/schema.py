@@ -36,7 +36,7 @@ class UnusableSchema(Exception):
 
 
 def strict(schema: dict[str, Any], *, extra_arguments: bool) -> dict[str, Any]:
-    """Return the schema as shown to the model: prose cleaned, keys rejected that an object does not name.
+    """Return the schema as shown to the model: prose cleaned, undeclared keys rejected.
 
     Schemas composed with `allOf`, `if` and the like are closed at the top only. Raises UnusableSchema.
     """

@@ -137,7 +137,7 @@ class Run(Part):
     secret: str | None = None
     """Secret from which its tokens are derived; None for a run that an earlier version started."""
     unread: bool = False
-    """True if the task or an earlier record of the run could not be read: `task` is then a stand-in."""
+    """True if the task or an earlier record of the run is unreadable: `task` is then a stand-in."""
 
     @property
     def over(self) -> bool:
@@ -149,7 +149,7 @@ FRUGAL_FROM = 0.8
 """Share of any limit above which a run economizes: the cheap model, shorter replies."""
 
 NOTICED = (0.5, FRUGAL_FROM)
-"""Shares that are recorded as events."""
+"""Used shares of the budget at which an event is recorded."""
 
 MAX_PLANS = 3
 """Refused plans after which the run gives up planning."""

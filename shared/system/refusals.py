@@ -1,4 +1,4 @@
-"""Distinction between an unavailable server, worth waiting for, and one that refuses us for good."""
+"""Distinction between an unavailable server, worth waiting for, and one that refuses us permanently."""
 
 import ssl
 from collections.abc import Iterator

@@ -49,7 +49,7 @@ class Tenant(Terms):
 
 
 class Tenants(Strict):
-    """The whole file."""
+    """Content of the file."""
 
     unknown: Slug = Field(REJECT, description="The tier of tenants without an entry; or `reject`.")
     tiers: dict[Slug, Terms] = Field(default_factory=dict)

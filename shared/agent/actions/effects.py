@@ -32,7 +32,7 @@ LONGEST_ARGUMENTS, LONGEST_RESULT, LONGEST_REASON = 2_000, 1_000, 300
 
 _REFUSED = frozenset({*REFUSALS, "budget_exhausted", "stopped"})
 _NO_CALL = frozenset({INVALID_ARGUMENTS, "unknown_tool"})
-"""Errors in the request itself: there is no call that could be made."""
+"""Errors in the request itself: no call could be made."""
 
 _STARTED = "it was started and its outcome was not recorded"
 

@@ -195,7 +195,7 @@ class BudgetReservation:
     async def _count_unanswered(self, name: str, permit: _Permit) -> None:
         """Count a request without a reply at its known cost, or else at its largest possible cost.
 
-        The ledger is updated first: `close` finds there what could not be written to the journal.
+        The ledger is updated first: `close` finds attempts there that could not be written to the journal.
         """
         if permit.usage is not None:
             await self._settle(name, permit)

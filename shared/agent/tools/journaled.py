@@ -62,7 +62,7 @@ class JournaledToolCalls:
         return ToolResult(call.request.name, call.request.arguments, answer, self.toolbox.is_read_only(call))
 
     async def _refuse(self, call: ParsedToolCall, verdict: Deny) -> str:
-        """Answer the model that the call is denied, and record that apart from results: a later try may allow the call.
+        """Answer the model that the call is denied, and record the denial apart from results: a later try may allow it.
 
         An approved call is not recorded as refused: a later try makes it if it can.
         """

@@ -45,7 +45,7 @@ async def spill_log(
 
 
 def _rows(records: Sequence[Any], kind: type[Message]) -> Iterable[Row]:
-    """Yield a row per record, without a payload if its type is another one: that record counts as unreadable."""
+    """Yield a row per record. A record of another type has no payload there, and counts as unreadable."""
     for record in records:
         named = header_map(record.headers).get(HEADER["type"], b"").decode(errors="replace")
         value = record.value if named == kind.wire_type() else None

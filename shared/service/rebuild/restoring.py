@@ -27,7 +27,7 @@ RESEND_RESULTS_FOR = timedelta(hours=1)
 """Time after its end during which a run's result is resent: the offset of its last message may not be committed."""
 
 CLOCKS_DIFFER = 3_600_000
-"""Milliseconds by which the clocks that date records may differ: an older journal is of a former life of the run."""
+"""Milliseconds by which clocks that date records may differ. An older journal belongs to an earlier life of the run."""
 
 _OVER = ENDS - {State.FAILED}
 """States that no move leaves."""

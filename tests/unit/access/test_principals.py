@@ -55,7 +55,7 @@ def test_looking_a_key_up_is_the_same_from_every_thread(declare):
         (entry(sha256="[]"), "principals.ada: it needs a key"),
         (entry(sha256=None), "principals.ada: it needs a key"),
         (entry(ed25519='"AAAA"'), "principals.ada.ed25519.0: a public key is 32 bytes"),
-        (entry(ed25519='"wgs_…"'), "principals.ada.ed25519.0: it is not in base64"),
+        (entry(ed25519='"wgs_…"'), "principals.ada.ed25519.0: it is not base64"),
         (
             entry() + f'[services.gateway]\ned25519 = ["{PUBLIC}"]\n[services.other]\ned25519 = "{PUBLIC}"',
             "services.other",

@@ -67,7 +67,7 @@ def test_a_tool_built_meanwhile_by_another_process_is_kept(tools):
 def test_a_command_that_does_not_end_is_stopped_with_all_it_started(tmp_path):
     alive = tmp_path / "alive"
     began = time.monotonic()
-    with pytest.raises(CommandFailed, match=r"had not ended after 1 s"):
+    with pytest.raises(CommandFailed, match=r"did not finish within 1 s"):
         run(["sh", "-c", f"(while sleep 0.1; do touch {alive}; done) & wait"], within=1)
     assert time.monotonic() - began < 10
     alive.unlink(missing_ok=True)
