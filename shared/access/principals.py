@@ -55,7 +55,7 @@ PublicKeys: TypeAlias = Annotated[
 
 
 class Principal(Strict):
-    """A person or a system. Several keys of a kind: an old one stays valid next to the new one until it is removed."""
+    """A person or a system. An old key stays valid alongside a new one of its kind until it is removed."""
 
     sha256: Digests = ()
     ed25519: PublicKeys = ()

@@ -31,7 +31,7 @@ class PolicyContext:
     links: Sequence[str] = ()
     """Texts that may be returned to their origin, with any addresses in them."""
     pages: Sequence["Page"] = ()
-    """Public pages that were read, while no other content was."""
+    """Public pages that were read, as long as nothing else was."""
     confidence: float = 1.0
     """Lowest confidence of the work's inputs."""
     step_risk: Risk = Risk.LOW

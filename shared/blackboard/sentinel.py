@@ -41,7 +41,7 @@ log = structlog.get_logger()
 class Sentinel:
     """View that one process has of the blackboard's generation.
 
-    `client` verifies every connection and is the one to work with; `own` does not, for checks and rebuilds. `tls` holds
+    `client` verifies every connection and is for work; `own` does not, for checks and rebuilds. `tls` holds
     the TLS arguments of both for a `rediss:` URL.
     """
 

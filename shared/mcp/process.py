@@ -32,7 +32,7 @@ GRACE = 2.0
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LINES_KEPT = 5
-"""Output lines that are no messages, kept for the log."""
+"""Output lines that are not messages, kept for the log."""
 
 LAST_WORDS = 1.0
 """Seconds to wait for its return code and stderr after its output has ended."""

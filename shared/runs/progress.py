@@ -167,7 +167,7 @@ def ends_stream(event: e.RunEvent) -> bool:
 
 
 def _start(progress: RunProgress, id: str, agent: str, objective: str, handoff_id: str, at: datetime) -> None:
-    """Start an attempt of a work."""
+    """Start an attempt at the work."""
     work = progress.works.setdefault(id, WorkProgress(id, agent, objective))
     work.attempts.append(WorkAttempt(handoff_id, at))
     work.status, work.note = WorkStatus.RUNNING, ""

@@ -38,7 +38,7 @@ class Workspace(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToolContext(Generic[SettingsT_co]):
-    """Facts about the call in progress. A tool with a keyword parameter `call: ToolContext` is given them.
+    """Facts about the call in progress. A tool receives them in a keyword parameter `call: ToolContext`.
 
     A tool that reads settings names their type: `call: ToolContext[ResearchSettings]`.
     """
