@@ -26,7 +26,7 @@ class Entry:
 
 COMMANDS: Mapping[str, Entry] = {
     "submit": Entry("submit:submit", "Submit a task, show its steps as they happen, and end with the result.", True),
-    "watch": Entry("runs:watch", "Follow a run from its first event to its end.", True),
+    "watch": Entry("watch:watch", "Follow a run from its first event to its end.", True),
     "status": Entry("runs:status", "Show a run's state, reason, steps, cost, and pending question."),
     "result": Entry("runs:result", "Show the result of an ended run, and save its files.", True),
     "trace": Entry("trace:trace", "Show a run's attempts, turns and calls with their time, tokens and cost."),

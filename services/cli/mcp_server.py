@@ -15,10 +15,13 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field, ValidationError
 
+from schemas.api.commands import CommandAccepted
+from schemas.api.runs import RunView
+from schemas.api.tasks import TaskAccepted
 from schemas.event import State
 from schemas.task import Result, Shape, Task
-from services.cli.api.client import Gateway, NotFoundError, UnavailableError
-from services.cli.api.models import RunStatus
+from services.cli.api.answers import NotFoundError, UnavailableError
+from services.cli.api.client import Gateway
 from services.cli.exit_codes import ENDED, CommandError
 
 T = TypeVar("T")
@@ -71,7 +74,7 @@ class Tools:
         constraints: Annotated[list[str] | None, Field(description="Rules that the result must follow.")] = None,
         dry_run: Annotated[bool, Field(description="Call reading tools only, and list the other calls.")] = False,
         key: Annotated[str | None, Field(description="Idempotency key: tasks with the same key are one run.")] = None,
-    ) -> dict[str, Any]:
+    ) -> TaskAccepted:
         """Submit a task. Returns its `run_id` at once; the run continues on its own."""
         shape = Shape.SINGLE if agent else Shape.AUTO
         try:
@@ -80,11 +83,11 @@ class Tools:
             raise ToolError(_problem(invalid)) from None
         return await self._call(lambda gateway: gateway.submit(task, key or uuid4().hex))
 
-    async def run_status(self, run_id: RunId) -> RunStatus:
+    async def run_status(self, run_id: RunId) -> RunView:
         """Return a run's state, steps, cost, and pending question."""
-        return await self._call(lambda gateway: RunStatus.model_validate(gateway.run(run_id)))
+        return await self._call(lambda gateway: gateway.run(run_id))
 
-    async def follow_run(self, run_id: RunId, ctx: Context[Any], seconds: Seconds = 300.0) -> RunStatus:
+    async def follow_run(self, run_id: RunId, ctx: Context[Any], seconds: Seconds = 300.0) -> RunView:
         """Wait until a run has ended or waits for a person. Changes are reported as progress."""
         reports, until = 0, time.monotonic() + seconds
         reported = ""
@@ -104,15 +107,15 @@ class Tools:
 
     async def cancel_run(
         self, run_id: RunId, reason: Annotated[str, Field(description="Reason, recorded with the run.", min_length=1)]
-    ) -> dict[str, Any]:
+    ) -> CommandAccepted:
         """End a run. It makes no further calls; a call in progress may still complete."""
         return await self._call(lambda gateway: gateway.command(run_id, "cancel", by="an MCP client", reason=reason))
 
-    async def _status(self, run_id: str, until: float) -> RunStatus:
+    async def _status(self, run_id: str, until: float) -> RunView:
         """Return the run, retrying while the gateway is unavailable."""
         while True:
             try:
-                return await self._call(lambda gateway: RunStatus.model_validate(gateway.run(run_id)))
+                return await self._call(lambda gateway: gateway.run(run_id))
             except UnavailableToolError:
                 if time.monotonic() >= until:
                     raise
@@ -147,7 +150,7 @@ def _problem(invalid: ValidationError) -> str:
     return f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
 
 
-def _summary(status: RunStatus) -> str:
+def _summary(status: RunView) -> str:
     """Return the state, the steps done, and the agents at work, on one line."""
     done = sum(step.status == "done" for step in status.steps)
     working = ", ".join(step.agent for step in status.steps if step.status == "running")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from pydantic_core import to_jsonable_python
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
@@ -99,8 +100,8 @@ class Screen:
             self.say(show)
 
     def document(self, value: Any) -> None:
-        """Print one JSON document, on one line, in ASCII, so that it cannot control a terminal either."""
-        print(json.dumps(value), flush=True)
+        """Print one JSON document or model, on one line, in ASCII, so that it cannot control a terminal either."""
+        print(json.dumps(to_jsonable_python(value)), flush=True)
 
     def _print(self, console: Console, what: RenderableType, style: str | None) -> None:
         console.print(Clean(what), style=style, soft_wrap=isinstance(what, str | Text))

@@ -1,17 +1,18 @@
 """Watching a run until it has ended, or until it waits for a person."""
 
+from schemas.api.runs import RunView
 from schemas.event import Moved, State
 from services.cli.api.client import Gateway
 from services.cli.api.events import Sent, follow
-from services.cli.api.models import RunStatus
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.show.live import View
-from services.cli.terminal import Screen, one_line
+from services.cli.show.question import show_question
+from services.cli.terminal import Screen
 
 
 def watch(
     gateway: Gateway, run_id: str, screen: Screen, view: View, *, fresh: bool = False, until_asked: bool = False
-) -> RunStatus | None:
+) -> RunView | None:
     """Show a run's events until it has ended.
 
     If the run waits for a person, its question is shown and watching continues; with `until_asked`, the waiting run is
@@ -36,23 +37,12 @@ def watch(
     return None
 
 
-def show_question(screen: Screen, waiting: RunStatus) -> None:
-    """Show the question a run waits on, and how to answer it."""
-    asked = waiting.waiting_for
-    screen.note(f"The run waits for a person: {one_line(asked.question if asked else waiting.reason)}")
-    for option in asked.options if asked else []:
-        screen.note(f"  - {one_line(option)}")
-    run = one_line(waiting.run_id)
-    screen.note(f"Details: waggle approvals show {run}")
-    screen.note(f"Answer:  waggle approvals approve {run}   or   waggle approvals reject {run} --reason 'why not'")
-
-
 def _asks(sent: Sent) -> bool:
     event = sent.event
     return isinstance(event, Moved) and event.target is State.WAITING_HUMAN
 
 
-def _waiting(gateway: Gateway, run_id: str) -> RunStatus | None:
+def _waiting(gateway: Gateway, run_id: str) -> RunView | None:
     """Return the run if it still waits: the event may be an old one."""
-    status = RunStatus.model_validate(gateway.run(run_id))
+    status = gateway.run(run_id)
     return status if status.state is State.WAITING_HUMAN else None

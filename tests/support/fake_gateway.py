@@ -1,7 +1,9 @@
-"""A gateway that plays runs from a script, over real HTTP on loopback."""
+"""A gateway that plays runs from a script, over real HTTP on loopback.
+
+It answers with the models of `schemas.api` and reads requests with them, so that a drift from the real gateway fails.
+"""
 
 import asyncio
-import json
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,10 +14,28 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from infra.probe import free_port
 from schemas import event as e
+from schemas.api import commands as requests
+from schemas.api.dead_letters import (
+    BatchProgress,
+    BatchSelection,
+    BulkDiscardRequest,
+    BulkRedriveRequest,
+    DeadLetterView,
+    RedriveRequest,
+    Search,
+    SearchResult,
+)
+from schemas.api.errors import Failure
+from schemas.api.runs import RunPage, RunView
+from schemas.api.tasks import Links, TaskAccepted
+from schemas.api.topics import GroupLag, TopicLag
 from schemas.budget import Usage
-from schemas.plan import Plan, PlannedStep
+from schemas.dead import DeadLetterHandled
+from schemas.error import ErrorInfo
+from schemas.plan import AgentCard, Plan, PlannedStep, ToolCard
+from schemas.skip import BatchSkipped
 from schemas.step import Output
-from schemas.task import Result, StepSummary, Task
+from schemas.task import Attachment, Result, StepSummary, Task
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RUN = "run-1"
@@ -58,14 +78,25 @@ class Script:
         )
         waits = moved(5, "EXECUTING", "WAITING_HUMAN")
         self.events[RUN] = [*story("complete")[:-1], asked, waits]
-        self.runs[RUN] = view("WAITING_HUMAN") | {"waiting_for": asked.model_dump(mode="json")}
+        self.runs[RUN] = view("WAITING_HUMAN", waiting_for=asked)
 
 
 QUESTION = {"question": "Send it?", "options": ["yes", "no"]}
 
 
-def view(state):
-    return {"run_id": RUN, "tenant": "default", "state": state, "objective": "ask", "started": START.isoformat()}
+def built(kind, fields):
+    """The model with exactly these fields."""
+    return kind.model_validate(fields, extra="forbid")
+
+
+def view(state, **changes):
+    """A run in this state."""
+    absent = dict.fromkeys(("deadline", "finished", "plan", "waiting_for", "error"))
+    known = {"run_id": RUN, "task_id": "t", "tenant": "default", "state": state, "reason": "", "objective": "ask"}
+    return built(RunView, known | absent | {"started": START, "version": 1} | NOTHING | changes)
+
+
+NOTHING = {"steps": [], "usage": Usage(), "models": []}
 
 
 def happened(kind, second, **fields):
@@ -130,8 +161,29 @@ class RefusedError(Exception):
 
 
 def refused(status, code, message, action=None):
-    error = {"code": code, "message": message, "retryable": False, "suggested_action": action}
-    return JSONResponse({"error": error}, status_code=status)
+    failure = Failure(error=ErrorInfo(code=code, message=message, suggested_action=action))
+    return JSONResponse(failure.model_dump(mode="json"), status_code=status)
+
+
+def unknown_run(run_id):
+    return refused(404, "unknown_run", f"this tenant has no run {run_id}")
+
+
+COMMANDS = {
+    "cancel": requests.ReasonedRequest,
+    "pause": requests.ReasonedRequest,
+    "resume": requests.CommandRequest,
+    "carry-out": requests.ApplyRequest,
+    "decisions": requests.DecisionRequest,
+}
+BULK = {"redrive": BulkRedriveRequest, "discard": BulkDiscardRequest}
+
+
+async def order_of(kind, request):
+    """The body of a request, which is valid for the real gateway."""
+    body = await request.json()
+    kind.model_validate(body)
+    return body
 
 
 def app_of(script):
@@ -139,7 +191,7 @@ def app_of(script):
         key = request.headers.get("authorization")
         script.shown.add(key)
         if script.key and key != f"Bearer {script.key}":
-            script.refusal = (401, "unauthenticated", "nobody has this key" if key else "a key is needed here", None)
+            script.refusal = (401, "unauthenticated", "the key is unknown" if key else "the request has no key", None)
         if script.refusal:
             raise RefusedError
 
@@ -149,18 +201,18 @@ def app_of(script):
     async def answer(request, error):
         return refused(*script.refusal)
 
-    @app.post("/v1/tasks")
+    @app.post("/v1/tasks", status_code=202)
     async def submit(request: Request):
         script.tasks.append((await request.json(), request.headers.get("idempotency-key"), dict(request.query_params)))
         if script.dies_at_submit:
             return StreamingResponse(broken(), status_code=202)
-        return JSONResponse({"run_id": RUN, "task_id": "t", "tenant": "default", "links": {}}, status_code=202)
+        return TaskAccepted(run_id=RUN, task_id="t", tenant="default", links=Links(self="", events="", result=""))
 
-    @app.post("/v1/files")
+    @app.post("/v1/files", status_code=201)
     async def upload(name: str, request: Request):
         body, kind = await request.body(), request.headers["content-type"]
         script.uploads.append((name, kind, body))
-        return JSONResponse({"name": name, "media_type": kind, "size": len(body), "uri": f"blob:{len(body):064}"}, 201)
+        return Attachment(name=name, media_type=kind, size=len(body), uri=f"blob:{len(body):064}")
 
     @app.get("/v1/files/{sha256}")
     async def download(sha256: str):
@@ -169,7 +221,7 @@ def app_of(script):
     @app.get("/v1/runs")
     async def runs(offset: int = 0):
         following = offset + 1 if offset + 1 < len(script.pages) else None
-        return {"runs": script.pages[offset], "next_offset": following}
+        return RunPage(runs=script.pages[offset], next_offset=following)
 
     @app.get("/v1/approvals")
     def approvals(offset: int = 0):
@@ -177,7 +229,7 @@ def app_of(script):
 
     @app.get("/v1/runs/{run_id}")
     async def run(run_id: str):
-        return script.runs.get(run_id) or refused(404, "not_found", f"there is no run {run_id}")
+        return script.runs.get(run_id) or unknown_run(run_id)
 
     @app.get("/v1/runs/{run_id}/result")
     async def result(run_id: str):
@@ -187,45 +239,55 @@ def app_of(script):
 
     @app.get("/v1/runs/{run_id}/trace")
     async def trace(run_id: str):
-        return script.traces.get(run_id) or refused(404, "unknown_run", f"there is no run {run_id}")
+        return script.traces.get(run_id) or unknown_run(run_id)
 
     @app.get("/v1/runs/{run_id}/events")
     async def events(run_id: str, request: Request):
         if script.unknown_at_first or run_id not in script.events:
             script.unknown_at_first -= 1
-            return refused(404, "not_found", f"there is no run {run_id}")
+            return unknown_run(run_id)
         after = int(request.headers.get("last-event-id", "0"))
         script.resumed_after.append(after)
         return StreamingResponse(stream(script, run_id, after), media_type="text/event-stream")
 
-    @app.post("/v1/runs/{run_id}/{verb}")
+    @app.post("/v1/runs/{run_id}/{verb}", status_code=202)
     async def command(run_id: str, verb: str, request: Request):
-        script.commands.append((run_id, verb, await request.json()))
-        return JSONResponse({"run_id": run_id}, status_code=202)
+        script.commands.append((run_id, verb, await order_of(COMMANDS[verb], request)))
+        return requests.CommandAccepted(run_id=run_id, tenant="default", message_id="m")
 
     @app.get("/v1/agents")
     async def agents():
-        tools = [{"name": "send", "description": "Sends.", "risk": "high"}]
-        return [{"name": "writer", "description": "Writes.", "tools": tools}]
+        tool = ToolCard(name="send", description="Sends.", risk="high")
+        return [AgentCard(name="writer", description="Writes.", tools=[tool])]
 
     @app.get("/v1/topics")
     async def topics():
         script.looks += 1
-        group = {"group": "waggle.orchestrator", "lag": 12, "members": 2, "state": "Stable"}
-        topic = {"topic": "waggle.tasks", "partitions": 4, "messages": 30, "written": 100 * script.looks}
-        table = {"group": "waggle.timekeeper", "lag": None, "members": None, "state": None}
-        return [{**topic, "groups": [group]}, {**topic, "topic": "waggle.timers", "groups": [table]}]
+        group = GroupLag(group="waggle.orchestrator", lag=12, members=2, state="Stable")
+        topic = TopicLag(topic="waggle.tasks", partitions=4, messages=30, written=100 * script.looks, groups=[group])
+        table = GroupLag(group="waggle.timekeeper", lag=None)
+        return [topic, topic.model_copy(update={"topic": "waggle.timers", "groups": [table]})]
 
     @app.post("/v1/topics/{topic}/partitions/{partition}/skip", status_code=202)
     async def skip(topic: str, partition: int, request: Request):
-        order = await request.json()
+        order = await order_of(requests.SkipRequest, request)
         script.orders.append((topic, partition, order))
-        return {"topic": topic, "partition": partition, "first": order["offset"], "end": order["offset"] + 3}
+        first, by, reason = order["offset"], order["by"], order["reason"]
+        place = {"topic": topic, "partition": partition, "first": first, "end": first + 3}
+        return built(BatchSkipped, place | {"by": by, "reason": reason, "at": START})
 
+    serve_dead_letters(app, script)
+    return app
+
+
+def serve_dead_letters(app, script):
     @app.get("/v1/dead-letters")
     async def dead_letters(request: Request):
-        script.searches.append(dict(request.query_params))
-        return {"letters": list(script.dead.values()), "complete": script.complete, "not_looked_at": 1200}
+        query = dict(request.query_params)
+        Search.model_validate(query)
+        script.searches.append(query)
+        letters = [each.model_dump() for each in script.dead.values()]
+        return SearchResult(letters=letters, complete=script.complete, not_looked_at=1200)
 
     @app.get("/v1/dead-letters/{name:path}")
     async def dead_letter(name: str):
@@ -233,43 +295,41 @@ def app_of(script):
 
     @app.post("/v1/dead-letters/{verb}")
     async def handle_many(verb: str, request: Request):
-        script.orders.append((None, verb, await request.json()))
+        script.orders.append((None, verb, await order_of(BULK[verb], request)))
         return StreamingResponse(told(script), media_type="application/jsonl")
 
     @app.post("/v1/dead-letters/{name:path}/{verb}")
     async def handle(name: str, verb: str, request: Request):
-        order = await request.json()
+        order = await order_of(RedriveRequest if verb == "redrive" else requests.ReasonedRequest, request)
         script.orders.append((name, verb, order))
-        if script.dead[name]["handled"] and not order.get("again"):
+        if script.dead[name].handled and not order.get("again"):
             return refused(409, "already_handled", f"{name} was redriven by grace")
         return handled(name, f"{verb}ed".replace("redriveed", "redriven"), order)
 
-    return app
-
 
 def handled(name, action, order):
-    """What the gateway says of a dead letter that was dealt with."""
-    at = START.isoformat()
-    return {"name": name, "action": action, "by": order["by"], "at": at, "reason": order["reason"], "died": at}
+    """The record of an action on a dead letter."""
+    by, reason = order["by"], order["reason"]
+    return DeadLetterHandled(name=name, action=action, by=by, at=START, reason=reason, died=START)
 
 
 def dead_letter(name, **fields):
-    """All that a gateway says of a dead letter."""
-    known = {"topic": "tasks", "at": START.isoformat(), "error": "defect", "message": "no use", "attempts": "3"}
+    """A dead letter as the gateway shows it."""
+    known = {"topic": "tasks", "at": START, "error": "defect", "message": "no use", "attempts": "3"}
     known |= {"tenant": "shop", "size": 2, "came_from": None, "state": "open", "handled": None, "partition": "1"}
     known |= {"offset": "9", "service": "orchestrator", "version": "0.1.0", "trace_id": "ab12", "causes": None}
     known |= {"redriven_by": None, "key": {"text": "k"}, "headers": [{"name": "ce_id", "text": "t1"}]}
-    return {"name": name, "payload": {"text": "{}"}} | known | fields
+    return built(DeadLetterView, {"name": name, "payload": {"text": "{}"}} | known | fields)
 
 
 async def told(script):
-    yield json.dumps({"of": len(script.many), "complete": script.complete, "not_looked_at": 0}) + "\n"
+    many = len(script.many)
+    yield BatchSelection(of=many, complete=script.complete, not_looked_at=0).model_dump_json() + "\n"
     for n, (name, outcome) in enumerate(script.many, 1):
         if script.dies_after == n - 1:
             raise ConnectionError("cut by the script")
-        error = {"code": "x", "message": "a\u2028b"} if outcome in {"failed", "skipped"} else None
-        line = {"n": n, "of": len(script.many), "name": name, "outcome": outcome, "error": error}
-        yield json.dumps(line, ensure_ascii=False) + "\n"
+        error = ErrorInfo(code="x", message="a\u2028b") if outcome in {"failed", "skipped"} else None
+        yield BatchProgress(n=n, of=many, name=name, outcome=outcome, error=error).model_dump_json() + "\n"
 
 
 async def stream(script, run_id, after):

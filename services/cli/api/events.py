@@ -1,4 +1,4 @@
-"""A run's events as they happen, over gateway restarts and lost connections."""
+"""The events of a run as they happen, across restarts of the gateway and lost connections."""
 
 import json
 import time
@@ -8,18 +8,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from schemas.event import Moved, ResultReleased, RunEvent, State
-from services.cli.api.client import Gateway, NotFoundError, UnavailableError
+from schemas.event import RunEvent
+from schemas.registry import EVENTS
+from services.cli.api.answers import NotFoundError, UnavailableError
+from services.cli.api.client import Gateway
 from services.cli.exit_codes import ENDED, CommandError
+from shared.runs.progress import ends_stream
 
 PATIENCE = 60.0
-"""Seconds a lost gateway may stay away before watching ends."""
+"""Seconds to retry while the gateway is unavailable."""
 
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 3.0
-
-_KINDS = {kind.wire_type(): kind for kind in RunEvent.__subclasses__()}
-"""Also those that are only shown live and travel on no topic."""
+"""Seconds between two attempts to connect, doubled from the shortest to the longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class Sent:
 
     @property
     def event(self) -> RunEvent | None:
-        """The event as its type; None for one that this version cannot read."""
-        kind = _KINDS.get(self.type)
+        """Return the event as its model; None for one that this version cannot read."""
+        kind = EVENTS.get(self.type)
         try:
             return kind.model_validate(self.data) if kind else None
         except ValidationError:
@@ -41,14 +42,12 @@ class Sent:
 
     @property
     def ends(self) -> bool:
-        """Return true if nothing comes after it."""
-        event = self.event
-        ended = isinstance(event, Moved) and event.target in ENDED and not event.settling
-        return ended or isinstance(event, ResultReleased)
+        """Return true if no event follows it."""
+        return (event := self.event) is not None and ends_stream(event)
 
 
 def read(chunks: Iterable[bytes]) -> Iterator[Sent]:
-    """The events in a `text/event-stream`. Lines end with a newline only: JSON may hold U+2028 and the like."""
+    """Parse a `text/event-stream`. Only a newline ends a line: JSON may contain U+2028 and the like."""
     fields: dict[str, str] = {}
     for line in _lines(chunks):
         if line:
@@ -68,7 +67,7 @@ def _data(text: str) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise CommandError(
-            "the gateway sent an event that is no JSON object", "is it the same version as this command?"
+            "the gateway sent an event that is not a JSON object", "use the same version of waggle as the gateway's"
         )
     return found
 
@@ -82,7 +81,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
 
 
 class Follower:
-    """Follows one run. Keeps where it was, and since when the gateway has been away."""
+    """Follows one run, with its position in the stream and the start of an outage."""
 
     def __init__(self, gateway: Gateway, run_id: str, lost: Callable[[CommandError], None], *, fresh: bool) -> None:
         self._gateway = gateway
@@ -90,11 +89,11 @@ class Follower:
         self._lost = lost
         self._fresh = fresh
         self._last: str | None = None
-        self._away_since: float | None = None
+        self._outage_since: float | None = None
         self._pause = SHORTEST_PAUSE
 
     def follow(self) -> Iterator[Sent]:
-        """Every event until the run has ended. A lost connection is taken up where it broke, for PATIENCE seconds."""
+        """Yield every event until the run has ended. Resumes a lost connection, for up to PATIENCE seconds."""
         ended = False
         while not ended:
             try:
@@ -103,17 +102,17 @@ class Follower:
                     ended = sent.ends
                 ended = ended or self._has_ended()
             except UnavailableError as error:
-                self._wait(error, tell=True)
+                self._wait(error, report=True)
             except NotFoundError as error:
                 if not self._fresh:
                     raise
-                self._wait(error, tell=False)
+                self._wait(error, report=False)
             else:
                 time.sleep(0.0 if ended else SHORTEST_PAUSE)
 
     def _once(self) -> Iterator[Sent]:
         with self._gateway.events(self._run_id, self._last) as chunks:
-            self._away_since, self._pause = None, SHORTEST_PAUSE
+            self._outage_since, self._pause = None, SHORTEST_PAUSE
             for sent in read(chunks):
                 self._last = sent.id or self._last
                 self._fresh = False
@@ -123,15 +122,15 @@ class Follower:
 
     def _has_ended(self) -> bool:
         run = self._gateway.run(self._run_id)
-        return State(run["state"]) in ENDED and not run.get("settling")
+        return run.state in ENDED and not run.settling
 
-    def _wait(self, error: CommandError, *, tell: bool) -> None:
+    def _wait(self, error: CommandError, *, report: bool) -> None:
         now = time.monotonic()
-        if self._away_since is None:
-            self._away_since = now
-            if tell:
+        if self._outage_since is None:
+            self._outage_since = now
+            if report:
                 self._lost(error)
-        if now - self._away_since > PATIENCE:
+        if now - self._outage_since > PATIENCE:
             raise error
         time.sleep(self._pause)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
@@ -140,9 +139,9 @@ class Follower:
 def follow(
     gateway: Gateway, run_id: str, lost: Callable[[CommandError], None], *, fresh: bool = False
 ) -> Iterator[Sent]:
-    """Every event of a run until it has ended.
+    """Yield every event of a run until it has ended.
 
-    `lost` is called when the connection broke. `fresh`: the run was just submitted, so it may not be known yet.
-    Raises UnavailableError when the gateway stays away for PATIENCE seconds, and NotFoundError.
+    `lost` is called when the connection is lost. `fresh`: the run was just submitted, so it may be unknown yet.
+    Raises UnavailableError if the gateway stays unavailable for PATIENCE seconds, and NotFoundError.
     """
     return Follower(gateway, run_id, lost, fresh=fresh).follow()

@@ -1,4 +1,4 @@
-"""Files that go in with a task, and files that come back with its result."""
+"""Attachments of a task, and artefacts of its result."""
 
 import mimetypes
 import re
@@ -12,23 +12,23 @@ from services.cli.gateway_url import state_folder
 from services.cli.terminal import clean, one_line
 
 MOST = 100
-"""Attachments a task may have."""
+"""Maximum attachments of a task."""
 
 
 def attach(gateway: Gateway, paths: Sequence[Path]) -> list[Attachment]:
-    """Upload files, and all files of folders; returns what the task refers to them by."""
+    """Upload files, and all files of folders; return the attachments for the task."""
     found = list(_named(paths))
     if len(found) > MOST:
-        raise CommandError(f"{len(found)} files are too many: a task takes {MOST}", code=Exit.USAGE)
+        raise CommandError(f"{len(found)} files are too many: a task takes at most {MOST}", code=Exit.USAGE)
     names = [name for name, _ in found]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
-        action = "rename one, or attach the folder that holds both"
-        raise CommandError(f"two attachments are called {one_line(doubled[0])}", action, code=Exit.USAGE)
+        action = "rename one, or attach the folder that contains both"
+        raise CommandError(f"two attachments have the name {one_line(doubled[0])}", action, code=Exit.USAGE)
     return [gateway.upload(path, name, media_type(name)) for name, path in found]
 
 
 def media_type(name: str) -> str:
-    """The media type a file name suggests."""
+    """Return the media type that a file name suggests."""
     return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
@@ -43,7 +43,7 @@ def _named(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 
 
 def _inside(folder: Path) -> list[tuple[str, Path]]:
-    """The files below a folder, named by their path in it; hidden ones and links are left out."""
+    """Return the files below a folder, named by their path in it, without hidden files and links."""
     inside = [(path.relative_to(folder), path) for path in sorted(folder.rglob("*"))]
     wanted = [(name, path) for name, path in inside if not any(part.startswith(".") for part in name.parts)]
     files = [("-".join(name.parts), path) for name, path in wanted if path.is_file() and not path.is_symlink()]
@@ -53,7 +53,7 @@ def _inside(folder: Path) -> list[tuple[str, Path]]:
 
 
 def save(gateway: Gateway, artefacts: Sequence[Artefact], folder: Path) -> list[Path]:
-    """Download artefacts into a folder under safe names; what is there already under such a name is replaced."""
+    """Download artefacts into a folder under safe names, replacing files of these names."""
     paths: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def save(gateway: Gateway, artefacts: Sequence[Artefact], folder: Path) -> list[
 
 
 def safe_name(name: str) -> str:
-    """A file name that leads nowhere else and hides nothing."""
+    """Return a file name without path parts, control characters or a leading dot."""
     last = re.split(r"[/\\]", clean(name))[-1].strip().lstrip(".")
     return re.sub(r'[<>:"|?*\n\t]', "_", last)[:150] or "artefact"
 
@@ -84,7 +84,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def place_for(run_id: str, given: Path | None) -> Path | None:
-    """Where the artefacts of a run go: where told, else below `.waggle/` if there is one, else nowhere."""
+    """Return the folder for artefacts: the given one, else one below `.waggle/` if that exists, else None."""
     if given is not None:
         return given
     folder = state_folder()

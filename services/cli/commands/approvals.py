@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from schemas.api.runs import ApprovalView
+from schemas.event import HelpRequested
 from schemas.verdict import Proposal
 from services.cli.api.client import Gateway
-from services.cli.api.models import Approval, Question, RunLine
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.options import ByOption, RunArgument, author, digest_prefix
 from services.cli.session import Session, gateway_command
@@ -43,10 +44,10 @@ def list_approvals(session: Session) -> None:
     """List the runs that wait for a person, with their questions."""
     answer, unreadable = session.client.approvals()
     if answer or session.screen.json:
-        session.screen.answer(answer, lambda: session.screen.say(_table(map(Approval.model_validate, answer))))
+        session.screen.answer(answer, lambda: session.screen.say(_table(answer)))
     elif not unreadable:
         session.screen.say("No run is waiting for a person.")
-    for line in map(RunLine.model_validate, unreadable):
+    for line in unreadable:
         run = one_line(line.run_id)
         message = f"{run} waits for a person, but its record is unreadable: {one_line(line.reason, 300)}"
         session.screen.complain(message, f"end it with: waggle cancel {run} --reason '…'")
@@ -57,7 +58,7 @@ def list_approvals(session: Session) -> None:
 def show(session: Session, run: RunArgument) -> None:
     """Show a pending question: the call with its arguments, its context, and what each decision leads to."""
     answer = _pending(session.client, run)
-    session.screen.answer(answer, lambda: _show(session, run, Question.model_validate(answer)))
+    session.screen.answer(answer, lambda: _show(session, run, answer))
 
 
 @app.command()
@@ -100,7 +101,7 @@ def decide(
 
 def _decide(session: Session, run: str, decision: Decision, answer: str, by: str, digest: str | None = None) -> None:
     """Send the decision on the pending question. Raises CommandError if `digest` is of another call."""
-    asked = Question.model_validate(_pending(session.client, run))
+    asked = _pending(session.client, run)
     pending = asked.proposal.digest if asked.proposal else ""
     if digest is not None and not pending.startswith(digest):
         now = f", which has {pending[:12]}" if pending else ""
@@ -112,25 +113,25 @@ def _decide(session: Session, run: str, decision: Decision, answer: str, by: str
     session.screen.answer(found, sentence)
 
 
-def _pending(client: Gateway, run: str) -> dict[str, object]:
+def _pending(client: Gateway, run: str) -> HelpRequested:
     """Return the pending question of a run. Raises CommandError if it has none."""
-    asked = client.run(run).get("waiting_for")
-    if not isinstance(asked, dict):
+    asked = client.run(run).waiting_for
+    if asked is None:
         raise CommandError("the run is not waiting for a person", f"waggle status {run}", code=Exit.USAGE)
     return asked
 
 
-def _table(found: Iterable[Approval]) -> Table:
+def _table(found: Iterable[ApprovalView]) -> Table:
     table = plain_table("run", "since", "call", "risk", "question", right=99)
     for each in found:
         asked, proposal = each.asked, each.asked.proposal
-        since = f"{asked.at:%Y-%m-%d %H:%M:%S}Z" if asked.at else ""
+        since = f"{asked.at:%Y-%m-%d %H:%M:%S}Z"
         call = (proposal.tool, proposal.risk.value) if proposal else ("", "")
         table.add_row(each.run_id, since, *call, one_line(asked.question, 120))
     return table
 
 
-def _show(session: Session, run: str, asked: Question) -> None:
+def _show(session: Session, run: str, asked: HelpRequested) -> None:
     """Print a question and the commands that answer it."""
     say = session.screen.say
     say(f"Question:   {one_line(asked.question)}")

@@ -21,6 +21,7 @@ from services.cli.exit_codes import Exit
 from services.cli.gateway_url import STATE, root_folder
 from services.cli.session import connect
 from services.cli.show.live import view_for
+from services.cli.show.question import show_question
 from services.cli.show.render import heading, seconds, show_result
 from services.cli.terminal import Screen, one_line
 
@@ -49,10 +50,10 @@ def _investigate(screen: Screen, client: Gateway, root: Path, orders: Path) -> E
     before = set(_mails(root))
     screen.say(f"\nTask: {sample.TASK}\n")
     task = with_files(Task(objective=sample.TASK, budget=BUDGET), attach(client, [orders]))
-    run_id = str(client.submit(task, uuid4().hex)["run_id"])
+    run_id = client.submit(task, uuid4().hex).run_id
     screen.say(f"Run {one_line(run_id)}", style="bold")
     if waiting := watcher.watch(client, run_id, screen, view_for(screen), fresh=True, until_asked=True):
-        watcher.show_question(screen, waiting)
+        show_question(screen, waiting)
         return Exit.WAITING
     result = client.result(run_id)
     folder = root / STATE / "results" / safe_name(run_id)

@@ -13,7 +13,7 @@ from services.cli.dead_letter_actions import handle_many, handle_one
 from services.cli.exit_codes import EPILOGUE, CommandError, Exit
 from services.cli.options import ByOption, author
 from services.cli.session import Session, operator_command
-from services.cli.show.dead_letters import DeadLetterList, Letter, show_letter, show_list
+from services.cli.show.dead_letters import show_letter, show_list
 
 app = typer.Typer(
     add_completion=False,
@@ -102,7 +102,7 @@ def list_letters(
     Example: waggle dlq list --topic tasks --error invalid_payload --since 2h
     """
     found = session.client.dead_letters(filters.search | {"state": state.value, "limit": limit})
-    session.screen.answer(found, lambda: show_list(session.screen, DeadLetterList.model_validate(found)))
+    session.screen.answer(found, lambda: show_list(session.screen, found))
 
 
 @app.command()
@@ -110,7 +110,7 @@ def list_letters(
 def show(session: Session, name: NameArgument) -> None:
     """Show a dead letter: error, original headers, payload, trace id and state."""
     found = session.client.dead_letter(name)
-    session.screen.answer(found, lambda: show_letter(session.screen, Letter.model_validate(found)))
+    session.screen.answer(found, lambda: show_letter(session.screen, found))
 
 
 @app.command(epilog=EPILOGUE)

@@ -53,16 +53,16 @@ def release(session: Session, kind: KindArgument, name: NameArgument = None) -> 
     """Resume what `waggle halt` has stopped."""
     scope = _scope("release", kind, name)
     found = session.client.start(scope)
-    sentence = f"Released: {scope}." if found["was"] else f"{scope} was not stopped."
+    sentence = f"Released: {scope}." if found.was else f"{scope} was not stopped."
     session.screen.answer(found, sentence)
 
 
 @operator_command
 def stops(session: Session) -> None:
     """List what is stopped, since when, by whom and why."""
-    found = [WorkStopped.model_validate(each) for each in session.client.stops()]
+    found = session.client.stops()
     lines = "\n".join(map(_line, found))
-    session.screen.answer([each.model_dump(mode="json") for each in found], lines or "Nothing is stopped.")
+    session.screen.answer(found, lines or "Nothing is stopped.")
 
 
 def _line(stop: WorkStopped) -> str:
@@ -73,7 +73,7 @@ def _line(stop: WorkStopped) -> str:
 def _warn_if_unknown(session: Session, agent: str) -> None:
     """Warn if no agent of this name has ever started: it is stopped, but another one may be meant."""
     with suppress(CommandError):
-        known = [str(each["name"]) for each in session.client.agents()]
+        known = [each.name for each in session.client.agents()]
         if agent not in known:
             near = get_close_matches(agent, known, n=1)
             session.screen.note(f"no agent {one_line(agent)} is known{f'; did you mean {near[0]}?' if near else ''}")

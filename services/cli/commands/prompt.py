@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from services.cli.api.models import Replied, Spoken, TurnAnswer
+from schemas.api.trace import Turn
+from services.cli.api.chat import ChatMessage, ChatTool, ModelReply
 from services.cli.options import RunArgument
 from services.cli.session import Session, gateway_command
 from services.cli.show.plain_output import spent, versions
@@ -33,18 +34,20 @@ def prompt(
     """
     which = {"thought": str(thought)} | ({"handoff_id": handoff} if handoff else {})
     found = session.client.turn(run, step, turn, **which)
-    session.screen.answer(found, lambda: _show(session.screen, TurnAnswer.model_validate(found)))
+    session.screen.answer(found, lambda: _show(session.screen, found))
 
 
-def _show(screen: Screen, turn: TurnAnswer) -> None:
-    for number, message in enumerate(turn.messages, 1):
+def _show(screen: Screen, turn: Turn) -> None:
+    for number, message in enumerate(map(ChatMessage.model_validate, turn.messages), 1):
         _section(screen, f"{number} {message.role}", _content(message))
-    tools = "\n".join(f"{tool.function.name}: {one_line(tool.function.description)}" for tool in turn.tools)
+    functions = [ChatTool.model_validate(each).function for each in turn.tools]
+    tools = "\n".join(f"{function.name}: {one_line(function.description)}" for function in functions)
     _section(screen, "tools", tools or "none")
     _section(screen, "schema of the answer", turn.result)
     if turn.versions is not None:
         _section(screen, "versions", versions(turn.versions))
-    _section(screen, f"reply of {one_line(turn.reply.model)}, {spent(turn.reply.usage)}", _reply(turn.reply))
+    reply = ModelReply.model_validate(turn.reply)
+    _section(screen, f"reply of {one_line(reply.model)}, {spent(reply.usage)}", _reply(reply))
 
 
 def _section(screen: Screen, title: str, content: str) -> None:
@@ -52,11 +55,11 @@ def _section(screen: Screen, title: str, content: str) -> None:
     screen.say(Text(f"{content}\n"))
 
 
-def _content(message: Spoken) -> str:
+def _content(message: ChatMessage) -> str:
     calls = [f"calls {call.function.name} {call.function.arguments}" for call in message.tool_calls]
     return "\n".join([*([message.content] if message.content else []), *calls])
 
 
-def _reply(reply: Replied) -> str:
+def _reply(reply: ModelReply) -> str:
     calls = [f"calls {call.name} {call.arguments}" for call in reply.tool_requests]
     return "\n".join([*([reply.content] if reply.content else []), *calls])

@@ -1,21 +1,19 @@
-"""Commands that read runs: `waggle watch`, `status`, `result`, `runs`; and `waggle agents`."""
+"""Commands that read runs: `waggle status`, `result`, `runs`; and `waggle agents`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from schemas.api.runs import RunView
 from schemas.event import State
-from schemas.plan import AgentCard
 from schemas.task import Result
-from services.cli import watcher
 from services.cli.api.client import Gateway
 from services.cli.api.files import place_for, save
-from services.cli.api.models import RunLine, RunStatus
 from services.cli.exit_codes import ENDED, Exit
 from services.cli.options import RunArgument
 from services.cli.session import Session, gateway_command
-from services.cli.show.live import view_for
+from services.cli.show.question import show_question
 from services.cli.show.render import show_agents, show_result, show_runs, show_status
 
 SaveOption = Annotated[
@@ -36,13 +34,6 @@ StateOption = Annotated[
         help=f"Only runs in this state: {', '.join(state.value.lower() for state in State)}.",
     ),
 ]
-
-
-@gateway_command
-def watch(session: Session, run: RunArgument) -> None:
-    """Follow a run from its first event to its end. With --json, print one line per event."""
-    watcher.watch(session.client, run, session.screen, view_for(session.screen))
-    exit_with_result(session, run, save_to=None, document=False)
 
 
 @gateway_command
@@ -79,13 +70,13 @@ def saved_files(client: Gateway, found: Result, folder: Path | None) -> list[Pat
 def status(session: Session, run: RunArgument) -> None:
     """Show a run's state, reason, steps, cost, and pending question."""
     found = session.client.run(run)
-    session.screen.answer(found, lambda: _show(session, RunStatus.model_validate(found)))
+    session.screen.answer(found, lambda: _show(session, found))
 
 
-def _show(session: Session, run: RunStatus) -> None:
+def _show(session: Session, run: RunView) -> None:
     show_status(session.screen, run)
     if run.state is State.WAITING_HUMAN:
-        watcher.show_question(session.screen, run)
+        show_question(session.screen, run)
 
 
 @gateway_command
@@ -99,14 +90,11 @@ def runs(
     Example: waggle runs --state failed --limit 5
     """
     found = session.client.runs(state.value if state else None, limit)
-    lines = map(RunLine.model_validate, found)
-    session.screen.answer(found, lambda: show_runs(session.screen, list(lines), of_one_state=state is not None))
+    session.screen.answer(found, lambda: show_runs(session.screen, found, of_one_state=state is not None))
 
 
 @gateway_command
 def agents(session: Session) -> None:
     """List the agents with their tools and the tools' risks."""
     found = session.client.agents()
-    session.screen.answer(
-        found, lambda: show_agents(session.screen, [AgentCard.model_validate(each) for each in found])
-    )
+    session.screen.answer(found, lambda: show_agents(session.screen, found))

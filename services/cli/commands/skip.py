@@ -25,6 +25,6 @@ def skip(
     Example: waggle topics skip tasks 0 --offset 17 --reason "corrupt batch"
     """
     found = session.client.skip(topic, partition, offset=offset, by=author(by), reason=reason)
-    extent = f"{found.get('first')} to {int(found.get('end', 1)) - 1}"
+    extent = f"{found.first} to {found.end - 1}"
     skipped = f"Skipped: {one_line(topic)}/{partition}, offsets {extent}. Services continue within seconds."
     session.screen.answer(found, skipped)

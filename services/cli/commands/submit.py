@@ -17,6 +17,7 @@ from services.cli.commands.runs import SaveOption, exit_with_result
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.session import Session, gateway_command
 from services.cli.show.live import Silence, view_for
+from services.cli.show.question import show_question
 from services.cli.terminal import one_line
 
 TextArgument = Annotated[str, typer.Argument(metavar="TEXT", help="The objective in plain words; `-` reads stdin.")]
@@ -109,9 +110,9 @@ def submit(
     task = with_files(task, files.attach(session.client, attach or []))
     accepted = session.client.submit(task, task.idempotency_key or uuid4().hex)
     if wait:
-        _await_result(session, str(accepted["run_id"]), save)
+        _await_result(session, accepted.run_id, save)
     else:
-        run = one_line(accepted["run_id"])
+        run = one_line(accepted.run_id)
         session.screen.answer(accepted, f"Submitted as {run}. Follow with: waggle watch {run}")
 
 
@@ -156,6 +157,6 @@ def _await_result(session: Session, run_id: str, save_to: Path | None) -> None:
     if waiting := watcher.watch(client, run_id, screen, view, fresh=True, until_asked=True):
         if screen.json:
             screen.document(client.run(run_id))
-        watcher.show_question(screen, waiting)
+        show_question(screen, waiting)
         raise typer.Exit(Exit.WAITING)
     exit_with_result(session, run_id, save_to=save_to)

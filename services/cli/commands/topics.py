@@ -10,8 +10,8 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
+from schemas.api.topics import GroupLag, TopicLag
 from services.cli.api.client import Gateway
-from services.cli.api.models import Group, Topic
 from services.cli.commands.skip import skip
 from services.cli.options import GatewayOption, JsonOption
 from services.cli.session import connect
@@ -27,12 +27,7 @@ class Sample:
     """The topics at one moment."""
 
     at: float
-    answer: list[dict[str, Any]]
-
-    @property
-    def topics(self) -> Sequence[Topic]:
-        """The answer as models."""
-        return [Topic.model_validate(each) for each in self.answer]
+    topics: Sequence[TopicLag]
 
 
 @app.callback()
@@ -63,8 +58,8 @@ def topics(
 
 def take_sample(client: Gateway) -> Sample:
     """Return the topics as of now."""
-    answer = client.topics()
-    return Sample(time.monotonic(), answer)
+    topics = client.topics()
+    return Sample(time.monotonic(), topics)
 
 
 def _repeat(screen: Screen, client: Gateway, before: Sample, pause: float) -> None:
@@ -89,13 +84,11 @@ def with_rates(before: Sample, after: Sample) -> list[dict[str, Any]]:
     rates = _rates(before, after)
     return [
         {
-            **topic,
-            "per_second": rates[topic["topic"], None],
-            "groups": [
-                {**group, "per_second": rates[topic["topic"], group["group"]]} for group in topic.get("groups", ())
-            ],
+            **dict(topic),
+            "per_second": rates[topic.topic, None],
+            "groups": [{**dict(group), "per_second": rates[topic.topic, group.group]} for group in topic.groups],
         }
-        for topic in after.answer
+        for topic in after.topics
     ]
 
 
@@ -114,7 +107,7 @@ def table(before: Sample, after: Sample) -> Table:
     return shown
 
 
-def _cells(group: Group, rate: float | None) -> tuple[str, ...]:
+def _cells(group: GroupLag, rate: float | None) -> tuple[str, ...]:
     members = "?" if group.members is None else str(group.members)
     lag = "reads all" if group.lag is None else f"{group.lag:,}"
     return one_line(group.group), one_line(group.state or "?"), members, lag, _rate(rate)

@@ -3,7 +3,7 @@
 from rich.text import Text
 from rich.tree import Tree
 
-from services.cli.api.models import RunTrace, TracedAction, TracedAttempt, TracedWork
+from schemas.api.trace import Action, Attempt, RunTrace, Work
 from services.cli.options import RunArgument
 from services.cli.session import Session, gateway_command
 from services.cli.show.plain_output import spent
@@ -19,7 +19,7 @@ STYLES = {"failed": "red", "refused": "yellow", "wants changes": "yellow", "asks
 def trace(session: Session, run: RunArgument) -> None:
     """Show a run's attempts, turns and calls so far, with their time, tokens and cost, and its trace id."""
     found = session.client.trace(run)
-    session.screen.answer(found, lambda: _show(session.screen, RunTrace.model_validate(found)))
+    session.screen.answer(found, lambda: _show(session.screen, found))
 
 
 def _show(screen: Screen, run: RunTrace) -> None:
@@ -39,7 +39,7 @@ def _tree(run: RunTrace) -> Tree:
     return tree
 
 
-def _work(work: TracedWork) -> str:
+def _work(work: Work) -> str:
     name = work.id if work.agent == work.id else f"{work.id} ({work.agent})"
     return f"{one_line(name)}  {work.seconds:.1f} s  {spent(work.usage)}{_retries(work.retries)}"
 
@@ -48,22 +48,22 @@ def _retries(retries: int) -> str:
     return f"  {retries} {'retry' if retries == 1 else 'retries'}" if retries else ""
 
 
-def _attempt(run: RunTrace, attempt: TracedAttempt, number: int) -> str:
+def _attempt(run: RunTrace, attempt: Attempt, number: int) -> str:
     note = f": {one_line(attempt.note, WIDTH)}" if attempt.note else ""
     code = f" [{one_line(attempt.error.code)}]" if attempt.error else ""
     return f"{_since(run, attempt)}attempt {number} {one_line(attempt.status)}{note}{code}{_took(attempt)}"
 
 
-def _action(run: RunTrace, action: TracedAction) -> str:
+def _action(run: RunTrace, action: Action) -> str:
     cost = f"  {one_line(action.model)}, {spent(action.usage)}" if action.usage else ""
     version = f", prompt {one_line(action.versions.prompt)}" if action.versions else ""
     return f"{_since(run, action)}{one_line(action.what, WIDTH)}{_took(action)}{cost}{version}"
 
 
-def _took(what: TracedAttempt | TracedAction) -> str:
+def _took(what: Attempt | Action) -> str:
     return "" if what.seconds is None else f"  {what.seconds:.2f} s"
 
 
-def _since(run: RunTrace, what: TracedAttempt | TracedAction) -> str:
+def _since(run: RunTrace, what: Attempt | Action) -> str:
     """Return the offset from the start of the run."""
     return f"+{(what.at - run.started).total_seconds():.2f} s  " if what.at else ""

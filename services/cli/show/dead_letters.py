@@ -2,82 +2,15 @@
 
 from typing import Any
 
-from pydantic import Field, JsonValue
 from rich.text import Text
 
+from schemas.api.dead_letters import BatchProgress, DeadLetterView, SearchResult
 from schemas.dead import DeadLetterHandled
-from schemas.error import ErrorInfo
-from schemas.message import Instant, Part
 from services.cli.show.render import heading, plain_table, size
 from services.cli.terminal import Screen, one_line
 
 
-class Line(Part):
-    """A dead letter in a list."""
-
-    name: str
-    topic: str
-    at: Instant
-    error: str
-    message: str
-    attempts: str
-    tenant: str | None = None
-    size: int
-    came_from: str | None = None
-    state: str
-    handled: DeadLetterHandled | None = None
-
-
-class DeadLetterList(Part):
-    """Result of a search."""
-
-    letters: list[Line]
-    complete: bool
-    not_looked_at: int
-
-
-class Bytes(Part):
-    """Bytes: as text if they are valid UTF-8, else as base64."""
-
-    text: str | None = None
-    base64: str | None = None
-
-    def __str__(self) -> str:
-        return self.text if self.text is not None else f"base64:{self.base64 or ''}"
-
-
-class Header(Bytes):
-    """A header of the original record."""
-
-    name: str
-
-
-class Letter(Line):
-    """A dead letter with everything known about it."""
-
-    partition: str
-    offset: str
-    service: str
-    version: str
-    trace_id: str | None = None
-    causes: JsonValue = None
-    redriven_by: str | None = None
-    key: Bytes | None = None
-    headers: list[Header] = Field(default_factory=list)
-    payload: Bytes
-
-
-class Progress(Part):
-    """Outcome of one dead letter in a batch."""
-
-    n: int
-    of: int
-    name: str
-    outcome: str
-    error: ErrorInfo | None = None
-
-
-def show_list(screen: Screen, found: DeadLetterList) -> None:
+def show_list(screen: Screen, found: SearchResult) -> None:
     """Print a table of dead letters, and a note if there may be more."""
     rows = plain_table("dead letter", "died", "error", "attempts", "tenant", "state", "message", right=3, left_again=4)
     for line in found.letters:
@@ -101,7 +34,7 @@ def truncation(not_searched: int) -> str:
     return f"There may be more{older}. Use --limit, --topic, --since and --until to reach them."
 
 
-def show_letter(screen: Screen, letter: Letter) -> None:
+def show_letter(screen: Screen, letter: DeadLetterView) -> None:
     """Print everything about a dead letter."""
     screen.say(one_line(letter.name), style="bold")
     for name, value in _rows(letter).items():
@@ -114,7 +47,7 @@ def show_letter(screen: Screen, letter: Letter) -> None:
     screen.say(str(letter.payload))
 
 
-def _rows(letter: Letter) -> dict[str, Any]:
+def _rows(letter: DeadLetterView) -> dict[str, Any]:
     return {
         "error": f"{letter.message} [{letter.error}]",
         "died": f"{letter.at.astimezone():%Y-%m-%d %H:%M:%S %Z}",
@@ -131,7 +64,7 @@ def _rows(letter: Letter) -> dict[str, Any]:
     }
 
 
-def _origin(letter: Letter) -> str:
+def _origin(letter: DeadLetterView) -> str:
     """Return the earlier dead letter that a redrive turned into this one."""
     by = f", redriven by {letter.redriven_by}" if letter.redriven_by else ""
     return f"{letter.came_from}{by}" if letter.came_from else ""
@@ -143,7 +76,7 @@ def describe(handled: DeadLetterHandled) -> str:
     return one_line(f"{handled.action} by {handled.by} at {handled.at.astimezone():%Y-%m-%d %H:%M:%S %Z}{because}")
 
 
-def show_progress(screen: Screen, progress: Progress) -> None:
+def show_progress(screen: Screen, progress: BatchProgress) -> None:
     """Print the outcome of one dead letter in a batch."""
     why = f": {one_line(progress.error.message)}" if progress.error else ""
     style = {"failed": "red", "skipped": "yellow"}.get(progress.outcome, "")

@@ -1,5 +1,6 @@
-"""What is shown while a run goes on: a table that redraws itself, or one line an event."""
+"""Live display of a run: a table that redraws itself, one line per event, JSON lines, or nothing."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -10,11 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.api.events import Sent
-from services.cli.show.board import Board, Row
-from services.cli.show.plain_output import line, spent
-from services.cli.terminal import Clean, Screen
+from services.cli.show.event_lines import line
+from services.cli.show.plain_output import spent
+from services.cli.show.render import STYLES
+from services.cli.terminal import Clean, Screen, one_line
+from shared.runs.progress import PERSON, RunProgress, WorkProgress
 
-STYLES = {"done": "green", "running": "cyan", "failed": "red", "asking": "yellow", "waiting": "dim"}
 MARKS = {"done": "✓", "running": "●", "failed": "✗", "asking": "?", "waiting": "·"}
 
 
@@ -22,97 +24,98 @@ class View(Protocol):
     """Shows events one after the other."""
 
     def shown(self) -> AbstractContextManager[Any]:
-        """For as long as there are events."""
+        """Return the context in which events are shown."""
 
     def show(self, sent: Sent) -> None:
-        """Take in the next event."""
+        """Show the next event."""
 
 
 class JsonLines:
-    """One JSON document a line, as the gateway sent it."""
+    """One JSON document per line, as the gateway sent it."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
     def shown(self) -> AbstractContextManager[Any]:
-        """Nothing to open."""
+        """Return a context that does nothing."""
         return nullcontext()
 
     def show(self, sent: Sent) -> None:
-        """Print it."""
+        """Print the event."""
         self._screen.document({"id": sent.id, "type": sent.type, "data": sent.data})
 
 
 class Silence:
-    """Shows nothing: only the end counts."""
+    """Shows nothing, for commands that print only the result."""
 
     def shown(self) -> AbstractContextManager[Any]:
-        """Nothing to open."""
+        """Return a context that does nothing."""
         return nullcontext()
 
     def show(self, sent: Sent) -> None:
-        """Nothing to show."""
+        """Ignore the event."""
 
 
 class Lines:
-    """One line an event."""
+    """One line per event."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._board = Board()
+        self._progress = RunProgress()
 
     def shown(self) -> AbstractContextManager[Any]:
-        """Nothing to open."""
+        """Return a context that does nothing."""
         return nullcontext()
 
     def show(self, sent: Sent) -> None:
-        """Print its line if it is worth one."""
+        """Print the line of the event, if it has one."""
         if (event := sent.event) is None:
             return
-        self._board.apply(event)
-        if said := line(self._board, event):
-            self._screen.say(said)
+        self._progress.apply(event)
+        if text := line(self._progress, event):
+            self._screen.say(text)
 
 
 class Redrawn:
-    """A table of the steps, redrawn four times a second; gone when the run is over."""
+    """A table of the steps, redrawn four times a second and removed at the end."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._board = Board()
+        self._progress = RunProgress()
 
     def shown(self) -> AbstractContextManager[Any]:
-        """The live table."""
+        """Return the live table."""
         return Live(console=self._screen.console, get_renderable=self._draw, transient=True, refresh_per_second=4)
 
     def show(self, sent: Sent) -> None:
-        """Take it in; the next redraw shows it."""
+        """Fold the event; the next redraw shows it."""
         if event := sent.event:
-            self._board.apply(event)
+            self._progress.apply(event)
 
     def _draw(self) -> Clean:
-        now = datetime.now(UTC)
-        since = (now - self._board.started).total_seconds() if self._board.started else 0.0
-        head = f"{self._board.state}  {max(0.0, since):.0f} s  {spent(self._board.usage)}"
-        return Clean(Group(Text(head, style="bold"), _table(list(self._board.rows.values()), now)))
+        now, progress = datetime.now(UTC), self._progress
+        elapsed = (now - progress.started).total_seconds() if progress.started else 0.0
+        head = f"{progress.state.value}  {max(0.0, elapsed):.0f} s  {spent(progress.usage)}"
+        works = [each for each in progress.works.values() if each.agent != PERSON]
+        return Clean(Group(Text(head, style="bold"), _table(works, now)))
 
 
-def _table(rows: list[Row], now: datetime) -> Table:
+def _table(works: Iterable[WorkProgress], now: datetime) -> Table:
     table = Table(box=None, padding=(0, 1), show_header=False)
     for width in (None, None, None, 8):
         table.add_column(no_wrap=True, width=width, justify="right" if width else "left")
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    for row in rows:
-        style = STYLES[row.status]
-        again = f" #{row.attempts}" if row.attempts > 1 else ""
-        status = Text(f"{MARKS[row.status]} {row.status}{again}", style=style)
-        seconds = f"{row.elapsed(now):.1f} s" if row.attempts else ""
-        table.add_row(status, row.agent, row.id, seconds, Text(row.doing or row.objective, style="dim"))
+    for work in works:
+        number = f" #{len(work.attempts)}" if len(work.attempts) > 1 else ""
+        status = Text(f"{MARKS[work.status]} {work.status}{number}", style=STYLES[work.status])
+        seconds = f"{work.elapsed(now):.1f} s" if work.attempts else ""
+        doing = Text(one_line(work.doing or work.objective), style="dim")
+        table.add_row(status, one_line(work.agent), one_line(work.id), seconds, doing)
     return table
 
 
 def view_for(screen: Screen) -> View:
-    """What suits the terminal, or the pipe."""
+    """Return the view that suits the output: JSON, a terminal or a pipe."""
     if screen.json:
         return JsonLines(screen)
     return Redrawn(screen) if screen.live else Lines(screen)

@@ -8,14 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.acting import ActingCall
+from schemas.api.runs import RunSummary, RunView
 from schemas.plan import AgentCard
 from schemas.task import Artefact, Result, StepSummary
-from services.cli.api.models import RunLine, RunStatus
-from services.cli.show.live import STYLES
 from services.cli.show.plain_output import spent
 from services.cli.terminal import Screen, one_line
 
 SIMULATED = "waggle-simulated"
+STYLES = {"done": "green", "running": "cyan", "failed": "red", "asking": "yellow", "waiting": "dim"}
 STATE_STYLES = {
     "COMPLETE": "green",
     "FAILED": "red",
@@ -106,7 +106,7 @@ def show_steps(screen: Screen, steps: Sequence[StepSummary]) -> None:
         screen.say(Text(f"  {one_line(step.id)}: {one_line(step.error.message)}", style="red"))
 
 
-def show_status(screen: Screen, run: RunStatus) -> None:
+def show_status(screen: Screen, run: RunView) -> None:
     """Print the status of a run."""
     screen.say(one_line(run.run_id), style="bold")
     rows = {
@@ -127,7 +127,7 @@ def show_status(screen: Screen, run: RunStatus) -> None:
     show_steps(screen, run.steps)
 
 
-def show_runs(screen: Screen, runs: Sequence[RunLine], *, of_one_state: bool) -> None:
+def show_runs(screen: Screen, runs: Sequence[RunSummary], *, of_one_state: bool) -> None:
     """Print a table of runs in the gateway's order, latest first. `of_one_state`: others were left out."""
     table = plain_table("run", "state", "started", "seconds", "steps", "cost", "objective", right=3, left_again=6)
     for run in runs:

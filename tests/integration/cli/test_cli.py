@@ -153,7 +153,7 @@ def test_after_a_gateway_dies_with_a_task_in_flight_the_error_says_how_to_retry_
     script.dies_at_submit = True
     ended = waggle("submit", "x")
     assert ended.exit_code == 6, ended.output
-    assert f"--key {script.tasks[0][1]} makes no second run" in ended.stderr
+    assert f"--key {script.tasks[0][1]} to submit it only once" in ended.stderr
 
 
 def test_something_that_is_no_gateway_is_said_to_be_none(waggle, script):

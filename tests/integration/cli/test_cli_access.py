@@ -78,7 +78,7 @@ def test_without_a_key_or_with_a_wrong_one_it_is_said_what_to_do(waggle, script,
         monkeypatch.setenv("WAGGLE_KEY", wrong)
         ended = waggle("runs")
         assert ended.exit_code == 2
-        assert "lets nobody in without a key" in ended.stderr
+        assert "requires a valid key" in ended.stderr
         assert "set WAGGLE_KEY" in ended.stderr
         assert not wrong or wrong not in ended.output
     monkeypatch.setenv("WAGGLE_KEY", "two words")

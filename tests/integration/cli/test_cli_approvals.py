@@ -4,7 +4,10 @@ import json
 
 import pytest
 
-from tests.support.fake_gateway import RUN
+from schemas.api.runs import ApprovalPage
+from schemas.budget import Budget, Usage
+from schemas.event import HelpRequested
+from tests.support.fake_gateway import RUN, built, happened
 
 DIGEST = "5f0c9a7d21b4" + "0" * 52
 PROPOSAL = {
@@ -66,20 +69,31 @@ UNREADABLE = {
     "state": "WAITING_HUMAN",
     "objective": "(unreadable)",
     "started": "2026-01-01T00:00:00Z",
+    "finished": None,
+    "steps_done": 0,
+    "steps_total": 0,
+    "cost_usd": 0.0,
     "reason": "its record is \x1b[31mno JSON",
     "unreadable": True,
 }
+ASKED = {"request_id": f"{RUN}/help/1", "about": "step", "step_id": "s1", "question": "may I?", "options": []}
 LISTED = {
     "run_id": RUN,
     "objective": "tell the shop",
-    "asked": {"request_id": f"{RUN}/help/1", "question": "may I?", "at": "2026-01-01T00:00:00Z"},
+    "asked": happened(HelpRequested, 5, **ASKED),
+    "usage": Usage(),
+    "budget": Budget(),
 }
+
+
+def page(next_offset=None, **found):
+    return built(ApprovalPage, {"approvals": [], "next_offset": next_offset} | found)
 
 
 def test_runs_that_wait_and_cannot_be_read_are_listed_with_what_to_do(waggle, script):
     script.approvals = [
-        {"approvals": [LISTED], "unreadable": [], "next_offset": 1},
-        {"approvals": [], "unreadable": [UNREADABLE], "next_offset": None},
+        page(approvals=[LISTED], next_offset=1),
+        page(unreadable=[UNREADABLE]),
     ]
     ended = waggle("approvals", "list")
     assert "may I?" in ended.stdout
@@ -92,7 +106,7 @@ def test_runs_that_wait_and_cannot_be_read_are_listed_with_what_to_do(waggle, sc
 
 
 def test_nothing_is_said_to_wait_only_when_nothing_does(waggle, script):
-    script.approvals = [{"approvals": [], "unreadable": [UNREADABLE], "next_offset": None}]
+    script.approvals = [page(unreadable=[UNREADABLE])]
     assert "No run is waiting" not in waggle("approvals", "list").stdout
     script.approvals = [{"approvals": [], "next_offset": None}]  # as a gateway of an earlier version answers
     ended = waggle("approvals", "list")

@@ -12,7 +12,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from infra.probe import free_port, listens
-from tests.support.fake_gateway import RUN
+from tests.support.fake_gateway import RUN, view
 
 ROOT = Path(__file__).parents[3]
 COMMAND = ["-m", "services.cli", "mcp"]
@@ -51,14 +51,13 @@ async def test_a_task_is_handed_in_once_for_a_key(client, script):
 
 async def test_a_run_is_followed_to_its_end_and_every_change_is_reported(client, script):
     script.add()
-    ended = script.runs[RUN]
     step = {"id": "s1", "agent": "research", "objective": "look", "attempts": 1}
-    script.runs[RUN] = ended | {"state": "EXECUTING", "steps": [step | {"status": "running"}]}
+    script.runs[RUN] = view("EXECUTING", steps=[step | {"status": "running"}])
     told = []
 
     async def tell(progress, total, message):
         told.append((progress, message))
-        script.runs[RUN] = ended | {"steps": [step | {"status": "done"}]}
+        script.runs[RUN] = view("COMPLETE", steps=[step | {"status": "done"}])
 
     async with client() as found:
         answer = await found.call_tool("follow_run", {"run_id": RUN}, progress_callback=tell)
@@ -76,7 +75,7 @@ async def test_following_ends_when_a_person_is_asked_or_the_time_is_over(client,
     async with client() as found:
         waiting = await found.call_tool("follow_run", {"run_id": RUN})
         assert waiting.structured_content["waiting_for"]["question"] == "Send it?"
-        script.runs[RUN] = script.runs[RUN] | {"state": "EXECUTING", "waiting_for": None}
+        script.runs[RUN] = view("EXECUTING")
         late = await found.call_tool("follow_run", {"run_id": RUN, "seconds": 0.5})
         assert late.structured_content["state"] == "EXECUTING"
 
@@ -96,7 +95,7 @@ async def test_an_impossible_request_is_an_error_that_says_how_to_fix_it(client,
         unknown = await found.call_tool("run_status", {"run_id": "no-such"})
         assert unknown.is_error
         assert "there is no such run" in unknown.content[0].text
-        script.runs[RUN] = {"run_id": RUN, "state": "EXECUTING"}
+        script.runs[RUN] = view("EXECUTING")
         early = await found.call_tool("get_result", {"run_id": RUN})
         assert early.is_error
         assert "EXECUTING" in early.content[0].text

@@ -91,7 +91,8 @@ def test_without_a_place_artefacts_are_listed_with_the_command_that_gets_them(wa
 
 
 def test_lists_are_readable(waggle, script):
-    line = view("COMPLETE") | {"reason": "", "steps_done": 2, "steps_total": 3, "cost_usd": 0.5}
+    shared = view("COMPLETE").model_dump(include={"run_id", "state", "objective", "started", "finished", "reason"})
+    line = shared | {"steps_done": 2, "steps_total": 3, "cost_usd": 0.5}
     script.pages = [[], [line], [line | {"run_id": "run-2"}]]
     runs = waggle("runs", "--state", "complete").stdout
     assert re.search(rf"{RUN} +COMPLETE .* 2/3 +\$0.5000 +ask", runs)

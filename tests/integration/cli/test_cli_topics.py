@@ -5,13 +5,14 @@ import re
 
 from typer.testing import CliRunner
 
+from schemas.api.topics import GroupLag, TopicLag
 from services.cli.app import app
 from services.cli.commands.topics import Sample, with_rates
 
 
 def stands(at, written, lag):
-    groups = [{"group": "g", "lag": lag}]
-    return Sample(at, [{"topic": "t", "partitions": 1, "messages": 9, "written": written, "groups": groups}])
+    groups = [GroupLag(group="g", lag=lag)]
+    return Sample(at, [TopicLag(topic="t", partitions=1, messages=9, written=written, groups=groups)])
 
 
 def test_a_rate_is_what_came_in_the_time_between_two_looks_and_what_a_group_finished_is_told_apart():

@@ -3,7 +3,8 @@
 import json
 from datetime import timedelta
 
-from tests.support.fake_gateway import RUN, START
+from schemas.api.trace import RunTrace
+from tests.support.fake_gateway import RUN, START, built
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -21,7 +22,7 @@ def told(**changes):
     ]
     step = {**work("s1", "research", failed, done), "seconds": 3.5, "usage": spent(30), "retries": 1}
     run = {"run_id": RUN, "trace_id": TRACE, "state": "COMPLETE", "reason": "", "started": START.isoformat()}
-    return run | {"seconds": 7.0, "usage": spent(40), "retries": 1, "works": [plan, step]} | changes
+    return built(RunTrace, run | {"seconds": 7.0, "usage": spent(40), "retries": 1, "works": [plan, step]} | changes)
 
 
 def spent(tokens):
@@ -63,7 +64,7 @@ def test_works_attempts_turns_and_calls_are_shown_with_time_tokens_and_cost(wagg
 
 def test_with_json_it_is_what_the_gateway_said(waggle, script):
     script.traces[RUN] = told()
-    assert json.loads(waggle("trace", RUN, "--json").stdout) == told()
+    assert json.loads(waggle("trace", RUN, "--json").stdout) == told().model_dump(mode="json")
 
 
 def test_text_of_a_model_or_a_tool_cannot_control_the_terminal(waggle, script):

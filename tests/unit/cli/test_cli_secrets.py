@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from services.cli.api.client import UnreachableError
+from services.cli.api.answers import UnreachableError
 from services.cli.exit_codes import CommandError
 
 SECRET = "s3cr3t-Zx81kQ"

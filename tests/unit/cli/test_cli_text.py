@@ -79,7 +79,7 @@ def test_data_over_several_lines_is_one_document():
 
 @pytest.mark.parametrize("data", [b"not json", b"[1]"])
 def test_an_event_that_is_no_object_is_an_error_that_says_so(data):
-    with pytest.raises(CommandError, match="no JSON object"):
+    with pytest.raises(CommandError, match="not a JSON object"):
         list(read([b"data: " + data + b"\n\n"]))
 
 

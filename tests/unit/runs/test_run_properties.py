@@ -29,7 +29,8 @@ from schemas.step import (
 )
 from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
-from shared.runs import ENDS, Intake, Run
+from shared.runs import ENDS, Intake, Run, awaited_handoffs
+from shared.runs.progress import WorkStatus, fold_progress
 from shared.runs.run import MAX_ATTEMPTS, MAX_PLANS
 from tests.support.run_world import AFTER_THE_END, START, World, plan_of
 
@@ -193,6 +194,16 @@ class Life(RuleBasedStateMachine):
         del self.world.open[timer.id]
         self.world.now = max(self.world.now, timer.due)
         self.say(timer.message)
+
+    @invariant()
+    def the_progress_folded_from_the_events_agrees_with_the_run(self):
+        progress = fold_progress(self.world.events)
+        assert (progress.state, progress.usage) == (self.run.state, self.run.usage)
+        if self.run.state not in ENDS:
+            open_now = {work.current.handoff_id for work in progress.works.values() if work.current}
+            assert set(awaited_handoffs(self.run)) <= open_now
+        for id, record in self.run.steps.items():
+            assert (progress.works[id].status is WorkStatus.DONE) == (record.status == "done")
 
     @invariant()
     def there_is_one_result_when_the_run_has_ended_and_none_before(self):
