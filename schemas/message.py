@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import (
@@ -73,17 +74,27 @@ Seconds: TypeAlias = Annotated[float, Field(ge=0, le=MOST_SECONDS)]
 """A duration in seconds; may be zero."""
 
 
+DEEPEST = 100
+"""Levels of nested values. Readers refuse JSON of 200 levels, and the messages around a value add their own."""
+
+
 def _writable(value: JsonValue) -> JsonValue:
-    """Refuse values that JSON cannot hold: infinity and NaN, which would become null, and lone surrogates."""
-    waiting: list[Any] = [value]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, float) and not math.isfinite(each):
-            raise ValueError("holds a number that is not finite")
-        if isinstance(each, str) and _SURROGATE.search(each):
-            raise ValueError("holds a surrogate, which is half a character")
-        waiting.extend((*each, *each.values()) if isinstance(each, dict) else each if isinstance(each, list) else ())
-    return value
+    """Refuse values that no message can carry: numbers that are not finite, lone surrogates, deep nesting."""
+    level: list[Any] = [value]
+    for _ in range(DEEPEST):
+        level = [inner for each in level for inner in _checked(each)]
+        if not level:
+            return value
+    raise ValueError(f"is nested more than {DEEPEST} levels deep")
+
+
+def _checked(value: Any) -> Iterable[Any]:
+    """Return the values directly inside a value that itself is writable."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("holds a number that is not finite")
+    if isinstance(value, str) and _SURROGATE.search(value):
+        raise ValueError("holds a surrogate, which is half a character")
+    return (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

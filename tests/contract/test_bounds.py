@@ -1,4 +1,4 @@
-"""Numbers that arrive from outside are finite and bounded: what is accepted can be computed with and written down."""
+"""Values that arrive from outside are finite and bounded: what is accepted can be computed with and read again."""
 
 import json
 
@@ -6,10 +6,12 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.budget import Usage
-from schemas.message import MOST, MOST_SECONDS, MOST_USD
+from schemas.log import LoggedEvent, RunChanged
+from schemas.message import DEEPEST, MOST, MOST_SECONDS, MOST_USD
 from schemas.registry import TOPICS, message_class
 from schemas.step import Fact
 from schemas.task import Task
+from tests.support.run_world import START, World
 from tests.support.schema_files import published, validator
 
 LOWER, UPPER = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}
@@ -53,6 +55,22 @@ def test_a_limit_that_cannot_be_computed_with_is_refused_with_its_name(field, va
 def test_data_with_a_number_that_is_no_json_is_refused(value):
     with pytest.raises(ValidationError, match="finite"):
         Task.read(f'{{"objective": "o", "context": {{"data": {{"x": {value}}}}}}}')
+
+
+def test_data_that_is_accepted_is_not_nested_too_deeply_for_the_log_of_its_run():
+    deepest = DEEPEST - 1  # the object itself is a level
+    world = World(Task.read(nested(deepest))).start()
+    told = [LoggedEvent(type=each.wire_type(), data=each.model_dump(mode="json")) for each in world.events]
+    facts = {"run_id": "run-1", "tenant": "default", "epoch": 1, "number": 1, "cause": "task-1", "at": START}
+    change = RunChanged(**facts, events=told)
+    assert RunChanged.read(change.written()) == change
+    with pytest.raises(ValidationError, match="levels deep"):
+        Task.read(nested(deepest + 1))
+
+
+def nested(levels: int) -> str:
+    value = "[" * (levels - 1) + "1" + "]" * (levels - 1)
+    return f'{{"objective": "o", "context": {{"data": {{"x": {value}}}}}}}'
 
 
 def test_the_published_schema_refuses_what_the_reader_refuses():
