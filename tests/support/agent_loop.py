@@ -6,27 +6,22 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 
 from schemas.budget import Budget
 from schemas.envelope import from_headers
 from schemas.event import State
-from schemas.step import DoStep, Findings
+from schemas.step import DoStep
 from shared import bus
-from shared.agent import Agent, Context
+from shared.agent import Agent
 from shared.agent.execution import execute
 from shared.agent.handoff_run import HandoffRun
-from shared.agent.runtime import AgentRuntime
 from shared.agent.spending.reservation import BudgetReservation
 from shared.agent.spending.usage import UsageCounter
 from shared.agent.worker import Worker
-from shared.archive import BlobStore
-from shared.blackboard import Journal, RunStore, keys
+from shared.blackboard import Journal, keys
 from shared.bus import encode
-from shared.llm import Models
-from shared.service.kill_switch import KillSwitch
-from shared.telemetry.metrics import Metrics
 from shared.tools import Effect, Risk, tool
+from tests.support.workers import thinking_agent, worker_of
 
 FINDINGS = {"answer": "It is 3.", "facts": [], "sources": [], "confidence": 0.9, "caveats": []}
 
@@ -69,40 +64,14 @@ async def send_and_tell_all(text: str) -> str:
 def agent(tmp_path: Path) -> Agent:
     called.clear()
     sent.clear()
-    (tmp_path / "instructions.md").write_text("Calculate.")
-    name = f"calc-{uuid4().hex[:6]}"
-    tools = [add, send, send_and_break, send_and_tell_all]
-    made = Agent(name, description="d", instructions=tmp_path / "instructions.md", tools=tools)
-
-    @made.handles
-    async def work(step: DoStep, ctx: Context) -> Findings:
-        return await ctx.think(step.objective, result=Findings)
-
-    return made
+    return thinking_agent("calc", tmp_path, [add, send, send_and_break, send_and_tell_all])
 
 
 @pytest.fixture
 async def worker(agent, settings, topics, sentinel, model):
     settings = settings.model_copy(update={"openai_base_url": f"{model}/v1", "max_turns": 6})
-    metrics = Metrics(CollectorRegistry())
-    models = Models(settings, sentinel.scripts, metrics)
-    broker = bus.connect(settings, agent.name)
-    await broker.start()
-    archive = BlobStore("postgresql://unused", 1)
-    runtime = AgentRuntime(
-        agent=agent,
-        settings=settings,
-        broker=broker,
-        sentinel=sentinel,
-        runs=RunStore(sentinel, 60),
-        archive=archive,
-        models=models,
-        metrics=metrics,
-        stops=KillSwitch(settings),
-    )
-    yield Worker(runtime)
-    await broker.stop()
-    await models.close()
+    async with worker_of(agent, settings, sentinel) as worker:
+        yield worker
 
 
 def handoff(agent: Agent, **changes) -> DoStep:

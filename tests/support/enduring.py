@@ -2,17 +2,15 @@
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from schemas.budget import Budget
-from schemas.event import State
 from schemas.step import Answer, DoStep, HandoffFailed, StepCompleted
 from shared.agent.worker import Worker
-from shared.blackboard import keys
 from shared.blackboard.ledger import NANO
 from shared.llm import Models
 from shared.tools import Effect, Risk, tool
+from tests.support import workers
 from tests.support.hostile_model import PRICE, Hostile
 from tests.support.malice import honest
 
@@ -51,25 +49,7 @@ async def step_of(worker: Worker, budget: Budget = BUDGET, seconds: float = 8.0)
 
 async def steps_of(worker: Worker, count: int, budget: Budget = BUDGET, seconds: float = 8.0) -> list[DoStep]:
     """Steps of one run."""
-    run = f"run-{uuid4().hex[:8]}"
-    await worker.runtime.sentinel.own.hset(keys.run("default", run), "state", f'"{State.EXECUTING}"')
-    return [
-        DoStep(
-            id=f"{run}/s{number}/0.0.1",
-            work_id=f"{run}/s{number}/0.0",
-            run_id=run,
-            task_id="t",
-            tenant="default",
-            agent=worker.runtime.agent.name,
-            objective=f"What is there to be seen? {number}",
-            budget=budget,
-            budget_left=budget,
-            timeout=seconds,
-            deadline=datetime.now(UTC) + timedelta(seconds=60),
-            step_id=f"s{number}",
-        )
-        for number in range(count)
-    ]
+    return await workers.steps_of(worker, count, budget, "What is there to be seen? {}", seconds)
 
 
 async def worked(worker: Worker, step: DoStep, attempts: int = ATTEMPTS) -> Answer:

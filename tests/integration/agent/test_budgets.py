@@ -4,31 +4,22 @@ import asyncio
 import random
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 
 from schemas.budget import Budget, Usage
-from schemas.event import State
-from schemas.step import DoStep, Findings, HandoffFailed, StepCompleted
-from shared import bus
-from shared.agent import Agent, Context
-from shared.agent.runtime import AgentRuntime
+from schemas.step import DoStep, HandoffFailed, StepCompleted
+from shared.agent import Agent
 from shared.agent.worker import Worker
-from shared.archive import BlobStore
-from shared.blackboard import RunStore, keys
 from shared.blackboard.ledger import Amounts
 from shared.errors import Fenced
-from shared.llm import Models
-from shared.service.kill_switch import KillSwitch
 from shared.service.rebuild import rebuild
-from shared.telemetry.metrics import Metrics
 from shared.tools import Effect, Risk, tool
+from tests.support import workers
 from tests.support.agent_loop import scripted
+from tests.support.workers import thinking_agent, worker_of
 
 pytestmark = pytest.mark.broker
 
@@ -44,39 +35,14 @@ async def look(at: str) -> str:
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Agent:
-    (tmp_path / "instructions.md").write_text("Calculate.")
-    made = Agent(f"calc-{uuid4().hex[:6]}", description="d", instructions=tmp_path / "instructions.md", tools=[look])
-
-    @made.handles
-    async def work(step: DoStep, ctx: Context) -> Findings:
-        return await ctx.think(step.objective, result=Findings)
-
-    return made
+    return thinking_agent("calc", tmp_path, [look])
 
 
 @pytest.fixture
 async def worker(agent, settings, topics, sentinel, model):
     settings = settings.model_copy(update={"openai_base_url": f"{model}/v1", "max_in_flight": 64})
-    metrics = Metrics(CollectorRegistry())
-    models = Models(settings, sentinel.scripts, metrics)
-    broker = bus.connect(settings, agent.name)
-    await broker.start()
-    archive = BlobStore("postgresql://unused", 1)
-    runs, stops = RunStore(sentinel, 60), KillSwitch(settings)
-    runtime = AgentRuntime(
-        agent=agent,
-        settings=settings,
-        broker=broker,
-        sentinel=sentinel,
-        runs=runs,
-        archive=archive,
-        models=models,
-        metrics=metrics,
-        stops=stops,
-    )
-    yield Worker(runtime)
-    await broker.stop()
-    await models.close()
+    async with worker_of(agent, settings, sentinel) as worker:
+        yield worker
 
 
 async def counted(model: str, agent: Agent) -> tuple[int, int]:
@@ -88,25 +54,7 @@ async def counted(model: str, agent: Agent) -> tuple[int, int]:
 
 async def steps_of(worker: Worker, budget: Budget, count: int = 1) -> list[DoStep]:
     """Steps of one run, to be worked on at once."""
-    run = f"run-{uuid4().hex[:8]}"
-    await worker.runtime.sentinel.own.hset(keys.run("default", run), "state", f'"{State.EXECUTING}"')
-    return [
-        DoStep(
-            id=f"{run}/s{number}/0.0.1",
-            work_id=f"{run}/s{number}/0.0",
-            run_id=run,
-            task_id="t",
-            tenant="default",
-            agent=worker.runtime.agent.name,
-            objective="What is 1 + 2?",
-            budget=budget,
-            budget_left=budget,
-            timeout=60,
-            deadline=datetime.now(UTC) + timedelta(seconds=60),
-            step_id=f"s{number}",
-        )
-        for number in range(count)
-    ]
+    return await workers.steps_of(worker, count, budget, "What is 1 + 2?")
 
 
 async def work(worker: Worker, step: DoStep):

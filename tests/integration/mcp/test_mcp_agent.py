@@ -2,38 +2,26 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from schemas.step import DoStep, Findings, HelpAsked, StepCompleted
-from shared import bus
-from shared.agent import Agent, Context
-from shared.agent.runtime import AgentRuntime
+from schemas.step import HelpAsked, StepCompleted
+from shared.agent import Agent
 from shared.agent.serve import mcp_servers
 from shared.agent.worker import Worker
-from shared.archive import BlobStore
-from shared.blackboard import RunStore
 from shared.errors import Misconfigured
-from shared.llm import Models
-from shared.service.kill_switch import KillSwitch
 from shared.telemetry.metrics import Metrics
 from tests.support.agent_loop import FINAL, answer, calling, handoff, scripted
 from tests.support.plugging import TIME
+from tests.support.workers import thinking_agent, worker_of
 
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Agent:
-    (tmp_path / "instructions.md").write_text("Calculate.")
-    made = Agent(f"calc-{uuid4().hex[:6]}", description="d", instructions=tmp_path / "instructions.md")
-
-    @made.handles
-    async def work(step: DoStep, ctx: Context) -> Findings:
-        return await ctx.think(step.objective, result=Findings)
-
-    return made
+    return thinking_agent("calc", tmp_path, [])
 
 
 @pytest.fixture
@@ -51,37 +39,23 @@ def declare(tmp_path, settings, agent):
 @pytest.fixture
 async def working(agent, topics, sentinel, model):
     """A worker with the agent's MCP servers connected."""
-    closing = []
+    async with AsyncExitStack() as closing:
 
-    async def start(settings) -> Worker:
-        settings = settings.model_copy(update={"openai_base_url": f"{model}/v1"})
-        metrics = Metrics(CollectorRegistry())
-        servers = mcp_servers(agent, settings, metrics)
-        keeping = asyncio.create_task(servers.keep())
-        models, broker = Models(settings, sentinel.scripts, metrics), bus.connect(settings, agent.name)
-        closing.append((keeping, models, broker))
-        await asyncio.wait_for(servers.settled(), 30)
-        await broker.start()
-        archive, runs = BlobStore("postgresql://unused", 1), RunStore(sentinel, 60)
-        runtime = AgentRuntime(
-            agent=agent,
-            settings=settings,
-            broker=broker,
-            sentinel=sentinel,
-            runs=runs,
-            archive=archive,
-            models=models,
-            metrics=metrics,
-            stops=KillSwitch(settings),
-        )
-        return Worker(runtime)
+        async def start(settings) -> Worker:
+            settings = settings.model_copy(update={"openai_base_url": f"{model}/v1"})
+            metrics = Metrics(CollectorRegistry())
+            servers = mcp_servers(agent, settings, metrics)
+            keeping = asyncio.create_task(servers.keep())
+            closing.push_async_callback(stopped, keeping)
+            await asyncio.wait_for(servers.settled(), 30)
+            return await closing.enter_async_context(worker_of(agent, settings, sentinel, metrics))
 
-    yield start
-    for keeping, models, broker in closing:
-        keeping.cancel()
-        await asyncio.wait([keeping], timeout=15)
-        await broker.stop()
-        await models.close()
+        yield start
+
+
+async def stopped(task: asyncio.Task) -> None:
+    task.cancel()
+    await asyncio.wait([task], timeout=15)
 
 
 async def test_a_model_calls_a_tool_of_a_third_party_server(agent, declare, working, model):
