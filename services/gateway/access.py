@@ -110,9 +110,9 @@ class Caller:
             return
         needs = NEEDS.get(route, Needs(frozenset()))
         if not needs.roles & {*self.principal.roles}:
-            wanted = " or ".join(sorted(needs.roles)) or "that no key has"
+            wanted = f"the role {' or '.join(sorted(needs.roles))}" if needs.roles else "a role that no key has"
             action = f"ask an operator for the role; `{self.name}` has: {', '.join(self.principal.roles)}"
-            raise self._refused("role", f"this request needs the role {wanted}", action)
+            raise self._refused("role", f"this request needs {wanted}", action)
         if needs.everywhere:
             self.act_for(EVERY)
 

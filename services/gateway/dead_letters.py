@@ -21,9 +21,11 @@ STATUS = {"unknown_dead_letter": 404, "unknown_topic": 404, "not_recordable": 50
 
 ACTION = {
     "unknown_dead_letter": "GET /v1/dead-letters?state=any lists all dead letters",
+    "unknown_topic": "name one of these topics",
     "already_handled": "to redrive it once more, send `again` with a `reason`",
     "busy": "GET the dead letter in a moment",
     "not_redrivable": "inspect its payload; publish a corrected message by hand, or discard it",
+    "too_large": "raise the topic's `max.message.bytes`, or discard it",
     "not_recordable": "create the declared topics, then repeat the request",
 }
 """Suggested action by error code."""

@@ -143,9 +143,9 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
         return error_response(error.status_code, error.error, error.headers)
     assert isinstance(error, HTTPException), "registered for it"
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-    return error_response(
-        error.status_code, ErrorInfo(code=code, message=f"{request.method} {request.url.path}: {error.detail}")
-    )
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    action = "GET /openapi.json lists the routes and their methods"
+    return error_response(error.status_code, ErrorInfo(code=code, message=message, suggested_action=action))
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -66,14 +66,25 @@ def api_of(parts: Parts) -> FastAPI:
         telemetry={"operation_spans": False, "metrics": False, "logs": False, "exclude": _not_traced},
     )
     own = parts.own_settings(GatewaySettings)
-    api.state.parts, api.state.stops = parts, KillSwitch(parts.settings)
-    most, most_by_key = own.max_followers, own.max_followers_per_key
-    api.state.follower_slots = FollowerSlots(Followers(parts.sentinel), most, most_by_key)
-    api.state.upload_slots = UploadSlots()
+    _add_state(api, parts, own)
     for router in (*ROUTERS, *([] if own.metrics_port else [metrics.router])):
         api.include_router(router)
     serve_docs(api)
     register_error_handlers(api)
+    _add_middleware(api, parts, own)
+    return api
+
+
+def _add_state(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
+    """Add what the dependencies of routes return."""
+    most, most_by_key = own.max_followers, own.max_followers_per_key
+    api.state.parts, api.state.stops = parts, KillSwitch(parts.settings)
+    api.state.follower_slots = FollowerSlots(Followers(parts.sentinel), most, most_by_key)
+    api.state.upload_slots = UploadSlots()
+
+
+def _add_middleware(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
+    """Add the middleware, from the innermost to the outermost."""
     api.add_middleware(BodyLimit, limit_of=lambda path: _limit(parts.settings, path))
     principals = read_principals(own.principals)
     refusals = Refusals(parts.metrics)
@@ -85,7 +96,6 @@ def api_of(parts: Parts) -> FastAPI:
             "access_unrestricted",
             action="set WAGGLE_KEYS: without keys every client that reaches the port may do everything",
         )
-    return api
 
 
 def _limit(settings: Settings, path: str) -> int:
