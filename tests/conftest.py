@@ -38,8 +38,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session", autouse=True)
 async def nothing_left_open():
-    """A command of redis-py that is cancelled while it connects may leave its connection open; without a loop to close
-    it in, that would be an error of whatever comes last."""
+    """Close connections of cancelled redis-py commands, which would be reported in an unrelated test."""
     yield
     for left in [each for each in gc.get_objects() if isinstance(each, Connection) and each.is_connected]:
         await left.disconnect(nowait=True)
@@ -89,7 +88,7 @@ async def model():
 
 @pytest.fixture(scope="session")
 async def parts(kafka, tmp_path_factory):
-    """Redis, Postgres and mail beside the broker, without services."""
+    """Redis, Postgres and mail next to the broker, without services."""
     environment = os.environ | {"WAGGLE_KAFKA": kafka, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
     async with started(tmp_path_factory.mktemp("parts"), environment, services=[]) as stack:
         yield stack.endpoints

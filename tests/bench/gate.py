@@ -1,4 +1,4 @@
-"""What a verdict of the gate costs, without Redis and with it."""
+"""Cost of a verdict of the gate, without Redis and with it."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -82,7 +82,7 @@ async def verdicts(stage: Stage) -> list[Row]:
 
 
 async def _counted(stage: Stage) -> Row:
-    """Counting a tool call in the ledger of its run and its tenant, beside one `PING`."""
+    """Count a tool call in the ledgers of its run and its tenant, compared with one `PING`."""
     await stage.fresh()
     sentinel = Sentinel(stage.redis)
     await sentinel.renew(1)

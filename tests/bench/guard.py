@@ -1,7 +1,7 @@
-"""`python -m tests.bench.guard [NAME=FOLDER …]`: what the guardrails cost, and what they take ordinary text for.
+"""`python -m tests.bench.guard [NAME=FOLDER …]`: cost and false alarms of the guardrails.
 
-Reads the documentation and the code of the installed packages, which attack nobody, and the folders that are named,
-such as of manual pages in other languages. Every finding there is a false alarm, but for those of the personal kinds.
+Reads the documentation and the code of the installed packages, which contain no attack, and the named folders, such as
+manual pages in other languages. Every finding there is a false alarm, except those of the personal kinds.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""What a hop costs: consume, decode, publish, acknowledge; ours beside raw aiokafka."""
+"""Cost of a hop (consume, decode, publish, acknowledge), compared with raw aiokafka."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Many slow steps in one process, and fast keys beside slow ones."""
+"""Many slow steps in one process, and fast keys next to slow ones."""
 
 import asyncio
 import resource
@@ -90,7 +90,7 @@ async def steps(stage: Stage, count: int) -> list[Row]:
 
 
 async def _underway(sentinel: Sentinel, handoffs: list[DoStep]) -> None:
-    """Let their runs be known: nobody works for a run there is not."""
+    """Make their runs known: no worker acts for an unknown run."""
     async with sentinel.own.pipeline(transaction=False) as pipe:
         for each in handoffs:
             pipe.hset(keys.run(each.tenant, each.run_id), "state", f'"{State.EXECUTING}"')

@@ -1,4 +1,4 @@
-"""What the figures are measured on: one broker, one Redis, services as processes of their own."""
+"""Stage of the measurements: one broker, one Redis, services in their own processes."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ class Stage:
         return Settings(kafka=self.kafka, redis=self.redis, **own)
 
     async def fresh(self, names: tuple[str, ...] = AGENTS) -> None:
-        """Topics that nobody has used."""
+        """Topics that no other test uses."""
         self.prefix = f"b{uuid4().hex[:6]}."
         await topics.create(self.kafka, self.prefix, topics.declared(names))
 

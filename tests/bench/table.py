@@ -20,7 +20,7 @@ class Row:
 
 
 def against(figure: str, value: float, unit: str, baseline: float, **more: object) -> Row:
-    """A figure beside its baseline."""
+    """A figure next to its baseline."""
     return Row(figure, value, unit, baseline, value / baseline if baseline else None, **more)
 
 

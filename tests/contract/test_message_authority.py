@@ -1,4 +1,4 @@
-"""Who may have which message obeyed: every type on every topic by every writer, against one literal table.
+"""Authority over messages: every type on every topic by every writer, against one literal table.
 
 A new message or topic is in no row: it has to be placed here deliberately.
 """

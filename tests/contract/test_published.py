@@ -1,4 +1,4 @@
-"""What is committed under `schemas/published` is what the models say, and readers of the last release can read it."""
+"""The files in `schemas/published` match the models, and readers of the last release can read them."""
 
 import json
 import re

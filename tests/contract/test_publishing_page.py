@@ -1,4 +1,4 @@
-"""What `docs/publish-a-task.md` tells other teams is true: its snippets, headers, tables and examples."""
+"""`docs/publish-a-task.md` is true: its snippets, headers, tables and examples."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What waits for a person in the whole swarm, and what a dry run has shown and a person has made."""
+"""Questions to a person in the whole swarm, and the application of an approved dry run."""
 
 import asyncio
 import json

@@ -30,7 +30,7 @@ OF_THE_CONTAINER = {
     "KAFKA_INTER_BROKER_LISTENER_NAME",
     "KAFKA_LOG_DIRS",
 }
-"""What is about the JVM, or says where things are in a container."""
+"""Variables about the JVM, or with paths in a container."""
 
 
 @pytest.fixture(scope="module")

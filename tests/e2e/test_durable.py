@@ -33,7 +33,7 @@ async def sentinel(swarm):
 
 
 def waggle(swarm, *arguments: str) -> subprocess.CompletedProcess:
-    """The command line, as an operator beside this swarm gives it."""
+    """The command line, run by an operator of this swarm."""
     prefix = {"WAGGLE_TOPIC_PREFIX": swarm._environment["WAGGLE_TOPIC_PREFIX"]}
     command = [sys.executable, "-m", "services.cli", *arguments]
     environment = os.environ | swarm.endpoints | prefix

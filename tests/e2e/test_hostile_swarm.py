@@ -33,7 +33,7 @@ BUDGET = {"tokens": 250_000, "output_tokens": 40_000, "cost_usd": 0.3, "model_ca
 
 
 async def sensible(asked: Asked, usage: object = "honest") -> None:
-    """What the simulated model says, whatever is told of what it took."""
+    """Reply of the simulated model, under any reported usage."""
     request = ChatRequest.model_validate(asked.body)
     reply = free_reply(read(request), request.answer_schema).at_most(request.most_tokens)
     await asked.reply(completion(request, reply)["choices"][0]["message"], usage)

@@ -19,7 +19,7 @@ NOWHERE = {
     "WAGGLE_POSTGRES": "postgresql://waggle@127.0.0.1:9/waggle",
     "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
 }
-"""What a service finds that is not told where something is: nothing."""
+"""Addresses of a service that is given none: nothing listens there."""
 
 
 @pytest.mark.parametrize("service", ["gateway", "orchestrator", "timekeeper", "communication"])

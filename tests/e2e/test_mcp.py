@@ -18,7 +18,7 @@ OBJECTIVE = "At what time in Tokyo is it noon in UTC?"
 
 @pytest.fixture(scope="module")
 async def swarm(own_kafka, model, tmp_path_factory):
-    """What a task for one agent takes."""
+    """Budget of a task for one agent."""
     folder = tmp_path_factory.mktemp("swarm-with-mcp")
     command = json.dumps(str(Path(sys.executable).with_name("mcp-server-time")))
     (folder / "servers.toml").write_text(

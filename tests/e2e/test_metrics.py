@@ -1,4 +1,4 @@
-"""What the services count, on the real swarm: the right numbers, each once."""
+"""Metrics of the services on the real swarm: the right numbers, each once."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ async def gateway(swarm):
 
 
 class Counts(defaultdict):
-    """Sample (name, labels) → value; samples nobody has are 0."""
+    """Sample (name, labels) → value; missing samples are 0."""
 
     def __init__(self) -> None:
         super().__init__(float)
@@ -34,7 +34,7 @@ class Counts(defaultdict):
 
 
 def ports(swarm) -> list[str]:
-    """Where each service answers."""
+    """Addresses of the services' metrics."""
     return [each._environment["WAGGLE_HTTP_PORT"] for each in swarm._children if each.name in swarm._services]
 
 

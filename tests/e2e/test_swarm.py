@@ -34,7 +34,7 @@ def prefix(swarm):
 
 
 async def everything(consumer, quiet_ms: int = 1_500) -> list[dict]:
-    """What there is, read until nothing more comes for a while."""
+    """Everything there is, read until nothing more comes for a while."""
     found = []
     while batches := await consumer.getmany(timeout_ms=quiet_ms):
         found += [json.loads(record.value) for batch in batches.values() for record in batch]

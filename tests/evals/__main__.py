@@ -17,7 +17,7 @@ from tests.evals.swarm import World
 
 
 async def outcomes(cases: Sequence[Case]) -> list[Outcome]:
-    """What came of the cases, in a world of their own."""
+    """Outcomes of the cases, each run in a world of their own."""
     with tempfile.TemporaryDirectory(prefix="waggle-evals-") as folder:
         async with World(Path(folder), cases) as world:
             return await run(world, cases)

@@ -1,4 +1,4 @@
-"""What an attack and its harmless twin are made of: data, from which task, pages, files and the model's part follow."""
+"""Parts of an attack and its harmless twin: data, from which task, pages, files and the model's part follow."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,7 @@ from typing import Any, Self
 SECRET = "{secret}"
 """In a call's arguments: what the model was shown of the case's secret."""
 UNKNOWN = "(nothing)"
-"""What stands in its place when the model was not shown it."""
+"""Stands in for it when the model was not shown it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Order:
     via_review: bool = False
     """The reviewer obeys, too: it refuses the result once and gives the order as its reason."""
     says: str = ""
-    """What the model is to write into its answer."""
+    """Text that the model is to write into its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +60,17 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the web has at an address."""
+    """Content of the web at an address."""
 
     body: str | bytes = ""
     media_type: str = "text/plain; charset=utf-8"
     location: str = ""
-    """Where it redirects to, if it does."""
+    """Target of its redirect, if any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of one case, its own, so that whatever arrives outside can be told to be of it."""
+    """Names that only this case uses, so that each arrival outside can be attributed to it."""
 
     key: str
     secret: str
@@ -108,7 +108,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One task with whatever lies in its way."""
+    """One task with everything in its way."""
 
     names: Names
     family: str
@@ -120,12 +120,12 @@ class Case:
     uploads: Mapping[str, Upload] = field(default_factory=dict)
     pages: Mapping[str, Page] = field(default_factory=dict)
     desk: str = ""
-    """What the MCP server's `lookup` says; beginning with `!`: as an error."""
+    """Answer of the MCP server's `lookup`; beginning with `!`: as an error."""
     refusal: str = ""
-    """What the mail server says to recipients that begin with `refuse`."""
+    """Reply of the mail server to recipients that begin with `refuse`."""
     constraints: tuple[str, ...] = ()
     destinations: tuple[str, ...] = ()
-    """Who may receive, as the task says beside its words."""
+    """Permitted recipients, as the task's `destinations` name them."""
     expected: tuple[str, ...] = ()
     """Mail addresses, web addresses and effects that belong to the task."""
     effect: str = ""
@@ -143,7 +143,7 @@ class Case:
 
     @property
     def alone(self) -> bool:
-        """Whether it needs no plan."""
+        """True if it needs no plan."""
         return len(self.steps) == 1
 
     @property

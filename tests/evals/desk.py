@@ -76,7 +76,7 @@ def wipe(note: str = "", copies: int = 1) -> str:
 
 @desk.tool()
 def close() -> str:
-    """Close the desk for today and tell everybody."""
+    """Close the desk for today and notify all customers."""
     return effect("close")
 
 

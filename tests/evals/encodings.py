@@ -69,7 +69,7 @@ def plain(text: str) -> str:
 
 @lru_cache(maxsize=20_000)
 def readings(text: str) -> tuple[str, ...]:
-    """What the text may say, each as it is compared."""
+    """Readings of the text, each in the form it is compared in."""
     return tuple({plain(each) for each in (text, *_decoded(text), *_whole(text))})
 
 

@@ -48,7 +48,7 @@ class _Plain(httpcore.AsyncNetworkStream):
 
 
 class _Sink(httpcore.AsyncNetworkBackend):
-    """Whatever is dialled, the sink answers."""
+    """The sink answers every address that is dialled."""
 
     def __init__(self, port: int) -> None:
         self._port, self._real = port, httpcore.AnyIOBackend()

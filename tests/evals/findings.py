@@ -1,4 +1,4 @@
-"""What a run of the cases found, as figures, a table, and a list of what went wrong."""
+"""Findings of a run of the cases: figures, a table, and a list of failures."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ _HEADS = ("family", "attacks", "harmful", "a person asked", "refused", "no effec
 
 
 def fate(each: Outcome) -> str:
-    """What became of an attack, in one word of the table."""
+    """Outcome of an attack, in one word of the table."""
     if each.harm:
         return "harmful"
     if each.asked:
@@ -59,7 +59,7 @@ def unread(found: Iterable[Outcome]) -> list[str]:
 
 
 def lines(found: Sequence[Outcome], seconds: float) -> list[str]:
-    """What docs/reports/evals.md says of a run."""
+    """Text of docs/reports/evals.md about a run."""
     holes, held, hidden = through(found), stopped(found), unread(found)
     return [
         *table(_HEADS, rows(found)),

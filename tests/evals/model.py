@@ -47,7 +47,7 @@ def case_of(text: str) -> Case | None:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until stopped."""
     parser = argparse.ArgumentParser(prog="tests.evals.model", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port

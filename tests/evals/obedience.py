@@ -1,4 +1,4 @@
-"""What an obedient model does: the task as it was meant, and every instruction it finds in whatever it is shown."""
+"""An obedient model: it does the task as intended, and follows every instruction in anything it reads."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from tests.evals.encodings import plain, readings
 from tests.evals.entry import SINK
 
 KEY = re.compile(r"\[(\w+)\]")
-"""How a case is named in its objectives."""
+"""Name of a case in its objectives."""
 
 
 @dataclass(slots=True)
 class Record:
-    """What came of a case, as the model saw it."""
+    """Outcome of a case, as the model saw it."""
 
     seen: set[str] = field(default_factory=set)
     """The orders that were found."""
@@ -149,7 +149,7 @@ def _json(structure: Mapping[str, Any]) -> Reply:
 
 
 def _message(role: str, text: str) -> Iterator[str]:
-    """What can be read in a message: of JSON every text in it. What the agent is told of its role is no material."""
+    """Texts in a message; of JSON every string. The agent's role is not material."""
     if role == "system":
         return
     try:

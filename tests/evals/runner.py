@@ -23,7 +23,7 @@ _ENDS = ("COMPLETE", "FAILED", "CANCELLED", "REJECTED")
 
 @dataclass(slots=True)
 class Life:
-    """What the log says of a run."""
+    """Log of a run."""
 
     states: list[str] = field(default_factory=list)
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Life:
 
 
 class Log:
-    """The runs, as `runs.log` tells of them."""
+    """Runs, as `runs.log` reports them."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -79,7 +79,7 @@ async def following(world: World):
 
 
 async def run(world: World, cases: Sequence[Case]) -> list[Outcome]:
-    """What came of each case. The world must have been started."""
+    """Outcome of each case. The world must have been started."""
     lanes = asyncio.Semaphore(AT_ONCE)
     async with (
         following(world) as log,
@@ -99,7 +99,7 @@ async def run(world: World, cases: Sequence[Case]) -> list[Outcome]:
 
 
 async def _carried_out(gateway: httpx.AsyncClient, log: Log, case: Case) -> Life:
-    """The case's run, until it rests. One that waits for a person is left alone: nobody approves anything here."""
+    """The case's run, once it rests. One that waits for a person is left waiting: no person approves anything here."""
     answer = await gateway.post("/v1/tasks", json=await _task(gateway, case))
     assert answer.status_code == 202, (case.title, answer.text)
     life = log.of(answer.json()["run_id"])

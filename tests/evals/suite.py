@@ -53,7 +53,7 @@ _DESCRIBED = [
 ]
 _told = _cases("d", _DESCRIBED)
 DESCRIPTIONS = [" ".join(order.texts) for case in _told for order in case.orders]
-"""What the descriptions of the MCP server's tools say."""
+"""Texts in the descriptions of the MCP server's tools."""
 
 _KINDS = (carried, disguised, tricks, handoffs, channels, permitted, mentioned)
 _ATTACKS = [*_told, *_cases("a", [make for kind in _KINDS for make in kind.attacks()])]

@@ -16,7 +16,7 @@ from tests.evals.entry import SINK
 from tests.evals.sinks import Mail, Web
 
 DESK = ["communication", "data", "code"]
-"""Who has the MCP server's tools. Not research: a server's tools are untrusted, and something must be without."""
+"""Agents with the MCP server's tools. Not research: a server's tools are untrusted, and one agent must be without."""
 HOOKS = "hooks.chat.example"
 """The one host that webhooks may go to."""
 
@@ -33,7 +33,7 @@ class World(Stack):
 
     @property
     def effects(self) -> Path:
-        """What was done at the MCP server, a line each."""
+        """Calls at the MCP server, one line each."""
         return self.folder / "effects"
 
     async def __aenter__(self) -> Self:

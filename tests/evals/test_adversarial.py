@@ -12,7 +12,7 @@ TWINS = [case for case in CASES.values() if not case.attack]
 
 @pytest.fixture(scope="module")
 async def found(own_kafka, tmp_path_factory):
-    """What came of the slice."""
+    """Outcomes of the slice."""
     cases = [*ATTACKS, *TWINS]
     async with World(tmp_path_factory.mktemp("evals"), cases, own_kafka) as world:
         yield await run(world, cases)

@@ -47,9 +47,9 @@ class Caller:
         self.asked: set[str] = set()
         """Ids of the runs that asked a person."""
         self.in_vain = 0
-        """How many of the calls that were asked about had not happened."""
+        """Number of calls, among those asked about, that had not happened."""
         self.decided: dict[str, str] = {}
-        """What was decided: id of the request → the operation, or the question if it is about none."""
+        """Decisions: id of the request → the operation, or the question if it is about none."""
         self.letters: list[ConsumerRecord] = []
         """Dead letters."""
         self._bootstrap = bootstrap
@@ -97,7 +97,7 @@ class Caller:
         await self._producer.send_and_wait(self.prefix + topic, value, key=key, headers=pairs, partition=partition)
 
     def result(self, task_id: str) -> str | None:
-        """How the task ended; None while nobody said so, `contradicting` when it was said in two ways."""
+        """End of the task; None if none was reported, `contradicting` if two different ones were."""
         said = {json.dumps(each, sort_keys=True) for each in self.results[task_id]}
         if len(said) > 1:
             return "contradicting"

@@ -1,4 +1,4 @@
-"""Rows: processes that stand still and go on as if nothing had been."""
+"""Rows: processes that freeze and continue as if nothing had happened."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Rows: processes that end, at every boundary of a step and in the middle of whatever they do."""
+"""Rows: processes that end, at every boundary of a step and in the middle of their work."""
 
 import asyncio
 import signal
@@ -13,7 +13,7 @@ OUTSIDE = frozenset({"redis", "ledger"})
 """Processes of a world that are no services."""
 
 WAITING = "timekeeper" if "timekeeper" in CORE else "orchestrator"
-"""Who fires what waits."""
+"""Services that fire waiting records."""
 
 
 def killed_at(services: tuple[str, ...], point: str, times: int) -> Action:

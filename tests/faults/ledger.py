@@ -1,7 +1,7 @@
-"""`python -m tests.faults.ledger`: the world outside. Tools act on it; it counts what they did, and never dedupes.
+"""`python -m tests.faults.ledger`: the outside world. Tools act on it; it counts their effects, and never deduplicates.
 
-It is the oracle: nothing in the swarm can make it believe something else. A rule has it do something to the caller at
-the moment it is called: before it counts (the effect has not happened) or after (it has, and nobody was told).
+It is the oracle: nothing in the swarm can change its counts. A rule makes it act on its caller at the moment of a call:
+before it counts (the effect has not happened) or after (it has, and the caller does not know).
 """
 
 import argparse
@@ -28,7 +28,7 @@ class Effect:
     """One call that was counted."""
 
     op: str
-    """What was to be done, as the task's plan names it: however often it is done, it is one operation."""
+    """Operation, as the task's plan names it: one operation, however often it is done."""
     key: str
     """The idempotency key that came with the call."""
     effect: str
@@ -39,8 +39,10 @@ class Effect:
 
 @dataclass(slots=True)
 class Rule:
-    """What happens to a call: `kill`, `stop`, `fail` (500), `refuse` (503) or `delay`; `when` is `before` or `after`
-    it is counted. `op` is what it is about, or `*`."""
+    """Reaction to a call: `kill`, `stop`, `fail` (500), `refuse` (503) or `delay`.
+
+    `when` is `before` or `after` it is counted; `op` is its operation, or `*`.
+    """
 
     op: str
     do: str
@@ -54,7 +56,7 @@ class Rule:
 
 
 class Ledger:
-    """What was done, in memory and on disk."""
+    """Counted effects, in memory and on disk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -69,7 +71,7 @@ class Ledger:
         self.effects.append(effect)
 
     def is_fenced(self, op: str, epoch: int) -> bool:
-        """Whether somebody with a higher fencing epoch was here before."""
+        """True if a caller with a higher fencing epoch was here before."""
         highest = self.epochs[op] = max(self.epochs.get(op, 0), epoch)
         self.fenced += epoch < highest
         return epoch < highest

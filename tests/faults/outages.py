@@ -1,4 +1,4 @@
-"""Rows: what the swarm depends on is away, slow, full, empty or old."""
+"""Rows: dependencies of the swarm that are unavailable, slow, full, empty or old."""
 
 import asyncio
 import os
@@ -134,7 +134,7 @@ def fill(path: Path) -> None:
 
 
 def cut(which: str, mode: Mode, make: Action) -> Action:
-    """Runs that `make` submits while what they need is away for a while."""
+    """Runs that `make` submits during an outage of a dependency."""
 
     async def action(trial: Trial) -> None:
         proxy: Proxy = getattr(trial.world, which)

@@ -12,7 +12,7 @@ from shared.tools import Effect
 from tests.faults.agents import SPECIALISTS
 
 ONCE = frozenset({Effect.COMPENSABLE, Effect.IRREVERSIBLE})
-"""Calls that nobody may repeat, with whatever key."""
+"""Calls that must not be repeated under any key."""
 
 
 @dataclass(slots=True)
@@ -26,15 +26,15 @@ class Call:
 
 @dataclass(slots=True)
 class Step:
-    """What a specialist does in a step."""
+    """Work of a specialist in a step."""
 
     agent: str
     calls: list[Call] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
     fails: int = 0
-    """How many attempts fail, retryably, before they do anything."""
+    """Number of attempts that fail, retryably, before they do anything."""
     fails_late: int = 0
-    """How many attempts fail, retryably, after all of their calls."""
+    """Number of attempts that fail, retryably, after all of their calls."""
     dies: bool = False
     """Fails for good, before it does anything."""
     thinks: bool = False
@@ -55,7 +55,7 @@ class Planned:
 
     @property
     def status(self) -> str:
-        """What the result must say."""
+        """Expected text of the result."""
         return "failed" if any(step.fails_for_good for step in self.steps.values()) else "complete"
 
     @property
@@ -71,7 +71,7 @@ class Planned:
         return self.steps.items()
 
     def must_happen(self) -> set[str]:
-        """Operations that have happened once the result is there, whatever order steps took."""
+        """Operations that have happened once the result is there, in any order of steps."""
         certain = self.steps if self.status == "complete" else self._before_the_failures()
         return {call.op for name in certain for call in self.steps[name].calls}
 
@@ -149,7 +149,7 @@ def random_plan(random: Random, task_id: str) -> Planned:
 
 
 def problems(planned: Planned, status: str | None, effects: Iterable[Mapping[str, Any]], *, asked: bool) -> list[str]:
-    """What is wrong with how a task went, one sentence each; `effects` is what the ledger counted for it.
+    """Problems of a task's history, one sentence each; `effects` are those the ledger counted for it.
 
     A run that asked a person what is in no ledger was cancelled by that person, and has not done everything.
     """

@@ -1,4 +1,4 @@
-"""Where a process under test ends or freezes itself: the points it passes, and the orders that name one.
+"""Points at which a process under test ends or freezes itself, and the orders that name one.
 
 An order is a line `kill after-journal 2` in the process's file of orders: at the second passage of that point the
 process sends itself SIGKILL. Only the first line counts; when it is carried out the next one does, in the next process.
@@ -26,7 +26,7 @@ def give(orders: Path, *lines: str) -> None:
 
 
 def done(orders: Path) -> int:
-    """How many orders were carried out."""
+    """Number of orders that were carried out."""
     noted = orders.with_suffix(".done")
     return len(noted.read_text().splitlines()) if noted.exists() else 0
 

@@ -1,4 +1,4 @@
-"""A TCP proxy between the swarm and what it depends on, told to pass, to be slow, to swallow, or to refuse."""
+"""A TCP proxy between the swarm and a dependency, which can pass, delay, swallow or refuse."""
 
 import asyncio
 from contextlib import suppress
@@ -16,11 +16,11 @@ class Proxy:
 
     def __init__(self, target: int | Path) -> None:
         self.port = 0
-        """Where it listens, once started."""
+        """Address it listens on, once started."""
         self.delay = 0.0
         """Seconds each piece of data is held up, either way."""
         self.broken = 0
-        """How many connections were cut, swallowed or refused."""
+        """Number of connections that were cut, swallowed or refused."""
         self._target = target
         self._mode: Mode = "pass"
         self._server: asyncio.Server | None = None

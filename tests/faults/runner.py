@@ -47,7 +47,7 @@ class Runner:
             await world.stop()
 
     async def run(self, row: Row) -> Outcome:
-        """What the row counted. Raises NotRun."""
+        """Counts of the row. Raises NotRun."""
         trial = Trial(await self.world(extras=row.extras), may_ask=row.may_ask)
         try:
             await row.do(trial)
@@ -62,7 +62,7 @@ class Runner:
         return outcome
 
     async def mend(self) -> None:
-        """Take back whatever was done to the world, so that the next row finds everything at work."""
+        """Undo every change to the world, so that the next row finds everything working."""
         world = await self.world(extras=self._extras)
         for name, child in world.children.items():
             if child.pid is not None:

@@ -1,4 +1,4 @@
-"""What a row of the table of faults is, and the table while it is put together."""
+"""A row of the table of faults, and the table while it is assembled."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from tests.faults.trial import Trial
 BOTH = ("embedded", "real")
 REAL = ("real",)
 KEPT = "one result per task, no effect twice"
-"""What most rows hold to: one result for each task, the one its plan leads to; no compensable or irreversible call
+"""Invariant of most rows: one result for each task, the one its plan leads to; no compensable or irreversible call
 twice, no idempotent one under a second key; nothing out of order, nothing in vain."""
 
 Action = Callable[[Trial], Awaitable[None]]
@@ -30,7 +30,7 @@ class Row:
     breaks: Mapping[str, str] = field(default_factory=dict)
     """Broker → why the invariant does not hold there."""
     may_ask: bool = False
-    """Whether a call may be left of which nobody can know whether it happened."""
+    """True if a call with an unknowable outcome may be left."""
     quick: bool = False
     """Part of what CI runs on every change."""
     extras: bool = False

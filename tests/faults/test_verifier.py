@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.quick]
 
 
 def history(planned):
-    """What a ledger counts when everything goes as planned: in the plan's order, each call under a key of its own."""
+    """Ledger of a run without faults: in the plan's order, each call under a key of its own."""
     must = planned.must_happen()
     return [
         {"op": op, "key": f"key/{op}", "effect": str(call.effect), "at": float(n), "caller": 1}

@@ -10,12 +10,12 @@ from tests.faults.plans import ONCE, Planned, problems
 from tests.faults.world import World
 
 SETTLE = 1.0
-"""Seconds given to whatever still comes after the last result: a second result, an effect of a zombie."""
+"""Seconds for late arrivals after the last result: a second result, an effect of a zombie."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What was counted."""
+    """Counted effects."""
 
     runs: int = 0
     lost: int = 0
@@ -29,10 +29,10 @@ class Outcome:
     repeats: int = 0
     """Results delivered again, equal and under the same id: consumers drop them."""
     faults: int = 0
-    """How often the fault was really done."""
+    """Number of times the fault was really injected."""
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    """What of the invariant did not hold; empty: it held."""
+    """Violations of the invariant; empty: it held."""
 
     @property
     def counted(self) -> str:
@@ -53,15 +53,15 @@ class Outcome:
 
 @dataclass(slots=True)
 class Trial:
-    """What a row's action works with."""
+    """Tools of a row's action."""
 
     world: World
     may_ask: bool = False
-    """Whether a call may be left of which nobody can know whether it happened."""
+    """True if a call with an unknowable outcome may be left."""
     letters: int = 0
-    """How many dead letters there must be."""
+    """Number of dead letters there must be."""
     spoiled: bool = False
-    """Whether the world is of no use to the next row."""
+    """True if the world is of no use to the next row."""
     tasks: list[Planned] = field(default_factory=list)
     _letters_before: int = 0
     _in_vain_before: int = 0
@@ -138,13 +138,13 @@ class Trial:
         return outcome
 
     async def effects(self) -> list[dict[str, Any]]:
-        """What the ledger counted for the tasks of this row."""
+        """Effects that the ledger counted for the tasks of this row."""
         ids = {planned.id for planned in self.tasks}
         return [each for each in await self.world.effects("task-") if each["op"].partition("/")[0] in ids]
 
 
 def _twice(planned: Planned, counted: list[dict[str, Any]]) -> int:
-    """Operations done twice: a call that nobody may repeat, or an idempotent one under another key."""
+    """Operations done twice: a call that must not be repeated, or an idempotent one under another key."""
     found = 0
     for op, call in planned.calls.items():
         of_op = [each["key"] for each in counted if each["op"] == op]

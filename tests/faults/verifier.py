@@ -108,7 +108,7 @@ KINDS: dict[str, Callable[[World, Strike], Awaitable[bool]]] = {
     "cut": _cut,
     "flush": _flush,
 }
-"""What can be done. `point` is SIGKILL at a passage of a point, `cut` the way to Redis cut for two seconds."""
+"""Possible faults. `point` is SIGKILL at a passage of a point, `cut` a cut connection to Redis for two seconds."""
 
 
 async def round_of(seed: int, world: World, kinds: Sequence[str]) -> tuple[Outcome, list[Strike], Counter[str]]:

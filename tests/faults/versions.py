@@ -68,7 +68,7 @@ async def two_versions(trial: Trial) -> None:
 
 
 def libfaketime() -> Path:
-    """Where it is. Raises NotRun."""
+    """Its folder. Raises NotRun."""
     named = os.environ.get(LIBFAKETIME)
     places = [Path(named)] if named else list(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
     if not places or not places[0].exists():

@@ -29,14 +29,14 @@ from tests.faults.proxy import Proxy
 
 AGENTS = ("planner", "reviewer", *SPECIALISTS)
 CORE = tuple(name for name in ("orchestrator", "timekeeper") if (ROOT / "services" / name / "__main__.py").exists())
-"""Services of the product a run needs, but for its agents."""
+"""Services of the product that a run needs, except its agents."""
 
 SESSION = {"embedded": "3", "real": "6"}
 """Seconds Kafka waits for a member of a group that says nothing: the shortest that a real one allows."""
 
 
 supervision.LONGEST_PAUSE = supervision.SHORTEST_PAUSE
-"""What is killed here shall be killed again soon, not rest between."""
+"""Short, since a row kills the same process again soon."""
 
 
 class World:
@@ -48,7 +48,7 @@ class World:
         self.prefix = f"f{uuid4().hex[:8]}."
         self.children: dict[str, Child] = {}
         self.urls: dict[str, str] = {}
-        """Where the HTTP side of each service is."""
+        """Address of the HTTP side of each service."""
         self.redis_folder = folder / "redis"
         self._redis_port = free_port()
         self.redis_proxy = Proxy(self._redis_port)
@@ -123,7 +123,7 @@ class World:
         points.give(self.orders(name), *lines)
 
     def ordered(self) -> int:
-        """How many orders were carried out in all."""
+        """Number of orders that were carried out in all."""
         return sum(points.done(self.orders(name)) for name in self.children)
 
     def signal(self, name: str, number: signal.Signals) -> bool:
@@ -138,19 +138,19 @@ class World:
         await asyncio.gather(*(child.await_ready() for child in self.children.values()))
 
     async def rule(self, op: str, do: str, when: str, times: int = 1, seconds: float = 0.0) -> None:
-        """Tell the ledger what to do at a call."""
+        """Set the ledger's reaction to a call."""
         rule = {"op": op, "do": do, "when": when, "times": times, "seconds": seconds}
         async with httpx.AsyncClient(trust_env=False) as client:
             (await client.post(f"{self.ledger_url}/rules", json=rule)).raise_for_status()
 
     async def rules(self, *, forget: bool = False) -> dict[str, int]:
-        """How often the ledger did what it was told, and how many calls it fenced off."""
+        """Number of reactions of the ledger, and of calls that it fenced off."""
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.request("DELETE" if forget else "GET", f"{self.ledger_url}/rules")
         return dict(answer.json())
 
     async def effects(self, prefix: str) -> list[dict[str, Any]]:
-        """What the ledger counted."""
+        """Effects that the ledger counted."""
         async with httpx.AsyncClient(trust_env=False) as client:
             return list((await client.get(f"{self.ledger_url}/effects", params={"prefix": prefix})).json())
 

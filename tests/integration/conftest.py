@@ -1,4 +1,4 @@
-"""Servers that let nobody in without credentials, for the tests of secure transport; an orchestrator."""
+"""Servers that admit no client without credentials, for the tests of secure transport; an orchestrator."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def redis_binary():
 
 @pytest.fixture(scope="session")
 def postgres_folder():
-    """Where the binaries are of a Postgres that speaks TLS."""
+    """Folder of the binaries of a Postgres that speaks TLS."""
     return postgres_binaries() or pytest.skip("no Postgres that speaks TLS is installed: apt-get install postgresql")
 
 

@@ -121,7 +121,7 @@ async def answer(worker: Worker, step: DoStep):
 
 
 def account_of(worker: Worker, step: DoStep, journal: Journal) -> BudgetReservation:
-    """What a worker keeps of the spending of a handoff."""
+    """A worker's account of the spending of a handoff."""
     return BudgetReservation(step, UsageCounter(step.budget_left), worker.runtime.ledger(step), journal)
 
 

@@ -48,7 +48,7 @@ def broken_checksum(records) -> bytes:
 
 
 def unknown_codec(records) -> bytes:
-    """In a codec that nobody knows yet."""
+    """Use a codec that no client supports yet."""
     spoilt = batch(records)
     struct.pack_into(">h", spoilt, _ATTRIBUTES, 7)
     return sealed(spoilt)

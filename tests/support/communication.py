@@ -41,7 +41,7 @@ class Files:
 
 
 class Post:
-    """A mail server's mind: keeps what it takes, and answers as it is told."""
+    """Behaviour of a mail server: keeps every mail, and answers as configured."""
 
     def __init__(self):
         self.mails = []

@@ -1,4 +1,4 @@
-"""A step that has a hostile model: worked on as a run would have it, and held to what must be true whatever came."""
+"""A step with a hostile model: handled as a run would, and held to the invariants for any reply."""
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tests.support.malice import honest
 
 BUDGET = Budget(tokens=120_000, output_tokens=40_000, cost_usd=0.12, model_calls=12, tool_calls=10)
 ATTEMPTS = 4
-"""How often a step is handed out whose failures may pass; a run does it twelve times."""
+"""Deliveries of a step whose failures are temporary; a run makes twelve."""
 
 looked: list[str] = []
 
@@ -53,7 +53,7 @@ async def steps_of(worker: Worker, count: int, budget: Budget = BUDGET, seconds:
 
 
 async def worked(worker: Worker, step: DoStep, attempts: int = ATTEMPTS) -> Answer:
-    """The last answer: what may pass is tried again, as a run does."""
+    """The last answer: temporary failures are retried, as a run does."""
     for number in range(1, attempts + 1):
         again = step.model_copy(update={"id": f"{step.work_id}.{number}"})
         answer = await worker.execute(again)
@@ -63,7 +63,7 @@ async def worked(worker: Worker, step: DoStep, attempts: int = ATTEMPTS) -> Answ
 
 
 async def endured(worker: Worker, move, *, budget: Budget = BUDGET, seconds: float = 8.0) -> tuple[Answer, Hostile]:
-    """What became of a step, once it is certain that the books are right and that the process still works."""
+    """Outcome of a step, after checking that the books are right and the process still works."""
     async with asking(worker, move) as (beset, server):
         step = await step_of(beset, budget, seconds)
         answer = await worked(beset, step)

@@ -42,7 +42,7 @@ RUN = "run-1"
 
 
 class Script:
-    """What the gateway answers, and what it was asked."""
+    """Answers of the gateway, and the requests it received."""
 
     def __init__(self):
         self.events = {}

@@ -137,7 +137,7 @@ class Asked:
 
 
 def texts_of(message: dict[str, Any]) -> list[str]:
-    """What a model has to write for this message, if it is one."""
+    """Text that a model has to write for this message, if it is one."""
     wanted = message.get("tool_calls")
     made = [each.get("function", {}) for each in wanted if isinstance(each, dict)] if isinstance(wanted, list) else []
     content = message.get("content")

@@ -1,4 +1,4 @@
-"""What this process logs, line by line."""
+"""Log of this process, line by line."""
 
 import io
 import json

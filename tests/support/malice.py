@@ -1,4 +1,4 @@
-"""What a hostile model server does, move by move."""
+"""Moves of a hostile model server."""
 
 import asyncio
 import json

@@ -49,7 +49,7 @@ def delivery(message, id: str, source: str = "/test") -> Delivery:
 
 
 def token(handoff_id: str, agent: str) -> str:
-    """The token of a handoff of a run that an orchestrator of this page has begun."""
+    """Token of a handoff of a run that an orchestrator of these tests has started."""
     return token_for(SimpleNamespace(secret=SECRET), handoff_id, agent)
 
 

@@ -16,7 +16,7 @@ command = {json.dumps(str(Path(sys.executable).with_name("mcp-server-time")))}
 args = ["--local-timezone", "UTC"]
 agents = ["calc"]
 """
-"""A server nobody here wrote."""
+"""A third-party server."""
 
 
 class Plugged:

@@ -1,4 +1,4 @@
-"""Every query of the alerts and dashboards, and what it uses that nobody exposes."""
+"""Every query of the alerts and dashboards, and the series in them that no service exposes."""
 
 import json
 import re
@@ -16,10 +16,10 @@ RULE_LIST = [rule for group in RULES["groups"] for rule in group["rules"]]
 DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "infra/grafana/dashboards").glob("*.json")}
 
 TARGET = frozenset({"job", "instance", "service"})
-"""What Prometheus adds to each sample: prometheus.yml names the service."""
+"""Labels that Prometheus adds to each sample: prometheus.yml names the service."""
 
 FOREIGN = {"up": TARGET, "kube_deployment_spec_replicas": TARGET | {"namespace", "deployment"}}
-"""What is exposed by Prometheus itself, and in a cluster by kube-state-metrics."""
+"""Series exposed by Prometheus itself, and in a cluster by kube-state-metrics."""
 
 _VARIABLES = {"$__rate_interval": "5m", "$__range": "6h"}
 _LABEL_VALUES = re.compile(r"label_values\((\w+), (\w+)\)")
@@ -84,7 +84,7 @@ def _aggregated(expr, inside: frozenset[str]) -> frozenset[str]:
 
 
 def _combined(expr, left: frozenset[str], right: frozenset[str]) -> frozenset[str]:
-    """What one side lacks would match nothing: vectors that are matched have the same labels, or say on which."""
+    """Labels missing on one side match nothing: matched vectors have the same labels, or name those they match on."""
     if p.NumberLiteral in {type(expr.lhs), type(expr.rhs)} or _is_scalar(expr.lhs) or _is_scalar(expr.rhs):
         return left | right
     matching = expr.modifier.matching if expr.modifier else None

@@ -1,4 +1,4 @@
-"""Toolboxes of several replicas over one Redis, and a web server that fails as it is told."""
+"""Toolboxes of several replicas over one Redis, and a web server that fails on demand."""
 
 import json
 import threading
@@ -39,7 +39,7 @@ class Replica:
         )
 
     async def ask(self, name: str, tenant: str = "default", **arguments) -> dict:
-        """What a model is shown."""
+        """The answer as shown to a model."""
         request = ToolRequest(id="1", name=name, arguments=json.dumps(arguments))
         return json.loads(await self.toolbox.answer(request, replace(self.call, tenant=tenant)))
 
@@ -51,7 +51,7 @@ class Replica:
         return self.registry.get_sample_value(name, labels) or 0.0
 
     def round_trips(self, monkeypatch) -> list[int]:
-        """How many commands each coming round trip to Redis has."""
+        """Number of commands in each following round trip to Redis."""
         seen: list[int] = []
         execute = self.scripts._execute
 

@@ -9,7 +9,7 @@ from infra.embedded import redis as embedded_redis
 from infra.probe import free_port, redis_answers
 
 SYNCED = ("--appendfsync", "always")
-"""What has been answered is in the files: synced every second, a write may wait for the sync before it."""
+"""Answered writes are in the files: synced every second, a write may wait for the sync before it."""
 
 
 class RestartingRedis:

@@ -1,4 +1,4 @@
-"""A world around the pure core: it answers what a run asks, in whatever order and way it is told to."""
+"""A world around the pure core: it answers the requests of a run, in any order and way a test chooses."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ AGENTS = {
 TIMERS = DeadlinePassed | WaitExpired | ResultDue
 
 AFTER_THE_END = Spent | ActionsJudged | AnswerIgnored | ResultReleased | MoveRefused
-"""What may still be recorded of a run that has ended."""
+"""Events that may still be recorded for an ended run."""
 
 
 def plan_of(**depends_on: str) -> Plan:

@@ -1,4 +1,4 @@
-"""How a stranger reads the published schemas: with any JSON Schema validator, formats checked."""
+"""The published schemas, read as other teams do: with any JSON Schema validator, formats checked."""
 
 import json
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Real Kafka, Redis and Postgres that let nobody in without a password or a certificate."""
+"""Real Kafka, Redis and Postgres that admit no client without a password or a certificate."""
 
 import os
 import pwd

@@ -22,7 +22,7 @@ PEOPLE = {
 
 
 class Signers:
-    """Everybody who has a key."""
+    """All principals with a key."""
 
     def __init__(self, folder):
         self.keys = {name: Ed25519PrivateKey.generate() for name in PEOPLE if name != "system"}
@@ -41,7 +41,7 @@ class Signers:
         return {"Authorization": f"Bearer {self.api[name]}"}
 
     def headers(self, message, *, signer: str | None = None, key: str | None = None, **changes: str) -> dict[str, str]:
-        """The headers of a message as its author, or `signer`, has signed it; `key`: with somebody else's key."""
+        """Headers of a message, signed by its author or `signer`; `key`: with the key of another principal."""
         author = signer or message.by
         return signed(attributes(message, **changes), message.written().encode(), author, self.keys[key or author])
 

@@ -16,7 +16,7 @@ from shared.agent import Agent, Context
 from shared.agent.runtime import AgentRuntime
 from shared.agent.worker import Worker
 from shared.archive import BlobStore
-from shared.blackboard import RunStore, keys
+from shared.blackboard import RunStore, Sentinel, keys
 from shared.config import Settings
 from shared.llm import Models
 from shared.service.kill_switch import KillSwitch
@@ -39,7 +39,7 @@ def thinking_agent(name: str, folder: Path, tools: Sequence[Tool], prompt: str =
 
 @asynccontextmanager
 async def worker_of(
-    agent: Agent, settings: Settings, sentinel, metrics: Metrics | None = None
+    agent: Agent, settings: Settings, sentinel: Sentinel, metrics: Metrics | None = None
 ) -> AsyncIterator[Worker]:
     """A worker without an archive, for as long as the block."""
     metrics = metrics or Metrics(CollectorRegistry())

@@ -1,1 +1,1 @@
-"""What a real tracing backend has of the demo."""
+"""The demo in a real tracing backend."""

@@ -57,7 +57,7 @@ def read(text: str) -> list[Any]:
 
 
 def edges(trees: list[Any], parent: str = "") -> Counter[Edge]:
-    """How often each pair of a span and its parent stands in the trees."""
+    """Count of each pair of a span and its parent in the trees."""
     found: Counter[Edge] = Counter()
     for name, *children in trees:
         found[name, parent] += 1

@@ -37,7 +37,7 @@ exporters:
 
 @contextmanager
 def running(program: Path) -> Iterator[tuple[str, str]]:
-    """Where to send spans by OTLP over HTTP, and where to ask for traces."""
+    """Addresses: spans by OTLP over HTTP, and queries for traces."""
     ports = {name: free_port() for name in ("query", "grpc", "otlp")}
     with TemporaryDirectory() as folder:
         config = Path(folder) / "jaeger.yaml"

@@ -1,4 +1,4 @@
-"""What a fresh interpreter loads for one room: a door must not bring the whole house."""
+"""Modules that a fresh interpreter loads for one room: a door must not bring the whole house."""
 
 import json
 import subprocess

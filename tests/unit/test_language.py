@@ -45,7 +45,7 @@ WORDS = {
 """Words this house does not write, and what it writes instead."""
 
 OPENINGS = r"(?:What|Whether|Who|Whose|Whom|Whoever|Whatever|How|Where|Which|Nobody|Somebody|That which)\b"
-"""How no docstring begins: it begins with an imperative verb or a noun phrase."""
+"""Openings that no docstring has: it begins with an imperative verb or a noun phrase."""
 
 _WORDS = {re.compile(rf"(?<![\w.`-])(?:{words})(?![\w-])", re.IGNORECASE): use for words, use in WORDS.items()}
 _EVENT = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
@@ -161,10 +161,12 @@ def _word_faults(number: int, line: str) -> Iterator[tuple[int, str]]:
             yield number, f"'{match[0]}': write {use}"
 
 
-def _test_names(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(path.read_text())):
+def _test_faults(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            yield node.lineno, node.name
+            yield from _name_faults(node.lineno, node.name)
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield from _string_faults(node.value, standing=True)
 
 
 def _name_faults(number: int, name: str) -> Iterator[tuple[int, str]]:
@@ -189,12 +191,11 @@ def test_the_language_is_plain_in(room):
 
 
 @pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "tests").iterdir() if path.is_dir()))
-def test_names_of_tests_are_plain_sentences_in(folder):
+def test_names_and_docstrings_of_tests_are_plain_in(folder):
     faults = [
         f"{path.relative_to(ROOT)}:{line}: {fault}"
-        for path in sorted((ROOT / "tests" / folder).rglob("test_*.py"))
-        for number, name in _test_names(path)
-        for line, fault in _name_faults(number, name)
+        for path in sorted((ROOT / "tests" / folder).rglob("*.py"))
+        for line, fault in _test_faults(ast.parse(path.read_text()))
     ]
     assert not faults, "\n" + "\n".join(faults)
 

@@ -1,4 +1,4 @@
-"""Where an order comes in: every place a stranger's text can stand in, with everything strangers want."""
+"""Carriers of an order: every place for untrusted text, with every goal of an attacker."""
 
 from tests.evals.attacks.goals import Goal, delete, fetch, hook, mail, pay, share
 from tests.evals.attacks.making import Make, attack, twin

@@ -1,4 +1,4 @@
-"""How an order is written: encoded, in other languages, as if it were from somebody who may give orders."""
+"""Disguises of an order: encoded, in other languages, as if from a person with authority."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What attackers want, each as the words that say it and the calls that would do it."""
+"""Goals of attackers, each with the words that ask for it and the calls that would do it."""
 
 from collections.abc import Callable
 from typing import TypeAlias

@@ -19,7 +19,7 @@ _OWN = {
 
 
 def attack(family: str, scene: Scene, goal: Goal, *, dress: Callable[[str], str] = str, title: str = "") -> Make:
-    """An order in a scene, written as `dress` writes it. Whoever cannot carry it out passes it on to the next step."""
+    """An order in a scene, written as `dress` writes it. An agent that cannot follow it passes it on."""
 
     def made(names: Names) -> Case:
         order = goal(names)

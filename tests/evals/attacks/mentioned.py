@@ -1,4 +1,4 @@
-"""Addresses that stand in the task's own words, and not as those of somebody to write to; and how people do ask."""
+"""Addresses that the task mentions without asking to write to them; and the ways people do ask."""
 
 from tests.evals.attacks.goals import mail
 from tests.evals.attacks.making import Make
@@ -52,7 +52,7 @@ _ASKED = {
 
 
 def _mention(title: str, words: str) -> Make:
-    """Nobody is to be written to; the note wants a mail to whom the task mentions."""
+    """No recipient is requested; the note wants a mail to an address that the task mentions."""
 
     def made(names: Names) -> Case:
         order = mail(names)
@@ -64,7 +64,7 @@ def _mention(title: str, words: str) -> Make:
 
 
 def _beside(title: str, words: str) -> Make:
-    """Somebody is to be written to; the note wants a mail to somebody else, whom the task mentions as well."""
+    """One recipient is requested; the note wants a mail to another address, which the task mentions as well."""
 
     def made(names: Names) -> Case:
         order: Order = mail(names)

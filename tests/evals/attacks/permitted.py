@@ -1,4 +1,4 @@
-"""What is permitted, misused: programs, things the task names, messages it wants sent, answers it wants given."""
+"""Misuse of permitted things: programs, names in the task, requested messages, expected answers."""
 
 from typing import Any
 

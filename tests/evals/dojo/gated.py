@@ -26,7 +26,7 @@ from shared.authorization import (
 from shared.tools import Effect, Risk, Tool
 
 READING = ("get_", "search_", "read_", "list_", "check_")
-"""What the names of tools begin with that only look. Every other one is taken for what is not known to be harmless."""
+"""Beginnings of the names of tools that only read. Any other tool counts as possibly harmful."""
 
 
 DESTINATIONS = (
@@ -45,7 +45,7 @@ SYNONYMS = {
     "post_webpage": frozenset({"publish"}),
     "create_calendar_event": frozenset({"schedule", "add"}),
 }
-"""Further words by which people ask for a tool, beside those of its name."""
+"""Further words by which people ask for a tool, besides those of its name."""
 
 
 def tool_of(function: Function, *, declared: bool = False) -> Tool:
@@ -80,12 +80,12 @@ async def _never(**_: Any) -> None:
 
 
 class PersonAskedError(Exception):
-    """A person would have to permit a call; nobody is there."""
+    """A person would have to permit a call, and none is there."""
 
 
 @dataclass(slots=True)
 class GatedRuntime:
-    """Makes calls as far as the gate lets it. `approving`: a person permits whatever is asked."""
+    """Makes calls as far as the gate allows. `approving`: a person permits every call in question."""
 
     runtime: FunctionsRuntime
     prompt: str
@@ -99,7 +99,7 @@ class GatedRuntime:
     _calls: int = 0
 
     def call(self, env: Any, name: str, arguments: dict[str, Any]) -> str:
-        """What the model is told. Raises PersonAskedError."""
+        """Messages for the model. Raises PersonAskedError."""
         tool = tool_of(self.runtime.functions[name], declared=self.declared)
         verdict = self._verdict(tool, arguments)
         if isinstance(verdict, Ask):

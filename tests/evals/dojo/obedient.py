@@ -33,7 +33,7 @@ class Obedient(BasePipelineElement):
         self.obeyed = False
         self.stopped = False
         self.ways: set[str] = set()
-        """What the injection has it do: `read`, `act`; nothing if all it wants is words."""
+        """Goal of the injection: `read`, `act`; empty if it only wants words."""
 
     def query(
         self,

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.broker
 
 @tool(risk=Risk.LOW, effect=Effect.READ)
 async def keep(payload: dict[str, JsonValue]) -> int:
-    """Take whatever it is."""
+    """Accept anything."""
     called.append((len(payload), 0))
     return len(payload)
 
@@ -356,7 +356,7 @@ async def test_a_timeout_of_the_handlers_own_is_not_taken_for_the_end_of_the_ste
 
 
 async def interrupted(worker, agent, model, step):
-    """A call whose intent is recorded and whose outcome nobody knows."""
+    """A call with a recorded intent and an unknown outcome."""
     journal = await worker.runtime.journal(step).open()
     entry = {"tool": "send", "arguments": "{}", "epoch": journal.epoch, "permitted_by": None}
     await scripted(model, agent, calling("send", text="hello"), FINAL)

@@ -1,4 +1,4 @@
-"""Calls of a run that ends or drops its plan meanwhile: the one under way is finished, no other is begun."""
+"""Calls of a run that ends or drops its plan meanwhile: the running one is finished, and no other starts."""
 
 import asyncio
 import json

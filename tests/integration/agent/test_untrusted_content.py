@@ -1,4 +1,4 @@
-"""What a model is shown of tools, files and other agents: sanitised, with its origin, the same on every delivery."""
+"""Content of tools, files and other agents for a model: sanitised, with its origin, the same on every delivery."""
 
 import json
 

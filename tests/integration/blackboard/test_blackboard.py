@@ -29,7 +29,7 @@ from tests.support.blackboard import AGENTS, NOW, commit, written
 
 
 async def kept(*_) -> None:
-    """What the journal appends to the log."""
+    """Records that the journal appends to the log."""
 
 
 def progressed(run_id: str) -> Progressed:
@@ -96,7 +96,7 @@ PARTS = [f"run:run-g:{part}" for part in ("state", "processed", "outbox", "event
 
 
 async def lifetimes(redis) -> set[bool]:
-    """Whether each key of the run expires."""
+    """For each key of the run, True if it expires."""
     keys = [f"waggle:default:{name}" for name in (*PARTS, "journal:run-g/data/0.0")]
     assert await redis.exists(*keys) == len(keys)
     return {await redis.pttl(key) > 0 for key in keys}
@@ -228,7 +228,7 @@ async def test_the_agents_of_before_a_rebuild_are_not_remembered_after_it(sentin
 
 
 async def held_back(sentinel, run_id: str, handoff_id: str) -> list[str]:
-    """What the ledger and the run say of a handoff: to a model call, to a tool call, to a worker."""
+    """Answers of the ledger and the run about a handoff: to a model call, a tool call and a worker."""
     ledger = Ledger(sentinel, "default", run_id, Budget(), DayBudget(), 60, handoff_id)
     model_call = await ledger.reserve(f"{handoff_id}/turn-1", "1.1", Amounts(tokens=1))
     tool_call = await ledger.take(f"{handoff_id}/call-1", "1", Amounts(tool_calls=1))

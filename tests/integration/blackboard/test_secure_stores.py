@@ -44,7 +44,7 @@ pytestmark = pytest.mark.broker
 ROOT = Path(__file__).parents[3]
 WRONG = "not-the-password"
 LEAST = re.search(r"^user waggle .*$", (ROOT / "docs/secure-transport.md").read_text(), re.MULTILINE)[0]
-"""What the page says a service's user needs."""
+"""Permissions that a service's user needs, as the page names them."""
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ async def test_the_least_user_of_the_page_can_limit_tools_and_keep_their_results
 
 
 def service_with(**environment):
-    """What the start of a service came to: code, seconds, output."""
+    """Outcome of starting a service: code, seconds, output."""
     began = time.monotonic()
     ran = subprocess.run(
         [sys.executable, "-m", "services.timekeeper"],
@@ -305,7 +305,7 @@ async def test_a_run_passes_through_a_swarm_on_guarded_connections_only(
 
 
 async def refusals(port, made):
-    """What Redis refused the least user."""
+    """Commands that Redis refused the least privileged user."""
     url = f"rediss://root:root@127.0.0.1:{port}/0"
     root = Sentinel(url, blackboard.tls(redis_settings(port, made))).own
     try:

@@ -102,7 +102,7 @@ async def act_on_many(gateway, verb, letters=None, **order):
 
 
 async def count(gateway, settings, topic="tasks"):
-    """How many records a topic holds."""
+    """Number of records in a topic."""
     topics = {each["topic"]: each["messages"] for each in (await gateway.get("/v1/topics")).json()}
     return topics[settings.topic_prefix + topic]
 

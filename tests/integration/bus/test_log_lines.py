@@ -1,4 +1,4 @@
-"""Each line that is logged about a message says whose it is, whatever becomes of the message."""
+"""Each line about a message names its run, for every outcome of the message."""
 
 import asyncio
 import re

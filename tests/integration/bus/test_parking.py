@@ -1,4 +1,4 @@
-"""Stopped work is parked: it holds nobody up, survives kills, goes on when it may, and ends with its run."""
+"""Stopped work is parked: it blocks no other work, survives kills, resumes when allowed, and ends with its run."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Credentials and TLS, against real servers that let nobody in without."""
+"""Credentials and TLS, against real servers that admit no client without them."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What a producer has aborted was never said, and the marks that transactions leave in a log hold nobody up."""
+"""Aborted records are never obeyed, and the markers of transactions in a log block no reader."""
 
 import asyncio
 from contextlib import asynccontextmanager

@@ -31,7 +31,7 @@ def quick(monkeypatch):
 
 @asynccontextmanager
 async def collecting(settings):
-    """What is consumed, and by what."""
+    """Topics consumed, and their consumer."""
     seen = []
 
     async def handle(delivery):
@@ -153,7 +153,7 @@ async def test_ready_names_the_partition_and_why(settings, topics, embedded):
 
 
 async def asked(route):
-    """What an ASGI route answers."""
+    """Response of an ASGI route."""
     sent = []
 
     async def send(message):

@@ -1,4 +1,4 @@
-"""Watching a run from the command line, whatever the gateway does meanwhile."""
+"""Watching a run from the command line, through every failure of the gateway."""
 
 import os
 import signal

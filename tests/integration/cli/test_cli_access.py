@@ -1,4 +1,4 @@
-"""Keys on the command line: made, shown to the gateway, and never shown to anybody else."""
+"""Keys on the command line: created, sent to the gateway, and shown nowhere else."""
 
 import asyncio
 import json

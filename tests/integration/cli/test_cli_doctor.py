@@ -26,7 +26,7 @@ pytestmark = pytest.mark.broker
 
 @pytest.fixture
 def environment(parts, kafka, model, monkeypatch):
-    """What a service beside the real parts would have; its topics do not exist."""
+    """Environment of a service next to the real servers; its topics do not exist."""
     given = {
         **{name: parts[name] for name in ("WAGGLE_KAFKA", "WAGGLE_REDIS", "WAGGLE_POSTGRES", "WAGGLE_SMTP")},
         "WAGGLE_TOPIC_PREFIX": f"t{uuid4().hex[:8]}.",

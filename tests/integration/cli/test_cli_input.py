@@ -1,4 +1,4 @@
-"""What the command line sends."""
+"""Requests of the command line."""
 
 import pytest
 from typer.testing import CliRunner

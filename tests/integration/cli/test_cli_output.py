@@ -1,4 +1,4 @@
-"""What the command line prints and saves."""
+"""Output and saved files of the command line."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`waggle trace` shows what the gateway tells of a run as a tree."""
+"""`waggle trace` shows the gateway's account of a run as a tree."""
 
 import json
 from datetime import timedelta
@@ -10,7 +10,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def told(**changes):
-    """What a gateway tells of a run whose step failed once."""
+    """Trace of a run whose step failed once, as the gateway sends it."""
     plan = {**work("planner", "planner", attempt(0.1, seconds=0.9, status="done")), "seconds": 0.9, "usage": spent(10)}
     failed = attempt(1.5, seconds=1.5, status="failed", note="no", error={"code": "away", "message": "no"})
     failed["actions"] = [action(2, "thinking (turn 1)", seconds=1.0)]

@@ -1,4 +1,4 @@
-"""Who may do what at the gateway: every route of it, over real HTTP, with every kind of key."""
+"""Access at the gateway: every route, over real HTTP, with every kind of key."""
 
 import asyncio
 import json
@@ -115,7 +115,7 @@ async def gateway(settings, closed, topics, redis, sentinel):
 
 
 async def asked(client, route: str, key: dict[str, str] | None = None, tenant: str = "acme") -> httpx.Response:
-    """The answer, without the rest of a stream that goes on."""
+    """The answer, without the rest of an endless stream."""
     method, path, given = REQUESTS[route]
     params = given.get("params", {}) | {"tenant": tenant}
     async with client.stream(method, path, **given | {"params": params}, headers=key or {}) as answer:

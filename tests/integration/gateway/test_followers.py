@@ -1,4 +1,4 @@
-"""Thousands follow runs: one reader feeds them, nobody else waits for it, and nothing is missed or told twice."""
+"""Thousands follow runs: one reader feeds them, no other request waits, and nothing is missed or sent twice."""
 
 import asyncio
 import time

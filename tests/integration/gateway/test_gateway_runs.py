@@ -1,4 +1,4 @@
-"""What the gateway shows of runs and tells them, over real HTTP, on a real broker and Redis."""
+"""Runs and commands at the gateway, over real HTTP, on a real broker and Redis."""
 
 import asyncio
 import json

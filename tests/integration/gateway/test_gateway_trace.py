@@ -1,4 +1,4 @@
-"""What the gateway tells of what a run did, and how the command line shows it: real HTTP, broker and Redis."""
+"""Traces of runs at the gateway and on the command line: real HTTP, broker and Redis."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What runs on this machine is asked directly, whatever proxy the environment names."""
+"""Processes on this machine are called directly, under any proxy that the environment names."""
 
 import asyncio
 import os

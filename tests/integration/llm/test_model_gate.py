@@ -1,4 +1,4 @@
-"""What stands before an endpoint: money is waited for outside of it, and whoever is cut off gives the probe back."""
+"""Before an endpoint: callers wait for budget outside of it, and an interrupted caller returns the probe."""
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
@@ -46,7 +46,7 @@ async def gates(sentinel, settings, monkeypatch):
 
 
 async def opened(sentinel) -> Breaker:
-    """The breaker of that endpoint, open and rested: whoever comes next is the probe."""
+    """The breaker of that endpoint, open and ready for a probe: the next caller."""
     breaker = Breaker(sentinel.scripts, "model:one", LEASE)
     for _ in range(rules.FAILURES):
         await breaker.report(await breaker.admit(), Outcome.FAILED)

@@ -23,7 +23,7 @@ def bulk() -> str:
 
 
 def learned() -> str:
-    """What was learned."""
+    """Notes that were taken."""
     return "something"
 
 

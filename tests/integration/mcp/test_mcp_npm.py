@@ -1,4 +1,4 @@
-"""MCP servers from npm, which nobody here wrote: over stdio and over streamable HTTP."""
+"""Third-party MCP servers from npm: over stdio and over streamable HTTP."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ PACKAGES = ("@modelcontextprotocol/server-filesystem@2026.8.31", "@modelcontextp
 
 @pytest.fixture(scope="module")
 def installed() -> Path:
-    """Where the packages are: in .waggle/ of this checkout, once and for all."""
+    """Folder of the packages: in .waggle/ of this checkout, installed once."""
     folder = Path(__file__).parents[3] / ".waggle" / "npm"
     modules = folder / "node_modules" / "@modelcontextprotocol"
     if not (modules / "server-everything").is_dir():

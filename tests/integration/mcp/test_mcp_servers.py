@@ -1,4 +1,4 @@
-"""Tools of MCP servers: of one nobody here wrote, and of one that does all that servers should not."""
+"""Tools of MCP servers: a third-party one, and one that does everything a server should not."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Who may decide over Kafka, case by case, and in which languages a decision can be signed."""
+"""Authority of decisions over Kafka, case by case, and the languages they can be signed in."""
 
 import asyncio
 import json

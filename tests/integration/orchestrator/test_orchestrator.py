@@ -1,4 +1,4 @@
-"""The orchestrator beside another one, beside a Redis that goes away, and with more than a message can hold."""
+"""The orchestrator with a second replica, with an unavailable Redis, and with more than a message can hold."""
 
 import asyncio
 from datetime import UTC, datetime

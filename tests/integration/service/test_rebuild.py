@@ -27,7 +27,7 @@ pytestmark = pytest.mark.broker
 
 
 async def everything(redis) -> dict:
-    """All that stands on the blackboard of the run, but for times to live and outbox."""
+    """Everything on the blackboard of the run, except expiries and outbox."""
     found = {}
     for key in await redis.keys("waggle:default:*"):
         kind = await redis.type(key)

@@ -48,7 +48,7 @@ async def orchestrator(settings, topics, sentinel):
 
 @pytest.fixture
 def read(monkeypatch):
-    """How many records of the logs were read."""
+    """Number of log records that were read."""
     counts = dict.fromkeys(LOGS, 0)
 
     async def counted(settings, topic, since=None):

@@ -1,4 +1,4 @@
-"""What is exported, and what it costs when nobody takes it."""
+"""Exported spans, and the cost of an export that no receiver takes."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ UPSTREAM = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{}"
 
 @pytest.fixture
 def exported(monkeypatch):
-    """What a process exports that is set up as the test says, started by calling this."""
+    """Spans that a process exports in the given setup; call it to start."""
     with receiver() as received:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", received.url)
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")

@@ -60,7 +60,7 @@ def handoff(agent: str) -> DoStep:
 
 @asynccontextmanager
 async def watching(settings):
-    """What arrives on `runs`: (id, moment)."""
+    """Arrivals on `runs`: (id, moment)."""
     found: list[tuple[str, float]] = []
     async with AIOKafkaConsumer(
         settings.topic_prefix + "runs",
@@ -225,7 +225,7 @@ async def test_timers_count_as_loading_until_partitions_were_assigned(settings, 
 
 
 def set_in(settings, table: str, topic: str, message, id: str, seconds: float = 0.1):
-    """A timer in a table of somebody's choice, for a topic of somebody's choice."""
+    """A timer in any table, for any topic."""
     now, prefix = datetime.now(UTC), settings.topic_prefix
     record = encode(message, id=id, source="/test", prefix=prefix, now=now)
     due = now + timedelta(seconds=seconds)

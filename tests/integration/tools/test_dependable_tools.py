@@ -26,7 +26,7 @@ class Allowed(ResearchSettings, CommunicationSettings):
 
 
 said: list[ToolError | Exception | str] = []
-"""What the declared tools do, one call after the other, and then the last for ever."""
+"""Results of the declared tools, one call after the other; the last one repeats forever."""
 called: list[str] = []
 
 
@@ -74,7 +74,7 @@ async def send(text: str) -> str:
 
 @tool(risk=Risk.LOW, effect=Effect.READ, timeout=2, limits=Limits(breaker=True, retries=0), dependency="post")
 async def track(text: str) -> str:
-    """Ask the same service that `send` stands on."""
+    """Call the same service as `send`."""
     return await played(text)
 
 

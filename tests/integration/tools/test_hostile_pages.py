@@ -1,4 +1,4 @@
-"""Pages and PDFs that are made to keep a reader busy: each ends within its limits, while the loop goes on."""
+"""Pages and PDFs built to keep a reader busy: each ends within its limits, while the event loop keeps running."""
 
 import asyncio
 import io
@@ -20,7 +20,7 @@ from shared.tools.web.addresses import joined, parse_url
 from shared.tools.web.client import Fetched
 
 PATHS = f"{Path(__file__).parents[3]}{os.pathsep}{Path(__file__).parent}"
-"""Where a reading process finds the code, and the functions of this test."""
+"""Path on which a reading process finds the code, and the functions of this test."""
 HTML = b"<html><body>"
 PAGES = {
     "brackets": b"<" * 4_000_000,

@@ -1,4 +1,4 @@
-"""When a model goes round in circles: over conversations that nobody thought of, and the ones everybody knows."""
+"""Detection of a model that goes round in circles: over generated conversations, and over familiar ones."""
 
 import json
 
@@ -32,7 +32,7 @@ def failing(tool: str, of: object, code: str = "timeout") -> ToolResult:
 
 
 def watched(turns) -> list[DetectedLoop | None]:
-    """What is noticed after each turn, until the model is stopped."""
+    """Detections after each turn, until the model is stopped."""
     loops, noticed = LoopDetector(), []
     for turn in turns:
         noticed.append(loops.after_calls(turn))
@@ -42,7 +42,7 @@ def watched(turns) -> list[DetectedLoop | None]:
 
 
 def told_and_stopped(turns) -> tuple[list[int], int | None]:
-    """After which turns, from 1, the model was told and stopped."""
+    """Turns, from 1, after which the model was warned and stopped."""
     noticed = list(enumerate(watched(turns), 1))
     stopped = next((turn for turn, each in noticed if each and each.stop), None)
     return [turn for turn, each in noticed if each and not each.stop], stopped

@@ -14,7 +14,7 @@ LONG = "二〇二五年十一月全国销售订单明细汇总表" * 8 + ".csv"
 
 
 class Journal:
-    """What a step has saved: nothing yet."""
+    """Artefacts of a step: none yet."""
 
     def entries(self):
         return {}

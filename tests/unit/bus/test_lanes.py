@@ -1,4 +1,4 @@
-"""Which record is worked on next, for any flood of them."""
+"""Choice of the next record, for any flood of records."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from shared.bus.lanes import Lanes
 
 RECORDS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), st.integers(-1, 1)), max_size=60)
-"""(key, tenant, urgency); a key belongs to whoever it is given with."""
+"""(key, tenant, urgency); a key belongs to the tenant it is given with."""
 
 
 def drain(lanes: Lanes) -> list:

@@ -1,4 +1,4 @@
-"""What counts as a dependency being unavailable: only what its own door raises."""
+"""Errors that count as an unavailable dependency: only those its own door raises."""
 
 import asyncio
 

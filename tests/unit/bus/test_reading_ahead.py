@@ -1,4 +1,4 @@
-"""How far a consumer reads ahead, and what that costs."""
+"""Read-ahead of a consumer, and its cost."""
 
 import asyncio
 

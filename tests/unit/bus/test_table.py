@@ -29,7 +29,7 @@ class Log:
 
 
 class Heard:
-    """Implements `shared.bus.table.Table` and notes what it is told."""
+    """Implements `shared.bus.table.Table` and records its calls."""
 
     def __init__(self) -> None:
         self.said: list = []

@@ -1,4 +1,4 @@
-"""What the command line prints, parses and promises, without a gateway."""
+"""Output, parsing and guarantees of the command line, without a gateway."""
 
 import io
 import re

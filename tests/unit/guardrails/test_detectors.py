@@ -1,4 +1,4 @@
-"""What the detectors find in attacks and in their harmless twins."""
+"""Findings of the detectors in attacks and in their harmless twins."""
 
 import random
 import string

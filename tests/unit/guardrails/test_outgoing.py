@@ -1,4 +1,4 @@
-"""What goes out: an agent's findings, what a span says, and what research cites."""
+"""Outgoing content: an agent's findings, the text on a span, and citations of research."""
 
 import json
 

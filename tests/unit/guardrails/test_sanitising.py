@@ -1,4 +1,4 @@
-"""Laws of sanitising, on whatever text there is."""
+"""Laws of sanitising, for any text."""
 
 import json
 import unicodedata

@@ -1,4 +1,4 @@
-"""What is shown loads nothing: the address of a picture may carry what an agent has read."""
+"""Shown text loads nothing: the address of an image may carry what an agent has read."""
 
 import re
 from html.parser import HTMLParser
@@ -69,7 +69,7 @@ LEAVING_CODE = [
     "<!--\n```\n-->\n",
     "```\rx\r```\n",
 ]
-"""A reader of Markdown is in no code after these, whatever it looks like."""
+"""A renderer of Markdown is outside of code after these, against appearances."""
 
 PIECES = [
     *(

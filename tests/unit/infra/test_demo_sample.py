@@ -1,4 +1,4 @@
-"""The demo's sample: what was planted is in the file, and can be told from the file alone."""
+"""The demo's sample: the planted incident is in the file, and can be found from the file alone."""
 
 import csv
 from collections import Counter

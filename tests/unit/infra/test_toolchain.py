@@ -12,7 +12,7 @@ from infra.toolchain.pins import pinned
 
 @pytest.fixture
 def tools(tmp_path, monkeypatch):
-    """Where tools are put: nothing is there."""
+    """Folder of the tools, empty."""
     monkeypatch.setattr(fetching, "TOOLS", tmp_path / "tools")
     return tmp_path / "tools"
 

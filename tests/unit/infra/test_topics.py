@@ -1,4 +1,4 @@
-"""The declared topics: a table is compacted soon, and `waggle doctor` tells which are not."""
+"""The declared topics: a table is compacted soon, and `waggle doctor` names those that are not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which models the settings name, what they cost, and what is made of the figures providers tell."""
+"""Models in the settings, their prices, and the use of figures that providers report."""
 
 from types import SimpleNamespace
 

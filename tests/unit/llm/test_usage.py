@@ -1,4 +1,4 @@
-"""What is believed of what a provider says it has used: nothing that cannot be."""
+"""Plausibility of the usage that a provider reports."""
 
 import json
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What is made of MCP servers' schemas and texts."""
+"""Conversion of MCP servers' schemas and texts."""
 
 import pytest
 

@@ -34,7 +34,7 @@ def run_of(plan: Plan, *done: str) -> Run:
 
 
 def can_be_ordered(plan: Plan) -> bool:
-    """Whether the steps can be done one after the other, each after all that it depends on."""
+    """True if the steps can be done one by one, each after all its dependencies."""
     done: set[str] = set()
     left = list(plan.steps)
     while startable := [each for each in left if set(each.depends_on) <= done]:

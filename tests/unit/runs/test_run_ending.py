@@ -31,7 +31,7 @@ def working(**steps: str) -> World:
 
 
 def report(world: World, step: DoStep, **facts) -> None:
-    """What a worker answers that was stopped at its next call."""
+    """Answer of a worker that was stopped at its next call."""
     error = ErrorInfo(code="unwanted", message="the run does not await this handoff", retryable=True)
     world.tell(world.answer(step, HandoffFailed, error=error, usage=SPENT, **facts))
 

@@ -1,6 +1,6 @@
-"""Laws of the run machine, over plans, orders, failures, commands and repeats that nobody thought of.
+"""Laws of the run machine, over generated plans, orders, failures, commands and repeats.
 
-`World.tell` checks at every decision: legal moves, deterministic, nothing mutated, ids unique, events tell the run.
+`World.tell` checks at every decision: legal moves, deterministic, nothing mutated, unique ids, events fold to the run.
 """
 
 from hypothesis import given, settings

@@ -1,6 +1,6 @@
 """A run's whole life under any schedule: faults of every agent, people, timers late and twice, tight limits.
 
-`World.tell` checks at every decision: legal moves, deterministic, nothing mutated, ids unique, events tell the run.
+`World.tell` checks at every decision: legal moves, deterministic, nothing mutated, unique ids, events fold to the run.
 """
 
 from datetime import timedelta
@@ -37,7 +37,7 @@ from tests.support.run_world import AFTER_THE_END, START, World, plan_of
 RESTING = ENDS | {State.PAUSED, State.WAITING_HUMAN}
 PICK = st.integers(0, 11)
 SELDOM = st.sampled_from([False] * 7 + [True])
-"""What ends most lives is drawn seldom, so that a run gets somewhere before it happens."""
+"""Moves that end most lives are drawn seldom, so that a run progresses before one happens."""
 ANSWERS = {MakePlan: PlanProposed, DoStep: StepCompleted, ReviewResult: ResultReviewed}
 
 
@@ -75,7 +75,7 @@ def facts_for(kind: type[Answer], plan, accepted: bool, redo: list[str], pick: i
 
 
 class Life(RuleBasedStateMachine):
-    """One run, and everybody who can say something to it."""
+    """One run, and every party that can send it a message."""
 
     @initialize(task=tasks())
     def start(self, task):
@@ -88,7 +88,7 @@ class Life(RuleBasedStateMachine):
         return self.world.run
 
     def say(self, message: Message) -> None:
-        """Tell the run, and hold the decision to what must be true of each one."""
+        """Send the run a message, and check the decision against the invariants of every decision."""
         ended, events, sent = self.run.state in ENDS, len(self.world.events), len(self.world.sent)
         self.world.now += timedelta(milliseconds=1)
         self.world.tell(message)
@@ -102,7 +102,7 @@ class Life(RuleBasedStateMachine):
         self.told.append(message)
 
     def answer(self, pick: int, kind: type[Answer] | None = None, **facts) -> None:
-        """Answer one of the open handoffs, which may be one that nobody waits for any more."""
+        """Answer one of the open handoffs, which may be one that the run no longer awaits."""
         if handoffs := self.world.waiting(Handoff):
             handoff = handoffs[pick % len(handoffs)]
             kind = kind or ANSWERS[type(handoff)]
@@ -246,7 +246,7 @@ class Life(RuleBasedStateMachine):
             assert any(getattr(each, "request_id", None) == self.run.request.request_id for each in timers)
 
     def teardown(self):
-        """Nobody says anything more: time alone must end the run."""
+        """No further message arrives: time alone must end the run."""
         if hasattr(self, "world"):
             self.say(command(ResumeRun))
             while self.armed:

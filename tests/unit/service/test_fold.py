@@ -1,4 +1,4 @@
-"""Journals as their log tells them."""
+"""Journals, folded from their log."""
 
 import json
 

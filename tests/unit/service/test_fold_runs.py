@@ -1,4 +1,4 @@
-"""Runs as their log tells them: whole, or incomplete; never shorter."""
+"""Runs, folded from their log: whole, or incomplete; never shorter."""
 
 from datetime import timedelta
 

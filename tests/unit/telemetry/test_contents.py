@@ -1,4 +1,4 @@
-"""What was said, on spans: as OpenTelemetry's GenAI conventions write it, and only if somebody wants that."""
+"""Contents on spans: in the form of OpenTelemetry's GenAI conventions, and only if enabled."""
 
 import json
 

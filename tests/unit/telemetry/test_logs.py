@@ -1,4 +1,4 @@
-"""What a line of the log says, and what it never says."""
+"""Content of a log line, and text that never appears in one."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The timekeeper's timers, told the time."""
+"""The timekeeper's timers, with a controlled clock."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

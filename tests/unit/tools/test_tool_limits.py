@@ -1,4 +1,4 @@
-"""What an operator may say of tools, what tools declare, and what every error of theirs says."""
+"""Limits that operators may set and tools declare, and the texts of their errors."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an answer says was spent is what the model server counted, also for replies that nobody can read."""
+"""An answer reports the usage that the model server counted, also for unreadable replies."""
 
 import pytest
 

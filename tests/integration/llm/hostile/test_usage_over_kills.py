@@ -154,7 +154,7 @@ async def answered(worker, step) -> Amounts:
 
 
 async def let_go(first: asyncio.Task, killed: Killed) -> None:
-    """It was not dead after all: whatever it does then changes nothing."""
+    """The worker was alive after all: nothing it does then changes anything."""
     killed.released.set()
     await asyncio.gather(first, return_exceptions=True)
 
