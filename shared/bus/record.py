@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -166,6 +166,15 @@ def explain(wrong: ValidationError) -> str:
 def header_map(headers: Any) -> Mapping[str, bytes]:
     """Return Kafka's header pairs as a mapping; the last value of a repeated name wins."""
     return {name.lower(): value or b"" for name, value in headers}
+
+
+def time_of(record: Any) -> datetime:
+    """Return the time of a received record by its writer's clock: any number; out of range it is the nearest moment."""
+    return datetime.fromtimestamp(min(max(record.timestamp, 0), _LATEST) / 1_000, UTC)
+
+
+_LATEST = 253_402_214_400_000
+"""Start of the last day of the year 9999, in milliseconds: what `datetime` can hold in any time zone."""
 
 
 def fingerprint(record: Any) -> str:

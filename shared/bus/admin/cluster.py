@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -13,6 +13,7 @@ from aiokafka.protocol.admin import ApiVersionRequest
 
 from shared.bus.admin.topic_reader import reading
 from shared.bus.outages import mapped
+from shared.bus.record import time_of
 from shared.bus.security import connection, secured
 from shared.config import Settings
 
@@ -65,7 +66,7 @@ async def newest(settings: Settings, topic: str) -> datetime | None:
         for partition in reader.partitions.get(topic, ()):
             first, end = await reader.bounds(partition)
             async for record in reader.between(partition, max(first, end - _MARKS), end):
-                times.append(datetime.fromtimestamp(record.timestamp / 1000, UTC))
+                times.append(time_of(record))
     return max(times, default=None)
 
 

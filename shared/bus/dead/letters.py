@@ -4,14 +4,14 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import from_json
 
 from schemas.envelope import HEADER
 from shared.bus.dead_letter import CAUSES, SUFFIX
-from shared.bus.record import header_map
+from shared.bus.record import header_map, time_of
 from shared.errors import TerminalError
 
 _COUNTED = {HEADER["attempt"], CAUSES}
@@ -94,7 +94,7 @@ def read_dead_letter(record: Any, prefix: str) -> DeadLetter:
         topic=record.topic.removeprefix(prefix),
         partition=record.partition,
         offset=record.offset,
-        at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        at=time_of(record),
         key=record.key,
         value=record.value or b"",
         notes=notes,

@@ -11,6 +11,7 @@ from schemas.step import DoStep
 from schemas.task import Task
 from schemas.timer import TimerSet
 from shared.bus import decode, encode
+from shared.bus.dead.letters import read_dead_letter
 from shared.bus.record import fingerprint
 from shared.errors import InvalidMessage
 from shared.runs import run_id_for
@@ -105,3 +106,13 @@ def test_a_run_is_named_by_its_key_or_else_by_source_and_id():
         run_id_for("default", "/shop1001"),
     ]
     assert len(set(named)) == 5
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "year"), [(-1, 1970), (-(2**62), 1970), (1_767_225_600_000, 2026), (10**15, 9999), (2**62, 9999)]
+)
+def test_a_dead_letter_with_any_timestamp_can_be_listed(timestamp, year):
+    record = SimpleNamespace(
+        topic="waggle.tasks.dlt", partition=0, offset=0, timestamp=timestamp, key=None, value=None, headers=()
+    )
+    assert read_dead_letter(record, "waggle.").at.year == year
