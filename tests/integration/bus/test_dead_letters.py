@@ -25,7 +25,7 @@ from services.gateway.dead_letters import letter_lock
 from services.orchestrator.service import Orchestrator
 from services.orchestrator.settings import OrchestratorSettings
 from shared import bus
-from shared.blackboard import announce, keys
+from shared.blackboard import RunIndex, announce, keys
 from shared.bus import Deliverer, KeyedConsumer, decode, encode
 from shared.bus.dead import redrive, search
 from shared.bus.dead_letter import dead_letter_headers
@@ -232,11 +232,11 @@ async def test_a_crash_before_the_record_leaves_it_open_and_its_consumer_drops_t
     await parts.broker.start()
     orchestrator = Orchestrator.of(parts)
     await orchestrator.handle(decode(once, settings.topic_prefix))
-    [run] = await parts.runs.latest("default", 10, 0)
+    [run] = await RunIndex(parts.sentinel).latest("default", 10, 0)
     before = (await parts.runs.load("default", run.id)).run
     await orchestrator.handle(decode(repeat, settings.topic_prefix))
     assert (await parts.runs.load("default", run.id)).run == before
-    assert len(await parts.runs.latest("default", 10, 0)) == 1
+    assert len(await RunIndex(parts.sentinel).latest("default", 10, 0)) == 1
     await parts.broker.stop()
     await parts.close()
 
@@ -533,4 +533,4 @@ async def test_the_command_line_does_all_of_it_at_a_real_gateway(gateway, bury, 
     assert (code, "redriven by grace" in said) == (9, True)
     code, out, _ = await waggle("discard", "--error", "no_use", "--reason", "theirs")
     assert (code, f"1 of 1  {other}  discarded" in out) == (0, True)
-    assert "No dead letter fits" in (await waggle("list"))[1]
+    assert "No dead letter matches" in (await waggle("list"))[1]
