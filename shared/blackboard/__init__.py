@@ -6,6 +6,7 @@ from shared.blackboard.connect import OUTAGES, Client, check_redis, tls
 from shared.blackboard.exclusive import exclusive
 from shared.blackboard.followers import CutOff, Followers
 from shared.blackboard.journal import Journal, read_journal
+from shared.blackboard.listing import RunIndex
 from shared.blackboard.live import LiveEvent, append_live_event, read_live_events
 from shared.blackboard.pool import NoConnectionFree
 from shared.blackboard.restore import Restorer, RunRecord
@@ -26,6 +27,7 @@ __all__ = [
     "Loaded",
     "NoConnectionFree",
     "Restorer",
+    "RunIndex",
     "RunRecord",
     "RunStore",
     "Sentinel",

@@ -176,19 +176,6 @@ class RunStore:
         if not await self._scripts.run(_PUBLISHED, [outbox, keys.SENTINEL], [generation, *ids]):
             self._sentinel.mark_lost()
 
-    async def latest(self, tenant: str, limit: int, offset: int = 0) -> list[Run | UnreadableRun]:
-        """Return the tenant's runs, newest first. Expired runs are skipped and removed from the index."""
-        ids = await self._redis.zrevrange(keys.runs(tenant), offset, offset + limit - 1)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for run_id in ids:
-                pipe.hgetall(keys.run(tenant, run_id))
-            records = await pipe.execute()
-        found = [_run_or_why(run_id, fields) for run_id, fields in zip(ids, records, strict=True)]
-        gone = [run_id for run_id, run in zip(ids, found, strict=True) if run is None]
-        if gone:
-            await self._redis.zrem(keys.runs(tenant), *gone)
-        return [run for run in found if run is not None]
-
     def _remember(self, generation: str, run: Run, version: int) -> None:
         key = (generation, run.tenant, run.id)
         self._remembered[key] = Loaded(run, version, generation)
@@ -238,14 +225,6 @@ def read_run(fields: Mapping[str, str]) -> tuple[Run | None, int]:
     return run.model_copy(update={"steps": {each.record.step.id: each.record for each in steps}}), int(
         fields["version"]
     )
-
-
-def _run_or_why(run_id: str, fields: Mapping[str, str]) -> Run | UnreadableRun | None:
-    """Return one entry of a listing, which must survive an unreadable record."""
-    try:
-        return read_run(fields)[0]
-    except (ValueError, KeyError) as wrong:
-        return UnreadableRun(run_id, fields, "", wrong)
 
 
 def _lists(write: Write) -> list[str | int]:

@@ -9,15 +9,9 @@ from schemas.event import State
 from services.gateway.dependencies import PartsDep, Tenant
 from services.gateway.errors import error_responses
 from services.gateway.views import summary_of
-from shared.blackboard import UnreadableRun, keys
+from shared.blackboard import RunIndex, UnreadableRun
 from shared.runs import Run
 from shared.service import Parts
-
-SCAN = 100
-"""Runs loaded per read when filtering by state."""
-
-FURTHEST = 1_000
-"""Maximum runs examined for one page; runs in a rare state may need several pages."""
 
 router = APIRouter(tags=["runs"])
 
@@ -30,7 +24,7 @@ InState = Annotated[State | None, Query(description="Only runs in this state.")]
 async def list_runs(
     tenant: Tenant, parts: PartsDep, state: InState = None, limit: Limit = 50, offset: Offset = 0
 ) -> RunPage:
-    """Runs, newest first. With `state`, a page may have fewer runs than `limit` although a next page follows."""
+    """Runs, newest first. A page may have fewer runs than `limit` although a next page follows."""
     found, following = await _page(parts, tenant, state, limit, offset)
     return RunPage(runs=[summary_of(run) for run in found], next_offset=following)
 
@@ -58,17 +52,10 @@ async def _page(
     parts: Parts, tenant: str, state: State | None, limit: int, offset: int
 ) -> tuple[list[Run | UnreadableRun], int | None]:
     """Return the runs in a state, and the offset of the next page."""
-    found: list[Run | UnreadableRun] = []
-    at, last = offset, offset + FURTHEST
-    while len(found) < limit and at < last:
-        runs = await parts.runs.latest(tenant, min(SCAN, limit) if state is None else SCAN, at)
-        fitting = [(n, run) for n, run in enumerate(runs, 1) if state in {None, run.state}][: limit - len(found)]
-        found += [run for _, run in fitting]
-        at += fitting[-1][0] if len(found) == limit else len(runs)
-        if at >= await _count(parts, tenant):
-            return found, None
-    return found, at
-
-
-async def _count(parts: Parts, tenant: str) -> int:
-    return int(await parts.redis.zcard(keys.runs(tenant)))
+    index = RunIndex(parts.sentinel)
+    if state is None:
+        found = await index.latest(tenant, limit, offset)
+        end = offset + len(found)  # expired runs have left the index
+    else:
+        found, end = await index.in_state(tenant, state, limit, offset)
+    return found, end if end < await index.count(tenant) else None

@@ -14,6 +14,7 @@ from shared.blackboard import (
     Followers,
     Journal,
     KnownAgents,
+    RunIndex,
     RunStore,
     Sentinel,
     agents,
@@ -21,6 +22,7 @@ from shared.blackboard import (
     append_live_event,
     keys,
     known_agents,
+    listing,
 )
 from shared.blackboard.ledger import Amounts, Ledger
 from shared.errors import BlackboardLost, Conflict
@@ -75,11 +77,24 @@ async def test_every_write_says_who_when_and_why(store, redis):
     assert datetime.fromisoformat(fields["written_at"]) == NOW
 
 
-async def test_tenants_do_not_see_each_others_runs(store):
+async def test_tenants_do_not_see_each_others_runs(store, sentinel):
     await commit(store, written("run-f", tenant="acme"))
     assert (await store.load("other", "run-f")).run is None
-    assert await store.latest("other", 10) == []
-    assert [run.id for run in await store.latest("acme", 10)] == ["run-f"]
+    assert await RunIndex(sentinel).latest("other", 10) == []
+    assert [run.id for run in await RunIndex(sentinel).latest("acme", 10)] == ["run-f"]
+
+
+async def test_runs_in_a_state_are_found_however_many_others_are_newer(store, sentinel, redis, monkeypatch):
+    monkeypatch.setattr(listing, "SLICE", 3)
+    for number in range(20):
+        await commit(store, written(f"run-{number:02}"))
+    for number in (1, 2, 12):
+        await redis.hset(f"waggle:default:run:run-{number:02}:state", "state", '"PAUSED"')
+    found, end = await RunIndex(sentinel).in_state("default", State.PAUSED, 2)
+    assert [run.id for run in found] == ["run-12", "run-02"]
+    found, end = await RunIndex(sentinel).in_state("default", State.PAUSED, 2, end)
+    assert ([run.id for run in found], end) == (["run-01"], 20)
+    assert await RunIndex(sentinel).in_state("default", State.COMPLETE, 2) == ([], 20)
 
 
 async def test_the_index_of_runs_forgets_what_has_expired_and_outlives_live_runs(store, redis):
@@ -233,7 +248,7 @@ async def held_back(sentinel, run_id: str, handoff_id: str) -> list[str]:
     model_call = await ledger.reserve(f"{handoff_id}/turn-1", "1.1", Amounts(tokens=1))
     tool_call = await ledger.take(f"{handoff_id}/call-1", "1", Amounts(tool_calls=1))
     wanted = await RunStore(sentinel, ttl=60).awaits("default", run_id, handoff_id)
-    return [model_call.verdict, tool_call.verdict, "granted" if wanted else "unwanted"]
+    return [model_call.status, tool_call.status, "granted" if wanted else "unwanted"]
 
 
 async def test_each_commit_refreshes_which_handoffs_are_awaited(store, sentinel):
