@@ -12,7 +12,8 @@ from pathlib import Path
 from infra import topics
 from infra.embedded import redis as embedded_redis
 from infra.embedded.child import Child, Reporter
-from infra.embedded.state import StateFolder, postmaster, stop, write_atomically
+from infra.embedded.down import down
+from infra.embedded.state import GRACE, StateFolder, write_atomically
 from infra.probe import answers, free_port, kafka_answers, listens, redis_answers
 from shared.access.principals import read_principals
 from shared.access.signing import from_secret, new_secret, public_half
@@ -21,9 +22,6 @@ from shared.bus.security import secured
 from shared.config import Settings, settings_of
 from shared.errors import Misconfigured
 from shared.system.urls import bypass_loopback
-
-GRACE = 20.0
-"""Seconds a process gets to end."""
 
 KAFKA_WITHIN = 5.0
 """Seconds a configured Kafka has to answer."""
@@ -273,26 +271,3 @@ async def up(root: Path, *, announce: Callable[[Stack], None], stack: Stack) -> 
     failing = asyncio.create_task(stack.wait())
     await asyncio.wait({failing, waiting}, return_when=asyncio.FIRST_COMPLETED)
     await stack.stop()
-
-
-def down(root: Path) -> list[str]:
-    """Stop everything that an `up` of this clone runs or left behind; return the names of the stopped processes."""
-    state = StateFolder(root)
-    remembered = state.remembered()
-    supervisor = state.supervisor()
-    if supervisor is not None:
-        stop([supervisor], 2 * GRACE + 5)
-    left = [process for each in remembered if (process := each.process()) is not None]
-    stop(left, GRACE)
-    postgres = _stop_postgres(state.postgres)
-    state.clear()
-    stopped = [each.name for each in remembered] if supervisor or left else []
-    return stopped + (["postgres"] if postgres and "postgres" not in stopped else [])
-
-
-def _stop_postgres(folder: Path) -> bool:
-    """Stop a Postgres that outlived the process that started it."""
-    process = postmaster(folder)
-    if process is not None:
-        stop([process], GRACE, signal.SIGINT)  # Postgres's fast shutdown: do not wait for clients
-    return process is not None

@@ -15,6 +15,9 @@ from typing import BinaryIO
 
 import psutil
 
+GRACE = 20.0
+"""Seconds a process gets to end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Started:

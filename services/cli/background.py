@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.cli.commands.stack import foreground
+from services.cli.commands.stack import DOWN, FOREGROUND, embedded
 from services.cli.exit_codes import CommandError
 from services.cli.gateway_url import STATE, endpoints, gateway_address
 from services.cli.terminal import Screen
@@ -26,20 +26,20 @@ def background(screen: Screen, root: Path, documents: Path, *, keep: bool) -> It
         yield gateway_address(given)
         return
     address = endpoints(root).get("WAGGLE_GATEWAY")
-    if address and foreground().runs_here(root):
+    if address and embedded(FOREGROUND).runs_here(root):
         screen.note("Using the stack that runs here. It searches the documents it was started with.")
         yield address
         _show_next_steps(screen, address, kept=True)
         return
     started = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    foreground().down(root)
+    embedded(DOWN).down(root)
     process = _start(root, documents)
     try:
         with screen.busy("Starting Kafka, Redis, Postgres, a mail sink, a model and the services …"):
             found = _await_ready(process, root)
         screen.say(f"Ready after {time.monotonic() - started:.1f} s:")
-        foreground().show(screen, found)
+        embedded(FOREGROUND).show(screen, found)
         yield found["WAGGLE_GATEWAY"]
         _show_next_steps(screen, found["WAGGLE_GATEWAY"], kept=keep)
     finally:
@@ -87,7 +87,7 @@ def _stop(process: subprocess.Popen[bytes], root: Path) -> None:
     try:
         process.wait(60)
     except subprocess.TimeoutExpired:
-        foreground().down(root)
+        embedded(DOWN).down(root)
 
 
 def _show_next_steps(screen: Screen, gateway: str, *, kept: bool) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.embedded.child import NotReadyError
-from infra.embedded.stack import AlreadyRunningError, Stack, down, service_names, up
+from infra.embedded.stack import AlreadyRunningError, Stack, service_names, up
 from infra.embedded.state import StateFolder
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.redaction import redacted
@@ -19,8 +19,6 @@ from services.cli.terminal import Screen, clean
 from shared.errors import Misconfigured
 from shared.system.urls import without_password
 from shared.telemetry.redaction import Redaction, secrets_in
-
-__all__ = ["down", "run", "runs_here", "show"]
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 

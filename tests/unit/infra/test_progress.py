@@ -9,8 +9,8 @@ import pytest
 from infra import progress as module
 from infra.embedded.child import Child, NotReadyError
 from infra.progress import Progress
+from services.cli.checks import all_checks
 from services.cli.checks.check_result import fail, ok
-from services.cli.commands import doctor
 
 BUSY = "while True: pass"
 IDLE = "import time; time.sleep(600)"
@@ -89,12 +89,12 @@ async def test_doctor_calls_slow_what_answers_late_and_does_not_fail_it(monkeypa
         await asyncio.sleep(0.05)
         return [ok("kafka", "it is there")]
 
-    monkeypatch.setattr(doctor, "SLOW", 0.01)
-    found = await doctor.timed("kafka", late())
+    monkeypatch.setattr(all_checks, "SLOW", 0.01)
+    found = await all_checks.timed("kafka", late())
     assert [each.level for each in found] == ["ok", "warn"]
     assert found[1].found.startswith("slow: answered after")
-    monkeypatch.setattr(doctor, "WITHIN", 0.01)
-    [unfinished] = await doctor.timed("kafka", late())
+    monkeypatch.setattr(all_checks, "WITHIN", 0.01)
+    [unfinished] = await all_checks.timed("kafka", late())
     assert (unfinished.level, unfinished.do != "") == ("warn", True)
 
 
@@ -102,5 +102,5 @@ async def test_doctor_does_not_call_a_failure_slow_as_well(monkeypatch):
     async def failing():
         return [fail("kafka", "nothing answers", "start it")]
 
-    monkeypatch.setattr(doctor, "SLOW", 0.0)
-    assert [each.level for each in await doctor.timed("kafka", failing())] == ["fail"]
+    monkeypatch.setattr(all_checks, "SLOW", 0.0)
+    assert [each.level for each in await all_checks.timed("kafka", failing())] == ["fail"]

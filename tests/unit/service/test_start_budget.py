@@ -53,6 +53,15 @@ def test_a_command_of_the_gateway_loads_nothing_of_a_service(module):
     assert len(modules) < 450
 
 
+def test_the_help_of_every_command_loads_no_client_of_a_server():
+    modules = loaded("from services.cli.app import COMMANDS, load\nfor name in COMMANDS: load(name)")
+    assert not modules & {"aiokafka", "asyncpg", "fastapi", "faststream", "mcp", "openai", "redis", "uvicorn"}
+
+
+def test_stopping_a_stack_loads_no_client_of_a_server():
+    assert not loaded("import services.cli.commands.stack, infra.embedded.down") & NEVER_BY_THE_COMMAND_LINE
+
+
 def test_an_agent_loads_no_client_of_models_and_of_mcp_servers_before_it_serves():
     modules = loaded("import services.research.agent, shared.agent.serve")
     assert not modules & {"openai", "mcp", "mcp_types", "markdown_it", "duckdb", "matplotlib", "shared.llm.request"}
