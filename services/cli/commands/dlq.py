@@ -1,19 +1,17 @@
 """`waggle dlq`: list, show, redrive and discard dead letters."""
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from services.cli.commands.submit import parse_time
 from services.cli.dead_letter_actions import handle_many, handle_one
 from services.cli.exit_codes import EPILOGUE, CommandError, Exit
 from services.cli.options import ByOption, author
 from services.cli.session import Session, operator_command
 from services.cli.show.dead_letters import show_letter, show_list
+from services.cli.times import parse_time_or_age
 
 app = typer.Typer(
     add_completion=False,
@@ -44,9 +42,6 @@ LimitOption = Annotated[int, typer.Option(min=1, max=10_000, help="Maximum numbe
 AgainOption = Annotated[bool, typer.Option("--again", help="Redrive NAME even if it was handled; needs --reason.")]
 
 _REASON = "Reason, recorded with the dead letter."
-
-_AGE = re.compile(r"(\d{1,9})([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class State(StrEnum):
@@ -161,13 +156,3 @@ def _handle(session: Session, verb: str, selection: Selection, order: dict[str, 
     else:
         batch = {"letters": search | {"limit": selection.limit}, "rate": selection.rate, "dry_run": selection.dry_run}
         handle_many(session, verb, order | batch)
-
-
-def parse_time_or_age(text: str) -> datetime:
-    """Parse an ISO time, or an age such as `2h`. Raises CommandError."""
-    if found := _AGE.fullmatch(text):
-        try:
-            return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
-        except OverflowError:
-            raise CommandError(f"`{text}` is too long ago", "for example 7d", code=Exit.USAGE) from None
-    return parse_time(text)

@@ -1,7 +1,6 @@
 """`waggle submit`: submit a task, watch the run, show its result."""
 
 import sys
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +18,7 @@ from services.cli.session import Session, gateway_command
 from services.cli.show.live import Silence, view_for
 from services.cli.show.question import show_question
 from services.cli.terminal import one_line
+from services.cli.times import parse_time
 
 TextArgument = Annotated[str, typer.Argument(metavar="TEXT", help="The objective in plain words; `-` reads stdin.")]
 AttachOption = Annotated[
@@ -121,15 +121,6 @@ def _from_stdin() -> str:
         return sys.stdin.read()
     except UnicodeDecodeError:
         raise CommandError("stdin is not UTF-8 text", "attach it as a file: --attach PATH", code=Exit.USAGE) from None
-
-
-def parse_time(text: str) -> datetime:
-    """Parse an ISO time; without an offset it is local time. Raises CommandError."""
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        message = f"`{one_line(text)}` is not a time"
-        raise CommandError(message, "write it like 2026-03-31T17:00", code=Exit.USAGE) from None
 
 
 def _validated(fields: dict[str, object]) -> Task:

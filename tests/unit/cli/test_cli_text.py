@@ -18,9 +18,9 @@ from services.cli.app import COMMANDS, DEPRECATED, app, load
 from services.cli.exit_codes import EPILOGUE, CommandError, Exit
 from services.cli.foreground import readable
 from services.cli.gateway_url import DEFAULT, gateway_address, root_folder
+from services.cli.settings import CliSettings
 from services.cli.show.render import seconds, size
 from services.cli.terminal import Clean, clean, one_line
-from shared.config import Settings
 from shared.system.urls import without_password
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -151,4 +151,4 @@ def test_the_version_is_the_one_of_the_package():
 
 
 def test_the_default_gateway_is_the_one_of_the_settings():
-    assert Settings.model_fields["gateway"].default == DEFAULT
+    assert CliSettings.model_fields["gateway"].default == DEFAULT
