@@ -37,7 +37,7 @@ def table(text):
     ],
     ids=["say", "styled", "text", "table", "complain", "note", "answer", "document", "busy"],
 )
-def test_what_is_printed_has_no_escape_sequence_and_no_direction_override(show, capsys):
+def test_printed_text_has_no_escape_sequence_and_no_direction_override(show, capsys):
     show(Screen())
     printed = "".join(capsys.readouterr())
     assert "a" in printed
