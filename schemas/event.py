@@ -36,6 +36,10 @@ class State(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+ENDS = frozenset({State.COMPLETE, State.REJECTED, State.FAILED, State.CANCELLED})
+"""Terminal states. Only a person can move a run out of one: out of FAILED, or out of a dry run's COMPLETE."""
+
+
 class RunEvent(Message):
     """An event of a run."""
 

@@ -7,6 +7,10 @@ from pydantic import Field
 from schemas.message import JsonObject, Part, Slug, Text
 from schemas.versions import Versions
 
+PLANNER = "planner"
+REVIEWER = "reviewer"
+"""Agents that every run needs, besides those of its steps."""
+
 
 class Risk(StrEnum):
     """Potential damage if an action goes wrong."""

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from infra.reference.blocks import table
-from schemas.event import State
-from shared.runs.machine import ENDS, LEGAL_MOVES, PAUSABLE
+from schemas.event import ENDS, State
+from shared.runs.machine import LEGAL_MOVES, PAUSABLE
 
 PAGE = Path("docs/states.md")
 _HEAD = """\

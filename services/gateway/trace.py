@@ -10,7 +10,7 @@ from schemas.budget import Usage
 from schemas.versions import Versions
 from services.gateway.dependencies import RunSnapshot
 from services.gateway.views import view_of
-from shared.runs.progress import RunProgress, WorkAttempt, WorkProgress
+from shared.progress import RunProgress, WorkAttempt, WorkProgress
 
 Journal: TypeAlias = Mapping[str, Any]
 """Entries by name, such as `think-1/turn-2`."""

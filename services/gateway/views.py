@@ -7,13 +7,13 @@ from schemas.api.runs import ParkedWork, RunSummary, RunView
 from schemas.api.tasks import Links
 from schemas.budget import Usage
 from schemas.event import State
+from schemas.plan import PLANNER, REVIEWER
 from schemas.stop import WorkStopped
 from services.gateway.dependencies import PendingTask, RunSnapshot
 from shared.blackboard import UnreadableRun
 from shared.runs import Run
 from shared.runs.awaiting import awaited_handoffs
 from shared.runs.clock import present_deadline
-from shared.runs.dispatch import PLANNER, REVIEWER
 from shared.runs.result import summary
 from shared.service.kill_switch import StopScope, stop_reason
 

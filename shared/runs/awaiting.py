@@ -1,6 +1,6 @@
 """Handoffs that a run awaits: only these may still act for it."""
 
-from shared.runs.machine import ENDS
+from schemas.event import ENDS
 from shared.runs.run import Run
 
 

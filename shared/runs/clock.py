@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from schemas.event import State
-from shared.runs.machine import ENDS
+from schemas.event import ENDS, State
 from shared.runs.run import Run
 
 

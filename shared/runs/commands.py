@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 from schemas import approval, event
 from schemas.error import ErrorInfo
-from schemas.event import State
+from schemas.event import ENDS, State
 from shared.runs.advance import advance, extend_deadline
 from shared.runs.builder import DecisionBuilder
 from shared.runs.ending import end, fail, release
-from shared.runs.machine import ENDS, PAUSABLE
+from shared.runs.machine import PAUSABLE
 from shared.runs.result import effects_digest
 from shared.runs.run import MAX_REPLANS, Run
 

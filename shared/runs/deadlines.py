@@ -3,12 +3,11 @@
 from datetime import datetime, timedelta
 
 from schemas import timer
-from schemas.event import State
+from schemas.event import ENDS, State
 from schemas.message import MOST_SECONDS
 from shared.errors import RetryableError
 from shared.runs.builder import DecisionBuilder
 from shared.runs.ending import fail
-from shared.runs.machine import ENDS
 from shared.runs.run import Run
 from shared.runs.tokens import DEADLINE, WAIT, check_timer
 

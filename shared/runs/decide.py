@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from schemas import approval, event, step, timer
 from schemas.acting import ActingCall
 from schemas.error import ErrorInfo
-from schemas.event import RunEvent, State
+from schemas.event import ENDS, RunEvent, State
 from schemas.message import Message
 from schemas.task import Shape, Task
 from shared.errors import TerminalError
@@ -17,7 +17,6 @@ from shared.runs.advance import advance, ask_person
 from shared.runs.builder import DecisionBuilder, Outgoing
 from shared.runs.ending import end, fail, release, release_late, result_due_passed
 from shared.runs.evolve import evolve
-from shared.runs.machine import ENDS
 from shared.runs.planning import Agents, available_agents
 from shared.runs.run import TOO_LARGE, Run
 from shared.runs.timers import timer_changes

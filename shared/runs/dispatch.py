@@ -6,16 +6,13 @@ from typing import Any
 
 from schemas.event import PlanAccepted, PlanRequested, ReviewRequested, StepDispatched
 from schemas.message import MOST_SECONDS
-from schemas.plan import Plan, PlannedStep
+from schemas.plan import PLANNER, REVIEWER, Plan, PlannedStep
 from schemas.step import DoStep, MakePlan, ReviewResult, StepOutput
 from schemas.task import Shape
 from shared.runs.builder import DecisionBuilder
 from shared.runs.planning import Agents, ancestors
 from shared.runs.run import FRUGAL_FROM, HandoffState, Run, StepRecord, handoff_name
 from shared.runs.tokens import token_for
-
-PLANNER = "planner"
-REVIEWER = "reviewer"
 
 PLAN, REVIEW = "@plan", "@review"
 """Parts of handoff ids to planner and reviewer in place of a step's id, which cannot start with `@`."""

@@ -6,12 +6,12 @@ from typing import Any
 
 from schemas import event as e
 from schemas.error import ErrorInfo
+from schemas.event import ENDS
 from schemas.message import MOST_SECONDS
 from schemas.step import Settlement
 from shared.runs.awaiting import in_flight
 from shared.runs.digests import plan_digest
 from shared.runs.effects import add_effected, refused_call
-from shared.runs.machine import ENDS
 from shared.runs.rework import approve_effects, next_round, reopen_steps, restart_round, resume_run
 from shared.runs.run import LOOP, TOO_LARGE, PlannerTask, Run, StepRecord
 

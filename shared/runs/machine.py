@@ -58,9 +58,6 @@ LEGAL_MOVES: dict[State, dict[State, str]] = {
     _S.CANCELLED: {},
 }
 
-ENDS = frozenset({_S.COMPLETE, _S.REJECTED, _S.FAILED, _S.CANCELLED})
-"""Terminal states. Only a person can move a run out of one: out of FAILED, or out of a dry run's COMPLETE."""
-
 PAUSABLE = frozenset({_S.PLANNING, _S.EXECUTING, _S.REVIEWING, _S.WAITING_HUMAN})
 """States in which a run stays between messages, so that an operator can pause it there."""
 

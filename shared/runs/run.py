@@ -9,14 +9,13 @@ from pydantic import ConfigDict, Field
 from schemas.acting import ActingCall
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
-from schemas.event import HelpRequested, ReviewGiven, State
+from schemas.event import ENDS, HelpRequested, ReviewGiven, State
 from schemas.message import Part
 from schemas.plan import Plan, PlannedStep
 from schemas.step import Output, Settlement, answer_id
 from schemas.task import Task
 from schemas.verdict import PlannedEffect, Proposal
 from schemas.versions import Versions
-from shared.runs.machine import ENDS
 
 StepStatus = Literal["waiting", "running", "asking", "done", "failed"]
 

@@ -5,12 +5,11 @@ A cleared timer that fires nevertheless changes nothing: a crash may leave one b
 
 from collections.abc import Iterator
 
-from schemas.event import State
+from schemas.event import ENDS, State
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from shared.runs.advance import HUMAN_TIMEOUT
 from shared.runs.builder import Outgoing
 from shared.runs.ending import REPORT_WITHIN, result_id
-from shared.runs.machine import ENDS
 from shared.runs.run import Run
 from shared.runs.tokens import DEADLINE, RESULT, WAIT, token_for
 

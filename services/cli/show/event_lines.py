@@ -6,7 +6,7 @@ from typing import Any
 from schemas import event as e
 from services.cli.show.plain_output import spent
 from services.cli.terminal import one_line
-from shared.runs.progress import RunProgress
+from shared.progress import RunProgress
 
 WIDTH = 120
 """Characters of a description; `waggle status` and `waggle result` show the full text."""

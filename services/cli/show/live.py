@@ -15,7 +15,7 @@ from services.cli.show.event_lines import line
 from services.cli.show.plain_output import spent
 from services.cli.show.render import STYLES
 from services.cli.terminal import Clean, Screen, one_line
-from shared.runs.progress import PERSON, RunProgress, WorkProgress
+from shared.progress import PERSON, RunProgress, WorkProgress
 
 MARKS = {"done": "✓", "running": "●", "failed": "✗", "asking": "?", "waiting": "·"}
 

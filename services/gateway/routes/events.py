@@ -13,7 +13,7 @@ from services.gateway.dependencies import PartsDep, RunSnapshot, SnapshotDep, pe
 from services.gateway.errors import stream_error_responses
 from services.gateway.follower_slots import FollowersDep
 from shared.blackboard import CutOff, LiveEvent
-from shared.runs.progress import ends_stream
+from shared.progress import ends_stream
 from shared.service import Parts
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=stream_error_responses(404, 429))

@@ -17,7 +17,7 @@ from services.gateway.trace import Journal, trace_of, work_id_of
 from services.gateway.turns import count_turns, turn_of
 from services.gateway.views import view_of
 from shared.blackboard import read_journal, read_live_events
-from shared.runs.progress import RunProgress, fold_progress
+from shared.progress import RunProgress, fold_progress
 from shared.runs.result import result_of
 from shared.service import Parts
 

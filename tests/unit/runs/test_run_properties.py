@@ -29,8 +29,8 @@ from schemas.step import (
 )
 from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
+from shared.progress import WorkStatus, fold_progress
 from shared.runs import ENDS, Intake, Run, awaited_handoffs
-from shared.runs.progress import WorkStatus, fold_progress
 from shared.runs.run import MAX_ATTEMPTS, MAX_PLANS
 from tests.support.run_world import AFTER_THE_END, START, World, plan_of
 

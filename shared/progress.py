@@ -14,8 +14,8 @@ from typing import Any
 from schemas import event as e
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
-from shared.runs.dispatch import PLANNER, REVIEWER
-from shared.runs.machine import ENDS
+from schemas.event import ENDS
+from schemas.plan import PLANNER, REVIEWER
 
 PERSON = "person"
 """Agent of the work that a person does: answering a question."""

@@ -10,8 +10,8 @@ from schemas import event as e
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.step import Output
+from shared.progress import PERSON, RunProgress, WorkStatus, ends_stream, fold_progress
 from shared.runs import ENDS
-from shared.runs.progress import PERSON, RunProgress, WorkStatus, ends_stream, fold_progress
 from tests.support.run_world import plan_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
