@@ -9,11 +9,10 @@ from pydantic import BaseModel, Field, JsonValue
 from services.communication.leaving import check_leaving
 from services.communication.mail import File, compose, deliver, server
 from services.communication.settings import CommunicationSettings
-from shared.authorization import POST, SEND
 from shared.guardrails import unloading
-from shared.tools.web.addresses import host_of, is_listed, parse_url
-from shared.tools.web.client import GuardedClient
-from waggle import Artefact, Effect, Limits, Risk, ToolContext, ToolError, tool
+from shared.tools.web.addresses import is_listed, parse_url
+from waggle import POST, SEND, Artefact, Effect, Limits, Risk, ToolContext, ToolError, tool
+from waggle.web import GuardedClient, host_of
 
 MAX_MAIL_BYTES = 20_000_000
 """Maximum bytes of the attachments of one mail; most servers refuse about 25 MB after encoding."""

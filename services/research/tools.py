@@ -11,9 +11,8 @@ from services.research.fetching import readable
 from services.research.index import index_of
 from services.research.settings import ResearchSettings
 from services.research.text import Text
-from shared.tools.web.addresses import host_of
-from shared.tools.web.client import GuardedClient
 from waggle import Effect, Limits, Risk, ToolContext, ToolError, tool
+from waggle.web import GuardedClient, host_of
 
 Offset = Annotated[int, Field(ge=0, description="Offset of the first character.")]
 Limit = Annotated[int, Field(ge=1, le=20_000, description="Maximum characters to return.")]
