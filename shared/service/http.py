@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import uvicorn
@@ -47,14 +47,25 @@ def health_routes(
     return [("/live", live), ("/ready", ready)]
 
 
-def run_http(app: Any, settings: Settings) -> None:
+async def check_dependencies(settings: Settings) -> None:
+    """Wait for Kafka, and raise Misconfigured if Redis or Postgres refuse the settings; both may be unavailable yet."""
+    await asyncio.gather(
+        await_kafka(settings, KAFKA_WITHIN),
+        blackboard.check_redis(settings),
+        archive.check_postgres(settings.postgres),
+    )
+
+
+def run_http(
+    app: Any, settings: Settings, check: Callable[[Settings], Coroutine[Any, Any, None]] = check_dependencies
+) -> None:
     """Run an ASGI application until the process is asked to stop.
 
-    Exits with a message if Kafka cannot be reached, or if Kafka, Redis or Postgres refuse the settings: the supervisor
-    of the process restarts it.
+    Exits with a message if the check fails; the supervisor of the process restarts it. By default, Kafka must answer,
+    and Kafka, Redis and Postgres must accept the settings.
     """
     try:
-        asyncio.run(_check_dependencies(settings))
+        asyncio.run(check(settings))
     except (ConnectionError, Misconfigured) as why:
         sys.exit(f"waggle cannot start: {why}")
     uvicorn.run(
@@ -67,15 +78,6 @@ def run_http(app: Any, settings: Settings) -> None:
         access_log=False,
         lifespan="on",
         timeout_graceful_shutdown=5,
-    )
-
-
-async def _check_dependencies(settings: Settings) -> None:
-    """Wait for Kafka, and raise Misconfigured if Redis or Postgres refuse the settings; both may be unavailable yet."""
-    await asyncio.gather(
-        await_kafka(settings, KAFKA_WITHIN),
-        blackboard.check_redis(settings),
-        archive.check_postgres(settings.postgres),
     )
 
 

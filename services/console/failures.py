@@ -1,0 +1,62 @@
+"""Failures as pages: every one says what to do next, and a key that the gateway does not know leads to the login."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from schemas.error import ErrorInfo
+from services.console.forms import FormRefused
+from services.console.gateway import GatewayFailure
+from services.console.pages import failure_page, page, path, see_other
+from services.console.protection import READS
+from services.console.visitor import LinkedFromElsewhere, visitor_in
+from shared import blackboard
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+
+def register_failures(app: FastAPI) -> None:
+    """Answer every failure with a page; a defect shows nothing but its existence."""
+    app.add_exception_handler(GatewayFailure, _refused)
+    app.add_exception_handler(FormRefused, _refused)
+    app.add_exception_handler(LinkedFromElsewhere, _continue)
+    app.add_exception_handler(RequestValidationError, _fixed(422, "invalid_address", "This address is incomplete."))
+    app.add_exception_handler(HTTPException, _unknown)
+    app.add_exception_handler(Exception, _fixed(500, "defect", "The console failed; its log has the reason."))
+    for outage in (*blackboard.OUTAGES, blackboard.NoConnectionFree):
+        app.add_exception_handler(outage, _fixed(503, "sessions_unavailable", "Redis cannot be reached."))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, GatewayFailure | FormRefused), "registered for both"
+    visitor = visitor_in(request)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        here = str(request.url.path) + (f"?{request.url.query}" if request.url.query else "")
+        return see_other(visitor, path("login", after=here if request.method in READS else None))
+    return failure_page(visitor, error.status, error.error)
+
+
+async def _continue(request: Request, error: Exception) -> Response:
+    here = str(request.url.path) + (f"?{request.url.query}" if request.url.query else "")
+    return page(visitor_in(request), "continue.html", target="/" + here.lstrip("/"))
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for it"
+    message = HTTPStatus(error.status_code).phrase
+    action = "Use the links at the top of the page."
+    info = ErrorInfo(code="unknown_page", message=message, suggested_action=action)
+    return failure_page(visitor_in(request), error.status_code, info)
+
+
+def _fixed(status: int, code: str, message: str) -> Handler:
+    error = ErrorInfo(code=code, message=message, suggested_action="Reload the page; see the log if it fails again.")
+
+    async def respond(request: Request, _: Exception) -> Response:
+        return failure_page(visitor_in(request), status, error)
+
+    return respond

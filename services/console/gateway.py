@@ -1,0 +1,180 @@
+"""The gateway's HTTP API with a visitor's key: the gateway decides who may see and do what, not the console."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from schemas.api.commands import CommandAccepted, Released
+from schemas.api.errors import Failure
+from schemas.api.runs import ApprovalPage, RunPage, RunView
+from schemas.api.trace import RunTrace
+from schemas.error import ErrorInfo
+from schemas.event import State
+from schemas.stop import WorkStopped
+from schemas.task import Result
+
+LARGEST_ANSWER = 32 * 1_048_576
+"""Bytes of one answer that are read: 32 MiB."""
+
+_TIMEOUT = httpx.Timeout(20.0, connect=3.0)
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_STOPS: TypeAdapter[list[WorkStopped]] = TypeAdapter(list[WorkStopped])
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+class GatewayFailure(Exception):
+    """A request that the gateway refused, or could not answer, with its suggested action."""
+
+    def __init__(self, status: int, error: ErrorInfo) -> None:
+        super().__init__(error.message)
+        self.status = status
+        self.error = error
+
+
+def connect(address: str) -> httpx.AsyncClient:
+    """Return the client that all visitors share; it holds no key."""
+    parts = urlsplit(address)
+    return httpx.AsyncClient(
+        base_url=address,
+        timeout=_TIMEOUT,
+        limits=_LIMITS,
+        trust_env=parts.hostname not in _LOOPBACK,
+        verify=parts.scheme == "https",  # certificates are read only if they are needed
+        follow_redirects=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The gateway as one visitor sees it."""
+
+    http: httpx.AsyncClient
+    key: str | None
+    tenant: str | None
+
+    async def ready(self) -> bool:
+        """Return True if the gateway reports that it can accept and show work."""
+        try:
+            return (await self.http.get("/ready")).is_success
+        except httpx.HTTPError:
+            return False
+
+    async def know_me(self) -> None:
+        """Raise GatewayFailure 401 if the gateway does not know the visitor's key, or wants one."""
+        try:
+            await self._call("GET", "/v1/agents")
+        except GatewayFailure as failure:
+            if failure.status != httpx.codes.FORBIDDEN:  # known, without the role to list agents
+                raise
+
+    async def runs(self, state: State | None, limit: int, offset: int = 0) -> RunPage:
+        """Return a page of runs, newest first."""
+        params = {"limit": str(limit), "offset": str(offset)} | ({"state": state.value} if state else {})
+        return _read(RunPage, await self._call("GET", "/v1/runs", params))
+
+    async def approvals(self, limit: int, offset: int = 0) -> ApprovalPage:
+        """Return a page of open questions."""
+        params = {"limit": str(limit), "offset": str(offset)}
+        return _read(ApprovalPage, await self._call("GET", "/v1/approvals", params))
+
+    async def run(self, run_id: str) -> RunView:
+        """Return the present state of a run."""
+        return _read(RunView, await self._call("GET", _path(run_id)))
+
+    async def trace(self, run_id: str) -> RunTrace:
+        """Return what the run did so far."""
+        return _read(RunTrace, await self._call("GET", _path(run_id, "trace")))
+
+    async def result(self, run_id: str) -> Result | None:
+        """Return the result of a run that has ended; None before."""
+        try:
+            return _read(Result, await self._call("GET", _path(run_id, "result")))
+        except GatewayFailure as failure:
+            if failure.error.code == "not_finished":
+                return None
+            raise
+
+    async def stops(self) -> list[WorkStopped]:
+        """Return everything that operators have stopped."""
+        body = await self._call("GET", "/v1/stops")
+        return _parsed(lambda: _STOPS.validate_json(body))
+
+    async def command(self, run_id: str, verb: str, body: Mapping[str, str]) -> CommandAccepted:
+        """Send a run to `pause`, `resume` or `cancel`, or a decision on its question: `decisions`."""
+        return _read(CommandAccepted, await self._call("POST", _path(run_id, verb), body=body))
+
+    async def stop(self, scope: str, body: Mapping[str, str]) -> WorkStopped:
+        """Stop all calls in a scope."""
+        return _read(WorkStopped, await self._call("PUT", f"/v1/stops/{quote(scope, safe='')}", body=body))
+
+    async def release(self, scope: str) -> Released:
+        """Lift the stop of a scope."""
+        return _read(Released, await self._call("DELETE", f"/v1/stops/{quote(scope, safe='')}"))
+
+    async def _call(
+        self, method: str, path: str, params: Mapping[str, str] | None = None, body: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Return the body of a successful answer. Raises GatewayFailure for any other."""
+        request: dict[str, Any] = {"json": body} if body is not None else {}
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        whose = {"tenant": self.tenant} if self.tenant else {}
+        try:
+            async with self.http.stream(
+                method, path, params={**(params or {}), **whose}, headers=headers, **request
+            ) as answer:
+                content = await _bounded(answer)
+        except httpx.HTTPError as gone:
+            raise _unreachable(gone) from None
+        if answer.is_success:
+            return content
+        raise GatewayFailure(answer.status_code, _error_of(answer, content))
+
+
+async def _bounded(answer: httpx.Response) -> bytes:
+    content = bytearray()
+    async for chunk in answer.aiter_bytes():
+        content += chunk
+        if len(content) > LARGEST_ANSWER:
+            action = "use `waggle trace` or the HTTP API"
+            raise GatewayFailure(502, _error("too_large", "the answer is too large for a page", action))
+    return bytes(content)
+
+
+def _path(run_id: str, part: str = "") -> str:
+    return "/".join(each for each in ("/v1/runs", quote(run_id, safe=""), part) if each)
+
+
+def _read(kind: type[M], body: bytes) -> M:
+    return _parsed(lambda: kind.model_validate_json(body))
+
+
+def _parsed(parse: Callable[[], T]) -> T:
+    try:
+        return parse()
+    except ValidationError:
+        action = "check that the console and the gateway have the same version, and WAGGLE_GATEWAY is the gateway"
+        raise GatewayFailure(502, _error("unreadable_answer", "the gateway's answer cannot be read", action)) from None
+
+
+def _error_of(answer: httpx.Response, content: bytes) -> ErrorInfo:
+    try:
+        return Failure.model_validate_json(content).error
+    except ValidationError:
+        return _error("unexpected_answer", f"the gateway answered {answer.status_code}", "see the gateway's log")
+
+
+def _unreachable(gone: httpx.HTTPError) -> GatewayFailure:
+    reason = type(gone).__name__
+    action = "check that the gateway runs and that WAGGLE_GATEWAY names it, then reload this page"
+    return GatewayFailure(503, _error("gateway_unavailable", f"the gateway cannot be reached ({reason})", action))
+
+
+def _error(code: str, message: str, action: str) -> ErrorInfo:
+    return ErrorInfo(code=code, message=message, suggested_action=action)

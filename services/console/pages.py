@@ -1,0 +1,119 @@
+"""Pages: one environment of templates, in which every printed value is visible text and escaped."""
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from starlette.responses import RedirectResponse, Response
+
+from schemas.error import ErrorInfo
+from services.console.visible import shown
+from services.console.visitor import Visitor
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_KIB = 1024
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates, read once."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters |= {
+        "ago": ago,
+        "duration": duration,
+        "money": lambda amount: f"${amount:,.4f}",
+        "number": lambda amount: f"{amount:,}",
+        "size": size,
+        "utc": lambda at: at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "pretty": pretty,
+    }
+    made.globals["link"] = _link
+    return made
+
+
+@pass_context
+def _link(context: Context, *parts: str, **query: object) -> str:
+    """Return the path of a page of the same tenant."""
+    return path(*parts, tenant=context.get("tenant"), **query)
+
+
+def path(*parts: str, **query: object) -> str:
+    """Return a path of the console; each part is one segment of it, `query` without what is unset."""
+    chosen = {name: str(value) for name, value in query.items() if value not in (None, "")}
+    joined = "/" + "/".join(quote(part, safe="") for part in parts)
+    return joined + (f"?{urlencode(chosen)}" if chosen else "")
+
+
+def page(visitor: Visitor, template: str, status: int = 200, **values: Any) -> Response:
+    """Return a page for a visitor."""
+    about = {
+        "tenant": visitor.tenant,
+        "signed_in": visitor.key is not None,
+        "form_token": visitor.form_token,
+        "here": visitor.request.url.path,
+        "now": datetime.now(UTC),
+        "failure": None,
+    }
+    text = environment().get_template(template).render({**about, **values})
+    return visitor.keep(HTMLResponse(text.encode(errors="replace"), status))
+
+
+def failure_page(visitor: Visitor, status: int, error: ErrorInfo) -> Response:
+    """Return the page of a failure, with its suggested action."""
+    return page(visitor, "failure.html", status, failure=error, answer=status)
+
+
+def see_other(visitor: Visitor, target: str) -> Response:
+    """Send the browser to another page of the console."""
+    return visitor.keep(RedirectResponse(target, 303))
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """Return the time since then, in its largest unit."""
+    seconds = (now - at).total_seconds()
+    return f"in {duration(-seconds)}" if seconds < 0 else f"{duration(seconds)} ago"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in its largest unit; short ones with a decimal."""
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 or not seconds else f"{seconds:.1f} s"
+
+
+def size(amount: int) -> str:
+    """Return a number of bytes, in its largest unit."""
+    if amount < _KIB:
+        return f"{amount} B"
+    return f"{amount / _KIB:,.0f} KiB" if amount < _KIB**2 else f"{amount / _KIB**2:,.1f} MiB"
+
+
+def pretty(text: str) -> str:
+    """Return JSON with one field to a line; as it is, any other text and an object that names a field twice."""
+    try:
+        return json.dumps(json.loads(text, object_pairs_hook=_distinct), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return dict(pairs)

@@ -1,0 +1,7 @@
+"""Pages of the console, one module per subject."""
+
+from services.console.routes import login, overview, questions, runs
+
+ROUTERS = (login.router, overview.router, runs.router, questions.router)
+
+__all__ = ["ROUTERS"]
