@@ -50,6 +50,7 @@ class WorkAttempt:
     seconds: float | None = None
     status: str = "running"
     note: str = ""
+    by: str = ""
     error: ErrorInfo | None = None
     usage: Usage = field(default_factory=Usage)
     activities: list[Activity] = field(default_factory=list)
@@ -243,6 +244,12 @@ def _reviewed(progress: RunProgress, event: e.ReviewGiven) -> None:
     _end(progress, REVIEWER, event.at, WorkStatus.DONE, verdict, "; ".join(event.reasons))
 
 
+def _answered(progress: RunProgress, event: e.HelpAnswered) -> None:
+    _end(progress, event.request_id, event.at, WorkStatus.DONE, event.decision, event.answer)
+    if attempt := progress.attempt(event.request_id):
+        attempt.by = event.by
+
+
 _WAITING, _DONE, _ASKING = WorkStatus.WAITING, WorkStatus.DONE, WorkStatus.ASKING
 
 _FOLDS: dict[type[e.RunEvent], Callable[[RunProgress, Any], None]] = {
@@ -262,6 +269,6 @@ _FOLDS: dict[type[e.RunEvent], Callable[[RunProgress, Any], None]] = {
     e.ReviewRequested: lambda p, ev: _start(p, REVIEWER, REVIEWER, "review the result", ev.handoff_id, ev.at),
     e.ReviewGiven: _reviewed,
     e.HelpRequested: lambda p, ev: _start(p, ev.request_id, PERSON, ev.question, ev.request_id, ev.at),
-    e.HelpAnswered: lambda p, ev: _end(p, ev.request_id, ev.at, _DONE, ev.decision, ev.answer),
+    e.HelpAnswered: _answered,
 }
 """Events that are not listed change nothing."""

@@ -194,20 +194,22 @@ class Stack:
         self.endpoints["WAGGLE_KEYS"] = str(self.state.keys)
 
     async def _start_services(self) -> None:
-        await asyncio.gather(*(self._service(name, free_port()) for name in self._services))
+        ports = {name: free_port() for name in self._services}
+        if "gateway" in ports:
+            ports["gateway"] = int(self._environment.get("WAGGLE_HTTP_PORT") or ports["gateway"])
+            self.endpoints["WAGGLE_GATEWAY"] = _local(ports["gateway"])
+        if "console" in ports:
+            self.endpoints["WAGGLE_CONSOLE_URL"] = _local(ports["console"])
+        await asyncio.gather(*(self._service(name, port) for name, port in ports.items()))
 
     async def _service(self, name: str, port: int) -> None:
-        url = f"http://127.0.0.1:{port}"
-        if name == "gateway":
-            port = int(self._environment.get("WAGGLE_HTTP_PORT", port))
-            url = self.endpoints["WAGGLE_GATEWAY"] = f"http://127.0.0.1:{port}"
         own = {"WAGGLE_HTTP_PORT": str(port), "WAGGLE_HTTP_HOST": "127.0.0.1"}
         own |= {"WAGGLE_SIGNING_KEY": self._signing_key} if name == "gateway" else {}
         if "WAGGLE_KAFKA" not in self._environment:
             own |= {"WAGGLE_SESSION_TIMEOUT": SESSION_TIMEOUT, "WAGGLE_FETCH_MAX_WAIT_MS": FETCH_MAX_WAIT_MS}
         else:  # one replica of each service in this folder: it has its partitions back as soon as it restarts
             own |= {"WAGGLE_INSTANCE": f"{name}-{sha256(str(self.state.root).encode()).hexdigest()[:8]}"}
-        await self._run(name, ["-m", f"services.{name}"], lambda: answers(f"{url}/ready"), extra=own)
+        await self._run(name, ["-m", f"services.{name}"], lambda: answers(f"{_local(port)}/ready"), extra=own)
 
     def _given(self, variable: str) -> str | None:
         value = self._environment.get(variable)
@@ -251,6 +253,10 @@ class Stack:
     def _changed(self) -> None:
         pids = {"waggle up": os.getpid()} | {child.name: child.pid for child in self._children}
         self.state.remember(pids)
+
+
+def _local(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
 
 
 async def up(root: Path, *, announce: Callable[[Stack], None], stack: Stack) -> None:

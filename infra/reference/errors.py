@@ -147,6 +147,19 @@ _GATEWAY = {
     "not_recordable": ("the action cannot be recorded", "shorten the reason"),
     "busy": ("another operator works on the same dead letter", "retry"),
 }
+_CONSOLE = {
+    "unknown_key": ("the gateway does not know the key of the login", "copy it again, or ask an operator for one"),
+    "no_key_needed": ("the gateway requires no key, so there is nothing to log in to", "use the console without"),
+    "missing_field": ("the form lacks a reason or a decision", "fill it in and send the form again"),
+    "unknown_page": ("the console has no such page", "use the links of the page"),
+    "invalid_address": ("a part of the address is missing or malformed", "use the links of the page"),
+    "invalid_form": ("the form cannot be read", "open the page again and send the form from there"),
+    "wrong_form_token": ("the form belongs to another session, or to none", "open the page again"),
+    "gateway_unavailable": ("the gateway cannot be reached", "check that it runs, and `WAGGLE_GATEWAY`"),
+    "unreadable_answer": ("the answer does not fit the contract", "use one version of both, check `WAGGLE_GATEWAY`"),
+    "unexpected_answer": ("the gateway, or a proxy before it, answered without an error of its own", "see its log"),
+    "sessions_unavailable": ("Redis does not answer, so no session can be read", "reload the page"),
+}
 _INTERNAL = {
     "retryable": ("a temporary failure without a code of its own", "retried by itself"),
     "terminal": ("a permanent failure without a code of its own", "see the message"),
@@ -166,6 +179,7 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Models": _MODELS,
     "Tools": _TOOLS,
     "Gateway": _GATEWAY,
+    "Console": _CONSOLE,
     "Internal": _INTERNAL,
 }
 

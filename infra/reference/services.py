@@ -18,6 +18,7 @@ from schemas.registry import message_class
 from schemas.step import Answer, Findings, Verdict
 from shared.agent import Agent
 from shared.agent.declare import AskHuman
+from shared.bus.groups import TIMEKEEPER
 
 _ANSWERS: Mapping[type, str] = {
     Findings: "StepCompleted",
@@ -26,6 +27,10 @@ _ANSWERS: Mapping[type, str] = {
     AskHuman: "HelpAsked",
 }
 """The type a handler returns, and the message that the run receives for it. Any other type counts as findings."""
+
+
+_UNPUBLISHED: Mapping[str, str] = {TIMEKEEPER: "the records that waited, to their own topics"}
+"""Records of a service that are not messages of its own."""
 
 
 def pages() -> dict[Path, str]:
@@ -49,7 +54,7 @@ def _service(role: str) -> Iterator[tuple[str, str]]:
     if reads := receives - consumes:
         yield "reads, in no group", _topics(reads)
     produces = _topics(code.published(role, "sends"), leave_out=Answer)
-    yield "produces", produces or "the records that waited, to their own topics"
+    yield "produces", produces or _UNPUBLISHED.get(role, "nothing")
 
 
 def _agent(name: str) -> Iterator[tuple[str, str]]:

@@ -84,6 +84,7 @@ class RunView(Part):
     plan: Plan | None
     steps: list[StepSummary] = Field(description="In the plan's order.")
     usage: Usage
+    budget: Budget | None = Field(None, description="Limits of the run; null before it starts.")
     models: list[str]
     waiting_for: HelpRequested | None = Field(description="The question that a person has to answer.")
     error: ErrorInfo | None

@@ -31,6 +31,7 @@ class Attempt(Part):
     seconds: float | None = Field(None, description="Time from dispatch to answer; null while it is open.")
     status: str = Field("running", description="Outcome in a word.")
     note: str = ""
+    by: str = Field("", description="Person who answered a question.")
     error: ErrorInfo | None = None
     usage: Usage = Usage()
     actions: list[Action] = Field(default_factory=list)

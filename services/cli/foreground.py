@@ -80,6 +80,8 @@ def show(screen: Screen, endpoints: dict[str, str]) -> None:
             table.add_row(Text(name, style="bold"), without_password(address), note)
     if gateway := endpoints.get("WAGGLE_GATEWAY"):
         table.add_row(Text("Gateway", style="bold"), gateway, f"API documentation at {gateway}/docs")
+    if console := endpoints.get("WAGGLE_CONSOLE_URL"):
+        table.add_row(Text("Console", style="bold"), console, "open in a browser: runs, and questions to decide")
     screen.say(table)
 
 

@@ -38,10 +38,12 @@ def environment() -> Environment:
         "ago": ago,
         "duration": duration,
         "money": lambda amount: f"${amount:,.4f}",
+        "amount": lambda amount, limit: f"${amount:,.4f}" if limit == "cost_usd" else f"{amount:,}",
         "number": lambda amount: f"{amount:,}",
         "size": size,
         "utc": lambda at: at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "pretty": pretty,
+        "style": style,
     }
     made.globals["link"] = _link
     return made
@@ -103,6 +105,12 @@ def size(amount: int) -> str:
     if amount < _KIB:
         return f"{amount} B"
     return f"{amount / _KIB:,.0f} KiB" if amount < _KIB**2 else f"{amount / _KIB**2:,.1f} MiB"
+
+
+def style(state: str) -> str:
+    """Return the suffix of the class of a state; `other` for any that is no plain word."""
+    word = state.lower()
+    return word if word.isascii() and word.replace("_", "").isalpha() else "other"
 
 
 def pretty(text: str) -> str:

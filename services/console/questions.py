@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from schemas.api.runs import ApprovalView, RunSummary, RunView
-from schemas.api.trace import Attempt
+from schemas.api.trace import Attempt, RunTrace
 from schemas.budget import Budget, Usage
-from schemas.event import HelpRequested
+from schemas.event import HelpRequested, State
 from schemas.plan import Risk
 from services.console.gateway import Gateway
 
@@ -58,11 +58,15 @@ class Question:
         return self.asked.proposal.if_rejected if self.asked.proposal else _REJECTED
 
     @classmethod
-    def of_run(cls, run: RunView) -> "Question | None":
-        """Return the question that a run waits for."""
-        if run.waiting_for is None:
+    def of_run(cls, run: RunView, trace: RunTrace) -> "Question | None":
+        """Return the question that a run waits for, also while it is paused; None if it was answered."""
+        asked = run.waiting_for
+        if asked is None or run.state not in {State.WAITING_HUMAN, State.PAUSED}:
             return None
-        return cls(run.run_id, run.objective, run.waiting_for, run.usage)
+        earlier = answered(trace, asked.request_id)
+        if run.state is State.PAUSED and (earlier is None or earlier.attempt.seconds is not None):
+            return None
+        return cls(run.run_id, run.objective, asked, run.usage, run.budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +101,13 @@ def _urgency(question: Question) -> tuple[int, float]:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A question that is no longer open, with its answer."""
+    """A question in the record of a run, with its answer."""
 
     question: str
     attempt: Attempt
 
 
-async def answered(gateway: Gateway, run_id: str, request_id: str) -> Answered | None:
-    """Return the answer to an earlier question of a run; None if the run knows none of this id."""
-    trace = await gateway.trace(run_id)
+def answered(trace: RunTrace, request_id: str) -> Answered | None:
+    """Return an earlier question of a run; None if the run has none of this id."""
     found = ((work, each) for work in trace.works for each in work.attempts if each.handoff_id == request_id)
     return next((Answered(work.objective, attempt) for work, attempt in found), None)

@@ -23,6 +23,7 @@ from shared.blackboard import Sentinel, check_redis, tls
 from shared.config import Settings, read_settings
 from shared.service.http import health_routes, run_http
 from shared.telemetry.logs import start_logging
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.redaction import remember, secrets_of
 
 STATIC = Path(__file__).parent / "static"
@@ -34,6 +35,7 @@ def application(settings: Settings, own: ConsoleSettings) -> ASGIApp:
     connections = Connections(own, connect(settings.gateway), Sessions(sentinel.own, own.console_session))
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    Metrics(registry)
     pages = pages_of(connections, _lifespan(settings, sentinel, connections, registry))
     apart = [] if settings.metrics_port else [("/metrics", make_asgi_app(registry))]
 

@@ -62,6 +62,7 @@ def _attempt(attempt: WorkAttempt, journal: Journal) -> Attempt:
         seconds=attempt.seconds,
         status=attempt.status,
         note=attempt.note,
+        by=attempt.by,
         error=attempt.error,
         usage=attempt.usage,
         actions=list(_actions(attempt, journal)),

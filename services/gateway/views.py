@@ -101,6 +101,7 @@ def _view(run: Run, version: int, stops: Iterable[WorkStopped]) -> RunView:
         plan=run.plan,
         steps=[summary(record) for record in run.steps.values()],
         usage=run.usage,
+        budget=run.task.budget,
         models=run.models,
         waiting_for=run.request,
         error=run.error,

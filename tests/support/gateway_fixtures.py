@@ -26,14 +26,21 @@ AGENTS = {"data": AgentCard(name="data", description="tables")}
 @asynccontextmanager
 async def serving(settings, **own):
     """A client of a gateway with these settings, and these of its own, served over real HTTP."""
-    app = application(connect("gateway", settings, GatewaySettings(**{"unsigned_decisions": "accept"} | own)))
+    own = GatewaySettings(**{"unsigned_decisions": "accept"} | own)
+    async with served(application(connect("gateway", settings, own))) as client:
+        yield client
+
+
+@asynccontextmanager
+async def served(app):
+    """A client of an ASGI application, served over real HTTP on a loopback port."""
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on", http=BoundedHeads)
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     async with asyncio.timeout(20):
         while not server.started:
-            assert not running.done(), "the gateway did not start"
+            assert not running.done(), "the server did not start"
             await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:

@@ -48,7 +48,7 @@ async def show_run(visitor: VisitorDep, run_id: RunId, all: bool = False, notice
         run=run,
         trace=trace,
         result=result,
-        question=Question.of_run(run),
+        question=Question.of_run(run, trace),
         actions=offered(run, stopped=stopped),
         steps={step.id: step for step in run.steps},
         shown=None if all else ACTIONS_SHOWN,

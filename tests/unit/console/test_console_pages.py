@@ -1,0 +1,271 @@
+"""Every page of the console over a gateway whose answers hold hostile text: what a browser gets is harmless."""
+
+import re
+
+import pytest
+
+from schemas.error import ErrorInfo
+from tests.support.console import (
+    ELSEWHERE,
+    HIDDEN,
+    HOSTILE,
+    RUN,
+    Gateway,
+    Memory,
+    pages_over,
+    said,
+    token_in,
+    visiting,
+)
+
+PAGES = [
+    "/",
+    "/runs",
+    "/runs?state=FAILED&offset=3",
+    f"/runs/{RUN}",
+    f"/runs/{RUN}?all=1&notice=approve",
+    f"/runs/{RUN}/orders/cancel",
+    f"/runs/{RUN}/question?id=q-1",
+    f"/runs/{RUN}/question?id=q-old",
+    "/inbox",
+    "/inbox?notice=reject",
+    "/login?after=/inbox",
+]
+
+
+@pytest.fixture
+def gateway():
+    return Gateway()
+
+
+@pytest.fixture
+async def visit(gateway):
+    async with visiting(pages_over(gateway)) as visit:
+        yield visit
+
+
+OURS = re.compile(r"<(?:/?[a-z][a-z0-9]*)((?:\s+[a-z-]+(?:=\"[^\"<>]*\")?)*)\s*>|<!doctype html>")
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_hostile_text_is_text_on_every_page(visit, path):
+    page = (await visit.open(path)).text
+    assert not HIDDEN.search(page), "nothing is hidden or turned around"
+    assert "<script" not in page
+    assert "<style" not in page
+    assert "<img" not in page
+    assert "http-equiv" not in page.replace("&lt;meta http-equiv", "")
+    assert "49" not in re.sub(r"[0-9a-f-]{6,}|\d\d:\d\d:\d\d", "", said(page).replace("7 * 7", "")).split()
+    tags = re.findall(r"<[^>]*>", page)
+    assert [tag for tag in tags if not OURS.fullmatch(tag)] == []
+    assert not [
+        tag for tag in tags if re.search(r"\son[a-z]+=|javascript:|//" + ELSEWHERE, re.sub(r'value="[^"]*"', "", tag))
+    ]
+
+
+@pytest.mark.parametrize("path", [f"/runs/{RUN}", "/inbox", f"/runs/{RUN}/question?id=q-1"])
+async def test_hidden_characters_are_shown_as_their_code_points(visit, path):
+    page = said((await visit.open(path)).text)
+    for code in ("U+202E", "U+200B", "U+2066", "U+001B", "U+0000", "U+E0068"):
+        assert f"⟦{code}⟧" in page
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/no-such-page", "/static/console.css", "/runs?offset=no"])
+async def test_every_answer_carries_a_policy_that_allows_only_the_stylesheet(visit, path):
+    headers = (await visit.open(path)).headers
+    policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["style-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert policy["base-uri"] == "'none'"
+    assert "unsafe" not in headers["content-security-policy"]
+    assert "script-src" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == ("max-age=3600" if path.startswith("/static") else "no-store")
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_form_that_changes_something_carries_the_token(visit, path):
+    page = (await visit.open(path)).text
+    for form in re.findall(r"<form\b.*?</form>", page, re.DOTALL):
+        assert 'method="get"' in form or token_in(form)
+
+
+async def test_the_inbox_shows_the_riskiest_first_and_the_oldest_of_equal_risk(visit):
+    page = (await visit.open("/inbox")).text
+    order = re.findall(r'<a href="/runs/run-hostile/question\?id=(q-\d)"', page)
+    assert order == ["q-2", "q-5", "q-3", "q-4", "q-0", "q-1"]
+
+
+async def test_a_question_shows_the_call_its_effects_and_what_was_read(gateway, visit):
+    gateway.text = "plain"
+    page = said((await visit.open(f"/runs/{RUN}/question?id=q-1")).text)
+    for part in ("anna@firm.example", "If approved: plain", "If rejected: plain", "40 %", "rule plain", "high risk"):
+        assert part in page
+
+
+async def test_an_error_of_the_gateway_is_shown_with_its_suggested_action(gateway, visit):
+    gateway.refuse = 404, ErrorInfo(code="unknown_run", message="no such run", suggested_action="list the runs")
+    answer = await visit.open(f"/runs/{RUN}")
+    assert answer.status_code == 404
+    assert "no such run" in answer.text
+    assert "What to do: list the runs" in answer.text
+
+
+async def test_a_gateway_that_answers_something_else_is_reported_without_its_text(gateway, visit):
+    gateway._shown = lambda what: __import__("httpx").Response(200, text="<b>proxy</b>")
+    answer = await visit.open("/runs")
+    assert answer.status_code == 502
+    assert "cannot be read" in answer.text
+    assert "proxy" not in answer.text
+
+
+async def test_a_decision_is_sent_with_the_digest_that_was_shown(gateway, visit):
+    path = f"/runs/{RUN}/question?id=q-1"
+    page = (await visit.open(path)).text
+    given = dict(re.findall(r'type="hidden" name="([a-z_]+)" value="([^"]*)"', page))
+    given |= {"decision": "reject", "message": "wrong person", "by": "ann"}
+    assert (await visit.http.post(path, data=given)).status_code == 303
+    import json
+
+    body = json.loads(gateway.asked[-1].content)
+    assert body == {
+        "request_id": "q-1",
+        "decision": "reject",
+        "answer": "wrong person",
+        "digest": "d" * 64,
+        "by": "ann",
+    }
+
+
+@pytest.mark.parametrize("fields", [{"decision": "reject"}, {"decision": "maybe"}, {}])
+async def test_a_decision_that_is_none_or_lacks_its_reason_is_asked_for_and_not_sent(gateway, visit, fields):
+    answer = await visit.send(f"/runs/{RUN}/question?id=q-1", **fields)
+    assert answer.status_code == 422
+    assert "What to do" in answer.text
+    assert all(each.method == "GET" for each in gateway.asked)
+
+
+async def test_an_order_is_asked_about_before_it_is_sent(gateway, visit):
+    page = await visit.open(f"/runs/{RUN}/orders/cancel")
+    assert "cannot be undone" in page.text
+    assert all(each.method == "GET" for each in gateway.asked)
+    assert (await visit.send(f"/runs/{RUN}/orders/cancel", by="ann")).status_code == 422
+    answer = await visit.send(f"/runs/{RUN}/orders/cancel", by="ann", reason="enough")
+    assert answer.status_code == 303
+    assert (gateway.asked[-1].method, gateway.asked[-1].url.path) == ("POST", f"/v1/runs/{RUN}/cancel")
+
+
+async def test_a_decided_question_shows_who_decided_what(gateway, visit):
+    gateway.text, gateway.waiting = "ann@firm.example", False
+    page = said((await visit.open(f"/runs/{RUN}/question?id=q-old")).text)
+    assert "Decided" in page
+    assert "approve" in page
+    assert "By ann@firm.example" in page
+
+
+@pytest.mark.parametrize("path", [f"/runs/{RUN}/question?id=q-1", f"/runs/{RUN}/orders/cancel", "/login", "/logout"])
+async def test_a_form_without_the_visitors_token_changes_nothing(gateway, visit, path):
+    await visit.open("/login")
+    for token in ({}, {"form_token": "x" * 43}):
+        answer = await visit.http.post(path, data={"decision": "approve", "by": "ann", "reason": "x", **token})
+        assert answer.status_code == 403
+    assert all(each.method == "GET" for each in gateway.asked)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": f"https://{ELSEWHERE}"},
+    ],
+)
+async def test_a_form_of_another_origin_is_refused_even_with_the_token(gateway, visit, headers):
+    answer = await visit.send(f"/runs/{RUN}/question?id=q-1", headers=headers, decision="approve", by="ann")
+    assert answer.status_code == 403
+    assert all(each.method == "GET" for each in gateway.asked)
+
+
+async def test_a_host_that_is_not_the_consoles_is_refused(gateway):
+    async with visiting(pages_over(gateway, console_url="https://waggle.example.org")) as visit:
+        assert (await visit.open("/login", Host="waggle.example.org")).status_code == 200
+        assert (await visit.open("/login", Host="rebound.example")).status_code == 421
+
+
+async def test_a_link_on_another_site_leads_to_a_page_that_keeps_the_session(gateway, visit):
+    await visit.open("/login")
+    before = dict(visit.http.cookies)
+    visit.http.cookies.clear()
+    answer = await visit.open(f"/runs/{RUN}", **{"Sec-Fetch-Site": "cross-site"})
+    assert f'href="/runs/{RUN}"' in answer.text
+    assert "set-cookie" not in answer.headers
+    assert before
+
+
+@pytest.mark.parametrize(
+    "after", [f"//{ELSEWHERE}/", f"https://{ELSEWHERE}/", f"/\\{ELSEWHERE}", "javascript:alert(1)"]
+)
+async def test_a_login_leads_only_to_pages_of_the_console(after):
+    async with visiting(pages_over(Gateway("x", keys=("wgl_known",)))) as visit:
+        answer = await visit.send("/login", key="wgl_known", after=after)
+        assert answer.headers["location"] == "/"
+
+
+async def test_the_key_is_in_no_page_no_cookie_and_not_readable_in_the_store():
+    memory, gateway = Memory(), Gateway("x", keys=("wgl_known_key",))
+    async with visiting(pages_over(gateway, memory)) as visit:
+        answer = await visit.log_in("wgl_known_key")
+        assert answer.status_code == 303
+        assert gateway.asked[-1].headers["authorization"] == "Bearer wgl_known_key"
+        assert "wgl_known" not in str(answer.headers) + str(visit.http.cookies)
+        assert "wgl_known" not in str(memory.kept)
+        [secret] = visit.http.cookies.values()
+        assert secret not in str(memory.kept)
+        for path in PAGES:
+            assert "wgl_known" not in (await visit.open(path)).text
+
+
+async def test_a_login_changes_the_cookie_and_a_logout_ends_the_session():
+    memory, gateway = Memory(), Gateway("x", keys=("wgl_known",))
+    async with visiting(pages_over(gateway, memory)) as visit:
+        await visit.open("/login")
+        before = dict(visit.http.cookies)
+        await visit.log_in("wgl_known")
+        during = dict(visit.http.cookies)
+        assert before != during
+        assert len(memory.kept) == 1
+        await visit.send("/logout", form="/")
+        assert memory.kept == {}
+        visit.http.cookies.update(during)
+        assert (await visit.open("/runs")).headers["location"].startswith("/login")
+
+
+async def test_a_wrong_key_begins_no_session():
+    memory, gateway = Memory(), Gateway("x", keys=("wgl_known",))
+    async with visiting(pages_over(gateway, memory)) as visit:
+        for key in ("wgl_other", "", "ü", "a b", "x" * 501):
+            assert (await visit.log_in(key)).status_code == 401
+        assert memory.kept == {}
+
+
+@pytest.mark.parametrize(("url", "secure"), [(None, False), ("https://waggle.example.org", True)])
+async def test_the_cookie_is_for_this_site_alone_and_over_tls_if_there_is_tls(gateway, url, secure):
+    async with visiting(pages_over(gateway, console_url=url)) as visit:
+        cookie = (await visit.open("/login")).headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "Path=/" in cookie
+    assert ("Secure" in cookie) is secure
+    assert cookie.startswith("__Host-") is secure
+
+
+async def test_a_form_that_is_too_large_is_refused(visit):
+    answer = await visit.send("/login", key="x" * 200_000)
+    assert answer.status_code == 413
+
+
+def test_hostile_text_has_what_the_tests_look_for():
+    assert HIDDEN.search(HOSTILE)
