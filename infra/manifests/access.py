@@ -29,7 +29,7 @@ def access(service: str) -> Access:
         case "gateway":
             return _gateway()
         case "console":
-            return Access(frozenset(), frozenset(), None)
+            return Access(frozenset(), frozenset(), None)  # it talks to the gateway only
         case _ if service == TIMEKEEPER:
             tables = frozenset(code.consumed()[service])
             said = code.published(service, "receives") - {"retries"} | tables

@@ -1,6 +1,6 @@
 """KafkaTopics and KafkaUsers of the production overlay, from the topic list and the services' permissions."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ def objects() -> Mapping[Path, list[Object]]:
     """Return the content of each file, by its path in the project."""
     return {
         FOLDER / "topics.yaml": [_topic(each) for each in declared()],
-        FOLDER / "users.yaml": [*_users(), _scaler()],
+        FOLDER / "users.yaml": [*(_user(each, access(each)) for each in sorted(code.services())), _scaler()],
     }
 
 
@@ -41,14 +41,6 @@ def _topic(topic: Topic) -> Object:
             "config": {**topic.settings, "min.insync.replicas": _INSYNC},
         }
     }
-
-
-def _users() -> Iterator[Object]:
-    """Yield a user for each service that uses Kafka."""
-    for service in sorted(code.services()):
-        may = access(service)
-        if may.reads or may.writes:
-            yield _user(service, may)
 
 
 def _user(service: str, may: Access) -> Object:

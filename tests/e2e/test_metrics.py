@@ -117,7 +117,7 @@ async def test_consumers_say_how_far_they_are_and_the_blackboard_is_whole(swarm)
         await asyncio.sleep(0.1)
     assert found("waggle_consumer_lag", group=f"{prefix}orchestrator") == 0
     assert found("waggle_commit_age_seconds", group=f"{prefix}orchestrator") < 60
-    assert found("waggle_blackboard_whole") == len(ports(swarm)) - 1, "but the timekeeper, which does not use it"
+    assert found("waggle_blackboard_whole") == len(ports(swarm)) - 2, "all but the timekeeper and the console"
 
 
 async def test_the_deadline_of_a_run_waits_as_a_timer_until_the_run_ends(swarm, gateway, model):

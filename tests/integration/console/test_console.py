@@ -151,7 +151,7 @@ async def test_a_login_shows_what_the_keys_roles_and_tenants_permit(settings, gu
         assert "Nothing waits" in (await visit.open("/?tenant=acme")).text
 
 
-async def test_a_decision_with_a_key_is_its_owners_whatever_the_form_says(settings, guarded, keys, store):
+async def test_a_decision_with_a_key_is_its_owners_and_not_that_of_the_name_in_the_form(settings, guarded, keys, store):
     run = await waits(store, "run-a")
     async with console_for(settings, guarded) as client:
         visit = Visit(client)
