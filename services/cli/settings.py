@@ -8,7 +8,9 @@ from shared.config import ServiceSettings, presentable
 class CliSettings(ServiceSettings):
     """The gateway that commands are sent to."""
 
-    gateway: str = Field("http://127.0.0.1:8080", description="Address at which the command line finds the gateway.")
+    gateway: str = Field(
+        "http://127.0.0.1:8080", description="Address of the gateway, for the command line and the console."
+    )
     key: SecretStr | None = Field(None, description="Key the command line shows the gateway.")
 
     @field_validator("key")

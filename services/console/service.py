@@ -1,13 +1,12 @@
 """The web console: pages over the gateway's HTTP API, rendered here, with sessions in Redis. It decides nothing."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry, ProcessCollector, make_asgi_app, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, make_asgi_app
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -32,19 +31,18 @@ STATIC = Path(__file__).parent / "static"
 def application(settings: Settings, own: ConsoleSettings) -> ASGIApp:
     """The console as an ASGI application; its lifespan closes the connections."""
     sentinel = Sentinel(settings.redis, tls(settings))
-    connections = Connections(own, connect(settings.gateway), Sessions(sentinel.own, own.console_session))
+    connections = Connections(own, connect(own.gateway), Sessions(sentinel.own, own.console_session))
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     Metrics(registry)
-    pages = pages_of(connections, _lifespan(settings, sentinel, connections, registry))
-    apart = [] if settings.metrics_port else [("/metrics", make_asgi_app(registry))]
+    pages = pages_of(connections, _lifespan(sentinel, connections))
 
     async def ready() -> bool:
         """Return True if sessions can be kept. Pages say so themselves if the gateway is unavailable."""
         await sentinel.refresh()
         return sentinel.reachable
 
-    inside: dict[str, Any] = dict([*health_routes(ready), *apart])
+    inside: dict[str, Any] = dict([*health_routes(ready), ("/metrics", make_asgi_app(registry))])
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         target = inside.get(scope["path"], pages) if scope["type"] == "http" else pages
@@ -67,33 +65,14 @@ def pages_of(connections: Connections, lifespan: Any) -> FastAPI:
     return app
 
 
-def _lifespan(
-    settings: Settings, sentinel: Sentinel, connections: Connections, registry: CollectorRegistry
-) -> Callable[[FastAPI], Any]:
+def _lifespan(sentinel: Sentinel, connections: Connections) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        stop_metrics = _serve_metrics(settings, registry)
-        try:
-            yield
-        finally:
-            await asyncio.to_thread(stop_metrics)
-            await connections.http.aclose()
-            await sentinel.close()
+        yield
+        await connections.http.aclose()
+        await sentinel.close()
 
     return lifespan
-
-
-def _serve_metrics(settings: Settings, registry: CollectorRegistry) -> Callable[[], None]:
-    """Serve metrics on a separate port, if there is one; return the function that stops it."""
-    if not settings.metrics_port:
-        return lambda: None
-    server, _ = start_http_server(settings.metrics_port, settings.http_host, registry)
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-
-    return stop
 
 
 def main() -> None:

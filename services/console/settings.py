@@ -8,8 +8,11 @@ from shared.config import ServiceSettings
 
 
 class ConsoleSettings(ServiceSettings):
-    """Address of the console and length of its sessions."""
+    """Addresses of the gateway and of the console, and the length of its sessions."""
 
+    gateway: str = Field(
+        "http://127.0.0.1:8080", description="Address of the gateway, for the command line and the console."
+    )
     console_url: str | None = Field(
         None,
         description="Address at which browsers reach the console, such as `https://waggle.example.org`. Its host is "

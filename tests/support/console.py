@@ -299,7 +299,7 @@ async def visiting(app):
 @asynccontextmanager
 async def console_for(settings, gateway: str, **own):
     """A client of a console in front of a real gateway, with sessions in a real Redis."""
-    async with served(application(settings.model_copy(update={"gateway": gateway}), ConsoleSettings(**own))) as client:
+    async with served(application(settings, ConsoleSettings(gateway=gateway, **own))) as client:
         yield client
 
 

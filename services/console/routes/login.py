@@ -7,7 +7,7 @@ from schemas.error import ErrorInfo
 from services.console.gateway import Gateway, GatewayFailure
 from services.console.pages import page, path, see_other
 from services.console.visitor import LONGEST_KEY, Visitor, VisitorDep
-from shared.config.credentials import presentable
+from shared.config import presentable
 
 router = APIRouter()
 

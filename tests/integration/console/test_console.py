@@ -39,7 +39,7 @@ async def guarded(settings, topics, redis, keys):
     """A gateway that requires keys."""
     keys.add("ann", ["read", "decide", "operate"])
     keys.add("bob", ["decide"], ("acme",))
-    async with serving(settings.model_copy(update={"principals": keys.path})) as client:
+    async with serving(settings, principals=keys.path) as client:
         yield str(client.base_url)
 
 

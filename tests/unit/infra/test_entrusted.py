@@ -25,7 +25,7 @@ READERS = {
     "WAGGLE_DECISION_WINDOW": {"orchestrator"},
     "WAGGLE_ALLOWED_HOSTS": {"gateway"},
     "WAGGLE_METRICS_PORT": {"gateway"},
-    "WAGGLE_GATEWAY": {"cli"},
+    "WAGGLE_GATEWAY": {"cli", "console"},
     "WAGGLE_KEY": {"cli"},
 }
 
