@@ -80,7 +80,7 @@ async def test_a_dry_run_sends_nothing_and_what_it_has_shown_can_be_approved_and
     assert result["answer"].startswith(shown["answer"])
     assert "Carried out as approved" in result["answer"]
     assert [(each["tool"], each["outcome"]) for each in result["acting_calls"]] == [("send_email", "made")]
-    assert "Calls that act outside" in waggle(swarm, "result", run_id).stdout
+    assert "Calls with outside effects" in waggle(swarm, "result", run_id).stdout
     (mail,) = mails_to(swarm, reader)
     body = next(json.loads(each["arguments"])["body"] for each in shown["effects"] if each["tool"] == "send_email")
     assert body.splitlines()[0][:20] in mail.get_body(("plain",)).get_content()
