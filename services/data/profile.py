@@ -4,8 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from services.data.names import quoted
 from services.data.queries import plain
-from services.data.tables import Tables, quoted
+from services.data.tables import Tables
 
 TOP = 8
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UINTEGER", "UBIGINT", "DECIMAL", "DOUBLE", "FLOAT")

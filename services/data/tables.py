@@ -6,11 +6,8 @@ import re
 import sqlite3
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -18,19 +15,18 @@ from weakref import WeakValueDictionary
 import asyncpg
 import duckdb
 
+from services.data.names import quoted
 from services.data.settings import DataSettings
+from services.data.sqlite_file import AT_ONCE, sqlite_tables
 from shared.tools import WITHOUT_IT, ToolContext, ToolError
 
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".sqlite", ".sqlite3", ".db", ".duckdb")
 MOST_ROWS = 2_000_000
 """Maximum rows copied from one table of a database."""
-_AT_ONCE = 20_000
-"""Rows inserted together."""
-
 LOADING = 60.0
 """Time limit for the tables of one file, in seconds."""
 
-_BOUNDED = ("SET memory_limit = '512MB'", "SET threads = 2")
+_BOUNDED = ("SET memory_limit = '512MB'", "SET max_temp_directory_size = '512MB'", "SET threads = 2")
 _LOCKED = (
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
@@ -123,8 +119,10 @@ def _try(tables: Tables, name: str, path: Path, identifier: str) -> None:
             plain = Path(folder, f"file{path.suffix.lower()}")
             plain.symlink_to(path.resolve())
             _reader(path)(tables, name, plain, identifier)
-    except duckdb.InterruptException:
+    except (duckdb.InterruptException, TimeoutError):
         tables.unreadable[name] = f"it took longer than {LOADING:g} s"
+    except MemoryError:
+        tables.unreadable[name] = "its rows take too much memory"
     except (duckdb.Error, sqlite3.Error, UnicodeError, OSError) as wrong:
         tables.unreadable[name] = (str(wrong).replace(str(path), name).splitlines() or [""])[0][:300]
     finally:
@@ -178,27 +176,8 @@ def _attached(tables: Tables, name: str, path: Path, identifier: str) -> None:
 
 
 def _sqlite(tables: Tables, name: str, path: Path, identifier: str) -> None:
-    """Read with the standard library: DuckDB would have to download an extension."""
-    ends = time.monotonic() + LOADING
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as source:
-        source.set_progress_handler(lambda: time.monotonic() > ends, 100_000)
-        for (table,) in source.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            cursor = source.execute(f"SELECT * FROM {quoted(table)} LIMIT {MOST_ROWS}")
-            columns = [each[0] for each in cursor.description]
-            kinds = [_sqlite_kind(source, table, column) for column in columns]
-            parts = iter(partial(cursor.fetchmany, _AT_ONCE), [])
-            _fill(tables, _free(tables, f"{identifier}.{table}"), dict(zip(columns, kinds, strict=True)), parts, name)
-
-
-def _sqlite_kind(source: sqlite3.Connection, table: str, column: str) -> str:
-    """Return the type that fits every value: in SQLite a column's values have types of their own."""
-    limited = f"SELECT {quoted(column)} AS value FROM {quoted(table)} LIMIT {MOST_ROWS}"
-    found = {kind for (kind,) in source.execute(f"SELECT DISTINCT typeof(value) FROM ({limited})")} - {"null"}
-    if found == {"integer"}:
-        return "BIGINT"
-    if found and found <= {"integer", "real"}:
-        return "DOUBLE"
-    return "BLOB" if found == {"blob"} else "VARCHAR"
+    for table, kinds, parts in sqlite_tables(path, seconds=LOADING, most=MOST_ROWS):
+        _fill(tables, _free(tables, f"{identifier}.{table}"), kinds, parts, name)
 
 
 async def _postgres(dsn: str) -> dict[str, tuple[list[str], list[Any]]]:
@@ -226,7 +205,7 @@ async def _postgres_rows(connection: Any, table: str) -> tuple[list[str], list[A
 
 def _insert(tables: Tables, table: str, columns: list[str], records: list[Any], source: str) -> None:
     kinds = {column: _kind(records, index) for index, column in enumerate(columns)}
-    parts = (records[start : start + _AT_ONCE] for start in range(0, len(records), _AT_ONCE))
+    parts = (records[start : start + AT_ONCE] for start in range(0, len(records), AT_ONCE))
     _fill(tables, table, kinds, parts, source)
 
 
@@ -286,8 +265,3 @@ def _free(tables: Tables, name: str) -> str:
         number += 1
         free = f"{name}_{number}"
     return free
-
-
-def quoted(name: str) -> str:
-    """Return an identifier quoted for SQL."""
-    return '"' + name.replace('"', '""') + '"'

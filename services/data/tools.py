@@ -6,10 +6,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from services.data.charts import ChartKind, draw
+from services.data.names import quoted
 from services.data.profile import TableProfile, profile
 from services.data.queries import select
 from services.data.settings import DataSettings
-from services.data.tables import quoted, tables_of
+from services.data.tables import tables_of
 from shared.tools import WITHOUT_IT
 from waggle import Artefact, Effect, Risk, ToolContext, ToolError, tool
 
