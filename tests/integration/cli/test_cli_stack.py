@@ -48,7 +48,7 @@ def test_up_says_what_runs_where_and_ends_with_everything_stopped(folder):
     stopped = down.communicate(timeout=30)[0]
     assert running.returncode == 0, said
     text = "\n".join(said)
-    for expected in ("at most 5 MB a partition", "not a language model", "Gateway", "Postgres", "Redis", "Stopped."):
+    for expected in ("5 MB per partition", "not a language model", "Gateway", "Postgres", "Redis", "Stopped."):
         assert expected in text
     assert "gateway" in stopped
     assert CliRunner().invoke(app, ["runs"]).exit_code == 6
