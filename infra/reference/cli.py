@@ -1,6 +1,7 @@
 """The command line's reference: the list of commands in docs/cli.md, and every option in docs/cli-reference.md."""
 
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _section(path: str, command: Any) -> str:
-    shown = [each for each in command.params if not each.hidden]
+    shown = sorted((each for each in command.params if not each.hidden), key=lambda each: each.param_type_name)
     arguments = [_argument(each) for each in shown if each.param_type_name == "argument"]
     usage = " ".join([path, *arguments, *(["[OPTIONS]"] if len(arguments) < len(shown) else [])])
     options = table(("argument or option", "default", "meaning"), map(_row, shown)) if shown else ""
@@ -55,12 +56,22 @@ def _row(each: Any) -> tuple[str, str, str]:
     if each.param_type_name == "argument":
         return f"`{_argument(each)}`", "required" if each.required else "", _text(each.help)
     value = f" {each.metavar or each.name.upper()}" if not each.is_flag else ""
-    return f"`{', '.join(each.opts)}{value}`", _default(each), _text(each.help)
+    return f"`{', '.join([*each.opts, *each.secondary_opts])}{value}`", _default(each), _meaning(each)
+
+
+def _meaning(each: Any) -> str:
+    """Return the help of an option, with its choices unless the help lists them itself."""
+    kind = each.type_descriptor.annotation
+    choices = kind if isinstance(kind, type) and issubclass(kind, Enum) else ()
+    listed = f" One of {', '.join(f'`{choice.value}`' for choice in choices)}." if choices and not each.metavar else ""
+    return _text(each.help) + listed
 
 
 def _default(each: Any) -> str:
     if each.required:
         return "required"
+    if each.secondary_opts:
+        return f"`{(each.opts if each.default else each.secondary_opts)[0]}`"
     return "" if callable(each.default) or each.default in (None, False, "", ()) else f"`{each.default}`"
 
 

@@ -50,9 +50,7 @@ def new(
     role: Annotated[list[Role] | None, typer.Option(help=_ROLE_HELP)] = None,
     ed25519: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="Create a key pair that signs decisions instead; write the private key here."
-        ),
+        typer.Option(metavar="FILE", help="Create a signing key pair instead, and write the private key to FILE."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
