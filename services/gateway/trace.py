@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 
 from schemas.api.trace import Action, Attempt, RunTrace, Work
 from schemas.budget import Usage
+from schemas.progress import RunProgress, WorkAttempt, WorkProgress
 from schemas.versions import Versions
 from services.gateway.dependencies import RunSnapshot
 from services.gateway.views import view_of
-from shared.progress import RunProgress, WorkAttempt, WorkProgress
 
 Journal: TypeAlias = Mapping[str, Any]
 """Entries by name, such as `think-1/turn-2`."""

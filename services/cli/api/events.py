@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.event import RunEvent
+from schemas.progress import ends_stream
 from schemas.registry import EVENTS
 from services.cli.api.answers import NotFoundError, UnavailableError
 from services.cli.api.client import Gateway
 from services.cli.exit_codes import ENDED, CommandError
-from shared.progress import ends_stream
 
 PATIENCE = 60.0
 """Seconds to retry while the gateway is unavailable."""

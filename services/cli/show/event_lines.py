@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from schemas import event as e
+from schemas.progress import RunProgress
 from services.cli.show.plain_output import spent
 from services.cli.terminal import one_line
-from shared.progress import RunProgress
 
 WIDTH = 120
 """Characters of a description; `waggle status` and `waggle result` show the full text."""

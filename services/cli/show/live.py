@@ -10,12 +10,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from schemas.progress import PERSON, RunProgress, WorkProgress
 from services.cli.api.events import Sent
 from services.cli.show.event_lines import line
 from services.cli.show.plain_output import spent
 from services.cli.show.render import STYLES
 from services.cli.terminal import Clean, Screen, one_line
-from shared.progress import PERSON, RunProgress, WorkProgress
 
 MARKS = {"done": "✓", "running": "●", "failed": "✗", "asking": "?", "waiting": "·"}
 

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from schemas.event import Moved, ResultReleased
+from schemas.progress import ends_stream
 from schemas.registry import EVENTS
 from services.gateway.dependencies import PartsDep, RunSnapshot, SnapshotDep, pending_task
 from services.gateway.errors import stream_error_responses
 from services.gateway.follower_slots import FollowersDep
 from shared.blackboard import CutOff, LiveEvent
-from shared.progress import ends_stream
 from shared.service import Parts
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=stream_error_responses(404, 429))

@@ -9,6 +9,7 @@ from schemas.api.runs import JournalView, RunView
 from schemas.api.trace import RunTrace, Turn
 from schemas.event import State
 from schemas.message import Id
+from schemas.progress import RunProgress, fold_progress
 from schemas.registry import EVENTS
 from schemas.task import Result
 from services.gateway.dependencies import PartsDep, RunSnapshot, SnapshotDep, StopsDep
@@ -17,7 +18,6 @@ from services.gateway.trace import Journal, trace_of, work_id_of
 from services.gateway.turns import count_turns, turn_of
 from services.gateway.views import view_of
 from shared.blackboard import read_journal, read_live_events
-from shared.progress import RunProgress, fold_progress
 from shared.runs.result import result_of
 from shared.service import Parts
 

@@ -14,6 +14,7 @@ from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.event import RunResumed, State
 from schemas.message import Message
+from schemas.progress import WorkStatus, fold_progress
 from schemas.step import (
     Answer,
     DoStep,
@@ -29,7 +30,6 @@ from schemas.step import (
 )
 from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
-from shared.progress import WorkStatus, fold_progress
 from shared.runs import ENDS, Intake, Run, awaited_handoffs
 from shared.runs.run import MAX_ATTEMPTS, MAX_PLANS
 from tests.support.run_world import AFTER_THE_END, START, World, plan_of

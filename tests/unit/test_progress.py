@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from schemas import event as e
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
+from schemas.progress import PERSON, RunProgress, WorkStatus, ends_stream, fold_progress
 from schemas.step import Output
-from shared.progress import PERSON, RunProgress, WorkStatus, ends_stream, fold_progress
 from shared.runs import ENDS
 from tests.support.run_world import plan_of
 
