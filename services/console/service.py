@@ -51,18 +51,17 @@ def application(settings: Settings, own: ConsoleSettings) -> ASGIApp:
     return application
 
 
-def pages_of(connections: Connections, lifespan: Any) -> FastAPI:
-    """The pages and the stylesheet."""
+def pages_of(connections: Connections, lifespan: Any) -> ASGIApp:
+    """The pages and the stylesheet, protected on the outside: the page of a defect has the headers, too."""
     app = FastAPI(title="Waggle console", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.connections = connections
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC))
     register_failures(app)
-    host = connections.settings.host
-    app.add_middleware(Protection, hosts={host} if host else set(), secure=connections.settings.secure)
     environment()
-    return app
+    host = connections.settings.host
+    return Protection(app, hosts={host} if host else set(), secure=connections.settings.secure)
 
 
 def _lifespan(sentinel: Sentinel, connections: Connections) -> Callable[[FastAPI], Any]:

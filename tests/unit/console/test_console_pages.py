@@ -1,7 +1,9 @@
 """Every page of the console over a gateway whose answers hold hostile text: what a browser gets is harmless."""
 
+import json
 import re
 
+import httpx
 import pytest
 
 from schemas.error import ErrorInfo
@@ -85,6 +87,19 @@ async def test_every_answer_carries_a_policy_that_allows_only_the_stylesheet(vis
     assert headers["cache-control"] == ("max-age=3600" if path.startswith("/static") else "no-store")
 
 
+async def test_a_defect_shows_nothing_of_itself_and_carries_the_policy(gateway):
+    def fail(what):
+        raise RuntimeError("secret detail")
+
+    gateway._shown = fail
+    transport = httpx.ASGITransport(pages_over(gateway), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        answer = await http.get("/runs")
+    assert answer.status_code == 500
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "secret detail" not in answer.text
+
+
 @pytest.mark.parametrize("path", PAGES)
 async def test_every_form_that_changes_something_carries_the_token(visit, path):
     page = (await visit.open(path)).text
@@ -114,7 +129,7 @@ async def test_an_error_of_the_gateway_is_shown_with_its_suggested_action(gatewa
 
 
 async def test_a_gateway_that_answers_something_else_is_reported_without_its_text(gateway, visit):
-    gateway._shown = lambda what: __import__("httpx").Response(200, text="<b>proxy</b>")
+    gateway._shown = lambda what: httpx.Response(200, text="<b>proxy</b>")
     answer = await visit.open("/runs")
     assert answer.status_code == 502
     assert "cannot be read" in answer.text
@@ -127,8 +142,6 @@ async def test_a_decision_is_sent_with_the_digest_that_was_shown(gateway, visit)
     given = dict(re.findall(r'type="hidden" name="([a-z_]+)" value="([^"]*)"', page))
     given |= {"decision": "reject", "message": "wrong person", "by": "ann"}
     assert (await visit.http.post(path, data=given)).status_code == 303
-    import json
-
     body = json.loads(gateway.asked[-1].content)
     assert body == {
         "request_id": "q-1",
