@@ -9,8 +9,8 @@ from typing import Any
 import certifi
 from pydantic import ValidationError
 
-from infra.variables import Kinds, all_variables, own_settings
-from shared.config import ServiceSettings, Settings, wrong_settings
+from infra.variables import Kinds, own_settings
+from shared.config import ServiceSettings, Settings, settings_of, wrong_settings
 from shared.service.policies import wrong_policies
 
 _SECRETS = {
@@ -29,9 +29,9 @@ _FILES = {
 
 def refused(pod: Mapping[str, Any], container: Mapping[str, Any], environment: Mapping[str, str | None]) -> list[str]:
     """Return a sentence for each variable that would keep a service from starting, such as an unmounted file."""
-    known, files = all_variables(), mounted(pod, container)
+    files = mounted(pod, container)
     given = {name: _SECRETS.get(name, "word") if value is None else value for name, value in environment.items()}
-    values = {known[name]: _there(name, value, files) for name, value in given.items() if value and name in known}
+    values = {name: _there(name, value, files) for name, value in given.items() if value}
     return [f"the settings refuse {problem}" for problem in _wrong(frozenset(values.items()), container["command"][-1])]
 
 
@@ -45,12 +45,12 @@ def _wrong(values: frozenset[tuple[str, str]], module: str) -> list[str]:
     if not module.startswith("services."):  # `infra.topics` and `infra.demo` read no policy
         return []
     given = dict(values)
-    return wrong_policies(Settings.model_validate(given), *(kind.model_validate(given) for kind in own))
+    return wrong_policies(settings_of(given, Settings), *(settings_of(given, kind) for kind in own))
 
 
 def _refusals(values: frozenset[tuple[str, str]], kind: type[ServiceSettings]) -> list[str]:
     try:
-        kind.model_validate(dict(values))
+        settings_of(dict(values), kind)
     except ValidationError as wrong:
         return wrong_settings(wrong, kind)
     return []

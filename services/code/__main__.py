@@ -1,5 +1,6 @@
 """Run the code agent."""
 
+import shared.system.start  # noqa: F401 -- first, as it makes the other imports quicker
 from services.code.agent import agent
 from waggle import serve
 

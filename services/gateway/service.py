@@ -24,10 +24,12 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.uploads import UploadSlots
 from shared.access.principals import read_principals
 from shared.blackboard import Followers
-from shared.config import Settings, read_settings
+from shared.config import Settings
 from shared.service import Parts, connect, watch_blackboard
 from shared.service.http import health_routes, run_http
 from shared.service.kill_switch import KillSwitch
+from shared.service.policies import read_configuration
+from shared.service.warm_up import WarmUp
 
 log = structlog.get_logger()
 
@@ -105,7 +107,7 @@ def _limit(settings: Settings, path: str) -> int:
 @asynccontextmanager
 async def _lifespan(parts: Parts, stops: KillSwitch, followers: Followers) -> AsyncIterator[None]:
     await parts.broker.start()
-    parts.begin(parts.sentinel.watch, stops.follow)
+    parts.begin(parts.sentinel.watch, stops.follow, WarmUp().run)
     watch_blackboard(parts)
     stop_metrics = _serve_metrics(parts)
     parts.started = True
@@ -135,5 +137,5 @@ def _serve_metrics(parts: Parts) -> Callable[[], None]:
 
 def main() -> None:
     """Serve until stopped."""
-    settings, own = read_settings(Settings), read_settings(GatewaySettings)
+    settings, own = read_configuration(GatewaySettings)
     run_http(application(connect("gateway", settings, own)), settings)

@@ -48,13 +48,13 @@ class Decider:
         Raises UnreadableRun for a run that cannot be read, unless the message ends it, and what `decide` and
         `require_agents` raise.
         """
-        agents, now = await self.agents.get(), datetime.now(UTC)
-        if (cached := self._from_cache(message, now, agents)) is not None:
+        if (cached := self._from_cache(message, datetime.now(UTC), await self.agents.get())) is not None:
             return cached
         try:
             loaded = await self.runs.load(*run_of(message))
         except UnreadableRun as unreadable:
-            return _end_run(unreadable, message, now)
+            return _end_run(unreadable, message, datetime.now(UTC))
+        agents, now = await self.agents.get(), datetime.now(UTC)  # of the generation that the run was loaded from
         decision = self._decide(loaded.run, message, now, agents)
         if isinstance(message, Intake) and loaded.run is None:
             require_agents(message, attempt, agents, now)

@@ -27,10 +27,10 @@ from services.orchestrator.unreadable import stand_in_delivery, unread_intake
 from shared.blackboard import KnownAgents
 from shared.bus import Delivery, decode
 from shared.bus.groups import ORCHESTRATED
-from shared.config import Settings, read_settings
 from shared.errors import Conflict, RetryableError, TerminalError, WaggleError
 from shared.runs import Decision, Intake, Run
 from shared.service import Parts, connect, serve
+from shared.service.policies import read_configuration
 from shared.service.rebuild import keep_checkpoint, rebuild_when_lost
 from shared.telemetry.metrics import Metrics
 from shared.telemetry.traces import workflow
@@ -126,7 +126,7 @@ def _record_run_span(run: Run, before: Run | None) -> None:
 
 def main() -> None:
     """Serve until asked to stop."""
-    settings, own = read_settings(Settings), read_settings(OrchestratorSettings)
+    settings, own = read_configuration(OrchestratorSettings)
     parts = connect("orchestrator", settings, own)
     orchestrator = Orchestrator.of(parts)
     background = (

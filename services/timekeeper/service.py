@@ -27,10 +27,11 @@ from shared.bus.admin import Lookup
 from shared.bus.dead_letter import SUFFIX, write_dead_letter
 from shared.bus.groups import TIMEKEEPER, tables
 from shared.bus.timers import check_target
-from shared.config import Settings, read_settings
+from shared.config import ServiceSettings
 from shared.errors import InvalidMessage
 from shared.service import Parts, connect, serve_table
 from shared.service.kill_switch import KillSwitch
+from shared.service.policies import read_configuration
 
 LONGEST_SLEEP = 0.25
 """Longest sleep, in seconds: a clock that was set forward is noticed after at most this long."""
@@ -208,7 +209,7 @@ class Timekeeper:
 
 def main() -> None:
     """Serve until asked to stop."""
-    settings = read_settings(Settings)
+    settings, _ = read_configuration(ServiceSettings)
     parts = connect(TIMEKEEPER, settings, relist=RELIST)
     pattern = tables(settings.topic_prefix)
     eraser, stops, lookup = TombstoneWriter(settings), KillSwitch(settings), Lookup(settings)

@@ -14,12 +14,12 @@ from shared.agent.declare import MOST_TOOLS, Agent
 from shared.agent.runtime import AgentRuntime
 from shared.agent.worker import Worker
 from shared.bus import Delivery, encode, publish
-from shared.config import ServiceSettings, Settings, read_settings
-from shared.llm import Models
+from shared.config import ServiceSettings, Settings
+from shared.llm import Models, chains_of, check_certificates
 from shared.mcp import Servers, servers_for
 from shared.service import Parts, connect, serve
 from shared.service.kill_switch import KillSwitch
-from shared.service.policies import refusing_to_start
+from shared.service.policies import read_configuration
 from shared.telemetry.metrics import Metrics
 from shared.tools import Tool
 from shared.tools.runtime import check_limits
@@ -54,13 +54,16 @@ def _runtime(agent: Agent, settings: Settings, own: ServiceSettings, parts: Part
 
 def serve_agent(agent: Agent) -> None:
     """Run an agent as a service until the process is stopped."""
-    settings, own = read_settings(Settings), read_settings(agent.settings)
+    settings, own = read_configuration(
+        agent.settings,
+        lambda settings, _: check_limits(settings.tools, agent.tools),
+        lambda settings, _: chains_of(settings),
+        lambda *_: check_certificates(os.environ),
+        lambda settings, _: servers_for(agent.name, settings.mcp, os.environ),
+    )
     parts = connect(agent.name, settings, own)
-    with refusing_to_start():
-        check_limits(settings.tools, agent.tools)
-        runtime = _runtime(agent, settings, own, parts)
-        runtime.models.prepare()
-        servers = mcp_servers(agent, settings, parts.metrics)
+    runtime = _runtime(agent, settings, own, parts)
+    servers = mcp_servers(agent, settings, parts.metrics)
 
     async def handle(delivery: Delivery) -> None:
         await servers.settled()
@@ -97,6 +100,7 @@ def serve_agent(agent: Agent) -> None:
         before_ready=introduce,
         background=[keep_announcing, runtime.stops.follow, servers.keep],
         when=[runtime.stops.wait_loaded],
+        warm_up=[runtime.models.prepare],
     )
 
 

@@ -11,6 +11,7 @@ from shared.config.environment import (
     ServiceSettings,
     read_settings,
     settings_of,
+    usable_settings,
     variable,
     wrong_settings,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "signing_seed",
     "signing_word",
     "tls_context",
+    "usable_settings",
     "validated",
     "variable",
     "wrong_settings",

@@ -1,18 +1,23 @@
 """Settings as environment variables: field `name` is read from `WAGGLE_NAME`, once, at start."""
 
+import os
 import re
 import sys
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _BETWEEN = re.compile(r"\s*,\s*")
 """Separator of a list, which may be written over several lines."""
+_VARIABLE = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
+_ISOLATED = ContextVar("isolated", default=False)
+"""True while settings are made from a given environment alone."""
 
 
 class ServiceSettings(BaseSettings):
@@ -30,6 +35,18 @@ class ServiceSettings(BaseSettings):
         hide_input_in_errors=True,
         allow_inf_nan=False,
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 -- signature of pydantic-settings
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments and the environment; within `settings_of` arguments alone."""
+        return (init_settings,) if _ISOLATED.get() else (init_settings, env_settings)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -76,17 +93,48 @@ S = TypeVar("S", bound=ServiceSettings)
 
 def read_settings(kind: type[S]) -> S:
     """Return the settings of this process. Exits with a sentence for each variable that is wrong."""
+    settings, problems = usable_settings(kind)
+    if problems:
+        sys.exit("\n".join(f"waggle cannot start: {problem}" for problem in problems))
+    return settings
+
+
+def usable_settings(kind: type[S]) -> tuple[S, list[str]]:
+    """Return the settings of this process without the wrong variables, and a sentence for each of those."""
     try:
-        return kind()
-    except ValidationError as wrong:
-        sys.exit("\n".join(f"waggle cannot start: {problem}" for problem in wrong_settings(wrong, kind)))
+        return kind(), []
+    except ValidationError as refused:
+        wrong, problems = refused, wrong_settings(refused, kind)
+    given = dict(os.environ)
+    while True:
+        given = _without(_named(wrong, kind), given)
+        try:
+            return settings_of(given, kind), problems
+        except ValidationError as refused:
+            wrong = refused
+            problems += wrong_settings(refused, kind)
+
+
+def _named(wrong: ValidationError, kind: type[ServiceSettings]) -> set[str]:
+    """Return the variables that are wrong: of a field, or named by the message about a combination."""
+    return {name for problem in wrong_settings(wrong, kind) for name in _VARIABLE.findall(problem)}
+
+
+def _without(names: set[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without these variables; empty if it has none of them."""
+    left = {name: value for name, value in environment.items() if name not in names}
+    return left if len(left) < len(environment) else {}
 
 
 def settings_of(environment: Mapping[str, str], kind: type[S]) -> S:
-    """Return the settings of a process with `environment`; variables set only in this process are ignored."""
+    """Return the settings of a process with `environment`; the variables of this process are not read."""
     variables = {name: variable(name, field) for name, field in kind.model_fields.items()}
     given: dict[str, Any] = {name: environment[each] for name, each in variables.items() if environment.get(each)}
-    return kind(**given)
+    before = _ISOLATED.set(True)
+    try:
+        return kind(**given)
+    finally:
+        _ISOLATED.reset(before)
 
 
 def wrong_settings(wrong: ValidationError, kind: type[ServiceSettings]) -> list[str]:

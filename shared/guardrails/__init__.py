@@ -7,6 +7,7 @@ from shared.guardrails.finding import Finding, FindingKind
 from shared.guardrails.intake import screened_task
 from shared.guardrails.origin import Taint, named, origin_in, origin_of, unwrapped, wrap, wrap_error
 from shared.guardrails.policy import GuardrailAction, GuardrailPolicy, parse_policy, read_policy
+from shared.guardrails.preload import preload
 from shared.guardrails.sanitise import sanitised, sanitised_deep, unloading
 from shared.guardrails.screen import Judge, Screened, Tripped, find, redacted, screen, strictest
 from shared.guardrails.screening import Screening
@@ -27,6 +28,7 @@ __all__ = [
     "origin_in",
     "origin_of",
     "parse_policy",
+    "preload",
     "read_policy",
     "redacted",
     "sanitised",

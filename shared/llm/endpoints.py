@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
-from shared.config import ModelRole, Settings, Strict, read_toml
+from shared.config import ModelRole, Settings, Strict, read_toml, tls_context
 from shared.errors import Misconfigured
 from shared.llm.prices import Price, price_of
 
@@ -67,10 +67,9 @@ def _of_variables(settings: Settings) -> Chains:
 
 
 def _host(url: str | None) -> str | None:
-    try:
-        return urlsplit(url or "").hostname
-    except ValueError as wrong:
-        raise Misconfigured(f"OPENAI_BASE_URL is no address: {wrong}") from None
+    if url is not None:
+        _checked(url, "OPENAI_BASE_URL")
+    return urlsplit(url or "").hostname
 
 
 def _of_file(path: Path, settings: Settings) -> Chains:
@@ -86,8 +85,33 @@ def _of_file(path: Path, settings: Settings) -> Chains:
     return {ModelRole.CHEAP: chains[ModelRole.STRONG], ModelRole.JUDGE: chains[ModelRole.STRONG]} | chains
 
 
+def check_certificates(environment: Mapping[str, str]) -> None:
+    """Raise Misconfigured if the authorities that the model's client verifies servers with cannot be read."""
+    if not (file := environment.get("SSL_CERT_FILE")):
+        return
+    try:
+        tls_context(Path(file), None, None)
+    except OSError as why:
+        raise Misconfigured(f"SSL_CERT_FILE: {file} holds no certificate that can be read: {why.strerror}") from None
+
+
+def _checked(url: str, where: str) -> None:
+    """Raise Misconfigured for an address no request can be sent to; checked here, as the client is made later."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or True)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise Misconfigured(f"{where} is no address of a model: write http://host:port/v1 or https://host/v1")
+
+
 def _endpoint(name: str, declared: _Declared, settings: Settings) -> Endpoint:
     """Return the endpoint. An API key is used only with the address it was set for."""
+    if declared.base_url is not None:
+        _checked(declared.base_url, f"WAGGLE_MODELS: endpoints.{name}.base_url")
+    elif settings.openai_base_url is not None:
+        _checked(settings.openai_base_url, "OPENAI_BASE_URL")
     ours: dict[str, Any] = {"base_url": settings.openai_base_url, "api_key": settings.openai_api_key}
     own: dict[str, Any] = {"base_url": declared.base_url, "api_key": SecretStr("none")}
     where = own if declared.base_url else ours

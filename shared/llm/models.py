@@ -42,7 +42,9 @@ class Models:
         chains = chains_of(settings)
         endpoints = {each.name: each for each in endpoints_in(chains)}
         for each in (each for each in endpoints.values() if not each.price.known):
-            log.warning("model_price_unknown", model=each.model, charged="highest rate", setting="WAGGLE_MODEL_PRICES")
+            log.warning(
+                "model_price_unknown", model=each.model, charged="rate of unknown models", setting="WAGGLE_MODEL_PRICES"
+            )
         lease = settings.model_timeout + _GRACE
         limiters = {
             name: EndpointLimiter(each, scripts, metrics, lease, settings.max_in_flight)
@@ -134,9 +136,9 @@ class Models:
             return reply
 
     def prepare(self) -> None:
-        """Make the clients of all endpoints, so that no request waits for an import.
+        """Make the clients of all endpoints, so that no request waits for an import, which takes half a second.
 
-        Raises Misconfigured for an address or certificates that no client can use.
+        Raises Misconfigured for what no client can use, beyond what `chains_of` has checked.
         """
         for link in (each for chain in self._chains.values() for each in chain):
             try:

@@ -4,14 +4,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TypeVar
 
 from shared.access.principals import read_principals
 from shared.access.settings import AccessSettings
 from shared.access.tenants import read_tenants
 from shared.authorization import read_gate
-from shared.config import ServiceSettings, Settings
+from shared.config import ServiceSettings, Settings, usable_settings
 from shared.errors import Misconfigured
 from shared.guardrails import read_policy
+
+S = TypeVar("S", bound=ServiceSettings)
 
 
 def load_policies(settings: Settings, *own: ServiceSettings) -> None:
@@ -32,6 +35,19 @@ def wrong_policies(settings: Settings, *own: ServiceSettings) -> list[str]:
     ]
     reads += [partial(read_principals, each.principals) for each in own if isinstance(each, AccessSettings)]
     return [problem for read in reads for problem in _wrong(read)]
+
+
+def read_configuration(kind: type[S], *checks: Callable[[Settings, S], object]) -> tuple[Settings, S]:
+    """Return the settings of this process, the common ones and its own, once its policy files have been read.
+
+    Exits with a sentence for each problem of a variable or a policy file, and for each check that raises Misconfigured.
+    """
+    (settings, wrong), (own, wrong_own) = usable_settings(Settings), usable_settings(kind)
+    failed = [problem for check in checks for problem in _wrong(partial(check, settings, own))]
+    with refusing_to_start():
+        if problems := dict.fromkeys([*wrong, *wrong_own, *wrong_policies(settings, own), *failed]):
+            raise Misconfigured("\n".join(problems))
+    return settings, own
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from shared.config import ServiceSettings, Settings
 from shared.errors import WaggleError
 from shared.service.http import health_routes, run_http
 from shared.service.policies import load_policies, refusing_to_start
+from shared.service.warm_up import WarmUp
 from shared.system.urls import bypass_loopback
 from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import SELDOM, start_logging
@@ -155,15 +156,17 @@ def serve(
     before_ready: Callable[[], Awaitable[None]] | None = None,
     background: Sequence[Callable[[], Awaitable[None]]] = (),
     when: Sequence[Callable[[], Awaitable[None]]] = (),
+    warm_up: Sequence[Callable[[], None]] = (),
 ) -> None:
     """Consume the topics with `handle` until SIGTERM or SIGINT.
 
-    `background` runs alongside, without end. Before a message is handled, the blackboard must be usable and each of
-    `when` must return.
+    `background` runs alongside, without end. Before a message is handled, the blackboard must be usable, `warm_up` must
+    have been done in a thread, and each of `when` must return.
     """
+    warming = WarmUp(*warm_up)
 
     async def ready() -> None:
-        for each in (parts.sentinel.wait_ready, *when):
+        for each in (parts.sentinel.wait_ready, warming.wait, *when):
             await each()
 
     deliver = Deliverer(
@@ -190,6 +193,7 @@ def serve(
         if before_ready is not None:
             await _keep_running(before_ready)
         parts.started = True
+        parts.begin(warming.run)
         log.info("started", topics=names)
 
     async def shut_down() -> None:
@@ -236,7 +240,7 @@ def serve_table(
 
     async def start_up() -> None:
         await _keep_running(opening)
-        parts.begin(partial(follow_skips, parts.settings, consumer.reader), *background)
+        parts.begin(WarmUp().run, partial(follow_skips, parts.settings, consumer.reader), *background)
         parts.started = True
         log.info("started")
 

@@ -12,7 +12,6 @@ from typing import Any
 import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_QUEUE_SIZE
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor, TracerProvider
@@ -69,6 +68,8 @@ def start_tracing(service: str, registry: CollectorRegistry, secrets: Iterable[s
     if not any(os.environ.get(name) for name in ENDPOINTS):
         provider = TracerProvider(sampler=ALWAYS_OFF, resource=resource, id_generator=_Ids())
     else:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 -- 50 ms
+
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # a counter and one line of ours report it
         exporter = RedactingExporter(OTLPSpanExporter(), Redaction(secrets))
         provider = TracerProvider(resource=resource, id_generator=_Ids(), shutdown_on_exit=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import gate, hop, load, runs, stored
+from tests.bench import gate, hop, load, runs, start, stored
 from tests.bench.stage import Stage, stage
 from tests.bench.table import Row, save, show
 
@@ -20,6 +20,7 @@ Measure = Callable[[Stage], Awaitable[list[Row]]]
 def figures(scale: float) -> dict[str, Measure]:
     """Every measurement by name; `scale` shortens them."""
     return {
+        "start": lambda at: start.starts(at, max(1, int(5 * scale))),
         "throughput": lambda at: hop.throughput(at, int(4_000 * scale)),
         "latency": lambda at: hop.latency(at, int(300 * scale)),
         "runs": lambda at: runs.speed(at, scale),

@@ -24,7 +24,7 @@ from shared.agent.actions import ToolResult
 from shared.agent.declare import Agent, AskHuman
 from shared.agent.execution import execute
 from shared.agent.handoff_run import HandoffRun
-from shared.config import ServiceSettings
+from shared.config import ServiceSettings, settings_of
 from shared.errors import NeedsHuman, RetryableError, TerminalError
 from waggle.testing.memory import MemoryRuntime
 from waggle.testing.scripted import Scripted, ScriptError
@@ -44,9 +44,9 @@ class AgentHarness:
     """
 
     def __init__(self, agent: Agent, *, model: Scripted, settings: ServiceSettings | None = None) -> None:
-        """`settings` are the agent's own, as its tools read them; unset, those of the environment."""
+        """`settings` are the agent's own, as its tools read them; unset, the defaults: the environment is not read."""
         self.model = model
-        self._runtime = MemoryRuntime.of(agent, settings or agent.settings(), model)
+        self._runtime = MemoryRuntime.of(agent, settings or settings_of({}, agent.settings), model)
         self._numbers = count(1)
         self.tool_results: list[ToolResult] = []
         """Tool calls of the last handoff, in order: `tool`, `arguments` and `answer` as JSON, `error` if it failed.

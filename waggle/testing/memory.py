@@ -16,7 +16,7 @@ from shared.archive import Blob, BlobStore
 from shared.blackboard import Journal
 from shared.blackboard.journal import OF
 from shared.blackboard.ledger import Amounts, Attempt, Ledger, ReservationStatus, Reserved
-from shared.config import ServiceSettings, Settings
+from shared.config import ServiceSettings, Settings, settings_of
 from shared.errors import TerminalError
 from shared.service.kill_switch import KillSwitch
 from shared.telemetry.metrics import Metrics
@@ -143,8 +143,11 @@ class MemoryRuntime(AgentRuntime):
 
     @classmethod
     def of(cls, agent: Agent, own: ServiceSettings, model: Any) -> "MemoryRuntime":
-        """Make the runtime. `own` are the agent's own settings; `model` stands in for the models."""
-        settings = Settings()
+        """Make the runtime. `own` are the agent's own settings; `model` stands in for the models.
+
+        All other settings have their defaults, so that a test does not depend on the shell it runs in.
+        """
+        settings = settings_of({}, Settings)
         return cls(
             agent=agent,
             settings=settings,

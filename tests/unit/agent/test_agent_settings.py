@@ -4,6 +4,7 @@ import json
 
 from pydantic import Field
 
+from shared.service.policies import read_configuration
 from waggle import Agent, Context, Effect, Findings, Risk, ServiceSettings, Step, ToolContext, tool
 from waggle.testing import AgentHarness, Scripted, calls
 
@@ -47,6 +48,13 @@ async def test_a_tool_reads_its_agents_settings_and_no_others(tmp_path):
     assert await shown(librarian(tmp_path), LibrarySettings(shelf="B")) == ["B", "shelf"]
 
 
-async def test_settings_of_an_agent_come_from_the_environment(tmp_path, monkeypatch):
+async def test_settings_of_an_agent_come_from_the_environment_of_its_process(tmp_path, monkeypatch):
     monkeypatch.setenv("WAGGLE_SHELF", "C")
-    assert await shown(librarian(tmp_path)) == ["C", "shelf"]
+    assert read_configuration(librarian(tmp_path).settings)[1].shelf == "C"
+
+
+async def test_a_test_with_the_harness_does_not_read_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("WAGGLE_SHELF", "C")
+    monkeypatch.setenv("WAGGLE_GATE", str(tmp_path / "missing.toml"))
+    monkeypatch.setenv("WAGGLE_HTTP_PORT", "no number")
+    assert await shown(librarian(tmp_path)) == ["A", "shelf"]

@@ -32,6 +32,11 @@ def loaded(program: str) -> set[str]:
     return set(json.loads(ran.stdout.splitlines()[-1]))
 
 
+def printed(program: str) -> str:
+    """Run a program in a fresh interpreter and return what it prints."""
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def called(*arguments: str) -> str:
     """A program that calls the command line."""
     return f"from services.cli.app import app\ntry:\n    app({list(arguments)!r})\nexcept SystemExit:\n    pass"
@@ -62,6 +67,30 @@ def test_stopping_a_stack_loads_no_client_of_a_server():
     assert not loaded("import services.cli.commands.stack, infra.embedded.down") & NEVER_BY_THE_COMMAND_LINE
 
 
-def test_an_agent_loads_no_client_of_models_and_of_mcp_servers_before_it_serves():
-    modules = loaded("import services.research.agent, shared.agent.serve")
-    assert not modules & {"openai", "mcp", "mcp_types", "markdown_it", "duckdb", "matplotlib", "shared.llm.request"}
+LATER = {"openai", "mcp", "mcp_types", "markdown_it", "phonenumbers", "duckdb", "matplotlib", "shared.llm.request"}
+"""Loaded by a service after it is ready, in a thread, or when it is first used."""
+
+ONLY_WHERE_USED = {"google.protobuf", "opentelemetry.exporter", "requests"}
+"""Export of traces, which most processes of a test or a laptop do not do."""
+
+
+@pytest.mark.parametrize(
+    ("program", "most", "also"),
+    [
+        ("import services.research.__main__, shared.agent.serve", 1_320, {"fastapi"}),
+        ("import services.gateway.__main__", 1_330, set()),
+        ("import services.orchestrator.__main__", 1_200, {"fastapi"}),
+        ("import services.timekeeper.__main__", 1_190, {"fastapi"}),
+    ],
+)
+def test_a_service_loads_few_modules_before_it_serves(program, most, also):
+    modules = loaded(program)
+    assert not modules & (LATER | ONLY_WHERE_USED | also)
+    assert len(modules) <= most
+
+
+@pytest.mark.parametrize("name", ["research", "gateway", "orchestrator", "timekeeper"])
+def test_a_start_collects_no_garbage_while_modules_load_and_does_afterwards(name):
+    state = "import gc; print(gc.isenabled())"
+    assert printed(f"import services.{name}.__main__; {state}") == "False"
+    assert printed(f"import services.{name}.__main__, shared.system.start as s; s.finished(); {state}") == "True"
