@@ -1,4 +1,4 @@
-"""Cost of a start: CPU seconds of a process until it is ready, beside an interpreter that does nothing."""
+"""Cost of a start: CPU seconds of a process until it is ready, compared with an interpreter that does nothing."""
 
 import asyncio
 import os

@@ -57,7 +57,7 @@ def test_wrong_variables_are_left_out_of_the_settings_that_further_checks_use(mo
     assert [problem.partition(":")[0] for problem in problems] == ["WAGGLE_HTTP_PORT"]
 
 
-def test_a_check_that_fails_stops_the_start_beside_the_others():
+def test_a_failed_check_stops_the_start():
     def check(settings: Settings, own: ServiceSettings) -> None:
         raise Misconfigured("WAGGLE_TOOLS: wrong")
 

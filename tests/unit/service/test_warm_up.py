@@ -1,4 +1,4 @@
-"""What a start leaves for later is done outside the event loop, before the first message."""
+"""Work that a start leaves for later: done outside the event loop, before the first message."""
 
 import asyncio
 import signal
