@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -55,15 +56,13 @@ async def _median(rounds: int, measure: Callable[[], Awaitable[float]]) -> float
 
 async def _ran(*words: str, **environment: str) -> float:
     """CPU seconds of a process that ends by itself."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *words,
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    _, _, usage = await asyncio.to_thread(os.wait4, process.pid, 0)
+    return await asyncio.to_thread(_run, [sys.executable, *words], os.environ | environment)
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> float:
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, _, usage = os.wait4(process.pid, 0)
+    process.returncode = 0  # waited for above
     return usage.ru_utime + usage.ru_stime
 
 

@@ -86,7 +86,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         chains_of(settings(models=tmp_path / "none.toml"))
 
 
-def test_a_model_without_a_price_is_charged_at_the_highest_rate():
+def test_a_model_without_a_price_is_charged_at_the_rate_of_unknown_models():
     price = price_of("somebody-elses-model", {})
     assert not price.known
     assert price.cost_usd(1_000_000, 1_000_000) == 90.0
