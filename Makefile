@@ -68,7 +68,7 @@ schemas: setup ## Write schemas/published from the models
 	$(BIN)/python -m schemas.publish
 
 reference: setup ## Write the generated pages and tables of the documentation
-	$(BIN)/python -m infra.reference
+	$(BIN)/python -m reference
 
 compose-check: setup ## Check docker-compose.yml without Docker, and run its processes on this machine
 	$(BIN)/python -m infra.compose
@@ -79,7 +79,7 @@ k8s-check: setup ## Check that k8s/ is valid, passes a strict linter and matches
 
 check: lint types ## Everything CI runs
 	$(BIN)/python -m schemas.publish --check
-	$(BIN)/python -m infra.reference --check
+	$(BIN)/python -m reference --check
 	$(MAKE) alerts-check
 	$(MAKE) k8s-check
 	$(MAKE) test

@@ -1,6 +1,5 @@
 """Run the code agent."""
 
-import shared.system.start  # noqa: F401 -- first, as it makes the other imports quicker
 from services.code.agent import agent
 from waggle import serve
 

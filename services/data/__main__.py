@@ -1,6 +1,5 @@
 """Run the data agent."""
 
-import shared.system.start  # noqa: F401 -- first, as it makes the other imports quicker
 from services.data.agent import agent
 from waggle import serve
 

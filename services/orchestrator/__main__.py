@@ -1,6 +1,5 @@
 """Run the orchestrator."""
 
-import shared.system.start  # noqa: F401 -- first, as it makes the other imports quicker
 from services.orchestrator.service import main
 
 if __name__ == "__main__":

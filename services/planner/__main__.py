@@ -1,6 +1,5 @@
 """Run the planner agent."""
 
-import shared.system.start  # noqa: F401 -- first, as it makes the other imports quicker
 from services.planner.agent import agent
 from waggle import serve
 

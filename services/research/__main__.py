@@ -1,6 +1,5 @@
 """Run the research agent."""
 
-import shared.system.start  # noqa: F401 -- first, as it makes the other imports quicker
 from services.research.agent import agent
 from waggle import serve
 

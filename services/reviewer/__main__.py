@@ -1,6 +1,5 @@
 """Run the reviewer agent."""
 
-import shared.system.start  # noqa: F401 -- first, as it makes the other imports quicker
 from services.reviewer.agent import agent
 from waggle import serve
 

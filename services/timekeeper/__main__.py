@@ -1,6 +1,5 @@
 """Run the timekeeper."""
 
-import shared.system.start  # noqa: F401 -- first, as it makes the other imports quicker
 from services.timekeeper.service import main
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from shared.bus.reader import Held, partition_name
 from shared.config import Settings
 from shared.errors import Misconfigured
 from shared.service.http_server import BoundedHeads
-from shared.system import start
 
 KAFKA_WITHIN = 30.0
 """Seconds a starting service waits for Kafka."""
@@ -69,7 +68,6 @@ def run_http(
         asyncio.run(check(settings))
     except (ConnectionError, Misconfigured) as why:
         sys.exit(f"waggle cannot start: {why}")
-    start.finished()
     uvicorn.run(
         _exit_on_failed_start(app),
         host=settings.http_host,

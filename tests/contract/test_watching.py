@@ -7,7 +7,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from infra.dashboards.__main__ import files
-from infra.reference.metrics import catalogue
+from reference.metrics import catalogue
 from shared.telemetry.metrics import MOST_VALUES, Metrics
 from tests.support.queries import DASHBOARDS, ROOT, RULE_LIST, UnknownName, chosen, drawn, exposed, labels_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import promql_parser as p
 import yaml
 
-from infra.reference.metrics import catalogue
+from reference.metrics import catalogue
 
 ROOT = Path(__file__).parents[2]
 RULES = yaml.safe_load((ROOT / "infra/prometheus/alerts.yml").read_text())

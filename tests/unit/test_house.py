@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.new_agent.__main__ import list_in_architecture, make
-from infra.reference.__main__ import pages
+from reference.__main__ import pages
 
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(p.parent for p in (ROOT / "services").glob("*/__main__.py"))
@@ -38,7 +38,7 @@ GENERATED = pages()
 
 @pytest.mark.parametrize("page", GENERATED, ids=str)
 def test_a_generated_page_is_up_to_date(page):
-    assert (ROOT / page).read_text() == GENERATED[page], "run python -m infra.reference"
+    assert (ROOT / page).read_text() == GENERATED[page], "run python -m reference"
 
 
 def test_the_architecture_page_has_a_paragraph_for_every_room():

@@ -55,6 +55,7 @@ def _rooms() -> Iterator[tuple[str, tuple[Path, ...]]]:
         yield layer, tuple(sorted((ROOT / layer).glob("*.py")))
         for room in sorted(path for path in (ROOT / layer).iterdir() if (path / "__init__.py").exists()):
             yield f"{layer}/{room.name}", (*sorted(room.rglob("*.py")), *sorted(room.glob("README.md")))
+    yield "reference", tuple(sorted((ROOT / "reference").glob("*.py")))
     yield "waggle", tuple(sorted(ROOT.glob("waggle*.py"))) + tuple(sorted(ROOT.glob("waggle/**/*.py")))
     for page in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))):
         if page.name in _GENERATED:

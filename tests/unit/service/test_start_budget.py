@@ -87,10 +87,3 @@ def test_a_service_loads_few_modules_before_it_serves(program, most, also):
     modules = loaded(program)
     assert not modules & (LATER | ONLY_WHERE_USED | also)
     assert len(modules) <= most
-
-
-@pytest.mark.parametrize("name", ["research", "gateway", "orchestrator", "timekeeper"])
-def test_a_start_collects_no_garbage_while_modules_load_and_does_afterwards(name):
-    state = "import gc; print(gc.isenabled())"
-    assert printed(f"import services.{name}.__main__; {state}") == "False"
-    assert printed(f"import services.{name}.__main__, shared.system.start as s; s.finished(); {state}") == "True"

@@ -10,8 +10,8 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from infra.manifests import code
-from infra.reference.blocks import replaced, table
 from infra.topics import agents
+from reference.blocks import replaced, table
 from schemas.plan import Plan
 from schemas.publish.asyncapi import asyncapi
 from schemas.registry import message_class

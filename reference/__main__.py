@@ -1,9 +1,9 @@
-"""`python -m infra.reference [--check]`: writes every generated page and block of the documentation."""
+"""`python -m reference [--check]`: writes every generated page and block of the documentation."""
 
 from pathlib import Path
 
 from infra.generated import write_or_check
-from infra.reference import cli, errors, http_api, messages, metrics, services, settings, states
+from reference import cli, errors, http_api, messages, metrics, services, settings, states
 
 SOURCES = (settings, metrics, cli, http_api, errors, states, messages, services)
 
@@ -14,4 +14,4 @@ def pages() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    write_or_check(pages(), "infra.reference")
+    write_or_check(pages(), "reference")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from infra.reference.blocks import table
+from reference.blocks import table
 from schemas.event import ENDS, State
 from shared.runs.machine import LEGAL_MOVES, PAUSABLE
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from infra.manifests.code import ROOT
-from infra.reference.blocks import table
+from reference.blocks import table
 
 PAGE = Path("docs/errors.md")
 _HEAD = """\
@@ -193,11 +193,9 @@ def pages() -> dict[Path, str]:
     """The page by its path. Raises ValueError when code and page do not name the same codes."""
     documented = {code for group in GROUPS.values() for code in group}
     if missing := raised() - documented:
-        raise ValueError(
-            f"add meaning and remedy of {', '.join(sorted(missing))} to a table in infra/reference/errors.py"
-        )
+        raise ValueError(f"add meaning and remedy of {', '.join(sorted(missing))} to a table in reference/errors.py")
     if stale := documented - _literals():
-        raise ValueError(f"no code has {', '.join(sorted(stale))}, which infra/reference/errors.py explains")
+        raise ValueError(f"no code has {', '.join(sorted(stale))}, which reference/errors.py explains")
     return {PAGE: _HEAD + "".join(_section(title, group) for title, group in GROUPS.items())}
 
 

@@ -5,7 +5,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from infra.reference.blocks import replaced, table
+from reference.blocks import replaced, table
 from services.cli.app import COMMANDS, load
 
 PROGRAM = "waggle"

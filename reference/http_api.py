@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastapi.routing import APIRoute
 
-from infra.reference.blocks import table
+from reference.blocks import table
 from services.gateway.access import NEEDS
 from services.gateway.routes import ROUTERS, metrics
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.reference.blocks import table
+from reference.blocks import table
 from schemas.publish.asyncapi import asyncapi
 from schemas.registry import EVENTS, TOPICS
 

@@ -1,1 +1,0 @@
-"""The generated parts of the documentation: `python -m infra.reference [--check]`."""
