@@ -37,8 +37,11 @@ UPLOADS = "/v1/files"
 
 
 def application(parts: Parts) -> ASGIApp:
-    """Return the gateway as an ASGI application. Its lifespan starts the broker and closes all connections."""
-    api = api_of(parts)
+    """Return the gateway as an ASGI application. Its lifespan starts the broker and closes all connections.
+
+    The security headers are outside the API: its middleware does not see the answer to an unexpected error.
+    """
+    api = SecurityHeaders(api_of(parts))
     inside: dict[str, Any] = dict(health_routes(parts.reachable))
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +95,6 @@ def _add_middleware(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
     refusals = Refusals(parts.metrics)
     api.add_middleware(KeyAuthentication, principals=principals, refusals=refusals)
     api.add_middleware(SameOriginOnly, hosts=hosts_of(own, parts.settings.http_host), refusals=refusals)
-    api.add_middleware(SecurityHeaders)
     if principals is None:
         log.warning(
             "access_unrestricted",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shared.access.principals import digest, new_key
-from shared.blackboard import RunStore
+from shared.blackboard import RunIndex, RunStore
 from tests.support.gateway_fixtures import begin, error_of, serving
 
 TASK = {"objective": "count"}
@@ -109,3 +109,14 @@ async def test_with_keys_any_name_is_taken_and_no_page_of_another_origin(setting
         error_of(await sent(client, "upload", **with_key, **{"Sec-Fetch-Site": "cross-site"}), 403)
     async with serving(settings, principals=path, allowed_hosts=("waggle.example",)) as client:
         error_of(await client.get("/v1/runs", headers={"Host": "evil.example"} | with_key), 421)
+
+
+async def test_the_answer_to_an_unexpected_error_has_the_security_headers_too(gateway, monkeypatch):
+    async def broken(*_):
+        raise KeyError("defect")
+
+    monkeypatch.setattr(RunIndex, "latest", broken)
+    answer = await gateway.get("/v1/runs")
+    error_of(answer, 500)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
