@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOJO := .venv-agentdojo
-# Test files that run at the same time, each worker with a broker, a Redis and a Postgres of its own.
+# Test files that run at the same time, each worker with a broker, a Redis and a Postgres of its own. Files run in the
+# order of their paths: the slow e2e files first, so that no worker is left with one of them at the end.
 WORKERS ?= 2
-PARALLEL = -n $(WORKERS) --dist loadfile
+PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Failed tests are run once more alone: two workers on two cores can delay a test past its limits.
 ALONE = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 .PHONY: help setup demo up down test kafka test-kafka lint types schemas reference check faults faults-slice new-agent bench \
