@@ -72,7 +72,7 @@ def _line(stop: WorkStopped) -> str:
 
 def _warn_if_unknown(session: Session, agent: str) -> None:
     """Warn if no agent of this name has ever started: it is stopped, but another one may be meant."""
-    with suppress(CommandError):
+    with suppress(CommandError):  # the stop has been made: only this hint is lost
         known = [each.name for each in session.client.agents()]
         if agent not in known:
             near = get_close_matches(agent, known, n=1)
