@@ -3,7 +3,10 @@
 `World.tell` checks at every decision: legal moves, deterministic, nothing mutated, unique ids, events fold to the run.
 """
 
-from hypothesis import given, settings
+from contextlib import nullcontext
+
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
@@ -11,6 +14,7 @@ from schemas.event import RunResumed, State, StepDispatched, StepDone
 from schemas.step import DoStep, HandoffFailed, MakePlan, Output, ReviewResult, StepCompleted
 from schemas.task import Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
+from shared.errors import TerminalError
 from shared.runs import ENDS
 from tests.support.run_world import AFTER_THE_END, World, plan_of
 
@@ -59,8 +63,9 @@ def play(world: World, move: str, plan, pick: int, told: list) -> None:
         case "repeat" if told:
             world.tell(told[pick % len(told)])
         case "stale" if told:
-            stale = told[pick % len(told)]
-            world.tell(stale.model_copy(update={"handoff_id": "run-1/nothing/0"}))
+            stale = told[pick % len(told)].model_copy(update={"handoff_id": "run-1/nothing/0"})
+            with pytest.raises(TerminalError, match="not from its agent") if world.run.over else nullcontext():
+                world.tell(stale)
 
 
 @settings(max_examples=150, deadline=None)
@@ -70,6 +75,7 @@ def play(world: World, move: str, plan, pick: int, told: list) -> None:
     st.sampled_from(["fail", "wait"]),
     st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 9)), max_size=40),
 )
+@example(plan_of(a="", b=""), "auto", "fail", [("plan", 0), ("done", 0), ("fail for good", 0), ("stale", 0)])
 def test_every_run_ends_with_exactly_one_result_for_any_sequence_of_messages(plan, shape, trouble, script):
     world = World(Task(objective="x", shape=shape, on_trouble=trouble)).start()
     told: list = []
