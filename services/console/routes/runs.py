@@ -1,30 +1,19 @@
-"""Runs: the list, one run, and the orders that an operator gives it."""
+"""The list of runs."""
 
-import asyncio
 from typing import Annotated, TypeAlias
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from schemas.api.runs import RunView
-from schemas.error import ErrorInfo
 from schemas.event import State
-from schemas.message import Id
-from services.console.actions import ACTIONS, Action, offered, send
-from services.console.gateway import Gateway, GatewayFailure
-from services.console.pages import failure_page, page, path, see_other
-from services.console.questions import Question
-from services.console.visitor import Visitor, VisitorDep
+from services.console.pages import page
+from services.console.visitor import VisitorDep
 
 router = APIRouter()
 
 ON_A_PAGE = 50
 """Runs on a page of the list."""
 
-ACTIONS_SHOWN = 100
-"""Turns and calls shown of each attempt, the newest ones, unless all are asked for."""
-
-RunId: TypeAlias = Annotated[Id, Path()]
 Offset: TypeAlias = Annotated[int, Query(ge=0, le=1_000_000)]
 
 
@@ -34,85 +23,3 @@ async def list_runs(visitor: VisitorDep, state: str = "", offset: Offset = 0) ->
     chosen = State(state) if state in State.__members__ else None
     found = await visitor.gateway.runs(chosen, ON_A_PAGE, offset)
     return page(visitor, "runs.html", runs=found, states=list(State), state=chosen, offset=offset)
-
-
-@router.get("/runs/{run_id}")
-async def show_run(visitor: VisitorDep, run_id: RunId, all: bool = False, notice: str = "") -> Response:
-    """State, question, plan, timeline, result and orders of a run."""
-    gateway = visitor.gateway
-    run, trace, stopped = await asyncio.gather(gateway.run(run_id), gateway.trace(run_id), is_stopped(gateway, run_id))
-    result = await gateway.result(run_id)
-    return page(
-        visitor,
-        "run.html",
-        run=run,
-        trace=trace,
-        result=result,
-        question=Question.of_run(run, trace),
-        actions=offered(run, stopped=stopped),
-        steps={step.id: step for step in run.steps},
-        shown=None if all else ACTIONS_SHOWN,
-        notice=_notice(notice),
-    )
-
-
-async def is_stopped(gateway: Gateway, run_id: str) -> bool | None:
-    """Return True if the run itself is stopped; None for a visitor who may not see the stops."""
-    try:
-        return any(stop.scope == f"run:{run_id}" for stop in await gateway.stops())
-    except GatewayFailure as failure:
-        if failure.status == 401:
-            raise
-        return None
-
-
-@router.get("/runs/{run_id}/orders/{name}")
-async def confirm_order(visitor: VisitorDep, run_id: RunId, name: str) -> Response:
-    """The question whether the order is meant."""
-    action = ACTIONS.get(name)
-    if action is None:
-        return unknown_page(visitor)
-    return _confirmation(visitor, await visitor.gateway.run(run_id), action)
-
-
-@router.post("/runs/{run_id}/orders/{name}")
-async def give_order(visitor: VisitorDep, run_id: RunId, name: str) -> Response:
-    """Send the order to the gateway."""
-    form, action = await visitor.form(), ACTIONS.get(name)
-    if action is None:
-        return unknown_page(visitor)
-    given = {each: form[each] for each in ("reason", "by") if form.get(each)}
-    if action.reasoned and "reason" not in given:
-        failure = _missing("A reason is needed: it is recorded with the order.")
-        return _confirmation(visitor, await visitor.gateway.run(run_id), action, 422, failure)
-    try:
-        await send(visitor.gateway, action, run_id, given)
-    except GatewayFailure as failure:
-        if failure.status == 401:
-            raise
-        run = await visitor.gateway.run(run_id)
-        return _confirmation(visitor, run, action, failure.status, failure.error)
-    return see_other(visitor, path("runs", run_id, tenant=visitor.tenant, notice=name))
-
-
-def _confirmation(
-    visitor: Visitor, run: RunView, action: Action, status: int = 200, failure: ErrorInfo | None = None
-) -> Response:
-    return page(visitor, "order.html", status, run=run, action=action, failure=failure)
-
-
-def _notice(name: str) -> str:
-    if name in {"approve", "reject"}:
-        return "The gateway accepted the decision. Reload the page to see its effect."
-    return f"{ACTIONS[name].done} Reload the page to see its effect." if name in ACTIONS else ""
-
-
-def _missing(message: str) -> ErrorInfo:
-    return ErrorInfo(code="missing_field", message=message, suggested_action="Fill it in and send the form again.")
-
-
-def unknown_page(visitor: Visitor) -> Response:
-    """Return 404 for an address that is no page."""
-    action = "Use the links at the top of the page."
-    error = ErrorInfo(code="unknown_page", message="The console has no such page.", suggested_action=action)
-    return failure_page(visitor, 404, error)
