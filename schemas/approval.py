@@ -1,10 +1,11 @@
 """Human decisions and operator commands."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.message import Id, Message, Slug, Text
+from schemas.question import Reply
 
 
 class Command(Message):
@@ -38,9 +39,42 @@ class CarryOut(Command):
 
 
 class HumanDecided(Command):
-    """The decision on a `HelpRequested`. Requires the signature of the person named in `by`: docs/access.md."""
+    """The answer to a `HelpRequested`. Requires the signature of the person named in `by`: docs/access.md."""
 
     request_id: Id
-    decision: Literal["approve", "reject"]
+    decision: Literal["approve", "reject"] = Field(
+        description="For readers that do not know `reply`: the safe half of it."
+    )
+    reply: Reply | None = Field(None, description="The answer; null: as `decision` says.")
     answer: str = Field("", max_length=20_000, description="Message to the agent; with a rejection, the reason.")
+    arguments: str | None = Field(None, max_length=500_000, description="Of an edit: the new arguments, a JSON object.")
     digest: str | None = Field(None, description="Digest of the reviewed proposal; any other proposal is not approved.")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        """Refuse an answer whose two halves contradict each other, and arguments without an edit."""
+        if self.reply is not None and self.decision not in decisions_for(self.reply):
+            raise ValueError(f"reply `{self.reply}` is not the decision `{self.decision}`")
+        if (self.arguments is not None) != (self.reply is Reply.EDIT):
+            raise ValueError("`arguments` belong to the reply `edit`, which needs them")
+        return self
+
+
+def decisions_for(reply: Reply) -> tuple[str, ...]:
+    """Return the `decision` values that may go with a reply. An older reader must never make a call by mistake."""
+    if reply is Reply.RESPOND:
+        return ("reject", "approve")  # `approve` where it answers an agent's own question
+    return ("approve",) if reply is Reply.APPROVE else ("reject",)
+
+
+class WithdrawAnswer(Command):
+    """Take back the author's own answer, as long as it has had no effect. Requires their signature."""
+
+    request_id: Id
+
+
+class DelegateQuestion(Command):
+    """Let another person answer in the author's place. Requires the author's signature."""
+
+    request_id: Id
+    to: str = Field(min_length=1, max_length=200, description="Name of a principal with the role `decide`.")

@@ -22,6 +22,7 @@ from schemas.message import (
     Slug,
 )
 from schemas.plan import AgentCard, Plan, Risk
+from schemas.question import Background
 from schemas.task import Artefact, Priority, Shape, TaskContext
 from schemas.verdict import Judgement, PlannedEffect, Proposal
 from schemas.versions import Versions
@@ -103,10 +104,20 @@ class Settlement(Part):
     asked: Literal["outcome", "permission"] = "outcome"
     digest: str | None = Field(None, description="Digest of the only call that may be made.")
     until: Instant | None = Field(None, description="Time at which the permission expires.")
+    refused: Literal["respond", "skip"] | None = Field(
+        None, description="The call is not made: the agent continues with `answer`, or without it."
+    )
+    arguments: str | None = Field(None, description="Arguments to call with instead of the model's, as JSON.")
+    risk: Risk | None = Field(None, description="Of an edit: highest risk of the call that this permits.")
+    moves: dict[str, Amount] = Field(default_factory=dict, description="Of an edit: largest amounts it permits.")
+    recipients: int | None = Field(None, ge=0, le=MOST, description="Of an edit: most destinations it permits.")
+    reverify: bool = Field(False, description="The reads of this work are repeated first, and must be unchanged.")
 
     @property
     def repeats(self) -> bool:
         """Return true if it permits the call, rather than stating that the call has happened."""
+        if self.refused is not None:
+            return False
         return self.asked == "permission" or self.answer.lower().startswith(REPEAT)
 
     def permits(self, digest: str | None, now: datetime) -> bool:
@@ -252,3 +263,4 @@ class HelpAsked(Answer):
     options: list[str] = Field(default_factory=list)
     call: str | None = Field(None, description="Tool call concerned, if any.")
     proposal: Proposal | None = Field(None, description="That call, if it was not made and a person may permit it.")
+    background: Background | None = Field(None, description="Circumstances, if the question is not about a tool call.")

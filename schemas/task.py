@@ -123,7 +123,13 @@ class Task(Message):
         None, description="Tasks with the same key are the same run; default: the event's source and id."
     )
     on_trouble: Literal["fail", "wait"] = Field(
-        "fail", description="Behaviour when planning or review cannot succeed: end as failed, or wait for a person."
+        "fail",
+        description="Behaviour when planning, a step or review cannot succeed: end as failed, or wait for a person.",
+    )
+    requested_by: str | None = Field(
+        None,
+        max_length=200,
+        description="Person who requested it. The gateway enters the owner of the caller's key and believes no other.",
     )
 
     @classmethod

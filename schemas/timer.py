@@ -23,6 +23,15 @@ class WaitExpired(Message):
     token: str | None = Field(None, max_length=LONGEST_ID, description="Proof that the orchestrator set the timer.")
 
 
+class QuestionDue(Message):
+    """A reminder, an escalation or the effect of an answer is due for a question."""
+
+    run_id: Id
+    tenant: Slug
+    request_id: Id
+    token: str | None = Field(None, max_length=LONGEST_ID, description="Proof that the orchestrator set the timer.")
+
+
 class ResultDue(Message):
     """The wait for agents that were at work when the run ended is over: its result is due."""
 

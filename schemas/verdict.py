@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.budget import Usage
-from schemas.message import MOST_SECONDS, Amount, Part, Slug
+from schemas.message import MOST_SECONDS, Amount, JsonObject, Part, Slug
 from schemas.plan import Effect, Risk
 
 
@@ -19,6 +19,8 @@ class Judgement(Part):
     rule: str
     reason: str = ""
     digest: str | None = Field(None, description="Of a tool call: the digest that an approval is bound to.")
+    risk: Risk | None = Field(None, description="Of a tool call: its effective risk, if the gate computed it.")
+    notify: bool = Field(False, description="True if people are to be notified of the call, which was allowed.")
 
 
 class Proposal(Part):
@@ -40,6 +42,16 @@ class Proposal(Part):
     if_approved: str
     if_rejected: str
     confidence: float = Field(ge=0, le=1, description="Lowest confidence of the step's inputs.")
+    stated_confidence: float | None = Field(
+        None, ge=0, le=1, description="The model's own confidence in this very call, if it gave one."
+    )
+    parameters: JsonObject | None = Field(None, description="JSON Schema of the arguments.")
+    moves: dict[str, Amount] = Field(default_factory=dict, description="Amount of `money`, number of `rows`.")
+    recipients: int = Field(0, ge=0, le=1_000_000, description="Number of destinations.")
+    edited_by: str | None = Field(None, max_length=200, description="Person who last changed the arguments.")
+    changes: list[str] = Field(
+        default_factory=list, max_length=50, description="Differences of repeated reads, if they were repeated."
+    )
     origins: list[str] = Field(default_factory=list, description="Untrusted content the model has read.")
     tried: list[str] = Field(default_factory=list, description="Earlier calls of this work, with their outcomes.")
     usage: Usage = Field(default_factory=Usage, description="Usage of this attempt so far.")

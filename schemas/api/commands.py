@@ -1,10 +1,9 @@
 """Commands for runs, the kill switch and topics: request bodies and confirmations."""
 
-from typing import Literal
-
 from pydantic import ConfigDict, Field
 
-from schemas.message import MOST, Id, Part, Text
+from schemas.message import MOST, Id, JsonObject, Part, Text
+from schemas.question import Reply
 from schemas.stop import WorkStopped
 
 _BY = "Author of the command. Ignored with a key: its owner is the author. Required without one."
@@ -25,14 +24,28 @@ class ReasonedRequest(CommandRequest):
 
 
 class DecisionRequest(CommandRequest):
-    """A human decision on the question in the run's `waiting_for`."""
+    """A human answer to one of the run's open `questions`."""
 
     request_id: Id
-    decision: Literal["approve", "reject"]
+    decision: Reply = Field(description="One of the question's `offers`.")
     answer: str = Field("", max_length=20_000, description="Message to the agent; with a rejection, the reason.")
+    arguments: JsonObject | None = Field(None, description="Of `edit`: the arguments to call with instead.")
     digest: str | None = Field(
         None, description="`digest` of the `proposal` that was reviewed; any other one is not approved."
     )
+
+
+class WithdrawRequest(CommandRequest):
+    """The question whose answer its author withdraws."""
+
+    request_id: Id
+
+
+class DelegateRequest(CommandRequest):
+    """The question that another person may answer in the author's place."""
+
+    request_id: Id
+    to: str = Field(min_length=1, max_length=200, description="Name of a principal with the role `decide`.")
 
 
 class ApplyRequest(CommandRequest):

@@ -7,6 +7,7 @@ from schemas.error import ErrorInfo
 from schemas.event import HelpRequested, State
 from schemas.message import Instant, Part
 from schemas.plan import Plan
+from schemas.question import Delegation, Vote
 from schemas.task import StepSummary
 
 _REASON = "Reason for the state."
@@ -37,12 +38,25 @@ class RunPage(Part):
     next_offset: int | None = Field(description=_NEXT)
 
 
-class ApprovalView(Part):
+class QuestionView(Part):
+    """An open question of a run."""
+
+    asked: HelpRequested
+    stage: int = Field(0, ge=0, description="Index of the stage whose people are asked now.")
+    votes: list[Vote] = Field(default_factory=list, description="Answers so far.")
+    delegations: list[Delegation] = Field(default_factory=list)
+    groups: list[str] = Field(default_factory=list, description="Groups that may answer now; empty: all who decide.")
+    reminded: int = Field(0, ge=0, description="Number of reminders so far.")
+    effective: Instant | None = Field(
+        None, description="Time at which the decision takes effect; until then it can be withdrawn."
+    )
+
+
+class ApprovalView(QuestionView):
     """A question that a run waits for."""
 
     run_id: str
     objective: str
-    asked: HelpRequested
     usage: Usage = Field(description="Used by the run so far.")
     budget: Budget
 
@@ -86,7 +100,10 @@ class RunView(Part):
     usage: Usage
     budget: Budget | None = Field(None, description="Limits of the run; null before it starts.")
     models: list[str]
-    waiting_for: HelpRequested | None = Field(description="The question that a person has to answer.")
+    waiting_for: HelpRequested | None = Field(description="The first open question that a person has to answer.")
+    questions: list[QuestionView] = Field(
+        default_factory=list, description="All open questions. Steps that do not depend on them proceed."
+    )
     error: ErrorInfo | None
     parked: list[ParkedWork] = Field(default_factory=list, description="Work in progress that an operator has stopped.")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from schemas.api.runs import ParkedWork, RunSummary, RunView
+from schemas.api.runs import ParkedWork, QuestionView, RunSummary, RunView
 from schemas.api.tasks import Links
 from schemas.budget import Usage
 from schemas.event import State
@@ -104,6 +104,7 @@ def _view(run: Run, version: int, stops: Iterable[WorkStopped]) -> RunView:
         budget=run.task.budget,
         models=run.models,
         waiting_for=run.request,
+        questions=[QuestionView(asked=run.request)] if run.request else [],
         error=run.error,
         parked=_parked(run, stops),
     )

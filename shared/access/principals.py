@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from schemas.approval import CarryOut, HumanDecided
+from schemas.approval import CarryOut, DelegateQuestion, HumanDecided, WithdrawAnswer
 from schemas.message import Message, Slug
 from shared.access.signing import checked_public
 from shared.config import Strict, read_toml
@@ -38,7 +38,9 @@ class Role(StrEnum):
     """Cancel, pause and resume runs; for all tenants at once: the kill switch, dead letters, topics, metrics."""
 
 
-SIGNED: Mapping[type[Message], Role] = {HumanDecided: Role.DECIDE, CarryOut: Role.DECIDE}
+SIGNED: Mapping[type[Message], Role] = dict.fromkeys(
+    (HumanDecided, WithdrawAnswer, DelegateQuestion, CarryOut), Role.DECIDE
+)
 """Orders that permit acting calls, and the role they require: over Kafka they carry a signature."""
 
 
@@ -61,6 +63,10 @@ class Principal(Strict):
     ed25519: PublicKeys = ()
     tenants: tuple[Slug | Annotated[str, StringConstraints(pattern=r"^\*$")], ...] = Field(min_length=1)
     roles: tuple[Role, ...] = Field(min_length=1)
+    groups: tuple[Slug, ...] = ()
+    """Groups of people that the gate's policy may ask."""
+    person: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    """Person behind it: two principals of one person count as one. None: it is a person of its own."""
 
     @model_validator(mode="after")
     def _has_a_key(self) -> Self:

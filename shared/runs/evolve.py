@@ -261,6 +261,13 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.ReviewGiven: lambda run, ev: {"review": ev, "reviewing": next_round(run.reviewing)},
     e.HelpRequested: lambda run, ev: {"request": ev, "requests": run.requests + 1},
     e.HelpAnswered: _answer_request,
+    e.AnswerGiven: _unchanged,
+    e.AnswerWithdrawn: _unchanged,
+    e.QuestionDelegated: _unchanged,
+    e.QuestionReminded: _unchanged,
+    e.QuestionEscalated: _unchanged,
+    e.QuestionEdited: _unchanged,
+    e.QuestionExpired: _unchanged,
     e.RunResumed: resume_run,
     e.EffectsApproved: approve_effects,
 }

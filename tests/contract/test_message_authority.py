@@ -31,10 +31,13 @@ OBEYED = {
     "HandoffFailed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "HelpAsked": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "DeadlinePassed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
+    "QuestionDue": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "ResultDue": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "WaitExpired": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     # Where signatures are demanded, a decision needs one besides: tests/integration/orchestrator/test_authority.py.
     "HumanDecided": {"decisions": {"outside", "gateway", "timekeeper"}},
+    "WithdrawAnswer": {"decisions": {"outside", "gateway", "timekeeper"}},
+    "DelegateQuestion": {"decisions": {"outside", "gateway", "timekeeper"}},
     "CarryOut": {"control": {"outside", "gateway", "timekeeper"}},
     "CancelRun": {"control": {"outside", "gateway", "timekeeper"}},
     "PauseRun": {"control": {"outside", "gateway", "timekeeper"}},

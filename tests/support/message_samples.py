@@ -7,6 +7,7 @@ from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import Message
 from schemas.plan import Effect, Risk
+from schemas.question import Vote
 from schemas.verdict import Judgement, PlannedEffect, Proposal
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -133,6 +134,7 @@ EFFECT = PlannedEffect(
     verdict="ask",
     moves={"money": 12.5},
 )
+VOTE = Vote(by="ada", person="ada@example.org", reply="approve", answer="go ahead", stage=0, at=NOW)
 FULL: list[Message] = [
     TASK,
     task.Result(
@@ -165,6 +167,7 @@ FULL: list[Message] = [
     ),
     timer.DeadlinePassed(run_id="run-1", tenant="shop"),
     timer.WaitExpired(run_id="run-1", tenant="shop", request_id="run-1/help/1"),
+    timer.QuestionDue(run_id="run-1", tenant="shop", request_id="run-1/help/1"),
     timer.ResultDue(run_id="run-1", tenant="shop", end=0),
     timer.TimerSet(due=NOW, topic="runs", key="run-1", headers={"ce_id": "d1"}, value='{"run_id": "run-1"}'),
     log.RunChanged(
@@ -180,6 +183,11 @@ FULL: list[Message] = [
     log.AgentAnnounced(card=CARD),
     log.GenerationBegun(epoch=3, at=NOW),
     approval.HumanDecided(**COMMAND, request_id="run-1/help/1", decision="reject", answer="not to customers"),
+    approval.HumanDecided(
+        **COMMAND, request_id="run-1/help/1", decision="reject", reply="edit", arguments='{"to": "ada@example.org"}'
+    ),
+    approval.WithdrawAnswer(**COMMAND, request_id="run-1/help/1"),
+    approval.DelegateQuestion(**COMMAND, request_id="run-1/help/1", to="bob"),
     approval.CarryOut(**COMMAND, digest="0" * 64),
     approval.CancelRun(**COMMAND, reason="no longer needed"),
     approval.PauseRun(**COMMAND, reason="let me look"),
@@ -219,6 +227,13 @@ FULL: list[Message] = [
         **FACT, request_id="run-1/help/1", about="step", step_id=None, question="Send it?", options=["send"]
     ),
     event.HelpAnswered(**FACT, request_id="run-1/help/1", decision="approve", answer=""),
+    event.AnswerGiven(**FACT, request_id="run-1/help/1", vote=VOTE, effective=NOW),
+    event.AnswerWithdrawn(**FACT, request_id="run-1/help/1", person="ada"),
+    event.QuestionDelegated(**FACT, request_id="run-1/help/1", person="ada", to="bob"),
+    event.QuestionReminded(**FACT, request_id="run-1/help/1", number=1, groups=["finance"]),
+    event.QuestionEscalated(**FACT, request_id="run-1/help/1", groups=["heads"]),
+    event.QuestionEdited(**FACT, request_id="run-1/help/1", proposal=PROPOSAL, before="{}"),
+    event.QuestionExpired(**FACT, request_id="run-1/help/1", then="reject"),
     event.RunResumed(**FACT, deadline=NOW),
 ]
 
@@ -230,6 +245,12 @@ _ASKED = (
 )
 _SAID = '"id": "a1", "run_id": "run-1", "tenant": "shop", "agent": "data", "handoff_id": "h1"'
 _PLAN = '{"steps": [{"id": "count", "objective": "Count", "agent": "data"}]}'
+_VOTE = '{"by": "ada", "person": "ada", "reply": "approve", "at": "2026-11-20T12:30:00Z"}'
+_PROPOSAL = (
+    '{"call": "c1", "tool": "pay", "arguments": "{}", "digest": "d", "agent": "data", "doing": "Pay", "risk": "high", '
+    '"effect": "irreversible", "rule": "risk", "reason": "r", "if_approved": "a", "if_rejected": "b", "confidence": 1, '
+    '"expires": 60, "usable": 60}'
+)
 _TASK = '{"objective": "Count the orders"}'
 
 LEAST: dict[str, str] = {
@@ -246,6 +267,7 @@ LEAST: dict[str, str] = {
     "waggle.help-asked.v1": f'{{{_SAID}, "question": "Send it?"}}',
     "waggle.deadline-passed.v1": '{"run_id": "run-1", "tenant": "shop"}',
     "waggle.wait-expired.v1": '{"run_id": "run-1", "tenant": "shop", "request_id": "q1"}',
+    "waggle.question-due.v1": '{"run_id": "run-1", "tenant": "shop", "request_id": "q1"}',
     "waggle.result-due.v1": '{"run_id": "run-1", "tenant": "shop", "end": 1}',
     "waggle.timer-set.v1": '{"due": "2026-11-20T12:30:00Z", "topic": "runs", "key": "k", "headers": {}, "value": "{}"}',
     "waggle.run-changed.v1": '{"run_id": "run-1", "tenant": "shop", "epoch": 1, "number": 1, "cause": "c1", '
@@ -253,6 +275,8 @@ LEAST: dict[str, str] = {
     "waggle.journal-written.v1": '{"tenant": "shop", "work_id": "w1", "epoch": 1, "name": "n", "entry": null}',
     "waggle.generation-begun.v1": '{"epoch": 1, "at": "2026-11-20T12:30:00Z"}',
     "waggle.agent-announced.v1": '{"card": {"name": "data", "description": "Queries tables."}}',
+    "waggle.withdraw-answer.v1": f'{{{_BY}, "request_id": "q1"}}',
+    "waggle.delegate-question.v1": f'{{{_BY}, "request_id": "q1", "to": "bob"}}',
     "waggle.human-decided.v1": f'{{{_BY}, "request_id": "q1", "decision": "approve"}}',
     "waggle.carry-out.v1": f'{{{_BY}, "digest": "{"0" * 64}"}}',
     "waggle.cancel-run.v1": f'{{{_BY}, "reason": "no longer needed"}}',
@@ -290,6 +314,13 @@ LEAST: dict[str, str] = {
     "waggle.review-given.v1": f'{{{_AT}, "accepted": true, "reasons": [], "redo": []}}',
     "waggle.help-requested.v1": f'{{{_AT}, "request_id": "q1", "about": "plan", "step_id": null, '
     '"question": "How?", "options": []}',
+    "waggle.answer-given.v1": f'{{{_AT}, "request_id": "q1", "vote": {_VOTE}}}',
+    "waggle.answer-withdrawn.v1": f'{{{_AT}, "request_id": "q1", "person": "ada"}}',
+    "waggle.question-delegated.v1": f'{{{_AT}, "request_id": "q1", "person": "ada", "to": "bob"}}',
+    "waggle.question-reminded.v1": f'{{{_AT}, "request_id": "q1", "number": 1, "groups": []}}',
+    "waggle.question-escalated.v1": f'{{{_AT}, "request_id": "q1", "groups": ["heads"]}}',
+    "waggle.question-edited.v1": f'{{{_AT}, "request_id": "q1", "before": "{{}}", "proposal": {_PROPOSAL}}}',
+    "waggle.question-expired.v1": f'{{{_AT}, "request_id": "q1", "then": "reject"}}',
     "waggle.help-answered.v1": f'{{{_AT}, "request_id": "q1", "decision": "reject", "answer": "no"}}',
     "waggle.run-resumed.v1": f'{{{_AT}, "deadline": "2026-11-20T12:30:00Z"}}',
 }

@@ -18,16 +18,17 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import ValidationError
 
-from schemas.approval import CarryOut, Command, HumanDecided
+from schemas.approval import Command, HumanDecided
+from schemas.registry import TOPICS
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.options import JsonOption
 from services.cli.terminal import Screen, one_line
-from shared.access.principals import Principals, Role, digest, new_key
+from shared.access.principals import SIGNED, Principals, Role, digest, new_key
 from shared.access.signing import from_secret, new_secret, public_half, signed
 
 app = typer.Typer(add_completion=False, help="Create keys, and sign decisions with them.", no_args_is_help=True)
 
-SIGNABLE = {kind.wire_type(): kind for kind in (HumanDecided, CarryOut)}
+SIGNABLE: dict[str, type[Command]] = {kind.wire_type(): kind for kind in SIGNED if issubclass(kind, Command)}
 
 _READ = "the gateway and the orchestrator read it when they start"
 
@@ -103,7 +104,7 @@ def sign(
     }
     attributes |= {"ce_time": datetime.now(UTC).isoformat(), "content-type": "application/json"}
     headers = signed(attributes, value.encode(), order.by, _private(key))
-    topic = "decisions" if isinstance(order, HumanDecided) else "control"
+    topic = TOPICS[type(order)]
     Screen(json=True).document({"topic": topic, "key": order.run_id, "headers": headers, "value": value})
 
 

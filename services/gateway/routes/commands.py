@@ -1,5 +1,7 @@
 """Routes that change a run: decisions and operator commands."""
 
+import json
+from typing import Any
 from uuid import uuid4
 
 from fastapi import APIRouter
@@ -7,6 +9,7 @@ from fastapi import APIRouter
 from schemas.api.commands import ApplyRequest, CommandAccepted, CommandRequest, DecisionRequest, ReasonedRequest
 from schemas.approval import CancelRun, CarryOut, Command, HumanDecided, PauseRun, ResumeRun
 from schemas.event import State
+from schemas.question import Reply
 from services.gateway.access import Caller
 from services.gateway.dependencies import CallerDep, PartsDep, RunId, RunSnapshot, SnapshotDep, Tenant, snapshot_of
 from services.gateway.errors import Refused, error_responses
@@ -112,7 +115,15 @@ async def _send(parts: Parts, command: Command, caller: Caller) -> CommandAccept
 
 def _command_of(kind: type[Command], run_id: str, tenant: str, order: CommandRequest, caller: Caller) -> Command:
     subject = {"run_id": run_id, "tenant": tenant, "by": caller.acting_name(order.by)}
-    return kind.model_validate(order.model_dump() | subject)
+    fields = _answer_fields(order) if isinstance(order, DecisionRequest) else order.model_dump()
+    return kind.model_validate(fields | subject)
+
+
+def _answer_fields(order: DecisionRequest) -> dict[str, Any]:
+    """Return the fields of the decision on the wire, whose `decision` older readers understand, too."""
+    arguments = None if order.arguments is None else json.dumps(order.arguments, ensure_ascii=False)
+    coarse = "approve" if order.decision is Reply.APPROVE else "reject"
+    return order.model_dump() | {"decision": coarse, "reply": order.decision, "arguments": arguments}
 
 
 def _wrong_state(run: Run, command: Command, why: str) -> Refused:
