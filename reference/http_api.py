@@ -15,7 +15,7 @@ _HEAD = """\
 
 The gateway's routes. `/docs` and `/openapi.json` at its address describe parameters and bodies. Errors are
 `{"error": {code, message, retryable, suggested_action}}`: [error codes](errors.md). With keys, a route needs one of the
-roles in the table; *all tenants* needs a key for `tenants = ["*"]`: [access](access.md#keys).
+roles in the table, or one that [includes it](access.md#keys); *all tenants* needs a key for `tenants = ["*"]`.
 
 """
 _TAIL = """

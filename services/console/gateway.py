@@ -93,11 +93,11 @@ class Gateway:
         return _read(RunTrace, await self._call("GET", _path(run_id, "trace")))
 
     async def result(self, run_id: str) -> Result | None:
-        """Return the result of a run that has ended; None before."""
+        """Return the result of a run that has ended; None before, and for a key that may not see contents."""
         try:
             return _read(Result, await self._call("GET", _path(run_id, "result")))
         except GatewayFailure as failure:
-            if failure.error.code == "not_finished":
+            if failure.error.code in {"not_finished", "forbidden"}:
                 return None
             raise
 

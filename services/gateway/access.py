@@ -39,21 +39,23 @@ def _any(*roles: Role, everywhere: bool = False) -> Needs:
     return Needs(frozenset(roles), everywhere)
 
 
-_READ, _ALL = _any(Role.READ), _any(Role.OPERATE, everywhere=True)
+_STATE, _CONTENTS = _any(Role.VIEWER, Role.DECIDE), _any(Role.CONTENTS)
+_ASKED = _any(Role.CONTENTS, Role.DECIDE)
+_ALL = _any(Role.OPERATE, everywhere=True)
 
 NEEDS: Mapping[str, Needs] = {
     "submit_task": _any(Role.SUBMIT),
     "upload_file": _any(Role.SUBMIT),
-    "download_file": _READ,
-    "list_runs": _READ,
-    "list_approvals": _any(Role.READ, Role.DECIDE),
-    "show_run": _READ,
-    "get_result": _READ,
-    "show_trace": _READ,
-    "show_turn": _READ,
-    "show_journal": _READ,
-    "follow_run": _READ,
-    "list_agents": _READ,
+    "download_file": _CONTENTS,
+    "list_runs": _any(Role.VIEWER),
+    "list_approvals": _ASKED,
+    "show_run": _STATE,
+    "get_result": _ASKED,
+    "show_trace": _STATE,
+    "show_turn": _CONTENTS,
+    "show_journal": _CONTENTS,
+    "follow_run": _STATE,
+    "list_agents": _any(Role.VIEWER),
     "decide_for_run": _any(Role.DECIDE),
     "carry_out_run": _any(Role.DECIDE),
     "cancel_run": _any(Role.SUBMIT, Role.OPERATE),
@@ -72,7 +74,7 @@ NEEDS: Mapping[str, Needs] = {
     "discard_dead_letters": _ALL,
     "show_metrics": _ALL,
 }
-"""Needs by the name of the route's function."""
+"""Needs by the name of the route's function. Routes about states withhold contents: `services/gateway/contents.py`."""
 
 
 @dataclass(slots=True)
@@ -103,6 +105,10 @@ class Caller:
     principal: Principal | None
     refusals: Refusals
     scope: Scope
+
+    def may(self, role: Role) -> bool:
+        """Return true for a caller with the role."""
+        return self.principal is None or role in self.principal.roles
 
     def need(self, route: str) -> None:
         """Check the caller against the needs of the route. Raises Refused 403."""

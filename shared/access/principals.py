@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -26,16 +26,40 @@ PREFIX = "wgl_"
 
 
 class Role(StrEnum):
-    """A set of permissions."""
+    """A set of permissions, by its name in the file. Some include others: `INCLUDES`."""
 
     SUBMIT = "submit"
     """Submit tasks and their files, and cancel runs."""
+    VIEWER = "viewer"
+    """See the states of runs: plan, progress, times, cost and errors; the agents."""
+    CONTENTS = "contents"
+    """See prompts, replies, journals, questions, results and files."""
     READ = "read"
-    """Read runs, files and agents."""
+    """See runs with their contents, and the agents."""
     DECIDE = "decide"
-    """Answer the questions of a run."""
+    """Answer the questions of a run, and see what is asked, the run's state and its result."""
     OPERATE = "operate"
     """Cancel, pause and resume runs; for all tenants at once: the kill switch, dead letters, topics, metrics."""
+    OPERATOR = "operator"
+    """A person who keeps runs going, without seeing their contents."""
+    APPROVER = "approver"
+    """A person who answers questions."""
+    ADMIN = "admin"
+    """Everything."""
+
+
+INCLUDES: Mapping[Role, tuple[Role, ...]] = {
+    Role.READ: (Role.VIEWER, Role.CONTENTS),
+    Role.OPERATOR: (Role.OPERATE, Role.VIEWER),
+    Role.APPROVER: (Role.DECIDE, Role.VIEWER),
+    Role.ADMIN: (Role.SUBMIT, Role.READ, Role.VIEWER, Role.CONTENTS, Role.DECIDE, Role.OPERATE),
+}
+"""All roles that a role includes."""
+
+
+def with_included(roles: Iterable[Role]) -> tuple[Role, ...]:
+    """Return the roles and all that they include, each once, in order."""
+    return tuple(dict.fromkeys(each for role in roles for each in (role, *INCLUDES.get(role, ()))))
 
 
 SIGNED: Mapping[type[Message], Role] = dict.fromkeys(
@@ -54,6 +78,7 @@ Digests: TypeAlias = Annotated[tuple[Digest, ...], BeforeValidator(_one_or_many)
 PublicKeys: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(checked_public)], ...], BeforeValidator(_one_or_many)
 ]
+Roles: TypeAlias = Annotated[tuple[Role, ...], AfterValidator(with_included)]
 
 
 class Principal(Strict):
@@ -62,7 +87,8 @@ class Principal(Strict):
     sha256: Digests = ()
     ed25519: PublicKeys = ()
     tenants: tuple[Slug | Annotated[str, StringConstraints(pattern=r"^\*$")], ...] = Field(min_length=1)
-    roles: tuple[Role, ...] = Field(min_length=1)
+    roles: Roles = Field(min_length=1)
+    """The roles that the file gives, and all that they include."""
     groups: tuple[Slug, ...] = ()
     """Groups of people that the gate's policy may ask."""
     person: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None

@@ -319,18 +319,25 @@ class Keys:
         return key
 
 
-async def waits(store, run_id: str, text: str = "Send the mail?", risk: Risk | None = Risk.HIGH):
+async def waits(
+    store,
+    run_id: str,
+    text: str = "Send the mail?",
+    risk: Risk | None = Risk.HIGH,
+    objective: str | None = None,
+    tenant: str = "default",
+):
     """A run that waits for a person."""
-    run = await begin(store, run_id, text)
+    run = await begin(store, run_id, objective or text, tenant=tenant)
     handoff = next(iter(run.steps.values())).handoff_id
     about = {"proposal": proposal(text, risk), "call": "c"} if risk else {}
     asked = HelpAsked(
         id=f"asked-{run_id}",
         run_id=run_id,
-        tenant="default",
+        tenant=tenant,
         agent="data",
         handoff_id=handoff,
         question=text,
         **about,
     )
-    return await apply(store, run_id, asked)
+    return await apply(store, run_id, asked, tenant)

@@ -10,7 +10,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from schemas.event import Moved, ResultReleased
 from schemas.progress import ends_stream
 from schemas.registry import EVENTS
-from services.gateway.dependencies import PartsDep, RunSnapshot, SnapshotDep, pending_task
+from services.gateway.contents import shown_event
+from services.gateway.dependencies import CallerDep, PartsDep, RunSnapshot, SnapshotDep, pending_task
 from services.gateway.errors import stream_error_responses
 from services.gateway.follower_slots import FollowersDep
 from shared.blackboard import CutOff, LiveEvent
@@ -32,20 +33,25 @@ _MAY_END = {Moved.wire_type(), ResultReleased.wire_type()}
     response_description="Server-sent events until the run has ended",
 )
 async def follow_run(
-    snapshot: SnapshotDep, parts: PartsDep, followers: FollowersDep, last_event_id: LastEventId = "0"
+    snapshot: SnapshotDep,
+    parts: PartsDep,
+    followers: FollowersDep,
+    caller: CallerDep,
+    last_event_id: LastEventId = "0",
 ) -> AsyncIterator[ServerSentEvent]:
     """Each event with its stream id, its wire type as `event` and its JSON as `data`; past events come first.
 
     The stream can be opened as soon as the task is accepted, and ends with the event that ends the run. A client that
     reads more slowly than events arrive is disconnected and resumes with `Last-Event-ID`. 429: the key follows as many
-    runs as it may; 503: this gateway does.
+    runs as it may; 503: this gateway does. Without the role `contents` only events about states are sent.
     """
     over, ended = await _is_over(parts, snapshot.tenant, snapshot.id), 0
     try:
         async with aclosing(followers.follow(snapshot.tenant, snapshot.id, last_event_id)) as events:
             async for event in events:
                 if event is not None:
-                    yield ServerSentEvent(id=event.id, event=event.type, raw_data=event.json)
+                    if (shown := shown_event(event, caller)) is not None:
+                        yield ServerSentEvent(id=shown.id, event=shown.type, raw_data=shown.json)
                     ended += ends(event)
                 if over if event is None else ends(event) and ended > await _resumes(parts, snapshot):
                     return

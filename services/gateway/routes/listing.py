@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query
 
 from schemas.api.runs import ApprovalPage, ApprovalView, RunPage
 from schemas.event import State
-from services.gateway.dependencies import PartsDep, Tenant
+from services.gateway.contents import shown_summaries
+from services.gateway.dependencies import CallerDep, PartsDep, Tenant
 from services.gateway.errors import error_responses
 from services.gateway.views import summary_of
 from shared.blackboard import RunIndex, UnreadableRun
@@ -22,11 +23,16 @@ InState = Annotated[State | None, Query(description="Only runs in this state.")]
 
 @router.get("/v1/runs", summary="List runs", responses=error_responses())
 async def list_runs(
-    tenant: Tenant, parts: PartsDep, state: InState = None, limit: Limit = 50, offset: Offset = 0
+    tenant: Tenant,
+    parts: PartsDep,
+    caller: CallerDep,
+    state: InState = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> RunPage:
     """Runs, newest first. A page may have fewer runs than `limit` although a next page follows."""
     found, following = await _page(parts, tenant, state, limit, offset)
-    return RunPage(runs=[summary_of(run) for run in found], next_offset=following)
+    return RunPage(runs=shown_summaries(map(summary_of, found), caller), next_offset=following)
 
 
 @router.get("/v1/approvals", summary="List open questions", responses=error_responses())

@@ -12,7 +12,8 @@ from schemas.message import Id
 from schemas.progress import RunProgress, fold_progress
 from schemas.registry import EVENTS
 from schemas.task import Result
-from services.gateway.dependencies import PartsDep, RunSnapshot, SnapshotDep, StopsDep
+from services.gateway.contents import shown_run, shown_trace
+from services.gateway.dependencies import CallerDep, PartsDep, RunSnapshot, SnapshotDep, StopsDep
 from services.gateway.errors import Refused, error_responses
 from services.gateway.trace import Journal, trace_of, work_id_of
 from services.gateway.turns import count_turns, turn_of
@@ -25,9 +26,12 @@ router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=error_re
 
 
 @router.get("", summary="Show a run")
-async def show_run(snapshot: SnapshotDep, stops: StopsDep) -> RunView:
-    """State, plan, steps, cost, the question for a person, and work that an operator has stopped."""
-    return view_of(snapshot, stops)
+async def show_run(snapshot: SnapshotDep, stops: StopsDep, caller: CallerDep) -> RunView:
+    """State, plan, steps, cost, the question for a person, and work that an operator has stopped.
+
+    Answers of steps are shown to the role `contents` alone, questions to `contents` and `decide`.
+    """
+    return shown_run(view_of(snapshot, stops), caller)
 
 
 @router.get("/result", summary="Get the result", responses=error_responses(409))
@@ -43,10 +47,14 @@ async def get_result(snapshot: SnapshotDep) -> Result:
 
 
 @router.get("/trace", summary="Show the trace of a run")
-async def show_trace(snapshot: SnapshotDep, parts: PartsDep) -> RunTrace:
-    """Works, attempts, turns and tool calls so far, with times and cost, and the trace id."""
+async def show_trace(snapshot: SnapshotDep, parts: PartsDep, caller: CallerDep) -> RunTrace:
+    """Works, attempts, turns and tool calls so far, with times and cost, and the trace id.
+
+    Notes of attempts are shown to the role `contents`, those of answers to `decide`, too.
+    """
     progress = await _progress(snapshot, parts)
-    return trace_of(snapshot, progress, await _journals(snapshot, parts, progress.handoffs))
+    trace = trace_of(snapshot, progress, await _journals(snapshot, parts, progress.handoffs))
+    return shown_trace(trace, caller)
 
 
 @router.get("/steps/{step_id}/turns/{turn}", summary="Show the prompt of a turn")

@@ -39,6 +39,7 @@ async def guarded(settings, topics, redis, keys):
     """A gateway that requires keys."""
     keys.add("ann", ["read", "decide", "operate"])
     keys.add("bob", ["decide"], ("acme",))
+    keys.add("vic", ["viewer"])
     async with serving(settings, principals=keys.path) as client:
         yield str(client.base_url)
 
@@ -149,6 +150,36 @@ async def test_a_login_shows_what_the_keys_roles_and_tenants_permit(settings, gu
         assert (await visit.open("/inbox")).status_code == 403
         assert (await visit.open("/inbox?tenant=acme")).status_code == 200
         assert "Nothing waits" in (await visit.open("/?tenant=acme")).text
+
+
+async def test_a_key_that_may_only_decide_opens_the_question_and_its_run(settings, guarded, keys, store):
+    run = await waits(store, "run-a", "Send the mail?", tenant="acme")
+    await waits(store, "run-b", "Send the mail?")
+    async with console_for(settings, guarded) as client:
+        visit = Visit(client)
+        await visit.log_in(keys.keys["bob"])
+        path = f"/runs/run-a/question?id={run.request.request_id}"
+        for page in ("/inbox?tenant=acme", f"{path}&tenant=acme", "/runs/run-a?tenant=acme"):
+            assert "Send the mail?" in said((await visit.open(page)).text)
+        assert (await visit.open("/runs/run-b")).status_code == 403
+        assert (await visit.open("/runs/run-b?tenant=acme")).status_code == 404
+        sent = await visit.send(f"{path}&tenant=acme", form="/inbox?tenant=acme", decision="reject", message="no")
+        assert sent.status_code == 303
+    [record] = await records_of(settings, "decisions", 1)
+    assert json.loads(record.value)["by"] == "bob"
+
+
+async def test_a_viewer_sees_the_state_of_a_run_and_not_what_it_asks(settings, guarded, keys, store):
+    await waits(store, "run-a", "Send 4711?", objective="count the orders")
+    async with console_for(settings, guarded) as client:
+        visit = Visit(client)
+        await visit.log_in(keys.keys["vic"])
+        assert "1 waiting for a person" in said((await visit.open("/")).text)
+        for path in ("/", "/runs", "/runs/run-a"):
+            page = said((await visit.open(path)).text)
+            assert "4711" not in page
+            assert path == "/" or "count the orders" in page
+        assert (await visit.open("/inbox")).status_code == 403
 
 
 async def test_a_decision_with_a_key_is_its_owners_and_not_that_of_the_name_in_the_form(settings, guarded, keys, store):

@@ -12,8 +12,9 @@ from schemas.event import State
 from schemas.plan import AgentCard
 from services.gateway import access, service
 from services.gateway.access import NEEDS
-from shared.access.principals import EVERY, Role, digest, new_key
+from shared.access.principals import EVERY, Role, digest, new_key, with_included
 from shared.blackboard import RunStore, announce
+from tests.support.console import Keys, waits
 from tests.support.gateway_fixtures import begin, error_of, records_of, sent_events, serving
 
 RUN = "run-acme"
@@ -152,7 +153,7 @@ async def test_each_route_is_open_to_its_role_only(gateway, ring, route):
     whose = "all" if NEEDS[route].everywhere else "acme"
     for role in Role:
         answer = await asked(gateway, route, ring[f"{whose}-{role}"])
-        if role in NEEDS[route].roles:
+        if NEEDS[route].roles & {*with_included([role])}:
             assert answer.status_code not in {401, 403, 422, 500}, (role, answer.status_code)
         else:
             error = error_of(answer, 403)
@@ -171,6 +172,49 @@ async def test_each_route_is_closed_to_the_same_role_of_another_tenant(gateway, 
         elif route not in {"stop", "start", "submit_task", "upload_file", "list_runs", "list_approvals"}:
             hidden = await asked(gateway, route, ring[f"other-{role}"], tenant="other")
             assert hidden.status_code == 404, "its own tenant has no such thing"
+
+
+QUESTION = "Send 4711 to anna@firm.example?"
+
+
+@pytest.mark.parametrize(
+    ("roles", "question", "contents"),
+    [
+        (["viewer"], False, False),
+        (["operator"], False, False),
+        (["decide"], True, False),
+        (["approver"], True, False),
+        (["read"], True, True),
+        (["viewer", "contents"], True, True),
+        (["admin"], True, True),
+    ],
+)
+async def test_states_are_shown_to_all_roles_for_people_and_contents_to_those_who_may_see_them(
+    settings, topics, redis, sentinel, tmp_path, roles, question, contents
+):
+    keys = Keys(tmp_path / "keys.toml")
+    bearer = {"Authorization": f"Bearer {keys.add('ann', roles, ('acme',))}"}
+    await waits(RunStore(sentinel, 60), RUN, QUESTION, objective="count", tenant="acme")
+    async with serving(settings, principals=keys.path) as gateway:
+        run, trace = [await gateway.get(f"/v1/runs/{RUN}{part}?tenant=acme", headers=bearer) for part in ("", "/trace")]
+        assert run.json()["state"] == State.WAITING_HUMAN
+        assert (QUESTION in run.text, QUESTION in trace.text) == (question, question)
+        stream = await followed(gateway, f"/v1/runs/{RUN}/events?tenant=acme", bearer, State.WAITING_HUMAN)
+        assert (QUESTION in stream) == contents
+        for route, permitted in (("list_approvals", question), ("get_result", question), ("show_journal", contents)):
+            assert ((await asked(gateway, route, bearer)).status_code != 403) == permitted, route
+        error_of(await gateway.get(f"/v1/runs/{RUN}?tenant=other", headers=bearer), 403)
+
+
+async def followed(client, path: str, headers: dict[str, str], word: str) -> str:
+    """The lines of a stream of events, up to the one with the word."""
+    lines = []
+    async with client.stream("GET", path, headers=headers) as answer, asyncio.timeout(10):
+        async for line in answer.aiter_lines():
+            lines.append(line)
+            if word in line:
+                return "\n".join(lines)
+    raise AssertionError("the stream ended")
 
 
 async def test_a_task_cannot_name_a_tenant_in_its_body_that_its_sender_may_not_act_for(gateway, ring):

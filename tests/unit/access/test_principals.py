@@ -65,7 +65,7 @@ def test_looking_a_key_up_is_the_same_from_every_thread(declare):
             entry(ed25519=f'"{PUBLIC}"') + f'[services.gateway]\ned25519 = "{PUBLIC}"',
             "services.gateway.ed25519: the same key is ada's",
         ),
-        (entry(roles='["admin"]'), "Input should be 'submit', 'read', 'decide' or 'operate'"),
+        (entry(roles='["root"]'), "Input should be 'submit', 'viewer', 'contents', 'read', 'decide', 'operate'"),
         (entry(roles="[]"), "principals.ada.roles"),
         (entry(tenants="[]"), "principals.ada.tenants"),
         (entry(tenants='["A B"]'), "principals.ada.tenants.0"),
@@ -101,6 +101,23 @@ def test_a_person_may_have_only_a_key_to_sign_with(declare):
     found = read_principals(declare(entry(sha256=None, ed25519=f'["{PUBLIC}"]')))
     assert found.signer("ada") == (PUBLIC,)
     assert (found.signer("bob"), found.signer("services/gateway"), found.whose("")) == ((), (), None)
+
+
+@pytest.mark.parametrize(
+    ("roles", "held"),
+    [
+        ("read", {"read", "viewer", "contents"}),
+        ("submit", {"submit"}),
+        ("decide", {"decide"}),
+        ("viewer", {"viewer"}),
+        ("operator", {"operator", "operate", "viewer"}),
+        ("approver", {"approver", "decide", "viewer"}),
+        ("admin", {"admin", "submit", "read", "viewer", "contents", "decide", "operate"}),
+    ],
+)
+def test_a_role_includes_others(declare, roles, held):
+    found = read_principals(declare(entry(roles=f'["{roles}"]'))).principals["ada"]
+    assert sorted(found.roles) == sorted(held)
 
 
 def test_the_published_document_names_the_orders_and_headers_that_are_signed():
