@@ -143,6 +143,13 @@ _GATEWAY = {
     "unknown_topic": ("no dead letters are kept of that topic (404)", "use one of those listed"),
     "unknown_dead_letter": ("no such dead letter (404)", "`waggle dlq list`"),
     "already_handled": ("the dead letter was redriven or discarded before (409)", "`--again` redrives once more"),
+    "not_editable": (
+        "the dead letter is an order, a timer, a log record or no JSON object (409)",
+        "redrive or discard it",
+    ),
+    "invalid_edit": ("the edited payload does not match its schema (422)", "correct the named field"),
+    "protected_field": ("an edit permits more than the original did (422)", "leave the field as it is"),
+    "unchanged": ("the edit changes nothing (422)", "redrive the dead letter as it is"),
     "not_redrivable": ("the original record cannot be restored", "discard it"),
     "not_recordable": ("the action cannot be recorded", "shorten the reason"),
     "busy": ("another operator works on the same dead letter", "retry"),

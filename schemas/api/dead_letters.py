@@ -5,9 +5,9 @@ from typing import Literal, Self, TypeAlias
 from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from schemas.api.commands import CommandRequest
-from schemas.dead import DeadLetterHandled
+from schemas.dead import DeadLetterHandled, FieldEdit
 from schemas.error import ErrorInfo
-from schemas.message import Instant, Part, Slug, Text
+from schemas.message import MOST_USD, Instant, JsonObject, Part, Slug, Text
 
 State: TypeAlias = Literal["open", "redriven", "discarded"]
 
@@ -40,6 +40,11 @@ class DeadLetterSummary(Part):
     came_from: str | None = Field(description="The dead letter it was before it was redriven and failed once more.")
     state: State
     handled: DeadLetterHandled | None = Field(description="Action taken on it, with its operator.")
+    run_id: str | None = Field(None, description="The run that its payload, or else its `ce_subject`, names.")
+    trace_id: str | None = None
+    cost_usd: float | None = Field(
+        None, ge=0, le=MOST_USD, description="Cost of that run so far; null if the blackboard has no such run."
+    )
 
 
 class SearchResult(Part):
@@ -75,12 +80,13 @@ class DeadLetterView(DeadLetterSummary):
     offset: str = Field(description="Original offset.")
     service: str = Field(description="Service that dead-lettered it.")
     version: str = Field(description="Version of that service.")
-    trace_id: str | None
     causes: JsonValue = Field(description="Failures before the last one, if they were recorded.")
     redriven_by: str | None = Field(description="Operator who redrove the dead letter it was before.")
     key: Bytes | None
     headers: list[Header] = Field(description="Original headers.")
     payload: Bytes
+    editable: list[str] = Field(default_factory=list, description="Fields that an edit may change; empty: none.")
+    not_editable: str = Field("", description="Reason why it cannot be edited.")
 
 
 class RedriveRequest(CommandRequest):
@@ -94,6 +100,24 @@ class RedriveRequest(CommandRequest):
         if self.again and not self.reason.strip():
             raise ValueError("`again` needs a `reason`")
         return self
+
+
+class EditRequest(CommandRequest):
+    """A corrected payload, published in place of the original one."""
+
+    reason: Text
+    value: JsonObject = Field(description="The whole payload. A token shown as `***` stays what it was.")
+    again: bool = Field(default=False, description="Redrive it even if it was redriven or discarded before.")
+    dry_run: bool = Field(default=False, description="Only check it and list the changes.")
+
+
+class DeadLetterEdited(Part):
+    """An edit that matches the schema, and its effect."""
+
+    name: str
+    edits: list[FieldEdit]
+    more_edits: int
+    handled: DeadLetterHandled | None = Field(description="The redrive; null after a `dry_run`.")
 
 
 class BulkRequest(CommandRequest):

@@ -44,7 +44,7 @@ COMMANDS: Mapping[str, Entry] = {
     "release": Entry("kill_switch:release", "Resume what `waggle halt` has stopped."),
     "stops": Entry("kill_switch:stops", "List what is stopped, by whom and why."),
     "topics": Entry("topics:app", "List topics with their rates, consumer groups and lag."),
-    "dlq": Entry("dlq:app", "List, show, redrive and discard dead letters."),
+    "dlq": Entry("dlq:app", "List, show, edit, redrive and discard dead letters."),
     "rebuild": Entry("rebuild:rebuild", "Rebuild the blackboard from the Kafka logs."),
     "keys": Entry("keys:app", "Create keys, and sign decisions with them."),
     "mcp": Entry("mcp:mcp", "Serve the swarm to MCP clients."),

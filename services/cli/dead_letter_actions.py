@@ -1,5 +1,6 @@
-"""Redriving and discarding dead letters, one or many, with their outcomes shown."""
+"""Editing, redriving and discarding dead letters, with their outcomes shown."""
 
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -8,8 +9,9 @@ from schemas.api.dead_letters import BatchProgress, BatchSelection, DeadLetterVi
 from schemas.dead import DeadLetterHandled
 from services.cli.api.answers import AGAIN, UnreachableError
 from services.cli.exit_codes import CommandError, Exit
+from services.cli.letter_editor import draft_of, object_in, open_in_editor
 from services.cli.session import Session
-from services.cli.show.dead_letters import describe, show_progress, truncation
+from services.cli.show.dead_letters import describe, show_edit, show_progress, truncation
 from services.cli.terminal import Screen, one_line
 
 
@@ -32,6 +34,22 @@ def _preview(screen: Screen, letter: DeadLetterView, verb: str, *, again: bool) 
 
 def _handled(name: str, handled: DeadLetterHandled) -> str:
     return f"{one_line(name)} was {describe(handled)}"
+
+
+def edit_one(session: Session, name: str, file: Path | None, order: dict[str, Any]) -> None:
+    """Redrive one dead letter with a corrected payload, from a file or the editor. A refused draft is kept."""
+    draft = draft_of(session.client.dead_letter(name)) if file is None else file
+    try:
+        if file is None:
+            open_in_editor(draft)
+        found = session.client.edit(name, value=object_in(draft), **order)
+    except CommandError as refused:
+        if file is None:
+            refused.action = f"{refused.action or 'correct it'}; the draft is kept: --file {one_line(draft)}"
+        raise
+    if file is None:
+        draft.unlink(missing_ok=True)
+    session.screen.answer(found, lambda: show_edit(session.screen, found))
 
 
 def handle_many(session: Session, verb: str, order: dict[str, Any]) -> None:

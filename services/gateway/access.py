@@ -70,6 +70,7 @@ NEEDS: Mapping[str, Needs] = {
     "show_dead_letter": _ALL,
     "redrive_dead_letter": _ALL,
     "discard_dead_letter": _ALL,
+    "edit_dead_letter": _ALL,
     "redrive_dead_letters": _ALL,
     "discard_dead_letters": _ALL,
     "show_metrics": _ALL,
@@ -121,6 +122,12 @@ class Caller:
             raise self._refused("role", f"this request needs {wanted}", action)
         if needs.everywhere:
             self.act_for(EVERY)
+
+    def need_also(self, role: Role, subject: str) -> None:
+        """Check for a role that only some requests of a route need. Raises Refused 403."""
+        if self.principal is not None and role not in self.principal.roles:
+            action = f"ask an operator for the role; `{self.name}` has: {', '.join(self.principal.roles)}"
+            raise self._refused("role", f"{subject} needs the role {role}, too", action)
 
     def act_for(self, tenant: str) -> str:
         """Return the tenant. Raises Refused 403 if the caller may not act for it."""

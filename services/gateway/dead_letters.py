@@ -3,20 +3,29 @@
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
-from schemas.api.dead_letters import Bytes, DeadLetterView, Header
+from schemas.api.dead_letters import Bytes, DeadLetterSummary, DeadLetterView, Header
 from schemas.dead import DeadLetterHandled
+from services.gateway.dependencies import DEFAULT_TENANT
 from services.gateway.errors import Refused, unavailable
-from shared.blackboard import Client, exclusive, keys
-from shared.bus.dead import LOCKED_FOR, DeadLetter, LetterLock, summary_of
+from shared.blackboard import Client, costs_of, exclusive, keys
+from shared.bus.dead import LOCKED_FOR, DeadLetter, LetterLock, editable_fields, summary_of
 from shared.errors import Conflict, RetryableError, TerminalError, WaggleError
 
 TIMEOUT = 25.0
 """Seconds for Kafka to list or handle dead letters."""
 
-STATUS = {"unknown_dead_letter": 404, "unknown_topic": 404, "not_recordable": 503}
+STATUS = {
+    "unknown_dead_letter": 404,
+    "unknown_topic": 404,
+    "not_recordable": 503,
+    "invalid_edit": 422,
+    "protected_field": 422,
+    "unchanged": 422,
+}
 """HTTP status by error code; 409 for all others."""
 
 ACTION = {
@@ -27,6 +36,10 @@ ACTION = {
     "not_redrivable": "inspect its payload; publish a corrected message by hand, or discard it",
     "too_large": "raise the topic's `max.message.bytes`, or discard it",
     "not_recordable": "create the declared topics, then repeat the request",
+    "not_editable": "redrive it as it is, discard it, or have its sender send a corrected message",
+    "invalid_edit": "correct the named field and send the payload again",
+    "protected_field": "leave that field as it is; for other permissions have the sender submit a new task",
+    "unchanged": "change the payload, or redrive the dead letter as it is",
 }
 """Suggested action by error code."""
 
@@ -44,13 +57,29 @@ def view_of_letter(letter: DeadLetter, handled: DeadLetterHandled | None) -> Dea
         offset=note("dlt-offset", ""),
         service=note("dlt-service", ""),
         version=note("dlt-version", ""),
-        trace_id=letter.trace_id,
         causes=letter.causes,
         redriven_by=letter.header("redriven-by"),
         key=None if letter.key is None else _readable(letter.key),
         headers=[Header(name=name, **dict(_readable(value))) for name, value in letter.headers],
         payload=_readable(_TOKEN.sub(rb"\1***", letter.value)),
+        **_editing(letter),
     )
+
+
+def _editing(letter: DeadLetter) -> dict[str, Any]:
+    try:
+        return {"editable": list(editable_fields(letter))}
+    except TerminalError as why:
+        return {"not_editable": str(why)}
+
+
+async def with_costs(redis: Client, letters: Sequence[DeadLetterSummary]) -> list[DeadLetterSummary]:
+    """Return the letters with the costs of their runs, where the blackboard has the run."""
+    costs = await costs_of(redis, {(each.tenant or DEFAULT_TENANT, each.run_id) for each in letters if each.run_id})
+    return [
+        each.model_copy(update={"cost_usd": costs.get((each.tenant or DEFAULT_TENANT, each.run_id or ""))})
+        for each in letters
+    ]
 
 
 def _readable(value: bytes) -> Bytes:

@@ -3,6 +3,7 @@
 from shared.blackboard.agents import KnownAgents, announce, known_agents
 from shared.blackboard.checkpoint import Checkpoint, advance, claim_checkpoint_turn, read_checkpoint
 from shared.blackboard.connect import OUTAGES, Client, check_redis, tls
+from shared.blackboard.costs import costs_of
 from shared.blackboard.exclusive import exclusive
 from shared.blackboard.followers import CutOff, Followers
 from shared.blackboard.journal import Journal, read_journal
@@ -38,6 +39,7 @@ __all__ = [
     "append_live_event",
     "check_redis",
     "claim_checkpoint_turn",
+    "costs_of",
     "exclusive",
     "known_agents",
     "read_checkpoint",

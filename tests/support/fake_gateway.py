@@ -20,7 +20,9 @@ from schemas.api.dead_letters import (
     BatchSelection,
     BulkDiscardRequest,
     BulkRedriveRequest,
+    DeadLetterEdited,
     DeadLetterView,
+    EditRequest,
     RedriveRequest,
     Search,
     SearchResult,
@@ -30,7 +32,7 @@ from schemas.api.runs import RunPage, RunView
 from schemas.api.tasks import Links, TaskAccepted
 from schemas.api.topics import GroupLag, TopicLag
 from schemas.budget import Usage
-from schemas.dead import DeadLetterHandled
+from schemas.dead import DeadLetterHandled, FieldEdit
 from schemas.error import ErrorInfo
 from schemas.plan import AgentCard, Plan, PlannedStep, ToolCard
 from schemas.skip import BatchSkipped
@@ -57,6 +59,7 @@ class Script:
         self.hang = False
         self.dies_at_submit = False
         self.unknown_at_first = 0
+        self.refusal_of_edit = None
         self.dead, self.many, self.complete, self.dies_after = {}, [], True, None
         self.searches, self.orders, self.looks = [], [], 0
         self.tasks, self.commands, self.resumed_after, self.uploads = [], [], [], []
@@ -297,6 +300,16 @@ def serve_dead_letters(app, script):
     async def handle_many(verb: str, request: Request):
         script.orders.append((None, verb, await order_of(BULK[verb], request)))
         return StreamingResponse(told(script), media_type="application/jsonl")
+
+    @app.post("/v1/dead-letters/{name:path}/edit")
+    async def edit(name: str, request: Request):
+        order = await order_of(EditRequest, request)
+        script.orders.append((name, "edit", order))
+        if script.refusal_of_edit:
+            return refused(422, "invalid_edit", script.refusal_of_edit, "correct the named field")
+        edits = [FieldEdit(path="objective", before=None, after='"\x1b[2Jcount"')]
+        done = None if order.get("dry_run") else handled(name, "redriven", order)
+        return DeadLetterEdited(name=name, edits=edits, more_edits=0, handled=done)
 
     @app.post("/v1/dead-letters/{name:path}/{verb}")
     async def handle(name: str, verb: str, request: Request):

@@ -23,7 +23,9 @@ from schemas.api.dead_letters import (
     BatchSelection,
     BulkDiscardRequest,
     BulkRedriveRequest,
+    DeadLetterEdited,
     DeadLetterView,
+    EditRequest,
     RedriveRequest,
     SearchResult,
 )
@@ -189,6 +191,10 @@ class Gateway:
         """`redrive` or `discard` a dead letter."""
         path = f"{_letter(name)}/{verb}"
         return self._one(DeadLetterHandled, "POST", path, json=body(_LETTER_BODIES[verb], order))
+
+    def edit(self, name: str, **order: Any) -> DeadLetterEdited:
+        """Redrive a dead letter with a corrected payload, or only check it."""
+        return self._one(DeadLetterEdited, "POST", f"{_letter(name)}/edit", json=body(EditRequest, order))
 
     def handle_many(self, verb: str, **order: Any) -> Iterator[BatchSelection | BatchProgress]:
         """`redrive` or `discard` many. Yields the selection, then each outcome as it happens."""

@@ -1,12 +1,13 @@
-"""`waggle dlq`: list, show, redrive and discard dead letters."""
+"""`waggle dlq`: list, show, edit, redrive and discard dead letters."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from services.cli.dead_letter_actions import handle_many, handle_one
+from services.cli.dead_letter_actions import edit_one, handle_many, handle_one
 from services.cli.exit_codes import EPILOGUE, CommandError, Exit
 from services.cli.options import ByOption, author
 from services.cli.session import Session, operator_command
@@ -15,7 +16,7 @@ from services.cli.times import parse_time_or_age
 
 app = typer.Typer(
     add_completion=False,
-    help="List, show, redrive and discard dead letters.",
+    help="List, show, edit, redrive and discard dead letters.",
     no_args_is_help=True,
     epilog=EPILOGUE,
 )
@@ -39,6 +40,11 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="List the selectio
 RateOption = Annotated[float, typer.Option(min=0.1, max=1000, help="Maximum dead letters per second.")]
 BatchLimitOption = Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number, the newest first.")]
 LimitOption = Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of dead letters.")]
+FileOption = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="Corrected payload, as JSON; `-` reads stdin. Default: open VISUAL or EDITOR."),
+]
+CheckOption = Annotated[bool, typer.Option("--dry-run", help="Check the payload, list the changes, send nothing.")]
 AgainOption = Annotated[bool, typer.Option("--again", help="Redrive NAME even if it was handled; needs --reason.")]
 
 _REASON = "Reason, recorded with the dead letter."
@@ -140,6 +146,25 @@ def discard(
     Kafka keeps them for the retention time of their topic; `waggle dlq list --state discarded` shows them.
     """
     _handle(session, "discard", selection, {"by": author(by), "reason": reason}, {})
+
+
+@app.command(epilog=EPILOGUE)
+@operator_command
+def edit(
+    session: Session,
+    name: NameArgument,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help=_REASON)],
+    file: FileOption = None,
+    dry_run: CheckOption = False,
+    again: AgainOption = False,
+    by: ByOption = None,
+) -> None:
+    """Correct the payload of a dead letter and redrive it. The gateway checks it against the schema of the message.
+
+    An edit permits nothing that the original did not permit; the changes are recorded. Example: waggle dlq edit
+    tasks.dlt/0/17 --reason "misspelt field"
+    """
+    edit_one(session, name, file, {"by": author(by), "reason": reason, "again": again, "dry_run": dry_run})
 
 
 def _handle(session: Session, verb: str, selection: Selection, order: dict[str, Any], of_one: dict[str, Any]) -> None:

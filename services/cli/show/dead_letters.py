@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.text import Text
 
-from schemas.api.dead_letters import BatchProgress, DeadLetterView, SearchResult
+from schemas.api.dead_letters import BatchProgress, DeadLetterEdited, DeadLetterView, SearchResult
 from schemas.dead import DeadLetterHandled
 from services.cli.show.render import heading, plain_table, size
 from services.cli.terminal import Screen, one_line
@@ -60,6 +60,9 @@ def _rows(letter: DeadLetterView) -> dict[str, Any]:
         "key": letter.key,
         "size": size(letter.size),
         "redriven from": _origin(letter),
+        "run": letter.run_id,
+        "run's cost": "" if letter.cost_usd is None else f"${letter.cost_usd:,.4f}",
+        "edited": ", ".join(each.path for each in letter.handled.edits) if letter.handled else "",
         "state": describe(letter.handled) if letter.handled else letter.state,
     }
 
@@ -74,6 +77,19 @@ def describe(handled: DeadLetterHandled) -> str:
     """Return the action taken, its author, time and reason, on one line."""
     because = f": {handled.reason}" if handled.reason else ""
     return one_line(f"{handled.action} by {handled.by} at {handled.at.astimezone():%Y-%m-%d %H:%M:%S %Z}{because}")
+
+
+def show_edit(screen: Screen, edited: DeadLetterEdited) -> None:
+    """Print the changes of an edit, and the redrive."""
+    for each in edited.edits:
+        values = (one_line("(absent)" if value is None else value, 60) for value in (each.before, each.after))
+        screen.say(f"  {one_line(each.path)}: {' → '.join(values)}")
+    if edited.more_edits:
+        screen.say(f"  and {edited.more_edits:,} more")
+    if edited.handled is None:
+        screen.say("The payload is valid; nothing was sent.")
+    else:
+        screen.say(f"{one_line(edited.name)} was edited and {describe(edited.handled)}")
 
 
 def show_progress(screen: Screen, progress: BatchProgress) -> None:

@@ -1,4 +1,4 @@
-"""Routes for dead letters: list, show, redrive, discard. They cover all tenants; a search can select one."""
+"""Routes for dead letters: list, show, edit, redrive, discard. They cover all tenants; a search can select one."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -11,17 +11,21 @@ from schemas.api.dead_letters import (
     BatchSelection,
     BulkDiscardRequest,
     BulkRedriveRequest,
+    DeadLetterEdited,
     DeadLetterView,
+    EditRequest,
     RedriveRequest,
     Search,
     SearchResult,
 )
 from schemas.dead import DeadLetterHandled
+from schemas.task import Task
 from services.gateway.dead_letter_batch import handle_batch
-from services.gateway.dead_letters import letter_lock, refusals_answered, view_of_letter
+from services.gateway.dead_letters import letter_lock, refusals_answered, view_of_letter, with_costs
 from services.gateway.dependencies import CallerDep, PartsDep, SettingsDep
 from services.gateway.errors import error_responses
-from shared.bus.dead import Redriver, dead_letters, redriver
+from shared.access.principals import Role
+from shared.bus.dead import DeadLetter, Redriver, dead_letters, redriver
 from shared.config import Settings
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], responses=error_responses(404))
@@ -43,16 +47,19 @@ Name = Annotated[str, Depends(name_of)]
 
 
 @router.get("", summary="List dead letters")
-async def list_dead_letters(wanted: Annotated[Search, Query()], settings: SettingsDep) -> SearchResult:
+async def list_dead_letters(wanted: Annotated[Search, Query()], parts: PartsDep) -> SearchResult:
     """Dead letters, newest first. If the list is not `complete`, narrow it by topic and time."""
-    return await _search(settings, wanted)
+    found = await _search(parts.settings, wanted)
+    return found.model_copy(update={"letters": await with_costs(parts.redis, found.letters)})
 
 
 @one.get("", summary="Show a dead letter")
-async def show_dead_letter(name: Name, settings: SettingsDep) -> DeadLetterView:
-    """Its origin, the failure, the original headers and bytes, and the action taken on it."""
-    async with refusals_answered(), dead_letters(settings) as letters:
-        return view_of_letter(*await letters.find(name))
+async def show_dead_letter(name: Name, parts: PartsDep) -> DeadLetterView:
+    """Its origin, the failure, the original headers and bytes, the action taken on it, and the fields to edit."""
+    async with refusals_answered(), dead_letters(parts.settings) as letters:
+        view = view_of_letter(*await letters.find(name))
+    [known] = await with_costs(parts.redis, [view])
+    return view.model_copy(update={"cost_usd": known.cost_usd})
 
 
 @one.post("/redrive", summary="Redrive a dead letter", responses=error_responses(404, 409))
@@ -71,6 +78,25 @@ async def discard_dead_letter(
     """Discard it for good. 409 `already_handled` names the earlier operator."""
     async with refusals_answered(), redriver(parts.settings, letter_lock(parts.redis)) as desk:
         return await desk.discard(name, caller.acting_name(order.by), order.reason)
+
+
+@one.post("/edit", summary="Edit and redrive a dead letter", responses=error_responses(404, 409))
+async def edit_dead_letter(name: Name, order: EditRequest, parts: PartsDep, caller: CallerDep) -> DeadLetterEdited:
+    """Check a corrected payload against the schema of its message and publish it in place of the original one.
+
+    422 names the field that is invalid or must stay: an edit permits nothing that the original did not permit. To edit
+    a task, the role `submit` is needed, too.
+    """
+    by = caller.acting_name(order.by)
+
+    def permit(letter: DeadLetter) -> None:
+        if letter.header("ce_type") == Task.wire_type():
+            caller.need_also(Role.SUBMIT, "an edit of a task")
+
+    async with refusals_answered(), redriver(parts.settings, letter_lock(parts.redis)) as desk:
+        options = {"again": order.again, "dry_run": order.dry_run}
+        edit, handled = await desk.edit(name, order.value, by, order.reason, permit=permit, **options)
+    return DeadLetterEdited(name=name, edits=edit.fields, more_edits=edit.more, handled=handled)
 
 
 async def found_to_redrive(order: BulkRedriveRequest, settings: SettingsDep, caller: CallerDep) -> SearchResult:

@@ -23,6 +23,9 @@ REDRIVEN_FROM = "redriven-from"
 REDRIVEN_BY = "redriven-by"
 """Header of a redriven record: the operator."""
 
+EDITED_FROM = "redriven-edited"
+"""Header of a redriven record whose payload was edited: SHA-256 of the original payload."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -63,14 +66,24 @@ class DeadLetter:
         return parts[1] if len(parts) == 4 else None
 
     @property
+    def run_id(self) -> str | None:
+        """Run named by the payload if that is readable JSON, else the envelope's subject."""
+        run_id = self._named("run_id")
+        return run_id if run_id is not None else self.header("ce_subject")
+
+    @property
     def tenant(self) -> str | None:
         """Tenant named by the payload if that is readable JSON, else by the envelope."""
+        tenant = self._named("tenant")
+        return tenant if tenant is not None else self.header("ce_tenant")
+
+    def _named(self, field: str) -> str | None:
         try:
             payload = from_json(self.value)
         except ValueError:
-            payload = None
-        tenant = payload.get("tenant") if isinstance(payload, dict) else None
-        return tenant if isinstance(tenant, str) else self.header("ce_tenant")
+            return None
+        found = payload.get(field) if isinstance(payload, dict) else None
+        return found if isinstance(found, str) else None
 
     @property
     def causes(self) -> Any:
@@ -102,7 +115,9 @@ def read_dead_letter(record: Any, prefix: str) -> DeadLetter:
     )
 
 
-def headers_back(letter: DeadLetter, prefix: str, by: str, trace: Mapping[str, str]) -> list[tuple[str, bytes]]:
+def headers_back(
+    letter: DeadLetter, prefix: str, by: str, trace: Mapping[str, str], edited_from: str | None = None
+) -> list[tuple[str, bytes]]:
     """Return the headers to redrive it with: the original ones, the new trace context, and the letter's name.
 
     Headers that count attempts are left out: a redriven record starts with all its attempts.
@@ -113,7 +128,9 @@ def headers_back(letter: DeadLetter, prefix: str, by: str, trace: Mapping[str, s
         message = f"{letter.name} cannot be redriven: its original headers are missing, or Waggle did not write it"
         raise TerminalError(message, code="not_redrivable")
     new = {REDRIVEN_FROM: letter.name, REDRIVEN_BY: by, **trace}
-    kept = [(name, value) for name, value in letter.headers if name.lower() not in new and name.lower() not in _COUNTED]
+    dropped = {*new, *_COUNTED, EDITED_FROM} if edited_from else {*new, *_COUNTED}
+    kept = [(name, value) for name, value in letter.headers if name.lower() not in dropped]
+    new |= {EDITED_FROM: edited_from} if edited_from else {}
     return kept + [(name, value.encode()) for name, value in new.items()]
 
 

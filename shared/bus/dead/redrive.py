@@ -1,11 +1,11 @@
 """Redriving and discarding dead letters. The operator and the reason are recorded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from uuid import uuid4
 
 import structlog
@@ -15,6 +15,7 @@ from schemas.dead import DeadLetterHandled
 from shared.bus.admin.topic_reader import reading
 from shared.bus.broker import LARGEST_MESSAGE, LARGEST_RECORD, size_of
 from shared.bus.dead.actions import ACTIONS
+from shared.bus.dead.edits import Edit, edit_of
 from shared.bus.dead.letters import DeadLetter, headers_back
 from shared.bus.dead.search import DeadLetters
 from shared.bus.dead_letter import SUFFIX
@@ -78,6 +79,30 @@ class Redriver:
             await self._republish(letter, by)
             return await self._record(letter, "redriven", by, reason)
 
+    async def edit(
+        self,
+        name: str,
+        value: Mapping[str, Any],
+        by: str,
+        reason: str,
+        *,
+        permit: Callable[[DeadLetter], None],
+        again: bool = False,
+        dry_run: bool = False,
+    ) -> tuple[Edit, DeadLetterHandled | None]:
+        """Publish an edited payload in place of the original one; in a dry run only check it.
+
+        `permit` raises if the operator may not edit that letter. Raises TerminalError as `redrive` and `edit_of` do.
+        """
+        async with self._locked(name):
+            letter = await self._open(name, again=again)
+            permit(letter)
+            edit = edit_of(letter, value)
+            if dry_run:
+                return edit, None
+            await self._republish(replace(letter, value=edit.value), by, edit.original)
+            return edit, await self._record(letter, "redriven", by, reason, edit)
+
     async def discard(self, name: str, by: str, reason: str) -> DeadLetterHandled:
         """Discard the letter. It remains in its topic for Kafka's retention time."""
         async with self._locked(name):
@@ -98,24 +123,31 @@ class Redriver:
             raise TerminalError(message, code="not_recordable")
         return letter
 
-    async def _republish(self, letter: DeadLetter, by: str) -> None:
+    async def _republish(self, letter: DeadLetter, by: str, edited_from: str | None = None) -> None:
         partitions = self.letters.reader.partitions.get(letter.origin, ())
         if not partitions:
             raise TerminalError(f"the topic {letter.origin} does not exist", code="not_redrivable")
         prefix = self.letters.reader.prefix
         topic = prefix + letter.origin
         with redriving(topic, letter.notes.get("traceparent", ""), letter.name) as trace:
-            headers = headers_back(letter, prefix, by, trace)
+            headers = headers_back(letter, prefix, by, trace, edited_from)
             if size_of(letter.key, letter.value, headers) > LARGEST_MESSAGE:
                 raise TerminalError(f"{letter.name} is too large for {letter.origin}", code="too_large")
             partition = _partition(letter, len(partitions))
             await self.producer.send_and_wait(topic, letter.value, letter.key, partition, headers=headers)
 
     async def _record(
-        self, letter: DeadLetter, action: Literal["redriven", "discarded"], by: str, reason: str
+        self,
+        letter: DeadLetter,
+        action: Literal["redriven", "discarded"],
+        by: str,
+        reason: str,
+        edit: Edit | None = None,
     ) -> DeadLetterHandled:
         now = datetime.now(UTC)
-        handled = DeadLetterHandled(name=letter.name, action=action, by=by, at=now, reason=reason, died=letter.at)
+        edited = {"edits": edit.fields, "more_edits": edit.more} if edit else {}
+        about = {"name": letter.name, "action": action, "by": by, "at": now, "reason": reason, "died": letter.at}
+        handled = DeadLetterHandled.model_validate(about | edited)
         record = encode(
             handled,
             id=f"dead-{uuid4().hex}",
@@ -126,7 +158,7 @@ class Redriver:
         )
         headers = [(name, value.encode()) for name, value in record.headers.items()]
         await self.producer.send_and_wait(record.topic, record.value.encode(), record.key.encode(), headers=headers)
-        log.info("dead_letter_handled", name=letter.name, action=action, by=by, reason=reason)
+        log.info("dead_letter_handled", name=letter.name, action=action, by=by, reason=reason, edited=bool(edit))
         return handled
 
 

@@ -132,6 +132,8 @@ def summary_of(letter: DeadLetter, handled: DeadLetterHandled | None) -> DeadLet
         came_from=letter.came_from,
         state=handled.action if handled else "open",
         handled=handled,
+        run_id=letter.run_id,
+        trace_id=letter.trace_id,
     )
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -173,3 +175,76 @@ def test_one_that_is_not_there_is_not_found_and_the_way_to_those_there_are_is_sh
     ended = waggle("dlq", "show", NAME)
     assert ended.exit_code == 7
     assert "waggle dlq list --state any" in ended.stderr
+
+
+EDITABLE = {"payload": {"text": '{"objectve": "count \\u202e", "token": "***"}'}, "editable": ["objective"]}
+
+
+@pytest.fixture
+def editor(tmp_path, monkeypatch):
+    """An editor that corrects the word and keeps what it was given."""
+    script = tmp_path / "editor.py"
+    seen = tmp_path / "seen.json"
+    script.write_text(
+        "import pathlib, shutil, sys\npath = pathlib.Path(sys.argv[1])\n"
+        f"shutil.copy(path, {str(seen)!r})\npath.write_text(path.read_text().replace('objectve', 'objective'))\n"
+        f"pathlib.Path({str(tmp_path / 'mode')!r}).write_text(oct(path.stat().st_mode & 0o777))\n"
+    )
+    monkeypatch.setenv("EDITOR", f"{sys.executable} {script}")
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return seen
+
+
+def test_one_is_corrected_in_the_editor_and_redriven(waggle, script, editor, tmp_path):
+    script.dead[NAME] = dead_letter(NAME, **EDITABLE)
+    ended = waggle("dlq", "edit", NAME, "--by", "ada", "--reason", "misspelt")
+    assert ended.exit_code == 0, ended.output
+    assert 'objective: (absent) → "count"' in ended.stdout
+    assert "was edited and redriven by ada" in ended.stdout
+    [(_, verb, order)] = script.orders
+    assert verb == "edit"
+    assert order["value"] == {"objective": "count \u202e", "token": "***"}
+    assert "\\u202e" in editor.read_text(), "what turns text around is shown as an escape"
+    assert (tmp_path / "mode").read_text() == "0o600"
+    assert not list(tmp_path.glob("waggle-dead-letter-*")), "the draft is removed"
+
+
+def test_a_refused_edit_keeps_the_draft_for_the_next_try(waggle, script, editor, tmp_path):
+    script.dead[NAME], script.refusal_of_edit = dead_letter(NAME, **EDITABLE), "budget.tokens: too small"
+    ended = waggle("dlq", "edit", NAME, "--reason", "misspelt")
+    assert ended.exit_code == 2
+    assert "budget.tokens: too small" in ended.stderr
+    [draft] = tmp_path.glob("waggle-dead-letter-*")
+    assert f"--file {draft}" in ended.stderr.replace("\n", "")
+    script.refusal_of_edit = None
+    ended = waggle("dlq", "edit", NAME, "--reason", "misspelt", "--file", str(draft), "--dry-run")
+    assert "nothing was sent" in ended.stdout
+    assert script.orders[-1][2]["dry_run"] is True
+    assert draft.exists(), "a file of the caller is left where it is"
+
+
+@pytest.mark.parametrize(
+    ("letter", "options", "says"),
+    [
+        ({"not_editable": "an order of a person"}, "", "an order of a person"),
+        (EDITABLE, "--file none.json", "none.json"),
+        (EDITABLE, "--file list.json", "not a JSON object"),
+        (EDITABLE, "--file nan.json", "NaN"),
+        (EDITABLE, "", "EDITOR"),
+    ],
+)
+def test_an_edit_that_cannot_be_read_or_made_sends_nothing(
+    waggle, script, tmp_path, monkeypatch, letter, options, says
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("VISUAL", "EDITOR"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "nan.json").write_text('{"a": NaN}')
+    script.dead[NAME] = dead_letter(NAME, **letter)
+    ended = waggle("dlq", "edit", NAME, "--reason", "x", *options.split())
+    assert ended.exit_code == 2
+    assert says in ended.stderr
+    assert script.orders == []

@@ -51,6 +51,7 @@ REQUESTS = {
     "list_dead_letters": ("GET", "/v1/dead-letters", {}),
     "show_dead_letter": ("GET", "/v1/dead-letters/tasks.dlt/0/7", {}),
     "redrive_dead_letter": ("POST", "/v1/dead-letters/tasks.dlt/0/7/redrive", {"json": ORDER}),
+    "edit_dead_letter": ("POST", "/v1/dead-letters/tasks.dlt/0/7/edit", {"json": ORDER | {"value": {}}}),
     "discard_dead_letter": ("POST", "/v1/dead-letters/tasks.dlt/0/7/discard", {"json": ORDER}),
     "redrive_dead_letters": ("POST", "/v1/dead-letters/redrive", {"json": {"by": "x", "letters": {}}}),
     "discard_dead_letters": ("POST", "/v1/dead-letters/discard", {"json": {"by": "x", "letters": {}, "reason": "old"}}),
