@@ -1,0 +1,92 @@
+"""Every page of the console in every state that it has; tests/integration/console/test_every_page.py walks over them.
+
+A new route belongs in here, with a line for each state that looks different.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from schemas.api.runs import ApprovalPage, RunPage
+from schemas.error import ErrorInfo
+from tests.support.console import HOSTILE, RUN, Gateway
+
+PLAIN = "Send the summary of the incident to anna@firm.example"
+
+
+class Empty(Gateway):
+    """A gateway of a swarm that has done nothing yet."""
+
+    def _shown(self, what: str) -> httpx.Response:
+        empty = {
+            "runs": RunPage(runs=[], next_offset=None).model_dump_json(),
+            "approvals": ApprovalPage(approvals=[], unreadable=[], next_offset=None).model_dump_json(),
+        }
+        return httpx.Response(200, content=empty.get(what, "[]"))
+
+
+def _gateway(text: str = PLAIN, *, waiting: bool = True, refuse: tuple[int, ErrorInfo] | None = None) -> Gateway:
+    gateway = Gateway(text)
+    gateway.waiting, gateway.refuse = waiting, refuse
+    return gateway
+
+
+_REFUSED = ErrorInfo(code="forbidden", message="this request needs the role read", suggested_action="ask an operator")
+_GONE = ErrorInfo(code="kafka_unavailable", message="Kafka is unavailable", suggested_action="repeat the request")
+_UNKNOWN = ErrorInfo(code="unknown_run", message="there is no such run", suggested_action="list the runs")
+
+GATEWAYS: Mapping[str, Callable[[], Gateway]] = {
+    "plain": _gateway,
+    "hostile": lambda: _gateway(HOSTILE),
+    "ended": lambda: _gateway(waiting=False),
+    "empty": lambda: Empty(PLAIN),
+    "refused": lambda: _gateway(refuse=(403, _REFUSED)),
+    "unknown": lambda: _gateway(refuse=(404, _UNKNOWN)),
+    "unavailable": lambda: _gateway(refuse=(503, _GONE)),
+    "locked": lambda: Gateway(PLAIN, keys=("wgl_key",)),
+}
+"""Gateways by the state that their answers put a page in."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A page in a state. `press`: a button that is pressed there, for what follows a form."""
+
+    route: str
+    path: str
+    gateway: str = "plain"
+    press: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.gateway}{' after ' + self.press if self.press else ''}"
+
+
+def _states(route: str, path: str, *gateways: str) -> tuple[Shown, ...]:
+    return tuple(Shown(route, path, each) for each in gateways)
+
+
+QUESTION = f"/runs/{RUN}/question"
+ORDER = f"/runs/{RUN}/orders/cancel"
+
+PAGES: tuple[Shown, ...] = (
+    *_states("/", "/", "plain", "hostile", "empty", "refused", "unavailable"),
+    *_states("/runs", "/runs", "plain", "hostile", "empty"),
+    Shown("/runs", "/runs?state=FAILED&offset=3"),
+    *_states("/runs/{run_id}", f"/runs/{RUN}", "plain", "hostile", "ended", "unknown"),
+    Shown("/runs/{run_id}", f"/runs/{RUN}?all=1&notice=approve"),
+    *_states("/inbox", "/inbox", "plain", "hostile", "empty", "refused"),
+    Shown("/inbox", "/inbox?notice=reject"),
+    *_states("/runs/{run_id}/question", f"{QUESTION}?id=q-1", "plain", "hostile"),
+    Shown("/runs/{run_id}/question", f"{QUESTION}?id=q-1", press='[name="decision"][value="reject"]'),
+    Shown("/runs/{run_id}/question", f"{QUESTION}?id=q-old"),
+    Shown("/runs/{run_id}/question", f"{QUESTION}?id=q-none"),
+    *_states("/runs/{run_id}/orders/{name}", ORDER, "plain", "hostile"),
+    Shown("/runs/{run_id}/orders/{name}", f"/runs/{RUN}/orders/nothing"),
+    *_states("/login", "/login?after=/inbox", "plain", "locked"),
+    Shown("", "/no-such-page"),
+)
+"""The table. `route` as the console declares it; empty for an address without one."""
+
+NO_PAGES: Mapping[str, str] = {}
+"""Routes that can be read and show no page of their own, with the reason."""
