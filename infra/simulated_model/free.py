@@ -29,6 +29,7 @@ def _forced(situation: Situation, reply: Reply) -> Reply:
     tool = situation.tools.get(name or "")
     if tool is None:
         return reply
-    arguments = fitting(tool.parameters, tool.parameters)
+    fitted = fitting(tool.parameters, tool.parameters)
+    arguments = {name: value for name, value in fitted.items() if not name.startswith("_")}  # the runtime's own
     wish = situation.brief.objective if situation.brief else situation.texts[-1]
     return Reply(calls=(PlannedCall(tool.name, {k: wish if v == "simulated" else v for k, v in arguments.items()}),))

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from schemas.step import Answer, DoStep, Findings
+from schemas.step import Answer, DoStep, Findings, HelpAsked
 from shared.agent.apply import apply_plan
 from shared.agent.handoff_run import NOT_AWAITED, HandoffRun
 from shared.agent.outgoing import guarded
@@ -56,6 +56,8 @@ async def _new_answer(handoff_run: HandoffRun) -> Answer:
     authorizer = handoff_run.authorizer
     authorizer.before_message(draft.kind.wire_type())
     draft.fields.update(judged=authorizer.verdicts, acted=authorizer.acted, versions=handoff_run.runtime.versions)
+    if draft.kind is HelpAsked and draft.fields.get("proposal") is None:
+        draft.fields["background"] = authorizer.background
     draft.fields["seconds"] = round(time.monotonic() - started, 3)
     return build_answer(handoff_run.agent.name, handoff_run.handoff, draft)
 

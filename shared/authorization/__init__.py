@@ -22,8 +22,8 @@ from shared.authorization.context import Page, PolicyContext
 from shared.authorization.destinations import MOST_TARGETS, Trusted, host_of, places, targets_of
 from shared.authorization.policy import Approvals, Policy, parse_gate, read_gate
 from shared.authorization.repetition import ALREADY_MADE
-from shared.authorization.risk import LARGEST_AMOUNT, acts, lasts, moved_by, risk_of
-from shared.authorization.rules import RULES, authorize
+from shared.authorization.risk import LARGEST_AMOUNT, RuleInput, acts, lasts, moved_by, risk_of
+from shared.authorization.rules import RULES, authorize, judge
 
 __all__ = [
     "ALREADY_MADE",
@@ -42,6 +42,7 @@ __all__ = [
     "Page",
     "Policy",
     "PolicyContext",
+    "RuleInput",
     "Ruling",
     "ToolTraits",
     "Trusted",
@@ -50,6 +51,7 @@ __all__ = [
     "digest_of",
     "digest_of_all",
     "host_of",
+    "judge",
     "lasts",
     "moved_by",
     "parse_gate",

@@ -74,14 +74,17 @@ class Action:
     digest: str | None = None
     sameness: str | None = None
     """`sameness_of` a tool call: equal for equal calls at other places and in other work."""
+    stated_confidence: float | None = None
+    """The model's own confidence in this very call, if it gave one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """The action may be done."""
+    """The action may be done. `notify`: people are to be notified of it."""
 
     rule: str
     reason: str = ""
+    notify: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,11 @@ class Consequence(StrEnum):
     """Consequence of a risk."""
 
     ALLOW = "allow"
+    NOTIFY = "notify"
+    """Allowed; people are notified of a call that acts outside the run."""
     ASK = "ask"
+    BLOCK = "block"
+    """As `ASK`; until a person has answered, nothing more of the run is started."""
     DENY = "deny"
 
 

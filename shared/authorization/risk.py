@@ -79,6 +79,17 @@ class RuleInput:
         return Risk.MEDIUM if risk is Risk.HIGH and self.is_named else risk
 
     @property
+    def confidence(self) -> float:
+        """Confidence of the work's inputs, or the model's own in this call if that is lower."""
+        stated = self.action.stated_confidence
+        return self.context.confidence if stated is None else min(self.context.confidence, stated)
+
+    @property
+    def recipients(self) -> int:
+        """Number of destinations of a call that acts on declared ones."""
+        return len(self.places) if self.acts and self.tool.destinations else 0
+
+    @property
     def is_high(self) -> bool:
         """True if the risk is high or critical."""
         return _RISKS.index(self.risk) >= _HIGH
@@ -87,9 +98,8 @@ class RuleInput:
     def too_much(self) -> str:
         """Thresholds that the call exceeds, as text; empty if none."""
         most, moved = self.context.policy.thresholds, moved_by(self.tool, self.action.arguments)
-        recipients = len(self.places) if self.acts and self.tool.destinations else 0
         passed = {
-            "recipients": (recipients, most.recipients),
+            "recipients": (self.recipients, most.recipients),
             "rows": (moved.get("rows", 0), most.rows),
             "money": (moved.get("money", 0), most.money),
         }

@@ -28,9 +28,13 @@ class Rule(NamedTuple):
 
 def authorize(action: Action, context: PolicyContext) -> Ruling:
     """Return the ruling on an action. No I/O."""
-    case = RuleInput(action, context)
+    return judge(RuleInput(action, context))
+
+
+def judge(case: RuleInput) -> Ruling:
+    """Return the ruling on an action whose input is prepared: its risk can be read from there, computed once."""
     for rule in RULES:
-        if action.kind in rule.about and (verdict := rule.judge(case)) is not None:
+        if case.action.kind in rule.about and (verdict := rule.judge(case)) is not None:
             return verdict
     return Allow("default")
 
@@ -103,7 +107,7 @@ def _repeated(case: RuleInput) -> Ruling | None:
 
 def _unsure(case: RuleInput) -> Ruling | None:
     """Ask before an effect that is hard to undo, if confidence is low."""
-    tool, sure = case.tool, case.context.confidence
+    tool, sure = case.tool, case.confidence
     least = 0.0 if tool.local else case.context.policy.confidence.get(tool.effect, 0.0)
     if sure >= least:
         return None
@@ -114,7 +118,9 @@ def _risky(case: RuleInput) -> Ruling | None:
     match case.context.policy.risk[case.risk]:
         case Consequence.ALLOW:
             return Allow("risk", f"{case.risk} risk")
-        case Consequence.ASK:
+        case Consequence.NOTIFY:
+            return Allow("risk", f"{case.risk} risk", notify=case.acts)
+        case Consequence.ASK | Consequence.BLOCK:
             return Ask("risk", f"{case.risk} risk: {_why(case)}", case.risk)
         case Consequence.DENY:
             why = f"{case.tool.name} has a {case.risk} risk, which is not allowed"

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas.plan import Effect
 from shared.agent.tools.toolbox import Toolbox
+from shared.authorization import parse_gate
 from shared.blackboard import Sentinel
 from shared.config import ServiceSettings
 from shared.llm import ToolRequest
@@ -35,7 +36,13 @@ class Replica:
         ends = time.monotonic() + seconds
         self.executor = ToolExecutor.with_limits(sentinel.scripts, file, metrics, ends=ends, check=unchecked)
         self.toolbox = Toolbox(
-            tools, [], dry_run=False, metrics=metrics, executor=self.executor, made=lambda name: self.made
+            tools,
+            [],
+            dry_run=False,
+            policy=parse_gate().of("default"),
+            metrics=metrics,
+            executor=self.executor,
+            made=lambda name: self.made,
         )
 
     async def ask(self, name: str, tenant: str = "default", **arguments) -> dict:

@@ -181,7 +181,7 @@ def sameness(tool: Tool, arguments: dict[str, object]) -> str:
     return sameness_of(tool_named(tool.source, tool.name), complete)
 
 
-def amounts(tool: Tool, arguments: dict[str, object]) -> dict[str, float]:
+def amounts(tool: Tool, arguments: Mapping[str, object]) -> dict[str, float]:
     """Return `moved_by` in numbers that JSON can represent."""
     return {
         kind: min(amount, LARGEST_AMOUNT)

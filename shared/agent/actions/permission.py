@@ -1,4 +1,4 @@
-"""Approval request for a tool call."""
+"""Approval request for a tool call, and the circumstances of any other question."""
 
 import json
 from collections.abc import Sequence
@@ -6,16 +6,18 @@ from typing import NamedTuple
 
 from schemas.budget import Usage
 from schemas.plan import Effect
+from schemas.question import Background
 from schemas.step import Handoff
 from schemas.verdict import Proposal
-from shared.authorization import Action, Approvals, Ask
+from shared.agent.actions.effects import amounts
+from shared.authorization import Approvals, Ask, RuleInput
 from shared.errors import NeedsHuman
 from shared.tools import Tool
 
 _MOST_SHOWN = 50
 """Latest origins and earlier calls that a request lists."""
 
-_LONGEST_QUESTION = 2_000
+_LONGEST_QUESTION, _LONGEST_OBJECTIVE = 2_000, 20_000
 """Characters."""
 
 _UNDONE = {
@@ -37,9 +39,9 @@ class Evidence(NamedTuple):
     approvals: Approvals
 
 
-def permission_for(action: Action, ask: Ask, evidence: Evidence) -> NeedsHuman:
+def permission_for(case: RuleInput, ask: Ask, evidence: Evidence) -> NeedsHuman:
     """Return the request to approve the call, with its arguments, risk and evidence."""
-    tool, digest = action.tool, action.digest
+    action, tool, digest = case.action, case.action.tool, case.action.digest
     assert isinstance(tool, Tool), "only tool calls need an approval"
     assert digest is not None, "a tool call has a digest"
     once = f"{tool.name} is called once, with these arguments ({_UNDONE[tool.effect]})"
@@ -59,6 +61,10 @@ def permission_for(action: Action, ask: Ask, evidence: Evidence) -> NeedsHuman:
         if_approved=once,
         if_rejected=instead,
         confidence=evidence.confidence,
+        stated_confidence=action.stated_confidence,
+        parameters=tool.schema,
+        moves=amounts(tool, action.arguments),
+        recipients=case.recipients,
         origins=list(evidence.origins)[-_MOST_SHOWN:],
         tried=list(evidence.tried)[-_MOST_SHOWN:],
         usage=evidence.usage,
@@ -68,3 +74,15 @@ def permission_for(action: Action, ask: Ask, evidence: Evidence) -> NeedsHuman:
     question = f"may {evidence.handoff.agent} call {tool.name}? {ask.reason}"[:_LONGEST_QUESTION]
     options = (f"approve: {once}", f"reject: {instead}")
     return NeedsHuman(question, options=options, call=action.call, proposal=proposal)
+
+
+def background_of(evidence: Evidence) -> Background:
+    """Return the circumstances of a question that is not about a proposed call."""
+    return Background(
+        agent=evidence.handoff.agent,
+        doing=evidence.handoff.objective[:_LONGEST_OBJECTIVE],
+        confidence=evidence.confidence if evidence.handoff.inputs else None,
+        origins=list(evidence.origins)[-_MOST_SHOWN:],
+        tried=list(evidence.tried)[-_MOST_SHOWN:],
+        usage=evidence.usage,
+    )

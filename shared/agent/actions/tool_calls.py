@@ -22,6 +22,8 @@ class ParsedToolCall(NamedTuple):
     arguments: dict[str, object]
     invalid: ToolError | None
     """The error in the request, if any."""
+    stated_confidence: float | None = None
+    """The model's own confidence in this call, if it gave one."""
 
 
 class ToolResult(NamedTuple):

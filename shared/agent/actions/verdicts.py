@@ -3,6 +3,7 @@
 from typing import Literal
 
 from schemas.error import ErrorInfo
+from schemas.plan import Risk
 from schemas.verdict import Judgement
 from shared.authorization import Action, Allow, Ask, Deny, Known, Ruling
 from shared.errors import WaggleError
@@ -12,8 +13,8 @@ LONGEST_REASON = 500
 """Characters."""
 
 
-def verdict_record(action: Action, verdict: Ruling) -> Judgement:
-    """Return the record of one verdict."""
+def verdict_record(action: Action, verdict: Ruling, risk: Risk | None) -> Judgement:
+    """Return the record of one verdict. `risk`: effective risk of a tool call."""
     return Judgement(
         call=action.call,
         action=action.kind.value,
@@ -22,6 +23,8 @@ def verdict_record(action: Action, verdict: Ruling) -> Judgement:
         rule=verdict.rule,
         reason=verdict.reason[:LONGEST_REASON],
         digest=action.digest,
+        risk=risk,
+        notify=isinstance(verdict, Allow) and verdict.notify,
     )
 
 

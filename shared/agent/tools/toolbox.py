@@ -10,13 +10,15 @@ from schemas.error import INVALID_ARGUMENTS
 from shared.agent.actions import ParsedToolCall
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.spending import OK, meter_tool
+from shared.agent.tools.confidence import schema_of, stated
+from shared.authorization import Policy
 from shared.guardrails import named, origin_of, wrap, wrap_error
 from shared.llm import ToolRequest
 from shared.telemetry import traces
 from shared.telemetry.contents import set_content
 from shared.telemetry.conventions import GEN_AI_TOOL_RESULT
 from shared.telemetry.metrics import Metrics
-from shared.tools import OUTCOME_UNKNOWN, Effect, Tool, ToolContext, ToolError
+from shared.tools import OUTCOME_UNKNOWN, Effect, Risk, Tool, ToolContext, ToolError
 from shared.tools.runtime import ToolExecutor
 
 LARGEST_RESULT = 60_000
@@ -35,12 +37,14 @@ class Toolbox:
         wanted: Sequence[str],
         *,
         dry_run: bool,
+        policy: Policy,
         metrics: Metrics,
         executor: ToolExecutor,
         made: Callable[[str], int],
     ) -> None:
         self._tools = {tool.name: tool for tool in tools if not wanted or tool.name in wanted}
         self._dry_run = dry_run
+        self._policy = policy
         self._metrics = metrics
         self._executor = executor
         self._made = made
@@ -56,6 +60,7 @@ class Toolbox:
             handoff_run.agent.tools,
             names,
             dry_run=handoff_run.handoff.dry_run,
+            policy=handoff_run.authorizer.policy,
             metrics=handoff_run.runtime.metrics,
             executor=handoff_run.executor,
             made=made,
@@ -65,8 +70,9 @@ class Toolbox:
     def offered(self) -> list[dict[str, Any]]:
         """The tools in the format of the chat API."""
         return [
-            {"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.schema}}
+            {"type": "function", "function": {"name": t.name, "description": t.description, "parameters": schema}}
             for t in self._tools.values()
+            for schema in [schema_of(t, self._risk(t))]
         ]
 
     def is_local(self, call: ParsedToolCall) -> bool:
@@ -92,10 +98,11 @@ class Toolbox:
         except ToolError as unknown:
             return ParsedToolCall(place, request, None, {}, unknown)
         try:
-            arguments = _arguments(request)
+            call = stated(tool, self._risk(tool), request, _arguments(request))
         except ToolError as unreadable:
             return ParsedToolCall(place, request, tool, {}, unreadable)
-        return ParsedToolCall(place, request, tool, arguments, tool.misfit(arguments))
+        arguments = call.arguments
+        return ParsedToolCall(place, call.request, tool, arguments, tool.misfit(arguments), call.confidence)
 
     def is_dry(self, call: ParsedToolCall) -> bool:
         """Return True if the call is only planned: it would change something in a dry run."""
@@ -151,6 +158,9 @@ class Toolbox:
                 suggested_action="ask for less: a smaller limit, fewer columns, a narrower query",
             )
         return json.dumps(answer | {"result": _cut(text)}, ensure_ascii=False)
+
+    def _risk(self, tool: Tool) -> Risk:
+        return self._policy.rules_of(tool.name).risk or tool.risk
 
     def _has_effect_twice(self, tool: Tool) -> bool:
         return not self._dry_run and tool.must_not_repeat
