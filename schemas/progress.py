@@ -54,6 +54,8 @@ class WorkAttempt:
     error: ErrorInfo | None = None
     usage: Usage = field(default_factory=Usage)
     activities: list[Activity] = field(default_factory=list)
+    continued: bool = False
+    """True if it began before the first event of an incomplete history; its start is then that event's time."""
 
     @property
     def open(self) -> bool:

@@ -17,6 +17,7 @@ class Action(Part):
         description="Start; null if only the journal has the action, because the live stream was rebuilt."
     )
     seconds: float | None = Field(None, description="Time until the next action or the end of the attempt.")
+    thought: int | None = Field(None, description="Number of the conversation that the turn belongs to, if known.")
     turn: int | None = Field(None, description="Number of the model turn; null for a tool call.")
     model: str | None = None
     usage: Usage | None = Field(None, description="Usage of a turn; null without a reply.")
@@ -35,6 +36,9 @@ class Attempt(Part):
     error: ErrorInfo | None = None
     usage: Usage = Usage()
     actions: list[Action] = Field(default_factory=list)
+    continued: bool = Field(
+        False, description="True if it began before the events of this page: `at` is the time of their first one."
+    )
 
 
 class Work(Part):
@@ -61,6 +65,45 @@ class RunTrace(Part):
     usage: Usage
     works: list[Work] = Field(description="In the order in which they were started.")
     retries: int = Field(description="Number of attempts after a failed one, of all works.")
+    older: str | None = Field(
+        None, description="Of a page: the `before` of the page with the events before these; null if there are none."
+    )
+
+
+class TurnSummary(Part):
+    """A model turn in a list, without contents."""
+
+    thought: int
+    turn: int
+    handoff_id: str = Field(description="The attempt in which the model was called.")
+    model: str
+    seconds: float
+    usage: Usage
+    finish_reason: str
+    calls: list[str] = Field(description="Names of the tools that the reply calls.")
+
+
+class TurnPage(Part):
+    """Turns of one piece of work, the newest last."""
+
+    step_id: str
+    work_id: str | None = Field(description="The work: one round of the step; null if no agent has started it.")
+    works: list[str] = Field(description="All works of the step, in order; `work_id` takes one of them.")
+    turns: list[TurnSummary]
+    older: int | None = Field(description="Of the page before: its `skip`; null if there is none.")
+
+
+class TurnCall(Part):
+    """A tool call of a turn."""
+
+    place: str = Field(description="Name of its journal entry.")
+    tool: str
+    arguments: str = Field(description="As the model wrote them.")
+    verdict: str | None = Field(None, description="The gate's verdict: allow, ask or deny; null if not reported yet.")
+    rule: str = ""
+    reason: str = ""
+    result: str | None = Field(None, description="Answer that the model got; null while there is none.")
+    made: bool = Field(description="True if `result` is that of the call; false if it says why it was not made.")
 
 
 class Turn(Part):
@@ -78,3 +121,6 @@ class Turn(Part):
     result: str = Field(description="Name of the schema the answer must match.")
     versions: Versions | None = Field(None, description="Versions of the agent, its instructions, tools and model.")
     reply: dict[str, JsonValue] = Field(description="The reply as journaled, with model, tokens and cost.")
+    omitted: int = Field(0, description="Number of earlier messages left out because of `last`.")
+    added: int = Field(0, description="Number of messages at the end that were added since the turn before.")
+    calls: list[TurnCall] = Field(default_factory=list, description="Tool calls of the reply, with verdict and result.")

@@ -1,42 +1,120 @@
-"""The exact prompt of one turn, assembled from the journal of its work."""
+"""The exact prompt of one turn, its reply and the calls that followed, assembled from the journal of its work."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.api.trace import Turn
+from schemas.api.trace import Turn, TurnCall
+from schemas.event import ActionsJudged
+from schemas.verdict import Judgement
+from services.gateway.dependencies import RunSnapshot
+from services.gateway.trace import work_id_of
+from shared.blackboard import read_event_page
+from shared.blackboard.journal import REFUSED
+from shared.blackboard.journal_reader import TurnPlace, read_entries
+from shared.service import Parts
+
+PAGE = 200
+"""Events and turns read at once."""
+
+MOST_SEARCHED = 4_000
+"""Newest events in which the gate's verdicts are looked for."""
+
+
+async def read_turn(
+    parts: Parts, snapshot: RunSnapshot, step_id: str, work_id: str, place: TurnPlace, last: int | None
+) -> Turn | None:
+    """Return the turn, or None if the journal has none there. `last`: only that many messages, the newest."""
+    entries = await _entries(parts, snapshot.tenant, work_id, place, last)
+    turn = turn_of(entries, snapshot.id, step_id, work_id, *place)
+    if turn is None:
+        return None
+    kept = turn.messages[-last:] if last else turn.messages
+    omitted = len(turn.messages) - len(kept) + sum(each.name not in entries for each in _places(place, 1))
+    calls = await _calls(parts, snapshot, work_id, place, turn.reply)
+    return turn.model_copy(
+        update={"messages": kept, "omitted": omitted, "added": min(turn.added, len(kept)), "calls": calls}
+    )
 
 
 def turn_of(
     journal: Mapping[str, Any], run_id: str, step_id: str, work_id: str, thought: int, turn: int
 ) -> Turn | None:
-    """Return the turn, or None if the journal has none of that number."""
-    entries = [journal.get(_name(thought, number)) for number in range(1, turn + 1)]
-    if None in entries:
+    """Return the turn with the messages that the journal has, without its calls; None if it has no such turn."""
+    opening, own = (journal.get(TurnPlace(thought, each).name) for each in (1, turn))
+    if opening is None or own is None:
         return None
-    first, last = entries[0], entries[-1]
-    assert first is not None, "turn numbers start at 1"
-    assert last is not None, "as above"
+    entries = [journal.get(each.name) for each in _places(TurnPlace(thought, turn), 1)]
     return Turn(
         run_id=run_id,
         step_id=step_id,
-        handoff_id=f"{work_id}.{last['try']}",
+        handoff_id=f"{work_id}.{own['try']}",
         thought=thought,
         turn=turn,
         messages=[message for entry in entries if entry for message in entry["added"]],
-        tools=first.get("tools", []),
-        result=first.get("result", ""),
-        versions=last.get("versions"),
-        reply=last["reply"],
+        tools=opening.get("tools", []),
+        result=opening.get("result", ""),
+        versions=own.get("versions"),
+        reply=own["reply"],
+        added=len(own["added"]),
     )
 
 
-def count_turns(journal: Mapping[str, Any], thought: int) -> int:
-    """Return the number of turns of a thought so far."""
-    turn = 0
-    while _name(thought, turn + 1) in journal:
-        turn += 1
-    return turn
+async def _entries(
+    parts: Parts, tenant: str, work_id: str, place: TurnPlace, last: int | None
+) -> dict[str, dict[str, Any]]:
+    """Return the entries of the turns up to this one, from the newest on until they have `last` messages; the first."""
+    first = TurnPlace(place.thought, 1)
+    found: dict[str, dict[str, Any]] = await read_entries(parts.redis, tenant, work_id, [first.name])
+    for end in range(place.turn, 0, -PAGE):
+        names = [each.name for each in _places(TurnPlace(place.thought, end), max(1, end - PAGE + 1))]
+        page = await read_entries(parts.redis, tenant, work_id, names)
+        found |= page
+        if not page or (last and sum(len(each["added"]) for each in found.values()) > last):
+            break
+    return found
 
 
-def _name(thought: int, turn: int) -> str:
-    return f"think-{thought}/turn-{turn}"
+def _places(place: TurnPlace, first: int) -> list[TurnPlace]:
+    """Return the places of the turns of its thought from the first up to this one."""
+    return [TurnPlace(place.thought, number) for number in range(first, place.turn + 1)]
+
+
+async def _calls(
+    parts: Parts, snapshot: RunSnapshot, work_id: str, place: TurnPlace, reply: Mapping[str, Any]
+) -> list[TurnCall]:
+    requests = list(enumerate(reply.get("tool_requests") or [], 1))
+    places = {f"{place.name}/call-{number}": request for number, request in requests}
+    names = [name for each in places for name in (each, each + REFUSED)]
+    entries = await read_entries(parts.redis, snapshot.tenant, work_id, names)
+    judged = await _judgements(parts, snapshot, work_id, set(places)) if places else {}
+    return [_call(each, request, entries, judged.get(each)) for each, request in places.items()]
+
+
+def _call(place: str, request: Mapping[str, Any], entries: Mapping[str, Any], judged: Judgement | None) -> TurnCall:
+    result = entries.get(place, entries.get(place + REFUSED))
+    return TurnCall(
+        place=place,
+        tool=request["name"],
+        arguments=request["arguments"],
+        verdict=judged.verdict if judged else None,
+        rule=judged.rule if judged else "",
+        reason=judged.reason if judged else "",
+        result=result,
+        made=place in entries,
+    )
+
+
+async def _judgements(parts: Parts, snapshot: RunSnapshot, work_id: str, calls: set[str]) -> dict[str, Judgement]:
+    """Return the gate's latest verdicts on these calls, as far as agents have reported them."""
+    found: dict[str, Judgement] = {}
+    before: str | None = None
+    for _ in range(0, MOST_SEARCHED, PAGE):
+        page = await read_event_page(parts.redis, snapshot.tenant, snapshot.id, PAGE, before)
+        for event in reversed(page.events):
+            if event.type == ActionsJudged.wire_type() and work_id_of(event.data["handoff_id"]) == work_id:
+                given = ActionsJudged.model_validate(event.data).judged
+                found = {each.call: each for each in given if each.call in calls} | found
+        before = page.older
+        if before is None or calls <= found.keys():
+            break
+    return found

@@ -8,7 +8,7 @@ from shared.blackboard.exclusive import exclusive
 from shared.blackboard.followers import CutOff, Followers
 from shared.blackboard.journal import Journal, read_journal
 from shared.blackboard.listing import RunIndex
-from shared.blackboard.live import LiveEvent, append_live_event, read_live_events
+from shared.blackboard.live import EventPage, LiveEvent, append_live_event, read_event_page, read_live_events
 from shared.blackboard.pool import NoConnectionFree
 from shared.blackboard.restore import Restorer, RunRecord
 from shared.blackboard.runs import Committed, Loaded, RunStore, Write
@@ -21,6 +21,7 @@ __all__ = [
     "Client",
     "Committed",
     "CutOff",
+    "EventPage",
     "Followers",
     "Journal",
     "KnownAgents",
@@ -43,6 +44,7 @@ __all__ = [
     "exclusive",
     "known_agents",
     "read_checkpoint",
+    "read_event_page",
     "read_journal",
     "read_live_events",
     "tls",

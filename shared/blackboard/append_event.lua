@@ -11,6 +11,6 @@ if last[1] then
   local change, number = string.match(last[1][1], '^(%d+)-(%d+)$')
   id = change .. '-' .. (tonumber(number) + 1)
 end
-local added = redis.call('XADD', KEYS[1], 'MAXLEN', '~', 10000, id, 'event', ARGV[1])
+local added = redis.call('XADD', KEYS[1], 'MAXLEN', '~', 25000, id, 'event', ARGV[1])
 if left >= 0 then redis.call('PEXPIRE', KEYS[1], left) end
 return added

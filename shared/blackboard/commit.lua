@@ -32,7 +32,7 @@ each(2, function(name, value) redis.call('HSET', KEYS[1], name, value) end)
 local number = 0
 each(1, function(event)
   number = number + 1
-  redis.call('XADD', KEYS[4], 'MAXLEN', '~', 10000, version .. '-' .. number, 'event', event)
+  redis.call('XADD', KEYS[4], 'MAXLEN', '~', 25000, version .. '-' .. number, 'event', event)
 end)
 each(2, function(id, record) redis.call('HSET', KEYS[3], id, record) end)
 redis.call('SADD', KEYS[2], ARGV[2])

@@ -92,3 +92,8 @@ def bucket(name: str, tenant: str | None = None) -> str:
 def last_good(tenant: str, tool: str, digest: str) -> str:
     """String: the last successful result of a tool with these arguments, and its time."""
     return f"waggle:{tenant}:last-good:{tool}:{digest}"
+
+
+def audit(tenant: str) -> str:
+    """Stream: who looked at the contents of which run; bounded in number and age."""
+    return f"waggle:{tenant}:audit"

@@ -34,6 +34,23 @@ async def append_live_event(scripts: Scripts, event: RunEvent) -> None:
     await scripts.run(_APPEND, [keys.run(event.tenant, event.run_id, part) for part in ("events", "state")], [entry])
 
 
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Consecutive events of a run, oldest first."""
+
+    events: list[LiveEvent]
+    older: str | None
+    """Id before which earlier events are kept; None if there are none."""
+
+
+async def read_event_page(redis: Client, tenant: str, run_id: str, limit: int, before: str | None = None) -> EventPage:
+    """Return the run's newest events, at most `limit`; with `before`, the newest of those before that id."""
+    key = keys.run(tenant, run_id, "events")
+    found = await redis.xrevrange(key, f"({before}" if before else "+", "-", count=limit + 1)
+    events = [live_event(entry) for entry in reversed(found[:limit])]
+    return EventPage(events, events[0].id if len(found) > limit else None)
+
+
 async def read_live_events(redis: Client, tenant: str, run_id: str) -> list[LiveEvent]:
     """Return the run's events so far."""
     return [live_event(entry) for entry in await redis.xrange(keys.run(tenant, run_id, "events"))]

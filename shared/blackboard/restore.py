@@ -133,7 +133,7 @@ class Restorer:
             pipe.hset(outbox, mapping=dict(record.outbox))
         for number, change in enumerate(record.events, record.first):
             for place, event in enumerate(change, 1):
-                pipe.xadd(events, {"event": event}, id=f"{number}-{place}", maxlen=10_000, approximate=True)
+                pipe.xadd(events, {"event": event}, id=f"{number}-{place}", maxlen=25_000, approximate=True)
         pipe.zadd(keys.runs(run.tenant), {run.id: run.started.timestamp()})
         pipe.persist(keys.runs(run.tenant))
         if run.state in ENDS:

@@ -1,12 +1,14 @@
 """All routers."""
 
-from services.gateway.routes import commands, dead, events, files, listing, runs, stops, swarm, tasks
+from services.gateway.routes import commands, contents, dead, events, files, listing, runs, stops, swarm, tasks
 
 ROUTERS = (
     tasks.router,
     files.router,
     listing.router,
     runs.router,
+    contents.router,
+    contents.audit,
     events.router,
     commands.router,
     swarm.router,

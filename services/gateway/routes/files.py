@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from schemas.message import UNKNOWN_MEDIA, MediaType, media_type_or_unknown
 from schemas.task import Attachment
+from services.gateway.audit import record_access
 from services.gateway.dependencies import CallerDep, PartsDep, Tenant
 from services.gateway.errors import Refused, error_responses, explain
 from services.gateway.uploads import UploadSlots, spool, spooled
@@ -78,13 +79,14 @@ def _whole(file: BinaryIO) -> bytes:
 @router.get(
     "/v1/files/{sha256}", summary="Download a file", responses=error_responses(404) | _STORED, response_class=Response
 )
-async def download_file(sha256: str, tenant: Tenant, parts: PartsDep) -> Response:
-    """A file that was uploaded or made by an agent; `sha256` follows `blob:` in its `uri`."""
+async def download_file(sha256: str, tenant: Tenant, parts: PartsDep, caller: CallerDep) -> Response:
+    """A file that was uploaded or made by an agent; `sha256` follows `blob:` in its `uri`. Recorded in the audit."""
     known = await parts.archive.known(tenant, sha256) if _SHA256.fullmatch(sha256) else None
     if known is None:
         action = "use the digest after `blob:` in the file's `uri`, and its tenant"
         raise Refused(404, "unknown_file", f"this tenant has no file {sha256}", action=action)
     media_type, size = known
+    await record_access(parts, caller, tenant, "file", "", sha256)
     parted = (await parts.archive.part(tenant, sha256, at, _PART) for at in range(0, size, _PART))
     headers = _SAFE | {"Content-Type": media_type_or_unknown(media_type), "Content-Length": str(size)}
     return StreamingResponse(parted, headers=headers)

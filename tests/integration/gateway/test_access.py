@@ -42,6 +42,11 @@ REQUESTS = {
     "pause_run": ("POST", f"/v1/runs/{RUN}/pause", {"json": ORDER}),
     "resume_run": ("POST", f"/v1/runs/{RUN}/resume", {"json": {"by": "x"}}),
     "list_approvals": ("GET", "/v1/approvals", {}),
+    "list_turns": ("GET", f"/v1/runs/{RUN}/steps/data/turns", {}),
+    "show_task": ("GET", f"/v1/runs/{RUN}/task", {}),
+    "show_record": ("GET", f"/v1/runs/{RUN}/record", {}),
+    "show_record_contents": ("GET", f"/v1/runs/{RUN}/record/contents", {}),
+    "list_audit": ("GET", "/v1/audit", {}),
     "list_agents": ("GET", "/v1/agents", {}),
     "list_topics": ("GET", "/v1/topics", {}),
     "skip_batch": ("POST", "/v1/topics/tasks/partitions/0/skip", {"json": ORDER | {"offset": 0}}),
@@ -170,7 +175,7 @@ async def test_each_route_is_closed_to_the_same_role_of_another_tenant(gateway, 
         assert "other" in error["suggested_action"]
         if NEEDS[route].everywhere:
             error_of(await asked(gateway, route, ring[f"acme-{role}"]), 403)
-        elif route not in {"stop", "start", "submit_task", "upload_file", "list_runs", "list_approvals"}:
+        elif route not in {"stop", "start", "submit_task", "upload_file", "list_runs", "list_approvals", "list_audit"}:
             hidden = await asked(gateway, route, ring[f"other-{role}"], tenant="other")
             assert hidden.status_code == 404, "its own tenant has no such thing"
 
