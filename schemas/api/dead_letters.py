@@ -64,7 +64,7 @@ class Bytes(Part):
     base64: str | None = None
 
     def __str__(self) -> str:
-        return self.text if self.text is not None else f"base64:{self.base64 or ''}"
+        return self.text if self.text is not None else f"base64:{self.base64}" if self.base64 is not None else ""
 
 
 class Header(Bytes):
@@ -84,7 +84,7 @@ class DeadLetterView(DeadLetterSummary):
     redriven_by: str | None = Field(description="Operator who redrove the dead letter it was before.")
     key: Bytes | None
     headers: list[Header] = Field(description="Original headers.")
-    payload: Bytes
+    payload: Bytes = Field(description="Neither text nor base64: not asked for, or not for this key.")
     editable: list[str] = Field(default_factory=list, description="Fields that an edit may change; empty: none.")
     not_editable: str = Field("", description="Reason why it cannot be edited.")
 

@@ -28,9 +28,9 @@ class FormRefused(Exception):
         self.error = error
 
 
-async def form_of(request: Request, secret: str) -> Mapping[str, str]:
+async def form_of(request: Request, secret: str, largest: int = LARGEST_FORM) -> Mapping[str, str]:
     """Return the fields of the request's form, trimmed. Raises FormRefused if it is not this visitor's."""
-    body = await _body(request)
+    body = await _body(request, largest)
     try:
         given = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"))
     except ValueError:
@@ -40,14 +40,14 @@ async def form_of(request: Request, secret: str) -> Mapping[str, str]:
     return {name: value.strip().replace("\r\n", "\n") for name, value in given.items()}
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, largest: int) -> bytes:
     body = bytearray()
     try:
         async with asyncio.timeout(READ_WITHIN):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > LARGEST_FORM:
-                    raise _refused(413, "too_large", f"the form has more than {LARGEST_FORM:,} bytes")
+                if len(body) > largest:
+                    raise _refused(413, "too_large", f"the form has more than {largest:,} bytes")
     except TimeoutError:
         raise _refused(408, "too_slow", "the form did not arrive in time") from None
     return bytes(body)

@@ -1,8 +1,9 @@
 """The gateway's HTTP API with a visitor's key: the gateway decides who may see and do what, not the console."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -27,6 +28,7 @@ _STOPS: TypeAdapter[list[WorkStopped]] = TypeAdapter(list[WorkStopped])
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
+Body: TypeAlias = Mapping[str, Any] | None
 
 
 class GatewayFailure(Exception):
@@ -118,9 +120,30 @@ class Gateway:
         """Lift the stop of a scope."""
         return _read(Released, await self._call("DELETE", f"/v1/stops/{quote(scope, safe='')}"))
 
-    async def _call(
-        self, method: str, path: str, params: Mapping[str, str] | None = None, body: Mapping[str, str] | None = None
-    ) -> bytes:
+    async def ask(
+        self, kind: type[M], method: str, path: str, params: Mapping[str, str] | None = None, body: Body = None
+    ) -> M:
+        """Send a request and return its answer as a model. Raises GatewayFailure."""
+        return _read(kind, await self._call(method, path, params, body))
+
+    async def ask_many(self, kind: type[M], path: str, params: Mapping[str, str] | None = None) -> list[M]:
+        """Return an answer that is a list of models. Raises GatewayFailure."""
+        answer = await self._call("GET", path, params)
+        return _parsed(lambda: TypeAdapter(list[kind]).validate_json(answer))  # type: ignore[valid-type]
+
+    @asynccontextmanager
+    async def lines(self, path: str, body: Body) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a POST whose answer is lines of JSON, written as the work is done. Raises GatewayFailure."""
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        try:
+            async with self.http.stream("POST", path, json=body, headers=headers) as answer:
+                if not answer.is_success:
+                    raise GatewayFailure(answer.status_code, _error_of(answer, await _bounded(answer)))
+                yield _lines(answer)
+        except httpx.HTTPError as gone:
+            raise _unreachable(gone) from None
+
+    async def _call(self, method: str, path: str, params: Mapping[str, str] | None = None, body: Body = None) -> bytes:
         """Return the body of a successful answer. Raises GatewayFailure for any other."""
         request: dict[str, Any] = {"json": body} if body is not None else {}
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
@@ -137,14 +160,32 @@ class Gateway:
         raise GatewayFailure(answer.status_code, _error_of(answer, content))
 
 
+async def _lines(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield the lines. Only a line feed ends one: httpx would also split at separators within a text."""
+    rest = b""
+    try:
+        async for chunk in answer.aiter_bytes():
+            *whole, rest = (rest + chunk).split(b"\n")
+            if len(rest) > LARGEST_ANSWER:
+                raise _too_large()
+            for line in whole:
+                yield line
+    except httpx.HTTPError as gone:
+        raise _unreachable(gone) from None
+
+
 async def _bounded(answer: httpx.Response) -> bytes:
     content = bytearray()
     async for chunk in answer.aiter_bytes():
         content += chunk
         if len(content) > LARGEST_ANSWER:
-            action = "use `waggle trace` or the HTTP API"
-            raise GatewayFailure(502, _error("too_large", "the answer is too large for a page", action))
+            raise _too_large()
     return bytes(content)
+
+
+def _too_large() -> GatewayFailure:
+    action = "use `waggle trace` or the HTTP API"
+    return GatewayFailure(502, _error("too_large", "the answer is too large for a page", action))
 
 
 def _path(run_id: str, part: str = "") -> str:

@@ -1,6 +1,8 @@
 """Pages: one environment of templates, in which every printed value is visible text and escaped."""
 
 import json
+import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -43,9 +45,10 @@ def environment() -> Environment:
         "size": size,
         "utc": lambda at: at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "pretty": pretty,
+        "tojson_text": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
         "style": style,
     }
-    made.globals["link"] = _link
+    made.globals |= {"link": _link, "link_to": _link_to_letter}
     return made
 
 
@@ -53,6 +56,12 @@ def environment() -> Environment:
 def _link(context: Context, *parts: str, **query: object) -> str:
     """Return the path of a page of the same tenant."""
     return path(*parts, tenant=context.get("tenant"), **query)
+
+
+@pass_context
+def _link_to_letter(context: Context, name: str, *parts: str, **query: object) -> str:
+    """Return the path of a page of a dead letter."""
+    return _link(context, "dead-letters", *name.split("/"), *parts, **query)
 
 
 def path(*parts: str, **query: object) -> str:
@@ -64,6 +73,23 @@ def path(*parts: str, **query: object) -> str:
 
 def page(visitor: Visitor, template: str, status: int = 200, **values: Any) -> Response:
     """Return a page for a visitor."""
+    text = _rendered(visitor, template, values)
+    return visitor.keep(HTMLResponse(text, status))
+
+
+def part(visitor: Visitor, template: str, **values: Any) -> bytes:
+    """Return a part of a page that is written while the work is done."""
+    return _rendered(visitor, template, values)
+
+
+def halves(visitor: Visitor, template: str, **values: Any) -> tuple[bytes, bytes]:
+    """Return the parts of a page before and after the place of its `rest`, which is written in between."""
+    mark = secrets.token_hex(16)
+    head, _, tail = _rendered(visitor, template, {**values, "rest": mark}).partition(mark.encode())
+    return head, tail
+
+
+def _rendered(visitor: Visitor, template: str, values: Mapping[str, Any]) -> bytes:
     about = {
         "tenant": visitor.tenant,
         "signed_in": visitor.key is not None,
@@ -72,8 +98,7 @@ def page(visitor: Visitor, template: str, status: int = 200, **values: Any) -> R
         "now": datetime.now(UTC),
         "failure": None,
     }
-    text = environment().get_template(template).render({**about, **values})
-    return visitor.keep(HTMLResponse(text.encode(errors="replace"), status))
+    return environment().get_template(template).render({**about, **values}).encode(errors="replace")
 
 
 def failure_page(visitor: Visitor, status: int, error: ErrorInfo) -> Response:

@@ -19,10 +19,11 @@ def visible(text: str) -> str:
     """Return the text with each invisible character as its code point, such as ⟦U+202E⟧. Lines and tabs are kept."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(f"⟦U+{ord(each):04X}⟧" if _is_hidden(each) else each for each in text.replace("\r\n", "\n"))
+    return "".join(f"⟦U+{ord(each):04X}⟧" if is_hidden(each) else each for each in text.replace("\r\n", "\n"))
 
 
-def _is_hidden(character: str) -> bool:
+def is_hidden(character: str) -> bool:
+    """Return True for a character that has no shape of its own, or changes that of others."""
     if character in _KEPT:
         return False
     return unicodedata.category(character) in _HIDDEN or character in _UNASSIGNED_SHAPE or _selects(character)

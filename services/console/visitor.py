@@ -9,7 +9,7 @@ import httpx
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from services.console.forms import form_of
+from services.console.forms import LARGEST_FORM, form_of
 from services.console.gateway import Gateway
 from services.console.protection import from_elsewhere
 from services.console.sessions import Sessions, form_token, new_secret
@@ -68,9 +68,9 @@ class Visitor:
         """The token of this visitor's forms."""
         return form_token(self.secret)
 
-    async def form(self) -> Mapping[str, str]:
-        """Return the fields of the form that was sent."""
-        return await form_of(self.request, self.secret)
+    async def form(self, largest: int = LARGEST_FORM) -> Mapping[str, str]:
+        """Return the fields of the form that was sent, of at most `largest` bytes."""
+        return await form_of(self.request, self.secret, largest)
 
     async def log_in(self, key: str) -> None:
         """Begin a session under a new secret; the one known before the login ends."""

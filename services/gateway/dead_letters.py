@@ -48,8 +48,9 @@ _TOKEN = re.compile(rb"""(\\*"token\\*"\s*:\s*\\*")[^"\\]+""")
 """A token in a payload, or in a payload nested in another one. It authorises an answer, so it is never shown."""
 
 
-def view_of_letter(letter: DeadLetter, handled: DeadLetterHandled | None) -> DeadLetterView:
-    """Return the letter with its original record."""
+def view_of_letter(letter: DeadLetter, handled: DeadLetterHandled | None, *, contents: bool) -> DeadLetterView:
+    """Return the letter with its original record; without `contents`, its payload and the edits of it are left out."""
+    handled = handled if contents else without_values(handled)
     note = letter.notes.get
     return DeadLetterView(
         **dict(summary_of(letter, handled)),
@@ -61,9 +62,17 @@ def view_of_letter(letter: DeadLetter, handled: DeadLetterHandled | None) -> Dea
         redriven_by=letter.header("redriven-by"),
         key=None if letter.key is None else _readable(letter.key),
         headers=[Header(name=name, **dict(_readable(value))) for name, value in letter.headers],
-        payload=_readable(_TOKEN.sub(rb"\1***", letter.value)),
+        payload=_readable(_TOKEN.sub(rb"\1***", letter.value)) if contents else Bytes(),
         **_editing(letter),
     )
+
+
+def without_values(handled: DeadLetterHandled | None) -> DeadLetterHandled | None:
+    """Return the record of an action without the values of an edit."""
+    if handled is None:
+        return None
+    edits = [each.model_copy(update={"before": None, "after": None}) for each in handled.edits]
+    return handled.model_copy(update={"edits": edits})
 
 
 def _editing(letter: DeadLetter) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from schemas.api.dead_letters import (
 from schemas.dead import DeadLetterHandled
 from schemas.task import Task
 from services.gateway.dead_letter_batch import handle_batch
-from services.gateway.dead_letters import letter_lock, refusals_answered, view_of_letter, with_costs
+from services.gateway.dead_letters import letter_lock, refusals_answered, view_of_letter, with_costs, without_values
 from services.gateway.dependencies import CallerDep, PartsDep, SettingsDep
 from services.gateway.errors import error_responses
 from shared.access.principals import Role
@@ -46,18 +46,29 @@ async def name_of(
 Name = Annotated[str, Depends(name_of)]
 
 
+ContentsWanted = Annotated[bool, Query(description="False: without the payload, of which nothing is read then.")]
+
+
 @router.get("", summary="List dead letters")
-async def list_dead_letters(wanted: Annotated[Search, Query()], parts: PartsDep) -> SearchResult:
+async def list_dead_letters(wanted: Annotated[Search, Query()], parts: PartsDep, caller: CallerDep) -> SearchResult:
     """Dead letters, newest first. If the list is not `complete`, narrow it by topic and time."""
     found = await _search(parts.settings, wanted)
-    return found.model_copy(update={"letters": await with_costs(parts.redis, found.letters)})
+    letters = await with_costs(parts.redis, found.letters)
+    if not caller.may(Role.CONTENTS):
+        letters = [each.model_copy(update={"handled": without_values(each.handled)}) for each in letters]
+    return found.model_copy(update={"letters": letters})
 
 
 @one.get("", summary="Show a dead letter")
-async def show_dead_letter(name: Name, parts: PartsDep) -> DeadLetterView:
-    """Its origin, the failure, the original headers and bytes, the action taken on it, and the fields to edit."""
+async def show_dead_letter(
+    name: Name, parts: PartsDep, caller: CallerDep, contents: ContentsWanted = True
+) -> DeadLetterView:
+    """Its origin, the failure, the original headers and bytes, the action taken on it, and the fields to edit.
+
+    The payload is shown to the role `contents` alone.
+    """
     async with refusals_answered(), dead_letters(parts.settings) as letters:
-        view = view_of_letter(*await letters.find(name))
+        view = view_of_letter(*await letters.find(name), contents=contents and caller.may(Role.CONTENTS))
     [known] = await with_costs(parts.redis, [view])
     return view.model_copy(update={"cost_usd": known.cost_usd})
 
@@ -87,6 +98,7 @@ async def edit_dead_letter(name: Name, order: EditRequest, parts: PartsDep, call
     422 names the field that is invalid or must stay: an edit permits nothing that the original did not permit. To edit
     a task, the role `submit` is needed, too.
     """
+    caller.need_also(Role.CONTENTS, "an edit")
     by = caller.acting_name(order.by)
 
     def permit(letter: DeadLetter) -> None:

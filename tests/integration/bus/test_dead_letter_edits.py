@@ -204,7 +204,7 @@ async def test_an_edit_that_changes_nothing_is_refused(gateway, bury):
 
 async def test_to_edit_a_task_an_operator_needs_the_role_to_submit(settings, topics, redis, tmp_path, bury):
     keys = Keys(tmp_path / "keys.toml")
-    only, both = keys.add("op", ["operate"]), keys.add("ada", ["operate", "submit"])
+    only, both = keys.add("op", ["operate", "contents"]), keys.add("ada", ["admin"])
     name = await bury({"objectve": "count"})
     async with serving(settings, principals=keys.path) as client:
 

@@ -1,0 +1,127 @@
+"""A stand-in of the gateway for the operators' pages: every field that is shown holds hostile text."""
+
+import json
+
+import httpx
+
+from schemas.api.dead_letters import (
+    BatchProgress,
+    BatchSelection,
+    Bytes,
+    DeadLetterEdited,
+    DeadLetterSummary,
+    DeadLetterView,
+    Header,
+    SearchResult,
+)
+from schemas.dead import DeadLetterHandled, FieldEdit
+from schemas.error import ErrorInfo
+from tests.support.console import HOSTILE, NOW, Gateway
+
+NAME = "tasks.dlt/0/17"
+LETTER = f"/dead-letters/{NAME}"
+
+PAGES = [
+    "/dead-letters",
+    "/dead-letters?state=any&topic=%3Cscript%3E&error=%22onfocus%3D1&age=7d&tenant=acme&limit=50",
+    LETTER,
+    f"{LETTER}?show=text&notice=edit",
+    f"{LETTER}?show=hex",
+    f"{LETTER}/redrive",
+    f"{LETTER}/discard",
+    f"{LETTER}/edit",
+    "/dead-letters/all/redrive?topic=tasks",
+    "/dead-letters/all/discard?error=defect",
+    "/dead-letters/all/discard",
+]
+"""Pages of operators."""
+
+
+class Operations(Gateway):
+    """A gateway with one dead letter, and what else operators look at."""
+
+    def __init__(self, text: str = HOSTILE, keys: tuple[str, ...] = ()) -> None:
+        super().__init__(text, keys)
+        self.letters = 1
+        self.payload: Bytes | None = None
+        self.refuse_posts: tuple[int, ErrorInfo] | None = None
+        self.editable = ["objective", text]
+        self.lines = 2
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        usual = super().__call__(request)
+        if request.method == "GET" or usual.status_code != 202:
+            return usual
+        if self.refuse_posts:
+            status, error = self.refuse_posts
+            return httpx.Response(status, json={"error": error.model_dump()})
+        return self._done(request.url.path)
+
+    def _done(self, path: str) -> httpx.Response:
+        if path.endswith("/edit"):
+            edits = [FieldEdit(path=self.text[:500], before=self.text[:1000], after=self.text[:1000])]
+            return _json(DeadLetterEdited(name=NAME, edits=edits, more_edits=3, handled=None))
+        if path.startswith("/v1/dead-letters/tasks.dlt"):
+            return _json(handled(self.text))
+        if path.startswith("/v1/dead-letters/"):
+            return httpx.Response(200, content="".join(f"{each.model_dump_json()}\n" for each in self._batch()))
+        return httpx.Response(202, json={"run_id": "r", "tenant": "default", "message_id": "m"})
+
+    def _batch(self):
+        yield BatchSelection(of=self.lines, complete=False, not_looked_at=7)
+        error = ErrorInfo(code="busy", message=self.text, suggested_action=self.text)
+        for number in range(1, self.lines + 1):
+            yield BatchProgress(n=number, of=self.lines, name=NAME, outcome="skipped", error=error)
+
+    def _shown(self, what: str) -> httpx.Response:
+        if what == "dead-letters":
+            letters = [DeadLetterSummary(**summary_fields(self.text)) for _ in range(self.letters)]
+            return _json(SearchResult(letters=letters, complete=not letters, not_looked_at=12))
+        if what.startswith("dead-letters/"):
+            return _json(self._letter())
+        return super()._shown(what)
+
+    def _letter(self) -> DeadLetterView:
+        payload = Bytes(text=json.dumps({"objective": self.text, "token": "***"}))
+        return DeadLetterView(
+            **summary_fields(self.text),
+            partition=self.text,
+            offset=self.text,
+            service=self.text,
+            version=self.text,
+            causes=[{"code": self.text}],
+            redriven_by=self.text,
+            key=Bytes(text=self.text),
+            headers=[Header(name=self.text, text=self.text)],
+            payload=self.payload or payload,
+            editable=self.editable,
+            not_editable="" if self.editable else self.text,
+        )
+
+
+def summary_fields(text: str) -> dict:
+    return {
+        "name": NAME,
+        "topic": text,
+        "at": NOW,
+        "error": text,
+        "message": text,
+        "attempts": text,
+        "tenant": text,
+        "size": 60,
+        "came_from": NAME,
+        "state": "redriven",
+        "handled": handled(text),
+        "run_id": text,
+        "trace_id": text,
+        "cost_usd": 0.25,
+    }
+
+
+def handled(text: str) -> DeadLetterHandled:
+    edits = [FieldEdit(path=text[:500], before=text[:1000], after=None)]
+    return DeadLetterHandled(name=NAME, action="redriven", by=text, at=NOW, reason=text, died=NOW, edits=edits)
+
+
+def _json(model) -> httpx.Response:
+    return httpx.Response(200, content=model.model_dump_json())

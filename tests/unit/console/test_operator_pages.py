@@ -1,0 +1,258 @@
+"""The operators' pages over a gateway whose answers hold hostile text, and the forms that they send."""
+
+import json
+import re
+from urllib.parse import parse_qs
+
+import pytest
+
+from schemas.api.dead_letters import Bytes
+from schemas.error import ErrorInfo
+from services.console.dead_letters import escaped, hex_dump, object_in, to_edit
+from tests.support.console import ELSEWHERE, HIDDEN, Memory, pages_over, said, token_in, visiting
+from tests.support.console_operations import LETTER, NAME, PAGES, Operations
+from tests.unit.console.test_console_pages import OURS
+
+
+@pytest.fixture
+def gateway():
+    return Operations()
+
+
+@pytest.fixture
+async def visit(gateway):
+    async with visiting(pages_over(gateway)) as visit:
+        yield visit
+
+
+def sent(gateway) -> list:
+    """The bodies of the orders that reached the gateway."""
+    return [(each.url.path, json.loads(each.content)) for each in gateway.asked if each.method == "POST"]
+
+
+def harmless(page: str) -> None:
+    assert not HIDDEN.search(page), "nothing is hidden or turned around"
+    assert not re.search(r"<(?:script|style|img|iframe|object|embed)\b", page)
+    tags = re.findall(r"<[^>]*>", page)
+    assert [tag for tag in tags if not OURS.fullmatch(tag)] == []
+    for tag in tags:
+        assert not re.search(r"\son[a-z]+=|javascript:|//" + ELSEWHERE, re.sub(r'(?:value|href)="[^"]*"', "", tag))
+        for target in re.findall(r'(?:href|action)="([^"]*)"', tag):
+            assert target.startswith(("/", "#")), target
+            assert not target.startswith("//")
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_hostile_text_is_text_on_every_page(visit, path):
+    answer = await visit.open(path)
+    assert answer.status_code in {200, 422}, answer.text
+    harmless(answer.text)
+    assert "unsafe" not in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_form_that_changes_something_carries_the_token(visit, path):
+    page = (await visit.open(path)).text
+    for form in re.findall(r"<form\b.*?</form>", page, re.DOTALL):
+        assert 'method="get"' in form or token_in(form)
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_gateway_that_is_gone_or_refuses_is_reported_on_every_page(gateway, visit, path):
+    gateway.refuse = 503, ErrorInfo(code="kafka_unavailable", message="Kafka is gone", suggested_action="wait a little")
+    answer = await visit.open(path)
+    assert answer.status_code in {422, 503}
+    if answer.status_code == 503:
+        assert "Kafka is gone" in answer.text
+        assert "What to do: wait a little" in answer.text
+
+
+POSTS = [f"{LETTER}/redrive", f"{LETTER}/discard", f"{LETTER}/edit", "/dead-letters/all/discard?tenant=acme"]
+
+
+@pytest.mark.parametrize("path", POSTS)
+async def test_a_form_without_the_visitors_token_changes_nothing(gateway, visit, path):
+    await visit.open("/login")
+    answer = await visit.http.post(path, data={"form_token": "x" * 43, "by": "ann", "reason": "x", "value": "{}"})
+    assert answer.status_code == 403
+    assert sent(gateway) == []
+
+
+async def test_the_payload_is_read_only_when_it_is_asked_for(gateway, visit):
+    page = (await visit.open(LETTER)).text
+    assert gateway.asked[-1].url.params["contents"] == "false"
+    assert "Show decoded" in page
+    assert "objective" not in said(page).partition("Payload")[2].partition("Original headers")[0]
+    await visit.open(f"{LETTER}?show=hex")
+    assert gateway.asked[-1].url.params["contents"] == "true"
+
+
+async def test_a_payload_is_shown_decoded_raw_or_withheld(gateway, visit):
+    gateway.payload = Bytes(base64="/wD+")
+    assert "not text" in (await visit.open(f"{LETTER}?show=text")).text
+    assert "ff 00 fe" in (await visit.open(f"{LETTER}?show=hex")).text
+    gateway.payload = Bytes()
+    assert "may not see contents" in (await visit.open(f"{LETTER}?show=text")).text
+    gateway.payload = Bytes(text="x" * 20_001)
+    page = (await visit.open(f"{LETTER}?show=text")).text
+    assert "x" * 20_000 in page
+    assert "x" * 20_001 not in page
+    assert "beginning only" in page
+
+
+def test_raw_bytes_are_shown_with_their_offsets():
+    assert hex_dump(b"A\x00" + bytes(range(32, 48))).splitlines()[0].startswith("000000  41 00 20")
+    assert len(hex_dump(b"x" * 9000).splitlines()) == 256
+
+
+def test_json_in_a_form_is_given_back_as_it_was():
+    value = {"a": "\u202e\u200b\x9b\U000e0068 zwölf 東京", "b": [1, 2.5, None, True]}
+    text = to_edit(json.dumps(value))
+    assert not HIDDEN.search(text)
+    assert "東京" in text
+    assert object_in(text) == value
+    assert object_in(escaped(json.dumps(value, ensure_ascii=False))) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("{", "line 1"), ("[]", "not a JSON object"), ('{"a": NaN}', "NaN"), ("[" * 100_000, "nested")]
+)
+def test_json_that_cannot_be_read_names_its_fault(text, says):
+    with pytest.raises(ValueError, match=says):
+        object_in(text)
+
+
+async def test_an_edit_is_checked_shown_and_then_published(gateway, visit):
+    gateway.text = "plain"
+    form = {"value": '{"objective": "count"}', "reason": "misspelt", "by": "ann"}
+    checked = await visit.send(f"{LETTER}/edit", do="check", **form)
+    assert checked.status_code == 200
+    assert "The payload is valid" in checked.text
+    assert "plain" in said(checked.text).partition("Changes")[2]
+    path, body = sent(gateway)[0]
+    assert path == f"/v1/dead-letters/{NAME}/edit"
+    assert body == {
+        "value": {"objective": "count"},
+        "reason": "misspelt",
+        "dry_run": True,
+        "again": False,
+        "by": "ann",
+    }
+    done = await visit.send(f"{LETTER}/edit", do="redrive", **form)
+    assert (done.status_code, done.headers["location"]) == (303, f"{LETTER}?notice=edit")
+    assert sent(gateway)[1][1]["dry_run"] is False
+
+
+async def test_an_edit_that_is_refused_keeps_what_was_written(gateway, visit):
+    gateway.text = "plain"
+    wrong = await visit.send(f"{LETTER}/edit", do="check", value='{"objective": \u202e', reason="because", by="ann")
+    assert wrong.status_code == 422
+    assert "line 1" in wrong.text
+    assert "because" in wrong.text
+    assert "\\u202e" in wrong.text
+    assert 'aria-invalid="true"' in wrong.text
+    gateway.refuse_posts = 422, ErrorInfo(code="invalid_edit", message="budget.tokens: too small", suggested_action="x")
+    refused = await visit.send(f"{LETTER}/edit", do="redrive", value='{"mine": 1}', reason="because", by="ann")
+    assert refused.status_code == 422
+    assert "budget.tokens: too small" in refused.text
+    assert "&#34;mine&#34;: 1" in refused.text
+    no_reason = await visit.send(f"{LETTER}/edit", do="redrive", value='{"mine": 1}', by="ann")
+    assert no_reason.status_code == 422
+    assert "needs a reason" in no_reason.text
+
+
+async def test_a_letter_that_cannot_be_edited_says_why_and_has_no_form(gateway, visit):
+    gateway.text, gateway.editable = "an order of a person", []
+    assert "Edit and redrive" not in (await visit.open(LETTER)).text
+    page = (await visit.open(f"{LETTER}/edit")).text
+    assert "an order of a person" in page
+    assert "<textarea" not in page
+    gateway.editable, gateway.payload = ["objective"], Bytes(text='{"a": "' + "x" * 100_000 + '"}')
+    assert "waggle dlq edit" in (await visit.open(f"{LETTER}/edit")).text
+
+
+@pytest.mark.parametrize("verb", ["redrive", "discard"])
+async def test_one_letter_is_handled_after_a_confirmation(gateway, visit, verb):
+    gateway.text = "plain"
+    assert (await visit.send(f"{LETTER}/{verb}", by="ann", again="1")).status_code == 422
+    assert sent(gateway) == []
+    answer = await visit.send(f"{LETTER}/{verb}", by="ann", reason="fixed")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{LETTER}?notice={verb}")
+    assert sent(gateway) == [(f"/v1/dead-letters/{NAME}/{verb}", {"reason": "fixed", "by": "ann"})]
+
+
+async def test_an_unknown_verb_is_no_page(visit):
+    assert (await visit.open(f"{LETTER}/burn")).status_code == 404
+    assert (await visit.open("/dead-letters/all/burn?topic=tasks")).status_code == 404
+    assert (await visit.send("/dead-letters/all/burn?tenant=acme", expected="1")).status_code == 404
+
+
+async def test_without_a_filter_nothing_is_selected(gateway, visit):
+    page = await visit.open("/dead-letters/all/discard")
+    assert page.status_code == 422
+    assert "Without a filter" in page.text
+    answer = await visit.send("/dead-letters/all/discard", reason="x", by="ann", expected="1")
+    assert answer.status_code == 422
+    assert sent(gateway) == []
+
+
+async def test_many_need_the_number_to_be_typed(gateway, visit):
+    gateway.letters, gateway.text = 51, "plain"
+    page = (await visit.open("/dead-letters/all/discard?topic=tasks")).text
+    assert "Type <strong>51</strong>" in page
+    form = {"topic": "tasks", "reason": "old", "by": "ann", "expected": "51", "until": "2026-01-01T00:00:00+00:00"}
+    for typed in ("", "50", "5100"):
+        assert (await visit.send("/dead-letters/all/discard", typed=typed, **form)).status_code == 422
+    assert sent(gateway) == []
+    done = await visit.send("/dead-letters/all/discard", typed="51", **form)
+    assert done.status_code == 200
+    [(path, body)] = sent(gateway)
+    assert path == "/v1/dead-letters/discard"
+    assert body["letters"] == {"topic": "tasks", "until": "2026-01-01T00:00:00+00:00", "limit": 500}
+
+
+async def test_each_outcome_is_a_line_and_hostile_text_in_it_is_text(gateway, visit):
+    answer = await visit.send("/dead-letters/all/redrive", error="defect", expected="2", by="ann")
+    assert answer.status_code == 200
+    harmless(answer.text)
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    page = said(answer.text)
+    assert "1 of 2" in page
+    assert "2 of 2" in page
+    assert "There may be more that match" in page
+    assert answer.text.rstrip().endswith("</html>")
+
+
+async def test_an_order_for_many_that_is_refused_shows_the_reason(gateway, visit):
+    gateway.refuse_posts = 403, ErrorInfo(code="forbidden", message="not yours", suggested_action="ask an operator")
+    answer = await visit.send("/dead-letters/all/redrive", error="defect", expected="2", by="ann", reason="kept text")
+    assert answer.status_code == 422
+    assert "ask an operator" in answer.text
+    assert "kept text" in answer.text
+
+
+async def test_links_of_a_list_keep_its_filters_and_its_tenant(gateway, visit):
+    gateway.text = "plain"
+    page = (await visit.open("/dead-letters?topic=tasks&age=1h&tenant=acme&state=open")).text
+    targets = re.findall(r'href="(/dead-letters/all/[^"]*)"', page)
+    assert len(targets) == 2
+    for target in targets:
+        query = parse_qs(target.replace("&amp;", "&").partition("?")[2])
+        assert query == {"topic": ["tasks"], "age": ["1h"], "tenant": ["acme"]}
+    asked = gateway.asked[-1].url.params
+    assert (asked["topic"], asked["tenant"], asked["state"]) == ("tasks", "acme", "open")
+    assert "since" in asked
+
+
+async def test_an_unknown_key_leads_to_the_login_from_every_page():
+    async with visiting(pages_over(Operations(keys=("wgl_known",)), Memory())) as visit:
+        for path in PAGES:
+            answer = await visit.open(path)
+            assert answer.status_code == 422 or answer.headers["location"].startswith("/login"), path
+
+
+async def test_empty_lists_say_so(gateway, visit):
+    gateway.letters = 0
+    assert "There are no open dead letters" in (await visit.open("/dead-letters")).text
+    assert "No dead letter matches" in (await visit.open("/dead-letters?topic=x")).text
+    assert "No open dead letter matches" in (await visit.open("/dead-letters/all/redrive?topic=x")).text
