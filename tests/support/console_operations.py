@@ -21,19 +21,36 @@ from tests.support.console import HOSTILE, NOW, Gateway
 NAME = "tasks.dlt/0/17"
 LETTER = f"/dead-letters/{NAME}"
 
-PAGES = [
-    "/dead-letters",
-    "/dead-letters?state=any&topic=%3Cscript%3E&error=%22onfocus%3D1&age=7d&tenant=acme&limit=50",
-    LETTER,
-    f"{LETTER}?show=text&notice=edit",
-    f"{LETTER}?show=hex",
-    f"{LETTER}/redrive",
-    f"{LETTER}/discard",
-    f"{LETTER}/edit",
-    "/dead-letters/all/redrive?topic=tasks",
-    "/dead-letters/all/discard?error=defect",
-    "/dead-letters/all/discard",
+PLAIN = "the field `objective` is missing"
+
+_ONE = "/dead-letters/{topic}/{partition}/{offset}"
+_ALL = "/dead-letters/all/{verb}"
+
+TABLE = [
+    ("/dead-letters", "/dead-letters", "operations"),
+    (
+        "/dead-letters",
+        "/dead-letters?state=any&topic=%3Cscript%3E&error=%22onfocus%3D1&age=7d&tenant=acme&limit=50",
+        "hostile operations",
+    ),
+    ("/dead-letters", "/dead-letters", "no operations"),
+    (_ONE, LETTER, "operations"),
+    (_ONE, f"{LETTER}?show=text&notice=edit", "hostile operations"),
+    (_ONE, f"{LETTER}?show=hex", "operations"),
+    (f"{_ONE}/edit", f"{LETTER}/edit", "operations"),
+    (f"{_ONE}/edit", f"{LETTER}/edit", "hostile operations"),
+    (f"{_ONE}/edit", f"{LETTER}/edit", "operations", '[name="do"][value="check"]'),
+    (f"{_ONE}/{{verb}}", f"{LETTER}/redrive", "hostile operations"),
+    (f"{_ONE}/{{verb}}", f"{LETTER}/discard", "operations"),
+    (_ALL, "/dead-letters/all/redrive?topic=tasks", "operations"),
+    (_ALL, "/dead-letters/all/redrive?topic=tasks", "hostile operations"),
+    (_ALL, "/dead-letters/all/discard?error=defect", "many operations"),
+    (_ALL, "/dead-letters/all/discard", "operations"),
+    (_ALL, "/dead-letters/all/discard?topic=tasks", "no operations"),
 ]
+"""Routes of operators, their pages, and the gateway that puts each in its state; a button that is pressed there."""
+
+PAGES = sorted({each[1] for each in TABLE})
 """Pages of operators."""
 
 
@@ -125,3 +142,18 @@ def handled(text: str) -> DeadLetterHandled:
 
 def _json(model) -> httpx.Response:
     return httpx.Response(200, content=model.model_dump_json())
+
+
+def _counted(letters: int) -> Operations:
+    gateway = Operations(PLAIN)
+    gateway.letters = letters
+    return gateway
+
+
+STATES = {
+    "operations": lambda: Operations(PLAIN),
+    "hostile operations": Operations,
+    "no operations": lambda: _counted(0),
+    "many operations": lambda: _counted(60),
+}
+"""Gateways by the state that their answers put a page in."""

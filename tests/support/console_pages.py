@@ -11,6 +11,7 @@ import httpx
 from schemas.api.runs import ApprovalPage, RunPage
 from schemas.error import ErrorInfo
 from tests.support.console import HOSTILE, RUN, Gateway
+from tests.support.console_operations import STATES, TABLE
 
 PLAIN = "Send the summary of the incident to anna@firm.example"
 
@@ -45,6 +46,7 @@ GATEWAYS: Mapping[str, Callable[[], Gateway]] = {
     "unknown": lambda: _gateway(refuse=(404, _UNKNOWN)),
     "unavailable": lambda: _gateway(refuse=(503, _GONE)),
     "locked": lambda: Gateway(PLAIN, keys=("wgl_key",)),
+    **STATES,
 }
 """Gateways by the state that their answers put a page in."""
 
@@ -85,6 +87,7 @@ PAGES: tuple[Shown, ...] = (
     Shown("/runs/{run_id}/orders/{name}", f"/runs/{RUN}/orders/nothing"),
     *_states("/login", "/login?after=/inbox", "plain", "locked"),
     Shown("", "/no-such-page"),
+    *(Shown(*each) for each in TABLE),
 )
 """The table. `route` as the console declares it; empty for an address without one."""
 
