@@ -7,6 +7,9 @@ from pydantic import Field
 from schemas.message import Amount, Id, Instant, Part, Slug
 from schemas.plan import Effect
 
+BY_PERSON = "person"
+"""Rule of a call that a person refused."""
+
 
 class ActingCall(Part):
     """One call of a tool that acts outside its run, with its outcome. `work_id` and `call` identify its place."""

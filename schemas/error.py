@@ -23,5 +23,8 @@ INVALID_ARGUMENTS, TIMEOUT, TOOL_FAILED = "invalid_arguments", "timeout", "tool_
 TOOL_ERROR = "tool_error"
 """Code of a ToolError: the tool reports a failure; it may have taken partial effect."""
 
+REFUSED_BY_PERSON = "refused_by_person"
+"""Code of a ToolError: a person decided that the call is not made; the message has their words."""
+
 MAY_HAVE_HAPPENED = frozenset({OUTCOME_UNKNOWN, TIMEOUT, TOOL_FAILED, TOOL_ERROR, "invalid_output", "server_lost"})
 """Codes of errors after which a call may have taken effect, in whole or in part."""

@@ -111,6 +111,7 @@ class Settlement(Part):
     risk: Risk | None = Field(None, description="Of an edit: highest risk of the call that this permits.")
     moves: dict[str, Amount] = Field(default_factory=dict, description="Of an edit: largest amounts it permits.")
     recipients: int | None = Field(None, ge=0, le=MOST, description="Of an edit: most destinations it permits.")
+    by: str | None = Field(None, max_length=200, description="Person who decided, if recorded.")
     reverify: bool = Field(False, description="The reads of this work are repeated first, and must be unchanged.")
 
     @property

@@ -76,6 +76,8 @@ class Action:
     """`sameness_of` a tool call: equal for equal calls at other places and in other work."""
     stated_confidence: float | None = None
     """The model's own confidence in this very call, if it gave one."""
+    edited_by: str | None = None
+    """Person who put the arguments in place of the model's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from schemas.plan import Effect, Risk
+from schemas.step import Settlement
 from shared.authorization.action import Action, ToolTraits
 from shared.authorization.context import PolicyContext
 from shared.authorization.destinations import MOST_PLACES, Trusted, places
@@ -93,6 +94,14 @@ class RuleInput:
     def is_high(self) -> bool:
         """True if the risk is high or critical."""
         return _RISKS.index(self.risk) >= _HIGH
+
+    def beyond(self, permitted: Settlement) -> str:
+        """Return in what the call exceeds the limits of a permission to change it, as text; empty if in nothing."""
+        highest = _RISKS.index(permitted.risk) if permitted.risk else -1
+        most = permitted.moves | {"destinations": permitted.recipients or 0}
+        moved = moved_by(self.tool, self.action.arguments) | {"destinations": self.recipients}
+        passed = [f"{much:g} {what}" for what, much in moved.items() if much > most.get(what, 0)]
+        return "; ".join([*([f"{self.risk} risk"] if _RISKS.index(self.risk) > highest else []), *passed])
 
     @property
     def too_much(self) -> str:

@@ -62,10 +62,15 @@ def _limited(case: RuleInput) -> Ruling | None:
 
 
 def _approved(case: RuleInput) -> Ruling | None:
-    """Allow exactly the call that a person has approved, until the approval expires."""
+    """Allow exactly the call that a person has approved, until the approval expires.
+
+    A call that a person has changed may not be riskier than the one that was proposed.
+    """
     said = case.context.settled.get(case.action.call)
     if said is None or not said.permits(case.action.digest, case.context.now):
         return None
+    if said.arguments is not None and (beyond := case.beyond(said)):
+        return Ask("approval", f"a person changed the call, which now goes further: {beyond}", case.risk)
     return Allow("approval", f"permitted by a person, {said.request_id}")
 
 

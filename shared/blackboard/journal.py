@@ -28,6 +28,18 @@ INTENT = "/intent"
 REFUSED = "/refused"
 """Suffix of an entry that records why a call was not made."""
 
+EDITED = "/edited"
+"""Suffix of an entry that records the arguments a person has put in place of a call's own."""
+
+ASKED = "/question"
+"""Suffix of an entry that records the answer to an agent's own question."""
+
+REVERIFIED = "/reverified"
+"""Suffix of an entry that records which decisions led to a repetition of the reads before a call."""
+
+NOT_A_CALL = (INTENT, REFUSED, EDITED, ASKED, REVERIFIED)
+"""Suffixes of entries at the place of a call that count as no call."""
+
 OF = "/of"
 """Suffix of an entry that identifies the request another entry answers; separate, for older readers."""
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from schemas.acting import ActingCall
+from schemas.acting import BY_PERSON, ActingCall
 from schemas.event import HelpRequested
 from shared.authorization import sameness_of, tool_named
 from shared.runs.run import Run, handoff_name
@@ -14,9 +14,6 @@ MOST_RECORDS = 300
 
 MOST_IN_FULL = 50
 """Acting calls kept with arguments and results; older ones keep only what identifies equal calls."""
-
-BY_PERSON = "person"
-"""Rule of a call that a person refused."""
 
 _BARE: dict[str, Any] = {"arguments": "", "result": "", "reason": ""}
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from schemas.acting import BY_PERSON
+from schemas.error import REFUSED_BY_PERSON, ErrorInfo
 from schemas.plan import Risk
 from schemas.question import Background
 from schemas.step import Handoff
@@ -117,7 +119,7 @@ class ActionAuthorizer:
         if isinstance(verdict, Allow) and not dry:
             await self._check_not_under_way(case, verdict)
         if isinstance(verdict, Deny):
-            self.effects.mark_refused(call, verdict.rule, verdict.reason)
+            self._mark_refused(call, verdict)
         return verdict
 
     async def _charge(self, case: RuleInput, verdict: Ruling) -> Ruling:
@@ -154,13 +156,22 @@ class ActionAuthorizer:
         """Record the verdict on a call made, or refused, in an earlier delivery of this try, as of that time."""
         case = RuleInput(self._action(call), self._knowledge.situation(call.tool, as_of=call.place))
         verdict = judge(case)
-        if refused is not None and not isinstance(verdict, Deny):
+        if refused is not None and refused.code == REFUSED_BY_PERSON:
+            verdict = Deny("approval", refused.info)
+        elif refused is not None and not isinstance(verdict, Deny):
             verdict = Deny("budget", refused.info)
         elif refused is None and not isinstance(verdict, Allow | Known):
             verdict = Allow("journal", "it was made before")
         if isinstance(verdict, Deny):
-            self.effects.mark_refused(call, verdict.rule, verdict.reason)
+            self._mark_refused(call, verdict)
         self._append(case, verdict)
+
+    def refused_by_person(self, call: ParsedToolCall, error: ErrorInfo) -> Deny:
+        """Record that a person decided against the call. It is not charged."""
+        verdict = Deny("approval", error)
+        self._record(self._case(self._action(call)), verdict)
+        self._mark_refused(call, verdict)
+        return verdict
 
     def planned_effect(self, call: ParsedToolCall, verdict: Allow | Ask) -> PlannedEffect:
         """Return the call as a dry run reports it."""
@@ -171,7 +182,7 @@ class ActionAuthorizer:
             tool=tool.name,
             source=tool.source,
             arguments=json.dumps(call.arguments, ensure_ascii=False),
-            digest=self._digest(call),
+            digest=self.digest(call),
             risk=self._case(self._action(call)).risk,
             effect=tool.effect,
             verdict="ask" if isinstance(verdict, Ask) else "allow",
@@ -195,11 +206,15 @@ class ActionAuthorizer:
         if origin is not None:
             self.taint.enter(origin)
 
-    def _digest(self, call: ParsedToolCall) -> str:
+    def digest(self, call: ParsedToolCall) -> str:
         """Return the digest of exactly this call of this work."""
         handoff = self.handoff
         tool = tool_named(call.tool.source, call.tool.name) if call.tool else ""
         return digest_of(handoff.tenant, handoff.run_id, handoff.idempotency_key, call.place, tool, call.arguments)
+
+    def _mark_refused(self, call: ParsedToolCall, verdict: Deny) -> None:
+        by_person = verdict.error.code == REFUSED_BY_PERSON
+        self.effects.mark_refused(call, BY_PERSON if by_person else verdict.rule, verdict.reason)
 
     def _deny_last(self, place: str, error: Mapping[str, Any]) -> None:
         """Turn the verdict on the last call into a denial if the limits its tool shares with others refused it."""
@@ -222,9 +237,10 @@ class ActionAuthorizer:
             call.tool,
             call.arguments,
             invalid,
-            digest=self._digest(call),
+            digest=self.digest(call),
             sameness=same,
             stated_confidence=call.stated_confidence,
+            edited_by=call.edited_by,
         )
 
     def _case(self, action: Action, used_up: WaggleError | None = None) -> RuleInput:

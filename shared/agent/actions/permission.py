@@ -17,6 +17,9 @@ from shared.tools import Tool
 _MOST_SHOWN = 50
 """Latest origins and earlier calls that a request lists."""
 
+_MOST_RECIPIENTS = 1_000_000
+"""Number that stands for more."""
+
 _LONGEST_QUESTION, _LONGEST_OBJECTIVE = 2_000, 20_000
 """Characters."""
 
@@ -64,7 +67,8 @@ def permission_for(case: RuleInput, ask: Ask, evidence: Evidence) -> NeedsHuman:
         stated_confidence=action.stated_confidence,
         parameters=tool.schema,
         moves=amounts(tool, action.arguments),
-        recipients=case.recipients,
+        recipients=min(case.recipients, _MOST_RECIPIENTS),
+        edited_by=action.edited_by,
         origins=list(evidence.origins)[-_MOST_SHOWN:],
         tried=list(evidence.tried)[-_MOST_SHOWN:],
         usage=evidence.usage,

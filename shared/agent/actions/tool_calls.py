@@ -24,6 +24,10 @@ class ParsedToolCall(NamedTuple):
     """The error in the request, if any."""
     stated_confidence: float | None = None
     """The model's own confidence in this call, if it gave one."""
+    edited_by: str | None = None
+    """Person who changed the arguments."""
+    instead_of: str = ""
+    """The arguments of the request, as JSON, if a person changed them."""
 
 
 class ToolResult(NamedTuple):

@@ -14,7 +14,7 @@ from schemas.budget import Usage
 from schemas.step import Handoff
 from shared.agent.spending.usage import UsageCounter
 from shared.blackboard import OUTAGES, Journal
-from shared.blackboard.journal import INTENT, LOST, REFUSED
+from shared.blackboard.journal import INTENT, LOST, NOT_A_CALL
 from shared.blackboard.ledger import NANO, Amounts, Attempt, Ledger, ReservationStatus, Reserved
 from shared.errors import TerminalError, Unwanted
 from shared.llm import Reply
@@ -225,7 +225,7 @@ def _try_of(entry: Any) -> int | None:
 
 
 def _is_tool_call(name: str) -> bool:
-    return "/call-" in f"/{name}" and LOST not in name and not name.endswith((INTENT, REFUSED))
+    return "/call-" in f"/{name}" and LOST not in name and not name.endswith(NOT_A_CALL)
 
 
 def _check_wanted(reserved: Reserved) -> None:

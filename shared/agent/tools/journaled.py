@@ -7,6 +7,7 @@ from schemas.error import TOOL_ERROR, ErrorInfo
 from schemas.verdict import PlannedEffect
 from shared.agent.actions import ParsedToolCall, ToolResult, answer_from
 from shared.agent.handoff_run import HandoffRun
+from shared.agent.tools.decisions import refusal, resolution, with_edit, with_note
 from shared.agent.tools.identity import check_identity, identity_of
 from shared.agent.tools.making import make_call, outcome_unknown, tool_context
 from shared.agent.tools.toolbox import Toolbox
@@ -30,7 +31,7 @@ class JournaledToolCalls:
         NeedsHuman for a call that needs an approval, and for an intent without a result, since the call may have
         happened. The operator's resolution is then the result, over anything the journal has or has lost.
         """
-        call = self.toolbox.parse(place, request)
+        call = await with_edit(self.handoff_run, self.toolbox, self.toolbox.parse(place, request))
         check_identity(self.handoff_run.journal, place, identity_of(self.handoff_run, call))
         return self._result(call, await self._recorded_or_new(call, own=own))
 
@@ -42,6 +43,8 @@ class JournaledToolCalls:
             return await self._replay(call, own=own)
         if call.place + REFUSED in journal:
             return self._replay_refusal(call, own=own)
+        if (error := self._refusal(call)) is not None:
+            return await self._refuse(call, self.handoff_run.authorizer.refused_by_person(call, error))
         if self._is_uncertain(call):
             self.handoff_run.authorizer.effects.mark_started(call)
             raise outcome_unknown(self.handoff_run, call)
@@ -68,7 +71,7 @@ class JournaledToolCalls:
         """
         handoff_run = self.handoff_run
         await handoff_run.report_progress(f"{call.request.name} denied by `{verdict.rule}`: {verdict.reason}"[:200])
-        answer = self.toolbox.refuse(call, ToolError.of(verdict.error))
+        answer = with_note(call, self.toolbox.refuse(call, ToolError.of(verdict.error)))
         if not handoff_run.applies_plan:
             await handoff_run.journal.write(call.place + REFUSED, answer, of=identity_of(handoff_run, call))
         return answer
@@ -90,7 +93,12 @@ class JournaledToolCalls:
         settlement = self.handoff_run.handoff.settled.get(call.place)
         if settlement is None or settlement.repeats or not self.toolbox.must_not_repeat(call):
             return None
-        return json.dumps({"settled_by_a_person": settlement.answer}, ensure_ascii=False)
+        return None if refusal(settlement) else with_note(call, resolution(settlement))
+
+    def _refusal(self, call: ParsedToolCall) -> ErrorInfo | None:
+        """Return the decision of a person against a call that was not started."""
+        started = self.handoff_run.journal.entries().get(call.place + INTENT) is not None
+        return None if started else refusal(self.handoff_run.handoff.settled.get(call.place))
 
     def _is_uncertain(self, call: ParsedToolCall) -> bool:
         """Return True for a call with an intent, no result and no later resolution: a permission is for one call."""
@@ -108,6 +116,7 @@ class JournaledToolCalls:
         return self._learn(call, answer)
 
     async def _record(self, call: ParsedToolCall, answer: str) -> str:
+        answer = with_note(call, answer)
         handoff_run, error = self.handoff_run, json.loads(answer).get("error")
         if error and handoff_run.applies_plan:  # the ledger counts it when the handoff is answered
             await self._leave_open(call, error["code"])

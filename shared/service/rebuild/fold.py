@@ -7,7 +7,7 @@ from schemas.budget import Usage
 from schemas.event import Moved, ResultReleased, RunEvent, RunStarted
 from schemas.log import JournalWritten, LoggedEvent, RunChanged
 from schemas.registry import EVENTS
-from shared.blackboard.journal import INTENT, LOST, OF, REFUSED
+from shared.blackboard.journal import LOST, NOT_A_CALL, OF
 from shared.blackboard.ledger import Amounts, RunLedger
 from shared.runs import ENDS, Run, replay
 from shared.service.rebuild.acting_calls import acting_calls
@@ -190,6 +190,6 @@ def cost_of(name: str, entry: Any) -> Cost | None:
             return Cost(name, entry.get("attempt", ""), spent, answered=True)
         case None:
             return None
-        case _ if "/call-" in name and not name.endswith((INTENT, REFUSED, OF)):
+        case _ if "/call-" in name and not name.endswith((*NOT_A_CALL, OF)):
             return Cost(name, "", Amounts(tool_calls=1))
     return None
