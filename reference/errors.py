@@ -158,6 +158,7 @@ _GATEWAY = {
 _CONSOLE = {
     "unknown_key": ("the gateway does not know the key of the login", "copy it again, or ask an operator for one"),
     "no_key_needed": ("the gateway requires no key, so there is nothing to log in to", "use the console without"),
+    "invalid_task": ("the form of a task has wrong fields", "correct the marked fields"),
     "empty_filter": ("an order for all that match has no filter", "choose a topic, an error, an age or a tenant"),
     "missing_field": ("the form lacks a reason or a decision", "fill it in and send the form again"),
     "unknown_page": ("the console has no such page", "use the links of the page"),

@@ -34,9 +34,9 @@ async def form_of(request: Request, secret: str, largest: int = LARGEST_FORM) ->
     try:
         given = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"))
     except ValueError:
-        raise _refused(400, "invalid_form", "the form cannot be read") from None
+        raise refused_form(400, "invalid_form", "the form cannot be read") from None
     if not is_form_token(secret, given.get(TOKEN, "")):
-        raise _refused(403, "wrong_form_token", "this form belongs to another session, or to none")
+        raise refused_form(403, "wrong_form_token", "this form belongs to another session, or to none")
     return {name: value.strip().replace("\r\n", "\n") for name, value in given.items()}
 
 
@@ -47,12 +47,13 @@ async def _body(request: Request, largest: int) -> bytes:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > largest:
-                    raise _refused(413, "too_large", f"the form has more than {largest:,} bytes")
+                    raise refused_form(413, "too_large", f"the form has more than {largest:,} bytes")
     except TimeoutError:
-        raise _refused(408, "too_slow", "the form did not arrive in time") from None
+        raise refused_form(408, "too_slow", "the form did not arrive in time") from None
     return bytes(body)
 
 
-def _refused(status: int, code: str, message: str) -> FormRefused:
+def refused_form(status: int, code: str, message: str) -> FormRefused:
+    """Return the refusal of a form, which is opened again and sent from there."""
     action = "open the page again and send the form from there"
     return FormRefused(status, ErrorInfo(code=code, message=message, suggested_action=action))

@@ -16,7 +16,7 @@ from schemas.api.trace import RunTrace
 from schemas.error import ErrorInfo
 from schemas.event import State
 from schemas.stop import WorkStopped
-from schemas.task import Result
+from schemas.task import Attachment, Result
 
 LARGEST_ANSWER = 32 * 1_048_576
 """Bytes of one answer that are read: 32 MiB."""
@@ -121,10 +121,23 @@ class Gateway:
         return _read(Released, await self._call("DELETE", f"/v1/stops/{quote(scope, safe='')}"))
 
     async def ask(
-        self, kind: type[M], method: str, path: str, params: Mapping[str, str] | None = None, body: Body = None
+        self,
+        kind: type[M],
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: Body = None,
+        key: str | None = None,
     ) -> M:
-        """Send a request and return its answer as a model. Raises GatewayFailure."""
-        return _read(kind, await self._call(method, path, params, body))
+        """Send a request and return its answer as a model. `key`: its idempotency key. Raises GatewayFailure."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return _read(kind, await self._call(method, path, params, body, headers=headers))
+
+    async def upload(self, name: str, media_type: str, content: AsyncIterator[bytes]) -> Attachment:
+        """Store a file in the archive. Raises GatewayFailure."""
+        headers = {"Content-Type": media_type}
+        answer = await self._call("POST", "/v1/files", {"name": name}, content=content, headers=headers)
+        return _read(Attachment, answer)
 
     async def ask_many(self, kind: type[M], path: str, params: Mapping[str, str] | None = None) -> list[M]:
         """Return an answer that is a list of models. Raises GatewayFailure."""
@@ -143,10 +156,12 @@ class Gateway:
         except httpx.HTTPError as gone:
             raise _unreachable(gone) from None
 
-    async def _call(self, method: str, path: str, params: Mapping[str, str] | None = None, body: Body = None) -> bytes:
+    async def _call(
+        self, method: str, path: str, params: Mapping[str, str] | None = None, body: Body = None, **request: Any
+    ) -> bytes:
         """Return the body of a successful answer. Raises GatewayFailure for any other."""
-        request: dict[str, Any] = {"json": body} if body is not None else {}
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        request |= {"json": body} if body is not None else {}
+        headers = request.pop("headers", {}) | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
         whose = {"tenant": self.tenant} if self.tenant else {}
         try:
             async with self.http.stream(

@@ -14,9 +14,13 @@ from schemas.api.dead_letters import (
     Header,
     SearchResult,
 )
+from schemas.api.tasks import Links, TaskAccepted
 from schemas.dead import DeadLetterHandled, FieldEdit
 from schemas.error import ErrorInfo
-from tests.support.console import HOSTILE, NOW, Gateway
+from schemas.event import State
+from schemas.plan import AgentCard, Risk, ToolCard
+from schemas.task import Attachment
+from tests.support.console import HOSTILE, NOW, RUN, Gateway, result, view
 
 NAME = "tasks.dlt/0/17"
 LETTER = f"/dead-letters/{NAME}"
@@ -27,6 +31,12 @@ _ONE = "/dead-letters/{topic}/{partition}/{offset}"
 _ALL = "/dead-letters/all/{verb}"
 
 TABLE = [
+    ("/submit", "/submit", "operations"),
+    ("/submit", "/submit?tenant=acme", "hostile operations"),
+    ("/submit", "/submit", "operations", '[name="do"][value="submit"]'),
+    ("/runs/{run_id}/apply", f"/runs/{RUN}/apply", "operations"),
+    ("/runs/{run_id}/apply", f"/runs/{RUN}/apply", "hostile operations"),
+    ("/runs/{run_id}/apply", f"/runs/{RUN}/apply", "no operations"),
     ("/dead-letters", "/dead-letters", "operations"),
     (
         "/dead-letters",
@@ -72,9 +82,9 @@ class Operations(Gateway):
         if self.refuse_posts:
             status, error = self.refuse_posts
             return httpx.Response(status, json={"error": error.model_dump()})
-        return self._done(request.url.path)
+        return self._done(request.url.path, request.url.params.get("name", ""))
 
-    def _done(self, path: str) -> httpx.Response:
+    def _done(self, path: str, name: str) -> httpx.Response:
         if path.endswith("/edit"):
             edits = [FieldEdit(path=self.text[:500], before=self.text[:1000], after=self.text[:1000])]
             return _json(DeadLetterEdited(name=NAME, edits=edits, more_edits=3, handled=None))
@@ -82,6 +92,12 @@ class Operations(Gateway):
             return _json(handled(self.text))
         if path.startswith("/v1/dead-letters/"):
             return httpx.Response(200, content="".join(f"{each.model_dump_json()}\n" for each in self._batch()))
+        if path == "/v1/files":
+            return _json(Attachment(name=name, uri="blob:0", size=3))
+        if path == "/v1/tasks":
+            return _json(
+                TaskAccepted(run_id="r", task_id="t", tenant="default", links=Links(self="", events="", result=""))
+            )
         return httpx.Response(202, json={"run_id": "r", "tenant": "default", "message_id": "m"})
 
     def _batch(self):
@@ -91,6 +107,15 @@ class Operations(Gateway):
             yield BatchProgress(n=number, of=self.lines, name=NAME, outcome="skipped", error=error)
 
     def _shown(self, what: str) -> httpx.Response:
+        if what == "run":
+            return _json(view(self.text, waiting=False).model_copy(update={"state": State.COMPLETE}))
+        if what == "result":
+            effects = {} if self.letters else {"effects": []}
+            return _json(result(self.text).model_copy(update={"effects_digest": "e" * 64, **effects}))
+        if what == "agents":
+            tool = ToolCard(name=self.text, description=self.text, risk=Risk.HIGH, source=f"mcp:{self.text}")
+            card = AgentCard(name="data", description=self.text, tools=[tool])
+            return httpx.Response(200, json=[card.model_dump(mode="json")])
         if what == "dead-letters":
             letters = [DeadLetterSummary(**summary_fields(self.text)) for _ in range(self.letters)]
             return _json(SearchResult(letters=letters, complete=not letters, not_looked_at=12))

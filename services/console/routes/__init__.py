@@ -1,6 +1,7 @@
 """Pages of the console, one module per subject."""
 
 from services.console.routes import (
+    apply,
     dead_letter_batch,
     dead_letter_edit,
     dead_letters,
@@ -9,6 +10,7 @@ from services.console.routes import (
     questions,
     run,
     runs,
+    submit,
 )
 
 ROUTERS = (
@@ -17,6 +19,8 @@ ROUTERS = (
     runs.router,
     run.router,
     questions.router,
+    submit.router,
+    apply.router,
     dead_letter_batch.router,
     dead_letters.router,
     dead_letter_edit.one,

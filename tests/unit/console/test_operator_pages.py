@@ -1,5 +1,6 @@
 """The operators' pages over a gateway whose answers hold hostile text, and the forms that they send."""
 
+import html
 import json
 import re
 from urllib.parse import parse_qs
@@ -8,8 +9,10 @@ import pytest
 
 from schemas.api.dead_letters import Bytes
 from schemas.error import ErrorInfo
+from schemas.task import Task
+from services.console import uploads
 from services.console.dead_letters import escaped, hex_dump, object_in, to_edit
-from tests.support.console import ELSEWHERE, HIDDEN, Memory, pages_over, said, token_in, visiting
+from tests.support.console import ELSEWHERE, HIDDEN, HOSTILE, RUN, Memory, pages_over, said, token_in, visiting
 from tests.support.console_operations import LETTER, NAME, PAGES, Operations
 from tests.unit.console.test_console_pages import OURS
 
@@ -27,7 +30,8 @@ async def visit(gateway):
 
 def sent(gateway) -> list:
     """The bodies of the orders that reached the gateway."""
-    return [(each.url.path, json.loads(each.content)) for each in gateway.asked if each.method == "POST"]
+    asked = [each for each in gateway.asked if each.method == "POST" and each.url.path != "/v1/files"]
+    return [(each.url.path, json.loads(each.content)) for each in asked]
 
 
 def harmless(page: str) -> None:
@@ -67,7 +71,13 @@ async def test_a_gateway_that_is_gone_or_refuses_is_reported_on_every_page(gatew
         assert "What to do: wait a little" in answer.text
 
 
-POSTS = [f"{LETTER}/redrive", f"{LETTER}/discard", f"{LETTER}/edit", "/dead-letters/all/discard?tenant=acme"]
+POSTS = [
+    f"/runs/{RUN}/apply",
+    f"{LETTER}/redrive",
+    f"{LETTER}/discard",
+    f"{LETTER}/edit",
+    "/dead-letters/all/discard?tenant=acme",
+]
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -256,3 +266,162 @@ async def test_empty_lists_say_so(gateway, visit):
     assert "There are no open dead letters" in (await visit.open("/dead-letters")).text
     assert "No dead letter matches" in (await visit.open("/dead-letters?topic=x")).text
     assert "No open dead letter matches" in (await visit.open("/dead-letters/all/redrive?topic=x")).text
+
+
+async def submitted(visit, files=None, path="/submit", **fields):
+    page = (await visit.http.get(path)).text
+    given = dict(re.findall(r'type="hidden" name="(nonce|kept|form_token)" value="([^"]*)"', page))
+    given = {name: html.unescape(value) for name, value in given.items()} | fields
+    return await visit.http.post(path, data=given, files=files or [("files", ("", b""))])
+
+
+async def test_a_task_is_submitted_with_all_its_fields_and_files(gateway, visit):
+    gateway.text = "plain"
+    fields = {
+        "objective": "count the orders",
+        "tenant": "shop",
+        "agent": "data",
+        "shape": "auto",
+        "constraints": "in euros\r\n\r\nno names",
+        "destinations": "*@shop.example",
+        "cost_usd": "0.5",
+        "seconds": "60",
+        "deadline": "2027-03-31 17:00",
+        "dry_run": "1",
+        "type": "report",
+    }
+    files = [("files", ("C:\\data\\a.csv", b"a,b", "text/csv")), ("files", ("b.txt", b"x" * 3_000_000, "text/plain"))]
+    answer = await submitted(visit, files, **fields)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/runs/r?tenant=shop")
+    uploads = [each for each in gateway.asked if each.url.path == "/v1/files"]
+    assert [(each.url.params["name"], each.headers["content-type"]) for each in uploads] == [
+        ("a.csv", "text/csv"),
+        ("b.txt", "text/plain"),
+    ]
+    assert len(uploads[1].content) == 3_000_000
+    assert {each.url.params["tenant"] for each in uploads} == {"shop"}
+    [(path, body)] = sent(gateway)
+    assert path == "/v1/tasks"
+    task = Task.model_validate({**body, "context": body["context"] | {"attachments": []}})
+    assert (task.shape, task.agent, task.dry_run, task.type) == ("single", "data", True, "report")
+    assert task.constraints == ["in euros", "no names"]
+    assert (task.budget.cost_usd, task.budget.seconds) == (0.5, 60)
+    assert "tokens" not in body["budget"], "an empty limit is the tenant's"
+    assert task.deadline.isoformat() == "2027-03-31T17:00:00+00:00"
+    assert len(body["context"]["attachments"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "marked", "says"),
+    [
+        ({"objective": ""}, "objective", "at least 1 character"),
+        ({"tokens": "many"}, "tokens", "valid integer"),
+        ({"cost_usd": "-1"}, "cost_usd", "greater than or equal to 0"),
+        ({"seconds": "1e400"}, "seconds", "finite"),
+        ({"shape": "single"}, "agent", "needs `agent`"),
+        ({"agent": "Not A Name"}, "agent", "pattern"),
+        ({"deadline": "soon"}, "deadline", "datetime"),
+    ],
+)
+async def test_a_wrong_field_is_marked_and_everything_else_is_kept(gateway, visit, fields, marked, says):
+    gateway.text = "report.csv"
+    given = {"objective": "count the orders", "constraints": "in euros", "dry_run": "1"} | fields
+    answer = await submitted(visit, [("files", ("report.csv", b"a,b", "text/csv"))], **given)
+    assert answer.status_code == 422
+    field = re.search(rf'<(?:input|textarea|select) id="{marked}"[^>]*>', answer.text)[0]
+    assert 'aria-invalid="true"' in field
+    assert f"wrong-{marked}" in field
+    assert says in html.unescape(re.search(rf'id="wrong-{marked}">([^<]*)', answer.text)[1])
+    assert "in euros" in answer.text
+    assert " checked" in answer.text
+    assert "report.csv" in answer.text
+    assert sent(gateway) == []
+    kept = html.unescape(re.search(r'name="kept" value="([^"]*)"', answer.text)[1])
+    again = await submitted(visit, objective="count the orders", kept=kept)
+    assert again.status_code == 303
+    [(_, body)] = sent(gateway)
+    assert [each["name"] for each in body["context"]["attachments"]] == ["report.csv"], "stored once"
+    removed = await submitted(visit, objective="count the orders", kept=kept, **{"remove-0": "1"})
+    assert removed.status_code == 303
+    assert sent(gateway)[-1][1]["context"]["attachments"] == []
+
+
+async def test_hostile_text_in_a_form_that_comes_back_is_text(gateway, visit):
+    name = HOSTILE.replace("/", "|").replace("\x00", "").replace("\\", "")[:150]
+    names = ("constraints", "destinations", "agent", "type", "deadline", "tokens", "background", "tenant", "shape")
+    given = dict.fromkeys(names, HOSTILE.replace("\x00", ""))
+    answer = await submitted(visit, [("files", (name, b"x", HOSTILE[:50]))], objective="", **given)
+    assert answer.status_code == 422
+    harmless(answer.text)
+    assert "&lt;script" in answer.text
+
+
+async def test_the_same_form_sent_twice_is_the_same_run_and_another_text_is_not(gateway, visit):
+    for objective in ("count", "count", "count more"):
+        await submitted(visit, objective=objective, nonce="n")
+    one, two, three = (each.headers["idempotency-key"] for each in gateway.asked if each.url.path == "/v1/tasks")
+    assert one == two != three
+
+
+async def test_a_refusal_of_the_gateway_keeps_the_form(gateway, visit):
+    gateway.refuse_posts = 429, ErrorInfo(code="rate_limited", message="too many tasks", suggested_action="wait 9 s")
+    answer = await submitted(visit, objective="count the orders")
+    assert answer.status_code == 429
+    assert "wait 9 s" in answer.text
+    assert "count the orders</textarea>" in answer.text
+    gateway.refuse_posts = (
+        413,
+        ErrorInfo(code="too_large", message="too large a file", suggested_action="split it"),
+    )
+    answer = await submitted(visit, [("files", ("a.bin", b"x", "x/y"))], objective="count the orders")
+    assert answer.status_code == 413
+    assert 'id="wrong-files"' in answer.text
+
+
+@pytest.mark.parametrize("what", ["a part that is none", "no boundary", "too many files", "another form"])
+async def test_a_form_that_cannot_be_read_is_refused(gateway, visit, what):
+    await visit.open("/login")
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    if what == "no boundary":
+        answer = await visit.http.post("/submit", content=b"--x", headers={"Content-Type": "multipart/form-data"})
+    elif what == "too many files":
+        answer = await submitted(visit, [("files", (f"{n}.txt", b"x")) for n in range(21)], objective="count")
+    elif what == "another form":
+        answer = await visit.http.post("/submit", data={"objective": "count"})
+    else:
+        answer = await visit.http.post("/submit", content=b"garbage\r\n--x--", headers=headers)
+    assert answer.status_code in {400, 403}, answer.text
+    assert sent(gateway) == []
+
+
+async def test_files_of_another_session_are_not_passed_on(gateway, visit):
+    await visit.open("/login")
+    answer = await visit.http.post("/submit", data={"form_token": "x" * 43}, files=[("files", ("a", b"x"))])
+    assert answer.status_code == 403
+    assert all(each.method == "GET" for each in gateway.asked)
+
+
+async def test_a_form_with_more_bytes_than_it_may_have_is_cut_off(gateway, visit, monkeypatch):
+    monkeypatch.setattr(uploads, "LARGEST", 1_000_000)
+    answer = await submitted(visit, [("files", ("a", b"x" * 1_100_000))], objective="count")
+    assert answer.status_code == 413
+    assert all(each.method == "GET" for each in gateway.asked)
+
+
+async def test_the_calls_of_a_dry_run_are_shown_and_applied_by_their_digest(gateway, visit):
+    gateway.text = "plain"
+    page = (await visit.open(f"/runs/{RUN}/apply")).text
+    for words in ("high risk", "needs a person", "irreversible", "plain"):
+        assert words in said(page)
+    digest = re.search(r'name="digest" value="([^"]*)"', page)[1]
+    assert digest == "e" * 64
+    answer = await visit.send(f"/runs/{RUN}/apply", digest=digest, by="ann")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/runs/{RUN}")
+    assert sent(gateway) == [(f"/v1/runs/{RUN}/carry-out", {"digest": digest, "by": "ann"})]
+    gateway.refuse_posts = (
+        409,
+        ErrorInfo(code="not_awaited", message="other calls", suggested_action="review them"),
+    )
+    refused = await visit.send(f"/runs/{RUN}/apply", digest="0" * 64, by="ann")
+    assert refused.status_code == 409
+    assert "review them" in refused.text
