@@ -192,6 +192,7 @@ class StepAsked(RunEvent):
     options: list[str]
     call: str | None = None
     proposal: Proposal | None = None
+    kind: Kind | None = None
     background: Background | None = None
 
 
@@ -251,6 +252,7 @@ class HelpAnswered(RunEvent):
     reply: Reply | None = Field(None, description="The answer; null from an earlier version: as `decision` says.")
     arguments: str | None = Field(None, description="Of an edit: the new arguments, as JSON.")
     votes: list[Vote] = Field(default_factory=list, description="Answers of all people it took.")
+    reverify: bool = Field(False, description="The reads behind the call are repeated before it is made.")
 
 
 class AnswerGiven(RunEvent):

@@ -22,7 +22,7 @@ from schemas.message import (
     Slug,
 )
 from schemas.plan import AgentCard, Plan, Risk
-from schemas.question import Background
+from schemas.question import Background, Kind
 from schemas.task import Artefact, Priority, Shape, TaskContext
 from schemas.verdict import Judgement, PlannedEffect, Proposal
 from schemas.versions import Versions
@@ -264,4 +264,5 @@ class HelpAsked(Answer):
     options: list[str] = Field(default_factory=list)
     call: str | None = Field(None, description="Tool call concerned, if any.")
     proposal: Proposal | None = Field(None, description="That call, if it was not made and a person may permit it.")
+    kind: Kind | None = Field(None, description="Subject of the question; null: as `call` and `proposal` say.")
     background: Background | None = Field(None, description="Circumstances, if the question is not about a tool call.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from schemas.api.runs import ParkedWork, QuestionView, RunSummary, RunView
 from schemas.api.tasks import Links
@@ -15,6 +16,7 @@ from shared.runs import Run
 from shared.runs.awaiting import awaited_handoffs
 from shared.runs.clock import present_deadline
 from shared.runs.result import summary
+from shared.runs.run import OpenQuestion
 from shared.service.kill_switch import StopScope, stop_reason
 
 
@@ -103,11 +105,29 @@ def _view(run: Run, version: int, stops: Iterable[WorkStopped]) -> RunView:
         usage=run.usage,
         budget=run.task.budget,
         models=run.models,
-        waiting_for=run.request,
-        questions=[QuestionView(asked=run.request)] if run.request else [],
+        waiting_for=next((each.asked for each in run.questions.values()), None),
+        questions=[question_view(each) for each in run.questions.values()],
         error=run.error,
         parked=_parked(run, stops),
     )
+
+
+def question_view(question: OpenQuestion) -> QuestionView:
+    """Return an open question as people see it."""
+    return QuestionView.model_validate(question_fields(question))
+
+
+def question_fields(question: OpenQuestion) -> dict[str, Any]:
+    """Return the fields of a question's view."""
+    return {
+        "asked": question.asked,
+        "stage": question.stage,
+        "votes": question.votes,
+        "delegations": question.delegations,
+        "groups": question.present_groups,
+        "reminded": question.reminded,
+        "effective": question.effective,
+    }
 
 
 def _parked(run: Run, stops: Iterable[WorkStopped]) -> list[ParkedWork]:

@@ -11,13 +11,14 @@ import structlog
 from schemas.approval import CancelRun
 from schemas.message import Message
 from schemas.step import Answer
-from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
+from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
 from services.orchestrator.preconditions import require_agents
 from services.orchestrator.unreadable import end_unreadable
 from shared.blackboard import KnownAgents, Loaded, RunStore, UnreadableRun
 from shared.bus import Delivery
 from shared.errors import RetryableError, TerminalError, WaggleError
 from shared.runs import ENDS, Decision, Intake, Run, awaited_handoffs, decide, give_up
+from shared.runs.governance import Governance
 from shared.runs.planning import Agents
 from shared.telemetry.metrics import Metrics
 
@@ -41,6 +42,7 @@ class Decider:
     runs: RunStore
     agents: KnownAgents
     metrics: Metrics
+    governance: Governance
 
     async def decide(self, message: Message | Intake, attempt: int) -> Decided:
         """Decide about a message. `attempt`: of its delivery.
@@ -73,7 +75,7 @@ class Decider:
     def _decide(self, run: Run | None, message: Message | Intake, now: datetime, agents: Agents) -> Decision | None:
         """Decide, and count an answer that is refused without a record in the run's log."""
         try:
-            return decide(run, message, now, agents)
+            return decide(run, message, now, agents, self.governance)
         except TerminalError as refused:
             if isinstance(message, Answer):
                 self.metrics.answers_refused.labels(refused.code).inc()
@@ -85,7 +87,7 @@ class Decider:
         If the run is settling, its result is published.
         """
         message = delivery.message
-        if not isinstance(message, Answer | DeadlinePassed | WaitExpired | ResultDue):
+        if not isinstance(message, Answer | DeadlinePassed | WaitExpired | QuestionDue | ResultDue):
             return None
         loaded = await self.runs.load(*run_of(message))
         if loaded.run is None or not _waits_for(loaded.run, message):
@@ -113,7 +115,7 @@ def _end_run(unreadable: UnreadableRun, message: Message | Intake, now: datetime
     return Decided(loaded, end_unreadable(unreadable, message, now), unreadable.names)
 
 
-def _waits_for(run: Run, message: Answer | DeadlinePassed | WaitExpired | ResultDue) -> bool:
+def _waits_for(run: Run, message: Answer | DeadlinePassed | WaitExpired | QuestionDue | ResultDue) -> bool:
     match message:
         case Answer():
             return message.handoff_id in awaited_handoffs(run)

@@ -14,11 +14,12 @@ import structlog
 from schemas.error import ErrorInfo
 from schemas.event import AnswerIgnored
 from schemas.message import Message
-from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
+from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
 from services.orchestrator.authority import Authority
 from services.orchestrator.changeset import Changeset, prepare
 from services.orchestrator.counting import Counting
 from services.orchestrator.deciding import Decider, run_of
+from services.orchestrator.governing import governance_of
 from services.orchestrator.intake import message_of, screen
 from services.orchestrator.outbox import publish_outbox
 from services.orchestrator.preconditions import require_turn
@@ -50,8 +51,10 @@ class Orchestrator:
     @classmethod
     def of(cls, parts: Parts) -> "Orchestrator":
         """Return an orchestrator with these parts."""
-        decider = Decider(parts.runs, KnownAgents(parts.sentinel), parts.metrics)
-        authority = Authority.of(parts.own_settings(OrchestratorSettings), parts.redis, parts.metrics)
+        own = parts.own_settings(OrchestratorSettings)
+        governance = governance_of(parts.settings.gate, own.principals)
+        decider = Decider(parts.runs, KnownAgents(parts.sentinel), parts.metrics, governance)
+        authority = Authority.of(own, parts.redis, parts.metrics)
         return cls(parts, decider, Counting(parts.metrics), authority)
 
     async def handle(self, delivery: Delivery) -> None:
@@ -104,7 +107,7 @@ class Orchestrator:
 def _refuse_stray(message: Message | Intake, metrics: Metrics) -> None:
     """Count and log a timer of an unknown run. Raises RetryableError `unknown_run` for any other message."""
     tenant, run_id = run_of(message)
-    if not isinstance(message, DeadlinePassed | WaitExpired | ResultDue):
+    if not isinstance(message, DeadlinePassed | WaitExpired | QuestionDue | ResultDue):
         raise RetryableError(f"the blackboard has no run {run_id}", code="unknown_run")
     metrics.stray_timers.inc()
     log.warning("timer_of_unknown_run", run=run_id, tenant=tenant, type=message.wire_type())

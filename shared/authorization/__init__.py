@@ -20,7 +20,8 @@ from shared.authorization.action import (
 from shared.authorization.asked import POST, SEND, sentences
 from shared.authorization.context import Page, PolicyContext
 from shared.authorization.destinations import MOST_TARGETS, Trusted, host_of, places, targets_of
-from shared.authorization.policy import Approvals, Policy, parse_gate, read_gate
+from shared.authorization.policy import Consequence, Policies, Policy, parse_gate, read_gate
+from shared.authorization.questions import Approvals, QuestionTerms, Subject
 from shared.authorization.repetition import ALREADY_MADE
 from shared.authorization.risk import LARGEST_AMOUNT, RuleInput, acts, lasts, moved_by, risk_of
 from shared.authorization.rules import RULES, authorize, judge
@@ -37,13 +38,17 @@ __all__ = [
     "Allow",
     "Approvals",
     "Ask",
+    "Consequence",
     "Deny",
     "Known",
     "Page",
+    "Policies",
     "Policy",
     "PolicyContext",
+    "QuestionTerms",
     "RuleInput",
     "Ruling",
+    "Subject",
     "ToolTraits",
     "Trusted",
     "acts",

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 
 from schemas.message import Slug
 from schemas.plan import Effect, Risk
+from shared.authorization.questions import Approvals, QuestionRule, QuestionTerms, Subject, terms_of
 from shared.config import Strict, file_text, merged, parsed, validated
 from shared.errors import Misconfigured
 
@@ -36,22 +37,18 @@ class Thresholds(Strict):
     money: float = Field(ge=0)
 
 
-LONGEST_WAIT = 29 * 86_400
-"""Seconds: a waiting run must be complete in `runs.log`, which is kept for 30 days (infra/topics.toml)."""
-
-
-class Approvals(Strict):
-    """Expiry of approval requests and of approvals, in seconds."""
-
-    expires: float = Field(gt=0, le=LONGEST_WAIT)
-    usable: float = Field(gt=0, le=2_592_000)
-
-
 class ToolRules(Strict):
     """Policy for one tool."""
 
     risk: Risk | None = None
     destinations: tuple[str, ...] = ()
+
+
+class Plans(Strict):
+    """Plans that need an approval before any of their steps runs."""
+
+    ask: tuple[Risk, ...]
+    """Risks of a step with which a plan does."""
 
 
 class Policy(Strict):
@@ -63,11 +60,17 @@ class Policy(Strict):
     confidence: dict[Effect, float]
     thresholds: Thresholds
     approvals: Approvals
+    plans: Plans
+    questions: tuple[QuestionRule, ...] = Field((), max_length=500)
     tools: dict[str, ToolRules] = Field(default_factory=dict)
 
     def rules_of(self, tool: str) -> ToolRules:
         """Return the policy for a tool."""
         return self.tools.get(tool, ToolRules())
+
+    def terms_of(self, subject: Subject) -> QuestionTerms:
+        """Return the terms of a question."""
+        return terms_of(subject, self.questions, self.approvals)
 
 
 def parse_gate(text: str = "") -> "Policies":
@@ -96,7 +99,19 @@ class Policies:
     @property
     def tools(self) -> set[str]:
         """Return the name of every tool mentioned in it."""
-        return {name for policy in (self._general, *self._special.values()) for name in policy.tools}
+        return {name for policy in self._all for name in policy.tools}
+
+    @property
+    def groups(self) -> set[str]:
+        """Return every group of people that its rules ask."""
+        rules = [rule for policy in self._all for rule in policy.questions]
+        return {name for rule in rules for stage in rule.stages for name in stage.groups} | {
+            name for rule in rules for name in rule.escalate_to
+        }
+
+    @property
+    def _all(self) -> tuple[Policy, ...]:
+        return (self._general, *self._special.values())
 
     def of(self, tenant: str) -> Policy:
         """Return the policy of a tenant."""

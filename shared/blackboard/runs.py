@@ -25,6 +25,9 @@ _AWAITED = "awaited"
 does not know the field has written since.
 """
 
+_FORMER = "request"
+"""Field in which an earlier version keeps the one question of a run."""
+
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(kind)
     for name, kind in get_type_hints(Run).items()
@@ -220,7 +223,8 @@ def read_run(fields: Mapping[str, str]) -> tuple[Run | None, int]:
         (_STEPS.validate_json(value) for name, value in fields.items() if name.startswith(_STEP)),
         key=lambda step: step.order,
     )
-    parts = ",".join(f'"{name}":{fields[name]}' for name in _ADAPTERS if name in fields)
+    former = () if "questions" in fields else (_FORMER,)
+    parts = ",".join(f'"{name}":{fields[name]}' for name in (*_ADAPTERS, *former) if name in fields)
     run = Run.model_validate_json(f"{{{parts}}}", extra="ignore")
     return run.model_copy(update={"steps": {each.record.step.id: each.record for each in steps}}), int(
         fields["version"]

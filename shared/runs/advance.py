@@ -5,43 +5,46 @@ does not matter, and a run that was paused or waited for a person resumes from t
 """
 
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Any
+from typing import Literal
 
 from schemas.error import ErrorInfo
-from schemas.event import DeadlineMoved, HelpRequested, ReviewGiven, State, StepsReopened
+from schemas.event import ReviewGiven, State, StepsReopened
+from schemas.plan import Plan
+from schemas.question import Kind
+from shared.runs.awaiting import in_flight
 from shared.runs.builder import DecisionBuilder
-from shared.runs.clock import present_deadline
-from shared.runs.digests import redone_unchanged
+from shared.runs.deadlines import extend_deadline
+from shared.runs.digests import plan_digest, redone_unchanged
 from shared.runs.dispatch import ask_for_plan, ask_for_review, dispatch
 from shared.runs.ending import end, fail
+from shared.runs.outcomes import apply_decisions
 from shared.runs.planning import descendants, last_steps, ready_steps
+from shared.runs.questions import Draft, asks_about_failure, plan_question, raise_question, raise_step_questions
 from shared.runs.run import LOOP, MAX_PLANS, MAX_REVISIONS, StepRecord
-from shared.runs.tokens import request_id
-
-HUMAN_TIMEOUT = timedelta(days=1)
-"""Longest wait for a person's decision before the run fails."""
 
 
 def advance(builder: DecisionBuilder) -> None:
-    """Apply the rules of the states until the run waits for something, or has ended."""
-    while (rule := _RULES.get(before := builder.run.state)) is not None:
+    """Apply decisions and the rules of the states until the run waits for something, or has ended."""
+    while True:
+        apply_decisions(builder)
+        before = builder.run.state
+        if (rule := _RULES.get(before)) is None:
+            return
         rule(builder)
         if builder.run.state is before:
             return
 
 
-def extend_deadline(builder: DecisionBuilder) -> None:
-    """Extend the deadline by the time for which the clock was stopped."""
-    latest = present_deadline(builder.run, builder.now)
-    if latest > builder.run.deadline:
-        builder.record(DeadlineMoved, deadline=latest)
+def wait(builder: DecisionBuilder) -> None:
+    """Wait for people: nothing else can proceed, or nothing else may."""
+    first = next(iter(builder.run.questions.values()))
+    builder.move(State.WAITING_HUMAN, first.asked.question)
 
 
 def _planning(builder: DecisionBuilder) -> None:
     run = builder.run
     if run.plan is not None:
-        builder.move(State.EXECUTING, "a plan was accepted")
+        _accept(builder, run.plan)
     elif run.planning.handoff_id is None and not _over_budget(builder):
         if not run.planning.given_up and run.planning.refusals < MAX_PLANS:
             ask_for_plan(builder)
@@ -50,22 +53,57 @@ def _planning(builder: DecisionBuilder) -> None:
         else:
             error = run.planning.error or ErrorInfo(code="no_plan", message="; ".join(run.feedback))
             code = LOOP if error.code == LOOP else "no_plan"
-            _fail_or_ask(builder, "plan", code, f"no plan could be accepted: {error.message}")
+            _fail_or_ask(builder, Kind.FAILURE, "plan", code, f"no plan could be accepted: {error.message}")
+
+
+def _accept(builder: DecisionBuilder, plan: Plan) -> None:
+    """Execute the plan, once people have approved it if its risks need that. A dry run acts on nothing."""
+    ask = builder.governance.policy(builder.run.tenant).plans.ask
+    risky = [step for step in plan.steps if step.risk in ask]
+    if risky and builder.run.plan_approved != plan_digest(plan) and not builder.run.task.dry_run:
+        raise_question(builder, plan_question(plan, risky))
+        wait(builder)
+    else:
+        builder.move(State.EXECUTING, "a plan was accepted")
 
 
 def _executing(builder: DecisionBuilder) -> None:
-    steps = builder.run.steps.values()
-    failed = next((record for record in steps if record.status == "failed"), None)
-    asking = next((record for record in steps if record.status == "asking"), None)
-    if failed is not None and failed.error is not None:
+    if (failed := _failed_for_good(builder)) is not None and failed.error is not None:
         message = f"step `{failed.step.id}` ({failed.step.agent}) failed: {failed.error.message}"
         fail(builder, failed.error.code, message, failed.error.suggested_action)
-    elif asking is not None and asking.question is not None:
-        ask_person(builder, "step", asking.question, asking.options, asking)
-    elif all(record.status == "done" for record in steps):
+        return
+    raise_step_questions(builder)
+    if all(record.status == "done" for record in builder.run.steps.values()):
         builder.move(State.REVIEWING, "all steps are done")
-    else:
+        return
+    if not builder.run.is_blocked:
         _dispatch_ready(builder)
+    run = builder.run
+    if run.state is State.EXECUTING and run.questions and (run.is_blocked or not in_flight(run)):
+        wait(builder)
+
+
+def _failed_for_good(builder: DecisionBuilder) -> StepRecord | None:
+    """Return the first failed step about which people are not asked."""
+    failed = (record for record in builder.run.steps.values() if record.status == "failed")
+    return next((record for record in failed if not asks_about_failure(builder, record)), None)
+
+
+def _waiting(builder: DecisionBuilder) -> None:
+    """Return to work once a decision, or an agent that was at work, lets something proceed."""
+    back = builder.run.waiting_from
+    assert back is not None, "a waiting run has a state to return to"
+    if back is State.EXECUTING:
+        raise_step_questions(builder)
+    if not builder.run.questions or (back is State.EXECUTING and _can_proceed(builder)):
+        extend_deadline(builder)
+        builder.move(back, "a decision was made" if back is not State.EXECUTING else "work can proceed")
+
+
+def _can_proceed(builder: DecisionBuilder) -> bool:
+    run = builder.run
+    working = not run.is_blocked and bool(ready_steps(run) or in_flight(run))
+    return working or _failed_for_good(builder) is not None
 
 
 def _dispatch_ready(builder: DecisionBuilder) -> None:
@@ -85,12 +123,12 @@ def _reviewing(builder: DecisionBuilder) -> None:
         _revise(builder, run.review)
     elif run.reviewing.handoff_id is None and not _over_budget(builder):
         if same := redone_unchanged(run):
-            _fail_or_ask(builder, "review", LOOP, _unchanged_message(same))
+            _fail_or_ask(builder, Kind.REVIEW, "review", LOOP, _unchanged_message(same))
         elif not run.reviewing.given_up:
             ask_for_review(builder)
         else:
             why = run.reviewing.error.message if run.reviewing.error else "no verdict"
-            _fail_or_ask(builder, "review", "no_review", f"the result could not be reviewed: {why}")
+            _fail_or_ask(builder, Kind.REVIEW, "review", "no_review", f"the result could not be reviewed: {why}")
 
 
 def _unchanged_message(steps: list[StepRecord]) -> str:
@@ -102,9 +140,8 @@ def _unchanged_message(steps: list[StepRecord]) -> str:
 def _revise(builder: DecisionBuilder, review: ReviewGiven) -> None:
     reasons = "; ".join(review.reasons) or "no reason given"
     if builder.run.revisions >= MAX_REVISIONS:
-        _fail_or_ask(
-            builder, "review", "not_accepted", f"the result was not accepted after {MAX_REVISIONS} revisions: {reasons}"
-        )
+        message = f"the result was not accepted after {MAX_REVISIONS} revisions: {reasons}"
+        _fail_or_ask(builder, Kind.REVIEW, "review", "not_accepted", message)
         return
     builder.move(State.REVISING, f"the reviewer asks for changes: {reasons}", by=review.by)
     wanted = [key for key in review.redo if key in builder.run.steps] or last_steps(builder.run)
@@ -112,29 +149,14 @@ def _revise(builder: DecisionBuilder, review: ReviewGiven) -> None:
     builder.move(State.EXECUTING, "the steps to redo are open")
 
 
-def _fail_or_ask(builder: DecisionBuilder, about: str, code: str, message: str) -> None:
+def _fail_or_ask(
+    builder: DecisionBuilder, kind: Kind, about: Literal["plan", "review"], code: str, message: str
+) -> None:
     if builder.run.task.on_trouble == "wait":
-        ask_person(
-            builder,
-            about,
-            message,
-            ["approve: retry, or accept the result as it is", "reject: make a new plan, with a reason"],
-        )
+        raise_question(builder, Draft(kind, about, message, _RETRY_OR_REJECT))
+        wait(builder)
     else:
         fail(builder, code, message)
-
-
-def ask_person(
-    builder: DecisionBuilder, about: str, question: str, options: list[str], asking: StepRecord | None = None
-) -> None:
-    """Wait for a person's decision, with a time limit."""
-    proposal = asking.proposal if asking else None
-    expires = builder.now + (timedelta(seconds=proposal.expires) if proposal else HUMAN_TIMEOUT)
-    step_id = asking.step.id if asking else None
-    wanted = request_id(builder.run, builder.run.requests + 1)
-    asked: dict[str, Any] = {"about": about, "step_id": step_id, "question": question, "options": options}
-    builder.record(HelpRequested, request_id=wanted, proposal=proposal, expires=expires, **asked)
-    builder.move(State.WAITING_HUMAN, question)
 
 
 def _over_budget(builder: DecisionBuilder) -> bool:
@@ -144,8 +166,11 @@ def _over_budget(builder: DecisionBuilder) -> bool:
     return over is not None
 
 
+_RETRY_OR_REJECT = ("approve: retry, or accept the result as it is", "reject: make a new plan, with a reason")
+
 _RULES: dict[State, Callable[[DecisionBuilder], None]] = {
     State.PLANNING: _planning,
     State.EXECUTING: _executing,
     State.REVIEWING: _reviewing,
+    State.WAITING_HUMAN: _waiting,
 }

@@ -158,7 +158,7 @@ def help_asked(builder: DecisionBuilder, message: step.HelpAsked) -> None:
     if not _is_open(builder, message):
         return
     if step_id := _step_of(builder, message):
-        asked = message.model_dump(include={"question", "options", "call", "proposal"})
+        asked = message.model_dump(include={"question", "options", "call", "proposal", "kind", "background"})
         builder.record(event.StepAsked, by=message.agent, step_id=step_id, **asked)
     else:
         error = ErrorInfo(code="needs_human", message=message.question)

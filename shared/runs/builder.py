@@ -8,6 +8,7 @@ from typing import Any
 from schemas.event import Moved, RunEvent, State
 from schemas.message import Message
 from shared.runs.evolve import evolve
+from shared.runs.governance import Governance, default_governance
 from shared.runs.machine import may_move
 from shared.runs.planning import Agents
 from shared.runs.run import Run, StepRecord, last_answer_id
@@ -31,11 +32,12 @@ class DecisionBuilder:
     run: Run
     now: datetime
     agents: Agents
+    governance: Governance = field(default_factory=default_governance)
     by: str = "orchestrator"
     events: list[RunEvent] = field(default_factory=list)
     messages: list[Outgoing] = field(default_factory=list)
 
-    def record(self, kind: type[RunEvent], *, by: str | None = None, **facts: Any) -> None:
+    def record(self, kind: type[RunEvent], /, *, by: str | None = None, **facts: Any) -> None:
         """Record an event."""
         event = kind(run_id=self.run.id, tenant=self.run.tenant, at=self.now, by=by or self.by, **facts)
         self.events.append(event)

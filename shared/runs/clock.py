@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from schemas.event import ENDS, State
+from schemas.event import State
 from shared.runs.run import Run
 
 
@@ -13,9 +13,13 @@ def present_deadline(run: Run, now: datetime) -> datetime:
     return min(moved, run.task.deadline) if run.task.deadline else moved
 
 
+def stands_still(run: Run) -> bool:
+    """Return True while the clock of the run is stopped."""
+    return run.state in (State.WAITING_HUMAN, State.PAUSED)
+
+
 def _stopped_since(run: Run) -> datetime | None:
-    if run.state in ENDS:
-        return None
-    if run.request is not None:
-        return run.request.at
+    waits = State.WAITING_HUMAN in (run.state, run.paused_from if run.state is State.PAUSED else None)
+    if waits and run.waiting_since is not None:
+        return run.waiting_since
     return run.paused_at if run.state is State.PAUSED else None

@@ -1,18 +1,26 @@
-"""Rules for timers: deadlines of runs and of people's decisions."""
+"""Deadlines of runs: their timers, and their extension after a wait."""
 
 from datetime import datetime, timedelta
 
 from schemas import timer
-from schemas.event import ENDS, State
+from schemas.event import ENDS, DeadlineMoved, State
 from schemas.message import MOST_SECONDS
 from shared.errors import RetryableError
 from shared.runs.builder import DecisionBuilder
+from shared.runs.clock import present_deadline, stands_still
 from shared.runs.ending import fail
 from shared.runs.run import Run
-from shared.runs.tokens import DEADLINE, WAIT, check_timer
+from shared.runs.tokens import DEADLINE, check_timer
 
 CLOCKS_DIFFER = timedelta(seconds=1)
 """Clock difference below which a timer counts as on time. A timer that fires earlier is set again."""
+
+
+def extend_deadline(builder: DecisionBuilder) -> None:
+    """Extend the deadline by the time for which the clock was stopped."""
+    latest = present_deadline(builder.run, builder.now)
+    if latest > builder.run.deadline:
+        builder.record(DeadlineMoved, deadline=latest)
 
 
 def deadline_passed(builder: DecisionBuilder, message: timer.DeadlinePassed) -> None:
@@ -24,7 +32,7 @@ def deadline_passed(builder: DecisionBuilder, message: timer.DeadlinePassed) -> 
     run = builder.run
     check_timer(run, message.token, DEADLINE)
     if message.deadline in (None, run.deadline) and not (fail_if_late(builder) or _is_excused(run, builder.now)):
-        _wait_for(run.deadline, builder.now)
+        wait_for(run.deadline, builder.now)
 
 
 def fail_if_late(builder: DecisionBuilder) -> bool:
@@ -42,11 +50,10 @@ def fail_if_late(builder: DecisionBuilder) -> bool:
 def _is_excused(run: Run, now: datetime) -> bool:
     """Return True if the run has ended, or its clock is stopped before the task's own deadline."""
     of_use = run.task.deadline is None or now + CLOCKS_DIFFER < run.task.deadline
-    stands = run.request is not None or run.state is State.PAUSED
-    return run.state in ENDS or (stands and of_use)
+    return run.state in ENDS or (stands_still(run) and of_use)
 
 
-def _wait_for(moment: datetime, now: datetime) -> None:
+def wait_for(moment: datetime, now: datetime) -> None:
     """Raise RetryableError if the moment is still ahead.
 
     The clock that fired the timer is ahead of this one by the difference. The delay is twice that, because it is
@@ -56,20 +63,3 @@ def _wait_for(moment: datetime, now: datetime) -> None:
     if ahead > CLOCKS_DIFFER.total_seconds():
         message = f"the timer fired {ahead:.1f} s early"
         raise RetryableError(message, after=min(2 * ahead, MOST_SECONDS), code="early", exact=True)
-
-
-def wait_expired(builder: DecisionBuilder, message: timer.WaitExpired) -> None:
-    """Fail the run that got no decision in time.
-
-    Raises RetryableError `early` if the time is not up by this clock, TerminalError for a timer the orchestrator did
-    not set.
-    """
-    check_timer(builder.run, message.token, WAIT)
-    request = builder.run.request
-    if request is None or request.request_id != message.request_id or builder.run.state in ENDS:
-        return
-    if request.expires is not None:
-        _wait_for(request.expires, builder.now)
-    if builder.run.state is State.PAUSED:
-        builder.move(State.WAITING_HUMAN, "the wait expired")
-    fail(builder, "no_decision", f"no decision in time: {request.question}")

@@ -10,14 +10,17 @@ from schemas.acting import ActingCall
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, RunEvent, State
 from schemas.message import Message
+from schemas.question import Kind
 from schemas.task import Shape, Task
 from shared.errors import TerminalError
-from shared.runs import answers, commands, deadlines
-from shared.runs.advance import advance, ask_person
+from shared.runs import answers, commands, deadlines, decisions
+from shared.runs.advance import advance, wait
 from shared.runs.builder import DecisionBuilder, Outgoing
 from shared.runs.ending import end, fail, release, release_late, result_due_passed
 from shared.runs.evolve import evolve
+from shared.runs.governance import Governance, default_governance
 from shared.runs.planning import Agents, available_agents
+from shared.runs.questions import Draft, raise_question
 from shared.runs.run import TOO_LARGE, Run
 from shared.runs.timers import timer_changes
 
@@ -91,8 +94,16 @@ class Decision:
     """Ids of timers to clear."""
 
 
-def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Agents) -> Decision | None:
+def decide(
+    run: Run | None,
+    message: Message | Intake,
+    now: datetime,
+    agents: Agents,
+    governance: Governance | None = None,
+) -> Decision | None:
     """Decide about a message to a run; return None if the message concerns a run that does not exist.
+
+    `governance`: the rules for people; default: the shipped ones.
 
     Deterministic: the same arguments give the same decision. A message that is late, repeated, or wrong for the state
     is recorded and changes nothing but the usage; the caller drops messages whose id it has already processed.
@@ -101,11 +112,15 @@ def decide(run: Run | None, message: Message | Intake, now: datetime, agents: Ag
     if isinstance(message, Intake):
         may = available_agents(agents, message.task)
         redriven = run is not None and run.unread and run.state is State.REJECTED and not message.unread
-        builder = _intake(message, now, may, run) if run is None or redriven else DecisionBuilder(run, now, may)
+        rules = governance or default_governance()
+        if run is None or redriven:
+            builder = _intake(message, now, may, rules, run)
+        else:
+            builder = DecisionBuilder(run, now, may, rules)
     elif run is None:
         return None
     else:
-        builder = DecisionBuilder(run, now, available_agents(agents, run.task))
+        builder = DecisionBuilder(run, now, available_agents(agents, run.task), governance or default_governance())
         _RULES[type(message)](builder, message)
         release_late(builder)
     return _decision(builder, run)
@@ -179,10 +194,13 @@ def _start(intake: Intake, now: datetime, agents: Agents, resumes: int) -> Decis
     return builder
 
 
-def _intake(intake: Intake, now: datetime, agents: Agents, before: Run | None) -> DecisionBuilder:
+def _intake(
+    intake: Intake, now: datetime, agents: Agents, governance: Governance, before: Run | None
+) -> DecisionBuilder:
     """Start and validate the run. `before`: the rejected stand-in of the same task, if redriven; its result stays."""
     task = intake.task
     builder = _start(intake, now, agents, before.resumes + 1 if before else intake.resumes)
+    builder.governance = governance
     for each in intake.tripped:
         facts = {"guardrail": each.kind, "action": each.action, "where": each.where, "why": each.why}
         builder.record(event.GuardrailTripped, count=each.count, **facts)
@@ -192,7 +210,9 @@ def _intake(intake: Intake, now: datetime, agents: Agents, before: Run | None) -
         return builder
     builder.move(State.PLANNING, "the task is valid")
     if reasons := _reasons(intake.tripped, ASK):
-        ask_person(builder, "plan", f"Should this task be done? {reasons}", _MAY_IT)
+        question = f"Should this task be done? {reasons}"
+        raise_question(builder, Draft(Kind.TASK, "plan", question, _MAY_IT))
+        wait(builder)
     else:
         advance(builder)
     return builder
@@ -232,12 +252,15 @@ _RULES: dict[type[Message], Callable[[DecisionBuilder, Any], None]] = {
     step.ResultReviewed: answers.result_reviewed,
     step.HandoffFailed: answers.handoff_failed,
     step.HelpAsked: answers.help_asked,
-    approval.HumanDecided: commands.human_decided,
+    approval.HumanDecided: decisions.human_decided,
+    approval.WithdrawAnswer: decisions.withdraw_answer,
+    approval.DelegateQuestion: decisions.delegate_question,
     approval.CarryOut: commands.carry_out,
     approval.CancelRun: commands.cancel,
     approval.PauseRun: commands.pause,
     approval.ResumeRun: commands.resume,
     timer.DeadlinePassed: deadlines.deadline_passed,
-    timer.WaitExpired: deadlines.wait_expired,
+    timer.WaitExpired: decisions.wait_expired,
+    timer.QuestionDue: decisions.question_due,
     timer.ResultDue: result_due_passed,
 }

@@ -1,19 +1,18 @@
 """`evolve(run, event)`: the change that each event makes to a run. The only place where a run changes."""
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from typing import Any
 
 from schemas import event as e
 from schemas.error import ErrorInfo
 from schemas.event import ENDS
 from schemas.message import MOST_SECONDS
-from schemas.step import Settlement
+from shared.runs import answered
 from shared.runs.awaiting import in_flight
 from shared.runs.digests import plan_digest
-from shared.runs.effects import add_effected, refused_call
-from shared.runs.rework import approve_effects, next_round, reopen_steps, restart_round, resume_run
-from shared.runs.run import LOOP, TOO_LARGE, PlannerTask, Run, StepRecord
+from shared.runs.effects import add_effected
+from shared.runs.rework import approve_effects, next_round, reopen_steps, resume_run
+from shared.runs.run import LOOP, MOST_FAILURES, TOO_LARGE, PlannerTask, Run, StepRecord
 
 
 def evolve(run: Run | None, event: e.RunEvent) -> Run:
@@ -52,13 +51,13 @@ def _start(event: e.RunStarted) -> Run:
 def _move(run: Run, event: e.Moved) -> dict[str, Any]:
     change: dict[str, Any] = {"state": event.target, "reason": event.reason, "error": event.error}
     if event.target is e.State.WAITING_HUMAN and event.source is not e.State.PAUSED:
-        change["waiting_from"] = event.source
+        change |= {"waiting_from": event.source, "waiting_since": event.at}
     if event.target is e.State.PAUSED:
         change |= {"paused_from": event.source, "paused_at": event.at}
     if event.target is e.State.FAILED:
         change["failed_from"] = run.waiting_from if event.source is e.State.WAITING_HUMAN else event.source
     if event.target in ENDS:
-        change["finished"] = event.at
+        change |= {"finished": event.at, "questions": {}}
     if event.settling:
         change |= {"settling": True, "unanswered": _with_all(run.unanswered, in_flight(run))}
     return change
@@ -127,6 +126,7 @@ def _drop_plan(run: Run, event: e.PlanDropped) -> dict[str, Any]:
         "reviewing": PlannerTask(),
     }
     refused = _with(run.refused_plans, plan_digest(run.plan) if run.plan else None)
+    cleared |= {"questions": {}, "plan_approved": None}
     cleared |= {"carried_out_by": None, "feedback": [event.reason], "refused_plans": refused}
     cleared |= {"unanswered": _with_all(run.unanswered, in_flight(run))}
     return cleared | {"replans": run.replans + 1}
@@ -163,7 +163,8 @@ def _fail_attempt(run: Run, event: e.AttemptFailed) -> dict[str, Any]:
             return {name: request.model_copy(update=change)}
     step_id = next(key for key, record in run.steps.items() if record.handoff_id == event.handoff_id)
     status = "failed" if event.final else "waiting"
-    return _change_step(run, step_id, status=status, error=event.error, handoff_id=None)
+    failures = [*run.steps[step_id].failures, f"{event.error.code}: {event.error.message}"[:1_000]][-MOST_FAILURES:]
+    return _change_step(run, step_id, status=status, error=event.error, handoff_id=None, failures=failures)
 
 
 def _complete_step(run: Run, event: e.StepDone) -> dict[str, Any]:
@@ -179,39 +180,6 @@ def _complete_step(run: Run, event: e.StepDone) -> dict[str, Any]:
         usage=before.usage + event.usage,
         versions=event.versions or before.versions,
     )
-
-
-def _answer_request(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
-    """Apply a person's answer. A rejection settles nothing: the question stays open, or is dropped with the plan."""
-    change: dict[str, Any] = {"request": None}
-    asked = run.request
-    if event.decision == "reject":
-        refused = refused_call(run, asked, event.by, event.answer) if asked else []
-        return change | add_effected(run, refused)
-    if asked and asked.about == "step" and asked.step_id:
-        answer = event.answer if asked.proposal else event.answer or f"approved: {asked.question}"
-        change |= _answer_step(run, asked.step_id, _settlement(event, asked, answer))
-    if asked and asked.about == "plan":
-        change |= {"planning": next_round(run.planning), "feedback": [event.answer] if event.answer else run.feedback}
-    return change
-
-
-def _settlement(event: e.HelpAnswered, asked: e.HelpRequested, answer: str) -> Settlement:
-    said = Settlement(request_id=event.request_id, answer=answer)
-    if asked.proposal is None:
-        return said
-    until = event.at + timedelta(seconds=asked.proposal.usable)
-    return said.model_copy(update={"asked": "permission", "digest": asked.proposal.digest, "until": until})
-
-
-def _answer_step(run: Run, step_id: str, said: Settlement) -> dict[str, Any]:
-    """Settle the call that the answer is about, and resume the work; any other answer restarts the work."""
-    record = run.steps[step_id]
-    if record.uncertain:
-        settled = record.settled | {record.uncertain: said}
-        asked = {"question": None, "uncertain": None, "proposal": None}
-        return _change_step(run, step_id, status="waiting", attempts_since_resume=0, settled=settled, **asked)
-    return {"steps": run.steps | {step_id: restart_round(record, feedback=[*record.feedback, said.answer])}}
 
 
 def _add_acted(run: Run, event: e.ActionsJudged) -> dict[str, Any]:
@@ -251,6 +219,8 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
         options=ev.options,
         uncertain=ev.call,
         proposal=ev.proposal,
+        asks=ev.kind,
+        background=ev.background,
     ),
     e.AttemptFailed: _fail_attempt,
     e.StepsReopened: reopen_steps,
@@ -259,15 +229,15 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
         "handoffs": run.handoffs + 1,
     },
     e.ReviewGiven: lambda run, ev: {"review": ev, "reviewing": next_round(run.reviewing)},
-    e.HelpRequested: lambda run, ev: {"request": ev, "requests": run.requests + 1},
-    e.HelpAnswered: _answer_request,
-    e.AnswerGiven: _unchanged,
-    e.AnswerWithdrawn: _unchanged,
-    e.QuestionDelegated: _unchanged,
-    e.QuestionReminded: _unchanged,
-    e.QuestionEscalated: _unchanged,
-    e.QuestionEdited: _unchanged,
-    e.QuestionExpired: _unchanged,
+    e.HelpRequested: answered.ask,
+    e.HelpAnswered: answered.answer,
+    e.AnswerGiven: answered.change_question,
+    e.AnswerWithdrawn: answered.change_question,
+    e.QuestionDelegated: answered.change_question,
+    e.QuestionReminded: answered.change_question,
+    e.QuestionEscalated: answered.change_question,
+    e.QuestionEdited: answered.change_question,
+    e.QuestionExpired: answered.change_question,
     e.RunResumed: resume_run,
     e.EffectsApproved: approve_effects,
 }

@@ -23,7 +23,14 @@ def restart_round(record: StepRecord, **change: Any) -> StepRecord:
         "handoffs_in_round": 0,
         "attempts_since_resume": 0,
     }
-    asked: dict[str, Any] = {"settled": {}, "question": None, "uncertain": None, "proposal": None}
+    asked: dict[str, Any] = {
+        "settled": {},
+        "question": None,
+        "uncertain": None,
+        "proposal": None,
+        "asks": None,
+        "background": None,
+    }
     return record.model_copy(update=fresh | asked | change)
 
 
@@ -48,7 +55,7 @@ def _forget_output(record: StepRecord) -> StepRecord:
 def resume_run(run: Run, event: e.RunResumed) -> dict[str, Any]:
     """Reopen failed and in-flight work as the same work: it continues from its journal."""
     steps = {key: _reopen_failed(record) for key, record in run.steps.items()}
-    change: dict[str, Any] = {"steps": steps, "deadline": event.deadline, "resumes": run.resumes + 1, "request": None}
+    change: dict[str, Any] = {"steps": steps, "deadline": event.deadline, "resumes": run.resumes + 1, "questions": {}}
     for name in ("planning", "reviewing"):
         request: PlannerTask = getattr(run, name)
         change[name] = PlannerTask(round=request.round, handoffs_in_round=request.handoffs_in_round)

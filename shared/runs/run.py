@@ -1,10 +1,10 @@
 """State of a run at one moment: the fold of its events."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from schemas.acting import ActingCall
 from schemas.budget import Usage
@@ -12,6 +12,7 @@ from schemas.error import ErrorInfo
 from schemas.event import ENDS, HelpRequested, ReviewGiven, State
 from schemas.message import Part
 from schemas.plan import Plan, PlannedStep
+from schemas.question import Background, Delegation, Kind, Vote
 from schemas.step import Output, Settlement, answer_id
 from schemas.task import Task
 from schemas.verdict import PlannedEffect, Proposal
@@ -45,10 +46,16 @@ class StepRecord(HandoffState):
     feedback: list[str] = Field(default_factory=list)
     question: str | None = None
     options: list[str] = Field(default_factory=list)
+    asks: Kind | None = None
+    """Subject of the question, as its agent states it."""
     uncertain: str | None = None
     """The call that the question is about."""
     proposal: Proposal | None = None
     """That call, if it was not made and an approval permits it; None if its outcome is unknown."""
+    background: Background | None = None
+    """Circumstances of a question that is not about a call to be made."""
+    failures: list[str] = Field(default_factory=list)
+    """The last failed attempts, for the person who is asked about the step."""
     settled: dict[str, Settlement] = Field(default_factory=dict)
     """Calls that a person was asked about → the answer."""
     effects: list[PlannedEffect] = Field(default_factory=list)
@@ -70,6 +77,48 @@ class PlannerTask(HandoffState):
     refusals: int = 0
     given_up: bool = False
     error: ErrorInfo | None = None
+
+
+class OpenQuestion(Part):
+    """A question to people that has had no effect yet, with the answers so far."""
+
+    asked: HelpRequested
+    votes: list[Vote] = Field(default_factory=list)
+    delegations: list[Delegation] = Field(default_factory=list)
+    groups: list[str] = Field(default_factory=list)
+    """Groups that may answer besides, since it was escalated."""
+    answers: int = 0
+    """Number of answers ever given, also those withdrawn: part of the ids of its timers."""
+    edits: int = 0
+    """Number of times people changed the proposed call."""
+    reminded: int = 0
+    escalated: bool = False
+    effective: datetime | None = None
+    """Time at which the decision takes effect; None: it is not decided."""
+    reverify: bool = False
+    """True if the reads behind the call are repeated before it is made."""
+
+    @property
+    def stage(self) -> int:
+        """Index of the first stage that lacks approvals; that of the last one if none does."""
+        stages = self.asked.terms.stages
+        lacking = (n for n, each in enumerate(stages) if self.approvals(n) < each.needed)
+        return next(lacking, len(stages) - 1)
+
+    def approvals(self, stage: int) -> int:
+        """Return the number of people who have approved in a stage."""
+        return len({each.person for each in self.votes if each.stage == stage})
+
+    @property
+    def is_approved(self) -> bool:
+        """True if every stage has the people it needs."""
+        return all(self.approvals(n) >= each.needed for n, each in enumerate(self.asked.terms.stages))
+
+    @property
+    def present_groups(self) -> list[str]:
+        """Groups that may answer now; empty: everyone who may decide."""
+        groups = self.asked.terms.stages[self.stage].groups
+        return list(dict.fromkeys([*groups, *self.groups])) if groups else []
 
 
 class Run(Part):
@@ -124,9 +173,15 @@ class Run(Part):
     settling: bool = False
     """True while the run has ended and its result waits for the unanswered handoffs."""
 
-    request: HelpRequested | None = None
+    questions: dict[str, OpenQuestion] = Field(default_factory=dict)
+    """Open questions by request id, in the order in which they were asked."""
     requests: int = 0
+    """Number of questions asked so far."""
+    plan_approved: str | None = None
+    """Digest of the plan that a person approved."""
     waiting_from: State | None = None
+    waiting_since: datetime | None = None
+    """Start of the present wait for people."""
     paused_from: State | None = None
     paused_at: datetime | None = None
     failed_from: State | None = None
@@ -137,6 +192,20 @@ class Run(Part):
     """Secret from which its tokens are derived; None for a run that an earlier version started."""
     unread: bool = False
     """True if the task or an earlier record of the run is unreadable: `task` is then a stand-in."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_version(cls, stored: Any) -> Any:
+        """Read a run that an earlier version stored with its one question."""
+        if not isinstance(stored, dict) or "questions" in stored or not (asked := stored.get("request")):
+            return stored
+        known = {"questions": {asked["request_id"]: {"asked": asked}}, "waiting_since": asked["at"]}
+        return known | {name: value for name, value in stored.items() if name != "request"}
+
+    @property
+    def is_blocked(self) -> bool:
+        """True if nothing more may start until a question is answered."""
+        return any(each.asked.blocking for each in self.questions.values())
 
     @property
     def over(self) -> bool:
@@ -168,6 +237,10 @@ MAX_REPLANS = 2
 
 MAX_REVISIONS = 2
 """Rounds of changes the reviewer may ask for."""
+
+
+MOST_FAILURES = 5
+"""Failed attempts of a step that a question about it shows."""
 
 
 def handoff_name(run: Run, what: str, work: HandoffState, number: int) -> str:

@@ -4,21 +4,24 @@ A cleared timer that fires nevertheless changes nothing: a crash may leave one b
 """
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from schemas.event import ENDS, State
-from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
-from shared.runs.advance import HUMAN_TIMEOUT
+from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
 from shared.runs.builder import Outgoing
 from shared.runs.ending import REPORT_WITHIN, result_id
-from shared.runs.run import Run
+from shared.runs.run import OpenQuestion, Run
 from shared.runs.tokens import DEADLINE, RESULT, WAIT, token_for
+
+HUMAN_TIMEOUT = timedelta(days=1)
+"""Longest wait for an answer to a question that an earlier version asked."""
 
 
 def timers(run: Run) -> list[Outgoing]:
     """Return the timers of a run. A settling run keeps its deadline, which also releases the result."""
     if run.settling:
         return [_result(run), _deadline(run)]
-    return [] if run.state in ENDS else [_deadline(run), *_latest(run), *_wait(run)]
+    return [] if run.state in ENDS else [_deadline(run), *_latest(run), *_waits(run)]
 
 
 def timer_changes(before: Run | None, after: Run) -> tuple[list[Outgoing], list[str]]:
@@ -43,12 +46,31 @@ def _latest(run: Run) -> Iterator[Outgoing]:
         yield Outgoing(f"{run.id}/latest/{run.resumes}.{paused.timestamp():.3f}", passed, latest)
 
 
-def _wait(run: Run) -> Iterator[Outgoing]:
-    """Yield the timer that limits the wait for a person's decision."""
-    if (asked := run.request) is not None:
-        about = {"request_id": asked.request_id, "token": token_for(run, WAIT)}
-        expired = WaitExpired(run_id=run.id, tenant=run.tenant, **about)
-        yield Outgoing(f"{asked.request_id}/expired", expired, asked.expires or asked.at + HUMAN_TIMEOUT)
+def _waits(run: Run) -> Iterator[Outgoing]:
+    """Yield the timers of the open questions: each expires, unless it is decided, and has at most one thing due."""
+    token = token_for(run, WAIT)
+    for id, question in run.questions.items():
+        about = {"run_id": run.id, "tenant": run.tenant, "request_id": id, "token": token}
+        if question.effective is None:
+            until = question.asked.expires or question.asked.at + HUMAN_TIMEOUT
+            nth = f"/{question.answers}" if question.answers else ""
+            yield Outgoing(f"{id}/expired{nth}", WaitExpired(**about), until)
+        held = run.state is State.PAUSED and question.effective is not None
+        if not held and (due := min(due_times(question).values(), default=None)):
+            yield Outgoing(f"{id}/due/{question.answers}.{due.timestamp():.3f}", QuestionDue(**about), due)
+
+
+def due_times(question: OpenQuestion) -> dict[str, datetime]:
+    """Return the times at which something is due for a question, besides its expiry."""
+    asked, terms = question.asked, question.asked.terms
+    if question.effective is not None:
+        return {"decision": question.effective}
+    due: dict[str, datetime] = {}
+    if terms.remind:
+        due["reminder"] = asked.at + timedelta(seconds=terms.remind) * (question.reminded + 1)
+    if terms.escalate_after and terms.escalate_to and not question.escalated:
+        due["escalation"] = asked.at + timedelta(seconds=terms.escalate_after)
+    return due
 
 
 def _result(run: Run) -> Outgoing:

@@ -30,8 +30,9 @@ from schemas.step import (
     StepCompleted,
 )
 from schemas.task import Result, Task
-from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
+from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
 from shared.runs import ENDS, Intake, Outgoing, Run, decide, may_move, reissue, replay
+from shared.runs.governance import Governance, default_governance
 from shared.runs.timers import timers
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,7 +41,7 @@ AGENTS = {
     for name in ("data", "research", "code")
 }
 
-TIMERS = DeadlinePassed | WaitExpired | ResultDue
+TIMERS = DeadlinePassed | WaitExpired | QuestionDue | ResultDue
 
 AFTER_THE_END = Spent | ActionsJudged | AnswerIgnored | ResultReleased | MoveRefused
 """Events that may still be recorded for an ended run."""
@@ -68,6 +69,7 @@ class World:
     task: Task
     now: datetime = START
     run: Run | None = None
+    governance: Governance = field(default_factory=default_governance)
     events: list[RunEvent] = field(default_factory=list)
     sent: list[Outgoing] = field(default_factory=list)
     open: dict[str, Outgoing] = field(default_factory=dict)
@@ -80,8 +82,10 @@ class World:
     def tell(self, message: Message | Intake) -> None:
         """Let the run decide about a message."""
         before = self.run.model_copy(deep=True) if self.run else None
-        decision = decide(self.run, message, self.now, AGENTS)
-        assert decision == decide(before, message, self.now, AGENTS), "not deterministic, or the run was changed"
+        decision = decide(self.run, message, self.now, AGENTS, self.governance)
+        assert decision == decide(before, message, self.now, AGENTS, self.governance), (
+            "not deterministic, or the run was changed"
+        )
         assert decision is not None
         self._check_moves(decision.events)
         self.run = decision.run

@@ -1,22 +1,45 @@
 """Routes that change a run: decisions and operator commands."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from fastapi import APIRouter
 
-from schemas.api.commands import ApplyRequest, CommandAccepted, CommandRequest, DecisionRequest, ReasonedRequest
-from schemas.approval import CancelRun, CarryOut, Command, HumanDecided, PauseRun, ResumeRun
+from schemas.api.commands import (
+    ApplyRequest,
+    CommandAccepted,
+    CommandRequest,
+    DecisionRequest,
+    DelegateRequest,
+    ReasonedRequest,
+    WithdrawRequest,
+)
+from schemas.approval import (
+    CancelRun,
+    CarryOut,
+    Command,
+    DelegateQuestion,
+    HumanDecided,
+    PauseRun,
+    ResumeRun,
+    WithdrawAnswer,
+)
 from schemas.event import State
 from schemas.question import Reply
 from services.gateway.access import Caller
 from services.gateway.dependencies import CallerDep, PartsDep, RunId, RunSnapshot, SnapshotDep, Tenant, snapshot_of
+from services.gateway.edited_calls import require_fit
 from services.gateway.errors import Refused, error_responses
 from services.gateway.publishing import deliver
+from services.gateway.settings import GatewaySettings
+from shared.access.people import People
+from shared.access.principals import read_principals
 from shared.blackboard import UnreadableRun
 from shared.runs import ENDS, Run, refusal_of
 from shared.runs.result import effects_digest
+from shared.runs.run import OpenQuestion
 from shared.service import Parts
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["commands"], responses=error_responses(404, 409, 413))
@@ -80,15 +103,45 @@ async def carry_out_run(
 async def decide_for_run(
     order: DecisionRequest, snapshot: SnapshotDep, parts: PartsDep, caller: CallerDep
 ) -> CommandAccepted:
-    """Approve or reject what the run waits for: `request_id` is that of its `waiting_for`."""
-    asked = _active_run(snapshot).request
-    if asked is None or asked.request_id != order.request_id:
-        message = f"the run {snapshot.id} does not wait for a decision {order.request_id}"
-        raise Refused(409, "not_awaited", message, action="GET the run: `waiting_for` has the open request, if any")
-    if order.digest not in (None, asked.proposal.digest if asked.proposal else None):
+    """Answer one of the run's open `questions`, as its `offers` allow. Edited arguments must fit the tool's schema.
+
+    The answer takes effect once as many people have given it as the question's `terms` require.
+    """
+    question = _open_question(snapshot, order.request_id)
+    proposal = question.asked.proposal
+    if order.digest not in (None, proposal.digest if proposal else None):
         message = f"the run {snapshot.id} waits for a decision about another call"
-        raise Refused(409, "not_awaited", message, action="review the call in the run's `waiting_for`, then decide")
+        raise Refused(409, "not_awaited", message, action="review the call in the run's `questions`, then decide")
+    if order.arguments is not None and proposal is not None:
+        require_fit(order.arguments, proposal)
     return await _command(parts, snapshot, HumanDecided, order, caller)
+
+
+@router.post("/decisions/withdraw", status_code=202, summary="Withdraw an answer")
+async def withdraw_answer(
+    order: WithdrawRequest, snapshot: SnapshotDep, parts: PartsDep, caller: CallerDep
+) -> CommandAccepted:
+    """Take back the caller's own answer, as long as it has had no effect. 409 afterwards."""
+    _open_question(snapshot, order.request_id)
+    return await _command(parts, snapshot, WithdrawAnswer, order, caller)
+
+
+@router.post("/decisions/delegate", status_code=202, summary="Pass a question on")
+async def delegate_question(
+    order: DelegateRequest, snapshot: SnapshotDep, parts: PartsDep, caller: CallerDep
+) -> CommandAccepted:
+    """Let another person answer in the caller's place."""
+    _open_question(snapshot, order.request_id)
+    return await _command(parts, snapshot, DelegateQuestion, order, caller)
+
+
+def _open_question(snapshot: RunSnapshot, request_id: str) -> OpenQuestion:
+    """Return the question. Raises Refused 409 if it is not open."""
+    question = _active_run(snapshot).questions.get(request_id)
+    if question is None:
+        message = f"the run {snapshot.id} does not wait for a decision {request_id}"
+        raise Refused(409, "not_awaited", message, action="GET the run: `questions` has the open ones, if any")
+    return question
 
 
 async def _command(
@@ -102,7 +155,8 @@ async def _send_checked(
 ) -> CommandAccepted:
     """Publish the command if the present state allows it. If the run changes meanwhile, it records a refusal."""
     command = _command_of(kind, run.id, run.tenant, order, caller)
-    if why := refusal_of(run, command):
+    people = People(read_principals(parts.own_settings(GatewaySettings).principals))
+    if why := refusal_of(run, command, people, datetime.now(UTC)):
         raise _wrong_state(run, command, why)
     return await _send(parts, command, caller)
 
@@ -126,6 +180,9 @@ def _answer_fields(order: DecisionRequest) -> dict[str, Any]:
     return order.model_dump() | {"decision": coarse, "reply": order.decision, "arguments": arguments}
 
 
+_SEE_QUESTION = "GET the run: `questions` has the open ones, with their `offers`, and whose answers they take"
+
+
 def _wrong_state(run: Run, command: Command, why: str) -> Refused:
     """Return the 409 for a command that the run would refuse in its present state."""
     action = "GET the run: its state and its `waiting_for` show which commands it takes"
@@ -138,6 +195,8 @@ def _wrong_state(run: Run, command: Command, why: str) -> Refused:
             passing = True
         case ResumeRun():
             action = "submit the task again: this run failed before it had a step to resume from"
+        case HumanDecided() | WithdrawAnswer() | DelegateQuestion():
+            return Refused(409, "not_awaited", f"the answer is not taken: {why}", action=_SEE_QUESTION)
     message = f"the run {run.id} does not take this command: {why}"
     return Refused(409, "wrong_state", message, retryable=passing, action=action)
 

@@ -9,7 +9,7 @@ from schemas.event import State
 from services.gateway.contents import shown_summaries
 from services.gateway.dependencies import CallerDep, PartsDep, Tenant
 from services.gateway.errors import error_responses
-from services.gateway.views import summary_of
+from services.gateway.views import question_fields, summary_of
 from shared.blackboard import RunIndex, UnreadableRun
 from shared.runs import Run
 from shared.service import Parts
@@ -43,12 +43,13 @@ async def list_approvals(tenant: Tenant, parts: PartsDep, limit: Limit = 50, off
         ApprovalView(
             run_id=run.id,
             objective=run.task.objective,
-            asked=run.request,
             usage=run.usage,
             budget=run.task.budget,
+            **question_fields(question),
         )
         for run in found
-        if isinstance(run, Run) and run.request
+        if isinstance(run, Run)
+        for question in run.questions.values()
     ]
     unreadable = [summary_of(run) for run in found if isinstance(run, UnreadableRun)]
     return ApprovalPage(approvals=asked, unreadable=unreadable, next_offset=following)

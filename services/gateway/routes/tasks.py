@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header
 from schemas.api.tasks import TaskAccepted
 from schemas.message import Id
 from schemas.task import Task
+from services.gateway.access import Caller
 from services.gateway.dependencies import DEFAULT_TENANT, CallerDep, GivenTenant, PartsDep, PendingTask
 from services.gateway.errors import Refused, error_responses
 from services.gateway.publishing import SOURCE, deliver
@@ -47,13 +48,19 @@ async def submit_task(
     task: Task, parts: PartsDep, caller: CallerDep, tenant: GivenTenant = None, key: GivenKey = None
 ) -> TaskAccepted:
     """Accept a task: Kafka has acknowledged it (`acks=all`). After a 503, send it again with the same key."""
-    task = addressed(task, tenant, key)
+    task = _requested_by(addressed(task, tenant, key), caller)
     await admit(parts, caller.act_for(task.tenant))
     task_id = f"task-{uuid4().hex}"
     run_id = run_id_for(task.tenant, task.idempotency_key, SOURCE, task_id)
     await deliver(parts, task, id=task_id, run_id=run_id)
     await _remember(parts, task.tenant, run_id, PendingTask.accepted(task_id, task.objective))
     return TaskAccepted(run_id=run_id, task_id=task_id, tenant=task.tenant, links=links_to(run_id, task.tenant))
+
+
+def _requested_by(task: Task, caller: Caller) -> Task:
+    """Return the task with its author: the owner of the caller's key, or no one known."""
+    known = caller.name if caller.principal is not None else None
+    return task if known == task.requested_by else task.model_copy(update={"requested_by": known})
 
 
 def addressed(task: Task, tenant: str | None, key: str | None) -> Task:

@@ -29,6 +29,7 @@ from shared.errors import RetryableError, TerminalError
 from shared.llm import ToolRequest
 from shared.tools import OUTCOME_UNKNOWN, ToolContext, ToolError, tool
 from tests.support.agent_loop import agent, underway, worker
+from tests.support.questions import first_asked
 from tests.support.run_world import World, plan_of
 
 __all__ = ["agent", "worker"]
@@ -131,7 +132,7 @@ class Swarm:
 
     def decide(self, decision: str, answer: str = "") -> None:
         about = {"run_id": "run-1", "tenant": "default", "by": "eva", "answer": answer}
-        request = self.world.run.request.request_id
+        request = first_asked(self.world.run).request_id
         self.world.tell(HumanDecided(**about, request_id=request, decision=decision))
 
 

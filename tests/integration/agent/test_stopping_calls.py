@@ -34,6 +34,7 @@ from tests.support.agent_loop import (
 from tests.support.gate_calls import evolved
 from tests.support.gateway_fixtures import apply, begin, cancel, records_of
 from tests.support.orchestrating import RUN, delivery, orchestrating
+from tests.support.questions import first_asked
 
 __all__ = ["agent", "worker"]
 
@@ -233,7 +234,7 @@ async def test_a_step_of_a_dropped_plan_stops_while_the_same_step_of_the_new_pla
     run = await apply(
         store, run.id, HelpAsked(id=f"{a}/answer", agent=agent.name, handoff_id=a, question="may I?", **about)
     )
-    rejected = {"request_id": run.request.request_id, "decision": "reject", "answer": "fewer letters"}
+    rejected = {"request_id": first_asked(run).request_id, "decision": "reject", "answer": "fewer letters"}
     run = await apply(store, run.id, HumanDecided(by="eva", **rejected, **about))
     assert (run.state, run.steps) == (State.PLANNING, {})
     asked = plan_request(run, run.planning.handoff_id, datetime.now(UTC), gateway_fixtures.AGENTS)

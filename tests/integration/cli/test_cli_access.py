@@ -23,6 +23,7 @@ from shared.access.signing import from_secret, public_half
 from shared.blackboard import RunStore
 from tests.support.fake_gateway import RUN
 from tests.support.gateway_fixtures import apply, begin, error_of, serving
+from tests.support.questions import first_asked
 
 ROOT = Path(__file__).parents[3]
 
@@ -163,7 +164,7 @@ async def test_a_gateway_that_cannot_sign_says_so_at_once_and_nothing_is_decided
     run = (await RunStore(sentinel, 60).load("default", "run-1")).run
     about = {"id": "a", "run_id": "run-1", "tenant": "default", "agent": "data"}
     asked = HelpAsked(**about, handoff_id=run.steps["data"].handoff_id, question="may I?")
-    request_id = (await apply(RunStore(sentinel, 60), "run-1", asked)).request.request_id
+    request_id = first_asked(await apply(RunStore(sentinel, 60), "run-1", asked)).request_id
     body = {"by": "ada", "request_id": request_id, "decision": "approve"}
     async with serving(settings, unsigned_decisions="refuse") as client:
         error = error_of(await client.post("/v1/runs/run-1/decisions", json=body), 403)

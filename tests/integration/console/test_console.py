@@ -10,6 +10,7 @@ from services.console.sessions import PREFIX
 from shared.blackboard import RunStore
 from tests.support.console import Keys, Visit, console_for, said, waits
 from tests.support.gateway_fixtures import apply, begin, cancel, records_of, serving
+from tests.support.questions import first_asked
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ async def test_a_run_shows_its_state_plan_work_and_budget(visit, store):
 
 async def test_a_decision_in_the_inbox_reaches_the_run(visit, store, settings):
     run = await waits(store, "run-a")
-    asked = run.request
+    asked = first_asked(run)
     path = f"/runs/run-a/question?id={asked.request_id}"
     digest = asked.proposal.digest
     sent = await visit.send(
@@ -92,9 +93,9 @@ async def test_a_decision_in_the_inbox_reaches_the_run(visit, store, settings):
 
 async def test_a_second_decision_shows_who_decided_what(visit, store, settings):
     run = await waits(store, "run-a")
-    said_first = {"request_id": run.request.request_id, "decision": "reject", "answer": "wrong person"}
+    said_first = {"request_id": first_asked(run).request_id, "decision": "reject", "answer": "wrong person"}
     await apply(store, "run-a", HumanDecided(run_id="run-a", tenant="default", by="ann", **said_first))
-    answer = await visit.send(f"/runs/run-a/question?id={run.request.request_id}", decision="approve", by="bob")
+    answer = await visit.send(f"/runs/run-a/question?id={first_asked(run).request_id}", decision="approve", by="bob")
     assert answer.status_code == 409
     page = said(answer.text)
     for words in ("Decided", "By ann", "reject", "wrong person"):
@@ -103,7 +104,7 @@ async def test_a_second_decision_shows_who_decided_what(visit, store, settings):
 
 async def test_a_decision_about_another_call_than_the_one_shown_is_refused(visit, store):
     run = await waits(store, "run-a")
-    path = f"/runs/run-a/question?id={run.request.request_id}"
+    path = f"/runs/run-a/question?id={first_asked(run).request_id}"
     answer = await visit.send(path, decision="approve", by="ann", digest="e" * 64)
     assert answer.status_code == 409
     assert "another call" in answer.text
@@ -187,7 +188,7 @@ async def test_a_decision_with_a_key_is_its_owners_and_not_that_of_the_name_in_t
     async with console_for(settings, guarded) as client:
         visit = Visit(client)
         await visit.log_in(keys.keys["ann"])
-        path = f"/runs/run-a/question?id={run.request.request_id}"
+        path = f"/runs/run-a/question?id={first_asked(run).request_id}"
         assert (await visit.send(path, decision="approve", by="mallory", form="/inbox")).status_code == 303
     [record] = await records_of(settings, "decisions", 1)
     assert json.loads(record.value)["by"] == "ann"

@@ -15,6 +15,7 @@ from schemas.step import HelpAsked
 from schemas.task import Result
 from shared.blackboard import Journal, RunStore, announce
 from tests.support.gateway_fixtures import AGENTS, apply, begin, cancel, error_of, records_of, sent_events, serving
+from tests.support.questions import first_asked
 
 TASK = {"objective": "count the orders"}
 
@@ -186,7 +187,7 @@ async def test_a_decision_on_a_run_that_has_moved_on_is_refused(gateway, store):
     run = await begin(store, "run-m")
     handoff = next(iter(run.steps.values())).handoff_id
     asked = HelpAsked(id="h", run_id="run-m", tenant="default", agent="data", handoff_id=handoff, question="Year?")
-    request = (await apply(store, "run-m", asked)).request
+    request = first_asked(await apply(store, "run-m", asked))
     said = {"request_id": request.request_id, "decision": "approve", "answer": "2024"}
     await apply(store, "run-m", HumanDecided(run_id="run-m", tenant="default", by="ann", **said))
     answer = await gateway.post("/v1/runs/run-m/decisions", json={"by": "bob"} | said)
@@ -206,7 +207,7 @@ async def test_a_decision_reaches_the_run_that_waits_for_it_and_no_other(gateway
     handoff = next(iter(run.steps.values())).handoff_id
     asked = HelpAsked(id="h", run_id="run-h", tenant="default", agent="data", handoff_id=handoff, question="Year?")
     waiting = await apply(store, "run-h", asked)
-    decision["request_id"] = waiting.request.request_id
+    decision["request_id"] = first_asked(waiting).request_id
     assert (await gateway.post("/v1/runs/run-h/decisions", json=decision)).status_code == 202
     [record] = await records_of(settings, "decisions", 1)
     assert json.loads(record.value)["answer"] == "2024"

@@ -13,6 +13,7 @@ from shared.bus import cleared, encode_delayed, publish
 from shared.runs.timers import timers
 from tests.support.keeping_time import timekeeping
 from tests.support.orchestrating import RUN, delivery, handoff_of, task, token
+from tests.support.questions import first_asked
 
 ABOUT = {"run_id": RUN, "tenant": "default", "by": "me"}
 
@@ -53,7 +54,7 @@ async def asked(orchestrator) -> None:
 
 
 async def decided(orchestrator) -> None:
-    request = (await orchestrator.parts.runs.load("default", RUN)).run.request
+    request = first_asked((await orchestrator.parts.runs.load("default", RUN)).run)
     order = HumanDecided(**ABOUT, request_id=request.request_id, decision="approve")
     await orchestrator.handle(delivery(order, "d1"))
 

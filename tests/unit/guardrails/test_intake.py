@@ -8,6 +8,7 @@ from schemas.step import DoStep, MakePlan
 from schemas.task import Attachment, Task, TaskContext
 from shared.guardrails import parse_policy, screened_task
 from shared.runs import Intake
+from tests.support.questions import first_asked
 from tests.support.run_world import World
 
 KEY = "ghp_" + "a1B2c3D4e5F6" * 3
@@ -65,7 +66,7 @@ def test_forbidden_content_rejects_the_task_and_names_the_guardrail():
 
 
 def decided(world: World, decision: str) -> HumanDecided:
-    about = {"run_id": "run-1", "tenant": "default", "by": "anna", "request_id": world.run.request.request_id}
+    about = {"run_id": "run-1", "tenant": "default", "by": "anna", "request_id": first_asked(world.run).request_id}
     return HumanDecided(**about, decision=decision, answer="I say so")
 
 

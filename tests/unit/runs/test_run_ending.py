@@ -15,6 +15,7 @@ from schemas.timer import DeadlinePassed, ResultDue
 from shared.runs import Intake, awaited_handoffs, decide, end_unread, give_up, reissue
 from shared.runs.ending import REPORT_WITHIN
 from shared.runs.run import TOO_LARGE
+from tests.support.questions import first_asked
 from tests.support.run_world import AGENTS, World, plan_of, reworded
 
 SPENT = Usage(prompt_tokens=20, completion_tokens=3, model_calls=2, tool_calls=1)
@@ -98,7 +99,7 @@ def test_a_step_of_a_dropped_plan_is_not_awaited_and_its_spending_reaches_the_re
     w = working(a="", b="")
     b = w.handoff("b")
     w.ask("a")
-    request_id = w.run.request.request_id
+    request_id = first_asked(w.run).request_id
     w.tell(command(HumanDecided, request_id=request_id, decision="reject", answer="not so"))
     assert b.id not in awaited_handoffs(w.run)
     w.plan(reworded(plan_of(a=""), 1))

@@ -16,6 +16,7 @@ from schemas.task import Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from shared.errors import TerminalError
 from shared.runs import ENDS
+from tests.support.questions import first_asked
 from tests.support.run_world import AFTER_THE_END, World, plan_of
 
 MOVES = ["plan", "bad plan", "done", "fail", "fail for good", "ask", "accept", "revise"]
@@ -37,7 +38,7 @@ def command(kind, **facts):
 def play(world: World, move: str, plan, pick: int, told: list) -> None:
     """One move, if it is possible now."""
     steps, asked, reviews = world.waiting(DoStep), world.waiting(MakePlan), world.waiting(ReviewResult)
-    request = world.run.request.request_id if world.run.request else "none"
+    request = first_asked(world.run).request_id if first_asked(world.run) else "none"
     step = steps[pick % len(steps)] if steps else None
     match move:
         case "plan" | "bad plan" if asked:

@@ -7,6 +7,7 @@ from schemas.event import PlanRefused, State
 from schemas.plan import Plan
 from schemas.step import MakePlan, Output, ReviewResult, StepCompleted
 from schemas.task import Task
+from tests.support.questions import first_asked
 from tests.support.run_world import World, plan_of
 
 
@@ -21,7 +22,7 @@ def planned(**depends_on) -> World:
 
 
 def decided(w: World, decision: str, answer: str = "") -> None:
-    about = {"run_id": "run-1", "tenant": "default", "by": "eva", "request_id": w.run.request.request_id}
+    about = {"run_id": "run-1", "tenant": "default", "by": "eva", "request_id": first_asked(w.run).request_id}
     w.tell(HumanDecided(**about, decision=decision, answer=answer))
 
 

@@ -32,6 +32,7 @@ from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from shared.runs import ENDS, Intake, Run, awaited_handoffs
 from shared.runs.run import MAX_ATTEMPTS, MAX_PLANS
+from tests.support.questions import first_asked
 from tests.support.run_world import AFTER_THE_END, START, World, plan_of
 
 RESTING = ENDS | {State.PAUSED, State.WAITING_HUMAN}
@@ -140,10 +141,10 @@ class Life(RuleBasedStateMachine):
     def an_agent_answers_something_else(self, pick, kind):
         self.answer(pick, kind)
 
-    @precondition(lambda self: self.run.request)
+    @precondition(lambda self: first_asked(self.run))
     @rule(decision=st.sampled_from(["approve", "approve", "reject"]), answer=st.sampled_from(["", "so be it"]))
     def a_person_decides(self, decision, answer):
-        self.say(command(HumanDecided, request_id=self.run.request.request_id, decision=decision, answer=answer))
+        self.say(command(HumanDecided, request_id=first_asked(self.run).request_id, decision=decision, answer=answer))
 
     @rule(meant=SELDOM)
     def an_operator_pauses(self, meant):
@@ -240,10 +241,10 @@ class Life(RuleBasedStateMachine):
             assert any(isinstance(each, ResultDue) for each in timers)
         elif self.run.state is State.PAUSED:
             return  # its clock stands still: somebody has to resume it
-        elif self.run.state not in ENDS and self.run.request is None:
+        elif self.run.state not in ENDS and first_asked(self.run) is None:
             assert any(isinstance(each, DeadlinePassed) for each in timers)
         elif self.run.state not in ENDS:
-            assert any(getattr(each, "request_id", None) == self.run.request.request_id for each in timers)
+            assert any(getattr(each, "request_id", None) == first_asked(self.run).request_id for each in timers)
 
     def teardown(self):
         """No further message arrives: time alone must end the run."""
@@ -272,9 +273,9 @@ def test_failures_and_questions_in_any_order_lead_to_the_same_outputs_attempts_a
         world.plan(plan)
         while world.run.state is not State.REVIEWING:
             steps = world.waiting(DoStep)
-            if not steps or (world.run.request and choose([True, False])):
-                about = {"request_id": world.run.request.request_id, "decision": "approve"}
-                world.tell(command(HumanDecided, **about, answer=f"for {world.run.request.step_id}"))
+            if not steps or (first_asked(world.run) and choose([True, False])):
+                about = {"request_id": first_asked(world.run).request_id, "decision": "approve"}
+                world.tell(command(HumanDecided, **about, answer=f"for {first_asked(world.run).step_id}"))
             else:
                 step(world, choose(steps), left)
         world.review()

@@ -15,6 +15,7 @@ from schemas.verdict import Judgement, PlannedEffect, Proposal
 from shared.authorization import digest_of
 from shared.runs import ENDS, LEGAL_MOVES, evolve, reissue
 from shared.runs.run import MAX_REPLANS, PlannerTask, StepRecord
+from tests.support.questions import first_asked, governed
 from tests.support.run_world import AGENTS, START, World, plan_of, reworded
 
 PROPOSAL = Proposal(
@@ -191,7 +192,7 @@ def test_a_question_of_an_agent_waits_for_a_person_and_the_answer_reaches_it():
     assert w.run.state is State.WAITING_HUMAN
     w.now += timedelta(hours=2)
     deadline = w.run.deadline
-    w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision="approve", answer="yes, do"))
+    w.tell(command(HumanDecided, request_id=first_asked(w.run).request_id, decision="approve", answer="yes, do"))
     assert w.run.deadline == deadline + timedelta(hours=2)
     assert w.handoff("a").feedback == ["yes, do"]
     w.done("a")
@@ -199,22 +200,23 @@ def test_a_question_of_an_agent_waits_for_a_person_and_the_answer_reaches_it():
     assert w.results[0].status == "complete"
 
 
-def test_two_questions_are_asked_one_after_the_other():
+def test_two_questions_are_open_at_the_same_time_and_each_has_its_own_answer():
     w = planned(a="", b="")
     w.ask("a")
-    first = w.run.request.request_id
+    assert w.run.state is State.EXECUTING
     w.ask("b")
-    w.tell(command(HumanDecided, request_id=first, decision="approve", answer=""))
+    first, second = w.run.questions
     assert w.run.state is State.WAITING_HUMAN
-    assert w.run.request.step_id == "b"
-    assert w.run.request.request_id != first
+    w.tell(command(HumanDecided, request_id=second, decision="approve", answer="yes"))
+    assert (w.run.state, w.run.questions.keys()) == (State.EXECUTING, {first})
+    assert w.dispatched == ["a", "b", "b"]
 
 
 def test_a_rejection_leads_to_a_new_plan_with_its_reason_and_the_third_ends_the_run():
     w = planned(a="")
     for number in (1, 2, 3):
         w.ask("a")
-        w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision="reject", answer="too risky"))
+        w.tell(command(HumanDecided, request_id=first_asked(w.run).request_id, decision="reject", answer="too risky"))
         if number < 3:
             assert w.waiting(MakePlan)[0].feedback == ["too risky"]
             w.plan(reworded(plan_of(a=""), number))
@@ -224,7 +226,7 @@ def test_a_rejection_leads_to_a_new_plan_with_its_reason_and_the_third_ends_the_
 def test_a_decision_counts_once_and_only_for_what_is_asked():
     w = planned(a="")
     w.ask("a")
-    decision = command(HumanDecided, request_id=w.run.request.request_id, decision="approve", answer="")
+    decision = command(HumanDecided, request_id=first_asked(w.run).request_id, decision="approve", answer="")
     w.tell(command(HumanDecided, request_id="other", decision="approve", answer=""))
     w.tell(decision)
     w.tell(decision)
@@ -232,10 +234,22 @@ def test_a_decision_counts_once_and_only_for_what_is_asked():
     assert w.dispatched == ["a", "a"]
 
 
-def test_a_question_without_an_answer_ends_the_run():
+def test_a_question_without_an_answer_ends_the_run_if_the_policy_says_so():
     w = planned(a="")
+    w.governance = governed('[approvals]\non_expiry = "fail"')
     w.ask("a")
     w.fire(WaitExpired)
+    assert (w.results[0].status, w.results[0].error.code) == ("failed", "no_decision")
+
+
+def test_a_question_without_an_answer_leads_to_a_new_plan_and_the_third_ends_the_run():
+    w = planned(a="")
+    for number in range(3):
+        assert not w.results
+        w.ask("a")
+        w.fire(WaitExpired)
+        if number < 2:
+            w.plan(reworded(plan_of(a=""), number))
     assert (w.results[0].status, w.results[0].error.code) == ("failed", "no_decision")
 
 
@@ -244,7 +258,7 @@ def test_trouble_waits_for_a_person_if_the_task_wants_that():
     for number in range(3):
         w.plan(reworded(plan_of(a="a"), number))
     assert w.run.state is State.WAITING_HUMAN
-    w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision="approve", answer="keep it simple"))
+    w.tell(command(HumanDecided, request_id=first_asked(w.run).request_id, decision="approve", answer="keep it simple"))
     assert w.waiting(MakePlan)[0].feedback == ["keep it simple"]
 
 
@@ -263,7 +277,7 @@ def test_a_run_paused_while_it_waits_for_a_person_waits_again_afterwards():
     w.tell(command(PauseRun, reason="lunch"))
     w.tell(command(ResumeRun))
     assert w.run.state is State.WAITING_HUMAN
-    w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision="approve", answer=""))
+    w.tell(command(HumanDecided, request_id=first_asked(w.run).request_id, decision="approve", answer=""))
     assert w.run.state is State.EXECUTING
 
 
@@ -387,7 +401,7 @@ def test_a_person_settles_a_call_with_an_unknown_outcome_and_the_same_work_conti
     asked = w.handoff("a")
     w.tell(w.answer(asked, HelpAsked, question="was it sent?", call="think-1/turn-1/call-1"))
     assert w.run.state is State.WAITING_HUMAN
-    decision = {"request_id": w.run.request.request_id, "decision": "approve", "answer": "it was"}
+    decision = {"request_id": first_asked(w.run).request_id, "decision": "approve", "answer": "it was"}
     w.tell(command(HumanDecided, **decision))
     again = w.handoff("a")
     (said,) = again.settled.values()
@@ -403,12 +417,12 @@ def a_run_that_asks_to_send() -> tuple[World, DoStep]:
 
 
 def decision(w: World, **facts) -> HumanDecided:
-    return command(HumanDecided, request_id=w.run.request.request_id, **({"decision": "approve"} | facts))
+    return command(HumanDecided, request_id=first_asked(w.run).request_id, **({"decision": "approve"} | facts))
 
 
 def test_a_permission_goes_to_the_same_work_with_the_digest_it_is_for_and_its_end():
     w, asked = a_run_that_asks_to_send()
-    assert (w.run.request.proposal, w.run.request.expires) == (PROPOSAL, w.now + timedelta(days=1))
+    assert (first_asked(w.run).proposal, first_asked(w.run).expires) == (PROPOSAL, w.now + timedelta(days=1))
     w.tell(decision(w, digest=PROPOSAL.digest))
     again = w.handoff("a")
     (said,) = again.settled.values()
@@ -452,15 +466,15 @@ def test_a_finally_refused_call_is_asked_about_again_when_the_run_is_resumed():
     assert all(not record.settled for record in w.run.steps.values())
 
 
-def test_a_request_expires_when_its_policy_says():
+def test_a_request_expires_when_the_orchestrators_policy_says():
     w = planned(a="")
-    brief = PROPOSAL.model_copy(update={"expires": 60.0})
-    w.tell(w.answer(w.handoff("a"), HelpAsked, question="may it?", call=brief.call, proposal=brief))
+    w.governance = governed("[approvals]\nexpires = 60")
+    w.tell(w.answer(w.handoff("a"), HelpAsked, question="may it?", call=PROPOSAL.call, proposal=PROPOSAL))
     timer = next(each for each in w.sent if isinstance(each.message, WaitExpired))
     assert timer.due == w.now + timedelta(seconds=60)
     w.now = timer.due
     w.tell(timer.message)
-    assert (w.run.state, w.run.error.code) == (State.FAILED, "no_decision")
+    assert w.run.state is State.PLANNING
 
 
 def test_verdicts_of_the_gate_are_part_of_the_runs_history():
@@ -613,11 +627,11 @@ def test_resuming_does_not_make_a_single_approval_permanent():
     assert w.handoff("a").settled[PROPOSAL.call].until == until
 
 
-@pytest.mark.parametrize("seconds", [60.0, 2_592_000.0])
+@pytest.mark.parametrize("seconds", [60.0, 2_505_600.0])
 def test_after_a_rebuild_a_person_is_waited_for_as_long_as_was_said(seconds):
     w = planned(a="")
-    proposal = PROPOSAL.model_copy(update={"expires": seconds})
-    w.tell(w.answer(w.handoff("a"), HelpAsked, question="may it?", call=PROPOSAL.call, proposal=proposal))
+    w.governance = governed(f"[approvals]\nexpires = {seconds}")
+    w.tell(w.answer(w.handoff("a"), HelpAsked, question="may it?", call=PROPOSAL.call, proposal=PROPOSAL))
     (timer,) = (each for each in reissue(w.run, w.now, AGENTS) if isinstance(each.message, WaitExpired))
     assert timer.due == w.now + timedelta(seconds=seconds)
 
@@ -634,7 +648,7 @@ def test_an_answer_to_an_agents_own_question_restarts_the_work():
     w = planned(a="")
     asked = w.handoff("a")
     w.ask("a")
-    w.tell(command(HumanDecided, request_id=w.run.request.request_id, decision="approve", answer="yes"))
+    w.tell(command(HumanDecided, request_id=first_asked(w.run).request_id, decision="approve", answer="yes"))
     again = w.handoff("a")
     assert (again.idempotency_key != asked.idempotency_key, again.feedback) == (True, ["yes"])
 

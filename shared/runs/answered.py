@@ -1,0 +1,165 @@
+"""Changes that questions and answers make to a run. Used by `evolve`."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from schemas import event as e
+from schemas.question import Delegation, Kind, Reply
+from schemas.step import Settlement
+from shared.runs.digests import plan_digest
+from shared.runs.effects import add_effected, refused_call
+from shared.runs.rework import next_round, restart_round
+from shared.runs.run import OpenQuestion, Run, StepRecord
+from shared.runs.votes import ANSWERED, edited_plan, kind_of
+
+
+def ask(run: Run, event: e.HelpRequested) -> dict[str, Any]:
+    """Add a question."""
+    opened = run.questions | {event.request_id: OpenQuestion(asked=event)}
+    return {"questions": opened, "requests": run.requests + 1}
+
+
+def change_question(run: Run, event: e.RunEvent) -> dict[str, Any]:
+    """Apply an event about one open question."""
+    request_id: str = event.request_id  # type: ignore[attr-defined]
+    question = run.questions.get(request_id)
+    if question is None:
+        return {}
+    changed = question.model_copy(update=_QUESTION_CHANGES[type(event)](question, event))
+    return {"questions": run.questions | {request_id: changed}}
+
+
+def _give(question: OpenQuestion, event: e.AnswerGiven) -> dict[str, Any]:
+    given = {"votes": [*question.votes, event.vote], "effective": event.effective}
+    return given | {"answers": question.answers + 1}
+
+
+def _withdraw(question: OpenQuestion, event: e.AnswerWithdrawn) -> dict[str, Any]:
+    return {"votes": [each for each in question.votes if each.person != event.person], "effective": None}
+
+
+def _delegate(question: OpenQuestion, event: e.QuestionDelegated) -> dict[str, Any]:
+    return {"delegations": [*question.delegations, Delegation(by=event.person, to=event.to)]}
+
+
+def _edit(question: OpenQuestion, event: e.QuestionEdited) -> dict[str, Any]:
+    asked = question.asked.model_copy(update={"proposal": event.proposal})
+    return {"asked": asked, "votes": [], "edits": question.edits + 1}
+
+
+def _escalate(question: OpenQuestion, event: e.QuestionEscalated) -> dict[str, Any]:
+    return {"groups": [*question.groups, *event.groups], "escalated": True}
+
+
+_QUESTION_CHANGES: Mapping[type[e.RunEvent], Callable[[OpenQuestion, Any], dict[str, Any]]] = {
+    e.AnswerGiven: _give,
+    e.AnswerWithdrawn: _withdraw,
+    e.QuestionDelegated: _delegate,
+    e.QuestionEdited: _edit,
+    e.QuestionReminded: lambda question, event: {"reminded": event.number},
+    e.QuestionEscalated: _escalate,
+    e.QuestionExpired: lambda question, event: {"reverify": event.then == "reverify"},
+}
+
+
+def answer(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
+    """Close a question, with the effect of the answer. A rejection settles nothing: the plan is dropped next."""
+    question = run.questions.get(event.request_id)
+    if question is None:
+        return {}
+    change: dict[str, Any] = {"questions": {id: each for id, each in run.questions.items() if id != event.request_id}}
+    kind, reply = kind_of(question), _reply(question, event)
+    if reply is Reply.REJECT:
+        return change | add_effected(run, refused_call(run, question.asked, event.by, event.answer))
+    return change | _EFFECTS[kind](run, question, event, reply)
+
+
+def _reply(question: OpenQuestion, event: e.HelpAnswered) -> Reply:
+    """Return the answer, also one that an earlier version recorded."""
+    said = event.reply or Reply(event.decision)
+    return Reply.RESPOND if said is Reply.APPROVE and kind_of(question) in ANSWERED else said
+
+
+def _call(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
+    """Settle the proposed call: it may be made once, as approved, or is not made."""
+    proposal = question.asked.proposal
+    assert proposal is not None, "a question about a call has the call"
+    said: dict[str, Any] = {"request_id": event.request_id, "answer": event.answer, "asked": "permission"}
+    if reply in (Reply.RESPOND, Reply.SKIP):
+        return _settle(run, question, Settlement(**said, digest=proposal.digest, refused=reply.value))
+    until = event.at + timedelta(seconds=proposal.usable)
+    said |= {"digest": proposal.digest, "until": until, "reverify": event.reverify}
+    if reply is Reply.EDIT:
+        limits = {"risk": proposal.risk, "moves": proposal.moves, "recipients": proposal.recipients}
+        said |= {"arguments": proposal.arguments, **limits}
+    return _settle(run, question, Settlement(**said))
+
+
+def _words(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
+    """Give the agent the person's words where it asked; a handler that asked as a whole starts again with them."""
+    answered = event.answer or f"approved: {question.asked.question}"
+    if reply is Reply.SKIP:
+        answered = f"a person skipped the question: continue without an answer. {event.answer}".strip()
+    refused = "skip" if reply is Reply.SKIP else None
+    return _settle(run, question, Settlement(request_id=event.request_id, answer=answered, refused=refused))
+
+
+def _settle(run: Run, question: OpenQuestion, said: Settlement) -> dict[str, Any]:
+    """Settle the call that the question is about, and resume the work; any other answer restarts the work."""
+    step_id = question.asked.step_id or ""
+    record = run.steps[step_id]
+    if record.uncertain:
+        settled = record.settled | {record.uncertain: said}
+        asked = {"question": None, "uncertain": None, "proposal": None, "asks": None, "background": None}
+        changed = record.model_copy(
+            update={"status": "waiting", "attempts_since_resume": 0, "settled": settled} | asked
+        )
+    else:
+        changed = restart_round(record, feedback=[*record.feedback, said.answer])
+    return _with_step(run, step_id, changed)
+
+
+def _retry(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
+    """Retry a failing step, with a hint if there is one; without a step, the planning."""
+    step_id = question.asked.step_id
+    if step_id is None:
+        return _replan(run, question, event, reply)
+    record = run.steps[step_id]
+    if reply is Reply.SKIP:
+        return {}  # `StepDone` follows
+    if reply is Reply.RESPOND:
+        fresh = restart_round(record, feedback=[*record.feedback, event.answer], error=None, failures=[])
+    else:
+        again = {"status": "waiting", "attempts_since_resume": 0, "error": None, "failures": []}
+        fresh = record.model_copy(update=again)
+    return _with_step(run, step_id, fresh)
+
+
+def _replan(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
+    return {"planning": next_round(run.planning), "feedback": [event.answer] if event.answer else run.feedback}
+
+
+def _approve_plan(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
+    plan = edited_plan(event.arguments) if reply is Reply.EDIT else run.plan
+    return {"plan_approved": plan_digest(plan) if plan else None}
+
+
+def _review(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
+    """Allow further revisions if the person asks for changes; `ReviewGiven` follows."""
+    return {"revisions": 0} if reply is Reply.RESPOND else {}
+
+
+_EFFECTS: Mapping[Kind, Callable[[Run, OpenQuestion, e.HelpAnswered, Reply], dict[str, Any]]] = {
+    Kind.CALL: _call,
+    Kind.QUESTION: _words,
+    Kind.OUTCOME: _words,
+    Kind.FAILURE: _retry,
+    Kind.TASK: _replan,
+    Kind.PLAN: _approve_plan,
+    Kind.REVIEW: _review,
+}
+
+
+def _with_step(run: Run, step_id: str, record: StepRecord) -> dict[str, Any]:
+    return {"steps": run.steps | {step_id: record}}
