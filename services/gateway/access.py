@@ -62,6 +62,8 @@ NEEDS: Mapping[str, Needs] = {
     "follow_run": _STATE,
     "list_agents": _any(Role.VIEWER),
     "decide_for_run": _any(Role.DECIDE),
+    "withdraw_answer": _any(Role.DECIDE),
+    "delegate_question": _any(Role.DECIDE),
     "carry_out_run": _any(Role.DECIDE),
     "cancel_run": _any(Role.SUBMIT, Role.OPERATE),
     "pause_run": _any(Role.OPERATE),

@@ -9,18 +9,52 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
+from schemas.approval import CancelRun, DelegateQuestion, HumanDecided, PauseRun, ResumeRun, WithdrawAnswer
 from schemas.event import RunResumed, State, StepDispatched, StepDone
-from schemas.step import DoStep, HandoffFailed, MakePlan, Output, ReviewResult, StepCompleted
+from schemas.step import DoStep, HandoffFailed, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
 from schemas.task import Task
-from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
+from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
 from shared.errors import TerminalError
 from shared.runs import ENDS
-from tests.support.questions import first_asked
+from tests.support.message_samples import PROPOSAL
+from tests.support.questions import first_asked, governed
 from tests.support.run_world import AFTER_THE_END, World, plan_of
 
 MOVES = ["plan", "bad plan", "done", "fail", "fail for good", "ask", "accept", "revise"]
-MOVES += ["approve", "reject", "pause", "resume", "cancel", "deadline", "expire", "repeat", "stale"]
+MOVES += [
+    "approve",
+    "reject",
+    "edit",
+    "respond",
+    "skip",
+    "withdraw",
+    "delegate",
+    "due",
+    "ask about a call",
+    "pause",
+    "resume",
+    "cancel",
+    "deadline",
+    "expire",
+    "repeat",
+    "stale",
+]
+
+
+RULES = [
+    "",
+    '[approvals]\nundo = 20\nremind = 30000\non_expiry = "resume"',
+    """
+    [approvals]
+    on_expiry = "reverify"
+    [[questions]]
+    stages = [{needed = 2}]
+    escalate_after = 60
+    escalate_to = ["heads"]
+    """,
+    '[approvals]\non_expiry = "fail"',
+]
+"""Terms of questions."""
 
 
 @st.composite
@@ -35,10 +69,24 @@ def command(kind, **facts):
     return kind(run_id="run-1", tenant="default", by="eva", **facts)
 
 
+def answer(world: World, move: str, pick: int) -> None:
+    """One message of a person about the first open question, or about none."""
+    about = {"request_id": first_asked(world.run).request_id if first_asked(world.run) else "none"}
+    match move:
+        case "approve" | "reject":
+            world.tell(command(HumanDecided, **about, decision=move, answer="so be it"))
+        case "edit" | "respond" | "skip":
+            facts = {"arguments": '{"n": 1}'} if move == "edit" else {}
+            world.tell(command(HumanDecided, **about, decision="reject", reply=move, answer="so be it", **facts))
+        case "withdraw":
+            world.tell(command(WithdrawAnswer, **about))
+        case "delegate":
+            world.tell(command(DelegateQuestion, **about, to=("bob", "cleo")[pick % 2]))
+
+
 def play(world: World, move: str, plan, pick: int, told: list) -> None:
     """One move, if it is possible now."""
     steps, asked, reviews = world.waiting(DoStep), world.waiting(MakePlan), world.waiting(ReviewResult)
-    request = first_asked(world.run).request_id if first_asked(world.run) else "none"
     step = steps[pick % len(steps)] if steps else None
     match move:
         case "plan" | "bad plan" if asked:
@@ -53,8 +101,12 @@ def play(world: World, move: str, plan, pick: int, told: list) -> None:
             world.ask(step.step_id)
         case "accept" | "revise" if reviews:
             world.review(accepted=move == "accept")
-        case "approve" | "reject":
-            world.tell(command(HumanDecided, request_id=request, decision=move, answer="so be it"))
+        case "ask about a call" if step:
+            risk = ("high", "critical")[pick % 2]
+            proposal = PROPOSAL.model_copy(update={"call": f"call-{pick}", "risk": risk})
+            world.tell(world.answer(step, HelpAsked, question="may I?", call=proposal.call, proposal=proposal))
+        case "due":
+            world.fire(QuestionDue)
         case "pause" | "cancel":
             world.tell(command(PauseRun if move == "pause" else CancelRun, reason="why not"))
         case "resume":
@@ -74,15 +126,18 @@ def play(world: World, move: str, plan, pick: int, told: list) -> None:
     plans(),
     st.sampled_from(["auto", "supervisor", "router"]),
     st.sampled_from(["fail", "wait"]),
+    st.sampled_from(RULES),
     st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 9)), max_size=40),
 )
-@example(plan_of(a="", b=""), "auto", "fail", [("plan", 0), ("done", 0), ("fail for good", 0), ("stale", 0)])
-def test_every_run_ends_with_exactly_one_result_for_any_sequence_of_messages(plan, shape, trouble, script):
-    world = World(Task(objective="x", shape=shape, on_trouble=trouble)).start()
+@example(plan_of(a="", b=""), "auto", "fail", "", [("plan", 0), ("done", 0), ("fail for good", 0), ("stale", 0)])
+def test_every_run_ends_with_exactly_one_result_for_any_sequence_of_messages(plan, shape, trouble, rules, script):
+    task = Task(objective="x", shape=shape, on_trouble=trouble)
+    world = World(task, governance=governed(rules)).start()
     told: list = []
     for move, pick in script:
         ended = world.run.state in ENDS
         before = len(world.events)
+        answer(world, move, pick)
         play(world, move, plan, pick, told)
         added = world.events[before:]
         if ended and not any(isinstance(event, RunResumed) for event in added):
@@ -92,6 +147,7 @@ def test_every_run_ends_with_exactly_one_result_for_any_sequence_of_messages(pla
         world.tell(command(ResumeRun))
     for _ in range(20):
         world.fire(WaitExpired)
+        world.fire(QuestionDue)
         world.fire(DeadlinePassed)
         world.fire(ResultDue)
     assert world.run.state in ENDS
