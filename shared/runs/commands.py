@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from schemas import approval, event
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, State
-from shared.access.people import People
 from shared.runs.advance import advance
 from shared.runs.builder import DecisionBuilder
 from shared.runs.deadlines import extend_deadline
 from shared.runs.decisions import refuse
 from shared.runs.ending import end, release
+from shared.runs.governance import People
 from shared.runs.machine import PAUSABLE
 from shared.runs.result import effects_digest
 from shared.runs.run import Run

@@ -9,7 +9,7 @@ from schemas.approval import DelegateQuestion, HumanDecided, WithdrawAnswer
 from schemas.event import ENDS, State
 from schemas.plan import Plan
 from schemas.question import Kind, Reply
-from shared.access.people import People
+from shared.runs.governance import People
 from shared.runs.run import OpenQuestion, Run
 
 APPROVING = frozenset({Reply.APPROVE, Reply.EDIT})

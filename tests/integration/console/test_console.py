@@ -159,7 +159,7 @@ async def test_a_key_that_may_only_decide_opens_the_question_and_its_run(setting
     async with console_for(settings, guarded) as client:
         visit = Visit(client)
         await visit.log_in(keys.keys["bob"])
-        path = f"/runs/run-a/question?id={run.request.request_id}"
+        path = f"/runs/run-a/question?id={first_asked(run).request_id}"
         for page in ("/inbox?tenant=acme", f"{path}&tenant=acme", "/runs/run-a?tenant=acme"):
             assert "Send the mail?" in said((await visit.open(page)).text)
         assert (await visit.open("/runs/run-b")).status_code == 403

@@ -32,6 +32,12 @@ REQUESTS = {
     "show_turn": ("GET", f"/v1/runs/{RUN}/steps/data/turns/1", {}),
     "show_journal": ("GET", f"/v1/runs/{RUN}/journal", {"params": {"handoff_id": f"{RUN}/data/0.0.1"}}),
     "follow_run": ("GET", f"/v1/runs/{RUN}/events", {}),
+    "withdraw_answer": ("POST", f"/v1/runs/{RUN}/decisions/withdraw", {"json": {"by": "x", "request_id": "r"}}),
+    "delegate_question": (
+        "POST",
+        f"/v1/runs/{RUN}/decisions/delegate",
+        {"json": {"by": "x", "request_id": "r", "to": "y"}},
+    ),
     "decide_for_run": (
         "POST",
         f"/v1/runs/{RUN}/decisions",

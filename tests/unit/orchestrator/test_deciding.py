@@ -33,5 +33,7 @@ class Rebuilt:
 async def test_agents_are_read_after_the_run_since_a_rebuild_may_come_between():
     blackboard = Rebuilt()
     intake = Intake("run-1", "t1", Task(objective="count", shape="single", agent="data"))
-    decided = await Decider(blackboard, blackboard, Metrics(CollectorRegistry()), default_governance()).decide(intake, attempt=1)
+    decided = await Decider(blackboard, blackboard, Metrics(CollectorRegistry()), default_governance()).decide(
+        intake, attempt=1
+    )
     assert "data" in decided.decision.run.steps

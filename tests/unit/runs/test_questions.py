@@ -326,7 +326,7 @@ def test_a_chain_asks_a_second_group_above_an_amount():
     assert small not in w.run.questions
 
 
-def test_who_requested_the_task_may_not_approve_its_calls_and_may_reject_them():
+def test_the_requester_of_a_task_may_not_approve_its_calls_and_may_reject_them():
     apart = "[approvals]\nseparate = true"
     w = world(governed(apart, KEYS), requested_by="ada")
     id = ask(w)
