@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from schemas.api.commands import CommandAccepted, Released
 from schemas.api.errors import Failure
 from schemas.api.runs import ApprovalPage, RunPage, RunView
+from schemas.api.tasks import TaskAccepted
 from schemas.api.trace import RunTrace
 from schemas.error import ErrorInfo
 from schemas.event import State
@@ -90,9 +91,11 @@ class Gateway:
         """Return the present state of a run."""
         return _read(RunView, await self._call("GET", _path(run_id)))
 
-    async def trace(self, run_id: str) -> RunTrace:
-        """Return what the run did so far."""
-        return _read(RunTrace, await self._call("GET", _path(run_id, "trace")))
+    async def trace(self, run_id: str, events: int | None = None, before: str = "") -> RunTrace:
+        """Return what the run did so far; of that many `events`, the newest ones, or the newest before an id."""
+        params = {"events": str(events)} if events else {}
+        params |= {"before": before} if before else {}
+        return _read(RunTrace, await self._call("GET", _path(run_id, "trace"), params))
 
     async def result(self, run_id: str) -> Result | None:
         """Return the result of a run that has ended; None before, and for a key that may not see contents."""
@@ -156,6 +159,28 @@ class Gateway:
         except httpx.HTTPError as gone:
             raise _unreachable(gone) from None
 
+    @asynccontextmanager
+    async def opened(
+        self, path: str, params: Mapping[str, str] | None = None, **headers: str
+    ) -> AsyncIterator[httpx.Response]:
+        """Open an answer that is read piece by piece: a file, a stream of events. Raises GatewayFailure."""
+        key = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        whose = {"tenant": self.tenant} if self.tenant else {}
+        try:
+            async with self.http.stream(
+                "GET", path, params={**(params or {}), **whose}, headers=key | headers
+            ) as answer:
+                if not answer.is_success:
+                    raise GatewayFailure(answer.status_code, _error_of(answer, await _bounded(answer)))
+                yield answer
+        except httpx.HTTPError as gone:
+            raise _unreachable(gone) from None
+
+    async def submit(self, task: Mapping[str, Any], key: str) -> TaskAccepted:
+        """Submit a task; equal keys name the same run."""
+        body = {**task, "idempotency_key": key}
+        return await self.ask(TaskAccepted, "POST", "/v1/tasks", body=body)
+
     async def _call(
         self, method: str, path: str, params: Mapping[str, str] | None = None, body: Body = None, **request: Any
     ) -> bytes:
@@ -205,6 +230,11 @@ def _too_large() -> GatewayFailure:
 
 def _path(run_id: str, part: str = "") -> str:
     return "/".join(each for each in ("/v1/runs", quote(run_id, safe=""), part) if each)
+
+
+def run_path(run_id: str, *parts: str) -> str:
+    """Return the path of a run, or of a part of it; each part is one segment of it."""
+    return _path(run_id, "/".join(quote(part, safe="") for part in parts))
 
 
 def _read(kind: type[M], body: bytes) -> M:

@@ -15,6 +15,7 @@ from jinja2.runtime import Context
 from starlette.responses import RedirectResponse, Response
 
 from schemas.error import ErrorInfo
+from services.console.markdown import rendered
 from services.console.visible import shown
 from services.console.visitor import Visitor
 
@@ -45,7 +46,9 @@ def environment() -> Environment:
         "size": size,
         "utc": lambda at: at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "pretty": pretty,
-        "tojson_text": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+        "tojson_text": as_json,
+        "content": content,
+        "markdown": rendered,
         "style": style,
     }
     made.globals |= {"link": _link, "link_to": _link_to_letter}
@@ -144,6 +147,16 @@ def pretty(text: str) -> str:
         return json.dumps(json.loads(text, object_pairs_hook=_distinct), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return text
+
+
+def content(value: object) -> str:
+    """Return the content of a message: a text as it is, parts of several kinds as JSON."""
+    return value if isinstance(value, str) else as_json(value)
+
+
+def as_json(value: object) -> str:
+    """Return a value as JSON with one field to a line."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -26,6 +27,7 @@ from services.console.visitor import Connections
 from shared.access.principals import digest, new_key
 from tests.support.gateway_fixtures import apply, begin, served
 from tests.support.guard_attacks import ORDERS, tagged
+from tests.support.run_parts import FILES, PARTS, stored_file
 
 ELSEWHERE = "evil.example"
 
@@ -54,6 +56,7 @@ class Gateway:
         self.asked: list[httpx.Request] = []
         self.refuse: tuple[int, ErrorInfo] | None = None
         self.waiting = True
+        self.plan: list[tuple[str, tuple[str, ...]]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
@@ -64,15 +67,23 @@ class Gateway:
             return _failed(401, ErrorInfo(code="unauthenticated", message=self.text))
         if self.refuse:
             return _failed(*self.refuse)
+        if (request.method, request.url.path) == ("POST", "/v1/tasks"):
+            links = {"self": "/v1/runs/x", "events": "x", "result": "x"}
+            return httpx.Response(202, json={"run_id": RUN, "task_id": "t", "tenant": "default", "links": links})
         if request.method != "GET":
             return httpx.Response(202, json={"run_id": RUN, "tenant": "default", "message_id": "m"})
-        return self._shown(request.url.path.removeprefix("/v1/").removeprefix(f"runs/{RUN}").strip("/") or "run")
+        what = request.url.path.removeprefix("/v1/").removeprefix(f"runs/{RUN}").strip("/") or "run"
+        if what.startswith("files/"):
+            return stored_file(what.removeprefix("files/"), self.text)
+        if what in PARTS:
+            return httpx.Response(200, content=PARTS[what](self.text).model_dump_json())
+        return self._shown(what)
 
     def _shown(self, what: str) -> httpx.Response:
         answers = {
             "runs": lambda: RunPage(runs=[summary(self.text, state) for state in State], next_offset=7),
             "approvals": lambda: ApprovalPage(approvals=self._approvals(), unreadable=[], next_offset=None),
-            "run": lambda: view(self.text, waiting=self.waiting),
+            "run": lambda: view(self.text, waiting=self.waiting, plan=self.plan),
             "trace": lambda: trace(self.text),
             "result": lambda: result(self.text),
         }
@@ -152,8 +163,9 @@ def proposal(text: str, risk: Risk = Risk.HIGH) -> Proposal:
     )
 
 
-def view(text: str, *, waiting: bool = True) -> RunView:
+def view(text: str, *, waiting: bool = True, plan: Sequence[tuple[str, tuple[str, ...]]] = ()) -> RunView:
     steps = [PlannedStep(id="data", objective=text, agent="data", risk=Risk.HIGH)]
+    steps += [PlannedStep(id=id, objective=text, agent="data", depends_on=list(after)) for id, after in plan]
     error = ErrorInfo(code=text, message=text, suggested_action=text)
     return RunView(
         run_id=RUN,
@@ -228,7 +240,10 @@ def result(text: str) -> Result:
         tenant="default",
         status="complete",
         answer=text,
-        artefacts=[Artefact(name=text, media_type="text/html", size=3_000_000, uri="blob:0")],
+        artefacts=[
+            Artefact(name=f"{text} {sha256[:4]}", media_type=FILES[sha256], size=3_000_000, uri=f"blob:{sha256}")
+            for sha256 in FILES
+        ],
         effects=[effect],
         acting_calls=[acting],
         caveats=[text],

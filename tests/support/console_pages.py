@@ -12,6 +12,7 @@ from schemas.api.runs import ApprovalPage, RunPage
 from schemas.error import ErrorInfo
 from tests.support.console import HOSTILE, RUN, Gateway
 from tests.support.console_operations import STATES, TABLE
+from tests.support.run_parts import FILES
 
 PLAIN = "Send the summary of the incident to anna@firm.example"
 
@@ -76,7 +77,14 @@ PAGES: tuple[Shown, ...] = (
     *_states("/runs", "/runs", "plain", "hostile", "empty"),
     Shown("/runs", "/runs?state=FAILED&offset=3"),
     *_states("/runs/{run_id}", f"/runs/{RUN}", "plain", "hostile", "ended", "unknown"),
-    Shown("/runs/{run_id}", f"/runs/{RUN}?all=1&notice=approve"),
+    Shown("/runs/{run_id}", f"/runs/{RUN}?before=3-1&notice=submitted"),
+    *_states("/runs/{run_id}/steps/{step_id}/turns", f"/runs/{RUN}/steps/data/turns", "plain", "hostile", "refused"),
+    *_states("/runs/{run_id}/steps/{step_id}/turns/{turn}", f"/runs/{RUN}/steps/data/turns/2", "plain", "hostile"),
+    *_states("/runs/{run_id}/record", f"/runs/{RUN}/record?contents=1", "plain", "hostile"),
+    Shown("/runs/{run_id}/record", f"/runs/{RUN}/record"),
+    *_states("/runs/{run_id}/resubmit", f"/runs/{RUN}/resubmit", "plain", "hostile", "refused"),
+    *(Shown("/runs/{run_id}/files/{sha256}", f"/runs/{RUN}/files/{each}", "hostile") for each in FILES),
+    *_states("/audit", "/audit", "plain", "hostile", "refused"),
     *_states("/inbox", "/inbox", "plain", "hostile", "empty", "refused"),
     Shown("/inbox", "/inbox?notice=reject"),
     *_states("/runs/{run_id}/question", f"{QUESTION}?id=q-1", "plain", "hostile"),
@@ -91,5 +99,8 @@ PAGES: tuple[Shown, ...] = (
 )
 """The table. `route` as the console declares it; empty for an address without one."""
 
-NO_PAGES: Mapping[str, str] = {}
+NO_PAGES: Mapping[str, str] = {
+    "/runs/{run_id}/files/{sha256}/image": "an image",
+    "/runs/{run_id}/files/{sha256}/download": "a download",
+}
 """Routes that can be read and show no page of their own, with the reason."""

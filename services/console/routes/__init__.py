@@ -2,12 +2,14 @@
 
 from services.console.routes import (
     apply,
+    contents,
     dead_letter_batch,
     dead_letter_edit,
     dead_letters,
     login,
     overview,
     questions,
+    resubmit,
     run,
     runs,
     submit,
@@ -18,6 +20,8 @@ ROUTERS = (
     overview.router,
     runs.router,
     run.router,
+    contents.router,
+    resubmit.router,
     questions.router,
     submit.router,
     apply.router,

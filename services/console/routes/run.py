@@ -1,46 +1,65 @@
 """One run: its page, and the orders that an operator gives it."""
 
 import asyncio
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from schemas.api.runs import RunView
+from schemas.api.trace import RunTrace
 from schemas.error import ErrorInfo
 from schemas.message import Id
 from services.console.actions import ACTIONS, Action, offered, send
 from services.console.gateway import Gateway, GatewayFailure
+from services.console.graph import graph_of
 from services.console.pages import failure_page, page, path, see_other
 from services.console.questions import Question
+from services.console.timeline import timeline_of
 from services.console.visitor import Visitor, VisitorDep
 
 router = APIRouter()
 
-ACTIONS_SHOWN = 100
-"""Turns and calls shown of each attempt, the newest ones, unless all are asked for."""
+EVENTS = 200
+"""Events on a page of the timeline."""
 
 RunId: TypeAlias = Annotated[Id, Path()]
+Position: TypeAlias = Annotated[str, Query(pattern=r"^(\d{1,20}-\d{1,20})?$")]
 
 
 @router.get("/runs/{run_id}")
-async def show_run(visitor: VisitorDep, run_id: RunId, all: bool = False, notice: str = "") -> Response:
-    """State, question, plan, timeline, result and orders of a run."""
+async def show_run(visitor: VisitorDep, run_id: RunId, before: Position = "", notice: str = "") -> Response:
+    """State, question, plan, a page of the timeline, result and orders of a run."""
     gateway = visitor.gateway
-    run, trace, stopped = await asyncio.gather(gateway.run(run_id), gateway.trace(run_id), is_stopped(gateway, run_id))
-    result = await gateway.result(run_id)
+    run, trace, stopped, result = await asyncio.gather(
+        gateway.run(run_id),
+        gateway.trace(run_id, EVENTS, before),
+        is_stopped(gateway, run_id),
+        gateway.result(run_id),
+    )
     return page(
         visitor,
         "run.html",
-        run=run,
-        trace=trace,
+        **(shown_parts(run, trace) | {"before": before}),
         result=result,
         question=Question.of_run(run, trace),
         actions=offered(run, stopped=stopped),
-        steps={step.id: step for step in run.steps},
-        shown=None if all else ACTIONS_SHOWN,
         notice=_notice(notice),
     )
+
+
+def shown_parts(run: RunView, trace: RunTrace) -> dict[str, Any]:
+    """Return what the parts of the page that change with the run show."""
+    steps = {step.id: step for step in run.steps}
+    planned = run.plan.steps if run.plan else []
+    return {
+        "run": run,
+        "trace": trace,
+        "steps": steps,
+        "graph": graph_of(planned, steps),
+        "works": timeline_of(trace),
+        "before": "",
+    }
 
 
 async def is_stopped(gateway: Gateway, run_id: str) -> bool | None:
@@ -89,6 +108,8 @@ def _confirmation(
 
 
 def _notice(name: str) -> str:
+    if name == "submitted":
+        return "The gateway accepted the task: this is its new run."
     if name in {"approve", "reject"}:
         return "The gateway accepted the decision. Reload the page to see its effect."
     return f"{ACTIONS[name].done} Reload the page to see its effect." if name in ACTIONS else ""

@@ -19,13 +19,20 @@ from tests.support.console import (
     token_in,
     visiting,
 )
+from tests.support.run_parts import FILES, LIAR, MARKDOWN, PNG, SVG
 
 PAGES = [
     "/",
     "/runs",
     "/runs?state=FAILED&offset=3",
     f"/runs/{RUN}",
-    f"/runs/{RUN}?all=1&notice=approve",
+    f"/runs/{RUN}?before=3-1&notice=approve",
+    f"/runs/{RUN}/steps/data/turns",
+    f"/runs/{RUN}/steps/data/turns/2",
+    f"/runs/{RUN}/record?contents=1",
+    f"/runs/{RUN}/resubmit",
+    *(f"/runs/{RUN}/files/{each}" for each in FILES if each != PNG),
+    "/audit",
     f"/runs/{RUN}/orders/cancel",
     f"/runs/{RUN}/question?id=q-1",
     f"/runs/{RUN}/question?id=q-old",
@@ -46,7 +53,7 @@ async def visit(gateway):
         yield visit
 
 
-OURS = re.compile(r"<(?:/?[a-z][a-z0-9]*)((?:\s+[a-z-]+(?:=\"[^\"<>]*\")?)*)\s*>|<!doctype html>")
+OURS = re.compile(r"<(?:/?[a-z][a-z0-9]*)((?:\s+[a-zA-Z-]+(?:=\"[^\"<>]*\")?)*)\s*/?>|<!doctype html>")
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -56,7 +63,7 @@ async def test_hostile_text_is_text_on_every_page(visit, path):
     assert "<script" not in page
     assert "<style" not in page
     assert "<img" not in page
-    assert "http-equiv" not in page.replace("&lt;meta http-equiv", "")
+    assert "http-equiv" not in re.sub("(&lt;meta |%3Cmeta%20)http-equiv", "", page)
     assert "49" not in re.sub(r"[0-9a-f-]{6,}|\d\d:\d\d:\d\d", "", said(page).replace("7 * 7", "")).split()
     tags = re.findall(r"<[^>]*>", page)
     assert [tag for tag in tags if not OURS.fullmatch(tag)] == []
@@ -282,3 +289,65 @@ async def test_a_form_that_is_too_large_is_refused(visit):
 
 def test_hostile_text_has_what_the_tests_look_for():
     assert HIDDEN.search(HOSTILE)
+
+
+async def test_markdown_of_an_agent_is_shown_without_a_link_an_image_or_an_attribute(visit):
+    page = (await visit.open(f"/runs/{RUN}/files/{MARKDOWN}")).text
+    shown = page[page.index('<div class="card markdown">') : page.index("</main>")]
+    tags = set(re.findall(r"<[^>]*>", shown)) - {'<div class="card markdown">', "</div>"}
+    elements = ("h3", "p", "table", "thead", "tbody", "tr", "th", "td", "strong", "ol", "li", "code")
+    plain = {f"<{end}{name}>" for end in ("", "/") for name in elements}
+    assert tags <= plain | {'<span class="address">', "</span>", '<pre tabindex="0">', "</pre>"}
+    text = said(shown)
+    assert "link (https://evil.example/a)" in text
+    assert "[image: remote (https://evil.example/pixel.png)]" in text
+    assert "<script>alert(1)</script>" in text
+
+
+async def test_an_image_is_sent_with_the_type_of_its_bytes_and_nothing_else_is(visit):
+    image = await visit.open(f"/runs/{RUN}/files/{PNG}/image")
+    assert (image.status_code, image.headers["content-type"]) == (200, "image/png")
+    assert image.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in image.headers["content-security-policy"]
+    for other in (SVG, LIAR, MARKDOWN):
+        assert (await visit.open(f"/runs/{RUN}/files/{other}/image")).status_code == 404
+    assert (
+        f'<img class="picture" src="/runs/{RUN}/files/{PNG}/image"'
+        in (await visit.open(f"/runs/{RUN}/files/{PNG}")).text
+    )
+
+
+@pytest.mark.parametrize("sha256", FILES)
+async def test_a_download_is_never_opened_as_a_page(visit, sha256):
+    answer = await visit.open(f"/runs/{RUN}/files/{sha256}/download")
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"].startswith("attachment; filename*=UTF-8''")
+    assert answer.headers["content-disposition"].isascii()
+    assert "\n" not in answer.headers["content-disposition"]
+
+
+async def test_a_plan_is_drawn_with_every_step_after_those_it_waits_for(gateway, visit):
+    gateway.text = "plain"
+    gateway.plan = [("fetch", ()), ("count", ("fetch",)), ("check", ("fetch",)), ("mail", ("count", "check"))]
+    page = (await visit.open(f"/runs/{RUN}")).text
+    drawn = page[page.index("<svg") : page.index("</svg>")]
+    x = {name: int(re.search(rf'x="(\d+)" y="\d+">{name}<', drawn)[1]) for name, _ in gateway.plan}
+    assert x["fetch"] < x["count"] == x["check"] < x["mail"]
+    assert drawn.count('class="line"') == 4
+    assert "style=" not in page
+
+
+async def test_a_task_is_submitted_again_once_as_it_was_shown(gateway, visit):
+    gateway.text = "count the orders"
+    page = (await visit.open(f"/runs/{RUN}/resubmit")).text
+    assert "count the orders" in page
+    assert all(each.method == "GET" for each in gateway.asked)
+    given = dict(re.findall(r'type="hidden" name="([a-z_]+)" value="([^"]*)"', page))
+    for _ in range(2):
+        answer = await visit.http.post(f"/runs/{RUN}/resubmit", data=given)
+        assert answer.status_code == 303
+        assert answer.headers["location"] == f"/runs/{RUN}?notice=submitted"
+    one, other = (json.loads(each.content) for each in gateway.asked if each.method == "POST")
+    assert one == other
+    assert one["idempotency_key"].startswith("again-")
+    assert (one["objective"], one["constraints"]) == ("count the orders", ["count the orders"])
