@@ -77,6 +77,7 @@ _TOOLS = {
     "invalid_arguments": ("arguments do not fit the tool's schema", "the model corrects them"),
     "unknown_tool": ("no tool of that name", "the model uses one of those listed"),
     "tool_failed": ("the tool failed; the message has its reason", "work without it"),
+    "too_many_questions": ("a step asks people more than five questions", "the agent decides by itself"),
     "refused_by_person": ("a person decided that the call is not made", "the model continues with their words"),
     "outcome_unknown": ("the call may or may not have happened", "check outside before any repeat"),
     "too_many_calls": ("the tool's limit for the step is used up", "work with what there is"),

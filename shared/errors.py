@@ -14,6 +14,7 @@ WaggleError
 └── Unwanted          the run no longer awaits the work: make no further call, report the usage
 """
 
+from schemas.question import Kind
 from schemas.verdict import Proposal
 
 
@@ -63,6 +64,7 @@ class NeedsHuman(WaggleError):
         options: tuple[str, ...] = (),
         call: str | None = None,
         proposal: Proposal | None = None,
+        kind: Kind | None = None,
     ) -> None:
         super().__init__(question)
         self.options = options
@@ -70,6 +72,8 @@ class NeedsHuman(WaggleError):
         """The tool call in question, if there is one."""
         self.proposal = proposal
         """That call, if it was not made and may be made with a person's approval."""
+        self.kind = kind
+        """Subject of the question."""
 
 
 class Misconfigured(WaggleError):

@@ -1,5 +1,6 @@
 """`Context`: everything a handler may use while it works on a handoff."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -63,5 +64,13 @@ class Context(Protocol):
 
         Returns JSON-ready data, or `{"error": …}` as a model would be shown it. Raises NeedsHuman when the call needs
         an approval, or when it is not known whether it has happened.
+        """
+        ...
+
+    async def ask(self, question: str, options: Sequence[str] = ()) -> str | None:
+        """Ask a person, wait without holding a worker, and return the answer; None if the question was skipped.
+
+        `options` are suggestions. Raises TerminalError `invalid_arguments` for a question that is empty or too long,
+        `too_many_questions`.
         """
         ...

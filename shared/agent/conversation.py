@@ -10,7 +10,7 @@ from shared.agent.handoff_run import HandoffRun
 from shared.agent.loop_detector import DetectedLoop, LoopDetector
 from shared.agent.model_turns import JournaledModelTurns, Turn
 from shared.agent.spending import meter_loop
-from shared.agent.tools import JournaledToolCalls, Toolbox
+from shared.agent.tools import ASK_PERSON, JournaledToolCalls, Toolbox
 from shared.errors import TerminalError
 from shared.llm import Chat, Reply
 
@@ -49,13 +49,15 @@ class Conversation:
         raise TerminalError(f"no answer within {most} turns", code="too_many_turns")
 
     async def _call_tools(self, turn: Turn) -> list[ToolResult]:
-        calls, results = JournaledToolCalls(self.handoff_run, self.toolbox), []
+        """Make the calls of a turn. Questions to a person come last: they end the handoff until they are answered."""
+        calls, results = JournaledToolCalls(self.handoff_run, self.toolbox), {}
+        requests = dict(enumerate(turn.reply.tool_requests, 1))
+        for number in sorted(requests, key=lambda number: requests[number].name == ASK_PERSON.name):
+            results[number] = await calls.result_of(f"{turn.place}/call-{number}", requests[number], own=turn.own)
         self.messages.append(turn.reply.message)
-        for number, request in enumerate(turn.reply.tool_requests, 1):
-            result = await calls.result_of(f"{turn.place}/call-{number}", request, own=turn.own)
-            self.messages.append({"role": "tool", "tool_call_id": request.id, "content": result.answer})
-            results.append(result)
-        return results
+        for number, request in requests.items():
+            self.messages.append({"role": "tool", "tool_call_id": request.id, "content": results[number].answer})
+        return [results[number] for number in requests]
 
     async def _break_loop(self, loop: DetectedLoop, *, replayed: bool) -> None:
         """Give the model a hint, or end the conversation. Metered and reported only when it happens first."""

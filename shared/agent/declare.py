@@ -59,6 +59,8 @@ class Agent:
     """Share of the run's budget for one handoff; None: all that is left."""
     handler: Handler | None = None
     accepts: type[Handoff] = DoStep
+    asks: bool = True
+    """True if its model may ask a person while it works on a step."""
     result: type[BaseModel] | None = None
     """Its own result type, from the handler's return annotation; None: it returns findings."""
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from schemas.error import ErrorInfo
 from schemas.plan import Plan
+from schemas.question import Kind
 from schemas.step import (
     Answer,
     Findings,
@@ -41,7 +42,7 @@ def draft_for(returned: Any, handoff_run: HandoffRun) -> AnswerDraft:
         case Verdict():
             return AnswerDraft(ResultReviewed, returned.model_dump())
         case AskHuman():
-            return AnswerDraft(HelpAsked, returned.model_dump())
+            return AnswerDraft(HelpAsked, {**returned.model_dump(), "kind": Kind.QUESTION})
     raise TerminalError(f"a handler returned {type(returned).__name__}", code="defect")
 
 
@@ -62,7 +63,7 @@ async def draft_within(seconds: float, work: Awaitable[AnswerDraft], agent: str)
         async with limit:
             return await work
     except NeedsHuman as ask:
-        about = {"call": ask.call, "proposal": ask.proposal}
+        about = {"call": ask.call, "proposal": ask.proposal, "kind": ask.kind}
         return AnswerDraft(HelpAsked, {"question": str(ask), "options": list(ask.options), **about})
     except RetryableError as error:
         return failure(error.code, str(error), retryable=True)

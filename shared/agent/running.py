@@ -1,6 +1,7 @@
 """`RunningContext`: the context of a handler while its handoff is executed."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,8 +14,9 @@ from shared.agent.actions import ToolResult
 from shared.agent.conversation import Conversation
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.prompt import opening
-from shared.agent.tools import JournaledToolCalls, Toolbox
+from shared.agent.tools import ASK_PERSON, JournaledToolCalls, Toolbox, text_of
 from shared.agent.workspace import StepWorkspace
+from shared.errors import TerminalError
 from shared.guardrails import unwrapped
 from shared.llm import ToolRequest
 
@@ -28,6 +30,7 @@ class RunningContext:
     handoff_run: HandoffRun
     _conversations: int = field(default=0)
     _calls: int = field(default=0)
+    _questions: int = field(default=0)
 
     @property
     def handoff(self) -> Handoff:
@@ -68,7 +71,9 @@ class RunningContext:
         """
         self._conversations += 1
         handoff, agent = self.handoff_run.handoff, self.handoff_run.agent
-        toolbox = Toolbox.of(self.handoff_run, handoff.tools if isinstance(handoff, DoStep) else [])
+        step = handoff if isinstance(handoff, DoStep) else None
+        also = [ASK_PERSON] if step and agent.asks else []
+        toolbox = Toolbox.of(self.handoff_run, step.tools if step else [], also=also)
         messages = opening(agent.name, agent.prompt, handoff, objective, list(self.workspace.files()))
         conversation = Conversation(self.handoff_run, f"think-{self._conversations}", objective, toolbox, messages)
         return await conversation.until(result)
@@ -84,11 +89,28 @@ class RunningContext:
         request = ToolRequest(id=f"call-{self._calls}", name=name, arguments=json.dumps(arguments))
         return unwrapped(await self._answer_to(request.id, request))
 
+    async def ask(self, question: str, options: Sequence[str] = ()) -> str | None:
+        """Ask a person, and return their answer; None if they skip the question.
+
+        The handoff ends with the question. It is delivered again with the answer, and the handler resumes here. Raises
+        TerminalError `invalid_arguments` or `too_many_questions`.
+        """
+        self._questions += 1
+        place, arguments = f"ask-{self._questions}", {"question": question, "options": list(options)}
+        request = ToolRequest(id=place, name=ASK_PERSON.name, arguments=json.dumps(arguments))
+        answer = (await self._result_of(place, request, Toolbox.of(self.handoff_run, also=[ASK_PERSON]))).answer
+        if error := json.loads(answer).get("error"):
+            raise TerminalError(error["message"], code=error["code"])
+        return text_of(answer)
+
     async def apply(self, number: int, effect: PlannedEffect) -> str:
         """Make an approved call, once, and return its answer as JSON. `number`: position in the plan, from 1."""
         request = ToolRequest(id=f"effect-{number}", name=effect.tool, arguments=effect.arguments)
         return await self._answer_to(effect_call(number), request)
 
     async def _answer_to(self, place: str, request: ToolRequest) -> str:
-        calls = JournaledToolCalls(self.handoff_run, Toolbox.of(self.handoff_run))
-        return (await calls.result_of(place, request, own=self.handoff_run.handoff.tries == 1)).answer
+        return (await self._result_of(place, request, Toolbox.of(self.handoff_run))).answer
+
+    async def _result_of(self, place: str, request: ToolRequest, toolbox: Toolbox) -> ToolResult:
+        calls = JournaledToolCalls(self.handoff_run, toolbox)
+        return await calls.result_of(place, request, own=self.handoff_run.handoff.tries == 1)

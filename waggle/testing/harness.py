@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from schemas.budget import Budget
+from schemas.question import Kind
 from schemas.step import (
     Answer,
     DoStep,
@@ -15,6 +16,7 @@ from schemas.step import (
     HelpAsked,
     PlanProposed,
     ResultReviewed,
+    Settlement,
     StepCompleted,
     StepOutput,
     Verdict,
@@ -78,16 +80,18 @@ class AgentHarness:
         files: Mapping[str, bytes] | None = None,
         inputs: Sequence[StepOutput] = (),
         dry_run: bool = False,
+        answers: Sequence[str] = (),
         **fields: Any,
     ) -> Any:
         """Run one step and return its result, as `handle` does. The objective is the caller's own words, too.
 
-        `files`: attachments of the task, by name. `inputs`: outputs of earlier steps. `fields`: further ones of `Step`.
+        `files`: attachments of the task, by name. `inputs`: outputs of earlier steps. `answers`: of a person, to the
+        questions of the model and of `ctx.ask`, in order. `fields`: further ones of `Step`.
         """
         attachments = [await self._attached(name, content) for name, content in (files or {}).items()]
         about = TaskContext(text=context, attachments=attachments)
         given = {"context": about, "inputs": list(inputs), "dry_run": dry_run, "step_id": "step", **fields}
-        return await self.handle(self.handoff(DoStep, objective, **given))
+        return await self.handle(self.handoff(DoStep, objective, **given), answers=answers)
 
     def handoff(self, kind: type[H], objective: str, **fields: Any) -> H:
         """Make a handoff of that kind for the agent: `handoff(MakePlan, "…", shape="auto", agents=[], max_steps=3)`."""
@@ -107,17 +111,29 @@ class AgentHarness:
         }
         return kind.model_validate(defaults | fields)
 
-    async def handle(self, handoff: Handoff) -> Any:
+    async def handle(self, handoff: Handoff, *, answers: Sequence[str] = ()) -> Any:
         """Run the handler on a handoff and return its result. The same handoff again is a redelivery.
 
         Returns the output of a step (or the agent's own result type), a Plan, a Verdict or AskHuman. Raises NeedsHuman
         for a call that needs an approval, TerminalError and RetryableError when the handoff fails, ScriptError.
+        `answers`: of a person, to the questions of the model and of `ctx.ask`, in order.
         """
+        answer = await self._executed(handoff)
+        for said in answers:
+            if not (isinstance(answer, HelpAsked) and answer.kind is Kind.QUESTION and answer.call):
+                raise ScriptError(f"the agent asks no question that {said!r} could answer: remove it from `answers`")
+            settled = handoff.settled | {answer.call: Settlement(request_id=answer.call, answer=said)}
+            work, _, tried = handoff.id.rpartition(".")
+            handoff = handoff.model_copy(update={"id": f"{work}.{int(tried) + 1}", "settled": settled})
+            answer = await self._executed(handoff)
+        return self._result(answer)
+
+    async def _executed(self, handoff: Handoff) -> Answer:
         journal = await self._runtime.journal(handoff).open()
         run = HandoffRun.of(self._runtime, handoff, journal)
         answer = await execute(run)
         self.tool_results = list(run.authorizer.results)
-        return self._result(answer)
+        return answer
 
     async def read(self, artefact: Artefact) -> bytes:
         """Return the content of a file that the agent has saved."""
@@ -138,11 +154,13 @@ class AgentHarness:
                 return plan
             case ResultReviewed():
                 return Verdict(accepted=answer.accepted, reasons=answer.reasons, redo=list(answer.redo))
-            case HelpAsked(call=None, proposal=None):
+            case HelpAsked(call=None, proposal=None) | HelpAsked(kind=Kind.QUESTION):
                 return AskHuman(question=answer.question, options=answer.options)
             case HelpAsked():
                 options = tuple(answer.options)
-                raise NeedsHuman(answer.question, options=options, call=answer.call, proposal=answer.proposal)
+                raise NeedsHuman(
+                    answer.question, options=options, call=answer.call, proposal=answer.proposal, kind=answer.kind
+                )
             case HandoffFailed(error=error) if error.retryable:
                 raise RetryableError(error.message, code=error.code)
             case HandoffFailed(error=error):

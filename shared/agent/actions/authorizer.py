@@ -10,7 +10,7 @@ from schemas.acting import BY_PERSON
 from schemas.error import REFUSED_BY_PERSON, ErrorInfo
 from schemas.plan import Risk
 from schemas.question import Background
-from schemas.step import Handoff
+from schemas.step import Handoff, Settlement
 from schemas.verdict import Judgement, PlannedEffect
 from shared.agent.actions.effects import Effects, amounts, sameness
 from shared.agent.actions.knowledge import Knowledge
@@ -172,6 +172,26 @@ class ActionAuthorizer:
         self._record(self._case(self._action(call)), verdict)
         self._mark_refused(call, verdict)
         return verdict
+
+    def before_question(
+        self, call: ParsedToolCall, settled: Settlement | None, *, too_many: ErrorInfo | None
+    ) -> Allow | Ask | Deny:
+        """Return the verdict on an agent's own question to a person: Ask until it is answered. Raises Stopped."""
+        case = self._case(self._action(call))
+        verdict: Ruling = self._decide(case, charged_later=True)
+        if isinstance(verdict, Deny):
+            return verdict
+        verdict = Ask("question", "the agent asks a person", case.risk)
+        if settled is not None:
+            verdict = Allow("question", f"answered by a person, {settled.request_id}")
+        elif too_many is not None:
+            verdict = Deny("limits", too_many)
+        self._record(case, verdict)
+        return verdict
+
+    def replay_question(self, call: ParsedToolCall) -> None:
+        """Record the verdict on a question that was answered in an earlier delivery of this try."""
+        self._append(self._case(self._action(call)), Allow("question", "it was answered before"))
 
     def planned_effect(self, call: ParsedToolCall, verdict: Allow | Ask) -> PlannedEffect:
         """Return the call as a dry run reports it."""

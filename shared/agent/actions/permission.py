@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from schemas.budget import Usage
 from schemas.plan import Effect
-from schemas.question import Background
+from schemas.question import Background, Kind
 from schemas.step import Handoff
 from schemas.verdict import Proposal
 from shared.agent.actions.effects import amounts
@@ -77,7 +77,7 @@ def permission_for(case: RuleInput, ask: Ask, evidence: Evidence) -> NeedsHuman:
     )
     question = f"may {evidence.handoff.agent} call {tool.name}? {ask.reason}"[:_LONGEST_QUESTION]
     options = (f"approve: {once}", f"reject: {instead}")
-    return NeedsHuman(question, options=options, call=action.call, proposal=proposal)
+    return NeedsHuman(question, options=options, call=action.call, proposal=proposal, kind=Kind.CALL)
 
 
 def background_of(evidence: Evidence) -> Background:

@@ -7,6 +7,7 @@ from schemas.error import TOOL_ERROR, ErrorInfo
 from schemas.verdict import PlannedEffect
 from shared.agent.actions import ParsedToolCall, ToolResult, answer_from
 from shared.agent.handoff_run import HandoffRun
+from shared.agent.tools.asking import ASK_PERSON, answer_of
 from shared.agent.tools.decisions import refusal, resolution, with_edit, with_note
 from shared.agent.tools.identity import check_identity, identity_of
 from shared.agent.tools.making import make_call, outcome_unknown, tool_context
@@ -33,7 +34,19 @@ class JournaledToolCalls:
         """
         call = await with_edit(self.handoff_run, self.toolbox, self.toolbox.parse(place, request))
         check_identity(self.handoff_run.journal, place, identity_of(self.handoff_run, call))
+        if call.tool is ASK_PERSON:
+            return self._result(call, await self._asked(call, own=own))
         return self._result(call, await self._recorded_or_new(call, own=own))
+
+    async def _asked(self, call: ParsedToolCall, *, own: bool) -> str:
+        """Return the answer of a person to the agent's own question."""
+        if call.place + REFUSED in self.handoff_run.journal:
+            return self._replay_refusal(call, own=own)
+        match await answer_of(self.handoff_run, call):
+            case Deny() as verdict:
+                return await self._refuse(call, verdict)
+            case answer:
+                return self._learn(call, self.toolbox.recall(call, answer))
 
     async def _recorded_or_new(self, call: ParsedToolCall, *, own: bool) -> str:
         journal, resolved = self.handoff_run.journal, self._resolution(call)

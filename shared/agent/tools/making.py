@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from schemas.question import Kind
 from schemas.step import REPEAT, Settlement
 from shared.agent.actions import ParsedToolCall
 from shared.agent.handoff_run import HandoffRun
@@ -76,6 +77,7 @@ def outcome_unknown(handoff_run: HandoffRun, call: ParsedToolCall, why: str = ""
             "reject: replan, with a reason",
         ),
         call=call.place,
+        kind=Kind.OUTCOME,
     )
 
 

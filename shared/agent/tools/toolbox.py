@@ -50,15 +50,20 @@ class Toolbox:
         self._made = made
 
     @classmethod
-    def of(cls, handoff_run: HandoffRun, names: Sequence[str] = ()) -> "Toolbox":
-        """Return the toolbox of a handoff, with the tools of these names; without names, with all."""
+    def of(cls, handoff_run: HandoffRun, names: Sequence[str] = (), *, also: Sequence[Tool] = ()) -> "Toolbox":
+        """Return the toolbox of a handoff, with the tools of these names; without names, with all.
+
+        `also`: tools of the runtime itself; an agent's own tool of the same name replaces one.
+        """
 
         def made(tool: str) -> int:
             return sum(each.tool == tool for each in handoff_run.authorizer.results)
 
+        tools = handoff_run.agent.tools
+        own = {tool.name for tool in tools}
         return cls(
-            handoff_run.agent.tools,
-            names,
+            [*tools, *(tool for tool in also if tool.name not in own)],
+            [*names, *(tool.name for tool in also)] if names else [],
             dry_run=handoff_run.handoff.dry_run,
             policy=handoff_run.authorizer.policy,
             metrics=handoff_run.runtime.metrics,
