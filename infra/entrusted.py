@@ -12,6 +12,7 @@ ENTRUSTED: Mapping[str, frozenset[str]] = {
     "gateway": frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES", "WAGGLE_KEYS", "WAGGLE_SIGNING_KEY"}),
     "orchestrator": frozenset({"WAGGLE_REDIS", "WAGGLE_KEYS"}),
     "console": frozenset({"WAGGLE_REDIS"}),
+    "notifier": frozenset({"WAGGLE_REDIS", "WAGGLE_SMTP", "WAGGLE_NOTIFY_SECRETS"}),
     "timekeeper": frozenset(),
     "communication": AGENT | {"WAGGLE_SMTP"},
     "data": AGENT | {"WAGGLE_DATABASES"},

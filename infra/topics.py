@@ -90,7 +90,7 @@ def declared(names: Iterable[str] | None = None) -> list[Topic]:
 
 def _expanded(template: str, known: Iterable[str]) -> list[str]:
     root, _, rest = template.partition(".")
-    if root not in _OF_EACH_AGENT:
+    if root not in _OF_EACH_AGENT or rest not in ("", "dlt"):
         return [template]
     return [".".join(filter(None, (root, name, rest))) for name in known]
 

@@ -32,6 +32,7 @@ _MESSAGES = {
     "stale_signature": ("the decision arrived later than `WAGGLE_DECISION_WINDOW` after its time", "decide again"),
     "defect": ("an unexpected exception in our code", "the log has the traceback; report it"),
     "too_large": ("more bytes than the limit", "put large content into files"),
+    "unknown_channel": ("a notification for a channel that `WAGGLE_NOTIFY` no longer has", "add it, or discard it"),
 }
 _RUNS = {
     "unknown_agent": ("the task names an agent that has not announced itself", "correct the name, or start the agent"),

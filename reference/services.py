@@ -49,7 +49,7 @@ def _service(role: str) -> Iterator[tuple[str, str]]:
     """A service that is no agent, as the AsyncAPI document has it."""
     committed = {topic for topic in code.consumed().get(role, ()) if not topic.startswith("retries.")}
     receives = code.published(role, "receives")
-    consumes = receives & (committed | {"retries"})
+    consumes = receives & (committed | {"retries", "dead-letters"})
     yield "consumes", _topics(consumes) if consumes else "nothing in a consumer group"
     if reads := receives - consumes:
         yield "reads, in no group", _topics(reads)
@@ -94,5 +94,7 @@ def _address(channel: Mapping[str, Any]) -> str:
 
 
 def _types(channel: Mapping[str, Any], leave_out: type) -> str:
+    if "dead-letter" in channel["messages"]:
+        return "any bytes"
     kinds = (message_class(wire) for wire in channel["messages"])
     return ", ".join(f"`{kind.__name__}`" for kind in kinds if not issubclass(kind, leave_out))

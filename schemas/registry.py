@@ -1,6 +1,6 @@
 """All messages by wire type, and the topic each travels on."""
 
-from schemas import approval, dead, event, log, skip, step, stop, task, timer
+from schemas import approval, dead, event, log, notification, skip, step, stop, task, timer
 from schemas.message import Message
 
 
@@ -33,6 +33,7 @@ TOPICS: dict[type[Message], str] = {
     stop.WorkStopped: "stops",
     skip.BatchSkipped: "skips",
     dead.DeadLetterHandled: "dead.actions",
+    notification.Notification: "notifications",
     timer.TimerSet: "timers",
     log.RunChanged: "runs.log",
     log.JournalWritten: "journal",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from infra.manifests import code
 from infra.topics import agents, declared
-from shared.bus.groups import ORCHESTRATOR, TIMEKEEPER, table_of
+from shared.bus.groups import NOTIFICATIONS, NOTIFIER, OBSERVED, ORCHESTRATOR, TIMEKEEPER, table_of
 
 DEAD = ".dlt"
 
@@ -30,6 +30,8 @@ def access(service: str) -> Access:
             return _gateway()
         case "console":
             return Access(frozenset(), frozenset(), None)  # it talks to the gateway only
+        case _ if service == NOTIFIER:
+            return _notifier()
         case _ if service == TIMEKEEPER:
             tables = frozenset(code.consumed()[service])
             said = code.published(service, "receives") - {"retries"} | tables
@@ -39,6 +41,16 @@ def access(service: str) -> Access:
             return Access(frozenset(said), _written(service, service), service)
     followed = code.published("agent", "receives") - {"agents"}
     return Access(frozenset(followed | set(code.consumed()[service])), _written("agent", service), service)
+
+
+def _notifier() -> Access:
+    """The notifier reads every dead letter but those of its own notifications, and writes only notifications."""
+    own = {NOTIFICATIONS + DEAD, table_of(NOTIFIER) + DEAD}
+    dead = {topic.name for topic in declared() if topic.name.endswith(DEAD)} - own
+    said = code.published(NOTIFIER, "receives") - {"dead-letters"}
+    return Access(
+        frozenset(said | dead), frozenset({NOTIFICATIONS, table_of(NOTIFIER), NOTIFICATIONS + DEAD}), NOTIFIER
+    )
 
 
 def _gateway() -> Access:
@@ -59,8 +71,8 @@ def _written(role: str, service: str) -> frozenset[str]:
 
 
 def _work() -> frozenset[str]:
-    """Delayed records return to their topics: every topic with a committing consumer."""
-    return frozenset(topic for service in code.committing() for topic in code.consumed()[service])
+    """Delayed records return to their topics: every topic with a committing consumer that owns it."""
+    return frozenset(topic for service in code.committing() for topic in code.consumed()[service]) - {OBSERVED}
 
 
 def _redrivable() -> frozenset[str]:

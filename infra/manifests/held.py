@@ -17,6 +17,7 @@ _STORED: Mapping[str, tuple[str, str]] = {
     "WAGGLE_REDIS": ("waggle/redis", "url"),
     "OPENAI_API_KEY": ("waggle/model", "key"),
     "WAGGLE_SMTP": ("waggle/mail", "url"),
+    "WAGGLE_NOTIFY_SECRETS": ("waggle/notifications", "secrets"),
     "WAGGLE_SIGNING_KEY": ("waggle/gateway", "signing-key"),
 }
 """Key and property of each variable in the secret store."""

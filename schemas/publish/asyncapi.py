@@ -65,7 +65,7 @@ _TOPICS = {
     "runs.log": _Topic(
         "Every change of every run, with its events. Runs and the blackboard are folds of them.",
         ("orchestrator",),
-        ("caller", "orchestrator"),
+        ("caller", "orchestrator", "notifier"),
     ),
     "journal": _Topic(
         "Agents' work, entry by entry; the blackboard is rebuilt from it.",
@@ -86,8 +86,8 @@ _TOPICS = {
         _TIMER,
     ),
     "retries": _Topic(
-        "Delayed handoffs that an agent retries. They return to that agent alone.",
-        ("agent",),
+        "Delayed handoffs that an agent retries, or notifications that wait. They return to that service alone.",
+        ("agent", "notifier"),
         ("timekeeper",),
         _TIMER,
     ),
@@ -102,8 +102,14 @@ _TOPICS = {
     "skips": _Topic(
         "Unreadable batches that operators have skipped. Compacted.",
         ("gateway",),
-        ("agent", "gateway", "orchestrator", "timekeeper"),
+        ("agent", "gateway", "notifier", "orchestrator", "timekeeper"),
         "`TOPIC/PARTITION/FIRST`.",
+    ),
+    "notifications": _Topic(
+        "Notifications for people, one for each channel.",
+        ("notifier",),
+        ("notifier",),
+        "The channel and a share of it: one slow channel delays no other.",
     ),
     "dead.actions": _Topic(
         "Handled dead letters: author, time, reason, and redriven or discarded. Compacted.",
@@ -200,7 +206,7 @@ def _dead_letters() -> dict[str, Any]:
 
 
 def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
-    dead = _Topic("Dead letters.", ("service",), ("operator",))
+    dead = _Topic("Dead letters.", ("service",), ("operator", "notifier"))
     for name, topic in [*_TOPICS.items(), ("dead-letters", dead)]:
         for action, verb, who in (("send", "sends", topic.senders), ("receive", "receives", topic.receivers)):
             for each in who:

@@ -7,9 +7,10 @@ from typing import Annotated, TypeAlias
 from pydantic import BaseModel, Field, JsonValue
 
 from services.communication.leaving import check_leaving
-from services.communication.mail import File, compose, deliver, server
+from services.communication.mail import File, compose
 from services.communication.settings import CommunicationSettings
 from shared.guardrails import unloading
+from shared.tools.smtp import deliver, server
 from shared.tools.web.addresses import is_listed, parse_url
 from waggle import POST, SEND, Artefact, Effect, Limits, Risk, ToolContext, ToolError, tool
 from waggle.web import GuardedClient, host_of

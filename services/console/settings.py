@@ -16,7 +16,7 @@ class ConsoleSettings(ServiceSettings):
     console_url: str | None = Field(
         None,
         description="Address at which browsers reach the console, such as `https://waggle.example.org`. Its host is "
-        "accepted besides loopback; with `https:` the cookie is sent over TLS only.",
+        "accepted besides loopback; with `https:` the cookie is sent over TLS only. Notifications link to it.",
     )
     console_session: float = Field(
         28_800.0, ge=60, le=604_800, description="Seconds after a login until the console asks for the key again."

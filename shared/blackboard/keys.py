@@ -97,3 +97,18 @@ def last_good(tenant: str, tool: str, digest: str) -> str:
 def audit(tenant: str) -> str:
     """Stream: who looked at the contents of which run; bounded in number and age."""
     return f"waggle:{tenant}:audit"
+
+
+def told(channel: str, id: str) -> str:
+    """String with a time to live: the process that sends a notification, or `sent`."""
+    return f"waggle:told:{channel}:{id}"
+
+
+def digest(channel: str, window: str) -> str:
+    """Hash: id of a notification → the notification, collected until the end of the digest."""
+    return f"waggle:digest:{channel}:{window}"
+
+
+def asked(tenant: str, run_id: str, request_id: str) -> str:
+    """String with a time to live: a question as it was asked, for reminders about it."""
+    return f"waggle:{tenant}:asked:{run_id}:{request_id}"

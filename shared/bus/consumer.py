@@ -68,7 +68,8 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     `handle` must return only when the record is finished; retries and dead letters are its own decision. It may raise
     Fenced: another worker owns the work. If this consumer still owns the partition, that worker was a zombie and the
     record is handled again; otherwise the record is dropped. Tenants get equal shares, and a tenant's urgent records go
-    first. The tenant is read from the payload on topics written from outside, elsewhere from the headers.
+    first. The tenant is read from the payload on topics written from outside, elsewhere from the headers. `pattern`: a
+    regular expression instead of `topics`, for topics that may be created later.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         group: str,
         handle: Callable[[Raw], Awaitable[None]],
         settings: Settings,
+        pattern: str | None = None,
     ) -> None:
         self.group = group
         self._outside = frozenset(settings.topic_prefix + topic for topic in OUTSIDE)
@@ -91,7 +93,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._stopping = False
         self._rebalancing = True  # until the first assignment
         self._committing: asyncio.Task[None] | None = None
-        self.reader = subscribe(broker, topics, group, self._take, settings=settings, listener=self)
+        self.reader = subscribe(broker, topics, group, self._take, settings=settings, listener=self, pattern=pattern)
         self.commits = Commits(self.reader)
 
     def start(self) -> None:

@@ -110,9 +110,9 @@ class Deliverer:
 
     async def __call__(self, record: Any) -> None:
         """Return when the record is finished. Raises only Fenced and cancellation."""
-        await self._through_outages(record, self._timed)
+        await self.through_outages(record, self._timed)
 
-    async def _through_outages(self, record: Any, work: Callable[[Any], Awaitable[None]]) -> None:
+    async def through_outages(self, record: Any, work: Callable[[Any], Awaitable[None]]) -> None:
         """Run `work` on the record, repeating it for as long as a shared dependency is unavailable."""
         pauses = 0
         waits: tuple[type[Exception], ...] = (RetryInPlace, *self.outages)
@@ -233,7 +233,7 @@ class Deliverer:
         """Write a dead letter and notify the sender."""
         metrics, service = self.metrics, self.service
         await write_dead_letter(self.broker, record, error, service=service, attempts=attempts, metrics=metrics)
-        await self._through_outages(record, lambda dead: self._notify_sender(dead, error))
+        await self.through_outages(record, lambda dead: self._notify_sender(dead, error))
 
     async def _notify_sender(self, record: Any, error: WaggleError) -> None:
         """Notify the sender. A defect in doing so must not cause a second dead letter."""

@@ -16,7 +16,13 @@ ORCHESTRATED = ("tasks", "runs", "control", "decisions")
 TABLE = "timers"
 """Topic of the orchestrator's timers."""
 
-ORCHESTRATOR, TIMEKEEPER = "orchestrator", "timekeeper"
+ORCHESTRATOR, TIMEKEEPER, NOTIFIER = "orchestrator", "timekeeper", "notifier"
+
+NOTIFICATIONS = "notifications"
+"""Topic of the notifications that the notifier sends."""
+
+OBSERVED = "runs.log"
+"""Topic that the notifier reads beside its owner: no record ever returns to it."""
 
 _TABLES = rf"({TABLE}|{re.escape(RETRIES)}[^.]+)"
 
@@ -41,12 +47,22 @@ def tables(prefix: str) -> str:
     return f"^{re.escape(prefix)}{_TABLES}$"
 
 
+def observed(prefix: str) -> str:
+    """Return a regular expression for the notifier's topics: the run log, its own, and dead letters of all others.
+
+    Its own dead letters are left out: a notification about one would fail as they did.
+    """
+    own = f"{NOTIFICATIONS}|{re.escape(RETRIES)}{NOTIFIER}"
+    return rf"^{re.escape(prefix)}({re.escape(OBSERVED)}|{NOTIFICATIONS}|(?!({own})\.dlt$).+\.dlt)$"
+
+
 def groups_by_topic(prefix: str, agents: Collection[str]) -> Mapping[str, list[str]]:
     """Return the consumer groups of each topic; both names include the prefix."""
     handoffs = {f"{prefix}agents.{name}": [f"{prefix}{name}"] for name in agents}
     orchestrated = {f"{prefix}{topic}": [f"{prefix}{ORCHESTRATOR}"] for topic in ORCHESTRATED}
-    waiting = {prefix + table_of(each): [f"{prefix}{TIMEKEEPER}"] for each in (ORCHESTRATOR, *agents)}
-    return handoffs | orchestrated | waiting
+    waiting = {prefix + table_of(each): [f"{prefix}{TIMEKEEPER}"] for each in (ORCHESTRATOR, NOTIFIER, *agents)}
+    notified = {f"{prefix}{topic}": [f"{prefix}{NOTIFIER}"] for topic in (OBSERVED, NOTIFICATIONS)}
+    return handoffs | orchestrated | waiting | notified
 
 
 async def states_of(admin: AIOKafkaAdminClient, names: Iterable[str]) -> Mapping[str, GroupState]:

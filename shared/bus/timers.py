@@ -4,6 +4,7 @@
 |---|---|---|
 | `timers` | orchestrator | topics it consumes or writes: tasks, runs, control, decisions, handoffs |
 | `retries.<agent>` | that agent | its own handoffs, `agents.<agent>` |
+| `retries.notifier` | notifier | notifications, which only it consumes |
 
 A timer with any other target is rejected: it would let a writer bypass its ACLs through the timekeeper.
 """
@@ -21,6 +22,7 @@ from shared.telemetry.propagation import trace_for_retry
 
 MAY_DELIVER: Mapping[str, tuple[str, ...]] = {
     "timers": ("tasks", "runs", "control", "decisions", "agents.*"),
+    "retries.notifier": ("notifications",),
     "retries.*": ("agents.*",),
 }
 """Topic that a timer waits in → topics it may name. A `*` on both sides stands for the same name."""

@@ -1,5 +1,6 @@
 """Process of a service: connections, consumer, health, metrics, signals."""
 
+from shared.service.observed import Observed
 from shared.service.process import (
     GRACE,
     Parts,
@@ -10,4 +11,4 @@ from shared.service.process import (
     watch_blackboard,
 )
 
-__all__ = ["GRACE", "Parts", "connect", "no_reply", "serve", "serve_table", "watch_blackboard"]
+__all__ = ["GRACE", "Observed", "Parts", "connect", "no_reply", "serve", "serve_table", "watch_blackboard"]

@@ -4,10 +4,10 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from aiokafka import TopicPartition
@@ -20,27 +20,21 @@ from shared import blackboard, bus
 from shared.archive import BlobStore
 from shared.blackboard import Client, RunStore, Sentinel
 from shared.blackboard.attempts import Attempts
-from shared.bus import Deliverer, Delivery, KeyedConsumer, TableConsumer
+from shared.bus import Deliverer, Delivery, TableConsumer
 from shared.bus.admin import follow_skips
 from shared.bus.groups import table_of
 from shared.bus.reader import Held
 from shared.config import ServiceSettings, Settings
 from shared.errors import WaggleError
-from shared.service.http import health_routes, run_http
+from shared.service.gauges import export_gauges, held_partitions
+from shared.service.http import check_dependencies, health_routes, run_http
+from shared.service.observed import Observed, check_of, consumer_of
 from shared.service.policies import load_policies, refusing_to_start
 from shared.service.warm_up import WarmUp
 from shared.system.urls import bypass_loopback
 from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import SELDOM, start_logging
-from shared.telemetry.metrics import (
-    BLACKBOARD_WHOLE,
-    COMMIT_AGE,
-    CONSUMER_LAG,
-    IN_FLIGHT,
-    PARTITION_HELD,
-    READ_AHEAD,
-    Metrics,
-)
+from shared.telemetry.metrics import BLACKBOARD_WHOLE, PARTITION_HELD, Metrics
 from shared.telemetry.redaction import remember, secrets_in, secrets_of
 
 log = structlog.get_logger()
@@ -157,6 +151,7 @@ def serve(
     background: Sequence[Callable[[], Awaitable[None]]] = (),
     when: Sequence[Callable[[], Awaitable[None]]] = (),
     warm_up: Sequence[Callable[[], None]] = (),
+    observed: Observed | None = None,
 ) -> None:
     """Consume the topics with `handle` until SIGTERM or SIGINT.
 
@@ -164,27 +159,11 @@ def serve(
     have been done in a thread, and each of `when` must return.
     """
     warming = WarmUp(*warm_up)
-
-    async def ready() -> None:
-        for each in (parts.sentinel.wait_ready, warming.wait, *when):
-            await each()
-
-    deliver = Deliverer(
-        broker=parts.broker,
-        service=parts.name,
-        prefix=parts.settings.topic_prefix,
-        handle=handle,
-        on_dead=on_dead,
-        outages=(*bus.OUTAGES, *blackboard.OUTAGES),
-        ready=ready,
-        metrics=parts.metrics,
-        table=table_of(parts.name),
-        attempts=Attempts(parts.redis),
-    )
+    deliver = _deliverer(parts, handle, on_dead, (parts.sentinel.wait_ready, warming.wait, *when))
     prefix = parts.settings.topic_prefix
-    names = [prefix + topic for topic in topics]
-    consumer = KeyedConsumer(parts.broker, names, prefix + parts.name, deliver, parts.settings)
-    _export_gauges(consumer, parts.metrics)
+    names, group = [prefix + topic for topic in topics], prefix + parts.name
+    consumer = consumer_of(names, group, deliver, parts.settings, observed)
+    export_gauges(consumer, parts.metrics)
     watch_blackboard(parts)
 
     async def start_up() -> None:
@@ -206,26 +185,36 @@ def serve(
     async def alive() -> bool:
         return consumer.seconds_since_fetch < DEAF_AFTER or not await parts.broker.ping(5.0)
 
-    _run(parts, healthy, start_up, shut_down, lambda: consumer.held, alive)
+    _run(parts, healthy, start_up, shut_down, lambda: consumer.held, alive, check_of(group, observed))
+
+
+def _deliverer(
+    parts: Parts,
+    handle: Callable[[Delivery], Awaitable[None]],
+    on_dead: Callable[[object, WaggleError], Awaitable[None]],
+    when: Sequence[Callable[[], Awaitable[None]]],
+) -> Deliverer:
+    async def ready() -> None:
+        for each in when:
+            await each()
+
+    return Deliverer(
+        broker=parts.broker,
+        service=parts.name,
+        prefix=parts.settings.topic_prefix,
+        handle=handle,
+        on_dead=on_dead,
+        outages=(*bus.OUTAGES, *blackboard.OUTAGES),
+        ready=ready,
+        metrics=parts.metrics,
+        table=table_of(parts.name),
+        attempts=Attempts(parts.redis),
+    )
 
 
 def watch_blackboard(parts: Parts) -> None:
     """Export a gauge that is 1 while the blackboard is usable, as far as this service knows."""
     parts.metrics.watch(*BLACKBOARD_WHOLE, lambda: {(): float(parts.sentinel.is_ready)})
-
-
-def _export_gauges(consumer: KeyedConsumer, metrics: Metrics) -> None:
-    """Export the consumer's gauges."""
-    group = consumer.group
-    metrics.watch(*IN_FLIGHT, lambda: {(group,): consumer.in_flight})
-    metrics.watch(*READ_AHEAD, lambda: {(group,): consumer.waiting})
-    metrics.watch(*CONSUMER_LAG, lambda: {(topic, group): lag for topic, lag in consumer.commits.lag().items()})
-    metrics.watch(*COMMIT_AGE, lambda: {(topic, group): age for topic, age in consumer.commits.age().items()})
-    metrics.watch(*PARTITION_HELD, lambda: _held(consumer.held))
-
-
-def _held(found: Mapping[TopicPartition, Held]) -> Mapping[tuple[str, ...], float]:
-    return {(each.topic, str(each.partition)): 1.0 for each in found}
 
 
 def serve_table(
@@ -252,7 +241,7 @@ def serve_table(
     async def healthy() -> bool:
         return parts.started and not parts.stopping and not consumer.loading and bool(await parts.broker.ping(5.0))
 
-    parts.metrics.watch(*PARTITION_HELD, lambda: _held(consumer.held))
+    parts.metrics.watch(*PARTITION_HELD, lambda: held_partitions(consumer.held))
     _run(parts, healthy, start_up, shut_down, lambda: consumer.held)
 
 
@@ -263,6 +252,7 @@ def _run(
     shut_down: Callable[[], Awaitable[None]],
     held: Callable[[], Mapping[TopicPartition, Held]],
     alive: Callable[[], Awaitable[bool]] | None = None,
+    check: Callable[[Settings], Coroutine[Any, Any, None]] = check_dependencies,
 ) -> None:
     app = AsgiFastStream(
         parts.broker,
@@ -272,7 +262,7 @@ def _run(
         after_shutdown=[parts.close],
         logger=logging.getLogger("waggle.service"),
     )
-    run_http(app, parts.settings)
+    run_http(app, parts.settings, check)
 
 
 async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import MutableMapping
+from ipaddress import ip_address
 
 _CREDENTIALS = re.compile(r"(?<=://)([^:/@]*):.*@", re.DOTALL)
 """User, and password up to the last @, as it may not be escaped."""
@@ -15,6 +16,15 @@ def without_password(url: str) -> str:
 
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def is_loopback(host: str) -> bool:
+    """Return true if the host is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
 
 _NO_PROXY = ("no_proxy", "NO_PROXY")
 """Programs read either, or both in this order."""

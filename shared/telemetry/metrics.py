@@ -175,6 +175,20 @@ class Metrics:
             "waggle_timer_lateness_seconds", "Delay between a timer's due time and its firing.", _SECONDS
         )
 
+        # --- notifications (notifier) --------------------------------------------------------------------------------
+        self.notifications_sent = counter(
+            "waggle_notifications_sent_total", "Letters that a channel accepted.", "channel", "about"
+        )
+        self.notifications_failed = counter(
+            "waggle_notifications_failed_total", "Attempts at a letter that failed.", "channel", "error"
+        )
+        self.notification_seconds = histogram(
+            "waggle_notification_seconds", "Time from an occasion until a channel accepted its letter.", _SECONDS
+        )
+        self.unobserved = counter(
+            "waggle_records_unobserved_total", "Records that could not be observed, and were passed over.", "topic"
+        )
+
         # --- rebuilds (orchestrator) ---------------------------------------------------------------------------------
         self.rebuilds = counter("waggle_rebuilds_total", "Rebuilds of the blackboard by this process.")
         self.rebuilding = gauge("waggle_rebuild_in_progress", "1 while this process rebuilds the blackboard, else 0.")

@@ -16,7 +16,7 @@ from tests.support.message_samples import FULL
 AGENT = "data"
 """Stands for every agent."""
 
-SERVICES = ("orchestrator", "timekeeper", "gateway", AGENT)
+SERVICES = ("orchestrator", "timekeeper", "gateway", "notifier", AGENT)
 
 OBEYED = {
     "Task": {"tasks": {"outside", "gateway", "timekeeper"}},
@@ -48,7 +48,9 @@ OBEYED = {
     "TimerSet": {
         "timers": {"orchestrator", "timekeeper", "gateway"},
         "retries.data": {"data", "timekeeper", "gateway"},
+        "retries.notifier": {"notifier", "timekeeper", "gateway"},
     },
+    "Notification": {"notifications": {"notifier", "timekeeper", "gateway"}},
     "RunChanged": {"runs.log": {"orchestrator"}},
     "JournalWritten": {"journal": {"data"}},
     "AgentAnnounced": {"cards": {"data"}},
@@ -59,6 +61,7 @@ OBEYED = {
 DELIVERED = {
     "timers": {"tasks", "runs", "control", "decisions", "agents.*"},
     "retries.data": {"agents.data"},
+    "retries.notifier": {"notifications"},
 }
 """Table of timers → topics that a timer in it may name."""
 
@@ -101,7 +104,9 @@ def test_a_timer_may_be_delivered_where_the_table_says_and_nowhere_else():
     for table in (each.name for each in declared()):
         wanted = {name for name in everywhere if may_deliver(table, name)}
         allowed = DELIVERED.get(table.replace(table.partition(".")[2], "data") if "." in table else table, set())
-        if table.startswith("retries.") and not table.endswith(".dlt"):
+        if table == "retries.notifier":
+            assert wanted == DELIVERED[table]
+        elif table.startswith("retries.") and not table.endswith(".dlt"):
             assert wanted == {table.replace("retries", "agents")}
         elif table == "timers":
             assert wanted == (allowed - {"agents.*"}) | {f"agents.{name}" for name in agents()}
@@ -124,4 +129,6 @@ def test_every_message_that_an_agent_may_write_to_a_run_carries_a_token():
 def test_no_message_but_a_timer_travels_on_two_topics():
     for message in samples():
         found = {topic for topic in topics() if travels_on(message, topic)}
-        assert found == ({"timers", f"retries.{AGENT}"} if isinstance(message, TimerSet) else {topic_of(message)})
+        assert found == (
+            {"timers", f"retries.{AGENT}", "retries.notifier"} if isinstance(message, TimerSet) else {topic_of(message)}
+        )

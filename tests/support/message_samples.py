@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from schemas import approval, dead, event, log, plan, skip, step, stop, task, timer
+from schemas import approval, dead, event, log, notification, plan, skip, step, stop, task, timer
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import Message
@@ -204,6 +204,24 @@ FULL: list[Message] = [
     event.MoveRefused(**FACT, source=event.State.COMPLETE, wanted="pause", reason="the run is COMPLETE"),
     event.AnswerIgnored(**FACT, handoff_id="run-1/plan/1"),
     event.Spent(**FACT, usage=USAGE, models=["waggle-simulated"]),
+    notification.Notification(
+        id="7f3a",
+        channel="ops",
+        about=notification.About.QUESTION,
+        tenant="shop",
+        at=NOW,
+        subject="approval of a call: send_mail (high risk)",
+        text="Asked:\n| May it be sent?",
+        run_id="run-1",
+        request_id="run-1/q1",
+        agent="communication",
+        task_type="incident",
+        risk=Risk.HIGH,
+        groups=["sales"],
+        expires=NOW,
+        link="https://waggle.example.org/runs/run-1/question?id=run-1%2Fq1&tenant=shop",
+        window=NOW,
+    ),
     skip.BatchSkipped(topic="tasks", partition=1, first=7, end=9, by="eva", reason="its disk failed", at=NOW),
     stop.WorkStopped(scope="tenant:shop", by="eva", reason="it spends too much", at=NOW),
     event.BudgetReached(**FACT, share=0.8, limit="tokens"),

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.communication.mail import compose, server
+from services.communication.mail import compose
 from services.communication.tools import post_webhook, send_email, summarise_files, write_report
 from shared.tools import Effect, Risk
+from shared.tools.smtp import server
 from tests.support.communication import MAIL, address, calling, refused
 
 

@@ -17,7 +17,8 @@ OF_NO_SERVICE = {"WAGGLE_KEY", "WAGGLE_KAFKA_PASSWORD"}
 EVERY_KIND = (Settings, *(kind for kinds in own_settings().values() for kind in kinds))
 
 READERS = {
-    "WAGGLE_SMTP": {"communication"},
+    "WAGGLE_SMTP": {"communication", "notifier"},
+    "WAGGLE_NOTIFY_SECRETS": {"notifier"},
     "WAGGLE_DATABASES": {"data"},
     "WAGGLE_SIGNING_KEY": {"gateway"},
     "WAGGLE_KEYS": {"gateway", "orchestrator"},
@@ -62,7 +63,7 @@ def test_the_most_dangerous_secrets_are_with_those_who_use_them():
 
     assert set(ENTRUSTED) <= code.services()
     assert holders("OPENAI_API_KEY") == set(agents())
-    assert holders("WAGGLE_SMTP") == {"communication"}
+    assert holders("WAGGLE_SMTP") == {"communication", "notifier"}
     assert holders("WAGGLE_SIGNING_KEY") == {"gateway"}
     assert holders("WAGGLE_KEYS") == {"gateway", "orchestrator"}
     assert entrusted("timekeeper") == frozenset()

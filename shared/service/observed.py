@@ -1,0 +1,39 @@
+"""Consumer of a service, which may also read topics beside their owners."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple
+
+from shared.bus import Deliverer, KeyedConsumer
+from shared.bus.admin import begin_at_end
+from shared.bus.observer import Observer
+from shared.config import Settings
+from shared.service.http import check_dependencies
+
+
+class Observed(NamedTuple):
+    """Topics that a service reads beside their owners, from the end at its first start."""
+
+    pattern: str
+    """Regular expression for these topics and the service's own, with the prefix."""
+    watch: Callable[[Any], Awaitable[None]]
+
+
+def consumer_of(
+    topics: list[str], group: str, deliver: Deliverer, settings: Settings, observed: Observed | None
+) -> KeyedConsumer:
+    """Return the consumer of the service's topics, and of those it observes."""
+    if observed is None:
+        return KeyedConsumer(deliver.broker, topics, group, deliver, settings)
+    observer = Observer(deliver, frozenset(topics), observed.watch)
+    return KeyedConsumer(deliver.broker, [], group, observer, settings, observed.pattern)
+
+
+def check_of(group: str, observed: Observed | None) -> Callable[[Settings], Coroutine[Any, Any, None]]:
+    """Return the check before the start, after which a new observing group begins at the end of its topics."""
+
+    async def check(settings: Settings) -> None:
+        await check_dependencies(settings)
+        if observed is not None:
+            await begin_at_end(settings, group, observed.pattern)
+
+    return check

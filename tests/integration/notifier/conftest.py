@@ -1,0 +1,5 @@
+"""Receivers of notifications."""
+
+from tests.support.notifying import mailbox, receiver
+
+__all__ = ["mailbox", "receiver"]
