@@ -86,6 +86,24 @@ def overview() -> Json:
                 ),
                 graph("Human decisions requested", {"{{about}}": rate("waggle_escalations_total", "about")}, "ops"),
             ],
+            [
+                graph(
+                    "Notifications sent",
+                    {"{{channel}}: {{about}}": rate("waggle_notifications_sent_total", "channel", "about")},
+                    "ops",
+                ),
+                graph(
+                    "Failed attempts at notifications",
+                    {"{{channel}}: {{error}}": rate("waggle_notifications_failed_total", "channel", "error")},
+                    "ops",
+                ),
+                graph(
+                    "From an occasion to its notification, p95",
+                    {"p95": quantile(0.95, "waggle_notification_seconds")},
+                    "s",
+                    "Without digests and quiet hours, at most 2 s.",
+                ),
+            ],
         ],
         [choice("tenant", "Tenant", "label_values(waggle_runs_started_total, tenant)")],
     )

@@ -44,7 +44,7 @@ INTERESTING: Mapping[str, type[RunEvent]] = {
 
 
 class Known(NamedTuple):
-    """What else is known about the run of an event; None where it is not."""
+    """Further facts about the run of an event; None where they are unknown."""
 
     objective: str | None = None
     task_type: str | None = None

@@ -1,6 +1,6 @@
-"""The notifier tells people what they subscribed to: questions, failures, budgets, dead letters.
+"""The notifier sends people what they subscribed to: questions, failures, budgets, dead letters.
 
-It reads the run log and the dead letters beside their owners, turns each occasion into one notification for each
+It reads the run log and the dead letters alongside their owners, turns each occasion into one notification for each
 channel, and sends those: `watching.py` and `telling.py`. Between the two a notification waits in Kafka, so that neither
 a kill nor a lost Redis loses one.
 """

@@ -22,7 +22,7 @@ NOTIFICATIONS = "notifications"
 """Topic of the notifications that the notifier sends."""
 
 OBSERVED = "runs.log"
-"""Topic that the notifier reads beside its owner: no record ever returns to it."""
+"""Topic that the notifier reads alongside its owner: no record ever returns to it."""
 
 _TABLES = rf"({TABLE}|{re.escape(RETRIES)}[^.]+)"
 

@@ -1,4 +1,4 @@
-"""Observing a topic beside its owner: records are read, and never moved, retried elsewhere or dead-lettered."""
+"""Observing a topic alongside its owner: records are read, and never moved, retried elsewhere or dead-lettered."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -156,7 +156,7 @@ class NotifyPolicy(Strict):
 
 @cache
 def read_notify(path: Path | None) -> NotifyPolicy:
-    """Return the file's content; without a file nobody is notified. Raises Misconfigured."""
+    """Return the file's content; without a file no one is. Raises Misconfigured."""
     return NotifyPolicy() if path is None else read_toml(path, NotifyPolicy, VARIABLE)
 
 

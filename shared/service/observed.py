@@ -1,4 +1,4 @@
-"""Consumer of a service, which may also read topics beside their owners."""
+"""Consumer of a service, which may also read topics alongside their owners."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from shared.service.http import check_dependencies
 
 
 class Observed(NamedTuple):
-    """Topics that a service reads beside their owners, from the end at its first start."""
+    """Topics that a service reads alongside their owners, from the end at its first start."""
 
     pattern: str
     """Regular expression for these topics and the service's own, with the prefix."""

@@ -129,6 +129,5 @@ def test_every_message_that_an_agent_may_write_to_a_run_carries_a_token():
 def test_no_message_but_a_timer_travels_on_two_topics():
     for message in samples():
         found = {topic for topic in topics() if travels_on(message, topic)}
-        assert found == (
-            {"timers", f"retries.{AGENT}", "retries.notifier"} if isinstance(message, TimerSet) else {topic_of(message)}
-        )
+        timers = {"timers", f"retries.{AGENT}", "retries.notifier"}
+        assert found == (timers if isinstance(message, TimerSet) else {topic_of(message)})

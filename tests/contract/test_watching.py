@@ -22,7 +22,7 @@ LABELS = {
     "action", "verdict", "rule",  # so are these
     "agent", "topic", "partition", "group", "server",  # as many as there are services, and as were declared
     "tenant", "model", "tool", "error", "outcome",  # bounded
-    "endpoint", "instead_of", "breaker",  # bounded too
+    "endpoint", "instead_of", "breaker", "channel",  # bounded too
 }  # fmt: skip
 
 

@@ -305,6 +305,8 @@ LEAST: dict[str, str] = {
     '"reason": "garbage", "at": "2026-11-20T12:30:00Z"}',
     "waggle.dead-letter-handled.v1": '{"name": "tasks.dlt/0/7", "action": "redriven", "by": "ada", '
     '"at": "2026-11-20T12:30:00Z", "died": "2026-11-20T12:00:00Z"}',
+    "waggle.notification.v1": '{"id": "7f3a", "channel": "ops", "about": "failed", "at": "2026-11-20T12:30:00Z", '
+    '"subject": "A run failed", "text": "Failed: timeout"}',
     "waggle.run-started.v1": f'{{{_AT}, "task_id": "t1", "task": {_TASK}, "deadline": "2026-11-20T12:30:00Z"}}',
     "waggle.moved.v1": f'{{{_AT}, "source": "INTAKE", "target": "VALIDATING", "reason": "taken in"}}',
     "waggle.guardrail-tripped.v1": f'{{{_AT}, "guardrail": "secret", "action": "redact", "where": "objective", '

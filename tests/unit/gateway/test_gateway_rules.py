@@ -44,7 +44,8 @@ def test_each_topic_has_the_group_of_the_service_that_consumes_it():
     groups = groups_by_topic("w.", ["data"])
     assert groups["w.agents.data"] == ["w.data"]
     assert groups["w.tasks"] == ["w.orchestrator"]
-    assert "w.runs.log" not in groups
+    assert groups["w.runs.log"] == ["w.notifier"]
+    assert "w.journal" not in groups
 
 
 def test_a_validation_error_is_explained_without_repeating_the_input():

@@ -27,6 +27,7 @@ COPIED = [
     "requirements.runtime.lock",
     "access",
     "documents",
+    "notify",
     "infra",
     "schemas",
     "services",
