@@ -34,10 +34,7 @@ EDITED = "/edited"
 ASKED = "/question"
 """Suffix of an entry that records the answer to an agent's own question."""
 
-REVERIFIED = "/reverified"
-"""Suffix of an entry that records which decisions led to a repetition of the reads before a call."""
-
-NOT_A_CALL = (INTENT, REFUSED, EDITED, ASKED, REVERIFIED)
+NOT_A_CALL = (INTENT, REFUSED, EDITED, ASKED)
 """Suffixes of entries at the place of a call that count as no call."""
 
 OF = "/of"

@@ -33,7 +33,7 @@ from shared.authorization import (
     lasts,
     tool_named,
 )
-from shared.errors import Stopped, TerminalError, WaggleError
+from shared.errors import NeedsHuman, Stopped, TerminalError, WaggleError
 from shared.guardrails import Taint, origin_in
 from shared.service.kill_switch import ScopedSwitch
 from shared.telemetry.metrics import Metrics
@@ -192,6 +192,13 @@ class ActionAuthorizer:
     def replay_question(self, call: ParsedToolCall) -> None:
         """Record the verdict on a question that was answered in an earlier delivery of this try."""
         self._append(self._case(self._action(call)), Allow("question", "it was answered before"))
+
+    def ask_again(self, call: ParsedToolCall, changes: Sequence[str]) -> NeedsHuman:
+        """Return the question about an approved call whose reads have changed since."""
+        case = self._case(self._action(call))
+        ask = Ask("approval", "what was read before it has changed since", case.risk)
+        self._record(case, ask)
+        return permission_for(case, ask, self._evidence, changes)
 
     def planned_effect(self, call: ParsedToolCall, verdict: Allow | Ask) -> PlannedEffect:
         """Return the call as a dry run reports it."""

@@ -42,8 +42,8 @@ class Evidence(NamedTuple):
     approvals: Approvals
 
 
-def permission_for(case: RuleInput, ask: Ask, evidence: Evidence) -> NeedsHuman:
-    """Return the request to approve the call, with its arguments, risk and evidence."""
+def permission_for(case: RuleInput, ask: Ask, evidence: Evidence, changes: Sequence[str] = ()) -> NeedsHuman:
+    """Return the request to approve the call, with its arguments, risk and evidence. `changes`: of repeated reads."""
     action, tool, digest = case.action, case.action.tool, case.action.digest
     assert isinstance(tool, Tool), "only tool calls need an approval"
     assert digest is not None, "a tool call has a digest"
@@ -69,6 +69,7 @@ def permission_for(case: RuleInput, ask: Ask, evidence: Evidence) -> NeedsHuman:
         moves=amounts(tool, action.arguments),
         recipients=min(case.recipients, _MOST_RECIPIENTS),
         edited_by=action.edited_by,
+        changes=list(changes),
         origins=list(evidence.origins)[-_MOST_SHOWN:],
         tried=list(evidence.tried)[-_MOST_SHOWN:],
         usage=evidence.usage,

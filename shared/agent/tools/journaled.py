@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from schemas.error import TOOL_ERROR, ErrorInfo
 from schemas.verdict import PlannedEffect
@@ -11,6 +12,7 @@ from shared.agent.tools.asking import ASK_PERSON, answer_of
 from shared.agent.tools.decisions import refusal, resolution, with_edit, with_note
 from shared.agent.tools.identity import check_identity, identity_of
 from shared.agent.tools.making import make_call, outcome_unknown, tool_context
+from shared.agent.tools.rereading import changed_reads
 from shared.agent.tools.toolbox import Toolbox
 from shared.authorization import Allow, Ask, Deny, Known
 from shared.blackboard.journal import INTENT, REFUSED
@@ -65,6 +67,7 @@ class JournaledToolCalls:
 
     async def _authorize_and_make(self, call: ParsedToolCall) -> str:
         dry = self.toolbox.is_dry(call)
+        await self._check_reads(call)
         match await self.handoff_run.authorizer.before_tool_call(call, dry=dry):
             case Deny() as verdict:
                 return await self._refuse(call, verdict)
@@ -73,6 +76,17 @@ class JournaledToolCalls:
             case verdict if dry:
                 return await self._record(call, self._planned(call, verdict))
         return await self._record(call, await make_call(self.handoff_run, self.toolbox, call))
+
+    async def _check_reads(self, call: ParsedToolCall) -> None:
+        """Repeat the reads before a call that was approved on that condition. Raises NeedsHuman if they changed."""
+        handoff_run = self.handoff_run
+        settled = handoff_run.handoff.settled.get(call.place)
+        if settled is None or not settled.reverify:
+            return
+        if settled.permits(handoff_run.authorizer.digest(call), datetime.now(UTC)) and (
+            changes := await changed_reads(handoff_run, call, settled)
+        ):
+            raise handoff_run.authorizer.ask_again(call, changes)
 
     def _result(self, call: ParsedToolCall, answer: str) -> ToolResult:
         return ToolResult(call.request.name, call.request.arguments, answer, self.toolbox.is_read_only(call))

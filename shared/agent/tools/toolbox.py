@@ -80,6 +80,10 @@ class Toolbox:
             for schema in [schema_of(t, self._risk(t))]
         ]
 
+    def tool(self, name: str) -> Tool | None:
+        """Return the tool of that name, if it is among these."""
+        return self._tools.get(name)
+
     def is_local(self, call: ParsedToolCall) -> bool:
         """Return True for a tool that works on the step's files: a replay runs it again."""
         return call.tool is not None and call.tool.local
