@@ -1,17 +1,18 @@
 """Runs: lists, the state of one, and what waits for a person."""
 
-from pydantic import Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.event import HelpRequested, State
-from schemas.message import Instant, Part
+from schemas.message import Instant, Part, Slug
 from schemas.plan import Plan
 from schemas.question import Delegation, Vote
 from schemas.task import StepSummary
 
 _REASON = "Reason for the state."
-_NEXT = "Offset of the next page; null on the last one."
+_NEXT = "Offset of the next page; null on the last one, and after a `cursor`."
+_CURSOR = "`cursor` of the next page; null on the last one. It stays valid while runs start and change."
 
 
 class RunSummary(Part):
@@ -19,7 +20,7 @@ class RunSummary(Part):
 
     run_id: str
     state: State
-    objective: str
+    objective: str = Field(description="The first 500 characters.")
     started: Instant
     finished: Instant | None
     reason: str = Field(description=_REASON)
@@ -29,6 +30,63 @@ class RunSummary(Part):
     unreadable: bool = Field(
         False, description="True if the run's record cannot be read; `reason` has the cause. It can be cancelled."
     )
+    type: str | None = Field(None, description="Type of the task.")
+    agents: list[str] = Field(default_factory=list, description="Agents of its plan.")
+    retrying: bool = Field(False, description="True while a failed attempt at some work is repeated.")
+    waiting_since: Instant | None = Field(None, description="Time of its oldest open question.")
+    over_budget: bool = Field(
+        False, description="True if it has used 80 % of a limit of its budget, or ended because a limit was reached."
+    )
+
+
+class RunFilter(Part):
+    """Conditions on runs, all of which must hold. An unknown one is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=False)  # part of a request
+
+    state: State | None = Field(None, description="In this state.")
+    agent: Slug | None = Field(None, description="With a step of this agent.")
+    type: Slug | None = Field(None, description="With this type of task.")
+    since: Instant | None = Field(None, description="Started at or after this time.")
+    until: Instant | None = Field(None, description="Started before this time.")
+    text: str | None = Field(
+        None, max_length=200, description="With all these words among the first 32 of the objective, in any case."
+    )
+    retrying: bool = Field(False, description="A failed attempt at some work is being repeated.")
+    waiting: bool = Field(False, description="A question has been open for more than an hour.")
+    over_budget: bool = Field(False, description="80 % of a limit of the budget is used, or it ended by a limit.")
+    stopped: bool = Field(False, description="Work of it, or the run itself, is stopped by the kill switch.")
+
+    @field_validator("text")
+    @classmethod
+    def _few_words(cls, text: str | None) -> str | None:
+        if text is not None and not 1 <= len(text.split()) <= MOST_WORDS:
+            raise ValueError(f"give 1 to {MOST_WORDS} words")
+        return text
+
+    @property
+    def empty(self) -> bool:
+        """True if every run matches."""
+        return all(getattr(self, name) in (None, False) for name in RunFilter.model_fields)
+
+
+MOST_WORDS = 8
+"""Words that a search for text takes."""
+
+
+class RunQuery(RunFilter):
+    """A page of the runs that match."""
+
+    tenant: Slug | None = Field(None, description="Tenant; the default is `default`.")
+    limit: int = Field(50, ge=1, le=200, description="Maximum runs on a page.")
+    cursor: str | None = Field(
+        None,
+        pattern=r"^[0-9.e+-]{1,40}~[\x21-\x7e]{1,255}$",
+        description="An earlier `next_cursor`: the page after it.",
+    )
+    offset: int = Field(
+        0, ge=0, le=1_000_000, description="Number of runs to skip; `cursor` neither skips nor repeats runs."
+    )
 
 
 class RunPage(Part):
@@ -36,6 +94,10 @@ class RunPage(Part):
 
     runs: list[RunSummary]
     next_offset: int | None = Field(description=_NEXT)
+    next_cursor: str | None = Field(None, description=_CURSOR)
+    indexing: bool = Field(
+        False, description="True while runs of an earlier release are being indexed: filters may not find them yet."
+    )
 
 
 class QuestionView(Part):
@@ -62,7 +124,7 @@ class ApprovalView(QuestionView):
 
 
 class ApprovalPage(Part):
-    """Questions, those of the newest runs first."""
+    """Questions, those of the longest waiting runs first."""
 
     approvals: list[ApprovalView]
     unreadable: list[RunSummary] = Field(

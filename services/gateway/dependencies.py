@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 from schemas.message import Id, Instant, Part, Slug
 from services.gateway.access import CALLER, Caller
 from services.gateway.errors import unknown_run
-from shared.blackboard import keys
+from shared.blackboard import IndexSweep, keys
 from shared.config import Settings
 from shared.runs import Run
 from shared.service import Parts
@@ -102,6 +102,15 @@ def stops_of(request: Request) -> KillSwitch:
 
 
 StopsDep = Annotated[KillSwitch, Depends(stops_of)]
+
+
+def sweep_of(request: Request) -> IndexSweep:
+    """Return the sweeps of the index of runs."""
+    sweep: IndexSweep = request.app.state.sweep
+    return sweep
+
+
+SweepDep = Annotated[IndexSweep, Depends(sweep_of)]
 
 
 def settings_of(parts: PartsDep) -> Settings:

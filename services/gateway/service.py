@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from fastapi import Depends, FastAPI
 from prometheus_client import start_http_server
+from starlette.datastructures import State
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.access import KeyAuthentication, Refusals
@@ -23,7 +24,8 @@ from services.gateway.security_headers import SecurityHeaders
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads import UploadSlots
 from shared.access.principals import read_principals
-from shared.blackboard import Followers
+from shared.blackboard import Followers, IndexSweep
+from shared.blackboard.entries import index_format
 from shared.config import Settings
 from shared.service import Parts, connect, watch_blackboard
 from shared.service.http import health_routes, run_http
@@ -62,7 +64,7 @@ def api_of(parts: Parts) -> FastAPI:
         title="Waggle gateway",
         summary="Submit tasks to the swarm, follow their runs, answer their questions.",
         version=version("waggle"),
-        lifespan=lambda api: _lifespan(parts, api.state.stops, api.state.follower_slots.followers),
+        lifespan=lambda api: _lifespan(parts, api.state),
         generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(authorize)],
         responses=UNAUTHENTICATED,
@@ -86,6 +88,7 @@ def _add_state(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
     api.state.parts, api.state.stops = parts, KillSwitch(parts.settings)
     api.state.follower_slots = FollowerSlots(Followers(parts.sentinel), most, most_by_key)
     api.state.upload_slots = UploadSlots()
+    api.state.sweep = IndexSweep(parts.sentinel)
 
 
 def _add_middleware(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
@@ -107,9 +110,9 @@ def _limit(settings: Settings, path: str) -> int:
 
 
 @asynccontextmanager
-async def _lifespan(parts: Parts, stops: KillSwitch, followers: Followers) -> AsyncIterator[None]:
+async def _lifespan(parts: Parts, state: State) -> AsyncIterator[None]:
     await parts.broker.start()
-    parts.begin(parts.sentinel.watch, stops.follow, WarmUp().run)
+    parts.begin(parts.sentinel.watch, state.stops.follow, state.sweep.run, WarmUp(_know_index_format).run)
     watch_blackboard(parts)
     stop_metrics = _serve_metrics(parts)
     parts.started = True
@@ -117,10 +120,14 @@ async def _lifespan(parts: Parts, stops: KillSwitch, followers: Followers) -> As
         yield
     finally:
         parts.stopping = True
-        await followers.close()
+        await state.follower_slots.followers.close()
         await asyncio.to_thread(stop_metrics)
         await parts.broker.stop()
         await parts.close()
+
+
+def _know_index_format() -> None:
+    index_format()
 
 
 def _serve_metrics(parts: Parts) -> Callable[[], None]:

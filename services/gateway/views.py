@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas.api.runs import ParkedWork, QuestionView, RunSummary, RunView
+from schemas.api.runs import ApprovalView, ParkedWork, QuestionView, RunView
 from schemas.api.tasks import Links
 from schemas.budget import Usage
 from schemas.event import State
 from schemas.plan import PLANNER, REVIEWER
 from schemas.stop import WorkStopped
 from services.gateway.dependencies import PendingTask, RunSnapshot
-from shared.blackboard import UnreadableRun
+from shared.blackboard.questions import Asking
 from shared.runs import Run
 from shared.runs.awaiting import awaited_handoffs
 from shared.runs.clock import present_deadline
@@ -26,36 +26,18 @@ def links_to(run_id: str, tenant: str) -> Links:
     return Links(self=run + whose, events=f"{run}/events{whose}", result=f"{run}/result{whose}")
 
 
-def summary_of(run: Run | UnreadableRun) -> RunSummary:
-    """Return the run as a list shows it."""
-    if isinstance(run, UnreadableRun):
-        return _unreadable_summary(run)
-    return RunSummary(
-        run_id=run.id,
-        state=run.state,
-        objective=run.task.objective,
-        started=run.started,
-        finished=run.finished,
-        reason=run.reason,
-        steps_done=sum(record.status == "done" for record in run.steps.values()),
-        steps_total=len(run.steps),
-        cost_usd=run.usage.cost_usd,
-    )
-
-
-def _unreadable_summary(run: UnreadableRun) -> RunSummary:
-    return RunSummary(
-        run_id=run.run_id,
-        state=run.state,
-        objective="(unreadable)",
-        started=run.started,
-        finished=None,
-        reason=str(run),
-        steps_done=0,
-        steps_total=0,
-        cost_usd=0.0,
-        unreadable=True,
-    )
+def approvals_of(asking: Asking) -> list[ApprovalView]:
+    """Return the open questions of a run."""
+    return [
+        ApprovalView(
+            run_id=asking.run_id,
+            objective=asking.objective,
+            asked=asked,
+            usage=asking.usage,
+            budget=asking.budget,
+        )
+        for asked in asking.questions
+    ]
 
 
 def view_of(snapshot: RunSnapshot, stops: Iterable[WorkStopped] = ()) -> RunView:

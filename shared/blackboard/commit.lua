@@ -3,11 +3,13 @@
 --       ledger, 8 the names of its journals
 -- ARGV: 1 the version the decision is based on, 2 mark of the processed message, 3 lifetime of the run (ms; 0: no limit,
 --       it is live), 4 the writer's generation, 5 the run's id, 6 its start time, 7 mark that an earlier release gave that
---       message, 8 "1" if the run was over before (messages after its result do not extend its lifetime); then four lists,
---       each after its length: names of deleted fields; fields and values; live events; outbox ids and records
+--       message, 8 "1" if the run was over before (messages after its result do not extend its lifetime), 9 its marks and
+--       10 its row in the index; then four lists, each after its length: names of deleted fields; fields and values; live
+--       events; outbox ids and records
 -- Returns {verdict, version, left}: "done", "repeat" (the message was processed before), "conflict" (decide again) or
 -- "lost" (the generation has changed); `left` is the number of outbox records left by earlier writes.
--- A new run samples ten of the tenant's runs and removes expired ones from the index, which therefore stays bounded.
+-- Every write removes some expired runs from the index, and a new run also those among ten runs drawn at random: their expiry
+-- may be unknown, because an earlier release wrote them. The index therefore stays bounded.
 if redis.call('GET', KEYS[6]) ~= ARGV[4] then
   return {'lost', '0', 0}
 end
@@ -20,7 +22,7 @@ end
 if version ~= ARGV[1] then
   return {'conflict', version, left}
 end
-local at = 9
+local at = 11
 local function each(width, act)
   local length = tonumber(ARGV[at])
   for i = at + 1, at + length, width do act(ARGV[i], ARGV[i + 1]) end
@@ -36,22 +38,23 @@ each(1, function(event)
 end)
 each(2, function(id, record) redis.call('HSET', KEYS[3], id, record) end)
 redis.call('SADD', KEYS[2], ARGV[2])
-redis.call('ZADD', KEYS[5], 'NX', ARGV[6], ARGV[5])
 local life = ARGV[8] == '1' and lived > 0 and lived or ARGV[3]
 local function keep(key)
   if ARGV[3] == '0' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, life) end
 end
 for i = 1, 4 do keep(KEYS[i]) end
+index({KEYS[5]}, {ARGV[5], ARGV[6], ARGV[9], ARGV[10], ARGV[3] == '0' and '0' or life})
 redis.call('PERSIST', KEYS[5])
 if ARGV[3] ~= '0' or lived ~= -1 then  -- the run ends, starts or is resumed: ledger and journals get its lifetime
   keep(KEYS[7])
   keep(KEYS[8])
   for _, journal in ipairs(redis.call('SMEMBERS', KEYS[8])) do keep(journal) end
 end
+local prefix = string.sub(KEYS[1], 1, -#(ARGV[5] .. ':state') - 1)
+expired({KEYS[5]}, {10, prefix, ':state'})
 if version == 1 then
-  local prefix = string.sub(KEYS[1], 1, -#(ARGV[5] .. ':state') - 1)
   for _, id in ipairs(redis.call('ZRANDMEMBER', KEYS[5], 10)) do
-    if redis.call('HLEN', prefix .. id .. ':state') == 0 then redis.call('ZREM', KEYS[5], id) end
+    if redis.call('HLEN', prefix .. id .. ':state') == 0 then unindex({KEYS[5]}, {id}) end
   end
 end
 return {'done', tostring(version), left}

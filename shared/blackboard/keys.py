@@ -44,6 +44,41 @@ def runs(tenant: str) -> str:
     return f"waggle:{tenant}:runs"
 
 
+def runs_marked(tenant: str) -> str:
+    """Hash: run id → what lists filter by: format, version and times of the run, and its tags."""
+    return f"{runs(tenant)}:marks"
+
+
+def runs_shown(tenant: str) -> str:
+    """Hash: run id → the run as lists show it."""
+    return f"{runs(tenant)}:rows"
+
+
+def runs_tagged(tenant: str, tag: str) -> str:
+    """Sorted set: id of each run with the tag → start time."""
+    return f"{runs(tenant)}:tag:{tag}"
+
+
+def runs_asking(tenant: str) -> str:
+    """Sorted set: id of each run with an open question → time of its oldest one."""
+    return f"{runs(tenant)}:asked"
+
+
+def runs_expiring(tenant: str) -> str:
+    """Sorted set: id of each ended run → time at which its record expires, in milliseconds of Redis's clock."""
+    return f"{runs(tenant)}:expiry"
+
+
+def runs_indexed(tenant: str) -> str:
+    """String: the format of the index in which all runs of the tenant were found or put."""
+    return f"{runs(tenant)}:indexed"
+
+
+def runs_sweeping(tenant: str) -> str:
+    """String with a time to live: present while the next sweep of the index is not yet due."""
+    return f"{runs(tenant)}:sweeping"
+
+
 def submitted(tenant: str, run_id: str) -> str:
     """Mark of a task that was accepted over HTTP and has not become a run yet."""
     return f"waggle:{tenant}:submitted:{run_id}"

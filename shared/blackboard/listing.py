@@ -1,77 +1,149 @@
-"""Listings of a tenant's runs, newest first."""
+"""Lists of a tenant's runs from the index that every write of a run keeps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from schemas.event import State
+from schemas.api.runs import RunSummary
 from shared.blackboard import keys
-from shared.blackboard.runs import read_run
+from shared.blackboard.entries import index_format
+from shared.blackboard.reindex import around, reindex
 from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
-from shared.blackboard.unreadable import UnreadableRun
-from shared.runs import Run
 
-_FIND = script("find")
+_FIND = script("find", using=("unindex",))
+_EXPIRED = script("expired", using=("unindex",))
 
-SLICE = 2_000
-"""Index entries examined per call when filtering: Redis does nothing else for about 2 ms."""
+SLICE = 1_000
+"""Entries of the index that Redis examines per call."""
+
+MOST_EXAMINED = 50_000
+"""Entries examined for one page: a page may have fewer runs than asked for although another one follows."""
+
+_EXPIRED_AT_ONCE = 500
+_ROUNDS = 5
+"""Times that a slice is examined if entries in it are replaced meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Conditions on runs, all of which must hold."""
+
+    tags: Sequence[str] = ()
+    """Tags that a run must have."""
+    any_tag: Sequence[str] = ()
+    ids: Sequence[str] = ()
+    """Unless both are empty: a run must have one of the tags, or one of the ids."""
+    since: float | None = None
+    until: float | None = None
+    """Start time: from the first, before the second."""
+    asked_before: float | None = None
+    """Time before which a question that is still open was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page starts: after a run, and after so many others. By default at the newest run."""
+
+    started: str = ""
+    run_id: str = ""
+    skipped: int = 0
+    first: bool = True
+    """False if the runs before it were examined for the same page and were too few."""
 
 
 class RunsFound(NamedTuple):
-    """Some runs of a listing."""
+    """Some runs of a list."""
 
-    runs: list[Run | UnreadableRun]
-    end: int
-    """Offset in the index after the last entry examined."""
+    runs: list[RunSummary]
+    after: Place | None
+    """Place of the next page; None on the last one."""
+    offset: int | None
+    """Number of entries up to there, if the page was found by their number."""
+
+
+class _Slice(NamedTuple):
+    started: str
+    run_id: str
+    entries: int
+    found: list[str]
+    outdated: list[str]
 
 
 class RunIndex:
     """Index of the runs of all tenants. Every call names the tenant."""
 
     def __init__(self, sentinel: Sentinel) -> None:
+        self._sentinel = sentinel
         self._redis = sentinel.client
         self._scripts = sentinel.scripts
 
-    async def count(self, tenant: str) -> int:
-        """Return the number of entries, including runs that have expired since."""
-        return int(await self._redis.zcard(keys.runs(tenant)))
+    async def find(self, tenant: str, wanted: Wanted, limit: int, place: Place | None = None) -> RunsFound:
+        """Return runs that match, newest first: at most `limit`, of MOST_EXAMINED entries of the index."""
+        place, rows, examined = place or Place(), list[str](), 0
+        skipped = None if place.run_id else place.skipped
+        walked = await self._smallest_set(tenant, wanted)
+        while True:
+            one = await self._slice(tenant, walked, wanted, limit - len(rows), place)
+            rows += one.found[1::2]
+            examined += one.entries
+            if not one.run_id:
+                return RunsFound(_shown(rows), None, None)
+            place = Place(one.started, one.run_id, first=False)
+            if len(rows) >= limit or examined >= MOST_EXAMINED:
+                return RunsFound(_shown(rows), place, None if skipped is None else skipped + examined)
 
-    async def latest(self, tenant: str, limit: int, offset: int = 0) -> list[Run | UnreadableRun]:
-        """Return the tenant's runs, newest first. Expired runs are skipped and removed from the index."""
-        return await self._listed(tenant, await self._redis.zrevrange(keys.runs(tenant), offset, offset + limit - 1))
+    async def select(self, tenant: str, wanted: Wanted, most: int) -> tuple[list[RunSummary], bool]:
+        """Return the runs that match, and True if these are all: at most `most` are returned."""
+        place: Place | None = Place()
+        found: list[RunSummary] = []
+        while place is not None and len(found) < most:
+            page = await self.find(tenant, wanted, min(most - len(found), SLICE), place)
+            found += page.runs
+            place = page.after
+        return found, place is None
 
-    async def in_state(self, tenant: str, state: State, limit: int, offset: int = 0) -> RunsFound:
-        """Return the tenant's runs in that state, newest first.
+    async def forget_expired(self, tenant: str) -> None:
+        """Remove expired runs from the index, at most so many that Redis does nothing else for a few milliseconds."""
+        await self._scripts.run(_EXPIRED, [keys.runs(tenant)], [_EXPIRED_AT_ONCE, *around(tenant)])
 
-        Redis filters, in slices of the index. A run whose state cannot be read is in none.
-        """
-        key, wanted, ids, examined = keys.runs(tenant), f'"{state}"', list[str](), 0
-        around = keys.run(tenant, "\0").split("\0")
-        while len(ids) < limit:
-            about: list[str | int] = [offset + examined, SLICE, limit - len(ids), wanted, *around]
-            count, *found = await self._scripts.run(_FIND, [key], about)
-            if not count:
+    async def _slice(self, tenant: str, walked: str, wanted: Wanted, limit: int, place: Place) -> _Slice:
+        """Return what one slice has. Outdated entries in it are replaced first."""
+        length = min(SLICE, 2 * limit) if place.first else SLICE
+        arguments = [*_place_arguments(place, wanted), length, limit, index_format(), *around(tenant), *_lists(wanted)]
+        for _ in range(_ROUNDS):
+            one = _Slice(*await self._scripts.run(_FIND, [walked, keys.runs(tenant)], arguments))
+            if not one.outdated:
                 break
-            examined += int(count)
-            ids += found
-        runs = [run for run in await self._listed(tenant, ids) if run.state == state]
-        return RunsFound(runs, offset + examined)
+            await reindex(self._sentinel, tenant, one.outdated)
+        return one
 
-    async def _listed(self, tenant: str, ids: Sequence[str]) -> list[Run | UnreadableRun]:
+    async def _smallest_set(self, tenant: str, wanted: Wanted) -> str:
+        """Return the key of the smallest set that has every run that matches."""
+        sets = [keys.runs_tagged(tenant, tag) for tag in wanted.tags]
+        if len(sets) < 2:
+            return sets[0] if sets else keys.runs(tenant)
         async with self._redis.pipeline(transaction=False) as pipe:
-            for run_id in ids:
-                pipe.hgetall(keys.run(tenant, run_id))
-            records = await pipe.execute()
-        found = [_run_or_why(run_id, fields) for run_id, fields in zip(ids, records, strict=True)]
-        gone = [run_id for run_id, run in zip(ids, found, strict=True) if run is None]
-        if gone:
-            await self._redis.zrem(keys.runs(tenant), *gone)
-        return [run for run in found if run is not None]
+            for each in sets:
+                pipe.zcard(each)
+            sizes = await pipe.execute()
+        return min(zip(sizes, sets, strict=True))[1]
 
 
-def _run_or_why(run_id: str, fields: Mapping[str, str]) -> Run | UnreadableRun | None:
-    """Return one entry of a listing, which must survive an unreadable record."""
-    try:
-        return read_run(fields)[0]
-    except (ValueError, KeyError) as wrong:
-        return UnreadableRun(run_id, fields, "", wrong)
+def _place_arguments(place: Place, wanted: Wanted) -> list[str | int]:
+    since = "-inf" if wanted.since is None else repr(wanted.since)
+    until = "+inf" if wanted.until is None else f"({wanted.until!r}"
+    return [place.skipped, place.started, place.run_id, since, until]
+
+
+def _lists(wanted: Wanted) -> list[str | int]:
+    asked = "" if wanted.asked_before is None else repr(wanted.asked_before)
+    lists = (wanted.tags, wanted.any_tag, wanted.ids)
+    items: list[str | int] = [asked]
+    for each in lists:
+        items += [len(each), *each]
+    return items
+
+
+def _shown(rows: Sequence[str]) -> list[RunSummary]:
+    return [RunSummary.model_validate_json(row) for row in rows]

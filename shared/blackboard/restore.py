@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from schemas.plan import AgentCard
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
+from shared.blackboard.entries import entry_of
 from shared.blackboard.ledger import Amounts, RunLedger, ledger_fields
 from shared.blackboard.lock import Lock
 from shared.blackboard.runs import fields_of
@@ -21,7 +22,7 @@ LOCK_TTL = 15_000
 
 T = TypeVar("T")
 
-_EXPIRE, _SETTLE = script("expire"), script("settle", using=("expire", "unhold"))
+_EXPIRE, _SETTLE, _INDEX = script("expire"), script("settle", using=("expire", "unhold")), script("index")
 
 _MARK_REPORTED = """
 if string.sub(redis.call('HGET', KEYS[1], ARGV[1]) or '', 1, #ARGV[2] + 1) == ARGV[2] .. ' ' then
@@ -134,11 +135,11 @@ class Restorer:
         for number, change in enumerate(record.events, record.first):
             for place, event in enumerate(change, 1):
                 pipe.xadd(events, {"event": event}, id=f"{number}-{place}", maxlen=25_000, approximate=True)
-        pipe.zadd(keys.runs(run.tenant), {run.id: run.started.timestamp()})
+        life = max(1, self._ttl - record.age) if run.state in ENDS else 0
+        pipe.eval(_INDEX.text, 1, keys.runs(run.tenant), *entry_of(run, record.version), life)
         pipe.persist(keys.runs(run.tenant))
-        if run.state in ENDS:
-            for key in parts:
-                pipe.pexpire(key, max(1, self._ttl - record.age))
+        for key in parts if life else ():
+            pipe.pexpire(key, life)
 
     async def write_journals(self, journals: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
         """Restore journal entries, replacing any of the same name: (tenant, work) → entries by name.

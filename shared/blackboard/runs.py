@@ -10,13 +10,15 @@ from pydantic import TypeAdapter
 
 from schemas.event import State
 from shared.blackboard import keys
+from shared.blackboard.entries import entry_of
 from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
 from shared.blackboard.unreadable import UnreadableRun
 from shared.errors import Conflict
 from shared.runs import ENDS, Run, StepRecord, awaited_handoffs
 
-_COMMIT, _PUBLISHED, _READ, _STATE = script("commit"), script("published"), script("read"), script("state")
+_COMMIT = script("commit", using=("unindex", "index", "expired"))
+_PUBLISHED, _READ, _STATE = script("published"), script("read"), script("state")
 _STEP = "step:"
 _AWAITED = "awaited"
 """Field: the version of the run it belongs to, a space, and the ids of the handoffs the run awaits, as JSON.
@@ -144,15 +146,18 @@ class RunStore:
         run, generation = write.after, write.generation
         parts = [keys.run(run.tenant, run.id, part) for part in ("state", "processed", "outbox", "events")]
         also = [keys.ledger(run.tenant, run.id), keys.journals(run.tenant, run.id)]
+        entry = entry_of(run, write.version + 1)
         about: list[str | int] = [
             write.version,
             write.message_id,
             self._ttl if run.state in ENDS else 0,
             generation,
             run.id,
-            str(run.started.timestamp()),
+            entry.started,
             write.former_id,
             int(write.before is not None and write.before.over and run.over),
+            entry.marks,
+            entry.row,
         ]
         verdict, version, left = await self._scripts.run(
             _COMMIT, [*parts, keys.runs(run.tenant), keys.SENTINEL, *also], [*about, *_lists(write)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import gate, hop, load, runs, start, stored
+from tests.bench import gate, hop, lists, load, runs, start, stored
 from tests.bench.stage import Stage, stage
 from tests.bench.table import Row, save, show
 
@@ -29,6 +29,7 @@ def figures(scale: float) -> dict[str, Measure]:
         "steps-2000": lambda at: load.steps(at, int(2_000 * scale)),
         "steps-5000": lambda at: load.steps(at, int(5_000 * scale)),
         "neighbours": lambda at: load.neighbours(at, int(1_000 * scale)),
+        "lists": lambda at: lists.lists(at, int(100_000 * scale), int(1_000 * scale), max(20, int(100 * scale))),
         "gate": gate.verdicts,
         "bytes": lambda at: stored.stored(at, (1, 50, 200, 400)),
     }

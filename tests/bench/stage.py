@@ -48,7 +48,7 @@ class Stage:
 
     async def serve(self, module: str, name: str, **environment: str) -> Child:
         """Start a service and return when it is ready."""
-        port = free_port()
+        port = environment.get("WAGGLE_HTTP_PORT") or free_port()
         own = {
             "WAGGLE_KAFKA": self.kafka,
             "WAGGLE_REDIS": self.redis,

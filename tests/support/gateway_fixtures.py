@@ -53,7 +53,7 @@ async def served(app):
 
 async def begin(store: RunStore, run_id: str, objective: str = "count", agent: str = "data", **task) -> Run:
     """A run as the orchestrator would have started it."""
-    wanted = Task(objective=objective, shape="single", agent=agent, **task)
+    wanted = Task(**{"objective": objective, "shape": "single", "agent": agent} | task)
     return await _decide(store, None, 0, Intake(run_id, f"task-of-{run_id}", wanted))
 
 

@@ -25,7 +25,7 @@ from services.gateway.dead_letters import letter_lock
 from services.orchestrator.service import Orchestrator
 from services.orchestrator.settings import OrchestratorSettings
 from shared import bus
-from shared.blackboard import RunIndex, announce, keys
+from shared.blackboard import RunIndex, Wanted, announce, keys
 from shared.bus import Deliverer, KeyedConsumer, decode, encode
 from shared.bus.dead import redrive, search
 from shared.bus.dead_letter import dead_letter_headers
@@ -232,11 +232,11 @@ async def test_a_crash_before_the_record_leaves_it_open_and_its_consumer_drops_t
     await parts.broker.start()
     orchestrator = Orchestrator.of(parts)
     await orchestrator.handle(decode(once, settings.topic_prefix))
-    [run] = await RunIndex(parts.sentinel).latest("default", 10, 0)
-    before = (await parts.runs.load("default", run.id)).run
+    [run] = (await RunIndex(parts.sentinel).find("default", Wanted(), 10)).runs
+    before = (await parts.runs.load("default", run.run_id)).run
     await orchestrator.handle(decode(repeat, settings.topic_prefix))
-    assert (await parts.runs.load("default", run.id)).run == before
-    assert len(await RunIndex(parts.sentinel).latest("default", 10, 0)) == 1
+    assert (await parts.runs.load("default", run.run_id)).run == before
+    assert len((await RunIndex(parts.sentinel).find("default", Wanted(), 10)).runs) == 1
     await parts.broker.stop()
     await parts.close()
 

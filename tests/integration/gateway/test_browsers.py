@@ -115,7 +115,7 @@ async def test_the_answer_to_an_unexpected_error_has_the_security_headers_too(ga
     async def broken(*_):
         raise KeyError("defect")
 
-    monkeypatch.setattr(RunIndex, "latest", broken)
+    monkeypatch.setattr(RunIndex, "find", broken)
     answer = await gateway.get("/v1/runs")
     error_of(answer, 500)
     assert answer.headers["X-Content-Type-Options"] == "nosniff"

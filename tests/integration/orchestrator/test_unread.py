@@ -163,6 +163,7 @@ async def spoil(redis, tenant: str, run_id: str) -> None:
     stored = json.loads(await redis.hget(keys.run(tenant, run_id), "task"))
     stored["budget"]["cost_usd"] = None
     await redis.hset(keys.run(tenant, run_id), "task", json.dumps(stored))
+    await redis.hdel(keys.runs_marked(tenant), run_id)  # the release that wrote such a record had no such index
 
 
 async def test_lists_survive_a_run_that_cannot_be_read_and_name_it(gateway, sentinel, settings, redis):
@@ -170,12 +171,12 @@ async def test_lists_survive_a_run_that_cannot_be_read_and_name_it(gateway, sent
     for run_id in ("run-a", "run-b", "run-c"):
         await begin(store, run_id)
     await spoil(redis, "default", "run-b")
+    await redis.hset(keys.run("default", "run-b"), "state", '"WAITING_HUMAN"')
     lines = {each["run_id"]: each for each in (await gateway.get("/v1/runs")).json()["runs"]}
     assert lines.keys() == {"run-a", "run-b", "run-c"}
     assert lines["run-b"]["unreadable"]
     assert "cost_usd" in lines["run-b"]["reason"]
     assert not lines["run-a"]["unreadable"]
-    await redis.hset(keys.run("default", "run-b"), "state", '"WAITING_HUMAN"')
     page = (await gateway.get("/v1/approvals")).json()
     assert [each["run_id"] for each in page["unreadable"]] == ["run-b"]
     failure = error_of(await gateway.get("/v1/runs/run-b"), 409)
