@@ -28,16 +28,8 @@ def links_to(run_id: str, tenant: str) -> Links:
 
 def approvals_of(asking: Asking) -> list[ApprovalView]:
     """Return the open questions of a run."""
-    return [
-        ApprovalView(
-            run_id=asking.run_id,
-            objective=asking.objective,
-            asked=asked,
-            usage=asking.usage,
-            budget=asking.budget,
-        )
-        for asked in asking.questions
-    ]
+    run = {"run_id": asking.run_id, "objective": asking.objective, "usage": asking.usage, "budget": asking.budget}
+    return [ApprovalView.model_validate(run | question_fields(each)) for each in asking.questions]
 
 
 def view_of(snapshot: RunSnapshot, stops: Iterable[WorkStopped] = ()) -> RunView:

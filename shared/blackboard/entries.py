@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -20,7 +20,7 @@ from schemas.event import HelpRequested, State
 from schemas.plan import PLANNER, REVIEWER
 from shared.blackboard.unreadable import UnreadableRun
 from shared.runs import ENDS, Run, StepRecord
-from shared.runs.run import FRUGAL_FROM, HandoffState, PlannerTask
+from shared.runs.run import FRUGAL_FROM, HandoffState, OpenQuestion, PlannerTask
 
 _REVISION = 1
 """Raise it when equal runs get other entries."""
@@ -49,10 +49,11 @@ BUSY = "f:busy"
 
 RETRYING = "f:retrying"
 ASKING = "f:asking"
-"""Tag of runs with an open question."""
+"""Tag of runs with a question that is not decided."""
 
 OVER_BUDGET = "f:over-budget"
 
+_QUESTIONS = TypeAdapter(dict[str, OpenQuestion])
 _REQUEST: TypeAdapter[HelpRequested | None] = TypeAdapter(HelpRequested | None)
 _STATE = TypeAdapter(State)
 
@@ -101,21 +102,31 @@ def index_format() -> str:
     return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()[:12]
 
 
-def open_questions(run: Run) -> list[HelpRequested]:
-    """Return the questions of a run that a person has to answer."""
-    return [run.request] if run.request is not None and run.state not in ENDS else []
+def open_questions(run: Run) -> list[OpenQuestion]:
+    """Return the questions of a run that have had no effect yet."""
+    return [] if run.state in ENDS else list(run.questions.values())
 
 
-def questions_in(fields: Mapping[str, str]) -> list[HelpRequested]:
+def questions_in(fields: Mapping[str, str]) -> list[OpenQuestion]:
     """Return the open questions in the fields of a run's record, as of the run. Raises ValueError, KeyError."""
-    asked = _REQUEST.validate_json(fields["request"])
-    return [asked] if asked is not None and _STATE.validate_json(fields["state"]) not in ENDS else []
+    if _STATE.validate_json(fields["state"]) in ENDS:
+        return []
+    if "questions" in fields:
+        return list(_QUESTIONS.validate_json(fields["questions"]).values())
+    asked = _REQUEST.validate_json(fields["request"])  # the one question of a run that an earlier release wrote
+    return [OpenQuestion(asked=asked)] if asked else []
 
 
 def entry_of(run: Run, version: int) -> Entry:
     """Return the entry of a run at a version."""
-    asked = min((each.at for each in open_questions(run)), default=None)
+    asked = _waiting_since(open_questions(run))
     return _entry(version, _row(run, asked), asked, [in_state(run.state), *_kinds(run), *_flags(run)])
+
+
+def _waiting_since(questions: Sequence[OpenQuestion]) -> datetime | None:
+    """Return the time of the oldest question that is not decided; or of the oldest one, if all are."""
+    undecided = [each for each in questions if each.effective is None]
+    return min((each.asked.at for each in undecided or questions), default=None)
 
 
 def unreadable_entry(run: UnreadableRun) -> Entry:
@@ -169,7 +180,7 @@ def _agents(run: Run) -> list[str]:
 def _flags(run: Run) -> Iterator[str]:
     if over_budget(run):
         yield OVER_BUDGET
-    if open_questions(run):
+    if any(each.effective is None for each in open_questions(run)):
         yield ASKING
     if run.state in ENDS:
         return

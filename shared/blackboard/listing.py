@@ -43,7 +43,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page starts: after a run, and after so many others. By default at the newest run."""
+    """Start of a page: after a run, and after so many others. By default at the newest run."""
 
     started: str = ""
     run_id: str = ""

@@ -6,12 +6,12 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 
 from schemas.budget import Budget, Usage
-from schemas.event import HelpRequested
 from schemas.message import Part
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
 from shared.blackboard.entries import questions_in
 from shared.blackboard.unreadable import UnreadableRun
+from shared.runs.run import OpenQuestion
 
 
 class _Brief(Part):
@@ -22,7 +22,7 @@ class _Brief(Part):
 
 
 _BRIEF, _USAGE = TypeAdapter(_Brief), TypeAdapter(Usage)
-_FIELDS = ("version", "state", "request", "task", "usage", "started")
+_FIELDS = ("version", "state", "questions", "request", "task", "usage", "started")
 """Fields that are read of each record: the rest of a run is not needed to show its questions."""
 
 
@@ -33,7 +33,7 @@ class Asking(NamedTuple):
     objective: str
     budget: Budget
     usage: Usage
-    questions: Sequence[HelpRequested]
+    questions: Sequence[OpenQuestion]
 
 
 class QuestionsFound(NamedTuple):
@@ -62,10 +62,10 @@ def _given(values: Sequence[str | None]) -> dict[str, str]:
 def _asking(run_id: str, fields: Mapping[str, str]) -> Asking | UnreadableRun | None:
     """Return the questions of a run; None if it has expired, or was answered a moment ago."""
     try:
-        questions = questions_in(fields) if fields else []
-        if not questions:
+        if not fields:
             return None
-        task = _BRIEF.validate_json(fields["task"])
-        return Asking(run_id, task.objective, task.budget, _USAGE.validate_json(fields["usage"]), questions)
+        task, usage = _BRIEF.validate_json(fields["task"]), _USAGE.validate_json(fields["usage"])
+        questions = questions_in(fields)
+        return Asking(run_id, task.objective, task.budget, usage, questions) if questions else None
     except (ValueError, KeyError) as wrong:
         return UnreadableRun(run_id, fields, "", wrong)

@@ -18,7 +18,7 @@ from schemas.task import Task
 from schemas.verdict import Proposal
 from shared.blackboard import RunStore, Sentinel, Write, keys
 from shared.runs import Run
-from shared.runs.run import StepRecord
+from shared.runs.run import OpenQuestion, StepRecord
 from tests.bench.stage import Stage
 from tests.bench.table import Row
 
@@ -201,4 +201,5 @@ def _asking(run: Run) -> Run:
         options=[],
         proposal=proposal,
     )
-    return run.model_copy(update={"state": State.WAITING_HUMAN, "request": asked, "error": None})
+    open_now = {asked.request_id: OpenQuestion(asked=asked)}
+    return run.model_copy(update={"state": State.WAITING_HUMAN, "questions": open_now, "error": None})

@@ -60,8 +60,8 @@ def answers(run: Run, chance: random.Random) -> list:
     found = [PauseRun(**reasoned), ResumeRun(**about)]
     if chance.random() < 0.1:
         found.append(CancelRun(**reasoned))
-    if run.request:
-        decided = {"request_id": run.request.request_id, "answer": "so"}
+    for request_id in run.questions:
+        decided = {"request_id": request_id, "answer": "so"}
         found += [HumanDecided(**about, **decided, decision=each) for each in ("approve", "approve", "reject")]
     for kind, agent, handoff_id in works(run):
         told = subject(run, handoff_id, agent) | {"usage": {"model_calls": chance.choice((1, 1, 40))}}
@@ -110,6 +110,10 @@ def repeats(run: Run) -> bool:
     return at_work and any(each.handoff_id and each.error and each.attempts_since_resume > 1 for each in pieces)
 
 
+def is_asking(run: Run) -> bool:
+    return bool(run.questions) and run.state not in ENDS
+
+
 def over(run: Run) -> bool:
     ended = run.error is not None and run.error.code == "budget_exhausted"
     return ended or run.usage.model_calls > 60 or run.budget_reached >= 0.8
@@ -136,7 +140,7 @@ def truths() -> dict[Wanted, object]:
         Wanted(tags=(LIVE,)): lambda run: run.state not in ENDS,
         Wanted(tags=(BUSY,)): lambda run: run.state not in ENDS and bool(works(run)),
         Wanted(tags=(RETRYING,)): repeats,
-        Wanted(tags=(ASKING,)): lambda run: run.request is not None and run.state not in ENDS,
+        Wanted(tags=(ASKING,)): is_asking,
         Wanted(tags=(OVER_BUDGET,)): over,
         Wanted(tags=(with_word("strasse"),)): lambda run: "Straße" in run.task.objective,
         Wanted(tags=(with_word("s"), with_word("orders"))): lambda run: (
@@ -150,7 +154,7 @@ def truths() -> dict[Wanted, object]:
             and "data" in {run.task.agent, *(record.step.agent for record in run.steps.values())}
             and "refunds" in run.task.objective
         ),
-        Wanted(asked_before=time.time() + 60, tags=(ASKING,)): lambda run: run.request and run.state not in ENDS,
+        Wanted(asked_before=time.time() + 60, tags=(ASKING,)): is_asking,
         Wanted(asked_before=0.0, tags=(ASKING,)): lambda run: False,
     }
 
@@ -196,9 +200,9 @@ async def test_after_random_writes_every_list_says_what_the_records_say(store, s
             expected = [run.id for run in runs if holds(run)]
             assert await listed(index, tenant, wanted) == expected, wanted
             seen |= {wanted} if expected else set()
-        waiting = sorted((run for run in runs if run.request and run.state not in ENDS), key=lambda run: run.request.at)
+        waiting = sorted(filter(is_asking, runs), key=lambda run: min(each.asked.at for each in run.questions.values()))
         found = await open_questions_of(redis, tenant, 100)
-        assert [each.questions[0] for each in found.runs] == [run.request for run in waiting]
+        assert [each.questions for each in found.runs] == [[*run.questions.values()] for run in waiting]
     assert len(seen) > 12, "too few conditions met a run for this test to say much"
 
 

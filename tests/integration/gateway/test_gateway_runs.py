@@ -11,9 +11,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from schemas.approval import CancelRun, HumanDecided, PauseRun
-from schemas.step import HelpAsked
+from schemas.error import ErrorInfo
+from schemas.step import HandoffFailed, HelpAsked
 from schemas.task import Result
-from shared.blackboard import Journal, RunStore, announce
+from shared.blackboard import Journal, RunStore, announce, keys
 from tests.support.gateway_fixtures import AGENTS, apply, begin, cancel, error_of, records_of, sent_events, serving
 from tests.support.questions import first_asked
 
@@ -61,8 +62,139 @@ async def test_runs_are_listed_newest_first_page_by_page_and_by_state(gateway, s
     )
 
 
+@pytest.fixture
+async def fleet(gateway, store):
+    """Runs of each kind that a list can be filtered by."""
+    await begin(store, "run-old", "count the Orders", type="report")
+    for run_id in ("run-asks", "run-waits"):
+        await ask(store, await begin(store, run_id, "refund order 4711"))
+    await break_once(store, await begin(store, "run-retries", "mail it", type="mail"))
+    await begin(store, "run-dear", budget={"model_calls": 1})
+    await apply(store, "run-dear", failed("run-dear", usage={"model_calls": 5}))
+    await cancel(store, "default", "run-old")
+    await begin(store, "run-new")
+
+
+async def ask(store, run) -> None:
+    [record] = run.steps.values()
+    about = {"run_id": run.id, "tenant": run.tenant, "agent": "data", "handoff_id": record.handoff_id}
+    await apply(store, run.id, HelpAsked(id=f"{run.id}/h", question="Which year?", **about), run.tenant)
+
+
+def failed(run_id: str, **more) -> HandoffFailed:
+    about = {"id": f"{run_id}/f", "run_id": run_id, "tenant": "default", "agent": "data"}
+    error = ErrorInfo(code="broken", message="it broke", retryable=True)
+    return HandoffFailed(**about, handoff_id=f"{run_id}/data/0.0.1", error=error, **more)
+
+
+async def break_once(store, run) -> None:
+    await apply(store, run.id, failed(run.id))
+
+
+FILTERED = {
+    "state=CANCELLED": ["run-old"],
+    "state=WAITING_HUMAN": ["run-waits", "run-asks"],
+    "agent=data&state=FAILED": ["run-dear"],
+    "agent=research": [],
+    "type=report": ["run-old"],
+    "text=ORDERS": ["run-old"],
+    "text=4711+refund": ["run-waits", "run-asks"],
+    "text=refun": [],
+    "retrying=true": ["run-retries"],
+    "over_budget=true": ["run-dear"],
+    "waiting=true": ["run-waits"],
+    "since=2999-01-01T00:00:00Z": [],
+    "until=2000-01-01T00:00:00Z": [],
+    "since=2000-01-01T00:00:00Z&type=mail": ["run-retries"],
+    "stopped=true": [],
+    "retrying=false": ["run-new", "run-dear", "run-retries", "run-waits", "run-asks", "run-old"],
+}
+
+
+async def test_runs_are_filtered_by_each_condition(gateway, fleet, redis):
+    asked = await redis.zscore(keys.runs_asking("default"), "run-waits")
+    assert (await gateway.get("/v1/runs?waiting=true")).json()["runs"] == []
+    marks = await redis.hget(keys.runs_marked("default"), "run-waits")
+    await redis.hset(keys.runs_marked("default"), "run-waits", marks.replace(repr(asked), repr(asked - 3_601)))
+    for query, expected in FILTERED.items():
+        page = (await gateway.get(f"/v1/runs?{query}")).json()
+        assert ([line["run_id"] for line in page["runs"]], page["indexing"]) == (expected, False), query
+    lines = {line["run_id"]: line for line in (await gateway.get("/v1/runs")).json()["runs"]}
+    told = {"retrying": "run-retries", "over_budget": "run-dear", "waiting_since": "run-asks"}
+    assert all(lines[run_id][name] and not lines["run-new"][name] for name, run_id in told.items())
+    assert (lines["run-old"]["type"], lines["run-old"]["agents"]) == ("report", ["data"])
+
+
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "offset=-1", "state=SLEEPING", "tenant=No%20Slug", "limit=x"]
+    ("scope", "expected"),
+    [
+        ("all", ["run-new", "run-retries"]),
+        ("tenant:default", ["run-new", "run-retries"]),
+        ("tenant:shop", []),
+        ("agent:data", ["run-new", "run-retries"]),
+        ("agent:research", []),
+        ("run:run-asks", ["run-asks"]),
+        ("run:run-old", []),
+    ],
+)
+async def test_runs_with_stopped_work_are_those_that_a_stop_covers(gateway, fleet, scope, expected):
+    await gateway.put(f"/v1/stops/{scope}", json={"by": "ops", "reason": "look"})
+    async with asyncio.timeout(10):
+        while not (await gateway.get("/v1/stops")).json():
+            await asyncio.sleep(0.02)
+    page = (await gateway.get("/v1/runs?stopped=true")).json()
+    assert [line["run_id"] for line in page["runs"]] == expected
+
+
+async def test_a_cursor_neither_skips_nor_repeats_a_run_while_others_start(gateway, store):
+    for n in range(5):
+        await begin(store, f"run-{n}")
+    first = (await gateway.get("/v1/runs?limit=2")).json()
+    await begin(store, "run-late")
+    second = (await gateway.get("/v1/runs", params={"limit": 2, "cursor": first["next_cursor"]})).json()
+    third = (await gateway.get("/v1/runs", params={"limit": 2, "cursor": second["next_cursor"]})).json()
+    shown = [line["run_id"] for page in (first, second, third) for line in page["runs"]]
+    assert (shown, third["next_cursor"]) == (["run-4", "run-3", "run-2", "run-1", "run-0"], None)
+
+
+async def test_the_inbox_lists_the_questions_that_have_waited_longest_first(gateway, store):
+    for n in (2, 0, 1):
+        await ask(store, await begin(store, f"run-{n}", f"objective {n}"))
+    await begin(store, "run-quiet")
+    await apply(store, "run-0", PauseRun(run_id="run-0", tenant="default", by="ops", reason="lunch"))
+    page = (await gateway.get("/v1/approvals?limit=2")).json()
+    rest = (await gateway.get("/v1/approvals", params={"limit": 2, "offset": page["next_offset"]})).json()
+    assert [each["run_id"] for each in page["approvals"] + rest["approvals"]] == ["run-2", "run-0", "run-1"]
+    assert rest["next_offset"] is None
+    [first, _] = page["approvals"]
+    assert (first["objective"], first["asked"]["question"]) == ("objective 2", "Which year?")
+
+
+async def test_runs_of_an_earlier_release_are_found_by_their_filters(gateway, store, redis):
+    for n in range(3):
+        await begin(store, f"run-{n}", type="report")
+    async for key in redis.scan_iter("waggle:default:runs:*"):
+        await redis.delete(key)
+    page = (await gateway.get("/v1/runs?type=report")).json()
+    assert ([line["run_id"] for line in page["runs"]], page["indexing"]) == (["run-2", "run-1", "run-0"], False)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "text=+",
+        "text=a+b+c+d+e+f+g+h+i",
+        "cursor=x",
+        "agent=No%20Slug",
+        "since=now",
+        "colour=red",
+        "limit=0",
+        "limit=201",
+        "offset=-1",
+        "state=SLEEPING",
+        "tenant=No%20Slug",
+        "limit=x",
+    ],
 )
 async def test_a_query_out_of_bounds_is_refused(gateway, query):
     assert query.partition("=")[0] in error_of(await gateway.get(f"/v1/runs?{query}"), 422)["message"]
