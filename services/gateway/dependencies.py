@@ -9,7 +9,8 @@ from fastapi.security import HTTPBearer
 from schemas.message import Id, Instant, Part, Slug
 from services.gateway.access import CALLER, Caller
 from services.gateway.errors import unknown_run
-from shared.blackboard import IndexSweep, keys
+from shared.blackboard import keys
+from shared.blackboard.sweep import IndexSweep
 from shared.config import Settings
 from shared.runs import Run
 from shared.service import Parts

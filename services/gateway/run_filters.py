@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 
 from schemas.api.runs import RunFilter
-from shared.blackboard import Place, Wanted
 from shared.blackboard.entries import (
     ASKING,
     BUSY,
@@ -18,6 +17,7 @@ from shared.blackboard.entries import (
     with_word,
     words_of,
 )
+from shared.blackboard.listing import Place, Wanted
 
 WAITING_AFTER = 3_600.0
 """Seconds after which an open question counts as waiting."""

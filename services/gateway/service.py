@@ -24,8 +24,9 @@ from services.gateway.security_headers import SecurityHeaders
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads import UploadSlots
 from shared.access.principals import read_principals
-from shared.blackboard import Followers, IndexSweep
+from shared.blackboard import Followers
 from shared.blackboard.entries import index_format
+from shared.blackboard.sweep import IndexSweep
 from shared.config import Settings
 from shared.service import Parts, connect, watch_blackboard
 from shared.service.http import health_routes, run_http

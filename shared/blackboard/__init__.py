@@ -7,14 +7,11 @@ from shared.blackboard.costs import costs_of
 from shared.blackboard.exclusive import exclusive
 from shared.blackboard.followers import CutOff, Followers
 from shared.blackboard.journal import Journal, read_journal
-from shared.blackboard.listing import Place, RunIndex, Wanted
 from shared.blackboard.live import EventPage, LiveEvent, append_live_event, read_event_page, read_live_events
 from shared.blackboard.pool import NoConnectionFree
-from shared.blackboard.questions import open_questions_of
 from shared.blackboard.restore import Restorer, RunRecord
 from shared.blackboard.runs import Committed, Loaded, RunStore, Write
 from shared.blackboard.sentinel import Sentinel
-from shared.blackboard.sweep import IndexSweep
 from shared.blackboard.unreadable import UnreadableRun
 
 __all__ = [
@@ -25,20 +22,16 @@ __all__ = [
     "CutOff",
     "EventPage",
     "Followers",
-    "IndexSweep",
     "Journal",
     "KnownAgents",
     "LiveEvent",
     "Loaded",
     "NoConnectionFree",
-    "Place",
     "Restorer",
-    "RunIndex",
     "RunRecord",
     "RunStore",
     "Sentinel",
     "UnreadableRun",
-    "Wanted",
     "Write",
     "advance",
     "announce",
@@ -48,7 +41,6 @@ __all__ = [
     "costs_of",
     "exclusive",
     "known_agents",
-    "open_questions_of",
     "read_checkpoint",
     "read_event_page",
     "read_journal",

@@ -10,8 +10,10 @@ from services.gateway.dependencies import CallerDep, PartsDep, StopsDep, SweepDe
 from services.gateway.errors import error_responses
 from services.gateway.run_filters import cursor_of, place_of, wanted_of
 from services.gateway.views import approvals_of
-from shared.blackboard import RunIndex, UnreadableRun, open_questions_of
+from shared.blackboard import UnreadableRun
 from shared.blackboard.entries import unreadable_row
+from shared.blackboard.listing import RunIndex
+from shared.blackboard.questions import open_questions_of
 
 router = APIRouter(tags=["runs"])
 

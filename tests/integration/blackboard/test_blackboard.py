@@ -14,10 +14,8 @@ from shared.blackboard import (
     Followers,
     Journal,
     KnownAgents,
-    RunIndex,
     RunStore,
     Sentinel,
-    Wanted,
     agents,
     announce,
     append_live_event,
@@ -25,6 +23,7 @@ from shared.blackboard import (
     known_agents,
 )
 from shared.blackboard.ledger import Amounts, Ledger
+from shared.blackboard.listing import RunIndex, Wanted
 from shared.errors import BlackboardLost, Conflict
 from shared.runs import decide
 from tests.support.blackboard import AGENTS, NOW, commit, written

@@ -12,7 +12,7 @@ from schemas.error import ErrorInfo
 from schemas.event import ENDS, State
 from schemas.plan import AgentCard, Plan, PlannedStep
 from schemas.step import HandoffFailed, HelpAsked, Output, PlanProposed, ResultReviewed, StepCompleted
-from shared.blackboard import Place, Restorer, RunIndex, RunRecord, RunStore, Wanted, keys, listing, open_questions_of
+from shared.blackboard import Restorer, RunRecord, RunStore, keys, listing
 from shared.blackboard import sweep as sweeping
 from shared.blackboard.entries import (
     ASKING,
@@ -26,6 +26,8 @@ from shared.blackboard.entries import (
     with_type,
     with_word,
 )
+from shared.blackboard.listing import Place, RunIndex, Wanted
+from shared.blackboard.questions import open_questions_of
 from shared.blackboard.sweep import IndexSweep, sweep
 from shared.runs import Run
 from tests.support import gateway_fixtures

@@ -25,7 +25,8 @@ from services.gateway.dead_letters import letter_lock
 from services.orchestrator.service import Orchestrator
 from services.orchestrator.settings import OrchestratorSettings
 from shared import bus
-from shared.blackboard import RunIndex, Wanted, announce, keys
+from shared.blackboard import announce, keys
+from shared.blackboard.listing import RunIndex, Wanted
 from shared.bus import Deliverer, KeyedConsumer, decode, encode
 from shared.bus.dead import redrive, search
 from shared.bus.dead_letter import dead_letter_headers

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from shared.access.principals import digest, new_key
-from shared.blackboard import RunIndex, RunStore
+from shared.blackboard import RunStore
+from shared.blackboard.listing import RunIndex
 from tests.support.gateway_fixtures import begin, error_of, serving
 
 TASK = {"objective": "count"}
