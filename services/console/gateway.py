@@ -111,7 +111,7 @@ class Gateway:
         body = await self._call("GET", "/v1/stops")
         return _parsed(lambda: _STOPS.validate_json(body))
 
-    async def command(self, run_id: str, verb: str, body: Mapping[str, str]) -> CommandAccepted:
+    async def command(self, run_id: str, verb: str, body: Mapping[str, Any]) -> CommandAccepted:
         """Send a run to `pause`, `resume` or `cancel`, or a decision on its question: `decisions`."""
         return _read(CommandAccepted, await self._call("POST", _path(run_id, verb), body=body))
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from schemas.api.runs import ApprovalView, RunSummary, RunView
+from schemas.api.runs import ApprovalView, QuestionView, RunSummary, RunView
 from schemas.api.trace import Attempt, RunTrace
 from schemas.budget import Budget, Usage
-from schemas.event import HelpRequested, State
+from schemas.event import HelpRequested
 from schemas.plan import Risk
+from schemas.question import Offer, Reply
 from services.console.gateway import Gateway
 
 ON_A_PAGE = 25
@@ -23,13 +24,14 @@ _RISKIEST_FIRST: Mapping[Risk | None, int] = {
     Risk.LOW: 4,
 }
 
-_APPROVED: Mapping[str, str] = {
-    "plan": "The run resumes where it asked.",
-    "review": "The result is accepted as it is.",
-    "step": "The step resumes with the answer.",
-}
-_REJECTED = "The run is planned again with the reason. Without a plan, or after too many, it fails."
-"""Effects of approving and rejecting a question without a tool call."""
+_FORMER = (
+    Offer(answer=Reply.APPROVE, effect="the run continues where it asked, with the message"),
+    Offer(answer=Reply.REJECT, effect="the run is planned again with the reason; without a plan it fails"),
+)
+"""Answers to a question that an earlier version asked."""
+
+_IN_ORDER = (Reply.APPROVE, Reply.RESPOND, Reply.EDIT, Reply.SKIP, Reply.REJECT)
+"""Order of the buttons: what proceeds first, what discards last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,14 @@ class Question:
 
     run_id: str
     objective: str
-    asked: HelpRequested
+    view: QuestionView
     usage: Usage
     budget: Budget | None = None
+
+    @property
+    def asked(self) -> HelpRequested:
+        """The question as the run asked it."""
+        return self.view.asked
 
     @property
     def risk(self) -> Risk | None:
@@ -48,25 +55,32 @@ class Question:
         return self.asked.proposal.risk if self.asked.proposal else None
 
     @property
-    def if_approved(self) -> str:
-        """Effect of approving."""
-        return self.asked.proposal.if_approved if self.asked.proposal else _APPROVED[self.asked.about]
+    def offers(self) -> list[Offer]:
+        """Answers it takes, with their effects, in the order of the buttons."""
+        return sorted(self.asked.offers or _FORMER, key=lambda offer: _IN_ORDER.index(offer.answer))
 
     @property
-    def if_rejected(self) -> str:
-        """Effect of rejecting."""
-        return self.asked.proposal.if_rejected if self.asked.proposal else _REJECTED
+    def editable(self) -> str | None:
+        """Text that an `edit` starts from; None if the question takes none."""
+        if all(offer.answer is not Reply.EDIT for offer in self.offers):
+            return None
+        return self.asked.proposal.arguments if self.asked.proposal else ""
+
+    @property
+    def needed(self) -> int:
+        """Number of people who must approve in the present stage."""
+        return self.asked.terms.stages[self.view.stage].needed
+
+    @property
+    def cursor(self) -> str:
+        """Place of the question in the inbox."""
+        rank, at = urgency(self)
+        return f"{rank}:{at!r}:{self.asked.request_id}"
 
     @classmethod
-    def of_run(cls, run: RunView, trace: RunTrace) -> "Question | None":
-        """Return the question that a run waits for, also while it is paused; None if it was answered."""
-        asked = run.waiting_for
-        if asked is None or run.state not in {State.WAITING_HUMAN, State.PAUSED}:
-            return None
-        earlier = answered(trace, asked.request_id)
-        if run.state is State.PAUSED and (earlier is None or earlier.attempt.seconds is not None):
-            return None
-        return cls(run.run_id, run.objective, asked, run.usage, run.budget)
+    def all_of(cls, run: RunView) -> "list[Question]":
+        """Return the open questions of a run."""
+        return [cls(run.run_id, run.objective, each, run.usage, run.budget) for each in run.questions]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +90,21 @@ class Inbox:
     questions: list[Question]
     unreadable: list[RunSummary]
     complete: bool
+
+    def after(self, cursor: str) -> tuple[int, Question] | None:
+        """Return the next undecided question after a place in the inbox, with its number; None after the last."""
+        place = _place(cursor) or (-1, 0.0, "")
+        waiting = ((n, each) for n, each in enumerate(self.questions, 1) if each.view.effective is None)
+        return next((found for found in waiting if (*urgency(found[1]), found[1].asked.request_id) > place), None)
+
+
+def _place(cursor: str) -> tuple[int, float, str] | None:
+    """Return a place as a sort key; None for no place."""
+    try:
+        rank, at, request_id = cursor.split(":", 2)
+        return int(rank), float(at), request_id
+    except ValueError:
+        return None
 
 
 async def read_inbox(gateway: Gateway) -> Inbox:
@@ -88,14 +117,15 @@ async def read_inbox(gateway: Gateway) -> Inbox:
         found += page.approvals
         unreadable += page.unreadable
         offset = page.next_offset
-    return Inbox(sorted(map(_question, found), key=_urgency), unreadable, complete=offset is None)
+    return Inbox(sorted(map(_question, found), key=lambda each: (*urgency(each), each.asked.request_id)), unreadable, complete=offset is None)
 
 
 def _question(view: ApprovalView) -> Question:
-    return Question(view.run_id, view.objective, view.asked, view.usage, view.budget)
+    return Question(view.run_id, view.objective, view, view.usage, view.budget)
 
 
-def _urgency(question: Question) -> tuple[int, float]:
+def urgency(question: Question) -> tuple[int, float]:
+    """Return the sort key of the inbox: risk, then age."""
     return _RISKIEST_FIRST[question.risk], question.asked.at.timestamp()
 
 

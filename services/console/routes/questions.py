@@ -1,6 +1,7 @@
-"""The inbox: open questions, and the decisions on them."""
+"""The inbox: open questions, and the answers to them, one by one or several at once."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Path, Query
@@ -8,6 +9,7 @@ from starlette.responses import Response
 
 from schemas.error import ErrorInfo
 from schemas.message import Id
+from services.console.answers import Refusal, answer_in
 from services.console.gateway import GatewayFailure
 from services.console.pages import page, path, see_other
 from services.console.questions import ON_A_PAGE, Question, answered, read_inbox
@@ -17,15 +19,11 @@ router = APIRouter()
 
 RunId: TypeAlias = Annotated[Id, Path()]
 RequestId: TypeAlias = Annotated[Id, Query()]
+Form: TypeAlias = Mapping[str, str]
+Cursor: TypeAlias = Annotated[str, Query(max_length=400)]
 
-_NO_REASON = ErrorInfo(
-    code="missing_field",
-    message="A rejection needs a reason: the planner gets it.",
-    suggested_action="Write the reason in the message and reject again.",
-)
-_NO_CHOICE = ErrorInfo(
-    code="missing_field", message="Nothing was decided.", suggested_action="Use one of the two buttons."
-)
+NOTICES = frozenset({"approve", "edit", "respond", "reject", "skip", "withdraw", "delegate"})
+"""Answers that a page can report as sent."""
 
 
 @router.get("/inbox")
@@ -42,49 +40,80 @@ async def show_inbox(
         questions=inbox.questions[offset:following],
         offset=offset,
         following=following if following < len(inbox.questions) else None,
-        notice=notice if notice in {"approve", "reject"} else "",
+        notice=notice if notice in NOTICES else "",
+    )
+
+
+@router.get("/inbox/next")
+async def show_next(visitor: VisitorDep, past: Cursor = "", notice: str = "") -> Response:
+    """One question at a time: the first in the inbox after the one that was just seen."""
+    inbox = await read_inbox(visitor.gateway)
+    found = inbox.after(past)
+    number, question = found or (0, None)
+    return page(
+        visitor,
+        "next.html",
+        question=question,
+        number=number,
+        total=len(inbox.questions),
+        past=past,
+        notice=notice if notice in NOTICES else "",
     )
 
 
 @router.get("/runs/{run_id}/question")
-async def show_question(visitor: VisitorDep, run_id: RunId, id: RequestId) -> Response:
+async def show_question(visitor: VisitorDep, run_id: RunId, id: RequestId, notice: str = "") -> Response:
     """One question with its form; of a question that is no longer open, the decision."""
-    return await _question_page(visitor, run_id, id)
+    return await _question_page(visitor, run_id, id, notice=notice)
 
 
 @router.post("/runs/{run_id}/question")
 async def decide(visitor: VisitorDep, run_id: RunId, id: RequestId) -> Response:
-    """Send the decision to the gateway, bound to the call that was shown."""
+    """Send the answer to the gateway, bound to the call that was shown."""
     form = await visitor.form()
-    decision, message = form.get("decision", ""), _message(form.get("option", ""), form.get("message", ""))
-    if decision not in {"approve", "reject"}:
-        return await _question_page(visitor, run_id, id, 422, _NO_CHOICE, message)
-    if decision == "reject" and not message:
-        return await _question_page(visitor, run_id, id, 422, _NO_REASON)
-    body = {"request_id": id, "decision": decision, "answer": message}
-    body |= {name: form[name] for name in ("digest", "by") if form.get(name)}
+    try:
+        body = answer_in(form, id)
+    except Refusal as refused:
+        return await _question_page(visitor, run_id, id, 422, refused.error, form)
     try:
         await visitor.gateway.command(run_id, "decisions", body)
     except GatewayFailure as failure:
         if failure.status == 401:
             raise
-        return await _refused_page(visitor, run_id, id, failure, message)
-    if form.get("then") == "inbox":
-        return see_other(visitor, path("inbox", tenant=visitor.tenant, notice=decision))
-    return see_other(visitor, path("runs", run_id, tenant=visitor.tenant, notice=decision))
+        return await _refused_page(visitor, run_id, id, failure, form)
+    notice = str(body["decision"])
+    match form.get("then"):
+        case "inbox":
+            return see_other(visitor, path("inbox", tenant=visitor.tenant, notice=notice))
+        case "next":
+            return see_other(
+                visitor, path("inbox", "next", tenant=visitor.tenant, past=form.get("past", ""), notice=notice)
+            )
+    return see_other(visitor, path("runs", run_id, tenant=visitor.tenant, notice=notice))
 
 
-def _message(option: str, message: str) -> str:
-    """Return the chosen option and the message as one text for the agent."""
-    return "\n".join(each for each in (option, message) if each)
+@router.post("/runs/{run_id}/question/{order}")
+async def change_answer(
+    visitor: VisitorDep, run_id: RunId, order: Annotated[str, Path(pattern="^(withdraw|delegate)$")], id: RequestId
+) -> Response:
+    """Withdraw the visitor's answer, or let another person answer in their place."""
+    form = await visitor.form()
+    body = {"request_id": id} | {name: form[name] for name in ("by", "to") if form.get(name)}
+    try:
+        await visitor.gateway.command(run_id, f"decisions/{order}", body)
+    except GatewayFailure as failure:
+        if failure.status == 401:
+            raise
+        return await _refused_page(visitor, run_id, id, failure, form)
+    return see_other(visitor, path("runs", run_id, "question", id=id, tenant=visitor.tenant, notice=order))
 
 
 async def _refused_page(
-    visitor: Visitor, run_id: str, request_id: str, refused: GatewayFailure, message: str
+    visitor: Visitor, run_id: str, request_id: str, refused: GatewayFailure, form: Form
 ) -> Response:
-    """Return the question with the reason why the decision was refused; without it for a key that cannot read runs."""
+    """Return the question with the reason why the answer was refused; without it for a key that cannot read runs."""
     try:
-        return await _question_page(visitor, run_id, request_id, refused.status, refused.error, message)
+        return await _question_page(visitor, run_id, request_id, refused.status, refused.error, form)
     except GatewayFailure:
         raise refused from None
 
@@ -95,20 +124,21 @@ async def _question_page(
     request_id: str,
     status: int = 200,
     failure: ErrorInfo | None = None,
-    message: str = "",
+    form: Form | None = None,
+    notice: str = "",
 ) -> Response:
     """Return the page of a question. Once it was decided: by whom and how, with the failure of a second decision."""
     run, trace = await asyncio.gather(visitor.gateway.run(run_id), visitor.gateway.trace(run_id))
-    question = Question.of_run(run, trace)
-    is_open = question is not None and question.asked.request_id == request_id
-    earlier = None if is_open else answered(trace, request_id)
+    question = next((each for each in Question.all_of(run) if each.asked.request_id == request_id), None)
+    earlier = None if question else answered(trace, request_id)
     return page(
         visitor,
         "question.html",
-        status if is_open or earlier or failure else 404,
+        status if question or earlier or failure else 404,
         run=run,
-        question=question if is_open else None,
+        question=question,
         earlier=earlier,
         failure=failure,
-        message=message,
+        given=form or {},
+        notice=notice if notice in NOTICES else "",
     )

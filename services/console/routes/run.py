@@ -42,7 +42,7 @@ async def show_run(visitor: VisitorDep, run_id: RunId, before: Position = "", no
         "run.html",
         **(shown_parts(run, trace) | {"before": before}),
         result=result,
-        question=Question.of_run(run, trace),
+        questions=Question.all_of(run),
         actions=offered(run, stopped=stopped),
         notice=_notice(notice),
     )
