@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from schemas.api.runs import ApprovalView, QuestionView, RunSummary, RunView
 from schemas.api.trace import Attempt, RunTrace
 from schemas.budget import Budget, Usage
+from schemas.error import ErrorInfo
 from schemas.event import HelpRequested
 from schemas.plan import Risk
 from schemas.question import Offer, Reply
@@ -74,13 +75,26 @@ class Question:
     @property
     def cursor(self) -> str:
         """Place of the question in the inbox."""
-        rank, at = urgency(self)
-        return f"{rank}:{at!r}:{self.asked.request_id}"
+        return ":".join(map(str, _order(self)))
+
+    @property
+    def mark(self) -> str:
+        """Identify the question together with the call that was shown."""
+        digest = self.asked.proposal.digest if self.asked.proposal else ""
+        return f"{self.run_id} {self.asked.request_id} {digest}"
 
     @classmethod
     def all_of(cls, run: RunView) -> "list[Question]":
         """Return the open questions of a run."""
         return [cls(run.run_id, run.objective, each, run.usage, run.budget) for each in run.questions]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Outcome of an answer that was sent: accepted, or the reason why not."""
+
+    question: Question
+    refused: ErrorInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +109,7 @@ class Inbox:
         """Return the next undecided question after a place in the inbox, with its number; None after the last."""
         place = _place(cursor) or (-1, 0.0, "")
         waiting = ((n, each) for n, each in enumerate(self.questions, 1) if each.view.effective is None)
-        return next((found for found in waiting if (*urgency(found[1]), found[1].asked.request_id) > place), None)
+        return next((found for found in waiting if _order(found[1]) > place), None)
 
 
 def _place(cursor: str) -> tuple[int, float, str] | None:
@@ -117,16 +131,16 @@ async def read_inbox(gateway: Gateway) -> Inbox:
         found += page.approvals
         unreadable += page.unreadable
         offset = page.next_offset
-    return Inbox(sorted(map(_question, found), key=lambda each: (*urgency(each), each.asked.request_id)), unreadable, complete=offset is None)
+    return Inbox(sorted(map(_question, found), key=_order), unreadable, complete=offset is None)
 
 
 def _question(view: ApprovalView) -> Question:
     return Question(view.run_id, view.objective, view, view.usage, view.budget)
 
 
-def urgency(question: Question) -> tuple[int, float]:
+def _order(question: Question) -> tuple[int, float, str]:
     """Return the sort key of the inbox: risk, then age."""
-    return _RISKIEST_FIRST[question.risk], question.asked.at.timestamp()
+    return _RISKIEST_FIRST[question.risk], question.asked.at.timestamp(), question.asked.request_id
 
 
 @dataclass(frozen=True, slots=True)

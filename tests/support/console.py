@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from schemas.acting import ActingCall
-from schemas.api.runs import ApprovalPage, ApprovalView, ParkedWork, RunPage, RunSummary, RunView
+from schemas.api.runs import ApprovalPage, ApprovalView, ParkedWork, QuestionView, RunPage, RunSummary, RunView
 from schemas.api.trace import Action, Attempt, RunTrace, Work
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.event import HelpRequested, State
 from schemas.plan import Effect, Plan, PlannedStep, Risk
+from schemas.question import Background, Delegation, Kind, Offer, Reply, Stage, Terms, Vote
 from schemas.step import HelpAsked
 from schemas.stop import WorkStopped
 from schemas.task import Artefact, Result, StepSummary
@@ -98,7 +99,8 @@ class Gateway:
         risks = [None, Risk.LOW, Risk.CRITICAL, Risk.HIGH, Risk.MEDIUM, Risk.HIGH]
         asked = [question(self.text, risk, f"q-{number}", -number) for number, risk in enumerate(risks)]
         return [
-            ApprovalView(run_id=RUN, objective=self.text, asked=each, usage=USAGE, budget=Budget()) for each in asked
+            ApprovalView(run_id=RUN, objective=self.text, usage=USAGE, budget=Budget(), **asked_view(each).model_dump())
+            for each in asked
         ]
 
 
@@ -136,6 +138,25 @@ def question(text: str, risk: Risk | None = Risk.HIGH, id: str = "q-1", minutes:
         options=[text, "no"],
         proposal=proposal(text, risk) if risk else None,
         expires=NOW + timedelta(hours=1),
+        kind=Kind.CALL if risk else Kind.QUESTION,
+        offers=[Offer(answer=reply, effect=text[:2_000]) for reply in (CALL if risk else OWN)],
+        choices=[] if risk else [text, "no"],
+        terms=Terms(stages=[Stage(groups=["finance"], needed=2), Stage()], separate=True, on_expiry="reject"),
+        background=None if risk else Background(agent="data", doing=text, origins=[text], tried=[text], confidence=0.3),
+    )
+
+
+CALL = tuple(Reply)
+OWN = (Reply.RESPOND, Reply.SKIP, Reply.REJECT)
+"""Answers that questions about a call, and an agent's own, take."""
+
+
+def asked_view(asked: HelpRequested) -> QuestionView:
+    """An open question with one vote and one delegation."""
+    text = asked.question
+    vote = Vote(by=text[:200], person=text[:200], reply=Reply.APPROVE, answer=text, at=NOW)
+    return QuestionView(
+        asked=asked, votes=[vote], delegations=[Delegation(by=text[:200], to=text[:200])], groups=["finance", text]
     )
 
 
@@ -186,6 +207,7 @@ def view(text: str, *, waiting: bool = True, plan: Sequence[tuple[str, tuple[str
         budget=Budget(),
         models=[text],
         waiting_for=question(text) if waiting else None,
+        questions=[asked_view(question(text))] if waiting else [],
         error=error,
         parked=[ParkedWork(handoff_id="h", agent=text, reason=text)],
     )

@@ -2,6 +2,7 @@
 
 from services.console.routes import (
     apply,
+    batch,
     contents,
     dead_letter_batch,
     dead_letter_edit,
@@ -23,6 +24,7 @@ ROUTERS = (
     contents.router,
     resubmit.router,
     questions.router,
+    batch.router,
     submit.router,
     apply.router,
     dead_letter_batch.router,

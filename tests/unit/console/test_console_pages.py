@@ -123,7 +123,7 @@ async def test_the_inbox_shows_the_riskiest_first_and_the_oldest_of_equal_risk(v
 async def test_a_question_shows_the_call_its_effects_and_what_was_read(gateway, visit):
     gateway.text = "plain"
     page = said((await visit.open(f"/runs/{RUN}/question?id=q-1")).text)
-    for part in ("anna@firm.example", "If approved: plain", "If rejected: plain", "40 %", "rule plain", "high risk"):
+    for part in ("anna@firm.example", "Approve plain", "Reject plain", "40 %", "rule plain", "high risk", "finance"):
         assert part in page
 
 
