@@ -119,6 +119,9 @@ _TOOLS = {
 }
 _GATEWAY = {
     "unauthenticated": ("no key, or an unknown one (401)", "set `WAGGLE_KEY`"),
+    "no_person": ("the identity token has no usable claim for the person (403)", "name another claim as `person`"),
+    "no_grant": ("the person is in no group that has a role here (403)", "ask an operator for a grant"),
+    "issuer_unavailable": ("the identity provider cannot be reached (503)", "retry"),
     "forbidden": ("the key lacks the role or the tenant (403)", "ask an operator for the role"),
     "unknown_host": ("the `Host` header is not accepted (421)", "set `WAGGLE_ALLOWED_HOSTS`"),
     "cross_site": ("a change requested by a page of another origin (403)", "use a program"),

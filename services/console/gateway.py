@@ -70,11 +70,14 @@ class Gateway:
             return False
 
     async def know_me(self) -> None:
-        """Raise GatewayFailure 401 if the gateway does not know the visitor's key, or wants one."""
+        """Raise GatewayFailure 401 if the gateway does not know the visitor's key, or wants one.
+
+        Raise 403 for a person of the identity provider to whom the gateway's file grants nothing.
+        """
         try:
             await self._call("GET", "/v1/agents")
         except GatewayFailure as failure:
-            if failure.status != httpx.codes.FORBIDDEN:  # known, without the role to list agents
+            if failure.error.code != "forbidden":  # known, without the role to list agents
                 raise
 
     async def runs(self, state: State | None, limit: int, offset: int = 0) -> RunPage:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.console.failures import register_failures
 from services.console.gateway import connect
+from services.console.identity import Identity
 from services.console.pages import environment
 from services.console.protection import Protection
 from services.console.routes import ROUTERS
@@ -31,7 +32,8 @@ STATIC = Path(__file__).parent / "static"
 def application(settings: Settings, own: ConsoleSettings) -> ASGIApp:
     """The console as an ASGI application; its lifespan closes the connections."""
     sentinel = Sentinel(settings.redis, tls(settings))
-    connections = Connections(own, connect(own.gateway), Sessions(sentinel.own, own.console_session))
+    sessions = Sessions(sentinel.own, own.console_session)
+    connections = Connections(own, connect(own.gateway), sessions, Identity.of(own))
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     Metrics(registry)
@@ -69,6 +71,8 @@ def _lifespan(sentinel: Sentinel, connections: Connections) -> Callable[[FastAPI
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await connections.http.aclose()
+        if connections.identity is not None:
+            await connections.identity.close()
         await sentinel.close()
 
     return lifespan

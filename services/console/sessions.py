@@ -47,11 +47,11 @@ class Sessions:
         self._redis = redis
         self._seconds = int(seconds)
 
-    async def open(self, key: str) -> str:
-        """Begin a session; return its secret, which no earlier one had."""
+    async def open(self, key: str, seconds: float | None = None) -> str:
+        """Begin a session; return its secret, which no earlier one had. `seconds`: for a shorter one than usual."""
         secret, nonce = new_secret(), secrets.token_bytes(_NONCE_BYTES)
         sealed = nonce + AESGCM(_derived(secret, "seal")).encrypt(nonce, key.encode(), None)
-        await self._redis.set(_name(secret), b64encode(sealed).decode(), ex=self._seconds)
+        await self._redis.set(_name(secret), b64encode(sealed).decode(), ex=max(1, int(seconds or self._seconds)))
         return secret
 
     async def key_of(self, secret: str) -> str | None:

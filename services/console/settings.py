@@ -1,9 +1,11 @@
 """Settings of the web console."""
 
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from shared.access.principals import checked_issuer
 from shared.config import ServiceSettings
 
 
@@ -21,6 +23,26 @@ class ConsoleSettings(ServiceSettings):
     console_session: float = Field(
         28_800.0, ge=60, le=604_800, description="Seconds after a login until the console asks for the key again."
     )
+
+    oidc_issuer: str | None = Field(
+        None,
+        description="OpenID Connect issuer that people log in with, as in the table `oidc` of WAGGLE_KEYS: "
+        "docs/access.md. It needs WAGGLE_OIDC_CLIENT and WAGGLE_CONSOLE_URL. Unset, people log in with keys alone.",
+    )
+    oidc_client: str | None = Field(None, description="Client id of the console at the issuer.")
+    oidc_secret: SecretStr | None = Field(None, description="Client secret; unset for a client without one.")
+    oidc_scopes: str = Field("openid email profile", description="Scopes that the console asks the issuer for.")
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_an_issuer(cls, value: str | None) -> str | None:
+        return value and checked_issuer(value)
+
+    @model_validator(mode="after")
+    def _has_what_a_login_needs(self) -> Self:
+        if self.oidc_issuer and not (self.oidc_client and self.console_url):
+            raise ValueError("WAGGLE_OIDC_ISSUER needs WAGGLE_OIDC_CLIENT and WAGGLE_CONSOLE_URL")
+        return self
 
     @field_validator("console_url")
     @classmethod

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from services.console.forms import LARGEST_FORM, form_of
 from services.console.gateway import Gateway
+from services.console.identity import Identity
 from services.console.protection import from_elsewhere
 from services.console.sessions import Sessions, form_token, new_secret
 from services.console.settings import ConsoleSettings
@@ -96,6 +97,7 @@ class Connections:
     settings: ConsoleSettings
     http: httpx.AsyncClient
     sessions: Sessions
+    identity: Identity | None = None
 
 
 def given_tenant(request: Request) -> str | None:

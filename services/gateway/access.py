@@ -1,4 +1,4 @@
-"""Authentication by key, and authorization by a table of the roles that each route needs.
+"""Authorization by a table of the roles that each route needs; authentication is in `authentication.py`.
 
 A route without an entry is closed.
 """
@@ -9,20 +9,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import structlog
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
-from services.gateway.errors import Refused, error_response
-from shared.access.principals import EVERY, Principal, Principals, Role
+from services.gateway.errors import Refused
+from shared.access.principals import EVERY, Principal, Role
 from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
 CALLER = "waggle.caller"
 """Key of the caller in a request's scope."""
-
-OPEN = frozenset({"/docs", "/openapi.json"})
-"""Paths of the API description, which need no key. `/live` and `/ready` need none either and bypass this module."""
 
 LOG_INTERVAL = 1.0
 """Minimum seconds between log lines about refusals for the same reason, so that refused callers cannot fill the log."""
@@ -93,7 +89,10 @@ class Refusals:
     _logged: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def note(self, reason: str, name: str | None, scope: Scope) -> None:
-        """Count a refusal. `reason`: `unknown_host`, `cross_site`, `no_key`, `unknown_key`, `role`, `tenant`."""
+        """Count a refusal. `reason`: `unknown_host`, `cross_site`, `no_key`, `unknown_key`, `role`, `tenant`.
+
+        For people of an identity provider also `bad_token`, `no_person`, `no_grant`.
+        """
         self.metrics.refusals.labels(reason).inc()
         last, suppressed = self._logged.get(reason, (-LOG_INTERVAL, 0))
         now = time.monotonic()
@@ -154,43 +153,3 @@ class Caller:
     def _refused(self, reason: str, message: str, action: str) -> Refused:
         self.refusals.note(reason, self.name, self.scope)
         return Refused(403, "forbidden", message, action=action)
-
-
-class KeyAuthentication:
-    """Middleware that checks the key before anything of the request is read; `principals` None: no key is required."""
-
-    def __init__(self, app: ASGIApp, principals: Principals | None, refusals: Refusals) -> None:
-        self._app = app
-        self._principals = principals
-        self._refusals = refusals
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401, or pass the request on with its caller."""
-        if scope["type"] == "lifespan" or scope["path"] in OPEN:
-            return await self._app(scope, receive, send)
-        caller = self._caller(scope)
-        if isinstance(caller, Caller):
-            return await self._app({**scope, CALLER: caller}, receive, send)
-        if scope["type"] != "http":
-            return await send({"type": "websocket.close", "code": 1008})
-        return await error_response(401, caller.error, caller.headers)(scope, receive, send)
-
-    def _caller(self, scope: Scope) -> Caller | Refused:
-        if self._principals is None:
-            return Caller(None, None, self._refusals, scope)
-        given = Headers(scope=scope).getlist("authorization")
-        scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-        if scheme.lower() != "bearer" or not key.strip():
-            self._refusals.note("no_key", None, scope)
-            return _unauthenticated(
-                "the request has no key", "send `Authorization: Bearer KEY`; `waggle` reads it from WAGGLE_KEY"
-            )
-        name = self._principals.whose(key.strip())
-        if name is None:
-            self._refusals.note("unknown_key", None, scope)
-            return _unauthenticated("the key is unknown", "ask an operator for a key: `waggle keys new NAME`")
-        return Caller(name, self._principals.principals[name], self._refusals, scope)
-
-
-def _unauthenticated(message: str, action: str) -> Refused:
-    return Refused(401, "unauthenticated", message, action=action, headers={"WWW-Authenticate": "Bearer"})

@@ -12,7 +12,8 @@ from prometheus_client import start_http_server
 from starlette.datastructures import State
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.gateway.access import KeyAuthentication, Refusals
+from services.gateway.access import Refusals
+from services.gateway.authentication import KeyAuthentication, persons_of
 from services.gateway.body_limit import BodyLimit
 from services.gateway.dependencies import authorize
 from services.gateway.docs_page import serve_docs
@@ -90,6 +91,7 @@ def _add_state(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
     api.state.follower_slots = FollowerSlots(Followers(parts.sentinel), most, most_by_key)
     api.state.upload_slots = UploadSlots()
     api.state.sweep = IndexSweep(parts.sentinel)
+    api.state.persons = persons_of(read_principals(own.principals))
 
 
 def _add_middleware(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
@@ -97,7 +99,8 @@ def _add_middleware(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
     api.add_middleware(BodyLimit, limit_of=lambda path: _limit(parts.settings, path))
     principals = read_principals(own.principals)
     refusals = Refusals(parts.metrics)
-    api.add_middleware(KeyAuthentication, principals=principals, refusals=refusals)
+    persons = api.state.persons
+    api.add_middleware(KeyAuthentication, principals=principals, persons=persons, refusals=refusals)
     api.add_middleware(SameOriginOnly, hosts=hosts_of(own, parts.settings.http_host), refusals=refusals)
     if principals is None:
         log.warning(
@@ -122,6 +125,8 @@ async def _lifespan(parts: Parts, state: State) -> AsyncIterator[None]:
     finally:
         parts.stopping = True
         await state.follower_slots.followers.close()
+        if state.persons is not None:
+            await state.persons.close()
         await asyncio.to_thread(stop_metrics)
         await parts.broker.stop()
         await parts.close()

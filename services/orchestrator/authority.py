@@ -101,7 +101,7 @@ def _allow(principals: Principals, signer: str, order: Command, role: Role) -> N
     """Check that the author has the role and the tenant, and signed it, or a service that authenticated the author."""
     if order.by != signer and signer not in map(signing_name, principals.services):
         raise _refusal("not_allowed", f"`{signer}` signed an order in the name of another person")
-    person = principals.principals.get(order.by)
+    person = principals.named(order.by)
     if person is None or role not in person.roles:
         raise _refusal("not_allowed", f"its author does not have the role {role}")
     if not person.acts_for(order.tenant):

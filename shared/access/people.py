@@ -14,17 +14,17 @@ class People:
 
     def person(self, name: str | None) -> str | None:
         """Return the person behind a principal; a name that is not in the file stands for itself."""
-        known = self.principals.principals.get(name or "") if self.principals else None
+        known = self.principals.named(name or "") if self.principals else None
         return (known.person if known else None) or name
 
     def is_in(self, name: str, groups: Sequence[str]) -> bool:
         """Return true if the principal is in one of the groups; without groups, for everyone."""
-        known = self.principals.principals.get(name) if self.principals else None
+        known = self.principals.named(name) if self.principals else None
         return not groups or (known is not None and not set(groups).isdisjoint(known.groups))
 
     def may_decide(self, name: str, tenant: str) -> bool:
         """Return true if the principal may answer questions of the tenant at all."""
         if self.principals is None:
             return True
-        known = self.principals.principals.get(name)
+        known = self.principals.named(name)
         return known is not None and Role.DECIDE in known.roles and known.acts_for(tenant)

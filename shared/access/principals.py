@@ -2,12 +2,14 @@
 
 import hashlib
 import hmac
+import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
@@ -20,6 +22,8 @@ VARIABLE = "WAGGLE_KEYS"
 
 EVERY = "*"
 """Name that stands for all tenants."""
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 PREFIX = "wgl_"
 """First characters of a key, so that it is found in logs and texts, and hidden."""
@@ -68,6 +72,14 @@ SIGNED: Mapping[type[Message], Role] = dict.fromkeys(
 """Orders that permit acting calls, and the role they require: over Kafka they carry a signature."""
 
 
+def checked_issuer(address: str) -> str:
+    """Return the address of an issuer unchanged. Raises ValueError unless it uses TLS or is on this machine."""
+    parts = urlsplit(address)
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)):
+        raise ValueError("an issuer is an address such as https://id.example.org")
+    return address
+
+
 def _one_or_many(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
@@ -78,6 +90,8 @@ Digests: TypeAlias = Annotated[tuple[Digest, ...], BeforeValidator(_one_or_many)
 PublicKeys: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(checked_public)], ...], BeforeValidator(_one_or_many)
 ]
+Claim: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Tenants: TypeAlias = tuple[Slug | Annotated[str, StringConstraints(pattern=r"^\*$")], ...]
 Roles: TypeAlias = Annotated[tuple[Role, ...], AfterValidator(with_included)]
 
 
@@ -86,7 +100,7 @@ class Principal(Strict):
 
     sha256: Digests = ()
     ed25519: PublicKeys = ()
-    tenants: tuple[Slug | Annotated[str, StringConstraints(pattern=r"^\*$")], ...] = Field(min_length=1)
+    tenants: Tenants = Field(min_length=1)
     roles: Roles = Field(min_length=1)
     """The roles that the file gives, and all that they include."""
     groups: tuple[Slug, ...] = ()
@@ -105,6 +119,64 @@ class Principal(Strict):
         return EVERY in self.tenants or tenant in self.tenants
 
 
+class Grant(Strict):
+    """Rights of the people whom the identity provider has in one of these groups."""
+
+    members: Annotated[tuple[Claim, ...], BeforeValidator(_one_or_many)] = Field(min_length=1)
+    """The provider's names of the groups."""
+    tenants: Tenants = Field(min_length=1)
+    roles: Roles = Field(min_length=1)
+    groups: tuple[Slug, ...] = ()
+    """Groups of people that the gate's policy may ask."""
+
+
+class IdentityProvider(Strict):
+    """The OpenID Connect issuer whose identity tokens the gateway accepts, and the rights of its people.
+
+    A person is named `PERSON as GRANT+GRANT`: the name itself carries the rights, so that every reader of this file
+    finds them, and the record of a decision has them. Only the gateway's signature makes such a name count.
+    """
+
+    issuer: Annotated[str, AfterValidator(checked_issuer)]
+    audience: Claim
+    """The client id of the console."""
+    person: Claim = "email"
+    """The claim that names a person; `email` counts only with `email_verified`."""
+    groups: Claim = "groups"
+    """The claim that lists a person's groups."""
+    grants: dict[Slug, Grant] = Field(min_length=1)
+
+    def name_of(self, person: str, groups: Collection[str]) -> str | None:
+        """Return the name of a person in these groups of the provider; None without a grant.
+
+        Of several grants those with the tenants of the first one count: no role spreads to another grant's tenants.
+        """
+        fitting = {name: each for name, each in self.grants.items() if not set(groups).isdisjoint(each.members)}
+        first = next(iter(fitting.values()), None)
+        held = [name for name, each in fitting.items() if first and each.tenants == first.tenants]
+        return f"{person}{_AS}{'+'.join(held)}" if held else None
+
+    def principal(self, name: str) -> Principal | None:
+        """Return the person of such a name; None if it is not one."""
+        person, _, held = name.rpartition(_AS)
+        grants = [self.grants.get(each) for each in held.split("+")]
+        known = [each for each in grants if each is not None]
+        if not is_person(person) or len(known) < len(grants) or len({each.tenants for each in known}) != 1:
+            return None
+        roles = with_included(role for each in known for role in each.roles)
+        groups = tuple(dict.fromkeys(group for each in known for group in each.groups))
+        return Principal.model_construct(tenants=known[0].tenants, roles=roles, groups=groups, person=person)
+
+
+_AS = " as "
+"""Between a person and their grants. No name of the file, and no person, has a space in it."""
+
+
+def is_person(claim: object) -> bool:
+    """Return true for a claim that can name a person: printable, without spaces, of bounded length."""
+    return isinstance(claim, str) and re.fullmatch(r"[!-~]{1,100}", claim) is not None
+
+
 class Service(Strict):
     """A service that signs for people it has authenticated."""
 
@@ -114,8 +186,15 @@ class Service(Strict):
 class Principals(Strict):
     """Content of the file."""
 
-    principals: dict[Name, Principal] = Field(min_length=1)
+    principals: dict[Name, Principal] = Field(default_factory=dict)
     services: dict[Literal["gateway"], Service] = Field(default_factory=dict)
+    oidc: IdentityProvider | None = None
+
+    @model_validator(mode="after")
+    def _knows_someone(self) -> Self:
+        if not self.principals and self.oidc is None:
+            raise ValueError("it needs an entry in `principals`, or the table `oidc`")
+        return self
 
     @model_validator(mode="after")
     def _each_key_is_ones(self) -> Self:
@@ -131,6 +210,10 @@ class Principals(Strict):
             yield from ((f"principals.{name}", "ed25519", key) for key in each.ed25519)
         for service, signing in self.services.items():
             yield from ((f"services.{service}", "ed25519", key) for key in signing.ed25519)
+
+    def named(self, name: str) -> Principal | None:
+        """Return the principal of this name, or the person whom the identity provider has authenticated."""
+        return self.principals.get(name) or (self.oidc.principal(name) if self.oidc else None)
 
     def signer(self, name: str) -> PublicKeys:
         """Return the public keys of a person, or of a service as `services/NAME`; empty if there are none."""

@@ -145,7 +145,8 @@ class Metrics:
         # --- gateway -------------------------------------------------------------------------------------------------
         self.refusals = counter(
             "waggle_gateway_refusals_total",
-            "Requests rejected, by reason: `unknown_host`, `cross_site`, `no_key`, `unknown_key`, `role` or `tenant`.",
+            "Requests rejected, by reason: `unknown_host`, `cross_site`, `no_key`, `unknown_key`, `role`, `tenant`, "
+            "`bad_token`, `no_person` or `no_grant`.",
             "reason",
         )
 

@@ -334,9 +334,9 @@ async def visiting(app):
 
 
 @asynccontextmanager
-async def console_for(settings, gateway: str, **own):
+async def console_for(settings, gateway: str, port: int = 0, **own):
     """A client of a console in front of a real gateway, with sessions in a real Redis."""
-    async with served(application(settings, ConsoleSettings(gateway=gateway, **own))) as client:
+    async with served(application(settings, ConsoleSettings(gateway=gateway, **own)), port) as client:
         yield client
 
 

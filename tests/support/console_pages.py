@@ -105,5 +105,7 @@ PAGES: tuple[Shown, ...] = (
 NO_PAGES: Mapping[str, str] = {
     "/runs/{run_id}/files/{sha256}/image": "an image",
     "/runs/{run_id}/files/{sha256}/download": "a download",
+    "/login/provider": "leads to the identity provider: test_provider_login.py",
+    "/login/callback": "leads on from there: test_provider_login.py",
 }
 """Routes that can be read and show no page of their own, with the reason."""

@@ -32,9 +32,9 @@ async def serving(settings, **own):
 
 
 @asynccontextmanager
-async def served(app):
+async def served(app, port: int = 0):
     """A client of an ASGI application, served over real HTTP on a loopback port."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on", http=BoundedHeads)
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on", http=BoundedHeads)
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())

@@ -17,7 +17,8 @@ def check_decisions(settings: AccessSettings) -> list[CheckResult]:
         found = "every decision will be refused: WAGGLE_KEYS is not set, and unsigned decisions are not accepted"
         do = f"set WAGGLE_KEYS; {_CREATE}; for local trials, WAGGLE_UNSIGNED_DECISIONS=accept"
         return [warn("decisions", found, do)]
-    if not any(Role.DECIDE in each.roles for each in principals.principals.values()):
+    holders = [*principals.principals.values(), *(principals.oidc.grants.values() if principals.oidc else ())]
+    if not any(Role.DECIDE in each.roles for each in holders):
         found = "every decision will be refused: no person in WAGGLE_KEYS has the role decide"
         return [warn("decisions", found, "give the role to those who may decide (docs/access.md)")]
     if not principals.services:

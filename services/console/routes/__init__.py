@@ -7,6 +7,7 @@ from services.console.routes import (
     dead_letter_batch,
     dead_letter_edit,
     dead_letters,
+    identity,
     login,
     overview,
     questions,
@@ -18,6 +19,7 @@ from services.console.routes import (
 
 ROUTERS = (
     login.router,
+    identity.router,
     overview.router,
     runs.router,
     run.router,

@@ -1,12 +1,14 @@
 """Logging in with a key, and out."""
 
+from urllib.parse import urlsplit
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from schemas.error import ErrorInfo
 from services.console.gateway import Gateway, GatewayFailure
 from services.console.pages import page, path, see_other
-from services.console.visitor import LONGEST_KEY, Visitor, VisitorDep
+from services.console.visitor import LONGEST_KEY, Connections, Visitor, VisitorDep
 from shared.config import presentable
 
 router = APIRouter()
@@ -24,19 +26,19 @@ _NOT_NEEDED = ErrorInfo(
 
 
 @router.get("/login")
-async def show_login(visitor: VisitorDep, after: str = "/") -> Response:
-    """The form for the key."""
-    return page(visitor, "login.html", after=_local(after))
+async def show_login(visitor: VisitorDep, after: str = "/", out: bool = False) -> Response:
+    """The form for the key, and the way to the identity provider; `out`: after a logout."""
+    return await _login_page(visitor, 200, local_path(after), out=out)
 
 
 @router.post("/login")
 async def log_in(visitor: VisitorDep) -> Response:
     """Check the key with the gateway and begin a session."""
     form = await visitor.form()
-    key, after = form.get("key", ""), _local(form.get("after", "/"))
+    key, after = form.get("key", ""), local_path(form.get("after", "/"))
     problem = await _problem(visitor, key)
     if problem is not None:
-        return page(visitor, "login.html", 401, after=after, failure=problem)
+        return await _login_page(visitor, 401, after, failure=problem)
     await visitor.log_in(key)
     return see_other(visitor, after)
 
@@ -46,7 +48,17 @@ async def log_out(visitor: VisitorDep) -> Response:
     """End the session."""
     await visitor.form()
     await visitor.log_out()
-    return see_other(visitor, path("login"))
+    return see_other(visitor, path("login", out="1"))
+
+
+async def _login_page(
+    visitor: Visitor, status: int, after: str, *, out: bool = False, failure: ErrorInfo | None = None
+) -> Response:
+    connections: Connections = visitor.request.app.state.connections
+    identity = connections.identity
+    provider = urlsplit(connections.settings.oidc_issuer or "").hostname
+    end = await identity.logout_address() if identity and out else None
+    return page(visitor, "login.html", status, after=after, failure=failure, provider=provider, out=out, end=end)
 
 
 async def _problem(visitor: Visitor, key: str) -> ErrorInfo | None:
@@ -68,7 +80,7 @@ async def _is_refused(visitor: Visitor, key: str | None) -> bool:
     return False
 
 
-def _local(target: str) -> str:
+def local_path(target: str) -> str:
     """Return the page to open after the login: one of the console's own."""
     simple = target.startswith("/") and not target.startswith("//") and "\\" not in target
     return target if simple and target.isascii() and target.isprintable() else "/"

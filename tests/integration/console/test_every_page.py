@@ -7,25 +7,18 @@ import pytest
 from fastapi.routing import APIRoute
 
 from services.console.routes import ROUTERS
+from tests.support.accessible import findings
 from tests.support.console import pages_over
 from tests.support.console_pages import GATEWAYS, NO_PAGES, PAGES, Shown
 from tests.support.gateway_fixtures import served
 
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed")
+pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed: apt-get install chromium")
 
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 VIEWS = [(width, scheme) for width in (1280, 320) for scheme in ("light", "dark")]
-
-FINDINGS = """async tags => {
-  const only = {type: "tag", values: tags};
-  const found = await axe.run(document, {runOnly: only, preload: false, resultTypes: ["violations"]});
-  const places = each => each.nodes.slice(0, 3).map(node => node.html.slice(0, 160)).join(" | ");
-  return found.violations.map(each => `${each.id}: ${places(each)}`);
-}"""
 
 REACHABLE = """() => {
   const controls = 'a[href], button, input:not([type="hidden"]), select, textarea, summary, [tabindex="0"]';
@@ -116,11 +109,10 @@ def test_every_route_that_can_be_read_is_in_the_table():
 
 @pytest.mark.parametrize("shown", PAGES, ids=str, indirect=True)
 async def test_a_page_is_accessible_fits_and_keeps_its_policy(shown):
-    await shown.evaluate(axe.AXE_SCRIPT)
     for width, scheme in VIEWS:
         await shown.set_viewport_size({"width": width, "height": 900})
         await shown.emulate_media(color_scheme=scheme)
-        assert await shown.evaluate(FINDINGS, RULES) == [], (width, scheme)
+        assert await findings(shown) == [], (width, scheme)
         assert await shown.evaluate("document.documentElement.scrollWidth") <= width, (width, scheme)
     await _walk_by_keyboard(shown)
     assert [each for each in shown.complaints if "Failed to load resource" not in each] == []

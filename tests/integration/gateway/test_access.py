@@ -69,6 +69,9 @@ REQUESTS = {
 }
 """A request that each route takes. A new route belongs in here, and in the gateway's table of what it needs."""
 
+ALSO = {"edit_dead_letter": Role.CONTENTS}
+"""A role that a route asks for besides those of the table."""
+
 OF_NO_TENANT = {"list_agents"}
 """Routes whose answer is the same for every tenant."""
 
@@ -165,7 +168,8 @@ async def test_each_route_is_open_to_its_role_only(gateway, ring, route):
     whose = "all" if NEEDS[route].everywhere else "acme"
     for role in Role:
         answer = await asked(gateway, route, ring[f"{whose}-{role}"])
-        if NEEDS[route].roles & {*with_included([role])}:
+        held = {*with_included([role])}
+        if NEEDS[route].roles & held and ALSO.get(route, role) in held:
             assert answer.status_code not in {401, 403, 422, 500}, (role, answer.status_code)
         else:
             error = error_of(answer, 403)

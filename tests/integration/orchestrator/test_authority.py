@@ -30,6 +30,15 @@ from tests.support.signers import Signers, attributes, decision, received
 PAGE = (Path(__file__).parents[3] / "docs" / "access.md").read_text()
 SNIPPETS = dict(re.findall(r"```(python|javascript)\n(.*?)```", PAGE, re.DOTALL))
 ADA = "ada@example.com"
+PROVIDER = """
+[oidc]
+issuer = "https://id.example.org"
+audience = "waggle"
+grants.finance = {members = "finance", tenants = ["default"], roles = ["approver"]}
+grants.legal = {members = "legal", tenants = ["default"], roles = ["approver"]}
+grants.watchers = {members = "watchers", tenants = ["default"], roles = ["viewer"]}
+grants.elsewhere = {members = "elsewhere", tenants = ["other"], roles = ["approver"]}
+"""
 LONG_AGO = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
 
 
@@ -96,6 +105,28 @@ async def test_a_decision_signed_by_the_gateway_for_a_person_with_the_role_is_ob
 )
 async def test_nothing_else_is_obeyed(authority, signers, order, how, code):
     assert await code_of(authority, received(order, signers.headers(order, **how))) == code
+
+
+@pytest.mark.parametrize(
+    ("by", "how", "code"),
+    [
+        ("ann@x.org as finance", {"signer": "services/gateway"}, "obeyed"),
+        ("ann@x.org as finance+legal", {"signer": "services/gateway"}, "obeyed"),
+        ("ann@x.org as watchers", {"signer": "services/gateway"}, "not_allowed"),
+        ("ann@x.org as elsewhere", {"signer": "services/gateway"}, "not_allowed"),
+        ("ann@x.org as made-up", {"signer": "services/gateway"}, "not_allowed"),
+        ("ann@x.org", {"signer": "services/gateway"}, "not_allowed"),
+        ("ann@x.org as finance", {"signer": ADA}, "not_allowed"),
+        ("ann@x.org as finance", {"key": "bob"}, "unknown_signer"),
+        ("ann@x.org as finance", {"signer": "services/gateway", "key": ADA}, "bad_signature"),
+    ],
+)
+async def test_a_person_of_the_identity_provider_decides_as_granted_and_by_the_gateway_alone(
+    redis, signers, by, how, code
+):
+    signers.file.write_text(signers.file.read_text() + PROVIDER)
+    order = decision(by=by)
+    assert await code_of(authority_of(redis, signers.file), received(order, signers.headers(order, **how))) == code
 
 
 async def test_an_unsigned_decision_is_refused_with_and_without_a_file_and_accepted_where_the_settings_say_so(

@@ -8,6 +8,7 @@ import pytest
 from schemas.publish import asyncapi
 from services.cli.settings import CliSettings
 from services.gateway.settings import GatewaySettings
+from shared.access.people import People
 from shared.access.principals import SIGNED, digest, new_key, read_principals
 from shared.access.signing import SIGNATURE, SIGNER, from_secret, new_secret, public_half
 from shared.config import presentable
@@ -72,8 +73,10 @@ def test_looking_a_key_up_is_the_same_from_every_thread(declare):
         (entry(key='"wgl_…"'), "principals.ada.key: there is no such entry"),
         (entry('"a b"'), "principals.a b"),
         (entry() + entry("bob"), "principals.bob.sha256: the same key is ada's"),
-        ("", "principals: Field required"),
-        ("[principals]", "principals: Dictionary should have at least 1 item"),
+        ("", "it needs an entry in `principals`, or the table `oidc`"),
+        ("[principals]", "it needs an entry in `principals`, or the table `oidc`"),
+        ('[oidc]\nissuer = "http://id.example.org"\naudience = "w"', "oidc.issuer: an issuer is an address such as"),
+        ('[oidc]\nissuer = "https://id.example.org"\naudience = "w"\n[oidc.grants]', "oidc.grants: Dictionary"),
     ],
 )
 def test_a_wrong_entry_is_named(declare, text, said):
@@ -118,6 +121,85 @@ def test_a_person_may_have_only_a_key_to_sign_with(declare):
 def test_a_role_includes_others(declare, roles, held):
     found = read_principals(declare(entry(roles=f'["{roles}"]'))).principals["ada"]
     assert sorted(found.roles) == sorted(held)
+
+
+PROVIDER = """
+[oidc]
+issuer = "https://id.example.org"
+audience = "waggle"
+
+[oidc.grants.finance]
+members = ["/finance/approvers", "cfo"]
+tenants = ["acme"]
+roles = ["approver"]
+groups = ["finance"]
+
+[oidc.grants.legal]
+members = "legal"
+tenants = ["acme"]
+roles = ["decide", "contents"]
+groups = ["legal"]
+
+[oidc.grants.watchers]
+members = "everyone"
+tenants = ["*"]
+roles = ["viewer"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("groups", "name"),
+    [
+        (["cfo"], "ada@x.org as finance"),
+        (["legal", "/finance/approvers", "other"], "ada@x.org as finance+legal"),
+        (["everyone", "cfo"], "ada@x.org as finance"),
+        (["everyone"], "ada@x.org as watchers"),
+        (["other"], None),
+        ([], None),
+    ],
+)
+def test_a_person_of_the_provider_is_named_with_the_grants_of_their_groups(declare, groups, name):
+    assert read_principals(declare(PROVIDER)).oidc.name_of("ada@x.org", groups) == name
+
+
+def test_the_name_of_a_person_is_enough_to_find_their_rights(declare):
+    found = read_principals(declare(PROVIDER + entry("ada")))
+    both = found.named("ada@x.org as finance+legal")
+    assert (both.person, both.tenants, both.groups) == ("ada@x.org", ("acme",), ("finance", "legal"))
+    assert set(both.roles) == {"approver", "decide", "viewer", "contents"}
+    assert found.named("ada").tenants == ("acme",)
+    assert found.signer("ada@x.org as finance") == (), "only the gateway signs for them"
+
+
+def test_a_person_counts_once_with_a_key_and_by_every_login(declare):
+    key = entry("ada-key", person='"ada@x.org"', roles='["decide"]')
+    people = People(read_principals(declare(PROVIDER + key)))
+    names = ("ada-key", "ada@x.org as finance", "ada@x.org as finance+legal", "ada@x.org")
+    assert {people.person(name) for name in names} == {"ada@x.org"}
+    assert people.is_in("ada@x.org as finance", ["finance"])
+    assert not people.is_in("ada@x.org as watchers", ["finance"])
+    assert people.may_decide("ada@x.org as legal", "acme")
+    assert not people.may_decide("ada@x.org as legal", "other")
+    assert not people.may_decide("ada@x.org as watchers", "acme")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ada@x.org",
+        "ada@x.org as ",
+        "ada@x.org as root",
+        "ada@x.org as finance+root",
+        "ada@x.org as finance+watchers",
+        " as finance",
+        "a b as finance",
+        "a as b as finance",
+        "bob",
+        "",
+    ],
+)
+def test_a_name_that_no_login_gives_has_no_rights(declare, name):
+    assert read_principals(declare(PROVIDER + entry("ada"))).named(name) is None
 
 
 def test_the_published_document_names_the_orders_and_headers_that_are_signed():

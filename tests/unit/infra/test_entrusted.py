@@ -28,6 +28,7 @@ READERS = {
     "WAGGLE_METRICS_PORT": {"gateway"},
     "WAGGLE_GATEWAY": {"cli", "console"},
     "WAGGLE_KEY": {"cli"},
+    "WAGGLE_OIDC_SECRET": {"console"},
 }
 
 
