@@ -6,9 +6,11 @@ from urllib.parse import quote
 
 from schemas.event import (
     ActionsJudged,
+    AnswerGiven,
     BudgetReached,
     HelpRequested,
     Moved,
+    QuestionEdited,
     QuestionEscalated,
     QuestionExpired,
     QuestionReminded,
@@ -32,6 +34,8 @@ INTERESTING: Mapping[str, type[RunEvent]] = {
     kind.wire_type(): kind
     for kind in (
         HelpRequested,
+        AnswerGiven,
+        QuestionEdited,
         QuestionReminded,
         QuestionEscalated,
         QuestionExpired,
@@ -51,6 +55,8 @@ class Known(NamedTuple):
     agent: str | None = None
     asked: HelpRequested | None = None
     """The question that the event is about."""
+    approvals: tuple[int, ...] = ()
+    """Stage of each approval it has."""
 
 
 class Occasion(NamedTuple):
@@ -83,6 +89,8 @@ def occasion_of(event: RunEvent, known: Known, console: Console, place: str) -> 
     match event:
         case HelpRequested():
             return _asked(event, known, console, About.QUESTION, "", event.terms.stages[0].groups, "asked")
+        case AnswerGiven():
+            return _next_stage(event, known, console)
         case QuestionReminded():
             return _about_question(event, known, console, About.REMINDER, f"Reminder {event.number}: ")
         case QuestionEscalated():
@@ -98,6 +106,17 @@ def occasion_of(event: RunEvent, known: Known, console: Console, place: str) -> 
         case Moved(target=State.FAILED):
             return _failed(event, known, console, place)
     return None
+
+
+def _next_stage(event: AnswerGiven, known: Known, console: Console) -> Occasion | None:
+    """Return the occasion of a question that has the approvals of one stage and now waits for those of the next."""
+    asked, stage = known.asked, event.vote.stage
+    stages = asked.terms.stages if asked else []
+    if asked is None or stage + 1 >= len(stages) or known.approvals.count(stage) < stages[stage].needed:
+        return None
+    prefix = f"Stage {stage + 2}: "
+    found = _asked(asked, known, console, About.QUESTION, prefix, stages[stage + 1].groups, f"stage/{stage + 1}")
+    return found._replace(notice=found.notice.model_copy(update={"at": event.at}))
 
 
 def _about_question(

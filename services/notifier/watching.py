@@ -4,13 +4,13 @@ They are published to `notifications`, one for each channel, before the record's
 publishes them once more, under the same ids.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
 
-from schemas.event import HelpRequested, RunEvent
+from schemas.event import AnswerGiven, HelpRequested, QuestionEdited, RunEvent
 from schemas.log import RunChanged
 from schemas.notification import About, Notification
 from services.notifier.occasions import INTERESTING, Console, Known, Occasion, dead_occasion, occasion_of
@@ -71,16 +71,28 @@ class Watcher:
 
     async def _known(self, event: RunEvent) -> Known:
         """Return what Redis knows about the event's run."""
-        request_id = getattr(event, "request_id", None)
-        if isinstance(event, HelpRequested):
-            written = event.model_dump_json(exclude_defaults=True)
-            await self.notices.keep_question(event.tenant, event.run_id, event.request_id, written)
-            asked: HelpRequested | None = event
-        else:
-            kept = await self.notices.question(event.tenant, event.run_id, request_id) if request_id else None
-            asked = HelpRequested.read(kept) if kept else None
+        asked = await self._asked(event)
         task, agent = await self.notices.run_facts(event.tenant, event.run_id, _step_of(event))
-        return Known(task.get("objective"), task.get("type"), agent, asked)
+        votes: Sequence[Mapping[str, Any]] = ()
+        if isinstance(event, AnswerGiven):
+            votes = await self.notices.votes(event.tenant, event.run_id, event.request_id)
+        approvals = tuple(int(each.get("stage", 0)) for each in votes)
+        return Known(task.get("objective"), task.get("type"), agent, asked, approvals)
+
+    async def _asked(self, event: RunEvent) -> HelpRequested | None:
+        """Return the question that an event is about, as it is asked now, and keep it for later events."""
+        if (request_id := getattr(event, "request_id", None)) is None:
+            return None
+        kept = None
+        if not isinstance(event, HelpRequested):
+            kept = await self.notices.question(event.tenant, event.run_id, request_id)
+        asked = event if isinstance(event, HelpRequested) else HelpRequested.read(kept) if kept else None
+        if isinstance(event, QuestionEdited) and asked is not None:
+            asked = asked.model_copy(update={"proposal": event.proposal})
+        if asked is not None and isinstance(event, HelpRequested | QuestionEdited):
+            written = asked.model_dump_json(exclude_defaults=True)
+            await self.notices.keep_question(event.tenant, event.run_id, request_id, written)
+        return asked
 
     def _addressed(self, occasion: Occasion) -> Iterable[Notification]:
         for channel in self.policy.channels_for(occasion.fact):

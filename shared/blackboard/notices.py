@@ -88,6 +88,12 @@ class Notices:
         task, step = await self.redis.hmget(keys.run(tenant, run_id), names)
         return _object(task), _object(_object(_object(step).get("record")).get("step")).get("agent")
 
+    async def votes(self, tenant: str, run_id: str, request_id: str) -> Sequence[Mapping[str, Any]]:
+        """Return the answers that an open question has; none if it is decided."""
+        questions = _object(await self.redis.hget(keys.run(tenant, run_id), "questions"))
+        found = _object(questions.get(request_id)).get("votes")
+        return [_object(each) for each in found] if isinstance(found, list) else []
+
 
 def _object(value: Any) -> Mapping[str, Any]:
     """Return a JSON object; an empty one for anything else."""

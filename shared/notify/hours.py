@@ -51,7 +51,7 @@ class Quiet(Strict):
     def _known(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (OSError, ValueError):
+        except (KeyError, OSError, ValueError):
             raise ValueError("it is no time zone such as Europe/Berlin") from None
         return value
 

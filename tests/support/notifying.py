@@ -202,6 +202,9 @@ class Receiver:
     status: int = 200
     slow: float = 0.0
     headers: str = ""
+    deaf: bool = False
+    """True: it accepts connections and reads nothing."""
+    connected: int = 0
 
     def url(self, path="/hook") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -211,6 +214,11 @@ class Receiver:
         return [json.loads(body) for _, _, body in self.posts]
 
     async def answer(self, reader, writer):
+        self.connected += 1
+        if self.deaf:
+            await asyncio.sleep(1)
+            writer.transport.abort()
+            return
         try:
             while line := await reader.readline():
                 path, headers = line.decode().split(" ")[1], {}
