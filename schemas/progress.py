@@ -16,6 +16,7 @@ from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.event import ENDS
 from schemas.plan import PLANNER, REVIEWER
+from schemas.question_events import QUESTION_EVENTS, described
 
 PERSON = "person"
 """Agent of the work that a person does: answering a question."""
@@ -148,6 +149,11 @@ class RunProgress:
         """Works with an attempt, in the order in which they were started."""
         return sorted((each for each in self.works.values() if each.attempts), key=lambda work: work.attempts[0].at)
 
+    @property
+    def questions(self) -> list[WorkProgress]:
+        """Questions that wait for a person."""
+        return [each for each in self.works.values() if each.agent == PERSON and each.current]
+
     def attempt(self, handoff_id: str) -> WorkAttempt | None:
         """Return the attempt of a handoff."""
         work = self.handoffs.get(handoff_id)
@@ -247,9 +253,21 @@ def _reviewed(progress: RunProgress, event: e.ReviewGiven) -> None:
 
 
 def _answered(progress: RunProgress, event: e.HelpAnswered) -> None:
-    _end(progress, event.request_id, event.at, WorkStatus.DONE, event.decision, event.answer)
+    _end(progress, event.request_id, event.at, WorkStatus.DONE, event.reply or event.decision, event.answer)
     if attempt := progress.attempt(event.request_id):
         attempt.by = event.by
+
+
+def _changed(progress: RunProgress, event: Any) -> None:
+    """Add what happened to an open question to the work of the person."""
+    if (attempt := progress.attempt(event.request_id)) and attempt.open:
+        attempt.add(Activity(f"{event.by} {described(event)}", event.at))
+
+
+def _dropped(progress: RunProgress, event: e.PlanDropped) -> None:
+    """Close the questions about a plan that is dropped."""
+    for question in progress.questions:
+        _end(progress, question.id, event.at, WorkStatus.DONE, "obsolete")
 
 
 _WAITING, _DONE, _ASKING = WorkStatus.WAITING, WorkStatus.DONE, WorkStatus.ASKING
@@ -272,5 +290,7 @@ _FOLDS: dict[type[e.RunEvent], Callable[[RunProgress, Any], None]] = {
     e.ReviewGiven: _reviewed,
     e.HelpRequested: lambda p, ev: _start(p, ev.request_id, PERSON, ev.question, ev.request_id, ev.at),
     e.HelpAnswered: _answered,
+    e.PlanDropped: _dropped,
+    **dict.fromkeys(QUESTION_EVENTS, _changed),
 }
 """Events that are not listed change nothing."""

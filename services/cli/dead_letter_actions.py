@@ -1,5 +1,6 @@
 """Editing, redriving and discarding dead letters, with their outcomes shown."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from schemas.api.dead_letters import BatchProgress, BatchSelection, DeadLetterVi
 from schemas.dead import DeadLetterHandled
 from services.cli.api.answers import AGAIN, UnreachableError
 from services.cli.exit_codes import CommandError, Exit
-from services.cli.letter_editor import draft_of, object_in, open_in_editor
+from services.cli.json_editor import draft_of, object_in, open_in_editor
 from services.cli.session import Session
 from services.cli.show.dead_letters import describe, show_edit, show_progress, truncation
 from services.cli.terminal import Screen, one_line
@@ -38,10 +39,10 @@ def _handled(name: str, handled: DeadLetterHandled) -> str:
 
 def edit_one(session: Session, name: str, file: Path | None, order: dict[str, Any]) -> None:
     """Redrive one dead letter with a corrected payload, from a file or the editor. A refused draft is kept."""
-    draft = draft_of(session.client.dead_letter(name)) if file is None else file
+    draft = _draft(session.client.dead_letter(name)) if file is None else file
     try:
         if file is None:
-            open_in_editor(draft)
+            open_in_editor(draft, "set EDITOR, or give the corrected payload with --file")
         found = session.client.edit(name, value=object_in(draft), **order)
     except CommandError as refused:
         if file is None:
@@ -50,6 +51,13 @@ def edit_one(session: Session, name: str, file: Path | None, order: dict[str, An
     if file is None:
         draft.unlink(missing_ok=True)
     session.screen.answer(found, lambda: show_edit(session.screen, found))
+
+
+def _draft(letter: DeadLetterView) -> Path:
+    """Write the payload to a file. Raises CommandError for one that is not edited."""
+    if letter.not_editable:
+        raise CommandError(one_line(letter.not_editable), "redrive it as it is, or discard it", code=Exit.USAGE)
+    return draft_of(json.loads(letter.payload.text or "{}"), "dead-letter")
 
 
 def handle_many(session: Session, verb: str, order: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -72,6 +72,10 @@ class Screen:
     def say(self, what: RenderableType, *, style: str | None = None) -> None:
         """Print for a person. The terminal wraps lines, so that they can be copied whole."""
         self._print(self.console, what, style)
+
+    def row(self, cells: Iterable[str]) -> None:
+        """Print one line of cells separated by tabs, for other programs."""
+        print("\t".join(map(one_line, cells)), flush=True)
 
     def busy(self, what: str) -> AbstractContextManager[object]:
         """Show that something is in progress."""

@@ -59,7 +59,7 @@ class Script:
         self.hang = False
         self.dies_at_submit = False
         self.unknown_at_first = 0
-        self.refusal_of_edit = None
+        self.refusal_of_edit = self.refusal_of_command = None
         self.dead, self.many, self.complete, self.dies_after = {}, [], True, None
         self.searches, self.orders, self.looks = [], [], 0
         self.tasks, self.commands, self.resumed_after, self.uploads = [], [], [], []
@@ -178,6 +178,8 @@ COMMANDS = {
     "resume": requests.CommandRequest,
     "carry-out": requests.ApplyRequest,
     "decisions": requests.DecisionRequest,
+    "decisions/withdraw": requests.WithdrawRequest,
+    "decisions/delegate": requests.DelegateRequest,
 }
 BULK = {"redrive": BulkRedriveRequest, "discard": BulkDiscardRequest}
 
@@ -253,9 +255,12 @@ def app_of(script):
         script.resumed_after.append(after)
         return StreamingResponse(stream(script, run_id, after), media_type="text/event-stream")
 
-    @app.post("/v1/runs/{run_id}/{verb}", status_code=202)
+    @app.post("/v1/runs/{run_id}/{verb:path}", status_code=202)
     async def command(run_id: str, verb: str, request: Request):
-        script.commands.append((run_id, verb, await order_of(COMMANDS[verb], request)))
+        order = await order_of(COMMANDS[verb], request)
+        if script.refusal_of_command:
+            return refused(*script.refusal_of_command)
+        script.commands.append((run_id, verb, order))
         return requests.CommandAccepted(run_id=run_id, tenant="default", message_id="m")
 
     @app.get("/v1/agents")

@@ -65,14 +65,14 @@ async def cancel(store: RunStore, tenant: str, run_id: str) -> Run:
     return await apply(store, run_id, ResultDue(run_id=run_id, tenant=tenant, end=run.resumes), tenant)
 
 
-async def apply(store: RunStore, run_id: str, message, tenant: str = "default") -> Run:
-    """The run after a message."""
+async def apply(store: RunStore, run_id: str, message, tenant: str = "default", governance=None) -> Run:
+    """The run after a message. `governance`: the rules for people; default: the shipped ones."""
     run, version, _ = await store.load(tenant, run_id)
-    return await _decide(store, run, version, message)
+    return await _decide(store, run, version, message, governance)
 
 
-async def _decide(store, run, version, message) -> Run:
-    decision = decide(run, message, datetime.now(UTC), AGENTS)
+async def _decide(store, run, version, message, governance=None) -> Run:
+    decision = decide(run, message, datetime.now(UTC), AGENTS, governance)
     write = Write(
         at=datetime.now(UTC).isoformat(),
         message_id=f"m{version}",

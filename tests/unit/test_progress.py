@@ -10,6 +10,7 @@ from schemas import event as e
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.progress import PERSON, RunProgress, WorkStatus, ends_stream, fold_progress
+from schemas.question import Vote
 from schemas.step import Output
 from shared.runs import ENDS
 from tests.support.run_world import plan_of
@@ -137,6 +138,46 @@ def test_a_question_makes_its_step_ask_and_is_work_of_a_person():
     step, person = progress.works["a"], progress.works["q"]
     assert (step.status, step.doing) == ("asking", "which year?")
     assert (person.agent, person.attempts[0].status, person.doing) == (PERSON, "approve", "2024")
+
+
+def asked(second, number):
+    about = {"about": "step", "step_id": "a", "question": "which year?", "options": []}
+    return happened(e.HelpRequested, second, request_id=f"q{number}", **about)
+
+
+def test_answers_withdrawals_and_reminders_are_the_activities_of_a_question():
+    vote = Vote(by="ada", person="ada", reply="approve", answer="fine", at=START)
+    progress = fold_progress(
+        [
+            asked(0, 1),
+            asked(0, 2),
+            happened(e.AnswerGiven, 1, request_id="q1", vote=vote, effective=at(60)),
+            happened(e.AnswerWithdrawn, 2, request_id="q1", person="ada"),
+            happened(e.QuestionDelegated, 3, request_id="q1", person="ada", to="ben"),
+            happened(e.QuestionReminded, 4, request_id="q1", number=1, groups=["finance"]),
+            happened(e.QuestionEscalated, 5, request_id="q1", groups=["heads"]),
+            happened(e.QuestionExpired, 6, request_id="q1", then="reject"),
+            happened(e.QuestionReminded, 7, request_id="unknown", number=1, groups=[]),
+        ]
+    )
+    assert [each.id for each in progress.questions] == ["q1", "q2"]
+    assert [each.what for each in progress.works["q1"].attempts[0].activities] == [
+        "orchestrator answers approve, in effect from 00:01:00Z: fine",
+        "orchestrator withdraws the answer of ada",
+        "orchestrator passes the question on to ben",
+        "orchestrator reminder 1 of finance",
+        "orchestrator the question is also asked of heads",
+        "orchestrator no answer in time: it counts as rejected, and the run is planned again",
+    ]
+
+
+def test_a_dropped_plan_closes_its_questions_and_an_answer_one():
+    answer = {"decision": "reject", "reply": "skip", "answer": "no"}
+    progress = fold_progress([asked(0, 1), asked(0, 2), happened(e.HelpAnswered, 1, request_id="q2", **answer)])
+    assert [each.id for each in progress.questions] == ["q1"]
+    assert progress.works["q2"].attempts[0].status == "skip"
+    progress.apply(happened(e.PlanDropped, 2, reason="no"))
+    assert progress.questions == []
 
 
 @pytest.mark.parametrize("end", sorted(ENDS))

@@ -14,9 +14,11 @@ from schemas.api.commands import (
     CommandAccepted,
     CommandRequest,
     DecisionRequest,
+    DelegateRequest,
     ReasonedRequest,
     Released,
     SkipRequest,
+    WithdrawRequest,
 )
 from schemas.api.dead_letters import (
     BatchProgress,
@@ -54,6 +56,8 @@ _BODIES: Mapping[str, type[CommandRequest]] = {
     "resume": CommandRequest,
     "carry-out": ApplyRequest,
     "decisions": DecisionRequest,
+    "decisions/withdraw": WithdrawRequest,
+    "decisions/delegate": DelegateRequest,
 }
 """Body of a command for a run, by the last part of its path."""
 
@@ -163,8 +167,8 @@ class Gateway:
         path = f"/v1/topics/{quote(topic, safe='')}/partitions/{partition}/skip"
         return self._one(BatchSkipped, "POST", path, json=body(SkipRequest, order))
 
-    def command(self, run_id: str, verb: str, **order: str) -> CommandAccepted:
-        """Send a run a command: `cancel`, `pause`, `resume`, `carry-out` or `decisions`."""
+    def command(self, run_id: str, verb: str, **order: Any) -> CommandAccepted:
+        """Send a run a command, by the last part of its path, such as `cancel` or `decisions`."""
         return self._one(CommandAccepted, "POST", _run(run_id, verb), json=body(_BODIES[verb], order))
 
     def stop(self, scope: str, **order: str) -> WorkStopped:

@@ -21,7 +21,7 @@ from services.cli.exit_codes import Exit
 from services.cli.gateway_url import STATE, root_folder
 from services.cli.session import connect
 from services.cli.show.live import view_for
-from services.cli.show.question import show_question
+from services.cli.show.question import show_waiting
 from services.cli.show.render import heading, seconds, show_result
 from services.cli.terminal import Screen, one_line
 
@@ -53,7 +53,7 @@ def _investigate(screen: Screen, client: Gateway, root: Path, orders: Path) -> E
     run_id = client.submit(task, uuid4().hex).run_id
     screen.say(f"Run {one_line(run_id)}", style="bold")
     if waiting := watcher.watch(client, run_id, screen, view_for(screen), fresh=True, until_asked=True):
-        show_question(screen, waiting)
+        show_waiting(screen, waiting)
         return Exit.WAITING
     result = client.result(run_id)
     folder = root / STATE / "results" / safe_name(run_id)

@@ -1,11 +1,12 @@
-"""`waggle keys`: create keys for the gateway and for signing, and sign decisions."""
+"""`waggle keys`: create keys for the gateway and for signing, and sign commands."""
 
+import json as notation
 import os
 import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -26,7 +27,7 @@ from services.cli.terminal import Screen, one_line
 from shared.access.principals import SIGNED, Principals, Role, digest, new_key
 from shared.access.signing import from_secret, new_secret, public_half, signed
 
-app = typer.Typer(add_completion=False, help="Create keys, and sign decisions with them.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Create keys, and sign commands with them.", no_args_is_help=True)
 
 SIGNABLE: dict[str, type[Command]] = {kind.wire_type(): kind for kind in SIGNED if issubclass(kind, Command)}
 
@@ -34,12 +35,14 @@ _READ = "the gateway and the orchestrator read it when they start"
 
 
 _TENANT_HELP = "Tenant that the owner may act for, `*` for all; may be repeated. Default: default."
+_GROUP_HELP = "Group of people of the owner, which the gate's rules can ask; may be repeated."
+_PERSON_HELP = "Person behind the key, if it is one of several: answers of one person count once. Default: the owner."
 _ROLE_HELP = "Role of the owner; may be repeated. Default: submit and read."
 
 
 @app.callback()
 def keys() -> None:
-    """Create keys, and sign decisions with them."""
+    """Create keys, and sign commands with them."""
 
 
 @app.command()
@@ -49,6 +52,8 @@ def new(
     ],
     tenant: Annotated[list[str] | None, typer.Option(metavar="NAME", help=_TENANT_HELP)] = None,
     role: Annotated[list[Role] | None, typer.Option(help=_ROLE_HELP)] = None,
+    group: Annotated[list[str] | None, typer.Option(metavar="NAME", help=_GROUP_HELP)] = None,
+    person: Annotated[str | None, typer.Option(metavar="NAME", help=_PERSON_HELP)] = None,
     ed25519: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Create a signing key pair instead, and write the private key to FILE."),
@@ -60,15 +65,17 @@ def new(
     Example: waggle keys new ada@example.com --tenant shop --role decide
     """
     screen = Screen(json=json)
-    tenants, roles = tenant or ["default"], role or [Role.SUBMIT, Role.READ]
+    facts: dict[str, Any] = {"tenants": tenant or ["default"], "roles": role or [Role.SUBMIT, Role.READ]}
+    facts |= {"groups": group} if group else {}
+    facts |= {"person": person} if person else {}
     if ed25519 is not None:
         pair = Ed25519PrivateKey.generate()
-        entry = _entry(name, {"ed25519": public_half(pair)}, tenants, roles)
+        entry = _entry(name, {"ed25519": public_half(pair)} | facts)
         _keep(pair, ed25519)
         _show(screen, {"name": name, "file": str(ed25519), "entry": entry}, f"The private key is in {ed25519}.")
         return
     key = new_key()
-    entry = _entry(name, {"sha256": digest(key)}, tenants, roles)
+    entry = _entry(name, {"sha256": digest(key)} | facts)
     text = f"The key, shown only once. Its owner sets WAGGLE_KEY to it:\n{key}"
     _show(screen, {"name": name, "key": key, "entry": entry}, text)
 
@@ -84,16 +91,19 @@ def gateway(json: JsonOption = False) -> None:
 
 @app.command()
 def sign(
-    payload: Annotated[str, typer.Argument(metavar="FILE", help="File with the decision as JSON; `-` reads stdin.")],
-    key: Annotated[Path, typer.Option(metavar="FILE", help="Private key of the decision's author, in PEM form.")],
+    payload: Annotated[str, typer.Argument(metavar="FILE", help="File with the command as JSON; `-` reads stdin.")],
+    key: Annotated[Path, typer.Option(metavar="FILE", help="Private key of the command's author, in PEM form.")],
     kind: Annotated[
-        str, typer.Option("--type", metavar="TYPE", help=f"Message type: {' or '.join(SIGNABLE)}.")
+        str, typer.Option("--type", metavar="TYPE", help=f"Message type: {', '.join(SIGNABLE)}.")
     ] = HumanDecided.wire_type(),
 ) -> None:
-    """Sign a decision, and print it as a Kafka record: topic, key, headers with the signature, value."""
+    """Sign a command that permits calls, and print it as a Kafka record: topic, key, headers with the signature, value.
+
+    Examples of all commands: docs/access.md.
+    """
     if kind not in SIGNABLE:
         message = f"messages of type `{one_line(kind)}` are not signed"
-        raise CommandError(message, f"--type takes {' or '.join(SIGNABLE)}", code=Exit.USAGE)
+        raise CommandError(message, f"--type takes {', '.join(SIGNABLE)}", code=Exit.USAGE)
     order = _order(payload, SIGNABLE[kind])
     value = order.written()
     attributes = {
@@ -148,18 +158,17 @@ def _keep(key: Ed25519PrivateKey, path: Path) -> None:
         ) from None
 
 
-def _entry(name: str, key: dict[str, str], tenants: list[str], roles: list[Role]) -> str:
-    """Return the entry as TOML. Raises CommandError for an invalid name or tenant."""
+def _entry(name: str, facts: dict[str, Any]) -> str:
+    """Return the entry as TOML. Raises CommandError for an invalid name, tenant or group."""
     try:
-        Principals.model_validate({"principals": {name: {**key, "tenants": tenants, "roles": roles}}})
+        Principals.model_validate({"principals": {name: facts}})
     except ValidationError as invalid:
         where = re.sub(r"\.function-.*", "", ".".join(map(str, invalid.errors()[0]["loc"][1:])))
         problem = f"{one_line(where)}: {invalid.errors()[0]['msg']}"
         raise CommandError(problem, "waggle keys new --help", code=Exit.USAGE) from None
-    lists = {"tenants": tenants, "roles": [str(each) for each in roles]}
-    lines = [f"{each} = [{', '.join(map(_quoted, names))}]" for each, names in lists.items()]
-    return "\n".join([f'[principals."{name}"]', *(f"{kind} = {_quoted(text)}" for kind, text in key.items()), *lines])
+    return "\n".join([f'[principals."{name}"]', *(f"{each} = {_toml(value)}" for each, value in facts.items())])
 
 
-def _quoted(name: str) -> str:
-    return f'"{name}"'
+def _toml(value: Any) -> str:
+    """Return a text or a list of texts as TOML, of which JSON's are a part."""
+    return notation.dumps([str(each) for each in value] if isinstance(value, list) else value, ensure_ascii=False)

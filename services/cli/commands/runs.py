@@ -11,9 +11,10 @@ from schemas.task import Result
 from services.cli.api.client import Gateway
 from services.cli.api.files import place_for, save
 from services.cli.exit_codes import ENDED, Exit
+from services.cli.open_questions import questions_of
 from services.cli.options import RunArgument
 from services.cli.session import Session, gateway_command
-from services.cli.show.question import show_question
+from services.cli.show.question import show_waiting
 from services.cli.show.render import show_agents, show_result, show_runs, show_status
 
 SaveOption = Annotated[
@@ -75,8 +76,8 @@ def status(session: Session, run: RunArgument) -> None:
 
 def _show(session: Session, run: RunView) -> None:
     show_status(session.screen, run)
-    if run.state is State.WAITING_HUMAN:
-        show_question(session.screen, run)
+    if run.state is State.WAITING_HUMAN or questions_of(run):
+        show_waiting(session.screen, run)
 
 
 @gateway_command

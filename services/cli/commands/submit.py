@@ -16,7 +16,7 @@ from services.cli.commands.runs import SaveOption, exit_with_result
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.session import Session, gateway_command
 from services.cli.show.live import Silence, view_for
-from services.cli.show.question import show_question
+from services.cli.show.question import show_waiting
 from services.cli.terminal import one_line
 from services.cli.times import parse_time
 
@@ -148,6 +148,6 @@ def _await_result(session: Session, run_id: str, save_to: Path | None) -> None:
     if waiting := watcher.watch(client, run_id, screen, view, fresh=True, until_asked=True):
         if screen.json:
             screen.document(client.run(run_id))
-        show_question(screen, waiting)
+        show_waiting(screen, waiting)
         raise typer.Exit(Exit.WAITING)
     exit_with_result(session, run_id, save_to=save_to)

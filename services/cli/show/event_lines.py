@@ -5,6 +5,7 @@ from typing import Any
 
 from schemas import event as e
 from schemas.progress import RunProgress
+from schemas.question_events import QUESTION_EVENTS, described
 from services.cli.show.plain_output import spent
 from services.cli.terminal import one_line
 
@@ -88,6 +89,17 @@ def _reviewed(progress: RunProgress, event: e.ReviewGiven) -> Description:
     return "reviewer", f"{verdict}: {'; '.join(event.reasons)}" if event.reasons else verdict
 
 
+def _asked(progress: RunProgress, event: e.HelpRequested) -> Description:
+    until = f", until {event.expires:%m-%d %H:%M}Z" if event.expires else ""
+    stops = "the run waits" if event.blocking else "other steps proceed"
+    return "run", f"asks a person ({event.kind or event.about}{until}; {stops}): {event.question}"
+
+
+def _decided(progress: RunProgress, event: e.HelpAnswered) -> Description:
+    by = ", ".join(dict.fromkeys(each.by for each in event.votes)) or event.by
+    return by, f"decided: {event.reply or event.decision} {event.answer}"
+
+
 _DESCRIPTIONS: dict[type[e.RunEvent], Callable[[RunProgress, Any], Description | None]] = {
     e.RunStarted: lambda p, v: ("run", f"started: {v.task.objective}"),
     e.Moved: _moved,
@@ -106,5 +118,7 @@ _DESCRIPTIONS: dict[type[e.RunEvent], Callable[[RunProgress, Any], Description |
     e.StepsReopened: lambda p, v: (v.by, f"to be redone: {', '.join(v.step_ids)}: {'; '.join(v.feedback)}"),
     e.ReviewRequested: lambda p, v: ("reviewer", "running: review the result"),
     e.ReviewGiven: _reviewed,
-    e.HelpAnswered: lambda p, v: (v.by, f"decided: {v.decision} {v.answer}"),
+    e.HelpRequested: _asked,
+    e.HelpAnswered: _decided,
+    **dict.fromkeys(QUESTION_EVENTS, lambda p, v: (v.by, described(v) or "")),
 }

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from schemas.progress import PERSON, RunProgress, WorkProgress
 from services.cli.api.events import Sent
+from services.cli.open_questions import short_id
 from services.cli.show.event_lines import line
 from services.cli.show.plain_output import spent
 from services.cli.show.render import STYLES
@@ -97,7 +98,7 @@ class Redrawn:
         elapsed = (now - progress.started).total_seconds() if progress.started else 0.0
         head = f"{progress.state.value}  {max(0.0, elapsed):.0f} s  {spent(progress.usage)}"
         works = [each for each in progress.works.values() if each.agent != PERSON]
-        return Clean(Group(Text(head, style="bold"), _table(works, now)))
+        return Clean(Group(Text(head, style="bold"), _table([*works, *progress.questions], now)))
 
 
 def _table(works: Iterable[WorkProgress], now: datetime) -> Table:
@@ -107,10 +108,12 @@ def _table(works: Iterable[WorkProgress], now: datetime) -> Table:
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for work in works:
         number = f" #{len(work.attempts)}" if len(work.attempts) > 1 else ""
-        status = Text(f"{MARKS[work.status]} {work.status}{number}", style=STYLES[work.status])
+        shown = "asking" if work.agent == PERSON else work.status
+        status = Text(f"{MARKS[shown]} {shown}{number}", style=STYLES[shown])
         seconds = f"{work.elapsed(now):.1f} s" if work.attempts else ""
-        doing = Text(one_line(work.doing or work.objective), style="dim")
-        table.add_row(status, one_line(work.agent), one_line(work.id), seconds, doing)
+        doing = f"{work.objective} {work.doing}" if work.agent == PERSON else work.doing or work.objective
+        text = Text(one_line(doing), style="dim")
+        table.add_row(status, one_line(work.agent), one_line(short_id(work.id)), seconds, text)
     return table
 
 

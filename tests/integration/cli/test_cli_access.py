@@ -51,6 +51,13 @@ def test_a_new_key_is_printed_once_with_the_entry_that_knows_only_its_hash(tmp_p
     assert entry == {"sha256": digest(found["key"]), "tenants": ["acme", "shop"], "roles": ["decide"]}
 
 
+def test_an_entry_has_the_groups_and_the_person_of_its_owner(tmp_path):
+    found = made("ada-phone", "--role", "decide", "--group", "finance", "--group", "heads", "--person", 'Ada "A"')
+    [entry] = tomllib.loads(found["entry"])["principals"].values()
+    assert (entry["groups"], entry["person"]) == (["finance", "heads"], 'Ada "A"')
+    assert CliRunner().invoke(app, ["keys", "new", "ada", "--group", "No Group"]).exit_code == 2
+
+
 def test_printed_entries_can_be_copied_as_they_are(tmp_path):
     shown = CliRunner().invoke(app, ["keys", "new", "ada"]).stdout
     path = tmp_path / "keys.toml"
@@ -59,7 +66,7 @@ def test_printed_entries_can_be_copied_as_they_are(tmp_path):
     assert read_principals(path).whose(key) == "ada"
 
 
-@pytest.mark.parametrize("arguments", [["a b"], ["ada", "--tenant", "A B"], ["ada", "--role", "admin"]])
+@pytest.mark.parametrize("arguments", [["a b"], ["ada", "--tenant", "A B"], ["ada", "--role", "root"]])
 def test_an_invalid_entry_is_refused(arguments):
     ended = CliRunner().invoke(app, ["keys", "new", *arguments])
     assert ended.exit_code == 2

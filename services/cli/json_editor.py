@@ -1,4 +1,4 @@
-"""Editing the payload of a dead letter: in the person's editor, or from a file."""
+"""Editing a JSON object: in the person's editor, or from a file."""
 
 import json
 import os
@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from schemas.api.dead_letters import DeadLetterView
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.terminal import one_line
 
@@ -32,30 +31,25 @@ def object_in(path: Path) -> dict[str, Any]:
     return found
 
 
-def draft_of(letter: DeadLetterView) -> Path:
-    """Write the payload to a new file of this user alone, and return its path. Raises CommandError."""
-    if letter.not_editable:
-        raise CommandError(one_line(letter.not_editable), "redrive it as it is, or discard it", code=Exit.USAGE)
-    handle, name = tempfile.mkstemp(prefix="waggle-dead-letter-", suffix=".json")
+def draft_of(value: Any, name: str) -> Path:
+    """Write the value to a new file of this user alone, and return its path."""
+    handle, path = tempfile.mkstemp(prefix=f"waggle-{name}-", suffix=".json")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(_readable(json.loads(letter.payload.text or "{}")))
-    return Path(name)
+        file.write(_readable(value))
+    return Path(path)
 
 
-def open_in_editor(path: Path) -> None:
-    """Open a file in the person's editor and wait until it is closed. Raises CommandError."""
+def open_in_editor(path: Path, otherwise: str) -> None:
+    """Open a file in the person's editor and wait until it is closed. Raises CommandError; `otherwise`: its remedy."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor:
-        raise CommandError("there is no editor: VISUAL and EDITOR are not set", _OR_FILE, code=Exit.USAGE)
+        raise CommandError("there is no editor: VISUAL and EDITOR are not set", otherwise, code=Exit.USAGE)
     try:
         ended = subprocess.run([*shlex.split(editor), str(path)], check=False)  # noqa: S603 -- the person's own editor
     except (OSError, ValueError) as wrong:
-        raise CommandError(f"the editor did not start: {one_line(wrong)}", _OR_FILE, code=Exit.USAGE) from None
+        raise CommandError(f"the editor did not start: {one_line(wrong)}", otherwise, code=Exit.USAGE) from None
     if ended.returncode:
-        raise CommandError(f"the editor ended with {ended.returncode}; nothing was sent", _OR_FILE, code=Exit.FAILED)
-
-
-_OR_FILE = "set EDITOR, or give the corrected payload with --file"
+        raise CommandError(f"the editor ended with {ended.returncode}; nothing was sent", otherwise, code=Exit.FAILED)
 
 
 def _readable(payload: Any) -> str:
