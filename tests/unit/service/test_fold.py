@@ -40,6 +40,8 @@ def test_spending_of_a_run_is_in_its_journals():
         "think-1/turn-1": turn,
         "think-1/turn-1/call-1/intent": {"tool": "send"},
         "think-1/turn-1/call-1": "sent",
+        "think-1/turn-1/call-1/edited": {"arguments": "{}"},
+        "think-1/turn-1/call-2/0a1b2c3d/question": '{"answer_of_a_person": "yes"}',
         "think-1/turn-2/lost-3.2": {"try": 1, "lost": [100, 50, 7, 1, 0]},
         "call-1/intent": None,
     }
