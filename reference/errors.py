@@ -141,6 +141,7 @@ _GATEWAY = {
     "not_finished": ("the run has no result yet (409)", "retry later"),
     "ended": ("the run has ended (409)", ""),
     "wrong_state": ("the run takes no such command in its state (409)", "see `suggested_action`"),
+    "more_than_expected": ("more runs match a batch than its preview showed (409)", "preview it once more"),
     "not_awaited": ("the decision is about another question (409)", "`waggle approvals show RUN`"),
     "already_applied": ("the dry run has been applied (409)", "`waggle result RUN`"),
     "nothing_to_carry_out": ("the run is no dry run with calls to apply (409)", ""),

@@ -64,6 +64,7 @@ NEEDS: Mapping[str, Needs] = {
     "cancel_run": _any(Role.SUBMIT, Role.OPERATE),
     "pause_run": _any(Role.OPERATE),
     "resume_run": _any(Role.OPERATE),
+    "act_on_runs": _any(Role.OPERATE),
     "stop": _any(Role.OPERATE),
     "start": _any(Role.OPERATE),
     "list_stops": _ALL,

@@ -1,6 +1,18 @@
 """All routers."""
 
-from services.gateway.routes import commands, contents, dead, events, files, listing, runs, stops, swarm, tasks
+from services.gateway.routes import (
+    commands,
+    contents,
+    dead,
+    events,
+    files,
+    listing,
+    run_batch,
+    runs,
+    stops,
+    swarm,
+    tasks,
+)
 
 ROUTERS = (
     tasks.router,
@@ -11,6 +23,7 @@ ROUTERS = (
     contents.audit,
     events.router,
     commands.router,
+    run_batch.router,
     swarm.router,
     stops.router,
     dead.router,

@@ -47,6 +47,11 @@ REQUESTS = {
     "cancel_run": ("POST", f"/v1/runs/{RUN}/cancel", {"json": ORDER}),
     "pause_run": ("POST", f"/v1/runs/{RUN}/pause", {"json": ORDER}),
     "resume_run": ("POST", f"/v1/runs/{RUN}/resume", {"json": {"by": "x"}}),
+    "act_on_runs": (
+        "POST",
+        "/v1/runs/batch",
+        {"json": ORDER | {"action": "pause", "filter": {"state": "EXECUTING"}, "expected": 5}},
+    ),
     "list_approvals": ("GET", "/v1/approvals", {}),
     "list_turns": ("GET", f"/v1/runs/{RUN}/steps/data/turns", {}),
     "show_task": ("GET", f"/v1/runs/{RUN}/task", {}),
@@ -71,6 +76,12 @@ REQUESTS = {
 
 ALSO = {"edit_dead_letter": Role.CONTENTS}
 """A role that a route asks for besides those of the table."""
+
+ACTING_OR_LISTING = (
+    *("stop", "start", "submit_task", "upload_file"),
+    *("list_runs", "list_approvals", "list_audit", "act_on_runs"),
+)
+"""Routes that find nothing of their own tenant missing."""
 
 OF_NO_TENANT = {"list_agents"}
 """Routes whose answer is the same for every tenant."""
@@ -185,7 +196,7 @@ async def test_each_route_is_closed_to_the_same_role_of_another_tenant(gateway, 
         assert "other" in error["suggested_action"]
         if NEEDS[route].everywhere:
             error_of(await asked(gateway, route, ring[f"acme-{role}"]), 403)
-        elif route not in {"stop", "start", "submit_task", "upload_file", "list_runs", "list_approvals", "list_audit"}:
+        elif route not in ACTING_OR_LISTING:
             hidden = await asked(gateway, route, ring[f"other-{role}"], tenant="other")
             assert hidden.status_code == 404, "its own tenant has no such thing"
 
