@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Entry] = {
     "stops": Entry("kill_switch:stops", "List what is stopped, by whom and why."),
     "topics": Entry("topics:app", "List topics with their rates, consumer groups and lag."),
     "dlq": Entry("dlq:app", "List, show, edit, redrive and discard dead letters."),
+    "notify": Entry("notify:app", "Test channels of notifications, and list those that were given up."),
     "rebuild": Entry("rebuild:rebuild", "Rebuild the blackboard from the Kafka logs."),
     "keys": Entry("keys:app", "Create keys, and sign commands with them."),
     "mcp": Entry("mcp:mcp", "Serve the swarm to MCP clients."),

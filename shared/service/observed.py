@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
 from shared.bus import Deliverer, KeyedConsumer
-from shared.bus.admin import begin_at_end
-from shared.bus.observer import Observer
 from shared.config import Settings
 from shared.service.http import check_dependencies
 
@@ -24,6 +22,8 @@ def consumer_of(
     """Return the consumer of the service's topics, and of those it observes."""
     if observed is None:
         return KeyedConsumer(deliver.broker, topics, group, deliver, settings)
+    from shared.bus.observer import Observer  # noqa: PLC0415 -- few services observe
+
     observer = Observer(deliver, frozenset(topics), observed.watch)
     return KeyedConsumer(deliver.broker, [], group, observer, settings, observed.pattern)
 
@@ -34,6 +34,8 @@ def check_of(group: str, observed: Observed | None) -> Callable[[Settings], Coro
     async def check(settings: Settings) -> None:
         await check_dependencies(settings)
         if observed is not None:
+            from shared.bus.admin.beginning import begin_at_end  # noqa: PLC0415 -- as above
+
             await begin_at_end(settings, group, observed.pattern)
 
     return check

@@ -25,7 +25,7 @@ from services.notifier.watching import Watcher
 from shared import blackboard, bus
 from shared.blackboard.notices import Notices
 from shared.bus import Deliverer, KeyedConsumer, encode, publish
-from shared.bus.admin import begin_at_end
+from shared.bus.admin.beginning import begin_at_end
 from shared.bus.groups import NOTIFIER, observed, table_of
 from shared.bus.observer import Observer
 from shared.notify import read_notify

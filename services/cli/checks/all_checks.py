@@ -9,6 +9,7 @@ from services.cli.checks.check_result import CheckResult, warn
 from services.cli.checks.decisions import check_decisions
 from services.cli.checks.endpoints import check_endpoints
 from services.cli.checks.kafka import check_kafka
+from services.cli.checks.notifications import check_notifications
 from services.cli.checks.stores import check_stores
 from services.cli.checks.tools import check_tools
 from services.cli.checks.variables import check_variables
@@ -32,6 +33,7 @@ async def run_checks(environment: Mapping[str, str]) -> list[CheckResult]:
         timed("stores", check_stores(settings)),
         timed("endpoints", check_endpoints(settings, environment)),
         timed("tools", check_tools(settings)),
+        timed("notifications", check_notifications(environment)),
     )
     return [
         *found,

@@ -1,6 +1,5 @@
 """Inspection of Kafka: connectivity, topic contents, consumer lag and skipped batches."""
 
-from shared.bus.admin.beginning import begin_at_end
 from shared.bus.admin.cluster import KafkaSurvey, newest, survey
 from shared.bus.admin.connectivity import await_kafka
 from shared.bus.admin.history import Ends, ends, partition_counts, read_topic, stream
@@ -15,7 +14,6 @@ __all__ = [
     "Lookup",
     "TopicReader",
     "await_kafka",
-    "begin_at_end",
     "ends",
     "follow_skips",
     "newest",

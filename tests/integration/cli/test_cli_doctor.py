@@ -77,7 +77,7 @@ def test_a_running_swarm_has_nothing_that_fails(swarm, request, monkeypatch):
         assert "as declared in infra/topics.toml" in only(found, "topics", "ok")
     else:  # the embedded broker makes topics that are asked for with 4 partitions, whatever is wanted
         assert {name for name in found if name.startswith("topic")} == {f"topic {name}" for name in WIDE}
-    assert ("all 8 consumer groups have members" if real else "does not report members") in only(found, "groups", "ok")
+    assert ("all 9 consumer groups have members" if real else "does not report members") in only(found, "groups", "ok")
     shown = CliRunner().invoke(app, ["doctor"])
     assert shown.exit_code == 0
     assert "ok   kafka: 1 broker at" in shown.stdout

@@ -77,9 +77,9 @@ ONLY_WHERE_USED = {"google.protobuf", "opentelemetry.exporter", "requests"}
 @pytest.mark.parametrize(
     ("program", "most", "also"),
     [
-        ("import services.research.__main__, shared.agent.serve", 1_320, {"fastapi"}),
-        ("import services.gateway.__main__", 1_330, set()),
-        ("import services.orchestrator.__main__", 1_200, {"fastapi"}),
+        ("import services.research.__main__, shared.agent.serve", 1_340, {"fastapi"}),
+        ("import services.gateway.__main__", 1_350, set()),
+        ("import services.orchestrator.__main__", 1_215, {"fastapi"}),
         ("import services.timekeeper.__main__", 1_190, {"fastapi"}),
     ],
 )
