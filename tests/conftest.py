@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 
 def pytest_addoption(parser):
     parser.addoption("--kafka", choices=["embedded", "real"], default="embedded", help="which broker tests use")
+    parser.addoption("--pictures", action="store_true", help="take the pictures of the documentation again")
 
 
 def pytest_configure(config):

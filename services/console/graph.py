@@ -35,7 +35,9 @@ class Node:
     @property
     def caption(self) -> str:
         """Agent and status."""
-        return f"{self.agent[: LABEL - 10]} · {self.status}"
+        fits = LABEL + 4 - len(self.status)
+        agent = self.agent if len(self.agent) <= fits else self.agent[: fits - 1] + "…"
+        return f"{agent} · {self.status}"
 
 
 @dataclass(frozen=True, slots=True)
