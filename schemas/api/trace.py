@@ -68,6 +68,7 @@ class RunTrace(Part):
     older: str | None = Field(
         None, description="Of a page: the `before` of the page with the events before these; null if there are none."
     )
+    newest: str | None = Field(None, description="Of a page: id of its last event, after which it can be followed.")
 
 
 class TurnSummary(Part):

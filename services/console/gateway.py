@@ -164,15 +164,13 @@ class Gateway:
 
     @asynccontextmanager
     async def opened(
-        self, path: str, params: Mapping[str, str] | None = None, **headers: str
+        self, path: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[httpx.Response]:
         """Open an answer that is read piece by piece: a file, a stream of events. Raises GatewayFailure."""
-        key = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        about = {**(headers or {}), **({"Authorization": f"Bearer {self.key}"} if self.key else {})}
         whose = {"tenant": self.tenant} if self.tenant else {}
         try:
-            async with self.http.stream(
-                "GET", path, params={**(params or {}), **whose}, headers=key | headers
-            ) as answer:
+            async with self.http.stream("GET", path, params={**(params or {}), **whose}, headers=about) as answer:
                 if not answer.is_success:
                     raise GatewayFailure(answer.status_code, _error_of(answer, await _bounded(answer)))
                 yield answer

@@ -2,7 +2,7 @@
 
 | attack | answer |
 |---|---|
-| text that a browser would run or load | a content security policy that allows only the console's own stylesheet |
+| text that a browser would run or load | a content security policy that allows only the console's own files |
 | a page that frames the console | `frame-ancestors 'none'` |
 | a page whose name is rebound to this address | 421: the Host is not the console's |
 | a form that a page of another origin sends | 403, before it is read; a form needs the visitor's token, too |
@@ -23,8 +23,8 @@ READS = frozenset({"GET", "HEAD"})
 STATIC = "/static/"
 
 HEADERS: Mapping[str, str] = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.console.failures import register_failures
 from services.console.gateway import connect
 from services.console.identity import Identity
+from services.console.live import Feeds
 from services.console.pages import environment
 from services.console.protection import Protection
 from services.console.routes import ROUTERS
@@ -56,7 +57,7 @@ def application(settings: Settings, own: ConsoleSettings) -> ASGIApp:
 def pages_of(connections: Connections, lifespan: Any) -> ASGIApp:
     """The pages and the stylesheet, protected on the outside: the page of a defect has the headers, too."""
     app = FastAPI(title="Waggle console", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.connections = connections
+    app.state.connections, app.state.feeds = connections, Feeds()
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC))
@@ -68,8 +69,9 @@ def pages_of(connections: Connections, lifespan: Any) -> ASGIApp:
 
 def _lifespan(sentinel: Sentinel, connections: Connections) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        await app.state.feeds.close()
         await connections.http.aclose()
         if connections.identity is not None:
             await connections.identity.close()

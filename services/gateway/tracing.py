@@ -26,7 +26,8 @@ async def read_trace_page(parts: Parts, snapshot: RunSnapshot, events: int, befo
     progress = fold_page(snapshot.run, _known(page.events), newest=before is None)
     journals = await journals_of_page(parts, snapshot, progress)
     trace = trace_of(snapshot, progress, journals, partial=True)
-    return trace.model_copy(update={"older": page.older})
+    newest = page.events[-1].id if page.events else None
+    return trace.model_copy(update={"older": page.older, "newest": newest})
 
 
 def _known(events: Iterable[LiveEvent]) -> Sequence[RunEvent]:

@@ -74,6 +74,8 @@ class Gateway:
         if request.method != "GET":
             return httpx.Response(202, json={"run_id": RUN, "tenant": "default", "message_id": "m"})
         what = request.url.path.removeprefix("/v1/").removeprefix(f"runs/{RUN}").strip("/") or "run"
+        if what == "events":
+            return _failed(404, ErrorInfo(code="unknown_run", message=self.text))
         if what.startswith("files/"):
             return stored_file(what.removeprefix("files/"), self.text)
         if what in PARTS:

@@ -103,6 +103,8 @@ PAGES: tuple[Shown, ...] = (
 """The table. `route` as the console declares it; empty for an address without one."""
 
 NO_PAGES: Mapping[str, str] = {
+    "/runs/{run_id}/live": "a stream",
+    "/overview/live": "a stream",
     "/runs/{run_id}/files/{sha256}/image": "an image",
     "/runs/{run_id}/files/{sha256}/download": "a download",
     "/login/provider": "leads to the identity provider: test_provider_login.py",

@@ -1,27 +1,22 @@
 """One run: its page, and the orders that an operator gives it."""
 
 import asyncio
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from schemas.api.runs import RunView
-from schemas.api.trace import RunTrace
 from schemas.error import ErrorInfo
 from schemas.message import Id
-from services.console.actions import ACTIONS, Action, offered, send
+from services.console.actions import ACTIONS, ENDED, Action, offered, send
 from services.console.gateway import Gateway, GatewayFailure
-from services.console.graph import graph_of
 from services.console.pages import failure_page, page, path, see_other
 from services.console.questions import Question
-from services.console.timeline import timeline_of
+from services.console.run_page import EVENTS, shown_parts
 from services.console.visitor import Visitor, VisitorDep
 
 router = APIRouter()
-
-EVENTS = 200
-"""Events on a page of the timeline."""
 
 RunId: TypeAlias = Annotated[Id, Path()]
 Position: TypeAlias = Annotated[str, Query(pattern=r"^(\d{1,20}-\d{1,20})?$")]
@@ -44,22 +39,9 @@ async def show_run(visitor: VisitorDep, run_id: RunId, before: Position = "", no
         result=result,
         questions=Question.all_of(run),
         actions=offered(run, stopped=stopped),
+        follows=not before and (run.state not in ENDED or run.settling),
         notice=_notice(notice),
     )
-
-
-def shown_parts(run: RunView, trace: RunTrace) -> dict[str, Any]:
-    """Return what the parts of the page that change with the run show."""
-    steps = {step.id: step for step in run.steps}
-    planned = run.plan.steps if run.plan else []
-    return {
-        "run": run,
-        "trace": trace,
-        "steps": steps,
-        "graph": graph_of(planned, steps),
-        "works": timeline_of(trace),
-        "before": "",
-    }
 
 
 async def is_stopped(gateway: Gateway, run_id: str) -> bool | None:

@@ -1,0 +1,134 @@
+"""Readers of live pages: a run by its events at the gateway, and the overview by asking again."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from schemas.api.runs import RunView
+from services.console.actions import ENDED
+from services.console.gateway import Gateway, GatewayFailure, run_path
+from services.console.live import Publish, Update
+from services.console.overview import overview_of
+from services.console.pages import environment
+from services.console.run_page import EVENTS, shown_parts
+
+QUIET = 0.2
+"""Seconds that events are gathered before the page is made from them."""
+
+BETWEEN = 1.0
+"""Least seconds between two updates of a run."""
+
+RETRY = 1.0
+"""Seconds until a stream of the gateway that has broken is opened again."""
+
+POLL = 3.0
+"""Seconds between two looks at the overview."""
+
+_ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
+"""Time of pages that are only compared: how long ago something was is no change."""
+
+_FINAL = frozenset({401, 403, 404, 409})
+"""Answers that asking again does not change."""
+
+_START = 64
+"""Bytes of a line that are looked at: ids are short, data is not needed."""
+
+
+async def follow_run(gateway: Gateway, run_id: str, publish: Publish) -> None:
+    """Publish the state of a run whenever it changes, until it is over."""
+    position = "0"
+    while True:
+        try:
+            over, position = await _show(gateway, run_id, publish)
+            if over:
+                return
+            async with gateway.opened(run_path(run_id, "events"), headers={"Last-Event-ID": position}) as answer:
+                await _follow(gateway, run_id, answer, publish)
+        except GatewayFailure as failure:
+            if failure.status in _FINAL:
+                return
+        await asyncio.sleep(RETRY)
+
+
+async def _follow(gateway: Gateway, run_id: str, answer: httpx.Response, publish: Publish) -> None:
+    """Publish the state after events, until the stream ends."""
+    changed = asyncio.Event()
+    reading = asyncio.create_task(_note(answer, changed))
+    try:
+        while not reading.done():
+            await changed.wait()
+            await asyncio.sleep(QUIET)
+            changed.clear()
+            await _show(gateway, run_id, publish)
+            await asyncio.sleep(BETWEEN)
+        await reading
+    finally:
+        reading.cancel()
+
+
+async def _note(answer: httpx.Response, changed: asyncio.Event) -> None:
+    """Set `changed` after each event, and at the end."""
+    try:
+        async for line in _line_starts(answer):
+            if line.startswith(b"id:"):
+                changed.set()
+    finally:
+        changed.set()
+
+
+async def _line_starts(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield the first bytes of each line. Only a line feed ends one: separators within a text do not."""
+    rest = b""
+    async for chunk in answer.aiter_bytes():
+        *lines, rest = (rest + chunk).split(b"\n")
+        rest = rest[:_START]
+        for line in lines:
+            yield line
+
+
+async def _show(gateway: Gateway, run_id: str, publish: Publish) -> tuple[bool, str]:
+    """Publish the present state; return True if it is final, and the id of the last event."""
+    run, trace = await asyncio.gather(gateway.run(run_id), gateway.trace(run_id, EVENTS))
+    position = trace.newest or "0"
+    values = shown_parts(run, trace) | {"said": _said(run)}
+    publish(Update(f"{run.version}.{position}", _rendered("run/live.html", gateway, values)))
+    return run.state in ENDED and not run.settling, position
+
+
+def _said(run: RunView) -> str:
+    """Return the state in a sentence that screen readers speak when it changes."""
+    done = sum(step.status == "done" for step in run.steps)
+    state = run.state.replace("_", " ").lower()
+    return f"The run is {state}. {done} of {len(run.steps)} steps are done."
+
+
+async def follow_overview(gateway: Gateway, publish: Publish) -> None:
+    """Publish the overview whenever it has changed."""
+    last = ""
+    while True:
+        try:
+            values = await overview_of(gateway)
+        except GatewayFailure as failure:
+            if failure.status in _FINAL:
+                return
+        else:
+            html = _rendered("overview/live.html", gateway, values)
+            id = _digest(_rendered("overview/live.html", gateway, values, at=_ALWAYS))
+            if id != last:
+                publish(Update(id, html))
+            last = id
+        await asyncio.sleep(POLL)
+
+
+def _rendered(template: str, gateway: Gateway, values: dict[str, Any], at: datetime | None = None) -> str:
+    """Return fragments of a page; they have no forms, so that no visitor's token is in them."""
+    about = {"tenant": gateway.tenant, "now": at or datetime.now(UTC)}
+    return environment().get_template(template).render(about | values)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]

@@ -1,0 +1,147 @@
+"""Streams of fragments for pages that are open: a run, and the overview."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Hashable
+from contextlib import suppress
+from functools import partial
+from typing import Annotated, TypeAlias
+
+import structlog
+from fastapi import APIRouter, Header, Path, Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from schemas.message import Id
+from services.console.gateway import GatewayFailure
+from services.console.live import Feeds, Full, Reader, Update
+from services.console.live_pages import follow_overview, follow_run
+from services.console.visitor import Visitor, VisitorDep
+
+log = structlog.get_logger()
+router = APIRouter()
+
+CHECK = 2.0
+"""Seconds between two looks at the session: a stream ends that much after the log-out, at most."""
+
+ALIVE = 10.0
+"""Seconds without an update after which a comment is sent, so that a browser that is gone is noticed."""
+
+SEND_WITHIN = 10.0
+"""Seconds within which a browser must take what is sent; a slower one is dropped and may reconnect."""
+
+_OVER = b"event: over\ndata: over\n\n"
+"""Event after which the page does not reconnect."""
+
+RunId: TypeAlias = Annotated[Id, Path()]
+LastId: TypeAlias = Annotated[str, Header(alias="Last-Event-ID")]
+
+
+@router.get("/runs/{run_id}/live")
+async def stream_run(request: Request, visitor: VisitorDep, run_id: RunId, last_event_id: LastId = "") -> Response:
+    """The parts of a run's page that change, whenever they do."""
+    if await _is_refused(visitor.gateway.run(run_id)):
+        return Response(status_code=204)  # the page stays as it is
+    read = partial(follow_run, visitor.gateway, run_id)
+    return _stream(request, visitor, ("run", run_id), read, last_event_id)
+
+
+@router.get("/overview/live")
+async def stream_overview(request: Request, visitor: VisitorDep, last_event_id: LastId = "") -> Response:
+    """The parts of the overview and of the inbox that change."""
+    if await _is_refused(visitor.gateway.know_me()):
+        return Response(status_code=204)
+    return _stream(request, visitor, ("overview",), partial(follow_overview, visitor.gateway), last_event_id)
+
+
+async def _is_refused(question: Awaitable[object]) -> bool:
+    """Return True if the gateway refuses this visitor. While it cannot be reached, the reader retries."""
+    try:
+        await question
+    except GatewayFailure as failure:
+        return failure.status < 500
+    return False
+
+
+def _stream(request: Request, visitor: Visitor, subject: tuple[Hashable, ...], read: Reader, last: str) -> Response:
+    feeds: Feeds = request.app.state.feeds
+    key = (visitor.key, visitor.tenant, *subject)
+    return Stream(_messages(feeds, key, read, visitor, last))
+
+
+async def _messages(feeds: Feeds, key: Hashable, read: Reader, visitor: Visitor, last: str) -> AsyncGenerator[bytes]:
+    """Yield updates until there is nothing more to come, or the visitor has logged out."""
+    try:
+        async with feeds.joined(key, read) as listener:
+            checked = spoke = time.monotonic()
+            while True:
+                update = await listener.next(CHECK)
+                now = time.monotonic()
+                if now - checked >= CHECK:
+                    checked = now
+                    if await visitor.sessions.key_of(visitor.secret) != visitor.key:
+                        yield _OVER
+                        return
+                if update is not None and update.id != last:
+                    last, spoke = update.id, now
+                    yield _encoded(update)
+                elif now - spoke >= ALIVE:
+                    spoke = now
+                    yield b": nothing new\n\n"
+                if listener.over and update is None:
+                    if not listener.failed:
+                        yield _OVER
+                    return
+    except Full:
+        return
+
+
+def _encoded(update: Update) -> bytes:
+    """Return the update as a server-sent event."""
+    lines = update.html.replace("\r", " ").split("\n")
+    data = "".join(f"data: {line}\n" for line in lines if line.strip())
+    return f"id: {update.id}\n{data}\n".encode(errors="replace")
+
+
+class Stream(Response):
+    """Server-sent events. A browser that does not take them in time is dropped."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, messages: AsyncGenerator[bytes]) -> None:
+        super().__init__(headers={"X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._messages = messages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the end of the messages, or until the browser is gone."""
+        assert scope["type"] == "http", "a response to one"
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        sending = asyncio.create_task(self._send(send))
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # the process stops: the browser reconnects to another one
+            log.info("live_stream_ended_by_stop")
+        sending.cancel()
+        leaving.cancel()
+        await asyncio.gather(sending, leaving, return_exceptions=True)
+        with suppress(TimeoutError, OSError):
+            await _within(send, {"type": "http.response.body", "body": b""})
+
+    async def _send(self, send: Send) -> None:
+        try:
+            async for message in self._messages:
+                await _within(send, {"type": "http.response.body", "body": message, "more_body": True})
+        finally:
+            await self._messages.aclose()
+
+
+async def _within(send: Send, message: Message) -> None:
+    async with asyncio.timeout(SEND_WITHIN):
+        await send(message)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
