@@ -54,8 +54,8 @@ class Knowledge:
     def __post_init__(self) -> None:
         """Start from the content of the handoff."""
         handoff = self.handoff
-        permissions = [each.answer for each in handoff.settled.values() if each.asked == "permission"]
-        words = [handoff.task_objective, *handoff.constraints, *permissions]
+        decided = [each.words for each in handoff.settled.values()]
+        words = [handoff.task_objective, *handoff.constraints, *decided]
         self._trusted = Trusted(sentences(words), tuple(handoff.destinations))
         self.effects = Effects(handoff)
         self.taint = Taint([*origins(handoff), *(tool.source for tool in self.tools if tool.source)])
