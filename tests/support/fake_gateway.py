@@ -37,6 +37,7 @@ from schemas.error import ErrorInfo
 from schemas.plan import AgentCard, Plan, PlannedStep, ToolCard
 from schemas.skip import BatchSkipped
 from schemas.step import Output
+from schemas.stop import WorkStopped
 from schemas.task import Attachment, Result, StepSummary, Task
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -53,6 +54,7 @@ class Script:
         self.files = {}
         self.pages = []
         self.approvals = []
+        self.stops = {}
         self.refusal = None
         self.key, self.shown = None, set()
         self.cut_after = None
@@ -284,8 +286,25 @@ def app_of(script):
         place = {"topic": topic, "partition": partition, "first": first, "end": first + 3}
         return built(BatchSkipped, place | {"by": by, "reason": reason, "at": START})
 
+    serve_stops(app, script)
     serve_dead_letters(app, script)
     return app
+
+
+def serve_stops(app, script):
+    @app.put("/v1/stops/{scope}")
+    async def stop(scope: str, request: Request):
+        order = await order_of(requests.ReasonedRequest, request)
+        script.stops[scope] = WorkStopped(scope=scope, at=START, **order)
+        return script.stops[scope]
+
+    @app.delete("/v1/stops/{scope}")
+    async def release(scope: str):
+        return requests.Released(scope=scope, was=script.stops.pop(scope, None))
+
+    @app.get("/v1/stops")
+    async def stops():
+        return list(script.stops.values())
 
 
 def serve_dead_letters(app, script):

@@ -12,7 +12,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from infra.probe import free_port, listens
-from tests.support.fake_gateway import RUN, view
+from tests.support.fake_gateway import RUN, dead_letter, view
 
 ROOT = Path(__file__).parents[3]
 COMMAND = ["-m", "services.cli", "mcp"]
@@ -23,20 +23,95 @@ def client(gateway):
     """A client of `waggle mcp`, which talks to the scripted gateway."""
 
     @asynccontextmanager
-    async def connected():
-        args = [*COMMAND, "--gateway", gateway.url]
+    async def connected(*allowed):
+        args = [*COMMAND, "--gateway", gateway.url, *(part for each in allowed for part in ("--allow", each))]
         async with Client(StdioServerParameters(command=sys.executable, args=args, cwd=ROOT)) as found:
             yield found
 
     return connected
 
 
-async def test_a_client_can_list_the_tools(client):
+ALL = {
+    "submit_task",
+    "list_runs",
+    "list_agents",
+    "list_questions",
+    "run_status",
+    "follow_run",
+    "get_result",
+    "cancel_run",
+}
+DECIDING = {"answer_question", "withdraw_answer", "delegate_question", "apply_dry_run"}
+
+
+async def test_a_client_is_offered_no_tool_that_decides_or_operates_unless_it_is_allowed(client):
     async with client() as found:
         tools = {tool.name: tool for tool in (await found.list_tools()).tools}
-        assert tools.keys() == {"submit_task", "run_status", "follow_run", "get_result", "cancel_run"}
+        assert tools.keys() == ALL
         assert tools["cancel_run"].annotations.destructive_hint
-        assert "waggle approvals" in found.instructions
+        assert tools["list_questions"].annotations.read_only_hint
+        assert "a person answers with `waggle inbox`, not you" in found.instructions
+    async with client("decide") as found:
+        tools = {tool.name: tool for tool in (await found.list_tools()).tools}
+        assert tools.keys() == ALL | DECIDING
+        assert tools["answer_question"].annotations.destructive_hint
+        assert "Never decide yourself" in " ".join(found.instructions.split())
+        answers = tools["answer_question"].input_schema["$defs"]["Reply"]["enum"]
+        assert set(answers) == {"approve", "edit", "respond", "reject", "skip"}
+
+
+async def test_a_person_s_decisions_are_passed_on_with_their_types(client, script):
+    script.add_waiting()
+    about = {"run_id": RUN, "question_id": "q1"}
+    async with client("decide") as found:
+        edit = {"answer": "edit", "arguments": {"to": ["a@example.org"], "n": 2}, "digest": "d" * 64}
+        for tool, arguments in (
+            ("answer_question", about | edit),
+            ("withdraw_answer", about),
+            ("delegate_question", about | {"to": "ben"}),
+            ("apply_dry_run", {"run_id": RUN, "digest": "e" * 64}),
+        ):
+            assert not (await found.call_tool(tool, arguments)).is_error
+        wrong = await found.call_tool("answer_question", about | {"answer": "maybe"})
+        assert wrong.is_error
+        script.refusal_of_command = (409, "not_awaited", "the answer is not taken: another group", "GET the run")
+        refused = await found.call_tool("answer_question", about | {"answer": "approve"})
+        assert "another group; GET the run" in refused.content[0].text
+    by = {"by": "an MCP client"}
+    order = {"request_id": "q1", "decision": "edit", "answer": "", "arguments": edit["arguments"], "digest": "d" * 64}
+    assert script.commands == [
+        (RUN, "decisions", by | order),
+        (RUN, "decisions/withdraw", by | {"request_id": "q1"}),
+        (RUN, "decisions/delegate", by | {"request_id": "q1", "to": "ben"}),
+        (RUN, "carry-out", by | {"digest": "e" * 64}),
+    ]
+
+
+async def test_an_operator_s_tools_stop_pause_and_handle_dead_letters(client, script):
+    script.add()
+    script.dead = {"tasks.dlt/0/17": dead_letter("tasks.dlt/0/17")}
+    letter = {"name": "tasks.dlt/0/17", "reason": "fixed"}
+    async with client("operate") as found:
+        for tool, arguments in (
+            ("pause_run", {"run_id": RUN, "reason": "look"}),
+            ("resume_run", {"run_id": RUN}),
+            ("stop_work", {"scope": "agent:research", "reason": "loops"}),
+            ("lift_stop", {"scope": "agent:research"}),
+            ("list_stops", {}),
+            ("list_topics", {}),
+            ("list_dead_letters", {"topic": "tasks", "limit": 5}),
+            ("show_dead_letter", {"name": "tasks.dlt/0/17"}),
+            ("redrive_dead_letter", letter),
+            ("discard_dead_letter", letter),
+            ("edit_dead_letter", letter | {"value": {"objective": "count"}}),
+        ):
+            answer = await found.call_tool(tool, arguments)
+            assert not answer.is_error, (tool, answer.content)
+    assert [verb for _, verb, _ in script.commands] == ["pause", "resume"]
+    assert script.searches == [{"topic": "tasks", "limit": "5"}]
+    assert [verb for _, verb, _ in script.orders] == ["redrive", "discard", "edit"]
+    assert script.orders[-1][2]["dry_run"], "an edit is only checked unless it is asked for"
+    assert script.stops == {}
 
 
 async def test_a_task_is_handed_in_once_for_a_key(client, script):
@@ -94,7 +169,7 @@ async def test_an_impossible_request_is_an_error_that_says_how_to_fix_it(client,
     async with client() as found:
         unknown = await found.call_tool("run_status", {"run_id": "no-such"})
         assert unknown.is_error
-        assert "there is no such run" in unknown.content[0].text
+        assert "this tenant has no run no-such" in unknown.content[0].text
         script.runs[RUN] = view("EXECUTING")
         early = await found.call_tool("get_result", {"run_id": RUN})
         assert early.is_error
