@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from infra.generated import write_or_check
-from reference import cli, errors, http_api, messages, metrics, services, settings, states
+from reference import actions, cli, errors, http_api, messages, metrics, services, settings, states
 
-SOURCES = (settings, metrics, cli, http_api, errors, states, messages, services)
+SOURCES = (settings, metrics, cli, actions, http_api, errors, states, messages, services)
 
 
 def pages() -> dict[Path, str]:

@@ -54,7 +54,7 @@ class Script:
         self.files = {}
         self.pages = []
         self.approvals = []
-        self.stops = {}
+        self.stops, self.turns = {}, {}
         self.refusal = None
         self.key, self.shown = None, set()
         self.cut_after = None
@@ -247,6 +247,10 @@ def app_of(script):
     @app.get("/v1/runs/{run_id}/trace")
     async def trace(run_id: str):
         return script.traces.get(run_id) or unknown_run(run_id)
+
+    @app.get("/v1/runs/{run_id}/steps/{step_id}/turns")
+    async def turns(run_id: str, step_id: str):
+        return script.turns.get(step_id) or refused(404, "unknown_step", f"no agent has started a step {step_id}")
 
     @app.get("/v1/runs/{run_id}/events")
     async def events(run_id: str, request: Request):

@@ -34,7 +34,7 @@ from schemas.api.dead_letters import (
 from schemas.api.runs import ApprovalPage, ApprovalView, RunPage, RunSummary, RunView
 from schemas.api.tasks import TaskAccepted
 from schemas.api.topics import TopicLag
-from schemas.api.trace import RunTrace, Turn
+from schemas.api.trace import RunTrace, Turn, TurnPage
 from schemas.dead import DeadLetterHandled
 from schemas.plan import AgentCard
 from schemas.skip import BatchSkipped
@@ -123,6 +123,12 @@ class Gateway:
     def trace(self, run_id: str) -> RunTrace:
         """Return the work of a run so far."""
         return self._one(RunTrace, "GET", _run(run_id, "trace"))
+
+    def turns(self, run_id: str, step_id: str) -> TurnPage:
+        """Return the latest turns of a step, of the planner or of the reviewer."""
+        return self._one(
+            TurnPage, "GET", f"{_run(run_id)}/steps/{quote(step_id, safe='')}/turns", params={"limit": "200"}
+        )
 
     def turn(self, run_id: str, step_id: str, turn: int, **which: str) -> Turn:
         """Return the request and the reply of a turn. `which`: `thought`, `handoff_id`."""

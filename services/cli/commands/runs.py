@@ -1,13 +1,19 @@
-"""Commands that read runs: `waggle status`, `result`, `runs`; and `waggle agents`."""
+"""Commands that read runs: `waggle status`, `result`, `runs`; and `waggle agents` and `tools`."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from schemas.api.runs import RunView
+from schemas.api.trace import TurnPage
 from schemas.event import State
+from schemas.plan import AgentCard, Risk
+from schemas.progress import PERSON
 from schemas.task import Result
+from services.cli.api.answers import NotFoundError
 from services.cli.api.client import Gateway
 from services.cli.api.files import place_for, save
 from services.cli.exit_codes import ENDED, Exit
@@ -15,7 +21,8 @@ from services.cli.open_questions import questions_of
 from services.cli.options import RunArgument
 from services.cli.session import Session, gateway_command
 from services.cli.show.question import show_waiting
-from services.cli.show.render import show_agents, show_result, show_runs, show_status
+from services.cli.show.render import show_agents, show_result, show_runs, show_status, show_tools
+from services.cli.show.turns import show_turns
 
 SaveOption = Annotated[
     Path | None,
@@ -67,15 +74,32 @@ def saved_files(client: Gateway, found: Result, folder: Path | None) -> list[Pat
     return save(client, found.artefacts, folder) if folder and found.artefacts else None
 
 
+ContextOption = Annotated[
+    bool, typer.Option("--context", help="Also list what each agent saw: its turns, with the command that shows each.")
+]
+
+
 @gateway_command
-def status(session: Session, run: RunArgument) -> None:
-    """Show a run's state, reason, steps, cost, and pending question."""
+def status(session: Session, run: RunArgument, context: ContextOption = False) -> None:
+    """Show a run's state, reason, steps, cost, and open questions."""
     found = session.client.run(run)
-    session.screen.answer(found, lambda: _show(session, found))
+    turns = turns_of(session.client, run) if context else []
+    document = found.model_dump(mode="json") | ({"context": turns} if context else {})
+    session.screen.answer(document, lambda: _show(session, found, turns))
 
 
-def _show(session: Session, run: RunView) -> None:
+def turns_of(client: Gateway, run: str) -> list[TurnPage]:
+    """Return the latest turns of the planner, of each step that was started, and of the reviewer."""
+    found = []
+    for work in client.trace(run).works:
+        with suppress(NotFoundError):  # no agent has started it yet
+            found += [client.turns(run, work.id)] if work.agent != PERSON else []
+    return found
+
+
+def _show(session: Session, run: RunView, turns: list[TurnPage]) -> None:
     show_status(session.screen, run)
+    show_turns(session.screen, run.run_id, turns)
     if run.state is State.WAITING_HUMAN or questions_of(run):
         show_waiting(session.screen, run)
 
@@ -99,3 +123,20 @@ def agents(session: Session) -> None:
     """List the agents with their tools and the tools' risks."""
     found = session.client.agents()
     session.screen.answer(found, lambda: show_agents(session.screen, found))
+
+
+@gateway_command
+def tools(session: Session) -> None:
+    """List the tools with their risk, their origin, and the agents that have them."""
+    found = tools_of(session.client.agents())
+    session.screen.answer(found, lambda: show_tools(session.screen, found))
+
+
+def tools_of(agents: Iterable[AgentCard]) -> list[dict[str, Any]]:
+    """Return each tool once, riskiest first, then by name, with its agents."""
+    found: dict[str, dict[str, Any]] = {}
+    for agent in agents:
+        for tool in agent.tools:
+            found.setdefault(tool.name, tool.model_dump(mode="json") | {"agents": []})["agents"].append(agent.name)
+    risks = list(Risk)
+    return sorted(found.values(), key=lambda each: (-risks.index(Risk(each["risk"])), each["name"]))

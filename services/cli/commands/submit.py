@@ -1,6 +1,5 @@
 """`waggle submit`: submit a task, watch the run, show its result."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ from uuid import uuid4
 import typer
 from pydantic import ValidationError
 
-from schemas.task import Attachment, Priority, Shape, Task, TaskContext
+from schemas.task import Attachment, Priority, Shape, Task
 from services.cli import watcher
 from services.cli.api import files
 from services.cli.commands.runs import SaveOption, exit_with_result
@@ -17,6 +16,7 @@ from services.cli.exit_codes import CommandError, Exit
 from services.cli.session import Session, gateway_command
 from services.cli.show.live import Silence, view_for
 from services.cli.show.question import show_waiting
+from services.cli.task_options import Limits, Scope, text_from_stdin
 from services.cli.terminal import one_line
 from services.cli.times import parse_time
 
@@ -47,9 +47,6 @@ DeadlineOption = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Time by which the run must end, such as 2026-03-31T17:00; else it fails."),
 ]
-SecondsOption = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="Time limit of the run in seconds. Default: the tenant's limit.")
-]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Call reading tools only, and list the other calls.")]
 SessionOption = Annotated[
     str | None, typer.Option("--session", metavar="ID", help="Id of the conversation that the task belongs to.")
@@ -72,6 +69,8 @@ OnTroubleOption = Annotated[
 def submit(
     session: Session,
     text: TextArgument,
+    scope: Scope,
+    limits: Limits,
     attach: AttachOption = None,
     shape: ShapeOption = None,
     agent: AgentOption = None,
@@ -79,7 +78,6 @@ def submit(
     destination: DestinationOption = None,
     key: KeyOption = None,
     deadline: DeadlineOption = None,
-    seconds: SecondsOption = None,
     priority: Annotated[Priority, typer.Option(help="Priority relative to your other tasks.")] = Priority.NORMAL,
     on_trouble: OnTroubleOption = OnTrouble.FAIL,
     dry_run: DryRunOption = False,
@@ -91,13 +89,16 @@ def submit(
 
     Example: waggle submit "What stands out in these figures?" --attach sales.csv
     """
+    if text == scope.background == "-":
+        raise CommandError("stdin is either the objective or the context", "give one of them as text", code=Exit.USAGE)
     fields: dict[str, object] = {
-        "objective": _from_stdin() if text == "-" else text,
+        "objective": text_from_stdin() if text == "-" else text,
         "shape": shape or (Shape.SINGLE if agent else Shape.AUTO),
         "agent": agent,
         "constraints": constraint or [],
         "destinations": destination or [],
-        "budget": {} if seconds is None else {"seconds": seconds},
+        "budget": limits.budget,
+        **scope.fields,
         "deadline": parse_time(deadline) if deadline else None,
         "tenant": session.client.tenant,
         "priority": priority,
@@ -116,13 +117,6 @@ def submit(
         session.screen.answer(accepted, f"Submitted as {run}. Follow with: waggle watch {run}")
 
 
-def _from_stdin() -> str:
-    try:
-        return sys.stdin.read()
-    except UnicodeDecodeError:
-        raise CommandError("stdin is not UTF-8 text", "attach it as a file: --attach PATH", code=Exit.USAGE) from None
-
-
 def _validated(fields: dict[str, object]) -> Task:
     """Return the task with these fields. Raises CommandError that names the invalid field."""
     try:
@@ -136,7 +130,8 @@ def _validated(fields: dict[str, object]) -> Task:
 
 def with_files(task: Task, attachments: list[Attachment]) -> Task:
     """Return the task with attachments."""
-    return task.model_copy(update={"context": TaskContext(attachments=attachments)}) if attachments else task
+    context = task.context.model_copy(update={"attachments": attachments})
+    return task.model_copy(update={"context": context}) if attachments else task
 
 
 def _await_result(session: Session, run_id: str, save_to: Path | None) -> None:

@@ -1,8 +1,9 @@
 """Results, runs and lists, printed for a person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -153,6 +154,16 @@ def show_agents(screen: Screen, agents: Sequence[AgentCard]) -> None:
             screen.say(f"  {one_line(tool.name)} ({tool.risk.value} risk): {one_line(tool.description, 100)}")
     if not agents:
         screen.say("No agent has started yet. Start the swarm with: waggle up")
+
+
+def show_tools(screen: Screen, tools: Sequence[Mapping[str, Any]]) -> None:
+    """Print a table of tools with their risks and their agents."""
+    table = plain_table("tool", "risk", "origin", "agents", "description", right=99)
+    for tool in tools:
+        agents = ", ".join(map(one_line, tool["agents"]))
+        origin = one_line(tool["source"] or "built in")
+        table.add_row(one_line(tool["name"]), tool["risk"], origin, agents, one_line(tool["description"], 60))
+    screen.say(table if tools else "No agent has started yet. Start the swarm with: waggle up")
 
 
 def models(names: Sequence[str]) -> str:

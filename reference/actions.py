@@ -1,0 +1,317 @@
+"""docs/actions.md: every action and the way to it from the console, the command line, HTTP, Kafka and MCP.
+
+One literal table; `tests/contract/test_actions_everywhere.py` compares it with the code.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from reference.blocks import table
+
+PAGE = Path("docs/actions.md")
+_HEAD = """\
+# Actions
+
+Every action, and the way to it: in the console a page or form, on the command line a command, over HTTP the name of an
+[operation](http-api.md), over Kafka a [type of message](schemas.md), over MCP a
+[tool](mcp.md#waggle-as-an-mcp-server). Where an action is not available, the table says why.
+
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The reason why an action is not available in one place."""
+
+    reason: str
+
+
+Way: TypeAlias = str | tuple[str, ...] | Absent
+
+_QUERY = Absent("a log answers no queries; a reader folds it by itself")
+_PEOPLE = Absent("contents are for people; here they would enter another model's context")
+_ONE_BY_ONE = Absent("one call handles one; a client repeats it")
+_ON_PURPOSE = Absent("on purpose: one answer is for one question, looked at")
+_READ_DLT = Absent("dead letters are the records of `<topic>.dlt`")
+_RECORDED = Absent("the gateway handles it and records it in `dead.actions`: a record alone would handle nothing")
+_LAST_RESORT = Absent("a last resort, for a person at the command line")
+
+_RUN, _ORDERS = "GET /runs/{run_id}", "POST /runs/{run_id}/orders"
+_QUESTION = "POST /runs/{run_id}/question"
+_LETTER = "/dead-letters/{topic}/{partition}/{offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """An action with its way in each place."""
+
+    name: str
+    console: Way
+    cli: Way
+    http: Way
+    kafka: Way
+    mcp: Way
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Return the ways in the order of the columns."""
+        return self.console, self.cli, self.http, self.kafka, self.mcp
+
+
+def _answer(reply: str, *commands: str) -> Action:
+    decided = "waggle.human-decided.v1"
+    return Action(
+        f"answer a question: {reply}", _QUESTION, ("decide", *commands), "decide_for_run", decided, "answer_question"
+    )
+
+
+def _local(name: str, command: str, reason: str) -> Action:
+    absent = Absent(reason)
+    return Action(name, absent, command, absent, absent, absent)
+
+
+ACTIONS = (
+    Action("submit a task", "POST /submit", "submit", "submit_task", "waggle.task.v1", "submit_task"),
+    Action(
+        "submit a task again",
+        "POST /runs/{run_id}/resubmit",
+        "submit",
+        "submit_task",
+        "waggle.task.v1",
+        "submit_task",
+    ),
+    Action(
+        "attach a file",
+        "POST /submit",
+        "submit",
+        "upload_file",
+        Absent("a task carries small texts; a larger file is uploaded over HTTP"),
+        Absent("a client passes texts in the objective"),
+    ),
+    Action("list runs", "GET /runs", "runs", "list_runs", _QUERY, "list_runs"),
+    Action("show a run", _RUN, "status", "show_run", "waggle.run-changed.v1", "run_status"),
+    Action("follow a run", _RUN, "watch", "follow_run", "waggle.run-changed.v1", "follow_run"),
+    Action("read a result", _RUN, "result", "get_result", "waggle.result.v1", "get_result"),
+    Action(
+        "save a file of a result",
+        "GET /runs/{run_id}/files/{sha256}/download",
+        "result",
+        "download_file",
+        Absent("a result names its files; their bytes are in the archive"),
+        _PEOPLE,
+    ),
+    Action("show the trace of a run", _RUN, "trace", "show_trace", "waggle.run-changed.v1", _PEOPLE),
+    Action(
+        "list what an agent saw",
+        "GET /runs/{run_id}/steps/{step_id}/turns",
+        "status",
+        "list_turns",
+        "waggle.journal-written.v1",
+        _PEOPLE,
+    ),
+    Action(
+        "show an exact prompt",
+        "GET /runs/{run_id}/steps/{step_id}/turns/{turn}",
+        "prompt",
+        ("show_turn", "show_journal"),
+        "waggle.journal-written.v1",
+        _PEOPLE,
+    ),
+    Action(
+        "show the record of a run",
+        "GET /runs/{run_id}/record",
+        Absent("`trace` and `status` show what it means; its entries are for the console and programs"),
+        ("show_record", "show_record_contents"),
+        "waggle.run-changed.v1",
+        _PEOPLE,
+    ),
+    Action(
+        "show the task of a run",
+        "GET /runs/{run_id}/resubmit",
+        Absent("`status` shows the objective; its author has the task"),
+        "show_task",
+        "waggle.task.v1",
+        _PEOPLE,
+    ),
+    Action(
+        "list open questions", "GET /inbox", ("inbox", "approvals list"), "list_approvals", _QUERY, "list_questions"
+    ),
+    Action(
+        "show a question",
+        "GET /runs/{run_id}/question",
+        "approvals show",
+        "show_run",
+        "waggle.run-changed.v1",
+        "run_status",
+    ),
+    _answer("approve", "approvals approve"),
+    _answer("edit", "approvals approve"),
+    _answer("respond"),
+    _answer("reject", "approvals reject"),
+    _answer("skip"),
+    Action("answer several questions", "POST /inbox/batch", *(_ON_PURPOSE,) * 4),
+    Action(
+        "withdraw an answer",
+        f"{_QUESTION}/withdraw",
+        "withdraw",
+        "withdraw_answer",
+        "waggle.withdraw-answer.v1",
+        "withdraw_answer",
+    ),
+    Action(
+        "pass a question on",
+        f"{_QUESTION}/delegate",
+        "delegate",
+        "delegate_question",
+        "waggle.delegate-question.v1",
+        "delegate_question",
+    ),
+    Action(
+        "apply a dry run",
+        "POST /runs/{run_id}/apply",
+        "apply",
+        "carry_out_run",
+        "waggle.carry-out.v1",
+        "apply_dry_run",
+    ),
+    Action("cancel a run", f"{_ORDERS}/cancel", "cancel", "cancel_run", "waggle.cancel-run.v1", "cancel_run"),
+    Action("pause a run", f"{_ORDERS}/pause", "pause", "pause_run", "waggle.pause-run.v1", "pause_run"),
+    Action("resume a run", f"{_ORDERS}/resume", "resume", "resume_run", "waggle.resume-run.v1", "resume_run"),
+    Action(
+        "cancel, pause or resume all runs that match",
+        Absent("the page of a run has these orders, one run at a time"),
+        Absent("`waggle runs --json` names the runs; a script gives each its order"),
+        "act_on_runs",
+        Absent("one record is about one run"),
+        _ONE_BY_ONE,
+    ),
+    Action("stop all calls in a scope", f"{_ORDERS}/stop", "halt", "stop", "waggle.work-stopped.v1", "stop_work"),
+    Action(
+        "lift a stop",
+        f"{_ORDERS}/release",
+        "release",
+        "start",
+        Absent("a record without a value on `stops`, which has no type; its key is the scope"),
+        "lift_stop",
+    ),
+    Action("list stops", "GET /", "stops", "list_stops", "waggle.work-stopped.v1", "list_stops"),
+    Action(
+        "list agents and tools",
+        Absent("the submit page offers them by name"),
+        ("agents", "tools"),
+        "list_agents",
+        "waggle.agent-announced.v1",
+        "list_agents",
+    ),
+    Action(
+        "list topics with groups and lag",
+        Absent("the observability stack has a topic browser"),
+        "topics",
+        "list_topics",
+        Absent("Kafka's own tools show it"),
+        "list_topics",
+    ),
+    Action(
+        "skip an unreadable batch",
+        _LAST_RESORT,
+        "topics skip",
+        "skip_batch",
+        "waggle.batch-skipped.v1",
+        _LAST_RESORT,
+    ),
+    Action("list dead letters", "GET /dead-letters", "dlq list", "list_dead_letters", _READ_DLT, "list_dead_letters"),
+    Action("show a dead letter", f"GET {_LETTER}", "dlq show", "show_dead_letter", _READ_DLT, "show_dead_letter"),
+    Action(
+        "redrive a dead letter",
+        f"POST {_LETTER}/redrive",
+        "dlq redrive",
+        "redrive_dead_letter",
+        _RECORDED,
+        "redrive_dead_letter",
+    ),
+    Action(
+        "discard a dead letter",
+        f"POST {_LETTER}/discard",
+        "dlq discard",
+        "discard_dead_letter",
+        _RECORDED,
+        "discard_dead_letter",
+    ),
+    Action(
+        "correct a dead letter and redrive it",
+        f"POST {_LETTER}/edit",
+        "dlq edit",
+        "edit_dead_letter",
+        _RECORDED,
+        "edit_dead_letter",
+    ),
+    Action(
+        "redrive all dead letters that match",
+        "POST /dead-letters/all/redrive",
+        "dlq redrive",
+        "redrive_dead_letters",
+        _RECORDED,
+        _ONE_BY_ONE,
+    ),
+    Action(
+        "discard all dead letters that match",
+        "POST /dead-letters/all/discard",
+        "dlq discard",
+        "discard_dead_letters",
+        _RECORDED,
+        _ONE_BY_ONE,
+    ),
+    Action(
+        "list notifications that were given up",
+        "GET /dead-letters",
+        "notify failed",
+        "list_dead_letters",
+        _READ_DLT,
+        "list_dead_letters",
+    ),
+    Action(
+        "list accesses to contents",
+        "GET /audit",
+        Absent("the log has each as a line `contents_shown`"),
+        "list_audit",
+        Absent("an access is no event of a run"),
+        _PEOPLE,
+    ),
+    Action(
+        "log in and out",
+        ("POST /login", "POST /logout"),
+        Absent("`WAGGLE_KEY` has the key"),
+        Absent("each request has the key"),
+        Absent("Kafka's users and signatures"),
+        Absent("`WAGGLE_KEY` has the key"),
+    ),
+    _local("check an installation", "doctor", "it checks the machine and the settings where it runs"),
+    _local("test a channel of notifications", "notify test", "it uses the channel's secret, which no client has"),
+    _local("rebuild the blackboard", "rebuild", "it needs the credentials of Kafka and Redis, which no client has"),
+    _local("create a key", "keys new", "the secret half stays with the person who makes it"),
+    _local("create the gateway's key", "keys gateway", "the secret half stays with the person who makes it"),
+    _local("sign a command", "keys sign", "the private key stays with its owner"),
+    _local("serve MCP clients", "mcp", "it is started where its client runs"),
+    _local("start a stack on this machine", "up", "it starts processes here"),
+    _local("stop that stack", "down", "it stops processes here"),
+    _local("run the demo", "demo", "it makes up a task and submits it"),
+)
+
+
+def pages() -> dict[Path, str]:
+    """The page by its path."""
+    heads = ("action", "console", "command line", "HTTP", "Kafka", "MCP")
+    return {PAGE: _HEAD + table(heads, _rows())}
+
+
+def _rows() -> Iterator[tuple[str, ...]]:
+    for action in ACTIONS:
+        yield action.name, *(_cell(way, "waggle " if way is action.cli else "") for way in action.ways)
+
+
+def _cell(way: Way, before: str) -> str:
+    if isinstance(way, Absent):
+        return f"– {way.reason}"
+    return ", ".join(f"`{before}{each}`" for each in ((way,) if isinstance(way, str) else way))
