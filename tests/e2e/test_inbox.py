@@ -61,7 +61,7 @@ async def swarm_with(folder: Path, signers: Signers, environment: dict[str, str]
 
 @asynccontextmanager
 async def person_at(console: str, key: str):
-    """Somebody who has logged in, in a browser without JavaScript."""
+    """A person who has logged in, in a browser without JavaScript."""
     async with playwright.async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         context = await browser.new_context(java_script_enabled=False)

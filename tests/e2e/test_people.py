@@ -36,7 +36,7 @@ escalate_to = ["heads"]
 
 
 class House:
-    """The operator's two files, and everybody's keys."""
+    """The operator's two files, and the keys of all people."""
 
     def __init__(self, folder):
         self.api, self.secret = {name: new_key() for name in PEOPLE}, new_secret()

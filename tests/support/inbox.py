@@ -122,7 +122,7 @@ async def kill_in_turn(victims: list[Replica], seconds: float, killed: list[str]
 
 
 class Person:
-    """Somebody at a keyboard: every page is read, and nothing is clicked."""
+    """A person at a keyboard: every page is read, and nothing is clicked."""
 
     def __init__(self, page, console: str) -> None:
         self.page = page
