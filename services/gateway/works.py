@@ -12,7 +12,7 @@ from services.gateway.dependencies import RunSnapshot
 from services.gateway.errors import Refused
 from services.gateway.trace import Journal, work_id_of
 from services.gateway.window import UNNAMED, part_of
-from shared.blackboard.journal_reader import TurnPlace, read_entries, read_turn_places, read_works
+from shared.blackboard.journal_reader import TurnPlace, count_turns, read_entries, read_works, turn_places
 from shared.runs.dispatch import PLAN, REVIEW
 from shared.service import Parts
 
@@ -52,9 +52,9 @@ async def turn_page(
     parts: Parts, tenant: str, step_id: str, works: Sequence[str], work_id: str, skip: int, limit: int
 ) -> TurnPage:
     """Return the newest turns of a work; `skip`: without that many of them."""
-    places = await read_turn_places(parts.redis, tenant, work_id)
-    end = max(0, len(places) - skip)
-    shown = places[max(0, end - limit) : end]
+    counts = await count_turns(parts.redis, tenant, work_id)
+    end = max(0, sum(counts) - skip)
+    shown = turn_places(counts, max(0, end - limit), end)
     entries = await read_entries(parts.redis, tenant, work_id, [each.name for each in shown])
     turns = [_summary(work_id, each, entries[each.name]) for each in shown if each.name in entries]
     older = skip + limit if end > limit else None
@@ -107,6 +107,10 @@ def _most_common_try(turns: Journal) -> int:
 
 async def _turns(parts: Parts, tenant: str, work_id: str, numbers: set[int]) -> Journal:
     """Return the turns of these numbers, of every conversation; without any, the newest."""
-    places = await read_turn_places(parts.redis, tenant, work_id)
-    chosen = [each for each in places if each.turn in numbers] if numbers else places[-JOURNAL_ONLY:]
+    counts = await count_turns(parts.redis, tenant, work_id)
+    if numbers:
+        thoughts = range(1, len(counts) + 1)
+        chosen = [TurnPlace(thought, each) for thought in thoughts for each in numbers if each <= counts[thought - 1]]
+    else:
+        chosen = turn_places(counts, max(0, sum(counts) - JOURNAL_ONLY), sum(counts))
     return await read_entries(parts.redis, tenant, work_id, [each.name for each in chosen])

@@ -17,7 +17,7 @@ from services.gateway.trace import work_id_of
 from services.gateway.turns import read_turn
 from services.gateway.works import chosen_work, turn_page, unknown_handoff, works_of
 from shared.blackboard import read_journal
-from shared.blackboard.journal_reader import TurnPlace, read_turn_places
+from shared.blackboard.journal_reader import TurnPlace, count_turns
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["contents"], responses=error_responses(404))
 audit = APIRouter(tags=["contents"])
@@ -56,8 +56,8 @@ async def show_turn(
     work_id = chosen_work(await works_of(parts, snapshot, step_id), step_id, handoff_id)
     found = await read_turn(parts, snapshot, step_id, work_id, TurnPlace(thought, turn), last)
     if found is None:
-        places = await read_turn_places(parts.redis, snapshot.tenant, work_id)
-        count = sum(each.thought == thought for each in places)
+        counts = await count_turns(parts.redis, snapshot.tenant, work_id)
+        count = sum(counts[thought - 1 : thought])
         action = f"it has {count} so far; `thought` and `handoff_id` select others"
         raise Refused(404, "unknown_turn", f"the step {step_id} has no turn {turn}", action=action)
     await record_access(parts, caller, snapshot.tenant, "turn", snapshot.id, f"{work_id} think-{thought}/turn-{turn}")
