@@ -44,8 +44,8 @@ class ContentAccess(Part):
     id: str
     at: Instant
     by: str = Field(description="Owner of the key; `anonymous` at a gateway that requires none.")
-    run_id: str = Field(description="The run; empty for a file, which several runs may share.")
-    kind: Literal["turn", "journal", "task", "record", "file"]
+    run_id: str = Field(description="The run; empty for a file, which several runs may share, and without a run.")
+    kind: Literal["turn", "journal", "task", "record", "file", "dead_letter", "topic"]
     what: str = Field(description="The part shown, such as the step and the turn.")
 
 

@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Entry] = {
     "runs": Entry("runs:runs", "List the latest runs."),
     "agents": Entry("runs:agents", "List the agents with their tools."),
     "tools": Entry("runs:tools", "List the tools with their risk, their origin, and their agents."),
+    "costs": Entry("costs:costs", "Show costs by day, agent, model and type of task."),
     "doctor": Entry("doctor:doctor", "Check settings, connections, topics, groups and clocks, and suggest fixes."),
     "inbox": Entry("approvals:inbox", "List all open questions, riskiest first, then oldest first."),
     "approvals": Entry("approvals:app", "List, show, approve and reject pending questions."),

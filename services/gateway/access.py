@@ -57,6 +57,8 @@ NEEDS: Mapping[str, Needs] = {
     "list_audit": _any(Role.OPERATE),
     "follow_run": _STATE,
     "list_agents": _any(Role.VIEWER),
+    "show_costs": _any(Role.VIEWER),
+    "show_tenant_costs": _any(Role.VIEWER, everywhere=True),
     "decide_for_run": _any(Role.DECIDE),
     "withdraw_answer": _any(Role.DECIDE),
     "delegate_question": _any(Role.DECIDE),

@@ -44,6 +44,7 @@ ACTION = {
 """Suggested action by error code."""
 
 
+_SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TOKEN = re.compile(rb"""(\\*"token\\*"\s*:\s*\\*")[^"\\]+""")
 """A token in a payload, or in a payload nested in another one. It authorises an answer, so it is never shown."""
 
@@ -67,6 +68,11 @@ def view_of_letter(letter: DeadLetter, handled: DeadLetterHandled | None, *, con
     )
 
 
+def tenant_named(letter: DeadLetterSummary) -> str:
+    """Return the tenant that the letter names; the default one if it names none, or no valid one."""
+    return letter.tenant if letter.tenant and _SLUG.fullmatch(letter.tenant) else DEFAULT_TENANT
+
+
 def without_values(handled: DeadLetterHandled | None) -> DeadLetterHandled | None:
     """Return the record of an action without the values of an edit."""
     if handled is None:
@@ -84,10 +90,9 @@ def _editing(letter: DeadLetter) -> dict[str, Any]:
 
 async def with_costs(redis: Client, letters: Sequence[DeadLetterSummary]) -> list[DeadLetterSummary]:
     """Return the letters with the costs of their runs, where the blackboard has the run."""
-    costs = await costs_of(redis, {(each.tenant or DEFAULT_TENANT, each.run_id) for each in letters if each.run_id})
+    costs = await costs_of(redis, {(tenant_named(each), each.run_id) for each in letters if each.run_id})
     return [
-        each.model_copy(update={"cost_usd": costs.get((each.tenant or DEFAULT_TENANT, each.run_id or ""))})
-        for each in letters
+        each.model_copy(update={"cost_usd": costs.get((tenant_named(each), each.run_id or ""))}) for each in letters
     ]
 
 

@@ -3,7 +3,7 @@
 from shared.blackboard.agents import KnownAgents, announce, known_agents
 from shared.blackboard.checkpoint import Checkpoint, advance, claim_checkpoint_turn, read_checkpoint
 from shared.blackboard.connect import OUTAGES, Client, check_redis, tls
-from shared.blackboard.costs import costs_of
+from shared.blackboard.costs import Spending, Sums, costs_of, days_of_costs, tenants_with_costs
 from shared.blackboard.exclusive import exclusive
 from shared.blackboard.followers import CutOff, Followers
 from shared.blackboard.journal import Journal, read_journal
@@ -31,6 +31,8 @@ __all__ = [
     "RunRecord",
     "RunStore",
     "Sentinel",
+    "Spending",
+    "Sums",
     "UnreadableRun",
     "Write",
     "advance",
@@ -39,11 +41,13 @@ __all__ = [
     "check_redis",
     "claim_checkpoint_turn",
     "costs_of",
+    "days_of_costs",
     "exclusive",
     "known_agents",
     "read_checkpoint",
     "read_event_page",
     "read_journal",
     "read_live_events",
+    "tenants_with_costs",
     "tls",
 ]

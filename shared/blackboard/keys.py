@@ -39,6 +39,15 @@ def tenant_ledger(tenant: str) -> str:
     return f"waggle:{tenant}:ledger"
 
 
+COST_TENANTS = "waggle:cost-tenants"
+"""Sorted set: tenant → the last day on which it spent, as a number."""
+
+
+def costs(tenant: str, day: str) -> str:
+    """Hash: counters of the tenant's costs on that day, such as `20260331`, by UTC."""
+    return f"waggle:{tenant}:costs:{day}"
+
+
 def runs(tenant: str) -> str:
     """Sorted set: run id → start time."""
     return f"waggle:{tenant}:runs"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from schemas.plan import AgentCard
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
+from shared.blackboard.costs import COSTS_KEPT
 from shared.blackboard.entries import entry_of
 from shared.blackboard.ledger import Amounts, RunLedger, ledger_fields
 from shared.blackboard.lock import Lock
@@ -23,6 +24,7 @@ LOCK_TTL = 15_000
 T = TypeVar("T")
 
 _EXPIRE, _SETTLE, _INDEX = script("expire"), script("settle", using=("expire", "unhold")), script("index")
+_SPEND = script("spend")
 
 _MARK_REPORTED = """
 if string.sub(redis.call('HGET', KEYS[1], ARGV[1]) or '', 1, #ARGV[2] + 1) == ARGV[2] .. ' ' then
@@ -196,6 +198,17 @@ class Restorer:
                 key = keys.tenant_ledger(tenant)
                 pipe.delete(key)
                 pipe.hset(key, mapping=ledger_fields(RunLedger({}, amounts)) | {"day": today})
+
+        await self._write(fill)
+
+    async def write_costs(self, days: Mapping[tuple[str, str], Mapping[str, int]]) -> None:
+        """Restore counters of costs: (tenant, day) → amounts by counter. A higher counter in Redis is kept."""
+
+        def fill(pipe: Any) -> None:
+            for (tenant, day), counters in days.items():
+                for counter, amount in counters.items():
+                    about = counter, amount, *COSTS_KEPT, "raise"
+                    pipe.eval(_SPEND.text, 2, keys.costs(tenant, day), keys.COST_TENANTS, *about)
 
         await self._write(fill)
 

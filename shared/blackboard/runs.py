@@ -4,12 +4,14 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple, get_type_hints
 
 from pydantic import TypeAdapter
 
 from schemas.event import State
 from shared.blackboard import keys
+from shared.blackboard.costs import COSTS_KEPT, counters_in, day_of
 from shared.blackboard.entries import entry_of
 from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
@@ -17,7 +19,7 @@ from shared.blackboard.unreadable import UnreadableRun
 from shared.errors import Conflict
 from shared.runs import ENDS, Run, StepRecord, awaited_handoffs
 
-_COMMIT = script("commit", using=("unindex", "index", "expired"))
+_COMMIT = script("commit", using=("unindex", "index", "expired", "spend"))
 _PUBLISHED, _READ, _STATE = script("published"), script("read"), script("state")
 _STEP = "step:"
 _AWAITED = "awaited"
@@ -146,6 +148,7 @@ class RunStore:
         run, generation = write.after, write.generation
         parts = [keys.run(run.tenant, run.id, part) for part in ("state", "processed", "outbox", "events")]
         also = [keys.ledger(run.tenant, run.id), keys.journals(run.tenant, run.id)]
+        also += [keys.costs(run.tenant, day_of(datetime.fromisoformat(write.at))), keys.COST_TENANTS]
         entry = entry_of(run, write.version + 1)
         about: list[str | int] = [
             write.version,
@@ -237,7 +240,7 @@ def read_run(fields: Mapping[str, str]) -> tuple[Run | None, int]:
 
 
 def _lists(write: Write) -> list[str | int]:
-    """Return the script's lists: deleted fields, changed fields, live events, outbox; each after its length."""
+    """Return the script's lists: deleted fields, changed fields, live events, outbox, costs; each after its length."""
     changed = fields_of(write.after, write.version + 1, write.before)
     changed |= {"written_by": write.author, "written_at": write.at, "written_why": write.why}
     gone = [_STEP + key for key in (write.before.steps if write.before else {}) if key not in write.after.steps]
@@ -246,7 +249,8 @@ def _lists(write: Write) -> list[str | int]:
     items: list[str | int] = []
     for each in lists:
         items += [len(each), *each]
-    return items
+    spent = _flat({name: str(amount) for name, amount in counters_in(write.events, write.after.task.type).items()})
+    return [*items, *COSTS_KEPT, len(spent), *spent]
 
 
 def _flat(pairs: Mapping[str, str]) -> list[str]:

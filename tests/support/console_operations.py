@@ -4,6 +4,7 @@ import json
 
 import httpx
 
+from schemas.api.costs import CostLine, CostReport, TenantCosts
 from schemas.api.dead_letters import (
     BatchProgress,
     BatchSelection,
@@ -31,6 +32,9 @@ _ONE = "/dead-letters/{topic}/{partition}/{offset}"
 _ALL = "/dead-letters/all/{verb}"
 
 TABLE = [
+    ("/costs", "/costs?days=7", "operations"),
+    ("/costs", "/costs?days=30&tenant=acme", "hostile operations"),
+    ("/costs", "/costs", "no operations"),
     ("/submit", "/submit", "operations"),
     ("/submit", "/submit?tenant=acme", "hostile operations"),
     ("/submit", "/submit", "operations", '[name="do"][value="submit"]'),
@@ -116,12 +120,22 @@ class Operations(Gateway):
             tool = ToolCard(name=self.text, description=self.text, risk=Risk.HIGH, source=f"mcp:{self.text}")
             card = AgentCard(name="data", description=self.text, tools=[tool])
             return httpx.Response(200, json=[card.model_dump(mode="json")])
+        if what.startswith("costs"):
+            return _json(self._costs(what))
         if what == "dead-letters":
             letters = [DeadLetterSummary(**summary_fields(self.text)) for _ in range(self.letters)]
             return _json(SearchResult(letters=letters, complete=not letters, not_looked_at=12))
         if what.startswith("dead-letters/"):
             return _json(self._letter())
         return super()._shown(what)
+
+    def _costs(self, what: str) -> CostReport | TenantCosts:
+        line = CostLine(name=self.text, cost_usd=0.25 * self.letters, tokens=1200, model_calls=3, tool_calls=1)
+        lines, day = [line] * self.letters, NOW.date()
+        if what.endswith("tenants"):
+            return TenantCosts(since=day, until=day, tenants=lines, complete=False)
+        about = {"agents": lines, "models": lines, "types": lines, "days": [line] * 2}
+        return CostReport(tenant=self.text, since=day, until=day, total=line, **about)
 
     def _letter(self) -> DeadLetterView:
         payload = Bytes(text=json.dumps({"objective": self.text, "token": "***"}))

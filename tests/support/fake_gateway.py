@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from infra.probe import free_port
 from schemas import event as e
 from schemas.api import commands as requests
+from schemas.api.costs import CostLine, CostReport, TenantCosts
 from schemas.api.dead_letters import (
     BatchProgress,
     BatchSelection,
@@ -273,6 +274,26 @@ def app_of(script):
     async def agents():
         tool = ToolCard(name="send", description="Sends.", risk="high")
         return [AgentCard(name="writer", description="Writes.", tools=[tool])]
+
+    @app.get("/v1/costs")
+    async def costs(days: int, tenant: str):
+        script.looks = days
+        line = CostLine(name="waggle\x1b[2J", cost_usd=0.25, tokens=1200, model_calls=3, tool_calls=1)
+        return CostReport(
+            tenant=tenant,
+            since=START.date(),
+            until=START.date(),
+            total=line,
+            days=[line] * days,
+            agents=[line],
+            models=[line],
+            types=[],
+        )
+
+    @app.get("/v1/costs/tenants")
+    async def tenant_costs(days: int):
+        line = CostLine(name="shop", cost_usd=0.25, tokens=1200, model_calls=3, tool_calls=1)
+        return TenantCosts(since=START.date(), until=START.date(), tenants=[line], complete=False)
 
     @app.get("/v1/topics")
     async def topics():

@@ -20,6 +20,7 @@ from schemas.api.commands import (
     SkipRequest,
     WithdrawRequest,
 )
+from schemas.api.costs import CostReport, TenantCosts
 from schemas.api.dead_letters import (
     BatchProgress,
     BatchSelection,
@@ -163,6 +164,14 @@ class Gateway:
     def agents(self) -> list[AgentCard]:
         """Return the agents that have announced themselves."""
         return self._many(AgentCard, "GET", "/v1/agents")
+
+    def costs(self, days: int) -> CostReport:
+        """Return the costs of the tenant's last days."""
+        return self._one(CostReport, "GET", "/v1/costs", params={"days": str(days)})
+
+    def tenant_costs(self, days: int) -> TenantCosts:
+        """Return the costs of all tenants that have spent."""
+        return self._one(TenantCosts, "GET", "/v1/costs/tenants", params={"days": str(days)})
 
     def topics(self) -> list[TopicLag]:
         """Return the topics with their groups and lag."""

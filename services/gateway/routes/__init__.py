@@ -13,6 +13,7 @@ from services.gateway.routes import (
     swarm,
     tasks,
 )
+from services.gateway.routes import commands, contents, costs, dead, events, files, listing, runs, stops, swarm, tasks
 
 ROUTERS = (
     tasks.router,
@@ -24,6 +25,7 @@ ROUTERS = (
     events.router,
     commands.router,
     run_batch.router,
+    costs.router,
     swarm.router,
     stops.router,
     dead.router,

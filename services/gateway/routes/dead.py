@@ -20,8 +20,16 @@ from schemas.api.dead_letters import (
 )
 from schemas.dead import DeadLetterHandled
 from schemas.task import Task
+from services.gateway.audit import record_access
 from services.gateway.dead_letter_batch import handle_batch
-from services.gateway.dead_letters import letter_lock, refusals_answered, view_of_letter, with_costs, without_values
+from services.gateway.dead_letters import (
+    letter_lock,
+    refusals_answered,
+    tenant_named,
+    view_of_letter,
+    with_costs,
+    without_values,
+)
 from services.gateway.dependencies import CallerDep, PartsDep, SettingsDep
 from services.gateway.errors import error_responses
 from shared.access.principals import Role
@@ -65,10 +73,13 @@ async def show_dead_letter(
 ) -> DeadLetterView:
     """Its origin, the failure, the original headers and bytes, the action taken on it, and the fields to edit.
 
-    The payload is shown to the role `contents` alone.
+    The payload is shown to the role `contents` alone, and recorded in the audit.
     """
+    contents = contents and caller.may(Role.CONTENTS)
     async with refusals_answered(), dead_letters(parts.settings) as letters:
-        view = view_of_letter(*await letters.find(name), contents=contents and caller.may(Role.CONTENTS))
+        view = view_of_letter(*await letters.find(name), contents=contents)
+    if contents:
+        await record_access(parts, caller, tenant_named(view), "dead_letter", view.run_id or "", name)
     [known] = await with_costs(parts.redis, [view])
     return view.model_copy(update={"cost_usd": known.cost_usd})
 

@@ -1,19 +1,29 @@
 """Restores runs and journals, a few at a time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from schemas.event import State
+from schemas.event import RunStarted, Spent, State
 from schemas.plan import AgentCard
 from shared.blackboard import Restorer, RunRecord
+from shared.blackboard.costs import KEPT_DAYS, counters_of_change, day_of
 from shared.blackboard.ledger import Amounts
 from shared.bus import Record, encode_delayed
 from shared.config import Settings
 from shared.runs import ENDS, Run, reissue
 from shared.service.rebuild import incomplete
-from shared.service.rebuild.fold import Folded, Incomplete, fold, fold_journals, fold_ledgers, leaves_ended
+from shared.service.rebuild.fold import (
+    Folded,
+    Incomplete,
+    effective_changes,
+    fold,
+    fold_journals,
+    fold_ledgers,
+    leaves_ended,
+)
 from shared.service.rebuild.incomplete import SOURCE
 from shared.service.rebuild.reading import UnreadCounter, change_in, entry_in
 from shared.service.rebuild.report import Report
@@ -29,6 +39,8 @@ RESEND_RESULTS_FOR = timedelta(hours=1)
 CLOCKS_DIFFER = 3_600_000
 """Milliseconds by which clocks that date records may differ. An older journal belongs to an earlier life of the run."""
 
+_SPENDING = (Spent.wire_type().encode(), RunStarted.wire_type().encode())
+
 _OVER = ENDS - {State.FAILED}
 """States that no move leaves."""
 
@@ -43,6 +55,8 @@ class Restoring:
     report: Report
     tenants: dict[str, Amounts] = field(default_factory=dict)
     """Amounts that each tenant has spent today."""
+    costs: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+    """Counters of costs, by tenant and day."""
     resumable: dict[str, int] = field(default_factory=dict)
     """Runs that are live, or may be resumed → start time in milliseconds: their journals are needed."""
     ended: set[str] = field(default_factory=set)
@@ -58,6 +72,7 @@ class Restoring:
             records += [record for each in gaps if (record := await self._incomplete(*each)) is not None]
             await self.restorer.write_runs(records)
             self.report.restored += len(records)
+        await self.restorer.write_costs(self.costs)
         self.report.unreadable += unread.count
 
     def _fold_runs(
@@ -68,6 +83,7 @@ class Restoring:
         gaps: list[tuple[str, Incomplete]] = []
         for run_id, at in names:
             rows = spill.records_of(run_id)
+            self._count_costs(rows)
             if at < self._oldest().timestamp() * 1000 and _ends_with(rows):
                 self.report.expired += 1
                 continue
@@ -83,6 +99,17 @@ class Restoring:
                 folded.append(found)
                 self._count_run(found.run)
         return folded, gaps
+
+    def _count_costs(self, rows: Sequence[Row]) -> None:
+        """Count what a run has spent by day, also of an expired one. Only changes that spend or start are decoded."""
+        spending = (row for row in rows if row.value is not None and any(mark in row.value for mark in _SPENDING))
+        task_type, oldest = None, datetime.now(UTC) - timedelta(days=KEPT_DAYS)
+        for change in effective_changes(each for row in spending if (each := change_in(row)) is not None):
+            started = next((each for each in change.events if each.type == RunStarted.wire_type()), None)
+            task_type = (started.data.get("task") or {}).get("type") if started else task_type
+            if change.at >= oldest:
+                day = change.tenant, day_of(change.at)
+                self.costs[day] = self.costs.get(day, Counter()) + counters_of_change(change, task_type)
 
     def _oldest(self) -> datetime:
         return datetime.now(UTC) - timedelta(seconds=self.settings.state_ttl)

@@ -234,6 +234,15 @@ async def test_letters_show_their_run_and_its_cost(gateway, bury, sentinel):
     assert (await gateway.get(f"/v1/dead-letters/{known}")).json()["cost_usd"] == 0.0
 
 
+async def test_a_payload_that_is_shown_is_in_the_audit_of_its_tenant(gateway, bury):
+    name = await bury({"objective": "count", "tenant": "shop"})
+    await gateway.get(f"/v1/dead-letters/{name}", params={"contents": "false"})
+    assert (await gateway.get("/v1/audit", params={"tenant": "shop"})).json()["accesses"] == []
+    await gateway.get(f"/v1/dead-letters/{name}")
+    [access] = (await gateway.get("/v1/audit", params={"tenant": "shop"})).json()["accesses"]
+    assert (access["kind"], access["what"]) == ("dead_letter", name)
+
+
 def test_an_encoded_task_is_one_that_can_be_edited():
     record = encode(Task(objective="count"), id="t", source="/x", prefix="", now=datetime.now(UTC))
     assert record.headers["ce_type"] == Task.wire_type()
