@@ -1,8 +1,8 @@
-"""Topics and the lag of their consumer groups."""
+"""Topics, the lag of their consumer groups, and a look at their records."""
 
 from pydantic import Field
 
-from schemas.message import Part
+from schemas.message import Instant, Part
 
 
 class GroupLag(Part):
@@ -24,3 +24,37 @@ class TopicLag(Part):
     messages: int = Field(description="Messages retained by Kafka.")
     written: int = Field(description="Messages ever written; the difference of two readings gives the rate.")
     groups: list[GroupLag]
+
+
+class PartitionLag(Part):
+    """A partition of a topic."""
+
+    partition: int
+    first: int = Field(description="First offset that Kafka retains.")
+    end: int = Field(description="Offset of the next record.")
+    lag: dict[str, int] = Field(description="Messages that each group has not committed yet.")
+
+
+class TopicDetail(Part):
+    """A topic with its partitions."""
+
+    topic: str = Field(description="Without the prefix.")
+    groups: list[str] = Field(description="Its consumer groups; those without lag commit nothing.")
+    partitions: list[PartitionLag]
+
+
+class RecordPeek(Part):
+    """A record of a topic."""
+
+    offset: int
+    at: Instant = Field(description="By its writer's clock.")
+    key: str | None = Field(description="The first 500 characters.")
+    size: int = Field(description="Bytes of the payload.")
+    tombstone: bool = Field(description="True if it erases its key.")
+    type: str | None = None
+    source: str | None = None
+    id: str | None = None
+    tenant: str | None = None
+    problem: str = Field("", description="Reason why its envelope cannot be read.")
+    payload: str | None = Field(None, description="The first 20,000 characters; null unless contents were asked for.")
+    cut: bool = False

@@ -1,18 +1,16 @@
 """Contents of the overview: the page shows them, and live updates replace them."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+from schemas.api.checks import RunCounts
+from schemas.api.costs import CostReport
 from schemas.api.runs import RunSummary
 from schemas.event import State
 from services.console.actions import ENDED
 from services.console.gateway import Gateway, GatewayFailure
 from services.console.questions import read_inbox
-
-NEWEST = 200
-"""Runs that the counts are about."""
 
 _LISTED = 5
 
@@ -21,23 +19,33 @@ T = TypeVar("T")
 
 async def overview_of(gateway: Gateway) -> dict[str, Any]:
     """Return what the overview shows."""
-    ready, runs, inbox, stops = await asyncio.gather(
-        gateway.ready(), _part(gateway.runs(None, NEWEST)), _part(read_inbox(gateway)), _part(gateway.stops())
+    of_runs = asyncio.gather(
+        _part(gateway.ask(RunCounts, "GET", "/v1/counts")),
+        _latest(gateway, State.FAILED),
+        _latest(gateway, State.PAUSED),
+        _part(read_inbox(gateway)),
     )
-    newest = [] if isinstance(runs, GatewayFailure) else runs.runs
+    cost = _part(gateway.ask(CostReport, "GET", "/v1/costs", {"days": "1"}))
+    of_swarm = asyncio.gather(gateway.ready(), _part(gateway.stops()), cost)
+    (counts, failed, paused, inbox), (ready, stops, spent) = await asyncio.gather(of_runs, of_swarm)
     return {
         "ready": ready,
-        "runs": runs,
-        "refused": isinstance(runs, GatewayFailure),
-        "counts": _counts(newest),
-        "newest": NEWEST if isinstance(runs, GatewayFailure) or runs.next_offset else None,
-        "failed": [run for run in newest if run.state is State.FAILED][:_LISTED],
-        "paused": [run for run in newest if run.state is State.PAUSED][:_LISTED],
+        "refused": counts.error if isinstance(counts, GatewayFailure) else None,
+        "counts": {} if isinstance(counts, GatewayFailure) else _counts(counts),
+        "indexing": not isinstance(counts, GatewayFailure) and counts.indexing,
+        "failed": failed,
+        "paused": paused,
         "inbox": None if isinstance(inbox, GatewayFailure) else inbox,
         "inbox_failure": inbox.error if isinstance(inbox, GatewayFailure) else None,
         "stops": None if isinstance(stops, GatewayFailure) else stops,
+        "cost": None if isinstance(spent, GatewayFailure) else spent.total.cost_usd,
         "listed": _LISTED,
     }
+
+
+async def _latest(gateway: Gateway, state: State) -> list[RunSummary]:
+    found = await _part(gateway.runs(state, _LISTED))
+    return [] if isinstance(found, GatewayFailure) else found.runs[:_LISTED]
 
 
 async def _part(work: Awaitable[T]) -> T | GatewayFailure:
@@ -50,14 +58,15 @@ async def _part(work: Awaitable[T]) -> T | GatewayFailure:
         return failure
 
 
-def _counts(runs: list[RunSummary]) -> dict[str, int]:
-    states = Counter(run.state for run in runs)
-    waiting, paused, failed = states[State.WAITING_HUMAN], states[State.PAUSED], states[State.FAILED]
+def _counts(counts: RunCounts) -> dict[str, int]:
+    states = {State(name): number for name, number in counts.states.items() if name in State.__members__}
+    waiting, paused, failed = (states.get(each, 0) for each in (State.WAITING_HUMAN, State.PAUSED, State.FAILED))
     running = sum(number for state, number in states.items() if state not in ENDED) - waiting - paused
     return {
         "running": running,
         "waiting": waiting,
         "paused": paused,
         "failed": failed,
-        "complete": states[State.COMPLETE],
+        "complete": states.get(State.COMPLETE, 0),
+        "all": sum(states.values()),
     }

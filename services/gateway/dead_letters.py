@@ -63,7 +63,7 @@ def view_of_letter(letter: DeadLetter, handled: DeadLetterHandled | None, *, con
         redriven_by=letter.header("redriven-by"),
         key=None if letter.key is None else _readable(letter.key),
         headers=[Header(name=name, **dict(_readable(value))) for name, value in letter.headers],
-        payload=_readable(_TOKEN.sub(rb"\1***", letter.value)) if contents else Bytes(),
+        payload=_readable(masked(letter.value)) if contents else Bytes(),
         **_editing(letter),
     )
 
@@ -94,6 +94,11 @@ async def with_costs(redis: Client, letters: Sequence[DeadLetterSummary]) -> lis
     return [
         each.model_copy(update={"cost_usd": costs.get((tenant_named(each), each.run_id or ""))}) for each in letters
     ]
+
+
+def masked(payload: bytes) -> bytes:
+    """Return a payload with its tokens hidden."""
+    return _TOKEN.sub(rb"\1***", payload)
 
 
 def _readable(value: bytes) -> Bytes:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from schemas.api.runs import RunSummary
+from schemas.event import State
 from shared.blackboard import keys
-from shared.blackboard.entries import index_format
+from shared.blackboard.entries import in_state, index_format
 from shared.blackboard.reindex import around, reindex
 from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
@@ -77,6 +78,14 @@ class RunIndex:
         self._sentinel = sentinel
         self._redis = sentinel.client
         self._scripts = sentinel.scripts
+
+    async def count_by_state(self, tenant: str, states: Sequence[State]) -> dict[str, int]:
+        """Return the number of the tenant's runs in each of the states."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for state in states:
+                pipe.zcard(keys.runs_tagged(tenant, in_state(state)))
+            found = await pipe.execute()
+        return {state.value: int(count) for state, count in zip(states, found, strict=True)}
 
     async def find(self, tenant: str, wanted: Wanted, limit: int, place: Place | None = None) -> RunsFound:
         """Return runs that match, newest first: at most `limit`, of MOST_EXAMINED entries of the index."""

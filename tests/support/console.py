@@ -10,7 +10,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from schemas.acting import ActingCall
+from schemas.api.checks import RunCounts
+from schemas.api.costs import CostLine, CostReport
 from schemas.api.runs import ApprovalPage, ApprovalView, ParkedWork, QuestionView, RunPage, RunSummary, RunView
+from schemas.api.topics import GroupLag, TopicLag
 from schemas.api.trace import Action, Attempt, RunTrace, Work
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
@@ -89,7 +92,13 @@ class Gateway:
             "run": lambda: view(self.text, waiting=self.waiting, plan=self.plan),
             "trace": lambda: trace(self.text),
             "result": lambda: result(self.text),
+            "counts": lambda: RunCounts(states=dict.fromkeys(State, 2), indexing=True),
+            "costs": lambda: cost_report(self.text),
         }
+        if what == "topics":
+            group = GroupLag(group=self.text, lag=1_200, members=0, state=self.text)
+            topic = TopicLag(topic="waggle.tasks", partitions=1, messages=3, written=9, groups=[group])
+            return httpx.Response(200, json=[topic.model_dump(mode="json")])
         if what == "stops":
             stopped = WorkStopped(scope=f"run:{RUN}", by=self.text[:200], reason=self.text, at=NOW)
             return httpx.Response(200, json=[stopped.model_dump(mode="json")])
@@ -104,6 +113,13 @@ class Gateway:
             ApprovalView(run_id=RUN, objective=self.text, usage=USAGE, budget=Budget(), **asked_view(each).model_dump())
             for each in asked
         ]
+
+
+def cost_report(text: str) -> CostReport:
+    line = CostLine(name=text, cost_usd=0.25, tokens=1200, model_calls=3, tool_calls=1)
+    day = NOW.date()
+    about = {"agents": [line], "models": [line], "types": [line], "days": [line]}
+    return CostReport(tenant=text, since=day, until=day, total=line, **about)
 
 
 USAGE = Usage(prompt_tokens=1200, completion_tokens=80, cost_usd=0.02, model_calls=2, tool_calls=1)

@@ -4,6 +4,7 @@ import json
 
 import httpx
 
+from schemas.api.checks import Check
 from schemas.api.costs import CostLine, CostReport, TenantCosts
 from schemas.api.dead_letters import (
     BatchProgress,
@@ -16,12 +17,17 @@ from schemas.api.dead_letters import (
     SearchResult,
 )
 from schemas.api.tasks import Links, TaskAccepted
+from schemas.api.topics import PartitionLag, RecordPeek, TopicDetail
 from schemas.dead import DeadLetterHandled, FieldEdit
 from schemas.error import ErrorInfo
 from schemas.event import State
 from schemas.plan import AgentCard, Risk, ToolCard
+from schemas.stop import WorkStopped
 from schemas.task import Attachment
+from schemas.versions import Versions
 from tests.support.console import HOSTILE, NOW, RUN, Gateway, result, view
+
+VERDICTS = ("ok", "warn", "fail")
 
 NAME = "tasks.dlt/0/17"
 LETTER = f"/dead-letters/{NAME}"
@@ -32,6 +38,19 @@ _ONE = "/dead-letters/{topic}/{partition}/{offset}"
 _ALL = "/dead-letters/all/{verb}"
 
 TABLE = [
+    ("/topics", "/topics", "operations"),
+    ("/topics", "/topics", "hostile operations"),
+    ("/topics", "/topics", "no operations"),
+    ("/topics/{topic}", "/topics/tasks", "operations"),
+    ("/topics/{topic}", "/topics/tasks?partition=0", "operations"),
+    ("/topics/{topic}", "/topics/tasks?partition=0&contents=1", "hostile operations"),
+    ("/topics/{topic}", "/topics/tasks?partition=0", "no operations"),
+    ("/agents", "/agents", "operations"),
+    ("/agents", "/agents", "hostile operations"),
+    ("/agents", "/agents", "no operations"),
+    ("/doctor", "/doctor", "operations"),
+    ("/doctor", "/doctor", "hostile operations"),
+    ("/", "/", "hostile operations"),
     ("/costs", "/costs?days=7", "operations"),
     ("/costs", "/costs?days=30&tenant=acme", "hostile operations"),
     ("/costs", "/costs", "no operations"),
@@ -116,10 +135,26 @@ class Operations(Gateway):
         if what == "result":
             effects = {} if self.letters else {"effects": []}
             return _json(result(self.text).model_copy(update={"effects_digest": "e" * 64, **effects}))
+        if what == "agents" and not self.letters:
+            return httpx.Response(200, json=[])
         if what == "agents":
             tool = ToolCard(name=self.text, description=self.text, risk=Risk.HIGH, source=f"mcp:{self.text}")
-            card = AgentCard(name="data", description=self.text, tools=[tool])
+            versions = Versions(agent=self.text, prompt=self.text, tools=self.text)
+            schema = {"title": self.text}
+            about = {"description": self.text, "versions": versions, "result_schema": schema}
+            card = AgentCard(name="data", tools=[tool], **about)
             return httpx.Response(200, json=[card.model_dump(mode="json")])
+        if what == "topics" and not self.letters:
+            return httpx.Response(200, json=[])
+        if what.startswith("topics/"):
+            return self._topic(what)
+        if what == "checks":
+            checks = [Check(subject=self.text, verdict=each, found=self.text, action=self.text) for each in VERDICTS]
+            return httpx.Response(200, json=[each.model_dump(mode="json") for each in checks])
+        if what == "stops" and self.letters:
+            scopes = ["all", "agent:data"]
+            stopped = [WorkStopped(scope=each, by=self.text[:200], reason=self.text, at=NOW) for each in scopes]
+            return httpx.Response(200, json=[each.model_dump(mode="json") for each in stopped])
         if what.startswith("costs"):
             return _json(self._costs(what))
         if what == "dead-letters":
@@ -128,6 +163,14 @@ class Operations(Gateway):
         if what.startswith("dead-letters/"):
             return _json(self._letter())
         return super()._shown(what)
+
+    def _topic(self, what: str) -> httpx.Response:
+        if not what.endswith("records"):
+            partition = PartitionLag(partition=0, first=3, end=9, lag={self.text: 1_200})
+            return _json(TopicDetail(topic=self.text, groups=[self.text], partitions=[partition]))
+        about = dict.fromkeys(("key", "type", "source", "id", "tenant", "problem", "payload"), self.text)
+        record = RecordPeek(offset=7, at=NOW, size=60, tombstone=True, cut=True, **about)
+        return httpx.Response(200, json=[record.model_dump(mode="json")] * self.letters)
 
     def _costs(self, what: str) -> CostReport | TenantCosts:
         line = CostLine(name=self.text, cost_usd=0.25 * self.letters, tokens=1200, model_calls=3, tool_calls=1)

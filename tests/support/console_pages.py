@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import httpx
 
+from schemas.api.checks import RunCounts
 from schemas.api.runs import ApprovalPage, RunPage
 from schemas.error import ErrorInfo
-from tests.support.console import HOSTILE, RUN, Gateway
+from tests.support.console import HOSTILE, RUN, Gateway, cost_report
 from tests.support.console_operations import STATES, TABLE
 from tests.support.run_parts import FILES
 
@@ -23,6 +24,8 @@ class Empty(Gateway):
     def _shown(self, what: str) -> httpx.Response:
         empty = {
             "runs": RunPage(runs=[], next_offset=None).model_dump_json(),
+            "counts": RunCounts(states={}, indexing=False).model_dump_json(),
+            "costs": cost_report("default").model_dump_json(),
             "approvals": ApprovalPage(approvals=[], unreadable=[], next_offset=None).model_dump_json(),
         }
         return httpx.Response(200, content=empty.get(what, "[]"))

@@ -1,6 +1,7 @@
 """Pages of the console, one module per subject."""
 
 from services.console.routes import (
+    agents,
     apply,
     batch,
     contents,
@@ -8,6 +9,7 @@ from services.console.routes import (
     dead_letter_batch,
     dead_letter_edit,
     dead_letters,
+    doctor,
     identity,
     live,
     login,
@@ -17,6 +19,7 @@ from services.console.routes import (
     run,
     runs,
     submit,
+    topics,
 )
 
 ROUTERS = (
@@ -33,6 +36,9 @@ ROUTERS = (
     submit.router,
     apply.router,
     costs.router,
+    topics.router,
+    agents.router,
+    doctor.router,
     dead_letter_batch.router,
     dead_letters.router,
     dead_letter_edit.one,

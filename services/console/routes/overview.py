@@ -1,8 +1,12 @@
 """The overview: health, counts and what needs a person."""
 
+import asyncio
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from schemas.api.topics import TopicLag
+from services.console.gateway import Gateway, GatewayFailure
 from services.console.overview import overview_of
 from services.console.pages import page
 from services.console.visitor import VisitorDep
@@ -13,4 +17,19 @@ router = APIRouter()
 @router.get("/")
 async def show_overview(visitor: VisitorDep) -> Response:
     """Everything that a visitor's roles permit; a part that they do not permit says so."""
-    return page(visitor, "overview.html", **await overview_of(visitor.gateway))
+    values, lag = await asyncio.gather(overview_of(visitor.gateway), _lag(visitor.gateway))
+    return page(visitor, "overview.html", **values, lag=lag)
+
+
+async def _lag(gateway: Gateway) -> int | None:
+    """Return the messages that groups have not committed, of all topics; None for a visitor who may not see it.
+
+    It is no part of the live contents: Kafka is asked once, not every few seconds.
+    """
+    try:
+        topics = await gateway.ask_many(TopicLag, "/v1/topics")
+    except GatewayFailure as failure:
+        if failure.status not in {403, 503}:
+            raise
+        return None
+    return sum(group.lag or 0 for topic in topics for group in topic.groups)

@@ -3,6 +3,10 @@
 from services.gateway.routes import (
     commands,
     contents,
+    checks,
+    commands,
+    contents,
+    costs,
     dead,
     events,
     files,
@@ -14,6 +18,8 @@ from services.gateway.routes import (
     tasks,
 )
 from services.gateway.routes import commands, contents, costs, dead, events, files, listing, runs, stops, swarm, tasks
+    topics,
+)
 
 ROUTERS = (
     tasks.router,
@@ -27,6 +33,8 @@ ROUTERS = (
     run_batch.router,
     costs.router,
     swarm.router,
+    topics.router,
+    checks.router,
     stops.router,
     dead.router,
     dead.one,

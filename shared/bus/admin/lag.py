@@ -67,14 +67,19 @@ async def topics_with_lag(settings: Settings, groups: Mapping[str, Sequence[str]
         await admin.close()
 
 
+def commits_nothing(settings: Settings, topic: str) -> bool:
+    """Return True for a topic, named without the prefix, that its group reads as a whole without committing."""
+    return re.match(tables(settings.topic_prefix), settings.topic_prefix + topic) is not None
+
+
 async def _lag(admin: AIOKafkaAdminClient, group: str, partitions: Partitions, first: Offsets, end: Offsets) -> int:
     """Return the messages after the committed offsets; all messages for a group that has committed nothing."""
-    committed = await _committed(admin, group, partitions)
+    committed = await committed_offsets(admin, group, partitions)
     reached = {each: max(committed.get(each, 0), first[each]) for each in partitions}
     return _between(reached, end, partitions)
 
 
-async def _committed(admin: AIOKafkaAdminClient, group: str, partitions: Partitions) -> Offsets:
+async def committed_offsets(admin: AIOKafkaAdminClient, group: str, partitions: Partitions) -> Offsets:
     """Return the group's offsets, -1 where there is none; retries while a starting Kafka has no coordinator yet."""
     while True:
         try:

@@ -62,6 +62,10 @@ REQUESTS = {
     "show_costs": ("GET", "/v1/costs", {}),
     "show_tenant_costs": ("GET", "/v1/costs/tenants", {}),
     "list_topics": ("GET", "/v1/topics", {}),
+    "show_topic": ("GET", "/v1/topics/tasks", {}),
+    "peek_records": ("GET", "/v1/topics/tasks/partitions/0/records", {}),
+    "check_swarm": ("GET", "/v1/checks", {}),
+    "count_runs": ("GET", "/v1/counts", {}),
     "skip_batch": ("POST", "/v1/topics/tasks/partitions/0/skip", {"json": ORDER | {"offset": 0}}),
     "list_stops": ("GET", "/v1/stops", {}),
     "stop": ("PUT", "/v1/stops/tenant:acme", {"json": ORDER}),
@@ -86,7 +90,7 @@ ACTING_OR_LISTING = (
 """Routes that find nothing of their own tenant missing."""
 OF_EVERY_TENANT = {
     *("stop", "start", "submit_task", "upload_file"),
-    *("list_runs", "list_approvals", "list_audit", "show_costs"),
+    *("list_runs", "list_approvals", "list_audit", "show_costs", "count_runs"),
 }
 """Routes that answer for any tenant of the key: they are about no run."""
 

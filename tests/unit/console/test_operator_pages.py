@@ -5,6 +5,7 @@ import json
 import re
 from urllib.parse import parse_qs
 
+import httpx
 import pytest
 
 from schemas.api.dead_letters import Bytes
@@ -12,6 +13,7 @@ from schemas.error import ErrorInfo
 from schemas.task import Task
 from services.console import uploads
 from services.console.dead_letters import escaped, hex_dump, object_in, to_edit
+from services.console.routes import topics
 from tests.support.console import ELSEWHERE, HIDDEN, HOSTILE, RUN, Memory, pages_over, said, token_in, visiting
 from tests.support.console_operations import LETTER, NAME, PAGES, Operations
 from tests.unit.console.test_console_pages import OURS
@@ -425,3 +427,68 @@ async def test_the_calls_of_a_dry_run_are_shown_and_applied_by_their_digest(gate
     refused = await visit.send(f"/runs/{RUN}/apply", digest="0" * 64, by="ann")
     assert refused.status_code == 409
     assert "review them" in refused.text
+
+
+async def test_rates_are_the_difference_of_two_readings(gateway, visit, monkeypatch):
+    monkeypatch.setattr(topics, "SAMPLE", 0.01)
+    written = iter([100, 101])
+    shown = gateway._shown
+
+    def grows(what):
+        answer = shown(what)
+        if what != "topics":
+            return answer
+        return httpx.Response(200, json=[answer.json()[0] | {"written": next(written)}])
+
+    gateway._shown = grows
+    assert "100.0" in (await visit.open("/topics?rates=1")).text
+
+
+async def test_contents_of_records_are_read_only_when_they_are_asked_for(gateway, visit):
+    await visit.open("/topics/tasks?partition=0")
+    assert gateway.asked[-1].url.params["contents"] == "false"
+    await visit.open("/topics/tasks?partition=0&before=7&contents=1")
+    asked = gateway.asked[-1].url
+    assert (asked.path, asked.params["before"], asked.params["contents"]) == (
+        "/v1/topics/tasks/partitions/0/records",
+        "7",
+        "true",
+    )
+
+
+async def test_agents_show_risk_source_versions_stops_and_say_what_is_not_announced(gateway, visit):
+    gateway.text = "plain"
+    page = said((await visit.open("/agents")).text)
+    for words in ("All work is stopped by plain", "Stopped by plain", "high risk", "mcp:plain", "data: plain"):
+        assert words in page
+    assert "are not announced" in page
+
+
+async def test_the_overview_links_every_figure_to_its_list(visit):
+    page = (await visit.open("/")).text
+    assert '<a href="/topics">1,200 messages behind' in page
+    for target in ("/runs?state=FAILED", "/runs?state=WAITING_HUMAN", "/costs"):
+        assert re.search(rf'class="count[^"]*"><a href="{re.escape(target)}"', page), target
+
+
+async def test_the_overview_leaves_out_what_a_key_may_not_see(gateway, visit):
+    shown = gateway._shown
+
+    def limited(what):
+        if what in {"topics", "costs", "stops", "approvals"}:
+            error = {"code": "forbidden", "message": "not yours", "retryable": False, "suggested_action": "ask"}
+            return httpx.Response(403, json={"error": error})
+        return shown(what)
+
+    gateway._shown = limited
+    answer = await visit.open("/")
+    assert answer.status_code == 200
+    assert 'href="/costs"><span' not in answer.text
+    assert "not yours" in answer.text
+
+
+async def test_checks_are_shown_the_worst_first(gateway, visit):
+    gateway.text = "plain"
+    page = (await visit.open("/doctor")).text
+    assert "2 of 3 checks need attention" in page
+    assert page.index("state-fail") < page.index("state-warn") < page.index("state-ok")
