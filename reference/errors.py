@@ -150,6 +150,7 @@ _GATEWAY = {
     "unknown_topic": ("no dead letters are kept of that topic (404)", "use one of those listed"),
     "unknown_dead_letter": ("no such dead letter (404)", "`waggle dlq list`"),
     "already_handled": ("the dead letter was redriven or discarded before (409)", "`--again` redrives once more"),
+    "unreadable_batch": ("the records to look at are in an unreadable batch (409)", "look before it, or skip it"),
     "not_editable": (
         "the dead letter is an order, a timer, a log record or no JSON object (409)",
         "redrive or discard it",

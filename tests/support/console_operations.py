@@ -50,7 +50,6 @@ TABLE = [
     ("/agents", "/agents", "no operations"),
     ("/doctor", "/doctor", "operations"),
     ("/doctor", "/doctor", "hostile operations"),
-    ("/", "/", "hostile operations"),
     ("/costs", "/costs?days=7", "operations"),
     ("/costs", "/costs?days=30&tenant=acme", "hostile operations"),
     ("/costs", "/costs", "no operations"),

@@ -275,6 +275,29 @@ def app_of(script):
         tool = ToolCard(name="send", description="Sends.", risk="high")
         return [AgentCard(name="writer", description="Writes.", tools=[tool])]
 
+    @app.get("/v1/topics")
+    async def topics():
+        script.looks += 1
+        group = GroupLag(group="waggle.orchestrator", lag=12, members=2, state="Stable")
+        topic = TopicLag(topic="waggle.tasks", partitions=4, messages=30, written=100 * script.looks, groups=[group])
+        table = GroupLag(group="waggle.timekeeper", lag=None)
+        return [topic, topic.model_copy(update={"topic": "waggle.timers", "groups": [table]})]
+
+    @app.post("/v1/topics/{topic}/partitions/{partition}/skip", status_code=202)
+    async def skip(topic: str, partition: int, request: Request):
+        order = await order_of(requests.SkipRequest, request)
+        script.orders.append((topic, partition, order))
+        first, by, reason = order["offset"], order["by"], order["reason"]
+        place = {"topic": topic, "partition": partition, "first": first, "end": first + 3}
+        return built(BatchSkipped, place | {"by": by, "reason": reason, "at": START})
+
+    serve_stops(app, script)
+    serve_dead_letters(app, script)
+    serve_costs(app, script)
+    return app
+
+
+def serve_costs(app, script):
     @app.get("/v1/costs")
     async def costs(days: int, tenant: str):
         script.looks = days
@@ -294,26 +317,6 @@ def app_of(script):
     async def tenant_costs(days: int):
         line = CostLine(name="shop", cost_usd=0.25, tokens=1200, model_calls=3, tool_calls=1)
         return TenantCosts(since=START.date(), until=START.date(), tenants=[line], complete=False)
-
-    @app.get("/v1/topics")
-    async def topics():
-        script.looks += 1
-        group = GroupLag(group="waggle.orchestrator", lag=12, members=2, state="Stable")
-        topic = TopicLag(topic="waggle.tasks", partitions=4, messages=30, written=100 * script.looks, groups=[group])
-        table = GroupLag(group="waggle.timekeeper", lag=None)
-        return [topic, topic.model_copy(update={"topic": "waggle.timers", "groups": [table]})]
-
-    @app.post("/v1/topics/{topic}/partitions/{partition}/skip", status_code=202)
-    async def skip(topic: str, partition: int, request: Request):
-        order = await order_of(requests.SkipRequest, request)
-        script.orders.append((topic, partition, order))
-        first, by, reason = order["offset"], order["by"], order["reason"]
-        place = {"topic": topic, "partition": partition, "first": first, "end": first + 3}
-        return built(BatchSkipped, place | {"by": by, "reason": reason, "at": START})
-
-    serve_stops(app, script)
-    serve_dead_letters(app, script)
-    return app
 
 
 def serve_stops(app, script):

@@ -1,8 +1,6 @@
 """All routers."""
 
 from services.gateway.routes import (
-    commands,
-    contents,
     checks,
     commands,
     contents,
@@ -16,8 +14,6 @@ from services.gateway.routes import (
     stops,
     swarm,
     tasks,
-)
-from services.gateway.routes import commands, contents, costs, dead, events, files, listing, runs, stops, swarm, tasks
     topics,
 )
 
