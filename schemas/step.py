@@ -93,10 +93,6 @@ REPEAT = "repeat"
 """Prefix of the answer of a person who knows that a call has not happened and wants it made."""
 
 
-UNDECIDED = "no decision in time"
-"""Prefix of the answer to a question that expired: it quotes the question, and is not the words of a person."""
-
-
 class Settlement(Part):
     """Decision of a person about a call: one of unknown outcome, or one that requires approval.
 
@@ -127,12 +123,11 @@ class Settlement(Part):
 
     @property
     def words(self) -> str:
-        """Return the words of the person who decided about a proposed call; empty if time decided, or for an outcome.
+        """Return the words of the person who decided about a proposed call; empty for an outcome.
 
         An agent's own question counts as an outcome: its model chooses what people are asked to say.
         """
-        by_time = self.reverify or self.answer.startswith(UNDECIDED)
-        return self.answer if self.asked == "permission" and not by_time else ""
+        return self.answer if self.asked == "permission" else ""
 
     def permits(self, digest: str | None, now: datetime) -> bool:
         """Return true if the call with that digest may be made now. Unknown outcomes match by place alone."""

@@ -11,7 +11,7 @@ from shared.runs.digests import plan_digest
 from shared.runs.effects import add_effected, refused_call
 from shared.runs.rework import next_round, restart_round
 from shared.runs.run import OpenQuestion, Run, StepRecord
-from shared.runs.votes import ANSWERED, edited_plan, kind_of
+from shared.runs.votes import ANSWERED, TIMEKEEPER, edited_plan, kind_of
 
 
 def ask(run: Run, event: e.HelpRequested) -> dict[str, Any]:
@@ -85,7 +85,8 @@ def _call(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply)
     """Settle the proposed call: it may be made once, as approved, or is not made."""
     proposal = question.asked.proposal
     assert proposal is not None, "a question about a call has the call"
-    said: dict[str, Any] = {"request_id": event.request_id, "answer": event.answer, "asked": "permission"}
+    words = "" if event.by == TIMEKEEPER else event.answer  # what expired quotes the question: no person wrote it
+    said: dict[str, Any] = {"request_id": event.request_id, "answer": words, "by": event.by, "asked": "permission"}
     if reply in (Reply.RESPOND, Reply.SKIP):
         return _settle(run, question, Settlement(**said, digest=proposal.digest, refused=reply.value))
     until = event.at + timedelta(seconds=proposal.usable)

@@ -33,9 +33,8 @@ def settled(world: World) -> Settlement:
 def test_a_question_that_expires_does_not_turn_into_words_of_a_person(on_expiry):
     world = asked(f'[approvals]\non_expiry = "{on_expiry}"')
     world.fire(WaitExpired)
-    said = settled(world)
-    assert said.words == ""
-    assert Trusted(sentences([said.answer]), ()).asks(SEND, "eve@evil.example")  # what the words would permit
+    assert (settled(world).words, settled(world).by) == ("", "timekeeper")
+    assert Trusted(sentences([HOSTILE]), ()).asks(SEND, "eve@evil.example")  # what the words would permit
 
 
 @pytest.mark.parametrize(("reply", "decision"), [(Reply.APPROVE, "approve"), (Reply.RESPOND, "reject")])
