@@ -180,7 +180,7 @@ ACTIONS = (
     Action("pause a run", f"{_ORDERS}/pause", "pause", "pause_run", "waggle.pause-run.v1", "pause_run"),
     Action("resume a run", f"{_ORDERS}/resume", "resume", "resume_run", "waggle.resume-run.v1", "resume_run"),
     Action(
-        "cancel, pause or resume all runs that match",
+        "give one order to all runs that match",
         Absent("the page of a run has these orders, one run at a time"),
         Absent("`waggle runs --json` names the runs; a script gives each its order"),
         "act_on_runs",
