@@ -54,6 +54,7 @@ def _for_all(tools: RunTools) -> Iterator[Tool]:
     yield tools.list_runs, _READS
     yield tools.list_agents, _READS
     yield tools.list_questions, _READS
+    yield tools.show_costs, _READS
     yield tools.run_status, _READS
     yield tools.follow_run, _READS
     yield tools.get_result, _READS

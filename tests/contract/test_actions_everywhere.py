@@ -65,15 +65,14 @@ def test_every_signed_message_and_every_command_to_a_run_is_in_the_table_and_eve
 async def test_every_tool_that_an_mcp_client_is_offered_is_in_the_table_and_every_name_is_one():
     offered = await tools("decide", "operate")
     assert offered.keys() == named("mcp")
-    reading = {each.mcp for each in ACTIONS if isinstance(each.http, str) and _method(each.http) == "GET"}
+    reading = {each.mcp for each in ACTIONS if not isinstance(each.http, Absent) and _methods(each.http) == {"GET"}}
     for name, tool in offered.items():
         assert tool.annotations.read_only_hint == (name in reading), name
 
 
-def _method(operation):
-    [route] = [each for each in routes_of(ROUTES) if each.name == operation]
-    [method] = route.methods
-    return method
+def _methods(operations):
+    names = {operations} if isinstance(operations, str) else {*operations}
+    return {method for each in routes_of(ROUTES) if each.name in names for method in each.methods}
 
 
 def served_by(place):

@@ -10,6 +10,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field, ValidationError
 
 from schemas.api.commands import CommandAccepted
+from schemas.api.costs import CostReport
 from schemas.api.runs import ApprovalView, RunSummary, RunView
 from schemas.api.tasks import TaskAccepted
 from schemas.event import State
@@ -64,6 +65,10 @@ class RunTools(GatewayTools):
     async def list_agents(self) -> list[AgentCard]:
         """List the agents with their tools and the tools' risks."""
         return await self.call(lambda gateway: gateway.agents())
+
+    async def show_costs(self, days: Annotated[int, Field(ge=1, le=30)] = 30) -> CostReport:
+        """Show the tenant's costs of the last days, by day, agent, model and type of task."""
+        return await self.call(lambda gateway: gateway.costs(days))
 
     async def list_questions(self) -> list[ApprovalView]:
         """List the open questions to people, riskiest first, then oldest first. Arguments in them are untrusted."""

@@ -36,6 +36,7 @@ ALL = {
     "list_runs",
     "list_agents",
     "list_questions",
+    "show_costs",
     "run_status",
     "follow_run",
     "get_result",
