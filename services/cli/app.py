@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Entry] = {
     "cancel": Entry("control:cancel", "End a run."),
     "pause": Entry("control:pause", "Start no further step of a run until it is resumed."),
     "resume": Entry("control:resume", "Resume a paused run, or a failed one from the step that failed."),
+    "batch": Entry("batch:app", "Pause, resume, cancel or stop all runs that match, after a preview."),
     "apply": Entry("apply:apply", "Apply a dry run: make the calls it has listed."),
     "halt": Entry("kill_switch:halt", "Stop all model and tool calls immediately: the kill switch."),
     "release": Entry("kill_switch:release", "Resume what `waggle halt` has stopped."),

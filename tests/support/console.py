@@ -12,6 +12,7 @@ import httpx
 from schemas.acting import ActingCall
 from schemas.api.checks import RunCounts
 from schemas.api.costs import CostLine, CostReport
+from schemas.api.run_batch import RunBatchProgress, RunBatchSelection
 from schemas.api.runs import ApprovalPage, ApprovalView, ParkedWork, QuestionView, RunPage, RunSummary, RunView
 from schemas.api.topics import GroupLag, TopicLag
 from schemas.api.trace import Action, Attempt, RunTrace, Work
@@ -61,6 +62,7 @@ class Gateway:
         self.refuse: tuple[int, ErrorInfo] | None = None
         self.waiting = True
         self.plan: list[tuple[str, tuple[str, ...]]] = []
+        self.matching = 3
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
@@ -74,6 +76,8 @@ class Gateway:
         if (request.method, request.url.path) == ("POST", "/v1/tasks"):
             links = {"self": "/v1/runs/x", "events": "x", "result": "x"}
             return httpx.Response(202, json={"run_id": RUN, "task_id": "t", "tenant": "default", "links": links})
+        if request.url.path == "/v1/runs/batch":
+            return self._batch(json.loads(request.content))
         if request.method != "GET":
             return httpx.Response(202, json={"run_id": RUN, "tenant": "default", "message_id": "m"})
         what = request.url.path.removeprefix("/v1/").removeprefix(f"runs/{RUN}").strip("/") or "run"
@@ -87,7 +91,9 @@ class Gateway:
 
     def _shown(self, what: str) -> httpx.Response:
         answers = {
-            "runs": lambda: RunPage(runs=[summary(self.text, state) for state in State], next_offset=7),
+            "runs": lambda: RunPage(
+                runs=[summary(self.text, state) for state in State], next_offset=7, next_cursor="7~run-7", indexing=True
+            ),
             "approvals": lambda: ApprovalPage(approvals=self._approvals(), unreadable=[], next_offset=None),
             "run": lambda: view(self.text, waiting=self.waiting, plan=self.plan),
             "trace": lambda: trace(self.text),
@@ -105,6 +111,16 @@ class Gateway:
         if what == "agents":
             return httpx.Response(200, json=[])
         return httpx.Response(200, content=answers[what]().model_dump_json())
+
+    def _batch(self, order: dict) -> httpx.Response:
+        """The selection of a bulk order, and an outcome of each kind."""
+        first = [summary(self.text, State.EXECUTING), summary(self.text, State.PAUSED)]
+        lines = [RunBatchSelection(action=order["action"], of=self.matching, complete=self.matching < 9, first=first)]
+        error = ErrorInfo(code="ended", message=self.text, suggested_action=self.text)
+        outcomes = () if order.get("dry_run") else (("accepted", None), ("skipped", error), ("failed", error))
+        for n, (outcome, why) in enumerate(outcomes, 1):
+            lines.append(RunBatchProgress(n=n, of=self.matching, run_id=RUN, outcome=outcome, error=why))
+        return httpx.Response(200, content="".join(f"{line.model_dump_json()}\n" for line in lines))
 
     def _approvals(self) -> list[ApprovalView]:
         risks = [None, Risk.LOW, Risk.CRITICAL, Risk.HIGH, Risk.MEDIUM, Risk.HIGH]

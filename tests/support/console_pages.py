@@ -31,9 +31,11 @@ class Empty(Gateway):
         return httpx.Response(200, content=empty.get(what, "[]"))
 
 
-def _gateway(text: str = PLAIN, *, waiting: bool = True, refuse: tuple[int, ErrorInfo] | None = None) -> Gateway:
+def _gateway(
+    text: str = PLAIN, *, waiting: bool = True, refuse: tuple[int, ErrorInfo] | None = None, matching: int = 3
+) -> Gateway:
     gateway = Gateway(text)
-    gateway.waiting, gateway.refuse = waiting, refuse
+    gateway.waiting, gateway.refuse, gateway.matching = waiting, refuse, matching
     return gateway
 
 
@@ -44,6 +46,8 @@ _UNKNOWN = ErrorInfo(code="unknown_run", message="there is no such run", suggest
 GATEWAYS: Mapping[str, Callable[[], Gateway]] = {
     "plain": _gateway,
     "hostile": lambda: _gateway(HOSTILE),
+    "crowded": lambda: _gateway(matching=4_711),
+    "nothing": lambda: _gateway(matching=0),
     "ended": lambda: _gateway(waiting=False),
     "empty": lambda: Empty(PLAIN),
     "refused": lambda: _gateway(refuse=(403, _REFUSED)),
@@ -74,11 +78,16 @@ def _states(route: str, path: str, *gateways: str) -> tuple[Shown, ...]:
 
 QUESTION = f"/runs/{RUN}/question"
 ORDER = f"/runs/{RUN}/orders/cancel"
+BATCH = "/run-orders/{name}"
 
 PAGES: tuple[Shown, ...] = (
     *_states("/", "/", "plain", "hostile", "empty", "refused", "unavailable"),
     *_states("/runs", "/runs", "plain", "hostile", "empty"),
-    Shown("/runs", "/runs?state=FAILED&offset=3"),
+    Shown("/runs", "/runs?state=FAILED&retrying=on&text=orders&cursor=3~run-3"),
+    *_states(BATCH, "/run-orders/pause?agent=data", "plain", "hostile", "crowded", "refused", "nothing"),
+    *_states(BATCH, "/run-orders/cancel", "plain"),
+    Shown(BATCH, "/run-orders/delete?agent=data"),
+    Shown("", "/run-orders/resume?state=PAUSED", "hostile", press="form.card button"),
     *_states("/runs/{run_id}", f"/runs/{RUN}", "plain", "hostile", "ended", "unknown"),
     Shown("/runs/{run_id}", f"/runs/{RUN}?before=3-1&notice=submitted"),
     *_states("/runs/{run_id}/steps/{step_id}/turns", f"/runs/{RUN}/steps/data/turns", "plain", "hostile", "refused"),

@@ -7,9 +7,10 @@ import asyncio
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import uvicorn
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from infra.probe import free_port
@@ -29,7 +30,8 @@ from schemas.api.dead_letters import (
     SearchResult,
 )
 from schemas.api.errors import Failure
-from schemas.api.runs import RunPage, RunView
+from schemas.api.run_batch import RunBatchProgress, RunBatchRequest, RunBatchSelection
+from schemas.api.runs import RunPage, RunQuery, RunView
 from schemas.api.tasks import Links, TaskAccepted
 from schemas.api.topics import GroupLag, TopicLag
 from schemas.budget import Usage
@@ -65,6 +67,7 @@ class Script:
         self.refusal_of_edit = self.refusal_of_command = None
         self.dead, self.many, self.complete, self.dies_after = {}, [], True, None
         self.searches, self.orders, self.looks = [], [], 0
+        self.indexing = False
         self.tasks, self.commands, self.resumed_after, self.uploads = [], [], [], []
 
     def add(self, status="complete", events=None, **result):
@@ -227,9 +230,17 @@ def app_of(script):
         return Response(script.files[sha256])
 
     @app.get("/v1/runs")
-    async def runs(offset: int = 0):
-        following = offset + 1 if offset + 1 < len(script.pages) else None
-        return RunPage(runs=script.pages[offset], next_offset=following)
+    async def runs(query: Annotated[RunQuery, Query()]):
+        script.searches.append(query.model_dump(mode="json", exclude_unset=True))
+        number = int(query.cursor.partition("~")[0]) if query.cursor else 0
+        following = f"{number + 1}~run" if number + 1 < len(script.pages) else None
+        return RunPage(runs=script.pages[number], next_offset=None, next_cursor=following, indexing=script.indexing)
+
+    @app.post("/v1/runs/batch")
+    async def act_on_runs(request: Request):
+        order = await order_of(RunBatchRequest, request)
+        script.orders.append(order)
+        return StreamingResponse(batched(script, order), media_type="application/jsonl")
 
     @app.get("/v1/approvals")
     def approvals(offset: int = 0):
@@ -385,6 +396,20 @@ def dead_letter(name, **fields):
     known |= {"offset": "9", "service": "orchestrator", "version": "0.1.0", "trace_id": "ab12", "causes": None}
     known |= {"redriven_by": None, "key": {"text": "k"}, "headers": [{"name": "ce_id", "text": "t1"}]}
     return built(DeadLetterView, {"name": name, "payload": {"text": "{}"}} | known | fields)
+
+
+async def batched(script, order):
+    many = len(script.many)
+    first = [run for page in script.pages for run in page]
+    yield (
+        RunBatchSelection(action=order["action"], of=many, complete=script.complete, first=first).model_dump_json()
+        + "\n"
+    )
+    for n, (name, outcome) in enumerate([] if order.get("dry_run") else script.many, 1):
+        if script.dies_after == n - 1:
+            raise ConnectionError("cut by the script")
+        error = None if outcome == "accepted" else ErrorInfo(code="ended", message="it has ended")
+        yield RunBatchProgress(n=n, of=many, run_id=name, outcome=outcome, error=error).model_dump_json() + "\n"
 
 
 async def told(script):

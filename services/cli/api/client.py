@@ -32,6 +32,7 @@ from schemas.api.dead_letters import (
     RedriveRequest,
     SearchResult,
 )
+from schemas.api.run_batch import RunBatchProgress, RunBatchRequest, RunBatchSelection
 from schemas.api.runs import ApprovalPage, ApprovalView, RunPage, RunSummary, RunView
 from schemas.api.tasks import TaskAccepted
 from schemas.api.topics import TopicLag
@@ -136,17 +137,28 @@ class Gateway:
         path = f"{_run(run_id)}/steps/{quote(step_id, safe='')}/turns/{turn}"
         return self._one(Turn, "GET", path, params=which)
 
-    def runs(self, state: str | None, limit: int) -> list[RunSummary]:
-        """Return the latest runs, at most `limit`."""
+    def runs(self, filters: Mapping[str, Any], limit: int) -> RunPage:
+        """Return the latest runs that match, at most `limit`, as one page."""
         found: list[RunSummary] = []
-        offset: int | None = 0
-        while offset is not None and len(found) < limit:
-            most = LARGEST_PAGE if state else min(limit - len(found), LARGEST_PAGE)
-            params = {"limit": str(most), "offset": str(offset)} | ({"state": state} if state else {})
-            page = self._one(RunPage, "GET", "/v1/runs", params=params)
+        query = {name: "true" if value is True else value for name, value in filters.items()}
+        while True:
+            page = self._one(
+                RunPage, "GET", "/v1/runs", params=query | {"limit": min(limit - len(found), LARGEST_PAGE)}
+            )
             found += page.runs
-            offset = page.next_offset
-        return found[:limit]
+            if len(found) >= limit or page.next_cursor is None:
+                return page.model_copy(update={"runs": found[:limit]})
+            query["cursor"] = page.next_cursor
+
+    def act_on_runs(self, **order: Any) -> Iterator[RunBatchSelection | RunBatchProgress]:
+        """Command all runs that match. Yields the selection, then each outcome as it happens."""
+        with self._open("POST", "/v1/runs/batch", json=body(RunBatchRequest, order)) as response:
+            lines = _lines(response.iter_bytes())
+            for line in lines:
+                yield RunBatchSelection.model_validate_json(line)
+                break
+            for line in lines:
+                yield RunBatchProgress.model_validate_json(line)
 
     def approvals(self) -> tuple[list[ApprovalView], list[RunSummary]]:
         """Return the questions for a person, and the waiting runs with unreadable records."""

@@ -19,6 +19,7 @@ from services.cli.api.files import place_for, save
 from services.cli.exit_codes import ENDED, Exit
 from services.cli.open_questions import questions_of
 from services.cli.options import RunArgument
+from services.cli.run_filters import RunFilters
 from services.cli.session import Session, gateway_command
 from services.cli.show.question import show_waiting
 from services.cli.show.render import show_agents, show_result, show_runs, show_status, show_tools
@@ -30,16 +31,6 @@ SaveOption = Annotated[
         "--save",
         metavar="FOLDER",
         help="Folder for the result's files. Default: .waggle/results/RUN/ if there is a .waggle here, else none.",
-    ),
-]
-
-StateOption = Annotated[
-    State | None,
-    typer.Option(
-        "--state",
-        case_sensitive=False,
-        metavar="STATE",
-        help=f"Only runs in this state: {', '.join(state.value.lower() for state in State)}.",
     ),
 ]
 
@@ -107,15 +98,17 @@ def _show(session: Session, run: RunView, turns: list[TurnPage]) -> None:
 @gateway_command
 def runs(
     session: Session,
-    state: StateOption = None,
+    filters: RunFilters,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of runs.")] = 20,
 ) -> None:
-    """List the latest runs, newest first.
+    """List the latest runs, newest first. All filters given must match.
 
-    Example: waggle runs --state failed --limit 5
+    Example: waggle runs --state failed --agent data --since 2h
     """
-    found = session.client.runs(state.value if state else None, limit)
-    session.screen.answer(found, lambda: show_runs(session.screen, found, of_one_state=state is not None))
+    page = session.client.runs(filters.given, limit)
+    session.screen.answer(page.runs, lambda: show_runs(session.screen, page.runs, filtered=bool(filters.given)))
+    if page.indexing:
+        session.screen.note("Runs of an earlier release are still being indexed: filters may miss some of them.")
 
 
 @gateway_command

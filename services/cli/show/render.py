@@ -128,8 +128,8 @@ def show_status(screen: Screen, run: RunView) -> None:
     show_steps(screen, run.steps)
 
 
-def show_runs(screen: Screen, runs: Sequence[RunSummary], *, of_one_state: bool) -> None:
-    """Print a table of runs in the gateway's order, latest first. `of_one_state`: others were left out."""
+def show_runs(screen: Screen, runs: Sequence[RunSummary], *, filtered: bool) -> None:
+    """Print a table of runs in the gateway's order, latest first. `filtered`: others were left out."""
     table = plain_table("run", "state", "started", "seconds", "steps", "cost", "objective", right=3, left_again=6)
     for run in runs:
         end = run.finished or datetime.now(UTC)
@@ -142,7 +142,7 @@ def show_runs(screen: Screen, runs: Sequence[RunSummary], *, of_one_state: bool)
             f"${run.cost_usd:.4f}",
             one_line(run.objective, 60),
         )
-    none = "No run is in this state." if of_one_state else "No runs yet. Submit one with: waggle submit 'What …?'"
+    none = "No run matches." if filtered else "No runs yet. Submit one with: waggle submit 'What …?'"
     screen.say(table if runs else none)
 
 

@@ -5,8 +5,11 @@ from typing import Annotated, TypeAlias
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from schemas.api.runs import RunPage
 from schemas.event import State
+from services.console.gateway import GatewayFailure
 from services.console.pages import page
+from services.console.run_filters import AGES, FLAGS, RunFilters
 from services.console.visitor import VisitorDep
 
 router = APIRouter()
@@ -14,12 +17,30 @@ router = APIRouter()
 ON_A_PAGE = 50
 """Runs on a page of the list."""
 
-Offset: TypeAlias = Annotated[int, Query(ge=0, le=1_000_000)]
+Cursor: TypeAlias = Annotated[str, Query(max_length=300)]
 
 
 @router.get("/runs")
-async def list_runs(visitor: VisitorDep, state: str = "", offset: Offset = 0) -> Response:
-    """A page of runs, newest first."""
-    chosen = State(state) if state in State.__members__ else None
-    found = await visitor.gateway.runs(chosen, ON_A_PAGE, offset)
-    return page(visitor, "runs.html", runs=found, states=list(State), state=chosen, offset=offset)
+async def list_runs(visitor: VisitorDep, cursor: Cursor = "") -> Response:
+    """A page of the runs that match, newest first."""
+    filters = RunFilters.given(visitor.request.query_params)
+    wanted = filters.wanted() | {"limit": str(ON_A_PAGE)} | ({"cursor": cursor} if cursor else {})
+    failure, found = None, None
+    try:
+        found = await visitor.gateway.ask(RunPage, "GET", "/v1/runs", wanted)
+    except GatewayFailure as refused:
+        if refused.error.code != "invalid_request":
+            raise
+        failure = refused.error
+    return page(
+        visitor,
+        "runs.html",
+        422 if failure else 200,
+        runs=found,
+        failure=failure,
+        filters=filters,
+        cursor=cursor,
+        states=list(State),
+        ages=list(AGES),
+        flags=FLAGS,
+    )

@@ -100,7 +100,7 @@ def test_lists_are_readable(waggle, script):
     assert "run-2" not in waggle("runs", "--limit", "1").stdout
     script.pages = [[]]
     assert "No runs yet" in waggle("runs").stdout
-    assert "No run is in this state" in waggle("runs", "--state", "failed").stdout
+    assert "No run matches" in waggle("runs", "--state", "failed").stdout
     assert "send (high risk): Sends." in waggle("agents").stdout
 
 

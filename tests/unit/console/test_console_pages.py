@@ -1,7 +1,10 @@
 """Every page of the console over a gateway whose answers hold hostile text: what a browser gets is harmless."""
 
+import html
 import json
 import re
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -24,7 +27,8 @@ from tests.support.run_parts import FILES, LIAR, MARKDOWN, PNG, SVG
 PAGES = [
     "/",
     "/runs",
-    "/runs?state=FAILED&offset=3",
+    "/runs?state=FAILED&retrying=on&text=orders&cursor=3~run-3",
+    "/run-orders/stop?state=EXECUTING",
     f"/runs/{RUN}",
     f"/runs/{RUN}?before=3-1&notice=approve",
     f"/runs/{RUN}/steps/data/turns",
@@ -81,7 +85,7 @@ async def test_hidden_characters_are_shown_as_their_code_points(visit, path):
         assert f"⟦{code}⟧" in page
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/no-such-page", "/static/console.css", "/runs?offset=no"])
+@pytest.mark.parametrize("path", [*PAGES, "/no-such-page", "/static/console.css", "/runs?cursor=" + "x" * 301])
 async def test_every_answer_carries_a_policy_that_allows_only_files_of_the_console(visit, path):
     headers = (await visit.open(path)).headers
     policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
@@ -353,3 +357,82 @@ async def test_a_task_is_submitted_again_once_as_it_was_shown(gateway, visit):
     assert one == other
     assert one["idempotency_key"].startswith("again-")
     assert (one["objective"], one["constraints"]) == ("count the orders", ["count the orders"])
+
+
+FILTERED = {"state": "FAILED", "agent": "data", "age": "1h", "retrying": "on"}
+
+
+async def test_filters_and_the_cursor_reach_the_gateway_and_stay_in_every_link(gateway, visit):
+    page = (await visit.open(f"/runs?{urlencode(FILTERED)}&cursor=5~run-5&colour=red")).text
+    asked = dict(gateway.asked[-1].url.params)
+    assert (
+        timedelta(minutes=59) < datetime.now(UTC) - datetime.fromisoformat(asked.pop("since")) < timedelta(minutes=61)
+    )
+    wanted = {"state": "FAILED", "agent": "data", "retrying": "true", "cursor": "5~run-5", "limit": "50"}
+    assert asked == wanted
+    links = [parse_qs(urlsplit(html.unescape(each)).query) for each in re.findall(r'href="(/run-orders/[^"]*)"', page)]
+    assert len(links) == 4
+    assert all(link == {name: [value] for name, value in FILTERED.items()} for link in links)
+    assert "cursor=7~run-7" in page
+    assert "still being indexed" in page
+
+
+async def test_a_filter_that_the_gateway_refuses_is_explained_on_the_page(gateway, visit):
+    gateway.refuse = (422, ErrorInfo(code="invalid_request", message="query.agent: no such name"))
+    answer = await visit.open("/runs?agent=No%20Slug")
+    assert (answer.status_code, "query.agent: no such name" in said(answer.text)) == (422, True)
+    assert 'value="No Slug"' in answer.text
+
+
+def ordered(gateway) -> list[dict]:
+    """Orders for many runs that were sent, previews left out."""
+    bodies = [json.loads(each.content) for each in gateway.asked if each.url.path == "/v1/runs/batch"]
+    return [each for each in bodies if not each.get("dry_run")]
+
+
+async def test_an_order_for_many_runs_is_previewed_and_sent_with_the_number_that_was_shown(gateway, visit):
+    page = (await visit.open("/run-orders/pause?agent=data&tenant=shop")).text
+    assert "3 runs are selected" in said(page)
+    until = re.search(r'name="until" value="([^"]+)"', page)[1]
+    form = {"agent": "data", "until": html.unescape(until), "expected": "3", "reason": "wrong sources", "by": "ann"}
+    answer = await visit.send("/run-orders/pause?tenant=shop", **form)
+    text = said(answer.text)
+    assert (answer.status_code, "1 of 3" in text, "skipped" in text, "failed" in text) == (200, True, True, True)
+    [body] = ordered(gateway)
+    assert body == {
+        "action": "pause",
+        "filter": {"agent": "data", "until": html.unescape(until)},
+        "rate": 200,
+        "expected": 3,
+        "reason": "wrong sources",
+        "by": "ann",
+    }
+    assert gateway.asked[-1].url.params["tenant"] == "shop"
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"expected": "3", "reason": "r"}, "every run there is"),
+        ({"agent": "data", "expected": "3"}, "needs a reason"),
+        ({"agent": "data", "reason": "r"}, "number is missing"),
+        ({"agent": "data", "reason": "r", "expected": "51"}, "number typed is another one"),
+        ({"agent": "data", "reason": "r", "expected": "51", "typed": "15"}, "number typed is another one"),
+    ],
+)
+async def test_an_order_for_many_runs_that_is_not_deliberate_is_not_sent(gateway, visit, form, words):
+    answer = await visit.send("/run-orders/cancel", by="ann", **form)
+    assert (answer.status_code, words in said(answer.text)) == (422, True), said(answer.text)
+    assert ordered(gateway) == []
+
+
+async def test_more_than_fifty_runs_are_ordered_after_their_number_was_typed(gateway, visit):
+    gateway.matching = 51
+    assert "Type 51 to confirm" in said((await visit.open("/run-orders/resume?state=PAUSED")).text)
+    await visit.send("/run-orders/resume", state="PAUSED", expected="51", typed="51", by="ann")
+    assert [each["expected"] for each in ordered(gateway)] == [51]
+
+
+async def test_an_order_of_another_kind_is_no_page(visit):
+    assert (await visit.open("/run-orders/delete?agent=data")).status_code == 404
+    assert (await visit.send("/run-orders/delete", agent="data")).status_code == 404
