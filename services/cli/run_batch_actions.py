@@ -36,7 +36,7 @@ def confirm(screen: Screen, found: RunBatchSelection, expect: int | None, *, yes
         return
     if screen.json or not is_attended():
         action = f"look at the preview, then add --yes --expect {found.of}"
-        raise CommandError("there is nobody to confirm it; nothing was sent", action, code=Exit.USAGE)
+        raise CommandError("no person is there to confirm it; nothing was sent", action, code=Exit.USAGE)
     if not _confirmed(found):
         raise CommandError("not confirmed; nothing was sent", "repeat the command", code=Exit.USAGE)
 
