@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from schemas.api.runs import ApprovalPage, RunPage, RunQuery
 from services.gateway.contents import shown_summaries
@@ -46,16 +46,17 @@ async def list_runs(
     )
 
 
-@router.get("/v1/approvals", summary="List open questions", responses=error_responses())
+@router.get("/v1/approvals", summary="List open questions", response_model=ApprovalPage, responses=error_responses())
 async def list_approvals(
     tenant: Tenant, parts: PartsDep, sweep: SweepDep, limit: Limit = 50, offset: Offset = 0
-) -> ApprovalPage:
+) -> Response:
     """Questions for a person that the tenant's runs wait for, each with the details of its call."""
     await sweep.ask(tenant)
     await RunIndex(parts.sentinel).forget_expired(tenant)
     found = await open_questions_of(parts.redis, tenant, limit, offset)
-    return ApprovalPage(
+    page = ApprovalPage(
         approvals=[each for run in found.runs if not isinstance(run, UnreadableRun) for each in approvals_of(run)],
         unreadable=[unreadable_row(run) for run in found.runs if isinstance(run, UnreadableRun)],
         next_offset=found.end,
     )
+    return Response(page.model_dump_json(), media_type="application/json")  # quicker than FastAPI, for 1,000 questions
