@@ -229,18 +229,7 @@ def app_of(script):
     async def download(sha256: str):
         return Response(script.files[sha256])
 
-    @app.get("/v1/runs")
-    async def runs(query: Annotated[RunQuery, Query()]):
-        script.searches.append(query.model_dump(mode="json", exclude_unset=True))
-        number = int(query.cursor.partition("~")[0]) if query.cursor else 0
-        following = f"{number + 1}~run" if number + 1 < len(script.pages) else None
-        return RunPage(runs=script.pages[number], next_offset=None, next_cursor=following, indexing=script.indexing)
-
-    @app.post("/v1/runs/batch")
-    async def act_on_runs(request: Request):
-        order = await order_of(RunBatchRequest, request)
-        script.orders.append(order)
-        return StreamingResponse(batched(script, order), media_type="application/jsonl")
+    serve_lists(app, script)
 
     @app.get("/v1/approvals")
     def approvals(offset: int = 0):
@@ -344,6 +333,21 @@ def serve_stops(app, script):
     @app.get("/v1/stops")
     async def stops():
         return list(script.stops.values())
+
+
+def serve_lists(app, script):
+    @app.get("/v1/runs")
+    async def runs(query: Annotated[RunQuery, Query()]):
+        script.searches.append(query.model_dump(mode="json", exclude_unset=True))
+        number = int(query.cursor.partition("~")[0]) if query.cursor else 0
+        following = f"{number + 1}~run" if number + 1 < len(script.pages) else None
+        return RunPage(runs=script.pages[number], next_offset=None, next_cursor=following, indexing=script.indexing)
+
+    @app.post("/v1/runs/batch")
+    async def act_on_runs(request: Request):
+        order = await order_of(RunBatchRequest, request)
+        script.orders.append(order)
+        return StreamingResponse(batched(script, order), media_type="application/jsonl")
 
 
 def serve_dead_letters(app, script):
