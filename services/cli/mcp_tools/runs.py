@@ -1,7 +1,7 @@
 """MCP tools for runs: submit, follow, read, cancel."""
 
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 import anyio
@@ -29,6 +29,7 @@ LONGEST = 3_600.0
 Seconds = Annotated[
     float, Field(gt=0, le=LONGEST, description="Maximum seconds to wait; the run continues after that.")
 ]
+Trouble = Literal["retrying", "waiting", "over_budget", "stopped"]
 Limit = Annotated[int, Field(ge=1, le=200, description="Maximum number of runs.")]
 
 
@@ -57,10 +58,17 @@ class RunTools(GatewayTools):
     async def list_runs(
         self,
         state: Annotated[State | None, Field(description="Only runs in this state.")] = None,
+        agent: Annotated[str | None, Field(description="Only runs with a step of this agent.")] = None,
+        text: Annotated[str | None, Field(description="Only runs with all these words in the objective.")] = None,
+        trouble: Annotated[Trouble | None, Field(description="Only runs with this trouble now.")] = None,
         limit: Limit = 20,
     ) -> list[RunSummary]:
-        """List the latest runs, newest first."""
-        return await self.call(lambda gateway: gateway.runs(state.value if state else None, limit))
+        """List the latest runs that match, newest first."""
+        given = {"state": state.value if state else None, "agent": agent, "text": text}
+        filters: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        filters |= {trouble: True} if trouble else {}
+        page = await self.call(lambda gateway: gateway.runs(filters, limit))
+        return page.runs
 
     async def list_agents(self) -> list[AgentCard]:
         """List the agents with their tools and the tools' risks."""
