@@ -181,8 +181,8 @@ ACTIONS = (
     Action("resume a run", f"{_ORDERS}/resume", "resume", "resume_run", "waggle.resume-run.v1", "resume_run"),
     Action(
         "give one order to all runs that match",
-        Absent("the page of a run has these orders, one run at a time"),
-        Absent("`waggle runs --json` names the runs; a script gives each its order"),
+        "POST /run-orders/{name}",
+        ("batch pause", "batch resume", "batch cancel", "batch stop"),
         "act_on_runs",
         Absent("one record is about one run"),
         _ONE_BY_ONE,
