@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.approval import CancelRun, DelegateQuestion, HumanDecided, PauseRun, ResumeRun, WithdrawAnswer
 from schemas.event import RunResumed, State, StepDispatched, StepDone
+from schemas.plan import Risk
 from schemas.step import DoStep, HandoffFailed, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
 from schemas.task import Task
 from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
@@ -102,7 +103,7 @@ def play(world: World, move: str, plan, pick: int, told: list) -> None:
         case "accept" | "revise" if reviews:
             world.review(accepted=move == "accept")
         case "ask about a call" if step:
-            risk = ("high", "critical")[pick % 2]
+            risk = (Risk.HIGH, Risk.CRITICAL)[pick % 2]
             proposal = PROPOSAL.model_copy(update={"call": f"call-{pick}", "risk": risk})
             world.tell(world.answer(step, HelpAsked, question="may I?", call=proposal.call, proposal=proposal))
         case "due":
