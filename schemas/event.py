@@ -12,7 +12,7 @@ from schemas.acting import ActingCall
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.message import MOST, Count, Id, Instant, Message, Seconds, Slug
-from schemas.plan import Plan
+from schemas.plan import Plan, Risk
 from schemas.question import Background, Kind, Offer, OnExpiry, Reply, Terms, Vote
 from schemas.step import Output
 from schemas.task import Task
@@ -240,6 +240,7 @@ class HelpRequested(RunEvent):
     choices: list[str] = Field(default_factory=list, description="Answers that the agent suggests for `respond`.")
     terms: Terms = Field(default_factory=Terms, description="People who must answer, and the time they have.")
     blocking: bool = Field(False, description="True if nothing more of the run starts until it is answered.")
+    risk: Risk | None = Field(None, description="Of the call, or the highest of a plan's steps.")
     background: Background | None = Field(None, description="Circumstances, if it is not about a tool call.")
 
 
@@ -276,6 +277,7 @@ class QuestionDelegated(RunEvent):
     request_id: str
     person: str
     to: str
+    stage: int = Field(0, ge=0, le=10, description="Stage of the question for which it counts.")
 
 
 class QuestionReminded(RunEvent):

@@ -106,3 +106,4 @@ class Delegation(Part):
 
     by: str = Field(max_length=200)
     to: str = Field(max_length=200)
+    stage: int = Field(0, ge=0, le=10, description="Stage of the question for which it counts.")

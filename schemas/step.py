@@ -113,6 +113,9 @@ class Settlement(Part):
     recipients: int | None = Field(None, ge=0, le=MOST, description="Of an edit: most destinations it permits.")
     by: str | None = Field(None, max_length=200, description="Person who decided, if recorded.")
     reverify: bool = Field(False, description="The reads of this work are repeated first, and must be unchanged.")
+    trusted: bool = Field(
+        True, description="False: its words permit no other call, since one person wrote them where more are asked."
+    )
 
     @property
     def repeats(self) -> bool:
@@ -127,7 +130,7 @@ class Settlement(Part):
 
         An agent's own question counts as an outcome: its model chooses what people are asked to say.
         """
-        return self.answer if self.asked == "permission" else ""
+        return self.answer if self.asked == "permission" and self.trusted else ""
 
     def permits(self, digest: str | None, now: datetime) -> bool:
         """Return true if the call with that digest may be made now. Unknown outcomes match by place alone."""

@@ -75,3 +75,4 @@ class PlannedEffect(Part):
     rule: str
     reason: str = ""
     moves: dict[str, Amount] = Field(default_factory=dict, description="Amount of `money`, number of `rows`.")
+    recipients: int = Field(0, ge=0, le=1_000_000, description="Number of destinations.")

@@ -16,7 +16,7 @@ from redis.asyncio import Connection
 
 from infra import topics as declared_topics
 from infra.embedded.kafka import EmbeddedKafka
-from infra.embedded.stack import FETCH_MAX_WAIT_MS, Stack
+from infra.embedded.stack import FETCH_MAX_WAIT_MS, Stack, service_names
 from infra.kafka.broker import libraries, running
 from infra.probe import answers, free_port
 from shared.blackboard import Sentinel
@@ -96,11 +96,12 @@ async def parts(kafka, tmp_path_factory):
 
 
 class started:  # noqa: N801 -- reads as a sentence
-    """A stack for as long as a block."""
+    """A stack for as long as a block. Without `services`: all but the notifier, which reads every topic."""
 
     def __init__(self, root: Path, environment: dict, services: list[str] | None = None) -> None:
         prefix = {"WAGGLE_TOPIC_PREFIX": f"t{uuid4().hex[:8]}."}
-        self.stack = Stack(root, environment=environment | prefix, services=services)
+        wanted = [name for name in service_names(ROOT) if name != "notifier"] if services is None else services
+        self.stack = Stack(root, environment=environment | prefix, services=wanted)
 
     async def __aenter__(self) -> Stack:
         await self.stack.start()

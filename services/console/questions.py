@@ -52,8 +52,8 @@ class Question:
 
     @property
     def risk(self) -> Risk | None:
-        """Risk of the tool call; None for a question without one."""
-        return self.asked.proposal.risk if self.asked.proposal else None
+        """Risk of the tool call or of the plan; None for a question without one."""
+        return self.asked.proposal.risk if self.asked.proposal else self.asked.risk
 
     @property
     def offers(self) -> list[Offer]:

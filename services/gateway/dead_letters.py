@@ -45,8 +45,8 @@ ACTION = {
 
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_TOKEN = re.compile(rb"""(\\*"token\\*"\s*:\s*\\*")[^"\\]+""")
-"""A token in a payload, or in a payload nested in another one. It authorises an answer, so it is never shown."""
+_TOKEN = re.compile(rb"""(\\*"(?:token|secret)\\*"\s*:\s*\\*")[^"\\]+""")
+"""A token in a payload, or the secret it is derived from, also nested. It authorises answers: it is never shown."""
 
 
 def view_of_letter(letter: DeadLetter, handled: DeadLetterHandled | None, *, contents: bool) -> DeadLetterView:

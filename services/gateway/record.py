@@ -30,7 +30,7 @@ SHOWN = (
     "plan",
     "review",
     "feedback",
-    "request",
+    "questions",
     "caveats",
     "effected",
     "usage",
@@ -38,14 +38,25 @@ SHOWN = (
 )
 """Entries that are shown besides those of the steps; the record has secrets, too."""
 
+_ABOUT_QUESTIONS = (
+    e.HelpRequested,
+    e.HelpAnswered,
+    e.AnswerGiven,
+    e.AnswerWithdrawn,
+    e.QuestionDelegated,
+    e.QuestionReminded,
+    e.QuestionEscalated,
+    e.QuestionEdited,
+    e.QuestionExpired,
+)
+
 _WRITTEN: Mapping[str, tuple[str, ...]] = {
     e.Moved.wire_type(): ("state", "reason", "error"),
     e.PlanAccepted.wire_type(): ("plan",),
     e.PlanDropped.wire_type(): ("plan",),
     e.PlanRefused.wire_type(): ("feedback",),
     e.ReviewGiven.wire_type(): ("review",),
-    e.HelpRequested.wire_type(): ("request",),
-    e.HelpAnswered.wire_type(): ("request",),
+    **{kind.wire_type(): ("questions",) for kind in _ABOUT_QUESTIONS},
     e.GuardrailTripped.wire_type(): ("caveats",),
     e.ActionsJudged.wire_type(): ("effected",),
     e.Spent.wire_type(): ("usage", "models"),

@@ -173,8 +173,8 @@ def agent_of(asked: HelpRequested) -> str | None:
 
 
 def risk_of(asked: HelpRequested) -> Risk | None:
-    """Return the risk of the call that is asked about."""
-    return asked.proposal.risk if asked.proposal is not None else None
+    """Return the risk of the call or plan that is asked about."""
+    return asked.proposal.risk if asked.proposal is not None else asked.risk
 
 
 def _calls(event: ActionsJudged, known: Known, console: Console, place: str) -> Occasion:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.access.principals import Principals, Role
+from shared.access.principals import GRANTED, Principals, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class People:
     def person(self, name: str | None) -> str | None:
         """Return the person behind a principal; a name that is not in the file stands for itself."""
         known = self.principals.named(name or "") if self.principals else None
-        return (known.person if known else None) or name
+        return (known.person if known else None) or (name.partition(GRANTED)[0] if name else name)
 
     def is_in(self, name: str, groups: Sequence[str]) -> bool:
         """Return true if the principal is in one of the groups; without groups, for everyone."""

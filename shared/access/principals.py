@@ -154,11 +154,11 @@ class IdentityProvider(Strict):
         fitting = {name: each for name, each in self.grants.items() if not set(groups).isdisjoint(each.members)}
         first = next(iter(fitting.values()), None)
         held = [name for name, each in fitting.items() if first and each.tenants == first.tenants]
-        return f"{person}{_AS}{'+'.join(held)}" if held else None
+        return f"{person}{GRANTED}{'+'.join(held)}" if held else None
 
     def principal(self, name: str) -> Principal | None:
         """Return the person of such a name; None if it is not one."""
-        person, _, held = name.rpartition(_AS)
+        person, _, held = name.rpartition(GRANTED)
         grants = [self.grants.get(each) for each in held.split("+")]
         known = [each for each in grants if each is not None]
         if not is_person(person) or len(known) < len(grants) or len({each.tenants for each in known}) != 1:
@@ -168,7 +168,7 @@ class IdentityProvider(Strict):
         return Principal.model_construct(tenants=known[0].tenants, roles=roles, groups=groups, person=person)
 
 
-_AS = " as "
+GRANTED = " as "
 """Between a person and their grants. No name of the file, and no person, has a space in it."""
 
 

@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate
 
+import structlog
+
 from shared.notify.failure import NotSent
 from shared.notify.letter import Letter
 from shared.tools import ToolError
 from shared.tools.smtp import CONTROL, Server, deliver, message_id
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +23,15 @@ class MailWay:
     server: Server
 
     async def send(self, letter: Letter) -> None:
-        """Hand the mail to the server. Raises NotSent, also if it refused some of the recipients."""
+        """Hand the mail to the server. Raises NotSent unless the server took it for a recipient."""
         try:
             refused = await deliver(self.compose(letter), self.recipients, self.server)
         except ToolError as failed:
             raise NotSent(str(failed), code=failed.code, unknown=failed.code == "outcome_unknown") from None
+        if len(refused) == len(self.recipients):
+            raise NotSent("the mail server refused every recipient", code="smtp_refused")
         if refused:
-            raise NotSent(f"the mail server refused {len(refused)} recipients", code="smtp_refused", unknown=True)
+            log.error("mail_recipients_refused", channel=letter.about.channel, count=len(refused))
 
     async def close(self) -> None:
         """Do nothing: every mail has a connection of its own."""

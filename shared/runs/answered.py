@@ -10,8 +10,8 @@ from schemas.step import Settlement
 from shared.runs.digests import plan_digest
 from shared.runs.effects import add_effected, refused_call
 from shared.runs.rework import next_round, restart_round
-from shared.runs.run import OpenQuestion, Run, StepRecord
-from shared.runs.votes import ANSWERED, TIMEKEEPER, edited_plan, kind_of
+from shared.runs.run import TIMEKEEPER, OpenQuestion, Run, StepRecord
+from shared.runs.votes import ANSWERED, edited_plan
 
 
 def ask(run: Run, event: e.HelpRequested) -> dict[str, Any]:
@@ -36,11 +36,16 @@ def _give(question: OpenQuestion, event: e.AnswerGiven) -> dict[str, Any]:
 
 
 def _withdraw(question: OpenQuestion, event: e.AnswerWithdrawn) -> dict[str, Any]:
-    return {"votes": [each for each in question.votes if each.person != event.person], "effective": None}
+    """Take back a person's answer and delegation. A refusal by another person stays in force."""
+    voted = {each.person for each in question.votes}
+    votes = [each for each in question.votes if each.person != event.person]
+    passed = [each for each in question.delegations if each.by != event.person or each.to in voted]
+    left = question.model_copy(update={"votes": votes, "delegations": passed})
+    return {"votes": votes, "delegations": passed, "effective": question.effective if left.deciding else None}
 
 
 def _delegate(question: OpenQuestion, event: e.QuestionDelegated) -> dict[str, Any]:
-    return {"delegations": [*question.delegations, Delegation(by=event.person, to=event.to)]}
+    return {"delegations": [*question.delegations, Delegation(by=event.person, to=event.to, stage=event.stage)]}
 
 
 def _edit(question: OpenQuestion, event: e.QuestionEdited) -> dict[str, Any]:
@@ -69,7 +74,7 @@ def answer(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
     if question is None:
         return {}
     change: dict[str, Any] = {"questions": {id: each for id, each in run.questions.items() if id != event.request_id}}
-    kind, reply = kind_of(question), _reply(question, event)
+    kind, reply = question.kind, _reply(question, event)
     if reply is Reply.REJECT:
         return change | add_effected(run, refused_call(run, question.asked, event.by, event.answer))
     return change | _EFFECTS[kind](run, question, event, reply)
@@ -78,7 +83,7 @@ def answer(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
 def _reply(question: OpenQuestion, event: e.HelpAnswered) -> Reply:
     """Return the answer, also one that an earlier version recorded."""
     said = event.reply or Reply(event.decision)
-    return Reply.RESPOND if said is Reply.APPROVE and kind_of(question) in ANSWERED else said
+    return Reply.RESPOND if said is Reply.APPROVE and question.kind in ANSWERED else said
 
 
 def _call(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
@@ -88,13 +93,20 @@ def _call(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply)
     words = "" if event.by == TIMEKEEPER else event.answer  # what expired quotes the question: no person wrote it
     said: dict[str, Any] = {"request_id": event.request_id, "answer": words, "by": event.by, "asked": "permission"}
     if reply in (Reply.RESPOND, Reply.SKIP):
-        return _settle(run, question, Settlement(**said, digest=proposal.digest, refused=reply.value))
+        said |= {"digest": proposal.digest, "refused": reply.value, "trusted": _is_simple(question)}
+        return _settle(run, question, Settlement(**said))
     until = event.at + timedelta(seconds=proposal.usable)
     said |= {"digest": proposal.digest, "until": until, "reverify": event.reverify}
     if reply is Reply.EDIT:
         limits = {"risk": proposal.risk, "moves": proposal.moves, "recipients": proposal.recipients}
         said |= {"arguments": proposal.arguments, **limits}
     return _settle(run, question, Settlement(**said))
+
+
+def _is_simple(question: OpenQuestion) -> bool:
+    """Return True if any person who decides could have approved the call alone."""
+    terms = question.asked.terms
+    return not (question.needs_several or terms.separate or terms.stages[0].groups)
 
 
 def _words(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:

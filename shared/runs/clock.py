@@ -1,9 +1,12 @@
 """Clock of a run: stopped while the run waits for a person or is paused."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from schemas.event import State
 from shared.runs.run import Run
+
+CLOCKS_DIFFER = timedelta(seconds=1)
+"""Clock difference below which a timer counts as on time. A timer that fires earlier is set again."""
 
 
 def present_deadline(run: Run, now: datetime) -> datetime:

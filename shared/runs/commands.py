@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from schemas import approval, event
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, State
+from schemas.question import Kind, Terms
+from shared.authorization import Subject
 from shared.runs.advance import advance
 from shared.runs.builder import DecisionBuilder
 from shared.runs.deadlines import extend_deadline
@@ -12,7 +14,7 @@ from shared.runs.decisions import refuse
 from shared.runs.ending import end, release
 from shared.runs.governance import People
 from shared.runs.machine import PAUSABLE
-from shared.runs.result import effects_digest
+from shared.runs.result import effects_digest, shown_effects
 from shared.runs.run import Run
 from shared.runs.votes import decision_refusal, delegation_refusal, withdrawal_refusal
 
@@ -21,7 +23,7 @@ def refusal_of(run: Run, order: approval.Command, people: People, now: datetime)
     """Return why the run refuses the command in its present state; None if it accepts it."""
     match order:
         case approval.HumanDecided():
-            return decision_refusal(run, order, people)
+            return decision_refusal(run, order, people, now)
         case approval.WithdrawAnswer():
             return withdrawal_refusal(run, order, people, now)
         case approval.DelegateQuestion():
@@ -94,7 +96,7 @@ def resume(builder: DecisionBuilder, message: approval.ResumeRun) -> None:
 
 def carry_out(builder: DecisionBuilder, message: approval.CarryOut) -> None:
     """Apply a dry run: make exactly the calls that were reviewed, once."""
-    if why := _refusal(builder, message):
+    if why := _refusal(builder, message) or _terms_refusal(builder, message.by):
         refuse(builder, message.by, "apply", why)
         return
     release(builder)
@@ -112,6 +114,29 @@ def _apply_refusal(run: Run, digest: str) -> str | None:
     if shown is None:
         return "the run shows no calls to make"
     return None if digest == shown else "the dry run shows other calls than those approved"
+
+
+def _terms_refusal(builder: DecisionBuilder, by: str) -> str | None:
+    """Return the reason why one person may not approve all calls of the dry run, by the terms of such questions."""
+    run, people = builder.run, builder.governance.people
+    policy = builder.governance.policy(run.tenant)
+    for record, effect in shown_effects(run):
+        agent, kind = record.step.agent, run.task.type
+        subject = Subject(Kind.CALL, effect.tool, agent, kind, effect.risk, effect.moves, effect.recipients)
+        terms = policy.terms_of(subject).terms
+        if effect.verdict == "ask" and (why := _one_person_refusal(terms, by, run, people)):
+            return f"{effect.tool}: {why}"
+    return None
+
+
+def _one_person_refusal(terms: Terms, by: str, run: Run, people: People) -> str | None:
+    if len(terms.stages) > 1 or terms.stages[0].needed > 1:
+        return "several people must approve such a call: submit the task without `dry_run`"
+    if not people.is_in(by, terms.stages[0].groups):
+        return f"it is asked of another group: {', '.join(terms.stages[0].groups)}"
+    if terms.separate and people.person(by) == people.person(run.task.requested_by):
+        return "the person who requested the task may not approve (separation of duties)"
+    return None
 
 
 def _new_deadline(builder: DecisionBuilder) -> datetime:

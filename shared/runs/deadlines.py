@@ -1,19 +1,16 @@
 """Deadlines of runs: their timers, and their extension after a wait."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from schemas import timer
 from schemas.event import ENDS, DeadlineMoved, State
 from schemas.message import MOST_SECONDS
 from shared.errors import RetryableError
 from shared.runs.builder import DecisionBuilder
-from shared.runs.clock import present_deadline, stands_still
+from shared.runs.clock import CLOCKS_DIFFER, present_deadline, stands_still
 from shared.runs.ending import fail
 from shared.runs.run import Run
 from shared.runs.tokens import DEADLINE, check_timer
-
-CLOCKS_DIFFER = timedelta(seconds=1)
-"""Clock difference below which a timer counts as on time. A timer that fires earlier is set again."""
 
 
 def extend_deadline(builder: DecisionBuilder) -> None:

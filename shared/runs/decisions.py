@@ -11,19 +11,19 @@ from schemas.verdict import Proposal
 from shared.authorization import digest_of, tool_named
 from shared.runs.advance import advance
 from shared.runs.builder import DecisionBuilder
-from shared.runs.deadlines import CLOCKS_DIFFER, wait_for
+from shared.runs.clock import CLOCKS_DIFFER
+from shared.runs.deadlines import wait_for
 from shared.runs.ending import fail
 from shared.runs.outcomes import plan_problems
-from shared.runs.run import OpenQuestion, handoff_name
+from shared.runs.run import TIMEKEEPER, OpenQuestion, handoff_name
 from shared.runs.timers import due_times
 from shared.runs.tokens import WAIT, check_timer
 from shared.runs.votes import (
-    TIMEKEEPER,
     decision_refusal,
     delegation_refusal,
-    is_approval,
     open_question,
     reply_of,
+    stage_of,
     withdrawal_refusal,
 )
 
@@ -33,7 +33,7 @@ def human_decided(builder: DecisionBuilder, message: approval.HumanDecided) -> N
 
     While the run is paused, it has none.
     """
-    if why := decision_refusal(builder.run, message, builder.governance.people):
+    if why := decision_refusal(builder.run, message, builder.governance.people, builder.now):
         refuse(builder, message.by, "decide", why)
         return
     question = builder.run.questions[message.request_id]
@@ -49,7 +49,7 @@ def human_decided(builder: DecisionBuilder, message: approval.HumanDecided) -> N
         reply=reply_of(question, message),
         answer=message.answer,
         arguments=message.arguments,
-        stage=question.stage,
+        stage=stage_of(question, message.by, builder.governance.people),
         at=builder.now,
     )
     _record_vote(builder, question, vote)
@@ -58,8 +58,8 @@ def human_decided(builder: DecisionBuilder, message: approval.HumanDecided) -> N
 
 def _record_vote(builder: DecisionBuilder, question: OpenQuestion, vote: Vote) -> None:
     after = question.model_copy(update={"votes": [*question.votes, vote]})
-    decided = after.is_approved or not is_approval(question, vote.reply)
-    effective = builder.now + timedelta(seconds=question.asked.terms.undo) if decided else None
+    delay = timedelta(seconds=question.asked.terms.undo)
+    effective = builder.now + delay if after.deciding is not None else None
     given = {"request_id": question.asked.request_id, "vote": vote, "effective": effective}
     builder.record(event.AnswerGiven, by=vote.by, **given)
 
@@ -164,9 +164,12 @@ def _expire(builder: DecisionBuilder, question: OpenQuestion) -> None:
 
 
 def consequence(question: OpenQuestion) -> OnExpiry:
-    """Return the consequence of an unanswered question: one that cannot proceed by itself is rejected."""
+    """Return the consequence of an unanswered question: one that cannot proceed by itself is rejected.
+
+    So is a call that a person has changed: it lacks the approvals it needs.
+    """
     wanted = question.asked.terms.on_expiry
-    if wanted == "reverify" and question.asked.proposal is None:
+    if (wanted == "reverify" and question.asked.proposal is None) or (question.edits and wanted != "fail"):
         return "reject"
     offered = {each.answer for each in question.asked.offers}
     return "reject" if wanted == "resume" and Reply.APPROVE not in offered else wanted

@@ -8,11 +8,12 @@ from schemas.event import ENDS, HelpAnswered, State
 from schemas.question import Kind, Reply, Vote
 from schemas.step import Output
 from shared.runs.builder import DecisionBuilder
-from shared.runs.deadlines import CLOCKS_DIFFER, extend_deadline
+from shared.runs.clock import CLOCKS_DIFFER
+from shared.runs.deadlines import extend_deadline
 from shared.runs.ending import fail
 from shared.runs.planning import problems
-from shared.runs.run import MAX_REPLANS, OpenQuestion
-from shared.runs.votes import TIMEKEEPER, edited_plan, is_approval, kind_of
+from shared.runs.run import MAX_REPLANS, TIMEKEEPER, OpenQuestion
+from shared.runs.votes import edited_plan
 
 _STILL = ENDS | {State.PAUSED}
 
@@ -35,20 +36,21 @@ def plan_problems(builder: DecisionBuilder, arguments: str | None) -> str | None
 
 
 def _take_effect(builder: DecisionBuilder, question: OpenQuestion) -> None:
-    vote = question.votes[-1]
+    vote = question.deciding
+    assert vote is not None, "a decided question has an answer that decided it"
     reply = Reply.EDIT if _is_edited(question, vote) else vote.reply
     builder.record(
         HelpAnswered,
         by=vote.by,
         request_id=question.asked.request_id,
-        decision="approve" if reply is not Reply.EDIT and is_approval(question, reply) else "reject",
+        decision="approve" if reply is not Reply.EDIT and question.approves(reply) else "reject",
         answer=vote.answer,
         reply=reply,
         arguments=_arguments(question, vote) if reply is Reply.EDIT else None,
         votes=question.votes,
         reverify=question.reverify,
     )
-    match kind_of(question), reply:
+    match question.kind, reply:
         case _, Reply.REJECT:
             _reject(builder, question, vote)
         case Kind.REVIEW, _:

@@ -93,6 +93,7 @@ def raise_question(builder: DecisionBuilder, draft: Draft) -> None:
         offers=_offers(draft),
         terms=asked.terms,
         expires=builder.now + timedelta(seconds=asked.expires),
+        risk=risk,
         blocking=risk is not None and policy.risk[risk] is Consequence.BLOCK,
     )
 

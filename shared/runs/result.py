@@ -75,6 +75,12 @@ def _effects(run: Run) -> list[PlannedEffect]:
     return [effect for output in shown if output for effect in output.effects]
 
 
+def shown_effects(run: Run) -> list[tuple[StepRecord, PlannedEffect]]:
+    """Return the calls that a dry run shows, each with its step."""
+    records = [(record, record.shown or record.output) for record in in_order(run)]
+    return [(record, effect) for record, output in records if output for effect in output.effects]
+
+
 def _missed_caveats(calls: list[ActingCall]) -> list[str]:
     """Return a caveat for each call that was not made, or may not have been."""
     how = {"unknown": "may or may not have been made"}

@@ -12,7 +12,7 @@ from schemas.error import ErrorInfo
 from schemas.event import ENDS, HelpRequested, ReviewGiven, State
 from schemas.message import Part
 from schemas.plan import Plan, PlannedStep
-from schemas.question import Background, Delegation, Kind, Vote
+from schemas.question import Background, Delegation, Kind, Reply, Vote
 from schemas.step import Output, Settlement, answer_id
 from schemas.task import Task
 from schemas.verdict import PlannedEffect, Proposal
@@ -79,6 +79,13 @@ class PlannerTask(HandoffState):
     error: ErrorInfo | None = None
 
 
+TIMEKEEPER = "timekeeper"
+"""Author of what happens because of the time alone."""
+
+_ACTING_WORDS = frozenset({Kind.QUESTION, Kind.OUTCOME, Kind.FAILURE, Kind.REVIEW})
+"""Questions on which work proceeds with the words of a `respond`."""
+
+
 class OpenQuestion(Part):
     """A question to people that has had no effect yet, with the answers so far."""
 
@@ -99,6 +106,23 @@ class OpenQuestion(Part):
     """True if the reads behind the call are repeated before it is made."""
 
     @property
+    def kind(self) -> Kind:
+        """Subject of the question, also of one that an earlier version asked."""
+        asked = self.asked
+        if asked.kind is not None:
+            return asked.kind
+        if asked.about != "step":
+            return Kind.REVIEW if asked.about == "review" else Kind.FAILURE
+        return Kind.CALL if asked.proposal else Kind.QUESTION
+
+    def approves(self, reply: Reply) -> bool:
+        """Return True if the answer counts towards the approvals that the question needs.
+
+        Any other answer decides alone, because it makes no call.
+        """
+        return reply in (Reply.APPROVE, Reply.EDIT) or (reply is Reply.RESPOND and self.kind in _ACTING_WORDS)
+
+    @property
     def stage(self) -> int:
         """Index of the first stage that lacks approvals; that of the last one if none does."""
         stages = self.asked.terms.stages
@@ -106,13 +130,31 @@ class OpenQuestion(Part):
         return next(lacking, len(stages) - 1)
 
     def approvals(self, stage: int) -> int:
-        """Return the number of people who have approved in a stage."""
-        return len({each.person for each in self.votes if each.stage == stage})
+        """Return the number of people who have approved in a stage. Words count together only if they are the same."""
+        agreed: dict[str, set[str]] = {}
+        for each in self.votes:
+            if each.stage == stage and self.approves(each.reply):
+                words = each.answer if each.reply is Reply.RESPOND else ""
+                agreed.setdefault(f"{each.reply}:{words}", set()).add(each.person)
+        if self.asked.proposal is not None:  # the votes are all about the same call
+            return len(set().union(*agreed.values()))
+        return max(map(len, agreed.values()), default=0)
 
     @property
     def is_approved(self) -> bool:
         """True if every stage has the people it needs."""
         return all(self.approvals(n) >= each.needed for n, each in enumerate(self.asked.terms.stages))
+
+    @property
+    def deciding(self) -> Vote | None:
+        """The answer that decides it: a refusal, or time, decides alone; else the last approval. None: undecided."""
+        alone = (each for each in self.votes if each.person == TIMEKEEPER or not self.approves(each.reply))
+        return next(alone, self.votes[-1] if self.votes and self.is_approved else None)
+
+    @property
+    def needs_several(self) -> bool:
+        """True if one person cannot approve it alone."""
+        return sum(each.needed for each in self.asked.terms.stages) > 1
 
     @property
     def present_groups(self) -> list[str]:

@@ -57,7 +57,13 @@ def _waits(run: Run) -> Iterator[Outgoing]:
             yield Outgoing(f"{id}/expired{nth}", WaitExpired(**about), until)
         held = run.state is State.PAUSED and question.effective is not None
         if not held and (due := min(due_times(question).values(), default=None)):
-            yield Outgoing(f"{id}/due/{question.answers}.{due.timestamp():.3f}", QuestionDue(**about), due)
+            name = f"{id}/due/{question.answers}.{due.timestamp():.3f}{_since_pause(run)}"
+            yield Outgoing(name, QuestionDue(**about), due)
+
+
+def _since_pause(run: Run) -> str:
+    """Return a part of a timer's id: one that was cleared for a pause must not be the one that is set after it."""
+    return f".{run.paused_at.timestamp():.3f}" if run.paused_at else ""
 
 
 def due_times(question: OpenQuestion) -> dict[str, datetime]:

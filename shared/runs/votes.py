@@ -9,14 +9,9 @@ from schemas.approval import DelegateQuestion, HumanDecided, WithdrawAnswer
 from schemas.event import ENDS, State
 from schemas.plan import Plan
 from schemas.question import Kind, Reply
+from shared.runs.clock import CLOCKS_DIFFER
 from shared.runs.governance import People
 from shared.runs.run import OpenQuestion, Run
-
-APPROVING = frozenset({Reply.APPROVE, Reply.EDIT})
-"""Answers of which a question may need several; any other answer decides alone, because it makes no call."""
-
-TIMEKEEPER = "timekeeper"
-"""Author of what happens because of the time alone."""
 
 NOT_AWAITED = "no such decision is awaited"
 
@@ -24,46 +19,58 @@ ANSWERED = frozenset({Kind.QUESTION, Kind.OUTCOME})
 """Questions that are answered rather than approved: there, an older client's `approve` is the answer."""
 
 
-def kind_of(question: OpenQuestion) -> Kind:
-    """Return the subject of a question, also of one that an earlier version asked."""
-    asked = question.asked
-    if asked.kind is not None:
-        return asked.kind
-    if asked.about != "step":
-        return Kind.REVIEW if asked.about == "review" else Kind.FAILURE
-    return Kind.CALL if asked.proposal else Kind.QUESTION
-
-
 def reply_of(question: OpenQuestion, decision: HumanDecided) -> Reply:
     """Return the answer in a decision. `approve` of an agent's own question is the answer to it."""
     said = decision.reply or Reply(decision.decision)
-    return Reply.RESPOND if said is Reply.APPROVE and kind_of(question) in ANSWERED else said
+    return Reply.RESPOND if said is Reply.APPROVE and question.kind in ANSWERED else said
 
 
-def is_approval(question: OpenQuestion, reply: Reply) -> bool:
-    """Return True if the answer counts towards the approvals that the question needs."""
-    return reply in APPROVING or (reply is Reply.RESPOND and kind_of(question) in ANSWERED)
-
-
-def decision_refusal(run: Run, decision: HumanDecided, people: People) -> str | None:
+def decision_refusal(run: Run, decision: HumanDecided, people: People, now: datetime) -> str | None:
     """Return the reason why the run does not take the answer; None if it does."""
     question = open_question(run, decision.request_id)
     if question is None or question.effective is not None:
         return NOT_AWAITED
+    if question.asked.expires is not None and question.asked.expires + CLOCKS_DIFFER < now:
+        return "the time to answer has passed"
+    reply = reply_of(question, decision)
+    return (
+        _call_refusal(question, decision, reply)
+        or _offer_refusal(question, reply)
+        or _person_refusal(run, question, decision.by, reply, people)
+        or _edit_refusal(decision)
+    )
+
+
+def _call_refusal(question: OpenQuestion, decision: HumanDecided, reply: Reply) -> str | None:
+    """Return the reason why the answer is about another call, or may be."""
     seen = question.asked.proposal.digest if question.asked.proposal else None
     if decision.digest not in (None, seen):
         return "the decision is about another call than the one that is awaited"
-    reply = reply_of(question, decision)
-    taken = {each.answer for each in question.asked.offers}
-    if taken and reply not in taken:
+    if question.edits and decision.digest is None and question.approves(reply):
+        return "the call was changed since it was asked about: the answer must name the digest of the call as it is now"
+    return None
+
+
+def _offer_refusal(question: OpenQuestion, reply: Reply) -> str | None:
+    """Return the reason why the question does not take the answer."""
+    taken = {each.answer for each in question.asked.offers} or {_FORMER[question.kind in ANSWERED], Reply.REJECT}
+    if reply not in taken:
         return f"the question does not take the answer `{reply}`, only {', '.join(sorted(taken))}"
-    return _person_refusal(run, question, decision.by, reply, people) or _edit_refusal(decision)
+    if reply is Reply.EDIT and question.kind is Kind.PLAN and question.needs_several:
+        return "a plan that several people must approve cannot be changed: reject it with the reason"
+    return None
+
+
+_FORMER = (Reply.APPROVE, Reply.RESPOND)
+"""Answer, besides a rejection, to a question of an earlier version: one that is approved, one that is answered."""
 
 
 def withdrawal_refusal(run: Run, order: WithdrawAnswer, people: People, now: datetime) -> str | None:
-    """Return the reason why the answer cannot be withdrawn; None if it can."""
-    question = open_question(run, order.request_id)
-    if question is None or all(each.person != people.person(order.by) for each in question.votes):
+    """Return the reason why neither an answer nor a delegation of the author can be withdrawn; None if one can."""
+    question, person = open_question(run, order.request_id), people.person(order.by)
+    passed = {people.person(each.to) for each in question.delegations if each.by == person} if question else set()
+    voted = {each.person for each in question.votes} if question else set()
+    if question is None or not (person in voted or passed - voted):
         return "there is no answer of theirs that has had no effect yet"
     late = question.effective is not None and question.effective <= now and run.state is not State.PAUSED
     return "the answer has taken effect" if late else None
@@ -71,14 +78,16 @@ def withdrawal_refusal(run: Run, order: WithdrawAnswer, people: People, now: dat
 
 def delegation_refusal(run: Run, order: DelegateQuestion, people: People) -> str | None:
     """Return the reason why the question cannot be passed on; None if it can."""
-    question = open_question(run, order.request_id)
+    question, to = open_question(run, order.request_id), people.person(order.to)
     if question is None or question.effective is not None:
         return NOT_AWAITED
     if not people.may_decide(order.to, run.tenant):
         return f"`{order.to}` may not answer questions of this tenant"
-    if people.person(order.to) == people.person(order.by):
+    if to == people.person(order.by):
         return "both are the same person"
-    return _person_refusal(run, question, order.by, Reply.REJECT, people)
+    if any(each.by == to for each in question.delegations) or any(each.person == to for each in question.votes):
+        return f"`{order.to}` has answered, or passed the question on"
+    return _person_refusal(run, question, order.by, Reply.APPROVE, people)
 
 
 def open_question(run: Run, request_id: str) -> OpenQuestion | None:
@@ -95,22 +104,41 @@ def _person_refusal(run: Run, question: OpenQuestion, by: str, reply: Reply, peo
     if not _is_asked(question, by, people):
         return f"it is asked of another group: {', '.join(question.present_groups)}"
     requester = people.person(run.task.requested_by)
-    if question.asked.terms.separate and is_approval(question, reply) and person == requester:
+    if question.asked.terms.separate and question.approves(reply) and person == requester:
         return "the person who requested the task may not approve (separation of duties)"
     return None
 
 
 def _is_asked(question: OpenQuestion, by: str, people: People) -> bool:
     """Return True if the principal, or a person who has delegated to it, is among those who are asked."""
-    stands_in = any(each.to == by for each in question.delegations)
-    return stands_in or people.is_in(by, question.present_groups)
+    return _stands_in(question, by, people) == question.stage or people.is_in(by, question.present_groups)
+
+
+def _stands_in(question: OpenQuestion, by: str, people: People) -> int | None:
+    """Return the stage in which the principal answers in the place of another; None if in none."""
+    person = people.person(by)
+    return next((each.stage for each in question.delegations if people.person(each.to) == person), None)
+
+
+def stage_of(question: OpenQuestion, by: str, people: People) -> int:
+    """Return the stage for which the answer of a principal counts: the first that lacks approvals and asks them.
+
+    After a change of the call the stages start over, also those that did not ask its author.
+    """
+    if (passed := _stands_in(question, by, people)) is not None:
+        return passed
+    stages = question.asked.terms.stages
+    asks = (n for n, each in enumerate(stages) if people.is_in(by, each.groups) and question.approvals(n) < each.needed)
+    return next(asks, question.stage)
 
 
 def _edit_refusal(decision: HumanDecided) -> str | None:
     if decision.arguments is None:
         return None
     try:
-        fits = isinstance(json.loads(decision.arguments), dict)
+        read = json.loads(decision.arguments)
+        json.dumps(read, ensure_ascii=False, allow_nan=False).encode()  # a lone surrogate cannot be written
+        fits = isinstance(read, dict)
     except (ValueError, RecursionError):
         fits = False
     return None if fits else "the edited arguments are not a JSON object"

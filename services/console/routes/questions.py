@@ -1,6 +1,5 @@
 """The inbox: open questions, and the answers to them, one by one or several at once."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
@@ -128,9 +127,9 @@ async def _question_page(
     notice: str = "",
 ) -> Response:
     """Return the page of a question. Once it was decided: by whom and how, with the failure of a second decision."""
-    run, trace = await asyncio.gather(visitor.gateway.run(run_id), visitor.gateway.trace(run_id))
+    run = await visitor.gateway.run(run_id)
     question = next((each for each in Question.all_of(run) if each.asked.request_id == request_id), None)
-    earlier = None if question else answered(trace, request_id)
+    earlier = None if question else answered(await visitor.gateway.trace(run_id), request_id)
     return page(
         visitor,
         "question.html",

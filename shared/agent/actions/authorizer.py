@@ -14,7 +14,7 @@ from schemas.step import Handoff, Settlement
 from schemas.verdict import Judgement, PlannedEffect
 from shared.agent.actions.effects import Effects, amounts, sameness
 from shared.agent.actions.knowledge import Knowledge
-from shared.agent.actions.permission import Evidence, background_of, permission_for
+from shared.agent.actions.permission import MOST_RECIPIENTS, Evidence, background_of, permission_for
 from shared.agent.actions.tool_calls import ParsedToolCall, ToolResult
 from shared.agent.actions.verdicts import LONGEST_REASON, info_of, verdict_name, verdict_record
 from shared.agent.spending import BudgetReservation
@@ -204,18 +204,20 @@ class ActionAuthorizer:
         """Return the call as a dry run reports it."""
         tool = call.tool
         assert tool is not None, "only an offered tool is planned"
+        case = self._case(self._action(call))
         return PlannedEffect(
             call=call.place,
             tool=tool.name,
             source=tool.source,
             arguments=json.dumps(call.arguments, ensure_ascii=False),
             digest=self.digest(call),
-            risk=self._case(self._action(call)).risk,
+            risk=case.risk,
             effect=tool.effect,
             verdict="ask" if isinstance(verdict, Ask) else "allow",
             rule=verdict.rule,
             reason=verdict.reason,
             moves=amounts(tool, call.arguments),
+            recipients=min(case.recipients, MOST_RECIPIENTS),
         )
 
     def learn(self, call: ParsedToolCall, result: ToolResult) -> None:

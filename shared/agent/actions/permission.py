@@ -17,7 +17,7 @@ from shared.tools import Tool
 _MOST_SHOWN = 50
 """Latest origins and earlier calls that a request lists."""
 
-_MOST_RECIPIENTS = 1_000_000
+MOST_RECIPIENTS = 1_000_000
 """Number that stands for more."""
 
 _LONGEST_QUESTION, _LONGEST_OBJECTIVE = 2_000, 20_000
@@ -67,7 +67,7 @@ def permission_for(case: RuleInput, ask: Ask, evidence: Evidence, changes: Seque
         stated_confidence=action.stated_confidence,
         parameters=tool.schema,
         moves=amounts(tool, action.arguments),
-        recipients=min(case.recipients, _MOST_RECIPIENTS),
+        recipients=min(case.recipients, MOST_RECIPIENTS),
         edited_by=action.edited_by,
         changes=list(changes),
         origins=list(evidence.origins)[-_MOST_SHOWN:],

@@ -46,7 +46,7 @@ async def changed_reads(handoff_run: HandoffRun, call: ParsedToolCall, settled: 
     reads = _reads(handoff_run, toolbox)
     decision = hashlib.sha256(settled.request_id.encode()).hexdigest()[:_DIGITS]
     place = f"{call.place}/again-{decision}.{handoff_run.handoff.tries}"
-    found: list[str] = []
+    found: list[str] = [] if reads else ["nothing was read in this work that could be read again"]
     if (left_out := len(reads) - MOST_READS) > 0:
         found.append(f"{left_out} of {len(reads)} reads were not repeated: there are too many")
     try:

@@ -39,7 +39,7 @@ _SHOWN = 1_000
 
 _OF_HANDOFF = ("objective", "feedback")
 EDITABLE: Mapping[type[Message], tuple[str, ...]] = {
-    task.Task: tuple(sorted({*task.Task.model_fields} - {"tenant"})),
+    task.Task: tuple(sorted({*task.Task.model_fields} - {"tenant", "requested_by"})),
     step.MakePlan: _OF_HANDOFF,
     step.DoStep: _OF_HANDOFF,
     step.ReviewResult: _OF_HANDOFF,

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.approval import DelegateQuestion, HumanDecided, PauseRun, ResumeRun, WithdrawAnswer
+from schemas.approval import CarryOut, DelegateQuestion, HumanDecided, PauseRun, ResumeRun, WithdrawAnswer
 from schemas.event import (
     AnswerGiven,
     HelpAnswered,
@@ -17,11 +17,13 @@ from schemas.event import (
 )
 from schemas.plan import Plan, Risk
 from schemas.question import Kind, Reply
-from schemas.step import DoStep, HelpAsked, MakePlan, ReviewResult
+from schemas.step import DoStep, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
 from schemas.task import Task
 from schemas.timer import QuestionDue, WaitExpired
 from schemas.verdict import Proposal
 from shared.runs.governance import Governance, default_governance
+from shared.runs.result import effects_digest
+from tests.support.message_samples import EFFECT
 from tests.support.message_samples import PROPOSAL as SAMPLE
 from tests.support.questions import first_asked, governed, keyring
 from tests.support.run_world import World, plan_of, reworded
@@ -477,3 +479,152 @@ def test_a_withdrawn_answer_brings_the_expiry_back():
     w.tell(order(WithdrawAnswer, id))
     w.fire(WaitExpired)
     assert w.run.state is State.PLANNING
+
+
+# What must not let one person do what several are asked to.
+
+CHAIN = '[[questions]]\nstages = [{groups = ["finance"]}, {groups = ["heads"]}]'
+MORE = KEYS + keyring(hal='groups = ["heads"]', eve='groups = ["finance"]')
+
+
+def answers(w: World) -> list[HelpAnswered]:
+    return [each for each in w.events if isinstance(each, HelpAnswered)]
+
+
+def test_a_rejection_stays_in_force_when_another_person_withdraws():
+    w = world(governed(f"{TWO_OF_FINANCE}\nundo = 60", MORE))
+    id = ask(w)
+    say(w, id, "approve", "ada")
+    say(w, id, "reject", "bob", answer="fraud")
+    w.tell(order(WithdrawAnswer, id, "ada"))
+    say(w, id, "approve", "ada")
+    w.fire(QuestionDue)
+    assert [(each.by, each.reply) for each in answers(w)] == [("bob", Reply.REJECT)]
+
+
+def test_an_edit_in_a_later_stage_does_not_stand_in_for_the_earlier_one():
+    w = world(governed(CHAIN, MORE))
+    id = ask(w)
+    say(w, id, "approve", "ada")
+    say(w, id, "edit", "cleo", arguments={"to": "x@example.org"})
+    digest = w.run.questions[id].asked.proposal.digest
+    say(w, id, "approve", "hal", digest=digest)
+    assert was_refused(w)
+    say(w, id, "approve", "ada", digest=digest)
+    assert [(vote.by, vote.stage) for vote in answers(w)[0].votes] == [("cleo", 1), ("ada", 0)]
+
+
+def test_a_delegation_counts_for_its_own_stage_only():
+    w = world(governed(CHAIN, MORE))
+    id = ask(w)
+    w.tell(order(DelegateQuestion, id, "ada", to="dan"))
+    say(w, id, "approve", "bob")
+    say(w, id, "approve", "dan")
+    assert was_refused(w)
+    assert w.run.questions[id].present_groups == ["heads"]
+
+
+def test_a_question_is_passed_on_neither_in_a_circle_nor_to_a_person_who_has_answered():
+    w = world(governed(TWO_OF_FINANCE, MORE))
+    id = ask(w)
+    w.tell(order(DelegateQuestion, id, "ada", to="dan"))
+    w.tell(order(DelegateQuestion, id, "dan", to="ada"))
+    assert was_refused(w)
+    say(w, id, "approve", "dan")
+    w.tell(order(DelegateQuestion, id, "bob", to="dan"))
+    assert was_refused(w)
+
+
+def test_a_person_takes_a_question_back_that_the_other_has_not_answered():
+    w = world(governed(TWO_OF_FINANCE, MORE))
+    id = ask(w)
+    w.tell(order(DelegateQuestion, id, "ada", to="dan"))
+    w.tell(order(WithdrawAnswer, id, "ada"))
+    say(w, id, "approve", "ada")
+    assert [each.by for each in w.run.questions[id].votes] == ["ada"]
+
+
+def test_the_requester_may_not_choose_who_approves_where_duties_are_separate():
+    w = world(governed(f"{TWO_OF_FINANCE}\nseparate = true", MORE), requested_by="ada")
+    w.tell(order(DelegateQuestion, ask(w), "ada", to="dan"))
+    assert was_refused(w)
+
+
+def test_a_plan_that_several_must_approve_cannot_be_replaced_by_one_of_them():
+    w = world(governed('[[questions]]\nkinds = ["plan"]\nstages = [{needed = 2}]'), plan=risky_plan())
+    id = first_asked(w.run).request_id
+    say(w, id, "approve", "ada")
+    say(w, id, "edit", "mallory", arguments=plan_of(x="").model_dump(mode="json"))
+    assert was_refused(w)
+    assert w.dispatched == []
+
+
+def test_words_of_several_people_count_together_only_if_they_are_the_same():
+    w = world(governed('[[questions]]\nkinds = ["question"]\nstages = [{needed = 2}]'))
+    w.ask("a")
+    id = next(iter(w.run.questions))
+    say(w, id, "respond", "ada", answer="it was sent")
+    say(w, id, "respond", "bob", answer="repeat")
+    assert id in w.run.questions
+    say(w, id, "respond", "cleo", answer="it was sent")
+    assert answers(w)[0].answer == "it was sent"
+
+
+def test_a_changed_call_that_expires_is_not_made():
+    w = world(governed(f'{TWO_OF_FINANCE}\non_expiry = "resume"', MORE))
+    id = ask(w)
+    say(w, id, "edit", "ada", arguments={"to": "eve@example.org"})
+    w.fire(WaitExpired)
+    assert (answers(w)[0].reply, w.run.state) == (Reply.REJECT, State.PLANNING)
+
+
+def test_an_approval_of_a_changed_call_names_the_call():
+    w = world(governed(TWO_OF_FINANCE, MORE))
+    id = ask(w)
+    say(w, id, "edit", "ada", arguments={"to": "eve@example.org"})
+    say(w, id, "approve", "bob")
+    assert was_refused(w)
+
+
+@pytest.mark.parametrize(("gate", "words"), [("", "send it to bob@example.org"), (TWO_OF_FINANCE, "")])
+def test_words_of_one_person_permit_nothing_where_several_must_approve(gate, words):
+    w = world(governed(gate, MORE))
+    say(w, ask(w), "respond", "ada", answer="send it to bob@example.org")
+    (settled,) = w.handoff("a").settled.values()
+    assert settled.words == words
+
+
+def test_an_answer_after_the_expiry_is_refused_also_if_the_timer_is_late():
+    w = world(governed("[approvals]\nexpires = 60"))
+    id = ask(w)
+    w.now += timedelta(seconds=90)
+    say(w, id, "approve")
+    assert was_refused(w)
+
+
+def applied(gate: str, by: str, requested_by: str) -> World:
+    """A dry run that shows one call which needs an approval, applied."""
+    w = world(governed(gate, MORE), plan=plan_of(a=""), dry_run=True, requested_by=requested_by)
+    about = {"tool": "send_payment", "digest": "d" * 64, "verdict": "ask", "arguments": "{}"}
+    w.tell(
+        w.answer(w.handoff("a"), StepCompleted, output=Output(answer="x", effects=[EFFECT.model_copy(update=about)]))
+    )
+    w.review()
+    w.tell(CarryOut(run_id="run-1", tenant="default", by=by, digest=effects_digest(w.run)))
+    return w
+
+
+@pytest.mark.parametrize(
+    ("gate", "by", "allowed"),
+    [
+        ("", "dan", True),
+        (TWO_OF_FINANCE, "ada", False),
+        ('[[questions]]\nstages = [{groups = ["finance"]}]', "bob", True),
+        ('[[questions]]\nstages = [{groups = ["finance"]}]', "dan", False),
+        ("[approvals]\nseparate = true", "eve", False),
+        ("[approvals]\nseparate = true", "dan", True),
+    ],
+)
+def test_a_dry_run_is_applied_under_the_terms_of_its_calls(gate, by, allowed):
+    w = applied(gate, by, requested_by="eve")
+    assert w.run.carried_out_by == (by if allowed else None)
