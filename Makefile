@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOJO := .venv-agentdojo
 # Test files that run at the same time, each worker with a broker, a Redis and a Postgres of its own. Files run in the
-# order of their paths: the slow e2e files first, so that no worker is left with one of them at the end.
+# order of their paths, those of the whole swarm last.
 WORKERS ?= 2
 PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Failed tests are run once more alone: two workers on two cores can delay a test past its limits.

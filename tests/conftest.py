@@ -173,6 +173,11 @@ def _is_led(topic) -> bool:
     return topic["error_code"] == 0 and all(each["error_code"] == 0 and each["leader"] >= 0 for each in partitions)
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """Run the tests of the whole swarm last: its idle services would take CPU from all tests that follow."""
+    items.sort(key=lambda item: item.path.is_relative_to(ROOT / "tests" / "e2e"))
+
+
 @pytest.fixture(scope="session")
 async def swarm(kafka, model, tmp_path_factory):
     """Every service as its own process."""

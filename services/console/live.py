@@ -15,6 +15,9 @@ import structlog
 MOST_LISTENERS = 1_000
 """Browsers that one process serves at once."""
 
+MOST_FEEDS = 50
+"""Readers of one process: each holds a connection to the gateway, of which pages need the rest."""
+
 log = structlog.get_logger()
 
 
@@ -93,7 +96,7 @@ class Feeds:
     @asynccontextmanager
     async def joined(self, key: Hashable, read: Reader) -> AsyncIterator[Listener]:
         """Listen to the feed of this key; `read` runs if it has no listener yet. Raises Full."""
-        if len(self) >= MOST_LISTENERS:
+        if len(self) >= MOST_LISTENERS or (key not in self._feeds and len(self._feeds) >= MOST_FEEDS):
             raise Full
         feed = self._feeds.setdefault(key, _Feed())
         listener = Listener()

@@ -136,3 +136,12 @@ async def test_a_browser_that_leaves_ends_its_stream():
     assert closed.is_set()
     assert sent[1]["body"] == b"data: x\n\n"
     assert (b"content-type", b"text/event-stream; charset=utf-8") in sent[0]["headers"]
+
+
+async def test_a_process_reads_a_bounded_number_of_pages_and_lets_more_browsers_join_them(feeds, monkeypatch):
+    monkeypatch.setattr(live, "MOST_FEEDS", 1)
+    source = Source()
+    async with feeds.joined("a", source.read), feeds.joined("a", source.read):
+        with pytest.raises(Full):
+            async with feeds.joined("b", source.read):
+                pass
