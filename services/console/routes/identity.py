@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from services.console.gateway import Gateway
 from services.console.identity import Credential, Identity, Login
-from services.console.pages import page, path, see_other
+from services.console.pages import page, path
 from services.console.routes.login import local_path
 from services.console.routes.run import unknown_page
 from services.console.visitor import Connections, Visitor, anonymous
@@ -43,9 +43,8 @@ async def complete_login(request: Request) -> Response:
     if identity is None:
         return unknown_page(visitor)
     secret, _, after = request.cookies.get(_name(visitor), "").partition(".")
-    if not _SECRET.fullmatch(secret):
-        return see_other(visitor, path("login"))  # not begun in this browser, or too long ago
-    credential = await identity.complete(Login(secret), dict(request.query_params))
+    login = Login(secret) if _SECRET.fullmatch(secret) else Login.begin()  # a login that no answer belongs to
+    credential = await identity.complete(login, dict(request.query_params))
     await Gateway(visitor.gateway.http, credential.token, None).know_me()
     await _begin(visitor, credential)
     target = local_path(unquote(after) or path())

@@ -123,9 +123,9 @@ async def test_a_redirect_is_not_followed(settings, topics, sentinel, tmp_path, 
 async def test_a_digest_is_one_letter_with_everything_of_its_interval(
     settings, topics, sentinel, tmp_path, mailbox, receiver
 ):
-    channels = both(tmp_path, mailbox, receiver, mail='digest = "3s"', hook='digest = "3s"')
+    channels = both(tmp_path, mailbox, receiver, mail='digest = "8s"', hook='digest = "8s"')
     async with timekeeping(settings), notifying(settings, sentinel, channels) as found:
-        await asyncio.sleep(3 - time.time() % 3)  # the beginning of an interval
+        await asyncio.sleep(8 - time.time() % 8)  # the beginning of an interval
         for number in range(12):
             await happen(found.broker, settings, asked(run=f"run-{number}"))
         assert not mailbox.mails
