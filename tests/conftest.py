@@ -174,8 +174,9 @@ def _is_led(topic) -> bool:
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Run the tests of the whole swarm last: its idle services would take CPU from all tests that follow."""
-    items.sort(key=lambda item: item.path.is_relative_to(ROOT / "tests" / "e2e"))
+    """Run the files with tests of the whole swarm last: its idle services would take CPU from all tests that follow."""
+    whole = {item.path for item in items if "swarm" in item.fixturenames}
+    items.sort(key=lambda item: item.path in whole or item.path.is_relative_to(ROOT / "tests" / "e2e"))
 
 
 @pytest.fixture(scope="session")
