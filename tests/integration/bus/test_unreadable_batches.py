@@ -41,7 +41,7 @@ async def collecting(settings):
         recovery = asyncio.create_task(follow_skips(settings, consumer.reader))
         yield seen, consumer
         recovery.cancel()
-        await asyncio.gather(recovery, return_exceptions=True)  # or its consumer would be left open
+        await asyncio.wait([recovery], timeout=5)  # or its consumer would be left open
 
 
 def some(settings, *numbers):
