@@ -140,7 +140,7 @@ async def test_a_tool_the_handoff_does_not_permit_is_neither_offered_nor_called(
     reply, journal = await answer(bounded, step)
     assert isinstance(reply, StepCompleted)
     offered = journal["think-1/turn-1"]["tools"]
-    assert [each["function"]["name"] for each in offered] == ["add"]
+    assert [each["function"]["name"] for each in offered] == ["add", "ask_person"], "asking a person acts on nothing"
     assert "there is no tool `send`; there are: add" in journal["think-1/turn-1/call-1/refused"]
     assert worker_for(worker.runtime, handoff(agent)).runtime.agent is worker.runtime.agent
 
