@@ -10,7 +10,7 @@ local function tags(marks)
 end
 local marks = redis.call('HGET', runs .. ':marks', id)
 local before, after = tags(marks), tags(ARGV[3])
-local started = marks and string.match(marks, '^[^ ]* [^ ]* ([^ ]*)') or ARGV[2]  -- a run that starts anew keeps its place
+local started = marks and string.match(marks, '^[^ ]* [^ ]* ([^ ]*)') or ARGV[2]  -- a restarted run keeps its place
 redis.call('ZADD', runs, started, id)
 for tag in pairs(before) do
   if not after[tag] then redis.call('ZREM', runs .. ':tag:' .. tag, id) end
