@@ -40,7 +40,8 @@ HOSTILE = (
     f"</td></pre></textarea></title><script src='https://{ELSEWHERE}/a.js'>alert(1)</script>"
     f"<img src='https://{ELSEWHERE}/i' onerror=alert(1)><style>@import '//{ELSEWHERE}/s.css'</style>"
     f"<meta http-equiv=refresh content='0;url=https://{ELSEWHERE}/'><form action=https://{ELSEWHERE}/><button>x</button>"
-    f'" onfocus=alert(1) autofocus x="\' javascript:alert(1) ![x](https://{ELSEWHERE}/?q=1) {{{{ 7 * 7 }}}} {{% raw %}}'
+    f'" onfocus=alert(1) autofocus x="\' javascript:alert(1) ![x](https://{ELSEWHERE}/?q=1) '
+    "{{ 7919 * 7927 }} {% raw %}"
     f"\u202egnp.exe\u202c \u200b\u2066\x1b[31mred\x1b[0m\x00{tagged('hidden')} "
     + " ".join(each[1] for each in ORDERS[:8])
 )

@@ -135,6 +135,7 @@ from shared.config import Settings
 class Kept:
     async def drop_outdated(self, records): return records
     async def write_runs(self, records): pass
+    async def write_costs(self, costs): pass
 
 def rss(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

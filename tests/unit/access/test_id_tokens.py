@@ -69,9 +69,9 @@ async def test_a_genuine_token_is_accepted_with_its_claims(words):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"exp": time.time() - 60}, "expired"),
-        ({"iat": time.time() + 600}, "not_yet_valid"),
-        ({"nbf": time.time() + 600}, "not_yet_valid"),
+        ({"exp": -60}, "expired"),
+        ({"iat": 600}, "not_yet_valid"),
+        ({"nbf": 600}, "not_yet_valid"),
         ({"aud": "other"}, "wrong_audience"),
         ({"aud": ["waggle", "other"], "azp": "other"}, "wrong_audience"),
         ({"iss": "https://evil.example"}, "wrong_issuer"),
@@ -83,7 +83,9 @@ async def test_a_genuine_token_is_accepted_with_its_claims(words):
     ],
 )
 async def test_a_token_with_a_wrong_claim_is_refused_with_the_reason(words, changes, why):
-    assert await reason(words, words.token(**changes), "n") == why
+    now = time.time()
+    seconds = {name: now + value for name, value in changes.items() if isinstance(value, int)}
+    assert await reason(words, words.token(**changes | seconds), "n") == why
 
 
 async def test_a_token_by_another_key_or_algorithm_is_refused(words):

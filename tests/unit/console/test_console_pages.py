@@ -70,7 +70,7 @@ async def test_hostile_text_is_text_on_every_page(visit, path):
     assert "<style" not in page
     assert "<img" not in page
     assert "http-equiv" not in re.sub("(&lt;meta |%3Cmeta%20)http-equiv", "", page)
-    assert "49" not in re.sub(r"[0-9a-f-]{6,}|\d\d:\d\d:\d\d", "", said(page).replace("7 * 7", "")).split()
+    assert str(7919 * 7927) not in page, "no template in the text was filled in"
     tags = re.findall(r"<[^>]*>", page)
     assert [tag for tag in tags if not OURS.fullmatch(tag)] == []
     assert not [
