@@ -1,10 +1,10 @@
 """Facts about a run, in the past tense: recorded in the run log and streamed live.
 
-A run is the fold of its events (`shared.runs.evolve`). Every event has its time, author and reason.
+A run is the fold of its events (`shared.runs.evolve`). Every event has its time, author and reason. Those of questions
+to people are in `schemas.question_events`.
 """
 
 from enum import StrEnum
-from typing import Literal
 
 from pydantic import Field
 
@@ -12,8 +12,8 @@ from schemas.acting import ActingCall
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.message import MOST, Count, Id, Instant, Message, Seconds, Slug
-from schemas.plan import Plan, Risk
-from schemas.question import Background, Kind, Offer, OnExpiry, Reply, Terms, Vote
+from schemas.plan import Plan
+from schemas.question import Background, Kind
 from schemas.step import Output
 from schemas.task import Task
 from schemas.verdict import Judgement, Proposal
@@ -223,91 +223,6 @@ class ReviewGiven(RunEvent):
     accepted: bool
     reasons: list[str]
     redo: list[str]
-
-
-class HelpRequested(RunEvent):
-    """A human decision was requested; the run waits."""
-
-    request_id: str
-    about: Literal["plan", "step", "review"]
-    step_id: str | None
-    question: str
-    options: list[str]
-    proposal: Proposal | None = Field(None, description="Tool call that an approval permits, if any.")
-    expires: Instant | None = Field(None, description="Time at which the request expires.")
-    kind: Kind | None = Field(None, description="Subject; null from an earlier version.")
-    offers: list[Offer] = Field(default_factory=list, description="Answers it takes, each with its effect.")
-    choices: list[str] = Field(default_factory=list, description="Answers that the agent suggests for `respond`.")
-    terms: Terms = Field(default_factory=Terms, description="People who must answer, and the time they have.")
-    blocking: bool = Field(False, description="True if nothing more of the run starts until it is answered.")
-    risk: Risk | None = Field(None, description="Of the call, or the highest of a plan's steps.")
-    background: Background | None = Field(None, description="Circumstances, if it is not about a tool call.")
-
-
-class HelpAnswered(RunEvent):
-    """A question was decided, and the decision takes effect."""
-
-    request_id: str
-    decision: Literal["approve", "reject"]
-    answer: str
-    reply: Reply | None = Field(None, description="The answer; null from an earlier version: as `decision` says.")
-    arguments: str | None = Field(None, description="Of an edit: the new arguments, as JSON.")
-    votes: list[Vote] = Field(default_factory=list, description="Answers of all people it took.")
-    reverify: bool = Field(False, description="The reads behind the call are repeated before it is made.")
-
-
-class AnswerGiven(RunEvent):
-    """A person answered a question that waits for others, or for its time to withdraw to pass."""
-
-    request_id: str
-    vote: Vote
-    effective: Instant | None = Field(None, description="Time at which it takes effect; null: more people must answer.")
-
-
-class AnswerWithdrawn(RunEvent):
-    """A person withdrew an answer before it had an effect."""
-
-    request_id: str
-    person: str
-
-
-class QuestionDelegated(RunEvent):
-    """A person let another answer in their place."""
-
-    request_id: str
-    person: str
-    to: str
-    stage: int = Field(0, ge=0, le=10, description="Stage of the question for which it counts.")
-
-
-class QuestionReminded(RunEvent):
-    """A question still waits: those who may answer it are to be reminded."""
-
-    request_id: str
-    number: Count
-    groups: list[str]
-
-
-class QuestionEscalated(RunEvent):
-    """A question waited too long: further groups may answer it."""
-
-    request_id: str
-    groups: list[str]
-
-
-class QuestionEdited(RunEvent):
-    """A person changed the proposed call: it is this call now that people approve."""
-
-    request_id: str
-    proposal: Proposal
-    before: str = Field(description="The arguments before, as JSON.")
-
-
-class QuestionExpired(RunEvent):
-    """A question was not answered in time."""
-
-    request_id: str
-    then: OnExpiry
 
 
 class RunResumed(RunEvent):

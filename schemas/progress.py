@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from schemas import event as e
+from schemas import question_events as q
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.event import ENDS
@@ -252,7 +253,7 @@ def _reviewed(progress: RunProgress, event: e.ReviewGiven) -> None:
     _end(progress, REVIEWER, event.at, WorkStatus.DONE, verdict, "; ".join(event.reasons))
 
 
-def _answered(progress: RunProgress, event: e.HelpAnswered) -> None:
+def _answered(progress: RunProgress, event: q.HelpAnswered) -> None:
     _end(progress, event.request_id, event.at, WorkStatus.DONE, event.reply or event.decision, event.answer)
     if attempt := progress.attempt(event.request_id):
         attempt.by = event.by
@@ -288,8 +289,8 @@ _FOLDS: dict[type[e.RunEvent], Callable[[RunProgress, Any], None]] = {
     e.StepsReopened: _reopened,
     e.ReviewRequested: lambda p, ev: _start(p, REVIEWER, REVIEWER, "review the result", ev.handoff_id, ev.at),
     e.ReviewGiven: _reviewed,
-    e.HelpRequested: lambda p, ev: _start(p, ev.request_id, PERSON, ev.question, ev.request_id, ev.at),
-    e.HelpAnswered: _answered,
+    q.HelpRequested: lambda p, ev: _start(p, ev.request_id, PERSON, ev.question, ev.request_id, ev.at),
+    q.HelpAnswered: _answered,
     e.PlanDropped: _dropped,
     **dict.fromkeys(QUESTION_EVENTS, _changed),
 }

@@ -1,5 +1,6 @@
 """All messages by wire type, and the topic each travels on."""
 
+import schemas.question_events  # noqa: F401 -- defines events of a run, which are found as subclasses
 from schemas import approval, dead, event, log, notification, skip, step, stop, task, timer
 from schemas.message import Message
 

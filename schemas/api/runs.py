@@ -4,10 +4,11 @@ from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
-from schemas.event import HelpRequested, State
+from schemas.event import State
 from schemas.message import Instant, Part, Slug
 from schemas.plan import Plan
 from schemas.question import Delegation, Vote
+from schemas.question_events import HelpRequested
 from schemas.task import StepSummary
 
 _REASON = "Reason for the state."

@@ -1,7 +1,8 @@
 """Watching a run until it has ended, or until it waits for a person."""
 
 from schemas.api.runs import RunView
-from schemas.event import HelpRequested, Moved, State
+from schemas.event import Moved, State
+from schemas.question_events import HelpRequested
 from services.cli.api.client import Gateway
 from services.cli.api.events import Sent, follow
 from services.cli.exit_codes import CommandError, Exit

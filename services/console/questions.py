@@ -7,9 +7,9 @@ from schemas.api.runs import ApprovalView, QuestionView, RunSummary, RunView
 from schemas.api.trace import Attempt, RunTrace
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
-from schemas.event import HelpRequested
 from schemas.plan import Risk
 from schemas.question import Offer, Reply
+from schemas.question_events import HelpRequested
 from services.console.gateway import Gateway
 
 ON_A_PAGE = 25

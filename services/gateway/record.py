@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 from schemas import event as e
+from schemas import question_events as q
 from schemas.api.contents import RecordEntry, RecordView, RecordWrite
 from services.gateway.dependencies import RunSnapshot
 from shared.blackboard import LiveEvent, keys, read_event_page
@@ -38,17 +39,7 @@ SHOWN = (
 )
 """Entries that are shown besides those of the steps; the record has secrets, too."""
 
-_ABOUT_QUESTIONS = (
-    e.HelpRequested,
-    e.HelpAnswered,
-    e.AnswerGiven,
-    e.AnswerWithdrawn,
-    e.QuestionDelegated,
-    e.QuestionReminded,
-    e.QuestionEscalated,
-    e.QuestionEdited,
-    e.QuestionExpired,
-)
+_ABOUT_QUESTIONS: tuple[type[e.RunEvent], ...] = (q.HelpRequested, q.HelpAnswered, *q.QUESTION_EVENTS)
 
 _WRITTEN: Mapping[str, tuple[str, ...]] = {
     e.Moved.wire_type(): ("state", "reason", "error"),

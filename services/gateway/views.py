@@ -13,10 +13,10 @@ from schemas.stop import WorkStopped
 from services.gateway.dependencies import PendingTask, RunSnapshot
 from shared.blackboard.questions import Asking
 from shared.runs import Run
-from shared.runs.awaiting import awaited_handoffs
 from shared.runs.clock import present_deadline
+from shared.runs.open_question import OpenQuestion
 from shared.runs.result import summary
-from shared.runs.run import OpenQuestion
+from shared.runs.run import awaited_handoffs
 from shared.service.kill_switch import StopScope, stop_reason
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas import event as e
+from schemas import question_events as q
 from schemas.plan import PLANNER, REVIEWER
 from schemas.progress import PERSON, RunProgress, WorkAttempt, WorkProgress, WorkStatus, fold_progress
 from shared.runs import Run
@@ -51,7 +52,7 @@ def _subject(event: e.RunEvent) -> _Subject | None:
             return _Subject(PLANNER, PLANNER)
         case e.ReviewGiven():
             return _Subject(REVIEWER, REVIEWER)
-        case e.HelpAnswered():
+        case q.HelpAnswered():
             return _Subject(event.request_id, PERSON, event.request_id)
     return None
 

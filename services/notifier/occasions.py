@@ -4,21 +4,17 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from schemas.event import (
-    ActionsJudged,
+from schemas.event import ActionsJudged, BudgetReached, Moved, RunEvent, State
+from schemas.notification import About, Notification
+from schemas.plan import Risk
+from schemas.question_events import (
     AnswerGiven,
-    BudgetReached,
     HelpRequested,
-    Moved,
     QuestionEdited,
     QuestionEscalated,
     QuestionExpired,
     QuestionReminded,
-    RunEvent,
-    State,
 )
-from schemas.notification import About, Notification
-from schemas.plan import Risk
 from services.notifier import wording
 from shared.bus import content_id
 from shared.bus.dead.letters import DeadLetter

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
 
-from schemas.event import AnswerGiven, HelpRequested, QuestionEdited, RunEvent
+from schemas.event import RunEvent
 from schemas.log import RunChanged
 from schemas.notification import About, Notification
+from schemas.question_events import AnswerGiven, HelpRequested, QuestionEdited
 from services.notifier.occasions import INTERESTING, Console, Known, Occasion, dead_occasion, occasion_of
 from shared.blackboard.notices import Notices
 from shared.bus import Record, decode, encode, publish

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from schemas.event import HelpRequested, Moved
+from schemas.event import Moved
 from schemas.question import Kind, Stage
+from schemas.question_events import HelpRequested
 from schemas.verdict import Judgement, Proposal
 from shared.bus.dead.letters import DeadLetter
 from shared.guardrails.secrets import secrets

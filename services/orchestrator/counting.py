@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from schemas import event as e
+from schemas import question_events as q
 from schemas.budget import Budget, Usage, by_limit
 from shared.runs import ENDS, Run
 from shared.telemetry.metrics import Metrics
@@ -83,11 +84,11 @@ def _count_failure(metrics: Metrics, run: Run, event: e.AttemptFailed) -> None:
     metrics.step_failures.labels(event.by, metrics.error(event.error.code)).inc()
 
 
-def _count_question(metrics: Metrics, run: Run, event: e.HelpRequested) -> None:
+def _count_question(metrics: Metrics, run: Run, event: q.HelpRequested) -> None:
     metrics.escalations.labels(event.about).inc()
 
 
-def _count_decision(metrics: Metrics, run: Run, event: e.HelpAnswered) -> None:
+def _count_decision(metrics: Metrics, run: Run, event: q.HelpAnswered) -> None:
     metrics.decisions.labels(event.decision).inc()
 
 
@@ -103,6 +104,6 @@ _COUNTED: Mapping[type[e.RunEvent], Callable[[Metrics, Run, Any], None]] = {
     e.StepDone: _observe_step,
     e.AttemptFailed: _count_failure,
     e.AnswerIgnored: _count_refused_answer,
-    e.HelpRequested: _count_question,
-    e.HelpAnswered: _count_decision,
+    q.HelpRequested: _count_question,
+    q.HelpAnswered: _count_decision,
 }

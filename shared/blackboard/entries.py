@@ -16,11 +16,13 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 
 from schemas.api.runs import RunSummary
-from schemas.event import HelpRequested, State
+from schemas.event import State
 from schemas.plan import PLANNER, REVIEWER
+from schemas.question_events import HelpRequested
 from shared.blackboard.unreadable import UnreadableRun
 from shared.runs import ENDS, Run, StepRecord
-from shared.runs.run import FRUGAL_FROM, HandoffState, OpenQuestion, PlannerTask
+from shared.runs.open_question import OpenQuestion
+from shared.runs.run import FRUGAL_FROM, HandoffState, PlannerTask
 
 _REVISION = 1
 """Raise it when equal runs get other entries."""

@@ -11,7 +11,7 @@ from shared.blackboard import keys
 from shared.blackboard.connect import Client
 from shared.blackboard.entries import questions_in
 from shared.blackboard.unreadable import UnreadableRun
-from shared.runs.run import OpenQuestion
+from shared.runs.open_question import OpenQuestion
 
 
 class _Brief(Part):

@@ -11,7 +11,6 @@ from schemas.error import ErrorInfo
 from schemas.event import ReviewGiven, State, StepsReopened
 from schemas.plan import Plan
 from schemas.question import Kind
-from shared.runs.awaiting import in_flight
 from shared.runs.builder import DecisionBuilder
 from shared.runs.deadlines import extend_deadline
 from shared.runs.digests import plan_digest, redone_unchanged
@@ -20,7 +19,7 @@ from shared.runs.ending import end, fail
 from shared.runs.outcomes import apply_decisions
 from shared.runs.planning import descendants, last_steps, ready_steps
 from shared.runs.questions import Draft, asks_about_failure, plan_question, raise_question, raise_step_questions
-from shared.runs.run import LOOP, MAX_PLANS, MAX_REVISIONS, StepRecord
+from shared.runs.run import LOOP, MAX_PLANS, MAX_REVISIONS, StepRecord, in_flight
 
 
 def advance(builder: DecisionBuilder) -> None:

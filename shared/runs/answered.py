@@ -5,16 +5,18 @@ from datetime import timedelta
 from typing import Any
 
 from schemas import event as e
+from schemas import question_events as q
 from schemas.question import Delegation, Kind, Reply
 from schemas.step import Settlement
 from shared.runs.digests import plan_digest
 from shared.runs.effects import add_effected, refused_call
+from shared.runs.open_question import TIMEKEEPER, OpenQuestion
 from shared.runs.rework import next_round, restart_round
-from shared.runs.run import TIMEKEEPER, OpenQuestion, Run, StepRecord
-from shared.runs.votes import ANSWERED, edited_plan
+from shared.runs.run import Run, StepRecord
+from shared.runs.votes import edited_plan
 
 
-def ask(run: Run, event: e.HelpRequested) -> dict[str, Any]:
+def ask(run: Run, event: q.HelpRequested) -> dict[str, Any]:
     """Add a question."""
     opened = run.questions | {event.request_id: OpenQuestion(asked=event)}
     return {"questions": opened, "requests": run.requests + 1}
@@ -30,12 +32,12 @@ def change_question(run: Run, event: e.RunEvent) -> dict[str, Any]:
     return {"questions": run.questions | {request_id: changed}}
 
 
-def _give(question: OpenQuestion, event: e.AnswerGiven) -> dict[str, Any]:
+def _give(question: OpenQuestion, event: q.AnswerGiven) -> dict[str, Any]:
     given = {"votes": [*question.votes, event.vote], "effective": event.effective}
     return given | {"answers": question.answers + 1}
 
 
-def _withdraw(question: OpenQuestion, event: e.AnswerWithdrawn) -> dict[str, Any]:
+def _withdraw(question: OpenQuestion, event: q.AnswerWithdrawn) -> dict[str, Any]:
     """Take back a person's answer and delegation. A refusal by another person stays in force."""
     voted = {each.person for each in question.votes}
     votes = [each for each in question.votes if each.person != event.person]
@@ -44,49 +46,43 @@ def _withdraw(question: OpenQuestion, event: e.AnswerWithdrawn) -> dict[str, Any
     return {"votes": votes, "delegations": passed, "effective": question.effective if left.deciding else None}
 
 
-def _delegate(question: OpenQuestion, event: e.QuestionDelegated) -> dict[str, Any]:
+def _delegate(question: OpenQuestion, event: q.QuestionDelegated) -> dict[str, Any]:
     return {"delegations": [*question.delegations, Delegation(by=event.person, to=event.to, stage=event.stage)]}
 
 
-def _edit(question: OpenQuestion, event: e.QuestionEdited) -> dict[str, Any]:
+def _edit(question: OpenQuestion, event: q.QuestionEdited) -> dict[str, Any]:
     asked = question.asked.model_copy(update={"proposal": event.proposal})
     return {"asked": asked, "votes": [], "edits": question.edits + 1}
 
 
-def _escalate(question: OpenQuestion, event: e.QuestionEscalated) -> dict[str, Any]:
+def _escalate(question: OpenQuestion, event: q.QuestionEscalated) -> dict[str, Any]:
     return {"groups": [*question.groups, *event.groups], "escalated": True}
 
 
 _QUESTION_CHANGES: Mapping[type[e.RunEvent], Callable[[OpenQuestion, Any], dict[str, Any]]] = {
-    e.AnswerGiven: _give,
-    e.AnswerWithdrawn: _withdraw,
-    e.QuestionDelegated: _delegate,
-    e.QuestionEdited: _edit,
-    e.QuestionReminded: lambda question, event: {"reminded": event.number},
-    e.QuestionEscalated: _escalate,
-    e.QuestionExpired: lambda question, event: {"reverify": event.then == "reverify"},
+    q.AnswerGiven: _give,
+    q.AnswerWithdrawn: _withdraw,
+    q.QuestionDelegated: _delegate,
+    q.QuestionEdited: _edit,
+    q.QuestionReminded: lambda question, event: {"reminded": event.number},
+    q.QuestionEscalated: _escalate,
+    q.QuestionExpired: lambda question, event: {"reverify": event.then == "reverify"},
 }
 
 
-def answer(run: Run, event: e.HelpAnswered) -> dict[str, Any]:
+def answer(run: Run, event: q.HelpAnswered) -> dict[str, Any]:
     """Close a question, with the effect of the answer. A rejection settles nothing: the plan is dropped next."""
     question = run.questions.get(event.request_id)
     if question is None:
         return {}
     change: dict[str, Any] = {"questions": {id: each for id, each in run.questions.items() if id != event.request_id}}
-    kind, reply = question.kind, _reply(question, event)
+    kind, reply = question.kind, question.reply_in(event)
     if reply is Reply.REJECT:
         return change | add_effected(run, refused_call(run, question.asked, event.by, event.answer))
     return change | _EFFECTS[kind](run, question, event, reply)
 
 
-def _reply(question: OpenQuestion, event: e.HelpAnswered) -> Reply:
-    """Return the answer, also one that an earlier version recorded."""
-    said = event.reply or Reply(event.decision)
-    return Reply.RESPOND if said is Reply.APPROVE and question.kind in ANSWERED else said
-
-
-def _call(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
+def _call(run: Run, question: OpenQuestion, event: q.HelpAnswered, reply: Reply) -> dict[str, Any]:
     """Settle the proposed call: it may be made once, as approved, or is not made."""
     proposal = question.asked.proposal
     assert proposal is not None, "a question about a call has the call"
@@ -109,7 +105,7 @@ def _is_simple(question: OpenQuestion) -> bool:
     return not (question.needs_several or terms.separate or terms.stages[0].groups)
 
 
-def _words(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
+def _words(run: Run, question: OpenQuestion, event: q.HelpAnswered, reply: Reply) -> dict[str, Any]:
     """Give the agent the person's words where it asked; a handler that asked as a whole starts again with them."""
     answered = event.answer or f"approved: {question.asked.question}"
     if reply is Reply.SKIP:
@@ -133,7 +129,7 @@ def _settle(run: Run, question: OpenQuestion, said: Settlement) -> dict[str, Any
     return _with_step(run, step_id, changed)
 
 
-def _retry(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
+def _retry(run: Run, question: OpenQuestion, event: q.HelpAnswered, reply: Reply) -> dict[str, Any]:
     """Retry a failing step, with a hint if there is one; without a step, the planning."""
     step_id = question.asked.step_id
     if step_id is None:
@@ -149,21 +145,21 @@ def _retry(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply
     return _with_step(run, step_id, fresh)
 
 
-def _replan(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
+def _replan(run: Run, question: OpenQuestion, event: q.HelpAnswered, reply: Reply) -> dict[str, Any]:
     return {"planning": next_round(run.planning), "feedback": [event.answer] if event.answer else run.feedback}
 
 
-def _approve_plan(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
+def _approve_plan(run: Run, question: OpenQuestion, event: q.HelpAnswered, reply: Reply) -> dict[str, Any]:
     plan = edited_plan(event.arguments) if reply is Reply.EDIT else run.plan
     return {"plan_approved": plan_digest(plan) if plan else None}
 
 
-def _review(run: Run, question: OpenQuestion, event: e.HelpAnswered, reply: Reply) -> dict[str, Any]:
+def _review(run: Run, question: OpenQuestion, event: q.HelpAnswered, reply: Reply) -> dict[str, Any]:
     """Allow further revisions if the person asks for changes; `ReviewGiven` follows."""
     return {"revisions": 0} if reply is Reply.RESPOND else {}
 
 
-_EFFECTS: Mapping[Kind, Callable[[Run, OpenQuestion, e.HelpAnswered, Reply], dict[str, Any]]] = {
+_EFFECTS: Mapping[Kind, Callable[[Run, OpenQuestion, q.HelpAnswered, Reply], dict[str, Any]]] = {
     Kind.CALL: _call,
     Kind.QUESTION: _words,
     Kind.OUTCOME: _words,

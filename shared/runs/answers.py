@@ -6,7 +6,6 @@ from schemas.event import ENDS
 from schemas.plan import PLANNER, REVIEWER
 from shared.errors import RetryableError, TerminalError
 from shared.runs.advance import advance
-from shared.runs.awaiting import in_flight
 from shared.runs.builder import DecisionBuilder
 from shared.runs.clock import present_deadline
 from shared.runs.deadlines import fail_if_late
@@ -14,7 +13,7 @@ from shared.runs.digests import plan_digest
 from shared.runs.dispatch import is_ahead, step_named
 from shared.runs.ending import settle
 from shared.runs.planning import problems
-from shared.runs.run import MAX_ATTEMPTS, NOTICED, PlannerTask, Run, StepRecord
+from shared.runs.run import MAX_ATTEMPTS, NOTICED, PlannerTask, Run, StepRecord, in_flight
 from shared.runs.tokens import is_valid_token
 
 

@@ -7,6 +7,15 @@ from typing import Any
 from schemas import approval, event, timer
 from schemas.event import State
 from schemas.question import OnExpiry, Reply, Vote
+from schemas.question_events import (
+    AnswerGiven,
+    AnswerWithdrawn,
+    QuestionDelegated,
+    QuestionEdited,
+    QuestionEscalated,
+    QuestionExpired,
+    QuestionReminded,
+)
 from schemas.verdict import Proposal
 from shared.authorization import digest_of, tool_named
 from shared.runs.advance import advance
@@ -14,15 +23,15 @@ from shared.runs.builder import DecisionBuilder
 from shared.runs.clock import CLOCKS_DIFFER
 from shared.runs.deadlines import wait_for
 from shared.runs.ending import fail
+from shared.runs.open_question import TIMEKEEPER, OpenQuestion
 from shared.runs.outcomes import plan_problems
-from shared.runs.run import TIMEKEEPER, OpenQuestion, handoff_name
+from shared.runs.run import handoff_name
 from shared.runs.timers import due_times
 from shared.runs.tokens import WAIT, check_timer
 from shared.runs.votes import (
     decision_refusal,
     delegation_refusal,
     open_question,
-    reply_of,
     stage_of,
     withdrawal_refusal,
 )
@@ -46,7 +55,7 @@ def human_decided(builder: DecisionBuilder, message: approval.HumanDecided) -> N
     vote = Vote(
         by=message.by,
         person=builder.governance.people.person(message.by) or message.by,
-        reply=reply_of(question, message),
+        reply=question.reply_in(message),
         answer=message.answer,
         arguments=message.arguments,
         stage=stage_of(question, message.by, builder.governance.people),
@@ -61,7 +70,7 @@ def _record_vote(builder: DecisionBuilder, question: OpenQuestion, vote: Vote) -
     delay = timedelta(seconds=question.asked.terms.undo)
     effective = builder.now + delay if after.deciding is not None else None
     given = {"request_id": question.asked.request_id, "vote": vote, "effective": effective}
-    builder.record(event.AnswerGiven, by=vote.by, **given)
+    builder.record(AnswerGiven, by=vote.by, **given)
 
 
 def _edit(builder: DecisionBuilder, message: approval.HumanDecided, before: Proposal) -> None:
@@ -76,7 +85,7 @@ def _edit(builder: DecisionBuilder, message: approval.HumanDecided, before: Prop
         "edited_by": message.by,
     }
     builder.record(
-        event.QuestionEdited,
+        QuestionEdited,
         by=message.by,
         request_id=message.request_id,
         proposal=before.model_copy(update=changed),
@@ -91,7 +100,7 @@ def withdraw_answer(builder: DecisionBuilder, message: approval.WithdrawAnswer) 
         refuse(builder, message.by, "withdraw", why)
         return
     person = people.person(message.by) or message.by
-    builder.record(event.AnswerWithdrawn, by=message.by, request_id=message.request_id, person=person)
+    builder.record(AnswerWithdrawn, by=message.by, request_id=message.request_id, person=person)
 
 
 def delegate_question(builder: DecisionBuilder, message: approval.DelegateQuestion) -> None:
@@ -101,7 +110,7 @@ def delegate_question(builder: DecisionBuilder, message: approval.DelegateQuesti
         refuse(builder, message.by, "delegate", why)
         return
     person = people.person(message.by) or message.by
-    builder.record(event.QuestionDelegated, by=message.by, request_id=message.request_id, person=person, to=message.to)
+    builder.record(QuestionDelegated, by=message.by, request_id=message.request_id, person=person, to=message.to)
 
 
 def refuse(builder: DecisionBuilder, by: str, wanted: str, reason: str) -> None:
@@ -127,10 +136,10 @@ def question_due(builder: DecisionBuilder, message: timer.QuestionDue) -> None:
     if "reminder" in due and due["reminder"] <= latest:
         groups = question.present_groups
         number = question.reminded + 1
-        builder.record(event.QuestionReminded, request_id=message.request_id, number=number, groups=groups)
+        builder.record(QuestionReminded, request_id=message.request_id, number=number, groups=groups)
     if "escalation" in due and due["escalation"] <= latest:
         groups = question.asked.terms.escalate_to
-        builder.record(event.QuestionEscalated, request_id=message.request_id, groups=groups)
+        builder.record(QuestionEscalated, request_id=message.request_id, groups=groups)
     advance(builder)
 
 
@@ -152,7 +161,7 @@ def wait_expired(builder: DecisionBuilder, message: timer.WaitExpired) -> None:
 
 def _expire(builder: DecisionBuilder, question: OpenQuestion) -> None:
     asked, then = question.asked, consequence(question)
-    builder.record(event.QuestionExpired, by=TIMEKEEPER, request_id=asked.request_id, then=then)
+    builder.record(QuestionExpired, by=TIMEKEEPER, request_id=asked.request_id, then=then)
     if then == "fail":
         unpause(builder, "the wait expired")
         fail(builder, "no_decision", f"no decision in time: {asked.question}")
@@ -160,7 +169,7 @@ def _expire(builder: DecisionBuilder, question: OpenQuestion) -> None:
     reply, said = Reply.REJECT if then == "reject" else Reply.APPROVE, f"no decision in time: {asked.question}"
     vote = Vote(by=TIMEKEEPER, person=TIMEKEEPER, reply=reply, answer=said[:20_000], at=builder.now)
     given = {"request_id": asked.request_id, "vote": vote, "effective": builder.now}
-    builder.record(event.AnswerGiven, by=TIMEKEEPER, **given)
+    builder.record(AnswerGiven, by=TIMEKEEPER, **given)
 
 
 def consequence(question: OpenQuestion) -> OnExpiry:

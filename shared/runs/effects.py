@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from schemas.acting import BY_PERSON, ActingCall
-from schemas.event import HelpRequested
+from schemas.question_events import HelpRequested
 from shared.authorization import sameness_of, tool_named
 from shared.runs.run import Run, handoff_name
 

@@ -5,10 +5,9 @@ from datetime import timedelta
 from schemas.error import ErrorInfo
 from schemas.event import ResultReleased, State
 from schemas.timer import ResultDue
-from shared.runs.awaiting import in_flight
 from shared.runs.builder import DecisionBuilder
 from shared.runs.result import result_of
-from shared.runs.run import Run
+from shared.runs.run import Run, in_flight
 from shared.runs.tokens import RESULT, check_timer
 
 REPORT_WITHIN = timedelta(seconds=10)

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from schemas import event as e
+from schemas import question_events as q
 from schemas.error import ErrorInfo
 from schemas.event import ENDS
 from schemas.message import MOST_SECONDS
 from shared.runs import answered
-from shared.runs.awaiting import in_flight
 from shared.runs.digests import plan_digest
 from shared.runs.effects import add_effected
 from shared.runs.rework import approve_effects, next_round, reopen_steps, resume_run
-from shared.runs.run import LOOP, MOST_FAILURES, TOO_LARGE, PlannerTask, Run, StepRecord
+from shared.runs.run import LOOP, MOST_FAILURES, TOO_LARGE, PlannerTask, Run, StepRecord, in_flight
 
 
 def evolve(run: Run | None, event: e.RunEvent) -> Run:
@@ -229,15 +229,9 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
         "handoffs": run.handoffs + 1,
     },
     e.ReviewGiven: lambda run, ev: {"review": ev, "reviewing": next_round(run.reviewing)},
-    e.HelpRequested: answered.ask,
-    e.HelpAnswered: answered.answer,
-    e.AnswerGiven: answered.change_question,
-    e.AnswerWithdrawn: answered.change_question,
-    e.QuestionDelegated: answered.change_question,
-    e.QuestionReminded: answered.change_question,
-    e.QuestionEscalated: answered.change_question,
-    e.QuestionEdited: answered.change_question,
-    e.QuestionExpired: answered.change_question,
+    q.HelpRequested: answered.ask,
+    q.HelpAnswered: answered.answer,
+    **dict.fromkeys(q.QUESTION_EVENTS, answered.change_question),
     e.RunResumed: resume_run,
     e.EffectsApproved: approve_effects,
 }

@@ -4,15 +4,17 @@ import json
 
 from schemas import event
 from schemas.budget import Usage
-from schemas.event import ENDS, HelpAnswered, State
+from schemas.event import ENDS, State
 from schemas.question import Kind, Reply, Vote
+from schemas.question_events import HelpAnswered
 from schemas.step import Output
 from shared.runs.builder import DecisionBuilder
 from shared.runs.clock import CLOCKS_DIFFER
 from shared.runs.deadlines import extend_deadline
 from shared.runs.ending import fail
+from shared.runs.open_question import TIMEKEEPER, OpenQuestion
 from shared.runs.planning import problems
-from shared.runs.run import MAX_REPLANS, TIMEKEEPER, OpenQuestion
+from shared.runs.run import MAX_REPLANS
 from shared.runs.votes import edited_plan
 
 _STILL = ENDS | {State.PAUSED}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from schemas.event import HelpRequested
 from schemas.plan import PLANNER, Plan, PlannedStep, Risk
 from schemas.question import Background, Kind, Offer, Reply
+from schemas.question_events import HelpRequested
 from schemas.verdict import Proposal
 from shared.authorization import Consequence, Subject
 from shared.runs.builder import DecisionBuilder

@@ -3,10 +3,9 @@
 from typing import Any
 
 from schemas import event as e
-from shared.runs.awaiting import in_flight
 from shared.runs.digests import output_digest
 from shared.runs.permissions import permissions
-from shared.runs.run import PlannerTask, Run, StepRecord, handoff_name
+from shared.runs.run import PlannerTask, Run, StepRecord, handoff_name, in_flight
 
 
 def next_round(request: PlannerTask, *, refusals: int = 0) -> PlannerTask:

@@ -9,14 +9,15 @@ from pydantic import ConfigDict, Field, model_validator
 from schemas.acting import ActingCall
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
-from schemas.event import ENDS, HelpRequested, ReviewGiven, State
+from schemas.event import ENDS, ReviewGiven, State
 from schemas.message import Part
 from schemas.plan import Plan, PlannedStep
-from schemas.question import Background, Delegation, Kind, Reply, Vote
+from schemas.question import Background, Kind
 from schemas.step import Output, Settlement, answer_id
 from schemas.task import Task
 from schemas.verdict import PlannedEffect, Proposal
 from schemas.versions import Versions
+from shared.runs.open_question import OpenQuestion
 
 StepStatus = Literal["waiting", "running", "asking", "done", "failed"]
 
@@ -77,90 +78,6 @@ class PlannerTask(HandoffState):
     refusals: int = 0
     given_up: bool = False
     error: ErrorInfo | None = None
-
-
-TIMEKEEPER = "timekeeper"
-"""Author of what happens because of the time alone."""
-
-_ACTING_WORDS = frozenset({Kind.QUESTION, Kind.OUTCOME, Kind.FAILURE, Kind.REVIEW})
-"""Questions on which work proceeds with the words of a `respond`."""
-
-
-class OpenQuestion(Part):
-    """A question to people that has had no effect yet, with the answers so far."""
-
-    asked: HelpRequested
-    votes: list[Vote] = Field(default_factory=list)
-    delegations: list[Delegation] = Field(default_factory=list)
-    groups: list[str] = Field(default_factory=list)
-    """Groups that may answer besides, since it was escalated."""
-    answers: int = 0
-    """Number of answers ever given, also those withdrawn: part of the ids of its timers."""
-    edits: int = 0
-    """Number of times people changed the proposed call."""
-    reminded: int = 0
-    escalated: bool = False
-    effective: datetime | None = None
-    """Time at which the decision takes effect; None: it is not decided."""
-    reverify: bool = False
-    """True if the reads behind the call are repeated before it is made."""
-
-    @property
-    def kind(self) -> Kind:
-        """Subject of the question, also of one that an earlier version asked."""
-        asked = self.asked
-        if asked.kind is not None:
-            return asked.kind
-        if asked.about != "step":
-            return Kind.REVIEW if asked.about == "review" else Kind.FAILURE
-        return Kind.CALL if asked.proposal else Kind.QUESTION
-
-    def approves(self, reply: Reply) -> bool:
-        """Return True if the answer counts towards the approvals that the question needs.
-
-        Any other answer decides alone, because it makes no call.
-        """
-        return reply in (Reply.APPROVE, Reply.EDIT) or (reply is Reply.RESPOND and self.kind in _ACTING_WORDS)
-
-    @property
-    def stage(self) -> int:
-        """Index of the first stage that lacks approvals; that of the last one if none does."""
-        stages = self.asked.terms.stages
-        lacking = (n for n, each in enumerate(stages) if self.approvals(n) < each.needed)
-        return next(lacking, len(stages) - 1)
-
-    def approvals(self, stage: int) -> int:
-        """Return the number of people who have approved in a stage. Words count together only if they are the same."""
-        agreed: dict[str, set[str]] = {}
-        for each in self.votes:
-            if each.stage == stage and self.approves(each.reply):
-                words = each.answer if each.reply is Reply.RESPOND else ""
-                agreed.setdefault(f"{each.reply}:{words}", set()).add(each.person)
-        if self.asked.proposal is not None:  # the votes are all about the same call
-            return len(set().union(*agreed.values()))
-        return max(map(len, agreed.values()), default=0)
-
-    @property
-    def is_approved(self) -> bool:
-        """True if every stage has the people it needs."""
-        return all(self.approvals(n) >= each.needed for n, each in enumerate(self.asked.terms.stages))
-
-    @property
-    def deciding(self) -> Vote | None:
-        """The answer that decides it: a refusal, or time, decides alone; else the last approval. None: undecided."""
-        alone = (each for each in self.votes if each.person == TIMEKEEPER or not self.approves(each.reply))
-        return next(alone, self.votes[-1] if self.votes and self.is_approved else None)
-
-    @property
-    def needs_several(self) -> bool:
-        """True if one person cannot approve it alone."""
-        return sum(each.needed for each in self.asked.terms.stages) > 1
-
-    @property
-    def present_groups(self) -> list[str]:
-        """Groups that may answer now; empty: everyone who may decide."""
-        groups = self.asked.terms.stages[self.stage].groups
-        return list(dict.fromkeys([*groups, *self.groups])) if groups else []
 
 
 class Run(Part):
@@ -283,6 +200,17 @@ MAX_REVISIONS = 2
 
 MOST_FAILURES = 5
 """Failed attempts of a step that a question about it shows."""
+
+
+def in_flight(run: Run) -> list[str]:
+    """Return the handoffs that were sent and not answered, also if the run has ended since."""
+    ids = [run.planning.handoff_id, run.reviewing.handoff_id, *(each.handoff_id for each in run.steps.values())]
+    return [id for id in ids if id is not None]
+
+
+def awaited_handoffs(run: Run) -> list[str]:
+    """Return the handoffs whose answers advance the run: none after its end, none of a dropped plan."""
+    return [] if run.state in ENDS else in_flight(run)
 
 
 def handoff_name(run: Run, what: str, work: HandoffState, number: int) -> str:

@@ -10,7 +10,8 @@ from schemas.event import ENDS, State
 from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
 from shared.runs.builder import Outgoing
 from shared.runs.ending import REPORT_WITHIN, result_id
-from shared.runs.run import OpenQuestion, Run
+from shared.runs.open_question import OpenQuestion
+from shared.runs.run import Run
 from shared.runs.tokens import DEADLINE, RESULT, WAIT, token_for
 
 HUMAN_TIMEOUT = timedelta(days=1)

@@ -11,18 +11,10 @@ from schemas.plan import Plan
 from schemas.question import Kind, Reply
 from shared.runs.clock import CLOCKS_DIFFER
 from shared.runs.governance import People
-from shared.runs.run import OpenQuestion, Run
+from shared.runs.open_question import ANSWERED, OpenQuestion
+from shared.runs.run import Run
 
 NOT_AWAITED = "no such decision is awaited"
-
-ANSWERED = frozenset({Kind.QUESTION, Kind.OUTCOME})
-"""Questions that are answered rather than approved: there, an older client's `approve` is the answer."""
-
-
-def reply_of(question: OpenQuestion, decision: HumanDecided) -> Reply:
-    """Return the answer in a decision. `approve` of an agent's own question is the answer to it."""
-    said = decision.reply or Reply(decision.decision)
-    return Reply.RESPOND if said is Reply.APPROVE and question.kind in ANSWERED else said
 
 
 def decision_refusal(run: Run, decision: HumanDecided, people: People, now: datetime) -> str | None:
@@ -32,7 +24,7 @@ def decision_refusal(run: Run, decision: HumanDecided, people: People, now: date
         return NOT_AWAITED
     if question.asked.expires is not None and question.asked.expires + CLOCKS_DIFFER < now:
         return "the time to answer has passed"
-    reply = reply_of(question, decision)
+    reply = question.reply_in(decision)
     return (
         _call_refusal(question, decision, reply)
         or _offer_refusal(question, reply)

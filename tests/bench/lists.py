@@ -12,13 +12,15 @@ import httpx
 from infra.probe import free_port
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
-from schemas.event import HelpRequested, State
+from schemas.event import State
 from schemas.plan import Plan, PlannedStep
+from schemas.question_events import HelpRequested
 from schemas.task import Task
 from schemas.verdict import Proposal
 from shared.blackboard import RunStore, Sentinel, Write, keys
 from shared.runs import Run
-from shared.runs.run import OpenQuestion, StepRecord
+from shared.runs.open_question import OpenQuestion
+from shared.runs.run import StepRecord
 from tests.bench.stage import Stage
 from tests.bench.table import Row
 

@@ -18,9 +18,10 @@ from schemas.api.topics import GroupLag, TopicLag
 from schemas.api.trace import Action, Attempt, RunTrace, Work
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
-from schemas.event import HelpRequested, State
+from schemas.event import State
 from schemas.plan import Effect, Plan, PlannedStep, Risk
 from schemas.question import Background, Delegation, Kind, Offer, Reply, Stage, Terms, Vote
+from schemas.question_events import HelpRequested
 from schemas.step import HelpAsked
 from schemas.stop import WorkStopped
 from schemas.task import Artefact, Result, StepSummary

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from infra.probe import free_port
 from schemas import event as e
+from schemas import question_events as q
 from schemas.api import commands as requests
 from schemas.api.costs import CostLine, CostReport, TenantCosts
 from schemas.api.dead_letters import (
@@ -83,7 +84,7 @@ class Script:
     def add_waiting(self, **facts):
         """A run that waits for a person."""
         asked = happened(
-            e.HelpRequested, 5, request_id=f"{RUN}/help/1", about="step", step_id="s1", **QUESTION, **facts
+            q.HelpRequested, 5, request_id=f"{RUN}/help/1", about="step", step_id="s1", **QUESTION, **facts
         )
         waits = moved(5, "EXECUTING", "WAITING_HUMAN")
         self.events[RUN] = [*story("complete")[:-1], asked, waits]

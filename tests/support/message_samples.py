@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from schemas import approval, dead, event, log, notification, plan, skip, step, stop, task, timer
+from schemas import approval, dead, event, log, notification, plan, question_events, skip, step, stop, task, timer
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.message import Message
@@ -241,17 +241,17 @@ FULL: list[Message] = [
     event.StepsReopened(**FACT, step_ids=["count"], feedback=["no source"]),
     event.ReviewRequested(**FACT, handoff_id="run-1/review/1"),
     event.ReviewGiven(**FACT, accepted=True, reasons=[], redo=[]),
-    event.HelpRequested(
+    question_events.HelpRequested(
         **FACT, request_id="run-1/help/1", about="step", step_id=None, question="Send it?", options=["send"]
     ),
-    event.HelpAnswered(**FACT, request_id="run-1/help/1", decision="approve", answer=""),
-    event.AnswerGiven(**FACT, request_id="run-1/help/1", vote=VOTE, effective=NOW),
-    event.AnswerWithdrawn(**FACT, request_id="run-1/help/1", person="ada"),
-    event.QuestionDelegated(**FACT, request_id="run-1/help/1", person="ada", to="bob"),
-    event.QuestionReminded(**FACT, request_id="run-1/help/1", number=1, groups=["finance"]),
-    event.QuestionEscalated(**FACT, request_id="run-1/help/1", groups=["heads"]),
-    event.QuestionEdited(**FACT, request_id="run-1/help/1", proposal=PROPOSAL, before="{}"),
-    event.QuestionExpired(**FACT, request_id="run-1/help/1", then="reject"),
+    question_events.HelpAnswered(**FACT, request_id="run-1/help/1", decision="approve", answer=""),
+    question_events.AnswerGiven(**FACT, request_id="run-1/help/1", vote=VOTE, effective=NOW),
+    question_events.AnswerWithdrawn(**FACT, request_id="run-1/help/1", person="ada"),
+    question_events.QuestionDelegated(**FACT, request_id="run-1/help/1", person="ada", to="bob"),
+    question_events.QuestionReminded(**FACT, request_id="run-1/help/1", number=1, groups=["finance"]),
+    question_events.QuestionEscalated(**FACT, request_id="run-1/help/1", groups=["heads"]),
+    question_events.QuestionEdited(**FACT, request_id="run-1/help/1", proposal=PROPOSAL, before="{}"),
+    question_events.QuestionExpired(**FACT, request_id="run-1/help/1", then="reject"),
     event.RunResumed(**FACT, deadline=NOW),
 ]
 

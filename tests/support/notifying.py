@@ -12,10 +12,10 @@ import pytest
 from aiosmtpd.smtp import SMTP
 from prometheus_client import CollectorRegistry
 
-from schemas.event import HelpRequested
 from schemas.log import LoggedEvent, RunChanged
 from schemas.plan import Effect, Risk
 from schemas.question import Kind, Offer, Reply, Stage, Terms
+from schemas.question_events import HelpRequested
 from schemas.verdict import Proposal
 from services.notifier.occasions import Console
 from services.notifier.outlets import outlets_of

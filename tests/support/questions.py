@@ -3,7 +3,7 @@
 import hashlib
 import tomllib
 
-from schemas.event import HelpRequested
+from schemas.question_events import HelpRequested
 from shared.access.people import People
 from shared.access.principals import Principals
 from shared.authorization import parse_gate

@@ -21,8 +21,8 @@ def loaded(module):
     [
         ("shared.config", 16, ("shared.access", "shared.authorization", "shared.guardrails")),
         ("shared.bus", 66, ("shared.authorization", "shared.blackboard", "shared.guardrails", "shared.runs")),
-        ("shared.runs", 63, ("shared.access", "shared.guardrails")),
-        ("shared.blackboard", 88, ("shared.access", "shared.guardrails")),
+        ("shared.runs", 64, ("shared.access", "shared.guardrails")),
+        ("shared.blackboard", 89, ("shared.access", "shared.guardrails")),
         ("shared.tools", 24, ("shared.access", "shared.authorization", "shared.guardrails")),
     ],
 )

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import event as e
+from schemas import question_events as q
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.progress import PERSON, RunProgress, WorkStatus, ends_stream, fold_progress
@@ -131,8 +132,8 @@ def test_a_question_makes_its_step_ask_and_is_work_of_a_person():
         [
             dispatched(0, "a", "a1"),
             happened(e.StepAsked, 1, **asked),
-            happened(e.HelpRequested, 1, request_id="q", about="step", **asked),
-            happened(e.HelpAnswered, 5, request_id="q", decision="approve", answer="2024"),
+            happened(q.HelpRequested, 1, request_id="q", about="step", **asked),
+            happened(q.HelpAnswered, 5, request_id="q", decision="approve", answer="2024"),
         ]
     )
     step, person = progress.works["a"], progress.works["q"]
@@ -142,7 +143,7 @@ def test_a_question_makes_its_step_ask_and_is_work_of_a_person():
 
 def asked(second, number):
     about = {"about": "step", "step_id": "a", "question": "which year?", "options": []}
-    return happened(e.HelpRequested, second, request_id=f"q{number}", **about)
+    return happened(q.HelpRequested, second, request_id=f"q{number}", **about)
 
 
 def test_answers_withdrawals_and_reminders_are_the_activities_of_a_question():
@@ -151,13 +152,13 @@ def test_answers_withdrawals_and_reminders_are_the_activities_of_a_question():
         [
             asked(0, 1),
             asked(0, 2),
-            happened(e.AnswerGiven, 1, request_id="q1", vote=vote, effective=at(60)),
-            happened(e.AnswerWithdrawn, 2, request_id="q1", person="ada"),
-            happened(e.QuestionDelegated, 3, request_id="q1", person="ada", to="ben"),
-            happened(e.QuestionReminded, 4, request_id="q1", number=1, groups=["finance"]),
-            happened(e.QuestionEscalated, 5, request_id="q1", groups=["heads"]),
-            happened(e.QuestionExpired, 6, request_id="q1", then="reject"),
-            happened(e.QuestionReminded, 7, request_id="unknown", number=1, groups=[]),
+            happened(q.AnswerGiven, 1, request_id="q1", vote=vote, effective=at(60)),
+            happened(q.AnswerWithdrawn, 2, request_id="q1", person="ada"),
+            happened(q.QuestionDelegated, 3, request_id="q1", person="ada", to="ben"),
+            happened(q.QuestionReminded, 4, request_id="q1", number=1, groups=["finance"]),
+            happened(q.QuestionEscalated, 5, request_id="q1", groups=["heads"]),
+            happened(q.QuestionExpired, 6, request_id="q1", then="reject"),
+            happened(q.QuestionReminded, 7, request_id="unknown", number=1, groups=[]),
         ]
     )
     assert [each.id for each in progress.questions] == ["q1", "q2"]
@@ -173,7 +174,7 @@ def test_answers_withdrawals_and_reminders_are_the_activities_of_a_question():
 
 def test_a_dropped_plan_closes_its_questions_and_an_answer_one():
     answer = {"decision": "reject", "reply": "skip", "answer": "no"}
-    progress = fold_progress([asked(0, 1), asked(0, 2), happened(e.HelpAnswered, 1, request_id="q2", **answer)])
+    progress = fold_progress([asked(0, 1), asked(0, 2), happened(q.HelpAnswered, 1, request_id="q2", **answer)])
     assert [each.id for each in progress.questions] == ["q1"]
     assert progress.works["q2"].attempts[0].status == "skip"
     progress.apply(happened(e.PlanDropped, 2, reason="no"))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from schemas import event as e
+from schemas import question_events as q
 from schemas.progress import RunProgress
 from schemas.question_events import QUESTION_EVENTS, described
 from services.cli.show.plain_output import spent
@@ -89,13 +90,13 @@ def _reviewed(progress: RunProgress, event: e.ReviewGiven) -> Description:
     return "reviewer", f"{verdict}: {'; '.join(event.reasons)}" if event.reasons else verdict
 
 
-def _asked(progress: RunProgress, event: e.HelpRequested) -> Description:
+def _asked(progress: RunProgress, event: q.HelpRequested) -> Description:
     until = f", until {event.expires:%m-%d %H:%M}Z" if event.expires else ""
     stops = "the run waits" if event.blocking else "other steps proceed"
     return "run", f"asks a person ({event.kind or event.about}{until}; {stops}): {event.question}"
 
 
-def _decided(progress: RunProgress, event: e.HelpAnswered) -> Description:
+def _decided(progress: RunProgress, event: q.HelpAnswered) -> Description:
     by = ", ".join(dict.fromkeys(each.by for each in event.votes)) or event.by
     return by, f"decided: {event.reply or event.decision} {event.answer}"
 
@@ -118,7 +119,7 @@ _DESCRIPTIONS: dict[type[e.RunEvent], Callable[[RunProgress, Any], Description |
     e.StepsReopened: lambda p, v: (v.by, f"to be redone: {', '.join(v.step_ids)}: {'; '.join(v.feedback)}"),
     e.ReviewRequested: lambda p, v: ("reviewer", "running: review the result"),
     e.ReviewGiven: _reviewed,
-    e.HelpRequested: _asked,
-    e.HelpAnswered: _decided,
+    q.HelpRequested: _asked,
+    q.HelpAnswered: _decided,
     **dict.fromkeys(QUESTION_EVENTS, lambda p, v: (v.by, described(v) or "")),
 }

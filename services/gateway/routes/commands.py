@@ -38,8 +38,8 @@ from shared.access.people import People
 from shared.access.principals import read_principals
 from shared.blackboard import UnreadableRun
 from shared.runs import ENDS, Run, refusal_of
+from shared.runs.open_question import OpenQuestion
 from shared.runs.result import effects_digest
-from shared.runs.run import OpenQuestion
 from shared.service import Parts
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["commands"], responses=error_responses(404, 409, 413))

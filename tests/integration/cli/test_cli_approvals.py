@@ -6,7 +6,7 @@ import pytest
 
 from schemas.api.runs import ApprovalPage
 from schemas.budget import Budget, Usage
-from schemas.event import HelpRequested
+from schemas.question_events import HelpRequested
 from tests.support.fake_gateway import RUN, built, happened
 
 DIGEST = "5f0c9a7d21b4" + "0" * 52

@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from schemas import event as e
+from schemas import question_events as q
 from schemas.api.runs import ApprovalPage, QuestionView
 from schemas.budget import Budget, Usage
 from schemas.question import Delegation, Offer, Stage, Terms, Vote
@@ -32,7 +32,7 @@ TERMS = Terms(
 def question(number=1, second=5, text="Send it?", **facts):
     known = {"run_id": RUN, "tenant": "default", "by": "orchestrator", "at": START + timedelta(seconds=second)}
     known |= {"request_id": f"{RUN}/help/{number}-abcdefghij", "about": "step", "step_id": "s1", "options": []}
-    return e.HelpRequested(**(known | {"question": text, "kind": "question", "offers": OFFERS} | facts))
+    return q.HelpRequested(**(known | {"question": text, "kind": "question", "offers": OFFERS} | facts))
 
 
 def asking(script, *views, state="WAITING_HUMAN"):
@@ -261,7 +261,7 @@ def test_a_terminal_gets_one_line_of_at_most_100_columns_for_each_question(many,
 
 def test_a_watched_run_shows_its_questions_while_other_steps_proceed(waggle, script):
     script.add()
-    given = happened(e.AnswerGiven, 7, request_id=OTHER.asked.request_id, vote=CALL.votes[0], effective=None)
+    given = happened(q.AnswerGiven, 7, request_id=OTHER.asked.request_id, vote=CALL.votes[0], effective=None)
     script.events[RUN] = [*story()[:-1], OTHER.asked, given, moved(9, "REVIEWING", "COMPLETE")]
     script.runs[RUN] = view("EXECUTING", waiting_for=OTHER.asked, questions=[OTHER])
     ended = waggle("watch", RUN)

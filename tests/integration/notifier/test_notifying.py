@@ -9,7 +9,8 @@ import time
 import pytest
 
 from schemas.budget import Usage
-from schemas.event import QuestionReminded, Spent
+from schemas.event import Spent
+from schemas.question_events import QuestionReminded
 from tests.support.notifying import SECRET, asked, happen, notifying, own, until
 
 pytestmark = pytest.mark.broker

@@ -6,19 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.error import ErrorInfo
-from schemas.event import (
-    ActionsJudged,
-    AnswerGiven,
-    BudgetReached,
-    Moved,
-    QuestionEdited,
-    QuestionEscalated,
-    QuestionExpired,
-    QuestionReminded,
-    State,
-)
+from schemas.event import ActionsJudged, BudgetReached, Moved, State
 from schemas.plan import Risk
 from schemas.question import Reply, Stage, Terms, Vote
+from schemas.question_events import AnswerGiven, QuestionEdited, QuestionEscalated, QuestionExpired, QuestionReminded
 from schemas.verdict import Judgement
 from shared.blackboard import keys
 from shared.bus.dead_letter import write_dead_letter

@@ -3,6 +3,7 @@
 import pytest
 
 from schemas import event as e
+from schemas import question_events as q
 from schemas.api.runs import RunView
 from schemas.registry import EVENTS
 from services.gateway.access import Caller
@@ -80,6 +81,6 @@ def test_events_with_contents_are_withheld_and_those_that_end_a_stream_are_not()
         return {each.type for each in events if shown_event(each, caller(role))}
 
     assert {e.Moved.wire_type(), e.ResultReleased.wire_type()} <= shown("viewer")
-    withheld = {e.StepDone, e.StepAsked, e.HelpRequested, e.HelpAnswered, e.PlanAccepted, e.RunStarted, e.ReviewGiven}
+    withheld = {e.StepDone, e.StepAsked, q.HelpRequested, q.HelpAnswered, e.PlanAccepted, e.RunStarted, e.ReviewGiven}
     assert not shown("viewer") & {kind.wire_type() for kind in withheld}
     assert shown("read") == set(EVENTS)

@@ -6,17 +6,10 @@ from datetime import timedelta
 import pytest
 
 from schemas.approval import CarryOut, DelegateQuestion, HumanDecided, PauseRun, ResumeRun, WithdrawAnswer
-from schemas.event import (
-    AnswerGiven,
-    HelpAnswered,
-    MoveRefused,
-    QuestionEdited,
-    QuestionEscalated,
-    QuestionReminded,
-    State,
-)
+from schemas.event import MoveRefused, State
 from schemas.plan import Plan, Risk
 from schemas.question import Kind, Reply
+from schemas.question_events import AnswerGiven, HelpAnswered, QuestionEdited, QuestionEscalated, QuestionReminded
 from schemas.step import DoStep, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
 from schemas.task import Task
 from schemas.timer import QuestionDue, WaitExpired
