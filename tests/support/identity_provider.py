@@ -1,4 +1,4 @@
-"""A certified OpenID provider on loopback, its people, and logins without a browser."""
+"""A certified OpenID provider on loopback, its people, and logins with and without a browser."""
 
 import asyncio
 import base64
@@ -125,3 +125,13 @@ async def providing(redirect: str):
     finally:
         process.kill()
         await process.wait()
+
+
+async def log_in(page, url: str, login: str) -> None:
+    """Open a page of the console, and log in at the provider as a person with a browser does."""
+    await page.goto(url)
+    await page.get_by_role("link", name="Log in with 127.0.0.1").click()
+    await page.fill('input[name="login"]', login)
+    await page.fill('input[name="password"]', "any")
+    await page.keyboard.press("Enter")
+    await page.get_by_role("button", name="Continue").click()

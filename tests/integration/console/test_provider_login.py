@@ -12,9 +12,10 @@ from shared.blackboard import RunStore
 from tests.support.accessible import findings
 from tests.support.console import Keys, Visit, console_for, said, waits
 from tests.support.gateway_fixtures import records_of, serving
-from tests.support.identity_provider import CLIENT, SECRET, providing
+from tests.support.identity_provider import CLIENT, SECRET, log_in, providing
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+INBOX = "/inbox?tenant=acme"
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +60,8 @@ async def page():
         await browser.close()
 
 
-async def log_in(page, console, login: str, after: str = "/inbox?tenant=acme") -> None:
-    await page.goto(str(console.base_url.join(after)))
-    await page.get_by_role("link", name="Log in with 127.0.0.1").click()
-    await page.fill('input[name="login"]', login)
-    await page.fill('input[name="password"]', "any")
-    await page.keyboard.press("Enter")
-    await page.get_by_role("button", name="Continue").click()
-
-
 async def test_a_person_logs_in_decides_in_their_own_name_and_logs_out(page, console, settings, provider):
-    await log_in(page, console, "ann")
+    await log_in(page, str(console.base_url.join(INBOX)), "ann")
     await page.wait_for_url("**/inbox?tenant=acme")
     assert await page.get_by_text("Send the mail?").count()
     cookies = {each["name"]: each for each in await page.context.cookies(str(console.base_url))}
@@ -88,7 +80,7 @@ async def test_a_person_logs_in_decides_in_their_own_name_and_logs_out(page, con
 
 
 async def test_a_person_without_a_grant_sees_why_and_gets_no_session(page, console, redis):
-    await log_in(page, console, "eve")
+    await log_in(page, str(console.base_url.join(INBOX)), "eve")
     await page.get_by_text("is in no group that has a role here").wait_for()
     assert [each async for each in redis.scan_iter(f"{PREFIX}*")] == []
 
