@@ -142,6 +142,13 @@ class ParkedWork(Part):
     reason: str = Field(description="The stop, its operator and the reason.")
 
 
+class AbsentAgent(Part):
+    """An agent that a run waits for, and of which no replica seems to run. Its work resumes when one is started."""
+
+    agent: str
+    seen: Instant | None = Field(description="Time of its last announcement; null if none is known.")
+
+
 class RunView(Part):
     """The present state of a run."""
 
@@ -169,6 +176,9 @@ class RunView(Part):
     )
     error: ErrorInfo | None
     parked: list[ParkedWork] = Field(default_factory=list, description="Work in progress that an operator has stopped.")
+    absent: list[AbsentAgent] = Field(
+        default_factory=list, description="Agents that hold up the run because they do not seem to be running."
+    )
 
 
 class JournalView(Part):

@@ -79,6 +79,9 @@ class _Feed:
     task: asyncio.Task[None] | None = None
 
     def publish(self, update: Update) -> None:
+        """Offer the update to all listeners, unless nothing has changed."""
+        if self.latest is not None and self.latest.id == update.id:
+            return
         self.latest = update
         for listener in self.listeners:
             listener.offer(update)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,9 @@ QUIET = 0.2
 
 BETWEEN = 1.0
 """Least seconds between two updates of a run."""
+
+UNTOLD = 10.0
+"""Seconds without an event after which the state is read again: that an agent is gone is no event."""
 
 RETRY = 1.0
 """Seconds until a stream of the gateway that has broken is opened again."""
@@ -55,12 +59,13 @@ async def follow_run(gateway: Gateway, run_id: str, publish: Publish) -> None:
 
 
 async def _follow(gateway: Gateway, run_id: str, answer: httpx.Response, publish: Publish) -> None:
-    """Publish the state after events, until the stream ends."""
+    """Publish the state after events, and now and then without one, until the stream ends."""
     changed = asyncio.Event()
     reading = asyncio.create_task(_note(answer, changed))
     try:
         while not reading.done():
-            await changed.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), UNTOLD)
             await asyncio.sleep(QUIET)
             changed.clear()
             await _show(gateway, run_id, publish)
@@ -95,7 +100,9 @@ async def _show(gateway: Gateway, run_id: str, publish: Publish) -> tuple[bool, 
     run, trace = await asyncio.gather(gateway.run(run_id), gateway.trace(run_id, EVENTS))
     position = trace.newest or "0"
     values = shown_parts(run, trace) | {"said": _said(run)}
-    publish(Update(f"{run.version}.{position}", _rendered("run/live.html", gateway, values)))
+    held_up = [each.agent for each in run.absent] + [each.handoff_id for each in run.parked]
+    id = ".".join([str(run.version), position, *held_up])
+    publish(Update(id, _rendered("run/live.html", gateway, values)))
     return run.state in ENDED and not run.settling, position
 
 
@@ -107,8 +114,7 @@ def _said(run: RunView) -> str:
 
 
 async def follow_overview(gateway: Gateway, publish: Publish) -> None:
-    """Publish the overview whenever it has changed."""
-    last = ""
+    """Publish the overview again and again; its id is that of its contents."""
     while True:
         try:
             values = await overview_of(gateway)
@@ -118,9 +124,7 @@ async def follow_overview(gateway: Gateway, publish: Publish) -> None:
         else:
             html = _rendered("overview/live.html", gateway, values)
             id = _digest(_rendered("overview/live.html", gateway, values, at=_ALWAYS))
-            if id != last:
-                publish(Update(id, html))
-            last = id
+            publish(Update(id, html))
         await asyncio.sleep(POLL)
 
 

@@ -35,7 +35,7 @@ _STATE = frozenset(
             "finished",
             "version",
         ),
-        *("usage", "budget", "models", "error", "parked"),
+        *("usage", "budget", "models", "error", "parked", "absent"),
     }
 )
 _QUESTIONS = frozenset({"waiting_for", "questions"})

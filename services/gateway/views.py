@@ -1,22 +1,24 @@
 """Answers about runs, built from the blackboard."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.api.runs import ApprovalView, ParkedWork, QuestionView, RunView
+from schemas.api.runs import AbsentAgent, ApprovalView, ParkedWork, QuestionView, RunView
 from schemas.api.tasks import Links
 from schemas.budget import Usage
 from schemas.event import State
 from schemas.plan import PLANNER, REVIEWER
 from schemas.stop import WorkStopped
 from services.gateway.dependencies import PendingTask, RunSnapshot
+from shared.blackboard.agents import silent_agents
 from shared.blackboard.questions import Asking
 from shared.runs import Run
 from shared.runs.clock import present_deadline
 from shared.runs.open_question import OpenQuestion
 from shared.runs.result import summary
 from shared.runs.run import awaited_handoffs
+from shared.service import Parts
 from shared.service.kill_switch import StopScope, stop_reason
 
 
@@ -30,6 +32,19 @@ def approvals_of(asking: Asking) -> list[ApprovalView]:
     """Return the open questions of a run."""
     run = {"run_id": asking.run_id, "objective": asking.objective, "usage": asking.usage, "budget": asking.budget}
     return [ApprovalView.model_validate(run | question_fields(each)) for each in asking.questions]
+
+
+async def present_view(snapshot: RunSnapshot, stops: Iterable[WorkStopped], parts: Parts) -> RunView:
+    """Return the state of the run, with the agents that hold it up because they do not run."""
+    view = view_of(snapshot, stops)
+    awaited = {*agents_awaited(snapshot.run).values()} if snapshot.run else ()
+    silent = await silent_agents(parts.redis, awaited) if awaited else {}
+    return view.model_copy(update={"absent": [_absent(*each) for each in sorted(silent.items())]})
+
+
+def _absent(agent: str, seconds: float | None) -> AbsentAgent:
+    seen = None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds)
+    return AbsentAgent(agent=agent, seen=seen)
 
 
 def view_of(snapshot: RunSnapshot, stops: Iterable[WorkStopped] = ()) -> RunView:
@@ -107,8 +122,13 @@ def question_fields(question: OpenQuestion) -> dict[str, Any]:
 def _parked(run: Run, stops: Iterable[WorkStopped]) -> list[ParkedWork]:
     """Return the work in progress of the run that is stopped."""
     stopped = {each.scope: each for each in stops}
+    asked = agents_awaited(run) if stopped else {}
+    reasons = ((id, agent, stop_reason(stopped, StopScope(run.tenant, agent, run.id))) for id, agent in asked.items())
+    return [ParkedWork(handoff_id=id, agent=agent, reason=reason) for id, agent, reason in reasons if reason]
+
+
+def agents_awaited(run: Run) -> dict[str, str]:
+    """Return the handoffs whose answers advance the run → the agent that each was sent to."""
     workers = {run.planning.handoff_id: PLANNER, run.reviewing.handoff_id: REVIEWER}
     workers |= {record.handoff_id: record.step.agent for record in run.steps.values()}
-    asked = ((id, workers[id]) for id in (awaited_handoffs(run) if stopped else ()))
-    reasons = ((id, agent, stop_reason(stopped, StopScope(run.tenant, agent, run.id))) for id, agent in asked)
-    return [ParkedWork(handoff_id=id, agent=agent, reason=reason) for id, agent, reason in reasons if reason]
+    return {id: workers[id] for id in awaited_handoffs(run)}

@@ -1,7 +1,7 @@
 """Registry of agents: each announces itself while it runs, and planners choose among them."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from schemas.plan import AgentCard
 from shared.blackboard import keys
@@ -14,6 +14,9 @@ FRESH_FOR = 0.5
 
 GONE_AFTER = 300
 """Seconds after its last announcement during which plans may use an agent: it may be restarting, its handoffs wait."""
+
+SILENT_AFTER = 20
+"""Seconds without an announcement after which no replica of an agent seems to run: a running one missed several."""
 
 _ANNOUNCE = script("announce")
 
@@ -32,6 +35,17 @@ async def known_agents(redis: Client) -> dict[str, AgentCard]:
         cards, seen, (now, _) = await pipe.execute()
     gone = {name for name, at in seen if at < now - GONE_AFTER}
     return {name: AgentCard.model_validate_json(card) for name, card in sorted(cards.items()) if name not in gone}
+
+
+async def silent_agents(redis: Client, names: Iterable[str]) -> dict[str, float | None]:
+    """Return those of the agents of which no replica seems to run → seconds since the last announcement, if known."""
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.zrange(keys.AGENTS_SEEN, 0, -1, withscores=True)
+        pipe.time()
+        seen, (now, _) = await pipe.execute()
+    last = dict(seen)
+    since = {name: now - last[name] if name in last else None for name in names}
+    return {name: seconds for name, seconds in since.items() if seconds is None or seconds > SILENT_AFTER}
 
 
 class KnownAgents:

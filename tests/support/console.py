@@ -13,7 +13,16 @@ from schemas.acting import ActingCall
 from schemas.api.checks import RunCounts
 from schemas.api.costs import CostLine, CostReport
 from schemas.api.run_batch import RunBatchProgress, RunBatchSelection
-from schemas.api.runs import ApprovalPage, ApprovalView, ParkedWork, QuestionView, RunPage, RunSummary, RunView
+from schemas.api.runs import (
+    AbsentAgent,
+    ApprovalPage,
+    ApprovalView,
+    ParkedWork,
+    QuestionView,
+    RunPage,
+    RunSummary,
+    RunView,
+)
 from schemas.api.topics import GroupLag, TopicLag
 from schemas.api.trace import Action, Attempt, RunTrace, Work
 from schemas.budget import Budget, Usage
@@ -246,6 +255,7 @@ def view(text: str, *, waiting: bool = True, plan: Sequence[tuple[str, tuple[str
         questions=[asked_view(question(text))] if waiting else [],
         error=error,
         parked=[ParkedWork(handoff_id="h", agent=text, reason=text)],
+        absent=[AbsentAgent(agent=text, seen=NOW)],
     )
 
 

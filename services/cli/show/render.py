@@ -123,6 +123,10 @@ def show_status(screen: Screen, run: RunView) -> None:
             screen.say(f"  {name:<10} {value}")
     if run.error:
         _show_error(screen, run.error.message, run.error.code, run.error.suggested_action)
+    for each in run.absent:
+        seen = f", last seen {each.seen.astimezone():%Y-%m-%d %H:%M:%S}" if each.seen else ""
+        found = f"{one_line(each.agent)} does not seem to be running{seen}; its work waits for it"
+        screen.say(Text(f"  absent     {found}", style="yellow"))
     for parked in run.parked:
         screen.say(Text(f"  parked     {one_line(parked.agent)}: {one_line(parked.reason)}", style="yellow"))
     show_steps(screen, run.steps)

@@ -1,11 +1,12 @@
 """The overview: health, counts and what needs a person."""
 
 import asyncio
+from dataclasses import dataclass
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from schemas.api.topics import TopicLag
+from schemas.api.topics import GroupLag, TopicLag
 from services.console.gateway import Gateway, GatewayFailure
 from services.console.overview import overview_of
 from services.console.pages import page
@@ -21,8 +22,17 @@ async def show_overview(visitor: VisitorDep) -> Response:
     return page(visitor, "overview.html", **values, lag=lag)
 
 
-async def _lag(gateway: Gateway) -> int | None:
-    """Return the messages that groups have not committed, of all topics; None for a visitor who may not see it.
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """Messages that wait in topics."""
+
+    messages: int
+    deserted: list[GroupLag]
+    """Groups of which no member runs, though messages wait for them."""
+
+
+async def _lag(gateway: Gateway) -> Lag | None:
+    """Return what groups have not committed, of all topics; None for a visitor who may not see it.
 
     It is no part of the live contents: Kafka is asked once, not every few seconds.
     """
@@ -32,4 +42,5 @@ async def _lag(gateway: Gateway) -> int | None:
         if failure.status not in {403, 503}:
             raise
         return None
-    return sum(group.lag or 0 for topic in topics for group in topic.groups)
+    groups = [group for topic in topics for group in topic.groups if group.lag]
+    return Lag(sum(group.lag or 0 for group in groups), [group for group in groups if group.members == 0])

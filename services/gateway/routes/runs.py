@@ -12,19 +12,19 @@ from services.gateway.contents import shown_run, shown_trace
 from services.gateway.dependencies import CallerDep, PartsDep, SnapshotDep, StopsDep
 from services.gateway.errors import Refused, error_responses
 from services.gateway.tracing import read_trace, read_trace_page
-from services.gateway.views import view_of
+from services.gateway.views import present_view
 from shared.runs.result import result_of
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=error_responses(404))
 
 
 @router.get("", summary="Show a run")
-async def show_run(snapshot: SnapshotDep, stops: StopsDep, caller: CallerDep) -> RunView:
-    """State, plan, steps, cost, the question for a person, and work that an operator has stopped.
+async def show_run(snapshot: SnapshotDep, stops: StopsDep, caller: CallerDep, parts: PartsDep) -> RunView:
+    """State, plan, steps, cost, the question for a person, and what holds it up: stopped work, agents that do not run.
 
     Answers of steps are shown to the role `contents` alone, questions to `contents` and `decide`.
     """
-    return shown_run(view_of(snapshot, stops), caller)
+    return shown_run(await present_view(snapshot, stops, parts), caller)
 
 
 @router.get("/result", summary="Get the result", responses=error_responses(409))

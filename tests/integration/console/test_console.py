@@ -69,6 +69,9 @@ async def test_empty_lists_say_what_to_do(visit):
 async def test_a_run_shows_its_state_plan_work_and_budget(visit, store):
     await waits(store, "run-a", "Send the mail?")
     page = said((await visit.open("/runs/run-a")).text)
+    assert "does not seem to be running" not in page, "it waits for a person, not for an agent"
+    await begin(store, "run-b", "count the orders")
+    assert "Agent data does not seem to be running" in said((await visit.open("/runs/run-b")).text)
     for words in ("waiting human", "A person must decide", "of 400,000", "Timeline", "person", "communication", "asks"):
         assert words in page
     await cancel(store, "default", "run-a")

@@ -3,17 +3,20 @@
 import asyncio
 import re
 import shutil
+import time
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
 
 from schemas.event import Progressed
+from services.console import live_pages
 from services.console.service import application
 from services.console.settings import ConsoleSettings
-from shared.blackboard import RunStore, append_live_event
+from shared.blackboard import RunStore, announce, append_live_event, keys
+from shared.blackboard.agents import SILENT_AFTER
 from tests.support.console import ELSEWHERE, HOSTILE, Keys, Visit, console_for, waits
-from tests.support.gateway_fixtures import begin, cancel, served, serving
+from tests.support.gateway_fixtures import AGENTS, begin, cancel, served, serving
 from tests.support.stages import long_work
 
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
@@ -90,6 +93,20 @@ async def test_a_run_is_followed_without_a_reload_and_its_end_closes_the_stream(
     assert len([url for url in page.asked if url.endswith("/live")]) == streams == 1
     assert page.loads == [1]
     assert page.complaints == []
+
+
+async def test_an_agent_that_stops_and_starts_again_is_seen_without_an_event(page, console, store, redis, monkeypatch):
+    monkeypatch.setattr(live_pages, "UNTOLD", 0.2)
+    await announce(redis, AGENTS["data"])
+    await begin(store, RUN, "count the orders")
+    await page.goto(f"{console.base_url}/runs/{RUN}")
+    await connected(page)
+    gone = page.get_by_text("Agent data does not seem to be running")
+    assert await gone.count() == 0
+    await redis.zadd(keys.AGENTS_SEEN, {"data": time.time() - SILENT_AFTER - 2})
+    await gone.wait_for()
+    await announce(redis, AGENTS["data"])
+    await gone.wait_for(state="detached")
 
 
 async def test_details_that_a_reader_has_closed_stay_closed_while_the_page_changes(page, console, store, sentinel):

@@ -66,6 +66,17 @@ async def test_a_slow_browser_skips_updates_and_holds_up_no_other(feeds):
         assert await slow.next(0.01) is None
 
 
+async def test_a_state_that_has_not_changed_is_not_sent_again(feeds):
+    source = Source()
+    async with feeds.joined("a", source.read) as listener:
+        for text in ("one", "one, a second later"):
+            source.updates.put_nowait(Update("1", text))
+        assert await listener.next(1) == Update("1", "one")
+        assert await listener.next(0.05) is None
+        source.updates.put_nowait(Update("2", "two"))
+        assert await listener.next(1) == Update("2", "two")
+
+
 @pytest.mark.parametrize("ends", [True, False])
 async def test_browsers_leave_when_the_reader_ends_or_fails(feeds, ends):
     async def read(publish):

@@ -1,0 +1,53 @@
+"""Agents that a run waits for although none of their replicas runs."""
+
+import time
+
+import pytest
+
+from schemas.approval import PauseRun
+from schemas.plan import AgentCard
+from shared.blackboard import RunStore, announce, keys
+from shared.blackboard.agents import SILENT_AFTER
+from tests.support.gateway_fixtures import AGENTS, apply, begin, cancel, serving
+
+
+@pytest.fixture
+async def gateway(settings, topics, redis):
+    async with serving(settings) as client:
+        yield client
+
+
+@pytest.fixture
+def store(sentinel) -> RunStore:
+    return RunStore(sentinel, ttl=60)
+
+
+async def absent(gateway, run_id: str = "run-1") -> list[dict]:
+    return (await gateway.get(f"/v1/runs/{run_id}")).json()["absent"]
+
+
+async def test_an_agent_that_was_never_announced_holds_up_its_run(gateway, store):
+    await begin(store, "run-1")
+    assert await absent(gateway) == [{"agent": "data", "seen": None}]
+
+
+async def test_an_agent_is_absent_after_it_missed_announcements_and_present_after_the_next(gateway, store, redis):
+    await begin(store, "run-1")
+    await announce(redis, AGENTS["data"])
+    await announce(redis, AgentCard(name="code", description="no part of the run"))
+    assert await absent(gateway) == []
+    await redis.zadd(keys.AGENTS_SEEN, {"data": time.time() - SILENT_AFTER - 2, "code": 0})
+    [found] = await absent(gateway)
+    assert (found["agent"], found["seen"] is not None) == ("data", True)
+    await announce(redis, AGENTS["data"])
+    assert await absent(gateway) == []
+
+
+async def test_a_run_that_waits_for_no_agent_is_held_up_by_none(gateway, store):
+    for run_id in ("run-1", "run-2"):
+        await begin(store, run_id)
+    assert await absent(gateway, "run-2") != []
+    await cancel(store, "default", "run-2")
+    assert await absent(gateway, "run-2") == []
+    await apply(store, "run-1", PauseRun(run_id="run-1", tenant="default", by="ops", reason="wait"))
+    assert await absent(gateway) != [], "the answer of work in progress is awaited while the run is paused, too"
