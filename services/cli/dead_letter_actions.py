@@ -1,14 +1,14 @@
 """Editing, redriving and discarding dead letters, with their outcomes shown."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from schemas.api.dead_letters import BatchProgress, BatchSelection, DeadLetterView
 from schemas.dead import DeadLetterHandled
-from services.cli.api.answers import AGAIN, UnreachableError
+from services.cli.api.answers import AGAIN
+from services.cli.batches import exit_if_unfinished, follow
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.json_editor import draft_of, object_in, open_in_editor
 from services.cli.session import Session
@@ -62,20 +62,13 @@ def _draft(letter: DeadLetterView) -> Path:
 
 def handle_many(session: Session, verb: str, order: dict[str, Any]) -> None:
     """Redrive or discard many, showing each outcome at once. Exits with 1 if one failed or was not reached."""
-    selection, results = BatchSelection(of=0, complete=True, not_looked_at=0), list[BatchProgress]()
-    try:
-        for line in session.client.handle_many(verb, **order):
-            if isinstance(line, BatchSelection):
-                selection = line
-            else:
-                show_progress(session.screen, line)
-                results.append(line)
-    except UnreachableError as lost:
-        lost.action = "what was done is recorded; repeat the command to continue with the rest"
-        raise
+    selection, results = follow(
+        session.client.handle_many(verb, **order),
+        partial(show_progress, session.screen),
+        when_lost="what was done is recorded; repeat the command to continue with the rest",
+    )
     _show_summary(session.screen, selection, results)
-    if len(results) < selection.of or any(each.outcome == "failed" for each in results):
-        raise typer.Exit(Exit.FAILED)
+    exit_if_unfinished(selection, results)
 
 
 def _show_summary(screen: Screen, selection: BatchSelection, results: list[BatchProgress]) -> None:

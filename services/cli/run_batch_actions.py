@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import typer
 
 from schemas.api.run_batch import TYPED_ABOVE, RunBatchProgress, RunBatchSelection
-from services.cli.api.answers import UnreachableError
+from services.cli.batches import exit_if_unfinished, follow
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.session import Session
 from services.cli.show.render import show_runs
@@ -16,8 +17,8 @@ from services.cli.terminal import Screen, one_line
 
 def preview(session: Session, order: dict[str, Any]) -> RunBatchSelection:
     """Return the runs that match, and show how many there are and the first of them."""
-    [found] = session.client.act_on_runs(**{**order, "expected": None, "dry_run": True})
-    assert isinstance(found, RunBatchSelection), "the first line of the answer"
+    with session.client.act_on_runs(**{**order, "expected": None, "dry_run": True}) as (found, _):
+        pass  # a dry run has no outcomes
     if not session.screen.json and found.of:
         show_runs(session.screen, found.first, filtered=True)
         more = f", of which the first {len(found.first)} are shown" if found.of > len(found.first) else ""
@@ -55,20 +56,13 @@ def _confirmed(found: RunBatchSelection) -> bool:
 
 def execute(session: Session, order: dict[str, Any], found: RunBatchSelection) -> None:
     """Send the commands and show each outcome. Exits with 1 if one failed or was not reached."""
-    selection, results = found, list[RunBatchProgress]()
-    try:
-        for line in session.client.act_on_runs(**{**order, "expected": found.of}):
-            if isinstance(line, RunBatchSelection):
-                selection = line
-            else:
-                _show(session.screen, line)
-                results.append(line)
-    except UnreachableError as lost:
-        lost.action = "repeat the command to continue: runs that took it do not match any more"
-        raise
+    selection, results = follow(
+        session.client.act_on_runs(**{**order, "expected": found.of}),
+        partial(_show, session.screen),
+        when_lost="repeat the command to continue: runs that took it do not match any more",
+    )
     _summarize(session.screen, selection, results)
-    if len(results) < selection.of or any(each.outcome == "failed" for each in results):
-        raise typer.Exit(Exit.FAILED)
+    exit_if_unfinished(selection, results)
 
 
 def _show(screen: Screen, line: RunBatchProgress) -> None:

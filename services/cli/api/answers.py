@@ -1,16 +1,23 @@
 """Answers of the gateway: read as models, or turned into errors that say what to do."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from schemas.api.commands import CommandRequest
+from schemas.api.dead_letters import BatchProgress, BatchSelection
 from schemas.api.errors import Failure
+from schemas.api.run_batch import RunBatchProgress, RunBatchSelection
 from services.cli.exit_codes import CommandError, Exit
 
 M = TypeVar("M", bound=BaseModel)
+S = TypeVar("S", RunBatchSelection, BatchSelection)
+P = TypeVar("P", RunBatchProgress, BatchProgress)
+
+Opened: TypeAlias = tuple[S, Iterator[P]]
+"""The selection of a batch, and the outcome of each as it happens."""
 
 AGAIN = "to redrive it once more: waggle dlq redrive NAME --again --reason TEXT"
 """Remedy for a dead letter that was handled before."""

@@ -1,7 +1,7 @@
 """Client of the gateway's API. Every failure is a CommandError that says what to do."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -42,7 +42,7 @@ from schemas.plan import AgentCard
 from schemas.skip import BatchSkipped
 from schemas.stop import WorkStopped
 from schemas.task import Attachment, Result, Task
-from services.cli.api.answers import M, UnreachableError, body, failure_of, read
+from services.cli.api.answers import M, Opened, P, S, UnreachableError, body, failure_of, read
 from services.cli.exit_codes import CommandError, Exit
 
 SILENCE = 60.0
@@ -150,15 +150,9 @@ class Gateway:
                 return page.model_copy(update={"runs": found[:limit]})
             query["cursor"] = page.next_cursor
 
-    def act_on_runs(self, **order: Any) -> Iterator[RunBatchSelection | RunBatchProgress]:
-        """Command all runs that match. Yields the selection, then each outcome as it happens."""
-        with self._open("POST", "/v1/runs/batch", json=body(RunBatchRequest, order)) as response:
-            lines = _lines(response.iter_bytes())
-            for line in lines:
-                yield RunBatchSelection.model_validate_json(line)
-                break
-            for line in lines:
-                yield RunBatchProgress.model_validate_json(line)
+    def act_on_runs(self, **order: Any) -> AbstractContextManager[Opened[RunBatchSelection, RunBatchProgress]]:
+        """Command all runs that match."""
+        return self._batch("/v1/runs/batch", body(RunBatchRequest, order), RunBatchSelection, RunBatchProgress)
 
     def approvals(self) -> tuple[list[ApprovalView], list[RunSummary]]:
         """Return the questions for a person, and the waiting runs with unreadable records."""
@@ -227,15 +221,16 @@ class Gateway:
         """Redrive a dead letter with a corrected payload, or only check it."""
         return self._one(DeadLetterEdited, "POST", f"{_letter(name)}/edit", json=body(EditRequest, order))
 
-    def handle_many(self, verb: str, **order: Any) -> Iterator[BatchSelection | BatchProgress]:
-        """`redrive` or `discard` many. Yields the selection, then each outcome as it happens."""
-        with self._open("POST", f"{_DEAD}/{verb}", json=body(_BULK_BODIES[verb], order)) as response:
+    def handle_many(self, verb: str, **order: Any) -> AbstractContextManager[Opened[BatchSelection, BatchProgress]]:
+        """`redrive` or `discard` many."""
+        return self._batch(f"{_DEAD}/{verb}", body(_BULK_BODIES[verb], order), BatchSelection, BatchProgress)
+
+    @contextmanager
+    def _batch(self, path: str, order: Any, selection: type[S], outcome: type[P]) -> Iterator[Opened[S, P]]:
+        """Open an answer that is a line about the selection, then a line for each outcome as it happens."""
+        with self._open("POST", path, json=order) as response:
             lines = _lines(response.iter_bytes())
-            for line in lines:
-                yield BatchSelection.model_validate_json(line)
-                break
-            for line in lines:
-                yield BatchProgress.model_validate_json(line)
+            yield selection.model_validate_json(next(lines, b"")), map(outcome.model_validate_json, lines)
 
     @contextmanager
     def events(self, run_id: str, after: str | None) -> Iterator[Iterator[bytes]]:
