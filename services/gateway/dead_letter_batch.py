@@ -1,24 +1,19 @@
 """Redrives or discards many dead letters and reports each outcome as it happens."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
 from typing import Literal, TypeAlias
 
 from schemas.api.dead_letters import BatchProgress, BatchSelection, SearchResult
 from schemas.dead import DeadLetterHandled
-from schemas.error import ErrorInfo
 from services.gateway.dead_letters import letter_lock, refused
-from services.gateway.errors import UNANSWERED
-from shared import blackboard
+from services.gateway.one_by_one import OUTAGES, Turns, outcomes_of, unknown_outcome
 from shared.bus.dead import Redriver, redriver
 from shared.errors import Conflict, RetryableError, TerminalError
 from shared.service import Parts
 
 Act: TypeAlias = Callable[[Redriver, str], Awaitable[DeadLetterHandled]]
-Outcomes: TypeAlias = asyncio.Queue[BatchProgress | None]
-
-_running = set[asyncio.Task[None]]()
-"""Keeps a reference to each task: the event loop holds only weak ones."""
 
 
 async def handle_batch(
@@ -36,37 +31,20 @@ async def handle_batch(
         return
     if not names:
         return
-    outcomes, disconnected = Outcomes(), asyncio.Event()
-    task = asyncio.create_task(_work(parts, names, act, 1 / rate, outcomes, disconnected))
-    _running.add(task)
-    task.add_done_callback(_running.discard)
-    try:
-        while (progress := await outcomes.get()) is not None:
-            yield progress
-    finally:
-        disconnected.set()
+    async with aclosing(outcomes_of(names, rate, partial(_work, parts, names, act))) as outcomes:
+        async for outcome in outcomes:
+            yield outcome
 
 
-async def _work(
-    parts: Parts, names: list[str], act: Act, pause: float, outcomes: Outcomes, disconnected: asyncio.Event
-) -> None:
-    """Run in a task of its own: the request's task is cancelled repeatedly, even during its cleanup."""
-    n, clock = 1, asyncio.get_running_loop().time
-    started = clock()
+async def _work(parts: Parts, names: list[str], act: Act, turns: Turns) -> AsyncGenerator[BatchProgress]:
+    n, of = 1, len(names)
     try:
         async with redriver(parts.settings, letter_lock(parts.redis)) as desk:
-            for n, name in enumerate(names, 1):
-                await asyncio.sleep(started + (n - 1) * pause - clock())
-                if disconnected.is_set():
-                    return
-                outcomes.put_nowait(await _handle(desk, act, n, name, len(names)))
-    except (*UNANSWERED, *blackboard.OUTAGES) as outage:
-        message = f"Kafka or Redis is unavailable: {outage!r}"
-        action = "repeat the request: letters that were handled are not handled twice"
-        error = ErrorInfo(code="outcome_unknown", message=message, retryable=True, suggested_action=action)
-        outcomes.put_nowait(BatchProgress(n=n, of=len(names), name=names[n - 1], outcome="failed", error=error))
-    finally:
-        outcomes.put_nowait(None)
+            async for n, name in turns:
+                yield await _handle(desk, act, n, name, of)
+    except OUTAGES as outage:
+        error = unknown_outcome(outage, "repeat the request: letters that were handled are not handled twice")
+        yield BatchProgress(n=n, of=of, name=names[n - 1], outcome="failed", error=error)
 
 
 async def _handle(desk: Redriver, act: Act, n: int, name: str, of: int) -> BatchProgress:

@@ -1,7 +1,6 @@
 """Commands to many runs, each exactly as a request for that run alone, with each outcome as it happens."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TypeAlias
@@ -9,8 +8,8 @@ from typing import TypeAlias
 from schemas.api.run_batch import RunAction, RunBatchProgress
 from schemas.error import ErrorInfo
 from schemas.event import State
-from services.gateway.errors import UNANSWERED, Refused
-from shared import blackboard
+from services.gateway.errors import Refused
+from services.gateway.one_by_one import OUTAGES, Turns, outcomes_of, unknown_outcome
 from shared.blackboard import UnreadableRun
 from shared.blackboard.entries import LIVE, in_state
 from shared.blackboard.listing import Wanted
@@ -18,11 +17,6 @@ from shared.runs.machine import PAUSABLE
 
 Act: TypeAlias = Callable[[str], Awaitable[object]]
 """Sends the command to the run of that id. Raises Refused, UnreadableRun."""
-
-Outcomes: TypeAlias = asyncio.Queue[RunBatchProgress | None]
-
-_running = set[asyncio.Task[None]]()
-"""Keeps a reference to each task: the event loop holds only weak ones."""
 
 _TAKERS: Mapping[RunAction, Sequence[str]] = {
     "pause": tuple(map(in_state, sorted(PAUSABLE))),
@@ -41,37 +35,20 @@ def narrowed(wanted: Wanted, action: RunAction) -> Wanted:
     return replace(wanted, any_tag=takers)
 
 
-async def act_on_all(ids: Sequence[str], act: Act, rate: float) -> AsyncIterator[RunBatchProgress]:
+def act_on_all(ids: Sequence[str], act: Act, rate: float) -> AsyncGenerator[RunBatchProgress]:
     """Act on the runs in this order, at most `rate` per second. Stops if Kafka or Redis is unavailable.
 
     When the caller disconnects, the command in progress is sent and no other.
     """
-    outcomes, disconnected = Outcomes(), asyncio.Event()
-    task = asyncio.create_task(_work(ids, act, 1 / rate, outcomes, disconnected))
-    _running.add(task)
-    task.add_done_callback(_running.discard)
-    try:
-        while (progress := await outcomes.get()) is not None:
-            yield progress
-    finally:
-        disconnected.set()
 
-
-async def _work(ids: Sequence[str], act: Act, pause: float, outcomes: Outcomes, disconnected: asyncio.Event) -> None:
-    """Run in a task of its own: the request's task is cancelled repeatedly, even during its cleanup."""
-    clock = asyncio.get_running_loop().time
-    started = clock()
-    try:
-        for n, run_id in enumerate(ids, 1):
-            await asyncio.sleep(started + (n - 1) * pause - clock())
-            if disconnected.is_set():
-                return
+    async def work(turns: Turns) -> AsyncGenerator[RunBatchProgress]:
+        async for n, run_id in turns:
             progress, ends = await _outcome(act, n, len(ids), run_id)
-            outcomes.put_nowait(progress)
+            yield progress
             if ends:
                 return
-    finally:
-        outcomes.put_nowait(None)
+
+    return outcomes_of(ids, rate, work)
 
 
 async def _outcome(act: Act, n: int, of: int, run_id: str) -> tuple[RunBatchProgress, bool]:
@@ -85,10 +62,8 @@ async def _outcome(act: Act, n: int, of: int, run_id: str) -> tuple[RunBatchProg
     except UnreadableRun as why:
         error = ErrorInfo(code=why.code, message=str(why), suggested_action="cancel the run")
         return _progress(n, of, run_id, "failed", error), False
-    except (*UNANSWERED, *blackboard.OUTAGES) as outage:
-        action = "repeat the request: runs that have taken the command do not match it any more"
-        message = f"Kafka or Redis is unavailable: {outage!r}"
-        error = ErrorInfo(code="outcome_unknown", message=message, retryable=True, suggested_action=action)
+    except OUTAGES as outage:
+        error = unknown_outcome(outage, "repeat the request: runs that have taken the command do not match it any more")
         return _progress(n, of, run_id, "failed", error), True
     return _progress(n, of, run_id, "accepted", None), False
 

@@ -1,6 +1,7 @@
 """Route that sends a command to all runs that match a filter."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends
@@ -77,8 +78,9 @@ async def act_on_runs(
     if order.dry_run:
         return
     act = _act(order, tenant, parts, caller)
-    async for line in act_on_all([run.run_id for run in selected.runs], act, order.rate):
-        yield line
+    async with aclosing(act_on_all([run.run_id for run in selected.runs], act, order.rate)) as outcomes:
+        async for line in outcomes:
+            yield line
 
 
 def _act(order: RunBatchRequest, tenant: str, parts: Parts, caller: Caller) -> Act:
