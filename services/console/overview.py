@@ -12,7 +12,8 @@ from services.console.actions import ENDED
 from services.console.gateway import Gateway, GatewayFailure
 from services.console.questions import read_inbox
 
-_LISTED = 5
+LISTED = 5
+"""Entries of each list."""
 
 T = TypeVar("T")
 
@@ -39,13 +40,13 @@ async def overview_of(gateway: Gateway) -> dict[str, Any]:
         "inbox_failure": inbox.error if isinstance(inbox, GatewayFailure) else None,
         "stops": None if isinstance(stops, GatewayFailure) else stops,
         "cost": None if isinstance(spent, GatewayFailure) else spent.total.cost_usd,
-        "listed": _LISTED,
+        "listed": LISTED,
     }
 
 
 async def _latest(gateway: Gateway, state: State) -> list[RunSummary]:
-    found = await _part(gateway.runs(state, _LISTED))
-    return [] if isinstance(found, GatewayFailure) else found.runs[:_LISTED]
+    found = await _part(gateway.runs(state, LISTED))
+    return [] if isinstance(found, GatewayFailure) else found.runs[:LISTED]
 
 
 async def _part(work: Awaitable[T]) -> T | GatewayFailure:

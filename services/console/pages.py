@@ -57,8 +57,8 @@ def environment() -> Environment:
 
 @pass_context
 def _link(context: Context, *parts: str, **query: object) -> str:
-    """Return the path of a page of the same tenant."""
-    return path(*parts, tenant=context.get("tenant"), **query)
+    """Return the path of a page; of the same tenant, unless `query` names another."""
+    return path(*parts, **{"tenant": context.get("tenant")} | query)
 
 
 @pass_context

@@ -5,13 +5,14 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import httpx
 
 from schemas.acting import ActingCall
 from schemas.api.checks import RunCounts
 from schemas.api.costs import CostLine, CostReport
+from schemas.api.dead_letters import DeadLetterSummary, SearchResult
 from schemas.api.run_batch import RunBatchProgress, RunBatchSelection
 from schemas.api.runs import (
     AbsentAgent,
@@ -40,6 +41,7 @@ from services.console.sessions import Sessions
 from services.console.settings import ConsoleSettings
 from services.console.visitor import Connections
 from shared.access.principals import digest, new_key
+from tests.support.console_letters import NOW, summary_fields
 from tests.support.gateway_fixtures import apply, begin, served
 from tests.support.guard_attacks import ORDERS, tagged
 from tests.support.run_parts import FILES, PARTS, stored_file
@@ -59,7 +61,6 @@ HOSTILE = (
 
 HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\U000e0000-\U000e007f]")
 
-NOW = datetime.now(UTC)
 RUN = "run-hostile"
 
 
@@ -111,6 +112,9 @@ class Gateway:
             "result": lambda: result(self.text),
             "counts": lambda: RunCounts(states=dict.fromkeys(State, 2), indexing=True),
             "costs": lambda: cost_report(self.text),
+            "dead-letters": lambda: SearchResult(
+                letters=[DeadLetterSummary(**summary_fields(self.text))], complete=True, not_looked_at=0
+            ),
         }
         if what == "topics":
             group = GroupLag(group=self.text, lag=1_200, members=0, state=self.text)

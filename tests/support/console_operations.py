@@ -18,7 +18,7 @@ from schemas.api.dead_letters import (
 )
 from schemas.api.tasks import Links, TaskAccepted
 from schemas.api.topics import PartitionLag, RecordPeek, TopicDetail
-from schemas.dead import DeadLetterHandled, FieldEdit
+from schemas.dead import FieldEdit
 from schemas.error import ErrorInfo
 from schemas.event import State
 from schemas.plan import AgentCard, Risk, ToolCard
@@ -26,10 +26,10 @@ from schemas.stop import WorkStopped
 from schemas.task import Attachment
 from schemas.versions import Versions
 from tests.support.console import HOSTILE, NOW, RUN, Gateway, result, view
+from tests.support.console_letters import NAME, handled, summary_fields
 
 VERDICTS = ("ok", "warn", "fail")
 
-NAME = "tasks.dlt/0/17"
 LETTER = f"/dead-letters/{NAME}"
 
 PLAIN = "the field `objective` is missing"
@@ -195,30 +195,6 @@ class Operations(Gateway):
             editable=self.editable,
             not_editable="" if self.editable else self.text,
         )
-
-
-def summary_fields(text: str) -> dict:
-    return {
-        "name": NAME,
-        "topic": text,
-        "at": NOW,
-        "error": text,
-        "message": text,
-        "attempts": text,
-        "tenant": text,
-        "size": 60,
-        "came_from": NAME,
-        "state": "redriven",
-        "handled": handled(text),
-        "run_id": text,
-        "trace_id": text,
-        "cost_usd": 0.25,
-    }
-
-
-def handled(text: str) -> DeadLetterHandled:
-    edits = [FieldEdit(path=text[:500], before=text[:1000], after=None)]
-    return DeadLetterHandled(name=NAME, action="redriven", by=text, at=NOW, reason=text, died=NOW, edits=edits)
 
 
 def _json(model) -> httpx.Response:

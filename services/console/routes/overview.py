@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from schemas.api.dead_letters import DeadLetterSummary
 from schemas.api.topics import GroupLag, TopicLag
+from services.console.dead_letters import Filters, find
 from services.console.gateway import Gateway, GatewayFailure
-from services.console.overview import overview_of
+from services.console.overview import LISTED, overview_of
 from services.console.pages import page
 from services.console.visitor import VisitorDep
 
@@ -18,8 +20,22 @@ router = APIRouter()
 @router.get("/")
 async def show_overview(visitor: VisitorDep) -> Response:
     """Everything that a visitor's roles permit; a part that they do not permit says so."""
-    values, lag = await asyncio.gather(overview_of(visitor.gateway), _lag(visitor.gateway))
-    return page(visitor, "overview.html", **values, lag=lag)
+    gateway = visitor.gateway
+    values, lag, dead = await asyncio.gather(overview_of(gateway), _lag(gateway), _dead(gateway))
+    return page(visitor, "overview.html", **values, lag=lag, dead=dead)
+
+
+async def _dead(gateway: Gateway) -> list[DeadLetterSummary]:
+    """Return the newest open dead letters; none for a visitor who may not see them, or while Kafka is unavailable.
+
+    As the lag, they are no part of the live contents.
+    """
+    try:
+        return (await find(gateway, Filters(), "open", LISTED)).letters
+    except GatewayFailure as failure:
+        if failure.status not in {403, 503}:
+            raise
+        return []
 
 
 @dataclass(frozen=True, slots=True)
