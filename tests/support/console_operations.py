@@ -96,6 +96,7 @@ class Operations(Gateway):
         self.refuse_posts: tuple[int, ErrorInfo] | None = None
         self.editable = ["objective", text]
         self.lines = 2
+        self.lost = False
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         usual = super().__call__(request)
@@ -113,7 +114,7 @@ class Operations(Gateway):
         if path.startswith("/v1/dead-letters/tasks.dlt"):
             return _json(handled(self.text))
         if path.startswith("/v1/dead-letters/"):
-            return httpx.Response(200, content="".join(f"{each.model_dump_json()}\n" for each in self._batch()))
+            return httpx.Response(200, content=self._streamed())
         if path == "/v1/files":
             return _json(Attachment(name=name, uri="blob:0", size=3))
         if path == "/v1/tasks":
@@ -121,6 +122,12 @@ class Operations(Gateway):
                 TaskAccepted(run_id="r", task_id="t", tenant="default", links=Links(self="", events="", result=""))
             )
         return httpx.Response(202, json={"run_id": "r", "tenant": "default", "message_id": "m"})
+
+    async def _streamed(self):
+        for each in self._batch():
+            yield f"{each.model_dump_json()}\n".encode()
+        if self.lost:
+            raise httpx.ReadError("the connection was reset")
 
     def _batch(self):
         yield BatchSelection(of=self.lines, complete=False, not_looked_at=7)

@@ -235,6 +235,19 @@ async def test_each_outcome_is_a_line_and_hostile_text_in_it_is_text(gateway, vi
     assert answer.text.rstrip().endswith("</html>")
 
 
+async def test_a_gateway_that_is_lost_is_the_last_line_of_a_whole_page(gateway, visit):
+    gateway.lost = True
+    answer = await visit.send("/dead-letters/all/redrive", error="defect", expected="2", by="ann")
+    assert "The gateway was lost after 2" in said(answer.text)
+    assert answer.text.rstrip().endswith("</html>")
+
+
+async def test_an_order_for_many_without_the_number_of_its_preview_is_not_sent(gateway, visit):
+    answer = await visit.send("/dead-letters/all/redrive", error="defect", by="ann")
+    assert (answer.status_code, "number is missing" in said(answer.text)) == (422, True)
+    assert sent(gateway) == []
+
+
 async def test_an_order_for_many_that_is_refused_shows_the_reason(gateway, visit):
     gateway.refuse_posts = 403, ErrorInfo(code="forbidden", message="not yours", suggested_action="ask an operator")
     answer = await visit.send("/dead-letters/all/redrive", error="defect", expected="2", by="ann", reason="kept text")
