@@ -5,7 +5,7 @@ channel, and sends those: `watching.py` and `telling.py`. Between the two a noti
 a kill nor a lost Redis loses one.
 """
 
-from services.notifier.occasions import Console
+from services.notifier.occasion import Console
 from services.notifier.outlets import check_outlets, outlets_of
 from services.notifier.settings import NotifierSettings
 from services.notifier.telling import Teller

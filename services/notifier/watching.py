@@ -4,7 +4,7 @@ They are published to `notifications`, one for each channel, before the record's
 publishes them once more, under the same ids.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +13,9 @@ from zlib import crc32
 from schemas.event import RunEvent
 from schemas.log import RunChanged
 from schemas.notification import About, Notification
-from schemas.question_events import AnswerGiven, HelpRequested, QuestionEdited
-from services.notifier.occasions import INTERESTING, Console, Known, Occasion, dead_occasion, occasion_of
+from schemas.question_events import AnswerGiven, HelpRequested, QuestionDelegated, QuestionEdited
+from services.notifier.occasion import Console, Known, Occasion
+from services.notifier.occasions import INTERESTING, dead_occasion, occasion_of
 from shared.blackboard.notices import Notices
 from shared.bus import Record, decode, encode, publish
 from shared.bus.dead.letters import read_dead_letter
@@ -26,6 +27,8 @@ SHARES = 4
 """Letters that one channel sends at once, at most."""
 
 SOURCE = "waggle/notifier"
+
+_ABOUT_ANSWERS = AnswerGiven | QuestionEdited | QuestionDelegated
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +63,23 @@ class Watcher:
             return []
         changed = decode(record, self.parts.settings.topic_prefix).message
         assert isinstance(changed, RunChanged), "the run log carries nothing else"
-        occasions = []
-        for place, each in enumerate(changed.events):
-            if (kind := INTERESTING.get(each.type)) is None:
-                continue
-            event = kind.model_validate(each.data)
-            known = await self._known(event)
+        occasions, events = [], _read(changed)
+        for place, event in events.items():
+            known = await self._known(event, events.values())
             if (occasion := occasion_of(event, known, self.console, f"{changed.number}/{place}")) is not None:
                 occasions.append(occasion)
         return occasions
 
-    async def _known(self, event: RunEvent) -> Known:
-        """Return what Redis knows about the event's run."""
+    async def _known(self, event: RunEvent, together: Iterable[RunEvent]) -> Known:
+        """Return what Redis knows about the event's run, and the events that came with it."""
         asked = await self._asked(event)
         task, agent = await self.notices.run_facts(event.tenant, event.run_id, _step_of(event))
-        votes: Sequence[Mapping[str, Any]] = ()
-        if isinstance(event, AnswerGiven):
-            votes = await self.notices.votes(event.tenant, event.run_id, event.request_id)
-        approvals = tuple(int(each.get("stage", 0)) for each in votes)
-        return Known(task.get("objective"), task.get("type"), agent, asked, approvals)
+        known = Known(task.get("objective"), task.get("type"), agent, asked)
+        if not isinstance(event, _ABOUT_ANSWERS):
+            return known
+        waiting = await self.notices.waiting(event.tenant, event.run_id, event.request_id)
+        answers = (each for each in together if isinstance(each, AnswerGiven) and each.request_id == event.request_id)
+        return known._replace(approvals=waiting.approvals, groups=waiting.groups, given=next(answers, None))
 
     async def _asked(self, event: RunEvent) -> HelpRequested | None:
         """Return the question that an event is about, as it is asked now, and keep it for later events."""
@@ -123,6 +124,12 @@ def lane_of(notice: Notification) -> str:
     """
     share = crc32((notice.request_id or notice.id).encode()) % SHARES
     return f"{notice.channel}/{share if notice.window is None else 'digest'}"
+
+
+def _read(changed: RunChanged) -> Mapping[int, RunEvent]:
+    """Return the events of a change that can be an occasion, by their place."""
+    kinds = ((place, INTERESTING.get(each.type), each.data) for place, each in enumerate(changed.events))
+    return {place: kind.model_validate(data) for place, kind, data in kinds if kind is not None}
 
 
 def _step_of(event: RunEvent) -> str | None:

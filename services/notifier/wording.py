@@ -84,6 +84,16 @@ def question_text(asked: HelpRequested, task: str | None) -> str:
     return "\n".join(_question(asked, task))
 
 
+def changed(by: str) -> str:
+    """Return the head of a notification about a changed call."""
+    return f"The call was changed, so earlier approvals no longer count. Changed by:\n{quoted(by, 200)}\n"
+
+
+def passed_on(by: str, to: str) -> str:
+    """Return the head of a notification about a question that one person passed on to another."""
+    return f"Passed on to:\n{quoted(to, 200)}\nby:\n{quoted(by, 200)}\n"
+
+
 def _question(asked: HelpRequested, task: str | None) -> Iterator[str]:
     yield "Asked:"
     yield quoted(asked.question)

@@ -6,7 +6,7 @@ Nothing here is needed to send: a notification waits in Kafka, and is sent once 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
 from pydantic_core import from_json
@@ -21,6 +21,15 @@ LEASE = 10.0
 
 _KEPT = timedelta(days=30)
 """Retention of marks and questions: that of the run log, beyond which no record comes a second time."""
+
+
+class Waiting(NamedTuple):
+    """Answers and further groups of an open question."""
+
+    approvals: tuple[int, ...] = ()
+    """Stage of each answer it has."""
+    groups: tuple[str, ...] = ()
+    """Groups that may answer besides, since it was escalated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +97,15 @@ class Notices:
         task, step = await self.redis.hmget(keys.run(tenant, run_id), names)
         return _object(task), _object(_object(_object(step).get("record")).get("step")).get("agent")
 
-    async def votes(self, tenant: str, run_id: str, request_id: str) -> Sequence[Mapping[str, Any]]:
-        """Return the answers that an open question has; none if it is decided."""
+    async def waiting(self, tenant: str, run_id: str, request_id: str) -> Waiting:
+        """Return the answers and further groups that an open question has; nothing of one that is decided."""
         questions = _object(await self.redis.hget(keys.run(tenant, run_id), "questions"))
-        found = _object(questions.get(request_id)).get("votes")
-        return [_object(each) for each in found] if isinstance(found, list) else []
+        found = _object(questions.get(request_id))
+        votes, groups = found.get("votes"), found.get("groups")
+        return Waiting(
+            tuple(int(_object(each).get("stage", 0)) for each in votes) if isinstance(votes, list) else (),
+            tuple(str(each) for each in groups) if isinstance(groups, list) else (),
+        )
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -29,6 +29,9 @@ Address: TypeAlias = Annotated[
 ]
 
 
+Person: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
 def _whole_url(value: str) -> str:
     """Refuse an address that no request can go to, or that carries a password; the message never quotes it."""
     parts = urlsplit(value)
@@ -89,6 +92,8 @@ class Fact(NamedTuple):
     agent: str | None = None
     task_type: str | None = None
     risk: Risk | None = None
+    person: str | None = None
+    """Person to whom a question was passed on."""
 
 
 class Subscription(Strict):
@@ -100,6 +105,7 @@ class Subscription(Strict):
     groups: list[Slug] = Field(default_factory=list, max_length=500)
     agents: list[Slug] = Field(default_factory=list, max_length=500)
     task_types: list[Slug] = Field(default_factory=list, max_length=500)
+    people: list[Person] = Field(default_factory=list, max_length=500)
     min_risk: Risk | None = None
 
     def takes(self, fact: Fact) -> bool:
@@ -110,6 +116,7 @@ class Subscription(Strict):
             and _among(fact.agent, self.agents)
             and _among(fact.task_type, self.task_types)
             and self._addressed(fact.groups)
+            and _among(_name(fact.person), self.people)
             and (self.min_risk is None or at_least(fact.risk, self.min_risk))
         )
 
@@ -121,6 +128,11 @@ class Subscription(Strict):
 
 def _among(value: str | None, wanted: list[str]) -> bool:
     return not wanted or value in wanted
+
+
+def _name(person: str | None) -> str | None:
+    """Return the name of a person without the grants that a login adds to it: `ada@example.com as finance`."""
+    return None if person is None else person.partition(" as ")[0]
 
 
 def at_least(risk: Risk | None, least: Risk) -> bool:

@@ -110,7 +110,9 @@ def delegate_question(builder: DecisionBuilder, message: approval.DelegateQuesti
         refuse(builder, message.by, "delegate", why)
         return
     person = people.person(message.by) or message.by
-    builder.record(QuestionDelegated, by=message.by, request_id=message.request_id, person=person, to=message.to)
+    stage = stage_of(builder.run.questions[message.request_id], message.by, people)
+    passed = {"request_id": message.request_id, "person": person, "to": message.to, "stage": stage}
+    builder.record(QuestionDelegated, by=message.by, **passed)
 
 
 def refuse(builder: DecisionBuilder, by: str, wanted: str, reason: str) -> None:

@@ -17,7 +17,7 @@ from schemas.plan import Effect, Risk
 from schemas.question import Kind, Offer, Reply, Stage, Terms
 from schemas.question_events import HelpRequested
 from schemas.verdict import Proposal
-from services.notifier.occasions import Console
+from services.notifier.occasion import Console
 from services.notifier.outlets import outlets_of
 from services.notifier.settings import NotifierSettings
 from services.notifier.telling import Teller

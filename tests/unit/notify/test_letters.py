@@ -6,7 +6,8 @@ from email import message_from_bytes, policy
 import pytest
 
 from services.notifier import wording
-from services.notifier.occasions import Console, Known, occasion_of
+from services.notifier.occasion import Console, Known
+from services.notifier.occasions import occasion_of
 from shared.notify.letter import digest_of, letter_of
 from shared.notify.mail import MailWay
 from shared.notify.web import cloud_event, inert, slack_message

@@ -517,6 +517,17 @@ def test_a_delegation_counts_for_its_own_stage_only():
     assert w.run.questions[id].present_groups == ["heads"]
 
 
+def test_a_person_of_a_later_stage_passes_the_question_on_in_that_stage():
+    w = world(governed(CHAIN, MORE))
+    id = ask(w)
+    say(w, id, "approve", "ada")
+    w.tell(order(DelegateQuestion, id, "hal", to="dan"))
+    [passed] = w.run.questions[id].delegations
+    assert passed.stage == 1
+    say(w, id, "approve", "dan")
+    assert not w.run.questions
+
+
 def test_a_question_is_passed_on_neither_in_a_circle_nor_to_a_person_who_has_answered():
     w = world(governed(TWO_OF_FINANCE, MORE))
     id = ask(w)
