@@ -7,7 +7,7 @@ beyond that are counted as `(other)`.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
@@ -52,6 +52,37 @@ class Spending(NamedTuple):
 
 Sums = Mapping[tuple[str, str], Spending]
 """Sums by dimension and name."""
+
+
+class DayCounters:
+    """Counters of one day as the log has them, in the order in which they were first counted."""
+
+    def __init__(self) -> None:
+        self._amounts = Counter[str]()
+        self._first = dict[str, tuple[datetime, int]]()
+
+    def add(self, at: datetime, counters: Mapping[str, int]) -> None:
+        """Add what a change counted at a time."""
+        for place, (counter, amount) in enumerate(counters.items()):
+            self._amounts[counter] += amount
+            self._first[counter] = min((at, place), self._first.get(counter, (at, place)))
+
+    def folded(self, known: Collection[str]) -> Counter[str]:
+        """Return the counters as `spend.lua` counts them one by one: those beyond the bound as `(other)`.
+
+        `known`: counters that the day has already.
+        """
+        names, found = set(known), Counter[str]()
+        for counter in sorted(self._first, key=self._first.__getitem__):
+            name = counter if counter in names or len(names) < MOST_FIELDS else _other(counter)
+            names.add(name)
+            found[name] += self._amounts[counter]
+        return found
+
+
+def _other(counter: str) -> str:
+    what, dimension, _ = counter.split(":", 2)
+    return f"{what}:{dimension}:(other)"
 
 
 def counters_of(usage: Usage, agent: str, models: Sequence[str], task_type: str | None) -> Counter[str]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from schemas.plan import AgentCard
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
-from shared.blackboard.costs import COSTS_KEPT
+from shared.blackboard.costs import COSTS_KEPT, DayCounters
 from shared.blackboard.entries import entry_of
 from shared.blackboard.ledger import Amounts, RunLedger, ledger_fields
 from shared.blackboard.lock import Lock
@@ -201,12 +201,16 @@ class Restorer:
 
         await self._write(fill)
 
-    async def write_costs(self, days: Mapping[tuple[str, str], Mapping[str, int]]) -> None:
-        """Restore counters of costs: (tenant, day) → amounts by counter. A higher counter in Redis is kept."""
+    async def write_costs(self, days: Mapping[tuple[str, str], DayCounters]) -> None:
+        """Restore counters of costs, by tenant and day. A higher counter in Redis is kept."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for tenant, day in days:
+                pipe.hkeys(keys.costs(tenant, day))
+            known = await pipe.execute()
 
         def fill(pipe: Any) -> None:
-            for (tenant, day), counters in days.items():
-                for counter, amount in counters.items():
+            for ((tenant, day), counters), names in zip(days.items(), known, strict=True):
+                for counter, amount in counters.folded(names).items():
                     about = counter, amount, *COSTS_KEPT, "raise"
                     pipe.eval(_SPEND.text, 2, keys.costs(tenant, day), keys.COST_TENANTS, *about)
 

@@ -1,7 +1,6 @@
 """Restores runs and journals, a few at a time."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from schemas.event import RunStarted, Spent, State
 from schemas.plan import AgentCard
 from shared.blackboard import Restorer, RunRecord
-from shared.blackboard.costs import KEPT_DAYS, counters_of_change, day_of
+from shared.blackboard.costs import KEPT_DAYS, DayCounters, counters_of_change, day_of
 from shared.blackboard.ledger import Amounts
 from shared.bus import Record, encode_delayed
 from shared.config import Settings
@@ -55,7 +54,7 @@ class Restoring:
     report: Report
     tenants: dict[str, Amounts] = field(default_factory=dict)
     """Amounts that each tenant has spent today."""
-    costs: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+    costs: dict[tuple[str, str], DayCounters] = field(default_factory=dict)
     """Counters of costs, by tenant and day."""
     resumable: dict[str, int] = field(default_factory=dict)
     """Runs that are live, or may be resumed → start time in milliseconds: their journals are needed."""
@@ -108,8 +107,8 @@ class Restoring:
             started = next((each for each in change.events if each.type == RunStarted.wire_type()), None)
             task_type = (started.data.get("task") or {}).get("type") if started else task_type
             if change.at >= oldest:
-                day = change.tenant, day_of(change.at)
-                self.costs[day] = self.costs.get(day, Counter()) + counters_of_change(change, task_type)
+                day = self.costs.setdefault((change.tenant, day_of(change.at)), DayCounters())
+                day.add(change.at, counters_of_change(change, task_type))
 
     def _oldest(self) -> datetime:
         return datetime.now(UTC) - timedelta(seconds=self.settings.state_ttl)

@@ -8,8 +8,9 @@ import pytest
 from schemas.budget import Usage
 from schemas.log import LoggedEvent, RunChanged
 from schemas.step import HandoffFailed
-from shared.blackboard import RunStore, costs_of, days_of_costs, keys, tenants_with_costs
+from shared.blackboard import Restorer, RunStore, costs_of, days_of_costs, keys, tenants_with_costs
 from shared.blackboard.costs import KEPT_DAYS, MOST_FIELDS, counters_in, day_of
+from shared.service.rebuild.report import Report
 from shared.service.rebuild.restoring import Restoring
 from shared.service.rebuild.spill import Row
 from tests.support.gateway_fixtures import apply, begin, error_of, serving
@@ -106,9 +107,6 @@ def _rows(run_id, at, usages):
 
 
 async def test_a_rebuild_counts_what_the_log_says_and_lowers_nothing(store, redis, settings):
-    from shared.blackboard import Restorer
-    from shared.service.rebuild.report import Report
-
     now = datetime.now(UTC)
     yesterday = now - timedelta(days=1)
     restorer = Restorer(redis, "me", 60)
@@ -125,6 +123,52 @@ async def test_a_rebuild_counts_what_the_log_says_and_lowers_nothing(store, redi
     assert sums["type", "report"].cost_usd == pytest.approx(0.0246)
     assert before["all", ""].tokens == 5_000, "what Redis counted beyond the log is kept"
     assert before["agent", "data"].tokens == 1_200
+
+
+async def test_beyond_the_bound_on_names_a_rebuild_gives_the_figures_of_live_counting(
+    store, redis, sentinel, settings, monkeypatch
+):
+    for module in ("costs.MOST_FIELDS", "runs.COSTS_KEPT", "restore.COSTS_KEPT"):
+        bound = 24 if module.endswith("FIELDS") else (KEPT_DAYS * 86_400_000, 24)
+        monkeypatch.setattr(f"shared.blackboard.{module}", bound)
+    # Ids in the reverse order of time: a rebuild reads runs by id, live counting saw them by time.
+    for number in range(12):
+        usage = SPENT + Usage(prompt_tokens=number)
+        await spend(store, f"run-{99 - number}", usage, models=(f"model-{number}",), type=f"type-{number % 5}")
+    [key] = await redis.keys(keys.costs("default", "*"))
+    live = await redis.hgetall(key)
+    assert int(live["tokens:model:(other)"]) > 2_400, "several names beyond the bound"
+    rows = [row async for row in _logged(redis)]
+
+    async def rebuilt():
+        restoring = Restoring(Restorer(redis, "me", 60), {}, settings, Report())
+        for run_id in sorted({row.run for row in rows}):
+            restoring._count_costs([row for row in rows if row.run == run_id])
+        assert await restoring.restorer.begin()
+        await restoring.restorer.write_costs(restoring.costs)
+        await restoring.restorer.end()
+        return await redis.hgetall(key)
+
+    assert await rebuilt() == live, "over what Redis has"
+    await redis.delete(key)
+    assert await rebuilt() == live, "from nothing"
+    await redis.hset(key, mapping={"tokens:model:(other)": 1, "tokens:type:type-0": 1})
+    assert await rebuilt() == live, "over an older state"
+
+
+async def _logged(redis):
+    """The log of the runs on the blackboard, one record for each of their changes."""
+    for state in await redis.keys(keys.run("default", "*", "state")):
+        run_id = state.split(":")[-2]
+        changes: dict[str, list] = {}
+        for id, fields in await redis.xrange(keys.run("default", run_id, "events")):
+            changes.setdefault(id.partition("-")[0], []).append(json.loads(fields["event"]))
+        for number, events in changes.items():
+            about = {"run_id": run_id, "tenant": "default", "epoch": 1, "number": int(number), "cause": f"c{number}"}
+            at = datetime.fromisoformat(events[0]["data"]["at"])
+            logged = [LoggedEvent(type=each["type"], data=each["data"]) for each in events]
+            change = RunChanged(events=logged, at=at, **about)
+            yield Row(run_id, int(at.timestamp() * 1000), 0, change.model_dump_json().encode())
 
 
 def test_events_that_spend_nothing_are_not_decoded():
