@@ -1,11 +1,13 @@
 """Runs: lists, the state of one, and what waits for a person."""
 
+from enum import StrEnum
+
 from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.event import State
-from schemas.message import Instant, Part, Slug
+from schemas.message import Id, Instant, Part, Slug
 from schemas.plan import Plan
 from schemas.question import Delegation, Vote
 from schemas.question_events import HelpRequested
@@ -115,6 +117,37 @@ class QuestionView(Part):
     )
 
 
+class ApprovalOrder(StrEnum):
+    """Order of open questions."""
+
+    AGE = "age"
+    RISK = "risk"
+
+
+class ApprovalQuery(Part):
+    """A page of open questions."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=False)  # part of a request
+
+    tenant: Slug | None = Field(None, description="Tenant; the default is `default`.")
+    order: ApprovalOrder = Field(
+        ApprovalOrder.AGE,
+        description="`age`: those of the longest waiting runs first; `risk`: the riskiest first, then the oldest.",
+    )
+    limit: int = Field(
+        50, ge=1, le=1_000, description="Maximum runs on a page; in the order `risk`, maximum questions."
+    )
+    offset: int = Field(0, ge=0, le=1_000_000, description="Offset of the page: an earlier `next_offset`.")
+    cursor: str | None = Field(
+        None,
+        pattern=r"^[0-9] [0-9]{1,20} [\x21-\x7e]{1,255} [\x21-\x7e]{1,255}$",
+        description="An earlier `next_cursor`, or the `place` of a question: the page after it, in the order `risk`.",
+    )
+    run_id: list[Id] = Field(
+        default_factory=list, max_length=100, description="Only questions of these runs, in the order `risk`."
+    )
+
+
 class ApprovalView(QuestionView):
     """A question that a run waits for."""
 
@@ -122,16 +155,23 @@ class ApprovalView(QuestionView):
     objective: str
     usage: Usage = Field(description="Used by the run so far.")
     budget: Budget
+    place: str | None = Field(None, description="Place in the order `risk`: the `cursor` of the questions after it.")
 
 
 class ApprovalPage(Part):
-    """Questions, those of the longest waiting runs first."""
+    """Questions in the order that was asked for."""
 
     approvals: list[ApprovalView]
     unreadable: list[RunSummary] = Field(
         default_factory=list, description="Runs that wait for a person and have unreadable records."
     )
     next_offset: int | None = Field(description=_NEXT)
+    next_cursor: str | None = Field(None, description="`cursor` of the next page in the order `risk`.")
+    total: int | None = Field(None, description="Number of open questions; null unless in the order `risk`.")
+    before: int | None = Field(None, description="Number of questions before this page, in the order `risk`.")
+    indexing: bool = Field(
+        False, description="True while runs of an earlier release are being indexed: questions may be missing yet."
+    )
 
 
 class ParkedWork(Part):

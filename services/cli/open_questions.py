@@ -19,8 +19,9 @@ _RISKIEST_FIRST: Mapping[Risk | None, int] = {
 
 def urgency(question: ApprovalView) -> tuple[int, float]:
     """Return the sort key of an inbox: riskiest first, then oldest first."""
-    proposal = question.asked.proposal
-    return _RISKIEST_FIRST[proposal.risk if proposal else None], question.asked.at.timestamp()
+    asked = question.asked
+    risk = asked.proposal.risk if asked.proposal else asked.risk
+    return _RISKIEST_FIRST[risk], asked.at.timestamp()
 
 
 def questions_of(run: RunView) -> list[QuestionView]:

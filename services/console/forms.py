@@ -12,7 +12,7 @@ from services.console.sessions import is_form_token
 LARGEST_FORM = 131_072
 """Bytes: 128 KiB; the longest text that the gateway takes has 20,000 characters, escaped up to twelve bytes each."""
 
-MOST_FIELDS = 32
+MOST_FIELDS = 64
 READ_WITHIN = 20.0
 """Seconds for the whole form."""
 

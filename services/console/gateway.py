@@ -1,6 +1,6 @@
 """The gateway's HTTP API with a visitor's key: the gateway decides who may see and do what, not the console."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -30,6 +30,7 @@ _STOPS: TypeAdapter[list[WorkStopped]] = TypeAdapter(list[WorkStopped])
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 Body: TypeAlias = Mapping[str, Any] | None
+Params: TypeAlias = Mapping[str, str | Sequence[str]] | None
 
 
 class GatewayFailure(Exception):
@@ -85,9 +86,10 @@ class Gateway:
         params = {"limit": str(limit), "offset": str(offset)} | ({"state": state.value} if state else {})
         return _read(RunPage, await self._call("GET", "/v1/runs", params))
 
-    async def approvals(self, limit: int, offset: int = 0) -> ApprovalPage:
-        """Return a page of open questions."""
-        params = {"limit": str(limit), "offset": str(offset)}
+    async def approvals(self, limit: int, offset: int = 0, after: str = "", runs: Sequence[str] = ()) -> ApprovalPage:
+        """Return a page of open questions, riskiest first, then oldest first: after a place, or of these runs."""
+        place = {"cursor": after} if after else {"offset": str(offset)}
+        params = {"order": "risk", "limit": str(limit), "run_id": list(runs)} | place
         return _read(ApprovalPage, await self._call("GET", "/v1/approvals", params))
 
     async def run(self, run_id: str) -> RunView:
@@ -182,9 +184,7 @@ class Gateway:
         body = {**task, "idempotency_key": key}
         return await self.ask(TaskAccepted, "POST", "/v1/tasks", body=body)
 
-    async def _call(
-        self, method: str, path: str, params: Mapping[str, str] | None = None, body: Body = None, **request: Any
-    ) -> bytes:
+    async def _call(self, method: str, path: str, params: Params = None, body: Body = None, **request: Any) -> bytes:
         """Return the body of a successful answer. Raises GatewayFailure for any other."""
         request |= {"json": body} if body is not None else {}
         headers = request.pop("headers", {}) | ({"Authorization": f"Bearer {self.key}"} if self.key else {})

@@ -24,7 +24,7 @@ async def overview_of(gateway: Gateway) -> dict[str, Any]:
         _part(gateway.ask(RunCounts, "GET", "/v1/counts")),
         _latest(gateway, State.FAILED),
         _latest(gateway, State.PAUSED),
-        _part(read_inbox(gateway)),
+        _part(read_inbox(gateway, LISTED)),
     )
     cost = _part(gateway.ask(CostReport, "GET", "/v1/costs", {"days": "1"}))
     of_swarm = asyncio.gather(gateway.ready(), _part(gateway.stops()), cost)
@@ -40,7 +40,6 @@ async def overview_of(gateway: Gateway) -> dict[str, Any]:
         "inbox_failure": inbox.error if isinstance(inbox, GatewayFailure) else None,
         "stops": None if isinstance(stops, GatewayFailure) else stops,
         "cost": None if isinstance(spent, GatewayFailure) else spent.total.cost_usd,
-        "listed": LISTED,
     }
 
 

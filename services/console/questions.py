@@ -1,6 +1,7 @@
 """Open questions in the order in which people should see them, and the record of a question that was answered."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.api.runs import ApprovalView, QuestionView, RunSummary, RunView
@@ -13,17 +14,12 @@ from schemas.question_events import HelpRequested
 from services.console.gateway import Gateway
 
 ON_A_PAGE = 25
-_LARGEST = 200
-MOST = 1_000
-"""Open questions that are put in order; of more, those of the newest runs."""
+_LARGEST = 1_000
 
-_RISKIEST_FIRST: Mapping[Risk | None, int] = {
-    Risk.CRITICAL: 0,
-    Risk.HIGH: 1,
-    Risk.MEDIUM: 2,
-    None: 3,  # an agent's own question, a plan, a review
-    Risk.LOW: 4,
-}
+_PLACE = re.compile(r"[0-9] [0-9]{1,20} [\x21-\x7e]{1,255} [\x21-\x7e]{1,255}")
+"""Form of a place in the inbox, as the gateway takes it."""
+
+_ID = re.compile(r"[\x21-\x7e]{1,255}")
 
 _FORMER = (
     Offer(answer=Reply.APPROVE, effect="the run continues where it asked, with the message"),
@@ -44,6 +40,8 @@ class Question:
     view: QuestionView
     usage: Usage
     budget: Budget | None = None
+    place: str = ""
+    """Place in the inbox; empty if the question was not read from there."""
 
     @property
     def asked(self) -> HelpRequested:
@@ -73,11 +71,6 @@ class Question:
         return self.asked.terms.stages[self.view.stage].needed
 
     @property
-    def cursor(self) -> str:
-        """Place of the question in the inbox."""
-        return ":".join(map(str, _order(self)))
-
-    @property
     def mark(self) -> str:
         """Identify the question together with the call that was shown."""
         digest = self.asked.proposal.digest if self.asked.proposal else ""
@@ -99,48 +92,51 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Open questions of a tenant, riskiest first, then oldest first."""
+    """A page of the open questions of a tenant, riskiest first, then oldest first."""
 
     questions: list[Question]
     unreadable: list[RunSummary]
-    complete: bool
+    total: int
+    before: int = 0
+    """Number of questions before this page."""
+    last: str | None = None
+    """Place of the last question of the page; None if no other follows."""
+    indexing: bool = False
 
-    def after(self, cursor: str) -> tuple[int, Question] | None:
-        """Return the next undecided question after a place in the inbox, with its number; None after the last."""
-        place = _place(cursor) or (-1, 0.0, "")
-        waiting = ((n, each) for n, each in enumerate(self.questions, 1) if each.view.effective is None)
-        return next((found for found in waiting if _order(found[1]) > place), None)
-
-
-def _place(cursor: str) -> tuple[int, float, str] | None:
-    """Return a place as a sort key; None for no place."""
-    try:
-        rank, at, request_id = cursor.split(":", 2)
-        return int(rank), float(at), request_id
-    except ValueError:
-        return None
+    @property
+    def following(self) -> int | None:
+        """Number of questions before the next page; None on the last one."""
+        return None if self.last is None else self.before + ON_A_PAGE
 
 
-async def read_inbox(gateway: Gateway) -> Inbox:
-    """Return the open questions in order."""
-    found: list[ApprovalView] = []
-    unreadable: list[RunSummary] = []
-    offset: int | None = 0
-    while offset is not None and len(found) < MOST:
-        page = await gateway.approvals(_LARGEST, offset)
-        found += page.approvals
-        unreadable += page.unreadable
-        offset = page.next_offset
-    return Inbox(sorted(map(_question, found), key=_order), unreadable, complete=offset is None)
+async def read_inbox(gateway: Gateway, limit: int = ON_A_PAGE, offset: int = 0, after: str = "") -> Inbox:
+    """Return a page of the open questions: after so many others, or after a place."""
+    page = await gateway.approvals(limit, offset, after)
+    found = [_question(view) for view in page.approvals]
+    return Inbox(found, page.unreadable, page.total or 0, page.before or 0, page.next_cursor, page.indexing)
+
+
+async def next_question(gateway: Gateway, past: str) -> tuple[int, int, Question | None]:
+    """Return the first undecided question after a place: its number, that of all questions, and the question."""
+    after: str | None = past if _PLACE.fullmatch(past) else ""
+    while after is not None:
+        inbox = await read_inbox(gateway, after=after)
+        waiting = ((n, each) for n, each in enumerate(inbox.questions, inbox.before + 1) if each.view.effective is None)
+        if (found := next(waiting, None)) is not None:
+            return found[0], inbox.total, found[1]
+        after = inbox.last
+    return 0, inbox.total, None
+
+
+async def questions_of(gateway: Gateway, run_ids: Iterable[str]) -> list[Question]:
+    """Return the open questions of at most as many runs as a form has fields, in the order of the inbox."""
+    known = [each for each in run_ids if _ID.fullmatch(each)]
+    page = await gateway.approvals(_LARGEST, runs=known) if known else None
+    return [_question(view) for view in page.approvals] if page else []
 
 
 def _question(view: ApprovalView) -> Question:
-    return Question(view.run_id, view.objective, view, view.usage, view.budget)
-
-
-def _order(question: Question) -> tuple[int, float, str]:
-    """Return the sort key of the inbox: risk, then age."""
-    return _RISKIEST_FIRST[question.risk], question.asked.at.timestamp(), question.asked.request_id
+    return Question(view.run_id, view.objective, view, view.usage, view.budget, view.place or "")
 
 
 @dataclass(frozen=True, slots=True)

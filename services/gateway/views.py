@@ -12,7 +12,7 @@ from schemas.plan import PLANNER, REVIEWER
 from schemas.stop import WorkStopped
 from services.gateway.dependencies import PendingTask, RunSnapshot
 from shared.blackboard.agents import silent_agents
-from shared.blackboard.questions import Asking
+from shared.blackboard.questions import Asking, Placed
 from shared.runs import Run
 from shared.runs.clock import present_deadline
 from shared.runs.open_question import OpenQuestion
@@ -45,6 +45,12 @@ async def present_view(snapshot: RunSnapshot, stops: Iterable[WorkStopped], part
 def _absent(agent: str, seconds: float | None) -> AbsentAgent:
     seen = None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds)
     return AbsentAgent(agent=agent, seen=seen)
+
+
+def approval_at(placed: Placed) -> ApprovalView:
+    """Return an open question with its place."""
+    [view] = approvals_of(placed.run._replace(questions=[placed.question]))
+    return view.model_copy(update={"place": placed.place})
 
 
 def view_of(snapshot: RunSnapshot, stops: Iterable[WorkStopped] = ()) -> RunView:

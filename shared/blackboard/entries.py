@@ -19,12 +19,13 @@ from schemas.api.runs import RunSummary
 from schemas.event import State
 from schemas.plan import PLANNER, REVIEWER
 from schemas.question_events import HelpRequested
+from shared.blackboard.places import place_of
 from shared.blackboard.unreadable import UnreadableRun
 from shared.runs import ENDS, Run, StepRecord
 from shared.runs.open_question import OpenQuestion
 from shared.runs.run import FRUGAL_FROM, HandoffState, PlannerTask
 
-_REVISION = 1
+_REVISION = 2
 """Raise it when equal runs get other entries."""
 
 SHOWN = 500
@@ -54,6 +55,9 @@ ASKING = "f:asking"
 """Tag of runs with a question that is not decided."""
 
 OVER_BUDGET = "f:over-budget"
+
+UNREADABLE = "f:unreadable"
+"""Tag of runs that wait for a person and have unreadable records."""
 
 _QUESTIONS = TypeAdapter(dict[str, OpenQuestion])
 _REQUEST: TypeAdapter[HelpRequested | None] = TypeAdapter(HelpRequested | None)
@@ -92,7 +96,8 @@ class Entry(NamedTuple):
     started: str
     """Start time, in seconds."""
     marks: str
-    """Format, version, start time and time of the oldest open question; and in a second line, its tags."""
+    """Format, version, start time and time of the oldest open question; in a second line, its tags; then a line for
+    the place of each open question."""
     row: str
     """The run as lists show it, as JSON."""
 
@@ -121,8 +126,9 @@ def questions_in(fields: Mapping[str, str]) -> list[OpenQuestion]:
 
 def entry_of(run: Run, version: int) -> Entry:
     """Return the entry of a run at a version."""
-    asked = _waiting_since(open_questions(run))
-    return _entry(version, _row(run, asked), asked, [in_state(run.state), *_kinds(run), *_flags(run)])
+    questions = open_questions(run)
+    asked, places = _waiting_since(questions), [place_of(run.id, each.asked) for each in questions]
+    return _entry(version, _row(run, asked), asked, [in_state(run.state), *_kinds(run), *_flags(run)], places)
 
 
 def _waiting_since(questions: Sequence[OpenQuestion]) -> datetime | None:
@@ -134,7 +140,7 @@ def _waiting_since(questions: Sequence[OpenQuestion]) -> datetime | None:
 def unreadable_entry(run: UnreadableRun) -> Entry:
     """Return the entry of a run with an unreadable record: its state is all that lists can filter by."""
     asked = run.started if run.state is State.WAITING_HUMAN else None
-    tags = [in_state(run.state), *([] if run.state in ENDS else [LIVE]), *([ASKING] if asked else [])]
+    tags = [in_state(run.state), *([] if run.state in ENDS else [LIVE]), *([ASKING, UNREADABLE] if asked else [])]
     return _entry(run.version, unreadable_row(run), asked, tags)
 
 
@@ -160,10 +166,10 @@ def words_of(text: str) -> list[str]:
     return [word[:_LONGEST] for word in islice(words, MOST_WORDS)]
 
 
-def _entry(version: int, row: RunSummary, asked: datetime | None, tags: list[str]) -> Entry:
+def _entry(version: int, row: RunSummary, asked: datetime | None, tags: list[str], places: Sequence[str] = ()) -> Entry:
     started = str(row.started.timestamp())
     head = f"{index_format()} {version} {started} {asked.timestamp() if asked else ''}"
-    return Entry(row.run_id, started, f"{head}\n {' '.join(tags)} ", row.model_dump_json())
+    return Entry(row.run_id, started, "\n".join([head, f" {' '.join(tags)} ", *places]), row.model_dump_json())
 
 
 def _kinds(run: Run) -> Iterator[str]:

@@ -1,7 +1,7 @@
 -- Put a run into the index of its tenant's runs, or replace its entries there.
 -- KEYS: 1 index of the tenant's runs
--- ARGV: 1 the run's id, 2 its start time, 3 its marks (format, version, start time, time of its oldest open question; its tags),
---       4 the run as lists show it, 5 remaining lifetime of its record (ms; 0: no limit)
+-- ARGV: 1 the run's id, 2 its start time, 3 its marks (format, version, start time, time of its oldest open question; its tags;
+--       then a line for the place of each open question), 4 the run as lists show it, 5 remaining lifetime of its record (ms; 0: no limit)
 local runs, id = KEYS[1], ARGV[1]
 local function tags(marks)
   local found = {}
@@ -24,6 +24,14 @@ if asked == '' then
 else
   redis.call('ZADD', runs .. ':asked', asked, id)
 end
+local lines = string.match(ARGV[3], '^[^\n]*\n[^\n]*')
+local places = string.sub(ARGV[3], #lines + 2)
+local former = redis.call('HGET', runs .. ':places', id) or ''
+if places ~= former then
+  for place in string.gmatch(former, '[^\n]+') do redis.call('ZREM', runs .. ':questions', place) end
+  for place in string.gmatch(places, '[^\n]+') do redis.call('ZADD', runs .. ':questions', 0, place) end
+  if places == '' then redis.call('HDEL', runs .. ':places', id) else redis.call('HSET', runs .. ':places', id, places) end
+end
 local life = tonumber(ARGV[5])
 if life > 0 then
   local now = redis.call('TIME')
@@ -31,5 +39,5 @@ if life > 0 then
 else
   redis.call('ZREM', runs .. ':expiry', id)
 end
-redis.call('HSET', runs .. ':marks', id, (string.gsub(ARGV[3], '^([^ ]* [^ ]*) [^ ]*', '%1 ' .. started, 1)))
+redis.call('HSET', runs .. ':marks', id, (string.gsub(lines, '^([^ ]* [^ ]*) [^ ]*', '%1 ' .. started, 1)))
 redis.call('HSET', runs .. ':rows', id, ARGV[4])

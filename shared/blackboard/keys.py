@@ -73,6 +73,16 @@ def runs_asking(tenant: str) -> str:
     return f"{runs(tenant)}:asked"
 
 
+def questions(tenant: str) -> str:
+    """Sorted set: places of open questions, all with the score 0; their bytes are in the order of an inbox."""
+    return f"{runs(tenant)}:questions"
+
+
+def question_places(tenant: str) -> str:
+    """Hash: id of each run with open questions → their places, one a line."""
+    return f"{runs(tenant)}:places"
+
+
 def runs_expiring(tenant: str) -> str:
     """Sorted set: id of each ended run → time at which its record expires, in milliseconds of Redis's clock."""
     return f"{runs(tenant)}:expiry"

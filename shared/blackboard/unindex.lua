@@ -5,5 +5,8 @@ local marks = redis.call('HGET', runs .. ':marks', id)
 for tag in string.gmatch(marks and string.match(marks, '^[^\n]*\n([^\n]*)') or '', '[^ ]+') do
   redis.call('ZREM', runs .. ':tag:' .. tag, id)
 end
+for place in string.gmatch(redis.call('HGET', runs .. ':places', id) or '', '[^\n]+') do
+  redis.call('ZREM', runs .. ':questions', place)
+end
 for _, set in ipairs({runs, runs .. ':asked', runs .. ':expiry'}) do redis.call('ZREM', set, id) end
-for _, hash in ipairs({runs .. ':marks', runs .. ':rows'}) do redis.call('HDEL', hash, id) end
+for _, hash in ipairs({runs .. ':marks', runs .. ':rows', runs .. ':places'}) do redis.call('HDEL', hash, id) end

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import httpx
 
@@ -85,10 +86,28 @@ async def lists(stage: Stage, runs: int, questions: int, asked: int) -> list[Row
             path = f"/v1/runs?tenant={TENANT}&{query}"
             rows.append(await _timed(client, f"page of {runs:,} runs, {name}", path, asked))
         path = f"/v1/approvals?tenant={TENANT}&limit={min(questions, 1_000)}"
-        rows.append(await _timed(client, f"inbox of {questions:,} questions on one page", path, asked))
+        rows.append(await _timed(client, f"{questions:,} open questions on one page", path, asked))
+        path = f"/v1/approvals?tenant={TENANT}&order=risk&limit=25&offset={questions // 2}"
+        rows.append(await _timed(client, f"25 of {questions:,} open questions by risk", path, asked))
+    rows += await _inbox(stage, port, questions, asked)
     await stage.clear()
     await sentinel.close()
     return rows
+
+
+async def _inbox(stage: Stage, gateway: int, questions: int, asked: int) -> list[Row]:
+    """Milliseconds of pages of the console that is in front of the gateway."""
+    port = free_port()
+    about = {"WAGGLE_GATEWAY": f"http://127.0.0.1:{gateway}", "WAGGLE_HTTP_PORT": str(port)}
+    await stage.serve("services.console", "console", **about)
+    place = f"1 {0:017d} run-0 run-0/help/1"
+    pages = {"first page": "inbox?", "a page in the middle": f"inbox?offset={questions // 2}&"}
+    pages |= {"one by one": f"inbox/next?past={quote(place)}&"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+        return [
+            await _timed(client, f"console, {questions:,} open questions, {name}", f"/{path}tenant={TENANT}", asked)
+            for name, path in pages.items()
+        ]
 
 
 async def _timed(client: httpx.AsyncClient, figure: str, path: str, asked: int) -> Row:
@@ -99,10 +118,16 @@ async def _timed(client: httpx.AsyncClient, figure: str, path: str, asked: int) 
         times.append((time.perf_counter() - began) * 1000)
         assert answer.status_code == 200, answer.text
     p95 = statistics.quantiles(times, n=20)[-1]
-    found = answer.json()
-    shown = len(found.get("runs", found.get("approvals", ())))
-    note = f"p50 {statistics.median(times):.0f} ms, {shown} shown"
+    note = f"p50 {statistics.median(times):.0f} ms, {_shown(answer)} shown"
     return Row(f"{figure}: p95", p95, "ms", target=f"< {TARGET:.0f}", reached=p95 < TARGET, note=note)
+
+
+def _shown(answer: httpx.Response) -> int:
+    """Return the number of runs or questions in an answer, or on a page."""
+    if not answer.headers["content-type"].startswith("application/json"):
+        return answer.text.count('class="card question"')
+    found = answer.json()
+    return len(found.get("runs", found.get("approvals", ())))
 
 
 async def _bytes(sentinel: Sentinel, runs: int) -> Row:

@@ -41,6 +41,7 @@ from services.console.sessions import Sessions
 from services.console.settings import ConsoleSettings
 from services.console.visitor import Connections
 from shared.access.principals import digest, new_key
+from shared.blackboard.places import place_of
 from tests.support.console_letters import NOW, summary_fields
 from tests.support.gateway_fixtures import apply, begin, served
 from tests.support.guard_attacks import ORDERS, tagged
@@ -106,7 +107,7 @@ class Gateway:
             "runs": lambda: RunPage(
                 runs=[summary(self.text, state) for state in State], next_offset=7, next_cursor="7~run-7", indexing=True
             ),
-            "approvals": lambda: ApprovalPage(approvals=self._approvals(), unreadable=[], next_offset=None),
+            "approvals": lambda: ApprovalPage(approvals=self._approvals(), next_offset=None, total=6, before=0),
             "run": lambda: view(self.text, waiting=self.waiting, plan=self.plan),
             "trace": lambda: trace(self.text),
             "result": lambda: result(self.text),
@@ -140,10 +141,9 @@ class Gateway:
     def _approvals(self) -> list[ApprovalView]:
         risks = [None, Risk.LOW, Risk.CRITICAL, Risk.HIGH, Risk.MEDIUM, Risk.HIGH]
         asked = [question(self.text, risk, f"q-{number}", -number) for number, risk in enumerate(risks)]
-        return [
-            ApprovalView(run_id=RUN, objective=self.text, usage=USAGE, budget=Budget(), **asked_view(each).model_dump())
-            for each in asked
-        ]
+        about = {"run_id": RUN, "objective": self.text, "usage": USAGE, "budget": Budget()}
+        views = [ApprovalView(**about, place=place_of(RUN, each), **asked_view(each).model_dump()) for each in asked]
+        return sorted(views, key=lambda view: view.place)
 
 
 def cost_report(text: str) -> CostReport:

@@ -7,9 +7,9 @@ from starlette.responses import Response
 
 from schemas.question import Reply
 from services.console.answers import Refusal, message_in
-from services.console.gateway import GatewayFailure
+from services.console.gateway import Gateway, GatewayFailure
 from services.console.pages import page
-from services.console.questions import Outcome, Question, read_inbox
+from services.console.questions import Outcome, Question, questions_of
 from services.console.visitor import Visitor, VisitorDep
 
 router = APIRouter()
@@ -22,7 +22,7 @@ TAKEN = (Reply.APPROVE, Reply.SKIP, Reply.REJECT)
 async def answer_several(visitor: VisitorDep) -> Response:
     """Show the chosen questions with the answer; once it is confirmed, send it and show one outcome for each."""
     form = await visitor.form()
-    chosen = _chosen(form, (await read_inbox(visitor.gateway)).questions)
+    chosen = await _chosen(visitor.gateway, form)
     try:
         reply = _reply(form, chosen)
     except Refusal as refused:
@@ -33,10 +33,11 @@ async def answer_several(visitor: VisitorDep) -> Response:
     return page(visitor, "batch_outcomes.html", outcomes=outcomes, reply=reply)
 
 
-def _chosen(form: Mapping[str, str], questions: Sequence[Question]) -> list[Question]:
+async def _chosen(gateway: Gateway, form: Mapping[str, str]) -> list[Question]:
     """Return the chosen questions that are still open, about the call that was shown."""
     picked = {value for name, value in form.items() if name.startswith("pick-")}
-    return [each for each in questions if each.mark in picked and each.view.effective is None]
+    open_now = await questions_of(gateway, sorted({value.partition(" ")[0] for value in picked}))
+    return [each for each in open_now if each.mark in picked and each.view.effective is None]
 
 
 def _reply(form: Mapping[str, str], chosen: Sequence[Question]) -> Reply:

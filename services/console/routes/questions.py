@@ -11,7 +11,7 @@ from schemas.message import Id
 from services.console.answers import Refusal, answer_in
 from services.console.gateway import GatewayFailure
 from services.console.pages import page, path, see_other
-from services.console.questions import ON_A_PAGE, Question, answered, read_inbox
+from services.console.questions import Question, answered, next_question, read_inbox
 from services.console.visitor import Visitor, VisitorDep
 
 router = APIRouter()
@@ -19,7 +19,7 @@ router = APIRouter()
 RunId: TypeAlias = Annotated[Id, Path()]
 RequestId: TypeAlias = Annotated[Id, Query()]
 Form: TypeAlias = Mapping[str, str]
-Cursor: TypeAlias = Annotated[str, Query(max_length=400)]
+Cursor: TypeAlias = Annotated[str, Query(max_length=600)]
 
 NOTICES = frozenset({"approve", "edit", "respond", "reject", "skip", "withdraw", "delegate"})
 """Answers that a page can report as sent."""
@@ -30,31 +30,20 @@ async def show_inbox(
     visitor: VisitorDep, offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0, notice: str = ""
 ) -> Response:
     """Open questions, riskiest first, then oldest first."""
-    inbox = await read_inbox(visitor.gateway)
-    following = offset + ON_A_PAGE
-    return page(
-        visitor,
-        "inbox.html",
-        inbox=inbox,
-        questions=inbox.questions[offset:following],
-        offset=offset,
-        following=following if following < len(inbox.questions) else None,
-        notice=notice if notice in NOTICES else "",
-    )
+    inbox = await read_inbox(visitor.gateway, offset=offset)
+    return page(visitor, "inbox.html", inbox=inbox, offset=offset, notice=notice if notice in NOTICES else "")
 
 
 @router.get("/inbox/next")
 async def show_next(visitor: VisitorDep, past: Cursor = "", notice: str = "") -> Response:
     """One question at a time: the first in the inbox after the one that was just seen."""
-    inbox = await read_inbox(visitor.gateway)
-    found = inbox.after(past)
-    number, question = found or (0, None)
+    number, total, question = await next_question(visitor.gateway, past)
     return page(
         visitor,
         "next.html",
         question=question,
         number=number,
-        total=len(inbox.questions),
+        total=total,
         past=past,
         notice=notice if notice in NOTICES else "",
     )

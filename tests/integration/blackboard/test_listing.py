@@ -27,7 +27,7 @@ from shared.blackboard.entries import (
     with_word,
 )
 from shared.blackboard.listing import Place, RunIndex, Wanted
-from shared.blackboard.questions import open_questions_of
+from shared.blackboard.questions import open_questions_of, read_inbox
 from shared.blackboard.sweep import IndexSweep, sweep
 from shared.runs import Run
 from tests.support import gateway_fixtures
@@ -180,6 +180,29 @@ async def listed(index: RunIndex, tenant: str, wanted: Wanted, limit: int = 3) -
     return found
 
 
+def urgencies(run: Run) -> list[tuple]:
+    """The questions of a run as an inbox orders them; agents ask those of these runs, without a risk."""
+    return [(3, each.asked.at, run.id, each.asked.request_id) for each in run.questions.values()]
+
+
+async def inbox(redis, tenant: str, limit: int = 2) -> list[tuple]:
+    """The questions on all pages by their places, which are also those by their numbers."""
+    by_place, by_number, after = [], [], None
+    while True:
+        page = await read_inbox(redis, tenant, limit, after=after)
+        other = await read_inbox(redis, tenant, limit, len(by_place))
+        assert (page.slice, page.last) == (other.slice, other.last)
+        assert page.slice.before == len(by_place)
+        by_place += page.questions
+        by_number += other.questions
+        if page.last is None:
+            break
+        after = page.last
+    assert by_number == by_place
+    assert len(by_place) == page.slice.total
+    return [(3, each.question.asked.at, each.run.run_id, each.question.asked.request_id) for each in by_place]
+
+
 async def entries(redis, tenant: str) -> dict[str, object]:
     """All that Redis holds of an index, but the moments of expiry."""
     found = {}
@@ -214,6 +237,7 @@ async def test_after_random_writes_every_list_says_what_the_records_say(store, s
         waiting = sorted(filter(is_asking, runs), key=oldest_question)
         found = await open_questions_of(redis, tenant, 100)
         assert [each.questions for each in found.runs] == [[*run.questions.values()] for run in waiting]
+        assert await inbox(redis, tenant) == sorted(each for run in waiting for each in urgencies(run))
     assert len(seen) > 12, "too few conditions met a run for this test to say much"
 
 

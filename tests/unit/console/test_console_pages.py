@@ -120,7 +120,7 @@ async def test_every_form_that_changes_something_carries_the_token(visit, path):
         assert 'method="get"' in form or token_in(form)
 
 
-async def test_the_inbox_shows_the_riskiest_first_and_the_oldest_of_equal_risk(visit):
+async def test_the_inbox_shows_the_questions_in_the_order_of_the_gateway(visit):
     page = (await visit.open("/inbox")).text
     order = re.findall(r'<a href="/runs/run-hostile/question\?id=(q-\d)"', page)
     assert order == ["q-2", "q-5", "q-3", "q-4", "q-0", "q-1"]
