@@ -32,7 +32,8 @@ class Budget(Part):
         for name, amount in by_limit(usage + more if more else usage).items():
             limit = getattr(self, name)
             if amount > limit:
-                return f"budget.{name} is {limit}, {used[name]:g} were used" + (": too few are left" if more else "")
+                spent = f"budget.{name} is {limit}, and {used[name]:g} of it {'is' if used[name] == 1 else 'are'} used"
+                return spent + (": too little is left" if more else "")
         return None
 
     def share(self, usage: "Usage") -> tuple[float, str]:

@@ -11,6 +11,7 @@ from schemas.stop import WorkStopped
 from services.gateway.settings import GatewaySettings
 from shared import archive
 from shared.blackboard import known_agents
+from shared.blackboard.agents import silent_agents
 from shared.bus.admin import topics_with_lag
 from shared.bus.groups import groups_by_topic
 from shared.service import Parts
@@ -92,6 +93,10 @@ async def _agents(parts: Parts) -> list[Check]:
     if missing:
         action = "start these services: tasks wait for them"
         return [Check(subject="agents", verdict="fail", found=f"not announced: {', '.join(missing)}", action=action)]
+    if silent := await silent_agents(parts.redis, known):
+        seen = ", ".join(f"{name} for {seconds or 0:.0f} s" for name, seconds in sorted(silent.items()))
+        action = "start these services: their work waits for them and resumes then"
+        return [Check(subject="agents", verdict="fail", found=f"no replica seems to run: {seen}", action=action)]
     return [Check(subject="agents", verdict="ok", found=f"announced: {', '.join(sorted(known))}")]
 
 

@@ -53,6 +53,17 @@ def _output(findings: Findings, handoff_run: HandoffRun) -> Output:
     return Output(**fields, artefacts=handoff_run.workspace.made, effects=handoff_run.authorizer.planned_effects)
 
 
+REMEDIES = {
+    "budget_exhausted": "raise the budget of the task, or reduce its scope, and submit it again",
+    "too_many_turns": "split the task into smaller ones",
+    "loop": "word the task differently: the agent repeated a call that did not help it",
+    "invalid_reply": "use a model that keeps to the schema, or see the turns of the step for what it replied",
+    "timeout": "split the task, or raise WAGGLE_STEP_TIMEOUT",
+    "defect": "see the log of the agent, and report the defect",
+}
+"""Suggested actions by the code of a failure that its error does not explain by itself."""
+
+
 async def draft_within(seconds: float, work: Awaitable[AnswerDraft], agent: str) -> AnswerDraft:
     """Await the work for so many seconds at most; turn its errors and a timeout into the answer that reports them.
 
@@ -77,7 +88,8 @@ async def draft_within(seconds: float, work: Awaitable[AnswerDraft], agent: str)
 
 def failure(code: str, message: str, *, retryable: bool = False) -> AnswerDraft:
     """Return the answer that reports a failed handoff."""
-    return AnswerDraft(HandoffFailed, {"error": ErrorInfo(code=code, message=message, retryable=retryable)})
+    about = {"code": code, "message": message, "retryable": retryable, "suggested_action": REMEDIES.get(code)}
+    return AnswerDraft(HandoffFailed, {"error": ErrorInfo.model_validate(about)})
 
 
 def build_answer(agent: str, handoff: Handoff, draft: AnswerDraft) -> Answer:

@@ -10,7 +10,7 @@ from datetime import timedelta
 import httpx
 
 from schemas.acting import ActingCall
-from schemas.api.checks import RunCounts
+from schemas.api.checks import Check, RunCounts
 from schemas.api.costs import CostLine, CostReport
 from schemas.api.dead_letters import DeadLetterSummary, SearchResult
 from schemas.api.run_batch import RunBatchProgress, RunBatchSelection
@@ -48,6 +48,7 @@ from tests.support.guard_attacks import ORDERS, tagged
 from tests.support.run_parts import FILES, PARTS, stored_file
 
 ELSEWHERE = "evil.example"
+VERDICTS = ("ok", "warn", "fail")
 
 HOSTILE = (
     f"</td></pre></textarea></title><script src='https://{ELSEWHERE}/a.js'>alert(1)</script>"
@@ -121,6 +122,9 @@ class Gateway:
             group = GroupLag(group=self.text, lag=1_200, members=0, state=self.text)
             topic = TopicLag(topic="waggle.tasks", partitions=1, messages=3, written=9, groups=[group])
             return httpx.Response(200, json=[topic.model_dump(mode="json")])
+        if what == "checks":
+            checks = [Check(subject=self.text, verdict=each, found=self.text, action=self.text) for each in VERDICTS]
+            return httpx.Response(200, json=[each.model_dump(mode="json") for each in checks])
         if what == "stops":
             stopped = WorkStopped(scope=f"run:{RUN}", by=self.text[:200], reason=self.text, at=NOW)
             return httpx.Response(200, json=[stopped.model_dump(mode="json")])

@@ -4,7 +4,6 @@ import json
 
 import httpx
 
-from schemas.api.checks import Check
 from schemas.api.costs import CostLine, CostReport, TenantCosts
 from schemas.api.dead_letters import (
     BatchProgress,
@@ -27,8 +26,6 @@ from schemas.task import Attachment
 from schemas.versions import Versions
 from tests.support.console import HOSTILE, NOW, RUN, Gateway, result, view
 from tests.support.console_letters import NAME, handled, summary_fields
-
-VERDICTS = ("ok", "warn", "fail")
 
 LETTER = f"/dead-letters/{NAME}"
 
@@ -154,9 +151,6 @@ class Operations(Gateway):
             return httpx.Response(200, json=[])
         if what.startswith("topics/"):
             return self._topic(what)
-        if what == "checks":
-            checks = [Check(subject=self.text, verdict=each, found=self.text, action=self.text) for each in VERDICTS]
-            return httpx.Response(200, json=[each.model_dump(mode="json") for each in checks])
         if what == "stops" and self.letters:
             scopes = ["all", "agent:data"]
             stopped = [WorkStopped(scope=each, by=self.text[:200], reason=self.text, at=NOW) for each in scopes]

@@ -1,62 +1,66 @@
-"""The overview: health, counts and what needs a person."""
+"""The overview: health, counts, what needs a person, and what is broken."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from schemas.api.checks import Check
 from schemas.api.dead_letters import DeadLetterSummary
-from schemas.api.topics import GroupLag, TopicLag
+from schemas.api.topics import TopicLag
 from services.console.dead_letters import Filters, find
 from services.console.gateway import Gateway, GatewayFailure
 from services.console.overview import LISTED, overview_of
 from services.console.pages import page
 from services.console.visitor import VisitorDep
 
+WITHIN = 3.0
+"""Seconds that the page waits for Kafka: it must open most of all when Kafka is down."""
+
 router = APIRouter()
+
+T = TypeVar("T")
 
 
 @router.get("/")
 async def show_overview(visitor: VisitorDep) -> Response:
-    """Everything that a visitor's roles permit; a part that they do not permit says so."""
+    """Everything that a visitor's roles permit; a part that they do not permit says so.
+
+    What is asked of Kafka is no part of the live contents: it is asked once, not every few seconds.
+    """
     gateway = visitor.gateway
-    values, lag, dead = await asyncio.gather(overview_of(gateway), _lag(gateway), _dead(gateway))
-    return page(visitor, "overview.html", **values, lag=lag, dead=dead)
+    values, lag, failing, dead = await asyncio.gather(
+        overview_of(gateway), _in_time(_lag(gateway)), _in_time(_failing(gateway)), _in_time(_dead(gateway))
+    )
+    return page(visitor, "overview.html", **values, lag=lag, failing=failing, dead=dead)
 
 
-async def _dead(gateway: Gateway) -> list[DeadLetterSummary]:
-    """Return the newest open dead letters; none for a visitor who may not see them, or while Kafka is unavailable.
-
-    As the lag, they are no part of the live contents.
-    """
+async def _in_time(work: Awaitable[T]) -> T | None:
+    """Return the answer; None for a visitor who may not see it, and if Kafka does not answer soon."""
     try:
-        return (await find(gateway, Filters(), "open", LISTED)).letters
-    except GatewayFailure as failure:
-        if failure.status not in {403, 503}:
-            raise
-        return []
-
-
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """Messages that wait in topics."""
-
-    messages: int
-    deserted: list[GroupLag]
-    """Groups of which no member runs, though messages wait for them."""
-
-
-async def _lag(gateway: Gateway) -> Lag | None:
-    """Return what groups have not committed, of all topics; None for a visitor who may not see it.
-
-    It is no part of the live contents: Kafka is asked once, not every few seconds.
-    """
-    try:
-        topics = await gateway.ask_many(TopicLag, "/v1/topics")
+        async with asyncio.timeout(WITHIN):
+            return await work
+    except TimeoutError:
+        return None
     except GatewayFailure as failure:
         if failure.status not in {403, 503}:
             raise
         return None
-    groups = [group for topic in topics for group in topic.groups if group.lag]
-    return Lag(sum(group.lag or 0 for group in groups), [group for group in groups if group.members == 0])
+
+
+async def _lag(gateway: Gateway) -> int:
+    """Return the messages that groups have not committed, of all topics."""
+    topics = await gateway.ask_many(TopicLag, "/v1/topics")
+    return sum(group.lag or 0 for topic in topics for group in topic.groups)
+
+
+async def _failing(gateway: Gateway) -> list[Check]:
+    """Return the checks that fail."""
+    return [check for check in await gateway.ask_many(Check, "/v1/checks") if check.verdict == "fail"]
+
+
+async def _dead(gateway: Gateway) -> list[DeadLetterSummary]:
+    """Return the newest open dead letters."""
+    return (await find(gateway, Filters(), "open", LISTED)).letters
