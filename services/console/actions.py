@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from schemas.api.runs import RunView
-from schemas.event import State
+from schemas.event import ENDS, State
 from services.console.gateway import Gateway
-
-ENDED = frozenset({State.COMPLETE, State.REJECTED, State.FAILED, State.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def offered(run: RunView, *, stopped: bool | None) -> list[Action]:
 
 
 def _fits(name: str, run: RunView, *, stopped: bool | None) -> bool:
-    active = run.state not in ENDED
+    active = run.state not in ENDS
     match name:
         case "pause":
             return active and run.state is not State.PAUSED

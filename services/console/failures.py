@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from schemas.error import ErrorInfo
 from services.console.forms import FormRefused
-from services.console.gateway import GatewayFailure
+from services.console.gateway import GatewayFailure, KeyRefused
 from services.console.pages import failure_page, page, path, see_other
 from services.console.protection import READS
 from services.console.visitor import LinkedFromElsewhere, visitor_in
@@ -21,6 +21,7 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 def register_failures(app: FastAPI) -> None:
     """Answer every failure with a page; a defect shows nothing but its existence."""
+    app.add_exception_handler(KeyRefused, _log_in)
     app.add_exception_handler(GatewayFailure, _refused)
     app.add_exception_handler(FormRefused, _refused)
     app.add_exception_handler(LinkedFromElsewhere, _continue)
@@ -33,16 +34,21 @@ def register_failures(app: FastAPI) -> None:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayFailure | FormRefused), "registered for both"
-    visitor = visitor_in(request)
-    if error.status == HTTPStatus.UNAUTHORIZED:
-        here = str(request.url.path) + (f"?{request.url.query}" if request.url.query else "")
-        return see_other(visitor, path("login", after=here if request.method in READS else None))
-    return failure_page(visitor, error.status, error.error)
+    return failure_page(visitor_in(request), error.status, error.error)
+
+
+async def _log_in(request: Request, error: Exception) -> Response:
+    after = _address(request) if request.method in READS else None
+    return see_other(visitor_in(request), path("login", after=after))
 
 
 async def _continue(request: Request, error: Exception) -> Response:
-    here = str(request.url.path) + (f"?{request.url.query}" if request.url.query else "")
-    return page(visitor_in(request), "continue.html", target="/" + here.lstrip("/"))
+    return page(visitor_in(request), "continue.html", target="/" + _address(request).lstrip("/"))
+
+
+def _address(request: Request) -> str:
+    """Return the path and the query of the address."""
+    return str(request.url.path) + (f"?{request.url.query}" if request.url.query else "")
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

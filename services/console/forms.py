@@ -28,6 +28,11 @@ class FormRefused(Exception):
         self.error = error
 
 
+def author_in(form: Mapping[str, str]) -> dict[str, str]:
+    """Return the author that a form names, as a part of an order; empty if it names none."""
+    return {"by": form["by"]} if form.get("by") else {}
+
+
 async def form_of(request: Request, secret: str, largest: int = LARGEST_FORM) -> Mapping[str, str]:
     """Return the fields of the request's form, trimmed. Raises FormRefused if it is not this visitor's."""
     body = await _body(request, largest)

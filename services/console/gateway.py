@@ -1,8 +1,9 @@
 """The gateway's HTTP API with a visitor's key: the gateway decides who may see and do what, not the console."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -42,6 +43,20 @@ class GatewayFailure(Exception):
         self.error = error
 
 
+class KeyRefused(Exception):
+    """The gateway requires a key, or does not know the visitor's: no page can show anything before a login."""
+
+
+async def answer_or_none(work: Awaitable[T], *statuses: int) -> T | None:
+    """Return the answer; None if the gateway refused it with one of these. Raises GatewayFailure, KeyRefused."""
+    try:
+        return await work
+    except GatewayFailure as failure:
+        if failure.status not in statuses:
+            raise
+        return None
+
+
 def connect(address: str) -> httpx.AsyncClient:
     """Return the client that all visitors share; it holds no key."""
     parts = urlsplit(address)
@@ -71,9 +86,9 @@ class Gateway:
             return False
 
     async def know_me(self) -> None:
-        """Raise GatewayFailure 401 if the gateway does not know the visitor's key, or wants one.
+        """Raise KeyRefused if the gateway does not know the visitor's key, or requires one.
 
-        Raise 403 for a person of the identity provider to whom the gateway's file grants nothing.
+        Raise GatewayFailure 403 for a person of the identity provider to whom the gateway's file grants nothing.
         """
         try:
             await self._call("GET", "/v1/agents")
@@ -155,29 +170,16 @@ class Gateway:
     @asynccontextmanager
     async def lines(self, path: str, body: Body) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a POST whose answer is lines of JSON, written as the work is done. Raises GatewayFailure."""
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        try:
-            async with self.http.stream("POST", path, json=body, headers=headers) as answer:
-                if not answer.is_success:
-                    raise GatewayFailure(answer.status_code, _error_of(answer, await _bounded(answer)))
-                yield _lines(answer)
-        except httpx.HTTPError as gone:
-            raise _unreachable(gone) from None
+        async with self._open("POST", path, json=body) as answer:
+            yield _lines(answer)
 
     @asynccontextmanager
     async def opened(
         self, path: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[httpx.Response]:
         """Open an answer that is read piece by piece: a file, a stream of events. Raises GatewayFailure."""
-        about = {**(headers or {}), **({"Authorization": f"Bearer {self.key}"} if self.key else {})}
-        whose = {"tenant": self.tenant} if self.tenant else {}
-        try:
-            async with self.http.stream("GET", path, params={**(params or {}), **whose}, headers=about) as answer:
-                if not answer.is_success:
-                    raise GatewayFailure(answer.status_code, _error_of(answer, await _bounded(answer)))
-                yield answer
-        except httpx.HTTPError as gone:
-            raise _unreachable(gone) from None
+        async with self._open("GET", path, params=self._query(params), headers=headers) as answer:
+            yield answer
 
     async def submit(self, task: Mapping[str, Any], key: str) -> TaskAccepted:
         """Submit a task; equal keys name the same run."""
@@ -187,18 +189,27 @@ class Gateway:
     async def _call(self, method: str, path: str, params: Params = None, body: Body = None, **request: Any) -> bytes:
         """Return the body of a successful answer. Raises GatewayFailure for any other."""
         request |= {"json": body} if body is not None else {}
-        headers = request.pop("headers", {}) | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
-        whose = {"tenant": self.tenant} if self.tenant else {}
+        async with self._open(method, path, params=self._query(params), **request) as answer:
+            return await _bounded(answer)
+
+    def _query(self, params: Params) -> dict[str, str | Sequence[str]]:
+        return {**(params or {}), **({"tenant": self.tenant} if self.tenant else {})}
+
+    @asynccontextmanager
+    async def _open(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **request: Any
+    ) -> AsyncIterator[httpx.Response]:
+        """Open a successful answer. Raises GatewayFailure, KeyRefused."""
+        about = {**(headers or {}), **({"Authorization": f"Bearer {self.key}"} if self.key else {})}
         try:
-            async with self.http.stream(
-                method, path, params={**(params or {}), **whose}, headers=headers, **request
-            ) as answer:
-                content = await _bounded(answer)
+            async with self.http.stream(method, path, headers=about, **request) as answer:
+                if answer.status_code == HTTPStatus.UNAUTHORIZED:
+                    raise KeyRefused
+                if not answer.is_success:
+                    raise GatewayFailure(answer.status_code, _error_of(answer, await _bounded(answer)))
+                yield answer
         except httpx.HTTPError as gone:
             raise _unreachable(gone) from None
-        if answer.is_success:
-            return content
-        raise GatewayFailure(answer.status_code, _error_of(answer, content))
 
 
 async def _lines(answer: httpx.Response) -> AsyncIterator[bytes]:

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from schemas.api.runs import RunView
-from services.console.actions import ENDED
-from services.console.gateway import Gateway, GatewayFailure, run_path
+from schemas.event import ENDS
+from services.console.gateway import Gateway, GatewayFailure, KeyRefused, run_path
 from services.console.live import Publish, Update
 from services.console.overview import overview_of
 from services.console.pages import environment
@@ -35,7 +35,7 @@ POLL = 3.0
 _ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 """Time of pages that are only compared: how long ago something was is no change."""
 
-_FINAL = frozenset({401, 403, 404, 409})
+_FINAL = frozenset({403, 404, 409})
 """Answers that asking again does not change."""
 
 _START = 64
@@ -52,6 +52,8 @@ async def follow_run(gateway: Gateway, run_id: str, publish: Publish) -> None:
                 return
             async with gateway.opened(run_path(run_id, "events"), headers={"Last-Event-ID": position}) as answer:
                 await _follow(gateway, run_id, answer, publish)
+        except KeyRefused:
+            return
         except GatewayFailure as failure:
             if failure.status in _FINAL:
                 return
@@ -103,7 +105,7 @@ async def _show(gateway: Gateway, run_id: str, publish: Publish) -> tuple[bool, 
     held_up = [each.agent for each in run.absent] + [each.handoff_id for each in run.parked]
     id = ".".join([str(run.version), position, *held_up])
     publish(Update(id, _rendered("run/live.html", gateway, values)))
-    return run.state in ENDED and not run.settling, position
+    return run.state in ENDS and not run.settling, position
 
 
 def _said(run: RunView) -> str:
@@ -118,6 +120,8 @@ async def follow_overview(gateway: Gateway, publish: Publish) -> None:
     while True:
         try:
             values = await overview_of(gateway)
+        except KeyRefused:
+            return
         except GatewayFailure as failure:
             if failure.status in _FINAL:
                 return

@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 from schemas.api.checks import RunCounts
 from schemas.api.costs import CostReport
 from schemas.api.runs import RunSummary
-from schemas.event import State
-from services.console.actions import ENDED
+from schemas.event import ENDS, State
 from services.console.gateway import Gateway, GatewayFailure
 from services.console.questions import read_inbox
 
@@ -61,7 +60,7 @@ async def _part(work: Awaitable[T]) -> T | GatewayFailure:
 def _counts(counts: RunCounts) -> dict[str, int]:
     states = {State(name): number for name, number in counts.states.items() if name in State.__members__}
     waiting, paused, failed = (states.get(each, 0) for each in (State.WAITING_HUMAN, State.PAUSED, State.FAILED))
-    running = sum(number for state, number in states.items() if state not in ENDED) - waiting - paused
+    running = sum(number for state, number in states.items() if state not in ENDS) - waiting - paused
     return {
         "running": running,
         "waiting": waiting,

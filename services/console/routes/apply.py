@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from schemas.api.commands import CommandAccepted
 from schemas.error import ErrorInfo
+from services.console.forms import author_in
 from services.console.gateway import GatewayFailure
 from services.console.pages import page, path, see_other
 from services.console.routes.run import RunId
@@ -23,12 +24,10 @@ async def show_effects(visitor: VisitorDep, run_id: RunId) -> Response:
 async def apply(visitor: VisitorDep, run_id: RunId) -> Response:
     """Have exactly the calls that were shown made."""
     form = await visitor.form()
-    body = {"digest": form.get("digest", "")} | ({"by": form["by"]} if form.get("by") else {})
+    body = {"digest": form.get("digest", "")} | author_in(form)
     try:
         await visitor.gateway.ask(CommandAccepted, "POST", f"/v1/runs/{run_id}/carry-out", body=body)
     except GatewayFailure as refused:
-        if refused.status == 401:
-            raise
         return await _effects(visitor, run_id, refused.status, refused.error)
     return see_other(visitor, path("runs", run_id, tenant=visitor.tenant))
 

@@ -22,7 +22,7 @@ from services.console.artefacts import (
 )
 from services.console.gateway import Gateway, run_path
 from services.console.pages import page
-from services.console.routes.run import unknown_page
+from services.console.routes.run import RunId, unknown_page
 from services.console.visitor import Visitor, VisitorDep
 
 router = APIRouter()
@@ -36,7 +36,6 @@ MESSAGES = 40
 ACCESSES = 100
 """Accesses on a page of the audit."""
 
-RunId: TypeAlias = Annotated[Id, Path()]
 StepId: TypeAlias = Annotated[Id, Path()]
 Position: TypeAlias = Annotated[str, Query(pattern=r"^(\d{1,20}-\d{1,20})?$")]
 Sha256: TypeAlias = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]

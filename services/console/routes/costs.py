@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from schemas.api.costs import CostReport, TenantCosts
-from services.console.gateway import Gateway, GatewayFailure
+from services.console.gateway import answer_or_none
 from services.console.pages import page
 from services.console.visitor import VisitorDep
 
@@ -19,15 +19,5 @@ async def show_costs(visitor: VisitorDep, days: str = "1") -> Response:
     chosen = int(days) if days.isdecimal() and int(days) in PERIODS else 1
     params = {"days": str(chosen)}
     report = await visitor.gateway.ask(CostReport, "GET", "/v1/costs", params)
-    tenants = await _tenants(visitor.gateway, params)
+    tenants = await answer_or_none(visitor.gateway.ask(TenantCosts, "GET", "/v1/costs/tenants", params), 403)
     return page(visitor, "costs.html", report=report, tenants=tenants, days=chosen, periods=PERIODS)
-
-
-async def _tenants(gateway: Gateway, params: dict[str, str]) -> TenantCosts | None:
-    """Return the sums of all tenants; None for a key that may not see them."""
-    try:
-        return await gateway.ask(TenantCosts, "GET", "/v1/costs/tenants", params)
-    except GatewayFailure as failure:
-        if failure.status != 403:
-            raise
-        return None

@@ -11,6 +11,7 @@ from schemas.api.dead_letters import BatchProgress, BatchSelection
 from schemas.error import ErrorInfo
 from services.console.bulk import LETTERS, BulkOrder, carry_out, preview_page, time_of_preview
 from services.console.dead_letters import AT_ONCE, Filters, find
+from services.console.forms import author_in
 from services.console.gateway import GatewayFailure
 from services.console.routes.dead_letters import known
 from services.console.visitor import Visitor, VisitorDep
@@ -63,12 +64,10 @@ async def handle_all(visitor: VisitorDep, verb: str) -> Response:
     problem = order.problem(form, narrow=filters.narrow(visitor.tenant))
     if problem is None:
         letters: dict[str, Any] = filters.search(visitor.tenant, time_of_preview(form)) | {"limit": AT_ONCE}
-        body = {"letters": letters, "rate": _RATE, "reason": reason} | ({"by": form["by"]} if form.get("by") else {})
+        body = {"letters": letters, "rate": _RATE, "reason": reason} | author_in(form)
         try:
             return await carry_out(visitor, order, filters.query, f"/v1/dead-letters/{verb}", body)
         except GatewayFailure as refused:
-            if refused.status == 401:
-                raise
             problem = refused.error
     return await _preview(visitor, order, filters, problem, reason)
 

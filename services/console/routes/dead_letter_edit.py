@@ -6,6 +6,7 @@ from starlette.responses import Response
 from schemas.api.dead_letters import DeadLetterEdited
 from schemas.error import ErrorInfo
 from services.console.dead_letters import LARGEST_EDIT, escaped, object_in, path_of, read, to_edit
+from services.console.forms import author_in
 from services.console.gateway import GatewayFailure
 from services.console.pages import page, path, see_other
 from services.console.routes.dead_letters import Name
@@ -36,12 +37,10 @@ async def edit(visitor: VisitorDep, name: Name) -> Response:
     if not reason and not check:
         return await _form(visitor, name, 422, text, reason, _wrong("reason", "An edit needs a reason."))
     body = {"value": value, "reason": reason or "check", "dry_run": check, "again": form.get("again") == "1"}
-    body |= {"by": form["by"]} if form.get("by") else {"by": "console"} if check else {}
+    body |= ({"by": "console"} if check else {}) | author_in(form)
     try:
         edited = await visitor.gateway.ask(DeadLetterEdited, "POST", path_of(name, "edit"), body=body)
     except GatewayFailure as refused:
-        if refused.status == 401:
-            raise
         return await _form(visitor, name, refused.status, text, reason, refused.error)
     if check:
         return await _form(visitor, name, 200, text, reason, edited=edited)

@@ -20,6 +20,7 @@ from services.console.dead_letters import (
     path_of,
     read,
 )
+from services.console.forms import author_in
 from services.console.gateway import GatewayFailure
 from services.console.pages import page, path, see_other
 from services.console.visitor import Visitor, VisitorDep
@@ -107,12 +108,10 @@ async def handle_one(visitor: VisitorDep, name: Name, verb: str) -> Response:
     reason, again = form.get("reason", "")[:_LONGEST_REASON], form.get("again") == "1"
     if not reason and (verb == "discard" or again):
         return await _confirmation(visitor, name, verb, 422, _no_reason())
-    body = {"reason": reason} | ({"by": form["by"]} if form.get("by") else {}) | ({"again": True} if again else {})
+    body = {"reason": reason} | author_in(form) | ({"again": True} if again else {})
     try:
         await visitor.gateway.ask(DeadLetterHandled, "POST", path_of(name, verb), body=body)
     except GatewayFailure as refused:
-        if refused.status == 401:
-            raise
         return await _confirmation(visitor, name, verb, refused.status, refused.error, reason)
     return see_other(visitor, path("dead-letters", *name.split("/"), tenant=visitor.tenant, notice=verb))
 

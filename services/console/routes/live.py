@@ -8,14 +8,14 @@ from functools import partial
 from typing import Annotated, TypeAlias
 
 import structlog
-from fastapi import APIRouter, Header, Path, Request
+from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from schemas.message import Id
-from services.console.gateway import GatewayFailure
+from services.console.gateway import GatewayFailure, KeyRefused
 from services.console.live import Feeds, Full, Reader, Update
 from services.console.live_pages import follow_overview, follow_run
+from services.console.routes.run import RunId
 from services.console.visitor import Visitor, VisitorDep
 
 log = structlog.get_logger()
@@ -33,7 +33,6 @@ SEND_WITHIN = 10.0
 _OVER = b"event: over\ndata: over\n\n"
 """Event after which the page does not reconnect."""
 
-RunId: TypeAlias = Annotated[Id, Path()]
 LastId: TypeAlias = Annotated[str, Header(alias="Last-Event-ID")]
 
 
@@ -58,6 +57,8 @@ async def _is_refused(question: Awaitable[object]) -> bool:
     """Return True if the gateway refuses this visitor. While it cannot be reached, the reader retries."""
     try:
         await question
+    except KeyRefused:
+        return True
     except GatewayFailure as failure:
         return failure.status < 500
     return False

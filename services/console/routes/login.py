@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from schemas.error import ErrorInfo
-from services.console.gateway import Gateway, GatewayFailure
+from services.console.gateway import Gateway, KeyRefused
 from services.console.pages import page, path, see_other
 from services.console.visitor import LONGEST_KEY, Connections, Visitor, VisitorDep
 from shared.config import presentable
@@ -73,9 +73,7 @@ async def _problem(visitor: Visitor, key: str) -> ErrorInfo | None:
 async def _is_refused(visitor: Visitor, key: str | None) -> bool:
     try:
         await Gateway(visitor.gateway.http, key, None).know_me()
-    except GatewayFailure as failure:
-        if failure.status != 401:
-            raise
+    except KeyRefused:
         return True
     return False
 

@@ -11,7 +11,7 @@ from schemas.api.checks import Check
 from schemas.api.dead_letters import DeadLetterSummary
 from schemas.api.topics import TopicLag
 from services.console.dead_letters import Filters, find
-from services.console.gateway import Gateway, GatewayFailure
+from services.console.gateway import Gateway, answer_or_none
 from services.console.overview import LISTED, overview_of
 from services.console.pages import page
 from services.console.visitor import VisitorDep
@@ -41,12 +41,8 @@ async def _in_time(work: Awaitable[T]) -> T | None:
     """Return the answer; None for a visitor who may not see it, and if Kafka does not answer soon."""
     try:
         async with asyncio.timeout(WITHIN):
-            return await work
+            return await answer_or_none(work, 403, 503)
     except TimeoutError:
-        return None
-    except GatewayFailure as failure:
-        if failure.status not in {403, 503}:
-            raise
         return None
 
 

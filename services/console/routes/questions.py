@@ -66,8 +66,6 @@ async def decide(visitor: VisitorDep, run_id: RunId, id: RequestId) -> Response:
     try:
         await visitor.gateway.command(run_id, "decisions", body)
     except GatewayFailure as failure:
-        if failure.status == 401:
-            raise
         return await _refused_page(visitor, run_id, id, failure, form)
     notice = str(body["decision"])
     match form.get("then"):
@@ -90,8 +88,6 @@ async def change_answer(
     try:
         await visitor.gateway.command(run_id, f"decisions/{order}", body)
     except GatewayFailure as failure:
-        if failure.status == 401:
-            raise
         return await _refused_page(visitor, run_id, id, failure, form)
     return see_other(visitor, path("runs", run_id, "question", id=id, tenant=visitor.tenant, notice=order))
 

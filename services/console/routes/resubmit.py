@@ -1,21 +1,19 @@
 """Submitting the task of a run once more, as a new run."""
 
 import secrets
-from typing import Annotated, Any, TypeAlias
+from typing import Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from schemas.error import ErrorInfo
-from schemas.message import Id
 from schemas.task import Task
 from services.console.gateway import Gateway, GatewayFailure, run_path
 from services.console.pages import page, path, see_other
+from services.console.routes.run import RunId
 from services.console.visitor import Visitor, VisitorDep
 
 router = APIRouter()
-
-RunId: TypeAlias = Annotated[Id, Path()]
 
 _ONCE = 40
 """Longest part of an idempotency key that a form carries."""
@@ -35,8 +33,6 @@ async def resubmit(visitor: VisitorDep, run_id: RunId) -> Response:
     try:
         accepted = await visitor.gateway.submit(task, f"again-{form.get('once', '')[:_ONCE]}")
     except GatewayFailure as failure:
-        if failure.status == 401:
-            raise
         return _page(visitor, run_id, task, failure.status, failure.error)
     return see_other(visitor, path("runs", accepted.run_id, tenant=visitor.tenant, notice="submitted"))
 

@@ -60,8 +60,6 @@ async def order_all(visitor: VisitorDep, name: str) -> Response:
         try:
             return await carry_out(visitor, order, filters.query, _path(visitor), body)
         except GatewayFailure as refused:
-            if refused.status == 401:
-                raise
             problem = refused.error
     return await _preview(visitor, order, filters, problem, form.get("reason", ""))
 
@@ -87,8 +85,6 @@ async def _preview(
         try:
             found = await _selection(visitor, _body(order, filters.wanted(now)) | {"dry_run": True})
         except GatewayFailure as refused:
-            if refused.status == 401:
-                raise
             failure = failure or refused.error
     return preview_page(
         visitor,

@@ -54,8 +54,6 @@ async def submit(visitor: VisitorDep) -> Response:
             key=draft.key(tenant),
         )
     except GatewayFailure as failure:
-        if failure.status == 401:
-            raise
         return await _form(visitor, draft, failure)
     return see_other(visitor, path("runs", accepted.run_id, tenant=tenant))
 
@@ -68,8 +66,6 @@ async def _stored(gateway: Gateway, form: Form) -> tuple[list[Attachment], Gatew
         try:
             found.append(await store(gateway, file))
         except GatewayFailure as refused:
-            if refused.status == 401:
-                raise
             return found, refused
     return found, None
 
@@ -92,6 +88,6 @@ async def _agents(gateway: Gateway, *, keep: bool) -> list[AgentCard]:
     try:
         return [each for each in await gateway.ask_many(AgentCard, "/v1/agents") if each.plannable]
     except GatewayFailure as failure:
-        if failure.status != 403 and not (keep and failure.status != 401):
+        if failure.status != 403 and not keep:
             raise
         return []
