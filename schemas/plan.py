@@ -1,10 +1,11 @@
 """Plans and the agents and tools they can use."""
 
 from enum import StrEnum
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from schemas.message import JsonObject, Part, Slug, Text
+from schemas.message import MOST, JsonObject, Part, Slug, Text
 from schemas.versions import Versions
 
 PLANNER = "planner"
@@ -33,6 +34,19 @@ class Effect(StrEnum):
     IRREVERSIBLE = "irreversible"
     """Cannot be undone."""
 
+    @property
+    def reversibility(self) -> str:
+        """Describe whether a call can be undone or repeated."""
+        return _REVERSIBILITY[self]
+
+
+_REVERSIBILITY = {
+    Effect.READ: "changes nothing",
+    Effect.IDEMPOTENT: "may be repeated without a second effect",
+    Effect.COMPENSABLE: "can be undone by another action",
+    Effect.IRREVERSIBLE: "cannot be undone",
+}
+
 
 class PlannedStep(Part):
     """One unit of work for one agent."""
@@ -52,13 +66,61 @@ class Plan(Part):
     rationale: str = ""
 
 
+class ToolScope(Part):
+    """Reach of a tool's calls."""
+
+    local: bool = Field(description="True if it acts on the step's own folder only.")
+    destinations: list[Annotated[str, StringConstraints(max_length=200)]] | None = Field(
+        None,
+        max_length=50,
+        description="Arguments that name where data goes or what is acted on; null: undeclared, so any may.",
+    )
+    some_tenants: bool = Field(False, description="True if only the runs of some tenants may call it.")
+
+    @property
+    def in_words(self) -> str:
+        """Describe the reach."""
+        if self.local:
+            reach = "the step's own folder only"
+        elif self.destinations is None:
+            reach = "any argument may name a destination"
+        else:
+            reach = f"what is named by {', '.join(self.destinations)}" if self.destinations else "sends nothing out"
+        return f"{reach}; for some tenants only" if self.some_tenants else reach
+
+
+class ArgumentSchema(Part):
+    """JSON Schema of a tool's arguments, cut where it is large."""
+
+    content: JsonObject = Field(description="The schema, or what is left of it: at most 4,000 characters of JSON.")
+    cut: Literal["", "prose", "nested"] = Field(
+        "", description="Left out of a large schema: `prose`, or all but the name, type and bounds of each argument."
+    )
+    left_out: int = Field(0, ge=0, le=MOST, description="Number of arguments left out.")
+
+    @property
+    def note(self) -> str:
+        """Describe what was cut; empty for a whole schema."""
+        if self.cut == "prose":
+            return "The schema is large: descriptions are left out."
+        more = f", and {self.left_out} arguments" if self.left_out else ""
+        return f"The schema is large: descriptions and members of objects are left out{more}." if self.cut else ""
+
+
 class ToolCard(Part):
-    """A tool, as planners see it."""
+    """A tool, as planners and people see it. Agents of earlier versions announce no effect, scope and arguments."""
 
     name: str
     description: str
     risk: Risk
     source: str | None = Field(None, description="Origin of a tool that is not built into Waggle: `mcp:<server>`.")
+    effect: Effect | None = Field(None, description="Effect of calling it, and of calling it twice.")
+    scope: ToolScope | None = None
+    arguments: ArgumentSchema | None = None
+
+    def for_planner(self) -> Self:
+        """Return the card without what planners do not choose by, which would fill their prompts."""
+        return self.model_copy(update={"effect": None, "scope": None, "arguments": None})
 
 
 class AgentCard(Part):
@@ -72,3 +134,7 @@ class AgentCard(Part):
     result_schema: JsonObject | None = Field(
         None, description="JSON Schema of `data` in the outputs of its steps; null: it has no result type of its own."
     )
+
+    def for_planner(self) -> Self:
+        """Return the card with what planners choose by."""
+        return self.model_copy(update={"tools": [tool.for_planner() for tool in self.tools]})

@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from services.cli.commands.stack import DOWN, FOREGROUND, embedded
 from services.cli.exit_codes import CommandError
@@ -15,21 +16,29 @@ from services.cli.gateway_url import STATE, endpoints, gateway_address
 from services.cli.terminal import Screen
 
 
+class Addresses(NamedTuple):
+    """Addresses of a swarm; no console if none is known."""
+
+    gateway: str
+    console: str | None
+
+
 @contextmanager
-def background(screen: Screen, root: Path, documents: Path, *, keep: bool) -> Iterator[str]:
-    """Yield a gateway's address: that of WAGGLE_GATEWAY, else that of a stack here, which is started if necessary.
+def background(screen: Screen, root: Path, documents: Path, *, keep: bool) -> Iterator[Addresses]:
+    """Yield a swarm's addresses: that of WAGGLE_GATEWAY, else those of a stack here, which is started if necessary.
 
     A stack that was started is stopped at the end unless `keep` is set.
     """
     if given := os.environ.get("WAGGLE_GATEWAY"):
         screen.note("Using the swarm at WAGGLE_GATEWAY. Its research agent needs the runbooks.")
-        yield gateway_address(given)
+        yield Addresses(gateway_address(given), os.environ.get("WAGGLE_CONSOLE_URL"))
         return
-    address = endpoints(root).get("WAGGLE_GATEWAY")
-    if address and embedded(FOREGROUND).runs_here(root):
+    running = endpoints(root)
+    if "WAGGLE_GATEWAY" in running and embedded(FOREGROUND).runs_here(root):
         screen.note("Using the stack that runs here. It searches the documents it was started with.")
-        yield address
-        _show_next_steps(screen, address, kept=True)
+        addresses = _addresses(running)
+        yield addresses
+        _show_next_steps(screen, addresses, kept=True)
         return
     started = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -40,8 +49,9 @@ def background(screen: Screen, root: Path, documents: Path, *, keep: bool) -> It
             found = _await_ready(process, root)
         screen.say(f"Ready after {time.monotonic() - started:.1f} s:")
         embedded(FOREGROUND).show(screen, found)
-        yield found["WAGGLE_GATEWAY"]
-        _show_next_steps(screen, found["WAGGLE_GATEWAY"], kept=keep)
+        addresses = _addresses(found)
+        yield addresses
+        _show_next_steps(screen, addresses, kept=keep)
     finally:
         if not (keep and process.poll() is None and endpoints(root)):
             _stop(process, root)
@@ -90,8 +100,13 @@ def _stop(process: subprocess.Popen[bytes], root: Path) -> None:
         embedded(DOWN).down(root)
 
 
-def _show_next_steps(screen: Screen, gateway: str, *, kept: bool) -> None:
+def _addresses(found: Mapping[str, str]) -> Addresses:
+    return Addresses(found["WAGGLE_GATEWAY"], found.get("WAGGLE_CONSOLE_URL"))
+
+
+def _show_next_steps(screen: Screen, at: Addresses, *, kept: bool) -> None:
     if kept:
-        screen.say(f"Still running. Try: waggle runs, waggle status RUN, {gateway}/docs. Stop it with: waggle down")
+        console = f"the console at {at.console}, " if at.console else ""
+        screen.say(f"Still running. Try: {console}waggle runs, {at.gateway}/docs. Stop it with: waggle down")
     else:
-        screen.say("Stopping. With `waggle up` running, try: waggle runs, waggle status RUN, and the gateway's /docs.")
+        screen.say("Stopping: this run and the console end with the stack. `waggle demo --keep` keeps both.")

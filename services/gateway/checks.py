@@ -2,15 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from schemas.api.checks import Check
 from schemas.api.topics import TopicLag
-from schemas.plan import PLANNER, REVIEWER
+from schemas.plan import PLANNER, REVIEWER, AgentCard
 from schemas.stop import WorkStopped
+from services.gateway.agent_checks import checks_of_reports
 from services.gateway.settings import GatewaySettings
 from shared import archive
-from shared.blackboard import known_agents
+from shared.blackboard import known_agents, reports_of_agents
 from shared.blackboard.agents import silent_agents
 from shared.bus.admin import topics_with_lag
 from shared.bus.groups import groups_by_topic
@@ -88,16 +89,20 @@ def _of_topics(topics: Sequence[TopicLag]) -> list[Check]:
 
 
 async def _agents(parts: Parts) -> list[Check]:
-    known = await known_agents(parts.redis)
+    known, reports = await asyncio.gather(known_agents(parts.redis), reports_of_agents(parts.redis))
+    return [await _announced(parts, known), *checks_of_reports(reports, len(known))]
+
+
+async def _announced(parts: Parts, known: Mapping[str, AgentCard]) -> Check:
     missing = [name for name in (PLANNER, REVIEWER) if name not in known]
     if missing:
         action = "start these services: tasks wait for them"
-        return [Check(subject="agents", verdict="fail", found=f"not announced: {', '.join(missing)}", action=action)]
+        return Check(subject="agents", verdict="fail", found=f"not announced: {', '.join(missing)}", action=action)
     if silent := await silent_agents(parts.redis, known):
         seen = ", ".join(f"{name} for {seconds or 0:.0f} s" for name, seconds in sorted(silent.items()))
         action = "start these services: their work waits for them and resumes then"
-        return [Check(subject="agents", verdict="fail", found=f"no replica seems to run: {seen}", action=action)]
-    return [Check(subject="agents", verdict="ok", found=f"announced: {', '.join(sorted(known))}")]
+        return Check(subject="agents", verdict="fail", found=f"no replica seems to run: {seen}", action=action)
+    return Check(subject="agents", verdict="ok", found=f"announced: {', '.join(sorted(known))}")
 
 
 def _stopped(stops: Sequence[WorkStopped]) -> list[Check]:

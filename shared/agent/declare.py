@@ -18,6 +18,7 @@ from shared.agent.context import Context
 from shared.agent.versions import versions_of
 from shared.config import ModelRole, ServiceSettings
 from shared.tools import Tool
+from shared.tools.schema_cut import share_of
 
 MOST_TOOLS = 40
 """An agent with more is refused: models choose badly among many tools. At most 30 is advised."""
@@ -112,11 +113,12 @@ class Agent:
     @property
     def card(self) -> AgentCard:
         """Description of this agent for the swarm."""
+        share = share_of(len(self.tools))
         return AgentCard(
             name=self.name,
             description=self.description,
             plannable=self.accepts is DoStep,
-            tools=[tool.card for tool in self.tools],
+            tools=[tool.card_within(share) for tool in self.tools],
             versions=self.versions,
             result_schema=self.result.model_json_schema() if self.result else None,
         )

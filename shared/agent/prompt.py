@@ -55,7 +55,8 @@ def _brief(handoff: Handoff, objective: str, files: list[Attachment | Artefact])
 
 def _card(card: AgentCard) -> dict[str, Any]:
     """Return the facts about an agent that a planner chooses by."""
-    without = {"versions"} if card.result_schema else {"versions", "result_schema"}
+    without: dict[str, Any] = {"versions": True, "tools": {"__all__": {"effect", "scope", "arguments"}}}
+    without |= {} if card.result_schema else {"result_schema": True}
     shown: dict[str, Any] = card.model_dump(mode="json", exclude=without)
     return shown
 

@@ -1,6 +1,6 @@
 """Redis: the live state all services share, a view of the run log. Every write names its author, time and reason."""
 
-from shared.blackboard.agents import KnownAgents, announce, known_agents
+from shared.blackboard.agents import KnownAgents, announce, known_agents, reports_of_agents, still_announced
 from shared.blackboard.checkpoint import Checkpoint, advance, claim_checkpoint_turn, read_checkpoint
 from shared.blackboard.connect import OUTAGES, Client, check_redis, tls
 from shared.blackboard.costs import Spending, Sums, costs_of, days_of_costs, tenants_with_costs
@@ -48,6 +48,8 @@ __all__ = [
     "read_event_page",
     "read_journal",
     "read_live_events",
+    "reports_of_agents",
+    "still_announced",
     "tenants_with_costs",
     "tls",
 ]

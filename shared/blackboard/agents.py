@@ -1,8 +1,11 @@
 """Registry of agents: each announces itself while it runs, and planners choose among them."""
 
+import hashlib
 import time
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 
+from schemas.health import AgentHealth
 from schemas.plan import AgentCard
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
@@ -18,12 +21,44 @@ GONE_AFTER = 300
 SILENT_AFTER = 20
 """Seconds without an announcement after which no replica of an agent seems to run: a running one missed several."""
 
-_ANNOUNCE = script("announce")
+_ANNOUNCE, _ALIVE = script("announce"), script("alive")
+_KEYS = (keys.AGENTS, keys.AGENTS_SEEN, keys.AGENTS_HEALTH, keys.AGENTS_HEALTH_SEEN)
 
 
-async def announce(redis: Client, card: AgentCard) -> None:
-    """Register the agent for `GONE_AFTER` seconds; a running agent repeats this every few seconds."""
-    await redis.eval(_ANNOUNCE.text, 2, keys.AGENTS, keys.AGENTS_SEEN, card.name, card.model_dump_json())
+async def announce(redis: Client, card: AgentCard, health: AgentHealth | None = None) -> None:
+    """Register the agent for `GONE_AFTER` seconds, and what a replica of it reports of its dependencies."""
+    replica, report = ("", "") if health is None else (_member(health), health.model_dump_json())
+    about = (card.name, card.model_dump_json(), replica, report, SILENT_AFTER)
+    await redis.eval(_ANNOUNCE.text, len(_KEYS), *_KEYS, *about)
+
+
+async def still_announced(redis: Client, card: AgentCard, health: AgentHealth) -> bool:
+    """Renew the registration. False if card and report are not there as they are now, so that they must be announced.
+
+    A running agent repeats this every few seconds: it sends two digests rather than the card.
+    """
+    about = (card.name, _sha1(card.model_dump_json()), _member(health), _sha1(health.model_dump_json()))
+    return bool(await redis.eval(_ALIVE.text, len(_KEYS), *_KEYS, *about))
+
+
+def _member(health: AgentHealth) -> str:
+    return f"{health.agent}/{health.replica}"
+
+
+def _sha1(text: str) -> str:
+    return hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 -- the digest that Redis's scripts have
+
+
+async def reports_of_agents(redis: Client) -> dict[str, list[AgentHealth]]:
+    """Return the reports of the replicas that run, by agent."""
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.hgetall(keys.AGENTS_HEALTH)
+        pipe.zrange(keys.AGENTS_HEALTH_SEEN, 0, -1, withscores=True)
+        pipe.time()
+        reports, seen, (now, _) = await pipe.execute()
+    here = sorted(name for name, at in seen if at >= now - SILENT_AFTER and name in reports)
+    found = [AgentHealth.model_validate_json(reports[name]) for name in here]
+    return {agent: list(each) for agent, each in groupby(found, lambda report: report.agent)}
 
 
 async def known_agents(redis: Client) -> dict[str, AgentCard]:

@@ -6,6 +6,12 @@ AGENTS = "waggle:agents"
 AGENTS_SEEN = "waggle:agents:seen"
 """Sorted set: agent name → time of its last announcement, in seconds of Redis's clock."""
 
+AGENTS_HEALTH = "waggle:agents:health"
+"""Hash: `<agent>/<replica>` → what that replica reports of its dependencies."""
+
+AGENTS_HEALTH_SEEN = "waggle:agents:health:seen"
+"""Sorted set: `<agent>/<replica>` → time of its last sign of life, in seconds of Redis's clock."""
+
 SENTINEL = "waggle:sentinel"
 """String: `<epoch>:<run id of the Redis server>`; if absent or different, the contents of Redis are not trusted."""
 

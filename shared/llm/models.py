@@ -1,15 +1,19 @@
 """Client of language models: OpenAI-compatible endpoints, with a failover chain for each role."""
 
+import asyncio
 import time
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import structlog
 from pydantic import BaseModel
 
+from schemas.health import MOST_REPORTED, ModelHealth
 from shared.blackboard.scripts import Scripts
 from shared.config import ModelRole, Settings
 from shared.errors import Misconfigured, TerminalError
+from shared.llm.checking import check_by_list
 from shared.llm.endpoints import Endpoint, chains_of, endpoints_in
 from shared.llm.failover import Call, Failover
 from shared.llm.failure import NotAnswered, usage_of_failure
@@ -25,6 +29,9 @@ log = structlog.get_logger()
 
 Chat = list[dict[str, Any]]
 """Messages in the form of the wire protocol."""
+
+CHECK_WITHIN = 10.0
+"""Seconds an endpoint has to list its models."""
 
 _GRACE = 5.0
 """Seconds a probe may take beyond the longest request before another probe is admitted."""
@@ -52,7 +59,14 @@ class Models:
         }
         self._clients: dict[str, Any] = {}
         """Clients of the endpoints that have received a request."""
+        self._preparing = Lock()
         self._chains = {role: [limiters[each.name] for each in chain] for role, chain in chains.items()}
+
+    async def check(self) -> list[ModelHealth]:
+        """Check every endpoint by the list of its models, which costs nothing. Makes the clients in a thread."""
+        await asyncio.to_thread(self.prepare)
+        endpoints = {link.endpoint.name: link.endpoint for chain in self._chains.values() for link in chain}
+        return await check_by_list(list(endpoints.values())[:MOST_REPORTED], self._client, CHECK_WITHIN)
 
     def name_of(self, role: ModelRole) -> str:
         """Return the name of the role's preferred model."""
@@ -142,7 +156,8 @@ class Models:
         """
         for link in (each for chain in self._chains.values() for each in chain):
             try:
-                self._client(link.endpoint)
+                with self._preparing:
+                    self._client(link.endpoint)
             except Exception as why:  # the client library names its errors as it likes
                 raise Misconfigured(f"the endpoint `{link.endpoint.name}` cannot be used: {why}") from why
 

@@ -160,3 +160,8 @@ def _never_sent(failure: Exception) -> bool:
     """Return True if no connection was made. The client's own errors do not distinguish that from a later failure."""
     below = getattr(failure.__cause__, "__cause__", None)
     return isinstance(below, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+
+
+async def list_models(client: openai.AsyncOpenAI, seconds: float) -> Any:
+    """Request the list of models, which costs nothing, and return the answer as it is. Raises NotAnswered."""
+    return await _answer(client.get("/models", cast_to=object, options={"timeout": seconds}), seconds)

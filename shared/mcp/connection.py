@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 import mcp_types
@@ -24,8 +25,10 @@ from mcp.types import (
 from mcp.types import Tool as Listed
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from schemas.health import LONGEST_FINDING
 from shared.mcp import http, process
 from shared.mcp.declare import Declared
+from shared.mcp.losses import Lost, first_of, in_plain_words
 from shared.mcp.streams import Streams
 from shared.mcp.text import clean
 
@@ -51,22 +54,31 @@ MOST_PAGES = 20
 MOST_LISTED = 200
 
 
-class Lost(Exception):
-    """The server is gone or violates the protocol."""
-
-
 class Connection:
     """Connection to a server, maintained while `keep` runs."""
 
-    def __init__(self, name: str, server: Declared, changed: Callable[[], None], lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        server: Declared,
+        changed: Callable[[], None],
+        lost: Callable[[], None],
+        turned: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
         self.listed: list[Listed] = []
         """Its tools as last listed; kept while it is unavailable."""
         self.tried = asyncio.Event()
         """Set once a first connection has succeeded or failed."""
+        self.since: datetime | None = None
+        """Start of the present state, connected or not; None until a first connection has succeeded or failed."""
+        self.error = ""
+        self.error_at: datetime | None = None
+        """The last loss in words for people, which hold nothing that the server said, and its time."""
         self._server = server
         self._changed = changed
         self._count_loss = lost
+        self._turned = turned
         self._client: Client | None = None
         self._again = asyncio.Event()
         self._why: str | None = None
@@ -75,6 +87,9 @@ class Connection:
         self._within = server.connect_timeout
         """Seconds the server currently has to answer."""
         self._calls = 0
+        self._up: bool | None = None
+        self._status = 0
+        """Status of the last message sent to its URL; 0: there was none."""
 
     @property
     def connected(self) -> bool:
@@ -86,7 +101,9 @@ class Connection:
         pause = SHORTEST_PAUSE
         while True:
             began = time.monotonic()
-            self._log_loss(await _end_of(self._connect_and_watch()), pause)
+            failure = await _end_of(self._connect_and_watch())
+            self._log_loss(failure, pause)
+            self._enter((self._why or in_plain_words(failure, self._within, self._status))[:LONGEST_FINDING])
             self.tried.set()
             pause = SHORTEST_PAUSE if time.monotonic() - began > LIVED else pause
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 -- jitter
@@ -113,9 +130,20 @@ class Connection:
             self._calls -= 1
         return self._without_secrets(result)
 
+    def _enter(self, error: str = "") -> None:
+        """Note a connection, or with an error its loss. A further loss for the same reason is no news."""
+        turned = self._up is not (not error)
+        if not turned and error == self.error:
+            return
+        now = datetime.now(UTC)
+        self._up, self.since = not error, now if turned else self.since
+        if error:
+            self.error, self.error_at = error, now
+        self._turned()
+
     async def _connect_and_watch(self) -> None:
         """Connect, and return when the connection fails."""
-        self._why = None
+        self._why, self._status = None, 0
         self._output.clear()
         self._again.clear()
         self._within = self._server.connect_timeout
@@ -127,6 +155,7 @@ class Connection:
             self._within = ANSWER_WITHIN
             self._take(listed)
             log.info("mcp_server_connected", server=self.name, tools=len(listed), version=client.protocol_version)
+            self._enter()
             self.tried.set()
             try:
                 await self._watch(client)
@@ -144,13 +173,16 @@ class Connection:
 
     def _transport(self) -> AbstractAsyncContextManager[Streams]:
         if self._server.url is not None:
-            return http.connected(self._server)
+            return http.connected(self._server, self._note_status)
         return process.running(self.name, self._server, self._give_up, self._output)
 
     def _without_secrets(self, result: CallToolResult) -> CallToolResult:
         if not self._server.secrets:
             return result
         return CallToolResult.model_validate_json(self._server.hide(result.model_dump_json(by_alias=True)))
+
+    def _note_status(self, status: int) -> None:
+        self._status = status
 
     def _give_up(self, why: str) -> None:
         self._why = why
@@ -206,15 +238,14 @@ class Connection:
         )
 
     def _reason(self, failure: BaseException | None) -> str:
-        """Describe a failure; of a group, its first."""
-        while isinstance(failure, BaseExceptionGroup):
-            failure = failure.exceptions[0]
-        match failure:
+        """Describe a failure for the log; of a group, its first."""
+        first = first_of(failure)
+        match first:
             case TimeoutError() | MCPError(code=mcp_types.REQUEST_TIMEOUT):
                 return f"it did not answer within {self._within:g} s"
             case MCPError():
-                return f"it answered with the protocol error {failure.error.code}: {failure.error.message}"
-        return str(failure or "") or type(failure).__name__
+                return f"it answered with the protocol error {first.error.code}: {first.error.message}"
+        return str(first or "") or type(first).__name__
 
 
 async def _end_of(work: Coroutine[Any, Any, None]) -> BaseException | None:

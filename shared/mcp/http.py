@@ -1,6 +1,6 @@
 """Connection to an MCP server at a URL, with a bound on the size of its answers."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx2
@@ -16,12 +16,15 @@ _EVENT_STREAM = "text/event-stream"
 
 
 @asynccontextmanager
-async def connected(server: Declared) -> AsyncGenerator[Streams]:
-    """Connect to the server for the duration of the context. The environment's proxies are ignored."""
+async def connected(server: Declared, answered: Callable[[int], None]) -> AsyncGenerator[Streams]:
+    """Connect to the server for the duration of the context. The environment's proxies are ignored.
+
+    `answered` is called with the status of each message that was sent, which the package does not pass on.
+    """
     timeout = httpx2.Timeout(30.0, connect=server.connect_timeout, read=None)
     headers = {**server.headers, "Accept-Encoding": "identity"}
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False, transport=_Bounded()) as client,
+        httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False, transport=_Bounded(answered)) as client,
         streamable_http_client(str(server.url), http_client=client, max_sse_event_size=LARGEST_ANSWER) as streams,
     ):
         yield streams
@@ -30,8 +33,14 @@ async def connected(server: Declared) -> AsyncGenerator[Streams]:
 class _Bounded(httpx2.AsyncHTTPTransport):
     """Bounds the bytes read of an answer."""
 
+    def __init__(self, answered: Callable[[int], None]) -> None:
+        super().__init__()
+        self._answered = answered
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
+        if request.method == "POST":
+            self._answered(response.status_code)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
             raise httpx2.ReadError("the answer is compressed although that was not requested")

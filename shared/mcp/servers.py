@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from schemas.health import MOST_REPORTED, ServerHealth
 from shared.mcp.declare import Declared
 from shared.telemetry.metrics import MCP_CONNECTED, MCP_TOOLS, Metrics
 from shared.tools import Tool
@@ -20,12 +21,14 @@ class Servers:
     """Servers of an agent. `keep` maintains the connections; `tools` are the tools offered now.
 
     `most`: maximum number of tools, in the order of the file. `changed` is called with the tools when they change.
+    `news` is set whenever the tools or the health of a server change.
     """
 
     def __init__(
         self, declared: Mapping[str, Declared], *, most: int, metrics: Metrics, changed: Callable[[list[Tool]], None]
     ) -> None:
         self.tools: list[Tool] = []
+        self.news = asyncio.Event()
         self._declared = declared
         self._most = most
         self._changed = changed
@@ -37,9 +40,24 @@ class Servers:
         from shared.mcp.connection import Connection  # noqa: PLC0415 -- slow to import
 
         return {
-            name: Connection(name, each, self._gather, metrics.mcp_losses.labels(name).inc)
+            name: Connection(name, each, self._gather, metrics.mcp_losses.labels(name).inc, self.news.set)
             for name, each in self._declared.items()
         }
+
+    @property
+    def health(self) -> list[ServerHealth]:
+        """State of each server; of the first ones, if there are very many."""
+        return [self._health(name, each) for name, each in self._connections.items()][:MOST_REPORTED]
+
+    def _health(self, name: str, connection: "Connection") -> ServerHealth:
+        return ServerHealth(
+            name=name,
+            connected=connection.connected,
+            since=connection.since,
+            tools=self._offered.get(name, 0),
+            error=connection.error,
+            error_at=connection.error_at,
+        )
 
     async def keep(self) -> None:
         """Keep all servers connected until cancelled."""
@@ -60,6 +78,7 @@ class Servers:
             self._add(self._declared[name], connection)
             self._offered[name] = len(self.tools) - before
         self._changed(self.tools)
+        self.news.set()
 
     def _add(self, server: Declared, connection: "Connection") -> None:
         from shared.mcp.tools import Unusable, tool_of  # noqa: PLC0415 -- slow to import

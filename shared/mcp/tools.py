@@ -9,8 +9,9 @@ from mcp.types import Tool as Listed
 from pydantic import BaseModel, RootModel, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
-from shared.mcp.connection import Connection, Lost
-from shared.mcp.declare import Declared, EffectiveRules
+from shared.mcp.connection import Connection
+from shared.mcp.declare import EVERYONE, Declared, EffectiveRules
+from shared.mcp.losses import Lost
 from shared.mcp.outcome import failure, shown
 from shared.mcp.schema import UnusableSchema, problems, strict, validator_of
 from shared.mcp.text import clean, is_seen
@@ -88,6 +89,7 @@ def tool_of(server: Declared, listed: Listed, connection: Connection) -> Tool:
         source=source,
         limits=_LIMITS,
         dependency=source,
+        some_tenants=EVERYONE not in terms.tenants,
     )
 
 

@@ -73,7 +73,7 @@ def plan_request(run: Run, handoff_id: str, now: datetime, agents: Agents) -> Ma
         **_request(run, handoff_id, PLANNER, task.objective, run.planning, now),
         feedback=run.feedback,
         shape=task.shape,
-        agents=[card for card in agents.values() if card.plannable],
+        agents=[card.for_planner() for card in agents.values() if card.plannable],
         max_steps=1 if task.shape is Shape.ROUTER else task.budget.steps,
     )
 

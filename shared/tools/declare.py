@@ -9,10 +9,11 @@ from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, get_type_hints
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
 from schemas.error import INVALID_ARGUMENTS, OUTCOME_UNKNOWN, TIMEOUT, TOOL_FAILED
-from schemas.plan import Effect, Risk, ToolCard
+from schemas.plan import Effect, Risk, ToolCard, ToolScope
 from shared.errors import TerminalError, WaggleError
 from shared.tools.call import WITHOUT_IT, ToolContext, ToolError
 from shared.tools.limits import NONE, Limits
+from shared.tools.schema_cut import LARGEST_SCHEMA, announced_schema
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,6 +50,8 @@ class Tool:
     limits: Limits = NONE
     dependency: Dependency = ""
     """Dependency for the breaker; empty: the tool's own name."""
+    some_tenants: bool = False
+    """True if it refuses the runs of other tenants than some."""
 
     def __post_init__(self) -> None:
         """Reject invalid combinations. Raises TypeError."""
@@ -62,8 +65,21 @@ class Tool:
 
     @property
     def card(self) -> ToolCard:
-        """Card shown to the planner."""
-        return ToolCard(name=self.name, description=self.description, risk=self.risk, source=self.source)
+        """Card shown to planners and people."""
+        return self.card_within(LARGEST_SCHEMA)
+
+    def card_within(self, largest: int) -> ToolCard:
+        """Return the card with at most so many characters of the schema."""
+        named = None if self.destinations is None else [each[:200] for each in self.destinations[:50]]
+        return ToolCard(
+            name=self.name,
+            description=self.description,
+            risk=self.risk,
+            source=self.source,
+            effect=self.effect,
+            scope=ToolScope(local=self.local, destinations=named, some_tenants=self.some_tenants),
+            arguments=announced_schema(self.arguments, largest),
+        )
 
     @property
     def must_not_repeat(self) -> bool:

@@ -4,6 +4,7 @@ import json
 
 import httpx
 
+from schemas.api.agents import AgentView
 from schemas.api.costs import CostLine, CostReport, TenantCosts
 from schemas.api.dead_letters import (
     BatchProgress,
@@ -20,7 +21,8 @@ from schemas.api.topics import PartitionLag, RecordPeek, TopicDetail
 from schemas.dead import FieldEdit
 from schemas.error import ErrorInfo
 from schemas.event import State
-from schemas.plan import AgentCard, Risk, ToolCard
+from schemas.health import AgentHealth, ModelHealth, ServerHealth
+from schemas.plan import ArgumentSchema, Effect, Risk, ToolCard, ToolScope
 from schemas.stop import WorkStopped
 from schemas.task import Attachment
 from schemas.versions import Versions
@@ -45,6 +47,8 @@ TABLE = [
     ("/agents", "/agents", "operations"),
     ("/agents", "/agents", "hostile operations"),
     ("/agents", "/agents", "no operations"),
+    ("/agents", "/agents", "operations", "details.tool summary"),
+    ("/agents", "/agents", "hostile operations", "details.tool summary"),
     ("/doctor", "/doctor", "operations"),
     ("/doctor", "/doctor", "hostile operations"),
     ("/costs", "/costs?days=7", "operations"),
@@ -141,12 +145,7 @@ class Operations(Gateway):
         if what == "agents" and not self.letters:
             return httpx.Response(200, json=[])
         if what == "agents":
-            tool = ToolCard(name=self.text, description=self.text, risk=Risk.HIGH, source=f"mcp:{self.text}")
-            versions = Versions(agent=self.text, prompt=self.text, tools=self.text)
-            schema = {"title": self.text}
-            about = {"description": self.text, "versions": versions, "result_schema": schema}
-            card = AgentCard(name="data", tools=[tool], **about)
-            return httpx.Response(200, json=[card.model_dump(mode="json")])
+            return httpx.Response(200, json=[each.model_dump(mode="json") for each in agents_of(self.text)])
         if what == "topics" and not self.letters:
             return httpx.Response(200, json=[])
         if what.startswith("topics/"):
@@ -196,6 +195,49 @@ class Operations(Gateway):
             editable=self.editable,
             not_editable="" if self.editable else self.text,
         )
+
+
+def agents_of(text: str) -> list[AgentView]:
+    """An agent with two replicas that differ and tools of several kinds, and an agent of an earlier version."""
+    schema = {
+        "type": "object",
+        "properties": {
+            text: {"type": text, "description": text, "pattern": text, "default": text},
+            "choice": {"enum": [text, 1]},
+            "item": {"type": "array", "items": {"type": "object", "properties": {text: {"const": text}}}},
+        },
+        "required": [text],
+        "title": text,
+    }
+    card = {"name": text, "description": text, "risk": Risk.HIGH, "source": f"mcp:{text}"}
+    scopes = [
+        ToolScope(local=False, destinations=[text[:200]], some_tenants=True),
+        ToolScope(local=True),
+        ToolScope(local=False),
+    ]
+    whole = ArgumentSchema(content=schema)
+    cuts = [whole, whole.model_copy(update={"cut": "prose"}), ArgumentSchema(content=schema, cut="nested", left_out=7)]
+    tools = [
+        *(ToolCard(**card, effect=Effect.IRREVERSIBLE, scope=scopes[n], arguments=cuts[n]) for n in range(3)),
+        ToolCard(**card, effect=Effect.READ, arguments=ArgumentSchema(content={})),
+        ToolCard(**card | {"source": "mcp:older"}),
+    ]
+    name = text[:200]
+    lost = ServerHealth(name=name, connected=False, since=NOW, tools=1, error=text[:300], error_at=NOW)
+    back = lost.model_copy(update={"connected": True})
+    model = {"endpoint": name, "model": name, "found": text[:300], "action": text[:300], "seconds": 0.25, "at": NOW}
+    models = [ModelHealth(**model, verdict=each) for each in VERDICTS]
+    new = ServerHealth(name="new", connected=False)
+    replicas = [
+        AgentHealth(agent="data", replica="a1", servers=[lost, new], models=models),
+        AgentHealth(agent="data", replica="b2", servers=[back]),
+    ]
+    versions = Versions(agent=text, prompt=text, tools=text)
+    about = {"description": text, "versions": versions, "result_schema": {"title": text}}
+    return [
+        AgentView(name="data", tools=tools, replicas=replicas, **about),
+        AgentView(name="older", description=text, plannable=False),
+    ]
 
 
 def _json(model) -> httpx.Response:

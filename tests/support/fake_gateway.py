@@ -59,6 +59,8 @@ class Script:
         self.pages = []
         self.approvals = []
         self.stops, self.turns = {}, {}
+        tool = ToolCard(name="send", description="Sends.", risk="high")
+        self.agents = [AgentCard(name="writer", description="Writes.", tools=[tool])]
         self.refusal = None
         self.key, self.shown = None, set()
         self.cut_after = None
@@ -273,8 +275,7 @@ def app_of(script):
 
     @app.get("/v1/agents")
     async def agents():
-        tool = ToolCard(name="send", description="Sends.", risk="high")
-        return [AgentCard(name="writer", description="Writes.", tools=[tool])]
+        return [each.model_dump(mode="json") for each in script.agents]
 
     @app.get("/v1/topics")
     async def topics():

@@ -22,7 +22,7 @@ def loaded(module):
         ("shared.config", 16, ("shared.access", "shared.authorization", "shared.guardrails")),
         ("shared.bus", 66, ("shared.authorization", "shared.blackboard", "shared.guardrails", "shared.runs")),
         ("shared.runs", 64, ("shared.access", "shared.guardrails")),
-        ("shared.blackboard", 90, ("shared.access", "shared.guardrails")),
+        ("shared.blackboard", 91, ("shared.access", "shared.guardrails")),
         ("shared.tools", 24, ("shared.access", "shared.authorization", "shared.guardrails")),
     ],
 )

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from schemas.api.agents import AgentView
 from schemas.api.commands import (
     ApplyRequest,
     CommandAccepted,
@@ -38,7 +39,6 @@ from schemas.api.tasks import TaskAccepted
 from schemas.api.topics import TopicLag
 from schemas.api.trace import RunTrace, Turn, TurnPage
 from schemas.dead import DeadLetterHandled
-from schemas.plan import AgentCard
 from schemas.skip import BatchSkipped
 from schemas.stop import WorkStopped
 from schemas.task import Attachment, Result, Task
@@ -167,9 +167,9 @@ class Gateway:
             offset = page.next_offset
         return found, unreadable
 
-    def agents(self) -> list[AgentCard]:
+    def agents(self) -> list[AgentView]:
         """Return the agents that have announced themselves."""
-        return self._many(AgentCard, "GET", "/v1/agents")
+        return self._many(AgentView, "GET", "/v1/agents")
 
     def costs(self, days: int) -> CostReport:
         """Return the costs of the tenant's last days."""

@@ -23,15 +23,15 @@ WITHIN = 60.0
 """Seconds a check may take. They run concurrently, so this bounds them all."""
 
 
-async def run_checks(environment: Mapping[str, str]) -> list[CheckResult]:
-    """Run all checks for a process with this environment."""
+async def run_checks(environment: Mapping[str, str], *, call: bool = False) -> list[CheckResult]:
+    """Run all checks for a process with this environment. `call`: make a paid call of one token to each model."""
     settings, found = check_variables(environment)
     if settings is None:
         return found
     rest = await asyncio.gather(
         timed("kafka", check_kafka(settings)),
         timed("stores", check_stores(settings)),
-        timed("endpoints", check_endpoints(settings, environment)),
+        timed("endpoints", check_endpoints(settings, environment, call=call)),
         timed("tools", check_tools(settings)),
         timed("notifications", check_notifications(environment)),
     )

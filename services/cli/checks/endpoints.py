@@ -29,12 +29,12 @@ _BUSY = "check whether its machine is busy, and repeat later"
 _OUTAGES = (httpx.HTTPError, httpx.InvalidURL)
 
 
-async def check_endpoints(settings: Settings, environment: Mapping[str, str]) -> list[CheckResult]:
-    """Check the endpoints that are configured."""
+async def check_endpoints(settings: Settings, environment: Mapping[str, str], *, call: bool) -> list[CheckResult]:
+    """Check the endpoints that are configured. `call`: the models by a paid call of one token each."""
     async with httpx.AsyncClient(timeout=_WITHIN) as http:
         collector = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
         parts = await asyncio.gather(
-            check_models(http, settings),
+            check_models(settings, call=call),
             _gateway(http, settings_of(environment, CliSettings)),
             _if(collector, lambda url: _collector(http, url)),
             _if(environment.get("WAGGLE_SMTP", "").strip(), lambda url: asyncio.to_thread(_mail, url)),

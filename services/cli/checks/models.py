@@ -1,59 +1,72 @@
 """Check that the models' endpoints answer, accept their keys and have the models, and that prices are known."""
 
-import httpx
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
 
-from services.cli.checks.check_result import CheckResult, fail, ok, warn
-from shared.config import Settings
+from schemas.health import ModelHealth
+from services.cli.checks.check_result import CheckResult, fail, warn
+from shared.config import ModelRole, Settings
 from shared.errors import Misconfigured
 from shared.system.urls import without_password
 
+if TYPE_CHECKING:
+    from shared.llm.endpoints import Endpoint
+
 _OPENAI = "https://api.openai.com/v1"
 
+_OF_VARIABLES = {
+    "its address": "OPENAI_BASE_URL",
+    "the key of this endpoint": "OPENAI_API_KEY",
+    "the name of the model": "WAGGLE_MODEL_STRONG and WAGGLE_MODEL_CHEAP",
+}
+_OF_FILE = {
+    "its address": "WAGGLE_MODELS",
+    "the key of this endpoint": "WAGGLE_MODEL_KEYS or OPENAI_API_KEY",
+    "the name of the model": "WAGGLE_MODELS",
+}
+"""Words of a suggested action → the variables that are meant."""
 
-async def check_models(http: httpx.AsyncClient, settings: Settings) -> list[CheckResult]:
-    """Return one result per server and key, and one for unknown prices."""
+WITHIN = 20.0
+"""Seconds an endpoint may take."""
+
+
+async def check_models(settings: Settings, *, call: bool) -> list[CheckResult]:
+    """Return one result per endpoint, and one for unknown prices. `call`: by a paid call of one token to each."""
     from shared.llm.endpoints import chains_of, endpoints_in  # noqa: PLC0415 -- takes a second to import
 
     try:
-        endpoints = endpoints_in(chains_of(settings))
+        chains = chains_of(settings)
     except Misconfigured as invalid:
         return [fail("model", str(invalid), "correct the file; docs/configuration.md describes it")]
-    servers: dict[tuple[str, str], set[str]] = {}
-    for each in endpoints:
-        at = ((each.base_url or _OPENAI).rstrip("/"), each.api_key.get_secret_value())
-        servers.setdefault(at, set()).add(each.model)
-    found = [await _server(http, url, key, wanted, settings) for (url, key), wanted in servers.items()]
+    endpoints = endpoints_in(chains)
+    embedding = {each.name for each in chains.get(ModelRole.EMBED, ())}
+    reports = await _reports(endpoints, settings, embedding if call else None)
+    found = [_result(report, each.base_url, settings) for each, report in zip(endpoints, reports, strict=True)]
     return found + _prices({each.model for each in endpoints if not each.price.known})
 
 
-async def _server(http: httpx.AsyncClient, url: str, key: str, wanted: set[str], settings: Settings) -> CheckResult:
-    where, at = "WAGGLE_MODELS" if settings.models else "OPENAI_BASE_URL", without_password(url)
-    try:
-        answer = await http.get(f"{url}/models", headers={"Authorization": f"Bearer {key}"})
-    except httpx.ReadTimeout:
-        slow = f"{at} is slow: it accepts connections but does not answer in time"
-        return warn("model", slow, "check whether its machine is busy, and repeat later")
-    except (httpx.HTTPError, httpx.InvalidURL) as outage:
-        reason = str(outage) or type(outage).__name__
-        return fail("model", f"nothing answers at {at}: {reason}", f"start it, or correct {where}")
-    if answer.status_code in {401, 403}:
-        keys = "WAGGLE_MODEL_KEYS or OPENAI_API_KEY" if settings.models else "OPENAI_API_KEY"
-        return fail("model", f"{at} rejects the key", f"correct {keys}")
-    if not answer.is_success:
-        do = "make sure that it is OpenAI-compatible; it may work nevertheless"
-        return warn("model", f"{at} answers {answer.status_code} to a request for its models", do)
-    names = "WAGGLE_MODELS" if settings.models else "WAGGLE_MODEL_STRONG and WAGGLE_MODEL_CHEAP"
-    return _listed(at, answer, wanted, f"correct {names}, or load it there")
+async def _reports(endpoints: "Sequence[Endpoint]", settings: Settings, paid: set[str] | None) -> Sequence[ModelHealth]:
+    """Check the endpoints. `paid`: by a call; holds the names of those that embed."""
+    from shared.llm.checking import check_by_call, check_by_list  # noqa: PLC0415 -- as above
+    from shared.llm.request import client_of  # noqa: PLC0415 -- as above
+
+    async with AsyncExitStack() as stack:
+        clients: dict[str, Any] = {
+            each.name: await stack.enter_async_context(client_of(each, settings)) for each in endpoints
+        }
+        if paid is None:
+            return await check_by_list(endpoints, lambda each: clients[each.name], WITHIN)
+        return [await check_by_call(each, clients[each.name], WITHIN, embeds=each.name in paid) for each in endpoints]
 
 
-def _listed(url: str, answer: httpx.Response, wanted: set[str], do: str) -> CheckResult:
-    try:
-        listed = {str(each["id"]) for each in answer.json()["data"]}
-    except (ValueError, KeyError, TypeError):
-        return warn("model", f"{url} lists its models in an unknown format", "make sure that it is OpenAI-compatible")
-    if missing := sorted(wanted - listed):
-        return warn("model", f"{url} does not list {', '.join(missing)}", do)
-    return ok("model", f"{url} has {', '.join(sorted(wanted))}")
+def _result(report: ModelHealth, url: str | None, settings: Settings) -> CheckResult:
+    at = without_password((url or _OPENAI).rstrip("/"))
+    found = f"{at}: {report.found} ({report.seconds * 1000:.0f} ms)"
+    do = report.action
+    for part, variables in (_OF_FILE if settings.models else _OF_VARIABLES).items():
+        do = do.replace(part, variables)
+    return CheckResult(report.verdict, "model", found, do)
 
 
 def _prices(unknown: set[str]) -> list[CheckResult]:

@@ -39,19 +39,27 @@ def demo(
     folder = root / STATE / "demo"
     sample.generate(folder, seed=seed)
     screen.say(f"Generated {folder / 'orders.csv'}: 60,000 orders with one incident (seed {seed})")
-    with background(screen, root, folder / "runbooks", keep=keep) as address, connect(address, "default") as client:
-        code = _investigate(screen, client, root, folder / "orders.csv")
+    with background(screen, root, folder / "runbooks", keep=keep) as at, connect(at.gateway, "default") as client:
+        before = set(_mails(root))
+        run_id = _submit(screen, client, folder / "orders.csv")
+        if at.console:
+            screen.say(f"Watch it in the console: {at.console}/runs/{one_line(run_id)}")
+        code = _follow(screen, client, root, run_id, before)
         screen.say(f"\nThe demo took {seconds(time.monotonic() - started)}.", style="bold")
     raise typer.Exit(code)
 
 
-def _investigate(screen: Screen, client: Gateway, root: Path, orders: Path) -> Exit:
-    """Submit the task, watch the run, and show the report, its files and the mail."""
-    before = set(_mails(root))
+def _submit(screen: Screen, client: Gateway, orders: Path) -> str:
+    """Submit the task, and return the id of its run."""
     screen.say(f"\nTask: {sample.TASK}\n")
     task = with_files(Task(objective=sample.TASK, budget=BUDGET), attach(client, [orders]))
     run_id = client.submit(task, uuid4().hex).run_id
     screen.say(f"Run {one_line(run_id)}", style="bold")
+    return run_id
+
+
+def _follow(screen: Screen, client: Gateway, root: Path, run_id: str, before: set[Path]) -> Exit:
+    """Watch the run, and show the report, its files, and the mail that was not there `before`."""
     if waiting := watcher.watch(client, run_id, screen, view_for(screen), fresh=True, until_asked=True):
         show_waiting(screen, waiting)
         return Exit.WAITING

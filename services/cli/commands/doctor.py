@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -19,28 +20,33 @@ from services.cli.terminal import Screen, one_line
 STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-def doctor(json: JsonOption = False) -> None:
+CallOption = Annotated[
+    bool, typer.Option("--call", help="Check each model by a call of 1 token, which is paid, instead of by its list.")
+]
+
+
+def doctor(call: CallOption = False, json: JsonOption = False) -> None:
     """Check settings, connections, versions, topics, groups and clocks, and suggest fixes. Changes nothing.
 
     Uses the environment that a service started here would have. Settings it lacks are taken from a running
     `waggle up`. Exits with 1 if a check fails.
     """
     screen = Screen(json=json)
-    findings = _findings({**endpoints(root_folder()), **os.environ})
+    findings = _findings({**endpoints(root_folder()), **os.environ}, call=call)
     failed = any(each.level == "fail" for each in findings)
     document = {"ok": not failed, "findings": [asdict(each) for each in findings]}
     screen.answer(document, lambda: _show(screen, findings))
     raise typer.Exit(Exit.FAILED if failed else Exit.COMPLETE)
 
 
-def _findings(environment: Mapping[str, str]) -> list[CheckResult]:
+def _findings(environment: Mapping[str, str], *, call: bool) -> list[CheckResult]:
     """Run all checks. Secrets are redacted: a finding quotes errors of clients, which may quote a password."""
     from services.cli.checks.all_checks import run_checks  # noqa: PLC0415 -- imports every client
     from shared.telemetry.redaction import remember, secrets_in, shown  # noqa: PLC0415 -- slow to import
 
     remember(secrets_in(environment))
     with _silenced_logs():
-        found = asyncio.run(run_checks(environment))
+        found = asyncio.run(run_checks(environment, call=call))
     return [replace(each, found=shown(each.found), do=shown(each.do)) for each in found]
 
 

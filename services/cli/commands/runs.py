@@ -1,16 +1,14 @@
-"""Commands that read runs: `waggle status`, `result`, `runs`; and `waggle agents` and `tools`."""
+"""Commands that read runs: `waggle status`, `result`, `runs`."""
 
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from schemas.api.runs import RunView
 from schemas.api.trace import TurnPage
 from schemas.event import State
-from schemas.plan import AgentCard, Risk
 from schemas.progress import PERSON
 from schemas.task import Result
 from services.cli.api.answers import NotFoundError
@@ -22,7 +20,7 @@ from services.cli.options import RunArgument
 from services.cli.run_filters import RunFilters
 from services.cli.session import Session, gateway_command
 from services.cli.show.question import show_waiting
-from services.cli.show.render import show_agents, show_result, show_runs, show_status, show_tools
+from services.cli.show.render import show_result, show_runs, show_status
 from services.cli.show.turns import show_turns
 
 SaveOption = Annotated[
@@ -109,27 +107,3 @@ def runs(
     session.screen.answer(page.runs, lambda: show_runs(session.screen, page.runs, filtered=bool(filters.given)))
     if page.indexing:
         session.screen.note("Runs of an earlier release are still being indexed: filters may miss some of them.")
-
-
-@gateway_command
-def agents(session: Session) -> None:
-    """List the agents with their tools and the tools' risks."""
-    found = session.client.agents()
-    session.screen.answer(found, lambda: show_agents(session.screen, found))
-
-
-@gateway_command
-def tools(session: Session) -> None:
-    """List the tools with their risk, their origin, and the agents that have them."""
-    found = tools_of(session.client.agents())
-    session.screen.answer(found, lambda: show_tools(session.screen, found))
-
-
-def tools_of(agents: Iterable[AgentCard]) -> list[dict[str, Any]]:
-    """Return each tool once, riskiest first, then by name, with its agents."""
-    found: dict[str, dict[str, Any]] = {}
-    for agent in agents:
-        for tool in agent.tools:
-            found.setdefault(tool.name, tool.model_dump(mode="json") | {"agents": []})["agents"].append(agent.name)
-    risks = list(Risk)
-    return sorted(found.values(), key=lambda each: (-risks.index(Risk(each["risk"])), each["name"]))

@@ -1,16 +1,14 @@
 """Results, runs and lists, printed for a person."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from schemas.acting import ActingCall
 from schemas.api.runs import RunSummary, RunView
-from schemas.plan import AgentCard
 from schemas.task import Artefact, Result, StepSummary
 from services.cli.show.plain_output import spent
 from services.cli.terminal import Screen, one_line
@@ -148,26 +146,6 @@ def show_runs(screen: Screen, runs: Sequence[RunSummary], *, filtered: bool) -> 
         )
     none = "No run matches." if filtered else "No runs yet. Submit one with: waggle submit 'What …?'"
     screen.say(table if runs else none)
-
-
-def show_agents(screen: Screen, agents: Sequence[AgentCard]) -> None:
-    """Print the agents with their tools and the tools' risks."""
-    for agent in agents:
-        screen.say(f"{one_line(agent.name)}: {one_line(agent.description)}", style="bold")
-        for tool in agent.tools:
-            screen.say(f"  {one_line(tool.name)} ({tool.risk.value} risk): {one_line(tool.description, 100)}")
-    if not agents:
-        screen.say("No agent has started yet. Start the swarm with: waggle up")
-
-
-def show_tools(screen: Screen, tools: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table of tools with their risks and their agents."""
-    table = plain_table("tool", "risk", "origin", "agents", "description", right=99)
-    for tool in tools:
-        agents = ", ".join(map(one_line, tool["agents"]))
-        origin = one_line(tool["source"] or "built in")
-        table.add_row(one_line(tool["name"]), tool["risk"], origin, agents, one_line(tool["description"], 60))
-    screen.say(table if tools else "No agent has started yet. Start the swarm with: waggle up")
 
 
 def models(names: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ async def count_runs(tenant: Tenant, parts: PartsDep, sweep: SweepDep) -> RunCou
 async def check_swarm(parts: PartsDep, stops: StopsDep) -> list[Check]:
     """Redis, Kafka, the archive, consumer groups, agents, stops and access, as this gateway sees them.
 
-    It calls no model: `waggle doctor` checks the endpoints, on the machine that has their settings.
+    It has no key of a model: models and MCP servers are shown as the agents report them, which check them every few
+    minutes at no cost.
     """
     return await checks_of(parts, list(stops))

@@ -7,15 +7,15 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Path
 
+from schemas.api.agents import AgentView
 from schemas.api.commands import SkipRequest
 from schemas.api.topics import TopicLag
 from schemas.message import MOST
-from schemas.plan import AgentCard
 from schemas.skip import BatchSkipped
 from services.gateway.dependencies import CallerDep, PartsDep
 from services.gateway.errors import UNANSWERED, Refused, error_responses, unavailable
 from services.gateway.publishing import deliver
-from shared.blackboard import known_agents
+from shared.blackboard import known_agents, reports_of_agents
 from shared.bus.admin import topics_with_lag, unreadable_at
 from shared.bus.groups import groups_by_topic
 
@@ -29,9 +29,13 @@ router = APIRouter(tags=["swarm"], responses=error_responses())
 
 
 @router.get("/v1/agents", summary="List the agents")
-async def list_agents(parts: PartsDep) -> list[AgentCard]:
-    """Agents that have announced themselves, with their tools; the planner chooses among them."""
-    return list((await known_agents(parts.redis)).values())
+async def list_agents(parts: PartsDep) -> list[AgentView]:
+    """Agents that have announced themselves, with their tools, and their replicas' reports of MCP servers and models.
+
+    Names, descriptions and schemas of tools with a `source` are those of a server outside Waggle: untrusted text.
+    """
+    cards, reports = await asyncio.gather(known_agents(parts.redis), reports_of_agents(parts.redis))
+    return [AgentView(**dict(card), replicas=reports.get(name, [])) for name, card in cards.items()]
 
 
 @router.get("/v1/topics", summary="List the topics")

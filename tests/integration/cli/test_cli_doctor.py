@@ -265,6 +265,13 @@ def test_a_model_endpoint_that_refuses_the_key_fails_and_a_collector_is_tried(
     only(found, "traces", traces)
 
 
+def test_a_call_checks_the_models_when_it_is_asked_for(environment):
+    ended = CliRunner().invoke(app, ["doctor", "--call", "--json"])
+    found = {each["subject"]: each for each in json.loads(ended.stdout)["findings"]}
+    assert found["model"]["level"] == "ok"
+    assert "waggle-simulated answered a call of 1 token" in found["model"]["found"]
+
+
 async def introduced(environment):
     """Let one agent with one tool be known."""
     sentinel = Sentinel(environment["WAGGLE_REDIS"])

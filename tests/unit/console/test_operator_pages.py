@@ -469,12 +469,30 @@ async def test_contents_of_records_are_read_only_when_they_are_asked_for(gateway
     )
 
 
-async def test_agents_show_risk_source_versions_stops_and_say_what_is_not_announced(gateway, visit):
+async def test_agents_show_tools_versions_stops_and_servers(gateway, visit):
     gateway.text = "plain"
-    page = said((await visit.open("/agents")).text)
-    for words in ("All work is stopped by plain", "Stopped by plain", "high risk", "mcp:plain", "data: plain"):
+    page = html.unescape(said((await visit.open("/agents")).text))
+    for words in ("All work is stopped by plain", "Stopped by plain", "high risk", "mcp:plain", "mcp:older"):
         assert words in page
-    assert "are not announced" in page
+    for words in ("irreversible: cannot be undone", "what is named by plain; for some tenants only"):
+        assert words in page
+    for words in ("the step's own folder only", "any argument may name a destination", "read: changes nothing"):
+        assert words in page
+    assert re.search(r"plain replica a1 unreachable since \S+ s ago plain \S+ s ago 1: plain, plain", page)
+    assert re.search(r"plain replica b2 connected since \S+ s ago plain \S+ s ago", page)
+    assert "new replica a1 waiting for the first connection none 0" in page
+    assert "older not reported: the agent is not running, or of an earlier version none 1: plain" in page
+
+
+async def test_arguments_of_tools_are_shown_by_name_type_and_bounds(gateway, visit):
+    gateway.text = "plain"
+    page = html.unescape(said((await visit.open("/agents")).text))
+    assert "plain plain yes matches plain; default plain plain" in page
+    assert 'choice "plain" or 1 no none' in page
+    assert 'item[].plain "plain" no none' in page
+    assert "descriptions and members of objects are left out, and 7 arguments" in page
+    assert "It takes no arguments." in page
+    assert "Its arguments are not announced: the agent is of an earlier version." in page
 
 
 async def test_the_overview_links_every_figure_to_its_list(visit):
