@@ -1,4 +1,4 @@
-"""What a replica of an agent reports of its dependencies: the MCP servers and the models that it uses."""
+"""Report of a replica of an agent on its dependencies: the MCP servers and the models that it uses."""
 
 from typing import Annotated, Literal, TypeAlias
 

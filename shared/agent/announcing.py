@@ -54,7 +54,7 @@ class Announcements:
 
     @property
     def health(self) -> AgentHealth:
-        """What this replica reports now."""
+        """Report of this replica as of now."""
         servers, models = self._servers.health, self._models
         return AgentHealth(agent=self._agent.name, replica=self._replica, servers=servers, models=models)
 
@@ -99,7 +99,7 @@ class Announcements:
             well = all(each.verdict == "ok" for each in self._models)
             for each in self._models:
                 if each.verdict != "ok":
-                    log.warning("model_check_failed", endpoint=each.endpoint, model=each.model, found=each.found)
+                    log.warning("model_check_failed", dependency=each.endpoint, model=each.model, reason=each.found)
             await asyncio.sleep((CHECK_EVERY if well else RECHECK_EVERY) * random.uniform(0.9, 1.1))  # noqa: S311
 
     async def _announce(self) -> None:

@@ -80,7 +80,7 @@ def _correct(near: list[str]) -> str:
 
 
 async def check_by_call(endpoint: Endpoint, client: Any, within: float, *, embeds: bool) -> ModelHealth:
-    """Make one call of one token, which is paid and in nobody's budget."""
+    """Make one call of one token, which is paid and in no budget."""
     from shared.llm.request import complete, vectorize  # noqa: PLC0415 -- slow to import
 
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Why a server was lost, in our words: its own may hold secrets and data, and stay in the agent's log."""
+"""Reasons for the loss of a server, in our words: its own may hold secrets and data, and stay in the agent's log."""
 
 import httpx2
 from mcp.shared.exceptions import MCPError

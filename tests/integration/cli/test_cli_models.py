@@ -20,7 +20,7 @@ REPLY = {"choices": [{"message": {"role": "assistant", "content": "a"}, "finish_
 
 
 class Endpoint:
-    """An endpoint that answers as told, and keeps what it was asked."""
+    """An endpoint with set answers, which keeps the requests."""
 
     def __init__(self):
         self.lists: tuple[int, object] = (200, LISTED)

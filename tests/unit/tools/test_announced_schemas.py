@@ -69,7 +69,7 @@ def test_then_the_members_of_objects_and_then_the_last_arguments():
     ],
     ids=["long names", "no number", "half a character", "long choices"],
 )
-def test_whatever_a_server_names_its_card_is_bounded_and_can_be_written(properties):
+def test_a_card_is_bounded_and_can_be_written_for_hostile_schemas(properties):
     class Given(BaseModel):
         @classmethod
         def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
