@@ -26,7 +26,7 @@ from schemas.plan import ArgumentSchema, Effect, Risk, ToolCard, ToolScope
 from schemas.stop import WorkStopped
 from schemas.task import Attachment
 from schemas.versions import Versions
-from tests.support.console import HOSTILE, NOW, RUN, Gateway, result, view
+from tests.support.console import HOSTILE, NOW, RUN, VERDICTS, Gateway, result, view
 from tests.support.console_letters import NAME, handled, summary_fields
 
 LETTER = f"/dead-letters/{NAME}"

@@ -78,7 +78,7 @@ ONLY_WHERE_USED = {"google.protobuf", "opentelemetry.exporter", "requests"}
     ("program", "most", "also"),
     [
         ("import services.research.__main__, shared.agent.serve", 1_340, {"fastapi"}),
-        ("import services.gateway.__main__", 1_350, set()),
+        ("import services.gateway.__main__", 1_360, set()),
         ("import services.orchestrator.__main__", 1_215, {"fastapi"}),
         ("import services.timekeeper.__main__", 1_190, {"fastapi"}),
     ],
