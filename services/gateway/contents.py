@@ -23,19 +23,9 @@ from shared.blackboard import LiveEvent
 
 _STATE = frozenset(
     {
-        *(
-            "run_id",
-            "task_id",
-            "tenant",
-            "state",
-            "settling",
-            "objective",
-            "started",
-            "deadline",
-            "finished",
-            "version",
-        ),
-        *("usage", "budget", "models", "error", "parked", "absent"),
+        *("run_id", "task_id", "tenant", "version", "objective"),
+        *("state", "settling", "started", "deadline", "finished", "error"),
+        *("usage", "budget", "models", "parked", "absent"),
     }
 )
 _QUESTIONS = frozenset({"waiting_for", "questions"})

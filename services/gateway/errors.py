@@ -1,7 +1,9 @@
 """Error answers. All have one shape: `{"error": {code, message, retryable, suggested_action}}`."""
 
+import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +23,16 @@ _RETRY_AFTER = {"Retry-After": "1"}
 
 UNANSWERED: tuple[type[Exception], ...] = (TimeoutError, *bus.OUTAGES)
 """Errors if Kafka did not answer, or not in time."""
+
+
+@asynccontextmanager
+async def kafka_within(seconds: float) -> AsyncIterator[None]:
+    """Bound a question to Kafka. Raises Refused 503 if it is not answered in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except UNANSWERED as outage:
+        raise unavailable("kafka_unavailable", "Kafka is unavailable") from outage
 
 
 class Refused(HTTPException):

@@ -25,7 +25,7 @@ from shared.runs.deadlines import wait_for
 from shared.runs.ending import fail
 from shared.runs.open_question import TIMEKEEPER, OpenQuestion
 from shared.runs.outcomes import plan_problems
-from shared.runs.run import handoff_name
+from shared.runs.run import work_name
 from shared.runs.timers import due_times
 from shared.runs.tokens import WAIT, check_timer
 from shared.runs.votes import (
@@ -77,7 +77,7 @@ def _edit(builder: DecisionBuilder, message: approval.HumanDecided, before: Prop
     """Change the proposed call: earlier approvals were of another call and no longer count."""
     run, arguments = builder.run, json.loads(message.arguments or "{}")
     step_id = run.questions[message.request_id].asked.step_id
-    work_id = handoff_name(run, step_id or "", run.steps[step_id or ""], 1).rpartition(".")[0]
+    work_id = work_name(run, step_id or "", run.steps[step_id or ""])
     named = tool_named(before.source, before.tool)
     changed: dict[str, Any] = {
         "arguments": json.dumps(arguments, ensure_ascii=False),

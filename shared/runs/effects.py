@@ -7,7 +7,7 @@ from typing import Any
 from schemas.acting import BY_PERSON, ActingCall
 from schemas.question_events import HelpRequested
 from shared.authorization import sameness_of, tool_named
-from shared.runs.run import Run, handoff_name
+from shared.runs.run import Run, work_name
 
 MOST_RECORDS = 300
 """Acting calls a run remembers; older ones are only counted."""
@@ -37,7 +37,7 @@ def refused_call(run: Run, asked: HelpRequested, by: str, reason: str) -> list[A
     record, proposal = run.steps.get(asked.step_id or ""), asked.proposal
     if record is None or proposal is None:
         return []
-    work_id = handoff_name(run, record.step.id, record, 1).rpartition(".")[0]
+    work_id = work_name(run, record.step.id, record)
     return [
         ActingCall(
             work_id=work_id,

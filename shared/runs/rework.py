@@ -5,7 +5,7 @@ from typing import Any
 from schemas import event as e
 from shared.runs.digests import output_digest
 from shared.runs.permissions import permissions
-from shared.runs.run import PlannerTask, Run, StepRecord, handoff_name, in_flight
+from shared.runs.run import PlannerTask, Run, StepRecord, in_flight, work_name
 
 
 def next_round(request: PlannerTask, *, refusals: int = 0) -> PlannerTask:
@@ -84,5 +84,5 @@ def _approve_step(run: Run, record: StepRecord, event: e.EffectsApproved) -> Ste
     assert record.output is not None, "only the output of a step is approved"
     effects = record.output.effects
     again = restart_round(record, effects=effects, output=None, shown=record.output)
-    work_id = handoff_name(run, record.step.id, again, 1).rpartition(".")[0]
+    work_id = work_name(run, record.step.id, again)
     return again.model_copy(update={"settled": permissions(run, work_id, effects, event.deadline)})

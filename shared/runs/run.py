@@ -213,9 +213,14 @@ def awaited_handoffs(run: Run) -> list[str]:
     return [] if run.state in ENDS else in_flight(run)
 
 
+def work_name(run: Run, what: str, work: HandoffState) -> str:
+    """Return `<run>/<what>/<replans>.<round>`: the id that all handoffs of one round share."""
+    return f"{run.id}/{what}/{run.replans}.{work.round}"
+
+
 def handoff_name(run: Run, what: str, work: HandoffState, number: int) -> str:
     """Return `<run>/<what>/<replans>.<round>.<number>`: deterministic, in any order of messages."""
-    return f"{run.id}/{what}/{run.replans}.{work.round}.{number}"
+    return f"{work_name(run, what, work)}.{number}"
 
 
 def last_answer_id(run: Run, record: StepRecord) -> str:

@@ -13,7 +13,7 @@ from schemas.api.topics import TopicLag
 from schemas.message import MOST
 from schemas.skip import BatchSkipped
 from services.gateway.dependencies import CallerDep, PartsDep
-from services.gateway.errors import UNANSWERED, Refused, error_responses, unavailable
+from services.gateway.errors import Refused, error_responses, kafka_within
 from services.gateway.publishing import deliver
 from shared.blackboard import known_agents, reports_of_agents
 from shared.bus.admin import topics_with_lag, unreadable_at
@@ -43,11 +43,8 @@ async def list_topics(parts: PartsDep) -> list[TopicLag]:
     """Size of each topic; for each consumer group its state, members and lag."""
     prefix = parts.settings.topic_prefix
     groups = groups_by_topic(prefix, await known_agents(parts.redis))
-    try:
-        async with asyncio.timeout(TIMEOUT):
-            return await topics_with_lag(parts.settings, groups)
-    except UNANSWERED as outage:
-        raise unavailable("kafka_unavailable", "Kafka is unavailable") from outage
+    async with kafka_within(TIMEOUT):
+        return await topics_with_lag(parts.settings, groups)
 
 
 @router.post(
@@ -63,11 +60,8 @@ async def skip_batch(
 
     409 if the batch is readable. Kafka keeps its bytes as long as the topic's retention allows.
     """
-    try:
-        async with asyncio.timeout(TIMEOUT):
-            found = await unreadable_at(parts.settings, topic, partition, order.offset)
-    except UNANSWERED as outage:
-        raise unavailable("kafka_unavailable", "Kafka is unavailable") from outage
+    async with kafka_within(TIMEOUT):
+        found = await unreadable_at(parts.settings, topic, partition, order.offset)
     if found is None:
         message = f"{topic}/{partition} has no unreadable batch at offset {order.offset}"
         raise Refused(409, "readable", message, action="GET /ready of the held service: it names the offset")

@@ -1,6 +1,5 @@
 """Routes about one topic: its partitions, and a look at its records."""
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -10,7 +9,7 @@ from schemas.envelope import InvalidEnvelope, from_headers
 from services.gateway.audit import record_access
 from services.gateway.dead_letters import masked
 from services.gateway.dependencies import DEFAULT_TENANT, CallerDep, PartsDep
-from services.gateway.errors import UNANSWERED, Refused, error_responses, unavailable
+from services.gateway.errors import Refused, error_responses, kafka_within
 from shared.access.principals import Role
 from shared.blackboard import known_agents
 from shared.bus import header_map
@@ -37,11 +36,8 @@ async def show_topic(topic: GivenTopic, parts: PartsDep) -> TopicDetail:
     prefix = parts.settings.topic_prefix
     groups = groups_by_topic(prefix, await known_agents(parts.redis)).get(prefix + topic, ())
     counted = [] if commits_nothing(parts.settings, topic) else groups
-    try:
-        async with asyncio.timeout(TIMEOUT):
-            partitions = await partitions_with_lag(parts.settings, topic, counted)
-    except UNANSWERED as outage:
-        raise unavailable("kafka_unavailable", "Kafka is unavailable") from outage
+    async with kafka_within(TIMEOUT):
+        partitions = await partitions_with_lag(parts.settings, topic, counted)
     if partitions is None:
         raise _unknown(f"there is no topic {topic}")
     return TopicDetail(topic=topic, groups=list(groups), partitions=partitions)
@@ -65,10 +61,8 @@ async def peek_records(
     """
     contents = contents and caller.may(Role.CONTENTS)
     try:
-        async with asyncio.timeout(TIMEOUT):
+        async with kafka_within(TIMEOUT):
             found = await newest_records(parts.settings, topic, partition, before, limit)
-    except UNANSWERED as outage:
-        raise unavailable("kafka_unavailable", "Kafka is unavailable") from outage
     except Unreadable as held:
         action = f"look at the records before it, with `before`; POST /v1/topics/{topic}/partitions/{partition}/skip"
         raise Refused(409, "unreadable_batch", str(held), action=action) from held

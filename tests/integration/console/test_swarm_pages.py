@@ -119,6 +119,6 @@ async def test_the_overview_counts_all_runs_by_state(visit, sentinel):
     await waits(store, "run-c", "Send the mail?")
     page = said((await visit.open("/")).text)
     assert "1 running 1 waiting for a person" in page
-    assert "All 3 runs" in page
+    assert "3 runs of tenant default in all" in page
     assert "spent today" in page
     assert "messages behind" in page
