@@ -29,7 +29,9 @@ _BUSY = "check whether its machine is busy, and repeat later"
 _OUTAGES = (httpx.HTTPError, httpx.InvalidURL)
 
 
-async def check_endpoints(settings: Settings, environment: Mapping[str, str], *, call: bool) -> list[CheckResult]:
+async def check_endpoints(
+    settings: Settings, environment: Mapping[str, str], *, call: bool = False
+) -> list[CheckResult]:
     """Check the endpoints that are configured. `call`: the models by a paid call of one token each."""
     async with httpx.AsyncClient(timeout=_WITHIN) as http:
         collector = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
