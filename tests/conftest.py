@@ -174,9 +174,18 @@ def _is_led(topic) -> bool:
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Run the files with tests of the whole swarm last: its idle services would take CPU from all tests that follow."""
-    whole = {item.path for item in items if "swarm" in item.fixturenames}
-    items.sort(key=lambda item: item.path in whole or item.path.is_relative_to(ROOT / "tests" / "e2e"))
+    """Run the files that start a swarm last, and of those the ones that share the session's at the very end.
+
+    Its idle services, which run to the end of the session, take CPU from all tests that follow.
+    """
+    sharing = {item.path for item in items if _shares_the_swarm(item)}
+    items.sort(key=lambda item: 2 * (item.path in sharing) or item.path.is_relative_to(ROOT / "tests" / "e2e"))
+
+
+def _shares_the_swarm(item) -> bool:
+    """Return True for a test of the session's swarm, rather than of a swarm of its module."""
+    found = item._fixtureinfo.name2fixturedefs.get("swarm", ()) if isinstance(item, pytest.Function) else ()
+    return bool(found) and found[-1].scope == "session"
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,7 @@ from schemas.skip import BatchSkipped
 from schemas.step import Output
 from schemas.stop import WorkStopped
 from schemas.task import Attachment, Result, StepSummary, Task
+from tests.support.prompt_server import PromptServer
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RUN = "run-1"
@@ -146,8 +147,8 @@ class FakeGateway:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self):
-        config = uvicorn.Config(app_of(self.script), port=self.port, log_config=None, timeout_graceful_shutdown=1)
-        self._server = uvicorn.Server(config)
+        config = uvicorn.Config(app_of(self.script), port=self.port, log_config=None)
+        self._server = PromptServer(config)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
         while not self._server.started:

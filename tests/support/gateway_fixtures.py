@@ -19,6 +19,7 @@ from shared.blackboard import RunStore, Write
 from shared.runs import Intake, Run, decide
 from shared.service import connect
 from shared.service.http_server import BoundedHeads
+from tests.support.prompt_server import PromptServer
 
 AGENTS = {"data": AgentCard(name="data", description="tables")}
 
@@ -35,8 +36,7 @@ async def serving(settings, **own):
 async def served(app, port: int = 0):
     """A client of an ASGI application, served over real HTTP on a loopback port."""
     config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on", http=BoundedHeads)
-    config.timeout_graceful_shutdown = 1
-    server = uvicorn.Server(config)
+    server = PromptServer(config)
     running = asyncio.create_task(server.serve())
     async with asyncio.timeout(20):
         while not server.started:

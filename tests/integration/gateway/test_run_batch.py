@@ -105,14 +105,18 @@ async def test_an_order_is_refused_if_more_runs_match_than_were_previewed(gatewa
     assert len(await lines(gateway, order(expected=5))) == 3
 
 
-async def test_a_run_that_changed_since_it_was_selected_is_skipped_with_the_reason(gateway, store, redis):
+async def test_a_run_that_changed_since_it_was_selected_is_skipped_with_the_reason(gateway, store, redis, monkeypatch):
     await fleet(store)
     tag = await redis.zrange(keys.runs_tagged("default", "s:EXECUTING"), 0, -1)
     assert {"run-0", "run-2"} <= {*tag}
-    slow = asyncio.create_task(lines(gateway, order(expected=2, rate=1)))
-    await asyncio.sleep(0.3)
-    await cancel(store, "default", "run-2")
-    _, first, second = await slow
+    publish = publishing._publish
+
+    async def while_another_ends(*args, **more):
+        await cancel(store, "default", "run-2")
+        return await publish(*args, **more)
+
+    monkeypatch.setattr(publishing, "_publish", while_another_ends)
+    _, first, second = await lines(gateway, order(expected=2))
     assert (first["outcome"], second["outcome"], second["error"]["code"]) == ("accepted", "skipped", "ended")
 
 
