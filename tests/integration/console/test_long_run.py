@@ -13,7 +13,7 @@ from tests.support.stages import long_work
 TURNS = 20_000
 REQUESTS = 20
 WITHIN = 1.0
-"""Seconds to the first content, but for those in which other work had the CPU. Rounds are repeated twice at most."""
+"""Seconds to the first content, except those in which other work had the CPU. Rounds are repeated twice at most."""
 
 
 @pytest.fixture
