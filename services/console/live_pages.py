@@ -30,12 +30,12 @@ RETRY = 1.0
 """Seconds until a stream of the gateway that has broken is opened again."""
 
 POLL = 3.0
-"""Seconds between two looks at the overview."""
+"""Seconds between two looks at the overview, and at the inbox."""
 
 _ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 """Time of pages that are only compared: how long ago something was is no change."""
 
-_FINAL = frozenset({403, 404, 409})
+FINAL = frozenset({403, 404, 409})
 """Answers that asking again does not change."""
 
 _START = 64
@@ -55,7 +55,7 @@ async def follow_run(gateway: Gateway, run_id: str, publish: Publish) -> None:
         except KeyRefused:
             return
         except GatewayFailure as failure:
-            if failure.status in _FINAL:
+            if failure.status in FINAL:
                 return
         await asyncio.sleep(RETRY)
 
@@ -104,7 +104,7 @@ async def _show(gateway: Gateway, run_id: str, publish: Publish) -> tuple[bool, 
     values = shown_parts(run, trace) | {"said": _said(run)}
     held_up = [each.agent for each in run.absent] + [each.handoff_id for each in run.parked]
     id = ".".join([str(run.version), position, *held_up])
-    publish(Update(id, _rendered("run/live.html", gateway, values)))
+    publish(Update(id, rendered("run/live.html", gateway, values)))
     return run.state in ENDS and not run.settling, position
 
 
@@ -123,20 +123,21 @@ async def follow_overview(gateway: Gateway, publish: Publish) -> None:
         except KeyRefused:
             return
         except GatewayFailure as failure:
-            if failure.status in _FINAL:
+            if failure.status in FINAL:
                 return
         else:
-            html = _rendered("overview/live.html", gateway, values)
-            id = _digest(_rendered("overview/live.html", gateway, values, at=_ALWAYS))
+            html = rendered("overview/live.html", gateway, values)
+            id = digest_of(rendered("overview/live.html", gateway, values, at=_ALWAYS))
             publish(Update(id, html))
         await asyncio.sleep(POLL)
 
 
-def _rendered(template: str, gateway: Gateway, values: dict[str, Any], at: datetime | None = None) -> str:
-    """Return fragments of a page; they have no forms, so that no visitor's token is in them."""
+def rendered(template: str, gateway: Gateway, values: dict[str, Any], at: datetime | None = None) -> str:
+    """Return fragments of a page; they have no visitor's token in them."""
     about = {"tenant": gateway.tenant, "now": at or datetime.now(UTC)}
     return environment().get_template(template).render(about | values)
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """Return the id of a text."""
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]

@@ -1,5 +1,6 @@
 """Open questions in the order in which people should see them, and the record of a question that was answered."""
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -75,6 +76,11 @@ class Question:
         """Identify the question together with the call that was shown."""
         digest = self.asked.proposal.digest if self.asked.proposal else ""
         return f"{self.run_id} {self.asked.request_id} {digest}"
+
+    @property
+    def key(self) -> str:
+        """Name of the question, about the call that was shown, on a page."""
+        return hashlib.sha256(self.mark.encode()).hexdigest()[:16]
 
     @classmethod
     def all_of(cls, run: RunView) -> "list[Question]":

@@ -1,19 +1,20 @@
-"""Streams of fragments for pages that are open: a run, and the overview."""
+"""Streams of fragments for pages that are open: a run, the inbox, and the overview."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, TypeAlias
 
 import structlog
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from services.console.gateway import GatewayFailure, KeyRefused
 from services.console.live import Feeds, Full, Reader, Update
+from services.console.live_inbox import BrowserCards, follow_inbox
 from services.console.live_pages import follow_overview, follow_run
 from services.console.routes.run import RunId
 from services.console.visitor import Visitor, VisitorDep
@@ -33,6 +34,8 @@ SEND_WITHIN = 10.0
 _OVER = b"event: over\ndata: over\n\n"
 """Event after which the page does not reconnect."""
 
+Keys: TypeAlias = Annotated[str, Query(max_length=2_000, pattern=r"^([0-9a-f]{16}(\.[0-9a-f]{16})*)?$")]
+Offset: TypeAlias = Annotated[int, Query(ge=0, le=1_000_000)]
 LastId: TypeAlias = Annotated[str, Header(alias="Last-Event-ID")]
 
 
@@ -47,10 +50,22 @@ async def stream_run(request: Request, visitor: VisitorDep, run_id: RunId, last_
 
 @router.get("/overview/live")
 async def stream_overview(request: Request, visitor: VisitorDep, last_event_id: LastId = "") -> Response:
-    """The parts of the overview and of the inbox that change."""
+    """The parts of the overview that change."""
     if await _is_refused(visitor.gateway.know_me()):
         return Response(status_code=204)
     return _stream(request, visitor, ("overview",), partial(follow_overview, visitor.gateway), last_event_id)
+
+
+@router.get("/inbox/live")
+async def stream_inbox(
+    request: Request, visitor: VisitorDep, shown: Keys = "", offset: Offset = 0, last_event_id: LastId = ""
+) -> Response:
+    """A page of the inbox whenever it changes. `shown`: keys of the questions that the browser has."""
+    if await _is_refused(visitor.gateway.approvals(1)):
+        return Response(status_code=204)
+    own = BrowserCards(visitor.gateway, shown.split(".") if shown else (), visitor.form_token)
+    read = partial(follow_inbox, visitor.gateway, offset)
+    return _stream(request, visitor, ("inbox", offset), read, last_event_id, own.fitted)
 
 
 async def _is_refused(question: Awaitable[object]) -> bool:
@@ -64,13 +79,27 @@ async def _is_refused(question: Awaitable[object]) -> bool:
     return False
 
 
-def _stream(request: Request, visitor: Visitor, subject: tuple[Hashable, ...], read: Reader, last: str) -> Response:
+def _same(update: Update) -> str:
+    return update.html
+
+
+def _stream(
+    request: Request,
+    visitor: Visitor,
+    subject: tuple[Hashable, ...],
+    read: Reader,
+    last: str,
+    fitted: Callable[[Update], str] = _same,
+) -> Response:
+    """Return the stream of a subject. `fitted` makes of an update what this browser gets."""
     feeds: Feeds = request.app.state.feeds
     key = (visitor.key, visitor.tenant, *subject)
-    return Stream(_messages(feeds, key, read, visitor, last))
+    return Stream(_messages(feeds, key, read, visitor, last, fitted))
 
 
-async def _messages(feeds: Feeds, key: Hashable, read: Reader, visitor: Visitor, last: str) -> AsyncGenerator[bytes]:
+async def _messages(
+    feeds: Feeds, key: Hashable, read: Reader, visitor: Visitor, last: str, fitted: Callable[[Update], str]
+) -> AsyncGenerator[bytes]:
     """Yield updates until there is nothing more to come, or the visitor has logged out."""
     try:
         async with feeds.joined(key, read) as listener:
@@ -85,7 +114,7 @@ async def _messages(feeds: Feeds, key: Hashable, read: Reader, visitor: Visitor,
                         return
                 if update is not None and update.id != last:
                     last, spoke = update.id, now
-                    yield _encoded(update)
+                    yield _encoded(update.id, fitted(update))
                 elif now - spoke >= ALIVE:
                     spoke = now
                     yield b": nothing new\n\n"
@@ -97,11 +126,11 @@ async def _messages(feeds: Feeds, key: Hashable, read: Reader, visitor: Visitor,
         return
 
 
-def _encoded(update: Update) -> bytes:
-    """Return the update as a server-sent event."""
-    lines = update.html.replace("\r", " ").split("\n")
-    data = "".join(f"data: {line}\n" for line in lines if line.strip())
-    return f"id: {update.id}\n{data}\n".encode(errors="replace")
+def _encoded(id: str, html: str) -> bytes:
+    """Return an update as a server-sent event."""
+    lines = html.replace("\r", " ").split("\n")
+    data = "".join(f"data: {line}\n" for line in lines)
+    return f"id: {id}\n{data}\n".encode(errors="replace")
 
 
 class Stream(Response):

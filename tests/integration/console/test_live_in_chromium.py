@@ -9,14 +9,16 @@ from datetime import UTC, datetime
 
 import pytest
 
+from schemas.approval import HumanDecided
 from schemas.event import Progressed
+from schemas.plan import Risk
 from services.console import live_pages
 from services.console.service import application
 from services.console.settings import ConsoleSettings
 from shared.blackboard import RunStore, announce, append_live_event, keys
 from shared.blackboard.agents import SILENT_AFTER
 from tests.support.console import ELSEWHERE, HOSTILE, Keys, Visit, console_for, waits
-from tests.support.gateway_fixtures import AGENTS, begin, cancel, served, serving
+from tests.support.gateway_fixtures import AGENTS, apply, begin, cancel, records_of, served, serving
 from tests.support.stages import long_work
 
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
@@ -139,6 +141,92 @@ async def test_the_overview_shows_a_new_question_without_a_reload(page, console,
     await waits(store, RUN, "Send the mail?")
     await page.get_by_role("link", name="Send the mail?").wait_for()
     assert page.loads == [1]
+    assert page.complaints == []
+
+
+def card_of(page, question: str):
+    return page.locator("#questions > li:visible").filter(has=page.get_by_role("link", name=question))
+
+
+def message_in(card):
+    return card.get_by_label("Message")
+
+
+async def answered(store, run) -> None:
+    """The answer of another person, which the run has taken."""
+    [(request_id, question)] = run.questions.items()
+    about = {"run_id": run.id, "tenant": run.tenant, "by": "bob", "request_id": request_id}
+    await apply(
+        store, run.id, HumanDecided(**about, decision="reject", answer="no", digest=question.asked.proposal.digest)
+    )
+
+
+@pytest.fixture
+async def inbox(page, console, store):
+    """Three questions on an open page, and their runs."""
+    runs = [await waits(store, f"run-{n}", f"Question {n}?", Risk.MEDIUM) for n in range(3)]
+    answer = await page.goto(f"{console.base_url}/inbox")
+    assert answer.status == 200
+    await connected(page)
+    return runs
+
+
+async def test_the_inbox_changes_without_a_reload_and_keeps_text_focus_and_choice(page, store, inbox):
+    await card_of(page, "Question 2?").get_by_label("Choose for several").check()
+    await page.locator("#batch-message").fill("for all of them")
+    await message_in(card_of(page, "Question 1?")).press_sequentially("half a sen")
+    await waits(store, "run-new", "A riskier one?", Risk.CRITICAL)
+    await card_of(page, "A riskier one?").wait_for()
+    await answered(store, inbox[0])
+    await card_of(page, "Question 0?").wait_for(state="detached")
+    await page.keyboard.type("tence")
+    assert await message_in(card_of(page, "Question 1?")).input_value() == "half a sentence"
+    assert await card_of(page, "Question 2?").get_by_label("Choose for several").is_checked()
+    assert await page.locator("#batch-message").input_value() == "for all of them"
+    shown = await page.locator("#questions > li:visible h2 a").all_inner_texts()
+    assert shown == ["A riskier one?", "Question 1?", "Question 2?"]
+    await page.get_by_text("3 open, riskiest first").wait_for()
+    await page.locator("#said").filter(has_text="3 open questions.").wait_for(state="attached")
+    assert (page.loads, page.complaints) == ([1], [])
+
+
+async def test_a_card_at_which_a_visitor_is_at_work_stays_when_its_question_is_answered(page, store, inbox):
+    await message_in(card_of(page, "Question 1?")).press_sequentially("my careful rea")
+    for run in inbox:
+        await answered(store, run)
+    await page.locator("#questions p:visible").filter(has_text="has left this page").wait_for()
+    await page.keyboard.type("sons")
+    assert await message_in(card_of(page, "Question 1?")).input_value() == "my careful reasons"
+    assert await page.locator("#questions > li:visible").count() == 1
+    await page.get_by_text("Nothing waits for a decision").wait_for()
+    assert (page.loads, page.complaints) == ([1], [])
+
+
+async def test_a_question_that_arrived_live_is_answered_from_its_card(page, store, settings, inbox):
+    await waits(store, "run-new", "A riskier one?", Risk.CRITICAL)
+    card = card_of(page, "A riskier one?")
+    await card.get_by_label("Your name").fill("ann")
+    await card.get_by_role("button", name="Approve").click()
+    await page.wait_for_url("**/inbox?notice=approve")
+    [record] = await records_of(settings, "decisions", 1)
+    assert b"run-new" in record.value
+
+
+async def test_a_run_that_is_cancelled_takes_its_questions_out_of_an_open_inbox(page, store, inbox):
+    await cancel(store, "default", "run-1")
+    await card_of(page, "Question 1?").wait_for(state="detached")
+    assert await page.locator("#questions > li:visible").count() == 2
+    assert (page.loads, page.complaints) == ([1], [])
+
+
+async def test_hostile_text_of_a_question_that_arrives_live_is_text(page, console, store, inbox):
+    taken = "<hx-partial hx-target='body'><h1>taken</h1></hx-partial></ol></form>"
+    await waits(store, "run-hostile", taken + HOSTILE, Risk.CRITICAL, objective=taken + HOSTILE)
+    await page.locator("#questions").get_by_text("taken").first.wait_for()
+    assert await page.locator("main :is(script, img, iframe, style, object, embed, [onfocus], [style])").count() == 0
+    assert await page.locator("h1").count() == 1
+    assert await page.locator("#questions > li:visible").count() == 4
+    assert [url for url in page.asked if ELSEWHERE in url or not url.startswith(str(console.base_url))] == []
     assert page.complaints == []
 
 
