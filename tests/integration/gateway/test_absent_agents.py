@@ -2,24 +2,11 @@
 
 import time
 
-import pytest
-
 from schemas.approval import PauseRun
 from schemas.plan import AgentCard
-from shared.blackboard import RunStore, announce, keys
+from shared.blackboard import announce, keys
 from shared.blackboard.agents import SILENT_AFTER
-from tests.support.gateway_fixtures import AGENTS, apply, begin, cancel, serving
-
-
-@pytest.fixture
-async def gateway(settings, topics, redis):
-    async with serving(settings) as client:
-        yield client
-
-
-@pytest.fixture
-def store(sentinel) -> RunStore:
-    return RunStore(sentinel, ttl=60)
+from tests.support.gateway_fixtures import AGENTS, apply, begin, cancel
 
 
 async def absent(gateway, run_id: str = "run-1") -> list[dict]:

@@ -17,12 +17,6 @@ TASK = {"objective": "count the orders"}
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
-@pytest.fixture
-async def gateway(settings, topics, redis):
-    async with serving(settings) as client:
-        yield client
-
-
 async def test_a_submitted_task_is_in_kafka_when_the_answer_comes_and_can_be_read_at_once(gateway, settings):
     answer = await gateway.post("/v1/tasks", json=TASK, params={"tenant": "shop"})
     assert answer.status_code == 202

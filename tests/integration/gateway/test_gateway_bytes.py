@@ -15,13 +15,7 @@ import pytest
 from services.gateway import body_limit, uploads
 from shared.archive import BlobStore
 from shared.service import http_server
-from tests.support.gateway_fixtures import error_of, serving
-
-
-@pytest.fixture
-async def gateway(settings, topics, redis):
-    async with serving(settings) as client:
-        yield client
+from tests.support.gateway_fixtures import error_of
 
 
 def resident() -> int:

@@ -15,12 +15,6 @@ RUN = "run-a"
 
 
 @pytest.fixture
-async def gateway(settings, topics, redis):
-    async with serving(settings) as client:
-        yield client
-
-
-@pytest.fixture
 def store(sentinel) -> RunStore:
     return RunStore(sentinel, ttl=3_600)
 

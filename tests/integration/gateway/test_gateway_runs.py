@@ -14,22 +14,11 @@ from schemas.approval import CancelRun, HumanDecided, PauseRun
 from schemas.error import ErrorInfo
 from schemas.step import HandoffFailed, HelpAsked
 from schemas.task import Result
-from shared.blackboard import Journal, RunStore, announce, keys
-from tests.support.gateway_fixtures import AGENTS, apply, begin, cancel, error_of, records_of, sent_events, serving
+from shared.blackboard import Journal, announce, keys
+from tests.support.gateway_fixtures import AGENTS, apply, begin, cancel, error_of, records_of, sent_events
 from tests.support.questions import first_asked
 
 TASK = {"objective": "count the orders"}
-
-
-@pytest.fixture
-async def gateway(settings, topics, redis):
-    async with serving(settings) as client:
-        yield client
-
-
-@pytest.fixture
-def store(sentinel) -> RunStore:
-    return RunStore(sentinel, ttl=60)
 
 
 async def test_runs_are_listed_newest_first_page_by_page_and_by_state(gateway, store, redis):

@@ -5,7 +5,6 @@ import json
 from datetime import UTC, datetime
 from unittest.mock import AsyncMock
 
-import pytest
 from typer.testing import CliRunner
 
 from schemas.budget import Usage
@@ -13,21 +12,10 @@ from schemas.error import ErrorInfo
 from schemas.event import Progressed
 from schemas.step import HandoffFailed, HelpAsked, Output, ResultReviewed, StepCompleted, answer_id
 from services.cli.app import app
-from shared.blackboard import Journal, RunStore, append_live_event
-from tests.support.gateway_fixtures import apply, begin, cancel, error_of, serving
+from shared.blackboard import Journal, append_live_event
+from tests.support.gateway_fixtures import apply, begin, cancel, error_of
 
 AWAY = ErrorInfo(code="model_unavailable", message="the model is away", retryable=True)
-
-
-@pytest.fixture
-async def gateway(settings, topics, redis):
-    async with serving(settings) as client:
-        yield client
-
-
-@pytest.fixture
-def store(sentinel) -> RunStore:
-    return RunStore(sentinel, ttl=60)
 
 
 async def working(sentinel, run, *doing: str | int) -> None:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from services.cli.app import app
 from shared.blackboard import Journal, RunStore
-from tests.support.gateway_fixtures import begin, error_of, serving
+from tests.support.gateway_fixtures import begin, error_of
 
 SYSTEM = {"role": "system", "content": "You are the data agent."}
 BRIEF = {"role": "user", "content": '{"objective": "count"}'}
@@ -19,12 +19,6 @@ FOUND = {"role": "tool", "tool_call_id": "c1", "content": "[[1]] \x1b[31mred"}
 TOOLS = [{"type": "function", "function": {"name": "query", "description": "Ask.", "parameters": {}}}]
 USAGE = {"prompt_tokens": 40, "completion_tokens": 2, "cost_usd": 0.5, "model_calls": 1, "estimated": 1}
 REPLY = {"content": "one", "tool_requests": [], "finish_reason": "stop", "model": "m-2", "seconds": 1, "usage": USAGE}
-
-
-@pytest.fixture
-async def gateway(settings, topics, redis):
-    async with serving(settings) as client:
-        yield client
 
 
 @pytest.fixture

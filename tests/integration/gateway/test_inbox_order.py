@@ -6,23 +6,12 @@ import pytest
 
 from schemas.approval import HumanDecided
 from schemas.plan import Risk
-from shared.blackboard import Restorer, RunRecord, RunStore, keys
+from shared.blackboard import Restorer, RunRecord, keys
 from tests.support.console import waits
-from tests.support.gateway_fixtures import apply, serving
+from tests.support.gateway_fixtures import apply
 
 RISKS = [Risk.LOW, None, Risk.CRITICAL, Risk.HIGH, Risk.MEDIUM, Risk.HIGH, None, Risk.CRITICAL]
 IN_ORDER = ["run-2", "run-7", "run-3", "run-5", "run-4", "run-1", "run-6", "run-0"]
-
-
-@pytest.fixture
-def store(sentinel) -> RunStore:
-    return RunStore(sentinel, ttl=60)
-
-
-@pytest.fixture
-async def gateway(settings, topics, redis):
-    async with serving(settings) as client:
-        yield client
 
 
 @pytest.fixture

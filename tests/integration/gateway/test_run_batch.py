@@ -8,21 +8,10 @@ import pytest
 from schemas.approval import PauseRun
 from services.gateway import publishing
 from services.gateway.errors import unavailable
-from shared.blackboard import RunStore, keys
-from tests.support.gateway_fixtures import apply, begin, cancel, error_of, records_of, serving
+from shared.blackboard import keys
+from tests.support.gateway_fixtures import apply, begin, cancel, error_of, records_of
 
 BATCH = "/v1/runs/batch"
-
-
-@pytest.fixture
-async def gateway(settings, topics, redis):
-    async with serving(settings) as client:
-        yield client
-
-
-@pytest.fixture
-def store(sentinel) -> RunStore:
-    return RunStore(sentinel, ttl=60)
 
 
 def order(action: str = "pause", **more) -> dict:
