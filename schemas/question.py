@@ -106,4 +106,5 @@ class Delegation(Part):
 
     by: str = Field(max_length=200)
     to: str = Field(max_length=200)
+    person: str | None = Field(None, max_length=200, description="Person behind `to`, if that is another name.")
     stage: int = Field(0, ge=0, le=10, description="Stage of the question for which it counts.")

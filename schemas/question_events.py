@@ -64,6 +64,7 @@ class QuestionDelegated(RunEvent):
     request_id: str
     person: str
     to: str
+    to_person: str | None = Field(None, max_length=200, description="Person behind `to`, if that is another name.")
     stage: int = Field(0, ge=0, le=10, description="Stage of the question for which it counts.")
 
 

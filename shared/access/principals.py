@@ -168,13 +168,16 @@ class IdentityProvider(Strict):
         return Principal.model_construct(tenants=known[0].tenants, roles=roles, groups=groups, person=person)
 
 
+RESERVED = frozenset({"timekeeper"})
+"""Names that no person may have: records name the author of what time decides so."""
+
 GRANTED = " as "
 """Between a person and their grants. No name of the file, and no person, has a space in it."""
 
 
 def is_person(claim: object) -> bool:
-    """Return true for a claim that can name a person: printable, without spaces, of bounded length."""
-    return isinstance(claim, str) and re.fullmatch(r"[!-~]{1,100}", claim) is not None
+    """Return true for a claim that can name a person: printable, without spaces, of bounded length, not reserved."""
+    return isinstance(claim, str) and claim not in RESERVED and re.fullmatch(r"[!-~]{1,100}", claim) is not None
 
 
 class Service(Strict):
@@ -202,6 +205,15 @@ class Principals(Strict):
         for name, kind, key in self._keys():
             if (other := seen.setdefault(key, name)) != name:
                 raise ValueError(f"{name}.{kind}: the same key is {other.partition('.')[2]}'s")
+        return self
+
+    @model_validator(mode="after")
+    def _no_name_is_reserved(self) -> Self:
+        for name, each in self.principals.items():
+            if taken := RESERVED & {name, each.person or name}:
+                raise ValueError(
+                    f"principals.{name}: no person may have the name `{', '.join(sorted(taken))}`: choose another"
+                )
         return self
 
     def _keys(self) -> Iterator[tuple[str, str, str]]:

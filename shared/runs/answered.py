@@ -18,8 +18,13 @@ from shared.runs.votes import edited_plan
 
 def ask(run: Run, event: q.HelpRequested) -> dict[str, Any]:
     """Add a question."""
-    opened = run.questions | {event.request_id: OpenQuestion(asked=event)}
-    return {"questions": opened, "requests": run.requests + 1}
+    question = OpenQuestion(asked=event)
+    opened = run.questions | {event.request_id: question}
+    return {
+        "questions": opened,
+        "requests": run.requests + 1,
+        "unapproved": run.unapproved or question.kind is Kind.TASK,
+    }
 
 
 def change_question(run: Run, event: e.RunEvent) -> dict[str, Any]:
@@ -38,21 +43,29 @@ def _give(question: OpenQuestion, event: q.AnswerGiven) -> dict[str, Any]:
 
 
 def _withdraw(question: OpenQuestion, event: q.AnswerWithdrawn) -> dict[str, Any]:
-    """Take back a person's answer and delegation. A refusal by another person stays in force."""
-    voted = {each.person for each in question.votes}
+    """Take back a person's answer, or their delegation with those it led to. Another's refusal stays in force.
+
+    With a change of the call goes what others have said of the changed one.
+    """
     votes = [each for each in question.votes if each.person != event.person]
-    passed = [each for each in question.delegations if each.by != event.person or each.to in voted]
-    left = question.model_copy(update={"votes": votes, "delegations": passed})
-    return {"votes": votes, "delegations": passed, "effective": question.effective if left.deciding else None}
+    led_to = question.passed_on_by(event.person)
+    change = {"votes": votes, "delegations": [each for each in question.delegations if each not in led_to]}
+    if question.original is not None and any(each.reply is Reply.EDIT for each in question.votes if each not in votes):
+        asked = question.asked.model_copy(update={"proposal": question.original})
+        change |= {"votes": [], "asked": asked, "original": None}
+    left = question.model_copy(update=change)
+    return change | {"effective": question.effective if left.deciding else None}
 
 
 def _delegate(question: OpenQuestion, event: q.QuestionDelegated) -> dict[str, Any]:
-    return {"delegations": [*question.delegations, Delegation(by=event.person, to=event.to, stage=event.stage)]}
+    passed = Delegation(by=event.person, to=event.to, person=event.to_person, stage=event.stage)
+    return {"delegations": [*question.delegations, passed]}
 
 
 def _edit(question: OpenQuestion, event: q.QuestionEdited) -> dict[str, Any]:
     asked = question.asked.model_copy(update={"proposal": event.proposal})
-    return {"asked": asked, "votes": [], "edits": question.edits + 1}
+    original = question.original or question.asked.proposal
+    return {"asked": asked, "votes": [], "edits": question.edits + 1, "original": original}
 
 
 def _escalate(question: OpenQuestion, event: q.QuestionEscalated) -> dict[str, Any]:
@@ -149,6 +162,10 @@ def _replan(run: Run, question: OpenQuestion, event: q.HelpAnswered, reply: Repl
     return {"planning": next_round(run.planning), "feedback": [event.answer] if event.answer else run.feedback}
 
 
+def _accept_task(run: Run, question: OpenQuestion, event: q.HelpAnswered, reply: Reply) -> dict[str, Any]:
+    return _replan(run, question, event, reply) | {"unapproved": False}
+
+
 def _approve_plan(run: Run, question: OpenQuestion, event: q.HelpAnswered, reply: Reply) -> dict[str, Any]:
     plan = edited_plan(event.arguments) if reply is Reply.EDIT else run.plan
     return {"plan_approved": plan_digest(plan) if plan else None}
@@ -164,7 +181,7 @@ _EFFECTS: Mapping[Kind, Callable[[Run, OpenQuestion, q.HelpAnswered, Reply], dic
     Kind.QUESTION: _words,
     Kind.OUTCOME: _words,
     Kind.FAILURE: _retry,
-    Kind.TASK: _replan,
+    Kind.TASK: _accept_task,
     Kind.PLAN: _approve_plan,
     Kind.REVIEW: _review,
 }

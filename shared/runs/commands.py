@@ -30,6 +30,8 @@ def refusal_of(run: Run, order: approval.Command, people: People, now: datetime)
             return delegation_refusal(run, order, people)
         case approval.CarryOut():
             return _apply_refusal(run, order.digest)
+        case approval.ResumeRun() if run.state is State.FAILED and run.unapproved:
+            return "people have not permitted its task: submit it again, and they are asked again"
     return None if _allows(run, order) else f"the run is {run.state}"
 
 
@@ -54,8 +56,8 @@ def _is_paused(run: Run) -> bool:
 
 
 def _is_resumable(run: Run) -> bool:
-    """Return True for a failed run that can resume where it failed."""
-    return run.state is State.FAILED and run.failed_from is not None and not run.unread
+    """Return True for a failed run that can resume where it failed: not for one that people did not permit."""
+    return run.state is State.FAILED and run.failed_from is not None and not (run.unread or run.unapproved)
 
 
 def cancel(builder: DecisionBuilder, message: approval.CancelRun) -> None:

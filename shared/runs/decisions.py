@@ -1,7 +1,7 @@
 """Rules for answers of people: each is recorded, and has its effect once enough people have given it."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from schemas import approval, event, timer
@@ -111,7 +111,8 @@ def delegate_question(builder: DecisionBuilder, message: approval.DelegateQuesti
         return
     person = people.person(message.by) or message.by
     stage = stage_of(builder.run.questions[message.request_id], message.by, people)
-    passed = {"request_id": message.request_id, "person": person, "to": message.to, "stage": stage}
+    to = {"to": message.to, "to_person": people.person(message.to)}
+    passed = {"request_id": message.request_id, "person": person, "stage": stage} | to
     builder.record(QuestionDelegated, by=message.by, **passed)
 
 
@@ -137,12 +138,18 @@ def question_due(builder: DecisionBuilder, message: timer.QuestionDue) -> None:
     latest = builder.now + CLOCKS_DIFFER
     if "reminder" in due and due["reminder"] <= latest:
         groups = question.present_groups
-        number = question.reminded + 1
+        number = _reminders_due(question, builder.now)
         builder.record(QuestionReminded, request_id=message.request_id, number=number, groups=groups)
     if "escalation" in due and due["escalation"] <= latest:
         groups = question.asked.terms.escalate_to
         builder.record(QuestionEscalated, request_id=message.request_id, groups=groups)
     advance(builder)
+
+
+def _reminders_due(question: OpenQuestion, now: datetime) -> int:
+    """Return the number of the reminder that is due: those missed, such as during an outage, are not made up for."""
+    passed = (now - question.asked.at).total_seconds() // question.asked.terms.remind
+    return max(question.reminded + 1, int(passed))
 
 
 def wait_expired(builder: DecisionBuilder, message: timer.WaitExpired) -> None:
@@ -180,7 +187,7 @@ def consequence(question: OpenQuestion) -> OnExpiry:
     So is a call that a person has changed: it lacks the approvals it needs.
     """
     wanted = question.asked.terms.on_expiry
-    if (wanted == "reverify" and question.asked.proposal is None) or (question.edits and wanted != "fail"):
+    if (wanted == "reverify" and question.asked.proposal is None) or (question.is_edited and wanted != "fail"):
         return "reject"
     offered = {each.answer for each in question.asked.offers}
     return "reject" if wanted == "resume" and Reply.APPROVE not in offered else wanted

@@ -8,6 +8,7 @@ from schemas.approval import HumanDecided
 from schemas.message import Part
 from schemas.question import Delegation, Kind, Reply, Vote
 from schemas.question_events import HelpAnswered, HelpRequested
+from schemas.verdict import Proposal
 
 TIMEKEEPER = "timekeeper"
 """Author of what happens because of the time alone."""
@@ -30,7 +31,9 @@ class OpenQuestion(Part):
     answers: int = 0
     """Number of answers ever given, also those withdrawn: part of the ids of its timers."""
     edits: int = 0
-    """Number of times people changed the proposed call."""
+    """Number of times people changed the proposed call, also of changes that were taken back."""
+    original: Proposal | None = None
+    """The call as it was proposed, if people have changed it."""
     reminded: int = 0
     escalated: bool = False
     effective: datetime | None = None
@@ -68,26 +71,58 @@ class OpenQuestion(Part):
         return next(lacking, len(stages) - 1)
 
     def approvals(self, stage: int) -> int:
-        """Return the number of people who have approved in a stage. Words count together only if they are the same."""
-        agreed: dict[str, set[str]] = {}
-        for each in self.votes:
-            if each.stage == stage and self.approves(each.reply):
-                words = each.answer if each.reply is Reply.RESPOND else ""
-                agreed.setdefault(f"{each.reply}:{words}", set()).add(each.person)
-        if self.asked.proposal is not None:  # the votes are all about the same call
-            return len(set().union(*agreed.values()))
-        return max(map(len, agreed.values()), default=0)
+        """Return the number of people who have approved in a stage, of those who agree with each other."""
+        return max((len(self._approving(stage, said)) for said in self._said()), default=0)
 
     @property
     def is_approved(self) -> bool:
-        """True if every stage has the people it needs."""
-        return all(self.approvals(n) >= each.needed for n, each in enumerate(self.asked.terms.stages))
+        """True if every stage has the people it needs, and they agree over all stages."""
+        return self._agreed is not None
 
     @property
     def deciding(self) -> Vote | None:
         """The answer that decides it: a refusal, or time, decides alone; else the last approval. None: undecided."""
-        alone = (each for each in self.votes if each.person == TIMEKEEPER or not self.approves(each.reply))
-        return next(alone, self.votes[-1] if self.votes and self.is_approved else None)
+        alone = next((each for each in self.votes if each.person == TIMEKEEPER or not self.approves(each.reply)), None)
+        agreed = [each for each in self.votes if self._saying(each) == self._agreed]
+        return alone or (agreed[-1] if agreed and self.is_approved else None)
+
+    @property
+    def _agreed(self) -> str | None:
+        """The approval that all stages share; None if none does."""
+        stages = list(enumerate(self.asked.terms.stages))
+        shared = (
+            said for said in self._said() if all(len(self._approving(n, said)) >= stage.needed for n, stage in stages)
+        )
+        return next(shared, None)
+
+    def _said(self) -> list[str]:
+        """Return the different approvals that were given."""
+        return list(dict.fromkeys(self._saying(each) for each in self.votes if self.approves(each.reply)))
+
+    def _saying(self, vote: Vote) -> str:
+        """Return what a vote says. Votes on a call are all about the same one; words agree if they are the same."""
+        if self.asked.proposal is not None:
+            return "the call"
+        return f"{vote.reply}:{vote.answer if vote.reply is Reply.RESPOND else ''}"
+
+    def _approving(self, stage: int, said: str) -> set[str]:
+        votes = (each for each in self.votes if each.stage == stage and self.approves(each.reply))
+        return {each.person for each in votes if self._saying(each) == said}
+
+    def passed_on_by(self, person: str) -> list[Delegation]:
+        """Return a person's delegation and those that it led to, in order."""
+        found: list[Delegation] = []
+        by = person
+        while (link := next((each for each in self.delegations if each.by == by), None)) and link not in found:
+            found.append(link)
+            by = link.person or link.to
+        return found
+
+    @property
+    def is_edited(self) -> bool:
+        """True if the proposed call is one that a person has changed."""
+        proposal = self.asked.proposal
+        return self.edits > 0 and proposal is not None and proposal.edited_by is not None
 
     @property
     def needs_several(self) -> bool:

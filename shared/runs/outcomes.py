@@ -67,9 +67,7 @@ def _take_effect(builder: DecisionBuilder, question: OpenQuestion) -> None:
 
 
 def _is_edited(question: OpenQuestion, vote: Vote) -> bool:
-    proposal = question.asked.proposal
-    edited = proposal is not None and proposal.edited_by is not None and question.edits > 0
-    return vote.reply is Reply.EDIT or (edited and vote.reply is Reply.APPROVE)
+    return vote.reply is Reply.EDIT or (question.is_edited and vote.reply is Reply.APPROVE)
 
 
 def _arguments(question: OpenQuestion, vote: Vote) -> str | None:

@@ -11,7 +11,7 @@ from schemas.plan import Plan
 from schemas.question import Kind, Reply
 from shared.runs.clock import CLOCKS_DIFFER
 from shared.runs.governance import People
-from shared.runs.open_question import ANSWERED, OpenQuestion
+from shared.runs.open_question import ANSWERED, TIMEKEEPER, OpenQuestion
 from shared.runs.run import Run
 
 NOT_AWAITED = "no such decision is awaited"
@@ -60,10 +60,12 @@ _FORMER = (Reply.APPROVE, Reply.RESPOND)
 def withdrawal_refusal(run: Run, order: WithdrawAnswer, people: People, now: datetime) -> str | None:
     """Return the reason why neither an answer nor a delegation of the author can be withdrawn; None if one can."""
     question, person = open_question(run, order.request_id), people.person(order.by)
-    passed = {people.person(each.to) for each in question.delegations if each.by == person} if question else set()
+    passed = question.passed_on_by(person or order.by) if question else []
     voted = {each.person for each in question.votes} if question else set()
-    if question is None or not (person in voted or passed - voted):
+    if question is None or not (person in voted or passed):
         return "there is no answer of theirs that has had no effect yet"
+    if any((each.person or each.to) in voted for each in passed):
+        return "the person they passed the question on to has answered"
     late = question.effective is not None and question.effective <= now and run.state is not State.PAUSED
     return "the answer has taken effect" if late else None
 
@@ -77,6 +79,8 @@ def delegation_refusal(run: Run, order: DelegateQuestion, people: People) -> str
         return f"`{order.to}` may not answer questions of this tenant"
     if to == people.person(order.by):
         return "both are the same person"
+    if to == TIMEKEEPER:
+        return f"no person may have the name `{TIMEKEEPER}`"
     if any(each.by == to for each in question.delegations) or any(each.person == to for each in question.votes):
         return f"`{order.to}` has answered, or passed the question on"
     return _person_refusal(run, question, order.by, Reply.APPROVE, people)
@@ -89,6 +93,8 @@ def open_question(run: Run, request_id: str) -> OpenQuestion | None:
 
 def _person_refusal(run: Run, question: OpenQuestion, by: str, reply: Reply, people: People) -> str | None:
     person = people.person(by)
+    if TIMEKEEPER in (by, person):
+        return f"`{TIMEKEEPER}` is the author of what time decides: no person may have this name"
     if any(each.by == person for each in question.delegations):
         return "they have passed the question on to another person"
     if any(each.person == person for each in question.votes):
@@ -113,10 +119,12 @@ def _stands_in(question: OpenQuestion, by: str, people: People) -> int | None:
 
 
 def stage_of(question: OpenQuestion, by: str, people: People) -> int:
-    """Return the stage for which the answer of a principal counts: the first that lacks approvals and asks them.
+    """Return the stage for which the answer of a principal counts: the present one if it asks them.
 
-    After a change of the call the stages start over, also those that did not ask its author.
+    After a change of the call the stages start over: its author's answer then counts for the first that asks them.
     """
+    if _is_asked(question, by, people):
+        return question.stage
     if (passed := _stands_in(question, by, people)) is not None:
         return passed
     stages = question.asked.terms.stages
