@@ -1,20 +1,21 @@
 """Orders to all that match: the words of their pages, what confirms them, and the outcomes written as they happen."""
 
 import hmac
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import ValidationError
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from schemas.api.dead_letters import BatchProgress, BatchSelection
 from schemas.api.run_batch import TYPED_ABOVE, RunBatchProgress, RunBatchSelection
 from schemas.error import ErrorInfo
 from services.console.gateway import GatewayFailure
 from services.console.pages import halves, page, part
+from services.console.streamed import Streamed
 from services.console.visitor import Visitor
 
 S = TypeVar("S", RunBatchSelection, BatchSelection)
@@ -120,14 +121,13 @@ async def carry_out(
         head, tail = halves(visitor, "bulk_outcomes.html", order=order, query=query, chosen=chosen)
         stack = opened.pop_all()
 
-    async def written() -> AsyncIterator[bytes]:
-        async with stack:
-            yield head
-            async for line in _outcomes(visitor, order.kind, lines):
-                yield line
-            yield tail
+    async def written() -> AsyncGenerator[bytes]:
+        yield head
+        async for line in _outcomes(visitor, order.kind, lines):
+            yield line
+        yield tail
 
-    return visitor.keep(StreamingResponse(written(), media_type="text/html"))
+    return visitor.keep(Streamed(written(), stack, {"Content-Type": "text/html; charset=utf-8"}))
 
 
 async def _outcomes(visitor: Visitor, kind: Kind[S, P], lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -1,13 +1,13 @@
 """Contents of a run, each behind a link of its own: turns with prompts, the record, files; and who looked at them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Annotated, TypeAlias
 from urllib.parse import quote
 
 import httpx
 from fastapi import APIRouter, Path, Query
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from schemas.api.contents import AuditPage, RecordView
 from schemas.api.trace import Turn, TurnPage
@@ -23,6 +23,7 @@ from services.console.artefacts import (
 from services.console.gateway import Gateway, run_path
 from services.console.pages import page
 from services.console.routes.run import RunId, unknown_page
+from services.console.streamed import Streamed
 from services.console.visitor import Visitor, VisitorDep
 
 router = APIRouter()
@@ -102,16 +103,15 @@ async def show_image(visitor: VisitorDep, run_id: RunId, sha256: Sha256) -> Resp
 async def download(visitor: VisitorDep, run_id: RunId, sha256: Sha256) -> Response:
     """A file of any type as a download."""
     name = await _name(visitor.gateway, run_id, sha256)
-    stack = AsyncExitStack()
-    answer = await stack.enter_async_context(visitor.gateway.opened(f"/v1/files/{quote(sha256, safe='')}"))
-    headers = download_headers(name) | {"Content-Length": answer.headers["content-length"]}
-    return visitor.keep(StreamingResponse(_pieces(answer, stack), headers=headers))
+    async with AsyncExitStack() as opened:
+        answer = await opened.enter_async_context(visitor.gateway.opened(f"/v1/files/{quote(sha256, safe='')}"))
+        length = {"Content-Length": size} if (size := answer.headers.get("content-length")) else {}
+        return visitor.keep(Streamed(_pieces(answer), opened.pop_all(), download_headers(name) | length))
 
 
-async def _pieces(answer: httpx.Response, stack: AsyncExitStack) -> AsyncIterator[bytes]:
-    async with stack:
-        async for chunk in answer.aiter_bytes():
-            yield chunk
+async def _pieces(answer: httpx.Response) -> AsyncGenerator[bytes]:
+    async for chunk in answer.aiter_bytes():
+        yield chunk
 
 
 async def _name(gateway: Gateway, run_id: str, sha256: str) -> str:
