@@ -126,6 +126,7 @@ _GATEWAY = {
     "unknown_host": ("the `Host` header is not accepted (421)", "set `WAGGLE_ALLOWED_HOSTS`"),
     "cross_site": ("a change requested by a page of another origin (403)", "use a program"),
     "invalid_request": ("the request does not fit the route (422)", "see `/openapi.json`"),
+    "invalid_plan": ("the edited plan cannot be executed (422)", "change what the message names and answer again"),
     "too_slow": ("the body did not arrive in time (408)", "retry"),
     "too_many_uploads": ("the gateway takes no more uploads at the moment (503)", "retry after `Retry-After`"),
     "too_many_followers": ("too many event streams are open (503)", "retry after `Retry-After`"),

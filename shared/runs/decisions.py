@@ -49,7 +49,7 @@ def human_decided(builder: DecisionBuilder, message: approval.HumanDecided) -> N
     if message.arguments is not None and question.asked.proposal is not None:
         _edit(builder, message, question.asked.proposal)
         question = builder.run.questions[message.request_id]
-    elif message.arguments is not None and (why := plan_problems(builder, message.arguments)):
+    elif message.arguments is not None and (why := plan_problems(message.arguments, builder.run.task, builder.agents)):
         refuse(builder, message.by, "decide", why)
         return
     vote = Vote(

@@ -8,12 +8,13 @@ from schemas.event import ENDS, State
 from schemas.question import Kind, Reply, Vote
 from schemas.question_events import HelpAnswered
 from schemas.step import Output
+from schemas.task import Task
 from shared.runs.builder import DecisionBuilder
 from shared.runs.clock import CLOCKS_DIFFER
 from shared.runs.deadlines import extend_deadline
 from shared.runs.ending import fail
 from shared.runs.open_question import TIMEKEEPER, OpenQuestion
-from shared.runs.planning import problems
+from shared.runs.planning import Agents, problems
 from shared.runs.run import MAX_REPLANS
 from shared.runs.votes import edited_plan
 
@@ -29,12 +30,12 @@ def apply_decisions(builder: DecisionBuilder) -> None:
             _take_effect(builder, question)
 
 
-def plan_problems(builder: DecisionBuilder, arguments: str | None) -> str | None:
-    """Return the reason why an edited plan cannot be executed; None if it can."""
+def plan_problems(arguments: str | None, task: Task, agents: Agents) -> str | None:
+    """Return the reason why an edited plan cannot be executed; None if it can. `agents`: those the task may use."""
     plan = edited_plan(arguments)
     if plan is None:
         return "the edited plan does not fit the schema of plans"
-    return "; ".join(problems(plan, builder.run.task, builder.agents)) or None
+    return "; ".join(problems(plan, task, agents)) or None
 
 
 def _take_effect(builder: DecisionBuilder, question: OpenQuestion) -> None:

@@ -1,6 +1,7 @@
 """Routes that change a run: decisions and operator commands."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -27,16 +28,16 @@ from schemas.approval import (
     WithdrawAnswer,
 )
 from schemas.event import State
-from schemas.question import Reply
+from schemas.question import Kind, Reply
 from services.gateway.access import Caller
 from services.gateway.dependencies import CallerDep, PartsDep, RunId, RunSnapshot, SnapshotDep, Tenant, snapshot_of
-from services.gateway.edited_calls import require_fit
+from services.gateway.edited_calls import require_executable, require_fit
 from services.gateway.errors import Refused, error_responses
 from services.gateway.publishing import deliver
 from services.gateway.settings import GatewaySettings
 from shared.access.people import People
 from shared.access.principals import read_principals
-from shared.blackboard import UnreadableRun
+from shared.blackboard import UnreadableRun, known_agents
 from shared.runs import ENDS, Run, refusal_of
 from shared.runs.open_question import OpenQuestion
 from shared.runs.result import effects_digest
@@ -103,7 +104,9 @@ async def carry_out_run(
 async def decide_for_run(
     order: DecisionRequest, snapshot: SnapshotDep, parts: PartsDep, caller: CallerDep
 ) -> CommandAccepted:
-    """Answer one of the run's open `questions`, as its `offers` allow. Edited arguments must fit the tool's schema.
+    """Answer one of the run's open `questions`, as its `offers` allow.
+
+    Edited arguments must fit the tool's schema, an edited plan must be one that the run can execute.
 
     The answer takes effect once as many people have given it as the question's `terms` require.
     """
@@ -112,9 +115,18 @@ async def decide_for_run(
     if order.digest not in (None, proposal.digest if proposal else None):
         message = f"the run {snapshot.id} waits for a decision about another call"
         raise Refused(409, "not_awaited", message, action="review the call in the run's `questions`, then decide")
-    if order.arguments is not None and proposal is not None:
-        require_fit(order.arguments, proposal)
+    await _require_usable(order, question, _active_run(snapshot), parts)
     return await _command(parts, snapshot, HumanDecided, order, caller)
+
+
+async def _require_usable(order: DecisionRequest, question: OpenQuestion, run: Run, parts: Parts) -> None:
+    """Raise Refused 422 for an edit that would be refused where it takes effect."""
+    if order.arguments is None:
+        return
+    if question.asked.proposal is not None:
+        require_fit(order.arguments, question.asked.proposal)
+    elif question.kind is Kind.PLAN:
+        require_executable(_as_text(order.arguments), run, await known_agents(parts.redis))
 
 
 @router.post("/decisions/withdraw", status_code=202, summary="Withdraw an answer")
@@ -175,9 +187,13 @@ def _command_of(kind: type[Command], run_id: str, tenant: str, order: CommandReq
 
 def _answer_fields(order: DecisionRequest) -> dict[str, Any]:
     """Return the fields of the decision on the wire, whose `decision` older readers understand, too."""
-    arguments = None if order.arguments is None else json.dumps(order.arguments, ensure_ascii=False)
+    arguments = None if order.arguments is None else _as_text(order.arguments)
     coarse = "approve" if order.decision is Reply.APPROVE else "reject"
     return order.model_dump() | {"decision": coarse, "reply": order.decision, "arguments": arguments}
+
+
+def _as_text(arguments: Mapping[str, Any]) -> str:
+    return json.dumps(arguments, ensure_ascii=False)
 
 
 _SEE_QUESTION = "GET the run: `questions` has the open ones, with their `offers`, and whose answers they take"
