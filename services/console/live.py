@@ -12,11 +12,14 @@ from typing import TypeAlias
 
 import structlog
 
-MOST_LISTENERS = 1_000
-"""Browsers that one process serves at once."""
+MOST_LISTENERS, OF_ONE = 1_000, 50
+"""Pages that one process keeps up to date, and those of one key."""
 
-MOST_FEEDS = 50
-"""Readers of one process: each holds a connection to the gateway, of which pages need the rest."""
+MOST_FEEDS, FEEDS_OF_ONE = 50, 10
+"""Readers of one process that each hold a connection to the gateway, of which pages need the rest; those of one key."""
+
+MOST_POLLS, POLLS_OF_ONE = 200, 10
+"""Readers of one process that ask again and again, and those of one key."""
 
 log = structlog.get_logger()
 
@@ -34,7 +37,19 @@ Reader: TypeAlias = Callable[[Publish], Awaitable[None]]
 
 
 class Full(Exception):
-    """The process serves as many browsers as it may."""
+    """The process, or the visitor's key, has as many pages open as it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Subject of a reader, and the key with which it reads."""
+
+    owner: str | None
+    """The key; all visitors without one share the bounds of one."""
+
+    about: tuple[Hashable, ...]
+    polls: bool = False
+    """True if the reader asks again and again, and holds no connection to the gateway."""
 
 
 @dataclass(eq=False, slots=True)
@@ -91,29 +106,39 @@ class Feeds:
     """All readers of this process, by what they read and with which key."""
 
     def __init__(self) -> None:
-        self._feeds: dict[Hashable, _Feed] = {}
+        self._feeds: dict[Subject, _Feed] = {}
 
     def __len__(self) -> int:
         return sum(len(feed.listeners) for feed in self._feeds.values())
 
+    def _has_room(self, subject: Subject) -> bool:
+        own = [feed for each, feed in self._feeds.items() if each.owner == subject.owner]
+        if len(self) >= MOST_LISTENERS or sum(len(feed.listeners) for feed in own) >= OF_ONE:
+            return False
+        if subject in self._feeds:
+            return True
+        alike = [each.owner for each in self._feeds if each.polls == subject.polls]
+        most, most_of_one = (MOST_POLLS, POLLS_OF_ONE) if subject.polls else (MOST_FEEDS, FEEDS_OF_ONE)
+        return len(alike) < most and alike.count(subject.owner) < most_of_one
+
     @asynccontextmanager
-    async def joined(self, key: Hashable, read: Reader) -> AsyncIterator[Listener]:
-        """Listen to the feed of this key; `read` runs if it has no listener yet. Raises Full."""
-        if len(self) >= MOST_LISTENERS or (key not in self._feeds and len(self._feeds) >= MOST_FEEDS):
+    async def joined(self, subject: Subject, read: Reader) -> AsyncIterator[Listener]:
+        """Listen to the feed of this subject; `read` runs if it has no listener yet. Raises Full."""
+        if not self._has_room(subject):
             raise Full
-        feed = self._feeds.setdefault(key, _Feed())
+        feed = self._feeds.setdefault(subject, _Feed())
         listener = Listener()
         feed.listeners.add(listener)
         if feed.latest is not None:
             listener.offer(feed.latest)
         if feed.task is None:
-            feed.task = asyncio.create_task(self._run(key, feed, read))
+            feed.task = asyncio.create_task(self._run(subject, feed, read))
         try:
             yield listener
         finally:
             feed.listeners.discard(listener)
             if not feed.listeners:
-                self._forget(key, feed)
+                self._forget(subject, feed)
                 feed.task.cancel()
 
     async def close(self) -> None:
@@ -123,7 +148,7 @@ class Feeds:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, key: Hashable, feed: _Feed, read: Reader) -> None:
+    async def _run(self, subject: Subject, feed: _Feed, read: Reader) -> None:
         """Read until there is nothing more to come; the listeners then leave."""
         failed = False
         try:
@@ -131,10 +156,10 @@ class Feeds:
         except Exception as failure:  # noqa: BLE001 -- the browsers reconnect
             log.warning("live_reader_failed", error=repr(failure))
             failed = True
-        self._forget(key, feed)
+        self._forget(subject, feed)
         for listener in feed.listeners:
             listener.end(failed=failed)
 
-    def _forget(self, key: Hashable, feed: _Feed) -> None:
-        if self._feeds.get(key) is feed:
-            del self._feeds[key]
+    def _forget(self, subject: Subject, feed: _Feed) -> None:
+        if self._feeds.get(subject) is feed:
+            del self._feeds[subject]

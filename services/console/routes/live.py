@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, TypeAlias
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from services.console.gateway import GatewayFailure, KeyRefused
-from services.console.live import Feeds, Full, Reader, Update
+from services.console.live import Feeds, Full, Reader, Subject, Update
 from services.console.live_inbox import BrowserCards, follow_inbox
 from services.console.live_pages import follow_overview, follow_run
 from services.console.routes.run import RunId
@@ -31,8 +31,9 @@ ALIVE = 10.0
 SEND_WITHIN = 10.0
 """Seconds within which a browser must take what is sent; a slower one is dropped and may reconnect."""
 
-_OVER = b"event: over\ndata: over\n\n"
-"""Event after which the page does not reconnect."""
+_FULL = "Too many pages are open at once, so that this one does not update itself: close some, and"
+_ENDED = "This page no longer updates itself:"
+"""Words before `reload it` at the foot of a page that does not reconnect."""
 
 Keys: TypeAlias = Annotated[str, Query(max_length=2_000, pattern=r"^([0-9a-f]{16}(\.[0-9a-f]{16})*)?$")]
 Offset: TypeAlias = Annotated[int, Query(ge=0, le=1_000_000)]
@@ -42,18 +43,20 @@ LastId: TypeAlias = Annotated[str, Header(alias="Last-Event-ID")]
 @router.get("/runs/{run_id}/live")
 async def stream_run(request: Request, visitor: VisitorDep, run_id: RunId, last_event_id: LastId = "") -> Response:
     """The parts of a run's page that change, whenever they do."""
-    if await _is_refused(visitor.gateway.run(run_id)):
-        return Response(status_code=204)  # the page stays as it is
+    if closed := await _closed(visitor, visitor.gateway.run(run_id)):
+        return closed
     read = partial(follow_run, visitor.gateway, run_id)
-    return _stream(request, visitor, ("run", run_id), read, last_event_id)
+    subject = Subject(visitor.key, (visitor.tenant, "run", run_id))
+    return _stream(request, visitor, subject, read, last_event_id)
 
 
 @router.get("/overview/live")
 async def stream_overview(request: Request, visitor: VisitorDep, last_event_id: LastId = "") -> Response:
     """The parts of the overview that change."""
-    if await _is_refused(visitor.gateway.know_me()):
-        return Response(status_code=204)
-    return _stream(request, visitor, ("overview",), partial(follow_overview, visitor.gateway), last_event_id)
+    if closed := await _closed(visitor, visitor.gateway.know_me()):
+        return closed
+    subject = Subject(visitor.key, (visitor.tenant, "overview"), polls=True)
+    return _stream(request, visitor, subject, partial(follow_overview, visitor.gateway), last_event_id)
 
 
 @router.get("/inbox/live")
@@ -61,22 +64,33 @@ async def stream_inbox(
     request: Request, visitor: VisitorDep, shown: Keys = "", offset: Offset = 0, last_event_id: LastId = ""
 ) -> Response:
     """A page of the inbox whenever it changes. `shown`: keys of the questions that the browser has."""
-    if await _is_refused(visitor.gateway.approvals(1)):
-        return Response(status_code=204)
+    if closed := await _closed(visitor, visitor.gateway.approvals(1)):
+        return closed
     own = BrowserCards(visitor.gateway, shown.split(".") if shown else (), visitor.form_token)
     read = partial(follow_inbox, visitor.gateway, offset)
-    return _stream(request, visitor, ("inbox", offset), read, last_event_id, own.fitted)
+    subject = Subject(visitor.key, (visitor.tenant, "inbox", offset), polls=True)
+    return _stream(request, visitor, subject, read, last_event_id, own.fitted)
 
 
-async def _is_refused(question: Awaitable[object]) -> bool:
-    """Return True if the gateway refuses this visitor. While it cannot be reached, the reader retries."""
+async def _closed(visitor: Visitor, question: Awaitable[object]) -> Response | None:
+    """Return the answer to a visitor for whom no reader is opened; None if the gateway permits it.
+
+    While the gateway is unavailable, the readers of those with a key retry; without one the browser does.
+    """
     try:
         await question
     except KeyRefused:
-        return True
+        return Stream(_only(_over(_ENDED)))
     except GatewayFailure as failure:
-        return failure.status < 500
-    return False
+        if failure.status < 500:
+            return Stream(_only(_over(_ENDED)))
+        if visitor.key is None:
+            return Response(status_code=503)
+    return None
+
+
+async def _only(message: bytes) -> AsyncGenerator[bytes]:
+    yield message
 
 
 def _same(update: Update) -> str:
@@ -86,23 +100,22 @@ def _same(update: Update) -> str:
 def _stream(
     request: Request,
     visitor: Visitor,
-    subject: tuple[Hashable, ...],
+    subject: Subject,
     read: Reader,
     last: str,
     fitted: Callable[[Update], str] = _same,
 ) -> Response:
     """Return the stream of a subject. `fitted` makes of an update what this browser gets."""
     feeds: Feeds = request.app.state.feeds
-    key = (visitor.key, visitor.tenant, *subject)
-    return Stream(_messages(feeds, key, read, visitor, last, fitted))
+    return Stream(_messages(feeds, subject, read, visitor, last, fitted))
 
 
 async def _messages(
-    feeds: Feeds, key: Hashable, read: Reader, visitor: Visitor, last: str, fitted: Callable[[Update], str]
+    feeds: Feeds, subject: Subject, read: Reader, visitor: Visitor, last: str, fitted: Callable[[Update], str]
 ) -> AsyncGenerator[bytes]:
     """Yield updates until there is nothing more to come, or the visitor has logged out."""
     try:
-        async with feeds.joined(key, read) as listener:
+        async with feeds.joined(subject, read) as listener:
             checked = spoke = time.monotonic()
             while True:
                 update = await listener.next(CHECK)
@@ -110,7 +123,7 @@ async def _messages(
                 if now - checked >= CHECK:
                     checked = now
                     if await visitor.sessions.key_of(visitor.secret) != visitor.key:
-                        yield _OVER
+                        yield _over(_ENDED)
                         return
                 if update is not None and update.id != last:
                     last, spoke = update.id, now
@@ -120,10 +133,17 @@ async def _messages(
                     yield b": nothing new\n\n"
                 if listener.over and update is None:
                     if not listener.failed:
-                        yield _OVER
+                        yield _over(_ENDED)
                     return
     except Full:
-        return
+        yield _over(_FULL)
+
+
+def _over(words: str) -> bytes:
+    """Return the words for the foot of the page, and the event after which it does not reconnect."""
+    parts = ("freshness", words), ("said", f"{words} reload it.")
+    shown = "".join(f'<hx-partial hx-target="#{id}" hx-swap="innerMorph">{text}</hx-partial>' for id, text in parts)
+    return f"data: {shown}\n\nevent: over\ndata: over\n\n".encode()
 
 
 def _encoded(id: str, html: str) -> bytes:

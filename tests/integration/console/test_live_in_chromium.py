@@ -12,7 +12,7 @@ import pytest
 from schemas.approval import HumanDecided
 from schemas.event import Progressed
 from schemas.plan import Risk
-from services.console import live_pages
+from services.console import live, live_pages
 from services.console.service import application
 from services.console.settings import ConsoleSettings
 from shared.blackboard import RunStore, announce, append_live_event, keys
@@ -93,7 +93,18 @@ async def test_a_run_is_followed_without_a_reload_and_its_end_closes_the_stream(
     streams = len([url for url in page.asked if url.endswith("/live")])
     await asyncio.sleep(3)
     assert len([url for url in page.asked if url.endswith("/live")]) == streams == 1
+    assert "no longer updates itself" in await page.locator("#freshness").inner_text()
     assert page.loads == [1]
+    assert page.complaints == []
+
+
+async def test_a_page_beyond_the_bounds_says_so_and_asks_no_more(page, console, store, monkeypatch):
+    monkeypatch.setattr(live, "FEEDS_OF_ONE", 0)
+    await begin(store, RUN, "count the orders")
+    await page.goto(f"{console.base_url}/runs/{RUN}")
+    await page.locator("#freshness").filter(has_text="this one does not update itself").wait_for()
+    await asyncio.sleep(2)
+    assert len([url for url in page.asked if url.endswith("/live")]) == 1
     assert page.complaints == []
 
 
@@ -295,7 +306,7 @@ async def test_a_log_out_ends_the_streams_of_the_session(settings, topics, redis
         console_for(settings, str(gateway.base_url)) as client,
     ):
         visit = Visit(client)
-        assert (await client.get(f"/runs/{RUN}/live")).status_code == 204
+        assert "event: over" in (await client.get(f"/runs/{RUN}/live")).text, "without a key nothing is opened"
         await visit.log_in(keys.keys["ann"])
         async with asyncio.timeout(15), client.stream("GET", f"/runs/{RUN}/live") as stream:
             lines = stream.aiter_lines()

@@ -6,9 +6,13 @@ from contextlib import AsyncExitStack
 import pytest
 
 from services.console import live
-from services.console.live import Feeds, Full, Update
+from services.console.live import Feeds, Full, Subject, Update
 from services.console.routes import live as routes
 from services.console.routes.live import Stream
+
+
+def of(owner: str | None = "key", about: str = "run", *, polls: bool = False) -> Subject:
+    return Subject(owner, (about,), polls)
 
 
 class Source:
@@ -37,10 +41,10 @@ async def feeds():
 async def test_one_reader_feeds_every_browser_and_stops_with_the_last(feeds):
     source = Source()
     async with AsyncExitStack() as stack:
-        listeners = [await stack.enter_async_context(feeds.joined("a", source.read)) for _ in range(50)]
+        listeners = [await stack.enter_async_context(feeds.joined(of(about="a"), source.read)) for _ in range(40)]
         source.updates.put_nowait(Update("1", "one"))
-        assert [await each.next(1) for each in listeners] == [Update("1", "one")] * 50
-        async with feeds.joined("a", source.read) as late:
+        assert [await each.next(1) for each in listeners] == [Update("1", "one")] * 40
+        async with feeds.joined(of(about="a"), source.read) as late:
             assert await late.next(1) == Update("1", "one")
         assert (source.started, source.stopped) == (1, 0)
     await asyncio.sleep(0)
@@ -50,7 +54,7 @@ async def test_one_reader_feeds_every_browser_and_stops_with_the_last(feeds):
 
 async def test_another_key_gets_a_reader_of_its_own(feeds):
     mine, other = Source(), Source()
-    async with feeds.joined(("key-1", "run"), mine.read), feeds.joined(("key-2", "run"), other.read) as listener:
+    async with feeds.joined(of("key-1"), mine.read), feeds.joined(of("key-2"), other.read) as listener:
         mine.updates.put_nowait(Update("1", "of key 1"))
         assert await listener.next(0.05) is None
         assert (mine.started, other.started) == (1, 1)
@@ -58,7 +62,7 @@ async def test_another_key_gets_a_reader_of_its_own(feeds):
 
 async def test_a_slow_browser_skips_updates_and_holds_up_no_other(feeds):
     source = Source()
-    async with feeds.joined("a", source.read) as slow, feeds.joined("a", source.read) as fast:
+    async with feeds.joined(of(about="a"), source.read) as slow, feeds.joined(of(about="a"), source.read) as fast:
         for number in range(100):
             source.updates.put_nowait(Update(str(number), ""))
             assert await fast.next(1) == Update(str(number), "")
@@ -68,7 +72,7 @@ async def test_a_slow_browser_skips_updates_and_holds_up_no_other(feeds):
 
 async def test_a_state_that_has_not_changed_is_not_sent_again(feeds):
     source = Source()
-    async with feeds.joined("a", source.read) as listener:
+    async with feeds.joined(of(about="a"), source.read) as listener:
         for text in ("one", "one, a second later"):
             source.updates.put_nowait(Update("1", text))
         assert await listener.next(1) == Update("1", "one")
@@ -85,7 +89,7 @@ async def test_browsers_leave_when_the_reader_ends_or_fails(feeds, ends):
         if not ends:
             raise RuntimeError("gone")
 
-    async with feeds.joined("a", read) as listener:
+    async with feeds.joined(of(about="a"), read) as listener:
         await asyncio.sleep(0.01)
         assert (listener.over, listener.failed) == (True, not ends)
         assert await listener.next(1) == Update("1", "one"), "the last state is not lost"
@@ -96,9 +100,9 @@ async def test_browsers_leave_when_the_reader_ends_or_fails(feeds, ends):
 async def test_a_process_serves_a_bounded_number_of_browsers(feeds, monkeypatch):
     monkeypatch.setattr(live, "MOST_LISTENERS", 2)
     source = Source()
-    async with feeds.joined("a", source.read), feeds.joined("b", source.read):
+    async with feeds.joined(of(about="a"), source.read), feeds.joined(of(about="b"), source.read):
         with pytest.raises(Full):
-            async with feeds.joined("c", source.read):
+            async with feeds.joined(of(about="c"), source.read):
                 pass
 
 
@@ -152,7 +156,58 @@ async def test_a_browser_that_leaves_ends_its_stream():
 async def test_a_process_reads_a_bounded_number_of_pages_and_lets_more_browsers_join_them(feeds, monkeypatch):
     monkeypatch.setattr(live, "MOST_FEEDS", 1)
     source = Source()
-    async with feeds.joined("a", source.read), feeds.joined("a", source.read):
+    async with feeds.joined(of(about="a"), source.read), feeds.joined(of(about="a"), source.read):
         with pytest.raises(Full):
-            async with feeds.joined("b", source.read):
+            async with feeds.joined(of(about="b"), source.read):
                 pass
+
+
+async def opened(feeds, stack: AsyncExitStack, *subjects: Subject) -> None:
+    for subject in subjects:
+        await stack.enter_async_context(feeds.joined(subject, Source().read))
+
+
+async def is_full(feeds, subject: Subject) -> bool:
+    try:
+        async with feeds.joined(subject, Source().read):
+            return False
+    except Full:
+        return True
+
+
+async def test_one_key_cannot_take_the_readers_of_others(feeds):
+    async with AsyncExitStack() as stack:
+        await opened(feeds, stack, *(of("greedy", f"run-{n}") for n in range(live.FEEDS_OF_ONE)))
+        assert await is_full(feeds, of("greedy", "run-x"))
+        assert not await is_full(feeds, of("greedy", "run-0")), "of a page that it has, more may be open"
+        assert not await is_full(feeds, of("other", "run-x"))
+
+
+async def test_one_key_cannot_take_the_browsers_of_others(feeds):
+    async with AsyncExitStack() as stack:
+        await opened(feeds, stack, *(of("greedy") for _ in range(live.OF_ONE)))
+        assert await is_full(feeds, of("greedy"))
+        assert not await is_full(feeds, of("other"))
+
+
+async def test_all_visitors_without_a_key_share_the_bounds_of_one(feeds):
+    async with AsyncExitStack() as stack:
+        await opened(feeds, stack, *(of(None, f"run-{n}") for n in range(live.FEEDS_OF_ONE)))
+        assert await is_full(feeds, of(None, "run-x"))
+
+
+async def test_readers_that_hold_no_connection_have_bounds_of_their_own(feeds, monkeypatch):
+    monkeypatch.setattr(live, "MOST_FEEDS", 1)
+    monkeypatch.setattr(live, "MOST_POLLS", 2)
+    async with AsyncExitStack() as stack:
+        await opened(feeds, stack, of("a"))
+        assert await is_full(feeds, of("b"))
+        await opened(feeds, stack, of("a", "overview", polls=True), of("b", "overview", polls=True))
+        assert await is_full(feeds, of("c", "overview", polls=True))
+
+
+async def test_one_key_has_a_bounded_number_of_readers_that_ask_again(feeds):
+    async with AsyncExitStack() as stack:
+        await opened(feeds, stack, *(of("greedy", f"inbox-{n}", polls=True) for n in range(live.POLLS_OF_ONE)))
+        assert await is_full(feeds, of("greedy", "inbox-x", polls=True))
+        assert not await is_full(feeds, of("greedy", "run"))
