@@ -20,6 +20,7 @@ from shared.access.signing import from_secret, new_secret, public_half
 from shared.bus.admin import await_kafka
 from shared.bus.security import secured
 from shared.config import Settings, settings_of
+from shared.config.key_forms import SIMULATED_KEY
 from shared.errors import Misconfigured
 from shared.system.urls import bypass_loopback
 
@@ -169,7 +170,7 @@ class Stack:
         url = f"http://127.0.0.1:{port}"
         command = ["-m", "infra.simulated_model", "--port", str(port)]
         await self._run("model", command, lambda: answers(f"{url}/health"))
-        self.endpoints |= {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "simulated"}
+        self.endpoints |= {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": SIMULATED_KEY}
 
     def _decide_who_decides(self) -> None:
         """Configure the trust in decisions: unsigned if no keys are configured, else signed with a key of the gateway.

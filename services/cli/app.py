@@ -65,6 +65,26 @@ DEPRECATED: Mapping[str, str] = {"dead": "dlq", "carry-out": "apply", "stop": "h
 """Former names of commands. They still work, with a warning on stderr."""
 
 
+OFTEN_TRIED: Mapping[str, str] = {
+    "show": "status",
+    "list": "runs",
+    "ls": "runs",
+    "ps": "runs",
+    "events": "watch",
+    "logs": "watch",
+    "follow": "watch",
+    "approve": "approvals approve",
+    "reject": "approvals reject",
+    "answer": "decide",
+    "questions": "inbox",
+    "kill": "halt",
+    "retry": "resume",
+    "check": "doctor",
+    "cost": "costs",
+}
+"""Words for which no command has a similar name → the command that is probably meant."""
+
+
 class Commands(ErrorsToExits):
     """The root group. Its help comes from the table; only the command that is called is imported."""
 
@@ -77,6 +97,8 @@ class Commands(ErrorsToExits):
         if current := DEPRECATED.get(args[0]):
             print(f"waggle: `{args[0]}` is deprecated; use `waggle {current}`", file=sys.stderr)
             args = [current, *args[1:]]
+        if meant := OFTEN_TRIED.get(args[0]):
+            ctx.fail(f"No such command '{args[0]}'. Did you mean '{meant}'?")
         name, _, rest = super().resolve_command(ctx, args)
         return name, load(str(name)), rest
 

@@ -1,4 +1,4 @@
-"""Keys recognised by their form alone: logs hide them, and the guardrails find them in texts."""
+"""Keys recognised by their form alone, which logs hide and the guardrails find; and a key that is no secret."""
 
 FORMS: tuple[tuple[str, str, str], ...] = (
     ("AWS access key", "AKIA", r"\bAKIA[0-9A-Z]{16}\b"),
@@ -26,3 +26,6 @@ FORMS: tuple[tuple[str, str, str], ...] = (
 
 KEY_FORMS = "|".join(f"(?:{form})" for _, _, form in FORMS)
 """One regular expression for all of them."""
+
+SIMULATED_KEY = "simulated"
+"""Key that the simulated model is given. It protects nothing, and is part of that model's name."""

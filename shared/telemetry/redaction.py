@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from shared.config.key_forms import KEY_FORMS
+from shared.config.key_forms import KEY_FORMS, SIMULATED_KEY
 
 HIDDEN = "***"
 
@@ -57,7 +57,8 @@ class Redaction:
     """Processor of structlog that redacts secrets in every field of a line."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
-        wanted = sorted({each for each in known if len(each) >= SHORTEST}, key=len, reverse=True)
+        secrets = {each for each in known if len(each) >= SHORTEST} - {SIMULATED_KEY}
+        wanted = sorted(secrets, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, wanted))) if wanted else None
 
     def __call__(

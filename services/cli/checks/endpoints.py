@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from services.cli.checks.check_result import CheckResult, fail, ok, warn
 from services.cli.checks.models import check_models
+from services.cli.checks.swarm import check_swarm
 from services.cli.settings import CliSettings
 from shared.config import Settings, settings_of
 from shared.system.urls import without_password
@@ -55,7 +56,9 @@ async def _gateway(http: httpx.AsyncClient, settings: CliSettings) -> list[Check
         if answer.text != "ready":
             do = "see its log, and fix the failures above"
             return [fail("gateway", f"{at} answers {answer.status_code}: {answer.text[:300]}", do)]
-        return [ok("gateway", f"{at} is ready"), await _access(http, url, settings.key)]
+        access = await _access(http, url, settings.key)
+        swarm = [] if access.level == "fail" else await check_swarm(http, url, _shown_key(settings.key))
+        return [ok("gateway", f"{at} is ready"), access, *swarm]
     except httpx.ReadTimeout:
         return [warn("gateway", f"{at} is slow: it accepts connections but does not answer in time", _BUSY)]
     except _OUTAGES as outage:
@@ -70,10 +73,14 @@ async def _access(http: httpx.AsyncClient, url: str, key: SecretStr | None) -> C
         return _open(url)
     if key is None:
         return fail("access", "the gateway requires a key", f"set WAGGLE_KEY; {_CREATE}")
-    answer = await http.get(asked, headers={"Authorization": f"Bearer {key.get_secret_value()}"})
+    answer = await http.get(asked, headers=_shown_key(key))
     if answer.status_code == httpx.codes.UNAUTHORIZED:
         return fail("access", "the gateway does not know this key", f"correct WAGGLE_KEY; {_CREATE}")
     return ok("access", "the gateway requires a key, and accepts this one")
+
+
+def _shown_key(key: SecretStr | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
 
 
 def _open(url: str) -> CheckResult:

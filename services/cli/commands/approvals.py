@@ -7,12 +7,12 @@ import typer
 from schemas.question import Reply
 from services.cli.answering import ArgumentsOption, QuestionOption, Target, give_answer
 from services.cli.open_questions import chosen_question, questions_of, urgency
-from services.cli.options import RunArgument
+from services.cli.options import GatewayOption, JsonOption, RunArgument, TenantOption
 from services.cli.session import Session, gateway_command
 from services.cli.show.inbox import complain_of_unreadable, show_inbox
 from services.cli.show.question import show_question
 
-app = typer.Typer(add_completion=False, help="List, show, approve and reject pending questions.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, invoke_without_command=True)
 
 
 @gateway_command
@@ -32,6 +32,15 @@ def inbox(session: Session) -> None:
 
 
 app.command("list", help="List all open questions, as `waggle inbox` does.")(inbox)
+
+
+@app.callback()
+def approvals(
+    context: typer.Context, gateway: GatewayOption = None, tenant: TenantOption = "default", json: JsonOption = False
+) -> None:
+    """List, show, approve and reject pending questions. Without a command, list them as `waggle inbox` does."""
+    if context.invoked_subcommand is None:
+        inbox(gateway=gateway, tenant=tenant, json=json)
 
 
 @app.command()

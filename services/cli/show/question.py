@@ -30,10 +30,11 @@ def show_waiting(screen: Screen, waiting: RunView) -> None:
 
 
 def note_question(screen: Screen, question: QuestionView) -> None:
-    """Note one question with its choices."""
+    """Note one question with its choices and every answer that it takes."""
     screen.note(f"The run waits for a person: {one_line(question.asked.question)}")
-    for option in question.asked.options:
-        screen.note(f"  - {one_line(option)}")
+    for choice in _choices(question):
+        screen.note(f"  - {one_line(choice)}")
+    screen.note(f"  it takes: {', '.join(each.answer for each in _offers(question))}")
 
 
 def show_question(screen: Screen, run_id: str, question: QuestionView) -> None:
@@ -54,7 +55,7 @@ def _rows(run_id: str, question: QuestionView) -> Iterator[tuple[str, str]]:
         yield from _proposal(asked.proposal)
     elif asked.background:
         yield from _background(asked.background)
-    yield from (("Choice", one_line(each)) for each in asked.choices or ([] if asked.proposal else asked.options))
+    yield from (("Choice", one_line(each)) for each in _choices(question))
     yield from _answers(run_id, question)
 
 
@@ -102,7 +103,7 @@ def _stage(needed: int, groups: Sequence[str]) -> str:
 def _answers(run_id: str, question: QuestionView) -> Iterator[tuple[str, str]]:
     """Yield the answers with their effects, and the commands that give them."""
     asked = question.asked
-    offers = asked.offers or _former_offers(asked.proposal)
+    offers = _offers(question)
     for number, offer in enumerate(offers):
         yield "Answers" if number == 0 else "", f"{offer.answer:<8} {one_line(offer.effect)}"
     digest = f" --digest {asked.proposal.digest[:12]}" if asked.proposal else ""
@@ -111,6 +112,15 @@ def _answers(run_id: str, question: QuestionView) -> Iterator[tuple[str, str]]:
     for number, offer in enumerate(offers):
         said = " --answer '…'" if offer.answer in {Reply.REJECT, Reply.RESPOND} else ""
         yield "Decide" if number == 0 else "", f"{command} {offer.answer}{named}{digest}{said}"
+
+
+def _choices(question: QuestionView) -> list[str]:
+    asked = question.asked
+    return asked.choices or ([] if asked.proposal or asked.offers else asked.options)
+
+
+def _offers(question: QuestionView) -> list[Offer]:
+    return question.asked.offers or _former_offers(question.asked.proposal)
 
 
 def _former_offers(proposal: Proposal | None) -> list[Offer]:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from infra.probe import free_port
 from services.cli.api import events
-from services.cli.app import app
+from services.cli.app import COMMANDS, OFTEN_TRIED, app
 from tests.support.fake_gateway import QUESTION, RUN, FakeGateway, moved
 
 
@@ -154,6 +154,21 @@ def test_after_a_gateway_dies_with_a_task_in_flight_the_error_says_how_to_retry_
     ended = waggle("submit", "x")
     assert ended.exit_code == 6, ended.output
     assert f"--key {script.tasks[0][1]} to submit it only once" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("tried", "meant"), [("show", "status"), ("statu", "status"), ("approve", "approvals approve"), ("ps", "runs")]
+)
+def test_an_unknown_command_suggests_the_one_that_is_meant(tried, meant):
+    ended = CliRunner().invoke(app, [tried, RUN])
+    assert ended.exit_code == 2
+    assert f"No such command '{tried}'. Did you mean '{meant}'?" in ended.output
+
+
+def test_every_suggested_command_exists_and_no_existing_one_is_suggested_against():
+    assert not COMMANDS.keys() & OFTEN_TRIED.keys()
+    for meant in OFTEN_TRIED.values():
+        assert CliRunner().invoke(app, [*meant.split(), "--help"]).exit_code == 0
 
 
 def test_something_that_is_no_gateway_is_said_to_be_none(waggle, script):

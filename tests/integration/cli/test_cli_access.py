@@ -16,8 +16,9 @@ from schemas.step import HelpAsked
 from services.cli.app import app
 from services.cli.checks.decisions import check_decisions
 from services.cli.checks.endpoints import _open
+from services.cli.checks.swarm import check_swarm
 from services.gateway.settings import GatewaySettings
-from shared.access.principals import digest, new_key, read_principals
+from shared.access.principals import Role, digest, new_key, read_principals
 from shared.access.settings import AccessSettings
 from shared.access.signing import from_secret, public_half
 from shared.blackboard import RunStore
@@ -134,6 +135,14 @@ async def test_the_doctor_says_whether_the_gateway_asks_for_a_key_and_takes_ours
         assert (wanted["level"], "set WAGGLE_KEY" in wanted["do"]) == ("fail", True)
         refused = await examined(monkeypatch, url, new_key())
         assert (refused["level"], "does not know this key" in refused["found"]) == ("fail", True)
+
+
+async def test_the_doctor_says_when_a_key_may_not_see_which_agents_run(settings, topics, redis, tmp_path):
+    path, viewer = tmp_path / "keys.toml", made("ada", "--role", Role.VIEWER.value)
+    path.write_text(viewer["entry"])
+    async with serving(settings, principals=path) as client:
+        [found] = await check_swarm(client, "", {"Authorization": f"Bearer {viewer['key']}"})
+    assert (found.level, found.subject, "may not see" in found.found) == ("warn", "swarm", True)
 
 
 async def test_the_doctor_warns_of_a_reachable_gateway_that_asks_for_no_key(settings, topics, redis, monkeypatch):

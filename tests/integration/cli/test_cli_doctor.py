@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from uuid import uuid4
 
+import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner
@@ -70,8 +71,19 @@ def test_a_running_swarm_has_nothing_that_fails(swarm, request, monkeypatch):
     monkeypatch.setenv("WAGGLE_TOPIC_PREFIX", swarm._environment["WAGGLE_TOPIC_PREFIX"])
     found, code = examined()
     assert code == 0, found
-    for subject in ("settings", "kafka", "redis", "postgres", "model", "gateway", "mail", "redis clock"):
+    for subject in (
+        "settings",
+        "kafka",
+        "redis",
+        "postgres",
+        "gateway",
+        "mail",
+        "redis clock",
+        "agents",
+        "kill switch",
+    ):
         only(found, subject, "ok")
+    assert "waggle-simulated" in only(found, "model", "ok")
     real = request.config.getoption("kafka") == "real"
     if real:
         assert "as declared in infra/topics.toml" in only(found, "topics", "ok")
@@ -81,6 +93,17 @@ def test_a_running_swarm_has_nothing_that_fails(swarm, request, monkeypatch):
     shown = CliRunner().invoke(app, ["doctor"])
     assert shown.exit_code == 0
     assert "ok   kafka: 1 broker at" in shown.stdout
+
+
+def test_a_stopped_tenant_is_reported_as_the_gateway_sees_it(swarm, monkeypatch):
+    for name, value in swarm.endpoints.items():
+        monkeypatch.setenv(name, value)
+    scope = f"{swarm.endpoints['WAGGLE_GATEWAY']}/v1/stops/tenant:quiet"
+    httpx.put(scope, json={"by": "ops", "reason": "an incident"}).raise_for_status()
+    try:
+        assert "stopped: tenant:quiet" in only(examined()[0], "kill switch", "warn")
+    finally:
+        httpx.delete(scope).raise_for_status()
 
 
 def test_a_missing_topic_fails_with_the_command_that_makes_it(environment):

@@ -68,6 +68,16 @@ def test_a_question_is_shown_with_its_answers_its_terms_and_the_votes_so_far(wag
     assert "\x1b" not in shown
 
 
+def test_the_status_of_a_waiting_run_names_every_answer_that_its_question_takes(waggle, script):
+    asking(script, QuestionView(asked=question(options=["approve", "reject"])))
+    noted = waggle("status", RUN).stderr
+    assert "it takes: approve, edit, respond, reject, skip" in noted
+    asking(script, QuestionView(asked=question(options=["approve", "reject"], offers=[], choices=["2023"])))
+    noted = waggle("status", RUN).stderr
+    assert "  - 2023" in noted
+    assert "it takes: approve, reject" in noted
+
+
 def test_without_a_name_several_questions_are_listed_and_none_is_answered(waggle, script):
     asking(script, CALL, OTHER)
     for command in (
@@ -231,7 +241,7 @@ def many(script):
 
 
 def test_a_pipe_gets_a_line_for_each_question_riskiest_first_then_oldest_first(waggle, many):
-    for command in (["inbox"], ["approvals", "list"]):
+    for command in (["inbox"], ["approvals", "list"], ["approvals"]):
         ended = waggle(*command)
         cells = [line.split("\t") for line in ended.stdout.splitlines()]
         assert [each[5] for each in cells] == ["4", "3", "1", "2"]

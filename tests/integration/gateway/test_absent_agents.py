@@ -3,7 +3,8 @@
 import time
 
 from schemas.approval import PauseRun
-from schemas.plan import AgentCard
+from schemas.plan import PLANNER, REVIEWER, AgentCard
+from services.cli.checks.swarm import check_swarm
 from shared.blackboard import announce, keys
 from shared.blackboard.agents import SILENT_AFTER
 from tests.support.gateway_fixtures import AGENTS, apply, begin, cancel
@@ -28,6 +29,17 @@ async def test_an_agent_is_absent_after_it_missed_announcements_and_present_afte
     assert (found["agent"], found["seen"] is not None) == ("data", True)
     await announce(redis, AGENTS["data"])
     assert await absent(gateway) == []
+
+
+async def test_the_command_line_reports_an_agent_that_stopped_announcing_itself_as_the_gateway_does(gateway, redis):
+    for name in (PLANNER, REVIEWER, "data"):
+        await announce(redis, AgentCard(name=name, description="d"))
+    await redis.zadd(keys.AGENTS_SEEN, {"data": time.time() - SILENT_AFTER - 10})
+    found = {each.subject: each for each in await check_swarm(gateway, "", {})}
+    assert found["agents"].level == "fail"
+    assert found["agents"].found.startswith("no replica seems to run: data for 3")
+    assert found["kill switch"].level == "ok"
+    assert not {"Redis", "Kafka", "topics", "access"} & set(found)
 
 
 async def test_a_run_that_waits_for_no_agent_is_held_up_by_none(gateway, store):

@@ -194,6 +194,13 @@ def test_a_short_known_secret_does_not_mangle_words():
     assert Redaction(["none"]).text("there are none") == "there are none"
 
 
+def test_the_key_of_the_simulated_model_hides_no_name_while_other_short_keys_stay_hidden():
+    known = secrets_in({"OPENAI_API_KEY": "simulated", "WAGGLE_KEY": "hunter2", "WAGGLE_REDIS": "redis://u:s3cret@h"})
+    said = "model waggle-simulated refuses hunter2 and s3cret, OPENAI_API_KEY=simulated"
+    shown = f"model waggle-simulated refuses {HIDDEN} and {HIDDEN}, OPENAI_API_KEY={HIDDEN}"
+    assert Redaction(known).text(said) == shown
+
+
 def test_telling_of_a_message_costs_next_to_nothing_until_a_line_is_written(written, monkeypatch):
     monkeypatch.setattr(logs, "_place", lambda: pytest.fail("looked up without a line"))
     with handling():
