@@ -20,8 +20,8 @@ LARGEST = 128 * 1_048_576
 """Bytes of a form with its files: 128 MiB. The gateway bounds each file."""
 
 MOST_FILES = 20
-LARGEST_FIELD = 400_000
-"""Bytes of one text field; the longest is the background, of 100,000 characters."""
+LARGEST_FIELD = 1_048_576
+"""Bytes of one text field: 1 MiB; the longest are the background, and the stored files with the texts of small ones."""
 
 STALLED, LONGEST = 20.0, 300.0
 """Seconds without a byte, and for the whole form."""

@@ -1,6 +1,7 @@
 """Submitting a task."""
 
 import secrets
+from dataclasses import replace
 
 from fastapi import APIRouter
 from pydantic import ValidationError
@@ -9,7 +10,7 @@ from starlette.responses import Response
 from schemas.api.tasks import TaskAccepted
 from schemas.error import ErrorInfo
 from schemas.plan import AgentCard
-from schemas.task import Attachment, Shape
+from schemas.task import Attachment, Shape, Task
 from services.console.gateway import Gateway, GatewayFailure
 from services.console.pages import page, path, see_other
 from services.console.submission import Draft, attachments_in, problems_of
@@ -28,34 +29,34 @@ _UNFIT = ErrorInfo(
 @router.get("/submit")
 async def show_form(visitor: VisitorDep) -> Response:
     """The empty form."""
-    return await _form(visitor, Draft({"nonce": secrets.token_hex(8)}))
+    return await form_page(visitor, Draft({"nonce": secrets.token_hex(8)}))
 
 
 @router.post("/submit")
 async def submit(visitor: VisitorDep) -> Response:
     """Store the files and submit the task. What is wrong is shown next to its field, with everything else kept."""
+    return await send_form(visitor)
+
+
+async def send_form(visitor: Visitor, origin: Task | None = None, again: str = "") -> Response:
+    """Submit the task of the form that was sent. `again`: the run whose task, `origin`, was filled in."""
     async with upload_form(visitor.request, visitor.secret) as form:
         tenant = form.fields.get("tenant", "")
         gateway = Gateway(visitor.gateway.http, visitor.gateway.key, tenant or None)
         attachments, refused = await _stored(gateway, form)
-    draft = Draft(form.fields, attachments)
+    draft = Draft(form.fields, attachments, origin=origin)
     if refused is not None:
-        return await _form(visitor, Draft(form.fields, attachments, {"files": refused.error.message}), refused)
+        return await form_page(visitor, replace(draft, problems={"files": refused.error.message}), refused, again)
     try:
         task = draft.task()
     except ValidationError as wrong:
-        return await _form(visitor, Draft(form.fields, attachments, problems_of(wrong)), None)
+        return await form_page(visitor, replace(draft, problems=problems_of(wrong)), None, again)
+    body = task.model_dump(mode="json", exclude_unset=True)
     try:
-        accepted = await gateway.ask(
-            TaskAccepted,
-            "POST",
-            "/v1/tasks",
-            body=task.model_dump(mode="json", exclude_unset=True),
-            key=draft.key(tenant),
-        )
+        accepted = await gateway.ask(TaskAccepted, "POST", "/v1/tasks", body=body, key=draft.key(tenant))
     except GatewayFailure as failure:
-        return await _form(visitor, draft, failure)
-    return see_other(visitor, path("runs", accepted.run_id, tenant=tenant))
+        return await form_page(visitor, draft, failure, again)
+    return see_other(visitor, path("runs", accepted.run_id, tenant=tenant, notice="submitted" if again else ""))
 
 
 async def _stored(gateway: Gateway, form: Form) -> tuple[list[Attachment], GatewayFailure | None]:
@@ -70,13 +71,15 @@ async def _stored(gateway: Gateway, form: Form) -> tuple[list[Attachment], Gatew
     return found, None
 
 
-async def _form(visitor: Visitor, draft: Draft, failure: GatewayFailure | None = None) -> Response:
+async def form_page(visitor: Visitor, draft: Draft, failure: GatewayFailure | None = None, again: str = "") -> Response:
+    """Return the form as far as it is filled in. `again`: the run whose task is submitted once more."""
     status = failure.status if failure else 422 if draft.problems else 200
     return page(
         visitor,
         "submit.html",
         status,
         draft=draft,
+        again=again,
         failure=failure.error if failure else _UNFIT if draft.problems else None,
         agents=await _agents(visitor.gateway, keep=bool(draft["objective"])),
         shapes=list(Shape),

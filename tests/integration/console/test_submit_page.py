@@ -70,6 +70,21 @@ async def test_the_same_form_sent_twice_is_one_run(visit, settings):
     assert one.headers["location"] == two.headers["location"]
 
 
+async def test_a_task_is_submitted_again_with_a_higher_limit(visit, sentinel, settings):
+    await begin(RunStore(sentinel, ttl=60), "run-a", dry_run=True)
+    page = (await visit.open("/runs/run-a/resubmit")).text
+    hidden = dict(re.findall(r'type="hidden" name="(nonce|kept|form_token)" value="([^"]*)"', page))
+    shown = re.findall(r'<input id="(\w+)" name="\1" value="([^"]*)"', page)
+    objective = re.search(r'<textarea id="objective"[^>]*>(.*?)</textarea>', page, re.DOTALL)[1]
+    fields = {name: html.unescape(value) for name, value in (hidden | dict(shown)).items()}
+    fields |= {"objective": html.unescape(objective), "dry_run": "1", "shape": "auto", "model_calls": "777"}
+    answer = await visit.http.post("/runs/run-a/resubmit", data=fields, files=[("files", ("", b""))])
+    assert answer.status_code == 303, said(answer.text)
+    [record] = await records_of(settings, "tasks", 1)
+    task = Task.model_validate_json(record.value)
+    assert (task.objective, task.dry_run, task.budget.model_calls) == (html.unescape(objective), True, 777)
+
+
 async def test_a_key_without_the_role_keeps_the_form_and_names_the_role(settings, topics, redis, tmp_path):
     keys = Keys(tmp_path / "keys.toml")
     keys.add("viewer", ["viewer"])

@@ -343,22 +343,6 @@ async def test_a_plan_is_drawn_with_every_step_after_those_it_waits_for(gateway,
     assert "style=" not in page
 
 
-async def test_a_task_is_submitted_again_once_as_it_was_shown(gateway, visit):
-    gateway.text = "count the orders"
-    page = (await visit.open(f"/runs/{RUN}/resubmit")).text
-    assert "count the orders" in page
-    assert all(each.method == "GET" for each in gateway.asked)
-    given = dict(re.findall(r'type="hidden" name="([a-z_]+)" value="([^"]*)"', page))
-    for _ in range(2):
-        answer = await visit.http.post(f"/runs/{RUN}/resubmit", data=given)
-        assert answer.status_code == 303
-        assert answer.headers["location"] == f"/runs/{RUN}?notice=submitted"
-    one, other = (json.loads(each.content) for each in gateway.asked if each.method == "POST")
-    assert one == other
-    assert one["idempotency_key"].startswith("again-")
-    assert (one["objective"], one["constraints"]) == ("count the orders", ["count the orders"])
-
-
 FILTERED = {"state": "FAILED", "agent": "data", "age": "1h", "retrying": "on"}
 
 
