@@ -12,6 +12,7 @@ The path: held back by digest or quiet hours → claimed in Redis → sent → m
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +22,8 @@ import structlog
 from schemas.notification import Notification
 from services.notifier.outlets import PAUSES, Outlet
 from services.notifier.watching import SOURCE, lane_of, record_id
-from shared.blackboard.notices import Notices
+from shared import blackboard
+from shared.blackboard.notices import LEASE, Notices
 from shared.bus import Delivery, delay, encode, publish
 from shared.bus.groups import NOTIFIER, table_of
 from shared.errors import RetryableError, TerminalError, WaggleError
@@ -31,8 +33,11 @@ from shared.service import Parts
 IN_DIGEST = 100
 """Notifications in one digest; further ones follow in the next letter."""
 
-LOOK_EVERY = 0.2
+LOOK_EVERY = 0.1
 """Seconds between two looks at the claim of another process."""
+
+RENEW_EVERY = 0.3 * LEASE
+"""Seconds between renewals of a claim while its letter is sent."""
 
 REMEMBERED = 10_000
 """Sent letters that the process remembers in case Redis cannot mark them at once."""
@@ -102,7 +107,11 @@ class Teller:
         if (name, letter.id) not in self._sent:
             if not await self._claim(name, letter.id):
                 return
-            await self._deliver(outlet, letter, attempt)
+            renewing = asyncio.create_task(self._renew(name, letter.id))
+            try:
+                await self._deliver(outlet, letter, attempt)
+            finally:
+                renewing.cancel()
             self._remember(name, ids)
         window = notices[0].window
         await self.notices.mark_sent(name, ids, window.isoformat() if window else None)
@@ -114,6 +123,13 @@ class Teller:
             if state != "theirs":
                 return state == "ours"
             await asyncio.sleep(LOOK_EVERY)
+
+    async def _renew(self, channel: str, id: str) -> None:
+        """Keep the claim of a letter that is being sent."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY)
+            with suppress(*blackboard.OUTAGES):
+                await self.notices.claim(channel, id)
 
     async def _deliver(self, outlet: Outlet, letter: Letter, attempt: int) -> None:
         if rest := outlet.resting:

@@ -16,8 +16,8 @@ from shared.blackboard.connect import Client
 
 SENT = "sent"
 
-LEASE = 10.0
-"""Seconds that a claim lasts: longer than a letter may take. A process that was killed holds it for so long."""
+LEASE = 1.0
+"""Seconds that a claim lasts unless it is renewed. A process that was killed holds it for so long."""
 
 _KEPT = timedelta(days=30)
 """Retention of marks and questions: that of the run log, beyond which no record comes a second time."""
@@ -45,8 +45,7 @@ class Notices:
         if await self.redis.set(key, self.owner, nx=True, px=lease):
             return "ours"
         holder = await self.redis.get(key)
-        if holder == self.owner:
-            await self.redis.pexpire(key, lease)
+        if holder == self.owner and await self.redis.pexpire(key, lease):
             return "ours"
         return "sent" if holder == SENT else "theirs"
 
