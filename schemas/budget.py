@@ -33,7 +33,7 @@ class Budget(Part):
             limit = getattr(self, name)
             if amount > limit:
                 spent = f"budget.{name} is {limit}, and {used[name]:g} of it {'is' if used[name] == 1 else 'are'} used"
-                return spent + (": too little is left" if more else "")
+                return spent + (", another call would exceed it" if more else "")
         return None
 
     def share(self, usage: "Usage") -> tuple[float, str]:

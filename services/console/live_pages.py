@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -13,9 +14,9 @@ from schemas.api.runs import RunView
 from schemas.event import ENDS
 from services.console.gateway import Gateway, GatewayFailure, KeyRefused, run_path
 from services.console.live import Publish, Update
-from services.console.overview import overview_of
+from services.console.overview import failing_checks, overview_of
 from services.console.pages import environment
-from services.console.run_page import EVENTS, shown_parts
+from services.console.run_page import EVENTS, is_stopped, shown_parts
 
 QUIET = 0.2
 """Seconds that events are gathered before the page is made from them."""
@@ -28,6 +29,9 @@ UNTOLD = 10.0
 
 RETRY = 1.0
 """Seconds until a stream of the gateway that has broken is opened again."""
+
+CHECK = 15.0
+"""Seconds between two checks of the swarm while the overview is open."""
 
 POLL = 3.0
 """Seconds between two looks at the overview, and at the inbox."""
@@ -99,11 +103,13 @@ async def _line_starts(answer: httpx.Response) -> AsyncIterator[bytes]:
 
 async def _show(gateway: Gateway, run_id: str, publish: Publish) -> tuple[bool, str]:
     """Publish the present state; return True if it is final, and the id of the last event."""
-    run, trace = await asyncio.gather(gateway.run(run_id), gateway.trace(run_id, EVENTS))
+    run, trace, stopped = await asyncio.gather(
+        gateway.run(run_id), gateway.trace(run_id, EVENTS), is_stopped(gateway, run_id)
+    )
     position = trace.newest or "0"
-    values = shown_parts(run, trace) | {"said": _said(run)}
+    values = shown_parts(run, trace, stopped=stopped) | {"said": _said(run)}
     held_up = [each.agent for each in run.absent] + [each.handoff_id for each in run.parked]
-    id = ".".join([str(run.version), position, *held_up])
+    id = ".".join([str(run.version), position, str(stopped), *held_up])
     publish(Update(id, rendered("run/live.html", gateway, values)))
     return run.state in ENDS and not run.settling, position
 
@@ -116,16 +122,20 @@ def _said(run: RunView) -> str:
 
 
 async def follow_overview(gateway: Gateway, publish: Publish) -> None:
-    """Publish the overview again and again; its id is that of its contents."""
+    """Publish the overview again and again; its id is that of its contents. Kafka is asked less often than Redis."""
+    failing, checked = None, -CHECK
     while True:
         try:
             values = await overview_of(gateway)
+            if time.monotonic() - checked >= CHECK:
+                failing, checked = await failing_checks(gateway), time.monotonic()
         except KeyRefused:
             return
         except GatewayFailure as failure:
             if failure.status in FINAL:
                 return
         else:
+            values |= {"failing": failing}
             html = rendered("overview/live.html", gateway, values)
             id = digest_of(rendered("overview/live.html", gateway, values, at=_ALWAYS))
             publish(Update(id, html))

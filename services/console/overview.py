@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from schemas.api.checks import RunCounts
+from schemas.api.checks import Check, RunCounts
 from schemas.api.costs import CostReport
 from schemas.api.runs import RunSummary
 from schemas.event import ENDS, State
@@ -13,6 +13,9 @@ from services.console.questions import read_inbox
 
 LISTED = 5
 """Entries of each list."""
+
+WITHIN = 3.0
+"""Seconds that the page waits for Kafka: it must open most of all when Kafka is down."""
 
 T = TypeVar("T")
 
@@ -69,3 +72,22 @@ def _counts(counts: RunCounts) -> dict[str, int]:
         "complete": states.get(State.COMPLETE, 0),
         "all": sum(states.values()),
     }
+
+
+async def failing_checks(gateway: Gateway) -> list[Check] | None:
+    """Return the checks of the swarm that fail; None if they cannot be had, or not soon."""
+    checks = await in_time(gateway.ask_many(Check, "/v1/checks"))
+    return None if checks is None else [check for check in checks if check.verdict == "fail"]
+
+
+async def in_time(work: Awaitable[T]) -> T | None:
+    """Return the answer; None for a visitor who may not see it, and if Kafka does not answer soon."""
+    try:
+        async with asyncio.timeout(WITHIN):
+            return await work
+    except TimeoutError:
+        return None
+    except GatewayFailure as failure:
+        if failure.status not in {403, 503}:
+            raise
+        return None

@@ -4,6 +4,8 @@ from typing import Any
 
 from schemas.api.runs import RunView
 from schemas.api.trace import RunTrace
+from services.console.actions import offered
+from services.console.gateway import Gateway, GatewayFailure
 from services.console.graph import graph_of
 from services.console.timeline import timeline_of
 
@@ -11,8 +13,8 @@ EVENTS = 200
 """Events on a page of the timeline."""
 
 
-def shown_parts(run: RunView, trace: RunTrace) -> dict[str, Any]:
-    """Return what the parts of the page that change with the run show."""
+def shown_parts(run: RunView, trace: RunTrace, *, stopped: bool | None) -> dict[str, Any]:
+    """Return what the parts of the page that change with the run show. `stopped`: as `is_stopped` returns it."""
     steps = {step.id: step for step in run.steps}
     planned = run.plan.steps if run.plan else []
     return {
@@ -21,5 +23,14 @@ def shown_parts(run: RunView, trace: RunTrace) -> dict[str, Any]:
         "steps": steps,
         "graph": graph_of(planned, steps),
         "works": timeline_of(trace),
+        "actions": offered(run, stopped=stopped),
         "before": "",
     }
+
+
+async def is_stopped(gateway: Gateway, run_id: str) -> bool | None:
+    """Return True if the run itself is stopped; None for a visitor who may not see the stops."""
+    try:
+        return any(stop.scope == f"run:{run_id}" for stop in await gateway.stops())
+    except GatewayFailure:
+        return None

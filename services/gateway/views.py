@@ -7,7 +7,7 @@ from typing import Any
 from schemas.api.runs import AbsentAgent, ApprovalView, ParkedWork, QuestionView, RunView
 from schemas.api.tasks import Links
 from schemas.budget import Usage
-from schemas.event import State
+from schemas.event import ENDS, State
 from schemas.plan import PLANNER, REVIEWER
 from schemas.stop import WorkStopped
 from services.gateway.dependencies import PendingTask, RunSnapshot
@@ -17,7 +17,7 @@ from shared.runs import Run
 from shared.runs.clock import present_deadline
 from shared.runs.open_question import OpenQuestion
 from shared.runs.result import summary
-from shared.runs.run import awaited_handoffs
+from shared.runs.run import awaited_handoffs, in_flight
 from shared.service import Parts
 from shared.service.kill_switch import StopScope, stop_reason
 
@@ -37,7 +37,8 @@ def approvals_of(asking: Asking) -> list[ApprovalView]:
 async def present_view(snapshot: RunSnapshot, stops: Iterable[WorkStopped], parts: Parts) -> RunView:
     """Return the state of the run, with the agents that hold it up because they do not run."""
     view = view_of(snapshot, stops)
-    awaited = {*agents_awaited(snapshot.run).values()} if snapshot.run else ()
+    live = snapshot.run is not None and snapshot.run.state not in ENDS
+    awaited = {*agents_awaited(snapshot.run).values()} if live and snapshot.run else ()
     silent = await silent_agents(parts.redis, awaited) if awaited else {}
     return view.model_copy(update={"absent": [_absent(*each) for each in sorted(silent.items())]})
 
@@ -126,15 +127,19 @@ def question_fields(question: OpenQuestion) -> dict[str, Any]:
 
 
 def _parked(run: Run, stops: Iterable[WorkStopped]) -> list[ParkedWork]:
-    """Return the work in progress of the run that is stopped."""
-    stopped = {each.scope: each for each in stops}
+    """Return the work in progress of the run that is stopped; of a failed run, that which was when it failed."""
+    before = run.finished if run.state is State.FAILED else None
+    stopped = {each.scope: each for each in stops if before is None or each.at < before}
     asked = agents_awaited(run) if stopped else {}
     reasons = ((id, agent, stop_reason(stopped, StopScope(run.tenant, agent, run.id))) for id, agent in asked.items())
     return [ParkedWork(handoff_id=id, agent=agent, reason=reason) for id, agent, reason in reasons if reason]
 
 
 def agents_awaited(run: Run) -> dict[str, str]:
-    """Return the handoffs whose answers advance the run → the agent that each was sent to."""
+    """Return the handoffs whose answers advance the run → the agent that each was sent to.
+
+    Of a failed run, those that would have.
+    """
     workers = {run.planning.handoff_id: PLANNER, run.reviewing.handoff_id: REVIEWER}
     workers |= {record.handoff_id: record.step.agent for record in run.steps.values()}
-    return {id: workers[id] for id in awaited_handoffs(run)}
+    return {id: workers[id] for id in (in_flight(run) if run.state is State.FAILED else awaited_handoffs(run))}

@@ -92,6 +92,8 @@ class Gateway:
             return httpx.Response(202, json={"run_id": RUN, "task_id": "t", "tenant": "default", "links": links})
         if request.url.path == "/v1/runs/batch":
             return self._batch(json.loads(request.content))
+        if request.method == "DELETE":
+            return httpx.Response(200, json={"scope": request.url.path.rpartition("/")[2], "was": None})
         if request.method != "GET":
             return httpx.Response(202, json={"run_id": RUN, "tenant": "default", "message_id": "m"})
         what = request.url.path.removeprefix("/v1/").removeprefix(f"runs/{RUN}").strip("/") or "run"

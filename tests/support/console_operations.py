@@ -51,6 +51,8 @@ TABLE = [
     ("/agents", "/agents", "hostile operations", "details.tool summary"),
     ("/doctor", "/doctor", "operations"),
     ("/doctor", "/doctor", "hostile operations"),
+    ("/stops/{scope}", "/stops/agent:data", "operations"),
+    ("/stops/{scope}", "/stops/agent:data", "hostile operations"),
     ("/costs", "/costs?days=7", "operations"),
     ("/costs", "/costs?days=30&tenant=acme", "hostile operations"),
     ("/costs", "/costs", "no operations"),

@@ -19,6 +19,7 @@ from services.console.routes import (
     run,
     run_batch,
     runs,
+    stops,
     submit,
     topics,
 )
@@ -41,6 +42,7 @@ ROUTERS = (
     topics.router,
     agents.router,
     doctor.router,
+    stops.router,
     dead_letter_batch.router,
     dead_letters.router,
     dead_letter_edit.one,

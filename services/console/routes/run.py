@@ -10,14 +10,16 @@ from schemas.api.runs import RunView
 from schemas.error import ErrorInfo
 from schemas.event import ENDS
 from schemas.message import Id
-from services.console.actions import ACTIONS, Action, offered, send
-from services.console.gateway import Gateway, GatewayFailure
+from services.console.actions import ACTIONS, Action, send
+from services.console.gateway import GatewayFailure
 from services.console.pages import failure_page, page, path, see_other
 from services.console.questions import Question
-from services.console.run_page import EVENTS, shown_parts
+from services.console.run_page import EVENTS, is_stopped, shown_parts
 from services.console.visitor import Visitor, VisitorDep
 
 router = APIRouter()
+
+_EFFECT = "Its effect shows on this page in a moment; without JavaScript, reload it."
 
 RunId: TypeAlias = Annotated[Id, Path()]
 Position: TypeAlias = Annotated[str, Query(pattern=r"^(\d{1,20}-\d{1,20})?$")]
@@ -36,21 +38,12 @@ async def show_run(visitor: VisitorDep, run_id: RunId, before: Position = "", no
     return page(
         visitor,
         "run.html",
-        **(shown_parts(run, trace) | {"before": before}),
+        **(shown_parts(run, trace, stopped=stopped) | {"before": before}),
         result=result,
         questions=Question.all_of(run),
-        actions=offered(run, stopped=stopped),
         follows=not before and (run.state not in ENDS or run.settling),
         notice=_notice(notice),
     )
-
-
-async def is_stopped(gateway: Gateway, run_id: str) -> bool | None:
-    """Return True if the run itself is stopped; None for a visitor who may not see the stops."""
-    try:
-        return any(stop.scope == f"run:{run_id}" for stop in await gateway.stops())
-    except GatewayFailure:
-        return None
 
 
 @router.get("/runs/{run_id}/orders/{name}")
@@ -90,8 +83,8 @@ def _notice(name: str) -> str:
     if name == "submitted":
         return "The gateway accepted the task: this is its new run."
     if name in {"approve", "reject"}:
-        return "The gateway accepted the decision. Reload the page to see its effect."
-    return f"{ACTIONS[name].done} Reload the page to see its effect." if name in ACTIONS else ""
+        return f"The gateway accepted the decision. {_EFFECT}"
+    return f"{ACTIONS[name].done} {_EFFECT}" if name in ACTIONS else ""
 
 
 def _missing(message: str) -> ErrorInfo:

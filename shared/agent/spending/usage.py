@@ -52,4 +52,5 @@ class UsageCounter:
         self.usage += Usage(tool_calls=1)
 
     def _exceeded(self, more: Usage) -> str | None:
-        return next((over for limit in self._limits if (over := limit.exceeded_by(self.usage, more))), None)
+        over = next((over for limit in self._limits if (over := limit.exceeded_by(self.usage, more))), None)
+        return over and f"what the run has left for this work is too little: {over}"

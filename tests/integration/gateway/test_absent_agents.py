@@ -1,9 +1,12 @@
 """Agents that a run waits for although none of their replicas runs."""
 
+import asyncio
 import time
 
 from schemas.approval import PauseRun
+from schemas.event import State
 from schemas.plan import PLANNER, REVIEWER, AgentCard
+from schemas.timer import DeadlinePassed
 from services.cli.checks.swarm import check_swarm
 from shared.blackboard import announce, keys
 from shared.blackboard.agents import SILENT_AFTER
@@ -40,6 +43,21 @@ async def test_the_command_line_reports_an_agent_that_stopped_announcing_itself_
     assert found["agents"].found.startswith("no replica seems to run: data for 3")
     assert found["kill switch"].level == "ok"
     assert not {"Redis", "Kafka", "topics", "access"} & set(found)
+
+
+async def test_a_run_that_failed_while_its_work_was_stopped_names_the_stop(gateway, store):
+    run = await begin(store, "run-1", budget={"seconds": 0.1})
+    order = {"reason": "an invoice is disputed", "by": "ops"}
+    assert (await gateway.put("/v1/stops/tenant:default", json=order)).status_code == 202
+    async with asyncio.timeout(10):
+        while not (parked := (await gateway.get("/v1/runs/run-1")).json()["parked"]):
+            await asyncio.sleep(0.05)
+    failed = await apply(store, "run-1", DeadlinePassed(run_id="run-1", tenant="default", deadline=run.deadline))
+    assert failed.state is State.FAILED
+    assert (await gateway.get("/v1/runs/run-1")).json()["parked"] == parked
+    await begin(store, "run-2")
+    await cancel(store, "default", "run-2")
+    assert (await gateway.get("/v1/runs/run-2")).json()["parked"] == []
 
 
 async def test_a_run_that_waits_for_no_agent_is_held_up_by_none(gateway, store):

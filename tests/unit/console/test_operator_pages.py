@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import httpx
 import pytest
@@ -493,6 +493,17 @@ async def test_arguments_of_tools_are_shown_by_name_type_and_bounds(gateway, vis
     assert "descriptions and members of objects are left out, and 7 arguments" in page
     assert "It takes no arguments." in page
     assert "Its arguments are not announced: the agent is of an earlier version." in page
+
+
+async def test_a_stop_is_lifted_after_a_look_at_its_reason(gateway, visit):
+    gateway.text = "plain"
+    scope = "agent:data"
+    page = (await visit.open(f"/stops/{scope}")).text
+    assert f"Lift the stop of {scope} : is this meant?" in said(page)
+    assert "Stopped by plain" in said(page)
+    assert (await visit.send(f"/stops/{scope}", form=f"/stops/{scope}")).headers["location"] == "/"
+    assert ("DELETE", f"/v1/stops/{scope}") in [(each.method, unquote(each.url.path)) for each in gateway.asked]
+    assert (await visit.open("/stops/tenant:other")).status_code == 404
 
 
 async def test_the_overview_links_every_figure_to_its_list(visit):
