@@ -146,6 +146,16 @@ async def test_hostile_text_that_arrives_live_loads_and_runs_nothing(page, conso
     assert page.complaints == []
 
 
+async def test_a_page_is_followed_although_the_second_script_arrives_late(page, console, store):
+    async def late(route) -> None:
+        await asyncio.sleep(1)
+        await route.continue_()
+
+    await page.route("**/hx-sse-*.js", late)
+    await page.goto(f"{console.base_url}/inbox")
+    await connected(page)
+
+
 async def test_the_overview_shows_a_new_question_without_a_reload(page, console, store):
     await page.goto(f"{console.base_url}/")
     await page.get_by_text("Nothing waits for a decision").wait_for()

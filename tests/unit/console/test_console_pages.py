@@ -57,7 +57,10 @@ async def visit(gateway):
         yield visit
 
 
-SCRIPTS = {f'<script src="/static/vendor/{name}-4.0.1.min.js" defer>' for name in ("htmx", "hx-sse")}
+SCRIPTS = {
+    '<script src="/static/vendor/htmx-4.0.1.min.js">',
+    '<script src="/static/vendor/hx-sse-4.0.1.min.js" defer>',
+}
 
 OURS = re.compile(r"<(?:/?[a-z][a-z0-9]*)((?:\s+[a-zA-Z:-]+(?:=\"[^\"<>]*\")?)*)\s*/?>|<!doctype html>")
 
