@@ -20,7 +20,7 @@ async def show_stop(visitor: VisitorDep, scope: Scope) -> Response:
     stop = next((each for each in await visitor.gateway.stops() if each.scope == scope), None)
     if stop is None:
         action = "See the overview for the stops in force."
-        missing = ErrorInfo(code="not_stopped", message="This scope is not stopped.", suggested_action=action)
+        missing = ErrorInfo(code="unknown_page", message="This scope is not stopped.", suggested_action=action)
         return failure_page(visitor, 404, missing)
     return page(visitor, "stop.html", stop=stop)
 
