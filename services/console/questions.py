@@ -17,6 +17,9 @@ from services.console.gateway import Gateway
 ON_A_PAGE = 25
 _LARGEST = 1_000
 
+EVENTS_ON_A_PAGE, MOST_PAGES = 1_000, 4
+"""Events that are read at once of a run to find a question that was answered, and how often."""
+
 _PLACE = re.compile(r"[0-9] [0-9]{1,20} [\x21-\x7e]{1,255} [\x21-\x7e]{1,255}")
 """Form of a place in the inbox, as the gateway takes it."""
 
@@ -150,10 +153,29 @@ class Answered:
     """A question in the record of a run, with its answer."""
 
     question: str
+    """Empty if it was asked before the events that were looked at."""
+
     attempt: Attempt
 
 
+async def find_answered(gateway: Gateway, run_id: str, request_id: str) -> tuple[Answered | None, bool]:
+    """Return an earlier question of a run, and True if all events were looked at: from the newest ones back."""
+    before, answer = "", None
+    for _ in range(MOST_PAGES):
+        trace = await gateway.trace(run_id, EVENTS_ON_A_PAGE, before)
+        found = answered(trace, request_id)
+        if found and answer:
+            whole = answer.attempt.model_copy(update={"at": found.attempt.at})
+            return Answered(found.question, whole), True
+        if found and not found.attempt.continued:
+            return found, True
+        answer, before = found or answer, trace.older or ""
+        if not before:
+            break
+    return answer, not before
+
+
 def answered(trace: RunTrace, request_id: str) -> Answered | None:
-    """Return an earlier question of a run; None if the run has none of this id."""
+    """Return an earlier question of a run; None if the page of its trace has none of this id."""
     found = ((work, each) for work in trace.works for each in work.attempts if each.handoff_id == request_id)
     return next((Answered(work.objective, attempt) for work, attempt in found), None)

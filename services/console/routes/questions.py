@@ -11,7 +11,7 @@ from schemas.message import Id
 from services.console.answers import Refusal, answer_in
 from services.console.gateway import GatewayFailure
 from services.console.pages import page, path, see_other
-from services.console.questions import Question, answered, next_question, read_inbox
+from services.console.questions import EVENTS_ON_A_PAGE, MOST_PAGES, Question, find_answered, next_question, read_inbox
 from services.console.visitor import Visitor, VisitorDep
 
 router = APIRouter()
@@ -114,7 +114,7 @@ async def _question_page(
     """Return the page of a question. Once it was decided: by whom and how, with the failure of a second decision."""
     run = await visitor.gateway.run(run_id)
     question = next((each for each in Question.all_of(run) if each.asked.request_id == request_id), None)
-    earlier = None if question else answered(await visitor.gateway.trace(run_id), request_id)
+    earlier, complete = (None, True) if question else await find_answered(visitor.gateway, run_id, request_id)
     return page(
         visitor,
         "question.html",
@@ -122,6 +122,7 @@ async def _question_page(
         run=run,
         question=question,
         earlier=earlier,
+        searched=None if complete else EVENTS_ON_A_PAGE * MOST_PAGES,
         failure=failure,
         given=form or {},
         notice=notice if notice in NOTICES else "",
