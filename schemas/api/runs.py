@@ -13,6 +13,9 @@ from schemas.question import Delegation, Vote
 from schemas.question_events import HelpRequested
 from schemas.task import StepSummary
 
+LONGEST_OBSTACLE = 500
+"""Characters of what holds up a run."""
+
 _REASON = "Reason for the state."
 _NEXT = "Offset of the next page; null on the last one, and after a `cursor`."
 _CURSOR = "`cursor` of the next page; null on the last one. It stays valid while runs start and change."
@@ -39,6 +42,11 @@ class RunSummary(Part):
     waiting_since: Instant | None = Field(None, description="Time of its oldest open question.")
     over_budget: bool = Field(
         False, description="True if it has used 80 % of a limit of its budget, or ended because a limit was reached."
+    )
+    held_up: str = Field(
+        "",
+        max_length=LONGEST_OBSTACLE,
+        description="Stops and silent agents that its work in progress waits for; empty if nothing holds it up.",
     )
 
 

@@ -15,6 +15,7 @@ from infra.embedded.stack import AlreadyRunningError, Stack, service_names, up
 from infra.embedded.state import StateFolder
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.redaction import redacted
+from services.cli.start_lines import StartLines, starting_in
 from services.cli.terminal import Screen, clean
 from shared.errors import Misconfigured
 from shared.system.urls import without_password
@@ -37,10 +38,11 @@ PARTS = {
 def run(screen: Screen, root: Path, services: Sequence[str] | None, *, quiet: bool) -> None:
     """Run everything until SIGINT or SIGTERM. Raises CommandError if a part cannot be started, or its data are lost."""
     check_names(services or ())
-    stack = Stack(root, services=services, report=_logs(screen, quiet=quiet))
+    starting = starting_in(os.environ)
+    stack = Stack(root, services=services, report=_logs(screen, starting, quiet=quiet))
     screen.say(f"Starting in {root} …")
     try:
-        asyncio.run(up(root, announce=lambda ready: _announce(screen, ready), stack=stack))
+        asyncio.run(up(root, announce=lambda ready: _announce(screen, starting, ready), stack=stack))
     except AlreadyRunningError as error:
         raise CommandError(str(error), "use it, or stop it with `waggle down`", code=Exit.USAGE) from None
     except (NotReadyError, ConnectionError, Misconfigured) as error:
@@ -65,8 +67,9 @@ def check_names(services: Sequence[str]) -> None:
             )
 
 
-def _announce(screen: Screen, ready: Stack) -> None:
-    """Show the endpoints and the next command."""
+def _announce(screen: Screen, starting: StartLines, ready: Stack) -> None:
+    """Show the endpoints and the next command, and from now on every line."""
+    starting.ready = True
     show(screen, ready.endpoints)
     screen.say("Ready. In another terminal: waggle submit 'What …?'. Ctrl-C stops everything.", style="bold")
 
@@ -85,11 +88,13 @@ def show(screen: Screen, endpoints: dict[str, str]) -> None:
     screen.say(table)
 
 
-def _logs(screen: Screen, *, quiet: bool) -> Callable[[str, str], None]:
+def _logs(screen: Screen, starting: StartLines, *, quiet: bool) -> Callable[[str, str], None]:
     """Return a function that shows one log line of a process, after its name."""
     redact = Redaction(secrets_in(os.environ)).text
 
     def say(name: str, line: str) -> None:
+        if starting.hides(name, line):
+            return
         colour = COLOURS[crc32(name.encode()) % len(COLOURS)]
         text, style = readable(redact(line))
         screen.say(Text.assemble((f"{name:<14}", colour), (clean(text), style)))

@@ -74,13 +74,23 @@ async def known_agents(redis: Client) -> dict[str, AgentCard]:
 
 async def silent_agents(redis: Client, names: Iterable[str]) -> dict[str, float | None]:
     """Return those of the agents of which no replica seems to run → seconds since the last announcement, if known."""
+    since = await seconds_since_seen(redis, names)
+    return {name: seconds for name, seconds in since.items() if is_silent(seconds)}
+
+
+async def seconds_since_seen(redis: Client, names: Iterable[str]) -> dict[str, float | None]:
+    """Return the seconds since the last announcement of each of the agents; None if it is not known."""
     async with redis.pipeline(transaction=False) as pipe:
         pipe.zrange(keys.AGENTS_SEEN, 0, -1, withscores=True)
         pipe.time()
-        seen, (now, _) = await pipe.execute()
-    last = dict(seen)
-    since = {name: now - last[name] if name in last else None for name in names}
-    return {name: seconds for name, seconds in since.items() if seconds is None or seconds > SILENT_AFTER}
+        seen, (now, micros) = await pipe.execute()
+    last, at = dict(seen), now + micros / 1e6
+    return {name: max(0.0, at - last[name]) if name in last else None for name in names}
+
+
+def is_silent(seconds: float | None) -> bool:
+    """Return True if no replica seems to run of an agent that was last announced so many seconds ago."""
+    return seconds is None or seconds > SILENT_AFTER
 
 
 class KnownAgents:

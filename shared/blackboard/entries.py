@@ -89,6 +89,13 @@ def awaiting(agent: str) -> str:
     return f"w:{agent}"
 
 
+def awaited_in(marks: str) -> list[str]:
+    """Return the agents whose answers a run awaits, by its marks."""
+    _, _, rest = marks.partition("\n")
+    tags, prefix = rest.partition("\n")[0].split(), awaiting("")
+    return [tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)]
+
+
 class Entry(NamedTuple):
     """One run in the index."""
 

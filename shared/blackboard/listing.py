@@ -7,7 +7,7 @@ from typing import NamedTuple
 from schemas.api.runs import RunSummary
 from schemas.event import State
 from shared.blackboard import keys
-from shared.blackboard.entries import in_state, index_format
+from shared.blackboard.entries import awaited_in, in_state, index_format
 from shared.blackboard.reindex import around, reindex
 from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
@@ -111,6 +111,13 @@ class RunIndex:
             found += page.runs
             place = page.after
         return found, place is None
+
+    async def awaited_agents(self, tenant: str, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return the agents whose answers each of these runs awaits."""
+        if not ids:
+            return {}
+        marks = await self._redis.hmget(keys.runs_marked(tenant), list(ids))
+        return {id: awaited_in(each or "") for id, each in zip(ids, marks, strict=True)}
 
     async def forget_expired(self, tenant: str) -> None:
         """Remove expired runs from the index, at most so many that Redis does nothing else for a few milliseconds."""

@@ -15,6 +15,7 @@ from schemas.api.costs import CostLine, CostReport
 from schemas.api.dead_letters import DeadLetterSummary, SearchResult
 from schemas.api.run_batch import RunBatchProgress, RunBatchSelection
 from schemas.api.runs import (
+    LONGEST_OBSTACLE,
     AbsentAgent,
     ApprovalPage,
     ApprovalView,
@@ -177,6 +178,7 @@ def summary(text: str, state: State) -> RunSummary:
         steps_done=1,
         steps_total=2,
         cost_usd=0.02,
+        held_up=text[:LONGEST_OBSTACLE] if state is State.EXECUTING else "",
     )
 
 

@@ -238,7 +238,7 @@ def agents_of(text: str) -> list[AgentView]:
     about = {"description": text, "versions": versions, "result_schema": {"title": text}}
     return [
         AgentView(name="data", tools=tools, replicas=replicas, **about),
-        AgentView(name="older", description=text, plannable=False),
+        AgentView(name="older", description=text, plannable=False, running=False, seen=NOW),
     ]
 
 

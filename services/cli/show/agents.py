@@ -22,6 +22,9 @@ def show_agents(screen: Screen, agents: Sequence[AgentView]) -> None:
     """Print the agents with their tools, and the health of their MCP servers and models, replica by replica."""
     for agent in agents:
         screen.say(f"{one_line(agent.name)}: {one_line(agent.description)}", style="bold")
+        if not agent.running:
+            seen = f": last seen {_time(agent.seen)}" if agent.seen else ""
+            screen.say(Text(f"  not running{seen}; its work waits for it", "red"))
         for tool in agent.tools:
             kind = f"{tool.risk.value} risk" + (f", {tool.effect.value}" if tool.effect else "")
             screen.say(f"  {one_line(tool.name)} ({kind}): {one_line(tool.description, 100)}")

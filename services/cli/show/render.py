@@ -144,6 +144,8 @@ def show_runs(screen: Screen, runs: Sequence[RunSummary], *, filtered: bool) -> 
             f"${run.cost_usd:.4f}",
             one_line(run.objective, 60),
         )
+        if run.held_up:
+            table.add_row(*[""] * 6, Text(f"held up: {one_line(run.held_up, 200)}", style="red"))
     none = "No run matches." if filtered else "No runs yet. Submit one with: waggle submit 'What …?'"
     screen.say(table if runs else none)
 

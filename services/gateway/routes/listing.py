@@ -8,6 +8,7 @@ from schemas.api.runs import ApprovalOrder, ApprovalPage, ApprovalQuery, RunPage
 from services.gateway.contents import shown_summaries
 from services.gateway.dependencies import CallerDep, PartsDep, StopsDep, SweepDep, Tenant
 from services.gateway.errors import error_responses
+from services.gateway.obstacles import with_obstacles
 from services.gateway.run_filters import cursor_of, place_of, wanted_of
 from services.gateway.views import approval_at, approvals_of
 from shared.blackboard import UnreadableRun
@@ -36,8 +37,9 @@ async def list_runs(
         return RunPage(runs=[], next_offset=None, indexing=not complete)
     await index.forget_expired(tenant)
     found = await index.find(tenant, wanted, query.limit, place_of(query.cursor, query.offset))
+    runs = await with_obstacles(found.runs, tenant, parts, stops)
     return RunPage(
-        runs=shown_summaries(found.runs, caller),
+        runs=shown_summaries(runs, caller),
         next_offset=found.offset,
         next_cursor=cursor_of(found.after),
         indexing=not complete,

@@ -1,7 +1,7 @@
 """Routes about the swarm: its agents, and its topics with their lag."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import uuid4
 
@@ -10,12 +10,15 @@ from fastapi import APIRouter, Path
 from schemas.api.agents import AgentView
 from schemas.api.commands import SkipRequest
 from schemas.api.topics import TopicLag
+from schemas.health import AgentHealth
 from schemas.message import MOST
+from schemas.plan import AgentCard
 from schemas.skip import BatchSkipped
 from services.gateway.dependencies import CallerDep, PartsDep
 from services.gateway.errors import Refused, error_responses, kafka_within
 from services.gateway.publishing import deliver
 from shared.blackboard import known_agents, reports_of_agents
+from shared.blackboard.agents import is_silent, seconds_since_seen
 from shared.bus.admin import topics_with_lag, unreadable_at
 from shared.bus.groups import groups_by_topic
 
@@ -35,7 +38,13 @@ async def list_agents(parts: PartsDep) -> list[AgentView]:
     Names, descriptions and schemas of tools with a `source` are those of a server outside Waggle: untrusted text.
     """
     cards, reports = await asyncio.gather(known_agents(parts.redis), reports_of_agents(parts.redis))
-    return [AgentView(**dict(card), replicas=reports.get(name, [])) for name, card in cards.items()]
+    since = await seconds_since_seen(parts.redis, cards)
+    return [_view(card, reports.get(name, []), since[name]) for name, card in cards.items()]
+
+
+def _view(card: AgentCard, replicas: list[AgentHealth], seconds: float | None) -> AgentView:
+    seen = None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds)
+    return AgentView(**dict(card), replicas=replicas, seen=seen, running=not is_silent(seconds))
 
 
 @router.get("/v1/topics", summary="List the topics")

@@ -1,6 +1,7 @@
 """`waggle agents` and `waggle tools`: health, effects and arguments, without control of the terminal."""
 
 import json
+import re
 
 import pytest
 
@@ -17,6 +18,8 @@ def agents(script):
 
 def test_agents_are_listed_with_effects_and_the_health_of_servers_and_models(waggle, agents):
     shown = waggle("agents").stdout
+    assert shown.count("not running") == 1
+    assert re.search(r"older: plain\n  not running: last seen \S+ \S+ UTC; its work waits for it", shown)
     assert "plain (high risk, irreversible): plain" in shown
     assert "plain (high risk): plain" in shown
     assert "MCP server plain: unreachable since 20" in shown

@@ -97,6 +97,10 @@ def test_lists_are_readable(waggle, script):
     runs = waggle("runs", "--state", "complete").stdout
     assert re.search(rf"{RUN} +COMPLETE .* 2/3 +\$0.5000 +ask", runs)
     assert "run-2" in runs
+    assert "held up" not in runs
+    script.pages = [[line | {"state": "EXECUTING", "finished": None, "held_up": "data \x1b[2Jis frozen"}]]
+    assert "held up: data is frozen" in waggle("runs").stdout
+    script.pages = [[], [line], [line | {"run_id": "run-2"}]]
     assert "run-2" not in waggle("runs", "--limit", "1").stdout
     script.pages = [[]]
     assert "No runs yet" in waggle("runs").stdout

@@ -1,6 +1,7 @@
 """The command line against the real thing."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def test_the_real_swarm_answers_the_command_line(swarm, folder):
 
 def test_up_says_what_runs_where_and_ends_with_everything_stopped(folder):
     (folder / ".waggle").mkdir()
-    command = [sys.executable, "-m", "services.cli", "up", "--quiet", "--services", "gateway"]
+    command = [sys.executable, "-m", "services.cli", "up", "--services", "gateway,orchestrator"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("WAGGLE_", "OPENAI_"))}
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True)
     said = []
@@ -40,6 +41,11 @@ def test_up_says_what_runs_where_and_ends_with_everything_stopped(folder):
         said.append(line.rstrip())
         if line.startswith("Ready"):
             break
+    shown, logs = "\n".join(said), folder / ".waggle" / "logs"
+    for name, hidden in (("redis", "Redis is starting"), ("orchestrator", "blackboard_not_verified")):
+        assert hidden in (logs / f"{name}.log").read_text()
+        assert hidden not in shown
+    assert re.search(r"^orchestrator +started", shown, re.MULTILINE)
     assert CliRunner().invoke(app, ["runs"]).exit_code == 0, said
     assert CliRunner().invoke(app, ["up"]).exit_code == 2
     assert CliRunner().invoke(app, ["up", "--services", "nonsense"]).exit_code == 2

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import time
 from itertools import chain
 from unittest.mock import AsyncMock
 
@@ -10,6 +12,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from schemas.api.runs import LONGEST_OBSTACLE
 from schemas.approval import CancelRun, HumanDecided, PauseRun
 from schemas.error import ErrorInfo
 from schemas.step import HandoffFailed, HelpAsked
@@ -133,6 +136,36 @@ async def test_runs_with_stopped_work_are_those_that_a_stop_covers(gateway, flee
             await asyncio.sleep(0.02)
     page = (await gateway.get("/v1/runs?stopped=true")).json()
     assert [line["run_id"] for line in page["runs"]] == expected
+    listed = (await gateway.get("/v1/runs")).json()["runs"]
+    held_up = [line["run_id"] for line in listed if f"{scope} was stopped by ops: look" in line["held_up"]]
+    assert held_up == expected
+
+
+async def test_a_list_names_the_silent_agents_that_hold_up_each_run_and_bounds_the_text(gateway, fleet, redis):
+    await announce(redis, AGENTS["data"])
+
+    async def held_up():
+        return {each["run_id"]: each["held_up"] for each in (await gateway.get("/v1/runs")).json()["runs"]}
+
+    assert not any((await held_up()).values())
+    await redis.zadd(keys.AGENTS_SEEN, {"data": time.time() - 100})
+    found = await held_up()
+    assert {run_id for run_id, text in found.items() if text} == {"run-new", "run-retries"}
+    assert re.fullmatch(r"data does not seem to be running: last seen 10\d s ago", found["run-new"])
+    await gateway.put("/v1/stops/tenant:default", json={"by": "ops", "reason": "x" * 900})
+    async with asyncio.timeout(10):
+        while not (text := (await held_up())["run-new"]).startswith("tenant:default was stopped by ops: xxx"):
+            await asyncio.sleep(0.02)
+    assert len(text) == LONGEST_OBSTACLE
+
+
+async def test_an_agent_is_shown_as_not_running_after_it_missed_announcements(gateway, redis):
+    await announce(redis, AGENTS["data"])
+    [data] = (await gateway.get("/v1/agents")).json()
+    assert (data["running"], data["seen"] is not None) == (True, True)
+    await redis.zadd(keys.AGENTS_SEEN, {"data": time.time() - 100})
+    [data] = (await gateway.get("/v1/agents")).json()
+    assert (data["running"], data["seen"] is not None) == (False, True)
 
 
 async def test_a_cursor_neither_skips_nor_repeats_a_run_while_others_start(gateway, store):

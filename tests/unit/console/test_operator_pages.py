@@ -481,6 +481,8 @@ async def test_agents_show_tools_versions_stops_and_servers(gateway, visit):
     assert re.search(r"plain replica a1 unreachable since \S+ s ago plain \S+ s ago 1: plain, plain", page)
     assert re.search(r"plain replica b2 connected since \S+ s ago plain \S+ s ago", page)
     assert "new replica a1 waiting for the first connection none 0" in page
+    assert re.search(r"older not running plain No replica of it seems to run: it was last seen \S+ s ago", page)
+    assert page.count("No replica of it seems to run") == 1
     assert "older not reported: the agent is not running, or of an earlier version none 1: plain" in page
 
 
