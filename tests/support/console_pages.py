@@ -117,6 +117,7 @@ PAGES: tuple[Shown, ...] = (
 NO_PAGES: Mapping[str, str] = {
     "/runs/{run_id}/live": "a stream",
     "/overview/live": "a stream",
+    "/inbox/live": "a stream",
     "/runs/{run_id}/files/{sha256}/image": "an image",
     "/runs/{run_id}/files/{sha256}/download": "a download",
     "/login/provider": "leads to the identity provider: test_provider_login.py",
