@@ -125,3 +125,4 @@ class Turn(Part):
     omitted: int = Field(0, description="Number of earlier messages left out because of `last`.")
     added: int = Field(0, description="Number of messages at the end that were added since the turn before.")
     calls: list[TurnCall] = Field(default_factory=list, description="Tool calls of the reply, with verdict and result.")
+    after: tuple[int, int] | None = Field(None, description="Thought and turn that follow; null for the newest.")

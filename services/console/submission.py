@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.budget import Budget
+from schemas.faults import in_words
 from schemas.task import Attachment, Shape, Task
 from services.console.dead_letters import escaped
 from services.console.visible import visible
@@ -138,7 +139,7 @@ def problems_of(wrong: ValidationError) -> dict[str, str]:
     """Return the first message of each field of the form."""
     found = dict[str, str]()
     for error in wrong.errors(include_url=False):
-        found.setdefault(_field(error["loc"]), error["msg"].removeprefix("Value error, "))
+        found.setdefault(_field(error["loc"]), in_words(error))
     return found
 
 

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from schemas.api.errors import Failure
 from schemas.error import ErrorInfo
+from schemas.faults import fault_line
 from shared import archive, blackboard, bus
 from shared.blackboard import UnreadableRun
 
@@ -121,8 +122,7 @@ def explain(problems: Sequence[Any]) -> str:
 
     A path may contain a key of the request with a lone surrogate, which JSON cannot carry: it is replaced.
     """
-    found = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
-    return "; ".join(found)[:2_000].encode(errors="replace").decode()
+    return "; ".join(fault_line(each, root="request") for each in problems)[:2_000].encode(errors="replace").decode()
 
 
 def register_error_handlers(app: FastAPI) -> None:

@@ -31,9 +31,16 @@ async def read_turn(
     kept = turn.messages[-last:] if last else turn.messages
     omitted = len(turn.messages) - len(kept) + sum(each.name not in entries for each in _places(place, 1))
     calls = await _calls(parts, snapshot, work_id, place, turn.reply)
-    return turn.model_copy(
-        update={"messages": kept, "omitted": omitted, "added": min(turn.added, len(kept)), "calls": calls}
-    )
+    after = await _after(parts, snapshot.tenant, work_id, place)
+    found = {"messages": kept, "omitted": omitted, "added": min(turn.added, len(kept)), "calls": calls}
+    return turn.model_copy(update={**found, "after": after})
+
+
+async def _after(parts: Parts, tenant: str, work_id: str, place: TurnPlace) -> TurnPlace | None:
+    """Return the next turn of the thought, else the first of the next thought; None if the journal has neither."""
+    places = [TurnPlace(place.thought, place.turn + 1), TurnPlace(place.thought + 1, 1)]
+    entries = await read_entries(parts.redis, tenant, work_id, [each.name for each in places])
+    return next((each for each in places if each.name in entries), None)
 
 
 def turn_of(

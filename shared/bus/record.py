@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.envelope import HEADER, REQUIRED, Envelope, from_headers, to_headers
+from schemas.faults import faults
 from schemas.message import Message, Part
 from schemas.registry import message_class, topic_of, travels_on
 from schemas.task import Priority
@@ -149,18 +150,16 @@ def read(topic: str, headers: Mapping[str, bytes | str], value: bytes) -> tuple[
     try:
         message = kind.read(value)
     except ValidationError as wrong:
-        raise InvalidMessage(explain(wrong), code="invalid_payload") from None
+        raise InvalidMessage(explain(wrong, kind), code="invalid_payload") from None
     if not travels_on(message, topic):
         where = f"{message.wire_type()} belongs on `{topic_of(message)}`, not on `{topic}`"
         raise InvalidMessage(where, code="wrong_topic")
     return envelope, message
 
 
-def explain(wrong: ValidationError) -> str:
-    """Format a validation error as one line: field and fault."""
-    return "; ".join(
-        f"{'.'.join(map(str, error['loc'])) or 'payload'}: {error['msg']}" for error in wrong.errors(include_url=False)
-    )[:_LONGEST]
+def explain(wrong: ValidationError, kind: type[Message] | None = None) -> str:
+    """Format a validation error of a message as one line: fields and faults."""
+    return "; ".join(faults(wrong, kind))[:_LONGEST]
 
 
 def header_map(headers: Any) -> Mapping[str, bytes]:

@@ -122,6 +122,7 @@ def _turn(text: str) -> Turn:
         omitted=3,
         added=2,
         calls=[made, waits],
+        after=(1, 3),
     )
 
 

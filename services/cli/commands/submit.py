@@ -8,6 +8,7 @@ from uuid import uuid4
 import typer
 from pydantic import ValidationError
 
+from schemas.faults import fault_line
 from schemas.task import Attachment, Priority, Shape, Task
 from services.cli import watcher
 from services.cli.api import files
@@ -122,10 +123,8 @@ def _validated(fields: dict[str, object]) -> Task:
     try:
         return Task.model_validate(fields)
     except ValidationError as invalid:
-        error = invalid.errors()[0]
-        name = ".".join(str(part) for part in error["loc"]) or "the task"
-        problem = error["msg"].removeprefix("Value error, ")
-        raise CommandError(f"{name}: {problem}", "waggle submit --help", code=Exit.USAGE) from None
+        problem = fault_line(invalid.errors()[0], Task, root="the task")
+        raise CommandError(problem, "waggle submit --help", code=Exit.USAGE) from None
 
 
 def with_files(task: Task, attachments: list[Attachment]) -> Task:

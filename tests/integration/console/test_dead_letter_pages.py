@@ -69,6 +69,14 @@ async def test_an_edit_that_permits_more_is_refused_with_the_field_and_keeps_the
     assert "&#34;dry_run&#34;: false" in answer.text
 
 
+async def test_a_misspelt_field_is_named_with_the_one_that_is_meant(visit, bury):
+    name = await bury({"objective": "count", "budgt": {"tokens": 5}})
+    value = json.dumps({"objective": "count", "budgt": {"tokens": 4}})
+    answer = await visit.send(f"/dead-letters/{name}/edit", do="check", value=value)
+    assert answer.status_code == 422
+    assert "unknown field budgt : did you mean budget ?" in said(answer.text).replace("`", " ").replace("  ", " ")
+
+
 async def test_all_that_match_are_redriven_and_each_has_its_line(visit, bury, settings):
     names = [await bury({"objective": 1}, code="defect") for _ in range(3)]
     other = await bury({"objective": 1})

@@ -100,6 +100,8 @@ async def test_a_turn_shows_its_calls_with_arguments_verdict_and_result(gateway,
         }
     ]
     assert turn["added"] == 1
+    assert turn["after"] == [1, 3]
+    assert (await got(gateway, "/steps/data/turns/3"))["after"] is None
 
 
 async def test_a_refused_call_shows_why_and_is_not_made(gateway, store, sentinel):

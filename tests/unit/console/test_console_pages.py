@@ -346,6 +346,13 @@ async def test_a_plan_is_drawn_with_every_step_after_those_it_waits_for(gateway,
     assert "style=" not in page
 
 
+async def test_a_turn_leads_to_those_before_and_after_it(visit):
+    page = html.unescape((await visit.open(f"/runs/{RUN}/steps/data/turns/2")).text)
+    for number, title in ((1, "before"), (3, "after")):
+        target = f"/runs/{RUN}/steps/data/turns/{number}?thought=1&handoff=run-hostile%2Fdata%2F0.0.1"
+        assert f'<a href="{target}">Turn {title}</a>' in page
+
+
 FILTERED = {"state": "FAILED", "agent": "data", "age": "1h", "retrying": "on"}
 
 

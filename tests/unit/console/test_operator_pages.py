@@ -329,13 +329,13 @@ async def test_a_task_is_submitted_with_all_its_fields_and_files(gateway, visit)
 @pytest.mark.parametrize(
     ("fields", "marked", "says"),
     [
-        ({"objective": ""}, "objective", "at least 1 character"),
-        ({"tokens": "many"}, "tokens", "valid integer"),
-        ({"cost_usd": "-1"}, "cost_usd", "greater than or equal to 0"),
-        ({"seconds": "1e400"}, "seconds", "finite"),
+        ({"objective": ""}, "objective", "must not be empty"),
+        ({"tokens": "many"}, "tokens", "a whole number such as 20"),
+        ({"cost_usd": "-1"}, "cost_usd", "at least 0"),
+        ({"seconds": "1e400"}, "seconds", "a number such as 0.5"),
         ({"shape": "single"}, "agent", "needs `agent`"),
-        ({"agent": "Not A Name"}, "agent", "pattern"),
-        ({"deadline": "soon"}, "deadline", "datetime"),
+        ({"agent": "Not A Name"}, "agent", "lower-case letters"),
+        ({"deadline": "soon"}, "deadline", "a date and time such as 2026-12-01 17:00"),
     ],
 )
 async def test_a_wrong_field_is_marked_and_everything_else_is_kept(gateway, visit, fields, marked, says):
