@@ -7,13 +7,15 @@ from typing import Any
 from schemas.error import ErrorInfo
 from schemas.question import Reply
 
+_WRONG = "invalid_arguments"
+
 
 class Refusal(Exception):
     """An answer that says too little or cannot be read; nothing was sent."""
 
-    def __init__(self, message: str, action: str) -> None:
+    def __init__(self, message: str, action: str, code: str = "missing_field") -> None:
         super().__init__(message)
-        self.error = ErrorInfo(code="missing_field", message=message, suggested_action=action)
+        self.error = ErrorInfo(code=code, message=message, suggested_action=action)
 
 
 def answer_in(form: Mapping[str, str], request_id: str) -> dict[str, Any]:
@@ -44,9 +46,11 @@ def _arguments(text: str) -> dict[str, Any]:
     try:
         read = json.loads(text)
     except ValueError as wrong:
-        raise Refusal(f"The arguments are not valid JSON: {wrong}", "Correct them and send the answer again.") from None
+        message = f"The arguments are not valid JSON: {wrong}"
+        raise Refusal(message, "Correct them and send the answer again.", _WRONG) from None
     except RecursionError:
-        raise Refusal("The arguments are nested too deeply.", "Correct them and send the answer again.") from None
+        message = "The arguments are nested too deeply."
+        raise Refusal(message, "Correct them and send the answer again.", _WRONG) from None
     if not isinstance(read, dict):
-        raise Refusal("The arguments are not a JSON object.", 'Write them as {"name": value, …}.')
+        raise Refusal("The arguments are not a JSON object.", 'Write them as {"name": value, …}.', _WRONG)
     return read

@@ -96,6 +96,7 @@ def _rendered(visitor: Visitor, template: str, values: Mapping[str, Any]) -> byt
     about = {
         "tenant": visitor.tenant,
         "signed_in": visitor.key is not None,
+        "author": visitor.author,
         "form_token": visitor.form_token,
         "here": visitor.request.url.path,
         "now": datetime.now(UTC),

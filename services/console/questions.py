@@ -1,6 +1,7 @@
 """Open questions in the order in which people should see them, and the record of a question that was answered."""
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from schemas.question_events import HelpRequested
 from services.console.gateway import Gateway
 
 ON_A_PAGE = 25
+
+_GIST, _PART = 160, 60
+"""Characters of the line that distinguishes questions, and of one argument in it."""
+
 _LARGEST = 1_000
 
 EVENTS_ON_A_PAGE, MOST_PAGES = 1_000, 4
@@ -33,6 +38,25 @@ _FORMER = (
 
 _IN_ORDER = (Reply.APPROVE, Reply.RESPOND, Reply.EDIT, Reply.SKIP, Reply.REJECT)
 """Order of the buttons: what proceeds first, what discards last."""
+
+
+def gist_of(arguments: str) -> str:
+    """Return arguments, which are a JSON object, in one short line: `to: ann@example.org · subject: Tides`."""
+    try:
+        read = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments[:_GIST]
+    if not isinstance(read, dict):
+        return arguments[:_GIST]
+    parts = (f"{name}: {_in_short(value)}" for name, value in read.items() if value not in ("", None, [], {}))
+    return " · ".join(parts)[:_GIST]
+
+
+def _in_short(value: object) -> str:
+    if isinstance(value, list):
+        first = ", ".join(_in_short(each) for each in value[:2])
+        return first + (f" and {len(value) - 2} more" if len(value) > 2 else "")
+    return " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))[:_PART].split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +80,11 @@ class Question:
     def risk(self) -> Risk | None:
         """Risk of the tool call or of the plan; None for a question without one."""
         return self.asked.proposal.risk if self.asked.proposal else self.asked.risk
+
+    @property
+    def gist(self) -> str:
+        """The arguments of the call in one line: questions often differ in nothing else. Empty without a call."""
+        return gist_of(self.asked.proposal.arguments) if self.asked.proposal else ""
 
     @property
     def offers(self) -> list[Offer]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
+from urllib.parse import quote, unquote
 
 import httpx
 from fastapi import Depends, Request
@@ -19,6 +20,7 @@ from services.console.settings import ConsoleSettings
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 LONGEST_KEY = 500
+LONGEST_NAME = 200
 
 
 @dataclass(slots=True)
@@ -39,7 +41,18 @@ class Cookie:
 
     def write(self, response: Response, secret: str) -> None:
         """Give the browser a secret, until it is closed."""
-        response.set_cookie(self.name, secret, path="/", secure=self.secure, httponly=True, samesite="strict")
+        self._set(response, self.name, secret)
+
+    def read_name(self, request: Request) -> str:
+        """Return the name that the visitor gave as an author."""
+        return unquote(request.cookies.get(f"{self.name}_author", ""))[:LONGEST_NAME]
+
+    def write_name(self, response: Response, name: str) -> None:
+        """Let the browser keep the name, until it is closed, so that it is not asked for with each order."""
+        self._set(response, f"{self.name}_author", quote(name[:LONGEST_NAME]))
+
+    def _set(self, response: Response, name: str, value: str) -> None:
+        response.set_cookie(name, value, path="/", secure=self.secure, httponly=True, samesite="strict")
 
 
 @dataclass(slots=True)
@@ -53,6 +66,8 @@ class Visitor:
     secret: str
     new: bool = False
     """True if the browser has not got the secret yet."""
+    named: str = ""
+    """Author that the form of this request names."""
 
     @property
     def key(self) -> str | None:
@@ -69,9 +84,16 @@ class Visitor:
         """The token of this visitor's forms."""
         return form_token(self.secret)
 
+    @property
+    def author(self) -> str:
+        """The name that this visitor gave last as the author of an order; empty if none."""
+        return self.named or self.cookie.read_name(self.request)
+
     async def form(self, largest: int = LARGEST_FORM) -> Mapping[str, str]:
-        """Return the fields of the form that was sent, of at most `largest` bytes."""
-        return await form_of(self.request, self.secret, largest)
+        """Return the fields of the form that was sent, of at most `largest` bytes; remember the author it names."""
+        fields = await form_of(self.request, self.secret, largest)
+        self.named = fields.get("by", "")
+        return fields
 
     async def log_in(self, key: str) -> None:
         """Begin a session under a new secret; the one known before the login ends."""
@@ -87,6 +109,8 @@ class Visitor:
         """Give the browser the secret, if it is a new one; return the response."""
         if self.new:
             self.cookie.write(response, self.secret)
+        if self.named:
+            self.cookie.write_name(response, self.named)
         return response
 
 

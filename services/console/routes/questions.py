@@ -27,11 +27,12 @@ NOTICES = frozenset({"approve", "edit", "respond", "reject", "skip", "withdraw",
 
 @router.get("/inbox")
 async def show_inbox(
-    visitor: VisitorDep, offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0, notice: str = ""
+    visitor: VisitorDep, offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0, notice: str = "", pick: str = ""
 ) -> Response:
-    """Open questions, riskiest first, then oldest first."""
+    """Open questions, riskiest first, then oldest first. `pick`: `all` chooses all of the page."""
     inbox = await read_inbox(visitor.gateway, offset=offset)
-    return page(visitor, "inbox.html", inbox=inbox, offset=offset, notice=notice if notice in NOTICES else "")
+    notice = notice if notice in NOTICES else ""
+    return page(visitor, "inbox.html", inbox=inbox, offset=offset, notice=notice, picked=pick == "all")
 
 
 @router.get("/inbox/next")
