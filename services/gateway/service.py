@@ -23,6 +23,7 @@ from services.gateway.routes import ROUTERS, metrics
 from services.gateway.same_origin import SameOriginOnly, hosts_of
 from services.gateway.security_headers import SecurityHeaders
 from services.gateway.settings import GatewaySettings
+from services.gateway.shared_reads import SharedReads
 from services.gateway.uploads import UploadSlots
 from shared.access.principals import read_principals
 from shared.blackboard import Followers
@@ -91,6 +92,7 @@ def _add_state(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
     api.state.follower_slots = FollowerSlots(Followers(parts.sentinel), most, most_by_key)
     api.state.upload_slots = UploadSlots()
     api.state.sweep = IndexSweep(parts.sentinel)
+    api.state.reads = SharedReads()
     api.state.persons = persons_of(read_principals(own.principals))
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from shared.blackboard import keys
 from shared.blackboard.connect import Client
@@ -86,9 +86,13 @@ class Notices:
         await self.redis.set(keys.asked(tenant, run_id, request_id), asked, ex=_KEPT)
 
     async def question(self, tenant: str, run_id: str, request_id: str) -> str | None:
-        """Return a question that was kept; None if Redis has lost it since."""
-        found: str | None = await self.redis.get(keys.asked(tenant, run_id, request_id))
-        return found
+        """Return a question that was kept, or that is still open; None for one that is neither."""
+        kept: str | None = await self.redis.get(keys.asked(tenant, run_id, request_id))
+        if kept is not None:
+            return kept
+        open_ones = _object(await self.redis.hget(keys.run(tenant, run_id), "questions"))  # rebuilt after a loss
+        asked = _object(_object(open_ones.get(request_id)).get("asked"))
+        return to_json(asked).decode() if asked else None
 
     async def run_facts(self, tenant: str, run_id: str, step_id: str | None) -> tuple[Mapping[str, Any], str | None]:
         """Return the task of a run and the agent of one of its steps; nothing of a run that is gone or unreadable."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Header
@@ -11,10 +12,12 @@ from schemas.event import Moved, ResultReleased
 from schemas.progress import ends_stream
 from schemas.registry import EVENTS
 from services.gateway.contents import shown_event
-from services.gateway.dependencies import CallerDep, PartsDep, RunSnapshot, SnapshotDep, pending_task
+from services.gateway.dependencies import CallerDep, PartsDep, SnapshotDep, pending_task
 from services.gateway.errors import stream_error_responses
 from services.gateway.follower_slots import FollowersDep
+from services.gateway.shared_reads import ReadsDep, SharedReads
 from shared.blackboard import CutOff, LiveEvent
+from shared.blackboard.runs import Loaded
 from shared.service import Parts
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=stream_error_responses(404, 429))
@@ -36,6 +39,7 @@ async def follow_run(
     snapshot: SnapshotDep,
     parts: PartsDep,
     followers: FollowersDep,
+    reads: ReadsDep,
     caller: CallerDep,
     last_event_id: LastEventId = "0",
 ) -> AsyncIterator[ServerSentEvent]:
@@ -45,7 +49,8 @@ async def follow_run(
     reads more slowly than events arrive is disconnected and resumes with `Last-Event-ID`. 429: the key follows as many
     runs as it may; 503: this gateway does. Without the role `contents` only events about states are sent.
     """
-    over, ended = await _is_over(parts, snapshot.tenant, snapshot.id), 0
+    read = _Read(parts, snapshot.tenant, snapshot.id, reads)
+    over, ended = await read.is_over(), 0
     try:
         async with aclosing(followers.follow(snapshot.tenant, snapshot.id, last_event_id)) as events:
             async for event in events:
@@ -53,11 +58,11 @@ async def follow_run(
                     if (shown := shown_event(event, caller)) is not None:
                         yield ServerSentEvent(id=shown.id, event=shown.type, raw_data=shown.json)
                     ended += ends(event)
-                if over if event is None else ends(event) and ended > await _resumes(parts, snapshot):
+                if over if event is None else ends(event) and ended > await read.resumes():
                     return
                 if event is None:
                     yield ServerSentEvent(comment="nothing new")
-                    over = await _is_over(parts, snapshot.tenant, snapshot.id)
+                    over = await read.is_over()
     except CutOff:
         yield ServerSentEvent(comment="cut off: resume after the last id")
 
@@ -67,13 +72,27 @@ def ends(event: LiveEvent) -> bool:
     return event.type in _MAY_END and ends_stream(EVENTS[event.type].model_validate(event.data))
 
 
-async def _resumes(parts: Parts, snapshot: RunSnapshot) -> int:
-    """Return the number of times the run was resumed after it had ended."""
-    run = (await parts.runs.load(snapshot.tenant, snapshot.id)).run
-    return run.resumes if run else 0
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Reads of a run, shared with its other followers."""
 
+    parts: Parts
+    tenant: str
+    run_id: str
+    reads: SharedReads
 
-async def _is_over(parts: Parts, tenant: str, run_id: str) -> bool:
-    """Return true if no new event will come. Existing ones may still be unread: read once more before leaving."""
-    over = await parts.runs.is_over(tenant, run_id)
-    return await pending_task(parts, tenant, run_id) is None if over is None else over
+    async def resumes(self) -> int:
+        """Return the number of times the run was resumed after it had ended."""
+        run, _, _ = await self.reads.read(("run", self.tenant, self.run_id), self._load)
+        return run.resumes if run else 0
+
+    async def is_over(self) -> bool:
+        """Return true if no new event will come. Existing ones may still be unread: read once more before leaving."""
+        return await self.reads.read(("over", self.tenant, self.run_id), self._over)
+
+    async def _load(self) -> Loaded:
+        return await self.parts.runs.load(self.tenant, self.run_id)
+
+    async def _over(self) -> bool:
+        over = await self.parts.runs.is_over(self.tenant, self.run_id)
+        return await pending_task(self.parts, self.tenant, self.run_id) is None if over is None else over

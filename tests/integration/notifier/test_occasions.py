@@ -126,16 +126,21 @@ async def test_an_escalation_reaches_the_next_group_and_an_expiry_the_first(
     assert begins == ["*approval of a call", "*Reminder 1", "*Changed", "*Expired"]
 
 
+@pytest.mark.parametrize("lost", [False, True])
 async def test_the_second_stage_of_a_question_is_notified_once_the_first_has_approved(
-    settings, topics, sentinel, channels, receiver
+    settings, topics, sentinel, channels, receiver, lost
 ):
+    """`lost`: Redis was emptied meanwhile, and rebuilt with the runs alone."""
     question = asked(terms=Terms(stages=[Stage(groups=["sales"], needed=2), Stage(groups=["heads"])]))
     votes = [Vote(by=name, person=name, reply=Reply.APPROVE, stage=0, at=NOW) for name in ("ada", "bob")]
 
     async def vote(broker, number):
         """Write the vote as the orchestrator does: on the blackboard first."""
         said = [each.model_dump_json() for each in votes[:number]]
-        questions = f'{{"{question.request_id}": {{"votes": [{",".join(said)}]}}}}'
+        open_question = f'{{"asked": {question.model_dump_json()}, "votes": [{",".join(said)}]}}'
+        questions = f'{{"{question.request_id}": {open_question}}}'
+        if lost:
+            await sentinel.own.delete(keys.asked("default", "run-1", question.request_id))
         await sentinel.own.hset(keys.run("default", "run-1"), "questions", questions)
         given = AnswerGiven(**ABOUT, request_id=question.request_id, vote=votes[number - 1])
         await happen(broker, settings, given, number=1 + number)
