@@ -70,13 +70,15 @@ def connect(address: str) -> httpx.AsyncClient:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Gateway:
     """The gateway as one visitor sees it."""
 
     http: httpx.AsyncClient
     key: str | None
     tenant: str | None
+    keyless: bool = False
+    """True once the gateway has answered a visitor without a key: it requires none, so there is no login."""
 
     async def ready(self) -> bool:
         """Return True if the gateway reports that it can accept and show work."""
@@ -205,6 +207,7 @@ class Gateway:
             async with self.http.stream(method, path, headers=about, **request) as answer:
                 if answer.status_code == HTTPStatus.UNAUTHORIZED:
                     raise KeyRefused
+                self.keyless = self.key is None
                 if not answer.is_success:
                     raise GatewayFailure(answer.status_code, _error_of(answer, await _bounded(answer)))
                 yield answer

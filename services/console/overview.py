@@ -70,6 +70,8 @@ def _counts(counts: RunCounts) -> dict[str, int]:
         "paused": paused,
         "failed": failed,
         "complete": states.get(State.COMPLETE, 0),
+        "rejected": states.get(State.REJECTED, 0),
+        "cancelled": states.get(State.CANCELLED, 0),
         "all": sum(states.values()),
     }
 

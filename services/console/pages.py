@@ -18,6 +18,7 @@ from schemas.error import ErrorInfo
 from services.console.markdown import rendered
 from services.console.visible import shown
 from services.console.visitor import Visitor
+from services.console.wording import advice, worded
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -50,6 +51,8 @@ def environment() -> Environment:
         "content": content,
         "markdown": rendered,
         "style": style,
+        "worded": worded,
+        "advice": advice,
     }
     made.globals |= {"link": _link, "link_to": _link_to_letter}
     return made
@@ -97,6 +100,7 @@ def _rendered(visitor: Visitor, template: str, values: Mapping[str, Any]) -> byt
         "tenant": visitor.tenant,
         "signed_in": visitor.key is not None,
         "author": visitor.author,
+        "keyless": visitor.gateway.keyless,
         "form_token": visitor.form_token,
         "here": visitor.request.url.path,
         "now": datetime.now(UTC),

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.event import State
-
 AGES: Mapping[str, timedelta] = {
     "1h": timedelta(hours=1),
     "6h": timedelta(hours=6),
@@ -40,7 +38,7 @@ class RunFilters:
     def given(cls, fields: Mapping[str, str]) -> "RunFilters":
         """Return the filters in a query or a form, cut to the lengths that the gateway takes."""
         chosen = {name: fields.get(name, "").strip()[:200] for name in _TEXTS}
-        chosen["state"] = chosen["state"] if chosen["state"] in State.__members__ else ""
+        chosen["state"] = chosen["state"].upper().replace(" ", "_")  # an unknown one is refused by the gateway
         chosen["age"] = chosen["age"] if chosen["age"] in AGES else ""
         return cls(**chosen, flags=frozenset(name for name in FLAGS if fields.get(name)))
 

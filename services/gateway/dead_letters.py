@@ -9,11 +9,14 @@ from typing import Any
 
 from schemas.api.dead_letters import Bytes, DeadLetterSummary, DeadLetterView, Header
 from schemas.dead import DeadLetterHandled
+from schemas.registry import TOPICS
+from schemas.task import Task
 from services.gateway.dependencies import DEFAULT_TENANT
 from services.gateway.errors import Refused, unavailable
 from shared.blackboard import Client, costs_of, exclusive, keys
 from shared.bus.dead import LOCKED_FOR, DeadLetter, LetterLock, editable_fields, summary_of
 from shared.errors import Conflict, RetryableError, TerminalError, WaggleError
+from shared.runs import run_id_for
 
 TIMEOUT = 25.0
 """Seconds for Kafka to list or handle dead letters."""
@@ -94,6 +97,24 @@ async def with_costs(redis: Client, letters: Sequence[DeadLetterSummary]) -> lis
     return [
         each.model_copy(update={"cost_usd": costs.get((tenant_named(each), each.run_id or ""))}) for each in letters
     ]
+
+
+async def with_run(redis: Client, letter: DeadLetter, view: DeadLetterView) -> DeadLetterView:
+    """Return the view with the cost of its run.
+
+    A task that was published without the gateway names no run: it has the one that its intake made, if there is one.
+    """
+    run_id = view.run_id or _run_of_task(letter, tenant_named(view))
+    [known] = await with_costs(redis, [view.model_copy(update={"run_id": run_id})])
+    found = view.run_id if known.cost_usd is None else run_id
+    return view.model_copy(update={"run_id": found, "cost_usd": known.cost_usd})
+
+
+def _run_of_task(letter: DeadLetter, tenant: str) -> str | None:
+    task_id = letter.header("ce_id")
+    if letter.origin != TOPICS[Task] or not task_id:
+        return None
+    return run_id_for(tenant, letter.idempotency_key, letter.header("ce_source") or "", task_id)
 
 
 def masked(payload: bytes) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import httpx
 
 from schemas.api.checks import RunCounts
+from schemas.api.dead_letters import SearchResult
 from schemas.api.runs import ApprovalPage, RunPage
 from schemas.error import ErrorInfo
 from tests.support.console import HOSTILE, RUN, Gateway, cost_report
@@ -27,6 +28,7 @@ class Empty(Gateway):
             "counts": RunCounts(states={}, indexing=False).model_dump_json(),
             "costs": cost_report("default").model_dump_json(),
             "approvals": ApprovalPage(approvals=[], unreadable=[], next_offset=None).model_dump_json(),
+            "dead-letters": SearchResult(letters=[], complete=True, not_looked_at=0).model_dump_json(),
         }
         return httpx.Response(200, content=empty.get(what, "[]"))
 

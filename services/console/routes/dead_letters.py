@@ -79,8 +79,9 @@ async def list_dead_letters(
 
 @one.get("")
 async def show_dead_letter(visitor: VisitorDep, name: Name, show: str = "", notice: str = "") -> Response:
-    """One dead letter; its payload, decoded or raw, only if that is asked for."""
-    letter = await read(visitor.gateway, name, contents=show in {"text", "hex"})
+    """One dead letter; its payload, decoded or raw, only if that is asked for; after an edit, the changes."""
+    looked = show in {"text", "hex"} or notice == "edit"
+    letter = await read(visitor.gateway, name, contents=looked)
     content = bytes_of(letter.payload)
     shown = (letter.payload.text or "")[:SHOWN_CHARACTERS] if show == "text" else hex_dump(content)
     return page(
@@ -89,6 +90,7 @@ async def show_dead_letter(visitor: VisitorDep, name: Name, show: str = "", noti
         letter=letter,
         show=show if show in {"text", "hex"} else "",
         shown=shown,
+        looked=looked,
         withheld=letter.payload.text is None and letter.payload.base64 is None,
         more=len(letter.payload.text or "") > SHOWN_CHARACTERS if show == "text" else len(content) > SHOWN_BYTES,
         notice=NOTICES.get(notice, ""),

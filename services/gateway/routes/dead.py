@@ -28,6 +28,7 @@ from services.gateway.dead_letters import (
     tenant_named,
     view_of_letter,
     with_costs,
+    with_run,
     without_values,
 )
 from services.gateway.dependencies import CallerDep, PartsDep, SettingsDep
@@ -77,11 +78,11 @@ async def show_dead_letter(
     """
     contents = contents and caller.may(Role.CONTENTS)
     async with refusals_answered(), dead_letters(parts.settings) as letters:
-        view = view_of_letter(*await letters.find(name), contents=contents)
+        letter, handled = await letters.find(name)
+    view = view_of_letter(letter, handled, contents=contents)
     if contents:
         await record_access(parts, caller, tenant_named(view), "dead_letter", view.run_id or "", name)
-    [known] = await with_costs(parts.redis, [view])
-    return view.model_copy(update={"cost_usd": known.cost_usd})
+    return await with_run(parts.redis, letter, view)
 
 
 @one.post("/redrive", summary="Redrive a dead letter", responses=error_responses(404, 409))

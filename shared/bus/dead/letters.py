@@ -77,6 +77,11 @@ class DeadLetter:
         tenant = self._named("tenant")
         return tenant if tenant is not None else self.header("ce_tenant")
 
+    @property
+    def idempotency_key(self) -> str | None:
+        """Idempotency key named by the payload if that is readable JSON."""
+        return self._named("idempotency_key")
+
     def _named(self, field: str) -> str | None:
         try:
             payload = from_json(self.value)

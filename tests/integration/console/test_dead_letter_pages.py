@@ -2,11 +2,14 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from schemas.task import Task
+from shared.errors import InvalidMessage
+from shared.runs import run_id_for
 from tests.integration.bus.test_dead_letters import put
 from tests.support.console import HOSTILE, Keys, Visit, console_for, said
 from tests.support.gateway_fixtures import records_of, serving
@@ -56,8 +59,9 @@ async def test_a_letter_is_found_inspected_corrected_and_redriven(visit, bury, s
     [record] = await records_of(settings, "tasks", 1)
     assert json.loads(record.value)["objective"].split() == f"count {HOSTILE}".split()
     after = said((await visit.open(f"/dead-letters/{name}?notice=edit")).text)
-    for words in ("redriven by ada", "misspelt", "objectve"):
+    for words in ("redriven by ada", "misspelt", "objectve", "removed", "not there"):
         assert words in after
+    assert "shown with the payload" in said((await visit.open(f"/dead-letters/{name}")).text)
 
 
 async def test_an_edit_that_permits_more_is_refused_with_the_field_and_keeps_the_text(visit, bury):
@@ -75,6 +79,20 @@ async def test_a_misspelt_field_is_named_with_the_one_that_is_meant(visit, bury)
     answer = await visit.send(f"/dead-letters/{name}/edit", do="check", value=value)
     assert answer.status_code == 422
     assert "unknown field budgt : did you mean budget ?" in said(answer.text).replace("`", " ").replace("  ", " ")
+
+
+async def test_the_letter_of_a_broken_task_leads_to_the_run_that_was_rejected(visit, bury, settings, orchestrator):
+    payload = {"objectve": "count", "tenant": "shop", "idempotency_key": "k1"}
+    name = await bury(payload)
+    assert re.search(r"Run none", said((await visit.open(f"/dead-letters/{name}")).text))
+    headers = [("ce_id", b"t"), ("ce_source", b"/shop")]
+    about = {"topic": f"{settings.topic_prefix}tasks", "partition": 0, "offset": 3, "key": b"k", "headers": headers}
+    record = SimpleNamespace(value=json.dumps(payload).encode(), **about)
+    await orchestrator.on_dead(record, InvalidMessage("unknown field", code="invalid_payload"))
+    run_id = run_id_for("shop", "k1")
+    page = (await visit.open(f"/dead-letters/{name}")).text
+    assert f'href="/runs/{run_id}?tenant=shop"' in page
+    assert "rejected" in said((await visit.open(f"/runs/{run_id}?tenant=shop")).text)
 
 
 async def test_all_that_match_are_redriven_and_each_has_its_line(visit, bury, settings):

@@ -111,6 +111,18 @@ async def test_a_store_that_is_gone_fails_its_check_alone(settings, topics, redi
     assert "secret" not in str(checks)
 
 
+async def test_a_state_that_there_is_not_is_refused_with_those_that_there_are(visit, sentinel):
+    await begin(RunStore(sentinel, ttl=60), "run-a")
+    answer = await visit.open("/runs?state=faild")
+    assert answer.status_code == 422
+    assert "one of" in answer.text
+    assert "run-a" not in answer.text
+    order = await visit.open("/run-orders/cancel?state=faild")
+    assert "run-a" not in order.text
+    assert "one of" in order.text
+    assert "run-a" in (await visit.open("/runs?state=executing")).text
+
+
 async def test_the_overview_counts_all_runs_by_state(visit, sentinel):
     store = RunStore(sentinel, ttl=60)
     await begin(store, "run-a")
@@ -120,5 +132,6 @@ async def test_the_overview_counts_all_runs_by_state(visit, sentinel):
     page = said((await visit.open("/")).text)
     assert "1 running 1 waiting for a person" in page
     assert "3 runs of tenant default in all" in page
+    assert "1 cancelled" in page
     assert "spent today" in page
     assert "messages behind" in page

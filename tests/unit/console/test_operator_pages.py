@@ -333,7 +333,7 @@ async def test_a_task_is_submitted_with_all_its_fields_and_files(gateway, visit)
         ({"tokens": "many"}, "tokens", "a whole number such as 20"),
         ({"cost_usd": "-1"}, "cost_usd", "at least 0"),
         ({"seconds": "1e400"}, "seconds", "a number such as 0.5"),
-        ({"shape": "single"}, "agent", "needs `agent`"),
+        ({"shape": "single"}, "agent", "needs agent"),
         ({"agent": "Not A Name"}, "agent", "lower-case letters"),
         ({"deadline": "soon"}, "deadline", "a date and time such as 2026-12-01 17:00"),
     ],
@@ -346,7 +346,8 @@ async def test_a_wrong_field_is_marked_and_everything_else_is_kept(gateway, visi
     field = re.search(rf'<(?:input|textarea|select) id="{marked}"[^>]*>', answer.text)[0]
     assert 'aria-invalid="true"' in field
     assert f"wrong-{marked}" in field
-    assert says in html.unescape(re.search(rf'id="wrong-{marked}">([^<]*)', answer.text)[1])
+    problem = re.search(rf'id="wrong-{marked}">(.*?)</p>', answer.text)[1]
+    assert says in html.unescape(re.sub("</?code>", "", problem))
     assert "in euros" in answer.text
     assert " checked" in answer.text
     assert "report.csv" in answer.text
