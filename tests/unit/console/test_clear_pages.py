@@ -105,6 +105,7 @@ async def test_a_letter_that_is_handled_is_no_alarm_and_offers_no_second_redrive
         still_open = (await visit.open(LETTER)).text
     assert 'class="notice bad"' not in handled
     assert "button good" not in handled
+    assert 'class="notice past"' in handled
     assert "once more" in handled
     assert 'class="notice bad"' in still_open
     assert re.search(r'class="button good"[^>]*>Redrive…', still_open)
