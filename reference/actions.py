@@ -136,7 +136,12 @@ ACTIONS = (
         _PEOPLE,
     ),
     Action(
-        "list open questions", "GET /inbox", ("inbox", "approvals list"), "list_approvals", _QUERY, "list_questions"
+        "list open questions",
+        "GET /inbox",
+        ("inbox", "approvals", "approvals list"),
+        "list_approvals",
+        _QUERY,
+        "list_questions",
     ),
     Action(
         "show a question",
@@ -190,7 +195,7 @@ ACTIONS = (
     Action("stop all calls in a scope", f"{_ORDERS}/stop", "halt", "stop", "waggle.work-stopped.v1", "stop_work"),
     Action(
         "lift a stop",
-        f"{_ORDERS}/release",
+        (f"{_ORDERS}/release", "POST /stops/{scope}"),
         "release",
         "start",
         Absent("a record without a value on `stops`, which has no type; its key is the scope"),

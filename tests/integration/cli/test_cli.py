@@ -178,11 +178,19 @@ def test_something_that_is_no_gateway_is_said_to_be_none(waggle, script):
     assert "check that the address is Waggle's gateway" in ended.stderr
 
 
+HEEDING = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("services.cli", run_name="__main__", alter_sys=True)
+"""
+"""The command line, which Ctrl-C ends also where a shell lets the processes in its background ignore it."""
+
+
 def test_ctrl_c_ends_the_watching_and_not_the_run(script, gateway):
     script.add()
     script.events[RUN] = script.events[RUN][:4]
     script.hang = True
-    command = [sys.executable, "-m", "services.cli", "watch", RUN, "--gateway", gateway.url]
+    command = [sys.executable, "-c", HEEDING, "watch", RUN, "--gateway", gateway.url]
     watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ, text=True)
     while not script.resumed_after:
         time.sleep(0.01)

@@ -102,6 +102,10 @@ class Loads(HTMLParser):
         self.found: list[str] = []
         self.feed(page)
 
+    def parse_marked_section(self, i: int, report: int = 1) -> int:
+        """Read `<![` as browsers do: as a comment that ends with the next `>`."""
+        return self.parse_bogus_comment(i, report)
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         if (
