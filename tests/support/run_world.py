@@ -153,8 +153,10 @@ class World:
         self.tell(self.answer(asked, ResultReviewed, accepted=accepted, reasons=["because"], redo=list(redo)))
 
     def fire(self, kind: type[Message]) -> None:
-        """Let time pass until every timer of that kind has fired."""
+        """Let time pass until every timer of that kind has fired that is set then."""
         for outgoing in [each for each in self.open.values() if isinstance(each.message, kind)]:
+            if outgoing.id not in self.open:
+                continue
             self.now = max(self.now, outgoing.due or self.now) + timedelta(milliseconds=1)
             del self.open[outgoing.id]
             self.tell(outgoing.message)
