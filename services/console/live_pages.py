@@ -70,7 +70,7 @@ async def _follow(gateway: Gateway, run_id: str, answer: httpx.Response, publish
     reading = asyncio.create_task(_note(answer, changed))
     try:
         while not reading.done():
-            with suppress(TimeoutError):
+            with suppress(TimeoutError):  # no event in that time: read the state without one
                 await asyncio.wait_for(changed.wait(), UNTOLD)
             await asyncio.sleep(QUIET)
             changed.clear()

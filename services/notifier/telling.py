@@ -128,7 +128,7 @@ class Teller:
         """Keep the claim of a letter that is being sent."""
         while True:
             await asyncio.sleep(RENEW_EVERY)
-            with suppress(*blackboard.OUTAGES):
+            with suppress(*blackboard.OUTAGES):  # the next renewal repeats it; a lapsed claim is as after a kill
                 await self.notices.claim(channel, id)
 
     async def _deliver(self, outlet: Outlet, letter: Letter, attempt: int) -> None:

@@ -36,7 +36,7 @@ async def test_a_server_that_dies_and_comes_back_is_reported_each_time(plugged, 
         assert (lost.connected, lost.error) == (False, "it ended with status 3")
         assert first.since < lost.since <= lost.error_at
         assert lost.tools == first.tools, "an agent keeps the tools"
-        with suppress(ToolError):
+        with suppress(ToolError):  # the call that ends its own server has no result
             await dying
         back = await news(found)
         assert (back.connected, back.error, back.error_at) == (True, lost.error, lost.error_at)
