@@ -95,6 +95,8 @@ def answer(request):
 
 def main():
     (FOLDER / "pids").open("a").write(f"{os.getpid()}\n")
+    while (FOLDER / "wait").exists():
+        time.sleep(0.02)
     print("Odd server ready!", flush=True)
     for line in sys.stdin:
         request = json.loads(line)
