@@ -9,7 +9,7 @@ from typing import NamedTuple
 from schemas.acting import ActingCall
 from schemas.error import ErrorInfo
 from schemas.plan import Risk
-from schemas.step import Settlement
+from schemas.settlement import Settlement
 from shared.authorization.destinations import Trusted, host_of, stands_in
 from shared.authorization.policy import Policy
 

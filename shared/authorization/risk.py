@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from schemas.plan import Effect, Risk
-from schemas.step import Settlement
+from schemas.settlement import Settlement
 from shared.authorization.action import Action, ToolTraits
 from shared.authorization.context import PolicyContext
 from shared.authorization.destinations import MOST_PLACES, Trusted, places

@@ -7,7 +7,7 @@ from typing import Any
 from schemas import event as e
 from schemas import question_events as q
 from schemas.question import Delegation, Kind, Reply
-from schemas.step import Settlement
+from schemas.settlement import Settlement
 from shared.runs.digests import plan_digest
 from shared.runs.effects import add_effected, refused_call
 from shared.runs.open_question import TIMEKEEPER, OpenQuestion

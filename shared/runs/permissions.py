@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from schemas.acting import effect_call
-from schemas.step import Settlement
+from schemas.settlement import Settlement
 from schemas.verdict import PlannedEffect
 from shared.authorization import digest_of, tool_named
 from shared.runs.run import Run

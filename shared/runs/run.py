@@ -13,7 +13,8 @@ from schemas.event import ENDS, ReviewGiven, State
 from schemas.message import Part
 from schemas.plan import Plan, PlannedStep
 from schemas.question import Background, Kind
-from schemas.step import Output, Settlement, answer_id
+from schemas.settlement import Settlement
+from schemas.step import Output, answer_id
 from schemas.task import Task
 from schemas.verdict import PlannedEffect, Proposal
 from schemas.versions import Versions

@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from schemas.acting import effect_call
-from schemas.step import DoStep, Settlement, StepCompleted
+from schemas.settlement import Settlement
+from schemas.step import DoStep, StepCompleted
 from shared.authorization import digest_of
 
 

@@ -8,6 +8,7 @@ from schemas.error import ErrorInfo
 from schemas.message import Message
 from schemas.plan import Effect, Risk
 from schemas.question import Vote
+from schemas.settlement import Settlement
 from schemas.verdict import Judgement, PlannedEffect, Proposal
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -78,7 +79,7 @@ HANDOFF = {
     "deadline": NOW,
     "work_id": "run-1/step/count/0",
     "priority": task.Priority.HIGH,
-    "settled": {"think-1/turn-1/call-1": step.Settlement(request_id="run-1/help/1", answer="it was sent")},
+    "settled": {"think-1/turn-1/call-1": Settlement(request_id="run-1/help/1", answer="it was sent")},
     "attempt": 2,
     "hop": 3,
     "dry_run": True,

@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 
 from schemas.budget import Budget
 from schemas.question import Kind
+from schemas.settlement import Settlement
 from schemas.step import (
     Answer,
     DoStep,
@@ -16,7 +17,6 @@ from schemas.step import (
     HelpAsked,
     PlanProposed,
     ResultReviewed,
-    Settlement,
     StepCompleted,
     StepOutput,
     Verdict,

@@ -10,7 +10,8 @@ from schemas.acting import BY_PERSON
 from schemas.error import REFUSED_BY_PERSON, ErrorInfo
 from schemas.plan import Risk
 from schemas.question import Background
-from schemas.step import Handoff, Settlement
+from schemas.settlement import Settlement
+from schemas.step import Handoff
 from schemas.verdict import Judgement, PlannedEffect
 from shared.agent.actions.effects import Effects, amounts, sameness
 from shared.agent.actions.knowledge import Knowledge

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from schemas.error import ErrorInfo
 from schemas.plan import Effect, Risk
 from schemas.question import Kind
-from schemas.step import Settlement
+from schemas.settlement import Settlement
 from shared.agent.actions import ParsedToolCall
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.tools.identity import identity_of

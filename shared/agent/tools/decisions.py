@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from schemas.error import OUTCOME_UNKNOWN, REFUSED_BY_PERSON, ErrorInfo
-from schemas.step import Settlement
+from schemas.settlement import Settlement
 from shared.agent.actions import ParsedToolCall
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.tools.toolbox import Toolbox

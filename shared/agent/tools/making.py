@@ -3,7 +3,7 @@
 from typing import Any
 
 from schemas.question import Kind
-from schemas.step import REPEAT, Settlement
+from schemas.settlement import REPEAT, Settlement
 from shared.agent.actions import ParsedToolCall
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.tools.identity import identity_of

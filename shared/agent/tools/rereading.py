@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from schemas.plan import Effect
-from schemas.step import Settlement
+from schemas.settlement import Settlement
 from shared.agent.actions import ParsedToolCall, ToolResult
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.tools.differences import differences

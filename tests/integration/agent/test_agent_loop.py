@@ -10,7 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from schemas.budget import Budget
 from schemas.event import State
-from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, Settlement, StepCompleted
+from schemas.settlement import Settlement
+from schemas.step import DoStep, Findings, HandoffFailed, HelpAsked, StepCompleted
 from services.gateway.turns import turn_of
 from shared.agent import Agent, Context
 from shared.agent.runtime import AgentRuntime

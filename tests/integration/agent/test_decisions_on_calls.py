@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.plan import Effect, Risk
-from schemas.step import HelpAsked, Settlement, StepCompleted
+from schemas.settlement import Settlement
+from schemas.step import HelpAsked, StepCompleted
 from shared.agent.tools.decisions import CHANGED
 from shared.authorization import digest_of
 from shared.blackboard.journal import EDITED, REFUSED

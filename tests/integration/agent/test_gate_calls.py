@@ -8,7 +8,8 @@ import pytest
 
 from schemas.budget import Budget
 from schemas.plan import Effect, Risk
-from schemas.step import DoStep, HandoffFailed, HelpAsked, Output, Settlement, StepCompleted, StepOutput
+from schemas.settlement import Settlement
+from schemas.step import DoStep, HandoffFailed, HelpAsked, Output, StepCompleted, StepOutput
 from schemas.stop import WorkStopped
 from schemas.task import TaskContext
 from shared.agent.execution import execute

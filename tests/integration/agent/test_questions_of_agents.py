@@ -5,7 +5,8 @@ import json
 import pytest
 
 from schemas.question import Kind
-from schemas.step import DoStep, Findings, HelpAsked, Settlement, StepCompleted
+from schemas.settlement import Settlement
+from schemas.step import DoStep, Findings, HelpAsked, StepCompleted
 from shared.agent import Context
 from shared.agent.tools.asking import MOST_QUESTIONS, NAME
 from shared.blackboard.journal import ASKED, REFUSED

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.plan import Effect, Risk
-from schemas.step import HelpAsked, Settlement, StepCompleted
+from schemas.settlement import Settlement
+from schemas.step import HelpAsked, StepCompleted
 from shared.agent.tools import rereading
 from shared.tools import ToolError, tool
 from tests.support.agent_loop import FINAL, agent, answer, handoff, scripted, worker

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.plan import Effect, Risk
-from schemas.step import Settlement
+from schemas.settlement import Settlement
 from shared.authorization import Action, ActionKind, Allow, Ask, authorize, digest_of
 from tests.support.gate import NOW, Some, situation
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.error import ErrorInfo
 from schemas.plan import Effect, Risk
-from schemas.step import Settlement
+from schemas.settlement import Settlement
 from shared.authorization import (
     RULES,
     Action,

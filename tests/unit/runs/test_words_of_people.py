@@ -4,7 +4,8 @@ import pytest
 
 from schemas.approval import HumanDecided
 from schemas.question import Reply
-from schemas.step import HelpAsked, Settlement
+from schemas.settlement import Settlement
+from schemas.step import HelpAsked
 from schemas.task import Task
 from schemas.timer import WaitExpired
 from shared.authorization import SEND, Trusted, sentences
