@@ -20,9 +20,9 @@ def loaded(module):
     ("module", "most", "forbidden"),
     [
         ("shared.config", 16, ("shared.access", "shared.authorization", "shared.guardrails")),
-        ("shared.bus", 66, ("shared.authorization", "shared.blackboard", "shared.guardrails", "shared.runs")),
-        ("shared.runs", 64, ("shared.access", "shared.guardrails")),
-        ("shared.blackboard", 91, ("shared.access", "shared.guardrails")),
+        ("shared.bus", 68, ("shared.authorization", "shared.blackboard", "shared.guardrails", "shared.runs")),
+        ("shared.runs", 70, ("shared.access", "shared.guardrails")),
+        ("shared.blackboard", 97, ("shared.access", "shared.guardrails")),
         ("shared.tools", 24, ("shared.access", "shared.authorization", "shared.guardrails")),
     ],
 )
