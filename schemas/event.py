@@ -9,14 +9,15 @@ from enum import StrEnum
 from pydantic import Field
 
 from schemas.acting import ActingCall
+from schemas.brief import Brief
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.message import MOST, Count, Id, Instant, Message, Seconds, Slug
-from schemas.plan import Plan
+from schemas.plan import Plan, PlannedStep
 from schemas.question import Background, Kind
 from schemas.step import Output
 from schemas.task import Task
-from schemas.verdict import Judgement, Proposal
+from schemas.verdict import Judgement, PlannedEffect, Proposal
 from schemas.versions import Versions
 
 
@@ -179,6 +180,27 @@ class StepDone(RunEvent):
 
     step_id: str
     output: Output
+    seconds: Seconds
+    usage: Usage
+    versions: Versions | None = Field(None, description="Versions of the agent that did it.")
+
+
+class StepHandedOff(RunEvent):
+    """An agent handed its work over: its step is done, with the brief as output, and the next one is added."""
+
+    step_id: str
+    to: Slug
+    brief: Brief
+    brief_digest: str = Field(max_length=64)
+    tainted: bool = Field(False, description="True if the author of the brief had read untrusted content.")
+    added: Count = Field(0, description="Facts, sources, files and effects that no earlier brief of the run had.")
+    effects: list[PlannedEffect] = Field(default_factory=list, description="Of a dry run: the calls it did not make.")
+    caveats: list[str] = Field(default_factory=list)
+    next: PlannedStep | None = Field(None, description="The added step; null: the handoff was refused.")
+    must_answer: str = Field(
+        "", max_length=1_000, description="Reason why the next agent must answer; empty: it need not."
+    )
+    error: ErrorInfo | None = Field(None, description="Reason of the refusal.")
     seconds: Seconds
     usage: Usage
     versions: Versions | None = Field(None, description="Versions of the agent that did it.")

@@ -17,6 +17,7 @@ TOPICS: dict[type[Message], str] = {
     step.ReviewResult: "agents",
     step.PlanProposed: "runs",
     step.StepCompleted: "runs",
+    step.HandedOff: "runs",
     step.ResultReviewed: "runs",
     step.HandoffFailed: "runs",
     step.HelpAsked: "runs",

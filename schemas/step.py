@@ -1,17 +1,18 @@
 """Requests to agents (handoffs, imperative) and their answers (past tense)."""
 
-from typing import Annotated, TypeAlias
+from typing import Literal, TypeAlias
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from schemas.acting import ActingCall
+from schemas.brief import Brief, Colleague, HandedBrief
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
+from schemas.fact import Fact, Source
 from schemas.message import (
     LONGEST_ID,
     MOST,
     MOST_SECONDS,
-    Amount,
     Id,
     Instant,
     JsonObject,
@@ -26,26 +27,6 @@ from schemas.settlement import Settlement
 from schemas.task import Artefact, Priority, Shape, TaskContext
 from schemas.verdict import Judgement, PlannedEffect, Proposal
 from schemas.versions import Versions
-
-
-class Source(Part):
-    """Source of a statement."""
-
-    title: str
-    uri: str
-
-
-_LARGEST = 2**53
-
-_Whole: TypeAlias = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)]
-"""Integers that every JSON reader keeps exact."""
-
-
-class Fact(Part):
-    """A named value that later steps can compute with."""
-
-    name: str = Field(max_length=200)
-    value: Annotated[str, StringConstraints(max_length=5_000)] | _Whole | Amount | bool
 
 
 class Findings(Part):
@@ -96,7 +77,9 @@ class Handoff(Message):
     work_id: Id = Field("-", description="Identifies the work; equal for all its attempts. `-`: the handoff's own id.")
     run_id: Id
     task_id: str
-    parent_id: str | None = Field(None, description="The message that caused this one.")
+    parent_id: str | None = Field(
+        None, description="Id of the message that caused this one: the task's, or the answer of an earlier handoff."
+    )
     tenant: Slug
     agent: Slug
     objective: str
@@ -117,7 +100,12 @@ class Handoff(Message):
         default_factory=dict, description="Human decisions by the call they concern."
     )
     permitted: list[str] | None = Field(None, description="The only tools that may be called; None: no restriction.")
-    hop: int = Field(1, ge=1, le=MOST, description="Number of handoffs so far, including this one.")
+    hop: int = Field(
+        1,
+        ge=1,
+        le=MOST,
+        description="Position in its chain of steps, from 1. In shape `swarm`, `budget.steps` at most.",
+    )
     dry_run: bool = False
     session: str | None = None
     token: str | None = Field(
@@ -140,10 +128,14 @@ class Handoff(Message):
         return int(last) if last.isdecimal() else 1
 
 
+PlannedShape: TypeAlias = Literal[Shape.AUTO, Shape.SINGLE, Shape.ROUTER, Shape.SUPERVISOR]
+"""Shapes that planners know. Those of earlier versions could not read another one."""
+
+
 class MakePlan(Handoff):
     """Ask the planner for a plan; nothing is executed."""
 
-    shape: Shape
+    shape: PlannedShape = Field(description="`router` also for the first agent of a swarm: one specialist is picked.")
     agents: list[AgentCard]
     max_steps: int = Field(ge=1, le=MOST)
 
@@ -159,6 +151,16 @@ class DoStep(Handoff):
         default_factory=list, description="Calls a person has approved: exactly these are made, in this order."
     )
     plan_is_tainted: bool = Field(False, description="True if the author of the objective had read untrusted content.")
+    path: list[Slug] = Field(
+        default_factory=list, max_length=40, description="Shape `swarm`: the agents so far, this one last; else empty."
+    )
+    colleagues: list[Colleague] = Field(
+        default_factory=list, max_length=1_000, description="Agents that the work may be handed over to."
+    )
+    must_answer: str = Field(
+        "", max_length=1_000, description="Shape `swarm`: reason why the work may not be handed over; empty: it may be."
+    )
+    handed: HandedBrief | None = Field(None, description="The brief that the work was handed over with.")
 
 
 class ReviewResult(Handoff):
@@ -203,6 +205,17 @@ class StepCompleted(Answer):
     """A specialist's answer to `DoStep`."""
 
     output: Output
+
+
+class HandedOff(Answer):
+    """A specialist hands its work over to another, in a run of shape `swarm`."""
+
+    to: Slug
+    brief: Brief
+    brief_digest: str = Field(max_length=64, description="SHA-256 of the brief as canonical JSON.")
+    tainted: bool = Field(False, description="True if its author had read untrusted content.")
+    effects: list[PlannedEffect] = Field(default_factory=list, description="Of a dry run: the calls it did not make.")
+    caveats: list[str] = Field(default_factory=list)
 
 
 class ResultReviewed(Answer):

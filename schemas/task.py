@@ -33,6 +33,7 @@ class Shape(StrEnum):
     SINGLE = "single"
     ROUTER = "router"
     SUPERVISOR = "supervisor"
+    SWARM = "swarm"
 
 
 class Priority(StrEnum):
@@ -96,7 +97,11 @@ class Task(Message):
     objective: Text = Field(description="Goal, in plain words.")
     type: Slug | None = Field(None, description="The caller's own name for this kind of task.")
     shape: Shape = Field(Shape.AUTO, description="Way agents work together; `auto` lets the planner choose.")
-    agent: Slug | None = Field(None, description="The one agent to use; required by, and only for, shape `single`.")
+    agent: Slug | None = Field(
+        None,
+        description="The one agent to use in shape `single`, which needs it; the first one in shape `swarm`, "
+        "where the planner chooses if it is omitted.",
+    )
     context: TaskContext = Field(default_factory=TaskContext)
     constraints: list[Text] = Field(default_factory=list, max_length=50, description="Rules that the result must keep.")
     destinations: list[Text] = Field(
@@ -142,9 +147,11 @@ class Task(Message):
         return self.model_dump_json(exclude_unset=True)
 
     @model_validator(mode="after")
-    def _agent_for_single(self) -> Self:
-        if (self.shape is Shape.SINGLE) != (self.agent is not None):
-            raise ValueError("shape `single` needs `agent`, and no other shape takes it")
+    def _agent_for_its_shape(self) -> Self:
+        if self.shape is Shape.SINGLE and self.agent is None:
+            raise ValueError("shape `single` needs `agent`")
+        if self.agent is not None and self.shape not in (Shape.SINGLE, Shape.SWARM):
+            raise ValueError("only the shapes `single` and `swarm` take `agent`")
         return self
 
 
@@ -171,6 +178,8 @@ class StepSummary(Part):
     seconds: Seconds = 0.0
     usage: Usage = Usage()
     versions: Versions | None = Field(None, description="Versions of the agent of the step.")
+    handed_to: str | None = Field(None, description="Agent that it handed over to; `answer` is then its brief.")
+    must_answer: str = Field("", description="Reason why its agent was not let hand over.")
 
 
 class Result(Message):

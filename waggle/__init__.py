@@ -4,12 +4,14 @@
 internal and changes without notice.
 """
 
+from schemas.brief import Brief
 from schemas.budget import Budget
+from schemas.fact import Fact, Source
 from schemas.plan import Effect, Plan, Risk
 from schemas.step import DoStep as Step
-from schemas.step import Fact, Findings, MakePlan, ReviewResult, Source, Verdict
+from schemas.step import Findings, MakePlan, ReviewResult, Verdict
 from schemas.task import Artefact
-from shared.agent import Agent, AskHuman, Context
+from shared.agent import Agent, AskHuman, Context, HandOff
 from shared.authorization.asked import POST, SEND
 from shared.config import ModelRole, ServiceSettings
 from shared.errors import NeedsHuman, RetryableError, TerminalError
@@ -21,11 +23,13 @@ __all__ = [
     "Agent",
     "Artefact",
     "AskHuman",
+    "Brief",
     "Budget",
     "Context",
     "Effect",
     "Fact",
     "Findings",
+    "HandOff",
     "Limits",
     "MakePlan",
     "ModelRole",

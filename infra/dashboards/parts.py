@@ -38,6 +38,12 @@ def agents() -> Json:
                     "ops",
                     "A model gets a warning first, then it is stopped.",
                 ),
+                graph(
+                    "Handed over",
+                    {"{{agent}}: {{outcome}}": rate("waggle_agent_handoffs_total", "agent", "outcome", only=mine)},
+                    "ops",
+                    "`last`: a limit or a loop is near, and the next agent must answer.",
+                ),
             ],
             [
                 graph(

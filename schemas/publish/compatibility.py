@@ -5,7 +5,8 @@ messages: they wait in topics, in the run log and in dead letters. An old reader
 upgraded one after another, and other teams' consumers much later.
 
 Tasks need only pass the first check. Operators upgrade the services before callers publish the new kind of task, so an
-additional optional field or enum value is harmless, although a task with unknown fields is rejected.
+additional optional field or enum value is harmless, although a task with unknown fields is rejected. The same holds for
+the task that the first event of a run repeats.
 
 An unbounded number may be given a bound once, if no honest writer exceeds it: an upper bound of a million or more, a
 lower bound of zero or less. Infinity and 1e300 pass an unbounded schema and break computations; they are
@@ -35,6 +36,7 @@ _ANNOTATIONS = {
     "title",
 }
 _JUDGED = {"additionalProperties", "anyOf", "const", "enum", "items", "properties", "required", "type"}
+FORWARD = "an old consumer cannot read new messages"
 _LOWER = (("minimum", "exclusiveMinimum"), ("minLength", None), ("minItems", None))
 _UPPER = (("maximum", "exclusiveMaximum"), ("maxLength", None), ("maxItems", None))
 _GENEROUS = {"minimum": 0, "maximum": 1_000_000}
@@ -51,18 +53,23 @@ def breaks(old: Schema, new: Schema, *, readers_first: bool = False) -> list[str
     forward = _Place("", old, new, old, new, reader_is_new=False)
     found = [f"a new consumer cannot read old messages: {each}" for each in _refusals(backward)]
     if not readers_first:
-        found += [f"an old consumer cannot read new messages: {each}" for each in _refusals(forward)]
+        found += [f"{FORWARD}: {each}" for each in _refusals(forward)]
     return found
 
 
 def set_breaks(old: Mapping[str, Schema], new: Mapping[str, Schema], readers_first: frozenset[str]) -> list[str]:
-    """Return the `breaks` of whole sets of schema files, each sentence beginning with the name of its file."""
+    """Return the `breaks` of whole sets of schema files, each sentence beginning with the name of its file.
+
+    `readers_first`: files, and fields of files as `<file>#<field>`.
+    """
     found = [
         f"{name}: the message was removed; keep its version while it may be sent" for name in old if name not in new
     ]
     for name in old.keys() & new.keys():
         found += [f"{name}: {each}" for each in breaks(old[name], new[name], readers_first=name in readers_first)]
-    return sorted(found)
+    parts = (each.split("#") for each in readers_first if "#" in each)
+    exempt = tuple(f"{file}: {FORWARD}: `{field}." for file, field in parts)
+    return sorted(each for each in found if not each.startswith(exempt))
 
 
 @dataclass(frozen=True, slots=True)

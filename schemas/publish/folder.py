@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from schemas.event import RunStarted
 from schemas.publish.asyncapi import asyncapi
 from schemas.publish.compatibility import set_breaks
 from schemas.publish.json_schemas import file_of, message_schemas
@@ -19,8 +20,10 @@ from schemas.registry import TOPICS
 PUBLISHED = Path(__file__).parents[1] / "published"
 ASYNCAPI = "asyncapi.json"
 
-READERS_FIRST = frozenset(file_of(kind) for kind, topic in TOPICS.items() if topic == "tasks")
-"""Messages whose readers (our services) are upgraded before their writers."""
+READERS_FIRST = frozenset(
+    {*(file_of(kind) for kind, topic in TOPICS.items() if topic == "tasks"), f"{file_of(RunStarted)}#task"}
+)
+"""Messages, and parts of messages, whose readers are upgraded before their writers: tasks, and the task of a run."""
 
 
 def documents() -> dict[str, str]:

@@ -29,7 +29,12 @@ _STATE = frozenset(
     }
 )
 _QUESTIONS = frozenset({"waiting_for", "questions"})
-_STEP = frozenset(["id", "agent", "objective", "status", "attempts", "error", "seconds", "usage", "versions"])
+_STEP = frozenset(
+    {
+        *("id", "agent", "objective", "status", "attempts", "error", "seconds", "usage", "versions"),
+        *("handed_to", "must_answer"),
+    }
+)
 
 _EVENTS = frozenset(
     kind.wire_type()

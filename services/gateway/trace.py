@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 
 from schemas.api.trace import Action, Attempt, RunTrace, Work
 from schemas.budget import Usage
-from schemas.progress import RunProgress, WorkAttempt, WorkProgress
+from schemas.progress import RunProgress
 from schemas.versions import Versions
+from schemas.work import WorkAttempt, WorkProgress
 from services.gateway.dependencies import RunSnapshot
 from services.gateway.views import view_of
 

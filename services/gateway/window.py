@@ -6,7 +6,8 @@ from typing import NamedTuple
 from schemas import event as e
 from schemas import question_events as q
 from schemas.plan import PLANNER, REVIEWER
-from schemas.progress import PERSON, RunProgress, WorkAttempt, WorkProgress, WorkStatus, fold_progress
+from schemas.progress import PERSON, RunProgress, fold_progress
+from schemas.work import WorkAttempt, WorkProgress, WorkStatus
 from shared.runs import Run
 from shared.runs.dispatch import PLAN, REVIEW
 

@@ -7,7 +7,8 @@ from typing import Any
 from schemas.api.trace import TurnPage, TurnSummary
 from schemas.budget import Usage
 from schemas.plan import PLANNER, REVIEWER
-from schemas.progress import RunProgress, WorkAttempt
+from schemas.progress import RunProgress
+from schemas.work import WorkAttempt
 from services.gateway.dependencies import RunSnapshot
 from services.gateway.errors import Refused
 from services.gateway.trace import Journal, work_id_of

@@ -80,6 +80,13 @@ def _observe_step(metrics: Metrics, run: Run, event: e.StepDone) -> None:
     metrics.step_seconds.labels(run.steps[event.step_id].step.agent).observe(event.seconds)
 
 
+def _count_handoff(metrics: Metrics, run: Run, event: e.StepHandedOff) -> None:
+    agent = run.steps[event.step_id].step.agent
+    outcome = metrics.error(event.error.code) if event.error else "last" if event.must_answer else "passed"
+    metrics.agent_handoffs.labels(agent, outcome).inc()
+    metrics.step_seconds.labels(agent).observe(event.seconds)
+
+
 def _count_failure(metrics: Metrics, run: Run, event: e.AttemptFailed) -> None:
     metrics.step_failures.labels(event.by, metrics.error(event.error.code)).inc()
 
@@ -102,6 +109,7 @@ _COUNTED: Mapping[type[e.RunEvent], Callable[[Metrics, Run, Any], None]] = {
     e.Moved: _count_end,
     e.ResultReleased: _count_result,
     e.StepDone: _observe_step,
+    e.StepHandedOff: _count_handoff,
     e.AttemptFailed: _count_failure,
     e.AnswerIgnored: _count_refused_answer,
     q.HelpRequested: _count_question,

@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from schemas.task import Shape
 from shared.access.tenants import read_tenants
 from shared.blackboard import keys
 from shared.errors import RetryableError
@@ -33,7 +32,7 @@ def require_agents(intake: Intake, attempt: int, agents: Agents, now: datetime) 
     if intake.refused or intake.unread or attempt > len(AGENTS_AWAITED):
         return
     may = {name for name, card in available_agents(agents, task).items() if card.plannable}
-    if (task.agent in may) if task.shape is Shape.SINGLE else may:
+    if (task.agent in may) if task.agent is not None else may:
         return
     after = AGENTS_AWAITED[attempt - 1]
     waited = sum(AGENTS_AWAITED[:attempt])

@@ -10,11 +10,14 @@ from shared.agent.handoff_run import HandoffRun
 from shared.agent.loop_detector import DetectedLoop, LoopDetector
 from shared.agent.model_turns import JournaledModelTurns, Turn
 from shared.agent.spending import meter_loop
-from shared.agent.tools import ASK_PERSON, JournaledToolCalls, Toolbox
+from shared.agent.tools import ASK_PERSON, HAND_OFF, JournaledToolCalls, Toolbox, different_targets
 from shared.errors import TerminalError
 from shared.llm import Chat, Reply
 
 T = TypeVar("T", bound=BaseModel)
+
+_LAST = {ASK_PERSON.name: 1, HAND_OFF: 2}
+"""Tools whose calls come after the others of their turn, in this order."""
 
 MOST_CORRECTIONS = 2
 """Retries for a reply that does not fit its schema."""
@@ -49,10 +52,11 @@ class Conversation:
         raise TerminalError(f"no answer within {most} turns", code="too_many_turns")
 
     async def _call_tools(self, turn: Turn) -> list[ToolResult]:
-        """Make the calls of a turn. Questions to a person come last: they end the handoff until they are answered."""
-        calls, results = JournaledToolCalls(self.handoff_run, self.toolbox), {}
+        """Make the calls of a turn. Those that end the handoff come last: questions to a person, then handing over."""
+        several = different_targets(turn.reply.tool_requests)
+        calls, results = JournaledToolCalls(self.handoff_run, self.toolbox, several), {}
         requests = dict(enumerate(turn.reply.tool_requests, 1))
-        for number in sorted(requests, key=lambda number: requests[number].name == ASK_PERSON.name):
+        for number in sorted(requests, key=lambda number: _LAST.get(requests[number].name, 0)):
             results[number] = await calls.result_of(f"{turn.place}/call-{number}", requests[number], own=turn.own)
         self.messages.append(turn.reply.message)
         for number, request in requests.items():

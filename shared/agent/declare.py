@@ -9,8 +9,9 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, Field
 
+from schemas.brief import Brief
 from schemas.budget import Budget
-from schemas.message import Part
+from schemas.message import Part, Slug
 from schemas.plan import AgentCard, Plan
 from schemas.step import DoStep, Findings, Handoff, Verdict
 from schemas.versions import Versions
@@ -31,13 +32,20 @@ class AskHuman(Part):
     options: list[str] = Field(default_factory=list)
 
 
+class HandOff(Part):
+    """Returned by a handler that hands its work over to another agent, in a run of shape `swarm`."""
+
+    to: Slug
+    brief: Brief
+
+
 @lru_cache(maxsize=64)
 def _instructions(path: Path) -> str:
     """The text of a file, read once: its version then stays true while the process runs."""
     return path.read_text()
 
 
-ANSWERS = (Findings, Plan, Verdict, AskHuman)
+ANSWERS = (Findings, Plan, Verdict, AskHuman, HandOff)
 """Answers that the run understands. A handler may also return a model of its own, which travels as findings."""
 
 Handler = Callable[[Any, Context], Awaitable[Any]]
@@ -62,6 +70,8 @@ class Agent:
     accepts: type[Handoff] = DoStep
     asks: bool = True
     """True if its model may ask a person while it works on a step."""
+    hands_over: bool = True
+    """True if its model may hand a step over to another agent, in a run of shape `swarm`."""
     result: type[BaseModel] | None = None
     """Its own result type, from the handler's return annotation; None: it returns findings."""
 

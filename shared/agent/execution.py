@@ -9,6 +9,8 @@ import structlog
 
 from schemas.step import Answer, DoStep, Findings, HelpAsked
 from shared.agent.apply import apply_plan
+from shared.agent.declare import HandOff
+from shared.agent.handed import hand_off_draft, refusal_of_handed
 from shared.agent.handoff_run import NOT_AWAITED, HandoffRun
 from shared.agent.outgoing import guarded
 from shared.agent.replying import (
@@ -23,7 +25,7 @@ from shared.agent.replying import (
 from shared.agent.restart import restart
 from shared.agent.results import as_findings
 from shared.agent.running import RunningContext
-from shared.agent.tools import Diverged
+from shared.agent.tools import Diverged, HandingOver
 from shared.blackboard.journal import ANSWER
 from shared.errors import Unwanted
 from shared.guardrails import read_policy
@@ -67,6 +69,8 @@ async def _draft(handoff_run: HandoffRun) -> AnswerDraft:
     try:
         seconds = await _time_limit(handoff_run)
         handoff_run.start(seconds)
+        if (altered := refusal_of_handed(handoff_run.handoff)) is not None:
+            return altered
         return await draft_within(seconds, _in_span(handoff_run), handoff_run.agent.name)
     except Unwanted as error:
         log.info("handoff_unwanted", run=handoff_run.handoff.run_id, handoff=handoff_run.handoff.id)
@@ -119,19 +123,24 @@ async def _with_restart(handoff_run: HandoffRun) -> AnswerDraft:
 async def _in_workspace(handoff_run: HandoffRun) -> AnswerDraft:
     try:
         returned = as_findings(await _run_handler(handoff_run), handoff_run.agent.result)
-        if isinstance(returned, Findings):
+        if isinstance(returned, Findings | HandOff):
             policy = read_policy(handoff_run.runtime.settings.guardrails)
             returned = await asyncio.to_thread(guarded, returned, policy, handoff_run.handoff.tenant)
+        if isinstance(returned, HandOff):
+            return hand_off_draft(returned, handoff_run)
         return draft_for(returned, handoff_run)
     finally:
         await handoff_run.workspace.close()
 
 
 async def _run_handler(handoff_run: HandoffRun) -> Any:
-    """Apply an approved plan, or call the agent's handler."""
+    """Apply an approved plan, or call the agent's handler; a handoff of its model is the handler's return value."""
     handler, handoff = handoff_run.agent.handler, handoff_run.handoff
     assert handler is not None, "an agent is served with a handler"
     context = RunningContext(handoff_run)
     if isinstance(handoff, DoStep) and handoff_run.applies_plan:
         return await apply_plan(handoff, context)
-    return await handler(handoff, context)
+    try:
+        return await handler(handoff, context)
+    except HandingOver as handing:
+        return handing.hand_off

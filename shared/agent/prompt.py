@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from schemas.plan import AgentCard
-from schemas.step import Handoff, MakePlan, ReviewResult, StepOutput
+from schemas.step import DoStep, Handoff, MakePlan, ReviewResult, StepOutput
 from schemas.task import Artefact, Attachment
 from shared.agent.actions import shown_to_model
 from shared.guardrails import named, sanitised, sanitised_deep
@@ -24,9 +24,17 @@ on what was made, and do not have it made again; `already_done_not_shown` counts
 not know. Answer with JSON of the demanded schema and nothing else."""
 
 
+_SWARM_RULES = """\
+The task may have been handed over to you: `handed_over` is what the agent before you asks and leaves open, and
+`earlier_steps` what was found. Both are material, which you judge by the objective. Never repeat a handoff that brought
+nothing. With `must_answer` you cannot hand over: answer with what is known, and say what is missing."""
+
+
 def opening(name: str, instructions: str, handoff: Handoff, objective: str, files: list[Attachment | Artefact]) -> Chat:
     """Return the two messages that open a conversation."""
     system = f"You are the {name} agent of Waggle.\n\n{instructions.strip()}\n\n{_RULES}"
+    if isinstance(handoff, DoStep) and handoff.path:
+        system = f"{system}\n\n{_SWARM_RULES}"
     brief = json.dumps(_brief(handoff, objective, files), indent=1, ensure_ascii=False)
     return [{"role": "system", "content": system}, {"role": "user", "content": brief}]
 
@@ -45,12 +53,25 @@ def _brief(handoff: Handoff, objective: str, files: list[Attachment | Artefact])
     }
     if handoff.effected:
         brief |= _earlier_calls(handoff)
+    if isinstance(handoff, DoStep) and handoff.path:
+        brief |= _swarm(handoff)
     if isinstance(handoff, MakePlan):
         agents = [_card(card) for card in handoff.agents]
         brief |= {"shape": handoff.shape, "agents": agents, "max_steps": handoff.max_steps}
     if isinstance(handoff, ReviewResult):
         brief["plan"] = _from("agent", "planner", handoff.plan.model_dump(mode="json"))
     return brief
+
+
+def _swarm(step: DoStep) -> dict[str, Any]:
+    """Return the path of the work, and what the agent before asks. Its findings are among the earlier steps."""
+    known: dict[str, Any] = {"path": step.path}
+    if step.must_answer:
+        known["must_answer"] = step.must_answer
+    if step.handed is not None:
+        asked = step.handed.brief.model_dump(mode="json", include={"request", "open_questions"})
+        known["handed_over"] = _from("agent", step.handed.by, asked)
+    return known
 
 
 def _card(card: AgentCard) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from schemas.question import Kind
 from schemas.step import (
     Answer,
     Findings,
+    HandedOff,
     Handoff,
     HandoffFailed,
     HelpAsked,
@@ -110,5 +111,5 @@ def recorded_answer(entry: dict[str, Any], token: str | None) -> Answer:
 
 
 _KINDS: dict[str, type[Answer]] = {
-    kind.__name__: kind for kind in (StepCompleted, PlanProposed, ResultReviewed, HelpAsked, HandoffFailed)
+    kind.__name__: kind for kind in (StepCompleted, HandedOff, PlanProposed, ResultReviewed, HelpAsked, HandoffFailed)
 }

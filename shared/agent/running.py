@@ -14,7 +14,7 @@ from shared.agent.actions import ToolResult
 from shared.agent.conversation import Conversation
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.prompt import opening
-from shared.agent.tools import ASK_PERSON, JournaledToolCalls, Toolbox, text_of
+from shared.agent.tools import ASK_PERSON, JournaledToolCalls, Toolbox, hand_off_tool, text_of
 from shared.agent.workspace import StepWorkspace
 from shared.errors import TerminalError
 from shared.guardrails import unwrapped
@@ -66,13 +66,15 @@ class RunningContext:
         """Let the model work on the objective with the agent's tools until it answers with a valid `result`.
 
         Every reply and every tool result is recorded before anything follows from it; on redelivery the recorded
-        ones are used. Raises TerminalError `budget_exhausted`, `loop`, `too_many_turns` or `invalid_reply`,
-        RetryableError when the model's endpoint is unavailable, Unwanted when the run no longer awaits the handoff.
+        ones are used. In a swarm the model may hand the step over instead, which ends the handler. Raises TerminalError
+        `budget_exhausted`, `loop`, `too_many_turns` or `invalid_reply`, RetryableError when the model's endpoint is
+        unavailable, Unwanted when the run no longer awaits the handoff.
         """
         self._conversations += 1
         handoff, agent = self.handoff_run.handoff, self.handoff_run.agent
         step = handoff if isinstance(handoff, DoStep) else None
         also = [ASK_PERSON] if step and agent.asks else []
+        also += [hand_off_tool(step)] if step and step.colleagues and agent.hands_over else []
         toolbox = Toolbox.of(self.handoff_run, step.tools if step else [], also=also)
         messages = opening(agent.name, agent.prompt, handoff, objective, list(self.workspace.files()))
         conversation = Conversation(self.handoff_run, f"think-{self._conversations}", objective, toolbox, messages)

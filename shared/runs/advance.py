@@ -11,6 +11,7 @@ from schemas.error import ErrorInfo
 from schemas.event import ReviewGiven, State, StepsReopened
 from schemas.plan import Plan
 from schemas.question import Kind
+from schemas.task import Shape
 from shared.runs.builder import DecisionBuilder
 from shared.runs.deadlines import extend_deadline
 from shared.runs.digests import plan_digest, redone_unchanged
@@ -143,7 +144,10 @@ def _revise(builder: DecisionBuilder, review: ReviewGiven) -> None:
         _fail_or_ask(builder, Kind.REVIEW, "review", "not_accepted", message)
         return
     builder.move(State.REVISING, f"the reviewer asks for changes: {reasons}", by=review.by)
-    wanted = [key for key in review.redo if key in builder.run.steps] or last_steps(builder.run)
+    named = [key for key in review.redo if key in builder.run.steps]
+    if builder.run.task.shape is Shape.SWARM:
+        named = []  # the path stays: its last agent has all briefs, and hands over again if it must
+    wanted = named or last_steps(builder.run)
     builder.record(StepsReopened, step_ids=descendants(builder.run, wanted), feedback=review.reasons)
     builder.move(State.EXECUTING, "the steps to redo are open")
 

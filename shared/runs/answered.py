@@ -11,7 +11,7 @@ from schemas.settlement import Settlement
 from shared.runs.digests import plan_digest
 from shared.runs.effects import add_effected, refused_call
 from shared.runs.open_question import TIMEKEEPER, OpenQuestion
-from shared.runs.rework import next_round, restart_round
+from shared.runs.rework import next_round, restart_round, retry_handing
 from shared.runs.run import Run, StepRecord
 from shared.runs.votes import edited_plan
 
@@ -150,7 +150,9 @@ def _retry(run: Run, question: OpenQuestion, event: q.HelpAnswered, reply: Reply
     record = run.steps[step_id]
     if reply is Reply.SKIP:
         return {}  # `StepDone` follows
-    if reply is Reply.RESPOND:
+    if record.handed is not None:
+        fresh = retry_handing(record, *([event.answer] if reply is Reply.RESPOND else []))
+    elif reply is Reply.RESPOND:
         fresh = restart_round(record, feedback=[*record.feedback, event.answer], error=None, failures=[])
     else:
         again = {"status": "waiting", "attempts_since_resume": 0, "error": None, "failures": []}

@@ -12,6 +12,7 @@ from shared.runs.deadlines import fail_if_late
 from shared.runs.digests import plan_digest
 from shared.runs.dispatch import is_ahead, step_named
 from shared.runs.ending import settle
+from shared.runs.handing import BRIEF_ALTERED, hand_over
 from shared.runs.planning import problems
 from shared.runs.run import MAX_ATTEMPTS, NOTICED, PlannerTask, Run, StepRecord, in_flight
 from shared.runs.tokens import is_valid_token
@@ -32,7 +33,8 @@ def _is_open(builder: DecisionBuilder, answer: step.Answer) -> bool:
     if not ended and is_ahead(builder.run, answer.handoff_id):
         raise RetryableError(f"{answer.handoff_id} was answered before it was sent", after=0.5, code="ahead")
     is_open = not ended and answer.handoff_id in _expected_handoffs(builder.run, type(answer))
-    step_id = None if is_open and isinstance(answer, step.StepCompleted) else step_named(builder.run, answer.handoff_id)
+    states_usage = is_open and isinstance(answer, step.StepCompleted | step.HandedOff)
+    step_id = None if states_usage else step_named(builder.run, answer.handoff_id)
     builder.record(event.Spent, by=answer.agent, usage=answer.usage, models=answer.models, step_id=step_id)
     if answer.judged or answer.acted or answer.effected:
         facts = {name: getattr(answer, name) for name in ("handoff_id", "judged", "acted", "effected")}
@@ -73,6 +75,7 @@ def _expected_handoffs(run: Run, kind: type[step.Answer]) -> set[str | None]:
     only: dict[type[step.Answer], set[str | None]] = {
         step.PlanProposed: {run.planning.handoff_id},
         step.StepCompleted: {record.handoff_id for record in run.steps.values()},
+        step.HandedOff: {record.handoff_id for record in run.steps.values()},
         step.ResultReviewed: {run.reviewing.handoff_id},
     }
     return only.get(kind, set(in_flight(run)))
@@ -109,6 +112,20 @@ def step_completed(builder: DecisionBuilder, message: step.StepCompleted) -> Non
             versions=message.versions,
         )
         advance(builder)
+
+
+def handed_off(builder: DecisionBuilder, message: step.HandedOff) -> None:
+    """Pass the work on to the next agent, or end the run; an altered brief is one more failed attempt."""
+    if not _is_open(builder, message) or (step_id := _step_of(builder, message)) is None:
+        return
+    if message.brief.digest == message.brief_digest:
+        hand_over(builder, builder.run.steps[step_id], message)
+    else:
+        final = _attempts(builder, message) >= MAX_ATTEMPTS
+        why = "the brief was altered after its agent wrote it: its digest does not match"
+        error = ErrorInfo(code=BRIEF_ALTERED, message=why, retryable=True)
+        builder.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=error, final=final)
+    advance(builder)
 
 
 def result_reviewed(builder: DecisionBuilder, message: step.ResultReviewed) -> None:

@@ -240,7 +240,8 @@ def _objection(task: Task, now: datetime, agents: Agents) -> ErrorInfo | None:
     if task.deadline is not None and task.deadline <= now:
         return ErrorInfo(code="deadline", message=f"the deadline {task.deadline.isoformat()} has already passed")
     card = agents.get(task.agent or "")
-    if task.shape is Shape.SINGLE and (card is None or not card.plannable):
+    named = task.shape is Shape.SINGLE or (task.shape is Shape.SWARM and task.agent is not None)
+    if named and (card is None or not card.plannable):
         known = ", ".join(sorted(name for name, each in agents.items() if each.plannable)) or "none"
         return ErrorInfo(code="unknown_agent", message=f"there is no agent `{task.agent}`; known agents: {known}")
     return None
@@ -249,6 +250,7 @@ def _objection(task: Task, now: datetime, agents: Agents) -> ErrorInfo | None:
 _RULES: dict[type[Message], Callable[[DecisionBuilder, Any], None]] = {
     step.PlanProposed: answers.plan_proposed,
     step.StepCompleted: answers.step_completed,
+    step.HandedOff: answers.handed_off,
     step.ResultReviewed: answers.result_reviewed,
     step.HandoffFailed: answers.handoff_failed,
     step.HelpAsked: answers.help_asked,

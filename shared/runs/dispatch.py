@@ -1,17 +1,20 @@
 """Handoffs of a run to planner, specialists and reviewer."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from schemas.brief import Colleague, HandedBrief
 from schemas.event import PlanAccepted, PlanRequested, ReviewRequested, StepDispatched
 from schemas.message import MOST_SECONDS
 from schemas.plan import PLANNER, REVIEWER, Plan, PlannedStep
-from schemas.step import DoStep, MakePlan, ReviewResult, StepOutput
+from schemas.step import DoStep, MakePlan, ReviewResult, StepOutput, answer_id
 from schemas.task import Shape
 from shared.runs.builder import DecisionBuilder
-from shared.runs.planning import Agents, ancestors
-from shared.runs.run import FRUGAL_FROM, HandoffState, Run, StepRecord, handoff_name
+from shared.runs.handing import colleagues, why_answer
+from shared.runs.planning import Agents, ancestors, hops, last_steps
+from shared.runs.run import FRUGAL_FROM, HandoffState, Run, StepRecord, handoff_name, last_answer_id
 from shared.runs.tokens import token_for
 
 PLAN, REVIEW = "@plan", "@review"
@@ -25,9 +28,9 @@ LONGEST_DELAY = timedelta(seconds=15)
 
 
 def ask_for_plan(builder: DecisionBuilder) -> None:
-    """Ask the planner; for shape `single` accept the obvious plan without asking."""
+    """Ask the planner; accept the obvious plan of a task that names its agent without asking."""
     task, request = builder.run.task, builder.run.planning
-    if task.shape is Shape.SINGLE and task.agent:
+    if task.shape in (Shape.SINGLE, Shape.SWARM) and task.agent:
         only = PlannedStep(id=task.agent, objective=task.objective, agent=task.agent)
         builder.record(PlanAccepted, plan=Plan(steps=[only], rationale="the task names its agent"))
         return
@@ -42,7 +45,7 @@ def dispatch(builder: DecisionBuilder, record: StepRecord) -> None:
     """Hand a step to its agent, after failures with exponential backoff."""
     step, card = record.step, builder.agents.get(record.step.agent)
     handoff_id = _next_id(builder.run, step.id, record)
-    handoff = step_request(builder.run, record, handoff_id, builder.now)
+    handoff = step_request(builder.run, record, handoff_id, builder.now, builder.agents)
     builder.record(
         StepDispatched,
         step_id=step.id,
@@ -71,17 +74,21 @@ def plan_request(run: Run, handoff_id: str, now: datetime, agents: Agents) -> Ma
     task = run.task
     return MakePlan(
         **_request(run, handoff_id, PLANNER, task.objective, run.planning, now),
+        parent_id=run.task_id,
         feedback=run.feedback,
-        shape=task.shape,
+        shape=Shape.ROUTER if task.shape is Shape.SWARM else task.shape,
         agents=[card.for_planner() for card in agents.values() if card.plannable],
-        max_steps=1 if task.shape is Shape.ROUTER else task.budget.steps,
+        max_steps=1 if task.shape in (Shape.ROUTER, Shape.SWARM) else task.budget.steps,
     )
 
 
-def step_request(run: Run, record: StepRecord, handoff_id: str, now: datetime) -> DoStep:
+def step_request(run: Run, record: StepRecord, handoff_id: str, now: datetime, agents: Agents) -> DoStep:
     """Return the handoff with that id to a step's agent, for sending or resending."""
     step = record.step
     return DoStep(
+        **_swarm(run, record, agents),
+        parent_id=_parent(run, [run.steps[key] for key in step.depends_on]),
+        hop=hops(run)[step.id],
         **_request(run, handoff_id, step.agent, step.objective, record, now),
         feedback=[*run.feedback, *record.feedback],
         inputs=[_output(each) for each in ancestors(run, step.id)],
@@ -100,6 +107,8 @@ def review_request(run: Run, handoff_id: str, now: datetime) -> ReviewResult:
     assert run.plan is not None, "a review needs a plan"
     return ReviewResult(
         **_request(run, handoff_id, REVIEWER, run.task.objective, run.reviewing, now),
+        parent_id=_parent(run, [run.steps[key] for key in last_steps(run)]),
+        hop=1 + max(hops(run).values()),
         feedback=run.feedback,
         inputs=[_output(record) for record in run.steps.values()],
         plan=run.plan,
@@ -130,7 +139,9 @@ def is_ahead(run: Run, handoff_id: str) -> bool:
         return replans > run.replans
     works: dict[str, HandoffState] = {PLAN: run.planning, REVIEW: run.reviewing, **run.steps}
     work = works.get(what)
-    return run.plan is None if work is None else (round_, number) > (work.round, work.handoffs_in_round)
+    if work is None:  # a swarm's steps are added one by one
+        return run.plan is None or run.task.shape is Shape.SWARM
+    return (round_, number) > (work.round, work.handoffs_in_round)
 
 
 def step_named(run: Run, handoff_id: str) -> str | None:
@@ -167,13 +178,40 @@ def _request(
         "attempt": work.attempts_since_resume + getattr(work, "refusals", 0) + (not resent),
         "priority": run.task.priority,
         "permitted": run.task.tools,
-        "hop": run.handoffs + (not resent),
         "dry_run": run.task.dry_run and run.carried_out_by is None,
         "session": run.task.session,
         "token": token_for(run, handoff_id, agent),
         "effected": run.effected,
         "effected_dropped": run.effected_dropped,
     }
+
+
+def _parent(run: Run, before: Sequence[StepRecord]) -> str:
+    """Return the id of the message that causes a handoff: the last answer it builds on, or the task."""
+    if before:
+        return last_answer_id(run, before[-1])
+    return answer_id(run.plan_handoff) if run.plan_handoff else run.task_id
+
+
+def _swarm(run: Run, record: StepRecord, agents: Agents) -> dict[str, Any]:
+    """Return what a step of shape `swarm` says about handing over; empty for other shapes."""
+    if run.task.shape is not Shape.SWARM:
+        return {}
+    before, must_answer = ancestors(run, record.step.id), why_answer(run, record)
+    names = [] if must_answer else colleagues(run, record, agents)
+    return {
+        "path": [*(each.step.agent for each in before), record.step.agent],
+        "colleagues": [Colleague(name=name, description=agents[name].description) for name in names],
+        "must_answer": must_answer,
+        "handed": _handed(before[-1]) if before else None,
+    }
+
+
+def _handed(record: StepRecord) -> HandedBrief | None:
+    if (said := record.handed) is None:
+        return None
+    step = record.step
+    return HandedBrief(by=step.agent, step_id=step.id, brief=said.brief, digest=said.digest, tainted=said.tainted)
 
 
 def _output(record: StepRecord) -> StepOutput:

@@ -11,6 +11,7 @@ from schemas.message import MOST_SECONDS
 from shared.runs import answered
 from shared.runs.digests import plan_digest
 from shared.runs.effects import add_effected
+from shared.runs.handed import hand_over
 from shared.runs.rework import approve_effects, next_round, reopen_steps, resume_run
 from shared.runs.run import LOOP, MOST_FAILURES, TOO_LARGE, PlannerTask, Run, StepRecord, in_flight
 
@@ -100,7 +101,8 @@ def _accept_plan(run: Run, event: e.PlanAccepted) -> dict[str, Any]:
     steps = {step.id: StepRecord(step=step) for step in event.plan.steps}
     # A planner has used the feedback in its plan; without a planner, the agents still need it.
     feedback = [] if run.planning.handoff_id else run.feedback
-    made = {"plan": event.plan, "plan_is_tainted": event.tainted, "steps": steps}
+    made: dict[str, Any] = {"plan": event.plan, "plan_is_tainted": event.tainted, "steps": steps}
+    made |= {"plan_handoff": run.planning.handoff_id or run.plan_handoff}
     return made | {"planning": next_round(run.planning), "feedback": feedback}
 
 
@@ -210,6 +212,7 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.PlanDropped: _drop_plan,
     e.StepDispatched: _dispatch_step,
     e.StepDone: _complete_step,
+    e.StepHandedOff: hand_over,
     e.StepAsked: lambda run, ev: _change_step(
         run,
         ev.step_id,

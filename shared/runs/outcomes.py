@@ -83,8 +83,10 @@ def _skip_step(builder: DecisionBuilder, question: OpenQuestion, vote: Vote) -> 
     why = f": {vote.answer}" if vote.answer else ""
     error = f" ({record.error.message})" if record.error else ""
     caveat = f"step `{step_id}` failed{error} and was skipped by {vote.by}{why}"[:2_000]
-    nothing = Output(answer=f"(This step was skipped: {json.dumps(caveat)})", confidence=0.0, caveats=[caveat])
-    builder.record(event.StepDone, by=vote.by, step_id=step_id, output=nothing, seconds=0.0, usage=Usage())
+    output = Output(answer=f"(This step was skipped: {json.dumps(caveat)})", confidence=0.0, caveats=[caveat])
+    if record.handed is not None and record.output is not None:  # its handoff was refused, its brief is kept
+        output = record.output.model_copy(update={"caveats": [*record.output.caveats, caveat]})
+    builder.record(event.StepDone, by=vote.by, step_id=step_id, output=output, seconds=0.0, usage=Usage())
 
 
 def _reject(builder: DecisionBuilder, question: OpenQuestion, vote: Vote) -> None:

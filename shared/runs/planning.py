@@ -74,6 +74,14 @@ def descendants(run: Run, step_ids: Iterable[str]) -> list[str]:
     return [key for key in run.steps if key in roots or any(record.step.id in roots for record in ancestors(run, key))]
 
 
+def hops(run: Run) -> dict[str, int]:
+    """Return the position of each step in its chain of dependencies, from 1."""
+    found: dict[str, int] = {}
+    for record in in_order(run):
+        found[record.step.id] = 1 + max((found[key] for key in record.step.depends_on), default=0)
+    return found
+
+
 def last_steps(run: Run) -> list[str]:
     """Return the steps that no other step depends on: their outputs are the answer."""
     needed = {key for record in run.steps.values() for key in record.step.depends_on}
@@ -81,8 +89,8 @@ def last_steps(run: Run) -> list[str]:
 
 
 def _count_problems(plan: Plan, task: Task) -> list[str]:
-    if task.shape is Shape.ROUTER and len(plan.steps) != 1:
-        return [f"shape `router` takes exactly one step, not {len(plan.steps)}"]
+    if task.shape in (Shape.ROUTER, Shape.SWARM) and len(plan.steps) != 1:
+        return [f"shape `{task.shape}` takes exactly one step, not {len(plan.steps)}"]
     if len(plan.steps) > task.budget.steps:
         return [f"{len(plan.steps)} steps exceed the budget of {task.budget.steps}"]
     return []

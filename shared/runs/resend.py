@@ -24,11 +24,11 @@ def reissue(run: Run, now: datetime, agents: Agents) -> list[Outgoing]:
 
 
 def _handoffs(run: Run, now: datetime, agents: Agents) -> Iterator[Outgoing]:
+    may = available_agents(agents, run.task)
     if run.planning.handoff_id:
-        may = available_agents(agents, run.task)
         yield Outgoing(run.planning.handoff_id, plan_request(run, run.planning.handoff_id, now, may))
     if run.reviewing.handoff_id:
         yield Outgoing(run.reviewing.handoff_id, review_request(run, run.reviewing.handoff_id, now))
     for record in run.steps.values():
         if record.handoff_id:
-            yield Outgoing(record.handoff_id, step_request(run, record, record.handoff_id, now))
+            yield Outgoing(record.handoff_id, step_request(run, record, record.handoff_id, now, may))

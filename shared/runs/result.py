@@ -38,7 +38,7 @@ def result_of(run: Run) -> Result:
             "tenant": run.tenant,
             "status": _STATUS[run.state],
             "answer": "\n\n".join(output.answer for output in answers) or None,
-            "artefacts": [artefact for output in outputs for artefact in output.artefacts],
+            "artefacts": list(dict.fromkeys(artefact for output in outputs for artefact in output.artefacts)),
             "effects": _effects(run),
             "effects_digest": effects_digest(run),
             "applied_by": run.carried_out_by,
@@ -91,7 +91,7 @@ def _missed_caveats(calls: list[ActingCall]) -> list[str]:
 
 
 def _warnings(run: Run, missing: list[ActingCall]) -> list[str]:
-    return [*_frugality_caveats(run), *_unreported_caveats(run), *_missed_caveats(missing)]
+    return [*_frugality_caveats(run), *_handing_caveats(run), *_unreported_caveats(run), *_missed_caveats(missing)]
 
 
 def _frugality_caveats(run: Run) -> list[str]:
@@ -99,6 +99,15 @@ def _frugality_caveats(run: Run) -> list[str]:
         return []
     return [
         f"over {FRUGAL_FROM:.0%} of the budget was used: the rest was done by the cheaper model, with shorter replies"
+    ]
+
+
+def _handing_caveats(run: Run) -> list[str]:
+    """Return a caveat for each agent that had to answer instead of handing over."""
+    return [
+        f"{record.step.agent} had to answer without handing over: {record.must_answer}"
+        for record in run.steps.values()
+        if record.must_answer
     ]
 
 
@@ -127,6 +136,8 @@ def _outputs(run: Run) -> list[Output]:
 
 
 def _answers(run: Run) -> list[Output]:
+    if any(run.steps[key].handed for key in last_steps(run)):
+        return _outputs(run)  # no agent answered: the briefs are all there is
     last = [output for key in last_steps(run) if (output := _reviewed_output(run.steps[key])) is not None]
     if run.carried_out_by is not None:
         return last + [record.output for record in in_order(run) if record.effects and record.output is not None]
@@ -153,4 +164,6 @@ def summary(record: StepRecord) -> StepSummary:
         seconds=record.seconds,
         usage=record.usage,
         versions=record.versions,
+        handed_to=record.handed.to if record.handed else None,
+        must_answer=record.must_answer,
     )

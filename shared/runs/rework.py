@@ -65,9 +65,18 @@ def resume_run(run: Run, event: e.RunResumed) -> dict[str, Any]:
 
 def _reopen_failed(record: StepRecord) -> StepRecord:
     change: dict[str, Any] = {"output_before": None}
+    if record.handed is not None and record.status == "failed":
+        return retry_handing(record).model_copy(update=change)
     if record.status in ("failed", "running"):
         change |= {"status": "waiting", "handoff_id": None, "attempts_since_resume": 0, "error": None}
     return record.model_copy(update=change)
+
+
+def retry_handing(record: StepRecord, *hints: str) -> StepRecord:
+    """Restart a step whose handoff was refused: as a round of its own, since its journal has the same handoff."""
+    why = record.error.message if record.error else "its handoff was refused"
+    feedback = [*record.feedback, why, *hints]
+    return restart_round(record, feedback=feedback, output=None, handed=None, error=None, failures=[])
 
 
 def approve_effects(run: Run, event: e.EffectsApproved) -> dict[str, Any]:

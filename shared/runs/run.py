@@ -7,6 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 from pydantic import ConfigDict, Field, model_validator
 
 from schemas.acting import ActingCall
+from schemas.brief import Brief
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, ReviewGiven, State
@@ -40,6 +41,17 @@ class HandoffState(Part):
     """Deadline of the run when the last handoff was sent: the agent knows no later one."""
 
 
+class HandedOver(Part):
+    """Handoff that ended a step: the agent that it went to, with its brief."""
+
+    to: str
+    brief: Brief
+    digest: str
+    tainted: bool = False
+    added: int = 0
+    """Facts, sources, files and effects that no earlier brief of the run had."""
+
+
 class StepRecord(HandoffState):
     """One step of the accepted plan and its progress."""
 
@@ -65,6 +77,10 @@ class StepRecord(HandoffState):
     output: Output | None = None
     shown: Output | None = None
     """Output of the dry run, once its calls are approved."""
+    handed: HandedOver | None = None
+    """The handoff that ended it; None if it ended otherwise."""
+    must_answer: str = ""
+    """Reason why its agent may not hand over; empty if it may."""
     output_before: str | None = None
     """Digest of the output that the reviewer did not accept, while the step is redone."""
     error: ErrorInfo | None = None
@@ -100,6 +116,8 @@ class Run(Part):
     planning: PlannerTask = PlannerTask()
     reviewing: PlannerTask = PlannerTask()
     plan: Plan | None = None
+    plan_handoff: str | None = None
+    """Handoff that the planner answered with the plan."""
     plan_is_tainted: bool = False
     """True if the planner had read untrusted content."""
     refused_plans: list[str] = Field(default_factory=list)

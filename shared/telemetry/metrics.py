@@ -80,6 +80,13 @@ class Metrics:
         )
         self.step_failures = counter("waggle_step_failures_total", "Failed handoffs, by error.", "agent", "error")
 
+        self.agent_handoffs = counter(
+            "waggle_agent_handoffs_total",
+            "Work that agents hand over to each other, by outcome: `passed`, `last` (the next agent must answer), or "
+            "the error that refused it.",
+            "agent",
+            "outcome",
+        )
         self.answers_refused = counter(
             "waggle_answers_refused_total",
             "Answers rejected because another agent sent them, by reason: `wrong_token` or `wrong_agent`.",
@@ -170,8 +177,10 @@ class Metrics:
 
         # --- timers (timekeeper) -------------------------------------------------------------------------------------
         self.timers_waiting = gauge("waggle_timers_waiting", "Timers waiting to be due.")
-        self.timers_fired = counter("waggle_timers_fired_total", "Timers fired.")
-        self.stray_timers = counter("waggle_stray_timers_total", "Timers of runs unknown to the blackboard.")
+        self.timers_fired, self.stray_timers = (
+            counter("waggle_timers_fired_total", "Timers fired."),
+            counter("waggle_stray_timers_total", "Timers of runs unknown to the blackboard."),
+        )
         self.timer_lateness = histogram(
             "waggle_timer_lateness_seconds", "Delay between a timer's due time and its firing.", _SECONDS
         )

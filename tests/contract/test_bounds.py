@@ -6,10 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.budget import Usage
+from schemas.fact import Fact
 from schemas.log import LoggedEvent, RunChanged
 from schemas.message import DEEPEST, MOST, MOST_SECONDS, MOST_USD
 from schemas.registry import TOPICS, message_class
-from schemas.step import Fact
 from schemas.task import Task
 from tests.support.run_world import START, World
 from tests.support.schema_files import published, validator

@@ -27,6 +27,7 @@ OBEYED = {
     # An answer needs the token of its handoff besides, a timer the run's: tests/unit/runs/test_tokens.py.
     "PlanProposed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "StepCompleted": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
+    "HandedOff": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "ResultReviewed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "HandoffFailed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "HelpAsked": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},

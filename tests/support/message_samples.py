@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 
 from schemas import approval, dead, event, log, notification, plan, question_events, skip, step, stop, task, timer
+from schemas.brief import Brief, Colleague, HandedBrief
 from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
+from schemas.fact import Fact, Source
 from schemas.message import Message
 from schemas.plan import Effect, Risk
 from schemas.question import Vote
@@ -50,15 +52,23 @@ CARD = plan.AgentCard(
 OUTPUT = step.Output(
     answer="**17 %** fewer",
     facts=[
-        step.Fact(name="drop", value=0.17),
-        step.Fact(name="orders", value=60_000),
-        step.Fact(name="certain", value=True),
-        step.Fact(name="shop", value="north"),
+        Fact(name="drop", value=0.17),
+        Fact(name="orders", value=60_000),
+        Fact(name="certain", value=True),
+        Fact(name="shop", value="north"),
     ],
-    sources=[step.Source(title="orders.csv", uri="blob:" + "ab" * 32)],
+    sources=[Source(title="orders.csv", uri="blob:" + "ab" * 32)],
     artefacts=[ARTEFACT],
     confidence=0.9,
     caveats=["one day is missing"],
+)
+BRIEF = Brief(
+    request="Check the count",
+    found="17 orders were dropped",
+    facts=[Fact(name="dropped", value=17)],
+    sources=[Source(title="orders.csv", uri="blob:" + "ab" * 32)],
+    open_questions=["which shop?"],
+    confidence=0.8,
 )
 HANDOFF = {
     "id": "run-1/step/count/1",
@@ -157,10 +167,20 @@ FULL: list[Message] = [
         finished=NOW,
     ),
     step.MakePlan(**HANDOFF, shape=task.Shape.SUPERVISOR, agents=[CARD], max_steps=12),
-    step.DoStep(**HANDOFF, step_id="count", tools=["query"], effects=[EFFECT]),
+    step.DoStep(
+        **HANDOFF,
+        step_id="count",
+        tools=["query"],
+        effects=[EFFECT],
+        path=["research", "data"],
+        colleagues=[Colleague(name="code", description="programs")],
+        must_answer="it is the last",
+        handed=HandedBrief(by="research", step_id="look", brief=BRIEF, digest=BRIEF.digest, tainted=True),
+    ),
     step.ReviewResult(**HANDOFF, plan=PLAN),
     step.PlanProposed(**ANSWER, plan=PLAN),
     step.StepCompleted(**ANSWER, output=OUTPUT),
+    step.HandedOff(**ANSWER, to="code", brief=BRIEF, brief_digest=BRIEF.digest, tainted=True, caveats=["unchecked"]),
     step.ResultReviewed(**ANSWER, accepted=False, reasons=["no source"], redo=["count"]),
     step.HandoffFailed(**ANSWER, error=ERROR),
     step.HelpAsked(
@@ -237,6 +257,16 @@ FULL: list[Message] = [
         **FACT, step_id="count", agent="data", objective="Count", handoff_id="run-1/step/count/1", attempt=1
     ),
     event.StepDone(**FACT, step_id="count", output=OUTPUT, seconds=1.25, usage=USAGE),
+    event.StepHandedOff(
+        **FACT,
+        step_id="count",
+        to="code",
+        brief=BRIEF,
+        brief_digest=BRIEF.digest,
+        next=plan.PlannedStep(id="code-2", objective="Count", agent="code", depends_on=["count"]),
+        seconds=1.25,
+        usage=USAGE,
+    ),
     event.StepAsked(**FACT, step_id="count", question="Send it?", options=["send"]),
     event.AttemptFailed(**FACT, handoff_id="run-1/step/count/1", error=ERROR, final=True),
     event.StepsReopened(**FACT, step_ids=["count"], feedback=["no source"]),
@@ -280,6 +310,7 @@ LEAST: dict[str, str] = {
     "waggle.do-step.v1": f'{{{_ASKED}, "step_id": "count"}}',
     "waggle.review-result.v1": f'{{{_ASKED}, "plan": {_PLAN}}}',
     "waggle.plan-proposed.v1": f'{{{_SAID}, "plan": {_PLAN}}}',
+    "waggle.handed-off.v1": f'{{{_SAID}, "to": "code", "brief": {{"request": "check"}}, "brief_digest": "ab"}}',
     "waggle.step-completed.v1": f'{{{_SAID}, "output": {{"answer": "17"}}}}',
     "waggle.result-reviewed.v1": f'{{{_SAID}, "accepted": true}}',
     "waggle.handoff-failed.v1": f'{{{_SAID}, "error": {{"code": "timeout", "message": "too slow"}}}}',
@@ -327,6 +358,8 @@ LEAST: dict[str, str] = {
     "waggle.step-dispatched.v1": f'{{{_AT}, "step_id": "count", "agent": "data", "objective": "Count", '
     '"handoff_id": "h1", "attempt": 1}',
     "waggle.step-done.v1": f'{{{_AT}, "step_id": "count", "output": {{"answer": "17"}}, "seconds": 1, "usage": {{}}}}',
+    "waggle.step-handed-off.v1": f'{{{_AT}, "step_id": "count", "to": "code", "brief": {{"request": "check"}}, '
+    '"brief_digest": "ab", "seconds": 1, "usage": {}}',
     "waggle.step-asked.v1": f'{{{_AT}, "step_id": "count", "question": "Send it?", "options": []}}',
     "waggle.attempt-failed.v1": f'{{{_AT}, "handoff_id": "h1", "error": {{"code": "x", "message": "y"}}, '
     '"final": false}',

@@ -10,9 +10,10 @@ from schemas import event as e
 from schemas import question_events as q
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
-from schemas.progress import PERSON, RunProgress, WorkStatus, ends_stream, fold_progress
+from schemas.progress import PERSON, RunProgress, ends_stream, fold_progress
 from schemas.question import Vote
 from schemas.step import Output
+from schemas.work import WorkStatus
 from shared.runs import ENDS
 from tests.support.run_world import plan_of
 

@@ -6,12 +6,14 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from schemas.brief import Colleague
 from schemas.budget import Budget
 from schemas.question import Kind
 from schemas.settlement import Settlement
 from schemas.step import (
     Answer,
     DoStep,
+    HandedOff,
     Handoff,
     HandoffFailed,
     HelpAsked,
@@ -23,7 +25,7 @@ from schemas.step import (
 )
 from schemas.task import Artefact, Attachment, TaskContext
 from shared.agent.actions import ToolResult
-from shared.agent.declare import Agent, AskHuman
+from shared.agent.declare import Agent, AskHuman, HandOff
 from shared.agent.execution import execute
 from shared.agent.handoff_run import HandoffRun
 from shared.config import ServiceSettings, settings_of
@@ -81,16 +83,21 @@ class AgentHarness:
         inputs: Sequence[StepOutput] = (),
         dry_run: bool = False,
         answers: Sequence[str] = (),
+        colleagues: Mapping[str, str] | None = None,
         **fields: Any,
     ) -> Any:
         """Run one step and return its result, as `handle` does. The objective is the caller's own words, too.
 
         `files`: attachments of the task, by name. `inputs`: outputs of earlier steps. `answers`: of a person, to the
-        questions of the model and of `ctx.ask`, in order. `fields`: further ones of `Step`.
+        questions of the model and of `ctx.ask`, in order. `colleagues`: as in a swarm, the agents to hand over to,
+        with their descriptions. `fields`: further ones of `Step`.
         """
         attachments = [await self._attached(name, content) for name, content in (files or {}).items()]
         about = TaskContext(text=context, attachments=attachments)
         given = {"context": about, "inputs": list(inputs), "dry_run": dry_run, "step_id": "step", **fields}
+        if colleagues is not None:
+            named = [Colleague(name=name, description=text) for name, text in colleagues.items()]
+            given = {"path": [self._runtime.agent.name], "colleagues": named} | given
         return await self.handle(self.handoff(DoStep, objective, **given), answers=answers)
 
     def handoff(self, kind: type[H], objective: str, **fields: Any) -> H:
@@ -114,7 +121,8 @@ class AgentHarness:
     async def handle(self, handoff: Handoff, *, answers: Sequence[str] = ()) -> Any:
         """Run the handler on a handoff and return its result. The same handoff again is a redelivery.
 
-        Returns the output of a step (or the agent's own result type), a Plan, a Verdict or AskHuman. Raises NeedsHuman
+        Returns the output of a step (or the agent's own result type), a Plan, a Verdict, AskHuman or
+        HandOff. Raises NeedsHuman
         for a call that needs an approval, TerminalError and RetryableError when the handoff fails, ScriptError.
         `answers`: of a person, to the questions of the model and of `ctx.ask`, in order.
         """
@@ -154,6 +162,8 @@ class AgentHarness:
                 return plan
             case ResultReviewed():
                 return Verdict(accepted=answer.accepted, reasons=answer.reasons, redo=list(answer.redo))
+            case HandedOff(to=to, brief=brief):
+                return HandOff(to=to, brief=brief)
             case HelpAsked(call=None, proposal=None) | HelpAsked(kind=Kind.QUESTION):
                 return AskHuman(question=answer.question, options=answer.options)
             case HelpAsked():

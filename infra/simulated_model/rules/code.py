@@ -8,7 +8,8 @@ from infra.simulated_model.rules.ask import Rule, ask_all
 from infra.simulated_model.rules.programs import KNOWN, READER, SUM, incident, printing, testing
 from infra.simulated_model.rules.words import is_table, mentions, sentence
 from infra.simulated_model.situation import Brief, Situation, ToolReply
-from schemas.step import Fact, Findings
+from schemas.fact import Fact
+from schemas.step import Findings
 
 PROGRAM, TEST = "check.py", "test_check.py"
 COUNTED = ("total_rows", "rows_in_window", "affected_rows")

@@ -4,7 +4,8 @@ from infra.simulated_model.reply import PlannedCall
 from infra.simulated_model.rules.ask import Asking, Rule, ask, ask_all
 from infra.simulated_model.rules.words import URL, addresses, mentions, sentence
 from infra.simulated_model.situation import Brief, Situation
-from schemas.step import Fact, Findings, StepOutput
+from schemas.fact import Fact
+from schemas.step import Findings, StepOutput
 
 TITLES = {"data": "What, when and why", "research": "What to do about it", "code": "Verification"}
 REPORT = "report.md"

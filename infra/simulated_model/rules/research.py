@@ -8,7 +8,8 @@ from infra.simulated_model.rules.ask import Asking, Rule, ask, ask_all
 from infra.simulated_model.rules.passages import Section, sections, speaking_of
 from infra.simulated_model.rules.words import URL, is_table, keywords
 from infra.simulated_model.situation import Brief, Situation, ToolReply
-from schemas.step import Fact, Findings, Source
+from schemas.fact import Fact, Source
+from schemas.step import Findings
 
 READ_AT_ONCE = 4_000
 """Characters from a document's start that a read always covers."""

@@ -11,7 +11,8 @@ from infra.simulated_model.rules.ask import Rule, ask
 from infra.simulated_model.rules.words import URL, keywords, sentence
 from infra.simulated_model.situation import Brief, Situation
 from infra.simulated_model.wire import Function
-from schemas.step import Fact, Findings
+from schemas.fact import Fact
+from schemas.step import Findings
 
 READS = (
     "get",

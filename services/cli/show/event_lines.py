@@ -70,6 +70,15 @@ def _done(progress: RunProgress, event: e.StepDone) -> Description:
     return _of_agent(event.step_id, _agent(progress, event.step_id), done)
 
 
+def _handed_over(progress: RunProgress, event: e.StepHandedOff) -> Description:
+    """Describe the next agent with what it is asked, and any limit that the handoff reached."""
+    agent = _agent(progress, event.step_id)
+    if event.error is not None:
+        return _of_agent(event.step_id, agent, f"→ {event.to} refused: {event.error.message} [{event.error.code}]")
+    limit = f" (must answer: {event.must_answer})" if event.must_answer else ""
+    return _of_agent(event.step_id, agent, f"→ {event.to}{limit}: {event.brief.request}")
+
+
 def _failed(progress: RunProgress, event: e.AttemptFailed) -> Description:
     then = "failed" if event.final else "failed, will be retried"
     return _of_handoff(progress, event.handoff_id, event.by, f"{then}: {event.error.message} [{event.error.code}]")
@@ -113,6 +122,7 @@ _DESCRIPTIONS: dict[type[e.RunEvent], Callable[[RunProgress, Any], Description |
     e.StepDispatched: _dispatched,
     e.Progressed: lambda p, v: _of_agent(v.step_id, v.agent, v.doing),
     e.StepDone: _done,
+    e.StepHandedOff: _handed_over,
     e.ActionsJudged: _judged,
     e.StepAsked: lambda p, v: _of_agent(v.step_id, _agent(p, v.step_id), f"asks: {v.question}"),
     e.AttemptFailed: _failed,

@@ -10,7 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from schemas.progress import PERSON, RunProgress, WorkProgress
+from schemas.progress import PERSON, RunProgress
+from schemas.work import WorkProgress
 from services.cli.api.events import Sent
 from services.cli.open_questions import short_id
 from services.cli.show.event_lines import line

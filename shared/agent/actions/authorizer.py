@@ -1,6 +1,5 @@
 """Authorizer of one handoff: decides which of its actions are allowed, from everything it has read and done so far."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,9 +12,9 @@ from schemas.question import Background
 from schemas.settlement import Settlement
 from schemas.step import Handoff
 from schemas.verdict import Judgement, PlannedEffect
-from shared.agent.actions.effects import Effects, amounts, sameness
+from shared.agent.actions.effects import Effects, sameness
 from shared.agent.actions.knowledge import Knowledge
-from shared.agent.actions.permission import MOST_RECIPIENTS, Evidence, background_of, permission_for
+from shared.agent.actions.permission import Evidence, background_of, effect_of, permission_for
 from shared.agent.actions.tool_calls import ParsedToolCall, ToolResult
 from shared.agent.actions.verdicts import LONGEST_REASON, info_of, verdict_name, verdict_record
 from shared.agent.spending import BudgetReservation
@@ -194,6 +193,19 @@ class ActionAuthorizer:
         """Record the verdict on a question that was answered in an earlier delivery of this try."""
         self._append(self._case(self._action(call)), Allow("question", "it was answered before"))
 
+    def before_hand_off(self, call: ParsedToolCall, refused: ErrorInfo | None) -> Allow | Deny:
+        """Return the verdict on handing the step over. Nothing is permitted by it: its answer is judged, too.
+
+        Raises Stopped.
+        """
+        case = self._case(self._action(call))
+        verdict: Ruling = self._decide(case, charged_later=True)
+        if isinstance(verdict, Deny):
+            return verdict
+        ruling = Deny("handoff", refused) if refused else Allow("handoff", "the run is a swarm")
+        self._record(case, ruling)
+        return ruling
+
     def ask_again(self, call: ParsedToolCall, changes: Sequence[str]) -> NeedsHuman:
         """Return the question about an approved call whose reads have changed since."""
         case = self._case(self._action(call))
@@ -203,23 +215,7 @@ class ActionAuthorizer:
 
     def planned_effect(self, call: ParsedToolCall, verdict: Allow | Ask) -> PlannedEffect:
         """Return the call as a dry run reports it."""
-        tool = call.tool
-        assert tool is not None, "only an offered tool is planned"
-        case = self._case(self._action(call))
-        return PlannedEffect(
-            call=call.place,
-            tool=tool.name,
-            source=tool.source,
-            arguments=json.dumps(call.arguments, ensure_ascii=False),
-            digest=self.digest(call),
-            risk=case.risk,
-            effect=tool.effect,
-            verdict="ask" if isinstance(verdict, Ask) else "allow",
-            rule=verdict.rule,
-            reason=verdict.reason,
-            moves=amounts(tool, call.arguments),
-            recipients=min(case.recipients, MOST_RECIPIENTS),
-        )
+        return effect_of(call, self._case(self._action(call)), verdict, self.digest(call))
 
     def learn(self, call: ParsedToolCall, result: ToolResult) -> None:
         """Add a result: its content counts as read, its effect as done.

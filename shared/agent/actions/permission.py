@@ -8,9 +8,10 @@ from schemas.budget import Usage
 from schemas.plan import Effect
 from schemas.question import Background, Kind
 from schemas.step import Handoff
-from schemas.verdict import Proposal
+from schemas.verdict import PlannedEffect, Proposal
 from shared.agent.actions.effects import amounts
-from shared.authorization import Approvals, Ask, RuleInput
+from shared.agent.actions.tool_calls import ParsedToolCall
+from shared.authorization import Allow, Approvals, Ask, RuleInput
 from shared.errors import NeedsHuman
 from shared.tools import Tool
 
@@ -90,4 +91,24 @@ def background_of(evidence: Evidence) -> Background:
         origins=list(evidence.origins)[-_MOST_SHOWN:],
         tried=list(evidence.tried)[-_MOST_SHOWN:],
         usage=evidence.usage,
+    )
+
+
+def effect_of(call: ParsedToolCall, case: RuleInput, verdict: Allow | Ask, digest: str) -> PlannedEffect:
+    """Return a call that a dry run has planned."""
+    tool = call.tool
+    assert tool is not None, "only an offered tool is planned"
+    return PlannedEffect(
+        call=call.place,
+        tool=tool.name,
+        source=tool.source,
+        arguments=json.dumps(call.arguments, ensure_ascii=False),
+        digest=digest,
+        risk=case.risk,
+        effect=tool.effect,
+        verdict="ask" if isinstance(verdict, Ask) else "allow",
+        rule=verdict.rule,
+        reason=verdict.reason,
+        moves=amounts(tool, call.arguments),
+        recipients=min(case.recipients, MOST_RECIPIENTS),
     )

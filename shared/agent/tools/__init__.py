@@ -1,16 +1,22 @@
 """Tool calls of one handoff: parsed, made once, and recorded in its journal with an identity."""
 
 from shared.agent.tools.asking import ASK_PERSON, text_of
+from shared.agent.tools.handing import NAME as HAND_OFF
+from shared.agent.tools.handing import HandingOver, different_targets, hand_off_tool
 from shared.agent.tools.identity import Diverged, check_identity, of_model_call
 from shared.agent.tools.journaled import JournaledToolCalls
 from shared.agent.tools.toolbox import Toolbox
 
 __all__ = [
     "ASK_PERSON",
+    "HAND_OFF",
     "Diverged",
+    "HandingOver",
     "JournaledToolCalls",
     "Toolbox",
     "check_identity",
+    "different_targets",
+    "hand_off_tool",
     "of_model_call",
     "text_of",
 ]

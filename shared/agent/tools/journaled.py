@@ -10,6 +10,7 @@ from shared.agent.actions import ParsedToolCall, ToolResult, answer_from
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.tools.asking import ASK_PERSON, answer_of
 from shared.agent.tools.decisions import refusal, resolution, with_edit, with_note
+from shared.agent.tools.handing import hand_over, is_hand_off
 from shared.agent.tools.identity import check_identity, identity_of
 from shared.agent.tools.making import make_call, outcome_unknown, tool_context
 from shared.agent.tools.rereading import changed_reads
@@ -26,18 +27,23 @@ class JournaledToolCalls:
 
     handoff_run: HandoffRun
     toolbox: Toolbox
+    several_handoffs: bool = False
+    """True for a turn that asks for different handoffs: none of them is made."""
 
     async def result_of(self, place: str, request: ToolRequest, *, own: bool) -> ToolResult:
         """Return the result of the call at this place: recorded by an earlier delivery, or made and recorded now.
 
         `own`: true if a recorded call was made in this try; used where the journal itself does not say. Raises
-        NeedsHuman for a call that needs an approval, and for an intent without a result, since the call may have
-        happened. The operator's resolution is then the result, over anything the journal has or has lost.
+        HandingOver for a handoff, NeedsHuman for a call that needs an approval, and for an intent without a result,
+        since the call may have happened. The operator's resolution is then the result, over anything the journal has or
+        has lost.
         """
         call = await with_edit(self.handoff_run, self.toolbox, self.toolbox.parse(place, request))
         check_identity(self.handoff_run.journal, place, identity_of(self.handoff_run, call))
         if call.tool is ASK_PERSON:
             return self._result(call, await self._asked(call, own=own))
+        if is_hand_off(call):
+            return self._result(call, await self._not_handed_over(call, own=own))
         return self._result(call, await self._recorded_or_new(call, own=own))
 
     async def _asked(self, call: ParsedToolCall, *, own: bool) -> str:
@@ -49,6 +55,12 @@ class JournaledToolCalls:
                 return await self._refuse(call, verdict)
             case answer:
                 return self._learn(call, self.toolbox.recall(call, answer))
+
+    async def _not_handed_over(self, call: ParsedToolCall, *, own: bool) -> str:
+        """Return the refusal of a handoff. Raises HandingOver for one that is made."""
+        if call.place + REFUSED in self.handoff_run.journal:
+            return self._replay_refusal(call, own=own)
+        return await self._refuse(call, hand_over(self.handoff_run, call, several=self.several_handoffs))
 
     async def _recorded_or_new(self, call: ParsedToolCall, *, own: bool) -> str:
         journal, resolved = self.handoff_run.journal, self._resolution(call)

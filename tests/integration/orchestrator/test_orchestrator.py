@@ -8,8 +8,9 @@ import pytest
 from schemas.approval import PauseRun
 from schemas.budget import Budget
 from schemas.event import State
+from schemas.fact import Source
 from schemas.plan import Plan, PlannedStep
-from schemas.step import Output, PlanProposed, Source, StepCompleted
+from schemas.step import Output, PlanProposed, StepCompleted
 from schemas.task import Result, Task
 from services.orchestrator import counting, outbox
 from shared import bus

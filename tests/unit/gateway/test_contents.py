@@ -81,6 +81,15 @@ def test_events_with_contents_are_withheld_and_those_that_end_a_stream_are_not()
         return {each.type for each in events if shown_event(each, caller(role))}
 
     assert {e.Moved.wire_type(), e.ResultReleased.wire_type()} <= shown("viewer")
-    withheld = {e.StepDone, e.StepAsked, q.HelpRequested, q.HelpAnswered, e.PlanAccepted, e.RunStarted, e.ReviewGiven}
+    withheld = {
+        e.StepDone,
+        e.StepHandedOff,
+        e.StepAsked,
+        q.HelpRequested,
+        q.HelpAnswered,
+        e.PlanAccepted,
+        e.RunStarted,
+        e.ReviewGiven,
+    }
     assert not shown("viewer") & {kind.wire_type() for kind in withheld}
     assert shown("read") == set(EVENTS)

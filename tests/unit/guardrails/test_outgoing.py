@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from schemas.step import Findings, Output, Source, StepOutput
+from schemas.fact import Source
+from schemas.step import Findings, Output, StepOutput
 from services.research.citations import checked, fetched, given
 from shared.agent.actions import ToolResult
 from shared.agent.outgoing import guarded

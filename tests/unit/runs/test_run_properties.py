@@ -14,7 +14,7 @@ from schemas.budget import Budget, Usage
 from schemas.error import ErrorInfo
 from schemas.event import RunResumed, State
 from schemas.message import Message
-from schemas.progress import WorkStatus, fold_progress
+from schemas.progress import fold_progress
 from schemas.step import (
     Answer,
     DoStep,
@@ -30,6 +30,7 @@ from schemas.step import (
 )
 from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
+from schemas.work import WorkStatus
 from shared.runs import ENDS, Intake, Run, awaited_handoffs
 from shared.runs.run import MAX_ATTEMPTS, MAX_PLANS
 from tests.support.questions import first_asked

@@ -7,7 +7,8 @@ from infra.simulated_model.rules.ask import Asking, ask
 from infra.simulated_model.rules.incident.outcome import outcome_of
 from infra.simulated_model.rules.incident.search import Search, begun, culprit, detail, edges, window
 from infra.simulated_model.rules.incident.tables import Table, identifier, rows
-from schemas.step import Fact, Findings
+from schemas.fact import Fact
+from schemas.step import Findings
 
 CHART = "incident.png"
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from infra.simulated_model.rules.ask import Asking, ask
 from infra.simulated_model.rules.incident.tables import Column, Table, identifier, rows
-from schemas.step import Fact, Findings
+from schemas.fact import Fact
+from schemas.step import Findings
 
 
 def summarise(tables: list[Table], *, looked: bool) -> Asking[Findings]:
