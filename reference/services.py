@@ -15,9 +15,9 @@ from reference.blocks import replaced, table
 from schemas.plan import Plan
 from schemas.publish.asyncapi import asyncapi
 from schemas.registry import message_class
-from schemas.step import Answer, Findings, Verdict
+from schemas.step import Answer, DoStep, Findings, Verdict
 from shared.agent import Agent
-from shared.agent.declare import AskHuman
+from shared.agent.declare import AskHuman, HandOff
 from shared.bus.groups import TIMEKEEPER
 
 _ANSWERS: Mapping[type, str] = {
@@ -25,6 +25,7 @@ _ANSWERS: Mapping[type, str] = {
     Plan: "PlanProposed",
     Verdict: "ResultReviewed",
     AskHuman: "HelpAsked",
+    HandOff: "HandedOff",
 }
 """The type a handler returns, and the message that the run receives for it. Any other type counts as findings."""
 
@@ -59,7 +60,9 @@ def _service(role: str) -> Iterator[tuple[str, str]]:
 
 def _agent(name: str) -> Iterator[tuple[str, str]]:
     agent: Agent = import_module(f"services.{name}.agent").agent
-    answers = sorted({*_answers(agent), *(["HelpAsked"] if agent.tools else []), "HandoffFailed"})
+    asks, hands_over = agent.tools, agent.accepts is DoStep and agent.hands_over
+    also = [*(["HelpAsked"] if asks else []), *(["HandedOff"] if hands_over else [])]
+    answers = sorted({*_answers(agent), *also, "HandoffFailed"})
     others = code.published("agent", "sends") - {"runs", "retries"}
     yield "consumes", f"`agents.{name}`: `{agent.accepts.__name__}`"
     yield "reads, in no group", _topics(code.published("agent", "receives") - {"agents"})

@@ -17,9 +17,7 @@ LARGEST_BRIEF = 16_000
 class Brief(Part):
     """Summary that an agent hands over with its work: short text and references, never a transcript."""
 
-    request: str = Field(
-        min_length=1, max_length=4_000, description="Request to the next agent, complete in itself."
-    )
+    request: str = Field(min_length=1, max_length=4_000, description="Request to the next agent, complete in itself.")
     found: str = Field("", max_length=8_000, description="Findings so far, in short.")
     facts: list[Fact] = Field(default_factory=list, max_length=100, description="Values to compute with.")
     sources: list[Source] = Field(default_factory=list, max_length=100, description="Sources of what was found.")

@@ -6,6 +6,9 @@ nothing about any task in advance, and takes all statements from the tool result
 the same request gives the same reply. Every reply says that it is simulated: `system_fingerprint` is `simulated`, and
 the header `x-waggle-simulated` is `1`.
 
+In a run of shape `swarm` an objective that says so is handed over: "count the orders, hand it to research, then to
+communication". "Hand it round" makes every agent hand on, which shows the bounds.
+
     python -m infra.simulated_model --port 8091 [--host 127.0.0.1] [--scenarios FOLDER] [--allow-control]
 
 Scenario files (`scenarios.py`) make it reply verbatim or misbehave on demand.

@@ -45,6 +45,8 @@ class Brief(BaseModel):
     shape: str = "auto"
     agents: list[AgentCard] = Field(default_factory=list)
     max_steps: int = 12
+    path: list[str] = Field(default_factory=list)
+    """Agents of a swarm so far."""
     plan: Plan | None = None
 
     def fact(self, name: str) -> str | int | float | bool | None:

@@ -100,10 +100,15 @@ def seconds_until(deadline: datetime) -> float:
 
 async def _in_span(handoff_run: HandoffRun) -> AnswerDraft:
     agent, handoff = handoff_run.agent.name, handoff_run.handoff
-    step = getattr(handoff, "step_id", agent)
-    with traces.invoking_agent(agent, handoff.run_id, step, handoff.id, handoff_run.runtime.versions) as span:
+    step, handed = getattr(handoff, "step_id", agent), getattr(handoff, "handed", None)
+    versions, by = handoff_run.runtime.versions, handed.by if handed else None
+    with traces.invoking_agent(
+        agent, handoff.run_id, step, handoff.id, versions, hop=handoff.hop, handed_by=by
+    ) as span:
         try:
-            return await _with_restart(handoff_run)
+            draft = await _with_restart(handoff_run)
+            traces.record_handed_over(span, draft.fields.get("to"))
+            return draft
         finally:
             traces.record_usage(span, handoff_run.budget.counter.usage)
 

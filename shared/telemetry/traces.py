@@ -138,9 +138,11 @@ def workflow(
 
 
 @contextmanager
-def invoking_agent(name: str, run_id: str, step: str, handoff: str, versions: Versions) -> Iterator[Span]:
-    """Span of an agent's work on a handoff."""
-    attributes = {
+def invoking_agent(
+    name: str, run_id: str, step: str, handoff: str, versions: Versions, *, hop: int = 1, handed_by: str | None = None
+) -> Iterator[Span]:
+    """Span of an agent's work on a handoff. `handed_by`: the agent that handed the work over."""
+    attributes: dict[str, AttributeValue] = {
         c.GEN_AI_OPERATION: c.INVOKE_AGENT,
         c.GEN_AI_AGENT: name,
         c.GEN_AI_CONVERSATION: run_id,
@@ -150,6 +152,8 @@ def invoking_agent(name: str, run_id: str, step: str, handoff: str, versions: Ve
         c.AGENT_VERSION: versions.agent,
         c.PROMPT_VERSION: versions.prompt,
         c.TOOLS_VERSION: versions.tools,
+        c.HOP: hop,
+        **({c.HANDED_BY: handed_by} if handed_by else {}),
     }
     with _span(f"{c.INVOKE_AGENT} {name}", attributes) as span:
         yield span
@@ -184,6 +188,12 @@ def record_reply(span: Span, model: str, finish_reason: str, message: Mapping[st
     """Record a model's reply."""
     span.set_attributes({c.GEN_AI_RESPONSE_MODEL: model, c.GEN_AI_FINISH_REASONS: [finish_reason]})
     set_messages(span, c.GEN_AI_OUTPUT_MESSAGES, [message])
+
+
+def record_handed_over(span: Span, to: str | None) -> None:
+    """Record the agent that the work was handed over to; None if it was not."""
+    if to:
+        span.set_attribute(c.HANDED_TO, to)
 
 
 def record_usage(span: Span, usage: Usage) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 from infra.simulated_model.reply import PlannedCall, Reply
 from infra.simulated_model.rules import code, communication, incident, planner, research, reviewer, unknown
 from infra.simulated_model.rules.ask import Rule
+from infra.simulated_model.rules.handing import hand_off
 from infra.simulated_model.situation import Situation, ToolReply
 
 RULES: Final[Mapping[str, Callable[[Situation], Rule]]] = {
@@ -30,6 +31,9 @@ def next_reply(situation: Situation) -> Reply:
                 return Reply(calls=missing)
             wanted = rule.send(tuple(told for told in known if told is not None))
     except StopIteration as done:
+        handing = hand_off(situation, done.value)
+        if handing is not None and situation.answer_to(handing) is None and situation.may_call:
+            return Reply(calls=(handing,))
         return Reply(content=done.value.model_dump_json(indent=2))
 
 
