@@ -119,6 +119,14 @@ _TOOLS = {
     "not_text": ("the file is not UTF-8 text", "use another file"),
     "not_a_file": ("the path is a folder", "use another path"),
     "too_many_files": ("the project has too many files", "remove some"),
+    "board_conflict": ("the entry on the board has another version than expected", "read it, and decide again"),
+    "board_full": (
+        "the board of the run holds all the entries or bytes it may",
+        "save a file, post a reference",
+    ),
+    "resource_claimed": ("another run holds the resource", "wait, or `waggle claims list`"),
+    "too_many_claims": ("the run or its tenant holds as many claims as it may", "release some"),
+    "run_over": ("the run has ended, and its claims with it", ""),
     "disk_full": ("no space is left in the project", "write less"),
 }
 _GATEWAY = {

@@ -4,6 +4,7 @@
 internal and changes without notice.
 """
 
+from schemas.board import BoardEntry, Claim
 from schemas.brief import Brief
 from schemas.budget import Budget
 from schemas.fact import Fact, Source
@@ -12,6 +13,7 @@ from schemas.step import DoStep as Step
 from schemas.step import Findings, MakePlan, ReviewResult, Verdict
 from schemas.task import Artefact
 from shared.agent import Agent, AskHuman, Context, HandOff
+from shared.agent.context import BoardConflict, ClaimRefused
 from shared.authorization.asked import POST, SEND
 from shared.config import ModelRole, ServiceSettings
 from shared.errors import NeedsHuman, RetryableError, TerminalError
@@ -23,8 +25,12 @@ __all__ = [
     "Agent",
     "Artefact",
     "AskHuman",
+    "BoardConflict",
+    "BoardEntry",
     "Brief",
     "Budget",
+    "Claim",
+    "ClaimRefused",
     "Context",
     "Effect",
     "Fact",

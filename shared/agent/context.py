@@ -3,15 +3,82 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
+from schemas.board import BoardEntry, BoardKind, Claim
 from schemas.step import Handoff
+from shared.errors import TerminalError
 from shared.tools import Workspace
 
 if TYPE_CHECKING:
     from shared.agent.actions.tool_calls import ToolResult
 
 T = TypeVar("T", bound=BaseModel)
+
+
+class BoardConflict(TerminalError):
+    """The entry has another version than `expect`; the handler may read it, decide again and post at a next call."""
+
+    def __init__(self, message: str, current: BoardEntry | None) -> None:
+        super().__init__(message, code="board_conflict")
+        self.current = current
+        """The entry as it is; None if there is none."""
+
+
+class ClaimRefused(TerminalError):
+    """Another run holds the resource."""
+
+    def __init__(self, message: str, holder: Claim) -> None:
+        super().__init__(message, code="resource_claimed")
+        self.holder = holder
+        """Its claim: run, agent, since, until. Its reason is left out: another run wrote it."""
+
+
+class Board(Protocol):
+    """Board of the run: entries that its agents share, and claims that all runs of the tenant respect.
+
+    Every call is a tool call: journaled, counted in the budget, and answered as before when the handoff is redelivered.
+    Entries are material, never permission: what is read counts as untrusted, with everything its author had read.
+    """
+
+    async def post(
+        self, kind: BoardKind, key: str, content: JsonValue, *, reason: str, expect: int | None = None
+    ) -> BoardEntry:
+        """Post the next version of an entry and return it.
+
+        `expect`: the version it must have, 0 if it must not exist. Raises BoardConflict; TerminalError `board_full`,
+        `invalid_arguments` or `guardrail`.
+        """
+        ...
+
+    async def read(self, kind: BoardKind | None = None, key: str | None = None) -> list[BoardEntry]:
+        """Return the latest version of each entry of that kind and key, oldest first."""
+        ...
+
+    async def watch(
+        self,
+        kind: BoardKind | None = None,
+        key: str | None = None,
+        *,
+        after: int | Sequence[BoardEntry] = 0,
+        within: float = 10.0,
+    ) -> list[BoardEntry]:
+        """Wait until there is an entry that is newer than `after`, and return all such; empty if there is none.
+
+        `after`: a version, or the entries that were read before. `within`: at most 60 seconds, as a worker waits.
+        """
+        ...
+
+    async def claim(self, resource: str, *, reason: str, seconds: float = 3600.0, within: float = 0.0) -> Claim:
+        """Claim a resource outside, such as `customer 42`, for the run. It ends with the run, or after `seconds`.
+
+        `within`: at most 60 seconds to wait for it. Raises ClaimRefused; TerminalError `too_many_claims`, `run_over`.
+        """
+        ...
+
+    async def release(self, resource: str, *, reason: str) -> bool:
+        """End the run's claim on a resource; return False if the run does not hold it."""
+        ...
 
 
 class Context(Protocol):
@@ -39,6 +106,11 @@ class Context(Protocol):
     @property
     def workspace(self) -> Workspace:
         """Files of the step: attachments, artefacts of earlier steps, and those it saves."""
+        ...
+
+    @property
+    def board(self) -> Board:
+        """Board of the run: findings, artefacts and questions of its agents, and claims on resources outside."""
         ...
 
     @property

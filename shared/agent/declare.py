@@ -72,6 +72,8 @@ class Agent:
     """True if its model may ask a person while it works on a step."""
     hands_over: bool = True
     """True if its model may hand a step over to another agent, in a run of shape `swarm`."""
+    board: bool = True
+    """True if its model may use the board of the run and claim resources while it works on a step."""
     result: type[BaseModel] | None = None
     """Its own result type, from the handler's return annotation; None: it returns findings."""
 

@@ -8,6 +8,7 @@ from schemas.plan import Effect
 from schemas.step import DoStep, Handoff
 from shared.agent.actions import ActionAuthorizer
 from shared.agent.declare import Agent
+from shared.agent.run_board import RunBoard
 from shared.agent.runtime import AgentRuntime
 from shared.agent.spending import BudgetReservation, UsageCounter
 from shared.agent.workspace import StepWorkspace
@@ -30,6 +31,7 @@ class HandoffRun:
     budget: BudgetReservation
     authorizer: ActionAuthorizer
     workspace: StepWorkspace
+    board: RunBoard
     deadline: float = field(init=False)
     """End of the time limit, by `time.monotonic()`. Set by `start`."""
     executor: ToolExecutor = field(init=False)
@@ -50,7 +52,7 @@ class HandoffRun:
             tools=runtime.agent.tools,
         )
         workspace = StepWorkspace(handoff, runtime.archive, journal, runtime.settings)
-        return cls(runtime, handoff, journal, budget, authorizer, workspace)
+        return cls(runtime, handoff, journal, budget, authorizer, workspace, runtime.board(handoff))
 
     @property
     def agent(self) -> Agent:

@@ -1,7 +1,7 @@
 """`RunningContext`: the context of a handler while its handoff is executed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,14 +11,16 @@ from schemas.acting import effect_call
 from schemas.step import DoStep, Handoff
 from schemas.verdict import PlannedEffect
 from shared.agent.actions import ToolResult
+from shared.agent.board import HandlerBoard
 from shared.agent.conversation import Conversation
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.prompt import opening
-from shared.agent.tools import ASK_PERSON, JournaledToolCalls, Toolbox, hand_off_tool, text_of
+from shared.agent.tools import ASK_PERSON, JournaledToolCalls, Toolbox, board_tools, hand_off_tool, text_of
 from shared.agent.workspace import StepWorkspace
 from shared.errors import TerminalError
 from shared.guardrails import unwrapped
 from shared.llm import ToolRequest
+from shared.tools import Tool
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -31,6 +33,12 @@ class RunningContext:
     _conversations: int = field(default=0)
     _calls: int = field(default=0)
     _questions: int = field(default=0)
+    _board: HandlerBoard = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Bind the board."""
+        handoff = self.handoff_run.handoff
+        self._board = HandlerBoard(handoff.run_id, handoff.tenant, self._on_board)
 
     @property
     def handoff(self) -> Handoff:
@@ -51,6 +59,11 @@ class RunningContext:
     def workspace(self) -> StepWorkspace:
         """The files of the step."""
         return self.handoff_run.workspace
+
+    @property
+    def board(self) -> HandlerBoard:
+        """Board of the run, and claims on resources outside."""
+        return self._board
 
     @property
     def taint(self) -> tuple[str, ...]:
@@ -75,6 +88,7 @@ class RunningContext:
         step = handoff if isinstance(handoff, DoStep) else None
         also = [ASK_PERSON] if step and agent.asks else []
         also += [hand_off_tool(step)] if step and step.colleagues and agent.hands_over else []
+        also += board_tools(self.handoff_run) if step and agent.board else []
         toolbox = Toolbox.of(self.handoff_run, step.tools if step else [], also=also)
         messages = opening(agent.name, agent.prompt, handoff, objective, list(self.workspace.files()))
         conversation = Conversation(self.handoff_run, f"think-{self._conversations}", objective, toolbox, messages)
@@ -109,6 +123,14 @@ class RunningContext:
         """Make an approved call, once, and return its answer as JSON. `number`: position in the plan, from 1."""
         request = ToolRequest(id=f"effect-{number}", name=effect.tool, arguments=effect.arguments)
         return await self._answer_to(effect_call(number), request)
+
+    async def _on_board(self, place: str, tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a call of the handler to one of the board's tools, once, and return its result or its error."""
+        request = ToolRequest(id=place, name=tool.name, arguments=json.dumps(arguments))
+        toolbox = Toolbox.of(self.handoff_run, only=board_tools(self.handoff_run, [tool]))
+        answer = json.loads((await self._result_of(place, request, toolbox)).answer)
+        result: dict[str, Any] = answer.get("result", answer)
+        return result
 
     async def _answer_to(self, place: str, request: ToolRequest) -> str:
         return (await self._result_of(place, request, Toolbox.of(self.handoff_run))).answer

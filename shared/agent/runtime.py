@@ -14,8 +14,10 @@ from schemas.versions import Versions
 from shared.access.tenants import day_budget
 from shared.agent.declare import Agent
 from shared.agent.outgoing import progressed
+from shared.agent.run_board import RunBoard
 from shared.archive import BlobStore
-from shared.blackboard import Journal, RunStore, Sentinel, append_live_event
+from shared.blackboard import BoardStore, ClaimStore, Journal, RunStore, Sentinel, append_live_event
+from shared.blackboard.board import WORK, Author
 from shared.blackboard.journal import Leftovers
 from shared.blackboard.ledger import Ledger, unknown_run
 from shared.bus import encode, encode_lean, publish
@@ -66,6 +68,19 @@ class AgentRuntime:
 
         ttl = self.settings.state_ttl
         return Journal(self.sentinel, handoff.tenant, handoff.idempotency_key, ttl, append, self.leftovers)
+
+    def board(self, handoff: Handoff) -> RunBoard:
+        """The board of the handoff's run, with the agent as author. Its records go to Kafka before they are visible."""
+
+        async def append(name: str, record: Any) -> None:
+            about = {"tenant": handoff.tenant, "work_id": f"{handoff.run_id}/{WORK}"}
+            written = JournalWritten(**about, epoch=0, name=name, entry=record)
+            prefix = self.settings.topic_prefix
+            await publish(self.broker, [encode_lean(written, key=handoff.run_id, source=self._source, prefix=prefix)])
+
+        step = getattr(handoff, "step_id", handoff.agent)
+        author = Author(handoff.run_id, handoff.tenant, self.agent.name, step, handoff.idempotency_key)
+        return RunBoard(author, BoardStore(self.sentinel, self.settings.state_ttl), ClaimStore(self.sentinel), append)
 
     def ledger(self, handoff: Handoff) -> Ledger:
         """The ledger of the handoff's run, in which its calls reserve budget."""

@@ -1,7 +1,9 @@
 """Redis: the live state all services share, a view of the run log. Every write names its author, time and reason."""
 
 from shared.blackboard.agents import KnownAgents, announce, known_agents, reports_of_agents, still_announced
+from shared.blackboard.board import BoardStore, VersionConflict
 from shared.blackboard.checkpoint import Checkpoint, advance, claim_checkpoint_turn, read_checkpoint
+from shared.blackboard.claims import ClaimStore
 from shared.blackboard.connect import OUTAGES, Client, check_redis, tls
 from shared.blackboard.costs import Spending, Sums, costs_of, days_of_costs, tenants_with_costs
 from shared.blackboard.exclusive import exclusive
@@ -16,7 +18,9 @@ from shared.blackboard.unreadable import UnreadableRun
 
 __all__ = [
     "OUTAGES",
+    "BoardStore",
     "Checkpoint",
+    "ClaimStore",
     "Client",
     "Committed",
     "CutOff",
@@ -34,6 +38,7 @@ __all__ = [
     "Spending",
     "Sums",
     "UnreadableRun",
+    "VersionConflict",
     "Write",
     "advance",
     "announce",

@@ -30,7 +30,8 @@ async def read_works(redis: Client, tenant: str, run_id: str) -> list[str]:
     """Return the work ids of the run's journals: of every step and round of which an agent has started the work."""
     start = keys.journal(tenant, "")
     found = await redis.smembers(keys.journals(tenant, run_id))
-    return sorted((str(key).removeprefix(start) for key in found), key=_order)
+    works = (str(key).removeprefix(start) for key in found if str(key).startswith(start))
+    return sorted(works, key=_order)
 
 
 async def count_turns(redis: Client, tenant: str, work_id: str) -> list[int]:

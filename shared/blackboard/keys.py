@@ -172,3 +172,18 @@ def digest(channel: str, window: str) -> str:
 def asked(tenant: str, run_id: str, request_id: str) -> str:
     """String with a time to live: a question as it was asked, for reminders about it."""
     return f"waggle:{tenant}:asked:{run_id}:{request_id}"
+
+
+def board(tenant: str, run_id: str) -> str:
+    """Hash: the entries of a run's board in all versions (`e:`), their latest versions (`h:`), and reservations."""
+    return run(tenant, run_id, "board")
+
+
+def claims(tenant: str) -> str:
+    """Hash: resource → the claim of a run on it (`c:`), and reservations of claims (`p:`)."""
+    return f"waggle:{tenant}:claims"
+
+
+def claim_number(tenant: str) -> str:
+    """String: number of the tenant's last claim. It does not expire: numbers only grow."""
+    return f"{claims(tenant)}:number"

@@ -2,12 +2,15 @@
 
 import json
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from schemas.board import BoardPosted, ClaimRecorded
 from schemas.plan import AgentCard
 from shared.blackboard import keys
+from shared.blackboard.board import board_arguments
+from shared.blackboard.claims import CLAIMS_KEPT, stored
 from shared.blackboard.connect import Client
 from shared.blackboard.costs import COSTS_KEPT, DayCounters
 from shared.blackboard.entries import entry_of
@@ -24,7 +27,7 @@ LOCK_TTL = 15_000
 T = TypeVar("T")
 
 _EXPIRE, _SETTLE, _INDEX = script("expire"), script("settle", using=("expire", "unhold")), script("index")
-_SPEND = script("spend")
+_SPEND, _PUT, _PUT_CLAIM = script("spend"), script("put"), script("put_claim")
 
 _MARK_REPORTED = """
 if string.sub(redis.call('HGET', KEYS[1], ARGV[1]) or '', 1, #ARGV[2] + 1) == ARGV[2] .. ' ' then
@@ -159,6 +162,32 @@ class Restorer:
                 self._expire(pipe, tenant, run_id, key, keys.journals(tenant, run_id))
 
         await self._write(fill)
+
+    async def write_boards(self, boards: Mapping[tuple[str, str], Sequence[BoardPosted]]) -> None:
+        """Restore posts, unless the board has later ones: (tenant, run) → posts that count."""
+
+        def fill(pipe: Any) -> None:
+            for (tenant, run_id), posts in boards.items():
+                key, known = keys.board(tenant, run_id), keys.journals(tenant, run_id)
+                for each in posts:
+                    pipe.eval(_PUT.text, 1, key, *board_arguments(each))
+                pipe.sadd(known, key)
+                self._expire(pipe, tenant, run_id, key, known)
+
+        if boards:
+            await self._write(fill)
+
+    async def write_claims(self, claims: Collection[ClaimRecorded]) -> None:
+        """Restore claims and their releases, unless a later claim on the resource is known."""
+
+        def fill(pipe: Any) -> None:
+            for each in claims:
+                names = keys.claims(each.claim.tenant), keys.claim_number(each.claim.tenant)
+                pipe.eval(_PUT_CLAIM.text, 2, *names, each.claim.resource, stored(each.claim), int(each.released))
+                pipe.pexpire(names[0], CLAIMS_KEPT)
+
+        if claims:
+            await self._write(fill)
 
     async def settle(self, costs: Sequence[tuple[str, str, str, str, Amounts]]) -> None:
         """Settle costs recorded in journals, unless already settled: (tenant, run, call, attempt, amounts)."""

@@ -71,4 +71,6 @@ COST_USD = "waggle.cost_usd"
 REPLAYED = "waggle.replayed"
 """On a span: the call was repeated for its effect on the workspace. As an event: a recorded turn was replayed without a
 model call."""
+POSTED = "waggle.board.posted"
+"""Event: an agent has posted an entry on its run's board."""
 REDRIVEN_FROM = "waggle.redriven_from"

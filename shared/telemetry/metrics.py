@@ -199,6 +199,20 @@ class Metrics:
             "waggle_records_unobserved_total", "Records that could not be observed, and were passed over.", "topic"
         )
 
+        self._count_blackboard(counter, gauge)
+
+    def _count_blackboard(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge]) -> None:
+        # --- boards (agents) -----------------------------------------------------------------------------------------
+        self.board_posts = counter(
+            "waggle_board_posts_total",
+            "Posts of agents on boards, by outcome: `posted`, `conflict` or `refused`.",
+            "kind",
+            "outcome",
+        )
+        self.claims = counter(
+            "waggle_claims_total", "Claims on resources, by outcome: `held`, `refused` or `released`.", "outcome"
+        )
+
         # --- rebuilds (orchestrator) ---------------------------------------------------------------------------------
         self.rebuilds = counter("waggle_rebuilds_total", "Rebuilds of the blackboard by this process.")
         self.rebuilding = gauge("waggle_rebuild_in_progress", "1 while this process rebuilds the blackboard, else 0.")

@@ -164,6 +164,12 @@ def replayed(entry: str) -> None:
     trace.get_current_span().add_event(c.REPLAYED, {"waggle.entry": entry})
 
 
+def posted(kind: str, key: str, version: int) -> None:
+    """Add the event of a post on a run's board."""
+    about: dict[str, AttributeValue] = {"waggle.board.kind": kind, "waggle.board.key": key}
+    trace.get_current_span().add_event(c.POSTED, {**about, "waggle.board.version": version})
+
+
 @contextmanager
 def chatting(
     model: str, max_tokens: int, chat: Sequence[Mapping[str, Any]], host: str | None, port: int | None

@@ -16,19 +16,9 @@ SLOW_TO_LOAD = {"aiokafka", "asyncpg", "fastapi", "faststream", "httpx", "openai
 
 def test_the_face_is_these_names():
     assert waggle.__all__ == [
-        *["POST", "SEND", "Agent", "Artefact", "AskHuman", "Brief", "Budget", "Context", "Effect", "Fact", "Findings"],
-        *[
-            "HandOff",
-            "Limits",
-            "MakePlan",
-            "ModelRole",
-            "NeedsHuman",
-            "Plan",
-            "RetryableError",
-            "ReviewResult",
-            "Risk",
-            "ServiceSettings",
-        ],
+        *["POST", "SEND", "Agent", "Artefact", "AskHuman", "BoardConflict", "BoardEntry", "Brief", "Budget", "Claim"],
+        *["ClaimRefused", "Context", "Effect", "Fact", "Findings", "HandOff", "Limits", "MakePlan", "ModelRole"],
+        *["NeedsHuman", "Plan", "RetryableError", "ReviewResult", "Risk", "ServiceSettings"],
         *["Source", "Step", "TerminalError", "ToolContext", "ToolError", "Verdict", "serve", "tool"],
     ]
     assert all(getattr(waggle, name).__doc__ for name in waggle.__all__)

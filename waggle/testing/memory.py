@@ -8,12 +8,15 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from schemas.board import BoardEntry, Claim
 from schemas.plan import Effect
 from schemas.step import Answer, Handoff
 from shared.agent.declare import Agent
+from shared.agent.run_board import RunBoard
 from shared.agent.runtime import AgentRuntime
 from shared.archive import Blob, BlobStore
 from shared.blackboard import Journal
+from shared.blackboard.board import Author
 from shared.blackboard.journal import OF
 from shared.blackboard.ledger import Amounts, Attempt, Ledger, ReservationStatus, Reserved
 from shared.config import ServiceSettings, Settings, settings_of
@@ -23,6 +26,7 @@ from shared.telemetry.metrics import Metrics
 from shared.tools import Limits, Tool
 from shared.tools.runtime import CallPermit, CallRejected, LastGood, ToolAdmission, ToolExecutor
 from shared.tools.runtime.last_good import Remembered
+from waggle.testing.memory_board import MemoryBoard
 
 _ABSENT: Any = None
 """In place of a connection that a test does not have."""
@@ -140,6 +144,8 @@ class MemoryRuntime(AgentRuntime):
     _ledger: MemoryLedger = field(default_factory=MemoryLedger)
     _last_good: MemoryLastGood = field(default_factory=MemoryLastGood)
     _journals: dict[str, MemoryJournal] = field(default_factory=dict)
+    _posts: dict[str, list[BoardEntry]] = field(default_factory=dict)
+    _claims: dict[str, Claim] = field(default_factory=dict)
 
     @classmethod
     def of(cls, agent: Agent, own: ServiceSettings, model: Any) -> "MemoryRuntime":
@@ -168,6 +174,13 @@ class MemoryRuntime(AgentRuntime):
     def ledger(self, handoff: Handoff) -> Ledger:
         """Return the ledger."""
         return self._ledger
+
+    def board(self, handoff: Handoff) -> RunBoard:
+        """Return the board of the handoff's run."""
+        step = getattr(handoff, "step_id", handoff.agent)
+        author = Author(handoff.run_id, handoff.tenant, self.agent.name, step, handoff.idempotency_key)
+        about = {"author": author, "boards": _ABSENT, "claims": _ABSENT, "keep": _ABSENT}
+        return MemoryBoard(**about, posts=self._posts, held=self._claims)
 
     def executor(self, ends: float, check: Callable[[Effect], Awaitable[None]]) -> ToolExecutor:
         """The executor of one handoff's tool calls."""

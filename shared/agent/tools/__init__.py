@@ -1,6 +1,7 @@
 """Tool calls of one handoff: parsed, made once, and recorded in its journal with an identity."""
 
 from shared.agent.tools.asking import ASK_PERSON, text_of
+from shared.agent.tools.board import board_tools
 from shared.agent.tools.handing import NAME as HAND_OFF
 from shared.agent.tools.handing import HandingOver, different_targets, hand_off_tool
 from shared.agent.tools.identity import Diverged, check_identity, of_model_call
@@ -14,6 +15,7 @@ __all__ = [
     "HandingOver",
     "JournaledToolCalls",
     "Toolbox",
+    "board_tools",
     "check_identity",
     "different_targets",
     "hand_off_tool",

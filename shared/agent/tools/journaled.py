@@ -9,6 +9,7 @@ from schemas.verdict import PlannedEffect
 from shared.agent.actions import ParsedToolCall, ToolResult, answer_from
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.tools.asking import ASK_PERSON, answer_of
+from shared.agent.tools.board import is_board_tool, taint_in
 from shared.agent.tools.decisions import refusal, resolution, with_edit, with_note
 from shared.agent.tools.handing import hand_over, is_hand_off
 from shared.agent.tools.identity import check_identity, identity_of
@@ -178,4 +179,6 @@ class JournaledToolCalls:
         if self.toolbox.is_dry(call) and (effect := json.loads(answer).get("effect")):
             authorizer.planned_effects.append(PlannedEffect.model_validate(effect))
         authorizer.learn(call, self._result(call, answer))
+        for origin in taint_in(answer) if is_board_tool(call.tool) else ():
+            authorizer.taint.enter(origin)
         return answer

@@ -10,9 +10,10 @@ from schemas.error import INVALID_ARGUMENTS
 from shared.agent.actions import ParsedToolCall
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.spending import OK, meter_tool
+from shared.agent.tools.board import is_board_tool, marked
 from shared.agent.tools.confidence import schema_of, stated
 from shared.authorization import Policy
-from shared.guardrails import named, origin_of, wrap, wrap_error
+from shared.guardrails import named, origin_of, sanitised_deep, wrap, wrap_error
 from shared.llm import ToolRequest
 from shared.telemetry import traces
 from shared.telemetry.contents import set_content
@@ -50,16 +51,24 @@ class Toolbox:
         self._made = made
 
     @classmethod
-    def of(cls, handoff_run: HandoffRun, names: Sequence[str] = (), *, also: Sequence[Tool] = ()) -> "Toolbox":
+    def of(
+        cls,
+        handoff_run: HandoffRun,
+        names: Sequence[str] = (),
+        *,
+        also: Sequence[Tool] = (),
+        only: Sequence[Tool] | None = None,
+    ) -> "Toolbox":
         """Return the toolbox of a handoff, with the tools of these names; without names, with all.
 
-        `also`: tools of the runtime itself; an agent's own tool of the same name replaces one.
+        `also`: tools of the runtime itself; an agent's own tool of the same name replaces one. `only`: tools instead
+        of the agent's.
         """
 
         def made(tool: str) -> int:
             return sum(each.tool == tool for each in handoff_run.authorizer.results)
 
-        tools = handoff_run.agent.tools
+        tools = handoff_run.agent.tools if only is None else only
         own = {tool.name for tool in tools}
         return cls(
             [*tools, *(tool for tool in also if tool.name not in own)],
@@ -156,7 +165,7 @@ class Toolbox:
     async def _run(self, request: ToolRequest, call: ToolContext) -> str:
         tool, arguments = self._tools.get(request.name) or self._raise_unknown(request.name), _arguments(request)
         done = await self._executor.run(tool, arguments, call, made=self._made(tool.name))
-        answer = wrap(origin_of(tool.name, arguments, ours=tool.source is None), done.result) | done.marks
+        answer = _wrapped(tool, arguments, done.result) | done.marks
         text = json.dumps(answer["result"], ensure_ascii=False)
         if len(text) <= LARGEST_RESULT:
             return json.dumps(answer, ensure_ascii=False)
@@ -182,6 +191,14 @@ class Toolbox:
         hint = f"did you mean `{near[0]}`?" if near else "use one of the available tools"
         available = ", ".join(self._tools) or "none"
         raise ToolError("unknown_tool", f"there is no tool `{name}`; there are: {available}", suggested_action=hint)
+
+
+def _wrapped(tool: Tool, arguments: dict[str, Any], result: Any) -> dict[str, Any]:
+    """Return the result with its origin; without one, if only the swarm itself has written it."""
+    if not is_board_tool(tool):
+        return wrap(origin_of(tool.name, arguments, ours=tool.source is None), result)
+    origin = marked(arguments, result)
+    return wrap(origin, result) if origin else {"result": sanitised_deep(result)}
 
 
 def _error_answer(error: ToolError, request: ToolRequest) -> str:

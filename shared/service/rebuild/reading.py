@@ -26,17 +26,17 @@ async def spill_log(
     settings: Settings,
     topic: str,
     kind: type[Message],
-    wanted: Callable[[str, int], bool] = lambda *_: True,
+    wanted: Callable[[Row], bool] = lambda _: True,
     since: Mapping[str, int] | None = None,
 ) -> Spill:
-    """Copy the records of the log, undecoded, that are `wanted` by run and time. Close the spill after use.
+    """Copy the records of the log, undecoded, that are `wanted`. Close the spill after use.
 
     `since`: start at these offsets, by partition. Raises KafkaError and LogDamaged.
     """
     spill = Spill()
     try:
         async for records in stream(settings, topic, since):
-            await asyncio.to_thread(spill.add, [row for row in _rows(records, kind) if wanted(row.run, row.at)])
+            await asyncio.to_thread(spill.add, [row for row in _rows(records, kind) if wanted(row)])
         await asyncio.to_thread(spill.build_index)
     except BaseException:
         spill.close()

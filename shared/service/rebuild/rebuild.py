@@ -100,6 +100,7 @@ async def _rebuild(sentinel: Sentinel, restorer: Restorer, settings: Settings, s
         say("rebuild_runs_read", f"rebuilding: {report.runs} runs read")
     with closing(await spill_log(settings, "journal", JournalWritten, restoring.wants)) as entries:
         await restoring.journals(entries)
+    await restorer.write_claims(restoring.claims.values())
     await restorer.write_tenants(restoring.tenants)
     report.epoch = await next_epoch(settings, report)
     report.seconds = time.monotonic() - started

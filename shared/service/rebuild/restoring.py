@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from schemas.board import BoardPosted, ClaimRecorded
 from schemas.event import RunStarted, Spent, State
 from schemas.plan import AgentCard
 from shared.blackboard import Restorer, RunRecord
@@ -14,6 +15,7 @@ from shared.bus import Record, encode_delayed
 from shared.config import Settings
 from shared.runs import ENDS, Run, reissue
 from shared.service.rebuild import incomplete
+from shared.service.rebuild.boards import MARK, board_records, fold_claims, fold_posts, is_of_board
 from shared.service.rebuild.fold import (
     Folded,
     Incomplete,
@@ -58,6 +60,10 @@ class Restoring:
     """Counters of costs, by tenant and day."""
     resumable: dict[str, int] = field(default_factory=dict)
     """Runs that are live, or may be resumed → start time in milliseconds: their journals are needed."""
+    retained: dict[str, int] = field(default_factory=dict)
+    """Runs that have ended and are kept → start time in milliseconds: their boards are needed."""
+    claims: dict[tuple[str, str], ClaimRecorded] = field(default_factory=dict)
+    """Last claim by tenant and resource."""
     ended: set[str] = field(default_factory=set)
     """Runs that have ended."""
 
@@ -120,6 +126,7 @@ class Restoring:
             self.report.unfinished += 1
             return
         self.ended.add(run.id)
+        self.retained[run.id] = int(run.started.timestamp() * 1000)
         if run.finished is not None and run.finished.date() == datetime.now(UTC).date():
             self._spend(run.tenant, Amounts.of(run.usage))
 
@@ -147,8 +154,9 @@ class Restoring:
         """Restore the journals of resumable runs, and the amounts that those runs have spent."""
         unread = UnreadCounter("journal")
         for names in spill.batches(AT_ONCE):
-            journals = await asyncio.to_thread(self._entries, spill, names, unread)
+            journals, boards = await asyncio.to_thread(self._entries, spill, names, unread)
             await self.restorer.write_journals(journals)
+            await self.restorer.write_boards(boards)
             ledgers = fold_ledgers(journals)
             for (tenant, run_id), ledger in ledgers.items():
                 if run_id not in self.ended:
@@ -159,18 +167,26 @@ class Restoring:
 
     def _entries(
         self, spill: Spill, names: Sequence[tuple[str, int]], unread: UnreadCounter
-    ) -> Mapping[tuple[str, str], Mapping[str, object]]:
+    ) -> tuple[Mapping[tuple[str, str], Mapping[str, object]], Mapping[tuple[str, str], Sequence[BoardPosted]]]:
         found: dict[tuple[str, str], Mapping[str, object]] = {}
+        boards: dict[tuple[str, str], Sequence[BoardPosted]] = {}
         for run_id, _ in names:
-            entries = [entry_in(row) for row in spill.records_of(run_id)]
-            unread.count_in(run_id, entries)
-            found |= fold_journals(each for each in entries if each is not None)
-        return found
+            read = [entry_in(row) for row in spill.records_of(run_id)]
+            unread.count_in(run_id, read)
+            entries = [each for each in read if each is not None]
+            records = board_records(entries)
+            unread.count += records.unreadable
+            boards |= {board: fold_posts(posts) for board, posts in records.posts.items()}
+            fold_claims(self.claims, records.claims, datetime.now(UTC))
+            found |= fold_journals(each for each in entries if not is_of_board(each))
+        return found, boards
 
-    def wants(self, run_id: str, at: int) -> bool:
-        """Return True for a journal record of a resumable run, and of its present life."""
-        began = self.resumable.get(run_id)
-        return began is not None and at >= began - CLOCKS_DIFFER
+    def wants(self, row: Row) -> bool:
+        """Return True for a journal record of a resumable run, and of the board of a run that is kept."""
+        began = self.resumable.get(row.run)
+        if began is None and row.value is not None and MARK in row.value:
+            began = self.retained.get(row.run)
+        return began is not None and row.at >= began - CLOCKS_DIFFER
 
     def _record(self, folded: Folded) -> RunRecord:
         run, changes = folded

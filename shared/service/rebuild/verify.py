@@ -20,17 +20,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
 import structlog
 
+from schemas.board import ClaimRecorded
 from schemas.log import JournalWritten, RunChanged
 from shared.blackboard import Restorer, Sentinel, read_checkpoint
 from shared.blackboard.ledger import Amounts
 from shared.bus.reader import Unreadable
 from shared.config import Settings
 from shared.errors import LogDamaged
+from shared.service.rebuild.boards import board_records, fold_claims, fold_posts, is_of_board
 from shared.service.rebuild.fold import cost_of, effective_changes, fold_journals
 from shared.service.rebuild.generations import LOGS, check_logs, next_epoch
 from shared.service.rebuild.reading import change_in, entry_in, spill_log
@@ -119,14 +122,27 @@ def _changes(tail: Spill, names: Sequence[tuple[str, int]]) -> list[RunChanged]:
 
 
 async def _restore_entries(restorer: Restorer, tail: Spill, found: Verified) -> None:
-    """Write the missing entries of the tail, and settle the costs they record."""
+    """Write the missing entries of the tail, and settle the costs they record; then its posts and claims."""
+    claims: dict[tuple[str, str], ClaimRecorded] = {}
     for names in tail.batches(AT_ONCE):
-        entries = await asyncio.to_thread(_entries, tail, names)
+        everything = await asyncio.to_thread(_entries, tail, names)
+        await _restore_boards(restorer, everything, claims)
+        entries = [each for each in everything if not is_of_board(each)]
         missing = await _missing(restorer, entries)
         if missing:
             await restorer.settle(list(_costs(missing)))  # first: if interrupted here, the entries are still missing
             await restorer.write_journals(missing)
             found.restored += sum(map(len, missing.values()))
+    await restorer.write_claims(claims.values())
+
+
+async def _restore_boards(
+    restorer: Restorer, entries: Sequence[JournalWritten], claims: dict[tuple[str, str], ClaimRecorded]
+) -> None:
+    """Write the posts of these runs, unless the board has later ones; add their claims to the last ones."""
+    records = board_records(entries)
+    await restorer.write_boards({board: fold_posts(posts) for board, posts in records.posts.items()})
+    fold_claims(claims, records.claims, datetime.now(UTC))
 
 
 def _costs(missing: Entries) -> Iterator[tuple[str, str, str, str, Amounts]]:

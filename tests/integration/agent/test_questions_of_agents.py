@@ -28,6 +28,8 @@ __all__ = ["agent", "worker"]
 
 QUESTION = {"question": "Which year?", "options": ["2025", "2026"]}
 
+BOARD = ["post_to_board", "read_board", "claim_resource"]
+
 
 @pytest.fixture
 def asking(agent):
@@ -159,13 +161,13 @@ async def test_an_agent_that_may_not_ask_is_not_offered_to(worker, asking, model
     asking.asks = False
     await scripted(model, asking, FINAL)
     _, journal = await answer(worker, handoff(asking))
-    assert [each["function"]["name"] for each in journal["think-1/turn-1"]["tools"]] == ["add"]
+    assert [each["function"]["name"] for each in journal["think-1/turn-1"]["tools"]] == ["add", *BOARD]
 
 
 async def test_the_tools_that_a_plan_gives_a_step_leave_the_question_to_it(worker, asking, model):
     await scripted(model, asking, FINAL)
     _, journal = await answer(worker, handoff(asking, tools=["add"]))
-    assert [each["function"]["name"] for each in journal["think-1/turn-1"]["tools"]] == ["add", NAME]
+    assert [each["function"]["name"] for each in journal["think-1/turn-1"]["tools"]] == ["add", NAME, *BOARD]
 
 
 async def test_a_handler_asks_and_resumes_where_it_asked(worker, asking, model):

@@ -33,6 +33,7 @@ tasks_per_minute = 2
 [tenants.poor]
 day = {model_calls = 1}
 """
+BOARD = ["post_to_board", "read_board", "claim_resource"]
 
 
 @pytest.fixture
@@ -140,7 +141,9 @@ async def test_a_tool_the_handoff_does_not_permit_is_neither_offered_nor_called(
     reply, journal = await answer(bounded, step)
     assert isinstance(reply, StepCompleted)
     offered = journal["think-1/turn-1"]["tools"]
-    assert [each["function"]["name"] for each in offered] == ["add", "ask_person"], "asking a person acts on nothing"
+    assert [each["function"]["name"] for each in offered] == ["add", "ask_person", *BOARD], (
+        "they act on nothing outside"
+    )
     assert "there is no tool `send`; there are: add" in journal["think-1/turn-1/call-1/refused"]
     assert worker_for(worker.runtime, handoff(agent)).runtime.agent is worker.runtime.agent
 

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from schemas.budget import Usage
 from schemas.log import JournalWritten
-from shared.blackboard import Journal, Sentinel, announce, keys, read_checkpoint, read_journal
+from shared.blackboard import BoardStore, ClaimStore, Journal, Sentinel, announce, keys, read_checkpoint, read_journal
 from shared.blackboard import checkpoint as blackboard_checkpoint
 from shared.blackboard.ledger import Amounts, ledger_fields
 from shared.bus import encode_lean, publish
@@ -16,6 +16,7 @@ from shared.bus.admin import ends, stream
 from shared.service.rebuild import Report, Verified, checkpoint, reading, recover
 from shared.service.rebuild.checkpoint import keep_checkpoint
 from shared.service.rebuild.generations import LOGS
+from tests.support.boards import author, held, keeping_board, post, wanted
 from tests.support.orchestrating import CARD, RUN, completed, handoff_of, orchestrating, task
 from tests.support.rebuilding import keeping
 from tests.support.restarting import RestartingRedis
@@ -186,6 +187,27 @@ async def test_an_unreadable_change_in_the_tail_ends_in_a_rebuild(orchestrator, 
     await restart(server, sentinel)
     assert isinstance(await recover(sentinel, settings), Report)
     assert await goes_on(orchestrator)
+
+
+async def test_posts_and_claims_lost_in_the_tail_are_put_back_as_they_were(
+    orchestrator, sentinel, settings, server, tmp_path
+):
+    await orchestrator.handle(task())
+    boards, claims = BoardStore(sentinel, 60), ClaimStore(sentinel)
+    keep = keeping_board(orchestrator.parts.broker, settings)
+    await boards.post(author(), post(content="4 %"), keep)
+    gone = await claims.claim(author(), wanted("customer 1"), keep)
+    await checkpoints(sentinel, settings)
+    old = server.copy(tmp_path / "old")
+    await boards.post(author(step="s2"), post(content="5 %"), keep)
+    await claims.release(gone, keep, by="ann", why="done")
+    await claims.claim(author(), wanted("customer 2"), keep)
+    before, claimed = await held(sentinel), await claims.held("default")
+    await restart(server, sentinel, old)
+    assert isinstance(await recover(sentinel, settings), Verified)
+    assert await held(sentinel) == before
+    assert await claims.held("default") == claimed
+    assert [each.resource for each in claimed] == ["customer 2"]
 
 
 async def test_journal_entries_lost_in_the_tail_are_put_back_and_their_cost_is_counted_once(
