@@ -32,6 +32,12 @@ class ResumeRun(Command):
     """Resume a paused run, or a failed run at the step that failed."""
 
 
+class EndSession(Command):
+    """End the conversation up to this run: the next task of the session starts with an empty one."""
+
+    session: Id = Field(description="Session of the run, so that no other one is ended by mistake.")
+
+
 class CarryOut(Command):
     """Apply a dry run: make exactly the calls it has shown. Requires a signature: docs/access.md."""
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from schemas.acting import ActingCall
 from schemas.brief import Brief
 from schemas.budget import Usage
+from schemas.conversation import Conversation
 from schemas.error import ErrorInfo
 from schemas.message import MOST, Count, Id, Instant, Message, Seconds, Slug
 from schemas.plan import Plan, PlannedStep
@@ -62,6 +63,7 @@ class RunStarted(RunEvent):
     secret: str | None = Field(None, description="Secret behind the run's tokens; never shown to followers.")
     unread: bool = Field(False, description="The task, or the run, could not be read: `task` is a placeholder.")
     resumes: Count = Field(0, description="Number of results published before the run was restarted.")
+    conversation: Conversation | None = Field(None, description="Earlier turns of the session, as given.")
 
 
 class GuardrailTripped(RunEvent):
@@ -251,6 +253,10 @@ class RunResumed(RunEvent):
     """A failed run resumed where it failed; records of its steps are kept."""
 
     deadline: Instant
+
+
+class SessionEnded(RunEvent):
+    """A person ended the conversation up to this run."""
 
 
 class EffectsApproved(RunEvent):

@@ -18,8 +18,8 @@ class LoggedEvent(Part):
     data: Annotated[Any, WithJsonSchema({"type": "object"})] = Field(description="Payload, by the schema of that type.")
 
     def shown(self) -> str:
-        """The event as JSON for followers, without internal secrets."""
-        return self.model_dump_json(exclude={"data": {"secret"}})
+        """The event as JSON for followers, without internal secrets and without earlier turns."""
+        return self.model_dump_json(exclude={"data": {"secret", "conversation"}})
 
 
 class RunChanged(Message):

@@ -32,6 +32,7 @@ TOPICS: dict[type[Message], str] = {
     approval.CancelRun: "control",
     approval.PauseRun: "control",
     approval.ResumeRun: "control",
+    approval.EndSession: "control",
     stop.WorkStopped: "stops",
     skip.BatchSkipped: "skips",
     dead.DeadLetterHandled: "dead.actions",

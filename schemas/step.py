@@ -7,6 +7,7 @@ from pydantic import Field
 from schemas.acting import ActingCall
 from schemas.brief import Brief, Colleague, HandedBrief
 from schemas.budget import Budget, Usage
+from schemas.conversation import Conversation
 from schemas.error import ErrorInfo
 from schemas.fact import Fact, Source
 from schemas.message import (
@@ -108,6 +109,7 @@ class Handoff(Message):
     )
     dry_run: bool = False
     session: str | None = None
+    conversation: Conversation | None = Field(None, description="Earlier turns of the task's session: material.")
     token: str | None = Field(
         None, max_length=LONGEST_ID, description="Token that the answer repeats, as proof of its author."
     )

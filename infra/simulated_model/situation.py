@@ -31,6 +31,20 @@ class Background(BaseModel):
     data: dict[str, Any] = Field(default_factory=dict)
 
 
+class EarlierTurn(BaseModel):
+    """An earlier turn of the conversation."""
+
+    asked: str
+    answer: str | None = None
+
+
+class Talk(BaseModel):
+    """The conversation so far."""
+
+    turns: list[EarlierTurn] = Field(default_factory=list)
+    earlier_objectives: list[str] = Field(default_factory=list)
+
+
 class Brief(BaseModel):
     """User message of an agent's request."""
 
@@ -48,6 +62,18 @@ class Brief(BaseModel):
     path: list[str] = Field(default_factory=list)
     """Agents of a swarm so far."""
     plan: Plan | None = None
+    conversation: Talk | None = None
+    last_agent: str | None = None
+
+    @property
+    def turns(self) -> list[EarlierTurn]:
+        """Earlier turns of the conversation, oldest first."""
+        return self.conversation.turns if self.conversation else []
+
+    @property
+    def wish(self) -> str:
+        """The caller's own words, also where a plan has put a lead before them."""
+        return self.objective.rsplit("The task: ", 1)[-1]
 
     def fact(self, name: str) -> str | int | float | bool | None:
         """Return the value of that name from the latest earlier step; None if there is none."""

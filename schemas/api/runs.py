@@ -223,6 +223,7 @@ class RunView(Part):
         default_factory=list, description="All open questions. Steps that do not depend on them proceed."
     )
     error: ErrorInfo | None
+    session: str | None = Field(None, description="Session of the task, if any: `GET /v1/sessions` lists them.")
     parked: list[ParkedWork] = Field(default_factory=list, description="Work in progress that an operator has stopped.")
     absent: list[AbsentAgent] = Field(
         default_factory=list, description="Agents that hold up the run because they do not seem to be running."

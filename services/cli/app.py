@@ -26,6 +26,8 @@ class Entry:
 
 COMMANDS: Mapping[str, Entry] = {
     "submit": Entry("submit:submit", "Submit a task, show its steps as they happen, and end with the result.", True),
+    "chat": Entry("chat:chat", "Talk with the swarm: each line is a task that knows the ones before.", True),
+    "sessions": Entry("sessions:app", "List, show and end conversations."),
     "watch": Entry("watch:watch", "Follow a run from its first event to its end.", True),
     "status": Entry("runs:status", "Show a run's state, reason, steps, cost, and open questions."),
     "result": Entry("runs:result", "Show the result of an ended run, and save its files.", True),

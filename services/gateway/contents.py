@@ -25,7 +25,7 @@ _STATE = frozenset(
     {
         *("run_id", "task_id", "tenant", "version", "objective"),
         *("state", "settling", "started", "deadline", "finished", "error"),
-        *("usage", "budget", "models", "parked", "absent"),
+        *("usage", "budget", "models", "parked", "absent", "session"),
     }
 )
 _QUESTIONS = frozenset({"waiting_for", "questions"})

@@ -104,6 +104,7 @@ def _view(run: Run, version: int, stops: Iterable[WorkStopped]) -> RunView:
         waiting_for=next((each.asked for each in run.questions.values()), None),
         questions=[question_view(each) for each in run.questions.values()],
         error=run.error,
+        session=run.task.session,
         parked=_parked(run, stops),
     )
 

@@ -6,6 +6,7 @@ from secrets import token_hex
 from schemas.message import Message
 from schemas.task import Task
 from shared.access.tenants import grant, read_tenants
+from shared.blackboard.conversations import Conversations
 from shared.bus import Delivery
 from shared.config import Settings
 from shared.errors import InvalidMessage
@@ -35,3 +36,15 @@ def screen(intake: Intake, settings: Settings) -> Intake:
     task, tripped = screened_task(intake.task, read_policy(settings.guardrails))
     granted, refused = grant(task, read_tenants(settings.tenants))
     return replace(intake, task=granted, tripped=tripped, refused=refused)
+
+
+async def with_conversation(intake: Intake, conversations: Conversations) -> Intake:
+    """Add the turns of the task's session that have ended, so that the run's log has what it was given.
+
+    A turn that has not ended is named only: tasks of a session do not wait for each other. Raises BlackboardLost.
+    """
+    task = intake.task
+    if task.session is None or intake.refused is not None:
+        return intake
+    given = await conversations.given(task.tenant, task.session, intake.run_id)
+    return replace(intake, conversation=given) if given.turns or given.in_progress else intake

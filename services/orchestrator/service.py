@@ -20,12 +20,13 @@ from services.orchestrator.changeset import Changeset, prepare
 from services.orchestrator.counting import Counting
 from services.orchestrator.deciding import Decider, run_of
 from services.orchestrator.governing import governance_of
-from services.orchestrator.intake import message_of, screen
+from services.orchestrator.intake import message_of, screen, with_conversation
 from services.orchestrator.outbox import publish_outbox
 from services.orchestrator.preconditions import require_turn
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.unreadable import stand_in_delivery, unread_intake
 from shared.blackboard import KnownAgents
+from shared.blackboard.conversations import Conversations
 from shared.bus import Delivery, decode
 from shared.bus.groups import ORCHESTRATED
 from shared.errors import Conflict, RetryableError, TerminalError, WaggleError
@@ -47,6 +48,7 @@ class Orchestrator:
     decider: Decider
     counting: Counting
     authority: Authority
+    conversations: Conversations
 
     @classmethod
     def of(cls, parts: Parts) -> "Orchestrator":
@@ -55,7 +57,7 @@ class Orchestrator:
         governance = governance_of(parts.settings.gate, own.principals)
         decider = Decider(parts.runs, KnownAgents(parts.sentinel), parts.metrics, governance)
         authority = Authority.of(own, parts.redis, parts.metrics)
-        return cls(parts, decider, Counting(parts.metrics), authority)
+        return cls(parts, decider, Counting(parts.metrics), authority, Conversations(parts.sentinel))
 
     async def handle(self, delivery: Delivery) -> None:
         """Apply the message to its run, exactly once, if its author has the authority."""
@@ -64,6 +66,7 @@ class Orchestrator:
         if isinstance(message, Intake):
             await require_turn(message, self.parts)
             message = await asyncio.to_thread(screen, message, self.parts.settings)  # a large task takes a while
+            message = await with_conversation(message, self.conversations)
         await self._apply(delivery, message)
 
     async def _apply(self, delivery: Delivery, message: Message | Intake) -> None:

@@ -50,9 +50,14 @@ class StepWorkspace:
         return [Artefact.model_validate(entry) for entry in kept]
 
     def files(self) -> Sequence[Attachment | Artefact]:
-        """Return the task's attachments, the artefacts of earlier steps and of this one; the latest of each name."""
+        """Return the files of earlier turns, attachments, artefacts of earlier steps and of this one.
+
+        Of each name it is the latest.
+        """
+        turns = self._handoff.conversation.turns if self._handoff.conversation else []
+        before = [artefact for turn in turns for artefact in turn.artefacts]
         earlier = [artefact for each in self._handoff.inputs for artefact in each.output.artefacts]
-        everything: list[Attachment | Artefact] = [*self._handoff.context.attachments, *earlier, *self.made]
+        everything: list[Attachment | Artefact] = [*before, *self._handoff.context.attachments, *earlier, *self.made]
         return list({file.name: file for file in everything}.values())
 
     async def path(self, name: str) -> Path:

@@ -1,11 +1,13 @@
 -- One write to a run: state change, processed mark, live events and outbox, all or nothing.
 -- KEYS: 1 run, 2 processed messages, 3 outbox, 4 live events, 5 index of the tenant's runs, 6 sentinel, 7 the run's
---       ledger, 8 the names of its journals, 9 the tenant's costs of the day, 10 the tenants that have spent
+--       ledger, 8 the names of its journals, 9 the tenant's costs of the day, 10 the tenants that have spent; if the turn of
+--       its session changes: 11 the turns of the session, 12 their order, 13 the tenant's sessions
 -- ARGV: 1 the version the decision is based on, 2 mark of the processed message, 3 lifetime of the run (ms; 0: no limit,
 --       it is live), 4 the writer's generation, 5 the run's id, 6 its start time, 7 mark that an earlier release gave that
 --       message, 8 "1" if the run was over before (messages after its result do not extend its lifetime), 9 its marks and
 --       10 its row in the index; then four lists, each after its length: names of deleted fields; fields and values; live
---       events; outbox ids and records; then lifetime and most counters of the costs, and a list of counters and amounts
+--       events; outbox ids and records; then lifetime and most counters of the costs, and a list of counters and amounts;
+--       last the arguments of `turn`, as a list that may be empty
 -- Returns {verdict, version, left}: "done", "repeat" (the message was processed before), "conflict" (decide again) or
 -- "lost" (the generation has changed); `left` is the number of outbox records left by earlier writes.
 -- Every write removes some expired runs from the index, and a new run also those among ten runs drawn at random: their expiry
@@ -40,6 +42,7 @@ each(2, function(id, record) redis.call('HSET', KEYS[3], id, record) end)
 local lifetime, most = ARGV[at], ARGV[at + 1]
 at = at + 2
 each(2, function(counter, amount) spend({KEYS[9], KEYS[10]}, {counter, amount, lifetime, most, 'add'}) end)
+if ARGV[at] ~= '0' then turn({KEYS[11], KEYS[12], KEYS[13]}, {unpack(ARGV, at + 1)}) end
 redis.call('SADD', KEYS[2], ARGV[2])
 local life = ARGV[8] == '1' and lived > 0 and lived or ARGV[3]
 local function keep(key)

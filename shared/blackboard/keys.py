@@ -104,6 +104,21 @@ def runs_sweeping(tenant: str) -> str:
     return f"{runs(tenant)}:sweeping"
 
 
+def session_turns(tenant: str, session: str) -> str:
+    """Hash: run id → its turn in the session, and the session's end."""
+    return f"waggle:{tenant}:session-turns:{session}"
+
+
+def session_order(tenant: str, session: str) -> str:
+    """Sorted set: run id of each turn of the session → start time in milliseconds."""
+    return f"waggle:{tenant}:session-order:{session}"
+
+
+def sessions(tenant: str) -> str:
+    """Sorted set: session → time at which it expires, in milliseconds of Redis's clock."""
+    return f"waggle:{tenant}:sessions"
+
+
 def submitted(tenant: str, run_id: str) -> str:
     """Mark of a task that was accepted over HTTP and has not become a run yet."""
     return f"waggle:{tenant}:submitted:{run_id}"

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from schemas.board import BoardPosted, ClaimRecorded
@@ -12,6 +13,7 @@ from shared.blackboard import keys
 from shared.blackboard.board import board_arguments
 from shared.blackboard.claims import CLAIMS_KEPT, stored
 from shared.blackboard.connect import Client
+from shared.blackboard.conversations import turn_arguments, turn_keys
 from shared.blackboard.costs import COSTS_KEPT, DayCounters
 from shared.blackboard.entries import entry_of
 from shared.blackboard.ledger import Amounts, RunLedger, ledger_fields
@@ -27,7 +29,7 @@ LOCK_TTL = 15_000
 T = TypeVar("T")
 
 _EXPIRE, _SETTLE, _INDEX = script("expire"), script("settle", using=("expire", "unhold")), script("index")
-_SPEND, _PUT, _PUT_CLAIM = script("spend"), script("put"), script("put_claim")
+_SPEND, _PUT, _PUT_CLAIM, _TURN = script("spend"), script("put"), script("put_claim"), script("turn")
 
 _MARK_REPORTED = """
 if string.sub(redis.call('HGET', KEYS[1], ARGV[1]) or '', 1, #ARGV[2] + 1) == ARGV[2] .. ' ' then
@@ -242,6 +244,31 @@ class Restorer:
                 for counter, amount in counters.folded(names).items():
                     about = counter, amount, *COSTS_KEPT, "raise"
                     pipe.eval(_SPEND.text, 2, keys.costs(tenant, day), keys.COST_TENANTS, *about)
+
+        await self._write(fill)
+
+    async def write_turns(self, runs: Iterable[Run]) -> None:
+        """Restore the turns that runs are in their sessions. `limit_session` then gives each session its lifetime."""
+        now = datetime.now(UTC)
+
+        def fill(pipe: Any) -> None:
+            for run in runs:
+                about = *turn_keys(run), *turn_arguments(run, now, self._ttl / 1000)
+                pipe.eval(_TURN.text, 3, *about)
+
+        await self._write(fill)
+
+    async def limit_session(self, tenant: str, session: str, before: Sequence[str], expires: int) -> None:
+        """Remove the turns of runs before the session last expired, and let it expire at that time (ms)."""
+        turns, order = keys.session_turns(tenant, session), keys.session_order(tenant, session)
+
+        def fill(pipe: Any) -> None:
+            if before:
+                pipe.hdel(turns, *before)
+                pipe.zrem(order, *before)
+            pipe.pexpireat(turns, expires)
+            pipe.pexpireat(order, expires)
+            pipe.zadd(keys.sessions(tenant), {session: expires})
 
         await self._write(fill)
 

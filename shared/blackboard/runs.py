@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from schemas.event import State
 from shared.blackboard import keys
+from shared.blackboard.conversations import turn_arguments, turn_keys
 from shared.blackboard.costs import COSTS_KEPT, counters_in, day_of
 from shared.blackboard.entries import entry_of
 from shared.blackboard.scripts import script
@@ -18,8 +19,9 @@ from shared.blackboard.sentinel import Sentinel
 from shared.blackboard.unreadable import UnreadableRun
 from shared.errors import Conflict
 from shared.runs import ENDS, Run, StepRecord, awaited_handoffs
+from shared.runs.conversation import is_written
 
-_COMMIT = script("commit", using=("unindex", "index", "expired", "spend"))
+_COMMIT = script("commit", using=("unindex", "index", "expired", "spend", "turn"))
 _PUBLISHED, _READ, _STATE = script("published"), script("read"), script("state")
 _STEP = "step:"
 _AWAITED = "awaited"
@@ -88,11 +90,12 @@ class Committed(NamedTuple):
 class RunStore:
     """Store of the runs of all tenants. Every call names the tenant."""
 
-    def __init__(self, sentinel: Sentinel, ttl: float) -> None:
+    def __init__(self, sentinel: Sentinel, ttl: float, session_ttl: float | None = None) -> None:
         self._redis = sentinel.client
         self._sentinel = sentinel
         self._scripts = sentinel.scripts
         self._ttl = int(ttl * 1000)
+        self._session_ttl = min(ttl, session_ttl or ttl)
         self._remembered: OrderedDict[tuple[str, str, str], Loaded] = OrderedDict()
 
     async def load(self, tenant: str, run_id: str) -> Loaded:
@@ -149,6 +152,8 @@ class RunStore:
         parts = [keys.run(run.tenant, run.id, part) for part in ("state", "processed", "outbox", "events")]
         also = [keys.ledger(run.tenant, run.id), keys.journals(run.tenant, run.id)]
         also += [keys.costs(run.tenant, day_of(datetime.fromisoformat(write.at))), keys.COST_TENANTS]
+        turn = self._turn(write)
+        also += turn_keys(run) if turn else []
         entry = entry_of(run, write.version + 1)
         about: list[str | int] = [
             write.version,
@@ -163,7 +168,7 @@ class RunStore:
             entry.row,
         ]
         verdict, version, left = await self._scripts.run(
-            _COMMIT, [*parts, keys.runs(run.tenant), keys.SENTINEL, *also], [*about, *_lists(write)]
+            _COMMIT, [*parts, keys.runs(run.tenant), keys.SENTINEL, *also], [*about, *_lists(write), len(turn), *turn]
         )
         if verdict == "done":
             self._remember(generation, run, int(version))
@@ -174,6 +179,12 @@ class RunStore:
         if verdict == "conflict":
             raise Conflict(f"{run.id} is at version {version}, not {write.version}")
         return Committed(fresh=False, left=int(left))
+
+    def _turn(self, write: Write) -> list[str | int]:
+        """Return the arguments with which the turn of the run is written; none if it does not change."""
+        if not is_written(write.before, write.after):
+            return []
+        return turn_arguments(write.after, datetime.fromisoformat(write.at), self._session_ttl)
 
     async def outbox(self, tenant: str, run_id: str) -> dict[str, str]:
         """Return the records that are not marked as published: id → encoded record. Raises BlackboardLost."""

@@ -48,6 +48,14 @@ class Settings(Transport):
         "never expires. For so long its idempotency key names this run.",
     )
 
+    session_ttl: float = Field(
+        604_800.0,
+        gt=0,
+        le=2_419_200,
+        description="Seconds a conversation is kept after its last task started or ended, at most as long as a run "
+        "(`WAGGLE_STATE_TTL`); a task of its session then starts with an empty one.",
+    )
+
     openai_base_url: str | None = Field(
         None, validation_alias=AliasChoices("OPENAI_BASE_URL"), description="Any OpenAI-compatible endpoint."
     )

@@ -30,6 +30,8 @@ def refusal_of(run: Run, order: approval.Command, people: People, now: datetime)
             return delegation_refusal(run, order, people)
         case approval.CarryOut():
             return _apply_refusal(run, order.digest)
+        case approval.EndSession():
+            return _end_refusal(run, order.session)
         case approval.ResumeRun() if run.state is State.FAILED and run.unapproved:
             return "people have not permitted its task: submit it again, and they are asked again"
     return None if _allows(run, order) else f"the run is {run.state}"
@@ -58,6 +60,21 @@ def _is_paused(run: Run) -> bool:
 def _is_resumable(run: Run) -> bool:
     """Return True for a failed run that can resume where it failed: not for one that people did not permit."""
     return run.state is State.FAILED and run.failed_from is not None and not (run.unread or run.unapproved)
+
+
+def _end_refusal(run: Run, session: str) -> str | None:
+    """Return why this run cannot end that session; None if it can."""
+    if run.task.session != session:
+        return f"it is not of the session {session}"
+    return None if run.session_end is None else f"the session was already ended by {run.session_end.by}"
+
+
+def end_session(builder: DecisionBuilder, message: approval.EndSession) -> None:
+    """Record that the conversation up to this run has ended. The run itself continues, if it is at work."""
+    if why := _refusal(builder, message):
+        refuse(builder, message.by, "end the session", why)
+    else:
+        builder.record(event.SessionEnded, by=message.by)
 
 
 def cancel(builder: DecisionBuilder, message: approval.CancelRun) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from schemas import approval, event, step, timer
 from schemas.acting import ActingCall
+from schemas.conversation import Conversation
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, RunEvent, State
 from schemas.message import Message
@@ -81,6 +82,8 @@ class Intake:
     """True if `task` is a stand-in for one that could not be read or decided; `refused` says why."""
     resumes: int = 0
     """Number of results already published, for an unread run that is ended by replacing it."""
+    conversation: Conversation | None = None
+    """Earlier turns of the task's session, as the caller loaded them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,7 @@ def _start(intake: Intake, now: datetime, agents: Agents, resumes: int) -> Decis
         secret=intake.secret,
         unread=intake.unread,
         resumes=resumes,
+        conversation=intake.conversation,
     )
     builder = DecisionBuilder(evolve(None, started), now, agents, events=[started])
     builder.move(State.VALIDATING, "the task was accepted")
@@ -261,6 +265,7 @@ _RULES: dict[type[Message], Callable[[DecisionBuilder, Any], None]] = {
     approval.CancelRun: commands.cancel,
     approval.PauseRun: commands.pause,
     approval.ResumeRun: commands.resume,
+    approval.EndSession: commands.end_session,
     timer.DeadlinePassed: deadlines.deadline_passed,
     timer.WaitExpired: decisions.wait_expired,
     timer.QuestionDue: decisions.question_due,

@@ -180,6 +180,7 @@ def _request(
         "permitted": run.task.tools,
         "dry_run": run.task.dry_run and run.carried_out_by is None,
         "session": run.task.session,
+        "conversation": run.conversation,
         "token": token_for(run, handoff_id, agent),
         "effected": run.effected,
         "effected_dropped": run.effected_dropped,

@@ -5,6 +5,7 @@ from typing import Any
 
 from schemas import event as e
 from schemas import question_events as q
+from schemas.conversation import SessionEnd
 from schemas.error import ErrorInfo
 from schemas.event import ENDS
 from schemas.message import MOST_SECONDS
@@ -46,6 +47,7 @@ def _start(event: e.RunStarted) -> Run:
         secret=event.secret,
         unread=event.unread,
         resumes=event.resumes,
+        conversation=event.conversation,
     )
 
 
@@ -236,5 +238,6 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     q.HelpAnswered: answered.answer,
     **dict.fromkeys(q.QUESTION_EVENTS, answered.change_question),
     e.RunResumed: resume_run,
+    e.SessionEnded: lambda run, ev: {"session_end": SessionEnd(by=ev.by, at=ev.at)},
     e.EffectsApproved: approve_effects,
 }

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from schemas.acting import ActingCall
 from schemas.brief import Brief
 from schemas.budget import Usage
+from schemas.conversation import Conversation, SessionEnd
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, ReviewGiven, State
 from schemas.message import Part
@@ -170,6 +171,10 @@ class Run(Part):
     """Span of its intake, which names its trace."""
     secret: str | None = None
     """Secret from which its tokens are derived; None for a run that an earlier version started."""
+    conversation: Conversation | None = None
+    """Earlier turns of its session, as it was given them."""
+    session_end: SessionEnd | None = None
+    """End of the conversation up to this run."""
     unread: bool = False
     """True if the task or an earlier record of the run is unreadable: `task` is then a stand-in."""
 

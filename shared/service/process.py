@@ -131,7 +131,7 @@ def connect(name: str, settings: Settings, *own: ServiceSettings, relist: float 
         tracing=start_tracing(name, registry, secrets),
         broker=bus.connect(settings, name, relist=relist),
         sentinel=sentinel,
-        runs=RunStore(sentinel, settings.state_ttl),
+        runs=RunStore(sentinel, settings.state_ttl, settings.session_ttl),
         archive=BlobStore(settings.postgres, settings.max_attachment_bytes),
         own=own,
     )

@@ -42,6 +42,7 @@ OBEYED = {
     "CarryOut": {"control": {"outside", "gateway", "timekeeper"}},
     "CancelRun": {"control": {"outside", "gateway", "timekeeper"}},
     "PauseRun": {"control": {"outside", "gateway", "timekeeper"}},
+    "EndSession": {"control": {"outside", "gateway", "timekeeper"}},
     "ResumeRun": {"control": {"outside", "gateway", "timekeeper"}},
     "WorkStopped": {"stops": {"gateway"}},
     "DeadLetterHandled": {"dead.actions": {"gateway"}},

@@ -33,6 +33,7 @@ from schemas.api.dead_letters import (
 from schemas.api.errors import Failure
 from schemas.api.run_batch import RunBatchProgress, RunBatchRequest, RunBatchSelection
 from schemas.api.runs import RunPage, RunQuery, RunView
+from schemas.api.sessions import EndSessionRequest, SessionPage, SessionQuery
 from schemas.api.tasks import Links, TaskAccepted
 from schemas.api.topics import GroupLag, TopicLag
 from schemas.budget import Usage
@@ -72,6 +73,7 @@ class Script:
         self.dead, self.many, self.complete, self.dies_after = {}, [], True, None
         self.searches, self.orders, self.looks = [], [], 0
         self.indexing = False
+        self.sessions = {}
         self.tasks, self.commands, self.resumed_after, self.uploads = [], [], [], []
 
     def add(self, status="complete", events=None, **result):
@@ -234,6 +236,7 @@ def app_of(script):
         return Response(script.files[sha256])
 
     serve_lists(app, script)
+    serve_sessions(app, script)
 
     @app.get("/v1/approvals")
     def approvals(offset: int = 0):
@@ -336,6 +339,24 @@ def serve_stops(app, script):
     @app.get("/v1/stops")
     async def stops():
         return list(script.stops.values())
+
+
+def serve_sessions(app, script):
+    @app.get("/v1/sessions")
+    async def sessions(query: Annotated[SessionQuery, Query()]):
+        found = list(script.sessions.values())[query.offset : query.offset + query.limit]
+        following = query.offset + query.limit if len(found) == query.limit else None
+        return SessionPage(sessions=[each.model_dump() for each in found], next_offset=following)
+
+    @app.get("/v1/sessions/{name:path}")
+    async def session(name: str):
+        unknown = refused(404, "unknown_session", f"this tenant has no session {name}")
+        return script.sessions.get(name) or unknown
+
+    @app.post("/v1/sessions/{name:path}/end", status_code=202)
+    async def end(name: str, request: Request):
+        script.orders.append((name, "end", await order_of(EndSessionRequest, request)))
+        return requests.CommandAccepted(run_id=RUN, tenant="default", message_id="m")
 
 
 def serve_lists(app, script):

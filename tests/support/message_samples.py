@@ -213,6 +213,7 @@ FULL: list[Message] = [
     approval.CancelRun(**COMMAND, reason="no longer needed"),
     approval.PauseRun(**COMMAND, reason="let me look"),
     approval.ResumeRun(**COMMAND),
+    approval.EndSession(**COMMAND, session="trip"),
     dead.DeadLetterHandled(
         name="agents.data.dlt/0/7", action="discarded", by="ada", at=NOW, reason="a test of theirs", died=NOW
     ),
@@ -284,6 +285,7 @@ FULL: list[Message] = [
     question_events.QuestionEdited(**FACT, request_id="run-1/help/1", proposal=PROPOSAL, before="{}"),
     question_events.QuestionExpired(**FACT, request_id="run-1/help/1", then="reject"),
     event.RunResumed(**FACT, deadline=NOW),
+    event.SessionEnded(**FACT),
 ]
 
 _AT = '"run_id": "run-1", "tenant": "shop", "at": "2026-11-20T13:30:00.5+01:00", "by": "orchestrator"'
@@ -332,6 +334,7 @@ LEAST: dict[str, str] = {
     "waggle.cancel-run.v1": f'{{{_BY}, "reason": "no longer needed"}}',
     "waggle.pause-run.v1": f'{{{_BY}, "reason": "let me look"}}',
     "waggle.resume-run.v1": f"{{{_BY}}}",
+    "waggle.end-session.v1": f'{{{_BY}, "session": "trip"}}',
     "waggle.work-stopped.v1": '{"scope": "all", "by": "eva", "reason": "stop", "at": "2026-11-20T12:30:00Z"}',
     "waggle.batch-skipped.v1": '{"topic": "tasks", "partition": 1, "first": 7, "end": 9, "by": "eva", '
     '"reason": "garbage", "at": "2026-11-20T12:30:00Z"}',
@@ -376,5 +379,6 @@ LEAST: dict[str, str] = {
     "waggle.question-edited.v1": f'{{{_AT}, "request_id": "q1", "before": "{{}}", "proposal": {_PROPOSAL}}}',
     "waggle.question-expired.v1": f'{{{_AT}, "request_id": "q1", "then": "reject"}}',
     "waggle.help-answered.v1": f'{{{_AT}, "request_id": "q1", "decision": "reject", "answer": "no"}}',
+    "waggle.session-ended.v1": f"{{{_AT}}}",
     "waggle.run-resumed.v1": f'{{{_AT}, "deadline": "2026-11-20T12:30:00Z"}}',
 }

@@ -4,7 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from infra.simulated_model.reply import PlannedCall, Reply
-from infra.simulated_model.rules import code, communication, incident, planner, research, reviewer, unknown
+from infra.simulated_model.rules import (
+    code,
+    communication,
+    conversation,
+    incident,
+    planner,
+    research,
+    reviewer,
+    unknown,
+)
 from infra.simulated_model.rules.ask import Rule
 from infra.simulated_model.rules.handing import hand_off
 from infra.simulated_model.situation import Situation, ToolReply
@@ -21,7 +30,7 @@ RULES: Final[Mapping[str, Callable[[Situation], Rule]]] = {
 
 def next_reply(situation: Situation) -> Reply:
     """Return the next reply of the agent's rule, given all tool results so far."""
-    rule = RULES.get(situation.agent or "", unknown.answer)(situation)
+    rule = _rule_of(situation)
     try:
         wanted = next(rule)
         while True:
@@ -35,6 +44,14 @@ def next_reply(situation: Situation) -> Reply:
         if handing is not None and situation.answer_to(handing) is None and situation.may_call:
             return Reply(calls=(handing,))
         return Reply(content=done.value.model_dump_json(indent=2))
+
+
+def _rule_of(situation: Situation) -> Rule:
+    """Return the rule of the agent; for a specialist that is asked about the conversation, the recall of it."""
+    brief = situation.brief
+    if brief is not None and situation.agent not in ("planner", "reviewer") and conversation.speaks_of_it(brief):
+        return unknown.settled(situation, conversation.recall(brief))
+    return RULES.get(situation.agent or "", unknown.answer)(situation)
 
 
 def _known(situation: Situation, call: PlannedCall) -> ToolReply | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from infra.simulated_model.rules.ask import Rule, ask_all
+from infra.simulated_model.rules.conversation import continues
 from infra.simulated_model.rules.words import URL, addresses, is_table, keywords, mentions, sentence, words
 from infra.simulated_model.situation import Brief, Situation
 from schemas.plan import AgentCard, Plan, PlannedStep, Risk
@@ -105,6 +106,8 @@ def _image(media_type: str) -> bool:
 def _steps(brief: Brief) -> list[PlannedStep]:
     barred = _barred(brief.feedback)
     wanted, cards = wish(brief), {c.name: c for c in brief.agents if c.plannable and c.name not in barred}
+    if (same := cards.get(brief.last_agent or "")) and continues(brief):
+        return [_step(same, brief.objective, [])]
     steps: list[PlannedStep] = []
     for name in ("data", "research", "code"):
         if getattr(wanted, name) and name in cards:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, RootModel
 
 from infra.simulated_model.fitting import filled, named_in
-from infra.simulated_model.rules.ask import Rule, ask
+from infra.simulated_model.rules.ask import Rule, ask, ask_all
 from infra.simulated_model.rules.words import URL, keywords, sentence
 from infra.simulated_model.situation import Brief, Situation
 from infra.simulated_model.wire import Function
@@ -45,6 +45,12 @@ def answer(situation: Situation) -> Rule:
                 return _typed(situation, brief, _from_tool(tool.name, result.data), result.data)
             return _typed(situation, brief, _from_brief(brief, f"{tool.name}: {result.problem}"))
     return _typed(situation, brief, _from_brief(brief))
+
+
+def settled(situation: Situation, found: Findings) -> Rule:
+    """Return these findings without any call."""
+    yield from ask_all()
+    return _typed(situation, situation.brief or Brief(objective=""), found)
 
 
 class OwnResult(RootModel[dict[str, Any]]):

@@ -98,3 +98,11 @@ def failure_of(response: httpx.Response) -> CommandError:
         return CommandError(message, "wait for it: waggle watch RUN", code=Exit.NOT_FINISHED)
     wrong = response.is_client_error and response.status_code != httpx.codes.TOO_MANY_REQUESTS
     return CommandError(message, action, code=Exit.USAGE if wrong else Exit.FAILED)
+
+
+def lines_of(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the lines. Only a line feed ends one: httpx would also split at separators within a text."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole

@@ -35,6 +35,7 @@ from schemas.api.dead_letters import (
 )
 from schemas.api.run_batch import RunBatchProgress, RunBatchRequest, RunBatchSelection
 from schemas.api.runs import ApprovalPage, ApprovalView, RunPage, RunSummary, RunView
+from schemas.api.sessions import EndSessionRequest, SessionPage, SessionSummary, SessionView
 from schemas.api.tasks import TaskAccepted
 from schemas.api.topics import TopicLag
 from schemas.api.trace import RunTrace, Turn, TurnPage
@@ -42,8 +43,9 @@ from schemas.dead import DeadLetterHandled
 from schemas.skip import BatchSkipped
 from schemas.stop import WorkStopped
 from schemas.task import Attachment, Result, Task
-from services.cli.api.answers import M, Opened, P, S, UnreachableError, body, failure_of, read
-from services.cli.exit_codes import CommandError, Exit
+from services.cli.api.answers import M, Opened, P, S, UnreachableError, body, failure_of, lines_of, read
+from services.cli.api.paths import DEAD, SESSIONS, letter_path, run_path, session_path
+from services.cli.exit_codes import CommandError
 
 SILENCE = 60.0
 """Seconds without a byte after which a stream of events is reopened."""
@@ -51,7 +53,6 @@ SILENCE = 60.0
 LARGEST_PAGE = 200
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_DEAD = "/v1/dead-letters"
 _BODIES: Mapping[str, type[CommandRequest]] = {
     "cancel": ReasonedRequest,
     "pause": ReasonedRequest,
@@ -116,25 +117,25 @@ class Gateway:
 
     def run(self, run_id: str) -> RunView:
         """Return the state of a run."""
-        return self._one(RunView, "GET", _run(run_id))
+        return self._one(RunView, "GET", run_path(run_id))
 
     def result(self, run_id: str) -> Result:
         """Return the result of a run that has ended."""
-        return self._one(Result, "GET", _run(run_id, "result"))
+        return self._one(Result, "GET", run_path(run_id, "result"))
 
     def trace(self, run_id: str) -> RunTrace:
         """Return the work of a run so far."""
-        return self._one(RunTrace, "GET", _run(run_id, "trace"))
+        return self._one(RunTrace, "GET", run_path(run_id, "trace"))
 
     def turns(self, run_id: str, step_id: str) -> TurnPage:
         """Return the latest turns of a step, of the planner or of the reviewer."""
         return self._one(
-            TurnPage, "GET", f"{_run(run_id)}/steps/{quote(step_id, safe='')}/turns", params={"limit": "200"}
+            TurnPage, "GET", f"{run_path(run_id)}/steps/{quote(step_id, safe='')}/turns", params={"limit": "200"}
         )
 
     def turn(self, run_id: str, step_id: str, turn: int, **which: str) -> Turn:
         """Return the request and the reply of a turn. `which`: `thought`, `handoff_id`."""
-        path = f"{_run(run_id)}/steps/{quote(step_id, safe='')}/turns/{turn}"
+        path = f"{run_path(run_id)}/steps/{quote(step_id, safe='')}/turns/{turn}"
         return self._one(Turn, "GET", path, params=which)
 
     def runs(self, filters: Mapping[str, Any], limit: int) -> RunPage:
@@ -153,6 +154,25 @@ class Gateway:
     def act_on_runs(self, **order: Any) -> AbstractContextManager[Opened[RunBatchSelection, RunBatchProgress]]:
         """Command all runs that match."""
         return self._batch("/v1/runs/batch", body(RunBatchRequest, order), RunBatchSelection, RunBatchProgress)
+
+    def sessions(self, limit: int) -> list[SessionSummary]:
+        """Return sessions, at most `limit`, the one with the latest turn first."""
+        found: list[SessionSummary] = []
+        offset: int | None = 0
+        while offset is not None and len(found) < limit:
+            params = {"limit": str(min(limit - len(found), LARGEST_PAGE)), "offset": str(offset)}
+            page = self._one(SessionPage, "GET", SESSIONS, params=params)
+            found += page.sessions
+            offset = page.next_offset
+        return found
+
+    def session(self, name: str) -> SessionView:
+        """Return a session with its latest turns."""
+        return self._one(SessionView, "GET", session_path(name))
+
+    def end_session(self, name: str, by: str) -> CommandAccepted:
+        """End a conversation."""
+        return self._one(CommandAccepted, "POST", session_path(name, "end"), json=body(EndSessionRequest, {"by": by}))
 
     def approvals(self) -> tuple[list[ApprovalView], list[RunSummary]]:
         """Return the questions for a person, and the waiting runs with unreadable records."""
@@ -190,7 +210,7 @@ class Gateway:
 
     def command(self, run_id: str, verb: str, **order: Any) -> CommandAccepted:
         """Send a run a command, by the last part of its path, such as `cancel` or `decisions`."""
-        return self._one(CommandAccepted, "POST", _run(run_id, verb), json=body(_BODIES[verb], order))
+        return self._one(CommandAccepted, "POST", run_path(run_id, verb), json=body(_BODIES[verb], order))
 
     def stop(self, scope: str, **order: str) -> WorkStopped:
         """Stop the work in a scope: `all`, `tenant:NAME`, `agent:NAME` or `run:ID`."""
@@ -206,30 +226,30 @@ class Gateway:
 
     def dead_letters(self, search: Mapping[str, str | int]) -> SearchResult:
         """Return the dead letters that match."""
-        return self._one(SearchResult, "GET", _DEAD, params=dict(search))
+        return self._one(SearchResult, "GET", DEAD, params=dict(search))
 
     def dead_letter(self, name: str) -> DeadLetterView:
         """Return a dead letter with its original record."""
-        return self._one(DeadLetterView, "GET", _letter(name))
+        return self._one(DeadLetterView, "GET", letter_path(name))
 
     def handle(self, name: str, verb: str, **order: Any) -> DeadLetterHandled:
         """`redrive` or `discard` a dead letter."""
-        path = f"{_letter(name)}/{verb}"
+        path = f"{letter_path(name)}/{verb}"
         return self._one(DeadLetterHandled, "POST", path, json=body(_LETTER_BODIES[verb], order))
 
     def edit(self, name: str, **order: Any) -> DeadLetterEdited:
         """Redrive a dead letter with a corrected payload, or only check it."""
-        return self._one(DeadLetterEdited, "POST", f"{_letter(name)}/edit", json=body(EditRequest, order))
+        return self._one(DeadLetterEdited, "POST", f"{letter_path(name)}/edit", json=body(EditRequest, order))
 
     def handle_many(self, verb: str, **order: Any) -> AbstractContextManager[Opened[BatchSelection, BatchProgress]]:
         """`redrive` or `discard` many."""
-        return self._batch(f"{_DEAD}/{verb}", body(_BULK_BODIES[verb], order), BatchSelection, BatchProgress)
+        return self._batch(f"{DEAD}/{verb}", body(_BULK_BODIES[verb], order), BatchSelection, BatchProgress)
 
     @contextmanager
     def _batch(self, path: str, order: Any, selection: type[S], outcome: type[P]) -> Iterator[Opened[S, P]]:
         """Open an answer that is a line about the selection, then a line for each outcome as it happens."""
         with self._open("POST", path, json=order) as response:
-            lines = _lines(response.iter_bytes())
+            lines = lines_of(response.iter_bytes())
             yield selection.model_validate_json(next(lines, b"")), map(outcome.model_validate_json, lines)
 
     @contextmanager
@@ -238,7 +258,7 @@ class Gateway:
         headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         headers |= {"Last-Event-ID": after} if after else {}
         timeout = httpx.Timeout(30.0, connect=5.0, read=SILENCE)
-        with self._open("GET", _run(run_id, "events"), headers=headers, timeout=timeout) as response:
+        with self._open("GET", run_path(run_id, "events"), headers=headers, timeout=timeout) as response:
             yield response.iter_bytes()
 
     def _one(self, kind: type[M], method: str, path: str, **request: Any) -> M:
@@ -271,25 +291,3 @@ class Gateway:
         except httpx.RequestError as gone:
             asked = not isinstance(gone, httpx.ConnectError | httpx.ConnectTimeout)
             raise UnreachableError(self.address, str(gone) or type(gone).__name__, asked=asked) from None
-
-
-def _letter(name: str) -> str:
-    """Return the path of a dead letter. Raises CommandError for a malformed name."""
-    parts = name.split("/")
-    if len(parts) != 3 or not (parts[0] and parts[1].isdecimal() and parts[2].isdecimal()):
-        raise CommandError(
-            f"`{name}` is not the name of a dead letter", "write it like tasks.dlt/0/17", code=Exit.USAGE
-        )
-    return "/".join((_DEAD, *(quote(part, safe="") for part in parts)))
-
-
-def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the lines. Only a line feed ends one: httpx would also split at separators within a text."""
-    rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-
-
-def _run(run_id: str, verb: str = "") -> str:
-    return "/".join(part for part in ("/v1/runs", quote(run_id, safe=""), verb) if part)

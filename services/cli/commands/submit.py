@@ -108,7 +108,7 @@ def submit(
         "session": conversation,
         "idempotency_key": key,
     }
-    task = _validated({name: value for name, value in fields.items() if value is not None})
+    task = validated({name: value for name, value in fields.items() if value is not None})
     task = with_files(task, files.attach(session.client, attach or []))
     accepted = session.client.submit(task, task.idempotency_key or uuid4().hex)
     if wait:
@@ -118,7 +118,7 @@ def submit(
         session.screen.answer(accepted, f"Submitted as {run}. Follow with: waggle watch {run}")
 
 
-def _validated(fields: dict[str, object]) -> Task:
+def validated(fields: dict[str, object]) -> Task:
     """Return the task with these fields. Raises CommandError that names the invalid field."""
     try:
         return Task.model_validate(fields)

@@ -44,11 +44,13 @@ class RunTools(GatewayTools):
         dry_run: Annotated[bool, Field(description="Call reading tools only, and list the other calls.")] = False,
         max_cost_usd: Annotated[float | None, Field(ge=0, description="Most that the models may cost, in USD.")] = None,
         key: Annotated[str | None, Field(description="Idempotency key: tasks with the same key are one run.")] = None,
+        session: Annotated[str | None, Field(description="Conversation to continue or begin.")] = None,
     ) -> TaskAccepted:
         """Submit a task. Returns its `run_id` at once; the run continues on its own."""
         fields: dict[str, Any] = {"objective": objective, "agent": agent, "dry_run": dry_run}
         fields |= {"shape": Shape.SINGLE if agent else Shape.AUTO, "constraints": constraints or []}
         fields |= {} if max_cost_usd is None else {"budget": {"cost_usd": max_cost_usd}}
+        fields |= {"session": session} if session else {}
         try:
             task = Task.model_validate(fields)
         except ValidationError as invalid:

@@ -1,7 +1,8 @@
 """Origins of the untrusted material in a handoff."""
 
+from schemas.conversation import ConversationTurn
 from schemas.step import DoStep, Handoff, MakePlan, ReviewResult
-from shared.guardrails import named
+from shared.guardrails import named, sanitised
 
 
 def origins(handoff: Handoff) -> list[str]:
@@ -9,15 +10,29 @@ def origins(handoff: Handoff) -> list[str]:
     has_context = handoff.context.text or handoff.context.data
     files = [each.name for each in handoff.context.attachments]
     files += [made.name for each in handoff.inputs for made in each.output.artefacts]
+    files += [kept.name for turn in _answered(handoff) for kept in turn.artefacts]
     return [
         *([named("task", "context")] if has_context else []),
         *(named("file", name) for name in files),
         *(named("agent", each.agent) for each in handoff.inputs),
         *(named("tool", each.tool) for each in handoff.effected),
+        *_answered_before(handoff),
         *([named("agent", "feedback")] if handoff.feedback else []),
         *([named("agent", "planner")] if _planned_after_reading(handoff) else []),
         *(_described_by(handoff) if isinstance(handoff, MakePlan) else []),
     ]
+
+
+def _answered_before(handoff: Handoff) -> list[str]:
+    """Return the origins of the answers in the conversation: text of models, and what that text rests on."""
+    answered = _answered(handoff)
+    conversation = [named("conversation", turn.run_id) for turn in answered]
+    return list(dict.fromkeys([*conversation, *(sanitised(origin) for turn in answered for origin in turn.origins)]))
+
+
+def _answered(handoff: Handoff) -> list[ConversationTurn]:
+    turns = handoff.conversation.turns if handoff.conversation else []
+    return [turn for turn in turns if turn.answer or turn.facts or turn.artefacts]
 
 
 def _planned_after_reading(handoff: Handoff) -> bool:

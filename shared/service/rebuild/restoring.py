@@ -28,6 +28,7 @@ from shared.service.rebuild.fold import (
 from shared.service.rebuild.incomplete import SOURCE
 from shared.service.rebuild.reading import UnreadCounter, change_in, entry_in
 from shared.service.rebuild.report import Report
+from shared.service.rebuild.sessions import Sessions
 from shared.service.rebuild.spill import Row, Spill
 from shared.telemetry.propagation import run_trace
 
@@ -66,6 +67,7 @@ class Restoring:
     """Last claim by tenant and resource."""
     ended: set[str] = field(default_factory=set)
     """Runs that have ended."""
+    sessions: Sessions = field(default_factory=Sessions)
 
     async def runs(self, spill: Spill) -> None:
         """Restore the runs, and end those whose log is incomplete."""
@@ -77,7 +79,9 @@ class Restoring:
             records += [record for each in gaps if (record := await self._incomplete(*each)) is not None]
             await self.restorer.write_runs(records)
             self.report.restored += len(records)
+            await self.restorer.write_turns(self.sessions.take(records))
         await self.restorer.write_costs(self.costs)
+        await self.sessions.limit(self.restorer, self.settings)
         self.report.unreadable += unread.count
 
     def _fold_runs(
@@ -91,6 +95,7 @@ class Restoring:
             self._count_costs(rows)
             if at < self._oldest().timestamp() * 1000 and _ends_with(rows):
                 self.report.expired += 1
+                self.sessions.add_expired(rows)
                 continue
             changes = [change_in(row) for row in rows]
             unread.count_in(run_id, changes)
@@ -100,8 +105,10 @@ class Restoring:
                 gaps.append((run_id, found))
             elif found.run.over and found.changes[-1].at < self._oldest():
                 self.report.expired += 1
+                self.sessions.add(found, expired=True)
             else:
                 folded.append(found)
+                self.sessions.add(found)
                 self._count_run(found.run)
         return folded, gaps
 

@@ -52,6 +52,9 @@ REQUESTS = {
         "/v1/runs/batch",
         {"json": ORDER | {"action": "pause", "filter": {"state": "EXECUTING"}, "expected": 5}},
     ),
+    "list_sessions": ("GET", "/v1/sessions", {}),
+    "show_session": ("GET", "/v1/sessions/s", {}),
+    "end_session": ("POST", "/v1/sessions/s/end", {"json": {"by": "x"}}),
     "list_approvals": ("GET", "/v1/approvals", {}),
     "list_turns": ("GET", f"/v1/runs/{RUN}/steps/data/turns", {}),
     "show_task": ("GET", f"/v1/runs/{RUN}/task", {}),
@@ -85,7 +88,7 @@ ALSO = {"edit_dead_letter": Role.CONTENTS}
 
 ACTING_OR_LISTING = (
     *("stop", "start", "submit_task", "upload_file"),
-    *("list_runs", "list_approvals", "list_audit", "act_on_runs", "show_costs", "count_runs"),
+    *("list_runs", "list_sessions", "list_approvals", "list_audit", "act_on_runs", "show_costs", "count_runs"),
 )
 """Routes that find nothing of their own tenant missing."""
 OF_NO_TENANT = {"list_agents"}
