@@ -1,5 +1,6 @@
 """Tasks that upstream systems publish (`Task`), and the results they get (`Result`)."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, Literal, Self
 
@@ -180,6 +181,14 @@ class StepSummary(Part):
     versions: Versions | None = Field(None, description="Versions of the agent of the step.")
     handed_to: str | None = Field(None, description="Agent that it handed over to; `answer` is then its brief.")
     must_answer: str = Field("", description="Reason why its agent was not let hand over.")
+
+
+def path_of(steps: Sequence[StepSummary]) -> list[str]:
+    """Return the agents that the work was handed along, in order, with one that was refused; empty if it was not."""
+    if not any(step.handed_to for step in steps):
+        return []
+    refused = steps[-1].handed_to
+    return [*(step.agent for step in steps), *([refused] if refused else [])]
 
 
 class Result(Message):

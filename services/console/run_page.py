@@ -4,6 +4,7 @@ from typing import Any
 
 from schemas.api.runs import RunView
 from schemas.api.trace import RunTrace
+from schemas.task import path_of
 from services.console.actions import offered
 from services.console.gateway import Gateway, GatewayFailure
 from services.console.graph import graph_of
@@ -22,6 +23,7 @@ def shown_parts(run: RunView, trace: RunTrace, *, stopped: bool | None) -> dict[
         "trace": trace,
         "steps": steps,
         "graph": graph_of(planned, steps),
+        "path": path_of(run.steps),
         "works": timeline_of(trace),
         "actions": offered(run, stopped=stopped),
         "before": "",

@@ -258,7 +258,17 @@ def view(text: str, *, waiting: bool = True, plan: Sequence[tuple[str, tuple[str
         version=3,
         plan=Plan(steps=steps, rationale=text),
         steps=[
-            StepSummary(id="data", agent="data", objective=text, status="failed", attempts=2, answer=text, error=error)
+            StepSummary(
+                id="data",
+                agent="data",
+                objective=text,
+                status="failed",
+                attempts=2,
+                answer=text,
+                error=error,
+                handed_to=text,
+                must_answer=text,
+            )
         ],
         usage=USAGE,
         budget=Budget(),

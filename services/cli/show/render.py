@@ -9,7 +9,7 @@ from rich.text import Text
 
 from schemas.acting import ActingCall
 from schemas.api.runs import RunSummary, RunView
-from schemas.task import Artefact, Result, StepSummary
+from schemas.task import Artefact, Result, StepSummary, path_of
 from services.cli.show.plain_output import spent
 from services.cli.terminal import Screen, one_line
 
@@ -93,6 +93,8 @@ def show_steps(screen: Screen, steps: Sequence[StepSummary]) -> None:
     if not steps:
         return
     heading(screen, "Steps")
+    if path := path_of(steps):
+        screen.say(f"Path: {' → '.join(one_line(agent) for agent in path)}")
     table = plain_table("step", "agent", "status", "attempts", "seconds", "tokens", "cost", right=3)
     for step in steps:
         tokens = step.usage.prompt_tokens + step.usage.completion_tokens
@@ -100,6 +102,8 @@ def show_steps(screen: Screen, steps: Sequence[StepSummary]) -> None:
         status = Text(step.status, style=STYLES[step.status])
         table.add_row(one_line(step.id), one_line(step.agent), status, *numbers)
     screen.say(table)
+    for step in (each for each in steps if each.must_answer):
+        screen.say(Text(f"  {one_line(step.id)}: had to answer: {one_line(step.must_answer)}", style="yellow"))
     for step in (each for each in steps if each.error):
         assert step.error is not None, "filtered above"
         screen.say(Text(f"  {one_line(step.id)}: {one_line(step.error.message)}", style="red"))

@@ -346,6 +346,14 @@ async def test_a_plan_is_drawn_with_every_step_after_those_it_waits_for(gateway,
     assert "style=" not in page
 
 
+async def test_a_path_of_handoffs_is_shown_with_its_briefs_and_limits(gateway, visit):
+    gateway.text = "code"
+    page = html.unescape((await visit.open(f"/runs/{RUN}")).text)
+    assert "Handed over: <strong>data → code</strong>" in page
+    assert "<summary>Brief</summary>" in page
+    assert "must answer: code" in page
+
+
 async def test_a_turn_leads_to_those_before_and_after_it(visit):
     page = html.unescape((await visit.open(f"/runs/{RUN}/steps/data/turns/2")).text)
     for number, title in ((1, "before"), (3, "after")):
