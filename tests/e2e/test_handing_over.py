@@ -1,4 +1,4 @@
-"""Agents that hand work to each other as processes of their own: paths, storms with kills, and what people are shown."""
+"""Agents that hand work to each other, as processes of their own: paths, storms with kills, the views of people."""
 
 import asyncio
 import json
@@ -33,14 +33,19 @@ def handing(agent: str, to: str, marker: str, **more) -> dict:
     }
 
 
+async def everything(consumer) -> list[dict]:
+    """Everything there is, read until nothing more comes for a while."""
+    found = []
+    while batches := await consumer.getmany(timeout_ms=1_500):
+        found += [json.loads(each.value) for records in batches.values() for each in records]
+    return found
+
+
 async def steps_of(swarm, prefix: str, run_id: str) -> list[dict]:
     """Every step that was sent to an agent in the run, in any order."""
     topics = [f"{prefix}agents.{name}" for name in (*ROUTE, "communication")]
-    found = []
     async with listening(swarm, *topics) as consumer:
-        while batches := await consumer.getmany(timeout_ms=1_500):
-            found += [json.loads(each.value) for records in batches.values() for each in records]
-    return [each for each in found if each["run_id"] == run_id and "step_id" in each]
+        return [each for each in await everything(consumer) if each["run_id"] == run_id and "step_id" in each]
 
 
 async def test_the_simulated_model_hands_the_work_along_the_path_that_the_objective_names(swarm, gateway, prefix):
@@ -95,13 +100,10 @@ async def test_models_that_always_hand_on_end_in_one_result_with_all_briefs_thou
             await asyncio.sleep(chance.uniform(0.2, 1.0))
             victim = next(each for each in swarm._children if each.name == chance.choice(sorted(ROUTE)))
             if victim.pid and not ended.done():
-                with_kill(victim.pid)
+                os.kill(victim.pid, signal.SIGKILL)
                 await asyncio.wait_for(victim.await_ready(), 30)
         await ended
-        await asyncio.sleep(1)
-        found = [
-            json.loads(each.value) for records in (await results.getmany(timeout_ms=3_000)).values() for each in records
-        ]
+        found = await everything(results)
     for run_id in runs:
         (result,) = [each for each in found if each["run_id"] == run_id]
         assert result["status"] == "failed"
@@ -112,10 +114,6 @@ async def test_models_that_always_hand_on_end_in_one_result_with_all_briefs_thou
         assert all(f"{each['agent']} found {marker}" in result["answer"] for each in handed)
         sent = await steps_of(swarm, prefix, run_id)
         assert len({each["work_id"] for each in sent}) == len(result["steps"]), "a handoff was made twice"
-
-
-def with_kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
 
 
 async def test_the_last_agent_that_the_budget_permits_answers(gateway, model):
