@@ -68,7 +68,7 @@ def mailing(agent, monkeypatch):
 
 def step_of(run: Run, step_id: str) -> DoStep:
     record = run.steps[step_id]
-    return step_request(run, record, record.handoff_id, datetime.now(UTC))
+    return step_request(run, record, record.handoff_id, datetime.now(UTC), {})
 
 
 def while_called(monkeypatch, happens) -> None:
