@@ -8,6 +8,9 @@ from pathlib import Path
 
 from infra.compose.content import shipped
 
+IN_IMAGE = ("a2a",)
+"""Extras that the image has."""
+
 _PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
 _STEP = re.compile(r"^(\w+) (.*(?:\\\n.*)*)", re.MULTILINE)
 
@@ -59,14 +62,16 @@ def _lock(root: Path) -> Iterator[str]:
     runtime, everything = dict(_PINNED.findall(text)), dict(_PINNED.findall((root / "requirements.lock").read_text()))
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     again = "regenerate requirements.runtime.lock as described in pyproject.toml"
-    for name in sorted(_names(project["dependencies"]) - runtime.keys()):
+    extras = project["optional-dependencies"]
+    needed = _names([*project["dependencies"], *(each for extra in IN_IMAGE for each in extras[extra])])
+    for name in sorted(needed - runtime.keys()):
         yield f"requirements.runtime.lock has no {name}: {again}"
     built_with = dict(_PINNED.findall((root / "requirements.build.lock").read_text()))
     for name, version in (runtime | built_with).items():
         if everything.get(name) != version:
             yield f"the image gets {name} {version}, requirements.lock has another version: {again}"
-    for extra, wanted in project["optional-dependencies"].items():
-        for name in sorted(_names(wanted) & runtime.keys() - _shared(text)):
+    for extra, wanted in extras.items():
+        for name in sorted(_names(wanted) & runtime.keys() - _shared(text) - needed):
             yield f"requirements.runtime.lock has {name}, which only the extra `{extra}` needs: {again}"
     if re.search(r"https?://|--index|--find-links", text):
         yield "requirements.runtime.lock names an index"

@@ -12,8 +12,12 @@ from shared.access.principals import Principals
 if TYPE_CHECKING:
     from services.gateway.persons import Persons
 
-OPEN = frozenset({"/docs", "/openapi.json"})
-"""Paths of the API description, which need no key. `/live` and `/ready` need none either and bypass this module."""
+CARDS = ("/.well-known/agent-card.json", "/a2a/.well-known/agent-card.json")
+"""Paths of the public agent card of A2A, if it is served."""
+
+OPEN = frozenset({"/docs", "/openapi.json", *CARDS})
+"""Paths of the descriptions of the APIs, which need no key. `/live` and `/ready` need none either and bypass this
+module."""
 
 
 class KeyAuthentication:

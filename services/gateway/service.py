@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import structlog
@@ -30,6 +31,7 @@ from shared.blackboard import Followers
 from shared.blackboard.entries import index_format
 from shared.blackboard.sweep import IndexSweep
 from shared.config import Settings
+from shared.errors import Misconfigured
 from shared.service import Parts, connect, watch_blackboard
 from shared.service.http import health_routes, run_http
 from shared.service.kill_switch import KillSwitch
@@ -79,10 +81,26 @@ def api_of(parts: Parts) -> FastAPI:
     _add_state(api, parts, own)
     for router in (*ROUTERS, *([] if own.metrics_port else [metrics.router])):
         api.include_router(router)
+    _add_a2a(api, own)
     serve_docs(api)
     register_error_handlers(api)
     _add_middleware(api, parts, own)
     return api
+
+
+def _add_a2a(api: FastAPI, own: GatewaySettings) -> None:
+    """Add the routes of the A2A server, if it has an address."""
+    if own.a2a_url is None:
+        return
+    from services.gateway.a2a.routes import a2a_routes  # noqa: PLC0415 -- an extra, and slow to import
+
+    api.router.routes.extend(a2a_routes(own.a2a_url, keys=own.principals is not None))
+
+
+def require_a2a(settings: Settings, own: GatewaySettings) -> None:
+    """Check that the protocol's library is installed if it is wanted. Raises Misconfigured."""
+    if own.a2a_url is not None and find_spec("a2a") is None:
+        raise Misconfigured("WAGGLE_A2A_URL: needs the extra: pip install 'waggle[a2a]'; or unset it")
 
 
 def _add_state(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
@@ -154,5 +172,5 @@ def _serve_metrics(parts: Parts) -> Callable[[], None]:
 
 def main() -> None:
     """Serve until stopped."""
-    settings, own = read_configuration(GatewaySettings)
+    settings, own = read_configuration(GatewaySettings, require_a2a)
     run_http(application(connect("gateway", settings, own)), settings)

@@ -24,6 +24,13 @@ class GatewaySettings(AccessSettings):
     max_followers: int = Field(2_000, ge=1, description="Runs that one gateway lets be followed at once.")
     max_followers_per_key: int = Field(500, ge=1, description="Runs that one key may follow at once, of each gateway.")
 
+    a2a_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+$",
+        description="Public address of this gateway, such as `https://waggle.example.org`, under which it serves the "
+        "A2A protocol and its agent card; unset: it serves neither. Needs the extra `a2a`.",
+    )
+
     @field_validator("signing_key")
     @classmethod
     def _signs(cls, key: SecretStr | None) -> SecretStr | None:

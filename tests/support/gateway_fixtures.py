@@ -25,10 +25,10 @@ AGENTS = {"data": AgentCard(name="data", description="tables")}
 
 
 @asynccontextmanager
-async def serving(settings, **own):
+async def serving(settings, port: int = 0, **own):
     """A client of a gateway with these settings, and these of its own, served over real HTTP."""
     own = GatewaySettings(**{"unsigned_decisions": "accept"} | own)
-    async with served(application(connect("gateway", settings, own))) as client:
+    async with served(application(connect("gateway", settings, own)), port) as client:
         yield client
 
 
