@@ -95,7 +95,7 @@ ACTIONS = (
     Action("follow a run", _RUN, "watch", "follow_run", "waggle.run-changed.v1", "follow_run"),
     Action(
         "say the next thing in a conversation",
-        Absent("a form on the page of the session follows"),
+        ("POST /sessions", "POST /sessions/{session:path}/say"),
         "chat",
         "submit_task",
         "waggle.task.v1",
@@ -103,7 +103,7 @@ ACTIONS = (
     ),
     Action(
         "list conversations",
-        Absent("a page of sessions follows"),
+        "GET /sessions",
         "sessions list",
         "list_sessions",
         _QUERY,
@@ -111,7 +111,7 @@ ACTIONS = (
     ),
     Action(
         "show a conversation",
-        Absent("a page of sessions follows"),
+        "GET /sessions/{session:path}",
         "sessions show",
         "show_session",
         "waggle.run-changed.v1",
@@ -119,7 +119,7 @@ ACTIONS = (
     ),
     Action(
         "end a conversation",
-        Absent("a page of sessions follows"),
+        "POST /sessions/{session:path}/end",
         "sessions end",
         "end_session",
         "waggle.end-session.v1",

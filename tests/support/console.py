@@ -25,9 +25,11 @@ from schemas.api.runs import (
     RunSummary,
     RunView,
 )
+from schemas.api.sessions import SessionPage, SessionSummary, SessionView
 from schemas.api.topics import GroupLag, TopicLag
 from schemas.api.trace import Action, Attempt, RunTrace, Work
 from schemas.budget import Budget, Usage
+from schemas.conversation import ConversationTurn, SessionEnd
 from schemas.error import ErrorInfo
 from schemas.event import State
 from schemas.plan import Effect, Plan, PlannedStep, Risk
@@ -112,6 +114,10 @@ class Gateway:
                 runs=[summary(self.text, state) for state in State], next_offset=7, next_cursor="7~run-7", indexing=True
             ),
             "approvals": lambda: ApprovalPage(approvals=self._approvals(), next_offset=None, total=6, before=0),
+            "sessions": lambda: SessionPage(
+                sessions=[SessionSummary.model_validate(dict(talk(self.text)))], next_offset=7
+            ),
+            "sessions/trip": lambda: talk(self.text, waiting=self.waiting),
             "run": lambda: view(self.text, waiting=self.waiting, plan=self.plan),
             "trace": lambda: trace(self.text),
             "result": lambda: result(self.text),
@@ -281,6 +287,19 @@ def view(text: str, *, waiting: bool = True, plan: Sequence[tuple[str, tuple[str
     )
 
 
+def talk(text: str, *, waiting: bool = True) -> SessionView:
+    """A conversation with an answered turn and one at work."""
+    facts = {"started": NOW, "agents": [text[:200]], "origins": [text[:200]], "error": text[:200]}
+    files = [Artefact(name=text, media_type=FILES[each], size=3, uri=f"blob:{each}") for each in list(FILES)[:2]]
+    said = {"objective": text[:2_000], "answer": text[:4_000], "shortened": True, "artefacts": files}
+    turns = [ConversationTurn(run_id="run-1", status="complete", **facts, **said)]
+    if waiting:
+        turns.append(ConversationTurn(run_id=RUN, status="running", objective=text[:2_000], started=NOW))
+    ended = SessionEnd(by=text[:200], at=NOW)
+    about = {"session": text[:200], "tenant": "default", "turns": 60, "ended": ended, "expires": NOW}
+    return SessionView(**about, last=turns[-1], recent=turns)
+
+
 def trace(text: str) -> RunTrace:
     error = ErrorInfo(code=text, message=text, suggested_action=text)
     actions = [Action(what=text, at=NOW, seconds=2, turn=1, model=text, usage=USAGE)]
@@ -431,9 +450,10 @@ async def waits(
     risk: Risk | None = Risk.HIGH,
     objective: str | None = None,
     tenant: str = "default",
+    session: str | None = None,
 ):
     """A run that waits for a person."""
-    run = await begin(store, run_id, objective or text, tenant=tenant)
+    run = await begin(store, run_id, objective or text, tenant=tenant, session=session)
     handoff = next(iter(run.steps.values())).handoff_id
     about = {"proposal": proposal(text, risk), "call": "c"} if risk else {}
     asked = HelpAsked(

@@ -11,8 +11,9 @@ import httpx
 from schemas.api.checks import RunCounts
 from schemas.api.dead_letters import SearchResult
 from schemas.api.runs import ApprovalPage, RunPage
+from schemas.api.sessions import SessionPage
 from schemas.error import ErrorInfo
-from tests.support.console import HOSTILE, RUN, Gateway, cost_report
+from tests.support.console import HOSTILE, RUN, Gateway, cost_report, talk, view
 from tests.support.console_operations import STATES, TABLE
 from tests.support.run_parts import FILES
 
@@ -28,6 +29,9 @@ class Empty(Gateway):
             "counts": RunCounts(states={}, indexing=False).model_dump_json(),
             "costs": cost_report("default").model_dump_json(),
             "approvals": ApprovalPage(approvals=[], unreadable=[], next_offset=None).model_dump_json(),
+            "sessions": SessionPage(sessions=[]).model_dump_json(),
+            "sessions/trip": talk("default").model_copy(update={"recent": [], "turns": 0}).model_dump_json(),
+            "run": view("default").model_dump_json(),
             "dead-letters": SearchResult(letters=[], complete=True, not_looked_at=0).model_dump_json(),
         }
         return httpx.Response(200, content=empty.get(what, "[]"))
@@ -110,6 +114,10 @@ PAGES: tuple[Shown, ...] = (
     Shown("/runs/{run_id}/question", f"{QUESTION}?id=q-none"),
     *_states("/runs/{run_id}/orders/{name}", ORDER, "plain", "hostile"),
     Shown("/runs/{run_id}/orders/{name}", f"/runs/{RUN}/orders/nothing"),
+    *_states("/sessions", "/sessions", "plain", "hostile", "empty", "refused"),
+    Shown("/sessions", "/sessions?offset=50", "empty"),
+    *_states("/sessions/{session:path}", "/sessions/trip", "plain", "hostile", "ended", "unknown"),
+    Shown("/sessions/{session:path}", f"/sessions/trip?run={RUN}&notice=ended", "empty"),
     *_states("/login", "/login?after=/inbox", "plain", "locked"),
     Shown("", "/no-such-page"),
     *(Shown(*each) for each in TABLE),
@@ -119,6 +127,7 @@ PAGES: tuple[Shown, ...] = (
 NO_PAGES: Mapping[str, str] = {
     "/runs/{run_id}/live": "a stream",
     "/overview/live": "a stream",
+    "/conversation-live/{session:path}": "a stream",
     "/inbox/live": "a stream",
     "/runs/{run_id}/files/{sha256}/image": "an image",
     "/runs/{run_id}/files/{sha256}/download": "a download",

@@ -43,20 +43,20 @@ LastId: TypeAlias = Annotated[str, Header(alias="Last-Event-ID")]
 @router.get("/runs/{run_id}/live")
 async def stream_run(request: Request, visitor: VisitorDep, run_id: RunId, last_event_id: LastId = "") -> Response:
     """The parts of a run's page that change, whenever they do."""
-    if closed := await _closed(visitor, visitor.gateway.run(run_id)):
+    if closed := await closed_stream(visitor, visitor.gateway.run(run_id)):
         return closed
     read = partial(follow_run, visitor.gateway, run_id)
     subject = Subject(visitor.key, (visitor.tenant, "run", run_id))
-    return _stream(request, visitor, subject, read, last_event_id)
+    return stream(request, visitor, subject, read, last_event_id)
 
 
 @router.get("/overview/live")
 async def stream_overview(request: Request, visitor: VisitorDep, last_event_id: LastId = "") -> Response:
     """The parts of the overview that change."""
-    if closed := await _closed(visitor, visitor.gateway.know_me()):
+    if closed := await closed_stream(visitor, visitor.gateway.know_me()):
         return closed
     subject = Subject(visitor.key, (visitor.tenant, "overview"), polls=True)
-    return _stream(request, visitor, subject, partial(follow_overview, visitor.gateway), last_event_id)
+    return stream(request, visitor, subject, partial(follow_overview, visitor.gateway), last_event_id)
 
 
 @router.get("/inbox/live")
@@ -64,15 +64,15 @@ async def stream_inbox(
     request: Request, visitor: VisitorDep, shown: Keys = "", offset: Offset = 0, last_event_id: LastId = ""
 ) -> Response:
     """A page of the inbox whenever it changes. `shown`: keys of the questions that the browser has."""
-    if closed := await _closed(visitor, visitor.gateway.approvals(1)):
+    if closed := await closed_stream(visitor, visitor.gateway.approvals(1)):
         return closed
     own = BrowserCards(visitor.gateway, shown.split(".") if shown else (), visitor.form_token)
     read = partial(follow_inbox, visitor.gateway, offset)
     subject = Subject(visitor.key, (visitor.tenant, "inbox", offset), polls=True)
-    return _stream(request, visitor, subject, read, last_event_id, own.fitted)
+    return stream(request, visitor, subject, read, last_event_id, own.fitted)
 
 
-async def _closed(visitor: Visitor, question: Awaitable[object]) -> Response | None:
+async def closed_stream(visitor: Visitor, question: Awaitable[object]) -> Response | None:
     """Return the answer to a visitor for whom no reader is opened; None if the gateway permits it.
 
     While the gateway is unavailable, the readers of those with a key retry; without one the browser does.
@@ -97,7 +97,7 @@ def _same(update: Update) -> str:
     return update.html
 
 
-def _stream(
+def stream(
     request: Request,
     visitor: Visitor,
     subject: Subject,

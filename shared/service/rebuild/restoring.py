@@ -79,7 +79,8 @@ class Restoring:
             records += [record for each in gaps if (record := await self._incomplete(*each)) is not None]
             await self.restorer.write_runs(records)
             self.report.restored += len(records)
-            await self.restorer.write_turns(self.sessions.take(records))
+            if turns := self.sessions.take(records):
+                await self.restorer.write_turns(turns)
         await self.restorer.write_costs(self.costs)
         await self.sessions.limit(self.restorer, self.settings)
         self.report.unreadable += unread.count
