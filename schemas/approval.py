@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from schemas.board import LARGEST_NUMBER, BoardKey
 from schemas.message import Id, Message, Slug, Text
 from schemas.question import Reply
 
@@ -36,6 +37,14 @@ class EndSession(Command):
     """End the conversation up to this run: the next task of the session starts with an empty one."""
 
     session: Id = Field(description="Session of the run, so that no other one is ended by mistake.")
+
+
+class ReleaseClaim(Command):
+    """End a claim of the run on a resource outside, so that another run may claim it."""
+
+    resource: BoardKey
+    number: int = Field(ge=1, le=LARGEST_NUMBER, description="Number of the claim: a later one is not ended.")
+    reason: Text
 
 
 class CarryOut(Command):

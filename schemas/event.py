@@ -259,6 +259,14 @@ class SessionEnded(RunEvent):
     """A person ended the conversation up to this run."""
 
 
+class ClaimReleased(RunEvent):
+    """A person ended a claim of the run on a resource outside."""
+
+    resource: str = Field(max_length=200)
+    number: int = Field(ge=1, le=2**53)
+    reason: str
+
+
 class EffectsApproved(RunEvent):
     """A person applied a dry run: exactly the calls it showed, in that order."""
 

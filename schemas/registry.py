@@ -30,6 +30,7 @@ TOPICS: dict[type[Message], str] = {
     approval.DelegateQuestion: "decisions",
     approval.CarryOut: "control",
     approval.CancelRun: "control",
+    approval.ReleaseClaim: "control",
     approval.PauseRun: "control",
     approval.ResumeRun: "control",
     approval.EndSession: "control",

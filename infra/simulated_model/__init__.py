@@ -6,6 +6,7 @@ nothing about any task in advance, and takes all statements from the tool result
 the same request gives the same reply. Every reply says that it is simulated: `system_fingerprint` is `simulated`, and
 the header `x-waggle-simulated` is `1`.
 
+An objective that says so is shared: "claim customer 42, find the limits, and share them on the board".
 In a run of shape `swarm` an objective that says so is handed over: "count the orders, hand it to research, then to
 communication". "Hand it round" makes every agent hand on, which shows the bounds.
 

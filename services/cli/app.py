@@ -33,6 +33,8 @@ COMMANDS: Mapping[str, Entry] = {
     "result": Entry("runs:result", "Show the result of an ended run, and save its files.", True),
     "trace": Entry("trace:trace", "Show a run's attempts, turns and calls with their time, tokens and cost."),
     "prompt": Entry("prompt:prompt", "Show the exact messages and tools a model received in a turn, and its reply."),
+    "board": Entry("boards:board", "Show the entries that agents of a run share, and what it holds."),
+    "claims": Entry("boards:claims", "List and release claims of runs on outside resources."),
     "runs": Entry("runs:runs", "List the latest runs."),
     "agents": Entry("agents:agents", "List the agents with their tools and health."),
     "tools": Entry("agents:tools", "List the tools, or show one with its arguments."),

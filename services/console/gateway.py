@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from schemas.api.boards import BoardView
 from schemas.api.commands import CommandAccepted, Released
 from schemas.api.errors import Failure
 from schemas.api.runs import ApprovalPage, RunPage, RunView
@@ -127,6 +128,12 @@ class Gateway:
             if failure.error.code in {"not_finished", "forbidden"}:
                 return None
             raise
+
+    async def board(self, run_id: str, params: Mapping[str, str] | None = None) -> BoardView | None:
+        """Return what the agents of a run share; None for a key that may not see it, and an earlier gateway."""
+        asked = self._call("GET", _path(run_id, "board"), params)
+        found = await answer_or_none(asked, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+        return None if found is None else _read(BoardView, found)
 
     async def stops(self) -> list[WorkStopped]:
         """Return everything that operators have stopped."""

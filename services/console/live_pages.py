@@ -16,7 +16,7 @@ from services.console.gateway import Gateway, GatewayFailure, KeyRefused, run_pa
 from services.console.live import Publish, Update
 from services.console.overview import failing_checks, overview_of
 from services.console.pages import environment
-from services.console.run_page import EVENTS, is_stopped, shown_parts
+from services.console.run_page import EVENTS, board_marks, is_stopped, shown_parts
 
 QUIET = 0.2
 """Seconds that events are gathered before the page is made from them."""
@@ -103,13 +103,13 @@ async def _line_starts(answer: httpx.Response) -> AsyncIterator[bytes]:
 
 async def _show(gateway: Gateway, run_id: str, publish: Publish) -> tuple[bool, str]:
     """Publish the present state; return True if it is final, and the id of the last event."""
-    run, trace, stopped = await asyncio.gather(
-        gateway.run(run_id), gateway.trace(run_id, EVENTS), is_stopped(gateway, run_id)
+    run, trace, board, stopped = await asyncio.gather(
+        gateway.run(run_id), gateway.trace(run_id, EVENTS), gateway.board(run_id), is_stopped(gateway, run_id)
     )
     position = trace.newest or "0"
-    values = shown_parts(run, trace, stopped=stopped) | {"said": _said(run)}
+    values = shown_parts(run, trace, board, stopped=stopped) | {"said": _said(run)}
     held_up = [each.agent for each in run.absent] + [each.handoff_id for each in run.parked]
-    id = ".".join([str(run.version), position, str(stopped), *held_up])
+    id = ".".join([str(run.version), position, str(stopped), *board_marks(board), *held_up])
     publish(Update(id, rendered("run/live.html", gateway, values)))
     return run.state in ENDS and not run.settling, position
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from schemas import event as e
 from schemas.api.runs import RunSummary, RunView
 from schemas.api.trace import Attempt, RunTrace, Work
+from schemas.board import BoardEntry, Claim
 from schemas.progress import PERSON
 from schemas.task import StepSummary
 from services.gateway.access import Caller
@@ -49,6 +50,7 @@ _EVENTS = frozenset(
         e.StepDispatched,
         e.ReviewRequested,
         e.RunResumed,
+        e.ClaimReleased,
         e.Progressed,
     )
 )
@@ -80,6 +82,20 @@ def shown_trace(trace: RunTrace, caller: Caller) -> RunTrace:
         return trace
     works = [_work(each, caller) for each in trace.works]
     return trace.model_copy(update={"works": works, "reason": _reason(trace, caller)})
+
+
+def shown_entries(entries: Iterable[BoardEntry], caller: Caller) -> list[BoardEntry]:
+    """Return the entries of a board as the caller may see them."""
+    if caller.may(Role.CONTENTS):
+        return list(entries)
+    return [each.model_copy(update={"content": None, "reason": "", "taint": []}) for each in entries]
+
+
+def shown_claims(claims: Iterable[Claim], caller: Caller) -> list[Claim]:
+    """Return the claims as the caller may see them."""
+    if caller.may(Role.CONTENTS):
+        return list(claims)
+    return [each.model_copy(update={"reason": ""}) for each in claims]
 
 
 def shown_event(event: LiveEvent, caller: Caller) -> LiveEvent | None:

@@ -46,6 +46,8 @@ def _allows(run: Run, order: approval.Command) -> bool:
             return run.state in PAUSABLE
         case approval.ResumeRun():
             return _is_paused(run) or _is_resumable(run)
+        case approval.ReleaseClaim():
+            return not run.over
     raise TypeError(f"{type(order).__name__} is not a command to a run")
 
 
@@ -111,6 +113,20 @@ def resume(builder: DecisionBuilder, message: approval.ResumeRun) -> None:
         builder.record(event.RunResumed, by=message.by, deadline=_new_deadline(builder))
         builder.move(run.failed_from, "an operator resumed the failed run", by=message.by)
         advance(builder)
+
+
+def release_claim(builder: DecisionBuilder, message: approval.ReleaseClaim) -> None:
+    """End a claim of the run: the blackboard counts no claim that its run has recorded as released."""
+    if why := _refusal(builder, message):
+        refuse(builder, message.by, "release a claim", why)
+    elif message.number not in builder.run.released_claims:
+        builder.record(
+            event.ClaimReleased,
+            by=message.by,
+            resource=message.resource,
+            number=message.number,
+            reason=message.reason,
+        )
 
 
 def carry_out(builder: DecisionBuilder, message: approval.CarryOut) -> None:

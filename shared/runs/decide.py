@@ -266,6 +266,7 @@ _RULES: dict[type[Message], Callable[[DecisionBuilder, Any], None]] = {
     approval.PauseRun: commands.pause,
     approval.ResumeRun: commands.resume,
     approval.EndSession: commands.end_session,
+    approval.ReleaseClaim: commands.release_claim,
     timer.DeadlinePassed: deadlines.deadline_passed,
     timer.WaitExpired: decisions.wait_expired,
     timer.QuestionDue: decisions.question_due,

@@ -14,7 +14,7 @@ from shared.runs.digests import plan_digest
 from shared.runs.effects import add_effected
 from shared.runs.handed import hand_over
 from shared.runs.rework import approve_effects, next_round, reopen_steps, resume_run
-from shared.runs.run import LOOP, MOST_FAILURES, TOO_LARGE, PlannerTask, Run, StepRecord, in_flight
+from shared.runs.run import LOOP, MOST_FAILURES, MOST_RELEASED, TOO_LARGE, PlannerTask, Run, StepRecord, in_flight
 
 
 def evolve(run: Run | None, event: e.RunEvent) -> Run:
@@ -240,4 +240,5 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.RunResumed: resume_run,
     e.SessionEnded: lambda run, ev: {"session_end": SessionEnd(by=ev.by, at=ev.at)},
     e.EffectsApproved: approve_effects,
+    e.ClaimReleased: lambda run, event: {"released_claims": [*run.released_claims, event.number][-MOST_RELEASED:]},
 }

@@ -137,6 +137,8 @@ class Run(Part):
     """Acting calls of all its plans with their outcomes, one per place."""
     effected_dropped: int = 0
     """Number of older ones that were dropped to keep the record small."""
+    released_claims: list[int] = Field(default_factory=list)
+    """Numbers of its claims that people have ended, the latest."""
     carried_out_by: str | None = None
     """Person who approved the calls of this dry run to be made; None if they were only shown."""
     usage: Usage = Usage()
@@ -206,6 +208,9 @@ NOTICED = (0.5, FRUGAL_FROM)
 
 MAX_PLANS = 3
 """Refused plans after which the run gives up planning."""
+
+MOST_RELEASED = 200
+"""Numbers of released claims that a run remembers: more than it can hold, and they end within a day."""
 
 TOO_LARGE = "run_too_large"
 """Error code of a run that ended because the outputs of its steps exceed the size of a message."""

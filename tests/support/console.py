@@ -45,6 +45,7 @@ from services.console.settings import ConsoleSettings
 from services.console.visitor import Connections
 from shared.access.principals import digest, new_key
 from shared.blackboard.places import place_of
+from tests.support.console_boards import board_view, claims_view
 from tests.support.console_letters import NOW, summary_fields
 from tests.support.gateway_fixtures import apply, begin, served
 from tests.support.guard_attacks import ORDERS, tagged
@@ -123,6 +124,8 @@ class Gateway:
             "result": lambda: result(self.text),
             "counts": lambda: RunCounts(states=dict.fromkeys(State, 2), indexing=True),
             "costs": lambda: cost_report(self.text),
+            "board": lambda: board_view(self.text, filled=self.waiting),
+            "claims": lambda: claims_view(self.text),
             "dead-letters": lambda: SearchResult(
                 letters=[DeadLetterSummary(**summary_fields(self.text))], complete=True, not_looked_at=0
             ),

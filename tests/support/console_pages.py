@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from schemas.api.boards import ClaimsView
 from schemas.api.checks import RunCounts
 from schemas.api.dead_letters import SearchResult
 from schemas.api.runs import ApprovalPage, RunPage
@@ -28,6 +29,7 @@ class Empty(Gateway):
             "runs": RunPage(runs=[], next_offset=None).model_dump_json(),
             "counts": RunCounts(states={}, indexing=False).model_dump_json(),
             "costs": cost_report("default").model_dump_json(),
+            "claims": ClaimsView(claims=[]).model_dump_json(),
             "approvals": ApprovalPage(approvals=[], unreadable=[], next_offset=None).model_dump_json(),
             "sessions": SessionPage(sessions=[]).model_dump_json(),
             "sessions/trip": talk("default").model_copy(update={"recent": [], "turns": 0}).model_dump_json(),
@@ -83,6 +85,7 @@ def _states(route: str, path: str, *gateways: str) -> tuple[Shown, ...]:
 
 
 QUESTION = f"/runs/{RUN}/question"
+ENTRY = f"/runs/{RUN}/board?kind=finding&key=rate"
 ORDER = f"/runs/{RUN}/orders/cancel"
 BATCH = "/run-orders/{name}"
 
@@ -100,6 +103,12 @@ PAGES: tuple[Shown, ...] = (
     *_states("/runs/{run_id}/steps/{step_id}/turns/{turn}", f"/runs/{RUN}/steps/data/turns/2", "plain", "hostile"),
     *_states("/runs/{run_id}/record", f"/runs/{RUN}/record?contents=1", "plain", "hostile"),
     Shown("/runs/{run_id}/record", f"/runs/{RUN}/record"),
+    *_states(
+        "/runs/{run_id}/board", f"/runs/{RUN}/board?kind=finding&key=rate", "plain", "hostile", "ended", "refused"
+    ),
+    *_states("/claims", "/claims", "plain", "hostile", "empty", "refused"),
+    Shown("/claims", "/claims?notice=released"),
+    Shown("/claims", "/claims", "hostile", press="details summary"),
     *_states("/runs/{run_id}/resubmit", f"/runs/{RUN}/resubmit", "plain", "hostile", "refused"),
     *(Shown("/runs/{run_id}/files/{sha256}", f"/runs/{RUN}/files/{each}", "hostile") for each in FILES),
     *_states("/audit", "/audit", "plain", "hostile", "refused"),

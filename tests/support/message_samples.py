@@ -214,6 +214,7 @@ FULL: list[Message] = [
     approval.PauseRun(**COMMAND, reason="let me look"),
     approval.ResumeRun(**COMMAND),
     approval.EndSession(**COMMAND, session="trip"),
+    approval.ReleaseClaim(**COMMAND, resource="customer 42", number=3, reason="its agent is gone"),
     dead.DeadLetterHandled(
         name="agents.data.dlt/0/7", action="discarded", by="ada", at=NOW, reason="a test of theirs", died=NOW
     ),
@@ -286,6 +287,7 @@ FULL: list[Message] = [
     question_events.QuestionExpired(**FACT, request_id="run-1/help/1", then="reject"),
     event.RunResumed(**FACT, deadline=NOW),
     event.SessionEnded(**FACT),
+    event.ClaimReleased(**FACT, resource="customer 42", number=3, reason="its agent is gone"),
 ]
 
 _AT = '"run_id": "run-1", "tenant": "shop", "at": "2026-11-20T13:30:00.5+01:00", "by": "orchestrator"'

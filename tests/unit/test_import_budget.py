@@ -21,7 +21,7 @@ def loaded(module):
     [
         ("shared.config", 16, ("shared.access", "shared.authorization", "shared.guardrails")),
         ("shared.bus", 68, ("shared.authorization", "shared.blackboard", "shared.guardrails", "shared.runs")),
-        ("shared.runs", 70, ("shared.access", "shared.guardrails")),
+        ("shared.runs", 73, ("shared.access", "shared.guardrails")),
         ("shared.blackboard", 104, ("shared.access", "shared.guardrails")),
         ("shared.tools", 24, ("shared.access", "shared.authorization", "shared.guardrails")),
     ],

@@ -16,6 +16,7 @@ from infra.simulated_model.rules import (
 )
 from infra.simulated_model.rules.ask import Rule
 from infra.simulated_model.rules.handing import hand_off
+from infra.simulated_model.rules.sharing import share
 from infra.simulated_model.situation import Situation, ToolReply
 
 RULES: Final[Mapping[str, Callable[[Situation], Rule]]] = {
@@ -40,6 +41,9 @@ def next_reply(situation: Situation) -> Reply:
                 return Reply(calls=missing)
             wanted = rule.send(tuple(told for told in known if told is not None))
     except StopIteration as done:
+        for call in share(situation, done.value):
+            if _known(situation, call) is None:
+                return Reply(calls=(call,))
         handing = hand_off(situation, done.value)
         if handing is not None and situation.answer_to(handing) is None and situation.may_call:
             return Reply(calls=(handing,))

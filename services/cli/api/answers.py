@@ -31,6 +31,7 @@ _WAYS = {
     "unknown_step": "list the run's steps: waggle trace RUN",
     "unknown_turn": "list the step's turns: waggle trace RUN",
     "unknown_handoff": "list the handoffs: waggle trace RUN --json",
+    "unknown_claim": "list the claims: waggle claims list",
     "unknown_topic": "list the dead letters of all topics: waggle dlq list",
 }
 """Remedy if something is not found, by error code."""

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from schemas.api.agents import AgentView
+from schemas.api.boards import BoardView, ClaimsView, ReleaseRequest
 from schemas.api.commands import (
     ApplyRequest,
     CommandAccepted,
@@ -43,16 +43,15 @@ from schemas.dead import DeadLetterHandled
 from schemas.skip import BatchSkipped
 from schemas.stop import WorkStopped
 from schemas.task import Attachment, Result, Task
-from services.cli.api.answers import M, Opened, P, S, UnreachableError, body, failure_of, lines_of, read
+from services.cli.api.answers import Opened, P, S, UnreachableError, body, lines_of
 from services.cli.api.paths import DEAD, SESSIONS, letter_path, run_path, session_path
-from services.cli.exit_codes import CommandError
+from services.cli.api.transport import Transport
 
 SILENCE = 60.0
 """Seconds without a byte after which a stream of events is reopened."""
 
 LARGEST_PAGE = 200
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _BODIES: Mapping[str, type[CommandRequest]] = {
     "cancel": ReasonedRequest,
     "pause": ReasonedRequest,
@@ -68,27 +67,8 @@ _LETTER_BODIES: Mapping[str, type[CommandRequest]] = {"redrive": RedriveRequest,
 _BULK_BODIES: Mapping[str, type[CommandRequest]] = {"redrive": BulkRedriveRequest, "discard": BulkDiscardRequest}
 
 
-class Gateway:
+class Gateway(Transport):
     """A gateway, as one tenant; with tenant None for operators' requests."""
-
-    def __init__(self, address: str, tenant: str | None, key: str | None = None) -> None:
-        self.address = address
-        self.tenant = tenant
-        parts = urlsplit(address)
-        self._http = httpx.Client(
-            base_url=address,
-            params={"tenant": tenant} if tenant else {},
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(30.0, connect=5.0),
-            trust_env=parts.hostname not in _LOOPBACK,
-            verify=parts.scheme == "https",  # http needs no certificates, which are slow to load
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._http.close()
 
     def submit(self, task: Task, key: str) -> TaskAccepted:
         """Submit a task. Equal keys name the same run."""
@@ -137,6 +117,18 @@ class Gateway:
         """Return the request and the reply of a turn. `which`: `thought`, `handoff_id`."""
         path = f"{run_path(run_id)}/steps/{quote(step_id, safe='')}/turns/{turn}"
         return self._one(Turn, "GET", path, params=which)
+
+    def board(self, run_id: str, **which: str) -> BoardView:
+        """Return the board of a run. `which`: `kind`, `key`, `history`."""
+        return self._one(BoardView, "GET", run_path(run_id, "board"), params=which)
+
+    def claims(self) -> ClaimsView:
+        """Return the resources that runs of the tenant hold."""
+        return self._one(ClaimsView, "GET", "/v1/claims")
+
+    def release_claim(self, **order: Any) -> CommandAccepted:
+        """End a claim."""
+        return self._one(CommandAccepted, "POST", "/v1/claims/release", json=body(ReleaseRequest, order))
 
     def runs(self, filters: Mapping[str, Any], limit: int) -> RunPage:
         """Return the latest runs that match, at most `limit`, as one page."""
@@ -260,34 +252,3 @@ class Gateway:
         timeout = httpx.Timeout(30.0, connect=5.0, read=SILENCE)
         with self._open("GET", run_path(run_id, "events"), headers=headers, timeout=timeout) as response:
             yield response.iter_bytes()
-
-    def _one(self, kind: type[M], method: str, path: str, **request: Any) -> M:
-        return read(kind, self._json(method, path, **request))
-
-    def _many(self, kind: type[M], method: str, path: str, **request: Any) -> list[M]:
-        found = self._json(method, path, **request)
-        return [read(kind, each) for each in (found if isinstance(found, list) else [found])]
-
-    def _json(self, method: str, path: str, **request: Any) -> Any:
-        with self._open(method, path, **request) as response:
-            response.read()
-            try:
-                return response.json()
-            except ValueError:
-                raise CommandError(
-                    f"the answer of {self.address} to {method} {path} is not JSON",
-                    "check that the address is that of a Waggle gateway",
-                ) from None
-
-    @contextmanager
-    def _open(self, method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
-        try:
-            with self._http.stream(method, path, **request) as response:
-                if response.is_success:
-                    yield response
-                    return
-                response.read()
-                raise failure_of(response)
-        except httpx.RequestError as gone:
-            asked = not isinstance(gone, httpx.ConnectError | httpx.ConnectTimeout)
-            raise UnreachableError(self.address, str(gone) or type(gone).__name__, asked=asked) from None

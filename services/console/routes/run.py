@@ -29,16 +29,17 @@ Position: TypeAlias = Annotated[str, Query(pattern=r"^(\d{1,20}-\d{1,20})?$")]
 async def show_run(visitor: VisitorDep, run_id: RunId, before: Position = "", notice: str = "") -> Response:
     """State, question, plan, a page of the timeline, result and orders of a run."""
     gateway = visitor.gateway
-    run, trace, stopped, result = await asyncio.gather(
+    run, trace, board, stopped, result = await asyncio.gather(
         gateway.run(run_id),
         gateway.trace(run_id, EVENTS, before),
+        gateway.board(run_id),
         is_stopped(gateway, run_id),
         gateway.result(run_id),
     )
     return page(
         visitor,
         "run.html",
-        **(shown_parts(run, trace, stopped=stopped) | {"before": before}),
+        **(shown_parts(run, trace, board, stopped=stopped) | {"before": before}),
         result=result,
         questions=Question.all_of(run),
         follows=not before and (run.state not in ENDS or run.settling),

@@ -1,6 +1,7 @@
 """All routers."""
 
 from services.gateway.routes import (
+    boards,
     checks,
     commands,
     contents,
@@ -25,6 +26,8 @@ ROUTERS = (
     runs.router,
     contents.router,
     contents.audit,
+    boards.router,
+    boards.of_run,
     events.router,
     commands.router,
     run_batch.router,

@@ -162,6 +162,23 @@ async def _command(
     return await _send_checked(parts, _active_run(snapshot), kind, order, caller)
 
 
+async def send_to_live(
+    parts: Parts,
+    snapshot: RunSnapshot,
+    kind: type[Command],
+    fields: Mapping[str, Any],
+    order: CommandRequest,
+    caller: Caller,
+) -> CommandAccepted:
+    """Publish a command with these fields to a run that has started; it may be settling."""
+    run = _started_run(snapshot)
+    about = {"run_id": run.id, "tenant": run.tenant, "by": caller.acting_name(order.by)}
+    command = kind.model_validate({**fields, **about})
+    if why := refusal_of(run, command, People(), datetime.now(UTC)):
+        raise _wrong_state(run, command, why)
+    return await _send(parts, command, caller)
+
+
 async def _send_checked(
     parts: Parts, run: Run, kind: type[Command], order: CommandRequest, caller: Caller
 ) -> CommandAccepted:

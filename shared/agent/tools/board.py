@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema
 
 from schemas.board import (
     LARGEST_CONTENT,
@@ -45,8 +45,16 @@ LOOK_EVERY = 0.5
 _Version = Annotated[int, Field(ge=0, le=MOST)]
 
 
+def _shorten(schema: dict[str, Any]) -> None:
+    """Leave out of a schema what no model needs: it is a part of every prompt."""
+    schema.pop("title")
+    schema.pop("description")
+    for each in schema["properties"].values():
+        each.pop("title", None)
+
+
 class _Arguments(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra=_shorten)
 
 
 class PostArguments(_Arguments):
@@ -54,7 +62,7 @@ class PostArguments(_Arguments):
 
     kind: BoardKind = Field(description="artefact: a reference to a file; question: open, or with its answer.")
     key: BoardKey = Field(description="Name of the entry; the same name makes its next version.")
-    content: Json = Field(description="Text or JSON.")
+    content: Annotated[Json, WithJsonSchema({"type": "string"})]
     reason: BoardReason = Field(description="Why others need it.")
     expect: _Version | None = Field(None, description="Version you have read; 0: it must not exist yet.")
 

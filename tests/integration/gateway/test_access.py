@@ -60,6 +60,9 @@ REQUESTS = {
     "show_task": ("GET", f"/v1/runs/{RUN}/task", {}),
     "show_record": ("GET", f"/v1/runs/{RUN}/record", {}),
     "show_record_contents": ("GET", f"/v1/runs/{RUN}/record/contents", {}),
+    "show_board": ("GET", f"/v1/runs/{RUN}/board", {}),
+    "list_claims": ("GET", "/v1/claims", {}),
+    "release_claim": ("POST", "/v1/claims/release", {"json": ORDER | {"resource": "customer 42"}}),
     "list_audit": ("GET", "/v1/audit", {}),
     "list_agents": ("GET", "/v1/agents", {}),
     "show_costs": ("GET", "/v1/costs", {}),
@@ -88,7 +91,8 @@ ALSO = {"edit_dead_letter": Role.CONTENTS}
 
 ACTING_OR_LISTING = (
     *("stop", "start", "submit_task", "upload_file"),
-    *("list_runs", "list_sessions", "list_approvals", "list_audit", "act_on_runs", "show_costs", "count_runs"),
+    *("list_runs", "list_sessions", "list_approvals", "list_audit", "list_claims", "act_on_runs", "show_costs"),
+    "count_runs",
 )
 """Routes that find nothing of their own tenant missing."""
 OF_NO_TENANT = {"list_agents"}

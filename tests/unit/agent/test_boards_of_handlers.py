@@ -6,6 +6,7 @@ from string import ascii_letters, digits
 
 import pytest
 
+from tests.support.simulated import Simulated
 from waggle import (
     Agent,
     BoardConflict,
@@ -201,3 +202,12 @@ async def test_a_board_is_read_and_watched_by_versions(tmp_path):
 
     async with AgentHarness(agent_with(tmp_path, handler), model=Scripted([])) as harness:
         assert (await harness.step("year?")).answer == "2025"
+
+
+async def test_the_simulated_model_shares_and_claims_when_the_objective_says_so(tmp_path):
+    async with AgentHarness(agent_with(tmp_path, think), model=Simulated()) as harness:
+        await harness.step("Claim customer 42, read the board, and share the limit on the board")
+        assert [each.tool for each in harness.tool_results] == ["claim_resource", "read_board", "post_to_board"]
+        assert all(each.error is None for each in harness.tool_results)
+        await harness.step("Tell the limit")
+        assert harness.tool_results == []
