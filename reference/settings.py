@@ -61,10 +61,13 @@ model = "small-1"
 model = "llama-3.3-70b"
 base_url = "http://10.0.0.5:8000/v1"    # its key: WAGGLE_MODEL_KEYS=spare=…
 price = [0, 0]
+context_window = 32_768         # tokens; else WAGGLE_MODEL_WINDOWS, else WAGGLE_CONTEXT_WINDOW
+tokenizer = "/models/llama-3.3/tokenizer.json"  # else WAGGLE_MODEL_TOKENIZERS, else tokens are estimated
 ```
 
 The provider's own message is in the run's error, truncated and without secrets. `quota_exhausted`,
-`context_length`, `refusal` and `content_filter` are tried once on each alternative endpoint and are then final;
+`refusal` and `content_filter` are tried once on each alternative endpoint and are then final; `context_length` is, too,
+after one more try with a [smaller prompt](#context-windows);
 `model_garbled` (no JSON, no choices, cut off, nested without end) is final after three tries.
 
 The next endpoint of a role is asked when one fails (5xx, connection, timeout, an answer that cannot be read), refuses
@@ -74,6 +77,21 @@ stalling endpoint gets half of the remaining time. Fallback answers are reported
 breaker: after five consecutive failures an endpoint gets no request for five seconds, then one at a time until one
 succeeds. If no endpoint is available, a call waits as long as its step has time. Limits count over any 60 seconds; a
 prompt's tokens are estimated before and corrected after, so replies can exceed the limit of tokens for a moment.
+
+## Context windows
+
+A prompt with its tools takes at most 60 % of the context of the smallest model of its role; the rest is for the
+answer. What does not fit is [packed](write-an-agent.md#long-conversations). `waggle doctor` says for each model how
+large its context is and how its tokens are counted:
+
+| tokens | when |
+|---|---|
+| counted | the role's endpoints share one `tokenizer.json`; it needs the extra `tokenizers`, and no network |
+| estimated | otherwise: a quarter of the characters, more for other alphabets; marked wherever it is shown |
+
+Both are corrected by the prompt tokens that the endpoint has reported for the last three prompts of the conversation,
+an estimate never to less than four fifths. An endpoint that refuses a prompt as too long gets one of half the size, or
+of 60 % of the context that its message names; if it refuses that, too, the step fails with `context_length`.
 
 A provider's usage figures are used if plausible ([budgets](budgets.md#usage)). An answer is read up to 4 MB
 (embeddings: 64 MB), redirects are not followed.

@@ -5,7 +5,7 @@ from pydantic import Field, JsonValue
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.event import State
-from schemas.message import Instant, Part
+from schemas.message import Count, Instant, Part
 from schemas.versions import Versions
 
 
@@ -107,6 +107,15 @@ class TurnCall(Part):
     made: bool = Field(description="True if `result` is that of the call; false if it says why it was not made.")
 
 
+class PromptSize(Part):
+    """Size of a prompt, in tokens."""
+
+    tokens: Count
+    estimated: bool = Field(description="True if no tokenizer of the model has counted them.")
+    limit: Count = Field(description="Most that the prompt might have.")
+    window: Count = Field(description="Context of the model.")
+
+
 class Turn(Part):
     """One request to a model, word for word, and its reply."""
 
@@ -116,8 +125,14 @@ class Turn(Part):
     thought: int
     turn: int
     messages: list[dict[str, JsonValue]] = Field(
-        description="All messages of the request, in order, as the model got them."
+        description="All messages of the request, in order, as the model got them; with `said`, the conversation."
     )
+    packed: list[str] = Field(
+        default_factory=list,
+        description="Ways in which the messages sent differ from the conversation, such as `turns 3–40 as a summary`.",
+    )
+    said: bool = Field(False, description="True if `messages` are those of the conversation, not those sent.")
+    size: PromptSize | None = Field(None, description="Size of the prompt as it was sent; null if not recorded.")
     tools: list[dict[str, JsonValue]] = Field(description="The tools offered, as the model got them.")
     result: str = Field(description="Name of the schema the answer must match.")
     versions: Versions | None = Field(None, description="Versions of the agent, its instructions, tools and model.")

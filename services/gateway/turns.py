@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.api.trace import Turn, TurnCall
+from schemas.api.trace import PromptSize, Turn, TurnCall
 from schemas.event import ActionsJudged
 from schemas.verdict import Judgement
 from services.gateway.dependencies import RunSnapshot
@@ -11,6 +11,8 @@ from services.gateway.trace import work_id_of
 from shared.blackboard import read_event_page
 from shared.blackboard.journal import REFUSED
 from shared.blackboard.journal_reader import TurnPlace, read_entries
+from shared.packing import Sent, assemble, entries_needed
+from shared.packing.record import sent_of, ways_packed
 from shared.service import Parts
 
 PAGE = 200
@@ -21,15 +23,26 @@ MOST_SEARCHED = 4_000
 
 
 async def read_turn(
-    parts: Parts, snapshot: RunSnapshot, step_id: str, work_id: str, place: TurnPlace, last: int | None
+    parts: Parts,
+    snapshot: RunSnapshot,
+    step_id: str,
+    work_id: str,
+    place: TurnPlace,
+    last: int | None,
+    *,
+    said: bool = False,
 ) -> Turn | None:
-    """Return the turn, or None if the journal has none there. `last`: only that many messages, the newest."""
-    entries = await _entries(parts, snapshot.tenant, work_id, place, last)
-    turn = turn_of(entries, snapshot.id, step_id, work_id, *place)
+    """Return the turn, or None if the journal has none there. `last`: only that many messages, the newest.
+
+    `said`: the messages of the conversation in place of those that were sent.
+    """
+    entries = await _entries(parts, snapshot.tenant, work_id, place, last, said=said)
+    turn = turn_of(entries, snapshot.id, step_id, work_id, *place, said=said)
     if turn is None:
         return None
     kept = turn.messages[-last:] if last else turn.messages
-    omitted = len(turn.messages) - len(kept) + sum(each.name not in entries for each in _places(place, 1))
+    wanted = entries_needed(_conversation(place), place.turn, _sent(entries, place, said=said))
+    omitted = len(turn.messages) - len(kept) + sum(name not in entries for name in wanted)
     calls = await _calls(parts, snapshot, work_id, place, turn.reply)
     after = await _after(parts, snapshot.tenant, work_id, place)
     found = {"messages": kept, "omitted": omitted, "added": min(turn.added, len(kept)), "calls": calls}
@@ -44,20 +57,32 @@ async def _after(parts: Parts, tenant: str, work_id: str, place: TurnPlace) -> T
 
 
 def turn_of(
-    journal: Mapping[str, Any], run_id: str, step_id: str, work_id: str, thought: int, turn: int
+    journal: Mapping[str, Any],
+    run_id: str,
+    step_id: str,
+    work_id: str,
+    thought: int,
+    turn: int,
+    *,
+    said: bool = False,
 ) -> Turn | None:
     """Return the turn with the messages that the journal has, without its calls; None if it has no such turn."""
+    place = TurnPlace(thought, turn)
     opening, own = (journal.get(TurnPlace(thought, each).name) for each in (1, turn))
     if opening is None or own is None:
         return None
-    entries = [journal.get(each.name) for each in _places(TurnPlace(thought, turn), 1)]
+    sent = sent_of(own)
+    size = sent.model_dump(include=set(PromptSize.model_fields)) if "sent" in own else None
     return Turn(
         run_id=run_id,
         step_id=step_id,
         handoff_id=f"{work_id}.{own['try']}",
         thought=thought,
         turn=turn,
-        messages=[message for entry in entries if entry for message in entry["added"]],
+        messages=assemble(journal, _conversation(place), turn, _sent(journal, place, said=said)),
+        packed=ways_packed(sent, journal),
+        said=said,
+        size=size,
         tools=opening.get("tools", []),
         result=opening.get("result", ""),
         versions=own.get("versions"),
@@ -66,24 +91,31 @@ def turn_of(
     )
 
 
+def _conversation(place: TurnPlace) -> str:
+    return f"think-{place.thought}"
+
+
+def _sent(journal: Mapping[str, Any], place: TurnPlace, *, said: bool) -> Sent:
+    """Return the record of the prompt that is shown."""
+    return sent_of({} if said else journal.get(place.name) or {})
+
+
 async def _entries(
-    parts: Parts, tenant: str, work_id: str, place: TurnPlace, last: int | None
+    parts: Parts, tenant: str, work_id: str, place: TurnPlace, last: int | None, *, said: bool
 ) -> dict[str, dict[str, Any]]:
-    """Return the entries of the turns up to this one, from the newest on until they have `last` messages; the first."""
-    first = TurnPlace(place.thought, 1)
-    found: dict[str, dict[str, Any]] = await read_entries(parts.redis, tenant, work_id, [first.name])
-    for end in range(place.turn, 0, -PAGE):
-        names = [each.name for each in _places(TurnPlace(place.thought, end), max(1, end - PAGE + 1))]
-        page = await read_entries(parts.redis, tenant, work_id, names)
+    """Return the entries that the messages are made from, of the turns from the newest on until there are `last`."""
+    found: dict[str, dict[str, Any]] = await read_entries(parts.redis, tenant, work_id, [place.name])
+    sent = _sent(found, place, said=said)
+    turns = [TurnPlace(place.thought, number).name for number in range(max(2, sent.first), place.turn + 1)]
+    packed = sent_of(found.get(place.name) or {})
+    wanted = {*entries_needed(_conversation(place), place.turn, sent), *packed.summaries} - set(turns)
+    found |= await read_entries(parts.redis, tenant, work_id, sorted(wanted))
+    for end in range(len(turns), 0, -PAGE):
+        page = await read_entries(parts.redis, tenant, work_id, turns[max(0, end - PAGE) : end])
         found |= page
-        if not page or (last and sum(len(each["added"]) for each in found.values()) > last):
+        if not page or (last and sum(len(each.get("added", ())) for each in found.values()) > last):
             break
     return found
-
-
-def _places(place: TurnPlace, first: int) -> list[TurnPlace]:
-    """Return the places of the turns of its thought from the first up to this one."""
-    return [TurnPlace(place.thought, number) for number in range(first, place.turn + 1)]
 
 
 async def _calls(

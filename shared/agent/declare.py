@@ -76,6 +76,8 @@ class Agent:
     """True if its model may use the board of the run and claim resources while it works on a step."""
     result: type[BaseModel] | None = None
     """Its own result type, from the handler's return annotation; None: it returns findings."""
+    condensed: str = ""
+    """Short form of the instructions for long conversations; empty: made from them."""
 
     def __post_init__(self) -> None:
         """Reject an agent that cannot work. Raises ValueError."""

@@ -14,6 +14,7 @@ from shared.agent.spending import BudgetReservation, UsageCounter
 from shared.agent.workspace import StepWorkspace
 from shared.authorization import read_gate
 from shared.blackboard import Journal
+from shared.config import ModelRole
 from shared.errors import Unwanted
 from shared.service.kill_switch import ScopedSwitch
 from shared.tools.runtime import ToolExecutor
@@ -58,6 +59,11 @@ class HandoffRun:
     def agent(self) -> Agent:
         """The agent, with the tools that this handoff permits."""
         return self.runtime.agent
+
+    @property
+    def model_role(self) -> ModelRole:
+        """The model that works on the handoff: the cheap one when the budget is nearly used up."""
+        return ModelRole.CHEAP if self.handoff.frugal else self.agent.model
 
     @property
     def applies_plan(self) -> bool:

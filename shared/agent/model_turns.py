@@ -1,15 +1,18 @@
 """Turns of the model that are taken once: a recorded reply is used again on every replay of the journal."""
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import structlog
 from pydantic import BaseModel
 
 from shared.agent.handoff_run import HandoffRun
-from shared.agent.spending import meter_reply, metering_model
+from shared.agent.packing import PromptPacker, ask_model, longest_reply
 from shared.agent.tools import Toolbox, check_identity, of_model_call
-from shared.llm import Chat, ModelRole, Reply
+from shared.errors import TerminalError
+from shared.llm import CONTEXT_LENGTH, Chat, Reply
+from shared.packing import Sent
+from shared.packing.record import sent_of
 from shared.telemetry import traces
 
 LONGEST_REPLY = 8_192
@@ -17,6 +20,8 @@ LONGEST_REPLY = 8_192
 
 FRUGAL_REPLY = 2_048
 """Tokens of one reply once the budget is nearly used up."""
+
+log = structlog.get_logger()
 
 
 class Turn(NamedTuple):
@@ -37,8 +42,14 @@ class JournaledModelTurns:
     toolbox: Toolbox
     messages: Chat
     result: type[BaseModel]
+    _packer: PromptPacker = field(init=False)
     _recorded_messages: int = 0
     """Number of messages that are in the journal."""
+
+    def __post_init__(self) -> None:
+        """Start an empty prompt."""
+        tools = self.toolbox.offered
+        self._packer = PromptPacker(self.handoff_run, self.name, self.objective, tools, self.result)
 
     def has(self, number: int) -> bool:
         """Return True if the journal has this turn."""
@@ -47,23 +58,27 @@ class JournaledModelTurns:
     async def take(self, number: int) -> Turn:
         """Return the recorded turn, or ask the model and record its reply and the messages added before it."""
         handoff_run, place, replayed = self.handoff_run, self._place(number), self.has(number)
-        identity = of_model_call(handoff_run.agent.name, self._role, self.objective, self.result.__name__)
+        role, result = handoff_run.model_role, self.result.__name__
+        identity = of_model_call(handoff_run.agent.name, role, self.objective, result)
         check_identity(handoff_run.journal, place, identity)
         if replayed:
-            self._restore_messages(place)
+            await self._restore(place)
         entry = await handoff_run.journal.once(place, lambda: self._new_entry(number), of=identity)
         self._recorded_messages = len(self.messages)
         turn = Turn(place, Reply.model_validate(entry["reply"]), entry["try"] == handoff_run.handoff.tries)
+        self._packer.learn(sent_of(entry), turn.reply)
         await self._count(turn, entry.get("attempt", ""), replayed=replayed)
         return turn
 
     def _place(self, number: int) -> str:
         return f"{self.name}/turn-{number}"
 
-    def _restore_messages(self, place: str) -> None:
-        """Replace the messages added since the last turn with those the model was sent, word for word."""
+    async def _restore(self, place: str) -> None:
+        """Replace the messages added since the last turn with those that were recorded, word for word."""
         traces.replayed(place)
-        self.messages[self._recorded_messages :] = self.handoff_run.journal[place]["added"]
+        entry = self.handoff_run.journal[place]
+        self.messages[self._recorded_messages :] = entry["added"]
+        await self._packer.replay(entry["added"], entry)
 
     async def _count(self, turn: Turn, attempt: str, *, replayed: bool) -> None:
         """Count the turn. Opening the journal has counted the replayed turns already."""
@@ -71,17 +86,20 @@ class JournaledModelTurns:
         budget.counter.note_substitute(turn.reply)
         await budget.settle_recorded(turn.place, attempt, turn.reply.usage, replayed=replayed)
         if turn.own and replayed:
-            self.handoff_run.authorizer.replay_model_call(turn.place, self._role)
+            self.handoff_run.authorizer.replay_model_call(turn.place, self.handoff_run.model_role)
         elif turn.own:
             budget.counter.add_model_call(turn.reply)
 
     async def _new_entry(self, number: int) -> dict[str, Any]:
         handoff_run, place = self.handoff_run, self._place(number)
-        handoff_run.authorizer.before_model_call(place, self._role)
+        added = self.messages[self._recorded_messages :]
+        messages, sent = await self._packer.pack(added)
+        handoff_run.authorizer.before_model_call(place, self.handoff_run.model_role)
         await handoff_run.report_progress(f"thinking (turn {number})", turn=number)
-        reply = await self._ask(place)
+        reply, sent = await self._ask(place, messages, sent)
         return {
-            "added": self.messages[self._recorded_messages :],
+            "added": added,
+            "sent": sent.model_dump(mode="json"),
             "reply": reply.model_dump(mode="json"),
             "try": handoff_run.handoff.tries,
             "attempt": handoff_run.budget.attempt_at(place),
@@ -89,24 +107,24 @@ class JournaledModelTurns:
             **({"tools": self.toolbox.offered, "result": self.result.__name__} if number == 1 else {}),
         }
 
-    @property
-    def _role(self) -> ModelRole:
-        return ModelRole.CHEAP if self.handoff_run.handoff.frugal else self.handoff_run.agent.model
+    async def _ask(self, place: str, messages: Chat, sent: Sent) -> tuple[Reply, Sent]:
+        """Return the reply and the record of its prompt: once more with a smaller one if the first is too long."""
+        try:
+            return await self._reply(place, messages, sent), sent
+        except TerminalError as refusal:
+            if refusal.code != CONTEXT_LENGTH:
+                raise
+            log.warning("prompt_refused", place=place, tokens=sent.tokens, reason=str(refusal))
+            messages, sent = await self._packer.pack_smaller(sent, str(refusal))
+        try:
+            return await self._reply(place, messages, sent), sent
+        except TerminalError as refusal:
+            if refusal.code != CONTEXT_LENGTH:
+                raise
+            raise self._packer.too_long(f"refused at {sent.tokens} tokens, too: {refusal}") from refusal
 
-    async def _ask(self, place: str) -> Reply:
-        handoff_run, runtime = self.handoff_run, self.handoff_run.runtime
-        longest = FRUGAL_REPLY if handoff_run.handoff.frugal else LONGEST_REPLY
-        agent, tenant = handoff_run.agent.name, handoff_run.handoff.tenant
-        with metering_model(runtime.metrics, runtime.models.name_of(self._role), agent):
-            request = runtime.models.chat(
-                self._role,
-                self.messages,
-                tools=self.toolbox.offered,
-                result=self.result,
-                max_output_tokens=min(longest, handoff_run.budget.counter.output_tokens_left),
-                within=max(0.1, handoff_run.deadline - time.monotonic()),
-                spending=handoff_run.budget.spending(place),
-            )
-            reply = await handoff_run.authorizer.switch.unless_stopped(request)
-        meter_reply(runtime.metrics, reply, agent, tenant, runtime.settings.context_window)
-        return reply
+    async def _reply(self, place: str, messages: Chat, sent: Sent) -> Reply:
+        handoff_run, tools = self.handoff_run, self.toolbox.offered
+        longest = longest_reply(sent.window, FRUGAL_REPLY if handoff_run.handoff.frugal else LONGEST_REPLY)
+        role = handoff_run.model_role
+        return await ask_model(handoff_run, place, role, messages, self.result, longest=longest, tools=tools)

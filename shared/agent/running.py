@@ -14,8 +14,8 @@ from shared.agent.actions import ToolResult
 from shared.agent.board import HandlerBoard
 from shared.agent.conversation import Conversation
 from shared.agent.handoff_run import HandoffRun
-from shared.agent.prompt import opening
-from shared.agent.tools import ASK_PERSON, JournaledToolCalls, Toolbox, board_tools, hand_off_tool, text_of
+from shared.agent.opening import opening
+from shared.agent.tools import ASK_PERSON, JournaledToolCalls, Toolbox, board_tools, hand_off_tool, reader_of, text_of
 from shared.agent.workspace import StepWorkspace
 from shared.errors import TerminalError
 from shared.guardrails import unwrapped
@@ -86,12 +86,15 @@ class RunningContext:
         self._conversations += 1
         handoff, agent = self.handoff_run.handoff, self.handoff_run.agent
         step = handoff if isinstance(handoff, DoStep) else None
+        window = self.handoff_run.runtime.models.window(self.handoff_run.model_role)
+        opened = opening(agent.name, agent.prompt, handoff, objective, list(self.workspace.files()), window)
         also = [ASK_PERSON] if step and agent.asks else []
         also += [hand_off_tool(step)] if step and step.colleagues and agent.hands_over else []
         also += board_tools(self.handoff_run) if step and agent.board else []
+        also += [reader_of(opened.left_out)] if opened.left_out else []
         toolbox = Toolbox.of(self.handoff_run, step.tools if step else [], also=also)
-        messages = opening(agent.name, agent.prompt, handoff, objective, list(self.workspace.files()))
-        conversation = Conversation(self.handoff_run, f"think-{self._conversations}", objective, toolbox, messages)
+        name = f"think-{self._conversations}"
+        conversation = Conversation(self.handoff_run, name, objective, toolbox, opened.messages)
         return await conversation.until(result)
 
     async def call(self, name: str, **arguments: Any) -> Any:

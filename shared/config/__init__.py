@@ -5,6 +5,7 @@ Stands below every policy: the policies read their own files with `read_toml`; s
 
 from shared.config.credentials import presentable, signing_seed, signing_word
 from shared.config.environment import (
+    MOST_TOKENS,
     Names,
     Pairs,
     Paths,
@@ -21,6 +22,7 @@ from shared.config.settings import Settings
 from shared.config.transport import tls_context
 
 __all__ = [
+    "MOST_TOKENS",
     "ModelRole",
     "Names",
     "Pairs",

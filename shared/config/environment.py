@@ -8,9 +8,12 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BeforeValidator, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+MOST_TOKENS = 100_000_000
+"""Upper bound of a model's context, in tokens."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _BETWEEN = re.compile(r"\s*,\s*")
@@ -86,6 +89,10 @@ Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)]
 Paths: TypeAlias = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_list)]
 Pairs: TypeAlias = Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping)]
 Secrets: TypeAlias = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_mapping)]
+Sizes: TypeAlias = Annotated[
+    dict[str, Annotated[int, Field(ge=1, le=MOST_TOKENS)]], NoDecode, BeforeValidator(_mapping)
+]
+Files: TypeAlias = Annotated[dict[str, Path], NoDecode, BeforeValidator(_mapping)]
 Prices: TypeAlias = Annotated[dict[str, tuple[float, float]], NoDecode, BeforeValidator(_prices)]
 
 S = TypeVar("S", bound=ServiceSettings)

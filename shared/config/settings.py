@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import AliasChoices, Field, SecretStr
 
 from schemas.message import MOST_SECONDS
-from shared.config.environment import Names, Prices, Secrets
+from shared.config.environment import MOST_TOKENS, Files, Names, Prices, Secrets, Sizes
 from shared.config.transport import Transport
 
 
@@ -88,7 +88,19 @@ class Settings(Transport):
         "here, in that file or in `shared/llm/prices.toml` is charged at the high price set there for unknown ones.",
     )
     context_window: int = Field(
-        128_000, ge=1, description="Tokens of the models' context; its metric is a share of them."
+        128_000,
+        ge=1,
+        le=MOST_TOKENS,
+        description="Tokens of a model's context, if neither the next variable nor the file of models says so. Prompts "
+        "take at most 60 % of it; see [context windows](#context-windows).",
+    )
+    model_windows: Sizes = Field(
+        default_factory=dict, description="Tokens of the context by model: `model=32768`, separated by commas."
+    )
+    model_tokenizers: Files = Field(
+        default_factory=dict,
+        description="Tokenizer by model, a `tokenizer.json` of Hugging Face: `model=/path/tokenizer.json`. It "
+        "needs the extra `tokenizers`. The tokens of other models are estimated.",
     )
     model_timeout: float = Field(120.0, gt=0, le=86_400, description="Seconds one model call may take.")
     max_turns: int = Field(16, ge=1, description="Model calls an agent may make for one handoff.")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
-from shared.config import ModelRole, Settings, Strict, read_toml, tls_context
+from shared.config import MOST_TOKENS, ModelRole, Settings, Strict, read_toml, tls_context
 from shared.errors import Misconfigured
 from shared.llm.prices import Price, price_of
 
@@ -23,6 +23,10 @@ class Endpoint(Strict):
     requests_per_minute: int = Field(ge=0)
     tokens_per_minute: int = Field(ge=0)
     price: Price
+    context_window: int = Field(ge=1)
+    """Tokens of the model's context."""
+    tokenizer: Path | None = None
+    """Its `tokenizer.json`; None: its tokens are estimated."""
 
 
 class _Declared(Strict):
@@ -33,6 +37,8 @@ class _Declared(Strict):
     requests_per_minute: int | None = Field(None, ge=0)
     tokens_per_minute: int | None = Field(None, ge=0)
     price: tuple[float, float] | None = None
+    context_window: int | None = Field(None, ge=1, le=MOST_TOKENS)
+    tokenizer: Path | None = None
 
 
 class _File(Strict):
@@ -118,11 +124,23 @@ def _endpoint(name: str, declared: _Declared, settings: Settings) -> Endpoint:
     if name in settings.model_keys:
         where["api_key"] = settings.model_keys[name]
     requests, tokens = declared.requests_per_minute, declared.tokens_per_minute
+    window = declared.context_window or settings.model_windows.get(declared.model, settings.context_window)
     return Endpoint(
         name=name,
         model=declared.model,
         requests_per_minute=settings.model_requests_per_minute if requests is None else requests,
         tokens_per_minute=settings.model_tokens_per_minute if tokens is None else tokens,
         price=Price(*declared.price) if declared.price else price_of(declared.model, settings.model_prices),
+        context_window=window,
+        tokenizer=_tokenizer(name, declared, settings),
         **where,
     )
+
+
+def _tokenizer(name: str, declared: _Declared, settings: Settings) -> Path | None:
+    """Return the file of the model's tokenizer. Raises Misconfigured if there is no such file."""
+    file = declared.tokenizer or settings.model_tokenizers.get(declared.model)
+    if file is not None and not file.is_file():
+        where = f"WAGGLE_MODELS: endpoints.{name}.tokenizer" if declared.tokenizer else "WAGGLE_MODEL_TOKENIZERS"
+        raise Misconfigured(f"{where}: there is no file {file}")
+    return file

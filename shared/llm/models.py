@@ -21,7 +21,9 @@ from shared.llm.limiter import EndpointLimiter
 from shared.llm.reply import Reply, Vectors, reply_of, vectors_of
 from shared.llm.schema import strict_schema
 from shared.llm.spending import Demand, Spending, unlimited
+from shared.llm.tokens import FileTokenizer
 from shared.llm.usage import Amount, estimated_tokens, prompt_amount
+from shared.llm.window import Window, window_of
 from shared.telemetry import traces
 from shared.telemetry.metrics import Metrics
 
@@ -71,6 +73,10 @@ class Models:
     def name_of(self, role: ModelRole) -> str:
         """Return the name of the role's preferred model."""
         return self._chains[role][0].endpoint.model
+
+    def window(self, role: ModelRole) -> Window:
+        """Return the context of the role's models, and the way in which their tokens are counted."""
+        return window_of([link.endpoint for link in self._chains[role]])
 
     async def chat(
         self,
@@ -150,7 +156,7 @@ class Models:
             return reply
 
     def prepare(self) -> None:
-        """Make the clients of all endpoints, so that no request waits for an import, which takes half a second.
+        """Make the clients of all endpoints, and read their tokenizers, so that no request waits for an import.
 
         Raises Misconfigured for what no client can use, beyond what `chains_of` has checked.
         """
@@ -160,6 +166,8 @@ class Models:
                     self._client(link.endpoint)
             except Exception as why:  # the client library names its errors as it likes
                 raise Misconfigured(f"the endpoint `{link.endpoint.name}` cannot be used: {why}") from why
+            if link.endpoint.tokenizer is not None:
+                FileTokenizer(link.endpoint.tokenizer).check()
 
     def _client(self, endpoint: Endpoint) -> Any:
         """Return the endpoint's client, made at its first use."""

@@ -4,6 +4,7 @@ The only user of the `openai` client, which is slow to import: import this modul
 """
 
 import asyncio
+import re
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
@@ -25,8 +26,22 @@ _PROVIDERS: Mapping[str, str] = {
     "insufficient_credits": QUOTA,
     "context_length_exceeded": CONTEXT,
     "string_above_max_length": CONTEXT,
+    "exceed_context_size_error": CONTEXT,
 }
 """An error's `code` or `type` in a provider's answer → ours."""
+
+_TOO_LONG = re.compile(
+    r"(context|token|prompt|input)[^.]{0,80}(exceed|too (long|large|many)|maximum|longer than|greater than|limit)"
+    r"|(exceed|too (long|large|many)|maximum)[^.]{0,80}(context|token|prompt|input)",
+    re.IGNORECASE,
+)
+"""Words of the servers that refuse a prompt that is too long under a general code."""
+
+_MAY_BE_LENGTH = {400, 413, 422}
+"""Statuses under which they do."""
+
+_ABOUT_REPLY = re.compile(r"max_(completion_|new_)?tokens", re.IGNORECASE)
+"""Parameter whose refusal has similar words, and no shorter prompt helps."""
 
 _OUT_OF_CREDIT = 402
 
@@ -144,9 +159,16 @@ def words_of(body: Any) -> str:
 
 def _known(failure: Exception) -> str | None:
     """Return our code for an error the provider names, which is more specific than the status."""
-    if getattr(failure, "status_code", None) == _OUT_OF_CREDIT:
+    status, body = getattr(failure, "status_code", None), getattr(failure, "body", None)
+    if status == _OUT_OF_CREDIT:
         return QUOTA
-    return _PROVIDERS.get(_kind(getattr(failure, "body", None)))
+    if (code := _PROVIDERS.get(_kind(body))) is not None:
+        return code
+    return CONTEXT if status in _MAY_BE_LENGTH and _is_too_long(words_of(body)) else None
+
+
+def _is_too_long(words: str) -> bool:
+    return bool(_TOO_LONG.search(words)) and not (_ABOUT_REPLY.search(words) and "context" not in words.lower())
 
 
 def _kind(body: Any) -> str:

@@ -8,7 +8,7 @@ import httpx
 from pydantic import BaseModel
 
 from schemas.api.contents import AuditPage, ContentAccess, RecordEntry, RecordView, RecordWrite
-from schemas.api.trace import Turn, TurnCall, TurnPage, TurnSummary
+from schemas.api.trace import PromptSize, Turn, TurnCall, TurnPage, TurnSummary
 from schemas.budget import Usage
 from schemas.task import Task
 
@@ -119,6 +119,8 @@ def _turn(text: str) -> Turn:
         tools=[{"type": "function", "function": {"name": text, "description": text}}],
         result="Findings",
         reply=reply,
+        packed=[text, "turns 3–40 as a summary"],
+        size=PromptSize(tokens=900, estimated=True, limit=1_000, window=2_000),
         omitted=3,
         added=2,
         calls=[made, waits],

@@ -9,10 +9,12 @@ from pydantic import BaseModel
 
 from schemas.budget import Usage
 from shared.config import ModelRole
-from shared.llm import Chat, Demand, Reply, Spending, ToolRequest
+from shared.llm import Chat, Demand, Estimate, Reply, Spending, ToolRequest, Window
 from shared.llm.prices import Price
 
 MODEL = "scripted"
+CONTEXT = 128_000
+"""Tokens."""
 BYTES_PER_TOKEN = 4
 """Estimate for usage: the script needs no tokenizer."""
 
@@ -60,6 +62,10 @@ class Scripted:
     def name_of(self, role: ModelRole) -> str:
         """Return the name of the model."""
         return MODEL
+
+    def window(self, role: ModelRole) -> Window:
+        """Return the context of the model."""
+        return Window(CONTEXT, Estimate(), (MODEL,))
 
     async def chat(
         self,

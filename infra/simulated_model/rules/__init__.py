@@ -12,6 +12,7 @@ from infra.simulated_model.rules import (
     planner,
     research,
     reviewer,
+    summariser,
     unknown,
 )
 from infra.simulated_model.rules.ask import Rule
@@ -26,6 +27,7 @@ RULES: Final[Mapping[str, Callable[[Situation], Rule]]] = {
     "code": code.program,
     "communication": communication.report,
     "reviewer": reviewer.review,
+    "summariser": summariser.summarise,
 }
 
 

@@ -43,7 +43,12 @@ async def check_models(settings: Settings, *, call: bool) -> list[CheckResult]:
     embedding = {each.name for each in chains.get(ModelRole.EMBED, ())}
     reports = await _reports(endpoints, settings, embedding if call else None)
     found = [_result(report, each.base_url, settings) for each, report in zip(endpoints, reports, strict=True)]
-    return found + _prices({each.model for each in endpoints if not each.price.known})
+    chatting = [each for each in endpoints if each.name not in embedding]
+    return (
+        found
+        + [_context(each) for each in chatting]
+        + _prices({each.model for each in endpoints if not each.price.known})
+    )
 
 
 async def _reports(endpoints: "Sequence[Endpoint]", settings: Settings, paid: set[str] | None) -> Sequence[ModelHealth]:
@@ -67,6 +72,20 @@ def _result(report: ModelHealth, url: str | None, settings: Settings) -> CheckRe
     for part, variables in (_OF_FILE if settings.models else _OF_VARIABLES).items():
         do = do.replace(part, variables)
     return CheckResult(report.verdict, "model", found, do)
+
+
+def _context(endpoint: "Endpoint") -> CheckResult:
+    """Return the size of the model's context, and the way in which its tokens are counted."""
+    from shared.llm.tokens import FileTokenizer  # noqa: PLC0415 -- as above
+
+    size = f"{endpoint.model}: {endpoint.context_window:,} tokens"
+    if endpoint.tokenizer is None:
+        return CheckResult("ok", "context", f"{size}, estimated: no tokenizer is set for it")
+    try:
+        FileTokenizer(endpoint.tokenizer).check()
+    except Misconfigured as wrong:
+        return fail("context", f"{size}; {wrong}", "correct WAGGLE_MODEL_TOKENIZERS, or the file of models")
+    return CheckResult("ok", "context", f"{size}, counted by its tokenizer")
 
 
 def _prices(unknown: set[str]) -> list[CheckResult]:

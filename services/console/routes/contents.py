@@ -65,9 +65,11 @@ async def show_turn(
     turn: Annotated[int, Path(ge=1, le=1_000_000)],
     thought: Annotated[int, Query(ge=1, le=10_000)] = 1,
     handoff: str = "",
+    said: bool = False,
 ) -> Response:
-    """The exact prompt, the reply, and each call. The gateway records the access."""
+    """The exact prompt or the conversation, the reply, and each call. The gateway records the access."""
     params = {"last": str(MESSAGES), "thought": str(thought)} | ({"handoff_id": handoff} if handoff else {})
+    params |= {"said": "true"} if said else {}
     found = await visitor.gateway.ask(Turn, "GET", run_path(run_id, "steps", step_id, "turns", str(turn)), params)
     return page(visitor, "turn.html", run_id=run_id, turn=found)
 

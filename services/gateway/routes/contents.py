@@ -51,10 +51,11 @@ async def show_turn(
     thought: Annotated[int, Query(ge=1, le=10_000, description="Number of the thought, if the agent has several.")] = 1,
     handoff_id: OfHandoff = None,
     last: Annotated[int | None, Query(ge=1, le=1_000, description="Only that many messages, the newest.")] = None,
+    said: Annotated[bool, Query(description="The conversation in place of the messages sent, if they differ.")] = False,
 ) -> Turn:
     """The messages and tools sent to the model, word for word, its reply, and its calls. Recorded in the audit."""
     work_id = chosen_work(await works_of(parts, snapshot, step_id), step_id, handoff_id)
-    found = await read_turn(parts, snapshot, step_id, work_id, TurnPlace(thought, turn), last)
+    found = await read_turn(parts, snapshot, step_id, work_id, TurnPlace(thought, turn), last, said=said)
     if found is None:
         counts = await count_turns(parts.redis, snapshot.tenant, work_id)
         count = sum(counts[thought - 1 : thought])

@@ -32,6 +32,10 @@ class UsageCounter:
             None if over is None else ToolError("budget_exhausted", over, suggested_action="answer with what you have")
         )
 
+    def has_room_for(self, more: Usage) -> bool:
+        """Return True if this much more stays within the limits."""
+        return self._exceeded(more) is None
+
     def add_model_call(self, reply: Reply) -> None:
         """Count a reply."""
         self.usage += reply.usage

@@ -6,6 +6,7 @@ from shared.agent.tools.handing import NAME as HAND_OFF
 from shared.agent.tools.handing import HandingOver, different_targets, hand_off_tool
 from shared.agent.tools.identity import Diverged, check_identity, of_model_call
 from shared.agent.tools.journaled import JournaledToolCalls
+from shared.agent.tools.left_out import reader_of
 from shared.agent.tools.toolbox import Toolbox
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "different_targets",
     "hand_off_tool",
     "of_model_call",
+    "reader_of",
     "text_of",
 ]

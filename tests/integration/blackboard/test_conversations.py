@@ -8,7 +8,7 @@ import pytest
 from schemas.approval import EndSession
 from schemas.conversation import EARLIER_TURNS, RECENT_TURNS
 from shared.access.principals import digest
-from shared.agent.prompt import opening
+from shared.agent.opening import opening
 from shared.blackboard import RunStore, keys
 from shared.blackboard.conversations import KEPT, Conversations
 from shared.errors import BlackboardLost
@@ -63,7 +63,7 @@ async def test_a_conversation_of_500_turns_stays_within_its_bounds_and_the_promp
             step = step_request(
                 run.model_copy(update={"conversation": given}), run.steps["data"], f"{run.id}/data/0.0.1", run.started
             )
-            lengths.append(len(json.dumps(opening("data", "Count.", step, step.objective, []))))
+            lengths.append(len(json.dumps(opening("data", "Count.", step, step.objective, []).messages)))
             sizes.append(await redis.hlen(keys.session_turns("default", "s")))
     found = await conversations.session("default", "s")
     assert (found.total, len(found.turns), sizes) == (500, KEPT, [KEPT, KEPT])

@@ -45,6 +45,52 @@ async def test_a_turn_is_shown_with_every_message_from_the_first_on(gateway, run
     assert [each["handoff_id"] for each in (first, second)] == ["run-a/data/0.0.1", "run-a/data/0.0.3"]
 
 
+@pytest.fixture
+async def packed_run(sentinel):
+    """A run whose third turn was sent with a summary in place of the first, with short instructions."""
+    run = await begin(RunStore(sentinel, ttl=60), "run-a", tenant="acme")
+    journal = await Journal(sentinel, "acme", "run-a/data/0.0", 60, AsyncMock()).open()
+    size = {"tokens": 900, "counted": 800, "estimated": True, "limit": 1_000, "window": 2_000}
+    summary = {"covers": [2, 2], "by": "m-1", "level": 1, "message": SUMMARY}
+    whole = {"reply": REPLY, "try": 1}
+    packed = size | {"first": 3, "summaries": ["think-1/turn-3/summary-1"]}
+    short = {"forms": {"1/0": 3}}
+    await journal.write("think-1/turn-1", whole | {"added": [SYSTEM, BRIEF], "tools": TOOLS, "sent": size})
+    await journal.write("think-1/turn-2", whole | {"added": [CALLED, FOUND], "sent": size})
+    await journal.write("think-1/turn-3/summary-1", summary)
+    await journal.write("think-1/turn-3", whole | {"added": [LATER], "sent": packed | short | {"made": {"1/0": SHORT}}})
+    await journal.write("think-1/turn-4", whole | {"added": [LATER, LATER], "sent": packed | short})
+    return run
+
+
+SUMMARY = {"role": "user", "content": '{"origin": "summary:turns 1", "facts": ["one"]}'}
+LATER = {"role": "assistant", "content": "two"}
+SHORT = {"role": "system", "content": "Data."}
+
+
+@pytest.mark.parametrize("last", [{}, {"last": 5}])
+async def test_a_packed_turn_is_shown_as_it_was_sent_and_as_it_was_said(gateway, packed_run, last):
+    sent, said = (await turn(gateway, 3, **last)).json(), (await turn(gateway, 3, said=True, **last)).json()
+    assert sent["messages"] == [SHORT, BRIEF, SUMMARY, LATER]
+    assert said["messages"] == [SYSTEM, BRIEF, CALLED, FOUND, LATER]
+    assert sent["packed"] == said["packed"] == ["turns 1 as a summary by m-1", "instructions condensed"]
+    assert (sent["said"], said["said"]) == (False, True)
+    assert sent["size"] == {"tokens": 900, "estimated": True, "limit": 1_000, "window": 2_000}
+    assert sent["omitted"] == said["omitted"] == 0
+    assert (await turn(gateway, 4)).json()["messages"] == [SHORT, BRIEF, SUMMARY, LATER, LATER, LATER]
+    first = (await turn(gateway, 4, last=2)).json()
+    assert (first["messages"], first["omitted"]) == ([LATER, LATER], 4)
+
+
+async def test_the_command_line_says_how_a_prompt_was_packed(gateway, packed_run):
+    found = await shown(gateway, "data", "3")
+    assert "turns 1 as a summary by m-1" in found.stdout
+    assert "about 900 tokens of 1000 in a context of 2000 (estimated" in found.stdout
+    said = await shown(gateway, "data", "3", "--said")
+    assert "the conversation as it was said" in said.stdout
+    assert "You are the data agent." in said.stdout
+
+
 async def test_no_other_caller_is_shown_it(gateway, run):
     error_of(await turn(gateway, 1, tenant="shop"), 404)
     error_of(await gateway.get("/v1/runs/run-a/steps/data/turns/1"), 404)

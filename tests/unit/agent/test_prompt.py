@@ -7,7 +7,8 @@ import pytest
 from schemas.acting import ActingCall
 from schemas.step import Output, StepOutput
 from schemas.task import Task
-from shared.agent.prompt import LONGEST_DONE, opening
+from shared.agent.opening import opening
+from shared.agent.prompt import LONGEST_DONE
 from tests.support.repetition import PAY, done
 from tests.support.run_world import World, plan_of
 
@@ -24,7 +25,7 @@ def brief(effected: list[ActingCall] = [], dropped: int = 0, inputs: list[StepOu
     world.plan(plan_of(a=""))
     changes = {"effected": effected, "effected_dropped": dropped, "inputs": inputs}
     step = world.handoff("a").model_copy(update=changes)
-    return json.loads(opening("data", "Pay.", step, step.objective, [])[1]["content"])
+    return json.loads(opening("data", "Pay.", step, step.objective, []).messages[1]["content"])
 
 
 def test_a_model_is_shown_the_newest_calls_of_a_run_in_order_and_the_number_of_the_others():
