@@ -50,6 +50,7 @@ def pack_brief(brief: Json, shares: Shares, room: int, count: Count, *, readable
 
 def _packed(brief: Json, shares: Shares, room: int, count: Count, *, readable: bool) -> PackedBrief:
     parts = {"earlier_steps": shares.earlier, "context": shares.context, "already_done": shares.done}
+    parts |= {"conversation": shares.conversation}
     material = {name: brief[name] for name in parts if brief.get(name)}
     rest = {name: value for name, value in brief.items() if name not in material}
     rooms = _rooms({name: parts[name] for name in material}, material, room - count(written(rest)), count)
@@ -131,6 +132,27 @@ class _Packing:
             kept.append(call)
         self.dropped_calls = len(calls) - len(kept)
         return kept[::-1]
+
+    def conversation(self, conversation: Json, room: int) -> Json:
+        """Return the conversation with the latest turns that fit whole; of the others, what was asked."""
+        turns = conversation.get("turns") or []
+        room -= self._count(written(conversation | {"turns": []}))
+        shown, whole = list[Json](), True
+        for number, turn in reversed(list(enumerate(turns, 1))):
+            name = f"conversation/turns/{number}"
+            room -= self._count(written(turn))
+            whole = whole and room >= 0
+            if not whole:
+                self.left_out[name] = written(turn)
+            shown.append(turn if whole else self._asked(turn, name))
+        return conversation | {"turns": shown[::-1]}
+
+    def _asked(self, turn: Json, name: str) -> Json:
+        about = {key: turn[key] for key in ("origin", "status", "at") if key in turn}
+        return about | {
+            "asked": str(turn.get("asked") or "")[:200],
+            "left_out": self._note("the rest of the turn", name),
+        }
 
     def _data(self, data: Json, room: int) -> Json:
         texts = {name: written(value) for name, value in data.items()}

@@ -36,6 +36,8 @@ class Shares(NamedTuple):
     """For the context that the task's author gave."""
     done: float
     """For the calls that the run has made."""
+    conversation: float = 0.2
+    """For the earlier turns of the session."""
 
 
 WORKING = Shares(brief=0.4, earlier=0.5, context=0.35, done=0.15)

@@ -65,6 +65,19 @@ def test_of_a_long_context_the_paragraphs_about_the_objective_stay():
     assert packed.left_out["context/text"] == whole["context"]["text"]
 
 
+def test_of_a_long_session_the_latest_turns_stay_whole():
+    turns = [{"origin": f"conversation:r{n}", "asked": f"question {n}", "answer": "word " * 400} for n in range(8)]
+    whole = brief("one") | {"conversation": {"turns": turns, "earlier_objectives": ["zero"]}}
+    packed = pack_brief(whole, WORKING, 2_600, COUNT)
+    shown = packed.brief["conversation"]["turns"]
+    assert [each["asked"] for each in shown] == [f"question {n}" for n in range(8)]
+    kept = [each for each in shown if "answer" in each]
+    assert kept == turns[-len(kept) :]
+    assert 0 < len(kept) < 8
+    assert json.loads(packed.left_out["conversation/turns/1"]) == turns[0]
+    assert packed.brief["conversation"]["earlier_objectives"] == ["zero"]
+
+
 sizes = st.integers(0, 400).map(lambda size: "some words of a text. " * size)
 
 
