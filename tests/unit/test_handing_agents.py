@@ -211,3 +211,54 @@ async def test_the_guardrails_screen_a_brief_like_an_answer(agent):
     assert secret not in said.brief.model_dump_json()
     assert "![x]" not in said.brief.found
     assert any("guardrail" in each for each in said.brief.open_questions)
+
+
+class Crash(BaseException):
+    """Stands for the death of the process."""
+
+
+async def crashing(harness: AgentHarness, step: DoStep, writes: int, *, after: bool):
+    """Execute the step in a process that dies at its n-th journal entry, before or after that is written."""
+    journal = await harness._runtime.journal(step).open()
+    write, count = journal.write, 0
+
+    async def dying(*args, **kwargs):
+        nonlocal count
+        count += 1
+        if count == writes and not after:
+            raise Crash
+        await write(*args, **kwargs)
+        if count == writes:
+            raise Crash
+
+    journal.write = dying
+    return await execute(HandoffRun.of(harness._runtime, step, journal))
+
+
+class Stateless(Scripted):
+    """Replies by the turns so far in the chat, so that a turn that died with its process is taken again."""
+
+    def _next(self, offered, result):
+        self._taken = sum(message["role"] == "assistant" for message in self.chats[-1])
+        return super()._next(offered, result)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("writes", range(1, 7))
+async def test_a_death_at_any_journal_entry_leads_to_one_and_the_same_handoff(agent, writes, after):
+    first = calls("note", text="first") & calls(NAME, **ASKED | {"to": "nobody"})
+    last = calls(NAME, **ASKED) & calls("note", text="second")
+    async with AgentHarness(agent, model=Stateless([first, last])) as harness:
+        step = step_of(harness)
+        try:
+            before = await crashing(harness, step, writes, after=after)
+        except Crash:
+            before = None
+        answer, journal = await raw_answer(harness, step)
+        again, _ = await raw_answer(harness, step)
+    assert isinstance(answer, HandedOff)
+    assert (answer.to, answer.brief.request) == ("data", "Count the orders.")
+    assert again == answer
+    assert before in (None, answer)
+    assert [name for name in journal.entries() if name.startswith("answer/")] == [f"answer/{step.id}"]
+    assert set(noted) == {"first", "second"}
