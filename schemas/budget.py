@@ -18,7 +18,7 @@ class Budget(Part):
     cost_usd: float = Field(2.0, ge=0, le=MOST_USD, description="Cost of model calls, in US dollars.")
     model_calls: int = Field(80, ge=0, le=MOST, description="Model calls.")
     tool_calls: int = Field(25, ge=0, le=MOST, description="Tool calls.")
-    steps: int = Field(12, ge=1, le=40, description="Maximum steps in a plan.")
+    steps: int = Field(12, ge=1, le=40, description="Maximum steps in a plan; in shape `swarm`, agents along the path.")
     seconds: float = Field(
         120.0,
         gt=0,

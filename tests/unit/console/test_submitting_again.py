@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from schemas.task import Task
+from services.console.submission import Draft
 from tests.support.console import HOSTILE, RUN, pages_over, visiting
 from tests.support.console_operations import Operations
 from tests.support.run_parts import PARTS
@@ -187,3 +188,16 @@ async def test_one_agent_alone_is_named_again(gateway, visit, hold):
     hold(objective="count", shape="single", agent="data")
     assert (await send(visit, await filled(visit))).status_code == 303
     assert (submitted(gateway)[0]["shape"], submitted(gateway)[0]["agent"]) == ("single", "data")
+
+
+@pytest.mark.parametrize(
+    ("fields", "shape", "agent"),
+    [
+        ({"shape": "swarm", "agent": "data"}, "swarm", "data"),
+        ({"shape": "swarm"}, "swarm", None),
+        ({"shape": "auto", "agent": "data"}, "single", "data"),
+    ],
+)
+def test_the_form_takes_a_first_agent_for_a_swarm_and_the_only_one_otherwise(fields, shape, agent):
+    task = Draft({"objective": "count"} | fields).task()
+    assert (task.shape, task.agent) == (shape, agent)
