@@ -44,7 +44,7 @@ def _subject(event: e.RunEvent) -> _Subject | None:
     match event:
         case e.Progressed():
             return _Subject(event.step_id, event.agent)
-        case e.StepDone() | e.StepAsked():
+        case e.StepDone() | e.StepHandedOff() | e.StepAsked():
             return _Subject(event.step_id, "")
         case e.AttemptFailed() | e.AnswerIgnored():
             part = part_of(event.handoff_id)

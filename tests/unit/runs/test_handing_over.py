@@ -3,14 +3,15 @@
 import pytest
 
 from schemas.acting import ActingCall
-from schemas.approval import HumanDecided, PauseRun, ResumeRun
+from schemas.approval import CarryOut, HumanDecided, PauseRun, ResumeRun
 from schemas.brief import Brief
 from schemas.event import AnswerIgnored, AttemptFailed, State
 from schemas.fact import Source
-from schemas.plan import Plan, PlannedStep
+from schemas.plan import Effect, Plan, PlannedStep, Risk
 from schemas.step import DoStep, MakePlan, Output, ResultReviewed, ReviewResult, StepCompleted
 from schemas.task import Artefact, Shape, Task
 from schemas.timer import DeadlinePassed
+from schemas.verdict import PlannedEffect
 from shared.errors import RetryableError
 from shared.runs import replay
 from shared.runs.handing import IDLE, MOST_VISITS, PING_PONG
@@ -18,6 +19,16 @@ from tests.support.run_world import World, plan_of
 from tests.support.swarm_world import brief_of, hand, handed, handoffs, swarm, working
 
 EMPTY = {"found": "", "facts": []}
+EFFECT = PlannedEffect(
+    call="think-1/turn-1/call-1",
+    tool="send_email",
+    arguments="{}",
+    digest="a" * 64,
+    risk=Risk.MEDIUM,
+    effect=Effect.IRREVERSIBLE,
+    verdict="allow",
+    rule="risk",
+)
 
 
 def finish(world, answer="done"):
@@ -356,3 +367,22 @@ def test_a_brief_is_bounded_as_a_whole():
     facts = [{"name": f"f{n}", "value": "x" * 1_000} for n in range(20)]
     with pytest.raises(ValueError, match="keep large content in files"):
         Brief(request="r", facts=facts)
+
+
+def test_a_dry_run_shows_the_calls_of_every_agent_of_the_path_and_applies_them_in_order():
+    effects = [EFFECT.model_copy(update={"arguments": f'{{"to": ["{name}@example.org"]}}'}) for name in ("ada", "bob")]
+    w = swarm(dry_run=True)
+    hand(w, "data", effects=effects[:1])
+    last = working(w)
+    w.tell(w.answer(last, StepCompleted, output=Output(answer="would send", effects=effects[1:])))
+    w.review()
+    (shown,) = w.results
+    assert shown.effects == effects
+    w.tell(CarryOut(run_id="run-1", tenant="default", by="eva", digest=shown.effects_digest))
+    for step_id, effect in (("research", effects[0]), ("data-2", effects[1])):
+        step = working(w)
+        assert (step.step_id, step.effects) == (step_id, [effect])
+        w.tell(w.answer(step, StepCompleted, output=Output(answer=f"sent by {step_id}")))
+    assert w.run.state is State.COMPLETE
+    assert "sent by research\n\nsent by data-2" in w.results[-1].answer
+    assert [each.agent for each in w.results[-1].steps] == ["research", "data"]
