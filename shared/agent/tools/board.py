@@ -143,7 +143,8 @@ def _guarded(handoff_run: HandoffRun, content: Any, reason: str) -> tuple[Any, s
     said = screening.deep({"content": content, "reason": reason}, "the post")
     if screening.tripped and strictest(screening.tripped) is GuardrailAction.REJECT:
         reasons = "; ".join(str(each) for each in screening.tripped if each.action is GuardrailAction.REJECT)
-        raise ToolError("guardrail", f"the guardrails refuse the post: {reasons}"[:2_000])
+        message = f"the guardrails refuse the post: {reasons}"[:2_000]
+        raise ToolError("guardrail", message, suggested_action="leave that out, and post it again")
     return said["content"], said["reason"]
 
 

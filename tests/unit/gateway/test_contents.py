@@ -25,7 +25,8 @@ def run() -> RunView:
     """A run with the secret wherever contents are."""
     about = view(SECRET).model_dump()
     public = {"objective": "count", "reason": SECRET, "error": None, "parked": [], "absent": []}
-    steps = [{**step, "objective": "count", "error": None, "data": {"n": SECRET}} for step in about["steps"]]
+    known = {"objective": "count", "error": None, "data": {"n": SECRET}, "handed_to": "code", "must_answer": "last"}
+    steps = [{**step, **known} for step in about["steps"]]
     plan = {**about["plan"], "steps": [{**each, "objective": "count"} for each in about["plan"]["steps"]]}
     return RunView.model_validate({**about, **public, "steps": steps, "plan": plan, "models": ["m"], "task_id": "t"})
 
