@@ -138,7 +138,7 @@ class Chat:
             return Exit.WAITING
         screen, found = self.session.screen, self.session.client.result(run_id)
         paths = saved_files(self.session.client, found, place_for(run_id, self.save))
-        screen.answer(found.model_dump(mode="json"), lambda: show_result(screen, found, paths))
+        screen.answer(found.model_dump(mode="json"), lambda: show_result(screen, found, paths, steps=False))
         return exit_code_of(found)
 
     def _follow(self, run_id: str) -> bool:

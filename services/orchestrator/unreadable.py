@@ -50,7 +50,7 @@ def end_unreadable(
     """Return the end of a run whose record cannot be read."""
     why = f"cancelled by {message.by}: {message.reason}" if isinstance(message, CancelRun) else "its time is up"
     error = ErrorInfo(code=unreadable.code, message=f"{why}; {unreadable}")
-    task = Task(objective=UNREAD, tenant=message.tenant)
+    task = Task(objective=UNREAD, tenant=message.tenant, session=_read(_ID, unreadable.session))
     stand_in = Intake(unreadable.run_id, unreadable.task_id, task, unread=True, resumes=unreadable.resumes)
     return end_unread(stand_in, now, error)
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from pydantic import AwareDatetime, TypeAdapter
+from pydantic import AwareDatetime, JsonValue, TypeAdapter
 
 from schemas.event import State
 from shared.errors import TerminalError
@@ -13,6 +13,7 @@ from shared.errors import TerminalError
 T = TypeVar("T")
 
 _STATE, _TEXT, _NUMBER, _FLAG = TypeAdapter(State), TypeAdapter(str), TypeAdapter(int), TypeAdapter(bool)
+_OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 _MOMENT: TypeAdapter[AwareDatetime] = TypeAdapter(AwareDatetime)
 
 _LONGEST = 500
@@ -34,7 +35,14 @@ class UnreadableRun(TerminalError):
         self.settling = _field(_FLAG, fields, "settling", otherwise=False)
         self.task_id = _field(_TEXT, fields, "task_id", run_id)
         self.resumes = _field(_NUMBER, fields, "resumes", 0)
+        self.session = _session_in(fields)
         self.started = _field(_MOMENT, fields, "started", datetime.fromtimestamp(0, UTC))
+
+
+def _session_in(fields: Mapping[str, str]) -> str | None:
+    """Return the session of its task, whose conversation then shows its end."""
+    found = _field(_OBJECT, fields, "task", dict[str, JsonValue]()).get("session")
+    return found if isinstance(found, str) else None
 
 
 def _field(kind: TypeAdapter[T], fields: Mapping[str, str], name: str, otherwise: T) -> T:

@@ -24,8 +24,8 @@ STATE_STYLES = {
 }
 
 
-def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None) -> None:
-    """Print a result. `paths`: where its artefacts were saved; None if they were not."""
+def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None, *, steps: bool = True) -> None:
+    """Print a result. `paths`: where its artefacts were saved; None if they were not. `steps`: with a table of them."""
     if result.answer:
         heading(screen, "Answer")
         show_answer(screen, result.answer)
@@ -34,7 +34,8 @@ def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None) ->
     show_artefacts(screen, result, paths)
     show_effects(screen, result)
     show_acting_calls(screen, result.acting_calls)
-    show_steps(screen, result.steps)
+    if steps:
+        show_steps(screen, result.steps)
     if result.doubtful:
         screen.say(Text("Doubtful: nothing useful was found, or the answer is mostly a guess", style="yellow"))
     for caveat in result.caveats:

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from schemas.approval import EndSession
+from schemas.approval import CancelRun, EndSession
 from schemas.step import Output, ResultReviewed, StepCompleted
 from schemas.task import Task
 from services.orchestrator import outbox
+from shared.blackboard import keys
 from shared.blackboard.conversations import Conversations
 from shared.errors import BlackboardLost
 from shared.runs import run_id_for
@@ -170,3 +171,14 @@ async def test_a_rebuild_leaves_out_what_had_expired_and_keeps_the_turns_of_expi
     assert after == before
     found = await Conversations(sentinel).session("default", "s")
     assert [turn.objective for turn in found.turns] == ["question 3", "question 4"]
+
+
+async def test_a_run_whose_record_became_unreadable_is_an_ended_turn_once_it_is_cancelled(orchestrator, redis):
+    await orchestrator.handle(asked(1))
+    run = await run_of(orchestrator, 1)
+    await redis.hset(keys.run("default", run.id), "planning", "not JSON")
+    orchestrator.parts.runs._remembered.clear()
+    order = CancelRun(run_id=run.id, tenant="default", by="ada", reason="enough")
+    await orchestrator.handle(delivery(order, "cancel-1"))
+    [turn] = (await Conversations(orchestrator.parts.sentinel).session("default", "s")).turns
+    assert (turn.run_id, turn.status) == (run.id, "failed")
