@@ -15,7 +15,7 @@ from reference.blocks import replaced, table
 from schemas.plan import Plan
 from schemas.publish.asyncapi import asyncapi
 from schemas.registry import message_class
-from schemas.step import Answer, DoStep, Findings, Verdict
+from schemas.step import Answer, DoStep, Findings, Synthesis, Verdict
 from shared.agent import Agent
 from shared.agent.declare import AskHuman, HandOff
 from shared.bus.groups import TIMEKEEPER
@@ -23,6 +23,7 @@ from shared.bus.groups import TIMEKEEPER
 _ANSWERS: Mapping[type, str] = {
     Findings: "StepCompleted",
     Plan: "PlanProposed",
+    Synthesis: "AnswerWritten",
     Verdict: "ResultReviewed",
     AskHuman: "HelpAsked",
     HandOff: "HandedOff",

@@ -16,7 +16,7 @@ from schemas.error import ErrorInfo
 from schemas.message import MOST, Count, Id, Instant, Message, Seconds, Slug
 from schemas.plan import Plan, PlannedStep
 from schemas.question import Background, Kind
-from schemas.step import Output
+from schemas.step import Output, Synthesis
 from schemas.task import Task
 from schemas.verdict import Judgement, PlannedEffect, Proposal
 from schemas.versions import Versions
@@ -229,10 +229,28 @@ class AttemptFailed(RunEvent):
 
 
 class StepsReopened(RunEvent):
-    """Steps must be redone, with reasons."""
+    """Steps must be redone, with reasons. A synthesis is written again in any case."""
 
-    step_ids: list[str]
+    step_ids: list[str] = Field(description="Empty: only the synthesis is written again.")
     feedback: list[str]
+
+
+class SynthesisRequested(RunEvent):
+    """The writer was asked for one answer from the outputs of all steps."""
+
+    handoff_id: str
+
+
+class SynthesisWritten(RunEvent):
+    """One answer was written from the outputs of all steps."""
+
+    synthesis: Synthesis
+
+
+class SynthesisOmitted(RunEvent):
+    """No such answer could be written: the answers of the last steps are joined instead."""
+
+    reason: str
 
 
 class ReviewRequested(RunEvent):

@@ -12,6 +12,9 @@ PLANNER = "planner"
 REVIEWER = "reviewer"
 """Agents that every run needs, besides those of its steps."""
 
+WRITER = "writer"
+"""Agent that writes one answer from the outputs of several steps, for the runs that need it."""
+
 
 class Risk(StrEnum):
     """Potential damage if an action goes wrong."""

@@ -13,7 +13,7 @@ from schemas import event as e
 from schemas import question_events as q
 from schemas.budget import Usage
 from schemas.event import ENDS
-from schemas.plan import PLANNER, REVIEWER
+from schemas.plan import PLANNER, REVIEWER, WRITER
 from schemas.question_events import QUESTION_EVENTS, described
 from schemas.work import Activity, WorkAttempt, WorkProgress, WorkStatus
 
@@ -30,7 +30,7 @@ class RunProgress:
     last: datetime | None = None
     usage: Usage = field(default_factory=Usage)
     works: dict[str, WorkProgress] = field(default_factory=dict)
-    """By id: the planner, the steps in the plan's order, the reviewer."""
+    """By id: the planner, the steps in the plan's order, the writer, the reviewer."""
     handoffs: dict[str, WorkProgress] = field(default_factory=dict)
     """The work of each handoff."""
     unassigned: Usage = field(default_factory=Usage)
@@ -114,15 +114,15 @@ def _ignored(progress: RunProgress, event: e.AnswerIgnored) -> None:
 
 
 def _planned(progress: RunProgress, event: e.PlanAccepted) -> None:
-    """Add the steps of the plan, in its order; the reviewer stays last."""
+    """Add the steps of the plan, in its order; writer and reviewer stay last."""
     _end(progress, PLANNER, event.at, WorkStatus.DONE, "done")
     steps = {step.id: progress.works.get(step.id, WorkProgress(step.id, "", "")) for step in event.plan.steps}
     for step in event.plan.steps:
         work = steps[step.id]
         work.agent, work.objective, work.status, work.note = step.agent, step.objective, WorkStatus.WAITING, ""
     kept = {id: work for id, work in progress.works.items() if work.attempts and id not in steps}
-    reviewer = {REVIEWER: kept.pop(REVIEWER)} if REVIEWER in kept else {}
-    progress.works = kept | steps | reviewer
+    last = {id: kept.pop(id) for id in (WRITER, REVIEWER) if id in kept}
+    progress.works = kept | steps | last
 
 
 def _handed_over(progress: RunProgress, event: e.StepHandedOff) -> None:
@@ -154,8 +154,14 @@ def _failed(progress: RunProgress, event: e.AttemptFailed) -> None:
 
 
 def _reopened(progress: RunProgress, event: e.StepsReopened) -> None:
-    for work in (progress.works[id] for id in event.step_ids if id in progress.works):
+    for work in (progress.works[id] for id in (*event.step_ids, WRITER) if id in progress.works):
         work.status, work.note = WorkStatus.WAITING, "must be redone"
+
+
+def _omitted(progress: RunProgress, event: e.SynthesisOmitted) -> None:
+    """Note that the answers were joined; the failed attempts of the writer, if it was asked, say why."""
+    if work := progress.works.get(WRITER):
+        work.status, work.note = WorkStatus.FAILED, event.reason
 
 
 def _reviewed(progress: RunProgress, event: e.ReviewGiven) -> None:
@@ -198,6 +204,9 @@ _FOLDS: dict[type[e.RunEvent], Callable[[RunProgress, Any], None]] = {
     e.StepAsked: lambda p, ev: _end(p, ev.step_id, ev.at, _ASKING, "asks", ev.question),
     e.AttemptFailed: _failed,
     e.StepsReopened: _reopened,
+    e.SynthesisRequested: lambda p, ev: _start(p, WRITER, WRITER, "write one answer", ev.handoff_id, ev.at),
+    e.SynthesisWritten: lambda p, ev: _end(p, WRITER, ev.at, _DONE, "written"),
+    e.SynthesisOmitted: _omitted,
     e.ReviewRequested: lambda p, ev: _start(p, REVIEWER, REVIEWER, "review the result", ev.handoff_id, ev.at),
     e.ReviewGiven: _reviewed,
     q.HelpRequested: lambda p, ev: _start(p, ev.request_id, PERSON, ev.question, ev.request_id, ev.at),

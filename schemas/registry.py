@@ -1,7 +1,7 @@
 """All messages by wire type, and the topic each travels on."""
 
 import schemas.question_events  # noqa: F401 -- defines events of a run, which are found as subclasses
-from schemas import approval, dead, event, log, notification, skip, step, stop, task, timer
+from schemas import approval, dead, event, log, notification, skip, step, stop, synthesis, task, timer
 from schemas.message import Message
 
 
@@ -14,10 +14,12 @@ TOPICS: dict[type[Message], str] = {
     task.Result: "results",
     step.MakePlan: "agents",
     step.DoStep: "agents",
+    synthesis.WriteAnswer: "agents",
     step.ReviewResult: "agents",
     step.PlanProposed: "runs",
     step.StepCompleted: "runs",
     step.HandedOff: "runs",
+    synthesis.AnswerWritten: "runs",
     step.ResultReviewed: "runs",
     step.HandoffFailed: "runs",
     step.HelpAsked: "runs",

@@ -7,6 +7,7 @@ from pydantic import Field
 from schemas.acting import ActingCall
 from schemas.brief import Brief, Colleague, HandedBrief
 from schemas.budget import Budget, Usage
+from schemas.conflict import MOST_CONFLICTS, Conflict
 from schemas.conversation import Conversation
 from schemas.error import ErrorInfo
 from schemas.fact import Fact, Source
@@ -54,6 +55,14 @@ class Output(Findings):
     )
 
 
+class Synthesis(Findings):
+    """A writer's one answer from the outputs of all steps."""
+
+    conflicts: list[Conflict] = Field(
+        max_length=MOST_CONFLICTS, description="Disagreements between steps; empty if there is none."
+    )
+
+
 class StepOutput(Part):
     """The output of an earlier step, input of a later one."""
 
@@ -68,7 +77,9 @@ class Verdict(Part):
 
     accepted: bool = Field(description="True if the result meets the objective and the constraints.")
     reasons: list[str] = Field(description="Reasons for a refusal; else the checks made.")
-    redo: list[str] = Field(description="Ids of the steps to redo; empty: the last ones.")
+    redo: list[str] = Field(
+        description="Ids of the steps to redo; empty: the synthesis alone, or the last steps if there is none."
+    )
 
 
 class Handoff(Message):
@@ -169,6 +180,7 @@ class ReviewResult(Handoff):
     """Ask the reviewer to check the outputs against the objective and the constraints."""
 
     plan: Plan
+    synthesis: Synthesis | None = Field(None, description="The writer's answer from the outputs, if there is one.")
 
 
 class Answer(Message):
@@ -225,7 +237,7 @@ class ResultReviewed(Answer):
 
     accepted: bool
     reasons: list[str] = Field(default_factory=list)
-    redo: list[Slug] = Field(default_factory=list, description="Steps to redo; empty: the last ones.")
+    redo: list[Slug] = Field(default_factory=list, description="Steps to redo; empty: the synthesis, or the last ones.")
 
 
 class HandoffFailed(Answer):

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from schemas.acting import ActingCall
 from schemas.budget import Budget, Usage
+from schemas.conflict import MOST_CONFLICTS, Conflict
 from schemas.error import ErrorInfo
 from schemas.message import (
     MOST,
@@ -222,6 +223,11 @@ class Result(Message):
         False, description="True if it is complete, but its confidence is so low that nothing useful was found."
     )
     caveats: list[str] = Field(default_factory=list)
+    conflicts: list[Conflict] = Field(
+        default_factory=list,
+        max_length=MOST_CONFLICTS,
+        description="Disagreements between the steps behind the answer, each resolved or open.",
+    )
     error: ErrorInfo | None = None
     models: list[str] = Field(default_factory=list, description="Every model that took part.")
     session: str | None = None

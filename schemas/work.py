@@ -1,4 +1,4 @@
-"""Work of a run as people are shown it: a step, or the part of the planner, the reviewer or a person."""
+"""Work of a run as people are shown it: a step, or the part of the planner, the writer, the reviewer or a person."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -68,7 +68,7 @@ class WorkAttempt:
 
 @dataclass(slots=True)
 class WorkProgress:
-    """A step, or the part of the planner, the reviewer or a person."""
+    """A step, or the part of the planner, the writer, the reviewer or a person."""
 
     id: str
     agent: str

@@ -10,7 +10,8 @@ from schemas.budget import Budget
 from schemas.fact import Fact, Source
 from schemas.plan import Effect, Plan, Risk
 from schemas.step import DoStep as Step
-from schemas.step import Findings, MakePlan, ReviewResult, Verdict
+from schemas.step import Findings, MakePlan, ReviewResult, Synthesis, Verdict
+from schemas.synthesis import WriteAnswer
 from schemas.task import Artefact
 from shared.agent import Agent, AskHuman, Context, HandOff
 from shared.agent.context import BoardConflict, ClaimRefused
@@ -47,10 +48,12 @@ __all__ = [
     "ServiceSettings",
     "Source",
     "Step",
+    "Synthesis",
     "TerminalError",
     "ToolContext",
     "ToolError",
     "Verdict",
+    "WriteAnswer",
     "serve",
     "tool",
 ]

@@ -1,7 +1,7 @@
 """Simulated model: it replaces the model only; everything else in a run is real.
 
 An HTTP server that speaks the OpenAI wire protocol (`/v1/chat/completions`, streaming too) and plays planner,
-specialists and reviewer by readable rules in `rules/`. It understands the requests of Waggle's agents, knows
+specialists, writer and reviewer by readable rules in `rules/`. It understands the requests of Waggle's agents, knows
 nothing about any task in advance, and takes all statements from the tool results in the request. It is deterministic:
 the same request gives the same reply. Every reply says that it is simulated: `system_fingerprint` is `simulated`, and
 the header `x-waggle-simulated` is `1`.

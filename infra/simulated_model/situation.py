@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from infra.simulated_model.reply import PlannedCall
 from infra.simulated_model.wire import ChatRequest, Function
 from schemas.plan import AgentCard, Plan
-from schemas.step import StepOutput
+from schemas.step import StepOutput, Synthesis
 
 ROLE = re.compile(r"You are the (\S+) agent of Waggle\.")
 
@@ -62,6 +62,7 @@ class Brief(BaseModel):
     path: list[str] = Field(default_factory=list)
     """Agents of a swarm so far."""
     plan: Plan | None = None
+    synthesis: Synthesis | None = None
     conversation: Talk | None = None
     last_agent: str | None = None
 

@@ -42,7 +42,7 @@ class Attempt(Part):
 
 
 class Work(Part):
-    """A step, or the part of the planner, the reviewer or a person."""
+    """A step, or the part of the planner, the writer, the reviewer or a person."""
 
     id: str
     agent: str

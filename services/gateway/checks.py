@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from schemas.api.checks import Check
 from schemas.api.topics import TopicLag
-from schemas.plan import PLANNER, REVIEWER, AgentCard
+from schemas.plan import AgentCard
 from schemas.stop import WorkStopped
 from services.gateway.agent_checks import checks_of_reports
 from services.gateway.settings import GatewaySettings
@@ -15,6 +15,7 @@ from shared.blackboard import known_agents, reports_of_agents
 from shared.blackboard.agents import silent_agents
 from shared.bus.admin import topics_with_lag
 from shared.bus.groups import groups_by_topic
+from shared.runs.run import REQUESTS
 from shared.service import Parts
 
 WITHIN = 8.0
@@ -94,7 +95,7 @@ async def _agents(parts: Parts) -> list[Check]:
 
 
 async def _announced(parts: Parts, known: Mapping[str, AgentCard]) -> Check:
-    missing = [name for name in (PLANNER, REVIEWER) if name not in known]
+    missing = [name for name in REQUESTS.values() if name not in known]
     if missing:
         action = "start these services: tasks wait for them"
         return Check(subject="agents", verdict="fail", found=f"not announced: {', '.join(missing)}", action=action)

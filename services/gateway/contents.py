@@ -48,6 +48,7 @@ _EVENTS = frozenset(
         e.DeadlineMoved,
         e.PlanRequested,
         e.StepDispatched,
+        e.SynthesisRequested,
         e.ReviewRequested,
         e.RunResumed,
         e.ClaimReleased,

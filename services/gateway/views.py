@@ -8,7 +8,6 @@ from schemas.api.runs import AbsentAgent, ApprovalView, ParkedWork, QuestionView
 from schemas.api.tasks import Links
 from schemas.budget import Usage
 from schemas.event import ENDS, State
-from schemas.plan import PLANNER, REVIEWER
 from schemas.stop import WorkStopped
 from services.gateway.dependencies import PendingTask, RunSnapshot
 from shared.blackboard.agents import silent_agents
@@ -17,7 +16,7 @@ from shared.runs import Run
 from shared.runs.clock import present_deadline
 from shared.runs.open_question import OpenQuestion
 from shared.runs.result import summary
-from shared.runs.run import awaited_handoffs, in_flight
+from shared.runs.run import awaited_handoffs, in_flight, requests_of
 from shared.service import Parts
 from shared.service.kill_switch import StopScope, stop_reason
 
@@ -141,6 +140,6 @@ def agents_awaited(run: Run) -> dict[str, str]:
 
     Of a failed run, those that would have.
     """
-    workers = {run.planning.handoff_id: PLANNER, run.reviewing.handoff_id: REVIEWER}
+    workers = {request.handoff_id: agent for agent, request in requests_of(run).items()}
     workers |= {record.handoff_id: record.step.agent for record in run.steps.values()}
     return {id: workers[id] for id in (in_flight(run) if run.state is State.FAILED else awaited_handoffs(run))}

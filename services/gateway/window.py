@@ -5,16 +5,17 @@ from typing import NamedTuple
 
 from schemas import event as e
 from schemas import question_events as q
-from schemas.plan import PLANNER, REVIEWER
+from schemas.plan import PLANNER, REVIEWER, WRITER
 from schemas.progress import PERSON, RunProgress, fold_progress
 from schemas.work import WorkAttempt, WorkProgress, WorkStatus
 from shared.runs import Run
-from shared.runs.dispatch import PLAN, REVIEW
+from shared.runs.dispatch import PLAN, REVIEW, WRITE
+from shared.runs.run import requests_of
 
 UNNAMED = ""
 """Handoff id of an attempt that began before the page, if no event of the page names it."""
 
-_PARTS = {PLAN: PLANNER, REVIEW: REVIEWER}
+_PARTS = {PLAN: PLANNER, WRITE: WRITER, REVIEW: REVIEWER}
 
 
 class _Subject(NamedTuple):
@@ -51,6 +52,8 @@ def _subject(event: e.RunEvent) -> _Subject | None:
             return _Subject(_PARTS.get(part, part), "", event.handoff_id)
         case e.PlanRefused():
             return _Subject(PLANNER, PLANNER)
+        case e.SynthesisWritten():
+            return _Subject(WRITER, WRITER)
         case e.ReviewGiven():
             return _Subject(REVIEWER, REVIEWER)
         case q.HelpAnswered():
@@ -71,12 +74,12 @@ def _continue(progress: RunProgress, run: Run | None, subject: _Subject, first: 
 def _name_present(progress: RunProgress, run: Run) -> None:
     """Name the open attempts that began before the page: the run awaits their handoffs."""
     awaited = {id: record.handoff_id for id, record in run.steps.items()}
-    awaited |= {PLANNER: run.planning.handoff_id, REVIEWER: run.reviewing.handoff_id}
+    awaited |= {agent: request.handoff_id for agent, request in requests_of(run).items()}
     for id, work in progress.works.items():
         if work.current is not None and work.current.handoff_id == UNNAMED:
             work.current.handoff_id = awaited.get(id) or UNNAMED
 
 
 def part_of(id: str) -> str:
-    """Return the step in a handoff's or a work's id; `@plan` and `@review` for those of planner and reviewer."""
+    """Return the step in a handoff's or a work's id; `@plan`, `@write` and `@review` for the requests."""
     return id.rpartition("/")[0].rpartition("/")[2]

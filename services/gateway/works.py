@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.api.trace import TurnPage, TurnSummary
 from schemas.budget import Usage
-from schemas.plan import PLANNER, REVIEWER
+from schemas.plan import PLANNER, REVIEWER, WRITER
 from schemas.progress import RunProgress
 from schemas.work import WorkAttempt
 from services.gateway.dependencies import RunSnapshot
@@ -14,13 +14,13 @@ from services.gateway.errors import Refused
 from services.gateway.trace import Journal, work_id_of
 from services.gateway.window import UNNAMED, part_of
 from shared.blackboard.journal_reader import TurnPlace, count_turns, read_entries, read_works, turn_places
-from shared.runs.dispatch import PLAN, REVIEW
+from shared.runs.dispatch import PLAN, REVIEW, WRITE
 from shared.service import Parts
 
 JOURNAL_ONLY = 100
 """Turns shown of an attempt whose events are lost: only its journal has them."""
 
-_PARTS = {PLANNER: PLAN, REVIEWER: REVIEW}
+_PARTS = {PLANNER: PLAN, WRITER: WRITE, REVIEWER: REVIEW}
 
 
 async def works_of(parts: Parts, snapshot: RunSnapshot, step_id: str) -> list[str]:

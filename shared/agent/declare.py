@@ -13,7 +13,7 @@ from schemas.brief import Brief
 from schemas.budget import Budget
 from schemas.message import Part, Slug
 from schemas.plan import AgentCard, Plan
-from schemas.step import DoStep, Findings, Handoff, Verdict
+from schemas.step import DoStep, Findings, Handoff, Synthesis, Verdict
 from schemas.versions import Versions
 from shared.agent.context import Context
 from shared.agent.versions import versions_of
@@ -45,7 +45,7 @@ def _instructions(path: Path) -> str:
     return path.read_text()
 
 
-ANSWERS = (Findings, Plan, Verdict, AskHuman, HandOff)
+ANSWERS = (Findings, Plan, Synthesis, Verdict, AskHuman, HandOff)
 """Answers that the run understands. A handler may also return a model of its own, which travels as findings."""
 
 Handler = Callable[[Any, Context], Awaitable[Any]]

@@ -9,6 +9,7 @@ from typing import Any
 from schemas.conversation import Conversation, ConversationTurn
 from schemas.plan import AgentCard
 from schemas.step import DoStep, Handoff, MakePlan, ReviewResult, StepOutput
+from schemas.synthesis import WriteAnswer
 from schemas.task import Artefact, Attachment
 from shared.agent.actions import shown_to_model
 from shared.guardrails import named, sanitised, sanitised_deep
@@ -70,8 +71,10 @@ def brief_of(handoff: Handoff, objective: str, files: list[Attachment | Artefact
         brief |= {"shape": handoff.shape, "agents": agents, "max_steps": handoff.max_steps}
         if (last := last_agent(handoff.conversation, handoff.shape)) in {card.name for card in handoff.agents}:
             brief["last_agent"] = last
-    if isinstance(handoff, ReviewResult):
+    if isinstance(handoff, ReviewResult | WriteAnswer):
         brief["plan"] = _from("agent", "planner", handoff.plan.model_dump(mode="json"))
+    if isinstance(handoff, ReviewResult) and handoff.synthesis is not None:
+        brief["synthesis"] = _from("agent", "writer", handoff.synthesis.model_dump(mode="json"))
     return brief
 
 

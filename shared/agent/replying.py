@@ -18,9 +18,11 @@ from schemas.step import (
     PlanProposed,
     ResultReviewed,
     StepCompleted,
+    Synthesis,
     Verdict,
     answer_id,
 )
+from schemas.synthesis import AnswerWritten
 from shared.agent.declare import AskHuman
 from shared.agent.handoff_run import HandoffRun
 from shared.errors import NeedsHuman, RetryableError, TerminalError
@@ -36,6 +38,8 @@ class AnswerDraft(NamedTuple):
 def draft_for(returned: Any, handoff_run: HandoffRun) -> AnswerDraft:
     """Return the answer for the return value of a handler: its type decides the event that the run gets."""
     match returned:
+        case Synthesis():
+            return AnswerDraft(AnswerWritten, {"synthesis": _synthesis(returned, handoff_run)})
         case Findings():
             return AnswerDraft(StepCompleted, {"output": _output(returned, handoff_run)})
         case Plan():
@@ -52,6 +56,12 @@ def _output(findings: Findings, handoff_run: HandoffRun) -> Output:
     fields["caveats"] = [*findings.caveats, *handoff_run.budget.counter.caveats]
     fields["data"] = findings.data if isinstance(findings, Output) else None
     return Output(**fields, artefacts=handoff_run.workspace.made, effects=handoff_run.authorizer.planned_effects)
+
+
+def _synthesis(written: Synthesis, handoff_run: HandoffRun) -> Synthesis:
+    fields: dict[str, Any] = {name: getattr(written, name) for name in Synthesis.model_fields}
+    fields["caveats"] = [*written.caveats, *handoff_run.budget.counter.caveats]
+    return Synthesis(**fields)
 
 
 REMEDIES = {
@@ -111,5 +121,6 @@ def recorded_answer(entry: dict[str, Any], token: str | None) -> Answer:
 
 
 _KINDS: dict[str, type[Answer]] = {
-    kind.__name__: kind for kind in (StepCompleted, HandedOff, PlanProposed, ResultReviewed, HelpAsked, HandoffFailed)
+    kind.__name__: kind
+    for kind in (StepCompleted, HandedOff, PlanProposed, AnswerWritten, ResultReviewed, HelpAsked, HandoffFailed)
 }

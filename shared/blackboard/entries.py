@@ -17,13 +17,12 @@ from pydantic import TypeAdapter
 
 from schemas.api.runs import RunSummary
 from schemas.event import State
-from schemas.plan import PLANNER, REVIEWER
 from schemas.question_events import HelpRequested
 from shared.blackboard.places import place_of
 from shared.blackboard.unreadable import UnreadableRun
 from shared.runs import ENDS, Run, StepRecord
 from shared.runs.open_question import OpenQuestion
-from shared.runs.run import FRUGAL_FROM, HandoffState, PlannerTask
+from shared.runs.run import FRUGAL_FROM, HandoffState, PlannerTask, requests_of
 
 _REVISION = 2
 """Raise it when equal runs get other entries."""
@@ -207,8 +206,7 @@ def _flags(run: Run) -> Iterator[str]:
 
 
 def _works(run: Run) -> Iterator[tuple[str, PlannerTask | StepRecord]]:
-    yield PLANNER, run.planning
-    yield REVIEWER, run.reviewing
+    yield from requests_of(run).items()
     yield from ((record.step.agent, record) for record in run.steps.values())
 
 

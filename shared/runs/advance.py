@@ -20,7 +20,8 @@ from shared.runs.ending import end, fail
 from shared.runs.outcomes import apply_decisions
 from shared.runs.planning import descendants, last_steps, ready_steps
 from shared.runs.questions import Draft, asks_about_failure, plan_question, raise_question, raise_step_questions
-from shared.runs.run import LOOP, MAX_PLANS, MAX_REVISIONS, StepRecord, in_flight
+from shared.runs.run import LOOP, MAX_PLANS, MAX_REVISIONS, Run, StepRecord, in_flight
+from shared.runs.synthesis import await_synthesis
 
 
 def advance(builder: DecisionBuilder) -> None:
@@ -74,7 +75,8 @@ def _executing(builder: DecisionBuilder) -> None:
         return
     raise_step_questions(builder)
     if all(record.status == "done" for record in builder.run.steps.values()):
-        builder.move(State.REVIEWING, "all steps are done")
+        if not await_synthesis(builder):
+            builder.move(State.REVIEWING, "all steps are done")
         return
     if not builder.run.is_blocked:
         _dispatch_ready(builder)
@@ -123,7 +125,7 @@ def _reviewing(builder: DecisionBuilder) -> None:
         _revise(builder, run.review)
     elif run.reviewing.handoff_id is None and not _over_budget(builder):
         if same := redone_unchanged(run):
-            _fail_or_ask(builder, Kind.REVIEW, "review", LOOP, _unchanged_message(same))
+            _fail_or_ask(builder, Kind.REVIEW, "review", LOOP, _unchanged_message(run, same))
         elif not run.reviewing.given_up:
             ask_for_review(builder)
         else:
@@ -131,9 +133,10 @@ def _reviewing(builder: DecisionBuilder) -> None:
             _fail_or_ask(builder, Kind.REVIEW, "review", "no_review", f"the result could not be reviewed: {why}")
 
 
-def _unchanged_message(steps: list[StepRecord]) -> str:
-    named = ", ".join(f"`{record.step.id}`" for record in steps)
-    reasons = "; ".join(dict.fromkeys(reason for record in steps for reason in record.feedback))
+def _unchanged_message(run: Run, works: list[str]) -> str:
+    named = ", ".join(f"`{each}`" for each in works)
+    told = [reason for key in works if key in run.steps for reason in run.steps[key].feedback]
+    reasons = "; ".join(dict.fromkeys([*told, *run.rewrite_feedback]))
     return f"the reviewer asked for changes ({reasons}), but {named} returned the same output again"
 
 
@@ -144,10 +147,11 @@ def _revise(builder: DecisionBuilder, review: ReviewGiven) -> None:
         _fail_or_ask(builder, Kind.REVIEW, "review", "not_accepted", message)
         return
     builder.move(State.REVISING, f"the reviewer asks for changes: {reasons}", by=review.by)
-    named = [key for key in review.redo if key in builder.run.steps]
+    wanted = [key for key in review.redo if key in builder.run.steps]
     if builder.run.task.shape is Shape.SWARM:
-        named = []  # the path stays: its last agent has all briefs, and hands over again if it must
-    wanted = named or last_steps(builder.run)
+        wanted = []  # the path stays: its last agent has all briefs, and hands over again if it must
+    if not wanted and builder.run.synthesis is None:
+        wanted = last_steps(builder.run)
     builder.record(StepsReopened, step_ids=descendants(builder.run, wanted), feedback=review.reasons)
     builder.move(State.EXECUTING, "the steps to redo are open")
 

@@ -1,9 +1,9 @@
 """Rules for agents' answers: facts are recorded in any state, then the run advances from them."""
 
-from schemas import event, step
+from schemas import event, step, synthesis
+from schemas.conflict import conflict_problems
 from schemas.error import ErrorInfo
 from schemas.event import ENDS
-from schemas.plan import PLANNER, REVIEWER
 from shared.errors import RetryableError, TerminalError
 from shared.runs.advance import advance
 from shared.runs.builder import DecisionBuilder
@@ -14,7 +14,7 @@ from shared.runs.dispatch import is_ahead, step_named
 from shared.runs.ending import settle
 from shared.runs.handing import BRIEF_ALTERED, hand_over
 from shared.runs.planning import problems
-from shared.runs.run import MAX_ATTEMPTS, NOTICED, PlannerTask, Run, StepRecord, in_flight
+from shared.runs.run import MAX_ATTEMPTS, NOTICED, PlannerTask, Run, StepRecord, in_flight, requests_of
 from shared.runs.tokens import is_valid_token
 
 
@@ -57,7 +57,7 @@ def _forgery_reason(run: Run, answer: step.Answer) -> str:
     if not is_valid_token(run, answer.token, answer.handoff_id, answer.agent):
         return "wrong_token"
     asked = {record.handoff_id: record.step.agent for record in run.steps.values()}
-    asked |= {run.planning.handoff_id: PLANNER, run.reviewing.handoff_id: REVIEWER}
+    asked |= {request.handoff_id: agent for agent, request in requests_of(run).items()}
     return "" if asked.get(answer.handoff_id, answer.agent) == answer.agent else "wrong_agent"
 
 
@@ -76,6 +76,7 @@ def _expected_handoffs(run: Run, kind: type[step.Answer]) -> set[str | None]:
         step.PlanProposed: {run.planning.handoff_id},
         step.StepCompleted: {record.handoff_id for record in run.steps.values()},
         step.HandedOff: {record.handoff_id for record in run.steps.values()},
+        synthesis.AnswerWritten: {run.writing.handoff_id},
         step.ResultReviewed: {run.reviewing.handoff_id},
     }
     return only.get(kind, set(in_flight(run)))
@@ -128,6 +129,20 @@ def handed_off(builder: DecisionBuilder, message: step.HandedOff) -> None:
     advance(builder)
 
 
+def answer_written(builder: DecisionBuilder, message: synthesis.AnswerWritten) -> None:
+    """Record the one answer from the outputs of the steps; one that invents steps in its conflicts is a failure."""
+    if not _is_open(builder, message):
+        return
+    written = message.synthesis
+    if found := conflict_problems(written.conflicts, builder.run.steps):
+        error = ErrorInfo(code="invalid_reply", message="; ".join(found)[:2_000])
+        facts = {"handoff_id": message.handoff_id, "error": error, "final": True}
+        builder.record(event.AttemptFailed, by=message.agent, **facts)
+    else:
+        builder.record(event.SynthesisWritten, by=message.agent, synthesis=written)
+    advance(builder)
+
+
 def result_reviewed(builder: DecisionBuilder, message: step.ResultReviewed) -> None:
     """Record the reviewer's verdict."""
     if _is_open(builder, message):
@@ -152,7 +167,7 @@ def handoff_failed(builder: DecisionBuilder, message: step.HandoffFailed) -> Non
 def _was_in_time(builder: DecisionBuilder, answer: step.HandoffFailed) -> bool:
     """Return True for a timeout at a deadline that has been extended since, because the clock was stopped."""
     run = builder.run
-    works: list[PlannerTask | StepRecord] = [*run.steps.values(), run.planning, run.reviewing]
+    works: list[PlannerTask | StepRecord] = [*run.steps.values(), *requests_of(run).values()]
     known = next((each.deadline for each in works if each.handoff_id == answer.handoff_id), None)
     return answer.error.code == "timeout" and known is not None and present_deadline(run, builder.now) > known
 
@@ -161,10 +176,9 @@ def _attempts(builder: DecisionBuilder, answer: step.Answer) -> int:
     """Return the number of attempts at the work that this answer belongs to."""
     if step_id := _step_of(builder, answer):
         return builder.run.steps[step_id].attempts_since_resume
-    requests = (builder.run.planning, builder.run.reviewing)
     return next(
         request.attempts_since_resume - request.refusals
-        for request in requests
+        for request in requests_of(builder.run).values()
         if request.handoff_id == answer.handoff_id
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from schemas import approval, event, step, timer
+from schemas import approval, event, step, synthesis, timer
 from schemas.acting import ActingCall
 from schemas.conversation import Conversation
 from schemas.error import ErrorInfo
@@ -255,6 +255,7 @@ _RULES: dict[type[Message], Callable[[DecisionBuilder, Any], None]] = {
     step.PlanProposed: answers.plan_proposed,
     step.StepCompleted: answers.step_completed,
     step.HandedOff: answers.handed_off,
+    synthesis.AnswerWritten: answers.answer_written,
     step.ResultReviewed: answers.result_reviewed,
     step.HandoffFailed: answers.handoff_failed,
     step.HelpAsked: answers.help_asked,

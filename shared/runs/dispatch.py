@@ -1,4 +1,4 @@
-"""Handoffs of a run to planner, specialists and reviewer."""
+"""Handoffs of a run to planner, specialists, writer and reviewer."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from schemas.brief import Colleague, HandedBrief
-from schemas.event import PlanAccepted, PlanRequested, ReviewRequested, StepDispatched
+from schemas.event import PlanAccepted, PlanRequested, ReviewRequested, StepDispatched, SynthesisRequested
 from schemas.message import MOST_SECONDS
-from schemas.plan import PLANNER, REVIEWER, Plan, PlannedStep
+from schemas.plan import PLANNER, REVIEWER, WRITER, Plan, PlannedStep
 from schemas.step import DoStep, MakePlan, ReviewResult, StepOutput, answer_id
+from schemas.synthesis import WriteAnswer
 from schemas.task import Shape
 from shared.runs.builder import DecisionBuilder
 from shared.runs.handing import colleagues, why_answer
@@ -17,8 +18,8 @@ from shared.runs.planning import Agents, ancestors, hops, last_steps
 from shared.runs.run import FRUGAL_FROM, HandoffState, Run, StepRecord, handoff_name, last_answer_id
 from shared.runs.tokens import token_for
 
-PLAN, REVIEW = "@plan", "@review"
-"""Parts of handoff ids to planner and reviewer in place of a step's id, which cannot start with `@`."""
+PLAN, WRITE, REVIEW = "@plan", "@write", "@review"
+"""Parts of handoff ids to planner, writer and reviewer in place of a step's id, which cannot start with `@`."""
 
 RETRY_DELAY = timedelta(seconds=2)
 """Longest delay after a first failure; doubled for each further one."""
@@ -59,6 +60,16 @@ def dispatch(builder: DecisionBuilder, record: StepRecord) -> None:
     builder.send(handoff_id, handoff, due, follows=(builder.run.steps[id] for id in step.depends_on))
 
 
+def ask_for_synthesis(builder: DecisionBuilder) -> None:
+    """Ask the writer for one answer from the outputs of the steps."""
+    request = builder.run.writing
+    handoff_id = _next_id(builder.run, WRITE, request)
+    due = retry_at(builder.now, handoff_id, request.attempts_since_resume) if request.error else None
+    handoff = write_request(builder.run, handoff_id, builder.now)
+    builder.record(SynthesisRequested, handoff_id=handoff_id)
+    builder.send(handoff_id, handoff, due, follows=builder.run.steps.values())
+
+
 def ask_for_review(builder: DecisionBuilder) -> None:
     """Ask the reviewer whether the outputs of the steps meet the objective."""
     request = builder.run.reviewing
@@ -66,7 +77,7 @@ def ask_for_review(builder: DecisionBuilder) -> None:
     due = retry_at(builder.now, handoff_id, request.attempts_since_resume) if request.error else None
     handoff = review_request(builder.run, handoff_id, builder.now)
     builder.record(ReviewRequested, handoff_id=handoff_id)
-    builder.send(handoff_id, handoff, due, follows=builder.run.steps.values())
+    builder.send(handoff_id, handoff, due, follows=() if builder.run.synthesis else builder.run.steps.values())
 
 
 def plan_request(run: Run, handoff_id: str, now: datetime, agents: Agents) -> MakePlan:
@@ -102,6 +113,17 @@ def step_request(run: Run, record: StepRecord, handoff_id: str, now: datetime, a
     )
 
 
+def write_request(run: Run, handoff_id: str, now: datetime) -> WriteAnswer:
+    """Return the handoff with that id to the writer, for sending or resending."""
+    assert run.plan is not None, "a synthesis needs a plan"
+    return WriteAnswer(
+        **_request(run, handoff_id, WRITER, run.task.objective, run.writing, now),
+        feedback=[*run.feedback, *run.rewrite_feedback],
+        inputs=[_output(record) for record in run.steps.values()],
+        plan=run.plan,
+    )
+
+
 def review_request(run: Run, handoff_id: str, now: datetime) -> ReviewResult:
     """Return the handoff with that id to the reviewer, for sending or resending."""
     assert run.plan is not None, "a review needs a plan"
@@ -112,6 +134,7 @@ def review_request(run: Run, handoff_id: str, now: datetime) -> ReviewResult:
         feedback=run.feedback,
         inputs=[_output(record) for record in run.steps.values()],
         plan=run.plan,
+        synthesis=run.synthesis,
     )
 
 
@@ -137,7 +160,7 @@ def is_ahead(run: Run, handoff_id: str) -> bool:
         return False
     if replans != run.replans:
         return replans > run.replans
-    works: dict[str, HandoffState] = {PLAN: run.planning, REVIEW: run.reviewing, **run.steps}
+    works: dict[str, HandoffState] = {PLAN: run.planning, WRITE: run.writing, REVIEW: run.reviewing, **run.steps}
     work = works.get(what)
     if work is None:  # a swarm's steps are added one by one
         return run.plan is None or run.task.shape is Shape.SWARM
@@ -145,7 +168,7 @@ def is_ahead(run: Run, handoff_id: str) -> bool:
 
 
 def step_named(run: Run, handoff_id: str) -> str | None:
-    """Return the step of the present plan that the handoff belongs to; None for planner, reviewer or other plans."""
+    """Return the step of the present plan that the handoff belongs to; None for other agents and plans."""
     what, _, place = handoff_id.removeprefix(f"{run.id}/").partition("/")
     return what if what in run.steps and place.startswith(f"{run.replans}.") else None
 

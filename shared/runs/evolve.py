@@ -13,8 +13,18 @@ from shared.runs import answered
 from shared.runs.digests import plan_digest
 from shared.runs.effects import add_effected
 from shared.runs.handed import hand_over
-from shared.runs.rework import approve_effects, next_round, reopen_steps, resume_run
-from shared.runs.run import LOOP, MOST_FAILURES, MOST_RELEASED, TOO_LARGE, PlannerTask, Run, StepRecord, in_flight
+from shared.runs.rework import approve_effects, next_round, reopen_steps, resume_run, without_synthesis
+from shared.runs.run import (
+    LOOP,
+    MOST_FAILURES,
+    MOST_RELEASED,
+    REQUESTS,
+    TOO_LARGE,
+    PlannerTask,
+    Run,
+    StepRecord,
+    in_flight,
+)
 
 
 def evolve(run: Run | None, event: e.RunEvent) -> Run:
@@ -126,8 +136,8 @@ def _drop_plan(run: Run, event: e.PlanDropped) -> dict[str, Any]:
         "plan": None,
         "steps": {},
         "review": None,
-        "planning": PlannerTask(),
-        "reviewing": PlannerTask(),
+        **{name: PlannerTask() for name in REQUESTS},
+        **without_synthesis(),
     }
     refused = _with(run.refused_plans, plan_digest(run.plan) if run.plan else None)
     cleared |= {"questions": {}, "plan_approved": None}
@@ -160,7 +170,7 @@ def _dispatch_step(run: Run, event: e.StepDispatched) -> dict[str, Any]:
 
 
 def _fail_attempt(run: Run, event: e.AttemptFailed) -> dict[str, Any]:
-    for name in ("planning", "reviewing"):
+    for name in REQUESTS:
         request: PlannerTask = getattr(run, name)
         if request.handoff_id == event.handoff_id:
             change = {"handoff_id": None, "error": event.error, "given_up": event.final}
@@ -229,6 +239,12 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     ),
     e.AttemptFailed: _fail_attempt,
     e.StepsReopened: reopen_steps,
+    e.SynthesisRequested: lambda run, ev: {
+        "writing": _request(run, run.writing, ev.handoff_id),
+        "handoffs": run.handoffs + 1,
+    },
+    e.SynthesisWritten: lambda run, ev: {"synthesis": ev.synthesis, "writing": next_round(run.writing)},
+    e.SynthesisOmitted: lambda run, ev: {"joined_because": ev.reason, "writing": next_round(run.writing)},
     e.ReviewRequested: lambda run, ev: {
         "reviewing": _request(run, run.reviewing, ev.handoff_id),
         "handoffs": run.handoffs + 1,

@@ -14,7 +14,7 @@ from shared.runs.clock import CLOCKS_DIFFER
 from shared.runs.deadlines import extend_deadline
 from shared.runs.ending import fail
 from shared.runs.open_question import TIMEKEEPER, OpenQuestion
-from shared.runs.planning import Agents, problems
+from shared.runs.planning import Agents, last_steps, problems
 from shared.runs.run import MAX_REPLANS
 from shared.runs.votes import edited_plan
 
@@ -57,8 +57,8 @@ def _take_effect(builder: DecisionBuilder, question: OpenQuestion) -> None:
         case _, Reply.REJECT:
             _reject(builder, question, vote)
         case Kind.REVIEW, _:
-            accepted = reply is Reply.APPROVE
-            builder.record(event.ReviewGiven, by=vote.by, accepted=accepted, reasons=[vote.answer], redo=[])
+            said = {"accepted": reply is Reply.APPROVE, "reasons": [vote.answer], "redo": last_steps(builder.run)}
+            builder.record(event.ReviewGiven, by=vote.by, **said)
         case Kind.PLAN, Reply.EDIT:
             plan = edited_plan(vote.arguments)
             assert plan is not None, "an invalid plan is refused when it is given"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from schemas.plan import AgentCard, Plan, PlannedStep
+from schemas.plan import PLANNER, REVIEWER, WRITER, AgentCard, Plan, PlannedStep
 from schemas.task import Shape, Task
 from shared.runs.run import Run, StepRecord
 
@@ -98,7 +98,13 @@ def _count_problems(plan: Plan, task: Task) -> list[str]:
 
 def _name_problems(plan: Plan) -> list[str]:
     ids = [step.id for step in plan.steps]
-    return [f"step id `{key}` is used twice" for key in sorted({key for key in ids if ids.count(key) > 1})]
+    twice = [f"step id `{key}` is used twice" for key in sorted({key for key in ids if ids.count(key) > 1})]
+    taken = [f"step id `{key}` is taken: the part of that agent has it" for key in ids if key in _TAKEN]
+    return twice + taken
+
+
+_TAKEN = (PLANNER, WRITER, REVIEWER)
+"""Ids by which people name the parts of a run that are no steps."""
 
 
 def _step_problems(step: PlannedStep, plan: Plan, agents: Agents) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from shared.runs.builder import Outgoing
-from shared.runs.dispatch import plan_request, review_request, step_request
+from shared.runs.dispatch import plan_request, review_request, step_request, write_request
 from shared.runs.ending import result_id
 from shared.runs.planning import Agents, available_agents
 from shared.runs.result import result_of
@@ -27,6 +27,8 @@ def _handoffs(run: Run, now: datetime, agents: Agents) -> Iterator[Outgoing]:
     may = available_agents(agents, run.task)
     if run.planning.handoff_id:
         yield Outgoing(run.planning.handoff_id, plan_request(run, run.planning.handoff_id, now, may))
+    if run.writing.handoff_id:
+        yield Outgoing(run.writing.handoff_id, write_request(run, run.writing.handoff_id, now))
     if run.reviewing.handoff_id:
         yield Outgoing(run.reviewing.handoff_id, review_request(run, run.reviewing.handoff_id, now))
     for record in run.steps.values():

@@ -3,7 +3,7 @@
 from schemas.acting import ActingCall
 from schemas.error import ErrorInfo
 from schemas.event import State
-from schemas.step import Output
+from schemas.step import Findings, Output
 from schemas.task import Result, StepSummary
 from schemas.verdict import PlannedEffect
 from shared.authorization import digest_of_all
@@ -26,9 +26,10 @@ def result_of(run: Run) -> Result:
     """Return the result of an ended run; if it failed, with the best partial answer that fits in a message."""
     if run.error and run.error.code == TOO_LARGE:
         bare = {key: record.model_copy(update={"output": None, "shown": None}) for key, record in run.steps.items()}
-        run = run.model_copy(update={"steps": bare})
+        run = run.model_copy(update={"steps": bare, "synthesis": None})
     outputs = _outputs(run)
     answers = _answers(run)
+    behind: list[Findings] = [*([run.synthesis] if run.synthesis else []), *outputs]
     missing = missed_effects(run.effected)
     return Result.model_validate(
         {
@@ -46,9 +47,10 @@ def result_of(run: Run) -> Result:
             "incomplete_effects": bool(missing) or _may_hide_calls(run),
             "steps": [_at_the_end(summary(record)) for record in run.steps.values()],
             "usage": run.usage,
-            "confidence": (confidence := min((output.confidence for output in outputs), default=None)),
+            "confidence": (confidence := min((each.confidence for each in behind), default=None)),
             "doubtful": run.state is State.COMPLETE and confidence is not None and confidence < DOUBTFUL,
-            "caveats": list(dict.fromkeys([*run.caveats, *_warnings(run, missing), *_caveats(outputs)])),
+            "caveats": list(dict.fromkeys([*run.caveats, *_warnings(run, missing), *_caveats(behind)])),
+            "conflicts": run.synthesis.conflicts if run.synthesis else [],
             "error": run.error,
             "models": run.models,
             "session": run.task.session,
@@ -91,7 +93,16 @@ def _missed_caveats(calls: list[ActingCall]) -> list[str]:
 
 
 def _warnings(run: Run, missing: list[ActingCall]) -> list[str]:
-    return [*_frugality_caveats(run), *_handing_caveats(run), *_unreported_caveats(run), *_missed_caveats(missing)]
+    made = (*_frugality_caveats(run), *_handing_caveats(run), *_unreported_caveats(run), *_missed_caveats(missing))
+    return [*made, *_synthesis_caveats(run)]
+
+
+def _synthesis_caveats(run: Run) -> list[str]:
+    """Return the conflicts that the answer leaves open, and the reason if it is no synthesis although it should be."""
+    if run.joined_because is not None:
+        joined = "the answers of the last steps are joined as they are, and may contradict each other"
+        return [f"{joined}: {run.joined_because}"]
+    return [each.caveat for each in (run.synthesis.conflicts if run.synthesis else []) if not each.resolved]
 
 
 def _frugality_caveats(run: Run) -> list[str]:
@@ -127,7 +138,7 @@ def _at_the_end(step: StepSummary) -> StepSummary:
     return step.model_copy(update={"status": "failed", "error": step.error or stopped})
 
 
-def _caveats(outputs: list[Output]) -> list[str]:
+def _caveats(outputs: list[Findings]) -> list[str]:
     return [caveat for output in outputs for caveat in output.caveats]
 
 
@@ -135,13 +146,18 @@ def _outputs(run: Run) -> list[Output]:
     return [each for record in run.steps.values() for each in (record.shown, record.output) if each is not None]
 
 
-def _answers(run: Run) -> list[Output]:
+def _answers(run: Run) -> list[Findings]:
     if any(run.steps[key].handed for key in last_steps(run)):
-        return _outputs(run)  # no agent answered: the briefs are all there is
-    last = [output for key in last_steps(run) if (output := _reviewed_output(run.steps[key])) is not None]
+        return [*_outputs(run)]  # no agent answered: the briefs are all there is
+    last: list[Findings] = [run.synthesis] if run.synthesis else _last_outputs(run)
     if run.carried_out_by is not None:
         return last + [record.output for record in in_order(run) if record.effects and record.output is not None]
-    return last or _outputs(run)
+    return last or [*_outputs(run)]
+
+
+def _last_outputs(run: Run) -> list[Findings]:
+    reviewed = (_reviewed_output(run.steps[key]) for key in last_steps(run))
+    return [output for output in reviewed if output is not None]
 
 
 def _reviewed_output(record: StepRecord) -> Output | None:

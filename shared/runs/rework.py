@@ -5,7 +5,7 @@ from typing import Any
 from schemas import event as e
 from shared.runs.digests import output_digest
 from shared.runs.permissions import permissions
-from shared.runs.run import PlannerTask, Run, StepRecord, in_flight, work_name
+from shared.runs.run import REQUESTS, PlannerTask, Run, StepRecord, in_flight, work_name
 
 
 def next_round(request: PlannerTask, *, refusals: int = 0) -> PlannerTask:
@@ -34,12 +34,21 @@ def restart_round(record: StepRecord, **change: Any) -> StepRecord:
 
 
 def reopen_steps(run: Run, event: e.StepsReopened) -> dict[str, Any]:
-    """Restart the steps for which the reviewer asks for changes."""
+    """Restart the steps for which the reviewer asks for changes, and have the synthesis written again."""
     steps = {
         key: _reopen_step(record, event.feedback) if key in event.step_ids else _forget_output(record)
         for key, record in run.steps.items()
     }
-    return {"steps": steps, "review": None, "revisions": run.revisions + 1}
+    change = {"steps": steps, "review": None, "revisions": run.revisions + 1}
+    if run.synthesis is None and run.joined_because is None:
+        return change
+    before = run.synthesis and output_digest(run.synthesis)
+    return change | without_synthesis() | {"synthesis_before": before, "rewrite_feedback": event.feedback}
+
+
+def without_synthesis() -> dict[str, Any]:
+    """Return the change to a run whose synthesis, if it has one, no longer counts."""
+    return {"synthesis": None, "synthesis_before": None, "rewrite_feedback": [], "joined_because": None}
 
 
 def _reopen_step(record: StepRecord, feedback: list[str]) -> StepRecord:
@@ -55,7 +64,8 @@ def resume_run(run: Run, event: e.RunResumed) -> dict[str, Any]:
     """Reopen failed and in-flight work as the same work: it continues from its journal."""
     steps = {key: _reopen_failed(record) for key, record in run.steps.items()}
     change: dict[str, Any] = {"steps": steps, "deadline": event.deadline, "resumes": run.resumes + 1, "questions": {}}
-    for name in ("planning", "reviewing"):
+    change["synthesis_before"] = None
+    for name in REQUESTS:
         request: PlannerTask = getattr(run, name)
         change[name] = PlannerTask(round=request.round, handoffs_in_round=request.handoffs_in_round)
     asked_again = in_flight(run)

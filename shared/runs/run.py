@@ -13,10 +13,10 @@ from schemas.conversation import Conversation, SessionEnd
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, ReviewGiven, State
 from schemas.message import Part
-from schemas.plan import Plan, PlannedStep
+from schemas.plan import PLANNER, REVIEWER, WRITER, Plan, PlannedStep
 from schemas.question import Background, Kind
 from schemas.settlement import Settlement
-from schemas.step import Output, answer_id
+from schemas.step import Output, Synthesis, answer_id
 from schemas.task import Task
 from schemas.verdict import PlannedEffect, Proposal
 from schemas.versions import Versions
@@ -91,7 +91,7 @@ class StepRecord(HandoffState):
 
 
 class PlannerTask(HandoffState):
-    """Request for a plan, to the planner, or for a review, to the reviewer."""
+    """Request for a plan, to the planner, for a synthesis, to the writer, or for a review, to the reviewer."""
 
     refusals: int = 0
     given_up: bool = False
@@ -115,6 +115,7 @@ class Run(Part):
     error: ErrorInfo | None = None
 
     planning: PlannerTask = PlannerTask()
+    writing: PlannerTask = PlannerTask()
     reviewing: PlannerTask = PlannerTask()
     plan: Plan | None = None
     plan_handoff: str | None = None
@@ -124,6 +125,14 @@ class Run(Part):
     refused_plans: list[str] = Field(default_factory=list)
     """Digests of the plans that were refused, or dropped because a person rejected them."""
     steps: dict[str, StepRecord] = Field(default_factory=dict)
+    synthesis: Synthesis | None = None
+    """The one answer written from the outputs of all steps; None if there is none, or it must be written again."""
+    synthesis_before: str | None = None
+    """Digest of the synthesis that the reviewer did not accept, while it is written again."""
+    rewrite_feedback: list[str] = Field(default_factory=list)
+    """Reasons for which it was not accepted."""
+    joined_because: str | None = None
+    """Reason why no synthesis could be written: the answers of the last steps are joined."""
     review: ReviewGiven | None = None
     feedback: list[str] = Field(default_factory=list)
 
@@ -233,10 +242,19 @@ MOST_FAILURES = 5
 """Failed attempts of a step that a question about it shows."""
 
 
+REQUESTS = {"planning": PLANNER, "writing": WRITER, "reviewing": REVIEWER}
+"""Field of each request of a run, and the agent that it goes to."""
+
+
+def requests_of(run: Run) -> dict[str, PlannerTask]:
+    """Return the requests of a run that are not for a step, by agent."""
+    return {agent: getattr(run, name) for name, agent in REQUESTS.items()}
+
+
 def in_flight(run: Run) -> list[str]:
     """Return the handoffs that were sent and not answered, also if the run has ended since."""
-    ids = [run.planning.handoff_id, run.reviewing.handoff_id, *(each.handoff_id for each in run.steps.values())]
-    return [id for id in ids if id is not None]
+    works = (*requests_of(run).values(), *run.steps.values())
+    return [work.handoff_id for work in works if work.handoff_id is not None]
 
 
 def awaited_handoffs(run: Run) -> list[str]:

@@ -23,11 +23,13 @@ OBEYED = {
     "Result": {"results": {"orchestrator"}},
     "MakePlan": {"agents.data": {"orchestrator", "timekeeper", "gateway"}},
     "DoStep": {"agents.data": {"orchestrator", "timekeeper", "gateway"}},
+    "WriteAnswer": {"agents.data": {"orchestrator", "timekeeper", "gateway"}},
     "ReviewResult": {"agents.data": {"orchestrator", "timekeeper", "gateway"}},
     # An answer needs the token of its handoff besides, a timer the run's: tests/unit/runs/test_tokens.py.
     "PlanProposed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "StepCompleted": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "HandedOff": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
+    "AnswerWritten": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "ResultReviewed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "HandoffFailed": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},
     "HelpAsked": {"runs": {"data", "orchestrator", "timekeeper", "gateway"}},

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 
 from schemas.plan import Plan, PlannedStep
-from schemas.step import DoStep, Findings, MakePlan, ReviewResult, Verdict
+from schemas.step import DoStep, Findings, MakePlan, ReviewResult, Synthesis, Verdict
+from schemas.synthesis import WriteAnswer
 from shared.agent import Agent, Context
 from shared.agent.serve import serve_agent
 from shared.errors import RetryableError, TerminalError
@@ -115,15 +116,20 @@ async def work(step: DoStep, ctx: Context) -> Findings:
     return Findings(answer=step.step_id, facts=[], sources=[], confidence=1.0, caveats=[])
 
 
+async def write(request: WriteAnswer, ctx: Context) -> Synthesis:
+    answer = " ".join(each.output.answer for each in request.inputs)
+    return Synthesis(answer=answer, facts=[], sources=[], confidence=1.0, caveats=[], conflicts=[])
+
+
 async def review(request: ReviewResult, ctx: Context) -> Verdict:
     return Verdict(accepted=True, reasons=[], redo=[])
 
 
 def agent_of(name: str) -> Agent:
-    """The agent of that name: planner and reviewer as every swarm has them, a specialist otherwise."""
+    """The agent of that name: planner, writer and reviewer as every swarm has them, a specialist otherwise."""
     tools = list(TOOLS.values()) if name in SPECIALISTS else []
     made = Agent(name, description=f"The {name} of the fault tests.", instructions=INSTRUCTIONS, tools=tools)
-    made.handles({"planner": plan, "reviewer": review}.get(name, work))
+    made.handles({"planner": plan, "writer": write, "reviewer": review}.get(name, work))
     return made
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import signal
+from collections.abc import Callable
 
 from shared.tools import Effect
-from tests.faults.plans import Planned, of_every_kind, one_call
+from tests.faults.plans import Planned, in_two_ends, of_every_kind, one_call
 from tests.faults.table import Action, row
 from tests.faults.trial import Trial
 from tests.faults.world import CORE
@@ -16,18 +17,18 @@ WAITING = "timekeeper" if "timekeeper" in CORE else "orchestrator"
 """Services that fire waiting records."""
 
 
-def killed_at(services: tuple[str, ...], point: str, times: int) -> Action:
+def killed_at(services: tuple[str, ...], point: str, times: int, task: Callable[[], Planned] = of_every_kind) -> Action:
     """Tasks while services are killed at the first, second … passage of a point, one after another."""
 
     async def action(trial: Trial) -> None:
         for service in services:
             trial.world.order(service, *(f"kill {point} {number}" for number in range(1, times + 1)))
         before, wanted = trial.world.ordered(), times * len(services)
-        await trial.submit(*(of_every_kind() for _ in range(5)))
+        await trial.submit(*(task() for _ in range(5)))
         await trial.finish()
         for _ in range(wanted):
             if trial.world.ordered() - before < wanted:
-                await trial.submit(of_every_kind())
+                await trial.submit(task())
                 await trial.finish()
         trial.outcome.faults = trial.world.ordered() - before
         trial.expect(true=trial.outcome.faults == wanted, said=f"killed {trial.outcome.faults} times, not {wanted}")
@@ -66,6 +67,9 @@ for _when in ("before", "after"):
     for _point in ("journal", "publish", "commit"):
         row(f"SIGKILL of planner and reviewer {_when} {_point}")(
             killed_at(("planner", "reviewer"), f"{_when}-{_point}", 2)
+        )
+        row(f"SIGKILL of the writer {_when} {_point}", quick=f"{_when} {_point}" == "after journal")(
+            killed_at(("writer",), f"{_when}-{_point}", 3, in_two_ends)
         )
     for _point in ("state", "publish", "commit"):
         row(f"SIGKILL of the orchestrator {_when} {_point}", quick=f"{_when} {_point}" == "after state")(

@@ -133,6 +133,14 @@ def of_every_kind(delay: float = 0.0, **last: Any) -> Planned:
     )
 
 
+def in_two_ends() -> Planned:
+    """A task of two steps at once, whose outputs a writer makes one answer."""
+    task_id = f"task-{uuid4().hex[:12]}"
+    calls = {"one": Call(f"{task_id}/put", Effect.IDEMPOTENT), "two": Call(f"{task_id}/book", Effect.COMPENSABLE)}
+    agents = zip(SPECIALISTS, calls.items(), strict=False)
+    return Planned(task_id, {name: Step(agent, [call]) for agent, (name, call) in agents})
+
+
 def random_plan(random: Random, task_id: str) -> Planned:
     """Some plan: one to five steps, any dependencies backwards, now and then failures and delays."""
     names = [f"s{number}" for number in range(random.randint(1, 5))]

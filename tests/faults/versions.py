@@ -60,7 +60,7 @@ async def rolling_versions(trial: Trial) -> None:
 async def two_versions(trial: Trial) -> None:
     world, source = trial.world, other_version(trial.world.folder)
     trial.spoiled = True
-    for name in (*CORE, "planner", "left", "right", "reviewer"):
+    for name in (*CORE, "planner", "left", "right", "writer", "reviewer"):
         await world.start_service(name, replica=".other", source=source)
         trial.outcome.faults += 1
         await trial.submit(*slow_runs(2))
@@ -88,7 +88,7 @@ async def clock_jumps(trial: Trial) -> None:
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    for name in (*CORE, "planner", "left", "right", "reviewer"):
+    for name in (*CORE, "planner", "left", "right", "writer", "reviewer"):
         await world.stop_child(name)
         await world.start_service(name, changes=changes)
     await trial.submit(*slow_runs())

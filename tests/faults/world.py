@@ -27,7 +27,7 @@ from tests.faults.broker import ROOT, Broker
 from tests.faults.caller import Caller
 from tests.faults.proxy import Proxy
 
-AGENTS = ("planner", "reviewer", *SPECIALISTS)
+AGENTS = ("planner", "writer", "reviewer", *SPECIALISTS)
 CORE = tuple(name for name in ("orchestrator", "timekeeper") if (ROOT / "services" / name / "__main__.py").exists())
 """Services of the product that a run needs, except its agents."""
 

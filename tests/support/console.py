@@ -29,6 +29,7 @@ from schemas.api.sessions import SessionPage, SessionSummary, SessionView
 from schemas.api.topics import GroupLag, TopicLag
 from schemas.api.trace import Action, Attempt, RunTrace, Work
 from schemas.budget import Budget, Usage
+from schemas.conflict import Conflict, Position
 from schemas.conversation import ConversationTurn, SessionEnd
 from schemas.error import ErrorInfo
 from schemas.event import State
@@ -359,6 +360,16 @@ def result(text: str) -> Result:
         effects=[effect],
         acting_calls=[acting],
         caveats=[text],
+        conflicts=[
+            Conflict(
+                subject=text[:300],
+                positions=[Position(step_id=each, says=text[:1_000]) for each in ("data", "code")],
+                resolved=resolved,
+                resolution=text[:1_000],
+                reason=text[:1_000],
+            )
+            for resolved in (False, True)
+        ],
         confidence=0.5,
         started=NOW,
         finished=NOW,

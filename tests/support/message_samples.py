@@ -2,9 +2,24 @@
 
 from datetime import UTC, datetime
 
-from schemas import approval, dead, event, log, notification, plan, question_events, skip, step, stop, task, timer
+from schemas import (
+    approval,
+    dead,
+    event,
+    log,
+    notification,
+    plan,
+    question_events,
+    skip,
+    step,
+    stop,
+    synthesis,
+    task,
+    timer,
+)
 from schemas.brief import Brief, Colleague, HandedBrief
 from schemas.budget import Budget, Usage
+from schemas.conflict import Conflict, Position
 from schemas.error import ErrorInfo
 from schemas.fact import Fact, Source
 from schemas.message import Message
@@ -69,6 +84,16 @@ BRIEF = Brief(
     sources=[Source(title="orders.csv", uri="blob:" + "ab" * 32)],
     open_questions=["which shop?"],
     confidence=0.8,
+)
+CONFLICT = Conflict(
+    subject="orders on Monday",
+    positions=[Position(step_id="find", says="17"), Position(step_id="count", says="18")],
+    resolved=False,
+    resolution="A recount would settle it.",
+    reason="Both steps read the same table.",
+)
+SYNTHESIS = step.Synthesis(
+    answer="**17 %** fewer", facts=[], sources=[], confidence=0.8, caveats=["one day is missing"], conflicts=[CONFLICT]
 )
 HANDOFF = {
     "id": "run-1/step/count/1",
@@ -159,6 +184,7 @@ FULL: list[Message] = [
         usage=USAGE,
         confidence=0.9,
         caveats=["one day is missing"],
+        conflicts=[CONFLICT],
         error=ERROR,
         models=["waggle-simulated"],
         session="conversation-7",
@@ -177,10 +203,12 @@ FULL: list[Message] = [
         must_answer="it is the last",
         handed=HandedBrief(by="research", step_id="look", brief=BRIEF, digest=BRIEF.digest, tainted=True),
     ),
-    step.ReviewResult(**HANDOFF, plan=PLAN),
+    synthesis.WriteAnswer(**HANDOFF, plan=PLAN),
+    step.ReviewResult(**HANDOFF, plan=PLAN, synthesis=SYNTHESIS),
     step.PlanProposed(**ANSWER, plan=PLAN),
     step.StepCompleted(**ANSWER, output=OUTPUT),
     step.HandedOff(**ANSWER, to="code", brief=BRIEF, brief_digest=BRIEF.digest, tainted=True, caveats=["unchecked"]),
+    synthesis.AnswerWritten(**ANSWER, synthesis=SYNTHESIS),
     step.ResultReviewed(**ANSWER, accepted=False, reasons=["no source"], redo=["count"]),
     step.HandoffFailed(**ANSWER, error=ERROR),
     step.HelpAsked(
@@ -272,6 +300,9 @@ FULL: list[Message] = [
     event.StepAsked(**FACT, step_id="count", question="Send it?", options=["send"]),
     event.AttemptFailed(**FACT, handoff_id="run-1/step/count/1", error=ERROR, final=True),
     event.StepsReopened(**FACT, step_ids=["count"], feedback=["no source"]),
+    event.SynthesisRequested(**FACT, handoff_id="run-1/@write/0.0.1"),
+    event.SynthesisWritten(**FACT, synthesis=SYNTHESIS),
+    event.SynthesisOmitted(**FACT, reason="the writer failed"),
     event.ReviewRequested(**FACT, handoff_id="run-1/review/1"),
     event.ReviewGiven(**FACT, accepted=True, reasons=[], redo=[]),
     question_events.HelpRequested(
@@ -305,6 +336,7 @@ _PROPOSAL = (
     '"expires": 60, "usable": 60}'
 )
 _TASK = '{"objective": "Count the orders"}'
+_SYNTHESIS = '{"answer": "17", "facts": [], "sources": [], "confidence": 1, "caveats": [], "conflicts": []}'
 
 LEAST: dict[str, str] = {
     "waggle.task.v1": _TASK,
@@ -312,10 +344,12 @@ LEAST: dict[str, str] = {
     '"started": "2026-11-20T12:30:00Z", "finished": "2026-11-20T12:30:00Z"}',
     "waggle.make-plan.v1": f'{{{_ASKED}, "shape": "auto", "agents": [], "max_steps": 1}}',
     "waggle.do-step.v1": f'{{{_ASKED}, "step_id": "count"}}',
+    "waggle.write-answer.v1": f'{{{_ASKED}, "plan": {_PLAN}}}',
     "waggle.review-result.v1": f'{{{_ASKED}, "plan": {_PLAN}}}',
     "waggle.plan-proposed.v1": f'{{{_SAID}, "plan": {_PLAN}}}',
     "waggle.handed-off.v1": f'{{{_SAID}, "to": "code", "brief": {{"request": "check"}}, "brief_digest": "ab"}}',
     "waggle.step-completed.v1": f'{{{_SAID}, "output": {{"answer": "17"}}}}',
+    "waggle.answer-written.v1": f'{{{_SAID}, "synthesis": {_SYNTHESIS}}}',
     "waggle.result-reviewed.v1": f'{{{_SAID}, "accepted": true}}',
     "waggle.handoff-failed.v1": f'{{{_SAID}, "error": {{"code": "timeout", "message": "too slow"}}}}',
     "waggle.help-asked.v1": f'{{{_SAID}, "question": "Send it?"}}',
@@ -369,6 +403,9 @@ LEAST: dict[str, str] = {
     "waggle.attempt-failed.v1": f'{{{_AT}, "handoff_id": "h1", "error": {{"code": "x", "message": "y"}}, '
     '"final": false}',
     "waggle.steps-reopened.v1": f'{{{_AT}, "step_ids": ["count"], "feedback": []}}',
+    "waggle.synthesis-requested.v1": f'{{{_AT}, "handoff_id": "h1"}}',
+    "waggle.synthesis-written.v1": f'{{{_AT}, "synthesis": {_SYNTHESIS}}}',
+    "waggle.synthesis-omitted.v1": f'{{{_AT}, "reason": "it failed"}}',
     "waggle.review-requested.v1": f'{{{_AT}, "handoff_id": "h1"}}',
     "waggle.review-given.v1": f'{{{_AT}, "accepted": true, "reasons": [], "redo": []}}',
     "waggle.help-requested.v1": f'{{{_AT}, "request_id": "q1", "about": "plan", "step_id": null, '

@@ -28,7 +28,9 @@ from schemas.step import (
     ResultReviewed,
     ReviewResult,
     StepCompleted,
+    Synthesis,
 )
+from schemas.synthesis import AnswerWritten, WriteAnswer
 from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
 from shared.runs import ENDS, Intake, Outgoing, Run, decide, may_move, reissue, replay
@@ -107,7 +109,8 @@ class World:
 
     def _awaited(self) -> set[str | None]:
         run = self.run
-        ids = {run.planning.handoff_id, run.reviewing.handoff_id, *(each.handoff_id for each in run.steps.values())}
+        requests = (run.planning, run.writing, run.reviewing)
+        ids = {each.handoff_id for each in (*requests, *run.steps.values())}
         return ids - {None}
 
     def _check_moves(self, events: tuple[RunEvent, ...]) -> None:
@@ -148,7 +151,16 @@ class World:
     def ask(self, step_id: str) -> None:
         self.tell(self.answer(self.handoff(step_id), HelpAsked, question="may I?", options=["yes", "no"]))
 
+    def write(self, answer: str = "all in one", **facts: Any) -> None:
+        """Let the writer answer. `facts`: of the synthesis."""
+        (asked,) = self.waiting(WriteAnswer)
+        told = {"facts": [], "sources": [], "confidence": 0.9, "caveats": [], "conflicts": []} | facts
+        self.tell(self.answer(asked, AnswerWritten, synthesis=Synthesis(answer=answer, **told)))
+
     def review(self, *, accepted: bool = True, redo: tuple[str, ...] = ()) -> None:
+        """Let the reviewer answer, after the writer if that is still asked."""
+        if self.waiting(WriteAnswer):
+            self.write()
         (asked,) = self.waiting(ReviewResult)
         self.tell(self.answer(asked, ResultReviewed, accepted=accepted, reasons=["because"], redo=list(redo)))
 

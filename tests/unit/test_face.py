@@ -19,7 +19,8 @@ def test_the_face_is_these_names():
         *["POST", "SEND", "Agent", "Artefact", "AskHuman", "BoardConflict", "BoardEntry", "Brief", "Budget", "Claim"],
         *["ClaimRefused", "Context", "Effect", "Fact", "Findings", "HandOff", "Limits", "MakePlan", "ModelRole"],
         *["NeedsHuman", "Plan", "RetryableError", "ReviewResult", "Risk", "ServiceSettings"],
-        *["Source", "Step", "TerminalError", "ToolContext", "ToolError", "Verdict", "serve", "tool"],
+        *["Source", "Step", "Synthesis", "TerminalError", "ToolContext", "ToolError", "Verdict", "WriteAnswer"],
+        *["serve", "tool"],
     ]
     assert all(getattr(waggle, name).__doc__ for name in waggle.__all__)
 

@@ -21,9 +21,9 @@ def loaded(module):
     [
         ("shared.config", 16, ("shared.access", "shared.authorization", "shared.guardrails")),
         ("shared.bus", 68, ("shared.authorization", "shared.blackboard", "shared.guardrails", "shared.runs")),
-        ("shared.runs", 73, ("shared.access", "shared.guardrails")),
-        ("shared.blackboard", 104, ("shared.access", "shared.guardrails")),
-        ("shared.tools", 24, ("shared.access", "shared.authorization", "shared.guardrails")),
+        ("shared.runs", 77, ("shared.access", "shared.guardrails")),
+        ("shared.blackboard", 107, ("shared.access", "shared.guardrails")),
+        ("shared.tools", 26, ("shared.access", "shared.authorization", "shared.guardrails")),
     ],
 )
 def test_a_room_loads_few_modules_and_none_of_the_policies_it_does_not_need(module, most, forbidden):

@@ -23,6 +23,7 @@ from schemas.step import (
     StepOutput,
     Verdict,
 )
+from schemas.synthesis import AnswerWritten
 from schemas.task import Artefact, Attachment, TaskContext
 from shared.agent.actions import ToolResult
 from shared.agent.declare import Agent, AskHuman, HandOff
@@ -121,10 +122,9 @@ class AgentHarness:
     async def handle(self, handoff: Handoff, *, answers: Sequence[str] = ()) -> Any:
         """Run the handler on a handoff and return its result. The same handoff again is a redelivery.
 
-        Returns the output of a step (or the agent's own result type), a Plan, a Verdict, AskHuman or
-        HandOff. Raises NeedsHuman
-        for a call that needs an approval, TerminalError and RetryableError when the handoff fails, ScriptError.
-        `answers`: of a person, to the questions of the model and of `ctx.ask`, in order.
+        Returns the output of a step (or the agent's own result type), a Plan, a Synthesis, a Verdict, AskHuman or
+        HandOff. Raises NeedsHuman for a call that needs an approval, TerminalError and RetryableError when the handoff
+        fails, ScriptError. `answers`: of a person, to the questions of the model and of `ctx.ask`, in order.
         """
         answer = await self._executed(handoff)
         for said in answers:
@@ -160,6 +160,8 @@ class AgentHarness:
                 return own.model_validate(output.data) if own and output.data is not None else output
             case PlanProposed(plan=plan):
                 return plan
+            case AnswerWritten(synthesis=synthesis):
+                return synthesis
             case ResultReviewed():
                 return Verdict(accepted=answer.accepted, reasons=answer.reasons, redo=list(answer.redo))
             case HandedOff(to=to, brief=brief):

@@ -14,6 +14,7 @@ from infra.simulated_model.rules import (
     reviewer,
     summariser,
     unknown,
+    writer,
 )
 from infra.simulated_model.rules.ask import Rule
 from infra.simulated_model.rules.handing import hand_off
@@ -26,6 +27,7 @@ RULES: Final[Mapping[str, Callable[[Situation], Rule]]] = {
     "data": incident.analyse,
     "code": code.program,
     "communication": communication.report,
+    "writer": writer.write,
     "reviewer": reviewer.review,
     "summariser": summariser.summarise,
 }
@@ -55,7 +57,11 @@ def next_reply(situation: Situation) -> Reply:
 def _rule_of(situation: Situation) -> Rule:
     """Return the rule of the agent; for a specialist that is asked about the conversation, the recall of it."""
     brief = situation.brief
-    if brief is not None and situation.agent not in ("planner", "reviewer") and conversation.speaks_of_it(brief):
+    if (
+        brief is not None
+        and situation.agent not in ("planner", "writer", "reviewer")
+        and conversation.speaks_of_it(brief)
+    ):
         return unknown.settled(situation, conversation.recall(brief))
     return RULES.get(situation.agent or "", unknown.answer)(situation)
 

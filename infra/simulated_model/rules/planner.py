@@ -138,7 +138,7 @@ def _step(card: AgentCard, objective: str, depends_on: list[str]) -> PlannedStep
 
 def _named(brief: Brief, cards: dict[str, AgentCard]) -> list[AgentCard]:
     """Return other agents if the objective names them or mentions their work."""
-    own = {"data", "research", "code", "communication", "planner", "reviewer"}
+    own = {"data", "research", "code", "communication", "planner", "writer", "reviewer"}
     spoken = set(keywords(brief.objective))
     others = [card for name, card in cards.items() if name not in own]
     return [card for card in others if card.name in spoken or len(spoken & set(keywords(card.description))) >= 2]

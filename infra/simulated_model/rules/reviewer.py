@@ -10,7 +10,11 @@ def review(situation: Situation) -> Rule:
     """Accept, or report what is missing and which steps to redo."""
     yield from ask_all()
     brief = situation.brief or Brief(objective="")
-    problems = _empty(brief) or [*_unsent(brief), *([] if brief.feedback else _unsupported(brief))]
+    problems = (
+        _empty(brief)
+        or _unnamed(brief)
+        or [*_unsent(brief), *([] if brief.feedback or brief.synthesis else _unsupported(brief))]
+    )
     reasons = [reason for _, reason in problems] or [
         "Every step has an answer, and the last one rests on what was found."
     ]
@@ -25,6 +29,17 @@ def _empty(brief: Brief) -> list[tuple[str, str]]:
         for s in brief.earlier_steps
         if not s.output.answer.strip()
     ]
+
+
+def _unnamed(brief: Brief) -> list[tuple[str, str]]:
+    """Require that the synthesis has an answer, which names its conflicts."""
+    if brief.synthesis is None:
+        return []
+    answer = brief.synthesis.answer
+    if not answer.strip():
+        return [("", "The synthesis is empty.")]
+    hidden = [each.subject for each in brief.synthesis.conflicts if each.subject not in answer]
+    return [("", f"The synthesis does not say that `{subject}` is in dispute.") for subject in hidden]
 
 
 def _unsent(brief: Brief) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ ThoughtOption = Annotated[
 def prompt(
     session: Session,
     run: RunArgument,
-    step: Annotated[str, typer.Argument(metavar="STEP", help="Step id; or `planner`, `reviewer`.")],
+    step: Annotated[str, typer.Argument(metavar="STEP", help="Step id; or `planner`, `writer`, `reviewer`.")],
     turn: Annotated[int, typer.Argument(metavar="TURN", min=1, help="Number of the turn, from 1.")],
     thought: ThoughtOption = 1,
     handoff: Annotated[

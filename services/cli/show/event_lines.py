@@ -94,6 +94,17 @@ def _judged(progress: RunProgress, event: e.ActionsJudged) -> Description | None
     return _of_handoff(progress, event.handoff_id, event.by, f"gate: {'; '.join(verdicts)}") if verdicts else None
 
 
+def _reopened(progress: RunProgress, event: e.StepsReopened) -> Description:
+    steps = ", ".join(event.step_ids) or "the synthesis"
+    return event.by, f"to be redone: {steps}: {'; '.join(event.feedback)}"
+
+
+def _written(progress: RunProgress, event: e.SynthesisWritten) -> Description:
+    open_ones = sum(not each.resolved for each in event.synthesis.conflicts)
+    named = [f"{len(event.synthesis.conflicts)} conflicts named, {open_ones} open"] if event.synthesis.conflicts else []
+    return "writer", "; ".join(["one answer written", *named])
+
+
 def _reviewed(progress: RunProgress, event: e.ReviewGiven) -> Description:
     verdict = "accepted" if event.accepted else "wants changes"
     return "reviewer", f"{verdict}: {'; '.join(event.reasons)}" if event.reasons else verdict
@@ -126,7 +137,10 @@ _DESCRIPTIONS: dict[type[e.RunEvent], Callable[[RunProgress, Any], Description |
     e.ActionsJudged: _judged,
     e.StepAsked: lambda p, v: _of_agent(v.step_id, _agent(p, v.step_id), f"asks: {v.question}"),
     e.AttemptFailed: _failed,
-    e.StepsReopened: lambda p, v: (v.by, f"to be redone: {', '.join(v.step_ids)}: {'; '.join(v.feedback)}"),
+    e.StepsReopened: _reopened,
+    e.SynthesisRequested: lambda p, v: ("writer", "running: write one answer"),
+    e.SynthesisWritten: _written,
+    e.SynthesisOmitted: lambda p, v: ("run", f"the answers are joined: {v.reason}"),
     e.ReviewRequested: lambda p, v: ("reviewer", "running: review the result"),
     e.ReviewGiven: _reviewed,
     q.HelpRequested: _asked,

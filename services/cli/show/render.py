@@ -9,6 +9,7 @@ from rich.text import Text
 
 from schemas.acting import ActingCall
 from schemas.api.runs import RunSummary, RunView
+from schemas.conflict import Conflict
 from schemas.task import Artefact, Result, StepSummary, path_of
 from services.cli.show.plain_output import spent
 from services.cli.terminal import Screen, one_line
@@ -38,9 +39,23 @@ def show_result(screen: Screen, result: Result, paths: Sequence[Path] | None, *,
         show_steps(screen, result.steps)
     if result.doubtful:
         screen.say(Text("Doubtful: nothing useful was found, or the answer is mostly a guess", style="yellow"))
+    show_conflicts(screen, result.conflicts)
     for caveat in result.caveats:
         screen.say(Text(f"Caveat: {one_line(caveat)}", style="yellow"))
     _show_total(screen, result)
+
+
+def show_conflicts(screen: Screen, conflicts: Sequence[Conflict]) -> None:
+    """Print what the steps disagree about: the outcome, and each side."""
+    if not conflicts:
+        return
+    heading(screen, "Conflicts between steps")
+    for number, each in enumerate(conflicts, 1):
+        style, outcome = ("", "resolved") if each.resolved else ("yellow", "open")
+        line = f"{number}. {outcome}: {one_line(each.subject)}: {one_line(each.resolution, 300)}"
+        screen.say(Text(line, style=style))
+        for side in each.positions:
+            screen.say(f"   {one_line(side.step_id)}: {one_line(side.says, 300)}")
 
 
 def show_answer(screen: Screen, answer: str) -> None:

@@ -22,7 +22,7 @@ from shared.blackboard.journal_reader import TurnPlace, count_turns
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["contents"], responses=error_responses(404))
 audit = APIRouter(tags=["contents"])
 
-StepId = Annotated[Id, Path(description="The step; or `planner`, `reviewer`.")]
+StepId = Annotated[Id, Path(description="The step; or `planner`, `writer`, `reviewer`.")]
 OfHandoff = Annotated[Id | None, Query(description="A handoff of an earlier round; default: the latest.")]
 
 

@@ -2,6 +2,7 @@
 
 from schemas.conversation import ConversationTurn
 from schemas.step import DoStep, Handoff, MakePlan, ReviewResult
+from schemas.synthesis import WriteAnswer
 from shared.guardrails import named, sanitised
 
 
@@ -19,6 +20,7 @@ def origins(handoff: Handoff) -> list[str]:
         *_answered_before(handoff),
         *([named("agent", "feedback")] if handoff.feedback else []),
         *([named("agent", "planner")] if _planned_after_reading(handoff) else []),
+        *([named("agent", "writer")] if isinstance(handoff, ReviewResult) and handoff.synthesis else []),
         *(_described_by(handoff) if isinstance(handoff, MakePlan) else []),
     ]
 
@@ -37,7 +39,7 @@ def _answered(handoff: Handoff) -> list[ConversationTurn]:
 
 def _planned_after_reading(handoff: Handoff) -> bool:
     """Return True if a planner that had read untrusted material wrote the objective or the plan."""
-    return isinstance(handoff, ReviewResult) or (isinstance(handoff, DoStep) and handoff.plan_is_tainted)
+    return isinstance(handoff, ReviewResult | WriteAnswer) or (isinstance(handoff, DoStep) and handoff.plan_is_tainted)
 
 
 def _described_by(handoff: MakePlan) -> list[str]:

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
-from schemas import step, task
+from schemas import step, synthesis, task
 from schemas.dead import MOST_EDITS, FieldEdit
 from schemas.message import Message
 from schemas.registry import message_class
@@ -42,9 +42,11 @@ EDITABLE: Mapping[type[Message], tuple[str, ...]] = {
     task.Task: tuple(sorted({*task.Task.model_fields} - {"tenant", "requested_by"})),
     step.MakePlan: _OF_HANDOFF,
     step.DoStep: _OF_HANDOFF,
+    synthesis.WriteAnswer: _OF_HANDOFF,
     step.ReviewResult: _OF_HANDOFF,
     step.PlanProposed: ("plan.rationale",),
     step.StepCompleted: ("output.answer", "output.facts", "output.data", "output.caveats"),
+    synthesis.AnswerWritten: ("synthesis.answer", "synthesis.facts", "synthesis.caveats"),
     step.ResultReviewed: ("reasons",),
     step.HandoffFailed: ("error.message", "error.suggested_action"),
 }

@@ -12,6 +12,7 @@ from schemas.error import ErrorInfo
 from schemas.event import ENDS, State
 from schemas.plan import AgentCard, Plan, PlannedStep
 from schemas.step import HandoffFailed, HelpAsked, Output, PlanProposed, ResultReviewed, StepCompleted
+from schemas.synthesis import AnswerWritten
 from shared.blackboard import Restorer, RunRecord, RunStore, keys, listing
 from shared.blackboard import sweep as sweeping
 from shared.blackboard.entries import (
@@ -32,6 +33,7 @@ from shared.blackboard.sweep import IndexSweep, sweep
 from shared.runs import Run
 from tests.support import gateway_fixtures
 from tests.support.gateway_fixtures import apply, begin, cancel
+from tests.support.message_samples import SYNTHESIS
 
 TENANTS = ("acme", "shop")
 AGENTS = {name: AgentCard(name=name, description=name) for name in ("data", "research", "code")}
@@ -50,7 +52,8 @@ def subject(run: Run, handoff_id: str, agent: str) -> dict:
 
 def works(run: Run) -> list[tuple[str, str, str]]:
     """Work in flight: its kind, agent and handoff."""
-    found = [("plan", "planner", run.planning.handoff_id), ("review", "reviewer", run.reviewing.handoff_id)]
+    found = [("plan", "planner", run.planning.handoff_id), ("write", "writer", run.writing.handoff_id)]
+    found.append(("review", "reviewer", run.reviewing.handoff_id))
     found += [("step", record.step.agent, record.handoff_id) for record in run.steps.values()]
     return [each for each in found if each[2]]
 
@@ -74,6 +77,8 @@ def answers(run: Run, chance: random.Random) -> list:
                 agents = chance.sample(("data", "research", "code"), 2)
                 steps = [PlannedStep(id=f"s{n}", objective="do", agent=agent) for n, agent in enumerate(agents)]
                 found += [PlanProposed(**told, plan=Plan(steps=steps))] * 3
+            case "write":
+                found.append(AnswerWritten(**told, synthesis=SYNTHESIS))
             case "review":
                 found.append(ResultReviewed(**told, accepted=chance.random() < 0.7, reasons=["because"]))
             case "step":
@@ -144,7 +149,7 @@ def truths() -> dict[Wanted, object]:
         Wanted(tags=(awaiting(name),)): lambda run, name=name: (
             run.state not in ENDS and name in {agent for _, agent, _ in works(run)}
         )
-        for name in ("planner", "reviewer", "data")
+        for name in ("planner", "writer", "reviewer", "data")
     }
     return found | {
         Wanted(tags=(with_type("report"),)): lambda run: run.task.type == "report",

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from schemas import event as e
+from schemas.conflict import Conflict, Position
 from schemas.task import Artefact, Result
 from tests.support.fake_gateway import QUESTION, RUN, happened, story, view
 
@@ -55,7 +56,10 @@ def test_nothing_from_outside_steers_the_terminal(waggle, script, monkeypatch, f
     (folder / ".waggle").mkdir()
     script.files["f"] = b"content"
     artefacts = [Artefact(name=HOSTILE, media_type="text/plain", size=7, uri="blob:f")]
-    script.add(answer=HOSTILE, caveats=[HOSTILE], artefacts=artefacts, events=story(doing=HOSTILE), models=[HOSTILE])
+    said = {"subject": HOSTILE, "resolved": False, "resolution": HOSTILE, "reason": HOSTILE}
+    conflicts = [Conflict(**said, positions=[Position(step_id=each, says=HOSTILE) for each in ("s1", "s2")])]
+    told = {"answer": HOSTILE, "caveats": [HOSTILE], "models": [HOSTILE], "conflicts": conflicts}
+    script.add(**told, artefacts=artefacts, events=story(doing=HOSTILE))
     ended = waggle("submit", "x")
     assert ended.exit_code == 0
     own = re.sub(r"\x1b\[(\?25[hl]|[\d;]*m|\d*[AK])", "", ended.stdout.replace("\r", "")) if terminal else ended.stdout

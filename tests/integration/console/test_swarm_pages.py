@@ -96,7 +96,13 @@ async def test_agents_are_shown_with_their_stops(visit, gateway):
 
 async def test_the_checks_name_what_is_missing_and_hide_addresses(visit, settings):
     page = said((await visit.open("/doctor")).text)
-    for words in ("Redis", "Kafka", "archive (Postgres)", "not announced: planner, reviewer", "no keys are required"):
+    for words in (
+        "Redis",
+        "Kafka",
+        "archive (Postgres)",
+        "not announced: planner, writer, reviewer",
+        "no keys are required",
+    ):
         assert words in page
     assert settings.redis not in page
     assert settings.postgres not in page

@@ -5,7 +5,7 @@ import time
 
 from schemas.approval import PauseRun
 from schemas.event import State
-from schemas.plan import PLANNER, REVIEWER, AgentCard
+from schemas.plan import PLANNER, REVIEWER, WRITER, AgentCard
 from schemas.timer import DeadlinePassed
 from services.cli.checks.swarm import check_swarm
 from shared.blackboard import announce, keys
@@ -35,7 +35,7 @@ async def test_an_agent_is_absent_after_it_missed_announcements_and_present_afte
 
 
 async def test_the_command_line_reports_an_agent_that_stopped_announcing_itself_as_the_gateway_does(gateway, redis):
-    for name in (PLANNER, REVIEWER, "data"):
+    for name in (PLANNER, WRITER, REVIEWER, "data"):
         await announce(redis, AgentCard(name=name, description="d"))
     await redis.zadd(keys.AGENTS_SEEN, {"data": time.time() - SILENT_AFTER - 10})
     found = {each.subject: each for each in await check_swarm(gateway, "", {})}

@@ -19,7 +19,7 @@ from infra.demo.sample import TASK, generate
 from infra.simulated_model.scenarios import read_folder
 from infra.simulated_model.server import create_app
 from schemas.plan import Plan
-from schemas.step import Findings, StepOutput, Verdict
+from schemas.step import Findings, StepOutput, Synthesis, Verdict
 from schemas.task import Artefact
 from services.code.agent import agent as code
 from services.communication.agent import agent as communication
@@ -28,7 +28,7 @@ from services.research.agent import agent as research
 from shared.tools import ToolContext, ToolError
 
 AGENTS = {agent.name: agent for agent in (research, data, code, communication)}
-KINDS = {"planner": Plan, "reviewer": Verdict}
+KINDS = {"planner": Plan, "writer": Synthesis, "reviewer": Verdict}
 MEDIA = {".csv": "text/csv", ".png": "image/png", ".md": "text/markdown", ".py": "text/x-python"}
 BRIEF = {"constraints": [], "feedback": [], "context": {"text": None, "data": {}}, "earlier_steps": []}
 
@@ -311,6 +311,37 @@ async def test_a_reviewer_wants_the_mail_that_was_asked_for(client, tmp_path):
     steps[0]["output"]["facts"] = [{"name": "mail_sent_to", "value": "ada@example.org"}]
     accepted, _ = await loop.think("reviewer", objective="Mail it to ada@example.org", earlier_steps=steps)
     assert accepted.accepted
+
+
+def priced(step_id: str, value: int, **facts: int) -> dict:
+    named = [{"name": name, "value": each} for name, each in {"price": value, **facts}.items()]
+    output = {"answer": f"It is {value}.", "facts": named, "sources": [], "confidence": 0.8, "caveats": []}
+    return {"step_id": step_id, "agent": "data", "objective": step_id, "output": output}
+
+
+async def test_a_writer_names_facts_of_two_steps_with_different_values_and_says_that_it_follows_rules(client, tmp_path):
+    (tmp_path / "none").mkdir()
+    loop = Loop(client, {}, tmp_path / "none", tmp_path / "own")
+    steps = [priced("a", 4, weight=7), priced("b", 5, weight=7)]
+    written, _ = await loop.think("writer", objective="What is the price?", earlier_steps=steps)
+    [conflict] = written.conflicts
+    assert (conflict.subject, [each.step_id for each in conflict.positions]) == ("price", ["a", "b"])
+    assert not conflict.resolved
+    assert [fact.name for fact in written.facts] == ["weight"]
+    assert ("It is 4." in written.answer, "It is 5." in written.answer) == (True, True)
+    assert "by rules" in written.caveats[0]
+    about = {"objective": "What is the price?", "earlier_steps": steps}
+    accepted, _ = await loop.think("reviewer", **about, synthesis=written.model_dump(mode="json"))
+    hidden = written.model_copy(update={"answer": "It is 4."})
+    refused, _ = await loop.think("reviewer", **about, synthesis=hidden.model_dump(mode="json"))
+    assert (accepted.accepted, refused.accepted, refused.redo) == (True, False, [])
+
+
+async def test_a_writer_finds_no_conflict_between_steps_that_agree(client, tmp_path):
+    (tmp_path / "none").mkdir()
+    loop = Loop(client, {}, tmp_path / "none", tmp_path / "own")
+    written, _ = await loop.think("writer", objective="Price?", earlier_steps=[priced("a", 4), priced("b", 4)])
+    assert (written.conflicts, written.confidence) == ([], 0.8)
 
 
 async def test_calls_held_back_by_a_dry_run_are_not_reported_as_sent(client, tmp_path):

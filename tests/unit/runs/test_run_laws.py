@@ -13,6 +13,7 @@ from schemas.approval import CancelRun, DelegateQuestion, HumanDecided, PauseRun
 from schemas.event import RunResumed, State, StepDispatched, StepDone
 from schemas.plan import Risk
 from schemas.step import DoStep, HandoffFailed, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
+from schemas.synthesis import WriteAnswer
 from schemas.task import Task
 from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
 from shared.errors import TerminalError
@@ -21,7 +22,7 @@ from tests.support.message_samples import PROPOSAL
 from tests.support.questions import first_asked, governed
 from tests.support.run_world import AFTER_THE_END, World, plan_of
 
-MOVES = ["plan", "bad plan", "done", "fail", "fail for good", "ask", "accept", "revise"]
+MOVES = ["plan", "bad plan", "done", "fail", "fail for good", "ask", "write", "fail to write", "accept", "revise"]
 MOVES += [
     "approve",
     "reject",
@@ -85,6 +86,15 @@ def answer(world: World, move: str, pick: int) -> None:
             world.tell(command(DelegateQuestion, **about, to=("bob", "cleo")[pick % 2]))
 
 
+def write(world: World, move: str, pick: int) -> None:
+    """One answer or failure of the writer, if it is asked."""
+    for asked in world.waiting(WriteAnswer):
+        if move == "write":
+            world.write(f"one answer {pick}")
+        elif move == "fail to write":
+            world.fail(asked, retryable=bool(pick))
+
+
 def play(world: World, move: str, plan, pick: int, told: list) -> None:
     """One move, if it is possible now."""
     steps, asked, reviews = world.waiting(DoStep), world.waiting(MakePlan), world.waiting(ReviewResult)
@@ -139,6 +149,7 @@ def test_every_run_ends_with_exactly_one_result_for_any_sequence_of_messages(pla
         ended = world.run.state in ENDS
         before = len(world.events)
         answer(world, move, pick)
+        write(world, move, pick)
         play(world, move, plan, pick, told)
         added = world.events[before:]
         if ended and not any(isinstance(event, RunResumed) for event in added):
@@ -176,12 +187,14 @@ def test_the_order_of_independent_results_does_not_matter(plan, random):
 
 @settings(max_examples=100, deadline=None)
 @given(
-    plans(), st.lists(st.tuples(st.sampled_from(["done", "fail", "revise", "accept"]), st.integers(0, 9)), max_size=30)
+    plans(),
+    st.lists(st.tuples(st.sampled_from(["done", "fail", "write", "revise", "accept"]), st.integers(0, 9)), max_size=30),
 )
 def test_no_step_is_dispatched_before_what_it_depends_on_is_done(plan, script):
     world = World(Task(objective="x")).start()
     world.plan(plan)
     for move, pick in script:
+        write(world, move, pick)
         play(world, move, plan, pick, [])
     needs = {step.id: set(step.depends_on) for step in plan.steps}
     done: set[str] = set()

@@ -82,8 +82,8 @@ def test_a_resumed_run_asks_the_planner_as_for_other_work_so_that_it_does_not_ju
 
 
 def test_a_step_that_brings_the_same_again_is_not_reviewed_again_and_its_output_is_the_partial_answer():
-    w = planned(a="", b="a", c="")
-    for step in "acb":
+    w = planned(c="", a="c", b="a")
+    for step in "cab":
         w.done(step)
     w.review(accepted=False, redo=("a",))
     w.done("a")

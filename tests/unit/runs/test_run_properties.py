@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from schemas.approval import CancelRun, HumanDecided, PauseRun, ResumeRun
 from schemas.budget import Budget, Usage
+from schemas.conflict import Conflict, Position
 from schemas.error import ErrorInfo
 from schemas.event import RunResumed, State
 from schemas.message import Message
@@ -27,12 +28,15 @@ from schemas.step import (
     ResultReviewed,
     ReviewResult,
     StepCompleted,
+    Synthesis,
 )
+from schemas.synthesis import AnswerWritten, WriteAnswer
 from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from schemas.work import WorkStatus
 from shared.runs import ENDS, Intake, Run, awaited_handoffs
 from shared.runs.run import MAX_ATTEMPTS, MAX_PLANS
+from shared.runs.synthesis import needs_synthesis
 from tests.support.questions import first_asked
 from tests.support.run_world import AFTER_THE_END, START, World, plan_of
 
@@ -40,7 +44,12 @@ RESTING = ENDS | {State.PAUSED, State.WAITING_HUMAN}
 PICK = st.integers(0, 11)
 SELDOM = st.sampled_from([False] * 7 + [True])
 """Moves that end most lives are drawn seldom, so that a run progresses before one happens."""
-ANSWERS = {MakePlan: PlanProposed, DoStep: StepCompleted, ReviewResult: ResultReviewed}
+ANSWERS = {
+    MakePlan: PlanProposed,
+    DoStep: StepCompleted,
+    WriteAnswer: AnswerWritten,
+    ReviewResult: ResultReviewed,
+}
 
 
 @st.composite
@@ -68,10 +77,20 @@ def command(kind, **facts):
     return kind(run_id="run-1", tenant="default", by="eva", **facts)
 
 
+def synthesis(pick: int) -> Synthesis:
+    """A synthesis; one of four names a step that no plan has."""
+    sides = [Position(step_id=id, says="so") for id in ("s0", "nothing")]
+    facts = {"subject": "it", "positions": sides, "resolved": False, "resolution": "", "reason": ""}
+    conflicts = [Conflict(**facts)] if pick % 4 == 0 else []
+    answer = {"answer": f"in one {pick}", "facts": [], "sources": [], "confidence": 1.0, "caveats": []}
+    return Synthesis(**answer, conflicts=conflicts)
+
+
 def facts_for(kind: type[Answer], plan, accepted: bool, redo: list[str], pick: int) -> dict:
     return {
         PlanProposed: {"plan": plan},
         StepCompleted: {"output": Output(answer=f"found {pick % 5}")},
+        AnswerWritten: {"synthesis": synthesis(pick)},
         ResultReviewed: {"accepted": accepted, "reasons": ["because"], "redo": redo},
     }[kind]
 
@@ -224,8 +243,17 @@ class Life(RuleBasedStateMachine):
     def limits_hold(self):
         assert all(record.attempts_since_resume <= MAX_ATTEMPTS for record in self.run.steps.values())
         assert self.run.planning.attempts_since_resume <= MAX_ATTEMPTS + MAX_PLANS
+        assert self.run.writing.attempts_since_resume <= MAX_ATTEMPTS
         assert self.run.reviewing.attempts_since_resume <= MAX_ATTEMPTS
         assert max(self.run.replans, self.run.revisions // (self.run.replans + 1)) <= 2
+
+    @invariant()
+    def what_is_reviewed_or_complete_is_one_answer_where_the_plan_needs_one_or_says_that_it_is_not(self):
+        one = self.run.synthesis is not None or self.run.joined_because is not None
+        if self.run.state in (State.REVIEWING, State.COMPLETE):
+            assert one == needs_synthesis(self.run)
+        if not needs_synthesis(self.run):
+            assert not one
 
     @invariant()
     def every_answer_was_counted(self):
@@ -274,7 +302,9 @@ def test_failures_and_questions_in_any_order_lead_to_the_same_outputs_attempts_a
         world.plan(plan)
         while world.run.state is not State.REVIEWING:
             steps = world.waiting(DoStep)
-            if not steps or (first_asked(world.run) and choose([True, False])):
+            if world.waiting(WriteAnswer):
+                world.write()
+            elif not steps or (first_asked(world.run) and choose([True, False])):
                 about = {"request_id": first_asked(world.run).request_id, "decision": "approve"}
                 world.tell(command(HumanDecided, **about, answer=f"for {first_asked(world.run).step_id}"))
             else:
