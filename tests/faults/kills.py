@@ -69,7 +69,7 @@ for _when in ("before", "after"):
             killed_at(("planner", "reviewer"), f"{_when}-{_point}", 2)
         )
         row(f"SIGKILL of the writer {_when} {_point}", quick=f"{_when} {_point}" == "after journal")(
-            killed_at(("writer",), f"{_when}-{_point}", 3, in_two_ends)
+            killed_at(("writer",), f"{_when}-{_point}", 2, in_two_ends)
         )
     for _point in ("state", "publish", "commit"):
         row(f"SIGKILL of the orchestrator {_when} {_point}", quick=f"{_when} {_point}" == "after state")(
