@@ -13,6 +13,7 @@ from schemas.budget import Budget
 from schemas.step import DoStep, Findings, HandoffFailed, StepCompleted
 from schemas.task import TaskContext
 from shared.agent import Context
+from shared.agent.packing.summarising import LEFT_TURNS
 from shared.packing import limit_of
 from shared.packing.brief import READ
 from shared.tools import Effect, Risk, tool
@@ -110,10 +111,15 @@ async def test_a_summary_leaves_the_last_model_calls_of_the_budget_to_the_turns(
     step = step_of(agent).model_copy(update={"budget_left": short, "budget": short})
     reply, journal = await finished(model, agent, settings, sentinel, step)
     assert isinstance(reply, StepCompleted), reply
-    made = summaries_of(journal)
-    authors = [made[name]["by"] for name in sorted(made)]
-    assert (authors[0], authors[-1]) == ("waggle-simulated", "extract")
-    assert reply.usage.model_calls == 9 + len(model.summarised) <= 12
+    made, used = summaries_of(journal), 0
+    assert made
+    for turn in range(1, 10):
+        for name in sorted(each for each in made if f"/turn-{turn}/" in each):
+            by_model = made[name]["by"] != "extract"
+            assert by_model == (used + 1 + LEFT_TURNS <= 12), name
+            used += by_model
+        used += 1
+    assert reply.usage.model_calls == used == 9 + len(model.summarised)
 
 
 async def test_a_refused_prompt_is_sent_again_in_a_size_that_the_endpoint_takes(agent, settings, topics, sentinel):
