@@ -61,7 +61,11 @@ async def test_a_conversation_of_500_turns_stays_within_its_bounds_and_the_promp
         if number in {60, 499}:
             given = await conversations.given("default", "s", "run-x")
             step = step_request(
-                run.model_copy(update={"conversation": given}), run.steps["data"], f"{run.id}/data/0.0.1", run.started
+                run.model_copy(update={"conversation": given}),
+                run.steps["data"],
+                f"{run.id}/data/0.0.1",
+                run.started,
+                {},
             )
             lengths.append(len(json.dumps(opening("data", "Count.", step, step.objective, []).messages)))
             sizes.append(await redis.hlen(keys.session_turns("default", "s")))
