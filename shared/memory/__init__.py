@@ -1,0 +1,6 @@
+"""Memories of tenants in Postgres: stored without a model, found by words and by meaning."""
+
+from shared.memory.retrieval import Meaning, Wanted, recall
+from shared.memory.store import MemoryStore, Selection
+
+__all__ = ["Meaning", "MemoryStore", "Selection", "Wanted", "recall"]

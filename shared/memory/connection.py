@@ -1,0 +1,73 @@
+"""Connections on which every statement is confined to one tenant."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from shared.archive.outages import mapped
+from shared.memory.tables import ROLE, Prepared, prepare
+
+_CONFINE = """
+SELECT set_config('waggle.tenant', $1, true), set_config('waggle.proof', $2, true), set_config('role', $3, true),
+    set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)
+"""
+"""The plan must know the tenant: a vector index belongs to one."""
+
+
+class Door:
+    """Transactions of one tenant. Raises ArchiveUnavailable while Postgres does not answer."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._pool: asyncpg.Pool | None = None
+        self._prepared: Prepared | None = None
+        self._first = asyncio.Lock()
+
+    @asynccontextmanager
+    async def of(self, tenant: str, *, readonly: bool = False) -> AsyncIterator[asyncpg.Connection]:
+        """Open a transaction that sees and writes this tenant's rows alone."""
+        with mapped():
+            pool, prepared = await self._connected()
+            proof = hashlib.sha256(f"{prepared.secret}/{tenant}".encode()).hexdigest()
+            async with pool.acquire() as connection, connection.transaction(readonly=readonly):
+                await connection.fetchrow(_CONFINE, tenant, proof, ROLE if prepared.role else "none")
+                yield connection
+
+    @asynccontextmanager
+    async def owner(self) -> AsyncIterator[asyncpg.Connection]:
+        """Open a connection that may build indexes; for no statement with a caller's text in it."""
+        with mapped():
+            pool, _ = await self._connected()
+            async with pool.acquire() as connection:
+                yield connection
+
+    async def has_vectors(self) -> bool:
+        """Return False if the server lacks the extension `vector`."""
+        with mapped():
+            _, prepared = await self._connected()
+        return prepared.vectors
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def _connected(self) -> tuple[asyncpg.Pool, Prepared]:
+        if self._pool is not None and self._prepared is not None:
+            return self._pool, self._prepared
+        async with self._first:
+            if self._pool is None or self._prepared is None:
+                self._pool, self._prepared = await self._opened()
+            return self._pool, self._prepared
+
+    async def _opened(self) -> tuple[asyncpg.Pool, Prepared]:
+        pool = await asyncpg.create_pool(self._dsn, min_size=0, max_size=4, timeout=10, command_timeout=60)
+        try:
+            async with pool.acquire() as connection:
+                return pool, await prepare(connection)
+        except BaseException:
+            pool.terminate()
+            raise

@@ -1,0 +1,163 @@
+"""Ranking of candidates: a sum of features with fixed weights, pure and deterministic.
+
+The weights were fitted on LoCoMo conversations by a listwise softmax, rounded, and checked leaving one conversation
+out (docs/memory.md); importance and recency are by judgement, since that data has neither.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.memory.marks import ASKS, NAMES_A_TIME
+from shared.memory.query import Query
+
+WIDE = 200
+"""Candidates taken from each list, and from both after fusing."""
+RRF = 60
+"""Constant of reciprocal rank fusion, of Cormack, Clarke and Büttcher 2009."""
+BEFORE, AFTER = 2, 1
+"""Neighbours of a memory in its session that count as its context: an answer follows its question."""
+HALF_LIFE = 180 * 86_400.0
+"""Seconds in which recency halves."""
+
+WEIGHTS = {
+    "words": 4.4,
+    "previous": 0.7,
+    "next": 0.6,
+    "context": 3.4,
+    "session": 2.7,
+    "subject": 2.6,
+    "date": 3.8,
+    "time": 1.9,
+    "dated": 0.4,
+    "asks": -0.9,
+    "length": 0.7,
+    "meaning": 0.0,
+    "importance": 1.0,
+    "recency": 0.1,
+}
+WEIGHTS_WITH_VECTORS = WEIGHTS
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A memory that may be wanted, without its content."""
+
+    id: str
+    session: str
+    position: int
+    subject: str
+    created: datetime
+    importance: float
+    marks: int
+    terms: Mapping[str, int]
+    similarity: float = 0.0
+    found_by: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Ranked:
+    """A candidate with its score and the parts of it."""
+
+    candidate: Candidate
+    score: float
+    features: dict[str, float] = field(default_factory=dict)
+
+
+def rarity(documents: float, containing: float) -> float:
+    """Return the inverse document frequency of BM25, never negative."""
+    inside = min(containing, documents)
+    return math.log(1 + (documents - inside + 0.5) / (inside + 0.5))
+
+
+def fuse(lists: Iterable[Sequence[str]]) -> list[str]:
+    """Return ids by the sum of their reciprocal ranks, best first."""
+    scores: dict[str, float] = {}
+    for each in lists:
+        for rank, id in enumerate(each, 1):
+            scores[id] = scores.get(id, 0.0) + 1 / (RRF + rank)
+    return sorted(scores, key=lambda each: (-scores[each], each))
+
+
+def rank(
+    query: Query, rarities: Mapping[str, float], candidates: Sequence[Candidate], now: datetime, *, vectors: bool
+) -> list[Ranked]:
+    """Return the candidates, best first; equal scores by id."""
+    weights = WEIGHTS_WITH_VECTORS if vectors else WEIGHTS
+    table = features(query, rarities, candidates, now)
+    ranked = [
+        Ranked(each, sum(weights[name] * value for name, value in found.items()), found)
+        for each, found in zip(candidates, table, strict=True)
+    ]
+    return sorted(ranked, key=lambda each: (-each.score, each.candidate.id))
+
+
+def features(
+    query: Query, rarities: Mapping[str, float], candidates: Sequence[Candidate], now: datetime
+) -> list[dict[str, float]]:
+    """Return the features of each candidate, most of them between 0 and 1."""
+    scope = _Scope(rarities, candidates)
+    return [_features(query, scope, each, now) for each in candidates]
+
+
+def _features(query: Query, scope: "_Scope", each: Candidate, now: datetime) -> dict[str, float]:
+    age = max(0.0, (now - each.created).total_seconds())
+    dated = bool(each.marks & NAMES_A_TIME)
+    return {
+        "words": scope.words(each),
+        "previous": scope.words(scope.neighbour(each, -1)),
+        "next": scope.words(scope.neighbour(each, 1)),
+        "context": scope.context(each),
+        "session": scope.session(each),
+        "subject": float(query.names(each.subject)),
+        "date": query.dates.fit(each.created),
+        "time": float(query.asks_a_time and dated),
+        "dated": float(dated),
+        "asks": float(bool(each.marks & ASKS)),
+        "length": math.log1p(min(len(each.terms), LONG)),
+        "meaning": each.similarity,
+        "importance": each.importance,
+        "recency": 0.5 ** (age / HALF_LIFE),
+    }
+
+
+LONG = 60
+"""Distinct terms from which a memory counts as no longer: a long page must not win by its length."""
+
+
+class _Scope:
+    """The candidates of one query with their sessions."""
+
+    def __init__(self, rarities: Mapping[str, float], candidates: Sequence[Candidate]) -> None:
+        self._rarities = rarities
+        self._most = sum(rarities.values()) or 1.0
+        self._places = {(each.session, each.position): each for each in candidates if each.session}
+        self._words = {each.id: self._bm25(each) for each in candidates}
+        self._found = {each.id: rarities.keys() & each.terms.keys() for each in candidates}
+        self._sessions: dict[str, set[str]] = {}
+        for each in candidates:
+            self._sessions.setdefault(each.session or each.id, set()).update(self._found[each.id])
+
+    def words(self, each: Candidate | None) -> float:
+        """Return BM25 as a share of the sum of all rarities."""
+        return self._words[each.id] if each else 0.0
+
+    def neighbour(self, each: Candidate, distance: int) -> Candidate | None:
+        """Return the memory at this distance in the same session, if it is a candidate."""
+        return self._places.get((each.session, each.position + distance)) if each.session else None
+
+    def context(self, each: Candidate) -> float:
+        """Return the share of the query's words found in the memory and its neighbours."""
+        near = (self.neighbour(each, distance) for distance in range(-BEFORE, AFTER + 1) if distance)
+        return self._share(self._found[each.id].union(*(self._found[other.id] for other in near if other)))
+
+    def session(self, each: Candidate) -> float:
+        """Return the share of the query's words found in its session."""
+        return self._share(self._sessions[each.session or each.id])
+
+    def _share(self, found: Iterable[str]) -> float:
+        return sum(self._rarities[term] for term in sorted(found)) / self._most
+
+    def _bm25(self, each: Candidate) -> float:
+        return sum(rare * each.terms.get(term, 0) for term, rare in self._rarities.items()) / (100 * self._most)
