@@ -6,7 +6,7 @@ A memory reports; it never instructs and never permits an action.
 import hashlib
 import re
 from enum import StrEnum
-from typing import Annotated, Self, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
@@ -18,16 +18,17 @@ LONGEST_MEMORY = 8_000
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def _writable(value: object) -> object:
+def writable(value: Any) -> Any:
     """Replace NUL and lone surrogates, which Postgres and UTF-8 cannot hold."""
     return _UNWRITABLE.sub("\ufffd", value) if isinstance(value, str) else value
 
 
-_Written: TypeAlias = Annotated[str, BeforeValidator(_writable)]
 Content: TypeAlias = Annotated[
-    _Written, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_MEMORY)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_MEMORY),
+    BeforeValidator(writable),
 ]
-Name: TypeAlias = Annotated[_Written, StringConstraints(strip_whitespace=True, max_length=200)]
+Name: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), BeforeValidator(writable)]
 
 
 class MemoryKind(StrEnum):

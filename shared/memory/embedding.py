@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,8 @@ from shared.errors import Misconfigured
 LONGEST_TOKENS = 256
 """Tokens of a text that count; all-MiniLM-L6-v2 was trained on no more."""
 _BATCH = 32
+_REQUEST = 64
+"""Texts of one request to an endpoint; some accept no more."""
 _NEEDED = ("model.onnx", "tokenizer.json")
 
 
@@ -71,14 +73,25 @@ class LocalEmbedder:
         return (mean / np.linalg.norm(mean, axis=1, keepdims=True)).tolist()
 
 
-class RemoteEmbedder:
-    """An OpenAI-compatible endpoint, through a function such as `Models.embed` that returns its vectors."""
+class Made(Protocol):
+    """Reply of an endpoint."""
 
-    def __init__(self, name: str, call: Any) -> None:
-        self.name = f"endpoint:{name}"
+    @property
+    def vectors(self) -> Sequence[Sequence[float]]:
+        """One vector for each text."""
+
+
+class RemoteEmbedder:
+    """An OpenAI-compatible endpoint, through a function such as `Models.embed`."""
+
+    def __init__(self, model: str, call: Callable[[Sequence[str]], Awaitable[Made]]) -> None:
+        self.name = f"endpoint:{model}"
         self._call = call
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """Return one vector for each text. Raises as the function does."""
-        found = await self._call(texts)
-        return list(found.vectors)
+        vectors: list[list[float]] = []
+        for start in range(0, len(texts), _REQUEST):
+            made = await self._call(texts[start : start + _REQUEST])
+            vectors += [list(each) for each in made.vectors]
+        return vectors

@@ -8,7 +8,9 @@ from shared.memory.connection import Door
 FROM = 10_000
 """Vectors of a tenant from which an index is quicker than reading all of them."""
 
-_SIZES = "SELECT vector_dims(embedding) AS size, count(*) AS n FROM memory_vectors WHERE tenant = $1 AND model = $2 GROUP BY 1"
+_SIZES = """
+SELECT vector_dims(embedding) AS size, count(*) AS n FROM memory_vectors WHERE tenant = $1 AND model = $2 GROUP BY 1
+"""
 _STATE = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
 _STATEMENT = """
 SELECT format('CREATE INDEX CONCURRENTLY %I ON memory_vectors USING hnsw ((embedding::vector(%s)) vector_cosine_ops)

@@ -22,22 +22,32 @@ HALF_LIFE = 180 * 86_400.0
 """Seconds in which recency halves."""
 
 WEIGHTS = {
-    "words": 4.4,
-    "previous": 0.7,
-    "next": 0.6,
-    "context": 3.4,
-    "session": 2.7,
-    "subject": 2.6,
-    "date": 3.8,
-    "time": 1.9,
+    "words": 2.9,
+    "previous": 1.8,
+    "next": 0.3,
+    "context": 4.0,
+    "session": 2.6,
+    "subject": 3.0,
+    "date": 4.4,
+    "time": 2.0,
     "dated": 0.4,
-    "asks": -0.9,
-    "length": 0.7,
+    "asks": -0.8,
+    "length": 0.5,
     "meaning": 0.0,
     "importance": 1.0,
     "recency": 0.1,
 }
-WEIGHTS_WITH_VECTORS = WEIGHTS
+WEIGHTS_WITH_VECTORS = WEIGHTS | {
+    "words": 1.4,
+    "previous": 1.4,
+    "next": 0.0,
+    "context": 3.8,
+    "session": 2.2,
+    "subject": 2.4,
+    "date": 4.2,
+    "length": 1.0,
+    "meaning": 6.5,
+}
 
 
 @dataclass(frozen=True, slots=True)

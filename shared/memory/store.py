@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from schemas.memory import Memory
+from schemas.memory import Memory, writable
 from shared.errors import TerminalError
 from shared.memory.connection import Door
 from shared.memory.index import build, literal
@@ -27,8 +27,12 @@ _INSERT = f"""
 INSERT INTO memories ({_FIELDS})
 SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
     $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::real[], $13::smallint[], $14::text[], $15::text[])
-ON CONFLICT DO NOTHING RETURNING id
+ON CONFLICT (tenant, id) {{otherwise}} RETURNING id
 """  # noqa: S608 -- the names of our own columns
+_REPLACED = ", ".join(f"{each} = excluded.{each}" for each in _FIELDS.split(", ")[2:])
+_ADD = _INSERT.format(otherwise="DO NOTHING")
+_REPLACE = _INSERT.format(otherwise=f"DO UPDATE SET {_REPLACED}")
+_DELETE_VECTORS = "DELETE FROM memory_vectors WHERE tenant = $1 AND id = ANY($2::uuid[])"
 _LOCKED = "SELECT id, version, terms FROM memories WHERE tenant = $1 AND id = ANY($2::uuid[]) ORDER BY id FOR UPDATE"
 _ADD_TERMS = "INSERT INTO memory_terms SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::smallint[])"
 _DELETE_TERMS = """
@@ -93,10 +97,10 @@ class MemoryStore:
             raise TerminalError(f"{len(foreign)} memories belong to another tenant", code="wrong_tenant")
         latest = {each.id: each for each in sorted(memories, key=lambda each: each.version)}
         rows = [_row(latest[id]) for id in sorted(latest)]
-        has_vectors = bool(vectors) and await self.door.has_vectors()
+        has_vectors = await self.door.has_vectors()
         async with self.door.of(tenant) as connection:
-            written = await _write(connection, tenant, rows)
-            if has_vectors and vectors:
+            written = await _write(connection, tenant, rows, vectors=has_vectors)
+            if vectors and has_vectors:
                 await _add_vectors(connection, tenant, model, vectors)
         return written
 
@@ -170,7 +174,7 @@ def valid(ids: Sequence[str]) -> list[str]:
 
 
 def _fields(which: Selection) -> tuple[str | None, ...]:
-    return (which.subject, which.run, which.session, which.kind)
+    return tuple(writable(each) for each in (which.subject, which.run, which.session, which.kind))
 
 
 def _row(memory: Memory) -> tuple[Any, ...]:
@@ -183,9 +187,9 @@ def _row(memory: Memory) -> tuple[Any, ...]:
     return (*key, *place, *times, memory.importance, marks(memory.content), found, memory.model_dump_json())
 
 
-async def _write(connection: asyncpg.Connection, tenant: str, rows: list[tuple[Any, ...]]) -> int:
-    """Insert rows, or replace those of a lower version; return how many were written."""
-    new = await _insert(connection, tenant, rows)
+async def _write(connection: asyncpg.Connection, tenant: str, rows: list[tuple[Any, ...]], *, vectors: bool) -> int:
+    """Insert rows, or replace those of a lower version, whose vectors are out of date; return how many were written."""
+    new = await _insert(connection, tenant, rows, _ADD)
     known = {row[1]: row for row in rows if row[1] not in new}
     if not known:
         return len(new)
@@ -193,16 +197,17 @@ async def _write(connection: asyncpg.Connection, tenant: str, rows: list[tuple[A
     stale = [row for row in stored if row["version"] < known[row["id"].hex][3]]
     if stale:
         await _delete_terms(connection, tenant, stale)
-        await connection.execute(_DELETE, tenant, [row["id"] for row in stale])
-        await _insert(connection, tenant, [known[row["id"].hex] for row in stale])
+        if vectors:
+            await connection.execute(_DELETE_VECTORS, tenant, [row["id"] for row in stale])
+        await _insert(connection, tenant, [known[row["id"].hex] for row in stale], _REPLACE)
     return len(new) + len(stale)
 
 
-async def _insert(connection: asyncpg.Connection, tenant: str, rows: list[tuple[Any, ...]]) -> set[str]:
-    """Insert rows that are not stored yet with their full-text entries; return their ids."""
+async def _insert(connection: asyncpg.Connection, tenant: str, rows: list[tuple[Any, ...]], how: str) -> set[str]:
+    """Insert or replace rows with their full-text entries; return the ids of those written."""
     if not rows:
         return set()
-    inserted = await connection.fetch(_INSERT, *(list(column) for column in zip(*rows, strict=True)))
+    inserted = await connection.fetch(how, *(list(column) for column in zip(*rows, strict=True)))
     new = {row["id"].hex for row in inserted}
     found = [(term, row[1], impact) for row in rows if row[1] in new for term, impact in terms_of(row[13]).items()]
     if found:

@@ -82,7 +82,6 @@ CREATE TABLE IF NOT EXISTS memory_vectors (
     PRIMARY KEY (tenant, id, model),
     FOREIGN KEY (tenant, id) REFERENCES memories ON DELETE CASCADE
 );
-ALTER TABLE memory_vectors ALTER COLUMN embedding SET STORAGE PLAIN;
 """
 
 TABLES = ("memories", "memory_terms", "memory_uses")
@@ -94,6 +93,10 @@ ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS own_tenant ON {table};
 CREATE POLICY own_tenant ON {table}
     USING (tenant = (SELECT memory_tenant())) WITH CHECK (tenant = (SELECT memory_tenant()));
+"""
+
+_IS_CONFINED = """
+SELECT true FROM pg_policies WHERE schemaname = current_schema() AND tablename = $1 AND policyname = 'own_tenant'
 """
 
 
@@ -117,7 +120,8 @@ async def prepare(connection: asyncpg.Connection) -> Prepared:
         vectors = await _attempt(connection, _VECTORS)
         tables = (*TABLES, VECTORS) if vectors else TABLES
         for table in tables:
-            await connection.execute(_CONFINED.format(table=table))
+            if not await connection.fetchval(_IS_CONFINED, table):  # the statements lock the table against readers
+                await connection.execute(_CONFINED.format(table=table))
         role = await _role(connection, tables)
         secret = await connection.fetchval("SELECT secret FROM memory_secret")
     return Prepared(secret, vectors=vectors, role=role)

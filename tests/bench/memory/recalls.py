@@ -9,7 +9,7 @@ from shared.memory.embedding import Embedder
 from tests.bench.memory.locomo import Conversation
 
 DEPTHS = (5, 10, 20, 50)
-_RESAMPLES = 2_000
+_RESAMPLES = 500
 WITHOUT_ANSWER = 5
 """The category of questions that have no answer; they are reported apart."""
 
