@@ -72,9 +72,9 @@ class Memory(Part):
     agent: Name = Field("", description="Agent whose work it comes from.")
     run: Annotated[str, Field(max_length=255)] = Field("", description="Run it comes from.")
     session: Name = Field("", description="Conversation it belongs to.")
-    position: int = Field(0, ge=0, le=2**31 - 1, description="Order within the session; neighbours give context.")
+    position: int = Field(0, ge=0, le=2_000_000_000, description="Order within the session; neighbours give context.")
     pinned: bool = Field(False, description="Never expires.")
-    version: int = Field(1, ge=1, le=2**31 - 1, description="Raised by each correction; the highest counts.")
+    version: int = Field(1, ge=1, le=2_000_000_000, description="Raised by each correction; the highest counts.")
     id: Id = Field("-", description="32 hexadecimal digits; set from tenant, kind and sources.")
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ import asyncpg
 
 from shared.memory.index import literal
 from shared.memory.ranking import AFTER, BEFORE, WIDE, Candidate, rarity
-from shared.memory.store import Vector, terms_of
+from shared.memory.store import Vector
 
 PROBE = 256
 """Entries of a term that are read for its frequency; the error of an estimate is about 6 %."""
@@ -41,11 +41,12 @@ ORDER BY embedding::vector({size}) <=> $3::text::vector({size}) LIMIT $5
 _COLUMNS = "id, session, position, subject, created, importance, marks, terms"
 _NEAR = f"""
 WITH hits AS MATERIALIZED (
-    SELECT id, session, position FROM memories WHERE tenant = $1 AND id = ANY($2::uuid[])
+    SELECT id, session, position - $5 AS first, position + $6 AS last
+    FROM memories WHERE tenant = $1 AND id = ANY($2::uuid[])
 ), wanted AS (
     SELECT id FROM hits
     UNION SELECT m.id FROM hits JOIN memories m ON m.tenant = $1 AND m.session = hits.session AND m.session <> ''
-    AND m.position BETWEEN hits.position - $5 AND hits.position + $6
+    AND m.position BETWEEN hits.first AND hits.last
 )
 SELECT {_COLUMNS} FROM memories JOIN wanted USING (id) WHERE tenant = $1
 AND (cardinality($3::text[]) = 0 OR kind = ANY($3)) AND (valid_from IS NULL OR valid_from <= $4)
@@ -124,7 +125,32 @@ async def similarities(
     return {row["id"].hex: row["similarity"] for row in rows}
 
 
-def candidate(row: Mapping[str, Any], similarity: float, found_by: tuple[str, ...]) -> Candidate:
-    """Return a row as a candidate."""
-    plain = {name: row[name] for name in ("session", "position", "subject", "created", "importance", "marks")}
-    return Candidate(id=row["id"].hex, terms=terms_of(row["terms"]), similarity=similarity, found_by=found_by, **plain)
+def candidate(row: Mapping[str, Any], terms: Sequence[str], found_by: tuple[str, ...]) -> Candidate:
+    """Return a row as a candidate, with those of these terms that it has."""
+    stored = row["terms"]
+    return Candidate(
+        row["id"].hex,
+        row["session"],
+        row["position"],
+        row["subject"],
+        row["created"],
+        row["importance"],
+        row["marks"],
+        matches(stored, terms),
+        stored.count("="),
+        stored,
+        0.0,
+        found_by,
+    )
+
+
+def matches(stored: str, terms: Sequence[str]) -> dict[str, int]:
+    """Return the impacts of those of these terms that are stored, without reading the others."""
+    text = f" {stored} "
+    found = {}
+    for term in terms:
+        at = text.find(f" {term}=")
+        if at >= 0:
+            start = at + len(term) + 2
+            found[term] = int(text[start : text.index(" ", start)])
+    return found

@@ -12,9 +12,10 @@ from shared.memory.tables import ROLE, Prepared, prepare
 
 _CONFINE = """
 SELECT set_config('waggle.tenant', $1, true), set_config('waggle.proof', $2, true), set_config('role', $3, true),
-    set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)
+    set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
+    set_config('enable_seqscan', 'off', true)
 """
-"""The plan must know the tenant: a vector index belongs to one."""
+"""The plan must know the tenant, since a vector index belongs to one; no statement needs all tenants' rows."""
 
 
 class Door:

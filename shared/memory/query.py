@@ -35,6 +35,11 @@ class Dates:
     months: frozenset[int] = frozenset()
     days: frozenset[int] = frozenset()
 
+    @property
+    def given(self) -> bool:
+        """True if the query names any."""
+        return bool(self.years or self.months)
+
     def fit(self, when: datetime) -> float:
         """Return the agreement with a moment: 1 for the month, 1 for a day near it, 0.3 for the year."""
         at = when.astimezone(UTC)

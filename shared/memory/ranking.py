@@ -61,7 +61,12 @@ class Candidate:
     created: datetime
     importance: float
     marks: int
-    terms: Mapping[str, int]
+    matches: Mapping[str, int]
+    """Impacts of those terms of the query that it has."""
+    length: int
+    """Number of its distinct terms."""
+    terms: str = ""
+    """All of them, as stored."""
     similarity: float = 0.0
     found_by: tuple[str, ...] = ()
 
@@ -108,24 +113,25 @@ def features(
 ) -> list[dict[str, float]]:
     """Return the features of each candidate, most of them between 0 and 1."""
     scope = _Scope(rarities, candidates)
-    return [_features(query, scope, each, now) for each in candidates]
+    named = {subject: float(query.names(subject)) for subject in {each.subject for each in candidates}}
+    return [_features(query, scope, each, now) | {"subject": named[each.subject]} for each in candidates]
 
 
 def _features(query: Query, scope: "_Scope", each: Candidate, now: datetime) -> dict[str, float]:
     age = max(0.0, (now - each.created).total_seconds())
     dated = bool(each.marks & NAMES_A_TIME)
+    previous, following, context, session = scope.around(each)
     return {
-        "words": scope.words(each),
-        "previous": scope.words(scope.neighbour(each, -1)),
-        "next": scope.words(scope.neighbour(each, 1)),
-        "context": scope.context(each),
-        "session": scope.session(each),
-        "subject": float(query.names(each.subject)),
-        "date": query.dates.fit(each.created),
+        "words": scope.words[each.id],
+        "previous": previous,
+        "next": following,
+        "context": context,
+        "session": session,
+        "date": query.dates.fit(each.created) if query.dates.given else 0.0,
         "time": float(query.asks_a_time and dated),
         "dated": float(dated),
         "asks": float(bool(each.marks & ASKS)),
-        "length": math.log1p(min(len(each.terms), LONG)),
+        "length": math.log1p(min(each.length, LONG)),
         "meaning": each.similarity,
         "importance": each.importance,
         "recency": 0.5 ** (age / HALF_LIFE),
@@ -137,37 +143,43 @@ LONG = 60
 
 
 class _Scope:
-    """The candidates of one query with their sessions."""
+    """The candidates of one query with their sessions. Sets of the query's terms are the bits of a number."""
 
     def __init__(self, rarities: Mapping[str, float], candidates: Sequence[Candidate]) -> None:
         self._rarities = rarities
+        self._bits = {term: 1 << number for number, term in enumerate(rarities)}
         self._most = sum(rarities.values()) or 1.0
-        self._places = {(each.session, each.position): each for each in candidates if each.session}
-        self._words = {each.id: self._bm25(each) for each in candidates}
-        self._found = {each.id: rarities.keys() & each.terms.keys() for each in candidates}
-        self._sessions: dict[str, set[str]] = {}
+        self._shares: dict[int, float] = {}
+        self._found = {each.id: sum(self._bits[term] for term in each.matches) for each in candidates}
+        self._places = {(each.session, each.position): each.id for each in candidates if each.session}
+        self._sessions: dict[str, int] = {}
         for each in candidates:
-            self._sessions.setdefault(each.session or each.id, set()).update(self._found[each.id])
+            self._sessions[each.session] = self._sessions.get(each.session, 0) | self._found[each.id]
+        self.words = {each.id: self._bm25(each) for each in candidates}
+        """BM25 of each candidate, as a share of the sum of all rarities."""
 
-    def words(self, each: Candidate | None) -> float:
-        """Return BM25 as a share of the sum of all rarities."""
-        return self._words[each.id] if each else 0.0
+    def around(self, each: Candidate) -> tuple[float, float, float, float]:
+        """Return BM25 of the neighbours before and after, and the shares of the query's terms nearby and in session."""
+        own = self._found[each.id]
+        if not each.session:
+            return 0.0, 0.0, self._share(own), self._share(own)
+        near = [self._places.get((each.session, each.position + distance)) for distance in _NEAR]
+        previous, following = near[BEFORE - 1], near[BEFORE]
+        together = own
+        for other in near:
+            together |= self._found[other] if other else 0
+        words = (self.words[previous] if previous else 0.0, self.words[following] if following else 0.0)
+        return *words, self._share(together), self._share(self._sessions[each.session])
 
-    def neighbour(self, each: Candidate, distance: int) -> Candidate | None:
-        """Return the memory at this distance in the same session, if it is a candidate."""
-        return self._places.get((each.session, each.position + distance)) if each.session else None
-
-    def context(self, each: Candidate) -> float:
-        """Return the share of the query's words found in the memory and its neighbours."""
-        near = (self.neighbour(each, distance) for distance in range(-BEFORE, AFTER + 1) if distance)
-        return self._share(self._found[each.id].union(*(self._found[other.id] for other in near if other)))
-
-    def session(self, each: Candidate) -> float:
-        """Return the share of the query's words found in its session."""
-        return self._share(self._sessions[each.session or each.id])
-
-    def _share(self, found: Iterable[str]) -> float:
-        return sum(self._rarities[term] for term in sorted(found)) / self._most
+    def _share(self, found: int) -> float:
+        """Return the rarity of these terms as a share of that of all."""
+        if found not in self._shares:
+            rare = sum(self._rarities[term] for term, bit in self._bits.items() if found & bit)
+            self._shares[found] = rare / self._most
+        return self._shares[found]
 
     def _bm25(self, each: Candidate) -> float:
-        return sum(rare * each.terms.get(term, 0) for term, rare in self._rarities.items()) / (100 * self._most)
+        return sum(self._rarities[term] * impact for term, impact in each.matches.items()) / (100 * self._most)
+
+
+_NEAR = (*range(-BEFORE, 0), *range(1, AFTER + 1))

@@ -81,22 +81,24 @@ async def _ranked(connection: asyncpg.Connection, scope: Scope, query: Query, me
     if meaning:
         lists["vector"] = await by_meaning(connection, scope.tenant, meaning.model, meaning.vector)
     ids = fuse(lists.values())[:WIDE]
-    found = _candidates(await rows_near(connection, scope, ids), lists)
+    weights = {term: rare for term, (rare, _) in known.items()}
+    found = _candidates(await rows_near(connection, scope, ids), list(weights), lists)
     if meaning:
         ids = [each.id for each in found]
         close = await similarities(connection, scope.tenant, ids, meaning.model, meaning.vector)
         found = [replace(each, similarity=close.get(each.id, 0.0)) for each in found]
-    weights = {term: rare for term, (rare, _) in known.items()}
     return rank(query, weights, found, scope.now, vectors=meaning is not None)
 
 
-def _candidates(rows: Sequence[Mapping[str, Any]], lists: Mapping[str, Sequence[str]]) -> list[Candidate]:
+def _candidates(
+    rows: Sequence[Mapping[str, Any]], terms: Sequence[str], lists: Mapping[str, Sequence[str]]
+) -> list[Candidate]:
     """Return rows as candidates, with the lists that found them."""
     members = {name: set(ids) for name, ids in lists.items()}
     found = []
     for row in rows:
         names = tuple(name for name, ids in members.items() if row["id"].hex in ids)
-        found.append(candidate(row, 0.0, names or ("neighbour",)))
+        found.append(candidate(row, terms, names or ("neighbour",)))
     return found
 
 

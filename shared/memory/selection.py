@@ -1,8 +1,10 @@
 """The last cut of a recall: near-duplicates removed, number and size bounded."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from shared.memory.ranking import Ranked
+from shared.memory.terms import terms_of
 
 SAME = 0.9
 """Share of common terms (Jaccard) from which two memories say the same."""
@@ -13,22 +15,25 @@ FEW = 4
 def distinct(ranked: Iterable[Ranked], most: int) -> list[Ranked]:
     """Return the best, of near-duplicates the better alone."""
     kept: list[Ranked] = []
+    seen: list[frozenset[str]] = []
     for each in ranked:
         if len(kept) == most:
             break
-        if not any(similar(each.candidate.terms, other.candidate.terms) for other in kept):
+        found = frozenset(terms_of(each.candidate.terms))
+        if not any(similar(found, other) for other in seen):
             kept.append(each)
+            seen.append(found)
     return kept
 
 
-def similar(one: Mapping[str, int], other: Mapping[str, int]) -> bool:
+def similar(one: AbstractSet[str], other: AbstractSet[str]) -> bool:
     """Return True for two sets of terms that are nearly the same."""
     small, large = sorted((len(one), len(other)))
     if not small or small < large * SAME:
         return False
     if small <= FEW:
-        return one.keys() == other.keys()
-    common = len(one.keys() & other.keys())
+        return one == other
+    common = len(one & other)
     return common / (small + large - common) >= SAME
 
 

@@ -13,7 +13,7 @@ from shared.errors import TerminalError
 from shared.memory.connection import Door
 from shared.memory.index import build, literal
 from shared.memory.marks import marks
-from shared.memory.terms import impacts
+from shared.memory.terms import impacts, stored_terms, terms_of
 
 Vector = Sequence[float]
 
@@ -180,7 +180,7 @@ def _fields(which: Selection) -> tuple[str | None, ...]:
 def _row(memory: Memory) -> tuple[Any, ...]:
     """Return the columns of a memory, in the order of the table."""
     ends = None if memory.pinned else memory.valid_until
-    found = " ".join(f"{term}={impact}" for term, impact in impacts(memory.content).items())
+    found = stored_terms(impacts(memory.content))
     place = (memory.subject, memory.run, memory.session, memory.position)
     times = (memory.created, memory.valid_from, ends)
     key = (memory.tenant, memory.id, memory.kind.value, memory.version)
@@ -218,12 +218,6 @@ async def _insert(connection: asyncpg.Connection, tenant: str, rows: list[tuple[
 async def _delete_terms(connection: asyncpg.Connection, tenant: str, rows: Sequence[Mapping[str, Any]]) -> None:
     gone = [(term, row["id"]) for row in rows for term in terms_of(row["terms"])]
     await connection.execute(_DELETE_TERMS, tenant, [term for term, _ in gone], [id for _, id in gone])
-
-
-def terms_of(stored: str) -> dict[str, int]:
-    """Return terms and impacts of a row."""
-    pairs = (each.rpartition("=") for each in stored.split(" ") if each)
-    return {term: int(impact) for term, _, impact in pairs}
 
 
 async def _add_vectors(connection: asyncpg.Connection, tenant: str, model: str, vectors: Mapping[str, Vector]) -> None:

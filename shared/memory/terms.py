@@ -116,3 +116,14 @@ def impacts(text: str) -> dict[str, int]:
     long = K1 * (1 - B + B * len(found) / USUAL_LENGTH)
     counted = Counter(found).most_common(MOST_TERMS)
     return {term: max(1, round(_SCALE * count * (K1 + 1) / (count + long))) for term, count in sorted(counted)}
+
+
+def stored_terms(found: dict[str, int]) -> str:
+    """Return terms and impacts as one text for a row."""
+    return " ".join(f"{term}={impact}" for term, impact in found.items())
+
+
+def terms_of(stored: str) -> dict[str, int]:
+    """Return terms and impacts of a row."""
+    pairs = (each.partition("=") for each in stored.split())
+    return {term: int(impact) for term, _, impact in pairs}

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.memory import MemoryKind
 from shared.memory import Meaning, Wanted, index, recall
-from shared.memory.candidates import ENTRIES, rarities
+from shared.memory.candidates import _BY_WORDS, ENTRIES, rarities
 from tests.support.memories import NOW, memories, memory
 
 
@@ -129,3 +129,12 @@ async def test_an_index_of_vectors_finds_what_reading_all_finds(store, monkeypat
         )
     assert "memory_vectors_" in " ".join(row[0] for row in plan)
     assert await contents(store, "violin", meaning=asked) == before
+
+
+async def test_words_are_looked_up_in_an_index_despite_row_level_security(store):
+    await store.put("acme", memories(*(f"alpha {n}" for n in range(1_000))))
+    async with store.door.of("acme") as connection:
+        plan = await connection.fetch(f"EXPLAIN {_BY_WORDS}", "acme", ["alpha", "7"], [1.0, 2.0], 100, 100)
+    text = "\n".join(row[0] for row in plan)
+    assert "Index Cond: ((tenant = 'acme'::text) AND (term = q.term))" in text
+    assert "Seq Scan" not in text

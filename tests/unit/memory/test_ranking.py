@@ -2,30 +2,42 @@
 
 import math
 import random
+from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.memory.candidates import ENTRIES, essential
+from shared.memory.candidates import ENTRIES, essential, matches
+from shared.memory.candidates import candidate as found_in
 from shared.memory.marks import marks
 from shared.memory.query import read_query
-from shared.memory.ranking import RRF, Candidate, fuse, rank, rarity
+from shared.memory.ranking import RRF, fuse, rank, rarity
 from shared.memory.selection import distinct, estimated_tokens, similar, within
-from shared.memory.terms import impacts
+from shared.memory.terms import impacts, stored_terms, terms_of
 from tests.support.memories import NOW
 
 
 def candidate(content, number=0, *, days=1.0, subject="", session="s", importance=0.5, similarity=0.0):
-    created = NOW - timedelta(days=days)
-    found = impacts(content)
-    return Candidate(f"{number:032x}", session, number, subject, created, importance, marks(content), found, similarity)
+    row = {
+        "id": UUID(int=number),
+        "session": session,
+        "position": number,
+        "subject": subject,
+        "created": NOW - timedelta(days=days),
+        "importance": importance,
+        "marks": marks(content),
+        "terms": stored_terms(impacts(content)),
+    }
+    return replace(found_in(row, (), ("text",)), similarity=similarity)
 
 
 def order(question, candidates, *, vectors=False):
     query = read_query(question)
-    ranked = rank(query, dict.fromkeys(query.terms, 3.0), candidates, NOW, vectors=vectors)
+    known = [replace(each, matches=matches(each.terms, query.terms)) for each in candidates]
+    ranked = rank(query, dict.fromkeys(query.terms, 3.0), known, NOW, vectors=vectors)
     return [each.candidate.position for each in ranked]
 
 
@@ -37,7 +49,8 @@ def test_the_answer_after_a_question_is_found_by_the_words_of_the_question():
 def test_neighbours_of_another_session_give_no_context():
     alone = [candidate("violin", 0), candidate("a shop", 1, session="t"), candidate("a shop", 9, session="u")]
     assert order("violin", alone)[0] == 0
-    scored = rank(read_query("violin"), {"violin": 3.0}, alone, NOW, vectors=False)
+    known = [replace(each, matches=matches(each.terms, ["violin"])) for each in alone]
+    scored = rank(read_query("violin"), {"violin": 3.0}, known, NOW, vectors=False)
     others = {each.candidate.position: each.score for each in scored}
     assert others[1] == others[9]
 
@@ -102,11 +115,19 @@ def test_of_near_duplicates_the_better_is_kept():
 
 
 def test_short_texts_are_duplicates_only_if_equal():
-    assert similar(impacts("yes please"), impacts("please, yes"))
-    assert not similar(impacts("order 41"), impacts("order 42"))
+    assert similar(set(impacts("yes please")), set(impacts("please, yes")))
+    assert not similar(set(impacts("order 41")), set(impacts("order 42")))
 
 
 def test_what_is_recalled_fits_the_tokens():
     assert estimated_tokens("x" * 9) == 3
     assert within(["x" * 40, "x" * 40, "x"], 20) == 2
     assert within(["x" * 400], 20) == 0
+
+
+@given(st.text(max_size=80), st.text(max_size=40))
+def test_the_matches_of_a_row_are_those_of_all_its_terms(content, query):
+    every = impacts(content)
+    wanted = read_query(query + content[:20]).terms
+    assert terms_of(stored_terms(every)) == every
+    assert matches(stored_terms(every), wanted) == {term: every[term] for term in wanted if term in every}
