@@ -30,6 +30,7 @@ _MESSAGES = {
     "bad_signature": ("the signature does not match the record", "sign again with the right key"),
     "not_allowed": ("the signer lacks the role `decide` or the tenant", "have a permitted person decide"),
     "stale_signature": ("the decision arrived later than `WAGGLE_DECISION_WINDOW` after its time", "decide again"),
+    "wrong_tenant": ("a memory for another tenant than the one it is stored for", "report it"),
     "defect": ("an unexpected exception in our code", "the log has the traceback; report it"),
     "too_large": ("more bytes than the limit", "put large content into files"),
     "unknown_channel": ("a notification for a channel that `WAGGLE_NOTIFY` no longer has", "add it, or discard it"),

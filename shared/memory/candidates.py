@@ -18,6 +18,8 @@ from shared.memory.store import Vector
 
 PROBE = 256
 """Entries of a term that are read for its frequency; the error of an estimate is about 6 %."""
+NEIGHBOURS_OF = 200
+"""Candidates whose neighbours are read as well."""
 ENTRIES = 6_000
 """Entries read for one query."""
 
@@ -42,9 +44,9 @@ _COLUMNS = "id, session, position, subject, created, importance, marks, terms"
 _NEAR = f"""
 WITH hits AS MATERIALIZED (
     SELECT id, session, position - $5 AS first, position + $6 AS last
-    FROM memories WHERE tenant = $1 AND id = ANY($2::uuid[])
+    FROM memories WHERE tenant = $1 AND id = ANY($7::uuid[])
 ), wanted AS (
-    SELECT id FROM hits
+    SELECT unnest($2::uuid[]) AS id
     UNION SELECT m.id FROM hits JOIN memories m ON m.tenant = $1 AND m.session = hits.session AND m.session <> ''
     AND m.position BETWEEN hits.first AND hits.last
 )
@@ -114,7 +116,11 @@ async def by_meaning(connection: asyncpg.Connection, tenant: str, model: str, ve
 
 async def rows_near(connection: asyncpg.Connection, scope: Scope, ids: Sequence[str]) -> list[Any]:
     """Return rows of these memories and of their neighbours, without those that do not count now."""
-    return list(await connection.fetch(_NEAR, scope.tenant, list(ids), list(scope.kinds), scope.now, BEFORE, AFTER + 1))
+    return list(
+        await connection.fetch(
+            _NEAR, scope.tenant, list(ids), list(scope.kinds), scope.now, BEFORE, AFTER + 1, ids[:NEIGHBOURS_OF]
+        )
+    )
 
 
 async def similarities(

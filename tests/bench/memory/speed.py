@@ -5,6 +5,8 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+
 from schemas.memory import Memory, MemoryKind, Source
 from shared.memory import Meaning, MemoryStore, recall
 from tests.bench.table import Row
@@ -28,7 +30,8 @@ class Maker:
         self._weights = [1 / (rank + 2) for rank in range(_VOCABULARY)]
         self._words = [self._word(number) for number in range(_VOCABULARY)]
         self._cumulated = _cumulated(self._weights)
-        self._centres = [self._point() for _ in range(_TOPICS)]
+        self._normal = np.random.default_rng(seed)
+        self._centres = self._normal.normal(0, 1, (_TOPICS, DIMENSIONS))
 
     def _word(self, number: int) -> str:
         syllables = ("ba", "ko", "ri", "ten", "su", "mo", "la", "vi", "pu", "gar")
@@ -53,11 +56,8 @@ class Maker:
 
     def vector(self) -> list[float]:
         """Return a point near the centre of a topic."""
-        centre = self.chance.choice(self._centres)
-        return [each + self.chance.gauss(0, 0.7) for each in centre]
-
-    def _point(self) -> list[float]:
-        return [self.chance.gauss(0, 1) for _ in range(DIMENSIONS)]
+        centre = self._centres[self.chance.randrange(_TOPICS)]
+        return (centre + self._normal.normal(0, 0.7, DIMENSIONS)).tolist()
 
 
 def _cumulated(weights: Sequence[float]) -> list[float]:

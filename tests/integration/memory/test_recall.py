@@ -45,7 +45,7 @@ async def test_an_answer_is_found_next_to_its_question(store):
     assert {tuple(each.found_by) for each in found} == {("text",), ("neighbour",)}
 
 
-async def test_what_is_not_valid_now_is_not_recalled(store):
+async def test_expired_and_future_memories_are_not_recalled(store):
     day = timedelta(days=1)
     validity = {
         "always": {},

@@ -1,4 +1,4 @@
-"""Ranking is pure: the same candidates have the same order, whatever order they came in."""
+"""Ranking is pure: the same candidates have the same order, in any order of arrival."""
 
 import math
 import random
@@ -119,7 +119,7 @@ def test_short_texts_are_duplicates_only_if_equal():
     assert not similar(set(impacts("order 41")), set(impacts("order 42")))
 
 
-def test_what_is_recalled_fits_the_tokens():
+def test_a_recall_fits_the_tokens():
     assert estimated_tokens("x" * 9) == 3
     assert within(["x" * 40, "x" * 40, "x"], 20) == 2
     assert within(["x" * 400], 20) == 0
