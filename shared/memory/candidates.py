@@ -18,8 +18,8 @@ from shared.memory.store import Vector
 
 PROBE = 256
 """Entries of a term that are read for its frequency; the error of an estimate is about 6 %."""
-NEIGHBOURS_OF = 200
-"""Candidates whose neighbours are read as well."""
+NEIGHBOURS_OF = 100
+"""Best candidates whose neighbours are read as well; for 200, recall @50 is 0.008 higher and takes a third longer."""
 ENTRIES = 6_000
 """Entries read for one query."""
 
@@ -131,7 +131,9 @@ async def similarities(
     return {row["id"].hex: row["similarity"] for row in rows}
 
 
-def candidate(row: Mapping[str, Any], terms: Sequence[str], found_by: tuple[str, ...]) -> Candidate:
+def candidate(
+    row: Mapping[str, Any], terms: Sequence[str], found_by: tuple[str, ...], similarity: float = 0.0
+) -> Candidate:
     """Return a row as a candidate, with those of these terms that it has."""
     stored = row["terms"]
     return Candidate(
@@ -145,7 +147,7 @@ def candidate(row: Mapping[str, Any], terms: Sequence[str], found_by: tuple[str,
         matches(stored, terms),
         stored.count("="),
         stored,
-        0.0,
+        similarity,
         found_by,
     )
 

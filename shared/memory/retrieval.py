@@ -1,7 +1,7 @@
 """Recall: memories of one tenant found by words and by meaning, ranked, without near-duplicates, capped."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -82,23 +82,28 @@ async def _ranked(connection: asyncpg.Connection, scope: Scope, query: Query, me
         lists["vector"] = await by_meaning(connection, scope.tenant, meaning.model, meaning.vector)
     ids = fuse(lists.values())[:WIDE]
     weights = {term: rare for term, (rare, _) in known.items()}
-    found = _candidates(await rows_near(connection, scope, ids), list(weights), lists)
+    rows = await rows_near(connection, scope, ids)
+    close: dict[str, float] = {}
     if meaning:
-        ids = [each.id for each in found]
-        close = await similarities(connection, scope.tenant, ids, meaning.model, meaning.vector)
-        found = [replace(each, similarity=close.get(each.id, 0.0)) for each in found]
+        every = [row["id"].hex for row in rows]
+        close = await similarities(connection, scope.tenant, every, meaning.model, meaning.vector)
+    found = _candidates(rows, list(weights), lists, close)
     return rank(query, weights, found, scope.now, vectors=meaning is not None)
 
 
 def _candidates(
-    rows: Sequence[Mapping[str, Any]], terms: Sequence[str], lists: Mapping[str, Sequence[str]]
+    rows: Sequence[Mapping[str, Any]],
+    terms: Sequence[str],
+    lists: Mapping[str, Sequence[str]],
+    close: Mapping[str, float],
 ) -> list[Candidate]:
     """Return rows as candidates, with the lists that found them."""
     members = {name: set(ids) for name, ids in lists.items()}
     found = []
     for row in rows:
-        names = tuple(name for name, ids in members.items() if row["id"].hex in ids)
-        found.append(candidate(row, terms, names or ("neighbour",)))
+        id = row["id"].hex
+        names = tuple(name for name, ids in members.items() if id in ids)
+        found.append(candidate(row, terms, names or ("neighbour",), close.get(id, 0.0)))
     return found
 
 
