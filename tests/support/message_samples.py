@@ -368,6 +368,7 @@ LEAST: dict[str, str] = {
     "waggle.human-decided.v1": f'{{{_BY}, "request_id": "q1", "decision": "approve"}}',
     "waggle.carry-out.v1": f'{{{_BY}, "digest": "{"0" * 64}"}}',
     "waggle.cancel-run.v1": f'{{{_BY}, "reason": "no longer needed"}}',
+    "waggle.release-claim.v1": f'{{{_BY}, "resource": "customer 42", "number": 1, "reason": "it hangs"}}',
     "waggle.pause-run.v1": f'{{{_BY}, "reason": "let me look"}}',
     "waggle.resume-run.v1": f"{{{_BY}}}",
     "waggle.end-session.v1": f'{{{_BY}, "session": "trip"}}',
@@ -419,5 +420,6 @@ LEAST: dict[str, str] = {
     "waggle.question-expired.v1": f'{{{_AT}, "request_id": "q1", "then": "reject"}}',
     "waggle.help-answered.v1": f'{{{_AT}, "request_id": "q1", "decision": "reject", "answer": "no"}}',
     "waggle.session-ended.v1": f"{{{_AT}}}",
+    "waggle.claim-released.v1": f'{{{_AT}, "resource": "customer 42", "number": 1, "reason": "it hangs"}}',
     "waggle.run-resumed.v1": f'{{{_AT}, "deadline": "2026-11-20T12:30:00Z"}}',
 }
