@@ -96,14 +96,14 @@ async def _agents(parts: Parts) -> list[Check]:
 
 async def _announced(parts: Parts, known: Mapping[str, AgentCard]) -> Check:
     missing = [name for name in REQUESTS.values() if name not in known]
-    if missing:
-        action = "start these services: tasks wait for them"
-        return Check(subject="agents", verdict="fail", found=f"not announced: {', '.join(missing)}", action=action)
-    if silent := await silent_agents(parts.redis, known):
-        seen = ", ".join(f"{name} for {seconds or 0:.0f} s" for name, seconds in sorted(silent.items()))
-        action = "start these services: their work waits for them and resumes then"
-        return Check(subject="agents", verdict="fail", found=f"no replica seems to run: {seen}", action=action)
-    return Check(subject="agents", verdict="ok", found=f"announced: {', '.join(sorted(known))}")
+    silent = await silent_agents(parts.redis, known)
+    seen = ", ".join(f"{name} for {seconds or 0:.0f} s" for name, seconds in sorted(silent.items()))
+    faults = [f"not announced: {', '.join(missing)}"] if missing else []
+    faults += [f"no replica seems to run: {seen}"] if seen else []
+    if not faults:
+        return Check(subject="agents", verdict="ok", found=f"announced: {', '.join(sorted(known))}")
+    action = "start these services: tasks wait for them, and work of theirs resumes then"
+    return Check(subject="agents", verdict="fail", found="; ".join(faults), action=action)
 
 
 def _stopped(stops: Sequence[WorkStopped]) -> list[Check]:

@@ -15,7 +15,17 @@ from tests.support.swarm import envelope, publish, result_of, submit
 
 pytestmark = pytest.mark.broker
 
-SERVICES = ["gateway", "console", "orchestrator", "timekeeper", "planner", "reviewer", "research", "communication"]
+SERVICES = [
+    "gateway",
+    "console",
+    "orchestrator",
+    "timekeeper",
+    "planner",
+    "reviewer",
+    "writer",
+    "research",
+    "communication",
+]
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,7 @@ async def gates(sentinel, settings, monkeypatch):
         requests_per_minute=600,
         tokens_per_minute=0,
         price=Price(1, 2),
+        context_window=8_000,
     )
     sentinels = [Sentinel(settings.redis) for _ in range(2)]
     for each in sentinels:
