@@ -66,8 +66,13 @@ async def talk_of(gateway: Gateway, name: str, submitted: str = "") -> Talk:
     wanted = [turn.run_id for turn in turns if turn.status == "running"]
     if submitted and submitted not in {turn.run_id for turn in turns}:
         wanted.append(submitted)
-    runs = await asyncio.gather(*(answer_or_none(gateway.run(run_id), 404) for run_id in wanted[-5:]))
+    runs = await asyncio.gather(*(_run_or_none(gateway, run_id) for run_id in wanted[-5:]))
     return Talk(name, session, [run for run in runs if run is not None])
+
+
+async def _run_or_none(gateway: Gateway, run_id: str) -> RunView | None:
+    """Return the run; None for one that has not started. Asks nothing if it is cancelled first."""
+    return await answer_or_none(gateway.run(run_id), 404)
 
 
 async def follow_talk(gateway: Gateway, name: str, submitted: str, publish: Publish) -> None:

@@ -1,7 +1,7 @@
 """Contents of the overview: the page shows them, and live updates replace them."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from schemas.api.checks import Check, RunCounts
@@ -23,13 +23,13 @@ T = TypeVar("T")
 async def overview_of(gateway: Gateway) -> dict[str, Any]:
     """Return what the overview shows."""
     of_runs = asyncio.gather(
-        _part(gateway.ask(RunCounts, "GET", "/v1/counts")),
+        _part(lambda: gateway.ask(RunCounts, "GET", "/v1/counts")),
         _latest(gateway, State.FAILED),
         _latest(gateway, State.PAUSED),
-        _part(read_inbox(gateway, LISTED)),
+        _part(lambda: read_inbox(gateway, LISTED)),
     )
-    cost = _part(gateway.ask(CostReport, "GET", "/v1/costs", {"days": "1"}))
-    of_swarm = asyncio.gather(gateway.ready(), _part(gateway.stops()), cost)
+    cost = _part(lambda: gateway.ask(CostReport, "GET", "/v1/costs", {"days": "1"}))
+    of_swarm = asyncio.gather(gateway.ready(), _part(gateway.stops), cost)
     (counts, failed, paused, inbox), (ready, stops, spent) = await asyncio.gather(of_runs, of_swarm)
     return {
         "ready": ready,
@@ -46,14 +46,14 @@ async def overview_of(gateway: Gateway) -> dict[str, Any]:
 
 
 async def _latest(gateway: Gateway, state: State) -> list[RunSummary]:
-    found = await _part(gateway.runs(state, LISTED))
+    found = await _part(lambda: gateway.runs(state, LISTED))
     return [] if isinstance(found, GatewayFailure) else found.runs[:LISTED]
 
 
-async def _part(work: Awaitable[T]) -> T | GatewayFailure:
+async def _part(ask: Callable[[], Awaitable[T]]) -> T | GatewayFailure:
     """Return the answer, or the refusal of this part alone. Raises GatewayFailure if no part can be had."""
     try:
-        return await work
+        return await ask()
     except GatewayFailure as failure:
         if failure.status != 403:
             raise

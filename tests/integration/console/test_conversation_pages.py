@@ -43,8 +43,9 @@ async def page():
 
 
 async def task_of(settings, number: int = 1) -> Task:
-    record = (await records_of(settings, "tasks", number))[-1]
-    return Task.model_validate_json(record.value)
+    """The newest of so many tasks; partitions are read in any order."""
+    newest = max(await records_of(settings, "tasks", number), key=lambda record: record.timestamp)
+    return Task.model_validate_json(newest.value)
 
 
 @browsing
