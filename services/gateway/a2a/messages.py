@@ -15,6 +15,7 @@ from schemas.message import UNKNOWN_MEDIA, Id
 from schemas.question import Reply
 from schemas.task import Task
 from services.gateway.errors import explain
+from shared.archive import SCHEME
 
 METADATA = "waggle"
 """Key of the metadata that only Waggle understands, in both directions."""
@@ -38,6 +39,12 @@ class File(NamedTuple):
     name: str
     media_type: str
     content: bytes
+
+    @property
+    def attachment(self) -> dict[str, Any]:
+        """Attachment of a task that refers to the file by the digest under which the archive stores it."""
+        uri = f"{SCHEME}{hashlib.sha256(self.content).hexdigest()}"
+        return {"name": self.name, "media_type": self.media_type, "uri": uri, "size": len(self.content)}
 
 
 class Sent(NamedTuple):
@@ -69,7 +76,10 @@ def task_of(message: Message, tenant: str, sender: str | None) -> Sent:
         "tenant": tenant,
         "session": message.context_id or None,
         "idempotency_key": key_of(message.message_id, sender),
-        "context": {"data": _data(message.parts), "attachments": _links(message.parts)},
+        "context": {
+            "data": _data(message.parts),
+            "attachments": [*_links(message.parts), *(each.attachment for each in files)],
+        },
     }
     try:
         return Sent(Task.model_validate(fields), files)

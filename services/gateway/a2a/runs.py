@@ -84,11 +84,9 @@ class Runs:
         """Submit the task that a message asks for, and return its run: the same run for the same message."""
         self.caller.need("submit_task")
         sent = task_of(message, self.tenant, self.caller.name)
-        stored = [await self._stored(each.name, each.media_type, each.content) for each in sent.files]
-        context = sent.task.context.model_dump(exclude_unset=True)
-        context["attachments"] = [*context.get("attachments", []), *stored]
-        task = sent.task.model_validate(sent.task.model_dump(exclude_unset=True) | {"context": context})
-        return (await submit_task(task, self.parts, self.caller)).run_id
+        for file in sent.files:
+            await self.parts.archive.put(self.tenant, file.content, file.media_type)
+        return (await submit_task(sent.task, self.parts, self.caller)).run_id
 
     async def answer(self, run_id: str, message: Message) -> None:
         """Answer a question of the run. Raises Refused 409 if none is open."""
@@ -149,8 +147,3 @@ class Runs:
         reads = run.over and (caller.may(Role.CONTENTS) or caller.may(Role.DECIDE))
         result = result_of(run) if reads else None
         return Known(view, run.task.session, run.task.idempotency_key, result)
-
-    async def _stored(self, name: str, media_type: str, content: bytes) -> dict[str, object]:
-        """Store a file of a message in the archive, and return its attachment."""
-        uri = await self.parts.archive.put(self.tenant, content, media_type)
-        return {"name": name, "media_type": media_type, "uri": uri, "size": len(content)}

@@ -198,6 +198,7 @@ async def test_wrong_messages_are_refused_with_what_is_wrong(edges, binding):
         (message(parts=[Part(data=ParseDict({"a": 1}, Value()))]), "objective"),
         (message("x", metadata=ParseDict({"waggle": {"agent": "data"}}, Struct())), "single"),
         (message("x" * 20_001), "objective"),
+        (message(parts=[Part(text="x"), *(Part(raw=each, filename="a.txt") for each in (b"1", b"2"))]), "distinct"),
     ):
         with pytest.raises(InvalidParamsError, match=words):
             await sent(client, wrong)
