@@ -117,7 +117,8 @@ class Agent:
     @property
     def versions(self) -> Versions:
         """Versions of its parts."""
-        return versions_of(self.prompt, self.tools, self.handler, self.result)
+        prompts = (self.prompt, self.condensed) if self.condensed else (self.prompt,)
+        return versions_of(prompts, self.tools, self.handler, self.result)
 
     @property
     def prompt(self) -> str:

@@ -19,13 +19,16 @@ _schemas: WeakKeyDictionary[type[BaseModel], str] = WeakKeyDictionary()
 
 
 def versions_of(
-    instructions: str,
+    instructions: Sequence[str],
     tools: Sequence[Tool],
     handler: Callable[..., Any] | None,
     result: type[BaseModel] | None = None,
 ) -> Versions:
-    """Return the versions of an agent with these parts. Schemas and sources are read once."""
-    prompt, offered = _digest(instructions), _digest(*sorted(map(_of_tool, tools)))
+    """Return the versions of an agent with these parts. Schemas and sources are read once.
+
+    `instructions`: those of the first turn, then their short form if the agent declares one.
+    """
+    prompt, offered = _digest(*instructions), _digest(*sorted(map(_of_tool, tools)))
     own = [_schema(result)] if result else []
     whole = _digest(prompt, offered, _source(handler) if handler else "", *own)
     return Versions(agent=_version(whole), prompt=_version(prompt), tools=_version(offered))

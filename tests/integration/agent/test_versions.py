@@ -33,7 +33,11 @@ def rewritten(agent) -> None:
 
 @pytest.mark.parametrize(
     ("change", "part"),
-    [(lambda agent: setattr(agent, "tools", [add, send]), "tools"), (rewritten, "prompt")],
+    [
+        (lambda agent: setattr(agent, "tools", [add, send]), "tools"),
+        (lambda agent: setattr(agent, "condensed", "Calculate."), "prompt"),
+        (rewritten, "prompt"),
+    ],
 )
 def test_a_change_shows_in_the_version_of_its_part_and_of_the_agent(agent, change, part):
     before = agent.versions
