@@ -27,7 +27,7 @@ playwright = pytest.importorskip("playwright.async_api", reason="playwright is n
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed: apt-get install chromium")
 
-QUESTIONS, EVERY = 20, 4.0
+QUESTIONS, EVERY = 10, 3.0
 REPLIES = ("approve", "reject", "approve", "skip", "respond")
 ENDED = {"COMPLETE", "FAILED", "REJECTED", "CANCELLED"}
 
