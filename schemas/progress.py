@@ -11,6 +11,7 @@ from typing import Any
 
 from schemas import event as e
 from schemas import question_events as q
+from schemas import step_events
 from schemas.budget import Usage
 from schemas.event import ENDS
 from schemas.plan import PLANNER, REVIEWER, WRITER
@@ -125,7 +126,7 @@ def _planned(progress: RunProgress, event: e.PlanAccepted) -> None:
     progress.works = kept | steps | last
 
 
-def _handed_over(progress: RunProgress, event: e.StepHandedOff) -> None:
+def _handed_over(progress: RunProgress, event: step_events.StepHandedOff) -> None:
     """End the step, and add the next one; the reviewer stays last."""
     note = f"→ {event.to}: {event.brief.request}"
     if event.error is not None:
@@ -143,7 +144,7 @@ def _progressed(progress: RunProgress, event: e.Progressed) -> None:
         work.current.add(Activity(event.doing, event.at, event.turn))
 
 
-def _failed(progress: RunProgress, event: e.AttemptFailed) -> None:
+def _failed(progress: RunProgress, event: step_events.AttemptFailed) -> None:
     work, attempt = progress.handoffs.get(event.handoff_id), progress.attempt(event.handoff_id)
     if work is None or attempt is None:
         return
@@ -153,7 +154,7 @@ def _failed(progress: RunProgress, event: e.AttemptFailed) -> None:
         work.status, work.note = WorkStatus.FAILED if event.final else WorkStatus.WAITING, event.error.message
 
 
-def _reopened(progress: RunProgress, event: e.StepsReopened) -> None:
+def _reopened(progress: RunProgress, event: step_events.StepsReopened) -> None:
     for work in (progress.works[id] for id in (*event.step_ids, WRITER) if id in progress.works):
         work.status, work.note = WorkStatus.WAITING, "must be redone"
 
@@ -197,13 +198,13 @@ _FOLDS: dict[type[e.RunEvent], Callable[[RunProgress, Any], None]] = {
     e.PlanRequested: lambda p, ev: _start(p, PLANNER, PLANNER, "make a plan", ev.handoff_id, ev.at),
     e.PlanAccepted: _planned,
     e.PlanRefused: lambda p, ev: _end(p, PLANNER, ev.at, _WAITING, "refused", "; ".join(ev.problems)),
-    e.StepDispatched: lambda p, ev: _start(p, ev.step_id, ev.agent, ev.objective, ev.handoff_id, ev.at),
+    step_events.StepDispatched: lambda p, ev: _start(p, ev.step_id, ev.agent, ev.objective, ev.handoff_id, ev.at),
     e.Progressed: _progressed,
-    e.StepDone: lambda p, ev: _end(p, ev.step_id, ev.at, _DONE, "done"),
-    e.StepHandedOff: _handed_over,
-    e.StepAsked: lambda p, ev: _end(p, ev.step_id, ev.at, _ASKING, "asks", ev.question),
-    e.AttemptFailed: _failed,
-    e.StepsReopened: _reopened,
+    step_events.StepDone: lambda p, ev: _end(p, ev.step_id, ev.at, _DONE, "done"),
+    step_events.StepHandedOff: _handed_over,
+    step_events.StepAsked: lambda p, ev: _end(p, ev.step_id, ev.at, _ASKING, "asks", ev.question),
+    step_events.AttemptFailed: _failed,
+    step_events.StepsReopened: _reopened,
     e.SynthesisRequested: lambda p, ev: _start(p, WRITER, WRITER, "write one answer", ev.handoff_id, ev.at),
     e.SynthesisWritten: lambda p, ev: _end(p, WRITER, ev.at, _DONE, "written"),
     e.SynthesisOmitted: _omitted,

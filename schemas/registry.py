@@ -1,6 +1,7 @@
 """All messages by wire type, and the topic each travels on."""
 
-import schemas.question_events  # noqa: F401 -- defines events of a run, which are found as subclasses
+import schemas.question_events
+import schemas.step_events  # noqa: F401 -- they define events of a run, which are found as subclasses
 from schemas import approval, dead, event, log, notification, skip, step, stop, synthesis, task, timer
 from schemas.message import Message
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from schemas import event as e
+from schemas import step_events
 from schemas.api.runs import RunSummary, RunView
 from schemas.api.trace import Attempt, RunTrace, Work
 from schemas.board import BoardEntry, Claim
@@ -47,7 +48,7 @@ _EVENTS = frozenset(
         e.BudgetReached,
         e.DeadlineMoved,
         e.PlanRequested,
-        e.StepDispatched,
+        step_events.StepDispatched,
         e.SynthesisRequested,
         e.ReviewRequested,
         e.RunResumed,

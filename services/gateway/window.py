@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from schemas import event as e
 from schemas import question_events as q
+from schemas import step_events
 from schemas.plan import PLANNER, REVIEWER, WRITER
 from schemas.progress import PERSON, RunProgress, fold_progress
 from schemas.work import WorkAttempt, WorkProgress, WorkStatus
@@ -45,9 +46,9 @@ def _subject(event: e.RunEvent) -> _Subject | None:
     match event:
         case e.Progressed():
             return _Subject(event.step_id, event.agent)
-        case e.StepDone() | e.StepHandedOff() | e.StepAsked():
+        case step_events.StepDone() | step_events.StepHandedOff() | step_events.StepAsked():
             return _Subject(event.step_id, "")
-        case e.AttemptFailed() | e.AnswerIgnored():
+        case step_events.AttemptFailed() | e.AnswerIgnored():
             part = part_of(event.handoff_id)
             return _Subject(_PARTS.get(part, part), "", event.handoff_id)
         case e.PlanRefused():

@@ -7,6 +7,7 @@ from typing import Any
 
 from schemas import event as e
 from schemas import question_events as q
+from schemas import step_events
 from schemas.budget import Budget, Usage, by_limit
 from shared.runs import ENDS, Run
 from shared.telemetry.metrics import Metrics
@@ -76,18 +77,18 @@ def used_shares(budget: Budget, usage: Usage) -> Mapping[str, float]:
     return {name: amount / limit for name, amount in spent if (limit := getattr(budget, name)) > 0}
 
 
-def _observe_step(metrics: Metrics, run: Run, event: e.StepDone) -> None:
+def _observe_step(metrics: Metrics, run: Run, event: step_events.StepDone) -> None:
     metrics.step_seconds.labels(run.steps[event.step_id].step.agent).observe(event.seconds)
 
 
-def _count_handoff(metrics: Metrics, run: Run, event: e.StepHandedOff) -> None:
+def _count_handoff(metrics: Metrics, run: Run, event: step_events.StepHandedOff) -> None:
     agent = run.steps[event.step_id].step.agent
     outcome = metrics.error(event.error.code) if event.error else "last" if event.must_answer else "passed"
     metrics.agent_handoffs.labels(agent, outcome).inc()
     metrics.step_seconds.labels(agent).observe(event.seconds)
 
 
-def _count_failure(metrics: Metrics, run: Run, event: e.AttemptFailed) -> None:
+def _count_failure(metrics: Metrics, run: Run, event: step_events.AttemptFailed) -> None:
     metrics.step_failures.labels(event.by, metrics.error(event.error.code)).inc()
 
 
@@ -108,9 +109,9 @@ _COUNTED: Mapping[type[e.RunEvent], Callable[[Metrics, Run, Any], None]] = {
     e.RunStarted: _count_start,
     e.Moved: _count_end,
     e.ResultReleased: _count_result,
-    e.StepDone: _observe_step,
-    e.StepHandedOff: _count_handoff,
-    e.AttemptFailed: _count_failure,
+    step_events.StepDone: _observe_step,
+    step_events.StepHandedOff: _count_handoff,
+    step_events.AttemptFailed: _count_failure,
     e.AnswerIgnored: _count_refused_answer,
     q.HelpRequested: _count_question,
     q.HelpAnswered: _count_decision,

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Literal
 
 from schemas.error import ErrorInfo
-from schemas.event import ReviewGiven, State, StepsReopened
+from schemas.event import ReviewGiven, State
 from schemas.plan import Plan
 from schemas.question import Kind
+from schemas.step_events import StepsReopened
 from schemas.task import Shape
 from shared.runs.builder import DecisionBuilder
 from shared.runs.deadlines import extend_deadline

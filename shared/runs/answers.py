@@ -1,6 +1,6 @@
 """Rules for agents' answers: facts are recorded in any state, then the run advances from them."""
 
-from schemas import event, step, synthesis
+from schemas import event, step, step_events, synthesis
 from schemas.conflict import conflict_problems
 from schemas.error import ErrorInfo
 from schemas.event import ENDS
@@ -104,7 +104,7 @@ def step_completed(builder: DecisionBuilder, message: step.StepCompleted) -> Non
     """Record the output of a completed step."""
     if _is_open(builder, message) and (step_id := _step_of(builder, message)):
         builder.record(
-            event.StepDone,
+            step_events.StepDone,
             by=message.agent,
             step_id=step_id,
             output=message.output,
@@ -125,7 +125,9 @@ def handed_off(builder: DecisionBuilder, message: step.HandedOff) -> None:
         final = _attempts(builder, message) >= MAX_ATTEMPTS
         why = "the brief was altered after its agent wrote it: its digest does not match"
         error = ErrorInfo(code=BRIEF_ALTERED, message=why, retryable=True)
-        builder.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=error, final=final)
+        builder.record(
+            step_events.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=error, final=final
+        )
     advance(builder)
 
 
@@ -137,7 +139,7 @@ def answer_written(builder: DecisionBuilder, message: synthesis.AnswerWritten) -
     if found := conflict_problems(written.conflicts, builder.run.steps):
         error = ErrorInfo(code="invalid_reply", message="; ".join(found)[:2_000])
         facts = {"handoff_id": message.handoff_id, "error": error, "final": True}
-        builder.record(event.AttemptFailed, by=message.agent, **facts)
+        builder.record(step_events.AttemptFailed, by=message.agent, **facts)
     else:
         builder.record(event.SynthesisWritten, by=message.agent, synthesis=written)
     advance(builder)
@@ -158,7 +160,7 @@ def handoff_failed(builder: DecisionBuilder, message: step.HandoffFailed) -> Non
     again = message.error.retryable or _was_in_time(builder, message)
     final = not again or _attempts(builder, message) >= MAX_ATTEMPTS
     builder.record(
-        event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=message.error, final=final
+        step_events.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=message.error, final=final
     )
     if not fail_if_late(builder):  # an agent may report the deadline before the timer fires
         advance(builder)
@@ -189,8 +191,10 @@ def help_asked(builder: DecisionBuilder, message: step.HelpAsked) -> None:
         return
     if step_id := _step_of(builder, message):
         asked = message.model_dump(include={"question", "options", "call", "proposal", "kind", "background"})
-        builder.record(event.StepAsked, by=message.agent, step_id=step_id, **asked)
+        builder.record(step_events.StepAsked, by=message.agent, step_id=step_id, **asked)
     else:
         error = ErrorInfo(code="needs_human", message=message.question)
-        builder.record(event.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=error, final=True)
+        builder.record(
+            step_events.AttemptFailed, by=message.agent, handoff_id=message.handoff_id, error=error, final=True
+        )
     advance(builder)

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from schemas.brief import Colleague, HandedBrief
-from schemas.event import PlanAccepted, PlanRequested, ReviewRequested, StepDispatched, SynthesisRequested
+from schemas.event import PlanAccepted, PlanRequested, ReviewRequested, SynthesisRequested
 from schemas.message import MOST_SECONDS
 from schemas.plan import PLANNER, REVIEWER, WRITER, Plan, PlannedStep
 from schemas.step import DoStep, MakePlan, ReviewResult, StepOutput, answer_id
+from schemas.step_events import StepDispatched
 from schemas.synthesis import WriteAnswer
 from schemas.task import Shape
 from shared.runs.builder import DecisionBuilder

@@ -5,6 +5,7 @@ from typing import Any
 
 from schemas import event as e
 from schemas import question_events as q
+from schemas import step_events
 from schemas.conversation import SessionEnd
 from schemas.error import ErrorInfo
 from schemas.event import ENDS
@@ -154,7 +155,7 @@ def _request(run: Run, request: PlannerTask, handoff_id: str) -> PlannerTask:
     return request.model_copy(update={"deadline": run.deadline, "handoff_id": handoff_id} | counted)
 
 
-def _dispatch_step(run: Run, event: e.StepDispatched) -> dict[str, Any]:
+def _dispatch_step(run: Run, event: step_events.StepDispatched) -> dict[str, Any]:
     change = _change_step(
         run,
         event.step_id,
@@ -169,7 +170,7 @@ def _dispatch_step(run: Run, event: e.StepDispatched) -> dict[str, Any]:
     return change | {"handoffs": run.handoffs + 1}
 
 
-def _fail_attempt(run: Run, event: e.AttemptFailed) -> dict[str, Any]:
+def _fail_attempt(run: Run, event: step_events.AttemptFailed) -> dict[str, Any]:
     for name in REQUESTS:
         request: PlannerTask = getattr(run, name)
         if request.handoff_id == event.handoff_id:
@@ -181,7 +182,7 @@ def _fail_attempt(run: Run, event: e.AttemptFailed) -> dict[str, Any]:
     return _change_step(run, step_id, status=status, error=event.error, handoff_id=None, failures=failures)
 
 
-def _complete_step(run: Run, event: e.StepDone) -> dict[str, Any]:
+def _complete_step(run: Run, event: step_events.StepDone) -> dict[str, Any]:
     before = run.steps[event.step_id]
     return _change_step(
         run,
@@ -222,10 +223,10 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.PlanAccepted: _accept_plan,
     e.PlanRefused: _refuse_plan,
     e.PlanDropped: _drop_plan,
-    e.StepDispatched: _dispatch_step,
-    e.StepDone: _complete_step,
-    e.StepHandedOff: hand_over,
-    e.StepAsked: lambda run, ev: _change_step(
+    step_events.StepDispatched: _dispatch_step,
+    step_events.StepDone: _complete_step,
+    step_events.StepHandedOff: hand_over,
+    step_events.StepAsked: lambda run, ev: _change_step(
         run,
         ev.step_id,
         status="asking",
@@ -237,8 +238,8 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
         asks=ev.kind,
         background=ev.background,
     ),
-    e.AttemptFailed: _fail_attempt,
-    e.StepsReopened: reopen_steps,
+    step_events.AttemptFailed: _fail_attempt,
+    step_events.StepsReopened: reopen_steps,
     e.SynthesisRequested: lambda run, ev: {
         "writing": _request(run, run.writing, ev.handoff_id),
         "handoffs": run.handoffs + 1,

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from schemas.event import StepHandedOff
 from schemas.message import MOST_SECONDS
 from schemas.step import Output
+from schemas.step_events import StepHandedOff
 from shared.runs.run import HandedOver, Run, StepRecord
 
 

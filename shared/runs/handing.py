@@ -6,7 +6,7 @@ the next agent answer; if it hands over nevertheless, the run ends with all brie
 
 from collections.abc import Iterable
 
-from schemas import event, step
+from schemas import step, step_events
 from schemas.brief import Brief
 from schemas.budget import Budget
 from schemas.error import ErrorInfo
@@ -62,7 +62,7 @@ def hand_over(builder: DecisionBuilder, record: StepRecord, message: step.Handed
     run, error = builder.run, _refusal(builder, record, message)
     added = _added(run, record, message)
     builder.record(
-        event.StepHandedOff,
+        step_events.StepHandedOff,
         by=message.agent,
         step_id=record.step.id,
         added=added,

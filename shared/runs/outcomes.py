@@ -2,7 +2,7 @@
 
 import json
 
-from schemas import event
+from schemas import event, step_events
 from schemas.budget import Usage
 from schemas.event import ENDS, State
 from schemas.question import Kind, Reply, Vote
@@ -86,7 +86,7 @@ def _skip_step(builder: DecisionBuilder, question: OpenQuestion, vote: Vote) -> 
     output = Output(answer=f"(This step was skipped: {json.dumps(caveat)})", confidence=0.0, caveats=[caveat])
     if record.handed is not None and record.output is not None:  # its handoff was refused, its brief is kept
         output = record.output.model_copy(update={"caveats": [*record.output.caveats, caveat]})
-    builder.record(event.StepDone, by=vote.by, step_id=step_id, output=output, seconds=0.0, usage=Usage())
+    builder.record(step_events.StepDone, by=vote.by, step_id=step_id, output=output, seconds=0.0, usage=Usage())
 
 
 def _reject(builder: DecisionBuilder, question: OpenQuestion, vote: Vote) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from schemas import event as e
+from schemas import step_events
 from shared.runs.digests import output_digest
 from shared.runs.permissions import permissions
 from shared.runs.run import REQUESTS, PlannerTask, Run, StepRecord, in_flight, work_name
@@ -33,7 +34,7 @@ def restart_round(record: StepRecord, **change: Any) -> StepRecord:
     return record.model_copy(update=fresh | asked | change)
 
 
-def reopen_steps(run: Run, event: e.StepsReopened) -> dict[str, Any]:
+def reopen_steps(run: Run, event: step_events.StepsReopened) -> dict[str, Any]:
     """Restart the steps for which the reviewer asks for changes, and have the synthesis written again."""
     steps = {
         key: _reopen_step(record, event.feedback) if key in event.step_ids else _forget_output(record)

@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from infra.probe import free_port
 from schemas import event as e
 from schemas import question_events as q
+from schemas import step_events
 from schemas.api import commands as requests
 from schemas.api.costs import CostLine, CostReport, TenantCosts
 from schemas.api.dead_letters import (
@@ -133,9 +134,9 @@ def story(status="complete", doing="reading page 3"):
         happened(e.RunStarted, 0, task_id="t", task=task, deadline=START + timedelta(minutes=2)),
         happened(e.PlanRequested, 0.1, handoff_id="h0"),
         happened(e.PlanAccepted, 1, plan=plan),
-        happened(e.StepDispatched, 1.5, objective="look it up", handoff_id="h1", attempt=1, **step),
+        happened(step_events.StepDispatched, 1.5, objective="look it up", handoff_id="h1", attempt=1, **step),
         happened(e.Progressed, 2, doing=doing, **step),
-        happened(e.StepDone, 4, step_id="s1", **done),
+        happened(step_events.StepDone, 4, step_id="s1", **done),
         moved(9, "REVIEWING", status.upper()),
     ]
 

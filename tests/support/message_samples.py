@@ -12,6 +12,7 @@ from schemas import (
     question_events,
     skip,
     step,
+    step_events,
     stop,
     synthesis,
     task,
@@ -283,11 +284,11 @@ FULL: list[Message] = [
     event.PlanAccepted(**FACT, plan=PLAN),
     event.PlanRefused(**FACT, problems=["`tell` waits for itself"]),
     event.PlanDropped(**FACT, reason="rejected"),
-    event.StepDispatched(
+    step_events.StepDispatched(
         **FACT, step_id="count", agent="data", objective="Count", handoff_id="run-1/step/count/1", attempt=1
     ),
-    event.StepDone(**FACT, step_id="count", output=OUTPUT, seconds=1.25, usage=USAGE),
-    event.StepHandedOff(
+    step_events.StepDone(**FACT, step_id="count", output=OUTPUT, seconds=1.25, usage=USAGE),
+    step_events.StepHandedOff(
         **FACT,
         step_id="count",
         to="code",
@@ -297,9 +298,9 @@ FULL: list[Message] = [
         seconds=1.25,
         usage=USAGE,
     ),
-    event.StepAsked(**FACT, step_id="count", question="Send it?", options=["send"]),
-    event.AttemptFailed(**FACT, handoff_id="run-1/step/count/1", error=ERROR, final=True),
-    event.StepsReopened(**FACT, step_ids=["count"], feedback=["no source"]),
+    step_events.StepAsked(**FACT, step_id="count", question="Send it?", options=["send"]),
+    step_events.AttemptFailed(**FACT, handoff_id="run-1/step/count/1", error=ERROR, final=True),
+    step_events.StepsReopened(**FACT, step_ids=["count"], feedback=["no source"]),
     event.SynthesisRequested(**FACT, handoff_id="run-1/@write/0.0.1"),
     event.SynthesisWritten(**FACT, synthesis=SYNTHESIS),
     event.SynthesisOmitted(**FACT, reason="the writer failed"),

@@ -13,7 +13,6 @@ from schemas.event import (
     ResultReleased,
     RunEvent,
     Spent,
-    StepDispatched,
 )
 from schemas.message import Message
 from schemas.plan import AgentCard, Plan, PlannedStep, ToolCard
@@ -30,6 +29,7 @@ from schemas.step import (
     StepCompleted,
     Synthesis,
 )
+from schemas.step_events import StepDispatched
 from schemas.synthesis import AnswerWritten, WriteAnswer
 from schemas.task import Result, Task
 from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired

@@ -3,10 +3,10 @@
 from typing import Any
 
 from schemas.brief import Brief
-from schemas.event import StepHandedOff
 from schemas.fact import Fact
 from schemas.plan import AgentCard
 from schemas.step import DoStep, HandedOff
+from schemas.step_events import StepHandedOff
 from schemas.task import Task
 from tests.support.run_world import World
 

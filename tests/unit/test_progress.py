@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from schemas import event as e
 from schemas import question_events as q
+from schemas import step_events
 from schemas.budget import Usage
 from schemas.error import ErrorInfo
 from schemas.progress import PERSON, RunProgress, ends_stream, fold_progress
@@ -35,12 +36,12 @@ def moved(second, target, **fields):
 
 def dispatched(second, step_id, handoff_id):
     about = {"step_id": step_id, "agent": "data", "objective": "count", "attempt": 1}
-    return happened(e.StepDispatched, second, handoff_id=handoff_id, **about)
+    return happened(step_events.StepDispatched, second, handoff_id=handoff_id, **about)
 
 
 def done(second, step_id):
     about = {"output": Output(answer="7"), "seconds": 1, "usage": Usage()}
-    return happened(e.StepDone, second, step_id=step_id, **about)
+    return happened(step_events.StepDone, second, step_id=step_id, **about)
 
 
 def doing(second, step_id, what, turn=None):
@@ -52,7 +53,7 @@ def spent(second, tokens):
 
 
 def failed(second, handoff_id, *, final=False):
-    return happened(e.AttemptFailed, second, handoff_id=handoff_id, error=BROKEN, final=final)
+    return happened(step_events.AttemptFailed, second, handoff_id=handoff_id, error=BROKEN, final=final)
 
 
 def test_works_are_the_planner_the_steps_in_the_plans_order_and_the_reviewer():
@@ -132,7 +133,7 @@ def test_a_question_makes_its_step_ask_and_is_work_of_a_person():
     progress = fold_progress(
         [
             dispatched(0, "a", "a1"),
-            happened(e.StepAsked, 1, **asked),
+            happened(step_events.StepAsked, 1, **asked),
             happened(q.HelpRequested, 1, request_id="q", about="step", **asked),
             happened(q.HelpAnswered, 5, request_id="q", decision="approve", answer="2024"),
         ]
@@ -197,7 +198,7 @@ def test_the_time_of_a_work_runs_only_while_an_attempt_is_open():
 
 
 def test_reopened_steps_wait_again():
-    reopened = happened(e.StepsReopened, 3, step_ids=["a", "unknown"], feedback=["no source"])
+    reopened = happened(step_events.StepsReopened, 3, step_ids=["a", "unknown"], feedback=["no source"])
     work = fold_progress([dispatched(0, "a", "a1"), done(1, "a"), reopened]).works["a"]
     assert (work.status, work.doing) == ("waiting", "must be redone")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from schemas import event as e
 from schemas import question_events as q
+from schemas import step_events
 from schemas.progress import RunProgress
 from schemas.question_events import QUESTION_EVENTS, described
 from services.cli.show.plain_output import spent
@@ -60,17 +61,17 @@ def _planned(progress: RunProgress, event: e.PlanAccepted) -> Description:
     return "planner", f"plan accepted: {steps}"
 
 
-def _dispatched(progress: RunProgress, event: e.StepDispatched) -> Description:
+def _dispatched(progress: RunProgress, event: step_events.StepDispatched) -> Description:
     again = f" again (attempt {event.attempt})" if event.attempt > 1 else ""
     return _of_agent(event.step_id, event.agent, f"running{again}: {event.objective}")
 
 
-def _done(progress: RunProgress, event: e.StepDone) -> Description:
+def _done(progress: RunProgress, event: step_events.StepDone) -> Description:
     done = f"done in {event.seconds:.1f} s ({spent(event.usage)})"
     return _of_agent(event.step_id, _agent(progress, event.step_id), done)
 
 
-def _handed_over(progress: RunProgress, event: e.StepHandedOff) -> Description:
+def _handed_over(progress: RunProgress, event: step_events.StepHandedOff) -> Description:
     """Describe the next agent with what it is asked, and any limit that the handoff reached."""
     agent = _agent(progress, event.step_id)
     if event.error is not None:
@@ -79,7 +80,7 @@ def _handed_over(progress: RunProgress, event: e.StepHandedOff) -> Description:
     return _of_agent(event.step_id, agent, f"→ {event.to}{limit}: {event.brief.request}")
 
 
-def _failed(progress: RunProgress, event: e.AttemptFailed) -> Description:
+def _failed(progress: RunProgress, event: step_events.AttemptFailed) -> Description:
     then = "failed" if event.final else "failed, will be retried"
     return _of_handoff(progress, event.handoff_id, event.by, f"{then}: {event.error.message} [{event.error.code}]")
 
@@ -94,7 +95,7 @@ def _judged(progress: RunProgress, event: e.ActionsJudged) -> Description | None
     return _of_handoff(progress, event.handoff_id, event.by, f"gate: {'; '.join(verdicts)}") if verdicts else None
 
 
-def _reopened(progress: RunProgress, event: e.StepsReopened) -> Description:
+def _reopened(progress: RunProgress, event: step_events.StepsReopened) -> Description:
     steps = ", ".join(event.step_ids) or "the synthesis"
     return event.by, f"to be redone: {steps}: {'; '.join(event.feedback)}"
 
@@ -130,14 +131,14 @@ _DESCRIPTIONS: dict[type[e.RunEvent], Callable[[RunProgress, Any], Description |
     e.PlanAccepted: _planned,
     e.PlanRefused: lambda p, v: ("planner", f"plan refused: {'; '.join(v.problems)}"),
     e.PlanDropped: lambda p, v: ("planner", f"plan dropped: {v.reason}"),
-    e.StepDispatched: _dispatched,
+    step_events.StepDispatched: _dispatched,
     e.Progressed: lambda p, v: _of_agent(v.step_id, v.agent, v.doing),
-    e.StepDone: _done,
-    e.StepHandedOff: _handed_over,
+    step_events.StepDone: _done,
+    step_events.StepHandedOff: _handed_over,
     e.ActionsJudged: _judged,
-    e.StepAsked: lambda p, v: _of_agent(v.step_id, _agent(p, v.step_id), f"asks: {v.question}"),
-    e.AttemptFailed: _failed,
-    e.StepsReopened: _reopened,
+    step_events.StepAsked: lambda p, v: _of_agent(v.step_id, _agent(p, v.step_id), f"asks: {v.question}"),
+    step_events.AttemptFailed: _failed,
+    step_events.StepsReopened: _reopened,
     e.SynthesisRequested: lambda p, v: ("writer", "running: write one answer"),
     e.SynthesisWritten: _written,
     e.SynthesisOmitted: lambda p, v: ("run", f"the answers are joined: {v.reason}"),

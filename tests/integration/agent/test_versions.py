@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from schemas.event import StepDispatched, StepDone
 from schemas.step import StepCompleted
+from schemas.step_events import StepDispatched, StepDone
 from schemas.task import Task
 from services.gateway.turns import turn_of
 from tests.support.agent_loop import FINAL, add, agent, answer, calling, handoff, scripted, send, worker

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from schemas import event as e
+from schemas import step_events
 from schemas.conflict import Conflict, Position
 from schemas.task import Artefact, Result
 from tests.support.fake_gateway import QUESTION, RUN, happened, story, view
@@ -114,8 +115,8 @@ def test_lists_are_readable(waggle, script):
 
 def test_a_failed_attempt_and_a_reopened_step_are_shown(waggle, script):
     error = {"code": "timeout", "message": "took too long", "retryable": True}
-    failed = happened(e.AttemptFailed, 3, handoff_id="h1", error=error, final=False)
-    reopened = happened(e.StepsReopened, 5, step_ids=["s1"], feedback=["no source"])
+    failed = happened(step_events.AttemptFailed, 3, handoff_id="h1", error=error, final=False)
+    reopened = happened(step_events.StepsReopened, 5, step_ids=["s1"], feedback=["no source"])
     script.add(events=[*story()[:4], failed, *story()[4:6], reopened, story()[-1]])
     shown = waggle("watch", RUN).stdout
     assert "s1 failed, will be retried: took too long [timeout]" in shown

@@ -3,8 +3,8 @@
 import pytest
 
 from schemas.brief import Brief, HandedBrief
-from schemas.event import StepHandedOff
 from schemas.step import StepOutput
+from schemas.step_events import StepHandedOff
 from shared.errors import NeedsHuman
 from shared.runs.handed import brief_output
 from tests.support.run_world import START

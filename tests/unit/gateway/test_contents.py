@@ -4,6 +4,7 @@ import pytest
 
 from schemas import event as e
 from schemas import question_events as q
+from schemas import step_events
 from schemas.api.runs import RunView
 from schemas.registry import EVENTS
 from services.gateway.access import Caller
@@ -83,9 +84,9 @@ def test_events_with_contents_are_withheld_and_those_that_end_a_stream_are_not()
 
     assert {e.Moved.wire_type(), e.ResultReleased.wire_type()} <= shown("viewer")
     withheld = {
-        e.StepDone,
-        e.StepHandedOff,
-        e.StepAsked,
+        step_events.StepDone,
+        step_events.StepHandedOff,
+        step_events.StepAsked,
         q.HelpRequested,
         q.HelpAnswered,
         e.PlanAccepted,

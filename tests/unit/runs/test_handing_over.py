@@ -5,10 +5,11 @@ import pytest
 from schemas.acting import ActingCall
 from schemas.approval import CarryOut, HumanDecided, PauseRun, ResumeRun
 from schemas.brief import Brief
-from schemas.event import AnswerIgnored, AttemptFailed, State
+from schemas.event import AnswerIgnored, State
 from schemas.fact import Source
 from schemas.plan import Effect, Plan, PlannedStep, Risk
 from schemas.step import DoStep, MakePlan, Output, ResultReviewed, ReviewResult, StepCompleted
+from schemas.step_events import AttemptFailed
 from schemas.task import Artefact, Shape, Task
 from schemas.timer import DeadlinePassed
 from schemas.verdict import PlannedEffect

@@ -10,9 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.approval import CancelRun, DelegateQuestion, HumanDecided, PauseRun, ResumeRun, WithdrawAnswer
-from schemas.event import RunResumed, State, StepDispatched, StepDone
+from schemas.event import RunResumed, State
 from schemas.plan import Risk
 from schemas.step import DoStep, HandoffFailed, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
+from schemas.step_events import StepDispatched, StepDone
 from schemas.synthesis import WriteAnswer
 from schemas.task import Task
 from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired

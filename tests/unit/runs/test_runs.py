@@ -6,9 +6,10 @@ import pytest
 
 from schemas.approval import CancelRun, CarryOut, HumanDecided, PauseRun, ResumeRun
 from schemas.budget import Budget, Usage
-from schemas.event import ActionsJudged, AnswerIgnored, BudgetReached, MoveRefused, PlanRefused, State, StepsReopened
+from schemas.event import ActionsJudged, AnswerIgnored, BudgetReached, MoveRefused, PlanRefused, State
 from schemas.plan import Effect, Plan, PlannedStep, Risk
 from schemas.step import DoStep, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
+from schemas.step_events import StepsReopened
 from schemas.task import Artefact, Result, Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from schemas.verdict import Judgement, PlannedEffect, Proposal

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.event import AnswerIgnored, RunStarted, State, StepDispatched
+from schemas.event import AnswerIgnored, RunStarted, State
 from schemas.log import LoggedEvent
 from schemas.step import DoStep, HandoffFailed, HelpAsked, MakePlan, Output, PlanProposed, StepCompleted
+from schemas.step_events import StepDispatched
 from schemas.task import Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
 from shared.errors import TerminalError
