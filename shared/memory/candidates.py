@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 
 from shared.memory.index import literal
+from shared.memory.marks import CANDIDATE
 from shared.memory.ranking import AFTER, BEFORE, WIDE, Candidate, rarity
 from shared.memory.store import Vector
 
@@ -52,7 +53,7 @@ WITH hits AS MATERIALIZED (
 )
 SELECT {_COLUMNS} FROM memories JOIN wanted USING (id) WHERE tenant = $1
 AND (cardinality($3::text[]) = 0 OR kind = ANY($3)) AND (valid_from IS NULL OR valid_from <= $4)
-AND (valid_until IS NULL OR valid_until > $4)
+AND (valid_until IS NULL OR valid_until > $4) AND marks & {CANDIDATE} = 0
 """  # noqa: S608 -- the names of our own columns
 _SIMILAR = """
 SELECT id, 1 - (embedding <=> $4::text::vector) AS similarity FROM memory_vectors

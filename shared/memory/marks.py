@@ -1,9 +1,11 @@
-"""Marks of a text that ranking uses, found when a memory is written: it asks, or it names a time."""
+"""Marks of a memory, found when it is written: its text asks, or names a time; it waits to be confirmed."""
 
 import re
 
 ASKS = 1
 NAMES_A_TIME = 2
+CANDIDATE = 4
+"""Never recalled."""
 
 MONTHS = {
     name: number

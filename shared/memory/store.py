@@ -12,7 +12,7 @@ from schemas.memory import Memory, writable
 from shared.errors import TerminalError
 from shared.memory.connection import Door
 from shared.memory.index import build, literal
-from shared.memory.marks import marks
+from shared.memory.marks import CANDIDATE, marks
 from shared.memory.terms import impacts, stored_terms, terms_of
 
 Vector = Sequence[float]
@@ -184,7 +184,8 @@ def _row(memory: Memory) -> tuple[Any, ...]:
     place = (memory.subject, memory.run, memory.session, memory.position)
     times = (memory.created, memory.valid_from, ends)
     key = (memory.tenant, memory.id, memory.kind.value, memory.version)
-    return (*key, *place, *times, memory.importance, marks(memory.content), found, memory.model_dump_json())
+    known = marks(memory.content) + (CANDIDATE if memory.candidate else 0)
+    return (*key, *place, *times, memory.importance, known, found, memory.model_dump_json())
 
 
 async def _write(connection: asyncpg.Connection, tenant: str, rows: list[tuple[Any, ...]], *, vectors: bool) -> int:

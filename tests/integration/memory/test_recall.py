@@ -138,3 +138,12 @@ async def test_words_are_looked_up_in_an_index_despite_row_level_security(store)
     text = "\n".join(row[0] for row in plan)
     assert "Index Cond: ((tenant = 'acme'::text) AND (term = q.term))" in text
     assert "Seq Scan" not in text
+
+
+async def test_a_tainted_fact_is_recalled_only_once_it_is_confirmed(store):
+    tainted = memory("the limit is nine", kind=MemoryKind.SEMANTIC, taint=["page:example.org"])
+    event = memory("the limit was looked up", 1, taint=["page:example.org"])
+    await store.put("acme", [tainted, event])
+    assert await contents(store, "limit") == ["the limit was looked up"]
+    await store.put("acme", [tainted.confirmed_at(NOW, "ada")])
+    assert set(await contents(store, "limit")) == {"the limit is nine", "the limit was looked up"}
