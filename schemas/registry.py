@@ -2,7 +2,7 @@
 
 import schemas.question_events
 import schemas.step_events  # noqa: F401 -- they define events of a run, which are found as subclasses
-from schemas import approval, dead, event, log, notification, skip, step, stop, synthesis, task, timer
+from schemas import approval, dead, event, log, memory_log, notification, skip, step, stop, synthesis, task, timer
 from schemas.message import Message
 
 
@@ -42,6 +42,9 @@ TOPICS: dict[type[Message], str] = {
     dead.DeadLetterHandled: "dead.actions",
     notification.Notification: "notifications",
     timer.TimerSet: "timers",
+    memory_log.MemoryKept: "memories",
+    memory_log.MemoryForgotten: "memories",
+    memory_log.ForgettingOrdered: "memories",
     log.RunChanged: "runs.log",
     log.JournalWritten: "journal",
     log.AgentAnnounced: "cards",

@@ -30,6 +30,8 @@ def access(service: str) -> Access:
             return _gateway()
         case "console":
             return Access(frozenset(), frozenset(), None)  # it talks to the gateway only
+        case "memory":
+            return Access(code.published(service, "receives"), code.published(service, "sends"), service)
         case _ if service == NOTIFIER:
             return _notifier()
         case _ if service == TIMEKEEPER:

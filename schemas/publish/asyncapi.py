@@ -65,7 +65,7 @@ _TOPICS = {
     "runs.log": _Topic(
         "Every change of every run, with its events. Runs and the blackboard are folds of them.",
         ("orchestrator",),
-        ("caller", "orchestrator", "notifier"),
+        ("caller", "orchestrator", "notifier", "memory"),
     ),
     "journal": _Topic(
         "Agents' work, entry by entry; the blackboard is rebuilt from it.",
@@ -102,7 +102,7 @@ _TOPICS = {
     "skips": _Topic(
         "Unreadable batches that operators have skipped. Compacted.",
         ("gateway",),
-        ("agent", "gateway", "notifier", "orchestrator", "timekeeper"),
+        ("agent", "gateway", "memory", "notifier", "orchestrator", "timekeeper"),
         "`TOPIC/PARTITION/FIRST`.",
     ),
     "notifications": _Topic(
@@ -110,6 +110,12 @@ _TOPICS = {
         ("notifier",),
         ("notifier",),
         "The channel and a share of it: one slow channel delays no other.",
+    ),
+    "memories": _Topic(
+        "Memories of the tenants, and what is forgotten of them. Compacted; Postgres is a view of it.",
+        ("memory", "gateway"),
+        ("memory",),
+        "The memory's id, whose highest version counts; of an order to forget, a digest of its selection.",
     ),
     "dead.actions": _Topic(
         "Handled dead letters: author, time, reason, and redriven or discarded. Compacted.",

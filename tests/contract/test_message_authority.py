@@ -16,7 +16,7 @@ from tests.support.message_samples import FULL
 AGENT = "data"
 """Stands for every agent."""
 
-SERVICES = ("orchestrator", "timekeeper", "gateway", "notifier", AGENT)
+SERVICES = ("orchestrator", "timekeeper", "gateway", "notifier", "memory", AGENT)
 
 OBEYED = {
     "Task": {"tasks": {"outside", "gateway", "timekeeper"}},
@@ -56,6 +56,9 @@ OBEYED = {
         "retries.notifier": {"notifier", "timekeeper", "gateway"},
     },
     "Notification": {"notifications": {"notifier", "timekeeper", "gateway"}},
+    "MemoryKept": {"memories": {"memory", "gateway"}},
+    "MemoryForgotten": {"memories": {"memory", "gateway"}},
+    "ForgettingOrdered": {"memories": {"memory", "gateway"}},
     "RunChanged": {"runs.log": {"orchestrator"}},
     "JournalWritten": {"journal": {"data"}},
     "AgentAnnounced": {"cards": {"data"}},

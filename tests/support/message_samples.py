@@ -7,6 +7,7 @@ from schemas import (
     dead,
     event,
     log,
+    memory_log,
     notification,
     plan,
     question_events,
@@ -23,6 +24,8 @@ from schemas.budget import Budget, Usage
 from schemas.conflict import Conflict, Position
 from schemas.error import ErrorInfo
 from schemas.fact import Fact, Source
+from schemas.memory import Memory, MemoryKind
+from schemas.memory import Source as Record
 from schemas.message import Message
 from schemas.plan import Effect, Risk
 from schemas.question import Vote
@@ -171,6 +174,25 @@ EFFECT = PlannedEffect(
     verdict="ask",
     moves={"money": 12.5},
 )
+MEMORY = Memory(
+    tenant="shop",
+    kind=MemoryKind.PROCEDURAL,
+    content="Ask before a customer is written to.",
+    sources=[Record(topic="runs.log", partition=2, offset=41, item=1)],
+    created=NOW,
+    importance=0.8,
+    valid_from=NOW,
+    valid_until=NOW,
+    taint=["page:example.org"],
+    subject="customer 42",
+    agent="communication",
+    run="run-1",
+    session="trip",
+    position=3,
+    pinned=True,
+    candidate=True,
+    version=2,
+)
 VOTE = Vote(by="ada", person="ada@example.org", reply="approve", answer="go ahead", stage=0, at=NOW)
 FULL: list[Message] = [
     TASK,
@@ -275,6 +297,9 @@ FULL: list[Message] = [
         window=NOW,
     ),
     skip.BatchSkipped(topic="tasks", partition=1, first=7, end=9, by="eva", reason="its disk failed", at=NOW),
+    memory_log.MemoryKept(memory=MEMORY, by="memory", reason="derived from a run"),
+    memory_log.MemoryForgotten(tenant="shop", id=MEMORY.id, by="ada", reason="she asked us to", at=NOW),
+    memory_log.ForgettingOrdered(tenant="shop", subject="customer 42", run="run-1", session="trip", by="ada", at=NOW),
     stop.WorkStopped(scope="tenant:shop", by="eva", reason="it spends too much", at=NOW),
     event.BudgetReached(**FACT, share=0.8, limit="tokens"),
     event.ActionsJudged(**FACT, handoff_id="run-1/tell/0.0.1", judged=[JUDGED]),
@@ -374,6 +399,10 @@ LEAST: dict[str, str] = {
     "waggle.resume-run.v1": f"{{{_BY}}}",
     "waggle.end-session.v1": f'{{{_BY}, "session": "trip"}}',
     "waggle.work-stopped.v1": '{"scope": "all", "by": "eva", "reason": "stop", "at": "2026-11-20T12:30:00Z"}',
+    "waggle.memory-kept.v1": '{"memory": {"kind": "episodic", "content": "It rained.", '
+    '"created": "2026-11-20T12:30:00Z", "sources": [{"topic": "runs.log", "offset": 7}]}, "by": "memory"}',
+    "waggle.memory-forgotten.v1": '{"tenant": "shop", "id": "7f3a", "by": "ada", "at": "2026-11-20T12:30:00Z"}',
+    "waggle.forgetting-ordered.v1": '{"tenant": "shop", "everything": true, "by": "ada", "at": "2026-11-20T12:30:00Z"}',
     "waggle.batch-skipped.v1": '{"topic": "tasks", "partition": 1, "first": 7, "end": 9, "by": "eva", '
     '"reason": "garbage", "at": "2026-11-20T12:30:00Z"}',
     "waggle.dead-letter-handled.v1": '{"name": "tasks.dlt/0/7", "action": "redriven", "by": "ada", '

@@ -6,7 +6,7 @@ from infra.topics import declared
 from services.cli.checks.kafka import _topics
 from shared.bus.admin import KafkaSurvey
 
-TABLES = {"cards", "generations", "timers", "stops", "skips", "dead.actions"}
+TABLES = {"cards", "generations", "timers", "stops", "skips", "dead.actions", "memories"}
 COMPACTED = ("segment.ms", "min.cleanable.dirty.ratio", "max.compaction.lag.ms", "delete.retention.ms")
 KAFKAS_OWN = {
     "segment.ms": "604800000",

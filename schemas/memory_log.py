@@ -1,0 +1,78 @@
+"""Records of the topic `memories`, a table: the last record of each key counts, and Postgres is a view of it."""
+
+import hashlib
+from typing import Annotated, Self, TypeAlias
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from schemas.memory import Memory, Name, writable
+from schemas.message import Id, Instant, Message, Slug
+
+LONGEST_REASON = 500
+"""Characters of a reason."""
+
+Author: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(writable)]
+"""Person or service."""
+
+Reason: TypeAlias = Annotated[str, StringConstraints(max_length=LONGEST_REASON), BeforeValidator(writable)]
+
+
+class MemoryKept(Message):
+    """A memory as it is now. Its key is the memory's id; of several records the highest version counts."""
+
+    memory: Memory
+    by: Author = Field(description="Service that derived it, or person who corrected, pinned or confirmed it.")
+    reason: Reason = ""
+
+    @property
+    def tenant(self) -> str:
+        """Tenant of the memory."""
+        return self.memory.tenant
+
+    @property
+    def key(self) -> str:
+        """Key of the record."""
+        return self.memory.id
+
+
+class MemoryForgotten(Message):
+    """A memory is forgotten for good: no later record of its key brings it back. Its content is in no record."""
+
+    tenant: Slug
+    id: Id = Field(description="Id of the memory, and key of the record.")
+    by: Author
+    reason: Reason = ""
+    at: Instant
+
+    @property
+    def key(self) -> str:
+        """Key of the record."""
+        return self.id
+
+
+class ForgettingOrdered(Message):
+    """Memories of a selection are forgotten: those created at or before `at`, in any order of arrival.
+
+    The order stands: a memory of the selection that arrives later is refused. Given fields are met all together.
+    """
+
+    tenant: Slug
+    subject: Name | None = None
+    run: Annotated[str, Field(max_length=255)] | None = None
+    session: Name | None = None
+    everything: bool = Field(False, description="All memories of the tenant.")
+    by: Author
+    reason: Reason = ""
+    at: Instant
+
+    @model_validator(mode="after")
+    def _selects(self) -> Self:
+        if self.everything == any((self.subject, self.run, self.session)):
+            raise ValueError("name a subject, a run or a session, or else everything")
+        return self
+
+    @property
+    def key(self) -> str:
+        """Key of the record: equal for the same selection, of which the latest order counts."""
+        parts = [self.tenant, self.subject or "", self.run or "", self.session or "", str(self.everything)]
+        return "forget/" + hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
