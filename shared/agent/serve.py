@@ -13,6 +13,7 @@ from shared.bus import Delivery
 from shared.config import ServiceSettings, Settings
 from shared.llm import Models, chains_of, check_certificates
 from shared.mcp import Servers, servers_for
+from shared.memory.embedder import check_folder
 from shared.service import Parts, connect, serve
 from shared.service.kill_switch import KillSwitch
 from shared.service.policies import read_configuration
@@ -49,6 +50,7 @@ def serve_agent(agent: Agent) -> None:
         lambda settings, _: check_limits(settings.tools, agent.tools),
         lambda settings, _: chains_of(settings),
         lambda *_: check_certificates(os.environ),
+        lambda settings, _: check_folder(settings.memory_model),
         lambda settings, _: servers_for(agent.name, settings.mcp, os.environ),
     )
     parts = connect(agent.name, settings, own)

@@ -66,6 +66,11 @@ class Settings(Transport):
     model_cheap: str = Field("waggle-simulated", description="Model for parsing, extraction and summaries.")
     model_judge: str = Field("", description="Model for judging what another one wrote; empty: the strong one.")
     model_embed: str = Field("", description="Model that turns texts into vectors; empty: there is none.")
+    memory_model: Path | None = Field(
+        None,
+        description="Folder of a small local model for the vectors of memories, `model.onnx` and `tokenizer.json`, "
+        "in place of an endpoint's. It needs the extra `memory`. With neither, memories are found by words alone.",
+    )
     models: Path | None = Field(
         None,
         description="TOML file with the models of each role, in order of preference where several are named, "

@@ -74,6 +74,11 @@ class Models:
         """Return the name of the role's preferred model."""
         return self._chains[role][0].endpoint.model
 
+    @property
+    def embedding_model(self) -> str:
+        """Name of the preferred model that turns texts into vectors; empty: there is none."""
+        return self.name_of(ModelRole.EMBED) if ModelRole.EMBED in self._chains else ""
+
     def window(self, role: ModelRole) -> Window:
         """Return the context of the role's models, and the way in which their tokens are counted."""
         return window_of([link.endpoint for link in self._chains[role]])

@@ -72,3 +72,14 @@ class Door:
         except BaseException:
             pool.terminate()
             raise
+
+
+async def offers_vectors(dsn: str) -> bool:
+    """Return True if the server can have the extension `vector`. Changes nothing. Raises ArchiveUnavailable."""
+    with mapped():
+        connection = await asyncpg.connect(dsn, timeout=10)
+        try:
+            found = await connection.fetchval("SELECT true FROM pg_available_extensions WHERE name = 'vector'")
+        finally:
+            await connection.close()
+    return bool(found)

@@ -9,6 +9,7 @@ from services.cli.checks.check_result import CheckResult, warn
 from services.cli.checks.decisions import check_decisions
 from services.cli.checks.endpoints import check_endpoints
 from services.cli.checks.kafka import check_kafka
+from services.cli.checks.memory import check_memory
 from services.cli.checks.notifications import check_notifications
 from services.cli.checks.stores import check_stores
 from services.cli.checks.tools import check_tools
@@ -33,6 +34,7 @@ async def run_checks(environment: Mapping[str, str], *, call: bool = False) -> l
         timed("stores", check_stores(settings)),
         timed("endpoints", check_endpoints(settings, environment, call=call)),
         timed("tools", check_tools(settings)),
+        timed("memory", check_memory(settings)),
         timed("notifications", check_notifications(environment)),
     )
     return [

@@ -331,3 +331,15 @@ def test_unknown_tools_and_agents_in_files_are_reported(environment, tmp_path, m
     said = {(each["level"], each["found"].split(",")[0]) for each in examined()[0]["tools"]}
     unknown = ("GATE names the tool sub", "TENANTS names the agent cal", "MCP names the agent nobody")
     assert said == {("ok", "WAGGLE_TENANTS names the tool add"), *(("warn", f"WAGGLE_{each}") for each in unknown)}
+
+
+def test_the_way_in_which_memories_are_found_is_named(environment, monkeypatch, tmp_path):
+    alone = only(examined()[0], "memory", "ok")
+    assert "full text alone" in alone
+    assert "set WAGGLE_MEMORY_MODEL or WAGGLE_MODEL_EMBED" in alone
+    monkeypatch.setenv("WAGGLE_MODEL_EMBED", "waggle-simulated")
+    assert "full text and vectors of the endpoint's model waggle-simulated" in only(examined()[0], "memory", "ok")
+    monkeypatch.setenv("WAGGLE_MEMORY_MODEL", str(tmp_path))
+    found, code = examined()
+    assert code == 1
+    assert "has no model.onnx and no tokenizer.json correct the folder" in only(found, "memory", "fail")
