@@ -15,6 +15,9 @@ from schemas.message import MOST, Count, Id, Instant, Part, Slug, Text
 LONGEST_MEMORY = 8_000
 """Maximum characters of a memory. Longer content belongs into the archive, with a memory that refers to it."""
 
+MOST_CHANGES = 20
+"""Latest changes that a memory names."""
+
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -54,6 +57,25 @@ class Source(Part):
         return f"{self.topic}/{self.partition}/{self.offset}/{self.item}"
 
 
+class ChangeKind(StrEnum):
+    """Changes that a person makes to a memory."""
+
+    CORRECTED = "corrected"
+    PINNED = "pinned"
+    UNPINNED = "unpinned"
+    CONFIRMED = "confirmed"
+
+
+class MemoryChange(Part):
+    """A change of a memory by a person, without its content."""
+
+    version: int = Field(ge=2, le=2_000_000_000, description="Version that it made.")
+    kind: ChangeKind
+    by: Name
+    reason: Annotated[str, StringConstraints(max_length=500), BeforeValidator(writable)] = ""
+    at: Instant
+
+
 class Memory(Part):
     """One memory of a tenant. Its id is derived from tenant, kind and sources: a redelivery writes nothing new."""
 
@@ -82,6 +104,9 @@ class Memory(Part):
     version: int = Field(1, ge=1, le=2_000_000_000, description="Raised by each correction; the highest counts.")
     confirmed: Instant | None = Field(None, description="Time at which a trusted source last said that it holds.")
     confirmed_by: Name = Field("", description="That source: a person, or a memory in the caller's own words.")
+    changes: list[MemoryChange] = Field(
+        default_factory=list, max_length=MOST_CHANGES, description="Latest changes by people, oldest first."
+    )
     id: Id = Field("-", description="32 hexadecimal digits; set from tenant, kind and sources.")
 
     @model_validator(mode="after")

@@ -202,3 +202,13 @@ def claims(tenant: str) -> str:
 def claim_number(tenant: str) -> str:
     """String: number of the tenant's last claim. It does not expire: numbers only grow."""
     return f"{claims(tenant)}:number"
+
+
+def memory_change(tenant: str, id: str) -> str:
+    """String with a time to live: lock of a memory that a person is changing."""
+    return f"waggle:{tenant}:memory-change:{id}"
+
+
+def memory_pending(tenant: str, id: str) -> str:
+    """String with a time to live: version of a memory that is in the log and was not yet visible."""
+    return f"waggle:{tenant}:memory-pending:{id}"

@@ -72,6 +72,18 @@ CREATE TABLE IF NOT EXISTS memory_uses (
 );
 """
 
+_ADDED = """
+ALTER TABLE memories
+    ADD COLUMN pinned boolean GENERATED ALWAYS AS (coalesce((document::json ->> 'pinned')::boolean, false)) STORED,
+    ADD COLUMN tainted boolean GENERATED ALWAYS AS (coalesce(document::json #>> '{taint,0}', '') <> '') STORED;
+"""
+"""Columns of a later version. Postgres fills them from the documents, those of earlier versions as well."""
+
+_HAS_ADDED = """
+SELECT true FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name = 'memories' AND column_name = 'tainted'
+"""
+
 _VECTORS = """
 CREATE EXTENSION IF NOT EXISTS vector;
 CREATE TABLE IF NOT EXISTS memory_vectors (
@@ -117,6 +129,8 @@ async def prepare(connection: asyncpg.Connection) -> Prepared:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         await connection.execute(_OWNED)
         await connection.execute(_TABLES)
+        if not await connection.fetchval(_HAS_ADDED):  # the statement locks the table against readers
+            await connection.execute(_ADDED)
         vectors = await _attempt(connection, _VECTORS)
         tables = (*TABLES, VECTORS) if vectors else TABLES
         for table in tables:
