@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOJO := .venv-agentdojo
+MCP_SUITE := .waggle/conformance/node_modules/@modelcontextprotocol/conformance/package.json
 # Test files that run at the same time, each worker with a broker, a Redis and a Postgres of its own. Files run in the
 # order of their paths, those of the whole swarm last.
 WORKERS ?= 2
@@ -13,7 +14,7 @@ PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Failed tests are run once more alone: two workers on two cores can delay a test past its limits.
 ALONE = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 .PHONY: help setup demo up down test kafka test-kafka lint types schemas reference check faults faults-slice new-agent bench \
-	alerts-check compose-check k8s-check trace-check evals evals-agentdojo clean
+	alerts-check compose-check k8s-check trace-check mcp-conformance evals evals-agentdojo clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -108,6 +109,14 @@ $(DOJO)/.ready: requirements.lock tests/evals/dojo/requirements.lock
 
 trace-check: setup ## Run the demo against a real Jaeger and compare the trace (not in `check`: building Jaeger takes minutes, once)
 	$(BIN)/python -m tests.traces
+
+mcp-conformance: setup $(MCP_SUITE) ## Run MCP's conformance suite against `waggle mcp` and print the figures (needs npm; not in `check`: 200 MB)
+	$(BIN)/python -m pytest -q -s tests/conformance/test_mcp.py
+
+$(MCP_SUITE): Makefile
+	@mkdir -p .waggle/conformance
+	@npm install --silent --no-audit --no-fund --prefix .waggle/conformance @modelcontextprotocol/conformance@0.2.0-alpha.12 node@22.23.3
+	@touch $@
 
 clean: ## Remove the files of the other targets (`make down` stops processes)
 	rm -rf $(VENV) $(DOJO) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -73,7 +73,7 @@ def _local(name: str, command: str, reason: str) -> Action:
 
 
 ACTIONS = (
-    Action("submit a task", "POST /submit", "submit", "submit_task", "waggle.task.v1", "submit_task"),
+    Action("submit a task", "POST /submit", "submit", "submit_task", "waggle.task.v1", ("submit_task", "run_task")),
     Action(
         "submit a task again",
         "POST /runs/{run_id}/resubmit",

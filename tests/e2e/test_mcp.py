@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from tests.conftest import started
+from tests.support.mcp_tasks import TasksClient, created, outcome
 
 SERVICES = ["gateway", "orchestrator", "research", "reviewer", "timekeeper"]
 OBJECTIVE = "At what time in Tokyo is it noon in UTC?"
@@ -62,6 +64,20 @@ async def test_an_mcp_client_gets_an_answer_that_a_tool_of_an_mcp_server_was_use
     assert any(each.startswith("time__convert_time") for each in done)
     assert tools["time__convert_time"] == "mcp:time"
     assert tools["read_document"] is None
+
+
+async def test_a_task_is_found_again_after_waggle_mcp_was_killed(swarm, tmp_path):
+    gateway, pid = swarm.endpoints["WAGGLE_GATEWAY"], tmp_path / "pid"
+    serve = f"echo $$ > {pid}; exec {sys.executable} -m services.cli mcp --gateway {gateway}"
+    parameters = StdioServerParameters(command="sh", args=["-c", serve])
+    once = {"objective": "What is a swarm?", "agent": "research", "key": "asked-once"}
+    async with Client(parameters, extensions=[TasksClient()]) as waggle:
+        task = await created(waggle.session, **once)
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    async with Client(parameters, extensions=[TasksClient()]) as waggle:
+        assert (await created(waggle.session, **once)).task_id == task.task_id
+        result = await outcome(waggle.session, task.task_id)
+        assert (result.is_error, result.structured_content["run_id"]) == (False, task.task_id)
 
 
 def tools_in(agents: list[dict]) -> dict[str, str | None]:

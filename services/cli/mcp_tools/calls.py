@@ -24,6 +24,10 @@ class UnavailableToolError(ToolError):
     """The gateway cannot be reached right now."""
 
 
+class UnknownToolError(ToolError):
+    """The gateway has no such object for this tenant."""
+
+
 class GatewayTools:
     """Tools that call the gateway. Each call opens its own client."""
 
@@ -42,7 +46,7 @@ class GatewayTools:
         except UnavailableError as outage:
             raise UnavailableToolError(_sentence(outage)) from None
         except NotFoundError as unknown:
-            raise ToolError(unknown.message) from None
+            raise UnknownToolError(unknown.message) from None
         except CommandError as error:
             raise ToolError(_sentence(error)) from None
 

@@ -1,12 +1,16 @@
 """MCP tools for runs: submit, follow, read, cancel."""
 
 import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, TextContent
 from pydantic import Field, ValidationError
 
 from schemas.api.agents import AgentView
@@ -17,11 +21,18 @@ from schemas.api.tasks import TaskAccepted
 from schemas.event import State
 from schemas.task import Result, Shape, Task
 from services.cli.exit_codes import ENDED
-from services.cli.mcp_tools.calls import AUTHOR, GatewayTools, Reason, RunId, UnavailableToolError
+from services.cli.mcp_tools.calls import AUTHOR, GatewayTools, Reason, RunId, UnavailableToolError, UnknownToolError
 from services.cli.open_questions import urgency
+from shared.mcp.tools import IDEMPOTENCY_KEY
 
 POLL_INTERVAL = 1.0
 """Seconds between two reads of a run that is followed."""
+
+STARTING = 30.0
+"""Seconds within which the run of an accepted task must have started."""
+
+LONGEST_KEY = 200
+"""Characters of an idempotency key."""
 
 LONGEST = 3_600.0
 """Seconds one call of `follow_run` may last."""
@@ -32,30 +43,65 @@ Seconds = Annotated[
 Trouble = Literal["retrying", "waiting", "over_budget", "stopped"]
 Limit = Annotated[int, Field(ge=1, le=200, description="Maximum number of runs.")]
 
+Objective = Annotated[str, Field(description="The objective, in plain words.", min_length=1)]
+OnlyAgent = Annotated[str | None, Field(description="The only agent to use, instead of a plan.")]
+Constraints = Annotated[list[str] | None, Field(description="Rules that the result must follow.")]
+DryRun = Annotated[bool, Field(description="Call reading tools only, and list the other calls.")]
+MostUsd = Annotated[float | None, Field(ge=0, description="Most that the models may cost, in USD.")]
+Key = Annotated[str | None, Field(description="Idempotency key: tasks with the same key are one run.")]
+Conversation = Annotated[str | None, Field(description="Conversation to continue or begin.")]
+
+
+@dataclass
+class Handle:
+    """A call of `run_task` that is to return a task instead of waiting; with the run once it has started."""
+
+    view: RunView | None = None
+
+
+handle_wanted: ContextVar[Handle | None] = ContextVar("handle_wanted", default=None)
+
 
 class RunTools(GatewayTools):
     """Tools that every client may call."""
 
     async def submit_task(
         self,
-        objective: Annotated[str, Field(description="The objective, in plain words.", min_length=1)],
-        agent: Annotated[str | None, Field(description="The only agent to use, instead of a plan.")] = None,
-        constraints: Annotated[list[str] | None, Field(description="Rules that the result must follow.")] = None,
-        dry_run: Annotated[bool, Field(description="Call reading tools only, and list the other calls.")] = False,
-        max_cost_usd: Annotated[float | None, Field(ge=0, description="Most that the models may cost, in USD.")] = None,
-        key: Annotated[str | None, Field(description="Idempotency key: tasks with the same key are one run.")] = None,
-        session: Annotated[str | None, Field(description="Conversation to continue or begin.")] = None,
+        objective: Objective,
+        ctx: Context[Any],
+        agent: OnlyAgent = None,
+        constraints: Constraints = None,
+        dry_run: DryRun = False,
+        max_cost_usd: MostUsd = None,
+        key: Key = None,
+        session: Conversation = None,
     ) -> TaskAccepted:
         """Submit a task. Returns its `run_id` at once; the run continues on its own."""
-        fields: dict[str, Any] = {"objective": objective, "agent": agent, "dry_run": dry_run}
-        fields |= {"shape": Shape.SINGLE if agent else Shape.AUTO, "constraints": constraints or []}
-        fields |= {} if max_cost_usd is None else {"budget": {"cost_usd": max_cost_usd}}
-        fields |= {"session": session} if session else {}
-        try:
-            task = Task.model_validate(fields)
-        except ValidationError as invalid:
-            raise ToolError(_problem(invalid)) from None
-        return await self.call(lambda gateway: gateway.submit(task, key or uuid4().hex))
+        task = task_of(objective, agent, constraints, dry_run, max_cost_usd, session)
+        return await self._submit(task, key, ctx)
+
+    async def run_task(
+        self,
+        objective: Objective,
+        ctx: Context[Any],
+        agent: OnlyAgent = None,
+        constraints: Constraints = None,
+        dry_run: DryRun = False,
+        max_cost_usd: MostUsd = None,
+        key: Key = None,
+        session: Conversation = None,
+        seconds: Seconds = 900.0,
+    ) -> Annotated[CallToolResult, Result]:
+        """Submit a task, wait until its run has ended, and return the result. Changes are reported as progress.
+
+        For a client with the tasks extension it is an MCP task at once, whose id is the `run_id`.
+        """
+        task = task_of(objective, agent, constraints, dry_run, max_cost_usd, session)
+        accepted = await self._submit(task, key, ctx)
+        if (handle := handle_wanted.get()) is not None:
+            handle.view = await self._started(accepted.run_id)
+            return CallToolResult(content=[])
+        return await self._outcome(accepted.run_id, ctx, seconds)
 
     async def list_runs(
         self,
@@ -94,17 +140,7 @@ class RunTools(GatewayTools):
 
     async def follow_run(self, run_id: RunId, ctx: Context[Any], seconds: Seconds = 300.0) -> RunView:
         """Wait until a run has ended or waits for a person. Changes are reported as progress."""
-        reports, until = 0, time.monotonic() + seconds
-        reported = ""
-        while True:
-            status = await self._status(run_id, until)
-            if (summary := _summary(status)) != reported:
-                reports, reported = reports + 1, summary
-                await ctx.report_progress(reports, message=summary)
-            ended = status.state in ENDED and not status.settling
-            if ended or status.state is State.WAITING_HUMAN or time.monotonic() >= until:
-                return status
-            await anyio.sleep(POLL_INTERVAL)
+        return await self._follow(run_id, ctx, seconds, stop=_ended_or_waiting)
 
     async def get_result(self, run_id: RunId) -> Result:
         """Return an ended run's result: answer, files, cost. Fails while the run is in progress."""
@@ -113,6 +149,45 @@ class RunTools(GatewayTools):
     async def cancel_run(self, run_id: RunId, reason: Reason) -> CommandAccepted:
         """End a run. It makes no further calls; a call in progress may still complete."""
         return await self.call(lambda gateway: gateway.command(run_id, "cancel", by=AUTHOR, reason=reason))
+
+    async def _submit(self, task: Task, key: str | None, ctx: Context[Any]) -> TaskAccepted:
+        """Submit the task under the caller's key. Raises ToolError."""
+        named = key or _key_of_call(ctx) or uuid4().hex
+        return await self.call(lambda gateway: gateway.submit(task, named))
+
+    async def _started(self, run_id: str) -> RunView:
+        """Return the run once it is recorded, since a handle must be valid on any gateway. Raises ToolError."""
+        until = time.monotonic() + STARTING
+        while True:
+            try:
+                status = await self._status(run_id, until)
+            except UnknownToolError:  # another replica accepted it
+                status = None
+            if status is not None and status.version:
+                return status
+            if time.monotonic() >= until:
+                raise ToolError(f"{run_id} was accepted and has not started within {STARTING:g} s; use follow_run")
+            await anyio.sleep(min(POLL_INTERVAL, 0.1))
+
+    async def _outcome(self, run_id: str, ctx: Context[Any], seconds: float) -> CallToolResult:
+        """Return the result of a run once it has ended. Raises ToolError if it has not in time."""
+        status = await self._follow(run_id, ctx, seconds, stop=has_ended)
+        if not has_ended(status):
+            raise ToolError(f"{run_id} is still in progress ({summary(status)}); use follow_run, then get_result")
+        return call_result(await self.get_result(run_id))
+
+    async def _follow(self, run_id: str, ctx: Context[Any], seconds: float, stop: Callable[[RunView], bool]) -> RunView:
+        """Return the run once `stop` is true of it, or the time is over. Reports every change as progress."""
+        reports, until = 0, time.monotonic() + seconds
+        reported = ""
+        while True:
+            status = await self._status(run_id, until)
+            if (line := summary(status)) != reported:
+                reports, reported = reports + 1, line
+                await ctx.report_progress(reports, message=line)
+            if stop(status) or time.monotonic() >= until:
+                return status
+            await anyio.sleep(POLL_INTERVAL)
 
     async def _status(self, run_id: str, until: float) -> RunView:
         """Return the run, retrying while the gateway is unavailable."""
@@ -125,13 +200,55 @@ class RunTools(GatewayTools):
                 await anyio.sleep(POLL_INTERVAL)
 
 
+def task_of(
+    objective: str,
+    agent: str | None,
+    constraints: list[str] | None,
+    dry_run: bool,
+    max_cost_usd: float | None,
+    session: str | None,
+) -> Task:
+    """Return the task of a tool call. Raises ToolError."""
+    fields: dict[str, Any] = {"objective": objective, "agent": agent, "dry_run": dry_run}
+    fields |= {"shape": Shape.SINGLE if agent else Shape.AUTO, "constraints": constraints or []}
+    fields |= {} if max_cost_usd is None else {"budget": {"cost_usd": max_cost_usd}}
+    fields |= {"session": session} if session else {}
+    try:
+        return Task.model_validate(fields)
+    except ValidationError as invalid:
+        raise ToolError(_problem(invalid)) from None
+
+
+def has_ended(status: RunView) -> bool:
+    """Return true once the result of the run is final."""
+    return status.state in ENDED and not status.settling
+
+
+def call_result(result: Result) -> CallToolResult:
+    """Return a run's result as that of a tool call; an error unless the run is complete."""
+    content = TextContent(type="text", text=result.model_dump_json(exclude_none=True))
+    return CallToolResult(
+        content=[content], structured_content=result.model_dump(mode="json"), is_error=result.status != "complete"
+    )
+
+
+def _ended_or_waiting(status: RunView) -> bool:
+    return has_ended(status) or status.state is State.WAITING_HUMAN
+
+
+def _key_of_call(ctx: Context[Any]) -> str | None:
+    """Return the key with which a client marks repeats of one call, as Waggle's own agents do."""
+    key = (ctx.request_context.meta or {}).get(IDEMPOTENCY_KEY)
+    return key if isinstance(key, str) and 0 < len(key) <= LONGEST_KEY else None
+
+
 def _problem(invalid: ValidationError) -> str:
     """Return the first problem, with the field's name."""
     error = invalid.errors()[0]
     return f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
 
 
-def _summary(status: RunView) -> str:
+def summary(status: RunView) -> str:
     """Return the state, the steps done, and the agents at work, on one line."""
     done = sum(step.status == "done" for step in status.steps)
     working = ", ".join(step.agent for step in status.steps if step.status == "running")

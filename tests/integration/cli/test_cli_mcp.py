@@ -33,6 +33,7 @@ def client(gateway):
 
 ALL = {
     "submit_task",
+    "run_task",
     "list_runs",
     "list_agents",
     "list_questions",
