@@ -1,0 +1,30 @@
+"""Turns to be read for facts, from runs that have ended."""
+
+from collections.abc import Sequence
+
+from schemas.memory import Source
+from schemas.memory_turn import LONGEST_SAID, MOST_SAID, PersonWords, TurnNoted
+from schemas.question import Vote
+from shared.runs import Run
+from shared.runs.conversation import GUARDED, turn_of
+
+
+def noted(run: Run, source: Source, votes: Sequence[Vote] = ()) -> TurnNoted | None:
+    """Return the turn of a run that has ended; None for one without words: refused by a guardrail, or unreadable."""
+    if not run.over or run.unread or (run.error is not None and run.error.code == GUARDED):
+        return None
+    turn = turn_of(run)
+    said = [PersonWords(by=vote.person, words=vote.answer[:LONGEST_SAID]) for vote in votes if vote.answer.strip()]
+    return TurnNoted(
+        tenant=run.tenant,
+        run_id=run.id,
+        session=run.task.session or "",
+        started=run.started,
+        ended=run.finished or run.started,
+        source=source,
+        asked=turn.objective,
+        caller=run.task.requested_by or "",
+        said=said[-MOST_SAID:],
+        answer=turn.answer or "",
+        origins=turn.origins,
+    )
