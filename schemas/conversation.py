@@ -25,6 +25,12 @@ EARLIER_TURNS = 20
 MOST_FACTS = 20
 """Facts and files of a turn."""
 
+LONGEST_FACT = 600
+"""Characters of a sentence that was extracted from a turn."""
+
+OLDER_FACTS = 30
+"""Facts of older turns that a task is given."""
+
 _Named: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
 _Value: TypeAlias = (
     Annotated[str, StringConstraints(max_length=300)] | Annotated[int, Field(ge=-(2**53), le=2**53)] | Amount | bool
@@ -55,6 +61,19 @@ class ConversationTurn(Part):
     finished: Instant | None = None
 
 
+class ConversationFact(Part):
+    """A sentence of an older turn that was extracted from it, with whose words it is."""
+
+    content: str = Field(max_length=LONGEST_FACT)
+    run_id: Id = Field(description="Run of its turn.")
+    at: Instant = Field(description="End of that run.")
+    origins: list[_Named] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Untrusted content that it comes from; empty: a person's words.",
+    )
+
+
 class Conversation(Part):
     """Earlier turns of a session, as a task is given them. Bounded, however long the session is."""
 
@@ -66,6 +85,11 @@ class Conversation(Part):
         default_factory=list, max_length=EARLIER_TURNS, description="Objectives of the turns before, oldest first."
     )
     left_out: Count = Field(0, description="Number of turns before those.")
+    facts: list[ConversationFact] = Field(
+        default_factory=list,
+        max_length=OLDER_FACTS,
+        description="Facts extracted from turns before the latest, oldest first.",
+    )
     in_progress: list[_Line] = Field(
         default_factory=list, max_length=EARLIER_TURNS, description="Objectives of turns that had not ended."
     )

@@ -2,7 +2,20 @@
 
 import schemas.question_events
 import schemas.step_events  # noqa: F401 -- they define events of a run, which are found as subclasses
-from schemas import approval, dead, event, log, memory_log, notification, skip, step, stop, synthesis, task, timer
+from schemas import (
+    approval,
+    dead,
+    event,
+    log,
+    memory_log,
+    notification,
+    skip,
+    step,
+    stop,
+    synthesis,
+    task,
+    timer,
+)
 from schemas.message import Message
 
 
@@ -45,6 +58,7 @@ TOPICS: dict[type[Message], str] = {
     memory_log.MemoryKept: "memories",
     memory_log.MemoryForgotten: "memories",
     memory_log.ForgettingOrdered: "memories",
+    memory_log.TurnNoted: "memories",
     log.RunChanged: "runs.log",
     log.JournalWritten: "journal",
     log.AgentAnnounced: "cards",

@@ -3,7 +3,7 @@
 from pydantic import ConfigDict, Field
 
 from schemas.api.commands import CommandRequest
-from schemas.conversation import ConversationTurn, SessionEnd
+from schemas.conversation import ConversationFact, ConversationTurn, SessionEnd
 from schemas.message import Count, Instant, Part, Slug
 
 
@@ -29,6 +29,10 @@ class SessionView(SessionSummary):
 
     tenant: str
     recent: list[ConversationTurn] = Field(description="Its latest turns, oldest first.")
+    facts: list[ConversationFact] = Field(
+        default_factory=list,
+        description="Facts extracted from its turns, oldest first; a task is given those of older ones.",
+    )
 
 
 class SessionQuery(Part):

@@ -112,10 +112,11 @@ _TOPICS = {
         "The channel and a share of it: one slow channel delays no other.",
     ),
     "memories": _Topic(
-        "Memories of the tenants, and what is forgotten of them. Compacted; Postgres is a view of it.",
+        "Memories of the tenants, what is forgotten of them, and turns that wait for their facts to be extracted. "
+        "Compacted; Postgres is a view of it.",
         ("memory", "gateway"),
         ("memory",),
-        "The memory's id, whose highest version counts; of an order to forget, a digest of its selection.",
+        "The memory's id, whose highest version counts; of an order to forget, and of a turn, a digest.",
     ),
     "dead.actions": _Topic(
         "Handled dead letters: author, time, reason, and redriven or discarded. Compacted.",

@@ -9,6 +9,7 @@ from schemas.conversation import EARLIER_TURNS, RECENT_TURNS, Conversation, Conv
 from shared.blackboard import keys
 from shared.blackboard.scripts import script
 from shared.blackboard.sentinel import Sentinel
+from shared.blackboard.session_facts import SessionFact, read_facts
 from shared.runs import Run
 from shared.runs.conversation import conversation_of, turn_of
 
@@ -38,6 +39,8 @@ class Session(NamedTuple):
     ended: SessionEnd | None
     """Its last end; with turns, they came after it."""
     expires: datetime
+    facts: Sequence[SessionFact] = ()
+    """Facts of its turns, the most important first."""
 
 
 def turn_keys(run: Run) -> list[str]:
@@ -62,18 +65,26 @@ class Conversations:
     async def given(self, tenant: str, session: str, run_id: str) -> Conversation:
         """Return what a task is given of its session. Raises BlackboardLost."""
         found = await self.session(tenant, session, RECENT_TURNS + EARLIER_TURNS + _IN_PROGRESS)
-        return conversation_of(session, found.turns, found.total, run_id) if found else Conversation(session=session)
+        if found is None:
+            return Conversation(session=session)
+        return conversation_of(session, found.turns, found.total, run_id, found.facts)
 
     async def session(self, tenant: str, name: str, most: int = KEPT) -> Session | None:
-        """Return a session with its latest turns; None if it is unknown or has expired. Raises BlackboardLost."""
+        """Return a session with its latest turns; None if it is unknown or has expired. Raises BlackboardLost.
+
+        The facts of its turns are read with more than one turn.
+        """
         where = [keys.session_turns(tenant, name), keys.session_order(tenant, name), keys.SENTINEL]
+        where.append(keys.session_facts(tenant, name))
         now = datetime.now(UTC)
-        sentinel, end, count, left, turns = await self.sentinel.scripts.run(_READ, where, [most, _ms(now - OLDEST)])
+        given = [most, _ms(now - OLDEST), int(most > 1)]
+        sentinel, end, count, left, turns, facts = await self.sentinel.scripts.run(_READ, where, given)
         await self.sentinel.verify(sentinel)
         if left < 0 or not (turns or end):
             return None
         ended = SessionEnd.model_validate_json(end.partition(" ")[2]) if end else None
-        return Session(name, _read(turns), int(count), ended, now + timedelta(milliseconds=left))
+        known = read_facts(facts, now)
+        return Session(name, _read(turns), int(count), ended, now + timedelta(milliseconds=left), known)
 
     async def list(self, tenant: str, limit: int, offset: int = 0) -> list[Session]:
         """Return sessions with their last turn, the latest first. Raises BlackboardLost."""

@@ -114,6 +114,11 @@ def session_order(tenant: str, session: str) -> str:
     return f"waggle:{tenant}:session-order:{session}"
 
 
+def session_facts(tenant: str, session: str) -> str:
+    """Hash: run id of a turn of the session → the facts extracted from it, as JSON."""
+    return f"waggle:{tenant}:session-facts:{session}"
+
+
 def sessions(tenant: str) -> str:
     """Sorted set: session → time at which it expires, in milliseconds of Redis's clock."""
     return f"waggle:{tenant}:sessions"

@@ -134,8 +134,13 @@ class _Packing:
         return kept[::-1]
 
     def conversation(self, conversation: Json, room: int) -> Json:
-        """Return the conversation with the latest turns that fit whole; of the others, what was asked."""
+        """Return the conversation with the latest turns that fit whole; of the others, what was asked.
+
+        Facts of older turns take a third of the room at most.
+        """
         turns = conversation.get("turns") or []
+        if facts := conversation.get("facts"):
+            conversation = conversation | {"facts": self._facts(facts, room // 3)}
         room -= self._count(written(conversation | {"turns": []}))
         shown, whole = list[Json](), True
         for number, turn in reversed(list(enumerate(turns, 1))):
@@ -146,6 +151,20 @@ class _Packing:
                 self.left_out[name] = written(turn)
             shown.append(turn if whole else self._asked(turn, name))
         return conversation | {"turns": shown[::-1]}
+
+    def _facts(self, facts: list[Json], room: int) -> list[Json]:
+        """Return the most relevant facts that fit, in order."""
+        texts = [written(fact) for fact in facts]
+        ranked = scores(self._objective, texts)
+        kept = set[int]()
+        for index in sorted(range(len(facts)), key=lambda index: -ranked[index]):
+            room -= self._count(texts[index])
+            if room < 0:
+                break
+            kept.add(index)
+        if len(kept) < len(facts):
+            self.left_out["conversation/facts"] = written(facts)
+        return [fact for index, fact in enumerate(facts) if index in kept]
 
     def _asked(self, turn: Json, name: str) -> Json:
         about = {key: turn[key] for key in ("origin", "status", "at") if key in turn}

@@ -1,6 +1,6 @@
 """Conversations: the turn that a run is in its session, and what the next task is given of the turns before it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from schemas.conversation import (
@@ -9,8 +9,10 @@ from schemas.conversation import (
     LONGEST_ASKED,
     LONGEST_LINE,
     MOST_FACTS,
+    OLDER_FACTS,
     RECENT_TURNS,
     Conversation,
+    ConversationFact,
     ConversationTurn,
 )
 from schemas.task import Artefact, Result, Shape
@@ -19,6 +21,9 @@ from shared.runs.run import Run, StepRecord
 
 LONGEST_CONVERSATION = 24_000
 """Characters of objectives and answers in the turns that a task is given whole, about 6,000 tokens."""
+
+LONGEST_FACTS = 6_000
+"""Characters of all facts of older turns that a task is given."""
 
 GUARDED = "guardrail"
 """Error code of a task that a guardrail refused: its text is shown to no later task."""
@@ -50,8 +55,17 @@ def turn_of(run: Run) -> ConversationTurn:
     return ConversationTurn.model_validate(turn | _ended(run, result_of(run), shortened=len(asked) > LONGEST_ASKED))
 
 
-def conversation_of(session: str, turns: Sequence[ConversationTurn], count: int, run_id: str) -> Conversation:
-    """Return what the task of `run_id` is given of its session. `turns`: the latest, oldest first; `count`: of all."""
+def conversation_of(
+    session: str,
+    turns: Sequence[ConversationTurn],
+    count: int,
+    run_id: str,
+    facts: Sequence[ConversationFact] = (),
+) -> Conversation:
+    """Return what the task of `run_id` is given of its session.
+
+    `turns`: the latest, oldest first; `count`: of all; `facts`: of all turns, the most important first.
+    """
     others = [turn for turn in turns if turn.run_id != run_id]
     ended = [turn for turn in others if turn.status != "running"]
     recent = _that_fit(ended)
@@ -64,6 +78,7 @@ def conversation_of(session: str, turns: Sequence[ConversationTurn], count: int,
         earlier=[_line(turn) for turn in older],
         left_out=max(0, count - own - len(recent) - len(older) - len(running)),
         in_progress=running,
+        facts=_older(facts, {turn.run_id for turn in recent} | {run_id}),
     )
 
 
@@ -84,6 +99,17 @@ def _that_fit(turns: Sequence[ConversationTurn]) -> list[ConversationTurn]:
             break
         recent.insert(0, turn)
     return recent
+
+
+def _older(facts: Iterable[ConversationFact], whole: Collection[str]) -> list[ConversationFact]:
+    """Return the first facts that fit, of turns that are not given whole; oldest first."""
+    room, kept = LONGEST_FACTS, list[ConversationFact]()
+    for fact in (each for each in facts if each.run_id not in whole):
+        room -= len(fact.content)
+        if room < 0 or len(kept) == OLDER_FACTS:
+            break
+        kept.append(ConversationFact(content=fact.content, run_id=fact.run_id, at=fact.at, origins=fact.origins))
+    return sorted(kept, key=lambda each: (each.at, each.run_id, each.content))
 
 
 def _line(turn: ConversationTurn) -> str:

@@ -59,6 +59,7 @@ OBEYED = {
     "MemoryKept": {"memories": {"memory", "gateway"}},
     "MemoryForgotten": {"memories": {"memory", "gateway"}},
     "ForgettingOrdered": {"memories": {"memory", "gateway"}},
+    "TurnNoted": {"memories": {"memory", "gateway"}},
     "RunChanged": {"runs.log": {"orchestrator"}},
     "JournalWritten": {"journal": {"data"}},
     "AgentAnnounced": {"cards": {"data"}},

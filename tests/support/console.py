@@ -30,7 +30,7 @@ from schemas.api.topics import GroupLag, TopicLag
 from schemas.api.trace import Action, Attempt, RunTrace, Work
 from schemas.budget import Budget, Usage
 from schemas.conflict import Conflict, Position
-from schemas.conversation import ConversationTurn, SessionEnd
+from schemas.conversation import ConversationFact, ConversationTurn, SessionEnd
 from schemas.error import ErrorInfo
 from schemas.event import State
 from schemas.plan import Effect, Plan, PlannedStep, Risk
@@ -301,7 +301,8 @@ def talk(text: str, *, waiting: bool = True) -> SessionView:
         turns.append(ConversationTurn(run_id=RUN, status="running", objective=text[:2_000], started=NOW))
     ended = SessionEnd(by=text[:200], at=NOW)
     about = {"session": text[:200], "tenant": "default", "turns": 60, "ended": ended, "expires": NOW}
-    return SessionView(**about, last=turns[-1], recent=turns)
+    fact = ConversationFact(content=text[:600], run_id="run-1", at=NOW, origins=[text[:200]])
+    return SessionView(**about, last=turns[-1], recent=turns, facts=[fact])
 
 
 def trace(text: str) -> RunTrace:

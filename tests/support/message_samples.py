@@ -300,6 +300,21 @@ FULL: list[Message] = [
     memory_log.MemoryKept(memory=MEMORY, by="memory", reason="derived from a run"),
     memory_log.MemoryForgotten(tenant="shop", id=MEMORY.id, by="ada", reason="she asked us to", at=NOW),
     memory_log.ForgettingOrdered(tenant="shop", subject="customer 42", run="run-1", session="trip", by="ada", at=NOW),
+    memory_log.TurnNoted(
+        tenant="shop",
+        run_id="run-1",
+        session="trip",
+        started=NOW,
+        ended=NOW,
+        source=Record(topic="runs.log", partition=2, offset=41),
+        asked="Find a hotel. I prefer a quiet room.",
+        caller="ada",
+        said=[memory_log.PersonWords(by="eva", words="The one by the river.")],
+        answer="The Adler is by the river.",
+        origins=["agent:research"],
+        done=NOW,
+        outcome="1 fact",
+    ),
     stop.WorkStopped(scope="tenant:shop", by="eva", reason="it spends too much", at=NOW),
     event.BudgetReached(**FACT, share=0.8, limit="tokens"),
     event.ActionsJudged(**FACT, handoff_id="run-1/tell/0.0.1", judged=[JUDGED]),
@@ -403,6 +418,8 @@ LEAST: dict[str, str] = {
     '"created": "2026-11-20T12:30:00Z", "sources": [{"topic": "runs.log", "offset": 7}]}, "by": "memory"}',
     "waggle.memory-forgotten.v1": '{"tenant": "shop", "id": "7f3a", "by": "ada", "at": "2026-11-20T12:30:00Z"}',
     "waggle.forgetting-ordered.v1": '{"tenant": "shop", "everything": true, "by": "ada", "at": "2026-11-20T12:30:00Z"}',
+    "waggle.turn-noted.v1": '{"tenant": "shop", "run_id": "run-1", "started": "2026-11-20T12:30:00Z", '
+    '"ended": "2026-11-20T12:30:00Z", "source": {"topic": "runs.log", "offset": 7}}',
     "waggle.batch-skipped.v1": '{"topic": "tasks", "partition": 1, "first": 7, "end": 9, "by": "eva", '
     '"reason": "garbage", "at": "2026-11-20T12:30:00Z"}',
     "waggle.dead-letter-handled.v1": '{"name": "tasks.dlt/0/7", "action": "redriven", "by": "ada", '

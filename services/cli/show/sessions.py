@@ -49,6 +49,11 @@ def show_turns(screen: Screen, session: SessionView) -> None:
         screen.say(f"{older} older turns are not shown", style="dim")
     for turn in session.recent:
         _show_turn(screen, turn)
+    if session.facts:
+        screen.say(Text("\nremembered of this session", style="bold"))
+    for fact in session.facts:
+        untrusted = " (untrusted)" if fact.origins else ""
+        screen.say(Text(f"- {one_line(fact.content)}{untrusted}"))
 
 
 def _show_turn(screen: Screen, turn: ConversationTurn) -> None:

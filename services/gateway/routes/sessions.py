@@ -69,7 +69,9 @@ async def show_session(session: SessionName, tenant: Tenant, parts: PartsDep, ca
     """The latest turns of a session since its last end. Answers are shown to the role `contents` alone."""
     found = await _session(parts, tenant, session)
     recent = _shown(found.turns, caller)
-    return SessionView.model_validate({**_summary(found, caller), "tenant": tenant, "recent": recent})
+    facts = sorted(found.facts, key=lambda each: each.at) if caller.may(Role.CONTENTS) else []
+    known = {"tenant": tenant, "recent": recent, "facts": [each.model_dump() for each in facts]}
+    return SessionView.model_validate(_summary(found, caller) | known)
 
 
 async def _session(parts: Parts, tenant: str, name: str) -> Session:

@@ -28,8 +28,12 @@ def origins(handoff: Handoff) -> list[str]:
 def _answered_before(handoff: Handoff) -> list[str]:
     """Return the origins of the answers in the conversation: text of models, and what that text rests on."""
     answered = _answered(handoff)
-    conversation = [named("conversation", turn.run_id) for turn in answered]
-    return list(dict.fromkeys([*conversation, *(sanitised(origin) for turn in answered for origin in turn.origins)]))
+    facts = handoff.conversation.facts if handoff.conversation else []
+    read = [(each.run_id, each.origins) for each in answered]
+    read += [(each.run_id, each.origins) for each in facts if each.origins]
+    conversation = [named("conversation", run_id) for run_id, _ in read]
+    rest = (sanitised(origin) for _, origins in read for origin in origins)
+    return list(dict.fromkeys([*conversation, *rest]))
 
 
 def _answered(handoff: Handoff) -> list[ConversationTurn]:

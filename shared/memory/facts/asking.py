@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from schemas.memory import Memory
-from schemas.memory_turn import TurnNoted
+from schemas.memory_log import TurnNoted
 from shared.guardrails import named, sanitised
 
 AGENT = "memory"

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 from typing import NamedTuple
 
 from schemas.memory import Memory, MemoryKind
-from schemas.memory_turn import TurnNoted
+from schemas.memory_log import TurnNoted
 from shared.guardrails import named, sanitised, secrets
 from shared.guardrails.injection import disguises, encoded, imitations, orders
 from shared.memory.facts.asking import FoundFact

@@ -1,6 +1,6 @@
 """New facts among those known: said again, confirmed by a second source, or replacing what is no longer true.
 
-Deterministic and without a model, but for the number of the fact that a new one replaces, which it must resemble.
+Deterministic and without a model. A model names the fact that a new one replaces; the two must resemble each other.
 """
 
 import re

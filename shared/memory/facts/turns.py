@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from schemas.memory import Source
-from schemas.memory_turn import LONGEST_SAID, MOST_SAID, PersonWords, TurnNoted
+from schemas.memory_log import LONGEST_SAID, MOST_SAID, PersonWords, TurnNoted
 from schemas.question import Vote
 from shared.runs import Run
 from shared.runs.conversation import GUARDED, turn_of

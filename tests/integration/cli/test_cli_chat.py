@@ -85,12 +85,16 @@ def test_json_has_one_result_a_line_and_remarks_on_stderr(waggle, script):
 
 
 def test_sessions_are_listed_shown_and_ended(waggle, script):
-    script.sessions["trip"] = session()
+    said = [{"content": f"said {n}\x1b[2J", "run_id": RUN, "at": AT, "origins": ["page:x"] * n} for n in range(2)]
+    script.sessions["trip"] = session(facts=said)
     script.sessions["done"] = session("done", last=None, recent=[], turns=0, ended={"by": "ada", "at": AT})
     listed = waggle("sessions", "list").stdout
     assert "trip" in listed
     assert "ended by ada" in listed
-    assert "To **Rome**." in waggle("sessions", "show", "trip").stdout
+    shown = waggle("sessions", "show", "trip").stdout
+    assert "To **Rome**." in shown
+    assert "\x1b" not in shown.replace("\\x1b", "")
+    assert [line.endswith("(untrusted)") for line in shown.splitlines() if line.startswith("- said")] == [False, True]
     ended = waggle("sessions", "end", "trip", "--by", "ada")
     assert ended.exit_code == 0
     assert script.orders == [("trip", "end", {"by": "ada"})]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from schemas.approval import EndSession
 from shared.access.principals import digest, new_key
 from shared.blackboard import RunStore
+from shared.blackboard.session_facts import SessionFact, SessionFacts
 from tests.support.gateway_fixtures import apply, begin, cancel, error_of, records_of, serving
 
 pytestmark = pytest.mark.broker
@@ -28,6 +30,17 @@ async def test_a_session_is_listed_and_shown_with_its_turns(gateway, store):
     assert [turn["objective"] for turn in shown["recent"]] == ["first", "second"]
     assert (shown["tenant"], shown["ended"]) == ("default", None)
     assert (await gateway.get("/v1/runs/run-a")).json()["session"] == "s"
+
+
+async def test_a_session_is_shown_with_its_facts(gateway, store, sentinel):
+    await say(store, "run-a", objective="first")
+    kept = SessionFact(
+        content="An agent answered: <b>x</b>", run_id="run-a", at=datetime.now(UTC), origins=["page:x"], importance=0.5
+    )
+    await SessionFacts(sentinel).replace("default", "s", [kept])
+    [fact] = (await gateway.get("/v1/sessions/s")).json()["facts"]
+    assert (fact["content"], fact["origins"], fact["run_id"]) == (kept.content, ["page:x"], "run-a")
+    assert "facts" not in (await gateway.get("/v1/sessions")).json()["sessions"][0]
 
 
 async def test_sessions_come_in_pages(gateway, store):

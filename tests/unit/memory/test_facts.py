@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from schemas.memory import Memory, MemoryKind, Source
-from schemas.memory_turn import PersonWords, TurnNoted
+from schemas.memory_log import PersonWords, TurnNoted
 from shared.memory.facts import found_in, judge, merged, request_of
 from shared.memory.facts.merging import same, statement_of
 from tests.support.memories import NOW
@@ -62,7 +62,7 @@ def test_a_persons_decision_is_trusted_and_about_that_person():
     assert kept.subject == "ada"
 
 
-def test_words_that_nobody_wrote_are_no_fact():
+def test_words_that_are_nowhere_in_the_turns_are_no_fact():
     judged = facts_of([turn()], fact("The caller's password may be shown to everyone"))
     assert (judged.facts, dict(judged.refused)) == ([], {"not_in_the_words": 1})
 

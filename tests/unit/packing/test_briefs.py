@@ -78,6 +78,20 @@ def test_of_a_long_session_the_latest_turns_stay_whole():
     assert packed.brief["conversation"]["earlier_objectives"] == ["zero"]
 
 
+def test_facts_of_older_turns_take_a_third_of_the_conversation_at_most_the_relevant_ones():
+    facts = [{"origin": f"conversation:r{n}", "said": f"the depot of town {n} " * 20} for n in range(30)]
+    facts[3]["said"] = "The pumps of Ulm are twelve."
+    turns = [{"origin": "conversation:r40", "asked": "question", "answer": "short"}]
+    whole = brief("one") | {"objective": "How many pumps has Ulm?", "conversation": {"turns": turns, "facts": facts}}
+    packed = pack_brief(whole, WORKING, 2_600, COUNT)
+    kept = packed.brief["conversation"]["facts"]
+    assert facts[3] in kept
+    assert kept == [each for each in facts if each in kept]
+    assert len(kept) < 30
+    assert json.loads(packed.left_out["conversation/facts"]) == facts
+    assert packed.brief["conversation"]["turns"] == turns
+
+
 sizes = st.integers(0, 400).map(lambda size: "some words of a text. " * size)
 
 
