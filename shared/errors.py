@@ -10,6 +10,7 @@ WaggleError
 ├── LogDamaged        a log in Kafka has lost records: an operator must restore it
 ├── Stopped           an operator has stopped the work: park it until it is started
 ├── Conflict          another writer changed the state first: reload and decide
+├── Forgotten         the run was forgotten: drop what belongs to it
 ├── Fenced            another worker owns the work: stop, change nothing
 └── Unwanted          the run no longer awaits the work: make no further call, report the usage
 """
@@ -113,6 +114,12 @@ class Conflict(WaggleError):
     """Another writer changed the state first."""
 
     code = "conflict"
+
+
+class Forgotten(WaggleError):
+    """The run was forgotten: what belongs to it is dropped, neither retried nor dead-lettered."""
+
+    code = "forgotten"
 
 
 class Fenced(WaggleError):

@@ -209,7 +209,8 @@ class Timekeeper:
 
 def main() -> None:
     """Serve until asked to stop."""
-    settings, _ = read_configuration(ServiceSettings)
+    given, _ = read_configuration(ServiceSettings)
+    settings = given.model_copy(update={"seal": False})  # it has no keys: records come to it sealed
     parts = connect(TIMEKEEPER, settings, relist=RELIST)
     pattern = tables(settings.topic_prefix)
     eraser, stops, lookup = TombstoneWriter(settings), KillSwitch(settings), Lookup(settings)

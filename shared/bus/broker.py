@@ -23,9 +23,11 @@ from faststream.exceptions import IncorrectState
 from faststream.kafka import KafkaBroker, KafkaMessage
 from opentelemetry.trace import INVALID_SPAN, Span
 
+from shared.bus.keyring import Clear, Keyring
 from shared.bus.outages import mapped
 from shared.bus.reader import Reader
 from shared.bus.record import Record
+from shared.bus.sealing import Sealed
 from shared.bus.security import connection, security
 from shared.config import Settings
 from shared.errors import TerminalError
@@ -67,11 +69,19 @@ _PING_PAUSE = 0.3
 class _Broker(KafkaBroker):
     """Broker whose subscribers read through a Reader."""
 
+    keyring: Keyring
+    """Keys under which records are sealed and opened."""
+
     async def _connect(self) -> Callable[..., Reader]:
         built = await super()._connect()
         assert isinstance(built, partial), "FastStream returns the class with the connection's options"
-        self.config.broker_config.builder = reader = partial(Reader, **built.keywords)
+        self.config.broker_config.builder = reader = partial(Reader, keyring=self.keyring, **built.keywords)
         return reader
+
+    async def stop(self, *error: Any) -> None:
+        """Close the connections, that of the keys among them."""
+        await super().stop(*error)
+        await self.keyring.close()
 
     async def ping(self, timeout: float | None) -> bool:  # noqa: ASYNC109 -- FastStream's signature
         """Return True if Kafka answers within `timeout` seconds.
@@ -102,7 +112,7 @@ def connect(settings: Settings, service: str, *, relist: float = RELIST) -> Kafk
 
     A subscription by pattern notices a new topic after `relist` seconds at the latest.
     """
-    return _Broker(
+    broker = _Broker(
         settings.kafka.split(","),
         security=security(settings),
         client_id=settings.topic_prefix + service,
@@ -115,6 +125,14 @@ def connect(settings: Settings, service: str, *, relist: float = RELIST) -> Kafk
         logger=logging.getLogger("waggle.bus"),
         log_level=logging.DEBUG,
     )
+    broker.keyring = Keyring(settings)
+    return broker
+
+
+def keyring_of(broker: KafkaBroker) -> Keyring:
+    """Return the keyring of a broker made by `connect`."""
+    assert isinstance(broker, _Broker), "`connect` makes every broker"
+    return broker.keyring
 
 
 def fits(record: Record) -> bool:
@@ -132,30 +150,41 @@ def size_of(key: bytes | None, value: bytes, headers: Iterable[tuple[str, bytes]
 
 
 async def publish(broker: KafkaBroker, records: Sequence[Record]) -> None:
-    """Publish all records and return when Kafka has acknowledged all.
+    """Publish all records, sealed, and return when Kafka has acknowledged all.
 
-    Raises TerminalError `too_large` before any is sent, because no retry makes a record smaller; KafkaError for any
-    other failure.
+    Raises TerminalError `too_large` before any is sent, because no retry makes a record smaller; Forgotten if the run
+    of one was forgotten; KafkaError for any other failure.
     """
     for record in records:
         if not fits(record):
             raise TerminalError(f"{record.id} is too large for one message of {record.topic}", code="too_large")
+    written = await _sealed(keyring_of(broker), records)
     sending = [(record, _span(record)) for record in records]
     with ending_if_broken():
         futures = [
             await broker.publish(
-                record.value.encode(),
+                sealed.value,
                 record.topic,
                 key=record.key.encode(),
-                headers=record.headers,
+                headers=sealed.headers,
                 correlation_id=_NO_CORRELATION,
                 no_confirm=True,
             )
-            for record, _ in sending
+            for (record, _), sealed in zip(sending, written, strict=True)
         ]
         await asyncio.gather(*futures)
         for _, span in sending:
             span.end()
+
+
+async def _sealed(keyring: Keyring, records: Sequence[Record]) -> list[Sealed]:
+    """Return headers and values to send. Raises TerminalError `too_large`, as for a text that does not compress."""
+    written = await keyring.sealed([Clear(each.topic, each.key, each.headers, each.value.encode()) for each in records])
+    for record, sealed in zip(records, written, strict=True):
+        headers = [(name, value.encode()) for name, value in sealed.headers.items()]
+        if size_of(record.key.encode(), sealed.value, headers) > LARGEST_MESSAGE:
+            raise TerminalError(f"{record.id} is too large for one message of {record.topic}", code="too_large")
+    return written
 
 
 @contextmanager
@@ -183,22 +212,29 @@ def _span(record: Record) -> Span:
 
 async def publish_once(settings: Settings, *records: Record) -> None:
     """Publish records in order without a started broker; return when Kafka has acknowledged them."""
-    producer = AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True)
-    with mapped():
-        async with producer:
-            for record in records:
-                headers = [(name, value.encode()) for name, value in record.headers.items()]
-                key, value = record.key.encode(), record.value.encode()
-                await producer.send_and_wait(record.topic, value, key=key, headers=headers)
+    producer, keyring = AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True), Keyring(settings)
+    try:
+        written = await _sealed(keyring, records)
+        with mapped():
+            async with producer:
+                for record, sealed in zip(records, written, strict=True):
+                    headers = [(name, value.encode()) for name, value in sealed.headers.items()]
+                    await producer.send_and_wait(record.topic, sealed.value, key=record.key.encode(), headers=headers)
+    finally:
+        await keyring.close()
 
 
 async def publish_bytes(
     broker: KafkaBroker, topic: str, key: bytes | None, value: bytes, headers: dict[str, str]
 ) -> None:
-    """Publish raw bytes with the current trace context, and return when Kafka has acknowledged them."""
+    """Publish raw bytes, sealed, with the current trace context; return when Kafka has acknowledged them.
+
+    Raises Forgotten if the run of the record was forgotten, KafkaError.
+    """
+    [sealed] = await keyring_of(broker).sealed([Clear(topic, (key or b"").decode(errors="replace"), headers, value)])
     with ending_if_broken(), send_span(topic):
         traceparent = current_traceparent() or headers.get("traceparent", "")
-        await broker.publish(value, topic, key=key, headers=headers | {"traceparent": traceparent})
+        await broker.publish(sealed.value, topic, key=key, headers=sealed.headers | {"traceparent": traceparent})
 
 
 def subscribe(

@@ -6,6 +6,7 @@
 | Stopped by an operator | parked: the record leaves its partition and returns when the kill switch is released |
 | RetryableError | the record leaves its partition and returns after a delay, with its attempts and their causes |
 | TerminalError, or a record that cannot be decoded | dead letter, immediately |
+| Forgotten | the record is dropped: its run was forgotten |
 | any other exception | treated as a defect: two retries with delays, then dead letter |
 """
 
@@ -32,7 +33,7 @@ from shared.bus.parking import parked
 from shared.bus.record import Delivery, Record, decode, fingerprint, header_map
 from shared.bus.shares import OUTSIDE
 from shared.bus.timers import delay
-from shared.errors import Fenced, RetryableError, Stopped, TerminalError, WaggleError
+from shared.errors import Fenced, Forgotten, RetryableError, Stopped, TerminalError, WaggleError
 from shared.telemetry import logs
 from shared.telemetry.conventions import (
     MESSAGING_GROUP,
@@ -132,7 +133,11 @@ class Deliverer:
 
     async def _timed(self, record: Any) -> None:
         began = time.monotonic()
-        await self._attempt(record)
+        try:
+            await self._attempt(record)
+        except Forgotten as forgotten:
+            self.metrics.forgotten_records.labels(record.topic).inc()
+            log.info("record_of_forgotten_run_dropped", topic=record.topic, offset=record.offset, reason=str(forgotten))
         self.metrics.delivery_seconds.labels(record.topic).observe(time.monotonic() - began)
 
     async def _attempt(self, record: Any) -> None:
@@ -146,7 +151,7 @@ class Deliverer:
                 tenant, run = (getattr(delivery.message, name, None) for name in ("tenant", "run_id"))
                 set_attributes(attempt=attempt, tenant=tenant, run=run)
                 await self.handle(delivery)
-            except Fenced:
+            except (Fenced, Forgotten):
                 raise
             except self.outages:
                 raise
@@ -239,7 +244,7 @@ class Deliverer:
         """Notify the sender. A defect in doing so must not cause a second dead letter."""
         try:
             await self.on_dead(record, error)
-        except Fenced:
+        except (Fenced, Forgotten):
             raise
         except self.outages:
             raise

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from shared.bus.deliver import DEFECT_ATTEMPTS, DEFECT_DELAY, Deliverer
-from shared.errors import Fenced, InvalidMessage
+from shared.errors import Fenced, Forgotten, InvalidMessage
 
 log = structlog.get_logger()
 
@@ -37,6 +37,8 @@ class Observer:
                 await self.watch(record)
             except outages:
                 raise
+            except Forgotten:
+                return
             except Exception as failure:
                 log.exception("observed_record_failed", topic=record.topic, offset=record.offset, attempt=attempt)
                 if isinstance(failure, InvalidMessage):

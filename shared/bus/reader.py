@@ -24,6 +24,8 @@ from aiokafka.errors import (
 from aiokafka.protocol.fetch import FetchRequest
 
 from shared.bus.codecs import bound_decoders
+from shared.bus.keyring import Keyring, KeysUnavailable
+from shared.telemetry.logs import SELDOM
 
 Records: TypeAlias = list[ConsumerRecord[bytes, bytes]]
 
@@ -38,6 +40,9 @@ _HEADER = struct.Struct(">qiibIhi")
 
 _LONGEST_BATCH = 1_000_000
 """Offsets. A header with a larger delta is garbage."""
+
+_KEYS_PAUSE = 0.5
+"""Seconds before records are fetched once more whose keys were unavailable."""
 
 _READ_COMMITTED = 1
 _AT_ONCE = 500
@@ -77,8 +82,9 @@ def partition_name(partition: TopicPartition) -> str:
 class Reader(AIOKafkaConsumer):  # type: ignore[misc]
     """An AIOKafkaConsumer whose `getmany` isolates partitions that cannot be read."""
 
-    def __init__(self, *topics: str, **options: Any) -> None:
+    def __init__(self, *topics: str, keyring: Keyring | None = None, **options: Any) -> None:
         super().__init__(*topics, **{"isolation_level": "read_committed"} | options)
+        self._keyring = keyring
         self._held: dict[TopicPartition, Held] = {}
         self._suspect: set[TopicPartition] = set()
         self._reached: dict[TopicPartition, int] = {}
@@ -170,9 +176,35 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
         except Exception as why:  # noqa: BLE001 -- each decoder raises errors of its own
             await self._recheck(partition, why)
             return []
+        if records and self._keyring is not None:
+            opened = await self._opened(self._keyring, partition, records)
+            if opened is None:
+                return []
+            records = opened
         if self._subscription.is_assigned(partition):
             self._reached[partition] = await self.position(partition)
         return records
+
+    async def _opened(self, keyring: Keyring, partition: TopicPartition, records: Records) -> Records | None:
+        """Return the records opened, without those of forgotten runs; None if they are to be fetched once more.
+
+        A rebalance may move the partition meanwhile; then they are fetched from the new position.
+        """
+        try:
+            opened = await keyring.opened(records)
+        except KeysUnavailable as outage:
+            log.warning("keys_unavailable", topic=partition.topic, error=str(outage), **SELDOM)
+            await asyncio.sleep(_KEYS_PAUSE)
+            with suppress(IllegalStateError):
+                if await self._follows(partition, records):
+                    super().seek(partition, records[0].offset)
+            return None
+        return opened if await self._follows(partition, records) else None
+
+    async def _follows(self, partition: TopicPartition, records: Records) -> bool:
+        """Return True if the partition's position is still right after these records."""
+        assigned = self._subscription.is_assigned(partition)
+        return bool(assigned and await self.position(partition) > records[-1].offset)
 
     async def _records_of(self, partition: TopicPartition, most: int | None) -> Records:
         if partition not in self._suspect:

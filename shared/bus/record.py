@@ -142,11 +142,7 @@ def read(topic: str, headers: Mapping[str, bytes | str], value: bytes) -> tuple[
     does not match its schema, a message that belongs on another topic. Kafka's ACLs decide who may write a topic, so a
     message is accepted only on the topic of its authorised senders.
     """
-    try:
-        envelope = from_headers(headers)
-        kind = message_class(envelope.type)
-    except ValueError as wrong:
-        raise InvalidMessage(str(wrong)[:_LONGEST], code="invalid_envelope") from None
+    envelope, kind = read_envelope(headers)
     try:
         message = kind.read(value)
     except ValidationError as wrong:
@@ -155,6 +151,15 @@ def read(topic: str, headers: Mapping[str, bytes | str], value: bytes) -> tuple[
         where = f"{message.wire_type()} belongs on `{topic_of(message)}`, not on `{topic}`"
         raise InvalidMessage(where, code="wrong_topic")
     return envelope, message
+
+
+def read_envelope(headers: Mapping[str, bytes | str]) -> tuple[Envelope, type[Message]]:
+    """Return the envelope and the class of the message it announces. Raises InvalidMessage."""
+    try:
+        envelope = from_headers(headers)
+        return envelope, message_class(envelope.type)
+    except ValueError as wrong:
+        raise InvalidMessage(str(wrong)[:_LONGEST], code="invalid_envelope") from None
 
 
 def explain(wrong: ValidationError, kind: type[Message] | None = None) -> str:

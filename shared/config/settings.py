@@ -40,6 +40,11 @@ class Settings(Transport):
         "which leaves the group when it stops.",
     )
     step_timeout: float = Field(300.0, gt=0, le=MOST_SECONDS, description="Seconds one agent may work on one handoff.")
+    seal: bool = Field(
+        False,
+        description="Encrypt what records in Kafka hold of a run under a key of that run, so that it can be forgotten. "
+        "Every release from 0.1.0 reads such records. It needs Postgres, which keeps the keys: docs/forgetting.md.",
+    )
     state_ttl: float = Field(
         604_800.0,
         gt=0,

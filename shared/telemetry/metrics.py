@@ -175,6 +175,10 @@ class Metrics:
             "waggle_outages_total", "Deliveries delayed because a shared dependency was unavailable.", "topic"
         )
 
+        self.forgotten_records = counter(
+            "waggle_forgotten_records_total", "Deliveries dropped because their run was forgotten.", "topic"
+        )
+
         # --- timers (timekeeper) -------------------------------------------------------------------------------------
         self.timers_waiting = gauge("waggle_timers_waiting", "Timers waiting to be due.")
         self.timers_fired, self.stray_timers = (

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.skip import BatchSkipped
 from shared.bus.broker import LARGEST_RECORD
+from shared.bus.keyring import Keyring
 from shared.bus.outages import mapped
 from shared.bus.reader import Held, Reader, Unreadable
 from shared.bus.record import decode
@@ -120,8 +121,9 @@ async def reading(settings: Settings, wanted: Callable[[str], bool]) -> AsyncIte
     All are assigned at once, and fetched only while a range is read: assigning one after the other is ten times
     slower. Raises KafkaError if Kafka is unavailable.
     """
-    admin = AIOKafkaAdminClient(**connection(settings))
+    admin, keyring = AIOKafkaAdminClient(**connection(settings)), Keyring(settings)
     consumer = Reader(
+        keyring=keyring,
         **connection(settings),
         auto_offset_reset="earliest",
         enable_auto_commit=False,
@@ -143,6 +145,7 @@ async def reading(settings: Settings, wanted: Callable[[str], bool]) -> AsyncIte
     finally:
         await consumer.stop()
         await admin.close()
+        await keyring.close()
 
 
 async def partitions_of(admin: AIOKafkaAdminClient, prefix: str) -> dict[str, Partitions]:

@@ -19,7 +19,9 @@ from shared.bus.dead.edits import Edit, edit_of
 from shared.bus.dead.letters import DeadLetter, headers_back
 from shared.bus.dead.search import DeadLetters
 from shared.bus.dead_letter import SUFFIX
+from shared.bus.keyring import Clear, Keyring
 from shared.bus.record import encode
+from shared.bus.sealing import SEALED
 from shared.bus.security import connection
 from shared.config import Settings
 from shared.errors import Conflict, TerminalError
@@ -68,6 +70,7 @@ class Redriver:
     letters: DeadLetters
     producer: AIOKafkaProducer
     lock: LetterLock
+    keyring: Keyring
 
     async def redrive(self, name: str, by: str, reason: str = "", *, again: bool = False) -> DeadLetterHandled:
         """Republish the original bytes, key and headers to the original topic; with `again` also a handled letter.
@@ -133,8 +136,20 @@ class Redriver:
             headers = headers_back(letter, prefix, by, trace, edited_from)
             if size_of(letter.key, letter.value, headers) > LARGEST_MESSAGE:
                 raise TerminalError(f"{letter.name} is too large for {letter.origin}", code="too_large")
+            value, headers = await self._sealed(topic, letter, headers)
             partition = _partition(letter, len(partitions))
-            await self.producer.send_and_wait(topic, letter.value, letter.key, partition, headers=headers)
+            await self.producer.send_and_wait(topic, value, letter.key, partition, headers=headers)
+
+    async def _sealed(
+        self, topic: str, letter: DeadLetter, headers: list[tuple[str, bytes]]
+    ) -> tuple[bytes, list[tuple[str, bytes]]]:
+        """Return value and headers to publish, sealed; repeated headers are kept."""
+        key = (letter.key or b"").decode(errors="replace")
+        named = {name: value.decode(errors="replace") for name, value in headers}
+        [sealed] = await self.keyring.sealed([Clear(topic, key, named, letter.value)])
+        shown = [each for each in headers if each[0] in sealed.headers and each[0] != SEALED]
+        mark = [(SEALED, sealed.headers[SEALED].encode())] if SEALED in sealed.headers else []
+        return sealed.value, shown + mark
 
     async def _record(
         self,
@@ -190,8 +205,10 @@ async def redriver(settings: Settings, lock: LetterLock) -> AsyncIterator[Redriv
             max_request_size=LARGEST_RECORD,
             request_timeout_ms=int(WITHIN * 1000 / 2),
         )
+        keyring = Keyring(settings)
         try:
             await producer.start()
-            yield Redriver(letters, producer, lock)
+            yield Redriver(letters, producer, lock, keyring)
         finally:
             await producer.stop()
+            await keyring.close()

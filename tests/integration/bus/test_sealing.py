@@ -1,0 +1,225 @@
+"""Sealing on a real broker and Postgres: what belongs to a run is unreadable in Kafka, and gone without its key."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from schemas.log import JournalWritten
+from schemas.message import Message
+from schemas.task import Task
+from shared import bus
+from shared.archive import ArchiveUnavailable
+from shared.archive.run_keys import RunKeys
+from shared.bus import delay, encode, encode_lean, publish
+from shared.bus.admin import stream
+from shared.bus.dead.letters import read_dead_letter
+from shared.bus.groups import TABLE
+from shared.bus.sealing import SEALED, Damaged, Owner, seal, unseal
+from shared.errors import Forgotten, TerminalError
+from shared.runs import run_id_for
+from tests.support.consuming import consuming, question, until
+from tests.support.keeping_time import timekeeping
+
+pytestmark = pytest.mark.broker
+
+RUN, OTHER = run_id_for("acme", "one"), run_id_for("acme", "two")
+SECRET = "the-heron-nests-at-dusk"
+
+
+@pytest.fixture
+def sealing(settings):
+    """Settings of a service that seals."""
+    return settings.model_copy(update={"seal": True})
+
+
+@pytest.fixture
+async def keys(sealing):
+    """The keys of runs, of which none is forgotten yet."""
+    keys = RunKeys(sealing.postgres)
+    await keys.get([RUN])
+    async with (await keys._connected()).acquire() as connection:
+        await connection.execute("TRUNCATE run_keys")
+    yield keys
+    await keys.close()
+
+
+def entry(run: str, text: str = SECRET):
+    """A journal entry of the run, as agents write it."""
+    return JournalWritten(tenant="acme", work_id=f"{run}/a/1", epoch=1, name="turn-1", entry={"reply": text})
+
+
+def record(message: Message, settings, run: str = RUN):
+    return encode(
+        message,
+        id=f"{run}/{message.wire_type()}",
+        source="/test",
+        prefix=settings.topic_prefix,
+        now=datetime.now(UTC),
+        key=run,
+    )
+
+
+def ask(run: str):
+    return question(1, run).model_copy(update={"tenant": "acme", "question": SECRET})
+
+
+async def written(settings, topic: str) -> list:
+    """Every record of the topic as Kafka holds it."""
+    consumer = AIOKafkaConsumer(
+        settings.topic_prefix + topic,
+        bootstrap_servers=settings.kafka,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=5,
+    )
+    await consumer.start()
+    found, partitions = [], consumer.assignment()
+    ends = await consumer.end_offsets(partitions)
+    for each in partitions:
+        while await consumer.position(each) < ends[each]:
+            found += (await consumer.getmany(each, timeout_ms=200)).get(each, [])
+    await consumer.stop()
+    return found
+
+
+async def read(settings, topic: str) -> list:
+    """Every record of the topic as readers see it."""
+    return [each async for batch in stream(settings, topic) for each in batch]
+
+
+async def test_the_log_holds_no_text_of_a_run_and_readers_see_it(sealing, topics, keys):
+    broker = bus.connect(sealing, "test")
+    await broker.start()
+    prefix = sealing.topic_prefix
+    await publish(broker, [encode_lean(entry(RUN), key=RUN, source="/a", prefix=prefix), record(ask(RUN), sealing)])
+    await broker.stop()
+    for topic in ("journal", "runs"):
+        [raw] = await written(sealing, topic)
+        assert SECRET.encode() not in raw.value
+        assert dict(raw.headers)[SEALED] == f"acme/{RUN}".encode()
+        [clear] = await read(sealing, topic)
+        assert SECRET.encode() in clear.value
+        assert SEALED not in dict(clear.headers)
+
+
+async def test_records_of_a_forgotten_run_are_passed_by_every_reader_and_hold_nothing_up(sealing, topics, keys):
+    seen = []
+
+    async def handle(delivery):
+        seen.append(delivery.message.run_id)
+
+    broker = bus.connect(sealing, "writer")
+    await broker.start()
+    await publish(broker, [record(ask(each), sealing, each) for each in (RUN, OTHER, RUN)])
+    await keys.forget("acme", [RUN])
+    async with consuming(sealing, handle) as (_, consumer):
+        await until(lambda: seen == [OTHER])
+        reached = [each for each in consumer.reader().assignment() if await consumer.reader().position(each)]
+        async with asyncio.timeout(20):
+            while sum([await consumer.reader().committed(each) or 0 for each in reached]) < 3:
+                await asyncio.sleep(0.05)
+    assert [each.key for each in await read(sealing, "runs")] == [OTHER.encode()]
+    await broker.stop()
+
+
+async def test_nothing_of_a_forgotten_run_is_written_by_a_process_that_did_not_know_it(sealing, topics, keys):
+    await keys.forget("acme", [RUN])
+    broker = bus.connect(sealing, "test")
+    await broker.start()
+    with pytest.raises(Forgotten):
+        await publish(broker, [record(ask(RUN), sealing)])
+    await broker.stop()
+    assert await written(sealing, "runs") == []
+
+
+async def test_a_delayed_record_is_sealed_in_its_timer_and_fires_without_keys(sealing, topics, keys):
+    broker = bus.connect(sealing, "test")
+    await broker.start()
+    now, prefix = datetime.now(UTC), sealing.topic_prefix
+    timer = delay(record(ask(RUN), sealing), now, table=TABLE, source="/test", prefix=prefix, now=now)
+    await publish(broker, [timer])
+    keyless = sealing.model_copy(update={"seal": False, "postgres": "postgresql://nobody@127.0.0.1:9/none"})
+    async with timekeeping(keyless):
+        async with asyncio.timeout(20):
+            while not (fired := await written(sealing, "runs")):
+                await asyncio.sleep(0.05)
+    assert SECRET.encode() not in fired[0].value
+    assert all(SECRET.encode() not in (each.value or b"") for each in await written(sealing, TABLE))
+    [clear] = await read(sealing, "runs")
+    assert SECRET.encode() in clear.value
+    await broker.stop()
+
+
+async def test_a_dead_letter_is_sealed_with_its_reason_and_shown_until_its_run_is_forgotten(sealing, topics, keys):
+    async def handle(delivery):
+        raise TerminalError(f"cannot handle {SECRET}")
+
+    dead = []
+    async with consuming(sealing, handle, dead=dead) as (broker, _):
+        await publish(broker, [record(ask(RUN), sealing)])
+        await until(lambda: dead)
+    [raw] = await written(sealing, "runs.dlt")
+    assert SECRET.encode() not in raw.value + b"".join(value for _, value in raw.headers)
+    [letter] = [read_dead_letter(each, sealing.topic_prefix) for each in await read(sealing, "runs.dlt")]
+    assert SECRET in letter.notes["dlt-message"]
+    assert letter.run_id == RUN
+    await keys.forget("acme", [RUN])
+    assert await read(sealing, "runs.dlt") == []
+
+
+async def test_a_task_is_sealed_under_the_run_that_it_becomes(sealing, topics, keys):
+    broker = bus.connect(sealing, "test")
+    await broker.start()
+    await publish(broker, [record(Task(tenant="acme", objective=SECRET), sealing, "key-of-the-caller")])
+    [raw] = await written(sealing, "tasks")
+    assert SECRET.encode() not in raw.value
+    run = run_id_for("acme", None, "/test", "key-of-the-caller/waggle.task.v1")
+    assert dict(raw.headers)[SEALED] == f"acme/{run}".encode()
+    await broker.stop()
+
+
+async def test_clear_records_of_an_earlier_release_are_read_by_one_that_seals(settings, sealing, topics, keys):
+    broker = bus.connect(settings, "earlier")
+    await broker.start()
+    await publish(broker, [record(ask(RUN), settings)])
+    await broker.stop()
+    assert [SECRET.encode() in each.value for each in await read(sealing, "runs")] == [True]
+
+
+async def test_records_wait_while_their_keys_are_unavailable_and_none_is_lost(sealing, topics, keys, monkeypatch):
+    broker = bus.connect(sealing, "writer")
+    await broker.start()
+    await publish(broker, [record(ask(RUN), sealing)])
+    await broker.stop()
+    seen, refused, get = [], [], RunKeys.get
+
+    async def failing(self, runs):
+        if len(refused) < 2:
+            refused.append(runs)
+            raise ArchiveUnavailable("for a test")
+        return await get(self, runs)
+
+    async def handle(delivery):
+        seen.append((delivery.message.run_id, len(refused)))
+
+    monkeypatch.setattr(RunKeys, "get", failing)
+    async with consuming(sealing, handle):
+        await until(lambda: seen)
+    assert seen == [(RUN, 2)]
+
+
+@pytest.mark.parametrize("owner", [Owner("other", RUN), Owner("acme", OTHER)])
+def test_a_sealed_value_opens_for_its_own_tenant_and_run_only(owner):
+    key = b"k" * 32
+    sealed = seal(Owner("acme", RUN), key, {"ce_id": "1", "waggle-causes": SECRET}, SECRET.encode())
+    assert sealed.headers == {"ce_id": "1", SEALED: f"acme/{RUN}"}
+    assert unseal(Owner("acme", RUN), key, sealed.value) == ({"waggle-causes": SECRET}, SECRET.encode())
+    with pytest.raises(Damaged):
+        unseal(owner, key, sealed.value)
+
+
+def test_a_value_that_opens_to_more_than_memory_is_damaged():
+    key, owner = b"k" * 32, Owner("acme", RUN)
+    with pytest.raises(Damaged):
+        unseal(owner, key, seal(owner, key, {}, b"0" * (65 << 20)).value)
