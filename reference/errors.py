@@ -38,6 +38,7 @@ _MESSAGES = {
 _RUNS = {
     "unknown_agent": ("the task names an agent that has not announced itself", "correct the name, or start the agent"),
     "unknown_tenant": ("the tenant has no entry in `WAGGLE_TENANTS`", "correct the task, or add the tenant"),
+    "forgotten": ("the run of that idempotency key was forgotten", "use another key"),
     "over_limit": ("the task asks for more than its tenant may", "lower its budget"),
     "not_permitted": ("an agent or tool that the tenant or agent may not use", "use a permitted one"),
     "rate_limited": ("more tasks or calls per minute than permitted", "retry after `Retry-After`"),

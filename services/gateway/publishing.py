@@ -9,6 +9,7 @@ from services.gateway.settings import GatewaySettings
 from shared import bus
 from shared.access.principals import SIGNED, signing_name
 from shared.access.signing import from_secret, signed
+from shared.errors import Forgotten
 from shared.service import Parts
 
 SOURCE = "waggle/gateway"
@@ -25,7 +26,8 @@ async def deliver(parts: Parts, message: Message, *, id: str, run_id: str, authe
     """Publish the message and return when Kafka has acknowledged it. The message continues the trace of the request.
 
     A message that permits acting calls is signed if the caller was `authenticated`.
-    Raises Refused: 413 if the message is larger than services accept, 403 if it must be signed and cannot be, 503 if
+    Raises Refused: 413 if the message is larger than services accept, 403 if it must be signed and cannot be, 410 if
+    the run was forgotten, 503 if
     Kafka is unavailable: `kafka_unavailable` if nothing was sent, `outcome_unknown` if Kafka may have the message.
     """
     record = bus.encode(
@@ -76,6 +78,9 @@ async def _publish(parts: Parts, record: bus.Record) -> None:
     try:
         async with asyncio.timeout(ACKNOWLEDGEMENT):
             await bus.publish(parts.broker, [record])
+    except Forgotten as forgotten:
+        message = f"{forgotten}: its id, and so its idempotency key, is not used again"
+        raise Refused(410, "forgotten", message, action="submit a new task with another key") from None
     except UNANSWERED as outage:
         message = "Kafka did not acknowledge in time; it may or may not have the message"
         raise unavailable("outcome_unknown", message, "repeat the request with the same Idempotency-Key") from outage

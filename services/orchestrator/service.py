@@ -28,6 +28,7 @@ from services.orchestrator.unreadable import stand_in_delivery, unread_intake
 from shared.blackboard import KnownAgents
 from shared.blackboard.conversations import Conversations
 from shared.bus import Delivery, decode
+from shared.bus.broker import keyring_of
 from shared.bus.groups import ORCHESTRATED
 from shared.errors import Conflict, RetryableError, TerminalError, WaggleError
 from shared.runs import Decision, Intake, Run
@@ -64,6 +65,7 @@ class Orchestrator:
         await self.authority.check(delivery)
         message = message_of(delivery, self.parts.settings.max_message_bytes)
         if isinstance(message, Intake):
+            await keyring_of(self.parts.broker).require(message.task.tenant, message.run_id)
             await require_turn(message, self.parts)
             message = await asyncio.to_thread(screen, message, self.parts.settings)  # a large task takes a while
             message = await with_conversation(message, self.conversations)

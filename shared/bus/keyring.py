@@ -213,7 +213,7 @@ def _opened(record: Raw, owner: Owner | None, keys: Keys) -> Raw | None:
     try:
         hidden, value = unseal(owner, key, record.value or b"")
     except Damaged as damaged:
-        log.error("sealed_record_damaged", **place, reason=str(damaged), **SELDOM)
+        log.warning("sealed_record_damaged", **place, reason=str(damaged), **SELDOM)
         return record
     headers = [(name, each) for name, each in record.headers if name != SEALED]
     headers += [(name, text.encode()) for name, text in hidden.items()]

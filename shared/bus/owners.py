@@ -8,9 +8,9 @@ from pydantic_core import from_json
 
 from schemas.envelope import HEADER
 from schemas.registry import RETRIES
+from schemas.run_id import RUN_ID, run_id_for
 from shared.bus.groups import NOTIFICATIONS, TABLE
-from shared.bus.sealing import RUN, Owner
-from shared.runs import run_id_for
+from shared.bus.sealing import Owner
 
 _OF_RUNS = ("runs.log", "journal", "runs", "control", "decisions", "tasks")
 """Topics of runs besides those of agents. All but tasks from outside have the run as key."""
@@ -38,14 +38,14 @@ def owner_of(topic: str, key: str, headers: Mapping[str, str], value: bytes) -> 
         return None
     if origin == "tasks":
         return _of_task(headers, _payload(value))
-    if not RUN.fullmatch(key):
+    if not RUN_ID.fullmatch(key):
         return None
     return Owner(headers.get(HEADER["tenant"]) or str(_payload(value).get("tenant", _DEFAULT)), key)
 
 
 def _named(payload: Mapping[str, Any]) -> Owner | None:
     run, tenant = payload.get("run_id"), payload.get("tenant", _DEFAULT)
-    return Owner(tenant, run) if isinstance(run, str) and RUN.fullmatch(run) and isinstance(tenant, str) else None
+    return Owner(tenant, run) if isinstance(run, str) and RUN_ID.fullmatch(run) and isinstance(tenant, str) else None
 
 
 def _of_task(headers: Mapping[str, str], task: Mapping[str, Any]) -> Owner | None:

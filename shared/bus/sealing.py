@@ -7,7 +7,6 @@ the hidden headers, these headers as JSON, and the value. The header is authenti
 
 import base64
 import json
-import re
 import zlib
 from collections.abc import Mapping
 from secrets import token_bytes
@@ -15,6 +14,8 @@ from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from schemas.run_id import RUN_ID
 
 SEALED = "waggle-sealed"
 """Header of a sealed record: `<tenant>/<run>`."""
@@ -57,11 +58,7 @@ class Owner(NamedTuple):
 def owner_named(name: str) -> Owner | None:
     """Return the owner in a header; None if it names none."""
     tenant, _, run = name.partition("/")
-    return Owner(tenant, run) if tenant and RUN.fullmatch(run) else None
-
-
-RUN = re.compile(r"run-[0-9a-f]{32}")
-"""Id of a run."""
+    return Owner(tenant, run) if tenant and RUN_ID.fullmatch(run) else None
 
 
 def is_sealed(value: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Any, Literal
-from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -275,12 +274,3 @@ def handoff_name(run: Run, what: str, work: HandoffState, number: int) -> str:
 def last_answer_id(run: Run, record: StepRecord) -> str:
     """Return the id of the answer to the last handoff of a step."""
     return answer_id(handoff_name(run, record.step.id, record, record.handoffs_in_round))
-
-
-def run_id_for(tenant: str, key: str | None, source: str = "", task_id: str = "") -> str:
-    """Return the run id of a task: the same idempotency key of a tenant gives the same run.
-
-    A task without a key is identified by its event's source and id together: two systems may use the same ids.
-    """
-    named = f"{tenant}:{key}" if key else f"{tenant}\0{source}\0{task_id}"
-    return f"run-{uuid5(NAMESPACE_URL, f'waggle:{named}').hex}"
