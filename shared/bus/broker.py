@@ -57,10 +57,8 @@ POLL_MS = 5
 
 log = structlog.get_logger()
 
-
 RELIST = 300.0
 """Seconds between refreshes of topic metadata: aiokafka's default."""
-
 
 _PING_PAUSE = 0.3
 """Seconds between two attempts to reach Kafka."""
@@ -178,7 +176,7 @@ async def publish(broker: KafkaBroker, records: Sequence[Record]) -> None:
 
 
 async def _sealed(keyring: Keyring, records: Sequence[Record]) -> list[Sealed]:
-    """Return headers and values to send. Raises TerminalError `too_large`, as for a text that does not compress."""
+    """Return headers and values to send. Raises TerminalError `too_large` for a text that does not compress."""
     written = await keyring.sealed([Clear(each.topic, each.key, each.headers, each.value.encode()) for each in records])
     for record, sealed in zip(records, written, strict=True):
         headers = [(name, value.encode()) for name, value in sealed.headers.items()]
@@ -227,10 +225,7 @@ async def publish_once(settings: Settings, *records: Record) -> None:
 async def publish_bytes(
     broker: KafkaBroker, topic: str, key: bytes | None, value: bytes, headers: dict[str, str]
 ) -> None:
-    """Publish raw bytes, sealed, with the current trace context; return when Kafka has acknowledged them.
-
-    Raises Forgotten if the run of the record was forgotten, KafkaError.
-    """
+    """Publish raw bytes, sealed, with the current trace context. Raises Forgotten and KafkaError."""
     [sealed] = await keyring_of(broker).sealed([Clear(topic, (key or b"").decode(errors="replace"), headers, value)])
     with ending_if_broken(), send_span(topic):
         traceparent = current_traceparent() or headers.get("traceparent", "")
