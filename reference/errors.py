@@ -107,7 +107,10 @@ _TOOLS = {
     "server_unavailable": ("the MCP server is not connected", "reconnected by itself"),
     "refused_by_server": ("the MCP server refused the call", "correct the arguments"),
     "invalid_output": ("the MCP server's result does not fit its schema", "work without it"),
-    "no_documents": ("no documents are attached or configured", "attach some, or set `WAGGLE_DOCUMENTS`"),
+    "no_documents": (
+        "no documents are attached, or configured for the tenant",
+        "attach some, or set `WAGGLE_DOCUMENTS`",
+    ),
     "unknown_document": ("no document of that name", "use one that `search_documents` returned"),
     "unreadable_document": ("the document cannot be parsed", "convert it"),
     "incomplete_search": ("nothing was found, and not all documents could be searched", "say so in the answer"),

@@ -68,7 +68,7 @@ def _start(root: Path, documents: Path) -> subprocess.Popen[bytes]:
 
 def _with_documents(documents: Path) -> str:
     given = os.environ.get("WAGGLE_DOCUMENTS")
-    return f"{given},{documents}" if given else str(documents)
+    return ",".join(filter(None, (given, f"*={documents}")))
 
 
 def _log(root: Path) -> Path:

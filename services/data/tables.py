@@ -6,7 +6,7 @@ import re
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,14 +55,15 @@ class Tables:
         raise ToolError("unknown_table", message, suggested_action="use a name that list_tables returns")
 
 
-_OPEN: WeakValueDictionary[str, Tables] = WeakValueDictionary()
+_OPEN: WeakValueDictionary[tuple[str, str], Tables] = WeakValueDictionary()
+"""Tenant and folder of a step → its tables."""
 _KEPT: list[Tables] = []
 _LOCK = asyncio.Lock()
 
 
 async def tables_of(call: ToolContext[DataSettings]) -> Tables:
     """Return the tables of this step, loaded at its first call."""
-    key = str(call.workspace.folder)
+    key = call.tenant, str(call.workspace.folder)
     async with _LOCK:
         if (known := _OPEN.get(key)) is None:
             known = await _load(call)
@@ -75,11 +76,24 @@ async def tables_of(call: ToolContext[DataSettings]) -> Tables:
 async def _load(call: ToolContext[DataSettings]) -> Tables:
     names = [file.name for file in call.workspace.files() if Path(file.name).suffix.lower() in SUFFIXES]
     files, missing = await _files(call, names)
-    rows = {name: await _postgres(dsn) for name, dsn in call.settings.databases.items() if "://" in dsn}
-    local = [(name, Path(dsn)) for name, dsn in call.settings.databases.items() if "://" not in dsn]
+    databases = await asyncio.to_thread(call.settings.databases_of, call.tenant)
+    rows, unknown = await _servers(databases)
+    local = [(name, Path(dsn)) for name, dsn in databases.items() if "://" not in dsn]
     tables = await asyncio.to_thread(_open, files, local, rows)
-    tables.unreadable |= missing
+    tables.unreadable |= missing | unknown
     return tables
+
+
+async def _servers(databases: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the tables of databases on servers; and the reasons for databases that do not exist."""
+    rows: dict[str, Any] = {}
+    unknown: dict[str, str] = {}
+    for name, dsn in databases.items():
+        try:
+            rows |= {name: await _postgres(dsn)} if "://" in dsn else {}
+        except asyncpg.InvalidCatalogNameError:
+            unknown[name] = "there is no such database"
+    return rows, unknown
 
 
 async def _files(call: ToolContext, names: Iterable[str]) -> tuple[list[tuple[str, Path]], dict[str, str]]:

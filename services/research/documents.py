@@ -49,7 +49,7 @@ def document(name: str, path: Path, kind: str) -> Document:
 
 
 def documents_in(folders: Iterable[Path]) -> tuple[list[Document], list[str]]:
-    """Return the documents under the folders, and a sentence about each omission.
+    """Return the documents under the folders, whose paths have no links, and a sentence about each omission.
 
     A document's name is its path below its folder, preceded by the folder's name if there are several folders. Hidden
     files and links that lead out of the folder are skipped.
@@ -73,7 +73,7 @@ def _documents_at(path: Path, folder: Path, label: str, left_out: list[str]) -> 
         return
     try:
         real = path.resolve(strict=True)
-        if not real.is_relative_to(folder.resolve()):
+        if not real.is_relative_to(folder):
             left_out.append(f"{name} is a link out of its folder")
             return
         yield document(name, real, kind)
@@ -114,11 +114,24 @@ def text_of(document: Document) -> Text:
 
 
 def _content(path: Path) -> bytes:
-    # The path was resolved: a link there, or anything but a regular file, is a later replacement.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+    # The path was resolved: a link in it, or anything but a regular file, is a later replacement.
+    with os.fdopen(_opened(path), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError("not a regular file")
         return file.read(MAX_FILE_BYTES)
+
+
+def _opened(path: Path) -> int:
+    """Open a file and follow no link on the way, as a folder that was replaced meanwhile would be."""
+    place = os.open(path.anchor, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in path.parts[1:-1]:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
+            os.close(place)
+            place = below
+        return os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
+    finally:
+        os.close(place)
 
 
 def _unreadable(name: str, why: str) -> ToolError:

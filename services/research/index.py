@@ -14,6 +14,8 @@ from shared.tools import ToolError
 PASSAGE = 1_500
 """Approximate characters of a passage, the unit of ranking, so that one good page of a long document is found."""
 MAX_WORDS = 32
+MOST_INDEXES = 32
+"""Indexes kept at the same time: one for each tenant with folders of its own, the latest used ones."""
 # Stop words: in almost every question and almost every passage.
 _STOP_WORDS = frozenset(
     "a an and are at be by can did do does for from has have how i in is it many much of on or our the their there "  # noqa: SIM905 - read as prose
@@ -107,7 +109,7 @@ class Index:
         return list(found.values())
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=MOST_INDEXES)
 def index_of(folders: tuple[Path, ...]) -> Index:
     """Return the index of these folders, created once per process."""
     return Index(folders)

@@ -66,11 +66,11 @@ async def search_documents(
     `offset`. An empty list means that no document has any of the words: try synonyms before giving up.
     """
     own, left_out = await _own(call)
-    folders = call.settings.documents
+    folders = await asyncio.to_thread(call.settings.folders, call.tenant)
     if not folders and not own and not left_out:
         raise ToolError(
             "no_documents",
-            "there are no documents: none are attached and WAGGLE_DOCUMENTS names no folder",
+            f"there are no documents: none are attached and WAGGLE_DOCUMENTS names no folder of tenant `{call.tenant}`",
             suggested_action="say that no documents were available",
         )
     found, unsearched = await asyncio.to_thread(index_of(folders).search, query, limit, own)
@@ -139,7 +139,8 @@ def _part(whole: Text, offset: int, limit: int) -> dict[str, object]:
 
 
 async def _known(call: ToolContext[ResearchSettings]) -> dict[str, Document]:
-    found, _ = await asyncio.to_thread(documents_in, call.settings.documents)
+    folders = await asyncio.to_thread(call.settings.folders, call.tenant)
+    found, _ = await asyncio.to_thread(documents_in, folders)
     own, _ = await _own(call)
     return {known.name: known for known in [*found, *own]}
 
@@ -153,7 +154,8 @@ async def _own(call: ToolContext) -> tuple[list[Document], list[str]]:
         if kind is None:
             continue
         try:
-            own.append(document(file.name, await call.workspace.path(file.name), kind))
+            path = await call.workspace.path(file.name)
+            own.append(document(file.name, path.parent.resolve() / path.name, kind))
         except (ToolError, OSError) as missing:
             left_out.append(f"{file.name}: {missing}")
     return own, left_out

@@ -54,9 +54,9 @@ def call(tmp_path, house):
     return calling(tmp_path / "own", documents=(house,))
 
 
-def calling(folder, **configured):
+def calling(folder, tenant="default", **configured):
     return ToolContext(
-        run_id="r", step_id="s", call_id="c", idempotency_key="k", epoch=1, tenant="t",
+        run_id="r", step_id="s", call_id="c", idempotency_key="k", epoch=1, tenant=tenant,
         workspace=Files(folder), settings=ResearchSettings(**configured),
     )  # fmt: skip
 
