@@ -103,6 +103,12 @@ def overview() -> Json:
                     "s",
                     "Without digests and quiet hours, at most 2 s.",
                 ),
+                graph(
+                    "Memories",
+                    {"{{outcome}}": rate("waggle_memories_total", "outcome")},
+                    "ops",
+                    "Candidates wait for a person; `outdated` and `refused` come of repeated records.",
+                ),
             ],
         ],
         [choice("tenant", "Tenant", "label_values(waggle_runs_started_total, tenant)")],

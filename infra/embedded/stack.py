@@ -33,9 +33,9 @@ SESSION_TIMEOUT = "2.5"
 FETCH_MAX_WAIT_MS = "5"
 """The embedded Kafka holds an empty fetch for its whole wait, even if a record arrives: each hop pays it."""
 
-OF_NOTIFIER = {"WAGGLE_FETCH_MAX_WAIT_MS": "50"}
-"""Settings of the notifier with the embedded Kafka: it reads many topics, and idle fetches of 5 ms cost
-15 % of a core."""
+PATIENT = {"notifier": {"WAGGLE_FETCH_MAX_WAIT_MS": "50"}, "memory": {"WAGGLE_FETCH_MAX_WAIT_MS": "250"}}
+"""Settings of services with the embedded Kafka that no run waits for: the notifier reads many topics, for which idle
+fetches of 5 ms would cost 15 % of a core."""
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -212,7 +212,7 @@ class Stack:
         own |= {"WAGGLE_SIGNING_KEY": self._signing_key} if name == "gateway" else {}
         if "WAGGLE_KAFKA" not in self._environment:
             own |= {"WAGGLE_SESSION_TIMEOUT": SESSION_TIMEOUT, "WAGGLE_FETCH_MAX_WAIT_MS": FETCH_MAX_WAIT_MS}
-            own |= OF_NOTIFIER if name == "notifier" else {}
+            own |= PATIENT.get(name, {})
         else:  # one replica of each service in this folder: it has its partitions back as soon as it restarts
             own |= {"WAGGLE_INSTANCE": f"{name}-{sha256(str(self.state.root).encode()).hexdigest()[:8]}"}
         await self._run(name, ["-m", f"services.{name}"], lambda: answers(f"{_local(port)}/ready"), extra=own)

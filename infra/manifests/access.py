@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from infra.manifests import code
 from infra.topics import agents, declared
-from shared.bus.groups import NOTIFICATIONS, NOTIFIER, OBSERVED, ORCHESTRATOR, TIMEKEEPER, table_of
+from shared.bus.groups import MEMORIES, MEMORY, NOTIFICATIONS, NOTIFIER, OBSERVED, ORCHESTRATOR, TIMEKEEPER, table_of
 
 DEAD = ".dlt"
 
@@ -30,7 +30,7 @@ def access(service: str) -> Access:
             return _gateway()
         case "console":
             return Access(frozenset(), frozenset(), None)  # it talks to the gateway only
-        case "memory":
+        case _ if service == MEMORY:
             return Access(code.published(service, "receives"), code.published(service, "sends"), service)
         case _ if service == NOTIFIER:
             return _notifier()
@@ -74,7 +74,10 @@ def _written(role: str, service: str) -> frozenset[str]:
 
 def _work() -> frozenset[str]:
     """Delayed records return to their topics: every topic with a committing consumer that owns it."""
-    return frozenset(topic for service in code.committing() for topic in code.consumed()[service]) - {OBSERVED}
+    return frozenset(topic for service in code.committing() for topic in code.consumed()[service]) - {
+        OBSERVED,
+        MEMORIES,
+    }
 
 
 def _redrivable() -> frozenset[str]:

@@ -16,13 +16,16 @@ ORCHESTRATED = ("tasks", "runs", "control", "decisions")
 TABLE = "timers"
 """Topic of the orchestrator's timers."""
 
-ORCHESTRATOR, TIMEKEEPER, NOTIFIER = "orchestrator", "timekeeper", "notifier"
+ORCHESTRATOR, TIMEKEEPER, NOTIFIER, MEMORY = "orchestrator", "timekeeper", "notifier", "memory"
 
 NOTIFICATIONS = "notifications"
 """Topic of the notifications that the notifier sends."""
 
 OBSERVED = "runs.log"
-"""Topic that the notifier reads alongside its owner: no record ever returns to it."""
+"""Topic that the notifier and the memory service read alongside its owner: no record ever returns to it."""
+
+MEMORIES = "memories"
+"""Topic of the memories, from which Postgres is filled. No record of it is retried elsewhere, or a dead letter."""
 
 _TABLES = rf"({TABLE}|{re.escape(RETRIES)}[^.]+)"
 
@@ -62,7 +65,9 @@ def groups_by_topic(prefix: str, agents: Collection[str]) -> Mapping[str, list[s
     orchestrated = {f"{prefix}{topic}": [f"{prefix}{ORCHESTRATOR}"] for topic in ORCHESTRATED}
     waiting = {prefix + table_of(each): [f"{prefix}{TIMEKEEPER}"] for each in (ORCHESTRATOR, NOTIFIER, *agents)}
     notified = {f"{prefix}{topic}": [f"{prefix}{NOTIFIER}"] for topic in (OBSERVED, NOTIFICATIONS)}
-    return handoffs | orchestrated | waiting | notified
+    memories = {f"{prefix}{MEMORIES}": [f"{prefix}{MEMORY}"]}
+    notified[prefix + OBSERVED] += [prefix + MEMORY]
+    return handoffs | orchestrated | waiting | notified | memories
 
 
 async def states_of(admin: AIOKafkaAdminClient, names: Iterable[str]) -> Mapping[str, GroupState]:

@@ -7,15 +7,18 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from shared.archive.outages import mapped
+from shared.archive.outages import ArchiveUnavailable, mapped
 from shared.memory.tables import ROLE, Prepared, prepare
 
 _CONFINE = """
 SELECT set_config('waggle.tenant', $1, true), set_config('waggle.proof', $2, true), set_config('role', $3, true),
     set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
-    set_config('enable_seqscan', 'off', true)
+    set_config('enable_seqscan', 'off', true), memory_tenant() = $1 AS proven
 """
 """The plan must know the tenant, since a vector index belongs to one; no statement needs all tenants' rows."""
+
+_GONE = (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError, asyncpg.InvalidParameterValueError)
+"""Errors of a database that was prepared, and has been emptied or replaced since."""
 
 
 class Door:
@@ -34,8 +37,18 @@ class Door:
             pool, prepared = await self._connected()
             proof = hashlib.sha256(f"{prepared.secret}/{tenant}".encode()).hexdigest()
             async with pool.acquire() as connection, connection.transaction(readonly=readonly):
-                await connection.fetchrow(_CONFINE, tenant, proof, ROLE if prepared.role else "none")
+                await self._confine(connection, tenant, proof, ROLE if prepared.role else "none")
                 yield connection
+
+    async def _confine(self, connection: asyncpg.Connection, tenant: str, proof: str, role: str) -> None:
+        """Confine a transaction to a tenant. A database that has lost our tables is prepared again."""
+        try:
+            proven = await connection.fetchval(_CONFINE, tenant, proof, role, column=6)
+        except _GONE:
+            proven = False
+        if not proven:
+            self._prepared = None
+            raise ArchiveUnavailable("the tables of the memories have been replaced")
 
     @asynccontextmanager
     async def owner(self) -> AsyncIterator[asyncpg.Connection]:
@@ -60,18 +73,14 @@ class Door:
         if self._pool is not None and self._prepared is not None:
             return self._pool, self._prepared
         async with self._first:
-            if self._pool is None or self._prepared is None:
-                self._pool, self._prepared = await self._opened()
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._dsn, min_size=0, max_size=4, timeout=10, command_timeout=60
+                )
+            if self._prepared is None:
+                async with self._pool.acquire() as connection:
+                    self._prepared = await prepare(connection)
             return self._pool, self._prepared
-
-    async def _opened(self) -> tuple[asyncpg.Pool, Prepared]:
-        pool = await asyncpg.create_pool(self._dsn, min_size=0, max_size=4, timeout=10, command_timeout=60)
-        try:
-            async with pool.acquire() as connection:
-                return pool, await prepare(connection)
-        except BaseException:
-            pool.terminate()
-            raise
 
 
 async def offers_vectors(dsn: str) -> bool:

@@ -11,6 +11,7 @@ import asyncpg
 from schemas.memory import Memory, writable
 from shared.errors import TerminalError
 from shared.memory.connection import Door
+from shared.memory.forgetting import lock, refused
 from shared.memory.index import build, literal
 from shared.memory.marks import CANDIDATE, marks
 from shared.memory.terms import impacts, stored_terms, terms_of
@@ -68,6 +69,9 @@ _DUMP = """
 SELECT document || E'\\n' || terms FROM memories WHERE tenant = $1 ORDER BY id
 """
 _DUMP_TERMS = "SELECT term || ' ' || id || ' ' || impact FROM memory_terms WHERE tenant = $1 ORDER BY term, id"
+_DUMP_FORGOTTEN = "SELECT 'forgotten ' || id FROM memory_forgotten WHERE tenant = $1 ORDER BY id"
+_DUMP_ORDERS = "SELECT 'order ' || key || ' ' || at FROM memory_orders WHERE tenant = $1 ORDER BY key"
+_DUMPED = (_DUMP, _DUMP_TERMS, _DUMP_FORGOTTEN, _DUMP_ORDERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +95,18 @@ class MemoryStore:
     ) -> int:
         """Store memories; return how many were new or of a higher version than stored. The rest changes nothing.
 
+        What is forgotten, or covered by a standing order to forget, is not stored.
+
         `vectors`: by id, of the embedding model `model`; they are left out where the server lacks pgvector.
         """
         if foreign := [each.id for each in memories if each.tenant != tenant]:
             raise TerminalError(f"{len(foreign)} memories belong to another tenant", code="wrong_tenant")
         latest = {each.id: each for each in sorted(memories, key=lambda each: each.version)}
-        rows = [_row(latest[id]) for id in sorted(latest)]
         has_vectors = await self.door.has_vectors()
         async with self.door.of(tenant) as connection:
+            await lock(connection, tenant)
+            gone = await refused(connection, tenant, list(latest.values()))
+            rows = [_row(latest[id]) for id in sorted(latest.keys() - gone)]
             written = await _write(connection, tenant, rows, vectors=has_vectors)
             if vectors and has_vectors:
                 await _add_vectors(connection, tenant, model, vectors)
@@ -147,15 +155,12 @@ class MemoryStore:
     async def delete(self, tenant: str, ids: Sequence[str]) -> int:
         """Delete memories with their full-text entries, vectors and uses; return how many there were."""
         async with self.door.of(tenant) as connection:
-            rows = await connection.fetch(_LOCKED, tenant, valid(ids))
-            await _delete_terms(connection, tenant, rows)
-            await connection.execute(_DELETE, tenant, [row["id"] for row in rows])
-        return len(rows)
+            return await delete_rows(connection, tenant, ids)
 
     async def dump(self, tenant: str) -> str:
         """Return all that is derived from the log, in canonical order: equal for a rebuilt store."""
         async with self.door.of(tenant, readonly=True) as connection:
-            lines = [row[0] for query in (_DUMP, _DUMP_TERMS) for row in await connection.fetch(query, tenant)]
+            lines = [row[0] for query in _DUMPED for row in await connection.fetch(query, tenant)]
         return "\n".join(lines)
 
     async def close(self) -> None:
@@ -214,6 +219,14 @@ async def _insert(connection: asyncpg.Connection, tenant: str, rows: list[tuple[
     if found:
         await connection.execute(_ADD_TERMS, tenant, *(list(column) for column in zip(*sorted(found), strict=True)))
     return new
+
+
+async def delete_rows(connection: asyncpg.Connection, tenant: str, ids: Sequence[str]) -> int:
+    """Delete memories with all that belongs to them, in the caller's transaction; return how many there were."""
+    rows = await connection.fetch(_LOCKED, tenant, valid(ids))
+    await _delete_terms(connection, tenant, rows)
+    await connection.execute(_DELETE, tenant, [row["id"] for row in rows])
+    return len(rows)
 
 
 async def _delete_terms(connection: asyncpg.Connection, tenant: str, rows: Sequence[Mapping[str, Any]]) -> None:

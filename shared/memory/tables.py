@@ -1,5 +1,7 @@
 """Tables of the memories, their row-level security and the role that reads them.
 
+Two tables belong to the owner alone: the names of the tenants that have memories, and the mark of a filled store.
+
 A transaction names its tenant with a proof that only the door can make, and drops to a role that owns nothing. So SQL
 that were injected into a statement, or a forgotten condition, reads and writes no other tenant's rows: changing the
 setting `waggle.tenant` breaks the proof, and the secret behind it is in a table that the role cannot read.
@@ -21,6 +23,15 @@ CREATE TABLE IF NOT EXISTS memory_secret (
 );
 INSERT INTO memory_secret DEFAULT VALUES ON CONFLICT DO NOTHING;
 REVOKE ALL ON memory_secret FROM PUBLIC;
+
+CREATE TABLE IF NOT EXISTS memory_tenants (tenant text PRIMARY KEY);
+REVOKE ALL ON memory_tenants FROM PUBLIC;
+
+CREATE TABLE IF NOT EXISTS memory_filled (
+    one    boolean     PRIMARY KEY DEFAULT true CHECK (one),
+    at     timestamptz NOT NULL
+);
+REVOKE ALL ON memory_filled FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION memory_tenant() RETURNS text LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path FROM CURRENT AS $$
@@ -53,6 +64,7 @@ CREATE INDEX IF NOT EXISTS memories_by_session ON memories (tenant, session, pos
 CREATE INDEX IF NOT EXISTS memories_by_run ON memories (tenant, run) WHERE run <> '';
 CREATE INDEX IF NOT EXISTS memories_by_subject ON memories (tenant, subject) WHERE subject <> '';
 CREATE INDEX IF NOT EXISTS memories_by_age ON memories (tenant, created, id);
+CREATE INDEX IF NOT EXISTS memories_by_end ON memories (tenant, valid_until) WHERE valid_until IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS memory_terms (
     tenant text     NOT NULL,
@@ -60,6 +72,23 @@ CREATE TABLE IF NOT EXISTS memory_terms (
     id     uuid     NOT NULL,
     impact smallint NOT NULL,
     PRIMARY KEY (tenant, term, id) INCLUDE (impact)
+);
+
+CREATE TABLE IF NOT EXISTS memory_forgotten (
+    tenant text        NOT NULL,
+    id     uuid        NOT NULL,
+    at     timestamptz NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+
+CREATE TABLE IF NOT EXISTS memory_orders (
+    tenant  text        NOT NULL,
+    key     text        NOT NULL,
+    subject text,
+    run     text,
+    session text,
+    at      timestamptz NOT NULL,
+    PRIMARY KEY (tenant, key)
 );
 
 CREATE TABLE IF NOT EXISTS memory_uses (
@@ -96,7 +125,7 @@ CREATE TABLE IF NOT EXISTS memory_vectors (
 );
 """
 
-TABLES = ("memories", "memory_terms", "memory_uses")
+TABLES = ("memories", "memory_terms", "memory_uses", "memory_forgotten", "memory_orders")
 VECTORS = "memory_vectors"
 
 _CONFINED = """

@@ -9,11 +9,13 @@ from shared.service.http import check_dependencies
 
 
 class Observed(NamedTuple):
-    """Topics that a service reads alongside their owners, from the end at its first start."""
+    """Topics that a service reads alongside their owners."""
 
-    pattern: str
-    """Regular expression for these topics and the service's own, with the prefix."""
+    pattern: str | None
+    """Regular expression for these topics and the service's own, with the prefix; None: those of `topics`, from their
+    beginning."""
     watch: Callable[[Any], Awaitable[None]]
+    topics: tuple[str, ...] = ()
 
 
 def consumer_of(
@@ -25,15 +27,15 @@ def consumer_of(
     from shared.bus.observer import Observer  # noqa: PLC0415 -- few services observe
 
     observer = Observer(deliver, frozenset(topics), observed.watch)
-    return KeyedConsumer(deliver.broker, [], group, observer, settings, observed.pattern)
+    return KeyedConsumer(deliver.broker, observed.topics, group, observer, settings, observed.pattern)
 
 
 def check_of(group: str, observed: Observed | None) -> Callable[[Settings], Coroutine[Any, Any, None]]:
-    """Return the check before the start, after which a new observing group begins at the end of its topics."""
+    """Return the check before the start, after which a new observing group begins where it should."""
 
     async def check(settings: Settings) -> None:
         await check_dependencies(settings)
-        if observed is not None:
+        if observed is not None and observed.pattern is not None:
             from shared.bus.admin.beginning import begin_at_end  # noqa: PLC0415 -- as above
 
             await begin_at_end(settings, group, observed.pattern)

@@ -213,6 +213,13 @@ class Metrics:
             "kind",
             "outcome",
         )
+        # --- memories (memory) ---------------------------------------------------------------------------------------
+        self.memories = counter(
+            "waggle_memories_total",
+            "Records of memories, by outcome: `kept`, `known`, `outdated` or `refused`, of candidates with "
+            "`_candidate`; `forgotten`; `expired`, which are forgotten, too.",
+            "outcome",
+        )
         self.claims = counter(
             "waggle_claims_total", "Claims on resources, by outcome: `held`, `refused` or `released`.", "outcome"
         )

@@ -10,9 +10,9 @@ import pytest
 
 from infra.compose import collector, image, rules, stanza
 from infra.compose.reading import example, read
+from infra.entrusted import entrusted
 from infra.new_agent.__main__ import make
 from infra.ready import failing
-from infra.topics import agents
 from shared.config import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -183,7 +183,7 @@ def test_the_settings_take_what_a_service_is_given(name):
     with mock.patch.dict(os.environ, given, clear=True):
         settings = Settings()
     assert settings.kafka == "kafka:9092"
-    assert settings.openai_base_url == ("http://model:8080/v1" if name in agents() else None)
+    assert settings.openai_base_url == ("http://model:8080/v1" if "OPENAI_API_KEY" in entrusted(name) else None)
 
 
 def test_a_set_variable_overrides_its_default_and_an_empty_one_only_if_allowed():

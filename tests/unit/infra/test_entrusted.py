@@ -63,7 +63,7 @@ def test_the_most_dangerous_secrets_are_with_those_who_use_them():
         return {each for each in code.services() if name in entrusted(each)}
 
     assert set(ENTRUSTED) <= code.services()
-    assert holders("OPENAI_API_KEY") == set(agents())
+    assert holders("OPENAI_API_KEY") == {*agents(), "memory"}
     assert holders("WAGGLE_SMTP") == {"communication", "notifier"}
     assert holders("WAGGLE_SIGNING_KEY") == {"gateway"}
     assert holders("WAGGLE_KEYS") == {"gateway", "orchestrator"}

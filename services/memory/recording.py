@@ -1,0 +1,66 @@
+"""Recording: each ended run of the log becomes memories on the topic `memories`.
+
+They are published before the record's offset is committed. After a crash in between they are derived once more: the
+same, under the same ids, and only what Postgres neither has nor refuses is published.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas.memory import Memory
+from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept
+from services.memory.deriving import memories_of
+from services.memory.ended import Ended, EndedRuns
+from services.memory.settings import MemorySettings
+from shared.bus import Record, encode, publish
+from shared.bus.groups import MEMORY
+from shared.memory.view import MemoryView
+from shared.service import Parts
+
+SOURCE = f"waggle/{MEMORY}"
+
+DERIVED = "derived from the log"
+
+AfterTurn = Callable[[Ended, Sequence[Memory]], Awaitable[None]]
+"""Called with each ended run of a session and its memories, once Kafka has them and before the offset is committed; a
+record delivered once more calls it once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Turns records of the run log into memories."""
+
+    parts: Parts
+    settings: MemorySettings
+    view: MemoryView
+    runs: EndedRuns
+    after_turn: Sequence[AfterTurn] = ()
+
+    async def record(self, record: Any) -> None:
+        """Publish the memories of the run that a record ends."""
+        ended = await self.runs.follow(record)
+        if ended is None:
+            return
+        memories = memories_of(ended, self.settings)
+        await self.publish(await self.view.missing(ended.run.tenant, memories), DERIVED)
+        if ended.run.task.session is not None:
+            for act in self.after_turn:
+                await act(ended, memories)
+
+    async def publish(self, memories: Sequence[Memory], reason: str) -> None:
+        """Publish memories of the service, and return when Kafka has them."""
+        await send(self.parts, [MemoryKept(memory=each, by=MEMORY, reason=reason) for each in memories])
+
+
+async def send(parts: Parts, messages: Sequence[MemoryKept | MemoryForgotten | ForgettingOrdered]) -> None:
+    """Publish messages on `memories`, and return when Kafka has them."""
+    if messages:
+        await publish(parts.broker, [_record(each, parts.settings.topic_prefix) for each in messages])
+
+
+def _record(message: MemoryKept | MemoryForgotten | ForgettingOrdered, prefix: str) -> Record:
+    version = f"/{message.memory.version}" if isinstance(message, MemoryKept) else "/forgotten"
+    id = message.key + version
+    return encode(message, id=id, source=SOURCE, prefix=prefix, now=datetime.now(UTC), key=message.key, shown=False)

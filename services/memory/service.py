@@ -1,0 +1,54 @@
+"""The memory service fills the store of memories from the run log, by way of a topic of its own.
+
+runs.log → memories of each ended run → topic `memories` → Postgres. The topic is the log of memories, to which people's
+corrections and orders to forget come, too; Postgres is a view of it (`recording.py`, `viewing.py`).
+"""
+
+from functools import partial
+from typing import Any
+
+from services.memory.ended import EndedRuns
+from services.memory.recording import Recorder
+from services.memory.settings import MemorySettings
+from services.memory.upkeep import Upkeep, through_outages
+from services.memory.viewing import Viewer
+from shared import archive
+from shared.bus import Delivery
+from shared.bus.groups import MEMORIES, MEMORY, OBSERVED
+from shared.config import Settings
+from shared.errors import RetryableError
+from shared.llm import Models
+from shared.memory import MemoryStore
+from shared.memory.embedder import check_folder, embedder_of
+from shared.memory.embedding import Embedder
+from shared.memory.view import MemoryView
+from shared.service import Observed, Parts, connect, serve
+from shared.service.policies import read_configuration
+
+
+def main() -> None:
+    """Serve until asked to stop."""
+    settings, own = read_configuration(MemorySettings, lambda given, _: check_folder(given.memory_model))
+    parts = connect(MEMORY, settings, own)
+    view = MemoryView(MemoryStore(settings.postgres))
+    recorder, viewer = Recorder(parts, own, view, EndedRuns(parts)), Viewer(parts, view)
+    upkeep = Upkeep(viewer, _embedder(parts, settings))
+    prefix = settings.topic_prefix
+
+    async def watch(record: Any) -> None:
+        work = viewer.apply if record.topic == prefix + MEMORIES else recorder.record
+        await through_outages(partial(work, record), archive.OUTAGES)
+
+    observed = Observed(None, watch, (prefix + OBSERVED, prefix + MEMORIES))
+    work = (upkeep.watch_store, upkeep.expire_regularly, upkeep.embed_regularly)
+    background = [partial(through_outages, each, (RetryableError,)) for each in work]
+    serve(parts, [], _nothing, background=background, observed=observed)
+
+
+async def _nothing(delivery: Delivery) -> None:
+    raise AssertionError("the service has no topic of its own that it consumes alone")
+
+
+def _embedder(parts: Parts, settings: Settings) -> Embedder | None:
+    models = Models(settings, parts.sentinel.scripts, parts.metrics)
+    return embedder_of(settings.memory_model, models.embedding_model, models.embed)

@@ -1,0 +1,27 @@
+"""Settings of the memory service."""
+
+from datetime import datetime, timedelta
+
+from pydantic import Field
+
+from schemas.memory import MemoryKind
+from shared.config import ServiceSettings
+
+
+class MemorySettings(ServiceSettings):
+    """Validity of memories, from the time of their source. Pinned ones never expire."""
+
+    memory_episodic_days: float = Field(
+        365.0, ge=0, le=36_500, description="Days an episodic memory is kept; 0: without end."
+    )
+    memory_semantic_days: float = Field(
+        730.0, ge=0, le=36_500, description="Days a fact is kept after its source; 0: without end."
+    )
+    memory_procedural_days: float = Field(
+        1_095.0, ge=0, le=36_500, description="Days a way of working is kept after its source; 0: without end."
+    )
+
+    def valid_until(self, kind: MemoryKind, created: datetime) -> datetime | None:
+        """Return the end of validity of a memory of this kind; None: it does not expire."""
+        days: float = getattr(self, f"memory_{kind.value}_days")
+        return created + timedelta(days=days) if days else None

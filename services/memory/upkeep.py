@@ -1,0 +1,110 @@
+"""Upkeep of the store, alongside the records: filling an emptied one, removing what has expired, and vectors."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from services.memory.viewing import Viewer
+from shared.bus.admin import stream
+from shared.bus.groups import MEMORIES, MEMORY
+from shared.errors import InvalidMessage
+from shared.memory.embedding import Embedder
+from shared.telemetry.logs import SELDOM
+
+LOOK_EVERY = 10.0
+"""Seconds between two looks for an emptied store, and for memories without a vector."""
+
+EXPIRE_EVERY = 300.0
+"""Seconds between two removals of what has expired."""
+
+EXPIRED_FOR = timedelta(hours=1)
+"""Time between the end of a memory's validity and its removal: a person who pinned it before the end keeps it."""
+
+AT_ONCE = 500
+VECTORS_AT_ONCE = 64
+
+EXPIRED = "expired"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """Background work of the service. Several replicas may do the same: nothing is done twice that differs."""
+
+    viewer: Viewer
+    embedder: Embedder | None = None
+
+    async def watch_store(self) -> None:
+        """Fill a store that is new or was emptied, whenever it is found to be."""
+        while True:
+            await self.fill()
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def fill(self) -> int:
+        """Fill the store from the whole topic unless it is filled; return the number of records.
+
+        Records are applied in any order and as often as they come, so this happens alongside the consumer. The mark is
+        set at the end: after a failure it begins once more.
+        """
+        view, number = self.viewer.view, 0
+        if await view.is_filled():
+            return 0
+        async for records in stream(self.viewer.parts.settings, MEMORIES):
+            for record in records:
+                try:
+                    await self.viewer.apply(record)
+                except InvalidMessage as wrong:
+                    log.warning("memory_record_unreadable", offset=record.offset, error=str(wrong), **SELDOM)
+            number += len(records)
+        await view.mark_filled()
+        log.info("memory_store_filled", records=number)
+        return number
+
+    async def expire_regularly(self) -> None:
+        """Remove what has expired, at once and then regularly."""
+        while True:
+            await self.expire(datetime.now(UTC))
+            await asyncio.sleep(EXPIRE_EVERY)
+
+    async def expire(self, now: datetime) -> int:
+        """Remove memories that have expired from topic and store; return how many."""
+        removed = 0
+        for tenant in await self.viewer.view.tenants():
+            while ids := await self.viewer.view.expired(tenant, now - EXPIRED_FOR, AT_ONCE):
+                await self.viewer.forget(tenant, ids, by=MEMORY, reason=EXPIRED)
+                removed += len(ids)
+        self.viewer.parts.metrics.memories.labels(EXPIRED).inc(removed)
+        return removed
+
+    async def embed_regularly(self) -> None:
+        """Give each memory a vector, if there is an embedder."""
+        while self.embedder is not None:
+            await self.embed(self.embedder)
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def embed(self, embedder: Embedder) -> int:
+        """Give memories without a vector one; return how many. Builds the index of a tenant that has become large."""
+        store, made = self.viewer.view.store, 0
+        for tenant in await self.viewer.view.tenants():
+            before = made
+            while found := await store.without_vector(tenant, embedder.name, VECTORS_AT_ONCE):
+                vectors = await embedder.embed([each.content for each in found])
+                await store.embed(tenant, embedder.name, {each.id: v for each, v in zip(found, vectors, strict=True)})
+                made += len(found)
+            if made > before:
+                await store.tune(tenant, embedder.name)
+        return made
+
+
+async def through_outages(work: Callable[[], Awaitable[None]], outages: tuple[type[Exception], ...]) -> None:
+    """Repeat work in place for as long as one of these exceptions says that a store does not answer."""
+    while True:
+        try:
+            return await work()
+        except outages as away:
+            log.warning("dependency_unavailable", error=repr(away), **SELDOM)
+            await asyncio.sleep(getattr(away, "after", 1.0))

@@ -1,0 +1,74 @@
+"""Viewing: each record of the topic `memories` is applied to Postgres, in any order, as often as it comes.
+
+The offset is committed after Postgres. What compaction must keep last is written once more where an older record came
+after it: the higher version of a memory, or the mark that it is forgotten.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept
+from services.memory.recording import send
+from shared.bus import decode
+from shared.bus.groups import MEMORY
+from shared.memory.view import MemoryView, Outcome
+from shared.service import Parts
+
+NEWER = "an older record came after it"
+REFUSED = "it is forgotten, or ordered to be"
+
+AT_ONCE = 500
+"""Memories forgotten in one transaction."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Applies records to the view."""
+
+    parts: Parts
+    view: MemoryView
+
+    async def apply(self, record: Any) -> None:
+        """Apply a record. One without a value erases a key that Postgres no longer needs."""
+        if record.value is None:
+            return
+        message = decode(record, self.parts.settings.topic_prefix).message
+        match message:
+            case MemoryKept():
+                await self._keep(message)
+            case MemoryForgotten():
+                await self._forget(message.tenant, {message.id: message.at})
+            case ForgettingOrdered():
+                await self._order(message)
+
+    async def _keep(self, kept: MemoryKept) -> None:
+        found = await self.view.keep(kept.memory)
+        self._count(found.outcome.value if not kept.memory.candidate else f"{found.outcome.value}_candidate")
+        if found.newer is not None:
+            await send(self.parts, [MemoryKept(memory=found.newer, by=MEMORY, reason=NEWER)])
+        elif found.outcome is Outcome.REFUSED:
+            await self.forget(kept.tenant, [kept.memory.id], by=MEMORY, reason=REFUSED)
+
+    async def _order(self, order: ForgettingOrdered) -> None:
+        covered = await self.view.order(order)
+        for start in range(0, len(covered), AT_ONCE):
+            await self.forget(order.tenant, covered[start : start + AT_ONCE], by=order.by, reason=order.reason)
+        log.info("forgetting_ordered", tenant=order.tenant, key=order.key, memories=len(covered))
+
+    async def forget(self, tenant: str, ids: list[str], *, by: str, reason: str) -> None:
+        """Forget memories on the topic, and then in Postgres."""
+        now = datetime.now(UTC)
+        await send(self.parts, [MemoryForgotten(tenant=tenant, id=id, by=by, reason=reason, at=now) for id in ids])
+        await self._forget(tenant, dict.fromkeys(ids, now))
+
+    async def _forget(self, tenant: str, gone: dict[str, datetime]) -> None:
+        number = await self.view.forget(tenant, gone)
+        self._count("forgotten", number)
+
+    def _count(self, outcome: str, number: int = 1) -> None:
+        self.parts.metrics.memories.labels(outcome).inc(number)
