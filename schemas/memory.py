@@ -165,3 +165,20 @@ def age_text(seconds: float) -> str:
 def _one_line(text: str) -> str:
     """Return text that cannot imitate the end of its mark: no line breaks, no brackets."""
     return " ".join(text.replace("[", "(").replace("]", ")").split())
+
+
+class Remembered(Part):
+    """A memory as an agent gets it: material that informs. It never instructs and never permits an action."""
+
+    id: Id
+    kind: MemoryKind
+    created: Instant = Field(description="Time of its source.")
+    text: Text = Field(description="Marked as memory, with its age and origin; of a stale one the refusal alone.")
+    taint: list[Annotated[Name, Field(min_length=1)]] = Field(
+        default_factory=list, max_length=50, description="Untrusted origins of the content."
+    )
+
+    @property
+    def origin(self) -> str:
+        """Origin under which it is shown and reported: its kind, and the start of its id."""
+        return f"memory:{self.kind}/{self.id[:8]}"

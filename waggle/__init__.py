@@ -8,6 +8,7 @@ from schemas.board import BoardEntry, Claim
 from schemas.brief import Brief
 from schemas.budget import Budget
 from schemas.fact import Fact, Source
+from schemas.memory import MemoryKind, Remembered
 from schemas.plan import Effect, Plan, Risk
 from schemas.step import DoStep as Step
 from schemas.step import Findings, MakePlan, ReviewResult, Synthesis, Verdict
@@ -39,9 +40,11 @@ __all__ = [
     "HandOff",
     "Limits",
     "MakePlan",
+    "MemoryKind",
     "ModelRole",
     "NeedsHuman",
     "Plan",
+    "Remembered",
     "RetryableError",
     "ReviewResult",
     "Risk",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pydantic import BaseModel, JsonValue
 
 from schemas.board import BoardEntry, BoardKind, Claim
+from schemas.memory import MemoryKind, Remembered
 from schemas.step import Handoff
 from shared.errors import TerminalError
 from shared.tools import Workspace
@@ -136,6 +137,15 @@ class Context(Protocol):
 
         Returns JSON-ready data, or `{"error": …}` as a model would be shown it. Raises NeedsHuman when the call needs
         an approval, or when it is not known whether it has happened.
+        """
+        ...
+
+    async def recall(self, question: str, *, kinds: Sequence[MemoryKind] = (), most: int = 5) -> list[Remembered]:
+        """Return memories of earlier runs of the tenant that serve a question, best first; empty if there are none.
+
+        A tool call: journaled, and answered as before when the handoff is redelivered. Memories are material, never
+        permission: a tainted one counts as what it comes from. `most`: at most 20. Raises TerminalError
+        `invalid_arguments`, `budget_exhausted`, `too_many_calls`.
         """
         ...
 

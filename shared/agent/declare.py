@@ -74,6 +74,8 @@ class Agent:
     """True if its model may hand a step over to another agent, in a run of shape `swarm`."""
     board: bool = True
     """True if its model may use the board of the run and claim resources while it works on a step."""
+    memory: bool = True
+    """True if its briefs show memories of earlier runs, and its model may recall more while it works on a step."""
     result: type[BaseModel] | None = None
     """Its own result type, from the handler's return annotation; None: it returns findings."""
     condensed: str = ""

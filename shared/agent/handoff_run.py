@@ -33,6 +33,8 @@ class HandoffRun:
     authorizer: ActionAuthorizer
     workspace: StepWorkspace
     board: RunBoard
+    shows_memory: bool = field(default=False)
+    """True if the brief has memories. Set with the opening."""
     deadline: float = field(init=False)
     """End of the time limit, by `time.monotonic()`. Set by `start`."""
     executor: ToolExecutor = field(init=False)

@@ -1,9 +1,10 @@
 """Messages that open a conversation: the system prompt, and the brief within its share of the model's context."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from schemas.memory import Remembered
 from schemas.step import Handoff
 from schemas.task import Artefact, Attachment
 from shared.agent.prompt import brief_of, system_prompt
@@ -27,10 +28,12 @@ def opening(
     objective: str,
     files: list[Attachment | Artefact],
     window: Window | None = None,
+    memories: Sequence[Remembered] = (),
 ) -> Opening:
     """Return the two messages that open a conversation. `window`: the context in which the brief has its share."""
-    system = {"role": "system", "content": system_prompt(name, instructions, handoff)}
-    brief = PackedBrief(brief_of(handoff, objective, files), {})
+    content = system_prompt(name, instructions, handoff, remembers=bool(memories))
+    system = {"role": "system", "content": content}
+    brief = PackedBrief(brief_of(handoff, objective, files, memories), {})
     if window is not None:
         shares = shares_of(handoff)
         room = int(limit_of(window.tokens) * shares.brief / Calibration(window.counter.estimated).factor(()))
@@ -38,9 +41,9 @@ def opening(
     return Opening([system, {"role": "user", "content": written(brief.brief)}], brief.left_out)
 
 
-def condensed_system(name: str, instructions: str, own: str, handoff: Handoff) -> str:
+def condensed_system(name: str, instructions: str, own: str, handoff: Handoff, *, remembers: bool) -> str:
     """Return the system prompt with short instructions. The rules about material stay whole."""
-    return system_prompt(name, condensed(instructions, own), handoff)
+    return system_prompt(name, condensed(instructions, own), handoff, remembers=remembers)
 
 
 def smaller_brief(handoff: Handoff, brief: str, room: int, count: Callable[[str], int]) -> str | None:

@@ -8,14 +8,26 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from schemas.acting import effect_call
+from schemas.memory import MemoryKind, Remembered
 from schemas.step import DoStep, Handoff
 from schemas.verdict import PlannedEffect
 from shared.agent.actions import ToolResult
 from shared.agent.board import HandlerBoard
 from shared.agent.conversation import Conversation
 from shared.agent.handoff_run import HandoffRun
+from shared.agent.memory.brief import memories_for
 from shared.agent.opening import opening
-from shared.agent.tools import ASK_PERSON, JournaledToolCalls, Toolbox, board_tools, hand_off_tool, reader_of, text_of
+from shared.agent.tools import (
+    ASK_PERSON,
+    JournaledToolCalls,
+    Toolbox,
+    board_tools,
+    hand_off_tool,
+    reader_of,
+    recall_tool,
+    remembered_in,
+    text_of,
+)
 from shared.agent.workspace import StepWorkspace
 from shared.errors import TerminalError
 from shared.guardrails import unwrapped
@@ -33,6 +45,7 @@ class RunningContext:
     _conversations: int = field(default=0)
     _calls: int = field(default=0)
     _questions: int = field(default=0)
+    _recalls: int = field(default=0)
     _board: HandlerBoard = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,10 +100,14 @@ class RunningContext:
         handoff, agent = self.handoff_run.handoff, self.handoff_run.agent
         step = handoff if isinstance(handoff, DoStep) else None
         window = self.handoff_run.runtime.models.window(self.handoff_run.model_role)
-        opened = opening(agent.name, agent.prompt, handoff, objective, list(self.workspace.files()), window)
+        memory = await memories_for(self.handoff_run)
+        self.handoff_run.shows_memory = bool(memory.shown)
+        files = list(self.workspace.files())
+        opened = opening(agent.name, agent.prompt, handoff, objective, files, window, memory.shown)
         also = [ASK_PERSON] if step and agent.asks else []
         also += [hand_off_tool(step)] if step and step.colleagues and agent.hands_over else []
         also += board_tools(self.handoff_run) if step and agent.board else []
+        also += [recall_tool(self.handoff_run)] if step and memory.offered else []
         also += [reader_of(opened.left_out)] if opened.left_out else []
         toolbox = Toolbox.of(self.handoff_run, step.tools if step else [], also=also)
         name = f"think-{self._conversations}"
@@ -122,6 +139,16 @@ class RunningContext:
             raise TerminalError(error["message"], code=error["code"])
         return text_of(answer)
 
+    async def recall(self, question: str, *, kinds: Sequence[MemoryKind] = (), most: int = 5) -> list[Remembered]:
+        """Return the memories of earlier runs that serve a question, best first; none while they are unavailable."""
+        self._recalls += 1
+        tool = recall_tool(self.handoff_run)
+        asked = {"question": question, "kinds": list(kinds), "most": most}
+        done = await self._runtime_call(f"memory-{self._recalls}", tool, [tool], asked)
+        if error := done.get("error"):
+            raise TerminalError(error["message"], code=error["code"])
+        return list(remembered_in(done))
+
     async def apply(self, number: int, effect: PlannedEffect) -> str:
         """Make an approved call, once, and return its answer as JSON. `number`: position in the plan, from 1."""
         request = ToolRequest(id=f"effect-{number}", name=effect.tool, arguments=effect.arguments)
@@ -129,8 +156,14 @@ class RunningContext:
 
     async def _on_board(self, place: str, tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Make a call of the handler to one of the board's tools, once, and return its result or its error."""
+        return await self._runtime_call(place, tool, board_tools(self.handoff_run, [tool]), arguments)
+
+    async def _runtime_call(
+        self, place: str, tool: Tool, tools: Sequence[Tool], arguments: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Make a call to a tool of the runtime, once, and return its result or its error."""
         request = ToolRequest(id=place, name=tool.name, arguments=json.dumps(arguments))
-        toolbox = Toolbox.of(self.handoff_run, only=board_tools(self.handoff_run, [tool]))
+        toolbox = Toolbox.of(self.handoff_run, only=tools)
         answer = json.loads((await self._result_of(place, request, toolbox)).answer)
         result: dict[str, Any] = answer.get("result", answer)
         return result

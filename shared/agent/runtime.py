@@ -13,6 +13,7 @@ from schemas.step import Answer, Handoff
 from schemas.versions import Versions
 from shared.access.tenants import day_budget
 from shared.agent.declare import Agent
+from shared.agent.memory import Memories
 from shared.agent.outgoing import progressed
 from shared.agent.run_board import RunBoard
 from shared.archive import BlobStore
@@ -46,6 +47,8 @@ class AgentRuntime:
     stops: KillSwitch
     agent_settings: ServiceSettings = field(default_factory=ServiceSettings)
     """The agent's own settings, for its tools."""
+    memories: Memories | None = None
+    """Memories of earlier runs; None: the agent has none."""
     leftovers: Leftovers = field(default_factory=dict)
 
     @property

@@ -7,13 +7,15 @@ from schemas.message import Message
 from schemas.step import Handoff
 from shared.agent.announcing import Announcements
 from shared.agent.declare import MOST_TOOLS, Agent
+from shared.agent.memory import StoredMemories
 from shared.agent.runtime import AgentRuntime
 from shared.agent.worker import Worker
 from shared.bus import Delivery
 from shared.config import ServiceSettings, Settings
 from shared.llm import Models, chains_of, check_certificates
 from shared.mcp import Servers, servers_for
-from shared.memory.embedder import check_folder
+from shared.memory import MemoryStore
+from shared.memory.embedder import check_folder, local_embedder
 from shared.service import Parts, connect, serve
 from shared.service.kill_switch import KillSwitch
 from shared.service.policies import read_configuration
@@ -29,6 +31,8 @@ def worker_for(runtime: AgentRuntime, message: Message) -> Worker:
 
 
 def _runtime(agent: Agent, settings: Settings, own: ServiceSettings, parts: Parts) -> AgentRuntime:
+    models = Models(settings, parts.sentinel.scripts, parts.metrics)
+    local = local_embedder(settings.memory_model) if settings.memory_model else None
     return AgentRuntime(
         agent=agent,
         settings=settings,
@@ -36,10 +40,11 @@ def _runtime(agent: Agent, settings: Settings, own: ServiceSettings, parts: Part
         sentinel=parts.sentinel,
         runs=parts.runs,
         archive=parts.archive,
-        models=Models(settings, parts.sentinel.scripts, parts.metrics),
+        models=models,
         metrics=parts.metrics,
         stops=KillSwitch(settings),
         agent_settings=own,
+        memories=StoredMemories(MemoryStore(settings.postgres), models, local),
     )
 
 

@@ -76,6 +76,12 @@ class Settings(Transport):
         description="Folder of a small local model for the vectors of memories, `model.onnx` and `tokenizer.json`, "
         "in place of an endpoint's. It needs the extra `memory`. With neither, memories are found by words alone.",
     )
+    memory_in_brief: int = Field(
+        5, ge=0, le=20, description="Memories of earlier runs that the brief of a step or a plan shows; 0: none."
+    )
+    memory_brief_tokens: int = Field(
+        600, ge=0, le=MOST_TOKENS, description="Estimated tokens of those memories together; 0: none."
+    )
     models: Path | None = Field(
         None,
         description="TOML file with the models of each role, in order of preference where several are named, "

@@ -53,7 +53,7 @@ WITH hits AS MATERIALIZED (
 )
 SELECT {_COLUMNS} FROM memories JOIN wanted USING (id) WHERE tenant = $1
 AND (cardinality($3::text[]) = 0 OR kind = ANY($3)) AND (valid_from IS NULL OR valid_from <= $4)
-AND (valid_until IS NULL OR valid_until > $4) AND marks & {CANDIDATE} = 0
+AND (valid_until IS NULL OR valid_until > $4) AND marks & {CANDIDATE} = 0 AND run <> ALL($8)
 """  # noqa: S608 -- the names of our own columns
 _SIMILAR = """
 SELECT id, 1 - (embedding <=> $4::text::vector) AS similarity FROM memory_vectors
@@ -68,6 +68,7 @@ class Scope:
     tenant: str
     now: datetime
     kinds: tuple[str, ...] = ()
+    without_runs: tuple[str, ...] = ()
 
 
 async def rarities(connection: asyncpg.Connection, tenant: str, terms: Sequence[str]) -> dict[str, tuple[float, float]]:
@@ -119,7 +120,15 @@ async def rows_near(connection: asyncpg.Connection, scope: Scope, ids: Sequence[
     """Return rows of these memories and of their neighbours, without those that do not count now."""
     return list(
         await connection.fetch(
-            _NEAR, scope.tenant, list(ids), list(scope.kinds), scope.now, BEFORE, AFTER + 1, ids[:NEIGHBOURS_OF]
+            _NEAR,
+            scope.tenant,
+            list(ids),
+            list(scope.kinds),
+            scope.now,
+            BEFORE,
+            AFTER + 1,
+            ids[:NEIGHBOURS_OF],
+            list(scope.without_runs),
         )
     )
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from shared.archive.outages import ArchiveUnavailable, mapped
+from shared.errors import Misconfigured
 from shared.memory.tables import ROLE, Prepared, prepare
 
 _CONFINE = """
@@ -19,6 +20,10 @@ SELECT set_config('waggle.tenant', $1, true), set_config('waggle.proof', $2, tru
 
 _GONE = (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError, asyncpg.InvalidParameterValueError)
 """Errors of a database that was prepared, and has been emptied or replaced since."""
+
+
+FAILURES: tuple[type[Exception], ...] = (ArchiveUnavailable, Misconfigured, asyncpg.PostgresError)
+"""Errors of a server that is unavailable, or refuses: work that can do without memories continues."""
 
 
 class Door:

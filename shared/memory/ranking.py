@@ -71,6 +71,10 @@ class Candidate:
     found_by: tuple[str, ...] = ()
 
 
+SIMILAR = 0.4
+"""Cosine from which a memory is about the same as a query in other words: below it are most unrelated pairs."""
+
+
 @dataclass(slots=True)
 class Ranked:
     """A candidate with its score and the parts of it."""
@@ -106,6 +110,18 @@ def rank(
         for each, found in zip(candidates, table, strict=True)
     ]
     return sorted(ranked, key=lambda each: (-each.score, each.candidate.id))
+
+
+def is_relevant(each: Ranked, query: Query, rarities: Mapping[str, float], least: float) -> bool:
+    """Return True if it, with its neighbours, has that share of a query's words, by rarity, or is similar to it.
+
+    Words that no memory has count as much as the rarest.
+    """
+    if each.candidate.similarity >= SIMILAR:
+        return True
+    known = sum(rarities.values())
+    unknown = (len(query.terms) - len(rarities)) * max(rarities.values(), default=0.0)
+    return each.features["context"] * known >= least * (known + unknown) > 0
 
 
 def features(

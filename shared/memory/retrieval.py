@@ -18,7 +18,7 @@ from shared.memory.candidates import (
     similarities,
 )
 from shared.memory.query import Query, read_query
-from shared.memory.ranking import WIDE, Candidate, Ranked, fuse, rank
+from shared.memory.ranking import WIDE, Candidate, Ranked, fuse, is_relevant, rank
 from shared.memory.selection import distinct, within
 from shared.memory.store import MemoryStore, Vector, read
 
@@ -49,6 +49,10 @@ class Wanted:
     most: int = MOST
     tokens: int = TOKENS
     kinds: tuple[MemoryKind, ...] = ()
+    without_runs: tuple[str, ...] = ()
+    """Runs whose memories are left out."""
+    least: float = 0.0
+    """Share of the text's words, by rarity, that a memory and its neighbours have, unless its meaning is similar."""
 
 
 async def recall(
@@ -67,15 +71,17 @@ async def recall(
     if meaning and not await store.door.has_vectors():
         meaning = None
     query = read_query(text)
-    scope = Scope(tenant, now, tuple(kind.value for kind in wanted.kinds))
+    scope = Scope(tenant, now, tuple(kind.value for kind in wanted.kinds), wanted.without_runs)
     async with store.door.of(tenant, readonly=True) as connection:
-        ranked = await _ranked(connection, scope, query, meaning)
+        ranked = await _ranked(connection, scope, query, meaning, wanted.least)
         best = distinct(ranked, wanted.most)
         rows = await connection.fetch(_FINAL, tenant, [each.candidate.id for each in best])
     return _capped(best, {row["id"].hex: row for row in rows}, now, wanted.tokens)
 
 
-async def _ranked(connection: asyncpg.Connection, scope: Scope, query: Query, meaning: Meaning | None) -> list[Ranked]:
+async def _ranked(
+    connection: asyncpg.Connection, scope: Scope, query: Query, meaning: Meaning | None, least: float
+) -> list[Ranked]:
     known = await rarities(connection, scope.tenant, query.terms)
     lists = {"text": await by_words(connection, scope.tenant, known)}
     if meaning:
@@ -88,7 +94,8 @@ async def _ranked(connection: asyncpg.Connection, scope: Scope, query: Query, me
         every = [row["id"].hex for row in rows]
         close = await similarities(connection, scope.tenant, every, meaning.model, meaning.vector)
     found = _candidates(rows, list(weights), lists, close)
-    return rank(query, weights, found, scope.now, vectors=meaning is not None)
+    ranked = rank(query, weights, found, scope.now, vectors=meaning is not None)
+    return [each for each in ranked if not least or is_relevant(each, query, weights, least)]
 
 
 def _candidates(

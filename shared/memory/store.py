@@ -53,6 +53,7 @@ AND NOT EXISTS (SELECT 1 FROM memory_vectors v WHERE v.tenant = $1 AND v.id = m.
 ORDER BY created, id LIMIT $3
 """
 _GET = "SELECT document FROM memories WHERE tenant = $1 AND id = ANY($2::uuid[])"
+_ANY = "SELECT EXISTS (SELECT FROM memories WHERE tenant = $1)"
 _USED = """
 INSERT INTO memory_uses (tenant, id, count, last_accessed)
 SELECT $1, id, 1, $3 FROM memories WHERE tenant = $1 AND id = ANY($2::uuid[]) ORDER BY id
@@ -146,6 +147,11 @@ class MemoryStore:
         async with self.door.of(tenant, readonly=True) as connection:
             rows = await connection.fetch(_SELECTED, tenant, *_fields(which), *place, most)
         return [read(row["document"]) for row in rows]
+
+    async def any(self, tenant: str) -> bool:
+        """Return True if the tenant has memories; one short read."""
+        async with self.door.of(tenant, readonly=True) as connection:
+            return bool(await connection.fetchval(_ANY, tenant))
 
     async def used(self, tenant: str, ids: Sequence[str], at: datetime) -> None:
         """Count an access to each of these memories; their rows and vectors are not rewritten."""

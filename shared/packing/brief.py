@@ -50,7 +50,7 @@ def pack_brief(brief: Json, shares: Shares, room: int, count: Count, *, readable
 
 def _packed(brief: Json, shares: Shares, room: int, count: Count, *, readable: bool) -> PackedBrief:
     parts = {"earlier_steps": shares.earlier, "context": shares.context, "already_done": shares.done}
-    parts |= {"conversation": shares.conversation}
+    parts |= {"conversation": shares.conversation, "memory": shares.memory}
     material = {name: brief[name] for name in parts if brief.get(name)}
     rest = {name: value for name, value in brief.items() if name not in material}
     rooms = _rooms({name: parts[name] for name in material}, material, room - count(written(rest)), count)
@@ -165,6 +165,16 @@ class _Packing:
         if len(kept) < len(facts):
             self.left_out["conversation/facts"] = written(facts)
         return [fact for index, fact in enumerate(facts) if index in kept]
+
+    def memory(self, memories: list[Json], room: int) -> list[Json]:
+        """Return the first memories that fit; the others can be recalled."""
+        kept: list[Json] = []
+        for each in memories:
+            room -= self._count(written(each)) + 2
+            if room < 0:
+                break
+            kept.append(each)
+        return kept
 
     def _asked(self, turn: Json, name: str) -> Json:
         about = {key: turn[key] for key in ("origin", "status", "at") if key in turn}

@@ -38,6 +38,8 @@ class Shares(NamedTuple):
     """For the calls that the run has made."""
     conversation: float = 0.2
     """For the earlier turns of the session."""
+    memory: float = 0.1
+    """For memories of earlier runs: the first to give way."""
 
 
 WORKING = Shares(brief=0.4, earlier=0.5, context=0.35, done=0.15)

@@ -213,6 +213,12 @@ class Metrics:
             "kind",
             "outcome",
         )
+        self.recalls = counter(
+            "waggle_recalls_total",
+            "Recalls of memories, for the `brief` of a step or by the `tool`: `found`, `nothing` or `unavailable`.",
+            "where",
+            "outcome",
+        )
         # --- memories (memory) ---------------------------------------------------------------------------------------
         self.memories = counter(
             "waggle_memories_total",

@@ -170,6 +170,11 @@ def posted(kind: str, key: str, version: int) -> None:
     trace.get_current_span().add_event(c.POSTED, {**about, "waggle.board.version": version})
 
 
+def recalled(where: str, number: int) -> None:
+    """Add the event of a recall; `where`: `brief` or `tool`."""
+    trace.get_current_span().add_event(c.RECALLED, {"waggle.memory.where": where, "waggle.memory.number": number})
+
+
 @contextmanager
 def chatting(
     model: str, max_tokens: int, chat: Sequence[Mapping[str, Any]], host: str | None, port: int | None

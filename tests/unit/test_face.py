@@ -17,10 +17,10 @@ SLOW_TO_LOAD = {"aiokafka", "asyncpg", "fastapi", "faststream", "httpx", "openai
 def test_the_face_is_these_names():
     assert waggle.__all__ == [
         *["POST", "SEND", "Agent", "Artefact", "AskHuman", "BoardConflict", "BoardEntry", "Brief", "Budget", "Claim"],
-        *["ClaimRefused", "Context", "Effect", "Fact", "Findings", "HandOff", "Limits", "MakePlan", "ModelRole"],
-        *["NeedsHuman", "Plan", "RetryableError", "ReviewResult", "Risk", "ServiceSettings"],
-        *["Source", "Step", "Synthesis", "TerminalError", "ToolContext", "ToolError", "Verdict", "WriteAnswer"],
-        *["serve", "tool"],
+        *["ClaimRefused", "Context", "Effect", "Fact", "Findings", "HandOff", "Limits", "MakePlan", "MemoryKind"],
+        *["ModelRole", "NeedsHuman", "Plan", "Remembered", "RetryableError", "ReviewResult", "Risk"],
+        *["ServiceSettings", "Source", "Step", "Synthesis", "TerminalError", "ToolContext", "ToolError", "Verdict"],
+        *["WriteAnswer", "serve", "tool"],
     ]
     assert all(getattr(waggle, name).__doc__ for name in waggle.__all__)
 
@@ -28,7 +28,7 @@ def test_the_face_is_these_names():
 @pytest.mark.parametrize(
     ("module", "names"),
     [
-        ("testing", "AgentHarness HttpRequest HttpStub Output ScriptError Scripted StepOutput ToolCalls calls"),
+        ("testing", "AgentHarness HttpRequest HttpStub Output ScriptError Scripted StepOutput ToolCalls calls memory"),
         ("web", "Fetched GuardedClient host_of"),
     ],
 )

@@ -9,6 +9,7 @@ async with AgentHarness(agent, model=Scripted([calls("count_words", text="one tw
 from schemas.step import Output, StepOutput
 from waggle.testing.harness import AgentHarness
 from waggle.testing.http_stub import HttpRequest, HttpStub
+from waggle.testing.memories import memory
 from waggle.testing.scripted import Scripted, ScriptError, ToolCalls, calls
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "StepOutput",
     "ToolCalls",
     "calls",
+    "memory",
 ]

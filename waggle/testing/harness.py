@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 
 from schemas.brief import Colleague
 from schemas.budget import Budget
+from schemas.memory import Memory
 from schemas.question import Kind
 from schemas.settlement import Settlement
 from schemas.step import (
@@ -31,6 +32,7 @@ from shared.agent.execution import execute
 from shared.agent.handoff_run import HandoffRun
 from shared.config import ServiceSettings, settings_of
 from shared.errors import NeedsHuman, RetryableError, TerminalError
+from waggle.testing.memories import ScriptedMemories
 from waggle.testing.memory import MemoryRuntime
 from waggle.testing.scripted import Scripted, ScriptError
 
@@ -48,10 +50,21 @@ class AgentHarness:
     leaving, ScriptError is raised for turns of the script that the agent has not asked for.
     """
 
-    def __init__(self, agent: Agent, *, model: Scripted, settings: ServiceSettings | None = None) -> None:
-        """`settings` are the agent's own, as its tools read them; unset, the defaults: the environment is not read."""
+    def __init__(
+        self,
+        agent: Agent,
+        *,
+        model: Scripted,
+        settings: ServiceSettings | None = None,
+        memories: Sequence[Memory] = (),
+    ) -> None:
+        """`settings` are the agent's own, as its tools read them; unset, the defaults: the environment is not read.
+
+        `memories`: of earlier runs, made by `memory`; those that share a word with a question are recalled.
+        """
         self.model = model
-        self._runtime = MemoryRuntime.of(agent, settings or settings_of({}, agent.settings), model)
+        own = settings or settings_of({}, agent.settings)
+        self._runtime = MemoryRuntime.of(agent, own, model, ScriptedMemories(memories))
         self._numbers = count(1)
         self.tool_results: list[ToolResult] = []
         """Tool calls of the last handoff, in order: `tool`, `arguments` and `answer` as JSON, `error` if it failed.

@@ -12,6 +12,7 @@ from schemas.board import BoardEntry, Claim
 from schemas.plan import Effect
 from schemas.step import Answer, Handoff
 from shared.agent.declare import Agent
+from shared.agent.memory import Memories
 from shared.agent.run_board import RunBoard
 from shared.agent.runtime import AgentRuntime
 from shared.archive import Blob, BlobStore
@@ -148,7 +149,7 @@ class MemoryRuntime(AgentRuntime):
     _claims: dict[str, Claim] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, agent: Agent, own: ServiceSettings, model: Any) -> "MemoryRuntime":
+    def of(cls, agent: Agent, own: ServiceSettings, model: Any, memories: Memories | None = None) -> "MemoryRuntime":
         """Make the runtime. `own` are the agent's own settings; `model` stands in for the models.
 
         All other settings have their defaults, so that a test does not depend on the shell it runs in.
@@ -165,6 +166,7 @@ class MemoryRuntime(AgentRuntime):
             metrics=Metrics(CollectorRegistry()),
             stops=KillSwitch(settings),
             agent_settings=own,
+            memories=memories,
         )
 
     def journal(self, handoff: Handoff) -> Journal:

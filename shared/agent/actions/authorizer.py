@@ -7,6 +7,7 @@ from typing import Any
 
 from schemas.acting import BY_PERSON
 from schemas.error import REFUSED_BY_PERSON, ErrorInfo
+from schemas.memory import Remembered
 from schemas.plan import Risk
 from schemas.question import Background
 from schemas.settlement import Settlement
@@ -232,6 +233,10 @@ class ActionAuthorizer:
         if origin is not None:
             self.taint.enter(origin)
 
+    def remember(self, memory: Remembered) -> None:
+        """Add a memory that the model was shown: it permits nothing."""
+        self._knowledge.recall(memory)
+
     def digest(self, call: ParsedToolCall) -> str:
         """Return the digest of exactly this call of this work."""
         handoff = self.handoff
@@ -286,7 +291,7 @@ class ActionAuthorizer:
     def _evidence(self) -> Evidence:
         tried, usage = [each.summary for each in self.results], self.budget.counter.usage
         confidence = self._knowledge.confidence
-        return Evidence(self.handoff, confidence, self.taint.origins, tried, usage, self.policy.approvals)
+        return Evidence(self.handoff, confidence, self._knowledge.origins, tried, usage, self.policy.approvals)
 
     def _record(self, case: RuleInput, verdict: Ruling) -> None:
         self.metrics.verdicts.labels(case.action.kind, verdict_name(verdict), verdict.rule).inc()

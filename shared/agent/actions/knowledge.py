@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from schemas.memory import Remembered
 from schemas.plan import Risk
 from schemas.step import DoStep, Handoff
 from shared.agent.actions.effects import Effects
@@ -23,7 +24,7 @@ from shared.authorization import (
     targets_of,
 )
 from shared.errors import WaggleError
-from shared.guardrails import Taint
+from shared.guardrails import Taint, sanitised
 from shared.service.kill_switch import ScopedSwitch
 from shared.tools import Tool
 
@@ -45,6 +46,8 @@ class Knowledge:
     """Acting calls of this delivery."""
     acted: set[str] = field(default_factory=set)
     """Deeds of this work: tool and place of everything that lasts."""
+    _remembered: dict[str, None] = field(default_factory=dict)
+    """Memories that were shown, by their origins."""
     _trusted: Trusted = field(init=False)
     _pages: list[Page] = field(default_factory=list)
     """Pages written by third parties, as the model was shown them."""
@@ -64,6 +67,17 @@ class Knowledge:
         """Forget the texts that a restarted handler has read. They still taint the handoff."""
         self._pages.clear()
         self._sources.clear()
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Origins of everything that may have steered the model: untrusted content, and memories of any kind."""
+        return tuple(dict.fromkeys([*self.taint.origins, *self._remembered]))
+
+    def recall(self, memory: Remembered) -> None:
+        """Add a memory that was shown. A tainted one taints as what it comes from does."""
+        self._remembered[memory.origin] = None
+        for origin in [*memory.taint, memory.origin] if memory.taint else ():
+            self.taint.enter(" ".join(sanitised(origin).split()))
 
     def remember(self, tool: Tool, call: ParsedToolCall, result: ToolResult, origin: str | None) -> None:
         """Add the content or the effect of a call that was answered."""
@@ -86,7 +100,7 @@ class Knowledge:
             now=datetime.min.replace(tzinfo=UTC) if as_of else datetime.now(UTC),
             stopped=None if as_of else self.switch.reason,
             used_up=info_of(used_up),
-            origins=self.taint.origins,
+            origins=self.origins,
             links=self._texts_of_server(tool),
             pages=[] if self._has_read_private_content else self._pages,
             confidence=self.confidence,

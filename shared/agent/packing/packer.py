@@ -133,8 +133,9 @@ class PromptPacker:
             await asyncio.to_thread(self._shorten_brief, room)
 
     def _condense(self) -> None:
-        agent, instructions = self.handoff_run.agent, self.prompt.additions[0][0]
-        content = condensed_system(agent.name, agent.prompt, agent.condensed, self.handoff_run.handoff)
+        run, instructions = self.handoff_run, self.prompt.additions[0][0]
+        agent, remembers = run.agent, run.shows_memory
+        content = condensed_system(agent.name, agent.prompt, agent.condensed, run.handoff, remembers=remembers)
         short = {**instructions, "content": content}
         if len(short["content"]) < len(instructions["content"]):
             self.prompt.put((1, 0), short)

@@ -7,6 +7,7 @@ from shared.agent.tools.handing import HandingOver, different_targets, hand_off_
 from shared.agent.tools.identity import Diverged, check_identity, of_model_call
 from shared.agent.tools.journaled import JournaledToolCalls
 from shared.agent.tools.left_out import reader_of
+from shared.agent.tools.recall import recall_tool, remembered_in
 from shared.agent.tools.toolbox import Toolbox
 
 __all__ = [
@@ -22,5 +23,7 @@ __all__ = [
     "hand_off_tool",
     "of_model_call",
     "reader_of",
+    "recall_tool",
+    "remembered_in",
     "text_of",
 ]

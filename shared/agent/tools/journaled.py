@@ -14,6 +14,7 @@ from shared.agent.tools.decisions import refusal, resolution, with_edit, with_no
 from shared.agent.tools.handing import hand_over, is_hand_off
 from shared.agent.tools.identity import check_identity, identity_of
 from shared.agent.tools.making import make_call, outcome_unknown, tool_context
+from shared.agent.tools.recall import is_recall, remembered_in
 from shared.agent.tools.rereading import changed_reads
 from shared.agent.tools.toolbox import Toolbox
 from shared.authorization import Allow, Ask, Deny, Known
@@ -181,4 +182,6 @@ class JournaledToolCalls:
         authorizer.learn(call, self._result(call, answer))
         for origin in taint_in(answer) if is_board_tool(call.tool) else ():
             authorizer.taint.enter(origin)
+        for memory in remembered_in(json.loads(answer).get("result", {})) if is_recall(call.tool) else ():
+            authorizer.remember(memory)
         return answer

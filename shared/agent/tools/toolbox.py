@@ -12,6 +12,7 @@ from shared.agent.handoff_run import HandoffRun
 from shared.agent.spending import OK, meter_tool
 from shared.agent.tools.board import is_board_tool, marked
 from shared.agent.tools.confidence import schema_of, stated
+from shared.agent.tools.recall import is_recall
 from shared.authorization import Policy
 from shared.guardrails import named, origin_of, sanitised_deep, wrap, wrap_error
 from shared.llm import ToolRequest
@@ -194,7 +195,9 @@ class Toolbox:
 
 
 def _wrapped(tool: Tool, arguments: dict[str, Any], result: Any) -> dict[str, Any]:
-    """Return the result with its origin; without one, if only the swarm itself has written it."""
+    """Return the result with its origin; without one, if only the swarm itself has written it, or each part has one."""
+    if is_recall(tool):
+        return {"result": sanitised_deep(result)}
     if not is_board_tool(tool):
         return wrap(origin_of(tool.name, arguments, ours=tool.source is None), result)
     origin = marked(arguments, result)
