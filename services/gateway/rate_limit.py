@@ -1,4 +1,4 @@
-"""Rate limit of submitted tasks per tenant. The orchestrator enforces the same limit on tasks from any source."""
+"""Rate limits per tenant. The orchestrator enforces that of submitted tasks on tasks from any source."""
 
 import asyncio
 
@@ -27,12 +27,18 @@ async def admit(parts: Parts, tenant: str) -> None:
     terms = tenants.of(tenant) if tenants else None
     if terms is None or terms.tasks_per_minute is None:
         return
-    submitted = Buckets(parts.sentinel.scripts, {f"http-tasks/{tenant}": Rate.per_minute(terms.tasks_per_minute)})
+    message = f"tenant `{tenant}` may submit {terms.tasks_per_minute} tasks per minute"
+    await limit(parts, f"http-tasks/{tenant}", tenant, terms.tasks_per_minute, message)
+
+
+async def limit(parts: Parts, bucket: str, tenant: str, per_minute: int, message: str) -> None:
+    """Take one request from a rate that all replicas share. Raises Refused 429; refuses nothing without Redis."""
+    buckets = Buckets(parts.sentinel.scripts, {bucket: Rate.per_minute(per_minute)})
     try:
         async with asyncio.timeout(WITHIN):
-            taken, wait = await submitted.take([1], 0)
+            taken, wait = await buckets.take([1], 0)
     except MISSED as outage:
         log.warning("rate_limit_not_checked", tenant=tenant, error=repr(outage))
         return
     if not taken:
-        raise too_many(f"tenant `{tenant}` may submit {terms.tasks_per_minute} tasks per minute", wait)
+        raise too_many(message, wait)

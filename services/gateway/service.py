@@ -32,6 +32,7 @@ from shared.blackboard.entries import index_format
 from shared.blackboard.sweep import IndexSweep
 from shared.config import Settings
 from shared.errors import Misconfigured
+from shared.memory import MemoryStore
 from shared.service import Parts, connect, watch_blackboard
 from shared.service.http import health_routes, run_http
 from shared.service.kill_switch import KillSwitch
@@ -111,6 +112,7 @@ def _add_state(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
     api.state.upload_slots = UploadSlots()
     api.state.sweep = IndexSweep(parts.sentinel)
     api.state.reads = SharedReads()
+    api.state.memories = MemoryStore(parts.settings.postgres)
     api.state.persons = persons_of(read_principals(own.principals))
 
 
@@ -145,6 +147,7 @@ async def _lifespan(parts: Parts, state: State) -> AsyncIterator[None]:
     finally:
         parts.stopping = True
         await state.follower_slots.followers.close()
+        await state.memories.close()
         if state.persons is not None:
             await state.persons.close()
         await asyncio.to_thread(stop_metrics)

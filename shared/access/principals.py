@@ -44,6 +44,10 @@ class Role(StrEnum):
     """Answer the questions of a run, and see what is asked, the run's state and its result."""
     OPERATE = "operate"
     """Cancel, pause and resume runs; for all tenants at once: the kill switch, dead letters, topics, metrics."""
+    CURATE = "curate"
+    """Correct, pin, confirm and forget single memories, and see them."""
+    FORGET = "forget"
+    """Order that all about a subject, a run, a session or a tenant is forgotten, and see the reports."""
     OPERATOR = "operator"
     """A person who keeps runs going, without seeing their contents."""
     APPROVER = "approver"
@@ -54,9 +58,19 @@ class Role(StrEnum):
 
 INCLUDES: Mapping[Role, tuple[Role, ...]] = {
     Role.READ: (Role.VIEWER, Role.CONTENTS),
+    Role.CURATE: (Role.VIEWER, Role.CONTENTS),
     Role.OPERATOR: (Role.OPERATE, Role.VIEWER),
     Role.APPROVER: (Role.DECIDE, Role.VIEWER),
-    Role.ADMIN: (Role.SUBMIT, Role.READ, Role.VIEWER, Role.CONTENTS, Role.DECIDE, Role.OPERATE),
+    Role.ADMIN: (
+        Role.SUBMIT,
+        Role.READ,
+        Role.VIEWER,
+        Role.CONTENTS,
+        Role.DECIDE,
+        Role.OPERATE,
+        Role.CURATE,
+        Role.FORGET,
+    ),
 }
 """All roles that a role includes."""
 

@@ -24,6 +24,7 @@ _SCHEMA_LOCK = 0x3A66
 _PUT = "INSERT INTO blobs (tenant, sha256, media_type, content) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 _GET = "SELECT content, media_type FROM blobs WHERE tenant = $1 AND sha256 = $2"
 _KNOWN = "SELECT media_type, octet_length(content) AS size FROM blobs WHERE tenant = $1 AND sha256 = $2"
+_COUNT = "SELECT count(*) FROM blobs WHERE tenant = $1"
 _PART = "SELECT substring(content FROM $3::int FOR $4::int) FROM blobs WHERE tenant = $1 AND sha256 = $2"
 
 SCHEME = "blob:"
@@ -69,6 +70,13 @@ class BlobStore:
             pool = await self._connected()
             row = await pool.fetchrow(_KNOWN, tenant, uri.removeprefix(SCHEME))
         return (row["media_type"], row["size"]) if row else None
+
+    async def count(self, tenant: str) -> int:
+        """Return the number of the tenant's files."""
+        with mapped():
+            pool = await self._connected()
+            found: int = await pool.fetchval(_COUNT, tenant)
+        return found
 
     async def part(self, tenant: str, uri: str, offset: int, size: int) -> bytes:
         """Return a part of the content of a reference, which must exist."""

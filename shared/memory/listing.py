@@ -33,7 +33,7 @@ WHERE m.tenant = $1 AND m.id = ANY($2::uuid[])
 """  # noqa: S608 -- the same
 _COUNTED = f"""
 SELECT count(*) AS memories, count(*) FILTER (WHERE m.marks & {CANDIDATE} <> 0) AS candidates
-FROM memories m WHERE {_ABOUT}
+FROM memories m WHERE {_ABOUT} AND ($6::timestamptz IS NULL OR m.created <= $6)
 """  # noqa: S608 -- the same
 _ANY = "SELECT EXISTS (SELECT FROM memories WHERE tenant = $1)"
 _RUNS = f"""
@@ -103,10 +103,12 @@ async def show_memory(store: MemoryStore, tenant: str, id: str) -> Listed | None
     return Listed(read(rows[0]["document"]), rows[0]["count"], rows[0]["last_accessed"]) if rows else None
 
 
-async def reach_of(store: MemoryStore, tenant: str, about: Selection, most_runs: int) -> Reach:
-    """Count the memories of a selection; return the runs that they come from, at most so many."""
+async def reach_of(
+    store: MemoryStore, tenant: str, about: Selection, most_runs: int, until: datetime | None = None
+) -> Reach:
+    """Count the memories of a selection, created `until` then; return the runs of all, at most so many."""
     async with store.door.of(tenant, readonly=True) as connection:
-        [counted] = await connection.fetch(_COUNTED, tenant, *_fields(about))
+        [counted] = await connection.fetch(_COUNTED, tenant, *_fields(about), until)
         runs = await connection.fetch(_RUNS, tenant, *_fields(about), most_runs)
     return Reach(counted["memories"], counted["candidates"], [row["run"] for row in runs])
 
