@@ -40,6 +40,7 @@ _LAST_RESORT = Absent("a last resort, for a person at the command line")
 
 _RUN, _ORDERS = "GET /runs/{run_id}", "POST /runs/{run_id}/orders"
 _QUESTION = "POST /runs/{run_id}/question"
+_MEMORY = "GET /memories/{id}"
 _LETTER = "/dead-letters/{topic}/{partition}/{offset}"
 
 
@@ -65,6 +66,11 @@ def _answer(reply: str, *commands: str) -> Action:
     return Action(
         f"answer a question: {reply}", _QUESTION, ("decide", *commands), "decide_for_run", decided, "answer_question"
     )
+
+
+def _change(name: str, verb: str, record: str = "waggle.memory-kept.v1") -> Action:
+    operation = f"{verb}_memory"
+    return Action(name, f"POST /memories/{{id}}/{verb}", f"memory {verb}", operation, record, operation)
 
 
 def _local(name: str, command: str, reason: str) -> Action:
@@ -239,6 +245,29 @@ ACTIONS = (
         "release_claim",
         "waggle.release-claim.v1",
         Absent("a person ends it: only they know that its holder has stopped"),
+    ),
+    Action("list memories", "GET /memories", "memory list", "list_memories", "waggle.memory-kept.v1", "list_memories"),
+    Action(
+        "search memories as an agent does",
+        "GET /memories/search",
+        "memory search",
+        "search_memories",
+        Absent("a log answers no queries; an agent asks the store"),
+        "search_memories",
+    ),
+    Action("show a memory", _MEMORY, "memory show", "show_memory", "waggle.memory-kept.v1", "show_memory"),
+    _change("correct a memory", "correct"),
+    _change("pin a memory", "pin"),
+    _change("unpin a memory", "unpin"),
+    _change("confirm a memory", "confirm"),
+    _change("forget a memory", "forget", "waggle.memory-forgotten.v1"),
+    Action(
+        "forget a subject, a run, a conversation or a tenant",
+        "POST /forget",
+        "memory forget",
+        "forget_selection",
+        "waggle.forgetting-ordered.v1",
+        "forget_selection",
     ),
     Action(
         "give one order to all runs that match",

@@ -56,7 +56,7 @@ class MemoryPage(Part):
 
     memories: list[MemoryView]
     next_cursor: str | None = Field(None, description="`cursor` of the next page; null on the last one.")
-    empty: bool = Field(False, description="True if the tenant has no memory at all, whatever the filters.")
+    empty: bool = Field(False, description="True if the tenant has no memory at all, with any filters.")
 
 
 class MemoryQuery(Part):
@@ -73,7 +73,7 @@ class MemoryQuery(Part):
     candidate: bool | None = Field(None, description="True: waiting to be confirmed; false: all others.")
     pinned: bool | None = None
     text: Annotated[str, StringConstraints(max_length=400)] | None = Field(
-        None, description="With all these words, whatever their case and common endings."
+        None, description="With all these words, in any case and with any common ending."
     )
     limit: int = Field(50, ge=1, le=LARGEST_PAGE, description="Maximum memories on a page.")
     cursor: str | None = Field(

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Entry] = {
     "prompt": Entry("prompt:prompt", "Show the exact messages and tools a model received in a turn, and its reply."),
     "board": Entry("boards:board", "Show the entries that agents of a run share, and what it holds."),
     "claims": Entry("boards:claims", "List and release claims of runs on outside resources."),
+    "memory": Entry("memory:app", "List, search, correct, pin, confirm and forget what agents remember.", True),
     "runs": Entry("runs:runs", "List the latest runs."),
     "agents": Entry("agents:agents", "List the agents with their tools and health."),
     "tools": Entry("agents:tools", "List the tools, or show one with its arguments."),
@@ -85,6 +86,9 @@ OFTEN_TRIED: Mapping[str, str] = {
     "retry": "resume",
     "check": "doctor",
     "cost": "costs",
+    "memories": "memory",
+    "remember": "memory",
+    "forget": "memory forget",
 }
 """Words for which no command has a similar name → the command that is probably meant."""
 

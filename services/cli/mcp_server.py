@@ -13,6 +13,7 @@ from mcp.types import ToolAnnotations
 from services.cli.api.client import Gateway
 from services.cli.mcp_tools.allowed import Allowed
 from services.cli.mcp_tools.decisions import DecisionTools
+from services.cli.mcp_tools.memories import ForgetTools, MemoryChangeTools, MemoryTools
 from services.cli.mcp_tools.operations import OperatorTools
 from services.cli.mcp_tools.runs import RunTools
 from services.cli.mcp_tools.task_methods import TaskMethods
@@ -42,11 +43,11 @@ def server(
     about = _ABOUT + (_DECIDES if Allowed.DECIDE in allowed else _REPORTS)
     tasks = TaskMethods(connect, allowed)
     created = MCPServer("waggle", instructions=about, version="0.1.0", log_level="WARNING", extensions=[tasks])
-    offered = [*_for_all(RunTools(connect))]
+    offered = [*_for_all(RunTools(connect)), *_about_memories(MemoryTools(connect))]
     if Allowed.DECIDE in allowed:
-        offered += _for_deciding(DecisionTools(connect))
+        offered += [*_for_deciding(DecisionTools(connect)), *_changing_memories(MemoryChangeTools(connect))]
     if Allowed.OPERATE in allowed:
-        offered += _for_operating(OperatorTools(connect, operators))
+        offered += [*_for_operating(OperatorTools(connect, operators)), (ForgetTools(connect).forget_selection, _ENDS)]
     for function, kind in offered:
         created.add_tool(function, annotations=kind)
     return created
@@ -63,6 +64,20 @@ def _for_all(tools: RunTools) -> Iterator[Tool]:
     yield tools.follow_run, _READS
     yield tools.get_result, _READS
     yield tools.cancel_run, _ENDS
+
+
+def _about_memories(tools: MemoryTools) -> Iterator[Tool]:
+    yield tools.list_memories, _READS
+    yield tools.search_memories, _READS
+    yield tools.show_memory, _READS
+
+
+def _changing_memories(tools: MemoryChangeTools) -> Iterator[Tool]:
+    yield tools.correct_memory, _REVERSIBLE
+    yield tools.confirm_memory, _ENDS
+    yield tools.pin_memory, _REVERSIBLE
+    yield tools.unpin_memory, _REVERSIBLE
+    yield tools.forget_memory, _ENDS
 
 
 def _for_deciding(tools: DecisionTools) -> Iterator[Tool]:

@@ -48,6 +48,8 @@ from shared.access.principals import digest, new_key
 from shared.blackboard.places import place_of
 from tests.support.console_boards import board_view, claims_view
 from tests.support.console_letters import NOW, summary_fields
+from tests.support.console_memories import answers as memory_answers
+from tests.support.console_memories import changed
 from tests.support.gateway_fixtures import apply, begin, served
 from tests.support.guard_attacks import ORDERS, tagged
 from tests.support.run_parts import FILES, PARTS, stored_file
@@ -99,6 +101,8 @@ class Gateway:
             return self._batch(json.loads(request.content))
         if request.method == "DELETE":
             return httpx.Response(200, json={"scope": request.url.path.rpartition("/")[2], "was": None})
+        if request.url.path.startswith("/v1/memories") and request.method == "POST":
+            return httpx.Response(200, content=changed(self.text, request.url.path).model_dump_json())
         if request.method != "GET":
             return httpx.Response(202, json={"run_id": RUN, "tenant": "default", "message_id": "m"})
         what = request.url.path.removeprefix("/v1/").removeprefix(f"runs/{RUN}").strip("/") or "run"
@@ -127,6 +131,7 @@ class Gateway:
             "costs": lambda: cost_report(self.text),
             "board": lambda: board_view(self.text, filled=self.waiting),
             "claims": lambda: claims_view(self.text),
+            **memory_answers(self.text, candidate=self.waiting),
             "dead-letters": lambda: SearchResult(
                 letters=[DeadLetterSummary(**summary_fields(self.text))], complete=True, not_looked_at=0
             ),

@@ -11,10 +11,12 @@ import httpx
 from schemas.api.boards import ClaimsView
 from schemas.api.checks import RunCounts
 from schemas.api.dead_letters import SearchResult
+from schemas.api.memories import MemoryPage, MemorySearch
 from schemas.api.runs import ApprovalPage, RunPage
 from schemas.api.sessions import SessionPage
 from schemas.error import ErrorInfo
 from tests.support.console import HOSTILE, RUN, Gateway, cost_report, talk, view
+from tests.support.console_memories import TABLE as MEMORIES
 from tests.support.console_operations import STATES, TABLE
 from tests.support.run_parts import FILES
 
@@ -31,6 +33,8 @@ class Empty(Gateway):
             "costs": cost_report("default").model_dump_json(),
             "claims": ClaimsView(claims=[]).model_dump_json(),
             "approvals": ApprovalPage(approvals=[], unreadable=[], next_offset=None).model_dump_json(),
+            "memories": MemoryPage(memories=[], empty=True).model_dump_json(),
+            "memories/search": MemorySearch(found=[], by_meaning=True).model_dump_json(),
             "sessions": SessionPage(sessions=[]).model_dump_json(),
             "sessions/trip": talk("default").model_copy(update={"recent": [], "turns": 0}).model_dump_json(),
             "run": view("default").model_dump_json(),
@@ -129,6 +133,7 @@ PAGES: tuple[Shown, ...] = (
     Shown("/sessions/{session:path}", f"/sessions/trip?run={RUN}&notice=ended", "empty"),
     *_states("/login", "/login?after=/inbox", "plain", "locked"),
     Shown("", "/no-such-page"),
+    *(Shown(*each) for each in MEMORIES),
     *(Shown(*each) for each in TABLE),
 )
 """The table. `route` as the console declares it; empty for an address without one."""

@@ -6,6 +6,7 @@ from services.cli.exit_codes import CommandError, Exit
 
 DEAD = "/v1/dead-letters"
 SESSIONS = "/v1/sessions"
+MEMORIES = "/v1/memories"
 
 
 def run_path(run_id: str, verb: str = "") -> str:
@@ -16,6 +17,11 @@ def run_path(run_id: str, verb: str = "") -> str:
 def session_path(session: str, verb: str = "") -> str:
     """Return the path of a session, or of a command to it."""
     return "/".join(part for part in (SESSIONS, quote(session, safe=""), verb) if part)
+
+
+def memory_path(id: str, verb: str = "") -> str:
+    """Return the path of a memory, or of a change of it."""
+    return "/".join(part for part in (MEMORIES, quote(id, safe=""), verb) if part)
 
 
 def letter_path(name: str) -> str:

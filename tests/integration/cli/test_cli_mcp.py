@@ -42,8 +42,11 @@ ALL = {
     "follow_run",
     "get_result",
     "cancel_run",
+    *("list_memories", "search_memories", "show_memory"),
 }
-DECIDING = {"answer_question", "withdraw_answer", "delegate_question", "apply_dry_run"}
+DECIDING = {"answer_question", "withdraw_answer", "delegate_question", "apply_dry_run"} | {
+    f"{verb}_memory" for verb in ("correct", "confirm", "pin", "unpin", "forget")
+}
 
 
 async def test_a_client_is_offered_no_tool_that_decides_or_operates_unless_it_is_allowed(client):

@@ -115,7 +115,8 @@ def test_a_person_may_have_only_a_key_to_sign_with(declare):
         ("viewer", {"viewer"}),
         ("operator", {"operator", "operate", "viewer"}),
         ("approver", {"approver", "decide", "viewer"}),
-        ("admin", {"admin", "submit", "read", "viewer", "contents", "decide", "operate"}),
+        ("admin", {"admin", "submit", "read", "viewer", "contents", "decide", "operate", "curate", "forget"}),
+        ("curate", {"curate", "viewer", "contents"}),
     ],
 )
 def test_a_role_includes_others(declare, roles, held):
