@@ -18,6 +18,7 @@ from tests.support.console import Keys, waits
 from tests.support.gateway_fixtures import begin, error_of, records_of, sent_events, serving
 
 RUN = "run-acme"
+MEMORY = "0" * 32
 ORDER = {"by": "somebody else", "reason": "enough"}
 LETTERS = {"letters": {"timeout": 1}, "by": "somebody else", "reason": "old"}
 
@@ -52,6 +53,15 @@ REQUESTS = {
         "/v1/runs/batch",
         {"json": ORDER | {"action": "pause", "filter": {"state": "EXECUTING"}, "expected": 5}},
     ),
+    "list_memories": ("GET", "/v1/memories", {}),
+    "search_memories": ("GET", "/v1/memories/search", {"params": {"text": "Ada"}}),
+    "show_memory": ("GET", f"/v1/memories/{MEMORY}", {}),
+    "correct_memory": ("POST", f"/v1/memories/{MEMORY}/correct", {"json": ORDER | {"version": 1, "content": "x"}}),
+    "pin_memory": ("POST", f"/v1/memories/{MEMORY}/pin", {"json": ORDER}),
+    "unpin_memory": ("POST", f"/v1/memories/{MEMORY}/unpin", {"json": ORDER}),
+    "confirm_memory": ("POST", f"/v1/memories/{MEMORY}/confirm", {"json": ORDER | {"version": 1}}),
+    "forget_memory": ("POST", f"/v1/memories/{MEMORY}/forget", {"json": ORDER}),
+    "forget_selection": ("POST", "/v1/memories/forget", {"json": ORDER | {"subject": "Ada", "dry_run": True}}),
     "list_sessions": ("GET", "/v1/sessions", {}),
     "show_session": ("GET", "/v1/sessions/s", {}),
     "end_session": ("POST", "/v1/sessions/s/end", {"json": {"by": "x"}}),
@@ -92,7 +102,7 @@ ALSO = {"edit_dead_letter": Role.CONTENTS}
 ACTING_OR_LISTING = (
     *("stop", "start", "submit_task", "upload_file"),
     *("list_runs", "list_sessions", "list_approvals", "list_audit", "list_claims", "act_on_runs", "show_costs"),
-    "count_runs",
+    *("count_runs", "list_memories", "search_memories", "forget_selection"),
 )
 """Routes that find nothing of their own tenant missing."""
 OF_NO_TENANT = {"list_agents"}
