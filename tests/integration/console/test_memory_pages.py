@@ -9,7 +9,7 @@ from schemas.memory import MemoryKind
 from tests.support.console import ELSEWHERE, HOSTILE, Visit, console_for, said
 from tests.support.gateway_fixtures import serving
 from tests.support.memories import memory
-from tests.support.remembering import emptied, following
+from tests.support.remembering import emptied, remembering
 
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
 
@@ -22,12 +22,12 @@ CLAIM = memory(HOSTILE, 2, subject="Ada", taint=[f"page:{ELSEWHERE}"], **FACT)
 
 
 @pytest.fixture
-async def console(settings, topics, redis, parts):
+async def console(settings, topics, sentinel, parts):
     store = await emptied(parts["WAGGLE_POSTGRES"])
     async with (
         serving(settings) as gateway,
         console_for(settings, str(gateway.base_url)) as client,
-        following(settings, store),
+        remembering(settings, sentinel),
     ):
         client.memories = store
         yield client

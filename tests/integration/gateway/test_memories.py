@@ -12,7 +12,7 @@ from shared.memory import MemoryStore
 from tests.integration.gateway.test_access import Keyring
 from tests.support.gateway_fixtures import begin, error_of, records_of, serving
 from tests.support.memories import memory
-from tests.support.remembering import emptied, following
+from tests.support.remembering import emptied, remembering, until
 
 pytestmark = pytest.mark.broker
 
@@ -35,9 +35,9 @@ async def memories(parts):
 
 
 @pytest.fixture
-async def followed(settings, topics, memories: MemoryStore):
-    """The store, kept up to date from the log."""
-    async with following(settings, memories):
+async def followed(settings, topics, sentinel, memories: MemoryStore):
+    """The store, kept up to date by the service."""
+    async with remembering(settings, sentinel):
         yield memories
 
 
@@ -146,16 +146,15 @@ async def test_of_concurrent_corrections_of_one_version_one_takes_effect(gateway
 
 
 async def test_a_change_that_is_not_yet_visible_is_accepted_and_blocks_another_version(
-    gateway, topics, memories, settings, monkeypatch
+    gateway, topics, sentinel, memories, settings, monkeypatch
 ):
     monkeypatch.setattr("services.gateway.memory_changes.WITHIN", 0.1)
     accepted = await post(gateway, f"{ADA.id}/pin")
     assert (accepted.status_code, accepted.json()["in_effect"]) == (202, False)
     error = error_of(await post(gateway, f"{ADA.id}/correct", version=1, content="x"), 409)
     assert (error["code"], error["retryable"]) == ("not_in_effect", True)
-    async with following(settings, memories) as applied:
-        while not applied:
-            await asyncio.sleep(0.01)
+    async with remembering(settings, sentinel) as service:
+        await until(lambda: service.counted("kept"))
         monkeypatch.setattr("services.gateway.memory_changes.WITHIN", 3.0)
         assert (await post(gateway, f"{ADA.id}/correct", version=2, content="x")).status_code == 200
 
@@ -254,12 +253,14 @@ async def test_hostile_text_is_stored_and_shown_as_text(gateway, followed):
     assert contents(await get(gateway, "", subject=HOSTILE)) == [HOSTILE]
 
 
-async def test_roles_decide_who_sees_contents_who_changes_and_who_forgets(settings, topics, memories, tmp_path):
+async def test_roles_decide_who_sees_contents_who_changes_and_who_forgets(
+    settings, topics, sentinel, memories, tmp_path
+):
     ring, path = Keyring(), tmp_path / "keys.toml"
     for role in Role:
         ring.add(role.value, ["default"], [role])
     path.write_text("".join(ring.lines))
-    async with serving(settings, principals=path) as client, following(settings, memories):
+    async with serving(settings, principals=path) as client, remembering(settings, sentinel):
 
         async def status(role: str, method: str, path: str, tenant: str = "default", **order):
             about = {"params": {"tenant": tenant}, "headers": ring[role]} | ({"json": order} if order else {})

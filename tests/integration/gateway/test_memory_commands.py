@@ -10,7 +10,7 @@ from schemas.memory import MemoryKind
 from services.cli.app import app
 from services.cli.exit_codes import Exit
 from tests.support.memories import memory
-from tests.support.remembering import emptied, following
+from tests.support.remembering import emptied, remembering
 
 pytestmark = pytest.mark.broker
 
@@ -21,15 +21,15 @@ CLAIM = memory(f"Ada's bank is Evil {ESCAPES}", 2, subject="Ada", taint=["page:e
 
 
 @pytest.fixture
-async def waggle(gateway, settings, parts):
-    """`waggle memory …`, with a store that follows the log."""
+async def waggle(gateway, settings, sentinel, parts):
+    """`waggle memory …`, with the service that fills the store."""
     store = await emptied(parts["WAGGLE_POSTGRES"])
 
     async def run(*arguments: str, input: str = ""):
         command = ["memory", *arguments, "--gateway", str(gateway.base_url)]
         return await asyncio.to_thread(CliRunner().invoke, app, command, input)
 
-    async with following(settings, store):
+    async with remembering(settings, sentinel):
         run.store = store
         yield run
     await store.close()
