@@ -13,11 +13,13 @@ from shared.agent.runtime import AgentRuntime
 from shared.agent.spending import BudgetReservation, UsageCounter
 from shared.agent.workspace import StepWorkspace
 from shared.authorization import read_gate
-from shared.blackboard import Journal
+from shared.blackboard import OUTAGES, Journal
 from shared.config import ModelRole
-from shared.errors import Unwanted
+from shared.errors import RetryableError, Unwanted
 from shared.service.kill_switch import ScopedSwitch
 from shared.tools.runtime import ToolExecutor
+
+_UNREADABLE: tuple[type[Exception], ...] = (RetryableError, *OUTAGES)
 
 NOT_AWAITED = "the run does not await this handoff"
 
@@ -95,6 +97,18 @@ class HandoffRun:
     async def report_progress(self, doing: str, *, turn: int | None = None) -> None:
         """Show the run's followers the current activity; `turn`: the model turn that starts."""
         await self.runtime.report_progress(self.handoff, doing, turn)
+
+    async def is_wanted(self) -> bool:
+        """Return False once the work has become useless: not awaited, stopped, or out of time.
+
+        While Redis is unavailable it counts as wanted.
+        """
+        if self.authorizer.switch.reason is not None or time.monotonic() >= self.deadline:
+            return False
+        try:
+            return await self.runtime.is_awaited(self.handoff)
+        except _UNREADABLE:
+            return True
 
     async def _check_retry(self, effect: Effect) -> None:
         """Raises Stopped; for an acting tool also Unwanted, and RetryableError `unknown_run`."""

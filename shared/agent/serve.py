@@ -1,6 +1,7 @@
 """Serve an agent: its topic in, its answers out, its card announced."""
 
 import os
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from schemas.message import Message
@@ -48,8 +49,8 @@ def _runtime(agent: Agent, settings: Settings, own: ServiceSettings, parts: Part
     )
 
 
-def serve_agent(agent: Agent) -> None:
-    """Run an agent as a service until the process is stopped."""
+def serve_agent(agent: Agent, *, background: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
+    """Run an agent as a service until the process is stopped. `background`: work alongside, without end."""
     settings, own = read_configuration(
         agent.settings,
         lambda settings, _: check_limits(settings.tools, agent.tools),
@@ -73,7 +74,7 @@ def serve_agent(agent: Agent) -> None:
         handle,
         on_dead=Worker(runtime).on_dead,
         before_ready=announcements.introduce,
-        background=[announcements.keep, announcements.keep_checking, runtime.stops.follow, servers.keep],
+        background=[announcements.keep, announcements.keep_checking, runtime.stops.follow, servers.keep, *background],
         when=[runtime.stops.wait_loaded],
         warm_up=[runtime.models.prepare],
     )

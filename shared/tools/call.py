@@ -1,6 +1,6 @@
 """Context passed to a tool with a call, and the error it raises."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, Self
@@ -36,6 +36,15 @@ class Workspace(Protocol):
         ...
 
 
+async def _unreported(_: str) -> None:
+    """Report nothing."""
+
+
+async def _wanted() -> bool:
+    """Return True: without a run there is no one to stop it."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext(Generic[SettingsT_co]):
     """Facts about the call in progress. A tool receives them in a keyword parameter `call: ToolContext`.
@@ -54,6 +63,10 @@ class ToolContext(Generic[SettingsT_co]):
     workspace: Workspace
     settings: SettingsT_co
     """The agent's own settings, declared by `Agent(settings=…)`; none of another agent or of the runtime."""
+    report: Callable[[str], Awaitable[None]] = _unreported
+    """Show the run's followers the progress of a long call."""
+    wanted: Callable[[], Awaitable[bool]] = _wanted
+    """Return False once the work has become useless: its run does not await it, it is stopped, or its time is up."""
 
 
 WITHOUT_IT = "continue without it and say so"

@@ -52,6 +52,15 @@ class Tool:
     """Dependency for the breaker; empty: the tool's own name."""
     some_tenants: bool = False
     """True if it refuses the runs of other tenants than some."""
+    origin: str = ""
+    """Origin of its results, if their author is known: `agent:<host>/<name>`; empty: as `origin_of` says."""
+    permitted: tuple[str, ...] = ()
+    """Destinations that the operator permits it, in the form of those in the gate's policy."""
+    price: float = 0.0
+    """US dollars that a call costs, in any case."""
+    find: Callable[..., Awaitable[Any]] | None = None
+    """Looks up a call that may have been made, with the same arguments, and returns its result; None if it finds none.
+    It changes nothing."""
 
     def __post_init__(self) -> None:
         """Reject invalid combinations. Raises TypeError."""

@@ -116,17 +116,18 @@ class ActionAuthorizer:
             self._record(case, verdict)
             raise permission_for(case, verdict, self._evidence)
         if not isinstance(verdict, Deny):
-            verdict = await self._charge(case, verdict)
+            paid = call.tool if isinstance(verdict, Allow) and not dry else None
+            verdict = await self._charge(case, verdict, paid.price if paid else 0.0)
         if isinstance(verdict, Allow) and not dry:
             await self._check_not_under_way(case, verdict)
         if isinstance(verdict, Deny):
             self._mark_refused(call, verdict)
         return verdict
 
-    async def _charge(self, case: RuleInput, verdict: Ruling) -> Ruling:
-        """Charge the call to the run's budget. Return the verdict, or Deny if the budget has no room."""
+    async def _charge(self, case: RuleInput, verdict: Ruling, price: float) -> Ruling:
+        """Charge the call and its price to the run's budget. Return the verdict, or Deny if the budget has no room."""
         try:
-            await self.budget.before_tool_call(case.action.call)
+            await self.budget.before_tool_call(case.action.call, price)
         except ToolError as over:
             verdict = Deny("budget", over.info)
         self._record(case, verdict)

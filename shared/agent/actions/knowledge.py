@@ -1,7 +1,7 @@
 """Everything that a handoff has read and done so far, as the gate's rules read it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from schemas.memory import Remembered
@@ -96,7 +96,7 @@ class Knowledge:
         handoff = self.handoff
         return PolicyContext(
             policy=self.policy,
-            trusted=self._trusted,
+            trusted=self._trusted_for(tool),
             now=datetime.min.replace(tzinfo=UTC) if as_of else datetime.now(UTC),
             stopped=None if as_of else self.switch.reason,
             used_up=info_of(used_up),
@@ -122,6 +122,11 @@ class Knowledge:
     def _has_read_private_content(self) -> bool:
         """True if the agent has read anything private: the links it follows could then leak it."""
         return any(not origin.startswith(_PUBLIC) for origin in self.taint.origins)
+
+    def _trusted_for(self, tool: ToolTraits | None) -> Trusted:
+        """Return the trusted sources of destinations, with those that the operator permits the tool."""
+        permitted = tool.permitted if isinstance(tool, Tool) else ()
+        return replace(self._trusted, patterns=(*self._trusted.patterns, *permitted)) if permitted else self._trusted
 
     def _texts_of_server(self, tool: ToolTraits | None) -> list[str]:
         source = tool.source if isinstance(tool, Tool) else None

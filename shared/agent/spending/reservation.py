@@ -78,7 +78,7 @@ class BudgetReservation:
             turn = name.rpartition("call-")[0].rstrip("/")
             older = turn in own or (self.handoff.tries == 1 and turn not in entries)
             if self.is_own(name, otherwise=older):
-                self.counter.add_tool_call()
+                self.counter.add_tool_call((self.journal.about(name) or {}).get("price", 0.0))
 
     def is_own(self, name: str, *, otherwise: bool) -> bool:
         """Return True for an entry written in this try; `otherwise` for one of a version that recorded no try."""
@@ -114,9 +114,10 @@ class BudgetReservation:
         if replayed or name in self._unsettled:
             await self.ledger.settle(self._call(name), attempt, Amounts.of(usage))
 
-    async def before_tool_call(self, name: str) -> None:
-        """Charge a tool call about to be made. Raises ToolError `budget_exhausted`, and Unwanted."""
-        call, one, attempt = self._call(name), Amounts(tool_calls=1), str(self.journal.epoch)
+    async def before_tool_call(self, name: str, price: float = 0.0) -> None:
+        """Charge a tool call about to be made, and its price. Raises ToolError `budget_exhausted`, and Unwanted."""
+        one = Amounts.of(Usage(tool_calls=1, cost_usd=price))
+        call, attempt = self._call(name), str(self.journal.epoch)
         reserved = await self.ledger.take(call, attempt, one)
         if reserved.lost is not None:
             await self._count_unrecorded(reserved.lost)

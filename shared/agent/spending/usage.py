@@ -51,9 +51,9 @@ class UsageCounter:
         """Notes on substituted models, for the reader of the findings."""
         return [f"The model {name} answered where {wanted} could not." for name, wanted in sorted(self._substitutes)]
 
-    def add_tool_call(self) -> None:
-        """Count a tool call."""
-        self.usage += Usage(tool_calls=1)
+    def add_tool_call(self, price: float = 0.0) -> None:
+        """Count a tool call and its price in US dollars."""
+        self.usage += Usage(tool_calls=1, cost_usd=price)
 
     def _exceeded(self, more: Usage) -> str | None:
         over = next((over for limit in self._limits if (over := limit.exceeded_by(self.usage, more))), None)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from schemas.plan import Effect
 from shared.agent.actions import ParsedToolCall, from_record
 from shared.agent.handoff_run import HandoffRun
 from shared.authorization import sameness_of
@@ -41,10 +42,20 @@ def identity_of(handoff_run: HandoffRun, call: ParsedToolCall, answer: str | Non
     acting = None if answer is not None and from_record(answer) else effects.record_of(call)
     if acting:
         identity["acting"] = acting.model_dump(mode="json")
+    if price := price_of(handoff_run, call, answer):
+        identity["price"] = price
     identity["try"] = handoff_run.handoff.tries
     if attempt := handoff_run.budget.attempt_at(call.place):
         identity["attempt"] = attempt
     return identity
+
+
+def price_of(handoff_run: HandoffRun, call: ParsedToolCall, answer: str | None) -> float:
+    """Return the price of a call in US dollars; 0 for one that is only planned, or answered from an earlier record."""
+    if call.tool is None or answer is None or from_record(answer):
+        return 0.0
+    planned = handoff_run.handoff.dry_run and call.tool.effect is not Effect.READ
+    return 0.0 if planned else call.tool.price
 
 
 def of_model_call(agent: str, role: str, objective: str, result: str) -> Identity:

@@ -12,8 +12,8 @@ from shared.agent.tools.asking import ASK_PERSON, answer_of
 from shared.agent.tools.board import is_board_tool, taint_in
 from shared.agent.tools.decisions import refusal, resolution, with_edit, with_note
 from shared.agent.tools.handing import hand_over, is_hand_off
-from shared.agent.tools.identity import check_identity, identity_of
-from shared.agent.tools.making import make_call, outcome_unknown, tool_context
+from shared.agent.tools.identity import check_identity, identity_of, price_of
+from shared.agent.tools.making import answer_found, make_call, outcome_unknown, tool_context
 from shared.agent.tools.recall import is_recall, remembered_in
 from shared.agent.tools.rereading import changed_reads
 from shared.agent.tools.toolbox import Toolbox
@@ -76,7 +76,9 @@ class JournaledToolCalls:
             return await self._refuse(call, self.handoff_run.authorizer.refused_by_person(call, error))
         if self._is_uncertain(call):
             self.handoff_run.authorizer.effects.mark_started(call)
-            raise outcome_unknown(self.handoff_run, call)
+            if (found := await answer_found(self.handoff_run, self.toolbox, call)) is None:
+                raise outcome_unknown(self.handoff_run, call)
+            return await self._record(call, found)
         return await self._authorize_and_make(call)
 
     async def _authorize_and_make(self, call: ParsedToolCall) -> str:
@@ -163,7 +165,7 @@ class JournaledToolCalls:
             await self._leave_open(call, error["code"])
         else:
             if call.place not in handoff_run.journal:  # else it was counted when the journal was opened
-                handoff_run.budget.counter.add_tool_call()
+                handoff_run.budget.counter.add_tool_call(price_of(handoff_run, call, answer))
             await handoff_run.journal.write(call.place, answer, of=identity_of(handoff_run, call, answer))
         self._learn(call, answer)
         await handoff_run.authorizer.release_if_not_made(call)

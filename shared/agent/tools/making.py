@@ -30,6 +30,14 @@ async def make_call(handoff_run: HandoffRun, toolbox: Toolbox, call: ParsedToolC
         raise
 
 
+async def answer_found(handoff_run: HandoffRun, toolbox: Toolbox, call: ParsedToolCall) -> str | None:
+    """Return the answer of a call that may have been made, if its tool finds that it was; else None."""
+    if call.tool is None or call.tool.find is None:
+        return None
+    found = await call.tool.find(**call.tool.validated(call.arguments), call=tool_context(handoff_run, call))
+    return None if found is None else toolbox.answer_with(call, found)
+
+
 async def _make_repeatable(handoff_run: HandoffRun, toolbox: Toolbox, call: ParsedToolCall) -> str:
     """Make a call that may be made twice. One that only reads is cancelled when the kill switch is turned on."""
     answer = _answer_of(handoff_run, toolbox, call)
@@ -93,4 +101,6 @@ def tool_context(handoff_run: HandoffRun, call: ParsedToolCall) -> ToolContext:
         tenant=handoff.tenant,
         workspace=handoff_run.workspace,
         settings=handoff_run.runtime.agent_settings,
+        report=handoff_run.report_progress,
+        wanted=handoff_run.is_wanted,
     )

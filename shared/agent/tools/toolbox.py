@@ -142,6 +142,11 @@ class Toolbox:
             set_content(span, GEN_AI_TOOL_RESULT, answer)
         return answer
 
+    def answer_with(self, call: ParsedToolCall, result: Any) -> str:
+        """Return the answer of a call with a result that was looked up: traced, but not counted as a call."""
+        assert call.tool is not None, "only an offered tool has results"
+        return self.recall(call, json.dumps(_wrapped(call.tool, call.arguments, result), ensure_ascii=False))
+
     async def answer(self, request: ToolRequest, call: ToolContext, *, replay: bool = False) -> str:
         """Return the tool's result as JSON, sanitised, with its origin; or an `error` that suggests a next action.
 
@@ -157,7 +162,7 @@ class Toolbox:
                 if outcome == OUTCOME_UNKNOWN and self._has_effect_twice(self._tools[request.name]):
                     raise
                 traces.failed(span, outcome, str(error))
-                answer = _error_answer(error, request)
+                answer = _error_answer(error, self._tools.get(request.name), request)
             finally:
                 meter_tool(self._metrics, self._metric_name(request), outcome, time.monotonic() - began)
             set_content(span, GEN_AI_TOOL_RESULT, answer)
@@ -199,14 +204,15 @@ def _wrapped(tool: Tool, arguments: dict[str, Any], result: Any) -> dict[str, An
     if is_recall(tool):
         return {"result": sanitised_deep(result)}
     if not is_board_tool(tool):
-        return wrap(origin_of(tool.name, arguments, ours=tool.source is None), result)
+        return wrap(tool.origin or origin_of(tool.name, arguments, ours=tool.source is None), result)
     origin = marked(arguments, result)
     return wrap(origin, result) if origin else {"result": sanitised_deep(result)}
 
 
-def _error_answer(error: ToolError, request: ToolRequest) -> str:
+def _error_answer(error: ToolError, tool: Tool | None, request: ToolRequest) -> str:
     """Return the error with its origin, since its message may quote untrusted content."""
-    wrapped = wrap_error(named("tool", request.name), error.info.model_dump(mode="json"))
+    origin = (tool.origin if tool else "") or named("tool", request.name)
+    wrapped = wrap_error(origin, error.info.model_dump(mode="json"))
     return json.dumps(wrapped, ensure_ascii=False)
 
 

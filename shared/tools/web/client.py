@@ -45,7 +45,7 @@ class Fetched:
     """Retry-After, in seconds."""
 
 
-class _CheckedNetwork(httpcore.AsyncNetworkBackend):
+class CheckedNetwork(httpcore.AsyncNetworkBackend):
     """Dials one host, only at addresses checked after resolving its name."""
 
     def __init__(self, resolve: Resolve, network: httpcore.AsyncNetworkBackend, *, listed: bool) -> None:
@@ -61,6 +61,7 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        """Connect to the first checked address that answers. Raises ToolError `refused_address`."""
         failure: httpcore.ConnectError | httpcore.ConnectTimeout = httpcore.ConnectError("no address")
         for address in await self._checked(host, port):
             try:
@@ -151,7 +152,7 @@ class GuardedClient:
             raise refused(f"port {port(url)} is not a web port")
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         sent = list({"Accept-Encoding": "gzip", "User-Agent": "waggle/0.1", **headers}.items())
-        network = _CheckedNetwork(self._resolve, self._network, listed=listed)
+        network = CheckedNetwork(self._resolve, self._network, listed=listed)
         async with (
             httpcore.AsyncConnectionPool(ssl_context=_tls(), network_backend=network, max_connections=1) as pool,
             pool.stream(method, target, headers=sent, content=content, extensions=self._limits()) as response,

@@ -1,0 +1,161 @@
+"""Specialist for one agent elsewhere: a step of ours is a task of that agent, and its question is one to our people."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from services.remote.brief import message_of
+from services.remote.settings import RemoteSettings
+from services.remote.tools import RemoteTools
+from shared.errors import Unwanted
+from waggle import Agent, Context, Findings, RetryableError, Source, Step, TerminalError
+
+LONGEST_QUESTION, LONGEST_WORDS = 1_500, 500
+"""Characters of the remote agent's words in a question to people, and in the message of a failure."""
+
+SKIPPED = "The question was skipped. Continue without an answer if you can."
+
+
+def agent_of(tools: RemoteTools) -> Agent:
+    """Return the agent that stands for one elsewhere."""
+    agent = Agent(
+        tools.name,
+        description=tools.remote.description,
+        instructions=Path(__file__).with_name("instructions.md"),
+        tools=tools.all,
+        settings=RemoteSettings,
+        hands_over=False,
+        board=False,
+    )
+
+    @agent.handles
+    async def work(step: Step, ctx: Context) -> Findings:
+        return await Exchange(tools, step, ctx).until_done()
+
+    return agent
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The exchange with the agent about one step.
+
+    A repetition of the step makes the same calls, and gets their recorded results. Another try of the step continues
+    where the last one failed: with the same task while it lasts.
+    """
+
+    tools: RemoteTools
+    step: Step
+    ctx: Context
+    task: str = ""
+    context: str = ""
+    sent: int = 0
+    looks: int = 0
+    answer: str = ""
+    """Answer of a person that the agent has not got yet."""
+    planned: bool = False
+    direct: dict[str, Any] | None = field(default=None)
+
+    async def until_done(self) -> Findings:
+        """Return the findings of the agent. Raises RetryableError and TerminalError."""
+        for left in reversed(range(self.step.tries)):
+            try:
+                return await self._cancelling(self._attempt)
+            except RetryableError:
+                if not left:
+                    raise
+        raise AssertionError("a step has at least one try")
+
+    async def _cancelling(self, work: Callable[[], Awaitable[Findings]]) -> Findings:
+        """Do the work, and cancel the agent's task when it turns out that no one waits for it."""
+        try:
+            return await work()
+        except (Unwanted, TerminalError):
+            if self.task:
+                await self.tools.connection.cancel(self.task)
+            raise
+
+    async def _attempt(self) -> Findings:
+        if not self.task and (done := await self._begin()) is not None:
+            return done
+        while True:
+            if self.answer:
+                await self._pass_on()
+            self.looks += 1
+            found = await self._call(self.tools.follow.name, task=self.task, round=self.looks)
+            self.context = found["context"] or self.context
+            match found["state"]:
+                case "completed":
+                    return self._findings(found)
+                case "input-required":
+                    self.answer = await self._asked(found["text"]) or SKIPPED
+                case state:
+                    raise self._failed(state, found["text"])
+
+    async def _begin(self) -> Findings | None:
+        """Send the step; return findings if the agent answers at once, or if the call is only planned."""
+        remote, self.sent = self.tools.remote, self.sent + 1
+        arguments: dict[str, Any] = {"to": remote.host, "message": message_of(self.step), "attempt": self.sent}
+        if remote.files:
+            arguments["files"] = [each.name for each in self.ctx.workspace.files()]
+        arguments |= {kind: getattr(remote, kind) for kind in ("money", "rows") if getattr(remote, kind) is not None}
+        taken = await self._call(self.tools.ask.name, **arguments)
+        if taken.get("dry_run"):
+            return self._planned()
+        if not taken["task"]:
+            return self._findings(taken)
+        self.task, self.context = taken["task"], taken["context"]
+        return None
+
+    async def _pass_on(self) -> None:
+        """Send the answer of a person to the agent's question."""
+        await self._call(self.tools.answer.name, task=self.task, context=self.context, message=self.answer)
+        self.answer = ""
+
+    async def _asked(self, question: str) -> str | None:
+        """Ask a person the agent's question, as its words."""
+        words = question.strip()[:LONGEST_QUESTION] or "It gives no question."
+        return await self.ctx.ask(f"{self.tools.name} at {self.tools.remote.host} asks:\n\n{words}")
+
+    async def _call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """Make a call. Raises RetryableError or TerminalError for an error that it returns."""
+        answer: dict[str, Any] = await self.ctx.call(tool, **arguments)
+        if (error := answer.get("error")) is None:
+            return answer
+        if error["retryable"]:
+            raise RetryableError(error["message"], code=error["code"], after=5.0)
+        raise TerminalError(error["message"], code=error["code"])
+
+    def _failed(self, state: str, text: str) -> RetryableError | TerminalError:
+        """Return the error for a task that ended without a result. A cancelled one is sent again by the next try."""
+        words = f": {text.strip()[:LONGEST_WORDS]}" if text.strip() else ""
+        message = f"the task of {self.tools.name} is {state}{words}"
+        self.task, ended = "", self.task
+        match state:
+            case "canceled":
+                return RetryableError(message, code="remote_cancelled")
+            case "auth-required":
+                self.task = ended
+                return TerminalError(message, code="remote_auth_required")
+            case "rejected":
+                return TerminalError(message, code="remote_refused")
+        return TerminalError(message, code="remote_failed")
+
+    def _findings(self, found: dict[str, Any]) -> Findings:
+        remote, name = self.tools.remote, self.tools.name
+        files = "".join(f"\n- {each}" for each in found["files"])
+        caveats = [f"Written by {name} at {remote.host}, an agent of another system; not checked."]
+        caveats += [f"Left out of its answer: {', '.join(found['left_out'])[:1_000]}"] if found["left_out"] else []
+        return Findings(
+            answer=(found["text"] + (f"\n\nFiles:{files}" if files else "")).strip() or "It answered with nothing.",
+            facts=[],
+            sources=[Source(title=f"{name} (A2A)", uri=remote.card_address)],
+            confidence=remote.confidence,
+            caveats=caveats,
+        )
+
+    def _planned(self) -> Findings:
+        name, host = self.tools.name, self.tools.remote.host
+        return Findings(
+            answer=f"Would send the step to {name} at {host}.", facts=[], sources=[], confidence=1.0, caveats=[]
+        )

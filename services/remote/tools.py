@@ -1,0 +1,238 @@
+"""Calls to one agent elsewhere: ask it, answer its question, follow its task. The gate judges them like any tool's."""
+
+import asyncio
+import hashlib
+from typing import Annotated, Any
+
+from a2a.types import Message, Part, Role, Task
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from services.remote.leaving import check_leaving
+from services.remote.settings import RemoteSettings
+from shared.a2a.connection import Connection
+from shared.a2a.failures import failure
+from shared.a2a.outcome import Content, content_of, state_of
+from shared.errors import WaggleError
+from shared.guardrails import named
+from shared.tools import Effect, Limits, Risk, Tool, ToolContext, ToolError
+
+MARGIN = 5.0
+"""Seconds a call has beyond its limit, to cancel the task."""
+
+Call = ToolContext[RemoteSettings]
+FileName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Arguments(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Ask(_Arguments):
+    """Arguments of the call that begins a task."""
+
+    to: str = Field(max_length=300, description="Host of the agent.")
+    message: str = Field(min_length=1, max_length=100_000)
+    files: list[FileName] = Field(default_factory=list, max_length=100)
+    attempt: int = Field(1, ge=1, le=1_000, description="Number of the task: another one is a new task.")
+    money: float = Field(0.0, ge=0, description="Money that the task may move, as the operator declares.")
+    rows: int = Field(0, ge=0, description="Records that the task may change, as the operator declares.")
+
+
+class Answer(_Arguments):
+    """Arguments of the call that answers a question of the agent."""
+
+    task: str = Field(min_length=1, max_length=500)
+    context: str = Field("", max_length=500)
+    message: str = Field(min_length=1, max_length=20_000)
+
+
+class Follow(_Arguments):
+    """Arguments of the call that waits for a task."""
+
+    task: str = Field(min_length=1, max_length=500)
+    round: int = Field(1, ge=1, le=1_000, description="Number of the look at the task.")
+
+
+class Taken(BaseModel):
+    """A task that the agent has taken, or its direct answer."""
+
+    task: str = Field("", max_length=500)
+    context: str = Field("", max_length=500)
+    text: str = ""
+    files: list[str] = []
+    left_out: list[str] = []
+
+
+class Progress(BaseModel):
+    """A task that has ended or asks something."""
+
+    state: str
+    text: str
+    files: list[str]
+    left_out: list[str]
+    context: str = ""
+
+
+class RemoteTools:
+    """The three tools of one agent."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.name, self.remote = connection.name, connection.remote
+        plain = self.name.replace("-", "_")
+        self.ask = self._tool(
+            f"ask_{plain}",
+            Ask,
+            self._ask,
+            Taken,
+            risk=self.remote.risk,
+            effect=self.remote.effect,
+            timeout=self.remote.request_timeout + MARGIN,
+            destinations=("to",),
+            asked_by=frozenset(each.casefold() for each in self.remote.asked_by),
+            magnitudes={kind: kind for kind in ("money", "rows") if getattr(self.remote, kind) is not None},
+            permitted=(self.remote.host,) if self.remote.untrusted else (),
+            price=self.remote.price,
+            find=self._find,
+            limits=Limits(
+                breaker=True, per_minute=self.remote.per_minute, tenant_per_minute=self.remote.tenant_per_minute
+            ),
+        )
+        self.answer = self._tool(f"answer_{plain}", Answer, self._answer, Taken, effect=self.remote.effect)
+        self.follow = self._tool(
+            f"follow_{plain}", Follow, self._follow, Progress, timeout=self.remote.timeout + 2 * MARGIN
+        )
+
+    @property
+    def all(self) -> list[Tool]:
+        """The tools."""
+        return [self.ask, self.answer, self.follow]
+
+    def _tool(self, name: str, arguments: type[BaseModel], run: Any, result: type[BaseModel], **rules: Any) -> Tool:
+        usual: dict[str, Any] = {
+            "risk": Risk.LOW,
+            "effect": Effect.READ,
+            "timeout": self.remote.request_timeout + MARGIN,
+            "destinations": (),
+            "limits": Limits(breaker=True),
+        }
+        return Tool(
+            name=name,
+            description=run.__doc__,
+            arguments=arguments,
+            result=TypeAdapter(result),
+            run=run,
+            takes_call=True,
+            local=False,
+            dependency=f"a2a:{self.name}",
+            some_tenants=not self.remote.permits("*"),
+            origin=named("agent", f"{self.remote.host}/{self.name}"),
+            **usual | rules,
+        )
+
+    async def _ask(self, *, call: Call, **given: Any) -> Taken:
+        """Send a task to the agent elsewhere."""
+        self._check(call.tenant, given["to"])
+        parts = [Part(text=given["message"]), *await self._files(given["files"], call)]
+        await asyncio.to_thread(check_leaving, call, parts, confidential=self.remote.confidential)
+        sent = Message(message_id=_id_of(call), role=Role.ROLE_USER, parts=parts)
+        return await self._taken(await self._send(sent), call)
+
+    async def _find(self, *, call: Call, **_: Any) -> dict[str, Any] | None:
+        """Return the task that this call has begun, if the agent lists it."""
+        found = await self.connection.find(_id_of(call))
+        return None if found is None else Taken(task=found.id, context=found.context_id).model_dump(mode="json")
+
+    async def _answer(self, *, task: str, context: str, message: str, call: Call) -> Taken:
+        """Send the answer of a person to a question of the agent elsewhere."""
+        parts = [Part(text=message)]
+        await asyncio.to_thread(check_leaving, call, parts, confidential=self.remote.confidential)
+        sent = Message(message_id=_id_of(call), role=Role.ROLE_USER, parts=parts, task_id=task, context_id=context)
+        return await self._taken(await self._send(sent), call)
+
+    async def _follow(self, *, task: str, call: Call, **_: Any) -> Progress:
+        """Wait until the task of the agent elsewhere has ended or asks something."""
+        found = await self._stopped(task, call)
+        content = self._content(found)
+        saved, left_out = await self._saved(content, call)
+        return Progress(
+            state=state_of(found), text=content.text, files=saved, left_out=left_out, context=found.context_id[:500]
+        )
+
+    async def _stopped(self, task: str, call: Call) -> Task:
+        """Return the task once it has stopped. It is cancelled if its time is up, or if no one waits for it."""
+        limit = asyncio.timeout(self.remote.timeout)
+        try:
+            async with limit:
+                return await self.connection.stopped(task, call.report, call.wanted)
+        except asyncio.CancelledError:
+            if not await call.wanted():
+                await self.connection.cancel(task)
+            raise
+        except WaggleError:
+            raise
+        except Exception as error:
+            if not limit.expired():
+                raise self._failure(Effect.READ, error) from error
+        await self.connection.cancel(task)
+        message = f"{self.name} did not finish within {self.remote.timeout:g} s, and its task was cancelled"
+        raise ToolError("remote_late", message, suggested_action="raise `timeout` in WAGGLE_REMOTES")
+
+    async def _send(self, message: Message) -> Task | Message:
+        try:
+            return await self.connection.send(message)
+        except Exception as error:
+            raise self._failure(self.remote.effect, error) from error
+
+    async def _taken(self, found: Task | Message, call: Call) -> Taken:
+        if isinstance(found, Task):
+            return Taken(task=found.id, context=found.context_id)
+        content = self._content(found)
+        saved, left_out = await self._saved(content, call)
+        return Taken(text=content.text, files=saved, left_out=left_out)
+
+    def _content(self, found: Task | Message) -> Content:
+        content = content_of(found)
+        content.text = self.connection.hide(content.text)
+        return content
+
+    def _failure(self, effect: Effect, error: Exception) -> ToolError:
+        failed = failure(self.name, effect, error)
+        failed.args = (self.connection.hide(str(failed)),)
+        return failed
+
+    async def _saved(self, content: Content, call: Call) -> tuple[list[str], list[str]]:
+        """Save the files under names that no other file has, and return the names saved and left out."""
+        saved, left_out = list[str](), list(content.left_out)
+        for number, (name, body, media_type) in enumerate(content.files, 1):
+            own = f"{self.name}-{number}-{name}"
+            try:
+                await call.workspace.save(own, body, media_type)
+                saved.append(own)
+            except ToolError as refused:
+                left_out.append(f"{name} ({refused.code})")
+        return saved, left_out
+
+    async def _files(self, names: list[str], call: Call) -> list[Part]:
+        types = {each.name: each.media_type for each in call.workspace.files()}
+        parts = []
+        for name in names:
+            body = await asyncio.to_thread((await call.workspace.path(name)).read_bytes)
+            parts.append(Part(raw=body, filename=name, media_type=types.get(name, "application/octet-stream")))
+        if sum(len(each.raw) for each in parts) > self.remote.largest:
+            message = f"the files of the step are larger than {self.remote.largest:,} bytes"
+            raise ToolError("too_large", message, suggested_action="raise `largest` in WAGGLE_REMOTES")
+        return parts
+
+    def _check(self, tenant: str, to: str) -> None:
+        """Raise ToolError for a tenant that may not use the agent, or another host than its own."""
+        if not self.remote.permits(tenant):
+            message = f"{self.name} may not be used for the tenant {tenant}"
+            raise ToolError("not_permitted", message, suggested_action="use another agent")
+        if to != self.remote.host:
+            raise ToolError("refused_address", f"{self.name} is at {self.remote.host} only")
+
+
+def _id_of(call: Call) -> str:
+    """Return the id of the call's message: equal on every repetition of the call, and without names of ours."""
+    return hashlib.sha256(f"waggle-a2a/{call.tenant}/{call.idempotency_key}".encode()).hexdigest()[:32]
