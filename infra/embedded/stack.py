@@ -15,6 +15,7 @@ from infra.embedded.child import Child, Reporter
 from infra.embedded.down import down
 from infra.embedded.state import GRACE, StateFolder, write_atomically
 from infra.probe import answers, free_port, kafka_answers, listens, redis_answers
+from shared.a2a import declared_remotes
 from shared.access.principals import read_principals
 from shared.access.signing import from_secret, new_secret, public_half
 from shared.bus.admin import await_kafka
@@ -50,6 +51,12 @@ def service_names(source: Path = REPOSITORY) -> list[str]:
     return [name for name in found if name != "cli"]
 
 
+def remote_names(environment: Mapping[str, str]) -> list[str]:
+    """Return the agents elsewhere that the environment declares. Raises Misconfigured."""
+    named = environment.get("WAGGLE_REMOTES", "").strip()
+    return sorted(declared_remotes(Path(named))) if named else []
+
+
 class Stack:
     """The processes of one clone; its services are those in `source`."""
 
@@ -70,7 +77,8 @@ class Stack:
         self._signing_key = self._environment.pop("WAGGLE_SIGNING_KEY", "")
         """The gateway's: no other process gets it."""
         self._source = source
-        self._services = service_names(source) if services is None else list(services)
+        self._remotes = remote_names(self._environment)
+        self._services = [*service_names(source), *self._remotes] if services is None else list(services)
         self._report = report
         self._children: list[Child] = []
         self._failed = asyncio.Event()
@@ -115,7 +123,7 @@ class Stack:
 
     async def _kafka(self) -> None:
         prefix = self._environment.get("WAGGLE_TOPIC_PREFIX", "waggle.")
-        wanted = topics.declared(topics.agents(self._source / "services"))
+        wanted = topics.declared([*topics.agents(self._source / "services"), *self._remotes])
         if given := self._given("WAGGLE_KAFKA"):
             settings = settings_of(self._environment, Settings)
             await await_kafka(settings, KAFKA_WITHIN)
@@ -215,7 +223,10 @@ class Stack:
             own |= PATIENT.get(name, {})
         else:  # one replica of each service in this folder: it has its partitions back as soon as it restarts
             own |= {"WAGGLE_INSTANCE": f"{name}-{sha256(str(self.state.root).encode()).hexdigest()[:8]}"}
-        await self._run(name, ["-m", f"services.{name}"], lambda: answers(f"{_local(port)}/ready"), extra=own)
+        remote = name in self._remotes
+        own |= {"WAGGLE_REMOTE": name} if remote else {}
+        module = "services.remote.serve" if remote else f"services.{name}"
+        await self._run(name, ["-m", module], lambda: answers(f"{_local(port)}/ready"), extra=own)
 
     def _given(self, variable: str) -> str | None:
         value = self._environment.get(variable)

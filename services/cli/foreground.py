@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.embedded.child import NotReadyError
-from infra.embedded.stack import AlreadyRunningError, Stack, service_names, up
+from infra.embedded.stack import AlreadyRunningError, Stack, remote_names, service_names, up
 from infra.embedded.state import StateFolder
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.redaction import redacted
@@ -37,9 +37,12 @@ PARTS = {
 
 def run(screen: Screen, root: Path, services: Sequence[str] | None, *, quiet: bool) -> None:
     """Run everything until SIGINT or SIGTERM. Raises CommandError if a part cannot be started, or its data are lost."""
-    check_names(services or ())
     starting = starting_in(os.environ)
-    stack = Stack(root, services=services, report=_logs(screen, starting, quiet=quiet))
+    try:
+        check_names(services or ())
+        stack = Stack(root, services=services, report=_logs(screen, starting, quiet=quiet))
+    except Misconfigured as wrong:
+        raise CommandError(str(wrong), "correct the file; docs/a2a.md describes it", code=Exit.USAGE) from None
     screen.say(f"Starting in {root} …")
     try:
         asyncio.run(up(root, announce=lambda ready: _announce(screen, starting, ready), stack=stack))
@@ -59,12 +62,11 @@ def runs_here(root: Path) -> bool:
 
 
 def check_names(services: Sequence[str]) -> None:
-    """Check the names of services. Raises CommandError for an unknown one."""
+    """Check the names of services. Raises CommandError for an unknown one, and Misconfigured."""
+    known = [*service_names(), *remote_names(os.environ)]
     for name in services:
-        if name not in service_names():
-            raise CommandError(
-                f"there is no service `{name}`", f"choose from {', '.join(service_names())}", code=Exit.USAGE
-            )
+        if name not in known:
+            raise CommandError(f"there is no service `{name}`", f"choose from {', '.join(known)}", code=Exit.USAGE)
 
 
 def _announce(screen: Screen, starting: StartLines, ready: Stack) -> None:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 CARDS = ("/.well-known/agent-card.json", "/a2a/.well-known/agent-card.json")
 """Paths of the public agent card of A2A, if it is served."""
 
-OPEN = frozenset({"/docs", "/openapi.json", *CARDS})
+CARD_KEYS = "/.well-known/jwks.json"
+"""Path of the public keys that sign the card."""
+
+OPEN = frozenset({"/docs", "/openapi.json", *CARDS, CARD_KEYS})
 """Paths of the descriptions of the APIs, which need no key. `/live` and `/ready` need none either and bypass this
 module."""
 

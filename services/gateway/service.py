@@ -94,14 +94,20 @@ def _add_a2a(api: FastAPI, own: GatewaySettings) -> None:
     if own.a2a_url is None:
         return
     from services.gateway.a2a.routes import a2a_routes  # noqa: PLC0415 -- an extra, and slow to import
+    from services.gateway.a2a.signing import read_card_key  # noqa: PLC0415 -- as above
 
-    api.router.routes.extend(a2a_routes(own.a2a_url, keys=own.principals is not None))
+    card_key = read_card_key(own.a2a_signing_key, own.a2a_url)
+    api.router.routes.extend(a2a_routes(own.a2a_url, keys=own.principals is not None, card_key=card_key))
 
 
 def require_a2a(settings: Settings, own: GatewaySettings) -> None:
-    """Check that the protocol's library is installed if it is wanted. Raises Misconfigured."""
+    """Check that the protocol's library is installed if it is wanted, and the key usable. Raises Misconfigured."""
     if own.a2a_url is not None and find_spec("a2a") is None:
         raise Misconfigured("WAGGLE_A2A_URL: needs the extra: pip install 'waggle[a2a]'; or unset it")
+    if own.a2a_url is not None:
+        from services.gateway.a2a.signing import read_card_key  # noqa: PLC0415 -- as above
+
+        read_card_key(own.a2a_signing_key, own.a2a_url)
 
 
 def _add_state(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:

@@ -1,5 +1,7 @@
 """Settings of the gateway."""
 
+from pathlib import Path
+
 from pydantic import Field, SecretStr, field_validator
 
 from shared.access.settings import AccessSettings
@@ -29,6 +31,11 @@ class GatewaySettings(AccessSettings):
         pattern=r"^https?://[^\s/?#]+$",
         description="Public address of this gateway, such as `https://waggle.example.org`, under which it serves the "
         "A2A protocol and its agent card; unset: it serves neither. Needs the extra `a2a`.",
+    )
+
+    a2a_signing_key: Path | None = Field(
+        None,
+        description="PEM file with the private key, P-256 or Ed25519, that signs the agent card; unset: nothing does.",
     )
 
     @field_validator("signing_key")

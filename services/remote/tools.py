@@ -139,7 +139,7 @@ class RemoteTools:
         return await self._taken(await self._send(sent), call)
 
     async def _find(self, *, call: Call, **_: Any) -> dict[str, Any] | None:
-        """Return the task that this call has begun, if the agent lists it."""
+        """Return the task of this call, if the agent lists it."""
         found = await self.connection.find(_id_of(call))
         return None if found is None else Taken(task=found.id, context=found.context_id).model_dump(mode="json")
 

@@ -1,7 +1,9 @@
 """Check that operators' files on tools and agents are valid, and name existing ones."""
 
+import os
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from pathlib import Path
 from typing import NamedTuple
 
 from schemas.plan import AgentCard
@@ -26,7 +28,9 @@ class Named(NamedTuple):
 async def check_tools(settings: Settings) -> list[CheckResult]:
     """Return one result per name in a file; none if no file is set."""
     try:
-        named = sorted({*_limited(settings), *_judged(settings), *_permitted(settings), *_served(settings)})
+        named = sorted(
+            {*_limited(settings), *_judged(settings), *_permitted(settings), *_served(settings), *_elsewhere()}
+        )
     except Misconfigured as invalid:
         return [fail("tools", str(invalid), "correct the file; docs/configuration.md links to its description")]
     agents = await _agents(settings) if named else {}
@@ -56,6 +60,13 @@ def _served(settings: Settings) -> Iterator[Named]:
 
     for server in declared_servers(settings.mcp).values() if settings.mcp else []:
         yield from _all("WAGGLE_MCP", "agent", set(server.agents) - {EVERYONE})
+
+
+def _elsewhere() -> Iterator[Named]:
+    from shared.a2a import declared_remotes  # noqa: PLC0415 -- as above
+
+    path = os.environ.get("WAGGLE_REMOTES", "").strip()
+    yield from _all("WAGGLE_REMOTES", "agent", declared_remotes(Path(path)) if path else ())
 
 
 def _all(file: str, kind: str, names: Iterable[str]) -> Iterator[Named]:

@@ -29,6 +29,7 @@ from services.gateway.a2a.listing import list_tasks, require_known_status
 from services.gateway.a2a.messages import check_message
 from services.gateway.a2a.pushing import WithoutPushNotifications
 from services.gateway.a2a.runs import Runs
+from services.gateway.a2a.signing import Sign
 from services.gateway.a2a.stream import updates
 from services.gateway.a2a.tasks import STOPPED, TERMINAL, a2a_task, context_of, state_of
 
@@ -40,10 +41,11 @@ LONGEST_WAIT = 600.0
 
 
 class RunsAsTasks(WithoutPushNotifications):
-    """The handler. `base`: public address of the gateway."""
+    """The handler. `base`: public address of the gateway; `sign`: signs a card."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, sign: Sign) -> None:
         self._base = base
+        self._sign = sign
 
     @validate_request_params
     async def on_get_task(self, params: GetTaskRequest, context: ServerCallContext) -> Task | None:
@@ -113,7 +115,7 @@ class RunsAsTasks(WithoutPushNotifications):
     ) -> AgentCard:
         """Return the card with the swarm's agents as skills."""
         with as_a2a(_request(context).scope):
-            return await extended_card(_runs(params.tenant, context), self._base)
+            return self._sign(await extended_card(_runs(params.tenant, context), self._base))
 
     async def _when_stopped(self, runs: Runs, run_id: str, *, ended: bool = False) -> Task:
         """Return the task when nothing more happens by itself, or when the time is up. `ended`: wait for its end."""

@@ -100,7 +100,7 @@ class Knowledge:
             now=datetime.min.replace(tzinfo=UTC) if as_of else datetime.now(UTC),
             stopped=None if as_of else self.switch.reason,
             used_up=info_of(used_up),
-            origins=self.origins,
+            origins=self._origins_for(tool),
             links=self._texts_of_server(tool),
             pages=[] if self._has_read_private_content else self._pages,
             confidence=self.confidence,
@@ -122,6 +122,11 @@ class Knowledge:
     def _has_read_private_content(self) -> bool:
         """True if the agent has read anything private: the links it follows could then leak it."""
         return any(not origin.startswith(_PUBLIC) for origin in self.taint.origins)
+
+    def _origins_for(self, tool: ToolTraits | None) -> Sequence[str]:
+        """Return the origins that count for a call: content may be returned to its author."""
+        author = tool.origin if isinstance(tool, Tool) else ""
+        return [each for each in self.origins if each != author] if author else self.origins
 
     def _trusted_for(self, tool: ToolTraits | None) -> Trusted:
         """Return the trusted sources of destinations, with those that the operator permits the tool."""

@@ -8,7 +8,7 @@ from shared.agent.actions import ParsedToolCall
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.tools.identity import identity_of
 from shared.agent.tools.toolbox import Toolbox
-from shared.blackboard.journal import INTENT
+from shared.blackboard.journal import INTENT, LOST
 from shared.errors import NeedsHuman, RetryableError
 from shared.tools import ToolContext, ToolError
 
@@ -39,7 +39,13 @@ async def answer_found(handoff_run: HandoffRun, toolbox: Toolbox, call: ParsedTo
 
 
 async def _make_repeatable(handoff_run: HandoffRun, toolbox: Toolbox, call: ParsedToolCall) -> str:
-    """Make a call that may be made twice. One that only reads is cancelled when the kill switch is turned on."""
+    """Make a call that may be made twice, unless its tool finds that a killed worker has made it.
+
+    One that only reads is cancelled when the kill switch is turned on.
+    """
+    attempted = any(name.startswith(call.place + LOST) for name in handoff_run.journal.entries())
+    if attempted and (found := await answer_found(handoff_run, toolbox, call)) is not None:
+        return found
     answer = _answer_of(handoff_run, toolbox, call)
     return await (handoff_run.authorizer.switch.unless_stopped(answer) if toolbox.only_reads(call) else answer)
 

@@ -28,8 +28,13 @@ from a2a.utils.errors import (
     TaskNotFoundError,
     UnsupportedOperationError,
 )
+from a2a.utils.signing import InvalidSignaturesError, create_signature_verifier
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Struct, Value
+from jwt import PyJWKSet
 
 from infra.probe import free_port
 from schemas.approval import CancelRun
@@ -37,7 +42,9 @@ from schemas.event import Progressed
 from schemas.plan import AgentCard
 from schemas.step import Output, ResultReviewed, StepCompleted, answer_id
 from schemas.task import Artefact
+from services.gateway.a2a.signing import read_card_key
 from shared.blackboard import RunStore, announce, append_live_event
+from shared.errors import Misconfigured
 from shared.runs.run import in_flight
 from shared.runs.tokens import token_for
 from tests.support.console import Keys, waits
@@ -386,3 +393,50 @@ async def test_a_key_reaches_its_tenants_only_and_sees_what_its_roles_allow(edge
         await eve.get_task(GetTaskRequest(id="run-a"))
     for path in ("/a2a/tasks/run-a?tenant=acme", "/a2a/acme/tasks/run-a"):
         assert (await edge.http.get(path)).status_code == 403
+
+
+@pytest.fixture(params=["P-256", "Ed25519"])
+def signing_key(request, tmp_path):
+    """PEM file with a private key."""
+    key = ec.generate_private_key(ec.SECP256R1()) if request.param == "P-256" else Ed25519PrivateKey.generate()
+    path = tmp_path / "card.pem"
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return path
+
+
+async def test_a_card_is_signed_and_its_keys_are_public(edges, keys, redis, signing_key):
+    await announce(redis, AgentCard(name="data", description="Works with tables: Ä."))
+    edge = await edges(principals=keys_with(keys)["path"], a2a_signing_key=signing_key)
+    published = PyJWKSet.from_dict((await edge.http.get("/.well-known/jwks.json")).json())
+    algorithms, asked = ["ES256", "EdDSA"], []
+
+    def key_of(kid, jku):
+        asked.append(jku)
+        return published[kid]
+
+    verify = create_signature_verifier(key_of, algorithms)
+    card = await A2ACardResolver(edge.http, edge.base).get_agent_card(signature_verifier=verify)
+    client = await edge.client(keys.keys["ada"])
+    extended = await client.get_extended_agent_card(GetExtendedAgentCardRequest(), signature_verifier=verify)
+    assert asked == [f"{edge.base}/.well-known/jwks.json"] * 2
+    assert [each.id for each in extended.skills] == ["task", "data"]
+    card.supported_interfaces[0].url = "https://elsewhere.example"
+    with pytest.raises(InvalidSignaturesError):
+        verify(card)
+    assert not {"d", "k"} & (await edge.http.get("/.well-known/jwks.json")).json()["keys"][0].keys()
+
+
+async def test_without_a_key_a_card_is_unsigned_and_no_keys_are_published(edges):
+    edge = await edges()
+    assert "signatures" not in (await edge.http.get("/.well-known/agent-card.json")).json()
+    assert (await edge.http.get("/.well-known/jwks.json")).status_code == 404
+
+
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", None])
+def test_a_wrong_signing_key_is_named_and_not_shown(tmp_path, content):
+    path = tmp_path / "card.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(Misconfigured, match="WAGGLE_A2A_SIGNING_KEY") as refused:
+        read_card_key(path, "https://waggle.example")
+    assert "AAAA" not in str(refused.value)
