@@ -230,7 +230,8 @@ class RemoteTools:
             message = f"{self.name} may not be used for the tenant {tenant}"
             raise ToolError("not_permitted", message, suggested_action="use another agent")
         if to != self.remote.host:
-            raise ToolError("refused_address", f"{self.name} is at {self.remote.host} only")
+            message = f"{self.name} is at {self.remote.host} only"
+            raise ToolError("refused_address", message, suggested_action="name that host")
 
 
 def _id_of(call: Call) -> str:
