@@ -1,7 +1,7 @@
 """Specialist for one agent elsewhere: a step of ours is a task of that agent, and its question is one to our people."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,14 @@ class Exchange:
     ctx: Context
     task: str = ""
     context: str = ""
-    sent: int = 0
+    tasks: int = 1
+    """Number of the task, the first or one in place of a cancelled one."""
+    failed: int = 0
+    """Failed sendings of the same message."""
     looks: int = 0
+    questions: int = 0
     answer: str = ""
-    """Answer of a person that the agent has not got yet."""
-    planned: bool = False
-    direct: dict[str, Any] | None = field(default=None)
+    """Answer of a person that the agent has not taken yet."""
 
     async def until_done(self) -> Findings:
         """Return the findings of the agent. Raises RetryableError and TerminalError."""
@@ -79,7 +81,7 @@ class Exchange:
         if not self.task and (done := await self._begin()) is not None:
             return done
         while True:
-            if self.answer:
+            if self.answer and not self.failed:
                 await self._pass_on()
             self.looks += 1
             found = await self._call(self.tools.follow.name, task=self.task, round=self.looks)
@@ -87,19 +89,22 @@ class Exchange:
             match found["state"]:
                 case "completed":
                     return self._findings(found)
+                case "input-required" if self.answer:  # it may not have taken the answer
+                    await self._pass_on()
                 case "input-required":
+                    self.questions += 1
                     self.answer = await self._asked(found["text"]) or SKIPPED
                 case state:
-                    raise self._failed(state, found["text"])
+                    raise self._ended(state, found["text"])
 
     async def _begin(self) -> Findings | None:
         """Send the step; return findings if the agent answers at once, or if the call is only planned."""
-        remote, self.sent = self.tools.remote, self.sent + 1
-        arguments: dict[str, Any] = {"to": remote.host, "message": message_of(self.step), "attempt": self.sent}
+        remote = self.tools.remote
+        arguments: dict[str, Any] = {"to": remote.host, "message": message_of(self.step), "attempt": self.tasks}
         if remote.files:
             arguments["files"] = [each.name for each in self.ctx.workspace.files()]
         arguments |= {kind: getattr(remote, kind) for kind in ("money", "rows") if getattr(remote, kind) is not None}
-        taken = await self._call(self.tools.ask.name, **arguments)
+        taken = await self._sent(self.tools.ask.name, **arguments)
         if taken.get("dry_run"):
             return self._planned()
         if not taken["task"]:
@@ -109,8 +114,17 @@ class Exchange:
 
     async def _pass_on(self) -> None:
         """Send the answer of a person to the agent's question."""
-        await self._call(self.tools.answer.name, task=self.task, context=self.context, message=self.answer)
+        about = {"task": self.task, "context": self.context, "question": self.questions}
+        await self._sent(self.tools.answer.name, message=self.answer, **about)
         self.answer = ""
+
+    async def _sent(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """Make a call that sends a message, and count its failures. Raises as `_call`."""
+        again = {"again": self.failed} if self.failed else {}
+        self.failed += 1
+        answer = await self._call(tool, **arguments | again)
+        self.failed = 0
+        return answer
 
     async def _asked(self, question: str) -> str | None:
         """Ask a person the agent's question, as its words."""
@@ -126,20 +140,16 @@ class Exchange:
             raise RetryableError(error["message"], code=error["code"], after=5.0)
         raise TerminalError(error["message"], code=error["code"])
 
-    def _failed(self, state: str, text: str) -> RetryableError | TerminalError:
+    def _ended(self, state: str, text: str) -> RetryableError | TerminalError:
         """Return the error for a task that ended without a result. A cancelled one is sent again by the next try."""
         words = f": {text.strip()[:LONGEST_WORDS]}" if text.strip() else ""
         message = f"the task of {self.tools.name} is {state}{words}"
-        self.task, ended = "", self.task
-        match state:
-            case "canceled":
-                return RetryableError(message, code="remote_cancelled")
-            case "auth-required":
-                self.task = ended
-                return TerminalError(message, code="remote_auth_required")
-            case "rejected":
-                return TerminalError(message, code="remote_refused")
-        return TerminalError(message, code="remote_failed")
+        if state == "auth-required":
+            return TerminalError(message, code="remote_auth_required")
+        self.task, self.answer, self.tasks = "", "", self.tasks + 1
+        if state == "canceled":
+            return RetryableError(message, code="remote_cancelled")
+        return TerminalError(message, code="remote_refused" if state == "rejected" else "remote_failed")
 
     def _findings(self, found: dict[str, Any]) -> Findings:
         remote, name = self.tools.remote, self.tools.name

@@ -34,6 +34,7 @@ class Ask(_Arguments):
     message: str = Field(min_length=1, max_length=100_000)
     files: list[FileName] = Field(default_factory=list, max_length=100)
     attempt: int = Field(1, ge=1, le=1_000, description="Number of the task: another one is a new task.")
+    again: int = Field(0, ge=0, le=1_000, description="Failed sendings of the same task before.")
     money: float = Field(0.0, ge=0, description="Money that the task may move, as the operator declares.")
     rows: int = Field(0, ge=0, description="Records that the task may change, as the operator declares.")
 
@@ -44,6 +45,8 @@ class Answer(_Arguments):
     task: str = Field(min_length=1, max_length=500)
     context: str = Field("", max_length=500)
     message: str = Field(min_length=1, max_length=20_000)
+    question: int = Field(1, ge=1, le=1_000, description="Number of the question.")
+    again: int = Field(0, ge=0, le=1_000, description="Failed sendings of the same answer before.")
 
 
 class Follow(_Arguments):
@@ -78,6 +81,8 @@ class RemoteTools:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._in_doubt: set[str] = set()
+        """Ids of messages that were sent without an answer."""
         self.name, self.remote = connection.name, connection.remote
         plain = self.name.replace("-", "_")
         self.ask = self._tool(
@@ -135,19 +140,26 @@ class RemoteTools:
         self._check(call.tenant, given["to"])
         parts = [Part(text=given["message"]), *await self._files(given["files"], call)]
         await asyncio.to_thread(check_leaving, call, parts, confidential=self.remote.confidential)
-        sent = Message(message_id=_id_of(call), role=Role.ROLE_USER, parts=parts)
+        sent = Message(message_id=_id_of(call, given["attempt"]), role=Role.ROLE_USER, parts=parts)
+        if (given["again"] or sent.message_id in self._in_doubt) and (found := await self._find(call=call, **given)):
+            return Taken.model_validate(found)
         return await self._taken(await self._send(sent), call)
 
-    async def _find(self, *, call: Call, **_: Any) -> dict[str, Any] | None:
+    async def _find(self, *, call: Call, **given: Any) -> dict[str, Any] | None:
         """Return the task of this call, if the agent lists it."""
-        found = await self.connection.find(_id_of(call))
+        found = await self.connection.find(_id_of(call, given["attempt"]))
         return None if found is None else Taken(task=found.id, context=found.context_id).model_dump(mode="json")
 
-    async def _answer(self, *, task: str, context: str, message: str, call: Call) -> Taken:
+    async def _answer(self, *, call: Call, **given: Any) -> Taken:
         """Send the answer of a person to a question of the agent elsewhere."""
-        parts = [Part(text=message)]
+        parts, task = [Part(text=given["message"])], given["task"]
         await asyncio.to_thread(check_leaving, call, parts, confidential=self.remote.confidential)
-        sent = Message(message_id=_id_of(call), role=Role.ROLE_USER, parts=parts, task_id=task, context_id=context)
+        about = {
+            "message_id": _id_of(call, f"{task}/{given['question']}"),
+            "task_id": task,
+            "context_id": given["context"],
+        }
+        sent = Message(role=Role.ROLE_USER, parts=parts, **about)
         return await self._taken(await self._send(sent), call)
 
     async def _follow(self, *, task: str, call: Call, **_: Any) -> Progress:
@@ -179,10 +191,13 @@ class RemoteTools:
         raise ToolError("remote_late", message, suggested_action="raise `timeout` in WAGGLE_REMOTES")
 
     async def _send(self, message: Message) -> Task | Message:
+        self._in_doubt.add(message.message_id)
         try:
-            return await self.connection.send(message)
+            found = await self.connection.send(message)
         except Exception as error:
             raise self._failure(self.remote.effect, error) from error
+        self._in_doubt.discard(message.message_id)
+        return found
 
     async def _taken(self, found: Task | Message, call: Call) -> Taken:
         if isinstance(found, Task):
@@ -234,6 +249,7 @@ class RemoteTools:
             raise ToolError("refused_address", message, suggested_action="name that host")
 
 
-def _id_of(call: Call) -> str:
-    """Return the id of the call's message: equal on every repetition of the call, and without names of ours."""
-    return hashlib.sha256(f"waggle-a2a/{call.tenant}/{call.idempotency_key}".encode()).hexdigest()[:32]
+def _id_of(call: Call, subject: object) -> str:
+    """Return the id of a message about a subject of the work: equal on every repetition, and without names of ours."""
+    work = call.idempotency_key.removesuffix(f"/{call.call_id}")
+    return hashlib.sha256(f"waggle-a2a/{call.tenant}/{work}/{subject}".encode()).hexdigest()[:32]

@@ -58,7 +58,7 @@ def _confined(card: AgentCard, remote: Remote) -> AgentCard:
 def _may_reach(interface: AgentInterface, remote: Remote) -> bool:
     schemes = ("https://", "http://") if remote.private else ("https://",)
     try:
-        return interface.url.startswith(schemes) and place_of(interface.url) in remote.allowed
+        return interface.url.startswith(schemes) and place_of(interface.url) in remote.endpoints
     except ValueError:
         return False
 

@@ -27,6 +27,7 @@ from shared.a2a.failures import Unavailable
 from shared.a2a.outcome import STOPPED, words_of
 from shared.a2a.transport import client_of
 from shared.errors import Unwanted
+from shared.guardrails import sanitised
 from shared.telemetry.redaction import HIDDEN
 
 FIRST_LOOK, LONGEST_LOOK = 0.5, 5.0
@@ -163,7 +164,7 @@ class Connection:
 
     async def _report(self, words: str, report: Report) -> None:
         if words:
-            await report(f"{self.name}: {self.hide(words)}"[:200])
+            await report(f"{self.name}: {self.hide(sanitised(words))}"[:200])
 
     async def _client(self, *, streaming: bool = False) -> Client:
         """Return a client for the card's endpoints. Raises Unavailable."""

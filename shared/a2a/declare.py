@@ -83,11 +83,14 @@ class Remote(Strict):
         return place_of(self.card)
 
     @property
+    def endpoints(self) -> frozenset[str]:
+        """Hosts that its card may name and that get the credential, as `place_of` writes them."""
+        return frozenset({self.host, *(each.casefold().removesuffix(":443") for each in self.hosts)})
+
+    @property
     def allowed(self) -> frozenset[str]:
-        """Hosts that may be reached, as `place_of` writes them."""
-        listed = {each.casefold().removesuffix(":443") for each in self.hosts}
-        keys = {place_of(self.jwks)} if self.jwks and "://" in self.jwks else set()
-        return frozenset({self.host, *listed, *keys})
+        """Hosts that may be reached: the endpoints, and the one with the keys that sign its card."""
+        return self.endpoints | ({place_of(self.jwks)} if self.jwks and "://" in self.jwks else set())
 
     def permits(self, tenant: str) -> bool:
         """Return True if the tenant's runs may use it."""

@@ -49,7 +49,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request, unless it leads elsewhere."""
-        self._check(request.url)
+        self._check(request)
         url = request.url
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         assert isinstance(request.stream, httpx.AsyncByteStream), "the client is asynchronous"
@@ -69,8 +69,12 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         """Close the connections."""
         await self._pool.aclose()
 
-    def _check(self, url: httpx.URL) -> None:
+    def _check(self, request: httpx.Request) -> None:
+        """Raise ConnectError for an address that must not be reached. Only endpoints get the credential."""
+        url = request.url
         place = place_of(str(url))
+        if place not in self._remote.endpoints:
+            request.headers.pop(self._remote.header, None)
         if place not in self._allowed:
             raise httpx.ConnectError(f"{place} is no host of this agent: list it in `hosts` if it is")
         if url.scheme != "https" and not self._remote.private:
