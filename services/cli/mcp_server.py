@@ -17,6 +17,7 @@ from services.cli.mcp_tools.memories import ForgetTools, MemoryChangeTools, Memo
 from services.cli.mcp_tools.operations import OperatorTools
 from services.cli.mcp_tools.runs import RunTools
 from services.cli.mcp_tools.task_methods import TaskMethods
+from services.cli.mcp_tools.task_stream import TaskStreams
 
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _SUBMITS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False)
@@ -42,7 +43,14 @@ def server(
     """Return the server. `operators`: connects as no tenant, for all that belongs to no tenant."""
     about = _ABOUT + (_DECIDES if Allowed.DECIDE in allowed else _REPORTS)
     tasks = TaskMethods(connect, allowed)
-    created = MCPServer("waggle", instructions=about, version="0.1.0", log_level="WARNING", extensions=[tasks])
+    created = MCPServer(
+        "waggle",
+        instructions=about,
+        version="0.1.0",
+        log_level="WARNING",
+        extensions=[tasks],
+        middleware=[TaskStreams(tasks)],
+    )
     offered = [*_for_all(RunTools(connect)), *_about_memories(MemoryTools(connect))]
     if Allowed.DECIDE in allowed:
         offered += [*_for_deciding(DecisionTools(connect)), *_changing_memories(MemoryChangeTools(connect))]

@@ -1,4 +1,4 @@
-"""The conformance suite of MCP (npm), run against `waggle mcp` over HTTP: `make mcp-conformance`.
+"""The conformance suite of MCP (npm) against `waggle mcp` and the client of the agents: `make mcp-conformance`.
 
 Every scenario of the suite runs. One that needs a feature which Waggle does not offer is listed with the reason.
 """
@@ -77,6 +77,20 @@ PARTS_NOT_OFFERED = {
 }
 """Check of another scenario → reason that it does not apply."""
 
+CLIENT = {
+    "2025-11-25": ("initialize", "tools_call", "sse-retry", "json-schema-2020-12-preservation"),
+    "2026-07-28": (
+        "tools_call",
+        "request-metadata",
+        "http-standard-headers",
+        "http-custom-headers",
+        "http-invalid-tool-headers",
+        "json-schema-ref-no-deref",
+        "json-schema-2020-12-preservation",
+    ),
+}
+"""Version of the protocol → scenarios of clients. Agents answer no elicitation, and send fixed headers to log in."""
+
 
 @asynccontextmanager
 async def served(*command):
@@ -99,13 +113,18 @@ async def served(*command):
 
 
 async def checks_of(address, folder, *options):
+    """Scenario → its checks, of one run of the suite against a server."""
+    return await suite_run(folder, "server", "--url", address, "--timeout", "20000", *options)
+
+
+async def suite_run(folder, *arguments):
     """Scenario → its checks, of one run of the suite."""
     node = NODE if NODE.is_file() else shutil.which("node")
-    command = [str(SUITE), "server", "--url", address, "--timeout", "20000", "-o", str(folder), *options]
+    command = [str(SUITE), *arguments, "-o", str(folder)]
     suite = await asyncio.create_subprocess_exec(
         str(node),
         *command,
-        cwd=folder,
+        cwd=ROOT,
         env=os.environ,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -151,3 +170,14 @@ async def test_tasks_pass_every_scenario_on_simulated_runs(tmp_path):
     tasks = {name: checks for name, checks in found.items() if name.startswith("tasks-")}
     assert report("tasks extension", tasks) == []
     assert len(tasks) == 10
+
+
+@pytest.mark.parametrize("version", CLIENT)
+async def test_the_client_of_the_agents_passes_every_scenario_that_applies(tmp_path, version):
+    client = f"{sys.executable} -m tests.conformance.mcp_client"
+    found = {}
+    for scenario in CLIENT[version]:
+        options = ("--command", client, "--scenario", scenario, "--spec-version", version, "--timeout", "30000")
+        found |= await suite_run(tmp_path, "client", *options)
+    assert report(f"client of the agents, protocol {version}", found) == []
+    assert found.keys() == set(CLIENT[version])

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any, ClassVar, Literal
 
-from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
-from mcp.types import CallToolResult, Request, RequestParams, Result
+from mcp.client.extension import ClaimContext, ClientExtension, NotificationBinding, ResultClaim
+from mcp.types import CallToolResult, NotificationParams, Request, RequestParams, Result, SubscriptionFilter
 from pydantic import ConfigDict
 
 TASKS = "io.modelcontextprotocol/tasks"
@@ -31,6 +31,16 @@ class CreatedTask(Task):
     result_type: Literal["task"] = "task"
 
 
+class ChangedTask(NotificationParams):
+    """A status notification."""
+
+    model_config = ConfigDict(extra="allow")
+
+    task_id: str
+    status: str
+    result: dict[str, Any] | None = None
+
+
 class TaskParams(RequestParams):
     task_id: str
     input_responses: dict[str, Any] | None = None
@@ -40,20 +50,36 @@ class TaskRequest(Request[TaskParams, str]):
     name_param: ClassVar[str | None] = "taskId"
 
 
+class ListenParams(RequestParams):
+    notifications: SubscriptionFilter
+
+
 class TasksClient(ClientExtension):
     """Declares the extension, and waits for tasks as the spec says: `call_tool` returns the final result."""
 
     identifier = TASKS
 
     def __init__(self):
-        self.created = []
+        self.changes = []
+        """Status notifications so far."""
 
     def claims(self):
         return [ResultClaim(result_type="task", model=CreatedTask, resolve=self._resolve)]
 
+    def notifications(self):
+        return [NotificationBinding(method="notifications/tasks", params_type=ChangedTask, handler=self._changed)]
+
+    async def _changed(self, task):
+        self.changes.append(task)
+
     async def _resolve(self, task: CreatedTask, context: ClaimContext) -> CallToolResult:
-        self.created.append(task)
         return await outcome(context.session, task.task_id)
+
+
+async def listened(session, **asked):
+    """The answer to a request to listen, which comes when its stream ends."""
+    params = ListenParams(notifications=SubscriptionFilter.model_validate(asked))
+    return await session.send_request(Request(method="subscriptions/listen", params=params), Result)
 
 
 async def outcome(session, task_id):

@@ -78,7 +78,7 @@ class TaskMethods(Extension):
             handle_wanted.reset(before)
         if handle.view is None:  # an error of the tool
             return result
-        return {"resultType": "task"} | _seed(task_of(handle.view, asks=self._asks(ctx)))
+        return {"resultType": "task"} | _seed(task_of(handle.view, asks=self.asks(ctx)))
 
     async def task(self, run_id: str, *, asks: bool) -> dict[str, Any]:
         """Return a task with its result, if it has one. Raises MCPError."""
@@ -90,12 +90,12 @@ class TaskMethods(Extension):
 
     async def _get(self, ctx: Ctx, params: TaskParams) -> HandlerResult:
         check(ctx, params)
-        return await self.task(params.task_id, asks=self._asks(ctx))
+        return await self.task(params.task_id, asks=self.asks(ctx))
 
     async def _update(self, ctx: Ctx, params: UpdateParams) -> HandlerResult:
         check(ctx, params)
         status = await self._status(params.task_id)
-        known = outstanding(status) if self._asks(ctx) and not has_ended(status) else {}
+        known = outstanding(status) if self.asks(ctx) and not has_ended(status) else {}
         accepted = {
             key: given.get("content")
             for key, given in params.input_responses.items()
@@ -115,7 +115,7 @@ class TaskMethods(Extension):
             await self._command(params.task_id, "cancel", {"reason": "its MCP client cancelled the task"}, has_ended)
         return {}
 
-    def _asks(self, ctx: Ctx) -> bool:
+    def asks(self, ctx: Ctx) -> bool:
         """Return true if this client's person may answer questions, and is shown them by the client."""
         capabilities = ctx.session.client_capabilities
         return self._decides and capabilities is not None and capabilities.elicitation is not None

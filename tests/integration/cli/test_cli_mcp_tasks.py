@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,8 @@ from mcp.types import ElicitResult
 from infra.probe import free_port, listens
 from schemas.api.runs import QuestionView
 from tests.support.fake_gateway import RUN, view
-from tests.support.mcp_tasks import TasksClient, asked, created, outcome
+from tests.support.mcp_tasks import TasksClient, asked, created, listened, outcome
+from tests.support.plugging import until
 
 ROOT = Path(__file__).parents[3]
 COMMAND = ["-m", "services.cli", "mcp"]
@@ -27,10 +28,12 @@ def client(gateway):
     """A client of `waggle mcp` on stdio; `tasks=False`: one without the extension."""
 
     @asynccontextmanager
-    async def connected(*allowed, tasks=True, **options):
+    async def connected(*allowed, tasks=None, **options):
         args = [*COMMAND, "--gateway", gateway.url, *(part for each in allowed for part in ("--allow", each))]
         parameters = StdioServerParameters(command=sys.executable, args=args, cwd=ROOT)
-        async with Client(parameters, extensions=[TasksClient()] if tasks else [], **options) as found:
+        async with Client(
+            parameters, extensions=[tasks or TasksClient()] if tasks is not False else [], **options
+        ) as found:
             yield found
 
     return connected
@@ -73,8 +76,7 @@ async def test_the_client_resolves_a_task_to_the_result_of_the_tool(client, scri
     async with client() as found:
         result = await found.call_tool("run_task", ASKED)
         assert (result.is_error, result.structured_content["status"]) == (False, "complete")
-    script.add(status="failed", error={"code": "over_budget", "message": "no budget left"})
-    async with client() as found:
+        script.add(status="failed", error={"code": "over_budget", "message": "no budget left"})
         failed = await found.call_tool("run_task", ASKED)
         assert (failed.is_error, failed.structured_content["error"]["code"]) == (True, "over_budget")
 
@@ -101,6 +103,9 @@ async def test_a_client_without_the_extension_waits_for_the_result_and_sees_prog
                 await asked(found.session, method, RUN, input_responses={})
             assert refused.value.code == MISSING
             assert "io.modelcontextprotocol/tasks" in refused.value.data["requiredCapabilities"]["extensions"]
+        with pytest.raises(MCPError) as refused:
+            await listened(found.session, taskIds=[RUN])
+        assert refused.value.code == MISSING
 
 
 async def test_a_client_of_the_protocol_before_has_no_tasks(client, script):
@@ -132,6 +137,34 @@ async def test_a_task_is_cancelled_once_and_an_unknown_one_is_an_error(client, s
             assert refused.value.code == UNKNOWN_METHOD
     reason = {"by": "an MCP client", "reason": "its MCP client cancelled the task"}
     assert script.commands == [(RUN, "cancel", reason)]
+
+
+@pytest.mark.parametrize("over", ["stdio", "http"])
+async def test_changes_of_a_task_are_sent_until_it_has_ended(client, gateway, script, over):
+    script.add()
+    script.runs[RUN] = view("EXECUTING")
+    tasks, port = TasksClient(), free_port()
+    server = http_server(gateway, port) if over == "http" else nullcontext()
+    async with server:
+        address = f"http://127.0.0.1:{port}/mcp"
+        connected = Client(address, extensions=[tasks]) if over == "http" else client(tasks=tasks)
+        async with connected as found:
+            listening = asyncio.create_task(listened(found.session, taskIds=[RUN, "run-2"]))
+            await until(lambda: tasks.changes)
+            script.runs[RUN] = view("COMPLETE")
+            await listening
+            await until(lambda: len(tasks.changes) == 2)
+    first, last = tasks.changes
+    assert (first.task_id, first.status, first.result) == (RUN, "working", None)
+    assert (last.status, last.result["structuredContent"]["answer"]) == ("completed", "It is **so**.")
+
+
+async def test_listening_is_for_a_list_of_tasks_that_exist(client, script):
+    async with client() as found:
+        with pytest.raises(MCPError) as refused:
+            await listened(found.session, taskIds="all")
+        assert refused.value.code == INVALID
+        assert (await listened(found.session, taskIds=["run-2"])).meta, "a stream without a known task ends at once"
 
 
 async def answers_nothing(context, params):
