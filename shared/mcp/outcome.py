@@ -10,6 +10,7 @@ from mcp.types import (
     HEADER_MISMATCH,
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
     REQUEST_TIMEOUT,
     AudioContent,
     CallToolResult,
@@ -35,7 +36,7 @@ _CORRECT_IT = f"correct the call if the message explains how, or {WITHOUT_IT}"
 
 _REPEATABLE = frozenset({Effect.READ, Effect.IDEMPOTENT})
 
-_NOT_DONE = frozenset({METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH})
+_NOT_DONE = frozenset({METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILITY})
 """Errors that mean the call had no effect. Any other error may follow an effect."""
 
 

@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import sys
 from uuid import uuid4
 
 import pytest
+from mcp import Client, StdioServerParameters
 
 from tests.support.approvals import mails_to
+from tests.support.mcp_tasks import TasksClient, created
+from tests.support.mcp_tasks import asked as asked_for
 from tests.support.swarm import gateway, result_of, scripted, submit
 
 pytestmark = pytest.mark.broker
@@ -79,3 +83,33 @@ async def test_an_agents_own_question_is_answered_and_its_step_resumes(swarm, ga
     await decide(gateway, run_id, asked, decision, answer="2026" if decision == "respond" else "")
     result = await result_of(gateway, run_id)
     assert (result["status"], result["answer"]) == ("complete", "Done.")
+
+
+async def test_a_question_is_answered_through_an_mcp_task_by_another_process(swarm, gateway, model):
+    mark = uuid4().hex
+    call = {"name": "ask_person", "arguments": {"question": "Which year?", "options": ["2025", "2026"]}}
+    when = {"agent": "research", "objective": mark}
+    final = {"answer": "Done.", "facts": [], "sources": [], "confidence": 0.9, "caveats": []}
+    await scripted(model, {"when": when | {"text": "2026", "turn": 1}, "reply": {"json": final}})
+    await scripted(model, {"when": when | {"turn": 0}, "times": 1, "reply": {"calls": [call]}})
+    args = ["-m", "services.cli", "mcp", "--allow", "decide", "--gateway", str(gateway.base_url)]
+    server = StdioServerParameters(command=sys.executable, args=args)
+    client = {"extensions": [TasksClient()], "elicitation_callback": unanswered}
+    async with Client(server, **client) as waggle:
+        task = await created(waggle.session, objective=f"Find out {mark}", agent="research")
+    async with asyncio.timeout(120), Client(server, **client) as waggle:
+        while (now := await asked_for(waggle.session, "tasks/get", task.task_id)).status == "working":
+            await asyncio.sleep(0.1)
+        assert now.status == "input_required"
+        [(key, request)] = now.model_extra["inputRequests"].items()
+        assert "Which year?\nSuggested answers: 2025, 2026" in request["params"]["message"]
+        given = {"action": "accept", "content": {"answer": "respond", "message": "2026"}}
+        for _ in range(2):  # an answer that is repeated, as after a lost acknowledgement
+            await asked_for(waggle.session, "tasks/update", task.task_id, input_responses={key: given})
+        while (now := await asked_for(waggle.session, "tasks/get", task.task_id)).status != "completed":
+            await asyncio.sleep(0.1)
+        assert now.result["structuredContent"]["answer"] == "Done."
+
+
+async def unanswered(context, params):
+    raise AssertionError("a question of a task is answered with `tasks/update`")
