@@ -111,7 +111,6 @@ _TOOLS = {
     "remote_failed": ("the task of an agent elsewhere failed", "see its words"),
     "remote_cancelled": ("the task of an agent elsewhere was cancelled there", "retried with a new task"),
     "remote_late": ("an agent elsewhere exceeded its `timeout`, and its task was cancelled", "raise it"),
-    "remote_auth_required": ("an agent elsewhere wants a login for the task", "settle it there, `waggle resume RUN`"),
     "no_documents": (
         "no documents are attached, or configured for the tenant",
         "attach some, or set `WAGGLE_DOCUMENTS`",

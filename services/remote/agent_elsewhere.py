@@ -1,6 +1,5 @@
 """Specialist for one agent elsewhere: a step of ours is a task of that agent, and its question is one to our people."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ class Exchange:
     """The exchange with the agent about one step.
 
     A repetition of the step makes the same calls, and gets their recorded results. Another try of the step continues
-    where the last one failed: with the same task while it lasts.
+    where the last one failed: with the same task while it lasts, else with a new one.
     """
 
     tools: RemoteTools
@@ -53,29 +52,42 @@ class Exchange:
     """Number of the task, the first or one in place of a cancelled one."""
     failed: int = 0
     """Failed sendings of the same message."""
+    failures: int = 0
     looks: int = 0
     questions: int = 0
     answer: str = ""
     """Answer of a person that the agent has not taken yet."""
 
     async def until_done(self) -> Findings:
-        """Return the findings of the agent. Raises RetryableError and TerminalError."""
-        for left in reversed(range(self.step.tries)):
-            try:
-                return await self._cancelling(self._attempt)
-            except RetryableError:
-                if not left:
-                    raise
-        raise AssertionError("a step has at least one try")
+        """Return the findings of the agent. Raises RetryableError and TerminalError.
 
-    async def _cancelling(self, work: Callable[[], Awaitable[Findings]]) -> Findings:
-        """Do the work, and cancel the agent's task when it turns out that no one waits for it."""
+        The agent's task is cancelled when its step fails or when the run does not await it.
+        """
         try:
-            return await work()
-        except (Unwanted, TerminalError):
+            while True:
+                try:
+                    return await self._attempt()
+                except RetryableError:
+                    if not await self._was_reported():
+                        raise
+                except TerminalError:
+                    if not await self._was_reported():
+                        raise
+                    self._start_over()
+        except (TerminalError, Unwanted):
             if self.task:
                 await self.tools.connection.cancel(self.task)
             raise
+
+    async def _was_reported(self) -> bool:
+        """Return True for a failure that an earlier try has reported: people or the run want the step retried."""
+        self.failures += 1
+        noted = await self.ctx.call(self.tools.note.name, failure=self.failures)
+        return bool(noted.get("tries", self.step.tries) < self.step.tries)
+
+    def _start_over(self) -> None:
+        """Let the next message begin a new task."""
+        self.task, self.answer, self.failed, self.tasks = "", "", 0, self.tasks + 1
 
     async def _attempt(self) -> Findings:
         if not self.task and (done := await self._begin()) is not None:
@@ -93,7 +105,9 @@ class Exchange:
                     await self._pass_on()
                 case "input-required":
                     self.questions += 1
-                    self.answer = await self._asked(found["text"]) or SKIPPED
+                    self.answer = await self._asked("asks", found["text"]) or SKIPPED
+                case "auth-required":
+                    await self._asked("wants a login or a permission there. Answer when it has it", found["text"])
                 case state:
                     raise self._ended(state, found["text"])
 
@@ -126,10 +140,10 @@ class Exchange:
         self.failed = 0
         return answer
 
-    async def _asked(self, question: str) -> str | None:
-        """Ask a person the agent's question, as its words."""
-        words = question.strip()[:LONGEST_QUESTION] or "It gives no question."
-        return await self.ctx.ask(f"{self.tools.name} at {self.tools.remote.host} asks:\n\n{words}")
+    async def _asked(self, wants: str, words: str) -> str | None:
+        """Ask a person on behalf of the agent, with its words."""
+        shown = words.strip()[:LONGEST_QUESTION] or "(no words)"
+        return await self.ctx.ask(f"{self.tools.name} at {self.tools.remote.host} {wants}:\n\n{shown}")
 
     async def _call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """Make a call. Raises RetryableError or TerminalError for an error that it returns."""
@@ -144,9 +158,7 @@ class Exchange:
         """Return the error for a task that ended without a result. A cancelled one is sent again by the next try."""
         words = f": {text.strip()[:LONGEST_WORDS]}" if text.strip() else ""
         message = f"the task of {self.tools.name} is {state}{words}"
-        if state == "auth-required":
-            return TerminalError(message, code="remote_auth_required")
-        self.task, self.answer, self.tasks = "", "", self.tasks + 1
+        self._start_over()
         if state == "canceled":
             return RetryableError(message, code="remote_cancelled")
         return TerminalError(message, code="remote_refused" if state == "rejected" else "remote_failed")

@@ -56,6 +56,18 @@ class Follow(_Arguments):
     round: int = Field(1, ge=1, le=1_000, description="Number of the look at the task.")
 
 
+class Note(_Arguments):
+    """Arguments of the call that notes a failure."""
+
+    failure: int = Field(1, ge=1, le=1_000, description="Number of the failure.")
+
+
+class Noted(BaseModel):
+    """The try that a failure was noted in."""
+
+    tries: int
+
+
 class Taken(BaseModel):
     """A task that the agent has taken, or its direct answer."""
 
@@ -107,11 +119,12 @@ class RemoteTools:
         self.follow = self._tool(
             f"follow_{plain}", Follow, self._follow, Progress, timeout=self.remote.timeout + 2 * MARGIN
         )
+        self.note = self._tool(f"note_{plain}", Note, self._note, Noted, limits=Limits())
 
     @property
     def all(self) -> list[Tool]:
         """The tools."""
-        return [self.ask, self.answer, self.follow]
+        return [self.ask, self.answer, self.follow, self.note]
 
     def _tool(self, name: str, arguments: type[BaseModel], run: Any, result: type[BaseModel], **rules: Any) -> Tool:
         usual: dict[str, Any] = {
@@ -154,12 +167,10 @@ class RemoteTools:
         """Send the answer of a person to a question of the agent elsewhere."""
         parts, task = [Part(text=given["message"])], given["task"]
         await asyncio.to_thread(check_leaving, call, parts, confidential=self.remote.confidential)
-        about = {
-            "message_id": _id_of(call, f"{task}/{given['question']}"),
-            "task_id": task,
-            "context_id": given["context"],
-        }
-        sent = Message(role=Role.ROLE_USER, parts=parts, **about)
+        message_id, context = _id_of(call, f"{task}/{given['question']}"), given["context"]
+        if (given["again"] or message_id in self._in_doubt) and await self._has_taken(task, message_id):
+            return Taken(task=task, context=context)
+        sent = Message(message_id=message_id, task_id=task, context_id=context, role=Role.ROLE_USER, parts=parts)
         return await self._taken(await self._send(sent), call)
 
     async def _follow(self, *, task: str, call: Call, **_: Any) -> Progress:
@@ -170,6 +181,10 @@ class RemoteTools:
         return Progress(
             state=state_of(found), text=content.text, files=saved, left_out=left_out, context=found.context_id[:500]
         )
+
+    async def _note(self, *, call: Call, **_: Any) -> Noted:
+        """Note a failure of the step, so that another try knows which ones were reported."""
+        return Noted(tries=call.tries)
 
     async def _stopped(self, task: str, call: Call) -> Task:
         """Return the task once it has stopped. It is cancelled if its time is up, or if no one waits for it."""
@@ -189,6 +204,14 @@ class RemoteTools:
         await self.connection.cancel(task)
         message = f"{self.name} did not finish within {self.remote.timeout:g} s, and its task was cancelled"
         raise ToolError("remote_late", message, suggested_action="raise `timeout` in WAGGLE_REMOTES")
+
+    async def _has_taken(self, task: str, message_id: str) -> bool:
+        """Return True if the task has got the message, or does not wait for one any more."""
+        try:
+            found = await self.connection.task(task)
+        except Exception as error:
+            raise self._failure(Effect.READ, error) from error
+        return state_of(found) != "input-required" or any(each.message_id == message_id for each in found.history)
 
     async def _send(self, message: Message) -> Task | Message:
         self._in_doubt.add(message.message_id)

@@ -63,6 +63,8 @@ class ToolContext(Generic[SettingsT_co]):
     workspace: Workspace
     settings: SettingsT_co
     """The agent's own settings, declared by `Agent(settings=…)`; none of another agent or of the runtime."""
+    tries: int = 1
+    """Number of this try of the step: it grows with each failure, question and resumption."""
     report: Callable[[str], Awaitable[None]] = _unreported
     """Show the run's followers the progress of a long call."""
     wanted: Callable[[], Awaitable[bool]] = _wanted

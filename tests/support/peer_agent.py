@@ -29,6 +29,8 @@ class Peer(AgentExecutor):
         self.received: list = []
         self.cancelled: list[str] = []
         self.headers: list[dict] = []
+        self.logged_in: list = []
+        self.repaired = False
         self.release = asyncio.Event()
         self.working = asyncio.Event()
         self.url = ""
@@ -63,7 +65,11 @@ class Peer(AgentExecutor):
             case "ask":
                 await told.requires_input(told.new_agent_message([Part(text="Which currency?")]))
                 return
-            case "fail":
+            case "login" if not self.logged_in:
+                await told.requires_auth(told.new_agent_message([Part(text="Log in at the desk.")]))
+                self.logged_in.append(told)
+                return
+            case "fail" if not self.repaired:
                 await told.failed(told.new_agent_message([Part(text="no such order")]))
                 return
             case "files":

@@ -107,6 +107,7 @@ def tool_context(handoff_run: HandoffRun, call: ParsedToolCall) -> ToolContext:
         tenant=handoff.tenant,
         workspace=handoff_run.workspace,
         settings=handoff_run.runtime.agent_settings,
+        tries=handoff.tries,
         report=handoff_run.report_progress,
         wanted=handoff_run.is_wanted,
     )

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from schemas.budget import Budget
@@ -71,9 +73,10 @@ async def test_a_direct_answer_needs_no_task(working, peer):
     assert "call-2" not in journal
 
 
-async def test_the_progress_of_the_agent_is_shown_to_followers_of_the_run(working, peer, monkeypatch):
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_the_progress_of_the_agent_is_shown_to_followers_of_the_run(working, streaming, monkeypatch):
     said = []
-    async with working(peer) as worker:
+    async with peering(streaming=streaming) as peer, working(peer) as worker:
         step = step_of(worker, "slow")
 
         async def note(self, handoff, doing, turn=None):
@@ -95,6 +98,75 @@ async def test_a_failed_task_fails_the_step_with_the_agents_words(working, peer)
     assert isinstance(reply, HandoffFailed)
     assert (reply.error.code, reply.error.retryable) == ("remote_failed", False)
     assert "no such order" in reply.error.message
+
+
+async def test_a_step_that_is_resumed_after_a_failure_begins_a_new_task(working, peer):
+    async with working(peer) as worker:
+        step = step_of(worker, "fail now")
+        for repeated in (step, step, next_try(step)):
+            failed, _ = await answer(worker, repeated)
+            assert failed.error.code == "remote_failed"
+        peer.repaired = True
+        reply, _ = await answer(worker, next_try(step, 3))
+    assert isinstance(reply, StepCompleted), reply
+    assert len({each.message_id for each in peer.received}) == len(peer.received) == 3
+
+
+async def test_a_login_that_the_agent_wants_is_left_to_a_person(working, peer):
+    async with working(peer) as worker:
+        step = step_of(worker, "login first")
+        asked, _ = await answer(worker, step)
+        assert "Log in at the desk." in asked.question
+        settled = {asked.call: Settlement(request_id="help/1", answer="done")}
+        again, _ = await answer(worker, next_try(step, settled=settled))
+        assert isinstance(again, HelpAsked)
+        assert again.call != asked.call
+        [told] = peer.logged_in
+        await worker.runtime.agent.tools[0].run.__self__.connection.cancel(told.task_id)
+        settled[again.call] = Settlement(request_id="help/2", answer="done")
+        failed, _ = await answer(worker, next_try(step, 3, settled=settled))
+    assert failed.error.code == "remote_cancelled"
+    assert len(peer.received) == 1
+
+
+@contextmanager
+def losing_answers(worker: Worker, times: int = 1):
+    """Let the connection break after a message has arrived, before its answer."""
+    connection = worker.runtime.agent.tools[0].run.__self__.connection
+    send, lost = connection.send, []
+
+    async def lose(message):
+        found = await send(message)
+        if len(lost) < times:
+            lost.append(found)
+            raise httpx.ReadError("the connection was reset")
+        return found
+
+    connection.send = lose
+    yield lost
+    connection.send = send
+
+
+@pytest.mark.parametrize("effect", ["read", "idempotent"])
+async def test_a_lost_answer_to_a_message_begins_no_second_task(working, peer, effect):
+    async with working(peer, effect=effect) as worker:
+        with losing_answers(worker):
+            reply, _ = await answer(worker, step_of(worker, "count"))
+    assert isinstance(reply, StepCompleted), reply
+    assert len(peer.received) == 1
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_an_answer_of_a_person_whose_arrival_is_unknown_is_sent_once(working, peer, times):
+    async with working(peer) as worker:
+        step = step_of(worker, "ask me")
+        asked, _ = await answer(worker, step)
+        step = next_try(step, settled={asked.call: Settlement(request_id="help/1", answer="EUR")})
+        with losing_answers(worker, times):
+            reply, _ = await answer(worker, step)
+    assert isinstance(reply, StepCompleted), reply
+    assert reply.output.answer == "in EUR"
+    assert peer.texts == ["ask me", "EUR"]
 
 
 async def test_a_task_that_was_cancelled_there_is_sent_again_by_the_next_try(working, peer):

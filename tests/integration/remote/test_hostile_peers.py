@@ -178,6 +178,22 @@ async def test_a_signed_card_is_verified_with_the_configured_keys_alone(working,
     assert peer.received == []
 
 
+async def test_the_host_of_the_keys_gets_no_credential_and_is_no_endpoint(working, peer):
+    key = ec.generate_private_key(ec.SECP256R1())
+    async with peering() as keeper:
+        keeper.jwks = public(key)
+        peer.card.supported_interfaces.add(url=f"{keeper.url}/rpc", protocol_binding="JSONRPC", protocol_version="1.0")
+        signed(peer.card, key)
+        kept = await fetched(peer, jwks=f"{keeper.url}/keys")
+        headers = {"Authorization": "Bearer s3cr3t-of-ours"}
+        async with working(peer, headers.items(), jwks=f"{keeper.url}/keys") as worker:
+            reply, _ = await answer(worker, step_of(worker, "hello"))
+    assert isinstance(reply, StepCompleted), reply
+    assert {each.url for each in kept.supported_interfaces} == {f"{peer.url}/rpc"}
+    assert keeper.headers
+    assert not any("authorization" in each for each in keeper.headers)
+
+
 async def test_a_shared_secret_does_not_verify_a_card(peer, tmp_path):
     (tmp_path / "keys.json").write_text(
         json.dumps({"keys": [{"kty": "oct", "k": base64.urlsafe_b64encode(SHARED).decode(), "kid": "k1"}]})

@@ -1,9 +1,12 @@
 """The file of agents elsewhere: what it may say, and what is refused with its name."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from infra.embedded.stack import remote_names, service_names
-from shared.a2a import RESERVED, declared_remotes
+from shared.a2a import RESERVED, Remote, declared_remotes
 from shared.errors import Misconfigured
 
 WHOLE = 'card = "https://partner.example"\ndescription = "Books journeys."\n'
@@ -65,3 +68,13 @@ def test_a_stack_knows_the_agents_of_the_file_that_its_environment_names(tmp_pat
     declare(f"[remotes.partner]\n{WHOLE}")
     assert remote_names({"WAGGLE_REMOTES": str(tmp_path / "remotes.toml")}) == ["partner"]
     assert remote_names({}) == []
+
+
+def test_the_example_of_the_page_is_a_file_of_agents(declare):
+    page = (Path(__file__).parents[3] / "docs" / "a2a.md").read_text()
+    [example] = re.findall(r"```toml\n(\[remotes.*?)```", page, re.DOTALL)
+    found = declare(example)
+    assert set(found) == {"travel", "glossary"}
+    assert found["travel"].credential("travel", {"TRAVEL_TOKEN": "t"}) == {"Authorization": "Bearer t"}
+    keys = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)))
+    assert set(Remote.model_fields) <= set(keys) | {"risk", "effect"}
