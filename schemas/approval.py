@@ -1,10 +1,11 @@
 """Human decisions and operator commands."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from schemas.board import LARGEST_NUMBER, BoardKey
+from schemas.caller_message import LONGEST_MESSAGE
 from schemas.message import Id, Message, Slug, Text
 from schemas.question import Reply
 
@@ -31,6 +32,13 @@ class PauseRun(Command):
 
 class ResumeRun(Command):
     """Resume a paused run, or a failed run at the step that failed."""
+
+
+class AddMessage(Command):
+    """Add words to the task of a run at work. Requires the signature of the person named in `by`: docs/access.md."""
+
+    message_id: Id = Field(description="Idempotency key: the run takes a message with this id once.")
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_MESSAGE)]
 
 
 class EndSession(Command):

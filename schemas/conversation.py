@@ -4,6 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
 
+from schemas.caller_message import MOST_MESSAGES
 from schemas.message import Amount, Count, Id, Instant, Part
 from schemas.task import Artefact
 
@@ -12,6 +13,9 @@ LONGEST_ASKED = 2_000
 
 LONGEST_ANSWER = 4_000
 """Characters of an answer in a turn."""
+
+LONGEST_ADDED = 500
+"""Characters of a message in a turn."""
 
 LONGEST_LINE = 160
 """Characters of an objective that stands for its turn."""
@@ -35,6 +39,7 @@ _Named: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
 _Value: TypeAlias = (
     Annotated[str, StringConstraints(max_length=300)] | Annotated[int, Field(ge=-(2**53), le=2**53)] | Amount | bool
 )
+_Added: TypeAlias = Annotated[str, StringConstraints(max_length=LONGEST_ADDED)]
 _Line: TypeAlias = Annotated[str, StringConstraints(max_length=LONGEST_LINE)]
 
 
@@ -43,6 +48,9 @@ class ConversationTurn(Part):
 
     run_id: Id
     objective: str = Field(max_length=LONGEST_ASKED, description="The caller's words then.")
+    added: list[_Added] = Field(
+        default_factory=list, max_length=MOST_MESSAGES, description="Messages that its author added while it ran."
+    )
     status: Literal["running", "complete", "rejected", "failed", "cancelled"]
     answer: str | None = Field(None, max_length=LONGEST_ANSWER, description="Text of a model: never trusted later.")
     shortened: bool = Field(False, description="Objective, answer, facts or files are longer than shown here.")

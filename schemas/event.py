@@ -10,6 +10,7 @@ from pydantic import Field
 
 from schemas.acting import ActingCall
 from schemas.budget import Usage
+from schemas.caller_message import LONGEST_MESSAGE
 from schemas.conversation import Conversation
 from schemas.error import ErrorInfo
 from schemas.message import MOST, Count, Id, Instant, Message, Slug
@@ -199,6 +200,22 @@ class RunResumed(RunEvent):
     """A failed run resumed where it failed; records of its steps are kept."""
 
     deadline: Instant
+
+
+class MessageAdded(RunEvent):
+    """A caller added words to the task."""
+
+    message_id: Id
+    text: str = Field(max_length=LONGEST_MESSAGE, description="As the guardrails left it.")
+    own: bool = Field(False, description="True if the author of the task wrote it.")
+
+
+class AnswerOutdated(RunEvent):
+    """The agent that planned or reviewed had not read the latest messages of callers."""
+
+    handoff_id: str
+    unread: Count = Field(description="Number of messages that it had not read.")
+    repeated: bool = Field(description="True if it is asked again; false if the budget is nearly used up.")
 
 
 class SessionEnded(RunEvent):

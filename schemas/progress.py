@@ -170,6 +170,13 @@ def _reviewed(progress: RunProgress, event: e.ReviewGiven) -> None:
     _end(progress, REVIEWER, event.at, WorkStatus.DONE, verdict, "; ".join(event.reasons))
 
 
+def _outdated(progress: RunProgress, event: e.AnswerOutdated) -> None:
+    """End the attempt whose answer is not used."""
+    work = progress.handoffs.get(event.handoff_id)
+    if work is not None and event.repeated:
+        _end(progress, work.id, event.at, WorkStatus.WAITING, "outdated", "a message came while it worked")
+
+
 def _answered(progress: RunProgress, event: q.HelpAnswered) -> None:
     _end(progress, event.request_id, event.at, WorkStatus.DONE, event.reply or event.decision, event.answer)
     if attempt := progress.attempt(event.request_id):
@@ -210,6 +217,7 @@ _FOLDS: dict[type[e.RunEvent], Callable[[RunProgress, Any], None]] = {
     e.SynthesisOmitted: _omitted,
     e.ReviewRequested: lambda p, ev: _start(p, REVIEWER, REVIEWER, "review the result", ev.handoff_id, ev.at),
     e.ReviewGiven: _reviewed,
+    e.AnswerOutdated: _outdated,
     q.HelpRequested: lambda p, ev: _start(p, ev.request_id, PERSON, ev.question, ev.request_id, ev.at),
     q.HelpAnswered: _answered,
     e.PlanDropped: _dropped,

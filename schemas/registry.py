@@ -50,6 +50,7 @@ TOPICS: dict[type[Message], str] = {
     approval.PauseRun: "control",
     approval.ResumeRun: "control",
     approval.EndSession: "control",
+    approval.AddMessage: "control",
     stop.WorkStopped: "stops",
     skip.BatchSkipped: "skips",
     dead.DeadLetterHandled: "dead.actions",

@@ -7,6 +7,7 @@ from pydantic import Field
 from schemas.acting import ActingCall
 from schemas.brief import Brief, Colleague, HandedBrief
 from schemas.budget import Budget, Usage
+from schemas.caller_message import MOST_MESSAGES, CallerMessage
 from schemas.conflict import MOST_CONFLICTS, Conflict
 from schemas.conversation import Conversation
 from schemas.error import ErrorInfo
@@ -15,6 +16,7 @@ from schemas.message import (
     LONGEST_ID,
     MOST,
     MOST_SECONDS,
+    Count,
     Id,
     Instant,
     JsonObject,
@@ -121,6 +123,9 @@ class Handoff(Message):
     dry_run: bool = False
     session: str | None = None
     conversation: Conversation | None = Field(None, description="Earlier turns of the task's session: material.")
+    messages: list[CallerMessage] = Field(
+        default_factory=list, max_length=MOST_MESSAGES, description="Messages of callers since the run started."
+    )
     token: str | None = Field(
         None, max_length=LONGEST_ID, description="Token that the answer repeats, as proof of its author."
     )
@@ -195,6 +200,9 @@ class Answer(Message):
     usage: Usage = Usage()
     models: list[str] = Field(default_factory=list)
     versions: Versions | None = Field(None, description="Versions of the answering agent and its parts.")
+    messages_read: Count | None = Field(
+        None, description="Number of callers' messages that its model has read; null: not known."
+    )
     seconds: Seconds = 0.0
     judged: list[Judgement] = Field(default_factory=list, description="Verdicts of the gate in this attempt, in order.")
     acted: list[str] = Field(default_factory=list, description="Irreversible effects: tool and place.")

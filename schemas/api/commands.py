@@ -1,7 +1,10 @@
 """Commands for runs, the kill switch and topics: request bodies and confirmations."""
 
-from pydantic import ConfigDict, Field
+from typing import Annotated
 
+from pydantic import ConfigDict, Field, StringConstraints
+
+from schemas.caller_message import LONGEST_MESSAGE
 from schemas.message import MOST, Id, JsonObject, Part, Text
 from schemas.question import Reply
 from schemas.stop import WorkStopped
@@ -21,6 +24,15 @@ class ReasonedRequest(CommandRequest):
     """A command with its author and the reason."""
 
     reason: Text
+
+
+class MessageRequest(CommandRequest):
+    """Words to add to the task of a run at work."""
+
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_MESSAGE)]
+    message_id: Id | None = Field(
+        None, description="Idempotency key: the run takes a message with this id once. Default: a new one."
+    )
 
 
 class DecisionRequest(CommandRequest):

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from schemas.budget import Budget, Usage
+from schemas.caller_message import CallerMessage
 from schemas.error import ErrorInfo
 from schemas.event import State
 from schemas.message import Id, Instant, Part, Slug
@@ -224,6 +225,9 @@ class RunView(Part):
     )
     error: ErrorInfo | None
     session: str | None = Field(None, description="Session of the task, if any: `GET /v1/sessions` lists them.")
+    messages: list[CallerMessage] = Field(
+        default_factory=list, description="Messages that callers have added since it started."
+    )
     parked: list[ParkedWork] = Field(default_factory=list, description="Work in progress that an operator has stopped.")
     absent: list[AbsentAgent] = Field(
         default_factory=list, description="Agents that hold up the run because they do not seem to be running."

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from schemas.approval import CarryOut, DelegateQuestion, HumanDecided, WithdrawAnswer
+from schemas.approval import AddMessage, CarryOut, DelegateQuestion, HumanDecided, WithdrawAnswer
 from schemas.envelope import HEADER, REQUIRED, Envelope
 from schemas.event import RunEvent
 from schemas.message import Message
@@ -244,7 +244,7 @@ def _texts(headers: Mapping[str, str]) -> dict[str, Any]:
     return {name: {"type": "string", "description": each} for name, each in headers.items()}
 
 
-SIGNED = (HumanDecided, WithdrawAnswer, DelegateQuestion, CarryOut)
+SIGNED = (HumanDecided, WithdrawAnswer, DelegateQuestion, CarryOut, AddMessage)
 """Messages that require a signature."""
 
 SIGNATURE_HEADERS = {

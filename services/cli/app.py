@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Entry] = {
     "decide": Entry("decide:decide", "Answer a pending question: approve, edit, respond, reject or skip."),
     "withdraw": Entry("decide:withdraw", "Take back your own answer, as long as it has had no effect."),
     "delegate": Entry("decide:delegate", "Let another person answer a question in your place."),
+    "say": Entry("control:say", "Add a message to a run at work."),
     "cancel": Entry("control:cancel", "End a run."),
     "pause": Entry("control:pause", "Start no further step of a run until it is resumed."),
     "resume": Entry("control:resume", "Resume a paused run, or a failed one from the step that failed."),

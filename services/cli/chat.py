@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +15,7 @@ from services.cli import watcher
 from services.cli.answering import Target, give_answer
 from services.cli.api.answers import NotFoundError
 from services.cli.api.files import place_for
+from services.cli.chat_messages import typed_lines
 from services.cli.commands.runs import exit_code_of, saved_files
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.open_questions import questions_of
@@ -29,7 +32,8 @@ HELP = """\
 /new [NAME]    begin another conversation
 /end           end this conversation: the next line starts with an empty one
 /quit          leave; `waggle chat --session NAME` continues
-Any other line is a task. It knows the turns before it. A line that begins with // is a task that begins with /."""
+Any other line is a task. It knows the turns before it. A line that begins with // is a task that begins with /.
+While the swarm works, a line that you type is added to its task, and agents read it at their next turn."""
 
 _ANSWERS = "approve [TEXT] · respond TEXT · reject REASON · skip · later"
 
@@ -146,7 +150,8 @@ class Chat:
         screen, client = self.session.screen, self.session.client
         while True:
             try:
-                waiting = watcher.watch(client, run_id, screen, view_for(screen), fresh=True, until_asked=True)
+                with typed_lines(partial(self._add, run_id)) if self.interactive else nullcontext():
+                    waiting = watcher.watch(client, run_id, screen, view_for(screen), fresh=True, until_asked=True)
             except CommandError as stopped:
                 if stopped.code is not Exit.INTERRUPTED:
                     raise
@@ -158,6 +163,13 @@ class Chat:
                 if not self._answer(run_id, question):
                     show_waiting(screen, waiting)
                     return False
+
+    def _add(self, run_id: str, text: str) -> None:
+        """Add a line to the task at work; report an error and continue."""
+        try:
+            self.session.client.command(run_id, "messages", by=self.by, text=text, message_id=uuid4().hex)
+        except CommandError as refused:
+            self.session.screen.complain(one_line(refused.message), one_line(refused.action or ""))
 
     def _offer_cancel(self, run_id: str) -> None:
         """Cancel the run if the person wants it. Raises Leave on a second Ctrl-C."""

@@ -71,6 +71,7 @@ def _for_all(tools: RunTools) -> Iterator[Tool]:
     yield tools.run_status, _READS
     yield tools.follow_run, _READS
     yield tools.get_result, _READS
+    yield tools.say_to_run, _SUBMITS
     yield tools.cancel_run, _ENDS
 
 

@@ -67,6 +67,7 @@ NEEDS: Mapping[str, Needs] = {
     "delegate_question": _any(Role.DECIDE),
     "carry_out_run": _any(Role.DECIDE),
     "cancel_run": _any(Role.SUBMIT, Role.OPERATE),
+    "say_to_run": _any(Role.SUBMIT),
     "pause_run": _any(Role.OPERATE),
     "resume_run": _any(Role.OPERATE),
     "list_sessions": _any(Role.VIEWER),

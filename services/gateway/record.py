@@ -34,6 +34,7 @@ SHOWN = (
     "feedback",
     "questions",
     "caveats",
+    "messages",
     "effected",
     "usage",
     "models",
@@ -51,6 +52,7 @@ _WRITTEN: Mapping[str, tuple[str, ...]] = {
     e.ReviewGiven.wire_type(): ("review",),
     **{kind.wire_type(): ("questions",) for kind in _ABOUT_QUESTIONS},
     e.GuardrailTripped.wire_type(): ("caveats",),
+    e.MessageAdded.wire_type(): ("messages",),
     e.ActionsJudged.wire_type(): ("effected",),
     e.Spent.wire_type(): ("usage", "models"),
 }

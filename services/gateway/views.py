@@ -104,6 +104,7 @@ def _view(run: Run, version: int, stops: Iterable[WorkStopped]) -> RunView:
         questions=[question_view(each) for each in run.questions.values()],
         error=run.error,
         session=run.task.session,
+        messages=run.messages,
         parked=_parked(run, stops),
     )
 

@@ -48,7 +48,7 @@ def _subject(event: e.RunEvent) -> _Subject | None:
             return _Subject(event.step_id, event.agent)
         case step_events.StepDone() | step_events.StepHandedOff() | step_events.StepAsked():
             return _Subject(event.step_id, "")
-        case step_events.AttemptFailed() | e.AnswerIgnored():
+        case step_events.AttemptFailed() | e.AnswerIgnored() | e.AnswerOutdated():
             part = part_of(event.handoff_id)
             return _Subject(_PARTS.get(part, part), "", event.handoff_id)
         case e.PlanRefused():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import structlog
 
@@ -19,10 +19,14 @@ from shared.bus import Delivery
 from shared.errors import RetryableError, TerminalError, WaggleError
 from shared.runs import ENDS, Decision, Intake, Run, awaited_handoffs, decide, give_up
 from shared.runs.governance import Governance
+from shared.runs.messages import ScreenedMessage
 from shared.runs.planning import Agents
 from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
+
+Decidable: TypeAlias = Message | Intake | ScreenedMessage
+"""A message that a run decides about."""
 
 
 class Decided(NamedTuple):
@@ -44,7 +48,7 @@ class Decider:
     metrics: Metrics
     governance: Governance
 
-    async def decide(self, message: Message | Intake, attempt: int) -> Decided:
+    async def decide(self, message: Decidable, attempt: int) -> Decided:
         """Decide about a message. `attempt`: of its delivery.
 
         Raises UnreadableRun for a run that cannot be read, unless the message ends it, and what `decide` and
@@ -62,7 +66,7 @@ class Decider:
             require_agents(message, attempt, agents, now)
         return Decided(loaded, decision)
 
-    def _from_cache(self, message: Message | Intake, now: datetime, agents: Agents) -> Decided | None:
+    def _from_cache(self, message: Decidable, now: datetime, agents: Agents) -> Decided | None:
         """Decide on the cached run, if that leads to a write: `commit` detects a run that has changed since."""
         cached = self.runs.recall(*run_of(message))
         if cached is not None:
@@ -72,7 +76,7 @@ class Decider:
                     return Decided(cached, decision)
         return None
 
-    def _decide(self, run: Run | None, message: Message | Intake, now: datetime, agents: Agents) -> Decision | None:
+    def _decide(self, run: Run | None, message: Decidable, now: datetime, agents: Agents) -> Decision | None:
         """Decide, and count an answer that is refused without a record in the run's log."""
         try:
             return decide(run, message, now, agents, self.governance)
@@ -101,7 +105,7 @@ def run_of(message: Any) -> tuple[str, str]:
     return (message.task.tenant if isinstance(message, Intake) else message.tenant), message.run_id
 
 
-def _end_run(unreadable: UnreadableRun, message: Message | Intake, now: datetime) -> Decided:
+def _end_run(unreadable: UnreadableRun, message: Decidable, now: datetime) -> Decided:
     """End an unreadable run if it is cancelled or its time is up. Raises `unreadable` for any other message."""
     match message:
         case CancelRun() | DeadlinePassed() | WaitExpired() if unreadable.state not in ENDS:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from secrets import token_hex
 
+from schemas.approval import AddMessage
 from schemas.message import Message
 from schemas.task import Task
 from shared.access.tenants import grant, read_tenants
@@ -10,8 +11,9 @@ from shared.blackboard.conversations import Conversations
 from shared.bus import Delivery
 from shared.config import Settings
 from shared.errors import InvalidMessage
-from shared.guardrails import read_policy, screened_task
+from shared.guardrails import Screening, read_policy, screened_task
 from shared.runs import Intake, run_id_for
+from shared.runs.messages import ScreenedMessage
 from shared.telemetry import logs
 from shared.telemetry.propagation import current_traceparent
 from shared.telemetry.traces import set_attributes
@@ -36,6 +38,13 @@ def screen(intake: Intake, settings: Settings) -> Intake:
     task, tripped = screened_task(intake.task, read_policy(settings.guardrails))
     granted, refused = grant(task, read_tenants(settings.tenants))
     return replace(intake, task=granted, tripped=tripped, refused=refused)
+
+
+def screened(order: AddMessage, settings: Settings) -> ScreenedMessage:
+    """Apply the guardrails of tasks to a message to a run."""
+    screening = Screening(read_policy(settings.guardrails), "input", order.tenant)
+    text = screening.text(order.text, f"message {order.message_id}"[:100])
+    return ScreenedMessage(order.model_copy(update={"text": text}), tuple(screening.tripped))
 
 
 async def with_conversation(intake: Intake, conversations: Conversations) -> Intake:

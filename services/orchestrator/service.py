@@ -11,16 +11,16 @@ from typing import Any
 
 import structlog
 
+from schemas.approval import AddMessage
 from schemas.error import ErrorInfo
 from schemas.event import AnswerIgnored
-from schemas.message import Message
 from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
 from services.orchestrator.authority import Authority
 from services.orchestrator.changeset import Changeset, prepare
 from services.orchestrator.counting import Counting
-from services.orchestrator.deciding import Decider, run_of
+from services.orchestrator.deciding import Decidable, Decider, run_of
 from services.orchestrator.governing import governance_of
-from services.orchestrator.intake import message_of, screen, with_conversation
+from services.orchestrator.intake import message_of, screen, screened, with_conversation
 from services.orchestrator.outbox import publish_outbox
 from services.orchestrator.preconditions import require_turn
 from services.orchestrator.settings import OrchestratorSettings
@@ -63,15 +63,17 @@ class Orchestrator:
     async def handle(self, delivery: Delivery) -> None:
         """Apply the message to its run, exactly once, if its author has the authority."""
         await self.authority.check(delivery)
-        message = message_of(delivery, self.parts.settings.max_message_bytes)
+        message: Decidable = message_of(delivery, self.parts.settings.max_message_bytes)
         if isinstance(message, Intake):
             await keyring_of(self.parts.broker).require(message.task.tenant, message.run_id)
             await require_turn(message, self.parts)
             message = await asyncio.to_thread(screen, message, self.parts.settings)  # a large task takes a while
             message = await with_conversation(message, self.conversations)
+        elif isinstance(message, AddMessage):
+            message = await asyncio.to_thread(screened, message, self.parts.settings)
         await self._apply(delivery, message)
 
-    async def _apply(self, delivery: Delivery, message: Message | Intake) -> None:
+    async def _apply(self, delivery: Delivery, message: Decidable) -> None:
         """Decide, commit and publish; start over after each conflict with another writer."""
         prefix = self.parts.settings.topic_prefix
         while True:
@@ -109,7 +111,7 @@ class Orchestrator:
                 await self._commit(prepare(delivery, *ended, prefix))
 
 
-def _refuse_stray(message: Message | Intake, metrics: Metrics) -> None:
+def _refuse_stray(message: Decidable, metrics: Metrics) -> None:
     """Count and log a timer of an unknown run. Raises RetryableError `unknown_run` for any other message."""
     tenant, run_id = run_of(message)
     if not isinstance(message, DeadlinePassed | WaitExpired | QuestionDue | ResultDue):

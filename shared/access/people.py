@@ -28,3 +28,10 @@ class People:
             return True
         known = self.principals.named(name)
         return known is not None and Role.DECIDE in known.roles and known.acts_for(tenant)
+
+    def is_author(self, name: str, author: str | None) -> bool:
+        """Return true if the principal is the person behind the author of a task.
+
+        Of a task without a known author this holds only where no key is required: all callers are then one.
+        """
+        return self.principals is None if author is None else self.person(name) == self.person(author)

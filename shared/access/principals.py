@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from schemas.approval import CarryOut, DelegateQuestion, HumanDecided, WithdrawAnswer
+from schemas.approval import AddMessage, CarryOut, DelegateQuestion, HumanDecided, WithdrawAnswer
 from schemas.message import Message, Slug
 from shared.access.signing import checked_public
 from shared.config import Strict, read_toml
@@ -33,7 +33,7 @@ class Role(StrEnum):
     """A set of permissions, by its name in the file. Some include others: `INCLUDES`."""
 
     SUBMIT = "submit"
-    """Submit tasks and their files, and cancel runs."""
+    """Submit tasks and their files, add messages to runs, and cancel runs."""
     VIEWER = "viewer"
     """See the states of runs: plan, progress, times, cost and errors; the agents."""
     CONTENTS = "contents"
@@ -80,10 +80,11 @@ def with_included(roles: Iterable[Role]) -> tuple[Role, ...]:
     return tuple(dict.fromkeys(each for role in roles for each in (role, *INCLUDES.get(role, ()))))
 
 
-SIGNED: Mapping[type[Message], Role] = dict.fromkeys(
-    (HumanDecided, WithdrawAnswer, DelegateQuestion, CarryOut), Role.DECIDE
-)
-"""Orders that permit acting calls, and the role they require: over Kafka they carry a signature."""
+SIGNED: Mapping[type[Message], Role] = {
+    **dict.fromkeys((HumanDecided, WithdrawAnswer, DelegateQuestion, CarryOut), Role.DECIDE),
+    AddMessage: Role.SUBMIT,
+}
+"""Orders that may permit acting calls, and the role they require: over Kafka they carry a signature."""
 
 
 def checked_issuer(address: str) -> str:

@@ -58,6 +58,7 @@ async def _new_answer(handoff_run: HandoffRun) -> Answer:
     authorizer = handoff_run.authorizer
     authorizer.before_message(draft.kind.wire_type())
     draft.fields.update(judged=authorizer.verdicts, acted=authorizer.acted, versions=handoff_run.runtime.versions)
+    draft.fields["messages_read"] = handoff_run.messages_read
     if draft.kind is HelpAsked and draft.fields.get("proposal") is None:
         draft.fields["background"] = authorizer.background
     draft.fields["seconds"] = round(time.monotonic() - started, 3)

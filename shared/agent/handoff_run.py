@@ -1,9 +1,11 @@
 """One handoff in progress: its journal, budget, authorizer, workspace and deadline, passed on together."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemas.caller_message import CallerMessage
 from schemas.plan import Effect
 from schemas.step import DoStep, Handoff
 from shared.agent.actions import ActionAuthorizer
@@ -37,6 +39,8 @@ class HandoffRun:
     board: RunBoard
     shows_memory: bool = field(default=False)
     """True if the brief has memories. Set with the opening."""
+    messages_read: int | None = None
+    """Number of callers' messages that the model has read; None before its first turn."""
     deadline: float = field(init=False)
     """End of the time limit, by `time.monotonic()`. Set by `start`."""
     executor: ToolExecutor = field(init=False)
@@ -83,6 +87,11 @@ class HandoffRun:
         """Count the usage and the acting calls that earlier deliveries have recorded in the journal."""
         self.authorizer.effects.recall(self.journal)
         self.budget.recall()
+
+    async def unheard(self, heard: Collection[str]) -> list[CallerMessage]:
+        """Return the messages to the run that are not among those heard, in order."""
+        known = {each.message_id: each for each in (*self.handoff.messages, *await self.runtime.messages(self.handoff))}
+        return [each for id, each in known.items() if id not in heard]
 
     async def totals(self) -> dict[str, Any]:
         """Close the budget and return the usage, models and acting calls, as fields of an answer."""

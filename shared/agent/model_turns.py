@@ -1,18 +1,22 @@
 """Turns of the model that are taken once: a recorded reply is used again on every replay of the journal."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import structlog
 from pydantic import BaseModel
 
+from schemas.caller_message import CallerMessage
 from shared.agent.handoff_run import HandoffRun
+from shared.agent.listening import shown_messages
 from shared.agent.packing import PromptPacker, ask_model, longest_reply
 from shared.agent.tools import Toolbox, check_identity, of_model_call
 from shared.errors import TerminalError
 from shared.llm import CONTEXT_LENGTH, Chat, Reply
 from shared.packing import Sent
 from shared.packing.record import sent_of
+from shared.packing.spoken import spoken
 from shared.telemetry import traces
 
 LONGEST_REPLY = 8_192
@@ -43,6 +47,8 @@ class JournaledModelTurns:
     messages: Chat
     result: type[BaseModel]
     _packer: PromptPacker = field(init=False)
+    _heard: dict[str, CallerMessage] = field(default_factory=dict)
+    """Callers' messages that are in the conversation, by id."""
     _recorded_messages: int = 0
     """Number of messages that are in the journal."""
 
@@ -67,6 +73,8 @@ class JournaledModelTurns:
         self._recorded_messages = len(self.messages)
         turn = Turn(place, Reply.model_validate(entry["reply"]), entry["try"] == handoff_run.handoff.tries)
         self._packer.learn(sent_of(entry), turn.reply)
+        self._hear(_heard_in(entry))
+        handoff_run.messages_read = len(self._heard)
         await self._count(turn, entry.get("attempt", ""), replayed=replayed)
         return turn
 
@@ -92,6 +100,7 @@ class JournaledModelTurns:
 
     async def _new_entry(self, number: int) -> dict[str, Any]:
         handoff_run, place = self.handoff_run, self._place(number)
+        heard = await self._listen(number)
         added = self.messages[self._recorded_messages :]
         messages, sent = await self._packer.pack(added)
         handoff_run.authorizer.before_model_call(place, self.handoff_run.model_role)
@@ -104,8 +113,24 @@ class JournaledModelTurns:
             "try": handoff_run.handoff.tries,
             "attempt": handoff_run.budget.attempt_at(place),
             "versions": handoff_run.agent.versions.model_copy(update={"model": reply.model}).model_dump(mode="json"),
+            **({"heard": [each.model_dump(mode="json") for each in heard]} if heard else {}),
             **({"tools": self.toolbox.offered, "result": self.result.__name__} if number == 1 else {}),
         }
+
+    async def _listen(self, number: int) -> list[CallerMessage]:
+        """Add the messages that callers have added since the turn before, and return those new to the conversation."""
+        opening = self.handoff_run.handoff.messages if number == 1 else []
+        self._hear(opening)
+        new = await self.handoff_run.unheard(self._heard)
+        if new:
+            self._hear(new)
+            self.messages.append(spoken(shown_messages(new)))
+        return [*opening, *new]
+
+    def _hear(self, messages: Sequence[CallerMessage]) -> None:
+        new = [each for each in messages if each.message_id not in self._heard]
+        self.handoff_run.authorizer.hear(new)
+        self._heard |= {each.message_id: each for each in new}
 
     async def _ask(self, place: str, messages: Chat, sent: Sent) -> tuple[Reply, Sent]:
         """Return the reply and the record of its prompt: once more with a smaller one if the first is too long."""
@@ -128,3 +153,8 @@ class JournaledModelTurns:
         longest = longest_reply(sent.window, FRUGAL_REPLY if handoff_run.handoff.frugal else LONGEST_REPLY)
         role = handoff_run.model_role
         return await ask_model(handoff_run, place, role, messages, self.result, longest=longest, tools=tools)
+
+
+def _heard_in(entry: Mapping[str, Any]) -> list[CallerMessage]:
+    """Return the messages that a turn brought into the conversation; an earlier version's turn brought none."""
+    return [CallerMessage.model_validate(each) for each in entry.get("heard", ())]

@@ -7,6 +7,7 @@ from typing import Any
 
 from faststream.kafka import KafkaBroker
 
+from schemas.caller_message import CallerMessage
 from schemas.log import JournalWritten
 from schemas.plan import Effect
 from schemas.step import Answer, Handoff
@@ -105,6 +106,10 @@ class AgentRuntime:
         if awaited is None:
             raise unknown_run(handoff.run_id)
         return awaited
+
+    async def messages(self, handoff: Handoff) -> list[CallerMessage]:
+        """Return the messages that callers have added to the run so far."""
+        return await self.runs.messages(handoff.tenant, handoff.run_id)
 
     async def check_stopped(self, handoff: Handoff) -> None:
         """Raise Stopped if the kill switch is on. A handoff that its run no longer awaits passes: it ends with the run.

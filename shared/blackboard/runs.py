@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from pydantic import TypeAdapter
 
+from schemas.caller_message import CallerMessage
 from schemas.event import State
 from shared.blackboard import keys
 from shared.blackboard.conversations import turn_arguments, turn_keys
@@ -120,6 +121,12 @@ class RunStore:
         sentinel, state = await self._scripts.run(_STATE, [keys.run(tenant, run_id), keys.SENTINEL], ["state"])
         await self._sentinel.verify(sentinel)
         return _ADAPTERS["state"].validate_json(state) if state else None
+
+    async def messages(self, tenant: str, run_id: str) -> list[CallerMessage]:
+        """Return the messages that callers have added to the run; none of an unknown run. Raises BlackboardLost."""
+        sentinel, found = await self._scripts.run(_STATE, [keys.run(tenant, run_id), keys.SENTINEL], ["messages"])
+        await self._sentinel.verify(sentinel)
+        return _ADAPTERS["messages"].validate_json(found) if found else []
 
     async def awaits(self, tenant: str, run_id: str, handoff_id: str) -> bool | None:
         """Return True if the run awaits the handoff; None for an unknown run. Raises BlackboardLost."""

@@ -8,6 +8,7 @@ from shared.packing.digest import Summary
 from shared.packing.record import Sent
 from shared.packing.shares import LOW_WATER, SUMMARIES_SHARE, longest_summary
 from shared.packing.shorten import SHORTEST, Message, shortened
+from shared.packing.spoken import is_spoken
 
 KEPT_TURNS = 3
 """Latest turns that are never summarised."""
@@ -134,7 +135,7 @@ class Prompt:
         while self.tokens > enough and longest >= SHORTEST:
             for number in numbers:
                 for position, message in enumerate(self.additions[number - 1]):
-                    if (short := shortened(message, longest)) is not message:
+                    if not is_spoken(message) and (short := shortened(message, longest)) is not message:
                         self.put((number, position), short)
             longest //= 2
 

@@ -9,7 +9,7 @@ from schemas.message import Count, Part
 from shared.packing.digest import turns_text
 from shared.packing.shorten import Message
 
-_OF_OPENING = {"1/0": "instructions condensed", "1/1": "brief shortened"}
+_OF_OPENING = {"1/0": "instructions condensed", "1/1": "brief in another form"}
 
 Entries = Mapping[str, Any]
 """Journal entries by name."""

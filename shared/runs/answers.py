@@ -13,6 +13,7 @@ from shared.runs.digests import plan_digest
 from shared.runs.dispatch import is_ahead, step_named
 from shared.runs.ending import settle
 from shared.runs.handing import BRIEF_ALTERED, hand_over
+from shared.runs.messages import is_outdated
 from shared.runs.planning import problems
 from shared.runs.run import MAX_ATTEMPTS, NOTICED, PlannerTask, Run, StepRecord, in_flight, requests_of
 from shared.runs.tokens import is_valid_token
@@ -90,6 +91,9 @@ def plan_proposed(builder: DecisionBuilder, message: step.PlanProposed) -> None:
     """Accept a proposed plan if it can be executed; otherwise record why not."""
     if not _is_open(builder, message):
         return
+    if is_outdated(builder, message):
+        advance(builder)
+        return
     digest = plan_digest(message.plan)
     again = ["it is the same plan again, which was not accepted"] if digest in builder.run.refused_plans else []
     found = [*problems(message.plan, builder.run.task, builder.agents), *again]
@@ -146,11 +150,13 @@ def answer_written(builder: DecisionBuilder, message: synthesis.AnswerWritten) -
 
 
 def result_reviewed(builder: DecisionBuilder, message: step.ResultReviewed) -> None:
-    """Record the reviewer's verdict."""
-    if _is_open(builder, message):
+    """Record the reviewer's verdict, unless it accepts without having read the latest message."""
+    if not _is_open(builder, message):
+        return
+    if not (message.accepted and is_outdated(builder, message)):
         verdict = {"accepted": message.accepted, "reasons": message.reasons, "redo": message.redo}
         builder.record(event.ReviewGiven, by=message.agent, **verdict)
-        advance(builder)
+    advance(builder)
 
 
 def handoff_failed(builder: DecisionBuilder, message: step.HandoffFailed) -> None:

@@ -14,6 +14,7 @@ from shared.runs.decisions import refuse
 from shared.runs.ending import end, release
 from shared.runs.governance import People
 from shared.runs.machine import PAUSABLE
+from shared.runs.messages import message_refusal
 from shared.runs.result import effects_digest, shown_effects
 from shared.runs.run import Run
 from shared.runs.votes import decision_refusal, delegation_refusal, withdrawal_refusal
@@ -32,6 +33,8 @@ def refusal_of(run: Run, order: approval.Command, people: People, now: datetime)
             return _apply_refusal(run, order.digest)
         case approval.EndSession():
             return _end_refusal(run, order.session)
+        case approval.AddMessage():
+            return message_refusal(run, order)
         case approval.ResumeRun() if run.state is State.FAILED and run.unapproved:
             return "people have not permitted its task: submit it again, and they are asked again"
     return None if _allows(run, order) else f"the run is {run.state}"

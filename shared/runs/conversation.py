@@ -5,6 +5,7 @@ from typing import Any
 
 from schemas.conversation import (
     EARLIER_TURNS,
+    LONGEST_ADDED,
     LONGEST_ANSWER,
     LONGEST_ASKED,
     LONGEST_LINE,
@@ -39,20 +40,27 @@ _MOST_ORIGINS = 50
 
 
 def is_written(before: Run | None, after: Run) -> bool:
-    """Return True if a change of the run changes its turn: it starts, ends, is resumed, or ends the conversation."""
+    """Return True if a change changes the run's turn: its start, end or resume, a message, the session's end."""
     if after.task.session is None:
         return False
-    return before is None or (before.over, before.session_end) != (after.over, after.session_end)
+    return before is None or _written_parts(before) != _written_parts(after)
+
+
+def _written_parts(run: Run) -> tuple[Any, ...]:
+    return run.over, run.session_end, len(run.messages)
 
 
 def turn_of(run: Run) -> ConversationTurn:
     """Return the turn that the run is in its session."""
     refused = run.error is not None and run.error.code == GUARDED
     asked = _WITHHELD if refused else run.task.objective
+    added = [each.text for each in run.messages if each.own]
     turn = {"run_id": run.id, "objective": asked[:LONGEST_ASKED], "started": run.started}
+    turn |= {"added": [text[:LONGEST_ADDED] for text in added]}
+    shortened = len(asked) > LONGEST_ASKED or any(len(text) > LONGEST_ADDED for text in added)
     if not run.over:
-        return ConversationTurn.model_validate(turn | {"status": "running", "shortened": len(asked) > LONGEST_ASKED})
-    return ConversationTurn.model_validate(turn | _ended(run, result_of(run), shortened=len(asked) > LONGEST_ASKED))
+        return ConversationTurn.model_validate(turn | {"status": "running", "shortened": shortened})
+    return ConversationTurn.model_validate(turn | _ended(run, result_of(run), shortened=shortened))
 
 
 def conversation_of(
@@ -94,7 +102,7 @@ def _that_fit(turns: Sequence[ConversationTurn]) -> list[ConversationTurn]:
     """Return the latest turns that fit; the last one always does."""
     room, recent = LONGEST_CONVERSATION, list[ConversationTurn]()
     for turn in reversed(turns[-RECENT_TURNS:]):
-        room -= len(turn.objective) + len(turn.answer or "")
+        room -= len(turn.objective) + len(turn.answer or "") + sum(map(len, turn.added))
         if room < 0:
             break
         recent.insert(0, turn)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from schemas import approval, event, step, synthesis, timer
 from schemas.acting import ActingCall
@@ -20,46 +20,15 @@ from shared.runs.builder import DecisionBuilder, Outgoing
 from shared.runs.ending import end, fail, release, release_late, result_due_passed
 from shared.runs.evolve import evolve
 from shared.runs.governance import Governance, default_governance
+from shared.runs.messages import ScreenedMessage, add_message
 from shared.runs.planning import Agents, available_agents
 from shared.runs.questions import Draft, raise_question
 from shared.runs.run import TOO_LARGE, Run
 from shared.runs.timers import timer_changes
+from shared.runs.tripped import ASK, REJECT, GuardrailHit, reasons
 
 UNREAD = "(this task could not be read)"
 """Objective of the stand-in for an unread task, whose text may hold secrets that no guardrail has checked."""
-
-
-ASK, REJECT = "ask", "reject"
-"""Actions of tripped guardrails that decide about the run; all others have changed the text at most."""
-
-
-class GuardrailHit(Protocol):
-    """A guardrail that has tripped; as text, where and why."""
-
-    @property
-    def kind(self) -> str:
-        """Kind of the finding, such as `secret`."""
-        ...
-
-    @property
-    def action(self) -> str:
-        """Action of the policy, such as `ask`."""
-        ...
-
-    @property
-    def where(self) -> str:
-        """Part of the task."""
-        ...
-
-    @property
-    def why(self) -> str:
-        """Reason, without anything of the text."""
-        ...
-
-    @property
-    def count(self) -> int:
-        """Number of findings."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +68,7 @@ class Decision:
 
 def decide(
     run: Run | None,
-    message: Message | Intake,
+    message: Message | Intake | ScreenedMessage,
     now: datetime,
     agents: Agents,
     governance: Governance | None = None,
@@ -213,8 +182,8 @@ def _intake(
         end(builder, State.REJECTED, objection.message, error=objection)
         return builder
     builder.move(State.PLANNING, "the task is valid")
-    if reasons := _reasons(intake.tripped, ASK):
-        question = f"Should this task be done? {reasons}"
+    if asked := reasons(intake.tripped, ASK):
+        question = f"Should this task be done? {asked}"
         raise_question(builder, Draft(Kind.TASK, "plan", question, _MAY_IT))
         wait(builder)
     else:
@@ -226,18 +195,14 @@ _MAY_IT = ["approve: plan and execute it", "reject: end it, with a reason"]
 
 
 def _guardrail(tripped: tuple[GuardrailHit, ...]) -> ErrorInfo | None:
-    reasons = _reasons(tripped, REJECT)
-    if not reasons:
+    rejected = reasons(tripped, REJECT)
+    if not rejected:
         return None
     return ErrorInfo(
         code="guardrail",
-        message=reasons,
+        message=rejected,
         suggested_action="remove it from the task, or ask the operator to change the guardrails",
     )
-
-
-def _reasons(tripped: tuple[GuardrailHit, ...], action: str) -> str:
-    return "; ".join(f"guardrail `{each.kind}`: {each}" for each in tripped if each.action == action)[:2_000]
 
 
 def _objection(task: Task, now: datetime, agents: Agents) -> ErrorInfo | None:
@@ -251,7 +216,7 @@ def _objection(task: Task, now: datetime, agents: Agents) -> ErrorInfo | None:
     return None
 
 
-_RULES: dict[type[Message], Callable[[DecisionBuilder, Any], None]] = {
+_RULES: dict[type[Message | ScreenedMessage], Callable[[DecisionBuilder, Any], None]] = {
     step.PlanProposed: answers.plan_proposed,
     step.StepCompleted: answers.step_completed,
     step.HandedOff: answers.handed_off,
@@ -268,6 +233,7 @@ _RULES: dict[type[Message], Callable[[DecisionBuilder, Any], None]] = {
     approval.ResumeRun: commands.resume,
     approval.EndSession: commands.end_session,
     approval.ReleaseClaim: commands.release_claim,
+    ScreenedMessage: add_message,
     timer.DeadlinePassed: deadlines.deadline_passed,
     timer.WaitExpired: decisions.wait_expired,
     timer.QuestionDue: decisions.question_due,

@@ -205,6 +205,7 @@ def _request(
         "dry_run": run.task.dry_run and run.carried_out_by is None,
         "session": run.task.session,
         "conversation": run.conversation,
+        "messages": run.messages,
         "token": token_for(run, handoff_id, agent),
         "effected": run.effected,
         "effected_dropped": run.effected_dropped,

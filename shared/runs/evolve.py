@@ -6,6 +6,7 @@ from typing import Any
 from schemas import event as e
 from schemas import question_events as q
 from schemas import step_events
+from schemas.caller_message import CallerMessage
 from schemas.conversation import SessionEnd
 from schemas.error import ErrorInfo
 from schemas.event import ENDS
@@ -201,6 +202,19 @@ def _add_acted(run: Run, event: e.ActionsJudged) -> dict[str, Any]:
     return {"acted": sorted({*run.acted, *event.acted})} if event.acted else {}
 
 
+def _add_message(run: Run, event: e.MessageAdded) -> dict[str, Any]:
+    about = event.model_dump(include={"message_id", "by", "at", "text", "own"})
+    return {"messages": [*run.messages, CallerMessage.model_validate(about)]}
+
+
+def _outdate(run: Run, event: e.AnswerOutdated) -> dict[str, Any]:
+    """Ask again for a plan or a review; if there is no budget for it, say in the result what it disregards."""
+    if not event.repeated:
+        return {"caveats": [*run.caveats, f"{event.by} had not read the last {event.unread} messages of callers"]}
+    requests: dict[str, PlannerTask] = {name: getattr(run, name) for name in REQUESTS}
+    return {name: next_round(each) for name, each in requests.items() if each.handoff_id == event.handoff_id}
+
+
 def _unchanged(run: Run, event: e.RunEvent) -> dict[str, Any]:
     return {}
 
@@ -255,6 +269,8 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     q.HelpAnswered: answered.answer,
     **dict.fromkeys(q.QUESTION_EVENTS, answered.change_question),
     e.RunResumed: resume_run,
+    e.MessageAdded: _add_message,
+    e.AnswerOutdated: _outdate,
     e.SessionEnded: lambda run, ev: {"session_end": SessionEnd(by=ev.by, at=ev.at)},
     e.EffectsApproved: approve_effects,
     e.ClaimReleased: lambda run, event: {"released_claims": [*run.released_claims, event.number][-MOST_RELEASED:]},

@@ -25,6 +25,10 @@ class People(Protocol):
         """Return true if the name may answer questions of the tenant at all."""
         ...
 
+    def is_author(self, name: str, author: str | None) -> bool:
+        """Return true if the name is the author of a task; None: the author of the task is not known."""
+        ...
+
 
 class Names(People):
     """People of whom nothing but the names is known: each is a person, and no group has a member."""
@@ -40,6 +44,10 @@ class Names(People):
     @override
     def may_decide(self, name: str, tenant: str) -> bool:
         return True
+
+    @override
+    def is_author(self, name: str, author: str | None) -> bool:
+        return author in (None, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 from schemas.acting import ActingCall
 from schemas.brief import Brief
 from schemas.budget import Usage
+from schemas.caller_message import CallerMessage
 from schemas.conversation import Conversation, SessionEnd
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, ReviewGiven, State
@@ -183,6 +184,8 @@ class Run(Part):
     """Secret from which its tokens are derived; None for a run that an earlier version started."""
     conversation: Conversation | None = None
     """Earlier turns of its session, as it was given them."""
+    messages: list[CallerMessage] = Field(default_factory=list)
+    """Messages that callers have added since it started, in order."""
     session_end: SessionEnd | None = None
     """End of the conversation up to this run."""
     unread: bool = False

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from schemas.api.commands import MessageRequest
 from schemas.api.sessions import EndSessionRequest
 from schemas.approval import EndSession
 from schemas.conversation import EARLIER_TURNS, LONGEST_ANSWER, RECENT_TURNS
@@ -26,13 +27,14 @@ COMMANDS = "\n".join(text for language, text in BLOCKS if language == "bash").re
 def test_the_bodies_sent_over_http_are_valid_and_their_paths_are_routes():
     paths = {route.path for router in ROUTERS for route in router.routes}
     bodies = [shlex.split(line) for line in COMMANDS if line.startswith("curl")]
-    assert len(bodies) == 3
+    assert len(bodies) == 4
     for words in bodies:
         path = words[2].removeprefix("$WAGGLE_GATEWAY")
-        assert path.replace("trip", "{session:path}") in paths
+        assert path.replace("trip", "{session:path}").replace("run-4b1c…", "{run_id}") in paths
         if "-d" in words:
             body = words[words.index("-d") + 1]
-            (Task if path == "/v1/tasks" else EndSessionRequest).model_validate_json(body)
+            kinds = {"tasks": Task, "end": EndSessionRequest, "messages": MessageRequest}
+            kinds[path.rpartition("/")[2]].model_validate_json(body)
 
 
 def test_the_record_that_ends_a_conversation_is_valid_on_its_topic():

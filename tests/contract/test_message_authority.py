@@ -43,6 +43,7 @@ OBEYED = {
     "DelegateQuestion": {"decisions": {"outside", "gateway", "timekeeper"}},
     "CarryOut": {"control": {"outside", "gateway", "timekeeper"}},
     "CancelRun": {"control": {"outside", "gateway", "timekeeper"}},
+    "AddMessage": {"control": {"outside", "gateway", "timekeeper"}},
     "ReleaseClaim": {"control": {"outside", "gateway", "timekeeper"}},
     "PauseRun": {"control": {"outside", "gateway", "timekeeper"}},
     "EndSession": {"control": {"outside", "gateway", "timekeeper"}},

@@ -265,6 +265,7 @@ FULL: list[Message] = [
     approval.PauseRun(**COMMAND, reason="let me look"),
     approval.ResumeRun(**COMMAND),
     approval.EndSession(**COMMAND, session="trip"),
+    approval.AddMessage(**COMMAND, message_id="m1", text="Only March."),
     approval.ReleaseClaim(**COMMAND, resource="customer 42", number=3, reason="its agent is gone"),
     dead.DeadLetterHandled(
         name="agents.data.dlt/0/7", action="discarded", by="ada", at=NOW, reason="a test of theirs", died=NOW
@@ -358,6 +359,8 @@ FULL: list[Message] = [
     question_events.QuestionEdited(**FACT, request_id="run-1/help/1", proposal=PROPOSAL, before="{}"),
     question_events.QuestionExpired(**FACT, request_id="run-1/help/1", then="reject"),
     event.RunResumed(**FACT, deadline=NOW),
+    event.MessageAdded(**FACT, message_id="m1", text="Only March.", own=True),
+    event.AnswerOutdated(**FACT, handoff_id="run-1/@plan/0.0.1", unread=1, repeated=True),
     event.SessionEnded(**FACT),
     event.ClaimReleased(**FACT, resource="customer 42", number=3, reason="its agent is gone"),
 ]
@@ -409,6 +412,7 @@ LEAST: dict[str, str] = {
     "waggle.human-decided.v1": f'{{{_BY}, "request_id": "q1", "decision": "approve"}}',
     "waggle.carry-out.v1": f'{{{_BY}, "digest": "{"0" * 64}"}}',
     "waggle.cancel-run.v1": f'{{{_BY}, "reason": "no longer needed"}}',
+    "waggle.add-message.v1": f'{{{_BY}, "message_id": "m1", "text": "Only March."}}',
     "waggle.release-claim.v1": f'{{{_BY}, "resource": "customer 42", "number": 1, "reason": "it hangs"}}',
     "waggle.pause-run.v1": f'{{{_BY}, "reason": "let me look"}}',
     "waggle.resume-run.v1": f"{{{_BY}}}",
@@ -427,6 +431,8 @@ LEAST: dict[str, str] = {
     "waggle.notification.v1": '{"id": "7f3a", "channel": "ops", "about": "failed", "at": "2026-11-20T12:30:00Z", '
     '"subject": "A run failed", "text": "Failed: timeout"}',
     "waggle.run-started.v1": f'{{{_AT}, "task_id": "t1", "task": {_TASK}, "deadline": "2026-11-20T12:30:00Z"}}',
+    "waggle.message-added.v1": f'{{{_AT}, "message_id": "m1", "text": "Only March."}}',
+    "waggle.answer-outdated.v1": f'{{{_AT}, "handoff_id": "h1", "unread": 1, "repeated": true}}',
     "waggle.moved.v1": f'{{{_AT}, "source": "INTAKE", "target": "VALIDATING", "reason": "taken in"}}',
     "waggle.guardrail-tripped.v1": f'{{{_AT}, "guardrail": "secret", "action": "redact", "where": "objective", '
     '"why": "is a private key"}',

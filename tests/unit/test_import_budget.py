@@ -20,9 +20,9 @@ def loaded(module):
     ("module", "most", "forbidden"),
     [
         ("shared.config", 16, ("shared.access", "shared.authorization", "shared.guardrails")),
-        ("shared.bus", 83, ("shared.authorization", "shared.blackboard", "shared.guardrails", "shared.runs")),
-        ("shared.runs", 78, ("shared.access", "shared.guardrails")),
-        ("shared.blackboard", 108, ("shared.access", "shared.guardrails")),
+        ("shared.bus", 86, ("shared.authorization", "shared.blackboard", "shared.guardrails", "shared.runs")),
+        ("shared.runs", 81, ("shared.access", "shared.guardrails")),
+        ("shared.blackboard", 113, ("shared.access", "shared.guardrails")),
         ("shared.tools", 26, ("shared.access", "shared.authorization", "shared.guardrails")),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from schemas.board import BoardEntry, Claim
+from schemas.caller_message import CallerMessage
 from schemas.plan import Effect
 from schemas.step import Answer, Handoff
 from shared.agent.declare import Agent
@@ -187,6 +188,10 @@ class MemoryRuntime(AgentRuntime):
     def executor(self, ends: float, check: Callable[[Effect], Awaitable[None]]) -> ToolExecutor:
         """The executor of one handoff's tool calls."""
         return ToolExecutor({}, MemoryAdmission(_ABSENT, self.metrics), self._last_good, ends, check)
+
+    async def messages(self, handoff: Handoff) -> list[CallerMessage]:
+        """Return the messages of the handoff: a test adds none later."""
+        return handoff.messages
 
     async def is_awaited(self, handoff: Handoff) -> bool:
         """Return True: a test awaits its handoffs."""

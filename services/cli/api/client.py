@@ -16,6 +16,7 @@ from schemas.api.commands import (
     CommandRequest,
     DecisionRequest,
     DelegateRequest,
+    MessageRequest,
     ReasonedRequest,
     Released,
     SkipRequest,
@@ -54,6 +55,7 @@ LARGEST_PAGE = 200
 
 _BODIES: Mapping[str, type[CommandRequest]] = {
     "cancel": ReasonedRequest,
+    "messages": MessageRequest,
     "pause": ReasonedRequest,
     "resume": CommandRequest,
     "carry-out": ApplyRequest,

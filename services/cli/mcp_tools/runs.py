@@ -18,6 +18,7 @@ from schemas.api.commands import CommandAccepted
 from schemas.api.costs import CostReport
 from schemas.api.runs import ApprovalView, RunSummary, RunView
 from schemas.api.tasks import TaskAccepted
+from schemas.caller_message import LONGEST_MESSAGE
 from schemas.event import State
 from schemas.task import Result, Shape, Task
 from services.cli.exit_codes import ENDED
@@ -145,6 +146,16 @@ class RunTools(GatewayTools):
     async def get_result(self, run_id: RunId) -> Result:
         """Return an ended run's result: answer, files, cost. Fails while the run is in progress."""
         return await self.call(lambda gateway: gateway.result(run_id))
+
+    async def say_to_run(
+        self,
+        run_id: RunId,
+        text: Annotated[str, Field(description="The message.", min_length=1, max_length=LONGEST_MESSAGE)],
+        key: Annotated[str | None, Field(description="Idempotency key: a message with it is added once.")] = None,
+    ) -> CommandAccepted:
+        """Add a message to a run at work; agents read it at their next turn. It answers no question."""
+        order = {"text": text, "message_id": key or uuid4().hex}
+        return await self.call(lambda gateway: gateway.command(run_id, "messages", by=AUTHOR, **order))
 
     async def cancel_run(self, run_id: RunId, reason: Reason) -> CommandAccepted:
         """End a run. It makes no further calls; a call in progress may still complete."""

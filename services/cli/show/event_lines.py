@@ -111,6 +111,11 @@ def _reviewed(progress: RunProgress, event: e.ReviewGiven) -> Description:
     return "reviewer", f"{verdict}: {'; '.join(event.reasons)}" if event.reasons else verdict
 
 
+def _outdated(progress: RunProgress, event: e.AnswerOutdated) -> Description:
+    then = "it is asked again" if event.repeated else "the budget is nearly used up: it counts as it is"
+    return _of_handoff(progress, event.handoff_id, event.by, f"had not read {event.unread} new messages: {then}")
+
+
 def _asked(progress: RunProgress, event: q.HelpRequested) -> Description:
     until = f", until {event.expires:%m-%d %H:%M}Z" if event.expires else ""
     stops = "the run waits" if event.blocking else "other steps proceed"
@@ -144,6 +149,8 @@ _DESCRIPTIONS: dict[type[e.RunEvent], Callable[[RunProgress, Any], Description |
     e.SynthesisOmitted: lambda p, v: ("run", f"the answers are joined: {v.reason}"),
     e.ReviewRequested: lambda p, v: ("reviewer", "running: review the result"),
     e.ReviewGiven: _reviewed,
+    e.MessageAdded: lambda p, v: (v.by, f"adds: {v.text}"),
+    e.AnswerOutdated: _outdated,
     q.HelpRequested: _asked,
     q.HelpAnswered: _decided,
     **dict.fromkeys(QUESTION_EVENTS, lambda p, v: (v.by, described(v) or "")),

@@ -141,6 +141,8 @@ def show_status(screen: Screen, run: RunView) -> None:
             screen.say(f"  {name:<10} {value}")
     if run.error:
         _show_error(screen, run.error.message, run.error.code, run.error.suggested_action)
+    for said in run.messages:
+        screen.say(f"  added      {one_line(said.by)}: {one_line(said.text, 300)}")
     for each in run.absent:
         seen = f", last seen {each.seen.astimezone():%Y-%m-%d %H:%M:%S}" if each.seen else ""
         found = f"{one_line(each.agent)} does not seem to be running{seen}; its work waits for it"

@@ -58,6 +58,8 @@ def show_turns(screen: Screen, session: SessionView) -> None:
 
 def _show_turn(screen: Screen, turn: ConversationTurn) -> None:
     screen.say(Text(f"\nyou> {one_line(turn.objective, 500)}", style="bold"))
+    for added in turn.added:
+        screen.say(Text(f"you> {one_line(added, 500)}", style="bold"))
     agents = ", ".join(map(one_line, turn.agents))
     told = ", ".join(part for part in (turn.status, agents, turn.error or "", _moment(turn.started)) if part)
     screen.say(Text(f"{one_line(turn.run_id)} ({told})", style="dim"))

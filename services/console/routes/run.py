@@ -1,6 +1,7 @@
 """One run: its page, and the orders that an operator gives it."""
 
 import asyncio
+import secrets
 from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Path, Query
@@ -27,7 +28,19 @@ Position: TypeAlias = Annotated[str, Query(pattern=r"^(\d{1,20}-\d{1,20})?$")]
 
 @router.get("/runs/{run_id}")
 async def show_run(visitor: VisitorDep, run_id: RunId, before: Position = "", notice: str = "") -> Response:
-    """State, question, plan, a page of the timeline, result and orders of a run."""
+    """State, question, messages, plan, a page of the timeline, result and orders of a run."""
+    return await run_page(visitor, run_id, before, notice=notice)
+
+
+async def run_page(
+    visitor: Visitor,
+    run_id: str,
+    before: str = "",
+    failure: GatewayFailure | None = None,
+    text: str = "",
+    notice: str = "",
+) -> Response:
+    """Return the page of a run. `failure`: of the message `text`, which its form keeps."""
     gateway = visitor.gateway
     run, trace, board, stopped, result = await asyncio.gather(
         gateway.run(run_id),
@@ -39,11 +52,15 @@ async def show_run(visitor: VisitorDep, run_id: RunId, before: Position = "", no
     return page(
         visitor,
         "run.html",
+        failure.status if failure else 200,
         **(shown_parts(run, trace, board, stopped=stopped) | {"before": before}),
         result=result,
         questions=Question.all_of(run),
         follows=not before and (run.state not in ENDS or run.settling),
         notice=_notice(notice),
+        failure=failure.error if failure else None,
+        text=text,
+        nonce=secrets.token_hex(8),
     )
 
 
@@ -83,6 +100,8 @@ def _confirmation(
 def _notice(name: str) -> str:
     if name == "submitted":
         return "The gateway accepted the task: this is its new run."
+    if name == "said":
+        return f"The gateway accepted the message. {_EFFECT}"
     if name in {"approve", "reject"}:
         return f"The gateway accepted the decision. {_EFFECT}"
     return f"{ACTIONS[name].done} {_EFFECT}" if name in ACTIONS else ""

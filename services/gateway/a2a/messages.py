@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.api.commands import DecisionRequest
 from schemas.api.runs import QuestionView
+from schemas.caller_message import LONGEST_MESSAGE
 from schemas.message import UNKNOWN_MEDIA, Id
 from schemas.question import Reply
 from schemas.task import Task
@@ -101,6 +102,21 @@ def message_id_of(key: str | None, run_id: str) -> str:
     if key is not None and key.startswith(_KEY) and not key.startswith(f"{_KEY}sha256/"):
         return key.removeprefix(_KEY).partition("/")[2]
     return f"{run_id}/objective"
+
+
+def said_in(message: Message) -> str:
+    """Return the text that a message adds to a task at work. Raises InvalidParamsError for any other part."""
+    if not all(part.HasField("text") for part in message.parts):
+        raise InvalidParamsError("message.parts: a task at work takes text only; begin another task in its context")
+    text = "\n\n".join(part.text for part in message.parts).strip()
+    if not 1 <= len(text) <= LONGEST_MESSAGE:
+        raise InvalidParamsError(f"message.parts: a task at work takes 1 to {LONGEST_MESSAGE} characters of text")
+    return text
+
+
+def added_id_of(message_id: str) -> str:
+    """Return the id of a message that was added to a task, as its client gave it."""
+    return message_id_of(message_id, "") if message_id.startswith(_KEY) else message_id
 
 
 def answer_of(message: Message, questions: Sequence[QuestionView]) -> DecisionRequest:

@@ -1,16 +1,17 @@
 """Runs as one caller of A2A may see and change them: the functions behind the HTTP API, called directly."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from a2a.types import Message
 from starlette.requests import Request
 
-from schemas.api.commands import ReasonedRequest
+from schemas.api.commands import MessageRequest, ReasonedRequest
 from schemas.api.runs import RunPage, RunQuery
 from schemas.event import Progressed
-from services.gateway.a2a.messages import answer_of, task_of
+from services.gateway.a2a.messages import answer_of, key_of, said_in, task_of
 from services.gateway.a2a.tasks import Known
 from services.gateway.access import Caller
 from services.gateway.contents import shown_event, shown_run
@@ -23,15 +24,16 @@ from services.gateway.dependencies import (
     stops_of,
     sweep_of,
 )
-from services.gateway.errors import Refused
 from services.gateway.follower_slots import FollowerSlots
-from services.gateway.routes.commands import cancel_run, decide_for_run
+from services.gateway.routes.commands import cancel_run, decide_for_run, say_to_run
 from services.gateway.routes.listing import list_runs
 from services.gateway.routes.tasks import submit_task
 from services.gateway.views import present_view
 from shared.access.principals import Role
 from shared.blackboard import CutOff, LiveEvent
 from shared.blackboard.live import read_event_page
+from shared.runs import Run
+from shared.runs.messages import is_known
 from shared.runs.result import result_of
 from shared.service import Parts
 
@@ -39,6 +41,12 @@ _PROGRESS = Progressed.wire_type()
 
 EARLIEST = "0"
 """Id before every event."""
+
+PATIENCE = 3.0
+"""Seconds to wait for a task to start, and for a message to reach it."""
+
+INTERVAL = 0.05
+"""Seconds between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,10 @@ class Runs:
         """The parts of the service."""
         return parts_of(self.request)
 
+    @property
+    def _author(self) -> str:
+        return self.caller.name or "a2a"
+
     async def known(self, run_id: str) -> Known:
         """Return the run as the caller may see it. Raises Refused 404."""
         self.caller.need("show_run")
@@ -89,21 +101,43 @@ class Runs:
         return (await submit_task(sent.task, self.parts, self.caller)).run_id
 
     async def answer(self, run_id: str, message: Message) -> None:
-        """Answer a question of the run. Raises Refused 409 if none is open."""
-        self.caller.need("decide_for_run")
-        snapshot = await self._snapshot(run_id)
+        """Answer a question of the run; if it asks nothing, add the message to its task.
+
+        Raises Refused 409 for a run that has ended.
+        """
+        snapshot = await self._started(run_id)
         known = await self._known(snapshot)
         if not known.view.questions:
-            state = "has ended" if snapshot.run is not None and snapshot.run.over else "is being worked on"
-            action = "send a message without `taskId`, with the same `contextId`, to begin another task"
-            raise Refused(409, "wrong_state", f"the task {state} and asks nothing", action=action)
-        order = answer_of(message, known.view.questions).model_copy(update={"by": self.caller.name or "a2a"})
+            return await self._add(snapshot, message)
+        self.caller.need("decide_for_run")
+        order = answer_of(message, known.view.questions).model_copy(update={"by": self._author})
         await decide_for_run(order, snapshot, self.parts, self.caller)
+        return None
+
+    async def _add(self, snapshot: RunSnapshot, message: Message) -> None:
+        """Add a message to the task of a run, and return when the run has it, or after a while."""
+        self.caller.need("say_to_run")
+        key = key_of(message.message_id, self.caller.name)
+        order = MessageRequest(text=said_in(message), message_id=key, by=self._author)
+        await say_to_run(order, snapshot, self.parts, self.caller)
+        await self._until(snapshot.id, lambda run: run is not None and (run.over or is_known(run, key)))
+
+    async def _started(self, run_id: str) -> RunSnapshot:
+        """Return the run once it has started, or its task after a while."""
+        await self._until(run_id, lambda run: run is not None)
+        return await self._snapshot(run_id)
+
+    async def _until(self, run_id: str, condition: Callable[[Run | None], bool]) -> None:
+        """Wait until the run is as wanted, `PATIENCE` at most."""
+        for _ in range(round(PATIENCE / INTERVAL)):
+            if condition((await self._snapshot(run_id)).run):
+                return
+            await asyncio.sleep(INTERVAL)
 
     async def cancel(self, run_id: str, reason: str) -> None:
         """Cancel the run. Raises Refused 409 for a run that has ended."""
         self.caller.need("cancel_run")
-        order = ReasonedRequest(reason=reason, by=self.caller.name or "a2a")
+        order = ReasonedRequest(reason=reason, by=self._author)
         await cancel_run(order, run_id, self.tenant, self.parts, self.caller)
 
     async def states(self, run_id: str) -> AsyncGenerator[Known]:

@@ -10,9 +10,10 @@ from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from schemas.api.runs import QuestionView, RunView
+from schemas.caller_message import CallerMessage
 from schemas.event import ENDS, State
 from schemas.task import Artefact, Result
-from services.gateway.a2a.messages import METADATA, message_id_of
+from services.gateway.a2a.messages import METADATA, added_id_of, message_id_of
 
 _STATES = {
     State.INTAKE: TaskState.TASK_STATE_SUBMITTED,
@@ -71,8 +72,18 @@ def a2a_task(known: Known, base: str) -> Task:
         context_id=context_of(known),
         status=status_of(known),
         artifacts=artifacts_of(known.result, base) if known.result else [],
-        history=[first],
+        history=[first, *(_added(each, known) for each in view.messages)],
         metadata=metadata({"state": view.state, "version": view.version, "questions": _questions(view.questions)}),
+    )
+
+
+def _added(added: CallerMessage, known: Known) -> Message:
+    return Message(
+        message_id=added_id_of(added.message_id),
+        context_id=context_of(known),
+        task_id=known.view.run_id,
+        role=Role.ROLE_USER,
+        parts=[Part(text=added.text)],
     )
 
 

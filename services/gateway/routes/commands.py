@@ -14,10 +14,12 @@ from schemas.api.commands import (
     CommandRequest,
     DecisionRequest,
     DelegateRequest,
+    MessageRequest,
     ReasonedRequest,
     WithdrawRequest,
 )
 from schemas.approval import (
+    AddMessage,
     CancelRun,
     CarryOut,
     Command,
@@ -39,6 +41,7 @@ from shared.access.people import People
 from shared.access.principals import read_principals
 from shared.blackboard import UnreadableRun, known_agents
 from shared.runs import ENDS, Run, refusal_of
+from shared.runs.messages import is_known
 from shared.runs.open_question import OpenQuestion
 from shared.runs.result import effects_digest
 from shared.service import Parts
@@ -60,6 +63,27 @@ async def cancel_run(
         if unreadable.state in ENDS:
             raise
     return await _send(parts, _command_of(CancelRun, run_id, tenant, order, caller), caller)
+
+
+@router.post("/messages", status_code=202, summary="Add a message to a run")
+async def say_to_run(
+    order: MessageRequest, snapshot: SnapshotDep, parts: PartsDep, caller: CallerDep
+) -> CommandAccepted:
+    """Add words to the task of a run at work; agents read them at their next turn. Answers no question.
+
+    409 `ended` for a run that has ended: submit a task with the same `session` instead. After a 503, send the message
+    again with the same `message_id`.
+    """
+    run = _started_run(snapshot)
+    if run.state in ENDS:
+        action = "submit a task with the same `session`: it is given this run as an earlier turn"
+        raise Refused(409, "ended", f"the run {run.id} has ended: {run.state}", action=action)
+    message_id = order.message_id or f"message-{uuid4().hex}"
+    accepted = CommandAccepted(run_id=run.id, tenant=run.tenant, message_id=message_id)
+    if not is_known(run, message_id):
+        said = order.model_copy(update={"message_id": message_id})
+        await _send_checked(parts, run, AddMessage, said, caller)
+    return accepted
 
 
 @router.post("/pause", status_code=202, summary="Pause a run")
@@ -228,6 +252,8 @@ def _wrong_state(run: Run, command: Command, why: str) -> Refused:
             passing = True
         case ResumeRun():
             action = "submit the task again: this run failed before it had a step to resume from"
+        case AddMessage():
+            action = "follow the run; when it has ended, submit a task with the same `session`"
         case HumanDecided() | WithdrawAnswer() | DelegateQuestion():
             return Refused(409, "not_awaited", f"the answer is not taken: {why}", action=_SEE_QUESTION)
     message = f"the run {run.id} does not take this command: {why}"

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
 SessionName = Annotated[Id, Path(description="The `session` that its tasks name.")]
 
-_WITHHELD: Mapping[str, object] = {"answer": None, "facts": {}, "artefacts": [], "origins": []}
+_WITHHELD: Mapping[str, object] = {"answer": None, "added": [], "facts": {}, "artefacts": [], "origins": []}
 
 WITHIN = 3.0
 """Seconds to wait for the end to take effect, so that the next task starts with an empty conversation."""

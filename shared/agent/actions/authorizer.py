@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from schemas.acting import BY_PERSON
+from schemas.caller_message import CallerMessage
 from schemas.error import REFUSED_BY_PERSON, ErrorInfo
 from schemas.memory import Remembered
 from schemas.plan import Risk
@@ -83,6 +84,10 @@ class ActionAuthorizer:
     def acted(self) -> list[str]:
         """Deeds of this work, sorted."""
         return sorted(self._knowledge.acted)
+
+    def hear(self, messages: Sequence[CallerMessage]) -> None:
+        """Add messages that reached the agent while it works."""
+        self._knowledge.hear(messages)
 
     def forget_conversations(self) -> None:
         """Forget the calls of a handler that is restarted. Content that was read still taints the handoff."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from schemas.caller_message import CallerMessage
 from schemas.memory import Remembered
 from schemas.plan import Risk
 from schemas.step import DoStep, Handoff
@@ -11,6 +12,7 @@ from shared.agent.actions.effects import Effects
 from shared.agent.actions.origins import origins
 from shared.agent.actions.tool_calls import ParsedToolCall, ToolResult
 from shared.agent.actions.verdicts import info_of
+from shared.agent.listening import origins_of, words_of
 from shared.authorization import (
     Page,
     Policy,
@@ -58,10 +60,17 @@ class Knowledge:
         """Start from the content of the handoff."""
         handoff = self.handoff
         decided = [each.words for each in handoff.settled.values()]
-        words = [handoff.task_objective, *handoff.constraints, *decided]
+        words = [handoff.task_objective, *handoff.constraints, *decided, *words_of(handoff.messages)]
         self._trusted = Trusted(sentences(words), tuple(handoff.destinations))
         self.effects = Effects(handoff)
         self.taint = Taint([*origins(handoff), *(tool.source for tool in self.tools if tool.source)])
+
+    def hear(self, messages: Sequence[CallerMessage]) -> None:
+        """Add messages to the run: the words of the task's author count as the task's, any others are material."""
+        said = (*self._trusted.said, *sentences(words_of(messages)))
+        self._trusted = Trusted(said, self._trusted.patterns)
+        for origin in origins_of(messages):
+            self.taint.enter(origin)
 
     def forget_conversations(self) -> None:
         """Forget the texts that a restarted handler has read. They still taint the handoff."""

@@ -3,6 +3,7 @@
 from schemas.conversation import ConversationTurn
 from schemas.step import DoStep, Handoff, MakePlan, ReviewResult
 from schemas.synthesis import WriteAnswer
+from shared.agent.listening import origins_of
 from shared.guardrails import named, sanitised
 
 
@@ -21,6 +22,7 @@ def origins(handoff: Handoff) -> list[str]:
         *([named("agent", "feedback")] if handoff.feedback else []),
         *([named("agent", "planner")] if _planned_after_reading(handoff) else []),
         *([named("agent", "writer")] if isinstance(handoff, ReviewResult) and handoff.synthesis else []),
+        *origins_of(handoff.messages),
         *(_described_by(handoff) if isinstance(handoff, MakePlan) else []),
     ]
 

@@ -17,6 +17,7 @@ from shared.llm import Chat, ModelRole, Reply, Window
 from shared.packing import Calibration, Digest, Prompt, Sent, Summary, TooLong, limit_of
 from shared.packing.record import sent_of, summary_name
 from shared.packing.shares import longest_summary
+from shared.packing.spoken import entries_in, with_spoken
 
 _TOLD_WINDOW = re.compile(r"(?:maximum|limit|context|allowed|less than|>)\D{0,40}(\d{3,9})", re.IGNORECASE)
 """Size of the context in the words of a refusal."""
@@ -148,6 +149,17 @@ class PromptPacker:
         while group := prompt.summaries_to_join(room):
             await self._add_summary(draft_of_summaries(group), room)
 
+    def _keep_spoken(self, turns: Chat) -> None:
+        """Move what callers said in these turns into the brief, word for word."""
+        brief = self._brief()
+        if (entries := entries_in(turns)) and (longer := with_spoken(brief["content"], entries)) is not None:
+            self.prompt.put((1, 1), {**brief, "content": longer})
+
+    def _brief(self) -> dict[str, Any]:
+        """Return the brief as it is sent."""
+        form = self.prompt.forms.get((1, 1))
+        return form[1] if form is not None else self.prompt.additions[0][1]
+
     async def _add_summary(self, draft: Draft, room: int) -> None:
         handoff_run, prompt = self.handoff_run, self.prompt
         place = summary_name(self.name, prompt.turn, self._made() + 1)
@@ -179,6 +191,7 @@ class PromptPacker:
         digest = Digest.model_validate(entry["digest"])
         self._known[place] = Summary(place, first, last, entry["level"], entry["message"], digest)
         self.prompt.replace(self._known[place])
+        self._keep_spoken(self.prompt.messages_between(first, last))
         if "reply" not in entry:
             return
         handoff_run, reply = self.handoff_run, Reply.model_validate(entry["reply"])
@@ -192,7 +205,7 @@ class PromptPacker:
 
     def _shorten_brief(self, room: int) -> None:
         """Shorten the material of the brief by what is too much. Raises TerminalError `context_length`."""
-        prompt, brief = self.prompt, self.prompt.additions[0][1]
+        prompt, brief = self.prompt, self._brief()
         rest = prompt.tokens - prompt.count(brief["content"])
         if (short := smaller_brief(self.handoff_run.handoff, brief["content"], room - rest, prompt.count)) is not None:
             prompt.put((1, 1), {**brief, "content": short})

@@ -41,6 +41,7 @@ ALL = {
     "run_status",
     "follow_run",
     "get_result",
+    "say_to_run",
     "cancel_run",
     *("list_memories", "search_memories", "show_memory"),
 }

@@ -37,7 +37,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 from jwt import PyJWKSet
 
 from infra.probe import free_port
-from schemas.approval import CancelRun
+from schemas.approval import AddMessage, CancelRun
 from schemas.event import Progressed
 from schemas.plan import AgentCard
 from schemas.step import Output, ResultReviewed, StepCompleted, answer_id
@@ -45,6 +45,7 @@ from schemas.task import Artefact
 from services.gateway.a2a.signing import read_card_key
 from shared.blackboard import RunStore, announce, append_live_event
 from shared.errors import Misconfigured
+from shared.runs.messages import ScreenedMessage
 from shared.runs.run import in_flight
 from shared.runs.tokens import token_for
 from tests.support.console import Keys, waits
@@ -325,12 +326,31 @@ async def test_a_question_is_input_required_and_the_next_message_answers_it(edge
     assert command["request_id"] == question["request_id"]
 
 
-async def test_a_task_that_asks_nothing_takes_no_message_and_an_ended_one_no_cancellation(edges, store):
+async def test_a_message_to_a_task_at_work_is_added_to_it_and_is_in_its_history(edges, store, settings):
     edge = await edges()
     client = await edge.client()
     await begin(store, "run-w")
-    with pytest.raises(UnsupportedOperationError, match="asks nothing"):
-        await sent(client, message("hurry", task_id="run-w"))
+    given = message("only March", task_id="run-w", message_id="m-1")
+
+    async def orchestrate() -> None:
+        [record] = await records_of(settings, "control", 1)
+        await apply(store, "run-w", ScreenedMessage(AddMessage.read(record.value)))
+
+    _, [answered] = await asyncio.gather(orchestrate(), sent(client, given))
+    assert [(each.message_id, each.parts[0].text) for each in answered.task.history] == [
+        ("run-w/objective", "count"),
+        ("m-1", "only March"),
+    ]
+    [again] = await sent(client, given)
+    assert len(again.task.history) == 2
+    with pytest.raises(InvalidParamsError, match="text only"):
+        await sent(client, message(parts=[Part(url="https://example.org/a.csv")], task_id="run-w"))
+
+
+async def test_an_ended_task_takes_neither_a_message_nor_a_cancellation(edges, store):
+    edge = await edges()
+    client = await edge.client()
+    await begin(store, "run-w")
     await completed(store, "run-w")
     with pytest.raises(UnsupportedOperationError, match="has ended"):
         await sent(client, message("more", task_id="run-w"))
