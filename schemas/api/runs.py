@@ -59,6 +59,7 @@ class RunFilter(Part):
     state: State | None = Field(None, description="In this state.")
     agent: Slug | None = Field(None, description="With a step of this agent.")
     type: Slug | None = Field(None, description="With this type of task.")
+    session: Id | None = Field(None, description="Of this session.")
     since: Instant | None = Field(None, description="Started at or after this time.")
     until: Instant | None = Field(None, description="Started before this time.")
     text: str | None = Field(

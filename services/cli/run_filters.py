@@ -17,6 +17,7 @@ StateOption = Annotated[
 ]
 AgentOption = Annotated[str | None, typer.Option(metavar="NAME", help="Only with a step of this agent.")]
 TypeOption = Annotated[str | None, typer.Option(metavar="TYPE", help="Only with this type of task.")]
+SessionOption = Annotated[str | None, typer.Option("--session", metavar="NAME", help="Only of this session.")]
 SinceOption = Annotated[str | None, typer.Option(metavar="TIME", help=f"Only started from this time on: {_AGE}.")]
 UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Only started before this time.")]
 TextOption = Annotated[str | None, typer.Option(metavar="WORDS", help="Only with all these words in the objective.")]
@@ -35,6 +36,7 @@ class RunFilters:
     state: StateOption = None
     agent: AgentOption = None
     type: TypeOption = None
+    session: SessionOption = None
     since: SinceOption = None
     until: UntilOption = None
     text: TextOption = None
@@ -47,6 +49,7 @@ class RunFilters:
     def given(self) -> dict[str, Any]:
         """The given filters, as the gateway takes them. Raises CommandError for an invalid time."""
         plain = {"state": self.state and self.state.value, "agent": self.agent, "type": self.type, "text": self.text}
+        plain["session"] = self.session
         plain |= {name: parse_time_or_age(text).isoformat() for name, text in self._times if text}
         flags = ("retrying", "waiting", "over_budget", "stopped")
         found = {name: value for name, value in plain.items() if value is not None}

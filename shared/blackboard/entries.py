@@ -24,7 +24,7 @@ from shared.runs import ENDS, Run, StepRecord
 from shared.runs.open_question import OpenQuestion
 from shared.runs.run import FRUGAL_FROM, HandoffState, PlannerTask, requests_of
 
-_REVISION = 2
+_REVISION = 3
 """Raise it when equal runs get other entries."""
 
 SHOWN = 500
@@ -55,6 +55,9 @@ ASKING = "f:asking"
 
 OVER_BUDGET = "f:over-budget"
 
+SETTLING = "f:settling"
+"""Tag of runs that have ended and whose result waits for agents at work."""
+
 UNREADABLE = "f:unreadable"
 """Tag of runs that wait for a person and have unreadable records."""
 
@@ -76,6 +79,11 @@ def with_agent(agent: str) -> str:
 def with_type(kind: str) -> str:
     """Return the tag of runs of a type of task."""
     return f"t:{kind}"
+
+
+def in_session(session: str) -> str:
+    """Return the tag of runs of a session."""
+    return f"c:{session}"
 
 
 def with_word(word: str) -> str:
@@ -102,8 +110,8 @@ class Entry(NamedTuple):
     started: str
     """Start time, in seconds."""
     marks: str
-    """Format, version, start time and time of the oldest open question; in a second line, its tags; then a line for
-    the place of each open question."""
+    """Format, version, start time, time of the oldest open question and of the state; in a second line, its tags; then
+    a line for the place of each open question."""
     row: str
     """The run as lists show it, as JSON."""
 
@@ -134,7 +142,14 @@ def entry_of(run: Run, version: int) -> Entry:
     """Return the entry of a run at a version."""
     questions = open_questions(run)
     asked, places = _waiting_since(questions), [place_of(run.id, each.asked) for each in questions]
-    return _entry(version, _row(run, asked), asked, [in_state(run.state), *_kinds(run), *_flags(run)], places)
+    tags = [in_state(run.state), *_kinds(run), *_flags(run)]
+    return _entry(version, _row(run, asked), asked, tags, places, changed_at(run))
+
+
+def changed_at(run: Run) -> datetime:
+    """Return the time since which the run is as callers see it: its end, its latest open question, or its start."""
+    asked = (each.asked.at for each in open_questions(run))
+    return run.finished or max(asked, default=run.started)
 
 
 def _waiting_since(questions: Sequence[OpenQuestion]) -> datetime | None:
@@ -172,15 +187,25 @@ def words_of(text: str) -> list[str]:
     return [word[:_LONGEST] for word in islice(words, MOST_WORDS)]
 
 
-def _entry(version: int, row: RunSummary, asked: datetime | None, tags: list[str], places: Sequence[str] = ()) -> Entry:
+def _entry(
+    version: int,
+    row: RunSummary,
+    asked: datetime | None,
+    tags: list[str],
+    places: Sequence[str] = (),
+    changed: datetime | None = None,
+) -> Entry:
     started = str(row.started.timestamp())
-    head = f"{index_format()} {version} {started} {asked.timestamp() if asked else ''}"
+    since = (changed or row.started).timestamp()
+    head = f"{index_format()} {version} {started} {asked.timestamp() if asked else ''} {since}"
     return Entry(row.run_id, started, "\n".join([head, f" {' '.join(tags)} ", *places]), row.model_dump_json())
 
 
 def _kinds(run: Run) -> Iterator[str]:
     """Yield the tags that seldom change."""
     yield from (with_agent(agent) for agent in _agents(run))
+    if run.task.session is not None:
+        yield in_session(run.task.session)
     if run.task.type is not None:
         yield with_type(run.task.type)
     yield from map(with_word, words_of(run.task.objective[:SHOWN]))
@@ -196,6 +221,8 @@ def _flags(run: Run) -> Iterator[str]:
         yield OVER_BUDGET
     if any(each.effective is None for each in open_questions(run)):
         yield ASKING
+    if run.settling:
+        yield SETTLING
     if run.state in ENDS:
         return
     yield LIVE

@@ -28,7 +28,7 @@ local function matches(id, marks)
     if not string.find(marks, tag, 1, true) then return false end
   end
   if ARGV[11] ~= '' then
-    local asked = tonumber(string.match(marks, '^[^ ]* [^ ]* [^ ]* ([^\n]*)'))
+    local asked = tonumber(string.match(marks, '^[^ ]* [^ ]* [^ ]* ([^ \n]*)'))
     if not asked or asked > tonumber(ARGV[11]) then return false end
   end
   if #any + #ids == 0 or listed[id] then return true end

@@ -1,7 +1,7 @@
 -- Put a run into the index of its tenant's runs, or replace its entries there.
 -- KEYS: 1 index of the tenant's runs
--- ARGV: 1 the run's id, 2 its start time, 3 its marks (format, version, start time, time of its oldest open question; its tags;
---       then a line for the place of each open question), 4 the run as lists show it, 5 remaining lifetime of its record (ms; 0: no limit)
+-- ARGV: 1 the run's id, 2 its start time, 3 its marks (format, version, start time, time of its oldest open question, time of
+--       its state; its tags; then a line for the place of each open question), 4 the run as lists show it, 5 remaining lifetime of its record (ms; 0: no limit)
 local runs, id = KEYS[1], ARGV[1]
 local function tags(marks)
   local found = {}
@@ -18,7 +18,8 @@ end
 for tag in pairs(after) do
   if not before[tag] then redis.call('ZADD', runs .. ':tag:' .. tag, started, id) end
 end
-local asked = string.match(ARGV[3], '^[^ ]* [^ ]* [^ ]* ([^\n]*)')
+local asked, changed = string.match(ARGV[3], '^[^ ]* [^ ]* [^ ]* ([^ \n]*) ?([^\n]*)')
+redis.call('ZADD', runs .. ':changed', changed ~= '' and changed or started, id)
 if asked == '' then
   redis.call('ZREM', runs .. ':asked', id)
 else

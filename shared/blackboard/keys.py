@@ -79,6 +79,11 @@ def runs_asking(tenant: str) -> str:
     return f"{runs(tenant)}:asked"
 
 
+def runs_changed(tenant: str) -> str:
+    """Sorted set: run id → time since which the run is as callers see it."""
+    return f"{runs(tenant)}:changed"
+
+
 def questions(tenant: str) -> str:
     """Sorted set: places of open questions, all with the score 0; their bytes are in the order of an inbox."""
     return f"{runs(tenant)}:questions"

@@ -40,6 +40,8 @@ class Wanted:
     """Start time: from the first, before the second."""
     asked_before: float | None = None
     """Time before which a question that is still open was asked."""
+    by_change: bool = False
+    """The latest change first; `since` and `until` are then times of changes. Default: the newest run first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class RunIndex:
         """Return runs that match, newest first: at most `limit`, of MOST_EXAMINED entries of the index."""
         place, rows, examined = place or Place(), list[str](), 0
         skipped = None if place.run_id else place.skipped
-        walked = await self._smallest_set(tenant, wanted)
+        walked = keys.runs_changed(tenant) if wanted.by_change else await self._smallest_set(tenant, wanted)
         while True:
             one = await self._slice(tenant, walked, wanted, limit - len(rows), place)
             rows += one.found[1::2]
@@ -111,6 +113,20 @@ class RunIndex:
             found += page.runs
             place = page.after
         return found, place is None
+
+    async def changes(self, tenant: str, ids: Sequence[str]) -> dict[str, float]:
+        """Return the times since which these runs are as callers see them."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for id in ids:
+                pipe.zscore(keys.runs_changed(tenant), id)
+            found = await pipe.execute()
+        return {id: at for id, at in zip(ids, found, strict=True) if at is not None}
+
+    async def count(self, tenant: str, tags: Sequence[str], since: float | None) -> int:
+        """Return the number of runs with one of the tags, or of those changed since then; of all without either."""
+        if tags:
+            return sum([await self._redis.zcard(keys.runs_tagged(tenant, tag)) for tag in tags])
+        return int(await self._redis.zcount(keys.runs_changed(tenant), "-inf" if since is None else since, "+inf"))
 
     async def awaited_agents(self, tenant: str, ids: Sequence[str]) -> dict[str, list[str]]:
         """Return the agents whose answers each of these runs awaits."""

@@ -8,5 +8,5 @@ end
 for place in string.gmatch(redis.call('HGET', runs .. ':places', id) or '', '[^\n]+') do
   redis.call('ZREM', runs .. ':questions', place)
 end
-for _, set in ipairs({runs, runs .. ':asked', runs .. ':expiry'}) do redis.call('ZREM', set, id) end
+for _, set in ipairs({runs, runs .. ':asked', runs .. ':changed', runs .. ':expiry'}) do redis.call('ZREM', set, id) end
 for _, hash in ipairs({runs .. ':marks', runs .. ':rows', runs .. ':places'}) do redis.call('HDEL', hash, id) end

@@ -9,7 +9,6 @@ from a2a.types import Message
 from starlette.requests import Request
 
 from schemas.api.commands import MessageRequest, ReasonedRequest
-from schemas.api.runs import RunPage, RunQuery
 from schemas.event import Progressed
 from services.gateway.a2a.messages import answer_of, key_of, said_in, task_of
 from services.gateway.a2a.tasks import Known
@@ -22,11 +21,9 @@ from services.gateway.dependencies import (
     parts_of,
     snapshot_of,
     stops_of,
-    sweep_of,
 )
 from services.gateway.follower_slots import FollowerSlots
 from services.gateway.routes.commands import cancel_run, decide_for_run, say_to_run
-from services.gateway.routes.listing import list_runs
 from services.gateway.routes.tasks import submit_task
 from services.gateway.views import present_view
 from shared.access.principals import Role
@@ -85,12 +82,6 @@ class Runs:
         """Return the run as the caller may see it. Raises Refused 404."""
         self.caller.need("show_run")
         return await self._known(await self._snapshot(run_id))
-
-    async def page(self, query: RunQuery) -> RunPage:
-        """Return a page of the tenant's runs."""
-        self.caller.need("list_runs")
-        stops, sweep = stops_of(self.request), sweep_of(self.request)
-        return await list_runs(self.tenant, query, self.parts, stops, sweep, self.caller)
 
     async def submit(self, message: Message) -> str:
         """Submit the task that a message asks for, and return its run: the same run for the same message."""

@@ -52,6 +52,11 @@ def state_of(view: RunView) -> TaskState:
     return _STATES.get(view.state, TaskState.TASK_STATE_WORKING)
 
 
+def states_of(state: TaskState) -> list[State]:
+    """Return the states of runs that are this state of a task."""
+    return [each for each in State if _STATES.get(each, TaskState.TASK_STATE_WORKING) == state]
+
+
 def context_of(known: Known) -> str:
     """Return the context of the task: the session of the run, else the run itself."""
     return known.session or known.view.run_id

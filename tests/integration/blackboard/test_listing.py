@@ -21,7 +21,10 @@ from shared.blackboard.entries import (
     LIVE,
     OVER_BUDGET,
     RETRYING,
+    SETTLING,
     awaiting,
+    changed_at,
+    in_session,
     in_state,
     with_agent,
     with_type,
@@ -97,6 +100,7 @@ async def play(store: RunStore, seed: int, changes: int) -> None:
             kind = chance.choice(({"shape": "auto", "agent": None}, {"agent": "data"}))
             task = kind | {"type": chance.choice((None, "report", "mail")), "tenant": tenant}
             task |= {"objective": " ".join(chance.sample(WORDS, 2)), "budget": {"model_calls": 60}}
+            task |= {"session": chance.choice((None, "trip", "f:live"))}
             await begin(store, run_id, **task)
             known.append((tenant, run_id))
         tenant, run_id = chance.choice(known)
@@ -153,6 +157,9 @@ def truths() -> dict[Wanted, object]:
     }
     return found | {
         Wanted(tags=(with_type("report"),)): lambda run: run.task.type == "report",
+        Wanted(tags=(in_session("trip"),)): lambda run: run.task.session == "trip",
+        Wanted(tags=(in_session("f:live"), LIVE)): lambda run: run.task.session == "f:live" and run.state not in ENDS,
+        Wanted(tags=(SETTLING,)): lambda run: run.settling,
         Wanted(tags=(LIVE,)): lambda run: run.state not in ENDS,
         Wanted(tags=(BUSY,)): lambda run: run.state not in ENDS and bool(works(run)),
         Wanted(tags=(RETRYING,)): repeats,
@@ -239,6 +246,10 @@ async def test_after_random_writes_every_list_says_what_the_records_say(store, s
             expected = [run.id for run in runs if holds(run)]
             assert await listed(index, tenant, wanted) == expected, wanted
             seen |= {wanted} if expected else set()
+        changed = sorted(runs, key=lambda run: (changed_at(run), run.id), reverse=True)
+        assert await listed(index, tenant, Wanted(by_change=True)) == [run.id for run in changed]
+        live = [run.id for run in changed if run.state not in ENDS]
+        assert await listed(index, tenant, Wanted(any_tag=(LIVE,), by_change=True)) == live
         waiting = sorted(filter(is_asking, runs), key=oldest_question)
         found = await open_questions_of(redis, tenant, 100)
         assert [each.questions for each in found.runs] == [[*run.questions.values()] for run in waiting]

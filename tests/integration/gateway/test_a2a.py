@@ -389,6 +389,21 @@ async def test_lists_are_filtered_paged_and_without_artefacts_unless_wanted(edge
     assert [(each.id, len(each.artifacts)) for each in done.tasks] == [("run-1", 0)]
     whole = await client.list_tasks(ListTasksRequest(status=S.TASK_STATE_COMPLETED, include_artifacts=True))
     assert whole.tasks[0].artifacts[0].parts[0].text == "42"
+    working = await client.list_tasks(ListTasksRequest(status=S.TASK_STATE_WORKING))
+    assert [each.id for each in working.tasks] == ["run-4", "run-3", "run-2", "run-0"]
+    paged, token = list[str](), ""
+    while page := await client.list_tasks(ListTasksRequest(context_id="even", page_size=1, page_token=token)):
+        paged += [each.id for each in page.tasks]
+        assert page.total_size == 3
+        if not (token := page.next_page_token):
+            break
+    assert paged == ["run-4", "run-2", "run-0"]
+    await begin(store, "run-alone")
+    alone = await client.list_tasks(ListTasksRequest(context_id="run-alone"))
+    assert [each.id for each in alone.tasks] == ["run-alone"]
+    latest = done.tasks[0].status.timestamp
+    since = await client.list_tasks(ListTasksRequest(status_timestamp_after=latest))
+    assert {each.id for each in since.tasks} == {"run-1", "run-alone"}
     for wrong in ({"page_size": 101}, {"page_size": -1}, {"page_token": "nonsense"}):
         with pytest.raises(InvalidParamsError):
             await client.list_tasks(ListTasksRequest(**wrong))

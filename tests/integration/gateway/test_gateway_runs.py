@@ -54,6 +54,15 @@ async def test_runs_are_listed_newest_first_page_by_page_and_by_state(gateway, s
     )
 
 
+async def test_the_runs_of_a_session_are_listed_page_by_page(gateway, store):
+    for number in range(4):
+        await begin(store, f"run-{number}", session="trip" if number % 2 else "other")
+    first = (await gateway.get("/v1/runs", params={"session": "trip", "limit": 1})).json()
+    rest = (await gateway.get("/v1/runs", params={"session": "trip", "cursor": first["next_cursor"]})).json()
+    assert [each["run_id"] for each in (*first["runs"], *rest["runs"])] == ["run-3", "run-1"]
+    assert (await gateway.get("/v1/runs", params={"session": "none"})).json()["runs"] == []
+
+
 @pytest.fixture
 async def fleet(gateway, store):
     """Runs of each kind that a list can be filtered by."""
