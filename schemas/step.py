@@ -121,6 +121,7 @@ class Handoff(Message):
         description="Position in its chain of steps, from 1. In shape `swarm`, `budget.steps` at most.",
     )
     dry_run: bool = False
+    memory: bool = Field(True, description="Memories of earlier runs may be recalled.")
     session: str | None = None
     conversation: Conversation | None = Field(None, description="Earlier turns of the task's session: material.")
     messages: list[CallerMessage] = Field(

@@ -125,6 +125,7 @@ class Task(Message):
         None, max_length=500, description="The only tools agents may call for it; default: all that the tenant may use."
     )
     dry_run: bool = Field(False, description="Plan and preview, but call no tool that changes anything.")
+    memory: bool = Field(True, description="Let its agents recall memories of earlier runs.")
     session: Id | None = Field(None, description="Links tasks of one conversation.")
     idempotency_key: Id | None = Field(
         None, description="Tasks with the same key are the same run; default: the event's source and id."

@@ -203,6 +203,7 @@ def _request(
         "priority": run.task.priority,
         "permitted": run.task.tools,
         "dry_run": run.task.dry_run and run.carried_out_by is None,
+        "memory": run.task.memory,
         "session": run.task.session,
         "conversation": run.conversation,
         "messages": run.messages,

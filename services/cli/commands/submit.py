@@ -61,6 +61,8 @@ class OnTrouble(StrEnum):
     WAIT = "wait"
 
 
+MemoryOption = Annotated[bool, typer.Option(help="Let its agents recall memories of earlier runs.")]
+
 OnTroubleOption = Annotated[
     OnTrouble, typer.Option(help="If planning or review cannot succeed: fail, or wait for a person's decision.")
 ]
@@ -82,6 +84,7 @@ def submit(
     priority: Annotated[Priority, typer.Option(help="Priority relative to your other tasks.")] = Priority.NORMAL,
     on_trouble: OnTroubleOption = OnTrouble.FAIL,
     dry_run: DryRunOption = False,
+    memory: MemoryOption = True,
     conversation: SessionOption = None,
     wait: Annotated[bool, typer.Option(help="Watch the run and show its result, or return at once.")] = True,
     save: SaveOption = None,
@@ -105,6 +108,7 @@ def submit(
         "priority": priority,
         "on_trouble": on_trouble.value,
         "dry_run": dry_run,
+        "memory": None if memory else False,
         "session": conversation,
         "idempotency_key": key,
     }

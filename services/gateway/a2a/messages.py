@@ -24,7 +24,7 @@ METADATA = "waggle"
 _OPTIONS = frozenset(
     {
         *("type", "shape", "agent", "agents", "tools", "constraints", "destinations"),
-        *("budget", "deadline", "priority", "dry_run", "on_trouble"),
+        *("budget", "deadline", "priority", "dry_run", "memory", "on_trouble"),
     }
 )
 """Fields of a task that a message may set in its metadata; the protocol has its own for the others."""

@@ -73,7 +73,8 @@ def vectors_reply(vectors: Vectors) -> dict[str, Any]:
 
 
 def _may_recall(handoff_run: HandoffRun) -> bool:
-    return isinstance(handoff_run.handoff, DoStep | MakePlan) and handoff_run.agent.memory
+    handoff = handoff_run.handoff
+    return isinstance(handoff, DoStep | MakePlan) and handoff.memory and handoff_run.agent.memory
 
 
 async def _recall(handoff_run: HandoffRun, memories: Memories) -> dict[str, Any] | None:

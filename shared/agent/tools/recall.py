@@ -60,8 +60,8 @@ async def _recall(
     handoff_run: HandoffRun, *, question: str, kinds: list[MemoryKind], most: int, call: ToolContext
 ) -> dict[str, Any]:
     memories, handoff = handoff_run.runtime.memories, handoff_run.handoff
-    if memories is None:
-        return _unavailable(handoff_run, "this agent has no memory")
+    if memories is None or not handoff.memory:
+        return _unavailable(handoff_run, "this task is done without memories of earlier runs")
     asked = Asked(question, most, tuple(kinds), without_runs=(handoff.run_id,))
     try:
         found = await _found(handoff_run, memories, asked, call.call_id)

@@ -13,9 +13,11 @@ from schemas.step import DoStep, Findings, StepCompleted
 from shared.agent import Agent, Context
 from shared.agent.worker import Worker
 from shared.blackboard.journal import ANSWER
+from shared.errors import RetryableError
 from shared.memory import MemoryStore
 from tests.support.agent_loop import FINAL, FINDINGS, answer, calling, handoff, scripted
 from tests.support.recalling import emptied_store, past, remembering
+from tests.support.workers import worker_of
 
 pytestmark = pytest.mark.broker
 
@@ -231,6 +233,58 @@ async def test_a_handler_recalls_once_however_often_it_is_delivered(agent, recal
     await journal.write(ANSWER + step.id, None)
     await answer(recalling, step)
     assert seen == [[RULE], [RULE]]
+
+
+@pytest.fixture
+async def embedding(agent, settings, topics, sentinel, model, remembered):
+    """A worker with an endpoint for vectors, and that endpoint's settings."""
+    settings = settings.model_copy(update={"openai_base_url": f"{model}/v1", "model_embed": "waggle-simulated"})
+    async with worker_of(agent, settings, sentinel) as worker:
+        yield remembering(worker, remembered)
+
+
+async def with_vectors(worker: Worker, store: MemoryStore, some: list) -> None:
+    await store.put("default", some)
+    made = await worker.runtime.models.embed([each.content for each in some])
+    vectors = {each.id: vector for each, vector in zip(some, made.vectors, strict=True)}
+    await store.embed("default", "endpoint:waggle-simulated", vectors)
+
+
+async def test_the_vector_of_a_question_counts_in_the_usage_once_however_often_it_is_delivered(
+    agent, embedding, remembered, model
+):
+    step = handoff(agent, objective=OBJECTIVE)
+    await with_vectors(embedding, remembered, [past(RULE)])
+    await scripted(model, agent, calling("recall", **QUESTION), FINAL)
+    done, journal = await answer(embedding, step)
+    paid = [journal[name]["reply"]["usage"] for name in ("memory", "memory/think-1.turn-1.call-1")]
+    turns = [journal[f"think-1/turn-{n}"]["reply"]["usage"] for n in (1, 2)]
+    assert all(each["prompt_tokens"] > 0 for each in paid)
+    assert done.usage.prompt_tokens == sum(each["prompt_tokens"] for each in (*paid, *turns))
+    await journal.write(ANSWER + step.id, None)
+    again, _ = await answer(embedding, step)
+    assert again.usage == done.usage
+
+
+async def test_a_question_is_searched_by_words_alone_while_its_endpoint_is_unavailable(
+    agent, embedding, remembered, model, monkeypatch
+):
+    await with_vectors(embedding, remembered, [past(RULE)])
+
+    async def unavailable(*_, **__):
+        raise RetryableError("down", code="model_unavailable")
+
+    monkeypatch.setattr(type(embedding.runtime.models), "embed", unavailable)
+    await scripted(model, agent, FINAL)
+    assert len(await texts(embedding, handoff(agent, objective=OBJECTIVE))) == 1
+
+
+async def test_a_task_without_memory_gets_none(agent, recalling, remembered, model):
+    await remembered.put("default", [past(RULE)])
+    await scripted(model, agent, FINAL)
+    _, journal = await answer(recalling, handoff(agent, objective=OBJECTIVE, memory=False))
+    assert "memory" not in journal
+    assert "recall" not in offered(journal)
 
 
 async def test_an_agent_that_wants_no_memory_gets_none(agent: Agent, recalling, remembered, model):

@@ -8,7 +8,7 @@ from schemas.approval import CancelRun, CarryOut, HumanDecided, PauseRun, Resume
 from schemas.budget import Budget, Usage
 from schemas.event import ActionsJudged, AnswerIgnored, BudgetReached, MoveRefused, PlanRefused, State
 from schemas.plan import Effect, Plan, PlannedStep, Risk
-from schemas.step import DoStep, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
+from schemas.step import DoStep, Handoff, HelpAsked, MakePlan, Output, ReviewResult, StepCompleted
 from schemas.step_events import StepsReopened
 from schemas.task import Artefact, Result, Task
 from schemas.timer import DeadlinePassed, ResultDue, WaitExpired
@@ -495,6 +495,16 @@ EFFECT = PlannedEffect(
     verdict="allow",
     rule="risk",
 )
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_every_request_to_an_agent_says_if_memories_may_be_recalled(memory):
+    w = world(memory=memory)
+    w.plan(plan_of(a=""))
+    w.done("a")
+    requests = [each.message for each in w.sent if isinstance(each.message, Handoff)]
+    assert {type(each) for each in requests} >= {MakePlan, DoStep}
+    assert {each.memory for each in requests} == {memory}
 
 
 def dry_run() -> World:
