@@ -53,11 +53,13 @@ def _shorten(schema: dict[str, Any]) -> None:
         each.pop("title", None)
 
 
-class _Arguments(BaseModel):
+class ShortArguments(BaseModel):
+    """Arguments whose schema has no words that models do not need."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_extra=_shorten)
 
 
-class PostArguments(_Arguments):
+class PostArguments(ShortArguments):
     """Arguments of `post_to_board`."""
 
     kind: BoardKind = Field(description="artefact: a reference to a file; question: open, or with its answer.")
@@ -67,7 +69,7 @@ class PostArguments(_Arguments):
     expect: _Version | None = Field(None, description="Version you have read; 0: it must not exist yet.")
 
 
-class ReadArguments(_Arguments):
+class ReadArguments(ShortArguments):
     """Arguments of `read_board`."""
 
     kind: BoardKind | None = None
@@ -81,7 +83,7 @@ class WatchArguments(ReadArguments):
     within: WaitSeconds = 0.0
 
 
-class ClaimArguments(_Arguments):
+class ClaimArguments(ShortArguments):
     """Arguments of `claim_resource`."""
 
     resource: BoardKey = Field(description="Such as `customer 42`.")
@@ -90,7 +92,7 @@ class ClaimArguments(_Arguments):
     wait: WaitSeconds = Field(0.0, description="Seconds to wait while another run holds it.")
 
 
-class ReleaseArguments(_Arguments):
+class ReleaseArguments(ShortArguments):
     """Arguments of `release_resource`, which only handlers call."""
 
     resource: BoardKey

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from schemas.memory import MemoryKind, Remembered
 from schemas.plan import Effect, Risk
@@ -18,6 +18,7 @@ from shared.agent.handoff_run import HandoffRun
 from shared.agent.memory.brief import PLACE, vectors_reply
 from shared.agent.memory.memories import Asked, Found, Memories
 from shared.agent.memory.showing import remembered
+from shared.agent.tools.board import ShortArguments
 from shared.memory import FAILURES
 from shared.telemetry import traces
 from shared.tools import Limits, Tool, ToolContext
@@ -41,10 +42,8 @@ _UNAVAILABLE = "memory is unavailable now: continue without it, and say so if th
 log = structlog.get_logger()
 
 
-class RecallArguments(BaseModel):
+class RecallArguments(ShortArguments):
     """Arguments of `recall`."""
-
-    model_config = ConfigDict(extra="forbid")
 
     question: str = Field(min_length=1, max_length=1_000, description="In the words of what is looked for.")
     kinds: list[MemoryKind] = Field(
