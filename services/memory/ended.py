@@ -5,6 +5,7 @@ as after a restart, are read from the run's events in Redis, and from the log it
 events are the same in all three places, so that a record delivered once more gives the same memories.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -54,10 +55,19 @@ class _Begun:
     changes: list[RunChanged] = field(default_factory=list)
     size: int = 0
 
-    def follows(self, change: RunChanged) -> bool:
-        """Return True if the change is the next one."""
+    def take(self, change: RunChanged, size: int) -> bool:
+        """Take the next change, or one that is known; return False for any other."""
+        if change.number == 1 and (not self.changes or change.at != self.changes[0].at):
+            self.changes, self.size = [change], size  # also a new life of a run that had expired
+            return True
         last = self.changes[-1] if self.changes else None
-        return change.number == 1 if last is None else (change.number, change.epoch) == (last.number + 1, last.epoch)
+        known = last is not None and change.number <= last.number
+        if last is None or change.epoch != last.epoch or not (known or change.number == last.number + 1):
+            return False
+        if not known:
+            self.changes.append(change)
+            self.size += size
+        return True
 
 
 @dataclass(slots=True)
@@ -67,6 +77,7 @@ class EndedRuns:
     parts: Parts
     _begun: OrderedDict[tuple[str, str], _Begun] = field(default_factory=OrderedDict)
     _size: int = 0
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def follow(self, record: Any) -> Ended | None:
         """Return the run that this record ended; None if it ended none, or a run that cannot be read.
@@ -75,11 +86,11 @@ class EndedRuns:
         """
         change = decode(record, self.parts.settings.topic_prefix).message
         assert isinstance(change, RunChanged), "the run log carries nothing else"
-        begun = self._take(change, len(record.value or b""))
+        known = self._take(change, len(record.value or b""))
         if not leaves_ended([change]):
             return None
         self._drop(change)
-        changes = begun.changes if begun else await self._of_blackboard(change) or await self._of_log(change, record)
+        changes = known or await self._of_blackboard(change) or await self._of_log(change, record)
         found = fold(changes)
         if not isinstance(found, Folded):
             log.warning("ended_run_unreadable", run=change.run_id, reason=found.why)
@@ -87,22 +98,18 @@ class EndedRuns:
         turn = await self._turn(found.run)
         return Ended(found.run, list(_latest(found.changes)), record.partition, record.offset, turn)
 
-    def _take(self, change: RunChanged, size: int) -> _Begun | None:
-        """Keep a change that follows those kept; return them all, or None if some are not known."""
+    def _take(self, change: RunChanged, size: int) -> list[RunChanged]:
+        """Keep a change that follows those kept; return all up to it, or none if some are not known."""
         name = change.tenant, change.run_id
         begun = self._begun.pop(name, None) or _Begun()
         self._size -= begun.size
-        if change.number == 1:
-            begun = _Begun()
-        if not begun.follows(change):
-            return None
-        begun.changes.append(change)
-        begun.size += size
+        if not begun.take(change, size):
+            return []
         self._begun[name] = begun
         self._size += begun.size
         while self._size > LARGEST:
             self._size -= self._begun.popitem(last=False)[1].size
-        return begun
+        return [each for each in begun.changes if each.number <= change.number]
 
     def _drop(self, change: RunChanged) -> None:
         """Forget the changes of a run that has ended; if it is resumed, they are read from the blackboard."""
@@ -121,16 +128,35 @@ class EndedRuns:
         return [last.model_copy(update={"number": each, "events": events}) for each, events in numbered.items()]
 
     async def _of_log(self, last: RunChanged, record: Any) -> list[RunChanged]:
-        """Return the run's changes from the log, from its beginning to this record."""
+        """Return the run's changes from the log, from its beginning to this record.
+
+        Changes of other runs on the way are kept, too, so that the log is read once after a restart, not once a run.
+        """
+        async with self._reading:
+            if known := self._take(last, 0):  # another run has just had it read
+                self._drop(last)
+                return known
+            return await self._read_log(last, record)
+
+    async def _read_log(self, last: RunChanged, record: Any) -> list[RunChanged]:
         log.info("run_is_read_from_log", run=last.run_id, partition=record.partition, offset=record.offset)
         found: list[RunChanged] = []
         place, prefix = TopicPartition(record.topic, record.partition), self.parts.settings.topic_prefix
         async with reading(self.parts.settings, lambda name: name == OBSERVED) as reader:
             first, _ = await reader.bounds(place)
             async for each in reader.between(place, first, record.offset + 1):
-                if each.key == record.key:
-                    found += _change_in(each, prefix)
+                for change in _change_in(each, prefix):
+                    if each.key == record.key:
+                        found.append(change)
+                    else:
+                        self._keep(change, len(each.value or b""))
         return found
+
+    def _keep(self, change: RunChanged, size: int) -> None:
+        """Keep a change of another run, unless it ended that run."""
+        self._take(change, size)
+        if leaves_ended([change]):
+            self._drop(change)
 
     async def _turn(self, run: Run) -> int:
         """Return the number of the run's turn: of the turns that it was given of its session."""

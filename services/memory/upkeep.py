@@ -14,7 +14,7 @@ from shared.errors import InvalidMessage
 from shared.memory.embedding import Embedder
 from shared.telemetry.logs import SELDOM
 
-LOOK_EVERY = 10.0
+LOOK_EVERY = 5.0
 """Seconds between two looks for an emptied store, and for memories without a vector."""
 
 EXPIRE_EVERY = 300.0

@@ -52,8 +52,7 @@ class Door:
         except _GONE:
             proven = False
         if not proven:
-            self._prepared = None
-            raise ArchiveUnavailable("the tables of the memories have been replaced")
+            raise self._replaced()
 
     @asynccontextmanager
     async def owner(self) -> AsyncIterator[asyncpg.Connection]:
@@ -61,7 +60,15 @@ class Door:
         with mapped():
             pool, _ = await self._connected()
             async with pool.acquire() as connection:
-                yield connection
+                try:
+                    yield connection
+                except _GONE:
+                    raise self._replaced() from None
+
+    def _replaced(self) -> ArchiveUnavailable:
+        """Have the database prepared again at the next use; return the error of this one."""
+        self._prepared = None
+        return ArchiveUnavailable("the tables of the memories have been replaced")
 
     async def has_vectors(self) -> bool:
         """Return False if the server lacks the extension `vector`."""

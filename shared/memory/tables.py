@@ -126,6 +126,7 @@ CREATE TABLE IF NOT EXISTS memory_vectors (
 """
 
 TABLES = ("memories", "memory_terms", "memory_uses", "memory_forgotten", "memory_orders")
+OWNED = ("memory_secret", "memory_tenants", "memory_filled")
 VECTORS = "memory_vectors"
 
 _CONFINED = """

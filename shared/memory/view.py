@@ -102,12 +102,20 @@ class MemoryView:
     async def is_filled(self) -> bool:
         """Return False for a store that was not filled from the topic since it was created or emptied."""
         async with self.store.door.owner() as connection:
-            return bool(await connection.fetchval(_FILLED))
+            filled = bool(await connection.fetchval(_FILLED))
+        if not filled:
+            self._noted.clear()
+        return filled
 
     async def mark_filled(self) -> None:
         """Mark the store as filled from the topic."""
         async with self.store.door.owner() as connection:
             await connection.execute(_FILL)
+
+    async def request_fill(self) -> None:
+        """Have the running service fill the store again."""
+        async with self.store.door.owner() as connection:
+            await connection.execute("DELETE FROM memory_filled")
 
     async def _note(self, tenant: str) -> None:
         """Remember the name of a tenant: rows of a tenant that is not named are found by no statement."""
