@@ -10,7 +10,6 @@ import structlog
 from services.memory.viewing import Viewer
 from shared.bus.admin import stream
 from shared.bus.groups import MEMORIES, MEMORY
-from shared.errors import InvalidMessage
 from shared.memory.embedding import Embedder
 from shared.telemetry.logs import SELDOM
 
@@ -48,17 +47,13 @@ class Upkeep:
         """Fill the store from the whole topic unless it is filled; return the number of records.
 
         Records are applied in any order and as often as they come, so this happens alongside the consumer. The mark is
-        set at the end: after a failure it begins once more.
+        set at the end: after a failure it begins once more. Repairs of the topic are left to the consumer.
         """
         view, number = self.viewer.view, 0
         if await view.is_filled():
             return 0
         async for records in stream(self.viewer.parts.settings, MEMORIES):
-            for record in records:
-                try:
-                    await self.viewer.apply(record)
-                except InvalidMessage as wrong:
-                    log.warning("memory_record_unreadable", offset=record.offset, error=str(wrong), **SELDOM)
+            await self.viewer.apply_all(records)
             number += len(records)
         await view.mark_filled()
         log.info("memory_store_filled", records=number)

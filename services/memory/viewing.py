@@ -4,6 +4,7 @@ The offset is committed after Postgres. What compaction must keep last is writte
 after it: the higher version of a memory, or the mark that it is forgotten.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 import structlog
 
 from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept
+from schemas.message import Message
 from services.memory.recording import send
 from shared.bus import decode
 from shared.bus.groups import MEMORY
+from shared.errors import InvalidMessage
 from shared.memory.view import MemoryView, Outcome
 from shared.service import Parts
+from shared.telemetry.logs import SELDOM
 
 NEWER = "an older record came after it"
 REFUSED = "it is forgotten, or ordered to be"
@@ -45,6 +49,28 @@ class Viewer:
                 await self._forget(message.tenant, {message.id: message.at})
             case ForgettingOrdered():
                 await self._order(message)
+
+    async def apply_all(self, records: Sequence[Any]) -> None:
+        """Apply records without repairs, in few transactions. One that cannot be read is logged and passed over."""
+        messages = [message for record in records if (message := self._message(record)) is not None]
+        kept = [each.memory for each in messages if isinstance(each, MemoryKept)]
+        for tenant in dict.fromkeys(each.tenant for each in kept):
+            await self.view.keep_all(tenant, [each for each in kept if each.tenant == tenant])
+        gone = [each for each in messages if isinstance(each, MemoryForgotten)]
+        for tenant in dict.fromkeys(each.tenant for each in gone):
+            await self.view.forget(tenant, {each.id: each.at for each in gone if each.tenant == tenant})
+        for each in messages:
+            if isinstance(each, ForgettingOrdered):
+                await self._order(each)
+
+    def _message(self, record: Any) -> Message | None:
+        if record.value is None:
+            return None
+        try:
+            return decode(record, self.parts.settings.topic_prefix).message
+        except InvalidMessage as wrong:
+            log.warning("memory_record_unreadable", offset=record.offset, error=str(wrong), **SELDOM)
+            return None
 
     async def _keep(self, kept: MemoryKept) -> None:
         found = await self.view.keep(kept.memory)

@@ -4,18 +4,18 @@ A record that comes after a newer one of its key, as when a source is delivered 
 is then the key's last record, which compaction keeps. So its writer gets the newer one back, to be written once more.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from schemas.memory import Memory
 from schemas.memory_log import ForgettingOrdered
 from shared.memory.forgetting import mark, refused, stand
-from shared.memory.store import MemoryStore, delete_rows, read, valid
+from shared.memory.store import MemoryStore, delete_rows, valid
 
 _VERSIONS = "SELECT id, version FROM memories WHERE tenant = $1 AND id = ANY($2::uuid[])"
-_GET = "SELECT document FROM memories WHERE tenant = $1 AND id = $2::uuid"
 _EXPIRED = """
 SELECT id FROM memories WHERE tenant = $1 AND valid_until <= $2 ORDER BY valid_until, id LIMIT $3
 """
@@ -46,25 +46,69 @@ class Kept:
     """The higher version that is stored."""
 
 
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A memory that waits to be stored."""
+
+    memory: Memory
+    kept: Kept | None = None
+
+
+@dataclass(slots=True)
+class _Turn:
+    """Memories of one tenant that wait while a transaction stores others."""
+
+    waiting: list[_Waiting] = field(default_factory=list)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class MemoryView:
     """Writer's side of a store. Every call raises ArchiveUnavailable while Postgres does not answer."""
 
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self._noted: set[str] = set()
+        self._turns: dict[str, _Turn] = {}
 
     async def keep(self, memory: Memory) -> Kept:
-        """Store a memory unless a newer record of it was applied before."""
-        await self._note(memory.tenant)
-        if await self.store.put(memory.tenant, [memory]):
-            return Kept(Outcome.KEPT)
-        async with self.store.door.of(memory.tenant, readonly=True) as connection:
-            document = await connection.fetchval(_GET, memory.tenant, memory.id)
-        if document is None:
-            return Kept(Outcome.REFUSED)
-        stored = read(document)
-        newer = stored.version > memory.version
-        return Kept(Outcome.OUTDATED, stored) if newer else Kept(Outcome.KNOWN)
+        """Store a memory unless a newer record of it was applied before.
+
+        Calls for one tenant that wait for each other share the next transaction.
+        """
+        turn = self._turns.setdefault(memory.tenant, _Turn())
+        mine = _Waiting(memory)
+        turn.waiting.append(mine)
+        try:
+            async with turn.lock:
+                if mine.kept is None:
+                    await self._keep_waiting(memory.tenant, turn)
+        finally:
+            if mine in turn.waiting:
+                turn.waiting.remove(mine)
+        assert mine.kept is not None, "the transaction of its turn has stored it"
+        return mine.kept
+
+    async def _keep_waiting(self, tenant: str, turn: "_Turn") -> None:
+        batch = turn.waiting[:]
+        found = await self.keep_all(tenant, [each.memory for each in batch])
+        for each, kept in zip(batch, found, strict=True):
+            each.kept = kept
+        turn.waiting = turn.waiting[len(batch) :]
+
+    async def keep_all(self, tenant: str, memories: Sequence[Memory]) -> list[Kept]:
+        """Store memories of one tenant in one transaction; return the outcome of each."""
+        await self._note(tenant)
+        ids = list({each.id for each in memories})
+        before = await self._versions(tenant, ids)
+        written = await self.store.put(tenant, memories)
+        if written == len(memories):
+            return [Kept(Outcome.KEPT)] * written
+        stored = {each.id: each for each in await self.store.get(tenant, ids)}
+        return [_outcome(each, stored.get(each.id), before.get(each.id)) for each in memories]
+
+    async def _versions(self, tenant: str, ids: Sequence[str]) -> dict[str, int]:
+        async with self.store.door.of(tenant, readonly=True) as connection:
+            return {row["id"].hex: row["version"] for row in await connection.fetch(_VERSIONS, tenant, ids)}
 
     async def forget(self, tenant: str, gone: Mapping[str, datetime]) -> int:
         """Forget memories for good, by id, each with its time; return how many there were."""
@@ -84,9 +128,9 @@ class MemoryView:
         """Return those memories of a tenant that are neither stored nor refused."""
         if not memories:
             return []
+        known = await self._versions(tenant, [each.id for each in memories])
         async with self.store.door.of(tenant, readonly=True) as connection:
-            rows = await connection.fetch(_VERSIONS, tenant, [each.id for each in memories])
-            out = await refused(connection, tenant, memories) | {row["id"].hex for row in rows}
+            out = await refused(connection, tenant, memories) | known.keys()
         return [each for each in memories if each.id not in out]
 
     async def expired(self, tenant: str, now: datetime, most: int) -> list[str]:
@@ -123,3 +167,12 @@ class MemoryView:
             async with self.store.door.owner() as connection:
                 await connection.execute(_NOTE, tenant)
             self._noted.add(tenant)
+
+
+def _outcome(memory: Memory, stored: Memory | None, before: int | None) -> Kept:
+    """Return the outcome of a memory by what is stored afterwards, and the version that was stored before."""
+    if stored is None:
+        return Kept(Outcome.REFUSED)
+    if stored.version > memory.version:
+        return Kept(Outcome.OUTDATED, stored)
+    return Kept(Outcome.KNOWN if before == memory.version else Outcome.KEPT)
