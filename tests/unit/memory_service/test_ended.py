@@ -1,4 +1,4 @@
-"""Changes of runs that have begun, as they are gathered up to the end of their run."""
+"""Changes of started runs, gathered up to the end of their run."""
 
 from services.memory.ended import _Begun
 from tests.support.remembering import single
