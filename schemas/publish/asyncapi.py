@@ -96,7 +96,7 @@ _TOPICS = {
     "stops": _Topic(
         "Kill switch records. Compacted.",
         ("gateway", "operator"),
-        ("agent", "gateway", "timekeeper"),
+        ("agent", "gateway", "memory", "timekeeper"),
         "The scope: `all`, `tenant:NAME`, `agent:NAME` or `run:ID`. A record without a value clears it.",
     ),
     "skips": _Topic(

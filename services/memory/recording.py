@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schemas.memory import Memory
-from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept
+from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept, TurnNoted
 from services.memory.deriving import memories_of
 from services.memory.ended import Ended, EndedRuns
 from services.memory.settings import MemorySettings
@@ -23,8 +23,10 @@ SOURCE = f"waggle/{MEMORY}"
 
 DERIVED = "derived from the log"
 
-AfterTurn = Callable[[Ended, Sequence[Memory]], Awaitable[None]]
-"""Called with each ended run of a session and its memories, once Kafka has them and before the offset is committed; a
+Recorded = MemoryKept | MemoryForgotten | ForgettingOrdered | TurnNoted
+
+AfterRun = Callable[[Ended, Sequence[Memory]], Awaitable[None]]
+"""Called with each ended run and its memories, once Kafka has them and before the offset is committed; a
 record delivered once more calls it once more."""
 
 
@@ -36,7 +38,7 @@ class Recorder:
     settings: MemorySettings
     view: MemoryView
     runs: EndedRuns
-    after_turn: Sequence[AfterTurn] = ()
+    after_run: Sequence[AfterRun] = ()
 
     async def record(self, record: Any) -> None:
         """Publish the memories of the run that a record ends."""
@@ -45,22 +47,29 @@ class Recorder:
             return
         memories = memories_of(ended, self.settings)
         await self.publish(await self.view.missing(ended.run.tenant, memories), DERIVED)
-        if ended.run.task.session is not None:
-            for act in self.after_turn:
-                await act(ended, memories)
+        for act in self.after_run:
+            await act(ended, memories)
 
     async def publish(self, memories: Sequence[Memory], reason: str) -> None:
         """Publish memories of the service, and return when Kafka has them."""
         await send(self.parts, [MemoryKept(memory=each, by=MEMORY, reason=reason) for each in memories])
 
 
-async def send(parts: Parts, messages: Sequence[MemoryKept | MemoryForgotten | ForgettingOrdered]) -> None:
+async def send(parts: Parts, messages: Sequence[Recorded]) -> None:
     """Publish messages on `memories`, and return when Kafka has them."""
     if messages:
         await publish(parts.broker, [_record(each, parts.settings.topic_prefix) for each in messages])
 
 
-def _record(message: MemoryKept | MemoryForgotten | ForgettingOrdered, prefix: str) -> Record:
-    version = f"/{message.memory.version}" if isinstance(message, MemoryKept) else "/forgotten"
-    id = message.key + version
+def _record(message: Recorded, prefix: str) -> Record:
+    id = f"{message.key}/{_version(message)}"
     return encode(message, id=id, source=SOURCE, prefix=prefix, now=datetime.now(UTC), key=message.key, shown=False)
+
+
+def _version(message: Recorded) -> str:
+    match message:
+        case MemoryKept():
+            return str(message.memory.version)
+        case TurnNoted():
+            return "waiting" if message.done is None else "done"
+    return "forgotten"

@@ -4,10 +4,13 @@ runs.log → memories of each ended run → topic `memories` → Postgres. The t
 corrections and orders to forget come, too; Postgres is a view of it (`recording.py`, `viewing.py`).
 """
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from services.memory.ended import EndedRuns
+from services.memory.facts import FactExtraction
+from services.memory.noting import Noting
 from services.memory.recording import Recorder
 from services.memory.settings import MemorySettings
 from services.memory.upkeep import Upkeep, through_outages
@@ -15,14 +18,13 @@ from services.memory.viewing import Viewer
 from shared import archive
 from shared.bus import Delivery
 from shared.bus.groups import MEMORIES, MEMORY, OBSERVED
-from shared.config import Settings
-from shared.errors import RetryableError
+from shared.errors import BlackboardLost, RetryableError
 from shared.llm import Models
 from shared.memory import MemoryStore
 from shared.memory.embedder import check_folder, embedder_of
-from shared.memory.embedding import Embedder
 from shared.memory.view import MemoryView
-from shared.service import Observed, Parts, connect, serve
+from shared.service import Observed, connect, serve
+from shared.service.kill_switch import KillSwitch
 from shared.service.policies import read_configuration
 
 
@@ -31,8 +33,12 @@ def main() -> None:
     settings, own = read_configuration(MemorySettings, lambda given, _: check_folder(given.memory_model))
     parts = connect(MEMORY, settings, own)
     view = MemoryView(MemoryStore(settings.postgres))
-    recorder, viewer = Recorder(parts, own, view, EndedRuns(parts)), Viewer(parts, view)
-    upkeep = Upkeep(viewer, _embedder(parts, settings))
+    viewer, models = Viewer(parts, view), Models(settings, parts.sentinel.scripts, parts.metrics)
+    noting = Noting(parts, viewer.turns)
+    recorder = Recorder(parts, own, view, EndedRuns(parts), (noting.after_run,))
+    upkeep = Upkeep(viewer, embedder_of(settings.memory_model, models.embedding_model, models.embed))
+    stops = KillSwitch(settings)
+    facts = FactExtraction(viewer, viewer.turns, models, stops, own)
     prefix = settings.topic_prefix
 
     async def watch(record: Any) -> None:
@@ -40,15 +46,11 @@ def main() -> None:
         await through_outages(partial(work, record), archive.OUTAGES)
 
     observed = Observed(None, watch, (prefix + OBSERVED, prefix + MEMORIES))
-    work = (upkeep.watch_store, upkeep.expire_regularly, upkeep.embed_regularly)
-    background = [partial(through_outages, each, (RetryableError,)) for each in work]
+    work = (upkeep.watch_store, upkeep.expire_regularly, upkeep.embed_regularly, facts.extract_regularly)
+    background: list[Callable[[], Awaitable[None]]] = [stops.follow, viewer.sessions.follow_blackboard]
+    background += [partial(through_outages, each, (RetryableError, BlackboardLost)) for each in work]
     serve(parts, [], _nothing, background=background, observed=observed)
 
 
 async def _nothing(delivery: Delivery) -> None:
     raise AssertionError("the service has no topic of its own that it consumes alone")
-
-
-def _embedder(parts: Parts, settings: Settings) -> Embedder | None:
-    models = Models(settings, parts.sentinel.scripts, parts.metrics)
-    return embedder_of(settings.memory_model, models.embedding_model, models.embed)

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from schemas.memory import MemoryKind
-from shared.config import ServiceSettings
+from shared.memory.facts.settings import FactSettings
 
 
-class MemorySettings(ServiceSettings):
+class MemorySettings(FactSettings):
     """Validity of memories, from the time of their source. Pinned ones never expire."""
 
     memory_episodic_days: float = Field(

@@ -11,12 +11,14 @@ from typing import Any
 
 import structlog
 
-from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept
+from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept, TurnNoted
 from schemas.message import Message
 from services.memory.recording import send
+from services.memory.session_view import SessionView
 from shared.bus import decode
 from shared.bus.groups import MEMORY
 from shared.errors import InvalidMessage
+from shared.memory.turns import WaitingTurns
 from shared.memory.view import MemoryView, Outcome
 from shared.service import Parts
 from shared.telemetry.logs import SELDOM
@@ -37,11 +39,24 @@ class Viewer:
     parts: Parts
     view: MemoryView
 
+    @property
+    def turns(self) -> WaitingTurns:
+        """Turns that wait for their facts to be extracted."""
+        return WaitingTurns(self.view.store)
+
+    @property
+    def sessions(self) -> SessionView:
+        """Facts of sessions on the blackboard."""
+        return SessionView(self.parts, self.view)
+
     async def apply(self, record: Any) -> None:
         """Apply a record. One without a value erases a key that Postgres no longer needs."""
         if record.value is None:
             return
-        message = decode(record, self.parts.settings.topic_prefix).message
+        await self.take(decode(record, self.parts.settings.topic_prefix).message)
+
+    async def take(self, message: Message) -> None:
+        """Apply a message of the topic."""
         match message:
             case MemoryKept():
                 await self._keep(message)
@@ -49,6 +64,13 @@ class Viewer:
                 await self._forget(message.tenant, {message.id: message.at})
             case ForgettingOrdered():
                 await self._order(message)
+            case TurnNoted():
+                await self._note(message)
+
+    async def _note(self, turn: TurnNoted) -> None:
+        await self.view.note(turn.tenant)
+        if (instead := await self.turns.note(turn, datetime.now(UTC))) is not None:
+            await send(self.parts, [instead])
 
     async def apply_all(self, records: Sequence[Any]) -> None:
         """Apply records without repairs, in few transactions. One that cannot be read is logged and passed over."""
@@ -62,6 +84,10 @@ class Viewer:
         for each in messages:
             if isinstance(each, ForgettingOrdered):
                 await self._order(each)
+        for each in messages:
+            if isinstance(each, TurnNoted):
+                await self.view.note(each.tenant)
+                await self.turns.note(each, datetime.now(UTC))
 
     def _message(self, record: Any) -> Message | None:
         if record.value is None:
@@ -74,6 +100,7 @@ class Viewer:
 
     async def _keep(self, kept: MemoryKept) -> None:
         found = await self.view.keep(kept.memory)
+        await self.sessions.show([kept.memory])
         self._count(found.outcome.value if not kept.memory.candidate else f"{found.outcome.value}_candidate")
         if found.newer is not None:
             await send(self.parts, [MemoryKept(memory=found.newer, by=MEMORY, reason=NEWER)])
@@ -84,6 +111,9 @@ class Viewer:
         covered = await self.view.order(order)
         for start in range(0, len(covered), AT_ONCE):
             await self.forget(order.tenant, covered[start : start + AT_ONCE], by=order.by, reason=order.reason)
+        for turn in await self.turns.forget(order, datetime.now(UTC)):
+            await send(self.parts, [turn])
+            await self.turns.note(turn, datetime.now(UTC))
         log.info("forgetting_ordered", tenant=order.tenant, key=order.key, memories=len(covered))
 
     async def forget(self, tenant: str, ids: list[str], *, by: str, reason: str) -> None:
@@ -93,7 +123,9 @@ class Viewer:
         await self._forget(tenant, dict.fromkeys(ids, now))
 
     async def _forget(self, tenant: str, gone: dict[str, datetime]) -> None:
+        known = await self.view.store.get(tenant, list(gone))
         number = await self.view.forget(tenant, gone)
+        await self.sessions.show(known)
         self._count("forgotten", number)
 
     def _count(self, outcome: str, number: int = 1) -> None:

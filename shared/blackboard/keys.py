@@ -124,6 +124,11 @@ def session_facts(tenant: str, session: str) -> str:
     return f"waggle:{tenant}:session-facts:{session}"
 
 
+def facts_lock(tenant: str, session: str) -> str:
+    """String with a time to live: the process that reads the session's turns for facts."""
+    return f"waggle:{tenant}:facts-lock:{session}"
+
+
 def sessions(tenant: str) -> str:
     """Sorted set: session → time at which it expires, in milliseconds of Redis's clock."""
     return f"waggle:{tenant}:sessions"

@@ -53,7 +53,7 @@ WITH hits AS MATERIALIZED (
 )
 SELECT {_COLUMNS} FROM memories JOIN wanted USING (id) WHERE tenant = $1
 AND (cardinality($3::text[]) = 0 OR kind = ANY($3)) AND (valid_from IS NULL OR valid_from <= $4)
-AND (valid_until IS NULL OR valid_until > $4) AND marks & {CANDIDATE} = 0 AND run <> ALL($8)
+AND (valid_until IS NULL OR valid_until > $4) AND run <> ALL($8) AND (marks & {CANDIDATE} = 0 OR $9)
 """  # noqa: S608 -- the names of our own columns
 _SIMILAR = """
 SELECT id, 1 - (embedding <=> $4::text::vector) AS similarity FROM memory_vectors
@@ -69,6 +69,8 @@ class Scope:
     now: datetime
     kinds: tuple[str, ...] = ()
     without_runs: tuple[str, ...] = ()
+    candidates: bool = False
+    """With those that wait for a confirmation."""
 
 
 async def rarities(connection: asyncpg.Connection, tenant: str, terms: Sequence[str]) -> dict[str, tuple[float, float]]:
@@ -129,6 +131,7 @@ async def rows_near(connection: asyncpg.Connection, scope: Scope, ids: Sequence[
             AFTER + 1,
             ids[:NEIGHBOURS_OF],
             list(scope.without_runs),
+            scope.candidates,
         )
     )
 

@@ -53,6 +53,8 @@ class Wanted:
     """Runs whose memories are left out."""
     least: float = 0.0
     """Share of the text's words, by rarity, that a memory and its neighbours have, unless its meaning is similar."""
+    candidates: bool = False
+    """With those that wait for a confirmation: for people, and to compare facts."""
 
 
 async def recall(
@@ -71,7 +73,8 @@ async def recall(
     if meaning and not await store.door.has_vectors():
         meaning = None
     query = read_query(text)
-    scope = Scope(tenant, now, tuple(kind.value for kind in wanted.kinds), wanted.without_runs)
+    kinds = tuple(kind.value for kind in wanted.kinds)
+    scope = Scope(tenant, now, kinds, wanted.without_runs, candidates=wanted.candidates)
     async with store.door.of(tenant, readonly=True) as connection:
         ranked = await _ranked(connection, scope, query, meaning, wanted.least)
         best = distinct(ranked, wanted.most)

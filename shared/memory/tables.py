@@ -91,6 +91,18 @@ CREATE TABLE IF NOT EXISTS memory_orders (
     PRIMARY KEY (tenant, key)
 );
 
+CREATE TABLE IF NOT EXISTS memory_turns (
+    tenant   text        NOT NULL,
+    run      text        NOT NULL,
+    session  text        NOT NULL,
+    started  timestamptz NOT NULL,
+    ended    timestamptz NOT NULL,
+    done     boolean     NOT NULL,
+    document text        NOT NULL,
+    PRIMARY KEY (tenant, run)
+);
+CREATE INDEX IF NOT EXISTS memory_turns_waiting ON memory_turns (tenant, session, ended) WHERE NOT done;
+
 CREATE TABLE IF NOT EXISTS memory_uses (
     tenant        text        NOT NULL,
     id            uuid        NOT NULL,
@@ -125,7 +137,7 @@ CREATE TABLE IF NOT EXISTS memory_vectors (
 );
 """
 
-TABLES = ("memories", "memory_terms", "memory_uses", "memory_forgotten", "memory_orders")
+TABLES = ("memories", "memory_terms", "memory_uses", "memory_forgotten", "memory_orders", "memory_turns")
 OWNED = ("memory_secret", "memory_tenants", "memory_filled")
 VECTORS = "memory_vectors"
 

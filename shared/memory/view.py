@@ -97,7 +97,7 @@ class MemoryView:
 
     async def keep_all(self, tenant: str, memories: Sequence[Memory]) -> list[Kept]:
         """Store memories of one tenant in one transaction; return the outcome of each."""
-        await self._note(tenant)
+        await self.note(tenant)
         ids = list({each.id for each in memories})
         before = await self._versions(tenant, ids)
         written = await self.store.put(tenant, memories)
@@ -112,7 +112,7 @@ class MemoryView:
 
     async def forget(self, tenant: str, gone: Mapping[str, datetime]) -> int:
         """Forget memories for good, by id, each with its time; return how many there were."""
-        await self._note(tenant)
+        await self.note(tenant)
         known = {each: gone[each] for each in valid(list(gone))}
         async with self.store.door.of(tenant) as connection:
             await mark(connection, tenant, known)
@@ -120,7 +120,7 @@ class MemoryView:
 
     async def order(self, order: ForgettingOrdered) -> list[str]:
         """Let an order stand; return the ids of the stored memories that it covers, which are left to be forgotten."""
-        await self._note(order.tenant)
+        await self.note(order.tenant)
         async with self.store.door.of(order.tenant) as connection:
             return await stand(connection, order)
 
@@ -161,7 +161,7 @@ class MemoryView:
         async with self.store.door.owner() as connection:
             await connection.execute("DELETE FROM memory_filled")
 
-    async def _note(self, tenant: str) -> None:
+    async def note(self, tenant: str) -> None:
         """Remember the name of a tenant: rows of a tenant that is not named are found by no statement."""
         if tenant not in self._noted:
             async with self.store.door.owner() as connection:

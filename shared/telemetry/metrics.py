@@ -226,6 +226,22 @@ class Metrics:
             "`_candidate`; `forgotten`; `expired`, which are forgotten, too.",
             "outcome",
         )
+        self.facts = counter(
+            "waggle_facts_total",
+            "Facts extracted from turns, by outcome: `kept`, `candidate`, `changed` (said again, confirmed, ended), or "
+            "`refused_` with the reason.",
+            "outcome",
+        )
+        self.fact_batches = counter(
+            "waggle_fact_batches_total",
+            "Batches of turns for the extraction of facts, by outcome: `read`, or, as they wait: `budget`, `failed`, "
+            "`garbled`.",
+            "outcome",
+        )
+        self.fact_tokens = counter("waggle_fact_tokens_total", "Tokens of the extraction of facts.")
+        self.fact_turns_waiting = gauge(
+            "waggle_fact_turns_waiting", "Turns that wait for their facts to be extracted, of all tenants."
+        )
         self.claims = counter(
             "waggle_claims_total", "Claims on resources, by outcome: `held`, `refused` or `released`.", "outcome"
         )

@@ -12,6 +12,7 @@ from schemas.log import LoggedEvent, RunChanged
 from schemas.step import DoStep, Output, StepCompleted
 from schemas.task import Task
 from services.memory.ended import EndedRuns
+from services.memory.noting import Noting
 from services.memory.recording import Recorder
 from services.memory.settings import MemorySettings
 from services.memory.upkeep import Upkeep, through_outages
@@ -124,13 +125,15 @@ class Remembering:
 
 
 @asynccontextmanager
-async def remembering(settings, sentinel, embedder=None, group=MEMORY, **own):
-    """Runs until the block ends, without background work."""
+async def remembering(settings, sentinel, embedder=None, group=MEMORY, *, noting=False, **own):
+    """Runs until the block ends, without background work. `noting`: ended runs wait for their facts to be extracted."""
     broker, registry = bus.connect(settings, MEMORY), CollectorRegistry()
     runs = RunStore(sentinel, settings.state_ttl, settings.session_ttl)
     parts = Parts(MEMORY, settings, registry, Metrics(registry), None, broker, sentinel, runs, None, ())
     view = MemoryView(MemoryStore(settings.postgres))
-    recorder, viewer = Recorder(parts, MemorySettings(**own), view, EndedRuns(parts)), Viewer(parts, view)
+    viewer = Viewer(parts, view)
+    after = (Noting(parts, viewer.turns).after_run,) if noting else ()
+    recorder = Recorder(parts, MemorySettings(**own), view, EndedRuns(parts), after)
 
     async def ready():
         pass

@@ -10,6 +10,7 @@ from infra.simulated_model.rules import (
     conversation,
     incident,
     planner,
+    remembering,
     research,
     reviewer,
     summariser,
@@ -30,6 +31,7 @@ RULES: Final[Mapping[str, Callable[[Situation], Rule]]] = {
     "writer": writer.write,
     "reviewer": reviewer.review,
     "summariser": summariser.summarise,
+    "memory": remembering.remember,
 }
 
 

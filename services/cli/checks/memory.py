@@ -1,4 +1,4 @@
-"""Check of the way in which memories are found: by words, and by vectors of a local model or an endpoint."""
+"""Checks of memory: how memories are found, by words and by vectors, and how facts are extracted."""
 
 import asyncio
 
@@ -7,12 +7,32 @@ from shared.archive import OUTAGES
 from shared.config import ModelRole, Settings
 from shared.errors import Misconfigured
 from shared.memory.connection import offers_vectors
+from shared.memory.facts.settings import FactSettings, off_because
 
 _HOW = "set WAGGLE_MEMORY_MODEL or WAGGLE_MODEL_EMBED to find them by meaning, too: docs/memory.md"
 
 
 async def check_memory(settings: Settings) -> list[CheckResult]:
-    """Return the one result."""
+    """Return how memories are found, and how facts are extracted."""
+    return [*await _found(settings), _facts(settings)]
+
+
+def _facts(settings: Settings) -> CheckResult:
+    from shared.llm.endpoints import chains_of  # noqa: PLC0415 -- as below
+
+    own = FactSettings()
+    if why := off_because(settings, own):
+        return ok("facts", f"no facts are extracted: {why}")
+    try:
+        model = chains_of(settings)[ModelRole.CHEAP][0].model
+    except Misconfigured:  # reported with the models
+        return ok("facts", "no facts are extracted until the models are configured")
+    return ok(
+        "facts", f"facts are extracted by {model}, with {own.memory_facts_day_tokens:,} tokens a day for each tenant"
+    )
+
+
+async def _found(settings: Settings) -> list[CheckResult]:
     try:
         way = await asyncio.to_thread(_way, settings)
     except Misconfigured as wrong:

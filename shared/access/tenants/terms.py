@@ -10,6 +10,9 @@ from schemas.budget import Budget, DayBudget
 from schemas.message import Slug
 from shared.config import Settings, Strict, read_toml
 
+_LIMITS = ("budget", "most", "day", "facts")
+"""Tables of limits, which a tenant's terms complete one by one."""
+
 REJECT = "reject"
 """Value of `unknown` that refuses tenants without an entry. No tier has this name."""
 
@@ -20,6 +23,9 @@ class Terms(Strict):
     budget: Budget = Field(default_factory=Budget, description="Limits of a task that does not set them itself.")
     most: Budget = Field(default_factory=Budget, description="Largest limits a task may ask for; more is rejected.")
     day: DayBudget = Field(default_factory=DayBudget, description="Limits of all runs of a tenant on one day (UTC).")
+    facts: DayBudget = Field(
+        default_factory=DayBudget, description="Limits of the extraction of facts on one day (UTC)."
+    )
     tasks_per_minute: Annotated[int, Field(ge=1)] | None = None
     agents: tuple[Slug, ...] | None = Field(None, min_length=1, description="None: all.")
     tools: tuple[str, ...] | None = Field(None, description="None: all its agents have.")
@@ -44,7 +50,7 @@ class Tenant(Terms):
     def over(self, general: Terms) -> Terms:
         """Return its own terms, completed by its tier's: limit by limit, lists as a whole."""
         own = {name: each for name, each in said(self).items() if name != "tier"}
-        limits = {name: said(getattr(general, name)) | said(getattr(self, name)) for name in ("budget", "most", "day")}
+        limits = {name: said(getattr(general, name)) | said(getattr(self, name)) for name in _LIMITS}
         return Terms.model_validate(said(general) | own | limits)
 
 

@@ -25,8 +25,13 @@ _LEAST_IMPORTANT, _MOST_IMPORTANT = 0.2, 0.8
 _WINDOW = 3
 """Neighbouring sentences that one quotation may span."""
 
-_BREAK = re.compile(r"(?<=[!?…])\s+|(?<=\w{4}\.)\s+|(?<=[。！？])|[\r\n]+")
-"""Ends of sentences. A full stop after a short word may be an abbreviation, and a longer quotation loses no context."""
+_BREAK = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
+_ABBREVIATED = re.compile(
+    r"(?:^|[\s(])(?:[^\W\d_]|[^\W\d_]\.[^\W\d_]|dr|mr|mrs|ms|prof|st|no|nr|vs|inc|ltd|co|corp|jr|sr|bzw|usw|ca|etc|approx|abs|"
+    r"art|fig|vol|pp|hr|fr|mme|mlle|sra?)\.$",
+    re.IGNORECASE,
+)
+"""An end that may be none: the sentence is joined with the next, since more words lose no meaning and fewer may."""
 
 _PERMITS = re.compile(
     r"without\s+(?:\w+\s+){0,2}(?:asking|approv\w*|confirm\w*|permission|review)|\bapprov(?:e|ed|al|es)\b|\bauthori[sz]\w*"
@@ -130,9 +135,18 @@ def _name(name: str) -> str:
 
 def _sentences(words: str) -> Iterator[str]:
     """Yield the sentences of a text, then neighbouring ones together."""
-    each = [plain for part in _BREAK.split(words) if (plain := _plain(part))]
+    each = _split(words)
     for size in range(1, _WINDOW + 1):
         yield from (" ".join(each[at : at + size]) for at in range(len(each) - size + 1))
+
+
+def _split(words: str) -> list[str]:
+    """Return the sentences of a text. The end of a line is none: what a list says begins above it."""
+    found: list[str] = []
+    for part in filter(None, _BREAK.split(_plain(words))):
+        continues = found and (_ABBREVIATED.search(found[-1]) or part[0].islower())
+        found[-1:] = [f"{found[-1]} {part}"] if continues else [*found[-1:], part]
+    return found
 
 
 def _plain(text: str) -> str:

@@ -343,3 +343,9 @@ def test_the_way_in_which_memories_are_found_is_named(environment, monkeypatch, 
     found, code = examined()
     assert code == 1
     assert "has no model.onnx and no tokenizer.json correct the folder" in only(found, "memory", "fail")
+
+
+def test_doctor_says_by_which_model_facts_are_extracted_or_why_none_are(environment, monkeypatch):
+    assert "extracted by waggle-simulated, with 200,000 tokens a day" in only(examined()[0], "facts", "ok")
+    monkeypatch.setenv("WAGGLE_MEMORY_FACTS", "off")
+    assert "no facts are extracted: WAGGLE_MEMORY_FACTS is off" in only(examined()[0], "facts", "ok")

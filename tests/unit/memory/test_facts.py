@@ -70,8 +70,25 @@ def test_words_that_are_nowhere_in_the_turns_are_no_fact():
 def test_a_cut_that_would_lose_a_negation_brings_the_whole_sentence():
     kept = only([turn("Do not pay invoices of Initech. Thank you.")], fact("pay invoices of Initech"))
     assert statement_of(kept) == "Do not pay invoices of Initech."
-    abbreviated = only([turn("Never write to Dr. Smith on Sundays.")], fact("Smith on Sundays"))
-    assert statement_of(abbreviated) == "Never write to Dr. Smith on Sundays."
+
+
+@pytest.mark.parametrize(
+    ("words", "quote", "sentence"),
+    [
+        ("Never write to Dr. Smith on Sundays.", "Smith on Sundays", "Never write to Dr. Smith on Sundays."),
+        ("Never pay J. Doe in cash. Thanks.", "Doe in cash", "Never pay J. Doe in cash."),
+        (
+            "Do not use tools, e.g. hammers on glass. Thanks.",
+            "hammers on glass",
+            "Do not use tools, e.g. hammers on glass.",
+        ),
+        ("The limit is 3. The depot is in Ulm.", "depot is in Ulm", "The depot is in Ulm."),
+        ("Not true:\nThe depot is in Ulm", "depot is in Ulm", "Not true: The depot is in Ulm"),
+        ("会议在星期三。办公室在柏林。", "办公室在柏林", "办公室在柏林。"),
+    ],
+)
+def test_a_sentence_ends_where_no_abbreviation_does(words, quote, sentence):
+    assert statement_of(only([turn(words)], fact(quote))) == sentence
 
 
 def test_a_model_cannot_say_whose_words_an_answer_is():

@@ -1,0 +1,27 @@
+"""Noting: each ended run is a turn that waits for its facts to be extracted, on the topic `memories`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.memory import Memory
+from schemas.question_events import HelpAnswered
+from services.memory.ended import Ended
+from services.memory.recording import send
+from shared.memory.facts import noted
+from shared.memory.turns import WaitingTurns
+from shared.service import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Noting:
+    """Publishes turns."""
+
+    parts: Parts
+    turns: WaitingTurns
+
+    async def after_run(self, ended: Ended, _: Sequence[Memory]) -> None:
+        """Publish the turn of a run, unless it was applied before."""
+        votes = [vote for each in ended.events if isinstance(each, HelpAnswered) for vote in each.votes]
+        turn = noted(ended.run, ended.source(0), votes)
+        if turn is not None and not await self.turns.is_known(turn):
+            await send(self.parts, [turn])

@@ -1,0 +1,111 @@
+"""Turns that wait for their facts to be extracted: a view of the topic `memories` in Postgres, for its one writer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from schemas.memory_log import ForgettingOrdered, TurnNoted
+from shared.memory.forgetting import lock
+from shared.memory.store import MemoryStore
+
+FORGOTTEN = "forgotten"
+"""Outcome of a turn that an order covers."""
+
+MOST_BATCHES = 20
+"""Batches of a tenant in one look."""
+
+_PUT = """
+INSERT INTO memory_turns (tenant, run, session, started, ended, done, document) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (tenant, run) DO UPDATE
+SET session = excluded.session, ended = excluded.ended, done = excluded.done, document = excluded.document
+WHERE excluded.ended > memory_turns.ended
+OR (excluded.ended = memory_turns.ended AND excluded.done AND NOT memory_turns.done)
+RETURNING run
+"""
+_GET = "SELECT document FROM memory_turns WHERE tenant = $1 AND run = $2"
+_KNOWN = "SELECT true FROM memory_turns WHERE tenant = $1 AND run = $2 AND ended >= $3"
+_COVERED = """
+SELECT true FROM memory_orders o WHERE o.tenant = $1 AND (o.run IS NULL OR o.run = $2)
+AND (o.session IS NULL OR o.session = $3) AND (o.subject IS NULL OR strpos(lower($4), lower(o.subject)) > 0)
+AND $5 <= o.at LIMIT 1
+"""
+_CHOSEN = """
+SELECT t.document FROM memory_turns t JOIN memory_orders o ON o.tenant = $1 AND o.key = $2
+WHERE t.tenant = $1 AND NOT t.done AND (o.run IS NULL OR o.run = t.run) AND (o.session IS NULL OR o.session = t.session)
+AND (o.subject IS NULL OR strpos(lower(t.document), lower(o.subject)) > 0) AND t.started <= o.at ORDER BY t.run
+"""
+_DUE = """
+SELECT session FROM memory_turns WHERE tenant = $1 AND NOT done GROUP BY session
+HAVING count(*) >= $2 OR max(ended) <= $3 ORDER BY min(ended) LIMIT $4
+"""
+_BATCH = """
+SELECT document FROM memory_turns WHERE tenant = $1 AND session = $2 AND NOT done ORDER BY ended, run LIMIT $3
+"""
+_WAITING = "SELECT count(*) FROM memory_turns WHERE tenant = $1 AND NOT done"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingTurns:
+    """Turns by tenant and run. Every call raises ArchiveUnavailable while Postgres does not answer."""
+
+    store: MemoryStore
+
+    async def note(self, turn: TurnNoted, now: datetime) -> TurnNoted | None:
+        """Apply a record of a turn; return the record to write in its place, if it must not be the key's last one.
+
+        That is the newer one that was applied before, or one without words if an order to forget covers the turn.
+        """
+        async with self.store.door.of(turn.tenant) as connection:
+            await lock(connection, turn.tenant)
+            if turn.done is None and await _is_covered(connection, turn):
+                turn = turn.done_at(now, FORGOTTEN)
+                await connection.fetchval(_PUT, *_row(turn))
+                return turn
+            if await connection.fetchval(_PUT, *_row(turn)):
+                return None
+            stored = TurnNoted.model_validate_json(await connection.fetchval(_GET, turn.tenant, turn.run_id))
+        return stored if (stored.ended, stored.done is not None) > (turn.ended, turn.done is not None) else None
+
+    async def is_known(self, turn: TurnNoted) -> bool:
+        """Return True if this end of the run, or a later one, was applied before."""
+        async with self.store.door.of(turn.tenant, readonly=True) as connection:
+            return bool(await connection.fetchval(_KNOWN, turn.tenant, turn.run_id, turn.ended))
+
+    async def forget(self, order: ForgettingOrdered, now: datetime) -> list[TurnNoted]:
+        """Return the records, without words, of the waiting turns that a standing order covers."""
+        async with self.store.door.of(order.tenant, readonly=True) as connection:
+            rows = await connection.fetch(_CHOSEN, order.tenant, order.key)
+        return [TurnNoted.model_validate_json(row["document"]).done_at(now, FORGOTTEN) for row in rows]
+
+    async def due(self, tenant: str, now: datetime, size: int, idle: float) -> list[str]:
+        """Return the sessions with a whole batch, or without a turn for `idle` seconds; the longest waiting first."""
+        async with self.store.door.of(tenant, readonly=True) as connection:
+            rows = await connection.fetch(_DUE, tenant, size, now - timedelta(seconds=idle), MOST_BATCHES)
+        return [row["session"] for row in rows]
+
+    async def batch(self, tenant: str, session: str, size: int) -> list[TurnNoted]:
+        """Return the oldest waiting turns of a session."""
+        async with self.store.door.of(tenant, readonly=True) as connection:
+            rows = await connection.fetch(_BATCH, tenant, session, size)
+        return [TurnNoted.model_validate_json(row["document"]) for row in rows]
+
+    async def waiting(self, tenants: Sequence[str]) -> int:
+        """Return the number of turns that wait."""
+        total = 0
+        for tenant in tenants:
+            async with self.store.door.of(tenant, readonly=True) as connection:
+                total += await connection.fetchval(_WAITING, tenant)
+        return total
+
+
+async def _is_covered(connection: asyncpg.Connection, turn: TurnNoted) -> bool:
+    words = turn.model_dump_json()
+    place = (turn.tenant, turn.run_id, turn.session)
+    return bool(await connection.fetchval(_COVERED, *place, words, turn.started))
+
+
+def _row(turn: TurnNoted) -> tuple[object, ...]:
+    key = (turn.tenant, turn.run_id, turn.session)
+    return (*key, turn.started, turn.ended, turn.done is not None, turn.model_dump_json())
