@@ -47,7 +47,7 @@ class SessionView:
             await self._write(tenant, session)
 
     async def follow_blackboard(self) -> None:
-        """Write the facts of all sessions when the blackboard was built anew, and at the start."""
+        """Write the facts of all sessions at the start and whenever the blackboard was rebuilt."""
         while True:
             await self.parts.sentinel.wait_ready()
             if (generation := self.parts.sentinel.generation) != self._generation:
