@@ -43,9 +43,9 @@ async def give(parts: Parts, tenant: str, order: ForgetRequest, by: str) -> Forg
     return record
 
 
-async def in_effect(store: MemoryStore, given: ForgettingOrdered) -> bool:
+async def in_effect(store: MemoryStore, order: ForgetRequest, given: ForgettingOrdered) -> bool:
     """Wait until no memory of the selection is left, or for a while; return True if none is."""
-    about = Selection(given.subject, given.run, given.session)
+    about = Selection(order.subject, order.run, order.session)
     for _ in range(int(WITHIN / INTERVAL)):
         if not (await reach_of(store, given.tenant, about, 1, until=given.at)).memories:
             return True

@@ -13,14 +13,14 @@ from schemas.api.memories import (
     MemoryView,
     SourceView,
 )
-from schemas.memory import Memory, Recalled, Source, age_text
+from schemas.memory import ChangeKind, Memory, MemoryKind, Recalled, Source, age_text
 from services.gateway.access import Caller
 from shared.access.principals import Role
 from shared.memory.freshness import standing_of
 from shared.memory.listing import Filters, Listed, Place
 from shared.memory.query import Query, read_query
 from shared.memory.store import Selection
-from shared.memory.terms import terms
+from shared.memory.terms import STOP_WORDS, query_terms, terms, words
 
 HIDDEN = "…"
 """Stands for content that the caller may not see."""
@@ -104,17 +104,19 @@ def place_of(cursor: str | None) -> Place | None:
     return place
 
 
+_WEIGHED = {
+    MemoryKind.EPISODIC: "more if a call acted or the run failed, less if its answer is doubtful",
+    MemoryKind.SEMANTIC: "as the model weighed it that found the fact, within bounds",
+    MemoryKind.PROCEDURAL: "more if a person said it, or accepted the plan",
+}
+"""Rules by which `services/memory` weighs what it derives."""
+
+
 def importance_reason(memory: Memory) -> str:
     """Return why a memory has its importance, in words."""
-    if memory.changes or memory.confirmed_by:
-        by = memory.changes[-1].by if memory.changes else memory.confirmed_by
-        return f"{memory.importance:.2f}: a person has looked at it ({by})"
-    kinds = {
-        "episodic": "an event counts as the log recorded it",
-        "semantic": "a fact counts as it was weighed when it was extracted",
-        "procedural": "a way of working counts by what came of it",
-    }
-    return f"{memory.importance:.2f}: {kinds[memory.kind.value]}"
+    corrected = [each for each in memory.changes if each.kind is ChangeKind.CORRECTED]
+    why = f"set or left so by {corrected[-1].by} in version {corrected[-1].version}" if corrected else ""
+    return f"{memory.importance:.2f}: {why or _WEIGHED[memory.kind]}"
 
 
 def _link(source: Source) -> str:
@@ -125,8 +127,9 @@ def _link(source: Source) -> str:
 def _reasons(found: Recalled, query: Query) -> list[str]:
     """Return why a recall has found a memory, in words."""
     memory = found.memory
-    shared = [each for each in query.terms if each in set(terms(memory.content))]
-    reasons = [f"shares the words: {', '.join(shared[:_MOST_WORDS])}"] if shared else []
+    known = set(terms(memory.content))
+    shared = [each for each in words(query.text) if known & set(query_terms(each)) and each not in STOP_WORDS]
+    reasons = [f"shares the words: {', '.join(dict.fromkeys(shared[:_MOST_WORDS]))}"] if shared else []
     reasons += [_FOUND_BY[each] for each in found.found_by if each in _FOUND_BY]
     reasons += [f"is about {memory.subject}"] if query.names(memory.subject) else []
     reasons += ["is of a date that the text names"] if query.dates.given and query.dates.fit(memory.created) else []

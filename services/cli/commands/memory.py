@@ -1,5 +1,6 @@
 """`waggle memory`: what agents remember, looked at and changed by a person."""
 
+import shlex
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from services.cli.forgetting import Chosen, forget_one, forget_selection
 from services.cli.options import ByOption, author
 from services.cli.session import Session, gateway_command
 from services.cli.show.memories import show_memories, show_memory, show_search
-from services.cli.terminal import one_line
+from services.cli.terminal import clean, one_line
 from services.cli.times import parse_time_or_age
 
 app = typer.Typer(
@@ -21,6 +22,9 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog=EPILOGUE,
 )
+
+LONGEST_COMMAND = 300
+"""Characters of a former text that is shown within a command."""
 
 IdArgument = Annotated[str, typer.Argument(metavar="MEMORY", help="Id, as `waggle memory list` shows it.")]
 KindOption = Annotated[MemoryKind | None, typer.Option(case_sensitive=False, help="Only of this kind.")]
@@ -199,10 +203,13 @@ def _order(reason: str, version: int | None, by: str | None) -> dict[str, Any]:
 
 
 def _undo(found: MemoryChanged) -> str:
-    """Return the command that undoes a correction of the content, as far as it fits a line."""
+    """Return the way to undo a correction of the content: a command, or the former text if that is long."""
     if found.before is None or found.before.content == found.memory.memory.content:
         return ""
-    return f"waggle memory correct {found.before.id} {one_line(found.before.content, 300)!r}"
+    former, id = clean(found.before.content), found.before.id
+    if len(former) > LONGEST_COMMAND or "\n" in former:
+        return f"correct it to its former text, which was:\n{former}"
+    return f"waggle memory correct {id} {shlex.quote(former)}"
 
 
 def _said(found: MemoryChanged, verb: str, undo: str) -> str:

@@ -95,8 +95,13 @@ def reach_line(reach: ForgetReach, what: str) -> str:
     """Return what a forget reaches, as one line."""
     least = "" if reach.complete else "at least "
     waiting = f" ({reach.candidates} of them candidates)" if reach.candidates else ""
-    others = f"{least}{reach.runs} runs with their logs, {least}{reach.files} files"
-    return f"{what}: {reach.memories} memories{waiting}, {others}"
+    runs, files = _count(reach.runs, "run"), _count(reach.files, "file")
+    memories = f"{reach.memories} {'memory' if reach.memories == 1 else 'memories'}{waiting}"
+    return f"{what}: {memories}, {least}{runs} with prompts and results, {least}{files}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _note_withheld(screen: Screen, view: MemoryView) -> None:

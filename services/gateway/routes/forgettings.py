@@ -37,4 +37,4 @@ async def forget_selection(
         raise Refused(409, "more_than_expected", message, action=action)
     given = await give(parts, tenant, order, caller.acting_name(order.by))
     response.status_code = 202
-    return found.model_copy(update={"ordered": given.at, "in_effect": await in_effect(store, given)})
+    return found.model_copy(update={"ordered": given.at, "in_effect": await in_effect(store, order, given)})

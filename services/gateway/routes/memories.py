@@ -26,9 +26,10 @@ from services.gateway.dependencies import CallerDep, PartsDep, Tenant
 from services.gateway.errors import Refused, error_responses
 from services.gateway.memories import detail_of, filters_of, found_view, page_of, place_of, view_of
 from services.gateway.memory_changes import Changed, Changes, confirmed, corrected, pinned, unknown_memory
+from services.gateway.memory_search import search
 from services.gateway.rate_limit import limit
 from shared.access.principals import Role
-from shared.memory import MemoryStore, Wanted, recall
+from shared.memory import MemoryStore
 from shared.memory.listing import Place, is_empty
 from shared.memory.listing import list_memories as listed_memories
 from shared.memory.listing import show_memory as stored_memory
@@ -107,9 +108,8 @@ async def search_memories(
     await limit(parts, f"memory-searches/{tenant}", tenant, SEARCHES_PER_MINUTE, message)
     await record_access(parts, caller, tenant, "memory", "", "search")
     now = datetime.now(UTC)
-    wanted = Wanted(query.limit, kinds=(query.kind,) if query.kind else ())
-    found = await recall(store, tenant, query.text, now, wanted=wanted)
-    return MemorySearch(found=[found_view(each, query.text, caller, now) for each in found], by_meaning=False)
+    found, by_meaning = await search(store, parts.settings, tenant, query, now)
+    return MemorySearch(found=[found_view(each, query.text, caller, now) for each in found], by_meaning=by_meaning)
 
 
 @one.get("", summary="Show a memory")

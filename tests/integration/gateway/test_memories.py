@@ -102,10 +102,33 @@ async def test_a_search_recalls_as_agents_do_with_scores_and_reasons_and_without
     assert found["score"] > 0
     assert {"text"} == set(found["found_by"])
     assert "is about Ada" in found["reasons"]
-    assert any(each.startswith("shares the words") and "report" in each for each in found["reasons"])
+    assert any(each == "shares the words: ada, reports" for each in found["reasons"])
     error_of(await get(gateway, "/search", text=" "), 422)
     assert (await get(gateway, "/search", text="'; DROP TABLE memories; --")).json()["found"] == []
     assert (await get(gateway, "", text="late")).json()["memories"]
+
+
+async def test_a_search_counts_meaning_where_the_gateway_has_the_model_and_says_when_it_has_none(
+    settings, topics, sentinel, memories, monkeypatch, tmp_path
+):
+    class Near:
+        """A model to which every text means the same."""
+
+        name = "m"
+
+        async def embed(self, texts):
+            return [[1.0, 0.0] for _ in texts]
+
+    await memories.embed("default", "m", {LATE.id: [1.0, 0.0]})
+    with_folder = settings.model_copy(update={"memory_model": tmp_path})
+    async with serving(with_folder) as client:
+        answer = (await get(client, "/search", text="xylophone")).json()
+        assert (answer["by_meaning"], answer["found"]) == (False, []), "the folder is empty"
+        monkeypatch.setattr("services.gateway.memory_search.local_embedder", lambda _: Near())
+        answer = (await get(client, "/search", text="xylophone")).json()
+    assert [each["found_by"] for each in answer["found"]] == [["vector"]]
+    assert answer["by_meaning"] is True
+    assert "is near in meaning" in answer["found"][0]["reasons"]
 
 
 async def test_a_correction_is_logged_with_its_author_and_read_at_once(gateway, followed, settings):
