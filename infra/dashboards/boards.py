@@ -110,6 +110,22 @@ def overview() -> Json:
                     "Candidates wait for a person; `outdated` and `refused` come of repeated records.",
                 ),
             ],
+            [
+                graph(
+                    "Facts",
+                    {"{{outcome}}": rate("waggle_facts_total", "outcome")},
+                    "ops",
+                    "Sentences that the cheap model chose, and why others were refused.",
+                ),
+                graph("Batches of turns", {"{{outcome}}": rate("waggle_fact_batches_total", "outcome")}, "ops"),
+                graph(
+                    "Turns that wait for their facts",
+                    {"turns": "max(waggle_fact_turns_waiting)"},
+                    "short",
+                    "They wait for a whole batch, for budget, or for a model.",
+                ),
+                graph("Tokens for facts", {"tokens": rate("waggle_fact_tokens_total")}, "short"),
+            ],
         ],
         [choice("tenant", "Tenant", "label_values(waggle_runs_started_total, tenant)")],
     )
