@@ -77,8 +77,9 @@ async def test_the_client_resolves_a_task_to_the_result_of_the_tool(client, scri
         result = await found.call_tool("run_task", ASKED)
         assert (result.is_error, result.structured_content["status"]) == (False, "complete")
         script.add(status="failed", error={"code": "over_budget", "message": "no budget left"})
-        failed = await found.call_tool("run_task", ASKED)
+        failed = await found.call_tool("run_task", ASKED, meta={"waggle/idempotency-key": "run-7/step/call"})
         assert (failed.is_error, failed.structured_content["error"]["code"]) == (True, "over_budget")
+    assert [key for _, key, _ in script.tasks][1:] == ["run-7/step/call"], "a repeat of that call would be that run"
 
 
 async def test_a_client_without_the_extension_waits_for_the_result_and_sees_progress(client, script):
