@@ -27,11 +27,15 @@ async def swarm(own_kafka, model, tmp_path_factory):
         f'[servers.time]\ncommand = {command}\nagents = ["research"]\n'
         '[servers.time.tools.convert_time]\nrisk = "low"\neffect = "read"\n'
     )
+    for tenant in ("acme", "beta"):
+        (folder / "documents" / tenant).mkdir(parents=True)
+        (folder / "documents" / tenant / "plan.md").write_text(f"The zeppelin is {tenant}'s.")
     environment = os.environ | {
         "WAGGLE_KAFKA": own_kafka,
         "OPENAI_BASE_URL": f"{model}/v1",
         "OPENAI_API_KEY": "simulated",
         "WAGGLE_MCP": str(folder / "servers.toml"),
+        "WAGGLE_DOCUMENTS": f"{folder}/documents/{{tenant}}",
     }
     async with started(folder, environment, services=SERVICES) as stack:
         yield stack
@@ -78,6 +82,30 @@ async def test_a_task_is_found_again_after_waggle_mcp_was_killed(swarm, tmp_path
         assert (await created(waggle.session, **once)).task_id == task.task_id
         result = await outcome(waggle.session, task.task_id)
         assert (result.is_error, result.structured_content["run_id"]) == (False, task.task_id)
+
+
+async def test_a_task_searches_the_documents_of_its_own_tenant_alone(swarm, model):
+    calls = [{"name": "search_documents", "arguments": {"query": "zeppelin"}}]
+    when = {"agent": "research", "objective": "Whose is the zeppelin?", "turn": 0}
+    async with httpx.AsyncClient(base_url=model) as models:
+        (
+            await models.post("/scenarios", json={"name": "zeppelin", "when": when, "reply": {"calls": calls}})
+        ).raise_for_status()
+    seen = {}
+    for tenant in ("acme", "beta", "gamma"):
+        args = ["-m", "services.cli", "mcp", "--gateway", swarm.endpoints["WAGGLE_GATEWAY"], "--tenant", tenant]
+        async with Client(StdioServerParameters(command=sys.executable, args=args)) as waggle:
+            asked = {"objective": "Whose is the zeppelin?", "agent": "research"}
+            result = (await waggle.call_tool("run_task", asked)).structured_content
+        async with httpx.AsyncClient(base_url=swarm.endpoints["WAGGLE_GATEWAY"]) as asking:
+            [step] = result["steps"]
+            path = f"/v1/runs/{result['run_id']}/steps/{step['id']}/turns"
+            turns = (await asking.get(path, params={"tenant": tenant})).json()["turns"]
+            shown = [(await asking.get(f"{path}/{each['turn']}", params={"tenant": tenant})).text for each in turns[1:]]
+        seen[tenant] = "".join(shown)
+    assert [name for name, text in seen.items() if "The zeppelin is acme's" in text] == ["acme"]
+    assert [name for name, text in seen.items() if "The zeppelin is beta's" in text] == ["beta"]
+    assert "no folder of tenant `gamma`" in seen["gamma"]
 
 
 def tools_in(agents: list[dict]) -> dict[str, str | None]:
