@@ -7,6 +7,9 @@ from schemas.message import Id, Instant, Part
 MOST_MESSAGES = 20
 """Messages that a run takes."""
 
+MOST_OF_OTHERS = 10
+"""Messages that it takes of others than the author of its task, so that they leave room for the author's."""
+
 LONGEST_MESSAGE = 4_000
 """Characters of one."""
 

@@ -15,7 +15,7 @@ from schemas.api.memories import ConfirmRequest, CorrectRequest, MemoryChangeReq
 from schemas.memory import MOST_CHANGES, ChangeKind, Memory, MemoryChange
 from schemas.memory_log import MemoryForgotten, MemoryKept
 from services.gateway.errors import Refused
-from services.gateway.publishing import deliver
+from services.gateway.publishing import UNKNOWN, deliver
 from shared.blackboard import keys
 from shared.blackboard.lock import Lock
 from shared.memory import MemoryStore
@@ -31,8 +31,8 @@ INTERVAL = 0.05
 LOCKED_FOR = 20.0
 """Seconds for which a change may hold its memory; longer than publishing and waiting take."""
 
-PENDING_FOR = 86_400
-"""Seconds for which a version is remembered that is logged and was not visible in time."""
+PENDING_FOR = 3_600
+"""Seconds for which a version is remembered that is logged, or may be, and was not visible in time."""
 
 GONE = 0
 """Pending version of a memory that is being forgotten."""
@@ -96,8 +96,14 @@ class Changes:
 
     async def _log(self, record: MemoryKept | MemoryForgotten, version: int) -> None:
         """Publish a record, and remember its version until it is visible."""
-        await deliver(self.parts, record, id=f"{record.key}-{version or 'gone'}", run_id=record.key)
-        await self.parts.redis.set(keys.memory_pending(self.tenant, record.key), version, ex=PENDING_FOR)
+        pending = keys.memory_pending(self.tenant, record.key)
+        await self.parts.redis.set(pending, version, ex=PENDING_FOR)
+        try:
+            await deliver(self.parts, record, id=f"{record.key}-{version or 'gone'}", run_id=record.key)
+        except Refused as refused:
+            if refused.error.code != UNKNOWN:
+                await self.parts.redis.delete(pending)
+            raise
 
     async def _awaited(self, id: str, visible: Callable[[Listed | None], bool]) -> bool:
         """Wait until the store shows the change, or for a while."""

@@ -22,6 +22,10 @@ ACKNOWLEDGEMENT = 6.0
 """Seconds for Kafka to acknowledge a record."""
 
 
+UNKNOWN = "outcome_unknown"
+"""Code of a failure after which Kafka may have the message."""
+
+
 async def deliver(parts: Parts, message: Message, *, id: str, run_id: str, authenticated: bool = False) -> None:
     """Publish the message and return when Kafka has acknowledged it. The message continues the trace of the request.
 
@@ -83,4 +87,4 @@ async def _publish(parts: Parts, record: bus.Record) -> None:
         raise Refused(410, "forgotten", message, action="submit a new task with another key") from None
     except UNANSWERED as outage:
         message = "Kafka did not acknowledge in time; it may or may not have the message"
-        raise unavailable("outcome_unknown", message, "repeat the request with the same Idempotency-Key") from outage
+        raise unavailable(UNKNOWN, message, "repeat the request with the same Idempotency-Key") from outage

@@ -40,7 +40,8 @@ def owner_of(topic: str, key: str, headers: Mapping[str, str], value: bytes) -> 
         return _of_task(headers, _payload(value))
     if not RUN_ID.fullmatch(key):
         return None
-    return Owner(headers.get(HEADER["tenant"]) or str(_payload(value).get("tenant", _DEFAULT)), key)
+    named = headers if origin == topic else _original(headers)
+    return Owner(named.get(HEADER["tenant"]) or str(_payload(value).get("tenant", _DEFAULT)), key)
 
 
 def _named(payload: Mapping[str, Any]) -> Owner | None:

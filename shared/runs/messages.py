@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from schemas import event, step
 from schemas.approval import AddMessage
-from schemas.caller_message import MOST_MESSAGES
+from schemas.caller_message import MOST_MESSAGES, MOST_OF_OTHERS
 from schemas.event import ENDS
 from shared.runs.builder import DecisionBuilder
 from shared.runs.decisions import refuse
@@ -49,15 +49,23 @@ def message_refusal(run: Run, order: AddMessage) -> str | None:
 def add_message(builder: DecisionBuilder, message: ScreenedMessage) -> None:
     """Add a message to the run, once. It answers no question and permits no call that waits for a person."""
     run, order = builder.run, message.order
-    why = message_refusal(run, order) or reasons(message.tripped, ASK, REJECT)
+    own = builder.governance.people.is_author(order.by, run.task.requested_by)
+    why = message_refusal(run, order) or _crowding(run, order, own=own) or reasons(message.tripped, ASK, REJECT)
     if why:
         refuse(builder, order.by, "add a message", why)
     elif not is_known(run, order.message_id):
         for each in message.tripped:
             facts = {"guardrail": each.kind, "action": each.action, "where": each.where, "why": each.why}
             builder.record(event.GuardrailTripped, count=each.count, **facts)
-        own = builder.governance.people.is_author(order.by, run.task.requested_by)
         builder.record(event.MessageAdded, by=order.by, message_id=order.message_id, text=order.text, own=own)
+
+
+def _crowding(run: Run, order: AddMessage, *, own: bool) -> str | None:
+    """Return why the run takes no more messages of others than its author; None if it does."""
+    others = sum(not each.own for each in run.messages)
+    if own or others < MOST_OF_OTHERS or is_known(run, order.message_id):
+        return None
+    return f"the run has {others} messages of others than the author of its task, the most it takes"
 
 
 def is_outdated(builder: DecisionBuilder, answer: step.Answer) -> bool:

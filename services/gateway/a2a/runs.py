@@ -98,7 +98,7 @@ class Runs:
         """
         snapshot = await self._started(run_id)
         known = await self._known(snapshot)
-        if not known.view.questions:
+        if not known.view.questions and not (snapshot.run and snapshot.run.questions):
             return await self._add(snapshot, message)
         self.caller.need("decide_for_run")
         order = answer_of(message, known.view.questions).model_copy(update={"by": self._author})

@@ -1,6 +1,8 @@
 """Sealing on a real broker and Postgres: what belongs to a run is unreadable in Kafka, and gone without its key."""
 
 import asyncio
+import base64
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -16,6 +18,7 @@ from shared.bus import delay, encode, encode_lean, publish
 from shared.bus.admin import stream
 from shared.bus.dead.letters import read_dead_letter
 from shared.bus.groups import TABLE
+from shared.bus.owners import owner_of
 from shared.bus.sealing import SEALED, Damaged, Owner, seal, unseal
 from shared.errors import Forgotten, TerminalError
 from shared.runs import run_id_for
@@ -207,6 +210,12 @@ async def test_records_wait_while_their_keys_are_unavailable_and_none_is_lost(se
     async with consuming(sealing, handle):
         await until(lambda: seen)
     assert seen == [(RUN, 2)]
+
+
+@pytest.mark.parametrize("value", [b"no JSON", b'{"tenant": "other"}'])
+def test_a_dead_letter_belongs_to_the_tenant_that_its_original_headers_name(value):
+    original = [["ce_tenant", base64.b64encode(b"acme").decode()]]
+    assert owner_of("runs.dlt", RUN, {"dlt-headers": json.dumps(original)}, value) == Owner("acme", RUN)
 
 
 @pytest.mark.parametrize("owner", [Owner("other", RUN), Owner("acme", OTHER)])

@@ -326,6 +326,16 @@ async def test_a_question_is_input_required_and_the_next_message_answers_it(edge
     assert command["request_id"] == question["request_id"]
 
 
+async def test_an_answer_of_a_caller_who_is_shown_no_question_does_not_become_a_message(edges, store, keys):
+    keys.add("sam", ["submit", "viewer"], ("acme",))
+    edge = await edges(principals=keys.path)
+    await waits(store, "run-q", "Send the mail?", tenant="acme")
+    given = MessageToDict(SendMessageRequest(message=message("approve", task_id="run-q")))
+    sam = {"authorization": f"Bearer {keys.keys['sam']}"}
+    refused = await edge.http.post("/a2a/message:send", json=given, headers=sam)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+
+
 async def test_a_message_to_a_task_at_work_is_added_to_it_and_is_in_its_history(edges, store, settings):
     edge = await edges()
     client = await edge.client()

@@ -7,6 +7,7 @@ import pytest
 
 from schemas.memory import Memory, MemoryKind
 from schemas.memory_log import MemoryKept
+from services.gateway.errors import unavailable
 from shared.access.principals import Role
 from shared.memory import MemoryStore
 from tests.integration.gateway.test_access import Keyring
@@ -158,6 +159,19 @@ async def test_a_correction_of_another_version_than_the_present_is_refused(gatew
     assert repeated.json()["before"] is None
     error_of(await post(gateway, f"{ADA.id}/correct", version=2), 422)
     error_of(await post(gateway, f"{ADA.id}/correct", version=2, importance=7), 422)
+
+
+@pytest.mark.parametrize(("code", "blocked"), [("outcome_unknown", True), ("kafka_unavailable", False)])
+async def test_a_version_that_may_be_logged_is_given_to_no_other_change(gateway, memories, monkeypatch, code, blocked):
+    async def failing(*_, **__):
+        raise unavailable(code, "Kafka did not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("services.gateway.memory_changes.deliver", failing)
+        assert error_of(await post(gateway, f"{ADA.id}/pin"), 503)["code"] == code
+    monkeypatch.setattr("services.gateway.memory_changes.WITHIN", 0.1)
+    answer = await post(gateway, f"{ADA.id}/correct", version=1, content="x")
+    assert answer.status_code == (409 if blocked else 202)
 
 
 async def test_of_concurrent_corrections_of_one_version_one_takes_effect(gateway, followed, settings):

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.approval import AddMessage, PauseRun, ResumeRun
 from schemas.budget import Budget, Usage
-from schemas.caller_message import MOST_MESSAGES
+from schemas.caller_message import MOST_MESSAGES, MOST_OF_OTHERS
 from schemas.event import AnswerOutdated, GuardrailTripped, MessageAdded, MoveRefused, State
 from schemas.step import DoStep, MakePlan, PlanProposed, ResultReviewed, ReviewResult
 from schemas.task import Task
@@ -86,6 +86,15 @@ def test_a_run_takes_a_bounded_number_of_messages():
     assert len(w.run.messages) == MOST_MESSAGES
     [refused] = of(w, MoveRefused)
     assert (refused.wanted, str(MOST_MESSAGES) in refused.reason) == ("add a message", True)
+
+
+def test_messages_of_others_leave_room_for_those_of_the_author():
+    w = world()
+    for number in range(MOST_MESSAGES):
+        w.tell(said(id=f"b{number}", by="bob"))
+    assert len(w.run.messages) == MOST_OF_OTHERS
+    w.tell(said(id="a1", by="ada"))
+    assert w.run.messages[-1].own
 
 
 def test_an_ended_run_takes_no_message():
