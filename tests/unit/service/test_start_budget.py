@@ -77,8 +77,8 @@ ONLY_WHERE_USED = {"google.protobuf", "opentelemetry.exporter", "requests"}
 @pytest.mark.parametrize(
     ("program", "most", "also"),
     [
-        ("import services.research.__main__, shared.agent.serve", 1_420, {"fastapi"}),
-        ("import services.gateway.__main__", 1_430, set()),
+        ("import services.research.__main__, shared.agent.serve", 1_430, {"fastapi"}),
+        ("import services.gateway.__main__", 1_445, set()),
         ("import services.orchestrator.__main__", 1_250, {"fastapi"}),
         ("import services.timekeeper.__main__", 1_220, {"fastapi"}),
     ],
