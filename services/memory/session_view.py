@@ -1,7 +1,7 @@
 """Facts of sessions on the blackboard: written whenever one changes, and all of them after Redis was lost."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -37,14 +37,16 @@ class SessionView:
     parts: Parts
     view: MemoryView
     _generation: str = field(default="")
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while facts are read and written: an older state must not follow a newer one."""
 
-    async def show(self, memories: Iterable[Memory]) -> None:
-        """Write the facts of the sessions of changed or forgotten memories. Raises BlackboardLost."""
+    async def show(self, memories: Iterable[Memory], without: Container[str] = ()) -> None:
+        """Write the facts of the sessions of changed memories, except those of these ids. Raises BlackboardLost."""
         changed = {
             (each.tenant, each.session) for each in memories if each.kind is MemoryKind.SEMANTIC and each.session
         }
         for tenant, session in sorted(changed):
-            await self._write(tenant, session)
+            await self._write(tenant, session, without)
 
     async def follow_blackboard(self) -> None:
         """Write the facts of all sessions at the start and whenever the blackboard was rebuilt."""
@@ -71,11 +73,12 @@ class SessionView:
     def _store(self) -> MemoryStore:
         return self.view.store
 
-    async def _write(self, tenant: str, session: str) -> None:
-        found = await self._store.select(tenant, Selection(session=session, kind=MemoryKind.SEMANTIC.value), MOST)
-        now = datetime.now(UTC)
-        shown = [_fact(each) for each in found if _is_shown(each, now)]
-        await SessionFacts(self.parts.sentinel).replace(tenant, session, shown)
+    async def _write(self, tenant: str, session: str, without: Container[str] = ()) -> None:
+        async with self._writing:
+            found = await self._store.select(tenant, Selection(session=session, kind=MemoryKind.SEMANTIC.value), MOST)
+            now = datetime.now(UTC)
+            shown = [_fact(each) for each in found if _is_shown(each, now) and each.id not in without]
+            await SessionFacts(self.parts.sentinel).replace(tenant, session, shown)
 
 
 def _is_shown(memory: Memory, now: datetime) -> bool:

@@ -124,6 +124,7 @@ class Viewer:
 
     async def _forget(self, tenant: str, gone: dict[str, datetime]) -> None:
         known = await self.view.store.get(tenant, list(gone))
+        await self.sessions.show(known, without=gone)  # before Postgres, so that a crash in between repeats it
         number = await self.view.forget(tenant, gone)
         await self.sessions.show(known)
         self._count("forgotten", number)

@@ -21,6 +21,7 @@ from shared.llm import Models
 from shared.memory import Selection
 from shared.memory.facts.settings import off_because
 from shared.memory.turns import FORGOTTEN
+from shared.memory.view import MemoryView
 from shared.service.kill_switch import KillSwitch
 from tests.support.remembering import emptied, log, remembering, single, until
 
@@ -345,7 +346,7 @@ async def test_an_order_about_a_subject_reaches_the_waiting_turns_that_name_it(
 
 
 async def test_facts_of_sessions_return_to_an_emptied_redis_and_forgotten_ones_leave_it(
-    settings, writer, sentinel, memories, extraction, model, requests
+    settings, writer, sentinel, memories, extraction, model, requests, monkeypatch
 ):
     async with remembering(settings, sentinel, noting=True) as found:
         [run] = turns_of(QUIET)
@@ -362,8 +363,21 @@ async def test_facts_of_sessions_return_to_an_emptied_redis_and_forgotten_ones_l
         await until(lambda: sentinel.own.exists(key))
         following.cancel()
         [fact] = await memories.select("acme", Selection(kind="semantic"))
-        await found.viewer.forget("acme", [fact.id], by="ada", reason="she asked")
+        with monkeypatch.context() as dying:
+            dying.setattr(MemoryView, "forget", dies)
+            with pytest.raises(RuntimeError, match="killed"):
+                await found.viewer.forget("acme", [fact.id], by="ada", reason="she asked")
+        assert not await sentinel.own.exists(key), "a death before Postgres leaves no fact that nothing would remove"
+        await until(lambda: gone(memories, fact.id))
         assert not await sentinel.own.exists(key)
+
+
+async def dies(*_):
+    raise RuntimeError("killed")
+
+
+async def gone(memories, id: str) -> bool:
+    return not await memories.get("acme", [id])
 
 
 def test_without_a_model_facts_are_off_with_the_reason(settings):
