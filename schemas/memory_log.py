@@ -102,6 +102,7 @@ class TurnNoted(Message):
     ended: Instant
     source: Source = Field(description="Record with the end of the run.")
     asked: str = Field("", max_length=LONGEST_ASKED, description="The caller's words.")
+    flagged: bool = Field(False, description="A guardrail has found something: the caller's words are not trusted.")
     caller: Name = Field("", description="Person who requested the task, as far as the gateway knows.")
     said: list[PersonWords] = Field(default_factory=list, max_length=MOST_SAID)
     answer: str = Field("", max_length=LONGEST_ANSWER, description="Text of a model: never trusted.")

@@ -124,7 +124,7 @@ class ConfirmRequest(MemoryChangeRequest):
 
 
 class CorrectRequest(MemoryChangeRequest):
-    """New values of a memory; others stay. The memory is then the person's word."""
+    """New values of a memory; others stay. With new content it is the person's word, and trusted."""
 
     version: Version = Field(description="Version that was looked at.")
     content: Content | None = None

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from schemas.api.memories import ConfirmRequest, CorrectRequest, MemoryChangeRequest
@@ -131,10 +132,12 @@ class Changes:
 
 
 def corrected(memory: Memory, at: datetime, *, order: CorrectRequest, by: str) -> Memory | None:
-    """Return the memory with the new values, as the person's word; None if it has them."""
+    """Return the memory with the new values; None if it has them. Of new content the person's word is the source."""
     wanted = order.model_dump(include={"content", "subject", "importance", "valid_until"}, exclude_none=True)
     if all(getattr(memory, name) == value for name, value in wanted.items()):
         return None
+    if wanted.get("content", memory.content) == memory.content:
+        return _next(memory, **wanted)
     return memory.confirmed_at(at, by, **wanted)
 
 
@@ -150,13 +153,18 @@ def pinned(memory: Memory, *, pin: bool) -> Memory | None:
     """Return the memory pinned, or not; None if it is so."""
     if memory.pinned is pin:
         return None
-    return Memory.model_validate(memory.model_dump() | {"pinned": pin, "version": memory.version + 1})
+    return _next(memory, pinned=pin)
 
 
 def unknown_memory(id: str) -> Refused:
     """404: the tenant has no such memory."""
     message, action = f"this tenant has no memory {id}", "GET /v1/memories lists those that it has"
     return Refused(404, "unknown_memory", message, action=action)
+
+
+def _next(memory: Memory, **changes: Any) -> Memory:
+    """Return the next version, trusted no more than this one."""
+    return Memory.model_validate(memory.model_dump() | {"version": memory.version + 1} | changes)
 
 
 def _require_version(memory: Memory, order: MemoryChangeRequest) -> None:

@@ -19,6 +19,7 @@ from schemas.step_events import StepDone
 from services.memory import wording
 from services.memory.ended import Ended
 from services.memory.wording import LONGEST_ANSWER, LONGEST_ASKED, LONGEST_NAME, LONGEST_WORDS, content, short
+from shared.memory.facts.turns import FLAGGED
 from shared.runs import Run, StepRecord
 from shared.runs.open_question import TIMEKEEPER
 from shared.runs.result import DOUBTFUL
@@ -35,10 +36,6 @@ class Draft(NamedTuple):
     agent: str = ""
     asked: bool = False
     """True for a request, which comes before all else of its turn."""
-
-
-FLAGGED = "task:flagged"
-"""Origin of a task in which a guardrail found something."""
 
 
 def request(run: Run) -> Draft:

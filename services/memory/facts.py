@@ -26,6 +26,7 @@ from shared.bus import content_id
 from shared.bus.groups import MEMORY
 from shared.errors import RetryableError, TerminalError
 from shared.llm import CONTEXT_LENGTH, Chat, ModelRole, Models
+from shared.llm.failure import GARBLED, QUOTA, NotAnswered
 from shared.memory import MemoryStore, Selection, Wanted, recall
 from shared.memory.facts import Change, FoundFacts, Judged, found_in, judge, merged, request_of
 from shared.memory.facts.merging import statement_of
@@ -47,8 +48,8 @@ LONGEST_REPLY = 1_500
 SHARE = 0.5
 """Of the model's context: the request at most."""
 
-UNREADABLE = 3
-"""Unreadable replies about a batch after which its turns are done without facts."""
+MOST_FAILURES = 3
+"""Unreadable replies and rejections of a batch after which its turns are done without facts."""
 
 PAUSE = 60.0
 """Seconds without a call for a tenant after one that failed."""
@@ -77,7 +78,7 @@ class FactExtraction:
     own: MemorySettings
     _paused: dict[str, float] = field(default_factory=dict)
     """Tenant → time of the monotonic clock until which no call is made for it."""
-    _unreadable: Counter[str] = field(default_factory=Counter)
+    _failures: Counter[str] = field(default_factory=Counter)
 
     async def extract_regularly(self) -> None:
         """Read batches, without end; nothing if facts are off."""
@@ -137,10 +138,11 @@ class FactExtraction:
         try:
             reply = await self._ask(tenant, batch, self._request(turns, shown))
         except (RetryableError, TerminalError) as failure:
-            return await self._failed(tenant, turns, failure)
+            return await self._failed(tenant, batch, turns, failure)
         found = found_in(reply)
         if found is None:
-            return await self._garbled(batch, turns)
+            self._count("garbled")
+            return await self._failed_itself(batch, turns, "the replies were unreadable")
         judged = judge(found, turns)
         changes = merged(judged.facts, shown, [*shown, *await self._alike(tenant, judged)])
         await self._write(turns, changes, judged)
@@ -192,7 +194,9 @@ class FactExtraction:
         self._parts.metrics.fact_tokens.inc(reply.usage.prompt_tokens + reply.usage.completion_tokens)
         return reply.content or ""
 
-    async def _failed(self, tenant: str, turns: Sequence[TurnNoted], failure: RetryableError | TerminalError) -> bool:
+    async def _failed(
+        self, tenant: str, batch: str, turns: Sequence[TurnNoted], failure: RetryableError | TerminalError
+    ) -> bool:
         """Let the turns wait, or end them without facts if the same request can only fail."""
         if failure.code in _HOPELESS:
             await self._done(turns, failure.code)
@@ -200,16 +204,16 @@ class FactExtraction:
         self._count("budget" if failure.code == EXHAUSTED else "failed")
         self._paused[tenant] = time.monotonic() + max(PAUSE, getattr(failure, "after", 0.0))
         log.warning("facts_wait", tenant=tenant, turns=len(turns), reason=str(failure)[:300])
-        return False
+        return _is_of_the_request(failure) and await self._failed_itself(batch, turns, failure.code)
 
-    async def _garbled(self, batch: str, turns: Sequence[TurnNoted]) -> bool:
-        self._unreadable[batch] += 1
-        self._count("garbled")
-        if self._unreadable[batch] >= UNREADABLE:
-            del self._unreadable[batch]
-            await self._done(turns, "the replies were unreadable")
-            return True
-        return False
+    async def _failed_itself(self, batch: str, turns: Sequence[TurnNoted], why: str) -> bool:
+        """End turns without facts once their own request has failed several times."""
+        self._failures[batch] += 1
+        if self._failures[batch] < MOST_FAILURES:
+            return False
+        del self._failures[batch]
+        await self._done(turns, why)
+        return True
 
     async def _write(self, turns: Sequence[TurnNoted], changes: Sequence[Change], judged: Judged) -> None:
         """Publish the facts, then the records that the turns are done; apply both before the session is released."""
@@ -239,6 +243,12 @@ class FactExtraction:
 
     def _count(self, outcome: str) -> None:
         self._parts.metrics.fact_batches.labels(outcome).inc()
+
+
+def _is_of_the_request(failure: RetryableError | TerminalError) -> bool:
+    """Return True if an endpoint rejects the request itself, and not its key, its model or its quota."""
+    rejected = isinstance(failure.__cause__, NotAnswered) and not failure.__cause__.elsewhere
+    return isinstance(failure, TerminalError) and failure.code != QUOTA and (rejected or failure.code == GARBLED)
 
 
 def _outcome(memory: Memory) -> str:

@@ -34,9 +34,9 @@ def main() -> None:
     parts = connect(MEMORY, settings, own)
     view = MemoryView(MemoryStore(settings.postgres))
     viewer, models = Viewer(parts, view), Models(settings, parts.sentinel.scripts, parts.metrics)
-    noting = Noting(parts, viewer.turns)
+    noting = Noting(parts, viewer.turns, own)
     recorder = Recorder(parts, own, view, EndedRuns(parts), (noting.after_run,))
-    upkeep = Upkeep(viewer, embedder_of(settings.memory_model, models.embedding_model, models.embed))
+    upkeep = Upkeep(viewer, own, embedder_of(settings.memory_model, models.embedding_model, models.embed))
     stops = KillSwitch(settings)
     facts = FactExtraction(viewer, viewer.turns, models, stops, own)
     prefix = settings.topic_prefix

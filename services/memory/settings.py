@@ -23,5 +23,12 @@ class MemorySettings(FactSettings):
 
     def valid_until(self, kind: MemoryKind, created: datetime) -> datetime | None:
         """Return the end of validity of a memory of this kind; None: it does not expire."""
+        return created + timedelta(days=days) if (days := self._days(kind)) else None
+
+    def kept_since(self, kind: MemoryKind, now: datetime) -> datetime | None:
+        """Return the time before which memories of this kind have expired; None: none has."""
+        return now - timedelta(days=days) if (days := self._days(kind)) else None
+
+    def _days(self, kind: MemoryKind) -> float:
         days: float = getattr(self, f"memory_{kind.value}_days")
-        return created + timedelta(days=days) if days else None
+        return days

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from schemas.memory import MemoryKind
+from services.memory.settings import MemorySettings
 from services.memory.viewing import Viewer
 from shared.bus.admin import stream
 from shared.bus.groups import MEMORIES, MEMORY
@@ -35,6 +37,7 @@ class Upkeep:
     """Background work of the service. Several replicas may do the same: nothing is done twice that differs."""
 
     viewer: Viewer
+    own: MemorySettings
     embedder: Embedder | None = None
 
     async def watch_store(self) -> None:
@@ -66,10 +69,14 @@ class Upkeep:
             await asyncio.sleep(EXPIRE_EVERY)
 
     async def expire(self, now: datetime) -> int:
-        """Remove memories that have expired from topic and store; return how many."""
-        removed = 0
+        """Remove memories that have expired from topic and store; return how many.
+
+        A fact that ended early, as by a newer one, stays for as long as facts are kept.
+        """
+        end, removed = now - EXPIRED_FOR, 0
+        facts_before = self.own.kept_since(MemoryKind.SEMANTIC, end)
         for tenant in await self.viewer.view.tenants():
-            while ids := await self.viewer.view.expired(tenant, now - EXPIRED_FOR, AT_ONCE):
+            while ids := await self.viewer.view.expired(tenant, end, AT_ONCE, facts_before):
                 await self.viewer.forget(tenant, ids, by=MEMORY, reason=EXPIRED)
                 removed += len(ids)
         self.viewer.parts.metrics.memories.labels(EXPIRED).inc(removed)

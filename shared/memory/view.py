@@ -17,7 +17,8 @@ from shared.memory.store import MemoryStore, delete_rows, valid
 
 _VERSIONS = "SELECT id, version FROM memories WHERE tenant = $1 AND id = ANY($2::uuid[])"
 _EXPIRED = """
-SELECT id FROM memories WHERE tenant = $1 AND valid_until <= $2 ORDER BY valid_until, id LIMIT $3
+SELECT id FROM memories WHERE tenant = $1 AND valid_until <= $2 AND (kind <> 'semantic' OR created <= $4)
+ORDER BY valid_until, id LIMIT $3
 """
 _NOTE = "INSERT INTO memory_tenants VALUES ($1) ON CONFLICT DO NOTHING"
 _TENANTS = "SELECT tenant FROM memory_tenants ORDER BY tenant"
@@ -133,10 +134,13 @@ class MemoryView:
             out = await refused(connection, tenant, memories) | known.keys()
         return [each for each in memories if each.id not in out]
 
-    async def expired(self, tenant: str, now: datetime, most: int) -> list[str]:
-        """Return ids of memories that are no longer valid, those first that ended first."""
+    async def expired(self, tenant: str, now: datetime, most: int, facts_before: datetime | None) -> list[str]:
+        """Return ids of memories that are no longer valid, those first that ended first.
+
+        `facts_before`: facts created later are left out, as one that another has replaced keeps its text; None: all.
+        """
         async with self.store.door.of(tenant, readonly=True) as connection:
-            return [row["id"].hex for row in await connection.fetch(_EXPIRED, tenant, now, most)]
+            return [row["id"].hex for row in await connection.fetch(_EXPIRED, tenant, now, most, facts_before)]
 
     async def tenants(self) -> list[str]:
         """Return all tenants that have had memories."""

@@ -127,13 +127,15 @@ class Remembering:
 @asynccontextmanager
 async def remembering(settings, sentinel, embedder=None, group=MEMORY, *, noting=False, **own):
     """Runs until the block ends, without background work. `noting`: ended runs wait for their facts to be extracted."""
+    if noting:  # nothing is noted without a model
+        settings = settings.model_copy(update={"openai_base_url": settings.openai_base_url or "http://127.0.0.1:9/v1"})
     broker, registry = bus.connect(settings, MEMORY), CollectorRegistry()
     runs = RunStore(sentinel, settings.state_ttl, settings.session_ttl)
     parts = Parts(MEMORY, settings, registry, Metrics(registry), None, broker, sentinel, runs, None, ())
     view = MemoryView(MemoryStore(settings.postgres))
-    viewer = Viewer(parts, view)
-    after = (Noting(parts, viewer.turns).after_run,) if noting else ()
-    recorder = Recorder(parts, MemorySettings(**own), view, EndedRuns(parts), after)
+    viewer, mine = Viewer(parts, view), MemorySettings(**own)
+    after = (Noting(parts, viewer.turns, mine).after_run,) if noting else ()
+    recorder = Recorder(parts, mine, view, EndedRuns(parts), after)
 
     async def ready():
         pass
@@ -160,7 +162,7 @@ async def remembering(settings, sentinel, embedder=None, group=MEMORY, *, noting
     consumer.start()
     await until(lambda: consumer.joined)
     try:
-        yield Remembering(broker, parts, view, recorder, viewer, Upkeep(viewer, embedder), consumer)
+        yield Remembering(broker, parts, view, recorder, viewer, Upkeep(viewer, mine, embedder), consumer)
     finally:
         await consumer.stop(grace=5.0)
         await broker.stop()

@@ -111,7 +111,7 @@ def correct(
     version: VersionOption = None,
     by: ByOption = None,
 ) -> None:
-    """Correct a memory. It is then your word: a fact, without a taint. Correcting it back undoes it.
+    """Correct a memory. New content is your word: a fact, without a taint. Correcting it back undoes it.
 
     Example: waggle memory correct MEMORY "Ada prefers calls" --reason "she said so"
     """

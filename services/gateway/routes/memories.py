@@ -126,7 +126,7 @@ async def show_memory(
 
 @one.post("/correct", summary="Correct a memory")
 async def correct_memory(order: CorrectRequest, id: MemoryId, author: AuthorDep, response: Response) -> MemoryChanged:
-    """Change content, subject, importance or validity of the version looked at. It is then the person's word.
+    """Change content, subject, importance or validity of the version looked at. New content is the person's word.
 
     `before` has the former values: another correction undoes this one. Repeating the request changes nothing.
     """

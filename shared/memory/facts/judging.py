@@ -12,6 +12,7 @@ from schemas.memory_log import TurnNoted
 from shared.guardrails import named, sanitised, secrets
 from shared.guardrails.injection import disguises, encoded, imitations, orders
 from shared.memory.facts.asking import FoundFact
+from shared.memory.facts.turns import FLAGGED
 from shared.memory.marks import NAMES_A_TIME, marks
 from shared.memory.terms import terms
 
@@ -57,11 +58,8 @@ class _Place(NamedTuple):
     """Person whose words they are; empty for an agent's."""
     verb: str
     sentence: str
-
-    @property
-    def trusted(self) -> bool:
-        """True for words of a person."""
-        return self.verb != _AGENT
+    origins: list[str]
+    """Untrusted origins of the words; none for a person's, unless a guardrail has flagged them."""
 
 
 class Judged(NamedTuple):
@@ -115,17 +113,17 @@ def _places(turns: Sequence[TurnNoted], first: int) -> Iterator[_Place]:
     """Yield the sentences of all turns, first of the turn of this number; of each the words of people first."""
     ordered = [*turns[first - 1 : first], *turns]
     for turn in ordered:
-        for who, verb, words in _texts(turn):
-            yield from (_Place(turn, who, verb, sentence) for sentence in _sentences(words))
+        for who, verb, words, origins in _texts(turn):
+            yield from (_Place(turn, who, verb, sentence, origins) for sentence in _sentences(words))
 
 
-def _texts(turn: TurnNoted) -> Iterator[tuple[str, str, str]]:
+def _texts(turn: TurnNoted) -> Iterator[tuple[str, str, str, list[str]]]:
     caller = _name(turn.caller)
-    yield caller, f"{caller or 'The caller'} wrote", turn.asked
+    yield caller, f"{caller or 'The caller'} wrote", turn.asked, [FLAGGED] if turn.flagged else []
     for each in turn.said:
         person = _name(each.by)
-        yield person, f"{person or 'A person'} answered", each.words
-    yield "", _AGENT, turn.answer
+        yield person, f"{person or 'A person'} answered", each.words, []
+    yield "", _AGENT, turn.answer, list(dict.fromkeys([named("conversation", turn.run_id), *turn.origins]))[:50]
 
 
 def _name(name: str) -> str:
@@ -154,7 +152,7 @@ def _plain(text: str) -> str:
 
 
 def _memory(found: FoundFact, place: _Place) -> Memory:
-    turn, trusted = place.turn, place.trusted
+    turn = place.turn
     content = f"{place.verb}: {place.sentence}"
     importance = round(min(max(found.importance, _LEAST_IMPORTANT), _MOST_IMPORTANT), 2)
     subject, until = _subject(found, place), _until(found, place)
@@ -167,8 +165,8 @@ def _memory(found: FoundFact, place: _Place) -> Memory:
         created=turn.ended,
         importance=importance,
         valid_until=until,
-        taint=[] if trusted else list(dict.fromkeys([named("conversation", turn.run_id), *turn.origins]))[:50],
-        candidate=not trusted or bool(_PERMITS.search(place.sentence)),
+        taint=place.origins,
+        candidate=bool(place.origins) or bool(_PERMITS.search(place.sentence)),
         subject=subject,
         run=turn.run_id,
         session=turn.session,

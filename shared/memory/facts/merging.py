@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from schemas.memory import Memory
+from schemas.memory import ChangeKind, Memory
 from shared.memory.facts.judging import trusted_first
 from shared.memory.terms import terms
 
@@ -16,7 +16,7 @@ SAME = 0.6
 """Share of common terms (Jaccard) from which two facts say the same, with the same numbers and negations."""
 
 RELATED = 0.25
-"""Share of common terms from which one fact may replace another without a common subject."""
+"""Share of common terms from which one fact may replace another."""
 
 AGAIN = timedelta(days=1)
 """A fact that is said again within this time is not confirmed once more, which would only write."""
@@ -63,23 +63,34 @@ def same(one: Memory, other: Memory) -> bool:
     return _common(first, second) >= SAME
 
 
+def _repeats(fact: Memory, known: Memory) -> bool:
+    """Return True if a fact says nothing that the known one does not: all its terms are there, in their order."""
+    there = iter(terms(statement_of(known)))
+    return all(each in there for each in terms(statement_of(fact)))
+
+
 def _common(first: str, second: str) -> float:
     one, other = set(terms(first)), set(terms(second))
     return len(one & other) / len(one | other) if one or other else 0.0
 
 
 def _changes(fact: Memory, known: Sequence[Memory], replaced: Memory | None) -> list[Change]:
-    alike = [each for each in known if each.id != fact.id and same(fact, each)]
+    alike = [each for each in known if each.id != fact.id and _is_valid(each, fact) and same(fact, each)]
     if fact.candidate:
         return [] if alike else [Change(fact, "")]
-    trusted = [each for each in alike if not each.candidate]
-    if trusted:
-        return [_said_again(each, fact) for each in trusted[:1] if _is_news(each, fact)]
+    contradicted = replaced is not None and any(each.id == replaced.id for each in alike)
+    repeated = [each for each in alike if not each.candidate and _repeats(fact, each)]
+    if repeated and not contradicted:
+        return [_said_again(each, fact) for each in repeated[:1] if _is_news(each, fact)]
     waiting = [each for each in alike if each.taint and each.run != fact.run]
-    if waiting:
+    if waiting and not contradicted:
         return [_confirmed(waiting[0], fact)]
     ended = [_ended(replaced, fact)] if replaced is not None else []
     return [*ended, Change(fact, f"replaces {replaced.id}" if replaced else "")]
+
+
+def _is_valid(known: Memory, fact: Memory) -> bool:
+    return known.valid_until is None or known.valid_until > fact.created
 
 
 def _is_news(known: Memory, fact: Memory) -> bool:
@@ -101,20 +112,20 @@ def _confirmed(candidate: Memory, fact: Memory) -> Change:
 
 
 def _replaced(fact: Memory, shown: Sequence[Memory], number: int | None) -> Memory | None:
-    """Return the known fact that the model says is replaced, if that is plausible: older, trusted, about the same."""
+    """Return the known fact that the model says is replaced, if that is plausible: older, trusted, about the same.
+
+    One that a person has corrected or confirmed is ended by people alone.
+    """
     if number is None or number > len(shown) or fact.candidate:
         return None
     old = shown[number - 1]
-    if old.candidate or old.pinned or old.created >= fact.created:
+    if old.candidate or old.pinned or _is_vouched_for(old) or old.created >= fact.created:
         return None
-    about_the_same = old.subject != "" and old.subject == fact.subject
-    return (
-        old if (about_the_same and _common(statement_of(old), statement_of(fact)) > 0) or _related(old, fact) else None
-    )
+    return old if _common(statement_of(old), statement_of(fact)) >= RELATED else None
 
 
-def _related(old: Memory, fact: Memory) -> bool:
-    return _common(statement_of(old), statement_of(fact)) >= RELATED
+def _is_vouched_for(memory: Memory) -> bool:
+    return any(each.kind in (ChangeKind.CORRECTED, ChangeKind.CONFIRMED) for each in memory.changes)
 
 
 def _ended(old: Memory, fact: Memory) -> Change:

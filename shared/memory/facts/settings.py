@@ -12,7 +12,8 @@ class FactSettings(ServiceSettings):
     """Facts that the cheap model extracts from turns that have ended, in batches."""
 
     memory_facts: bool = Field(
-        True, description="Extract facts with the cheap model. Without one, or without a budget, turns wait."
+        True,
+        description="Extract facts with the cheap model. Without a budget turns wait; without a model none is kept.",
     )
     memory_facts_turns: int = Field(6, ge=1, le=20, description="Turns of a session that are read together.")
     memory_facts_idle: float = Field(

@@ -8,6 +8,9 @@ from schemas.question import Vote
 from shared.runs import Run
 from shared.runs.conversation import GUARDED, turn_of
 
+FLAGGED = "task:flagged"
+"""Origin of a task in which a guardrail found something."""
+
 
 def noted(run: Run, source: Source, votes: Sequence[Vote] = ()) -> TurnNoted | None:
     """Return the turn of a run that has ended; None for one without words: refused by a guardrail, or unreadable."""
@@ -23,6 +26,7 @@ def noted(run: Run, source: Source, votes: Sequence[Vote] = ()) -> TurnNoted | N
         ended=run.finished or run.started,
         source=source,
         asked=turn.objective,
+        flagged=bool(run.caveats),
         caller=run.task.requested_by or "",
         said=said[-MOST_SAID:],
         answer=turn.answer or "",

@@ -216,6 +216,23 @@ async def test_a_confirmed_candidate_becomes_a_fact_that_is_recalled(gateway, fo
     assert repeated["memory"]["memory"]["version"] == 2
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"importance": 0.9},
+        {"subject": "Bob"},
+        {"valid_until": "2030-01-01T00:00:00Z"},
+        {"content": CLAIM.content, "importance": 0.9},
+    ],
+)
+async def test_a_correction_that_leaves_the_content_vouches_for_nothing(gateway, followed, order):
+    changed = (await post(gateway, f"{CLAIM.id}/correct", version=1, **order)).json()["memory"]
+    kept = Memory.model_validate(changed["memory"])
+    assert (changed["state"], kept.version, kept.taint, kept.confirmed) == ("candidate", 2, CLAIM.taint, None)
+    corrected = (await post(gateway, f"{CLAIM.id}/correct", version=2, content="Ada's bank is Good")).json()["memory"]
+    assert (corrected["state"], corrected["memory"]["taint"]) == ("kept", [])
+
+
 async def test_a_memory_is_forgotten_with_a_reason_and_is_unknown_from_then_on(gateway, followed):
     error_of(await post(gateway, f"{LATE.id}/forget"), 422)
     error_of(await post(gateway, f"{LATE.id}/forget", reason="wrong", version=4), 409)

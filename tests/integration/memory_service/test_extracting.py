@@ -272,6 +272,54 @@ async def test_a_model_that_fails_is_left_alone_for_a_while_and_the_turns_wait(
     assert await requests() == 1
 
 
+async def test_a_batch_that_the_endpoint_rejects_is_done_after_three_times_and_starves_no_other(
+    settings, writer, sentinel, memories, extraction, model, requests
+):
+    await reply(model, fault={"status": 400})
+    async with remembering(settings, sentinel, noting=True) as found:
+        await log(writer, settings, *turns_of("Rejected"))
+        await waiting(found, 1)
+        work, read = extraction(found), []
+        for _ in range(3):
+            read.append(await work.extract(NOW))
+            work._paused.clear()
+        assert read == [0, 0, 1]
+        assert await found.viewer.turns.waiting(["acme"]) == 0
+        async with httpx.AsyncClient(base_url=model) as client:
+            await client.delete("/scenarios")
+        await log(writer, settings, *turns_of(QUIET, first=2))
+        await waiting(found, 1)
+        assert await work.extract(NOW) == 1
+    assert await semantic(memories) == [(f"The caller wrote: {QUIET}", False)]
+    assert await requests() == 4
+
+
+async def test_a_refused_key_and_an_unavailable_model_end_no_batch(
+    settings, writer, sentinel, memories, extraction, model, requests
+):
+    await reply(model, fault={"status": 401})
+    async with remembering(settings, sentinel, noting=True) as found:
+        await log(writer, settings, *turns_of(QUIET))
+        await waiting(found, 1)
+        work = extraction(found)
+        for _ in range(4):
+            assert await work.extract(NOW) == 0
+            work._paused.clear()
+        assert await found.viewer.turns.waiting(["acme"]) == 1
+
+
+async def test_nothing_is_noted_while_facts_are_off(settings, writer, sentinel, memories):
+    async with remembering(settings, sentinel, noting=True, memory_facts=False):
+        await log(writer, settings, *turns_of(QUIET))
+        await until(lambda: _is(_number(memories), 2))
+    turns = [each async for records in read_topic(settings, "memories") for each in records if each.key[:4] == b"turn"]
+    assert turns == []
+
+
+async def _number(memories) -> int:
+    return len(await memories.select("acme", Selection()))
+
+
 async def test_a_candidate_becomes_a_fact_when_the_caller_of_another_session_says_it(
     settings, writer, sentinel, memories, extraction, model, requests
 ):

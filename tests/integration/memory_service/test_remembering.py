@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
+from schemas.memory import MemoryKind
 from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept
 from services.memory import ended
 from services.memory.ended import EndedRuns
@@ -206,6 +207,18 @@ async def test_expired_memories_are_removed_from_store_and_topic_and_pinned_ones
         assert {each.id for each in await kept(memories)} == {pinned.id, fresh.id}
         assert found.counted("expired") == 1
     assert b'"reason":"expired"' in (await last_of(settings, old.id)).value
+
+
+async def test_a_fact_that_was_replaced_keeps_its_text_for_as_long_as_facts_are_kept(
+    settings, writer, sentinel, memories
+):
+    end = NOW - timedelta(hours=2)
+    replaced = memory("replaced", 1, kind=MemoryKind.SEMANTIC, created=NOW - timedelta(days=9), valid_until=end)
+    async with remembering(settings, sentinel, memory_semantic_days=30) as found:
+        await send(found.parts, [MemoryKept(memory=replaced, by="memory")])
+        await until(holds(memories, 1))
+        assert await found.upkeep.expire(NOW) == 0
+        assert await found.upkeep.expire(NOW + timedelta(days=22)) == 1
 
 
 async def test_memories_get_vectors_in_the_background(settings, writer, sentinel, memories):

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.memory import Memory, MemoryKind, Source
+from schemas.memory import ChangeKind, Memory, MemoryChange, MemoryKind, Source
 from schemas.memory_log import PersonWords, TurnNoted
-from shared.memory.facts import found_in, judge, merged, request_of
+from shared.memory.facts import found_in, judge, merged, noted, request_of
 from shared.memory.facts.merging import same, statement_of
 from tests.support.memories import NOW
+from tests.support.remembering import single
 
 ASKED = "Find a flight to Oslo. I prefer aisle seats. My budget is 500 euros until 31 December 2026."
 
@@ -260,3 +261,67 @@ def test_a_number_of_a_fact_that_was_not_shown_replaces_nothing():
 def test_a_name_cannot_imitate_an_attribution():
     kept = only([turn(caller="eve wrote: ada")], fact("I prefer aisle seats"))
     assert kept.content.partition(": ")[0] == "eve wrote ada wrote"
+
+
+WINDOW, AISLE = "I prefer window seats on long flights.", "I prefer aisle seats on long flights."
+
+
+@pytest.mark.parametrize("replaces", [1, None])
+def test_a_correction_that_is_worded_alike_is_kept_and_confirms_nothing(replaces):
+    old = only([turn(WINDOW, days=9)], fact(WINDOW))
+    assert same(old, only([turn(AISLE)], fact(AISLE)))
+    *ended, kept = write([turn(AISLE, number=2)], fact(AISLE, replaces=replaces), known=[old])
+    assert kept.content == f"The caller wrote: {AISLE}"
+    assert [(each.id, each.valid_until) for each in ended] == ([(old.id, kept.created)] if replaces else [])
+
+
+@pytest.mark.parametrize(
+    ("known", "new"),
+    [
+        ("My sister Ada lives in Berlin.", "My sister Ada used to live in Berlin."),
+        ("Ada Miller reports to Bob Jones.", "Bob Jones reports to Ada Miller."),
+    ],
+    ids=["more words", "another order"],
+)
+def test_a_fact_that_says_more_or_otherwise_is_not_said_again(known, new):
+    old = only([turn(known, days=9)], fact(known))
+    [kept] = write([turn(new, number=2)], fact(new), known=[old])
+    assert (kept.content, kept.version) == (f"The caller wrote: {new}", 1)
+
+
+def test_a_person_who_changes_their_mind_twice_in_a_batch_is_heard():
+    old = only([turn(AISLE, days=9)], fact(AISLE))
+    turns = [turn(WINDOW, number=2, days=3), turn(AISLE, number=3, days=1)]
+    written = write(turns, fact(WINDOW, 1, replaces=1), fact(AISLE, 2), known=[old])
+    assert [(each.run, each.version) for each in written] == [("run-1", 2), ("run-2", 1), ("run-3", 1)]
+
+
+@pytest.mark.parametrize("kind", [ChangeKind.CORRECTED, ChangeKind.CONFIRMED])
+def test_a_fact_that_a_person_vouches_for_is_not_ended_by_a_model(kind):
+    change = MemoryChange(version=2, kind=kind, by="ada", at=NOW)
+    old = only([turn(WINDOW, days=9)], fact(WINDOW)).model_copy(update={"changes": [change], "version": 2})
+    written = write([turn(AISLE, number=2)], fact(AISLE, replaces=1), known=[old])
+    assert [each.run for each in written] == ["run-2"]
+
+
+def test_a_common_subject_alone_does_not_let_a_fact_replace_another():
+    first, second = "Ada is allergic to nuts and fish and milk.", "Ada likes the big green chairs upstairs."
+    old = only([turn(first, days=9)], fact(first, subject="Ada"))
+    written = write([turn(second, number=2)], fact(second, subject="Ada", replaces=1), known=[old])
+    assert [each.run for each in written] == ["run-2"]
+
+
+def test_words_of_a_flagged_task_are_no_fact_and_answers_of_people_are():
+    flagged = turn(said=[("ada", "The Oslo office is closed on Fridays.")], flagged=True)
+    kept = only([flagged], fact("I prefer aisle seats"))
+    assert (kept.candidate, kept.taint) == (True, ["task:flagged"])
+    assert not only([flagged], fact("closed on Fridays")).candidate
+
+
+def test_a_run_in_which_a_guardrail_tripped_is_noted_as_flagged():
+    run = single(objective="Send it on").run
+    source = Source(topic="runs.log", offset=1)
+    assert noted(run, source).flagged is False
+    assert noted(
+        run.model_copy(update={"caveats": ["guardrail `input`: the task looks like an attack"]}), source
+    ).flagged
