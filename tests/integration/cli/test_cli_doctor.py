@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -106,7 +107,10 @@ def test_a_stopped_tenant_is_reported_as_the_gateway_sees_it(swarm, monkeypatch)
     scope = f"{swarm.endpoints['WAGGLE_GATEWAY']}/v1/stops/tenant:quiet"
     httpx.put(scope, json={"by": "ops", "reason": "an incident"}).raise_for_status()
     try:
-        assert "stopped: tenant:quiet" in only(examined()[0], "kill switch", "warn")
+        until = time.monotonic() + 30
+        while (found := examined()[0])["kill switch"][0]["level"] == "ok" and time.monotonic() < until:
+            time.sleep(0.1)  # the gateway reads the stop from Kafka
+        assert "stopped: tenant:quiet" in only(found, "kill switch", "warn")
     finally:
         httpx.delete(scope).raise_for_status()
 
