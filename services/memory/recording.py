@@ -4,6 +4,7 @@ They are published before the record's offset is committed. After a crash in bet
 same, under the same ids, and only what Postgres neither has nor refuses is published.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ from shared.service import Parts
 SOURCE = f"waggle/{MEMORY}"
 
 DERIVED = "derived from the log"
+
+FILL_PAUSE = 0.5
+"""Seconds between two looks for a store that is being filled."""
 
 Recorded = MemoryKept | MemoryForgotten | ForgettingOrdered | TurnNoted
 
@@ -46,9 +50,20 @@ class Recorder:
         if ended is None:
             return
         memories = memories_of(ended, self.settings)
-        await self.publish(await self.view.missing(ended.run.tenant, memories), DERIVED)
+        await self.publish(await self._missing(ended.run.tenant, memories), DERIVED)
         for act in self.after_run:
             await act(ended, memories)
+
+    async def _missing(self, tenant: str, memories: Sequence[Memory]) -> list[Memory]:
+        """Return the memories that are neither stored nor refused, once the store is filled from the topic.
+
+        Until then it knows no correction and nothing forgotten: a memory published now would outlive both.
+        """
+        while True:
+            missing = await self.view.missing(tenant, memories)
+            if await self.view.is_filled():  # asked last: the store may be emptied in between
+                return missing
+            await asyncio.sleep(FILL_PAUSE)
 
     async def publish(self, memories: Sequence[Memory], reason: str) -> None:
         """Publish memories of the service, and return when Kafka has them."""

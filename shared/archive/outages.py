@@ -19,16 +19,20 @@ OUTAGES: tuple[type[Exception], ...] = (ArchiveUnavailable,)
 """Postgres is unavailable or not ready: the same call may succeed later."""
 
 _RAISED: tuple[type[Exception], ...] = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.PostgresConnectionError,  # SQLSTATE class 08
+    asyncpg.ReadOnlySQLTransactionError,  # 25006: a standby, or a disk that is full
+    asyncpg.InvalidAuthorizationSpecificationError,  # 28: the password was changed
+    asyncpg.InvalidCatalogNameError,  # 3D: the database is being restored
+    asyncpg.TransactionRollbackError,  # 40: a deadlock, or a conflict
+    asyncpg.InsufficientResourcesError,  # 53
+    asyncpg.OperatorInterventionError,  # 57: shutdown, start, cancelled statements
+    asyncpg.PostgresSystemError,  # 58
     asyncpg.InterfaceError,
+    asyncpg.TargetServerAttributeNotMatched,
     TimeoutError,
     OSError,
 )
-"""The client's errors during an outage, including builtin ones."""
+"""The client's errors while Postgres is unavailable, or refuses every request; including builtin ones."""
 
 
 @contextmanager

@@ -90,15 +90,19 @@ class Keyring:
 
         return await asyncio.to_thread(work) if _are_large(records) else work()
 
-    async def opened(self, records: Sequence[Raw]) -> list[Raw]:
+    async def opened(self, records: Sequence[Raw], *, hold: bool = False) -> list[Raw]:
         """Return the records with clear values, without those of forgotten runs.
 
         A record that its key does not open is returned as it is: no version can read it. Raises KeysUnavailable.
+        `hold`: also for a record without a key, in an installation that seals: a restored database may lack the last
+        keys, and the reader must not pass what it could still read.
         """
         owners = [_owner_in(each) for each in records]
         if not any(owners):
             return list(records)
         keys = await self._found({each.run for each in owners if each is not None})
+        if hold and self._seals:
+            _require_keys(records, owners, keys)
 
         def work() -> list[Raw]:
             pairs = zip(records, owners, strict=True)
@@ -199,11 +203,23 @@ def _owner_in(record: Raw) -> Owner | None:
     return None
 
 
+def _require_keys(records: Sequence[Raw], owners: Sequence[Owner | None], keys: Keys) -> None:
+    """Raise KeysUnavailable if a sealed record's run has no key and was not forgotten."""
+    for record, owner in zip(records, owners, strict=True):
+        if owner is not None and owner.run not in keys and is_sealed(record.value or b""):
+            log.error("run_key_missing", **_place(record, owner), **SELDOM)
+            raise KeysUnavailable(f"{owner.run} has no key and was not forgotten: restore the table run_keys")
+
+
+def _place(record: Raw, owner: Owner) -> dict[str, Any]:
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset, "run": owner.run}
+
+
 def _opened(record: Raw, owner: Owner | None, keys: Keys) -> Raw | None:
     """Return the record with a clear value; None if its run was forgotten."""
     if owner is None:
         return record
-    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "run": owner.run}
+    place = _place(record, owner)
     if owner.run not in keys:
         log.error("run_key_missing", **place, **SELDOM)
         return record

@@ -42,7 +42,7 @@ _LONGEST_BATCH = 1_000_000
 """Offsets. A header with a larger delta is garbage."""
 
 _KEYS_PAUSE = 0.5
-"""Seconds before records are fetched once more whose keys were unavailable."""
+"""Seconds before records are opened once more whose keys were unavailable. Other partitions are read meanwhile."""
 
 _READ_COMMITTED = 1
 _AT_ONCE = 500
@@ -88,6 +88,7 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
         self._held: dict[TopicPartition, Held] = {}
         self._suspect: set[TopicPartition] = set()
         self._reached: dict[TopicPartition, int] = {}
+        self._sealed_until: dict[TopicPartition, float] = {}
         self._halted = False
         self.passed: dict[TopicPartition, int] = {}
         """Position of each partition at the last call of `getmany`: above everything returned before, including control
@@ -126,6 +127,7 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
         """Forget the partition's position."""
         self._reached.pop(partition, None)
         self.passed.pop(partition, None)
+        self._sealed_until.pop(partition, None)
 
     def resume(self, *partitions: TopicPartition) -> None:
         """Resume fetching from these partitions, except held ones."""
@@ -150,19 +152,26 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
 
     async def _fetched(self, wanted: tuple[TopicPartition, ...], most: int | None) -> dict[TopicPartition, Records]:
         found: dict[TopicPartition, Records] = {}
-        for partition in [each for each in self._fetcher._records if not wanted or each in wanted]:  # noqa: SLF001
+        for partition in self._ready(wanted):
             left = None if most is None else most - sum(map(len, found.values()))
             if left == 0:
                 break
             try:
                 records = await self._read(partition, left)
-            except KafkaError:
+            except Exception:
                 if found:  # positions have moved past these: raised now, they would be lost; it is raised again
                     break
                 raise
             if records:
                 found[partition] = records
         return found
+
+    def _ready(self, wanted: tuple[TopicPartition, ...]) -> list[TopicPartition]:
+        """Return the partitions with fetched records, without those that wait for keys."""
+        now = time.monotonic()
+        self._sealed_until = {each: until for each, until in self._sealed_until.items() if until > now}
+        fetched = [each for each in self._fetcher._records if not wanted or each in wanted]  # noqa: SLF001
+        return [each for each in fetched if each not in self._sealed_until]
 
     async def _read(self, partition: TopicPartition, most: int | None) -> Records:
         """Return the fetched records of one partition; empty if they cannot be read."""
@@ -191,15 +200,23 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
         A rebalance may move the partition meanwhile; then they are fetched from the new position.
         """
         try:
-            opened = await keyring.opened(records)
+            opened = await keyring.opened(records, hold=self._group_id is not None)
         except KeysUnavailable as outage:
             log.warning("keys_unavailable", topic=partition.topic, error=str(outage), **SELDOM)
-            await asyncio.sleep(_KEYS_PAUSE)
-            with suppress(IllegalStateError):
-                if await self._follows(partition, records):
-                    super().seek(partition, records[0].offset)
+            await self._put_back(partition, records)
+            return None
+        except Exception:  # a defect: logged and retried, because these records would be lost
+            log.exception("records_not_opened", topic=partition.topic, **SELDOM)
+            await self._put_back(partition, records)
             return None
         return opened if await self._follows(partition, records) else None
+
+    async def _put_back(self, partition: TopicPartition, records: Records) -> None:
+        """Have these records fetched once more, after a pause."""
+        self._sealed_until[partition] = time.monotonic() + _KEYS_PAUSE
+        with suppress(IllegalStateError):
+            if await self._follows(partition, records):
+                super().seek(partition, records[0].offset)
 
     async def _follows(self, partition: TopicPartition, records: Records) -> bool:
         """Return True if the partition's position is still right after these records."""

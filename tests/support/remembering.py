@@ -158,6 +158,7 @@ async def remembering(settings, sentinel, embedder=None, group=MEMORY, *, noting
     consumer = KeyedConsumer(
         broker, topics, settings.topic_prefix + group, Observer(deliver, frozenset(), watch), settings
     )
+    await view.mark_filled()
     await broker.start()
     consumer.start()
     await until(lambda: consumer.joined)

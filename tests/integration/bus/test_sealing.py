@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import json
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
@@ -216,6 +218,99 @@ async def test_records_wait_while_their_keys_are_unavailable_and_none_is_lost(se
 def test_a_dead_letter_belongs_to_the_tenant_that_its_original_headers_name(value):
     original = [["ce_tenant", base64.b64encode(b"acme").decode()]]
     assert owner_of("runs.dlt", RUN, {"dlt-headers": json.dumps(original)}, value) == Owner("acme", RUN)
+
+
+@asynccontextmanager
+async def collecting(settings, **given):
+    """The runs whose records were handled."""
+    seen: list[str] = []
+
+    async def handle(delivery):
+        seen.append(delivery.message.run_id)
+
+    async with consuming(settings, handle, **given) as (_, consumer):
+        yield seen, consumer
+
+
+async def filled(settings, *runs: str) -> None:
+    """Write a record of each run."""
+    broker = bus.connect(settings, "writer")
+    await broker.start()
+    for each in runs:
+        await publish(broker, [record(ask(each), settings, each)])
+    await broker.stop()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InvalidPasswordError,
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.InsufficientPrivilegeError,
+        asyncpg.UndefinedTableError,
+        asyncpg.QueryCanceledError,
+        asyncpg.DataCorruptedError,
+        RuntimeError,
+    ],
+)
+async def test_no_record_is_lost_if_postgres_answers_with_any_error(sealing, topics, keys, monkeypatch, error):
+    runs = [run_id_for("acme", f"run-{n}") for n in range(8)]
+    await filled(sealing, *runs)
+    asked, connected = [], RunKeys._connected
+
+    async def failing(self):
+        asked.append(1)
+        if len(asked) in (2, 3, 5):
+            raise error("for a test")
+        return await connected(self)
+
+    monkeypatch.setattr(RunKeys, "_connected", failing)
+    async with collecting(sealing) as (seen, _):
+        await until(lambda: len(seen) >= len(runs))
+        await until(lambda: len(asked) > 5)
+    assert sorted(seen) == sorted(runs)
+
+
+async def test_a_record_whose_key_is_missing_waits_for_it_or_for_its_run_to_be_forgotten(
+    sealing, topics, keys, monkeypatch
+):
+    await filled(sealing, RUN, OTHER)
+    [key] = (await keys.get([RUN])).values()
+    asked, get = [], RunKeys.get
+
+    async def counting(self, runs):
+        found = await get(self, runs)
+        asked.extend(runs)
+        return found
+
+    async with (await keys._connected()).acquire() as connection:
+        await connection.execute("DROP TABLE run_keys")
+    with pytest.raises(ArchiveUnavailable):
+        await keys.get([RUN])
+    assert await keys.get([RUN]) == {}
+    monkeypatch.setattr(RunKeys, "get", counting)
+    dead = []
+    async with collecting(sealing, dead=dead) as (seen, consumer):
+        await until(lambda: min(asked.count(RUN), asked.count(OTHER)) > 2)
+        assert not seen
+        async with (await keys._connected()).acquire() as connection:
+            await connection.execute("INSERT INTO run_keys (run, tenant, key) VALUES ($1, 'acme', $2)", RUN, key)
+        await keys.forget("acme", [OTHER])
+        await until(lambda: seen == [RUN])
+        async with asyncio.timeout(20):
+            while sum([await consumer.reader().committed(each) or 0 for each in consumer.reader().assignment()]) < 2:
+                await asyncio.sleep(0.05)
+    assert not dead
+
+
+async def test_an_installation_that_does_not_seal_passes_sealed_records_without_a_key(settings, sealing, topics, keys):
+    await filled(sealing, RUN)
+    async with (await keys._connected()).acquire() as connection:
+        await connection.execute("TRUNCATE run_keys")
+    dead = []
+    async with collecting(settings, dead=dead):
+        await until(lambda: dead)
+    assert await read(sealing, "runs")  # a listing shows what it cannot read, and does not wait for it
 
 
 @pytest.mark.parametrize("owner", [Owner("other", RUN), Owner("acme", OTHER)])

@@ -1,5 +1,6 @@
 """The memory service on a real broker, Redis and Postgres: from the run log to rows, and back from the topic alone."""
 
+import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -11,10 +12,13 @@ from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept
 from services.memory import ended
 from services.memory.ended import EndedRuns
 from services.memory.recording import send
+from services.memory.upkeep import through_outages
+from shared import archive
 from shared.archive import ArchiveUnavailable
 from shared.bus.admin import read_topic
 from shared.memory import MemoryStore, Selection
 from shared.memory.tables import OWNED, TABLES, VECTORS
+from shared.memory.view import MemoryView
 from tests.support.embedders import Numbered
 from tests.support.memories import memory
 from tests.support.remembering import emptied, log, on_blackboard, remembering, single, until
@@ -88,8 +92,8 @@ async def test_a_store_that_is_dropped_under_the_running_service_is_made_and_fil
                 f"DROP TABLE IF EXISTS {', '.join((*TABLES, VECTORS, *OWNED))} CASCADE; DROP FUNCTION memory_tenant"
             )
         await log(writer, settings, single("run-2", tenant="beta"))
+        await through_outages(found.upkeep.fill, archive.OUTAGES)
         await until(holds(memories, 2, "beta"))
-        await found.upkeep.fill()
         await until(holds(memories, 2))
     assert await memories.dump("acme") == before
 
@@ -127,6 +131,34 @@ async def test_records_delivered_once_more_publish_nothing_new(settings, writer,
         await until(holds(memories, 4))
         assert found.counted("kept") == 2
     assert sum(len(records) for records in [each async for each in read_topic(settings, "memories")]) == 4
+
+
+async def test_a_run_delivered_once_more_while_the_store_is_empty_brings_nothing_forgotten_back(
+    settings, writer, sentinel, memories, monkeypatch
+):
+    asked, missing = [], MemoryView.missing
+
+    async def noting(self, *given):
+        found = await missing(self, *given)
+        asked.append(len(found))
+        return found
+
+    async with remembering(settings, sentinel) as found:
+        await log(writer, settings, single())
+        await until(holds(memories, 2))
+        gone = (await kept(memories))[0]
+        await send(found.parts, [MemoryForgotten(tenant="acme", id=gone.id, by="ada", reason="private", at=NOW)])
+        await until(holds(memories, 1))
+        [*_, ending] = [each async for records in read_topic(settings, "runs.log") for each in records]
+        await (await emptied(settings.postgres)).close()
+        monkeypatch.setattr(MemoryView, "missing", noting)
+        delivered = asyncio.create_task(found.recorder.record(ending))
+        await until(lambda: asked)
+        await found.upkeep.fill()
+        await delivered
+        await until(holds(memories, 1))
+    assert asked[-1] == 0
+    assert sum(len(records) for records in [each async for each in read_topic(settings, "memories")]) == 3
 
 
 async def test_an_older_version_that_comes_late_is_followed_by_the_newer_one(settings, writer, sentinel, memories):

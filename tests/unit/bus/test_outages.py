@@ -28,6 +28,27 @@ def test_the_doors_map_builtin_errors(error):
         raise error
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.ConnectionFailureError,
+        asyncpg.ReadOnlySQLTransactionError,
+        asyncpg.InvalidPasswordError,
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.SerializationError,
+        asyncpg.DiskFullError,
+        asyncpg.TooManyConnectionsError,
+        asyncpg.QueryCanceledError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.PostgresIOError,
+        asyncpg.TargetServerAttributeNotMatched,
+    ],
+)
+def test_a_server_that_refuses_every_request_is_an_outage(error):
+    with pytest.raises(ArchiveUnavailable), archive_mapped():
+        raise error("for a test")
+
+
 def test_a_refused_statement_is_no_outage():
     with pytest.raises(asyncpg.UndefinedTableError), archive_mapped():
         raise asyncpg.UndefinedTableError("no such table")
