@@ -128,7 +128,7 @@ class Loop:
         tools = {tool.name: tool for tool in AGENTS[name].tools}
         self.calls[call.function.name] += 1
         circumstances = ToolContext(
-            run_id="r", step_id="s", call_id=call.id, idempotency_key=f"{key}-{call.id}", epoch=1, tenant="t",
+            run_id="r", step_id="s", call_id=call.id, idempotency_key=f"{key}-{call.id}", epoch=1, tenant="default",
             workspace=desk, settings=AGENTS[name].settings(**self.settings),
         )  # fmt: skip
         try:
