@@ -28,6 +28,7 @@ async def turns_of(gateway, session: str) -> list[tuple[str, str]]:
     return [(turn["objective"], turn["status"]) for turn in found["recent"]]
 
 
+@pytest.mark.timeout(300)
 async def test_every_run_is_one_turn_although_the_orchestrator_is_killed_again_and_again(swarm, gateway):
     session, asked = f"talk-{uuid4().hex[:6]}", [f"Say number {n}" for n in range(6)]
     for number, objective in enumerate(asked):
