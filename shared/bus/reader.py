@@ -158,7 +158,7 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
                 break
             try:
                 records = await self._read(partition, left)
-            except Exception:
+            except Exception:  # raised by the next call, which starts where this one failed
                 if found:  # positions have moved past these: raised now, they would be lost; it is raised again
                     break
                 raise
