@@ -71,7 +71,8 @@ async def _follow(gateway: Gateway, run_id: str, answer: httpx.Response, publish
     try:
         while not reading.done():
             with suppress(TimeoutError):  # no event in that time: read the state without one
-                await asyncio.wait_for(changed.wait(), UNTOLD)
+                async with asyncio.timeout(UNTOLD):
+                    await changed.wait()
             await asyncio.sleep(QUIET)
             changed.clear()
             await _show(gateway, run_id, publish)

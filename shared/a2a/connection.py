@@ -107,7 +107,8 @@ class Connection:
                 if not await wanted():
                     raise Unwanted("the run does not await this handoff")
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), pause)
+                    async with asyncio.timeout(pause):  # `wait_for` loses a cancellation that comes with the event
+                        await news.wait()
                 pause = min(1.5 * pause, LONGEST_LOOK)
         return task
 

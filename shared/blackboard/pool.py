@@ -5,6 +5,8 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import ConnectionError  # noqa: A004 -- Redis's own
 
+from shared.blackboard.cancellable import cancellable
+
 CONNECTIONS = 64
 """Connections per process. Scripts share them in pipelines, so few are in use at once."""
 
@@ -36,4 +38,4 @@ class WorkPool(BlockingConnectionPool):
 
 def working_client(url: str, *, most: int = CONNECTIONS, patience: float = PATIENCE, **given: Any) -> Any:
     """Return a client whose commands share a bounded number of connections."""
-    return Redis.from_pool(WorkPool.from_url(url, max_connections=most, timeout=patience, **given))
+    return cancellable(Redis.from_pool(WorkPool.from_url(url, max_connections=most, timeout=patience, **given)))

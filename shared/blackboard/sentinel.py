@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError  # noqa: A004 -- Redis's own: its client drops the connection
 
 from shared.blackboard import keys
+from shared.blackboard.cancellable import cancellable
 from shared.blackboard.connect import CONNECTION_OUTAGES, Client
 from shared.blackboard.pool import working_client
 from shared.blackboard.scripts import Scripts
@@ -50,7 +51,7 @@ class Sentinel:
         self._url, self._given = url, given
         self.client: Client = working_client(url, redis_connect_func=self._verify_server, socket_timeout=30, **given)
         self.scripts = Scripts(self.client)
-        self.own: Client = Redis.from_url(url, socket_timeout=5, **given)
+        self.own: Client = cancellable(Redis.from_url(url, socket_timeout=5, **given))
         self._ready = asyncio.Event()
         self.generation = ""
         """`<epoch>:<run id of the server>`; empty until first read."""
@@ -66,9 +67,8 @@ class Sentinel:
 
     def dedicated_client(self) -> Client:
         """Return a client with a connection of its own, for blocking commands; the caller closes it."""
-        return Redis.from_url(
-            self._url, redis_connect_func=self._verify_server, socket_timeout=30, max_connections=1, **self._given
-        )
+        verified: dict[str, Any] = {"redis_connect_func": self._verify_server, "socket_timeout": 30}
+        return cancellable(Redis.from_url(self._url, max_connections=1, **verified, **self._given))
 
     async def wait_ready(self) -> None:
         """Wait until the blackboard is usable."""
