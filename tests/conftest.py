@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Connection
@@ -23,6 +24,7 @@ from shared.blackboard import Sentinel
 from shared.config import Settings
 
 ROOT = Path(__file__).parents[1]
+MODEL = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser):
@@ -74,7 +76,7 @@ def own_kafka(request, kafka):
 
 
 @pytest.fixture(scope="session")
-async def model():
+async def model(request):
     """The simulated model, scriptable: POST /scenarios, GET /calls."""
     port = free_port()
     server = subprocess.Popen([sys.executable, "-m", "infra.simulated_model", "--port", str(port), "--allow-control"])
@@ -82,9 +84,18 @@ async def model():
     async with asyncio.timeout(30):
         while not await answers(f"{url}/health"):
             await asyncio.sleep(0.05)
+    request.config.stash[MODEL] = url
     yield url
     server.terminate()
     server.wait()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_scenarios_left(request):
+    """Remove what a module has told the simulated model: a scenario may fit the work of another one."""
+    yield
+    if url := request.config.stash.get(MODEL, ""):
+        httpx.delete(f"{url}/scenarios", trust_env=False).raise_for_status()
 
 
 @pytest.fixture(scope="session")

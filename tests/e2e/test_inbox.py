@@ -27,7 +27,7 @@ playwright = pytest.importorskip("playwright.async_api", reason="playwright is n
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed: apt-get install chromium")
 
-QUESTIONS, EVERY = 10, 3.0
+QUESTIONS, EVERY = 10, 1.0
 REPLIES = ("approve", "reject", "approve", "skip", "respond")
 ENDED = {"COMPLETE", "FAILED", "REJECTED", "CANCELLED"}
 
@@ -47,7 +47,7 @@ def readers(number: int) -> list[str]:
 
 @asynccontextmanager
 async def swarm_with(folder: Path, signers: Signers, environment: dict[str, str]):
-    """The services a mail needs, two gateways and two consoles."""
+    """The services a mail needs, two gateways and two consoles: one of each is killed at a time."""
     given = {"WAGGLE_KEYS": str(signers.file), "WAGGLE_SIGNING_KEY": signers.secret}
     services = ["orchestrator", "timekeeper", "communication", "reviewer"]
     async with started(folder, os.environ | environment | given, services) as stack:
@@ -56,7 +56,7 @@ async def swarm_with(folder: Path, signers: Signers, environment: dict[str, str]
             replicas("gateway", own | {"WAGGLE_ALLOWED_HOSTS": "127.0.0.1"}, folder) as (gateway, gateways),
             replicas("console", own | {"WAGGLE_GATEWAY": gateway}, folder) as (console, consoles),
         ):
-            yield stack, gateway, console, gateways + consoles
+            yield stack, gateway, console, list(zip(gateways, consoles, strict=True))
 
 
 @asynccontextmanager
@@ -105,7 +105,8 @@ async def work_through(parts, signers: Signers, questions: int, every: float) ->
                 await asyncio.sleep(0.2)
         killing.cancel()
         await asyncio.gather(killing, return_exceptions=True)
-        await asyncio.gather(*(each.start() for each in victims if each.process.returncode is not None))
+        dead = [each for group in victims for each in group if each.process.returncode is not None]
+        await asyncio.gather(*(each.start() for each in dead))
         await check(stack, gateway, runs)
     return seconds, person, killed
 

@@ -111,14 +111,14 @@ async def replicas(service: str, environment: Mapping[str, str], folder: Path, c
         await asyncio.gather(*(each.kill() for each in made))
 
 
-async def kill_in_turn(victims: list[Replica], seconds: float, killed: list[str]) -> None:
-    """Kill one replica after the other, each after so many seconds, and start it again."""
+async def kill_in_turn(victims: list[tuple[Replica, ...]], seconds: float, killed: list[str]) -> None:
+    """Kill one group of replicas after the other, each after so many seconds, and start it again."""
     while True:
-        for victim in victims:
+        for group in victims:
             await asyncio.sleep(seconds)
-            await victim.kill()
-            killed.append(victim.service)
-            await victim.start()
+            await asyncio.gather(*(each.kill() for each in group))
+            killed += [each.service for each in group]
+            await asyncio.gather(*(each.start() for each in group))
 
 
 class Person:
