@@ -10,9 +10,9 @@ AGENT = frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES", "OPENAI_API_KEY", "WAGGLE_
 
 ENTRUSTED: Mapping[str, frozenset[str]] = {
     "gateway": frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES", "WAGGLE_KEYS", "WAGGLE_SIGNING_KEY"}),
-    "orchestrator": frozenset({"WAGGLE_REDIS", "WAGGLE_KEYS"}),
+    "orchestrator": frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES", "WAGGLE_KEYS"}),
     "console": frozenset({"WAGGLE_REDIS", "WAGGLE_OIDC_SECRET"}),
-    "notifier": frozenset({"WAGGLE_REDIS", "WAGGLE_SMTP", "WAGGLE_NOTIFY_SECRETS"}),
+    "notifier": frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES", "WAGGLE_SMTP", "WAGGLE_NOTIFY_SECRETS"}),
     "timekeeper": frozenset(),
     "communication": AGENT | {"WAGGLE_SMTP"},
     "data": AGENT | {"WAGGLE_DATABASES"},

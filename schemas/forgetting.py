@@ -3,7 +3,6 @@
 A report names no content: the subject or session is shown as a digest.
 """
 
-import hashlib
 from typing import Literal
 
 from pydantic import Field
@@ -34,7 +33,7 @@ class Forgetting(Part):
     id: Id
     tenant: Slug
     kind: Literal["subject", "run", "session", "tenant"]
-    named: str = Field("", max_length=300, description="The run; of a subject or session the beginning of its SHA-256.")
+    named: str = Field("", max_length=300, description="The run; of a subject or session the digest.")
     by: Author
     ordered: Instant
     state: Literal["working", "waiting", "done"] = Field(
@@ -48,7 +47,7 @@ class Forgetting(Part):
 
 def begun(order: ForgettingOrdered) -> Forgetting:
     """Return the report of an order before anything is done. The same order always gives the same report."""
-    named = _digest(order.subject) if order.subject else order.run or (_digest(order.session) if order.session else "")
+    named = order.subject or order.run or order.session or ""
     return Forgetting(
         id=f"{order.key}/{int(order.at.timestamp() * 1_000)}",
         tenant=order.tenant,
@@ -61,7 +60,3 @@ def begun(order: ForgettingOrdered) -> Forgetting:
 
 def _kind(order: ForgettingOrdered) -> Literal["subject", "run", "session"]:
     return "subject" if order.subject else "run" if order.run else "session"
-
-
-def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:16]

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Annotated, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from schemas.conversation import LONGEST_ANSWER, LONGEST_ASKED
 from schemas.memory import Memory, Name, Source, writable
@@ -22,6 +22,19 @@ Author: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=20
 """Person or service."""
 
 Reason: TypeAlias = Annotated[str, StringConstraints(max_length=LONGEST_REASON), BeforeValidator(writable)]
+
+
+_DIGEST = "sha256:"
+
+
+def hidden(name: str) -> str:
+    """Return the digest by which an order to forget names a subject or session, so that it keeps none itself."""
+    is_digest = name.startswith(_DIGEST) and len(name) == len(_DIGEST) + 64
+    return name if is_digest or not name else _DIGEST + hashlib.sha256(name.encode()).hexdigest()
+
+
+Hidden: TypeAlias = Annotated[Name, AfterValidator(hidden)]
+"""Name that is replaced by its digest."""
 
 
 class MemoryKept(Message):
@@ -60,13 +73,14 @@ class MemoryForgotten(Message):
 class ForgettingOrdered(Message):
     """Memories of a selection are forgotten: those created at or before `at`, in any order of arrival.
 
-    The order stands: a memory of the selection that arrives later is refused. Given fields are met all together.
+    The order stands: a memory of the selection that arrives later is refused. Given fields are met all together. The
+    order does not hold the names that it forgets.
     """
 
     tenant: Slug
-    subject: Name | None = None
+    subject: Hidden | None = Field(None, description="`sha256:` and the digest of the name, which it replaces.")
     run: Annotated[str, Field(max_length=255)] | None = None
-    session: Name | None = None
+    session: Hidden | None = Field(None, description="Likewise, of the session.")
     everything: bool = Field(False, description="All memories of the tenant.")
     by: Author
     reason: Reason = ""

@@ -97,6 +97,8 @@ class Stack:
         self.state.prepare()
         self._changed()
         self._decide_who_decides()
+        if not self._given("WAGGLE_SEAL"):
+            self.endpoints["WAGGLE_SEAL"] = "true"
         try:
             await asyncio.gather(self._kafka(), self._redis(), self._postgres(), self._mail(), self._model())
             await self._start_services()

@@ -22,6 +22,9 @@ class Access:
     looks: bool = False
     """True if it may see the lag of every group."""
 
+    deletes: frozenset[str] = frozenset()
+    """Topics whose old records it may delete."""
+
 
 def access(service: str) -> Access:
     """Return the permissions of one service."""
@@ -31,7 +34,7 @@ def access(service: str) -> Access:
         case "console":
             return Access(frozenset(), frozenset(), None)  # it talks to the gateway only
         case _ if service == MEMORY:
-            return Access(code.published(service, "receives"), code.published(service, "sends"), service)
+            return _memory()
         case _ if service == NOTIFIER:
             return _notifier()
         case _ if service == TIMEKEEPER:
@@ -52,6 +55,20 @@ def _notifier() -> Access:
     said = code.published(NOTIFIER, "receives") - {"dead-letters"}
     return Access(
         frozenset(said | dead), frozenset({NOTIFICATIONS, table_of(NOTIFIER), NOTIFICATIONS + DEAD}), NOTIFIER
+    )
+
+
+def _memory() -> Access:
+    """The memory service forgets: it looks for clear records of a run everywhere, and deletes those of work."""
+    kept = {topic.name for topic in declared() if topic.cleanup == "compact" and not topic.name.startswith("retries")}
+    work = {name for name in _work() if not name.startswith("retries")} - kept
+    read = frozenset(topic.name for topic in declared()) - (kept - {"timers"})
+    return Access(
+        reads=code.published("memory", "receives") | read,
+        writes=code.published("memory", "sends"),
+        group="memory",
+        looks=True,
+        deletes=frozenset(work | {"results"}),
     )
 
 

@@ -48,6 +48,7 @@ def _user(service: str, may: Access) -> Object:
     rules = [
         *(_rule("topic", topic, "Read") for topic in sorted(may.reads)),
         *(_rule("topic", topic, "Write") for topic in sorted(may.writes)),
+        *(_rule("topic", topic, "Delete") for topic in sorted(may.deletes)),
         *([_rule("group", may.group, "Read")] if may.group else []),
         *(_looking() if may.looks else []),
     ]

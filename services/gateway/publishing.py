@@ -4,11 +4,13 @@ import asyncio
 from datetime import UTC, datetime
 
 from schemas.message import Message
+from schemas.task import Task
 from services.gateway.errors import UNANSWERED, Refused, too_large, unavailable
 from services.gateway.settings import GatewaySettings
 from shared import bus
 from shared.access.principals import SIGNED, signing_name
 from shared.access.signing import from_secret, signed
+from shared.bus.broker import keyring_of
 from shared.errors import Forgotten
 from shared.service import Parts
 
@@ -46,7 +48,7 @@ async def deliver(parts: Parts, message: Message, *, id: str, run_id: str, authe
         raise too_large(parts.settings.max_message_bytes)
     if type(message) in SIGNED:
         record = _with_authority(record, parts.own_settings(GatewaySettings), authenticated=authenticated)
-    await _publish(parts, record)
+    await _publish(parts, record, (message.tenant, run_id) if isinstance(message, Task) else None)
 
 
 def _with_authority(record: bus.Record, settings: GatewaySettings, *, authenticated: bool) -> bus.Record:
@@ -75,12 +77,17 @@ async def clear(parts: Parts, topic: str, key: str) -> None:
         await eraser.close()
 
 
-async def _publish(parts: Parts, record: bus.Record) -> None:
-    """Ping first: a record queued for an unreachable Kafka would be sent later, after the caller got a 503."""
+async def _publish(parts: Parts, record: bus.Record, starts: tuple[str, str] | None) -> None:
+    """Ping first: a record queued for an unreachable Kafka would be sent later, after the caller got a 503.
+
+    `starts`: tenant and id of the run that the record starts.
+    """
     if not await parts.broker.ping(PRESENCE):
         raise unavailable("kafka_unavailable", "Kafka is unavailable; nothing was accepted")
     try:
         async with asyncio.timeout(ACKNOWLEDGEMENT):
+            if starts:
+                await keyring_of(parts.broker).require(*starts)
             await bus.publish(parts.broker, [record])
     except Forgotten as forgotten:
         message = f"{forgotten}: its id, and so its idempotency key, is not used again"

@@ -24,6 +24,7 @@ from shared.memory import MemoryStore
 from shared.memory.embedder import check_folder, embedder_of
 from shared.memory.view import MemoryView
 from shared.service import Observed, connect, serve
+from shared.service.forgetting import forgetter_of
 from shared.service.kill_switch import KillSwitch
 from shared.service.policies import read_configuration
 
@@ -33,7 +34,9 @@ def main() -> None:
     settings, own = read_configuration(MemorySettings, lambda given, _: check_folder(given.memory_model))
     parts = connect(MEMORY, settings, own)
     view = MemoryView(MemoryStore(settings.postgres))
-    viewer, models = Viewer(parts, view), Models(settings, parts.sentinel.scripts, parts.metrics)
+    forgetter = forgetter_of(parts)
+    viewer = Viewer(parts, view, forgetter.ledger)
+    models = Models(settings, parts.sentinel.scripts, parts.metrics)
     noting = Noting(parts, viewer.turns, own)
     recorder = Recorder(parts, own, view, EndedRuns(parts), (noting.after_run,))
     upkeep = Upkeep(viewer, own, embedder_of(settings.memory_model, models.embedding_model, models.embed))
@@ -47,6 +50,7 @@ def main() -> None:
 
     observed = Observed(None, watch, (prefix + OBSERVED, prefix + MEMORIES))
     work = (upkeep.watch_store, upkeep.expire_regularly, upkeep.embed_regularly, facts.extract_regularly)
+    work += (forgetter.carry_out_regularly,)
     background: list[Callable[[], Awaitable[None]]] = [stops.follow, viewer.sessions.follow_blackboard]
     background += [partial(through_outages, each, (RetryableError, BlackboardLost)) for each in work]
     serve(parts, [], _nothing, background=background, observed=observed)

@@ -15,12 +15,14 @@ from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept, T
 from schemas.message import Message
 from services.memory.recording import send
 from services.memory.session_view import SessionView
+from shared.archive.forgettings import Forgettings
 from shared.bus import decode
 from shared.bus.groups import MEMORY
 from shared.errors import InvalidMessage
 from shared.memory.turns import WaitingTurns
 from shared.memory.view import MemoryView, Outcome
 from shared.service import Parts
+from shared.service.forgetting import order_forgetting
 from shared.telemetry.logs import SELDOM
 
 NEWER = "an older record came after it"
@@ -38,6 +40,8 @@ class Viewer:
 
     parts: Parts
     view: MemoryView
+    ledger: Forgettings
+    """Orders, carried out in all other stores alongside."""
 
     @property
     def turns(self) -> WaitingTurns:
@@ -109,6 +113,7 @@ class Viewer:
 
     async def _order(self, order: ForgettingOrdered) -> None:
         covered = await self.view.order(order)
+        await order_forgetting(self.ledger, order, await self.view.runs_of(order.tenant, covered))
         for start in range(0, len(covered), AT_ONCE):
             await self.forget(order.tenant, covered[start : start + AT_ONCE], by=order.by, reason=order.reason)
         for turn in await self.turns.forget(order, datetime.now(UTC)):

@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 
@@ -26,6 +28,9 @@ _GET = "SELECT content, media_type FROM blobs WHERE tenant = $1 AND sha256 = $2"
 _KNOWN = "SELECT media_type, octet_length(content) AS size FROM blobs WHERE tenant = $1 AND sha256 = $2"
 _COUNT = "SELECT count(*) FROM blobs WHERE tenant = $1"
 _PART = "SELECT substring(content FROM $3::int FOR $4::int) FROM blobs WHERE tenant = $1 AND sha256 = $2"
+
+_REMOVE = "DELETE FROM blobs WHERE tenant = $1 AND sha256 = ANY($2::text[]) AND stored_at <= $3"
+_REMOVE_ALL = "DELETE FROM blobs WHERE tenant = $1 AND stored_at <= $2"
 
 SCHEME = "blob:"
 
@@ -84,6 +89,19 @@ class BlobStore:
             pool = await self._connected()
             content: bytes = await pool.fetchval(_PART, tenant, uri.removeprefix(SCHEME), offset + 1, size)
         return content
+
+    async def remove(self, tenant: str, uris: Collection[str] | None, until: datetime) -> int:
+        """Remove the content of these references, or all of the tenant, stored at or before `until`; return its number.
+
+        A reference is to be named only if nothing else of the tenant has it: equal content is stored once.
+        """
+        with mapped():
+            pool = await self._connected()
+            if uris is None:
+                done = await pool.execute(_REMOVE_ALL, tenant, until)
+            else:
+                done = await pool.execute(_REMOVE, tenant, [each.removeprefix(SCHEME) for each in uris], until)
+        return int(done.rpartition(" ")[2])
 
     async def close(self) -> None:
         """Close the connections."""

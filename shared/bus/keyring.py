@@ -111,8 +111,11 @@ class Keyring:
         return await asyncio.to_thread(work) if _are_large(records) else work()
 
     async def require(self, tenant: str, run: str) -> None:
-        """Raise Forgotten if the run was forgotten; make its key otherwise. Raises KeysUnavailable."""
-        if self._seals and (await self._made({run: tenant}))[run] is None:
+        """Raise Forgotten if the run was forgotten; make its key otherwise. Raises KeysUnavailable.
+
+        Asks in any case: a cached key may have been destroyed since.
+        """
+        if self._seals and self._remember(await _asked(self._store.make({run: tenant})))[run] is None:
             raise Forgotten(f"{run} was forgotten")
 
     async def close(self) -> None:

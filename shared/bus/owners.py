@@ -9,7 +9,7 @@ from pydantic_core import from_json
 from schemas.envelope import HEADER
 from schemas.registry import RETRIES
 from schemas.run_id import RUN_ID, run_id_for
-from shared.bus.groups import NOTIFICATIONS, TABLE
+from shared.bus.groups import MEMORIES, NOTIFICATIONS, TABLE
 from shared.bus.sealing import Owner
 
 _OF_RUNS = ("runs.log", "journal", "runs", "control", "decisions", "tasks")
@@ -34,6 +34,8 @@ def owner_of(topic: str, key: str, headers: Mapping[str, str], value: bytes) -> 
     origin = topic.removesuffix(_DEAD)
     if origin == NOTIFICATIONS:
         return _named(_payload(value))
+    if origin == MEMORIES:
+        return _of_memory(_payload(value))
     if origin not in _OF_RUNS and origin.partition(".")[0] != "agents":
         return None
     if origin == "tasks":
@@ -47,6 +49,14 @@ def owner_of(topic: str, key: str, headers: Mapping[str, str], value: bytes) -> 
 def _named(payload: Mapping[str, Any]) -> Owner | None:
     run, tenant = payload.get("run_id"), payload.get("tenant", _DEFAULT)
     return Owner(tenant, run) if isinstance(run, str) and RUN_ID.fullmatch(run) and isinstance(tenant, str) else None
+
+
+def _of_memory(payload: Mapping[str, Any]) -> Owner | None:
+    """Return the owner of a memory, or of a turn: the run that it comes from, and is forgotten with."""
+    memory = payload.get("memory")
+    if not isinstance(memory, dict):
+        return _named(payload)
+    return _named({"run_id": memory.get("run"), "tenant": memory.get("tenant", _DEFAULT)})
 
 
 def _of_task(headers: Mapping[str, str], task: Mapping[str, Any]) -> Owner | None:

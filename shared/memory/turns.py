@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from schemas.memory_log import ForgettingOrdered, TurnNoted
+from schemas.memory_log import ForgettingOrdered, TurnNoted, hidden
 from shared.memory.forgetting import lock
 from shared.memory.store import MemoryStore
 
@@ -15,6 +15,12 @@ FORGOTTEN = "forgotten"
 
 MOST_BATCHES = 20
 """Batches of a tenant in one look."""
+
+LONGEST_SUBJECT = 6
+"""Words of a subject that is found in the words of a turn."""
+
+_AROUND = ".,;:!?()[]\"'"
+"""Characters around a word that are not part of it."""
 
 _PUT = """
 INSERT INTO memory_turns (tenant, run, session, started, ended, done, document) VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -27,14 +33,13 @@ RETURNING run
 _GET = "SELECT document FROM memory_turns WHERE tenant = $1 AND run = $2"
 _KNOWN = "SELECT true FROM memory_turns WHERE tenant = $1 AND run = $2 AND ended >= $3"
 _COVERED = """
-SELECT true FROM memory_orders o WHERE o.tenant = $1 AND (o.run IS NULL OR o.run = $2)
-AND (o.session IS NULL OR o.session = $3) AND (o.subject IS NULL OR strpos(lower($4), lower(o.subject)) > 0)
-AND $5 <= o.at LIMIT 1
+SELECT o.subject FROM memory_orders o WHERE o.tenant = $1 AND (o.run IS NULL OR o.run = $2)
+AND (o.session IS NULL OR o.session = $3) AND $4 <= o.at
 """
 _CHOSEN = """
-SELECT t.document FROM memory_turns t JOIN memory_orders o ON o.tenant = $1 AND o.key = $2
-WHERE t.tenant = $1 AND NOT t.done AND (o.run IS NULL OR o.run = t.run) AND (o.session IS NULL OR o.session = t.session)
-AND (o.subject IS NULL OR strpos(lower(t.document), lower(o.subject)) > 0) AND t.started <= o.at ORDER BY t.run
+SELECT t.document, o.subject FROM memory_turns t JOIN memory_orders o ON o.tenant = $1 AND o.key = $2
+WHERE t.tenant = $1 AND NOT t.done AND (o.run IS NULL OR o.run = t.run) AND (o.session IS NULL
+OR o.session = 'sha256:' || encode(sha256(convert_to(t.session, 'UTF8')), 'hex')) AND t.started <= o.at ORDER BY t.run
 """
 _DUE = """
 SELECT session FROM memory_turns WHERE tenant = $1 AND NOT done GROUP BY session
@@ -77,7 +82,9 @@ class WaitingTurns:
         """Return the records, without words, of the waiting turns that a standing order covers."""
         async with self.store.door.of(order.tenant, readonly=True) as connection:
             rows = await connection.fetch(_CHOSEN, order.tenant, order.key)
-        return [TurnNoted.model_validate_json(row["document"]).done_at(now, FORGOTTEN) for row in rows]
+        turns = [(TurnNoted.model_validate_json(row["document"]), row["subject"]) for row in rows]
+        covered = [turn for turn, subject in turns if subject is None or _mentions(turn, subject)]
+        return [turn.done_at(now, FORGOTTEN) for turn in covered]
 
     async def due(self, tenant: str, now: datetime, size: int, idle: float) -> list[str]:
         """Return the sessions with a whole batch, or without a turn for `idle` seconds; the longest waiting first."""
@@ -101,9 +108,17 @@ class WaitingTurns:
 
 
 async def _is_covered(connection: asyncpg.Connection, turn: TurnNoted) -> bool:
-    words = turn.model_dump_json()
-    place = (turn.tenant, turn.run_id, turn.session)
-    return bool(await connection.fetchval(_COVERED, *place, words, turn.started))
+    place = (turn.tenant, turn.run_id, hidden(turn.session))
+    subjects = [row["subject"] for row in await connection.fetch(_COVERED, *place, turn.started)]
+    return any(each is None or _mentions(turn, each) for each in subjects)
+
+
+def _mentions(turn: TurnNoted, subject: str) -> bool:
+    """Return True if some words of the turn are the subject of an order, which names it by its digest."""
+    said = " ".join([turn.asked, turn.answer, turn.caller, turn.session, *(each.words for each in turn.said)])
+    words = [each.strip(_AROUND) for each in said.split()]
+    spans = (" ".join(words[at : at + size]) for size in range(1, LONGEST_SUBJECT + 1) for at in range(len(words)))
+    return any(hidden(each) == subject for each in spans)
 
 
 def _row(turn: TurnNoted) -> tuple[object, ...]:

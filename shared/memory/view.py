@@ -20,6 +20,7 @@ _EXPIRED = """
 SELECT id FROM memories WHERE tenant = $1 AND valid_until <= $2 AND (kind <> 'semantic' OR created <= $4)
 ORDER BY valid_until, id LIMIT $3
 """
+_RUNS = "SELECT DISTINCT run FROM memories WHERE tenant = $1 AND id = ANY($2::uuid[]) AND run IS NOT NULL"
 _NOTE = "INSERT INTO memory_tenants VALUES ($1) ON CONFLICT DO NOTHING"
 _TENANTS = "SELECT tenant FROM memory_tenants ORDER BY tenant"
 _FILLED = "SELECT true FROM memory_filled"
@@ -124,6 +125,11 @@ class MemoryView:
         await self.note(order.tenant)
         async with self.store.door.of(order.tenant) as connection:
             return await stand(connection, order)
+
+    async def runs_of(self, tenant: str, ids: Sequence[str]) -> list[str]:
+        """Return the runs that these memories come from."""
+        async with self.store.door.of(tenant, readonly=True) as connection:
+            return [row["run"] for row in await connection.fetch(_RUNS, tenant, list(ids))]
 
     async def missing(self, tenant: str, memories: Sequence[Memory]) -> list[Memory]:
         """Return those memories of a tenant that are neither stored nor refused."""

@@ -18,6 +18,7 @@ from services.memory.settings import MemorySettings
 from services.memory.upkeep import Upkeep, through_outages
 from services.memory.viewing import Viewer
 from shared import archive, blackboard, bus
+from shared.archive.forgettings import Forgettings
 from shared.blackboard import RunStore, keys
 from shared.blackboard.runs import fields_of
 from shared.bus import Deliverer, KeyedConsumer, encode, publish
@@ -133,7 +134,8 @@ async def remembering(settings, sentinel, embedder=None, group=MEMORY, *, noting
     runs = RunStore(sentinel, settings.state_ttl, settings.session_ttl)
     parts = Parts(MEMORY, settings, registry, Metrics(registry), None, broker, sentinel, runs, None, ())
     view = MemoryView(MemoryStore(settings.postgres))
-    viewer, mine = Viewer(parts, view), MemorySettings(**own)
+    ledger, mine = Forgettings(settings.postgres), MemorySettings(**own)
+    viewer = Viewer(parts, view, ledger)
     after = (Noting(parts, viewer.turns, mine).after_run,) if noting else ()
     recorder = Recorder(parts, mine, view, EndedRuns(parts), after)
 
@@ -168,6 +170,7 @@ async def remembering(settings, sentinel, embedder=None, group=MEMORY, *, noting
         await consumer.stop(grace=5.0)
         await broker.stop()
         await view.store.close()
+        await ledger.close()
 
 
 async def until(condition, seconds=30.0):

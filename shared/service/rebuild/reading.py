@@ -11,8 +11,11 @@ from pydantic import ValidationError
 from schemas.envelope import HEADER
 from schemas.log import JournalWritten, RunChanged
 from schemas.message import Message
+from shared.archive import ArchiveUnavailable
+from shared.archive.run_keys import RunKeys
 from shared.bus import header_map
 from shared.bus.admin import stream
+from shared.bus.keyring import KeysUnavailable
 from shared.config import Settings
 from shared.service.rebuild.spill import Row, Spill
 
@@ -31,17 +34,32 @@ async def spill_log(
 ) -> Spill:
     """Copy the records of the log, undecoded, that are `wanted`. Close the spill after use.
 
-    `since`: start at these offsets, by partition. Raises KafkaError and LogDamaged.
+    Clear records of forgotten runs are left out, as readers leave out sealed ones. `since`: start at these offsets, by
+    partition. Raises KafkaError and LogDamaged.
     """
-    spill = Spill()
+    gone, spill = await _forgotten(settings), Spill()
     try:
         async for records in stream(settings, topic, since):
-            await asyncio.to_thread(spill.add, [row for row in _rows(records, kind) if wanted(row)])
+            kept = [row for row in _rows(records, kind) if row.run not in gone and wanted(row)]
+            await asyncio.to_thread(spill.add, kept)
         await asyncio.to_thread(spill.build_index)
     except BaseException:
         spill.close()
         raise
     return spill
+
+
+async def _forgotten(settings: Settings) -> frozenset[str]:
+    """Return the forgotten runs. Raises KeysUnavailable."""
+    if not settings.seal:
+        return frozenset()
+    keys = RunKeys(settings.postgres)
+    try:
+        return await keys.forgotten()
+    except ArchiveUnavailable as outage:
+        raise KeysUnavailable(str(outage)) from outage
+    finally:
+        await keys.close()
 
 
 def _rows(records: Sequence[Any], kind: type[Message]) -> Iterable[Row]:

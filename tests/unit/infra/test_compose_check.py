@@ -69,8 +69,8 @@ def test_the_compose_file_of_this_clone_holds_with_and_without_the_example():
         ("docker-compose.yml", "redis://redis:6379", "redis://cache:6379", "nothing listens at cache:6379"),
         (
             "docker-compose.yml",
-            r"\*environment, \*state, \*decisions",
-            "*environment, *state, *decisions, *model",
+            r"\*archive, \*decisions\]\n    volumes:\n      - \*access",
+            "*archive, *decisions, *model]\n    volumes:\n      - *access",
             "orchestrator: it gets OPENAI_API_KEY, which it does not use",
         ),
         (

@@ -99,7 +99,7 @@ def test_a_service_may_hold_the_credentials_generated_for_it(service):
         ("code", "WAGGLE_SIGNING_KEY"),
         ("orchestrator", "OPENAI_API_KEY"),
         ("orchestrator", "WAGGLE_SMTP"),
-        ("orchestrator", "POSTGRES_PASSWORD"),
+        ("console", "POSTGRES_PASSWORD"),
         ("timekeeper", "WAGGLE_REDIS"),
         ("planner", "WAGGLE_DATABASES"),
         ("planner", "SOME_OTHER_SECRET"),

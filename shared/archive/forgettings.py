@@ -1,0 +1,116 @@
+"""Forgettings in Postgres: each order with its report, from which an interrupted one is resumed."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from schemas.forgetting import Forgetting
+from schemas.memory_log import ForgettingOrdered
+from shared.archive.outages import mapped
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS forgettings (
+    id      text        NOT NULL PRIMARY KEY,
+    tenant  text        NOT NULL,
+    ordered timestamptz NOT NULL,
+    state   text        NOT NULL,
+    report  text        NOT NULL,
+    wanted  text,
+    runs    text[]      NOT NULL DEFAULT '{}',
+    files   text[]
+)
+"""
+_SCHEMA_LOCK = 0x3A68
+
+_BEGIN = """
+INSERT INTO forgettings (id, tenant, ordered, state, report, wanted, runs) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (id) DO NOTHING
+"""
+_OPEN = "SELECT id, report, wanted, runs, files FROM forgettings WHERE state <> 'done' ORDER BY ordered, id"
+_SAVE = """
+UPDATE forgettings SET state = $2, report = $3, files = $4, wanted = CASE WHEN $2 = 'done' THEN NULL ELSE wanted END
+WHERE id = $1
+"""
+_LIST = "SELECT report FROM forgettings WHERE tenant = $1 ORDER BY ordered DESC, id LIMIT $2"
+
+
+class Open(NamedTuple):
+    """A forgetting that is not done."""
+
+    report: Forgetting
+    order: ForgettingOrdered
+    runs: Sequence[str]
+    """Runs that were known when it was ordered."""
+    files: Sequence[str] | None
+    """Files to remove; None until they are found."""
+
+
+class Forgettings:
+    """Orders and reports. Every call raises ArchiveUnavailable while Postgres does not answer."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._pool: asyncpg.Pool | None = None
+        self._connecting = asyncio.Lock()
+
+    async def begin(self, report: Forgetting, order: ForgettingOrdered, runs: Sequence[str]) -> None:
+        """Record an order, once: a repetition changes nothing. The text of the order is kept until it is done."""
+        shown, wanted = report.model_dump_json(), order.model_dump_json()
+        await self._execute(_BEGIN, report.id, report.tenant, report.ordered, report.state, shown, wanted, list(runs))
+
+    async def open(self) -> list[Open]:
+        """Return the forgettings that are not done, the oldest first."""
+        with mapped():
+            rows = await (await self._connected()).fetch(_OPEN)
+        return [
+            Open(
+                Forgetting.model_validate_json(row["report"]),
+                ForgettingOrdered.model_validate_json(row["wanted"]),
+                row["runs"],
+                row["files"],
+            )
+            for row in rows
+        ]
+
+    async def save(self, report: Forgetting, files: Sequence[str] | None) -> None:
+        """Store how far a forgetting was carried out."""
+        given = None if files is None else list(files)
+        await self._execute(_SAVE, report.id, report.state, report.model_dump_json(), given)
+
+    async def list(self, tenant: str, limit: int) -> list[Forgetting]:
+        """Return the newest reports of the tenant."""
+        with mapped():
+            rows = await (await self._connected()).fetch(_LIST, tenant, limit)
+        return [Forgetting.model_validate_json(row["report"]) for row in rows]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    async def _execute(self, statement: str, *values: datetime | Any) -> None:
+        with mapped():
+            await (await self._connected()).execute(statement, *values)
+
+    async def _connected(self) -> asyncpg.Pool:
+        """Return a pool whose database has the table."""
+        async with self._connecting:
+            if self._pool is None:
+                self._pool = await _prepared(self._dsn)
+            return self._pool
+
+
+async def _prepared(dsn: str) -> asyncpg.Pool:
+    pool = await asyncpg.create_pool(dsn, min_size=0, max_size=2, timeout=5, command_timeout=10)
+    try:
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _SCHEMA_LOCK)
+            await connection.execute(_SCHEMA)
+    except BaseException:
+        pool.terminate()
+        raise
+    return pool
