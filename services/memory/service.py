@@ -49,8 +49,8 @@ def main() -> None:
         await through_outages(partial(work, record), archive.OUTAGES)
 
     observed = Observed(None, watch, (prefix + OBSERVED, prefix + MEMORIES))
-    work = (upkeep.watch_store, upkeep.expire_regularly, upkeep.embed_regularly, facts.extract_regularly)
-    work += (forgetter.carry_out_regularly,)
+    kept_up = (upkeep.watch_store, upkeep.expire_regularly, upkeep.embed_regularly)
+    work = (*kept_up, facts.extract_regularly, forgetter.carry_out_regularly)
     background: list[Callable[[], Awaitable[None]]] = [stops.follow, viewer.sessions.follow_blackboard]
     background += [partial(through_outages, each, (RetryableError, BlackboardLost)) for each in work]
     serve(parts, [], _nothing, background=background, observed=observed)
