@@ -50,7 +50,8 @@ def main() -> None:
 
     observed = Observed(None, watch, (prefix + OBSERVED, prefix + MEMORIES))
     kept_up = (upkeep.watch_store, upkeep.expire_regularly, upkeep.embed_regularly)
-    work = (*kept_up, facts.extract_regularly, forgetter.carry_out_regularly)
+    forgetting = partial(forgetter.carry_out_regularly, viewer.forget_runs)
+    work = (*kept_up, facts.extract_regularly, forgetting)
     background: list[Callable[[], Awaitable[None]]] = [stops.follow, viewer.sessions.follow_blackboard]
     background += [partial(through_outages, each, (RetryableError, BlackboardLost)) for each in work]
     serve(parts, [], _nothing, background=background, observed=observed)

@@ -114,8 +114,18 @@ class Viewer:
     async def _order(self, order: ForgettingOrdered) -> None:
         covered = await self.view.order(order)
         await order_forgetting(self.ledger, order, await self.view.runs_of(order.tenant, covered))
+        await self._forget_covered(order, covered)
+
+    async def forget_runs(self, order: ForgettingOrdered, runs: Sequence[str]) -> None:
+        """Forget the memories and turns of the runs that an order reaches, whatever they are about."""
+        about = {"tenant": order.tenant, "by": order.by, "reason": order.reason, "at": order.at}
+        for run in runs if not (order.everything or order.run) else ():
+            of_run = ForgettingOrdered(run=run, **about)
+            await self._forget_covered(of_run, await self.view.order(of_run))
+
+    async def _forget_covered(self, order: ForgettingOrdered, covered: Sequence[str]) -> None:
         for start in range(0, len(covered), AT_ONCE):
-            await self.forget(order.tenant, covered[start : start + AT_ONCE], by=order.by, reason=order.reason)
+            await self.forget(order.tenant, list(covered[start : start + AT_ONCE]), by=order.by, reason=order.reason)
         for turn in await self.turns.forget(order, datetime.now(UTC)):
             await send(self.parts, [turn])
             await self.turns.note(turn, datetime.now(UTC))

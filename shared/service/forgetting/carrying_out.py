@@ -12,10 +12,11 @@ and no rebuild brings a run back.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeAlias
 
 import structlog
 
@@ -30,6 +31,9 @@ from shared.bus.admin.trimming import RESULTS, Left, clear_records, trim
 from shared.config import Settings
 from shared.service.forgetting.finding import files_in_logs, runs_of
 from shared.service.process import Parts
+
+OfRuns: TypeAlias = Callable[[ForgettingOrdered, Sequence[str]], Awaitable[None]]
+"""Forgets the memories of these runs."""
 
 LOOK_EVERY = 1.0
 """Seconds between looks for orders."""
@@ -58,13 +62,13 @@ class Forgetter:
     keys: RunKeys
     ledger: Forgettings
 
-    async def carry_out_regularly(self) -> None:
-        """Carry out orders, without end. Raises what stores raise that are unavailable."""
+    async def carry_out_regularly(self, memories: OfRuns) -> None:
+        """Carry out orders, without end; `memories` forgets those of runs. Raises what unavailable stores raise."""
         while True:
-            waiting = [await self.carry_out(each) for each in await self.ledger.open()]
+            waiting = [await self.carry_out(each, memories) for each in await self.ledger.open()]
             await asyncio.sleep(WAIT_EVERY if any(waiting) else LOOK_EVERY)
 
-    async def carry_out(self, open: Open) -> bool:
+    async def carry_out(self, open: Open, memories: OfRuns) -> bool:
         """Carry an order out; return True if it waits for runs to end."""
         report, files = open.report, open.files
         if files is None:
@@ -76,6 +80,7 @@ class Forgetter:
                 return True
             files = sorted(await self._files(report.tenant, report.runs))
             await self.ledger.save(report.model_copy(update={"state": "working"}), files)
+        await memories(open.order, report.runs)
         stores = [store async for store in self._forget(report, open.order, files)]
         done = {"stores": stores, "state": "done", "live": [], "finished": datetime.now(UTC)}
         await self.ledger.save(report.model_copy(update=done), files)
