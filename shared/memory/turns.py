@@ -41,6 +41,13 @@ SELECT t.document, o.subject FROM memory_turns t JOIN memory_orders o ON o.tenan
 WHERE t.tenant = $1 AND NOT t.done AND (o.run IS NULL OR o.run = t.run) AND (o.session IS NULL
 OR o.session = 'sha256:' || encode(sha256(convert_to(t.session, 'UTF8')), 'hex')) AND t.started <= o.at ORDER BY t.run
 """
+_DROP = """
+DELETE FROM memory_turns t USING memory_orders o WHERE o.tenant = $1 AND o.key = $2 AND t.tenant = $1 AND t.done
+AND o.subject IS NULL AND (o.run IS NULL OR o.run = t.run) AND (o.session IS NULL
+OR o.session = 'sha256:' || encode(sha256(convert_to(t.session, 'UTF8')), 'hex')) AND t.started <= o.at
+"""
+"""Turns without words still name their session."""
+
 _DUE = """
 SELECT session FROM memory_turns WHERE tenant = $1 AND NOT done GROUP BY session
 HAVING count(*) >= $2 OR max(ended) <= $3 ORDER BY min(ended) LIMIT $4
@@ -80,11 +87,12 @@ class WaitingTurns:
 
     async def forget(self, order: ForgettingOrdered, now: datetime) -> list[TurnNoted]:
         """Return the records, without words, of the waiting turns that a standing order covers."""
-        async with self.store.door.of(order.tenant, readonly=True) as connection:
+        async with self.store.door.of(order.tenant) as connection:
             rows = await connection.fetch(_CHOSEN, order.tenant, order.key)
+            await connection.execute(_DROP, order.tenant, order.key)
         turns = [(TurnNoted.model_validate_json(row["document"]), row["subject"]) for row in rows]
         covered = [turn for turn, subject in turns if subject is None or _mentions(turn, subject)]
-        return [turn.done_at(now, FORGOTTEN) for turn in covered]
+        return [turn.done_at(now, FORGOTTEN).model_copy(update={"session": ""}) for turn in covered]
 
     async def due(self, tenant: str, now: datetime, size: int, idle: float) -> list[str]:
         """Return the sessions with a whole batch, or without a turn for `idle` seconds; the longest waiting first."""
