@@ -33,8 +33,15 @@ def hidden(name: str) -> str:
     return name if is_digest or not name else _DIGEST + hashlib.sha256(name.encode()).hexdigest()
 
 
+def hidden_subject(name: str) -> str:
+    """Return the digest of a subject, which is found in lower and upper case."""
+    return hidden(name.lower())
+
+
 Hidden: TypeAlias = Annotated[Name, AfterValidator(hidden)]
 """Name that is replaced by its digest."""
+
+HiddenSubject: TypeAlias = Annotated[Name, AfterValidator(hidden_subject)]
 
 
 class MemoryKept(Message):
@@ -78,9 +85,11 @@ class ForgettingOrdered(Message):
     """
 
     tenant: Slug
-    subject: Hidden | None = Field(None, description="`sha256:` and the digest of the name, which it replaces.")
+    subject: HiddenSubject | None = Field(
+        None, description="`sha256:` and the digest of the name in lower case, which it replaces."
+    )
     run: Annotated[str, Field(max_length=255)] | None = None
-    session: Hidden | None = Field(None, description="Likewise, of the session.")
+    session: Hidden | None = Field(None, description="Likewise, of the session as it is written.")
     everything: bool = Field(False, description="All memories of the tenant.")
     by: Author
     reason: Reason = ""

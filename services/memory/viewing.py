@@ -118,18 +118,23 @@ class Viewer:
 
     async def forget_runs(self, order: ForgettingOrdered, runs: Sequence[str]) -> None:
         """Forget the memories and turns of the runs that an order reaches, whatever they are about."""
-        about = {"tenant": order.tenant, "by": order.by, "reason": order.reason, "at": order.at}
         for run in runs if not (order.everything or order.run) else ():
-            of_run = ForgettingOrdered(run=run, **about)
-            await self._forget_covered(of_run, await self.view.order(of_run))
+            await self._forget_ids(order, await self.view.of_run(order.tenant, run, order.at))
+            await self._end_turns(await self.turns.forget_run(order.tenant, run, datetime.now(UTC)))
 
     async def _forget_covered(self, order: ForgettingOrdered, covered: Sequence[str]) -> None:
-        for start in range(0, len(covered), AT_ONCE):
-            await self.forget(order.tenant, list(covered[start : start + AT_ONCE]), by=order.by, reason=order.reason)
-        for turn in await self.turns.forget(order, datetime.now(UTC)):
+        await self._forget_ids(order, covered)
+        await self._end_turns(await self.turns.forget(order, datetime.now(UTC)))
+        log.info("forgetting_ordered", tenant=order.tenant, key=order.key, memories=len(covered))
+
+    async def _forget_ids(self, order: ForgettingOrdered, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), AT_ONCE):
+            await self.forget(order.tenant, list(ids[start : start + AT_ONCE]), by=order.by, reason=order.reason)
+
+    async def _end_turns(self, turns: Sequence[TurnNoted]) -> None:
+        for turn in turns:
             await send(self.parts, [turn])
             await self.turns.note(turn, datetime.now(UTC))
-        log.info("forgetting_ordered", tenant=order.tenant, key=order.key, memories=len(covered))
 
     async def forget(self, tenant: str, ids: list[str], *, by: str, reason: str) -> None:
         """Forget memories on the topic, and then in Postgres."""

@@ -12,10 +12,10 @@ from schemas.memory import Memory, writable
 from schemas.memory_log import ForgettingOrdered
 
 _LOCK = "SELECT pg_advisory_xact_lock{shared}(hashtextextended('waggle memory/' || $1, 0))"
-_HIDDEN = "'sha256:' || encode(sha256(convert_to(m.{}, 'UTF8')), 'hex')"
+_HIDDEN = "'sha256:' || encode(sha256(convert_to({}, 'UTF8')), 'hex')"
 _MET = f"""
-(o.subject IS NULL OR o.subject = {_HIDDEN.format("subject")}) AND (o.run IS NULL OR o.run = m.run)
-AND (o.session IS NULL OR o.session = {_HIDDEN.format("session")}) AND m.created <= o.at
+(o.subject IS NULL OR o.subject = {_HIDDEN.format("lower(m.subject)")}) AND (o.run IS NULL OR o.run = m.run)
+AND (o.session IS NULL OR o.session = {_HIDDEN.format("m.session")}) AND m.created <= o.at
 """
 """Condition of an order, which names subject and session by their digests."""
 _REFUSED = f"""

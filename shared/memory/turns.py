@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from schemas.memory_log import ForgettingOrdered, TurnNoted, hidden
+from schemas.memory_log import ForgettingOrdered, TurnNoted, hidden, hidden_subject
 from shared.memory.forgetting import lock
 from shared.memory.store import MemoryStore
 
@@ -48,6 +48,8 @@ OR o.session = 'sha256:' || encode(sha256(convert_to(t.session, 'UTF8')), 'hex')
 """
 """Turns without words still name their session."""
 
+_WAITING_OF_RUN = "SELECT document FROM memory_turns WHERE tenant = $1 AND run = $2 AND NOT done"
+_DROP_RUN = "DELETE FROM memory_turns WHERE tenant = $1 AND run = $2 AND done"
 _DUE = """
 SELECT session FROM memory_turns WHERE tenant = $1 AND NOT done GROUP BY session
 HAVING count(*) >= $2 OR max(ended) <= $3 ORDER BY min(ended) LIMIT $4
@@ -91,8 +93,14 @@ class WaitingTurns:
             rows = await connection.fetch(_CHOSEN, order.tenant, order.key)
             await connection.execute(_DROP, order.tenant, order.key)
         turns = [(TurnNoted.model_validate_json(row["document"]), row["subject"]) for row in rows]
-        covered = [turn for turn, subject in turns if subject is None or _mentions(turn, subject)]
-        return [turn.done_at(now, FORGOTTEN).model_copy(update={"session": ""}) for turn in covered]
+        return [_without_words(turn, now) for turn, subject in turns if subject is None or _mentions(turn, subject)]
+
+    async def forget_run(self, tenant: str, run: str, now: datetime) -> list[TurnNoted]:
+        """Return the records, without words, of the waiting turn of a run; one that is done is removed."""
+        async with self.store.door.of(tenant) as connection:
+            document = await connection.fetchval(_WAITING_OF_RUN, tenant, run)
+            await connection.execute(_DROP_RUN, tenant, run)
+        return [_without_words(TurnNoted.model_validate_json(document), now)] if document else []
 
     async def due(self, tenant: str, now: datetime, size: int, idle: float) -> list[str]:
         """Return the sessions with a whole batch, or without a turn for `idle` seconds; the longest waiting first."""
@@ -121,12 +129,16 @@ async def _is_covered(connection: asyncpg.Connection, turn: TurnNoted) -> bool:
     return any(each is None or _mentions(turn, each) for each in subjects)
 
 
+def _without_words(turn: TurnNoted, now: datetime) -> TurnNoted:
+    return turn.done_at(now, FORGOTTEN).model_copy(update={"session": ""})
+
+
 def _mentions(turn: TurnNoted, subject: str) -> bool:
     """Return True if some words of the turn are the subject of an order, which names it by its digest."""
     said = " ".join([turn.asked, turn.answer, turn.caller, turn.session, *(each.words for each in turn.said)])
     words = [each.strip(_AROUND) for each in said.split()]
     spans = (" ".join(words[at : at + size]) for size in range(1, LONGEST_SUBJECT + 1) for at in range(len(words)))
-    return any(hidden(each) == subject for each in spans)
+    return any(hidden_subject(each) == subject for each in spans)
 
 
 def _row(turn: TurnNoted) -> tuple[object, ...]:

@@ -21,6 +21,7 @@ SELECT id FROM memories WHERE tenant = $1 AND valid_until <= $2 AND (kind <> 'se
 ORDER BY valid_until, id LIMIT $3
 """
 _RUNS = "SELECT DISTINCT run FROM memories WHERE tenant = $1 AND id = ANY($2::uuid[]) AND run IS NOT NULL"
+_OF_RUN = "SELECT id FROM memories WHERE tenant = $1 AND run = $2 AND created <= $3 ORDER BY id"
 _NOTE = "INSERT INTO memory_tenants VALUES ($1) ON CONFLICT DO NOTHING"
 _TENANTS = "SELECT tenant FROM memory_tenants ORDER BY tenant"
 _FILLED = "SELECT true FROM memory_filled"
@@ -130,6 +131,11 @@ class MemoryView:
         """Return the runs that these memories come from."""
         async with self.store.door.of(tenant, readonly=True) as connection:
             return [row["run"] for row in await connection.fetch(_RUNS, tenant, list(ids))]
+
+    async def of_run(self, tenant: str, run: str, until: datetime) -> list[str]:
+        """Return the ids of a run's memories that were created by then."""
+        async with self.store.door.of(tenant, readonly=True) as connection:
+            return [row["id"].hex for row in await connection.fetch(_OF_RUN, tenant, run, until)]
 
     async def missing(self, tenant: str, memories: Sequence[Memory]) -> list[Memory]:
         """Return those memories of a tenant that are neither stored nor refused."""

@@ -7,7 +7,7 @@ from typing import Any
 from schemas.board import ClaimRecorded
 from schemas.event import RunStarted
 from schemas.log import JournalWritten, RunChanged
-from schemas.memory_log import ForgettingOrdered, hidden
+from schemas.memory_log import ForgettingOrdered, hidden, hidden_subject
 from schemas.task import Task
 from shared.blackboard.erasing import BLOB
 from shared.bus import decode
@@ -60,7 +60,7 @@ async def _claimants(settings: Settings, tenant: str, subject: str) -> set[str]:
 
 def _claims(entry: JournalWritten, subject: str) -> bool:
     with suppress(ValueError):
-        return hidden(ClaimRecorded.model_validate(entry.entry, extra="ignore").claim.resource) == subject
+        return hidden_subject(ClaimRecorded.model_validate(entry.entry, extra="ignore").claim.resource) == subject
     return False
 
 
@@ -87,7 +87,9 @@ def _tasks(change: RunChanged) -> Iterable[Task]:
 
 def _meets(order: ForgettingOrdered, task: Task) -> bool:
     session = order.session is None or hidden(task.session or "") == order.session
-    subject = order.subject is None or order.subject in map(hidden, _texts(task.context.model_dump(mode="json")))
+    subject = order.subject is None or order.subject in map(
+        hidden_subject, _texts(task.context.model_dump(mode="json"))
+    )
     return session and subject
 
 
