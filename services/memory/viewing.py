@@ -117,7 +117,7 @@ class Viewer:
         await self._forget_covered(order, covered)
 
     async def forget_runs(self, order: ForgettingOrdered, runs: Sequence[str]) -> None:
-        """Forget the memories and turns of the runs that an order reaches, whatever they are about."""
+        """Forget the memories and turns of the runs that an order reaches."""
         for run in runs if not (order.everything or order.run) else ():
             await self._forget_ids(order, await self.view.of_run(order.tenant, run, order.at))
             await self._end_turns(await self.turns.forget_run(order.tenant, run, datetime.now(UTC)))

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import json
 import zlib
+from collections.abc import Collection
+from pathlib import Path
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer
@@ -25,18 +27,19 @@ async def of_kafka(bootstrap: str, prefix: str) -> dict[str, bytes]:
         max_partition_fetch_bytes=9 << 20,
     )
     await consumer.start()
-    found = {}
-    for each in consumer.assignment():
-        consumer.pause(*consumer.assignment())
+    found, partitions = {}, sorted(consumer.assignment())
+    first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    consumer.pause(*partitions)
+    for each in [partition for partition in partitions if first[partition] < end[partition]]:
         consumer.resume(each)
-        end = (await consumer.end_offsets([each]))[each]
-        await consumer.seek_to_beginning(each)
-        async with asyncio.timeout(30):
-            while await consumer.position(each) < end:
+        consumer.seek(each, first[each])
+        async with asyncio.timeout(60):
+            while await consumer.position(each) < end[each]:
                 for record in (await consumer.getmany(each, timeout_ms=100)).get(each, []):
                     headers = b"\n".join(name.encode() + b"=" + (value or b"") for name, value in record.headers)
                     place = f"kafka {record.topic.removeprefix(prefix)}/{record.partition}/{record.offset}"
                     found[place] = b"\n".join((record.key or b"", headers, record.value or b""))
+        consumer.pause(each)
     await consumer.stop()
     return found
 
@@ -76,6 +79,12 @@ async def of_postgres(dsn: str) -> dict[str, bytes]:
             found[f"postgres {table}/{number}"] = b"\n".join(cells)
     await connection.close()
     return found
+
+
+def of_folder(folder: Path, but: Collection[str] = ()) -> dict[str, bytes]:
+    """Every file in a folder, without those in folders of these names."""
+    files = [each for each in folder.rglob("*") if each.is_file() and not set(each.relative_to(folder).parts) & {*but}]
+    return {f"file {each.relative_to(folder)}": each.read_bytes() for each in files}
 
 
 def places_of(text: str, dump: dict[str, bytes]) -> set[str]:

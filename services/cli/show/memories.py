@@ -97,7 +97,7 @@ def reach_line(reach: ForgetReach, what: str) -> str:
     waiting = f" ({reach.candidates} of them candidates)" if reach.candidates else ""
     runs, files = _count(reach.runs, "run"), _count(reach.files, "file")
     memories = f"{reach.memories} {'memory' if reach.memories == 1 else 'memories'}{waiting}"
-    return f"{what}: {memories}; prompts, results and files of {least}{runs} ({least}{files}) stay until they expire"
+    return f"{what}: {memories}; {least}{runs} with prompts, journals and results, and {least}{files} that they name"
 
 
 def _count(number: int, what: str) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from shared import bus
+from tests.support.memory_process import Process
 from tests.support.remembering import emptied
 
 
@@ -21,3 +22,11 @@ async def writer(settings, topics):
     await broker.start()
     yield broker
     await broker.stop()
+
+
+@pytest.fixture
+async def service(settings, topics, sentinel):
+    """A service that can be killed."""
+    found = Process(settings)
+    yield found
+    await found.kill()

@@ -1,15 +1,10 @@
 """The memory service as a process of its own that is killed while it works: nothing lost or twice, the same bytes."""
 
 import asyncio
-import os
 import random
-import signal
-import sys
-from pathlib import Path
 
 import pytest
 
-from infra.probe import answers, free_port
 from services.memory.deriving import memories_of
 from services.memory.ended import Ended
 from services.memory.settings import MemorySettings
@@ -19,46 +14,7 @@ from tests.support.remembering import emptied, log, single, until
 
 pytestmark = pytest.mark.broker
 
-ROOT = Path(__file__).parents[3]
 RUNS, KILLS = 24, 2
-
-
-class Process:
-    """The service, which is killed by its id and started once more."""
-
-    def __init__(self, settings) -> None:
-        self.port = free_port()
-        self.environment = os.environ | {
-            "WAGGLE_KAFKA": settings.kafka,
-            "WAGGLE_REDIS": settings.redis,
-            "WAGGLE_POSTGRES": settings.postgres,
-            "WAGGLE_TOPIC_PREFIX": settings.topic_prefix,
-            "WAGGLE_HTTP_PORT": str(self.port),
-            "WAGGLE_SESSION_TIMEOUT": "1.0",
-            "WAGGLE_FETCH_MAX_WAIT_MS": "5",
-        }
-
-    async def start(self, *, ready=True) -> None:
-        self.running = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.memory", env=self.environment, cwd=ROOT
-        )
-        async with asyncio.timeout(60):
-            while ready and not await answers(f"http://127.0.0.1:{self.port}/ready"):
-                assert self.running.returncode is None, "it has ended"
-                await asyncio.sleep(0.05)
-
-    async def kill(self) -> None:
-        if self.running.returncode is None:
-            os.kill(self.running.pid, signal.SIGKILL)
-        await self.running.wait()
-
-
-@pytest.fixture
-async def service(settings, topics, sentinel):
-    """A service that can be killed."""
-    found = Process(settings)
-    yield found
-    await found.kill()
 
 
 async def ends(settings, runs):
