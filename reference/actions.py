@@ -278,6 +278,14 @@ ACTIONS = (
         "forget_selection",
     ),
     Action(
+        "show reports of forgettings",
+        ("GET /forgettings", "GET /forgettings/{id:path}"),
+        "memory forgettings",
+        ("list_forgettings", "show_forgetting"),
+        Absent("an order is in the log; what came of it is in Postgres"),
+        "list_forgettings",
+    ),
+    Action(
         "give one order to all runs that match",
         "POST /run-orders/{name}",
         ("batch pause", "batch resume", "batch cancel", "batch stop"),

@@ -166,6 +166,10 @@ _GATEWAY = {
     "unknown_turn": ("no such turn (404)", "`waggle trace RUN`"),
     "unknown_claim": ("no run holds the resource (404)", "`waggle claims`"),
     "unknown_memory": ("no such memory for this tenant, or it is forgotten (404)", "`waggle memory list`"),
+    "unknown_forgetting": (
+        "no such order to forget for this tenant, or not read yet (404)",
+        "`waggle memory forgettings`",
+    ),
     "memory_changed": ("the memory has another version than the one looked at (409)", "look at it once more"),
     "not_in_effect": ("a change of the memory is accepted and not yet visible (409)", "retry"),
     "not_started": ("the run is accepted and has not started (409)", "retry"),

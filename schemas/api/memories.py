@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from schemas.api.commands import CommandRequest
+from schemas.forgetting import Forgetting
 from schemas.memory import Content, Memory, MemoryKind, Name
 from schemas.message import MOST, Count, Instant, Part, Slug
 
@@ -196,3 +197,10 @@ class ForgetReach(Part):
     complete: bool = Field(True, description="False: at least so many.")
     ordered: Instant | None = Field(None, description="Time of the order; null after a dry run: nothing is forgotten.")
     in_effect: bool = Field(False, description="True once no memory of the selection is left.")
+    forgetting: str | None = Field(None, description="Id of the order: `GET /v1/forgettings/{id}` shows its report.")
+
+
+class ForgettingPage(Part):
+    """Orders to forget with their reports, the latest first."""
+
+    forgettings: list[Forgetting]

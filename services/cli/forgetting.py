@@ -74,9 +74,10 @@ def forget_selection(
 
 
 def _said(done: ForgetReach, what: str) -> str:
+    how = f"Runs and files follow; to see how far that is: waggle memory forgettings {done.forgetting}"
     if done.in_effect:
-        return f"Forgot the memories of {what}. {FOR_GOOD}"
-    return f"The order to forget {what} is accepted; its memories are gone in a moment. {FOR_GOOD}"
+        return f"Forgot the memories of {what}. {FOR_GOOD} {how}"
+    return f"The order to forget {what} is accepted; its memories are gone in a moment. {FOR_GOOD} {how}"
 
 
 def _require_expected(found: ForgetReach, expect: int | None, *, yes: bool) -> None:

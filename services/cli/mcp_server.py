@@ -55,7 +55,7 @@ def server(
     if Allowed.DECIDE in allowed:
         offered += [*_for_deciding(DecisionTools(connect)), *_changing_memories(MemoryChangeTools(connect))]
     if Allowed.OPERATE in allowed:
-        offered += [*_for_operating(OperatorTools(connect, operators)), (ForgetTools(connect).forget_selection, _ENDS)]
+        offered += [*_for_operating(OperatorTools(connect, operators)), *_forgetting(ForgetTools(connect))]
     for function, kind in offered:
         created.add_tool(function, annotations=kind)
     return created
@@ -87,6 +87,11 @@ def _changing_memories(tools: MemoryChangeTools) -> Iterator[Tool]:
     yield tools.pin_memory, _REVERSIBLE
     yield tools.unpin_memory, _REVERSIBLE
     yield tools.forget_memory, _ENDS
+
+
+def _forgetting(tools: ForgetTools) -> Iterator[Tool]:
+    yield tools.forget_selection, _ENDS
+    yield tools.list_forgettings, _READS
 
 
 def _for_deciding(tools: DecisionTools) -> Iterator[Tool]:

@@ -82,6 +82,8 @@ NEEDS: Mapping[str, Needs] = {
     "confirm_memory": _any(Role.CURATE),
     "forget_memory": _any(Role.CURATE, Role.FORGET),
     "forget_selection": _any(Role.FORGET),
+    "list_forgettings": _any(Role.FORGET),
+    "show_forgetting": _any(Role.FORGET),
     "act_on_runs": _any(Role.OPERATE),
     "stop": _any(Role.OPERATE),
     "start": _any(Role.OPERATE),

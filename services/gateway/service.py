@@ -27,6 +27,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.shared_reads import SharedReads
 from services.gateway.uploads import UploadSlots
 from shared.access.principals import read_principals
+from shared.archive.forgettings import Forgettings
 from shared.blackboard import Followers
 from shared.blackboard.entries import index_format
 from shared.blackboard.sweep import IndexSweep
@@ -119,6 +120,7 @@ def _add_state(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
     api.state.sweep = IndexSweep(parts.sentinel)
     api.state.reads = SharedReads()
     api.state.memories = MemoryStore(parts.settings.postgres)
+    api.state.forgettings = Forgettings(parts.settings.postgres)
     api.state.persons = persons_of(read_principals(own.principals))
 
 
@@ -154,6 +156,7 @@ async def _lifespan(parts: Parts, state: State) -> AsyncIterator[None]:
         parts.stopping = True
         await state.follower_slots.followers.close()
         await state.memories.close()
+        await state.forgettings.close()
         if state.persons is not None:
             await state.persons.close()
         await asyncio.to_thread(stop_metrics)

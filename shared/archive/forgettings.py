@@ -35,6 +35,7 @@ UPDATE forgettings SET state = $2, report = $3, files = $4, wanted = CASE WHEN $
 WHERE id = $1
 """
 _LIST = "SELECT report FROM forgettings WHERE tenant = $1 ORDER BY ordered DESC, id LIMIT $2"
+_GET = "SELECT report FROM forgettings WHERE tenant = $1 AND id = $2"
 
 
 class Open(NamedTuple):
@@ -85,6 +86,12 @@ class Forgettings:
         with mapped():
             rows = await (await self._connected()).fetch(_LIST, tenant, limit)
         return [Forgetting.model_validate_json(row["report"]) for row in rows]
+
+    async def get(self, tenant: str, id: str) -> Forgetting | None:
+        """Return a report; None if the tenant has none of this id."""
+        with mapped():
+            report = await (await self._connected()).fetchval(_GET, tenant, id)
+        return Forgetting.model_validate_json(report) if report else None
 
     async def close(self) -> None:
         """Close the connections."""

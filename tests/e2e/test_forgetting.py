@@ -12,9 +12,7 @@ import pytest
 from infra.embedded.stack import service_names
 from schemas.approval import CancelRun
 from schemas.forgetting import Forgetting
-from schemas.memory_log import ForgettingOrdered
 from shared import bus
-from shared.archive.forgettings import Forgettings
 from shared.blackboard import Sentinel
 from shared.bus.admin.topic_reader import reading
 from shared.config import Settings, settings_of
@@ -156,15 +154,16 @@ async def dead_letter(here, run_id: str, mark: str) -> None:
             await asyncio.sleep(0.2)
 
 
-async def forget(here, **what) -> Forgetting:
-    """Order it on the topic, as the gateway does; the report once the memory service has carried it out."""
-    order, ledger = ForgettingOrdered(by="ada", at=datetime.now(UTC), **what), Forgettings(here.postgres)
-    await written(here, order, order.key)
+async def forget(gateway, tenant: str = "acme", **what) -> Forgetting:
+    """Order it; return the report once the memory service has carried it out."""
+    order = {"by": "ada", "reason": "she asked", "expected": 1_000, **what}
+    given = await gateway.post("/v1/memories/forget", params={"tenant": tenant}, json=order)
+    assert given.status_code == 202, given.text
+    path = f"/v1/forgettings/{given.json()['forgetting']}"
     async with asyncio.timeout(60):
-        while not (found := [each for each in await ledger.list(order.tenant, 1) if each.state == "done"]):
+        while (found := await gateway.get(path, params={"tenant": tenant})).json().get("state") != "done":
             await asyncio.sleep(0.2)
-    await ledger.close()
-    return found[0]
+    return Forgetting.model_validate(found.json())
 
 
 async def remembered(here, mark: str) -> None:
@@ -194,7 +193,7 @@ async def test_a_forgotten_run_is_in_no_store_and_others_are_as_they_were(gatewa
     assert {each.split("/")[0] for each in before} >= {"postgres memories", "postgres blobs"}
     assert {each.rpartition(":")[2] for each in before if each.startswith("redis ")} >= {"state", "events", "board"}
     assert not [each for each in but_results(before) if each.startswith("kafka")], "Kafka holds it sealed"
-    report = await forget(here, tenant="acme", run=run_id)
+    report = await forget(gateway, run=run_id)
     assert report.runs == [run_id]
     left = sum(each.remaining for each in report.stores)
     found = places_of(gone, await dump())
@@ -220,9 +219,9 @@ async def test_runs_of_a_session_a_subject_and_a_tenant_are_forgotten_and_no_oth
     async with httpx.AsyncClient(base_url=gateway.base_url, timeout=30, params={"tenant": "globex"}) as globex:
         await stored(globex, f"a file of no run about {tenant}")
         await talk(globex, model, tenant)
-    await forget(here, tenant="acme", session=f"talk-{session}")
-    await forget(here, tenant="acme", subject=f"customer {subject}")
-    await forget(here, tenant="globex", everything=True)
+    await forget(gateway, session=f"talk-{session}")
+    await forget(gateway, subject=f"customer {subject}")
+    await forget(gateway, tenant="globex", everything=True)
     found = await dump()
     for each in (session, subject, tenant):
         assert but_results(places_of(each, found)) == set()

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from schemas.api.memories import (
     ForgetReach,
+    ForgettingPage,
     FoundMemory,
     MemoryChanged,
     MemoryDetail,
@@ -12,6 +13,7 @@ from schemas.api.memories import (
     MemoryView,
     SourceView,
 )
+from schemas.forgetting import Forgetting, StoreForgotten
 from schemas.memory import ChangeKind, Memory, MemoryChange, MemoryKind, Source
 from tests.support.console_letters import NOW
 
@@ -32,6 +34,11 @@ TABLE = [
     ("/memories/{id}", PATH, "unknown"),
     ("/memories/{id}", PATH, "hostile", "#correct summary"),
     ("/memories/{id}", PATH, "hostile", "#forget summary"),
+    ("/forgettings", "/forgettings?notice=selection", "plain"),
+    ("/forgettings", "/forgettings", "hostile"),
+    ("/forgettings", "/forgettings", "empty"),
+    ("/forgettings/{id:path}", "/forgettings/forget/0/1", "hostile"),
+    ("/forgettings/{id:path}", "/forgettings/forget/0/1", "unknown"),
     ("/forget", "/forget", "plain"),
     ("/forget", "/forget?by=subject&value=%3Cscript%3E", "hostile"),
     ("/forget", "/forget?by=subject", "plain"),
@@ -83,8 +90,17 @@ def answers(text: str, *, candidate: bool = True) -> dict:
     return {
         "memories": lambda: MemoryPage(memories=views, next_cursor=f"2026-11-30T00:00:00+00:00~{MEMORY}"),
         "memories/search": lambda: MemorySearch(found=found, by_meaning=False),
+        "forgettings": lambda: ForgettingPage(forgettings=[forgetting(text)]),
+        "forgettings/forget/0/1": lambda: forgetting(text),
         f"memories/{MEMORY}": lambda: detail(text, candidate=candidate),
     }
+
+
+def forgetting(text: str) -> Forgetting:
+    """A report of an order that waits, with a store that still holds something."""
+    store = StoreForgotten(store=text[:300], removed=1_200, remaining=3, until=NOW, note=text[:500])
+    about = {"id": "forget/0/1", "tenant": "default", "kind": "subject", "named": text[:300], "by": text[:200]}
+    return Forgetting(**about, ordered=NOW, state="waiting", runs=["run-a"], live=["run-a"], stores=[store])
 
 
 def changed(text: str, path: str):

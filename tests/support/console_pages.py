@@ -11,7 +11,7 @@ import httpx
 from schemas.api.boards import ClaimsView
 from schemas.api.checks import RunCounts
 from schemas.api.dead_letters import SearchResult
-from schemas.api.memories import MemoryPage, MemorySearch
+from schemas.api.memories import ForgettingPage, MemoryPage, MemorySearch
 from schemas.api.runs import ApprovalPage, RunPage
 from schemas.api.sessions import SessionPage
 from schemas.error import ErrorInfo
@@ -33,6 +33,7 @@ class Empty(Gateway):
             "costs": cost_report("default").model_dump_json(),
             "claims": ClaimsView(claims=[]).model_dump_json(),
             "approvals": ApprovalPage(approvals=[], unreadable=[], next_offset=None).model_dump_json(),
+            "forgettings": ForgettingPage(forgettings=[]).model_dump_json(),
             "memories": MemoryPage(memories=[], empty=True).model_dump_json(),
             "memories/search": MemorySearch(found=[], by_meaning=True).model_dump_json(),
             "sessions": SessionPage(sessions=[]).model_dump_json(),

@@ -33,6 +33,7 @@ _WAYS = {
     "unknown_handoff": "list the handoffs: waggle trace RUN --json",
     "unknown_claim": "list the claims: waggle claims list",
     "unknown_memory": "list the memories: waggle memory list; another tenant's: --tenant NAME",
+    "unknown_forgetting": "list the orders to forget: waggle memory forgettings",
     "unknown_topic": "list the dead letters of all topics: waggle dlq list",
 }
 """Remedy if something is not found, by error code."""

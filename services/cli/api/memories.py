@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from schemas.api.commands import CommandRequest
 from schemas.api.memories import (
@@ -10,6 +11,7 @@ from schemas.api.memories import (
     ForgetOneRequest,
     ForgetReach,
     ForgetRequest,
+    ForgettingPage,
     MemoryChanged,
     MemoryChangeRequest,
     MemoryDetail,
@@ -18,6 +20,7 @@ from schemas.api.memories import (
     MemorySearch,
     MemoryView,
 )
+from schemas.forgetting import Forgetting
 from services.cli.api.answers import body
 from services.cli.api.paths import MEMORIES, memory_path
 from services.cli.api.transport import Transport
@@ -68,3 +71,11 @@ class MemoryRequests(Transport):
     def forget(self, **order: Any) -> ForgetReach:
         """Forget a selection, or count what that reaches."""
         return self._one(ForgetReach, "POST", f"{MEMORIES}/forget", json=body(ForgetRequest, order))
+
+    def forgettings(self, limit: int) -> ForgettingPage:
+        """Return the latest orders to forget, with their reports."""
+        return self._one(ForgettingPage, "GET", "/v1/forgettings", params={"limit": str(limit)})
+
+    def forgetting(self, id: str) -> Forgetting:
+        """Return one order to forget, with its report."""
+        return self._one(Forgetting, "GET", f"/v1/forgettings/{quote(id, safe='')}")

@@ -12,7 +12,7 @@ from services.cli.exit_codes import EPILOGUE, CommandError, Exit
 from services.cli.forgetting import Chosen, forget_one, forget_selection
 from services.cli.options import ByOption, author
 from services.cli.session import Session, gateway_command
-from services.cli.show.memories import show_memories, show_memory, show_search
+from services.cli.show.memories import show_forgetting, show_forgettings, show_memories, show_memory, show_search
 from services.cli.terminal import clean, one_line
 from services.cli.times import parse_time_or_age
 
@@ -196,6 +196,24 @@ def forget(
         forget_one(session, memory, order, dry_run=dry_run, yes=yes)
     else:
         forget_selection(session, chosen, order, dry_run=dry_run, yes=yes, expect=expect)
+
+
+@app.command()
+@gateway_command
+def forgettings(
+    session: Session,
+    forgetting: Annotated[
+        str | None, typer.Argument(metavar="FORGETTING", help="Id of one: show what each store has lost.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Maximum number of orders.")] = 20,
+) -> None:
+    """List orders to forget and how far they are, or show the report of one, store by store."""
+    if forgetting is None:
+        page = session.client.forgettings(limit)
+        session.screen.answer(page, lambda: show_forgettings(session.screen, page))
+    else:
+        found = session.client.forgetting(forgetting)
+        session.screen.answer(found, lambda: show_forgetting(session.screen, found))
 
 
 def _order(reason: str, version: int | None, by: str | None) -> dict[str, Any]:

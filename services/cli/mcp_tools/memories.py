@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from schemas.api.memories import ForgetReach, MemoryChanged, MemoryDetail, MemoryGone, MemorySearch, MemoryView
+from schemas.forgetting import Forgetting
 from schemas.memory import LONGEST_MEMORY, MemoryKind
 from services.cli.mcp_tools.calls import AUTHOR, GatewayTools, Reason
 
@@ -96,3 +97,7 @@ class ForgetTools(GatewayTools):
         given = {"subject": subject, "run": run, "session": session, "expected": expected}
         order: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         return await self.call(lambda gateway: gateway.forget(by=AUTHOR, reason=reason, dry_run=dry_run, **order))
+
+    async def list_forgettings(self, limit: Annotated[int, Field(ge=1, le=200)] = 20) -> list[Forgetting]:
+        """List orders to forget, the latest first, with what each store has lost and what remains until when."""
+        return (await self.call(lambda gateway: gateway.forgettings(limit))).forgettings

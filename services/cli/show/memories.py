@@ -2,7 +2,8 @@
 
 from rich.text import Text
 
-from schemas.api.memories import ForgetReach, MemoryDetail, MemoryPage, MemorySearch, MemoryView
+from schemas.api.memories import ForgetReach, ForgettingPage, MemoryDetail, MemoryPage, MemorySearch, MemoryView
+from schemas.forgetting import Forgetting
 from services.cli.show.render import plain_table
 from services.cli.terminal import Screen, clean, one_line
 
@@ -98,6 +99,40 @@ def reach_line(reach: ForgetReach, what: str) -> str:
     runs, files = _count(reach.runs, "run"), _count(reach.files, "file")
     memories = f"{reach.memories} {'memory' if reach.memories == 1 else 'memories'}{waiting}"
     return f"{what}: {memories}; {least}{runs} with prompts, journals and results, and {least}{files} that they name"
+
+
+def show_forgettings(screen: Screen, page: ForgettingPage) -> None:
+    """Print orders to forget."""
+    if not page.forgettings:
+        screen.say("Nothing was ordered to be forgotten. Single memories that were forgotten are not listed.")
+        return
+    table = plain_table("forgetting", "state", "what", "ordered", "by", "runs", right=5)
+    for each in page.forgettings:
+        by = one_line(each.by, 30)
+        table.add_row(each.id, each.state, what_of(each), _moment(each.ordered), by, str(len(each.runs)))
+    screen.say(table)
+
+
+def what_of(forgetting: Forgetting) -> str:
+    """Return the selection of an order; a subject or a session is a digest."""
+    return one_line(f"{forgetting.kind} {forgetting.named}", 40)
+
+
+def show_forgetting(screen: Screen, found: Forgetting) -> None:
+    """Print the report of an order to forget, store by store."""
+    screen.say(Text(f"{what_of(found)}: {found.state}", style="bold"))
+    finished = f", finished {_moment(found.finished)}" if found.finished else ""
+    screen.say(f"ordered {_moment(found.ordered)} by {one_line(found.by)}{finished}; {_count(len(found.runs), 'run')}")
+    if found.live:
+        screen.say(Text(f"waits for these runs to end: {one_line(', '.join(found.live), 500)}", style="yellow"))
+        screen.say("To forget them now: waggle cancel RUN")
+    if not found.stores:
+        return
+    table = plain_table("store", "removed", "remaining", "until", "note", right=1)
+    for each in found.stores:
+        until = _moment(each.until) if each.until else ""
+        table.add_row(one_line(each.store), str(each.removed), str(each.remaining), until, one_line(each.note))
+    screen.say(table)
 
 
 def _count(number: int, what: str) -> str:

@@ -1,12 +1,14 @@
 """Memories: their list, a search, one with the forms that change it, and the forget of a selection."""
 
 from typing import Annotated, TypeAlias
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from schemas.api.memories import MemoryChanged, MemoryDetail, MemoryGone, MemoryPage, MemorySearch
+from schemas.api.memories import ForgettingPage, MemoryChanged, MemoryDetail, MemoryGone, MemoryPage, MemorySearch
 from schemas.error import ErrorInfo
+from schemas.forgetting import Forgetting
 from services.console.forms import author_in
 from services.console.gateway import GatewayFailure
 from services.console.memories import (
@@ -26,13 +28,14 @@ from services.console.visitor import Visitor, VisitorDep
 router = APIRouter()
 
 Id: TypeAlias = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+OrderId: TypeAlias = Annotated[str, Path(pattern=r"^[!-~]{1,255}$")]
 Word: TypeAlias = Annotated[str, Query(max_length=400)]
 
 _NOTICES = {
     **VERBS,
     "pending": "The change is accepted. It shows on this page in a moment; reload it.",
     "forget": "The memory is forgotten for good.",
-    "selection": "The selection is being forgotten for good; its memories are gone from this list.",
+    "selection": "The selection is being forgotten for good, its memories first. The order shows here soon.",
 }
 
 
@@ -119,7 +122,21 @@ async def forget(visitor: VisitorDep) -> Response:
         await reach_of(visitor.gateway, order | author_in(form))
     except GatewayFailure as failure:
         return await _forget(visitor, kind, value, failure)
-    return see_other(visitor, path("memories", tenant=visitor.tenant, notice="selection"))
+    return see_other(visitor, path("forgettings", tenant=visitor.tenant, notice="selection"))
+
+
+@router.get("/forgettings")
+async def list_forgettings(visitor: VisitorDep, notice: str = "") -> Response:
+    """Orders to forget, and how far they are."""
+    found = await visitor.gateway.ask(ForgettingPage, "GET", "/v1/forgettings", {"limit": "100"})
+    return page(visitor, "forgettings.html", found=found, notice=_NOTICES.get(notice, ""))
+
+
+@router.get("/forgettings/{id:path}")
+async def show_forgetting(visitor: VisitorDep, id: OrderId) -> Response:
+    """The report of one order, store by store."""
+    found = await visitor.gateway.ask(Forgetting, "GET", f"/v1/forgettings/{quote(id, safe='')}")
+    return page(visitor, "forgetting.html", found=found)
 
 
 async def _change(visitor: Visitor, id: str, verb: str) -> Response:

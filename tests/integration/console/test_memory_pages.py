@@ -105,6 +105,10 @@ async def test_a_selection_is_counted_before_it_is_forgotten(console):
     assert (refused.status_code, "more_than_expected" in refused.text) == (409, True)
     answer = await visit.send("/forget", **order, expected="2", reason="she asked")
     assert answer.status_code == 303
+    page = (await visit.open(answer.headers["location"])).text
+    assert "subject sha256:" in said(page)
+    order = re.search(r'href="(/forgettings/[^"]+)"', page)[1]
+    assert "by bob" in said((await visit.open(order)).text)
     assert "Nothing is remembered yet" in said((await visit.open("/memories")).text)
 
 

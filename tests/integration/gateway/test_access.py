@@ -63,6 +63,8 @@ REQUESTS = {
     "confirm_memory": ("POST", f"/v1/memories/{MEMORY}/confirm", {"json": ORDER | {"version": 1}}),
     "forget_memory": ("POST", f"/v1/memories/{MEMORY}/forget", {"json": ORDER}),
     "forget_selection": ("POST", "/v1/memories/forget", {"json": ORDER | {"subject": "Ada", "dry_run": True}}),
+    "list_forgettings": ("GET", "/v1/forgettings", {}),
+    "show_forgetting": ("GET", "/v1/forgettings/forget/0/1", {}),
     "list_sessions": ("GET", "/v1/sessions", {}),
     "show_session": ("GET", "/v1/sessions/s", {}),
     "end_session": ("POST", "/v1/sessions/s/end", {"json": {"by": "x"}}),
@@ -103,7 +105,7 @@ ALSO = {"edit_dead_letter": Role.CONTENTS}
 ACTING_OR_LISTING = (
     *("stop", "start", "submit_task", "upload_file"),
     *("list_runs", "list_sessions", "list_approvals", "list_audit", "list_claims", "act_on_runs", "show_costs"),
-    *("count_runs", "list_memories", "search_memories", "forget_selection"),
+    *("count_runs", "list_memories", "search_memories", "forget_selection", "list_forgettings"),
 )
 """Routes that find nothing of their own tenant missing."""
 OF_NO_TENANT = {"list_agents"}

@@ -258,6 +258,18 @@ async def test_a_selection_is_counted_first_and_then_forgotten_up_to_its_time(ga
     assert contents(await get(gateway, "", tenant="other")) == [ELSEWHERE.content]
 
 
+async def test_an_order_to_forget_has_a_report_that_its_tenant_alone_sees_and_that_names_no_subject(gateway, followed):
+    await post(gateway, "forget", subject="Ada", expected=2, reason="asked to")
+    others = (await gateway.get("/v1/forgettings", params={"tenant": "other"})).json()["forgettings"]
+    assert all(each["tenant"] == "other" for each in others)
+    listed, *_ = (await gateway.get("/v1/forgettings")).json()["forgettings"]
+    assert (listed["kind"], listed["by"], "Ada" in json.dumps(listed)) == ("subject", "bob", False)
+    path = f"/v1/forgettings/{listed['id']}"
+    assert (await gateway.get(path)).json() == listed
+    for answer in (await gateway.get(path, params={"tenant": "other"}), await gateway.get("/v1/forgettings/x")):
+        assert error_of(answer, 404)["code"] == "unknown_forgetting"
+
+
 @pytest.mark.parametrize(
     "order",
     [

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -114,8 +115,13 @@ async def test_a_selection_is_shown_and_asked_about_and_then_forgotten(filled, a
     refused = await filled("forget", "--subject", "Ada", "--reason", "she asked", input="n\n")
     assert (refused.exit_code, "cannot be undone" in refused.output) == (Exit.USAGE, True)
     assert len(await filled.store.get("default", [ADA.id, CLAIM.id])) == 2
-    done = await filled("forget", "--subject", "Ada", "--reason", "she asked", input="y\n")
+    assert "Nothing was ordered" in (await filled("forgettings", "--tenant", "nobody")).output
+    done = await filled("forget", "--subject", "Ada", "--reason", "she asked", "--by", "bob", input="y\n")
     assert done.exit_code == 0
+    report = re.search(r"waggle memory forgettings (\S+)", done.output)[1]
+    listed = await filled("forgettings")
+    assert (report in listed.output, "subject sha256:" in listed.output) == (True, True)
+    assert "by bob" in (await filled("forgettings", report)).output
     assert await filled.store.get("default", [ADA.id, CLAIM.id]) == []
 
 
