@@ -1,15 +1,13 @@
 """Authorizer of one handoff: decides which of its actions are allowed, from everything it has read and done so far."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from schemas.acting import BY_PERSON
 from schemas.caller_message import CallerMessage
 from schemas.error import REFUSED_BY_PERSON, ErrorInfo
 from schemas.memory import Remembered
-from schemas.plan import Risk
 from schemas.question import Background
 from schemas.settlement import Settlement
 from schemas.step import Handoff
@@ -18,7 +16,8 @@ from shared.agent.actions.effects import Effects, sameness
 from shared.agent.actions.knowledge import Knowledge
 from shared.agent.actions.permission import Evidence, background_of, effect_of, permission_for
 from shared.agent.actions.tool_calls import ParsedToolCall, ToolResult
-from shared.agent.actions.verdicts import LONGEST_REASON, info_of, verdict_name, verdict_record
+from shared.agent.actions.verdict_log import VerdictLog
+from shared.agent.actions.verdicts import info_of
 from shared.agent.spending import BudgetReservation
 from shared.authorization import (
     Action,
@@ -40,7 +39,6 @@ from shared.guardrails import Taint, origin_in
 from shared.service.kill_switch import ScopedSwitch
 from shared.telemetry.metrics import Metrics
 from shared.tools import Tool, ToolError
-from shared.tools.runtime import REFUSALS
 
 
 @dataclass(slots=True)
@@ -55,15 +53,20 @@ class ActionAuthorizer:
     tools: Sequence[Tool]
     results: list[ToolResult] = field(default_factory=list)
     """Results of the tool calls so far, in order."""
-    verdicts: list[Judgement] = field(default_factory=list)
-    """Verdicts so far, in order."""
     planned_effects: list[PlannedEffect] = field(default_factory=list)
     """Calls that a dry run has planned so far, in order."""
     _knowledge: Knowledge = field(init=False)
+    _log: VerdictLog = field(init=False)
 
     def __post_init__(self) -> None:
         """Start from the content of the handoff."""
+        self._log = VerdictLog(self.metrics)
         self._knowledge = Knowledge(self.handoff, self.policy, self.switch, self.tools)
+
+    @property
+    def verdicts(self) -> list[Judgement]:
+        """Verdicts so far, in order."""
+        return self._log.verdicts
 
     @property
     def taint(self) -> Taint:
@@ -104,7 +107,7 @@ class ActionAuthorizer:
 
     def replay_model_call(self, call: str, role: str) -> None:
         """Record the verdict on a model call made in an earlier delivery of this try."""
-        self._append(self._case(Action(ActionKind.MODEL_CALL, call, role)), Allow("journal", "it was made before"))
+        self._log.append(self._case(Action(ActionKind.MODEL_CALL, call, role)), Allow("journal", "it was made before"))
 
     def before_message(self, kind: str) -> None:
         """Authorize the answer. Raises Stopped."""
@@ -118,7 +121,7 @@ class ActionAuthorizer:
         case = self._case(self._action(call), self.budget.counter.tool_calls_used_up())
         verdict = self._decide(case, charged_later=True)
         if isinstance(verdict, Ask) and not dry:
-            self._record(case, verdict)
+            self._log.record(case, verdict)
             raise permission_for(case, verdict, self._evidence)
         if not isinstance(verdict, Deny):
             paid = call.tool if isinstance(verdict, Allow) and not dry else None
@@ -135,7 +138,7 @@ class ActionAuthorizer:
             await self.budget.before_tool_call(case.action.call, price)
         except ToolError as over:
             verdict = Deny("budget", over.info)
-        self._record(case, verdict)
+        self._log.record(case, verdict)
         return verdict
 
     async def _check_not_under_way(self, case: RuleInput, verdict: Allow) -> None:
@@ -151,7 +154,7 @@ class ActionAuthorizer:
         if elsewhere is not None:
             reason = f"an equal call of {action.name} was started at {elsewhere}, and its outcome is not reported yet"
             ask = Ask("repetition", reason, case.risk)
-            self._record(case, ask)
+            self._log.record(case, ask)
             raise permission_for(case, ask, self._evidence)
 
     async def release_if_not_made(self, call: ParsedToolCall) -> None:
@@ -171,12 +174,12 @@ class ActionAuthorizer:
             verdict = Allow("journal", "it was made before")
         if isinstance(verdict, Deny):
             self._mark_refused(call, verdict)
-        self._append(case, verdict)
+        self._log.append(case, verdict)
 
     def refused_by_person(self, call: ParsedToolCall, error: ErrorInfo) -> Deny:
         """Record that a person decided against the call. It is not charged."""
         verdict = Deny("approval", error)
-        self._record(self._case(self._action(call)), verdict)
+        self._log.record(self._case(self._action(call)), verdict)
         self._mark_refused(call, verdict)
         return verdict
 
@@ -193,12 +196,12 @@ class ActionAuthorizer:
             verdict = Allow("question", f"answered by a person, {settled.request_id}")
         elif too_many is not None:
             verdict = Deny("limits", too_many)
-        self._record(case, verdict)
+        self._log.record(case, verdict)
         return verdict
 
     def replay_question(self, call: ParsedToolCall) -> None:
         """Record the verdict on a question that was answered in an earlier delivery of this try."""
-        self._append(self._case(self._action(call)), Allow("question", "it was answered before"))
+        self._log.append(self._case(self._action(call)), Allow("question", "it was answered before"))
 
     def before_hand_off(self, call: ParsedToolCall, refused: ErrorInfo | None) -> Allow | Deny:
         """Return the verdict on handing the step over. Nothing is permitted by it: its answer is judged, too.
@@ -210,14 +213,14 @@ class ActionAuthorizer:
         if isinstance(verdict, Deny):
             return verdict
         ruling = Deny("handoff", refused) if refused else Allow("handoff", "the run is a swarm")
-        self._record(case, ruling)
+        self._log.record(case, ruling)
         return ruling
 
     def ask_again(self, call: ParsedToolCall, changes: Sequence[str]) -> NeedsHuman:
         """Return the question about an approved call whose reads have changed since."""
         case = self._case(self._action(call))
         ask = Ask("approval", "what was read before it has changed since", case.risk)
-        self._record(case, ask)
+        self._log.record(case, ask)
         return permission_for(case, ask, self._evidence, changes)
 
     def planned_effect(self, call: ParsedToolCall, verdict: Allow | Ask) -> PlannedEffect:
@@ -233,7 +236,7 @@ class ActionAuthorizer:
         self.effects.mark_answered(call, result)
         error, origin = result.error, origin_in(result.answer)
         if error is not None:
-            self._deny_last(call.place, error)
+            self._log.deny_last(call.place, error)
         elif call.tool is not None:
             self._knowledge.remember(call.tool, call, result, origin)
         if origin is not None:
@@ -252,16 +255,6 @@ class ActionAuthorizer:
     def _mark_refused(self, call: ParsedToolCall, verdict: Deny) -> None:
         by_person = verdict.error.code == REFUSED_BY_PERSON
         self.effects.mark_refused(call, BY_PERSON if by_person else verdict.rule, verdict.reason)
-
-    def _deny_last(self, place: str, error: Mapping[str, Any]) -> None:
-        """Turn the verdict on the last call into a denial if the limits its tool shares with others refused it."""
-        last = self.verdicts[-1] if self.verdicts else None
-        rule = REFUSALS.get(error["code"])
-        if rule is None or last is None or (last.call, last.verdict) != (place, "allow"):
-            return
-        self.metrics.verdicts.labels(last.action, "deny", rule).inc()
-        denied = {"verdict": "deny", "rule": rule, "reason": error["message"][:LONGEST_REASON], "notify": False}
-        self.verdicts[-1] = last.model_copy(update=denied)
 
     def _action(self, call: ParsedToolCall) -> Action:
         name = call.tool.name if call.tool else "unknown"
@@ -288,7 +281,7 @@ class ActionAuthorizer:
         """Return the verdict. `charged_later`: unless it is Deny, the caller charges the budget and then records it."""
         verdict = judge(case)
         if not charged_later or isinstance(verdict, Deny):
-            self._record(case, verdict)
+            self._log.record(case, verdict)
         if isinstance(verdict, Deny) and verdict.rule == "kill_switch":
             raise Stopped(verdict.reason, self.switch.scope.names)
         return verdict
@@ -298,11 +291,3 @@ class ActionAuthorizer:
         tried, usage = [each.summary for each in self.results], self.budget.counter.usage
         confidence = self._knowledge.confidence
         return Evidence(self.handoff, confidence, self._knowledge.origins, tried, usage, self.policy.approvals)
-
-    def _record(self, case: RuleInput, verdict: Ruling) -> None:
-        self.metrics.verdicts.labels(case.action.kind, verdict_name(verdict), verdict.rule).inc()
-        self._append(case, verdict)
-
-    def _append(self, case: RuleInput, verdict: Ruling) -> None:
-        risk: Risk | None = case.risk if case.action.tool is not None else None
-        self.verdicts.append(verdict_record(case.action, verdict, risk))
