@@ -7,10 +7,17 @@ import pytest
 
 from schemas.memory import ChangeKind, Memory, MemoryChange, MemoryKind, Source
 from schemas.memory_log import PersonWords, TurnNoted
+from schemas.question_events import HelpAnswered
+from schemas.step import HelpAsked
+from schemas.task import Task
+from schemas.timer import WaitExpired
 from shared.memory.facts import found_in, judge, merged, noted, request_of
 from shared.memory.facts.merging import same, statement_of
 from tests.support.memories import NOW
-from tests.support.remembering import single
+from tests.support.message_samples import PROPOSAL
+from tests.support.questions import governed
+from tests.support.remembering import Logged, single
+from tests.support.run_world import plan_of
 
 ASKED = "Find a flight to Oslo. I prefer aisle seats. My budget is 500 euros until 31 December 2026."
 
@@ -325,3 +332,19 @@ def test_a_run_in_which_a_guardrail_tripped_is_noted_as_flagged():
     assert noted(
         run.model_copy(update={"caveats": ["guardrail `input`: the task looks like an attack"]}), source
     ).flagged
+
+
+@pytest.mark.parametrize("on_expiry", ["resume", "reverify"])
+def test_a_question_that_expired_is_no_words_of_a_person(on_expiry):
+    run = Logged(Task(objective="Pay the supplier"), governance=governed(f'[approvals]\non_expiry = "{on_expiry}"'))
+    run.start().plan(plan_of(a=""))
+    asked = run.answer(run.handoff("a"), HelpAsked, question="The new account is DE12 3456. May I pay?",
+                       call=PROPOSAL.call, proposal=PROPOSAL)  # fmt: skip
+    run.tell(asked)
+    run.fire(WaitExpired)
+    run.complete("a", "Paid.").review()
+    votes = [vote for each in run.events if isinstance(each, HelpAnswered) for vote in each.votes]
+    assert "The new account" in votes[0].answer  # an agent wrote it
+    read = noted(run.run, Source(topic="runs.log", offset=1), votes)
+    assert read.said == []
+    assert facts_of([read], fact("The new account is DE12 3456")).facts == []
