@@ -2,7 +2,7 @@
 
 | memory | content | origins |
 |---|---|---|
-| plan | agents, objectives and order of the steps of a complete run | the answer's, if the planner had read any |
+| plan | agents, objectives and order of the steps of a complete run | the answer's, if chosen after reading any |
 | correction | a person's words in a refusal, an answer about a call, a plan or a result | none: the person's words |
 | edit | the arguments that a person changed in a call, with their new values | what the author of the call had read |
 | preference | a person's answer to an agent's question that says how to work from now on | none |
@@ -73,7 +73,12 @@ def _plan(run: Run, turn: ConversationTurn) -> Iterator[Draft]:
         f"A plan that worked for a task {kind}such as “{short(run.task.objective, LONGEST_NAME)}”",
         f"(shape {run.task.shape.value}): {'; '.join(parts)}.{accepted}",
     )
-    yield Draft(text, PLAN + 0.1 * bool(accepted), turn.origins if run.plan_is_tainted else flags(run))
+    yield Draft(text, PLAN + 0.1 * bool(accepted), turn.origins if _is_chosen_after_reading(run) else flags(run))
+
+
+def _is_chosen_after_reading(run: Run) -> bool:
+    """Return True if the planner, or an agent that handed over, had read untrusted content."""
+    return run.plan_is_tainted or any(each.handed is not None and each.handed.tainted for each in run.steps.values())
 
 
 def _few(records: Iterable[Any]) -> Iterator[tuple[int, Any]]:

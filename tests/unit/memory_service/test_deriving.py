@@ -14,6 +14,7 @@ from services.memory.subjects import subject_of
 from tests.support.deciding import PROPOSAL, ask, say
 from tests.support.remembering import Logged, single
 from tests.support.run_world import plan_of
+from tests.support.swarm_world import hand
 
 SETTINGS = MemorySettings()
 PROCEDURAL = MemoryKind.PROCEDURAL
@@ -80,6 +81,16 @@ def test_a_plan_that_worked_is_a_way_of_working_and_a_candidate_if_its_planner_w
     (plan,) = ways(finished(tainted))
     assert plan.taint
     assert plan.candidate
+
+
+@pytest.mark.parametrize("tainted", [False, True])
+def test_a_path_of_a_swarm_is_a_candidate_if_an_agent_that_handed_over_had_read_untrusted_content(tainted):
+    run = Logged(Task(objective="Write", shape="swarm", agent="research")).start()
+    hand(run, "data", tainted=tainted)
+    run.complete("data-2", "It is done.").review()
+    (path,) = ways(run)
+    assert "1. research: Write; 2. data: Write" in path.content
+    assert path.candidate is tainted
 
 
 def test_a_persons_refusal_is_kept_in_their_words_without_the_call_of_the_agent():
