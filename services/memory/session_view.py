@@ -37,8 +37,6 @@ class SessionView:
     parts: Parts
     view: MemoryView
     _generation: str = field(default="")
-    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while facts are read and written: an older state must not follow a newer one."""
 
     async def show(self, memories: Iterable[Memory], without: Container[str] = ()) -> None:
         """Write the facts of the sessions of changed memories, except those of these ids. Raises BlackboardLost."""
@@ -74,11 +72,20 @@ class SessionView:
         return self.view.store
 
     async def _write(self, tenant: str, session: str, without: Container[str] = ()) -> None:
-        async with self._writing:
-            found = await self._store.select(tenant, Selection(session=session, kind=MemoryKind.SEMANTIC.value), MOST)
-            now = datetime.now(UTC)
-            shown = [_fact(each) for each in found if _is_shown(each, now) and each.id not in without]
-            await SessionFacts(self.parts.sentinel).replace(tenant, session, shown)
+        """Write the facts of a session, once more if they have changed meanwhile.
+
+        Another writer, also of another replica, may have written an older state after a newer one: the last one to
+        write finds out.
+        """
+        written, stored = None, await self._stored(tenant, session, without)
+        while written != stored:
+            await SessionFacts(self.parts.sentinel).replace(tenant, session, stored)
+            written, stored = stored, await self._stored(tenant, session, without)
+
+    async def _stored(self, tenant: str, session: str, without: Container[str]) -> list[SessionFact]:
+        which, now = Selection(session=session, kind=MemoryKind.SEMANTIC.value), datetime.now(UTC)
+        found = await self._store.select(tenant, which, MOST)
+        return [_fact(each) for each in found if _is_shown(each, now) and each.id not in without]
 
 
 def _is_shown(memory: Memory, now: datetime) -> bool:

@@ -12,9 +12,11 @@ from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept
 from services.memory import ended
 from services.memory.ended import EndedRuns
 from services.memory.recording import send
+from services.memory.session_view import SessionView
 from services.memory.upkeep import through_outages
 from shared import archive
 from shared.archive import ArchiveUnavailable
+from shared.blackboard import keys
 from shared.bus.admin import read_topic
 from shared.memory import MemoryStore, Selection
 from shared.memory.tables import OWNED, TABLES, VECTORS
@@ -276,3 +278,31 @@ async def test_a_record_that_cannot_be_read_is_passed_over(settings, writer, sen
 def test_an_order_selects_something_or_everything(wrong):
     with pytest.raises(ValidationError, match="name a subject"):
         ForgettingOrdered(tenant="acme", by="ada", at=NOW, **wrong)
+
+
+async def test_a_fact_that_is_forgotten_while_facts_are_written_leaves_the_conversation(
+    settings, writer, sentinel, memories, monkeypatch
+):
+    fact = memory("Ada: no nuts", kind=MemoryKind.SEMANTIC, run="run-1", session="trip", created=NOW)
+    key = keys.session_facts("acme", "trip")
+    async with remembering(settings, sentinel) as found:
+        await found.viewer.take(MemoryKept(memory=fact, by="memory"))
+        assert await sentinel.own.exists(key)
+        read, resume, replica = asyncio.Event(), asyncio.Event(), MemoryView(MemoryStore(settings.postgres))
+        select = replica.store.select
+
+        async def slowly(*wanted):
+            found = await select(*wanted)
+            if not read.is_set():
+                read.set()
+                await resume.wait()
+            return found
+
+        monkeypatch.setattr(replica.store, "select", slowly)
+        writing = asyncio.create_task(SessionView(found.parts, replica).show([fact]))
+        await read.wait()  # it has read the fact, and writes it after it was forgotten
+        await found.viewer.forget("acme", [fact.id], by="ada", reason="she asked")
+        resume.set()
+        await writing
+        await replica.store.close()
+    assert not await sentinel.own.exists(key)
