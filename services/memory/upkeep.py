@@ -1,6 +1,7 @@
 """Upkeep of the store, alongside the records: filling an emptied one, removing what has expired, and vectors."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import structlog
 
 from schemas.memory import MemoryKind
 from services.memory.settings import MemorySettings
+from services.memory.vectors import vectors_of
 from services.memory.viewing import Viewer
 from shared.bus.admin import stream
 from shared.bus.groups import MEMORIES, MEMORY
@@ -89,17 +91,26 @@ class Upkeep:
             await asyncio.sleep(LOOK_EVERY)
 
     async def embed(self, embedder: Embedder) -> int:
-        """Give memories without a vector one; return how many. Builds the index of a tenant that has become large."""
-        store, made = self.viewer.view.store, 0
-        for tenant in await self.viewer.view.tenants():
-            before = made
-            while found := await store.without_vector(tenant, embedder.name, VECTORS_AT_ONCE):
-                vectors = await embedder.embed([each.content for each in found])
-                await store.embed(tenant, embedder.name, {each.id: v for each, v in zip(found, vectors, strict=True)})
-                made += len(found)
-            if made > before:
-                await store.tune(tenant, embedder.name)
-        return made
+        """Give memories without a vector one; return how many. Builds the index of a tenant that has become large.
+
+        A batch of each tenant in turn, so that none waits for all memories of another.
+        """
+        waiting, made = await self.viewer.view.tenants(), Counter[str]()
+        while waiting:
+            batch = {tenant: await self._embed_batch(tenant, embedder) for tenant in waiting}
+            made.update(batch)
+            waiting = [tenant for tenant, number in batch.items() if number]
+        for tenant in +made:
+            await self.viewer.view.store.tune(tenant, embedder.name)
+        return made.total()
+
+    async def _embed_batch(self, tenant: str, embedder: Embedder) -> int:
+        store = self.viewer.view.store
+        found = await store.without_vector(tenant, embedder.name, VECTORS_AT_ONCE)
+        vectors = await vectors_of(embedder, [each.content for each in found]) if found else []
+        made = {each.id: vector for each, vector in zip(found, vectors, strict=True)}
+        await store.embed(tenant, embedder.name, made, {each.id: each.version for each in found})
+        return len(found)
 
 
 async def through_outages(work: Callable[[], Awaitable[None]], outages: tuple[type[Exception], ...]) -> None:

@@ -43,8 +43,8 @@ WHERE p.tenant = $1 AND p.term = gone.term AND p.id = gone.id
 _DELETE = "DELETE FROM memories WHERE tenant = $1 AND id = ANY($2::uuid[])"
 _ADD_VECTORS = """
 INSERT INTO memory_vectors (tenant, model, id, embedding)
-SELECT $1, $2, v.id, v.embedding::vector FROM unnest($3::uuid[], $4::text[]) v(id, embedding)
-JOIN memories m ON m.tenant = $1 AND m.id = v.id
+SELECT $1, $2, v.id, v.embedding::vector FROM unnest($3::uuid[], $4::text[], $5::int[]) v(id, embedding, version)
+JOIN memories m ON m.tenant = $1 AND m.id = v.id AND m.version = coalesce(v.version, m.version) FOR SHARE OF m
 ON CONFLICT (tenant, id, model) DO UPDATE SET embedding = excluded.embedding
 """
 _WITHOUT_VECTOR = """
@@ -110,14 +110,19 @@ class MemoryStore:
             rows = [_row(latest[id]) for id in sorted(latest.keys() - gone)]
             written = await _write(connection, tenant, rows, vectors=has_vectors)
             if vectors and has_vectors:
-                await _add_vectors(connection, tenant, model, vectors)
+                await _add_vectors(connection, tenant, model, vectors, {each.id: each.version for each in memories})
         return written
 
-    async def embed(self, tenant: str, model: str, vectors: Mapping[str, Vector]) -> None:
-        """Store the vectors of memories by id, replacing those of the same model."""
+    async def embed(
+        self, tenant: str, model: str, vectors: Mapping[str, Vector], versions: Mapping[str, int] | None = None
+    ) -> None:
+        """Store the vectors of memories by id, replacing those of the same model.
+
+        `versions`: of the memories that were read for it; one that was corrected meanwhile gets no vector.
+        """
         if vectors and await self.door.has_vectors():
             async with self.door.of(tenant) as connection:
-                await _add_vectors(connection, tenant, model, vectors)
+                await _add_vectors(connection, tenant, model, vectors, versions or {})
 
     async def tune(self, tenant: str, model: str) -> bool:
         """Build the index of a tenant's vectors once it is worth it; return True if it was built now.
@@ -240,6 +245,9 @@ async def _delete_terms(connection: asyncpg.Connection, tenant: str, rows: Seque
     await connection.execute(_DELETE_TERMS, tenant, [term for term, _ in gone], [id for _, id in gone])
 
 
-async def _add_vectors(connection: asyncpg.Connection, tenant: str, model: str, vectors: Mapping[str, Vector]) -> None:
+async def _add_vectors(
+    connection: asyncpg.Connection, tenant: str, model: str, vectors: Mapping[str, Vector], versions: Mapping[str, int]
+) -> None:
     ids = sorted(vectors)
-    await connection.execute(_ADD_VECTORS, tenant, model, ids, [literal(vectors[id]) for id in ids])
+    found = [literal(vectors[id]) for id in ids], [versions.get(id) for id in ids]
+    await connection.execute(_ADD_VECTORS, tenant, model, ids, *found)

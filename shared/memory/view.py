@@ -92,11 +92,12 @@ class MemoryView:
         return mine.kept
 
     async def _keep_waiting(self, tenant: str, turn: "_Turn") -> None:
+        """Store the memories that wait. One whose call is cancelled meanwhile has left the list."""
         batch = turn.waiting[:]
         found = await self.keep_all(tenant, [each.memory for each in batch])
         for each, kept in zip(batch, found, strict=True):
             each.kept = kept
-        turn.waiting = turn.waiting[len(batch) :]
+        turn.waiting = [each for each in turn.waiting if each.kept is None]
 
     async def keep_all(self, tenant: str, memories: Sequence[Memory]) -> list[Kept]:
         """Store memories of one tenant in one transaction; return the outcome of each."""

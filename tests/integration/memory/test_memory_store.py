@@ -10,6 +10,7 @@ import pytest
 from shared.archive import ArchiveUnavailable
 from shared.errors import TerminalError
 from shared.memory import Meaning, MemoryStore, Selection, recall
+from shared.memory.view import MemoryView, Outcome
 from tests.support.memories import NOW, memories, memory
 
 HOSTILE = [
@@ -180,3 +181,45 @@ async def test_several_processes_prepare_an_empty_database_at_once(parts):
     )
     for each in (*stores, first):
         await each.close()
+
+
+async def test_a_memory_that_is_corrected_while_it_is_embedded_gets_no_vector_of_its_old_content(store):
+    old = memory("Ada prefers mail")
+    await store.put("acme", [old])
+    [read] = await store.without_vector("acme", "m")
+    await store.put("acme", [old.model_copy(update={"version": 2, "content": "Ada prefers calls"})])
+    await store.embed("acme", "m", {old.id: [1.0, 0.0]}, {read.id: read.version})
+    [left] = await store.without_vector("acme", "m")
+    await store.embed("acme", "m", {old.id: [0.0, 1.0]}, {left.id: left.version})
+    assert await store.without_vector("acme", "m") == []
+
+
+async def test_a_cancelled_write_takes_no_other_with_it(store, monkeypatch):
+    view, begun, resume = MemoryView(store), asyncio.Event(), asyncio.Event()
+    keep_all = view.keep_all
+
+    async def slowly(tenant, found):
+        kept = await keep_all(tenant, found)
+        begun.set()
+        await resume.wait()
+        return kept
+
+    monkeypatch.setattr(view, "keep_all", slowly)
+    first, cancelled, third = (memory(each, number) for number, each in enumerate(("one", "two", "three")))
+    holder = asyncio.create_task(view.keep(memory("zero", 9)))
+    await begun.wait()
+    begun.clear()
+    waiting = [asyncio.create_task(view.keep(each)) for each in (first, cancelled)]
+    await asyncio.sleep(0)
+    resume.set()
+    await holder
+    resume.clear()
+    await begun.wait()  # the second transaction stores both
+    last = asyncio.create_task(view.keep(third))
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    await asyncio.wait([waiting[1]])
+    resume.set()
+    kept = [await waiting[0], await last]
+    assert [each.outcome for each in kept] == [Outcome.KEPT] * 2
+    assert await store.get("acme", [third.id]) == [third]
