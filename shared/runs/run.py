@@ -168,9 +168,9 @@ class Run(Part):
     requests: int = 0
     """Number of questions asked so far."""
     plan_approved: str | None = None
+    """Digest of the plan that a person approved."""
     unapproved: bool = False
     """True while people have been asked, and have not permitted, that the task is worked on."""
-    """Digest of the plan that a person approved."""
     waiting_from: State | None = None
     waiting_since: datetime | None = None
     """Start of the present wait for people."""
