@@ -33,11 +33,13 @@ def main() -> None:
     except ModuleNotFoundError:
         sys.exit("waggle cannot start: agents elsewhere need the extra `a2a`: pip install 'waggle[a2a]'")
     from services.remote.agent_elsewhere import agent_of  # noqa: PLC0415 -- as above
+    from services.remote.left_tasks import LeftTasks  # noqa: PLC0415 -- as above
     from services.remote.tools import RemoteTools  # noqa: PLC0415 -- as above
     from shared.agent.serve import serve_agent  # noqa: PLC0415 -- as above
 
     connection = Connection(name, remote, headers)
-    serve_agent(agent_of(RemoteTools(connection)), background=[connection.keep])
+    left = LeftTasks(connection)
+    serve_agent(agent_of(RemoteTools(connection)), background=[lambda _: connection.keep(), left.keep])
 
 
 if __name__ == "__main__":

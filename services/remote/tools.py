@@ -13,7 +13,6 @@ from shared.a2a.connection import Connection
 from shared.a2a.failures import failure
 from shared.a2a.outcome import Content, content_of, state_of
 from shared.errors import WaggleError
-from shared.guardrails import named
 from shared.tools import Effect, Limits, Risk, Tool, ToolContext, ToolError
 
 MARGIN = 5.0
@@ -144,7 +143,7 @@ class RemoteTools:
             local=False,
             dependency=f"a2a:{self.name}",
             some_tenants=not self.remote.permits("*"),
-            origin=named("agent", f"{self.remote.host}/{self.name}"),
+            origin=self.connection.origin,
             **usual | rules,
         )
 

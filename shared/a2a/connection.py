@@ -20,6 +20,7 @@ from a2a.types import (
     SubscribeToTaskRequest,
     Task,
 )
+from a2a.utils.errors import TaskNotCancelableError, TaskNotFoundError
 
 from shared.a2a.card import BINDINGS, CardRefused, fetch_card
 from shared.a2a.declare import Remote
@@ -27,7 +28,7 @@ from shared.a2a.failures import Unavailable
 from shared.a2a.outcome import STOPPED, words_of
 from shared.a2a.transport import client_of
 from shared.errors import Unwanted
-from shared.guardrails import sanitised
+from shared.guardrails import named, sanitised
 from shared.telemetry.redaction import HIDDEN
 
 FIRST_LOOK, LONGEST_LOOK = 0.5, 5.0
@@ -59,6 +60,11 @@ class Connection:
         self._card: AgentCard | None = None
         self._fetching = asyncio.Lock()
         self._reason = ""
+
+    @property
+    def origin(self) -> str:
+        """Origin of what the agent writes."""
+        return named("agent", f"{self.remote.host}/{self.name}")
 
     async def keep(self) -> None:
         """Refresh the card until cancelled. A card that can no longer be used leaves the last good one in use."""
@@ -112,15 +118,18 @@ class Connection:
                 pause = min(1.5 * pause, LONGEST_LOOK)
         return task
 
-    async def cancel(self, task_id: str) -> None:
-        """Cancel a task. A failure is logged."""
+    async def cancel(self, task_id: str) -> bool:
+        """Cancel a task; return False if it may still be at work. A failure is logged."""
         try:
             async with asyncio.timeout(CANCEL_WITHIN):
                 await (await self._client()).cancel_task(CancelTaskRequest(id=task_id, tenant=self.remote.tenant))
+        except (TaskNotCancelableError, TaskNotFoundError):
+            return True
         except Exception as failed:  # noqa: BLE001 -- the work ends in any case
             log.warning("remote_not_cancelled", agent=self.name, error=type(failed).__name__)
-        else:
-            log.info("remote_cancelled", agent=self.name)
+            return False
+        log.info("remote_cancelled", agent=self.name)
+        return True
 
     async def find(self, message_id: str) -> Task | None:
         """Return the task that a message began, if the agent lists it; None if it does not, or cannot list."""
@@ -152,11 +161,11 @@ class Connection:
 
     async def _listen(self, task_id: str, report: Report, news: asyncio.Event) -> None:
         """Report updates until the stream ends. A broken stream ends it, too: the task is looked at all the same."""
-        client = await self._client(streaming=True)
-        if self._card is None or not self._card.capabilities.streaming:
-            return
         request = SubscribeToTaskRequest(id=task_id, tenant=self.remote.tenant)
         with suppress(Exception):
+            client = await self._client(streaming=True)
+            if self._card is None or not self._card.capabilities.streaming:
+                return
             async with aclosing(_generator(client.subscribe(request))) as updates:
                 async for each in updates:
                     await self._report(words_of(each.status_update.status.message), report)

@@ -25,6 +25,9 @@ _ENDS = {
 }
 _ASKS = {TaskState.TASK_STATE_INPUT_REQUIRED: "input-required", TaskState.TASK_STATE_AUTH_REQUIRED: "auth-required"}
 
+ENDED = frozenset(_ENDS.values())
+"""Names of the states in which a task has ended."""
+
 STOPPED = frozenset({*_ENDS, *_ASKS})
 """States in which nothing more happens by itself."""
 

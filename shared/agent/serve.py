@@ -3,6 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from schemas.message import Message
 from schemas.step import Handoff
@@ -49,7 +50,7 @@ def _runtime(agent: Agent, settings: Settings, own: ServiceSettings, parts: Part
     )
 
 
-def serve_agent(agent: Agent, *, background: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
+def serve_agent(agent: Agent, *, background: Sequence[Callable[[Parts], Awaitable[None]]] = ()) -> None:
     """Run an agent as a service until the process is stopped. `background`: work alongside, without end."""
     settings, own = read_configuration(
         agent.settings,
@@ -74,7 +75,10 @@ def serve_agent(agent: Agent, *, background: Sequence[Callable[[], Awaitable[Non
         handle,
         on_dead=Worker(runtime).on_dead,
         before_ready=announcements.introduce,
-        background=[announcements.keep, announcements.keep_checking, runtime.stops.follow, servers.keep, *background],
+        background=[
+            *(announcements.keep, announcements.keep_checking, runtime.stops.follow, servers.keep),
+            *(partial(work, parts) for work in background),
+        ],
         when=[runtime.stops.wait_loaded],
         warm_up=[runtime.models.prepare],
     )
