@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, cast
 
@@ -21,7 +21,6 @@ from aiokafka.errors import (
 from faststream import AckPolicy
 from faststream.exceptions import IncorrectState
 from faststream.kafka import KafkaBroker, KafkaMessage
-from opentelemetry.trace import INVALID_SPAN, Span
 
 from shared.bus.keyring import Clear, Keyring
 from shared.bus.outages import mapped
@@ -31,8 +30,8 @@ from shared.bus.sealing import Sealed
 from shared.bus.security import connection, security
 from shared.config import Settings
 from shared.errors import TerminalError
-from shared.telemetry.propagation import current_traceparent
-from shared.telemetry.traces import send_span, start_send_span
+from shared.telemetry.sends import SendSpan
+from shared.telemetry.traces import send_span, sending
 
 LARGEST_MESSAGE = 8 * 1_048_576 - 4_096
 """Bytes of key, headers and value. Topics take batches of 8 MiB, so that an oversize task can be read and rejected with
@@ -157,22 +156,28 @@ async def publish(broker: KafkaBroker, records: Sequence[Record]) -> None:
         if not fits(record):
             raise TerminalError(f"{record.id} is too large for one message of {record.topic}", code="too_large")
     written = await _sealed(keyring_of(broker), records)
-    sending = [(record, _span(record)) for record in records]
+    spans = [_span(record) for record in records]
     with ending_if_broken():
-        futures = [
-            await broker.publish(
-                sealed.value,
-                record.topic,
-                key=record.key.encode(),
-                headers=sealed.headers,
-                correlation_id=_NO_CORRELATION,
-                no_confirm=True,
-            )
-            for (record, _), sealed in zip(sending, written, strict=True)
-        ]
+        futures = []
+        for record, sealed, span in zip(records, written, spans, strict=True):
+            with span.sending() if span else nullcontext():
+                futures.append(await _hand_over(broker, record, sealed))
         await asyncio.gather(*futures)
-        for _, span in sending:
+        for span in filter(None, spans):
             span.end()
+
+
+async def _hand_over(broker: KafkaBroker, record: Record, sealed: Sealed) -> asyncio.Future[Any]:
+    """Hand a record to the producer; return the future of its acknowledgement."""
+    sent: asyncio.Future[Any] = await broker.publish(
+        sealed.value,
+        record.topic,
+        key=record.key.encode(),
+        headers=sealed.headers,
+        correlation_id=_NO_CORRELATION,
+        no_confirm=True,
+    )
+    return sent
 
 
 async def _sealed(keyring: Keyring, records: Sequence[Record]) -> list[Sealed]:
@@ -200,12 +205,12 @@ def ending_if_broken() -> Iterator[None]:
         raise
 
 
-def _span(record: Record) -> Span:
-    """Start the record's send span."""
+def _span(record: Record) -> SendSpan | None:
+    """Return the record's send span; None if it is not traced."""
     if record.parent is None:
-        return INVALID_SPAN
+        return None
     traceparent = record.headers.get("traceparent", "")
-    return start_send_span(record.topic, traceparent, record.parent, record.links, record.id, record.key)
+    return send_span(record.topic, traceparent, record.parent, record.links, record.id, record.key)
 
 
 async def publish_once(settings: Settings, *records: Record) -> None:
@@ -227,8 +232,7 @@ async def publish_bytes(
 ) -> None:
     """Publish raw bytes, sealed, with the current trace context. Raises Forgotten and KafkaError."""
     [sealed] = await keyring_of(broker).sealed([Clear(topic, (key or b"").decode(errors="replace"), headers, value)])
-    with ending_if_broken(), send_span(topic):
-        traceparent = current_traceparent() or headers.get("traceparent", "")
+    with ending_if_broken(), sending(topic) as traceparent:
         await broker.publish(sealed.value, topic, key=key, headers=sealed.headers | {"traceparent": traceparent})
 
 

@@ -4,9 +4,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -16,13 +14,14 @@ from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_QUEUE_SIZE
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import Attributes, AttributeValue
 from prometheus_client import CollectorRegistry, Counter
 
+from shared.telemetry.chosen_ids import ChosenIds
 from shared.telemetry.redaction import Redaction
+from shared.telemetry.sends import instrument
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """Without one of these variables nothing is recorded."""
@@ -38,25 +37,6 @@ UNSAMPLED = 1_000
 
 log = structlog.get_logger()
 
-_chosen: ContextVar[int | None] = ContextVar("chosen", default=None)
-
-
-@contextmanager
-def as_span(span_id: int) -> Iterator[None]:
-    """Give the span started in this block that id."""
-    chosen = _chosen.set(span_id)
-    try:
-        yield
-    finally:
-        _chosen.reset(chosen)
-
-
-class _Ids(RandomIdGenerator):
-    """Random ids, except for spans whose id is computed from a message."""
-
-    def generate_span_id(self) -> int:
-        return _chosen.get() or super().generate_span_id()
-
 
 def start_tracing(service: str, registry: CollectorRegistry, secrets: Iterable[str] = ()) -> TracerProvider:
     """Export spans to OTEL_EXPORTER_OTLP_ENDPOINT, sampled by OTEL_TRACES_SAMPLER.
@@ -66,15 +46,16 @@ def start_tracing(service: str, registry: CollectorRegistry, secrets: Iterable[s
     """
     resource = Resource.create({"service.name": f"waggle-{service}"})
     if not any(os.environ.get(name) for name in ENDPOINTS):
-        provider = TracerProvider(sampler=ALWAYS_OFF, resource=resource, id_generator=_Ids())
+        provider = TracerProvider(sampler=ALWAYS_OFF, resource=resource, id_generator=ChosenIds())
     else:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 -- 50 ms
 
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # a counter and one line of ours report it
         exporter = RedactingExporter(OTLPSpanExporter(), Redaction(secrets))
-        provider = TracerProvider(resource=resource, id_generator=_Ids(), shutdown_on_exit=False)
+        provider = TracerProvider(resource=resource, id_generator=ChosenIds(), shutdown_on_exit=False)
         provider.sampler = RecordingSampler(provider.sampler)
         provider.add_span_processor(FailureKeeper(BoundedBatch(CountingExporter(exporter, registry))))
+        instrument(provider)
     trace.set_tracer_provider(provider)
     return provider
 

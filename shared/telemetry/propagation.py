@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import NamedTuple
 
 from opentelemetry import propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 
@@ -61,6 +62,13 @@ def current_traceparent() -> str:
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     return carrier.get("traceparent", "")
+
+
+def new_traceparent(outer: Context | None = None) -> str:
+    """Return the `traceparent` of a new span below the one of `outer`, by default the current one."""
+    above = trace.get_current_span(outer).get_span_context()
+    trace_id = above.trace_id if above.is_valid else _random.generate_trace_id()
+    return _traceparent(trace_id, _random.generate_span_id(), int(above.trace_flags) if above.is_valid else 0)
 
 
 @contextmanager

@@ -9,16 +9,17 @@ from datetime import datetime
 from typing import Any
 
 from opentelemetry import propagate, trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from schemas.budget import Usage
 from schemas.versions import Versions
 from shared.telemetry import conventions as c
+from shared.telemetry.chosen_ids import as_span
 from shared.telemetry.contents import set_content, set_messages
-from shared.telemetry.export import as_span
-from shared.telemetry.propagation import context_of, links_to, workflow_context
+from shared.telemetry.propagation import context_of, links_to, new_traceparent, workflow_context
+from shared.telemetry.sends import SendSpan
 
 _tracer = trace.get_tracer("waggle")
 
@@ -62,22 +63,20 @@ def processing(headers: Mapping[str, bytes], attributes: Mapping[str, AttributeV
         yield span
 
 
-def start_send_span(topic: str, traceparent: str, parent: str | None, links: Iterable[str], id: str, key: str) -> Span:
-    """Start the send span of a record, under the span id the record carries. End it once Kafka has acknowledged."""
-    sent = context_of(traceparent)
-    if not sent.trace_flags.sampled:
-        return trace.INVALID_SPAN
-    attributes = _sending(topic) | {c.MESSAGING_MESSAGE_ID: id, c.MESSAGING_KAFKA_KEY: key}
-    outer = trace.set_span_in_context(trace.NonRecordingSpan(context_of(parent or "")), Context())
-    with as_span(sent.span_id):
-        return _tracer.start_span(f"{c.SEND} {topic}", outer, SpanKind.PRODUCER, attributes, links_to(links))
+def send_span(topic: str, traceparent: str, parent: str, links: Iterable[str], id: str, key: str) -> SendSpan | None:
+    """Return the send span of a record, under the span id the record carries; None if its trace is not sampled."""
+    if not context_of(traceparent).trace_flags.sampled:
+        return None
+    attributes = {c.MESSAGING_MESSAGE_ID: id, c.MESSAGING_KAFKA_KEY: key}
+    outer = trace.set_span_in_context(trace.NonRecordingSpan(context_of(parent)), Context())
+    return SendSpan(topic, traceparent, outer, links_to(links), attributes)
 
 
 @contextmanager
-def send_span(topic: str) -> Iterator[Span]:
-    """Send span of a record that carries its own trace context, such as a dead letter."""
-    with _span(f"{c.SEND} {topic}", _sending(topic), SpanKind.PRODUCER) as span:
-        yield span
+def sending(topic: str) -> Iterator[str]:
+    """Send span of a record that is sent in this block, such as a dead letter. Yields its `traceparent`."""
+    with _one_sent(SendSpan(topic, new_traceparent(), get_current())) as traceparent:
+        yield traceparent
 
 
 @contextmanager
@@ -88,21 +87,21 @@ def redriving(topic: str, traceparent: str, name: str) -> Iterator[dict[str, str
     """
     now = trace.get_current_span().get_span_context()
     before = propagate.extract({"traceparent": traceparent}, context=Context())
-    attributes = _sending(topic) | {c.REDRIVEN_FROM: name}
     links = [Link(now)] if now.is_valid else []
-    with _span(f"{c.SEND} {topic}", attributes, SpanKind.PRODUCER, before, links):
-        carrier: dict[str, str] = {}
-        propagate.inject(carrier)
-        yield carrier
+    span = SendSpan(topic, new_traceparent(before), before, links, {c.REDRIVEN_FROM: name})
+    with _one_sent(span) as continued:
+        yield {"traceparent": continued}
 
 
-def _sending(topic: str) -> dict[str, AttributeValue]:
-    return {
-        c.MESSAGING_SYSTEM: c.KAFKA,
-        c.MESSAGING_OPERATION_TYPE: c.SEND,
-        c.MESSAGING_OPERATION_NAME: c.SEND,
-        c.MESSAGING_DESTINATION: topic,
-    }
+@contextmanager
+def _one_sent(span: SendSpan) -> Iterator[str]:
+    try:
+        with span.sending():
+            yield span.traceparent
+    except Exception as failure:
+        span.end(failure)
+        raise
+    span.end()
 
 
 def set_attributes(**attributes: AttributeValue | None) -> None:
@@ -128,7 +127,7 @@ def workflow(
         c.STATE: state,
     }
     outer = trace.set_span_in_context(trace.NonRecordingSpan(origin), Context())
-    with as_span(workflow_context(origin, run_id).span_id):
+    with as_span(workflow_context(origin, run_id)):
         began = int(started.timestamp() * 1e9)
         span = _tracer.start_span(f"{c.INVOKE_WORKFLOW} waggle", outer, attributes=attributes, start_time=began)
     record_usage(span, usage)

@@ -26,6 +26,8 @@ class Span:
     events: tuple[str, ...]
     start: int
     end: int
+    scope: str = ""
+    """Library that made it."""
     text: str = ""
     """All of it."""
 
@@ -111,6 +113,7 @@ def _read(request: Any) -> Iterator[Span]:
                     events=tuple(event.name for event in span.events),
                     start=span.start_time_unix_nano,
                     end=span.end_time_unix_nano,
+                    scope=scope.scope.name,
                     text=str(span),
                 )
 

@@ -6,33 +6,12 @@ import time
 
 import pytest
 from opentelemetry import trace
-from prometheus_client import CollectorRegistry
 
 from shared.telemetry import traces
-from shared.telemetry.export import start_tracing, stop_tracing
+from shared.telemetry.export import stop_tracing
 from shared.telemetry.propagation import context_of, run_trace, trace_for_message
-from tests.support.otlp import receiver
 
 UPSTREAM = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{}"
-
-
-@pytest.fixture
-def exported(monkeypatch):
-    """Spans that a process exports in the given setup; call it to start."""
-    with receiver() as received:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", received.url)
-        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
-        registry = CollectorRegistry()
-
-        def start(**variables: str):
-            for name, value in variables.items():
-                monkeypatch.setenv(name, value)
-            monkeypatch.setattr(trace, "set_tracer_provider", lambda _: None)
-            provider = start_tracing("test", registry, ["correct-horse-battery"])
-            monkeypatch.setattr(traces, "_tracer", provider.get_tracer("test"))
-            return received, registry, provider
-
-        yield start
 
 
 def deliver(flags: str, *, fails: bool) -> None:
