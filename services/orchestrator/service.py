@@ -13,7 +13,7 @@ import structlog
 
 from schemas.approval import AddMessage
 from schemas.error import ErrorInfo
-from schemas.event import AnswerIgnored
+from schemas.event import AnswerIgnored, Moved
 from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
 from services.orchestrator.authority import Authority
 from services.orchestrator.changeset import Changeset, prepare
@@ -36,7 +36,7 @@ from shared.service import Parts, connect, serve
 from shared.service.policies import read_configuration
 from shared.service.rebuild import keep_checkpoint, rebuild_when_lost
 from shared.telemetry.metrics import Metrics
-from shared.telemetry.traces import workflow
+from shared.telemetry.traces import moved, workflow
 
 log = structlog.get_logger()
 
@@ -92,6 +92,7 @@ class Orchestrator:
         """Write the change, then publish its records, together with any that an earlier write left."""
         committed = await self.parts.runs.commit(changes.write)
         if committed.fresh:
+            _record_transitions(changes.decision)
             _record_run_span(changes.run, changes.loaded.run)
             self.counting.count(changes.run, changes.decision.events)
         complete = committed.fresh and not committed.left
@@ -125,6 +126,13 @@ def _refuse_forged(decision: Decision) -> None:
     for each in decision.events:
         if isinstance(each, AnswerIgnored) and each.reason:
             raise TerminalError(f"the answer to {each.handoff_id} is not from its agent", code=each.reason)
+
+
+def _record_transitions(decision: Decision) -> None:
+    """Add each change of state to the span of the delivery that caused it."""
+    for each in decision.events:
+        if isinstance(each, Moved):
+            moved(each.source, each.target, each.reason)
 
 
 def _record_run_span(run: Run, before: Run | None) -> None:

@@ -64,6 +64,7 @@ class JournaledModelTurns:
     async def take(self, number: int) -> Turn:
         """Return the recorded turn, or ask the model and record its reply and the messages added before it."""
         handoff_run, place, replayed = self.handoff_run, self._place(number), self.has(number)
+        traces.at_turn(number)
         role, result = handoff_run.model_role, self.result.__name__
         identity = of_model_call(handoff_run.agent.name, role, self.objective, result)
         check_identity(handoff_run.journal, place, identity)

@@ -5,6 +5,7 @@ Trace context arrives in a message's headers and leaves with every message it ca
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,13 @@ from shared.telemetry.propagation import context_of, links_to, new_traceparent, 
 from shared.telemetry.sends import SendSpan
 
 _tracer = trace.get_tracer("waggle")
+
+_at_work: ContextVar[Mapping[str, AttributeValue]] = ContextVar("at_work", default={})  # noqa: B039 -- never changed
+"""Agent, step and turn at work, for the spans of model and tool calls."""
+
+
+LONGEST_REASON = 500
+"""Characters."""
 
 
 @contextmanager
@@ -154,8 +162,23 @@ def invoking_agent(
         c.HOP: hop,
         **({c.HANDED_BY: handed_by} if handed_by else {}),
     }
-    with _span(f"{c.INVOKE_AGENT} {name}", attributes) as span:
-        yield span
+    before = _at_work.set({c.GEN_AI_AGENT: name, c.STEP: step})
+    try:
+        with _span(f"{c.INVOKE_AGENT} {name}", attributes) as span:
+            yield span
+    finally:
+        _at_work.reset(before)
+
+
+def at_turn(number: int) -> None:
+    """Name the turn on the spans that follow in this agent's work."""
+    _at_work.set({**_at_work.get(), c.TURN: number})
+
+
+def moved(source: str, target: str, reason: str) -> None:
+    """Add the event of a run's change of state."""
+    about = {"waggle.from": source, "waggle.to": target, "waggle.reason": reason[:LONGEST_REASON]}
+    trace.get_current_span().add_event(c.TRANSITION, about)
 
 
 def replayed(entry: str) -> None:
@@ -184,6 +207,7 @@ def chatting(
         c.GEN_AI_PROVIDER: c.OPENAI,
         c.GEN_AI_REQUEST_MODEL: model,
         c.GEN_AI_REQUEST_MAX_TOKENS: max_tokens,
+        **_at_work.get(),
     }
     if host:
         attributes[c.SERVER_ADDRESS] = host
@@ -220,6 +244,7 @@ def executing_tool(name: str, call_id: str, arguments: str, *, replay: bool) -> 
         c.GEN_AI_TOOL: name,
         c.GEN_AI_TOOL_TYPE: c.FUNCTION,
         c.GEN_AI_TOOL_CALL_ID: call_id,
+        **_at_work.get(),
     }
     if replay:
         attributes[c.REPLAYED] = True

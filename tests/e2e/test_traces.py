@@ -146,6 +146,10 @@ async def test_a_single_step(upstream, model):
     ][:1]
     assert chat.attributes["gen_ai.provider.name"] == "openai"
     assert not any("messages" in name for name in chat.attributes), "contents are on spans only if somebody wants that"
+    at_work = (chat.attributes["gen_ai.agent.name"], chat.attributes["waggle.step"], chat.attributes["waggle.turn"])
+    assert at_work in {("communication", "communication", 1), ("reviewer", "reviewer", 1)}
+    changes = [each for span in upstream.spans() for each in span.events if each == "waggle.transition"]
+    assert len(changes) == 4, "received, planned, executed, reviewed"
 
 
 async def test_dependent_steps(upstream, model):
