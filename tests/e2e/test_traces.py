@@ -105,7 +105,7 @@ class Upstream:
     async def comes_to(self, expected: str) -> None:
         """Return when the trace is the expected one; fail, showing both, when it is not in time."""
         wanted = canonical(dedent(expected))
-        for _ in range(200):
+        for _ in range(600):
             if self.tree() == wanted:
                 break
             await asyncio.sleep(0.1)
@@ -149,7 +149,7 @@ async def test_a_single_step(upstream, model):
     at_work = (chat.attributes["gen_ai.agent.name"], chat.attributes["waggle.step"], chat.attributes["waggle.turn"])
     assert at_work in {("communication", "communication", 1), ("reviewer", "reviewer", 1)}
     changes = [each for span in upstream.spans() for each in span.events if each == "waggle.transition"]
-    assert len(changes) == 4, "received, planned, executed, reviewed"
+    assert len(changes) == 5, "validating, planning, executing, reviewing, complete"
 
 
 async def test_dependent_steps(upstream, model):
