@@ -32,7 +32,9 @@ from shared.bus.dead import redrive, search
 from shared.bus.dead_letter import dead_letter_headers
 from shared.errors import TerminalError
 from shared.service import connect
+from shared.telemetry.chosen_ids import ChosenIds
 from shared.telemetry.metrics import Metrics
+from shared.telemetry.sends import instrument, stop_instrumenting
 from tests.support.gateway_fixtures import error_of, records_of, serving
 
 pytestmark = pytest.mark.broker
@@ -108,15 +110,22 @@ async def count(gateway, settings, topic="tasks"):
     return topics[settings.topic_prefix + topic]
 
 
+@pytest.fixture
+def sent_spans():
+    """Send spans that this process has finished."""
+    spans, provider = InMemorySpanExporter(), TracerProvider(id_generator=ChosenIds())
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    instrument(provider)
+    yield spans
+    stop_instrumenting()
+
+
 async def test_a_redriven_record_is_what_it_was_in_its_old_trace_and_says_where_it_comes_from(
-    gateway, bury, settings, monkeypatch
+    gateway, bury, settings, sent_spans
 ):
     headers = [("ce_id", b"t1"), ("twice", b"1"), ("twice", b"\xff\x00"), ("traceparent", TRACE.encode())]
     headers.append(("tracestate", b"old=1"))
     name = await bury(value=b"\xff\x00 not json", key=b"\xfe", headers=headers, place=2)
-    spans, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(spans))
-    monkeypatch.setattr("shared.telemetry.traces._tracer", provider.get_tracer("test"))
     answer = await act(gateway, name, "redrive")
     assert answer.status_code == 200, answer.text
     assert (answer.json()["action"], answer.json()["by"]) == ("redriven", "ada")
@@ -131,7 +140,7 @@ async def test_a_redriven_record_is_what_it_was_in_its_old_trace_and_says_where_
         "tracestate",
     ]
     assert (put["redriven-from"], put["redriven-by"]) == (name.encode(), b"ada")
-    [span] = [each for each in spans.get_finished_spans() if each.name.startswith("send ")]
+    [span] = sent_spans.get_finished_spans()
     _, trace_id, span_id, _ = TRACE.split("-")
     assert (f"{span.parent.trace_id:032x}", f"{span.parent.span_id:016x}") == (trace_id, span_id)
     assert put["traceparent"].decode() == f"00-{trace_id}-{span.context.span_id:016x}-01"
