@@ -7,6 +7,7 @@ from fastapi import Depends, Path, Query, Request, Security
 from fastapi.security import HTTPBearer
 
 from schemas.message import Id, Instant, Part, Slug
+from schemas.task import Task
 from services.gateway.access import CALLER, Caller
 from services.gateway.errors import unknown_run
 from shared.blackboard import keys
@@ -61,11 +62,15 @@ class PendingTask(Part):
     task_id: str
     objective: str
     at: Instant
+    session: str | None = None
+    key: str | None = None
+    """Idempotency key."""
 
     @classmethod
-    def accepted(cls, task_id: str, objective: str) -> Self:
+    def accepted(cls, task_id: str, task: Task) -> Self:
         """Return a task accepted at this moment."""
-        return cls(task_id=task_id, objective=objective, at=datetime.now(UTC))
+        own = {"objective": task.objective, "session": task.session, "key": task.idempotency_key}
+        return cls(task_id=task_id, at=datetime.now(UTC), **own)
 
 
 class RunSnapshot(Part):

@@ -165,10 +165,10 @@ class Runs:
         return await snapshot_of(run_id, self.tenant, self.parts)
 
     async def _known(self, snapshot: RunSnapshot) -> Known:
-        run, caller = snapshot.run, self.caller
+        run, pending, caller = snapshot.run, snapshot.pending, self.caller
         view = shown_run(await present_view(snapshot, stops_of(self.request), self.parts), caller)
         if run is None:
-            return Known(view)
+            return Known(view, pending.session, pending.key) if pending is not None else Known(view)
         reads = run.over and (caller.may(Role.CONTENTS) or caller.may(Role.DECIDE))
         result = result_of(run) if reads else None
         return Known(view, run.task.session, run.task.idempotency_key, result)

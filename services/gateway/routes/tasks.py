@@ -53,7 +53,7 @@ async def submit_task(
     task_id = f"task-{uuid4().hex}"
     run_id = run_id_for(task.tenant, task.idempotency_key, SOURCE, task_id)
     await deliver(parts, task, id=task_id, run_id=run_id)
-    await _remember(parts, task.tenant, run_id, PendingTask.accepted(task_id, task.objective))
+    await _remember(parts, task.tenant, run_id, PendingTask.accepted(task_id, task))
     return TaskAccepted(run_id=run_id, task_id=task_id, tenant=task.tenant, links=links_to(run_id, task.tenant))
 
 

@@ -179,6 +179,7 @@ async def test_a_message_becomes_a_task_with_its_text_data_files_and_options(edg
     assert stored["uri"].startswith("blob:")
     assert (linked["name"], linked["uri"]) == ("list.txt", "https://files.example.org/x/list.txt?v=1")
     assert answer.task.status.state == S.TASK_STATE_SUBMITTED
+    assert answer.task.context_id == answer.task.history[0].context_id == "talk-1"
 
 
 async def test_the_same_message_is_the_same_task_and_another_callers_is_another(edges, keys):
@@ -191,6 +192,7 @@ async def test_the_same_message_is_the_same_task_and_another_callers_is_another(
         [answer] = await sent(client, once, tenant="acme")
         ids.append(answer.task.id)
         assert answer.task.history[0].parts[0].text == "count"
+        assert answer.task.history[0].message_id == once.message_id
     client = await edge.client(keys.keys["eve"])
     [answer] = await sent(client, once, tenant="other")
     assert ids[0] == ids[1] != answer.task.id
