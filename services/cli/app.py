@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import cleandoc
 from typing import Annotated, Any
 
 import typer
@@ -121,8 +122,17 @@ def load(name: str) -> Any:
         alone = typer.Typer(add_completion=False)
         alone.command(epilog=EPILOGUE if entry.exit_codes else None)(found)
         found = alone
-    command = get_command(found)
+    command = _with_help(get_command(found), entry.help)
     command.name = name
+    return command
+
+
+def _with_help(command: Any, text: str) -> Any:
+    """Give the command `text` as help if it has none of its own, and let the terminal break the lines of its help."""
+    paragraphs = cleandoc(command.help or text).split("\n\n")
+    command.help = "\n\n".join(" ".join(each.splitlines()) for each in paragraphs)
+    for each in getattr(command, "commands", {}).values():
+        _with_help(each, "")
     return command
 
 

@@ -32,6 +32,7 @@ _WAYS = {
     "unknown_turn": "list the step's turns: waggle trace RUN",
     "unknown_handoff": "list the handoffs: waggle trace RUN --json",
     "unknown_claim": "list the claims: waggle claims list",
+    "unknown_session": "list the sessions: waggle sessions list; another tenant's: --tenant NAME",
     "unknown_memory": "list the memories: waggle memory list; another tenant's: --tenant NAME",
     "unknown_forgetting": "list the orders to forget: waggle memory forgettings",
     "unknown_topic": "list the dead letters of all topics: waggle dlq list",

@@ -43,7 +43,7 @@ def _history(session: Session, run: str, key: str) -> BoardView:
 
 def _show(screen: Screen, found: BoardView, *, whole: bool) -> None:
     if not found.entries and not found.claims:
-        screen.say("Nothing is on the board.")
+        screen.say("The board has no entry of that key." if whole else "Nothing is on the board.")
     for entry in found.entries:
         screen.say(Text(_title(entry)), style="bold")
         screen.say(Text(_content(entry, whole=whole)))

@@ -25,8 +25,8 @@ def up(
     """Start Kafka, Redis, Postgres, a mail sink, a simulated model and all services here, until Ctrl-C.
 
     A server named by WAGGLE_KAFKA, WAGGLE_REDIS, WAGGLE_POSTGRES, WAGGLE_SMTP or OPENAI_BASE_URL is used instead of
-    starting one. Each agent of another system in the file WAGGLE_REMOTES gets a process, too: `[remotes.NAME]` with
-    `card` and `description` adds one (docs/a2a.md).
+    starting one. Each agent of another system in the file WAGGLE_REMOTES gets a process, too (docs/a2a.md). The gateway
+    listens on WAGGLE_HTTP_PORT if it is set, else on a free port, as everything else does.
     """
     names = None if services is None else [name.strip() for name in services.split(",") if name.strip()]
     embedded(FOREGROUND).run(Screen(), root_folder(), names, quiet=quiet)

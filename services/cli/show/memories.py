@@ -20,7 +20,7 @@ def show_memories(screen: Screen, page: MemoryPage) -> None:
     if not page.memories:
         screen.say(EMPTY if page.empty else "No memory matches.")
         return
-    table = plain_table("memory", "kind", "state", "about", "created", "uses", "content", right=5)
+    table = plain_table("memory", "kind", "state", "about", "created", "uses", "content", right=5, left_again=6)
     for each in page.memories:
         table.add_row(*_cells(each))
     screen.say(table)

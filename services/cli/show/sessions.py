@@ -18,7 +18,7 @@ def show_sessions(screen: Screen, sessions: Sequence[SessionSummary]) -> None:
     if not sessions:
         screen.say("There is no session. `waggle chat` begins one.")
         return
-    table = plain_table("session", "turns", "state", "last", "asked last", right=1)
+    table = plain_table("session", "turns", "state", "last", "asked last", right=1, left_again=2)
     for each in sessions:
         last = each.last
         at = _moment(last.finished or last.started) if last else ""
@@ -38,8 +38,8 @@ def show_session(screen: Screen, session: SessionView) -> None:
     """Print a session with its turns, oldest first."""
     screen.say(one_line(session.session), style="bold")
     screen.say(f"{state_of(session)}; expires {_moment(session.expires)} unless another task comes before")
-    if session.ended:
-        screen.say(f"ended by {one_line(session.ended.by)} at {_moment(session.ended.at)}")
+    if session.ended and session.last:
+        screen.say(f"ended by {one_line(session.ended.by)} at {_moment(session.ended.at)}; begun again since")
     show_turns(screen, session)
 
 

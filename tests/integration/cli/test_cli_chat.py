@@ -104,3 +104,4 @@ def test_an_unknown_session_is_an_error_of_its_own(waggle):
     ended = waggle("sessions", "show", "nowhere")
     assert ended.exit_code == 7
     assert "nowhere" in ended.stderr
+    assert "waggle sessions list" in ended.stderr

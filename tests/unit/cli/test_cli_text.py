@@ -152,3 +152,13 @@ def test_the_version_is_the_one_of_the_package():
 
 def test_the_default_gateway_is_the_one_of_the_settings():
     assert CliSettings.model_fields["gateway"].default == DEFAULT
+
+
+def test_every_command_and_group_has_help_without_brackets_that_the_terminal_would_take_as_markup():
+    helped = [command for name in COMMANDS for command in _with_parts(load(name))]
+    assert len(helped) > len(COMMANDS)
+    assert [command.name for command in helped if not command.help or "[" in command.help] == []
+
+
+def _with_parts(command):
+    return [command, *(each for part in getattr(command, "commands", {}).values() for each in _with_parts(part))]
