@@ -25,7 +25,7 @@ def register_failures(app: FastAPI) -> None:
     app.add_exception_handler(GatewayFailure, _refused)
     app.add_exception_handler(FormRefused, _refused)
     app.add_exception_handler(LinkedFromElsewhere, _continue)
-    app.add_exception_handler(RequestValidationError, _fixed(422, "invalid_address", "This address is incomplete."))
+    app.add_exception_handler(RequestValidationError, _invalid_address)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(Exception, _fixed(500, "defect", "The console failed; its log has the reason."))
     for outage in (*blackboard.OUTAGES, blackboard.NoConnectionFree):
@@ -57,6 +57,14 @@ async def _unknown(request: Request, error: Exception) -> Response:
     action = "Use the links at the top of the page."
     info = ErrorInfo(code="unknown_page", message=message, suggested_action=action)
     return failure_page(visitor_in(request), error.status_code, info)
+
+
+async def _invalid_address(request: Request, error: Exception) -> Response:
+    action = "Check the id and the values in the address, or use the links at the top of the page."
+    info = ErrorInfo(
+        code="invalid_address", message="This address has a value that cannot be.", suggested_action=action
+    )
+    return failure_page(visitor_in(request), 422, info)
 
 
 def _fixed(status: int, code: str, message: str) -> Handler:
