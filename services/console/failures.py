@@ -61,9 +61,7 @@ async def _unknown(request: Request, error: Exception) -> Response:
 
 async def _invalid_address(request: Request, error: Exception) -> Response:
     action = "Check the id and the values in the address, or use the links at the top of the page."
-    info = ErrorInfo(
-        code="invalid_address", message="This address has a value that cannot be.", suggested_action=action
-    )
+    info = ErrorInfo(code="invalid_address", message="This address has an invalid value.", suggested_action=action)
     return failure_page(visitor_in(request), 422, info)
 
 

@@ -39,7 +39,7 @@ def show_session(screen: Screen, session: SessionView) -> None:
     screen.say(one_line(session.session), style="bold")
     screen.say(f"{state_of(session)}; expires {_moment(session.expires)} unless another task comes before")
     if session.ended and session.last:
-        screen.say(f"ended by {one_line(session.ended.by)} at {_moment(session.ended.at)}; begun again since")
+        screen.say(f"ended by {one_line(session.ended.by)} at {_moment(session.ended.at)}; started again since")
     show_turns(screen, session)
 
 
