@@ -19,6 +19,10 @@ Codes are stable: match on them, never on messages. Results, events and HTTP ans
 
 _MESSAGES = {
     "invalid_envelope": ("a CloudEvents header is missing or malformed", "fix the sender"),
+    "sealed": (
+        "no key opens the record: a database that was restored lacks it, or another system has made the record up",
+        "restore `run_keys` (docs/forgetting.md), then redrive it",
+    ),
     "invalid_payload": ("the payload does not fit the schema of its type", "fix the sender; the schema is published"),
     "invalid_message": ("no version of this system can read the message", "fix the sender"),
     "wrong_topic": ("a message type on a topic where it does not belong", "find out who wrote it"),

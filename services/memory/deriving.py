@@ -11,10 +11,8 @@ from services.memory.procedures import procedures
 from services.memory.settings import MemorySettings
 from services.memory.subjects import subject_of
 from services.memory.wording import LONGEST_NAME, short
+from shared.memory.turns import MOST_MEMORIES
 from shared.runs.conversation import GUARDED, turn_of
-
-MOST = 60
-"""Memories of one run."""
 
 A_TURN = 2
 """Places that a turn has in its session: of the request, and of all that came of it."""
@@ -25,7 +23,7 @@ def memories_of(ended: Ended, settings: MemorySettings) -> list[Memory]:
     run = ended.run
     if run.unread or (run.error is not None and run.error.code == GUARDED):
         return []
-    drafts = list(_drafts(ended))[:MOST]
+    drafts = list(_drafts(ended))[:MOST_MEMORIES]
     return [_memory(ended, item, kind, draft, settings) for item, (kind, draft) in enumerate(drafts)]
 
 

@@ -142,7 +142,7 @@ class EndedRuns:
         log.info("run_is_read_from_log", run=last.run_id, partition=record.partition, offset=record.offset)
         found: list[RunChanged] = []
         place, prefix = TopicPartition(record.topic, record.partition), self.parts.settings.topic_prefix
-        async with reading(self.parts.settings, lambda name: name == OBSERVED) as reader:
+        async with reading(self.parts.settings, lambda name: name == OBSERVED, whole=True) as reader:
             first, _ = await reader.bounds(place)
             async for each in reader.between(place, first, record.offset + 1):
                 for change in _change_in(each, prefix):

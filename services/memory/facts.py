@@ -18,6 +18,7 @@ from schemas.memory import Memory, MemoryKind
 from schemas.memory_log import MemoryKept, TurnNoted
 from services.memory.fact_budget import EXHAUSTED, FactBudget
 from services.memory.recording import send
+from services.memory.refusals import Refusals
 from services.memory.settings import MemorySettings
 from services.memory.viewing import Viewer
 from shared.blackboard import keys
@@ -79,6 +80,7 @@ class FactExtraction:
     _paused: dict[str, float] = field(default_factory=dict)
     """Tenant → time of the monotonic clock until which no call is made for it."""
     _failures: Counter[str] = field(default_factory=Counter)
+    refusals: Refusals = field(default_factory=Refusals)
 
     async def extract_regularly(self) -> None:
         """Read batches, without end; nothing if facts are off."""
@@ -97,7 +99,8 @@ class FactExtraction:
         for tenant in tenants:
             if self._is_held(tenant):
                 continue
-            for session in await self.turns.due(tenant, now, self.own.memory_facts_turns, self.own.memory_facts_idle):
+            size, idle = self.own.memory_facts_turns, self.own.memory_facts_idle
+            for session in await self.turns.due(tenant, now, size, idle, self.refusals.aside(tenant)):
                 number += await self._read_alone(tenant, session)
                 if self._is_held(tenant):
                     break
@@ -130,7 +133,8 @@ class FactExtraction:
             await lock.release()
 
     async def _read(self, tenant: str, session: str) -> bool:
-        turns = await self.turns.batch(tenant, session, self.own.memory_facts_turns)
+        size = self.refusals.size(tenant, session, self.own.memory_facts_turns)
+        turns = await self.turns.batch(tenant, session, size, self.refusals.aside(tenant))
         if not turns:
             return False
         batch = content_id(tenant, *(f"{turn.run_id} {turn.ended.isoformat()}" for turn in turns))
@@ -139,6 +143,7 @@ class FactExtraction:
             reply = await self._ask(tenant, batch, self._request(turns, shown))
         except (RetryableError, TerminalError) as failure:
             return await self._failed(tenant, batch, turns, failure)
+        self.refusals.answered(tenant, session)
         found = found_in(reply)
         if found is None:
             self._count("garbled")
@@ -197,14 +202,30 @@ class FactExtraction:
     async def _failed(
         self, tenant: str, batch: str, turns: Sequence[TurnNoted], failure: RetryableError | TerminalError
     ) -> bool:
-        """Let the turns wait, or end them without facts if the same request can only fail."""
-        if failure.code in _HOPELESS:
+        """Let the turns wait, in smaller batches if they may be the cause; end one that can only fail."""
+        if failure.code in _HOPELESS and len(turns) == 1:
             await self._done(turns, failure.code)
             return True
         self._count("budget" if failure.code == EXHAUSTED else "failed")
-        self._paused[tenant] = time.monotonic() + max(PAUSE, getattr(failure, "after", 0.0))
         log.warning("facts_wait", tenant=tenant, turns=len(turns), reason=str(failure)[:300])
-        return _is_of_the_request(failure) and await self._failed_itself(batch, turns, failure.code)
+        refused = isinstance(failure, TerminalError) and failure.code != QUOTA
+        if not (failure.code in _HOPELESS or (refused and self.refusals.are_of_content)):
+            self._paused[tenant] = time.monotonic() + max(PAUSE, getattr(failure, "after", 0.0))
+        if isinstance(failure, RetryableError) or not refused:
+            return False
+        if len(turns) > 1:
+            self.refusals.halve(turns)
+            return False
+        if _is_of_the_request(failure):
+            return await self._failed_itself(batch, turns, failure.code)
+        return await self._set_aside(turns, failure)
+
+    async def _set_aside(self, turns: Sequence[TurnNoted], failure: TerminalError) -> bool:
+        """Leave a refused turn out for a while; one that was refused too often is done without facts."""
+        if not self.refusals.set_aside(turns[0], str(failure)):
+            return False
+        await self._done(turns, failure.code)
+        return True
 
     async def _failed_itself(self, batch: str, turns: Sequence[TurnNoted], why: str) -> bool:
         """End turns without facts once their own request has failed several times."""
@@ -245,10 +266,10 @@ class FactExtraction:
         self._parts.metrics.fact_batches.labels(outcome).inc()
 
 
-def _is_of_the_request(failure: RetryableError | TerminalError) -> bool:
-    """Return True if an endpoint rejects the request itself, and not its key, its model or its quota."""
+def _is_of_the_request(failure: TerminalError) -> bool:
+    """Return True if an endpoint rejects the request itself, and not its key or its model."""
     rejected = isinstance(failure.__cause__, NotAnswered) and not failure.__cause__.elsewhere
-    return isinstance(failure, TerminalError) and failure.code != QUOTA and (rejected or failure.code == GARBLED)
+    return rejected or failure.code == GARBLED
 
 
 def _outcome(memory: Memory) -> str:

@@ -10,8 +10,10 @@ from typing import Any
 
 from services.memory.ended import EndedRuns
 from services.memory.facts import FactExtraction
+from services.memory.key_expiry import KeyExpiry
 from services.memory.noting import Noting
 from services.memory.recording import Recorder
+from services.memory.restored import Restored
 from services.memory.settings import MemorySettings
 from services.memory.upkeep import Upkeep, through_outages
 from services.memory.viewing import Viewer
@@ -51,7 +53,9 @@ def main() -> None:
     observed = Observed(None, watch, (prefix + OBSERVED, prefix + MEMORIES))
     kept_up = (upkeep.watch_store, upkeep.expire_regularly, upkeep.embed_regularly)
     forgetting = partial(forgetter.carry_out_regularly, viewer.forget_runs)
-    work = (*kept_up, facts.extract_regularly, forgetting)
+    restored = Restored(viewer, forgetter)
+    expiry = KeyExpiry(viewer, forgetter.keys, own.memory_key_days)
+    work = (*kept_up, facts.extract_regularly, forgetting, restored.watch, expiry.expire_regularly)
     background: list[Callable[[], Awaitable[None]]] = [stops.follow, viewer.sessions.follow_blackboard]
     background += [partial(through_outages, each, (RetryableError, BlackboardLost)) for each in work]
     serve(parts, [], _nothing, background=background, observed=observed)

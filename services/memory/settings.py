@@ -21,6 +21,14 @@ class MemorySettings(FactSettings):
         1_095.0, ge=0, le=36_500, description="Days a way of working is kept after its source; 0: without end."
     )
 
+    memory_key_days: int = Field(
+        90,
+        ge=0,
+        le=36_500,
+        description="Days for which the key of a run is kept after its last use, and for as long after that its row: "
+        "more than any topic keeps records; 0: without end.",
+    )
+
     def valid_until(self, kind: MemoryKind, created: datetime) -> datetime | None:
         """Return the end of validity of a memory of this kind; None: it does not expire."""
         return created + timedelta(days=days) if (days := self._days(kind)) else None

@@ -65,7 +65,7 @@ class Viewer:
             case MemoryKept():
                 await self._keep(message)
             case MemoryForgotten():
-                await self._forget(message.tenant, {message.id: message.at})
+                await self._forget_one(message)
             case ForgettingOrdered():
                 await self._order(message)
             case TurnNoted():
@@ -135,6 +135,21 @@ class Viewer:
         for turn in turns:
             await send(self.parts, [turn])
             await self.turns.note(turn, datetime.now(UTC))
+
+    async def _forget_one(self, gone: MemoryForgotten) -> None:
+        """Forget a memory, and if a person has forgotten it, the waiting turn that it comes from.
+
+        The turn is ended before, while the run is known, and after, since it may have been noted in between.
+        """
+        known = await self.view.store.get(gone.tenant, [gone.id]) if gone.by != MEMORY else []
+        runs = [each.run for each in known if each.run]
+        await self._end_turns_of(gone.tenant, runs)
+        await self._forget(gone.tenant, {gone.id: gone.at})
+        await self._end_turns_of(gone.tenant, runs)
+
+    async def _end_turns_of(self, tenant: str, runs: Sequence[str]) -> None:
+        for run in runs:
+            await self._end_turns(await self.turns.end(tenant, run, datetime.now(UTC)))
 
     async def forget(self, tenant: str, ids: list[str], *, by: str, reason: str) -> None:
         """Forget memories on the topic, and then in Postgres."""

@@ -35,10 +35,19 @@ _RAISED: tuple[type[Exception], ...] = (
 """The client's errors while Postgres is unavailable, or refuses every request; including builtin ones."""
 
 
+LACKING: tuple[type[Exception], ...] = (
+    asyncpg.InsufficientPrivilegeError,  # 42501
+    asyncpg.InvalidSchemaNameError,  # 3F000
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+)
+"""Errors of statements of ours in a database that lacks its tables or rights, as one that is being restored."""
+
+
 @contextmanager
-def mapped() -> Iterator[None]:
-    """Raise ArchiveUnavailable for the client's errors during an outage of Postgres."""
+def mapped(*more: type[Exception]) -> Iterator[None]:
+    """Raise ArchiveUnavailable for the client's errors during an outage of Postgres, and for these."""
     try:
         yield
-    except _RAISED as error:
+    except (*_RAISED, *more) as error:
         raise ArchiveUnavailable(str(error) or type(error).__name__) from error

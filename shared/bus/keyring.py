@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import structlog
@@ -19,7 +19,20 @@ from schemas.timer import TimerSet
 from shared.archive import ArchiveUnavailable
 from shared.archive.run_keys import Keys, RunKeys
 from shared.bus.owners import owner_of, waits
-from shared.bus.sealing import SEALED, Damaged, Owner, Sealed, is_sealed, owner_named, seal, to_bytes, to_text, unseal
+from shared.bus.sealing import (
+    SEALED,
+    Damaged,
+    Owner,
+    Seal,
+    Sealed,
+    is_sealed,
+    seal,
+    seal_named,
+    to_bytes,
+    to_text,
+    unseal,
+)
+from shared.bus.shares import OUTSIDE
 from shared.config import Settings
 from shared.errors import Forgotten
 from shared.telemetry.logs import SELDOM
@@ -31,6 +44,9 @@ CACHED = 2_000
 
 CACHED_FOR = 30.0
 """Seconds a key is cached: for so long a process may still read a run that was forgotten."""
+
+RESTORE = "restore the rows of run_keys from a backup of Postgres, or give the run up (docs/forgetting.md)"
+"""Advice of the error about a missing key."""
 
 THREADED = 131_072
 """Bytes of values above which they are sealed or opened in a thread."""
@@ -61,9 +77,27 @@ class _Prepared(NamedTuple):
     owner: Owner | None
 
 
+class Missing(NamedTuple):
+    """A record that cannot be opened, since its key is neither there nor destroyed."""
+
+    offset: int
+    run: str
+    why: str
+
+
+class Opened(NamedTuple):
+    """Records with clear values."""
+
+    records: list[Raw]
+    missing: Missing | None = None
+    """The record after them, if it is to be held."""
+
+
 class _Known(NamedTuple):
-    key: bytes | None
+    keys: Sequence[bytes] | None
     until: float
+    used: bool
+    """True if the database has noted the use of the key."""
 
 
 class Keyring:
@@ -83,39 +117,48 @@ class Keyring:
         if not self._seals:
             return [_as_is(each) for each in records]
         prepared = [self._prepared(each) for each in records]
-        keys = await self._made({each.owner.run: each.owner.tenant for each in prepared if each.owner is not None})
+        runs = {each.owner.run: each.owner.tenant for each in prepared if each.owner is not None}
+        keys = await self._keys(runs, make=True)
 
         def work() -> list[Sealed]:
             return [_sealed(each, keys) for each in prepared]
 
         return await asyncio.to_thread(work) if _are_large(records) else work()
 
-    async def opened(self, records: Sequence[Raw], *, hold: bool = False) -> list[Raw]:
-        """Return the records with clear values, without those of forgotten runs.
+    @property
+    def seals(self) -> bool:
+        """True if this installation seals what it writes."""
+        return self._seals
 
-        A record that its key does not open is returned as it is: no version can read it. Raises KeysUnavailable.
-        `hold`: also for a record without a key, in an installation that seals: a restored database may lack the last
-        keys, and the reader must not pass what it could still read.
+    async def opened(self, records: Sequence[Raw], *, hold: bool = False) -> Opened:
+        """Return the records with clear values, without those of forgotten runs. Raises KeysUnavailable.
+
+        A record that its key does not open is returned as it is: no version can read it. `hold`: records end before one
+        whose key is missing, as a restored database may lack the last keys; otherwise that, too, is returned as it is.
         """
-        owners = [_owner_in(each) for each in records]
-        if not any(owners):
-            return list(records)
-        keys = await self._found({each.run for each in owners if each is not None})
-        if hold and self._seals:
-            _require_keys(records, owners, keys)
+        seals = [_seal_of(each) for each in records]
+        runs = {each.owner.run: each.owner.tenant for each in seals if each is not None}
+        if not runs:
+            return Opened(list(records))
+        keys = await self._keys(runs)
+        missing = self._missing(records, seals, keys) if hold else None
+        if missing is not None:
+            self._expire(missing.run)
 
         def work() -> list[Raw]:
-            pairs = zip(records, owners, strict=True)
-            return [found for each, owner in pairs if (found := _opened(each, owner, keys)) is not None]
+            pairs = [
+                pair for pair in zip(records, seals, strict=True) if missing is None or pair[0].offset < missing.offset
+            ]
+            return [found for each, named in pairs if (found := _opened(each, named, keys)) is not None]
 
-        return await asyncio.to_thread(work) if _are_large(records) else work()
+        return Opened(await asyncio.to_thread(work) if _are_large(records) else work(), missing)
 
     async def require(self, tenant: str, run: str) -> None:
         """Raise Forgotten if the run was forgotten; make its key otherwise. Raises KeysUnavailable.
 
         Asks in any case: a cached key may have been destroyed since.
         """
-        if self._seals and self._remember(await _asked(self._store.make({run: tenant})))[run] is None:
+        if self._seals and (await self._asked({run: tenant}, make=True))[run] is None:
             raise Forgotten(f"{run} was forgotten")
 
     async def close(self) -> None:
@@ -134,45 +177,65 @@ class Keyring:
             return _Prepared(record, None, None)
         return _Prepared(record, timer, owner_of(timer.topic, timer.key, timer.headers, timer.value.encode()))
 
-    async def _made(self, runs: Mapping[str, str]) -> Keys:
-        known, missing = self._cached(runs)
-        if missing:
-            known |= self._remember(await _asked(self._store.make({each: runs[each] for each in missing})))
-        return known
+    def _missing(self, records: Sequence[Raw], seals: Sequence[Seal | None], keys: Keys) -> Missing | None:
+        """Return the first record whose key is missing.
 
-    async def _found(self, runs: Iterable[str]) -> Keys:
-        known, missing = self._cached(runs)
-        if missing:
-            known |= self._remember(await _asked(self._store.get(missing)))
-        return known
+        One on a topic that is written from outside may name any run and any key: it is left to be a dead letter, which
+        an operator can redrive once the key is restored, and holds nothing up.
+        """
+        for record, named in zip(records, seals, strict=True):
+            outside = record.topic.removeprefix(self._prefix) in OUTSIDE
+            if named is not None and not outside and is_sealed(record.value or b"") and _lacks(named, keys):
+                run = named.owner.run
+                return Missing(record.offset, run, f"the key of {run} is missing: {RESTORE}")
+        return None
 
-    def _cached(self, runs: Iterable[str]) -> tuple[dict[str, bytes | None], list[str]]:
-        """Return the cached keys, and the runs that have none."""
-        now, known, missing = time.monotonic(), dict[str, bytes | None](), list[str]()
-        for run in runs:
-            cached = self._known.get(run)
-            if cached is not None and cached.until > now:
-                known[run] = cached.key
-            else:
-                missing.append(run)
-        return known, missing
+    async def _keys(self, runs: Mapping[str, str], *, make: bool = False) -> Keys:
+        """Return the keys of these runs, given with their tenants. `make`: a run that has none gets one."""
+        now = time.monotonic()
+        fresh = {each: known for each in runs if (known := self._known.get(each)) and known.until > now}
+        cached = {each: known.keys for each, known in fresh.items() if known.used or not make}
+        rest = {each: tenant for each, tenant in runs.items() if each not in cached}
+        return cached | dict(await self._asked(rest, make=make)) if rest else cached
 
-    def _remember(self, found: Keys) -> Keys:
+    async def _asked(self, runs: Mapping[str, str], *, make: bool) -> Keys:
+        """Return keys from the database, and put those back there that it had and has lost."""
+        had = {each: known.keys[0] for each in runs if (known := self._known.get(each)) and known.keys}
+        try:
+            found = await (self._store.make(runs, had) if make else self._store.get(list(runs)))
+            lost = {run: key for run, key in had.items() if not _has(found.get(run, ()), key)}
+            if lost:
+                await self._store.add(runs, lost)
+                log.warning("run_keys_put_back", runs=len(lost))
+                found = {**found, **await self._store.get(list(lost))}
+        except ArchiveUnavailable as outage:
+            raise KeysUnavailable(f"the keys of runs are unavailable: {outage}") from outage
+        self._remember(found, used=make)
+        return found
+
+    def _expire(self, run: str) -> None:
+        """Ask for the keys of a run the next time."""
+        if known := self._known.get(run):
+            self._known[run] = known._replace(until=0.0)
+
+    def _remember(self, found: Keys, *, used: bool) -> None:
         until = time.monotonic() + CACHED_FOR
-        for run, key in found.items():
-            self._known[run] = _Known(key, until)
+        for run, keys in found.items():
+            self._known[run] = _Known(keys, until, used)
             self._known.move_to_end(run)
         while len(self._known) > CACHED:
             self._known.popitem(last=False)
-        return found
 
 
-async def _asked(answer: Any) -> Keys:
-    try:
-        found: Keys = await answer
-    except ArchiveUnavailable as outage:
-        raise KeysUnavailable(f"the keys of runs are unavailable: {outage}") from outage
-    return found
+def _has(keys: Sequence[bytes] | None, key: bytes) -> bool:
+    """Return True if a key is there, or its run was forgotten."""
+    return keys is None or key in keys
+
+
+def _lacks(named: Seal, keys: Keys) -> bool:
+    """Return True if a record's run was not forgotten, and does not have the key that the record names."""
+    found = keys.get(named.owner.run, ())
+    return found is not None and not named.fitting(found)
 
 
 def _are_large(records: Sequence[Any]) -> bool:
@@ -189,8 +252,9 @@ def _sealed(prepared: _Prepared, keys: Keys) -> Sealed:
     record, timer, owner = prepared
     if owner is None:
         return _as_is(record)
-    if (key := keys[owner.run]) is None:
+    if (found := keys[owner.run]) is None:
         raise Forgotten(f"{owner.run} was forgotten")
+    key = found[0]
     if timer is None:
         return seal(owner, key, record.headers, record.value)
     headers, value = seal(owner, key, timer.headers, timer.value.encode())
@@ -198,39 +262,27 @@ def _sealed(prepared: _Prepared, keys: Keys) -> Sealed:
     return Sealed(dict(record.headers), waiting.written().encode())
 
 
-def _owner_in(record: Raw) -> Owner | None:
-    """Return the owner that a sealed record names; None for others."""
+def _seal_of(record: Raw) -> Seal | None:
+    """Return the seal that a record names; None for a clear one."""
     for name, value in record.headers:
         if name == SEALED:
-            return owner_named((value or b"").decode(errors="replace"))
+            return seal_named((value or b"").decode(errors="replace"))
     return None
 
 
-def _require_keys(records: Sequence[Raw], owners: Sequence[Owner | None], keys: Keys) -> None:
-    """Raise KeysUnavailable if a sealed record's run has no key and was not forgotten."""
-    for record, owner in zip(records, owners, strict=True):
-        if owner is not None and owner.run not in keys and is_sealed(record.value or b""):
-            log.error("run_key_missing", **_place(record, owner), **SELDOM)
-            raise KeysUnavailable(f"{owner.run} has no key and was not forgotten: restore the table run_keys")
-
-
-def _place(record: Raw, owner: Owner) -> dict[str, Any]:
-    return {"topic": record.topic, "partition": record.partition, "offset": record.offset, "run": owner.run}
-
-
-def _opened(record: Raw, owner: Owner | None, keys: Keys) -> Raw | None:
+def _opened(record: Raw, named: Seal | None, keys: Keys) -> Raw | None:
     """Return the record with a clear value; None if its run was forgotten."""
-    if owner is None:
+    if named is None:
         return record
-    place = _place(record, owner)
-    if owner.run not in keys:
+    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "run": named.owner.run}
+    if _lacks(named, keys):
         log.error("run_key_missing", **place, **SELDOM)
         return record
-    if (key := keys[owner.run]) is None:
+    if (found := keys[named.owner.run]) is None:
         log.debug("record_of_forgotten_run_skipped", **place)
         return None
     try:
-        hidden, value = unseal(owner, key, record.value or b"")
+        hidden, value = unseal(named.owner, named.fitting(found), record.value or b"")
     except Damaged as damaged:
         log.warning("sealed_record_damaged", **place, reason=str(damaged), **SELDOM)
         return record

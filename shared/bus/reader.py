@@ -24,7 +24,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.fetch import FetchRequest
 
 from shared.bus.codecs import bound_decoders
-from shared.bus.keyring import Keyring, KeysUnavailable
+from shared.bus.keyring import Keyring, KeysUnavailable, Missing
 from shared.telemetry.logs import SELDOM
 
 Records: TypeAlias = list[ConsumerRecord[bytes, bytes]]
@@ -54,7 +54,7 @@ bound_decoders()
 
 
 class Held(NamedTuple):
-    """An unreadable batch at which a partition is held."""
+    """An unreadable batch, or a record whose key is missing, at which a partition is held."""
 
     first: int
     """First offset of the batch, if its header is plausible."""
@@ -80,11 +80,17 @@ def partition_name(partition: TopicPartition) -> str:
 
 
 class Reader(AIOKafkaConsumer):  # type: ignore[misc]
-    """An AIOKafkaConsumer whose `getmany` isolates partitions that cannot be read."""
+    """An AIOKafkaConsumer whose `getmany` isolates partitions that cannot be read.
 
-    def __init__(self, *topics: str, keyring: Keyring | None = None, **options: Any) -> None:
+    Consumers of a group hold a partition at a record whose key is missing, in an installation that seals; so do readers
+    of a `whole` log in any. Others return such a record sealed.
+    """
+
+    def __init__(self, *topics: str, keyring: Keyring | None = None, whole: bool = False, **options: Any) -> None:
         super().__init__(*topics, **{"isolation_level": "read_committed"} | options)
         self._keyring = keyring
+        self._whole = whole
+        self._keyless: dict[TopicPartition, Held] = {}
         self._held: dict[TopicPartition, Held] = {}
         self._suspect: set[TopicPartition] = set()
         self._reached: dict[TopicPartition, int] = {}
@@ -96,10 +102,11 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
 
     @property
     def held(self) -> Mapping[TopicPartition, Held]:
-        """The held partitions. A rebalance releases them; an unreadable batch is then detected once more."""
-        paused = self.paused()
+        """The held partitions. A rebalance releases them; what cannot be read is then detected once more."""
+        paused, assigned = self.paused(), self.assignment()
         self._held = {partition: held for partition, held in self._held.items() if partition in paused}
-        return self._held
+        self._keyless = {partition: held for partition, held in self._keyless.items() if partition in assigned}
+        return self._held | self._keyless
 
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
@@ -128,6 +135,7 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
         self._reached.pop(partition, None)
         self.passed.pop(partition, None)
         self._sealed_until.pop(partition, None)
+        self._keyless.pop(partition, None)
 
     def resume(self, *partitions: TopicPartition) -> None:
         """Resume fetching from these partitions, except held ones."""
@@ -199,24 +207,38 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
 
         A rebalance may move the partition meanwhile; then they are fetched from the new position.
         """
+        hold = self._whole or (self._group_id is not None and keyring.seals)
         try:
-            opened = await keyring.opened(records, hold=self._group_id is not None)
+            opened = await keyring.opened(records, hold=hold)
         except KeysUnavailable as outage:
             log.warning("keys_unavailable", topic=partition.topic, error=str(outage), **SELDOM)
-            await self._put_back(partition, records)
+            await self._put_back(partition, records[0].offset, records)
             return None
         except Exception:  # a defect: logged and retried, because these records would be lost
             log.exception("records_not_opened", topic=partition.topic, **SELDOM)
-            await self._put_back(partition, records)
+            await self._put_back(partition, records[0].offset, records)
             return None
-        return opened if await self._follows(partition, records) else None
+        if not await self._follows(partition, records):
+            return None
+        await self._hold_for_key(partition, opened.missing, records)
+        return opened.records
 
-    async def _put_back(self, partition: TopicPartition, records: Records) -> None:
-        """Have these records fetched once more, after a pause."""
+    async def _hold_for_key(self, partition: TopicPartition, missing: Missing | None, records: Records) -> None:
+        """Hold a partition at a record whose key is missing; the record is opened once more after a pause."""
+        before = self._keyless.pop(partition, None)
+        if missing is None:
+            return
+        self._keyless[partition] = held = Held(missing.offset, missing.offset, missing.offset + 1, missing.why)
+        if held != before:
+            log_held(partition, held)
+        await self._put_back(partition, missing.offset, records)
+
+    async def _put_back(self, partition: TopicPartition, offset: int, records: Records) -> None:
+        """Have the records from this offset fetched once more, after a pause."""
         self._sealed_until[partition] = time.monotonic() + _KEYS_PAUSE
         with suppress(IllegalStateError):
             if await self._follows(partition, records):
-                super().seek(partition, records[0].offset)
+                super().seek(partition, offset)
 
     async def _follows(self, partition: TopicPartition, records: Records) -> bool:
         """Return True if the partition's position is still right after these records."""

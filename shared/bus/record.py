@@ -13,8 +13,11 @@ from schemas.faults import faults
 from schemas.message import Message, Part
 from schemas.registry import message_class, topic_of, travels_on
 from schemas.task import Priority
+from shared.bus.sealing import SEALED, is_sealed
 from shared.errors import InvalidMessage
 from shared.telemetry.propagation import MessageTrace, current_traceparent, trace_for_message
+
+_UNOPENED = "it is sealed, and no key opens it: if Postgres has lost the key, restore run_keys, then redrive it"
 
 _LONGEST = 2_000
 """Characters of an error about an unreadable message, which may quote its contents."""
@@ -128,10 +131,12 @@ def _priority(message: Message) -> str | None:
 def decode(record: Any, prefix: str) -> Delivery:
     """Decode a received record (aiokafka's ConsumerRecord).
 
-    Raises InvalidMessage as `read` does.
+    Raises InvalidMessage as `read` does, and for one that is still sealed.
     """
-    value: bytes = record.value or b""
-    envelope, message = read(record.topic.removeprefix(prefix), header_map(record.headers), value)
+    value, headers = record.value or b"", header_map(record.headers)
+    if SEALED in headers and is_sealed(value):
+        raise InvalidMessage(_UNOPENED, code="sealed")
+    envelope, message = read(record.topic.removeprefix(prefix), headers, value)
     return Delivery(envelope, message, record.topic, record.partition, record.offset, len(value), record)
 
 

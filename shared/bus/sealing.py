@@ -1,14 +1,16 @@
 """Sealed values: compressed and encrypted under the key of one run, so that destroying the key forgets them.
 
-A sealed record names tenant and run in the header `waggle-sealed`; its other headers and its key stay readable, except
-those that may quote content. Layout: one byte for the format, 12 bytes nonce, then AES-GCM over the deflated length of
-the hidden headers, these headers as JSON, and the value. The header is authenticated with it.
+A sealed record names tenant, run and key in the header `waggle-sealed`; its other headers and its own key stay
+readable, except those that may quote content. Layout: one byte for the format, 12 bytes nonce, then AES-GCM over the
+deflated length of the hidden headers, these headers as JSON, and the value. Tenant and run are authenticated with it.
 """
 
 import base64
+import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from secrets import token_bytes
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from schemas.run_id import RUN_ID
 
 SEALED = "waggle-sealed"
-"""Header of a sealed record: `<tenant>/<run>`."""
+"""Header of a sealed record: `<tenant>/<run>/<id of the key>`; of earlier ones without the id."""
 
 QUOTING = ("waggle-causes", "dlt-message", "dlt-causes", "dlt-headers")
 """Headers that may quote a payload; they are sealed with it."""
@@ -30,6 +32,7 @@ _FORMAT = b"\x01"
 _NONCE = 12
 _LENGTH = 4
 _LEVEL = 6
+_ID = 16
 
 
 class Damaged(ValueError):
@@ -51,14 +54,31 @@ class Owner(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Content of the header."""
+        """Tenant and run, which a sealed value is bound to."""
         return f"{self.tenant}/{self.run}"
 
 
-def owner_named(name: str) -> Owner | None:
-    """Return the owner in a header; None if it names none."""
-    tenant, _, run = name.partition("/")
-    return Owner(tenant, run) if tenant and RUN_ID.fullmatch(run) else None
+class Seal(NamedTuple):
+    """Owner of a sealed record, and the key that it names."""
+
+    owner: Owner
+    key: str
+    """Id of the key; empty in records that name none."""
+
+    def fitting(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Return those of a run's keys that may open the record."""
+        return [each for each in keys if self.key in {"", key_id(each)}]
+
+
+def key_id(key: bytes) -> str:
+    """Return the id of a key, which says nothing about the key itself."""
+    return hashlib.sha256(b"waggle key/" + key).hexdigest()[:_ID]
+
+
+def seal_named(name: str) -> Seal | None:
+    """Return the seal in a header; None if it names no owner."""
+    tenant, run, key = (*name.split("/", 2), "", "")[:3]
+    return Seal(Owner(tenant, run), key) if tenant and RUN_ID.fullmatch(run) else None
 
 
 def is_sealed(value: bytes) -> bool:
@@ -74,13 +94,20 @@ def seal(owner: Owner, key: bytes, headers: Mapping[str, str], value: bytes) -> 
     nonce = token_bytes(_NONCE)
     sealed = AESGCM(key).encrypt(nonce, packed, owner.name.encode())
     shown = {name: text for name, text in headers.items() if name not in hidden}
-    return Sealed(shown | {SEALED: owner.name}, _FORMAT + nonce + sealed)
+    return Sealed(shown | {SEALED: f"{owner.name}/{key_id(key)}"}, _FORMAT + nonce + sealed)
 
 
-def unseal(owner: Owner, key: bytes, value: bytes) -> Sealed:
-    """Return the hidden headers and the value. Raises Damaged."""
+def unseal(owner: Owner, keys: Sequence[bytes], value: bytes) -> Sealed:
+    """Return the hidden headers and the value, opened by one of these keys. Raises Damaged."""
     if value[:1] != _FORMAT:
         raise Damaged("unknown format")
+    for each in keys[:-1]:
+        with suppress(Damaged):
+            return _unsealed(owner, each, value)
+    return _unsealed(owner, keys[-1], value)
+
+
+def _unsealed(owner: Owner, key: bytes, value: bytes) -> Sealed:
     try:
         packed = AESGCM(key).decrypt(value[1 : 1 + _NONCE], value[1 + _NONCE :], owner.name.encode())
     except (InvalidTag, ValueError):

@@ -43,13 +43,16 @@ class Door:
             proof = hashlib.sha256(f"{prepared.secret}/{tenant}".encode()).hexdigest()
             async with pool.acquire() as connection, connection.transaction(readonly=readonly):
                 await self._confine(connection, tenant, proof, ROLE if prepared.role else "none")
-                yield connection
+                try:
+                    yield connection
+                except asyncpg.UndefinedTableError:
+                    raise self._replaced() from None
 
     async def _confine(self, connection: asyncpg.Connection, tenant: str, proof: str, role: str) -> None:
         """Confine a transaction to a tenant. A database that has lost our tables is prepared again."""
         try:
             proven = await connection.fetchval(_CONFINE, tenant, proof, role, column=6)
-        except _GONE:
+        except (*_GONE, asyncpg.InsufficientPrivilegeError):
             proven = False
         if not proven:
             raise self._replaced()

@@ -6,12 +6,18 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from schemas.memory import MemoryKind, memory_id
 from schemas.memory_log import ForgettingOrdered, TurnNoted, hidden, hidden_subject
 from shared.memory.forgetting import lock
 from shared.memory.store import MemoryStore
 
 FORGOTTEN = "forgotten"
 """Outcome of a turn that an order covers."""
+
+MOST_MEMORIES = 60
+"""Memories of one turn."""
+
+_DERIVED = (MemoryKind.EPISODIC, MemoryKind.PROCEDURAL)
 
 MOST_BATCHES = 20
 """Batches of a tenant in one look."""
@@ -50,13 +56,19 @@ OR o.session = 'sha256:' || encode(sha256(convert_to(t.session, 'UTF8')), 'hex')
 
 _WAITING_OF_RUN = "SELECT document FROM memory_turns WHERE tenant = $1 AND run = $2 AND NOT done"
 _DROP_RUN = "DELETE FROM memory_turns WHERE tenant = $1 AND run = $2 AND done"
+_FORGOTTEN = "SELECT true FROM memory_forgotten WHERE tenant = $1 AND id = ANY($2::uuid[]) LIMIT 1"
+"""A memory of the turn was forgotten before the turn was noted."""
+
 _DUE = """
-SELECT session FROM memory_turns WHERE tenant = $1 AND NOT done GROUP BY session
+SELECT session FROM memory_turns WHERE tenant = $1 AND NOT done AND run <> ALL($5::text[]) GROUP BY session
 HAVING count(*) >= $2 OR max(ended) <= $3 ORDER BY min(ended) LIMIT $4
 """
 _BATCH = """
-SELECT document FROM memory_turns WHERE tenant = $1 AND session = $2 AND NOT done ORDER BY ended, run LIMIT $3
+SELECT document FROM memory_turns WHERE tenant = $1 AND session = $2 AND NOT done AND run <> ALL($4::text[])
+ORDER BY ended, run LIMIT $3
 """
+_ENDED = "SELECT run FROM memory_turns WHERE tenant = $1 AND done AND ended < $2 ORDER BY ended, run LIMIT $3"
+_REMOVE = "DELETE FROM memory_turns WHERE tenant = $1 AND done AND run = ANY($2::text[])"
 _WAITING = "SELECT count(*) FROM memory_turns WHERE tenant = $1 AND NOT done"
 
 
@@ -102,17 +114,37 @@ class WaitingTurns:
             await connection.execute(_DROP_RUN, tenant, run)
         return [_without_words(TurnNoted.model_validate_json(document), now)] if document else []
 
-    async def due(self, tenant: str, now: datetime, size: int, idle: float) -> list[str]:
-        """Return the sessions with a whole batch, or without a turn for `idle` seconds; the longest waiting first."""
+    async def end(self, tenant: str, run: str, now: datetime) -> list[TurnNoted]:
+        """Return the record, without words, of the waiting turn of a run."""
         async with self.store.door.of(tenant, readonly=True) as connection:
-            rows = await connection.fetch(_DUE, tenant, size, now - timedelta(seconds=idle), MOST_BATCHES)
+            document = await connection.fetchval(_WAITING_OF_RUN, tenant, run)
+        return [_without_words(TurnNoted.model_validate_json(document), now)] if document else []
+
+    async def due(self, tenant: str, now: datetime, size: int, idle: float, without: Sequence[str] = ()) -> list[str]:
+        """Return the sessions with a whole batch, or without a turn for `idle` seconds; the longest waiting first.
+
+        `without`: runs whose turns are left out.
+        """
+        since = now - timedelta(seconds=idle)
+        async with self.store.door.of(tenant, readonly=True) as connection:
+            rows = await connection.fetch(_DUE, tenant, size, since, MOST_BATCHES, list(without))
         return [row["session"] for row in rows]
 
-    async def batch(self, tenant: str, session: str, size: int) -> list[TurnNoted]:
-        """Return the oldest waiting turns of a session."""
+    async def batch(self, tenant: str, session: str, size: int, without: Sequence[str] = ()) -> list[TurnNoted]:
+        """Return the oldest waiting turns of a session, without those of some runs."""
         async with self.store.door.of(tenant, readonly=True) as connection:
-            rows = await connection.fetch(_BATCH, tenant, session, size)
+            rows = await connection.fetch(_BATCH, tenant, session, size, list(without))
         return [TurnNoted.model_validate_json(row["document"]) for row in rows]
+
+    async def ended(self, tenant: str, before: datetime, most: int) -> list[str]:
+        """Return the runs of turns that are done and had ended before."""
+        async with self.store.door.of(tenant, readonly=True) as connection:
+            return [row["run"] for row in await connection.fetch(_ENDED, tenant, before, most)]
+
+    async def remove(self, tenant: str, runs: Sequence[str]) -> None:
+        """Remove the rows of turns that are done."""
+        async with self.store.door.of(tenant) as connection:
+            await connection.execute(_REMOVE, tenant, list(runs))
 
     async def waiting(self, tenants: Sequence[str]) -> int:
         """Return the number of turns that wait."""
@@ -126,7 +158,15 @@ class WaitingTurns:
 async def _is_covered(connection: asyncpg.Connection, turn: TurnNoted) -> bool:
     place = (turn.tenant, turn.run_id, hidden(turn.session))
     subjects = [row["subject"] for row in await connection.fetch(_COVERED, *place, turn.started)]
-    return any(each is None or _mentions(turn, each) for each in subjects)
+    if any(each is None or _mentions(turn, each) for each in subjects):
+        return True
+    return bool(await connection.fetchval(_FORGOTTEN, turn.tenant, _memories_of(turn)))
+
+
+def _memories_of(turn: TurnNoted) -> list[str]:
+    """Return the ids that memories of the turn have, however many there are."""
+    sources = [turn.source.model_copy(update={"item": item}) for item in range(MOST_MEMORIES)]
+    return [memory_id(turn.tenant, kind, [source]) for kind in _DERIVED for source in sources]
 
 
 def _without_words(turn: TurnNoted, now: datetime) -> TurnNoted:

@@ -22,6 +22,10 @@ ORDER BY valid_until, id LIMIT $3
 """
 _RUNS = "SELECT DISTINCT run FROM memories WHERE tenant = $1 AND id = ANY($2::uuid[]) AND run IS NOT NULL"
 _OF_RUN = "SELECT id FROM memories WHERE tenant = $1 AND run = $2 AND created <= $3 ORDER BY id"
+_NAMED = """
+SELECT run FROM memories WHERE tenant = $1 AND run = ANY($2::text[])
+UNION SELECT run FROM memory_turns WHERE tenant = $1 AND run = ANY($2::text[])
+"""
 _NOTE = "INSERT INTO memory_tenants VALUES ($1) ON CONFLICT DO NOTHING"
 _TENANTS = "SELECT tenant FROM memory_tenants ORDER BY tenant"
 _FILLED = "SELECT true FROM memory_filled"
@@ -137,6 +141,11 @@ class MemoryView:
         """Return the ids of a run's memories that were created by then."""
         async with self.store.door.of(tenant, readonly=True) as connection:
             return [row["id"].hex for row in await connection.fetch(_OF_RUN, tenant, run, until)]
+
+    async def named(self, tenant: str, runs: Sequence[str]) -> set[str]:
+        """Return those runs of which there is a memory or a turn, and so a record on the topic."""
+        async with self.store.door.of(tenant, readonly=True) as connection:
+            return {row["run"] for row in await connection.fetch(_NAMED, tenant, list(runs))}
 
     async def missing(self, tenant: str, memories: Sequence[Memory]) -> list[Memory]:
         """Return those memories of a tenant that are neither stored nor refused."""

@@ -267,7 +267,7 @@ COMMIT_AGE = (
 )
 PARTITION_HELD = (
     "waggle_partition_held",
-    "1 while a partition is held at an unreadable batch.",
+    "1 while a partition is held at an unreadable batch, or at a record whose key is missing.",
     ("topic", "partition"),
 )
 BLACKBOARD_WHOLE = ("waggle_blackboard_whole", "1 while the blackboard is usable, else 0.", ())

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 import zlib
 from collections.abc import Collection
@@ -106,3 +107,27 @@ def _views(held: bytes) -> list[bytes]:
             except zlib.error:
                 continue
     return views
+
+
+async def backup_of(dsn: str) -> dict[str, bytes]:
+    """The rows of every table of ours, to be restored."""
+    connection = await asyncpg.connect(dsn)
+    found = {}
+    for table in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+        rows = io.BytesIO()
+        await connection.copy_from_table(table["tablename"], output=rows)
+        found[table["tablename"]] = rows.getvalue()
+    await connection.close()
+    return found
+
+
+async def restore(dsn: str, backup: dict[str, bytes], *, alone: str = "") -> None:
+    """Put all tables back as they were, or one of them; those that were made since are empty then."""
+    connection = await asyncpg.connect(dsn)
+    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    async with connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        for table in [alone] if alone else [each["tablename"] for each in tables]:
+            await connection.execute(f'DELETE FROM "{table}"')
+            await connection.copy_to_table(table, source=io.BytesIO(backup.get(table, b"")))
+    await connection.close()

@@ -1,7 +1,7 @@
 """Check that Kafka is available, is a supported release, and has the declared topics and groups."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from infra.topics import Topic, agents, declared
 from schemas.api.topics import GroupLag
 from services.cli.checks.check_result import MOST_APART, CheckResult, fail, ok, warn
 from shared import bus
-from shared.bus.admin import KafkaSurvey, await_kafka, newest, survey, topics_with_lag
+from shared.bus.admin import KafkaSurvey, await_kafka, held_groups, newest, survey, topics_with_lag
 from shared.bus.groups import groups_by_topic
 from shared.config import Settings
 from shared.errors import Misconfigured
@@ -19,6 +19,9 @@ CONNECT_WITHIN, SLOW_CONNECT_WITHIN = 5.0, 15.0
 
 ANSWER_WITHIN = 30.0
 """Seconds to describe topics and groups."""
+
+HELD_WITHIN = 15.0
+"""Seconds to read the next record of each group."""
 
 TESTED_RELEASE = (4, 0)
 """Oldest release the tests run on."""
@@ -118,14 +121,25 @@ def _later_than(wanted: Topic, there: Mapping[str, str]) -> list[str]:
 
 async def _groups(settings: Settings) -> list[CheckResult]:
     expected = groups_by_topic(settings.topic_prefix, agents())
+    held = await _held(settings, expected)
     lags: dict[str, tuple[GroupLag, int]] = {}
     for topic in await topics_with_lag(settings, expected):
         for group in topic.groups:
             lags[group.group] = group, lags.get(group.group, (group, 0))[1] + (group.lag or 0)
     if all(group.members is None for group, _ in lags.values()):
-        return [ok("groups", "this broker does not report members of consumer groups")]
+        return [*held, ok("groups", "this broker does not report members of consumer groups")]
     empty = [_empty(group, lag) for group, lag in lags.values() if group.members == 0]
-    return empty or [ok("groups", f"all {len(lags)} consumer groups have members")]
+    return [*held, *(empty or [ok("groups", f"all {len(lags)} consumer groups have members")])]
+
+
+async def _held(settings: Settings, expected: Mapping[str, Sequence[str]]) -> list[CheckResult]:
+    """Report groups that are held at what they cannot read; nothing while the keys of runs are unavailable."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HELD_WITHIN):
+            found = await held_groups(settings, expected)
+            do = "docs/operate.md#wagglepartitionheld says what to do, and how to skip it"
+            return [fail(f"group {group}", f"it is held: {why}", do) for group, why in found.items()]
+    return []
 
 
 def _empty(group: GroupLag, lag: int) -> CheckResult:

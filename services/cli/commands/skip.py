@@ -20,7 +20,7 @@ def skip(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Reason, recorded with the command.")],
     by: ByOption = None,
 ) -> None:
-    """Skip a batch that no client can read. Its records are lost; services held there continue behind it.
+    """Skip a batch that no client can read, or a record whose key is missing. Services held there continue behind it.
 
     Example: waggle topics skip tasks 0 --offset 17 --reason "corrupt batch"
     """

@@ -25,20 +25,24 @@ BATCH_RECORDS = 1_000
 async def read_topic(settings: Settings, topic: str) -> AsyncIterator[list[Raw]]:
     """Yield the records of the topic, one ordered list per partition, up to the ends at the start of the call.
 
-    Every partition is read, or KafkaError is raised: with part of a log, work would be done twice.
+    Every partition is read, or KafkaError is raised: with part of a log, work would be done twice. Records of forgotten
+    runs are left out; one whose key is missing raises Unreadable.
     Raises LogDamaged if the log becomes shorter meanwhile.
     """
-    async with reading(settings, lambda name: name == topic) as reader:
+    async with reading(settings, lambda name: name == topic, whole=True) as reader:
         for partition in reader.partitions.get(topic, ()):
             yield [record async for record in reader.between(partition, *await reader.bounds(partition))]
 
 
-async def stream(settings: Settings, topic: str, since: Mapping[str, int] | None = None) -> AsyncIterator[list[Raw]]:
+async def stream(
+    settings: Settings, topic: str, since: Mapping[str, int] | None = None, *, whole: bool = True
+) -> AsyncIterator[list[Raw]]:
     """Like `read_topic`, in batches of about a mebibyte, each of one partition: a log of any length fits into memory.
 
-    `since`: start offset of each partition. Raises LogDamaged if the log does not contain it.
+    `since`: start offset of each partition. Raises LogDamaged if the log does not contain it. Unless it is to be read
+    `whole`, records whose keys are missing are returned sealed.
     """
-    async with reading(settings, lambda name: name == topic) as reader:
+    async with reading(settings, lambda name: name == topic, whole=whole) as reader:
         partitions = reader.partitions.get(topic, ())
         if since is not None and {str(each.partition) for each in partitions} != since.keys():
             raise LogDamaged(f"{topic} has {len(partitions)} partitions, and had {len(since)}")

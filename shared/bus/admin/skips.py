@@ -41,11 +41,11 @@ async def follow_skips(settings: Settings, consumer: Callable[[], Reader | None]
 
 
 async def unreadable_at(settings: Settings, topic: str, partition: int, offset: int) -> Held | None:
-    """Return the batch at the offset if it is unreadable; None if it is readable or there is no such record.
+    """Return the batch at the offset if it is unreadable, or the record if its key is missing; None otherwise.
 
     Raises KafkaError.
     """
-    async with reading(settings, lambda name: name == topic) as topics:
+    async with reading(settings, lambda name: name == topic, whole=True) as topics:
         for each in topics.partitions.get(topic, ()):
             first, end = await topics.bounds(each)
             if each.partition != partition or not first <= offset < end:

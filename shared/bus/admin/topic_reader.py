@@ -62,7 +62,7 @@ class TopicReader:
     async def between(self, partition: TopicPartition, first: int, end: int) -> AsyncIterator[Any]:
         """Yield the records from `first` up to, but not including, `end`. Exhaust it before starting another range.
 
-        Skipped batches are left out. Raises Unreadable for other unreadable batches, and LogDamaged if the log ends
+        Skipped batches are left out. Raises Unreadable for other unreadable ones, and LogDamaged if the log ends
         before `end`: records have been lost.
         """
         if first >= end:
@@ -115,15 +115,19 @@ def shortened(partition: TopicPartition, end: int) -> LogDamaged:
 
 
 @asynccontextmanager
-async def reading(settings: Settings, wanted: Callable[[str], bool]) -> AsyncIterator[TopicReader]:
+async def reading(
+    settings: Settings, wanted: Callable[[str], bool], *, whole: bool = False
+) -> AsyncIterator[TopicReader]:
     """Open a reader of the installation's topics for which `wanted` is true, called with names without the prefix.
 
     All are assigned at once, and fetched only while a range is read: assigning one after the other is ten times
-    slower. Raises KafkaError if Kafka is unavailable.
+    slower. Raises KafkaError if Kafka is unavailable. `whole`: a record whose key is missing counts as unreadable;
+    otherwise it is returned sealed.
     """
     admin, keyring = AIOKafkaAdminClient(**connection(settings)), Keyring(settings)
     consumer = Reader(
         keyring=keyring,
+        whole=whole,
         **connection(settings),
         auto_offset_reset="earliest",
         enable_auto_commit=False,

@@ -87,6 +87,16 @@ class Forgetter:
         log.info("forgotten", tenant=report.tenant, forgetting=report.id, runs=len(report.runs))
         return False
 
+    async def repeat(self) -> int:
+        """Destroy the keys of forgotten runs that a backup has brought back; return their number."""
+        number = 0
+        for each in await self.ledger.done():
+            number += await self.keys.destroy(each.tenant, each.runs)
+        if number:
+            await self.keys.purge()
+            log.warning("restored_keys_destroyed", keys=number)
+        return number
+
     async def _find(self, open: Open) -> set[str]:
         order = open.order
         found = set(open.runs) | await runs_of(self.settings, order)

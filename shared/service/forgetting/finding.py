@@ -37,10 +37,10 @@ async def runs_of(settings: Settings, order: ForgettingOrdered) -> set[str]:
 
 
 async def files_in_logs(settings: Settings, runs: Collection[str]) -> set[str]:
-    """Return the references to files in the logs of these runs. Raises KafkaError."""
+    """Return the references to files in the logs of these runs, as far as they can be read. Raises KafkaError."""
     named, found = {each.encode() for each in runs}, set[str]()
     for topic in ("runs.log", "journal"):
-        async for records in stream(settings, topic):
+        async for records in stream(settings, topic, whole=False):
             for record in records:
                 if record.key in named:
                     found.update(BLOB.findall((record.value or b"").decode(errors="replace")))

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from schemas.memory import MemoryKind
-from schemas.memory_log import ForgettingOrdered, TurnNoted
+from schemas.memory_log import ForgettingOrdered, MemoryForgotten, TurnNoted
 from schemas.stop import WorkStopped
 from services.memory import facts
 from services.memory.facts import FactExtraction
@@ -84,6 +84,10 @@ async def waiting(found, number: int, tenant="acme"):
 
 async def _is(found, number) -> bool:
     return await found == number
+
+
+async def _stored(memories, one) -> bool:
+    return bool(await memories.get(one.tenant, [one.id]))
 
 
 async def semantic(store, tenant="acme", session=None):
@@ -306,6 +310,68 @@ async def test_a_refused_key_and_an_unavailable_model_end_no_batch(
             assert await work.extract(NOW) == 0
             work._paused.clear()
         assert await found.viewer.turns.waiting(["acme"]) == 1
+
+
+async def test_a_turn_that_the_model_refuses_is_set_aside_and_those_after_it_are_read(
+    settings, writer, sentinel, memories, extraction, model, requests
+):
+    await reply(model, when={"agent": "memory", "text": "unspeakable"}, fault={"status": 403})
+    async with remembering(settings, sentinel, noting=True) as found:
+        await log(writer, settings, *turns_of("The unspeakable.", QUIET, "And a train?"))
+        await waiting(found, 3)
+        work, read = extraction(found), []
+        for _ in range(4):
+            read.append(await work.extract(NOW))
+            work._paused.clear()
+        assert read == [0, 0, 1, 1]
+        assert await semantic(memories) == [(f"The caller wrote: {QUIET}", False)]
+        [left] = await found.viewer.turns.batch("acme", "trip", 9)
+        assert left.asked == "The unspeakable."
+        assert await work.extract(NOW) == 0
+        assert await requests() == 4
+
+
+async def test_a_refused_turn_is_done_without_facts_once_it_alone_was_refused_several_times(
+    settings, writer, sentinel, memories, extraction, model, requests
+):
+    await reply(model, when={"agent": "memory", "text": "unspeakable"}, fault={"status": 403})
+    async with remembering(settings, sentinel, noting=True) as found:
+        await log(writer, settings, *turns_of("The unspeakable.", session="a"), *turns_of(QUIET, session="b", first=2))
+        await waiting(found, 2)
+        work = extraction(found, memory_facts_turns=1)
+
+        async def read_later() -> int:
+            work._paused.clear()
+            for name, each in work.refusals._asides.items():
+                work.refusals._asides[name] = each._replace(until=0.0)
+            return await work.extract(NOW)
+
+        assert [await work.extract(NOW), await work.extract(NOW)] == [0, 0]
+        work._paused.clear()
+        assert await work.extract(NOW) == 1  # the other session
+        assert [await read_later(), await read_later(), await work.extract(NOW)] == [0, 1, 0]
+        await waiting(found, 0)
+
+
+async def test_a_person_who_forgets_a_memory_keeps_its_turn_from_being_read_in_any_order(
+    settings, writer, sentinel, memories, extraction, model, requests
+):
+    async with remembering(settings, sentinel, noting=True) as found:
+        [run, later] = turns_of(QUIET, "My office is in Oslo.")
+        await log(writer, settings, run)
+        await waiting(found, 1)
+        [turn] = await found.viewer.turns.batch("acme", "trip", 9)
+        await until(lambda: memories.select("acme", Selection(session="trip")))
+        [kept, *_] = await memories.select("acme", Selection(session="trip"))
+        await send(found.parts, [MemoryForgotten(tenant="acme", id=kept.id, by="ada", at=NOW)])
+        await waiting(found, 0)
+        last = TurnNoted.model_validate_json((await records_of(settings, turn.key))[-1].value)
+        assert (last.outcome, last.asked) == (FORGOTTEN, "")
+        await until(lambda: _is(_stored(memories, kept), False))
+        other = turn.model_copy(update={"run_id": later.run_id, "asked": "My office is in Oslo."})
+        assert (await found.viewer.turns.note(other, NOW)).outcome == FORGOTTEN
+        assert await extraction(found).extract(NOW) == 0
+    assert await requests() == 0
 
 
 async def test_nothing_is_noted_while_facts_are_off(settings, writer, sentinel, memories):

@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 
 from shared import archive, blackboard, bus
 from shared.archive import ArchiveUnavailable, BlobStore
+from shared.archive.outages import LACKING
 from shared.archive.outages import mapped as archive_mapped
 from shared.bus.outages import mapped as kafka_mapped
 from shared.errors import RetryableError
@@ -52,6 +53,12 @@ def test_a_server_that_refuses_every_request_is_an_outage(error):
 def test_a_refused_statement_is_no_outage():
     with pytest.raises(asyncpg.UndefinedTableError), archive_mapped():
         raise asyncpg.UndefinedTableError("no such table")
+
+
+def test_a_database_that_lacks_our_tables_or_rights_is_waited_for():
+    for error in LACKING:
+        with pytest.raises(ArchiveUnavailable), archive_mapped(*LACKING):
+            raise error("for a test")
 
 
 async def test_an_unavailable_archive_is_worth_a_retry_and_all_who_wait_share_one_attempt(monkeypatch):
