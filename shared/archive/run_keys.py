@@ -2,7 +2,7 @@
 
 A row outlives its key: it marks the run as forgotten, so that no redelivery makes a second key for it. A run has
 several keys if a database that had lost the first was asked for one: each opens the records that it has sealed. A key
-that has expired marks nothing: the run gets another one if it is begun once more.
+that has expired marks nothing: the run gets another one if it is started once more.
 """
 
 import asyncio

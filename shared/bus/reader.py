@@ -10,7 +10,7 @@ import struct
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -24,6 +24,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.fetch import FetchRequest
 
 from shared.bus.codecs import bound_decoders
+from shared.bus.held import Held, log_held
 from shared.bus.keyring import Keyring, KeysUnavailable, Missing
 from shared.telemetry.logs import SELDOM
 
@@ -51,32 +52,6 @@ _AT_ONCE = 500
 log = structlog.get_logger()
 
 bound_decoders()
-
-
-class Held(NamedTuple):
-    """An unreadable batch, or a record whose key is missing, at which a partition is held."""
-
-    first: int
-    """First offset of the batch, if its header is plausible."""
-    at: int
-    """The offset of the next record to read."""
-    end: int
-    """The offset after the batch."""
-    why: str
-
-
-class Unreadable(KafkaError):  # type: ignore[misc]
-    """A range contains an unreadable batch."""
-
-    def __init__(self, partition: TopicPartition, held: Held) -> None:
-        place = partition_name(partition)
-        super().__init__(f"{place} cannot be read from offset {held.at} up to {held.end}: {held.why}")
-        self.held = held
-
-
-def partition_name(partition: TopicPartition) -> str:
-    """Return `<topic>/<partition>`."""
-    return f"{partition.topic}/{partition.partition}"
 
 
 class Reader(AIOKafkaConsumer):  # type: ignore[misc]
@@ -300,9 +275,3 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
             waiter.result()
         else:
             waiter.cancel()
-
-
-def log_held(partition: TopicPartition, held: Held) -> None:
-    """Log that a partition is held."""
-    extent = {"first": held.first, "offset": held.at, "end": held.end}
-    log.error("partition_held", topic=partition.topic, partition=partition.partition, **extent, reason=held.why)

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
 from shared.bus.broker import subscribe
-from shared.bus.reader import Held
+from shared.bus.held import Held
 from shared.config import Settings
 from shared.telemetry.logs import SELDOM
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from aiokafka import TopicPartition
 
 from shared.bus import KeyedConsumer
-from shared.bus.reader import Held
+from shared.bus.held import Held
 from shared.telemetry.metrics import COMMIT_AGE, CONSUMER_LAG, IN_FLIGHT, PARTITION_HELD, READ_AHEAD, Metrics
 
 

@@ -14,7 +14,7 @@ from faststream.asgi.types import Scope
 
 from shared import archive, blackboard
 from shared.bus.admin import await_kafka
-from shared.bus.reader import Held, partition_name
+from shared.bus.held import Held, partition_name
 from shared.config import Settings
 from shared.errors import Misconfigured
 from shared.service.http_server import BoundedHeads

@@ -23,7 +23,7 @@ from shared.blackboard.attempts import Attempts
 from shared.bus import Deliverer, Delivery, TableConsumer
 from shared.bus.admin import follow_skips
 from shared.bus.groups import table_of
-from shared.bus.reader import Held
+from shared.bus.held import Held
 from shared.config import ServiceSettings, Settings
 from shared.errors import WaggleError
 from shared.service.gauges import export_gauges, held_partitions

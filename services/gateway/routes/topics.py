@@ -16,7 +16,7 @@ from shared.bus import header_map
 from shared.bus.admin.lag import commits_nothing
 from shared.bus.admin.peek import newest_records, partitions_with_lag
 from shared.bus.groups import groups_by_topic
-from shared.bus.reader import Unreadable
+from shared.bus.held import Unreadable
 from shared.bus.record import time_of
 
 TIMEOUT = 12.0

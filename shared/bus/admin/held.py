@@ -7,8 +7,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.bus.admin.lag import commits_nothing, committed_offsets
 from shared.bus.admin.topic_reader import TopicReader, reading
+from shared.bus.held import Unreadable
 from shared.bus.outages import mapped
-from shared.bus.reader import Unreadable
 from shared.bus.security import connection
 from shared.config import Settings
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from aiokafka import ConsumerRecord
 
 from shared.bus.admin.topic_reader import reading
-from shared.bus.reader import partition_name
+from shared.bus.held import partition_name
 from shared.config import Settings
 from shared.errors import LogDamaged
 

@@ -9,7 +9,8 @@ from aiokafka.errors import KafkaError
 
 from schemas.skip import BatchSkipped
 from shared.bus.admin.topic_reader import covers, reading
-from shared.bus.reader import Held, Reader, Unreadable, log_held
+from shared.bus.held import Held, Unreadable, log_held
+from shared.bus.reader import Reader
 from shared.config import Settings
 
 LOOK_EVERY = 2.0

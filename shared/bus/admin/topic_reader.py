@@ -13,9 +13,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.skip import BatchSkipped
 from shared.bus.broker import LARGEST_RECORD
+from shared.bus.held import Held, Unreadable
 from shared.bus.keyring import Keyring
 from shared.bus.outages import mapped
-from shared.bus.reader import Held, Reader, Unreadable
+from shared.bus.reader import Reader
 from shared.bus.record import decode
 from shared.bus.security import connection
 from shared.config import Settings

@@ -30,7 +30,7 @@ from schemas.board import ClaimRecorded
 from schemas.log import JournalWritten, RunChanged
 from shared.blackboard import Restorer, Sentinel, read_checkpoint
 from shared.blackboard.ledger import Amounts
-from shared.bus.reader import Unreadable
+from shared.bus.held import Unreadable
 from shared.config import Settings
 from shared.errors import LogDamaged
 from shared.service.rebuild.boards import board_records, fold_claims, fold_posts, is_of_board

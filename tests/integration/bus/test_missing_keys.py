@@ -13,8 +13,8 @@ from shared.archive.run_keys import RunKeys
 from shared.bus import publish
 from shared.bus.admin import follow_skips, held_groups, skips
 from shared.bus.dead.redrive import redriver
+from shared.bus.held import Unreadable
 from shared.bus.keyring import Keyring
-from shared.bus.reader import Unreadable
 from shared.bus.sealing import SEALED, Damaged, Owner, Seal, key_id, seal, unseal
 from shared.runs import run_id_for
 from shared.service.gauges import held_partitions

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from shared.bus.admin import follow_skips, reading, skips, unreadable_at
-from shared.bus.reader import Unreadable
+from shared.bus.held import Unreadable
 from shared.service.http import health_routes
 from tests.support.batches import SPOILT, batch, broken_checksum, write
 from tests.support.consuming import consuming, question, record, until

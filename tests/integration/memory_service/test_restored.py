@@ -17,7 +17,7 @@ from shared.archive.forgettings import Forgettings
 from shared.archive.run_keys import RunKeys
 from shared.bus.admin.peek import newest_records
 from shared.bus.groups import OBSERVED
-from shared.bus.reader import Unreadable
+from shared.bus.held import Unreadable
 from shared.memory import Selection
 from shared.runs import run_id_for
 from shared.service.forgetting import Forgetter
@@ -130,7 +130,7 @@ async def test_a_key_expires_with_the_last_record_of_its_run_and_its_row_as_long
         last = [each for each in await written(sealing, "memories") if each.key == turn.key.encode()][-1]
         assert last.value is None
         assert await read(sealing, "runs.log") == []
-        [[key]] = (await keys.make({RUN: "acme"})).values()  # it may be begun once more
+        [[key]] = (await keys.make({RUN: "acme"})).values()  # it may be started once more
         assert await later(91) == 1
         assert await later(91) == 0
         assert key
