@@ -68,28 +68,28 @@ class TaskStreams:
     async def _serve(self, ctx: Ctx, names: Iterable[str]) -> dict[str, Any]:
         """Acknowledge the tasks that exist, then report each now and whenever it changes."""
         meta = {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
-        shown: dict[str, Any] = {name: None for name in names if await self._present(ctx, name) is not None}
+        shown: dict[str, Any] = {name: None for name in names if await self._present(ctx, name)}
         honoured = SubscriptionFilter.model_validate({"taskIds": list(shown)})
         params = SubscriptionsAcknowledgedNotificationParams(notifications=honoured, _meta=meta)
         await ctx.session.send_notification(SubscriptionsAcknowledgedNotification(params=params), ctx.request_id)
         while shown:
             for name, before in [*shown.items()]:
                 task = await self._present(ctx, name)
-                if task is not None and task != before:
+                if task and task != before:
                     changed = TaskChanged(method="notifications/tasks", params=_Params(**task, _meta=meta))
                     await ctx.session.send_notification(changed, ctx.request_id)  # type: ignore[arg-type] # an extension's
                     shown[name] = task
-                if task is not None and task["status"] in _ENDED:
+                if task == {} or (task and task["status"] in _ENDED):
                     del shown[name]
             await anyio.sleep(POLL_INTERVAL if shown else 0)
         return {"resultType": "complete", "_meta": meta}
 
     async def _present(self, ctx: Ctx, name: str) -> dict[str, Any] | None:
-        """Return the task; None while the gateway is unavailable, or if there is none."""
+        """Return the task; an empty one if it is unknown or forgotten, and None while the gateway is unavailable."""
         try:
             return await self._methods.task(name, asks=self._methods.asks(ctx))
-        except MCPError:
-            return None
+        except MCPError as failed:
+            return {} if failed.code == INVALID_PARAMS else None
 
 
 def _asked(ctx: Ctx) -> dict[str, Any]:

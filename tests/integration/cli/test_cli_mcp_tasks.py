@@ -168,6 +168,19 @@ async def test_listening_is_for_a_list_of_tasks_that_exist(client, script):
         assert (await listened(found.session, taskIds=["run-2"])).meta, "a stream without a known task ends at once"
 
 
+async def test_listening_ends_with_a_task_that_is_forgotten_meanwhile(client, script):
+    script.add()
+    script.runs[RUN] = view("EXECUTING")
+    tasks = TasksClient()
+    async with client(tasks=tasks) as found:
+        listening = asyncio.create_task(listened(found.session, taskIds=[RUN]))
+        await until(lambda: tasks.changes)
+        del script.runs[RUN]
+        async with asyncio.timeout(30):
+            await listening
+    assert [each.status for each in tasks.changes] == ["working"]
+
+
 async def answers_nothing(context, params):
     return ElicitResult(action="decline")
 
