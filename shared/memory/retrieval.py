@@ -78,8 +78,10 @@ async def recall(
     async with store.door.of(tenant, readonly=True) as connection:
         ranked = await _ranked(connection, scope, query, meaning, wanted.least)
         best = distinct(ranked, wanted.most)
-        rows = await connection.fetch(_FINAL, tenant, [each.candidate.id for each in best])
-    return _capped(best, {row["id"].hex: row for row in rows}, now, wanted.tokens)
+        found = await connection.fetch(_FINAL, tenant, [each.candidate.id for each in best])
+    rows = {row["id"].hex: row for row in found}
+    kept = [each for each in best if each.candidate.id in rows]  # without those that were forgotten meanwhile
+    return _capped(kept, rows, now, wanted.tokens)
 
 
 async def _ranked(

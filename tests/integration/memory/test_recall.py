@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from schemas.memory import MemoryKind
-from shared.memory import Meaning, Wanted, index, recall
+from shared.memory import Meaning, Wanted, index, recall, retrieval
 from shared.memory.candidates import _BY_WORDS, ENTRIES, rarities
 from tests.support.memories import NOW, memories, memory
 
@@ -147,3 +147,17 @@ async def test_a_tainted_fact_is_recalled_only_once_it_is_confirmed(store):
     assert await contents(store, "limit") == ["the limit was looked up"]
     await store.put("acme", [tainted.confirmed_at(NOW, "ada")])
     assert set(await contents(store, "limit")) == {"the limit is nine", "the limit was looked up"}
+
+
+async def test_a_memory_that_is_forgotten_during_a_recall_is_left_out(store, monkeypatch):
+    kept, gone = memories("The bees of Ada are red", "The bees of Eve are blue")
+    await store.put("acme", [kept, gone])
+    ranked = retrieval._ranked
+
+    async def then_forget(*asked):
+        found = await ranked(*asked)
+        await store.delete("acme", [gone.id])
+        return found
+
+    monkeypatch.setattr(retrieval, "_ranked", then_forget)
+    assert [each.memory for each in await recall(store, "acme", "Whose bees are red?", NOW)] == [kept]
