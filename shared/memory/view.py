@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from schemas.memory import Memory
 from schemas.memory_log import ForgettingOrdered
+from shared.archive.outages import ArchiveUnavailable
 from shared.memory.forgetting import mark, refused, stand
 from shared.memory.store import MemoryStore, delete_rows, valid
 
@@ -112,7 +113,15 @@ class MemoryView:
         if written == len(memories):
             return [Kept(Outcome.KEPT)] * written
         stored = {each.id: each for each in await self.store.get(tenant, ids)}
+        await self._require_refused(tenant, [each for each in memories if each.id not in stored])
         return [_outcome(each, stored.get(each.id), before.get(each.id)) for each in memories]
+
+    async def _require_refused(self, tenant: str, memories: Sequence[Memory]) -> None:
+        """Raise ArchiveUnavailable if one of these, which are not stored, is missing for another reason."""
+        async with self.store.door.of(tenant, readonly=True) as connection:
+            out = await refused(connection, tenant, memories)
+        if not out.issuperset(each.id for each in memories):
+            raise ArchiveUnavailable("the store of memories was emptied meanwhile")
 
     async def _versions(self, tenant: str, ids: Sequence[str]) -> dict[str, int]:
         async with self.store.door.of(tenant, readonly=True) as connection:

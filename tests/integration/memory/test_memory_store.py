@@ -223,3 +223,21 @@ async def test_a_cancelled_write_takes_no_other_with_it(store, monkeypatch):
     kept = [await waiting[0], await last]
     assert [each.outcome for each in kept] == [Outcome.KEPT] * 2
     assert await store.get("acme", [third.id]) == [third]
+
+
+async def test_a_memory_that_an_emptied_store_lacks_is_not_taken_for_a_forgotten_one(store, monkeypatch):
+    view, known = MemoryView(store), memory("known")
+    await view.keep(known)
+    get = store.get
+
+    async def of_an_emptied_store(tenant, ids):
+        await store.delete(tenant, ids)
+        return await get(tenant, ids)
+
+    with monkeypatch.context() as emptying:
+        emptying.setattr(store, "get", of_an_emptied_store)
+        with pytest.raises(ArchiveUnavailable, match="emptied"):
+            await view.keep(known)
+    assert (await view.keep(known)).outcome is Outcome.KEPT
+    await view.forget("acme", {known.id: NOW})
+    assert (await view.keep(known)).outcome is Outcome.REFUSED

@@ -187,6 +187,7 @@ async def test_forgotten_memories_do_not_return_and_their_content_is_in_no_last_
     async with remembering(settings, sentinel) as found:
         await send(found.parts, [MemoryKept(memory=each, by="memory") for each in (one, other, foreign)])
         await until(holds(memories, 2))
+        await until(holds(memories, 1, "beta"))
         await send(found.parts, [MemoryForgotten(tenant="acme", id=one.id, by="ada", reason="private", at=NOW)])
         await until(holds(memories, 1))
         later = one.model_copy(update={"version": 7})
