@@ -132,13 +132,16 @@ class Changes:
 
 
 def corrected(memory: Memory, at: datetime, *, order: CorrectRequest, by: str) -> Memory | None:
-    """Return the memory with the new values; None if it has them. Of new content the person's word is the source."""
+    """Return the memory with the new values; None if it has them.
+
+    Of new content the person's word is the source. It counts most, unless the person says how much.
+    """
     wanted = order.model_dump(include={"content", "subject", "importance", "valid_until"}, exclude_none=True)
     if all(getattr(memory, name) == value for name, value in wanted.items()):
         return None
     if wanted.get("content", memory.content) == memory.content:
         return _next(memory, **wanted)
-    return memory.confirmed_at(at, by, **wanted)
+    return memory.confirmed_at(at, by, **{"importance": 1.0} | wanted)
 
 
 def confirmed(memory: Memory, at: datetime, *, order: ConfirmRequest, by: str) -> Memory | None:

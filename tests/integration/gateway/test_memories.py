@@ -140,6 +140,7 @@ async def test_a_correction_is_logged_with_its_author_and_read_at_once(gateway, 
     assert changed["before"]["content"] == ADA.content
     shown = (await get(gateway, f"/{ADA.id}")).json()["memory"]
     assert (shown["content"], shown["version"], shown["confirmed_by"]) == ("Ada prefers calls", 2, "bob")
+    assert (ADA.importance, shown["importance"]) == (0.5, 1.0), "a person's word counts most"
     [change] = shown["changes"]
     assert (change["kind"], change["by"], change["reason"], change["version"]) == ("corrected", "bob", "she told me", 2)
     [record] = await records_of(settings, "memories", 1)
