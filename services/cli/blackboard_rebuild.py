@@ -9,6 +9,7 @@ from services.cli.terminal import Screen
 from shared import blackboard, bus
 from shared.blackboard import Sentinel
 from shared.bus.admin import await_kafka
+from shared.bus.held import Unreadable
 from shared.config import Settings
 from shared.errors import BlackboardLost
 from shared.service.rebuild import Report, rebuild
@@ -19,17 +20,28 @@ _OUTAGES: tuple[type[Exception], ...] = (ConnectionError, *bus.OUTAGES, *blackbo
 
 _REPEAT = "services wait until a rebuild has succeeded, so repeat the command"
 
-_NAMES = {"WAGGLE_KAFKA": "kafka", "WAGGLE_REDIS": "redis"}
+_NAMES = {
+    "WAGGLE_KAFKA": "kafka",
+    "WAGGLE_REDIS": "redis",
+    "WAGGLE_POSTGRES": "postgres",
+    "WAGGLE_SEAL": "seal",
+}
+"""Settings of a stack here. Keys of runs are in Postgres: without them the logs cannot be read."""
 
 
 def rebuild_blackboard(screen: Screen, *, quiet: bool) -> Report:
-    """Rebuild the blackboard. Raises CommandError if a server is unavailable, or another rebuild is in progress."""
+    """Rebuild the blackboard.
+
+    Raises CommandError if a server is unavailable, a log cannot be read, or another rebuild is in progress.
+    """
     settings = _settings()
     start_logging("WARNING", "cli", secrets_of(settings))  # to stderr: stdout is for the report
     try:
         report = asyncio.run(_rebuild(settings, screen, quiet=quiet))
     except BlackboardLost as lost:
         raise CommandError(str(lost), _REPEAT) from None
+    except Unreadable as damaged:
+        raise CommandError(f"the log {damaged}", f"after that, {_REPEAT}") from None
     except _OUTAGES as outage:
         message = f"Kafka or Redis is unavailable: {outage}"
         raise CommandError(message, f"start it; {_REPEAT}", code=Exit.UNREACHABLE) from None

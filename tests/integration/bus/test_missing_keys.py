@@ -1,7 +1,11 @@
 """Keys that a database has lost: what they seal waits and is reported, and what others have made up holds nothing."""
 
 import asyncio
+import os
+import shlex
+import sys
 from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -118,6 +122,34 @@ async def test_readers_of_a_whole_log_pass_a_forgotten_run_and_refuse_one_whose_
             await read(each, "runs")
     await keys.forget("acme", [OTHER])
     assert [each.key for each in await read(sealing, "runs")] == [RUN.encode()]
+
+
+async def test_the_command_that_rebuilds_says_which_key_to_restore_and_has_the_keys_of_a_stack_here(
+    sealing, topics, keys, sentinel, tmp_path
+):
+    given = {"KAFKA": sealing.kafka, "REDIS": sealing.redis, "POSTGRES": sealing.postgres, "SEAL": "true"}
+    (tmp_path / ".waggle").mkdir()
+    lines = [f"WAGGLE_{name}={shlex.quote(value)}" for name, value in given.items()]
+    (tmp_path / ".waggle/endpoints.env").write_text("\n".join(lines))
+    own = {name: value for name, value in os.environ.items() if name.removeprefix("WAGGLE_") not in given}
+    path = {"PYTHONPATH": str(Path(__file__).parents[3]), "WAGGLE_TOPIC_PREFIX": sealing.topic_prefix}
+
+    async def rebuilding() -> tuple[int, str]:
+        command = (sys.executable, "-m", "services.cli", "rebuild", "--json")
+        pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
+        process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, env=own | path, **pipes)
+        said, _ = await process.communicate()
+        return process.returncode, " ".join(said.decode().split())
+
+    await put(sealing, "runs.log", *asked(sealing, RUN))
+    assert (await rebuilding())[0] == 0
+    await lose(keys, RUN)
+    code, said = await rebuilding()
+    assert code == 1, said
+    assert "Traceback" not in said
+    assert f"the key of {RUN} is missing: restore the rows of run_keys" in said
+    await keys.forget("acme", [RUN])
+    assert (await rebuilding())[0] == 0
 
 
 async def test_after_a_failover_that_lost_a_key_each_record_is_opened_by_the_key_it_names(
