@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from hypothesis import settings as settings_of_examples
 from redis.asyncio import Connection
 
 from infra import topics as declared_topics
@@ -30,6 +31,11 @@ MODEL = pytest.StashKey[str]()
 def pytest_addoption(parser):
     parser.addoption("--kafka", choices=["embedded", "real"], default="embedded", help="which broker tests use")
     parser.addoption("--pictures", action="store_true", help="take the pictures of the documentation again")
+
+
+# A deadline for each example would make a slow machine a failure.
+settings_of_examples.register_profile("waggle", deadline=None)
+settings_of_examples.load_profile("waggle")
 
 
 def pytest_configure(config):
