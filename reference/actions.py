@@ -419,6 +419,7 @@ ACTIONS = (
         Absent("a finding is for the person who can correct a setting"),
     ),
     _local("test a channel of notifications", "notify test", "it uses the channel's secret, which no client has"),
+    _local("decide recorded runs again", "replay", "it needs the credentials of Kafka, which no client has"),
     _local("rebuild the blackboard", "rebuild", "it needs the credentials of Kafka and Redis, which no client has"),
     _local("create a key", "keys new", "the secret half stays with the person who makes it"),
     _local("create the gateway's key", "keys gateway", "the secret half stays with the person who makes it"),

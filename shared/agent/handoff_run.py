@@ -59,6 +59,7 @@ class HandoffRun:
             switch=ScopedSwitch(runtime.stops, runtime.scope(handoff)),
             metrics=runtime.metrics,
             tools=runtime.agent.tools,
+            now=runtime.now,
         )
         workspace = StepWorkspace(handoff, runtime.archive, journal, runtime.settings)
         return cls(runtime, handoff, journal, budget, authorizer, workspace, runtime.board(handoff))

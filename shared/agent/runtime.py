@@ -124,6 +124,14 @@ class AgentRuntime:
         """Append a progress event to the live events of the run."""
         await append_live_event(self.sentinel.scripts, progressed(handoff, self.agent.name, doing, turn))
 
+    def now(self) -> datetime:
+        """Return the time at which actions are judged."""
+        return datetime.now(UTC)
+
+    def answer_on_record(self, place: str) -> str | None:  # noqa: ARG002 -- for runtimes that replay
+        """Return the answer of a tool call that must not be made, since a recorded run is replayed; None: make it."""
+        return None
+
     async def publish(self, answer: Answer, cause: str) -> None:
         """Publish the answer. `cause`: id of the message it answers."""
         prefix, now = self.settings.topic_prefix, datetime.now(UTC)

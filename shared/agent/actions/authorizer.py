@@ -1,7 +1,8 @@
 """Authorizer of one handoff: decides which of its actions are allowed, from everything it has read and done so far."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 
 from schemas.acting import BY_PERSON
@@ -12,7 +13,7 @@ from schemas.question import Background
 from schemas.settlement import Settlement
 from schemas.step import Handoff
 from schemas.verdict import Judgement, PlannedEffect
-from shared.agent.actions.effects import Effects, sameness
+from shared.agent.actions.effects import Effects, sameness, utc_now
 from shared.agent.actions.knowledge import Knowledge
 from shared.agent.actions.permission import Evidence, background_of, effect_of, permission_for
 from shared.agent.actions.tool_calls import ParsedToolCall, ToolResult
@@ -51,6 +52,7 @@ class ActionAuthorizer:
     switch: ScopedSwitch
     metrics: Metrics
     tools: Sequence[Tool]
+    now: Callable[[], datetime] = utc_now
     results: list[ToolResult] = field(default_factory=list)
     """Results of the tool calls so far, in order."""
     planned_effects: list[PlannedEffect] = field(default_factory=list)
@@ -61,7 +63,7 @@ class ActionAuthorizer:
     def __post_init__(self) -> None:
         """Start from the content of the handoff."""
         self._log = VerdictLog(self.metrics)
-        self._knowledge = Knowledge(self.handoff, self.policy, self.switch, self.tools)
+        self._knowledge = Knowledge(self.handoff, self.policy, self.switch, self.tools, self.now)
 
     @property
     def verdicts(self) -> list[Judgement]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -39,11 +39,17 @@ _STARTED = "it was started and its outcome was not recorded"
 Outcome: TypeAlias = Literal["made", "failed", "refused", "unknown"]
 
 
+def utc_now() -> datetime:
+    """Return the present time."""
+    return datetime.now(UTC)
+
+
 class Effects:
     """Records of one handoff's acting calls, one for each place. A replay of the journal yields the same records."""
 
-    def __init__(self, handoff: Handoff) -> None:
+    def __init__(self, handoff: Handoff, now: Callable[[], datetime] = utc_now) -> None:
         self._handoff = handoff
+        self._now = now
         self._records: dict[str, ActingCall] = {}
         self._recalled: dict[str, ActingCall] = {}
         """Records in the journal, also of places that this delivery has not reached yet."""
@@ -139,7 +145,7 @@ class Effects:
             result=result,
             reason=_cut(_clean(reason), LONGEST_REASON),
             rule=rule,
-            at=self._first.get((handoff.idempotency_key, call.place)) or datetime.now(UTC),
+            at=self._first.get((handoff.idempotency_key, call.place)) or self._now(),
         )
 
 

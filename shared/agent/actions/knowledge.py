@@ -1,6 +1,6 @@
 """Everything that a handoff has read and done so far, as the gate's rules read it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ from schemas.caller_message import CallerMessage
 from schemas.memory import Remembered
 from schemas.plan import Risk
 from schemas.step import DoStep, Handoff
-from shared.agent.actions.effects import Effects
+from shared.agent.actions.effects import Effects, utc_now
 from shared.agent.actions.origins import origins
 from shared.agent.actions.tool_calls import ParsedToolCall, ToolResult
 from shared.agent.actions.verdicts import info_of
@@ -42,6 +42,7 @@ class Knowledge:
     policy: Policy
     switch: ScopedSwitch
     tools: Sequence[Tool]
+    now: Callable[[], datetime] = utc_now
     taint: Taint = field(init=False)
     """Untrusted content read so far, in the handoff and in tool results."""
     effects: Effects = field(init=False)
@@ -62,7 +63,7 @@ class Knowledge:
         decided = [each.words for each in handoff.settled.values()]
         words = [handoff.task_objective, *handoff.constraints, *decided, *words_of(handoff.messages)]
         self._trusted = Trusted(sentences(words), tuple(handoff.destinations))
-        self.effects = Effects(handoff)
+        self.effects = Effects(handoff, self.now)
         self.taint = Taint([*origins(handoff), *(tool.source for tool in self.tools if tool.source)])
 
     def hear(self, messages: Sequence[CallerMessage]) -> None:
@@ -106,7 +107,7 @@ class Knowledge:
         return PolicyContext(
             policy=self.policy,
             trusted=self._trusted_for(tool),
-            now=datetime.min.replace(tzinfo=UTC) if as_of else datetime.now(UTC),
+            now=datetime.min.replace(tzinfo=UTC) if as_of else self.now(),
             stopped=None if as_of else self.switch.reason,
             used_up=info_of(used_up),
             origins=self._origins_for(tool),

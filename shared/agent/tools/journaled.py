@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from schemas.error import TOOL_ERROR, ErrorInfo
 from schemas.verdict import PlannedEffect
@@ -99,7 +98,7 @@ class JournaledToolCalls:
         settled = handoff_run.handoff.settled.get(call.place)
         if settled is None or not settled.reverify:
             return
-        if settled.permits(handoff_run.authorizer.digest(call), datetime.now(UTC)) and (
+        if settled.permits(handoff_run.authorizer.digest(call), self.handoff_run.runtime.now()) and (
             changes := await changed_reads(handoff_run, call, settled)
         ):
             raise handoff_run.authorizer.ask_again(call, changes)

@@ -1,0 +1,305 @@
+"""Handoffs of a run, replayed: the handler runs again, and models and tools answer from the journal.
+
+Every verdict of the gate and of the budget is decided again. No tool is called, and nothing outside is touched.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+from prometheus_client import CollectorRegistry
+
+from schemas.caller_message import CallerMessage
+from schemas.error import TOOL_FAILED
+from schemas.event import AnswerIgnored
+from schemas.plan import Effect
+from schemas.step import Answer, Handoff, HandoffFailed
+from schemas.verdict import Judgement
+from shared.agent.declare import Agent
+from shared.agent.execution import execute
+from shared.agent.handoff_run import HandoffRun
+from shared.agent.run_board import RunBoard
+from shared.agent.runtime import AgentRuntime
+from shared.blackboard.board import Author
+from shared.blackboard.journal import ANSWER
+from shared.blackboard.ledger import NANO, Amounts, Ledger
+from shared.config import Settings
+from shared.errors import WaggleError
+from shared.replay.changes import ChangeReplay, handoffs_in
+from shared.replay.outcome import Difference, Outcome, differing
+from shared.replay.stand_ins import (
+    Missed,
+    RecordedArchive,
+    RecordedJournal,
+    RecordedLedger,
+    RecordedModels,
+    RecordedWorkspace,
+    RecordEnds,
+    Tape,
+    heard_in,
+)
+from shared.replay.works import MEMORY, Attempt, Entry, after_all, attempts_of
+from shared.service.kill_switch import KillSwitch
+from shared.telemetry.metrics import Metrics
+from shared.tools import ToolError
+from shared.tools.runtime import ToolExecutor
+
+_ABSENT: Any = None
+"""In place of a connection."""
+
+_FROM_OUTSIDE = ("timeout", "unwanted", "gave_up_waiting")
+"""Failures that end a handoff at any moment: the record does not say at which."""
+
+_NOT_COMPARED = {"seconds", "versions", "token", "judged"}
+"""Fields of an answer that another execution has otherwise, or that are compared apart."""
+
+_ALWAYS_STATED = ("usage", "models", "judged", "acted", "effected")
+"""Fields of an answer that the log states even if its contents were ignored."""
+
+
+class Answered(NamedTuple):
+    """A recorded answer."""
+
+    answer: Answer
+    at: datetime
+    stated: frozenset[str]
+    """Names of the fields that the record states."""
+    whole: bool
+    """True if the record states its kind and contents."""
+
+
+class HandoffReplay(NamedTuple):
+    """One handoff, replayed."""
+
+    handoff: Handoff
+    outcome: Outcome
+    turns: Sequence[str]
+    """Places of the turns that were replayed."""
+    verdicts: int
+    """Verdicts that were decided again."""
+    differences: Sequence[Difference]
+    why: str = ""
+    """Reason why it could not be replayed to its end; empty if it was."""
+
+
+def answers_recorded(replays: Iterable[ChangeReplay]) -> dict[str, Answered]:
+    """Return the answers that the run decided about, by handoff; of several the first."""
+    found: dict[str, Answered] = {}
+    for each in replays:
+        if isinstance(each.cause, Answer) and each.outcome is Outcome.SAME:
+            ignored = [event for event in each.events if isinstance(event, AnswerIgnored)]
+            if any(event.reason for event in ignored):
+                continue
+            whole = each.source == "topic" or not ignored
+            stated = frozenset(each.cause.model_fields_set if whole else _ALWAYS_STATED)
+            found.setdefault(each.cause.handoff_id, Answered(each.cause, each.events[0].at, stated, whole))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRuntime(AgentRuntime):
+    """The runtime of an agent whose connections are the record."""
+
+    tape: Tape
+
+    def ledger(self, handoff: Handoff) -> Ledger:
+        """Return the ledger."""
+        return RecordedLedger(self.tape)
+
+    def board(self, handoff: Handoff) -> RunBoard:
+        """Return a board without a store: what was posted and read is in the journal."""
+        step = getattr(handoff, "step_id", handoff.agent)
+        author = Author(handoff.run_id, handoff.tenant, self.agent.name, step, handoff.idempotency_key)
+        return RunBoard(author, _ABSENT, _ABSENT, _ABSENT)
+
+    def executor(self, ends: float, check: Callable[[Effect], Awaitable[None]]) -> ToolExecutor:
+        """Return an executor that calls no tool."""
+        return _NoCalls({}, _ABSENT, _ABSENT, ends, check)
+
+    async def is_awaited(self, handoff: Handoff) -> bool:
+        """Return True: the handoff was worked on."""
+        return True
+
+    async def messages(self, handoff: Handoff) -> list[CallerMessage]:
+        """Return the messages that the recorded turn brought in."""
+        asked = self.tape.journal.asked
+        return heard_in(self.tape.attempt, asked[-1]) if asked else []
+
+    async def report_progress(self, handoff: Handoff, doing: str, turn: int | None = None) -> None:
+        """Do nothing."""
+
+    def now(self) -> datetime:
+        """Return the recorded time."""
+        return self.tape.now
+
+    def answer_on_record(self, place: str) -> str | None:
+        """Return the recorded answer of a call."""
+        return self.tape.answer_of(place)
+
+
+class _NoCalls(ToolExecutor):
+    async def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: a tool that works on files is not run again either."""
+        raise ToolError(TOOL_FAILED, "no tool is called in a replay")
+
+
+@dataclass(frozen=True, slots=True)
+class Replayer:
+    """Replays handoffs with these agents and settings."""
+
+    agents: Mapping[str, Agent]
+    settings: Settings
+    metrics: Metrics = field(default_factory=lambda: Metrics(CollectorRegistry()))
+
+    async def handoffs(
+        self,
+        changes: Sequence[ChangeReplay],
+        works: Mapping[str, Sequence[Entry]],
+        retained: Mapping[str, Sequence[Handoff]],
+    ) -> list[HandoffReplay]:
+        """Replay every handoff of a run that was worked on. `retained`: as their topics have them, by id."""
+        answers, sent = answers_recorded(changes), handoffs_in(changes)
+        found = []
+        for id in dict.fromkeys([*sent, *retained]):
+            variants = [*([sent[id]] if id in sent else []), *retained.get(id, ())]
+            entries = works.get(variants[0].idempotency_key, [])
+            if (attempt := _attempt(variants[0], entries, answered=id in answers)) is not None:
+                found.append(await self._best(variants, attempt, answers.get(id)))
+        return found
+
+    async def _best(self, variants: Iterable[Handoff], attempt: Attempt, answered: Answered | None) -> HandoffReplay:
+        """Replay the handoff; if it differs, as it was sent again after a rebuild."""
+        first: HandoffReplay | None = None
+        for each in variants:
+            replayed = await self.replay(each, attempt, answered)
+            if replayed.outcome is Outcome.SAME:
+                return replayed
+            first = first or replayed
+        assert first is not None, "a handoff has at least one form"
+        return first
+
+    async def replay(self, handoff: Handoff, attempt: Attempt, answered: Answered | None) -> HandoffReplay:
+        """Replay one handoff."""
+        if handoff.agent not in self.agents:
+            why = f"agent `{handoff.agent}` is not known here"
+            return HandoffReplay(handoff, Outcome.UNKNOWN, [], 0, [], why)
+        tape = _tape(handoff, attempt, answered)
+        run = self._run(handoff, tape)
+        why, outcome = "", Outcome.SAME
+        try:
+            answer = await execute(run)
+        except RecordEnds:
+            return _judged(handoff, tape, Outcome.SAME, len(run.authorizer.verdicts), "it was never answered")
+        except Missed as missed:
+            return _judged(handoff, tape, Outcome.UNKNOWN, len(run.authorizer.verdicts), str(missed))
+        except WaggleError as error:
+            return _judged(handoff, tape, Outcome.UNKNOWN, len(run.authorizer.verdicts), f"{error.code}: {error}")
+        if answered is not None:
+            outcome, why = _compare(tape, answered, answer)
+        return _judged(handoff, tape, outcome, len(answer.judged), why)
+
+    def _run(self, handoff: Handoff, tape: Tape) -> HandoffRun:
+        agent = self.agents[handoff.agent].with_tools(handoff.permitted)
+        runtime = ReplayRuntime(
+            agent=agent,
+            settings=self.settings,
+            broker=_ABSENT,
+            sentinel=_ABSENT,
+            runs=_ABSENT,
+            archive=RecordedArchive(),
+            models=RecordedModels(tape),  # type: ignore[arg-type]  # what of models the runtime uses
+            metrics=self.metrics,
+            stops=KillSwitch(self.settings),
+            tape=tape,
+        )
+        later = handoff.model_copy(update={"deadline": datetime.now(UTC) + timedelta(days=1)})
+        run = HandoffRun.of(runtime, later, tape.journal)
+        run.workspace = RecordedWorkspace(later, runtime.archive, tape.journal, self.settings)
+        _count_memory(run, tape.attempt)
+        return run
+
+
+def _count_memory(run: HandoffRun, attempt: Attempt) -> None:
+    """Count what the recall for the brief has cost in this try."""
+    entry = attempt.places.get(MEMORY)
+    if entry is not None and isinstance(entry.entry, dict) and "reply" in entry.entry:
+        usage = type(run.budget.counter.usage).model_validate(entry.entry["reply"]["usage"])
+        run.budget.counter.usage += usage
+
+
+def _attempt(handoff: Handoff, entries: Sequence[Entry], *, answered: bool) -> Attempt | None:
+    """Return the record of a try; None if nothing is known of it."""
+    attempts = attempts_of(entries)
+    if handoff.tries in attempts:
+        return attempts[handoff.tries]
+    if not answered:
+        return None
+    later = [attempts[number] for number in sorted(attempts) if number > handoff.tries]
+    return Attempt(later[0].before, []) if later else after_all(entries)
+
+
+def _tape(handoff: Handoff, attempt: Attempt, answered: Answered | None) -> Tape:
+    budget = handoff.budget or handoff.budget_left
+    limits = Amounts(
+        budget.tokens, budget.output_tokens, round(budget.cost_usd * NANO), budget.model_calls, budget.tool_calls
+    )
+    last = attempt.own[-1].at if attempt.own else handoff.deadline
+    entries = {name: entry for name, entry in attempt.base().items() if not name.startswith(ANSWER)}
+    said = answered.answer if answered is not None and answered.whole else None
+    return Tape(attempt, said, RecordedJournal(entries), limits, answered.at if answered else last)
+
+
+def _compare(tape: Tape, answered: Answered, answer: Answer) -> tuple[Outcome, str]:
+    """Note the differences between two answers."""
+    recorded = answered.answer
+    _compare_verdicts(tape, recorded.judged, answer.judged, cut=_is_from_outside(recorded))
+    if type(recorded) is not type(answer) and answered.whole:
+        if _is_from_outside(recorded):
+            return Outcome.UNKNOWN, "it was ended from outside, and the record does not say at which moment"
+        tape.differ("answer", "kind", type(recorded).__name__, type(answer).__name__)
+        return Outcome.DIFFERS, ""
+    names = answered.stated - _NOT_COMPARED
+    one, other = (_comparable(each, names) for each in (recorded, answer))
+    for where, was, now in differing(one, other):
+        tape.differ(_KINDS.get(where.partition(".")[0], "answer"), where, was, now)
+    return Outcome.SAME, ""
+
+
+_KINDS = {"plan": "plan", "usage": "tokens", "effected": "tool"}
+
+
+def _is_from_outside(answer: Answer) -> bool:
+    return isinstance(answer, HandoffFailed) and answer.error.code in _FROM_OUTSIDE
+
+
+def _comparable(answer: Answer, names: Iterable[str]) -> dict[str, Any]:
+    shown = answer.model_dump(mode="json", include=set(names))
+    for each in shown.get("effected", ()):
+        each.pop("at", None)
+    return shown
+
+
+def _compare_verdicts(tape: Tape, recorded: Sequence[Judgement], replayed: Sequence[Judgement], *, cut: bool) -> None:
+    if len(replayed) == len(recorded) + 1:  # a call is charged before its verdict is recorded: it may have ended there
+        replayed = [each for each in replayed if each.call != tape.ended]
+    for one, other in zip_longest(recorded, replayed):
+        if cut and (one is None or one.action == "message"):
+            return
+        said, says = _verdict(one, one), _verdict(other, one)
+        if said != says:
+            tape.differ("verdict", (one or other).call, said, says)
+
+
+def _verdict(verdict: Judgement | None, recorded: Judgement | None) -> Any:
+    """Return what is compared. A verdict that a redelivery took over from the journal names no rule of its own."""
+    if verdict is None:
+        return None
+    about = (verdict.action, verdict.name, verdict.verdict, verdict.digest)
+    return about if recorded is not None and recorded.rule == "journal" else (*about, verdict.rule, verdict.risk)
+
+
+def _judged(handoff: Handoff, tape: Tape, outcome: Outcome, verdicts: int, why: str) -> HandoffReplay:
+    differs = Outcome.DIFFERS if tape.differences else outcome
+    return HandoffReplay(handoff, differs, tape.turns, verdicts, tape.differences, why)

@@ -1,0 +1,310 @@
+"""Stand-ins for everything outside a replayed handoff: each answers from the record, and reaches nothing.
+
+What the record does not have is a miss: it ends the replay, as the record says if it says so, or as a difference.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NoReturn
+
+from pydantic import BaseModel
+
+from schemas.caller_message import CallerMessage
+from schemas.error import ErrorInfo
+from schemas.step import Answer, HandoffFailed, HelpAsked
+from schemas.task import Artefact, Attachment
+from shared.agent.workspace import StepWorkspace
+from shared.archive import Blob, BlobStore
+from shared.blackboard import Journal
+from shared.blackboard.journal import OF, REFUSED
+from shared.blackboard.ledger import Amounts, Ledger, ReservationStatus, Reserved
+from shared.blackboard.ledger import Attempt as Charged
+from shared.config import ModelRole
+from shared.errors import NeedsHuman, RetryableError, TerminalError
+from shared.llm import Chat, Demand, Estimate, Reply, Spending, Window
+from shared.llm.prices import Price
+from shared.packing.record import assemble, sent_of
+from shared.replay.outcome import Difference, differing
+from shared.replay.works import MEMORY, Attempt, Entry
+from shared.tools import ToolError
+
+_ELSEWHERE = re.compile(r"was started at (\S+), and its outcome is not reported yet")
+_TURN = re.compile(r"^(think-\d+)/turn-(\d+)$")
+_DEFAULT_WINDOW = 128_000
+
+
+class Missed(BaseException):
+    """The handler asks for something that the record does not have."""
+
+
+class RecordEnds(BaseException):
+    """The record ends here: the work was interrupted, and never answered."""
+
+
+@dataclass(slots=True)
+class Tape:
+    """The record of one try, with the position that the replay has reached."""
+
+    attempt: Attempt
+    answer: Answer | None
+    """As recorded; None if the try was never answered."""
+    journal: "RecordedJournal"
+    limits: Amounts
+    ends: datetime
+    """Time of the answer, or of the last entry."""
+    differences: list[Difference] = field(default_factory=list)
+    turns: list[str] = field(default_factory=list)
+    """Places of the turns that were replayed, in order."""
+    position: int = 0
+    ended: str | None = None
+    """Place of the call during which the work ended, as the recorded answer says; None: it ended otherwise."""
+
+    def differ(self, what: str, where: str, recorded: Any, replayed: Any) -> None:
+        """Note a difference."""
+        self.differences.append(Difference(what, where, recorded, replayed))
+
+    @property
+    def next(self) -> Entry | None:
+        """The entry that the replay has not reached."""
+        return self.attempt.own[self.position] if self.position < len(self.attempt.own) else None
+
+    @property
+    def now(self) -> datetime:
+        """The time that the record says it was."""
+        return self.next.at if self.next is not None else self.ends
+
+    def reach(self, name: str) -> Entry | None:
+        """Return the own entry of that name, and move on behind it; files saved before it are in the journal then."""
+        entry = self.attempt.places.get(name)
+        if entry is None or entry.entry is None:
+            return None
+        position = self.attempt.own.index(entry)
+        for each in self.attempt.own[self.position : position]:
+            if each.name.startswith("artefact:"):
+                self.journal.add(each.name, each.entry, each.of)
+        self.position = max(self.position, position + 1)
+        return entry
+
+    def answer_of(self, place: str) -> str:
+        """Return the recorded answer of a tool call that is about to be made. Raises as `end`."""
+        if (entry := self.reach(place)) is not None:
+            return str(entry.entry)
+        if (refused := self.reach(place + REFUSED)) is not None:
+            self.differ("verdict", place, "deny", "allow")
+            return str(refused.entry)
+        return self.end(place)
+
+    def end(self, place: str) -> NoReturn:
+        """End the replay as the record ends at this place. Raises Missed if it does not."""
+        self.ended = place
+        match self.answer:
+            case HandoffFailed(error=error) if error.retryable:
+                raise RetryableError(error.message, code=error.code)
+            case HandoffFailed(error=error):
+                raise TerminalError(error.message, code=error.code)
+            case HelpAsked(call=call) if call == place:
+                said = self.answer
+                raise NeedsHuman(
+                    said.question, options=tuple(said.options), call=call, proposal=said.proposal, kind=said.kind
+                )
+            case None:
+                raise RecordEnds
+        raise Missed(f"{place} is not in the journal")
+
+
+class RecordedJournal(Journal):
+    """The journal of one try as it was at its start. What the replay writes is compared and kept in memory."""
+
+    def __init__(self, entries: Mapping[str, Any]) -> None:
+        self._entries = {name: json.dumps(entry) for name, entry in entries.items()}
+        self.epoch = 0
+        self.asked: list[str] = []
+        """Names of the entries that are being made, outermost first."""
+
+    async def open(self) -> Journal:
+        """Return the journal: nothing is claimed."""
+        return self
+
+    def add(self, name: str, entry: Any, of: Any = None) -> None:
+        """Add an entry."""
+        self._entries[name] = json.dumps(entry)
+        if of is not None:
+            self._entries[name + OF] = json.dumps(of)
+
+    async def write(self, name: str, outcome: Any, *, of: Any = None) -> None:
+        """Keep an entry in memory."""
+        self.add(name, outcome, of)
+
+    async def once(self, name: str, act: Any, *, of: Any = None) -> Any:
+        """Return the entry; if there is none, act, and keep what comes of it."""
+        if name not in self:
+            with self._making(name):
+                outcome = await act()
+            await self.write(name, outcome, of=of)
+        return self[name]
+
+    @contextmanager
+    def _making(self, name: str) -> Any:
+        self.asked.append(name)
+        try:
+            yield
+        finally:
+            self.asked.pop()
+
+    def entries(self) -> dict[str, Any]:
+        """Return all entries, without those that do not count as calls of this try."""
+        return {name: entry for name, entry in super().entries().items() if name != MEMORY}
+
+
+class RecordedLedger(Ledger):
+    """A ledger that counts what the journals of the run had spent by then."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+
+    async def reserve(self, call: str, attempt: str, most: Amounts) -> Reserved:
+        """Grant the request if another model call is within the limits."""
+        return self._granted(Amounts(model_calls=1))
+
+    async def take(self, call: str, attempt: str, cost: Amounts) -> Reserved:
+        """Grant the call; refuse it as recorded, where calls of other steps had reserved what was left.
+
+        Raises ToolError.
+        """
+        place = call.partition("/")[2].partition("/")[2].partition("/")[2]
+        refused = self._tape.attempt.places.get(place + REFUSED)
+        if refused is not None and refused.entry is not None:
+            error = ErrorInfo.model_validate(json.loads(refused.entry)["error"])
+            if error.code == "budget_exhausted":
+                raise ToolError.of(error)
+        return self._granted(cost)
+
+    def _granted(self, cost: Amounts) -> Reserved:
+        spent = self._tape.next.spent if self._tape.next is not None else Amounts()
+        for name, amount, limit in zip(Amounts._fields, spent.plus(cost), self._tape.limits, strict=True):
+            if getattr(cost, name) and amount > limit:
+                return Reserved(ReservationStatus.REFUSED, "run", name, limit - amount, None)
+        return Reserved(ReservationStatus.GRANTED, "", "", 0, None)
+
+    async def settle(self, call: str, attempt: str, cost: Amounts) -> None:
+        """Do nothing."""
+
+    async def forfeit(self, call: str, attempt: str) -> None:
+        """Do nothing."""
+
+    async def close(self, work: str, epoch: int) -> list[Charged]:
+        """Return no attempt: each one is in the journal."""
+        return []
+
+    async def claim(self, digest: str, place: str, *, force: bool = False, instead_of: str = "") -> str | None:
+        """Return the other work that had started an equal call, if a person was asked for that reason."""
+        match self._tape.answer:
+            case HelpAsked(proposal=proposal) if proposal is not None and place.endswith(f"/{proposal.call}"):
+                found = _ELSEWHERE.search(proposal.reason)
+                return found[1] if found else None
+        return None
+
+    async def release(self, digest: str, place: str) -> None:
+        """Do nothing."""
+
+
+class RecordedModels:
+    """Models that reply as recorded, to the prompt that was recorded."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+        turns = [each.entry for each in [*tape.attempt.before, *tape.attempt.own] if _TURN.match(each.name)]
+        self._window = max((sent_of(each).window for each in turns if each), default=0) or _DEFAULT_WINDOW
+        self._endpoints = tuple(dict.fromkeys(each["reply"].get("endpoint", "") for each in turns if each))
+        names = [each["reply"]["model"] for each in turns if each]
+        self._name = names[-1] if names else "recorded"
+
+    def name_of(self, role: ModelRole) -> str:
+        """Return the name of the model."""
+        return self._name
+
+    def window(self, role: ModelRole) -> Window:
+        """Return the context that the model had."""
+        return Window(self._window, Estimate(), self._endpoints)
+
+    async def chat(
+        self,
+        role: ModelRole,
+        messages: Chat,
+        *,
+        tools: Sequence[dict[str, Any]] = (),
+        result: type[BaseModel],
+        max_output_tokens: int,
+        within: float | None = None,
+        spending: Spending,
+    ) -> Reply:
+        """Return the recorded reply, after comparing the prompt. Raises as `Tape.end`."""
+        place = self._tape.journal.asked[-1]
+        entry = self._tape.attempt.places.get(place)
+        recorded = entry.entry if entry is not None else None
+        if not isinstance(recorded, dict) or "reply" not in recorded:
+            if isinstance(recorded, dict):  # a summary that was made without the model, for the reason it gives
+                raise RetryableError(str(recorded.get("why")))
+            self._tape.end(place)
+        self._compare(place, messages, tools, recorded)
+        reply = Reply.model_validate(recorded["reply"])
+        size = len(json.dumps(messages)) + len(json.dumps(tools))
+        async with spending(Demand(reply.model, size, max_output_tokens, Price(0, 0))) as permit:
+            permit.settle(reply.usage)
+        self._tape.reach(place)
+        self._tape.turns.append(place)
+        return reply
+
+    def _compare(self, place: str, messages: Chat, tools: Sequence[dict[str, Any]], recorded: dict[str, Any]) -> None:
+        tape, turn = self._tape, _TURN.match(place)
+        if turn is None:
+            return
+        entries = {each.name: each.entry for each in [*tape.attempt.before, *tape.attempt.own]}
+        sent = assemble(entries, turn[1], int(turn[2]))
+        for where, one, other in differing(sent, json.loads(json.dumps(messages))):
+            tape.differ("prompt", f"{place} {where}", one, other)
+            break
+        offered = {each["function"]["name"] for each in tools}
+        if unknown := {each["function"]["name"] for each in recorded.get("tools", ())} - offered:
+            why = "they came from an MCP server, or from another version of the agent"
+            raise Missed(f"tools that are not declared here: {', '.join(sorted(unknown))}; {why}")
+        if "tools" in recorded:
+            for where, one, other in differing(recorded["tools"], json.loads(json.dumps(list(tools)))):
+                tape.differ("tools", f"{place} {where}", one, other)
+                break
+
+
+class RecordedArchive(BlobStore):
+    """An archive that stores nothing."""
+
+    def __init__(self) -> None:
+        """Connect to nothing."""
+
+    async def put(self, tenant: str, content: bytes, media_type: str) -> str:
+        """Return the reference that the content has."""
+        return f"blob:{hashlib.sha256(content).hexdigest()}"
+
+    async def get(self, tenant: str, uri: str) -> Blob | None:
+        """Raise Missed: contents are not recorded."""
+        raise Missed(f"the handler reads {uri}, and files are not in the log")
+
+
+class RecordedWorkspace(StepWorkspace):
+    """Files of a step, of which only those in the task's own text have contents."""
+
+    async def _content(self, file: Attachment | Artefact) -> bytes:
+        if isinstance(file, Attachment) and file.text is not None:
+            return file.text.encode(errors="replace")
+        raise Missed(f"the handler reads {file.name}, and files are not in the log")
+
+
+def heard_in(attempt: Attempt, name: str) -> list[CallerMessage]:
+    """Return the messages of callers that the recorded turn brought into the conversation."""
+    entry = attempt.places.get(name)
+    recorded = entry.entry if entry is not None and isinstance(entry.entry, dict) else {}
+    return [CallerMessage.model_validate(each) for each in recorded.get("heard", ())]

@@ -1,0 +1,60 @@
+"""A run of the whole swarm, replayed by the command line from the logs in Kafka alone."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.approvals import mails_to
+from tests.support.swarm import gateway, result_of, submit
+
+pytestmark = pytest.mark.broker
+
+__all__ = ["gateway"]
+
+READERS = [f"replayed{number}@example.org" for number in range(6)]
+
+
+def replay(swarm, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    reached = {"WAGGLE_KAFKA": swarm.endpoints["WAGGLE_KAFKA"], "WAGGLE_REDIS": "redis://127.0.0.1:9/0"}
+    command = [sys.executable, "-m", "services.cli", "replay", *arguments]
+    environment = os.environ | reached | variables
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=environment)
+
+
+async def test_an_approved_run_is_decided_again_as_recorded_and_differently_by_a_stricter_gate(
+    swarm, gateway, tmp_path
+):
+    run_id = await submit(gateway, f"Write a short note on replays and mail it to {', '.join(READERS)}")
+    async with asyncio.timeout(60):
+        while not (asked := (await gateway.get(f"/v1/runs/{run_id}")).json()["waiting_for"]):
+            await asyncio.sleep(0.1)
+    decided = {"request_id": asked["request_id"], "digest": asked["proposal"]["digest"], "by": "eva"}
+    answered = await gateway.post(f"/v1/runs/{run_id}/decisions", json={"decision": "approve", **decided})
+    assert answered.status_code < 300, answered.text
+    assert (await result_of(gateway, run_id))["status"] == "complete"
+    sent = len(mails_to(swarm, READERS[0]))
+
+    same = await asyncio.to_thread(replay, swarm, run_id, "--json")
+    assert same.returncode == 0, same.stdout + same.stderr
+    found = json.loads(same.stdout)
+    assert (found["outcome"], found["differences"], found["unknown"]) == ("same", [], [])
+    assert found["handoffs"] >= 4
+    assert found["turns"] >= 4
+    assert found["verdicts"] > found["turns"]
+
+    gate = tmp_path / "gate.toml"
+    gate.write_text('[tools.write_report]\nrisk = "critical"\n')
+    other = await asyncio.to_thread(replay, swarm, run_id, WAGGLE_GATE=str(gate))
+    assert other.returncode == 1, other.stdout + other.stderr
+    assert "verdict" in other.stdout
+    assert "write_report" in other.stdout
+    assert len(mails_to(swarm, READERS[0])) == sent == 1
+
+
+async def test_a_run_that_the_logs_do_not_have_is_not_found(swarm):
+    missing = await asyncio.to_thread(replay, swarm, "run-nobody-started")
+    assert missing.returncode == 7, missing.stdout + missing.stderr
