@@ -40,7 +40,7 @@ _GIVEN_UP = (TOO_LARGE, "defect")
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What the decisions of one run depended on."""
+    """Inputs of the decisions of one run."""
 
     changes: Sequence[RunChanged]
     """The changes that count, in order."""

@@ -3,7 +3,7 @@
 Every verdict of the gate and of the budget is decided again. No tool is called, and nothing outside is touched.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
@@ -11,43 +11,24 @@ from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from schemas.caller_message import CallerMessage
-from schemas.error import TOOL_FAILED
 from schemas.event import AnswerIgnored
-from schemas.plan import Effect
 from schemas.step import Answer, Handoff, HandoffFailed
 from schemas.verdict import Judgement
 from shared.agent.declare import Agent
 from shared.agent.execution import execute
 from shared.agent.handoff_run import HandoffRun
-from shared.agent.run_board import RunBoard
-from shared.agent.runtime import AgentRuntime
-from shared.blackboard.board import Author
 from shared.blackboard.journal import ANSWER
-from shared.blackboard.ledger import NANO, Amounts, Ledger
+from shared.blackboard.ledger import NANO, Amounts
 from shared.config import Settings
 from shared.errors import WaggleError
 from shared.replay.changes import ChangeReplay, handoffs_in
 from shared.replay.outcome import Difference, Outcome, differing
-from shared.replay.stand_ins import (
-    Missed,
-    RecordedArchive,
-    RecordedJournal,
-    RecordedLedger,
-    RecordedModels,
-    RecordedWorkspace,
-    RecordEnds,
-    Tape,
-    heard_in,
-)
+from shared.replay.runtime import ABSENT, ReplayRuntime
+from shared.replay.stand_ins import RecordedArchive, RecordedModels, RecordedWorkspace
+from shared.replay.tape import Missed, RecordedJournal, RecordEnds, Tape
 from shared.replay.works import MEMORY, Attempt, Entry, after_all, attempts_of
 from shared.service.kill_switch import KillSwitch
 from shared.telemetry.metrics import Metrics
-from shared.tools import ToolError
-from shared.tools.runtime import ToolExecutor
-
-_ABSENT: Any = None
-"""In place of a connection."""
 
 _FROM_OUTSIDE = ("timeout", "unwanted", "gave_up_waiting")
 """Failures that end a handoff at any moment: the record does not say at which."""
@@ -96,53 +77,6 @@ def answers_recorded(replays: Iterable[ChangeReplay]) -> dict[str, Answered]:
             stated = frozenset(each.cause.model_fields_set if whole else _ALWAYS_STATED)
             found.setdefault(each.cause.handoff_id, Answered(each.cause, each.events[0].at, stated, whole))
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayRuntime(AgentRuntime):
-    """The runtime of an agent whose connections are the record."""
-
-    tape: Tape
-
-    def ledger(self, handoff: Handoff) -> Ledger:
-        """Return the ledger."""
-        return RecordedLedger(self.tape)
-
-    def board(self, handoff: Handoff) -> RunBoard:
-        """Return a board without a store: what was posted and read is in the journal."""
-        step = getattr(handoff, "step_id", handoff.agent)
-        author = Author(handoff.run_id, handoff.tenant, self.agent.name, step, handoff.idempotency_key)
-        return RunBoard(author, _ABSENT, _ABSENT, _ABSENT)
-
-    def executor(self, ends: float, check: Callable[[Effect], Awaitable[None]]) -> ToolExecutor:
-        """Return an executor that calls no tool."""
-        return _NoCalls({}, _ABSENT, _ABSENT, ends, check)
-
-    async def is_awaited(self, handoff: Handoff) -> bool:
-        """Return True: the handoff was worked on."""
-        return True
-
-    async def messages(self, handoff: Handoff) -> list[CallerMessage]:
-        """Return the messages that the recorded turn brought in."""
-        asked = self.tape.journal.asked
-        return heard_in(self.tape.attempt, asked[-1]) if asked else []
-
-    async def report_progress(self, handoff: Handoff, doing: str, turn: int | None = None) -> None:
-        """Do nothing."""
-
-    def now(self) -> datetime:
-        """Return the recorded time."""
-        return self.tape.now
-
-    def answer_on_record(self, place: str) -> str | None:
-        """Return the recorded answer of a call."""
-        return self.tape.answer_of(place)
-
-
-class _NoCalls(ToolExecutor):
-    async def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: a tool that works on files is not run again either."""
-        raise ToolError(TOOL_FAILED, "no tool is called in a replay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +139,9 @@ class Replayer:
         runtime = ReplayRuntime(
             agent=agent,
             settings=self.settings,
-            broker=_ABSENT,
-            sentinel=_ABSENT,
-            runs=_ABSENT,
+            broker=ABSENT,
+            sentinel=ABSENT,
+            runs=ABSENT,
             archive=RecordedArchive(),
             models=RecordedModels(tape),  # type: ignore[arg-type]  # what of models the runtime uses
             metrics=self.metrics,

@@ -70,7 +70,7 @@ class Attempt:
     def base(self) -> dict[str, Any]:
         """Return what the journal has at the start, with the identities of entries.
 
-        Of this try it has the attempts that were lost, the memories of the brief, and calls that were begun by a
+        Of this try it has the attempts that were lost, the memories of the brief, and calls that were started by a
         delivery that ended before it had their outcome.
         """
         places = self.places
