@@ -101,7 +101,7 @@ async def test_a_changed_tool_result_is_noticed_in_the_next_prompt(agent):
     assert found.differences[0].where.startswith("think-1/turn-2")
 
 
-async def test_what_the_journal_lacks_stops_the_replay(agent):
+async def test_a_call_missing_from_the_journal_stops_the_replay(agent):
     handoff, entries, answer = await recorded(agent)
     left = [each for each in entries if each.name != "think-1/turn-2/call-1"]
     left = [each for each in left if not each.name.endswith("/intent")]
