@@ -207,8 +207,6 @@ def ending_if_broken() -> Iterator[None]:
 
 def _span(record: Record) -> SendSpan | None:
     """Return the record's send span; None if it is not traced."""
-    if record.parent is None:
-        return None
     traceparent = record.headers.get("traceparent", "")
     return send_span(record.topic, traceparent, record.parent, record.links, record.id, record.key)
 

@@ -71,9 +71,11 @@ def processing(headers: Mapping[str, bytes], attributes: Mapping[str, AttributeV
         yield span
 
 
-def send_span(topic: str, traceparent: str, parent: str, links: Iterable[str], id: str, key: str) -> SendSpan | None:
-    """Return the send span of a record, under the span id the record carries; None if its trace is not sampled."""
-    if not context_of(traceparent).trace_flags.sampled:
+def send_span(
+    topic: str, traceparent: str, parent: str | None, links: Iterable[str], id: str, key: str
+) -> SendSpan | None:
+    """Return the send span of a record, under the id the record carries; None without a parent or if not sampled."""
+    if parent is None or not context_of(traceparent).trace_flags.sampled:
         return None
     attributes = {c.MESSAGING_MESSAGE_ID: id, c.MESSAGING_KAFKA_KEY: key}
     outer = trace.set_span_in_context(trace.NonRecordingSpan(context_of(parent)), Context())
