@@ -1,9 +1,11 @@
 """Consistency of the Kafka objects with the topics and groups of the code."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from infra.manifests import code
+from infra.manifests.access import access
 from infra.manifests.render import Object, called, of_kind
 from infra.manifests.strimzi import SCALER, object_name
 from infra.topics import declared
@@ -83,13 +85,15 @@ def users(objects: Sequence[Object]) -> Iterator[str]:
     wanted = {object_name(each) for each in code.services()} | {SCALER}
     yield from (f"there is no KafkaUser for {name}" for name in sorted(wanted - made.keys()))
     yield from (f"{called(made[name])}: there is no such service" for name in sorted(made.keys() - wanted))
-    for service in sorted(code.consumed().keys() & {each for each in code.services() if object_name(each) in made}):
+    served = [each for each in code.services() if object_name(each) in made]
+    for service in sorted(code.consumed().keys() & set(served)):
         yield from (
             f"KafkaUser/{object_name(service)}: {each}" for each in _unread(service, made[object_name(service)])
         )
-    for each in made.values():
+    deletes = {object_name(each): {code.PREFIX + topic for topic in access(each).deletes} for each in served}
+    for name, each in made.items():
         for rule in each["spec"]["authorization"]["acls"]:
-            yield from (f"{called(each)}: {problem}" for problem in _rule(rule))
+            yield from (f"{called(each)}: {problem}" for problem in _rule(rule, deletes.get(name, set())))
 
 
 def _unread(service: str, user: Object) -> Iterator[str]:
@@ -100,7 +104,8 @@ def _unread(service: str, user: Object) -> Iterator[str]:
     yield from (f"it may not read the {kind} {name}, which it consumes" for kind, name in sorted(wanted - allowed))
 
 
-def _rule(rule: Said) -> Iterator[str]:
+def _rule(rule: Said, deletes: AbstractSet[str]) -> Iterator[str]:
+    """Yield problems of a rule. `deletes`: topics whose records the user's service deletes."""
     resource, operations = rule["resource"], rule["operations"]
     name = resource["name"].removeprefix(code.PREFIX)
     known = {"topic": set(code.partitions()), "group": set(code.consumed())}.get(resource["type"], set())
@@ -109,7 +114,7 @@ def _rule(rule: Said) -> Iterator[str]:
             yield f"it may {', '.join(operations)} everything that begins with `{resource['name']}`"
     elif name not in known:
         yield f"it may use the {resource['type']} {resource['name']}, which does not exist"
-    if not set(operations) <= {"Read", "Write", "Describe"}:
+    if not set(operations) <= {"Read", "Write", "Describe"} | ({"Delete"} if resource["name"] in deletes else set()):
         yield f"it may {', '.join(operations)}, which no service does"
 
 

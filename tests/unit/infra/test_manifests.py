@@ -262,6 +262,7 @@ BROKEN = {
         "everything that begins with",
     ),
     "a right nobody needs": (lambda o: rule(o).update(operations=["All"]), "which no service does"),
+    "deleting for another service": (lambda o: rule(o).update(operations=["Delete"]), "which no service does"),
     "a broker that refuses dead letters": (
         lambda o: find(o, "Kafka", "waggle")["spec"]["kafka"]["config"].update({"message.max.bytes": 1048576}),
         "below the 9437184 bytes",
