@@ -427,6 +427,11 @@ ACTIONS = (
     _local("serve MCP clients", "mcp", "it is started where its client runs"),
     _local("start a stack on this machine", "up", "it starts processes here"),
     _local("stop that stack", "down", "it stops processes here"),
+    _local(
+        "run a suite of cases", "eval run", "its cases and results are files, and its runs are tasks like any other"
+    ),
+    _local("compare two runs of a suite", "eval compare", "the results are files"),
+    _local("report the pass rates of suites", "eval report", "the results are files"),
     _local("run the demo", "demo", "it makes up a task and submits it"),
 )
 

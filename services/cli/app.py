@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Entry] = {
     "agents": Entry("agents:agents", "List the agents with their tools and health."),
     "tools": Entry("agents:tools", "List the tools, or show one with its arguments."),
     "costs": Entry("costs:costs", "Show costs by day, agent, model and type of task."),
+    "eval": Entry("evaluate:app", "Run suites of cases, compare two versions, and report pass rates over time.", True),
     "doctor": Entry("doctor:doctor", "Check settings, connections, topics, groups and clocks, and suggest fixes."),
     "inbox": Entry("approvals:inbox", "List all open questions, riskiest first, then oldest first."),
     "approvals": Entry("approvals:app", "List, show, approve and reject pending questions."),

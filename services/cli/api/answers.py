@@ -48,6 +48,10 @@ class UnavailableError(CommandError):
     """The gateway, or a dependency of it, is unavailable; a retry may help."""
 
 
+class BusyError(CommandError):
+    """The gateway admits no more requests of this caller now; a later one may be admitted."""
+
+
 class UnreachableError(UnavailableError):
     """The gateway cannot be reached, or the connection was lost. `asked`: it may have received the request."""
 
@@ -100,8 +104,9 @@ def failure_of(response: httpx.Response) -> CommandError:
         return CommandError(message, AGAIN, code=Exit.ALREADY)
     if code == "not_finished":
         return CommandError(message, "wait for it: waggle watch RUN", code=Exit.NOT_FINISHED)
-    wrong = response.is_client_error and response.status_code != httpx.codes.TOO_MANY_REQUESTS
-    return CommandError(message, action, code=Exit.USAGE if wrong else Exit.FAILED)
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        return BusyError(message, action)
+    return CommandError(message, action, code=Exit.USAGE if response.is_client_error else Exit.FAILED)
 
 
 def lines_of(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -35,7 +35,7 @@ from schemas.api.dead_letters import (
     SearchResult,
 )
 from schemas.api.run_batch import RunBatchProgress, RunBatchRequest, RunBatchSelection
-from schemas.api.runs import ApprovalPage, ApprovalView, RunPage, RunSummary, RunView
+from schemas.api.runs import ApprovalPage, ApprovalView, JournalView, RunPage, RunSummary, RunView
 from schemas.api.sessions import EndSessionRequest, SessionPage, SessionSummary, SessionView
 from schemas.api.tasks import TaskAccepted
 from schemas.api.topics import TopicLag
@@ -108,6 +108,10 @@ class Gateway(MemoryRequests):
     def trace(self, run_id: str) -> RunTrace:
         """Return the work of a run so far."""
         return self._one(RunTrace, "GET", run_path(run_id, "trace"))
+
+    def journal(self, run_id: str, handoff_id: str) -> JournalView:
+        """Return the journal of the work that a handoff is an attempt at."""
+        return self._one(JournalView, "GET", run_path(run_id, "journal"), params={"handoff_id": handoff_id})
 
     def turns(self, run_id: str, step_id: str) -> TurnPage:
         """Return the latest turns of a step, of the planner or of the reviewer."""

@@ -129,7 +129,18 @@ def test_the_page_and_the_help_name_every_exit_code_and_every_command():
     shown = CliRunner().invoke(app, ["--help"]).stdout
     assert all(f"`waggle {name}" in page and f" {name} " in shown for name in COMMANDS)
     groups = {name: load(name).commands for name in COMMANDS if isinstance(load(name), TyperGroup)}
-    assert set(groups) == {"claims", "memory", "sessions", "approvals", "batch", "dlq", "notify", "topics", "keys"}
+    assert set(groups) == {
+        "claims",
+        "eval",
+        "memory",
+        "sessions",
+        "approvals",
+        "batch",
+        "dlq",
+        "notify",
+        "topics",
+        "keys",
+    }
     for group, parts in groups.items():
         below = CliRunner().invoke(app, [group, "--help"]).stdout
         assert parts
