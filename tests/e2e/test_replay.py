@@ -11,7 +11,7 @@ import pytest
 from tests.support.approvals import mails_to
 from tests.support.swarm import gateway, result_of, submit
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
 
 __all__ = ["gateway"]
 
@@ -24,7 +24,7 @@ def replay(swarm, *arguments: str, **variables: str) -> subprocess.CompletedProc
     reached["WAGGLE_REDIS"] = "redis://127.0.0.1:9/0"  # none: a replay needs no Redis
     command = [sys.executable, "-m", "services.cli", "replay", *arguments]
     environment = os.environ | reached | variables
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, env=environment)
 
 
 async def test_an_approved_run_is_decided_again_as_recorded_and_differently_by_a_stricter_gate(
