@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import Attributes, AttributeValue
 from prometheus_client import CollectorRegistry, Counter
 
-from shared.telemetry.chosen_ids import ChosenIds
+from shared.telemetry.propagation import ChosenIds
 from shared.telemetry.redaction import Redaction
 from shared.telemetry.sends import instrument
 

@@ -18,6 +18,9 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext
 _cause: ContextVar[str | None] = ContextVar("cause", default=None)
 """Span in another trace that caused the messages being sent."""
 
+_chosen: ContextVar[SpanContext | None] = ContextVar("chosen", default=None)
+"""Context of the span that is being started, if a message determines it."""
+
 _random = RandomIdGenerator()
 
 
@@ -119,3 +122,27 @@ def _traceparent(trace_id: int, span_id: int, flags: int) -> str:
 
 
 _NOWHERE = trace.set_span_in_context(trace.INVALID_SPAN)
+
+
+@contextmanager
+def as_span(context: SpanContext) -> Iterator[None]:
+    """Give the span started in this block the id of `context`; a span without a parent, its trace id, too."""
+    chosen = _chosen.set(context)
+    try:
+        yield
+    finally:
+        _chosen.reset(chosen)
+
+
+class ChosenIds(RandomIdGenerator):
+    """Random ids, except for spans whose id is computed from a message."""
+
+    def generate_span_id(self) -> int:
+        """Return the chosen id, else a random one."""
+        chosen = _chosen.get()
+        return chosen.span_id if chosen else super().generate_span_id()
+
+    def generate_trace_id(self) -> int:
+        """Return the chosen id, else a random one."""
+        chosen = _chosen.get()
+        return chosen.trace_id if chosen else super().generate_trace_id()

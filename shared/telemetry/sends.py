@@ -16,8 +16,7 @@ from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, StatusCode, 
 from opentelemetry.util.types import AttributeValue
 
 from shared.telemetry import conventions as c
-from shared.telemetry.chosen_ids import as_span
-from shared.telemetry.propagation import context_of
+from shared.telemetry.propagation import as_span, context_of
 
 _sending: ContextVar["SendSpan | None"] = ContextVar("sending", default=None)
 

@@ -17,9 +17,8 @@ from opentelemetry.util.types import AttributeValue
 from schemas.budget import Usage
 from schemas.versions import Versions
 from shared.telemetry import conventions as c
-from shared.telemetry.chosen_ids import as_span
 from shared.telemetry.contents import set_content, set_messages
-from shared.telemetry.propagation import context_of, links_to, new_traceparent, workflow_context
+from shared.telemetry.propagation import as_span, context_of, links_to, new_traceparent, workflow_context
 from shared.telemetry.sends import SendSpan
 
 _tracer = trace.get_tracer("waggle")

@@ -9,7 +9,8 @@ from infra.topics import Topic, agents, declared
 from schemas.api.topics import GroupLag
 from services.cli.checks.check_result import MOST_APART, CheckResult, fail, ok, warn
 from shared import bus
-from shared.bus.admin import KafkaSurvey, await_kafka, held_groups, newest, survey, topics_with_lag
+from shared.bus.admin import KafkaSurvey, await_kafka, newest, survey, topics_with_lag
+from shared.bus.admin.held import held_groups
 from shared.bus.groups import groups_by_topic
 from shared.config import Settings
 from shared.errors import Misconfigured

@@ -2,7 +2,6 @@
 
 from shared.bus.admin.cluster import KafkaSurvey, newest, survey
 from shared.bus.admin.connectivity import await_kafka
-from shared.bus.admin.held import held_groups
 from shared.bus.admin.history import Ends, ends, partition_counts, read_topic, stream
 from shared.bus.admin.lag import topics_with_lag
 from shared.bus.admin.lookup import Lookup
@@ -17,7 +16,6 @@ __all__ = [
     "await_kafka",
     "ends",
     "follow_skips",
-    "held_groups",
     "newest",
     "partition_counts",
     "read_topic",

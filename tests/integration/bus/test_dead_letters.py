@@ -32,8 +32,8 @@ from shared.bus.dead import redrive, search
 from shared.bus.dead_letter import dead_letter_headers
 from shared.errors import TerminalError
 from shared.service import connect
-from shared.telemetry.chosen_ids import ChosenIds
 from shared.telemetry.metrics import Metrics
+from shared.telemetry.propagation import ChosenIds
 from shared.telemetry.sends import instrument, stop_instrumenting
 from tests.support.gateway_fixtures import error_of, records_of, serving
 

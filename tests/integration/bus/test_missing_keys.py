@@ -15,7 +15,8 @@ from schemas.task import Task
 from shared import bus
 from shared.archive.run_keys import RunKeys
 from shared.bus import publish
-from shared.bus.admin import follow_skips, held_groups, skips
+from shared.bus.admin import follow_skips, skips
+from shared.bus.admin.held import held_groups
 from shared.bus.dead.redrive import redriver
 from shared.bus.held import Unreadable
 from shared.bus.keyring import Keyring
