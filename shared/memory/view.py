@@ -142,9 +142,9 @@ class MemoryView:
             return await stand(connection, order)
 
     async def runs_of(self, tenant: str, ids: Sequence[str]) -> list[str]:
-        """Return the runs that these memories come from."""
+        """Return the runs that these memories come from; one that a person made has none."""
         async with self.store.door.of(tenant, readonly=True) as connection:
-            return [row["run"] for row in await connection.fetch(_RUNS, tenant, list(ids))]
+            return [row["run"] for row in await connection.fetch(_RUNS, tenant, list(ids)) if row["run"]]
 
     async def of_run(self, tenant: str, run: str, until: datetime) -> list[str]:
         """Return the ids of a run's memories that were created by then."""

@@ -67,7 +67,8 @@ class ReplayRuntime(AgentRuntime):
 class _NoCalls(ToolExecutor):
     async def run(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse: a tool that works on files is not run again either."""
-        raise ToolError(TOOL_FAILED, "no tool is called in a replay")
+        message = "no tool is called in a replay"
+        raise ToolError(TOOL_FAILED, message, suggested_action="report this: the replay should have answered it")
 
 
 def _heard_in(attempt: Attempt, name: str) -> list[CallerMessage]:

@@ -102,7 +102,7 @@ class Forgetter:
         found = set(open.runs) | await runs_of(self.settings, order)
         if order.everything:
             found |= set(await self.keys.of_tenant(order.tenant, order.at))
-        return found
+        return found - {""}  # of records without a key
 
     async def _is_live(self, tenant: str, run: str) -> bool:
         return await self.runs.is_over(tenant, run) is False
