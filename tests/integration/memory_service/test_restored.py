@@ -37,10 +37,12 @@ async def sealing(settings, topics):
 
 @pytest.fixture
 async def keys(sealing):
-    keys = RunKeys(sealing.postgres)
-    await keys.get([RUN])
+    """Keys and orders; those of earlier tests, which reach a whole tenant, are dropped."""
+    keys, orders = RunKeys(sealing.postgres), Forgettings(sealing.postgres)
+    await keys.get([RUN]), await orders.open()
+    await orders.close()
     async with (await keys._connected()).acquire() as connection:
-        await connection.execute("TRUNCATE run_keys")
+        await connection.execute("TRUNCATE run_keys, forgettings")
     yield keys
     await keys.close()
 
