@@ -152,7 +152,7 @@ def _decisions(
         if decision is not None:
             yield decision
     except WaggleError:
-        pass
+        pass  # the run refuses this message, so it has caused no change: another one has, or the end below
     if run is None or isinstance(cause, Intake):
         return
     for code, message in _given_up(events):

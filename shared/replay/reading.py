@@ -109,7 +109,7 @@ async def _agents(settings: Settings) -> AgentsKnown:
     found: list[Announced] = []
     async for records in stream(settings, "cards"):
         for record in records:
-            with suppress(InvalidMessage):
+            with suppress(InvalidMessage):  # a rebuild passes an unreadable card, too
                 message = decode(record, settings.topic_prefix).message
                 if isinstance(message, AgentAnnounced):
                     found.append(Announced(time_of_record(record.timestamp), message.card))
