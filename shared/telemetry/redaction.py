@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from shared.config.key_forms import KEY_FORMS, SIMULATED_KEY
+from shared.config.key_forms import FORMS, KEY_FORMS, SIMULATED_KEY
 
 HIDDEN = "***"
 
@@ -53,10 +53,24 @@ _REPLACEMENTS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+_NEEDED: tuple[tuple[str, ...], ...] = (
+    ("://",),
+    ("://",),
+    ("authorization",),
+    ("bearer", "basic"),
+    *2 * (("passw", "passphrase", "secret", "token", "key", "signature", "authorization", "cookie"),),
+    ("sig=",),
+    ("-----begin",),
+    tuple(mark.lower() for _, marks, _ in FORMS for mark in marks.split()),
+)
+"""Texts, one of which a match of each pattern above contains: looked for first, since most texts have none of them."""
+
+
 class Redaction:
     """Processor of structlog that redacts secrets in every field of a line."""
 
-    def __init__(self, known: Iterable[str] = ()) -> None:
+    def __init__(self, known: Iterable[str] = (), longest: int | None = LONGEST) -> None:
+        self._longest = longest
         secrets = {each for each in known if len(each) >= SHORTEST} - {SIMULATED_KEY}
         wanted = sorted(secrets, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, wanted))) if wanted else None
@@ -72,12 +86,19 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """Return the text with its secrets redacted, truncated if it is long."""
-        shown = text[: LONGEST + _MARGIN]
+        longest = len(text) if self._longest is None else self._longest
+        shown = text[: longest + _MARGIN]
         if self._known is not None:
             shown = self._known.sub(HIDDEN, shown)
-        for pattern, replacement in _REPLACEMENTS:
-            shown = pattern.sub(replacement, shown)
-        return shown if len(text) <= LONGEST else f"{shown[:LONGEST]}… ({len(text):,} characters)"
+        lower = shown.lower() if shown.isascii() else None  # other letters have forms that patterns take for these
+        for (pattern, replacement), needed in zip(_REPLACEMENTS, _NEEDED, strict=True):
+            if lower is None or any(each in lower for each in needed):
+                shown = pattern.sub(replacement, shown)
+        return shown if len(text) <= longest else f"{shown[:longest]}… ({len(text):,} characters)"
+
+    def values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values by name with their secrets redacted."""
+        return self._mapping(values)
 
     def _mapping(self, pairs: Mapping[str, Any]) -> dict[str, Any]:
         return {name: HIDDEN if _SECRET_NAME.search(str(name)) else self._value(pairs[name]) for name in pairs}
@@ -96,18 +117,24 @@ class Redaction:
         return self.text(repr(value))
 
 
-_process = Redaction()
+_process, _whole = Redaction(), Redaction(longest=None)
 
 
 def remember(secrets: Iterable[str]) -> None:
     """Make `shown` redact these secrets of the process."""
-    global _process  # noqa: PLW0603 -- one per process, like logging
-    _process = Redaction(secrets)
+    global _process, _whole
+    known = frozenset(secrets)
+    _process, _whole = Redaction(known), Redaction(known, longest=None)
 
 
 def shown(text: str) -> str:
     """Return the text of an exception, redacted for a result, a dead letter or an answer."""
     return _process.text(text)
+
+
+def redacted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values to be stored, in full length, with their secrets redacted."""
+    return _whole.values(values)
 
 
 def secrets_in(environment: Mapping[str, str]) -> set[str]:
