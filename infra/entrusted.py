@@ -13,6 +13,7 @@ ENTRUSTED: Mapping[str, frozenset[str]] = {
     "orchestrator": frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES", "WAGGLE_KEYS"}),
     "console": frozenset({"WAGGLE_REDIS", "WAGGLE_OIDC_SECRET"}),
     "notifier": frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES", "WAGGLE_SMTP", "WAGGLE_NOTIFY_SECRETS"}),
+    "archivist": frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES"}),
     "timekeeper": frozenset(),
     "communication": AGENT | {"WAGGLE_SMTP"},
     "data": AGENT | {"WAGGLE_DATABASES"},

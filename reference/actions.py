@@ -393,6 +393,15 @@ ACTIONS = (
         Absent("an access is no event of a run"),
         _PEOPLE,
     ),
+    Action(
+        "ask the audit record",
+        Absent("`waggle audit find` and HTTP ask it"),
+        "audit find",
+        "find_records",
+        Absent("a log answers no queries; the record is made of it"),
+        _PEOPLE,
+    ),
+    _local("prove the audit record", "audit verify", "it reads every row, with the credentials of Postgres"),
     Action("show costs", "GET /costs", "costs", ("show_costs", "show_tenant_costs"), _QUERY, "show_costs"),
     Action(
         "count runs by state",

@@ -25,7 +25,18 @@ They travel inside `waggle.run-changed.v1` on `runs.log`, and over HTTP as serve
 events.
 
 """
-_ROLES = ("caller", "gateway", "orchestrator", "agent", "timekeeper", "notifier", "memory", "operator", "service")
+_ROLES = (
+    "caller",
+    "gateway",
+    "orchestrator",
+    "agent",
+    "timekeeper",
+    "notifier",
+    "memory",
+    "archivist",
+    "operator",
+    "service",
+)
 
 
 def pages() -> dict[Path, str]:

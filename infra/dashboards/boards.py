@@ -126,6 +126,15 @@ def overview() -> Json:
                 ),
                 graph("Tokens for facts", {"tokens": rate("waggle_fact_tokens_total")}, "short"),
             ],
+            [
+                graph("Rows of the audit record", {"rows": rate("waggle_audit_rows_total")}, "ops"),
+                graph(
+                    "From the log to the audit record",
+                    {"latest row": "max(waggle_audit_lag_seconds)"},
+                    "s",
+                    "High while it catches up after an outage.",
+                ),
+            ],
         ],
         [choice("tenant", "Tenant", "label_values(waggle_runs_started_total, tenant)")],
     )

@@ -34,7 +34,11 @@ SESSION_TIMEOUT = "2.5"
 FETCH_MAX_WAIT_MS = "5"
 """The embedded Kafka holds an empty fetch for its whole wait, even if a record arrives: each hop pays it."""
 
-PATIENT = {"notifier": {"WAGGLE_FETCH_MAX_WAIT_MS": "50"}, "memory": {"WAGGLE_FETCH_MAX_WAIT_MS": "250"}}
+PATIENT = {
+    "notifier": {"WAGGLE_FETCH_MAX_WAIT_MS": "50"},
+    "memory": {"WAGGLE_FETCH_MAX_WAIT_MS": "250"},
+    "archivist": {"WAGGLE_FETCH_MAX_WAIT_MS": "250"},
+}
 """Settings of services with the embedded Kafka that no run waits for: the notifier reads many topics, for which idle
 fetches of 5 ms would cost 15 % of a core."""
 

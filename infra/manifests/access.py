@@ -5,7 +5,17 @@ from dataclasses import dataclass
 
 from infra.manifests import code
 from infra.topics import agents, declared
-from shared.bus.groups import MEMORIES, MEMORY, NOTIFICATIONS, NOTIFIER, OBSERVED, ORCHESTRATOR, TIMEKEEPER, table_of
+from shared.bus.groups import (
+    ARCHIVIST,
+    MEMORIES,
+    MEMORY,
+    NOTIFICATIONS,
+    NOTIFIER,
+    OBSERVED,
+    ORCHESTRATOR,
+    TIMEKEEPER,
+    table_of,
+)
 
 DEAD = ".dlt"
 
@@ -35,6 +45,8 @@ def access(service: str) -> Access:
             return Access(frozenset(), frozenset(), None)  # it talks to the gateway only
         case _ if service == MEMORY:
             return _memory()
+        case _ if service == ARCHIVIST:
+            return Access(code.published(service, "receives"), frozenset(), service)
         case _ if service == NOTIFIER:
             return _notifier()
         case _ if service == TIMEKEEPER:
@@ -91,10 +103,8 @@ def _written(role: str, service: str) -> frozenset[str]:
 
 def _work() -> frozenset[str]:
     """Delayed records return to their topics: every topic with a committing consumer that owns it."""
-    return frozenset(topic for service in code.committing() for topic in code.consumed()[service]) - {
-        OBSERVED,
-        MEMORIES,
-    }
+    owners = code.committing() - {ARCHIVIST}
+    return frozenset(topic for service in owners for topic in code.consumed()[service]) - {OBSERVED, MEMORIES}
 
 
 def _redrivable() -> frozenset[str]:

@@ -45,7 +45,7 @@ class ContentAccess(Part):
     at: Instant
     by: str = Field(description="Owner of the key; `anonymous` at a gateway that requires none.")
     run_id: str = Field(description="The run; empty for a file, which several runs may share, and without a run.")
-    kind: Literal["turn", "journal", "task", "record", "file", "dead_letter", "topic", "memory"]
+    kind: Literal["turn", "journal", "task", "record", "file", "dead_letter", "topic", "memory", "audit"]
     what: str = Field(description="The part shown, such as the step and the turn.")
 
 

@@ -65,12 +65,12 @@ _TOPICS = {
     "runs.log": _Topic(
         "Every change of every run, with its events. Runs and the blackboard are folds of them.",
         ("orchestrator",),
-        ("caller", "orchestrator", "notifier", "memory"),
+        ("caller", "orchestrator", "notifier", "memory", "archivist"),
     ),
     "journal": _Topic(
         "Agents' work, entry by entry; the blackboard is rebuilt from it.",
         ("agent",),
-        ("orchestrator",),
+        ("orchestrator", "archivist"),
     ),
     "generations": _Topic(
         "Rebuilds of the blackboard.",
@@ -91,18 +91,20 @@ _TOPICS = {
         ("timekeeper",),
         _TIMER,
     ),
-    "decisions": _Topic("Human decisions on requests for help.", ("caller", "gateway"), ("orchestrator",)),
-    "control": _Topic("Commands to pause, resume and cancel runs.", ("caller", "gateway"), ("orchestrator",)),
+    "decisions": _Topic("Human decisions on requests for help.", ("caller", "gateway"), ("orchestrator", "archivist")),
+    "control": _Topic(
+        "Commands to pause, resume and cancel runs.", ("caller", "gateway"), ("orchestrator", "archivist")
+    ),
     "stops": _Topic(
         "Kill switch records. Compacted.",
         ("gateway", "operator"),
-        ("agent", "gateway", "memory", "timekeeper"),
+        ("agent", "archivist", "gateway", "memory", "timekeeper"),
         "The scope: `all`, `tenant:NAME`, `agent:NAME` or `run:ID`. A record without a value clears it.",
     ),
     "skips": _Topic(
         "Unreadable batches that operators have skipped. Compacted.",
         ("gateway",),
-        ("agent", "gateway", "memory", "notifier", "orchestrator", "timekeeper"),
+        ("agent", "archivist", "gateway", "memory", "notifier", "orchestrator", "timekeeper"),
         "`TOPIC/PARTITION/FIRST`.",
     ),
     "notifications": _Topic(

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Entry] = {
     "runs": Entry("runs:runs", "List the latest runs."),
     "agents": Entry("agents:agents", "List the agents with their tools and health."),
     "tools": Entry("agents:tools", "List the tools, or show one with its arguments."),
+    "audit": Entry("audit:app", "Ask the audit record what runs did, and prove that it was not changed.", True),
     "costs": Entry("costs:costs", "Show costs by day, agent, model and type of task."),
     "eval": Entry("evaluate:app", "Run suites of cases, compare two versions, and report pass rates over time.", True),
     "doctor": Entry("doctor:doctor", "Check settings, connections, topics, groups and clocks, and suggest fixes."),

@@ -58,6 +58,7 @@ NEEDS: Mapping[str, Needs] = {
     "list_claims": _any(Role.VIEWER),
     "release_claim": _any(Role.OPERATE),
     "list_audit": _any(Role.OPERATE),
+    "find_records": _any(Role.AUDIT),
     "follow_run": _STATE,
     "list_agents": _any(Role.VIEWER),
     "show_costs": _any(Role.VIEWER),

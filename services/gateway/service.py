@@ -28,6 +28,7 @@ from services.gateway.shared_reads import SharedReads
 from services.gateway.uploads import UploadSlots
 from shared.access.principals import read_principals
 from shared.archive.forgettings import Forgettings
+from shared.audit import AuditStore
 from shared.blackboard import Followers
 from shared.blackboard.entries import index_format
 from shared.blackboard.sweep import IndexSweep
@@ -121,6 +122,7 @@ def _add_state(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
     api.state.reads = SharedReads()
     api.state.memories = MemoryStore(parts.settings.postgres)
     api.state.forgettings = Forgettings(parts.settings.postgres)
+    api.state.record = AuditStore(parts.settings.postgres)
     api.state.persons = persons_of(read_principals(own.principals))
 
 
@@ -157,6 +159,7 @@ async def _lifespan(parts: Parts, state: State) -> AsyncIterator[None]:
         await state.follower_slots.followers.close()
         await state.memories.close()
         await state.forgettings.close()
+        await state.record.close()
         if state.persons is not None:
             await state.persons.close()
         await asyncio.to_thread(stop_metrics)

@@ -3,7 +3,7 @@
 | step | when |
 |---|---|
 | the record and the row of a turn that is done are erased | its run ended more than `memory_key_days` ago |
-| a key is removed | nothing was sealed under it for as long, and its run has no memory, no turn and is not at work |
+| a key is removed | unused for as long; its run is over, without memory, turn or contents in the record |
 | its row is removed, as is that of a forgotten run | as long after that: until then no reader waits for the key |
 """
 
@@ -16,6 +16,7 @@ import structlog
 from schemas.memory_log import turn_key
 from services.memory.viewing import Viewer
 from shared.archive.run_keys import RunKeys
+from shared.audit import AuditStore
 from shared.bus import Erased, TombstoneWriter
 from shared.bus.groups import MEMORIES
 
@@ -35,6 +36,8 @@ class KeyExpiry:
     viewer: Viewer
     keys: RunKeys
     days: int
+    record: AuditStore | None = None
+    """The audit record, which needs the keys of its contents for as long as it has them."""
 
     async def expire_regularly(self) -> None:
         """Expire keys at once and then regularly; never if they are kept without end."""
@@ -61,7 +64,8 @@ class KeyExpiry:
     async def _over(self, tenant: str, found: list[tuple[str, str]]) -> list[str]:
         """Return those runs of a tenant that need no key."""
         runs = [run for run, of in found if of == tenant]
-        named = await self.viewer.view.named(tenant, runs)
+        named = set(await self.viewer.view.named(tenant, runs))
+        named |= await self.record.holding(tenant, runs) if self.record is not None else set()
         load = self.viewer.parts.runs.is_over
         return [run for run in runs if run not in named and await load(tenant, run) is not False]
 

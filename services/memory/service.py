@@ -15,9 +15,10 @@ from services.memory.noting import Noting
 from services.memory.recording import Recorder
 from services.memory.restored import Restored
 from services.memory.settings import MemorySettings
-from services.memory.upkeep import Upkeep, through_outages
+from services.memory.upkeep import Upkeep
 from services.memory.viewing import Viewer
 from shared import archive
+from shared.audit import AuditStore
 from shared.bus import Delivery
 from shared.bus.groups import MEMORIES, MEMORY, OBSERVED
 from shared.errors import BlackboardLost, RetryableError
@@ -28,6 +29,7 @@ from shared.memory.view import MemoryView
 from shared.service import Observed, connect, serve
 from shared.service.forgetting import forgetter_of
 from shared.service.kill_switch import KillSwitch
+from shared.service.outages import through_outages
 from shared.service.policies import read_configuration
 
 
@@ -54,7 +56,7 @@ def main() -> None:
     kept_up = (upkeep.watch_store, upkeep.expire_regularly, upkeep.embed_regularly)
     forgetting = partial(forgetter.carry_out_regularly, viewer.forget_runs)
     restored = Restored(viewer, forgetter)
-    expiry = KeyExpiry(viewer, forgetter.keys, own.memory_key_days)
+    expiry = KeyExpiry(viewer, forgetter.keys, own.memory_key_days, AuditStore(settings.postgres))
     work = (*kept_up, facts.extract_regularly, forgetting, restored.watch, expiry.expire_regularly)
     background: list[Callable[[], Awaitable[None]]] = [stops.follow, viewer.sessions.follow_blackboard]
     background += [partial(through_outages, each, (RetryableError, BlackboardLost)) for each in work]

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +14,6 @@ from services.memory.viewing import Viewer
 from shared.bus.admin import stream
 from shared.bus.groups import MEMORIES, MEMORY
 from shared.memory.embedding import Embedder
-from shared.telemetry.logs import SELDOM
 
 LOOK_EVERY = 5.0
 """Seconds between two looks for an emptied store, and for memories without a vector."""
@@ -111,13 +109,3 @@ class Upkeep:
         made = {each.id: vector for each, vector in zip(found, vectors, strict=True)}
         await store.embed(tenant, embedder.name, made, {each.id: each.version for each in found})
         return len(found)
-
-
-async def through_outages(work: Callable[[], Awaitable[None]], outages: tuple[type[Exception], ...]) -> None:
-    """Repeat work in place for as long as one of these exceptions says that a store does not answer."""
-    while True:
-        try:
-            return await work()
-        except outages as away:
-            log.warning("dependency_unavailable", error=repr(away), **SELDOM)
-            await asyncio.sleep(getattr(away, "after", 1.0))

@@ -48,6 +48,8 @@ class Role(StrEnum):
     """Correct, pin, confirm and forget single memories, and see them."""
     FORGET = "forget"
     """Order that all about a subject, a run, a session or a tenant is forgotten, and see the reports."""
+    AUDIT = "audit"
+    """Ask the audit record of what runs did, without contents."""
     OPERATOR = "operator"
     """A person who keeps runs going, without seeing their contents."""
     APPROVER = "approver"
@@ -70,6 +72,7 @@ INCLUDES: Mapping[Role, tuple[Role, ...]] = {
         Role.OPERATE,
         Role.CURATE,
         Role.FORGET,
+        Role.AUDIT,
     ),
 }
 """All roles that a role includes."""

@@ -17,15 +17,19 @@ TABLE = "timers"
 """Topic of the orchestrator's timers."""
 
 ORCHESTRATOR, TIMEKEEPER, NOTIFIER, MEMORY = "orchestrator", "timekeeper", "notifier", "memory"
+ARCHIVIST = "archivist"
 
 NOTIFICATIONS = "notifications"
 """Topic of the notifications that the notifier sends."""
 
 OBSERVED = "runs.log"
-"""Topic that the notifier and the memory service read alongside its owner: no record ever returns to it."""
+"""Topic that notifier, memory service and archivist read alongside its owner: no record ever returns to it."""
 
 MEMORIES = "memories"
 """Topic of the memories, from which Postgres is filled. No record of it is retried elsewhere, or a dead letter."""
+
+RECORDED = (OBSERVED, "journal", "control", "decisions", "stops")
+"""Topics that the archivist reads alongside their owners."""
 
 _TABLES = rf"({TABLE}|{re.escape(RETRIES)}[^.]+)"
 
@@ -67,7 +71,8 @@ def groups_by_topic(prefix: str, agents: Collection[str]) -> Mapping[str, list[s
     notified = {f"{prefix}{topic}": [f"{prefix}{NOTIFIER}"] for topic in (OBSERVED, NOTIFICATIONS)}
     memories = {f"{prefix}{MEMORIES}": [f"{prefix}{MEMORY}"]}
     notified[prefix + OBSERVED] += [prefix + MEMORY]
-    return handoffs | orchestrated | waiting | notified | memories
+    found = handoffs | orchestrated | waiting | notified | memories
+    return found | {prefix + topic: [*found.get(prefix + topic, []), prefix + ARCHIVIST] for topic in RECORDED}
 
 
 async def states_of(admin: AIOKafkaAdminClient, names: Iterable[str]) -> Mapping[str, GroupState]:

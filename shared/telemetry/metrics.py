@@ -239,9 +239,9 @@ class Metrics:
             "outcome",
         )
         self.fact_tokens = counter("waggle_fact_tokens_total", "Tokens of the extraction of facts.")
-        self.fact_turns_waiting = gauge(
-            "waggle_fact_turns_waiting", "Turns that wait for their facts to be extracted, of all tenants."
-        )
+        self.fact_turns_waiting = gauge("waggle_fact_turns_waiting", "Turns of all tenants that wait for their facts.")
+        self.audit_rows = counter("waggle_audit_rows_total", "Rows added to the audit record.")
+        self.audit_lag = gauge("waggle_audit_lag_seconds", "Time from the log to the audit record, of its latest row.")
         self.claims = counter(
             "waggle_claims_total", "Claims on resources, by outcome: `held`, `refused` or `released`.", "outcome"
         )

@@ -16,7 +16,7 @@ from tests.support.message_samples import FULL
 AGENT = "data"
 """Stands for every agent."""
 
-SERVICES = ("orchestrator", "timekeeper", "gateway", "notifier", "memory", AGENT)
+SERVICES = ("orchestrator", "timekeeper", "gateway", "notifier", "memory", "archivist", AGENT)
 
 OBEYED = {
     "Task": {"tasks": {"outside", "gateway", "timekeeper"}},

@@ -109,11 +109,17 @@ def _views(held: bytes) -> list[bytes]:
     return views
 
 
+_TABLES = """
+SELECT relname AS tablename FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+"""
+"""Tables with rows of their own: those of a partitioned table are in its partitions."""
+
+
 async def backup_of(dsn: str) -> dict[str, bytes]:
     """The rows of every table of ours, to be restored."""
     connection = await asyncpg.connect(dsn)
     found = {}
-    for table in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+    for table in await connection.fetch(_TABLES):
         rows = io.BytesIO()
         await connection.copy_from_table(table["tablename"], output=rows)
         found[table["tablename"]] = rows.getvalue()
@@ -124,7 +130,7 @@ async def backup_of(dsn: str) -> dict[str, bytes]:
 async def restore(dsn: str, backup: dict[str, bytes], *, alone: str = "") -> None:
     """Put all tables back as they were, or one of them; those that were made since are empty then."""
     connection = await asyncpg.connect(dsn)
-    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    tables = await connection.fetch(_TABLES)
     async with connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")
         for table in [alone] if alone else [each["tablename"] for each in tables]:

@@ -15,7 +15,7 @@ from services.memory.ended import EndedRuns
 from services.memory.noting import Noting
 from services.memory.recording import Recorder
 from services.memory.settings import MemorySettings
-from services.memory.upkeep import Upkeep, through_outages
+from services.memory.upkeep import Upkeep
 from services.memory.viewing import Viewer
 from shared import archive, blackboard, bus
 from shared.archive.forgettings import Forgettings
@@ -29,6 +29,7 @@ from shared.memory.tables import TABLES, VECTORS
 from shared.memory.view import MemoryView
 from shared.runs import Intake
 from shared.service import Parts
+from shared.service.outages import through_outages
 from shared.telemetry.metrics import Metrics
 from tests.support.run_world import START, World
 

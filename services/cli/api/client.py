@@ -45,6 +45,7 @@ from schemas.skip import BatchSkipped
 from schemas.stop import WorkStopped
 from schemas.task import Attachment, Result, Task
 from services.cli.api.answers import Opened, P, S, UnreachableError, body, lines_of
+from services.cli.api.audit import AuditRequests
 from services.cli.api.memories import MemoryRequests
 from services.cli.api.paths import DEAD, SESSIONS, letter_path, run_path, session_path
 
@@ -69,7 +70,7 @@ _LETTER_BODIES: Mapping[str, type[CommandRequest]] = {"redrive": RedriveRequest,
 _BULK_BODIES: Mapping[str, type[CommandRequest]] = {"redrive": BulkRedriveRequest, "discard": BulkDiscardRequest}
 
 
-class Gateway(MemoryRequests):
+class Gateway(MemoryRequests, AuditRequests):
     """A gateway, as one tenant; with tenant None for operators' requests."""
 
     def submit(self, task: Task, key: str) -> TaskAccepted:

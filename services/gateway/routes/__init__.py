@@ -1,6 +1,7 @@
 """All routers."""
 
 from services.gateway.routes import (
+    audit,
     boards,
     checks,
     commands,
@@ -28,6 +29,7 @@ ROUTERS = (
     runs.router,
     contents.router,
     contents.audit,
+    audit.router,
     boards.router,
     boards.of_run,
     events.router,

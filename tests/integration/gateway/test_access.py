@@ -77,6 +77,7 @@ REQUESTS = {
     "list_claims": ("GET", "/v1/claims", {}),
     "release_claim": ("POST", "/v1/claims/release", {"json": ORDER | {"resource": "customer 42"}}),
     "list_audit": ("GET", "/v1/audit", {}),
+    "find_records": ("GET", "/v1/audit/records", {}),
     "list_agents": ("GET", "/v1/agents", {}),
     "show_costs": ("GET", "/v1/costs", {}),
     "show_tenant_costs": ("GET", "/v1/costs/tenants", {}),
@@ -106,6 +107,7 @@ ACTING_OR_LISTING = (
     *("stop", "start", "submit_task", "upload_file"),
     *("list_runs", "list_sessions", "list_approvals", "list_audit", "list_claims", "act_on_runs", "show_costs"),
     *("count_runs", "list_memories", "search_memories", "forget_selection", "list_forgettings"),
+    "find_records",
 )
 """Routes that find nothing of their own tenant missing."""
 OF_NO_TENANT = {"list_agents"}

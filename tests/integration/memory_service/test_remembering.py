@@ -13,7 +13,6 @@ from services.memory import ended
 from services.memory.ended import EndedRuns
 from services.memory.recording import send
 from services.memory.session_view import SessionView
-from services.memory.upkeep import through_outages
 from shared import archive
 from shared.archive import ArchiveUnavailable
 from shared.blackboard import keys
@@ -21,6 +20,7 @@ from shared.bus.admin import read_topic
 from shared.memory import MemoryStore, Selection
 from shared.memory.tables import OWNED, TABLES, VECTORS
 from shared.memory.view import MemoryView
+from shared.service.outages import through_outages
 from tests.support.embedders import Numbered
 from tests.support.memories import memory
 from tests.support.remembering import emptied, log, on_blackboard, remembering, single, until

@@ -115,7 +115,7 @@ def test_a_person_may_have_only_a_key_to_sign_with(declare):
         ("viewer", {"viewer"}),
         ("operator", {"operator", "operate", "viewer"}),
         ("approver", {"approver", "decide", "viewer"}),
-        ("admin", {"admin", "submit", "read", "viewer", "contents", "decide", "operate", "curate", "forget"}),
+        ("admin", {"admin", "submit", "read", "viewer", "contents", "decide", "operate", "curate", "forget", "audit"}),
         ("curate", {"curate", "viewer", "contents"}),
     ],
 )

@@ -131,6 +131,7 @@ def test_the_page_and_the_help_name_every_exit_code_and_every_command():
     groups = {name: load(name).commands for name in COMMANDS if isinstance(load(name), TyperGroup)}
     assert set(groups) == {
         "claims",
+        "audit",
         "eval",
         "memory",
         "sessions",

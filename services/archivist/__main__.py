@@ -1,0 +1,6 @@
+"""Run the archivist."""
+
+from services.archivist.service import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Requests about the audit record."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from schemas.api.audit import AuditAnswer, AuditRow
+from services.cli.api.transport import Transport
+
+RECORDS = "/v1/audit/records"
+LARGEST_PAGE = 500
+
+
+class AuditRequests(Transport):
+    """Requests about the audit record of a tenant."""
+
+    def audit_rows(self, question: Mapping[str, Any], limit: int) -> Iterator[AuditRow]:
+        """Yield the newest rows that match, at most `limit`."""
+        query, left = dict(question), limit
+        while left > 0:
+            query["limit"] = min(left, LARGEST_PAGE)
+            page = self._one(AuditAnswer, "GET", RECORDS, params=query)
+            yield from page.rows
+            left -= len(page.rows)
+            if page.next_cursor is None:
+                return
+            query["cursor"] = page.next_cursor

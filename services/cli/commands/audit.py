@@ -1,0 +1,106 @@
+"""`waggle audit`: the record of what runs did, asked and proven."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args
+
+import typer
+
+from schemas.api.audit import Kind
+from services.cli.exit_codes import EPILOGUE, Exit
+from services.cli.options import JsonOption
+from services.cli.session import Session, gateway_command
+from services.cli.show.audit import proof_values, show_proofs, show_rows
+from services.cli.terminal import Screen
+from services.cli.times import parse_time_or_age
+
+app = typer.Typer(
+    add_completion=False,
+    help="Ask the audit record what runs did, and prove that it was not changed.",
+    no_args_is_help=True,
+    epilog=EPILOGUE,
+)
+
+_HEAD = re.compile("([0-9]{1,18}):([0-9a-f]{64})")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Options that narrow an answer."""
+
+    kind: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help=f"Any of these kinds: {', '.join(get_args(Kind))}.")
+    ] = None
+    tool: Annotated[str | None, typer.Option(metavar="NAME", help="Calls of this tool.")] = None
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Model, event, command, or scope of a stop.")] = None
+    run: Annotated[str | None, typer.Option(metavar="RUN", help="Only of this run.")] = None
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this agent.")] = None
+    by: Annotated[str | None, typer.Option(metavar="NAME", help="Only what this person, agent or service did.")] = None
+    outcome: Annotated[str | None, typer.Option(metavar="WORD", help="Such as made, failed, refused.")] = None
+    verdict: Annotated[str | None, typer.Option(metavar="WORD", help="Such as allow, deny, approve, reject.")] = None
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="From this time: 2026-10-01T00:00, or 7d.")] = None
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before this time.")] = None
+    arguments: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="With this text in the arguments; * stands for any other.")
+    ] = None
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """The given filters, as the gateway takes them."""
+        names = ("run", "agent", "by", "outcome", "verdict", "arguments")
+        given = {name: getattr(self, name) for name in names} | {"name": self.tool or self.name, "kind": self._kinds}
+        times = {"since": self.since, "until": self.until}
+        given |= {name: parse_time_or_age(text).isoformat() for name, text in times.items() if text}
+        return {name: each for name, each in given.items() if each}
+
+    @property
+    def _kinds(self) -> list[str]:
+        """The kinds: of a tool its calls, and with a text all that its model asked for."""
+        if self.kind or not (self.tool or self.arguments):
+            return self.kind or []
+        return ["tool_request"] if self.arguments else ["tool_call"]
+
+
+@app.command()
+@gateway_command
+def find(
+    session: Session,
+    filters: Filters,
+    contents: Annotated[bool, typer.Option("--contents", help="With texts; needs the role contents.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of rows.")] = 50,
+) -> None:
+    """List rows of the record, newest first.
+
+    All mails of the last week: waggle audit find --tool send_email --since 7d
+
+    All that Ada approved: waggle audit find --kind decision --by Ada --verdict approve
+
+    Calls with arguments: waggle audit find --tool query --arguments "orders*2025"
+    """
+    rows = list(session.client.audit_rows(filters.query | ({"contents": "true"} if contents else {}), limit))
+    values = [each.model_dump(mode="json") for each in rows]
+    session.screen.answer(values, lambda: show_rows(session.screen, rows, contents=contents))
+
+
+@app.command(epilog=EPILOGUE)
+def verify(
+    tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Only this tenant's chain.")] = None,
+    head: Annotated[
+        str | None, typer.Option(metavar="NUMBER:HASH", help="Head of an earlier proof, which must be in the chain.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Check every row of the record against the chain, and all contents; name the first row that is wrong.
+
+    Connects directly to WAGGLE_POSTGRES, or to what `waggle up` runs here. Keep the printed head elsewhere: with it a
+    later proof also finds rows that were cut off the end, or a recreated chain.
+    """
+    from services.cli.audit_proof import proofs  # noqa: PLC0415 -- imports the client of Postgres
+
+    known = _HEAD.fullmatch(head) if head else None
+    if head and (known is None or tenant is None):
+        raise typer.BadParameter("--head is NUMBER:HASH as a proof prints it, and needs --tenant")
+    found, screen = proofs(tenant, (int(known[1]), known[2]) if known else None), Screen(json=json)
+    screen.answer([proof_values(each) for each in found], lambda: show_proofs(screen, found))
+    if any(each.fault for each in found):
+        raise typer.Exit(Exit.FAILED)
