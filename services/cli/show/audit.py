@@ -1,14 +1,16 @@
 """The audit record, printed for a person."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from schemas.api.audit import AuditRow
 from services.cli.show.render import plain_table
 from services.cli.terminal import Screen, clean, one_line
-from shared.audit.verifying import Proof
+
+if TYPE_CHECKING:
+    from shared.audit.verifying import Proof
 
 _LONGEST = 60
 
@@ -42,7 +44,7 @@ def _contents(row: AuditRow) -> str:
     return "\n".join(f"  {clean(str(name))}: {clean(str(value))}" for name, value in row.contents.items())
 
 
-def show_proofs(screen: Screen, proofs: Iterable[Proof]) -> None:
+def show_proofs(screen: Screen, proofs: Iterable["Proof"]) -> None:
     """Print the outcome of a verification."""
     for proof in proofs:
         name = one_line(proof.tenant)
@@ -60,7 +62,7 @@ def show_proofs(screen: Screen, proofs: Iterable[Proof]) -> None:
                 )
 
 
-def proof_values(proof: Proof) -> dict[str, Any]:
+def proof_values(proof: "Proof") -> dict[str, Any]:
     """Return a proof as JSON."""
     fault = None if proof.fault is None else {"number": proof.fault.number, "reason": proof.fault.reason}
     counts = {name: getattr(proof, name) for name in ("tenant", "rows", "contents", "forgotten", "removed")}

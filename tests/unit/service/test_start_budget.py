@@ -78,7 +78,7 @@ ONLY_WHERE_USED = {"google.protobuf", "opentelemetry.exporter", "requests"}
     ("program", "most", "also"),
     [
         ("import services.research.__main__, shared.agent.serve", 1_430, {"fastapi"}),
-        ("import services.gateway.__main__", 1_445, set()),
+        ("import services.gateway.__main__", 1_470, set()),
         ("import services.orchestrator.__main__", 1_250, {"fastapi"}),
         ("import services.timekeeper.__main__", 1_220, {"fastapi"}),
     ],
