@@ -17,12 +17,12 @@ from hypothesis import settings as settings_of_examples
 from redis.asyncio import Connection
 
 from infra import topics as declared_topics
-from infra.embedded.kafka import EmbeddedKafka
-from infra.embedded.stack import FETCH_MAX_WAIT_MS, Stack, service_names
+from infra.embedded.stack import Stack, service_names
 from infra.kafka.broker import libraries, running
 from infra.probe import answers, free_port
 from shared.blackboard import Sentinel
 from shared.config import Settings
+from tests.support.embedded_kafka import EmbeddedKafka
 
 ROOT = Path(__file__).parents[1]
 MODEL = pytest.StashKey[str]()
@@ -39,9 +39,8 @@ settings_of_examples.load_profile("waggle")
 
 
 def pytest_configure(config):
-    if config.getoption("kafka") == "embedded":
-        os.environ.setdefault("WAGGLE_FETCH_MAX_WAIT_MS", FETCH_MAX_WAIT_MS)
-    elif not hasattr(config, "workerinput") and "WAGGLE_KAFKA" not in os.environ:
+    real = config.getoption("kafka") == "real"
+    if real and not hasattr(config, "workerinput") and "WAGGLE_KAFKA" not in os.environ:
         libraries()  # fetched once, before workers that would each fetch them
 
 

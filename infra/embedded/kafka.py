@@ -3,17 +3,20 @@
 It is librdkafka's own broker: real TCP, consumer groups, commits, idempotent producers. It keeps at most 5 MB or
 100,000 messages a partition, in memory, and drops the oldest silently; nothing survives its end. A message so large
 that everything before it must be dropped is itself lost, although it is acknowledged: keep messages below 2.5 MB.
+As a process it has the long poll in front.
 """
 
 import argparse
+import asyncio
 import ctypes
 import signal
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import confluent_kafka
+import uvloop
 
+from infra.embedded.long_poll import LongPoll
 from infra.embedded.state import write_atomically
 
 REBALANCE_DELAY_MS = 100
@@ -76,15 +79,20 @@ def main() -> None:
     parser.add_argument("--address-file", type=Path, required=True, help="where to write host:port")
     parser.add_argument("topics", nargs="*", help="topics to create, as name:partitions")
     chosen = parser.parse_args()
-    broker = EmbeddedKafka()
     pairs = (topic.rpartition(":") for topic in chosen.topics)
-    broker.create([(name, int(partitions)) for name, _, partitions in pairs])
-    write_atomically(chosen.address_file, broker.bootstrap)
-    stopped = threading.Event()
+    uvloop.run(_serve(chosen.address_file, [(name, int(partitions)) for name, _, partitions in pairs]))
+
+
+async def _serve(address_file: Path, topics: Sequence[tuple[str, int]]) -> None:
+    broker, stopped, loop = EmbeddedKafka(), asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    while not stopped.wait(1.0):
-        pass
+        loop.add_signal_handler(number, stopped.set)
+    broker.create(topics)
+    relay = LongPoll(broker.bootstrap)
+    server = await relay.start()
+    write_atomically(address_file, relay.bootstrap)
+    await stopped.wait()
+    server.close()
     broker.close()
 
 

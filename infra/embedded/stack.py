@@ -31,17 +31,6 @@ KAFKA_WITHIN = 5.0
 SESSION_TIMEOUT = "2.5"
 """Session timeout with the embedded Kafka, which allows any: a killed service is back in less than twice as long."""
 
-FETCH_MAX_WAIT_MS = "5"
-"""The embedded Kafka holds an empty fetch for its whole wait, even if a record arrives: each hop pays it."""
-
-PATIENT = {
-    "notifier": {"WAGGLE_FETCH_MAX_WAIT_MS": "50"},
-    "memory": {"WAGGLE_FETCH_MAX_WAIT_MS": "250"},
-    "archivist": {"WAGGLE_FETCH_MAX_WAIT_MS": "250"},
-}
-"""Settings of services with the embedded Kafka that no run waits for: the notifier reads many topics, for which idle
-fetches of 5 ms would cost 15 % of a core."""
-
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -225,8 +214,7 @@ class Stack:
         own = {"WAGGLE_HTTP_PORT": str(port), "WAGGLE_HTTP_HOST": "127.0.0.1"}
         own |= {"WAGGLE_SIGNING_KEY": self._signing_key} if name == "gateway" else {}
         if "WAGGLE_KAFKA" not in self._environment:
-            own |= {"WAGGLE_SESSION_TIMEOUT": SESSION_TIMEOUT, "WAGGLE_FETCH_MAX_WAIT_MS": FETCH_MAX_WAIT_MS}
-            own |= PATIENT.get(name, {})
+            own |= {"WAGGLE_SESSION_TIMEOUT": SESSION_TIMEOUT}
         else:  # one replica of each service in this folder: it has its partitions back as soon as it restarts
             own |= {"WAGGLE_INSTANCE": f"{name}-{sha256(str(self.state.root).encode()).hexdigest()[:8]}"}
         remote = name in self._remotes

@@ -8,6 +8,7 @@ checks the server's run id before its first command.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import structlog
@@ -27,8 +28,11 @@ def epoch_of(generation: str) -> int:
     return int(generation.partition(":")[0] or 0)
 
 
-REFRESH_EVERY = 0.25
-"""Seconds between checks: an idle service notices a loss after at most this long."""
+REFRESH_EVERY = 1.0
+"""Seconds between checks while all is well: an idle service notices a loss after at most this long, work at once."""
+
+RECHECK_EVERY = 0.25
+"""Seconds between checks while the blackboard is lost or unavailable."""
 
 _RENEW = """
 if ARGV[2] ~= '' and redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
@@ -53,6 +57,7 @@ class Sentinel:
         self.scripts = Scripts(self.client)
         self.own: Client = cancellable(Redis.from_url(url, socket_timeout=5, **given))
         self._ready = asyncio.Event()
+        self._lost = asyncio.Event()
         self.generation = ""
         """`<epoch>:<run id of the server>`; empty until first read."""
         self.reachable = False
@@ -110,10 +115,13 @@ class Sentinel:
         return True
 
     async def watch(self) -> None:
-        """Refresh every `REFRESH_EVERY` seconds, without end."""
+        """Refresh regularly and as soon as a loss is noticed, without end."""
         while True:
-            await self.refresh()
-            await asyncio.sleep(REFRESH_EVERY)
+            well = await self.refresh()
+            self._lost.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_EVERY if well else RECHECK_EVERY):
+                    await self._lost.wait()
 
     async def renew(self, epoch: int, *, owner: str = "") -> bool:
         """Declare the blackboard rebuilt, with this epoch. Later writes of earlier generations are refused.
@@ -151,4 +159,5 @@ class Sentinel:
     def _close(self, event: str, **fields: str) -> None:
         if self._ready.is_set():
             log.warning(event, generation=self.generation, **fields)
+            self._lost.set()
         self._ready.clear()

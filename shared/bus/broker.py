@@ -52,7 +52,10 @@ _BROKEN: tuple[type[Exception], ...] = (
 """Permanent errors of an idempotent producer: its sequence numbers and the broker's have diverged."""
 
 POLL_MS = 5
-"""Milliseconds an idle subscriber sleeps between polls; bounds the latency batching adds to a hop."""
+"""Milliseconds FastStream sleeps after a poll without records."""
+
+IDLE_MS = 1_000
+"""Milliseconds a subscriber waits for records, which end the wait."""
 
 log = structlog.get_logger()
 
@@ -72,7 +75,9 @@ class _Broker(KafkaBroker):
     async def _connect(self) -> Callable[..., Reader]:
         built = await super()._connect()
         assert isinstance(built, partial), "FastStream returns the class with the connection's options"
-        self.config.broker_config.builder = reader = partial(Reader, keyring=self.keyring, **built.keywords)
+        self.config.broker_config.builder = reader = partial(
+            Reader, keyring=self.keyring, idle_ms=IDLE_MS, **built.keywords
+        )
         return reader
 
     async def stop(self, *error: Any) -> None:

@@ -8,6 +8,7 @@ when its outputs are published. A crash before that leads to redelivery.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
 import structlog
@@ -31,6 +32,9 @@ Raw: TypeAlias = ConsumerRecord[bytes, bytes]
 
 COMMIT_EVERY = 0.1
 """Seconds between commits. Bounds the records repeated after a crash; none are lost."""
+
+IDLE_COMMIT_EVERY = 1.0
+"""Seconds between commits while no record is finished."""
 
 RETRY_AFTER = 1.0
 """Seconds before a retry of a record that another worker owns, or whose handler raised against its contract."""
@@ -91,6 +95,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._bytes = 0
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._finished = asyncio.Event()
         self._rebalancing = True  # until the first assignment
         self._committing: asyncio.Task[None] | None = None
         self.reader = subscribe(broker, topics, group, self._take, settings=settings, listener=self, pattern=pattern)
@@ -179,6 +184,7 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _run(self, key: Hashable, taken: _InFlight) -> None:
         await self._handle_until_done(taken)
         taken.tracker.finish(taken.record.offset)
+        self._finished.set()
         self._bytes -= taken.size
         self._lanes.finish(key)
         self._start_ready()
@@ -221,12 +227,20 @@ class KeyedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _commit_regularly(self) -> None:
         while True:
+            await self._finished_or_idle()
             await asyncio.sleep(COMMIT_EVERY)
             if self._rebalancing:
                 continue
             if not self._stopping:  # a stopping consumer drops records, which must not count as passed
                 self.commits.pass_gaps()
             await self.commits.commit()
+
+    async def _finished_or_idle(self) -> None:
+        """Return once a record is finished, and now and then without: offsets may be passed that have no record."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(IDLE_COMMIT_EVERY):
+                await self._finished.wait()
+        self._finished.clear()
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Commit finished offsets and forget records not yet started: they go to the next owner."""

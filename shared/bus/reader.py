@@ -61,10 +61,13 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
     of a `whole` log in any. Others return such a record sealed.
     """
 
-    def __init__(self, *topics: str, keyring: Keyring | None = None, whole: bool = False, **options: Any) -> None:
+    def __init__(
+        self, *topics: str, keyring: Keyring | None = None, whole: bool = False, idle_ms: int = 0, **options: Any
+    ) -> None:
         super().__init__(*topics, **{"isolation_level": "read_committed"} | options)
         self._keyring = keyring
         self._whole = whole
+        self._idle_ms = idle_ms
         self._keyless: dict[TopicPartition, Held] = {}
         self._held: dict[TopicPartition, Held] = {}
         self._suspect: set[TopicPartition] = set()
@@ -72,7 +75,7 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
         self._sealed_until: dict[TopicPartition, float] = {}
         self._halted = False
         self.passed: dict[TopicPartition, int] = {}
-        """Position of each partition at the last call of `getmany`: above everything returned before, including control
+        """Position of each partition: above everything that `getmany` returned before its last call, including control
         batches such as transaction end markers."""
 
     @property
@@ -87,10 +90,10 @@ class Reader(AIOKafkaConsumer):  # type: ignore[misc]
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, Records]:
         """Return fetched records by partition. Raises KafkaError for faults beyond a single batch."""
-        until = time.monotonic() + timeout_ms / 1_000
-        self.passed |= self._reached
-        self._reached.clear()
+        until = time.monotonic() + max(timeout_ms, self._idle_ms) / 1_000
         while True:
+            self.passed |= self._reached
+            self._reached.clear()
             await super().getmany(_NOWHERE)
             found = await self._fetched(partitions, max_records)
             left = until - time.monotonic()

@@ -22,10 +22,9 @@ class Settings(Transport):
     max_in_flight: int = Field(16, ge=1, description="Messages one service works on at once.")
     max_message_bytes: int = Field(1_048_576, ge=1024, description="A larger message is dead-lettered, never retried.")
     fetch_max_wait_ms: int = Field(
-        100,
+        500,
         ge=1,
-        description="Milliseconds Kafka may hold an empty fetch. Kafka answers as soon as a record arrives; the "
-        "embedded broker does not, it is used with 5.",
+        description="Milliseconds Kafka may hold an empty fetch; it answers as soon as a record arrives.",
     )
     session_timeout: float = Field(
         6.0,

@@ -21,8 +21,8 @@ from shared.errors import InvalidMessage, Stopped
 
 TOPIC = "stops"
 
-LONGEST_WAIT_MS = 200
-"""Longest wait of an empty fetch. Kafka replies as soon as a record arrives; the embedded broker does not."""
+LONGEST_WAIT_MS = 5_000
+"""Longest wait of an empty fetch: stops are rare, and Kafka replies as soon as one arrives."""
 
 T = TypeVar("T")
 

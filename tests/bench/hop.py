@@ -54,7 +54,6 @@ async def consumer(stage: Stage, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
         group_id=f"{stage.prefix}{topic}-{uuid4().hex[:6]}",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=5,
     ) as found:
         yield found
 

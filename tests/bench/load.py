@@ -102,7 +102,7 @@ async def _measured(stage: Stage, sentinel: Sentinel, pid: int | None, count: in
     idle, most = process.memory_info().rss, 0
     broker = bus.connect(stage.settings(), "bench")
     await broker.start()
-    async with AIOKafkaConsumer(stage.prefix + "runs", bootstrap_servers=stage.kafka, fetch_max_wait_ms=5) as answers:
+    async with AIOKafkaConsumer(stage.prefix + "runs", bootstrap_servers=stage.kafka) as answers:
         await answers.seek_to_end()
         handoffs = _handoffs(count)
         await _underway(sentinel, handoffs)

@@ -28,7 +28,7 @@ async def drive(stage: Stage, at_once: int, total: int, **task: object) -> tuple
     took: list[float] = []
     async with (
         AIOKafkaProducer(bootstrap_servers=stage.kafka, acks="all") as producer,
-        AIOKafkaConsumer(stage.prefix + "results", bootstrap_servers=stage.kafka, fetch_max_wait_ms=5) as results,
+        AIOKafkaConsumer(stage.prefix + "results", bootstrap_servers=stage.kafka) as results,
     ):
         await results.seek_to_end()
 
@@ -97,7 +97,7 @@ async def recovery(stage: Stage, kills: int) -> list[Row]:
     await stage.swarm("planner", "worker", "reviewer")
     await drive(stage, 4, 12)
     gaps = []
-    async with AIOKafkaConsumer(stage.prefix + "runs", bootstrap_servers=stage.kafka, fetch_max_wait_ms=5) as answers:
+    async with AIOKafkaConsumer(stage.prefix + "runs", bootstrap_servers=stage.kafka) as answers:
         await answers.seek_to_end()
         for _ in range(kills):
             driving = asyncio.create_task(drive(stage, 4, 12))

@@ -13,15 +13,12 @@ from uuid import uuid4
 from infra import topics
 from infra.embedded import redis as embedded_redis
 from infra.embedded.child import Child
-from infra.embedded.kafka import EmbeddedKafka
 from infra.kafka.broker import running
 from infra.probe import answers, free_port, redis_answers
 from shared.config import Settings
+from tests.support.embedded_kafka import EmbeddedKafka
 
 ROOT = Path(__file__).parents[2]
-FETCH_MAX_WAIT_MS = {"embedded": 5, "real": 500}
-"""Kafka answers a fetch as soon as something comes; the embedded broker holds it for its whole wait."""
-
 AGENTS = ("planner", "worker", "sleeper", "reviewer")
 
 
@@ -38,7 +35,7 @@ class Stage:
 
     def settings(self, **changes: object) -> Settings:
         """Settings of a service on this stage."""
-        own = {"topic_prefix": self.prefix, "fetch_max_wait_ms": FETCH_MAX_WAIT_MS[self.name], **changes}
+        own = {"topic_prefix": self.prefix, **changes}
         return Settings(kafka=self.kafka, redis=self.redis, **own)
 
     async def fresh(self, names: tuple[str, ...] = AGENTS) -> None:
@@ -55,7 +52,6 @@ class Stage:
             "WAGGLE_TOPIC_PREFIX": self.prefix,
             "WAGGLE_HTTP_PORT": str(port),
             **({"WAGGLE_SESSION_TIMEOUT": "2.5"} if self.name == "embedded" else {"WAGGLE_INSTANCE": name}),
-            "WAGGLE_FETCH_MAX_WAIT_MS": str(FETCH_MAX_WAIT_MS[self.name]),
             "WAGGLE_LOG_LEVEL": "WARNING",
         }
         child = Child(

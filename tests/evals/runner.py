@@ -66,7 +66,6 @@ async def following(world: World):
         f"{world.prefix}runs.log",
         bootstrap_servers=world.endpoints["WAGGLE_KAFKA"],
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=5,
     )
     await consumer.start()
     log = Log(consumer)

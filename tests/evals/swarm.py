@@ -64,7 +64,6 @@ class World(Stack):
             "WAGGLE_MCP": str(self._servers()),
             "OPENAI_BASE_URL": f"{self.model}/v1",
             "OPENAI_API_KEY": "simulated",
-            "WAGGLE_FETCH_MAX_WAIT_MS": "5",
         }
 
     def _servers(self) -> Path:

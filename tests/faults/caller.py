@@ -176,7 +176,6 @@ class Caller:
         return AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             auto_offset_reset=begin,
-            fetch_max_wait_ms=20,
             metadata_max_age_ms=1_000,
             max_partition_fetch_bytes=9 << 20,
         )

@@ -69,7 +69,6 @@ class World:
             "WAGGLE_POSTGRES": "postgresql://nobody@127.0.0.1:9/none",
             "WAGGLE_TOPIC_PREFIX": self.prefix,
             "WAGGLE_UNSIGNED_DECISIONS": "accept",  # the caller here is everybody
-            "WAGGLE_FETCH_MAX_WAIT_MS": "50",  # some processes on few cores: no hop is timed here
             "FAULT_LEDGER": self.ledger_url,
             "WAGGLE_SESSION_TIMEOUT": SESSION[self.broker.kind],
         }

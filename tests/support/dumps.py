@@ -24,7 +24,6 @@ async def of_kafka(bootstrap: str, prefix: str) -> dict[str, bytes]:
         *topics,
         bootstrap_servers=bootstrap,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=5,
         max_partition_fetch_bytes=9 << 20,
     )
     await consumer.start()

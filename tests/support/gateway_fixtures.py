@@ -97,7 +97,6 @@ async def records_of(settings, topic: str, count: int) -> list:
             settings.topic_prefix + topic,
             bootstrap_servers=settings.kafka,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=5,
         ) as consumer,
         asyncio.timeout(20),
     ):

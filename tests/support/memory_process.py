@@ -21,7 +21,6 @@ class Process:
             "WAGGLE_TOPIC_PREFIX": settings.topic_prefix,
             "WAGGLE_HTTP_PORT": str(self.port),
             "WAGGLE_SESSION_TIMEOUT": "1.0",
-            "WAGGLE_FETCH_MAX_WAIT_MS": "5",
         }
 
     async def start(self, *, ready=True) -> None:

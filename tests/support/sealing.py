@@ -45,7 +45,6 @@ async def written(settings, topic: str) -> list:
         settings.topic_prefix + topic,
         bootstrap_servers=settings.kafka,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=5,
     )
     await consumer.start()
     found, partitions = [], consumer.assignment()

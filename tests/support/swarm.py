@@ -24,7 +24,6 @@ async def listening(swarm, *topics):
         *topics,
         bootstrap_servers=swarm.endpoints["WAGGLE_KAFKA"],
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=5,
         max_partition_fetch_bytes=9 << 20,
     )
     await consumer.start()

@@ -12,6 +12,9 @@ from shared.config import Settings
 FETCHED = 65_536
 """Bytes per fetch; Kafka sends a larger record whole."""
 
+_LONGEST_WAIT_MS = 10
+"""Longest wait of an empty fetch: the next record is requested behind the fetch that follows the last one."""
+
 WITHIN = 5.0
 """Seconds allowed for reading one record."""
 
@@ -49,7 +52,7 @@ class Lookup:
                 **connection(self._settings),
                 group_id=None,
                 auto_offset_reset="none",
-                fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
+                fetch_max_wait_ms=_LONGEST_WAIT_MS,
                 max_partition_fetch_bytes=FETCHED,
             )
             await consumer.start()

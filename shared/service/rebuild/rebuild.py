@@ -24,7 +24,7 @@ from shared.telemetry.metrics import Metrics
 log = structlog.get_logger()
 
 CHECK_EVERY = 0.3
-"""Seconds between checks for a lost blackboard, also while another process rebuilds it."""
+"""Seconds between looks at what the sentinel has noticed, and between checks while another process rebuilds."""
 
 STARTED = "rebuild_started"
 
@@ -37,7 +37,7 @@ T = TypeVar("T")
 async def rebuild_when_lost(sentinel: Sentinel, settings: Settings, metrics: Metrics) -> None:
     """Check without end, and verify or rebuild the blackboard when it is lost and no other process does."""
     while True:
-        if not await sentinel.refresh() and sentinel.reachable:
+        if not sentinel.is_ready and not await sentinel.refresh() and sentinel.reachable:
             with metrics.rebuilding.track_inprogress():
                 metrics.rebuilds.inc(isinstance(await recover(sentinel, settings), Report))
         await asyncio.sleep(CHECK_EVERY)

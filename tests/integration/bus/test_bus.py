@@ -153,7 +153,7 @@ async def test_an_unreadable_record_is_dead_lettered_with_its_bytes_and_the_rest
         await publish(broker, [good])
         await until(lambda: seen == ["q1"])
         async with AIOKafkaConsumer(
-            good.topic + ".dlt", bootstrap_servers=settings.kafka, auto_offset_reset="earliest", fetch_max_wait_ms=5
+            good.topic + ".dlt", bootstrap_servers=settings.kafka, auto_offset_reset="earliest"
         ) as letters:
             letter = await asyncio.wait_for(letters.getone(), 20)
     found = dict(letter.headers)

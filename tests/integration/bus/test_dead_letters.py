@@ -17,7 +17,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from infra import topics as declared_topics
-from infra.embedded.kafka import EmbeddedKafka
 from schemas.dead import DeadLetterHandled
 from schemas.plan import AgentCard
 from schemas.task import Task
@@ -35,6 +34,7 @@ from shared.service import connect
 from shared.telemetry.metrics import Metrics
 from shared.telemetry.propagation import ChosenIds
 from shared.telemetry.sends import instrument, stop_instrumenting
+from tests.support.embedded_kafka import EmbeddedKafka
 from tests.support.gateway_fixtures import error_of, records_of, serving
 
 pytestmark = pytest.mark.broker

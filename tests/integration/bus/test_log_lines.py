@@ -9,11 +9,11 @@ from aiokafka.errors import KafkaConnectionError
 from prometheus_client import CollectorRegistry
 
 from infra import topics as declared_topics
-from infra.embedded.kafka import EmbeddedKafka
 from shared.bus import publish
 from shared.errors import RetryableError, TerminalError
 from shared.service.rebuild import rebuild
 from tests.support.consuming import consuming, question, record, until
+from tests.support.embedded_kafka import EmbeddedKafka
 from tests.support.lines import logging_as
 
 pytestmark = pytest.mark.broker

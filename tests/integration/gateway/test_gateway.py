@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from infra.embedded.kafka import EmbeddedKafka
 from schemas.task import Attachment, Task
+from tests.support.embedded_kafka import EmbeddedKafka
 from tests.support.gateway_fixtures import error_of, records_of, serving
 
 pytestmark = pytest.mark.broker
@@ -120,8 +120,7 @@ async def test_the_callers_trace_continues_in_the_task(gateway, settings):
 
 
 async def test_without_kafka_nothing_is_accepted_and_nothing_is_left_behind(settings, redis):
-    broker = EmbeddedKafka()
-    broker.create([(settings.topic_prefix + "tasks", 1)])
+    broker = EmbeddedKafka(f"{settings.topic_prefix}tasks:1")
     async with serving(settings.model_copy(update={"kafka": broker.bootstrap})) as client:
         assert (await client.get("/ready")).status_code == 200
         assert (await client.post("/v1/tasks", json=TASK)).status_code == 202

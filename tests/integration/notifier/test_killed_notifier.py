@@ -45,7 +45,6 @@ class Process:
             "WAGGLE_TOPIC_PREFIX": settings.topic_prefix,
             "WAGGLE_HTTP_PORT": str(self.port),
             "WAGGLE_SESSION_TIMEOUT": "2.5",
-            "WAGGLE_FETCH_MAX_WAIT_MS": "5",
             **environment,
         }
         self.running: asyncio.subprocess.Process | None = None

@@ -21,7 +21,7 @@ ABOUT = {"run_id": RUN, "tenant": "default", "by": "me"}
 async def table(settings) -> tuple[dict[str, TimerSet], set[str]]:
     """Content of `timers` after a compaction: the timers by key, and the keys of empty records."""
     topic, found = settings.topic_prefix + "timers", {}
-    about = {"bootstrap_servers": settings.kafka, "auto_offset_reset": "earliest", "fetch_max_wait_ms": 5}
+    about = {"bootstrap_servers": settings.kafka, "auto_offset_reset": "earliest"}
     async with AIOKafkaConsumer(topic, **about) as consumer:
         ends = await consumer.end_offsets(consumer.assignment())
         for place, end in ends.items():

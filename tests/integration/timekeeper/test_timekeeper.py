@@ -66,7 +66,6 @@ async def watching(settings):
         settings.topic_prefix + "runs",
         bootstrap_servers=settings.kafka,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=5,
     ) as consumer:
 
         async def watch():
