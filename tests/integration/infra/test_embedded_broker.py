@@ -67,7 +67,7 @@ async def test_a_producer_of_flexible_versions_wakes_the_fetch(bootstrap):
 
 
 @pytest.mark.parametrize("acks", [0, 1, "all"])
-async def test_records_arrive_whatever_their_producer_waits_for(bootstrap, acks):
+async def test_records_arrive_with_any_acknowledgement(bootstrap, acks):
     topic = f"acks-{acks}"
     async with (
         consumer(bootstrap, topic, fetch_max_wait_ms=500) as reading,
