@@ -78,6 +78,8 @@ def _local(name: str, command: str, reason: str) -> Action:
     return Action(name, absent, command, absent, absent, absent)
 
 
+_KEEPING = "who decides what is kept has the credentials of Postgres, not a key of the gateway"
+
 ACTIONS = (
     Action("submit a task", "POST /submit", "submit", "submit_task", "waggle.task.v1", ("submit_task", "run_task")),
     Action(
@@ -402,6 +404,11 @@ ACTIONS = (
         _PEOPLE,
     ),
     _local("prove the audit record", "audit verify", "it reads every row, with the credentials of Postgres"),
+    _local("show how long the record is kept", "audit retention", _KEEPING),
+    _local("set how long the record is kept", "audit keep", _KEEPING),
+    _local("place a legal hold", "audit hold", _KEEPING),
+    _local("end a legal hold", "audit release", _KEEPING),
+    _local("remove what the record no longer keeps", "audit prune", _KEEPING),
     Action("show costs", "GET /costs", "costs", ("show_costs", "show_tenant_costs"), _QUERY, "show_costs"),
     Action(
         "count runs by state",

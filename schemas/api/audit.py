@@ -27,6 +27,8 @@ Kind: TypeAlias = Literal[
     "entry",
     "event",
     "unreadable",
+    "retention",
+    "refusal",
 ]
 
 
@@ -74,6 +76,7 @@ class AuditQuestion(Part):
     since: Instant | None = None
     until: Instant | None = Field(None, description="Rows before this time.")
     arguments: Named | None = Field(None, description="Text within the arguments of a call; `*`: anything between.")
+    system: bool = Field(False, description="Rows of no single tenant, as refused keys; for callers of all tenants.")
     contents: bool = Field(False, description="With contents: for the role `contents`, recorded in the audit.")
     limit: int = Field(100, ge=1, le=500, description="Maximum rows on a page.")
     cursor: str | None = Field(None, pattern=r"^[0-9]{1,20}~[0-9]{1,20}$", description="`next_cursor` of a page.")

@@ -4,7 +4,7 @@ A route without an entry is closed.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -112,6 +112,8 @@ class Refusals:
     """Counts refusals and logs them, at most once a second per reason."""
 
     metrics: Metrics
+    record: Callable[[str, str | None, str, str], None] | None = None
+    """Takes reason, name, peer and path for the audit record."""
     _logged: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def note(self, reason: str, name: str | None, scope: Scope) -> None:
@@ -120,13 +122,16 @@ class Refusals:
         For people of an identity provider also `bad_token`, `no_person`, `no_grant`.
         """
         self.metrics.refusals.labels(reason).inc()
+        peer = (scope.get("client") or ("",))[0]
+        if self.record is not None:
+            self.record(reason, name, peer, scope["path"])
         last, suppressed = self._logged.get(reason, (-LOG_INTERVAL, 0))
         now = time.monotonic()
         if now - last < LOG_INTERVAL:
             self._logged[reason] = last, suppressed + 1
             return
         self._logged[reason] = now, 0
-        fields = {"peer": (scope.get("client") or ("",))[0], "path": scope["path"], "suppressed": suppressed}
+        fields = {"peer": peer, "path": scope["path"], "suppressed": suppressed}
         log.warning("request_refused", reason=reason, principal=name, **fields)
 
 

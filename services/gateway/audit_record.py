@@ -12,7 +12,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def question_of(query: AuditQuestion) -> Question:
     """Return the question to the record."""
-    plain = query.model_dump(exclude={"tenant", "kind", "contents", "limit", "cursor"})
+    plain = query.model_dump(exclude={"tenant", "system", "kind", "contents", "limit", "cursor"})
     return Question(kinds=tuple(query.kind), **plain)
 
 

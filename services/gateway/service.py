@@ -20,6 +20,7 @@ from services.gateway.dependencies import authorize
 from services.gateway.docs_page import serve_docs
 from services.gateway.errors import UNAUTHENTICATED, register_error_handlers
 from services.gateway.follower_slots import FollowerSlots
+from services.gateway.refused import RefusedRequests
 from services.gateway.routes import ROUTERS, metrics
 from services.gateway.same_origin import SameOriginOnly, hosts_of
 from services.gateway.security_headers import SecurityHeaders
@@ -123,6 +124,7 @@ def _add_state(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
     api.state.memories = MemoryStore(parts.settings.postgres)
     api.state.forgettings = Forgettings(parts.settings.postgres)
     api.state.record = AuditStore(parts.settings.postgres)
+    api.state.refused = RefusedRequests(api.state.record)
     api.state.persons = persons_of(read_principals(own.principals))
 
 
@@ -130,7 +132,7 @@ def _add_middleware(api: FastAPI, parts: Parts, own: GatewaySettings) -> None:
     """Add the middleware, from the innermost to the outermost."""
     api.add_middleware(BodyLimit, limit_of=lambda path: _limit(parts.settings, path))
     principals = read_principals(own.principals)
-    refusals = Refusals(parts.metrics)
+    refusals = Refusals(parts.metrics, api.state.refused.note)
     persons = api.state.persons
     api.add_middleware(KeyAuthentication, principals=principals, persons=persons, refusals=refusals)
     api.add_middleware(SameOriginOnly, hosts=hosts_of(own, parts.settings.http_host), refusals=refusals)
@@ -149,6 +151,7 @@ def _limit(settings: Settings, path: str) -> int:
 async def _lifespan(parts: Parts, state: State) -> AsyncIterator[None]:
     await parts.broker.start()
     parts.begin(parts.sentinel.watch, state.stops.follow, state.sweep.run, WarmUp(_know_index_format).run)
+    parts.begin(state.refused.record_regularly)
     watch_blackboard(parts)
     stop_metrics = _serve_metrics(parts)
     parts.started = True

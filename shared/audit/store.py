@@ -11,7 +11,7 @@ from shared.audit.contents import Contents, Packed
 from shared.audit.row import COLUMNS, START, Draft, Place, Row, chained, columns_of, row_of
 from shared.audit.tables import WRITER, month_of
 
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('waggle.audit/' || $1, 0))"
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('waggle.audit/' || $1, 0))"
 _HEAD = """
 SELECT number, hash FROM (
     (SELECT number, hash FROM audit_records WHERE tenant = $1 ORDER BY number DESC LIMIT 1)
@@ -93,7 +93,7 @@ class AuditStore:
         drafts = [each for record in records for each in record.drafts]
         packed = dict(zip(map(id, drafts), await self.contents.packed(drafts), strict=True))
         async with self.door.of(tenant, WRITER) as connection:
-            await connection.execute(_LOCK, tenant)
+            await connection.execute(LOCK, tenant)
             known = await _known(connection, tenant, records)
             new = {each.place: each for each in records if each.place not in known}
             pairs = [

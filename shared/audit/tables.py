@@ -1,7 +1,8 @@
 """Tables of the record, partitioned by month, and the roles that may add to them and read them.
 
 No statement of a service can change or delete a row: its role has only INSERT and SELECT, and a trigger refuses the
-rest to every role but the one that removes what retention allows. Row-level security confines each to one tenant.
+rest to every role but the one that removes what retention allows: it lets no row go before its time, or under a legal
+hold. Row-level security confines each to one tenant.
 """
 
 from datetime import UTC, datetime
@@ -69,18 +70,33 @@ CREATE TABLE IF NOT EXISTS audit_anchors (
     PRIMARY KEY (tenant, first)
 );
 
+CREATE TABLE IF NOT EXISTS audit_policies (
+    tenant  text        NOT NULL,
+    changed timestamptz NOT NULL DEFAULT clock_timestamp(),
+    days    integer     NOT NULL,
+    held    boolean     NOT NULL,
+    by      text        NOT NULL,
+    reason  text        NOT NULL,
+    PRIMARY KEY (tenant, changed)
+);
+
 CREATE TABLE IF NOT EXISTS audit_tenants (tenant text PRIMARY KEY);
 
 CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE policy record;
 BEGIN
     IF TG_OP = 'DELETE' AND current_user = 'waggle_audit_keeper' THEN
-        RETURN OLD;
+        SELECT days, held INTO policy FROM audit_policies
+            WHERE tenant = OLD.tenant ORDER BY changed DESC LIMIT 1;
+        IF FOUND AND policy.days > 0 AND NOT policy.held AND OLD.at < now() - make_interval(days => policy.days) THEN
+            RETURN OLD;
+        END IF;
     END IF;
     RAISE EXCEPTION 'the audit record takes no % of a row', lower(TG_OP) USING ERRCODE = 'insufficient_privilege';
 END $$;
 """
 
-TABLES = ("audit_records", "audit_contents", "audit_anchors")
+TABLES = ("audit_records", "audit_contents", "audit_anchors", "audit_policies")
 PARTITIONED = TABLES[:2]
 
 _GUARDED = """
@@ -96,9 +112,9 @@ SELECT true FROM pg_policies WHERE schemaname = current_schema() AND tablename =
 """
 _GRANTS = {
     WRITER: "GRANT SELECT, INSERT ON audit_records, audit_contents TO {role}; GRANT SELECT ON audit_anchors TO {role}",
-    READER: "GRANT SELECT ON audit_records, audit_contents, audit_anchors TO {role}",
+    READER: "GRANT SELECT ON audit_records, audit_contents, audit_anchors, audit_policies TO {role}",
     KEEPER: "GRANT SELECT, DELETE ON audit_records, audit_contents TO {role};"
-    "GRANT SELECT, INSERT ON audit_anchors TO {role}",
+    "GRANT SELECT, INSERT ON audit_anchors, audit_policies TO {role}",
 }
 
 _PARTITION = """

@@ -49,7 +49,17 @@ class Proof:
 
 async def verify(store: AuditStore, tenant: str, *, head: tuple[int, str] | None = None) -> Proof:
     """Check all rows of a tenant with their contents. `head`: number and hash that an earlier proof named."""
-    proof, anchors = Proof(tenant), await _anchors(store, tenant)
+    while True:
+        anchors = await _anchors(store, tenant)
+        proof = await _verify(store, tenant, anchors, head)
+        if proof.fault is None or len(await _anchors(store, tenant)) == len(anchors):
+            return proof  # or else rows were removed meanwhile, as retention allows
+
+
+async def _verify(
+    store: AuditStore, tenant: str, anchors: Mapping[int, asyncpg.Record], head: tuple[int, str] | None
+) -> Proof:
+    proof = Proof(tenant)
     async for rows in _batches(store, tenant):
         found = await _contents_of(store, tenant, rows)
         proof.fault = await asyncio.to_thread(_check, proof, rows, anchors, head)

@@ -16,6 +16,9 @@ from shared.resilience import Outcome
 MOST_CALLS = 64
 """Tool calls of one reply; further ones are dropped, from the chat too."""
 
+LONGEST_REASONING = 50_000
+"""Characters of a reply's reasoning that are recorded."""
+
 
 class ToolRequest(Part):
     """A tool call requested by the model. `arguments` is its raw text, which may not even be JSON."""
@@ -38,6 +41,8 @@ class Reply(Part):
     endpoint: str = ""
     instead_of: str | None = None
     """Preferred endpoint it replaced; None if it was the preferred one."""
+    reasoning: str | None = None
+    """Reasoning, if the provider gives it. It is recorded, and no part of the chat."""
 
     @property
     def message(self) -> dict[str, Any]:
@@ -89,7 +94,15 @@ def _reply(completion: Any, endpoint: Endpoint, prompt: Amount, longest: int, se
         seconds=seconds,
         usage=usage_of(completion.usage, prompt, reply_amount(content or "", written, longest), endpoint.price),
         endpoint=endpoint.name,
+        reasoning=_reasoning(choice.message),
     )
+
+
+def _reasoning(message: Any) -> str | None:
+    """Return the reasoning in a message, by either of the names that providers give it."""
+    named = (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))
+    found = next((each for each in named if isinstance(each, str) and each), None)
+    return None if found is None else _encodable(found[:LONGEST_REASONING])
 
 
 def _request(call: Any) -> ToolRequest:

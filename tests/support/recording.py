@@ -17,7 +17,7 @@ from shared import bus
 from shared.archive import OUTAGES
 from shared.audit import AuditStore, Draft, Place
 from shared.audit.store import Recorded
-from shared.audit.tables import PARTITIONED
+from shared.audit.tables import PARTITIONED, TABLES
 from shared.bus import Deliverer, KeyedConsumer, encode, encode_lean, publish
 from shared.bus.groups import ARCHIVIST, RECORDED
 from shared.bus.observer import Observer
@@ -78,7 +78,7 @@ async def emptied(dsn: str) -> AuditStore:
     found = AuditStore(dsn)
     await through_outages(partial(_prepared, found), OUTAGES)
     async with found.door.owner() as connection:
-        await connection.execute("DROP TABLE audit_records, audit_contents, audit_anchors, audit_tenants CASCADE")
+        await connection.execute(f"DROP TABLE {', '.join(TABLES)}, audit_tenants CASCADE")
     await found.close()
     found = AuditStore(dsn)
     await through_outages(partial(_prepared, found), OUTAGES)

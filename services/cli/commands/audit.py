@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
 import typer
+from rich.text import Text
 
 from schemas.api.audit import Kind
 from services.cli.exit_codes import EPILOGUE, Exit
 from services.cli.options import JsonOption
 from services.cli.session import Session, gateway_command
-from services.cli.show.audit import proof_values, show_proofs, show_rows
-from services.cli.terminal import Screen
+from services.cli.show.audit import policy_values, proof_values, show_policies, show_proofs, show_rows
+from services.cli.terminal import Screen, one_line
 from services.cli.times import parse_time_or_age
 
 app = typer.Typer(
@@ -66,6 +67,7 @@ class Filters:
 def find(
     session: Session,
     filters: Filters,
+    system: Annotated[bool, typer.Option("--system", help="Rows of no single tenant, as refused keys.")] = False,
     contents: Annotated[bool, typer.Option("--contents", help="With texts; needs the role contents.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of rows.")] = 50,
 ) -> None:
@@ -77,7 +79,8 @@ def find(
 
     Calls with arguments: waggle audit find --tool query --arguments "orders*2025"
     """
-    rows = list(session.client.audit_rows(filters.query | ({"contents": "true"} if contents else {}), limit))
+    asked = {name: "true" for name, given in {"contents": contents, "system": system}.items() if given}
+    rows = list(session.client.audit_rows(filters.query | asked, limit))
     values = [each.model_dump(mode="json") for each in rows]
     session.screen.answer(values, lambda: show_rows(session.screen, rows, contents=contents))
 
@@ -104,3 +107,70 @@ def verify(
     screen.answer([proof_values(each) for each in found], lambda: show_proofs(screen, found))
     if any(each.fault for each in found):
         raise typer.Exit(Exit.FAILED)
+
+
+TenantArgument = Annotated[str, typer.Argument(help="Tenant.")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Recorded with the change.")]
+
+
+@app.command(epilog=EPILOGUE)
+def retention(
+    tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this tenant.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show how long the rows of each tenant are kept, and legal holds."""
+    from services.cli.audit_proof import policies  # noqa: PLC0415 -- imports the client of Postgres
+
+    found, screen = policies(tenant), Screen(json=json)
+    screen.answer([policy_values(*each) for each in found.items()], lambda: show_policies(screen, found))
+
+
+@app.command(epilog=EPILOGUE)
+def keep(
+    tenant: TenantArgument,
+    days: Annotated[int, typer.Option(min=0, max=36_500, help="Days; 0 keeps rows without end. At least 31.")],
+    reason: ReasonOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Set how long the rows of a tenant are kept. Connects directly to WAGGLE_POSTGRES."""
+    if 0 < days <= _DAYS_OF_LOGS:
+        raise typer.BadParameter("rows are kept for at least 31 days: the logs they come from are kept for 30")
+    _change(tenant, reason, json=json, days=days)
+
+
+@app.command(epilog=EPILOGUE)
+def hold(
+    tenant: TenantArgument,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Recorded with the hold.")],
+    json: JsonOption = False,
+) -> None:
+    """Place a legal hold: no row of the tenant is removed, however old, until `waggle audit release`."""
+    _change(tenant, reason, json=json, held=True)
+
+
+@app.command(epilog=EPILOGUE)
+def release(tenant: TenantArgument, reason: ReasonOption = "", json: JsonOption = False) -> None:
+    """End the legal hold of a tenant."""
+    _change(tenant, reason, json=json, held=False)
+
+
+@app.command(epilog=EPILOGUE)
+def prune(
+    tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this tenant.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Remove rows that are older than their tenant's retention, at once; the archivist does so each hour."""
+    from services.cli.audit_proof import removed  # noqa: PLC0415 -- imports the client of Postgres
+
+    found, screen = removed(tenant), Screen(json=json)
+    screen.answer(found, Text("\n".join(f"{one_line(name)}: {rows:,} rows removed" for name, rows in found.items())))
+
+
+_DAYS_OF_LOGS = 30
+
+
+def _change(tenant: str, reason: str, *, json: bool, **change: Any) -> None:
+    from services.cli.audit_proof import changed_policy  # noqa: PLC0415 -- imports the client of Postgres
+
+    policy, screen = changed_policy(tenant, reason, **change), Screen(json=json)
+    screen.answer(policy_values(tenant, policy), lambda: show_policies(screen, {tenant: policy}))

@@ -1,6 +1,6 @@
 """The audit record, printed for a person."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -10,6 +10,7 @@ from services.cli.show.render import plain_table
 from services.cli.terminal import Screen, clean, one_line
 
 if TYPE_CHECKING:
+    from shared.audit.retention import Policy
     from shared.audit.verifying import Proof
 
 _LONGEST = 60
@@ -67,3 +68,16 @@ def proof_values(proof: "Proof") -> dict[str, Any]:
     fault = None if proof.fault is None else {"number": proof.fault.number, "reason": proof.fault.reason}
     counts = {name: getattr(proof, name) for name in ("tenant", "rows", "contents", "forgotten", "removed")}
     return counts | {"head": f"{proof.number}:{proof.head.hex()}", "fault": fault}
+
+
+def show_policies(screen: Screen, policies: Mapping[str, "Policy"]) -> None:
+    """Print the retention of each tenant."""
+    for tenant, policy in policies.items():
+        kept = f"rows are kept for {policy.days:,} days" if policy.days else "rows are kept without end"
+        held = f"; legal hold by {one_line(policy.by)}: {one_line(policy.reason)}" if policy.held else ""
+        screen.say(Text(f"{one_line(tenant)}: {kept}{held}"))
+
+
+def policy_values(tenant: str, policy: "Policy") -> dict[str, Any]:
+    """Return the retention of a tenant as JSON."""
+    return {"tenant": tenant} | {name: getattr(policy, name) for name in ("days", "held", "by", "reason")}

@@ -10,8 +10,8 @@ from services.gateway.audit_record import answer_of, position_of, question_of
 from services.gateway.dependencies import CallerDep, PartsDep, Tenant
 from services.gateway.errors import Refused, error_responses
 from services.gateway.rate_limit import limit
-from shared.access.principals import Role
-from shared.audit import AuditStore
+from shared.access.principals import EVERY, Role
+from shared.audit import SYSTEM, AuditStore
 from shared.audit.finding import Position, find
 
 router = APIRouter(prefix="/v1/audit/records", tags=["audit"], responses=error_responses(429))
@@ -37,6 +37,9 @@ async def find_records(
 
     Contents, and a question by arguments, need the role `contents`, too, and are recorded in the audit.
     """
+    if query.system:
+        caller.act_for(EVERY)
+        tenant = SYSTEM
     message = f"tenant `{tenant}` may ask {SEARCHES_PER_MINUTE} times per minute"
     await limit(parts, f"audit-questions/{tenant}", tenant, SEARCHES_PER_MINUTE, message)
     if query.contents or query.arguments:

@@ -1,7 +1,8 @@
 """The record in Postgres: a chain for each tenant, rows that stay, proofs that find what was changed."""
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from shared.archive import ArchiveUnavailable
 from shared.audit import AuditStore
 from shared.audit.finding import Question, find
+from shared.audit.retention import LEAST_DAYS, change_policy, prune
 from shared.audit.row import LONGEST, START
 from shared.audit.store import GroupCommit
-from shared.audit.tables import READER, WRITER
+from shared.audit.tables import KEEPER, READER, WRITER
 from shared.audit.verifying import verify
 from tests.support.recording import START as START_TIME
 from tests.support.recording import recorded, rows_of, tamper
@@ -145,3 +147,29 @@ async def test_secrets_and_texts_that_postgres_cannot_hold_are_stored_as_what_ca
     assert found.contents.contents == {"arguments": "password=*** \x00 \ufffd", "deep": [{"api_key": "***"}]}
     assert len(found.row.name) == LONGEST
     assert (await verify(record, "acme")).fault is None
+
+
+async def test_retention_removes_the_oldest_rows_leaves_a_proof_and_stops_at_a_legal_hold(record):
+    drafts = [replace(each.drafts[0], at=START_TIME - timedelta(days=400)) for each in recorded(0, 5)]
+    old = [replace(each, drafts=[aged]) for each, aged in zip(recorded(0, 5), drafts, strict=True)]
+    now = datetime.now(UTC)
+    new = [replace(each, drafts=[replace(each.drafts[0], at=now)]) for each in recorded(5, 3)]
+    await record.append(old + new)
+    assert await prune(record, "acme", "keeper") == 0
+    await change_policy(record, "acme", "Ada", "a lawsuit", days=LEAST_DAYS, held=True)
+    assert await prune(record, "acme", "keeper") == 0
+    with pytest.raises((asyncpg.InsufficientPrivilegeError, ArchiveUnavailable), match="takes no delete"):
+        async with record.door.of("acme", KEEPER) as connection:
+            await connection.execute("DELETE FROM audit_records WHERE number = 1")
+    await change_policy(record, "acme", "Ada", "the lawsuit is over", held=False)
+    with pytest.raises((asyncpg.InsufficientPrivilegeError, ArchiveUnavailable), match="takes no delete"):
+        async with record.door.of("acme", KEEPER) as connection:
+            await connection.execute("DELETE FROM audit_records WHERE number = 6")
+    assert await prune(record, "acme", "keeper") == 5
+    rows = await rows_of(record)
+    assert [row["number"] for row in rows] == list(range(6, 12))
+    assert [row["name"] for row in rows if row["kind"] == "retention"] == ["hold", "release", "removed"]
+    proof = await verify(record, "acme")
+    assert (proof.fault, proof.rows, proof.removed) == (None, 6, 5)
+    await tamper(record, "DELETE FROM audit_records WHERE number = 6")
+    assert (await verify(record, "acme")).fault.number == 6

@@ -11,6 +11,7 @@ from shared.access.principals import Role
 from tests.integration.gateway.test_access import Keyring
 from tests.support.gateway_fixtures import serving
 from tests.support.recording import emptied, recorded, tamper
+from tests.support.remembering import until
 
 PATH = "/v1/audit/records"
 
@@ -76,3 +77,47 @@ async def test_the_command_proves_the_record_and_names_a_changed_row(settings, r
     code, found = await asyncio.to_thread(proofs)
     assert code == 1
     assert found[0]["fault"]["number"] == 7
+
+
+async def test_refused_keys_are_recorded_without_the_key_for_callers_of_all_tenants(
+    settings, topics, redis, tmp_path, parts
+):
+    store = await emptied(parts["WAGGLE_POSTGRES"])
+    await store.close()
+    keyring, file = Keyring(), tmp_path / "keys.toml"
+    keyring.add("auditor", ["acme"], [Role.AUDIT])
+    keyring.add("chief", ["*"], [Role.AUDIT, Role.CONTENTS])
+    file.write_text("\n".join(keyring.lines))
+    async with serving(settings, principals=file) as gateway:
+        for _ in range(3):
+            assert (await gateway.get(PATH, headers={"Authorization": "Bearer wrong-key"})).status_code == 401
+        query = {"system": "true", "kind": "refusal", "name": "unknown_key", "contents": "true"}
+        assert (
+            await gateway.get(PATH, params=query | {"tenant": "acme"}, headers=keyring["auditor"])
+        ).status_code == 403
+
+        async def shown():
+            answer = await gateway.get(PATH, params=query, headers=keyring["chief"])
+            assert answer.status_code == 200, answer.text
+            return [row for row in answer.json()["rows"] if row["contents"]["path"] == PATH]
+
+        async def all_shown():
+            return sum(row["facts"]["number"] for row in await shown()) == 3
+
+        await until(all_shown, 60)
+        assert "wrong-key" not in json.dumps(await shown())
+
+
+async def test_commands_hold_and_release_a_tenant(settings, record, monkeypatch):
+    monkeypatch.setenv("WAGGLE_POSTGRES", settings.postgres)
+
+    def ran(*command: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["audit", *command])
+        return done.exit_code, done.output
+
+    assert (await asyncio.to_thread(ran, "keep", "acme", "--days", "10"))[0] == 2
+    assert (await asyncio.to_thread(ran, "keep", "acme", "--days", "31"))[0] == 0
+    assert "a lawsuit" in (await asyncio.to_thread(ran, "hold", "acme", "--reason", "a lawsuit"))[1]
+    assert "legal hold" in (await asyncio.to_thread(ran, "retention", "--tenant", "acme"))[1]
+    assert json.loads((await asyncio.to_thread(ran, "prune", "--json"))[1]) == {"acme": 0, "other": 0}
+    assert "31 days" in (await asyncio.to_thread(ran, "release", "acme"))[1]
