@@ -84,7 +84,7 @@ async def test_refused_keys_are_recorded_without_the_key_for_callers_of_all_tena
 ):
     store = await emptied(parts["WAGGLE_POSTGRES"])
     await store.close()
-    keyring, file = Keyring(), tmp_path / "keys.toml"
+    keyring, file, found = Keyring(), tmp_path / "keys.toml", []
     keyring.add("auditor", ["acme"], [Role.AUDIT])
     keyring.add("chief", ["*"], [Role.AUDIT, Role.CONTENTS])
     file.write_text("\n".join(keyring.lines))
@@ -98,14 +98,13 @@ async def test_refused_keys_are_recorded_without_the_key_for_callers_of_all_tena
 
         async def shown():
             answer = await gateway.get(PATH, params=query, headers=keyring["chief"])
-            assert answer.status_code == 200, answer.text
-            return [row for row in answer.json()["rows"] if row["contents"]["path"] == PATH]
+            if answer.status_code == 429:  # it asks more often than a tenant may
+                return False
+            found[:] = [row for row in answer.json()["rows"] if row["contents"]["path"] == PATH]
+            return sum(row["facts"]["number"] for row in found) == 3
 
-        async def all_shown():
-            return sum(row["facts"]["number"] for row in await shown()) == 3
-
-        await until(all_shown, 60)
-        assert "wrong-key" not in json.dumps(await shown())
+        await until(shown, 60)
+        assert "wrong-key" not in json.dumps(found)
 
 
 async def test_commands_hold_and_release_a_tenant(settings, record, monkeypatch):
