@@ -14,7 +14,7 @@ PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Failed tests are run once more alone: two workers on two cores can delay a test past its limits.
 ALONE = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 .PHONY: help setup demo up down test kafka test-kafka lint types schemas reference check faults faults-slice new-agent bench \
-	alerts-check compose-check k8s-check trace-check mcp-conformance evals evals-agentdojo clean
+	alerts-check compose-check k8s-check trace-check mcp-conformance evals evals-gate evals-agentdojo clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -97,6 +97,9 @@ bench: setup ## Measure hops, runs, load, bytes and recovery against raw Kafka, 
 
 evals: setup ## Attack the agents with a fully obedient model, count the effects outside, write docs/reports/evals.md
 	$(BIN)/python -m tests.evals
+
+evals-gate: setup ## Run the bundled suites on a swarm of their own; fail below a pass rate of 0.95, or on a drop from WAGGLE_EVALS_BASELINE
+	@$(BIN)/python -m tests.suites
 
 evals-agentdojo: $(DOJO)/.ready ## Run AgentDojo's suites through the gate, for docs/reports/evals.md (an environment of its own, some 700 MB)
 	$(DOJO)/bin/python -W ignore -m tests.evals.dojo

@@ -3,6 +3,7 @@
     [[scenario]]
     name = "the planner is rate limited once"
     times = 1                        # how often it applies; default: always
+    chance = 0.2                     # share of the requests it applies to, at random; default: all
     when = { agent = "planner", objective = "orders", turn = 0, feedback = false, text = "...", model = "..." }
     fault = { status = 429, retry_after = 2 }
 
@@ -17,6 +18,7 @@ the rules. JSON files have the same shape.
 """
 
 import json
+import random
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -95,6 +97,7 @@ class Fault(ScenarioPart):
         None, description="Claim these prompt and completion tokens, or none."
     )
     cyclic_plan: bool = Field(False, description="Let the steps of a plan depend on one another.")
+    drop_step: bool = Field(False, description="Leave the last step out of a plan of several.")
 
     def spoil(self, reply: Reply, situation: Situation) -> Reply:
         """Return the reply with this fault's content errors."""
@@ -104,6 +107,8 @@ class Fault(ScenarioPart):
             return Reply(calls=(PlannedCall(next(iter(situation.tools)), raw='{"no_such_argument": 1'),))
         if self.cyclic_plan and reply.content:
             reply = Reply(_cyclic(reply.content))
+        if self.drop_step and reply.content:
+            reply = Reply(_shortened(reply.content))
         if self.truncate and reply.content:
             return Reply(reply.content[: len(reply.content) // 2], cut=True)
         return reply
@@ -115,6 +120,7 @@ class Scenario(ScenarioPart):
     name: str
     when: When = When()
     times: int | None = Field(None, ge=1, description="Maximum number of uses; then the next scenario applies.")
+    chance: float = Field(1.0, gt=0, le=1, description="Share of the requests that meet the conditions, at random.")
     reply: Scripted | None = None
     fault: Fault | None = None
 
@@ -139,7 +145,8 @@ class Script:
         """Return the first that applies, and count its use."""
         for scenario in self.scenarios:
             used = self._used.get(id(scenario), 0)
-            if scenario.when.fits(situation, model) and (scenario.times is None or used < scenario.times):
+            left = scenario.times is None or used < scenario.times
+            if left and scenario.when.fits(situation, model) and _falls(scenario.chance):
                 self._used[id(scenario)] = used + 1
                 return scenario
         return None
@@ -169,6 +176,17 @@ def _cyclic(plan: str) -> str:
     if steps:
         steps[0]["depends_on"] = [steps[-1]["id"]]
     return json.dumps(content)
+
+
+def _shortened(plan: str) -> str:
+    content = json.loads(plan)
+    steps = content.get("steps") or []
+    return json.dumps({**content, "steps": steps[:-1] or steps})
+
+
+def _falls(chance: float) -> bool:
+    """Return true for this share of the calls."""
+    return random.random() < chance  # noqa: S311 -- no secret
 
 
 def _within(wanted: str | None, text: str) -> bool:

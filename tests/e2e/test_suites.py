@@ -1,0 +1,92 @@
+"""Suites on a swarm: a planted regression is found, an interrupted run resumes, a judge is calibrated."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.cli.evaluation.judging import calibrated, judge_for
+from shared.evaluation import read_suite
+from tests.suites.stack import OBEYED, SHORTER, SuiteStack
+
+SUITE = Path(__file__).parents[2] / "infra" / "suites" / "daily-work.yaml"
+CASE = "mail-the-remedy"
+
+
+@pytest.fixture(scope="module")
+async def stack(tmp_path_factory):
+    async with SuiteStack(tmp_path_factory.mktemp("suites"), OBEYED) as stack:
+        yield stack
+
+
+async def evaluating(stack, folder, *arguments):
+    command = [sys.executable, "-m", "services.cli", "eval", *map(str, arguments), "--results", str(folder)]
+    known = os.environ | stack.endpoints
+    return await asyncio.create_subprocess_exec(
+        *command, env=known, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+
+
+async def evaluated(stack, folder, *arguments):
+    process = await evaluating(stack, folder, *arguments)
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+def results(folder, id):
+    return json.loads((folder / "daily-work" / f"{id}.json").read_text())
+
+
+async def run_suite(stack, folder, id, *more):
+    return await evaluated(stack, folder, "run", SUITE, "--id", id, "--repeat", 7, "--case", CASE, *more)
+
+
+@pytest.mark.timeout(600)
+async def test_a_prompt_that_drops_a_step_is_found(stack, tmp_path):
+    code, out, err = await run_suite(stack, tmp_path, "before", "--least", "0.95")
+    assert code == 0, out + err
+    await stack.plant(SHORTER)
+    code, out, err = await run_suite(stack, tmp_path, "after", "--least", "0.95")
+    assert code == 1, out + err
+    assert "does not call write_report" in out
+    code, out, err = await evaluated(stack, tmp_path, "compare", "before", "after", "--fail-on-drop", "--json")
+    found = json.loads(out)
+    assert (code, found["dropped"], found["lost"], found["gained"]) == (1, True, 7, 0)
+    assert found["p"] < 0.05
+    assert [each["case"] for each in found["cases"]] == [CASE]
+    versions = [results(tmp_path, id)["trials"][0]["versions"]["planner"] for id in ("before", "after")]
+    assert versions[0] != versions[1]
+
+
+async def test_an_interrupted_run_resumes_without_a_second_task(stack, tmp_path):
+    options = ("run", SUITE, "--id", "cut", "--case", CASE, "--repeat", 3, "--parallel", 1)
+    process = await evaluating(stack, tmp_path, *options)
+    assert process.stdout is not None
+    while b"1/3" not in (line := await process.stdout.readline()):
+        assert line
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert process.returncode == 130
+    assert b"--id cut --repeat 3" in err
+    kept = [json.loads(line) for line in (tmp_path / "daily-work" / "cut.trials.jsonl").read_text().splitlines()]
+    assert kept
+    code, out, _ = await evaluated(stack, tmp_path, *options)
+    assert code == 0
+    assert f"{3 - len(kept)} of 3 trials to run" in out
+    trials = results(tmp_path, "cut")["trials"]
+    assert [each["number"] for each in trials] == [1, 2, 3]
+    assert {each["run_id"] for each in kept} < {each["run_id"] for each in trials}
+    repeated, out, _ = await evaluated(stack, tmp_path, *options)
+    assert (repeated, "0 of 3 trials to run" in out) == (0, True)
+
+
+async def test_a_judge_is_calibrated_by_the_verdicts_of_people(stack):
+    suite = read_suite(SUITE)
+    judge = judge_for(suite, stack.endpoints)
+    found = await asyncio.to_thread(calibrated, judge, suite)
+    assert (found.agreed, found.graded, found.trusted) == (4, 4, True)
+    assert found.models == ["waggle-simulated"]
