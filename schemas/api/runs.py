@@ -100,6 +100,11 @@ class RunQuery(RunFilter):
     offset: int = Field(
         0, ge=0, le=1_000_000, description="Number of runs to skip; `cursor` neither skips nor repeats runs."
     )
+    recorded: bool = Field(
+        False,
+        description="Ended runs as the audit record has them, the latest end first; also those that have left Redis. "
+        "Without `offset` and `indexing`.",
+    )
 
 
 class RunPage(Part):

@@ -9,6 +9,7 @@ from schemas import step_events as s
 from schemas.log import RunChanged
 from schemas.registry import EVENTS
 from shared.audit import Draft
+from shared.audit.runs import TYPE
 
 UNSHOWN = ("secret", "traceparent")
 """Fields of events that are no contents."""
@@ -64,7 +65,9 @@ def drafts_of(change: RunChanged) -> Iterator[Draft]:
 
 
 def _rows(change: RunChanged, event: Any) -> Iterator[Draft]:
-    yield _draft(change, event, _shown(event), **_own(event))
+    own = _own(event)
+    own["facts"] = {TYPE: event.wire_type()} | own.get("facts", {})
+    yield _draft(change, event, _shown(event), **own)
     if isinstance(event, e.ActionsJudged):
         yield from (_verdict(change, event, each) for each in event.judged)
     if isinstance(event, q.HelpAnswered):

@@ -22,7 +22,7 @@ def main() -> None:
     settings, _ = read_configuration(ServiceSettings)
     settings = settings.model_copy(update={"max_in_flight": AT_ONCE})
     parts = connect(ARCHIVIST, settings)
-    store = AuditStore(settings.postgres, seals=settings.seal)
+    store = AuditStore(settings.postgres, seals=True)  # also where the bus seals nothing: the record outlasts its logs
     recorder = Recorder(parts, store)
     retaining = partial(through_outages, partial(prune_regularly, store), archive.OUTAGES)
     observed = Observed(None, recorder.watch, tuple(settings.topic_prefix + each for each in RECORDED))

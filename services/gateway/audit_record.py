@@ -27,10 +27,15 @@ def position_of(cursor: str | None) -> Position | None:
         raise ValueError("is not a time") from wrong
 
 
+def cursor_at(position: Position) -> str:
+    """Return the cursor that names a position."""
+    return f"{(position.at - _EPOCH) // _MICROSECOND}~{position.number}"
+
+
 def answer_of(answer: Answer, *, shown: bool) -> AuditAnswer:
     """Return a page. `shown`: with contents."""
     after = answer.after
-    cursor = None if after is None else f"{(after.at - _EPOCH) // _MICROSECOND}~{after.number}"
+    cursor = None if after is None else cursor_at(after)
     return AuditAnswer(rows=[_row(each, shown=shown) for each in answer.found], next_cursor=cursor)
 
 

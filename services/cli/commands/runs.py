@@ -98,12 +98,15 @@ def runs(
     session: Session,
     filters: RunFilters,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of runs.")] = 20,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Ended runs of the audit record, also those that have left Redis.")
+    ] = False,
 ) -> None:
     """List the latest runs, newest first. All filters given must match.
 
     Example: waggle runs --state failed --agent data --since 2h
     """
-    page = session.client.runs(filters.given, limit)
+    page = session.client.runs(filters.given | ({"recorded": True} if recorded else {}), limit)
     session.screen.answer(page.runs, lambda: show_runs(session.screen, page.runs, filtered=bool(filters.given)))
     if page.indexing:
         session.screen.note("Runs of an earlier release are still being indexed: filters may miss some of them.")

@@ -5,12 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from schemas.api.runs import ApprovalOrder, ApprovalPage, ApprovalQuery, RunPage, RunQuery
+from services.gateway.access import Caller
 from services.gateway.contents import shown_summaries
 from services.gateway.dependencies import CallerDep, PartsDep, StopsDep, SweepDep, Tenant
-from services.gateway.errors import error_responses
+from services.gateway.errors import Refused, error_responses
 from services.gateway.obstacles import with_obstacles
+from services.gateway.recorded_runs import recorded_page
+from services.gateway.routes.audit import RecordDep
 from services.gateway.run_filters import cursor_of, place_of, wanted_of
 from services.gateway.views import approval_at, approvals_of
+from shared.audit import AuditStore
 from shared.blackboard import UnreadableRun
 from shared.blackboard.connect import Client
 from shared.blackboard.entries import unreadable_row
@@ -28,8 +32,11 @@ async def list_runs(
     stops: StopsDep,
     sweep: SweepDep,
     caller: CallerDep,
+    record: RecordDep,
 ) -> RunPage:
     """Runs that match, newest first. A page may have fewer runs than `limit` although a next page follows."""
+    if query.recorded:
+        return await _recorded(record, tenant, query, caller)
     index = RunIndex(parts.sentinel)
     complete = await sweep.ask(tenant)
     wanted = wanted_of(query, tenant, [stop.scope for stop in stops])
@@ -44,6 +51,15 @@ async def list_runs(
         next_cursor=cursor_of(found.after),
         indexing=not complete,
     )
+
+
+async def _recorded(record: AuditStore, tenant: str, query: RunQuery, caller: Caller) -> RunPage:
+    try:
+        page = await recorded_page(record, tenant, query)
+    except ValueError:
+        action = "take `next_cursor` of a page with `recorded` as it is"
+        raise Refused(422, "invalid_request", "query.cursor: is not that of a page", action=action) from None
+    return page.model_copy(update={"runs": shown_summaries(page.runs, caller)})
 
 
 @router.get("/v1/approvals", summary="List open questions", response_model=ApprovalPage, responses=error_responses())

@@ -2,15 +2,26 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from schemas.api.runs import RunView
 from schemas.api.trace import RunTrace
 from schemas.event import State
 from schemas.task import Result
 from services.gateway.contents import shown_run, shown_trace
-from services.gateway.dependencies import CallerDep, PartsDep, SnapshotDep, StopsDep
+from services.gateway.dependencies import (
+    CallerDep,
+    PartsDep,
+    RunId,
+    RunSnapshot,
+    SnapshotDep,
+    StopsDep,
+    Tenant,
+    snapshot_of,
+)
 from services.gateway.errors import Refused, error_responses
+from services.gateway.recorded_runs import recorded_snapshot
+from services.gateway.routes.audit import RecordDep
 from services.gateway.tracing import read_trace, read_trace_page
 from services.gateway.views import present_view
 from shared.runs.result import result_of
@@ -18,17 +29,31 @@ from shared.runs.result import result_of
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["runs"], responses=error_responses(404))
 
 
+async def kept_snapshot_of(run_id: RunId, tenant: Tenant, parts: PartsDep, record: RecordDep) -> RunSnapshot:
+    """Return the state of the run; of an ended run that Redis no longer has, as the audit record has it. 404 else."""
+    try:
+        return await snapshot_of(run_id, tenant, parts)
+    except Refused:
+        if (found := await recorded_snapshot(record, tenant, run_id)) is None:
+            raise
+        return found
+
+
+KeptDep = Annotated[RunSnapshot, Depends(kept_snapshot_of)]
+
+
 @router.get("", summary="Show a run")
-async def show_run(snapshot: SnapshotDep, stops: StopsDep, caller: CallerDep, parts: PartsDep) -> RunView:
+async def show_run(snapshot: KeptDep, stops: StopsDep, caller: CallerDep, parts: PartsDep) -> RunView:
     """State, plan, steps, cost, the question for a person, and what holds it up: stopped work, agents that do not run.
 
-    Answers of steps are shown to the role `contents` alone, questions to `contents` and `decide`.
+    Answers of steps are shown to the role `contents` alone, questions to `contents` and `decide`. Once Redis no longer
+    has an ended run, it comes from the audit record.
     """
     return shown_run(await present_view(snapshot, stops, parts), caller)
 
 
 @router.get("/result", summary="Get the result", responses=error_responses(409))
-async def get_result(snapshot: SnapshotDep) -> Result:
+async def get_result(snapshot: KeptDep) -> Result:
     """The result of an ended run; before that 409 `not_finished`."""
     run = snapshot.run
     if run is None or not run.over:
