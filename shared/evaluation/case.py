@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import jsonschema
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from schemas.budget import Budget
 from schemas.faults import fault_line
@@ -14,6 +22,7 @@ from schemas.message import Amount, JsonObject, Slug, Text
 from schemas.question import Reply
 from schemas.task import Shape, Task
 from shared.evaluation.matchers import ExpectedCall, ForbiddenCall, Pattern, SuitePart
+from shared.evaluation.sql import fault_of
 
 Phrase = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 FileName = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -25,6 +34,12 @@ def _is_schema(schema: dict[str, Any]) -> dict[str, Any]:
     except jsonschema.SchemaError as wrong:
         raise ValueError(f"it is not a JSON Schema: {wrong.message}") from None
     return schema
+
+
+def _is_query(query: str) -> str:
+    if fault := fault_of(query):
+        raise ValueError(fault)
+    return query
 
 
 class NumberNear(SuitePart):
@@ -45,12 +60,20 @@ class AnswerCheck(SuitePart):
         None, description="JSON Schema of the typed result; without one, of the JSON in the answer."
     )
     judge: Text | None = Field(None, description="Rubric by which the judge model decides.")
+    sql: Annotated[Phrase, AfterValidator(_is_query)] | None = Field(
+        None, description="Query of one column over the tables `run` and `calls`: each value must be true."
+    )
 
     @model_validator(mode="after")
     def _one_condition(self) -> Self:
         if len(self.model_fields_set) != 1 or self.kind is None:
-            raise ValueError("one of `contains`, `lacks`, `matches`, `number`, `fits`, `judge` is needed")
+            raise ValueError("one of `contains`, `lacks`, `matches`, `number`, `fits`, `judge`, `sql` is needed")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `sql` where there is none, so that cases keep the digests of earlier versions."""
+        return {name: value for name, value in written(self).items() if name != "sql" or value is not None}
 
     @property
     def kind(self) -> str | None:

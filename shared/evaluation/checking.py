@@ -11,6 +11,7 @@ from shared.evaluation.case import AnswerCheck, Case, Expectation
 from shared.evaluation.matchers import ExpectedCall, ForbiddenCall, found
 from shared.evaluation.numbers import near, numbers
 from shared.evaluation.observed import Call, Observed
+from shared.evaluation.sql import holds
 
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n\s*```", re.DOTALL)
 
@@ -73,6 +74,10 @@ def _answer_problems(wanted: AnswerCheck, run: Observed) -> Iterator[str]:
         yield f"its answer contains “{wanted.lacks}”"
     if wanted.matches is not None and not found(wanted.matches, text):
         yield f"its answer does not match /{wanted.matches}/"
+    if wanted.sql is not None:
+        met, value = holds(wanted.sql, run)
+        if not met:
+            yield f"its result does not meet {wanted.sql}: {value}"
     if (number := wanted.number) and not any(near(each, number.value, number.within) for each in numbers(text)):
         yield f"its answer has no number within {number.within:g} of {number.value:g}"
     if wanted.fits is not None and (problem := _schema_problem(wanted.fits, run)):

@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from services.cli.evaluation.judging import calibrated, judge_for
@@ -80,8 +81,17 @@ async def test_an_interrupted_run_resumes_without_a_second_task(stack, tmp_path)
     trials = results(tmp_path, "cut")["trials"]
     assert [each["number"] for each in trials] == [1, 2, 3]
     assert {each["run_id"] for each in kept} < {each["run_id"] for each in trials}
-    repeated, out, _ = await evaluated(stack, tmp_path, *options)
+    repeated, out, _ = await evaluated(stack, tmp_path, *options, "--store")
     assert (repeated, "0 of 3 trials to run" in out) == (0, True)
+    code, out, err = await evaluated(stack, tmp_path, "report", "daily-work", "--store", "--since", "1h", "--json")
+    assert code == 0, err
+    [kept] = json.loads(out)
+    assert (kept["id"], kept["score"]["passed"], kept["score"]["trials"]) == ("cut", 3, 3)
+    postgres = await asyncpg.connect(stack.endpoints["WAGGLE_POSTGRES"])
+    stored = await postgres.fetchval("SELECT result FROM suite_runs WHERE id = 'cut'")
+    await postgres.close()
+    assert trials[0]["run_id"] in stored
+    assert "certificate" not in stored.lower()
 
 
 async def test_a_judge_is_calibrated_by_the_verdicts_of_people(stack):

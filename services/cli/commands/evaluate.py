@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from services.cli.evaluation import stored
 from services.cli.evaluation.judging import calibrated, judge_for
 from services.cli.evaluation.loading import LoadedSuite, load
 from services.cli.evaluation.results import ResultFile, find, folder_for, history, result_file
@@ -17,6 +18,7 @@ from services.cli.options import ByOption, JsonOption, author
 from services.cli.session import Session, gateway_command
 from services.cli.show.evaluations import show_comparison, show_history, show_run, show_trial
 from services.cli.terminal import Screen, one_line
+from services.cli.times import parse_time_or_age
 from shared.evaluation import SuiteRun, by_case, overall
 from shared.evaluation import compare as compared
 from shared.evaluation.comparing import ALPHA
@@ -46,6 +48,9 @@ LimitOption = Annotated[float, typer.Option("--limit", metavar="SECONDS", min=1,
 OutOption = Annotated[
     Path | None, typer.Option("--results", metavar="FOLDER", help="Results folder. Default: .waggle/evals/.")
 ]
+StoreOption = Annotated[
+    bool, typer.Option("--store", help="Store the pass rates in Postgres, too, without the contents of the runs.")
+]
 ResultArgument = Annotated[str, typer.Argument(help="Id of a run of the suite, or its results file.")]
 DropOption = Annotated[
     bool, typer.Option("--fail-on-drop", help="Exit with 1 if fewer trials pass, and not by chance.")
@@ -66,6 +71,7 @@ def run(
     label: LabelOption = "",
     limit: LimitOption = 900.0,
     results: OutOption = None,
+    store: StoreOption = False,
     by: ByOption = None,
 ) -> None:
     """Run every case of a suite, on the swarm and with the models that it has, and print the pass rates.
@@ -82,6 +88,8 @@ def run(
     runner = SuiteRunner(session.client, loaded, file, record, judge, author(by), limit)
     found, failures = _run(session.screen, runner, parallel, suite)
     session.screen.answer(_document(found, file), lambda: show_run(session.screen, found))
+    if store:
+        stored.store(found)
     _exit(session.screen, found, failures, least, suite)
 
 
@@ -118,13 +126,19 @@ def compare(
 def report(
     suite: Annotated[str | None, typer.Argument(metavar="[SUITE]", help="Name of a suite. Default: all.")] = None,
     results: OutOption = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only runs started since then: an ISO time, or an age like 30d.")
+    ] = None,
+    store: Annotated[bool, typer.Option("--store", help="List what is stored in Postgres.")] = False,
     json: JsonOption = False,
 ) -> None:
     """List the runs of suites with their pass rates, the oldest first.
 
-    Example: waggle eval report daily-work --json
+    Example: waggle eval report daily-work --since 30d --json
     """
-    screen, runs = Screen(json=json), history(folder_for(results), suite)
+    screen, start = Screen(json=json), parse_time_or_age(since) if since else None
+    found = stored.stored(suite, start) if store else history(folder_for(results), suite)
+    runs = [each for each in found if start is None or each.started >= start]
     screen.answer([_line(each) for each in runs], lambda: show_history(screen, runs))
 
 

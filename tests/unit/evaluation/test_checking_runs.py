@@ -160,3 +160,44 @@ def test_acting_calls_of_code_count_and_those_of_turns_do_not_count_twice():
         [acting("call-1", "made"), acting("think-1/turn-1/call-1", "made"), acting("call-2", "refused")]
     )
     assert [(each.made, each.failed) for each in found] == [(True, False), (False, False)]
+
+
+def test_a_query_over_calls_and_data_decides():
+    mail = call("send", to=["a@x", "b@x"])
+    two = {"answer": [{"sql": "SELECT count(*) = 2 FROM calls, json_each(arguments, '$.to') WHERE made"}]}
+    assert problems(two, mail) == []
+    assert problems(two, mail, mail) == [f"its result does not meet {two['answer'][0]['sql']}: 0"]
+    rows = {"answer": [{"sql": "SELECT json_extract(value, '$.n') > 1 FROM run, json_each(data, '$.rows')"}]}
+    assert problems(rows, data={"rows": [{"n": 2}, {"n": 3}]}) == []
+    assert problems(rows, data={"rows": [{"n": 2}, {"n": 1}]}) != []
+    assert problems(rows, data={"rows": []})[0].endswith("no row")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT",
+        "SELECT 1, 2",
+        "DELETE FROM calls",
+        "SELECT 1; SELECT 1",
+        "SELECT * FROM elsewhere",
+        "ATTACH 'suite.db' AS other",
+        "PRAGMA database_list",
+        "SELECT load_extension('x')",
+        "SELECT writefile('x', 'y')",
+    ],
+)
+def test_a_query_that_could_do_more_than_read_the_run_is_refused_with_the_suite(query):
+    with pytest.raises(ValueError, match=r"sql"):
+        Case.model_validate({"name": "one", "objective": "do it", "expect": {"answer": [{"sql": query}]}})
+
+
+def test_a_query_that_takes_too_long_is_interrupted(monkeypatch):
+    monkeypatch.setattr("shared.evaluation.sql.LONGEST", 0.05)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 FROM calls UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    assert "interrupted" in problems({"answer": [{"sql": endless}]}, call("query"))[0]
+
+
+def test_a_case_without_a_query_keeps_its_digest():
+    case = Case.model_validate({"name": "one", "objective": "do it", "expect": {"answer": [{"contains": "x"}]}})
+    assert "sql" not in case.model_dump_json()
