@@ -436,6 +436,7 @@ ACTIONS = (
     ),
     _local("test a channel of notifications", "notify test", "it uses the channel's secret, which no client has"),
     _local("decide recorded runs again", "replay", "it needs the credentials of Kafka, which no client has"),
+    _local("judge recorded calls under another gate", "backtest", "it needs the credentials of Kafka, as replays do"),
     _local("rebuild the blackboard", "rebuild", "it needs the credentials of Kafka and Redis, which no client has"),
     _local("create a key", "keys new", "the secret half stays with the person who makes it"),
     _local("create the gateway's key", "keys gateway", "the secret half stays with the person who makes it"),

@@ -5,8 +5,52 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.budget import Usage
-from schemas.message import MOST_SECONDS, Amount, JsonObject, Part, Slug
+from schemas.message import MOST_SECONDS, Amount, Count, JsonObject, Part, Slug
 from schemas.plan import Effect, Risk
+
+LONGEST_PLACE, MOST_PLACES, LONGEST_EXCERPT = 500, 100, 300
+"""Bounds of the facts of a call: characters of a destination, destinations, characters of the arguments."""
+
+
+class PlaceFacts(Part):
+    """One destination of a call, and the trust that texts and callers give it; the operator's patterns apply later."""
+
+    name: str = Field(max_length=LONGEST_PLACE)
+    cut: bool = Field(False, description="True if the name is shortened or redacted.")
+    asked: bool = Field(False, description="A trusted text requests the call for it, or the caller permits it.")
+    read: Literal["yes", "linked", "no"] = Field(
+        "no", description="Of a read: `linked` if only a page of another host links to it."
+    )
+
+
+class EditFacts(Part):
+    """Limits that a person gave when they changed a call."""
+
+    risk: Risk | None = None
+    moves: dict[str, Amount] = Field(default_factory=dict)
+    recipients: Count = 0
+
+
+class CallFacts(Part):
+    """Input of the gate's rules for one tool call, without the operator's policy: another policy can judge it again."""
+
+    risk: Risk = Field(description="As the tool declares it.")
+    effect: Effect
+    local: bool = Field(False, description="True if the tool acts on the step's own folder only.")
+    declares: bool = Field(False, description="True if the tool declares the arguments that name destinations.")
+    places: list[PlaceFacts] = Field(default_factory=list, max_length=MOST_PLACES)
+    recipients: Count = Field(0, description="Number of destinations, also of those that are not listed.")
+    moves: dict[str, Amount] = Field(default_factory=dict, description="Amount of `money`, number of `rows`.")
+    step_risk: Risk = Field(Risk.LOW, description="As the plan states it.")
+    confidence: float = Field(1.0, ge=0, le=1, description="Lowest of the inputs, and of the model in this call.")
+    tainted: bool = Field(False, description="True if the agent had read untrusted content.")
+    repeats: bool = Field(False, description="True if the run had made a similar call.")
+    permitted: bool = Field(False, description="True if a person permitted exactly this call.")
+    edited: EditFacts | None = Field(None, description="Set if that person changed the call.")
+    verdict: Literal["allow", "ask", "deny"] = Field(description="Verdict of the gate, before shared limits applied.")
+    rule: str
+    notify: bool = False
+    arguments: str = Field("", max_length=LONGEST_EXCERPT, description="Beginning of the arguments, as JSON.")
 
 
 class Judgement(Part):
@@ -21,6 +65,7 @@ class Judgement(Part):
     digest: str | None = Field(None, description="Of a tool call: the digest that an approval is bound to.")
     risk: Risk | None = Field(None, description="Of a tool call: its effective risk, if the gate computed it.")
     notify: bool = Field(False, description="True if people are to be notified of the call, which was allowed.")
+    facts: CallFacts | None = Field(None, description="Of a call of an offered tool; older records have none.")
 
 
 class Proposal(Part):

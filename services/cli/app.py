@@ -63,6 +63,7 @@ COMMANDS: Mapping[str, Entry] = {
     "notify": Entry("notify:app", "Test channels of notifications, and list those that were given up."),
     "rebuild": Entry("rebuild:rebuild", "Rebuild the blackboard from the Kafka logs."),
     "replay": Entry("replay:replay", "Decide everything in recorded runs again, and compare."),
+    "backtest": Entry("backtest:backtest", "Judge recorded calls again under a changed gate, before it is used."),
     "keys": Entry("keys:app", "Create keys, and sign commands with them."),
     "mcp": Entry("mcp:mcp", "Serve the swarm to MCP clients."),
     "up": Entry("stack:up", "Start Kafka, Redis, Postgres, a simulated model and all services on this machine."),

@@ -16,6 +16,7 @@ from shared.authorization.action import (
     digest_of_all,
     sameness_of,
     tool_named,
+    verdict_name,
 )
 from shared.authorization.asked import POST, SEND, sentences
 from shared.authorization.context import Page, PolicyContext
@@ -67,4 +68,5 @@ __all__ = [
     "sentences",
     "targets_of",
     "tool_named",
+    "verdict_name",
 ]

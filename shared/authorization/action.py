@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from schemas.acting import ActingCall
 from schemas.error import ErrorInfo
@@ -121,6 +121,13 @@ class Known:
 
 
 Ruling: TypeAlias = Allow | Ask | Deny | Known
+
+
+def verdict_name(verdict: Ruling) -> Literal["allow", "ask", "deny"]:
+    """Return the verdict in a word. A call answered from an earlier record is not made, so it counts as denied."""
+    if isinstance(verdict, Allow):
+        return "allow"
+    return "ask" if isinstance(verdict, Ask) else "deny"
 
 
 def tool_named(source: str | None, name: str) -> str:

@@ -110,6 +110,11 @@ class Policies:
         }
 
     @property
+    def special(self) -> tuple[str, ...]:
+        """Return the tenants with a policy of their own."""
+        return tuple(self._special)
+
+    @property
     def _all(self) -> tuple[Policy, ...]:
         return (self._general, *self._special.values())
 

@@ -49,8 +49,26 @@ class RuleInput:
         """First places that no trusted text requests it for: enough to explain."""
         if len(self.places) > MOST_PLACES:
             return self.places[:_TOLD]
-        asked_by, trusted = self.tool.asked_by, self.trusted
-        return list(islice((place for place in self.places if not trusted.asks(asked_by, place)), _TOLD))
+        return list(islice((place for place in self.places if not self.is_asked_for(place)), _TOLD))
+
+    def is_asked_for(self, place: str) -> bool:
+        """Return true if a trusted text requests the call for the place, or a pattern permits it."""
+        return self.trusted.asks(self.tool.asked_by, place)
+
+    def may_read(self, place: str) -> bool:
+        """Return true if reading the address leaks nothing."""
+        return self.context.may_read(place, self.trusted)
+
+    @cached_property
+    def moved(self) -> Mapping[str, float]:
+        """Amounts that the call moves."""
+        return moved_by(self.tool, self.action.arguments)
+
+    @cached_property
+    def permission(self) -> Settlement | None:
+        """Decision of a person that permits exactly this call now."""
+        said = self.context.settled.get(self.action.call)
+        return said if said is not None and said.permits(self.action.digest, self.context.now) else None
 
     @property
     def is_named(self) -> bool:
@@ -99,14 +117,14 @@ class RuleInput:
         """Return in what the call exceeds the limits of a permission to change it, as text; empty if in nothing."""
         highest = _RISKS.index(permitted.risk) if permitted.risk else -1
         most = permitted.moves | {"destinations": permitted.recipients or 0}
-        moved = moved_by(self.tool, self.action.arguments) | {"destinations": self.recipients}
+        moved = {**self.moved, "destinations": self.recipients}
         passed = [f"{much:g} {what}" for what, much in moved.items() if much > most.get(what, 0)]
         return "; ".join([*([f"{self.risk} risk"] if _RISKS.index(self.risk) > highest else []), *passed])
 
     @property
     def too_much(self) -> str:
         """Thresholds that the call exceeds, as text; empty if none."""
-        most, moved = self.context.policy.thresholds, moved_by(self.tool, self.action.arguments)
+        most, moved = self.context.policy.thresholds, self.moved
         passed = {
             "recipients": (self.recipients, most.recipients),
             "rows": (moved.get("rows", 0), most.rows),

@@ -5,7 +5,7 @@ tool's rate or its breaker) come last and run where Redis is available (`shared.
 that is denied or waits for approval must consume nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from schemas.error import ErrorInfo
@@ -31,9 +31,9 @@ def authorize(action: Action, context: PolicyContext) -> Ruling:
     return judge(RuleInput(action, context))
 
 
-def judge(case: RuleInput) -> Ruling:
+def judge(case: RuleInput, rules: Sequence[Rule] | None = None) -> Ruling:
     """Return the ruling on an action whose input is prepared: its risk can be read from there, computed once."""
-    for rule in RULES:
+    for rule in RULES if rules is None else rules:
         if case.action.kind in rule.about and (verdict := rule.judge(case)) is not None:
             return verdict
     return Allow("default")
@@ -66,8 +66,7 @@ def _approved(case: RuleInput) -> Ruling | None:
 
     A call that a person has changed may not be riskier than the one that was proposed.
     """
-    said = case.context.settled.get(case.action.call)
-    if said is None or not said.permits(case.action.digest, case.context.now):
+    if (said := case.permission) is None:
         return None
     if said.arguments is not None and (beyond := case.beyond(said)):
         return Ask("approval", f"a person changed the call, which now goes further: {beyond}", case.risk)
@@ -79,7 +78,7 @@ def _destined(case: RuleInput) -> Ruling | None:
     context = case.context
     if case.tool.effect is not Effect.READ or not context.origins:
         return None
-    unknown = next((place for place in case.places if not context.may_read(place, case.trusted)), None)
+    unknown = next((place for place in case.places if not case.may_read(place)), None)
     if unknown is None:
         return None
     why = f"{case.tool.name} would go to {unknown[:200]}, which neither the task nor a link in what was read names"
@@ -100,7 +99,7 @@ def _known(case: RuleInput) -> Ruling | None:
     return known(case)
 
 
-def _repeated(case: RuleInput) -> Ruling | None:
+def repeats(case: RuleInput) -> Ruling | None:
     """Ask before repeating an effect."""
     tool = case.tool
     if (question := similar(case)) is not None:
@@ -145,7 +144,7 @@ RULES = (
     Rule("already_made", _TOOLS, _known),
     Rule("taint", _TOOLS, _destined),
     Rule("taint", _TOOLS, _tainted),
-    Rule("repetition", _TOOLS, _repeated),
+    Rule("repetition", _TOOLS, repeats),
     Rule("confidence", _TOOLS, _unsure),
     Rule("risk", _TOOLS, _risky),
 )

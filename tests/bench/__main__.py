@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import gate, hop, lists, load, runs, start, stored
+from tests.bench import backtest, gate, hop, lists, load, runs, start, stored
 from tests.bench.stage import Stage, stage
 from tests.bench.table import Row, save, show
 
@@ -31,6 +31,7 @@ def figures(scale: float) -> dict[str, Measure]:
         "neighbours": lambda at: load.neighbours(at, int(1_000 * scale)),
         "lists": lambda at: lists.lists(at, int(100_000 * scale), int(1_000 * scale), max(20, int(100 * scale))),
         "gate": gate.verdicts,
+        "backtest": lambda at: backtest.measured(at, int(4_000 * scale)),
         "bytes": lambda at: stored.stored(at, (1, 50, 200, 400)),
     }
 

@@ -18,13 +18,13 @@ __all__ = ["gateway"]
 READERS = [f"replayed{number}@example.org" for number in range(6)]
 
 
-def replay(swarm, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def replay(swarm, *arguments: str, command: str = "replay", **variables: str) -> subprocess.CompletedProcess[str]:
     prefix = swarm._environment["WAGGLE_TOPIC_PREFIX"]
     reached = {"WAGGLE_KAFKA": swarm.endpoints["WAGGLE_KAFKA"], "WAGGLE_TOPIC_PREFIX": prefix}
     reached["WAGGLE_REDIS"] = "redis://127.0.0.1:9/0"  # none: a replay needs no Redis
-    command = [sys.executable, "-m", "services.cli", "replay", *arguments]
+    called = [sys.executable, "-m", "services.cli", command, *arguments]
     environment = os.environ | reached | variables
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, env=environment)
+    return subprocess.run(called, capture_output=True, text=True, timeout=180, check=False, env=environment)
 
 
 async def test_an_approved_run_is_decided_again_as_recorded_and_differently_by_a_stricter_gate(
@@ -55,3 +55,27 @@ async def test_an_approved_run_is_decided_again_as_recorded_and_differently_by_a
     assert "verdict" in other.stdout
     assert "write_report" in other.stdout
     assert len(mails_to(swarm, READERS[0])) == sent == 1
+
+    same = await asyncio.to_thread(backtest, swarm, run_id, gate, "")
+    assert (same["code"], same["changes"]) == (0, [])
+    assert same["judged"] >= 2
+    assert same["mismatched"] == same["unknown"] == 0
+    denied = await asyncio.to_thread(backtest, swarm, run_id, gate, '[tools.write_report]\nrisk = "critical"\n')
+    assert denied["code"] == 1
+    assert {(each["tool"], each["kind"], each["old"]["verdict"]) for each in denied["changes"]} == {
+        ("write_report", "ask", "allow")
+    }
+    freed = await asyncio.to_thread(backtest, swarm, run_id, gate, "[thresholds]\nrecipients = 10\n")
+    assert [(each["tool"], each["kind"]) for each in freed["changes"]] == [("send_email", "allow")]
+    assert READERS[0] in freed["changes"][0]["arguments"]
+
+
+def backtest(swarm, run_id, gate, text: str) -> dict:
+    """The outcome for one run, whichever others the log has."""
+    gate.write_text(text)
+    ended = replay(swarm, "--gate", str(gate), "--limit", "10000", "--json", command="backtest")
+    assert ended.returncode in (0, 1), ended.stdout + ended.stderr
+    found = json.loads(ended.stdout)
+    calls = [each for each in found["calls"] if each["run_id"] == run_id]
+    counts = {name: found["counts"].get(name, 0) for name in ("judged", "mismatched", "unknown")}
+    return {"code": ended.returncode, "changes": calls} | counts

@@ -137,13 +137,13 @@ class Effects:
             tool=tool.name,
             source=tool.source,
             effect=tool.effect,
-            arguments=_cut(_clean(json.dumps(call.arguments, ensure_ascii=False)), LONGEST_ARGUMENTS),
+            arguments=_cut(redact_secrets(json.dumps(call.arguments, ensure_ascii=False)), LONGEST_ARGUMENTS),
             digest=sameness(tool, call.arguments),
             targets=sorted(targets_of(tool, call.arguments))[:MOST_TARGETS],
             moves=amounts(tool, call.arguments),
             outcome=outcome,
             result=result,
-            reason=_cut(_clean(reason), LONGEST_REASON),
+            reason=_cut(redact_secrets(reason), LONGEST_REASON),
             rule=rule,
             at=self._first.get((handoff.idempotency_key, call.place)) or self._now(),
         )
@@ -205,7 +205,7 @@ def _ended(record: ActingCall, answer: str) -> ActingCall:
 
 
 def _failure(error: Mapping[str, Any]) -> dict[str, str]:
-    reason = _cut(_clean(f"{error['code']}: {error['message']}"), LONGEST_REASON)
+    reason = _cut(redact_secrets(f"{error['code']}: {error['message']}"), LONGEST_REASON)
     return {"reason": reason, "rule": REFUSALS.get(error["code"], "")}
 
 
@@ -216,7 +216,7 @@ def _outcome(code: str) -> Outcome:
 
 
 def _excerpt(result: Any) -> str:
-    text = _clean(json.dumps(result, ensure_ascii=False))
+    text = redact_secrets(json.dumps(result, ensure_ascii=False))
     if len(text) <= LONGEST_RESULT:
         return text
     return json.dumps({"cut": True, "beginning": text[: LONGEST_RESULT // 2]}, ensure_ascii=False)
@@ -229,7 +229,8 @@ def _parse(result: str) -> Any:
         return result
 
 
-def _clean(text: str) -> str:
+def redact_secrets(text: str) -> str:
+    """Return the text without secrets."""
     return redacted(text, secrets(text))
 
 

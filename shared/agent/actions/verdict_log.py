@@ -1,13 +1,15 @@
 """Verdicts of one handoff, as its answer reports them; those that are new are counted, too."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.plan import Risk
 from schemas.verdict import Judgement
-from shared.agent.actions.verdicts import LONGEST_REASON, verdict_name, verdict_record
-from shared.authorization import RuleInput, Ruling
+from shared.agent.actions.effects import redact_secrets
+from shared.agent.actions.verdicts import LONGEST_REASON, verdict_record
+from shared.authorization import RuleInput, Ruling, verdict_name
+from shared.authorization.facts import facts_of
 from shared.telemetry.metrics import Metrics
 from shared.tools.runtime import REFUSALS
 
@@ -26,8 +28,13 @@ class VerdictLog:
 
     def append(self, case: RuleInput, verdict: Ruling) -> None:
         """Add a verdict that an earlier delivery has given."""
-        risk: Risk | None = case.risk if case.action.tool is not None else None
-        self.verdicts.append(verdict_record(case.action, verdict, risk))
+        action = case.action
+        if action.tool is None:
+            self.verdicts.append(verdict_record(action, verdict))
+            return
+        arguments = json.dumps(action.arguments, ensure_ascii=False)
+        facts = facts_of(case, arguments, _cleaning(arguments))
+        self.verdicts.append(verdict_record(action, verdict, case.risk, facts))
 
     def deny_last(self, place: str, error: Mapping[str, Any]) -> None:
         """Turn the verdict on the last call into a denial if the limits its tool shares with others refused it."""
@@ -38,3 +45,8 @@ class VerdictLog:
         self.metrics.verdicts.labels(last.action, "deny", rule).inc()
         denied = {"verdict": "deny", "rule": rule, "reason": error["message"][:LONGEST_REASON], "notify": False}
         self.verdicts[-1] = last.model_copy(update=denied)
+
+
+def _cleaning(arguments: str) -> Callable[[str], str]:
+    """Return a function that redacts the parts of a call; of a call without secrets nothing is searched again."""
+    return redact_secrets if redact_secrets(arguments) != arguments else str

@@ -1,11 +1,9 @@
 """Verdicts as an answer reports them, and errors as the rules read them."""
 
-from typing import Literal
-
 from schemas.error import ErrorInfo
 from schemas.plan import Risk
-from schemas.verdict import Judgement
-from shared.authorization import Action, Allow, Ask, Deny, Known, Ruling
+from schemas.verdict import CallFacts, Judgement
+from shared.authorization import Action, Allow, Ruling, verdict_name
 from shared.errors import WaggleError
 from shared.tools import ToolError
 
@@ -13,8 +11,10 @@ LONGEST_REASON = 500
 """Characters."""
 
 
-def verdict_record(action: Action, verdict: Ruling, risk: Risk | None) -> Judgement:
-    """Return the record of one verdict. `risk`: effective risk of a tool call."""
+def verdict_record(
+    action: Action, verdict: Ruling, risk: Risk | None = None, facts: CallFacts | None = None
+) -> Judgement:
+    """Return the record of one verdict. `risk`: effective risk of a tool call; `facts`: its input of the rules."""
     return Judgement(
         call=action.call,
         action=action.kind.value,
@@ -25,18 +25,8 @@ def verdict_record(action: Action, verdict: Ruling, risk: Risk | None) -> Judgem
         digest=action.digest,
         risk=risk,
         notify=isinstance(verdict, Allow) and verdict.notify,
+        facts=facts,
     )
-
-
-def verdict_name(verdict: Ruling) -> Literal["allow", "ask", "deny"]:
-    """Return the verdict in a word. A call answered from an earlier record is not made, so it counts as denied."""
-    match verdict:
-        case Allow():
-            return "allow"
-        case Ask():
-            return "ask"
-        case Deny() | Known():
-            return "deny"
 
 
 def info_of(error: WaggleError | None) -> ErrorInfo | None:

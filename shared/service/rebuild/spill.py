@@ -48,6 +48,10 @@ class Spill:
         asked = "SELECT run, MAX(at) FROM records WHERE run > ? GROUP BY run ORDER BY run LIMIT ?"
         return self._db.execute(asked, (after, limit)).fetchall()
 
+    def count(self) -> int:
+        """Return the number of runs."""
+        return int(self._db.execute("SELECT COUNT(DISTINCT run) FROM records").fetchone()[0])
+
     def records_of(self, run: str) -> list[Row]:
         """Return the records of a run: by partition in their order, partitions by their first record.
 
