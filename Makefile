@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOJO := .venv-agentdojo
+TAU := .venv-tau
 MCP_SUITE := .waggle/conformance/node_modules/@modelcontextprotocol/conformance/package.json
 # Test files that run at the same time, each worker with a broker, a Redis and a Postgres of its own. Files run in the
 # order of their paths, those of the whole swarm last.
@@ -14,7 +15,7 @@ PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Failed tests are run once more alone: two workers on two cores can delay a test past its limits.
 ALONE = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 .PHONY: help setup demo up down test kafka test-kafka lint types schemas reference check faults faults-slice new-agent bench \
-	alerts-check compose-check k8s-check trace-check mcp-conformance evals evals-gate evals-agentdojo clean
+	alerts-check compose-check k8s-check trace-check mcp-conformance evals evals-gate evals-agentdojo evals-tau clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -110,6 +111,15 @@ $(DOJO)/.ready: requirements.lock tests/evals/dojo/requirements.lock
 	@$(DOJO)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock -r tests/evals/dojo/requirements.lock
 	@touch $@
 
+evals-tau: setup $(TAU)/.ready ## Replay tau2-bench's gold trajectories while agents are killed, write docs/reports/tau.md (an environment of its own, some 430 MB)
+	$(BIN)/python -m tests.evals.tau $(TAU)/bin/python --write-docs
+
+$(TAU)/.ready: tests/evals/tau/requirements.lock
+	@echo "Making $(TAU) with tau2-bench and what it needs; this takes a minute the first time."
+	@test -x $(TAU)/bin/python || $(PYTHON) -m venv $(TAU)
+	@$(TAU)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r tests/evals/tau/requirements.lock
+	@touch $@
+
 trace-check: setup ## Run the demo against a real Jaeger and compare the trace (not in `check`: building Jaeger takes minutes, once)
 	$(BIN)/python -m tests.traces
 
@@ -122,4 +132,4 @@ $(MCP_SUITE): Makefile
 	@touch $@
 
 clean: ## Remove the files of the other targets (`make down` stops processes)
-	rm -rf $(VENV) $(DOJO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DOJO) $(TAU) .pytest_cache .mypy_cache .ruff_cache .hypothesis
