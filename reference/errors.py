@@ -47,6 +47,7 @@ _RUNS = {
     "not_permitted": ("an agent or tool that the tenant or agent may not use", "use a permitted one"),
     "rate_limited": ("more tasks or calls per minute than permitted", "retry after `Retry-After`"),
     "guardrail": ("a guardrail refuses the text", "take it out, or change the policy"),
+    "model_check": ("the model check blocks the task, a result or a call", "`WAGGLE_GUARDRAILS`, section `check`"),
     "deadline": ("the run did not finish in time", "raise `budget.seconds` or the deadline"),
     "no_plan": ("no plan was accepted", "reword the objective; the message has the reasons"),
     "budget_exhausted": ("a limit of the run, the step or the day is used up", "raise the budget"),

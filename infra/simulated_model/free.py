@@ -6,6 +6,7 @@ from typing import Any
 from infra.simulated_model.fitting import fitting
 from infra.simulated_model.reply import PlannedCall, Reply
 from infra.simulated_model.rules import next_reply
+from infra.simulated_model.rules.guard import guard
 from infra.simulated_model.rules.judge import judge
 from infra.simulated_model.situation import Situation
 
@@ -19,6 +20,8 @@ def free_reply(situation: Situation, schema: dict[str, Any] | None) -> Reply:
     """Reply by the rules, or with JSON that fits a demanded `schema` if the agent is unknown."""
     if situation.agent == "judge":
         reply = judge(situation)
+    elif situation.agent == "guard":
+        reply = guard(situation)
     elif situation.agent is None or situation.brief is None:
         reply = Reply(content=HELLO if schema is None else json.dumps(fitting(schema, schema)))
     else:

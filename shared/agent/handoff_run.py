@@ -41,6 +41,8 @@ class HandoffRun:
     """True if the brief has memories. Set with the opening."""
     messages_read: int | None = None
     """Number of callers' messages that the model has read; None before its first turn."""
+    suspicions: list[str] = field(default_factory=list)
+    """Reasons of the model check for having a person look: every later acting call is asked about."""
     deadline: float = field(init=False)
     """End of the time limit, by `time.monotonic()`. Set by `start`."""
     executor: ToolExecutor = field(init=False)

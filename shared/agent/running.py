@@ -16,6 +16,7 @@ from shared.agent.board import HandlerBoard
 from shared.agent.conversation import Conversation
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.memory.brief import memories_for
+from shared.agent.model_check import check_task
 from shared.agent.opening import opening
 from shared.agent.tools import (
     ASK_PERSON,
@@ -93,10 +94,12 @@ class RunningContext:
 
         Every reply and every tool result is recorded before anything follows from it; on redelivery the recorded
         ones are used. In a swarm the model may hand the step over instead, which ends the handler. Raises TerminalError
-        `budget_exhausted`, `loop`, `too_many_turns` or `invalid_reply`, RetryableError when the model's endpoint is
-        unavailable, Unwanted when the run no longer awaits the handoff.
+        `budget_exhausted`, `loop`, `too_many_turns`, `invalid_reply` or `model_check`, RetryableError when the model's
+        endpoint is unavailable, Unwanted when the run no longer awaits the handoff.
         """
         self._conversations += 1
+        if self._conversations == 1:
+            await check_task(self.handoff_run)
         handoff, agent = self.handoff_run.handoff, self.handoff_run.agent
         step = handoff if isinstance(handoff, DoStep) else None
         window = self.handoff_run.runtime.models.window(self.handoff_run.model_role)

@@ -76,12 +76,29 @@ class Sides(Strict):
         return actions
 
 
+class CheckPolicy(Strict):
+    """Settings of the model check: an additional verdict by the model of the role `judge`."""
+
+    task: bool = False
+    results: bool = False
+    actions: bool = False
+    unavailable: Literal["allow", "ask", "block"] = "ask"
+    seconds: float = Field(15.0, ge=0.1, le=120)
+
+
+class TenantSides(Sides):
+    """Overrides for one tenant."""
+
+    check: CheckPolicy = CheckPolicy()
+
+
 class GuardrailPolicy(Sides):
     """The complete policy."""
 
     phone_regions: tuple[str, ...] = ()
     words: Lists = Lists()
-    tenants: dict[Slug, Sides] = Field(default_factory=dict)
+    check: CheckPolicy = CheckPolicy()
+    tenants: dict[Slug, TenantSides] = Field(default_factory=dict)
 
     @field_validator("phone_regions")
     @classmethod
@@ -98,6 +115,11 @@ class GuardrailPolicy(Sides):
         special: Actions = getattr(self.tenants.get(tenant), side, {})
         general: Actions = getattr(self, side)
         return special.get(kind) or general.get(kind, GuardrailAction.MARK)
+
+    def check_of(self, tenant: str) -> CheckPolicy:
+        """Return the settings of the model check for a tenant."""
+        special = self.tenants.get(tenant)
+        return self.check.model_copy(update=special.check.model_dump(exclude_unset=True)) if special else self.check
 
     def wanted(self, side: Side, tenant: str) -> frozenset[FindingKind]:
         """Return the kinds with an action other than allow."""

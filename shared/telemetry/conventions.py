@@ -34,6 +34,11 @@ GEN_AI_TOOL = "gen_ai.tool.name"
 GEN_AI_TOOL_TYPE = "gen_ai.tool.type"
 GEN_AI_TOOL_CALL_ID = "gen_ai.tool.call.id"
 
+GEN_AI_EVALUATION = "gen_ai.evaluation.name"
+GEN_AI_EVALUATION_LABEL = "gen_ai.evaluation.score.label"
+EVALUATION_RESULT = "gen_ai.evaluation.result"
+"""Event of an assessment: of the model check."""
+
 INVOKE_WORKFLOW = "invoke_workflow"
 INVOKE_AGENT = "invoke_agent"
 CHAT = "chat"

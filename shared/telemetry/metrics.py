@@ -142,8 +142,20 @@ class Metrics:
             "outcome",
         )
 
-        self.verdicts = counter(
-            "waggle_verdicts_total", "Verdicts of the gate on actions: allow, ask or deny.", "action", "verdict", "rule"
+        self.verdicts, self.model_checks = (
+            counter(
+                "waggle_verdicts_total",
+                "Verdicts of the gate on actions: allow, ask or deny.",
+                "action",
+                "verdict",
+                "rule",
+            ),
+            counter(
+                "waggle_model_checks_total",
+                "Verdicts of the model check on tasks, results and actions: `allow`, `ask`, `block` or `unavailable`.",
+                "about",
+                "verdict",
+            ),
         )
 
         # --- MCP servers (agents with MCP tools) ---------------------------------------------------------------------

@@ -198,6 +198,17 @@ def recalled(where: str, number: int) -> None:
     trace.get_current_span().add_event(c.RECALLED, {"waggle.memory.where": where, "waggle.memory.number": number})
 
 
+def checked(subject: str, verdict: str, *, answered: bool) -> None:
+    """Add the event of a verdict of the model check."""
+    about: dict[str, AttributeValue] = {
+        c.GEN_AI_EVALUATION: f"model_check_{subject}",
+        c.GEN_AI_EVALUATION_LABEL: verdict,
+    }
+    if not answered:
+        about[c.ERROR_TYPE] = "model_unavailable"
+    trace.get_current_span().add_event(c.EVALUATION_RESULT, about)
+
+
 @contextmanager
 def chatting(
     model: str, max_tokens: int, chat: Sequence[Mapping[str, Any]], host: str | None, port: int | None

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,6 +16,8 @@ from services.cli.terminal import one_line
 from shared.config import ModelRole, Settings, settings_of
 from shared.evaluation import Calibration, Suite
 from shared.evaluation.record import Judged
+
+T = TypeVar("T", bound=BaseModel)
 
 TRIES = 3
 """Requests for one verdict."""
@@ -52,43 +54,53 @@ class JudgeModel:
         """Return the verdict on an answer. Raises CommandError if the model cannot be asked."""
         about = {"rubric": rubric, "objective": objective, "answer": answer}
         about |= {"instructions": self.instructions} if self.instructions else {}
-        verdict, model, cost = asyncio.run(self._asked(json.dumps(about, ensure_ascii=False)))
+        chat = [{"role": "system", "content": ROLE}, {"role": "user", "content": json.dumps(about, ensure_ascii=False)}]
+        verdict, model, cost = asyncio.run(ask_judge(self.settings, chat, Verdict))
         return Judged(rubric=rubric, passes=verdict.passes, reason=verdict.reason[:1_000], model=model, cost_usd=cost)
 
-    async def _asked(self, message: str) -> tuple[Verdict, str, float]:
-        from shared.llm.endpoints import chains_of  # noqa: PLC0415 -- takes a second to import
-        from shared.llm.failure import NotAnswered  # noqa: PLC0415 -- as above
-        from shared.llm.request import client_of  # noqa: PLC0415 -- as above
 
-        endpoint = chains_of(self.settings)[ModelRole.JUDGE][0]
-        chat = [{"role": "system", "content": ROLE}, {"role": "user", "content": message}]
-        failure: Exception | None = None
-        async with client_of(endpoint, self.settings) as client:
-            for number in range(TRIES):
-                try:
-                    return await _verdict(client, endpoint, chat)
-                except (NotAnswered, ValidationError) as failed:
-                    failure = failed
-                    await asyncio.sleep(number)
-        why = "its reply is no verdict" if isinstance(failure, ValidationError) else one_line(failure)
-        message = f"the judge model {endpoint.model} gave no verdict: {why}"
-        raise CommandError(message, "`waggle doctor` checks it; WAGGLE_MODEL_JUDGE names it")
+class AskedJudge(NamedTuple, Generic[T]):
+    """Answer of the judge model."""
+
+    answer: T
+    model: str
+    cost_usd: float
 
 
-async def _verdict(client: Any, endpoint: Any, chat: list[dict[str, Any]]) -> tuple[Verdict, str, float]:
+async def ask_judge(settings: Settings, chat: list[dict[str, Any]], result: type[T]) -> AskedJudge[T]:
+    """Return the answer of the model of the role `judge`. Raises CommandError if it gives none."""
+    from shared.llm.endpoints import chains_of  # noqa: PLC0415 -- takes a second to import
+    from shared.llm.failure import NotAnswered  # noqa: PLC0415 -- as above
+    from shared.llm.request import client_of  # noqa: PLC0415 -- as above
+
+    endpoint = chains_of(settings)[ModelRole.JUDGE][0]
+    failure: Exception | None = None
+    async with client_of(endpoint, settings) as client:
+        for number in range(TRIES):
+            try:
+                return await _answer(client, endpoint, chat, result)
+            except (NotAnswered, ValidationError) as failed:
+                failure = failed
+                await asyncio.sleep(number)
+    why = "its reply is no verdict" if isinstance(failure, ValidationError) else one_line(failure)
+    message = f"the judge model {endpoint.model} gave no verdict: {why}"
+    raise CommandError(message, "`waggle doctor` checks it; WAGGLE_MODEL_JUDGE names it")
+
+
+async def _answer(client: Any, endpoint: Any, chat: list[dict[str, Any]], result: type[T]) -> AskedJudge[T]:
     from shared.llm.reply import reply_of  # noqa: PLC0415 -- as above
     from shared.llm.request import complete  # noqa: PLC0415 -- as above
     from shared.llm.schema import strict_schema  # noqa: PLC0415 -- as above
     from shared.llm.usage import prompt_amount  # noqa: PLC0415 -- as above
 
-    schema = {"name": Verdict.__name__, "strict": True, "schema": strict_schema(Verdict)}
+    schema = {"name": result.__name__, "strict": True, "schema": strict_schema(result)}
     form = {"type": "json_schema", "json_schema": schema}
     body = {"model": endpoint.model, "messages": chat, "response_format": form, "max_completion_tokens": LONGEST_REPLY}
     began = time.monotonic()
     completion = await complete(client, body, WITHIN)
     amount = prompt_amount(chat, (), form)
     reply = reply_of(completion, endpoint, amount, LONGEST_REPLY, time.monotonic() - began)
-    return Verdict.model_validate_json(reply.content or ""), reply.model, reply.usage.cost_usd
+    return AskedJudge(result.model_validate_json(reply.content or ""), reply.model, reply.usage.cost_usd)
 
 
 def judge_for(suite: Suite, environment: Mapping[str, str] | None = None) -> JudgeModel:

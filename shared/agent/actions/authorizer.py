@@ -13,6 +13,7 @@ from schemas.question import Background
 from schemas.settlement import Settlement
 from schemas.step import Handoff
 from schemas.verdict import Judgement, PlannedEffect
+from shared.agent.actions.checked import Check, as_recorded, checked
 from shared.agent.actions.effects import Effects, sameness, utc_now
 from shared.agent.actions.knowledge import Knowledge
 from shared.agent.actions.permission import Evidence, background_of, effect_of, permission_for
@@ -26,7 +27,6 @@ from shared.authorization import (
     Allow,
     Ask,
     Deny,
-    Known,
     Policy,
     RuleInput,
     Ruling,
@@ -115,13 +115,17 @@ class ActionAuthorizer:
         """Authorize the answer. Raises Stopped."""
         self._decide(self._case(Action(ActionKind.MESSAGE, "answer", kind)))
 
-    async def before_tool_call(self, call: ParsedToolCall, *, dry: bool = False) -> Ruling:
+    async def before_tool_call(self, call: ParsedToolCall, *, dry: bool = False, check: Check | None = None) -> Ruling:
         """Return the verdict on a call about to be made or, if `dry`, only planned. Charges the call unless denied.
 
         Raises Stopped, and NeedsHuman for a call that needs an approval and is not only planned.
         """
         case = self._case(self._action(call), self.budget.counter.tool_calls_used_up())
         verdict = self._decide(case, charged_later=True)
+        if isinstance(verdict, Allow) and not dry:
+            verdict = await checked(case, verdict, check)
+            if isinstance(verdict, Deny):
+                self._log.record(case, verdict)
         if isinstance(verdict, Ask) and not dry:
             self._log.record(case, verdict)
             raise permission_for(case, verdict, self._evidence)
@@ -167,13 +171,7 @@ class ActionAuthorizer:
     def replay_tool_call(self, call: ParsedToolCall, refused: ToolError | None = None) -> None:
         """Record the verdict on a call made, or refused, in an earlier delivery of this try, as of that time."""
         case = RuleInput(self._action(call), self._knowledge.situation(call.tool, as_of=call.place))
-        verdict = judge(case)
-        if refused is not None and refused.code == REFUSED_BY_PERSON:
-            verdict = Deny("approval", refused.info)
-        elif refused is not None and not isinstance(verdict, Deny):
-            verdict = Deny("budget", refused.info)
-        elif refused is None and not isinstance(verdict, Allow | Known):
-            verdict = Allow("journal", "it was made before")
+        verdict = as_recorded(judge(case), refused)
         if isinstance(verdict, Deny):
             self._mark_refused(call, verdict)
         self._log.append(case, verdict)

@@ -7,6 +7,7 @@ from schemas.error import TOOL_ERROR, ErrorInfo
 from schemas.verdict import PlannedEffect
 from shared.agent.actions import ParsedToolCall, ToolResult, answer_from
 from shared.agent.handoff_run import HandoffRun
+from shared.agent.model_check import check_of, recount, screened_answer
 from shared.agent.tools.asking import ASK_PERSON, answer_of
 from shared.agent.tools.board import is_board_tool, taint_in
 from shared.agent.tools.decisions import refusal, resolution, with_edit, with_note
@@ -45,12 +46,14 @@ class JournaledToolCalls:
             return self._result(call, await self._asked(call, own=own))
         if is_hand_off(call):
             return self._result(call, await self._not_handed_over(call, own=own))
-        return self._result(call, await self._recorded_or_new(call, own=own))
+        return self._result(
+            call, await screened_answer(self.handoff_run, call, await self._recorded_or_new(call, own=own))
+        )
 
     async def _asked(self, call: ParsedToolCall, *, own: bool) -> str:
         """Return the answer of a person to the agent's own question."""
         if call.place + REFUSED in self.handoff_run.journal:
-            return self._replay_refusal(call, own=own)
+            return await self._replay_refusal(call, own=own)
         match await answer_of(self.handoff_run, call):
             case Deny() as verdict:
                 return await self._refuse(call, verdict)
@@ -60,7 +63,7 @@ class JournaledToolCalls:
     async def _not_handed_over(self, call: ParsedToolCall, *, own: bool) -> str:
         """Return the refusal of a handoff. Raises HandingOver for one that is made."""
         if call.place + REFUSED in self.handoff_run.journal:
-            return self._replay_refusal(call, own=own)
+            return await self._replay_refusal(call, own=own)
         return await self._refuse(call, hand_over(self.handoff_run, call, several=self.several_handoffs))
 
     async def _recorded_or_new(self, call: ParsedToolCall, *, own: bool) -> str:
@@ -70,7 +73,7 @@ class JournaledToolCalls:
         if call.place in journal:
             return await self._replay(call, own=own)
         if call.place + REFUSED in journal:
-            return self._replay_refusal(call, own=own)
+            return await self._replay_refusal(call, own=own)
         if (error := self._refusal(call)) is not None:
             return await self._refuse(call, self.handoff_run.authorizer.refused_by_person(call, error))
         if self._is_uncertain(call):
@@ -83,7 +86,8 @@ class JournaledToolCalls:
     async def _authorize_and_make(self, call: ParsedToolCall) -> str:
         dry = self.toolbox.is_dry(call)
         await self._check_reads(call)
-        match await self.handoff_run.authorizer.before_tool_call(call, dry=dry):
+        check = check_of(self.handoff_run, call)
+        match await self.handoff_run.authorizer.before_tool_call(call, dry=dry, check=check):
             case Deny() as verdict:
                 return await self._refuse(call, verdict)
             case Known() as verdict:
@@ -118,10 +122,11 @@ class JournaledToolCalls:
             await handoff_run.journal.write(call.place + REFUSED, answer, of=identity_of(handoff_run, call))
         return answer
 
-    def _replay_refusal(self, call: ParsedToolCall, *, own: bool) -> str:
+    async def _replay_refusal(self, call: ParsedToolCall, *, own: bool) -> str:
         answer: str = self.handoff_run.journal[call.place + REFUSED]
         if self.handoff_run.budget.is_own(call.place + REFUSED, otherwise=own):
             error = ToolError.of(ErrorInfo.model_validate(json.loads(answer)["error"]))
+            await recount(self.handoff_run, call)
             self.handoff_run.authorizer.replay_tool_call(call, error)
         return answer
 
@@ -151,6 +156,7 @@ class JournaledToolCalls:
     async def _replay(self, call: ParsedToolCall, *, own: bool) -> str:
         """Return the recorded answer. A local tool runs again, for its effect on the workspace."""
         if self.handoff_run.budget.is_own(call.place, otherwise=own):
+            await recount(self.handoff_run, call)
             self.handoff_run.authorizer.replay_tool_call(call)
         if self.toolbox.is_local(call) and not self.toolbox.is_dry(call):
             await self.toolbox.answer(call.request, tool_context(self.handoff_run, call), replay=True)
