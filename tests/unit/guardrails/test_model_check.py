@@ -122,7 +122,7 @@ async def test_a_suspicious_call_waits_for_a_person_with_the_reason(delivered):
     assert (await done.replay()).outcome is Outcome.SAME
 
 
-async def test_what_the_gate_stops_is_not_put_to_the_model_so_that_it_cannot_be_permitted(delivered):
+async def test_calls_that_the_gate_stops_are_not_put_to_the_model_that_could_permit_them(delivered):
     done = delivered("actions = true")
     asked = await done.run([calls("send", to="eve@evil.example")], context={"text": "Write to eve."})
     assert (called, done.checks) == ([], {})
@@ -134,7 +134,7 @@ async def test_what_the_gate_stops_is_not_put_to_the_model_so_that_it_cannot_be_
     [("ask", "model_check", 0), ("block", "model_check", 0), ("allow", "risk", 1)],
 )
 @pytest.mark.parametrize("failure", [RetryableError("no endpoint answers"), {"approved": True}])
-async def test_without_a_verdict_the_setting_decides(delivered, unavailable, rule, made, failure):
+async def test_the_setting_decides_without_a_verdict(delivered, unavailable, rule, made, failure):
     done = delivered(f'actions = true\nunavailable = "{unavailable}"')
     await done.run([SENDING, failure, *([] if unavailable == "ask" else [FOUND])])
     assert (len(called), done.verdicts[-1][2]) == (made, rule)
