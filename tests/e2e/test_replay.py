@@ -69,6 +69,14 @@ async def test_an_approved_run_is_decided_again_as_recorded_and_differently_by_a
     assert [(each["tool"], each["kind"]) for each in freed["changes"]] == [("send_email", "allow")]
     assert READERS[0] in freed["changes"][0]["arguments"]
 
+    limits = tmp_path / "tenants.toml"
+    limits.write_text('unknown = "all"\n[tiers.all.most]\nmodel_calls = 2\n')
+    fewer = await asyncio.to_thread(replay, swarm, "--budgets", str(limits), "--json", command="backtest")
+    assert fewer.returncode == 1, fewer.stdout + fewer.stderr
+    [stop] = [each for each in json.loads(fewer.stdout)["runs_stopped"] if each["run_id"] == run_id]
+    assert (stop["kind"], stop["limit"], stop["allowed"]) == ("run", "model_calls", 2)
+    assert stop["reached"] > 2
+
 
 def backtest(swarm, run_id, gate, text: str) -> dict:
     """The outcome for one run, whichever others the log has."""

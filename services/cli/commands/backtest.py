@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.exit_codes import Exit
+from services.cli.exit_codes import CommandError, Exit
 from services.cli.options import JsonOption
 from services.cli.terminal import Screen
 from services.cli.times import parse_time_or_age
@@ -28,7 +28,13 @@ class FailOn(StrEnum):
     NOTIFY = "notify"
 
 
-_Gate = Annotated[Path, typer.Option("--gate", metavar="FILE", help="The gate to test, as WAGGLE_GATE would name it.")]
+_Gate = Annotated[
+    Path | None, typer.Option("--gate", metavar="FILE", help="The gate to test, as WAGGLE_GATE would name it.")
+]
+_Budgets = Annotated[
+    Path | None,
+    typer.Option("--budgets", metavar="FILE", help="Limits of tenants to test, as WAGGLE_TENANTS would name them."),
+]
 _Against = Annotated[
     Path | None,
     typer.Option("--against", metavar="FILE", help="Gate of the record. Default: WAGGLE_GATE, else the shipped one."),
@@ -42,7 +48,8 @@ _Limit = Annotated[int, typer.Option("--limit", min=0, max=1_000_000, help="Most
 
 
 def backtest(
-    gate: _Gate,
+    gate: _Gate = None,
+    budgets: _Budgets = None,
     against: _Against = None,
     since: _Since = "30d",
     fail_on: _FailOn = None,
@@ -51,11 +58,16 @@ def backtest(
 ) -> None:
     """Judge recorded tool calls again under another gate, and list those that it would decide otherwise.
 
+    With --budgets, also list the runs that other limits of their tenants would have refused or stopped, and where.
     Nothing is called, sent or written. Connects directly to WAGGLE_KAFKA, or to what `waggle up` runs here. Exits with
     0 if no verdict changes, with 1 if one does that --fail-on names, with 2 if a file is wrong.
     """
-    from services.cli.backtesting import backtest_recorded, gate_from  # noqa: PLC0415 -- imports clients of Kafka
+    from services.cli.backtesting import backtest_recorded, gate_from, limits_from  # noqa: PLC0415 -- imports clients of Kafka
     from services.cli.show.backtest import document, report  # noqa: PLC0415 -- as above
+    from shared.replay.backtest import Backtest  # noqa: PLC0415 -- as above
+
+    if gate is None and budgets is None:
+        raise CommandError("name what to test", "add --gate FILE or --budgets FILE", code=Exit.USAGE)
 
     screen = Screen(json=json)
     listed: list[CallChange] = []
@@ -68,8 +80,12 @@ def backtest(
         if done % _PROGRESS == 0:
             screen.note(f"{done} of {total} runs")
 
-    found = backtest_recorded(gate_from(gate), gate_from(against), parse_time_or_age(since), keep, progress)
-    screen.answer(document(found, listed), lambda: report(screen, found, listed))
+    before = gate_from(against)
+    found, limits = Backtest(before, gate_from(gate) if gate else before), limits_from(budgets) if budgets else None
+    backtest_recorded(found, limits, parse_time_or_age(since), keep, progress)
+    stopped = [*limits.stopped, *limits.days()] if limits else []
+    screen.answer(document(found, listed, stopped[:limit]), lambda: report(screen, found, listed, stopped, limit))
     wanted = {FailOn.ANY} if not fail_on else set(fail_on)
-    if any(FailOn.ANY in wanted or kind.value in wanted for kind in found.by_kind):
+    changed = {kind.value for kind in found.by_kind} | ({"deny"} if stopped else set())
+    if any(FailOn.ANY in wanted or kind in wanted for kind in changed):
         raise typer.Exit(Exit.FAILED)

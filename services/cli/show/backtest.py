@@ -6,6 +6,7 @@ from typing import Any
 
 from services.cli.terminal import Screen, one_line
 from shared.replay.backtest import Backtest, CallChange, Kind
+from shared.replay.limits import Stopped
 
 _HEADINGS = {
     Kind.ASK: "newly asked",
@@ -14,10 +15,16 @@ _HEADINGS = {
     Kind.NOTIFY: "notified otherwise",
 }
 
+_STOPPED = {
+    "refused": "newly refused",
+    "run": "newly stopped",
+    "day": "newly stopped by its tenant's day",
+}
+
 _SHOWN_ARGUMENTS, _SHOWN_REASON, _SHOWN_MISMATCHES = 120, 200, 5
 
 
-def document(found: Backtest, listed: Sequence[CallChange]) -> dict[str, Any]:
+def document(found: Backtest, listed: Sequence[CallChange], stopped: Sequence[Stopped]) -> dict[str, Any]:
     """Return the report as JSON."""
     return {
         "counts": dict(found.counts),
@@ -29,16 +36,23 @@ def document(found: Backtest, listed: Sequence[CallChange]) -> dict[str, Any]:
             each._asdict() | {"recorded": str(each.recorded), "judged": str(each.judged)} for each in found.mismatches
         ],
         "not_judged": found.not_judged,
+        "runs_stopped": [each._asdict() for each in stopped],
         "calls": [each.document() for each in listed],
         "calls_left_out": sum(found.by_kind.values()) - len(listed),
     }
 
 
-def report(screen: Screen, found: Backtest, listed: Sequence[CallChange]) -> None:
-    """Print the calls, the totals, and everything that limits them."""
-    for each in listed:
-        for line in _lines(each):
-            screen.say(line)
+def report(
+    screen: Screen, found: Backtest, listed: Sequence[CallChange], stopped: Sequence[Stopped], limit: int
+) -> None:
+    """Print the calls, the runs, the totals, and everything that limits them."""
+    for line in (line for each in listed for line in _lines(each)):
+        screen.say(line)
+    for run in stopped[:limit]:
+        place = one_line(f"{run.run_id}  {run.step or '-'}  {run.agent or '-'}")
+        screen.say(f"{_STOPPED[run.kind]}  {place}  {run}")
+    if stopped:
+        screen.say(f"newly refused or stopped: {len(stopped)} runs")
     if left := sum(found.by_kind.values()) - len(listed):
         screen.say(f"… and {left} more: --limit lists them")
     for kind in Kind:
@@ -88,5 +102,7 @@ def _caveats(found: Backtest) -> Iterable[str]:
         yield "name the gate that made the record with --against; calls are compared with what was recorded"
     if found.counts["unreadable_records"]:
         yield f"{found.counts['unreadable_records']} records of the log cannot be read"
+    if found.counts["runs_without_start"]:
+        yield f"{found.counts['runs_without_start']} runs began before --since: only the limits of a day judge them"
     if found.not_judged:
         yield f"also changed, and not judged here: {', '.join(found.not_judged)}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.cli.backtesting import gate_from
+from services.cli.backtesting import gate_from, limits_from
 from services.cli.exit_codes import CommandError, Exit
 
 
@@ -32,3 +32,13 @@ def test_a_missing_gate_is_refused_with_its_name(tmp_path):
         gate_from(tmp_path / "none.toml")
     assert refused.value.code is Exit.USAGE
     assert "none.toml" in refused.value.message
+
+
+def test_wrong_limits_are_refused_with_their_place_and_the_remedy(tmp_path):
+    tenants = tmp_path / "limits.toml"
+    tenants.write_text("[tenants.acme.most]\nmodel_cals = 5")
+    with pytest.raises(CommandError) as refused:
+        limits_from(tenants)
+    assert refused.value.code is Exit.USAGE
+    assert "tenants.acme.most.model_cals" in refused.value.message
+    assert refused.value.action
