@@ -83,22 +83,22 @@ async def test_an_order_is_finished_by_the_next_process_wherever_the_first_was_k
         return [each.state for each in await ledger.list("acme", 9)] == ["done"]
 
     await service.start()
-    await until(both_remembered, 60)
+    await until(both_remembered, 150)
     order = ForgettingOrdered(tenant="acme", run=GONE, by="ada", at=datetime.now(UTC))
     about = {"source": "/test", "prefix": settings.topic_prefix, "now": order.at, "key": order.key}
     async with locked(settings, "blobs"):
         async with locked(settings, "run_keys"):
             await publish(writer, [encode(order, id=uuid4().hex, **about)])
-            await until(working, 60)
+            await until(working, 150)
             await service.kill()
         assert (await keys.get([GONE]))[GONE] is not None, "it was killed before the key was destroyed"
         await service.start(ready=False)
-        await until(key_destroyed, 60)
+        await until(key_destroyed, 150)
         await service.kill()
     assert [each async for each in sentinel.own.scan_iter(f"*{GONE}*")], "and before the blackboard was erased"
     assert await files.get("acme", named[0]) is not None
     await service.start(ready=False)
-    await until(done, 60)
+    await until(done, 150)
     [report] = await ledger.list("acme", 9)
     assert (report.runs, report.live) == ([GONE], [])
     assert await remembered() == {OTHER}
